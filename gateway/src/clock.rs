@@ -1,0 +1,68 @@
+//! The only place that names a system clock.
+//!
+//! Monotonic time comes from tokio, so that a paused or simulated runtime moves it; wall-clock time is the time at which
+//! the clock was made plus monotonic time since, re-read from the system now and then by the control runtime
+//! (`Clock::resync`), never on the request path.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A source of time for one gateway. Cheap to clone; all clones agree.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    origin: Instant,
+    /// Microseconds since the Unix epoch at `origin`; moves when the system's clock is stepped.
+    origin_unix_us: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// A clock of this machine.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    pub fn system() -> Self {
+        let clock = Self::starting_at(Duration::ZERO);
+        clock.resync();
+        clock
+    }
+
+    /// A clock whose wall time begins at this time since the Unix epoch, for simulations.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    pub fn starting_at(unix: Duration) -> Self {
+        let us = i64::try_from(unix.as_micros()).unwrap_or(i64::MAX);
+        Self { origin: tokio::time::Instant::now().into_std(), origin_unix_us: Arc::new(AtomicI64::new(us)) }
+    }
+
+    /// Monotonic time.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    #[inline]
+    pub fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    /// Milliseconds since this clock was made.
+    #[inline]
+    pub fn ticks_ms(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.origin).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The instant of a tick.
+    pub fn at_tick(&self, ms: u64) -> Instant {
+        self.origin + Duration::from_millis(ms)
+    }
+
+    /// Wall-clock time of an instant, in microseconds since the Unix epoch.
+    #[inline]
+    pub fn unix_us(&self, at: Instant) -> i64 {
+        let since = i64::try_from(at.saturating_duration_since(self.origin).as_micros()).unwrap_or(i64::MAX);
+        self.origin_unix_us.load(Ordering::Relaxed).saturating_add(since)
+    }
+
+    /// Reads the system's wall clock again. A clock made by `starting_at` is not meant to be re-read.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    pub fn resync(&self) {
+        let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since = self.now().saturating_duration_since(self.origin);
+        let origin = unix.saturating_sub(since);
+        self.origin_unix_us.store(i64::try_from(origin.as_micros()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+}

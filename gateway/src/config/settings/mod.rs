@@ -1,0 +1,41 @@
+//! Validated settings, one file a setting. A value of these types cannot hold nonsense: `config::validate` made it.
+//!
+//! Nothing here reads files or the environment, and nothing here is `Deserialize`: the written form is parsed in
+//! `config::parse`, so that a problem is reported with its place in the file.
+
+pub mod admin;
+pub mod identity;
+pub mod listener;
+pub mod route;
+pub mod server;
+pub mod telemetry;
+pub mod upstream;
+
+use std::sync::Arc;
+
+pub use admin::Admin;
+pub use identity::IdentityHeaders;
+pub use listener::Listener;
+pub use route::Route;
+pub use server::Server;
+pub use telemetry::Telemetry;
+pub use upstream::Upstream;
+
+/// Everything one configuration says, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[[listeners]]`; never empty.
+    pub listeners: Vec<Listener>,
+    /// `[admin]`; `None` when its address is empty.
+    pub admin: Option<Admin>,
+    /// `[telemetry.*]`
+    pub telemetry: Telemetry,
+    /// `[identity]`: which headers are stripped, and what they are called.
+    pub identity: IdentityHeaders,
+    /// `[upstreams.*]`, also those that a route wrote as a URL. Names are unique.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// `[[routes]]`, in the order of the file. Names are unique; each upstream that a route names exists.
+    pub routes: Vec<Arc<Route>>,
+}

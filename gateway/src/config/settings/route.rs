@@ -1,0 +1,109 @@
+//! `[[routes]]`: what is matched, and what happens then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+use regex::Regex;
+
+/// One `[[routes]]`.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Its name in logs and metrics; the path when absent.
+    pub name: Arc<str>,
+    /// What is matched.
+    pub matches: RouteMatch,
+    /// The name of an upstream in the same configuration.
+    pub upstream: Arc<str>,
+    /// What the upstream is sent instead of the path.
+    pub rewrite: Option<Rewrite>,
+    /// Edits of the request's headers, after hop-by-hop and identity headers went.
+    pub request_headers: HeaderEdits,
+    /// Edits of the response's headers.
+    pub response_headers: HeaderEdits,
+    /// Until response headers, retries included; `None` = no limit.
+    pub timeout: Option<Duration>,
+    /// Silence in a response body, an event stream or a tunnel; `None` = no limit.
+    pub idle_timeout: Option<Duration>,
+    /// The `host` that the upstream is sent.
+    pub host: HostPolicy,
+    /// Whether `Upgrade: websocket` passes.
+    pub websocket: bool,
+    /// A request body's size: `None` = as `[server]` says, `Some(None)` = no limit.
+    pub max_body: Option<Option<u64>>,
+}
+
+/// The matching part of a route.
+#[derive(Debug, Clone)]
+pub struct RouteMatch {
+    /// Empty = any host.
+    pub hosts: Vec<HostPattern>,
+    /// The path pattern as written: exact, with `{param}` segments, and perhaps a last `{*rest}`.
+    pub path: Arc<str>,
+    /// Empty = any method. `GET` answers `HEAD` too.
+    pub methods: Vec<Method>,
+    /// All must hold.
+    pub headers: Vec<(HeaderName, ValueMatch)>,
+    /// All must hold.
+    pub query: Vec<(String, ValueMatch)>,
+    /// The higher first among routes that match; then the more specific.
+    pub priority: i64,
+}
+
+/// A host in a route.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HostPattern {
+    /// `api.example`, lower case, without port.
+    Exact(String),
+    /// `*.example.com`: held as `example.com`; matches one label or more before it.
+    Wildcard(String),
+}
+
+/// What a header's or a query parameter's value must be.
+#[derive(Debug, Clone)]
+pub enum ValueMatch {
+    /// `"*"`: present.
+    Present,
+    /// The whole value.
+    Exact(String),
+    /// `"~REGEX"`: the whole value matches; the pattern is anchored already.
+    Pattern(Regex),
+}
+
+/// `rewrite`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rewrite {
+    /// `strip_prefix = "/api"`: removed where the path begins with it at a segment boundary.
+    StripPrefix(String),
+    /// `path = "/v2/{rest}"`: pieces in order. Every parameter named exists in the route's path.
+    Path(Vec<RewritePiece>),
+}
+
+/// A piece of a rewritten path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RewritePiece {
+    /// Copied as it is.
+    Literal(String),
+    /// The value of this parameter of the route's path (`rest` for `{*rest}`).
+    Param(String),
+}
+
+/// `request_headers`, `response_headers`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeaderEdits {
+    /// Set, replacing what is there.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// Removed.
+    pub remove: Vec<HeaderName>,
+}
+
+/// `host`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostPolicy {
+    /// What the client sent.
+    Client,
+    /// The endpoint's address as written.
+    Upstream,
+    /// A fixed name.
+    Fixed(HeaderValue),
+}

@@ -1,0 +1,87 @@
+//! `[server]`: workers, limits and timeouts of the whole gateway.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// `[server]`. Sizes are bytes; a limit of `None` means that there is none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Data-plane threads; 0 = one per core.
+    pub workers: usize,
+    /// Peers whose `Forwarded`, `X-Forwarded-*` and `x-request-id` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Open client connections; beyond it: accept, answer 503, close.
+    pub max_connections: usize,
+    /// Open connections from one address; `None` = no limit.
+    pub max_connections_per_ip: Option<usize>,
+    /// The longest a drain waits for requests in flight.
+    pub drain_timeout: Duration,
+    /// Time between "not ready" and "stop accepting".
+    pub drain_delay: Duration,
+    /// From a request head's first byte to its last.
+    pub header_read_timeout: Duration,
+    /// An idle keep-alive connection.
+    pub idle_timeout: Duration,
+    /// A request head's size; 431 beyond.
+    pub max_header_bytes: usize,
+    /// A request head's fields; 431 beyond.
+    pub max_headers: usize,
+    /// A request target's size; 414 beyond.
+    pub max_uri_bytes: usize,
+    /// A request body's size; 413 beyond.
+    pub max_body: Option<u64>,
+    /// HTTP/2 limits, in force once HTTP/2 is built.
+    pub h2: Http2Limits,
+    /// Keep header names byte-exact from HTTP/1 to HTTP/1.
+    pub preserve_header_case: bool,
+    /// What happens to `%2F` and `%5C` in a path.
+    pub escaped_slash: EscapedSlash,
+    /// `//` counts as `/`.
+    pub merge_slashes: bool,
+    /// What happens to header names with an underscore.
+    pub underscores_in_headers: Underscores,
+    /// A TLS handshake.
+    pub tls_handshake_timeout: Duration,
+    /// A request body that does not move, or a response that waits to be written.
+    pub body_idle_timeout: Duration,
+    /// A whole request body; `None` = no limit.
+    pub body_total_timeout: Option<Duration>,
+    /// Requests in the whole gateway; beyond it 503 with `Retry-After`. `None` = no limit.
+    pub max_in_flight: Option<usize>,
+    /// Memory guard; `None` = off.
+    pub shed_above_rss: Option<u64>,
+}
+
+/// `h2_*` of `[server]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Http2Limits {
+    /// Streams that one connection may have open.
+    pub max_concurrent_streams: u32,
+    /// Initial window of a stream, bytes.
+    pub stream_window: u32,
+    /// Initial window of a connection, bytes.
+    pub connection_window: u32,
+    /// Resets a second beyond which the connection gets GOAWAY.
+    pub max_resets_per_second: u32,
+}
+
+/// `escaped_slash`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EscapedSlash {
+    /// 400.
+    Reject,
+    /// Left as it is, and never decoded.
+    Keep,
+}
+
+/// `underscores_in_headers`. `X_User_Id` is the twin of `x-user-id` for many a framework.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Underscores {
+    /// 400.
+    Reject,
+    /// The field is removed.
+    Drop,
+    /// The field is forwarded.
+    Keep,
+}

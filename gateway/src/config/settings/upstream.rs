@@ -1,0 +1,112 @@
+//! `[upstreams.NAME]`: a named service and how its endpoints are used.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+
+/// One `[upstreams.NAME]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upstream {
+    /// Its name; state (in-flight counts, pools, breakers) is kept by it over reloads.
+    pub name: Arc<str>,
+    /// Where its endpoints come from.
+    pub endpoints: Endpoints,
+    /// How an endpoint is picked.
+    pub balance: Balance,
+    /// How connections are kept.
+    pub pool: Pool,
+}
+
+/// Where endpoints come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Endpoints {
+    /// Written in the configuration; never empty.
+    Static(Vec<Endpoint>),
+    /// `discovery = { dns = "host:port", refresh = "10s" }`
+    Dns(DnsDiscovery),
+}
+
+/// One address of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// As written; this is the endpoint's name in admin, logs and metrics.
+    pub address: Arc<str>,
+    /// Where to connect.
+    pub target: Target,
+    /// Its share; at least 1, or 0 for an endpoint that gets no new requests.
+    pub weight: u32,
+}
+
+/// What an address means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// An IP address and port.
+    Socket(SocketAddr),
+    /// A host name and port, resolved when a connection is opened.
+    Name(Arc<str>, u16),
+}
+
+/// `discovery = { dns, refresh }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsDiscovery {
+    /// The name to resolve.
+    pub host: Arc<str>,
+    /// The port of each address.
+    pub port: u16,
+    /// How often.
+    pub refresh: Duration,
+}
+
+/// `balance`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Balance {
+    /// Smooth weighted round robin, exact over the process.
+    RoundRobin,
+    /// Weighted power of two choices on requests in flight.
+    LeastRequest,
+    /// By weight.
+    Random,
+    /// A ring with bounded load.
+    ConsistentHash(ConsistentHash),
+}
+
+/// `balance = { policy = "consistent_hash", … }`
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConsistentHash {
+    /// What is hashed.
+    pub key: HashKey,
+    /// An endpoint above `bound` times the mean in flight is full; at least 1.0.
+    pub bound: f64,
+    /// An endpoint below this many in flight is never full.
+    pub bound_min: u32,
+}
+
+/// `key` of a consistent hash: `client_ip`, `header:NAME`, `cookie:NAME`, `path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HashKey {
+    /// The client's address.
+    ClientIp,
+    /// A request header; the client's address where it is absent.
+    Header(HeaderName),
+    /// A cookie; the client's address where it is absent.
+    Cookie(String),
+    /// The normalised path.
+    Path,
+}
+
+/// `pool`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Opening a connection; 504 `connect_timeout` beyond.
+    pub connect_timeout: Duration,
+    /// An idle connection is closed after this long.
+    pub idle_timeout: Duration,
+    /// Idle connections for an endpoint on a worker.
+    pub max_idle_per_worker: usize,
+    /// A connection older than this is closed when it falls idle.
+    pub max_lifetime: Duration,
+    /// Open connections to an endpoint, over the process; `None` = no limit. Beyond: 503 `overloaded`.
+    pub max_connections: Option<usize>,
+}

@@ -1,0 +1,174 @@
+//! What can go wrong with a request: a stable code, a status, and whose fault it is.
+//!
+//! A failure is a value. `response::problem` turns it into bytes, `telemetry` counts it; nothing else speaks HTTP
+//! about errors. The public text is the code's title and a detail that names nothing internal.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+
+/// Whose fault a failed request is; the access record's `fault`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The client sent what cannot be served, or left.
+    Client,
+    /// The gateway refused or failed.
+    Gateway,
+    /// The upstream failed.
+    Upstream,
+}
+
+impl Fault {
+    /// As written in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Gateway => "gateway",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal, $status:ident, $fault:ident, $title:literal;)*) => {
+        /// A problem's stable code, one for each way in which a request fails (contract, notes.md).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Code { $($(#[$doc])* $variant,)* }
+
+        impl Code {
+            /// Every code, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// As written in answers, records and metrics.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// The status that it is answered with.
+            pub fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status,)* }
+            }
+
+            /// Whose fault it is.
+            pub fn fault(self) -> Fault {
+                match self { $(Self::$variant => Fault::$fault,)* }
+            }
+
+            /// A short sentence for people, the same for each occurrence (RFC 9457, section 3.1.3).
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The request is malformed.
+    BadRequest = "bad_request", BAD_REQUEST, Client, "The request is malformed";
+    /// No identity, or one that does not hold.
+    Unauthorized = "unauthorized", UNAUTHORIZED, Client, "Authentication is required";
+    /// The identity may not do this.
+    Forbidden = "forbidden", FORBIDDEN, Client, "This identity may not do this";
+    /// No route matches.
+    RouteNotFound = "route_not_found", NOT_FOUND, Client, "No route matches this request";
+    /// The path is known, the method is not.
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, Client, "The method is not allowed here";
+    /// The request did not arrive in time.
+    RequestTimeout = "request_timeout", REQUEST_TIMEOUT, Client, "The request did not arrive in time";
+    /// The body is too large.
+    BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE, Client, "The request body is too large";
+    /// The target is too long.
+    UriTooLong = "uri_too_long", URI_TOO_LONG, Client, "The request target is too long";
+    /// An `Expect` that is not `100-continue`.
+    ExpectationFailed = "expectation_failed", EXPECTATION_FAILED, Client, "The expectation cannot be met";
+    /// SNI and host differ.
+    Misdirected = "misdirected", MISDIRECTED_REQUEST, Client, "This connection does not serve that host";
+    /// A limit is used up.
+    RateLimited = "rate_limited", TOO_MANY_REQUESTS, Client, "Too many requests";
+    /// The head is too large.
+    HeadersTooLarge = "headers_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, Client, "The request head is too large";
+    /// A bug of the gateway.
+    Internal = "internal", INTERNAL_SERVER_ERROR, Gateway, "The gateway failed";
+    /// No connection to the upstream.
+    UpstreamConnect = "upstream_connect", BAD_GATEWAY, Upstream, "The upstream could not be reached";
+    /// The upstream closed the connection before it answered.
+    UpstreamReset = "upstream_reset", BAD_GATEWAY, Upstream, "The upstream closed the connection";
+    /// The upstream's answer is not HTTP, or too large.
+    UpstreamInvalid = "upstream_invalid", BAD_GATEWAY, Upstream, "The upstream's answer is invalid";
+    /// No endpoint is there to be picked.
+    NoEndpoint = "no_endpoint", SERVICE_UNAVAILABLE, Upstream, "No endpoint is available";
+    /// The upstream's breaker is open.
+    BreakerOpen = "breaker_open", SERVICE_UNAVAILABLE, Upstream, "The upstream is failing and is left to recover";
+    /// The gateway is at its limit.
+    Overloaded = "overloaded", SERVICE_UNAVAILABLE, Gateway, "The gateway is at its limit";
+    /// The limit's store is down and the rule says closed.
+    LimitStoreDown = "limit_store_down", SERVICE_UNAVAILABLE, Gateway, "The rate limit cannot be checked";
+    /// No connection in time.
+    ConnectTimeout = "connect_timeout", GATEWAY_TIMEOUT, Upstream, "The upstream did not accept a connection in time";
+    /// No answer in time.
+    UpstreamTimeout = "upstream_timeout", GATEWAY_TIMEOUT, Upstream, "The upstream did not answer in time";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A request that failed in the gateway, ready to be answered.
+#[derive(Debug)]
+pub struct GatewayError {
+    /// The stable code; it decides the status.
+    pub code: Code,
+    /// What the client is told about this occurrence; names nothing internal.
+    pub detail: Cow<'static, str>,
+    /// What operators are told; never sent to a client.
+    pub internal: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// When it is worth trying again, where that is known.
+    pub retry_after: Option<Duration>,
+    /// The connection cannot be used for another request: framing is in doubt, or a body was left unread.
+    pub close: bool,
+}
+
+impl GatewayError {
+    /// A failure with this code; `detail` is public.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, detail: detail.into(), internal: None, retry_after: None, close: false }
+    }
+
+    /// The same, with what only operators may see.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.internal = Some(source.into());
+        self
+    }
+
+    /// The same, and the connection is closed after the answer.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// The same, with a time to come back.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+}
+
+impl fmt::Display for GatewayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)?;
+        match &self.internal {
+            Some(source) => write!(f, " ({source})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for GatewayError {}
