@@ -1,0 +1,9 @@
+//! The exchange with an upstream: pick an endpoint, get a connection, send, and wait for the answer's head.
+
+pub mod acquire;
+pub mod attempt;
+pub mod head;
+pub mod tunnel;
+pub mod upgrade;
+
+pub use attempt::{Answer, Failure, forward};
