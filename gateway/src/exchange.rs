@@ -3,22 +3,22 @@
 //! Stages share state through this alone. Whatever ends a request (an answer, a refusal, a client that left, a panic),
 //! dropping the exchange writes its access record and counts it, exactly once.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Method, StatusCode, Uri};
 
 use crate::client::ClientConnection;
-use crate::context::request_id::RequestId;
-use crate::context::trace::TraceContext;
-use crate::error::{Code, Fault};
+use crate::context::{ClientAddress, RequestId, TraceContext};
+use crate::error::{Code, Fault, GatewayError};
 use crate::network::Network;
 use crate::request_body::BodyProgress;
 use crate::shard::{Local, Shard};
 use crate::snapshot::CompiledRoute;
+use crate::telemetry::metrics::ShedReason;
 use crate::telemetry::record::{AccessRecord, Ended};
 use crate::upstream::Endpoint;
+use crate::upstream::in_flight::Permit;
 
 /// nginx's status for a client that left before it was answered; never sent, only recorded.
 const CLIENT_LEFT_STATUS: u16 = 499;
@@ -38,7 +38,9 @@ pub struct Exchange<N: Network> {
     /// Its trace.
     pub trace: TraceContext,
     /// The client, as trusted proxies tell it.
-    pub client: IpAddr,
+    pub client: ClientAddress,
+    /// The peer is a trusted proxy.
+    pub peer_trusted: bool,
     /// The method.
     pub method: Method,
     /// The target as received.
@@ -69,6 +71,8 @@ pub struct Exchange<N: Network> {
     pub upstream_head: Option<Instant>,
     /// When the response head was handed on.
     pub answered: Option<Instant>,
+    /// Its place among the gateway's requests, while their number is limited.
+    place: Option<Permit>,
     /// Set once the record is written.
     finished: bool,
 }
@@ -81,17 +85,31 @@ pub struct Arrival<N: Network> {
     pub connection: Arc<ClientConnection<N>>,
 }
 
+/// What the first stage found out about a request.
+pub struct Named<N: Network> {
+    /// The configuration in force.
+    pub snapshot: Arc<Local<N>>,
+    /// Its id.
+    pub request_id: RequestId,
+    /// Its trace.
+    pub trace: TraceContext,
+    /// Who sent it.
+    pub client: ClientAddress,
+    /// The peer is a trusted proxy.
+    pub peer_trusted: bool,
+}
+
 impl<N: Network> Exchange<N> {
     /// An exchange of which only the head is known.
-    pub fn new(arrival: Arrival<N>, request: &http::request::Parts, request_id: RequestId, trace: TraceContext) -> Self {
+    pub fn new(arrival: Arrival<N>, request: &http::request::Parts, named: Named<N>) -> Self {
         let Arrival { shard, connection } = arrival;
-        let started = shard.shared.clock.now();
         Self {
-            snapshot: shard.snapshot(),
-            started,
-            request_id,
-            trace,
-            client: connection.peer.ip(),
+            snapshot: named.snapshot,
+            started: shard.shared.clock.now(),
+            request_id: named.request_id,
+            trace: named.trace,
+            client: named.client,
+            peer_trusted: named.peer_trusted,
             shard,
             connection,
             method: request.method.clone(),
@@ -109,6 +127,7 @@ impl<N: Network> Exchange<N> {
             upstream_began: None,
             upstream_head: None,
             answered: None,
+            place: None,
             finished: false,
         }
     }
@@ -128,6 +147,22 @@ impl<N: Network> Exchange<N> {
         self.shard.shared.clock.now()
     }
 
+    /// Takes a place among the gateway's requests.
+    ///
+    /// # Errors
+    /// 503 `overloaded` at `max_in_flight`.
+    pub fn enter(&mut self) -> Result<(), GatewayError> {
+        let Some(max) = self.snapshot.config.server.max_in_flight else { return Ok(()) };
+        let shared = &self.shard.shared;
+        self.place = shared.in_flight.try_enter(u32::try_from(max).unwrap_or(u32::MAX));
+        if self.place.is_some() {
+            return Ok(());
+        }
+        shared.metrics.gateway().shed(ShedReason::InFlight);
+        let detail = "The gateway serves as many requests as it may.";
+        Err(GatewayError::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1)))
+    }
+
     /// Counts and records the exchange. Later calls, and the drop, do nothing more.
     pub fn finish(&mut self, ended: Ended) {
         if std::mem::replace(&mut self.finished, true) {
@@ -138,14 +173,13 @@ impl<N: Network> Exchange<N> {
         let total = now.saturating_duration_since(self.started);
         let overhead = self.overhead(now);
         let status = self.status.map_or(CLIENT_LEFT_STATUS, |status| status.as_u16());
-        let snapshot = &self.snapshot;
-        let series = self.route().map_or(&snapshot.unrouted, |route| &route.series);
-        series.record(self.shard.index, status, self.code, total, overhead);
+        let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
+        series.record(self.shard.index, status, self.code, total, Some(overhead));
         let log = &self.shard.shared.log;
-        if log.wants(status, &self.trace.trace_id) {
-            let record = self.record(status, ended, now, total, overhead);
-            log.submit(self.shard.index, &record);
+        if log.is_on() && log.wants(status, self.shard.random()) {
+            log.submit(self.shard.index, &self.record(status, ended, total, overhead));
         }
+        self.place = None;
     }
 
     /// Time that the gateway itself added: before the upstream was turned to, and from its head to the answer's.
@@ -168,20 +202,16 @@ impl<N: Network> Exchange<N> {
         }
     }
 
-    fn record(&self, status: u16, ended: Ended, now: Instant, total: Duration, overhead: Duration) -> AccessRecord<'_> {
+    fn record(&self, status: u16, ended: Ended, total: Duration, overhead: Duration) -> AccessRecord<'_> {
         let route = self.route();
+        let unix_us = self.shard.shared.clock.unix_us(self.started);
+        let id = self.request_id.as_str();
         AccessRecord {
-            unix_us: self.shard.shared.clock.unix_us(now),
-            request_id: self.request_id.as_str(),
-            trace_id: self.trace.trace_id,
-            span_id: self.trace.span_id,
-            client: self.client,
-            method: self.method.as_str(),
-            host: self.host.as_ref().map_or(&b""[..], HeaderValue::as_bytes),
-            path: self.path(),
+            trace_id: Some(self.trace.trace_id_text()),
+            span_id: Some(self.trace.span_id_text()),
+            host: self.host.as_ref().and_then(|host| host.to_str().ok()),
             protocol: self.protocol,
             route: route.map(|route| &*route.settings.name),
-            status,
             code: self.code,
             fault: self.fault(ended),
             upstream: route.filter(|_| self.attempts > 0).map(|route| &*route.upstream.name),
@@ -189,12 +219,17 @@ impl<N: Network> Exchange<N> {
             attempts: self.attempts,
             bytes_in: self.request_body.as_ref().map_or(0, |body| body.bytes()),
             bytes_out: self.bytes_out,
-            total,
-            upstream_time: self.upstream_began.map(|_| total.saturating_sub(overhead)),
-            overhead,
+            total_us: micros(total),
+            upstream_us: self.upstream_began.map(|_| micros(total.saturating_sub(overhead))),
+            overhead_us: Some(micros(overhead)),
             ended,
+            ..AccessRecord::new(unix_us, id, self.client.as_str(), self.method.as_str(), self.path(), status)
         }
     }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl<N: Network> Drop for Exchange<N> {

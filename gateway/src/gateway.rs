@@ -55,7 +55,7 @@ impl<N: Network> Gateway<N> {
             draining: AtomicBool::new(false),
         });
         let snapshot = Arc::new(Snapshot::build(Arc::new(config), 1, &shared));
-        shared.metrics.set_config_version(1);
+        shared.metrics.gateway().set_config_version(1);
         let shards = (0..shards)
             .map(|index| Arc::new(Shard::new(index, Arc::clone(&shared), Arc::clone(&snapshot), world.seed)))
             .collect();
@@ -76,7 +76,7 @@ impl<N: Network> Gateway<N> {
             shard.install(Arc::clone(&snapshot));
         }
         *current = snapshot;
-        self.shared.metrics.set_config_version(version);
+        self.shared.metrics.gateway().set_config_version(version);
         Ok(version)
     }
 

@@ -16,9 +16,11 @@ use http::request::Parts;
 use crate::exchange::{Arrival, Exchange};
 use crate::forward::upgrade::{Switched, Upgraded};
 use crate::forward::{Answer, Failure};
+use crate::error::GatewayError;
 use crate::network::Network;
 use crate::request_body::Source;
 use crate::response_body::ResponseBody;
+use crate::telemetry::record::Ended;
 use crate::{context, forward, response, routing, upstream};
 
 /// What the stages came to.
@@ -32,7 +34,7 @@ enum Outcome<N: Network> {
 }
 
 async fn stages<N: Network>(exchange: &mut Exchange<N>, mut parts: Parts, source: Source) -> Result<Outcome<N>, Failure> {
-    let websocket = forward::upgrade::is_websocket(&parts);
+    let websocket = forward::upgrade::is_websocket(&parts.method, parts.version, &parts.headers);
     // context: is this one request, what is it about, and which of its headers may be believed?
     context::stage::admit(exchange, &mut parts)?;
     if parts.uri.path() == "*" {
@@ -68,6 +70,17 @@ async fn answer<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source) -
     }
 }
 
+/// Records a request of which the head never came whole, and says what to write to its connection.
+pub fn answer_without_request<N: Network>(arrival: Arrival<N>, error: &GatewayError) -> Vec<u8> {
+    let (parts, ()) = http::Request::new(()).into_parts();
+    let mut exchange = context::stage::begin(arrival, &parts);
+    exchange.status = Some(error.code.status());
+    exchange.code = Some(error.code);
+    let bytes = response::problem::raw(error, Some(exchange.request_id.as_str()));
+    exchange.finish(Ended::Timeout);
+    bytes
+}
+
 /// Serves one request. Always answers: a panic costs this request alone, is counted, and is a bug.
 pub async fn serve<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source) -> Response<ResponseBody<N>> {
     arrival.connection.begin();
@@ -81,7 +94,7 @@ pub async fn serve<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source
     })
     .await;
     caught.unwrap_or_else(|| {
-        shared.metrics.panicked();
+        shared.metrics.gateway().panicked();
         response::problem::after_panic()
     })
 }

@@ -14,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::clock::Clock;
+use crate::context::{HeaderRules, screen_trailers};
 use crate::timer::{Deadlines, Wait};
 
 /// An error of whatever stands behind a body.
@@ -113,7 +114,7 @@ pub struct Streaming {
     limits: BodyLimits,
     deadlines: Arc<Deadlines>,
     clock: Clock,
-    trailer_allowed: fn(&http::HeaderName) -> bool,
+    rules: Arc<HeaderRules>,
     started: bool,
 }
 
@@ -124,7 +125,7 @@ impl RequestBody {
         limits: BodyLimits,
         deadlines: Arc<Deadlines>,
         clock: Clock,
-        trailer_allowed: fn(&http::HeaderName) -> bool,
+        rules: Arc<HeaderRules>,
     ) -> (Self, Option<Arc<BodyProgress>>) {
         let ended = match &source {
             Source::Incoming(body) => body.is_end_stream(),
@@ -140,7 +141,7 @@ impl RequestBody {
             limits,
             deadlines,
             clock,
-            trailer_allowed,
+            rules,
             started: false,
         };
         (Self::Streaming(Box::new(streaming)), Some(progress))
@@ -223,9 +224,9 @@ impl Streaming {
             }
         }
         let frame = match frame.into_trailers() {
-            Ok(trailers) => {
-                let allowed = self.trailer_allowed;
-                Frame::trailers(keep_trailers(trailers, allowed))
+            Ok(mut trailers) => {
+                screen_trailers(&mut trailers, &self.rules);
+                Frame::trailers(trailers)
             }
             Err(frame) => frame,
         };
@@ -258,20 +259,6 @@ impl Drop for Streaming {
         self.deadlines.clear(Wait::RequestBody);
         self.deadlines.clear(Wait::RequestTotal);
     }
-}
-
-/// Trailers that may pass: names that `allowed` refuses are dropped.
-pub(crate) fn keep_trailers(trailers: http::HeaderMap, allowed: fn(&http::HeaderName) -> bool) -> http::HeaderMap {
-    if trailers.keys().all(allowed) {
-        return trailers;
-    }
-    let mut kept = http::HeaderMap::with_capacity(trailers.len());
-    for (name, value) in &trailers {
-        if allowed(name) {
-            kept.append(name.clone(), value.clone());
-        }
-    }
-    kept
 }
 
 /// hyper tells a body that breaks its framing from one that ends early by the kind of the error behind it.

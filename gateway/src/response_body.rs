@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::context::screen_trailers;
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::request_body::BoxError;
@@ -36,7 +37,6 @@ pub struct Relay<N: Network> {
     /// Taken when the body has ended.
     source: Option<Source<N>>,
     idle_timeout: Option<Duration>,
-    trailer_allowed: fn(&http::HeaderName) -> bool,
 }
 
 /// The connection that a body comes from, and the endpoint's place in flight.
@@ -72,14 +72,13 @@ impl<N: Network> ResponseBody<N> {
         incoming: Incoming,
         source: Source<N>,
         idle_timeout: Option<Duration>,
-        trailer_allowed: fn(&http::HeaderName) -> bool,
     ) -> Self {
         if incoming.is_end_stream() {
             source.finish(&exchange);
             exchange.finish(Ended::Complete);
             return Self::Empty;
         }
-        Self::Upstream(Box::new(Relay { exchange, incoming, source: Some(source), idle_timeout, trailer_allowed }))
+        Self::Upstream(Box::new(Relay { exchange, incoming, source: Some(source), idle_timeout }))
     }
 }
 
@@ -163,7 +162,10 @@ impl<N: Network> Relay<N> {
             self.end();
         }
         match frame.into_trailers() {
-            Ok(trailers) => Frame::trailers(crate::request_body::keep_trailers(trailers, self.trailer_allowed)),
+            Ok(mut trailers) => {
+                screen_trailers(&mut trailers, &self.exchange.snapshot.header_rules);
+                Frame::trailers(trailers)
+            }
             Err(frame) => frame,
         }
     }

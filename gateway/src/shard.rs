@@ -4,7 +4,7 @@
 //! ever uses its own, and then nothing here is contended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -15,6 +15,7 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::upstream::Registry as Upstreams;
+use crate::upstream::in_flight::InFlight;
 
 /// What all shards share.
 pub struct Shared<N: Network> {
@@ -29,7 +30,7 @@ pub struct Shared<N: Network> {
     /// Upstreams over all configurations.
     pub upstreams: Upstreams<N>,
     /// Requests in the whole gateway.
-    pub in_flight: AtomicU32,
+    pub in_flight: Arc<InFlight>,
     /// Set when a drain begins: answers close their connections from then on.
     pub draining: AtomicBool,
 }

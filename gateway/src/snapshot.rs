@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 
+use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::{self, Config};
-use crate::context::forwarded::TrustedProxies;
-use crate::context::screening::HeaderRules;
+use crate::context::{HeaderRules, Peer, TracePolicy, TrustedProxies};
 use crate::network::Network;
-use crate::routing::path::PathRules;
-use crate::routing::table::RouteTable;
+use crate::routing::{CompiledRewrite, PathRules, RouteTable};
 use crate::shard::Shared;
 use crate::telemetry::metrics::RouteSeries;
 use crate::upstream::Upstream;
@@ -20,6 +19,8 @@ pub struct CompiledRoute<N: Network> {
     pub settings: Arc<settings::Route>,
     /// Where its requests go.
     pub upstream: Arc<Upstream<N>>,
+    /// What the upstream is sent instead of the path.
+    pub rewrite: Option<CompiledRewrite>,
     /// Its metrics.
     pub series: Arc<RouteSeries>,
     /// A request body's limit, bytes; `None` = no limit.
@@ -38,8 +39,10 @@ pub struct Snapshot<N: Network> {
     pub routes: Box<[CompiledRoute<N>]>,
     /// Whose forwarding headers are believed.
     pub trusted: TrustedProxies,
-    /// Which client headers go.
-    pub header_rules: HeaderRules,
+    /// Which client headers go; shared with bodies, whose trailers it screens.
+    pub header_rules: Arc<HeaderRules>,
+    /// Whose traces are continued, and which are sampled.
+    pub trace_policy: TracePolicy,
     /// How paths are brought to one form.
     pub path_rules: PathRules,
     /// Metrics of requests that no route matched.
@@ -55,30 +58,39 @@ impl<N: Network> Snapshot<N> {
         let upstreams: std::collections::HashMap<&str, Arc<Upstream<N>>> =
             config.upstreams.iter().map(|settings| (&*settings.name, shared.upstreams.apply(settings))).collect();
         shared.upstreams.retain(|name| upstreams.contains_key(name));
-        let routes = config
-            .routes
-            .iter()
-            .filter_map(|route| {
-                Some(CompiledRoute {
-                    upstream: Arc::clone(upstreams.get(&*route.upstream)?),
-                    series: shared.metrics.route(&route.name),
-                    max_body: route.max_body.unwrap_or(config.server.max_body),
-                    settings: Arc::clone(route),
-                })
+        let path_rules = PathRules {
+            keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,
+            merge_slashes: config.server.merge_slashes,
+        };
+        let table = RouteTable::build(&config.routes);
+        let compile = |(index, route): (usize, &Arc<settings::Route>)| {
+            let rewrite = route.rewrite.as_ref();
+            Some(CompiledRoute {
+                upstream: Arc::clone(upstreams.get(&*route.upstream)?),
+                // Validation tried it: one that cannot be compiled never gets here.
+                rewrite: rewrite.and_then(|rewrite| CompiledRewrite::new(rewrite, table.pattern(index), path_rules).ok()),
+                series: shared.metrics.route(&route.name),
+                max_body: route.max_body.unwrap_or(config.server.max_body),
+                settings: Arc::clone(route),
             })
-            .collect();
+        };
+        let routes = config.routes.iter().enumerate().filter_map(compile).collect();
         Self {
             version,
-            table: RouteTable::build(&config.routes),
+            table,
             routes,
             trusted: TrustedProxies::new(&config.server.trusted_proxies),
-            header_rules: HeaderRules::new(&config.identity, config.server.underscores_in_headers),
-            path_rules: PathRules {
-                escaped_slash: config.server.escaped_slash,
-                merge_slashes: config.server.merge_slashes,
-            },
+            header_rules: Arc::new(HeaderRules::new(&config.identity, config.server.underscores_in_headers)),
+            trace_policy: TracePolicy::new(&config.telemetry.tracing),
+            path_rules,
             unrouted: shared.metrics.route(UNROUTED),
             config,
         }
+    }
+
+    /// Whether this peer's word on forwarding is believed.
+    #[inline]
+    pub fn trusts(&self, peer: &Peer) -> bool {
+        !self.trusted.is_empty() && self.trusted.contains(peer.ip)
     }
 }

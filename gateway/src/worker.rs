@@ -14,6 +14,7 @@ use crate::listener::limits::{Full, Place};
 use crate::listener::{connection, refuse};
 use crate::network::{Network, Sockets};
 use crate::shard::Shard;
+use crate::telemetry::metrics::ShedReason;
 
 /// How often idle connections are swept, and the loop's delay is measured.
 const TICK: Duration = Duration::from_secs(1);
@@ -103,8 +104,12 @@ async fn run(
                         drop((place, load));
                     });
                 }
-                Err(_full) => {
-                    shard.shared.metrics.shed("connections");
+                Err(full) => {
+                    let reason = match full {
+                        Full::Total => ShedReason::Connections,
+                        Full::Address => ShedReason::ConnectionsPerIp,
+                    };
+                    shard.shared.metrics.gateway().shed(reason);
                     tokio::spawn(async move {
                         refuse::overloaded(stream).await;
                         drop(load);
@@ -126,7 +131,7 @@ pub async fn keep_house<N: Network>(gateway: Arc<Gateway<N>>, shard: Arc<Shard<N
         let due = clock.now() + TICK;
         tokio::time::sleep(TICK).await;
         let now = clock.now();
-        shard.shared.metrics.loop_delay(shard.index, now.saturating_duration_since(due));
+        shard.shared.metrics.gateway().loop_delay(shard.index, now.saturating_duration_since(due));
         for upstream in gateway.upstreams() {
             upstream.sweep(shard.index, now);
         }

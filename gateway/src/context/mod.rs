@@ -13,6 +13,8 @@
 pub mod client_address;
 pub mod forwarded;
 pub mod header_rules;
+pub mod stage;
+pub mod target;
 mod hex;
 pub mod hop_by_hop;
 pub mod names;

@@ -6,7 +6,7 @@ use http::request::Parts;
 use super::screen::screen_request_headers;
 use super::{RequestId, TraceContext, client_address, target};
 use crate::error::{Code, GatewayError};
-use crate::exchange::{Arrival, Exchange};
+use crate::exchange::{Arrival, Exchange, Named};
 use crate::network::Network;
 use crate::routing::path;
 
@@ -19,7 +19,8 @@ pub fn begin<N: Network>(arrival: Arrival<N>, parts: &Parts) -> Box<Exchange<N>>
     let draws = [random(), random(), random()];
     let trace = TraceContext::continue_or_start(&parts.headers, &snapshot.trace_policy, trusted, draws);
     let client = client_address(&parts.headers, &arrival.connection.peer, &snapshot.trusted);
-    Box::new(Exchange::new(arrival, snapshot, parts, trusted, request_id, trace, client))
+    let named = Named { snapshot, request_id, trace, client, peer_trusted: trusted };
+    Box::new(Exchange::new(arrival, parts, named))
 }
 
 /// Checks what must hold of any request, brings its path to the one form, and screens its headers.

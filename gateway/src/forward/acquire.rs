@@ -61,7 +61,8 @@ pub async fn open<N: Network>(
     let series = exchange.route().map(|route| std::sync::Arc::clone(&route.upstream.series));
     let series = series.ok_or_else(|| GatewayError::new(Code::Internal, "No route."))?;
     let keep_case = exchange.snapshot.config.server.preserve_header_case;
-    Connection::new(stream, exchange.now(), keep_case, OpenConnection::new(permit, series))
+    let open = OpenConnection::new(permit, series, exchange.shard.index);
+    Connection::new(stream, exchange.now(), keep_case, open)
         .await
         .map_err(|error| GatewayError::new(Code::UpstreamConnect, "No connection to the upstream.").because(error))
 }

@@ -72,28 +72,50 @@ pub async fn forward<N: Network>(
             Some(connection) => connection,
             None => match acquire::open(exchange, &selected).await {
                 Ok(connection) => connection,
-                Err(error) => return Err(give_up(exchange, AttemptOutcome::Connect, error.into())),
+                Err(error) => {
+                    let failure = error.into();
+                    return Err(give_up(exchange, outcome_of(&failure), failure));
+                }
             },
         };
         // Only a connection that was used before can have gone stale, so only then a copy is kept.
         let copy = if connection.is_reused() { copy_of(&request) } else { None };
         let reused = connection.is_reused();
         match send(exchange, &mut connection, request).await {
-            Ok(response) => return accept(exchange, response, Source { connection, selected }),
+            Ok(response) => return accept(exchange, response, Source { connection, selected }, false),
             Err(Sent::Not(back)) if reused => request = *back,
             Err(Sent::Broken(_)) if let Some(again) = copy => request = again,
-            Err(Sent::Not(_)) => {
-                let error = GatewayError::new(Code::UpstreamReset, "The upstream closed the connection at once.");
-                return Err(give_up(exchange, AttemptOutcome::Reset, error.into()));
-            }
-            Err(Sent::Broken(error)) => {
-                let error = GatewayError::new(Code::UpstreamReset, "The upstream closed the connection.").because(error);
-                return Err(give_up(exchange, AttemptOutcome::Reset, error.into()));
-            }
-            Err(Sent::Perhaps(failure)) => return Err(give_up(exchange, outcome_of(&failure), failure)),
+            Err(sent) => return Err(fail(exchange, sent)),
         }
-        record_outcome(exchange, AttemptOutcome::Stale);
     }
+}
+
+/// Sends on this connection, once; the answer may be a switch of protocols.
+///
+/// # Errors
+/// As `forward`.
+pub async fn forward_on<N: Network>(
+    exchange: &mut Exchange<N>,
+    mut connection: Connection<N::Stream>,
+    selected: Selected<N>,
+    request: Request<RequestBody>,
+) -> Result<Answer<N>, Failure> {
+    match send(exchange, &mut connection, request).await {
+        Ok(response) => accept(exchange, response, Source { connection, selected }, true),
+        Err(sent) => Err(fail(exchange, sent)),
+    }
+}
+
+/// An attempt that came to nothing.
+fn fail<N: Network>(exchange: &Exchange<N>, sent: Sent) -> Failure {
+    let failure = match sent {
+        Sent::Perhaps(failure) => failure,
+        Sent::Not(_) => GatewayError::new(Code::UpstreamReset, "The upstream closed the connection at once.").into(),
+        Sent::Broken(error) => {
+            GatewayError::new(Code::UpstreamReset, "The upstream closed the connection.").because(error).into()
+        }
+    };
+    give_up(exchange, outcome_of(&failure), failure)
 }
 
 /// Takes the head of an answer.
@@ -101,18 +123,20 @@ fn accept<N: Network>(
     exchange: &mut Exchange<N>,
     response: Response<Incoming>,
     source: Source<N>,
+    switch_asked: bool,
 ) -> Result<Answer<N>, Failure> {
     let now = exchange.now();
     exchange.upstream_head = Some(now);
     exchange.connection.deadlines.clear(Wait::Exchange);
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        // Nobody asked for it on this way; upgrades take another (security.md, B8).
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS && !switch_asked {
+        // security.md, B8
         let error = GatewayError::new(Code::UpstreamInvalid, "The upstream switched protocols unasked.");
         return Err(give_up(exchange, AttemptOutcome::Invalid, error.into()));
     }
     if let (Some(route), Some(began)) = (exchange.route(), exchange.upstream_began) {
-        let outcome = AttemptOutcome::of_status(response.status());
-        route.upstream.series.attempt(exchange.shard.index, outcome, Some(now.saturating_duration_since(began)));
+        let server_error = response.status().is_server_error();
+        let outcome = if server_error { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
+        route.upstream.series.attempt(exchange.shard.index, outcome, now.saturating_duration_since(began));
     }
     Ok(Answer { response, source })
 }
@@ -196,23 +220,26 @@ fn copy_of(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 
 fn outcome_of(failure: &Failure) -> AttemptOutcome {
     match failure {
-        Failure::ClientLeft => AttemptOutcome::ClientFault,
+        Failure::ClientLeft => AttemptOutcome::Cancelled,
         Failure::Problem(error) => match error.code {
             Code::UpstreamTimeout => AttemptOutcome::Timeout,
+            Code::UpstreamConnect => AttemptOutcome::Connect,
+            Code::ConnectTimeout => AttemptOutcome::ConnectTimeout,
             Code::UpstreamInvalid => AttemptOutcome::Invalid,
-            code if code.fault() == crate::error::Fault::Client => AttemptOutcome::ClientFault,
+            code if code.fault() == crate::error::Fault::Client => AttemptOutcome::Cancelled,
             _ => AttemptOutcome::Reset,
         },
     }
 }
 
 fn give_up<N: Network>(exchange: &Exchange<N>, outcome: AttemptOutcome, failure: Failure) -> Failure {
-    record_outcome(exchange, outcome);
+    count(exchange, outcome);
     failure
 }
 
-fn record_outcome<N: Network>(exchange: &Exchange<N>, outcome: AttemptOutcome) {
-    if let Some(route) = exchange.route() {
-        route.upstream.series.attempt(exchange.shard.index, outcome, None);
+fn count<N: Network>(exchange: &Exchange<N>, outcome: AttemptOutcome) {
+    if let (Some(route), Some(began)) = (exchange.route(), exchange.upstream_began) {
+        let duration = exchange.now().saturating_duration_since(began);
+        route.upstream.series.attempt(exchange.shard.index, outcome, duration);
     }
 }

@@ -1,7 +1,8 @@
 //! The exchange with an upstream: pick an endpoint, get a connection, send, and wait for the answer's head.
 
-pub mod acquire;
-pub mod attempt;
+mod acquire;
+mod attempt;
+pub mod body;
 pub mod head;
 pub mod tunnel;
 pub mod upgrade;

@@ -1,13 +1,12 @@
 //! A connection that switched protocols: bytes both ways until either side ends, or nothing moves for too long.
 
-use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use crate::exchange::Tunnel;
+use crate::client::Tunnel;
 use crate::network::Network;
 use crate::telemetry::record::Ended;
 use crate::timer::{Wait, Watch};

@@ -6,7 +6,8 @@ use hyper::body::Incoming;
 use super::acquire;
 use super::attempt::{Answer, Failure, forward_on};
 use crate::error::{Code, GatewayError};
-use crate::exchange::{Exchange, Tunnel};
+use crate::client::Tunnel;
+use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::response_body::Source;
@@ -94,8 +95,8 @@ impl<N: Network> Switched<N> {
         let connection = std::sync::Arc::clone(&exchange.connection);
         let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
         let (stream, read_ahead, open) = self.source.connection.into_stream();
-        let permit = self.source.selected;
-        let tunnel = Tunnel { stream, read_ahead, open, selected: permit, idle_timeout, exchange };
+        let selected = self.source.selected;
+        let tunnel = Tunnel { stream, read_ahead, open, selected, idle_timeout, exchange };
         let mut slot = connection.tunnel.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *slot = Some(Box::new(tunnel));
     }

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
 use super::limits::Connections;
@@ -85,26 +84,26 @@ impl Hand {
 }
 
 async fn accept(socket: TcpListener, hand: Hand, mut stop: watch::Receiver<bool>) {
-    let Ok(socket) = AsyncFd::new(socket) else { return };
+    let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
     loop {
-        let ready = tokio::select! {
-            ready = socket.readable() => ready,
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
-        let Ok(mut ready) = ready else { return };
-        match socket.get_ref().accept() {
-            Ok((stream, peer)) => hand.over(stream, peer),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+        match accepted {
+            Ok((stream, peer)) => {
+                if let Ok(stream) = stream.into_std() {
+                    hand.over(stream, peer);
+                }
+            }
             // The client gave up between its handshake and now.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(_) => {
-                hand.gateway.shared().metrics.accept_failed();
-                tokio::time::sleep(RETRY_AFTER).await;
-            }
+            Err(_) => tokio::time::sleep(RETRY_AFTER).await,
         }
     }
     // What the kernel accepted for us before the socket closes is served, not reset.
-    while let Ok((stream, peer)) = socket.get_ref().accept() {
+    let Ok(socket) = socket.into_std() else { return };
+    while let Ok((stream, peer)) = socket.accept() {
         hand.over(stream, peer);
     }
 }

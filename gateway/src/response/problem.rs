@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 
+use crate::context::names::X_REQUEST_ID;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -22,7 +23,7 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
     let body = document(error, Some(exchange.request_id.as_str()));
     let head = exchange.method == http::Method::HEAD;
     let mut headers = HeaderMap::with_capacity(6);
-    headers.insert(crate::context::X_REQUEST_ID, exchange.request_id.to_header_value());
+    headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     describe(&mut headers, error, body.len());
     if let Some(allow) = &error.allow {
         headers.insert(header::ALLOW, allow.clone());
@@ -64,6 +65,14 @@ pub fn document(error: &GatewayError, request_id: Option<&str>) -> Bytes {
         document.insert("retry_after_ms".into(), u64::try_from(after.as_millis()).unwrap_or(u64::MAX).into());
     }
     Bytes::from(serde_json::Value::Object(document).to_string())
+}
+
+/// The answer after a panic. Its exchange, and with it the record, went down with the panic.
+pub fn after_panic<N: Network>() -> Response<ResponseBody<N>> {
+    let mut response = Response::new(ResponseBody::Empty);
+    *response.status_mut() = Code::Internal.status();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// A whole HTTP/1.1 answer in bytes, for a connection on which no request could be read.

@@ -12,6 +12,7 @@ mod method;
 pub mod path;
 pub mod pattern;
 pub mod rewrite;
+pub mod stage;
 pub mod table;
 mod tree;
 

@@ -3,6 +3,7 @@
 //! `metrics` counts on each worker's own memory and merges when somebody asks; `exposition` writes what was merged;
 //! `record` writes a request's line; `access_log` takes lines off the request path. Only this module names metrics.
 
+pub mod access_log;
 mod json;
 pub mod metrics;
 pub mod record;

@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::in_flight::Permit;
 use crate::request_body::RequestBody;
-use crate::telemetry::metrics::UpstreamSeries;
+use crate::telemetry::metrics::{ConnectionEvent, UpstreamSeries};
 
 /// Bounds of an upstream's answer; beyond them it is `upstream_invalid`.
 const MAX_RESPONSE_HEADERS: usize = 128;
@@ -41,7 +41,7 @@ where
     pub(super) idle_since: Instant,
     exchanges: u64,
     /// Its place among the endpoint's open connections.
-    open: OpenConnection,
+    pub(super) open: OpenConnection,
 }
 
 /// An open connection's place in the endpoint's count and in the metrics.
@@ -49,19 +49,34 @@ where
 pub struct OpenConnection {
     _permit: Permit,
     series: Arc<UpstreamSeries>,
+    worker: usize,
+    idle: bool,
 }
 
 impl OpenConnection {
     /// Counts a connection that has been opened.
-    pub fn new(permit: Permit, series: Arc<UpstreamSeries>) -> Self {
-        series.connection_opened();
-        Self { _permit: permit, series }
+    pub fn new(permit: Permit, series: Arc<UpstreamSeries>, worker: usize) -> Self {
+        series.connection(worker, ConnectionEvent::Opened);
+        Self { _permit: permit, series, worker, idle: false }
+    }
+
+    /// Counts that it went into a pool.
+    pub(super) fn park(&mut self) {
+        self.idle = true;
+        self.series.connection(self.worker, ConnectionEvent::Parked);
+    }
+
+    /// Counts that it was taken out of a pool.
+    pub(super) fn take(&mut self) {
+        self.idle = false;
+        self.series.connection(self.worker, ConnectionEvent::Taken);
     }
 }
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.series.connection_closed();
+        let event = if self.idle { ConnectionEvent::ClosedIdle } else { ConnectionEvent::ClosedBusy };
+        self.series.connection(self.worker, event);
     }
 }
 

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 use super::state::Upstream;
-use crate::config::settings;
 use crate::config::settings::upstream::{DnsDiscovery, Endpoint, Endpoints, Target};
 use crate::network::Network;
 
@@ -50,7 +49,7 @@ impl<N: Network> Upstream<N> {
     /// The endpoints in force, in the form of settings; what discovery compares its answer with.
     pub fn discovered(&self) -> Vec<Endpoint> {
         let active = self.active();
-        if matches!(active.settings.endpoints, settings::upstream::Endpoints::Static(_)) {
+        if matches!(active.settings.endpoints, Endpoints::Static(_)) {
             return Vec::new();
         }
         active

@@ -10,6 +10,7 @@ pub mod in_flight;
 pub mod pool;
 pub mod registry;
 pub mod selection;
+pub mod stage;
 pub mod state;
 mod sync;
 

@@ -60,6 +60,7 @@ where
         let mut shelf = self.shelf(worker);
         while let Some(mut connection) = shelf.pop() {
             if is_fresh(&connection, now, limits) && connection.is_ready() {
+                connection.open.take();
                 return Some(connection);
             }
         }
@@ -74,6 +75,7 @@ where
         connection.idle_since = now;
         let mut shelf = self.shelf(worker);
         if shelf.len() < limits.max_idle_per_worker {
+            connection.open.park();
             shelf.push(connection);
         }
     }

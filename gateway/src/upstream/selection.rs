@@ -9,7 +9,7 @@ use super::endpoint::Endpoint;
 use super::in_flight::Permit;
 use super::state::{Active, Upstream};
 use crate::algorithms::balancer::{Balancer, Pick};
-use crate::algorithms::hash_ring::hash_key;
+use crate::algorithms::hash_ring::stable_hash;
 use crate::config::settings;
 use crate::config::settings::upstream::HashKey;
 use crate::error::{Code, GatewayError};
@@ -64,13 +64,13 @@ fn hash_of<N: Network>(active: &Active<N>, ask: &Ask<'_>) -> u64 {
     let settings::upstream::Balance::ConsistentHash(hash) = &active.settings.balance else { return 0 };
     match &hash.key {
         HashKey::ClientIp => hash_address(ask.client),
-        HashKey::Path => hash_key(ask.path.as_bytes()),
+        HashKey::Path => stable_hash(ask.path.as_bytes()),
         HashKey::Header(name) => match ask.headers.get(name) {
-            Some(value) => hash_key(value.as_bytes()),
+            Some(value) => stable_hash(value.as_bytes()),
             None => hash_address(ask.client),
         },
         HashKey::Cookie(name) => match cookie(ask.headers, name) {
-            Some(value) => hash_key(value.as_bytes()),
+            Some(value) => stable_hash(value.as_bytes()),
             None => hash_address(ask.client),
         },
     }
@@ -78,8 +78,8 @@ fn hash_of<N: Network>(active: &Active<N>, ask: &Ask<'_>) -> u64 {
 
 fn hash_address(address: IpAddr) -> u64 {
     match address {
-        IpAddr::V4(v4) => hash_key(&v4.octets()),
-        IpAddr::V6(v6) => hash_key(&v6.octets()),
+        IpAddr::V4(v4) => stable_hash(&v4.octets()),
+        IpAddr::V6(v6) => stable_hash(&v6.octets()),
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Upstream<N: Network> {
     /// Round robin's place; it goes on over reloads.
     ticket: AtomicU64,
     workers: usize,
+    /// The name that a task resolves for this upstream now and then.
+    discovering: Mutex<Option<settings::upstream::DnsDiscovery>>,
 }
 
 /// What is in force now.
@@ -46,6 +48,7 @@ impl<N: Network> Upstream<N> {
             known: Mutex::default(),
             ticket: AtomicU64::new(0),
             workers,
+            discovering: Mutex::default(),
         }
     }
 
@@ -80,6 +83,16 @@ impl<N: Network> Upstream<N> {
         let weights: Vec<(&str, u32)> = endpoints.iter().map(|e| (&*e.address, e.weight)).collect();
         let balancer = Balancer::new(&settings.balance, &weights);
         self.active.store(Arc::new(Active { settings, endpoints: active, balancer }));
+    }
+
+    /// Says that the caller will keep this discovery fresh; false when somebody does already.
+    pub fn claim_discovery(&self, dns: &settings::upstream::DnsDiscovery) -> bool {
+        let mut discovering = self.discovering.lock().unwrap_or_else(PoisonError::into_inner);
+        if discovering.as_ref() == Some(dns) {
+            return false;
+        }
+        *discovering = Some(dns.clone());
+        true
     }
 
     /// Drops idle connections of one worker that are closed or have had their time.
