@@ -3,10 +3,14 @@
 //! `metrics` counts on each worker's own memory and merges when somebody asks; `exposition` writes what was merged;
 //! `record` writes a request's line; `access_log` takes lines off the request path. Only this module names metrics.
 
+pub mod access_log;
+pub mod exposition;
 mod json;
 pub mod metrics;
+pub mod process;
 pub mod record;
 mod timestamp;
 
+pub use access_log::AccessLog;
 pub use metrics::Registry;
 pub use record::{AccessRecord, Ended};
