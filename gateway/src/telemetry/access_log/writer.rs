@@ -224,3 +224,30 @@ impl Writer {
 fn start_of_line(lines: &[u8], at: usize) -> usize {
     lines[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::telemetry::LogOutput;
+    use crate::telemetry::record::AccessRecord;
+
+    #[test]
+    fn a_failing_write_keeps_its_lines_and_is_counted() {
+        let shared = Arc::new(Shared::new([Shard::new(10)].into()));
+        shared.shards[0].submit(&AccessRecord::new(0, "id", "::1", "GET", "/", 200));
+        let sink = Sink::open(&LogOutput::File("/dev/full".into())).unwrap();
+        let mut writer = Writer { shared: shared.clone(), sink, spare: Vec::new() };
+        // Otherwise it would try for ever.
+        shared.ask_to_stop();
+        assert!(!writer.drain(0));
+        assert_eq!(shared.write_failures.load(Ordering::Relaxed), 1);
+        assert!(!shared.is_drained());
+    }
+
+    #[test]
+    fn another_file_begins_with_a_whole_line() {
+        for (at, expected) in [(0, 0), (1, 0), (2, 0), (3, 3), (4, 3), (6, 6)] {
+            assert_eq!(start_of_line(b"ab\ncd\n", at), expected, "{at}");
+        }
+    }
+}

@@ -65,7 +65,6 @@ fn a_full_disk_stops_no_worker_and_loses_no_queued_line() {
     assert!(!log.flush(Duration::from_millis(1)));
     log.reconfigure(&settings(LogOutput::File(healed.clone()), 10)).unwrap();
     assert!(log.flush(PATIENCE));
-    assert!(log.write_failures() >= 1 || log.dropped() == 15);
     let expected: Vec<_> = (0..10).map(|number| format!("/0/{number}")).collect();
     assert_eq!(paths(&fs::read_to_string(healed).unwrap()), expected);
 }

@@ -9,11 +9,14 @@ use super::*;
 
 const HOSTILE: &str = "a\"b\\c\nd{e=\"f\"} # \u{e9}";
 
+/// Name, labels and value.
+type Sample = (String, Vec<(String, String)>, f64);
+
 /// A parsed page: families with their types, and samples by name and labels.
 #[derive(Debug, Default)]
 struct Parsed {
     types: BTreeMap<String, String>,
-    samples: Vec<(String, Vec<(String, String)>, f64)>,
+    samples: Vec<Sample>,
 }
 
 impl Parsed {
@@ -46,9 +49,9 @@ fn parse(text: &str, format: Format) -> Parsed {
             assert!(parsed.types.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} twice");
         } else {
             let found = sample.captures(line).unwrap_or_else(|| panic!("not a sample: {line}"));
-            let labels: Vec<_> = found.get(2).map_or("", |labels| labels.as_str()).to_owned().pipe(|labels| {
-                label.captures_iter(&labels).map(|one| (one[1].to_owned(), unescape(&one[2]))).collect()
-            });
+            let labels = found.get(2).map_or("", |labels| labels.as_str());
+            let labels: Vec<_> =
+                label.captures_iter(labels).map(|one| (one[1].to_owned(), unescape(&one[2]))).collect();
             assert!(seen.insert((found[1].to_owned(), labels.clone())), "{line} twice");
             assert!(belongs(&found[1], &family, &parsed.types[&family], format), "{line} in {family}");
             parsed.samples.push((found[1].to_owned(), labels, found[3].parse().expect("a number")));
@@ -56,14 +59,6 @@ fn parse(text: &str, format: Format) -> Parsed {
     }
     parsed
 }
-
-trait Pipe: Sized {
-    fn pipe<T>(self, f: impl FnOnce(Self) -> T) -> T {
-        f(self)
-    }
-}
-
-impl Pipe for String {}
 
 fn unescape(value: &str) -> String {
     value.replace("\\\\", "\u{0}").replace("\\\"", "\"").replace("\\n", "\n").replace('\u{0}', "\\")
