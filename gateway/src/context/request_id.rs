@@ -105,7 +105,8 @@ mod tests {
         let minted = RequestId::mint([1, 2]);
         let longest = [b'a'; ACCEPTED_MAX];
         let too_long = [b'a'; ACCEPTED_MAX + 1];
-        let cases: &[(&[&[u8]], bool, Option<&str>)] = &[
+        type Case<'a> = (&'a [&'a [u8]], bool, Option<&'a str>);
+        let cases: &[Case<'_>] = &[
             (&[b"req-1"], true, Some("req-1")),
             (&[b"req-1"], false, None),
             (&[b"Root=1-67891233-abcdef012345678912345678"], true, Some("Root=1-67891233-abcdef012345678912345678")),
@@ -116,16 +117,11 @@ mod tests {
             (&[b"a b"], true, None),
             (&[b"a\"b"], true, None),
             (&[b"a,b"], true, None),
-            (&[b"a\x1b[31m"], true, None),
             (&[b"caf\xc3\xa9"], true, None),
             (&[b"a", b"b"], true, None),
             (&[], true, None),
         ];
         for (values, trusted, expected) in cases {
-            // A control character cannot be in a header value at all; the case is there for the alphabet's sake.
-            if values.iter().any(|value| HeaderValue::from_bytes(value).is_err()) {
-                continue;
-            }
             let id = from_peer(values, *trusted);
             assert_eq!(id.as_str(), expected.unwrap_or(minted.as_str()), "{values:?} {trusted}");
             assert_eq!(id.to_header_value(), id.as_str());
@@ -143,7 +139,7 @@ mod tests {
             let given = (u128::from(random[0]) << 64) | u128::from(random[1]);
             let fixed: u128 = (0xf << 76) | (0x3 << 62);
             prop_assert_eq!(number & !fixed, given & !fixed);
-            prop_assert_eq!((number & fixed) , (0x4 << 76) | (0x2 << 62));
+            prop_assert_eq!(number & fixed, (0x4 << 76) | (0x2 << 62));
         }
 
         #[test]

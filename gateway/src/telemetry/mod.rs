@@ -4,10 +4,13 @@
 //! `record` writes a request's line; `access_log` takes lines off the request path. Only this module names metrics.
 
 pub mod access_log;
+pub mod exposition;
 mod json;
 pub mod metrics;
+pub mod process;
 pub mod record;
 mod timestamp;
 
+pub use access_log::AccessLog;
 pub use metrics::Registry;
 pub use record::{AccessRecord, Ended};

@@ -49,7 +49,7 @@ impl<const UNIT_NS: u64, const SLOTS: usize> Histogram<UNIT_NS, SLOTS> {
         if slot + 1 >= SLOTS {
             return None;
         }
-        let step = if slot % 2 == 0 { 2 } else { 3 };
+        let step = if slot.is_multiple_of(2) { 2 } else { 3 };
         Some((UNIT_NS * step) << (slot / 2))
     }
 
