@@ -128,11 +128,12 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
             let endpoints: Vec<Value> = active
                 .endpoints
                 .iter()
-                .map(|endpoint| {
+                .zip(&active.weights)
+                .map(|(endpoint, weight)| {
                     let idle = endpoint.pool.idle();
                     json!({
                         "address": &*endpoint.address,
-                        "weight": endpoint.weight(),
+                        "weight": weight,
                         "in_flight": endpoint.in_flight.count(),
                         "connections": endpoint.connections.count(),
                         "idle_connections": idle,

@@ -33,6 +33,8 @@ pub struct Active<N: Network> {
     pub settings: Arc<settings::Upstream>,
     /// The endpoints, in the order that the balancer knows.
     pub endpoints: Box<[Arc<Endpoint<N>>]>,
+    /// Their weights.
+    pub weights: Box<[u32]>,
     /// Picks among them.
     pub balancer: Balancer,
 }
@@ -44,7 +46,7 @@ impl<N: Network> Upstream<N> {
         Self {
             name: Arc::clone(&settings.name),
             series,
-            active: ArcSwap::from_pointee(Active { settings, endpoints: Box::default(), balancer }),
+            active: ArcSwap::from_pointee(Active { settings, endpoints: Box::default(), weights: Box::default(), balancer }),
             known: Mutex::default(),
             ticket: AtomicU64::new(0),
             workers,
@@ -82,7 +84,8 @@ impl<N: Network> Upstream<N> {
             .collect();
         let weights: Vec<(&str, u32)> = endpoints.iter().map(|e| (&*e.address, e.weight)).collect();
         let balancer = Balancer::new(&settings.balance, &weights);
-        self.active.store(Arc::new(Active { settings, endpoints: active, balancer }));
+        let weights = weights.into_iter().map(|(_, weight)| weight).collect();
+        self.active.store(Arc::new(Active { settings, endpoints: active, weights, balancer }));
     }
 
     /// Says that the caller will keep this discovery fresh; false when somebody does already.
