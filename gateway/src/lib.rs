@@ -11,11 +11,17 @@ pub mod network;
 pub mod timer;
 
 // From a file to a running gateway.
+pub mod admin;
+pub mod cli;
 pub mod config;
+pub mod explain;
 pub mod gateway;
+pub mod reload;
 pub mod service;
 pub mod shard;
+pub mod shutdown;
 pub mod snapshot;
+pub mod startup;
 pub mod worker;
 
 // A request's way, in its order.

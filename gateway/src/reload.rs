@@ -8,7 +8,7 @@ use notify::{RecursiveMode, Watcher};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::config::{self, LoadError, Purpose};
+use crate::config::{self, LoadError, Loaded, Problem, Problems, Purpose};
 use crate::gateway::Gateway;
 use crate::network::Network;
 
@@ -26,25 +26,37 @@ pub struct ReloadReport {
     pub at_unix: i64,
     /// What asked for it: `signal`, `file`, `admin`.
     pub cause: &'static str,
-    /// What is wrong with the file, each `file:line:column: message`.
-    pub problems: Vec<String>,
+    /// What is wrong with the files.
+    pub problems: Vec<Problem>,
+    /// Why they could not be read or put in force, where that is not in the files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// What is in force only after a restart.
     pub needs_restart: Vec<&'static str>,
+}
+
+/// Why a reload changes nothing.
+enum Refused {
+    Invalid(Problems),
+    Other(String),
 }
 
 /// Reloads one gateway from one file.
 pub struct Reloader<N: Network> {
     gateway: Arc<Gateway<N>>,
     path: Option<PathBuf>,
+    /// Every file that the configuration in force was read from.
+    files: Mutex<Vec<PathBuf>>,
     last: Mutex<Option<ReloadReport>>,
     /// One reload at a time: the last asked for is the last in force.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl<N: Network> Reloader<N> {
-    /// Reloads from `path`; without one, every reload is refused.
-    pub fn new(gateway: Arc<Gateway<N>>, path: Option<PathBuf>) -> Self {
-        Self { gateway, path, last: Mutex::new(None), turn: tokio::sync::Mutex::new(()) }
+    /// Reloads from `path`, of which `files` were read so far; without a path, every reload is refused.
+    pub fn new(gateway: Arc<Gateway<N>>, path: Option<PathBuf>, files: Vec<PathBuf>) -> Self {
+        let files = Mutex::new(files);
+        Self { gateway, path, files, last: Mutex::new(None), turn: tokio::sync::Mutex::new(()) }
     }
 
     /// The last reload, if there was one.
@@ -62,29 +74,39 @@ impl<N: Network> Reloader<N> {
         let _turn = self.turn.lock().await;
         let outcome = self.try_reload().await;
         let clock = &self.gateway.shared().clock;
-        let (ok, problems, needs_restart) = match outcome {
-            Ok(needs_restart) => (true, Vec::new(), needs_restart),
-            Err(problems) => {
-                self.gateway.shared().metrics.gateway().reload_failed();
-                (false, problems, Vec::new())
-            }
+        let mut report = ReloadReport {
+            ok: true,
+            version: self.gateway.snapshot().version,
+            at_unix: clock.unix_us(clock.now()) / 1_000_000,
+            cause,
+            problems: Vec::new(),
+            error: None,
+            needs_restart: Vec::new(),
         };
-        let version = self.gateway.snapshot().version;
-        let at_unix = clock.unix_us(clock.now()) / 1_000_000;
-        let report = ReloadReport { ok, version, at_unix, cause, problems, needs_restart };
+        match outcome {
+            Ok(needs_restart) => report.needs_restart = needs_restart,
+            Err(refused) => {
+                self.gateway.shared().metrics.gateway().reload_failed();
+                report.ok = false;
+                match refused {
+                    Refused::Invalid(problems) => report.problems = problems.iter().cloned().collect(),
+                    Refused::Other(error) => report.error = Some(error),
+                }
+            }
+        }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
         report
     }
 
-    async fn try_reload(&self) -> Result<Vec<&'static str>, Vec<String>> {
-        let path = self.path.clone().ok_or_else(|| vec!["the gateway was started without a file".to_owned()])?;
+    async fn try_reload(&self) -> Result<Vec<&'static str>, Refused> {
+        let path = self.path.clone().ok_or_else(|| Refused::Other("the gateway was started without a file".into()))?;
         let loaded = tokio::task::spawn_blocking(move || config::load(&path, Purpose::Run))
             .await
-            .map_err(|error| vec![error.to_string()])?;
-        let config = match loaded {
-            Ok(loaded) => loaded.config,
-            Err(LoadError::Invalid(problems)) => return Err(problems.one_line_each()),
-            Err(error) => return Err(vec![error.to_string()]),
+            .map_err(|error| Refused::Other(error.to_string()))?;
+        let Loaded { config, files, .. } = match loaded {
+            Ok(loaded) => loaded,
+            Err(LoadError::Invalid(problems)) => return Err(Refused::Invalid(problems)),
+            Err(error) => return Err(Refused::Other(error.to_string())),
         };
         let before = self.gateway.snapshot();
         let mut needs_restart = Vec::new();
@@ -97,9 +119,15 @@ impl<N: Network> Reloader<N> {
         if before.config.server.workers != config.server.workers {
             needs_restart.push("server.workers");
         }
-        self.gateway.apply(config).map_err(|error| vec![format!("the access log cannot be opened: {error}")])?;
+        let not_opened = |error| Refused::Other(format!("the access log cannot be opened: {error}"));
+        self.gateway.apply(config).map_err(not_opened)?;
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
         crate::startup::start_discovery(&self.gateway);
         Ok(needs_restart)
+    }
+
+    fn fingerprint(&self) -> u64 {
+        config::fingerprint::of(&self.files.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Reloads whenever the file, or one beside it that it includes, changes. Ends when the watcher does.

@@ -51,7 +51,7 @@ pub struct Running {
 ///
 /// # Errors
 /// What could not be had, with the remedy.
-pub async fn start(config: Config, path: Option<PathBuf>) -> Result<Running, StartError> {
+pub async fn start(config: Config, path: Option<PathBuf>, files: Vec<PathBuf>) -> Result<Running, StartError> {
     let workers = match config.server.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
@@ -78,7 +78,7 @@ pub async fn start(config: Config, path: Option<PathBuf>) -> Result<Running, Sta
     let accept = accept::start(Arc::clone(&gateway), sockets, handles, Arc::clone(&connections), accepting)
         .map_err(|error| StartError(format!("cannot start the accept thread: {error}")))?;
     threads.push(accept);
-    let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), path));
+    let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), path, files));
     let (ask_drain, drain_asked) = watch::channel(false);
     let admin = serve_admin(admin_socket, &gateway, &reloader, &connections, ask_drain)?;
     tokio::spawn(Arc::clone(&reloader).watch_files());

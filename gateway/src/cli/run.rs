@@ -1,38 +1,33 @@
 //! `gateway run`: serves until it is told to stop.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::{BAD, COULD_NOT_RUN, DONE};
 use crate::config::{self, LoadError, Loaded, Purpose};
-use crate::shutdown::Drained;
 use crate::startup::{self, Running};
 use crate::telemetry::notice;
 
-/// Exit code: the file is not valid.
-const INVALID: u8 = 1;
-/// Exit code: something that it needs is not there.
-const COULD_NOT_RUN: u8 = 3;
 
 /// Serves requests until SIGTERM or SIGINT, then drains. SIGHUP, or a change of the file, reloads.
 #[derive(Debug, Args)]
-pub struct Run {
+pub(super) struct Run {
     /// The configuration; ./gateway.toml when neither this nor --to is given
     #[arg(long, short, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Forward everything to this upstream; needs no file
     #[arg(long, value_name = "URL", conflicts_with = "config")]
-    pub to: Option<String>,
+    to: Option<String>,
     /// Listen here instead of 127.0.0.1:8080; with --to only
     #[arg(long, value_name = "ADDRESS", requires = "to")]
-    pub listen: Option<String>,
+    listen: Option<String>,
 }
 
 impl Run {
     /// Runs to the end.
-    pub fn execute(self) -> ExitCode {
+    pub(super) fn run(&self) -> u8 {
         let path = self.config.clone().unwrap_or_else(|| PathBuf::from("gateway.toml"));
         let (loaded, path) = match &self.to {
             Some(url) => (config::load_text(&whole_configuration(url, self.listen.as_deref()), Path::new("--to"), Purpose::Run).map_err(LoadError::Invalid), None),
@@ -42,14 +37,14 @@ impl Run {
             Ok(loaded) => loaded,
             Err(error) => {
                 notice::config_refused(&error);
-                return ExitCode::from(if matches!(error, LoadError::Invalid(_)) { INVALID } else { COULD_NOT_RUN });
+                return if matches!(error, LoadError::Invalid(_)) { BAD } else { COULD_NOT_RUN };
             }
         };
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
                 notice::could_not_start(&error.to_string());
-                return ExitCode::from(COULD_NOT_RUN);
+                return COULD_NOT_RUN;
             }
         };
         let code = runtime.block_on(serve(loaded, path));
@@ -64,7 +59,7 @@ fn whole_configuration(url: &str, listen: Option<&str>) -> String {
     format!("{listener}[[routes]]\nname = \"all\"\npath = \"/{{*rest}}\"\nupstream = {url:?}\n")
 }
 
-async fn serve(loaded: Loaded, path: Option<PathBuf>) -> ExitCode {
+async fn serve(loaded: Loaded, path: Option<PathBuf>) -> u8 {
     for warning in &loaded.warnings {
         notice::warning(warning);
     }
@@ -72,13 +67,13 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>) -> ExitCode {
         (signal(SignalKind::hangup()), signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         notice::could_not_start("signals cannot be handled");
-        return ExitCode::from(COULD_NOT_RUN);
+        return COULD_NOT_RUN;
     };
-    let running = match startup::start(loaded.config, path).await {
+    let running = match startup::start(loaded.config, path, loaded.files).await {
         Ok(running) => running,
         Err(error) => {
             notice::could_not_start(&error.0);
-            return ExitCode::from(COULD_NOT_RUN);
+            return COULD_NOT_RUN;
         }
     };
     notice::ready(&running.listeners, running.admin);
@@ -92,13 +87,12 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>) -> ExitCode {
     }
     notice::draining();
     tokio::select! {
-        drained = running.drain() => match drained {
-            Drained::Clean | Drained::Cut(_) => ExitCode::SUCCESS,
-        },
+        _drained = running.drain() => {}
         // A second signal: at once.
-        _ = terminate.recv() => ExitCode::SUCCESS,
-        _ = interrupt.recv() => ExitCode::SUCCESS,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
+    DONE
 }
 
 async fn reload(running: &Running) {

@@ -7,6 +7,7 @@ pub mod access_log;
 pub mod exposition;
 mod json;
 pub mod metrics;
+pub mod notice;
 pub mod process;
 pub mod record;
 mod timestamp;

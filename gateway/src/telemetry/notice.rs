@@ -26,7 +26,10 @@ pub fn ready(listeners: &[SocketAddr], admin: Option<SocketAddr>) {
 
 /// The file is refused, or cannot be read.
 pub fn config_refused(error: &LoadError) {
-    line(&error.to_string());
+    match error {
+        LoadError::Invalid(problems) => line(&problems.render(false)),
+        other => line(&format!("gateway: {other}")),
+    }
 }
 
 /// Something that it needs is not there; `why` is one line with the remedy.
