@@ -26,7 +26,9 @@ usage: cargo xtask COMMAND [OPTIONS]
       --skip-test        all but the tests
       --only NAME        one check; may be repeated
       --list             print the checks' names
-  tidy [--verbose]     the rules of the layout; --verbose adds warnings and the table of allowed imports
+  tidy                 the rules of the layout
+      --verbose          adds warnings and the tables of what is allowed
+      --fix              first breaks long comments and cuts spaces at the ends of lines
   schema [--check]     regenerate gateway/config.schema.json and docs/configuration.md, or fail if they differ
   contract             compare docs/contract with $PORTCULLIS_CONTRACT or ../shared/contract, if there
   deny                 licences, banned and duplicate crates, sources, advisories

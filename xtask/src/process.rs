@@ -82,7 +82,9 @@ pub(crate) fn version_of(program: &std::path::Path, flag: &str) -> String {
 
 /// A command as a person would type it.
 fn line(command: &Command) -> String {
-    let mut line = command.get_program().to_string_lossy().into_owned();
+    let program = std::path::Path::new(command.get_program());
+    let is_cargo = program.file_stem().is_some_and(|name| name == "cargo");
+    let mut line = if is_cargo { "cargo".to_owned() } else { program.to_string_lossy().into_owned() };
     for arg in command.get_args() {
         let arg = arg.to_string_lossy();
         let quote = if arg.contains([' ', '"', '*', '$']) { "'" } else { "" };

@@ -107,7 +107,8 @@ fn count(bench: &str, runner: &PathBuf) -> Result<Counts, Failure> {
     Some(counts).filter(|counts| !counts.is_empty()).ok_or_else(nothing)
 }
 
-/// Reads the runner's report: a line that names the bench (`file::group::function id:arguments`), then indented figures.
+/// Reads the runner's report: a line that names the bench (`file::group::function id:arguments`), then indented
+/// figures.
 fn parse_output(text: &str) -> Counts {
     let mut counts = Counts::new();
     let mut name = String::new();
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_runners_report_is_read() {
-        let report = "counts::matching::find routes_100:table(100)\n\
+        let report = "counts::matching::find routes_100:(table(100))\n\
                       \x20 Instructions:                 12345|12000                (+2.87500%) [+1.02875x]\n\
                       \x20 L1 Hits:                      99999|N/A                  (*********)\n\
                       counts::ring::home\n  Instructions:    77|N/A   (*********)\n\nGungraun result: Ok. 2 without\n";

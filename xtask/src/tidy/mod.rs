@@ -11,5 +11,5 @@ mod tree;
 #[cfg(test)]
 mod samples;
 
-pub(crate) use rules::{RULES, warnings};
+pub(crate) use rules::{RULES, mend, warnings};
 pub(crate) use tree::{Finding, Tree};

@@ -1,7 +1,7 @@
 //! A bare Pingora proxy: keep-alive to one upstream, one thread, no policies.
 //!
-//! `sim peers` drives it beside the gateway on the same work. It prints one line when it is about to listen, and ends at
-//! SIGTERM, as every Pingora server does.
+//! `sim peers` drives it beside the gateway on the same work. It prints one line when it is about to listen, and ends
+//! at SIGTERM, as every Pingora server does.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

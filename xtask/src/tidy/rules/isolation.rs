@@ -37,7 +37,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         let own = module.first().copied().unwrap_or("lib");
         for (line, path) in file.paths_outside_tests() {
             let Some(target) = top_module(&path, module.len()) else { continue };
-            if !is_allowed(own, target) {
+            if !is_allowed(own, target) && !is_plain_settings(&path) {
                 findings.push(Finding::new(file, line, advice(file, own, target)));
             }
         }
@@ -77,6 +77,11 @@ fn top_module(path: &NamedPath, depth: usize) -> Option<&str> {
     (ups > 0 && ups == depth).then(|| path.segments.get(ups).map(String::as_str)).flatten()
 }
 
+/// Validated settings are plain values; an algorithm may be chosen and sized by them.
+fn is_plain_settings(path: &NamedPath) -> bool {
+    path.starts_with("crate::config::settings")
+}
+
 fn is_allowed(own: &str, target: &str) -> bool {
     if own == target || KNOWS_ALL.contains(&own) {
         return true;
@@ -92,7 +97,7 @@ fn is_allowed(own: &str, target: &str) -> bool {
 pub(super) fn table() -> String {
     let edges: Vec<String> = EDGES.iter().map(|(from, to, why)| format!("  {from} -> {to}: {why}")).collect();
     format!(
-        "allowed imports:\n  {} -> everything\n  algorithms -> nothing but itself\n  everything else -> itself, {}, \
+        "allowed imports:\n  {} -> everything\n  algorithms -> itself and config::settings\n  everything else -> itself, {}, \
          and modules that are no stage (algorithms, clock, config, error, ...)\n{}\n",
         KNOWS_ALL.join(", "),
         OPEN_STAGES.join(", "),
@@ -140,6 +145,16 @@ mod tests {
         finds(check, &[("gateway/src/algorithms/a.rs", "use crate::clock::C;")], &["gateway/src/algorithms/a.rs:1"]);
         finds(check, &[("gateway/src/algorithms/a.rs", "use crate::algorithms::b::C;\nuse super::b::C;")], &[]);
         finds(check, &[("gateway/src/config/a.rs", "use crate::routing::C;")], &["gateway/src/config/a.rs:1"]);
+    }
+
+    #[test]
+    fn algorithms_may_take_settings_but_not_what_reads_them() {
+        finds(check, &[("gateway/src/algorithms/a.rs", "use crate::config::settings::upstream::Balance;")], &[]);
+        finds(
+            check,
+            &[("gateway/src/algorithms/a.rs", "use crate::config::load;")],
+            &["gateway/src/algorithms/a.rs:1"],
+        );
     }
 
     #[test]

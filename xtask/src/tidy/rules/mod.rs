@@ -13,7 +13,7 @@ mod sizes;
 mod test_manners;
 mod unfinished;
 
-use super::tree::{Finding, Tree};
+use super::tree::{File, Finding, Tree};
 
 /// A rule of the layout.
 pub(crate) struct Rule {
@@ -49,6 +49,11 @@ pub(crate) const RULES: &[Rule] = &[
 /// What deserves a second look, but fails nothing.
 pub(crate) fn warnings(tree: &Tree) -> Vec<Finding> {
     sizes::large_files(tree)
+}
+
+/// A file's text after what a machine can mend.
+pub(crate) fn mend(file: &File) -> String {
+    lines::mend(file)
 }
 
 #[cfg(test)]

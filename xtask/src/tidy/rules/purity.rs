@@ -1,4 +1,5 @@
-//! design.md, invariant 1: algorithms decide; they touch no network, clock, global randomness, log, file or environment.
+//! design.md, invariant 1: algorithms decide; they touch no network, clock, global randomness, log, file or
+//! environment.
 //!
 //! Test code may: a test of a decision at `now` has to get its first instant from somewhere.
 
