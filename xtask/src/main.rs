@@ -33,7 +33,6 @@ usage: cargo xtask COMMAND [OPTIONS]
   contract             compare docs/contract with $PORTCULLIS_CONTRACT or ../shared/contract, if there
   deny                 licences, banned and duplicate crates, sources, advisories
   bench-counts         instruction counts of the benches under valgrind, against benches/budgets.toml
-      --write            write the counts of this run as the new budgets
   peers [--no-install] set up nginx, HAProxy, Caddy, Envoy and Pingora for `sim peers`
   help                 this text
 

@@ -28,7 +28,6 @@ pub(crate) fn tools_dir() -> PathBuf {
 
 /// A variable of the environment that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "the tool's one place that reads the environment")]
     let value = var_os(name)?;
     (!value.is_empty()).then(|| PathBuf::from(value))
 }

@@ -1,10 +1,9 @@
 //! `cargo xtask bench-counts`: instructions of the hot paths under valgrind, against committed budgets.
 //!
-//! A count is the same on every run of one build, so a budget is a number and a tolerance for what compilers and
-//! libraries change. Skipped, with the reason, where valgrind cannot be had or there are no such benches.
+//! A count is the same on every run of one build. Each bench reads its own budget and fails above it; this brings what
+//! they need, runs them and shows the counts. Skipped, with the reason, where valgrind cannot be had or there are none.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use super::install::install_tool;
@@ -23,17 +22,12 @@ const VALGRIND: Need = Need {
     brew: &["valgrind"],
 };
 
-const BUDGETS: &str = "benches/budgets.toml";
-/// A compiler's minor release moves counts by about this much.
-const TOLERANCE_PCT: f64 = 2.0;
-
 /// Instructions by bench.
 type Counts = BTreeMap<String, u64>;
 
-/// Runs the benches and compares their counts, or with `--write` makes them the budgets.
+/// Runs the benches that count; one that is above its budget fails.
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
-    refuse_unknown(args, &["--write"])?;
-    let is_write = !args.is_empty();
+    refuse_unknown(args, &[])?;
     let benches = counting_benches();
     if benches.is_empty() {
         println!("skipped: no bench in benches/benches names gungraun");
@@ -53,19 +47,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     for bench in benches {
         counts.append(&mut count(&bench, &runner)?);
     }
-    let budgets = root().join(BUDGETS);
-    if is_write {
-        std::fs::write(&budgets, render(&counts)).map_err(|e| Failure::cannot_run(format!("{BUDGETS}: {e}")))?;
-        println!("wrote {} budgets to {BUDGETS}", counts.len());
-        return Ok(());
-    }
-    let text = std::fs::read_to_string(&budgets).map_err(|e| Failure::check(format!("{BUDGETS}: {e}; use --write")))?;
-    let problems = compare(&counts, &parse_budgets(&text)?);
-    if problems.is_empty() {
-        println!("{} counts within their budgets", counts.len());
-        return Ok(());
-    }
-    Err(Failure::check(format!("{}\nexplain the change in its commit, and `--write` new budgets", problems.join("\n"))))
+    println!("{} counts within their budgets", counts.len());
+    Ok(())
 }
 
 /// The benches that count instructions, by name.
@@ -133,66 +116,6 @@ fn bench_name(line: &str) -> String {
     }
 }
 
-/// The budgets and how far a count may be above one.
-#[derive(Debug, PartialEq)]
-struct Budgets {
-    tolerance_pct: f64,
-    instructions: Counts,
-}
-
-fn render(counts: &Counts) -> String {
-    let mut text = String::from(
-        "# Instructions of the hot paths, one run each under valgrind: `cargo xtask bench-counts`.\n\
-         # A count above its budget by more than the tolerance fails. New budgets: `--write`, and say why.\n\n",
-    );
-    let _ = writeln!(text, "tolerance_pct = {TOLERANCE_PCT:.1}\n\n[instructions]");
-    for (name, instructions) in counts {
-        let _ = writeln!(text, "\"{name}\" = {instructions}");
-    }
-    text
-}
-
-/// Reads what `render` writes; of TOML it knows no more than that.
-fn parse_budgets(text: &str) -> Result<Budgets, Failure> {
-    let mut budgets = Budgets { tolerance_pct: TOLERANCE_PCT, instructions: Counts::new() };
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') || line.starts_with('[') {
-            continue;
-        }
-        let bad = || Failure::check(format!("{BUDGETS}:{}: not `\"name\" = number`", index + 1));
-        let (name, value) = line.rsplit_once('=').ok_or_else(bad)?;
-        let (name, value) = (name.trim().trim_matches('"'), value.trim().replace('_', ""));
-        if name == "tolerance_pct" {
-            budgets.tolerance_pct = value.parse().map_err(|_| bad())?;
-        } else {
-            budgets.instructions.insert(name.to_owned(), value.parse().map_err(|_| bad())?);
-        }
-    }
-    Ok(budgets)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52, and this is a percentage")]
-fn compare(counts: &Counts, budgets: &Budgets) -> Vec<String> {
-    let mut problems = Vec::new();
-    for (name, &new) in counts {
-        let Some(&budget) = budgets.instructions.get(name) else {
-            problems.push(format!("{name}: {new} instructions, no budget"));
-            continue;
-        };
-        let change_pct = (new as f64 / budget.max(1) as f64 - 1.0) * 100.0;
-        let slack = (budget as f64 * budgets.tolerance_pct / 100.0).round();
-        if new as f64 > budget as f64 + slack {
-            problems.push(format!("{name}: {new} instructions, budget {budget} ({change_pct:+.1} %)"));
-        } else if (new as f64) < budget as f64 - slack {
-            println!("{name}: {new} instructions, budget {budget} ({change_pct:+.1} %): lower the budget with --write");
-        }
-    }
-    let gone = budgets.instructions.keys().filter(|name| !counts.contains_key(*name));
-    problems.extend(gone.map(|name| format!("{name}: has a budget, but did not run")));
-    problems
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,26 +132,5 @@ mod tests {
                       counts::ring::home\n  Instructions:    77|N/A   (*********)\n\nGungraun result: Ok. 2 without\n";
         let expected = counts(&[("counts::matching::find routes_100", 12345), ("counts::ring::home", 77)]);
         assert_eq!(parse_output(report), expected);
-    }
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        let counts = counts(&[("a::b c", 1), ("a::d", 2_000_000)]);
-        let budgets = parse_budgets(&render(&counts)).unwrap();
-        assert_eq!(budgets, Budgets { tolerance_pct: TOLERANCE_PCT, instructions: counts });
-        assert!(parse_budgets("\"a\" = many").unwrap_err().message.contains("budgets.toml:1"));
-    }
-
-    #[test]
-    fn a_count_is_held_to_its_budget() {
-        let budgets = Budgets { tolerance_pct: 2.0, instructions: counts(&[("a", 1000), ("b", 1000)]) };
-        assert!(compare(&counts(&[("a", 1020), ("b", 100)]), &budgets).is_empty());
-        let problems = compare(&counts(&[("a", 1021), ("c", 5)]), &budgets);
-        let expected = [
-            "a: 1021 instructions, budget 1000 (+2.1 %)",
-            "c: 5 instructions, no budget",
-            "b: has a budget, but did not run",
-        ];
-        assert_eq!(problems, expected);
     }
 }
