@@ -3,7 +3,7 @@
 //! Gone are `connection`, every field that it names, `keep-alive`, `proxy-connection`, `te`, `transfer-encoding`,
 //! `upgrade`, `http2-settings`, `expect` and the proxy's own authentication. `te: trailers` stays, and so does
 //! `trailer`: trailers pass. A `Connection` field cannot name what all hops need or what the gateway writes
-//! ([`may_be_named`]). A caller that tunnels an upgrade reads it before and writes it anew.
+//! (see `may_be_named`). A caller that tunnels an upgrade reads it before and writes it anew.
 
 use http::header::{CONNECTION, TE};
 use http::{HeaderMap, HeaderName, HeaderValue};

@@ -28,13 +28,14 @@ impl RequestId {
     pub fn mint(random: [u64; 2]) -> Self {
         let high = (random[0] & 0xffff_ffff_ffff_0fff) | 0x4000;
         let low = (random[1] & 0x3fff_ffff_ffff_ffff) | 0x8000_0000_0000_0000;
-        let (high, low) = (high.to_be_bytes(), low.to_be_bytes());
+        let [a, b, c, d] = [(high >> 32) as u32, high as u32, (low >> 32) as u32, low as u32].map(hex::digits);
         let mut text = [b'-'; 36];
-        hex::encode(&high[..4], &mut text[..8]);
-        hex::encode(&high[4..6], &mut text[9..13]);
-        hex::encode(&high[6..], &mut text[14..18]);
-        hex::encode(&low[..2], &mut text[19..23]);
-        hex::encode(&low[2..], &mut text[24..]);
+        text[..8].copy_from_slice(&a);
+        text[9..13].copy_from_slice(&b[..4]);
+        text[14..18].copy_from_slice(&b[4..]);
+        text[19..23].copy_from_slice(&c[..4]);
+        text[24..28].copy_from_slice(&c[4..]);
+        text[28..].copy_from_slice(&d);
         Self(Repr::Minted(text))
     }
 
