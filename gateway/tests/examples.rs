@@ -1,0 +1,91 @@
+//! Every configuration that people are shown can be used, and does what its comments say.
+
+use std::path::{Path, PathBuf};
+
+use gateway::config::{Environment, Loaded, Purpose, load_text_with, load_with};
+use gateway::explain::{Question, answer};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// An environment in which every secret is set, and nothing else.
+struct Secrets;
+
+impl Environment for Secrets {
+    fn get(&self, name: &str) -> Option<String> {
+        name.starts_with("GATEWAY_").then(|| "a-secret-of-some-length".to_owned())
+    }
+}
+
+fn example(name: &str) -> Loaded {
+    let path = repository().join("examples").join(name);
+    match load_with(&path, Purpose::Run, &Secrets) {
+        Ok(loaded) => loaded,
+        Err(error) => panic!("{name}: {error}"),
+    }
+}
+
+/// The route that a request takes and what its upstream is asked for; `None` where there is no route.
+fn sent(loaded: &Loaded, method: &str, url: &str, headers: &[&str]) -> Option<(String, String)> {
+    let question = Question::parse(method, url, headers).expect("a question");
+    let answer = answer(&loaded.config, &question);
+    let target = answer.policies?.target;
+    Some((answer.routing?.route?, target))
+}
+
+fn to(route: &str, target: &str) -> Option<(String, String)> {
+    Some((route.to_owned(), target.to_owned()))
+}
+
+#[test]
+fn every_example_can_be_run_and_gives_no_warning() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(repository().join("examples")).expect("examples/ is there") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+            let loaded = example(name);
+            assert!(loaded.warnings.is_empty(), "{name}: {:?}", loaded.warnings);
+            assert!(!loaded.config.routes.is_empty(), "{name} routes nothing");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 5, "only {seen} examples were found");
+}
+
+#[test]
+fn the_readmes_first_configuration_is_three_lines_and_whole() {
+    let readme = std::fs::read_to_string(repository().join("README.md")).expect("README.md");
+    let (_, after) = readme.split_once("```toml\n").expect("the README shows a configuration");
+    let (text, _) = after.split_once("```").expect("the block ends");
+    assert_eq!(text.lines().count(), 3, "{text}");
+    let loaded = load_text_with(text, Path::new("gateway.toml"), Purpose::Run, &Secrets).expect("it can be used");
+    assert!(loaded.warnings.is_empty());
+    assert_eq!(loaded.config.listeners[0].address.to_string(), "127.0.0.1:8080");
+    assert_eq!(sent(&loaded, "GET", "/hello?a=1", &[]), to("/{*rest}", "/hello?a=1"));
+}
+
+#[test]
+fn two_services_are_told_apart_as_the_comments_say() {
+    let loaded = example("two-services.toml");
+    let orders = "http://api.example.com/api/orders/17?full=1";
+    assert_eq!(sent(&loaded, "GET", orders, &[]), to("orders", "/orders/17?full=1"));
+    assert_eq!(sent(&loaded, "GET", orders, &["x-api-version: 2"]), to("orders-v2", "/v2/orders/17?full=1"));
+    assert_eq!(sent(&loaded, "GET", "http://eu.shop.example.com/api/orders/1", &[]), to("orders", "/orders/1"));
+    assert_eq!(sent(&loaded, "PUT", "/api/users/7", &[]), to("user", "/users/7"));
+    assert_eq!(sent(&loaded, "DELETE", "/api/users/7", &[]), None);
+    assert_eq!(sent(&loaded, "GET", "http://elsewhere.example/api/orders/17", &[]), None);
+}
+
+#[test]
+fn the_production_example_keeps_its_routes_apart() {
+    let loaded = example("production.toml");
+    let upload = "http://api.example.com/orders/7/invoice";
+    assert_eq!(sent(&loaded, "PUT", upload, &[]).map(|(route, _)| route).as_deref(), Some("invoice-upload"));
+    assert_eq!(sent(&loaded, "GET", upload, &[]).map(|(route, _)| route).as_deref(), Some("orders"));
+    let allowed: Vec<&str> =
+        loaded.config.routes.iter().filter(|route| route.websocket).map(|route| &*route.name).collect();
+    assert_eq!(allowed, ["live"], "only one route allows WebSockets");
+    assert!(loaded.config.admin.is_some_and(|admin| admin.token.is_some()), "admin needs a token");
+}
