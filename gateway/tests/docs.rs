@@ -124,11 +124,6 @@ fn the_code_map_names_every_folder_and_file_of_the_gateways_source() {
     let written: BTreeSet<String> = first_cells(map)
         .iter()
         .flat_map(|cell| cell.split(", ").map(str::to_owned).collect::<Vec<_>>())
-        .filter(|name| name.ends_with(".rs") || name.ends_with('/'))
-        .filter(|name| {
-            !name.contains("src/")
-                && !["mocks/", "loadgen/", "sim/", "benches/", "reports/", "xtask/"].contains(&name.as_str())
-        })
         .collect();
     assert_eq!(written, real, "the code map of ARCHITECTURE.md, against gateway/src");
 }
