@@ -9,7 +9,6 @@ use client::Client;
 use serde_json::Value;
 
 fn mocks(arguments: &[&str]) -> Child {
-    // The tests of the workspace run at once, so each mock has a port and a process of its own.
     let mut command = Command::new(env!("CARGO_BIN_EXE_mocks"));
     command.args(arguments).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the command starts")
 }
