@@ -286,9 +286,9 @@ fn included_files_are_merged_and_keep_their_places() {
     ];
     assert_eq!(found, expected.map(|(file, line, text)| (file.to_owned(), line, text.to_owned())), "{problems}");
 
-    write("gateway.toml", "include = [\"none.toml\", \"none/*.toml\"]\n");
+    write("gateway.toml", "include = [\"none.toml\", \"none/*.toml\", \"routes\"]\n");
     let Err(LoadError::Invalid(problems)) = load(&main, Purpose::Run) else { panic!("a missing file") };
-    assert_eq!(messages(&problems, Severity::Error).len(), 1, "{problems}");
+    assert_eq!(messages(&problems, Severity::Error).len(), 2, "{problems}");
     assert_eq!(messages(&problems, Severity::Warning)[0], "\"none/*.toml\" matches no file");
 }
 

@@ -1,5 +1,6 @@
 //! The three passes in a row: parse, check, build.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -119,12 +120,17 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// An included file. Only files: a pipe would be waited for.
+fn read_included(path: &Path) -> io::Result<Vec<u8>> {
+    if std::fs::metadata(path)?.is_file() { read(path) } else { Err(io::Error::other("it is not a file")) }
+}
+
 fn load_bytes(bytes: &[u8], path: &Path, purpose: Purpose, environment: &dyn Environment) -> Result<Loaded, Problems> {
     let mut sources = Sources::default();
     let mut report = Report::default();
     let Parsed { table: mut root, mut complete } = parse(bytes, path, &mut sources, environment, &mut report);
     for (file, at) in include::find(&root, &sources, &mut report) {
-        match read(&file) {
+        match read_included(&file) {
             Ok(bytes) => {
                 let included = parse(&bytes, &file, &mut sources, environment, &mut report);
                 complete &= included.complete;
@@ -187,7 +193,8 @@ fn finish(context: &mut Context<'_>, root: &Reader<'_>) -> Config {
         context.report.error_with(route_places[conflict.later], message, help);
     }
     // Routes that conflict have been reported; that they have one name as well says nothing more.
-    let conflicting = |reader: &Reader<'_>| found.iter().any(|conflict| route_places[conflict.later] == reader.at);
+    let later: HashSet<Span> = found.iter().map(|conflict| route_places[conflict.later]).collect();
+    let conflicting = |reader: &Reader<'_>| later.contains(&reader.at);
     let all = ["routes", "aggregates", "batches"].into_iter().flat_map(|key| build::tables(context, root, key));
     let named: Vec<Reader<'_>> = all.filter(|reader| reader.get("name").is_some() || !conflicting(reader)).collect();
     names::distinct(context, named.into_iter());

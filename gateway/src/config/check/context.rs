@@ -120,7 +120,7 @@ impl<'a> Context<'a> {
         self.report.error_with(
             at,
             format!("{key}: {what} not built yet"),
-            "remove the key, or leave it at its default",
+            "leave it out until a later version brings it",
         );
     }
 }

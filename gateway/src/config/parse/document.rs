@@ -39,7 +39,8 @@ fn parse_here(text: &str, file: u32, environment: &dyn Environment, report: &mut
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
-        report.error(Span::new(file, &span), sentence(error.message()));
+        let found = text.get(span.clone()).unwrap_or("");
+        report.error(Span::new(file, &span), sentence(error.message(), found));
     }
     let mut converter = Converter { file, text, environment, report };
     let mut entries = converter.table(table.get_ref(), 0);
@@ -48,8 +49,12 @@ fn parse_here(text: &str, file: u32, environment: &dyn Environment, report: &mut
     Parsed { table: entries, complete: errors.is_empty() }
 }
 
-/// The parser's message as one line.
-fn sentence(message: &str) -> String {
+/// The parser's message as one line. What it says of a word without quotes, it also says where nothing is written.
+fn sentence(message: &str, found: &str) -> String {
+    if message.starts_with("string values must be quoted") {
+        let missing = found.trim().is_empty();
+        return if missing { "the value is missing" } else { "this is no value; strings are quoted" }.to_owned();
+    }
     message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ")
 }
 
