@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use super::content::Content;
 use super::host::HostTable;
-use super::method::MethodSet;
+use super::method::{HEAD, MethodSet, bit};
 use super::pattern::Pattern;
 pub use super::tree::Params;
 use super::tree::{Forest, Leaf, Visitor};
@@ -96,7 +96,7 @@ impl RouteTable {
     /// The route of a request.
     #[inline]
     pub fn find(&self, ask: &Ask<'_>) -> Found {
-        let mut search = Search { table: self, ask, best: None };
+        let mut search = Search { table: self, ask, method: bit(ask.method), best: None };
         let mut params = Params::new();
         self.hosts.each(ask.host, |root| self.forest.walk(root, ask.path, &mut params, &mut search));
         match search.best {
@@ -150,6 +150,8 @@ pub(super) fn any_or_each(
 struct Search<'t, 'a> {
     table: &'t RouteTable,
     ask: &'t Ask<'a>,
+    /// The bit of the request's method.
+    method: u16,
     best: Option<Best>,
 }
 
@@ -161,7 +163,7 @@ struct Best {
 
 impl Search<'_, '_> {
     fn answers(&self, leaf: &Leaf) -> bool {
-        leaf.methods.answers(self.ask.method)
+        leaf.methods.answers_bit(self.method, self.ask.method)
             && (!leaf.has_content || self.table.contents[leaf.route as usize].holds(self.ask.headers, self.ask.query))
     }
 }
@@ -177,7 +179,7 @@ impl Visitor for Search<'_, '_> {
         let above = self.above();
         let mut candidates = leaves.iter().take_while(|leaf| above.is_none_or(|priority| leaf.priority > priority));
         let Some(mut best) = candidates.find(|leaf| self.answers(leaf)) else { return };
-        if *self.ask.method == Method::HEAD && best.methods.answers_head_for_get() {
+        if self.method == HEAD && best.methods.answers_head_for_get() {
             let equal = |leaf: &&Leaf| leaf.priority == best.priority && leaf.conditions == best.conditions;
             let names_head = |leaf: &&Leaf| !leaf.methods.answers_head_for_get() && self.answers(leaf);
             best = candidates.take_while(equal).find(names_head).unwrap_or(best);
