@@ -13,11 +13,13 @@
 //! When the method or a condition fails, the next in this order is tried: nothing is decided before all holds. A match
 //! allocates nothing, up to four parameters.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::content::Content;
+use super::content_index::Leaves;
 use super::host::HostTable;
 use super::method::{HEAD, MethodSet, bit};
 use super::pattern::Pattern;
@@ -90,6 +92,7 @@ impl RouteTable {
                 forest.insert(root, &patterns[number], leaf.clone());
             }
         }
+        forest.index(&contents);
         Self { routes: routes.to_vec(), patterns, contents, hosts, forest }
     }
 
@@ -166,6 +169,30 @@ impl Search<'_, '_> {
         leaf.methods.answers_bit(self.method, self.ask.method)
             && (!leaf.has_content || self.table.contents[leaf.route as usize].holds(self.ask.headers, self.ask.query))
     }
+
+    /// The best of a list in order, if it beats what was found before.
+    fn first<'l>(&self, list: &mut dyn Iterator<Item = &'l Leaf>) -> Option<&'l Leaf> {
+        let above = self.above();
+        let mut candidates = list.take_while(|leaf| above.is_none_or(|priority| leaf.priority > priority));
+        let best = candidates.find(|leaf| self.answers(leaf))?;
+        if !self.is_implied(best) {
+            return Some(best);
+        }
+        let equal = |leaf: &&Leaf| leaf.priority == best.priority && leaf.conditions == best.conditions;
+        Some(candidates.take_while(equal).find(|leaf| !self.is_implied(leaf) && self.answers(leaf)).unwrap_or(best))
+    }
+
+    /// The better of two leaves of one place that both answer.
+    fn better<'l>(&self, one: &'l Leaf, other: &'l Leaf) -> &'l Leaf {
+        let rank = |leaf: &Leaf| (Reverse(leaf.priority), Reverse(leaf.conditions), self.is_implied(leaf), leaf.route);
+        if rank(one) <= rank(other) { one } else { other }
+    }
+
+    /// `HEAD` asked of a route that names only `GET`.
+    #[inline]
+    fn is_implied(&self, leaf: &Leaf) -> bool {
+        self.method == HEAD && leaf.methods.answers_head_for_get()
+    }
 }
 
 impl Visitor for Search<'_, '_> {
@@ -175,16 +202,11 @@ impl Visitor for Search<'_, '_> {
     }
 
     #[inline]
-    fn leaves(&mut self, leaves: &[Leaf], params: &Params) {
-        let above = self.above();
-        let mut candidates = leaves.iter().take_while(|leaf| above.is_none_or(|priority| leaf.priority > priority));
-        let Some(mut best) = candidates.find(|leaf| self.answers(leaf)) else { return };
-        if self.method == HEAD && best.methods.answers_head_for_get() {
-            let equal = |leaf: &&Leaf| leaf.priority == best.priority && leaf.conditions == best.conditions;
-            let names_head = |leaf: &&Leaf| !leaf.methods.answers_head_for_get() && self.answers(leaf);
-            best = candidates.take_while(equal).find(names_head).unwrap_or(best);
+    fn leaves(&mut self, leaves: &Leaves, params: &Params) {
+        let best = leaves.best(self.ask, |list| self.first(list), |one, other| self.better(one, other));
+        if let Some(best) = best {
+            self.best = Some(Best { route: best.route, priority: best.priority, params: params.clone() });
         }
-        self.best = Some(Best { route: best.route, priority: best.priority, params: params.clone() });
     }
 }
 
@@ -201,8 +223,8 @@ impl Visitor for Methods<'_> {
         None
     }
 
-    fn leaves(&mut self, leaves: &[Leaf], _: &Params) {
-        for leaf in leaves {
+    fn leaves(&mut self, leaves: &Leaves, _: &Params) {
+        for leaf in &leaves.list {
             self.taken |= leaf.methods.answers(self.method);
             self.all.get_or_insert_with(MethodSet::default).add(&leaf.methods);
         }
@@ -271,6 +293,24 @@ mod tests {
         check("POST", "a.example/api/orders/new", false, "/api/{*rest} [orders/new]");
         check("GET", "/api/b", false, "/{a}/b [api]");
         check("GET", "//b", false, "none");
+    }
+
+    #[test]
+    fn many_routes_of_one_path_are_found_by_their_header() {
+        let tenant = |number: u32| {
+            route("/a", |matches| {
+                let value = ValueMatch::Exact(format!("t{number}"));
+                matches.headers = vec![(HeaderName::from_static("x-tenant"), value)];
+            })
+        };
+        let mut routes: Vec<Arc<Route>> = (0..10_000).map(tenant).collect();
+        routes.push(route("/a", |_| {}));
+        let table = RouteTable::build(&routes);
+        for (tenant, expected) in [("t0", 0), ("t9999", 9_999), ("other", 10_000)] {
+            let headers = HeaderMap::from_iter([(HeaderName::from_static("x-tenant"), tenant.parse().unwrap())]);
+            let ask = Ask { host: "", method: &Method::GET, path: "/a", query: None, headers: &headers };
+            assert_eq!(table.find(&ask), Found::Route { index: expected, params: Params::new() });
+        }
     }
 
     #[test]
