@@ -28,7 +28,7 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    /// A table of so many routes: a static path, one with a parameter, and one with two and a rest, in turn.
+    /// A table of so many routes: a path with a parameter, a static one, and one with two and a rest, in turn.
     pub fn new(routes: usize) -> Self {
         let listed: Vec<Arc<Route>> = (0..routes).map(|number| route(&pattern(number))).collect();
         let mut draws = Draws::new(1);
@@ -52,8 +52,8 @@ impl Lookups {
 fn pattern(number: usize) -> String {
     let service = number / 3;
     match number % 3 {
-        0 => format!("/api/service-{service}/status"),
-        1 => format!("/api/service-{service}/items/{{id}}"),
+        0 => format!("/api/service-{service}/items/{{id}}"),
+        1 => format!("/api/service-{service}/status"),
         _ => format!("/api/service-{service}/users/{{user}}/files/{{*rest}}"),
     }
 }
@@ -61,8 +61,8 @@ fn pattern(number: usize) -> String {
 fn path(route: usize, id: u64) -> String {
     let service = route / 3;
     match route % 3 {
-        0 => format!("/api/service-{service}/status"),
-        1 => format!("/api/service-{service}/items/{id}"),
+        0 => format!("/api/service-{service}/items/{id}"),
+        1 => format!("/api/service-{service}/status"),
         _ => format!("/api/service-{service}/users/{id}/files/a/b.txt"),
     }
 }
