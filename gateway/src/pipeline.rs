@@ -1,8 +1,8 @@
 //! A request's whole way, on one screen.
 //!
 //! Stages run in this order because each relies on the one before: nothing is decided about a request whose framing is
-//! in doubt; no identity header of a client lives past `context`; what routing matched is what the upstream is sent; and
-//! the record is written when the exchange is dropped, so telemetry sees every answer, refusals too.
+//! in doubt; no identity header of a client lives past `context`; what routing matched is what the upstream is sent;
+//! and the record is written when the exchange is dropped, so telemetry sees every answer, refusals too.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;

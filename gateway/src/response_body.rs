@@ -64,11 +64,7 @@ impl<N: Network> ResponseBody<N> {
     }
 
     /// An upstream's answer. One without a body is over at once.
-    pub fn relay(
-        mut exchange: Box<Exchange<N>>,
-            source: Source<N>,
-        idle_timeout: Option<Duration>,
-    ) -> Self {
+    pub fn relay(mut exchange: Box<Exchange<N>>, source: Source<N>, idle_timeout: Option<Duration>) -> Self {
         if source.connection.is_over() {
             source.finish(&exchange);
             exchange.finish(Ended::Complete);

@@ -132,7 +132,8 @@ async fn head_of_answer<N: Network>(
         Some(Err(error @ http1::Error::Broken(_))) => match connection.take_body() {
             Some(body) if connection.nothing_came() => Err(Unanswered::Stale(body)),
             _ => {
-                let error = GatewayError::new(Code::UpstreamReset, "The upstream closed the connection.").because(error);
+                let error =
+                    GatewayError::new(Code::UpstreamReset, "The upstream closed the connection.").because(error);
                 Err(Unanswered::Failed(error.into()))
             }
         },
@@ -144,8 +145,7 @@ fn may_go_again<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
     head: &RequestHead,
     connection: &Connection<S>,
 ) -> bool {
-    let idempotent =
-        matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
+    let idempotent = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
     connection.nothing_left() || idempotent
 }
 

@@ -1,4 +1,5 @@
-//! The request head as the upstream is sent it: the client's, less what must not pass, plus what the gateway vouches for.
+//! The request head as the upstream is sent it: the client's, less what must not pass, plus what the gateway vouches
+//! for.
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
