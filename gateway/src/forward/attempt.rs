@@ -15,18 +15,10 @@ use crate::exchange::Exchange;
 use crate::http1::{self, RequestHead};
 use crate::network::Network;
 use crate::request_body::{BodyFault, RequestBody};
-use crate::response_body::Source;
+use crate::response_body::{Answer, Source};
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::timer::Wait;
 use crate::upstream::{Connection, Selected};
-
-/// An upstream's answer, as far as its head.
-pub struct Answer<N: Network> {
-    /// The head.
-    pub response: Response<()>,
-    /// What the body streams from.
-    pub source: Source<N>,
-}
 
 /// Why there is no answer.
 #[derive(Debug)]
