@@ -18,6 +18,8 @@ const WORTH_WAITING_NS: u64 = 3_000;
 #[derive(Debug)]
 pub(super) struct Pacer {
     timer: OwnedFd,
+    /// What it is armed for, on the run's clock; not armed again for the same.
+    armed_ns: Option<u64>,
 }
 
 impl Pacer {
@@ -26,13 +28,17 @@ impl Pacer {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         registry.register(&mut SourceFd(&timer.as_raw_fd()), token, Interest::READABLE)?;
-        Ok(Self { timer })
+        Ok(Self { timer, armed_ns: None })
     }
 
-    /// Arms the timer; whether waiting makes sense at all.
-    pub(super) fn arm(&self, in_ns: u64) -> std::io::Result<bool> {
+    /// Arms the timer for `at_ns`, both on the run's clock; whether waiting makes sense at all.
+    pub(super) fn arm(&mut self, at_ns: u64, now_ns: u64) -> std::io::Result<bool> {
+        let in_ns = at_ns.saturating_sub(now_ns);
         if in_ns < WORTH_WAITING_NS {
             return Ok(false);
+        }
+        if self.armed_ns == Some(at_ns) {
+            return Ok(true);
         }
         let it_value = Timespec {
             tv_sec: i64::try_from(in_ns / 1_000_000_000).unwrap_or(i64::MAX),
@@ -40,6 +46,7 @@ impl Pacer {
         };
         let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
         timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)?;
+        self.armed_ns = Some(at_ns);
         Ok(true)
     }
 }

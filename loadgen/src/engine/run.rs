@@ -120,20 +120,21 @@ impl<'a, O: Observer> Driver<'a, O> {
         let mut next_tick_ns = self.start_ns + TICK_NS;
         loop {
             let stop = self.settings.stop.load(Ordering::Relaxed);
-            let wait_ns = self.dispatch_due(stop);
+            let next_ns = self.dispatch_due(stop);
             let more = self.has_more(stop);
             if !more && self.in_flight == 0 {
                 break;
             }
             let now_ns = self.clock.now_ns();
-            let until_tick_ns = next_tick_ns.saturating_sub(now_ns);
-            let sleeps = match wait_ns {
-                Some(wait_ns) if wait_ns < until_tick_ns => self.pacer.arm(wait_ns)?,
-                _ => true,
+            // epoll counts whole milliseconds, so the pacer wakes the loop for anything nearer than the tick.
+            let timeout = match next_ns {
+                Some(next_ns) if next_ns < next_tick_ns => {
+                    let sleeps = self.pacer.arm(next_ns, now_ns)?;
+                    if sleeps { None } else { Some(Duration::ZERO) }
+                }
+                _ => Some(Duration::from_nanos(next_tick_ns.saturating_sub(now_ns))),
             };
-            // epoll counts whole milliseconds; the pacer wakes the loop for anything nearer.
-            let timeout = if sleeps { Duration::from_nanos(until_tick_ns) } else { Duration::ZERO };
-            match self.poll.poll(&mut events, Some(timeout)) {
+            match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error.into()),
                 _ => {}
             }
@@ -153,7 +154,7 @@ impl<'a, O: Observer> Driver<'a, O> {
         Ok(())
     }
 
-    /// Sends what the plan wants sent by now; how long until the next, when there is one.
+    /// Sends what the plan wants sent by now; when the next is due, if there is one.
     fn dispatch_due(&mut self, stop: bool) -> Option<u64> {
         loop {
             let Work::Open { plan, next_ns } = &mut self.work else { return None };
@@ -163,7 +164,7 @@ impl<'a, O: Observer> Driver<'a, O> {
             let intended_ns = self.start_ns + (*next_ns)?;
             let now_ns = self.clock.now_ns();
             if intended_ns > now_ns {
-                return Some(intended_ns - now_ns);
+                return Some(intended_ns);
             }
             *next_ns = plan.next();
             self.observer.lag(intended_ns, now_ns - intended_ns);
