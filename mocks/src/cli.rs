@@ -1,0 +1,149 @@
+//! The command line of `mocks`.
+//!
+//! Exit codes: 0 ended by a signal, 1 the configuration is bad, 2 usage, 3 it could not run.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::builder::styling::Styles;
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::mock::{Builder, Mock, StartError};
+
+const EXAMPLES: &str = r#"Examples:
+  One service on a free port; the line on standard error says which:
+    mocks --listen 127.0.0.1:0 --service orders
+
+  Three endpoints of a service, and a control port:
+    mocks --service orders --listen 127.0.0.1:9001 --listen 127.0.0.1:9002 --listen 127.0.0.1:9003 \
+          --control 127.0.0.1:9700
+
+  Let half of the requests fail, read what happened, and start anew:
+    curl -X PUT 127.0.0.1:9700/faults -d '{"rules":[{"match":{"path":"/orders/*","share":0.5},"act":{"status":503}}]}'
+    curl '127.0.0.1:9700/journal?since=0'
+    curl -X POST 127.0.0.1:9700/reset
+
+  A fault for one request:
+    curl -H 'x-mock-fault: delay=50ms;status=503' 127.0.0.1:9001/echo
+
+Acts: delay, status, hang, reset, slow_body, truncate, garbage, close, refuse.
+Exit codes: 0 ended by SIGTERM or SIGINT, 1 the configuration is bad, 2 usage, 3 could not run."#;
+
+/// Mock services with injectable faults.
+///
+/// Every path echoes the request as JSON; `/bytes/{n}`, `/stream/{chunks}/{ms}`, `/sse/{n}/{ms}`, `/ws`, `/healthz` and
+/// `/openapi.json` do what they say. When it serves, it prints one line of JSON on standard error.
+#[derive(Debug, Parser)]
+#[command(name = "mocks", version, after_help = EXAMPLES, styles = Styles::plain())]
+struct Arguments {
+    /// Address of an endpoint; port 0 is a free one. May be given several times
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "config", conflicts_with = "config")]
+    listen: Vec<SocketAddr>,
+    /// The service's name
+    #[arg(long, value_name = "NAME", default_value = "mock", conflicts_with = "config")]
+    service: String,
+    /// A topology file: services, endpoints and rules
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address of the control port
+    #[arg(long, value_name = "ADDRESS")]
+    control: Option<SocketAddr>,
+    /// Seed of everything random [default: 0, or the file's]
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// Worker threads [default: 1, or the file's]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    threads: Option<u16>,
+    /// Requests that the journal keeps
+    #[arg(long, value_name = "ENTRIES", default_value_t = 200_000)]
+    journal: usize,
+}
+
+/// Runs the command with the process's arguments.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, message)) => {
+            say(&message);
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Serves until a signal; the error is an exit code and what to print.
+fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
+    let builder = describe(arguments)?;
+    let runtime = crate::server::worker::runtime().map_err(|error| (3, format!("mocks: {error}")))?;
+    runtime.block_on(async {
+        // Signals are caught before the ready line, so that who reads it may send one.
+        let cannot = |error: io::Error| (3, format!("mocks: cannot catch signals: {error}"));
+        let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+        let mock = builder.launch().map_err(|error| explain(&error))?;
+        say(&ready_line(&mock).to_string());
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        drop(mock);
+        Ok(())
+    })
+}
+
+fn describe(arguments: &Arguments) -> Result<Builder, (u8, String)> {
+    let mut builder = match &arguments.config {
+        None => arguments.listen.iter().fold(Mock::builder().service(&arguments.service), |all, one| all.listen(*one)),
+        Some(path) => {
+            let shown = path.display();
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                (3, format!("mocks: cannot read {shown}: {error}; check the path and its permissions"))
+            })?;
+            Builder::from_toml(&text).map_err(|problems| {
+                let lines: Vec<String> = problems.0.iter().map(|problem| format!("{shown}: {problem}")).collect();
+                (1, lines.join("\n"))
+            })?
+        }
+    };
+    if let Some(control) = arguments.control {
+        builder = builder.control(control);
+    }
+    if let Some(seed) = arguments.seed {
+        builder = builder.seed(seed);
+    }
+    if let Some(threads) = arguments.threads {
+        builder = builder.threads(threads.into());
+    }
+    Ok(builder.journal(arguments.journal))
+}
+
+fn ready_line(mock: &Mock) -> Value {
+    let listeners: Vec<String> = mock.addrs().iter().map(ToString::to_string).collect();
+    match mock.control_addr() {
+        Some(control) => json!({ "event": "ready", "listeners": listeners, "control": control.to_string() }),
+        None => json!({ "event": "ready", "listeners": listeners }),
+    }
+}
+
+fn explain(error: &StartError) -> (u8, String) {
+    match error {
+        StartError::Invalid(problems) => (1, format!("mocks: {problems}")),
+        StartError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+            (3, format!("mocks: {error}; end the program that holds the port, or choose port 0 for a free one"))
+        }
+        StartError::Listen { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            (3, format!("mocks: {error}; choose a port from 1024 on, or port 0 for a free one"))
+        }
+        StartError::Listen { .. } => (3, format!("mocks: {error}; choose an address of this machine")),
+        StartError::Worker(_) => (3, format!("mocks: {error}; raise the limits of processes and open files")),
+    }
+}
+
+fn say(line: &str) {
+    // With standard error closed there is no one to tell.
+    let _ = writeln!(io::stderr(), "{line}");
+}

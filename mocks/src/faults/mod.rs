@@ -1,0 +1,24 @@
+//! Faults: what they are, how they are written, and which of them hits a request.
+//!
+//! Everything here is pure: time comes in as nanoseconds, randomness as a seed and a request's number. So the same seed
+//! and the same order of requests give the same faults.
+//!
+//! - `rule`: a validated rule; `parse`: rules from JSON, TOML and the request header, with every problem found;
+//! - `delay`: fixed and drawn delays; `draws`: seeded randomness; `glob`: path patterns;
+//! - `show`: rules as JSON; `ruleset`: the rules in force, and the one that hits a request.
+
+mod delay;
+mod draws;
+mod glob;
+mod parse;
+mod rule;
+mod ruleset;
+mod show;
+
+pub use delay::Delay;
+pub use draws::Draws;
+pub use glob::Glob;
+pub use parse::{Problem, Problems};
+pub use rule::{Act, Effect, Garbage, Match, Reset, Rule};
+pub(crate) use parse::{act_from_header, join, rules_from_value};
+pub(crate) use ruleset::{Asked, Place, RuleSet};

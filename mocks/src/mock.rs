@@ -1,0 +1,271 @@
+//! A running mock: services on their own threads, from a builder to the drop that ends them.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+
+use crate::counters::Counters;
+use crate::faults::{Problems, Rule};
+use crate::journal::{Entry, Journal};
+use crate::server::{socket::Port, worker};
+use crate::world::{Endpoint, World};
+
+/// The journal's default size: 40 s at 5,000 requests a second, about 50 MB when it is full.
+const JOURNAL: usize = 200_000;
+
+/// Why a mock did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No thread or runtime could be made.
+    #[error("cannot start a worker: {0}")]
+    Worker(#[from] std::io::Error),
+    /// The service's name cannot stand in a header, or a service has no endpoint.
+    #[error("{0}")]
+    Invalid(#[from] Problems),
+}
+
+/// How a mock is to be. Every part has a default: one service `mock` with one endpoint on a free port of 127.0.0.1.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    services: Vec<(String, Vec<SocketAddr>)>,
+    seed: u64,
+    threads: usize,
+    rules: Vec<Rule>,
+    control: Option<SocketAddr>,
+    journal: usize,
+}
+
+impl Builder {
+    fn new() -> Self {
+        Self { services: Vec::new(), seed: 0, threads: 1, rules: Vec::new(), control: None, journal: JOURNAL }
+    }
+
+    /// Adds a service; the endpoints that are added next are its own.
+    #[must_use]
+    pub fn service(mut self, name: &str) -> Self {
+        self.services.push((name.to_owned(), Vec::new()));
+        self
+    }
+
+    /// Adds an endpoint at this address; port 0 is a free one.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        if self.services.is_empty() {
+            self = self.service("mock");
+        }
+        if let Some((_, addresses)) = self.services.last_mut() {
+            addresses.push(address);
+        }
+        self
+    }
+
+    /// Adds endpoints on free ports of 127.0.0.1.
+    #[must_use]
+    pub fn endpoints(mut self, count: usize) -> Self {
+        for _ in 0..count {
+            self = self.listen(free_port());
+        }
+        self
+    }
+
+    /// The seed of everything random; 0 by default.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Worker threads; 1 by default.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// Adds a rule.
+    #[must_use]
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// Adds rules.
+    #[must_use]
+    pub fn rules(mut self, rules: impl IntoIterator<Item = Rule>) -> Self {
+        self.rules.extend(rules);
+        self
+    }
+
+    /// Opens a control port; port 0 is a free one.
+    #[must_use]
+    pub fn control(mut self, address: SocketAddr) -> Self {
+        self.control = Some(address);
+        self
+    }
+
+    /// Entries that the journal keeps.
+    #[must_use]
+    pub fn journal(mut self, entries: usize) -> Self {
+        self.journal = entries.max(1);
+        self
+    }
+
+    /// Starts it. It serves when this returns.
+    ///
+    /// # Errors
+    /// An address that is taken, a name that cannot be a header's value, or no resources for a thread.
+    pub async fn start(self) -> Result<Mock, StartError> {
+        self.launch()
+    }
+
+    /// The same outside of a runtime; nothing here waits.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn launch(mut self) -> Result<Mock, StartError> {
+        if self.services.is_empty() {
+            self = self.service("mock");
+        }
+        self.check_names()?;
+        let (mut endpoints, mut ports) = (Vec::new(), Vec::new());
+        for (service, addresses) in &self.services {
+            let one = [free_port()];
+            let addresses = if addresses.is_empty() { &one[..] } else { addresses };
+            for (index, address) in addresses.iter().enumerate() {
+                let opened = Port::open(*address);
+                let (port, listener) = opened.map_err(|source| StartError::Listen { address: *address, source })?;
+                endpoints.push(Arc::new(Endpoint::new(service, index, endpoints.len(), port.address())));
+                ports.push((port, listener));
+            }
+        }
+        let journal = Journal::new(self.journal, self.threads);
+        let world = Arc::new(World::new(self.seed, endpoints, self.rules, journal));
+        let stop = watch::Sender::new(false);
+        let control = self.control.map(|address| crate::control::open(address, &world, stop.subscribe())).transpose()?;
+        let threads = worker::start(&world, ports, self.threads, &stop.subscribe())?;
+        let (control, control_thread) = control.unzip();
+        let threads = threads.into_iter().chain(control_thread).collect();
+        Ok(Mock { world, control, stop, threads })
+    }
+
+    fn check_names(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        for (name, _) in &self.services {
+            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+                problems.add(format!("services.{name}"), "a name is made of visible ASCII characters");
+            }
+        }
+        problems.or(())
+    }
+}
+
+fn free_port() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
+}
+
+/// Running services. Dropping it closes their ports and all connections before it returns.
+#[derive(Debug)]
+pub struct Mock {
+    world: Arc<World>,
+    control: Option<SocketAddr>,
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Mock {
+    /// A mock that is to be described.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// The first endpoint's address.
+    pub fn addr(&self) -> SocketAddr {
+        // A mock is never made without an endpoint.
+        self.world.endpoints.first().map_or_else(free_port, |endpoint| endpoint.address)
+    }
+
+    /// All endpoints' addresses, in the order of the services and of their endpoints.
+    pub fn addrs(&self) -> Vec<SocketAddr> {
+        self.world.endpoints.iter().map(|endpoint| endpoint.address).collect()
+    }
+
+    /// The addresses of one service.
+    pub fn addrs_of(&self, service: &str) -> Vec<SocketAddr> {
+        let of_it = self.world.endpoints.iter().filter(|endpoint| endpoint.service == service);
+        of_it.map(|endpoint| endpoint.address).collect()
+    }
+
+    /// The control port's address.
+    pub fn control_addr(&self) -> Option<SocketAddr> {
+        self.control
+    }
+
+    /// `http://` and the first endpoint's address, then `path`.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr())
+    }
+
+    /// Replaces the rules, also for connections that are open. Listeners close and open shortly afterwards.
+    pub fn set_rules(&self, rules: impl IntoIterator<Item = Rule>) {
+        self.world.set_rules(rules.into_iter().collect());
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> Vec<Rule> {
+        self.world.rules.load().rules().to_vec()
+    }
+
+    /// The journal, oldest first.
+    pub fn journal(&self) -> Vec<Entry> {
+        self.world.journal_since(0)
+    }
+
+    /// Counts over all endpoints.
+    pub fn counters(&self) -> Counters {
+        let mut total = Counters::default();
+        self.world.endpoints.iter().for_each(|endpoint| total.add(&endpoint.live.snapshot()));
+        total
+    }
+
+    /// Counts of the n-th endpoint, in the order of `addrs`; zeros where there is none.
+    pub fn counters_of(&self, endpoint: usize) -> Counters {
+        self.world.endpoints.get(endpoint).map(|endpoint| endpoint.live.snapshot()).unwrap_or_default()
+    }
+
+    /// Back to the first rules, no counts and an empty journal.
+    pub fn reset(&self) {
+        self.world.reset();
+    }
+
+    /// Waits until the journal has recorded this many requests since the start or the last reset. A request that hangs
+    /// is recorded when its hanging begins.
+    pub async fn wait_for_requests(&self, count: u64) {
+        self.world.wait_until(|world| world.journal.recorded() >= count).await;
+    }
+
+    /// Waits until this many connections were accepted.
+    pub async fn wait_for_accepts(&self, count: u64) {
+        let accepts = |world: &World| world.endpoints.iter().map(|one| one.live.snapshot().accepts).sum::<u64>();
+        self.world.wait_until(|world| accepts(world) >= count).await;
+    }
+}
+
+impl Drop for Mock {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        for thread in self.threads.drain(..) {
+            // A worker that panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+}

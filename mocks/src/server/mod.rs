@@ -1,0 +1,24 @@
+//! The server: listeners, workers, connections.
+//!
+//! A worker is a thread with a current-thread runtime. One accept task for each endpoint lives on the first worker and
+//! hands each connection to the next worker in turn.
+//!
+//! - `socket`: opens listeners that can be closed and opened again without losing their port;
+//! - `accept`: the accept task, which obeys `refuse`; `worker`: threads;
+//! - `connection`: a connection's life, the fast path; `site`: what a connection knows of its surroundings;
+//! - `routes`, `content`: what is answered; `act`: how faults change it; `garbage`: answers that are wrong on purpose;
+//! - `websocket`: the echo over WebSocket.
+
+mod accept;
+mod act;
+mod connection;
+mod content;
+mod garbage;
+mod input;
+mod routes;
+mod site;
+pub(crate) mod socket;
+mod websocket;
+pub(crate) mod worker;
+
+pub(crate) use connection::persistence;

@@ -1,0 +1,107 @@
+//! Workers: threads with a current-thread runtime each.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+
+use super::accept::Accept;
+use super::connection::Connection;
+use super::site::Site;
+use super::socket::{Port, into_tokio};
+use crate::world::{Endpoint, World};
+
+/// A connection on its way to another worker.
+struct Handover {
+    stream: std::net::TcpStream,
+    site: Site,
+}
+
+/// The way to all workers, as the first one sees them.
+#[derive(Clone)]
+pub(crate) struct Workers {
+    world: Arc<World>,
+    /// To the second worker and those after it.
+    others: Arc<[UnboundedSender<Handover>]>,
+}
+
+impl Workers {
+    /// Serves a connection on the worker whose turn it is. Called on the first worker.
+    pub(crate) fn serve(&self, stream: TcpStream, endpoint: &Arc<Endpoint>, number: u64) {
+        let workers = self.others.len() as u64 + 1;
+        let worker = usize::try_from((number - 1) % workers).unwrap_or(0);
+        let site = Site { endpoint: endpoint.clone(), world: self.world.clone(), worker, number };
+        match worker.checked_sub(1).and_then(|other| self.others.get(other)) {
+            None => drop(tokio::spawn(Connection::new(stream, site).run())),
+            // A stream that cannot be handed over is closed; so is one whose worker has ended.
+            Some(other) => drop(stream.into_std().map(|stream| other.send(Handover { stream, site }))),
+        }
+    }
+}
+
+/// Starts the workers and the accept tasks; they end when `stop` is set.
+pub(crate) fn start(
+    world: &Arc<World>,
+    ports: Vec<(Port, socket2::Socket)>,
+    threads: usize,
+    stop: &watch::Receiver<bool>,
+) -> io::Result<Vec<JoinHandle<()>>> {
+    let mut senders = Vec::new();
+    let mut handles = Vec::new();
+    for number in 1..threads {
+        let (sender, receiver) = unbounded_channel();
+        senders.push(sender);
+        handles.push(thread(number, serve_handovers(receiver), stop.clone())?);
+    }
+    let workers = Workers { world: world.clone(), others: senders.into() };
+    let world = world.clone();
+    let first = async move {
+        for ((port, listener), endpoint) in ports.into_iter().zip(world.endpoints.clone()) {
+            // The socket was made by `Port` and is not blocking, so a runtime with a reactor takes it.
+            let Ok(listener) = into_tokio(listener) else { continue };
+            let accept = Accept { port, endpoint, world: world.clone(), workers: workers.clone() };
+            tokio::spawn(accept.run(listener));
+        }
+        std::future::pending().await
+    };
+    handles.push(thread(0, first, stop.clone())?);
+    Ok(handles)
+}
+
+async fn serve_handovers(mut receiver: UnboundedReceiver<Handover>) {
+    while let Some(Handover { stream, site }) = receiver.recv().await {
+        if let Ok(stream) = TcpStream::from_std(stream) {
+            tokio::spawn(Connection::new(stream, site).run());
+        }
+    }
+}
+
+fn thread(
+    number: usize,
+    work: impl Future<Output = ()> + Send + 'static,
+    stop: watch::Receiver<bool>,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = runtime()?;
+    std::thread::Builder::new().name(format!("mock-worker-{number}")).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = work => {}
+                () = until_stopped(stop) => {}
+            }
+        });
+    })
+}
+
+/// A runtime for the thread that drives it.
+pub(crate) fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// Waits until `stopped` is set or its sender is gone.
+pub(crate) async fn until_stopped(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}

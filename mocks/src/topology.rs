@@ -1,0 +1,157 @@
+//! The file that `mocks --config` reads: services, their endpoints, and rules.
+//!
+//! ```toml
+//! seed = 1                                  # all but `services` may be absent
+//! threads = 1
+//! control = "127.0.0.1:9700"
+//!
+//! [services.orders]
+//! endpoints = 3                             # on free ports; or addresses: ["127.0.0.1:9001", "127.0.0.1:9002"]
+//!
+//! [[rules]]
+//! match = { service = "orders", endpoint = 1, share = 0.5 }
+//! act = { delay = "lognormal(2ms, 0.4)" }
+//! ```
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use crate::faults::{Problems, join, rules_from_value};
+use crate::mock::{Builder, Mock};
+
+const KEYS: &[&str] = &["seed", "threads", "control", "services", "rules"];
+const SERVICE_KEYS: &[&str] = &["endpoints", "service_time", "servers"];
+/// More endpoints or threads than this are a slip of the finger.
+const MOST: u64 = 1000;
+
+impl Builder {
+    /// Reads a topology file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text.
+    pub fn from_toml(text: &str) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let document = match toml::from_str::<Value>(text) {
+            Ok(Value::Object(document)) => document,
+            Ok(_) => return Err(problems_of("(document)", "a table is expected")),
+            Err(error) => {
+                let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+                return Err(problems_of(&format!("line {line}"), error.message()));
+            }
+        };
+        problems.unknown_keys(&document, "", KEYS);
+        let mut builder = Mock::builder();
+        if let Some(seed) = document.get("seed") {
+            builder = match seed.as_u64() {
+                Some(seed) => builder.seed(seed),
+                None => refuse(&mut problems, builder, "seed", "a whole number is expected"),
+            };
+        }
+        if let Some(threads) = document.get("threads") {
+            builder = match threads.as_u64().filter(|count| (1..=MOST).contains(count)) {
+                Some(threads) => builder.threads(usize::try_from(threads).unwrap_or(1)),
+                None => refuse(&mut problems, builder, "threads", "a number from 1 to 1000 is expected"),
+            };
+        }
+        if let Some(control) = document.get("control") {
+            builder = match control.as_str().and_then(|text| text.parse().ok()) {
+                Some(address) => builder.control(address),
+                None => refuse(&mut problems, builder, "control", "an address such as 127.0.0.1:0 is expected"),
+            };
+        }
+        match document.get("services") {
+            Some(Value::Object(services)) if !services.is_empty() => {
+                for (name, service) in services {
+                    builder = read_service(builder, name, service, &mut problems);
+                }
+            }
+            Some(_) => problems.add("services", "a table for each service is expected: [services.orders]"),
+            None => problems.add("services", "the key is missing"),
+        }
+        if let Some(rules) = document.get("rules") {
+            builder = builder.rules(rules_from_value(rules, &mut problems));
+        }
+        problems.or(builder)
+    }
+}
+
+fn read_service(builder: Builder, name: &str, service: &Value, problems: &mut Problems) -> Builder {
+    let at = join("services", name);
+    let mut builder = builder.service(name);
+    let Some(service) = service.as_object() else {
+        return refuse(problems, builder, &at, "a table is expected");
+    };
+    problems.unknown_keys(service, &at, SERVICE_KEYS);
+    for later in ["service_time", "servers"].iter().filter(|key| service.contains_key(**key)) {
+        problems.add(join(&at, later), "not yet supported; a rule with `delay` draws times without a queue");
+    }
+    let key = join(&at, "endpoints");
+    match service.get("endpoints") {
+        None => builder.endpoints(1),
+        Some(Value::Array(addresses)) if !addresses.is_empty() => {
+            for (index, address) in addresses.iter().enumerate() {
+                builder = match address.as_str().and_then(|text| text.parse::<SocketAddr>().ok()) {
+                    Some(address) => builder.listen(address),
+                    None => {
+                        let key = format!("{key}[{index}]");
+                        refuse(problems, builder, &key, "an address such as 127.0.0.1:9001 is expected")
+                    }
+                };
+            }
+            builder
+        }
+        Some(count) => match count.as_u64().filter(|count| (1..=MOST).contains(count)) {
+            Some(count) => builder.endpoints(usize::try_from(count).unwrap_or(1)),
+            None => refuse(problems, builder, &key, "a number from 1 to 1000, or a list of addresses, is expected"),
+        },
+    }
+}
+
+fn refuse(problems: &mut Problems, builder: Builder, key: &str, message: &str) -> Builder {
+    problems.add(key, message);
+    builder
+}
+
+fn problems_of(key: &str, message: &str) -> Problems {
+    let mut problems = Problems::default();
+    problems.add(key, message);
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_in_the_documentation_starts() {
+        let text = "seed = 1\nthreads = 2\ncontrol = '127.0.0.1:0'\n[services.users]\nendpoints = ['127.0.0.1:0']\n\
+                    [services.orders]\nendpoints = 3\n[[rules]]\nmatch = { service = 'orders', endpoint = 1 }\nact = { status = 503 }";
+        let mock = Builder::from_toml(text).unwrap().launch().unwrap();
+        assert_eq!((mock.addrs().len(), mock.addrs_of("orders").len(), mock.rules().len()), (4, 3, 1));
+        assert_eq!(mock.addrs_of("users"), mock.addrs()[..1], "services keep the file's order");
+        assert!(mock.control_addr().is_some());
+    }
+
+    #[test]
+    fn every_problem_is_found() {
+        let text = "seed = -1\nthreads = 0\ncontrol = 'here'\nport = 1\n[services.a]\nendpoints = ['x']\nserver = 1\n\
+                    [services.b]\nendpoints = 0\nservice_time = '2ms'\n[[rules]]\nact = { status = 1 }";
+        let problems = Builder::from_toml(text).unwrap_err();
+        let keys: Vec<&str> = problems.0.iter().map(|problem| problem.key.as_str()).collect();
+        let expected = [
+            "port",
+            "seed",
+            "threads",
+            "control",
+            "services.a.server",
+            "services.a.endpoints[0]",
+            "services.b.service_time",
+            "services.b.endpoints",
+            "rules[0].act.status",
+        ];
+        assert_eq!(keys, expected);
+        assert_eq!(Builder::from_toml("a = 1\nb = = 2").unwrap_err().0[0].key, "line 2");
+        assert_eq!(Builder::from_toml("").unwrap_err().0[0].key, "services");
+    }
+}
