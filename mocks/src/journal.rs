@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 use smallvec::SmallVec;
 
+/// Entries that are copied under one lock; more would keep a worker waiting for longer than a request takes.
+const BATCH: u64 = 1024;
+
 /// Which rule hit a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Hit {
@@ -105,6 +108,29 @@ struct Ring {
     next: usize,
 }
 
+impl Ring {
+    /// The n-th oldest slot.
+    fn nth(&self, n: usize) -> &Slot {
+        // Until the ring is full `next` is its length, so the oldest is the first.
+        let at = self.next + n;
+        &self.slots[if at >= self.slots.len() { at - self.slots.len() } else { at }]
+    }
+
+    fn oldest(&self) -> Option<u64> {
+        (!self.slots.is_empty()).then(|| self.nth(0).seq)
+    }
+
+    /// Slots with numbers after `from` and up to `until`, in order. A ring is sorted from its oldest slot on.
+    fn between(&self, from: u64, until: u64) -> impl Iterator<Item = &Slot> {
+        let (mut low, mut high) = (0, self.slots.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.nth(middle).seq > from { high = middle } else { low = middle + 1 }
+        }
+        (low..self.slots.len()).map(|n| self.nth(n)).take_while(move |slot| slot.seq <= until)
+    }
+}
+
 /// The journal of a process.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -140,11 +166,22 @@ impl Journal {
 
     /// Entries after this number, in order, with the name and port of each endpoint.
     pub(crate) fn since(&self, seq: u64, endpoints: &[(String, u16)]) -> Vec<Entry> {
-        let rings: Vec<_> = self.rings.iter().map(lock).collect();
-        let slots = rings.iter().flat_map(|ring| &ring.slots).filter(|slot| slot.seq > seq);
-        let mut entries: Vec<Entry> = slots.map(|slot| slot.entry(endpoints)).collect();
-        drop(rings);
-        entries.sort_unstable_by_key(|entry| entry.seq);
+        let (mut entries, last) = (Vec::new(), self.recorded());
+        let mut from = seq;
+        while from < last {
+            // The dropped ones have no entries; so do the first batches that lie wholly among them.
+            let rings: Vec<_> = self.rings.iter().map(lock).collect();
+            let oldest = rings.iter().filter_map(|ring| ring.oldest()).min().unwrap_or(last + 1);
+            from = from.max(oldest.saturating_sub(1));
+            let until = from.saturating_add(BATCH).min(last);
+            let start = entries.len();
+            for ring in &rings {
+                entries.extend(ring.between(from, until).map(|slot| slot.entry(endpoints)));
+            }
+            drop(rings);
+            entries[start..].sort_unstable_by_key(|entry: &Entry| entry.seq);
+            from = until.max(from + 1);
+        }
         entries
     }
 
@@ -231,6 +268,26 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_part_of_it_is_what_a_list_would_give(
+            workers in proptest::collection::vec(0usize..3, 0..4000), capacity in 1usize..3000, since in 0u64..4000,
+        ) {
+            let journal = Journal::new(capacity * 3, 3);
+            let mut lists = [const { Vec::new() }; 3];
+            for (at, worker) in workers.iter().enumerate() {
+                journal.record(*worker, &Record { request: at as u64, ..Record::default() });
+                lists[*worker].push(at as u64 + 1);
+            }
+            let kept = lists.iter().flat_map(|list| &list[list.len().saturating_sub(capacity)..]);
+            let mut expected: Vec<u64> = kept.copied().filter(|seq| *seq > since).collect();
+            expected.sort_unstable();
+            let found: Vec<u64> = journal.since(since, &[]).iter().map(|entry| entry.seq).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
 
     #[test]
     fn the_oldest_go_first_and_are_counted() {

@@ -31,6 +31,7 @@ mod faults;
 mod http1;
 mod journal;
 mod mock;
+pub mod raw;
 mod server;
 mod topology;
 mod units;

@@ -151,7 +151,8 @@ impl Builder {
         let journal = Journal::new(self.journal, self.threads);
         let world = Arc::new(World::new(self.seed, endpoints, self.rules, journal));
         let stop = watch::Sender::new(false);
-        let control = self.control.map(|address| crate::control::open(address, &world, stop.subscribe())).transpose()?;
+        let control =
+            self.control.map(|address| crate::control::open(address, &world, stop.subscribe())).transpose()?;
         let threads = worker::start(&world, ports, self.threads, &stop.subscribe())?;
         let (control, control_thread) = control.unzip();
         let threads = threads.into_iter().chain(control_thread).collect();
@@ -215,7 +216,8 @@ impl Mock {
         format!("http://{}{path}", self.addr())
     }
 
-    /// Replaces the rules, also for connections that are open. Listeners close and open shortly afterwards.
+    /// Replaces the rules, also for connections that are open. Listeners close and open shortly afterwards; `settled`
+    /// waits for them.
     pub fn set_rules(&self, rules: impl IntoIterator<Item = Rule>) {
         self.world.set_rules(rules.into_iter().collect());
     }
@@ -251,6 +253,11 @@ impl Mock {
     /// is recorded when its hanging begins.
     pub async fn wait_for_requests(&self, count: u64) {
         self.world.wait_until(|world| world.journal.recorded() >= count).await;
+    }
+
+    /// Waits until each listener is closed or open, as the rules in force want it.
+    pub async fn settled(&self) {
+        self.world.settled().await;
     }
 
     /// Waits until this many connections were accepted.

@@ -54,7 +54,7 @@ pub(crate) fn byte_rate(text: &str) -> Result<u64, String> {
 pub(crate) fn show(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     for (unit, scale) in [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)] {
-        if nanos % scale == 0 {
+        if nanos.is_multiple_of(scale) {
             return format!("{}{unit}", nanos / scale);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
@@ -23,6 +23,8 @@ pub(crate) struct Endpoint {
     pub number: usize,
     pub address: SocketAddr,
     pub live: Live,
+    /// Its listener is open.
+    pub listening: AtomicBool,
     /// The lines that identify it, up to the value of `x-mock-residence-ns`.
     pub identity: Box<[u8]>,
     /// What every echo starts with.
@@ -40,6 +42,7 @@ impl Endpoint {
             number,
             address,
             live: Live::default(),
+            listening: AtomicBool::new(true),
             identity: identity.into_bytes().into(),
             echo_prefix: prefix.into_bytes().into(),
         }
@@ -96,6 +99,18 @@ impl World {
         }
         self.journal.reset();
         self.set_rules(self.initial.clone());
+    }
+
+    /// Waits until each listener is as the rules want it now. Rules that change once more meanwhile are waited for too.
+    pub(crate) async fn settled(&self) {
+        self.wait_until(|world| {
+            let (rules, now_ns) = (world.rules.load(), now_ns());
+            let obeys = |endpoint: &Arc<Endpoint>| {
+                endpoint.listening.load(Ordering::SeqCst) != rules.refusal(endpoint.place(), now_ns).0
+            };
+            world.endpoints.iter().all(obeys)
+        })
+        .await;
     }
 
     /// Tells when the rules change.

@@ -1,9 +1,14 @@
 //! What the control port answers.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::faults::Rule;
 use crate::world::World;
+
+/// How long an answer waits for the listeners; a listener that cannot be opened again takes longer.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// An answer.
 pub(super) struct Reply {
@@ -29,17 +34,18 @@ const PATHS: &[(&str, &str)] =
     &[("/faults", "GET, PUT"), ("/journal", "GET"), ("/counters", "GET"), ("/reset", "POST"), ("/healthz", "GET")];
 
 /// Answers a request.
-pub(super) fn answer(world: &World, method: &str, target: &str, body: &[u8]) -> Reply {
+pub(super) async fn answer(world: &World, method: &str, target: &str, body: &[u8]) -> Reply {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let method = if method == "HEAD" { "GET" } else { method };
     match (method, path) {
         ("GET", "/faults") => Reply::json(200, &faults(world)),
-        ("PUT", "/faults") => set_faults(world, body),
+        ("PUT", "/faults") => set_faults(world, body).await,
         ("GET", "/journal") => journal(world, query),
         ("GET", "/counters") => Reply::json(200, &world.counters_json()),
         ("GET", "/healthz") => Reply::json(200, &json!({ "status": "ok" })),
         ("POST", "/reset") => {
             world.reset();
+            let _ = tokio::time::timeout(SETTLING, world.settled()).await;
             Reply::json(200, &faults(world))
         }
         _ => match PATHS.iter().find(|(known, _)| *known == path) {
@@ -56,10 +62,12 @@ fn faults(world: &World) -> Value {
     json!({ "rules": world.rules.load().rules().iter().map(Rule::to_json).collect::<Vec<_>>() })
 }
 
-fn set_faults(world: &World, body: &[u8]) -> Reply {
+/// Answers when the listeners obey the new rules, so that a `refuse` holds from then on.
+async fn set_faults(world: &World, body: &[u8]) -> Reply {
     match Rule::from_json(body) {
         Ok(rules) => {
             world.set_rules(rules);
+            let _ = tokio::time::timeout(SETTLING, world.settled()).await;
             Reply::json(200, &faults(world))
         }
         Err(problems) => {

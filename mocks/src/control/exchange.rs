@@ -48,7 +48,7 @@ async fn exchange(stream: &mut TcpStream, unread: &mut Vec<u8>, world: &World) -
         reply(stream, &Reply::problem(400, "the body is malformed or too large"), Persistence::Close, false).await?;
         return Ok(false);
     };
-    let answer = api::answer(world, &request.method, &request.target, &body);
+    let answer = api::answer(world, &request.method, &request.target, &body).await;
     let persistence = crate::server::persistence(&request.facts, request.facts.keep_alive);
     reply(stream, &answer, persistence, request.facts.is_head).await?;
     Ok(request.facts.keep_alive)

@@ -115,9 +115,8 @@ mod tests {
     #[test]
     fn the_median_of_a_lognormal_is_its_first_argument() {
         let delay = Delay::parse("lognormal(2ms, 0.4)").unwrap();
-        let below = (0..100_000)
-            .filter(|n| delay.sample(&mut Draws::new(1, 0, *n, 0)) < Duration::from_millis(2))
-            .count();
+        let below =
+            (0..100_000).filter(|n| delay.sample(&mut Draws::new(1, 0, *n, 0)) < Duration::from_millis(2)).count();
         assert!((49_500..50_500).contains(&below), "{below}");
     }
 

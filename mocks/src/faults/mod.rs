@@ -19,6 +19,6 @@ pub use delay::Delay;
 pub use draws::Draws;
 pub use glob::Glob;
 pub use parse::{Problem, Problems};
-pub use rule::{Act, Effect, Garbage, Match, Reset, Rule};
 pub(crate) use parse::{act_from_header, join, rules_from_value};
+pub use rule::{Act, Effect, Garbage, Match, Reset, Rule};
 pub(crate) use ruleset::{Asked, Place, RuleSet};

@@ -11,8 +11,7 @@ use serde_json::{Map, Value};
 use super::{Act, Delay, Effect, Garbage, Glob, Match, Reset, Rule};
 use crate::units;
 
-const MATCH_KEYS: &[&str] =
-    &["service", "endpoint", "path", "method", "header", "share", "from", "until", "requests"];
+const MATCH_KEYS: &[&str] = &["service", "endpoint", "path", "method", "header", "share", "from", "until", "requests"];
 const ACT_KEYS: &[&str] =
     &["delay", "status", "hang", "reset", "slow_body", "truncate", "garbage", "close", "refuse", "flap"];
 
@@ -156,9 +155,8 @@ fn read_match(value: &Value, at: &str, problems: &mut Problems) -> Match {
     let mut reader = Reader { map, at, problems };
     let found = Match {
         service: reader.read("service", text),
-        endpoint: reader.read("endpoint", |value| {
-            usize::try_from(number(value)?).map_err(|_| "the number is too large".into())
-        }),
+        endpoint: reader
+            .read("endpoint", |value| usize::try_from(number(value)?).map_err(|_| "the number is too large".into())),
         path: reader.read("path", |value| match text(value)? {
             path if path.starts_with(['/', '*']) => Ok(Glob::new(path)),
             path => Err(format!("`{path}` does not start with `/` or `*`")),
@@ -200,9 +198,10 @@ fn read_act(value: &Value, at: &str, problems: &mut Problems) -> Act {
         delay: reader.read("delay", |value| Delay::parse(&text(value)?)),
         status: reader.read("status", |value| {
             let status = number(value)?;
-            u16::try_from(status).ok().filter(|status| (200..600).contains(status)).ok_or_else(|| {
-                format!("{status} is no final status; write 200 to 599")
-            })
+            u16::try_from(status)
+                .ok()
+                .filter(|status| (200..600).contains(status))
+                .ok_or_else(|| format!("{status} is no final status; write 200 to 599"))
         }),
         effect: effects.iter().find_map(|(_, effect)| *effect).unwrap_or_default(),
         slow_body: reader.read("slow_body", |value| match value {

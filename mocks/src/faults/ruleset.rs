@@ -47,7 +47,13 @@ impl RuleSet {
 
     /// The first rule that matches, with its place in the list.
     #[inline]
-    pub(crate) fn find(&self, place: Place<'_>, request: u64, now_ns: u64, asked: &impl Asked) -> Option<(usize, &Rule)> {
+    pub(crate) fn find(
+        &self,
+        place: Place<'_>,
+        request: u64,
+        now_ns: u64,
+        asked: &impl Asked,
+    ) -> Option<(usize, &Rule)> {
         if self.rules.is_empty() {
             return None;
         }
@@ -171,7 +177,7 @@ mod tests {
     fn a_refusal_says_when_it_may_change() {
         let rule = Rule::any().effect(Effect::Refuse).between(Duration::from_secs(5), Duration::from_secs(7));
         let rules = set(vec![rule]);
-        let at = |seconds| rules.refusal(PLACE, (100 + seconds) * SECOND);
+        let at = |seconds: u64| rules.refusal(PLACE, (100 + seconds) * SECOND);
         assert_eq!(at(1), (false, Some(Duration::from_secs(4))));
         assert_eq!(at(6), (true, Some(Duration::from_secs(1))));
         assert_eq!(at(7), (false, None));

@@ -47,10 +47,10 @@ impl Act {
         match self.effect {
             Effect::None => {}
             Effect::Hang => put("hang", Some(true.into())),
-            Effect::Reset(reset) => put("reset", name(Reset::ALL, reset)),
+            Effect::Reset(reset) => put("reset", name(Reset::ALL, &reset)),
             Effect::Truncate(None) => put("truncate", Some(true.into())),
             Effect::Truncate(Some(bytes)) => put("truncate", Some(bytes.into())),
-            Effect::Garbage(garbage) => put("garbage", name(Garbage::ALL, garbage)),
+            Effect::Garbage(garbage) => put("garbage", name(Garbage::ALL, &garbage)),
             Effect::Refuse => put("refuse", Some(true.into())),
         }
         put("slow_body", self.slow_body.map(Value::from));
@@ -59,6 +59,6 @@ impl Act {
     }
 }
 
-fn name<T: PartialEq>(all: &[(&str, T)], wanted: T) -> Option<Value> {
-    all.iter().find(|(_, one)| *one == wanted).map(|(name, _)| Value::from(*name))
+fn name<T: PartialEq>(all: &[(&str, T)], wanted: &T) -> Option<Value> {
+    all.iter().find(|(_, one)| one == wanted).map(|(name, _)| Value::from(*name))
 }

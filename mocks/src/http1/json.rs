@@ -38,7 +38,8 @@ pub(crate) fn echo(out: &mut Vec<u8>, prefix: &[u8], head: &Head<'_, '_>, receiv
     out.push(b'"');
     if !received.trailers.is_empty() {
         let mut storage = [httparse::EMPTY_HEADER; 64];
-        if let Ok(httparse::Status::Complete((_, trailers))) = httparse::parse_headers(&received.trailers, &mut storage) {
+        if let Ok(httparse::Status::Complete((_, trailers))) = httparse::parse_headers(&received.trailers, &mut storage)
+        {
             out.extend_from_slice(b",\"trailers\":");
             pairs(out, trailers);
         }

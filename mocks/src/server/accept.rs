@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -38,6 +38,8 @@ impl Accept {
             } else if listener.is_none() {
                 listener = self.port.listen().and_then(into_tokio).ok();
             }
+            self.endpoint.listening.store(listener.is_some(), SeqCst);
+            self.world.progressed();
             let retry = !refused && listener.is_none();
             let wait = if retry { PAUSE } else { next.unwrap_or(LONGEST).min(LONGEST) };
             tokio::select! {

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
 use super::connection::{Connection, End, Flow, Job, persistence};
 use super::content::Content;
 use super::routes::Route;
@@ -25,13 +27,34 @@ struct Sending {
     budget: Option<u64>,
 }
 
+/// A slow body's clock.
+struct Drip {
+    /// Bytes for each tick.
+    slice: usize,
+    ticks: Interval,
+}
+
+impl Drip {
+    fn new(rate: u64) -> Self {
+        let slice = (rate / SLICES).max(1);
+        let mut ticks = interval(Duration::from_secs_f64(slice as f64 / rate as f64));
+        // A client that reads late is not sent the rest at once.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { slice: usize::try_from(slice).unwrap_or(usize::MAX), ticks }
+    }
+}
+
 impl Connection {
     /// Does what the decision says, and says what then becomes of the connection.
     pub(crate) async fn act(&mut self, mut job: Job) -> io::Result<Flow> {
         let endpoint = self.site.endpoint.clone();
         let _busy = endpoint.live.busy();
         self.flush().await?;
-        let fault = job.decision.fault.take().map_or_else(|| Fault { act: Act::default(), draws: Draws::new(0, 0, 0, 0) }, |fault| *fault);
+        let fault = job
+            .decision
+            .fault
+            .take()
+            .map_or_else(|| Fault { act: Act::default(), draws: Draws::new(0, 0, 0, 0) }, |fault| *fault);
         let Fault { act, mut draws } = fault;
         if let Some(delay) = act.delay {
             tokio::time::sleep(delay.sample(&mut draws)).await;
@@ -107,6 +130,7 @@ impl Connection {
     /// Sends the body, up to the budget.
     async fn send(&mut self, content: &mut Content, mut sending: Sending) -> io::Result<()> {
         let mut piece = Vec::new();
+        let mut drip = sending.rate.map(Drip::new);
         while let Some(pause) = content.next(sending.ending, &mut piece) {
             if !pause.is_zero() {
                 self.flush().await?;
@@ -118,8 +142,8 @@ impl Connection {
                 piece.truncate(usize::try_from(*budget).unwrap_or(usize::MAX));
                 *budget -= piece.len() as u64;
             }
-            match sending.rate {
-                Some(rate) => self.drip(&piece, rate).await?,
+            match &mut drip {
+                Some(drip) => self.drip(&piece, drip).await?,
                 None => self.out.extend_from_slice(&piece),
             }
             piece.clear();
@@ -132,12 +156,10 @@ impl Connection {
     }
 
     /// Sends bytes at a rate, the first slice at once.
-    async fn drip(&mut self, bytes: &[u8], rate: u64) -> io::Result<()> {
-        let slice = (rate / SLICES).max(1);
-        let mut ticks = tokio::time::interval(Duration::from_secs_f64(slice as f64 / rate as f64));
+    async fn drip(&mut self, bytes: &[u8], drip: &mut Drip) -> io::Result<()> {
         self.flush().await?;
-        for part in bytes.chunks(usize::try_from(slice).unwrap_or(usize::MAX)) {
-            ticks.tick().await;
+        for part in bytes.chunks(drip.slice) {
+            drip.ticks.tick().await;
             self.out.extend_from_slice(part);
             self.flush().await?;
         }
@@ -147,7 +169,7 @@ impl Connection {
     /// Answers a WebSocket handshake.
     fn upgrade(&mut self, job: &Job) -> Flow {
         let arrival_ns = job.decision.arrival_ns;
-        let accepted = self.with_head(|head| websocket::accept(head)).ok().flatten();
+        let accepted = self.with_head(websocket::accept).ok().flatten();
         let answer_ns = Site::answer_ns(arrival_ns);
         let (status, ending, extra) = match &accepted {
             Some(key) => {

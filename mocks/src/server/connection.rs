@@ -255,8 +255,9 @@ impl Connection {
     #[inline]
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         if !self.out.is_empty() {
-            self.stream.write_all(&self.out).await?;
+            // Counted first: who has read an answer finds it counted.
             self.site.endpoint.live.bytes_out.fetch_add(self.out.len() as u64, Relaxed);
+            self.stream.write_all(&self.out).await?;
             self.out.clear();
         }
         Ok(())

@@ -151,7 +151,9 @@ mod tests {
     fn the_openapi_document_is_one() {
         let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
         assert_eq!(document["openapi"], "3.1.0");
-        for path in ["/echo", "/bytes/{n}", "/stream/{chunks}/{ms}", "/sse/{n}/{ms}", "/ws", "/healthz", "/openapi.json"] {
+        for path in
+            ["/echo", "/bytes/{n}", "/stream/{chunks}/{ms}", "/sse/{n}/{ms}", "/ws", "/healthz", "/openapi.json"]
+        {
             assert!(document["paths"][path]["get"]["responses"].is_object(), "{path}");
         }
     }
@@ -161,7 +163,7 @@ mod tests {
         let mut lines = Content::Lines { next: 0, count: 2, pause: Duration::ZERO, events: false };
         let (mut out, length) = (Vec::new(), lines.wire_length(Ending::Chunked));
         while lines.next(Ending::Chunked, &mut out).is_some() {}
-        assert_eq!(out, b"15\r\n{\"chunk\":1,\"of\":2}\n\r\n15\r\n{\"chunk\":2,\"of\":2}\n\r\n0\r\n\r\n");
+        assert_eq!(out, b"13\r\n{\"chunk\":1,\"of\":2}\n\r\n13\r\n{\"chunk\":2,\"of\":2}\n\r\n0\r\n\r\n");
         assert_eq!(length, out.len() as u64);
         assert_eq!(Content::Bytes { left: 100_000 }.wire_length(Ending::Length(100_000)), 100_000);
     }

@@ -66,7 +66,7 @@ pub(crate) fn start(
             let accept = Accept { port, endpoint, world: world.clone(), workers: workers.clone() };
             tokio::spawn(accept.run(listener));
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     handles.push(thread(0, first, stop.clone())?);
     Ok(handles)
