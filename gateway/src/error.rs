@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 /// Whose fault a failed request is; the access record's `fault`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -131,12 +131,14 @@ pub struct GatewayError {
     pub retry_after: Option<Duration>,
     /// The connection cannot be used for another request: framing is in doubt, or a body was left unread.
     pub close: bool,
+    /// The methods that a 405 names.
+    pub allow: Option<HeaderValue>,
 }
 
 impl GatewayError {
     /// A failure with this code; `detail` is public.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), internal: None, retry_after: None, close: false }
+        Self { code, detail: detail.into(), internal: None, retry_after: None, close: false, allow: None }
     }
 
     /// The same, with what only operators may see.

@@ -1,12 +1,43 @@
 //! The gateway: a reverse proxy, and a framework to build one with.
+//!
+//! The data plane is one tower `Service` ([`gateway::Gateway::into_service`]), so it mounts in any axum `Router`; the
+//! binary drives it from its own listeners and workers. [`pipeline`] shows a request's whole way on one screen.
 #![forbid(unsafe_code)]
-// In the order of a request's way.
+
+// What everything stands on.
 pub mod clock;
-pub mod config;
 pub mod error;
+pub mod network;
+pub mod timer;
+
+// From a file to a running gateway.
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod explain;
+pub mod gateway;
+pub mod reload;
+pub mod service;
+pub mod shard;
+pub mod shutdown;
+pub mod snapshot;
+pub mod startup;
+pub mod worker;
+
+// A request's way, in its order.
+pub mod client;
+pub mod exchange;
+pub mod listener;
+pub mod pipeline;
+pub mod request_body;
 
 pub mod context;
 pub mod routing;
+pub mod upstream;
+pub mod forward;
+pub mod response;
+pub mod response_body;
 pub mod telemetry;
 
+// Pure decisions, asked by the stages.
 pub mod algorithms;

@@ -1,1 +1,9 @@
-//! See ARCHITECTURE.md.
+//! Decisions without a world: balancers, rings, samplers.
+//!
+//! Nothing here names tokio, hyper, `std::net`, a clock, global randomness or logging. Time, random bits and load come
+//! in as parameters, an answer goes out. So each algorithm is tested exactly, and simulated a million picks at a time.
+
+pub mod balancer;
+pub mod hash_ring;
+pub mod rng;
+pub mod weighted_choice;

@@ -1,2 +1,28 @@
 //! From a file to validated settings: parse -> validate -> build. Only this module reads files and environment.
+//!
+//! - `parse/`: TOML with places, environment variables, included files, one tree.
+//! - `schema/`: the keys as data. `check/` holds a tree against them; `validate/` has the rules between keys.
+//! - `build/`: the tree to `settings/`.
+//! - `publish/`: the keys for people and editors: defaults, JSON Schema, documentation.
+//!
+//! Every problem is reported in one run, with its place. Nothing here panics, whatever a file holds.
+
+pub mod load;
+pub mod problem;
+pub mod publish;
 pub mod settings;
+
+mod build;
+mod check;
+mod parse;
+mod schema;
+mod source;
+mod tree;
+mod validate;
+mod value;
+
+pub use load::{LoadError, Loaded, Purpose, load, load_text, load_text_with, load_with};
+pub use parse::environment::{Environment, ProcessEnvironment};
+pub use problem::{Problem, Problems, Severity};
+pub use settings::Config;
+pub use validate::conflicts::{Conflict, conflicts};

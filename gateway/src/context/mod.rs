@@ -1,1 +1,36 @@
-//! See ARCHITECTURE.md.
+//! The first stage of a request's way: what it is called, who sent it, and which of its headers may be believed.
+//!
+//! Everything here is pure: no clock, no globals, no I/O; random bits come in as numbers. The order in which a request
+//! passes is fixed, and each step relies on the one before:
+//!
+//! 1. [`screen::screen_request_headers`] removes what a client may not say and what belongs to one connection only.
+//!    A caller that needs `upgrade` or `expect` reads them before.
+//! 2. [`request_id::RequestId::accept_or_mint`], [`trace::TraceContext::continue_or_start`] and
+//!    [`client_address::client_address`] read what is left.
+//! 3. [`forwarded::set_forwarded`] and the callers' own `insert`s write the gateway's own headers. They come last, so
+//!    that no `Connection: x-forwarded-for` of a client can take them away.
+
+pub mod client_address;
+pub mod forwarded;
+pub mod header_rules;
+pub mod stage;
+pub mod target;
+mod hex;
+pub mod hop_by_hop;
+pub mod names;
+pub mod peer;
+pub mod request_id;
+pub mod screen;
+pub mod trace;
+pub mod tracestate;
+pub mod trusted_proxies;
+
+pub use client_address::{ClientAddress, client_address};
+pub use forwarded::set_forwarded;
+pub use header_rules::HeaderRules;
+pub use hop_by_hop::remove_from_response;
+pub use peer::{Peer, Scheme};
+pub use request_id::RequestId;
+pub use screen::{Refused, screen_request_headers, screen_trailers};
+pub use trace::{TraceContext, TracePolicy};
+pub use trusted_proxies::TrustedProxies;

@@ -1,1 +1,25 @@
-//! See ARCHITECTURE.md.
+//! Which route a request takes: the path is made normal once, then host, path and content decide.
+//!
+//! Order among routes that match: the higher priority; then the more specific host (exact, longer wildcard, shorter
+//! wildcard, any); then the more specific path (compared segment by segment from the left: static, parameter, rest);
+//! then more conditions on content; then the order of the file. `table.rs` holds this, `explain.rs` tells it.
+
+pub mod conflict;
+pub mod content;
+pub mod explain;
+mod host;
+mod method;
+pub mod path;
+pub mod pattern;
+pub mod rewrite;
+pub mod stage;
+pub mod table;
+mod tree;
+
+#[cfg(test)]
+mod naive;
+
+pub use path::{PathError, PathRules, normalise};
+pub use pattern::Pattern;
+pub use rewrite::CompiledRewrite;
+pub use table::{Ask, Found, Params, RouteTable};

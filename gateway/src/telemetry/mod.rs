@@ -1,1 +1,17 @@
-//! See ARCHITECTURE.md.
+//! The last stage of a request's way: its record and its numbers. Never fails a request, never makes one wait.
+//!
+//! `metrics` counts on each worker's own memory and merges when somebody asks; `exposition` writes what was merged;
+//! `record` writes a request's line; `access_log` takes lines off the request path. Only this module names metrics.
+
+pub mod access_log;
+pub mod exposition;
+mod json;
+pub mod metrics;
+pub mod notice;
+pub mod process;
+pub mod record;
+mod timestamp;
+
+pub use access_log::AccessLog;
+pub use metrics::Registry;
+pub use record::{AccessRecord, Ended};

@@ -59,6 +59,15 @@ pub enum HostPattern {
     Wildcard(String),
 }
 
+impl std::fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Wildcard(suffix) => write!(f, "*.{suffix}"),
+        }
+    }
+}
+
 /// What a header's or a query parameter's value must be.
 #[derive(Debug, Clone)]
 pub enum ValueMatch {

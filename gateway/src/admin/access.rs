@@ -1,0 +1,107 @@
+//! Who may use the admin API: whoever has the token; without one, whoever is on this machine and is no web page.
+//!
+//! A browser on the operator's machine can be made to send requests to loopback by any page it shows. So the `Host` must
+//! be an address or `localhost` (a name that a page's owner controls could be bound to loopback: DNS rebinding), and an
+//! `Origin` must be the admin's own.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State as Shared};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::State;
+use super::view::refusal;
+use crate::network::Network;
+
+pub(super) async fn check<N: Network>(Shared(state): Shared<Arc<State<N>>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
+    let verdict = match &state.token {
+        Some(token) if !bears(headers.get(header::AUTHORIZATION), token) => {
+            let mut response = refusal(StatusCode::UNAUTHORIZED, "unauthorized", "The admin token is needed.");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            Some(response)
+        }
+        Some(_) => None,
+        None if !is_local_name(host) => {
+            Some(refusal(StatusCode::FORBIDDEN, "forbidden", "Use the admin address itself as the host."))
+        }
+        None => None,
+    };
+    let cross_site = headers.get(header::ORIGIN).is_some_and(|origin| !is_own_origin(origin, host));
+    let writes = *request.method() != Method::GET && *request.method() != Method::HEAD;
+    let mut response = match verdict {
+        Some(refused) => refused,
+        None if cross_site && writes => {
+            refusal(StatusCode::FORBIDDEN, "forbidden", "Another site's page may not change this gateway.")
+        }
+        None => next.run(request).await,
+    };
+    harden(&mut response);
+    response.into_response()
+}
+
+/// Headers that browsers respect (OWASP REST Security Cheat Sheet).
+fn harden(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+                  frame-ancestors 'none'";
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+}
+
+fn bears(authorization: Option<&HeaderValue>, token: &str) -> bool {
+    let given = authorization.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    given.is_some_and(|given| equal_in_constant_time(given.as_bytes(), token.as_bytes()))
+}
+
+/// Takes the same time wherever two secrets of one length differ.
+fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
+    let differing = a.iter().zip(b).fold(0, |seen, (x, y)| std::hint::black_box(seen | (x ^ y)));
+    a.len() == b.len() && differing == 0
+}
+
+/// `localhost` or an IP address, with or without a port.
+fn is_local_name(host: &str) -> bool {
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(n, _)| n);
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok()
+}
+
+fn is_own_origin(origin: &HeaderValue, host: &str) -> bool {
+    let origin = origin.to_str().unwrap_or("");
+    origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")).is_some_and(|origin| origin == host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_somebody_else_controls_is_not_local() {
+        for local in ["localhost", "localhost:9901", "127.0.0.1:9901", "[::1]:9901", "10.0.0.5", "::1"] {
+            assert!(is_local_name(local), "{local}");
+        }
+        for foreign in ["", "evil.example", "evil.example:9901", "127.0.0.1.evil.example", "localhost.evil.example"] {
+            assert!(!is_local_name(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn only_the_admins_own_page_is_its_own_origin() {
+        let own = |origin: &'static str| is_own_origin(&HeaderValue::from_static(origin), "127.0.0.1:9901");
+        assert!(own("http://127.0.0.1:9901"));
+        assert!(!own("http://127.0.0.1:8080") && !own("http://evil.example") && !own("null"));
+    }
+
+    #[test]
+    fn a_token_is_equal_only_to_itself() {
+        assert!(equal_in_constant_time(b"secret", b"secret"));
+        assert!(!equal_in_constant_time(b"secret", b"secre") && !equal_in_constant_time(b"", b"s"));
+        assert!(!equal_in_constant_time(b"secret", b"Secret"));
+    }
+}

@@ -1,0 +1,70 @@
+//! The operator's API: an axum program on the control runtime, so that it answers while the data plane is saturated.
+
+mod access;
+mod explain;
+mod metrics;
+mod probes;
+mod view;
+mod write;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tokio::sync::watch;
+
+use crate::gateway::Gateway;
+use crate::listener::limits::Connections;
+use crate::network::{Network, Sockets};
+use crate::reload::Reloader;
+
+/// What the admin API looks at and acts on.
+pub struct State<N: Network = Sockets> {
+    gateway: Arc<Gateway<N>>,
+    reloader: Arc<Reloader<N>>,
+    connections: Arc<Connections>,
+    ask_drain: watch::Sender<bool>,
+    token: Option<Box<str>>,
+    started: std::time::Instant,
+}
+
+impl<N: Network> State<N> {
+    /// The state of one gateway. The token is the one that it was started with: a reload does not lock operators out.
+    pub fn new(
+        gateway: &Arc<Gateway<N>>,
+        reloader: &Arc<Reloader<N>>,
+        connections: &Arc<Connections>,
+        ask_drain: watch::Sender<bool>,
+    ) -> Arc<Self> {
+        let token = gateway.snapshot().config.admin.as_ref().and_then(|admin| admin.token.as_deref().map(Box::from));
+        Arc::new(Self {
+            started: gateway.shared().clock.now(),
+            gateway: Arc::clone(gateway),
+            reloader: Arc::clone(reloader),
+            connections: Arc::clone(connections),
+            ask_drain,
+            token,
+        })
+    }
+}
+
+/// The routes. Every one but the probes passes `access`.
+pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
+    let guarded = Router::new()
+        .route("/", get(view::index))
+        .route("/metrics", get(metrics::metrics::<N>))
+        .route("/status", get(view::status::<N>))
+        .route("/config", get(view::config::<N>))
+        .route("/upstreams", get(view::upstreams::<N>))
+        .route("/routes", get(view::routes::<N>))
+        .route("/explain", get(explain::explain::<N>))
+        .route("/reload", post(write::reload::<N>))
+        .route("/drain", post(write::drain::<N>))
+        .fallback(view::not_found)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), access::check::<N>));
+    Router::new()
+        .route("/livez", get(probes::live))
+        .route("/readyz", get(probes::ready::<N>))
+        .merge(guarded)
+        .with_state(state)
+}

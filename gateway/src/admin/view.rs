@@ -1,0 +1,151 @@
+//! What the admin API shows.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State as Shared;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::State;
+use crate::config::settings::upstream::Endpoints;
+use crate::network::Network;
+
+/// A problem document of the admin API.
+pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response {
+    let document = json!({
+        "type": format!("urn:portcullis:problem:{code}"),
+        "title": status.canonical_reason().unwrap_or(""),
+        "status": status.as_u16(),
+        "detail": detail,
+        "code": code,
+    });
+    let mut response = (status, Json(document)).into_response();
+    let problem = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(header::CONTENT_TYPE, problem);
+    response
+}
+
+pub(super) async fn not_found() -> Response {
+    let there = "There are /livez /readyz /metrics /status /config /upstreams /routes /explain, POST /reload and /drain.";
+    refusal(StatusCode::NOT_FOUND, "route_not_found", there)
+}
+
+/// The front page: where everything is, and how the gateway does.
+pub(super) async fn index() -> Html<&'static str> {
+    Html(include_str!("index.html"))
+}
+
+pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> Json<Value> {
+    let shared = state.gateway.shared();
+    let snapshot = state.gateway.snapshot();
+    let uptime = shared.clock.now().saturating_duration_since(state.started);
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "config": { "version": snapshot.version, "file": state.reloader.path() },
+        "uptime_seconds": uptime.as_secs(),
+        "draining": state.gateway.is_draining(),
+        "workers": state.gateway.shards().len(),
+        "connections": state.connections.open(),
+        "routes": snapshot.routes.len(),
+        "upstreams": snapshot.config.upstreams.len(),
+        "panics": shared.metrics.gateway().panics_total(),
+        "access_log_dropped": shared.log.dropped(),
+        "last_reload": state.reloader.last(),
+    }))
+}
+
+/// The configuration in force, secrets left out.
+pub(super) async fn config<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> Json<Value> {
+    let snapshot = state.gateway.snapshot();
+    let server = &snapshot.config.server;
+    let listeners: Vec<String> = snapshot.config.listeners.iter().map(|l| l.address.to_string()).collect();
+    Json(json!({
+        "version": snapshot.version,
+        "server": {
+            "workers": server.workers,
+            "trusted_proxies": server.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "max_connections": server.max_connections,
+            "max_connections_per_ip": server.max_connections_per_ip,
+            "drain_timeout_ms": millis(server.drain_timeout),
+            "drain_delay_ms": millis(server.drain_delay),
+            "header_read_timeout_ms": millis(server.header_read_timeout),
+            "idle_timeout_ms": millis(server.idle_timeout),
+            "max_header_bytes": server.max_header_bytes,
+            "max_headers": server.max_headers,
+            "max_uri_bytes": server.max_uri_bytes,
+            "max_body": server.max_body,
+            "max_in_flight": server.max_in_flight,
+            "body_idle_timeout_ms": millis(server.body_idle_timeout),
+            "body_total_timeout_ms": server.body_total_timeout.map(millis),
+        },
+        "listeners": listeners,
+        "admin": snapshot.config.admin.as_ref().map(|admin| json!({
+            "address": admin.address.to_string(),
+            "token": admin.token.as_ref().map(|_| "(set)"),
+        })),
+        "routes": route_list(&snapshot),
+        "upstreams": snapshot.config.upstreams.iter().map(|upstream| upstream.name.to_string()).collect::<Vec<_>>(),
+    }))
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) async fn routes<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> Json<Value> {
+    Json(json!({ "routes": route_list(&state.gateway.snapshot()) }))
+}
+
+fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value> {
+    snapshot
+        .routes
+        .iter()
+        .map(|route| {
+            let settings = &route.settings;
+            json!({
+                "name": &*settings.name,
+                "hosts": settings.matches.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "path": &*settings.matches.path,
+                "methods": settings.matches.methods.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "priority": settings.matches.priority,
+                "upstream": &*settings.upstream,
+                "timeout_ms": settings.timeout.map(millis),
+                "max_body": route.max_body,
+            })
+        })
+        .collect()
+}
+
+pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> Json<Value> {
+    let upstreams: Vec<Value> = state
+        .gateway
+        .upstreams()
+        .iter()
+        .map(|upstream| {
+            let active = upstream.active();
+            let endpoints: Vec<Value> = active
+                .endpoints
+                .iter()
+                .zip(&active.weights)
+                .map(|(endpoint, weight)| {
+                    let idle = endpoint.pool.idle();
+                    json!({
+                        "address": &*endpoint.address,
+                        "weight": weight,
+                        "in_flight": endpoint.in_flight.count(),
+                        "connections": endpoint.connections.count(),
+                        "idle_connections": idle,
+                    })
+                })
+                .collect();
+            let discovery = match &active.settings.endpoints {
+                Endpoints::Static(_) => Value::Null,
+                Endpoints::Dns(dns) => format!("{}:{}", dns.host, dns.port).into(),
+            };
+            json!({ "name": &*upstream.name, "discovery": discovery, "endpoints": endpoints })
+        })
+        .collect();
+    Json(json!({ "upstreams": upstreams }))
+}

@@ -1,0 +1,53 @@
+//! The command line. One file a command; `Command` is the list.
+//!
+//! Exit codes are stable: 0 done, 1 the thing asked about is bad, 2 usage, 3 could not run.
+
+mod check;
+mod defaults;
+mod init;
+pub mod output;
+mod schema;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What the program was asked for is done.
+pub const DONE: u8 = 0;
+/// The thing asked about is bad.
+pub const BAD: u8 = 1;
+/// The command line is not understood; clap's own code.
+pub const USAGE: u8 = 2;
+/// It could not run: a file is missing, a port is taken.
+pub const COULD_NOT_RUN: u8 = 3;
+
+/// An API gateway: routing, balancing, limits, identity, records.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gateway",
+    version,
+    after_help = "Examples:\n  gateway init --to http://127.0.0.1:9001   write a first gateway.toml\n  gateway check gateway.toml                find every problem in it\n\nExit codes: 0 done, 1 the configuration is bad, 2 usage, 3 could not run."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Check),
+    Defaults(defaults::Defaults),
+    Schema(schema::Schema),
+    Init(init::Init),
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let code = match Arguments::parse().command {
+        Command::Check(check) => check.run(),
+        Command::Defaults(defaults) => defaults.run(),
+        Command::Schema(schema) => schema.run(),
+        Command::Init(init) => init.run(),
+    };
+    ExitCode::from(code)
+}

@@ -1,0 +1,78 @@
+//! `gateway check FILE`: every problem, nothing started.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::output;
+use super::{BAD, COULD_NOT_RUN, DONE};
+use crate::config::{LoadError, Loaded, Problem, Purpose, load};
+
+/// Find every problem in a configuration. Nothing is started.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  gateway check gateway.toml\n  gateway check gateway.toml --json\n\nThe first line of each problem is FILE:LINE:COLUMN: error: MESSAGE, so that editors find the place.\n\nExit codes: 0 it can be used (perhaps with warnings), 1 it cannot, 3 the file cannot be read."
+)]
+pub(super) struct Check {
+    /// The configuration.
+    #[arg(default_value = "gateway.toml")]
+    file: PathBuf,
+    /// Print the problems as JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    pub(super) fn run(&self) -> u8 {
+        let loaded = load(&self.file, Purpose::Check);
+        if self.json { report_json(&self.file, &loaded) } else { report(&self.file, &loaded) }
+    }
+}
+
+fn report(file: &Path, loaded: &Result<Loaded, LoadError>) -> u8 {
+    let colour = output::problems_have_colour();
+    match loaded {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                output::problem(&format!("{}\n", warning.render(colour)));
+            }
+            output::result(&summary(file, loaded));
+            DONE
+        }
+        Err(LoadError::Invalid(problems)) => {
+            output::problem(&problems.render(colour));
+            BAD
+        }
+        Err(error) => {
+            output::problem(&format!("error: {error}"));
+            COULD_NOT_RUN
+        }
+    }
+}
+
+/// `gateway.toml: ok (2 routes, 1 upstream)`
+fn summary(file: &Path, loaded: &Loaded) -> String {
+    let counted = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
+    let mut counts =
+        vec![counted(loaded.config.routes.len(), "route"), counted(loaded.config.upstreams.len(), "upstream")];
+    if !loaded.warnings.is_empty() {
+        counts.push(counted(loaded.warnings.len(), "warning"));
+    }
+    format!("{}: ok ({})", file.display(), counts.join(", "))
+}
+
+fn report_json(file: &Path, loaded: &Result<Loaded, LoadError>) -> u8 {
+    let file = file.display().to_string();
+    let (code, document) = match loaded {
+        Ok(loaded) => {
+            let (routes, upstreams) = (loaded.config.routes.len(), loaded.config.upstreams.len());
+            let problems: &[Problem] = &loaded.warnings;
+            (DONE, json!({"file": file, "ok": true, "routes": routes, "upstreams": upstreams, "problems": problems}))
+        }
+        Err(LoadError::Invalid(problems)) => (BAD, json!({"file": file, "ok": false, "problems": problems})),
+        Err(error) => (COULD_NOT_RUN, json!({"file": file, "ok": false, "error": error.to_string()})),
+    };
+    output::result(&document.to_string());
+    code
+}

@@ -1,0 +1,53 @@
+//! `gateway init`: a first configuration, short and commented.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{COULD_NOT_RUN, DONE, USAGE, output};
+use crate::config::publish;
+
+/// Write a first configuration. An existing file is left alone.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  gateway init\n  gateway init --to http://127.0.0.1:3000 my-gateway.toml\n\nExit codes: 0 written, 2 the URL is none, 3 the file exists or cannot be written."
+)]
+pub(super) struct Init {
+    /// Where requests go.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9001")]
+    to: String,
+    /// The file to write.
+    #[arg(default_value = "gateway.toml")]
+    file: PathBuf,
+}
+
+impl Init {
+    pub(super) fn run(&self) -> u8 {
+        let file = self.file.display();
+        let text = match publish::starter(&self.to) {
+            Ok(text) => text,
+            Err(why) => {
+                output::problem(&format!("error: --to {}: {why}", self.to.escape_debug()));
+                return USAGE;
+            }
+        };
+        // One step, so that a file that appears meanwhile is not overwritten.
+        let created = OpenOptions::new().write(true).create_new(true).open(&self.file);
+        match created.and_then(|mut out| out.write_all(text.as_bytes())) {
+            Ok(()) => {
+                output::result(&format!("{file}: written\nnext: gateway check {file}"));
+                DONE
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                output::problem(&format!("error: {file} exists already; give another name, or remove it"));
+                COULD_NOT_RUN
+            }
+            Err(error) => {
+                output::problem(&format!("error: cannot write {file}: {error}"));
+                COULD_NOT_RUN
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What commands print. Results go to standard output, problems to standard error.
+//!
+//! A reader that goes away (`gateway defaults | head`) is no failure of the command.
+
+use std::io::{IsTerminal, Write};
+
+/// Prints a result.
+pub fn result(text: &str) {
+    // The reader has what it wanted.
+    let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end_matches('\n'));
+}
+
+/// Prints what is wrong.
+pub fn problem(text: &str) {
+    // There is nowhere left to say that standard error is closed.
+    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end_matches('\n'));
+}
+
+/// Whether problems may have colour: on a terminal, unless `NO_COLOR` is set (no-color.org).
+pub fn problems_have_colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

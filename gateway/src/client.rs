@@ -1,0 +1,102 @@
+//! A client's connection as its requests see it: who is at the other end, and what it waits for.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::context::Peer;
+use crate::exchange::Exchange;
+use crate::network::Network;
+use crate::timer::{Deadlines, Wait};
+use crate::upstream::Selected;
+use crate::upstream::connection::OpenConnection;
+
+/// A client's connection, as its requests see it.
+pub struct ClientConnection<N: Network> {
+    /// The address at the other end, ready for forwarding headers.
+    pub peer: Peer,
+    /// Deadlines of whatever the connection waits for.
+    pub deadlines: Arc<Deadlines>,
+    /// Whether a request is being served.
+    pub phase: Arc<PhaseCell>,
+    /// How long it may wait for a next request.
+    pub idle_timeout: Option<Duration>,
+    /// Set by an exchange that was answered with 101: what to do once that answer is written.
+    pub tunnel: Mutex<Option<Box<Tunnel<N>>>>,
+}
+
+/// A connection that switched protocols: the upstream's end of it.
+pub struct Tunnel<N: Network> {
+    /// The upstream's stream.
+    pub stream: N::Stream,
+    /// What the upstream sent after its 101.
+    pub read_ahead: Bytes,
+    /// Its place among the endpoint's connections.
+    pub open: OpenConnection,
+    /// The endpoint's place in flight.
+    pub selected: Selected<N>,
+    /// Silence that ends it.
+    pub idle_timeout: Option<Duration>,
+    /// Recorded when the tunnel ends.
+    pub exchange: Box<Exchange<N>>,
+}
+
+impl<N: Network> ClientConnection<N> {
+    /// A request's head has arrived.
+    #[inline]
+    pub fn begin(&self) {
+        self.phase.set(Phase::Serving);
+        self.deadlines.clear(Wait::Idle);
+        self.deadlines.clear(Wait::Head);
+    }
+
+    /// The answer is over; a next request may come.
+    #[inline]
+    pub fn rest(&self, now: Instant) {
+        self.deadlines.clear(Wait::Exchange);
+        self.deadlines.clear(Wait::ResponseBody);
+        self.deadlines.set(Wait::Idle, now, self.idle_timeout);
+        self.phase.set(Phase::Idle);
+    }
+}
+
+/// Where a connection is between two requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// No byte of a next request has come.
+    Idle = 0,
+    /// A head has begun.
+    Head = 1,
+    /// A request is being served.
+    Serving = 2,
+}
+
+/// The phase of a connection, shared by its stream, its service and its driver.
+#[derive(Debug)]
+pub struct PhaseCell(AtomicU8);
+
+impl PhaseCell {
+    /// A fresh connection.
+    pub fn new() -> Self {
+        Self(AtomicU8::new(Phase::Idle as u8))
+    }
+
+    /// The phase now.
+    #[inline]
+    pub fn get(&self) -> Phase {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Phase::Idle,
+            1 => Phase::Head,
+            _ => Phase::Serving,
+        }
+    }
+
+    /// Moves to a phase.
+    #[inline]
+    pub fn set(&self, phase: Phase) {
+        self.0.store(phase as u8, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,123 @@
+//! `[server]`, `[[listeners]]`, `[admin]`, `[telemetry]`, `[identity]`.
+
+use http::HeaderName;
+
+use crate::config::check::Reader;
+use crate::config::parse::environment::Environment;
+use crate::config::schema::server::LISTENER;
+use crate::config::settings::identity::HeaderPattern;
+use crate::config::settings::server::{EscapedSlash, Http2Limits, Underscores};
+use crate::config::settings::telemetry::{AccessLog, LogOutput, Tracing, TrustTrace};
+use crate::config::settings::{Admin, IdentityHeaders, Listener, Server, Telemetry};
+use crate::config::source::Sources;
+use crate::config::value::text;
+
+/// `[server]`
+pub(crate) fn server(table: &Reader<'_>) -> Server {
+    Server {
+        workers: table.integer("workers"),
+        trusted_proxies: table.texts("trusted_proxies").iter().filter_map(|cidr| text::cidr(cidr).ok()).collect(),
+        max_connections: table.integer("max_connections"),
+        max_connections_per_ip: table.limit("max_connections_per_ip"),
+        drain_timeout: table.duration("drain_timeout"),
+        drain_delay: table.duration("drain_delay"),
+        header_read_timeout: table.duration("header_read_timeout"),
+        idle_timeout: table.duration("idle_timeout"),
+        max_header_bytes: table.bytes("max_header_bytes"),
+        max_headers: table.integer("max_headers"),
+        max_uri_bytes: table.bytes("max_uri_bytes"),
+        max_body: table.bound("max_body"),
+        h2: Http2Limits {
+            max_concurrent_streams: table.integer("h2_max_concurrent_streams"),
+            stream_window: table.bytes("h2_stream_window"),
+            connection_window: table.bytes("h2_connection_window"),
+            max_resets_per_second: table.integer("h2_max_resets_per_second"),
+        },
+        preserve_header_case: table.flag("preserve_header_case"),
+        escaped_slash: if table.text("escaped_slash") == "keep" { EscapedSlash::Keep } else { EscapedSlash::Reject },
+        merge_slashes: table.flag("merge_slashes"),
+        underscores_in_headers: match &*table.text("underscores_in_headers") {
+            "drop" => Underscores::Drop,
+            "keep" => Underscores::Keep,
+            _ => Underscores::Reject,
+        },
+        tls_handshake_timeout: table.duration("tls_handshake_timeout"),
+        body_idle_timeout: table.duration("body_idle_timeout"),
+        body_total_timeout: table.timeout("body_total_timeout"),
+        max_in_flight: table.limit("max_in_flight"),
+        shed_above_rss: table.bound("shed_above_rss"),
+    }
+}
+
+/// `[[listeners]]`; the default one where none is written.
+pub(crate) fn listeners(root: &Reader<'_>) -> Vec<Listener> {
+    let listener = |table: Reader<'_>| {
+        let address = table.text("address").parse().ok()?;
+        Some(Listener { address, reuse_port: table.flag("reuse_port") })
+    };
+    let written = root.nodes("listeners");
+    if written.is_empty() {
+        return listener(Reader::new(None, None, &LISTENER, root.at)).into_iter().collect();
+    }
+    let tables = written.iter().filter_map(|node| Some(Reader::new(Some(node.table()?), None, &LISTENER, node.at)));
+    tables.filter_map(listener).collect()
+}
+
+/// `[admin]`; `None` when its address is empty.
+pub(crate) fn admin(table: &Reader<'_>, environment: &dyn Environment) -> Option<Admin> {
+    let address = table.text("address").parse().ok()?;
+    let token = table.get("token_env").and_then(|node| environment.get(node.text()?));
+    Some(Admin { address, token: token.filter(|token| !token.is_empty()) })
+}
+
+/// `[telemetry]`
+pub(crate) fn telemetry(table: &Reader<'_>, sources: &Sources) -> Telemetry {
+    let log = table.table("access_log");
+    let output = match &*log.text("output") {
+        "stdout" => LogOutput::Stdout,
+        "off" => LogOutput::Off,
+        path => LogOutput::File(sources.resolve(path, log.at("output"))),
+    };
+    let tracing = table.table("tracing");
+    Telemetry {
+        access_log: AccessLog { output, sample: log.number("sample"), queue: log.integer("queue") },
+        tracing: Tracing {
+            sample_ratio: tracing.number("sample_ratio"),
+            trust_incoming: match &*tracing.text("trust_incoming") {
+                "trusted" => TrustTrace::Trusted,
+                "never" => TrustTrace::Never,
+                _ => TrustTrace::Always,
+            },
+        },
+    }
+}
+
+/// `[identity]`: what is stripped holds every header that the gateway itself sets.
+pub(crate) fn identity(table: &Reader<'_>) -> IdentityHeaders {
+    let name = |key, fallback| text::header_name(&table.text(key)).unwrap_or(HeaderName::from_static(fallback));
+    let subject_header = name("subject_header", "x-auth-subject");
+    let scopes_header = name("scopes_header", "x-auth-scopes");
+    let mut strip: Vec<HeaderPattern> = table.texts("strip_headers").iter().filter_map(|name| pattern(name)).collect();
+    let mut own = vec![subject_header.clone(), scopes_header.clone()];
+    own.extend(table.map("claims").iter().filter_map(|claim| text::header_name(&claim.key).ok()));
+    if table.get("passport").is_some() {
+        own.extend(text::header_name(&table.table("passport").text("header")).ok());
+    }
+    for header in own {
+        let covered = strip.iter().any(|pattern| match pattern {
+            HeaderPattern::Exact(exact) => *exact == header,
+            HeaderPattern::Prefix(prefix) => header.as_str().starts_with(prefix.as_str()),
+        });
+        if !covered {
+            strip.push(HeaderPattern::Exact(header));
+        }
+    }
+    IdentityHeaders { strip, subject_header, scopes_header }
+}
+
+fn pattern(written: &str) -> Option<HeaderPattern> {
+    match written.strip_suffix('*') {
+        Some(prefix) => Some(HeaderPattern::Prefix(text::header_name(prefix).ok()?.as_str().to_owned())),
+        None => text::header_name(written).ok().map(HeaderPattern::Exact),
+    }
+}

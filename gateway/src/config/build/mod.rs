@@ -1,0 +1,73 @@
+//! The third pass: checked tables to settings. It runs over bad tables too, so that every rule can speak; what it makes
+//! of them is dropped.
+pub(crate) mod general;
+pub(crate) mod route;
+pub(crate) mod upstream;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::check::{Context, Reader};
+use super::schema::route::ROUTE;
+use super::schema::upstream::UPSTREAM;
+use super::settings::{Config, Route, Upstream};
+use super::source::Span;
+use super::value::upstream_url;
+
+/// Routes with the places of their tables, for rules over all of them.
+pub(crate) struct Built {
+    /// The settings.
+    pub(crate) config: Config,
+    /// For each route of the settings, where it is written.
+    pub(crate) route_places: Vec<Span>,
+}
+
+/// Builds everything that could be understood.
+pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
+    let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
+    for entry in root.map("upstreams") {
+        let Some(table) = entry.node.table() else { continue };
+        let reader = Reader::new(Some(table), context.shared(&UPSTREAM), &UPSTREAM, entry.node.at);
+        upstreams.extend(upstream::build(&entry.key, &reader).map(Arc::new));
+    }
+    let mut implicit: BTreeMap<String, Arc<Upstream>> = BTreeMap::new();
+    let mut routes: Vec<Arc<Route>> = Vec::new();
+    let mut route_places = Vec::new();
+    for reader in tables(context, root, "routes") {
+        let Some(mut route) = route::build(&reader) else { continue };
+        if upstream_url::is_url(&route.upstream) {
+            let Ok(url) = upstream_url::parse(&route.upstream) else { continue };
+            route.upstream = Arc::from(url.authority.as_str());
+            let shared = Reader::new(None, context.shared(&UPSTREAM), &UPSTREAM, reader.at);
+            implicit.entry(url.authority.clone()).or_insert_with(|| Arc::new(upstream::implicit(&url, &shared)));
+        }
+        routes.push(Arc::new(route));
+        route_places.push(reader.at);
+    }
+    upstreams.extend(implicit.into_values());
+    let config = Config {
+        server: general::server(&root.table("server")),
+        listeners: general::listeners(root),
+        admin: general::admin(&root.table("admin"), context.environment),
+        telemetry: general::telemetry(&root.table("telemetry"), context.sources),
+        identity: general::identity(&root.table("identity")),
+        upstreams,
+        routes,
+    };
+    Built { config, route_places }
+}
+
+/// The tables of `[[routes]]`, `[[aggregates]]` or `[[batches]]`.
+pub(crate) fn tables<'a>(
+    context: &Context<'a>,
+    root: &Reader<'a>,
+    key: &str,
+) -> impl Iterator<Item = Reader<'a>> + use<'a> {
+    let def = match key {
+        "aggregates" => &super::schema::aggregate::AGGREGATE,
+        "batches" => &super::schema::aggregate::BATCH,
+        _ => &ROUTE,
+    };
+    let shared = context.shared(def);
+    root.nodes(key).iter().filter_map(move |node| Some(Reader::new(Some(node.table()?), shared, def, node.at)))
+}

@@ -1,0 +1,95 @@
+//! `[[routes]]`.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Method};
+
+use crate::config::check::Reader;
+use crate::config::settings::Route;
+use crate::config::settings::route::{HeaderEdits, HostPattern, HostPolicy, Rewrite, RouteMatch, ValueMatch};
+use crate::config::value::{host_port, path_pattern, text, value_match};
+
+/// A route; `None` where what it matches is not understood, so that no rule compares a half-read one.
+pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
+    let path = table.text("path");
+    path_pattern::parse(&path).ok()?;
+    let name = table.get("name").map_or_else(|| path.clone(), |_| table.text("name"));
+    let matches = RouteMatch {
+        hosts: table.texts("hosts").iter().map(|host| host_pattern(host)).collect::<Option<_>>()?,
+        path: Arc::from(&*path),
+        methods: methods(&table.texts("methods"))?,
+        headers: headers(table)?,
+        query: query(table)?,
+        priority: table.integer("priority"),
+    };
+    Some(Route {
+        name: Arc::from(&*name),
+        matches,
+        upstream: Arc::from(&*table.text("upstream")),
+        rewrite: rewrite(table),
+        request_headers: edits(&table.table("request_headers")),
+        response_headers: edits(&table.table("response_headers")),
+        timeout: table.timeout("timeout"),
+        idle_timeout: table.timeout("idle_timeout"),
+        host: host_policy(&table.text("host")),
+        websocket: table.texts("upgrades").iter().any(|upgrade| upgrade == "websocket"),
+        max_body: table.get("max_body").map(|_| table.bound("max_body")),
+    })
+}
+
+fn host_pattern(written: &str) -> Option<HostPattern> {
+    match written.strip_prefix("*.") {
+        Some(parent) => host_port::host_name(parent).ok().map(HostPattern::Wildcard),
+        None => host_port::host(written).ok().map(HostPattern::Exact),
+    }
+}
+
+/// The methods in one order, each once.
+fn methods(written: &[String]) -> Option<Vec<Method>> {
+    let mut methods: Vec<Method> = Vec::new();
+    for method in written {
+        let method = Method::from_bytes(method.as_bytes()).ok()?;
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
+    Some(methods)
+}
+
+fn headers(table: &Reader<'_>) -> Option<Vec<(HeaderName, ValueMatch)>> {
+    let condition = |entry: &crate::config::tree::Entry| {
+        Some((text::header_name(&entry.key).ok()?, value_match::parse(entry.node.text()?).ok()?))
+    };
+    table.map("headers").iter().map(condition).collect()
+}
+
+fn query(table: &Reader<'_>) -> Option<Vec<(String, ValueMatch)>> {
+    let condition =
+        |entry: &crate::config::tree::Entry| Some((entry.key.clone(), value_match::parse(entry.node.text()?).ok()?));
+    table.map("query").iter().map(condition).collect()
+}
+
+fn rewrite(table: &Reader<'_>) -> Option<Rewrite> {
+    table.get("rewrite")?;
+    let rewrite = table.table("rewrite");
+    if let Some(prefix) = rewrite.get("strip_prefix") {
+        return Some(Rewrite::StripPrefix(prefix.text()?.to_owned()));
+    }
+    path_pattern::template(rewrite.get("path")?.text()?).ok().map(Rewrite::Path)
+}
+
+fn edits(table: &Reader<'_>) -> HeaderEdits {
+    let set = table.map("set").iter().filter_map(|entry| {
+        Some((text::header_name(&entry.key).ok()?, HeaderValue::from_str(entry.node.text()?).ok()?))
+    });
+    let remove = table.texts("remove");
+    HeaderEdits { set: set.collect(), remove: remove.iter().filter_map(|name| text::header_name(name).ok()).collect() }
+}
+
+fn host_policy(written: &str) -> HostPolicy {
+    match written {
+        "client" => HostPolicy::Client,
+        "upstream" => HostPolicy::Upstream,
+        name => HeaderValue::from_str(name).map_or(HostPolicy::Client, HostPolicy::Fixed),
+    }
+}

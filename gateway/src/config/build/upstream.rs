@@ -1,0 +1,100 @@
+//! `[upstreams.NAME]`, and upstreams that a route wrote as a URL.
+
+use std::sync::Arc;
+
+use crate::config::check::Reader;
+use crate::config::settings::Upstream;
+use crate::config::settings::upstream::{
+    Balance, ConsistentHash, DnsDiscovery, Endpoint, Endpoints, HashKey, Pool, Target,
+};
+use crate::config::tree::{Node, Value};
+use crate::config::value::upstream_url::UpstreamUrl;
+use crate::config::value::{host_port, text};
+
+/// A written upstream; `None` where its endpoints are not understood.
+pub(crate) fn build(name: &str, table: &Reader<'_>) -> Option<Upstream> {
+    let endpoints = if table.get("discovery").is_some() {
+        Endpoints::Dns(discovery(&table.table("discovery"))?)
+    } else {
+        let endpoints: Vec<Endpoint> = table.nodes("endpoints").iter().filter_map(endpoint).collect();
+        Endpoints::Static(endpoints).nonempty()?
+    };
+    Some(with_endpoints(name, endpoints, table))
+}
+
+/// The upstream of a URL; shared keys hold for it too.
+pub(crate) fn implicit(url: &UpstreamUrl, shared: &Reader<'_>) -> Upstream {
+    let endpoint = Endpoint { address: Arc::from(url.authority.as_str()), target: url.target.clone(), weight: 1 };
+    with_endpoints(&url.authority, Endpoints::Static(vec![endpoint]), shared)
+}
+
+impl Endpoints {
+    fn nonempty(self) -> Option<Self> {
+        if matches!(&self, Self::Static(list) if list.is_empty()) { None } else { Some(self) }
+    }
+}
+
+fn with_endpoints(name: &str, endpoints: Endpoints, table: &Reader<'_>) -> Upstream {
+    let pool = table.table("pool");
+    Upstream {
+        name: Arc::from(name),
+        endpoints,
+        balance: balance(table),
+        pool: Pool {
+            connect_timeout: pool.duration("connect_timeout"),
+            idle_timeout: pool.duration("idle_timeout"),
+            max_idle_per_worker: pool.integer("max_idle_per_worker"),
+            max_lifetime: pool.duration("max_lifetime"),
+            max_connections: pool.limit("max_connections"),
+        },
+    }
+}
+
+fn endpoint(node: &Node) -> Option<Endpoint> {
+    let (address, weight) = match &node.value {
+        Value::Table(table) => {
+            let weight = match table.get("weight").map(|weight| &weight.value) {
+                Some(Value::Integer(weight)) => u32::try_from(*weight).ok()?,
+                _ => 1,
+            };
+            (table.get("address")?.text()?, weight)
+        }
+        _ => (node.text()?, 1),
+    };
+    Some(Endpoint { address: Arc::from(address), target: host_port::parse(address).ok()?, weight })
+}
+
+fn discovery(table: &Reader<'_>) -> Option<DnsDiscovery> {
+    let (host, port) = match host_port::parse(&table.text("dns")).ok()? {
+        Target::Name(host, port) => (host, port),
+        Target::Socket(address) => (Arc::from(address.ip().to_string()), address.port()),
+    };
+    Some(DnsDiscovery { host, port, refresh: table.duration("refresh") })
+}
+
+fn balance(table: &Reader<'_>) -> Balance {
+    let detail = table.table("balance");
+    let policy = match table.get("balance").and_then(Node::text) {
+        Some(short) => short.to_owned(),
+        None => detail.text("policy").into_owned(),
+    };
+    match policy.as_str() {
+        "round_robin" => Balance::RoundRobin,
+        "random" => Balance::Random,
+        "consistent_hash" => Balance::ConsistentHash(ConsistentHash {
+            key: hash_key(&detail.text("key")),
+            bound: detail.number("bound"),
+            bound_min: detail.integer("bound_min"),
+        }),
+        _ => Balance::LeastRequest,
+    }
+}
+
+fn hash_key(written: &str) -> HashKey {
+    match written.split_once(':') {
+        Some(("header", name)) => text::header_name(name).map_or(HashKey::ClientIp, HashKey::Header),
+        Some(("cookie", name)) => HashKey::Cookie(name.to_owned()),
+        _ if written == "path" => HashKey::Path,
+        _ => HashKey::ClientIp,
+    }
+}

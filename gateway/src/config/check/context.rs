@@ -1,0 +1,135 @@
+//! What the check of a whole configuration knows beside the value it looks at.
+
+use std::collections::HashSet;
+
+use crate::config::load::Purpose;
+use crate::config::parse::environment::Environment;
+use crate::config::problem::{Report, did_you_mean, quoted};
+use crate::config::schema::TableDef;
+use crate::config::schema::route::ROUTE;
+use crate::config::schema::upstream::UPSTREAM;
+use crate::config::settings::identity::HeaderPattern;
+use crate::config::source::{Sources, Span};
+use crate::config::tree::{Node, Table};
+
+/// The state of one check.
+pub(crate) struct Context<'a> {
+    /// What was found.
+    pub(crate) report: Report,
+    /// The files.
+    pub(crate) sources: &'a Sources,
+    /// Where secrets are.
+    pub(crate) environment: &'a dyn Environment,
+    /// Whether an unset secret is a warning.
+    pub(crate) purpose: Purpose,
+    /// Without syntax errors; otherwise what is missing is not reported, as it may be what was not understood.
+    pub(crate) complete: bool,
+    /// The headers that clients cannot set, and edits cannot either.
+    pub(crate) identity_headers: Vec<HeaderPattern>,
+    upstreams: HashSet<&'a str>,
+    stores: HashSet<&'a str>,
+    limits: HashSet<&'a str>,
+    providers: HashSet<&'a str>,
+    shared_route: Option<&'a Table>,
+    shared_upstream: Option<&'a Table>,
+}
+
+impl<'a> Context<'a> {
+    /// A check of this tree.
+    pub(crate) fn new(
+        root: &'a Table,
+        report: Report,
+        sources: &'a Sources,
+        environment: &'a dyn Environment,
+        purpose: Purpose,
+    ) -> Self {
+        let names = |table: Option<&'a Table>| {
+            table.into_iter().flat_map(|table| &table.entries).map(|entry| entry.key.as_str()).collect()
+        };
+        let top = |key| root.get(key).and_then(Node::table);
+        let shared = |key| top("defaults").and_then(|defaults| defaults.get(key)).and_then(Node::table);
+        let providers = top("identity").and_then(|identity| identity.get("providers")).and_then(Node::table);
+        Self {
+            complete: !report.has_errors(),
+            report,
+            sources,
+            environment,
+            purpose,
+            identity_headers: Vec::new(),
+            upstreams: names(top("upstreams")),
+            stores: names(top("stores")),
+            limits: names(top("rate_limits")),
+            providers: names(providers),
+            shared_route: shared("route"),
+            shared_upstream: shared("upstream"),
+        }
+    }
+
+    /// `[defaults.*]` of this kind of table.
+    pub(crate) fn shared(&self, def: &TableDef) -> Option<&'a Table> {
+        if std::ptr::eq(def, &ROUTE) {
+            self.shared_route
+        } else if std::ptr::eq(def, &UPSTREAM) {
+            self.shared_upstream
+        } else {
+            None
+        }
+    }
+
+    /// Whether anyone proves identities.
+    pub(crate) fn has_providers(&self) -> bool {
+        !self.providers.is_empty()
+    }
+
+    /// Reports a name of no upstream.
+    pub(crate) fn upstream_exists(&mut self, node: &Node) {
+        let message = known(node, "upstream", &self.upstreams, "a table [upstreams.NAME]");
+        self.unknown(node, message);
+    }
+
+    /// Reports a name of no provider.
+    pub(crate) fn provider_exists(&mut self, node: &Node) {
+        let message = known(node, "identity provider", &self.providers, "a table [identity.providers.NAME]");
+        self.unknown(node, message);
+    }
+
+    /// Reports a name of no rate limit.
+    pub(crate) fn limit_exists(&mut self, node: &Node) {
+        let message = known(node, "rate limit", &self.limits, "a table [rate_limits.NAME]");
+        self.unknown(node, message);
+    }
+
+    /// Reports a name that is neither `local` nor a store's.
+    pub(crate) fn store_exists(&mut self, node: &Node) {
+        if node.text() != Some("local") {
+            let message = known(node, "store", &self.stores, "`local`, or a table [stores.NAME]");
+            self.unknown(node, message);
+        }
+    }
+
+    fn unknown(&mut self, node: &Node, message: Option<(String, Option<String>)>) {
+        if let Some((message, help)) = message {
+            self.report.error_maybe(node.at, message, help);
+        }
+    }
+
+    /// Reports a feature that is not there.
+    pub(crate) fn not_yet(&mut self, at: Span, key: &str, what: &str) {
+        self.report.error_with(
+            at,
+            format!("{key}: {what} not built yet"),
+            "remove the key, or leave it at its default",
+        );
+    }
+}
+
+fn known(node: &Node, what: &str, names: &HashSet<&str>, place: &str) -> Option<(String, Option<String>)> {
+    let name = node.text()?;
+    if names.contains(name) {
+        return None;
+    }
+    let mut sorted: Vec<&str> = names.iter().copied().collect();
+    sorted.sort_unstable();
+    let help = did_you_mean(name, sorted.into_iter()).unwrap_or_else(|| format!("it needs {place}"));
+    Some((format!("unknown {what} {}", quoted(name)), Some(help)))
+}

@@ -1,0 +1,82 @@
+//! Whether a value changes nothing: it equals the default, or it turns its feature off. Such values are accepted while a
+//! feature is not built.
+
+use super::reader::number;
+use crate::config::parse::document;
+use crate::config::schema::{Key, Kind, TableDef};
+use crate::config::tree::{Node, Table, Value};
+use crate::config::value::quantity;
+
+/// Lists that are compared as sets; longer ones are no default.
+const MAX_COMPARED: usize = 64;
+
+/// Whether this value of the key changes nothing.
+pub(crate) fn is_inactive(key: &Key, node: &Node) -> bool {
+    if let (Kind::Table(def), Some(table)) = (key.kind, node.table())
+        && is_off(def, table)
+    {
+        return true;
+    }
+    key.default.and_then(document::literal).is_some_and(|default| same(key.kind, node, &default))
+}
+
+/// Whether one of the table's values turns it off.
+fn is_off(def: &'static TableDef, table: &Table) -> bool {
+    def.off.iter().any(|(name, off)| {
+        let Some(key) = def.key(name) else { return false };
+        let default = key.default.and_then(document::literal);
+        let value = table.get(name).or(default.as_ref());
+        let off = document::literal(off);
+        value.zip(off.as_ref()).is_some_and(|(value, off)| same(key.kind, value, off))
+    })
+}
+
+/// Whether two values of a key mean the same.
+fn same(kind: Kind, a: &Node, b: &Node) -> bool {
+    match kind {
+        Kind::Duration(..) | Kind::DurationOrZero(..) => same_text(a, b, |text| quantity::duration(text).ok()),
+        Kind::Size(..) | Kind::SizeOrZero(..) => same_text(a, b, |text| quantity::size(text).ok()),
+        Kind::Rate => same_text(a, b, |text| quantity::rate(text).ok()),
+        Kind::Text(_) | Kind::Choice(_) | Kind::File | Kind::FileOrWord(_) => {
+            // `after = "0ms"` is `after = "0s"`, where a text may be a duration.
+            same_text(a, b, |text| Some(text.to_owned())) || same_text(a, b, |text| quantity::duration(text).ok())
+        }
+        Kind::Integer(..) | Kind::Number(..) => number(a).is_some() && number(a) == number(b),
+        Kind::Bool => matches!((&a.value, &b.value), (Value::Bool(a), Value::Bool(b)) if a == b),
+        Kind::List(element, _) => match (a.list(), b.list()) {
+            (Some(a), Some(b)) => same_set(*element, a, b),
+            _ => false,
+        },
+        Kind::Table(def) => match (a.table(), b.table()) {
+            (Some(a), Some(b)) => same_table(def, a, b),
+            _ => false,
+        },
+        Kind::Map(..) => match (a.table(), b.table()) {
+            (Some(a), Some(b)) => a.entries.is_empty() && b.entries.is_empty(),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn same_text<T: PartialEq>(a: &Node, b: &Node, read: impl Fn(&str) -> Option<T>) -> bool {
+    let (a, b) = (a.text().and_then(&read), b.text().and_then(&read));
+    a.is_some() && a == b
+}
+
+fn same_set(kind: Kind, a: &[Node], b: &[Node]) -> bool {
+    let within = |x: &[Node], y: &[Node]| x.iter().all(|a| y.iter().any(|b| same(kind, a, b)));
+    a.len() == b.len() && a.len() <= MAX_COMPARED && within(a, b) && within(b, a)
+}
+
+fn same_table(def: &'static TableDef, a: &Table, b: &Table) -> bool {
+    let equal = |key: &'static Key| {
+        let default = key.default.and_then(document::literal);
+        match (a.get(key.name).or(default.as_ref()), b.get(key.name).or(default.as_ref())) {
+            (Some(a), Some(b)) => same(key.kind, a, b),
+            (None, None) => true,
+            _ => false,
+        }
+    };
+    def.keys.iter().all(equal)
+}

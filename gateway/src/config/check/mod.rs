@@ -1,0 +1,12 @@
+//! The second pass: a tree against the tables of keys, then the rules between keys.
+pub(crate) mod context;
+pub(crate) mod inactive;
+pub(crate) mod reader;
+pub(crate) mod scalar;
+pub(crate) mod walk;
+
+pub(crate) use context::Context;
+pub(crate) use reader::Reader;
+
+/// What must hold between the keys of a table. It reports what does not, at the place where it is written.
+pub(crate) type Rule = fn(&mut Context<'_>, &Reader<'_>);

@@ -1,0 +1,174 @@
+//! The check of single values: type, form, bounds, files.
+
+use std::path::Path;
+
+use super::Context;
+use super::reader::number;
+use crate::config::problem::{did_you_mean, quoted};
+use crate::config::schema::Kind;
+use crate::config::tree::{Node, Text, Value};
+use crate::config::value::quantity::{self, show_duration, show_size};
+use crate::config::value::text::TextKind;
+
+const DURATIONS: &str = "a duration is written \"250ms\", \"5s\", \"10m\" or \"1h\"";
+const SIZES: &str = "a size is written \"64KiB\", \"10MiB\", \"1GiB\" or \"0\"";
+const RATES: &str = "a rate is written \"100/s\", \"600/m\" or \"36000/h\"";
+
+/// Checks a value that is neither list nor table. Says whether it is right.
+pub(crate) fn check(context: &mut Context<'_>, node: &Node, kind: Kind) -> bool {
+    match kind {
+        Kind::Bool => {
+            let fits = matches!(node.value, Value::Bool(_));
+            fits || wrong_type(context, node, "true or false", None)
+        }
+        Kind::Integer(min, max) => integer(context, node, min, max),
+        Kind::Number(min, max) => match number(node) {
+            Some(number) if (min..=max).contains(&number) => true,
+            Some(number) => refuse(context, node, format!("{number} is not between {min} and {max}"), None),
+            None => wrong_type(context, node, "a number", None),
+        },
+        Kind::Duration(min, max) => duration(context, node, min, max, false),
+        Kind::DurationOrZero(min, max) => duration(context, node, min, max, true),
+        Kind::Size(min, max) => size(context, node, min, max, false),
+        Kind::SizeOrZero(min, max) => size(context, node, min, max, true),
+        Kind::Rate => with_text(context, node, "a rate", Some(RATES), |context, node, text| {
+            let read = quantity::rate(&text.content);
+            read.is_ok() || bad_form(context, node, text, "a rate", &read.err().unwrap_or_default(), RATES)
+        }),
+        Kind::Choice(words) => choice(context, node, words),
+        Kind::Text(kind) => text_kind(context, node, kind),
+        Kind::File => with_text(context, node, "a file's path", None, file_exists),
+        Kind::FileOrWord(words) => with_text(context, node, "a file's path", None, |context, node, text| {
+            words.contains(&text.content.as_str()) || folder_exists(context, node, text)
+        }),
+        Kind::Scalar => {
+            let fits = matches!(node.value, Value::Text(_) | Value::Integer(_) | Value::Number(_) | Value::Bool(_));
+            fits || wrong_type(context, node, "a string, a number or a boolean", None)
+        }
+        _ => true,
+    }
+}
+
+/// Reports a value of another type.
+pub(crate) fn wrong_type(context: &mut Context<'_>, node: &Node, wanted: &str, help: Option<&str>) -> bool {
+    if !matches!(node.value, Value::Broken) {
+        let message = format!("expected {wanted}, found {}", node.value.type_name());
+        context.report.error_maybe(node.at, message, help.map(str::to_owned));
+    }
+    false
+}
+
+fn refuse(context: &mut Context<'_>, node: &Node, message: String, help: Option<&str>) -> bool {
+    context.report.error_maybe(node.at, message, help.map(str::to_owned));
+    false
+}
+
+fn bad_form(context: &mut Context<'_>, node: &Node, text: &Text, what: &str, why: &str, help: &str) -> bool {
+    refuse(context, node, format!("{} is not {what}: {why}", quoted(text.shown())), Some(help))
+}
+
+fn with_text(
+    context: &mut Context<'_>,
+    node: &Node,
+    wanted: &str,
+    help: Option<&str>,
+    check: impl Fn(&mut Context<'_>, &Node, &Text) -> bool,
+) -> bool {
+    match &node.value {
+        Value::Text(text) => check(context, node, text),
+        _ => wrong_type(context, node, wanted, help),
+    }
+}
+
+fn integer(context: &mut Context<'_>, node: &Node, min: i64, max: i64) -> bool {
+    match node.value {
+        Value::Integer(integer) if (min..=max).contains(&integer) => true,
+        Value::Integer(integer) => refuse(context, node, format!("{integer} is not between {min} and {max}"), None),
+        _ => wrong_type(context, node, "a whole number", None),
+    }
+}
+
+fn duration(context: &mut Context<'_>, node: &Node, min: u64, max: u64, zero: bool) -> bool {
+    with_text(context, node, "a duration", Some(DURATIONS), |context, node, text| {
+        let duration = match quantity::duration(&text.content) {
+            Ok(duration) => duration,
+            Err(why) => return bad_form(context, node, text, "a duration", &why, DURATIONS),
+        };
+        let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        if (min..=max).contains(&ms) || (zero && ms == 0) {
+            return true;
+        }
+        let show = |ms| show_duration(std::time::Duration::from_millis(ms));
+        let or_zero = if zero { ", or \"0s\"" } else { "" };
+        let message = format!("{} is not between {} and {}{or_zero}", quoted(text.shown()), show(min), show(max));
+        refuse(context, node, message, None)
+    })
+}
+
+fn size(context: &mut Context<'_>, node: &Node, min: u64, max: u64, zero: bool) -> bool {
+    with_text(context, node, "a size", Some(SIZES), |context, node, text| {
+        let size = match quantity::size(&text.content) {
+            Ok(size) => size,
+            Err(why) => return bad_form(context, node, text, "a size", &why, SIZES),
+        };
+        if (min..=max).contains(&size) || (zero && size == 0) {
+            return true;
+        }
+        let or_zero = if zero { ", or \"0\"" } else { "" };
+        let (min, max) = (show_size(min), show_size(max));
+        refuse(context, node, format!("{} is not between {min} and {max}{or_zero}", quoted(text.shown())), None)
+    })
+}
+
+fn choice(context: &mut Context<'_>, node: &Node, words: &'static [&'static str]) -> bool {
+    let listed = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ");
+    let wanted = if words.len() == 1 { listed } else { format!("one of {listed}") };
+    with_text(context, node, &wanted, None, |context, node, text| {
+        if words.contains(&text.content.as_str()) {
+            return true;
+        }
+        let help = did_you_mean(&text.content, words.iter().copied());
+        let message = format!("expected {wanted}, found {}", quoted(text.shown()));
+        context.report.error_maybe(node.at, message, help);
+        false
+    })
+}
+
+/// Checks a text of a kind. Also used for the keys of tables with free keys.
+pub(crate) fn text_kind(context: &mut Context<'_>, node: &Node, kind: &'static TextKind) -> bool {
+    with_text(context, node, kind.name, None, |context, node, text| match (kind.check)(&text.content) {
+        Ok(()) => true,
+        Err(why) => bad_form(context, node, text, kind.name, &why, &format!("for example {}", quoted(kind.example))),
+    })
+}
+
+fn file_exists(context: &mut Context<'_>, node: &Node, text: &Text) -> bool {
+    let path = context.sources.resolve(&text.content, node.at);
+    // Looked at before it is opened: opening a pipe would wait for its other end.
+    let opened = match std::fs::metadata(&path) {
+        Ok(metadata) if !metadata.is_file() => Err("it is not a file".to_owned()),
+        Ok(_) => std::fs::File::open(&path).map(drop).map_err(|error| reason(&error)),
+        Err(error) => Err(reason(&error)),
+    };
+    let Err(why) = opened else { return true };
+    let message = format!("cannot read the file {}: {why}", quoted(text.shown()));
+    refuse(context, node, message, Some("a relative path starts from the folder of the file it is written in"))
+}
+
+fn folder_exists(context: &mut Context<'_>, node: &Node, text: &Text) -> bool {
+    if text.content.is_empty() {
+        return refuse(context, node, "expected a file's path, found nothing".to_owned(), None);
+    }
+    let path = context.sources.resolve(&text.content, node.at);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if path.is_dir() {
+        return refuse(context, node, format!("{} is a folder", quoted(text.shown())), None);
+    }
+    folder.is_dir() || refuse(context, node, format!("the folder of {} does not exist", quoted(text.shown())), None)
+}
+
+/// The system's message in words, without its number.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}

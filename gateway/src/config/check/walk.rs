@@ -1,0 +1,255 @@
+//! A tree against the tables of keys: unknown keys, types, missing keys, features that are not built, rules.
+
+use super::inactive::is_inactive;
+use super::scalar;
+use super::{Context, Reader};
+use crate::config::load::Purpose;
+use crate::config::problem::{did_you_mean, quoted};
+use crate::config::schema::{Key, Kind, ROOT, TableDef};
+use crate::config::source::Span;
+use crate::config::tree::{Entry, Node, Table, Text, Value};
+
+/// Where the walk is.
+#[derive(Clone)]
+struct Position {
+    /// Dotted, as in a table's header; empty at the top.
+    path: String,
+    /// The header has double brackets.
+    list: bool,
+    /// Within `[defaults.*]`: nothing is required, rules wait for the tables that share it.
+    shared: bool,
+    /// Within something that is refused as not built already: said once.
+    refused: bool,
+}
+
+impl Position {
+    fn header(&self) -> String {
+        if self.list { format!("[[{}]]", self.path) } else { format!("[{}]", self.path) }
+    }
+
+    fn below(&self, key: &str) -> Self {
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        Self { path, list: false, ..self.clone() }
+    }
+}
+
+/// Checks a whole configuration.
+pub(crate) fn check(context: &mut Context<'_>, root: &Table) {
+    let position = Position { path: String::new(), list: false, shared: false, refused: false };
+    table(context, Some(root), None, Span::default(), &ROOT, &position);
+}
+
+fn table(
+    context: &mut Context<'_>,
+    own: Option<&Table>,
+    base: Option<&Table>,
+    at: Span,
+    def: &'static TableDef,
+    position: &Position,
+) {
+    let reader = Reader::new(own, base, def, at);
+    for entry in own.map_or(&[][..], |own| &own.entries) {
+        match def.key(&entry.key) {
+            Some(key) => known_key(context, entry, base, key, position),
+            None => unknown_key(context, entry, def, position),
+        }
+    }
+    if position.shared || !context.complete {
+        return;
+    }
+    for key in def.keys {
+        let written = own.is_some_and(|own| own.entry(key.name).is_some());
+        match (key.kind, base.and_then(|base| base.get(key.name))) {
+            // What only the shared table holds is checked as a part of this one.
+            (Kind::Table(inner), Some(node)) if !written => {
+                table(context, None, node.table(), node.at, inner, &position.below(key.name));
+            }
+            (_, None) if key.required && !written => {
+                context.report.error(at, format!("{} is missing in {}", quoted(key.name), position.header()));
+            }
+            _ => {}
+        }
+    }
+    for rule in def.rules {
+        rule(context, &reader);
+    }
+}
+
+fn unknown_key(context: &mut Context<'_>, entry: &Entry, def: &TableDef, position: &Position) {
+    let place = if position.path.is_empty() { String::new() } else { format!(" in {}", position.header()) };
+    let help = did_you_mean(&entry.key, def.keys.iter().map(|key| key.name));
+    context.report.error_maybe(entry.key_at, format!("unknown key {}{place}", quoted(&entry.key)), help);
+}
+
+fn known_key(context: &mut Context<'_>, entry: &Entry, base: Option<&Table>, key: &'static Key, position: &Position) {
+    if matches!(entry.node.value, Value::Broken) {
+        return;
+    }
+    let by_entry = matches!(key.kind, Kind::Tables(_) | Kind::Map(_, Kind::Table(_) | Kind::Tagged(..)));
+    let refused = key.not_yet.filter(|_| !position.refused && !is_inactive(key, &entry.node));
+    if let Some(what) = refused {
+        let inside = position.below(key.name);
+        match (&entry.node.value, by_entry) {
+            (Value::Table(table), true) => {
+                for named in &table.entries {
+                    context.not_yet(named.key_at, &inside.below(&named.key).header(), what);
+                }
+            }
+            (Value::List(list), true) => {
+                for element in list {
+                    context.not_yet(element.at, &format!("[[{}]]", key.name), what);
+                }
+            }
+            _ if position.path.is_empty() => context.not_yet(entry.key_at, key.name, what),
+            _ => context.not_yet(entry.key_at, &format!("{} {}", position.header(), key.name), what),
+        }
+    }
+    let mut inside = position.below(key.name);
+    inside.refused |= key.not_yet.is_some();
+    let right = value(context, &entry.node, base.and_then(|base| base.get(key.name)), key.kind, &inside);
+    if right && key.secret {
+        secret(context, &entry.node);
+    }
+}
+
+/// Checks a value of any kind. Says whether a single value is right; for lists and tables it says nothing.
+fn value(context: &mut Context<'_>, node: &Node, base: Option<&Node>, kind: Kind, position: &Position) -> bool {
+    match kind {
+        Kind::Table(def) => match &node.value {
+            Value::Table(own) => table(context, Some(own), base.and_then(Node::table), node.at, def, position),
+            _ => return scalar::wrong_type(context, node, "a table", None),
+        },
+        Kind::Short(short, def) => match &node.value {
+            Value::Table(own) => table(context, Some(own), base.and_then(Node::table), node.at, def, position),
+            _ => return value(context, node, None, *short, position),
+        },
+        Kind::Shared(def, without) => shared(context, node, def, without, position),
+        Kind::Tables(def) => tables(context, node, def, position),
+        Kind::List(element, least) => list(context, node, *element, least, position),
+        Kind::Map(keys, values) => map(context, node, keys, *values, position),
+        Kind::Tagged(tag, variants) => tagged(context, node, tag, variants, position),
+        Kind::Anything => {}
+        _ => return scalar::check(context, node, kind),
+    }
+    true
+}
+
+fn shared(context: &mut Context<'_>, node: &Node, def: &'static TableDef, without: &[&str], position: &Position) {
+    let Value::Table(own) = &node.value else {
+        scalar::wrong_type(context, node, "a table", None);
+        return;
+    };
+    for entry in own.entries.iter().filter(|entry| without.contains(&entry.key.as_str())) {
+        context.report.error(entry.key_at, format!("{} cannot be shared", quoted(&entry.key)));
+    }
+    table(context, Some(own), None, node.at, def, &Position { shared: true, ..position.clone() });
+}
+
+fn tables(context: &mut Context<'_>, node: &Node, def: &'static TableDef, position: &Position) {
+    let Value::List(list) = &node.value else {
+        let help = format!("write [[{}]]", position.path);
+        scalar::wrong_type(context, node, "a list of tables", Some(&help));
+        return;
+    };
+    let position = Position { list: true, ..position.clone() };
+    let base = context.shared(def);
+    for element in list {
+        match &element.value {
+            Value::Table(own) => table(context, Some(own), base, element.at, def, &position),
+            _ => {
+                scalar::wrong_type(context, element, "a table", None);
+            }
+        }
+    }
+}
+
+fn list(context: &mut Context<'_>, node: &Node, element: Kind, least: usize, position: &Position) {
+    let Value::List(list) = &node.value else {
+        scalar::wrong_type(context, node, "a list", Some("a list is written [\"a\", \"b\"]"));
+        return;
+    };
+    if list.len() < least && context.complete {
+        context.report.error(node.at, "the list is empty".to_owned());
+    }
+    let position = Position { shared: false, ..position.clone() };
+    for node in list {
+        value(context, node, None, element, &position);
+    }
+}
+
+fn map(
+    context: &mut Context<'_>,
+    node: &Node,
+    keys: &'static crate::config::value::text::TextKind,
+    values: Kind,
+    position: &Position,
+) {
+    let Value::Table(own) = &node.value else {
+        scalar::wrong_type(context, node, "a table", None);
+        return;
+    };
+    for entry in &own.entries {
+        let name = Node { at: entry.key_at, value: Value::Text(Text::plain(entry.key.clone())) };
+        scalar::text_kind(context, &name, keys);
+        let inside = Position { shared: false, ..position.below(&entry.key) };
+        match (values, &entry.node.value) {
+            (Kind::Table(def), Value::Table(own)) => {
+                let base = context.shared(def);
+                table(context, Some(own), base, entry.node.at, def, &inside);
+            }
+            _ => {
+                value(context, &entry.node, None, values, &inside);
+            }
+        }
+    }
+}
+
+fn tagged(
+    context: &mut Context<'_>,
+    node: &Node,
+    tag: &str,
+    variants: &'static [(&'static str, &'static TableDef)],
+    position: &Position,
+) {
+    let Value::Table(own) = &node.value else {
+        scalar::wrong_type(context, node, "a table", None);
+        return;
+    };
+    let words: Vec<&str> = variants.iter().map(|(word, _)| *word).collect();
+    let listed = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ");
+    let Some(kind) = own.entry(tag) else {
+        if context.complete {
+            context.report.error_with(
+                node.at,
+                format!("{} is missing in {}", quoted(tag), position.header()),
+                format!("it is one of {listed}"),
+            );
+        }
+        return;
+    };
+    let chosen = variants.iter().find(|(word, _)| Some(*word) == kind.node.text());
+    match (chosen, kind.node.text()) {
+        (Some((_, def)), _) => table(context, Some(own), None, node.at, def, position),
+        (None, Some(text)) => {
+            let help = did_you_mean(text, words.iter().copied());
+            let message = format!("expected one of {listed}, found {}", quoted(text));
+            context.report.error_maybe(kind.node.at, message, help);
+        }
+        (None, None) => {
+            scalar::wrong_type(context, &kind.node, &format!("one of {listed}"), None);
+        }
+    }
+}
+
+/// A variable that is named for a secret must be set before the gateway serves.
+fn secret(context: &mut Context<'_>, node: &Node) {
+    let Some(name) = node.text() else { return };
+    if context.environment.get(name).is_some_and(|value| !value.is_empty()) {
+        return;
+    }
+    let message = format!("the environment variable {} is not set", quoted(name));
+    match context.purpose {
+        Purpose::Check => context.report.warning(node.at, message, "`gateway run` refuses to start without it"),
+        Purpose::Run => context.report.error(node.at, message),
+    }
+}

@@ -1,0 +1,198 @@
+//! The three passes in a row: parse, check, build.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::build::{self, Built};
+use super::check::{Context, Reader, walk};
+use super::parse::environment::{Environment, ProcessEnvironment};
+use super::parse::{document, include};
+use super::problem::{Problem, Problems, Report, quoted};
+use super::schema::ROOT;
+use super::settings::Config;
+use super::source::{Source, Sources, Span};
+use super::tree::Table;
+use super::validate::{conflicts, names};
+
+/// The largest file that is read. Ten thousand routes take about two mebibytes.
+pub const MAX_FILE_BYTES: u64 = 8 << 20;
+
+/// What a configuration is loaded for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be looked at: an unset secret is a warning, as secrets are seldom where checks run.
+    Check,
+    /// To be served: an unset secret is an error.
+    Run,
+}
+
+/// A configuration that can be used.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// What is perhaps not meant.
+    pub warnings: Vec<Problem>,
+    /// The files that were read, the one that was asked for first; what a watch looks at.
+    pub files: Vec<PathBuf>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug)]
+pub enum LoadError {
+    /// The file itself cannot be read.
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file was read, and is not right.
+    Invalid(Problems),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { path, source } => write!(f, "cannot read {}: {source}", path.display()),
+            Self::Invalid(problems) => problems.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unreadable { source, .. } => Some(source),
+            Self::Invalid(problems) => Some(problems),
+        }
+    }
+}
+
+/// Loads a file and what it includes, with this process's environment.
+///
+/// # Errors
+/// The file cannot be read, or anything in it or in what it names is not right; then every problem is listed.
+pub fn load(path: &Path, purpose: Purpose) -> Result<Loaded, LoadError> {
+    load_with(path, purpose, &ProcessEnvironment)
+}
+
+/// The same with an environment of the caller's.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: &Path, purpose: Purpose, environment: &dyn Environment) -> Result<Loaded, LoadError> {
+    let text = read(path).map_err(|source| LoadError::Unreadable { path: path.to_path_buf(), source })?;
+    load_bytes(&text, path, purpose, environment).map_err(LoadError::Invalid)
+}
+
+/// Loads a text as if it were in a file of this name; nothing is read for the text itself.
+///
+/// # Errors
+/// Anything in it is not right; then every problem is listed.
+pub fn load_text(text: &str, file_name: &Path, purpose: Purpose) -> Result<Loaded, Problems> {
+    load_bytes(text.as_bytes(), file_name, purpose, &ProcessEnvironment)
+}
+
+/// The same with an environment of the caller's.
+///
+/// # Errors
+/// As [`load_text`].
+pub fn load_text_with(
+    text: &str,
+    file_name: &Path,
+    purpose: Purpose,
+    environment: &dyn Environment,
+) -> Result<Loaded, Problems> {
+    load_bytes(text.as_bytes(), file_name, purpose, environment)
+}
+
+/// A file's bytes, one more than may be at most.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    if path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn load_bytes(bytes: &[u8], path: &Path, purpose: Purpose, environment: &dyn Environment) -> Result<Loaded, Problems> {
+    let mut sources = Sources::default();
+    let mut report = Report::default();
+    let mut root = parse(bytes, path, &mut sources, environment, &mut report);
+    for (file, at) in include::find(&root, &sources, &mut report) {
+        match read(&file) {
+            Ok(bytes) => {
+                let table = parse(&bytes, &file, &mut sources, environment, &mut report);
+                include::merge(&mut root, table, &ROOT, &sources, &mut report);
+            }
+            Err(error) => {
+                let message = format!("cannot read the file {}: {error}", quoted(&file.display().to_string()));
+                report.error(at, message);
+            }
+        }
+    }
+    let syntax = report.mark();
+    let reader = Reader::new(Some(&root), None, &ROOT, Span::default());
+    let mut context = Context::new(&root, report, &sources, environment, purpose);
+    context.identity_headers = build::general::identity(&reader.table("identity")).strip;
+    walk::check(&mut context, &root);
+    let config = if context.complete { Some(finish(&mut context, &reader)) } else { None };
+    let mut report = context.report;
+    report.drop_echoes(syntax, &sources);
+    let problems = report.finish(&sources);
+    match config {
+        Some(config) if problems.is_empty() => {
+            Ok(Loaded { config, warnings: problems.into_list(), files: sources.paths() })
+        }
+        _ => Err(problems),
+    }
+}
+
+fn parse(
+    bytes: &[u8],
+    path: &Path,
+    sources: &mut Sources,
+    environment: &dyn Environment,
+    report: &mut Report,
+) -> Table {
+    let valid = std::str::from_utf8(bytes);
+    let text = String::from_utf8_lossy(bytes);
+    let file = sources.add(Source::new(path, text.into_owned()));
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        report.error(Span::new(file, &(0..0)), "the file is larger than 8 MiB");
+        return Table::default();
+    }
+    if let Err(error) = valid {
+        let at = error.valid_up_to();
+        report.error(Span::new(file, &(at..at + 1)), "the file is not UTF-8");
+        return Table::default();
+    }
+    let text = sources.get(file).map(Source::text).unwrap_or_default();
+    document::parse(text, file, environment, report)
+}
+
+/// Builds, and applies the rules over all routes together.
+fn finish(context: &mut Context<'_>, root: &Reader<'_>) -> Config {
+    let Built { config, route_places } = build::build(context, root);
+    let found = conflicts::conflicts(&config.routes);
+    for conflict in &found {
+        let (file, first) = context.sources.locate(route_places[conflict.first]);
+        let message = format!("this route matches the same requests as the one at {}:{}", file.display(), first.line);
+        let help = "give them different hosts, methods, conditions or priorities";
+        context.report.error_with(route_places[conflict.later], message, help);
+    }
+    // Routes that conflict have been reported; that they have one name as well says nothing more.
+    let conflicting = |reader: &Reader<'_>| found.iter().any(|conflict| route_places[conflict.later] == reader.at);
+    let all = ["routes", "aggregates", "batches"].into_iter().flat_map(|key| build::tables(context, root, key));
+    let named: Vec<Reader<'_>> = all.filter(|reader| reader.get("name").is_some() || !conflicting(reader)).collect();
+    names::distinct(context, named.into_iter());
+    if context.complete && root.nodes("routes").is_empty() && root.nodes("aggregates").is_empty() {
+        let help = "a route is [[routes]], path = \"/{*rest}\", upstream = \"http://127.0.0.1:9001\"";
+        context.report.warning(Span::default(), "there are no routes: every request is answered 404", help);
+    }
+    config
+}

@@ -1,0 +1,111 @@
+//! `include = ["routes/*.toml"]`: more files, merged into one tree.
+//!
+//! Lists of tables (`[[routes]]`) are added in the order of the files; tables are merged; what is written twice is a
+//! problem, never an override. Included files include nothing themselves, so there are no circles.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use super::pattern;
+use crate::config::problem::{Report, quoted};
+use crate::config::schema::{Kind, TableDef};
+use crate::config::source::{Sources, Span};
+use crate::config::tree::{Node, Table, Value};
+
+/// Files of one configuration; a pattern that matches a whole disk is a mistake.
+const MAX_FILES: usize = 10_000;
+
+/// The files that the patterns of a tree name, each once, with the place of the pattern, sorted within a pattern.
+pub(crate) fn find(root: &Table, sources: &Sources, report: &mut Report) -> Vec<(PathBuf, Span)> {
+    let mut found = Vec::new();
+    let mut seen: HashSet<PathBuf> = sources.paths().iter().map(|path| identity(path)).collect();
+    let patterns = root.get("include").and_then(Node::list).unwrap_or(&[]);
+    for node in patterns {
+        let Some(written) = node.text().filter(|text| !text.is_empty()) else { continue };
+        let path = sources.resolve(written, node.at);
+        let matches = if written.contains('*') { expand(&path) } else { BTreeSet::from([path]) };
+        if matches.is_empty() {
+            report.warning(node.at, format!("{} matches no file", quoted(written)), "nothing is included");
+        }
+        for file in matches {
+            if found.len() >= MAX_FILES {
+                report.error(node.at, format!("more than {MAX_FILES} files are included"));
+                return found;
+            }
+            if seen.insert(identity(&file)) {
+                found.push((file, node.at));
+            }
+        }
+    }
+    found
+}
+
+/// One name for a file, however it is written.
+fn identity(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// The files that a path with stars names. Stars match within one folder level, and no name that begins with a dot.
+fn expand(path: &Path) -> BTreeSet<PathBuf> {
+    let mut reached = BTreeSet::from([PathBuf::new()]);
+    for component in path.components() {
+        let part = component.as_os_str();
+        let stars = part.to_str().filter(|part| part.contains('*'));
+        reached = match stars {
+            None => reached.into_iter().map(|folder| folder.join(part)).collect(),
+            Some(stars) => reached.iter().flat_map(|folder| matching(folder, stars)).take(MAX_FILES + 1).collect(),
+        };
+    }
+    reached.into_iter().filter(|path| path.is_file()).collect()
+}
+
+fn matching(folder: &Path, stars: &str) -> Vec<PathBuf> {
+    let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let entries = std::fs::read_dir(listed).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let fits = |name: &String| (!name.starts_with('.') || stars.starts_with('.')) && pattern::fits(stars, name);
+    names.filter(fits).map(|name| folder.join(name)).collect()
+}
+
+/// Adds an included file's tree.
+pub(crate) fn merge(into: &mut Table, from: Table, def: &TableDef, sources: &Sources, report: &mut Report) {
+    let places: HashMap<String, usize> =
+        into.entries.iter().enumerate().map(|(index, entry)| (entry.key.clone(), index)).collect();
+    for entry in from.entries {
+        if entry.key == "include" && std::ptr::eq(def, &crate::config::schema::ROOT) {
+            report.error(entry.key_at, "an included file includes no others");
+            continue;
+        }
+        let Some(&index) = places.get(&entry.key) else {
+            into.entries.push(entry);
+            continue;
+        };
+        let present = &mut into.entries[index];
+        let present_at = present.key_at;
+        let kind = def.key(&entry.key).map(|key| key.kind);
+        match (kind, &mut present.node.value, entry.node.value) {
+            (Some(Kind::Tables(_)), Value::List(all), Value::List(more)) => all.extend(more),
+            (Some(Kind::Table(inner) | Kind::Shared(inner, _)), Value::Table(all), Value::Table(more)) => {
+                merge(all, more, inner, sources, report);
+            }
+            (Some(Kind::Map(..)), Value::Table(all), Value::Table(more)) => add_all(all, more, sources, report),
+            _ => twice(&entry.key, entry.key_at, present_at, sources, report),
+        }
+    }
+}
+
+fn add_all(into: &mut Table, from: Table, sources: &Sources, report: &mut Report) {
+    let places: HashMap<String, Span> = into.entries.iter().map(|entry| (entry.key.clone(), entry.key_at)).collect();
+    for entry in from.entries {
+        match places.get(&entry.key) {
+            Some(&first) => twice(&entry.key, entry.key_at, first, sources, report),
+            None => into.entries.push(entry),
+        }
+    }
+}
+
+fn twice(key: &str, at: Span, first: Span, sources: &Sources, report: &mut Report) {
+    let (file, place) = sources.locate(first);
+    let message = format!("{} is already written at {}:{}", quoted(key), file.display(), place.line);
+    report.error_with(at, message, "files are merged, they do not override each other");
+}

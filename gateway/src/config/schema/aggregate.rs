@@ -1,0 +1,84 @@
+//! `[[aggregates]]` and `[[batches]]`.
+
+use super::route_policy::AUTH;
+use super::{DAY, Kind, MANY, SECOND, TableDef, key};
+use crate::config::validate::{compose, references};
+use crate::config::value::text;
+
+/// One of `[[aggregates]]`.
+pub(crate) static AGGREGATE: TableDef = TableDef::plain(
+    "[[aggregates]]",
+    "One request, several upstream calls in parallel, one JSON document.",
+    &[
+        key("name", Kind::Text(&text::LABEL), "Its name in logs and metrics; the path when absent."),
+        key("path", Kind::Text(&text::PATH_PATTERN), "As on a route.").required(),
+        key("methods", Kind::List(const { &Kind::Text(&text::METHOD) }, 0), "As on a route.").default("[\"GET\"]"),
+        key("auth", Kind::Table(&AUTH), "As on a route."),
+        key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
+        key("timeout", Kind::DurationOrZero(1, DAY), "The whole answer.").default("\"2s\""),
+        key("max_response", Kind::Size(1, 1 << 40), "The size of the answer.").default("\"4MiB\""),
+        key("parts", Kind::List(const { &Kind::Table(&PART) }, 1), "The calls.").required(),
+    ],
+)
+.rules(&[compose::parts, references::limits]);
+
+static PART: TableDef = TableDef::plain(
+    "parts",
+    "One upstream call and its place in the document.",
+    &[
+        key("name", Kind::Text(&text::NAME), "Its key in the document.").required(),
+        key("upstream", Kind::Text(&text::NAME), "Who is called.").required(),
+        key(
+            "path",
+            Kind::Text(&text::CALL),
+            "What is called; `{id}` is a parameter of the path, `{user.tier}` a value from another part.",
+        )
+        .required(),
+        key("required", Kind::Bool, "Without it the whole answer fails.").default("false"),
+        key("timeout", Kind::Duration(1, DAY), "This call alone."),
+        key("fallback", Kind::Text(&text::NOT_EMPTY), "The JSON that stands in for a missing part."),
+    ],
+)
+.rules(&[references::named_upstream, compose::fallback_is_json]);
+
+/// One of `[[batches]]`.
+pub(crate) static BATCH: TableDef = TableDef::plain(
+    "[[batches]]",
+    "Many single requests become one upstream call.",
+    &[
+        key("name", Kind::Text(&text::LABEL), "Its name in logs and metrics; the path when absent."),
+        key("path", Kind::Text(&text::PATH_PATTERN), "As on a route.").required(),
+        key("upstream", Kind::Text(&text::NAME), "Who is called.").required(),
+        key("window", Kind::Duration(1, 10 * SECOND), "How long requests are gathered.").default("\"5ms\""),
+        key("max_size", Kind::Integer(1, MANY), "How many at most.").default("50"),
+        key("across_subjects", Kind::Bool, "Requests of different subjects may share an upstream call.")
+            .default("false"),
+        key("methods", Kind::List(const { &Kind::Text(&text::METHOD) }, 0), "As on a route.").default("[\"GET\"]"),
+        key("auth", Kind::Table(&AUTH), "As on a route."),
+        key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
+        key("timeout", Kind::DurationOrZero(1, DAY), "As on a route.").default("\"15s\""),
+        key("request", Kind::Table(&BATCH_REQUEST), "The one call.").required(),
+        key("response", Kind::Table(&BATCH_RESPONSE), "How its answer is taken apart.").required(),
+    ],
+)
+.rules(&[references::named_upstream, references::limits]);
+
+static BATCH_REQUEST: TableDef = TableDef::plain(
+    "request",
+    "The one call.",
+    &[
+        key("method", Kind::Text(&text::METHOD), "Its method.").default("\"POST\""),
+        key("path", Kind::Text(&text::CALL), "What is called; `{ids}` is the list of ids.").required(),
+        key("body", Kind::Text(&text::ANY), "Its body; `{ids}` is the JSON list of ids.").default("\"\""),
+    ],
+)
+.rules(&[compose::ids_are_sent]);
+
+static BATCH_RESPONSE: TableDef = TableDef::plain(
+    "response",
+    "How the answer is taken apart.",
+    &[
+        key("items", Kind::Text(&text::JSON_POINTER), "The array of items.").required(),
+        key("key", Kind::Text(&text::JSON_POINTER), "The id in an item; a missing item is 404.").required(),
+    ],
+);

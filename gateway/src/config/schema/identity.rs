@@ -1,0 +1,148 @@
+//! `[identity]` and its providers.
+
+use super::{DAY, HOUR, Kind, MANY, SECOND, TableDef, key};
+use crate::config::validate::identity;
+use crate::config::value::text;
+
+/// `[identity]`
+pub(crate) static IDENTITY: TableDef = TableDef::plain("[identity]", "The headers that only the gateway sets, and who proves identities.", &[
+    key("strip_headers", Kind::List(const { &Kind::Text(&text::HEADER_PATTERN) }, 0), "Removed from every client request, on every route, authenticated or not. The headers named below are always among them.").default("[\"x-auth-*\"]"),
+    key("subject_header", Kind::Text(&text::HEADER), "Carries the proven subject to the upstream.").default("\"x-auth-subject\""),
+    key("scopes_header", Kind::Text(&text::HEADER), "Carries the granted scopes to the upstream.").default("\"x-auth-scopes\""),
+    key("claims", Kind::Map(&text::HEADER, const { &Kind::Text(&text::NOT_EMPTY) }), "Headers that carry claims: `{ \"x-auth-tenant\" = \"tenant\" }`.").default("{}").not_yet("claim headers are"),
+    key("passport", Kind::Table(&PASSPORT), "A short-lived token signed by the gateway, so that a service can check identity by itself.").not_yet("passports are"),
+    key("providers", Kind::Map(&text::NAME, const { &Kind::Tagged("kind", PROVIDERS) }), "Who proves identities, by name.").default("{}").not_yet("identity providers are"),
+])
+.rules(&[identity::distinct_headers]);
+
+static PASSPORT: TableDef = TableDef::plain(
+    "passport",
+    "A token of the gateway's own.",
+    &[
+        key("header", Kind::Text(&text::EDITABLE_HEADER), "The header that carries it.").default("\"x-auth-passport\""),
+        key("key", Kind::File, "The signing key, PEM.").required(),
+        key("lifetime", Kind::Duration(SECOND, HOUR), "How long it holds.").default("\"30s\""),
+        key("issuer", Kind::Text(&text::NOT_EMPTY), "Its `iss`.").default("\"gateway\""),
+    ],
+);
+
+const PROVIDERS: &[(&str, &TableDef)] =
+    &[("jwt", &JWT), ("introspection", &INTROSPECTION), ("api_key", &API_KEY), ("mtls", &MTLS)];
+
+const ALGORITHMS: &[&str] =
+    &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "HS256", "HS384", "HS512"];
+
+static JWT: TableDef = TableDef::plain(
+    "[identity.providers.NAME] kind = \"jwt\"",
+    "Signed tokens, verified here.",
+    &[
+        key("kind", Kind::Choice(&["jwt"]), "`jwt`").required(),
+        key("issuer", Kind::Text(&text::NOT_EMPTY), "The `iss` that a token must have.").required(),
+        key(
+            "audiences",
+            Kind::List(const { &Kind::Text(&text::NOT_EMPTY) }, 1),
+            "One of them must be in the token's `aud`.",
+        )
+        .required(),
+        key(
+            "algorithms",
+            Kind::List(const { &Kind::Choice(ALGORITHMS) }, 1),
+            "The signature algorithms that are accepted.",
+        )
+        .default("[\"RS256\", \"ES256\", \"EdDSA\"]"),
+        key("jwks", Kind::Table(&JWKS), "Where the keys come from."),
+        key(
+            "replay_store",
+            Kind::Text(&text::NAME),
+            "Where used tokens of `single_use` routes are kept: `local` or a store's name.",
+        )
+        .default("\"local\""),
+        key("leeway", Kind::Duration(0, HOUR), "How far clocks may differ.").default("\"30s\""),
+        key("max_token_bytes", Kind::Size(256, 1 << 20), "A longer token is refused before it is read.")
+            .default("\"8KiB\""),
+        key(
+            "required_claims",
+            Kind::List(const { &Kind::Text(&text::NOT_EMPTY) }, 0),
+            "Claims that a token must have.",
+        )
+        .default("[\"exp\", \"sub\"]"),
+        key("cache", Kind::Table(&JWT_CACHE), "Verified tokens; an entry never outlives the token's `exp` or its key.")
+            .default("{}"),
+        key("typ", Kind::List(const { &Kind::Text(&text::NOT_EMPTY) }, 0), "Accepted `typ` headers; empty is any.")
+            .default("[]"),
+        key(
+            "secret_env",
+            Kind::Text(&text::ENVIRONMENT),
+            "The environment variable with the secret of HS algorithms; at least the hash's length.",
+        )
+        .secret(),
+        key("forward_token", Kind::Bool, "Pass the client's `Authorization` header on.").default("false"),
+    ],
+)
+.rules(&[identity::jwt_keys, identity::replay_store]);
+
+static JWKS: TableDef = TableDef::plain(
+    "jwks",
+    "A key set: one of `url`, `file`, `inline` and `discovery`.",
+    &[
+        key("url", Kind::Text(&text::URL), "Fetched from here."),
+        key("file", Kind::File, "Read from this file."),
+        key("inline", Kind::Anything, "Written here: a JWKS as text or as a table."),
+        key("discovery", Kind::Text(&text::URL), "Found through this issuer's OpenID configuration."),
+        key("refresh", Kind::Duration(SECOND, DAY), "How often a fetched set is fetched again.").default("\"10m\""),
+        key("cooldown", Kind::Duration(SECOND, HOUR), "The shortest time between two fetches for unknown keys.")
+            .default("\"5s\""),
+    ],
+)
+.rules(&[identity::one_key_source]);
+
+static JWT_CACHE: TableDef = TableDef::plain(
+    "cache",
+    "Verified tokens.",
+    &[key("max_bytes", Kind::SizeOrZero(1024, 1 << 40), "Its size; \"0\" is no cache.").default("\"64MiB\"")],
+);
+
+static INTROSPECTION: TableDef = TableDef::plain(
+    "[identity.providers.NAME] kind = \"introspection\"",
+    "Opaque tokens, asked about at their issuer (RFC 7662).",
+    &[
+        key("kind", Kind::Choice(&["introspection"]), "`introspection`").required(),
+        key("url", Kind::Text(&text::URL), "The introspection endpoint.").required(),
+        key("client_id", Kind::Text(&text::NOT_EMPTY), "The gateway's name there.").required(),
+        key(
+            "client_secret_env",
+            Kind::Text(&text::ENVIRONMENT),
+            "The environment variable with the gateway's secret there.",
+        )
+        .required()
+        .secret(),
+        key("timeout", Kind::Duration(1, HOUR), "The longest wait for an answer.").default("\"1s\""),
+        key("cache", Kind::Table(&INTROSPECTION_CACHE), "Answers that are kept.").default("{}"),
+    ],
+);
+
+static INTROSPECTION_CACHE: TableDef = TableDef::plain(
+    "cache",
+    "Answers that are kept.",
+    &[
+        key("capacity", Kind::Integer(0, MANY), "How many.").default("100000"),
+        key("positive", Kind::Duration(0, DAY), "How long \"active\" is believed.").default("\"30s\""),
+        key("negative", Kind::Duration(0, DAY), "How long \"not active\" is believed.").default("\"5s\""),
+    ],
+);
+
+static API_KEY: TableDef = TableDef::plain(
+    "[identity.providers.NAME] kind = \"api_key\"",
+    "Keys, of which only hashes are kept.",
+    &[
+        key("kind", Kind::Choice(&["api_key"]), "`api_key`").required(),
+        key("header", Kind::Text(&text::EDITABLE_HEADER), "The header that carries the key.").default("\"x-api-key\""),
+        key("file", Kind::File, "The SHA-256 of each key, its subject and its scopes; reloaded on change.").required(),
+    ],
+);
+
+static MTLS: TableDef = TableDef::plain(
+    "[identity.providers.NAME] kind = \"mtls\"",
+    "The client's certificate: SAN URI, then DNS, then CN.",
+    &[key("kind", Kind::Choice(&["mtls"]), "`mtls`").required()],
+);

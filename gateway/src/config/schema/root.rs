@@ -1,0 +1,51 @@
+//! The whole file.
+
+use super::aggregate::{AGGREGATE, BATCH};
+use super::identity::IDENTITY;
+use super::rate_limit::{RATE_LIMIT, STORE};
+use super::route::ROUTE;
+use super::server::{ADMIN, LISTENER, SERVER};
+use super::telemetry::TELEMETRY;
+use super::upstream::UPSTREAM;
+use super::{Key, Kind, TableDef, key};
+use crate::config::validate::{addresses, limits};
+use crate::config::value::text;
+
+/// Everything that a configuration may hold.
+pub(crate) static ROOT: TableDef = TableDef::plain("the file", "A gateway's configuration.", KEYS)
+    .rules(&[addresses::distinct, limits::local_is_reserved]);
+
+const KEYS: &[Key] = &[
+    key(
+        "include",
+        Kind::List(const { &Kind::Text(&text::FILE_PATTERN) }, 0),
+        "Files to add, relative to this one; `*` stands for any part of a name.",
+    )
+    .default("[]"),
+    key("server", Kind::Table(&SERVER), "Workers, limits and timeouts.").default("{}"),
+    key("listeners", Kind::Tables(&LISTENER), "The addresses that clients connect to."),
+    key("admin", Kind::Table(&ADMIN), "The operator's own address.").default("{}"),
+    key("telemetry", Kind::Table(&TELEMETRY), "Access log and tracing.").default("{}"),
+    key("identity", Kind::Table(&IDENTITY), "Identity headers and providers.").default("{}"),
+    key("stores", Kind::Map(&text::NAME, const { &Kind::Table(&STORE) }), "Redis, by name.")
+        .default("{}")
+        .not_yet("stores are"),
+    key("rate_limits", Kind::Map(&text::NAME, const { &Kind::Table(&RATE_LIMIT) }), "Limits, by name.")
+        .default("{}")
+        .not_yet("rate limits are"),
+    key("defaults", Kind::Table(&DEFAULTS), "What routes and upstreams share.").default("{}"),
+    key("upstreams", Kind::Map(&text::NAME, const { &Kind::Table(&UPSTREAM) }), "Services, by name.").default("{}"),
+    key("routes", Kind::Tables(&ROUTE), "What is matched, and what happens then."),
+    key("aggregates", Kind::Tables(&AGGREGATE), "One request, several upstream calls.").not_yet("aggregates are"),
+    key("batches", Kind::Tables(&BATCH), "Many requests, one upstream call.").not_yet("batches are"),
+];
+
+static DEFAULTS: TableDef = TableDef::plain(
+    "[defaults]",
+    "What routes and upstreams share: each has these keys where it does not write them itself.",
+    &[
+        key("route", Kind::Shared(&ROUTE, &["name", "path"]), "Keys of `[[routes]]`.").default("{}"),
+        key("upstream", Kind::Shared(&UPSTREAM, &["endpoints", "discovery"]), "Keys of `[upstreams.NAME]`.")
+            .default("{}"),
+    ],
+);

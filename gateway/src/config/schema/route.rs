@@ -1,0 +1,142 @@
+//! `[[routes]]`.
+
+use super::route_policy::{AUTH, CORS, FALLBACK, HEDGE, MIRROR, RETRY, SPLIT};
+use super::upstream::BREAKER;
+use super::{DAY, HUGE, Key, Kind, TableDef, key};
+use crate::config::validate::{references, route};
+use crate::config::value::text;
+
+/// One of `[[routes]]`.
+pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is matched, and what happens then.", KEYS)
+    .rules(&[
+        route::one_destination,
+        route::rewrite_parameters,
+        route::tries_within_timeout,
+        route::identity_headers,
+        references::route,
+    ])
+    .exclusive(&["upstream", "split", "handler"]);
+
+const KEYS: &[Key] = &[
+    key("name", Kind::Text(&text::LABEL), "Its name in logs and metrics; the path when absent."),
+    key("hosts", Kind::List(const { &Kind::Text(&text::HOST) }, 0), "Exact, or `*.example.com`; empty is any.")
+        .default("[]"),
+    key(
+        "path",
+        Kind::Text(&text::PATH_PATTERN),
+        "Exact, with `{param}` segments, and perhaps a last `{*rest}`, which also matches nothing.",
+    )
+    .required(),
+    key("methods", Kind::List(const { &Kind::Text(&text::METHOD) }, 0), "Empty is any. GET answers HEAD too.")
+        .default("[]"),
+    key(
+        "headers",
+        Kind::Map(&text::HEADER, const { &Kind::Text(&text::VALUE_MATCH) }),
+        "Headers that must be there: a value, \"*\" for any, \"~REGEX\" for the whole value.",
+    )
+    .default("{}"),
+    key(
+        "query",
+        Kind::Map(&text::PARAMETER, const { &Kind::Text(&text::VALUE_MATCH) }),
+        "Query parameters that must be there, as with headers.",
+    )
+    .default("{}"),
+    key(
+        "body",
+        Kind::Map(&text::JSON_POINTER, &Kind::Scalar),
+        "JSON pointers into the body and their values, within `body_match_limit`.",
+    )
+    .default("{}")
+    .not_yet("matching by body is"),
+    key("body_match_limit", Kind::Size(1, 1 << 30), "The largest body that is looked into.")
+        .default("\"16KiB\"")
+        .not_yet("matching by body is"),
+    key(
+        "priority",
+        Kind::Integer(-1_000_000, 1_000_000),
+        "The higher first among routes that match; then the more specific.",
+    )
+    .default("0"),
+    key("criticality", Kind::Choice(&["low", "normal", "high", "critical"]), "What is shed first under overload.")
+        .default("\"normal\"")
+        .not_yet("shedding by criticality is"),
+    key("upstream", Kind::Text(&text::UPSTREAM), "An upstream's name, or a URL such as http://127.0.0.1:9001."),
+    key("split", Kind::List(const { &Kind::Table(&SPLIT) }, 1), "Several upstreams by weight.").not_yet("splitting is"),
+    key("mirror", Kind::Table(&MIRROR), "A copy of some requests to another upstream.").not_yet("mirroring is"),
+    key("handler", Kind::Text(&text::NAME), "A handler registered in code, instead of an upstream.")
+        .not_yet("handlers in code are"),
+    key("rewrite", Kind::Table(&REWRITE), "What the upstream is sent instead of the path."),
+    key("request_headers", Kind::Table(&HEADER_EDITS), "Edits of the request's headers.").default("{}"),
+    key("response_headers", Kind::Table(&HEADER_EDITS), "Edits of the response's headers.").default("{}"),
+    key("auth", Kind::Table(&AUTH), "Who may use it.").not_yet("authentication is"),
+    key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "The limits that hold, by name.")
+        .default("[]")
+        .not_yet("rate limits are"),
+    key("timeout", Kind::DurationOrZero(1, DAY), "Until response headers, retries included; \"0s\" is no limit.")
+        .default("\"15s\""),
+    key(
+        "idle_timeout",
+        Kind::DurationOrZero(1, DAY),
+        "Silence in a response body, an event stream or a tunnel; \"0s\" is no limit.",
+    )
+    .default("\"60s\""),
+    key(
+        "host",
+        Kind::Text(&text::SENT_HOST),
+        "The host that the upstream is sent: `client`, `upstream`, or a fixed name.",
+    )
+    .default("\"client\""),
+    key(
+        "upgrades",
+        Kind::List(const { &Kind::Choice(&["websocket"]) }, 0),
+        "Upgrades that pass; the tunnel starts after the upstream's 101.",
+    )
+    .default("[\"websocket\"]"),
+    key("retry", Kind::Table(&RETRY), "What is tried again.").default("{}").not_yet("retries are"),
+    key("hedge", Kind::Table(&HEDGE), "A second try beside a slow first one.").default("{}").not_yet("hedging is"),
+    key(
+        "breaker",
+        Kind::Table(&BREAKER),
+        "A breaker for this route alone, so that one bad route ejects no endpoint for others.",
+    )
+    .not_yet("circuit breakers are"),
+    key("cors", Kind::Table(&CORS), "Cross-origin rules; preflights are answered before identity.").not_yet("CORS is"),
+    key(
+        "max_body",
+        Kind::SizeOrZero(1, HUGE),
+        "The size of a request body; as `[server]` says when absent, \"0\" is no limit.",
+    ),
+    key("fallback", Kind::Table(&FALLBACK), "What is answered when the upstream cannot.").not_yet("fallbacks are"),
+    key("coalesce", Kind::Bool, "Identical concurrent GETs share one upstream call.")
+        .default("false")
+        .not_yet("coalescing is"),
+    key("openapi", Kind::Text(&text::ANY), "A file or an upstream path whose document is merged into /openapi.json.")
+        .default("\"\"")
+        .not_yet("merging OpenAPI documents is"),
+];
+
+static REWRITE: TableDef = TableDef::plain(
+    "rewrite",
+    "What the upstream is sent instead of the path: one of both.",
+    &[
+        key("strip_prefix", Kind::Text(&text::PATH), "Removed where the path begins with it at a segment boundary."),
+        key("path", Kind::Text(&text::PATH_TEMPLATE), "The new path, with parameters of the route's path."),
+    ],
+)
+.rules(&[route::one_rewrite])
+.exclusive(&["strip_prefix", "path"]);
+
+static HEADER_EDITS: TableDef = TableDef::plain(
+    "request_headers, response_headers",
+    "Edits of headers.",
+    &[
+        key(
+            "set",
+            Kind::Map(&text::EDITABLE_HEADER, const { &Kind::Text(&text::HEADER_VALUE) }),
+            "Set, replacing what is there.",
+        )
+        .default("{}"),
+        key("remove", Kind::List(const { &Kind::Text(&text::EDITABLE_HEADER) }, 0), "Removed.").default("[]"),
+    ],
+)
+.rules(&[route::set_or_remove]);

@@ -1,0 +1,170 @@
+//! `[server]`, `[[listeners]]`, `[admin]`.
+
+use super::{DAY, HOUR, HUGE, Key, Kind, MANY, SECOND, TableDef, key};
+use crate::config::validate::{addresses, server};
+use crate::config::value::text;
+
+const H2: &str = "HTTP/2 is";
+
+/// `[server]`
+pub(crate) static SERVER: TableDef =
+    TableDef::plain("[server]", "Workers, limits and timeouts of the whole gateway.", KEYS)
+        .rules(&[server::target_within_head]);
+
+const KEYS: &[Key] = &[
+    key("workers", Kind::Integer(0, 1024), "Data-plane threads; 0 is one per core.").default("0"),
+    key(
+        "trusted_proxies",
+        Kind::List(const { &Kind::Text(&text::CIDR) }, 0),
+        "Networks whose `Forwarded`, `X-Forwarded-*` and `x-request-id` are believed.",
+    )
+    .default("[]"),
+    key(
+        "max_connections",
+        Kind::Integer(1, 10_000_000),
+        "Open client connections. Beyond it a connection is accepted, answered 503 and closed.",
+    )
+    .default("20000"),
+    key("max_connections_per_ip", Kind::Integer(0, 10_000_000), "Open connections from one address; 0 is no limit.")
+        .default("0"),
+    key("drain_timeout", Kind::Duration(0, DAY), "The longest that a drain waits for requests in flight.")
+        .default("\"30s\""),
+    key("drain_delay", Kind::Duration(0, HOUR), "Time between \"not ready\" and \"stop accepting\".").default("\"0s\""),
+    key("header_read_timeout", Kind::Duration(1, HOUR), "From a request head's first byte to its last; 408 beyond.")
+        .default("\"10s\""),
+    key("idle_timeout", Kind::Duration(1, DAY), "An idle keep-alive connection is closed after this long.")
+        .default("\"75s\""),
+    key("max_header_bytes", Kind::Size(1024, 1 << 24), "The size of a request head; 431 beyond.").default("\"32KiB\""),
+    key("max_headers", Kind::Integer(1, 10_000), "The fields of a request head; 431 beyond.").default("100"),
+    key("max_uri_bytes", Kind::Size(64, 1 << 24), "The size of a request target; 414 beyond.").default("\"8KiB\""),
+    key(
+        "max_body",
+        Kind::SizeOrZero(1, HUGE),
+        "The size of a request body; 413 beyond. A route can override it; \"0\" is no limit.",
+    )
+    .default("\"10MiB\""),
+    key("h2_max_concurrent_streams", Kind::Integer(1, 1_000_000), "Streams that one HTTP/2 connection may have open.")
+        .default("100")
+        .not_yet(H2),
+    key("h2_stream_window", Kind::Size(1024, (1 << 31) - 1), "The initial window of an HTTP/2 stream.")
+        .default("\"64KiB\"")
+        .not_yet(H2),
+    key("h2_connection_window", Kind::Size(65_535, (1 << 31) - 1), "The initial window of an HTTP/2 connection.")
+        .default("\"1MiB\"")
+        .not_yet(H2),
+    key(
+        "h2_max_resets_per_second",
+        Kind::Integer(1, 1_000_000),
+        "Resets a second beyond which an HTTP/2 connection gets GOAWAY.",
+    )
+    .default("100")
+    .not_yet(H2),
+    key("preserve_header_case", Kind::Bool, "Keep header names as written, from HTTP/1 to HTTP/1.").default("false"),
+    key(
+        "escaped_slash",
+        Kind::Choice(&["reject", "keep"]),
+        "What happens to %2F and %5C in a path: 400, or left as they are. %00 is always refused.",
+    )
+    .default("\"reject\""),
+    key("merge_slashes", Kind::Bool, "`//` in a path counts as `/`.").default("true"),
+    key(
+        "underscores_in_headers",
+        Kind::Choice(&["reject", "drop", "keep"]),
+        "What happens to header names with an underscore: `X_User_Id` is the twin of `x-user-id` for many frameworks.",
+    )
+    .default("\"reject\""),
+    key("tls_handshake_timeout", Kind::Duration(1, HOUR), "The longest TLS handshake.").default("\"10s\""),
+    key(
+        "body_idle_timeout",
+        Kind::Duration(1, DAY),
+        "A request body that does not move, or a response that waits to be written.",
+    )
+    .default("\"30s\""),
+    key("body_total_timeout", Kind::DurationOrZero(1, DAY), "A whole request body; \"0s\" is no limit.")
+        .default("\"0s\""),
+    key(
+        "max_in_flight",
+        Kind::Integer(0, MANY),
+        "Requests in the whole gateway; beyond it 503 with `Retry-After`. 0 is no limit.",
+    )
+    .default("0"),
+    key(
+        "shed_above_rss",
+        Kind::SizeOrZero(1 << 20, HUGE),
+        "Memory guard: beyond it new requests get 503; \"0\" is off.",
+    )
+    .default("\"0\"")
+    .not_yet("the memory guard is"),
+];
+
+/// One of `[[listeners]]`.
+pub(crate) static LISTENER: TableDef = TableDef::plain(
+    "[[listeners]]",
+    "An address that clients connect to. None written: 127.0.0.1:8080.",
+    &[
+        key("address", Kind::Text(&text::SOCKET), "Where to listen; port 0 takes a free one.")
+            .default("\"127.0.0.1:8080\""),
+        key("proxy_protocol", Kind::Bool, "Connections begin with a PROXY protocol header.")
+            .default("false")
+            .not_yet("the PROXY protocol is"),
+        key(
+            "reuse_port",
+            Kind::Bool,
+            "false: one socket and an accept thread. true: the kernel spreads connections over workers.",
+        )
+        .default("false"),
+        key("tls", Kind::Table(&LISTENER_TLS), "Serve TLS.").not_yet("TLS is"),
+    ],
+);
+
+static LISTENER_TLS: TableDef = TableDef::plain(
+    "tls",
+    "A listener's certificates.",
+    &[
+        key("cert", Kind::File, "The certificate chain, PEM."),
+        key("key", Kind::File, "Its private key, PEM."),
+        key("client_ca", Kind::File, "Who signs client certificates, PEM."),
+        key("client_auth", Kind::Choice(&["none", "optional", "required"]), "Whether clients show a certificate.")
+            .default("\"none\""),
+        key(
+            "certificates",
+            Kind::List(const { &Kind::Table(&CERTIFICATE) }, 1),
+            "Several certificates, chosen by SNI.",
+        ),
+    ],
+)
+.rules(&[server::listener_certificates]);
+
+static CERTIFICATE: TableDef = TableDef::plain(
+    "certificates",
+    "A certificate for some names.",
+    &[
+        key("names", Kind::List(const { &Kind::Text(&text::HOST) }, 1), "The names that it is shown for.").required(),
+        key("cert", Kind::File, "The certificate chain, PEM.").required(),
+        key("key", Kind::File, "Its private key, PEM.").required(),
+    ],
+);
+
+/// `[admin]`
+pub(crate) static ADMIN: TableDef = TableDef::plain(
+    "[admin]",
+    "The operator's own address: health, metrics, state. Never share it with a public listener.",
+    &[
+        key(
+            "address",
+            Kind::Text(&text::SOCKET_OR_EMPTY),
+            "Where the admin API listens; empty turns it off. Off loopback it needs a token.",
+        )
+        .default("\"127.0.0.1:9901\""),
+        key(
+            "token_env",
+            Kind::Text(&text::ENVIRONMENT),
+            "The environment variable with the bearer token that every call but the probes needs.",
+        )
+        .secret(),
+    ],
+)
+.rules(&[addresses::admin_needs_token]);
+
+/// The shortest interval between two looks at something.
+pub(crate) const MIN_INTERVAL: u64 = SECOND / 10;

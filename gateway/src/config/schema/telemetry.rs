@@ -1,0 +1,39 @@
+//! `[telemetry.*]`.
+
+use super::{Kind, TableDef, key};
+use crate::config::value::text;
+
+const OTLP: &str = "trace export is";
+
+/// `[telemetry]`
+pub(crate) static TELEMETRY: TableDef = TableDef::plain(
+    "[telemetry]",
+    "Access log and tracing.",
+    &[
+        key("access_log", Kind::Table(&ACCESS_LOG), "One line for each request.").default("{}"),
+        key("tracing", Kind::Table(&TRACING), "Trace context and spans.").default("{}"),
+    ],
+);
+
+static ACCESS_LOG: TableDef = TableDef::plain(
+    "[telemetry.access_log]",
+    "One JSON line for each request.",
+    &[
+        key("output", Kind::FileOrWord(&["stdout", "off"]), "`stdout`, `off`, or a file's path.").default("\"stdout\""),
+        key("sample", Kind::Number(0.0, 1.0), "The share of 2xx and 3xx lines that is kept; errors are always kept.")
+            .default("1.0"),
+        key(
+            "queue",
+            Kind::Integer(1, 1 << 24),
+            "Lines that may wait; when full, lines are dropped and counted, requests never wait.",
+        )
+        .default("65536"),
+    ],
+);
+
+static TRACING: TableDef = TableDef::plain("[telemetry.tracing]", "Trace context (W3C) and spans (OTLP).", &[
+    key("otlp_protocol", Kind::Choice(&["http", "grpc"]), "How spans are sent.").default("\"http\"").not_yet(OTLP),
+    key("otlp_endpoint", Kind::Text(&text::URL_OR_EMPTY), "Where spans are sent; empty is propagation only.").default("\"\"").not_yet(OTLP),
+    key("sample_ratio", Kind::Number(0.0, 1.0), "The share of new traces that is sampled, decided before a span is made.").default("0.01"),
+    key("trust_incoming", Kind::Choice(&["always", "trusted", "never"]), "always: the trace id goes on, the sampled bit only from trusted proxies. trusted: both, from trusted proxies only. never: each request starts a trace.").default("\"always\""),
+]);

@@ -1,0 +1,192 @@
+//! `[upstreams.NAME]`.
+
+use super::rate_limit::MIN_WINDOW;
+use super::server::MIN_INTERVAL;
+use super::{DAY, HOUR, Key, Kind, MANY, SECOND, TableDef, key};
+use crate::config::validate::upstream;
+use crate::config::value::text;
+
+/// One of `[upstreams.NAME]`.
+pub(crate) static UPSTREAM: TableDef =
+    TableDef::plain("[upstreams.NAME]", "A named service and how its endpoints are used.", KEYS).rules(&[
+        upstream::one_source,
+        upstream::distinct_endpoints,
+        upstream::built_policy,
+    ]);
+
+const KEYS: &[Key] = &[
+    key(
+        "endpoints",
+        Kind::List(const { &Kind::Short(const { &Kind::Text(&text::HOST_PORT) }, &ENDPOINT) }, 1),
+        "Its addresses: \"host:port\", or tables with a weight.",
+    ),
+    key("discovery", Kind::Table(&DISCOVERY), "Addresses from DNS, instead of endpoints."),
+    key("protocol", Kind::Choice(&["http1", "http2"]), "What the endpoints speak.")
+        .default("\"http1\"")
+        .not_yet("HTTP/2 is"),
+    key("tls", Kind::Table(&UPSTREAM_TLS), "Connect with TLS.").not_yet("TLS is"),
+    key(
+        "balance",
+        Kind::Short(const { &Kind::Choice(POLICIES) }, &BALANCE),
+        "How an endpoint is picked: a policy's name, or a table.",
+    )
+    .default("{ policy = \"least_request\" }"),
+    key("slow_start", Kind::Duration(0, HOUR), "A new endpoint's share grows over this time.")
+        .default("\"0s\"")
+        .not_yet("slow start is"),
+    key("pool", Kind::Table(&POOL), "How connections are kept.").default("{}"),
+    key("breaker", Kind::Table(&BREAKER), "When an endpoint is left alone.")
+        .default("{}")
+        .not_yet("circuit breakers are"),
+    key("health", Kind::Table(&HEALTH), "Active health checks.").default("{}").not_yet("health checks are"),
+    key("ejection", Kind::Table(&EJECTION), "How many endpoints may be out of balancing.")
+        .default("{}")
+        .not_yet("ejection is"),
+    key("panic_below", Kind::Number(0.0, 1.0), "The share of available endpoints under which all are used.")
+        .default("0.0")
+        .not_yet("the panic threshold is"),
+    key("concurrency", Kind::Table(&CONCURRENCY), "Requests in flight.")
+        .default("{}")
+        .not_yet("concurrency limits are"),
+    key("retry_budget", Kind::Table(&RETRY_BUDGET), "How many retries there may be.")
+        .default("{}")
+        .not_yet("retries are"),
+];
+
+const POLICIES: &[&str] = &["round_robin", "least_request", "peak_ewma", "random", "consistent_hash"];
+
+static ENDPOINT: TableDef = TableDef::plain(
+    "endpoints",
+    "One address.",
+    &[
+        key(
+            "address",
+            Kind::Text(&text::HOST_PORT),
+            "Where to connect; a name is resolved when a connection is opened.",
+        )
+        .required(),
+        key("weight", Kind::Integer(0, 1_000_000), "Its share; 0 gets no new requests.").default("1"),
+    ],
+);
+
+static DISCOVERY: TableDef = TableDef::plain(
+    "discovery",
+    "Addresses from DNS.",
+    &[
+        key("dns", Kind::Text(&text::HOST_PORT), "The name to resolve, and the port of each address.").required(),
+        key("refresh", Kind::Duration(MIN_INTERVAL, DAY), "How often.").default("\"10s\""),
+    ],
+);
+
+static UPSTREAM_TLS: TableDef = TableDef::plain(
+    "tls",
+    "TLS to the endpoints.",
+    &[
+        key("insecure", Kind::Bool, "Do not verify certificates.").default("false"),
+        key("sni", Kind::Text(&text::HOST), "The name that is asked for and verified."),
+        key("ca", Kind::File, "Who signs the endpoints' certificates, PEM."),
+        key("cert", Kind::File, "The gateway's own certificate, PEM."),
+        key("key", Kind::File, "Its private key, PEM."),
+    ],
+)
+.rules(&[upstream::certificate_and_key]);
+
+static BALANCE: TableDef = TableDef::plain(
+    "balance",
+    "How an endpoint is picked.",
+    &[
+        key("policy", Kind::Choice(POLICIES), "The policy.").default("\"least_request\""),
+        key("key", Kind::Text(&text::HASH_KEY), "consistent_hash only: what is hashed.").default("\"client_ip\""),
+        key(
+            "bound",
+            Kind::Number(1.0, 100.0),
+            "consistent_hash only: an endpoint above this times the mean in flight is full.",
+        )
+        .default("1.25"),
+        key(
+            "bound_min",
+            Kind::Integer(0, 1_000_000),
+            "consistent_hash only: an endpoint below this many in flight is never full.",
+        )
+        .default("8"),
+    ],
+)
+.rules(&[upstream::hash_keys_need_hash]);
+
+static POOL: TableDef = TableDef::plain(
+    "[upstreams.NAME.pool]",
+    "How connections are kept.",
+    &[
+        key("connect_timeout", Kind::Duration(1, HOUR), "Opening a connection; 504 beyond.").default("\"1s\""),
+        key("idle_timeout", Kind::Duration(1, DAY), "An idle connection is closed after this long.").default("\"60s\""),
+        key("max_idle_per_worker", Kind::Integer(0, 1_000_000), "Idle connections to an endpoint on a worker.")
+            .default("128"),
+        key("max_lifetime", Kind::Duration(SECOND, 30 * DAY), "An older connection is closed when it falls idle.")
+            .default("\"1h\""),
+        key(
+            "max_connections",
+            Kind::Integer(0, MANY),
+            "Open connections to an endpoint over the process; 0 is no limit.",
+        )
+        .default("0"),
+    ],
+);
+
+/// `breaker`, of an upstream or of a route.
+pub(crate) static BREAKER: TableDef = TableDef::plain(
+    "[upstreams.NAME.breaker]",
+    "When an endpoint is left alone.",
+    &[
+        key("failures", Kind::List(const { &Kind::Text(&text::FAILURE) }, 1), "What counts as a failure.")
+            .default("[\"connect\", \"reset\", \"timeout\", \"502\", \"503\", \"504\"]"),
+        key("window", Kind::Duration(MIN_WINDOW, HOUR), "The time that is looked at.").default("\"10s\""),
+        key("min_requests", Kind::Integer(1, MANY), "Fewer requests in the window decide nothing.").default("20"),
+        key("failure_ratio", Kind::Number(0.01, 1.0), "The share of failures that opens it.").default("0.5"),
+        key("consecutive_failures", Kind::Integer(0, MANY), "Failures in a row that open it; 0 is off.").default("10"),
+        key("slow_call", Kind::DurationOrZero(1, HOUR), "A slower answer counts as slow; \"0s\" is off.")
+            .default("\"0s\""),
+        key("slow_ratio", Kind::Number(0.01, 1.0), "The share of slow answers that opens it.").default("1.0"),
+        key("open_for", Kind::Duration(1, DAY), "How long it is open the first time.").default("\"5s\""),
+        key("max_open_for", Kind::Duration(1, DAY), "How long at most, after openings in a row.").default("\"60s\""),
+        key("probes", Kind::Integer(1, 1_000_000), "Requests that try whether the endpoint is back.").default("3"),
+        key("probe_timeout", Kind::Duration(1, HOUR), "A probe without an answer failed.").default("\"5s\""),
+    ],
+)
+.rules(&[upstream::breaker_order]);
+
+static HEALTH: TableDef = TableDef::plain(
+    "[upstreams.NAME.health]",
+    "Active health checks.",
+    &[
+        key("path", Kind::Text(&text::PATH_OR_EMPTY), "What is asked for; empty is no active checks.").default("\"\""),
+        key("interval", Kind::Duration(MIN_INTERVAL, DAY), "How often.").default("\"5s\""),
+        key("timeout", Kind::Duration(1, HOUR), "The longest wait for an answer.").default("\"1s\""),
+        key("healthy_after", Kind::Integer(1, 1000), "Good answers in a row that bring an endpoint back.").default("2"),
+        key("unhealthy_after", Kind::Integer(1, 1000), "Bad answers in a row that take it out.").default("3"),
+    ],
+)
+.off(&[("path", "\"\"")]);
+
+static EJECTION: TableDef = TableDef::plain(
+    "ejection",
+    "How many endpoints may be out of balancing.",
+    &[key("max_percent", Kind::Integer(0, 100), "Never the last endpoint.").default("50")],
+);
+
+static CONCURRENCY: TableDef = TableDef::plain(
+    "concurrency",
+    "Requests in flight.",
+    &[
+        key("max_in_flight", Kind::Integer(0, MANY), "0 is no limit; exact across workers.").default("0"),
+        key("adaptive", Kind::Bool, "The limit follows latency.").default("false"),
+    ],
+);
+
+static RETRY_BUDGET: TableDef = TableDef::plain(
+    "retry_budget",
+    "How many retries there may be.",
+    &[
+        key("ratio", Kind::Number(0.0, 10.0), "Retries for each request.").default("0.2"),
+        key("min_per_second", Kind::Integer(0, MANY), "Retries a second that are always allowed.").default("10"),
+    ],
+);

@@ -1,0 +1,30 @@
+//! `[stores.*]` and `[rate_limits.*]`.
+
+use crate::config::check::{Context, Reader};
+
+/// A request that costs more than can ever be there would always be refused.
+pub(crate) fn cost_within_burst(context: &mut Context<'_>, limit: &Reader<'_>) {
+    let (cost, burst): (i64, i64) = (limit.integer("cost"), limit.integer("burst"));
+    if limit.get("burst").is_some() && cost > burst {
+        context.report.error(limit.at("cost"), format!("a cost of {cost} is above the burst of {burst}"));
+    }
+    let anonymous = limit.table("anonymous");
+    let burst: i64 = anonymous.integer("burst");
+    if anonymous.get("burst").is_some() && limit.get("anonymous").is_some() && cost > burst {
+        context.report.error(anonymous.at("burst"), format!("a cost of {cost} is above the burst of {burst}"));
+    }
+}
+
+/// Tokens are kept in a store that exists.
+pub(crate) fn store_exists(context: &mut Context<'_>, limit: &Reader<'_>) {
+    if let Some(store) = limit.get("store") {
+        context.store_exists(store);
+    }
+}
+
+/// `local` means this process.
+pub(crate) fn local_is_reserved(context: &mut Context<'_>, root: &Reader<'_>) {
+    for entry in root.map("stores").iter().filter(|entry| entry.key == "local") {
+        context.report.error(entry.key_at, "\"local\" means this process and can be no store's name");
+    }
+}

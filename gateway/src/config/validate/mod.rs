@@ -1,0 +1,11 @@
+//! Rules between keys. One file a setting; each rule reports at the place of what it refuses.
+pub(crate) mod addresses;
+pub(crate) mod compose;
+pub(crate) mod conflicts;
+pub(crate) mod identity;
+pub(crate) mod limits;
+pub(crate) mod names;
+pub(crate) mod references;
+pub(crate) mod route;
+pub(crate) mod server;
+pub(crate) mod upstream;

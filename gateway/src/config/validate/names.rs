@@ -1,0 +1,29 @@
+//! Names that logs and metrics tell things apart by.
+
+use std::collections::HashMap;
+
+use crate::config::check::{Context, Reader};
+use crate::config::problem::quoted;
+use crate::config::source::Span;
+
+/// Each name of routes, aggregates and batches once. What has no name has its path's.
+pub(crate) fn distinct<'a>(context: &mut Context<'_>, tables: impl Iterator<Item = Reader<'a>>) {
+    let mut seen: HashMap<String, Span> = HashMap::new();
+    for table in tables {
+        let written = table.get("name").is_some();
+        let key = if written { "name" } else { "path" };
+        let name = table.text(key).into_owned();
+        let at = table.at(key);
+        if name.is_empty() {
+            continue;
+        }
+        let Some(&first) = seen.get(&name) else {
+            seen.insert(name, at);
+            continue;
+        };
+        let (file, place) = context.sources.locate(first);
+        let message = format!("the name {} is taken at {}:{}", quoted(&name), file.display(), place.line);
+        let help = if written { "each name is there once" } else { "without a `name` the path is the name; write one" };
+        context.report.error_with(at, message, help);
+    }
+}

@@ -1,0 +1,41 @@
+//! Names of upstreams, providers and limits: each exists. And who is not protected.
+
+use crate::config::check::{Context, Reader};
+use crate::config::value::upstream_url;
+
+/// A route's upstream and limits.
+pub(crate) fn route(context: &mut Context<'_>, route: &Reader<'_>) {
+    if let Some(node) = route.get("upstream") {
+        match node.text().map(|text| (upstream_url::is_url(text), upstream_url::parse(text))) {
+            Some((true, Ok(url))) if url.tls => context.not_yet(node.at, "upstream", "TLS to upstreams is"),
+            Some((false, _)) => context.upstream_exists(node),
+            _ => {}
+        }
+    }
+    limits(context, route);
+}
+
+/// The limits of a route, an aggregate or a batch; a warning where nobody is asked for identity.
+pub(crate) fn limits(context: &mut Context<'_>, route: &Reader<'_>) {
+    for node in route.nodes("rate_limits") {
+        context.limit_exists(node);
+    }
+    if context.has_providers() && route.get("auth").is_none() {
+        let help = "write auth = { providers = [\"NAME\"] }, or auth = { providers = [\"NAME\"], optional = true }";
+        context.report.warning(route.at, "this route has no `auth`: everybody may use it", help);
+    }
+}
+
+/// The providers of a route.
+pub(crate) fn auth(context: &mut Context<'_>, auth: &Reader<'_>) {
+    for node in auth.nodes("providers") {
+        context.provider_exists(node);
+    }
+}
+
+/// A table's `upstream`, which is a name and no URL.
+pub(crate) fn named_upstream(context: &mut Context<'_>, table: &Reader<'_>) {
+    if let Some(node) = table.get("upstream") {
+        context.upstream_exists(node);
+    }
+}

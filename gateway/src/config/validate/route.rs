@@ -1,0 +1,119 @@
+//! `[[routes]]`.
+
+use crate::config::check::{Context, Reader};
+use crate::config::problem::{did_you_mean, quoted};
+use crate::config::settings::identity::HeaderPattern;
+use crate::config::settings::route::RewritePiece;
+use crate::config::value::path_pattern;
+
+/// A request goes to one place.
+pub(crate) fn one_destination(context: &mut Context<'_>, route: &Reader<'_>) {
+    let destinations = ["upstream", "split", "handler"];
+    let written: Vec<_> = destinations.iter().filter_map(|key| route.get(key)).collect();
+    match written.as_slice() {
+        [] => {
+            let help = "upstream = \"http://127.0.0.1:9001\"";
+            context.report.error_with(route.at, "a route needs an `upstream`", help);
+        }
+        [_] => {}
+        [_, more, ..] => context.report.error(more.at, "a route has one of `upstream`, `split` and `handler`"),
+    }
+}
+
+/// A new path uses parameters that the route's path has; a stripped prefix begins the route's path.
+pub(crate) fn rewrite_parameters(context: &mut Context<'_>, route: &Reader<'_>) {
+    if route.get("rewrite").is_none() {
+        return;
+    }
+    let rewrite = route.table("rewrite");
+    let pattern = route.text("path");
+    let Ok(segments) = path_pattern::parse(&pattern) else { return };
+    let names = path_pattern::parameters(&segments);
+    if let Some(node) = rewrite.get("path")
+        && let Ok(pieces) = path_pattern::template(node.text().unwrap_or(""))
+    {
+        for piece in pieces {
+            if let RewritePiece::Param(name) = piece
+                && !names.contains(&name.as_str())
+            {
+                let message = format!("the path {} has no parameter {}", quoted(&pattern), quoted(&name));
+                context.report.error_maybe(node.at, message, did_you_mean(&name, names.iter().copied()));
+            }
+        }
+    }
+}
+
+/// A path is stripped or replaced.
+pub(crate) fn one_rewrite(context: &mut Context<'_>, rewrite: &Reader<'_>) {
+    match (rewrite.get("strip_prefix"), rewrite.get("path")) {
+        (None, None) => context.report.error(rewrite.at, "rewrite needs `strip_prefix` or `path`"),
+        (Some(_), Some(path)) => context.report.error(path.at, "rewrite has `strip_prefix` or `path`, not both"),
+        _ => {}
+    }
+}
+
+/// One attempt fits into the whole.
+pub(crate) fn tries_within_timeout(context: &mut Context<'_>, route: &Reader<'_>) {
+    let retry = route.table("retry");
+    let (Some(one), Some(whole)) = (retry.timeout("per_try_timeout"), route.timeout("timeout")) else { return };
+    if one > whole {
+        context.report.error(retry.at("per_try_timeout"), "per_try_timeout is above the route's timeout");
+    }
+}
+
+/// The first wait is no longer than the longest.
+pub(crate) fn backoff_order(context: &mut Context<'_>, retry: &Reader<'_>) {
+    if retry.duration("backoff") > retry.duration("max_backoff") {
+        let key = if retry.get("backoff").is_some() { "backoff" } else { "max_backoff" };
+        context.report.error(retry.at(key), "backoff is above max_backoff");
+    }
+}
+
+/// A header is set or removed, and set once.
+pub(crate) fn set_or_remove(context: &mut Context<'_>, edits: &Reader<'_>) {
+    let removed: Vec<String> = edits.texts("remove").iter().map(|name| name.to_ascii_lowercase()).collect();
+    let mut seen = Vec::new();
+    for entry in edits.map("set") {
+        let name = entry.key.to_ascii_lowercase();
+        if removed.contains(&name) {
+            context.report.error(entry.key_at, format!("{} is both set and removed", quoted(&name)));
+        }
+        if seen.contains(&name) {
+            context.report.error(entry.key_at, format!("{} is set twice", quoted(&name)));
+        }
+        seen.push(name);
+    }
+}
+
+/// Identity headers come from identity alone: a fixed one would claim what nobody proved.
+pub(crate) fn identity_headers(context: &mut Context<'_>, route: &Reader<'_>) {
+    for entry in route.table("request_headers").map("set") {
+        let name = entry.key.to_ascii_lowercase();
+        let is_identity = context.identity_headers.iter().any(|pattern| match pattern {
+            HeaderPattern::Exact(exact) => exact.as_str() == name,
+            HeaderPattern::Prefix(prefix) => name.starts_with(prefix.as_str()),
+        });
+        if is_identity {
+            let message = format!("{} is an identity header, which only the gateway's identity sets", quoted(&name));
+            context.report.error(entry.key_at, message);
+        }
+    }
+}
+
+/// Browsers refuse credentials together with every origin, and so does the gateway (Fetch, CORS protocol).
+pub(crate) fn cors_credentials(context: &mut Context<'_>, cors: &Reader<'_>) {
+    if cors.flag("credentials") && cors.texts("origins").iter().any(|origin| origin == "*") {
+        context.report.error(cors.at("origins"), "every origin and credentials do not go together");
+    }
+}
+
+/// A fallback is a fixed answer or an upstream.
+pub(crate) fn one_fallback(context: &mut Context<'_>, fallback: &Reader<'_>) {
+    match (fallback.get("status"), fallback.get("upstream")) {
+        (None, None) => context.report.error(fallback.at, "fallback needs `status` or `upstream`"),
+        (Some(_), Some(upstream)) => {
+            context.report.error(upstream.at, "fallback has `status` or `upstream`, not both");
+        }
+        _ => {}
+    }
+}

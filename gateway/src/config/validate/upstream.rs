@@ -1,0 +1,86 @@
+//! `[upstreams.*]`.
+
+use std::collections::HashSet;
+
+use crate::config::check::{Context, Reader};
+use crate::config::problem::quoted;
+
+/// Endpoints are written or discovered, not both.
+pub(crate) fn one_source(context: &mut Context<'_>, upstream: &Reader<'_>) {
+    match (upstream.get("endpoints"), upstream.get("discovery")) {
+        (None, None) => {
+            let help = "endpoints = [\"127.0.0.1:9001\"]";
+            context.report.error_with(upstream.at, "an upstream needs `endpoints` or `discovery`", help);
+        }
+        (Some(_), Some(discovery)) => {
+            context.report.error(discovery.at, "an upstream has `endpoints` or `discovery`, not both");
+        }
+        _ => {}
+    }
+}
+
+/// Each address once, and one at least that gets requests.
+pub(crate) fn distinct_endpoints(context: &mut Context<'_>, upstream: &Reader<'_>) {
+    let mut seen = HashSet::new();
+    let mut weights = 0i64;
+    for node in upstream.nodes("endpoints") {
+        let address = node.table().map_or(Some(node), |table| table.get("address"));
+        let Some(address) = address else { return };
+        let weight = node.table().and_then(|table| table.get("weight"));
+        weights +=
+            weight.map_or(1, |weight| i64::from(!matches!(weight.value, crate::config::tree::Value::Integer(0))));
+        let Some(text) = address.text() else { return };
+        if !seen.insert(text.to_ascii_lowercase()) {
+            context.report.error(address.at, format!("the endpoint {} is there twice", quoted(text)));
+        }
+    }
+    if !seen.is_empty() && weights == 0 {
+        context.report.error(upstream.at("endpoints"), "every endpoint has weight 0");
+    }
+}
+
+/// Keys of the hash ring do nothing for other policies.
+pub(crate) fn hash_keys_need_hash(context: &mut Context<'_>, balance: &Reader<'_>) {
+    if balance.text("policy") == "consistent_hash" {
+        if balance.get("key").is_none() {
+            let help = "key = \"client_ip\", \"path\", \"header:NAME\" or \"cookie:NAME\"";
+            context.report.error_with(balance.at, "consistent_hash needs a `key`", help);
+        }
+        return;
+    }
+    for key in ["key", "bound", "bound_min"] {
+        if let Some(node) = balance.get(key) {
+            context.report.error(node.at, format!("`{key}` is for the policy consistent_hash"));
+        }
+    }
+}
+
+/// A policy that is built. The short form of consistent_hash has no room for its key.
+pub(crate) fn built_policy(context: &mut Context<'_>, upstream: &Reader<'_>) {
+    let Some(node) = upstream.get("balance") else { return };
+    let policy = upstream.table("balance").get("policy");
+    let written = node.text().map(|_| node).or(policy);
+    match written.and_then(|node| node.text().map(|text| (node.at, text))) {
+        Some((at, "peak_ewma")) => context.not_yet(at, "balance", "the policy \"peak_ewma\" is"),
+        Some((at, "consistent_hash")) if node.text().is_some() => {
+            let help = "balance = { policy = \"consistent_hash\", key = \"header:x-user\" }";
+            context.report.error_with(at, "consistent_hash needs a `key`", help);
+        }
+        _ => {}
+    }
+}
+
+/// A certificate comes with its key.
+pub(crate) fn certificate_and_key(context: &mut Context<'_>, tls: &Reader<'_>) {
+    if tls.get("cert").is_some() != tls.get("key").is_some() {
+        context.report.error(tls.at, "`cert` and `key` belong together");
+    }
+}
+
+/// The first opening is no longer than the longest.
+pub(crate) fn breaker_order(context: &mut Context<'_>, breaker: &Reader<'_>) {
+    if breaker.duration("open_for") > breaker.duration("max_open_for") {
+        let key = if breaker.get("open_for").is_some() { "open_for" } else { "max_open_for" };
+        context.report.error(breaker.at(key), "open_for is above max_open_for");
+    }
+}

@@ -1,0 +1,66 @@
+//! `host:port` as endpoints and discovery write it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::config::settings::upstream::Target;
+
+/// Reads `127.0.0.1:9001`, `[::1]:9001` or `orders.internal:9001`.
+pub(crate) fn parse(text: &str) -> Result<Target, String> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return if address.port() == 0 { Err(port_zero()) } else { Ok(Target::Socket(address)) };
+    }
+    if text.contains("://") {
+        return Err("an endpoint is HOST:PORT, without a scheme".to_owned());
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return Err("the port is missing".to_owned());
+    };
+    if port.is_empty() || !port.bytes().all(|b| b.is_ascii_digit()) {
+        return Err("the port is missing".to_owned());
+    }
+    let port: u16 = port.parse().map_err(|_| "the port is above 65535".to_owned())?;
+    if port == 0 {
+        return Err(port_zero());
+    }
+    Ok(Target::Name(Arc::from(host_name(host)?), port))
+}
+
+/// A DNS name: labels of letters, digits, hyphens and underscores; lower case in the answer. The last label is no
+/// number, so that a mistyped IP address is not taken for a name.
+pub(crate) fn host_name(host: &str) -> Result<String, String> {
+    let labels = host.strip_suffix('.').unwrap_or(host);
+    let fits = |label: &str| {
+        let inner = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        (1..=63).contains(&label.len()) && inner && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if host.is_empty() {
+        return Err("the host is missing".to_owned());
+    }
+    if labels.len() > 253 || !labels.split('.').all(fits) {
+        return Err("that is no host name".to_owned());
+    }
+    if labels.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
+        return Err("that is neither an IP address nor a host name".to_owned());
+    }
+    Ok(host.to_ascii_lowercase())
+}
+
+/// A host without a port: a name or an IP address (IPv6 in brackets), in its one canonical form.
+pub(crate) fn host(text: &str) -> Result<String, String> {
+    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let address: IpAddr = inner.parse().map_err(|_| "that is no IPv6 address".to_owned())?;
+        return Ok(format!("[{address}]"));
+    }
+    if let Ok(address) = text.parse::<std::net::Ipv4Addr>() {
+        return Ok(address.to_string());
+    }
+    if text.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Err("an IPv6 address goes in brackets".to_owned());
+    }
+    host_name(text)
+}
+
+fn port_zero() -> String {
+    "port 0 cannot be connected to".to_owned()
+}

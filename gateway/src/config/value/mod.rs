@@ -1,0 +1,8 @@
+//! How single values read: durations, sizes, rates, and the kinds of text.
+pub(crate) mod quantity;
+pub(crate) mod text;
+pub(crate) mod upstream_url;
+
+pub(crate) mod host_port;
+pub(crate) mod path_pattern;
+pub(crate) mod value_match;

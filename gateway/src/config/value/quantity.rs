@@ -1,0 +1,122 @@
+//! Durations ("250ms"), sizes ("64KiB") and rates ("100/s"): a whole number and a unit.
+
+use std::time::Duration;
+
+/// `"250ms"`, `"5s"`, `"10m"`, `"1h"`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text).ok_or_else(|| "a duration is a whole number and a unit".to_owned())?;
+    let milliseconds: u64 = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "" => return Err("the unit is missing".to_owned()),
+        _ => return Err(format!("{unit:?} is no unit of time")),
+    };
+    let total = number.checked_mul(milliseconds).ok_or_else(|| "the number is too large".to_owned())?;
+    Ok(Duration::from_millis(total))
+}
+
+/// `"64KiB"`, `"10MiB"`, `"0"`; bytes. Only 0 needs no unit.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text).ok_or_else(|| "a size is a whole number and a unit".to_owned())?;
+    let bytes: u64 = match unit {
+        "" if number == 0 => 1,
+        "" => return Err("the unit is missing".to_owned()),
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(format!("{unit:?} is no unit of size")),
+    };
+    number.checked_mul(bytes).ok_or_else(|| "the number is too large".to_owned())
+}
+
+/// `"100/s"`, `"600/m"`, `"36000/h"`; how many in how long.
+pub(crate) fn rate(text: &str) -> Result<(u64, Duration), String> {
+    let (number, unit) = split(text).ok_or_else(|| "a rate is a whole number and a unit".to_owned())?;
+    let period = match unit {
+        "/s" => Duration::from_secs(1),
+        "/m" => Duration::from_secs(60),
+        "/h" => Duration::from_secs(3600),
+        "" => return Err("the unit is missing".to_owned()),
+        _ => return Err(format!("{unit:?} is no unit of rate")),
+    };
+    if number == 0 {
+        return Err("a rate of zero would refuse everything".to_owned());
+    }
+    // Above one a nanosecond the interval between two requests cannot be told from zero.
+    if number > 1_000_000_000 {
+        return Err("the number is too large".to_owned());
+    }
+    Ok((number, period))
+}
+
+/// Digits, then what follows them.
+fn split(text: &str) -> Option<(u64, &str)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let number = text[..digits].parse().ok()?;
+    Some((number, &text[digits..]))
+}
+
+/// A duration as it would be written, in its largest whole unit.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    match ms {
+        0 => "0s".to_owned(),
+        _ if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
+        _ if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
+        _ if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        _ => format!("{ms}ms"),
+    }
+}
+
+/// A size as it would be written, in its largest whole unit.
+pub(crate) fn show_size(bytes: u64) -> String {
+    match bytes {
+        0 => "0".to_owned(),
+        _ if bytes % (1 << 30) == 0 => format!("{}GiB", bytes >> 30),
+        _ if bytes % (1 << 20) == 0 => format!("{}MiB", bytes >> 20),
+        _ if bytes % (1 << 10) == 0 => format!("{}KiB", bytes >> 10),
+        _ => format!("{bytes}B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn quantities_that_read() {
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        assert_eq!(size("64KiB"), Ok(65_536));
+        assert_eq!(size("0"), Ok(0));
+        assert_eq!(size("7B"), Ok(7));
+        assert_eq!(rate("600/m"), Ok((600, Duration::from_secs(60))));
+    }
+
+    #[test]
+    fn quantities_that_do_not() {
+        for text in ["", "s", "5", "5 s", "1.5s", "-1s", "5S", "5sec", "٣s", "18446744073709551615h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        for text in ["", "64", "64KB", "64kib", "KiB", "99999999999GiB", "-1B"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        for text in ["", "100", "0/s", "100/d", "100 /s", "/s", "2000000000/s"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_shown_quantity_reads_as_itself(ms in 0u64..1 << 40, bytes in 0u64..1 << 50) {
+            prop_assert_eq!(duration(&show_duration(Duration::from_millis(ms))), Ok(Duration::from_millis(ms)));
+            prop_assert_eq!(size(&show_size(bytes)), Ok(bytes));
+        }
+    }
+}

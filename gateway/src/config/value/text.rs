@@ -1,0 +1,298 @@
+//! The kinds of text that keys take, each with its check. One static a kind.
+
+use std::net::SocketAddr;
+
+use http::{HeaderName, HeaderValue, Method};
+use ipnet::IpNet;
+
+use super::{host_port, path_pattern, upstream_url, value_match};
+
+/// A kind of text.
+pub(crate) struct TextKind {
+    /// What it is called, with its article: "a header's name".
+    pub(crate) name: &'static str,
+    /// How it looks.
+    pub(crate) example: &'static str,
+    /// Says what is wrong with a text, in words that follow a colon.
+    pub(crate) check: fn(&str) -> Result<(), String>,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $title:literal, $example:literal, $check:expr;)*) => {
+        $($(#[$doc])* pub(crate) static $name: TextKind = TextKind { name: $title, example: $example, check: $check };)*
+    };
+}
+
+kinds! {
+    /// Any text.
+    ANY = "text", "text", |_| Ok(());
+    /// Some text.
+    NOT_EMPTY = "text that is not empty", "text", |text| require(!text.is_empty(), "it is empty");
+    /// A listening address.
+    SOCKET = "an IP address and port", "127.0.0.1:8080", |text| socket(text);
+    /// A listening address, or nothing.
+    SOCKET_OR_EMPTY = "an IP address and port, or empty", "127.0.0.1:9901",
+        |text| if text.is_empty() { Ok(()) } else { socket(text) };
+    /// A network.
+    CIDR = "a network", "10.0.0.0/8", |text| cidr(text).map(drop);
+    /// An endpoint.
+    HOST_PORT = "a host and port", "127.0.0.1:9001", |text| host_port::parse(text).map(drop);
+    /// A route's host.
+    HOST = "a host name", "*.example.com", |text| host_pattern(text);
+    /// An environment variable's name.
+    ENVIRONMENT = "an environment variable's name", "GATEWAY_ADMIN_TOKEN", |text| environment(text);
+    /// A name that other keys refer to.
+    NAME = "a name", "orders", |text| name(text);
+    /// A name in logs; a path is one too.
+    LABEL = "a name", "orders", |text| label(text);
+    /// A route's upstream.
+    UPSTREAM = "an upstream's name or a URL", "orders", |text| upstream(text);
+    /// A header's name.
+    HEADER = "a header's name", "x-user", |text| header_name(text).map(drop);
+    /// A header's name or the beginning of names.
+    HEADER_PATTERN = "a header's name, or the beginning of one and a star", "x-auth-*", |text| header_pattern(text);
+    /// A header that a route may set or remove.
+    EDITABLE_HEADER = "a header's name", "x-user", |text| editable_header(text);
+    /// A header's value.
+    HEADER_VALUE = "a header's value", "text", |text| header_value(text);
+    /// A header's or query parameter's condition.
+    VALUE_MATCH = "a value, \"*\" or \"~REGEX\"", "~v[0-9]+", |text| value_match::parse(text).map(drop);
+    /// A query parameter's name.
+    PARAMETER = "a query parameter's name", "version", |text| require(!text.is_empty(), "it is empty");
+    /// A method.
+    METHOD = "a method", "GET", |text| method(text);
+    /// A route's path.
+    PATH_PATTERN = "a path pattern", "/api/{id}/{*rest}", |text| path_pattern::parse(text).map(drop);
+    /// A new path.
+    PATH_TEMPLATE = "a path", "/v2/{rest}", |text| path_pattern::template(text).map(drop);
+    /// A fixed path.
+    PATH = "a path", "/api", |text| path_pattern::plain(text);
+    /// A fixed path with a query, or nothing.
+    PATH_OR_EMPTY = "a path, or empty", "/health", |text| path_or_empty(text);
+    /// An upstream call's target, parameters in any place.
+    CALL = "a path and perhaps a query", "/users/{id}", |text| call(text);
+    /// `client`, `upstream` or a name.
+    SENT_HOST = "client, upstream or a host name", "client", |text| sent_host(text);
+    /// An HTTP URL.
+    URL = "a URL", "http://127.0.0.1:4318", |text| url(text);
+    /// An HTTP URL, or nothing.
+    URL_OR_EMPTY = "a URL, or empty", "http://127.0.0.1:4318", |text| if text.is_empty() { Ok(()) } else { url(text) };
+    /// A Redis URL.
+    REDIS_URL = "a Redis URL", "redis://127.0.0.1:6379", |text| redis_url(text);
+    /// What a limit counts by.
+    LIMIT_KEY = "client_ip, subject, route, global, header:NAME or claim:NAME", "client_ip", |text| limit_key(text);
+    /// What a hash ring hashes.
+    HASH_KEY = "client_ip, path, header:NAME or cookie:NAME", "header:x-user", |text| hash_key(text);
+    /// What a failure of an upstream is.
+    FAILURE = "connect, reset, timeout or a status", "503", |text| failure(text);
+    /// When a hedge starts.
+    HEDGE_AFTER = "a duration or a percentile", "p95", |text| hedge_after(text);
+    /// RFC 6901.
+    JSON_POINTER = "a JSON pointer", "/type", |text| json_pointer(text);
+    /// A CORS origin.
+    ORIGIN = "an origin", "https://app.example", |text| origin(text);
+    /// An `include` pattern.
+    FILE_PATTERN = "a path, with stars", "routes/*.toml", |text| require(!text.is_empty(), "it is empty");
+}
+
+fn require(holds: bool, message: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(message.to_owned()) }
+}
+
+fn socket(text: &str) -> Result<(), String> {
+    if text.parse::<SocketAddr>().is_ok() {
+        return Ok(());
+    }
+    if let Some(port) = text.strip_prefix(':').filter(|port| port.parse::<u16>().is_ok()) {
+        return Err(format!("the address is missing, 0.0.0.0:{port} is every one"));
+    }
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return Err("the port is missing".to_owned());
+    }
+    require(!text.starts_with("localhost:"), "names are not resolved here, localhost is 127.0.0.1")?;
+    Err("it is an IP address, a colon and a port up to 65535".to_owned())
+}
+
+/// A network, or one address.
+pub(crate) fn cidr(text: &str) -> Result<IpNet, String> {
+    let network = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
+    network.map_err(|_| "it is an address and a prefix length".to_owned())
+}
+
+fn host_pattern(text: &str) -> Result<(), String> {
+    match text.strip_prefix("*.") {
+        Some(parent) => host_port::host_name(parent).map(drop),
+        None if text.contains('*') => Err("a star stands only for whole labels at the beginning".to_owned()),
+        None if text.starts_with(|c: char| c != '[') && text.contains(':') => {
+            host_port::host(text).map(drop).map_err(|_| "a host is written without its port".to_owned())
+        }
+        None => host_port::host(text).map(drop),
+    }
+}
+
+fn environment(text: &str) -> Result<(), String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    require(!text.is_empty() && text.bytes().all(fits), "it is letters, digits and underscores")?;
+    require(!text.as_bytes()[0].is_ascii_digit(), "it cannot begin with a digit")
+}
+
+fn name(text: &str) -> Result<(), String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    require(!text.is_empty(), "it is empty")?;
+    require(text.len() <= 64, "it is longer than 64 characters")?;
+    require(text.bytes().all(fits), "it is letters, digits, hyphens, dots and underscores")
+}
+
+fn label(text: &str) -> Result<(), String> {
+    require(!text.is_empty(), "it is empty")?;
+    require(text.len() <= 512, "it is longer than 512 bytes")?;
+    require(!text.chars().any(char::is_control), "it holds control characters")
+}
+
+fn upstream(text: &str) -> Result<(), String> {
+    if upstream_url::is_url(text) {
+        return upstream_url::parse(text).map(drop);
+    }
+    name(text).map_err(|why| if host_port::parse(text).is_ok() { format!("write http://{text}") } else { why })
+}
+
+/// A header's name, in lower case.
+pub(crate) fn header_name(text: &str) -> Result<HeaderName, String> {
+    HeaderName::from_bytes(text.as_bytes()).map_err(|_| "it holds characters that no header's name holds".to_owned())
+}
+
+fn header_pattern(text: &str) -> Result<(), String> {
+    let name = text.strip_suffix('*').unwrap_or(text);
+    require(!name.is_empty(), "a star alone would strip every header")?;
+    let name = header_name(name)?;
+    let strips = |header: &str| if text.ends_with('*') { header.starts_with(name.as_str()) } else { header == name };
+    match FRAMING.iter().find(|header| strips(header)) {
+        Some(header) => Err(format!("it would strip `{header}`, which the gateway needs")),
+        None => Ok(()),
+    }
+}
+
+/// Headers that say where a message ends or belong to one connection (RFC 9110, section 7.6.1; RFC 9112), and `host`.
+/// An edit of them would make a message ambiguous.
+const FRAMING: [&str; 10] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+fn editable_header(text: &str) -> Result<(), String> {
+    let name = header_name(text)?;
+    match name.as_str() {
+        "host" => Err("the gateway sets it, see the route's key `host`".to_owned()),
+        name if FRAMING.contains(&name) => {
+            Err("the gateway sets it; an edit could change where a message ends".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn header_value(text: &str) -> Result<(), String> {
+    let visible = text.bytes().all(|b| b == b'\t' || (b >= 0x20 && b != 0x7f));
+    require(visible && HeaderValue::from_str(text).is_ok(), "it holds characters that no header holds")?;
+    require(text.trim() == text, "it begins or ends with a blank")
+}
+
+fn method(text: &str) -> Result<(), String> {
+    require(Method::from_bytes(text.as_bytes()).is_ok(), "it holds characters that no method holds")?;
+    require(text != "CONNECT", "tunnels are opened by `upgrades`")?;
+    let upper = text.to_ascii_uppercase();
+    require(text == upper, &format!("methods are upper case, write {upper}"))
+}
+
+fn path_or_empty(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    path_pattern::plain(text.split('?').next().unwrap_or(text))
+}
+
+fn call(text: &str) -> Result<(), String> {
+    require(text.starts_with('/'), "a path begins with a slash")?;
+    require(text.bytes().all(|b| b.is_ascii_graphic() && b != b'#'), "it holds characters that no URL holds")?;
+    let mut open = false;
+    for c in text.chars().filter(|c| matches!(c, '{' | '}')) {
+        require((c == '{') != open, "braces do not match")?;
+        open = c == '{';
+    }
+    require(!open, "braces do not match")
+}
+
+fn sent_host(text: &str) -> Result<(), String> {
+    match text {
+        "client" | "upstream" => Ok(()),
+        _ if host_port::parse(text).is_ok() => Ok(()),
+        _ => host_port::host(text).map(drop),
+    }
+}
+
+fn url(text: &str) -> Result<(), String> {
+    let parsed: http::Uri = text.parse().map_err(|_| "that is no URL".to_owned())?;
+    require(matches!(parsed.scheme_str(), Some("http" | "https")), "it begins with http:// or https://")?;
+    require(parsed.host().is_some_and(|host| !host.is_empty()), "the host is missing")
+}
+
+fn redis_url(text: &str) -> Result<(), String> {
+    const SCHEMES: [&str; 6] =
+        ["redis", "rediss", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"];
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    require(SCHEMES.contains(&scheme), "it begins with redis://, rediss://, redis+cluster:// or redis+sentinel://")?;
+    require(!rest.split('/').next().unwrap_or("").contains('@'), "a password belongs in password_env")?;
+    require(!rest.is_empty() && !rest.starts_with('/'), "the host is missing")
+}
+
+fn limit_key(text: &str) -> Result<(), String> {
+    match text.split_once(':') {
+        Some(("header", header)) => header_name(header).map(drop),
+        Some(("claim", claim)) => require(!claim.is_empty(), "the claim's name is missing"),
+        None if matches!(text, "client_ip" | "subject" | "route" | "global") => Ok(()),
+        _ => Err("that is no key".to_owned()),
+    }
+}
+
+fn hash_key(text: &str) -> Result<(), String> {
+    match text.split_once(':') {
+        Some(("header", header)) => header_name(header).map(drop),
+        Some(("cookie", cookie)) => header_name(cookie).map(drop).map_err(|_| "that is no cookie's name".to_owned()),
+        None if matches!(text, "client_ip" | "path") => Ok(()),
+        _ => Err("that is no key".to_owned()),
+    }
+}
+
+fn failure(text: &str) -> Result<(), String> {
+    let status = text.len() == 3 && text.parse::<u16>().is_ok_and(|status| (400..600).contains(&status));
+    require(status || matches!(text, "connect" | "reset" | "timeout"), "a status is 400 to 599")
+}
+
+fn hedge_after(text: &str) -> Result<(), String> {
+    match text.strip_prefix('p') {
+        Some(percent) => require(percent.parse::<u8>().is_ok_and(|p| (50..=99).contains(&p)), "it is p50 to p99"),
+        None => super::quantity::duration(text).map(drop),
+    }
+}
+
+fn json_pointer(text: &str) -> Result<(), String> {
+    require(text.starts_with('/'), "it begins with a slash")?;
+    let escapes = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+    require(escapes, "`~` is written ~0")
+}
+
+fn origin(text: &str) -> Result<(), String> {
+    if text == "*" {
+        return Ok(());
+    }
+    url(text)?;
+    let bare = text.splitn(4, '/').count() == 3;
+    require(bare, "an origin has no path, and no slash at its end")
+}

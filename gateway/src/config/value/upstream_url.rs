@@ -1,0 +1,67 @@
+//! `upstream = "http://host:port"`: the short form that makes an upstream of its own.
+
+use super::host_port;
+use crate::config::settings::upstream::Target;
+
+/// What a URL in place of an upstream's name says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UpstreamUrl {
+    /// `host:port`, the port written out; the implicit upstream's name and its only endpoint.
+    pub(crate) authority: String,
+    /// Where to connect.
+    pub(crate) target: Target,
+    /// `https`
+    pub(crate) tls: bool,
+}
+
+/// Whether this is meant as a URL and not as a name.
+pub(crate) fn is_url(text: &str) -> bool {
+    text.contains("://")
+}
+
+/// Reads `http://host`, `http://host:port` or `https://…`, with nothing after it but a slash.
+pub(crate) fn parse(text: &str) -> Result<UpstreamUrl, String> {
+    let (scheme, rest) = text.split_once("://").ok_or_else(|| "a URL begins with http://".to_owned())?;
+    let (tls, port) = match scheme.to_ascii_lowercase().as_str() {
+        "http" => (false, 80),
+        "https" => (true, 443),
+        _ => return Err("the scheme is neither http nor https".to_owned()),
+    };
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    if authority.contains(['/', '?', '#']) {
+        return Err("an upstream's URL has no path; `rewrite` changes paths".to_owned());
+    }
+    if authority.contains('@') {
+        return Err("an upstream's URL has no user name or password".to_owned());
+    }
+    let has_port = authority.rfind(':').is_some_and(|colon| authority.rfind(']').is_none_or(|end| colon > end));
+    let authority = if has_port { authority.to_owned() } else { format!("{authority}:{port}") };
+    let target = host_port::parse(&authority)?;
+    let authority = match &target {
+        Target::Socket(address) => address.to_string(),
+        Target::Name(host, port) => format!("{host}:{port}"),
+    };
+    Ok(UpstreamUrl { authority, target, tls })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_that_read() {
+        let authority = |text| parse(text).map(|url| url.authority);
+        assert_eq!(authority("http://127.0.0.1:9001").as_deref(), Ok("127.0.0.1:9001"));
+        assert_eq!(authority("http://127.0.0.1:9001/").as_deref(), Ok("127.0.0.1:9001"));
+        assert_eq!(authority("http://Orders.internal").as_deref(), Ok("orders.internal:80"));
+        assert_eq!(authority("https://orders.internal").as_deref(), Ok("orders.internal:443"));
+        assert_eq!(authority("http://[::1]").as_deref(), Ok("[::1]:80"));
+    }
+
+    #[test]
+    fn urls_that_do_not() {
+        for text in ["ftp://a", "http://", "http://a/b", "http://a?b", "http://u@a", "http://a:0", "http://a:70000"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

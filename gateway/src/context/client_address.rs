@@ -1,0 +1,212 @@
+//! Who is asking: the socket's other end, or, behind trusted proxies, the first address from the right that is not one
+//! of them.
+//!
+//! `x-forwarded-for` is read first; `forwarded` only where there is none. An entry that is no address ends the walk, and
+//! the last proxy that was read counts as the client: what lies left of it cannot be vouched for by anyone.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderValue};
+use smallvec::SmallVec;
+
+use super::names::{FORWARDED, X_FORWARDED_FOR};
+use super::peer::{Peer, address_value};
+use super::trusted_proxies::TrustedProxies;
+
+/// Elements of `forwarded` that are read; a longer chain is taken for a forgery and not read at all.
+const ELEMENTS_MAX: usize = 64;
+
+/// The address that a request is counted and recorded under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientAddress {
+    /// The address.
+    pub ip: IpAddr,
+    text: HeaderValue,
+}
+
+impl ClientAddress {
+    /// The address as text.
+    #[inline]
+    pub fn as_str(&self) -> &str {
+        self.text.to_str().unwrap_or_default()
+    }
+}
+
+/// Finds the client behind a screened request. Costs one clone where the peer is not a trusted proxy.
+#[inline]
+pub fn client_address(headers: &HeaderMap, peer: &Peer, proxies: &TrustedProxies) -> ClientAddress {
+    if !proxies.contains(peer.ip) {
+        return ClientAddress { ip: peer.ip, text: peer.text.clone() };
+    }
+    let ip = behind_proxies(headers, peer.ip, proxies);
+    if ip == peer.ip {
+        ClientAddress { ip, text: peer.text.clone() }
+    } else {
+        ClientAddress { ip, text: address_value(ip) }
+    }
+}
+
+fn behind_proxies(headers: &HeaderMap, peer: IpAddr, proxies: &TrustedProxies) -> IpAddr {
+    if headers.contains_key(&X_FORWARDED_FOR) {
+        let lines = headers.get_all(&X_FORWARDED_FOR).iter().rev();
+        let entries = lines.flat_map(|line| line.as_bytes().rsplit(|b| *b == b','));
+        return walk(entries.map(parse_node), peer, proxies);
+    }
+    let mut elements: SmallVec<[&[u8]; 8]> = SmallVec::new();
+    for line in headers.get_all(&FORWARDED) {
+        if !split_quoted(line.as_bytes(), b',', |element| elements.push(element)) {
+            return peer;
+        }
+    }
+    if elements.len() > ELEMENTS_MAX {
+        return peer;
+    }
+    walk(elements.iter().rev().map(|element| forwarded_for(element)), peer, proxies)
+}
+
+fn walk(entries: impl Iterator<Item = Option<IpAddr>>, peer: IpAddr, proxies: &TrustedProxies) -> IpAddr {
+    let mut nearest = peer;
+    for entry in entries {
+        let Some(ip) = entry else { break };
+        nearest = ip;
+        if !proxies.contains(ip) {
+            break;
+        }
+    }
+    nearest
+}
+
+/// An address as it is met in both headers: bare, with a port, IPv6 in brackets.
+pub(super) fn parse_node(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text.trim_ascii()).ok()?;
+    let ip = match text.strip_prefix('[') {
+        Some(rest) if text.ends_with(']') => IpAddr::V6(rest.strip_suffix(']')?.parse().ok()?),
+        Some(_) => text.parse::<SocketAddr>().ok()?.ip(),
+        None => text.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip())).ok()?,
+    };
+    Some(ip.to_canonical())
+}
+
+/// The `for` parameter of one `forwarded` element.
+fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
+    let mut found = None;
+    split_quoted(element, b';', |pair| {
+        let pair = pair.trim_ascii();
+        if pair.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"for=")) && found.is_none() {
+            let value = &pair[4..];
+            let bare = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
+            found = parse_node(bare);
+        }
+    });
+    found
+}
+
+/// Hands the parts between separators to `each`, quoted strings kept whole. `false` when a quote is left open.
+fn split_quoted<'a>(text: &'a [u8], separator: u8, mut each: impl FnMut(&'a [u8])) -> bool {
+    let (mut start, mut quoted, mut escaped) = (0, false, false);
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            byte if *byte == separator && !quoted => {
+                each(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    each(&text[start..]);
+    !quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::peer::Scheme;
+    use super::*;
+
+    #[track_caller]
+    fn check(peer: &str, for_lines: &[&str], forwarded: &[&str], expected: &str) {
+        let proxies = TrustedProxies::new(&["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
+        let mut headers = HeaderMap::new();
+        for line in for_lines {
+            headers.append(&X_FORWARDED_FOR, line.parse().unwrap());
+        }
+        for line in forwarded {
+            headers.append(&FORWARDED, line.parse().unwrap());
+        }
+        let peer = Peer::new(peer.parse().unwrap(), Scheme::Http);
+        let client = client_address(&headers, &peer, &proxies);
+        assert_eq!(client.as_str(), expected);
+        assert_eq!(client.ip.to_string(), expected);
+    }
+
+    #[test]
+    fn an_untrusted_peer_is_the_client_whatever_it_says() {
+        check("192.0.2.9:1", &["203.0.113.7"], &["for=203.0.113.7"], "192.0.2.9");
+        check("[::ffff:192.0.2.9]:1", &[], &[], "192.0.2.9");
+    }
+
+    #[test]
+    fn behind_trusted_proxies_the_first_stranger_from_the_right_is_the_client() {
+        let peer = "10.0.0.1:1";
+        check(peer, &["203.0.113.7"], &[], "203.0.113.7");
+        check(peer, &["198.51.100.1, 203.0.113.7"], &[], "203.0.113.7");
+        check(peer, &["198.51.100.1,203.0.113.7, 10.2.2.2"], &[], "203.0.113.7");
+        check(peer, &["198.51.100.1", "203.0.113.7,10.2.2.2"], &[], "203.0.113.7");
+        check(peer, &["203.0.113.7:4711"], &[], "203.0.113.7");
+        check(peer, &["[2001:db8::7]:4711, fd00::1"], &[], "2001:db8::7");
+        check(peer, &["2001:db8::7"], &[], "2001:db8::7");
+        check(peer, &["10.3.3.3, 10.2.2.2"], &[], "10.3.3.3");
+        check(peer, &[], &[], "10.0.0.1");
+    }
+
+    #[test]
+    fn an_entry_that_is_no_address_ends_the_walk() {
+        let peer = "10.0.0.1:1";
+        check(peer, &["203.0.113.7, unknown"], &[], "10.0.0.1");
+        check(peer, &["203.0.113.7, unknown, 10.2.2.2"], &[], "10.2.2.2");
+        check(peer, &["203.0.113.7, "], &[], "10.0.0.1");
+        check(peer, &[""], &["for=203.0.113.7"], "10.0.0.1");
+        check(peer, &["203.0.113.7 10.0.0.2"], &[], "10.0.0.1");
+    }
+
+    #[test]
+    fn forwarded_is_read_where_there_is_no_x_forwarded_for() {
+        let peer = "10.0.0.1:1";
+        check(peer, &[], &["for=203.0.113.7"], "203.0.113.7");
+        check(peer, &[], &["For=\"[2001:db8::7]:4711\";proto=https"], "2001:db8::7");
+        check(peer, &[], &["for=198.51.100.1, proto=http; for=203.0.113.7;by=10.0.0.9"], "203.0.113.7");
+        check(peer, &[], &["for=203.0.113.7;host=\"a,b;for=1.1.1.1\"", "for=10.5.5.5"], "203.0.113.7");
+        check(peer, &[], &["for=203.0.113.7, for=_hidden"], "10.0.0.1");
+        check(peer, &[], &["for=\"203.0.113.7"], "10.0.0.1");
+        check(peer, &["198.51.100.1"], &["for=203.0.113.7"], "198.51.100.1");
+        check(peer, &[], &[&"for=10.1.1.1,".repeat(65)], "10.0.0.1");
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_chains_do_no_harm(line in "[0-9a-fx.:,;=\"\\\\ \\[\\]]{0,80}", which in any::<bool>()) {
+            let mut headers = HeaderMap::new();
+            let name = if which { &X_FORWARDED_FOR } else { &FORWARDED };
+            headers.append(name, line.parse().unwrap());
+            let peer = Peer::new("10.0.0.1:1".parse().unwrap(), Scheme::Http);
+            let proxies = TrustedProxies::new(&["0.0.0.0/0".parse().unwrap()]);
+            let client = client_address(&headers, &peer, &proxies);
+            prop_assert_eq!(client.as_str().parse::<IpAddr>().unwrap(), client.ip);
+        }
+
+        #[test]
+        fn a_client_cannot_choose_its_address(forged in "[0-9., a-z]{0,60}") {
+            // The proxy appends what it saw; whatever stands before must not matter.
+            let mut headers = HeaderMap::new();
+            headers.append(&X_FORWARDED_FOR, format!("{forged}, 203.0.113.7").parse().unwrap());
+            let peer = Peer::new("10.0.0.1:1".parse().unwrap(), Scheme::Http);
+            let proxies = TrustedProxies::new(&["10.0.0.0/8".parse().unwrap()]);
+            let client = client_address(&headers, &peer, &proxies);
+            prop_assert_eq!(client.as_str(), "203.0.113.7");
+        }
+    }
+}

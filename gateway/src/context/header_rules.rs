@@ -1,0 +1,270 @@
+//! Which names a client may not use: the identity headers of the configuration and what only proxies say, with their
+//! look-alikes. Compiled at load; asked once for each name of each request.
+//!
+//! Case is folded already (`http` holds names in lower case). What is left of look-alikes are names that differ in
+//! punctuation only: many a framework hands `X_User_Id`, `X.User.Id` and `X-User-Id` to the application as one variable
+//! (CGI, RFC 3875, section 4.1.18). So names are compared with every punctuation mark read as a dash.
+
+use smallvec::SmallVec;
+
+use super::hop_by_hop;
+use crate::config::settings::identity::{HeaderPattern, IdentityHeaders};
+use crate::config::settings::server::Underscores;
+
+/// A name with its punctuation folded; nearly every name fits inline.
+type Folded = SmallVec<[u8; 64]>;
+
+/// What is done with a field of this name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It passes.
+    Keep,
+    /// It is removed.
+    Remove,
+    /// The whole request is refused.
+    Refuse,
+}
+
+/// The compiled rules. One value serves all requests of a snapshot.
+#[derive(Debug, Clone)]
+pub struct HeaderRules {
+    underscores: Underscores,
+    /// Folded names, sorted; none of them is covered by a prefix.
+    exact: Vec<Box<[u8]>>,
+    /// Folded beginnings.
+    prefixes: Vec<Box<[u8]>>,
+    /// Bytes with which an identity name can begin: most names are told apart by this alone.
+    first: [bool; 256],
+}
+
+impl HeaderRules {
+    /// Compiles the settings. The subject and scopes headers are identity headers whether or not they are listed.
+    pub fn new(identity: &IdentityHeaders, underscores: Underscores) -> Self {
+        let mut exact = vec![fold(identity.subject_header.as_str()), fold(identity.scopes_header.as_str())];
+        let mut prefixes = Vec::new();
+        for pattern in &identity.strip {
+            match pattern {
+                HeaderPattern::Exact(name) => exact.push(fold(name.as_str())),
+                HeaderPattern::Prefix(prefix) => prefixes.push(fold(prefix)),
+            }
+        }
+        exact.retain(|name| !prefixes.iter().any(|prefix| name.starts_with(prefix)));
+        exact.sort();
+        exact.dedup();
+        let mut first = [prefixes.iter().any(|prefix| prefix.is_empty()); 256];
+        for name in exact.iter().chain(&prefixes) {
+            if let Some(byte) = name.first() {
+                first[usize::from(*byte)] = true;
+            }
+        }
+        Self { underscores, exact, prefixes, first }
+    }
+
+    /// Whether only the gateway may set this header, `name` in lower case.
+    pub fn is_identity(&self, name: &str) -> bool {
+        if is_plain(name.as_bytes()) { self.matches_folded(name.as_bytes()) } else { self.matches_folded(&fold(name)) }
+    }
+
+    /// Judges one name of a request, in lower case. `hop_by_hop` names are not judged here, their look-alikes are.
+    #[inline]
+    pub(super) fn judge(&self, name: &[u8], peer_trusted: bool) -> Verdict {
+        if is_plain(name) {
+            let remove = self.matches_folded(name) || (!peer_trusted && is_for_proxies(name));
+            if remove { Verdict::Remove } else { Verdict::Keep }
+        } else {
+            self.judge_odd(name)
+        }
+    }
+
+    /// A name with punctuation other than dashes, from whatever peer.
+    #[cold]
+    fn judge_odd(&self, name: &[u8]) -> Verdict {
+        if name.contains(&b'_') {
+            match self.underscores {
+                Underscores::Reject => return Verdict::Refuse,
+                Underscores::Drop => return Verdict::Remove,
+                Underscores::Keep => {}
+            }
+        }
+        let folded: Folded = name.iter().map(|byte| fold_byte(*byte)).collect();
+        let frames = matches!(&folded[..], b"content-length" | b"host")
+            || hop_by_hop::kind(&folded) != hop_by_hop::Kind::EndToEnd;
+        // A look-alike of what proxies say goes even from a trusted peer: a proxy knows how to spell it.
+        if frames || self.matches_folded(&folded) || is_for_proxies(&folded) { Verdict::Remove } else { Verdict::Keep }
+    }
+
+    #[inline]
+    fn matches_folded(&self, name: &[u8]) -> bool {
+        let Some(first) = name.first() else { return false };
+        self.first[usize::from(*first)]
+            && (self.prefixes.iter().any(|prefix| name.starts_with(prefix))
+                || self.exact.binary_search_by(|known| known[..].cmp(name)).is_ok())
+    }
+}
+
+/// What only a proxy in front of the gateway may say (security.md, B3): believed from trusted peers.
+#[inline]
+fn is_for_proxies(name: &[u8]) -> bool {
+    match name {
+        [b'x', b'-', rest @ ..] => {
+            rest.starts_with(b"forwarded-")
+                || rest.starts_with(b"gw-")
+                || matches!(rest, b"real-ip" | b"request-id" | b"original-url" | b"rewrite-url")
+        }
+        _ => name == b"forwarded",
+    }
+}
+
+/// Letters of lower case, digits and dashes only. Every name of every request is looked at, so eight bytes at a time.
+#[inline]
+fn is_plain(name: &[u8]) -> bool {
+    match name.last_chunk() {
+        // The last eight overlap with those before them.
+        Some(last) => name.chunks_exact(8).all(|eight| eight.try_into().is_ok_and(are_plain)) && are_plain(*last),
+        None => name.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')),
+    }
+}
+
+/// The same of eight bytes at once: the high bit of each byte of `from(b)` tells whether that byte is at least `b`, and
+/// no sum carries into the next byte as long as all are ASCII.
+#[inline]
+fn are_plain(bytes: [u8; 8]) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = EACH * 0x80;
+    let word = u64::from_le_bytes(bytes);
+    let from = |least: u8| (word & !HIGH) + EACH * u64::from(0x80 - least);
+    let letters = from(b'a') & !from(b'z' + 1);
+    let digits = from(b'0') & !from(b'9' + 1);
+    let dashes = from(b'-') & !from(b'-' + 1);
+    (letters | digits | dashes) & !word & HIGH == HIGH
+}
+
+fn fold_byte(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+}
+
+fn fold(name: &str) -> Box<[u8]> {
+    name.bytes().map(fold_byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn plain_names_are_told_apart_byte_by_byte(mut name in "[a-z0-9-]{0,30}", odd in any::<(bool, char, u8)>()) {
+            prop_assert!(is_plain(name.as_bytes()));
+            if odd.0 {
+                let at = usize::from(odd.2) % (name.len() + 1);
+                name.insert(at, odd.1);
+                let expected = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+                prop_assert_eq!(is_plain(name.as_bytes()), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_is_judged_the_same_at_every_place() {
+        for byte in 0..=255_u8 {
+            let expected = byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            for (length, at) in [(1, 0), (8, 0), (8, 7), (13, 4), (13, 9), (13, 12)] {
+                let mut name = vec![b'a'; length];
+                name[at] = byte;
+                assert_eq!(is_plain(&name), expected, "{byte:#x} at {at} of {length}");
+            }
+        }
+    }
+
+    fn rules(underscores: Underscores) -> HeaderRules {
+        let identity = IdentityHeaders {
+            strip: vec![
+                HeaderPattern::Prefix("x-auth-".into()),
+                HeaderPattern::Exact(HeaderName::from_static("x-user")),
+                HeaderPattern::Exact(HeaderName::from_static("tenant_id")),
+                HeaderPattern::Exact(HeaderName::from_static("x-auth-covered")),
+            ],
+            subject_header: HeaderName::from_static("x-subject"),
+            scopes_header: HeaderName::from_static("x-auth-scopes"),
+        };
+        HeaderRules::new(&identity, underscores)
+    }
+
+    #[test]
+    fn identity_headers_and_their_look_alikes_are_known() {
+        let rules = rules(Underscores::Keep);
+        for name in [
+            "x-auth-",
+            "x-auth-subject",
+            "x_auth_subject",
+            "x.auth.subject",
+            "x-auth_subject",
+            "x-user",
+            "x_user",
+            "x~user",
+            "tenant_id",
+            "tenant-id",
+            "x-subject",
+            "x_subject",
+            "x-auth-scopes",
+        ] {
+            assert!(rules.is_identity(name), "{name}");
+        }
+        for name in ["x-auth", "x-users", "x-use", "user", "tenantid", "", "authorization", "x--user"] {
+            assert!(!rules.is_identity(name), "{name}");
+        }
+        assert_eq!(rules.exact.len(), 3, "names that a prefix covers are not kept twice: {:?}", rules.exact);
+    }
+
+    #[test]
+    fn names_are_judged() {
+        use Verdict::{Keep, Refuse, Remove};
+        let cases = [
+            // name, from untrusted, from trusted, underscores kept
+            ("accept", Keep, Keep),
+            ("x-custom", Keep, Keep),
+            ("x-auth-subject", Remove, Remove),
+            ("x-forwarded-for", Remove, Keep),
+            ("x-forwarded-port", Remove, Keep),
+            ("x-forwarded", Keep, Keep),
+            ("forwarded", Remove, Keep),
+            ("x-real-ip", Remove, Keep),
+            ("x-request-id", Remove, Keep),
+            ("x-original-url", Remove, Keep),
+            ("x-rewrite-url", Remove, Keep),
+            ("x-gw-timeout", Remove, Keep),
+            ("x-gw-", Remove, Keep),
+            ("x-gwx", Keep, Keep),
+            ("x_forwarded_for", Remove, Remove),
+            ("x_custom", Keep, Keep),
+            ("transfer_encoding", Remove, Remove),
+            ("content_length", Remove, Remove),
+            ("content.length", Remove, Remove),
+            ("x_gw_timeout", Remove, Remove),
+            ("x!custom", Keep, Keep),
+        ];
+        for (name, untrusted, trusted) in cases {
+            let keep = rules(Underscores::Keep);
+            assert_eq!(keep.judge(name.as_bytes(), false), untrusted, "{name}");
+            assert_eq!(keep.judge(name.as_bytes(), true), trusted, "{name}");
+            let has_underscore = name.contains('_');
+            let drop = rules(Underscores::Drop).judge(name.as_bytes(), false);
+            assert_eq!(drop, if has_underscore { Remove } else { untrusted }, "{name}");
+            let reject = rules(Underscores::Reject).judge(name.as_bytes(), false);
+            assert_eq!(reject, if has_underscore { Refuse } else { untrusted }, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_bare_star_strips_every_name() {
+        let identity = IdentityHeaders {
+            strip: vec![HeaderPattern::Prefix(String::new())],
+            subject_header: HeaderName::from_static("x-subject"),
+            scopes_header: HeaderName::from_static("x-scopes"),
+        };
+        assert!(HeaderRules::new(&identity, Underscores::Keep).is_identity("anything"));
+    }
+}

@@ -1,0 +1,150 @@
+//! Headers that speak of one connection only (RFC 9110, section 7.6.1): they end at the gateway, both ways.
+//!
+//! Gone are `connection`, every field that it names, `keep-alive`, `proxy-connection`, `te`, `transfer-encoding`,
+//! `upgrade`, `http2-settings`, `expect` and the proxy's own authentication. `te: trailers` stays, and so does
+//! `trailer`: trailers pass. A `Connection` field cannot name what all hops need or what the gateway writes
+//! (see `may_be_named`). A caller that tunnels an upgrade reads it before and writes it anew.
+
+use http::header::{CONNECTION, TE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
+
+/// Names to remove, gathered before any is removed; most messages have at most a few.
+pub(super) type Names = SmallVec<[HeaderName; 4]>;
+
+/// What a name is, as far as connections go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `connection`: names other fields.
+    Connection,
+    /// `te`: only `trailers` passes.
+    Te,
+    /// Belongs to one connection.
+    Hop,
+    /// Goes on.
+    EndToEnd,
+}
+
+/// Classifies a lower-case name; by length first, so that most names cost one jump.
+#[inline]
+pub(super) fn kind(name: &[u8]) -> Kind {
+    let hop = match name.len() {
+        2 => return if name == b"te" { Kind::Te } else { Kind::EndToEnd },
+        6 => name == b"expect",
+        7 => name == b"upgrade",
+        10 if name == b"connection" => return Kind::Connection,
+        10 => name == b"keep-alive",
+        14 => name == b"http2-settings",
+        16 => name == b"proxy-connection",
+        17 => name == b"transfer-encoding",
+        18 => name == b"proxy-authenticate",
+        19 => name == b"proxy-authorization",
+        25 => name == b"proxy-authentication-info",
+        _ => false,
+    };
+    if hop { Kind::Hop } else { Kind::EndToEnd }
+}
+
+/// Whether `Connection` may name this field. Not what frames or routes the message, not what the gateway or a trusted
+/// proxy before it wrote to say who is asking, and not `te`, whose `trailers` has a rule of its own.
+fn may_be_named(name: &[u8]) -> bool {
+    let kept = match name.len() {
+        2 => name.eq_ignore_ascii_case(b"te"),
+        4 => name.eq_ignore_ascii_case(b"host"),
+        9 => name.eq_ignore_ascii_case(b"forwarded"),
+        12 => name.eq_ignore_ascii_case(b"x-request-id"),
+        14 => name.eq_ignore_ascii_case(b"content-length"),
+        _ => false,
+    };
+    !kept && !name.get(..12).is_some_and(|start| start.eq_ignore_ascii_case(b"x-forwarded-"))
+}
+
+/// Removes the fields that the message's `Connection` values name.
+pub(super) fn remove_named(headers: &mut HeaderMap) {
+    // The values are taken out of the map, so that it can change while they are read.
+    let values: SmallVec<[HeaderValue; 2]> = headers.get_all(CONNECTION).iter().cloned().collect();
+    for value in &values {
+        for name in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+            let common = name.eq_ignore_ascii_case(b"keep-alive") || name.eq_ignore_ascii_case(b"close");
+            if !common
+                && may_be_named(name)
+                && let Ok(name) = std::str::from_utf8(name)
+            {
+                headers.remove(name);
+            }
+        }
+    }
+}
+
+/// Leaves `te: trailers` where the message accepts trailers, and nothing else of `te`.
+pub(super) fn reduce_te(headers: &mut HeaderMap) {
+    let accepts = |value: &HeaderValue| {
+        value.as_bytes().split(|b| *b == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    };
+    if headers.get_all(TE).iter().any(accepts) {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    } else {
+        headers.remove(TE);
+    }
+}
+
+/// What a walk over a message's names found to be of one connection only.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    connection: bool,
+    te: bool,
+}
+
+impl Found {
+    /// Looks at one name; `true` when it has to be removed.
+    #[inline]
+    pub(super) fn see(&mut self, name: &[u8]) -> bool {
+        match kind(name) {
+            Kind::EndToEnd => false,
+            Kind::Hop => true,
+            Kind::Connection => {
+                self.connection = true;
+                true
+            }
+            Kind::Te => {
+                self.te = true;
+                false
+            }
+        }
+    }
+
+    /// Removes the fields found, `doomed` among them.
+    #[inline]
+    pub(super) fn act(&self, headers: &mut HeaderMap, doomed: &Names) {
+        if self.connection {
+            remove_named(headers);
+        }
+        if self.te {
+            reduce_te(headers);
+        }
+        for name in doomed {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Removes what ends here from an upstream's response. Requests are screened by `screen::screen_request_headers`, which
+/// does the same in its one walk over the names.
+#[inline]
+pub fn remove_from_response(headers: &mut HeaderMap) {
+    let mut found = Found::default();
+    let mut doomed = Names::new();
+    for name in headers.keys() {
+        if found.see(name.as_str().as_bytes()) {
+            doomed.push(name.clone());
+        }
+    }
+    found.act(headers, &doomed);
+    if found.te {
+        // A response has no use for it.
+        headers.remove(TE);
+    }
+}
+
+#[cfg(test)]
+mod tests;

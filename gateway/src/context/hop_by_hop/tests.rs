@@ -1,0 +1,145 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn map(fields: &[(&str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+    }
+    headers
+}
+
+fn left(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+    let mut fields: Vec<_> = headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    fields.sort();
+    fields
+}
+
+/// The rule as the standard tells it, slowly.
+fn model(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+    let named: Vec<String> = fields
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("connection"))
+        .flat_map(|(_, value)| value.split(',').map(|token| token.trim().to_ascii_lowercase()))
+        .filter(|token| !["host", "content-length", "forwarded", "x-request-id"].contains(&token.as_str()))
+        .filter(|token| !token.starts_with("x-forwarded-"))
+        .collect();
+    let always = [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "http2-settings",
+        "expect",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-authentication-info",
+    ];
+    let mut fields: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), (*value).to_owned()))
+        .filter(|(name, _)| !always.contains(&name.as_str()) && !named.contains(name))
+        .collect();
+    fields.sort();
+    fields
+}
+
+#[test]
+fn an_ordinary_response_is_left_alone() {
+    let fields =
+        [("content-type", "text/plain"), ("set-cookie", "a=1"), ("set-cookie", "b=2"), ("trailer", "grpc-status")];
+    let mut headers = map(&fields);
+    remove_from_response(&mut headers);
+    assert_eq!(left(&headers), model(&fields));
+    assert_eq!(headers.len(), 4);
+}
+
+#[test]
+fn what_connection_names_goes_but_never_what_all_need() {
+    let mut headers = map(&[
+        ("connection", "close, X-Private ,content-length"),
+        ("connection", "HOST, x-forwarded-for, ,\"quoted\""),
+        ("x-private", "1"),
+        ("x-private", "2"),
+        ("host", "h"),
+        ("content-length", "5"),
+        ("x-forwarded-for", "192.0.2.1"),
+    ]);
+    remove_from_response(&mut headers);
+    let names: Vec<_> = left(&headers).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["content-length", "host", "x-forwarded-for"]);
+}
+
+#[test]
+fn only_trailers_is_left_of_te() {
+    for (values, expected) in [
+        (&["trailers"][..], Some("trailers")),
+        (&["gzip, Trailers"], Some("trailers")),
+        (&["gzip", "trailers"], Some("trailers")),
+        (&["gzip"], None),
+        (&["xtrailers"], None),
+        (&["trailers;q=0.5"], None),
+        (&[""], None),
+    ] {
+        let fields: Vec<_> = values.iter().map(|value| ("te", *value)).collect();
+        let mut headers = map(&fields);
+        reduce_te(&mut headers);
+        assert_eq!(headers.get(TE).map(|value| value.to_str().unwrap()), expected, "{values:?}");
+        assert!(headers.get_all(TE).iter().count() <= 1);
+    }
+}
+
+fn field() -> impl Strategy<Value = (&'static str, &'static str)> {
+    let names = proptest::sample::select(vec![
+        "connection",
+        "Keep-Alive",
+        "proxy-connection",
+        "te",
+        "Transfer-Encoding",
+        "upgrade",
+        "http2-settings",
+        "expect",
+        "proxy-authorization",
+        "trailer",
+        "host",
+        "content-length",
+        "x-a",
+        "X-B",
+        "x-c",
+        "x-forwarded-for",
+        "forwarded",
+        "accept",
+        "cookie",
+        "proxy-authenticate",
+        "expires",
+        "upgrades",
+    ]);
+    let values = proptest::sample::select(vec![
+        "",
+        "x-a",
+        "X-B, x-c",
+        "close",
+        "te, x-a",
+        "host,content-length",
+        "x-forwarded-for, accept",
+        "keep-alive",
+        "cookie,,  ,x-a",
+        "a b",
+        "connection",
+        "upgrade, http2-settings",
+    ]);
+    (names, values)
+}
+
+proptest! {
+    #[test]
+    fn removal_agrees_with_the_naive_model(fields in proptest::collection::vec(field(), 0..16)) {
+        let mut headers = map(&fields);
+        remove_from_response(&mut headers);
+        prop_assert_eq!(left(&headers), model(&fields));
+    }
+}

@@ -1,0 +1,18 @@
+//! The names of the headers that the gateway itself sets, made once.
+
+use http::HeaderName;
+
+/// `x-request-id`
+pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// `traceparent` (W3C Trace Context)
+pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// `tracestate` (W3C Trace Context)
+pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+/// `x-forwarded-for`
+pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// `x-forwarded-proto`
+pub static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// `x-forwarded-host`
+pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// `forwarded` (RFC 7239)
+pub static FORWARDED: HeaderName = HeaderName::from_static("forwarded");

@@ -1,0 +1,94 @@
+//! One walk over a request's header names: what belongs to one connection goes, what a client may not say goes, names
+//! with underscores are treated as configured.
+//!
+//! Invariants: no client-sent identity header survives, from whatever peer, however it is spelled (security.md, B2 to
+//! B4); the walk costs no allocation for a request that has nothing to remove; trailers pass the same rules.
+
+use http::HeaderMap;
+
+use super::header_rules::{HeaderRules, Verdict};
+use super::hop_by_hop::{Found, Names};
+use crate::error::{Code, GatewayError};
+
+/// Why a request is refused by its header names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// A name has an underscore, and `underscores_in_headers = "reject"`.
+    Underscore,
+}
+
+impl From<Refused> for GatewayError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Underscore => {
+                Self::new(Code::BadRequest, "Header names with an underscore are not accepted.").closing()
+            }
+        }
+    }
+}
+
+/// Screens a request's headers in place. Read `upgrade`, `connection` and `expect` before, write the gateway's own
+/// headers after.
+///
+/// # Errors
+///
+/// [`Refused`] when the request must be answered with 400; the headers are then as they came.
+#[inline]
+pub fn screen_request_headers(headers: &mut HeaderMap, rules: &HeaderRules, peer_trusted: bool) -> Result<(), Refused> {
+    let mut found = Found::default();
+    let mut doomed = Names::new();
+    for name in headers.keys() {
+        let text = name.as_str().as_bytes();
+        if found.see(text) {
+            doomed.push(name.clone());
+            continue;
+        }
+        match rules.judge(text, peer_trusted) {
+            Verdict::Keep => {}
+            Verdict::Remove => doomed.push(name.clone()),
+            Verdict::Refuse => return Err(Refused::Underscore),
+        }
+    }
+    found.act(headers, &doomed);
+    Ok(())
+}
+
+/// Screens trailers, of a request or a response, in place: names that frame, route, authenticate or describe the
+/// message are dropped (RFC 9110, section 6.5.1), and so is all that a client may not say. A trailer cannot be refused
+/// any more, so a name with an underscore is dropped unless it may be kept.
+pub fn screen_trailers(trailers: &mut HeaderMap, rules: &HeaderRules) {
+    let mut found = Found::default();
+    let doomed: Names = trailers
+        .keys()
+        .filter(|name| {
+            let text = name.as_str().as_bytes();
+            found.see(text) || is_for_heads(text) || rules.judge(text, false) != Verdict::Keep
+        })
+        .cloned()
+        .collect();
+    found.act(trailers, &doomed);
+    trailers.remove(http::header::TE);
+}
+
+/// Names that mean something only before a body.
+fn is_for_heads(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"authorization"
+            | b"cache-control"
+            | b"content-encoding"
+            | b"content-length"
+            | b"content-range"
+            | b"content-type"
+            | b"cookie"
+            | b"host"
+            | b"max-forwards"
+            | b"range"
+            | b"set-cookie"
+            | b"trailer"
+            | b"www-authenticate"
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! The stage: names a request, then admits it or says why not.
+
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+
+use super::screen::screen_request_headers;
+use super::{RequestId, TraceContext, client_address, target};
+use crate::error::{Code, GatewayError};
+use crate::exchange::{Arrival, Exchange, Named};
+use crate::network::Network;
+use crate::routing::path;
+
+/// Begins the exchange of a request: gives it an id and a trace, and tells who sent it.
+pub fn begin<N: Network>(arrival: Arrival<N>, parts: &Parts) -> Box<Exchange<N>> {
+    let snapshot = arrival.shard.snapshot();
+    let trusted = snapshot.trusts(&arrival.connection.peer);
+    let random = || arrival.shard.random();
+    let request_id = RequestId::accept_or_mint(&parts.headers, trusted, [random(), random()]);
+    let draws = [random(), random(), random()];
+    let trace = TraceContext::continue_or_start(&parts.headers, &snapshot.trace_policy, trusted, draws);
+    let client = client_address(&parts.headers, &arrival.connection.peer, &snapshot.trusted);
+    let named = Named { snapshot, request_id, trace, client, peer_trusted: trusted };
+    Box::new(Exchange::new(arrival, parts, named))
+}
+
+/// Checks what must hold of any request, brings its path to the one form, and screens its headers.
+///
+/// # Errors
+/// The problem to answer; after it the connection is closed wherever the request's end is in doubt.
+pub fn admit<N: Network>(exchange: &mut Exchange<N>, parts: &mut Parts) -> Result<(), GatewayError> {
+    target::check_framing(&parts.headers, parts.version)?;
+    check_sizes(exchange, parts)?;
+    target::check_method_and_target(&parts.method, &parts.uri)?;
+    exchange.host = target::host_of(&mut parts.headers, &parts.uri, parts.version)?;
+    check_expectation(parts)?;
+    let snapshot = std::sync::Arc::clone(&exchange.snapshot);
+    if parts.uri.path() != "*" {
+        let normal = path::normalise(parts.uri.path(), snapshot.path_rules)
+            .map_err(|error| GatewayError::new(Code::BadRequest, error.to_string()).closing())?;
+        if let std::borrow::Cow::Owned(normal) = normal {
+            exchange.path = Some(normal.into_boxed_str());
+        }
+    }
+    screen_request_headers(&mut parts.headers, &snapshot.header_rules, exchange.peer_trusted)?;
+    Ok(())
+}
+
+/// `max_uri_bytes`, `max_headers`, `max_header_bytes`.
+fn check_sizes<N: Network>(exchange: &Exchange<N>, parts: &Parts) -> Result<(), GatewayError> {
+    let server = &exchange.snapshot.config.server;
+    let uri = parts.uri.path().len()
+        + parts.uri.query().map_or(0, |query| query.len() + 1)
+        + parts.uri.authority().map_or(0, |authority| authority.as_str().len());
+    if uri > server.max_uri_bytes {
+        return Err(GatewayError::new(Code::UriTooLong, "The request target is too long.").closing());
+    }
+    if parts.headers.len() > server.max_headers {
+        return Err(GatewayError::new(Code::HeadersTooLarge, "The request has too many header fields.").closing());
+    }
+    // As on the wire: name, colon, space, value, line end.
+    let fields: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if fields > server.max_header_bytes {
+        return Err(GatewayError::new(Code::HeadersTooLarge, "The request head is too large.").closing());
+    }
+    Ok(())
+}
+
+/// Only `100-continue` is known (RFC 9110, section 10.1.1); the interim answer is sent when the body is first read, so
+/// only after every check has passed.
+fn check_expectation(parts: &Parts) -> Result<(), GatewayError> {
+    match parts.headers.get(header::EXPECT).map(HeaderValue::as_bytes) {
+        None => Ok(()),
+        Some(value) if value.eq_ignore_ascii_case(b"100-continue") => Ok(()),
+        Some(_) => Err(GatewayError::new(Code::ExpectationFailed, "Only 100-continue can be expected.").closing()),
+    }
+}

@@ -1,0 +1,214 @@
+//! The request's target and host, by RFC 9112 section 3.2: what a request is about, or why it cannot be told.
+
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
+
+use crate::error::{Code, GatewayError};
+
+/// Beyond this a method is not one of anybody's (security.md, A8).
+const MAX_METHOD_BYTES: usize = 32;
+
+/// Checks the method and the form of the target.
+///
+/// # Errors
+/// 405 for CONNECT, TRACE and over-long methods; 400 for a target that is none of origin-form, absolute-form, and `*`
+/// with OPTIONS.
+pub fn check_method_and_target(method: &Method, uri: &Uri) -> Result<(), GatewayError> {
+    if *method == Method::CONNECT || *method == Method::TRACE || method.as_str().len() > MAX_METHOD_BYTES {
+        return Err(GatewayError::new(Code::MethodNotAllowed, "This gateway does not serve the method.").closing());
+    }
+    let path = uri.path();
+    if path == "*" && *method == Method::OPTIONS {
+        return Ok(());
+    }
+    if !path.starts_with('/') {
+        return Err(bad("The request target is neither a path nor an absolute URL."));
+    }
+    Ok(())
+}
+
+/// The host that a request is for, and the header that says so.
+///
+/// # Errors
+/// 400 where it is absent (but in HTTP/1.0), repeated, malformed, or differs from an absolute-form target.
+pub fn host_of(headers: &mut HeaderMap, uri: &Uri, version: Version) -> Result<Option<HeaderValue>, GatewayError> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    if second.is_some() {
+        return Err(bad("The host header is repeated."));
+    }
+    let stated = match first {
+        Some(value) if is_host(value.as_bytes()) => Some(value.clone()),
+        Some(_) => return Err(bad("The host header is malformed.")),
+        None => None,
+    };
+    match (uri.authority(), stated) {
+        (None, Some(stated)) => Ok(Some(stated)),
+        (None, None) if version == Version::HTTP_10 => Ok(None),
+        (None, None) => Err(bad("The host header is missing.")),
+        (Some(authority), stated) => {
+            let target = host_of_authority(authority)?;
+            if stated.is_some_and(|stated| !stated.as_bytes().eq_ignore_ascii_case(target.as_bytes())) {
+                return Err(bad("The host header differs from the target's host."));
+            }
+            headers.insert(header::HOST, target.clone());
+            Ok(Some(target))
+        }
+    }
+}
+
+fn host_of_authority(authority: &Authority) -> Result<HeaderValue, GatewayError> {
+    if !is_host(authority.as_str().as_bytes()) {
+        return Err(bad("The target's host is malformed."));
+    }
+    HeaderValue::from_str(authority.as_str()).map_err(|_| bad("The target's host is malformed."))
+}
+
+/// `host [ ":" port ]` (RFC 9110, section 7.2): a name, an IPv4 address, or an IPv6 address in brackets; no userinfo,
+/// no list, no path.
+fn is_host(host: &[u8]) -> bool {
+    let (name, port) = split_port(host);
+    let port_ok = port.is_none_or(|port| port.len() <= 5 && port.iter().all(u8::is_ascii_digit));
+    let name_ok = match name {
+        [b'[', inner @ .., b']'] => {
+            !inner.is_empty() && inner.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
+        }
+        name => !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')),
+    };
+    port_ok && name_ok
+}
+
+/// A host without its port.
+fn split_port(host: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let after_bracket = host.iter().rposition(|b| *b == b']').map_or(0, |at| at + 1);
+    match host[after_bracket..].iter().position(|b| *b == b':') {
+        Some(at) => (&host[..after_bracket + at], Some(&host[after_bracket + at + 1..])),
+        None => (host, None),
+    }
+}
+
+/// The name that routing compares: without port, in lower case, without a trailing dot.
+pub fn routing_host(host: &HeaderValue) -> std::borrow::Cow<'_, str> {
+    let (name, _) = split_port(host.as_bytes());
+    let name = std::str::from_utf8(name).unwrap_or("");
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.bytes().any(|b| b.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
+}
+
+/// Checks what says how long the body is (RFC 9112, section 6.3), as far as hyper lets it be seen.
+///
+/// # Errors
+/// 400, and the connection is closed: where framing is in doubt, the next byte might be anybody's.
+pub fn check_framing(headers: &HeaderMap, version: Version) -> Result<(), GatewayError> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    if lengths.next().is_some() {
+        return Err(bad("Content-Length is repeated."));
+    }
+    if length.is_some_and(|value| value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit)) {
+        return Err(bad("Content-Length is not a number."));
+    }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        if length.is_some() {
+            return Err(bad("Content-Length and Transfer-Encoding are both there."));
+        }
+        if version == Version::HTTP_10 {
+            return Err(bad("Transfer-Encoding has no place in HTTP/1.0."));
+        }
+        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(bad("Transfer-Encoding is not exactly chunked."));
+        }
+    }
+    Ok(())
+}
+
+fn bad(detail: &'static str) -> GatewayError {
+    GatewayError::new(Code::BadRequest, detail).closing()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(uri: &str, hosts: &[&str], version: Version) -> Result<Option<String>, Code> {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(header::HOST, HeaderValue::from_str(host).unwrap());
+        }
+        let uri: Uri = uri.parse().unwrap();
+        match host_of(&mut headers, &uri, version) {
+            Ok(found) => Ok(found.map(|value| value.to_str().unwrap().to_owned())),
+            Err(error) => Err(error.code),
+        }
+    }
+
+    #[test]
+    fn a6_a_host_is_there_once_and_is_a_host() {
+        for good in ["example.com", "example.com:8080", "127.0.0.1", "[::1]:80", "a_b.internal", "example.com."] {
+            assert_eq!(host("/", &[good], Version::HTTP_11), Ok(Some(good.to_owned())), "{good}");
+        }
+        for bad in ["", "a,b", "user@host", "host/path", "a b", "host:port", "host:123456", "[::1", "[]", "a:1:2"] {
+            assert_eq!(host("/", &[bad], Version::HTTP_11), Err(Code::BadRequest), "{bad}");
+        }
+        assert_eq!(host("/", &[], Version::HTTP_11), Err(Code::BadRequest));
+        assert_eq!(host("/", &[], Version::HTTP_10), Ok(None));
+        assert_eq!(host("/", &["a", "a"], Version::HTTP_11), Err(Code::BadRequest));
+    }
+
+    #[test]
+    fn a6_an_absolute_target_decides_and_must_not_differ_from_the_header() {
+        assert_eq!(host("http://a.example/x", &["a.example"], Version::HTTP_11), Ok(Some("a.example".into())));
+        assert_eq!(host("http://a.example/x", &["A.EXAMPLE"], Version::HTTP_11), Ok(Some("a.example".into())));
+        assert_eq!(host("http://a.example/x", &["b.example"], Version::HTTP_11), Err(Code::BadRequest));
+        assert_eq!(host("http://a.example/x", &[], Version::HTTP_11), Ok(Some("a.example".into())));
+        assert_eq!(host("http://u@a.example/x", &["a.example"], Version::HTTP_11), Err(Code::BadRequest));
+    }
+
+    #[test]
+    fn routing_compares_names_without_port_case_or_trailing_dot() {
+        for (given, wanted) in [("Example.COM:80", "example.com"), ("a.b.", "a.b"), ("[::1]:8080", "[::1]")] {
+            assert_eq!(routing_host(&HeaderValue::from_static(given)), wanted);
+        }
+    }
+
+    #[test]
+    fn a1_a2_a3_framing_in_doubt_is_refused() {
+        let framing = |fields: &[(&str, &str)], version| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(
+                    http::HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                    HeaderValue::from_str(value).unwrap(),
+                );
+            }
+            check_framing(&headers, version).is_ok()
+        };
+        assert!(framing(&[("content-length", "5")], Version::HTTP_11));
+        assert!(framing(&[("transfer-encoding", "Chunked")], Version::HTTP_11));
+        assert!(framing(&[], Version::HTTP_11));
+        for bad in ["5, 5", "+5", "-0", "0x5", "5_0", "", "5 5"] {
+            assert!(!framing(&[("content-length", bad)], Version::HTTP_11), "{bad}");
+        }
+        assert!(!framing(&[("content-length", "5"), ("content-length", "5")], Version::HTTP_11));
+        assert!(!framing(&[("content-length", "5"), ("transfer-encoding", "chunked")], Version::HTTP_11));
+        for bad in ["xchunked", "chunked, chunked", ",chunked", "chunked;q", "identity", "gzip, chunked"] {
+            assert!(!framing(&[("transfer-encoding", bad)], Version::HTTP_11), "{bad}");
+        }
+        assert!(!framing(&[("transfer-encoding", "chunked")], Version::HTTP_10));
+    }
+
+    #[test]
+    fn a7_a8_methods_and_targets_that_nobody_serves() {
+        let check = |method: &str, uri: &str| {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            check_method_and_target(&method, &uri.parse().unwrap()).map_err(|error| error.code)
+        };
+        assert_eq!(check("GET", "/a"), Ok(()));
+        assert_eq!(check("OPTIONS", "*"), Ok(()));
+        assert_eq!(check("GET", "*"), Err(Code::BadRequest));
+        assert_eq!(check("CONNECT", "example.com:443"), Err(Code::MethodNotAllowed));
+        assert_eq!(check("TRACE", "/"), Err(Code::MethodNotAllowed));
+        assert_eq!(check(&"A".repeat(33), "/"), Err(Code::MethodNotAllowed));
+    }
+}

@@ -1,0 +1,249 @@
+//! One request and its answer: what the stages know of it, and the one record that it leaves.
+//!
+//! Stages share state through this alone. Whatever ends a request (an answer, a refusal, a client that left, a panic),
+//! dropping the exchange writes its access record and counts it, exactly once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderValue, Method, StatusCode, Uri};
+
+use crate::client::ClientConnection;
+use crate::context::{ClientAddress, RequestId, TraceContext};
+use crate::error::{Code, Fault, GatewayError};
+use crate::network::Network;
+use crate::request_body::BodyProgress;
+use crate::shard::{Local, Shard};
+use crate::snapshot::CompiledRoute;
+use crate::telemetry::metrics::ShedReason;
+use crate::telemetry::record::{AccessRecord, Ended};
+use crate::upstream::Endpoint;
+use crate::upstream::in_flight::Permit;
+
+/// nginx's status for a client that left before it was answered; never sent, only recorded.
+const CLIENT_LEFT_STATUS: u16 = 499;
+
+/// One request and its answer.
+pub struct Exchange<N: Network> {
+    /// The worker that serves it.
+    pub shard: Arc<Shard<N>>,
+    /// The client's connection.
+    pub connection: Arc<ClientConnection<N>>,
+    /// The configuration that it began under, and ends under.
+    pub snapshot: Arc<Local<N>>,
+    /// When its head had arrived.
+    pub started: Instant,
+    /// Its id.
+    pub request_id: RequestId,
+    /// Its trace.
+    pub trace: TraceContext,
+    /// The client, as trusted proxies tell it.
+    pub client: ClientAddress,
+    /// The peer is a trusted proxy.
+    pub peer_trusted: bool,
+    /// The method.
+    pub method: Method,
+    /// The target as received.
+    pub uri: Uri,
+    /// The path in its one form, where that differs from the target's.
+    pub path: Option<Box<str>>,
+    /// The host.
+    pub host: Option<HeaderValue>,
+    /// `HTTP/1.0` or `HTTP/1.1`.
+    pub protocol: &'static str,
+    /// Index of the route that matched.
+    pub route: Option<usize>,
+    /// The status that was answered.
+    pub status: Option<StatusCode>,
+    /// The problem that was answered.
+    pub code: Option<Code>,
+    /// The endpoint of the last attempt.
+    pub endpoint: Option<Arc<Endpoint<N>>>,
+    /// Attempts that were made.
+    pub attempts: u32,
+    /// The request body, where there is one.
+    pub request_body: Option<Arc<BodyProgress>>,
+    /// Bytes of response body that were handed to the client's connection.
+    pub bytes_out: u64,
+    /// When the upstream was turned to.
+    pub upstream_began: Option<Instant>,
+    /// When its response head had arrived.
+    pub upstream_head: Option<Instant>,
+    /// When the response head was handed on.
+    pub answered: Option<Instant>,
+    /// Its place among the gateway's requests, while their number is limited.
+    place: Option<Permit>,
+    /// Set once the record is written.
+    finished: bool,
+}
+
+/// What an exchange begins with.
+pub struct Arrival<N: Network> {
+    /// The worker.
+    pub shard: Arc<Shard<N>>,
+    /// The connection.
+    pub connection: Arc<ClientConnection<N>>,
+}
+
+/// What the first stage found out about a request.
+pub struct Named<N: Network> {
+    /// The configuration in force.
+    pub snapshot: Arc<Local<N>>,
+    /// Its id.
+    pub request_id: RequestId,
+    /// Its trace.
+    pub trace: TraceContext,
+    /// Who sent it.
+    pub client: ClientAddress,
+    /// The peer is a trusted proxy.
+    pub peer_trusted: bool,
+}
+
+impl<N: Network> Exchange<N> {
+    /// An exchange of which only the head is known.
+    pub fn new(arrival: Arrival<N>, request: &http::request::Parts, named: Named<N>) -> Self {
+        let Arrival { shard, connection } = arrival;
+        Self {
+            snapshot: named.snapshot,
+            started: shard.shared.clock.now(),
+            request_id: named.request_id,
+            trace: named.trace,
+            client: named.client,
+            peer_trusted: named.peer_trusted,
+            shard,
+            connection,
+            method: request.method.clone(),
+            uri: request.uri.clone(),
+            path: None,
+            host: None,
+            protocol: if request.version == http::Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            route: None,
+            status: None,
+            code: None,
+            endpoint: None,
+            attempts: 0,
+            request_body: None,
+            bytes_out: 0,
+            upstream_began: None,
+            upstream_head: None,
+            answered: None,
+            place: None,
+            finished: false,
+        }
+    }
+
+    /// The route that matched.
+    pub fn route(&self) -> Option<&CompiledRoute<N>> {
+        self.route.map(|index| &self.snapshot.routes[index])
+    }
+
+    /// The path in its one form: what was matched, and what is sent.
+    pub fn path(&self) -> &str {
+        self.path.as_deref().unwrap_or_else(|| self.uri.path())
+    }
+
+    /// Monotonic time.
+    pub fn now(&self) -> Instant {
+        self.shard.shared.clock.now()
+    }
+
+    /// Takes a place among the gateway's requests.
+    ///
+    /// # Errors
+    /// 503 `overloaded` at `max_in_flight`.
+    pub fn enter(&mut self) -> Result<(), GatewayError> {
+        let Some(max) = self.snapshot.config.server.max_in_flight else { return Ok(()) };
+        let shared = &self.shard.shared;
+        self.place = shared.in_flight.try_enter(u32::try_from(max).unwrap_or(u32::MAX));
+        if self.place.is_some() {
+            return Ok(());
+        }
+        shared.metrics.gateway().shed(ShedReason::InFlight);
+        let detail = "The gateway serves as many requests as it may.";
+        Err(GatewayError::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1)))
+    }
+
+    /// Counts and records the exchange. Later calls, and the drop, do nothing more.
+    pub fn finish(&mut self, ended: Ended) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        let now = self.now();
+        self.connection.rest(now);
+        let total = now.saturating_duration_since(self.started);
+        let overhead = self.overhead(now);
+        let status = self.status.map_or(CLIENT_LEFT_STATUS, |status| status.as_u16());
+        let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
+        series.record(self.shard.index, status, self.code, total, Some(overhead));
+        let log = &self.shard.shared.log;
+        if log.is_on() && log.wants(status, self.shard.random()) {
+            log.submit(self.shard.index, &self.record(status, ended, total, overhead));
+        }
+        self.place = None;
+    }
+
+    /// Time that the gateway itself added: before the upstream was turned to, and from its head to the answer's.
+    fn overhead(&self, now: Instant) -> Duration {
+        match (self.upstream_began, self.upstream_head) {
+            (Some(began), Some(head)) => {
+                let before = began.saturating_duration_since(self.started);
+                before + self.answered.unwrap_or(now).saturating_duration_since(head)
+            }
+            (Some(began), None) => began.saturating_duration_since(self.started),
+            (None, _) => self.answered.unwrap_or(now).saturating_duration_since(self.started),
+        }
+    }
+
+    fn fault(&self, ended: Ended) -> Option<Fault> {
+        match ended {
+            Ended::ClientLeft => Some(Fault::Client),
+            Ended::UpstreamCut => Some(Fault::Upstream),
+            Ended::Complete | Ended::Timeout => self.code.map(Code::fault),
+        }
+    }
+
+    fn record(&self, status: u16, ended: Ended, total: Duration, overhead: Duration) -> AccessRecord<'_> {
+        let route = self.route();
+        let unix_us = self.shard.shared.clock.unix_us(self.started);
+        let id = self.request_id.as_str();
+        AccessRecord {
+            trace_id: Some(self.trace.trace_id_text()),
+            span_id: Some(self.trace.span_id_text()),
+            host: self.host.as_ref().and_then(|host| host.to_str().ok()),
+            protocol: self.protocol,
+            route: route.map(|route| &*route.settings.name),
+            code: self.code,
+            fault: self.fault(ended),
+            upstream: route.filter(|_| self.attempts > 0).map(|route| &*route.upstream.name),
+            endpoint: self.endpoint.as_ref().map(|endpoint| &*endpoint.address),
+            attempts: self.attempts,
+            bytes_in: self.request_body.as_ref().map_or(0, |body| body.bytes()),
+            bytes_out: self.bytes_out,
+            total_us: micros(total),
+            upstream_us: self.upstream_began.map(|_| micros(total.saturating_sub(overhead))),
+            overhead_us: Some(micros(overhead)),
+            ended,
+            ..AccessRecord::new(unix_us, id, self.client.as_str(), self.method.as_str(), self.path(), status)
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl<N: Network> Drop for Exchange<N> {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        if std::thread::panicking() {
+            // The layer above answers 500; this is the record of that answer.
+            self.status = Some(Code::Internal.status());
+            self.code = Some(Code::Internal);
+            self.finish(Ended::Complete);
+        } else {
+            self.finish(Ended::ClientLeft);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What would happen to a request, without sending it: the route, each policy, the upstream, and why the others did not
+//! match. `gateway explain` and the admin's `/explain` give the same answer.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use serde::Serialize;
+
+use crate::config::settings::{Config, Route};
+use crate::config::settings::server::EscapedSlash;
+use crate::context::target::routing_host;
+use crate::routing::explain::Explanation;
+use crate::routing::{Ask, CompiledRewrite, Found, PathRules, RouteTable, normalise};
+
+/// A request to be explained.
+#[derive(Debug)]
+pub struct Question {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+/// The answer.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    /// The path that is matched and sent, or why it is refused.
+    pub path: Result<String, String>,
+    /// Which route, and why not the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routing: Option<Explanation>,
+    /// What the route does with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policies: Option<Policies>,
+}
+
+/// What a route does with a request.
+#[derive(Debug, Serialize)]
+pub struct Policies {
+    /// The upstream's name.
+    pub upstream: String,
+    /// What the upstream is asked for.
+    pub target: String,
+    /// Endpoints that may get it.
+    pub endpoints: Vec<String>,
+    /// How one is picked.
+    pub balance: &'static str,
+    /// Until response headers, milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// The largest request body, bytes.
+    pub max_body: Option<u64>,
+    /// Whether a WebSocket may begin.
+    pub websocket: bool,
+}
+
+impl Question {
+    /// Reads a question as people write it: the URL may be whole or only a path; headers are `name: value`.
+    ///
+    /// # Errors
+    /// Which part is not valid.
+    pub fn parse(method: &str, url: &str, headers: &[&str]) -> Result<Self, String> {
+        let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
+            .map_err(|_| format!("{method:?} is not a method"))?;
+        let uri: Uri = url.parse().map_err(|error| format!("{url:?} is not a URL: {error}"))?;
+        let mut map = HeaderMap::new();
+        for header in headers {
+            let (name, value) = header.split_once(':').ok_or_else(|| format!("{header:?} is not `name: value`"))?;
+            let name = HeaderName::from_bytes(name.trim().as_bytes())
+                .map_err(|_| format!("{name:?} is not a header's name"))?;
+            let value = HeaderValue::from_str(value.trim()).map_err(|_| format!("{value:?} is not a header's value"))?;
+            map.append(name, value);
+        }
+        Ok(Self { method, uri, headers: map })
+    }
+
+    fn host(&self) -> String {
+        let header = self.headers.get(http::header::HOST).cloned();
+        let authority = || HeaderValue::from_str(self.uri.authority()?.as_str()).ok();
+        header.or_else(authority).map(|host| routing_host(&host).into_owned()).unwrap_or_default()
+    }
+}
+
+/// Explains a request under a configuration.
+pub fn answer(config: &Config, question: &Question) -> Answer {
+    let rules = PathRules {
+        keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,
+        merge_slashes: config.server.merge_slashes,
+    };
+    let raw = question.uri.path();
+    let path = match normalise(if raw.is_empty() { "/" } else { raw }, rules) {
+        Ok(path) => path.into_owned(),
+        Err(error) => return Answer { path: Err(error.to_string()), routing: None, policies: None },
+    };
+    let table = RouteTable::build(&config.routes);
+    let host = question.host();
+    let query = question.uri.query();
+    let ask = Ask { host: &host, method: &question.method, path: &path, query, headers: &question.headers };
+    let policies = match table.find(&ask) {
+        Found::Route { index, params } => {
+            let route = &config.routes[index];
+            let rewrite = route.rewrite.as_ref();
+            let rewrite = rewrite.and_then(|it| CompiledRewrite::new(it, table.pattern(index), rules).ok());
+            let target = match rewrite.map(|rewrite| rewrite.apply(&path, &params, query)) {
+                Some(Ok(target)) => target.to_string(),
+                Some(Err(error)) => format!("(refused: {error})"),
+                None => query.map_or_else(|| path.clone(), |query| format!("{path}?{query}")),
+            };
+            Some(policies(config, route, target))
+        }
+        Found::MethodNotAllowed { .. } | Found::None => None,
+    };
+    let routing = Some(crate::routing::explain::explain(&table, &ask));
+    Answer { path: Ok(path), routing, policies }
+}
+
+fn policies(config: &Config, route: &Route, target: String) -> Policies {
+    use crate::config::settings::upstream::{Balance, Endpoints};
+    let upstream = config.upstreams.iter().find(|upstream| upstream.name == route.upstream);
+    let endpoints = upstream.map(|upstream| match &upstream.endpoints {
+        Endpoints::Static(endpoints) => endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect(),
+        Endpoints::Dns(dns) => vec![format!("{}:{} (discovered)", dns.host, dns.port)],
+    });
+    let balance = upstream.map_or("", |upstream| match upstream.balance {
+        Balance::RoundRobin => "round_robin",
+        Balance::LeastRequest => "least_request",
+        Balance::Random => "random",
+        Balance::ConsistentHash(_) => "consistent_hash",
+    });
+    Policies {
+        upstream: route.upstream.to_string(),
+        target,
+        endpoints: endpoints.unwrap_or_default(),
+        balance,
+        timeout_ms: route.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+        max_body: route.max_body.unwrap_or(config.server.max_body),
+        websocket: route.websocket,
+    }
+}

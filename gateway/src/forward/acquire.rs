@@ -1,0 +1,105 @@
+//! A connection to an endpoint: an idle one of this worker, an idle one of a sibling, or a new one.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::task::Poll;
+
+use crate::config::settings::upstream::Target;
+use crate::error::{Code, GatewayError};
+use crate::exchange::Exchange;
+use crate::network::Network;
+use crate::timer::{Deadlines, Wait};
+use crate::upstream::connection::OpenConnection;
+use crate::upstream::pool::Taken;
+use crate::upstream::{Connection, Selected};
+
+/// Takes an idle connection.
+pub async fn idle<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>) -> Option<Connection<N::Stream>> {
+    let pool = &selected.endpoint.pool;
+    loop {
+        match pool.take(exchange.shard.index, exchange.now(), &selected.settings.pool)? {
+            Taken::Own(connection) => return Some(connection),
+            Taken::Borrowed(connection) => {
+                let network = &exchange.shard.shared.network;
+                let keep_case = exchange.snapshot.config.server.preserve_header_case;
+                // One that cannot be adopted is lost; the next may do.
+                if let Ok(connection) = connection.adopt(|stream| network.adopt(stream), keep_case).await {
+                    return Some(connection);
+                }
+            }
+        }
+    }
+}
+
+/// Opens a connection.
+///
+/// # Errors
+/// `overloaded` at the endpoint's limit of connections, `connect_timeout`, `upstream_connect`; `upstream_timeout` when
+/// the exchange's own time is up first.
+pub async fn open<N: Network>(
+    exchange: &Exchange<N>,
+    selected: &Selected<N>,
+) -> Result<Connection<N::Stream>, GatewayError> {
+    let Selected { endpoint, settings, .. } = selected;
+    let limit = settings.pool.max_connections.map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX));
+    let permit = endpoint.connections.try_enter(limit).ok_or_else(|| {
+        GatewayError::new(Code::Overloaded, "The upstream has as many connections as it may have.")
+            .retry_after(std::time::Duration::from_secs(1))
+    })?;
+    let network = &exchange.shard.shared.network;
+    let connect = tokio::time::timeout(settings.pool.connect_timeout, connect(network, &endpoint.target));
+    let stream = match until_expired(&exchange.connection.deadlines, connect).await? {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            return Err(GatewayError::new(Code::UpstreamConnect, "No connection to the upstream.").because(error));
+        }
+        Err(_elapsed) => {
+            return Err(GatewayError::new(Code::ConnectTimeout, "The upstream did not accept a connection in time."));
+        }
+    };
+    let series = exchange.route().map(|route| std::sync::Arc::clone(&route.upstream.series));
+    let series = series.ok_or_else(|| GatewayError::new(Code::Internal, "No route."))?;
+    let keep_case = exchange.snapshot.config.server.preserve_header_case;
+    let open = OpenConnection::new(permit, series, exchange.shard.index);
+    Connection::new(stream, exchange.now(), keep_case, open)
+        .await
+        .map_err(|error| GatewayError::new(Code::UpstreamConnect, "No connection to the upstream.").because(error))
+}
+
+async fn connect<N: Network>(network: &N, target: &Target) -> std::io::Result<N::Stream> {
+    match target {
+        Target::Socket(address) => network.connect(*address).await,
+        Target::Name(host, port) => connect_any(network, &network.resolve(host, *port).await?).await,
+    }
+}
+
+/// The first address that answers.
+async fn connect_any<N: Network>(network: &N, addresses: &[SocketAddr]) -> std::io::Result<N::Stream> {
+    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match network.connect(*address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Waits for `work`, but not longer than the exchange may take.
+async fn until_expired<T>(deadlines: &Deadlines, work: impl Future<Output = T>) -> Result<T, GatewayError> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+            return Poll::Ready(Ok(done));
+        }
+        if deadlines.has_expired(Wait::Exchange) {
+            return Poll::Ready(Err(GatewayError::new(
+                Code::UpstreamTimeout,
+                "The upstream did not answer in time.",
+            )));
+        }
+        Poll::Pending
+    })
+    .await
+}

@@ -1,0 +1,88 @@
+//! The request head as the upstream is sent it: the client's, less what must not pass, plus what the gateway vouches for.
+
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Request, Uri, Version, header};
+
+use crate::config::settings::route::{HeaderEdits, HostPolicy};
+use crate::context::{names, set_forwarded};
+use crate::error::{Code, GatewayError};
+use crate::exchange::Exchange;
+use crate::network::Network;
+use crate::request_body::RequestBody;
+use crate::routing::rewrite;
+use crate::routing::table::Params;
+use crate::upstream::Selected;
+
+/// What the upstream is asked for: the path in its one form, rewritten where the route says so.
+fn target<N: Network>(exchange: &Exchange<N>, params: &Params) -> Result<PathAndQuery, GatewayError> {
+    let query = exchange.uri.query();
+    if let Some(rewrite) = exchange.route().and_then(|route| route.rewrite.as_ref()) {
+        return rewrite.apply(exchange.path(), params, query).map_err(|_| invalid_target());
+    }
+    if exchange.path.is_none() {
+        return exchange.uri.path_and_query().cloned().ok_or_else(invalid_target);
+    }
+    rewrite::target(exchange.path(), query).map_err(|_| invalid_target())
+}
+
+fn invalid_target() -> GatewayError {
+    GatewayError::new(Code::BadRequest, "The request target cannot be sent on.")
+}
+
+/// The request for the upstream. The client's headers were screened before: what is added here is the gateway's own,
+/// and no `Connection` header of a client can name it away.
+///
+/// # Errors
+/// 400 where the rewritten target cannot be sent.
+pub fn build<N: Network>(
+    exchange: &Exchange<N>,
+    selected: &Selected<N>,
+    parts: Parts,
+    params: &Params,
+    body: RequestBody,
+) -> Result<Request<RequestBody>, GatewayError> {
+    let target = target(exchange, params)?;
+    let mut headers = parts.headers;
+    add_context(exchange, &mut headers);
+    if let Some(route) = exchange.route() {
+        match &route.settings.host {
+            HostPolicy::Client => {}
+            HostPolicy::Fixed(host) => drop(headers.insert(header::HOST, host.clone())),
+            HostPolicy::Upstream => drop(headers.insert(header::HOST, selected.endpoint.host.clone())),
+        }
+        edit(&mut headers, &route.settings.request_headers);
+    }
+    if !headers.contains_key(header::HOST) {
+        // Only an HTTP/1.0 client may leave it out; an HTTP/1.1 request must have one.
+        headers.insert(header::HOST, selected.endpoint.host.clone());
+    }
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method;
+    *request.uri_mut() = Uri::from(target);
+    *request.version_mut() = Version::HTTP_11;
+    *request.headers_mut() = headers;
+    // hyper keeps the case of header names here, when it is asked to.
+    *request.extensions_mut() = parts.extensions;
+    Ok(request)
+}
+
+fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
+    headers.insert(names::X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
+    headers.insert(names::TRACEPARENT.clone(), exchange.trace.to_header_value());
+    match &exchange.trace.tracestate {
+        Some(state) => drop(headers.insert(names::TRACESTATE.clone(), state.clone())),
+        None => drop(headers.remove(&names::TRACESTATE)),
+    }
+    set_forwarded(headers, &exchange.connection.peer, exchange.peer_trusted, exchange.host.as_ref());
+}
+
+/// Applies a route's edits: removals first, so that what is set stays.
+pub fn edit(headers: &mut HeaderMap, edits: &HeaderEdits) {
+    for name in &edits.remove {
+        headers.remove(name);
+    }
+    for (name, value) in &edits.set {
+        headers.insert(name, value.clone());
+    }
+}

@@ -1,0 +1,10 @@
+//! The exchange with an upstream: pick an endpoint, get a connection, send, and wait for the answer's head.
+
+mod acquire;
+mod attempt;
+pub mod body;
+pub mod head;
+pub mod tunnel;
+pub mod upgrade;
+
+pub use attempt::{Answer, Failure, forward};

@@ -1,0 +1,125 @@
+//! A connection that switched protocols: bytes both ways until either side ends, or nothing moves for too long.
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+
+use crate::client::Tunnel;
+use crate::network::Network;
+use crate::telemetry::record::Ended;
+use crate::timer::{Wait, Watch};
+
+/// What is moved at once in one direction.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// One direction of a tunnel.
+struct Pump {
+    buffer: Box<[u8]>,
+    filled: usize,
+    written: usize,
+    moved: u64,
+    read_done: bool,
+    shut: bool,
+}
+
+impl Pump {
+    fn new() -> Self {
+        let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
+        Self { buffer, filled: 0, written: 0, moved: 0, read_done: false, shut: false }
+    }
+
+    /// Moves what can be moved; ready when this direction has come to its end. `progress` is set if anything moved.
+    fn poll<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut from: Pin<&mut R>,
+        mut to: Pin<&mut W>,
+        progress: &mut bool,
+    ) -> Poll<std::io::Result<()>>
+    where
+        R: AsyncRead,
+        W: AsyncWrite,
+    {
+        loop {
+            if self.written < self.filled {
+                match to.as_mut().poll_write(cx, &self.buffer[self.written..self.filled]) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(n)) => {
+                        self.written += n;
+                        self.moved += n as u64;
+                        *progress = true;
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                }
+                continue;
+            }
+            if self.read_done {
+                if !self.shut {
+                    std::task::ready!(to.as_mut().poll_shutdown(cx))?;
+                    self.shut = true;
+                }
+                return Poll::Ready(Ok(()));
+            }
+            let mut space = ReadBuf::new(&mut self.buffer);
+            match from.as_mut().poll_read(cx, &mut space) {
+                Poll::Pending => return to.as_mut().poll_flush(cx).map_ok(|()| ()).and_pending(),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => {
+                    self.filled = space.filled().len();
+                    self.written = 0;
+                    self.read_done = self.filled == 0;
+                }
+            }
+        }
+    }
+}
+
+trait AndPending {
+    /// An error stays; anything else is pending.
+    fn and_pending(self) -> Self;
+}
+
+impl AndPending for Poll<std::io::Result<()>> {
+    fn and_pending(self) -> Self {
+        match self {
+            Self::Ready(Err(error)) => Self::Ready(Err(error)),
+            _ => Self::Pending,
+        }
+    }
+}
+
+/// Runs a tunnel to its end, then records it.
+pub async fn run<N: Network, S: AsyncRead + AsyncWrite + Unpin>(client: S, client_ahead: Bytes, tunnel: Tunnel<N>) {
+    let Tunnel { mut stream, read_ahead, open: _open, selected: _selected, idle_timeout, mut exchange } = tunnel;
+    let mut client = client;
+    let deadlines = std::sync::Arc::clone(&exchange.connection.deadlines);
+    let mut watch = Watch::new(std::sync::Arc::clone(&deadlines));
+    if client.write_all(&read_ahead).await.is_err() || stream.write_all(&client_ahead).await.is_err() {
+        return;
+    }
+    let (mut up, mut down) = (Pump::new(), Pump::new());
+    deadlines.set(Wait::ResponseBody, exchange.now(), idle_timeout);
+    let (mut client_read, mut client_write) = tokio::io::split(&mut client);
+    let (mut upstream_read, mut upstream_write) = tokio::io::split(&mut stream);
+    let mut work = pin!(std::future::poll_fn(|cx| {
+        let mut progress = false;
+        let up_done = up.poll(cx, Pin::new(&mut client_read), Pin::new(&mut upstream_write), &mut progress)?;
+        let down_done = down.poll(cx, Pin::new(&mut upstream_read), Pin::new(&mut client_write), &mut progress)?;
+        if progress {
+            deadlines.set(Wait::ResponseBody, exchange.now(), idle_timeout);
+        }
+        if up_done.is_ready() && down_done.is_ready() {
+            return Poll::Ready(Ok::<_, std::io::Error>(Ended::Complete));
+        }
+        match watch.poll_expired(cx) {
+            Poll::Ready(()) => Poll::Ready(Ok(Ended::Timeout)),
+            Poll::Pending => Poll::Pending,
+        }
+    }));
+    let ended = work.as_mut().await.unwrap_or(Ended::UpstreamCut);
+    exchange.bytes_out = read_ahead.len() as u64 + down.moved;
+    exchange.finish(ended);
+}

@@ -1,0 +1,112 @@
+//! A gateway without its sockets: shards, what they share, and the configuration in force.
+//!
+//! The binary drives it from listeners and workers; an embedding program calls it as a tower service.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::upstream::in_flight::InFlight;
+use crate::clock::Clock;
+use crate::config::settings::Config;
+use crate::network::Network;
+use crate::shard::{Shard, Shared};
+use crate::snapshot::Snapshot;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::metrics::Registry as Metrics;
+use crate::upstream::Registry as Upstreams;
+use crate::upstream::Upstream;
+
+/// A gateway.
+pub struct Gateway<N: Network> {
+    shards: Box<[Arc<Shard<N>>]>,
+    shared: Arc<Shared<N>>,
+    snapshot: Mutex<Arc<Snapshot<N>>>,
+    version: AtomicU64,
+}
+
+/// What a gateway is made with, beside its configuration.
+pub struct World<N: Network> {
+    /// How connections are opened.
+    pub network: N,
+    /// Time.
+    pub clock: Clock,
+    /// Decides every random choice; the same seed and the same events give the same choices.
+    pub seed: u64,
+    /// Shards: data-plane workers, or threads of an embedding program.
+    pub shards: usize,
+}
+
+impl<N: Network> Gateway<N> {
+    /// A gateway with this configuration in force.
+    ///
+    /// # Errors
+    /// The access log's file cannot be opened.
+    pub fn new(config: Config, world: World<N>) -> std::io::Result<Self> {
+        let shards = world.shards.max(1);
+        let metrics = Arc::new(Metrics::new(shards));
+        let log = Arc::new(AccessLog::start(&config.telemetry.access_log, shards)?);
+        let shared = Arc::new(Shared {
+            upstreams: Upstreams::new(Arc::clone(&metrics), shards),
+            network: world.network,
+            clock: world.clock,
+            metrics,
+            log,
+            in_flight: Arc::new(InFlight::default()),
+            draining: AtomicBool::new(false),
+        });
+        let snapshot = Arc::new(Snapshot::build(Arc::new(config), 1, &shared));
+        shared.metrics.gateway().set_config_version(1);
+        let shards = (0..shards)
+            .map(|index| Arc::new(Shard::new(index, Arc::clone(&shared), Arc::clone(&snapshot), world.seed)))
+            .collect();
+        Ok(Self { shards, shared, snapshot: Mutex::new(snapshot), version: AtomicU64::new(1) })
+    }
+
+    /// Puts another configuration in force, for requests that begin from now on. In-flight counts, connections and
+    /// metrics stay. Returns its version.
+    ///
+    /// # Errors
+    /// The access log's file cannot be opened; nothing has changed then.
+    pub fn apply(&self, config: Config) -> std::io::Result<u64> {
+        let mut current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared.log.reconfigure(&config.telemetry.access_log)?;
+        let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
+        let snapshot = Arc::new(Snapshot::build(Arc::new(config), version, &self.shared));
+        for shard in &self.shards {
+            shard.install(Arc::clone(&snapshot));
+        }
+        *current = snapshot;
+        self.shared.metrics.gateway().set_config_version(version);
+        Ok(version)
+    }
+
+    /// The configuration in force, compiled.
+    pub fn snapshot(&self) -> Arc<Snapshot<N>> {
+        Arc::clone(&self.snapshot.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The shards, one for each worker.
+    pub fn shards(&self) -> &[Arc<Shard<N>>] {
+        &self.shards
+    }
+
+    /// What all shards share.
+    pub fn shared(&self) -> &Arc<Shared<N>> {
+        &self.shared
+    }
+
+    /// Every upstream, by name.
+    pub fn upstreams(&self) -> Vec<Arc<Upstream<N>>> {
+        self.shared.upstreams.all()
+    }
+
+    /// From now on answers close their connections, and readiness is false.
+    pub fn begin_drain(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a drain has begun.
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
+    }
+}

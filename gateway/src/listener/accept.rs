@@ -1,0 +1,109 @@
+//! The accept thread: takes connections off the listening sockets and hands each to the worker with the fewest.
+//!
+//! One socket for each address: a drain can take what is queued before it closes, which sockets that share a port by
+//! `SO_REUSEPORT` do not allow (closing one resets what its queue holds).
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::limits::Connections;
+use crate::gateway::Gateway;
+use crate::network::Sockets;
+use crate::worker::{Accepted, Worker};
+
+/// After a failure that will not go away by itself at once, such as no more file descriptors.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
+
+/// A listening socket and who serves it.
+pub struct Listening {
+    /// The socket.
+    pub socket: TcpListener,
+    /// The one worker that it feeds, with `reuse_port`; otherwise any.
+    pub worker: Option<usize>,
+}
+
+/// Starts the accept thread. When `stop` turns true it takes what is queued, closes the sockets, and ends.
+///
+/// # Errors
+/// The thread or its runtime could not be made.
+pub fn start(
+    gateway: Arc<Gateway<Sockets>>,
+    sockets: Vec<Listening>,
+    workers: Vec<Worker>,
+    connections: Arc<Connections>,
+    stop: watch::Receiver<bool>,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    std::thread::Builder::new().name("accept".into()).spawn(move || {
+        runtime.block_on(async {
+            let workers: Arc<[Worker]> = workers.into();
+            let mut loops = tokio::task::JoinSet::new();
+            for listening in sockets {
+                let hand = Hand {
+                    gateway: Arc::clone(&gateway),
+                    workers: Arc::clone(&workers),
+                    connections: Arc::clone(&connections),
+                    only: listening.worker,
+                };
+                loops.spawn(accept(listening.socket, hand, stop.clone()));
+            }
+            while loops.join_next().await.is_some() {}
+        });
+    })
+}
+
+/// Where accepted connections go.
+struct Hand {
+    gateway: Arc<Gateway<Sockets>>,
+    workers: Arc<[Worker]>,
+    connections: Arc<Connections>,
+    only: Option<usize>,
+}
+
+impl Hand {
+    fn over(&self, stream: std::net::TcpStream, peer: std::net::SocketAddr) {
+        if stream.set_nonblocking(true).is_err() || stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let snapshot = self.gateway.snapshot();
+        let server = &snapshot.config.server;
+        let place = self.connections.enter(peer.ip(), server.max_connections, server.max_connections_per_ip);
+        let worker = match self.only {
+            Some(index) => self.workers.get(index),
+            None => self.workers.iter().min_by_key(|worker| worker.load()),
+        };
+        if let Some(worker) = worker {
+            worker.hand(Accepted { stream, peer, place });
+        }
+    }
+}
+
+async fn accept(socket: TcpListener, hand: Hand, mut stop: watch::Receiver<bool>) {
+    let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                if let Ok(stream) = stream.into_std() {
+                    hand.over(stream, peer);
+                }
+            }
+            // The client gave up between its handshake and now.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(_) => tokio::time::sleep(RETRY_AFTER).await,
+        }
+    }
+    // What the kernel accepted for us before the socket closes is served, not reset.
+    let Ok(socket) = socket.into_std() else { return };
+    while let Ok((stream, peer)) = socket.accept() {
+        hand.over(stream, peer);
+    }
+}

@@ -1,0 +1,8 @@
+//! Client connections: accepted by one thread, handed to the worker with the fewest, served until they end.
+
+pub mod accept;
+pub mod bind;
+pub mod connection;
+pub mod limits;
+pub(crate) mod refuse;
+pub mod stream;

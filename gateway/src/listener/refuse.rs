@@ -1,0 +1,23 @@
+//! A connection beyond the limit: it is told so, and closed.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use super::connection::linger;
+use crate::error::{Code, GatewayError};
+use crate::response::problem;
+
+/// Beyond this a client that does not read is cut off.
+const WRITE_TIME: Duration = Duration::from_secs(1);
+
+/// Answers 503 without reading a request, and closes.
+pub async fn overloaded<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    let error = GatewayError::new(Code::Overloaded, "The gateway has as many connections as it may have.")
+        .retry_after(Duration::from_secs(1))
+        .closing();
+    let bytes = problem::raw(&error, None);
+    if let Ok(Ok(())) = tokio::time::timeout(WRITE_TIME, stream.write_all(&bytes)).await {
+        linger(stream).await;
+    }
+}

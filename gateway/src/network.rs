@@ -1,0 +1,56 @@
+//! The seam between the data plane and the world: how it connects and resolves names.
+//!
+//! The data plane is generic over `Network`, so the same code runs on sockets and in a simulated world. Time comes
+//! through `clock`, randomness through a seed of the shard, tasks through tokio's `spawn`, all of which a simulation
+//! controls. Listening needs no seam: whoever accepts hands streams to `listener::connection::serve`.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// What the data plane needs of a network.
+pub trait Network: Clone + Send + Sync + 'static {
+    /// A connection, of clients and to upstreams.
+    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// Opens a connection.
+    fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Addresses of a name; never empty.
+    fn resolve(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+
+    /// Takes over an idle connection that another worker opened, so that its events wake this worker.
+    ///
+    /// # Errors
+    /// The stream could not be registered here; it is lost then.
+    fn adopt(&self, stream: Self::Stream) -> io::Result<Self::Stream>;
+}
+
+/// The real network: tokio's sockets.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sockets;
+
+impl Network for Sockets {
+    type Stream = TcpStream;
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+        if addresses.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address")));
+        }
+        Ok(addresses)
+    }
+
+    fn adopt(&self, stream: TcpStream) -> io::Result<TcpStream> {
+        TcpStream::from_std(stream.into_std()?)
+    }
+}

@@ -1,0 +1,100 @@
+//! A request's whole way, on one screen.
+//!
+//! Stages run in this order because each relies on the one before: nothing is decided about a request whose framing is
+//! in doubt; no identity header of a client lives past `context`; what routing matched is what the upstream is sent; and
+//! the record is written when the exchange is dropped, so telemetry sees every answer, refusals too.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use http::Response;
+use http::request::Parts;
+
+use crate::exchange::{Arrival, Exchange};
+use crate::forward::upgrade::{Switched, Upgraded};
+use crate::forward::{Answer, Failure};
+use crate::error::GatewayError;
+use crate::network::Network;
+use crate::request_body::Source;
+use crate::response_body::ResponseBody;
+use crate::telemetry::record::Ended;
+use crate::{context, forward, response, routing, upstream};
+
+/// What the stages came to.
+enum Outcome<N: Network> {
+    /// An upstream's answer.
+    Relay(Answer<N>),
+    /// A switch to WebSocket.
+    Switch(Response<()>, Box<Switched<N>>),
+    /// `OPTIONS *`: about the gateway, not about a resource (RFC 9110, section 9.3.7).
+    Options,
+}
+
+async fn stages<N: Network>(exchange: &mut Exchange<N>, mut parts: Parts, source: Source) -> Result<Outcome<N>, Failure> {
+    let websocket = forward::upgrade::is_websocket(&parts.method, parts.version, &parts.headers);
+    // context: is this one request, what is it about, and which of its headers may be believed?
+    context::stage::admit(exchange, &mut parts)?;
+    if parts.uri.path() == "*" {
+        return Ok(Outcome::Options);
+    }
+    // routing: by host, then path, then content.
+    let params = routing::stage::find(exchange, &parts.headers)?;
+    // the gateway's own limit of requests, now that it is known whose request this is.
+    exchange.enter()?;
+    // the body's limit, before a byte of it is read or asked for.
+    let body = forward::body::prepare(exchange, &parts, source)?;
+    // upstream: one endpoint, by the balancer.
+    let selected = upstream::stage::select(exchange, &parts.headers)?;
+    // forward: what the upstream is asked, and what it answers.
+    let request = forward::head::build(exchange, &selected, parts, &params, body)?;
+    if websocket && exchange.route().is_some_and(|route| route.settings.websocket) {
+        return Ok(match Box::pin(forward::upgrade::upgrade(exchange, selected, request)).await? {
+            Upgraded::Switched(head, switched) => Outcome::Switch(head, switched),
+            Upgraded::Refused(answer) => Outcome::Relay(answer),
+        });
+    }
+    forward::forward(exchange, selected, request).await.map(Outcome::Relay)
+}
+
+async fn answer<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source) -> Response<ResponseBody<N>> {
+    let mut exchange = context::stage::begin(arrival, &parts);
+    match stages(&mut exchange, parts, source).await {
+        Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),
+        Ok(Outcome::Switch(head, switched)) => response::switch(exchange, head, *switched),
+        Ok(Outcome::Options) => response::options(exchange),
+        Err(Failure::Problem(error)) => response::problem::answer(exchange, &error),
+        Err(Failure::ClientLeft) => response::client_left(exchange),
+    }
+}
+
+/// Records a request of which the head never came whole, and says what to write to its connection.
+pub fn answer_without_request<N: Network>(arrival: Arrival<N>, error: &GatewayError) -> Vec<u8> {
+    let (parts, ()) = http::Request::new(()).into_parts();
+    let mut exchange = context::stage::begin(arrival, &parts);
+    exchange.status = Some(error.code.status());
+    exchange.code = Some(error.code);
+    let bytes = response::problem::raw(error, Some(exchange.request_id.as_str()));
+    exchange.finish(Ended::Timeout);
+    bytes
+}
+
+/// Serves one request. Always answers: a panic costs this request alone, is counted, and is a bug.
+pub async fn serve<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source) -> Response<ResponseBody<N>> {
+    arrival.connection.begin();
+    let shared = Arc::clone(&arrival.shard.shared);
+    let mut answer = pin!(answer(arrival, parts, source));
+    let caught = std::future::poll_fn(|cx| {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+            Ok(polled) => polled.map(Some),
+            Err(_panic) => Poll::Ready(None),
+        }
+    })
+    .await;
+    caught.unwrap_or_else(|| {
+        shared.metrics.gateway().panicked();
+        response::problem::after_panic()
+    })
+}

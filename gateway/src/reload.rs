@@ -1,0 +1,160 @@
+//! Reloads: by signal, by a change of the files, by the admin API; atomic, and refused whole when anything is wrong.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use notify::{RecursiveMode, Watcher};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use crate::config::{self, LoadError, Loaded, Problem, Problems, Purpose};
+use crate::gateway::Gateway;
+use crate::network::Network;
+
+/// Editors write a file in several steps; a change is read when it has been quiet for this long.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// What a reload came to; `/status` shows the last.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReloadReport {
+    /// Whether the file is in force.
+    pub ok: bool,
+    /// The version in force.
+    pub version: u64,
+    /// Seconds since the Unix epoch.
+    pub at_unix: i64,
+    /// What asked for it: `signal`, `file`, `admin`.
+    pub cause: &'static str,
+    /// What is wrong with the files.
+    pub problems: Vec<Problem>,
+    /// Why they could not be read or put in force, where that is not in the files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What is in force only after a restart.
+    pub needs_restart: Vec<&'static str>,
+}
+
+/// Why a reload changes nothing.
+enum Refused {
+    Invalid(Problems),
+    Other(String),
+}
+
+/// Reloads one gateway from one file.
+pub struct Reloader<N: Network> {
+    gateway: Arc<Gateway<N>>,
+    path: Option<PathBuf>,
+    /// Every file that the configuration in force was read from.
+    files: Mutex<Vec<PathBuf>>,
+    last: Mutex<Option<ReloadReport>>,
+    /// One reload at a time: the last asked for is the last in force.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl<N: Network> Reloader<N> {
+    /// Reloads from `path`, of which `files` were read so far; without a path, every reload is refused.
+    pub fn new(gateway: Arc<Gateway<N>>, path: Option<PathBuf>, files: Vec<PathBuf>) -> Self {
+        let files = Mutex::new(files);
+        Self { gateway, path, files, last: Mutex::new(None), turn: tokio::sync::Mutex::new(()) }
+    }
+
+    /// The last reload, if there was one.
+    pub fn last(&self) -> Option<ReloadReport> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The configuration's file.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Reads the file and puts it in force, or says why not; a file that is refused changes nothing.
+    pub async fn reload(&self, cause: &'static str) -> ReloadReport {
+        let _turn = self.turn.lock().await;
+        let outcome = self.try_reload().await;
+        let clock = &self.gateway.shared().clock;
+        let mut report = ReloadReport {
+            ok: true,
+            version: self.gateway.snapshot().version,
+            at_unix: clock.unix_us(clock.now()) / 1_000_000,
+            cause,
+            problems: Vec::new(),
+            error: None,
+            needs_restart: Vec::new(),
+        };
+        match outcome {
+            Ok(needs_restart) => report.needs_restart = needs_restart,
+            Err(refused) => {
+                self.gateway.shared().metrics.gateway().reload_failed();
+                report.ok = false;
+                match refused {
+                    Refused::Invalid(problems) => report.problems = problems.iter().cloned().collect(),
+                    Refused::Other(error) => report.error = Some(error),
+                }
+            }
+        }
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+        report
+    }
+
+    async fn try_reload(&self) -> Result<Vec<&'static str>, Refused> {
+        let path = self.path.clone().ok_or_else(|| Refused::Other("the gateway was started without a file".into()))?;
+        let loaded = tokio::task::spawn_blocking(move || config::load(&path, Purpose::Run))
+            .await
+            .map_err(|error| Refused::Other(error.to_string()))?;
+        let Loaded { config, files, .. } = match loaded {
+            Ok(loaded) => loaded,
+            Err(LoadError::Invalid(problems)) => return Err(Refused::Invalid(problems)),
+            Err(error) => return Err(Refused::Other(error.to_string())),
+        };
+        let before = self.gateway.snapshot();
+        let mut needs_restart = Vec::new();
+        if before.config.listeners != config.listeners {
+            needs_restart.push("listeners");
+        }
+        if before.config.admin != config.admin {
+            needs_restart.push("admin");
+        }
+        if before.config.server.workers != config.server.workers {
+            needs_restart.push("server.workers");
+        }
+        let not_opened = |error| Refused::Other(format!("the access log cannot be opened: {error}"));
+        self.gateway.apply(config).map_err(not_opened)?;
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+        crate::startup::start_discovery(&self.gateway);
+        Ok(needs_restart)
+    }
+
+    fn fingerprint(&self) -> u64 {
+        config::fingerprint::of(&self.files.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reloads whenever the file, or one beside it that it includes, changes. Ends when the watcher does.
+    pub async fn watch_files(self: Arc<Self>) {
+        let Some(directory) = self.path().and_then(Path::parent).map(Path::to_owned) else { return };
+        let directory = if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };
+        let (sender, mut changed) = mpsc::channel(1);
+        let on_event = move |event: notify::Result<notify::Event>| {
+            // Reading the file is an event too; a reload must not cause the next one.
+            if event.is_ok_and(|event| !event.kind.is_access()) {
+                let _ = sender.try_send(());
+            }
+        };
+        let Ok(mut watcher) = notify::recommended_watcher(on_event) else { return };
+        // The folder, not the file: an editor that writes a new file and renames it would be lost otherwise.
+        if watcher.watch(&directory, RecursiveMode::Recursive).is_err() {
+            return;
+        }
+        let mut seen = self.fingerprint();
+        while changed.recv().await.is_some() {
+            while tokio::time::timeout(SETTLE, changed.recv()).await.is_ok_and(|event| event.is_some()) {}
+            let now = self.fingerprint();
+            if now != seen {
+                seen = now;
+                let report = self.reload("file").await;
+                crate::telemetry::notice::reload(&report);
+            }
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! A client's request body on its way to the upstream: counted, limited, timed, and never buffered.
+//!
+//! The body remembers why it failed, so that a client's malformed or oversized body is answered as the client's fault
+//! and never as the upstream's.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::clock::Clock;
+use crate::context::{HeaderRules, screen_trailers};
+use crate::timer::{Deadlines, Wait};
+
+/// An error of whatever stands behind a body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// A body whose type does not matter, such as one that comes from an axum program around the gateway.
+pub type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>;
+
+/// Why a request body ended before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum BodyFault {
+    /// Not valid HTTP: 400.
+    Malformed = 1,
+    /// Larger than allowed: 413.
+    TooLarge = 2,
+    /// Did not move in time: 408.
+    Stalled = 3,
+    /// The client left: nobody to answer.
+    ClientLeft = 4,
+}
+
+impl std::fmt::Display for BodyFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "the request body is malformed",
+            Self::TooLarge => "the request body is too large",
+            Self::Stalled => "the request body did not move in time",
+            Self::ClientLeft => "the client left in the middle of the request body",
+        })
+    }
+}
+
+impl std::error::Error for BodyFault {}
+
+/// What is known of a body while it streams; shared by the body and the exchange that waits for it.
+#[derive(Debug, Default)]
+pub struct BodyProgress {
+    bytes: AtomicU64,
+    fault: AtomicU8,
+    ended: AtomicU8,
+}
+
+impl BodyProgress {
+    /// Bytes of data that passed.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Why it failed, if it did.
+    pub fn fault(&self) -> Option<BodyFault> {
+        match self.fault.load(Ordering::Relaxed) {
+            1 => Some(BodyFault::Malformed),
+            2 => Some(BodyFault::TooLarge),
+            3 => Some(BodyFault::Stalled),
+            4 => Some(BodyFault::ClientLeft),
+            _ => None,
+        }
+    }
+
+    /// Whether the last byte has passed.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed) != 0
+    }
+}
+
+/// Bounds of a request body.
+#[derive(Debug, Clone)]
+pub struct BodyLimits {
+    /// Bytes; `None` = no limit.
+    pub max_bytes: Option<u64>,
+    /// Between reads.
+    pub idle: Duration,
+    /// From the first read to the last; `None` = no limit.
+    pub total: Option<Duration>,
+}
+
+/// Where a body comes from.
+pub enum Source {
+    /// A client connection of ours.
+    Incoming(Incoming),
+    /// An embedding program.
+    Boxed(BoxBody),
+}
+
+/// A request body as the upstream connection reads it.
+pub enum RequestBody {
+    /// No body.
+    Empty,
+    /// A body that streams.
+    Streaming(Box<Streaming>),
+}
+
+/// A body that streams.
+pub struct Streaming {
+    source: Source,
+    progress: Arc<BodyProgress>,
+    limits: BodyLimits,
+    deadlines: Arc<Deadlines>,
+    clock: Clock,
+    rules: Arc<HeaderRules>,
+    started: bool,
+}
+
+impl RequestBody {
+    /// Wraps a source; `progress` tells the exchange how it goes. A source that is at its end already is `Empty`.
+    pub fn new(
+        source: Source,
+        limits: BodyLimits,
+        deadlines: Arc<Deadlines>,
+        clock: Clock,
+        rules: Arc<HeaderRules>,
+    ) -> (Self, Option<Arc<BodyProgress>>) {
+        let ended = match &source {
+            Source::Incoming(body) => body.is_end_stream(),
+            Source::Boxed(body) => body.is_end_stream(),
+        };
+        if ended {
+            return (Self::Empty, None);
+        }
+        let progress = Arc::new(BodyProgress::default());
+        let streaming = Streaming {
+            source,
+            progress: Arc::clone(&progress),
+            limits,
+            deadlines,
+            clock,
+            rules,
+            started: false,
+        };
+        (Self::Streaming(Box::new(streaming)), Some(progress))
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Streaming(streaming) => streaming.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Streaming(streaming) => match &streaming.source {
+                Source::Incoming(body) => body.is_end_stream(),
+                Source::Boxed(body) => body.is_end_stream(),
+            },
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Streaming(streaming) => match &streaming.source {
+                Source::Incoming(body) => body.size_hint(),
+                Source::Boxed(body) => body.size_hint(),
+            },
+        }
+    }
+}
+
+impl Streaming {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        if self.deadlines.has_expired(Wait::RequestBody) || self.deadlines.has_expired(Wait::RequestTotal) {
+            return self.fail(BodyFault::Stalled);
+        }
+        let polled = match &mut self.source {
+            Source::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(fault_of_hyper),
+            Source::Boxed(body) => body.as_mut().poll_frame(cx).map_err(|_| BodyFault::ClientLeft),
+        };
+        match polled {
+            Poll::Pending => {
+                self.wait();
+                Poll::Pending
+            }
+            Poll::Ready(None) => {
+                self.end();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(fault))) => self.fail(fault),
+            Poll::Ready(Some(Ok(frame))) => self.pass(frame),
+        }
+    }
+
+    /// Sets the deadlines of a body that does not move right now.
+    fn wait(&mut self) {
+        let now = self.clock.now();
+        if !self.started {
+            self.started = true;
+            self.deadlines.set(Wait::RequestTotal, now, self.limits.total);
+        }
+        if !self.deadlines.is_set(Wait::RequestBody) {
+            self.deadlines.set(Wait::RequestBody, now, Some(self.limits.idle));
+        }
+    }
+
+    fn pass(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        self.deadlines.clear(Wait::RequestBody);
+        if let Some(data) = frame.data_ref() {
+            let before = self.progress.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
+            if self.limits.max_bytes.is_some_and(|max| before + data.len() as u64 > max) {
+                return self.fail(BodyFault::TooLarge);
+            }
+        }
+        let frame = match frame.into_trailers() {
+            Ok(mut trailers) => {
+                screen_trailers(&mut trailers, &self.rules);
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        };
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        self.progress.fault.store(fault as u8, Ordering::Relaxed);
+        self.deadlines.clear(Wait::RequestBody);
+        self.deadlines.clear(Wait::RequestTotal);
+        Poll::Ready(Some(Err(fault)))
+    }
+
+    fn end(&self) {
+        self.progress.ended.store(1, Ordering::Relaxed);
+        self.deadlines.clear(Wait::RequestBody);
+        self.deadlines.clear(Wait::RequestTotal);
+    }
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        let at_end = match &self.source {
+            Source::Incoming(body) => body.is_end_stream(),
+            Source::Boxed(body) => body.is_end_stream(),
+        };
+        if at_end {
+            self.progress.ended.store(1, Ordering::Relaxed);
+        }
+        self.deadlines.clear(Wait::RequestBody);
+        self.deadlines.clear(Wait::RequestTotal);
+    }
+}
+
+/// hyper tells a body that breaks its framing from one that ends early by the kind of the error behind it.
+fn fault_of_hyper(error: hyper::Error) -> BodyFault {
+    if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+        return BodyFault::ClientLeft;
+    }
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+            return match io.kind() {
+                std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => BodyFault::Malformed,
+                std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset => BodyFault::ClientLeft,
+                _ if io.get_ref().is_some() => BodyFault::Malformed,
+                _ => BodyFault::ClientLeft,
+            };
+        }
+        source = cause.source();
+    }
+    BodyFault::Malformed
+}

@@ -1,0 +1,133 @@
+//! Problem documents (RFC 9457): the one shape in which the gateway says that something went wrong.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header};
+
+use crate::context::names::X_REQUEST_ID;
+use crate::error::{Code, GatewayError};
+use crate::exchange::Exchange;
+use crate::network::Network;
+use crate::response_body::ResponseBody;
+
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// A problem's `type` is a name, not a page that has to exist (RFC 9457, section 3.1.1 allows any URI).
+const TYPE_PREFIX: &str = "urn:portcullis:problem:";
+
+/// Turns a failure into the answer of its exchange.
+pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) -> Response<ResponseBody<N>> {
+    let status = error.code.status();
+    exchange.status = Some(status);
+    exchange.code = Some(error.code);
+    let body = document(error, Some(exchange.request_id.as_str()));
+    let head = exchange.method == http::Method::HEAD;
+    let mut headers = HeaderMap::with_capacity(6);
+    headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
+    describe(&mut headers, error, body.len());
+    if let Some(allow) = &error.allow {
+        headers.insert(header::ALLOW, allow.clone());
+    }
+    let mut response = Response::new(ResponseBody::own(if head { Bytes::new() } else { body }, exchange));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The headers of a problem document.
+fn describe(headers: &mut HeaderMap, error: &GatewayError, length: usize) {
+    headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(after) = error.retry_after {
+        // Whole seconds, rounded up: never earlier than it is worth it (RFC 9110, section 10.2.3).
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if error.close {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// The document's bytes.
+pub fn document(error: &GatewayError, request_id: Option<&str>) -> Bytes {
+    let mut document = serde_json::Map::with_capacity(7);
+    document.insert("type".into(), format!("{TYPE_PREFIX}{}", error.code).into());
+    document.insert("title".into(), error.code.title().into());
+    document.insert("status".into(), error.code.status().as_u16().into());
+    document.insert("detail".into(), error.detail.as_ref().into());
+    document.insert("code".into(), error.code.as_str().into());
+    if let Some(id) = request_id {
+        document.insert("request_id".into(), id.into());
+    }
+    if let Some(after) = error.retry_after {
+        document.insert("retry_after_ms".into(), u64::try_from(after.as_millis()).unwrap_or(u64::MAX).into());
+    }
+    Bytes::from(serde_json::Value::Object(document).to_string())
+}
+
+/// The answer after a panic. Its exchange, and with it the record, went down with the panic.
+pub fn after_panic<N: Network>() -> Response<ResponseBody<N>> {
+    let mut response = Response::new(ResponseBody::Empty);
+    *response.status_mut() = Code::Internal.status();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// A whole HTTP/1.1 answer in bytes, for a connection on which no request could be read.
+pub fn raw(error: &GatewayError, request_id: Option<&str>) -> Vec<u8> {
+    let body = document(error, request_id);
+    let status = error.code.status();
+    let mut headers = HeaderMap::new();
+    describe(&mut headers, error, body.len());
+    let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or(""));
+    for (name, value) in &headers {
+        let _ = write!(head, "{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes()));
+    }
+    if let Some(id) = request_id {
+        let _ = write!(head, "x-request-id: {id}\r\n");
+    }
+    head.push_str("\r\n");
+    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(&body);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_document_has_what_the_contract_names_and_nothing_internal() {
+        let error = GatewayError::new(Code::UpstreamConnect, "The upstream could not be reached.")
+            .because("connection refused by 10.0.0.7:9001")
+            .retry_after(Duration::from_millis(1500));
+        let document: serde_json::Value = serde_json::from_slice(&document(&error, Some("id-1"))).unwrap();
+        assert_eq!(document["type"], "urn:portcullis:problem:upstream_connect");
+        assert_eq!(document["status"], 502);
+        assert_eq!(document["code"], "upstream_connect");
+        assert_eq!(document["request_id"], "id-1");
+        assert_eq!(document["retry_after_ms"], 1500);
+        assert!(!document.to_string().contains("10.0.0.7"));
+    }
+
+    #[test]
+    fn a_raw_answer_is_whole_http() {
+        let error = GatewayError::new(Code::RequestTimeout, "The head took too long.").closing();
+        let text = String::from_utf8(raw(&error, Some("id-2"))).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 408 Request Timeout\r\n"));
+        assert!(head.contains("connection: close"));
+        assert!(head.contains(&format!("content-length: {}", body.len())));
+    }
+
+    #[test]
+    fn retry_after_is_rounded_up_to_whole_seconds() {
+        let mut headers = HeaderMap::new();
+        let error = GatewayError::new(Code::Overloaded, "").retry_after(Duration::from_millis(1));
+        describe(&mut headers, &error, 0);
+        assert_eq!(headers[header::RETRY_AFTER], "1");
+    }
+}

@@ -1,0 +1,186 @@
+//! The body of an answer on its way to the client: the gateway's own, or the upstream's as it streams in.
+//!
+//! The upstream's connection is driven from here while its body streams, and goes back to its pool at the body's last
+//! byte. A body that breaks off aborts the client's response: a cut answer never looks like a whole one.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::context::screen_trailers;
+use crate::exchange::Exchange;
+use crate::network::Network;
+use crate::request_body::BoxError;
+use crate::telemetry::record::Ended;
+use crate::timer::Wait;
+use crate::upstream::connection::quiet;
+use crate::upstream::{Connection, Selected};
+
+/// The body of an answer.
+pub enum ResponseBody<N: Network> {
+    /// Nothing, and nothing left to record.
+    Empty,
+    /// The gateway's own answer.
+    Own(Option<(Bytes, Box<Exchange<N>>)>),
+    /// An upstream's answer.
+    Upstream(Box<Relay<N>>),
+}
+
+/// An upstream's body as it streams through.
+pub struct Relay<N: Network> {
+    exchange: Box<Exchange<N>>,
+    incoming: Incoming,
+    /// Taken when the body has ended.
+    source: Option<Source<N>>,
+    idle_timeout: Option<Duration>,
+}
+
+/// The connection that a body comes from, and the endpoint's place in flight.
+pub struct Source<N: Network> {
+    /// The connection.
+    pub connection: Connection<N::Stream>,
+    /// The endpoint; its place in flight is kept until the body has ended.
+    pub selected: Selected<N>,
+}
+
+impl<N: Network> Source<N> {
+    /// The response is over: the connection goes back to its pool if it can be used again.
+    pub fn finish(self, exchange: &Exchange<N>) {
+        let pool = &self.selected.endpoint.pool;
+        pool.put(exchange.shard.index, self.connection, exchange.now(), &self.selected.settings.pool);
+    }
+}
+
+impl<N: Network> ResponseBody<N> {
+    /// The gateway's own answer; recorded once its bytes are handed on.
+    pub fn own(bytes: Bytes, mut exchange: Box<Exchange<N>>) -> Self {
+        exchange.answered = Some(exchange.now());
+        if bytes.is_empty() {
+            exchange.finish(Ended::Complete);
+            return Self::Empty;
+        }
+        Self::Own(Some((bytes, exchange)))
+    }
+
+    /// An upstream's answer. One without a body is over at once.
+    pub fn relay(
+        mut exchange: Box<Exchange<N>>,
+        incoming: Incoming,
+        source: Source<N>,
+        idle_timeout: Option<Duration>,
+    ) -> Self {
+        if incoming.is_end_stream() {
+            source.finish(&exchange);
+            exchange.finish(Ended::Complete);
+            return Self::Empty;
+        }
+        Self::Upstream(Box::new(Relay { exchange, incoming, source: Some(source), idle_timeout }))
+    }
+}
+
+impl<N: Network> Body for ResponseBody<N> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Own(own) => Poll::Ready(own.take().map(|(bytes, mut exchange)| {
+                exchange.bytes_out = bytes.len() as u64;
+                exchange.finish(Ended::Complete);
+                Ok(Frame::data(bytes))
+            })),
+            Self::Upstream(relay) => relay.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Own(own) => own.is_none(),
+            Self::Upstream(relay) => relay.source.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Own(own) => SizeHint::with_exact(own.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64)),
+            Self::Upstream(relay) => relay.incoming.size_hint(),
+        }
+    }
+}
+
+impl<N: Network> Relay<N> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.source.is_none() {
+            return Poll::Ready(None);
+        }
+        if self.exchange.connection.deadlines.has_expired(Wait::ResponseBody) {
+            return self.abort(Ended::Timeout, "the upstream's response body did not move in time".into());
+        }
+        let polled = match Pin::new(&mut self.incoming).poll_frame(&mut quiet()) {
+            Poll::Pending => self.drive(cx),
+            ready => ready,
+        };
+        match polled {
+            Poll::Pending => {
+                let deadlines = &self.exchange.connection.deadlines;
+                if self.idle_timeout.is_some() && !deadlines.is_set(Wait::ResponseBody) {
+                    deadlines.set(Wait::ResponseBody, self.exchange.now(), self.idle_timeout);
+                }
+                Poll::Pending
+            }
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(self.pass(frame)))),
+            Poll::Ready(None) => {
+                self.end();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => self.abort(Ended::UpstreamCut, error.into()),
+        }
+    }
+
+    /// Lets the upstream's connection read, then looks for what it read.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(source) = &mut self.source {
+            // That the connection ended is seen by the body: as its end, or as an error.
+            let _ = source.connection.poll_drive(cx);
+        }
+        Pin::new(&mut self.incoming).poll_frame(&mut quiet())
+    }
+
+    fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        self.exchange.connection.deadlines.clear(Wait::ResponseBody);
+        if let Some(data) = frame.data_ref() {
+            self.exchange.bytes_out += data.len() as u64;
+        }
+        if self.incoming.is_end_stream() {
+            self.end();
+        }
+        match frame.into_trailers() {
+            Ok(mut trailers) => {
+                screen_trailers(&mut trailers, &self.exchange.snapshot.header_rules);
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(source) = self.source.take() {
+            source.finish(&self.exchange);
+        }
+        self.exchange.finish(Ended::Complete);
+    }
+
+    fn abort(&mut self, ended: Ended, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        // The connection is dropped with its source: nobody may read what is left on it.
+        self.source = None;
+        self.exchange.finish(ended);
+        Poll::Ready(Some(Err(error)))
+    }
+}

@@ -1,0 +1,327 @@
+//! Why a request took its route, and why the others did not match: for `gateway explain` and `GET /explain`.
+//!
+//! Looks at each route in turn, so it is for people, not for the request path. The chosen route is the table's own
+//! answer, never a second opinion.
+
+use std::cmp::Reverse;
+
+use http::{HeaderMap, Method};
+use serde::Serialize;
+
+use super::content::Unmet;
+use super::host::fits;
+use super::method::MethodSet;
+use super::pattern::{Pattern, Segment};
+use super::table::{Ask, Found, RouteTable, conditions};
+use crate::config::settings::Route;
+use crate::config::settings::route::{HostPattern, RouteMatch, ValueMatch};
+
+/// Misses told of; the rest is counted.
+const MOST_MISSES: usize = 20;
+
+/// The longest piece of a request that is repeated in a reason, in characters.
+const MOST_QUOTED: usize = 80;
+
+/// What became of one request, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// `route`, `method_not_allowed` or `not_found`.
+    pub outcome: &'static str,
+    /// The chosen route's name.
+    pub route: Option<String>,
+    /// What each part of it matched.
+    pub because: Vec<String>,
+    /// Names and values of the path's parameters, in the order of the path.
+    pub params: Vec<(String, String)>,
+    /// The value of `Allow`, where the method is not allowed.
+    pub allow: Option<String>,
+    /// The other routes, the nearest first.
+    pub misses: Vec<Miss>,
+    /// How many more did not match.
+    pub misses_left_out: usize,
+}
+
+/// A route that was not chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Miss {
+    /// The route's name.
+    pub route: String,
+    /// The first reason.
+    pub reason: String,
+}
+
+/// Explains one request.
+pub fn explain(table: &RouteTable, ask: &Ask<'_>) -> Explanation {
+    let found = table.find(ask);
+    let chosen = if let Found::Route { index, .. } = &found { Some(*index) } else { None };
+    let mut misses: Vec<(Nearness, usize)> = (0..table.routes().len())
+        .filter(|&index| Some(index) != chosen)
+        .map(|index| (check(table, ask, index).map_or_else(|failed| failed.0, |()| Nearness::Matched), index))
+        .collect();
+    misses.sort_unstable_by_key(|&(nearness, index)| (Reverse(nearness), index));
+    let misses_left_out = misses.len().saturating_sub(MOST_MISSES);
+    let told = misses.into_iter().take(MOST_MISSES).map(|(_, index)| Miss {
+        route: table.routes()[index].name.to_string(),
+        reason: match (check(table, ask, index), chosen) {
+            (Err((_, reason)), _) => reason,
+            (Ok(()), Some(chosen)) => outranked(table, ask, index, chosen),
+            // What matches is chosen, or something better is.
+            (Ok(()), None) => "matches".to_owned(),
+        },
+    });
+    let misses = told.collect();
+    let mut explanation = Explanation {
+        outcome: "not_found",
+        route: None,
+        because: vec![],
+        params: vec![],
+        allow: None,
+        misses,
+        misses_left_out,
+    };
+    match found {
+        Found::Route { index, params } => {
+            let route = &table.routes()[index];
+            explanation.outcome = "route";
+            explanation.route = Some(route.name.to_string());
+            explanation.because = because(route, ask);
+            let value = |&(start, end): &(u32, u32)| ask.path[start as usize..end as usize].to_owned();
+            explanation.params =
+                table.pattern(index).names().map(str::to_owned).zip(params.iter().map(value)).collect();
+        }
+        Found::MethodNotAllowed { allow } => {
+            explanation.outcome = "method_not_allowed";
+            explanation.allow = allow.to_str().ok().map(str::to_owned);
+        }
+        Found::None => {}
+    }
+    explanation
+}
+
+/// How far a route came: the later in this order, the nearer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Nearness {
+    Host,
+    /// With the number of segments that fitted.
+    Path(usize),
+    Method,
+    Content,
+    /// All held, but another is better.
+    Matched,
+}
+
+/// The first thing that does not hold.
+fn check(table: &RouteTable, ask: &Ask<'_>, index: usize) -> Result<(), (Nearness, String)> {
+    let matches = &table.routes()[index].matches;
+    if !matches.hosts.is_empty() && !matches.hosts.iter().any(|host| fits(host, ask.host)) {
+        let hosts: Vec<String> = matches.hosts.iter().map(host_text).collect();
+        let reason = format!("host: {} is not {}", quoted(ask.host), hosts.join(" or "));
+        return Err((Nearness::Host, reason));
+    }
+    path(table.pattern(index), ask.path).map_err(|(segments, reason)| (Nearness::Path(segments), reason))?;
+    let methods = MethodSet::new(&matches.methods);
+    if !methods.answers(ask.method) {
+        let reason = format!("method {} is not among {}", ask.method, methods.list());
+        return Err((Nearness::Method, reason));
+    }
+    match table.content(index).unmet(ask.headers, ask.query) {
+        None => Ok(()),
+        Some(unmet) => Err((Nearness::Content, unmet_text(unmet, ask.headers))),
+    }
+}
+
+/// Where a path leaves a pattern: how many segments fitted, and why the next did not. Segments count from 1.
+fn path(pattern: &Pattern, path: &str) -> Result<(), (usize, String)> {
+    let mut segments = path[1..].split('/');
+    for (number, wanted) in pattern.segments().iter().enumerate() {
+        if let Segment::Rest(_) = wanted {
+            return Ok(());
+        }
+        let place = number + 1;
+        let wanted_text = match wanted {
+            Segment::Static(text) => format!("\"{text}\""),
+            Segment::Param(name) | Segment::Rest(name) => format!("{{{name}}}"),
+        };
+        match (wanted, segments.next()) {
+            (_, None) => return Err((number, format!("path: ends before segment {place}, {wanted_text}"))),
+            (Segment::Static(text), Some(here)) if **text == *here => {}
+            (Segment::Param(_), Some(here)) if !here.is_empty() => {}
+            (Segment::Param(_) | Segment::Rest(_), Some(_)) => {
+                return Err((number, format!("path: segment {place} is empty, {wanted_text} is not")));
+            }
+            (Segment::Static(_), Some(here)) => {
+                return Err((number, format!("path: segment {place} is {}, not {wanted_text}", quoted(here))));
+            }
+        }
+    }
+    let length = pattern.segments().len();
+    match segments.next() {
+        None => Ok(()),
+        Some(_) => Err((length, format!("path: goes on after segment {length}"))),
+    }
+}
+
+/// Why one of two routes that match is better.
+fn outranked(table: &RouteTable, ask: &Ask<'_>, index: usize, chosen: usize) -> String {
+    let (own, best) = (&table.routes()[index].matches, &table.routes()[chosen].matches);
+    if own.priority != best.priority {
+        return format!("lower priority ({} < {})", own.priority, best.priority);
+    }
+    let (own_host, best_host) = (best_host(own, ask.host), best_host(best, ask.host));
+    if own_host != best_host {
+        let text = |host: Option<&HostPattern>| host.map_or_else(|| "any host".to_owned(), host_text);
+        return format!("less specific host ({} against {})", text(own_host), text(best_host));
+    }
+    let kinds = |index: usize| table.pattern(index).segments().iter().map(kind).chain(std::iter::once("the end"));
+    let differing = kinds(index).zip(kinds(chosen)).enumerate().find(|(_, (own, best))| own != best);
+    if let Some((number, (own, best))) = differing {
+        return format!("less specific path (segment {}: {own} against {best})", number + 1);
+    }
+    let (own_conditions, best_conditions) = (conditions(own), conditions(best));
+    if own_conditions != best_conditions {
+        return format!("fewer conditions ({own_conditions} < {best_conditions})");
+    }
+    let for_get = MethodSet::new(&own.methods).answers_head_for_get();
+    if *ask.method == Method::HEAD && for_get && !MethodSet::new(&best.methods).answers_head_for_get() {
+        return "names GET, where the other names HEAD".to_owned();
+    }
+    "comes later in the file".to_owned()
+}
+
+/// The most specific host of a route that fits; `None` is any host.
+fn best_host<'r>(matches: &'r RouteMatch, host: &str) -> Option<&'r HostPattern> {
+    let rank = |pattern: &&HostPattern| match pattern {
+        HostPattern::Exact(_) => usize::MAX,
+        HostPattern::Wildcard(suffix) => suffix.len(),
+    };
+    matches.hosts.iter().filter(|pattern| fits(pattern, host)).max_by_key(rank)
+}
+
+fn because(route: &Route, ask: &Ask<'_>) -> Vec<String> {
+    let matches = &route.matches;
+    let host =
+        best_host(matches, ask.host).map_or_else(|| "any host".to_owned(), |host| format!("host {}", host_text(host)));
+    let methods = MethodSet::new(&matches.methods);
+    let method = if methods.is_any() { "any method".to_owned() } else { format!("method among {}", methods.list()) };
+    let mut because = vec![host, format!("path {}", matches.path), method];
+    because.extend(matches.headers.iter().map(|(name, value)| format!("header {name} {}", value_text(value))));
+    because.extend(matches.query.iter().map(|(name, value)| format!("query {name} {}", value_text(value))));
+    if matches.priority != 0 {
+        because.push(format!("priority {}", matches.priority));
+    }
+    because
+}
+
+fn unmet_text(unmet: Unmet<'_>, headers: &HeaderMap) -> String {
+    match unmet {
+        // A value may be a secret, so it is not repeated.
+        Unmet::Header(name, wanted) if headers.contains_key(name) => {
+            format!("header {name} is there, but not {}", value_text(wanted))
+        }
+        Unmet::Header(name, _) => format!("header {name} is absent"),
+        Unmet::Query(name, ValueMatch::Present) => format!("query {name} is absent"),
+        Unmet::Query(name, wanted) => format!("query {name} is absent, or not {}", value_text(wanted)),
+    }
+}
+
+fn value_text(value: &ValueMatch) -> String {
+    match value {
+        ValueMatch::Present => "present".to_owned(),
+        ValueMatch::Exact(exact) => format!("\"{exact}\""),
+        ValueMatch::Pattern(regex) => format!("like {}", regex.as_str()),
+    }
+}
+
+fn host_text(host: &HostPattern) -> String {
+    match host {
+        HostPattern::Exact(name) => name.clone(),
+        HostPattern::Wildcard(suffix) => format!("*.{suffix}"),
+    }
+}
+
+fn kind(segment: &Segment) -> &'static str {
+    match segment {
+        Segment::Static(_) => "static",
+        Segment::Param(_) => "a parameter",
+        Segment::Rest(_) => "the rest",
+    }
+}
+
+/// A piece of the request, cut to a length that fits a line.
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(MOST_QUOTED) {
+        None => format!("\"{text}\""),
+        Some((end, _)) => format!("\"{}…\"", &text[..end]),
+    }
+}
+
+/// For the property test of the table: an explanation never contradicts the answer.
+#[cfg(test)]
+pub(super) fn assert_agrees(table: &RouteTable, ask: &Ask<'_>) {
+    let explanation = explain(table, ask);
+    let matching = (0..table.routes().len()).filter(|&index| check(table, ask, index).is_ok()).count();
+    assert_eq!(explanation.outcome == "route", matching > 0, "{explanation:?}");
+    assert!(!explanation.misses.iter().any(|miss| miss.reason == "matches"), "{explanation:?}");
+    let outranked = |reason: &str| {
+        ["lower", "less", "fewer", "names GET", "comes later"].iter().any(|start| reason.starts_with(start))
+    };
+    let told = explanation.misses.iter().filter(|miss| outranked(&miss.reason)).count();
+    assert_eq!(told, matching.saturating_sub(1).min(MOST_MISSES), "{explanation:?}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::{HeaderName, HeaderValue};
+
+    use super::super::naive::route;
+    use super::*;
+
+    fn reasons(routes: &[Arc<Route>], path: &str) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-key", HeaderValue::from_static("secret"));
+        let ask = Ask { host: "a.example", method: &Method::POST, path, query: None, headers: &headers };
+        let explanation = explain(&RouteTable::build(routes), &ask);
+        explanation.misses.into_iter().map(|miss| format!("{} {}", miss.route, miss.reason)).collect()
+    }
+
+    #[test]
+    fn the_nearest_miss_comes_first_with_its_reason() {
+        let header = |name: &'static str| (HeaderName::from_static(name), ValueMatch::Exact("1".into()));
+        let routes = [
+            route("/1", |matches| matches.hosts = vec![HostPattern::Wildcard("other.example".into())]),
+            route("/api/users/{id}", |_| {}),
+            route("/api/orders/{id}", |matches| matches.methods = vec![Method::GET]),
+            route("/api/{x}/{id}", |matches| matches.headers = vec![header("x-version")]),
+            route("/api/orders/7", |matches| matches.headers = vec![header("x-key")]),
+            route("/api/{*rest}", |_| {}),
+            route("/{*all}", |_| {}),
+            route("/api/orders/7/items", |_| {}),
+            route("/api", |_| {}),
+            route("/api/orders/7", |matches| matches.priority = -1),
+        ];
+        let expected = [
+            "/{*all} less specific path (segment 1: the rest against static)",
+            "/api/orders/7 lower priority (-1 < 0)",
+            "/api/{x}/{id} header x-version is absent",
+            "/api/orders/7 header x-key is there, but not \"1\"",
+            "/api/orders/{id} method POST is not among GET, HEAD",
+            "/api/orders/7/items path: ends before segment 4, \"items\"",
+            "/api/users/{id} path: segment 2 is \"orders\", not \"users\"",
+            "/api path: goes on after segment 1",
+            "/1 host: \"a.example\" is not *.other.example",
+        ];
+        assert_eq!(reasons(&routes, "/api/orders/7"), expected);
+    }
+
+    #[test]
+    fn misses_are_bounded() {
+        let routes: Vec<Arc<Route>> = (0..50).map(|number| route(&format!("/r{number}"), |_| {})).collect();
+        let ask = Ask { host: "", method: &Method::GET, path: "/r7", query: None, headers: &HeaderMap::new() };
+        let explanation = explain(&RouteTable::build(&routes), &ask);
+        assert_eq!((explanation.misses.len(), explanation.misses_left_out), (MOST_MISSES, 29));
+        assert_eq!(explanation.route.as_deref(), Some("/r7"));
+        assert_eq!(explanation.because, ["any host", "path /r7", "any method"]);
+    }
+}

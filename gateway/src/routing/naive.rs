@@ -1,0 +1,158 @@
+//! The table against a matcher that looks at each route in turn and sorts those that match: slow, and plainly right.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use proptest::prelude::*;
+
+use super::content::Content;
+use super::host::fits;
+use super::method::MethodSet;
+use super::pattern::{Pattern, Segment};
+use super::table::{Ask, Found, Params, RouteTable, conditions};
+use crate::config::settings::Route;
+use crate::config::settings::route::{HeaderEdits, HostPattern, HostPolicy, RouteMatch, ValueMatch};
+
+/// A route that matches this path, and no more.
+pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route> {
+    let mut matches =
+        RouteMatch { hosts: vec![], path: path.into(), methods: vec![], headers: vec![], query: vec![], priority: 0 };
+    edit(&mut matches);
+    Arc::new(Route {
+        name: path.into(),
+        matches,
+        upstream: "u".into(),
+        rewrite: None,
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
+        timeout: None,
+        idle_timeout: None,
+        host: HostPolicy::Client,
+        websocket: false,
+        max_body: None,
+    })
+}
+
+/// How specific each step of a path is: smaller is more; and the parameters.
+fn path_rank(pattern: &Pattern, path: &str) -> Option<(Vec<u8>, Params)> {
+    let (mut rank, mut params, mut at) = (Vec::new(), Params::new(), 1);
+    for segment in pattern.segments() {
+        if let Segment::Rest(_) = segment {
+            params.push((at.min(path.len()) as u32, path.len() as u32));
+            rank.push(2);
+            return Some((rank, params));
+        }
+        let here = path.get(at..)?.split('/').next()?;
+        match segment {
+            Segment::Static(text) if **text == *here => rank.push(0),
+            Segment::Param(_) if !here.is_empty() => {
+                params.push((at as u32, (at + here.len()) as u32));
+                rank.push(1);
+            }
+            _ => return None,
+        }
+        at += here.len() + 1;
+    }
+    rank.push(0);
+    (at > path.len()).then_some((rank, params))
+}
+
+fn host_rank(hosts: &[HostPattern], host: &str) -> Option<(u8, Reverse<usize>)> {
+    if hosts.is_empty() {
+        return Some((2, Reverse(0)));
+    }
+    let fitting = hosts.iter().filter(|pattern| fits(pattern, host));
+    let rank = |pattern: &HostPattern| match pattern {
+        HostPattern::Exact(_) => (0, Reverse(0)),
+        HostPattern::Wildcard(suffix) => (1, Reverse(suffix.len())),
+    };
+    fitting.map(rank).min()
+}
+
+fn naive(routes: &[Arc<Route>], ask: &Ask<'_>) -> Found {
+    let (mut matching, mut allowed, mut taken) = (Vec::new(), MethodSet::default(), false);
+    for (index, route) in routes.iter().enumerate() {
+        let matches = &route.matches;
+        let Some(host) = host_rank(&matches.hosts, ask.host) else { continue };
+        let Some((path, params)) = path_rank(&Pattern::of(&matches.path), ask.path) else { continue };
+        let methods = MethodSet::new(&matches.methods);
+        allowed.add(&methods);
+        if !methods.answers(ask.method) {
+            continue;
+        }
+        taken = true;
+        if Content::new(matches).holds(ask.headers, ask.query) {
+            let implied = *ask.method == Method::HEAD && methods.answers_head_for_get();
+            let key = (Reverse(matches.priority), host, path, Reverse(conditions(matches)), implied, index);
+            matching.push((key, params));
+        }
+    }
+    matching.sort();
+    match matching.into_iter().next() {
+        Some(((.., index), params)) => Found::Route { index, params },
+        None if taken || allowed == MethodSet::default() => Found::None,
+        None => Found::MethodNotAllowed { allow: allowed.list().parse().unwrap() },
+    }
+}
+
+fn some<T: Clone + std::fmt::Debug + 'static>(of: &[T], most: usize) -> impl Strategy<Value = Vec<T>> + use<T> {
+    prop::collection::vec(prop::sample::select(of.to_vec()), 0..=most).prop_map(|v| v)
+}
+
+fn routes() -> impl Strategy<Value = Vec<Arc<Route>>> {
+    let path = (some(&["a", "b", "{", "{", ""], 4), any::<bool>()).prop_map(|(segments, rest)| {
+        let named = |(number, segment): (usize, &str)| match segment {
+            "{" => format!("/{{p{number}}}"),
+            fixed => format!("/{fixed}"),
+        };
+        let path: String = segments.into_iter().enumerate().map(named).collect();
+        if rest || path.is_empty() { format!("{path}/{{*rest}}") } else { path }
+    });
+    let hosts = [
+        HostPattern::Exact("x.a.t".into()),
+        HostPattern::Exact("a.t".into()),
+        HostPattern::Wildcard("a.t".into()),
+        HostPattern::Wildcard("t".into()),
+    ];
+    let values = [ValueMatch::Present, ValueMatch::Exact("1".into()), ValueMatch::Exact("2".into())];
+    let method = [Method::GET, Method::HEAD, Method::POST, Method::from_bytes(b"PURGE").unwrap()];
+    let one = (path, some(&hosts, 2), some(&method, 2), some(&values, 1), some(&values, 1), 0_i64..3);
+    let built = one.prop_map(|(path, hosts, methods, headers, query, priority)| {
+        route(&path, |matches| {
+            matches.hosts = hosts;
+            matches.methods = methods;
+            matches.headers = headers.into_iter().map(|value| (HeaderName::from_static("x-v"), value)).collect();
+            matches.query = query.into_iter().map(|value| ("v".to_owned(), value)).collect();
+            // Most routes share a priority.
+            matches.priority = priority / 2;
+        })
+    });
+    prop::collection::vec(built, 0..25)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #[test]
+    fn the_table_finds_what_a_plain_matcher_finds(
+        routes in routes(),
+        asks in prop::collection::vec((
+            prop::sample::select(&["x.a.t", "y.x.a.t", "a.t", "t", "", "b.t"][..]),
+            some(&["a", "b", "c", ""], 5),
+            prop::sample::select(&["GET", "HEAD", "POST", "PURGE", "PUT"][..]),
+            prop::sample::select(&[None, Some("1"), Some("2")][..]),
+            prop::sample::select(&[None, Some("v=1"), Some("u=1&v=2")][..]),
+        ), 1..20),
+    ) {
+        let table = RouteTable::build(&routes);
+        for (host, segments, method, header, query) in asks {
+            let path = format!("/{}", segments.join("/"));
+            let mut headers = HeaderMap::new();
+            headers.extend(header.map(|value| (HeaderName::from_static("x-v"), HeaderValue::from_static(value))));
+            let method = method.parse().unwrap();
+            let ask = Ask { host, method: &method, path: &path, query, headers: &headers };
+            prop_assert_eq!(table.find(&ask), naive(&routes, &ask), "{:?}", ask);
+            super::explain::assert_agrees(&table, &ask);
+        }
+    }
+}

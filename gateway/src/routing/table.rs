@@ -1,0 +1,291 @@
+//! The routes of a configuration, compiled: one question, one answer, at a cost that does not grow with their number.
+//!
+//! Order among the routes that match, precisely:
+//! 1. the higher `priority`;
+//! 2. the more specific host: exact, then the longer wildcard, then any host. So a route for any host beats one for
+//!    this host only by a higher priority;
+//! 3. the more specific path, compared segment by segment from the left: static, then parameter, then rest; where one
+//!    path ends and the other goes on with a rest that matches nothing, the one that ends;
+//! 4. more conditions: each header, each query parameter, and the method where one is named, count one;
+//! 5. the order of the file; but for `HEAD`, of routes that are equal up to here, one that names `HEAD` comes before one
+//!    that names only `GET`.
+//!
+//! When the method or a condition fails, the next in this order is tried: nothing is decided before all holds. A match
+//! allocates nothing, up to four parameters.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method};
+
+use super::content::Content;
+use super::host::HostTable;
+use super::method::MethodSet;
+use super::pattern::Pattern;
+pub use super::tree::Params;
+use super::tree::{Forest, Leaf, Visitor};
+use crate::config::settings::Route;
+use crate::config::settings::route::RouteMatch;
+
+/// What is known of a request when its route is looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Lower-case, without port; empty where there is none.
+    pub host: &'a str,
+    /// The method.
+    pub method: &'a Method,
+    /// Normalised, without query.
+    pub path: &'a str,
+    /// Without `?`.
+    pub query: Option<&'a str>,
+    /// The request's headers.
+    pub headers: &'a HeaderMap,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// This route, and the values of its path's parameters.
+    Route {
+        /// Its place among the routes that the table was built from.
+        index: usize,
+        /// Ranges of bytes in `Ask::path`, in the order of `Pattern::names`.
+        params: Params,
+    },
+    /// Host and path are known, but no route there takes this method.
+    MethodNotAllowed {
+        /// The value of `Allow`: the methods of all routes of this host and path.
+        allow: HeaderValue,
+    },
+    /// No route matches.
+    None,
+}
+
+/// Compiled routes.
+#[derive(Debug)]
+pub struct RouteTable {
+    routes: Vec<Arc<Route>>,
+    patterns: Vec<Pattern>,
+    contents: Vec<Content>,
+    hosts: HostTable,
+    forest: Forest,
+}
+
+impl RouteTable {
+    /// Compiles routes; their paths were validated (`Pattern::parse`).
+    pub fn build(routes: &[Arc<Route>]) -> Self {
+        let patterns: Vec<Pattern> = routes.iter().map(|route| Pattern::of(&route.matches.path)).collect();
+        let contents: Vec<Content> = routes.iter().map(|route| Content::new(&route.matches)).collect();
+        let (mut hosts, mut forest) = (HostTable::new(), Forest::default());
+        for (number, route) in routes.iter().enumerate() {
+            let methods = MethodSet::new(&route.matches.methods);
+            let leaf = Leaf {
+                route: number as u32,
+                conditions: conditions(&route.matches),
+                priority: route.matches.priority,
+                has_content: !contents[number].is_empty(),
+                methods,
+            };
+            for host in any_or_each(&route.matches) {
+                let root = hosts.root(host, || forest.plant());
+                forest.insert(root, &patterns[number], leaf.clone());
+            }
+        }
+        Self { routes: routes.to_vec(), patterns, contents, hosts, forest }
+    }
+
+    /// The route of a request.
+    #[inline]
+    pub fn find(&self, ask: &Ask<'_>) -> Found {
+        let mut search = Search { table: self, ask, best: None };
+        let mut params = Params::new();
+        self.hosts.each(ask.host, |root| self.forest.walk(root, ask.path, &mut params, &mut search));
+        match search.best {
+            Some(best) => Found::Route { index: best.route as usize, params: best.params },
+            None => self.not_found(ask),
+        }
+    }
+
+    /// The routes that the table was built from.
+    pub fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+
+    /// The path of a route, parsed.
+    pub fn pattern(&self, index: usize) -> &Pattern {
+        &self.patterns[index]
+    }
+
+    /// The conditions of a route.
+    pub(super) fn content(&self, index: usize) -> &Content {
+        &self.contents[index]
+    }
+
+    #[cold]
+    fn not_found(&self, ask: &Ask<'_>) -> Found {
+        let mut methods = Methods { method: ask.method, taken: false, all: None };
+        let mut params = Params::new();
+        self.hosts.each(ask.host, |root| self.forest.walk(root, ask.path, &mut params, &mut methods));
+        match methods.all.filter(|_| !methods.taken).map(|all| HeaderValue::try_from(all.list())) {
+            Some(Ok(allow)) => Found::MethodNotAllowed { allow },
+            // A method is a token, so the list is always a header's value.
+            Some(Err(_)) | None => Found::None,
+        }
+    }
+}
+
+/// How many conditions on content a route has.
+pub(super) fn conditions(matches: &RouteMatch) -> u32 {
+    (matches.headers.len() + matches.query.len() + usize::from(!matches.methods.is_empty())) as u32
+}
+
+/// The hosts of a route; `None` stands for any.
+pub(super) fn any_or_each(
+    matches: &RouteMatch,
+) -> impl Iterator<Item = Option<&crate::config::settings::route::HostPattern>> {
+    let any = matches.hosts.is_empty().then_some(None);
+    any.into_iter().chain(matches.hosts.iter().map(Some))
+}
+
+/// Looks for the best route.
+struct Search<'t, 'a> {
+    table: &'t RouteTable,
+    ask: &'t Ask<'a>,
+    best: Option<Best>,
+}
+
+struct Best {
+    route: u32,
+    priority: i64,
+    params: Params,
+}
+
+impl Search<'_, '_> {
+    fn answers(&self, leaf: &Leaf) -> bool {
+        leaf.methods.answers(self.ask.method)
+            && (!leaf.has_content || self.table.contents[leaf.route as usize].holds(self.ask.headers, self.ask.query))
+    }
+}
+
+impl Visitor for Search<'_, '_> {
+    #[inline]
+    fn above(&self) -> Option<i64> {
+        self.best.as_ref().map(|best| best.priority)
+    }
+
+    #[inline]
+    fn leaves(&mut self, leaves: &[Leaf], params: &Params) {
+        let above = self.above();
+        let mut candidates = leaves.iter().take_while(|leaf| above.is_none_or(|priority| leaf.priority > priority));
+        let Some(mut best) = candidates.find(|leaf| self.answers(leaf)) else { return };
+        if *self.ask.method == Method::HEAD && best.methods.answers_head_for_get() {
+            let equal = |leaf: &&Leaf| leaf.priority == best.priority && leaf.conditions == best.conditions;
+            let names_head = |leaf: &&Leaf| !leaf.methods.answers_head_for_get() && self.answers(leaf);
+            best = candidates.take_while(equal).find(names_head).unwrap_or(best);
+        }
+        self.best = Some(Best { route: best.route, priority: best.priority, params: params.clone() });
+    }
+}
+
+/// Collects the methods of all routes of a host and path.
+struct Methods<'a> {
+    method: &'a Method,
+    /// A route takes the method, so something else failed.
+    taken: bool,
+    all: Option<MethodSet>,
+}
+
+impl Visitor for Methods<'_> {
+    fn above(&self) -> Option<i64> {
+        None
+    }
+
+    fn leaves(&mut self, leaves: &[Leaf], _: &Params) {
+        for leaf in leaves {
+            self.taken |= leaf.methods.answers(self.method);
+            self.all.get_or_insert_with(MethodSet::default).add(&leaf.methods);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::super::naive::route;
+    use super::*;
+    use crate::config::settings::route::{HostPattern, ValueMatch};
+
+    fn table() -> RouteTable {
+        let get = |matches: &mut RouteMatch| matches.methods = vec![Method::GET];
+        RouteTable::build(&[
+            route("/", |_| {}),
+            route("/api/orders/{*rest}", get),
+            route("/api/orders/{id}", |matches| matches.methods = vec![Method::PUT, Method::DELETE]),
+            route("/api/orders/new", |matches| {
+                matches.headers = vec![(HeaderName::from_static("x-beta"), ValueMatch::Present)];
+            }),
+            route("/{a}/b", |_| {}),
+            route("/api/{*rest}", |matches| {
+                matches.methods = vec![Method::POST];
+                matches.hosts = vec![HostPattern::Exact("a.example".into())];
+            }),
+            route("/up/{*rest}", |matches| matches.priority = 1),
+            route("/up/exact", |matches| matches.hosts = vec![HostPattern::Wildcard("example".into())]),
+        ])
+    }
+
+    /// What is found: the route's path and its parameters, or the methods allowed.
+    #[track_caller]
+    fn check(method: &str, url: &str, beta: bool, expected: &str) {
+        let table = table();
+        let (host, path) = url.split_at(url.find('/').unwrap());
+        let mut headers = HeaderMap::new();
+        headers.extend(beta.then(|| (HeaderName::from_static("x-beta"), HeaderValue::from_static(""))));
+        let method = method.parse().unwrap();
+        let found = match table.find(&Ask { host, method: &method, path, query: None, headers: &headers }) {
+            Found::Route { index, params } => {
+                let values = params.iter().map(|&(start, end)| format!(" [{}]", &path[start as usize..end as usize]));
+                format!("{}{}", table.routes()[index].name, values.collect::<String>())
+            }
+            Found::MethodNotAllowed { allow } => format!("allow {}", allow.to_str().unwrap()),
+            Found::None => "none".to_owned(),
+        };
+        assert_eq!(found, expected, "{method} {url}");
+    }
+
+    #[test]
+    fn a_rest_also_matches_nothing() {
+        check("GET", "/api/orders", false, "/api/orders/{*rest} []");
+        check("GET", "/api/orders/", false, "/api/orders/{*rest} []");
+        check("GET", "/api/orders/a/b/", false, "/api/orders/{*rest} [a/b/]");
+        check("GET", "/api/ordersx", false, "none");
+    }
+
+    #[test]
+    fn what_fails_later_gives_way_to_the_less_specific() {
+        check("GET", "/api/orders/new", true, "/api/orders/new");
+        check("PUT", "/api/orders/new", false, "/api/orders/{id} [new]");
+        check("GET", "/api/orders/new", false, "/api/orders/{*rest} [new]");
+        check("POST", "a.example/api/orders/new", false, "/api/{*rest} [orders/new]");
+        check("GET", "/api/b", false, "/{a}/b [api]");
+        check("GET", "//b", false, "none");
+    }
+
+    #[test]
+    fn priority_comes_before_host_and_path() {
+        check("GET", "a.example/up/exact", false, "/up/{*rest} [exact]");
+    }
+
+    #[test]
+    fn get_answers_head() {
+        check("HEAD", "/api/orders/1", false, "/api/orders/{*rest} [1]");
+    }
+
+    #[test]
+    fn allow_lists_the_methods_of_all_matching_paths() {
+        check("POST", "/api/orders/1", false, "allow GET, HEAD, PUT, DELETE");
+        check("PATCH", "a.example/api/orders/1", false, "allow GET, HEAD, POST, PUT, DELETE");
+        check("PATCH", "/api/orders/new", false, "none");
+        check("PATCH", "/nowhere", false, "none");
+    }
+}

@@ -1,0 +1,133 @@
+//! The data plane as a tower `Service`: what an axum program mounts, as a route or a fallback.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+
+use crate::client::{ClientConnection, PhaseCell};
+use crate::context::{Peer, Scheme};
+use crate::exchange::Arrival;
+use crate::gateway::Gateway;
+use crate::network::Network;
+use crate::pipeline;
+use crate::request_body::{BoxError, Source};
+use crate::response_body::ResponseBody;
+use crate::timer::{Deadlines, Watch};
+
+/// The gateway as a service. Cheap to clone.
+pub struct GatewayService<N: Network> {
+    gateway: Arc<Gateway<N>>,
+}
+
+impl<N: Network> Clone for GatewayService<N> {
+    fn clone(&self) -> Self {
+        Self { gateway: Arc::clone(&self.gateway) }
+    }
+}
+
+impl<N: Network> Gateway<N> {
+    /// The data plane as a service for `axum::Router::fallback_service` and the like. Each thread of the program uses a
+    /// shard of its own. The client's address is read from axum's `ConnectInfo<SocketAddr>` where the program provides
+    /// it. WebSockets need the gateway's own listeners.
+    pub fn into_service(self: Arc<Self>) -> GatewayService<N> {
+        GatewayService { gateway: self }
+    }
+}
+
+impl<N, B> tower_service::Service<Request<B>> for GatewayService<N>
+where
+    N: Network,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ServiceBody<N>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let shards = self.gateway.shards();
+        let shard = Arc::clone(&shards[thread_number() % shards.len()]);
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let deadlines = Deadlines::new(shard.shared.clock.clone());
+            let connection = Arc::new(ClientConnection {
+                peer: Peer::new(peer_of(&parts), Scheme::Http),
+                deadlines: Arc::clone(&deadlines),
+                phase: Arc::new(PhaseCell::new()),
+                idle_timeout: None,
+                tunnel: Mutex::new(None),
+            });
+            let mut watch = Watch::new(deadlines);
+            let source = Source::Boxed(Box::pin(http_body_util::BodyExt::map_err(body, Into::into)));
+            let mut serving = Box::pin(pipeline::serve(Arrival { shard, connection }, parts, source));
+            let response = std::future::poll_fn(|cx| poll_watched(&mut watch, cx, |cx| serving.as_mut().poll(cx))).await;
+            Ok(response.map(|inner| ServiceBody { inner, watch }))
+        })
+    }
+}
+
+/// Polls `work`, and again whenever a deadline has run out, so that it sees that.
+fn poll_watched<T>(
+    watch: &mut Watch,
+    cx: &mut Context<'_>,
+    mut work: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    loop {
+        if let Poll::Ready(done) = work(cx) {
+            return Poll::Ready(done);
+        }
+        if watch.poll_expired(cx).is_pending() {
+            return Poll::Pending;
+        }
+    }
+}
+
+fn peer_of(parts: &http::request::Parts) -> SocketAddr {
+    let info = parts.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>();
+    info.map_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), |info| info.0)
+}
+
+/// A number for each thread that serves requests, in the order of their first.
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    NUMBER.with(|number| *number)
+}
+
+/// A response's body, with the timer that watches it.
+pub struct ServiceBody<N: Network> {
+    inner: ResponseBody<N>,
+    watch: Watch,
+}
+
+impl<N: Network> Body for ServiceBody<N> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Self { inner, watch } = self.get_mut();
+        poll_watched(watch, cx, |cx| Pin::new(&mut *inner).poll_frame(cx))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,84 @@
+//! What one data-plane worker has: its view of the configuration, its randomness, and handles to what all share.
+//!
+//! A shard is `Send + Sync`, so that an embedding program can serve requests on any thread; a worker of the binary only
+//! ever uses its own, and then nothing here is contended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+
+use crate::algorithms::rng;
+use crate::clock::Clock;
+use crate::network::Network;
+use crate::snapshot::Snapshot;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::metrics::Registry as Metrics;
+use crate::upstream::Registry as Upstreams;
+use crate::upstream::in_flight::InFlight;
+
+/// What all shards share.
+pub struct Shared<N: Network> {
+    /// How connections are opened.
+    pub network: N,
+    /// Time.
+    pub clock: Clock,
+    /// Metrics of the whole gateway.
+    pub metrics: Arc<Metrics>,
+    /// The access log.
+    pub log: Arc<AccessLog>,
+    /// Upstreams over all configurations.
+    pub upstreams: Upstreams<N>,
+    /// Requests in the whole gateway.
+    pub in_flight: Arc<InFlight>,
+    /// Set when a drain begins: answers close their connections from then on.
+    pub draining: AtomicBool,
+}
+
+/// One worker's part.
+pub struct Shard<N: Network> {
+    /// Which worker; 0-based.
+    pub index: usize,
+    /// What all shards share.
+    pub shared: Arc<Shared<N>>,
+    snapshot: ArcSwap<Local<N>>,
+    /// State of a splitmix64 generator.
+    random: AtomicU64,
+}
+
+/// A worker's own handle on a snapshot: a reference count that no other worker touches.
+pub struct Local<N: Network>(Arc<Snapshot<N>>);
+
+impl<N: Network> std::ops::Deref for Local<N> {
+    type Target = Snapshot<N>;
+
+    fn deref(&self) -> &Snapshot<N> {
+        &self.0
+    }
+}
+
+impl<N: Network> Shard<N> {
+    /// A shard with this snapshot in force. The seed decides every random choice that it makes.
+    pub fn new(index: usize, shared: Arc<Shared<N>>, snapshot: Arc<Snapshot<N>>, seed: u64) -> Self {
+        let random = AtomicU64::new(rng::mix(seed ^ rng::mix(index as u64 + 1)));
+        Self { index, shared, snapshot: ArcSwap::from_pointee(Local(snapshot)), random }
+    }
+
+    /// The snapshot in force; the caller keeps it for as long as its request lives.
+    #[inline]
+    pub fn snapshot(&self) -> Arc<Local<N>> {
+        self.snapshot.load_full()
+    }
+
+    /// Puts a snapshot in force for requests that begin from now on.
+    pub fn install(&self, snapshot: Arc<Snapshot<N>>) {
+        self.snapshot.store(Arc::new(Local(snapshot)));
+    }
+
+    /// 64 random bits (splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
+    #[inline]
+    pub fn random(&self) -> u64 {
+        const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+        rng::mix(self.random.fetch_add(GOLDEN_GAMMA, Ordering::Relaxed).wrapping_add(GOLDEN_GAMMA))
+    }
+}

@@ -1,0 +1,55 @@
+//! The end: not ready, then no more connections, then answers finish, then exit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::gateway::Gateway;
+use crate::listener::limits::Connections;
+use crate::network::Network;
+
+/// How often it is looked whether connections are left.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The switches that a drain throws, in order.
+pub struct Switches {
+    /// Stop accepting.
+    pub stop_accepting: watch::Sender<bool>,
+    /// Close connections after the answer in flight.
+    pub close_idle: watch::Sender<bool>,
+    /// End the workers.
+    pub stop_workers: watch::Sender<bool>,
+}
+
+/// How a drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    /// Every connection ended by itself.
+    Clean,
+    /// So many were cut at `drain_timeout`.
+    Cut(usize),
+}
+
+/// Drains: `/readyz` turns 503 at once, accepting goes on for `drain_delay`, then answers in flight finish.
+pub async fn drain<N: Network>(gateway: &Arc<Gateway<N>>, switches: &Switches, connections: &Connections) -> Drained {
+    gateway.begin_drain();
+    let snapshot = gateway.snapshot();
+    let (delay, timeout) = (snapshot.config.server.drain_delay, snapshot.config.server.drain_timeout);
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    switches.stop_accepting.send_replace(true);
+    switches.close_idle.send_replace(true);
+    let all_gone = async {
+        while connections.open() > 0 {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let outcome = match tokio::time::timeout(timeout, all_gone).await {
+        Ok(()) => Drained::Clean,
+        Err(_) => Drained::Cut(connections.open()),
+    };
+    switches.stop_workers.send_replace(true);
+    outcome
+}

@@ -1,0 +1,96 @@
+//! All that one configuration compiled to. Immutable: a reload builds a new one and swaps it.
+//!
+//! What must outlive a configuration (counts, connections, metrics) is not here; the snapshot holds handles to it.
+
+use std::sync::Arc;
+
+use crate::config::settings::server::EscapedSlash;
+use crate::config::settings::{self, Config};
+use crate::context::{HeaderRules, Peer, TracePolicy, TrustedProxies};
+use crate::network::Network;
+use crate::routing::{CompiledRewrite, PathRules, RouteTable};
+use crate::shard::Shared;
+use crate::telemetry::metrics::RouteSeries;
+use crate::upstream::Upstream;
+
+/// Everything a route needs, ready to be used.
+pub struct CompiledRoute<N: Network> {
+    /// As configured.
+    pub settings: Arc<settings::Route>,
+    /// Where its requests go.
+    pub upstream: Arc<Upstream<N>>,
+    /// What the upstream is sent instead of the path.
+    pub rewrite: Option<CompiledRewrite>,
+    /// Its metrics.
+    pub series: Arc<RouteSeries>,
+    /// A request body's limit, bytes; `None` = no limit.
+    pub max_body: Option<u64>,
+}
+
+/// One configuration, compiled.
+pub struct Snapshot<N: Network> {
+    /// Counts from 1; grows by one with each configuration that came into force.
+    pub version: u64,
+    /// As configured; for admin.
+    pub config: Arc<Config>,
+    /// Finds routes.
+    pub table: RouteTable,
+    /// Routes, by the index that the table gives.
+    pub routes: Box<[CompiledRoute<N>]>,
+    /// Whose forwarding headers are believed.
+    pub trusted: TrustedProxies,
+    /// Which client headers go; shared with bodies, whose trailers it screens.
+    pub header_rules: Arc<HeaderRules>,
+    /// Whose traces are continued, and which are sampled.
+    pub trace_policy: TracePolicy,
+    /// How paths are brought to one form.
+    pub path_rules: PathRules,
+    /// Metrics of requests that no route matched.
+    pub unrouted: Arc<RouteSeries>,
+}
+
+/// The route label of requests that no route matched.
+pub const UNROUTED: &str = "";
+
+impl<N: Network> Snapshot<N> {
+    /// Compiles a checked configuration, and puts its upstreams' settings in force.
+    pub fn build(config: Arc<Config>, version: u64, shared: &Shared<N>) -> Self {
+        let upstreams: std::collections::HashMap<&str, Arc<Upstream<N>>> =
+            config.upstreams.iter().map(|settings| (&*settings.name, shared.upstreams.apply(settings))).collect();
+        shared.upstreams.retain(|name| upstreams.contains_key(name));
+        let path_rules = PathRules {
+            keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,
+            merge_slashes: config.server.merge_slashes,
+        };
+        let table = RouteTable::build(&config.routes);
+        let compile = |(index, route): (usize, &Arc<settings::Route>)| {
+            let rewrite = route.rewrite.as_ref();
+            Some(CompiledRoute {
+                upstream: Arc::clone(upstreams.get(&*route.upstream)?),
+                // Validation tried it: one that cannot be compiled never gets here.
+                rewrite: rewrite.and_then(|rewrite| CompiledRewrite::new(rewrite, table.pattern(index), path_rules).ok()),
+                series: shared.metrics.route(&route.name),
+                max_body: route.max_body.unwrap_or(config.server.max_body),
+                settings: Arc::clone(route),
+            })
+        };
+        let routes = config.routes.iter().enumerate().filter_map(compile).collect();
+        Self {
+            version,
+            table,
+            routes,
+            trusted: TrustedProxies::new(&config.server.trusted_proxies),
+            header_rules: Arc::new(HeaderRules::new(&config.identity, config.server.underscores_in_headers)),
+            trace_policy: TracePolicy::new(&config.telemetry.tracing),
+            path_rules,
+            unrouted: shared.metrics.route(UNROUTED),
+            config,
+        }
+    }
+
+    /// Whether this peer's word on forwarding is believed.
+    #[inline]
+    pub fn trusts(&self, peer: &Peer) -> bool {
+        !self.trusted.is_empty() && self.trusted.contains(peer.ip)
+    }
+}

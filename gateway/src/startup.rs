@@ -1,0 +1,196 @@
+//! From a configuration to a running gateway, and back down.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::admin;
+use crate::clock::Clock;
+use crate::config::settings::Config;
+use crate::config::settings::upstream::Endpoints;
+use crate::gateway::{Gateway, World};
+use crate::listener::accept::{self, Listening};
+use crate::listener::bind;
+use crate::listener::limits::Connections;
+use crate::network::{Network, Sockets};
+use crate::reload::Reloader;
+use crate::shutdown::{self, Drained, Switches};
+use crate::telemetry::notice;
+use crate::worker;
+
+/// The system's wall clock is read again this often, so that records follow its corrections.
+const CLOCK_RESYNC: Duration = Duration::from_secs(10);
+/// The longest that the last access records are waited for.
+const LOG_FLUSH: Duration = Duration::from_secs(2);
+
+/// What could not be had at start; the text is one line with the remedy.
+#[derive(Debug)]
+pub struct StartError(pub String);
+
+/// A gateway that serves.
+pub struct Running {
+    gateway: Arc<Gateway<Sockets>>,
+    reloader: Arc<Reloader<Sockets>>,
+    switches: Switches,
+    connections: Arc<Connections>,
+    threads: Vec<JoinHandle<()>>,
+    /// Addresses that clients connect to, ports resolved.
+    pub listeners: Vec<SocketAddr>,
+    /// The admin address, port resolved.
+    pub admin: Option<SocketAddr>,
+    /// Turns when a drain is asked for through the admin API.
+    drain_asked: watch::Receiver<bool>,
+}
+
+/// Binds, starts workers and the accept thread, and serves admin on the current runtime.
+///
+/// # Errors
+/// What could not be had, with the remedy.
+pub async fn start(config: Config, path: Option<PathBuf>, files: Vec<PathBuf>) -> Result<Running, StartError> {
+    let workers = match config.server.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    };
+    let sockets = bind_all(&config, workers)?;
+    let listeners = addresses(&sockets)?;
+    let admin_socket = config.admin.as_ref().map(|admin| listen(admin.address, false)).transpose()?;
+    let world = World { network: Sockets, clock: Clock::system(), seed: seed(), shards: workers };
+    let gateway = Gateway::new(config, world).map_err(|error| StartError(format!("access log: {error}")))?;
+    let gateway = Arc::new(gateway);
+    let (stop_accepting, accepting) = watch::channel(false);
+    let (close_idle, idle) = watch::channel(false);
+    let (stop_workers, stopped) = watch::channel(false);
+    let connections: Arc<Connections> = Arc::default();
+    let mut threads = Vec::new();
+    let mut handles = Vec::new();
+    for index in 0..workers {
+        let (handle, thread) = worker::start(Arc::clone(&gateway), index, idle.clone(), stopped.clone())
+            .map_err(|error| StartError(format!("cannot start worker {index}: {error}")))?;
+        handles.push(handle);
+        threads.push(thread);
+    }
+    start_discovery(&gateway);
+    let accept = accept::start(Arc::clone(&gateway), sockets, handles, Arc::clone(&connections), accepting)
+        .map_err(|error| StartError(format!("cannot start the accept thread: {error}")))?;
+    threads.push(accept);
+    let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), path, files));
+    let (ask_drain, drain_asked) = watch::channel(false);
+    let admin = serve_admin(admin_socket, &gateway, &reloader, &connections, ask_drain)?;
+    tokio::spawn(Arc::clone(&reloader).watch_files());
+    tokio::spawn(follow_wall_clock(gateway.shared().clock.clone()));
+    let switches = Switches { stop_accepting, close_idle, stop_workers };
+    Ok(Running { gateway, reloader, switches, connections, threads, listeners, admin, drain_asked })
+}
+
+fn bind_all(config: &Config, workers: usize) -> Result<Vec<Listening>, StartError> {
+    let mut sockets = Vec::new();
+    for listener in &config.listeners {
+        if !listener.reuse_port {
+            sockets.push(Listening { socket: listen(listener.address, false)?, worker: None });
+            continue;
+        }
+        let first = listen(listener.address, true)?;
+        let address = first.local_addr().map_err(|error| StartError(error.to_string()))?;
+        sockets.push(Listening { socket: first, worker: Some(0) });
+        for worker in 1..workers {
+            sockets.push(Listening { socket: listen(address, true)?, worker: Some(worker) });
+        }
+    }
+    Ok(sockets)
+}
+
+fn listen(address: SocketAddr, reuse_port: bool) -> Result<TcpListener, StartError> {
+    bind::bind(address, reuse_port).map_err(|error| StartError(bind::remedy(address, &error)))
+}
+
+fn addresses(sockets: &[Listening]) -> Result<Vec<SocketAddr>, StartError> {
+    let mut addresses = Vec::new();
+    for listening in sockets {
+        let address = listening.socket.local_addr().map_err(|error: io::Error| StartError(error.to_string()))?;
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
+}
+
+fn serve_admin(
+    socket: Option<TcpListener>,
+    gateway: &Arc<Gateway<Sockets>>,
+    reloader: &Arc<Reloader<Sockets>>,
+    connections: &Arc<Connections>,
+    ask_drain: watch::Sender<bool>,
+) -> Result<Option<SocketAddr>, StartError> {
+    let Some(socket) = socket else { return Ok(None) };
+    let address = socket.local_addr().map_err(|error| StartError(error.to_string()))?;
+    let socket = tokio::net::TcpListener::from_std(socket).map_err(|error| StartError(error.to_string()))?;
+    let state = admin::State::new(gateway, reloader, connections, ask_drain);
+    tokio::spawn(async move {
+        // It ends with the process.
+        let _ = axum::serve(socket, admin::router(state)).await;
+    });
+    Ok(Some(address))
+}
+
+/// Starts what keeps discovered upstreams fresh; one that is kept already ends by itself when its settings differ.
+pub fn start_discovery<N: Network>(gateway: &Arc<Gateway<N>>) {
+    for upstream in gateway.upstreams() {
+        let Endpoints::Dns(dns) = upstream.active().settings.endpoints.clone() else { continue };
+        if upstream.claim_discovery(&dns) {
+            let network = gateway.shared().network.clone();
+            tokio::spawn(crate::upstream::discovery::keep_fresh(Arc::downgrade(&upstream), network, dns));
+        }
+    }
+}
+
+async fn follow_wall_clock(clock: Clock) {
+    loop {
+        tokio::time::sleep(CLOCK_RESYNC).await;
+        clock.resync();
+    }
+}
+
+/// Bits from the operating system, for ids and balancing.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    // The standard library's hasher is keyed from the system's entropy.
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+impl Running {
+    /// The gateway.
+    pub fn gateway(&self) -> &Arc<Gateway<Sockets>> {
+        &self.gateway
+    }
+
+    /// What reloads it.
+    pub fn reloader(&self) -> &Arc<Reloader<Sockets>> {
+        &self.reloader
+    }
+
+    /// Waits until the admin API asks for a drain.
+    pub async fn drain_asked(&self) {
+        let mut asked = self.drain_asked.clone();
+        if asked.wait_for(|asked| *asked).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Drains and ends. Dropping the future ends at once.
+    pub async fn drain(self) -> Drained {
+        let drained = shutdown::drain(&self.gateway, &self.switches, &self.connections).await;
+        for thread in self.threads {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+        self.gateway.shared().log.flush(LOG_FLUSH);
+        if let Drained::Cut(connections) = drained {
+            notice::cut(connections);
+        }
+        drained
+    }
+}

@@ -1,0 +1,126 @@
+//! The access log as the rest of the gateway sees it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use super::sampling::Sampling;
+use super::shard::{Shard, Submitted, quotas};
+use super::sink::Sink;
+use super::writer::{Shared, Writer};
+use crate::config::settings;
+use crate::telemetry::record::AccessRecord;
+
+/// The writer formats nothing and recurses nowhere.
+const STACK_BYTES: usize = 128 * 1024;
+
+/// The access log of one gateway: shared by all workers, changed by reloads. Dropping it lets the writer end by itself;
+/// call [`AccessLog::flush`] before, so that the last lines are written.
+#[derive(Debug)]
+pub struct AccessLog {
+    sampling: Sampling,
+    shared: Arc<Shared>,
+    writer: thread::Thread,
+}
+
+impl AccessLog {
+    /// Opens the output and starts the writer.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened, or no thread can be started.
+    pub fn start(settings: &settings::telemetry::AccessLog, workers: usize) -> io::Result<Self> {
+        Self::with_sink(settings, workers, Sink::open(&settings.output)?)
+    }
+
+    fn with_sink(settings: &settings::telemetry::AccessLog, workers: usize, sink: Option<Sink>) -> io::Result<Self> {
+        let shards = quotas(settings.queue, workers).map(Shard::new).collect();
+        let shared = Arc::new(Shared::new(shards));
+        let writer = Writer { shared: shared.clone(), sink, spare: Vec::new() };
+        let thread =
+            thread::Builder::new().name("access-log".into()).stack_size(STACK_BYTES).spawn(move || writer.run())?;
+        Ok(Self { sampling: Sampling::new(settings), shared, writer: thread.thread().clone() })
+    }
+
+    /// Whether there is a log at all.
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.sampling.is_on()
+    }
+
+    /// Whether a request with this status is to be written; `bits` are random. One load and a branch: ask before
+    /// anything is put together. A 2xx that broke off is an error too: ask [`AccessLog::is_on`] for it.
+    #[inline]
+    pub fn wants(&self, status: u16, bits: u64) -> bool {
+        self.sampling.wants(status, bits)
+    }
+
+    /// Hands in a line. Never waits for the output; drops the line where there is no room.
+    #[inline]
+    pub fn submit(&self, worker: usize, record: &AccessRecord<'_>) {
+        let shards = &self.shared.shards;
+        let shard = shards.get(worker).unwrap_or_else(|| &shards[worker % shards.len()]);
+        match shard.submit(record) {
+            Submitted::Queued => self.shared.wake(&self.writer),
+            Submitted::Full => self.shared.hurry(&self.writer),
+            Submitted::Dropped => {}
+        }
+    }
+
+    /// Lines dropped since the start (`gateway_log_dropped_total`).
+    pub fn dropped(&self) -> u64 {
+        self.shared.shards.iter().map(Shard::dropped).sum()
+    }
+
+    /// Writes and reopens that failed since the start. Lines of a failed write are not lost: it is tried again.
+    pub fn write_failures(&self) -> u64 {
+        self.shared.write_failures.load(Ordering::Relaxed)
+    }
+
+    /// Takes over new settings under running requests. Lines that wait go to the new output, or are dropped and counted
+    /// where that is off; a file is opened anew even if its path is the same, so that a reload serves log rotation.
+    ///
+    /// # Errors
+    ///
+    /// When the new file cannot be opened; then nothing has changed.
+    pub fn reconfigure(&self, settings: &settings::telemetry::AccessLog) -> io::Result<()> {
+        let sink = Sink::open(&settings.output)?;
+        for (shard, quota) in self.shared.shards.iter().zip(quotas(settings.queue, self.shared.shards.len())) {
+            shard.set_quota(quota);
+        }
+        self.shared.replace_sink(sink);
+        self.sampling.set(settings);
+        self.wake_for_control();
+        Ok(())
+    }
+
+    /// Opens the file anew, for log rotation. If that fails, the old one goes on, and the failure is counted.
+    pub fn reopen(&self) {
+        self.shared.ask_to_reopen();
+        self.wake_for_control();
+    }
+
+    /// Waits until every line handed in so far is written, at most this long; `false` when the time was up. Blocks: call
+    /// it from the control side.
+    pub fn flush(&self, limit: Duration) -> bool {
+        self.shared.wait_until_written(limit, || self.wake_for_control())
+    }
+
+    /// Unlike a worker's call, this one also ends a pause after a failed write.
+    fn wake_for_control(&self) {
+        self.shared.hurry(&self.writer);
+        self.writer.unpark();
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.shared.ask_to_stop();
+        self.wake_for_control();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! Every metric family: its name (contract, records.md), its kind, its words, and where its samples come from.
+
+use super::format::{Format, Kind, Page};
+use crate::error::Code;
+use crate::telemetry::metrics::{AttemptOutcome, EndpointInFlight, Registry, RouteTotals, ShedReason, UpstreamTotals};
+use crate::telemetry::process::ProcessStats;
+
+/// What the registry does not hold.
+#[derive(Debug, Clone, Default)]
+pub struct ScrapeInputs {
+    /// In-flight requests of each endpoint, from the balancers.
+    pub endpoints: Vec<EndpointInFlight>,
+    /// Dropped lines of the access log.
+    pub log_dropped: u64,
+    /// A look at the process.
+    pub process: ProcessStats,
+}
+
+/// The metrics page. Runs on the control side; its time grows with the number of routes and upstreams in use.
+pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec<u8> {
+    let mut page = Page::new(format);
+    routes(&mut page, registry);
+    upstreams(&mut page, registry);
+    endpoints(&mut page, &inputs.endpoints);
+    gateway(&mut page, registry, inputs);
+    process(&mut page, &inputs.process);
+    page.finish()
+}
+
+fn routes(page: &mut Page, registry: &Registry) {
+    let series = registry.routes();
+    let totals: Vec<(&str, RouteTotals)> =
+        series.iter().filter_map(|route| Some((&**route.name(), route.totals()?))).collect();
+    page.family(
+        "gateway_requests_total",
+        Kind::Counter,
+        "Requests that have ended, by route, status class and problem code.",
+    );
+    for (route, totals) in &totals {
+        for (class, code, count) in &totals.requests {
+            let class = ["1xx", "2xx", "3xx", "4xx", "5xx"][usize::from(*class).clamp(1, 5) - 1];
+            let code = code.map_or("ok", Code::as_str);
+            page.number(&[("route", route), ("status_class", class), ("code", code)], *count);
+        }
+    }
+    page.family("gateway_request_duration_seconds", Kind::Histogram, "Time from a request's head to its answer's end.");
+    for (route, totals) in &totals {
+        page.histogram(&[("route", route)], &totals.duration);
+    }
+    page.family("gateway_overhead_seconds", Kind::Histogram, "Time that the gateway itself added to a request.");
+    for (route, totals) in &totals {
+        page.histogram(&[("route", route)], &totals.overhead);
+    }
+}
+
+fn upstreams(page: &mut Page, registry: &Registry) {
+    let series = registry.upstreams();
+    let totals: Vec<(&str, UpstreamTotals)> =
+        series.iter().filter_map(|upstream| Some((&**upstream.name(), upstream.totals()?))).collect();
+    page.family("gateway_upstream_attempts_total", Kind::Counter, "Attempts that have ended, by upstream and outcome.");
+    for (upstream, totals) in &totals {
+        for (outcome, count) in AttemptOutcome::ALL.iter().zip(totals.attempts).filter(|(_, count)| *count > 0) {
+            page.number(&[("upstream", upstream), ("outcome", outcome.as_str())], count);
+        }
+    }
+    page.family(
+        "gateway_upstream_duration_seconds",
+        Kind::Histogram,
+        "Time from an attempt's start to its answer's head.",
+    );
+    for (upstream, totals) in &totals {
+        page.histogram(&[("upstream", upstream)], &totals.duration);
+    }
+    page.family(
+        "gateway_upstream_connections",
+        Kind::Gauge,
+        "Open connections to an upstream, in use or idle in a pool.",
+    );
+    for (upstream, totals) in &totals {
+        page.number(&[("upstream", upstream), ("state", "busy")], totals.busy);
+        page.number(&[("upstream", upstream), ("state", "idle")], totals.idle);
+    }
+    page.family("gateway_upstream_connections_opened_total", Kind::Counter, "Connections ever opened to an upstream.");
+    for (upstream, totals) in &totals {
+        page.number(&[("upstream", upstream)], totals.opened);
+    }
+}
+
+fn endpoints(page: &mut Page, endpoints: &[EndpointInFlight]) {
+    page.family("gateway_endpoint_in_flight", Kind::Gauge, "Requests that an endpoint is serving now.");
+    for endpoint in endpoints {
+        page.number(&[("upstream", &endpoint.upstream), ("endpoint", &endpoint.endpoint)], endpoint.in_flight);
+    }
+}
+
+fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
+    let gateway = registry.gateway();
+    page.family("gateway_connections", Kind::Gauge, "Open client connections of a listener.");
+    for listener in registry.listeners() {
+        page.number(&[("listener", listener.name())], listener.open());
+    }
+    page.family("gateway_shed_total", Kind::Counter, "Connections and requests turned away to protect the gateway.");
+    for reason in ShedReason::ALL {
+        page.number(&[("reason", reason.as_str())], gateway.shed_total(reason));
+    }
+    page.family(
+        "gateway_log_dropped_total",
+        Kind::Counter,
+        "Access records dropped because the log could not keep up.",
+    );
+    page.number(&[], inputs.log_dropped);
+    page.family("gateway_config_version", Kind::Gauge, "The version of the configuration in force.");
+    page.number(&[], gateway.config_version());
+    page.family("gateway_config_reload_failures_total", Kind::Counter, "Reloads that were refused.");
+    page.number(&[], gateway.reload_failures_total());
+    page.family("gateway_worker_loop_delay_seconds", Kind::Histogram, "How late a worker's timers fire.");
+    for (worker, totals) in gateway.loop_delays() {
+        page.histogram(&[("worker", itoa::Buffer::new().format(worker))], &totals);
+    }
+    page.family("gateway_panics_total", Kind::Counter, "Requests that met a bug and were answered with 500.");
+    page.number(&[], gateway.panics_total());
+    page.family("gateway_build_info", Kind::Gauge, "Always 1; the labels tell the build.");
+    page.number(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+}
+
+/// Names as in the Prometheus client libraries, so that existing dashboards show them.
+fn process(page: &mut Page, stats: &ProcessStats) {
+    let mut float = |name, kind, help, value: Option<f64>| {
+        if let Some(value) = value {
+            page.family(name, kind, help);
+            page.float(&[], value);
+        }
+    };
+    float("process_cpu_seconds_total", Kind::Counter, "User and system time of the process.", stats.cpu_seconds);
+    float("process_start_time_seconds", Kind::Gauge, "When the process started, Unix time.", stats.start_time_seconds);
+    let mut number = |name, help, value: Option<u64>| {
+        if let Some(value) = value {
+            page.family(name, Kind::Gauge, help);
+            page.number(&[], value);
+        }
+    };
+    number("process_resident_memory_bytes", "Resident memory.", stats.resident_bytes);
+    number("process_virtual_memory_bytes", "Virtual memory.", stats.virtual_bytes);
+    number("process_open_fds", "Open file descriptors.", stats.open_fds);
+    number("process_max_fds", "The limit of open file descriptors.", stats.max_fds);
+    number("process_threads", "Threads.", stats.threads);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! What is written is read back by a strict parser of both formats.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use regex::Regex;
+
+use super::*;
+
+const HOSTILE: &str = "a\"b\\c\nd{e=\"f\"} # \u{e9}";
+
+/// Name, labels and value.
+type Sample = (String, Vec<(String, String)>, f64);
+
+/// A parsed page: families with their types, and samples by name and labels.
+#[derive(Debug, Default)]
+struct Parsed {
+    types: BTreeMap<String, String>,
+    samples: Vec<Sample>,
+}
+
+impl Parsed {
+    fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let wanted: Vec<_> = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let found: Vec<_> = self.samples.iter().filter(|sample| sample.0 == name && sample.1 == wanted).collect();
+        assert_eq!(found.len(), 1, "{name} {labels:?}");
+        found[0].2
+    }
+}
+
+/// Takes nothing that the formats do not allow: each sample follows its family's head, no series comes twice.
+fn parse(text: &str, format: Format) -> Parsed {
+    let sample = Regex::new(r#"^([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+)\})? (\S+)$"#).unwrap();
+    let label = Regex::new(r#"([a-z_]+)="((?:[^"\\\n]|\\["\\n])*)""#).unwrap();
+    let mut parsed = Parsed::default();
+    let mut seen = BTreeSet::new();
+    let mut family = String::new();
+    assert!(text.ends_with('\n'));
+    let text = match format {
+        Format::Prometheus => text,
+        Format::OpenMetrics => text.strip_suffix("# EOF\n").expect("ends with its mark"),
+    };
+    for line in text.lines() {
+        if let Some(head) = line.strip_prefix("# HELP ") {
+            family = head.split_once(' ').expect("a help text").0.to_owned();
+        } else if let Some(head) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = head.split_once(' ').unwrap();
+            assert_eq!(name, family, "TYPE follows HELP");
+            assert!(parsed.types.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} twice");
+        } else {
+            let found = sample.captures(line).unwrap_or_else(|| panic!("not a sample: {line}"));
+            let labels = found.get(2).map_or("", |labels| labels.as_str());
+            let labels: Vec<_> =
+                label.captures_iter(labels).map(|one| (one[1].to_owned(), unescape(&one[2]))).collect();
+            assert!(seen.insert((found[1].to_owned(), labels.clone())), "{line} twice");
+            assert!(belongs(&found[1], &family, &parsed.types[&family], format), "{line} in {family}");
+            parsed.samples.push((found[1].to_owned(), labels, found[3].parse().expect("a number")));
+        }
+    }
+    parsed
+}
+
+fn unescape(value: &str) -> String {
+    value.replace("\\\\", "\u{0}").replace("\\\"", "\"").replace("\\n", "\n").replace('\u{0}', "\\")
+}
+
+fn belongs(sample: &str, family: &str, kind: &str, format: Format) -> bool {
+    match (kind, format) {
+        ("counter", Format::OpenMetrics) => sample.strip_suffix("_total") == Some(family),
+        ("counter", Format::Prometheus) => sample == family && family.ends_with("_total"),
+        ("gauge", _) => sample == family,
+        ("histogram", _) => ["_bucket", "_sum", "_count"].iter().any(|end| sample.strip_suffix(end) == Some(family)),
+        _ => false,
+    }
+}
+
+fn busy_registry() -> Registry {
+    let registry = Registry::new(2);
+    let ms = Duration::from_millis(1);
+    registry.route("unused");
+    for worker in [0, 1, 1] {
+        registry.route("orders").record(worker, 200, None, 2 * ms, Some(ms / 100));
+        registry.upstream("orders").attempt(worker, AttemptOutcome::Ok, ms);
+    }
+    registry.route(HOSTILE).record(0, 502, Some(Code::UpstreamReset), Duration::from_secs(100), None);
+    registry.upstream(HOSTILE).connection(1, crate::telemetry::metrics::ConnectionEvent::Opened);
+    registry.listener("127.0.0.1:8080").opened();
+    registry.gateway().shed(ShedReason::InFlight);
+    registry.gateway().set_config_version(7);
+    registry.gateway().reload_failed();
+    registry.gateway().panicked();
+    registry.gateway().loop_delay(1, ms);
+    registry
+}
+
+fn page(format: Format) -> Parsed {
+    let inputs = ScrapeInputs {
+        endpoints: vec![EndpointInFlight {
+            upstream: "orders".into(),
+            endpoint: "127.0.0.1:9001".into(),
+            in_flight: 4,
+        }],
+        log_dropped: 9,
+        process: ProcessStats { cpu_seconds: Some(1.5), resident_bytes: Some(1 << 20), ..ProcessStats::default() },
+    };
+    let text = render(format, &busy_registry(), &inputs);
+    parse(std::str::from_utf8(&text).unwrap(), format)
+}
+
+#[test]
+fn both_formats_say_the_same() {
+    let (old, new) = (page(Format::Prometheus), page(Format::OpenMetrics));
+    assert_eq!(old.samples, new.samples);
+    for page in [&old, &new] {
+        let requests = |route, class, code| {
+            page.value("gateway_requests_total", &[("route", route), ("status_class", class), ("code", code)])
+        };
+        assert_eq!(requests("orders", "2xx", "ok"), 3.0);
+        assert_eq!(requests(HOSTILE, "5xx", "upstream_reset"), 1.0);
+        let attempts = [("upstream", "orders"), ("outcome", "ok")];
+        assert_eq!(page.value("gateway_upstream_attempts_total", &attempts), 3.0);
+        assert_eq!(page.value("gateway_upstream_connections", &[("upstream", HOSTILE), ("state", "busy")]), 1.0);
+        let endpoint = [("upstream", "orders"), ("endpoint", "127.0.0.1:9001")];
+        assert_eq!(page.value("gateway_endpoint_in_flight", &endpoint), 4.0);
+        assert_eq!(page.value("gateway_connections", &[("listener", "127.0.0.1:8080")]), 1.0);
+        assert_eq!(page.value("gateway_shed_total", &[("reason", "in_flight")]), 1.0);
+        assert_eq!(page.value("gateway_log_dropped_total", &[]), 9.0);
+        assert_eq!(page.value("gateway_config_version", &[]), 7.0);
+        assert_eq!(page.value("gateway_config_reload_failures_total", &[]), 1.0);
+        assert_eq!(page.value("gateway_panics_total", &[]), 1.0);
+        assert_eq!(page.value("process_cpu_seconds_total", &[]), 1.5);
+        assert!(!page.samples.iter().any(|(_, labels, _)| labels.iter().any(|(_, value)| value == "unused")));
+    }
+}
+
+#[test]
+fn histograms_are_cumulated_over_shards() {
+    let page = page(Format::OpenMetrics);
+    let name = "gateway_request_duration_seconds";
+    let bucket = |route, le| page.value(&format!("{name}_bucket"), &[("route", route), ("le", le)]);
+    assert_eq!(bucket("orders", "0.0016"), 0.0);
+    assert_eq!(bucket("orders", "0.0024"), 3.0);
+    assert_eq!(bucket("orders", "+Inf"), 3.0);
+    assert_eq!(bucket(HOSTILE, "26.2144"), 0.0);
+    assert_eq!(bucket(HOSTILE, "+Inf"), 1.0);
+    assert_eq!(page.value(&format!("{name}_sum"), &[("route", "orders")]), 0.006);
+    assert_eq!(page.value(&format!("{name}_count"), &[("route", "orders")]), 3.0);
+    let mut last = BTreeMap::new();
+    for (name, labels, value) in page.samples.iter().filter(|(name, ..)| name.ends_with("_bucket")) {
+        let series: Vec<_> = labels.iter().filter(|(name, _)| name != "le").cloned().collect();
+        let before = last.insert((name, series), *value).unwrap_or(0.0);
+        assert!(before <= *value, "{name} {labels:?}");
+    }
+}
+
+/// The contract's names with their labels, as far as they are built; and nothing that is not in it.
+#[test]
+fn names_and_labels_are_the_contracts() {
+    let contract = include_str!("../../../../../docs/contract/records.md");
+    let paragraph = contract.lines().find(|line| line.starts_with("**Metrics**")).unwrap();
+    let family = Regex::new(r"`([a-z_]+?)(?:\{([a-z_,]+)\})?`").unwrap();
+    let promised: BTreeMap<String, BTreeSet<String>> = family
+        .captures_iter(paragraph)
+        .filter(|found| !found[1].ends_with('_'))
+        .map(|found| {
+            let labels = found.get(2).map_or("", |labels| labels.as_str());
+            let labels = labels.split(',').filter(|label| !label.is_empty()).map(str::to_owned).collect();
+            (format!("gateway_{}", &found[1]), labels)
+        })
+        .collect();
+    assert!(promised.len() > 25);
+    let page = page(Format::Prometheus);
+    for (name, labels, _) in &page.samples {
+        if name.starts_with("process_") || ["gateway_panics_total", "gateway_build_info"].contains(&name.as_str()) {
+            continue;
+        }
+        let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        let expected = promised.get(base).unwrap_or_else(|| panic!("{base} is not in the contract"));
+        let found: BTreeSet<_> = labels.iter().map(|(name, _)| name.clone()).filter(|name| name != "le").collect();
+        assert_eq!(&found, expected, "{name}");
+    }
+    let later = [
+        "breaker_state",
+        "breaker_trips_total",
+        "ejections",
+        "retries_total",
+        "hedges_total",
+        "limit_decisions_total",
+        "store_duration_seconds",
+        "store_degraded",
+        "auth_total",
+        "token_cache_total",
+        "keys_age_seconds",
+        "aggregate_parts_total",
+        "batch_size",
+        "spans_dropped_total",
+    ];
+    for name in promised.keys() {
+        let later = later.iter().any(|later| name == &format!("gateway_{later}"));
+        assert_ne!(later, page.types.contains_key(name), "{name}");
+    }
+}

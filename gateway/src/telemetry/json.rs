@@ -1,0 +1,101 @@
+//! Writing JSON fields by hand: an access record is one flat object, and this is all that it needs.
+//!
+//! Strings are escaped so that a line is one line on every terminal: control characters of ASCII and of Latin-1 (where
+//! one byte can start an escape sequence), and the line separators of Unicode.
+
+/// What a byte needs inside a JSON string: 0 nothing, 1 `\u00xx`, 2 a look at the character (it is not ASCII), else the
+/// letter of its short escape.
+const ESCAPES: [u8; 256] = {
+    let mut escapes = [0_u8; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        escapes[byte] = match byte as u8 {
+            b'"' => b'"',
+            b'\\' => b'\\',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0..=0x1f | 0x7f => 1,
+            0x80..=0xff => 2,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    escapes
+};
+
+/// Appends the characters of a JSON string, without its quotes.
+#[inline]
+pub(super) fn write_escaped(out: &mut Vec<u8>, text: &str) {
+    let plain = text.bytes().position(|byte| ESCAPES[usize::from(byte)] != 0);
+    match plain {
+        None => out.extend_from_slice(text.as_bytes()),
+        Some(at) => write_slowly(out, text, at),
+    }
+}
+
+#[cold]
+fn write_slowly(out: &mut Vec<u8>, text: &str, plain: usize) {
+    // A byte that needs care begins a character, so that this splits between characters.
+    let (head, rest) = text.split_at(plain);
+    out.extend_from_slice(head.as_bytes());
+    for c in rest.chars() {
+        let code = u32::from(c);
+        match u8::try_from(code).map(|byte| ESCAPES[usize::from(byte)]) {
+            Ok(0) => out.push(code as u8),
+            Ok(1) => write_code(out, code),
+            Ok(2) if c.is_control() => write_code(out, code),
+            Ok(letter) if letter > 2 => out.extend_from_slice(&[b'\\', letter]),
+            _ if matches!(c, '\u{2028}' | '\u{2029}') => write_code(out, code),
+            _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+fn write_code(out: &mut Vec<u8>, code: u32) {
+    let digit = |shift: u32| b"0123456789abcdef"[(code >> shift & 15) as usize];
+    out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+}
+
+/// Appends a decimal number.
+#[inline]
+pub(super) fn write_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn escaped(text: &str) -> String {
+        let mut out = Vec::new();
+        write_escaped(&mut out, text);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_moves_a_cursor_is_escaped() {
+        for (text, expected) in [
+            ("plain /path-1", "plain /path-1"),
+            ("a\"b\\c", "a\\\"b\\\\c"),
+            ("\r\n\t", "\\r\\n\\t"),
+            ("\u{1b}[31m\0\u{7f}", "\\u001b[31m\\u0000\\u007f"),
+            ("caf\u{e9} \u{9b}31m \u{2028}", "caf\u{e9} \\u009b31m \\u2028"),
+            ("\u{1f600}", "\u{1f600}"),
+        ] {
+            assert_eq!(escaped(text), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_string_is_read_back(text in any::<String>(), tail in "[\\x00-\\x7f]{0,20}") {
+            let text = text + &tail;
+            let written = escaped(&text);
+            prop_assert!(!written.chars().any(char::is_control));
+            prop_assert_eq!(serde_json::from_str::<String>(&format!("\"{written}\"")).unwrap(), text);
+        }
+    }
+}

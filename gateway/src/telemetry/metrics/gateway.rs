@@ -1,0 +1,151 @@
+//! What is counted for the gateway as a whole, and for its listeners and workers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::shards::Shards;
+use super::{HistogramTotals, OverheadHistogram};
+
+/// Why a connection or a request was turned away to protect the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ShedReason {
+    /// `max_connections`
+    Connections,
+    /// `max_connections_per_ip`
+    ConnectionsPerIp,
+    /// `max_in_flight`
+    InFlight,
+    /// `shed_above_rss`
+    Memory,
+    /// The gateway is draining.
+    Draining,
+}
+
+impl ShedReason {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [Self; 5] =
+        [Self::Connections, Self::ConnectionsPerIp, Self::InFlight, Self::Memory, Self::Draining];
+
+    /// As written in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::ConnectionsPerIp => "connections_per_ip",
+            Self::InFlight => "in_flight",
+            Self::Memory => "memory",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// Numbers of the whole process. Rare events: any thread may count.
+#[derive(Debug)]
+pub struct GatewaySeries {
+    shed: [AtomicU64; ShedReason::ALL.len()],
+    panics: AtomicU64,
+    config_version: AtomicU64,
+    reload_failures: AtomicU64,
+    loop_delay: Shards<OverheadHistogram>,
+}
+
+impl GatewaySeries {
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            shed: Default::default(),
+            panics: AtomicU64::new(0),
+            config_version: AtomicU64::new(0),
+            reload_failures: AtomicU64::new(0),
+            loop_delay: Shards::new(workers),
+        }
+    }
+
+    /// Something was turned away.
+    pub fn shed(&self, reason: ShedReason) {
+        self.shed[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that happened.
+    pub fn shed_total(&self, reason: ShedReason) -> u64 {
+        self.shed[reason as usize].load(Ordering::Relaxed)
+    }
+
+    /// A request met a bug and was answered with 500.
+    pub fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that happened.
+    pub fn panics_total(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// This version of the configuration is in force.
+    pub fn set_config_version(&self, version: u64) {
+        self.config_version.store(version, Ordering::Relaxed);
+    }
+
+    /// The version in force.
+    pub fn config_version(&self) -> u64 {
+        self.config_version.load(Ordering::Relaxed)
+    }
+
+    /// A reload was refused.
+    pub fn reload_failed(&self) {
+        self.reload_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that happened.
+    pub fn reload_failures_total(&self) -> u64 {
+        self.reload_failures.load(Ordering::Relaxed)
+    }
+
+    /// A worker's timer fired this much late. Only the worker's own thread may count for it.
+    #[inline]
+    pub fn loop_delay(&self, worker: usize, delay: Duration) {
+        self.loop_delay.of(worker).record(delay);
+    }
+
+    /// How late each worker's timers were.
+    pub fn loop_delays(&self) -> Vec<(usize, HistogramTotals)> {
+        let totals = |histogram: &OverheadHistogram| {
+            let mut totals = HistogramTotals::default();
+            histogram.add_to(&mut totals);
+            totals
+        };
+        self.loop_delay.numbered().map(|(worker, histogram)| (worker, totals(histogram))).collect()
+    }
+}
+
+/// Open connections of one listener. Counted once a connection: any thread may.
+#[derive(Debug)]
+pub struct ListenerSeries {
+    name: Arc<str>,
+    open: AtomicI64,
+}
+
+impl ListenerSeries {
+    pub(super) fn new(name: Arc<str>) -> Self {
+        Self { name, open: AtomicI64::new(0) }
+    }
+
+    /// The listener's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// A connection was accepted.
+    pub fn opened(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection is gone.
+    pub fn closed(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Connections open now.
+    pub fn open(&self) -> u64 {
+        u64::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+}

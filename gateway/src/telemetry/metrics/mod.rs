@@ -1,0 +1,27 @@
+//! The gateway's numbers (contract, records.md).
+//!
+//! Handles are resolved by name when a snapshot is built; a request then touches only its own worker's shard: plain
+//! loads and stores of relaxed atomics, no lock, no shared cache line, no formatting, and no allocation once the worker
+//! has used the series. **Each worker number has one writing thread**: a shard's counters are not read-modify-write
+//! operations, so two threads that count as the same worker would lose counts (never more than that). Whoever scrapes
+//! reads the shards as they are; workers never notice.
+//!
+//! Series are kept by name for the life of the process, so that they survive reloads; their number is bounded.
+
+mod gateway;
+mod histogram;
+mod registry;
+mod route;
+mod shards;
+mod upstream;
+
+pub use gateway::{GatewaySeries, ListenerSeries, ShedReason};
+pub use histogram::{Histogram, HistogramTotals};
+pub use registry::{EndpointInFlight, OVERFLOW, Registry};
+pub use route::{RouteSeries, RouteTotals};
+pub use upstream::{AttemptOutcome, ConnectionEvent, UpstreamSeries, UpstreamTotals};
+
+/// From 50 us to 26 s in half octaves: request and upstream times.
+pub type DurationHistogram = Histogram<25_000, 40>;
+/// From 5 us to 82 ms in half octaves: what the gateway itself adds, and how late a worker's loop is.
+pub type OverheadHistogram = Histogram<2_500, 30>;

@@ -1,0 +1,131 @@
+//! All series of a process by name. Asked when a snapshot is built and when somebody scrapes, never by a request.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{GatewaySeries, ListenerSeries, RouteSeries, UpstreamSeries};
+
+/// Names of each kind that are kept: ten times the largest configuration that we aim at (10,000 routes). A process that
+/// sees more over its life counts the rest together under [`OVERFLOW`].
+const NAMES_MAX: usize = 100_000;
+
+/// The name under which everything beyond the bound is counted.
+pub const OVERFLOW: &str = "_overflow";
+
+/// The requests that one endpoint is serving, as its balancer counts them; read when somebody scrapes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointInFlight {
+    /// The upstream's name.
+    pub upstream: Arc<str>,
+    /// The endpoint's address.
+    pub endpoint: Arc<str>,
+    /// Requests now.
+    pub in_flight: u64,
+}
+
+/// The process's series.
+#[derive(Debug)]
+pub struct Registry {
+    workers: usize,
+    gateway: GatewaySeries,
+    routes: Mutex<BTreeMap<Arc<str>, Arc<RouteSeries>>>,
+    upstreams: Mutex<BTreeMap<Arc<str>, Arc<UpstreamSeries>>>,
+    listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerSeries>>>,
+}
+
+impl Registry {
+    /// An empty registry for this many workers.
+    pub fn new(workers: usize) -> Self {
+        Self {
+            workers,
+            gateway: GatewaySeries::new(workers),
+            routes: Mutex::default(),
+            upstreams: Mutex::default(),
+            listeners: Mutex::default(),
+        }
+    }
+
+    /// Numbers of the whole process.
+    #[inline]
+    pub fn gateway(&self) -> &GatewaySeries {
+        &self.gateway
+    }
+
+    /// The series of the route of this name, made if need be. Requests that match no route have one too, by the name
+    /// that the caller gives it.
+    pub fn route(&self, name: &str) -> Arc<RouteSeries> {
+        find(&self.routes, name, |name| RouteSeries::new(name, self.workers))
+    }
+
+    /// The series of the upstream of this name, made if need be.
+    pub fn upstream(&self, name: &str) -> Arc<UpstreamSeries> {
+        find(&self.upstreams, name, |name| UpstreamSeries::new(name, self.workers))
+    }
+
+    /// The series of the listener of this name, made if need be.
+    pub fn listener(&self, name: &str) -> Arc<ListenerSeries> {
+        find(&self.listeners, name, ListenerSeries::new)
+    }
+
+    /// All routes by name.
+    pub fn routes(&self) -> Vec<Arc<RouteSeries>> {
+        lock(&self.routes).values().cloned().collect()
+    }
+
+    /// All upstreams by name.
+    pub fn upstreams(&self) -> Vec<Arc<UpstreamSeries>> {
+        lock(&self.upstreams).values().cloned().collect()
+    }
+
+    /// All listeners by name.
+    pub fn listeners(&self) -> Vec<Arc<ListenerSeries>> {
+        lock(&self.listeners).values().cloned().collect()
+    }
+}
+
+type Named<T> = Mutex<BTreeMap<Arc<str>, Arc<T>>>;
+
+fn find<T>(named: &Named<T>, name: &str, make: impl FnOnce(Arc<str>) -> T) -> Arc<T> {
+    let mut named = lock(named);
+    let name = if named.len() >= NAMES_MAX && !named.contains_key(name) { OVERFLOW } else { name };
+    if let Some(series) = named.get(name) {
+        return series.clone();
+    }
+    let name: Arc<str> = name.into();
+    let series = Arc::new(make(name.clone()));
+    named.insert(name, series.clone());
+    series
+}
+
+/// A panic elsewhere leaves a map of counters as good as it was.
+fn lock<T>(named: &Named<T>) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<T>>> {
+    named.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_series_survives_reloads_by_its_name() {
+        let registry = Registry::new(1);
+        registry.route("orders").record(0, 200, None, Duration::ZERO, None);
+        let again = registry.route("orders");
+        again.record(0, 200, None, Duration::ZERO, None);
+        assert_eq!(again.totals().unwrap().duration.count(), 2);
+        assert_eq!(registry.routes().len(), 1);
+    }
+
+    #[test]
+    fn names_are_bounded() {
+        let registry = Registry::new(1);
+        for number in 0..NAMES_MAX + 10 {
+            registry.listener(&number.to_string());
+        }
+        assert_eq!(registry.listeners().len(), NAMES_MAX + 1);
+        assert_eq!(&**registry.listener("new").name(), OVERFLOW);
+        assert_eq!(&**registry.listener("5").name(), "5");
+    }
+}

@@ -1,0 +1,191 @@
+//! What is counted for a route: requests by status class and code, time in all, time that the gateway added.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::shards::{Shards, bump};
+use super::{DurationHistogram, HistogramTotals, OverheadHistogram};
+use crate::error::Code;
+
+const CODES: usize = Code::ALL.len();
+/// Status classes 1xx to 5xx.
+const CLASSES: usize = 5;
+
+/// The series of one route; shared by all snapshots that have a route of this name.
+#[derive(Debug)]
+pub struct RouteSeries {
+    name: Arc<str>,
+    shards: Shards<Shard>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// Requests without a problem, by class.
+    ok: [AtomicU64; CLASSES],
+    duration: DurationHistogram,
+    overhead: OverheadHistogram,
+    failed: OnceLock<Box<Failed>>,
+}
+
+/// Made with a worker's first failure: most routes of a large configuration have none.
+#[derive(Debug, Default)]
+struct Failed {
+    /// Requests answered with the code's own status class.
+    plain: [AtomicU64; CODES],
+    /// Requests whose status was of another class, as when an answer broke off after `200 OK`; by class, then code.
+    late: OnceLock<Box<[[AtomicU64; CODES]; CLASSES]>>,
+}
+
+impl RouteSeries {
+    pub(super) fn new(name: Arc<str>, workers: usize) -> Self {
+        Self { name, shards: Shards::new(workers) }
+    }
+
+    /// The route's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Counts one request that has ended. `overhead` is the time that the gateway itself added, where it was measured.
+    /// Only the worker's own thread may count for it.
+    #[inline]
+    pub fn record(
+        &self,
+        worker: usize,
+        status: u16,
+        code: Option<Code>,
+        duration: Duration,
+        overhead: Option<Duration>,
+    ) {
+        let shard = self.shards.of(worker);
+        match code {
+            None => bump(&shard.ok[class(status)], 1),
+            Some(code) => shard.record_failure(class(status), code),
+        }
+        shard.duration.record(duration);
+        if let Some(overhead) = overhead {
+            shard.overhead.record(overhead);
+        }
+    }
+
+    /// The sum over all workers; `None` while no request has ended.
+    pub fn totals(&self) -> Option<RouteTotals> {
+        let mut requests = [[0_u64; CODES + 1]; CLASSES];
+        let mut totals = RouteTotals::default();
+        let mut used = false;
+        for shard in self.shards.used() {
+            used = true;
+            shard.add_requests(&mut requests);
+            shard.duration.add_to(&mut totals.duration);
+            shard.overhead.add_to(&mut totals.overhead);
+        }
+        for (class, counts) in requests.iter().enumerate() {
+            for (at, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+                totals.requests.push((class as u8 + 1, at.checked_sub(1).map(|code| Code::ALL[code]), *count));
+            }
+        }
+        used.then_some(totals)
+    }
+}
+
+impl Shard {
+    #[cold]
+    fn record_failure(&self, class: usize, code: Code) {
+        let failed = self.failed.get_or_init(Box::default);
+        if class == self::class(code.status().as_u16()) {
+            bump(&failed.plain[code as usize], 1);
+        } else {
+            bump(&failed.late.get_or_init(Box::default)[class][code as usize], 1);
+        }
+    }
+
+    fn add_requests(&self, requests: &mut [[u64; CODES + 1]; CLASSES]) {
+        for (class, count) in self.ok.iter().enumerate() {
+            requests[class][0] += count.load(Ordering::Relaxed);
+        }
+        let Some(failed) = self.failed.get() else { return };
+        for (at, code) in Code::ALL.iter().enumerate() {
+            requests[class(code.status().as_u16())][at + 1] += failed.plain[at].load(Ordering::Relaxed);
+            for (class, late) in failed.late.get().into_iter().flat_map(|late| late.iter().enumerate()) {
+                requests[class][at + 1] += late[at].load(Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// 0 for 1xx to 4 for 5xx; what is no status counts as 5xx.
+#[inline]
+fn class(status: u16) -> usize {
+    usize::from(status / 100).wrapping_sub(1).min(CLASSES - 1)
+}
+
+/// A route's numbers as they are shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RouteTotals {
+    /// Status class (1 to 5), code (`None` is `ok`) and count; counts of zero are left out.
+    pub requests: Vec<(u8, Option<Code>, u64)>,
+    /// Whole time of requests.
+    pub duration: HistogramTotals,
+    /// Time that the gateway added.
+    pub overhead: HistogramTotals,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_class_and_code() {
+        let series = RouteSeries::new("r".into(), 2);
+        assert_eq!(series.totals(), None);
+        let ms = Duration::from_millis(1);
+        for (worker, status, code) in [
+            (0, 200, None),
+            (1, 204, None),
+            (1, 404, None),
+            (0, 499, None),
+            (0, 429, Some(Code::RateLimited)),
+            (1, 429, Some(Code::RateLimited)),
+            (1, 200, Some(Code::UpstreamReset)),
+            (0, 502, Some(Code::UpstreamReset)),
+            (0, 0, None),
+            (0, 999, None),
+        ] {
+            series.record(worker, status, code, ms, (status == 200).then_some(ms));
+        }
+        let totals = series.totals().unwrap();
+        assert_eq!(
+            totals.requests,
+            [
+                (2, None, 2),
+                (2, Some(Code::UpstreamReset), 1),
+                (4, None, 2),
+                (4, Some(Code::RateLimited), 2),
+                (5, None, 2),
+                (5, Some(Code::UpstreamReset), 1),
+            ]
+        );
+        assert_eq!((totals.duration.count(), totals.overhead.count()), (10, 2));
+        assert_eq!(totals.duration.sum_ns, 10_000_000);
+    }
+
+    #[test]
+    fn every_code_is_told_apart() {
+        let series = RouteSeries::new("r".into(), 1);
+        for (at, code) in Code::ALL.iter().enumerate() {
+            assert_eq!(*code as usize, at, "codes are numbered in order");
+            series.record(0, code.status().as_u16(), Some(*code), Duration::ZERO, None);
+        }
+        let mut codes: Vec<_> =
+            series.totals().unwrap().requests.iter().map(|(_, code, count)| (code.unwrap(), *count)).collect();
+        codes.sort_by_key(|(code, _)| *code as usize);
+        assert_eq!(codes, Code::ALL.iter().map(|code| (*code, 1)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn ten_thousand_routes_on_two_workers_stay_small() {
+        let shard = size_of::<Shard>().next_multiple_of(64) + size_of::<RouteSeries>() + 2 * 16;
+        assert!(10_000 * 2 * shard < 15_000_000, "{shard} bytes for a route and worker");
+    }
+}

@@ -1,0 +1,198 @@
+//! What is counted for an upstream: attempts by outcome, their time, connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::shards::{Shards, bump, shift};
+use super::{DurationHistogram, HistogramTotals};
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AttemptOutcome {
+    /// An answer below 500 came.
+    Ok,
+    /// An answer of 500 or more came.
+    Status5xx,
+    /// No connection.
+    Connect,
+    /// No connection in time.
+    ConnectTimeout,
+    /// No answer in time.
+    Timeout,
+    /// The connection broke.
+    Reset,
+    /// What came was no valid answer.
+    Invalid,
+    /// The client left, or another attempt was faster.
+    Cancelled,
+}
+
+impl AttemptOutcome {
+    /// Every outcome, in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::Status5xx,
+        Self::Connect,
+        Self::ConnectTimeout,
+        Self::Timeout,
+        Self::Reset,
+        Self::Invalid,
+        Self::Cancelled,
+    ];
+
+    /// As written in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Status5xx => "status_5xx",
+            Self::Connect => "connect",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+            Self::Invalid => "invalid",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What happens to a pooled connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionEvent {
+    /// Dialled, and in use at once.
+    Opened,
+    /// In use, now idle in a pool.
+    Parked,
+    /// Idle, now in use; also when a sibling worker borrows it, who counts it as its own.
+    Taken,
+    /// Closed while in use.
+    ClosedBusy,
+    /// Closed while idle.
+    ClosedIdle,
+}
+
+/// The series of one upstream; shared by all snapshots that have an upstream of this name.
+#[derive(Debug)]
+pub struct UpstreamSeries {
+    name: Arc<str>,
+    shards: Shards<Shard>,
+}
+
+/// Gauges of one worker may be negative, since a borrowed connection moves between shards: only sums mean something.
+#[derive(Debug, Default)]
+struct Shard {
+    attempts: [AtomicU64; AttemptOutcome::ALL.len()],
+    duration: DurationHistogram,
+    opened: AtomicU64,
+    busy: AtomicI64,
+    idle: AtomicI64,
+}
+
+impl UpstreamSeries {
+    pub(super) fn new(name: Arc<str>, workers: usize) -> Self {
+        Self { name, shards: Shards::new(workers) }
+    }
+
+    /// The upstream's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Counts one attempt that has ended; `duration` runs to the answer's head or the failure. Only the worker's own
+    /// thread may count for it.
+    #[inline]
+    pub fn attempt(&self, worker: usize, outcome: AttemptOutcome, duration: Duration) {
+        let shard = self.shards.of(worker);
+        bump(&shard.attempts[outcome as usize], 1);
+        shard.duration.record(duration);
+    }
+
+    /// Counts what happens to a connection. Only the worker's own thread may count for it.
+    #[inline]
+    pub fn connection(&self, worker: usize, event: ConnectionEvent) {
+        let shard = self.shards.of(worker);
+        let (busy, idle) = match event {
+            ConnectionEvent::Opened => {
+                bump(&shard.opened, 1);
+                (1, 0)
+            }
+            ConnectionEvent::Parked => (-1, 1),
+            ConnectionEvent::Taken => (1, -1),
+            ConnectionEvent::ClosedBusy => (-1, 0),
+            ConnectionEvent::ClosedIdle => (0, -1),
+        };
+        shift(&shard.busy, busy);
+        shift(&shard.idle, idle);
+    }
+
+    /// The sum over all workers; `None` while nothing happened.
+    pub fn totals(&self) -> Option<UpstreamTotals> {
+        let mut totals = UpstreamTotals::default();
+        let (mut used, mut busy, mut idle) = (false, 0_i64, 0_i64);
+        for shard in self.shards.used() {
+            used = true;
+            for (total, count) in totals.attempts.iter_mut().zip(&shard.attempts) {
+                *total += count.load(Ordering::Relaxed);
+            }
+            shard.duration.add_to(&mut totals.duration);
+            totals.opened += shard.opened.load(Ordering::Relaxed);
+            busy += shard.busy.load(Ordering::Relaxed);
+            idle += shard.idle.load(Ordering::Relaxed);
+        }
+        // Shards are read one after the other: a connection that moves meanwhile may be missed, never shown negative.
+        totals.busy = u64::try_from(busy).unwrap_or(0);
+        totals.idle = u64::try_from(idle).unwrap_or(0);
+        used.then_some(totals)
+    }
+}
+
+/// An upstream's numbers as they are shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UpstreamTotals {
+    /// Attempts, in the order of [`AttemptOutcome::ALL`].
+    pub attempts: [u64; AttemptOutcome::ALL.len()],
+    /// Time of attempts.
+    pub duration: HistogramTotals,
+    /// Connections ever opened.
+    pub opened: u64,
+    /// Connections in use.
+    pub busy: u64,
+    /// Connections waiting in pools.
+    pub idle: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_counted_by_outcome() {
+        let series = UpstreamSeries::new("u".into(), 2);
+        assert_eq!(series.totals(), None);
+        for (at, outcome) in AttemptOutcome::ALL.into_iter().enumerate() {
+            for _ in 0..=at {
+                series.attempt(at % 2, outcome, Duration::from_micros(80));
+            }
+        }
+        let totals = series.totals().unwrap();
+        assert_eq!(totals.attempts, [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!((totals.duration.count(), totals.duration.sum_ns), (36, 36 * 80_000));
+    }
+
+    #[test]
+    fn a_borrowed_connection_is_counted_once() {
+        use ConnectionEvent::{ClosedBusy, ClosedIdle, Opened, Parked, Taken};
+        let series = UpstreamSeries::new("u".into(), 2);
+        let shown = || series.totals().map(|totals| (totals.opened, totals.busy, totals.idle)).unwrap();
+        series.connection(0, Opened);
+        series.connection(0, Parked);
+        assert_eq!(shown(), (1, 0, 1));
+        series.connection(1, Taken);
+        assert_eq!(shown(), (1, 1, 0));
+        series.connection(1, ClosedBusy);
+        series.connection(1, Opened);
+        series.connection(1, Parked);
+        series.connection(1, ClosedIdle);
+        assert_eq!(shown(), (2, 0, 0));
+    }
+}

@@ -1,0 +1,236 @@
+//! A request's access record: one line of JSON, its fields in the contract's order, absent rather than null.
+//!
+//! The query is never written, nor any header: tokens and cookies cannot appear. Written by hand into a buffer that is
+//! used again, so that a line costs no allocation.
+
+use super::json::{write_escaped, write_number};
+use super::timestamp::write_rfc3339;
+use crate::error::{Code, Fault};
+
+/// How a request's answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The whole answer was handed to the client.
+    Complete,
+    /// The client went away first.
+    ClientLeft,
+    /// The upstream broke off within its answer.
+    UpstreamCut,
+    /// A time limit broke it off.
+    Timeout,
+}
+
+impl Ended {
+    /// As written in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::ClientLeft => "client_left",
+            Self::UpstreamCut => "upstream_cut",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+/// What one request's record says. Borrowed: it lives as long as one call of [`AccessRecord::write`].
+#[derive(Debug, Clone, Copy)]
+pub struct AccessRecord<'a> {
+    /// When the request's head had come, microseconds since the Unix epoch.
+    pub unix_us: i64,
+    /// The request's id.
+    pub request_id: &'a str,
+    /// The trace's id, 32 digits; absent for what never became a request.
+    pub trace_id: Option<&'a str>,
+    /// Our span's id, 16 digits.
+    pub span_id: Option<&'a str>,
+    /// The client's address, without port.
+    pub client: &'a str,
+    /// The method as sent.
+    pub method: &'a str,
+    /// The host asked for.
+    pub host: Option<&'a str>,
+    /// The path as matched; what follows a `?` is not written.
+    pub path: &'a str,
+    /// `HTTP/1.1`
+    pub protocol: &'a str,
+    /// The route's name; absent when none matched.
+    pub route: Option<&'a str>,
+    /// Who is asking, where that was proven.
+    pub subject: Option<&'a str>,
+    /// The answer's status; 499 when the client left before there was one.
+    pub status: u16,
+    /// The problem; `None` is written as `ok`.
+    pub code: Option<Code>,
+    /// Whose fault; `None` where there is none.
+    pub fault: Option<Fault>,
+    /// The upstream's name.
+    pub upstream: Option<&'a str>,
+    /// The address of the last endpoint asked.
+    pub endpoint: Option<&'a str>,
+    /// Exchanges begun with endpoints.
+    pub attempts: u32,
+    /// Whether a hedge was sent; absent where the route has none.
+    pub hedged: Option<bool>,
+    /// The breaker's state that was met.
+    pub breaker: Option<&'a str>,
+    /// The rule that refused.
+    pub limit: Option<&'a str>,
+    /// Bytes of the request's body that came.
+    pub bytes_in: u64,
+    /// Bytes of the answer's body that were sent.
+    pub bytes_out: u64,
+    /// From the head's last byte to the answer's end, microseconds.
+    pub total_us: u64,
+    /// Of that, waiting for upstreams; absent when none was asked.
+    pub upstream_us: Option<u64>,
+    /// Of that, the gateway's own work; absent where it was not measured.
+    pub overhead_us: Option<u64>,
+    /// How it ended.
+    pub ended: Ended,
+    /// Parts of an aggregate.
+    pub parts: Option<u32>,
+    /// Requests that went in one batch.
+    pub batch_size: Option<u32>,
+}
+
+impl<'a> AccessRecord<'a> {
+    /// A record of what every request has; the rest is absent or zero until set.
+    pub fn new(
+        unix_us: i64,
+        request_id: &'a str,
+        client: &'a str,
+        method: &'a str,
+        path: &'a str,
+        status: u16,
+    ) -> Self {
+        Self {
+            unix_us,
+            request_id,
+            trace_id: None,
+            span_id: None,
+            client,
+            method,
+            host: None,
+            path,
+            protocol: "HTTP/1.1",
+            route: None,
+            subject: None,
+            status,
+            code: None,
+            fault: None,
+            upstream: None,
+            endpoint: None,
+            attempts: 0,
+            hedged: None,
+            breaker: None,
+            limit: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            total_us: 0,
+            upstream_us: None,
+            overhead_us: None,
+            ended: Ended::Complete,
+            parts: None,
+            batch_size: None,
+        }
+    }
+
+    /// Appends the record as one line, its newline included.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        self.write_request(out);
+        self.write_answer(out);
+        self.write_way(out);
+        self.write_measures(out);
+        out.extend_from_slice(b"}\n");
+    }
+
+    fn write_request(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"ts\":\"");
+        write_rfc3339(out, self.unix_us);
+        out.extend_from_slice(b"\",\"schema\":1");
+        text(out, b",\"request_id\":\"", self.request_id);
+        optional(out, b",\"trace_id\":\"", self.trace_id);
+        optional(out, b",\"span_id\":\"", self.span_id);
+        text(out, b",\"client\":\"", self.client);
+        text(out, b",\"method\":\"", self.method);
+        optional(out, b",\"host\":\"", self.host);
+        text(out, b",\"path\":\"", without_query(self.path));
+        text(out, b",\"protocol\":\"", self.protocol);
+    }
+
+    fn write_answer(&self, out: &mut Vec<u8>) {
+        optional(out, b",\"route\":\"", self.route);
+        optional(out, b",\"subject\":\"", self.subject);
+        number(out, b",\"status\":", u64::from(self.status));
+        // The names of codes, faults and ends are ours: nothing in them needs an escape.
+        plain(out, b",\"code\":\"", self.code.map_or("ok", Code::as_str));
+        if let Some(fault) = self.fault {
+            plain(out, b",\"fault\":\"", fault.as_str());
+        }
+    }
+
+    fn write_way(&self, out: &mut Vec<u8>) {
+        optional(out, b",\"upstream\":\"", self.upstream);
+        optional(out, b",\"endpoint\":\"", self.endpoint);
+        number(out, b",\"attempts\":", u64::from(self.attempts));
+        if let Some(hedged) = self.hedged {
+            let field: &[u8] = if hedged { b",\"hedged\":true" } else { b",\"hedged\":false" };
+            out.extend_from_slice(field);
+        }
+        optional(out, b",\"breaker\":\"", self.breaker);
+        optional(out, b",\"limit\":\"", self.limit);
+    }
+
+    fn write_measures(&self, out: &mut Vec<u8>) {
+        number(out, b",\"bytes_in\":", self.bytes_in);
+        number(out, b",\"bytes_out\":", self.bytes_out);
+        number(out, b",\"total_us\":", self.total_us);
+        if let Some(us) = self.upstream_us {
+            number(out, b",\"upstream_us\":", us);
+        }
+        if let Some(us) = self.overhead_us {
+            number(out, b",\"overhead_us\":", us);
+        }
+        plain(out, b",\"ended\":\"", self.ended.as_str());
+        if let Some(parts) = self.parts {
+            number(out, b",\"parts\":", u64::from(parts));
+        }
+        if let Some(size) = self.batch_size {
+            number(out, b",\"batch_size\":", u64::from(size));
+        }
+    }
+}
+
+fn without_query(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(path, _)| path)
+}
+
+#[inline]
+fn text(out: &mut Vec<u8>, key: &[u8], value: &str) {
+    out.extend_from_slice(key);
+    write_escaped(out, value);
+    out.push(b'"');
+}
+
+#[inline]
+fn optional(out: &mut Vec<u8>, key: &[u8], value: Option<&str>) {
+    if let Some(value) = value {
+        text(out, key, value);
+    }
+}
+
+#[inline]
+fn plain(out: &mut Vec<u8>, key: &[u8], value: &str) {
+    out.extend_from_slice(key);
+    out.extend_from_slice(value.as_bytes());
+    out.push(b'"');
+}
+
+#[inline]
+fn number(out: &mut Vec<u8>, key: &[u8], value: u64) {
+    out.extend_from_slice(key);
+    write_number(out, value);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+
+/// The contract's fields, in its order.
+fn contract_fields() -> Vec<String> {
+    let contract = include_str!("../../../../docs/contract/records.md");
+    let paragraph = contract.lines().find(|line| line.starts_with("**Access record**")).unwrap();
+    let (_, fields) = paragraph.split_once("null: ").unwrap();
+    let (fields, _) = fields.split_once(". CR, LF").unwrap();
+    let names = regex::Regex::new(r"(?:^|\), |, )`([a-z_]+)`").unwrap();
+    // What stands in brackets are values, not fields.
+    let bare = regex::Regex::new(r" \([^)]*\)").unwrap().replace_all(fields, "").into_owned();
+    names.captures_iter(&bare).map(|found| found[1].to_owned()).collect()
+}
+
+fn full<'a>(hostile: &'a str) -> AccessRecord<'a> {
+    AccessRecord {
+        trace_id: Some("0af7651916cd43dd8448eb211c80319c"),
+        span_id: Some("b7ad6b7169203331"),
+        host: Some(hostile),
+        route: Some(hostile),
+        subject: Some(hostile),
+        code: Some(Code::UpstreamReset),
+        fault: Some(Fault::Upstream),
+        upstream: Some(hostile),
+        endpoint: Some("127.0.0.1:9001"),
+        attempts: 2,
+        hedged: Some(false),
+        breaker: Some("closed"),
+        limit: Some(hostile),
+        bytes_in: 1,
+        bytes_out: u64::MAX,
+        total_us: 1234,
+        upstream_us: Some(1000),
+        overhead_us: Some(234),
+        ended: Ended::UpstreamCut,
+        ..AccessRecord::new(1_795_443_296_123_456, hostile, "192.0.2.1", hostile, hostile, 502)
+    }
+}
+
+fn line(record: &AccessRecord<'_>) -> String {
+    let mut out = Vec::new();
+    record.write(&mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_full_record_has_the_contracts_fields_in_its_order() {
+    let value: Value = serde_json::from_str(&line(&full("x"))).unwrap();
+    let names: Vec<_> = value.as_object().unwrap().keys().cloned().collect();
+    let contract = contract_fields();
+    assert_eq!(contract.len(), 27, "{contract:?}");
+    assert_eq!(names, contract);
+}
+
+#[test]
+fn what_is_absent_is_not_written() {
+    let record = AccessRecord::new(0, "id", "::1", "GET", "/", 404);
+    assert_eq!(
+        line(&record),
+        "{\"ts\":\"1970-01-01T00:00:00.000000Z\",\"schema\":1,\"request_id\":\"id\",\"client\":\"::1\",\"method\":\"GET\",\
+         \"path\":\"/\",\"protocol\":\"HTTP/1.1\",\"status\":404,\"code\":\"ok\",\"attempts\":0,\"bytes_in\":0,\
+         \"bytes_out\":0,\"total_us\":0,\"ended\":\"complete\"}\n"
+    );
+}
+
+#[test]
+fn a_query_is_never_written() {
+    let record = AccessRecord::new(0, "id", "::1", "GET", "/a?token=secret?more", 200);
+    assert!(line(&record).contains("\"path\":\"/a\","));
+    assert!(!line(&record).contains("secret"));
+}
+
+#[test]
+fn parts_and_batches_are_told_after_the_end() {
+    let record =
+        AccessRecord { parts: Some(3), batch_size: Some(9), ..AccessRecord::new(0, "i", "c", "GET", "/", 200) };
+    assert!(line(&record).ends_with("\"ended\":\"complete\",\"parts\":3,\"batch_size\":9}\n"));
+}
+
+proptest! {
+    #[test]
+    fn hostile_strings_stay_inside_their_fields(hostile in any::<String>(), ascii in "[\\x00-\\x7f]{0,30}") {
+        let hostile = hostile + &ascii;
+        let written = line(&full(&hostile));
+        prop_assert_eq!(written.matches('\n').count(), 1);
+        prop_assert!(!written.trim_end_matches('\n').chars().any(char::is_control));
+        let value: Value = serde_json::from_str(&written).unwrap();
+        for field in ["request_id", "method", "host", "route", "subject", "upstream", "limit"] {
+            prop_assert_eq!(&value[field], hostile.as_str());
+        }
+        prop_assert_eq!(&value["path"], hostile.split('?').next().unwrap());
+        prop_assert_eq!(&value["bytes_out"], u64::MAX);
+        prop_assert_eq!(value.as_object().unwrap().len(), 27);
+    }
+}

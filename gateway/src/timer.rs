@@ -1,0 +1,208 @@
+//! Deadlines of one connection or one exchange, and the one timer that watches them all.
+//!
+//! A timer entry for each wait of each request would be inserted and removed thousands of times a second for nothing:
+//! hardly any wait ever runs out. So whoever waits writes its deadline into a slot (one relaxed store), and a single
+//! sleeping timer is re-armed only when it fires or when an earlier deadline appears. When it fires, slots whose time
+//! has come are marked as expired, and their owners, polled by the same task, see the mark.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
+
+use crate::clock::Clock;
+
+/// What is being waited for. One slot each: HTTP/1 serves one exchange at a time on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Wait {
+    /// The first byte of a next request.
+    Idle = 0,
+    /// The rest of a request head.
+    Head = 1,
+    /// The upstream's response head.
+    Exchange = 2,
+    /// The next bytes of a request body.
+    RequestBody = 3,
+    /// The last byte of a request body.
+    RequestTotal = 4,
+    /// The next bytes of a response body, or of a tunnel.
+    ResponseBody = 5,
+    /// The client to take bytes.
+    Write = 6,
+}
+
+const SLOTS: usize = 7;
+const NEVER: u64 = u64::MAX;
+
+/// The slots. Times are ticks of the clock, in milliseconds.
+#[derive(Debug)]
+pub struct Deadlines {
+    clock: Clock,
+    at: [AtomicU64; SLOTS],
+    expired: AtomicU8,
+}
+
+impl Deadlines {
+    /// No deadline is set.
+    pub fn new(clock: Clock) -> Arc<Self> {
+        Arc::new(Self { clock, at: std::array::from_fn(|_| AtomicU64::new(NEVER)), expired: AtomicU8::new(0) })
+    }
+
+    /// Sets `wait` to run out `after` this time; `None` clears it.
+    #[inline]
+    pub fn set(&self, wait: Wait, now: Instant, after: Option<Duration>) {
+        let tick = match after {
+            Some(after) => self.clock.ticks_ms(now + after).saturating_add(1),
+            None => NEVER,
+        };
+        self.at[wait as usize].store(tick, Ordering::Relaxed);
+        if self.expired.load(Ordering::Relaxed) & bit(wait) != 0 {
+            self.expired.fetch_and(!bit(wait), Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets `wait`.
+    #[inline]
+    pub fn clear(&self, wait: Wait) {
+        self.at[wait as usize].store(NEVER, Ordering::Relaxed);
+    }
+
+    /// Whether the deadline is set and has not run out.
+    #[inline]
+    pub fn is_set(&self, wait: Wait) -> bool {
+        self.at[wait as usize].load(Ordering::Relaxed) != NEVER
+    }
+
+    /// Whether the timer found that `wait` has run out since it was last set.
+    #[inline]
+    pub fn has_expired(&self, wait: Wait) -> bool {
+        self.expired.load(Ordering::Relaxed) & bit(wait) != 0
+    }
+
+    fn earliest(&self) -> u64 {
+        self.at.iter().map(|at| at.load(Ordering::Relaxed)).min().unwrap_or(NEVER)
+    }
+
+    /// Marks what has run out by `now`; says whether there is any.
+    fn expire(&self, now: u64) -> bool {
+        let mut any = false;
+        for (slot, at) in self.at.iter().enumerate() {
+            if at.load(Ordering::Relaxed) <= now {
+                at.store(NEVER, Ordering::Relaxed);
+                self.expired.fetch_or(1 << slot, Ordering::Relaxed);
+                any = true;
+            }
+        }
+        any
+    }
+}
+
+fn bit(wait: Wait) -> u8 {
+    1 << (wait as u8)
+}
+
+/// The one sleeping timer that watches a set of deadlines. Polled by the task that owns them, after that task's work.
+#[derive(Debug)]
+pub struct Watch {
+    deadlines: Arc<Deadlines>,
+    sleep: Pin<Box<Sleep>>,
+    armed: u64,
+}
+
+impl Watch {
+    /// Watches these deadlines; must be made inside a runtime.
+    pub fn new(deadlines: Arc<Deadlines>) -> Self {
+        let far = tokio::time::Instant::from_std(deadlines.clock.at_tick(0) + Duration::from_secs(86_400 * 365));
+        Self { deadlines, sleep: Box::pin(tokio::time::sleep_until(far)), armed: NEVER }
+    }
+
+    /// Ready when at least one deadline has just run out; it is marked then, and is not reported again.
+    pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let earliest = self.deadlines.earliest();
+            if earliest < self.armed {
+                let at = tokio::time::Instant::from_std(self.deadlines.clock.at_tick(earliest));
+                self.sleep.as_mut().reset(at);
+                self.armed = earliest;
+            }
+            if self.armed == NEVER {
+                return Poll::Pending;
+            }
+            ready!(self.sleep.as_mut().poll(cx));
+            self.armed = NEVER;
+            let now = self.deadlines.clock.ticks_ms(self.deadlines.clock.now());
+            if self.deadlines.expire(now) {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch() -> (Clock, Arc<Deadlines>, Watch) {
+        let clock = Clock::starting_at(Duration::ZERO);
+        let deadlines = Deadlines::new(clock.clone());
+        (clock, Arc::clone(&deadlines), Watch::new(deadlines))
+    }
+
+    async fn expired(watch: &mut Watch) {
+        std::future::poll_fn(|cx| watch.poll_expired(cx)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earliest_deadline_fires_first_and_once() {
+        let (clock, deadlines, mut watch) = watch();
+        let start = clock.now();
+        deadlines.set(Wait::Idle, start, Some(Duration::from_secs(75)));
+        deadlines.set(Wait::Exchange, start, Some(Duration::from_secs(15)));
+
+        expired(&mut watch).await;
+        assert!(deadlines.has_expired(Wait::Exchange) && !deadlines.has_expired(Wait::Idle));
+        assert_eq!((clock.now() - start).as_secs(), 15);
+
+        expired(&mut watch).await;
+        assert!(deadlines.has_expired(Wait::Idle));
+        assert_eq!((clock.now() - start).as_secs(), 75);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_moved_away_does_not_fire_at_its_old_time() {
+        let (clock, deadlines, mut watch) = watch();
+        let start = clock.now();
+        deadlines.set(Wait::ResponseBody, start, Some(Duration::from_secs(1)));
+        // The watch is armed for the old time, then the body moves.
+        let _ = std::future::poll_fn(|cx| Poll::Ready(watch.poll_expired(cx))).await;
+        deadlines.set(Wait::ResponseBody, start, Some(Duration::from_secs(5)));
+        expired(&mut watch).await;
+        assert_eq!((clock.now() - start).as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_earlier_deadline_is_noticed_after_a_later_one_was_armed() {
+        let (clock, deadlines, mut watch) = watch();
+        let start = clock.now();
+        deadlines.set(Wait::Idle, start, Some(Duration::from_secs(60)));
+        let _ = std::future::poll_fn(|cx| Poll::Ready(watch.poll_expired(cx))).await;
+        deadlines.set(Wait::Head, start, Some(Duration::from_secs(2)));
+        expired(&mut watch).await;
+        assert!(deadlines.has_expired(Wait::Head));
+        assert_eq!((clock.now() - start).as_secs(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn setting_a_slot_again_takes_its_mark_away() {
+        let (clock, deadlines, mut watch) = watch();
+        deadlines.set(Wait::Write, clock.now(), Some(Duration::from_millis(1)));
+        expired(&mut watch).await;
+        deadlines.set(Wait::Write, clock.now(), Some(Duration::from_secs(1)));
+        assert!(!deadlines.has_expired(Wait::Write));
+    }
+}

@@ -1,0 +1,21 @@
+//! Upstreams: which endpoints there are, which one a request gets, and the connections to them.
+//!
+//! State here outlives configuration: it is keyed by the upstream's name and the endpoint's address, so a reload keeps
+//! in-flight counts and connections.
+
+pub mod connection;
+pub mod discovery;
+pub mod endpoint;
+pub mod in_flight;
+pub mod pool;
+pub mod registry;
+pub mod selection;
+pub mod stage;
+pub mod state;
+mod sync;
+
+pub use connection::Connection;
+pub use endpoint::Endpoint;
+pub use registry::Registry;
+pub use selection::Selected;
+pub use state::Upstream;

@@ -1,0 +1,104 @@
+//! Idle connections to one endpoint: a shelf for each worker.
+//!
+//! A worker takes from its own shelf, the most recently used first, so that surplus connections grow old and close. Only
+//! when its shelf is empty does it look at its siblings', so that reuse stays high with many workers and little traffic.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::connection::Connection;
+use crate::config::settings;
+
+/// Shelves of idle connections, by worker.
+pub struct Pool<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    shelves: Box<[Shelf<S>]>,
+}
+
+/// Aligned so that two workers never share a cache line.
+#[repr(align(128))]
+struct Shelf<S>(Mutex<Vec<Connection<S>>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+/// A connection out of the pool.
+pub enum Taken<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    /// From the worker's own shelf.
+    Own(Connection<S>),
+    /// From a sibling's: its events still wake the sibling, until it is adopted.
+    Borrowed(Connection<S>),
+}
+
+impl<S> Pool<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    /// Empty shelves for this many workers.
+    pub fn new(workers: usize) -> Self {
+        Self { shelves: (0..workers.max(1)).map(|_| Shelf(Mutex::new(Vec::new()))).collect() }
+    }
+
+    /// A live idle connection, if there is one.
+    pub fn take(&self, worker: usize, now: Instant, limits: &settings::upstream::Pool) -> Option<Taken<S>> {
+        if let Some(connection) = self.take_from(worker, now, limits) {
+            return Some(Taken::Own(connection));
+        }
+        let workers = self.shelves.len();
+        (1..workers)
+            .find_map(|step| self.take_from((worker + step) % workers, now, limits))
+            .map(Taken::Borrowed)
+    }
+
+    fn take_from(&self, worker: usize, now: Instant, limits: &settings::upstream::Pool) -> Option<Connection<S>> {
+        let mut shelf = self.shelf(worker);
+        while let Some(mut connection) = shelf.pop() {
+            if is_fresh(&connection, now, limits) && connection.is_ready() {
+                connection.open.take();
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for later, unless the shelf is full or the connection has had its time.
+    pub fn put(&self, worker: usize, mut connection: Connection<S>, now: Instant, limits: &settings::upstream::Pool) {
+        if now.saturating_duration_since(connection.opened()) >= limits.max_lifetime || !connection.is_ready() {
+            return;
+        }
+        connection.idle_since = now;
+        let mut shelf = self.shelf(worker);
+        if shelf.len() < limits.max_idle_per_worker {
+            connection.open.park();
+            shelf.push(connection);
+        }
+    }
+
+    /// Drops what is closed, idle for too long or too old on one worker's shelf.
+    pub fn sweep(&self, worker: usize, now: Instant, limits: &settings::upstream::Pool) {
+        self.shelf(worker).retain_mut(|connection| is_fresh(connection, now, limits) && connection.is_ready());
+    }
+
+    /// Idle connections on all shelves.
+    pub fn idle(&self) -> usize {
+        (0..self.shelves.len()).map(|worker| self.shelf(worker).len()).sum()
+    }
+
+    fn shelf(&self, worker: usize) -> MutexGuard<'_, Vec<Connection<S>>> {
+        self.shelves[worker % self.shelves.len()].0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_fresh<S>(connection: &Connection<S>, now: Instant, limits: &settings::upstream::Pool) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    now.saturating_duration_since(connection.idle_since) < limits.idle_timeout
+        && now.saturating_duration_since(connection.opened()) < limits.max_lifetime
+}

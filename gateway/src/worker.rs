@@ -1,0 +1,140 @@
+//! A data-plane worker: one thread, one current-thread runtime, its own connections and pools.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+
+use crate::gateway::Gateway;
+use crate::listener::limits::{Full, Place};
+use crate::listener::{connection, refuse};
+use crate::network::{Network, Sockets};
+use crate::shard::Shard;
+use crate::telemetry::metrics::ShedReason;
+
+/// How often idle connections are swept, and the loop's delay is measured.
+const TICK: Duration = Duration::from_secs(1);
+
+/// A connection on its way from the accept thread to a worker.
+pub struct Accepted {
+    /// The socket, non-blocking, registered nowhere.
+    pub stream: std::net::TcpStream,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// Its place among the open connections, or the limit that it met.
+    pub place: Result<Place, Full>,
+}
+
+/// A worker as others see it.
+#[derive(Clone)]
+pub struct Worker {
+    sender: mpsc::UnboundedSender<Accepted>,
+    load: Arc<AtomicUsize>,
+}
+
+impl Worker {
+    /// Connections that it serves, or is about to.
+    pub fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    /// Hands it a connection. One that comes after the worker's end is closed.
+    pub fn hand(&self, accepted: Accepted) {
+        self.load.fetch_add(1, Ordering::Relaxed);
+        if self.sender.send(accepted).is_err() {
+            self.load.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Gives a worker's load back when a connection ends, however it ends.
+struct Load(Arc<AtomicUsize>);
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Starts a worker's thread. It ends when `stop` turns true; connections that are open then are cut.
+///
+/// # Errors
+/// The thread or its runtime could not be made.
+pub fn start(
+    gateway: Arc<Gateway<Sockets>>,
+    index: usize,
+    drain: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<(Worker, JoinHandle<()>)> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let load = Arc::new(AtomicUsize::new(0));
+    let worker = Worker { sender, load: Arc::clone(&load) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+        let shard = Arc::clone(&gateway.shards()[index]);
+        runtime.block_on(run(gateway, shard, receiver, load, drain, stop));
+        // Tasks that still hold connections are dropped with the runtime.
+        runtime.shutdown_background();
+    })?;
+    Ok((worker, thread))
+}
+
+async fn run(
+    gateway: Arc<Gateway<Sockets>>,
+    shard: Arc<Shard<Sockets>>,
+    mut receiver: mpsc::UnboundedReceiver<Accepted>,
+    load: Arc<AtomicUsize>,
+    drain: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
+) {
+    tokio::spawn(keep_house(gateway, Arc::clone(&shard)));
+    let accept = async {
+        while let Some(accepted) = receiver.recv().await {
+            let load = Load(Arc::clone(&load));
+            let Ok(stream) = TcpStream::from_std(accepted.stream) else { continue };
+            match accepted.place {
+                Ok(place) => {
+                    let serving = connection::serve(Arc::clone(&shard), stream, accepted.peer, drain.clone());
+                    tokio::spawn(async move {
+                        serving.await;
+                        drop((place, load));
+                    });
+                }
+                Err(full) => {
+                    let reason = match full {
+                        Full::Total => ShedReason::Connections,
+                        Full::Address => ShedReason::ConnectionsPerIp,
+                    };
+                    shard.shared.metrics.gateway().shed(reason);
+                    tokio::spawn(async move {
+                        refuse::overloaded(stream).await;
+                        drop(load);
+                    });
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = accept => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// Sweeps this worker's idle connections, and measures how late its loop is.
+pub async fn keep_house<N: Network>(gateway: Arc<Gateway<N>>, shard: Arc<Shard<N>>) {
+    let clock = shard.shared.clock.clone();
+    loop {
+        let due = clock.now() + TICK;
+        tokio::time::sleep(TICK).await;
+        let now = clock.now();
+        shard.shared.metrics.gateway().loop_delay(shard.index, now.saturating_duration_since(due));
+        for upstream in gateway.upstreams() {
+            upstream.sweep(shard.index, now);
+        }
+    }
+}
+

@@ -1,0 +1,88 @@
+//! `cargo xtask schema`: what the gateway says of its own configuration, committed.
+//!
+//! The gateway prints both files; this only writes or compares them.
+
+use std::path::Path;
+
+use crate::failure::{Failure, refuse_unknown};
+use crate::process::{cargo, command, output, run as run_command};
+use crate::workspace::{root, target_dir};
+
+/// The generated files, and the arguments of the gateway that print them.
+const GENERATED: &[(&str, &[&str])] =
+    &[("gateway/config.schema.json", &["schema"]), ("docs/configuration.md", &["schema", "--markdown"])];
+
+/// Writes the generated files, or with `--check` fails if they are not what the gateway would print.
+pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
+    refuse_unknown(args, &["--check"])?;
+    let is_check = !args.is_empty();
+    run_command(&mut cargo(&["build", "--quiet", "--package", "gateway", "--bin", "gateway"]))?;
+    let gateway = target_dir().join("debug").join(format!("gateway{}", std::env::consts::EXE_SUFFIX));
+    let help = output(command(&gateway).arg("--help"))?;
+    if !offers(&String::from_utf8_lossy(&help.stdout), "schema") {
+        println!("skipped: this gateway has no `schema` command yet");
+        return Ok(());
+    }
+    let mut differing = Vec::new();
+    for (path, words) in GENERATED {
+        let printed = output(command(&gateway).args(*words))?;
+        if !printed.status.success() {
+            let text = String::from_utf8_lossy(&printed.stderr);
+            return Err(Failure::check(format!("`gateway {}` failed: {text}", words.join(" "))));
+        }
+        let file = root().join(path);
+        if is_check {
+            differing.extend(difference(&file, &printed.stdout).map(|place| format!("{path}{place}")));
+        } else {
+            std::fs::write(&file, &printed.stdout).map_err(|e| Failure::cannot_run(format!("{path}: {e}")))?;
+            println!("wrote {path}");
+        }
+    }
+    if differing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::check(format!("not what the gateway prints: {}; run `cargo xtask schema`", differing.join(", "))))
+}
+
+/// Whether a help text lists a command.
+fn offers(help: &str, name: &str) -> bool {
+    help.lines().any(|line| line.starts_with(' ') && line.split_whitespace().next() == Some(name))
+}
+
+/// Where a file first differs from what it should hold, as the end of a sentence about it.
+fn difference(file: &Path, expected: &[u8]) -> Option<String> {
+    let Ok(found) = std::fs::read(file) else { return Some(" (missing)".to_owned()) };
+    if found == expected {
+        return None;
+    }
+    let lines = |bytes: &[u8]| bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let (found, expected) = (lines(&found), lines(expected));
+    let same = found.iter().zip(&expected).take_while(|(a, b)| a == b).count();
+    Some(format!(":{}", same + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_offered_if_help_lists_it() {
+        let help = "Usage: gateway COMMAND\n\nCommands:\n  check   Tests a file's schema\n  schema  Prints it\n";
+        assert!(offers(help, "schema") && offers(help, "check"));
+        assert!(!offers(help, "Prints") && !offers("schema of things", "schema") && !offers("", "schema"));
+    }
+
+    #[test]
+    fn a_difference_is_told_by_its_line() {
+        let file = root().join("rustfmt.toml");
+        let text = std::fs::read(&file).unwrap();
+        assert_eq!(difference(&file, &text), None);
+        assert_eq!(difference(&file, b"other"), Some(":1".to_owned()));
+        assert_eq!(difference(&file, &[&text, &b"more"[..]].concat()), Some(format!(":{}", 1 + lines_of(&text))));
+        assert_eq!(difference(Path::new("no/such/file"), b""), Some(" (missing)".to_owned()));
+    }
+
+    fn lines_of(text: &[u8]) -> usize {
+        text.iter().filter(|byte| **byte == b'\n').count()
+    }
+}
