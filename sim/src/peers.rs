@@ -32,7 +32,7 @@ use crate::demo::findings::same;
 use crate::process::pin_thread;
 use crate::statistics::{median, paired_ratio};
 use contender::Running;
-pub use contender::{Contender, OURS, all_configs, known_names};
+pub use contender::{Contender, OURS, Place, all_configs, known_names};
 use rounds::{Arm, Figures, Work};
 
 /// The core of the contender under load.
@@ -143,8 +143,8 @@ pub fn peers(options: &Options) -> Result<ExitCode, PeersError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let pinned = cores >= 2;
     let on = |core| if pinned { vec![core] } else { Vec::new() };
-    idle::raise_file_limit(options.idle.unwrap_or(0)).map_err(PeersError::Machine)?;
-    let contenders = contenders(options, &on(PROXY_CORE))?;
+    let max_connections = idle::raise_file_limit(options.idle.unwrap_or(0)).map_err(PeersError::Machine)?;
+    let contenders = contenders(options, &Place { cores: on(PROXY_CORE), max_connections })?;
     let service = MockService { name: "mock", endpoints: 1, seed: options.seed };
     let mock = options.programs.start_mock(&service, &folder.join("mock.log"), &on(LOAD_CORE))?;
     let upstream = mock.ready.listeners[0];
@@ -194,12 +194,17 @@ fn folder(out: Option<&Path>) -> Result<PathBuf, PeersError> {
 }
 
 /// Ours first, then the peers that were asked for, or all that are here.
-fn contenders(options: &Options, cores: &[usize]) -> Result<Vec<Contender>, PeersError> {
-    let mut contenders = vec![Contender::ours(OURS, &options.programs, 1, cores.to_vec())];
+fn contenders(options: &Options, place: &Place) -> Result<Vec<Contender>, PeersError> {
+    let mut contenders = vec![Contender::ours(OURS, &options.programs, 1, place)];
     if let Some(workers) = options.workers {
         // On every core: more workers than one core would only take turns.
         let name = format!("{OURS}-{workers}-workers");
-        contenders.push(Contender::ours(&name, &options.programs, workers, Vec::new()));
+        contenders.push(Contender::ours(
+            &name,
+            &options.programs,
+            workers,
+            &Place { cores: Vec::new(), ..place.clone() },
+        ));
     }
     let asked: Vec<String> = if options.with.is_empty() {
         known_names().into_iter().map(str::to_owned).collect()
@@ -208,7 +213,7 @@ fn contenders(options: &Options, cores: &[usize]) -> Result<Vec<Contender>, Peer
     };
     for name in asked {
         let path = options.bins.get(&name).map(PathBuf::as_path);
-        match Contender::peer(&name, path, cores.to_vec()) {
+        match Contender::peer(&name, path, place) {
             Some(contender) => contenders.push(contender),
             None if options.with.is_empty() => {}
             None => return Err(PeersError::Missing { name }),

@@ -99,7 +99,18 @@ pub struct Contender {
     pub workers: usize,
     /// Cores that it may use.
     pub cores: Vec<usize>,
+    /// Most client connections that it is configured for.
+    pub max_connections: u64,
     program: Program,
+}
+
+/// Where a contender runs, and what the system lets it hold.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// Cores that it may use; empty means all.
+    pub cores: Vec<usize>,
+    /// Most client connections.
+    pub max_connections: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -111,23 +122,26 @@ enum Program {
 impl Contender {
     /// Our own gateway.
     #[must_use]
-    pub fn ours(name: &str, programs: &Programs, workers: usize, cores: Vec<usize>) -> Self {
+    pub fn ours(name: &str, programs: &Programs, workers: usize, place: &Place) -> Self {
         let version = match &programs.gateway {
             Some(path) => first_line(path, &["--version"]),
             None => format!("gateway {}", env!("CARGO_PKG_VERSION")),
         };
-        Self { name: name.to_owned(), version, workers, cores, program: Program::Ours(programs.clone()) }
+        let program = Program::Ours(programs.clone());
+        let Place { cores, max_connections } = place.clone();
+        Self { name: name.to_owned(), version, workers, cores, max_connections, program }
     }
 
     /// A peer by its name, when it is on this machine: where `path` says, where `cargo xtask peers` puts it, or among
     /// the system's programs.
     #[must_use]
-    pub fn peer(name: &str, path: Option<&Path>, cores: Vec<usize>) -> Option<Self> {
+    pub fn peer(name: &str, path: Option<&Path>, place: &Place) -> Option<Self> {
         let known = KNOWN.iter().position(|known| known.name == name)?;
         let path = path.map(Path::to_path_buf).or_else(|| find(KNOWN[known].programs))?;
         let version = first_line(&path, KNOWN[known].version);
         let program = Program::Peer { known, path };
-        Some(Self { name: name.to_owned(), version, workers: 1, cores, program })
+        let Place { cores, max_connections } = place.clone();
+        Some(Self { name: name.to_owned(), version, workers: 1, cores, max_connections, program })
     }
 
     /// Starts it in front of `upstream` and waits until it takes connections.
@@ -173,6 +187,7 @@ impl Contender {
     fn fill(&self, text: &str, listen: SocketAddr, upstream: SocketAddr, folder: &Path, config: &Path) -> String {
         let blanks = [
             ("{workers}", self.workers.to_string()),
+            ("{max_connections}", self.max_connections.to_string()),
             ("{listen}", listen.to_string()),
             ("{listen_host}", listen.ip().to_string()),
             ("{listen_port}", listen.port().to_string()),
@@ -249,11 +264,11 @@ mod tests {
 
     #[test]
     fn every_blank_of_every_configuration_is_filled() {
-        let contender = Contender::ours("x", &Programs::default(), 3, vec![]);
+        let contender = Contender::ours("x", &Programs::default(), 3, &Place::default());
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
         for (name, template) in all_configs() {
             let filled = contender.fill(template, address(8001), address(9001), Path::new("/d"), Path::new("/d/c"));
-            for word in ["{workers}", "{listen", "{upstream", "{dir}", "{config}"] {
+            for word in ["{workers}", "{max_", "{listen", "{upstream", "{dir}", "{config}"] {
                 assert!(!filled.contains(word), "{name} still has {word}");
             }
             assert!(filled.contains("9001"), "{name} does not name its upstream");
@@ -262,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_is_not_known_or_not_there_is_none() {
-        assert!(Contender::peer("apache", None, vec![]).is_none());
+        assert!(Contender::peer("apache", None, &Place::default()).is_none());
         assert!(find(&["surely-no-such-program"]).is_none());
         assert!(find(&["sh"]).is_some());
     }

@@ -10,27 +10,38 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::process::Process;
 
-/// Files that a run opens beside its connections.
+/// Files that a process opens beside its connections.
 const OTHER_FILES: u64 = 1_024;
+/// Open files that are asked for where the system gives them.
+const WANTED_FILES: u64 = 100_000;
 
-/// Raises the limit of open files so that this process, and those that it starts, can hold this many connections.
+/// Raises the limit of open files, for this process and those that it starts, so that a proxy can hold this many
+/// connections on each side; how many it may hold under the limit that was got.
 ///
 /// # Errors
-/// When the hard limit is lower; the message says what is needed.
-pub(super) fn raise_file_limit(connections: usize) -> io::Result<()> {
+/// When the hard limit is too low for that; the message says what is needed.
+pub(super) fn raise_file_limit(connections: usize) -> io::Result<u64> {
     let needed = connections as u64 + OTHER_FILES;
     let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= needed) {
-        return Ok(());
+    let wanted = WANTED_FILES.max(2 * needed);
+    if limit.current.is_some_and(|current| current < wanted) {
+        let maximum = limit.maximum;
+        limit.current = Some(wanted);
+        limit.maximum = maximum.map(|maximum| maximum.max(wanted));
+        // Only root may raise the hard limit; others take all that they are allowed.
+        if setrlimit(Resource::Nofile, limit.clone()).is_err() {
+            limit.current = maximum;
+            limit.maximum = maximum;
+            setrlimit(Resource::Nofile, limit.clone())?;
+        }
     }
-    if limit.maximum.is_some_and(|maximum| maximum < needed) {
+    let files = limit.current.unwrap_or(wanted);
+    if files < needed {
         let text =
             format!("{connections} idle connections need {needed} open files; raise the hard limit (ulimit -Hn)");
         return Err(io::Error::other(text));
     }
-    // All that is allowed: a proxy needs a file for its other side too.
-    limit.current = limit.maximum;
-    Ok(setrlimit(Resource::Nofile, limit)?)
+    Ok(files.saturating_sub(OTHER_FILES) / 2)
 }
 
 /// Opens connections, lets each carry one request, keeps them all open, and sees what the process has grown by for each.
