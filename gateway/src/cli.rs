@@ -4,8 +4,10 @@
 
 mod check;
 mod defaults;
+mod explain;
 mod init;
 pub mod output;
+mod run;
 mod schema;
 
 use std::process::ExitCode;
@@ -35,7 +37,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Run),
     Check(check::Check),
+    Explain(explain::Explain),
     Defaults(defaults::Defaults),
     Schema(schema::Schema),
     Init(init::Init),
@@ -43,8 +47,19 @@ enum Command {
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
-    let code = match Arguments::parse().command {
+    main_from(std::env::args_os())
+}
+
+/// Does what these arguments say, the program's name first; for programs that carry the gateway inside.
+pub fn main_from<I, T>(arguments: I) -> ExitCode
+where
+    I: IntoIterator<Item = T>,
+    T: Into<std::ffi::OsString> + Clone,
+{
+    let code = match Arguments::parse_from(arguments).command {
+        Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
+        Command::Explain(explain) => explain.run(),
         Command::Defaults(defaults) => defaults.run(),
         Command::Schema(schema) => schema.run(),
         Command::Init(init) => init.run(),

@@ -75,15 +75,10 @@ pub enum Phase {
 }
 
 /// The phase of a connection, shared by its stream, its service and its driver.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct PhaseCell(AtomicU8);
 
 impl PhaseCell {
-    /// A fresh connection.
-    pub fn new() -> Self {
-        Self(AtomicU8::new(Phase::Idle as u8))
-    }
-
     /// The phase now.
     #[inline]
     pub fn get(&self) -> Phase {

@@ -4,8 +4,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
 
-use crate::config::settings::{Config, Route};
 use crate::config::settings::server::EscapedSlash;
+use crate::config::settings::{Config, Route};
 use crate::context::target::routing_host;
 use crate::routing::explain::Explanation;
 use crate::routing::{Ask, CompiledRewrite, Found, PathRules, RouteTable, normalise};
@@ -64,7 +64,8 @@ impl Question {
             let (name, value) = header.split_once(':').ok_or_else(|| format!("{header:?} is not `name: value`"))?;
             let name = HeaderName::from_bytes(name.trim().as_bytes())
                 .map_err(|_| format!("{name:?} is not a header's name"))?;
-            let value = HeaderValue::from_str(value.trim()).map_err(|_| format!("{value:?} is not a header's value"))?;
+            let value =
+                HeaderValue::from_str(value.trim()).map_err(|_| format!("{value:?} is not a header's value"))?;
             map.append(name, value);
         }
         Ok(Self { method, uri, headers: map })

@@ -5,7 +5,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::upstream::in_flight::InFlight;
 use crate::clock::Clock;
 use crate::config::settings::Config;
 use crate::network::Network;
@@ -15,6 +14,7 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::upstream::Registry as Upstreams;
 use crate::upstream::Upstream;
+use crate::upstream::in_flight::InFlight;
 
 /// A gateway.
 pub struct Gateway<N: Network> {

@@ -32,12 +32,12 @@ pub mod pipeline;
 pub mod request_body;
 
 pub mod context;
-pub mod routing;
-pub mod upstream;
 pub mod forward;
 pub mod response;
 pub mod response_body;
+pub mod routing;
 pub mod telemetry;
+pub mod upstream;
 
 // Pure decisions, asked by the stages.
 pub mod algorithms;

@@ -13,10 +13,10 @@ use std::task::Poll;
 use http::Response;
 use http::request::Parts;
 
+use crate::error::GatewayError;
 use crate::exchange::{Arrival, Exchange};
 use crate::forward::upgrade::{Switched, Upgraded};
 use crate::forward::{Answer, Failure};
-use crate::error::GatewayError;
 use crate::network::Network;
 use crate::request_body::Source;
 use crate::response_body::ResponseBody;
@@ -33,7 +33,11 @@ enum Outcome<N: Network> {
     Options,
 }
 
-async fn stages<N: Network>(exchange: &mut Exchange<N>, mut parts: Parts, source: Source) -> Result<Outcome<N>, Failure> {
+async fn stages<N: Network>(
+    exchange: &mut Exchange<N>,
+    mut parts: Parts,
+    source: Source,
+) -> Result<Outcome<N>, Failure> {
     let websocket = forward::upgrade::is_websocket(&parts.method, parts.version, &parts.headers);
     // context: is this one request, what is it about, and which of its headers may be believed?
     context::stage::admit(exchange, &mut parts)?;
@@ -86,13 +90,12 @@ pub async fn serve<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source
     arrival.connection.begin();
     let shared = Arc::clone(&arrival.shard.shared);
     let mut answer = pin!(answer(arrival, parts, source));
-    let caught = std::future::poll_fn(|cx| {
-        match std::panic::catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+    let caught =
+        std::future::poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
             Ok(polled) => polled.map(Some),
             Err(_panic) => Poll::Ready(None),
-        }
-    })
-    .await;
+        })
+        .await;
     caught.unwrap_or_else(|| {
         shared.metrics.gateway().panicked();
         response::problem::after_panic()

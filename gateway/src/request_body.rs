@@ -135,15 +135,8 @@ impl RequestBody {
             return (Self::Empty, None);
         }
         let progress = Arc::new(BodyProgress::default());
-        let streaming = Streaming {
-            source,
-            progress: Arc::clone(&progress),
-            limits,
-            deadlines,
-            clock,
-            rules,
-            started: false,
-        };
+        let streaming =
+            Streaming { source, progress: Arc::clone(&progress), limits, deadlines, clock, rules, started: false };
         (Self::Streaming(Box::new(streaming)), Some(progress))
     }
 }
@@ -186,7 +179,7 @@ impl Streaming {
             return self.fail(BodyFault::Stalled);
         }
         let polled = match &mut self.source {
-            Source::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(fault_of_hyper),
+            Source::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(|error| fault_of_hyper(&error)),
             Source::Boxed(body) => body.as_mut().poll_frame(cx).map_err(|_| BodyFault::ClientLeft),
         };
         match polled {
@@ -262,11 +255,11 @@ impl Drop for Streaming {
 }
 
 /// hyper tells a body that breaks its framing from one that ends early by the kind of the error behind it.
-fn fault_of_hyper(error: hyper::Error) -> BodyFault {
+fn fault_of_hyper(error: &hyper::Error) -> BodyFault {
     if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
         return BodyFault::ClientLeft;
     }
-    let mut source = std::error::Error::source(&error);
+    let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
             return match io.kind() {

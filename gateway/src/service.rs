@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 
-use crate::client::{ClientConnection, PhaseCell};
+use crate::client::ClientConnection;
 use crate::context::{Peer, Scheme};
 use crate::exchange::Arrival;
 use crate::gateway::Gateway;
@@ -65,14 +65,15 @@ where
             let connection = Arc::new(ClientConnection {
                 peer: Peer::new(peer_of(&parts), Scheme::Http),
                 deadlines: Arc::clone(&deadlines),
-                phase: Arc::new(PhaseCell::new()),
+                phase: Arc::default(),
                 idle_timeout: None,
                 tunnel: Mutex::new(None),
             });
             let mut watch = Watch::new(deadlines);
             let source = Source::Boxed(Box::pin(http_body_util::BodyExt::map_err(body, Into::into)));
             let mut serving = Box::pin(pipeline::serve(Arrival { shard, connection }, parts, source));
-            let response = std::future::poll_fn(|cx| poll_watched(&mut watch, cx, |cx| serving.as_mut().poll(cx))).await;
+            let response =
+                std::future::poll_fn(|cx| poll_watched(&mut watch, cx, |cx| serving.as_mut().poll(cx))).await;
             Ok(response.map(|inner| ServiceBody { inner, watch }))
         })
     }

@@ -68,7 +68,8 @@ impl<N: Network> Snapshot<N> {
             Some(CompiledRoute {
                 upstream: Arc::clone(upstreams.get(&*route.upstream)?),
                 // Validation tried it: one that cannot be compiled never gets here.
-                rewrite: rewrite.and_then(|rewrite| CompiledRewrite::new(rewrite, table.pattern(index), path_rules).ok()),
+                rewrite: rewrite
+                    .and_then(|rewrite| CompiledRewrite::new(rewrite, table.pattern(index), path_rules).ok()),
                 series: shared.metrics.route(&route.name),
                 max_body: route.max_body.unwrap_or(config.server.max_body),
                 settings: Arc::clone(route),

@@ -19,6 +19,9 @@ use crate::telemetry::metrics::ShedReason;
 /// How often idle connections are swept, and the loop's delay is measured.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Connections that may wait for a worker that is busy for long; beyond them the kernel's backlog would not help.
+const HANDED_OVER: usize = 4096;
+
 /// A connection on its way from the accept thread to a worker.
 pub struct Accepted {
     /// The socket, non-blocking, registered nowhere.
@@ -32,7 +35,7 @@ pub struct Accepted {
 /// A worker as others see it.
 #[derive(Clone)]
 pub struct Worker {
-    sender: mpsc::UnboundedSender<Accepted>,
+    sender: mpsc::Sender<Accepted>,
     load: Arc<AtomicUsize>,
 }
 
@@ -42,10 +45,10 @@ impl Worker {
         self.load.load(Ordering::Relaxed)
     }
 
-    /// Hands it a connection. One that comes after the worker's end is closed.
+    /// Hands it a connection. One that comes after the worker's end, or on top of a long queue, is closed.
     pub fn hand(&self, accepted: Accepted) {
         self.load.fetch_add(1, Ordering::Relaxed);
-        if self.sender.send(accepted).is_err() {
+        if self.sender.try_send(accepted).is_err() {
             self.load.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -70,7 +73,7 @@ pub fn start(
     drain: watch::Receiver<bool>,
     stop: watch::Receiver<bool>,
 ) -> std::io::Result<(Worker, JoinHandle<()>)> {
-    let (sender, receiver) = mpsc::unbounded_channel();
+    let (sender, receiver) = mpsc::channel(HANDED_OVER);
     let load = Arc::new(AtomicUsize::new(0));
     let worker = Worker { sender, load: Arc::clone(&load) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -86,7 +89,7 @@ pub fn start(
 async fn run(
     gateway: Arc<Gateway<Sockets>>,
     shard: Arc<Shard<Sockets>>,
-    mut receiver: mpsc::UnboundedReceiver<Accepted>,
+    mut receiver: mpsc::Receiver<Accepted>,
     load: Arc<AtomicUsize>,
     drain: watch::Receiver<bool>,
     mut stop: watch::Receiver<bool>,
@@ -137,4 +140,3 @@ pub async fn keep_house<N: Network>(gateway: Arc<Gateway<N>>, shard: Arc<Shard<N
         }
     }
 }
-

@@ -24,11 +24,10 @@ pub(super) async fn check<N: Network>(Shared(state): Shared<Arc<State<N>>>, requ
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             Some(response)
         }
-        Some(_) => None,
         None if !is_local_name(host) => {
             Some(refusal(StatusCode::FORBIDDEN, "forbidden", "Use the admin address itself as the host."))
         }
-        None => None,
+        Some(_) | None => None,
     };
     let cross_site = headers.get(header::ORIGIN).is_some_and(|origin| !is_own_origin(origin, host));
     let writes = *request.method() != Method::GET && *request.method() != Method::HEAD;
@@ -67,7 +66,8 @@ fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
 
 /// `localhost` or an IP address, with or without a port.
 fn is_local_name(host: &str) -> bool {
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(n, _)| n);
+    let name =
+        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(n, _)| n);
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok()
 }

@@ -28,7 +28,8 @@ pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response 
 }
 
 pub(super) async fn not_found() -> Response {
-    let there = "There are /livez /readyz /metrics /status /config /upstreams /routes /explain, POST /reload and /drain.";
+    let there =
+        "There are /livez /readyz /metrics /status /config /upstreams /routes /explain, POST /reload and /drain.";
     refusal(StatusCode::NOT_FOUND, "route_not_found", there)
 }
 

@@ -10,7 +10,6 @@ use crate::config::{self, LoadError, Loaded, Purpose};
 use crate::startup::{self, Running};
 use crate::telemetry::notice;
 
-
 /// Serves requests until SIGTERM or SIGINT, then drains. SIGHUP, or a change of the file, reloads.
 #[derive(Debug, Args)]
 pub(super) struct Run {
@@ -30,7 +29,11 @@ impl Run {
     pub(super) fn run(&self) -> u8 {
         let path = self.config.clone().unwrap_or_else(|| PathBuf::from("gateway.toml"));
         let (loaded, path) = match &self.to {
-            Some(url) => (config::load_text(&whole_configuration(url, self.listen.as_deref()), Path::new("--to"), Purpose::Run).map_err(LoadError::Invalid), None),
+            Some(url) => (
+                config::load_text(&whole_configuration(url, self.listen.as_deref()), Path::new("--to"), Purpose::Run)
+                    .map_err(LoadError::Invalid),
+                None,
+            ),
             None => (config::load(&path, Purpose::Run), Some(path)),
         };
         let loaded = match loaded {

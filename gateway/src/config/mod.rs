@@ -7,6 +7,7 @@
 //!
 //! Every problem is reported in one run, with its place. Nothing here panics, whatever a file holds.
 
+pub mod fingerprint;
 pub mod load;
 pub mod problem;
 pub mod publish;

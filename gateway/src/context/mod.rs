@@ -13,14 +13,14 @@
 pub mod client_address;
 pub mod forwarded;
 pub mod header_rules;
-pub mod stage;
-pub mod target;
 mod hex;
 pub mod hop_by_hop;
 pub mod names;
 pub mod peer;
 pub mod request_id;
 pub mod screen;
+pub mod stage;
+pub mod target;
 pub mod trace;
 pub mod tracestate;
 pub mod trusted_proxies;

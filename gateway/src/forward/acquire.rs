@@ -15,7 +15,7 @@ use crate::upstream::pool::Taken;
 use crate::upstream::{Connection, Selected};
 
 /// Takes an idle connection.
-pub async fn idle<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>) -> Option<Connection<N::Stream>> {
+pub(super) async fn idle<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>) -> Option<Connection<N::Stream>> {
     let pool = &selected.endpoint.pool;
     loop {
         match pool.take(exchange.shard.index, exchange.now(), &selected.settings.pool)? {
@@ -37,7 +37,7 @@ pub async fn idle<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>) ->
 /// # Errors
 /// `overloaded` at the endpoint's limit of connections, `connect_timeout`, `upstream_connect`; `upstream_timeout` when
 /// the exchange's own time is up first.
-pub async fn open<N: Network>(
+pub(super) async fn open<N: Network>(
     exchange: &Exchange<N>,
     selected: &Selected<N>,
 ) -> Result<Connection<N::Stream>, GatewayError> {
@@ -94,10 +94,7 @@ async fn until_expired<T>(deadlines: &Deadlines, work: impl Future<Output = T>) 
             return Poll::Ready(Ok(done));
         }
         if deadlines.has_expired(Wait::Exchange) {
-            return Poll::Ready(Err(GatewayError::new(
-                Code::UpstreamTimeout,
-                "The upstream did not answer in time.",
-            )));
+            return Poll::Ready(Err(GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time.")));
         }
         Poll::Pending
     })

@@ -94,7 +94,7 @@ pub async fn forward<N: Network>(
 ///
 /// # Errors
 /// As `forward`.
-pub async fn forward_on<N: Network>(
+pub(super) async fn forward_on<N: Network>(
     exchange: &mut Exchange<N>,
     mut connection: Connection<N::Stream>,
     selected: Selected<N>,
@@ -190,7 +190,7 @@ fn classify<N: Network>(exchange: &Exchange<N>, mut error: TrySendError<Request<
 }
 
 /// What a client is told whose body failed.
-pub fn body_failure(fault: BodyFault) -> Failure {
+fn body_failure(fault: BodyFault) -> Failure {
     match fault {
         BodyFault::Malformed => GatewayError::new(Code::BadRequest, "The request body is malformed.").closing().into(),
         BodyFault::TooLarge => {

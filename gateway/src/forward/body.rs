@@ -24,7 +24,9 @@ pub fn prepare<N: Network>(
     exchange.connection.deadlines.set(Wait::Exchange, exchange.started, timeout);
     let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.zip(max_bytes).is_some_and(|(declared, max)| declared > max) {
-        return Err(GatewayError::new(Code::BodyTooLarge, "The request body is larger than this route allows.").closing());
+        return Err(
+            GatewayError::new(Code::BodyTooLarge, "The request body is larger than this route allows.").closing()
+        );
     }
     let server = &exchange.snapshot.config.server;
     let limits = BodyLimits { max_bytes, idle: server.body_idle_timeout, total: server.body_total_timeout };

@@ -5,8 +5,8 @@ use hyper::body::Incoming;
 
 use super::acquire;
 use super::attempt::{Answer, Failure, forward_on};
-use crate::error::{Code, GatewayError};
 use crate::client::Tunnel;
+use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::request_body::RequestBody;

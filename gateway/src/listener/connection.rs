@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::stream::{ClientStream, StreamTimeouts};
-use crate::client::{ClientConnection, PhaseCell};
+use crate::client::ClientConnection;
 use crate::context::{Peer, Scheme};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Arrival;
@@ -56,7 +56,7 @@ pub async fn serve<N: Network>(
     let connection = Arc::new(ClientConnection {
         peer: Peer::new(peer, Scheme::Http),
         deadlines,
-        phase: Arc::new(PhaseCell::new()),
+        phase: Arc::default(),
         idle_timeout: Some(shard.snapshot().config.server.idle_timeout),
         tunnel: Mutex::new(None),
     });

@@ -12,7 +12,7 @@ use crate::response::problem;
 const WRITE_TIME: Duration = Duration::from_secs(1);
 
 /// Answers 503 without reading a request, and closes.
-pub async fn overloaded<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+pub(crate) async fn overloaded<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
     let error = GatewayError::new(Code::Overloaded, "The gateway has as many connections as it may have.")
         .retry_after(Duration::from_secs(1))
         .closing();

@@ -89,7 +89,8 @@ where
     /// # Errors
     /// hyper's handshake cannot fail on HTTP/1 today; should it ever, that is an I/O error.
     pub async fn new(stream: S, now: Instant, preserve_case: bool, open: OpenConnection) -> io::Result<Self> {
-        let (sender, driver) = builder(preserve_case).handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let (sender, driver) =
+            builder(preserve_case).handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         Ok(Self { sender, driver: Box::new(driver), opened: now, idle_since: now, exchanges: 0, open })
     }
 
@@ -135,18 +136,15 @@ where
     ///
     /// # Errors
     /// The connection is lost.
-    pub async fn adopt(
-        self,
-        adopt: impl FnOnce(S) -> io::Result<S>,
-        preserve_case: bool,
-    ) -> io::Result<Self> {
+    pub async fn adopt(self, adopt: impl FnOnce(S) -> io::Result<S>, preserve_case: bool) -> io::Result<Self> {
         let Self { driver, opened, idle_since, exchanges, open, .. } = self;
         let parts = driver.into_parts();
         if !parts.read_buf.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the upstream sent bytes that nobody asked for"));
         }
         let stream = adopt(parts.io.into_inner())?;
-        let (sender, driver) = builder(preserve_case).handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let (sender, driver) =
+            builder(preserve_case).handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
         Ok(Self { sender, driver: Box::new(driver), opened, idle_since, exchanges, open })
     }
 
@@ -159,10 +157,7 @@ where
 
 fn builder(preserve_case: bool) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder
-        .max_headers(MAX_RESPONSE_HEADERS)
-        .max_buf_size(MAX_RESPONSE_HEAD_BYTES)
-        .preserve_header_case(preserve_case);
+    builder.max_headers(MAX_RESPONSE_HEADERS).max_buf_size(MAX_RESPONSE_HEAD_BYTES).preserve_header_case(preserve_case);
     builder
 }
 

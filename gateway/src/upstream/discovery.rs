@@ -55,7 +55,11 @@ impl<N: Network> Upstream<N> {
         active
             .endpoints
             .iter()
-            .map(|endpoint| Endpoint { address: Arc::clone(&endpoint.address), target: endpoint.target.clone(), weight: 1 })
+            .map(|endpoint| Endpoint {
+                address: Arc::clone(&endpoint.address),
+                target: endpoint.target.clone(),
+                weight: 1,
+            })
             .collect()
     }
 }

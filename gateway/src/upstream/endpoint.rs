@@ -29,13 +29,6 @@ impl<N: Network> Endpoint<N> {
     /// An endpoint that nobody has used yet.
     pub fn new(address: Arc<str>, target: Target, workers: usize) -> Self {
         let host = HeaderValue::from_str(&address).unwrap_or_else(|_| HeaderValue::from_static("invalid"));
-        Self {
-            address,
-            target,
-            host,
-            in_flight: Arc::default(),
-            connections: Arc::default(),
-            pool: Pool::new(workers),
-        }
+        Self { address, target, host, in_flight: Arc::default(), connections: Arc::default(), pool: Pool::new(workers) }
     }
 }

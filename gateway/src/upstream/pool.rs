@@ -51,9 +51,7 @@ where
             return Some(Taken::Own(connection));
         }
         let workers = self.shelves.len();
-        (1..workers)
-            .find_map(|step| self.take_from((worker + step) % workers, now, limits))
-            .map(Taken::Borrowed)
+        (1..workers).find_map(|step| self.take_from((worker + step) % workers, now, limits)).map(Taken::Borrowed)
     }
 
     fn take_from(&self, worker: usize, now: Instant, limits: &settings::upstream::Pool) -> Option<Connection<S>> {

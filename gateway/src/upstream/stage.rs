@@ -15,8 +15,7 @@ pub fn select<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Re
     let Some(route) = exchange.route() else {
         return Err(GatewayError::new(Code::Internal, "The request has no route."));
     };
-    let ask =
-        Ask { client: exchange.client.ip, headers, path: exchange.path(), bits: exchange.shard.random() };
+    let ask = Ask { client: exchange.client.ip, headers, path: exchange.path(), bits: exchange.shard.random() };
     let selected = selection::select(&route.upstream, &ask)?;
     exchange.endpoint = Some(std::sync::Arc::clone(&selected.endpoint));
     Ok(selected)

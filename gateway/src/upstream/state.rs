@@ -46,7 +46,12 @@ impl<N: Network> Upstream<N> {
         Self {
             name: Arc::clone(&settings.name),
             series,
-            active: ArcSwap::from_pointee(Active { settings, endpoints: Box::default(), weights: Box::default(), balancer }),
+            active: ArcSwap::from_pointee(Active {
+                settings,
+                endpoints: Box::default(),
+                weights: Box::default(),
+                balancer,
+            }),
             known: Mutex::default(),
             ticket: AtomicU64::new(0),
             workers,

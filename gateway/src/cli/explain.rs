@@ -1,0 +1,113 @@
+//! `gateway explain`: what would happen to a request, and why. Nothing is started, nothing is sent.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::output;
+use super::{BAD, COULD_NOT_RUN, DONE, USAGE};
+use crate::config::{LoadError, Purpose, load};
+use crate::explain::{Answer, Policies, Question, answer};
+use crate::routing::explain::Explanation;
+
+/// Tell which route a request would take, what happens to it there, and why the other routes did not match.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  gateway explain --config gateway.toml GET /api/orders/7\n  gateway explain POST 'http://api.example/api/orders?x=1' -H 'x-api-version: 2'\n\nExit codes: 0 a route matches, 1 none does or the configuration is bad, 3 the file cannot be read."
+)]
+pub(super) struct Explain {
+    /// The configuration.
+    #[arg(long, short, value_name = "FILE", default_value = "gateway.toml")]
+    config: PathBuf,
+    /// The request's method.
+    method: String,
+    /// The request's URL, or only its path.
+    url: String,
+    /// A header of the request; may be repeated.
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
+    headers: Vec<String>,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Explain {
+    pub(super) fn run(&self) -> u8 {
+        let headers: Vec<&str> = self.headers.iter().map(String::as_str).collect();
+        let question = match Question::parse(&self.method, &self.url, &headers) {
+            Ok(question) => question,
+            Err(why) => {
+                output::problem(&format!("error: {why}"));
+                return USAGE;
+            }
+        };
+        let loaded = match load(&self.config, Purpose::Check) {
+            Ok(loaded) => loaded,
+            Err(LoadError::Invalid(problems)) => {
+                output::problem(&problems.render(output::problems_have_colour()));
+                return BAD;
+            }
+            Err(error) => {
+                output::problem(&format!("error: {error}"));
+                return COULD_NOT_RUN;
+            }
+        };
+        let answer = answer(&loaded.config, &question);
+        if self.json {
+            output::result(&serde_json::to_string_pretty(&answer).unwrap_or_default());
+        } else {
+            output::result(render(&answer).trim_end());
+        }
+        if answer.policies.is_some() { DONE } else { BAD }
+    }
+}
+
+fn render(answer: &Answer) -> String {
+    let mut text = String::new();
+    match &answer.path {
+        Ok(path) => line(&mut text, "path", path),
+        Err(why) => line(&mut text, "refused", &format!("400 bad_request: {why}")),
+    }
+    if let Some(policies) = &answer.policies {
+        render_policies(&mut text, answer.routing.as_ref(), policies);
+    }
+    if let Some(routing) = &answer.routing {
+        render_routing(&mut text, routing);
+    }
+    text
+}
+
+fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &Policies) {
+    line(text, "route", routing.and_then(|routing| routing.route.as_deref()).unwrap_or(""));
+    for because in routing.map(|routing| &routing.because[..]).unwrap_or_default() {
+        line(text, "", because);
+    }
+    line(text, "upstream", &format!("{} ({}: {})", policies.upstream, policies.balance, policies.endpoints.join(", ")));
+    line(text, "sent as", &policies.target);
+    let timeout = policies.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms"));
+    let body = policies.max_body.map_or_else(|| "no limit".to_owned(), |bytes| format!("{bytes} bytes"));
+    line(text, "timeout", &timeout);
+    line(text, "max body", &body);
+    line(text, "websocket", if policies.websocket { "allowed" } else { "not allowed" });
+}
+
+fn render_routing(text: &mut String, routing: &Explanation) {
+    if routing.route.is_none() {
+        line(text, "route", &format!("none ({})", routing.outcome));
+    }
+    if let Some(allow) = &routing.allow {
+        line(text, "allow", allow);
+    }
+    for miss in &routing.misses {
+        line(text, "not", &format!("{}: {}", miss.route, miss.reason));
+    }
+    if routing.misses_left_out > 0 {
+        line(text, "", &format!("and {} routes more", routing.misses_left_out));
+    }
+}
+
+fn line(text: &mut String, what: &str, value: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "{what:<10} {value}");
+}
