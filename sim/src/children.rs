@@ -138,7 +138,8 @@ fn start(
     let mut process = Process::start(&mut command, log, cores, true).map_err(cannot)?;
     let stderr = process.take_stderr().ok_or_else(|| cannot(io::Error::other("no standard error")))?;
     let log = File::options().append(true).open(log).map_err(cannot)?;
-    let (tell, told) = mpsc::channel();
+    // Two messages at most: that it is ready, and that it has ended.
+    let (tell, told) = mpsc::sync_channel(2);
     std::thread::spawn(move || follow(BufReader::new(stderr), log, &tell));
     let deadline = told.recv_timeout(READY_WITHIN);
     let not_ready = |last_words| ChildError::NotReady { name: name.to_owned(), last_words };
@@ -158,7 +159,7 @@ enum News {
 }
 
 /// Copies a child's standard error to its log to the end, and tells of its ready line.
-fn follow(stderr: impl BufRead, mut log: File, tell: &mpsc::Sender<News>) {
+fn follow(stderr: impl BufRead, mut log: File, tell: &mpsc::SyncSender<News>) {
     const LAST_LINES: usize = 12;
     let mut last = std::collections::VecDeque::new();
     for line in stderr.lines().map_while(Result::ok) {

@@ -191,7 +191,7 @@ impl World {
             injected_at: injected_at.clone(),
         };
         let mut watch = Watch::new(watched);
-        let (done, is_done) = mpsc::channel();
+        let (done, is_done) = mpsc::sync_channel(0);
         let (driven, injection) = std::thread::scope(|scope| {
             let driver = scope.spawn(|| {
                 let totals = run(settings, clock, &mut watch);

@@ -20,11 +20,11 @@ pub(crate) fn dispatch(arguments: &[OsString]) -> Option<ExitCode> {
     match word {
         GATEWAY => {
             end_with_parent();
-            Some(ExitCode::from(rest.count().min(3) as u8))
+            Some(gateway::cli::main_from(std::iter::once(OsString::from("gateway")).chain(rest)))
         }
         MOCKS => {
             end_with_parent();
-            Some(ExitCode::from(rest.count().min(3) as u8))
+            Some(mocks::cli::main_from(std::iter::once(OsString::from("mocks")).chain(rest)))
         }
         _ => None,
     }

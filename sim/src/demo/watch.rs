@@ -51,6 +51,8 @@ pub(super) struct Watch {
     pub(super) unexplained: BTreeMap<String, u64>,
     names: Vec<String>,
     steps: Vec<Step>,
+    /// The last step takes what the plan's end pushes over it.
+    last_step: usize,
     start_ns: u64,
     failing_port: u16,
     injected_status: u16,
@@ -86,6 +88,7 @@ impl Watch {
             unexplained: BTreeMap::new(),
             names,
             steps: Vec::new(),
+            last_step: (length_ms.div_ceil(STEP_MS)).saturating_sub(1) as usize,
             start_ns,
             failing_port,
             injected_status,
@@ -131,6 +134,7 @@ impl Observer for Watch {
     fn sample(&mut self, sample: &Sample) {
         self.recorder.sample(sample);
         let index = (sample.intended_ns.saturating_sub(self.start_ns) / (STEP_MS * 1_000_000)) as usize;
+        let index = index.min(self.last_step);
         if self.steps.len() <= index {
             self.steps.resize_with(index + 1, Step::default);
         }

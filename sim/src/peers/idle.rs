@@ -29,10 +29,10 @@ pub(super) fn raise_file_limit(connections: usize) -> io::Result<u64> {
         limit.current = Some(wanted);
         limit.maximum = maximum.map(|maximum| maximum.max(wanted));
         // Only root may raise the hard limit; others take all that they are allowed.
-        if setrlimit(Resource::Nofile, limit.clone()).is_err() {
+        if setrlimit(Resource::Nofile, limit).is_err() {
             limit.current = maximum;
             limit.maximum = maximum;
-            setrlimit(Resource::Nofile, limit.clone())?;
+            setrlimit(Resource::Nofile, limit)?;
         }
     }
     let files = limit.current.unwrap_or(wanted);
