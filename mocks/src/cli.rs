@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 ended by a signal, 1 the configuration is bad, 2 usage, 3 it could not run.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,24 +20,26 @@ const EXAMPLES: &str = r#"Examples:
     mocks --listen 127.0.0.1:0 --service orders
 
   Three endpoints of a service, and a control port:
-    mocks --service orders --listen 127.0.0.1:9001 --listen 127.0.0.1:9002 --listen 127.0.0.1:9003 \
-          --control 127.0.0.1:9700
+    mocks --service orders --listen 127.0.0.1:9001 --listen 127.0.0.1:9002 \
+          --listen 127.0.0.1:9003 --control 127.0.0.1:9700
 
   Let half of the requests fail, read what happened, and start anew:
-    curl -X PUT 127.0.0.1:9700/faults -d '{"rules":[{"match":{"path":"/orders/*","share":0.5},"act":{"status":503}}]}'
+    curl -X PUT 127.0.0.1:9700/faults \
+         -d '{"rules":[{"match":{"share":0.5},"act":{"status":503}}]}'
     curl '127.0.0.1:9700/journal?since=0'
     curl -X POST 127.0.0.1:9700/reset
 
   A fault for one request:
     curl -H 'x-mock-fault: delay=50ms;status=503' 127.0.0.1:9001/echo
 
+A rule matches by service, endpoint, path, method, header, share, from, until, requests.
 Acts: delay, status, hang, reset, slow_body, truncate, garbage, close, refuse.
 Exit codes: 0 ended by SIGTERM or SIGINT, 1 the configuration is bad, 2 usage, 3 could not run."#;
 
 /// Mock services with injectable faults.
 ///
-/// Every path echoes the request as JSON; `/bytes/{n}`, `/stream/{chunks}/{ms}`, `/sse/{n}/{ms}`, `/ws`, `/healthz` and
-/// `/openapi.json` do what they say. When it serves, it prints one line of JSON on standard error.
+/// Every path echoes the request as JSON, but for /bytes/N, /stream/CHUNKS/MS, /sse/N/MS, /ws, /healthz and
+/// /openapi.json. When it serves, it prints one line of JSON on standard error.
 #[derive(Debug, Parser)]
 #[command(name = "mocks", version, after_help = EXAMPLES, styles = Styles::plain())]
 struct Arguments {
@@ -65,8 +68,13 @@ struct Arguments {
 
 /// Runs the command with the process's arguments.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(&arguments) {
+    main_with(std::env::args_os())
+}
+
+/// Runs the command with these arguments, the first being the program's name: for a program that is mocks and more.
+/// Usage errors and `--help` end the process.
+pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match run(&Arguments::parse_from(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, message)) => {
             say(&message);

@@ -17,6 +17,27 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Rules
+//!
+//! Rules come from code, from a file (`Builder::from_toml`), from the control port, or, for one request, from the header
+//! `x-mock-fault: delay=50ms;status=503`, which stands above the others. The first rule that matches hits. Times and
+//! request numbers (from 1, for each endpoint) count from when the rules were set. Faults hit a request when it is whole,
+//! its body included.
+//!
+//! | act | value | what happens |
+//! |---|---|---|
+//! | `delay` | `50ms`, `uniform(a, b)`, `normal(mean, deviation)`, `lognormal(median, sigma)`, `pareto(least, alpha)` | a wait before all else |
+//! | `status` | 200 to 599 | the route's answer with this status |
+//! | `hang` | `true` | no answer; the connection stays open until the client leaves |
+//! | `reset` | `before_headers`, `in_headers`, `in_body` | RST there |
+//! | `truncate` | `true` (half) or bytes | less than promised, then FIN |
+//! | `slow_body` | `10KiB/s` | the body at this rate |
+//! | `garbage` | `true` or a kind of [`Garbage`] | no right answer, then FIN |
+//! | `close` | n | FIN, unannounced, after the n-th answer of the connection; 0 = instead of an answer |
+//! | `refuse` | `true` | the listener is closed; a request on an open connection has it reset |
+//!
+//! # Layout
+//!
 //! Modules in the order in which a request meets them: `server` (sockets to connections), `http1` (bytes to requests and
 //! back), `faults` (which rule hits), `journal` and `counters` (what is kept), `control` (how it is changed and read).
 //! `raw` is another kind of mock: it answers given bytes.

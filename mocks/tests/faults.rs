@@ -72,6 +72,10 @@ async fn a_hanging_request_gets_nothing_and_is_journaled() {
     let entry = &mock.journal()[0];
     assert_eq!((entry.status, entry.answer_ns, entry.rule), (None, None, Hit::Rule(0)));
     assert_eq!((mock.counters().in_flight, mock.counters().concurrent_max), (1, 1));
+    let mut second = Client::connect(mock.addr());
+    second.send(GET);
+    mock.wait_for_requests(2).await;
+    assert_eq!(mock.counters().concurrent_max, 2);
     client.stream.set_nonblocking(true).unwrap();
     assert_eq!(client.rest(), (vec![], Some(ErrorKind::WouldBlock)));
     mock.set_rules([]);

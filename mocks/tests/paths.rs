@@ -2,8 +2,13 @@
 
 mod client;
 
+use std::io::{ErrorKind, Write};
+use std::net::Shutdown;
+
 use client::Client;
 use mocks::{Hit, Mock};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use sha2::{Digest, Sha256};
 
 fn orders() -> Mock {
@@ -213,6 +218,31 @@ fn several_workers_serve_one_endpoint() {
     let journal = mock.journal();
     assert_eq!(journal.iter().map(|entry| entry.request).collect::<Vec<_>>(), (1..=18).collect::<Vec<_>>());
     assert_eq!((mock.counters().accepts, mock.counters().connections), (6, 6));
+}
+
+#[test]
+fn whatever_arrives_the_next_client_is_served() {
+    let mock = orders();
+    let mut runner = TestRunner::new_with_rng(
+        Config { cases: 200, ..Config::default() },
+        TestRng::deterministic_rng(RngAlgorithm::ChaCha),
+    );
+    let hostile = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..300),
+        "(GET|PUT) /(echo|bytes/9|stream/2/0|ws) HTTP/1\\.[01]\r\nHost: m\r\n(Content-Length: [0-9]{0,3}\r\n|Transfer-Encoding: chunked\r\n|x-mock-fault: [a-z=;0-9]{0,20}\r\n){0,2}\r\n[0-9a-f\r\n]{0,40}"
+            .prop_map(String::into_bytes),
+    ];
+    let served = runner.run(&hostile, |bytes| {
+        let mut client = Client::connect(mock.addr());
+        // The mock may close before all is sent.
+        let _ = client.stream.write_all(&bytes);
+        let _ = client.stream.shutdown(Shutdown::Write);
+        let (_, end) = client.rest();
+        prop_assert_ne!(end, Some(ErrorKind::WouldBlock), "it ends");
+        prop_assert_eq!(Client::connect(mock.addr()).get("/after", "").status, 200);
+        Ok(())
+    });
+    served.unwrap();
 }
 
 #[test]

@@ -76,7 +76,8 @@ pub(crate) fn parse<'h, 'b>(bytes: &'b [u8], storage: &'h mut Storage<'b>) -> Pa
     let mut request = httparse::Request::new(&mut []);
     let parsed = ParserConfig::default().parse_request_with_uninit_headers(&mut request, bytes, storage);
     let len = match parsed {
-        Ok(Status::Complete(len)) => len,
+        Ok(Status::Complete(len)) if len <= MAX_HEAD => len,
+        Ok(Status::Complete(_)) => return Parsed::Bad(431, "the head is too large"),
         Ok(Status::Partial) if bytes.len() >= MAX_HEAD => return Parsed::Bad(431, "the head is too large"),
         Ok(Status::Partial) => return Parsed::Partial,
         Err(httparse::Error::TooManyHeaders) => return Parsed::Bad(431, "too many header lines"),
@@ -243,6 +244,14 @@ mod tests {
         assert_eq!(format!("{id:032x}"), "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(with("00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01").unwrap().trace_id, 0);
         assert_eq!(with("00-0af7").unwrap().trace_id, 0);
+    }
+
+    #[test]
+    fn a_head_beyond_the_bound_is_refused_whole_or_not() {
+        let long = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(MAX_HEAD));
+        for bytes in [long.as_bytes(), &long.as_bytes()[..MAX_HEAD]] {
+            assert!(matches!(parse(bytes, &mut storage()), Parsed::Bad(431, _)));
+        }
     }
 
     #[test]
