@@ -24,7 +24,7 @@ pub(crate) fn dispatch(arguments: &[OsString]) -> Option<ExitCode> {
         }
         MOCKS => {
             end_with_parent();
-            Some(mocks::cli::main_from(std::iter::once(OsString::from("mocks")).chain(rest)))
+            Some(mocks::cli::main_with(std::iter::once(OsString::from("mocks")).chain(rest)))
         }
         _ => None,
     }
