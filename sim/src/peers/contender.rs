@@ -101,6 +101,8 @@ pub struct Contender {
     pub cores: Vec<usize>,
     /// Most client connections that it is configured for.
     pub max_connections: u64,
+    /// The same for a peer that wants a file for the upstream side of each, used or not.
+    pub max_pairs: u64,
     program: Program,
 }
 
@@ -111,6 +113,8 @@ pub struct Place {
     pub cores: Vec<usize>,
     /// Most client connections.
     pub max_connections: u64,
+    /// Most client connections with an upstream connection each.
+    pub max_pairs: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -128,8 +132,8 @@ impl Contender {
             None => format!("gateway {}", env!("CARGO_PKG_VERSION")),
         };
         let program = Program::Ours(programs.clone());
-        let Place { cores, max_connections } = place.clone();
-        Self { name: name.to_owned(), version, workers, cores, max_connections, program }
+        let Place { cores, max_connections, max_pairs } = place.clone();
+        Self { name: name.to_owned(), version, workers, cores, max_connections, max_pairs, program }
     }
 
     /// A peer by its name, when it is on this machine: where `path` says, where `cargo xtask peers` puts it, or among
@@ -140,8 +144,8 @@ impl Contender {
         let path = path.map(Path::to_path_buf).or_else(|| find(KNOWN[known].programs))?;
         let version = first_line(&path, KNOWN[known].version);
         let program = Program::Peer { known, path };
-        let Place { cores, max_connections } = place.clone();
-        Some(Self { name: name.to_owned(), version, workers: 1, cores, max_connections, program })
+        let Place { cores, max_connections, max_pairs } = place.clone();
+        Some(Self { name: name.to_owned(), version, workers: 1, cores, max_connections, max_pairs, program })
     }
 
     /// Starts it in front of `upstream` and waits until it takes connections.
@@ -188,6 +192,7 @@ impl Contender {
         let blanks = [
             ("{workers}", self.workers.to_string()),
             ("{max_connections}", self.max_connections.to_string()),
+            ("{max_pairs}", self.max_pairs.to_string()),
             ("{listen}", listen.to_string()),
             ("{listen_host}", listen.ip().to_string()),
             ("{listen_port}", listen.port().to_string()),

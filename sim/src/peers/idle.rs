@@ -16,11 +16,11 @@ const OTHER_FILES: u64 = 1_024;
 const WANTED_FILES: u64 = 100_000;
 
 /// Raises the limit of open files, for this process and those that it starts, so that a proxy can hold this many
-/// connections on each side; how many it may hold under the limit that was got.
+/// connections; how many it may hold under the limit that was got, and how many with an upstream connection each.
 ///
 /// # Errors
 /// When the hard limit is too low for that; the message says what is needed.
-pub(super) fn raise_file_limit(connections: usize) -> io::Result<u64> {
+pub(super) fn raise_file_limit(connections: usize) -> io::Result<(u64, u64)> {
     let needed = connections as u64 + OTHER_FILES;
     let mut limit = getrlimit(Resource::Nofile);
     let wanted = WANTED_FILES.max(2 * needed);
@@ -41,7 +41,8 @@ pub(super) fn raise_file_limit(connections: usize) -> io::Result<u64> {
             format!("{connections} idle connections need {needed} open files; raise the hard limit (ulimit -Hn)");
         return Err(io::Error::other(text));
     }
-    Ok(files.saturating_sub(OTHER_FILES) / 2)
+    let pairs = files.saturating_sub(OTHER_FILES) / 2;
+    Ok((pairs.max(needed - OTHER_FILES / 2), pairs))
 }
 
 /// Opens connections, lets each carry one request, keeps them all open, and sees what the process has grown by for each.
