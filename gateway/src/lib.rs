@@ -31,6 +31,9 @@ pub mod listener;
 pub mod pipeline;
 pub mod request_body;
 
+// HTTP/1.1 on the wire.
+pub mod http1;
+
 pub mod context;
 pub mod forward;
 pub mod response;

@@ -115,10 +115,16 @@ pub struct Streaming {
     deadlines: Arc<Deadlines>,
     clock: Clock,
     rules: Arc<HeaderRules>,
-    started: bool,
+    begun: bool,
+    waited: bool,
 }
 
 impl RequestBody {
+    /// Whether any of it may have been read: then it cannot be sent again.
+    pub fn has_begun(&self) -> bool {
+        matches!(self, Self::Streaming(streaming) if streaming.begun)
+    }
+
     /// Wraps a source; `progress` tells the exchange how it goes. A source that is at its end already is `Empty`.
     pub fn new(
         source: Source,
@@ -138,6 +144,12 @@ impl RequestBody {
         let streaming =
             Streaming { source, progress: Arc::clone(&progress), limits, deadlines, clock, rules, started: false };
         (Self::Streaming(Box::new(streaming)), Some(progress))
+    }
+}
+
+impl std::fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if matches!(self, Self::Empty) { "Empty" } else { "Streaming" })
     }
 }
 
@@ -178,6 +190,7 @@ impl Streaming {
         if self.deadlines.has_expired(Wait::RequestBody) || self.deadlines.has_expired(Wait::RequestTotal) {
             return self.fail(BodyFault::Stalled);
         }
+        self.begun = true;
         let polled = match &mut self.source {
             Source::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(|error| fault_of_hyper(&error)),
             Source::Boxed(body) => body.as_mut().poll_frame(cx).map_err(|_| BodyFault::ClientLeft),
@@ -199,8 +212,8 @@ impl Streaming {
     /// Sets the deadlines of a body that does not move right now.
     fn wait(&mut self) {
         let now = self.clock.now();
-        if !self.started {
-            self.started = true;
+        if !self.waited {
+            self.waited = true;
             self.deadlines.set(Wait::RequestTotal, now, self.limits.total);
         }
         if !self.deadlines.is_set(Wait::RequestBody) {

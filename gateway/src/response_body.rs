@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use crate::context::screen_trailers;
 use crate::exchange::Exchange;
@@ -17,7 +16,6 @@ use crate::network::Network;
 use crate::request_body::BoxError;
 use crate::telemetry::record::Ended;
 use crate::timer::Wait;
-use crate::upstream::connection::quiet;
 use crate::upstream::{Connection, Selected};
 
 /// The body of an answer.
@@ -33,7 +31,6 @@ pub enum ResponseBody<N: Network> {
 /// An upstream's body as it streams through.
 pub struct Relay<N: Network> {
     exchange: Box<Exchange<N>>,
-    incoming: Incoming,
     /// Taken when the body has ended.
     source: Option<Source<N>>,
     idle_timeout: Option<Duration>,
@@ -69,16 +66,15 @@ impl<N: Network> ResponseBody<N> {
     /// An upstream's answer. One without a body is over at once.
     pub fn relay(
         mut exchange: Box<Exchange<N>>,
-        incoming: Incoming,
-        source: Source<N>,
+            source: Source<N>,
         idle_timeout: Option<Duration>,
     ) -> Self {
-        if incoming.is_end_stream() {
+        if source.connection.is_over() {
             source.finish(&exchange);
             exchange.finish(Ended::Complete);
             return Self::Empty;
         }
-        Self::Upstream(Box::new(Relay { exchange, incoming, source: Some(source), idle_timeout }))
+        Self::Upstream(Box::new(Relay { exchange, source: Some(source), idle_timeout }))
     }
 }
 
@@ -110,26 +106,23 @@ impl<N: Network> Body for ResponseBody<N> {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Own(own) => SizeHint::with_exact(own.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64)),
-            Self::Upstream(relay) => relay.incoming.size_hint(),
+            Self::Upstream(relay) => {
+                let left = relay.source.as_ref().map_or(Some(0), |source| source.connection.length_left());
+                left.map_or_else(SizeHint::default, SizeHint::with_exact)
+            }
         }
     }
 }
 
 impl<N: Network> Relay<N> {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.source.is_none() {
-            return Poll::Ready(None);
-        }
-        if self.exchange.connection.deadlines.has_expired(Wait::ResponseBody) {
+        let Some(source) = &mut self.source else { return Poll::Ready(None) };
+        let deadlines = &self.exchange.connection.deadlines;
+        if deadlines.has_expired(Wait::ResponseBody) {
             return self.abort(Ended::Timeout, "the upstream's response body did not move in time".into());
         }
-        let polled = match Pin::new(&mut self.incoming).poll_frame(&mut quiet()) {
-            Poll::Pending => self.drive(cx),
-            ready => ready,
-        };
-        match polled {
+        match source.connection.poll_frame(cx) {
             Poll::Pending => {
-                let deadlines = &self.exchange.connection.deadlines;
                 if self.idle_timeout.is_some() && !deadlines.is_set(Wait::ResponseBody) {
                     deadlines.set(Wait::ResponseBody, self.exchange.now(), self.idle_timeout);
                 }
@@ -144,21 +137,12 @@ impl<N: Network> Relay<N> {
         }
     }
 
-    /// Lets the upstream's connection read, then looks for what it read.
-    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Some(source) = &mut self.source {
-            // That the connection ended is seen by the body: as its end, or as an error.
-            let _ = source.connection.poll_drive(cx);
-        }
-        Pin::new(&mut self.incoming).poll_frame(&mut quiet())
-    }
-
     fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
         self.exchange.connection.deadlines.clear(Wait::ResponseBody);
         if let Some(data) = frame.data_ref() {
             self.exchange.bytes_out += data.len() as u64;
         }
-        if self.incoming.is_end_stream() {
+        if self.source.as_ref().is_some_and(|source| source.connection.is_over()) {
             self.end();
         }
         match frame.into_trailers() {

@@ -1,8 +1,14 @@
 //! A configuration as a whole: the contract's file, a file with many mistakes, short forms.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use gateway::config::{LoadError, Problems, Purpose, Severity, load};
+use gateway::config::settings::identity::HeaderPattern;
+use gateway::config::settings::route::{HostPattern, HostPolicy, Rewrite, RewritePiece, ValueMatch};
+use gateway::config::settings::upstream::{Balance, Endpoints, HashKey, Target};
+use gateway::config::{
+    Config, Environment, LoadError, Problem, Problems, Purpose, Severity, load, load_text, load_text_with,
+};
 
 fn contract(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/contract").join(file)
@@ -35,4 +41,266 @@ fn the_contract_needs_only_what_is_not_built_yet() {
         ],
         "{problems}"
     );
+}
+
+struct Variables(&'static [(&'static str, &'static str)]);
+
+impl Environment for Variables {
+    fn get(&self, name: &str) -> Option<String> {
+        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    }
+}
+
+fn load_ok(text: &str) -> Config {
+    match load_text_with(text, Path::new("gateway.toml"), Purpose::Run, &Variables(&[("PORT", "9001")])) {
+        Ok(loaded) => loaded.config,
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
+#[test]
+fn ten_mistakes_are_ten_problems() {
+    let text = include_str!("data/ten_mistakes.toml");
+    let Err(problems) = load_text(text, Path::new("ten.toml"), Purpose::Check) else { panic!("mistakes") };
+    let found: Vec<String> =
+        problems.iter().map(|problem| format!("{}:{}: {}", problem.line, problem.column, problem.message)).collect();
+    assert_eq!(
+        found,
+        [
+            "2:1: unknown key \"worker\" in [server]",
+            "3:15: expected a whole number, found a string",
+            "4:17: \"30 s\" is not a duration: \" s\" is no unit of time",
+            "5:12: \"10MB\" is not a size: \"MB\" is no unit of size",
+            "6:19: 0 is not between 1 and 10000000",
+            "11:14: [rate_limits.public]: rate limits are not built yet",
+            "12:8: \"5/d\" is not a rate: \"/d\" is no unit of rate",
+            "19:12: unknown upstream \"order\"",
+            "21:1: this route matches the same requests as the one at ten.toml:16",
+            "27:8: the name \"one\" is taken at ten.toml:17",
+            "30:21: \"~(\" is not a value, \"*\" or \"~REGEX\": the pattern is invalid: unclosed group",
+            "34:1: [[listeners]] tls: TLS is not built yet",
+            "34:16: cannot read the file \"no.pem\": No such file or directory",
+            "34:32: cannot read the file \"no.key\": No such file or directory",
+        ]
+    );
+    assert_eq!(problems.len(), 14);
+    assert!(problems.to_string().contains("= help: did you mean \"orders\"?"), "{problems}");
+    assert!(problems.to_string().ends_with("\n14 problems"), "{problems}");
+}
+
+#[test]
+fn three_lines_are_a_whole_configuration() {
+    let config = load_ok("[[routes]]\npath = \"/{*rest}\"\nupstream = \"http://127.0.0.1:9001\"\n");
+    assert_eq!(config.listeners.len(), 1);
+    assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.admin.expect("admin is on").address.to_string(), "127.0.0.1:9901");
+    assert_eq!((&*config.routes[0].name, &*config.routes[0].upstream), ("/{*rest}", "127.0.0.1:9001"));
+    assert_eq!(&*config.upstreams[0].name, "127.0.0.1:9001");
+    let socket = Target::Socket("127.0.0.1:9001".parse().expect("an address"));
+    let Endpoints::Static(endpoints) = &config.upstreams[0].endpoints else { panic!("written endpoints") };
+    assert_eq!((&endpoints[0].target, endpoints[0].weight), (&socket, 1));
+    assert_eq!(config.server.max_body, Some(10 << 20));
+    assert_eq!(config.server.max_in_flight, None);
+    assert_eq!(config.routes[0].timeout, Some(Duration::from_secs(15)));
+    assert!(config.routes[0].websocket);
+}
+
+#[test]
+fn short_forms_mean_the_long_ones() {
+    let short = load_ok("[upstreams.a]\nendpoints = [\"b:1\"]\nbalance = \"round_robin\"\n");
+    let long = load_ok(
+        "[upstreams.a]\nendpoints = [{ address = \"b:1\", weight = 1 }]\nbalance = { policy = \"round_robin\" }\n",
+    );
+    assert_eq!(short.upstreams, long.upstreams);
+    assert_eq!(short.upstreams[0].balance, Balance::RoundRobin);
+    assert!(load_ok("[admin]\naddress = \"\"").admin.is_none());
+    let two =
+        "[[routes]]\npath = \"/a\"\nupstream = \"http://b\"\n[[routes]]\npath = \"/b\"\nupstream = \"http://B:80/\"\n";
+    assert_eq!(load_ok(two).upstreams.len(), 1, "one URL is one upstream");
+}
+
+#[test]
+fn a_route_reads_as_written() {
+    let config = load_ok(
+        r#"
+        [upstreams.orders]
+        discovery = { dns = "orders.internal:8080", refresh = "30s" }
+        balance = { policy = "consistent_hash", key = "cookie:session" }
+        pool = { max_connections = 9, max_lifetime = "2h" }
+        [[routes]]
+        path = "/api/{id}/{*rest}"
+        hosts = ["API.example", "*.example.com"]
+        methods = ["GET", "POST", "GET"]
+        headers = { X-Version = "~v[0-9]+", x-any = "*" }
+        query = { q = "1" }
+        priority = -3
+        upstream = "orders"
+        rewrite = { path = "/v2/{id}/x/{rest}" }
+        request_headers = { set = { X-A = "1" }, remove = ["X-B"] }
+        timeout = "0s"
+        host = "orders.internal:8080"
+        upgrades = []
+        max_body = "0"
+        "#,
+    );
+    let route = &config.routes[0];
+    let hosts = [HostPattern::Exact("api.example".to_owned()), HostPattern::Wildcard("example.com".to_owned())];
+    assert_eq!(route.matches.hosts, hosts);
+    assert_eq!(route.matches.methods, [http::Method::GET, http::Method::POST]);
+    assert_eq!(route.matches.headers[0].0, "x-version");
+    assert!(matches!(&route.matches.headers[0].1, ValueMatch::Pattern(p) if p.is_match("v2") && !p.is_match("v2x")));
+    assert!(matches!(route.matches.headers[1].1, ValueMatch::Present));
+    assert!(matches!(&route.matches.query[0].1, ValueMatch::Exact(value) if value == "1"));
+    assert_eq!((route.matches.priority, route.timeout, route.websocket), (-3, None, false));
+    assert_eq!(route.max_body, Some(None));
+    assert_eq!(route.host, HostPolicy::Fixed("orders.internal:8080".parse().expect("a value")));
+    let literal = |text: &str| RewritePiece::Literal(text.to_owned());
+    let param = |text: &str| RewritePiece::Param(text.to_owned());
+    let pieces = vec![literal("/v2/"), param("id"), literal("/x/"), param("rest")];
+    assert_eq!(route.rewrite, Some(Rewrite::Path(pieces)));
+    assert_eq!(route.request_headers.set[0].0, "x-a");
+    assert_eq!(route.request_headers.remove[0], "x-b");
+    let upstream = &config.upstreams[0];
+    let Balance::ConsistentHash(hash) = &upstream.balance else { panic!("a hash ring") };
+    assert_eq!((&hash.key, hash.bound, hash.bound_min), (&HashKey::Cookie("session".to_owned()), 1.25, 8));
+    let Endpoints::Dns(dns) = &upstream.endpoints else { panic!("discovery") };
+    assert_eq!((&*dns.host, dns.port, dns.refresh), ("orders.internal", 8080, Duration::from_secs(30)));
+    assert_eq!((upstream.pool.max_connections, upstream.pool.max_idle_per_worker), (Some(9), 128));
+}
+
+#[test]
+fn routes_and_upstreams_share_defaults() {
+    let config = load_ok(
+        r#"
+        [defaults.route]
+        upstream = "a"
+        timeout = "3s"
+        response_headers = { set = { x-frame-options = "DENY" }, remove = ["server"] }
+        rewrite = { strip_prefix = "/api" }
+        [defaults.upstream]
+        pool = { connect_timeout = "2s", max_connections = 7 }
+        balance = "random"
+        [upstreams.a]
+        endpoints = ["b:1"]
+        pool = { max_connections = 8 }
+        [[routes]]
+        path = "/api/a"
+        [[routes]]
+        path = "/api/b"
+        upstream = "http://c"
+        timeout = "4s"
+        rewrite = { path = "/b" }
+        response_headers = { remove = [] }
+        "#,
+    );
+    let [first, second] = config.routes.as_slice() else { panic!("two routes") };
+    assert_eq!((&*first.upstream, first.timeout), ("a", Some(Duration::from_secs(3))));
+    assert_eq!(first.rewrite, Some(Rewrite::StripPrefix("/api".to_owned())));
+    assert_eq!((&*second.upstream, second.timeout), ("c:80", Some(Duration::from_secs(4))));
+    assert!(matches!(second.rewrite, Some(Rewrite::Path(_))));
+    assert_eq!((first.response_headers.set.len(), first.response_headers.remove.len()), (1, 1));
+    assert_eq!((second.response_headers.set.len(), second.response_headers.remove.len()), (1, 0));
+    for (upstream, connections) in config.upstreams.iter().zip([8, 7]) {
+        assert_eq!(upstream.pool.connect_timeout, Duration::from_secs(2));
+        assert_eq!(upstream.pool.max_connections, Some(connections));
+        assert_eq!(upstream.balance, Balance::Random);
+    }
+}
+
+#[test]
+fn the_gateways_own_headers_are_always_stripped() {
+    let names = |text| {
+        let strip = load_ok(text).identity.strip;
+        strip
+            .into_iter()
+            .map(|pattern| match pattern {
+                HeaderPattern::Exact(name) => name.to_string(),
+                HeaderPattern::Prefix(prefix) => format!("{prefix}*"),
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(""), ["x-auth-*"]);
+    let written = "[identity]\nstrip_headers = [\"X-User\"]\nsubject_header = \"X-Subject\"\n";
+    assert_eq!(names(written), ["x-user", "x-subject", "x-auth-scopes"]);
+}
+
+#[test]
+fn a_secret_that_is_not_set_is_a_warning_until_it_is_needed() {
+    let text = "[admin]\naddress = \"0.0.0.0:9901\"\ntoken_env = \"TOKEN\"\n[[routes]]\npath = \"/\"\nupstream = \"http://a\"\n";
+    let load = |purpose, variables| load_text_with(text, Path::new("gateway.toml"), purpose, &Variables(variables));
+    let checked = load(Purpose::Check, &[]).expect("a warning only");
+    assert_eq!(checked.warnings[0].message, "the environment variable \"TOKEN\" is not set");
+    assert_eq!(load(Purpose::Run, &[]).expect_err("needed").len(), 1);
+    assert_eq!(load(Purpose::Run, &[("TOKEN", "")]).expect_err("empty is not set").len(), 1);
+    let run = load(Purpose::Run, &[("TOKEN", "s3cret")]).expect("set");
+    let admin = run.config.admin.expect("on");
+    assert_eq!(admin.token.as_deref(), Some("s3cret"));
+    assert!(!format!("{admin:?}").contains("s3cret"));
+}
+
+#[test]
+fn what_a_variable_holds_is_never_shown() {
+    let text = "[server]\nidle_timeout = \"${SECRET}\"\n[[routes]]\npath = \"/\"\nupstream = \"${SECRET}\"\n";
+    let variables = Variables(&[("SECRET", "hunter2")]);
+    let problems = load_text_with(text, Path::new("gateway.toml"), Purpose::Run, &variables).expect_err("wrong values");
+    let shown = problems.render(false);
+    assert!(!shown.contains("hunter2") && shown.contains("unknown upstream \"${SECRET}\""), "{shown}");
+    let config = load_ok("[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:${PORT}\"\n");
+    assert_eq!(&*config.routes[0].upstream, "127.0.0.1:9001");
+}
+
+#[test]
+fn routes_without_identity_are_named_once_somebody_proves_identities() {
+    let text = "identity.providers.m.kind = \"mtls\"\n[[routes]]\npath = \"/\"\nupstream = \"http://a\"\n";
+    let problems = load_text(text, Path::new("gateway.toml"), Purpose::Check).expect_err("not built");
+    assert_eq!(messages(&problems, Severity::Warning), ["this route has no `auth`: everybody may use it"]);
+}
+
+#[test]
+fn included_files_are_merged_and_keep_their_places() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    std::fs::create_dir(folder.path().join("routes")).expect("a folder");
+    let main = folder.path().join("gateway.toml");
+    write("gateway.toml", "include = [\"routes/*.toml\", \"gateway.toml\"]\n[upstreams.a]\nendpoints = [\"b:1\"]\n");
+    write("routes/2.toml", "[[routes]]\npath = \"/2\"\nupstream = \"a\"\n[server]\nworkers = 3\n");
+    write("routes/1.toml", "[[routes]]\npath = \"/1\"\nupstream = \"c\"\n[upstreams.c]\nendpoints = [\"d:1\"]\n");
+    write("routes/.hidden.toml", "nonsense");
+    let loaded = load(&main, Purpose::Run).unwrap_or_else(|error| panic!("{error}"));
+    let names: Vec<&str> = loaded.config.routes.iter().map(|route| &*route.name).collect();
+    assert_eq!((names.as_slice(), loaded.config.server.workers), (["/1", "/2"].as_slice(), 3));
+    assert_eq!(loaded.files.len(), 3);
+
+    write(
+        "routes/2.toml",
+        "include = []\n[[routes]]\npath = \"/2\"\nupstream = \"x\"\n[upstreams.a]\nendpoints = [\"e:1\"]\n",
+    );
+    write("routes/3.toml", "[telemetry.access_log]\noutput = \"no/log\"\n");
+    let Err(LoadError::Invalid(problems)) = load(&main, Purpose::Run) else { panic!("mistakes") };
+    let name = |problem: &Problem| problem.file.file_name().expect("a name").to_string_lossy().into_owned();
+    let found: Vec<_> =
+        problems.iter().map(|p| (name(p), p.line, p.message.split(" at ").next().unwrap_or("").to_owned())).collect();
+    let expected = [
+        ("2.toml", 1, "an included file includes no others"),
+        ("2.toml", 4, "unknown upstream \"x\""),
+        ("2.toml", 5, "\"a\" is already written"),
+        ("3.toml", 2, "the folder of \"no/log\" does not exist"),
+    ];
+    assert_eq!(found, expected.map(|(file, line, text)| (file.to_owned(), line, text.to_owned())), "{problems}");
+
+    write("gateway.toml", "include = [\"none.toml\", \"none/*.toml\", \"routes\"]\n");
+    let Err(LoadError::Invalid(problems)) = load(&main, Purpose::Run) else { panic!("a missing file") };
+    assert_eq!(messages(&problems, Severity::Error).len(), 2, "{problems}");
+    assert_eq!(messages(&problems, Severity::Warning)[0], "\"none/*.toml\" matches no file");
+}
+
+#[test]
+fn a_file_that_is_no_text_is_a_problem_of_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("gateway.toml");
+    std::fs::write(&path, b"[server]\nworkers = \xff\n").expect("written");
+    let Err(LoadError::Invalid(problems)) = load(&path, Purpose::Check) else { panic!("no UTF-8") };
+    let first = problems.iter().next().expect("one");
+    assert_eq!((first.line, first.column, first.message.as_str()), (2, 11, "the file is not UTF-8"));
+    assert!(matches!(load(&folder.path().join("none"), Purpose::Check), Err(LoadError::Unreadable { .. })));
 }

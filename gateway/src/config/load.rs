@@ -1,18 +1,19 @@
 //! The three passes in a row: parse, check, build.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::build::{self, Built};
 use super::check::{Context, Reader, walk};
+use super::parse::document::Parsed;
 use super::parse::environment::{Environment, ProcessEnvironment};
 use super::parse::{document, include};
 use super::problem::{Problem, Problems, Report, quoted};
 use super::schema::ROOT;
 use super::settings::Config;
 use super::source::{Source, Sources, Span};
-use super::tree::Table;
 use super::validate::{conflicts, names};
 
 /// The largest file that is read. Ten thousand routes take about two mebibytes.
@@ -119,15 +120,21 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// An included file. Only files: a pipe would be waited for.
+fn read_included(path: &Path) -> io::Result<Vec<u8>> {
+    if std::fs::metadata(path)?.is_file() { read(path) } else { Err(io::Error::other("it is not a file")) }
+}
+
 fn load_bytes(bytes: &[u8], path: &Path, purpose: Purpose, environment: &dyn Environment) -> Result<Loaded, Problems> {
     let mut sources = Sources::default();
     let mut report = Report::default();
-    let mut root = parse(bytes, path, &mut sources, environment, &mut report);
+    let Parsed { table: mut root, mut complete } = parse(bytes, path, &mut sources, environment, &mut report);
     for (file, at) in include::find(&root, &sources, &mut report) {
-        match read(&file) {
+        match read_included(&file) {
             Ok(bytes) => {
-                let table = parse(&bytes, &file, &mut sources, environment, &mut report);
-                include::merge(&mut root, table, &ROOT, &sources, &mut report);
+                let included = parse(&bytes, &file, &mut sources, environment, &mut report);
+                complete &= included.complete;
+                include::merge(&mut root, included.table, &ROOT, &sources, &mut report);
             }
             Err(error) => {
                 let message = format!("cannot read the file {}: {error}", quoted(&file.display().to_string()));
@@ -137,7 +144,7 @@ fn load_bytes(bytes: &[u8], path: &Path, purpose: Purpose, environment: &dyn Env
     }
     let syntax = report.mark();
     let reader = Reader::new(Some(&root), None, &ROOT, Span::default());
-    let mut context = Context::new(&root, report, &sources, environment, purpose);
+    let mut context = Context::new(&root, report, complete, &sources, environment, purpose);
     context.identity_headers = build::general::identity(&reader.table("identity")).strip;
     walk::check(&mut context, &root);
     let config = if context.complete { Some(finish(&mut context, &reader)) } else { None };
@@ -158,18 +165,18 @@ fn parse(
     sources: &mut Sources,
     environment: &dyn Environment,
     report: &mut Report,
-) -> Table {
+) -> Parsed {
     let valid = std::str::from_utf8(bytes);
     let text = String::from_utf8_lossy(bytes);
     let file = sources.add(Source::new(path, text.into_owned()));
     if bytes.len() as u64 > MAX_FILE_BYTES {
         report.error(Span::new(file, &(0..0)), "the file is larger than 8 MiB");
-        return Table::default();
+        return Parsed::default();
     }
     if let Err(error) = valid {
         let at = error.valid_up_to();
         report.error(Span::new(file, &(at..at + 1)), "the file is not UTF-8");
-        return Table::default();
+        return Parsed::default();
     }
     let text = sources.get(file).map(Source::text).unwrap_or_default();
     document::parse(text, file, environment, report)
@@ -186,7 +193,8 @@ fn finish(context: &mut Context<'_>, root: &Reader<'_>) -> Config {
         context.report.error_with(route_places[conflict.later], message, help);
     }
     // Routes that conflict have been reported; that they have one name as well says nothing more.
-    let conflicting = |reader: &Reader<'_>| found.iter().any(|conflict| route_places[conflict.later] == reader.at);
+    let later: HashSet<Span> = found.iter().map(|conflict| route_places[conflict.later]).collect();
+    let conflicting = |reader: &Reader<'_>| later.contains(&reader.at);
     let all = ["routes", "aggregates", "batches"].into_iter().flat_map(|key| build::tables(context, root, key));
     let named: Vec<Reader<'_>> = all.filter(|reader| reader.get("name").is_some() || !conflicting(reader)).collect();
     names::distinct(context, named.into_iter());

@@ -231,7 +231,7 @@ pub(crate) fn nearest<'a>(written: &str, candidates: impl Iterator<Item = &'a st
     let (distance, best) = scored.min_by_key(|(distance, _)| *distance)?;
     let longest = written.chars().count().max(best.chars().count());
     // A third of the letters may differ: `lisen` for `listen`, `upstreem` for `upstream`.
-    (distance * 3 <= longest.max(3)).then_some(best)
+    (distance < longest && distance * 3 <= longest.max(3)).then_some(best)
 }
 
 /// `did you mean "x"?`, where something is near.

@@ -93,6 +93,11 @@ impl Table {
         self.entries.iter().find(|entry| entry.key == key)
     }
 
+    /// Whether a value could not be read and was reported already.
+    pub(crate) fn has_broken(&self) -> bool {
+        self.entries.iter().any(|entry| matches!(entry.node.value, Value::Broken))
+    }
+
     /// The value of a key.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.node).filter(|node| !matches!(node.value, Value::Broken))
@@ -105,6 +110,14 @@ impl Node {
         match &self.value {
             Value::Text(text) => Some(&text.content),
             _ => None,
+        }
+    }
+
+    /// What messages may quote of a string; nothing of other values.
+    pub(crate) fn shown(&self) -> &str {
+        match &self.value {
+            Value::Text(text) => text.shown(),
+            _ => "",
         }
     }
 

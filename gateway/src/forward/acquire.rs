@@ -15,16 +15,15 @@ use crate::upstream::pool::Taken;
 use crate::upstream::{Connection, Selected};
 
 /// Takes an idle connection.
-pub(super) async fn idle<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>) -> Option<Connection<N::Stream>> {
+pub(super) fn idle<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>) -> Option<Connection<N::Stream>> {
     let pool = &selected.endpoint.pool;
     loop {
         match pool.take(exchange.shard.index, exchange.now(), &selected.settings.pool)? {
             Taken::Own(connection) => return Some(connection),
             Taken::Borrowed(connection) => {
                 let network = &exchange.shard.shared.network;
-                let keep_case = exchange.snapshot.config.server.preserve_header_case;
                 // One that cannot be adopted is lost; the next may do.
-                if let Ok(connection) = connection.adopt(|stream| network.adopt(stream), keep_case).await {
+                if let Ok(connection) = connection.adopt(|stream| network.adopt(stream)) {
                     return Some(connection);
                 }
             }
@@ -60,11 +59,8 @@ pub(super) async fn open<N: Network>(
     };
     let series = exchange.route().map(|route| std::sync::Arc::clone(&route.upstream.series));
     let series = series.ok_or_else(|| GatewayError::new(Code::Internal, "No route."))?;
-    let keep_case = exchange.snapshot.config.server.preserve_header_case;
     let open = OpenConnection::new(permit, series, exchange.shard.index);
-    Connection::new(stream, exchange.now(), keep_case, open)
-        .await
-        .map_err(|error| GatewayError::new(Code::UpstreamConnect, "No connection to the upstream.").because(error))
+    Ok(Connection::new(stream, exchange.now(), open))
 }
 
 async fn connect<N: Network>(network: &N, target: &Target) -> std::io::Result<N::Stream> {

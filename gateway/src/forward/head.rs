@@ -2,12 +2,13 @@
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Uri, Version, header};
+use http::{HeaderMap, header};
 
 use crate::config::settings::route::{HeaderEdits, HostPolicy};
 use crate::context::{names, set_forwarded};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
+use crate::http1::RequestHead;
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::routing::rewrite;
@@ -30,6 +31,14 @@ fn invalid_target() -> GatewayError {
     GatewayError::new(Code::BadRequest, "The request target cannot be sent on.")
 }
 
+/// A request as it goes to the upstream.
+pub struct Outgoing {
+    /// Kept until there is an answer: a request may have to go out again.
+    pub head: RequestHead,
+    /// The body as it streams.
+    pub body: RequestBody,
+}
+
 /// The request for the upstream. The client's headers were screened before: what is added here is the gateway's own,
 /// and no `Connection` header of a client can name it away.
 ///
@@ -41,7 +50,7 @@ pub fn build<N: Network>(
     parts: Parts,
     params: &Params,
     body: RequestBody,
-) -> Result<Request<RequestBody>, GatewayError> {
+) -> Result<Outgoing, GatewayError> {
     let target = target(exchange, params)?;
     let mut headers = parts.headers;
     add_context(exchange, &mut headers);
@@ -57,14 +66,7 @@ pub fn build<N: Network>(
         // Only an HTTP/1.0 client may leave it out; an HTTP/1.1 request must have one.
         headers.insert(header::HOST, selected.endpoint.host.clone());
     }
-    let mut request = Request::new(body);
-    *request.method_mut() = parts.method;
-    *request.uri_mut() = Uri::from(target);
-    *request.version_mut() = Version::HTTP_11;
-    *request.headers_mut() = headers;
-    // hyper keeps the case of header names here, when it is asked to.
-    *request.extensions_mut() = parts.extensions;
-    Ok(request)
+    Ok(Outgoing { head: RequestHead { method: parts.method, target, headers }, body })
 }
 
 fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {

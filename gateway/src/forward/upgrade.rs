@@ -1,15 +1,13 @@
 //! WebSocket upgrades (RFC 6455): the tunnel starts after the upstream's 101, never before.
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
 
-use super::acquire;
-use super::attempt::{Answer, Failure, forward_on};
+use super::attempt::{Answer, Failure, forward_once};
+use super::head::Outgoing;
 use crate::client::Tunnel;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
-use crate::request_body::RequestBody;
 use crate::response_body::Source;
 use crate::upstream::Selected;
 
@@ -54,39 +52,25 @@ pub struct Switched<N: Network> {
 pub async fn upgrade<N: Network>(
     exchange: &mut Exchange<N>,
     selected: Selected<N>,
-    mut request: Request<RequestBody>,
+    mut request: Outgoing,
 ) -> Result<Upgraded<N>, Failure> {
-    mark(request.headers_mut());
-    exchange.attempts += 1;
-    exchange.upstream_began = Some(exchange.now());
-    let connection = acquire::open(exchange, &selected).await?;
-    let Answer { response, mut source } = forward_on(exchange, connection, selected, request).await?;
+    mark(&mut request.head.headers);
+    let Answer { response, source } = forward_once(exchange, selected, request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Upgraded::Refused(Answer { response, source }));
     }
-    if !switches_to_websocket(&response) {
+    let protocol = response.headers().get(header::UPGRADE);
+    if !protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket")) {
         let detail = "The upstream switched to another protocol than the one asked for.";
         return Err(GatewayError::new(Code::UpstreamInvalid, detail).into());
     }
-    // The head is read; hyper has to notice that the connection is its no more before the stream can be had.
-    std::future::poll_fn(|cx| source.connection.poll_drive(cx)).await.map_err(|error| {
-        GatewayError::new(Code::UpstreamReset, "The upstream closed the connection.").because(error)
-    })?;
-    let (parts, _incoming) = response.into_parts();
-    let mut head = Response::from_parts(parts, ());
-    head.headers_mut().remove(header::UPGRADE);
-    Ok(Upgraded::Switched(head, Box::new(Switched { source })))
+    Ok(Upgraded::Switched(response, Box::new(Switched { source })))
 }
 
 /// Marks a head as a switch to WebSocket.
 pub fn mark(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, UPGRADE);
     headers.insert(header::UPGRADE, WEBSOCKET);
-}
-
-fn switches_to_websocket(response: &Response<Incoming>) -> bool {
-    let upgrade = response.headers().get(header::UPGRADE);
-    upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 impl<N: Network> Switched<N> {

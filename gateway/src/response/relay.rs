@@ -17,7 +17,7 @@ const TELLTALES: [http::HeaderName; 2] = [header::SERVER, http::HeaderName::from
 
 /// Passes an answer on, its body as it streams.
 pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> Response<ResponseBody<N>> {
-    let (mut parts, incoming) = answer.response.into_parts();
+    let (mut parts, ()) = answer.response.into_parts();
     dress(&exchange, &mut parts.headers);
     if exchange.shard.shared.draining.load(Ordering::Relaxed) {
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -27,7 +27,7 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
     // The version is the client connection's matter.
     parts.version = http::Version::HTTP_11;
-    Response::from_parts(parts, ResponseBody::relay(exchange, incoming, answer.source, idle_timeout))
+    Response::from_parts(parts, ResponseBody::relay(exchange, answer.source, idle_timeout))
 }
 
 /// Passes a switch to WebSocket on; the tunnel begins once it is written.

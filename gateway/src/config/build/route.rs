@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Method};
 use crate::config::check::Reader;
 use crate::config::settings::Route;
 use crate::config::settings::route::{HeaderEdits, HostPattern, HostPolicy, Rewrite, RouteMatch, ValueMatch};
+use crate::config::tree::{Entry, Node};
 use crate::config::value::{host_port, path_pattern, text, value_match};
 
 /// A route; `None` where what it matches is not understood, so that no rule compares a half-read one.
@@ -15,9 +16,9 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
     path_pattern::parse(&path).ok()?;
     let name = table.get("name").map_or_else(|| path.clone(), |_| table.text("name"));
     let matches = RouteMatch {
-        hosts: table.texts("hosts").iter().map(|host| host_pattern(host)).collect::<Option<_>>()?,
+        hosts: texts(table, "hosts")?.into_iter().map(host_pattern).collect::<Option<_>>()?,
         path: Arc::from(&*path),
-        methods: methods(&table.texts("methods"))?,
+        methods: methods(&texts(table, "methods")?)?,
         headers: headers(table)?,
         query: query(table)?,
         priority: table.integer("priority"),
@@ -37,6 +38,23 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
     })
 }
 
+/// A list of texts, empty where none is written; `None` where an element is no text, as without it the route would match
+/// something else.
+fn texts<'a>(table: &Reader<'a>, key: &str) -> Option<Vec<&'a str>> {
+    match table.get(key) {
+        Some(node) => node.list()?.iter().map(Node::text).collect(),
+        None => Some(Vec::new()),
+    }
+}
+
+/// The entries of a table, none where it is not written; `None` where something else is.
+fn entries<'a>(table: &Reader<'a>, key: &str) -> Option<&'a [Entry]> {
+    match table.get(key) {
+        Some(node) => Some(&node.table()?.entries),
+        None => Some(&[]),
+    }
+}
+
 fn host_pattern(written: &str) -> Option<HostPattern> {
     match written.strip_prefix("*.") {
         Some(parent) => host_port::host_name(parent).ok().map(HostPattern::Wildcard),
@@ -45,7 +63,7 @@ fn host_pattern(written: &str) -> Option<HostPattern> {
 }
 
 /// The methods in one order, each once.
-fn methods(written: &[String]) -> Option<Vec<Method>> {
+fn methods(written: &[&str]) -> Option<Vec<Method>> {
     let mut methods: Vec<Method> = Vec::new();
     for method in written {
         let method = Method::from_bytes(method.as_bytes()).ok()?;
@@ -57,16 +75,14 @@ fn methods(written: &[String]) -> Option<Vec<Method>> {
 }
 
 fn headers(table: &Reader<'_>) -> Option<Vec<(HeaderName, ValueMatch)>> {
-    let condition = |entry: &crate::config::tree::Entry| {
-        Some((text::header_name(&entry.key).ok()?, value_match::parse(entry.node.text()?).ok()?))
-    };
-    table.map("headers").iter().map(condition).collect()
+    let condition =
+        |entry: &Entry| Some((text::header_name(&entry.key).ok()?, value_match::parse(entry.node.text()?).ok()?));
+    entries(table, "headers")?.iter().map(condition).collect()
 }
 
 fn query(table: &Reader<'_>) -> Option<Vec<(String, ValueMatch)>> {
-    let condition =
-        |entry: &crate::config::tree::Entry| Some((entry.key.clone(), value_match::parse(entry.node.text()?).ok()?));
-    table.map("query").iter().map(condition).collect()
+    let condition = |entry: &Entry| Some((entry.key.clone(), value_match::parse(entry.node.text()?).ok()?));
+    entries(table, "query")?.iter().map(condition).collect()
 }
 
 fn rewrite(table: &Reader<'_>) -> Option<Rewrite> {

@@ -11,6 +11,7 @@ use crate::config::schema::upstream::UPSTREAM;
 use crate::config::settings::identity::HeaderPattern;
 use crate::config::source::{Sources, Span};
 use crate::config::tree::{Node, Table};
+use crate::config::value::text::NAME;
 
 /// The state of one check.
 pub(crate) struct Context<'a> {
@@ -39,6 +40,7 @@ impl<'a> Context<'a> {
     pub(crate) fn new(
         root: &'a Table,
         report: Report,
+        complete: bool,
         sources: &'a Sources,
         environment: &'a dyn Environment,
         purpose: Purpose,
@@ -50,7 +52,7 @@ impl<'a> Context<'a> {
         let shared = |key| top("defaults").and_then(|defaults| defaults.get(key)).and_then(Node::table);
         let providers = top("identity").and_then(|identity| identity.get("providers")).and_then(Node::table);
         Self {
-            complete: !report.has_errors(),
+            complete,
             report,
             sources,
             environment,
@@ -118,18 +120,19 @@ impl<'a> Context<'a> {
         self.report.error_with(
             at,
             format!("{key}: {what} not built yet"),
-            "remove the key, or leave it at its default",
+            "leave it out until a later version brings it",
         );
     }
 }
 
 fn known(node: &Node, what: &str, names: &HashSet<&str>, place: &str) -> Option<(String, Option<String>)> {
     let name = node.text()?;
-    if names.contains(name) {
+    // What is no name at all has been reported as such.
+    if names.contains(name) || (NAME.check)(name).is_err() {
         return None;
     }
     let mut sorted: Vec<&str> = names.iter().copied().collect();
     sorted.sort_unstable();
     let help = did_you_mean(name, sorted.into_iter()).unwrap_or_else(|| format!("it needs {place}"));
-    Some((format!("unknown {what} {}", quoted(name)), Some(help)))
+    Some((format!("unknown {what} {}", quoted(node.shown())), Some(help)))
 }

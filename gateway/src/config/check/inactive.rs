@@ -32,7 +32,7 @@ fn is_off(def: &'static TableDef, table: &Table) -> bool {
 }
 
 /// Whether two values of a key mean the same.
-fn same(kind: Kind, a: &Node, b: &Node) -> bool {
+pub(crate) fn same(kind: Kind, a: &Node, b: &Node) -> bool {
     match kind {
         Kind::Duration(..) | Kind::DurationOrZero(..) => same_text(a, b, |text| quantity::duration(text).ok()),
         Kind::Size(..) | Kind::SizeOrZero(..) => same_text(a, b, |text| quantity::size(text).ok()),
@@ -47,7 +47,7 @@ fn same(kind: Kind, a: &Node, b: &Node) -> bool {
             (Some(a), Some(b)) => same_set(*element, a, b),
             _ => false,
         },
-        Kind::Table(def) => match (a.table(), b.table()) {
+        Kind::Table(def) | Kind::Shared(def, _) | Kind::Short(_, def) => match (a.table(), b.table()) {
             (Some(a), Some(b)) => same_table(def, a, b),
             _ => false,
         },

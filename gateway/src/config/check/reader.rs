@@ -87,7 +87,16 @@ impl<'a> Reader<'a> {
 
     /// A duration; 0 without a default.
     pub(crate) fn duration(&self, key: &str) -> Duration {
-        self.read(key, |node| quantity::duration(node.text()?).ok()).unwrap_or_default()
+        let kind = self.def.key(key).map(|key| key.kind);
+        let within = |duration: &Duration| {
+            let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+            match kind {
+                Some(Kind::Duration(min, max)) => (min..=max).contains(&ms),
+                Some(Kind::DurationOrZero(min, max)) => ms == 0 || (min..=max).contains(&ms),
+                _ => true,
+            }
+        };
+        self.read(key, |node| quantity::duration(node.text()?).ok().filter(within)).unwrap_or_default()
     }
 
     /// A duration, where 0 is none.
@@ -97,7 +106,13 @@ impl<'a> Reader<'a> {
 
     /// A size in bytes; 0 without a default.
     pub(crate) fn size(&self, key: &str) -> u64 {
-        self.read(key, |node| quantity::size(node.text()?).ok()).unwrap_or_default()
+        let kind = self.def.key(key).map(|key| key.kind);
+        let within = |size: &u64| match kind {
+            Some(Kind::Size(min, max)) => (min..=max).contains(size),
+            Some(Kind::SizeOrZero(min, max)) => *size == 0 || (min..=max).contains(size),
+            _ => true,
+        };
+        self.read(key, |node| quantity::size(node.text()?).ok().filter(within)).unwrap_or_default()
     }
 
     /// A size in bytes, where 0 is none.

@@ -64,7 +64,9 @@ fn refuse(context: &mut Context<'_>, node: &Node, message: String, help: Option<
 }
 
 fn bad_form(context: &mut Context<'_>, node: &Node, text: &Text, what: &str, why: &str, help: &str) -> bool {
-    refuse(context, node, format!("{} is not {what}: {why}", quoted(text.shown())), Some(help))
+    // The reason may quote a part of the value, which a variable keeps secret.
+    let why = if text.written.is_some() { String::new() } else { format!(": {why}") };
+    refuse(context, node, format!("{} is not {what}{why}", quoted(text.shown())), Some(help))
 }
 
 fn with_text(

@@ -70,8 +70,11 @@ fn table(
             _ => {}
         }
     }
-    for rule in def.rules {
-        rule(context, &reader);
+    // A rule over a value that could not be read would only say that it is missing.
+    if !own.is_some_and(Table::has_broken) {
+        for rule in def.rules {
+            rule(context, &reader);
+        }
     }
 }
 
@@ -232,7 +235,7 @@ fn tagged(
         (Some((_, def)), _) => table(context, Some(own), None, node.at, def, position),
         (None, Some(text)) => {
             let help = did_you_mean(text, words.iter().copied());
-            let message = format!("expected one of {listed}, found {}", quoted(text));
+            let message = format!("expected one of {listed}, found {}", quoted(kind.node.shown()));
             context.report.error_maybe(kind.node.at, message, help);
         }
         (None, None) => {

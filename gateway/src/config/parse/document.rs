@@ -12,8 +12,17 @@ const MAX_DEPTH: usize = 32;
 /// Stack for the parser: it bounds brackets and dotted keys each for itself, so together they can go some thousand deep.
 const PARSER_STACK: usize = 64 << 20;
 
+/// A file as a tree.
+#[derive(Debug, Default)]
+pub(crate) struct Parsed {
+    /// What was understood.
+    pub(crate) table: Table,
+    /// Without syntax errors.
+    pub(crate) complete: bool,
+}
+
 /// Reads a file's text. On syntax errors the tree holds what was understood.
-pub(crate) fn parse(text: &str, file: u32, environment: &dyn Environment, report: &mut Report) -> Table {
+pub(crate) fn parse(text: &str, file: u32, environment: &dyn Environment, report: &mut Report) -> Parsed {
     let whole = Span::new(file, &(0..0));
     let parsed = std::thread::scope(|scope| {
         let work = || parse_here(text, file, environment, report);
@@ -22,25 +31,30 @@ pub(crate) fn parse(text: &str, file: u32, environment: &dyn Environment, report
     });
     parsed.unwrap_or_else(|| {
         report.error(whole, "the file could not be parsed: no memory for its parser");
-        Table::default()
+        Parsed::default()
     })
 }
 
-fn parse_here(text: &str, file: u32, environment: &dyn Environment, report: &mut Report) -> Table {
+fn parse_here(text: &str, file: u32, environment: &dyn Environment, report: &mut Report) -> Parsed {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
-        report.error(Span::new(file, &span), sentence(error.message()));
+        let found = text.get(span.clone()).unwrap_or("");
+        report.error(Span::new(file, &span), sentence(error.message(), found));
     }
     let mut converter = Converter { file, text, environment, report };
     let mut entries = converter.table(table.get_ref(), 0);
     // The parser keeps tables in the order in which they were finished; people read them in the order of the file.
     entries.entries.sort_by_key(|entry| entry.key_at);
-    entries
+    Parsed { table: entries, complete: errors.is_empty() }
 }
 
-/// The parser's message as one line.
-fn sentence(message: &str) -> String {
+/// The parser's message as one line. What it says of a word without quotes, it also says where nothing is written.
+fn sentence(message: &str, found: &str) -> String {
+    if message.starts_with("string values must be quoted") {
+        let missing = found.trim().is_empty();
+        return if missing { "the value is missing" } else { "this is no value; strings are quoted" }.to_owned();
+    }
     message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ")
 }
 

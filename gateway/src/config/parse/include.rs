@@ -25,7 +25,7 @@ pub(crate) fn find(root: &Table, sources: &Sources, report: &mut Report) -> Vec<
         let path = sources.resolve(written, node.at);
         let matches = if written.contains('*') { expand(&path) } else { BTreeSet::from([path]) };
         if matches.is_empty() {
-            report.warning(node.at, format!("{} matches no file", quoted(written)), "nothing is included");
+            report.warning(node.at, format!("{} matches no file", quoted(node.shown())), "nothing is included");
         }
         for file in matches {
             if found.len() >= MAX_FILES {

@@ -106,3 +106,56 @@ fn visible(c: char) -> char {
     let turns_text = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if (c.is_control() && c != '\t') || turns_text { '\u{fffd}' } else { c }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::super::source::{Source, Sources, Span};
+    use super::super::Report;
+
+    /// One error at a byte range of a text.
+    fn shown(text: &str, range: std::ops::Range<usize>, colour: bool) -> String {
+        let mut sources = Sources::default();
+        let file = sources.add(Source::new(Path::new("a.toml"), text.to_owned()));
+        let mut report = Report::default();
+        report.error_with(Span::new(file, &range), "wrong", "right");
+        report.finish(&sources).iter().map(|problem| problem.render(colour)).collect()
+    }
+
+    #[test]
+    fn the_caret_stands_under_the_spot() {
+        let expected = "a.toml:2:4: error: wrong\n  |\n2 | \tä b\n  | \t  ^\n  = help: right\n";
+        assert_eq!(shown("x\n\tä b\r\n", 6..7, false), expected);
+    }
+
+    #[test]
+    fn a_range_over_lines_is_marked_to_the_end_of_its_first() {
+        assert_eq!(
+            shown("a = [\n1]", 4..8, false),
+            "a.toml:1:5: error: wrong\n  |\n1 | a = [\n  |     ^\n  = help: right\n"
+        );
+    }
+
+    #[test]
+    fn a_place_behind_the_end_is_the_end() {
+        assert!(shown("ab", 9..12, false).starts_with("a.toml:1:3: error: wrong\n  |\n1 | ab\n  |   ^\n"));
+        assert!(shown("", 0..0, false).starts_with("a.toml:1:1: error: wrong\n"));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_spot() {
+        let text = format!("{}X{}", "a".repeat(500), "b".repeat(500));
+        let lines: Vec<String> = shown(&text, 500..501, false).lines().map(str::to_owned).collect();
+        assert_eq!(lines[0], "a.toml:1:501: error: wrong");
+        assert!(lines[2].len() < 140 && lines[2].starts_with("1 | …a") && lines[2].ends_with("b…"), "{}", lines[2]);
+        let under = lines[2].chars().nth(lines[3].chars().position(|c| c == '^').unwrap_or(0));
+        assert_eq!(under, Some('X'));
+    }
+
+    #[test]
+    fn colour_is_only_where_it_was_asked_for() {
+        assert!(shown("ab", 0..1, true).contains("\u{1b}[1;31merror\u{1b}[0m"));
+        assert!(!shown("ab", 0..1, false).contains('\u{1b}'));
+    }
+}

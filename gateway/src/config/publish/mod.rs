@@ -3,6 +3,8 @@
 mod json_schema;
 mod markdown;
 mod starter;
+#[cfg(test)]
+mod tests;
 
 pub use json_schema::json_schema;
 pub use markdown::markdown;

@@ -96,7 +96,7 @@ static BALANCE: TableDef = TableDef::plain(
     "How an endpoint is picked.",
     &[
         key("policy", Kind::Choice(POLICIES), "The policy.").default("\"least_request\""),
-        key("key", Kind::Text(&text::HASH_KEY), "consistent_hash only: what is hashed.").default("\"client_ip\""),
+        key("key", Kind::Text(&text::HASH_KEY), "consistent_hash only: what is hashed."),
         key(
             "bound",
             Kind::Number(1.0, 100.0),

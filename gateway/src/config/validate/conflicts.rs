@@ -70,3 +70,6 @@ fn conditions(matches: &RouteMatch) -> Vec<String> {
     sorted.sort_unstable();
     sorted
 }
+
+#[cfg(test)]
+mod tests;

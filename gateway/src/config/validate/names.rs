@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::config::check::{Context, Reader};
 use crate::config::problem::quoted;
 use crate::config::source::Span;
+use crate::config::tree::Node;
 
 /// Each name of routes, aggregates and batches once. What has no name has its path's.
 pub(crate) fn distinct<'a>(context: &mut Context<'_>, tables: impl Iterator<Item = Reader<'a>>) {
@@ -22,7 +23,12 @@ pub(crate) fn distinct<'a>(context: &mut Context<'_>, tables: impl Iterator<Item
             continue;
         };
         let (file, place) = context.sources.locate(first);
-        let message = format!("the name {} is taken at {}:{}", quoted(&name), file.display(), place.line);
+        let message = format!(
+            "the name {} is taken at {}:{}",
+            quoted(table.get(key).map_or("", Node::shown)),
+            file.display(),
+            place.line
+        );
         let help = if written { "each name is there once" } else { "without a `name` the path is the name; write one" };
         context.report.error_with(at, message, help);
     }

@@ -20,7 +20,7 @@ pub(crate) fn one_destination(context: &mut Context<'_>, route: &Reader<'_>) {
     }
 }
 
-/// A new path uses parameters that the route's path has; a stripped prefix begins the route's path.
+/// A new path uses parameters that the route's path has.
 pub(crate) fn rewrite_parameters(context: &mut Context<'_>, route: &Reader<'_>) {
     if route.get("rewrite").is_none() {
         return;

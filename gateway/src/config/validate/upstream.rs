@@ -31,7 +31,7 @@ pub(crate) fn distinct_endpoints(context: &mut Context<'_>, upstream: &Reader<'_
             weight.map_or(1, |weight| i64::from(!matches!(weight.value, crate::config::tree::Value::Integer(0))));
         let Some(text) = address.text() else { return };
         if !seen.insert(text.to_ascii_lowercase()) {
-            context.report.error(address.at, format!("the endpoint {} is there twice", quoted(text)));
+            context.report.error(address.at, format!("the endpoint {} is there twice", quoted(address.shown())));
         }
     }
     if !seen.is_empty() && weights == 0 {

@@ -1,0 +1,68 @@
+//! Conflicts against the plain definition: every pair is looked at.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::{Purpose, load_text};
+
+/// A route that matches so; everything else is as by default.
+fn route(hosts: &[&str], path: &str, methods: &[&str], conditions: &[(&str, &str)], priority: i64) -> Arc<Route> {
+    let list = |items: &[&str]| items.iter().map(|item| format!("{item:?}")).collect::<Vec<_>>().join(", ");
+    let headers: Vec<String> = conditions.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
+    let text = format!(
+        "[[routes]]\nupstream = \"http://a\"\npath = {path:?}\npriority = {priority}\nhosts = [{}]\nmethods = [{}]\n\
+         headers = {{ {} }}",
+        list(hosts),
+        list(methods),
+        headers.join(", "),
+    );
+    let loaded = load_text(&text, Path::new("gateway.toml"), Purpose::Check);
+    Arc::clone(&loaded.unwrap_or_else(|problems| panic!("{problems}")).config.routes[0])
+}
+
+fn overlap<T: PartialEq>(a: &[T], b: &[T]) -> bool {
+    (a.is_empty() && b.is_empty()) || a.iter().any(|x| b.contains(x))
+}
+
+/// The definition, for one pair.
+fn alike(a: &RouteMatch, b: &RouteMatch) -> bool {
+    // For one method and one host at once: both lists are crossed, so overlaps in each are enough.
+    overlap(&a.hosts, &b.hosts)
+        && overlap(&a.methods, &b.methods)
+        && path_pattern::shape(&a.path) == path_pattern::shape(&b.path)
+        && conditions(a) == conditions(b)
+        && a.priority == b.priority
+}
+
+fn any_route() -> impl Strategy<Value = Arc<Route>> {
+    let hosts = prop::sample::subsequence(vec!["a", "b", "*.a"], 0..=2);
+    let methods = prop::sample::subsequence(vec!["GET", "POST"], 0..=2);
+    let conditions =
+        prop::sample::subsequence(vec![("x-a", "1"), ("x-b", "*"), ("x-c", "~[0-9]")], 0..=2).prop_shuffle();
+    let path = prop::sample::select(vec!["/{a}", "/{b}", "/x", "/{*r}"]);
+    (hosts, path, methods, conditions, 0i64..2)
+        .prop_map(|(hosts, path, methods, conditions, priority)| route(&hosts, path, &methods, &conditions, priority))
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_looking_at_every_pair(routes in prop::collection::vec(any_route(), 0..12)) {
+        let found: Vec<(usize, usize)> = conflicts(&routes).iter().map(|found| (found.first, found.later)).collect();
+        let first = |later: usize| (0..later).find(|&first| alike(&routes[first].matches, &routes[later].matches));
+        let expected: Vec<(usize, usize)> =
+            (0..routes.len()).filter_map(|later| first(later).map(|first| (first, later))).collect();
+        prop_assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn the_first_of_several_is_named() {
+    let routes = [
+        route(&[], "/{a}", &["GET"], &[], 0),
+        route(&[], "/{b}", &["POST"], &[], 0),
+        route(&[], "/{c}", &["POST", "GET"], &[], 0),
+    ];
+    assert_eq!(conflicts(&routes), [Conflict { first: 0, later: 2 }]);
+}

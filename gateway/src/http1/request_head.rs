@@ -1,0 +1,105 @@
+//! Request heads on the wire.
+//!
+//! The head is written anew from its parts: one framing field that fits the body, CRLF, token names (security.md, A9).
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, header};
+
+/// A request without its body. Kept by the caller while it is sent, so that it can be sent again.
+#[derive(Debug)]
+pub struct RequestHead {
+    /// The method.
+    pub method: Method,
+    /// The target, in origin-form.
+    pub target: PathAndQuery,
+    /// The fields; those that frame the body are left to the codec.
+    pub headers: HeaderMap,
+}
+
+/// How a request's body is framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// No body.
+    None,
+    /// `Content-Length`; bytes that are left.
+    Length(u64),
+    /// `Transfer-Encoding: chunked`
+    Chunked,
+}
+
+impl RequestHead {
+    /// Appends the head, its empty line included.
+    pub(super) fn write(&self, framing: Framing, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.method.as_str().as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(self.target.as_str().as_bytes());
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        let mut had_length = false;
+        for (name, value) in &self.headers {
+            if *name == header::CONTENT_LENGTH {
+                had_length = true;
+                continue;
+            }
+            if *name == header::TRANSFER_ENCODING {
+                continue;
+            }
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        match framing {
+            // RFC 9110, section 8.6: a method that anticipates a body says that there is none.
+            Framing::None if had_length || self.anticipates_body() => out.extend_from_slice(b"content-length: 0\r\n"),
+            Framing::None => {}
+            Framing::Length(length) => {
+                out.extend_from_slice(b"content-length: ");
+                out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
+            Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    fn anticipates_body(&self) -> bool {
+        matches!(self.method, Method::POST | Method::PUT | Method::PATCH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn written(method: Method, fields: &[(&'static str, &'static str)], framing: Framing) -> String {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        let head = RequestHead { method, target: PathAndQuery::from_static("/a?b=c"), headers };
+        let mut out = Vec::new();
+        head.write(framing, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a9_a_head_has_one_framing_field_whatever_the_fields_say() {
+        let fields = [("host", "a"), ("content-length", "9"), ("transfer-encoding", "gzip"), ("x", "1"), ("x", "2")];
+        assert_eq!(
+            written(Method::POST, &fields, Framing::Length(3)),
+            "POST /a?b=c HTTP/1.1\r\nhost: a\r\nx: 1\r\nx: 2\r\ncontent-length: 3\r\n\r\n"
+        );
+        assert_eq!(
+            written(Method::POST, &fields, Framing::Chunked),
+            "POST /a?b=c HTTP/1.1\r\nhost: a\r\nx: 1\r\nx: 2\r\ntransfer-encoding: chunked\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn no_body_is_said_where_one_could_be_expected() {
+        assert_eq!(written(Method::GET, &[("host", "a")], Framing::None), "GET /a?b=c HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert!(written(Method::PUT, &[("host", "a")], Framing::None).contains("content-length: 0\r\n"));
+        assert!(written(Method::DELETE, &[("content-length", "0")], Framing::None).contains("content-length: 0\r\n"));
+    }
+}

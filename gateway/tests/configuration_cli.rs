@@ -1,0 +1,108 @@
+//! The commands as a user runs them: what they print, and their exit codes.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn gateway(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    command.current_dir(folder).args(arguments).env_remove("UNSET_TOKEN");
+    command.output().expect("the binary runs")
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("text")
+}
+
+#[test]
+fn a_first_configuration_is_written_and_is_right() {
+    let folder = folder();
+    let init = gateway(folder.path(), &["init", "--to", "http://127.0.0.1:3000"]);
+    assert_eq!((init.status.code(), text(&init.stderr)), (Some(0), ""));
+    let check = gateway(folder.path(), &["check"]);
+    assert_eq!(text(&check.stdout), "gateway.toml: ok (1 route, 1 upstream)\n");
+    assert_eq!((check.status.code(), text(&check.stderr)), (Some(0), ""));
+
+    let before = std::fs::read_to_string(folder.path().join("gateway.toml")).expect("written");
+    let again = gateway(folder.path(), &["init"]);
+    assert_eq!(again.status.code(), Some(3));
+    assert_eq!(text(&again.stderr), "error: gateway.toml exists already; give another name, or remove it\n");
+    assert_eq!(std::fs::read_to_string(folder.path().join("gateway.toml")).expect("still there"), before);
+}
+
+#[test]
+fn problems_are_shown_with_their_lines() {
+    let folder = folder();
+    std::fs::write(folder.path().join("a.toml"), "[server]\nworkrs = 1\n").expect("written");
+    let check = gateway(folder.path(), &["check", "a.toml"]);
+    assert_eq!((check.status.code(), text(&check.stdout)), (Some(1), ""));
+    let expected = concat!(
+        "a.toml:2:1: error: unknown key \"workrs\" in [server]\n",
+        "  |\n",
+        "2 | workrs = 1\n",
+        "  | ^^^^^^\n",
+        "  = help: did you mean \"workers\"?\n",
+        "\n",
+    );
+    // The warning that there are no routes comes first or not at all: it has its place at the top.
+    assert!(text(&check.stderr).contains(expected), "{}", text(&check.stderr));
+    assert!(text(&check.stderr).ends_with("1 problem, 1 warning\n"), "{}", text(&check.stderr));
+
+    let check = gateway(folder.path(), &["check", "a.toml", "--json"]);
+    let document: Value = serde_json::from_slice(&check.stdout).expect("JSON");
+    assert_eq!((check.status.code(), &document["ok"]), (Some(1), &Value::Bool(false)));
+    let problem = document["problems"].as_array().expect("problems").last().expect("one").clone();
+    let expected = serde_json::json!({
+        "severity": "error", "file": "a.toml", "line": 2, "column": 1,
+        "message": "unknown key \"workrs\" in [server]", "help": "did you mean \"workers\"?",
+    });
+    assert_eq!(problem, expected);
+}
+
+#[test]
+fn a_warning_is_no_failure() {
+    let folder = folder();
+    let configuration = "[admin]\ntoken_env = \"UNSET_TOKEN\"\n[[routes]]\npath = \"/\"\nupstream = \"http://a\"\n";
+    std::fs::write(folder.path().join("a.toml"), configuration).expect("written");
+    let check = gateway(folder.path(), &["check", "a.toml"]);
+    assert_eq!(check.status.code(), Some(0));
+    assert_eq!(text(&check.stdout), "a.toml: ok (1 route, 1 upstream, 1 warning)\n");
+    let warning = "a.toml:2:13: warning: the environment variable \"UNSET_TOKEN\" is not set\n";
+    assert!(text(&check.stderr).starts_with(warning), "{}", text(&check.stderr));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_another_matter() {
+    let folder = folder();
+    for arguments in [&["check", "none.toml"][..], &["check", "."], &["check", "none.toml", "--json"]] {
+        assert_eq!(gateway(folder.path(), arguments).status.code(), Some(3), "{arguments:?}");
+    }
+    let check = gateway(folder.path(), &["check", "none.toml"]);
+    assert!(text(&check.stderr).starts_with("error: cannot read none.toml: "), "{}", text(&check.stderr));
+    assert_eq!(text(&check.stderr).lines().count(), 1);
+}
+
+#[test]
+fn a_command_line_that_is_not_understood() {
+    let folder = folder();
+    for arguments in [&["chekc"][..], &["check", "--jsn"], &[], &["init", "--to", "127.0.0.1:3000"]] {
+        assert_eq!(gateway(folder.path(), arguments).status.code(), Some(2), "{arguments:?}");
+    }
+    assert!(!folder.path().join("gateway.toml").exists());
+}
+
+#[test]
+fn documents_are_printed() {
+    let folder = folder();
+    let defaults = gateway(folder.path(), &["defaults"]);
+    assert_eq!(text(&defaults.stdout), gateway::config::publish::DEFAULTS);
+    let schema = gateway(folder.path(), &["schema"]);
+    assert_eq!(text(&schema.stdout), gateway::config::publish::json_schema());
+    let markdown = gateway(folder.path(), &["schema", "--markdown"]);
+    assert_eq!(text(&markdown.stdout), gateway::config::publish::markdown());
+}

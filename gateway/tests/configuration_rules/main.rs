@@ -1,0 +1,55 @@
+//! Each rule with a value that breaks it: (what is written, what is said, with its place).
+
+mod services;
+mod unbuilt;
+mod values;
+
+use std::path::Path;
+
+use gateway::config::{Environment, Purpose, Severity, load_text_with};
+
+struct NoEnvironment;
+
+impl Environment for NoEnvironment {
+    fn get(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+/// Every error of a text, as `line:column: message`.
+fn errors(text: &str) -> Vec<String> {
+    match load_text_with(text, Path::new("gateway.toml"), Purpose::Check, &NoEnvironment) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .map(|problem| format!("{}:{}: {}", problem.line, problem.column, problem.message))
+            .collect(),
+    }
+}
+
+#[track_caller]
+fn check(input: &str, expected: &[&str]) {
+    assert_eq!(errors(input), expected, "\n{input}");
+}
+
+/// The same for the keys of a route that is right but for them; they begin on line 4.
+#[track_caller]
+fn check_route(keys: &str, expected: &[&str]) {
+    check(&format!("[[routes]]\npath = \"/a/{{id}}\"\nupstream = \"http://127.0.0.1:1\"\n{keys}"), expected);
+}
+
+/// The same for the keys of an upstream; they begin on line 3.
+#[track_caller]
+fn check_upstream(keys: &str, expected: &[&str]) {
+    check(&format!("[upstreams.a]\nendpoints = [\"127.0.0.1:1\"]\n{keys}"), expected);
+}
+
+/// The same for a not built table, whose one "not yet" is left out.
+#[track_caller]
+fn check_unbuilt(input: &str, expected: &[&str]) {
+    let (later, found): (Vec<String>, Vec<String>) =
+        errors(input).into_iter().partition(|error| error.ends_with("not built yet"));
+    assert_eq!(found, expected, "\n{input}");
+    assert_eq!(later.len(), 1, "{later:?}");
+}

@@ -1,0 +1,154 @@
+//! Upstreams and routes.
+
+use super::{check, check_route, check_upstream};
+
+#[test]
+fn upstreams() {
+    check("[upstreams.a]", &["1:1: an upstream needs `endpoints` or `discovery`"]);
+    check(
+        "[upstreams.\"a b\"]\nendpoints = [\"127.0.0.1:1\"]",
+        &["1:12: \"a b\" is not a name: it is letters, digits, hyphens, dots and underscores"],
+    );
+    check("[upstreams.a]\nendpoints = []", &["2:13: the list is empty"]);
+    check(
+        "[upstreams.a]\nendpoints = [\"http://b:1\"]",
+        &["2:14: \"http://b:1\" is not a host and port: an endpoint is HOST:PORT, without a scheme"],
+    );
+    check("[upstreams.a]\nendpoints = [\"b\"]", &["2:14: \"b\" is not a host and port: the port is missing"]);
+    check(
+        "[upstreams.a]\nendpoints = [\"300.0.0.1:1\"]",
+        &["2:14: \"300.0.0.1:1\" is not a host and port: that is neither an IP address nor a host name"],
+    );
+    check("[upstreams.a]\nendpoints = [\"b:1\", \"B:1\"]", &["2:21: the endpoint \"B:1\" is there twice"]);
+    check("[upstreams.a]\nendpoints = [{ address = \"b:1\", weight = 0 }]", &["2:13: every endpoint has weight 0"]);
+    check("[upstreams.a]\nendpoints = [{ weight = 1 }]", &["2:14: \"address\" is missing in [upstreams.a.endpoints]"]);
+    check_upstream("discovery = { dns = \"b:1\" }", &["3:13: an upstream has `endpoints` or `discovery`, not both"]);
+    check("[upstreams.a]\ndiscovery = { dns = \"b\" }", &["2:21: \"b\" is not a host and port: the port is missing"]);
+    check_upstream(
+        "balance = \"ronud_robin\"",
+        &[
+            "3:11: expected one of \"round_robin\", \"least_request\", \"peak_ewma\", \"random\", \"consistent_hash\", found \
+         \"ronud_robin\"",
+        ],
+    );
+    check_upstream("balance = \"consistent_hash\"", &["3:11: consistent_hash needs a `key`"]);
+    check_upstream("balance = { policy = \"consistent_hash\" }", &["3:11: consistent_hash needs a `key`"]);
+    check_upstream(
+        "balance = { policy = \"random\", bound = 2.0 }",
+        &["3:40: `bound` is for the policy consistent_hash"],
+    );
+    check_upstream(
+        "balance = { policy = \"consistent_hash\", key = \"ip\" }",
+        &["3:47: \"ip\" is not client_ip, path, header:NAME or cookie:NAME: that is no key"],
+    );
+    check_upstream("pool = { max_lifetime = \"1ms\" }", &["3:25: \"1ms\" is not between 1s and 720h"]);
+}
+
+#[test]
+fn routes() {
+    check("[[routes]]\nupstream = \"http://b\"", &["1:1: \"path\" is missing in [[routes]]"]);
+    check("[[routes]]\npath = \"/\"", &["1:1: a route needs an `upstream`"]);
+    check("[[routes]]\npath = \"/\"\nupstream = \"b\"", &["3:12: unknown upstream \"b\""]);
+    check(
+        "[[routes]]\npath = \"/\"\nupstream = \"127.0.0.1:1\"",
+        &["3:12: \"127.0.0.1:1\" is not an upstream's name or a URL: write http://127.0.0.1:1"],
+    );
+    check(
+        "[[routes]]\npath = \"a\"\nupstream = \"http://b\"",
+        &["2:8: \"a\" is not a path pattern: a path begins with a slash"],
+    );
+    check_route("methods = [\"get\"]", &["4:12: \"get\" is not a method: methods are upper case, write GET"]);
+    check_route("methods = [\"CONNECT\"]", &["4:12: \"CONNECT\" is not a method: tunnels are opened by `upgrades`"]);
+    check_route(
+        "hosts = [\"a.example:80\"]",
+        &["4:10: \"a.example:80\" is not a host name: a host is written without its port"],
+    );
+    check_route(
+        "hosts = [\"a.*\"]",
+        &["4:10: \"a.*\" is not a host name: a star stands only for whole labels at the beginning"],
+    );
+    check_route(
+        "headers = { \"x v\" = \"1\" }",
+        &["4:13: \"x v\" is not a header's name: it holds characters that no header's name holds"],
+    );
+    check_route(
+        "query = { v = \"~[\" }",
+        &["4:15: \"~[\" is not a value, \"*\" or \"~REGEX\": the pattern is invalid: unclosed character class"],
+    );
+    check_route("rewrite = {}", &["4:11: rewrite needs `strip_prefix` or `path`"]);
+    check_route(
+        "rewrite = { strip_prefix = \"/a\", path = \"/b\" }",
+        &["4:41: rewrite has `strip_prefix` or `path`, not both"],
+    );
+    check_route("rewrite = { path = \"/{idd}\" }", &["4:20: the path \"/a/{id}\" has no parameter \"idd\""]);
+    check_route("upgrades = [\"h2c\"]", &["4:13: expected \"websocket\", found \"h2c\""]);
+    check_route("host = \"a b\"", &["4:8: \"a b\" is not client, upstream or a host name: that is no host name"]);
+    check_route("max_body = \"\"", &["4:12: \"\" is not a size: a size is a whole number and a unit"]);
+}
+
+#[test]
+fn header_edits_cannot_change_framing() {
+    for header in ["Content-Length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive"] {
+        let message = format!(
+            "\"{header}\" is not a header's name: the gateway sets it; an edit could change where a message ends"
+        );
+        check_route(&format!("response_headers = {{ set = {{ {header} = \"1\" }} }}"), &[&format!("4:30: {message}")]);
+        check_route(&format!("request_headers = {{ remove = [\"{header}\"] }}"), &[&format!("4:31: {message}")]);
+    }
+    check_route(
+        "request_headers = { set = { Host = \"b\" } }",
+        &["4:29: \"Host\" is not a header's name: the gateway sets it, see the route's key `host`"],
+    );
+    check_route(
+        "request_headers = { set = { x-a = \"1\\r\\nx-b: 2\" } }",
+        &["4:35: \"1\\r\\nx-b: 2\" is not a header's value: it holds characters that no header holds"],
+    );
+    check_route(
+        "request_headers = { set = { x-a = \"1\" }, remove = [\"X-A\"] }",
+        &["4:29: \"x-a\" is both set and removed"],
+    );
+    check_route("request_headers = { set = { x-a = \"1\", X-A = \"2\" } }", &["4:40: \"x-a\" is set twice"]);
+}
+
+#[test]
+fn names_and_conflicts() {
+    let two = |first: &str, second: &str| {
+        format!("[[routes]]\nupstream = \"http://b\"\n{first}\n[[routes]]\nupstream = \"http://b\"\n{second}")
+    };
+    let conflict = "4:1: this route matches the same requests as the one at gateway.toml:1";
+    check(&two("path = \"/{a}\"", "path = \"/{b}\""), &[conflict]);
+    check(&two("path = \"/a\"", "path = \"/a\""), &[conflict]);
+    check(
+        &two("path = \"/{a}\"\nhosts = [\"a\", \"b\"]", "path = \"/{b}\"\nhosts = [\"B\"]"),
+        &["5:1: this route matches the same requests as the one at gateway.toml:1"],
+    );
+    check(&two("path = \"/{a}\"", "path = \"/{b}\"\npriority = 1"), &[]);
+    check(&two("path = \"/{a}\"", "path = \"/{b}\"\nmethods = [\"GET\"]"), &[]);
+    check(&two("path = \"/{a}\"", "path = \"/{b}\"\nquery = { v = \"1\" }"), &[]);
+    check(
+        &two("path = \"/a\"", "path = \"/a\"\nmethods = [\"GET\"]"),
+        &["6:8: the name \"/a\" is taken at gateway.toml:3"],
+    );
+    check(
+        &two("name = \"x\"\npath = \"/a\"", "name = \"x\"\npath = \"/b\""),
+        &["7:8: the name \"x\" is taken at gateway.toml:3"],
+    );
+}
+
+#[test]
+fn shared_keys_are_checked_once_and_where_they_are_written() {
+    let routes = "[[routes]]\npath = \"/a\"\n[[routes]]\npath = \"/b\"\n";
+    check(&format!("[defaults.route]\nupstream = \"x\"\n{routes}"), &["2:12: unknown upstream \"x\""]);
+    check(
+        &format!("[defaults.route]\nupstream = \"http://b\"\npath = \"/c\"\n{routes}"),
+        &["3:1: \"path\" cannot be shared"],
+    );
+    check(
+        &format!("[defaults.route]\nupstream = \"http://b\"\ntimeot = \"1s\"\n{routes}"),
+        &["3:1: unknown key \"timeot\" in [defaults.route]"],
+    );
+    check(
+        &format!("[defaults.route]\nupstream = \"http://b\"\nrewrite = {{}}\n{routes}"),
+        &["3:11: rewrite needs `strip_prefix` or `path`"],
+    );
+}

@@ -1,0 +1,171 @@
+//! What later versions bring: accepted when off, refused once, and checked all the same.
+
+use super::{check, check_route, check_unbuilt, check_upstream};
+
+#[test]
+fn what_is_off_or_default_is_accepted() {
+    for keys in [
+        "retry = { attempts = 1 }",
+        "retry = { attempts = 1, backoff = \"1ms\" }",
+        "retry = { attempts = 2, buffer = \"65536B\", on = [\"504\", \"connect\", \"reset\", \"502\", \"503\"] }",
+        "hedge = { after = \"0ms\", max = 3 }",
+        "coalesce = false",
+        "body = {}",
+        "rate_limits = []",
+        "openapi = \"\"",
+        "criticality = \"normal\"",
+    ] {
+        check_route(keys, &[]);
+    }
+    for keys in [
+        "breaker = {}",
+        "breaker = { window = \"10000ms\", failure_ratio = 0.5 }",
+        "health = { path = \"\", interval = \"1s\" }",
+        "slow_start = \"0ms\"",
+        "protocol = \"http1\"",
+        "panic_below = 0",
+        "concurrency = { adaptive = false }",
+        "retry_budget = { ratio = 0.2 }",
+    ] {
+        check_upstream(keys, &[]);
+    }
+    check("[server]\nh2_stream_window = \"65536B\"\nshed_above_rss = \"0\"", &[]);
+    check("[stores]\n[rate_limits]\n[identity]\nclaims = {}\n[identity.providers]", &[]);
+}
+
+#[test]
+fn what_is_not_built_is_said_once() {
+    check(
+        "[server]\nh2_max_concurrent_streams = 5",
+        &["2:1: [server] h2_max_concurrent_streams: HTTP/2 is not built yet"],
+    );
+    check("[server]\nshed_above_rss = \"1GiB\"", &["2:1: [server] shed_above_rss: the memory guard is not built yet"]);
+    check(
+        "[[listeners]]\nproxy_protocol = true",
+        &["2:1: [[listeners]] proxy_protocol: the PROXY protocol is not built yet"],
+    );
+    check_upstream("balance = \"peak_ewma\"", &["3:11: balance: the policy \"peak_ewma\" is not built yet"]);
+    check_upstream("protocol = \"http2\"", &["3:1: [upstreams.a] protocol: HTTP/2 is not built yet"]);
+    check_upstream("breaker.probes = 5", &["3:1: [upstreams.a] breaker: circuit breakers are not built yet"]);
+    check_upstream(
+        "[upstreams.a.health]\npath = \"/h\"",
+        &["3:14: [upstreams.a] health: health checks are not built yet"],
+    );
+    check_route("retry = { attempts = 3 }", &["4:1: [[routes]] retry: retries are not built yet"]);
+    check_route("hedge = { after = \"p95\" }", &["4:1: [[routes]] hedge: hedging is not built yet"]);
+    check_route("fallback = { status = 503 }", &["4:1: [[routes]] fallback: fallbacks are not built yet"]);
+    check("[[routes]]\npath = \"/\"\nupstream = \"https://b\"", &["3:12: upstream: TLS to upstreams is not built yet"]);
+    check("[defaults.route]\ncoalesce = true", &["2:1: [defaults.route] coalesce: coalescing is not built yet"]);
+    check(
+        "[identity]\nclaims = { x-tenant = \"tenant\" }",
+        &["2:1: [identity] claims: claim headers are not built yet"],
+    );
+}
+
+#[test]
+fn what_is_not_built_is_checked_all_the_same() {
+    check_unbuilt(
+        "[identity.providers.a]\nkind = \"jwt\"\naudiences = [\"x\"]\nissuer = \"i\"",
+        &["1:1: a jwt provider needs `jwks`"],
+    );
+    check_unbuilt(
+        "[identity.providers.a]\nkind = \"jwt\"\naudiences = [\"x\"]\nissuer = \"i\"\nalgorithms = [\"HS256\"]",
+        &["5:14: HS algorithms need `secret_env`"],
+    );
+    check_unbuilt(
+        "[identity.providers.a]\nkind = \"jwtt\"",
+        &["2:8: expected one of \"jwt\", \"introspection\", \"api_key\", \"mtls\", found \"jwtt\""],
+    );
+    check_unbuilt("[identity.providers.a]\nfile = \"x\"", &["1:1: \"kind\" is missing in [identity.providers.a]"]);
+    check_unbuilt(
+        "[identity.providers.a]\nkind = \"api_key\"\nfile = \"no-keys.toml\"",
+        &["3:8: cannot read the file \"no-keys.toml\": No such file or directory"],
+    );
+    check_unbuilt(
+        "[stores.local]\nurl = \"redis://a\"",
+        &["1:9: \"local\" means this process and can be no store's name"],
+    );
+    check_unbuilt(
+        "[stores.a]\nurl = \"http://a\"",
+        &[
+            "2:7: \"http://a\" is not a Redis URL: it begins with redis://, rediss://, redis+cluster:// or redis+sentinel://",
+        ],
+    );
+    check_unbuilt(
+        "[rate_limits.a]\nrate = \"1/s\"\nburst = 1\ncost = 2\nkey = \"claim:\"\nstore = \"b\"",
+        &[
+            "4:8: a cost of 2 is above the burst of 1",
+            "5:7: \"claim:\" is not client_ip, subject, route, global, header:NAME or claim:NAME: the claim's name is missing",
+            "6:9: unknown store \"b\"",
+        ],
+    );
+    check_unbuilt(
+        "[rate_limits.a]\nrate = \"0/s\"\nburst = 1\nkey = \"global\"",
+        &["2:8: \"0/s\" is not a rate: a rate of zero would refuse everything"],
+    );
+    check_unbuilt(
+        "[[listeners]]\ntls = { cert = \"Cargo.toml\", client_auth = \"required\" }",
+        &["2:7: `cert` and `key` belong together", "2:44: client_auth needs `client_ca`"],
+    );
+}
+
+#[test]
+fn policies_that_are_not_built_are_checked_all_the_same() {
+    let route = |keys: &str| format!("[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n{keys}");
+    check_unbuilt(&route("auth = { providers = [\"x\"] }"), &["4:23: unknown identity provider \"x\""]);
+    check_unbuilt(&route("rate_limits = [\"x\"]"), &["4:16: unknown rate limit \"x\""]);
+    check_unbuilt(&route("retry = { backoff = \"1s\" }"), &["4:21: backoff is above max_backoff"]);
+    check_unbuilt(
+        &route("retry = { per_try_timeout = \"20s\" }"),
+        &["4:29: per_try_timeout is above the route's timeout"],
+    );
+    check_unbuilt(&route("mirror = { upstream = \"x\" }"), &["4:23: unknown upstream \"x\""]);
+    check_unbuilt(
+        &route("cors = { origins = [\"*\"], credentials = true }"),
+        &["4:20: every origin and credentials do not go together"],
+    );
+    check_unbuilt(
+        &route("cors = { origins = [\"https://a/\"] }"),
+        &["4:21: \"https://a/\" is not an origin: an origin has no path, and no slash at its end"],
+    );
+    check_unbuilt(&route("fallback = {}"), &["4:12: fallback needs `status` or `upstream`"]);
+    check_unbuilt(&route("handler = \"h\""), &["4:11: a route has one of `upstream`, `split` and `handler`"]);
+    check_unbuilt(
+        "[upstreams.a]\nendpoints = [\"b:1\"]\nbreaker = { open_for = \"2m\", failures = [\"200\"] }",
+        &[
+            "3:24: open_for is above max_open_for",
+            "3:42: \"200\" is not connect, reset, timeout or a status: a status is 400 to 599",
+        ],
+    );
+    check_unbuilt(
+        "[upstreams.a]\nendpoints = [\"b:1\"]\ntls = { cert = \"Cargo.toml\" }",
+        &["3:7: `cert` and `key` belong together"],
+    );
+}
+
+#[test]
+fn compositions_are_checked_all_the_same() {
+    let aggregate = |parts: &str| {
+        format!("upstreams.u.endpoints = [\"b:1\"]\n[[aggregates]]\npath = \"/d/{{id}}\"\nparts = [{parts}]")
+    };
+    check_unbuilt(
+        &aggregate("{ name = \"a\", upstream = \"u\", path = \"/{id}?t={b.c}\" }"),
+        &["4:47: \"b.c\" is neither a parameter of the path nor a part's value"],
+    );
+    check_unbuilt(
+        &aggregate("{ name = \"a\", upstream = \"v\", path = \"/\", fallback = \"{\" }"),
+        &["4:35: unknown upstream \"v\"", "4:63: a part's fallback is JSON"],
+    );
+    let circle =
+        "{ name = \"a\", upstream = \"u\", path = \"/{b.x}\" }, { name = \"b\", upstream = \"u\", path = \"/{a.x}\" }";
+    check_unbuilt(&aggregate(circle), &["4:10: parts wait for each other in a circle"]);
+    let batch = "upstreams.u.endpoints = [\"b:1\"]\n[[batches]]\npath = \"/i/{id}\"\nupstream = \"u\"\n\
+                 request = { path = \"/items\" }\nresponse = { items = \"items\", key = \"/id\" }";
+    check_unbuilt(
+        batch,
+        &[
+            "5:11: neither `path` nor `body` holds {ids}",
+            "6:22: \"items\" is not a JSON pointer: it begins with a slash",
+        ],
+    );
+}

@@ -1,0 +1,130 @@
+//! Types, forms, bounds, addresses, headers, variables.
+
+use super::{check, check_route, errors};
+
+#[test]
+fn keys_and_types() {
+    check("servr = {}", &["1:1: unknown key \"servr\""]);
+    check("[server]\nworkrs = 1", &["2:1: unknown key \"workrs\" in [server]"]);
+    check("server = 1", &["1:10: expected a table, found an integer"]);
+    check("[server]\nworkers = \"1\"", &["2:11: expected a whole number, found a string"]);
+    check("[server]\nworkers = 1.0", &["2:11: expected a whole number, found a number"]);
+    check("[server]\nworkers = 1979-05-27", &["2:11: expected a whole number, found a date"]);
+    check("[server]\nmerge_slashes = 1", &["2:17: expected true or false, found an integer"]);
+    check("[server]\nmax_body = 0", &["2:12: expected a size, found an integer"]);
+    check("[server]\nidle_timeout = 5", &["2:16: expected a duration, found an integer"]);
+    check("[server]\ntrusted_proxies = \"10.0.0.0/8\"", &["2:19: expected a list, found a string"]);
+    check("[routes]\npath = \"/\"", &["1:1: expected a list of tables, found a table"]);
+    check("routes = [1]", &["1:11: expected a table, found an integer"]);
+    check("[upstreams]\na = 1", &["2:5: expected a table, found an integer"]);
+    check("[server]\nescaped_slash = \"rejct\"", &["2:17: expected one of \"reject\", \"keep\", found \"rejct\""]);
+}
+
+#[test]
+fn forms_and_bounds() {
+    check("[server]\nidle_timeout = \"5\"", &["2:16: \"5\" is not a duration: the unit is missing"]);
+    check("[server]\nidle_timeout = \"0s\"", &["2:16: \"0s\" is not between 1ms and 24h"]);
+    check("[server]\nbody_total_timeout = \"48h\"", &["2:22: \"48h\" is not between 1ms and 24h, or \"0s\""]);
+    check("[server]\nmax_body = \"10MB\"", &["2:12: \"10MB\" is not a size: \"MB\" is no unit of size"]);
+    check("[server]\nmax_header_bytes = \"0\"", &["2:20: \"0\" is not between 1KiB and 16MiB"]);
+    check("[server]\nmax_headers = 0", &["2:15: 0 is not between 1 and 10000"]);
+    check("[telemetry.access_log]\nsample = 1.5", &["2:10: 1.5 is not between 0 and 1"]);
+    check(
+        "[server]\nmax_header_bytes = \"4KiB\"",
+        &["2:20: max_uri_bytes (8KiB) is above max_header_bytes (4KiB), which it is a part of"],
+    );
+    check(
+        "[server]\nmax_connections = 99999999999999999999",
+        &["2:19: the number is too large: \"99999999999999999999\""],
+    );
+    check("[telemetry.tracing]\nsample_ratio = nan", &["2:16: the number is not finite: \"nan\""]);
+}
+
+#[test]
+fn addresses() {
+    let missing = "\"127.0.0.1\" is not an IP address and port: the port is missing";
+    check("[[listeners]]\naddress = \"127.0.0.1\"", &[&format!("2:11: {missing}")]);
+    check(
+        "[[listeners]]\naddress = \":80\"",
+        &["2:11: \":80\" is not an IP address and port: the address is missing, 0.0.0.0:80 is every one"],
+    );
+    check(
+        "[[listeners]]\naddress = \"localhost:80\"",
+        &["2:11: \"localhost:80\" is not an IP address and port: names are not resolved here, localhost is 127.0.0.1"],
+    );
+    check("[[listeners]]\n[[listeners]]", &["2:1: another listener has the address 127.0.0.1:8080 already"]);
+    check("[[listeners]]\naddress = \"127.0.0.1:0\"\n[[listeners]]\naddress = \"127.0.0.1:0\"", &[]);
+    check(
+        "[admin]\naddress = \"127.0.0.1:8080\"",
+        &["2:11: a listener has the address 127.0.0.1:8080; admin needs its own"],
+    );
+    check(
+        "[admin]\naddress = \"0.0.0.0:9901\"",
+        &["2:11: the admin address 0.0.0.0:9901 is off loopback and has no token"],
+    );
+    check("[admin]\naddress = \"0.0.0.0:9901\"\ntoken_env = \"UNSET_TOKEN\"", &[]);
+    check("[admin]\naddress = \"\"", &[]);
+    check(
+        "[server]\ntrusted_proxies = [\"10.0.0.0/33\"]",
+        &["2:20: \"10.0.0.0/33\" is not a network: it is an address and a prefix length"],
+    );
+}
+
+#[test]
+fn access_log() {
+    check(
+        "[telemetry.access_log]\noutput = \"no-such-folder/a.log\"",
+        &["2:10: the folder of \"no-such-folder/a.log\" does not exist"],
+    );
+    check("[telemetry.access_log]\noutput = \"/\"", &["2:10: \"/\" is a folder"]);
+    check("[telemetry.access_log]\noutput = \"\"", &["2:10: expected a file's path, found nothing"]);
+}
+
+#[test]
+fn identity_headers() {
+    check(
+        "[identity]\nstrip_headers = [\"*\"]",
+        &[
+            "2:18: \"*\" is not a header's name, or the beginning of one and a star: a star alone would strip every header",
+        ],
+    );
+    check(
+        "[identity]\nstrip_headers = [\"content-*\"]",
+        &["2:18: \"content-*\" is not a header's name, or the beginning of one and a star: it would strip \
+         `content-length`, which the gateway needs"],
+    );
+    check(
+        "[identity]\nsubject_header = \"a b\"",
+        &["2:18: \"a b\" is not a header's name: it holds characters that no header's name holds"],
+    );
+    check(
+        "[identity]\nsubject_header = \"x-auth-scopes\"",
+        &["2:18: subject_header and scopes_header are the same header"],
+    );
+    check_route(
+        "request_headers = { set = { X-Auth-Subject = \"root\" } }",
+        &["4:29: \"x-auth-subject\" is an identity header, which only the gateway's identity sets"],
+    );
+}
+
+#[test]
+fn syntax_errors_are_all_reported_and_do_not_echo() {
+    let found = errors("[server]\nworkers = \nmax_headers = 1x\n[[routes]\npath = \"/\"\nnme = 1\n");
+    let lines: Vec<&str> = found.iter().filter_map(|error| error.split(':').next()).collect();
+    assert!(lines.contains(&"2") && lines.contains(&"3") && lines.contains(&"4"), "{found:?}");
+    let mut distinct = lines.clone();
+    distinct.dedup();
+    assert_eq!(lines, distinct, "one problem a line: {found:?}");
+    check("a = 1\na = 2", &["1:1: unknown key \"a\"", "2:1: duplicate key"]);
+}
+
+#[test]
+fn variables() {
+    check("[admin]\naddress = \"127.0.0.1:${PORT}\"", &["2:11: the environment variable \"PORT\" is not set"]);
+    check("[admin]\naddress = \"127.0.0.1:${PORT:-9901}\"", &[]);
+    check(
+        "[admin]\naddress = \"127.0.0.1:${PORT:-x}\"",
+        &["2:11: \"127.0.0.1:${PORT:-x}\" is not an IP address and port, or empty"],
+    );
+    check("[admin]\naddress = \"${\"", &["2:11: \"${\" is not a variable"]);
+}
