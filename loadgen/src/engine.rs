@@ -1,9 +1,9 @@
 //! The event loop: one thread, one epoll, all connections.
 //!
-//! Closed model: every connection sends as soon as it has its answer. Open model: a timer wakes the loop at each planned
-//! time (a `timerfd`, whose grain is the kernel's high-resolution clock; nothing spins), and a free connection takes the
-//! request. Where none is free a new one is opened, up to the in-flight bound; beyond it the arrival is dropped and
-//! counted, never delayed.
+//! Closed model: every connection sends as soon as it has its answer. Open model: a timer wakes the loop at each
+//! planned time (a `timerfd`, whose grain is the kernel's high-resolution clock; nothing spins), and a free connection
+//! takes the request. Where none is free a new one is opened, up to the in-flight bound; beyond it the arrival is
+//! dropped and counted, never delayed.
 //!
 //! Invariants: each request that was started ends in exactly one sample. Requests of one target never use a connection
 //! of another.

@@ -25,7 +25,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start a small world, drive ten seconds of traffic through the gateway, let one endpoint fail, show what came of it
+    /// Start a small world, drive ten seconds of traffic through the gateway, let one endpoint fail, show what came of
+    /// it
     Demo(DemoArguments),
     /// Compare the gateway with other gateways on the same work, in interleaved rounds
     Peers(PeersArguments),

@@ -212,8 +212,8 @@ impl World {
         Ok(Findings { watch, totals, offered, injected_at_mock, connections_at_mocks, usage, steal_before })
     }
 
-    /// Waits for the half-way point and lets the endpoint fail; the number of journal entries before, or `None` when the
-    /// traffic ended earlier.
+    /// Waits for the half-way point and lets the endpoint fail; the number of journal entries before, or `None` when
+    /// the traffic ended earlier.
     fn inject_half_way(
         &self,
         clock: &Clock,

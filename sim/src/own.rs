@@ -1,8 +1,8 @@
 //! The gateway and the mocks as processes of their own, out of this very binary.
 //!
 //! Cargo builds only `sim` for `cargo run --bin sim`, so `sim __gateway …` and `sim __mocks …` run the same code as the
-//! `gateway` and `mocks` binaries. Such a process ends itself when its standard input ends, which the system brings about
-//! however its parent ends.
+//! `gateway` and `mocks` binaries. Such a process ends itself when its standard input ends, which the system brings
+//! about however its parent ends.
 
 use std::ffi::OsString;
 use std::io::Read;

@@ -1,7 +1,7 @@
 //! A program that a run starts, and what it takes from the machine.
 //!
-//! Each is the leader of a process group of its own: Ctrl-C in a terminal reaches `sim` alone, which ends its programs in
-//! order, and a program with workers ends as a whole. Dropping a [`Process`] ends it, so a panic does too.
+//! Each is the leader of a process group of its own: Ctrl-C in a terminal reaches `sim` alone, which ends its programs
+//! in order, and a program with workers ends as a whole. Dropping a [`Process`] ends it, so a panic does too.
 
 use std::fs::{self, File};
 use std::io;
@@ -26,8 +26,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program with its output in `log`, allowed on `cores` only (all, when empty). `pipe_stderr` keeps standard
-    /// error for the caller.
+    /// Starts a program with its output in `log`, allowed on `cores` only (all, when empty). `pipe_stderr` keeps
+    /// standard error for the caller.
     ///
     /// # Errors
     /// When the log cannot be made, or the program not be started or pinned.

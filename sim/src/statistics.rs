@@ -1,9 +1,9 @@
 //! Estimates with intervals from paired rounds, without assuming any distribution.
 //!
 //! Rounds of a comparison are paired: both sides ran within seconds of each other. The logarithm of their ratio is one
-//! observation. The Hodges-Lehmann estimate is the median of all pairwise means (Walsh averages), and the interval comes
-//! from the exact distribution of Wilcoxon's signed-rank statistic (Hollander and Wolfe, Nonparametric Statistical
-//! Methods, section 3.2 and 3.3).
+//! observation. The Hodges-Lehmann estimate is the median of all pairwise means (Walsh averages), and the interval
+//! comes from the exact distribution of Wilcoxon's signed-rank statistic (Hollander and Wolfe, Nonparametric
+//! Statistical Methods, section 3.2 and 3.3).
 
 /// A ratio with its interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,7 +14,8 @@ pub struct RatioEstimate {
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// How often such an interval holds the true ratio; below the wanted 0.95 only when there are fewer than six rounds.
+    /// How often such an interval holds the true ratio; below the wanted 0.95 only when there are fewer than six
+    /// rounds.
     pub coverage: f64,
 }
 

@@ -1,7 +1,7 @@
 //! Wakes the event loop at the next planned time, to some microseconds, without spinning.
 //!
-//! epoll itself rounds to milliseconds. A `timerfd` is an event like any other and fires on the kernel's high-resolution
-//! timer. It is armed once for each wake-up, never read: setting it clears what had expired.
+//! epoll itself rounds to milliseconds. A `timerfd` is an event like any other and fires on the kernel's
+//! high-resolution timer. It is armed once for each wake-up, never read: setting it clears what had expired.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 

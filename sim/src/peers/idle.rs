@@ -45,7 +45,8 @@ pub(super) fn raise_file_limit(connections: usize) -> io::Result<(u64, u64)> {
     Ok((pairs.max(needed - OTHER_FILES / 2), pairs))
 }
 
-/// Opens connections, lets each carry one request, keeps them all open, and sees what the process has grown by for each.
+/// Opens connections, lets each carry one request, keeps them all open, and sees what the process has grown by for
+/// each.
 ///
 /// # Errors
 /// When a connection cannot be opened, or its request is not answered.
