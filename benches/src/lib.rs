@@ -1,1 +1,147 @@
-//! Crate root.
+//! What the benchmarks share: route tables and requests of any size, balancers, and the committed budgets.
+//!
+//! All of it is made from fixed seeds, so that two runs measure the same work.
+
+use std::sync::Arc;
+
+use gateway::algorithms::balancer::Balancer;
+use gateway::algorithms::hash_ring::HashRing;
+use gateway::algorithms::rng::Draws;
+use gateway::config::settings::Route;
+use gateway::config::settings::route::{HeaderEdits, HostPolicy, RouteMatch};
+use gateway::config::settings::upstream::{Balance, ConsistentHash, HashKey};
+use gateway::routing::{Ask, Found, PathRules, RouteTable};
+use http::{HeaderMap, HeaderValue, Method};
+
+/// Requests in a set: a power of two.
+pub const REQUESTS: usize = 1024;
+
+/// The server's defaults.
+pub const RULES: PathRules = PathRules { keep_escaped_slash: false, merge_slashes: true };
+
+/// A route table and requests for all of its routes.
+#[derive(Debug)]
+pub struct Lookups {
+    table: RouteTable,
+    paths: Vec<String>,
+    headers: HeaderMap,
+}
+
+impl Lookups {
+    /// A table of so many routes: a path with a parameter, a static one, and one with two and a rest, in turn.
+    pub fn new(routes: usize) -> Self {
+        let listed: Vec<Arc<Route>> = (0..routes).map(|number| route(&pattern(number))).collect();
+        let mut draws = Draws::new(1);
+        let paths = (0..REQUESTS).map(|_| path(draws.below(routes as u64) as usize, draws.below(1_000_000))).collect();
+        let mut headers = HeaderMap::new();
+        for name in ["host", "user-agent", "accept", "accept-encoding", "authorization"] {
+            headers.insert(name, HeaderValue::from_static("some value of a header"));
+        }
+        Self { table: RouteTable::build(&listed), paths, headers }
+    }
+
+    /// Finds the route of one request; whether there is one.
+    #[inline]
+    pub fn find(&self, number: usize) -> bool {
+        let path = &self.paths[number % REQUESTS];
+        let ask = Ask { host: "api.example.com", method: &Method::GET, path, query: None, headers: &self.headers };
+        matches!(self.table.find(&ask), Found::Route { .. })
+    }
+}
+
+fn pattern(number: usize) -> String {
+    let service = number / 3;
+    match number % 3 {
+        0 => format!("/api/service-{service}/items/{{id}}"),
+        1 => format!("/api/service-{service}/status"),
+        _ => format!("/api/service-{service}/users/{{user}}/files/{{*rest}}"),
+    }
+}
+
+fn path(route: usize, id: u64) -> String {
+    let service = route / 3;
+    match route % 3 {
+        0 => format!("/api/service-{service}/items/{id}"),
+        1 => format!("/api/service-{service}/status"),
+        _ => format!("/api/service-{service}/users/{id}/files/a/b.txt"),
+    }
+}
+
+fn route(path: &str) -> Arc<Route> {
+    Arc::new(Route {
+        name: path.into(),
+        matches: RouteMatch {
+            hosts: vec![],
+            path: path.into(),
+            methods: vec![Method::GET],
+            headers: vec![],
+            query: vec![],
+            priority: 0,
+        },
+        upstream: "orders".into(),
+        rewrite: None,
+        request_headers: HeaderEdits::default(),
+        response_headers: HeaderEdits::default(),
+        timeout: None,
+        idle_timeout: None,
+        host: HostPolicy::Client,
+        websocket: false,
+        max_body: None,
+    })
+}
+
+/// Each policy by its name in the configuration.
+pub fn policies() -> [(&'static str, Balance); 4] {
+    let hash = ConsistentHash { key: HashKey::ClientIp, bound: 1.25, bound_min: 8 };
+    [
+        ("round_robin", Balance::RoundRobin),
+        ("least_request", Balance::LeastRequest),
+        ("random", Balance::Random),
+        ("consistent_hash", Balance::ConsistentHash(hash)),
+    ]
+}
+
+/// A balancer over so many endpoints, of weights 1 to 4.
+pub fn balancer(policy: &Balance, endpoints: usize) -> Balancer {
+    let names = names(endpoints);
+    let listed: Vec<(&str, u32)> = (1..).zip(&names).map(|(number, name)| (name.as_str(), number % 4 + 1)).collect();
+    Balancer::new(policy, &listed)
+}
+
+/// A ring of so many endpoints of equal weight.
+pub fn ring(endpoints: usize) -> HashRing {
+    let names = names(endpoints);
+    HashRing::new(names.iter().map(|name| (name.as_str(), 1)))
+}
+
+fn names(endpoints: usize) -> Vec<String> {
+    (0..endpoints).map(|number| format!("10.0.{}.{}:8080", number / 256, number % 256)).collect()
+}
+
+/// The most instructions that a benchmark may take, from `budgets.toml`; 0, which nothing meets, where it has none.
+pub fn budget(name: &str) -> u64 {
+    let lines = include_str!("../budgets.toml").lines();
+    let entries = lines.filter_map(|line| line.split('#').next()?.split_once('='));
+    let value =
+        entries.filter(|(key, _)| key.trim() == name).find_map(|(_, value)| value.trim().replace('_', "").parse().ok());
+    value.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_request_finds_a_route() {
+        for routes in [1, 100, 10_000] {
+            let lookups = Lookups::new(routes);
+            assert!((0..REQUESTS).all(|number| lookups.find(number)), "{routes} routes");
+        }
+    }
+
+    #[test]
+    fn budgets_are_read() {
+        assert!(budget("match_10000") > 0);
+        assert_eq!(budget("no such benchmark"), 0);
+    }
+}

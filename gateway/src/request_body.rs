@@ -142,7 +142,7 @@ impl RequestBody {
         }
         let progress = Arc::new(BodyProgress::default());
         let streaming =
-            Streaming { source, progress: Arc::clone(&progress), limits, deadlines, clock, rules, started: false };
+            Streaming { source, progress: Arc::clone(&progress), limits, deadlines, clock, rules, begun: false, waited: false };
         (Self::Streaming(Box::new(streaming)), Some(progress))
     }
 }

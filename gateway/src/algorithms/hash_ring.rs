@@ -5,18 +5,18 @@
 //! Invariants:
 //! - An endpoint's points come from its name and its weight alone, so they are the same after a restart, on every
 //!   machine, and beside whatever other endpoints. Removing an endpoint moves its own keys and no other.
-//! - The one thing that endpoints share is a scale, a power of two that follows the greatest weight and the number of
-//!   endpoints. It changes only where one of these crosses a power of two; the points kept then are a prefix of the
-//!   points before, so most keys stay even so.
-//! - Memory is at most `MAX_POINTS` points plus one for each endpoint, about 14 bytes each.
+//! - So that memory stays bounded, points are halved where the sum of the weights passes `MAX_POINTS / POINTS` (2048),
+//!   and again at each doubling. Only a change of endpoints that crosses such a power of two moves more keys than its
+//!   own: up to half of them, since the points kept are a prefix of the points before.
+//! - Memory is at most `MAX_POINTS` points plus one for each endpoint, about 15 bytes each.
 
 use super::rng::mix;
 
-/// Points of the heaviest endpoint: between half of this and this. A share's relative error is about 1 / sqrt(points),
-/// so 3 to 5 %; twice as many points would cost twice the memory for a third of the error less.
-const POINTS: u64 = 1024;
+/// Points for each unit of weight. A share's relative error is about 1 / sqrt(points), so 4 % for an endpoint of weight
+/// 1; half the error would cost four times the memory.
+const POINTS: u64 = 512;
 
-/// Points of a whole ring, about 14 MB.
+/// Points of a whole ring, about 16 MB.
 const MAX_POINTS: u64 = 1 << 20;
 
 /// Points for each slot of the index.
@@ -93,15 +93,10 @@ impl HashRing {
     }
 }
 
-/// The weight that gets `POINTS` points, a power of two.
+/// By how much points are thinned out: a power of two, 1 up to a sum of weights of 2048.
 fn scale<'a>(endpoints: impl Iterator<Item = (&'a str, u32)>) -> u64 {
-    let (mut count, mut heaviest) = (0_u64, 0_u64);
-    for (_, weight) in endpoints {
-        count += u64::from(weight > 0);
-        heaviest = heaviest.max(u64::from(weight));
-    }
-    let crowding = (count * POINTS).div_ceil(MAX_POINTS).max(1).next_power_of_two();
-    heaviest.max(1).next_power_of_two() * crowding
+    let total: u64 = endpoints.map(|endpoint| u64::from(endpoint.1)).sum();
+    total.saturating_mul(POINTS).div_ceil(MAX_POINTS).max(1).next_power_of_two()
 }
 
 /// The number of points of an endpoint; at least one where it has weight.
@@ -156,6 +151,17 @@ mod tests {
     }
 
     #[test]
+    fn removing_the_heaviest_moves_no_other_key() {
+        let mut all = equal(5);
+        all[4].1 = 4;
+        let (before, after) = (ring(&all), ring(&all[..4]));
+        for key in 0..KEYS {
+            let old = before.owner(mix(key)).unwrap();
+            assert!(old == 4 || after.owner(mix(key)) == Some(old));
+        }
+    }
+
+    #[test]
     fn shares_follow_weights() {
         let endpoints = [("a:1".to_owned(), 1), ("b:1".to_owned(), 2), ("c:1".to_owned(), 4), ("d:1".to_owned(), 0)];
         let ring = ring(&endpoints);
@@ -177,7 +183,7 @@ mod tests {
     #[test]
     fn memory_is_bounded() {
         assert!(ring(&equal(5_000)).len() as u64 <= MAX_POINTS);
-        assert!(ring(&[("a:1".into(), u32::MAX), ("b:1".into(), 1)]).len() as u64 <= POINTS + 1);
+        assert!(ring(&[("a:1".into(), u32::MAX), ("b:1".into(), 1)]).len() as u64 <= MAX_POINTS + 1);
         assert!(ring(&[]).is_empty() && ring(&[]).owner(5).is_none());
     }
 

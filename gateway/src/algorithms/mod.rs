@@ -1,7 +1,8 @@
 //! Decisions without a world: balancers, rings, samplers.
 //!
-//! Nothing here names tokio, hyper, `std::net`, a clock, global randomness or logging. Time, random bits and load come
-//! in as parameters, an answer goes out. So each algorithm is tested exactly, and simulated a million picks at a time.
+//! Nothing here names a runtime, a network, a clock, global randomness or a log (`cargo xtask tidy` keeps that). Time,
+//! random bits and load come in as parameters, an answer goes out. So each algorithm is tested exactly, and simulated a
+//! million picks at a time.
 
 pub mod balancer;
 pub mod hash_ring;

@@ -13,8 +13,8 @@ use crate::config::settings::route::{RouteMatch, ValueMatch};
 /// The conditions of a route.
 #[derive(Debug, Clone, Default)]
 pub struct Content {
-    headers: Vec<(HeaderName, ValueMatch)>,
-    query: Vec<(String, ValueMatch)>,
+    pub(super) headers: Vec<(HeaderName, ValueMatch)>,
+    pub(super) query: Vec<(String, ValueMatch)>,
 }
 
 /// A condition that does not hold.
@@ -84,7 +84,7 @@ fn query_is(wanted: &ValueMatch, value: &str) -> bool {
 }
 
 /// The pairs of a query, as sent; a name without `=` has the empty value.
-fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
     let pairs = query.unwrap_or("").split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
@@ -111,7 +111,7 @@ fn decodes_to(encoded: &str, plain: &str) -> bool {
 }
 
 /// What an encoded text says; `None` if that is not UTF-8.
-fn decoded(encoded: &str) -> Option<Cow<'_, str>> {
+pub(super) fn decoded(encoded: &str) -> Option<Cow<'_, str>> {
     if !encoded.contains(['%', '+']) {
         return Some(Cow::Borrowed(encoded));
     }

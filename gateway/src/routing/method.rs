@@ -3,7 +3,7 @@
 use http::Method;
 
 /// The standard methods, in the order in which `Allow` names them.
-const STANDARD: [Method; 9] = [
+static STANDARD: [Method; 9] = [
     Method::GET,
     Method::HEAD,
     Method::POST,
@@ -16,7 +16,7 @@ const STANDARD: [Method; 9] = [
 ];
 
 /// The bit of `HEAD`.
-const HEAD: u16 = 1 << 1;
+pub(super) const HEAD: u16 = 1 << 1;
 
 /// The methods of a route.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -53,7 +53,13 @@ impl MethodSet {
     /// Whether a request of this method is answered; `GET` answers `HEAD`.
     #[inline]
     pub(super) fn answers(&self, method: &Method) -> bool {
-        self.any || self.answered & bit(method) != 0 || (!self.others.is_empty() && self.others.contains(method))
+        self.answers_bit(bit(method), method)
+    }
+
+    /// The same, where the method's bit is known already.
+    #[inline]
+    pub(super) fn answers_bit(&self, bit: u16, method: &Method) -> bool {
+        self.any || self.answered & bit != 0 || (!self.others.is_empty() && self.others.contains(method))
     }
 
     /// Whether `HEAD` is answered though only `GET` is written.
@@ -78,10 +84,21 @@ impl MethodSet {
     }
 }
 
-/// The bit of a standard method; 0 for others.
+/// The bit of a standard method, by its place in `STANDARD`; 0 for others.
 #[inline]
-fn bit(method: &Method) -> u16 {
-    STANDARD.iter().position(|standard| standard == method).map_or(0, |at| 1 << at)
+pub(super) fn bit(method: &Method) -> u16 {
+    match *method {
+        Method::GET => 1,
+        Method::HEAD => HEAD,
+        Method::POST => 1 << 2,
+        Method::PUT => 1 << 3,
+        Method::PATCH => 1 << 4,
+        Method::DELETE => 1 << 5,
+        Method::OPTIONS => 1 << 6,
+        Method::TRACE => 1 << 7,
+        Method::CONNECT => 1 << 8,
+        _ => 0,
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +111,11 @@ mod tests {
         assert!(set.answers(&Method::HEAD) && set.answers_head_for_get() && !set.answers(&Method::PUT));
         assert_eq!(set.list(), "GET, HEAD, POST");
         assert!(!MethodSet::new(&[Method::HEAD]).answers(&Method::GET));
+    }
+
+    #[test]
+    fn bits_are_places() {
+        assert!(STANDARD.iter().enumerate().all(|(place, method)| bit(method) == 1 << place));
     }
 
     #[test]

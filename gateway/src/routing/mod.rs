@@ -6,6 +6,7 @@
 
 pub mod conflict;
 pub mod content;
+mod content_index;
 pub mod explain;
 mod host;
 mod method;

@@ -53,12 +53,27 @@ pub enum PathError {
 /// The one form of a path (without query). Borrows, after one look at each byte, where it has that form already.
 #[inline]
 pub fn normalise(path: &str, rules: PathRules) -> Result<Cow<'_, str>, PathError> {
+    if is_plain(path.as_bytes()) {
+        return Ok(Cow::Borrowed(path));
+    }
     let seen = scan(path.as_bytes(), rules)?;
     if seen.clean && !seen.suspicious {
         return Ok(Cow::Borrowed(path));
     }
     let path = if seen.clean { Cow::Borrowed(path) } else { Cow::Owned(rebuild(path, rules)?) };
-    if has_hidden_dots(&path) { Err(PathError::HiddenDots) } else { Ok(path) }
+    if has_hidden_dots(path.as_bytes()) { Err(PathError::HiddenDots) } else { Ok(path) }
+}
+
+/// Whether there is nothing to be looked at twice: no doubled slash, no segment that begins with a dot, no special byte.
+#[inline]
+fn is_plain(path: &[u8]) -> bool {
+    let (mut before, mut found) = (0, 0);
+    for &byte in path {
+        let flags = FLAGS[usize::from(byte)];
+        found |= (flags & SPECIAL) | ((before << 1) & flags & AFTER_SLASH);
+        before = flags & SLASH;
+    }
+    found == 0 && path.first() == Some(&b'/')
 }
 
 /// What one look at each byte found.
@@ -109,22 +124,24 @@ fn scan(path: &[u8], rules: PathRules) -> Result<Seen, PathError> {
 #[cold]
 fn rebuild(path: &str, rules: PathRules) -> Result<String, PathError> {
     let bytes = path.as_bytes();
-    let mut decoded = String::with_capacity(path.len());
+    let mut decoded = Vec::with_capacity(path.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         if byte != b'%' {
-            decoded.push(char::from(byte));
+            decoded.push(byte);
             at += 1;
             continue;
         }
         let triplet = triplet(&bytes[at..])?;
         if is_unreserved(triplet.byte) {
-            decoded.push(char::from(triplet.byte));
+            decoded.push(triplet.byte);
         } else {
-            decoded.push_str(&path[at..at + 3].to_ascii_uppercase());
+            decoded.extend(bytes[at..at + 3].iter().map(u8::to_ascii_uppercase));
         }
         at += 3;
     }
+    // All of it is ASCII: the scan refused the rest.
+    let decoded = String::from_utf8(decoded).map_err(|_| PathError::Forbidden)?;
     let mut out = String::with_capacity(decoded.len());
     let mut segments = decoded[1..].split('/').peekable();
     while let Some(segment) = segments.next() {
@@ -149,10 +166,22 @@ fn rebuild(path: &str, rules: PathRules) -> Result<String, PathError> {
     Ok(out)
 }
 
-/// Whether a part of a segment, cut at kept slashes and at `;`, is a dot segment.
-fn has_hidden_dots(path: &str) -> bool {
-    let parts = path.split('/').flat_map(|segment| segment.split("%2F")).flat_map(|part| part.split("%5C"));
-    parts.map(|part| part.split_once(';').map_or(part, |(name, _)| name)).any(|name| name == "." || name == "..")
+/// Whether a part of a segment, cut at kept slashes and at `;`, is a dot segment. The path is normal otherwise.
+fn has_hidden_dots(path: &[u8]) -> bool {
+    let escaped_slash = |rest: &[u8]| rest.starts_with(b"%2F") || rest.starts_with(b"%5C");
+    let is_dots = |rest: &[u8]| {
+        let dots = rest.iter().take_while(|&&byte| byte == b'.').count();
+        let after = &rest[dots..];
+        matches!(dots, 1 | 2) && (matches!(after.first(), None | Some(b'/' | b';')) || escaped_slash(after))
+    };
+    (0..path.len()).any(|at| {
+        let part = match path[at] {
+            b'/' => at + 1,
+            b'%' if escaped_slash(&path[at..]) => at + 3,
+            _ => return false,
+        };
+        is_dots(&path[part..])
+    })
 }
 
 /// Whether the segment that begins here is `.` or `..`.
@@ -191,7 +220,7 @@ enum Class {
 
 /// Tolerated though RFC 3986 wants them encoded, since clients send them and they mean nothing to anyone:
 /// `"`, `[`, `]`, `^`, `{`, `|`, `}`.
-const CLASS: [Class; 256] = {
+static CLASS: [Class; 256] = {
     let mut table = [Class::Forbidden; 256];
     let mut byte = 0x21;
     while byte < 0x7f {
@@ -202,6 +231,28 @@ const CLASS: [Class; 256] = {
             b'#' | b'?' | b'<' | b'>' | b'`' => Class::Forbidden,
             _ => Class::Plain,
         };
+        byte += 1;
+    }
+    table
+};
+
+/// A slash.
+const SLASH: u8 = 1;
+/// What matters after a slash: another, or a dot.
+const AFTER_SLASH: u8 = 1 << 1;
+/// What matters anywhere.
+const SPECIAL: u8 = 1 << 2;
+
+/// `CLASS` as bits, so that `is_plain` has no branch for each byte.
+static FLAGS: [u8; 256] = {
+    let mut table = [SPECIAL; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        match CLASS[byte] {
+            Class::Plain => table[byte] = if byte as u8 == b'.' { AFTER_SLASH } else { 0 },
+            Class::Slash => table[byte] = SLASH | AFTER_SLASH,
+            Class::Percent | Class::Backslash | Class::Forbidden => {}
+        }
         byte += 1;
     }
     table

@@ -13,13 +13,15 @@
 //! When the method or a condition fails, the next in this order is tried: nothing is decided before all holds. A match
 //! allocates nothing, up to four parameters.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::content::Content;
+use super::content_index::Leaves;
 use super::host::HostTable;
-use super::method::MethodSet;
+use super::method::{HEAD, MethodSet, bit};
 use super::pattern::Pattern;
 pub use super::tree::Params;
 use super::tree::{Forest, Leaf, Visitor};
@@ -90,13 +92,14 @@ impl RouteTable {
                 forest.insert(root, &patterns[number], leaf.clone());
             }
         }
+        forest.index(&contents);
         Self { routes: routes.to_vec(), patterns, contents, hosts, forest }
     }
 
     /// The route of a request.
     #[inline]
     pub fn find(&self, ask: &Ask<'_>) -> Found {
-        let mut search = Search { table: self, ask, best: None };
+        let mut search = Search { table: self, ask, method: bit(ask.method), best: None };
         let mut params = Params::new();
         self.hosts.each(ask.host, |root| self.forest.walk(root, ask.path, &mut params, &mut search));
         match search.best {
@@ -150,6 +153,8 @@ pub(super) fn any_or_each(
 struct Search<'t, 'a> {
     table: &'t RouteTable,
     ask: &'t Ask<'a>,
+    /// The bit of the request's method.
+    method: u16,
     best: Option<Best>,
 }
 
@@ -161,8 +166,32 @@ struct Best {
 
 impl Search<'_, '_> {
     fn answers(&self, leaf: &Leaf) -> bool {
-        leaf.methods.answers(self.ask.method)
+        leaf.methods.answers_bit(self.method, self.ask.method)
             && (!leaf.has_content || self.table.contents[leaf.route as usize].holds(self.ask.headers, self.ask.query))
+    }
+
+    /// The best of a list in order, if it beats what was found before.
+    fn first<'l>(&self, list: &mut dyn Iterator<Item = &'l Leaf>) -> Option<&'l Leaf> {
+        let above = self.above();
+        let mut candidates = list.take_while(|leaf| above.is_none_or(|priority| leaf.priority > priority));
+        let best = candidates.find(|leaf| self.answers(leaf))?;
+        if !self.is_implied(best) {
+            return Some(best);
+        }
+        let equal = |leaf: &&Leaf| leaf.priority == best.priority && leaf.conditions == best.conditions;
+        Some(candidates.take_while(equal).find(|leaf| !self.is_implied(leaf) && self.answers(leaf)).unwrap_or(best))
+    }
+
+    /// The better of two leaves of one place that both answer.
+    fn better<'l>(&self, one: &'l Leaf, other: &'l Leaf) -> &'l Leaf {
+        let rank = |leaf: &Leaf| (Reverse(leaf.priority), Reverse(leaf.conditions), self.is_implied(leaf), leaf.route);
+        if rank(one) <= rank(other) { one } else { other }
+    }
+
+    /// `HEAD` asked of a route that names only `GET`.
+    #[inline]
+    fn is_implied(&self, leaf: &Leaf) -> bool {
+        self.method == HEAD && leaf.methods.answers_head_for_get()
     }
 }
 
@@ -173,16 +202,11 @@ impl Visitor for Search<'_, '_> {
     }
 
     #[inline]
-    fn leaves(&mut self, leaves: &[Leaf], params: &Params) {
-        let above = self.above();
-        let mut candidates = leaves.iter().take_while(|leaf| above.is_none_or(|priority| leaf.priority > priority));
-        let Some(mut best) = candidates.find(|leaf| self.answers(leaf)) else { return };
-        if *self.ask.method == Method::HEAD && best.methods.answers_head_for_get() {
-            let equal = |leaf: &&Leaf| leaf.priority == best.priority && leaf.conditions == best.conditions;
-            let names_head = |leaf: &&Leaf| !leaf.methods.answers_head_for_get() && self.answers(leaf);
-            best = candidates.take_while(equal).find(names_head).unwrap_or(best);
+    fn leaves(&mut self, leaves: &Leaves, params: &Params) {
+        let best = leaves.best(self.ask, |list| self.first(list), |one, other| self.better(one, other));
+        if let Some(best) = best {
+            self.best = Some(Best { route: best.route, priority: best.priority, params: params.clone() });
         }
-        self.best = Some(Best { route: best.route, priority: best.priority, params: params.clone() });
     }
 }
 
@@ -199,8 +223,8 @@ impl Visitor for Methods<'_> {
         None
     }
 
-    fn leaves(&mut self, leaves: &[Leaf], _: &Params) {
-        for leaf in leaves {
+    fn leaves(&mut self, leaves: &Leaves, _: &Params) {
+        for leaf in &leaves.list {
             self.taken |= leaf.methods.answers(self.method);
             self.all.get_or_insert_with(MethodSet::default).add(&leaf.methods);
         }
@@ -269,6 +293,24 @@ mod tests {
         check("POST", "a.example/api/orders/new", false, "/api/{*rest} [orders/new]");
         check("GET", "/api/b", false, "/{a}/b [api]");
         check("GET", "//b", false, "none");
+    }
+
+    #[test]
+    fn many_routes_of_one_path_are_found_by_their_header() {
+        let tenant = |number: u32| {
+            route("/a", |matches| {
+                let value = ValueMatch::Exact(format!("t{number}"));
+                matches.headers = vec![(HeaderName::from_static("x-tenant"), value)];
+            })
+        };
+        let mut routes: Vec<Arc<Route>> = (0..10_000).map(tenant).collect();
+        routes.push(route("/a", |_| {}));
+        let table = RouteTable::build(&routes);
+        for (tenant, expected) in [("t0", 0), ("t9999", 9_999), ("other", 10_000)] {
+            let headers = HeaderMap::from_iter([(HeaderName::from_static("x-tenant"), tenant.parse().unwrap())]);
+            let ask = Ask { host: "", method: &Method::GET, path: "/a", query: None, headers: &headers };
+            assert_eq!(table.find(&ask), Found::Route { index: expected, params: Params::new() });
+        }
     }
 
     #[test]

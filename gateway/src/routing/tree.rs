@@ -10,6 +10,8 @@ use std::collections::HashMap;
 use ahash::RandomState;
 use smallvec::SmallVec;
 
+use super::content::Content;
+use super::content_index::Leaves;
 use super::host::fixed_hasher;
 use super::method::MethodSet;
 use super::pattern::{Pattern, Segment};
@@ -31,9 +33,9 @@ struct Node {
     statics: Statics,
     param: u32,
     /// Routes whose pattern ends here.
-    end: Vec<Leaf>,
+    end: Leaves,
     /// Routes whose pattern ends with a rest here.
-    rest: Vec<Leaf>,
+    rest: Leaves,
     /// The highest priority of the routes at or below this node.
     priority: i64,
 }
@@ -63,13 +65,19 @@ pub(super) trait Visitor {
     /// The lowest priority that is still of interest; `None` when all are.
     fn above(&self) -> Option<i64>;
     /// The leaves of a place that the path matches, the best first, and the parameters there.
-    fn leaves(&mut self, leaves: &[Leaf], params: &Params);
+    fn leaves(&mut self, leaves: &Leaves, params: &Params);
 }
 
 impl Forest {
     /// A new root.
     pub(super) fn plant(&mut self) -> u32 {
-        let node = Node { statics: Statics::None, param: NONE, end: vec![], rest: vec![], priority: i64::MIN };
+        let node = Node {
+            statics: Statics::None,
+            param: NONE,
+            end: Leaves::default(),
+            rest: Leaves::default(),
+            priority: i64::MIN,
+        };
         self.nodes.push(node);
         (self.nodes.len() - 1) as u32
     }
@@ -83,13 +91,21 @@ impl Forest {
                 Segment::Static(text) => self.static_child(at, text),
                 Segment::Param(_) => self.param_child(at),
                 Segment::Rest(_) => {
-                    place(&mut self.node_mut(at).rest, leaf);
+                    self.node_mut(at).rest.place(leaf);
                     return;
                 }
             };
             self.node_mut(at).raise(leaf.priority);
         }
-        place(&mut self.node_mut(at).end, leaf);
+        self.node_mut(at).end.place(leaf);
+    }
+
+    /// Indexes the long lists of leaves, when all routes are in.
+    pub(super) fn index(&mut self, contents: &[Content]) {
+        for node in &mut self.nodes {
+            node.end.index(contents);
+            node.rest.index(contents);
+        }
     }
 
     /// Shows all that a normalised path matches below a root, the more specific first.
@@ -105,7 +121,7 @@ impl Forest {
             return;
         }
         let Some(left) = path.get(at..) else {
-            if !node.end.is_empty() {
+            if !node.end.list.is_empty() {
                 visitor.leaves(&node.end, params);
             }
             self.rest(node, (path.len(), path.len()), params, visitor);
@@ -124,7 +140,7 @@ impl Forest {
     }
 
     fn rest(&self, node: &Node, range: (usize, usize), params: &mut Params, visitor: &mut impl Visitor) {
-        if !node.rest.is_empty() {
+        if !node.rest.list.is_empty() {
             params.push((range.0 as u32, range.1 as u32));
             visitor.leaves(&node.rest, params);
             params.pop();
@@ -186,11 +202,4 @@ impl Statics {
             }
         };
     }
-}
-
-/// Keeps leaves in order: the higher priority, then more conditions, then the order of the file.
-fn place(leaves: &mut Vec<Leaf>, leaf: Leaf) {
-    let key = |leaf: &Leaf| (std::cmp::Reverse(leaf.priority), std::cmp::Reverse(leaf.conditions), leaf.route);
-    let at = leaves.partition_point(|earlier| key(earlier) <= key(&leaf));
-    leaves.insert(at, leaf);
 }

@@ -14,7 +14,7 @@ use crate::config::settings;
 /// Shelves of idle connections, by worker.
 pub struct Pool<S>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     shelves: Box<[Shelf<S>]>,
 }
@@ -28,7 +28,7 @@ where
 /// A connection out of the pool.
 pub enum Taken<S>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     /// From the worker's own shelf.
     Own(Connection<S>),
@@ -38,7 +38,7 @@ where
 
 impl<S> Pool<S>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     /// Empty shelves for this many workers.
     pub fn new(workers: usize) -> Self {
@@ -95,7 +95,7 @@ where
 
 fn is_fresh<S>(connection: &Connection<S>, now: Instant, limits: &settings::upstream::Pool) -> bool
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     now.saturating_duration_since(connection.idle_since) < limits.idle_timeout
         && now.saturating_duration_since(connection.opened()) < limits.max_lifetime
