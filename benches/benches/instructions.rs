@@ -1,5 +1,5 @@
-//! Instruction counts under valgrind: the same on every run, so that a small regression shows. Each benchmark fails above
-//! its budget (`budgets.toml`). Needs `gungraun-runner` of the same version as the library, and valgrind.
+//! Instruction counts under valgrind: the same on every run, so that a small regression shows. Each benchmark fails
+//! above its budget (`budgets.toml`). Needs `gungraun-runner` of the same version as the library, and valgrind.
 //!
 //! Each counts a hundred operations; what is measured is made, and warmed up, outside of the count, and never freed.
 

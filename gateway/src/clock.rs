@@ -1,7 +1,7 @@
 //! The only place that names a system clock.
 //!
-//! Monotonic time comes from tokio, so that a paused or simulated runtime moves it; wall-clock time is the time at which
-//! the clock was made plus monotonic time since, re-read from the system now and then by the control runtime
+//! Monotonic time comes from tokio, so that a paused or simulated runtime moves it; wall-clock time is the time at
+//! which the clock was made plus monotonic time since, re-read from the system now and then by the control runtime
 //! (`Clock::resync`), never on the request path.
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
 use crate::config::settings::Config;
+use crate::config::settings::upstream::Endpoints;
 use crate::network::Network;
 use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
@@ -14,6 +15,7 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::upstream::Registry as Upstreams;
 use crate::upstream::Upstream;
+use crate::upstream::discovery;
 use crate::upstream::in_flight::InFlight;
 
 /// A gateway.
@@ -98,6 +100,18 @@ impl<N: Network> Gateway<N> {
     /// Every upstream, by name.
     pub fn upstreams(&self) -> Vec<Arc<Upstream<N>>> {
         self.shared.upstreams.all()
+    }
+
+    /// Starts what keeps discovered upstreams fresh, on the current runtime. What is kept already goes on; it ends by
+    /// itself when a reload says otherwise.
+    pub fn keep_discovering(&self) {
+        for upstream in self.upstreams() {
+            let Endpoints::Dns(dns) = upstream.active().settings.endpoints.clone() else { continue };
+            if upstream.claim_discovery(&dns) {
+                let network = self.shared.network.clone();
+                tokio::spawn(discovery::keep_fresh(Arc::downgrade(&upstream), network, dns));
+            }
+        }
     }
 
     /// From now on answers close their connections, and readiness is false.

@@ -1,8 +1,8 @@
 //! A request's whole way, on one screen.
 //!
 //! Stages run in this order because each relies on the one before: nothing is decided about a request whose framing is
-//! in doubt; no identity header of a client lives past `context`; what routing matched is what the upstream is sent; and
-//! the record is written when the exchange is dropped, so telemetry sees every answer, refusals too.
+//! in doubt; no identity header of a client lives past `context`; what routing matched is what the upstream is sent;
+//! and the record is written when the exchange is dropped, so telemetry sees every answer, refusals too.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -15,20 +15,22 @@ use http::request::Parts;
 
 use crate::error::GatewayError;
 use crate::exchange::{Arrival, Exchange};
-use crate::forward::upgrade::{Switched, Upgraded};
-use crate::forward::{Answer, Failure};
+use crate::forward::Failure;
+use crate::forward::upgrade::Upgraded;
 use crate::network::Network;
 use crate::request_body::Source;
-use crate::response_body::ResponseBody;
+use crate::response_body::{Answer, ResponseBody};
 use crate::telemetry::record::Ended;
 use crate::{context, forward, response, routing, upstream};
+
+pub use crate::forward::tunnel::run as tunnel;
 
 /// What the stages came to.
 enum Outcome<N: Network> {
     /// An upstream's answer.
     Relay(Answer<N>),
     /// A switch to WebSocket.
-    Switch(Response<()>, Box<Switched<N>>),
+    Switch(Answer<N>),
     /// `OPTIONS *`: about the gateway, not about a resource (RFC 9110, section 9.3.7).
     Options,
 }
@@ -53,10 +55,11 @@ async fn stages<N: Network>(
     // upstream: one endpoint, by the balancer.
     let selected = upstream::stage::select(exchange, &parts.headers)?;
     // forward: what the upstream is asked, and what it answers.
-    let request = forward::head::build(exchange, &selected, parts, &params, body)?;
+    let target = routing::stage::target(exchange, &params)?;
+    let request = forward::head::build(exchange, &selected, parts, target, body);
     if websocket && exchange.route().is_some_and(|route| route.settings.websocket) {
         return Ok(match Box::pin(forward::upgrade::upgrade(exchange, selected, request)).await? {
-            Upgraded::Switched(head, switched) => Outcome::Switch(head, switched),
+            Upgraded::Switched(answer) => Outcome::Switch(answer),
             Upgraded::Refused(answer) => Outcome::Relay(answer),
         });
     }
@@ -67,7 +70,7 @@ async fn answer<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source) -
     let mut exchange = context::stage::begin(arrival, &parts);
     match stages(&mut exchange, parts, source).await {
         Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),
-        Ok(Outcome::Switch(head, switched)) => response::switch(exchange, head, *switched),
+        Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
         Ok(Outcome::Options) => response::options(exchange),
         Err(Failure::Problem(error)) => response::problem::answer(exchange, &error),
         Err(Failure::ClientLeft) => response::client_left(exchange),

@@ -122,7 +122,7 @@ impl<N: Network> Reloader<N> {
         let not_opened = |error| Refused::Other(format!("the access log cannot be opened: {error}"));
         self.gateway.apply(config).map_err(not_opened)?;
         *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
-        crate::startup::start_discovery(&self.gateway);
+        self.gateway.keep_discovering();
         Ok(needs_restart)
     }
 

@@ -141,8 +141,16 @@ impl RequestBody {
             return (Self::Empty, None);
         }
         let progress = Arc::new(BodyProgress::default());
-        let streaming =
-            Streaming { source, progress: Arc::clone(&progress), limits, deadlines, clock, rules, begun: false, waited: false };
+        let streaming = Streaming {
+            source,
+            progress: Arc::clone(&progress),
+            limits,
+            deadlines,
+            clock,
+            rules,
+            begun: false,
+            waited: false,
+        };
         (Self::Streaming(Box::new(streaming)), Some(progress))
     }
 }

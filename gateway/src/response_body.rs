@@ -44,6 +44,14 @@ pub struct Source<N: Network> {
     pub selected: Selected<N>,
 }
 
+/// An upstream's answer, as far as its head.
+pub struct Answer<N: Network> {
+    /// The head.
+    pub response: http::Response<()>,
+    /// What the body streams from.
+    pub source: Source<N>,
+}
+
 impl<N: Network> Source<N> {
     /// The response is over: the connection goes back to its pool if it can be used again.
     pub fn finish(self, exchange: &Exchange<N>) {
@@ -64,11 +72,7 @@ impl<N: Network> ResponseBody<N> {
     }
 
     /// An upstream's answer. One without a body is over at once.
-    pub fn relay(
-        mut exchange: Box<Exchange<N>>,
-            source: Source<N>,
-        idle_timeout: Option<Duration>,
-    ) -> Self {
+    pub fn relay(mut exchange: Box<Exchange<N>>, source: Source<N>, idle_timeout: Option<Duration>) -> Self {
         if source.connection.is_over() {
             source.finish(&exchange);
             exchange.finish(Ended::Complete);

@@ -12,12 +12,11 @@ use tokio::sync::watch;
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::settings::Config;
-use crate::config::settings::upstream::Endpoints;
 use crate::gateway::{Gateway, World};
 use crate::listener::accept::{self, Listening};
 use crate::listener::bind;
 use crate::listener::limits::Connections;
-use crate::network::{Network, Sockets};
+use crate::network::Sockets;
 use crate::reload::Reloader;
 use crate::shutdown::{self, Drained, Switches};
 use crate::telemetry::notice;
@@ -74,7 +73,7 @@ pub async fn start(config: Config, path: Option<PathBuf>, files: Vec<PathBuf>) -
         handles.push(handle);
         threads.push(thread);
     }
-    start_discovery(&gateway);
+    gateway.keep_discovering();
     let accept = accept::start(Arc::clone(&gateway), sockets, handles, Arc::clone(&connections), accepting)
         .map_err(|error| StartError(format!("cannot start the accept thread: {error}")))?;
     threads.push(accept);
@@ -135,17 +134,6 @@ fn serve_admin(
         let _ = axum::serve(socket, admin::router(state)).await;
     });
     Ok(Some(address))
-}
-
-/// Starts what keeps discovered upstreams fresh; one that is kept already ends by itself when its settings differ.
-pub fn start_discovery<N: Network>(gateway: &Arc<Gateway<N>>) {
-    for upstream in gateway.upstreams() {
-        let Endpoints::Dns(dns) = upstream.active().settings.endpoints.clone() else { continue };
-        if upstream.claim_discovery(&dns) {
-            let network = gateway.shared().network.clone();
-            tokio::spawn(crate::upstream::discovery::keep_fresh(Arc::downgrade(&upstream), network, dns));
-        }
-    }
 }
 
 async fn follow_wall_clock(clock: Clock) {

@@ -1,1 +1,35 @@
-//! Crate root.
+//! A load generator that measures from the intended send time.
+//!
+//! One thread drives many HTTP/1.1 connections with epoll and a parser of its own, so that it takes little from the
+//! machine it measures on. Two models: *closed* (each connection sends as soon as it has its answer; for cost) and
+//! *open* (a seeded plan says when to send, whatever the answers do; for latency).
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`plan`] | when to send: constant and Poisson arrivals from a seed |
+//! | [`target`], [`request`] | where to send, and a weighted mix of what to send |
+//! | [`response`] | the answer: strict, incremental HTTP/1.1 reading |
+//! | [`engine`] | the event loop over all connections |
+//! | [`sample`], [`recorder`] | what happened to each request, and histograms of it |
+//! | [`result`], [`environment`], [`text`] | the versioned result, where it was measured, and its summary |
+//! | [`control`] | one request at a time, for control ports |
+//!
+//! Invariants: a request counts as answered only when its body was read to the end and was what was expected. The
+//! driver never delays an arrival because an answer is late: at its bound it drops the arrival and counts it.
+
+pub mod cli;
+pub mod clock;
+mod connection;
+pub mod control;
+pub mod engine;
+pub mod environment;
+pub mod plan;
+mod progress;
+pub mod recorder;
+pub mod request;
+pub mod response;
+pub mod result;
+pub mod sample;
+pub mod target;
+pub mod text;
+pub mod units;

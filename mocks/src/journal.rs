@@ -1,8 +1,8 @@
 //! The journal: what happened to each request, in a bounded ring.
 //!
-//! One ring for each worker, so that workers do not wait for each other; a sequence number orders the whole. When a ring
-//! is full its oldest entry is overwritten and counted. Slots are reused, so recording allocates only for paths longer
-//! than 64 bytes.
+//! One ring for each worker, so that workers do not wait for each other; a sequence number orders the whole. When a
+//! ring is full its oldest entry is overwritten and counted. Slots are reused, so recording allocates only for paths
+//! longer than 64 bytes.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,8 @@
 //! Mock services with injectable faults, for measuring and testing gateways.
 //!
-//! A mock serves HTTP/1.1 on its own small server, because faults below HTTP (resets, truncated or wrong answers) need a
-//! writer of their own, and because it must never be the bottleneck of a measurement. It echoes requests as JSON, fails
-//! as its rules say, and keeps a journal on the machine's monotonic clock.
+//! A mock serves HTTP/1.1 on its own small server, because faults below HTTP (resets, truncated or wrong answers) need
+//! a writer of their own, and because it must never be the bottleneck of a measurement. It echoes requests as JSON,
+//! fails as its rules say, and keeps a journal on the machine's monotonic clock.
 //!
 //! ```
 //! # async fn example() -> Result<(), mocks::StartError> {
@@ -19,10 +19,11 @@
 //!
 //! # Rules
 //!
-//! Rules come from code, from a file (`Builder::from_toml`), from the control port, or, for one request, from the header
+//! Rules come from code, from a file (`Builder::from_toml`), from the control port, or, for one request, from the
+//! header
 //! `x-mock-fault: delay=50ms;status=503`, which stands above the others. The first rule that matches hits. Times and
-//! request numbers (from 1, for each endpoint) count from when the rules were set. Faults hit a request when it is whole,
-//! its body included.
+//! request numbers (from 1, for each endpoint) count from when the rules were set. Faults hit a request when it is
+//! whole, its body included.
 //!
 //! | act | value | what happens |
 //! |---|---|---|
@@ -38,8 +39,9 @@
 //!
 //! # Layout
 //!
-//! Modules in the order in which a request meets them: `server` (sockets to connections), `http1` (bytes to requests and
-//! back), `faults` (which rule hits), `journal` and `counters` (what is kept), `control` (how it is changed and read).
+//! Modules in the order in which a request meets them: `server` (sockets to connections), `http1` (bytes to requests
+//! and back), `faults` (which rule hits), `journal` and `counters` (what is kept), `control` (how it is changed and
+//! read).
 //! `raw` is another kind of mock: it answers given bytes.
 //!
 //! Deliberately absent: HTTP/2, gRPC, queues with k servers, and flapping listeners; their keys say "not yet".

@@ -1,7 +1,7 @@
 //! Raw mocks: TCP servers that answer given bytes, whatever is asked.
 //!
-//! For what no HTTP server would send: garbage, interim answers, early answers, answers cut at a byte. A [`Script`] is a
-//! list of steps for each connection; [`Raw::serve`] takes a function of the stream where a script is too little.
+//! For what no HTTP server would send: garbage, interim answers, early answers, answers cut at a byte. A [`Script`] is
+//! a list of steps for each connection; [`Raw::serve`] takes a function of the stream where a script is too little.
 //!
 //! ```
 //! # async fn example() -> std::io::Result<()> {

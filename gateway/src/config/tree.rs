@@ -88,7 +88,8 @@ pub(crate) struct Entry {
 }
 
 impl Table {
-    /// The entry of a key. Tables with known keys are short; those of a hostile file are looked through once a known key.
+    /// The entry of a key. Tables with known keys are short; those of a hostile file are looked through once a known
+    /// key.
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)
     }

@@ -1,8 +1,8 @@
 //! Who is asking: the socket's other end, or, behind trusted proxies, the first address from the right that is not one
 //! of them.
 //!
-//! `x-forwarded-for` is read first; `forwarded` only where there is none. An entry that is no address ends the walk, and
-//! the last proxy that was read counts as the client: what lies left of it cannot be vouched for by anyone.
+//! `x-forwarded-for` is read first; `forwarded` only where there is none. An entry that is no address ends the walk,
+//! and the last proxy that was read counts as the client: what lies left of it cannot be vouched for by anyone.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,7 +1,7 @@
 //! The outgoing `x-forwarded-for`, `x-forwarded-proto`, `x-forwarded-host` and `forwarded`.
 //!
-//! From a peer that is no trusted proxy, all four speak of the socket alone and replace whatever came. A trusted proxy's
-//! chains are appended to, and its word on scheme and host stands where it is one plain value.
+//! From a peer that is no trusted proxy, all four speak of the socket alone and replace whatever came. A trusted
+//! proxy's chains are appended to, and its word on scheme and host stands where it is one plain value.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -5,7 +5,7 @@
 //! `trailer`: trailers pass. A `Connection` field cannot name what all hops need or what the gateway writes
 //! (see `may_be_named`). A caller that tunnels an upgrade reads it before and writes it anew.
 
-use http::header::{CONNECTION, TE};
+use http::header::{CONNECTION, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
@@ -144,6 +144,12 @@ pub fn remove_from_response(headers: &mut HeaderMap) {
         // A response has no use for it.
         headers.remove(TE);
     }
+}
+
+/// Marks a head as a switch to WebSocket (RFC 6455, section 4.1), after the fields of the connection behind are gone.
+pub fn mark_websocket(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }
 
 #[cfg(test)]

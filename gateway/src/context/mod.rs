@@ -28,7 +28,7 @@ pub mod trusted_proxies;
 pub use client_address::{ClientAddress, client_address};
 pub use forwarded::set_forwarded;
 pub use header_rules::HeaderRules;
-pub use hop_by_hop::remove_from_response;
+pub use hop_by_hop::{mark_websocket, remove_from_response};
 pub use peer::{Peer, Scheme};
 pub use request_id::RequestId;
 pub use screen::{Refused, screen_request_headers, screen_trailers};

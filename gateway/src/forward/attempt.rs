@@ -15,18 +15,10 @@ use crate::exchange::Exchange;
 use crate::http1::{self, RequestHead};
 use crate::network::Network;
 use crate::request_body::{BodyFault, RequestBody};
-use crate::response_body::Source;
+use crate::response_body::{Answer, Source};
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::timer::Wait;
 use crate::upstream::{Connection, Selected};
-
-/// An upstream's answer, as far as its head.
-pub struct Answer<N: Network> {
-    /// The head.
-    pub response: Response<()>,
-    /// What the body streams from.
-    pub source: Source<N>,
-}
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -132,7 +124,8 @@ async fn head_of_answer<N: Network>(
         Some(Err(error @ http1::Error::Broken(_))) => match connection.take_body() {
             Some(body) if connection.nothing_came() => Err(Unanswered::Stale(body)),
             _ => {
-                let error = GatewayError::new(Code::UpstreamReset, "The upstream closed the connection.").because(error);
+                let error =
+                    GatewayError::new(Code::UpstreamReset, "The upstream closed the connection.").because(error);
                 Err(Unanswered::Failed(error.into()))
             }
         },
@@ -144,8 +137,7 @@ fn may_go_again<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
     head: &RequestHead,
     connection: &Connection<S>,
 ) -> bool {
-    let idempotent =
-        matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
+    let idempotent = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
     connection.nothing_left() || idempotent
 }
 

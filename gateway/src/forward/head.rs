@@ -1,35 +1,17 @@
-//! The request head as the upstream is sent it: the client's, less what must not pass, plus what the gateway vouches for.
+//! The request head as the upstream is sent it: the client's, less what must not pass, plus what the gateway vouches
+//! for.
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, header};
 
-use crate::config::settings::route::{HeaderEdits, HostPolicy};
+use crate::config::settings::route::HostPolicy;
 use crate::context::{names, set_forwarded};
-use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::RequestHead;
 use crate::network::Network;
 use crate::request_body::RequestBody;
-use crate::routing::rewrite;
-use crate::routing::table::Params;
 use crate::upstream::Selected;
-
-/// What the upstream is asked for: the path in its one form, rewritten where the route says so.
-fn target<N: Network>(exchange: &Exchange<N>, params: &Params) -> Result<PathAndQuery, GatewayError> {
-    let query = exchange.uri.query();
-    if let Some(rewrite) = exchange.route().and_then(|route| route.rewrite.as_ref()) {
-        return rewrite.apply(exchange.path(), params, query).map_err(|_| invalid_target());
-    }
-    if exchange.path.is_none() {
-        return exchange.uri.path_and_query().cloned().ok_or_else(invalid_target);
-    }
-    rewrite::target(exchange.path(), query).map_err(|_| invalid_target())
-}
-
-fn invalid_target() -> GatewayError {
-    GatewayError::new(Code::BadRequest, "The request target cannot be sent on.")
-}
 
 /// A request as it goes to the upstream.
 pub struct Outgoing {
@@ -41,17 +23,13 @@ pub struct Outgoing {
 
 /// The request for the upstream. The client's headers were screened before: what is added here is the gateway's own,
 /// and no `Connection` header of a client can name it away.
-///
-/// # Errors
-/// 400 where the rewritten target cannot be sent.
 pub fn build<N: Network>(
     exchange: &Exchange<N>,
     selected: &Selected<N>,
     parts: Parts,
-    params: &Params,
+    target: PathAndQuery,
     body: RequestBody,
-) -> Result<Outgoing, GatewayError> {
-    let target = target(exchange, params)?;
+) -> Outgoing {
     let mut headers = parts.headers;
     add_context(exchange, &mut headers);
     if let Some(route) = exchange.route() {
@@ -60,13 +38,13 @@ pub fn build<N: Network>(
             HostPolicy::Fixed(host) => drop(headers.insert(header::HOST, host.clone())),
             HostPolicy::Upstream => drop(headers.insert(header::HOST, selected.endpoint.host.clone())),
         }
-        edit(&mut headers, &route.settings.request_headers);
+        route.settings.request_headers.apply(&mut headers);
     }
     if !headers.contains_key(header::HOST) {
         // Only an HTTP/1.0 client may leave it out; an HTTP/1.1 request must have one.
         headers.insert(header::HOST, selected.endpoint.host.clone());
     }
-    Ok(Outgoing { head: RequestHead { method: parts.method, target, headers }, body })
+    Outgoing { head: RequestHead { method: parts.method, target, headers }, body }
 }
 
 fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
@@ -77,14 +55,4 @@ fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
         None => drop(headers.remove(&names::TRACESTATE)),
     }
     set_forwarded(headers, &exchange.connection.peer, exchange.peer_trusted, exchange.host.as_ref());
-}
-
-/// Applies a route's edits: removals first, so that what is set stays.
-pub fn edit(headers: &mut HeaderMap, edits: &HeaderEdits) {
-    for name in &edits.remove {
-        headers.remove(name);
-    }
-    for (name, value) in &edits.set {
-        headers.insert(name, value.clone());
-    }
 }

@@ -7,4 +7,4 @@ pub mod head;
 pub mod tunnel;
 pub mod upgrade;
 
-pub use attempt::{Answer, Failure, forward};
+pub use attempt::{Failure, forward};

@@ -90,11 +90,15 @@ impl Decoder {
         let mut fields = [httparse::EMPTY_HEADER; MAX_TRAILERS];
         let (length, trailers) = match httparse::parse_headers(buffer, &mut fields) {
             Ok(httparse::Status::Complete(parsed)) => parsed,
-            Ok(httparse::Status::Partial) if buffer.len() > MAX_TRAILER_BYTES => return Err("the trailers are too large"),
+            Ok(httparse::Status::Partial) if buffer.len() > MAX_TRAILER_BYTES => {
+                return Err("the trailers are too large");
+            }
             Ok(httparse::Status::Partial) => return Ok(Decoded::More),
             Err(_) => return Err("the trailers are not valid"),
         };
-        if length > MAX_TRAILER_BYTES || memchr::memchr_iter(b'\n', &buffer[..length]).any(|at| at == 0 || buffer[at - 1] != b'\r') {
+        if length > MAX_TRAILER_BYTES
+            || memchr::memchr_iter(b'\n', &buffer[..length]).any(|at| at == 0 || buffer[at - 1] != b'\r')
+        {
             return Err("the trailers are not valid");
         }
         let mut map = HeaderMap::with_capacity(trailers.len());
@@ -121,7 +125,8 @@ fn take_size(buffer: &mut BytesMut) -> Result<Option<u64>, &'static str> {
         return Err("a chunk's size is not a number");
     }
     // RFC 9112, section 7.1.1: `BWS ";"`; the white space is a known way to smuggle, and nobody sends it.
-    if !extension.is_empty() && (extension[0] != b';' || extension.iter().any(|b| b.is_ascii_control() && *b != b'\t')) {
+    if !extension.is_empty() && (extension[0] != b';' || extension.iter().any(|b| b.is_ascii_control() && *b != b'\t'))
+    {
         return Err("a chunk's size is not a number");
     }
     let size = line[..digits].iter().fold(0_u64, |size, digit| size << 4 | u64::from(hex(*digit)));

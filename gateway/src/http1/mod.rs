@@ -5,8 +5,8 @@
 
 mod chunked;
 mod client;
-mod response_head;
 mod request_head;
+mod response_head;
 
 pub use client::{Client, Error};
 pub use request_head::RequestHead;

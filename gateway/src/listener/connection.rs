@@ -64,7 +64,7 @@ pub async fn serve<N: Network>(
     let tunnel = connection.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (end, tunnel) {
         (End::Done { stream, read_ahead, clean: true }, Some(tunnel)) => {
-            crate::forward::tunnel::run(stream, read_ahead, *tunnel).await;
+            pipeline::tunnel(stream, read_ahead, *tunnel).await;
         }
         (End::Done { stream, .. }, _) => linger(stream).await,
         (End::SlowHead { stream }, _) => answer_slow_head(&shard, &connection, stream).await,

@@ -1,16 +1,16 @@
 //! An upstream's answer as the client gets it: less what belongs to the connection behind, plus the request's id.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use http::{HeaderMap, HeaderValue, Response, header};
 
+use crate::client::Tunnel;
 use crate::context::names::X_REQUEST_ID;
-use crate::context::remove_from_response;
+use crate::context::{mark_websocket, remove_from_response};
 use crate::exchange::Exchange;
-use crate::forward::upgrade::{self, Switched};
-use crate::forward::{Answer, head};
 use crate::network::Network;
-use crate::response_body::ResponseBody;
+use crate::response_body::{Answer, ResponseBody, Source};
 
 /// What an upstream runs on is nobody's business (security.md, B6).
 const TELLTALES: [http::HeaderName; 2] = [header::SERVER, http::HeaderName::from_static("x-powered-by")];
@@ -30,18 +30,19 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
     Response::from_parts(parts, ResponseBody::relay(exchange, answer.source, idle_timeout))
 }
 
-/// Passes a switch to WebSocket on; the tunnel begins once it is written.
-pub fn switch<N: Network>(
-    mut exchange: Box<Exchange<N>>,
-    answer: Response<()>,
-    switched: Switched<N>,
-) -> Response<ResponseBody<N>> {
-    let mut response = answer.map(|()| ResponseBody::Empty);
+/// Passes a switch to WebSocket on; the tunnel waits with the client's connection until the 101 is written.
+pub fn switch<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> Response<ResponseBody<N>> {
+    let mut response = answer.response.map(|()| ResponseBody::Empty);
     dress(&exchange, response.headers_mut());
-    upgrade::mark(response.headers_mut());
+    mark_websocket(response.headers_mut());
     exchange.status = Some(response.status());
     exchange.answered = Some(exchange.now());
-    switched.leave_with(exchange);
+    let connection = Arc::clone(&exchange.connection);
+    let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
+    let Source { connection: upstream, selected } = answer.source;
+    let (stream, read_ahead, open) = upstream.into_stream();
+    let tunnel = Tunnel { stream, read_ahead, open, selected, idle_timeout, exchange };
+    *connection.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tunnel));
     response
 }
 
@@ -52,6 +53,6 @@ fn dress<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
     }
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     if let Some(route) = exchange.route() {
-        head::edit(headers, &route.settings.response_headers);
+        route.settings.response_headers.apply(headers);
     }
 }

@@ -1,9 +1,9 @@
 //! Routes that can never be told apart.
 //!
-//! Two routes are that when they have a host (or any host) in common and are equal in priority, path (names of parameters
-//! aside), methods, header and query conditions: then each request of that host that one matches, the other matches
-//! with the same rank, and only the order of the file decides. Routes that merely overlap (`GET` with `GET, POST`, two
-//! different headers) are no conflict: some request tells them apart.
+//! Two routes are that when they have a host (or any host) in common and are equal in priority, path (names of
+//! parameters aside), methods, header and query conditions: then each request of that host that one matches, the other
+//! matches with the same rank, and only the order of the file decides. Routes that merely overlap (`GET` with `GET,
+//! POST`, two different headers) are no conflict: some request tells them apart.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -16,8 +16,8 @@ use super::table::any_or_each;
 use crate::config::settings::Route;
 use crate::config::settings::route::{HostPattern, ValueMatch};
 
-/// Pairs of routes, each the earlier and a later one; a later route is paired with the first that it equals. In the order
-/// of the later ones. The cost is linear in the number of routes and hosts.
+/// Pairs of routes, each the earlier and a later one; a later route is paired with the first that it equals. In the
+/// order of the later ones. The cost is linear in the number of routes and hosts.
 pub fn indistinguishable(routes: &[Arc<Route>]) -> Vec<(usize, usize)> {
     let mut first: HashMap<(Option<&HostPattern>, String), usize> = HashMap::new();
     let mut pairs = Vec::new();

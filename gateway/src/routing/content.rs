@@ -1,8 +1,8 @@
 //! Conditions on headers and query.
 //!
 //! A header's condition holds if one of its lines has the value. A query's condition holds if one of the parameters of
-//! that name has the value; names and values are decoded for the comparison (`%XX`, and `+` as a space). Conditions that
-//! hold allocate nothing, a regex over an encoded query value aside.
+//! that name has the value; names and values are decoded for the comparison (`%XX`, and `+` as a space). Conditions
+//! that hold allocate nothing, a regex over an encoded query value aside.
 
 use std::borrow::Cow;
 

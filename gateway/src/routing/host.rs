@@ -6,8 +6,8 @@ use ahash::RandomState;
 
 use crate::config::settings::route::HostPattern;
 
-/// A hasher for maps whose keys come from the configuration alone. A client can only look up, never insert, so that fixed
-/// keys give it nothing to attack, and the cost of a look-up is the same in each process.
+/// A hasher for maps whose keys come from the configuration alone. A client can only look up, never insert, so that
+/// fixed keys give it nothing to attack, and the cost of a look-up is the same in each process.
 pub(super) fn fixed_hasher() -> RandomState {
     RandomState::with_seeds(0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0, 0x082e_fa98_ec4e_6c89)
 }

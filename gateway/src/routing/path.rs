@@ -1,12 +1,12 @@
 //! One form for each path: what is matched is what the upstream is sent.
 //!
-//! Done once: dot segments go (also encoded ones), `//` becomes `/` where that is set, encoded unreserved characters are
-//! decoded (RFC 3986, 6.2.2), other triplets are upper-cased. Refused: malformed triplets, `%00`, backslashes, control
-//! characters, spaces, `#`, bytes above ASCII, `..` above the root, and encoded slashes unless they are kept.
+//! Done once: dot segments go (also encoded ones), `//` becomes `/` where that is set, encoded unreserved characters
+//! are decoded (RFC 3986, 6.2.2), other triplets are upper-cased. Refused: malformed triplets, `%00`, backslashes,
+//! control characters, spaces, `#`, bytes above ASCII, `..` above the root, and encoded slashes unless they are kept.
 //!
-//! Invariants: normalising twice changes nothing. No result has a `.` or `..` segment, not even for a reader that decodes
-//! a kept `%2F` or cuts a segment at `;` (`/..;x=1/` is `/../` to some servers): those are refused. `;x=1` is otherwise
-//! part of its segment.
+//! Invariants: normalising twice changes nothing. No result has a `.` or `..` segment, not even for a reader that
+//! decodes a kept `%2F` or cuts a segment at `;` (`/..;x=1/` is `/../` to some servers): those are refused. `;x=1` is
+//! otherwise part of its segment.
 
 use std::borrow::Cow;
 
@@ -64,7 +64,8 @@ pub fn normalise(path: &str, rules: PathRules) -> Result<Cow<'_, str>, PathError
     if has_hidden_dots(path.as_bytes()) { Err(PathError::HiddenDots) } else { Ok(path) }
 }
 
-/// Whether there is nothing to be looked at twice: no doubled slash, no segment that begins with a dot, no special byte.
+/// Whether there is nothing to be looked at twice: no doubled slash, no segment that begins with a dot, no special
+/// byte.
 #[inline]
 fn is_plain(path: &[u8]) -> bool {
     let (mut before, mut found) = (0, 0);

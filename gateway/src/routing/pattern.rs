@@ -1,8 +1,8 @@
 //! A route's path as written: exact segments, `{param}` segments, and perhaps a last `{*rest}`.
 //!
-//! A parameter stands for one segment that is not empty; the rest for whatever follows, also for nothing. Static segments
-//! are held in the form that `path::normalise` gives to requests, so that a path may be written as people write it
-//! (`/café`).
+//! A parameter stands for one segment that is not empty; the rest for whatever follows, also for nothing. Static
+//! segments are held in the form that `path::normalise` gives to requests, so that a path may be written as people
+//! write it (`/café`).
 
 use std::fmt::Write;
 
@@ -48,7 +48,8 @@ pub enum PatternError {
 }
 
 impl Pattern {
-    /// Reads a path. `merge_slashes` and kept slashes are the server's matter: an empty segment inside is accepted here.
+    /// Reads a path. `merge_slashes` and kept slashes are the server's matter: an empty segment inside is accepted
+    /// here.
     pub fn parse(path: &str) -> Result<Self, PatternError> {
         let written = path.strip_prefix('/').ok_or(PatternError::NotAbsolute)?;
         let mut segments: Vec<Segment> = Vec::new();
@@ -67,7 +68,8 @@ impl Pattern {
         Ok(Self { segments })
     }
 
-    /// Reads a path that was checked already; one that `parse` refuses is taken as plain text, which no request matches.
+    /// Reads a path that was checked already; one that `parse` refuses is taken as plain text, which no request
+    /// matches.
     pub fn of(path: &str) -> Self {
         Self::parse(path).unwrap_or_else(|_| Self { segments: vec![Segment::Static(path.into())] })
     }

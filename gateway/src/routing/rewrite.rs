@@ -1,7 +1,7 @@
 //! What the upstream is sent instead of the path.
 //!
-//! Invariants: a result begins with one `/`, never with `//`, and is normal: the upstream sees the path that it would see
-//! if it normalised as we do. One allocation, two where a path has to be made normal again.
+//! Invariants: a result begins with one `/`, never with `//`, and is normal: the upstream sees the path that it would
+//! see if it normalised as we do. One allocation, two where a path has to be made normal again.
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;

@@ -1,7 +1,9 @@
 //! The stage: finds the route of an exchange.
 
 use http::HeaderMap;
+use http::uri::PathAndQuery;
 
+use super::rewrite;
 use super::table::{Ask, Found, Params};
 use crate::context::target::routing_host;
 use crate::error::{Code, GatewayError};
@@ -33,4 +35,23 @@ pub fn find<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Resu
         }
         Found::None => Err(GatewayError::new(Code::RouteNotFound, "No route matches the host and path.")),
     }
+}
+
+/// What the upstream is asked for: the path in its one form, rewritten where the route says so.
+///
+/// # Errors
+/// 400 where what comes out of a rewrite cannot be sent.
+pub fn target<N: Network>(exchange: &Exchange<N>, params: &Params) -> Result<PathAndQuery, GatewayError> {
+    let query = exchange.uri.query();
+    if let Some(rewrite) = exchange.route().and_then(|route| route.rewrite.as_ref()) {
+        return rewrite.apply(exchange.path(), params, query).map_err(|_| invalid_target());
+    }
+    if exchange.path.is_none() {
+        return exchange.uri.path_and_query().cloned().ok_or_else(invalid_target);
+    }
+    rewrite::target(exchange.path(), query).map_err(|_| invalid_target())
+}
+
+fn invalid_target() -> GatewayError {
+    GatewayError::new(Code::BadRequest, "The request target cannot be sent on.")
 }

@@ -30,8 +30,9 @@ fn put(place: &mut [u8], mut number: i64) {
     }
 }
 
-/// Year, month and day of a day counted from 1970-01-01 in the proleptic Gregorian calendar: `civil_from_days` of Howard
-/// Hinnant, "chrono-Compatible Low-Level Date Algorithms". Years begin in March, so that the leap day is the last.
+/// Year, month and day of a day counted from 1970-01-01 in the proleptic Gregorian calendar: `civil_from_days` of
+/// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms". Years begin in March, so that the leap day is the
+/// last.
 fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);

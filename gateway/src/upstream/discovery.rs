@@ -1,7 +1,7 @@
 //! DNS discovery: a name is resolved now and then, and its addresses become the upstream's endpoints.
 //!
-//! Runs on the control runtime. An answer that fails or is empty changes nothing: endpoints that served a moment ago are
-//! better than none.
+//! Runs on the control runtime. An answer that fails or is empty changes nothing: endpoints that served a moment ago
+//! are better than none.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};

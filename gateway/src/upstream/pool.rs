@@ -1,7 +1,8 @@
 //! Idle connections to one endpoint: a shelf for each worker.
 //!
-//! A worker takes from its own shelf, the most recently used first, so that surplus connections grow old and close. Only
-//! when its shelf is empty does it look at its siblings', so that reuse stays high with many workers and little traffic.
+//! A worker takes from its own shelf, the most recently used first, so that surplus connections grow old and close.
+//! Only when its shelf is empty does it look at its siblings', so that reuse stays high with many workers and little
+//! traffic.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;

@@ -1,7 +1,8 @@
 //! Delays: a fixed time, or one drawn from a distribution.
 //!
-//! `lognormal(2ms, 0.4)` has the *median* 2 ms and the shape 0.4; `pareto(2ms, 1.5)` has the *minimum* 2 ms and the tail
-//! index 1.5; `normal(10ms, 2ms)` is cut at zero; `uniform(1ms, 5ms)` is what it says. No draw is longer than a day.
+//! `lognormal(2ms, 0.4)` has the *median* 2 ms and the shape 0.4; `pareto(2ms, 1.5)` has the *minimum* 2 ms and the
+//! tail index 1.5; `normal(10ms, 2ms)` is cut at zero; `uniform(1ms, 5ms)` is what it says. No draw is longer than a
+//! day.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Seeded randomness for one request: the same seed, endpoint, request number and rule give the same draws.
 //!
 //! No state is kept between requests, so requests that are served in another order draw the same. The generator is
-//! SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014), whose finalizer also mixes the
-//! four parts of the key.
+//! SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014), whose finalizer also mixes
+//! the four parts of the key.
 
 use std::f64::consts::TAU;
 

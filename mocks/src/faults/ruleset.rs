@@ -1,7 +1,7 @@
 //! The rules in force, and the one that hits a request: the first that matches.
 //!
-//! Times and request numbers count from the moment at which the rules were set. The set is immutable; a new one replaces
-//! it whole, so a request sees the old rules or the new ones, never a mixture.
+//! Times and request numbers count from the moment at which the rules were set. The set is immutable; a new one
+//! replaces it whole, so a request sees the old rules or the new ones, never a mixture.
 
 use std::time::Duration;
 

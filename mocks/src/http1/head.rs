@@ -1,7 +1,8 @@
 //! A request's head: parsed by `httparse`, then held to RFC 9112 where that is laxer.
 //!
 //! The mock is the judge of what a gateway sends, so it refuses what it could read in two ways: `content-length` beside
-//! `transfer-encoding`, lengths that differ, a bare LF, a missing or repeated `host`. It never panics, whatever arrives.
+//! `transfer-encoding`, lengths that differ, a bare LF, a missing or repeated `host`. It never panics, whatever
+//! arrives.
 
 use std::mem::MaybeUninit;
 

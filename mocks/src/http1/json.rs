@@ -19,7 +19,8 @@ pub(crate) static NOTHING: Received = Received {
     trailers: Vec::new(),
 };
 
-/// Writes the echo of a request. `prefix` is `{"service":"…","endpoint":…`, which every echo of an endpoint starts with.
+/// Writes the echo of a request. `prefix` is `{"service":"…","endpoint":…`, which every echo of an endpoint starts
+/// with.
 pub(crate) fn echo(out: &mut Vec<u8>, prefix: &[u8], head: &Head<'_, '_>, received: &Received) {
     let (path, query) = head.path_and_query();
     out.extend_from_slice(prefix);

@@ -1,8 +1,8 @@
 //! A connection's life, and the path of a request that nothing hits.
 //!
-//! A plain request is parsed where it was read, answered into the output buffer in one synchronous step, and leaves with
-//! one write; pipelined requests leave together. Whatever waits (bodies, faults, series, WebSocket) is a boxed future
-//! beside that path, so an idle connection costs its buffers and little more.
+//! A plain request is parsed where it was read, answered into the output buffer in one synchronous step, and leaves
+//! with one write; pipelined requests leave together. Whatever waits (bodies, faults, series, WebSocket) is a boxed
+//! future beside that path, so an idle connection costs its buffers and little more.
 
 use std::io;
 use std::sync::Arc;

@@ -124,7 +124,8 @@ fn line(number: u64, count: u64, event: bool) -> String {
     }
 }
 
-/// The start of the body of `/bytes/{n}`, for bodies that are sent with their head; `None` when it is too large for that.
+/// The start of the body of `/bytes/{n}`, for bodies that are sent with their head; `None` when it is too large for
+/// that.
 pub(crate) fn few_bytes(count: u64) -> Option<&'static [u8]> {
     const FEW: u64 = 4096;
     usize::try_from(count).ok().filter(|_| count <= FEW).map(|count| &PAGE[..count])

@@ -38,8 +38,8 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
     })
 }
 
-/// A list of texts, empty where none is written; `None` where an element is no text, as without it the route would match
-/// something else.
+/// A list of texts, empty where none is written; `None` where an element is no text, as without it the route would
+/// match something else.
 fn texts<'a>(table: &Reader<'a>, key: &str) -> Option<Vec<&'a str>> {
     match table.get(key) {
         Some(node) => node.list()?.iter().map(Node::text).collect(),

@@ -1,5 +1,5 @@
-//! Whether a value changes nothing: it equals the default, or it turns its feature off. Such values are accepted while a
-//! feature is not built.
+//! Whether a value changes nothing: it equals the default, or it turns its feature off. Such values are accepted while
+//! a feature is not built.
 
 use super::reader::number;
 use crate::config::parse::document;

@@ -9,7 +9,8 @@ use crate::config::tree::{Entry, Node, Table, Text, Value};
 
 /// Tables and lists within each other; far more than any key needs.
 const MAX_DEPTH: usize = 32;
-/// Stack for the parser: it bounds brackets and dotted keys each for itself, so together they can go some thousand deep.
+/// Stack for the parser: it bounds brackets and dotted keys each for itself, so together they can go some thousand
+/// deep.
 const PARSER_STACK: usize = 64 << 20;
 
 /// A file as a tree.

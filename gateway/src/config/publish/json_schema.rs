@@ -1,6 +1,7 @@
 //! The JSON Schema (2020-12) of a configuration, made from the tables of keys.
 //!
-//! It knows what a file looks like, so that editors complete and underline; what ties keys together is `gateway check`'s.
+//! It knows what a file looks like, so that editors complete and underline; what ties keys together is `gateway
+//! check`'s.
 
 use serde_json::{Map, Value, json};
 

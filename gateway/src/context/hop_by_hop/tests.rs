@@ -1,3 +1,5 @@
+//! The rules of the module above, one story each.
+
 use proptest::prelude::*;
 
 use super::*;

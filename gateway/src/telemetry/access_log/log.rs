@@ -102,8 +102,8 @@ impl AccessLog {
         self.wake_for_control();
     }
 
-    /// Waits until every line handed in so far is written, at most this long; `false` when the time was up. Blocks: call
-    /// it from the control side.
+    /// Waits until every line handed in so far is written, at most this long; `false` when the time was up. Blocks:
+    /// call it from the control side.
     pub fn flush(&self, limit: Duration) -> bool {
         self.shared.wait_until_written(limit, || self.wake_for_control())
     }

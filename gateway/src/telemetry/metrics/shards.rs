@@ -19,7 +19,8 @@ impl<T: Default> Shards<T> {
         Self { by_worker: (0..workers.max(1)).map(|_| OnceLock::new()).collect() }
     }
 
-    /// The worker's own shard; allocates it the first time. A number beyond the last worker counts from the first again.
+    /// The worker's own shard; allocates it the first time. A number beyond the last worker counts from the first
+    /// again.
     #[inline]
     pub(super) fn of(&self, worker: usize) -> &T {
         let slot = self.by_worker.get(worker).unwrap_or_else(|| &self.by_worker[worker % self.by_worker.len()]);

@@ -1,3 +1,5 @@
+//! The rules of the module above, one story each.
+
 use super::*;
 use proptest::prelude::*;
 use std::time::Duration;

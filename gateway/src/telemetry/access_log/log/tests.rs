@@ -1,3 +1,5 @@
+//! The rules of the module above, one story each.
+
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;

@@ -1,0 +1,141 @@
+//! One client connection: a socket that does not block, the request it carries, and the reader of its answer.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use crate::response::{Progress, ResponseReader};
+use crate::sample::Failure;
+
+/// The request that a connection carries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InFlight {
+    pub(crate) template: usize,
+    pub(crate) intended_ns: u64,
+    /// When its first byte was written; `None` while the connection is being opened.
+    pub(crate) sent_ns: Option<u64>,
+    pub(crate) head_ns: Option<u64>,
+    /// When the driver took it on; the time limit counts from here.
+    pub(crate) started_ns: u64,
+    written: usize,
+}
+
+/// What reading brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadOutcome {
+    /// Nothing more for now.
+    Waiting,
+    /// The answer is whole; whether the connection can carry another.
+    Done { reusable: bool },
+    /// The connection is of no use any more.
+    Broken(Failure),
+}
+
+/// A connection and what it carries.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    connected: bool,
+    pub(crate) in_flight: Option<InFlight>,
+    pub(crate) reader: ResponseReader,
+}
+
+impl Connection {
+    /// Starts to connect; the event loop tells when that is done.
+    pub(crate) fn open(address: SocketAddr, registry: &Registry, token: Token) -> io::Result<Self> {
+        let mut stream = TcpStream::connect(address)?;
+        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Self { stream, connected: false, in_flight: None, reader: ResponseReader::new() })
+    }
+
+    /// Takes a request on; its bytes go out with [`Connection::write`].
+    pub(crate) fn begin(&mut self, template: usize, is_head: bool, intended_ns: u64, now_ns: u64) {
+        debug_assert!(self.in_flight.is_none(), "one request at a time");
+        self.reader.reset(is_head);
+        let (sent_ns, head_ns) = (None, None);
+        self.in_flight = Some(InFlight { template, intended_ns, sent_ns, head_ns, started_ns: now_ns, written: 0 });
+    }
+
+    /// The socket became writable: whether connecting has worked.
+    pub(crate) fn check_connected(&mut self) -> Result<(), Failure> {
+        if self.connected {
+            return Ok(());
+        }
+        if matches!(self.stream.take_error(), Ok(None)) {
+            match self.stream.peer_addr() {
+                Ok(_) => {
+                    self.connected = true;
+                    // Without it the kernel may hold the last part of a request back for an acknowledgement.
+                    return self.stream.set_nodelay(true).map_err(|_| Failure::Connect);
+                }
+                Err(error) if error.kind() == ErrorKind::NotConnected => return Ok(()),
+                Err(_) => {}
+            }
+        }
+        Err(Failure::Connect)
+    }
+
+    /// Writes what is left of the request, as far as the socket takes it.
+    pub(crate) fn write(&mut self, bytes: &[u8], now_ns: u64) -> Result<(), Failure> {
+        let Some(in_flight) = &mut self.in_flight else { return Ok(()) };
+        if !self.connected {
+            return Ok(());
+        }
+        in_flight.sent_ns.get_or_insert(now_ns);
+        while in_flight.written < bytes.len() {
+            match self.stream.write(&bytes[in_flight.written..]) {
+                Ok(0) => return Err(Failure::Closed),
+                Ok(count) => in_flight.written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Err(Failure::Closed),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads until the answer is whole or the socket has no more. `may_be_closed` says that the event told of a close,
+    /// so that a short read does not mean that the socket is empty.
+    pub(crate) fn read(&mut self, scratch: &mut [u8], may_be_closed: bool, now_ns: u64) -> ReadOutcome {
+        loop {
+            let count = match self.stream.read(scratch) {
+                Ok(0) => return self.ended(),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return ReadOutcome::Waiting,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return ReadOutcome::Broken(Failure::Closed),
+            };
+            // Bytes that no request asked for.
+            let Some(in_flight) = &mut self.in_flight else { return ReadOutcome::Broken(Failure::Malformed) };
+            let Ok(progress) = self.reader.feed(&scratch[..count]) else {
+                return ReadOutcome::Broken(Failure::Malformed);
+            };
+            if self.reader.has_head() {
+                in_flight.head_ns.get_or_insert(now_ns);
+            }
+            if let Progress::Done(used) = progress {
+                let clean = used == count && !may_be_closed;
+                return ReadOutcome::Done { reusable: clean && self.reader.head().keep_alive };
+            }
+            // A short read from a stream means that it is empty, and the next byte brings a new event (epoll(7)).
+            if count < scratch.len() && !may_be_closed {
+                return ReadOutcome::Waiting;
+            }
+        }
+    }
+
+    /// Leaves the event loop; the socket closes when this is dropped.
+    pub(crate) fn deregister(&mut self, registry: &Registry) {
+        // It fails only for a socket that was never registered, and the drop closes it in any case.
+        let _ = registry.deregister(&mut self.stream);
+    }
+
+    fn ended(&mut self) -> ReadOutcome {
+        if self.in_flight.is_some() && self.reader.closed() {
+            return ReadOutcome::Done { reusable: false };
+        }
+        ReadOutcome::Broken(Failure::Closed)
+    }
+}

@@ -1,0 +1,121 @@
+//! What happened to one request.
+
+use std::fmt;
+
+/// How a request ended, as the result contract counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The expected status, and the whole expected body.
+    Ok,
+    /// 429 or 503 that was not expected: someone refused to do the work.
+    Rejected,
+    /// Any other answer that was not expected, a broken answer, or none.
+    Failed,
+    /// A 4xx that was not expected: the request itself was wrong.
+    ClientError,
+}
+
+/// Why there was no whole answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The connection could not be opened.
+    Connect,
+    /// The connection ended before the answer did.
+    Closed,
+    /// The answer was no HTTP/1.1 answer.
+    Malformed,
+    /// The body had another length than expected.
+    Length,
+    /// The answer did not come in time.
+    Timeout,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connect",
+            Self::Closed => "closed",
+            Self::Malformed => "malformed",
+            Self::Length => "length",
+            Self::Timeout => "timeout",
+        })
+    }
+}
+
+/// One request from its intended time to its end. All times are nanoseconds of the run's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// Number of the template in its mix.
+    pub template: usize,
+    /// When the plan wanted it sent; in the closed model, when it was sent.
+    pub intended_ns: u64,
+    /// When its first byte was written.
+    pub sent_ns: u64,
+    /// When the answer's head was there; the end, when it never came.
+    pub head_ns: u64,
+    /// When the last byte of the answer was read, or the failure noticed.
+    pub end_ns: u64,
+    /// The status; 0 when none came.
+    pub status: u16,
+    /// Body bytes read.
+    pub body_bytes: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why there was no whole answer; `None` when there was one.
+    pub failure: Option<Failure>,
+    /// What the mock says it took itself (`x-mock-residence-ns`).
+    pub residence_ns: Option<u64>,
+    /// Which endpoint of a mock answered (`x-mock-endpoint`, its port).
+    pub endpoint: Option<u16>,
+}
+
+impl Sample {
+    /// From the intended time to the end: what a user waits.
+    #[must_use]
+    pub fn latency_ns(&self) -> u64 {
+        self.end_ns.saturating_sub(self.intended_ns)
+    }
+
+    /// From the first byte sent to the end: what the server side took.
+    #[must_use]
+    pub fn service_ns(&self) -> u64 {
+        self.end_ns.saturating_sub(self.sent_ns)
+    }
+
+    /// Service time less the mock's own: what everything between took.
+    #[must_use]
+    pub fn added_ns(&self) -> Option<u64> {
+        self.residence_ns.map(|residence| self.service_ns().saturating_sub(residence))
+    }
+}
+
+/// Counts while a run goes on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Requests sent, or that could not be.
+    pub started: u64,
+    /// Requests that ended, in any way.
+    pub finished: u64,
+    /// Of those, with another outcome than [`Outcome::Ok`].
+    pub not_ok: u64,
+    /// Arrivals dropped at the in-flight bound.
+    pub dropped: u64,
+    /// Connections opened.
+    pub connections: u64,
+    /// CPU time of the driver's thread, nanoseconds.
+    pub cpu_ns: u64,
+    /// From the start to the last end, nanoseconds.
+    pub wall_ns: u64,
+}
+
+/// Sees what the engine does. Calls are on the driver's thread, so they must be quick.
+pub trait Observer {
+    /// A request ended.
+    fn sample(&mut self, sample: &Sample);
+    /// An arrival was dropped at the in-flight bound.
+    fn dropped(&mut self, intended_ns: u64);
+    /// The pacer handled an arrival this much after its intended time.
+    fn lag(&mut self, intended_ns: u64, lag_ns: u64);
+    /// About ten times a second.
+    fn tick(&mut self, now_ns: u64, totals: &Totals);
+}

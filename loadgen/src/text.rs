@@ -1,0 +1,90 @@
+//! A result as a few lines of text, for people. The same on a terminal and in a pipe: no colours, no cursor.
+
+use crate::result::{Document, LoadResult, PhaseResult, Quantiles};
+
+/// The summary of a result, with a line end at its end.
+#[must_use]
+pub fn summary(document: &Document) -> String {
+    let mut text = String::new();
+    for (name, load) in &document.load {
+        text += &load_lines(name, load);
+    }
+    let validity = &document.validity;
+    text += &format!(
+        "driver     {:.0} % of a core, pacer lag p50 {} p99 {}, {} dropped\n",
+        validity.client_cpu_ratio * 100.0,
+        micros(validity.pacer_lag_us.p50),
+        micros(validity.pacer_lag_us.p99),
+        validity.dropped,
+    );
+    text += if validity.valid { "valid      yes\n" } else { "valid      no\n" };
+    for reason in &validity.reasons {
+        text += &format!("           - {reason}\n");
+    }
+    text
+}
+
+fn load_lines(name: &str, load: &LoadResult) -> String {
+    let mut text = format!(
+        "{name:<10} {} requests, {:.0}/s (offered {:.0}/s), driver {:.1} us CPU a request\n",
+        load.requests, load.achieved_rps, load.offered_rps, load.client_cpu_us_per_request,
+    );
+    for (phase_name, phase) in &load.phases {
+        text += &phase_lines(phase_name, phase);
+    }
+    text
+}
+
+fn phase_lines(name: &str, phase: &PhaseResult) -> String {
+    let mut text = format!("{name:<10} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "p50", "p90", "p99", "p99.9", "max");
+    text += &quantile_line("latency", &phase.latency_us);
+    text += &quantile_line("service", &phase.service_us);
+    if let Some(added) = &phase.added_us {
+        text += &quantile_line("added", added);
+    }
+    let statuses: Vec<String> = phase
+        .status
+        .iter()
+        .map(|(status, count)| if status == "0" { format!("no answer: {count}") } else { format!("{status}: {count}") })
+        .collect();
+    text += &format!("  status   {}\n", statuses.join(", "));
+    let outcome = &phase.outcome;
+    text += &format!(
+        "  outcome  ok {}, rejected {}, failed {}, client error {}, dropped {}\n",
+        outcome.ok, outcome.rejected, outcome.failed, outcome.client_error, outcome.dropped,
+    );
+    for (cause, count) in &phase.failures {
+        text += &format!("  failure  {cause}: {count}\n");
+    }
+    text
+}
+
+fn quantile_line(name: &str, quantiles: &Quantiles) -> String {
+    let Quantiles { p50, p90, p99, p999, max } = *quantiles;
+    let [p50, p90, p99, p999, max] = [p50, p90, p99, p999, max].map(micros);
+    format!("  {name:<8} {p50:>9} {p90:>9} {p99:>9} {p999:>9} {max:>9}\n")
+}
+
+/// Microseconds in a unit that keeps three digits.
+#[must_use]
+pub fn micros(us: f64) -> String {
+    match us {
+        us if us < 100.0 => format!("{us:.1} us"),
+        us if us < 10_000.0 => format!("{us:.0} us"),
+        us if us < 1e6 => format!("{:.1} ms", us / 1e3),
+        us => format!("{:.2} s", us / 1e6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_keep_three_digits() {
+        let cases = [(8.25, "8.2 us"), (812.0, "812 us"), (12_345.0, "12.3 ms"), (2_500_000.0, "2.50 s")];
+        for (us, text) in cases {
+            assert_eq!(micros(us), text);
+        }
+    }
+}

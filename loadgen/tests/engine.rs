@@ -1,0 +1,236 @@
+//! The engine against small servers in this process: what is counted, dropped, opened again and given up.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use loadgen::clock::Clock;
+use loadgen::engine::{Model, RunError, Settings, run};
+use loadgen::plan::{Arrivals, Plan};
+use loadgen::recorder::Recorder;
+use loadgen::request::{Mix, Template};
+use loadgen::sample::{Outcome, Sample, Totals};
+use loadgen::target::Target;
+
+/// What the server writes after the n-th request of a connection (from 1); `None` closes the connection.
+type Script = fn(u64) -> Option<&'static str>;
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// A server that answers by a script, and how many connections it took.
+fn serve(script: Script) -> (Target, Arc<AtomicU64>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let accepted = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&accepted);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            counter.fetch_add(1, Ordering::Relaxed);
+            std::thread::spawn(move || answer_all(stream, script));
+        }
+    });
+    (Target::parse(&url, false).unwrap(), accepted)
+}
+
+fn answer_all(mut stream: TcpStream, script: Script) {
+    let mut piece = [0; 4096];
+    let mut seen = Vec::new();
+    for number in 1.. {
+        while !seen.ends_with(b"\r\n\r\n") {
+            match stream.read(&mut piece) {
+                Ok(count) if count > 0 => seen.extend_from_slice(&piece[..count]),
+                _ => return,
+            }
+        }
+        seen.clear();
+        let Some(text) = script(number) else { return };
+        if stream.write_all(text.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn settings(target: Target, model: Model) -> Settings {
+    Settings {
+        mix: Mix::new(&[Template::get("t", target)], 1).unwrap(),
+        model,
+        connections: 4,
+        max_in_flight: 8,
+        timeout: Duration::from_secs(5),
+        stop: Arc::new(AtomicBool::new(false)),
+    }
+}
+
+fn closed(requests: u64) -> Model {
+    Model::Closed { requests: Some(requests), duration: None }
+}
+
+fn measure(settings: Settings) -> (Totals, Recorder) {
+    let clock = Clock::start();
+    let mut recorder = Recorder::new("steady", 0);
+    let totals = run(settings, clock, &mut recorder).unwrap();
+    (totals, recorder)
+}
+
+#[test]
+fn a_closed_run_sends_exactly_what_was_asked_on_kept_connections() {
+    let (target, accepted) = serve(|_| Some(OK));
+    let (totals, recorder) = measure(settings(target, closed(1_000)));
+    assert_eq!((totals.started, totals.finished, totals.not_ok), (1_000, 1_000, 0));
+    assert_eq!(totals.connections, 4);
+    // One more: the look whether anyone is there.
+    assert_eq!(accepted.load(Ordering::Relaxed), 5);
+    assert_eq!((recorder.phases()[0].ok, recorder.phases()[0].body_bytes), (1_000, 2_000));
+}
+
+#[test]
+fn a_connection_that_says_close_is_replaced_and_nothing_fails() {
+    let (target, _) = serve(|number| {
+        let last = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+        if number == 10 { Some(last) } else { Some(OK) }
+    });
+    let (totals, _) = measure(settings(target, closed(400)));
+    assert_eq!((totals.finished, totals.not_ok), (400, 0));
+    assert!(totals.connections >= 40, "{}", totals.connections);
+}
+
+#[test]
+fn each_kind_of_bad_answer_is_counted_as_what_it_is() {
+    let cases: [(Script, &str, u16); 4] = [
+        (|_| None, "closed", 0),
+        (|_| Some("nonsense\r\n\r\n"), "malformed", 0),
+        (|_| Some("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nbad"), "length", 200),
+        (|n| (n < 2).then_some("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\ncut"), "timeout", 200),
+    ];
+    for (script, failure, status) in cases {
+        let (target, _) = serve(script);
+        let mut template = Template::get("t", target.clone());
+        template.expect.body_bytes = Some(2);
+        let mut settings = settings(target, closed(20));
+        settings.mix = Mix::new(&[template], 1).unwrap();
+        settings.timeout = Duration::from_millis(200);
+        let (totals, recorder) = measure(settings);
+        let phase = &recorder.phases()[0];
+        assert_eq!((totals.finished, phase.failed), (20, 20), "{failure}");
+        assert_eq!(phase.failures[failure], 20, "{failure}: {:?}", phase.failures);
+        assert_eq!(phase.status[&status], 20, "{failure}");
+    }
+}
+
+#[test]
+fn refusals_and_wrong_requests_are_told_apart() {
+    let cases: [(Script, Outcome); 4] = [
+        (|_| Some("HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n"), Outcome::Rejected),
+        (|_| Some("HTTP/1.1 429 X\r\ncontent-length: 0\r\n\r\n"), Outcome::Rejected),
+        (|_| Some("HTTP/1.1 404 X\r\ncontent-length: 0\r\n\r\n"), Outcome::ClientError),
+        (|_| Some("HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n"), Outcome::Failed),
+    ];
+    for (script, outcome) in cases {
+        let (target, _) = serve(script);
+        let (_, recorder) = measure(settings(target, closed(5)));
+        let phase = &recorder.phases()[0];
+        let counts = [phase.ok, phase.rejected, phase.failed, phase.client_error];
+        let expected = match outcome {
+            Outcome::Ok => [5, 0, 0, 0],
+            Outcome::Rejected => [0, 5, 0, 0],
+            Outcome::Failed => [0, 0, 5, 0],
+            Outcome::ClientError => [0, 0, 0, 5],
+        };
+        assert_eq!(counts, expected, "{outcome:?}");
+    }
+}
+
+#[test]
+fn an_open_run_follows_its_plan() {
+    let (target, _) = serve(|_| Some(OK));
+    let plan = Plan::new(Arrivals::Poisson, 1_000.0, 300_000_000, 3);
+    let planned = plan.summary().arrivals;
+    let (totals, recorder) = measure(settings(target, Model::Open(plan)));
+    assert_eq!(totals.started + totals.dropped, planned);
+    assert_eq!(recorder.phases()[0].requests() + recorder.phases()[0].dropped, planned);
+    assert_eq!(recorder.pacer_lag().len(), planned);
+    // The last arrival is near the plan's end, and nothing is sent before its time.
+    assert!(totals.wall_ns >= 250_000_000, "{}", totals.wall_ns);
+}
+
+#[test]
+fn an_open_run_drops_and_counts_what_is_beyond_its_bound() {
+    // The server reads and never answers, so eight requests stay in flight and all others find the bound reached.
+    let (target, _) = serve(|_| Some(""));
+    let plan = Plan::new(Arrivals::Constant, 500.0, 200_000_000, 1);
+    let mut settings = settings(target, Model::Open(plan));
+    settings.timeout = Duration::from_millis(400);
+    let (totals, recorder) = measure(settings);
+    let phase = &recorder.phases()[0];
+    assert_eq!((totals.started, totals.dropped), (8, 92));
+    assert_eq!((phase.failed, phase.dropped, phase.failures["timeout"]), (8, 92, 8));
+}
+
+#[test]
+fn latency_counts_from_the_intended_time() {
+    // One connection at most, and a server that takes a while: what waits is dropped or late, never forgotten.
+    let (target, _) = serve(|_| Some(OK));
+    struct Check(u64);
+    impl loadgen::sample::Observer for Check {
+        fn sample(&mut self, sample: &Sample) {
+            assert!(sample.intended_ns <= sample.sent_ns && sample.sent_ns <= sample.head_ns);
+            assert!(sample.head_ns <= sample.end_ns && sample.latency_ns() >= sample.service_ns());
+            self.0 += 1;
+        }
+        fn dropped(&mut self, _: u64) {}
+        fn lag(&mut self, _: u64, _: u64) {}
+        fn tick(&mut self, _: u64, _: &Totals) {}
+    }
+    let mut check = Check(0);
+    let plan = Plan::new(Arrivals::Constant, 1_000.0, 100_000_000, 1);
+    let totals = run(settings(target, Model::Open(plan)), Clock::start(), &mut check).unwrap();
+    assert_eq!((check.0, totals.started), (100 - totals.dropped, 100 - totals.dropped));
+}
+
+#[test]
+fn several_targets_each_get_their_own_requests() {
+    let (one, accepted_one) = serve(|_| Some(OK));
+    let (two, accepted_two) = serve(|_| Some("HTTP/1.1 201 Made\r\ncontent-length: 0\r\n\r\n"));
+    let templates = [Template::get("one", one), Template::get("two", two)];
+    let mut settings = settings(templates[0].target.clone(), closed(200));
+    settings.mix = Mix::new(&templates, 1).unwrap();
+    let (_, recorder) = measure(settings);
+    let phase = &recorder.phases()[0];
+    assert_eq!(phase.status.values().sum::<u64>(), 200);
+    assert!(phase.status[&200] > 0 && phase.status[&201] > 0);
+    assert_eq!((accepted_one.load(Ordering::Relaxed), accepted_two.load(Ordering::Relaxed)), (3, 3));
+}
+
+#[test]
+fn nobody_there_is_told_before_anything_is_sent() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let target = Target::parse(&format!("http://{free}/"), false).unwrap();
+    let mut recorder = Recorder::new("steady", 0);
+    let result = run(settings(target, closed(1)), Clock::start(), &mut recorder);
+    assert!(matches!(result, Err(RunError::Connect { address, .. }) if address == free));
+}
+
+#[test]
+fn a_stopped_run_ends_and_keeps_what_it_has() {
+    let (target, _) = serve(|_| Some(OK));
+    let mut settings = settings(target, Model::Closed { requests: None, duration: None });
+    let stop = Arc::clone(&settings.stop);
+    struct StopAfter(Arc<AtomicBool>, u64);
+    impl loadgen::sample::Observer for StopAfter {
+        fn sample(&mut self, _: &Sample) {
+            self.1 += 1;
+            if self.1 == 100 {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        fn dropped(&mut self, _: u64) {}
+        fn lag(&mut self, _: u64, _: u64) {}
+        fn tick(&mut self, _: u64, _: &Totals) {}
+    }
+    settings.connections = 1;
+    let mut observer = StopAfter(stop, 0);
+    let totals = run(settings, Clock::start(), &mut observer).unwrap();
+    assert_eq!((totals.finished, observer.1), (100, 100));
+}

@@ -1,0 +1,121 @@
+//! A whole result as text: the same on a terminal and in a pipe.
+
+use crate::result::{Peer, Quantiles, ResultFile, Verdict};
+use crate::table::{Table, bar};
+
+/// The result as text, with a line end at its end.
+#[must_use]
+pub fn render(result: &ResultFile) -> String {
+    let kind = format!("{:?}", result.kind).to_lowercase();
+    let mut lines = vec![format!("{kind} {}  seed {}  {}", result.name, result.seed, result.started_at)];
+    let machine = &result.environment;
+    lines.push(format!("{}, {} cores, Linux {}", machine.cpu, machine.cores, machine.kernel));
+    loads(result, &mut lines);
+    balance(result, &mut lines);
+    if !result.peers.is_empty() {
+        lines.push(String::new());
+        lines.extend(peers(result.peers.iter().map(|(name, peer)| (name.as_str(), peer))));
+    }
+    expectations(result, &mut lines);
+    lines.push(String::new());
+    lines.push(format!("verdict  {}", verdict(result.verdict)));
+    let reasons = result.validity.reasons.iter();
+    lines.extend(reasons.map(|reason| format!("  - {reason}")));
+    lines.join("\n") + "\n"
+}
+
+/// The table of peers.
+#[must_use]
+pub fn peers<'a>(peers: impl Iterator<Item = (&'a str, &'a Peer)>) -> Vec<String> {
+    let head = ["peer", "requests/s", "CPU us/req", "p50", "p99", "RSS", "ours/theirs (95 %)", "version"];
+    let mut table = Table::new(head).left(7);
+    for (name, peer) in peers {
+        let ratio = peer.ratio_to_ours.map_or_else(String::new, |ratio| {
+            format!("{:.3} [{:.3}, {:.3}]", ratio.estimate, ratio.ci_low, ratio.ci_high)
+        });
+        table.row([
+            name.to_owned(),
+            format!("{:.0}", peer.requests_per_second),
+            format!("{:.2}", peer.cpu_us_per_request),
+            micros(peer.latency_us.p50),
+            micros(peer.latency_us.p99),
+            mebibytes(peer.rss_bytes),
+            ratio,
+            peer.version.clone(),
+        ]);
+    }
+    table.lines()
+}
+
+/// Microseconds in a unit that keeps three digits.
+#[must_use]
+pub fn micros(us: f64) -> String {
+    match us {
+        us if us < 100.0 => format!("{us:.1} us"),
+        us if us < 10_000.0 => format!("{us:.0} us"),
+        us if us < 1e6 => format!("{:.1} ms", us / 1e3),
+        us => format!("{:.2} s", us / 1e6),
+    }
+}
+
+/// Bytes as mebibytes.
+#[must_use]
+pub fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
+fn loads(result: &ResultFile, lines: &mut Vec<String>) {
+    for (name, load) in &result.load {
+        lines.push(String::new());
+        lines.push(format!("load {name}: {} requests, {:.0}/s", load.requests, load.achieved_rps));
+        let mut table = Table::new(["", "p50", "p90", "p99", "p99.9", "max", "ok"]);
+        for (phase_name, phase) in &load.phases {
+            let ok = format!("{:.3} %", phase.success_ratio * 100.0);
+            table.row(quantile_row(&format!("{phase_name} latency"), &phase.latency_us, ok));
+            if let Some(added) = &phase.added_us {
+                table.row(quantile_row(&format!("{phase_name} added"), added, String::new()));
+            }
+        }
+        lines.extend(table.lines());
+    }
+}
+
+fn quantile_row(name: &str, quantiles: &Quantiles, last: String) -> [String; 7] {
+    let Quantiles { p50, p90, p99, p999, max } = *quantiles;
+    [name.to_owned(), micros(p50), micros(p90), micros(p99), micros(p999), micros(max), last]
+}
+
+fn balance(result: &ResultFile, lines: &mut Vec<String>) {
+    for (upstream, balance) in &result.balance {
+        lines.push(String::new());
+        lines.push(format!("balance {upstream}"));
+        let mut table = Table::new(["endpoint", "share", ""]).left(2);
+        for (endpoint, share) in &balance.share {
+            table.row([endpoint.clone(), format!("{:.1} %", share * 100.0), bar(*share, 30)]);
+        }
+        lines.extend(table.lines());
+    }
+}
+
+fn expectations(result: &ResultFile, lines: &mut Vec<String>) {
+    if result.expectations.is_empty() {
+        return;
+    }
+    lines.push(String::new());
+    let mut table = Table::new(["expected", "bound", "value", "holds"]);
+    for expectation in &result.expectations {
+        let holds = if expectation.holds { "yes" } else { "no" };
+        let value = format!("{}", expectation.value);
+        table.row([expectation.figure.clone(), expectation.bound.clone(), value, holds.to_owned()]);
+    }
+    lines.extend(table.lines());
+}
+
+fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Fail => "fail",
+        Verdict::Inconclusive => "inconclusive",
+        Verdict::Invalid => "invalid",
+    }
+}

@@ -1,0 +1,209 @@
+//! The command line of `sim`.
+//!
+//! Exit codes: 0 done, 1 what was asked about is bad, 2 usage, 3 it could not run, 4 the measurement is not valid.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use loadgen::units::{parse_duration, parse_rate};
+
+use crate::children::Programs;
+use crate::{demo, own, peers};
+
+/// Scenarios, demonstration and comparisons that prove what the gateway does.
+#[derive(Debug, Parser)]
+#[command(name = "sim", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a small world, drive ten seconds of traffic through the gateway, let one endpoint fail, show what came of
+    /// it
+    Demo(DemoArguments),
+    /// Compare the gateway with other gateways on the same work, in interleaved rounds
+    Peers(PeersArguments),
+    /// Show a result file as text
+    Report {
+        /// The result.json to show
+        result: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct CommonArguments {
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// A folder for everything that is written (a new one among the temporary files when absent)
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// A gateway binary to use instead of the one built in
+    #[arg(long, value_name = "PATH")]
+    gateway_bin: Option<PathBuf>,
+    /// A mocks binary to use instead of the one built in
+    #[arg(long, value_name = "PATH")]
+    mocks_bin: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct DemoArguments {
+    #[command(flatten)]
+    common: CommonArguments,
+    /// Requests a second
+    #[arg(long, value_parser = parse_rate, default_value = "2000/s")]
+    rate: f64,
+    /// How long the traffic lasts
+    #[arg(long, value_parser = parse_duration, default_value = "10s")]
+    duration: Duration,
+    /// Keep everything running until Ctrl-C
+    #[arg(long)]
+    stay: bool,
+}
+
+#[derive(Debug, Args)]
+struct PeersArguments {
+    #[command(flatten)]
+    common: CommonArguments,
+    /// Peers to compare with, as in nginx,haproxy (all that are found when absent)
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    with: Vec<String>,
+    /// Where a peer's program is, as in envoy=/opt/envoy; may be repeated
+    #[arg(long, value_parser = parse_bin, value_name = "NAME=PATH")]
+    bin: Vec<(String, PathBuf)>,
+    /// Rounds; six at least for a 95 % interval
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// Seconds of each contender's turn in a round
+    #[arg(long, default_value = "2", value_parser = parse_seconds)]
+    seconds: Duration,
+    /// Bytes of each answer
+    #[arg(long, default_value_t = 512)]
+    body: u64,
+    /// Client connections
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    connections: u32,
+    /// Measure the gateway with this many workers, on all cores, beside that with one
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=1024))]
+    workers: Option<u32>,
+    /// Measure the memory of this many idle connections too
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    idle: Option<u32>,
+    /// Print all configurations and do nothing else
+    #[arg(long)]
+    show_configs: bool,
+}
+
+/// Runs the command line `arguments`, its first being the program's name.
+pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = own::dispatch(&arguments) {
+        return code;
+    }
+    let words: Vec<String> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // A closed standard output is no reason to fail.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let done = match parsed.command {
+        Command::Demo(arguments) => {
+            demo::demo(&arguments.options(words.join(" "))).map_err(|error| (3, error.to_string()))
+        }
+        Command::Peers(arguments) => compare(arguments, words.join(" ")),
+        Command::Report { result } => report(&result),
+    };
+    done.unwrap_or_else(|(code, message)| {
+        let _ = writeln!(std::io::stderr(), "sim: {message}");
+        ExitCode::from(code)
+    })
+}
+
+fn compare(arguments: PeersArguments, command: String) -> Result<ExitCode, (u8, String)> {
+    if arguments.show_configs {
+        let text: String =
+            peers::all_configs().iter().map(|(name, text)| format!("# --- {name} ---\n{text}\n")).collect();
+        let _ = std::io::stdout().write_all(text.as_bytes());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let known = peers::known_names();
+    let named = arguments.with.iter().chain(arguments.bin.iter().map(|(name, _)| name));
+    if let Some(name) = named.into_iter().find(|name| !known.contains(&name.as_str())) {
+        return Err((2, format!("no peer is called `{name}`; there are {}", known.join(", "))));
+    }
+    peers::peers(&arguments.options(command)).map_err(|error| (3, error.to_string()))
+}
+
+fn report(path: &std::path::Path) -> Result<ExitCode, (u8, String)> {
+    let result = reports::result::ResultFile::read(path).map_err(|error| (3, error.to_string()))?;
+    let _ = std::io::stdout().write_all(reports::text::render(&result).as_bytes());
+    Ok(ExitCode::SUCCESS)
+}
+
+impl CommonArguments {
+    fn programs(&self) -> Programs {
+        Programs { gateway: self.gateway_bin.clone(), mocks: self.mocks_bin.clone() }
+    }
+}
+
+impl DemoArguments {
+    fn options(self, command: String) -> demo::Options {
+        demo::Options {
+            programs: self.common.programs(),
+            rate: self.rate,
+            duration: self.duration,
+            seed: self.common.seed,
+            stay: self.stay,
+            json: self.common.json,
+            out: self.common.out,
+            command,
+        }
+    }
+}
+
+impl PeersArguments {
+    fn options(self, command: String) -> peers::Options {
+        peers::Options {
+            programs: self.common.programs(),
+            with: self.with,
+            bins: self.bin.into_iter().collect::<BTreeMap<_, _>>(),
+            rounds: self.rounds,
+            turn: self.seconds,
+            body: self.body,
+            connections: self.connections as usize,
+            workers: self.workers.map(|workers| workers as usize),
+            idle: self.idle.map(|idle| idle as usize),
+            seed: self.common.seed,
+            json: self.common.json,
+            out: self.common.out,
+            command,
+        }
+    }
+}
+
+fn parse_bin(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, path) = text.split_once('=').ok_or_else(|| "write NAME=PATH".to_owned())?;
+    Ok((name.to_owned(), PathBuf::from(path)))
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "write a number of seconds".to_owned())?;
+    if (0.1..=3_600.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("between 0.1 and 3600".to_owned())
+    }
+}

@@ -1,0 +1,129 @@
+//! What the demo found, whether it holds, and its result file.
+
+use std::collections::BTreeMap;
+
+use loadgen::environment::{CpuTicks, Environment};
+use loadgen::recorder::Phase;
+use loadgen::result::{LoadResult, Offered, Validity};
+use reports::result::{Balance, Gateway, Kind, ResultFile, Rss, SCHEMA_VERSION, Verdict};
+use serde::de::DeserializeOwned;
+
+use super::topology::ORDERS_WEIGHTS;
+use super::watch::Watch;
+use super::{LoadTotals, Options, UsagePair, World};
+
+/// Everything measured.
+#[derive(Debug)]
+pub(super) struct Findings {
+    pub(super) watch: Watch,
+    pub(super) totals: LoadTotals,
+    pub(super) offered: Offered,
+    /// Requests that the mock answered by the injected rule; `None` when the traffic ended before the injection.
+    pub(super) injected_at_mock: Option<u64>,
+    /// Connections that the mocks accepted.
+    pub(super) connections_at_mocks: u64,
+    pub(super) usage: UsagePair,
+    pub(super) steal_before: CpuTicks,
+}
+
+impl Findings {
+    /// Every request of the plan was answered, and nothing failed but what was injected.
+    pub(super) fn holds(&self) -> bool {
+        let ended: u64 = self.watch.recorder.phases().iter().map(Phase::requests).sum();
+        let explained = self.injected_at_mock.is_some_and(|at_mock| at_mock > 0 && self.watch.injected <= at_mock);
+        explained && self.watch.unexplained.is_empty() && ended == self.offered.arrivals
+    }
+
+    /// Requests by endpoint port, over the whole run.
+    pub(super) fn by_endpoint(&self) -> BTreeMap<u16, u64> {
+        let mut counts = BTreeMap::new();
+        for ((port, _), count) in &self.watch.recorder.merged("all").endpoints {
+            *counts.entry(*port).or_default() += count;
+        }
+        counts
+    }
+
+    /// CPU time of the gateway for each request, microseconds.
+    pub(super) fn gateway_cpu_us(&self) -> f64 {
+        let (before, after) = self.usage;
+        after.cpu_us.saturating_sub(before.cpu_us) as f64 / self.totals.finished.max(1) as f64
+    }
+
+    /// Share of upstream requests that used a connection that was open already.
+    pub(super) fn reuse_ratio(&self) -> f64 {
+        let upstream: u64 = self.by_endpoint().values().sum();
+        1.0 - self.connections_at_mocks as f64 / upstream.max(1) as f64
+    }
+}
+
+/// The demo's `result.json`.
+pub(super) fn result_file(options: &Options, world: &World, findings: &Findings, started_at: String) -> ResultFile {
+    let environment = Environment::read(&findings.steal_before);
+    let (recorder, totals) = (&findings.watch.recorder, &findings.totals);
+    let validity = Validity::judge(recorder, totals, Some(findings.offered), environment.steal_ratio);
+    let load = LoadResult::of(recorder, totals, Some(findings.offered));
+    let (before, after) = findings.usage;
+    let gateway = Gateway {
+        cpu_us_per_request: round(findings.gateway_cpu_us(), 100.0),
+        rss_bytes: Rss { idle: before.rss_bytes, peak: before.rss_bytes.max(after.rss_bytes), end: after.rss_bytes },
+        connections_opened: findings.connections_at_mocks,
+        reuse_ratio: round(findings.reuse_ratio(), 1e5),
+    };
+    let failing = world.endpoints.name_of(world.endpoints.failing().port());
+    ResultFile {
+        schema_version: SCHEMA_VERSION,
+        kind: Kind::Demo,
+        name: "demo".to_owned(),
+        seed: options.seed,
+        commit: String::new(),
+        started_at,
+        command: options.command.clone(),
+        environment: same(&environment),
+        validity: same(&validity),
+        load: [("main".to_owned(), same(&load))].into(),
+        gateway: [("0".to_owned(), gateway)].into(),
+        balance: balance(world, findings),
+        peers: BTreeMap::new(),
+        timeline: findings.watch.timeline(&failing),
+        expectations: Vec::new(),
+        verdict: if findings.holds() { Verdict::Pass } else { Verdict::Fail },
+        other: serde_json::Map::new(),
+    }
+}
+
+fn balance(world: &World, findings: &Findings) -> BTreeMap<String, Balance> {
+    let counts = findings.by_endpoint();
+    let mut balance = BTreeMap::new();
+    for (service, addresses) in world.endpoints.services() {
+        let count = |index: usize| counts.get(&addresses[index].port()).copied().unwrap_or(0);
+        let total: u64 = (0..addresses.len()).map(count).sum();
+        let weights: Vec<u32> = if addresses.len() == ORDERS_WEIGHTS.len() && service == "orders" {
+            ORDERS_WEIGHTS.to_vec()
+        } else {
+            vec![1; addresses.len()]
+        };
+        let all_weights: u32 = weights.iter().sum();
+        let name = |index: usize| format!("{service}/{index}");
+        let shares = (0..addresses.len())
+            .map(|index| (name(index), round(count(index) as f64 / total.max(1) as f64, 1e4)))
+            .collect();
+        let expected = weights
+            .iter()
+            .enumerate()
+            .map(|(index, weight)| (name(index), round(f64::from(*weight) / f64::from(all_weights), 1e4)))
+            .collect();
+        balance.insert(service.to_owned(), Balance { share: shares, expected_share: expected });
+    }
+    balance
+}
+
+/// The reader's type of what the load generator wrote: both follow one contract, which `reports` tests.
+pub(crate) fn same<T: DeserializeOwned>(value: &impl serde::Serialize) -> T {
+    serde_json::to_value(value)
+        .and_then(serde_json::from_value)
+        .unwrap_or_else(|error| unreachable!("both crates write the same contract: {error}"))
+}
+
+fn round(value: f64, steps: f64) -> f64 {
+    (value * steps).round() / steps
+}

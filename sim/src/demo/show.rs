@@ -1,0 +1,216 @@
+//! What the demo prints: aligned and plain in a pipe, with a little colour on a terminal.
+
+use loadgen::recorder::Phase;
+use loadgen::result::Quantiles;
+use reports::table::{Table, bar, sparkline};
+use reports::text::{mebibytes, micros};
+
+use super::findings::Findings;
+use super::traffic::EXPECTED_ERRORS;
+use super::watch::STEP_MS;
+use super::{INJECTED_STATUS, Options, World};
+use crate::paint::Paint;
+
+/// Width of a whole bar.
+const BAR: usize = 30;
+
+/// What stands there before the traffic.
+pub(super) fn opening(options: &Options, world: &World, paint: Paint) -> String {
+    let seconds = options.duration.as_secs_f64();
+    let mut text = format!(
+        "\n{}  {:.0} requests/s for {seconds} s, seed {}\n\n",
+        paint.bold("Portcullis demo"),
+        options.rate,
+        options.seed,
+    );
+    for (service, addresses) in world.endpoints.services() {
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        text += &format!("  {service:<9}{}\n", paint.dim(&addresses.join("  ")));
+    }
+    text += &format!("  {:<9}{}\n", "gateway", paint.dim(&format!("http://{}", world.gateway.ready.listeners[0])));
+    text += &format!(
+        "\n  Half way, {} starts to answer {INJECTED_STATUS}.\n\n",
+        paint.bold(&world.endpoints.name_of(world.endpoints.failing().port())),
+    );
+    text
+}
+
+/// What stands there after it.
+pub(super) fn findings(options: &Options, world: &World, findings: &Findings, paint: Paint) -> String {
+    let sections = [
+        traffic(findings, paint),
+        over_time(world, findings, paint),
+        statuses(findings, paint),
+        balance(world, findings, paint),
+        gateway(findings, paint),
+        places(options, world, paint),
+        verdict(findings, paint),
+    ];
+    sections.join("\n") + "\n"
+}
+
+fn heading(paint: Paint, text: &str) -> String {
+    format!("{}\n", paint.bold(text))
+}
+
+fn indented(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("  {line}\n")).collect()
+}
+
+fn traffic(findings: &Findings, paint: Paint) -> String {
+    let recorder = &findings.watch.recorder;
+    let rate = findings.totals.finished as f64 * 1e9 / recorder.span_ns() as f64;
+    let mut table = Table::new(["", "p50", "p90", "p99", "p99.9", "max"]);
+    for (phase, name) in recorder.phases().iter().zip(["before the fault", "with the fault"]) {
+        let mut row = |what: &str, quantiles: Quantiles| {
+            let Quantiles { p50, p90, p99, p999, max } = quantiles;
+            let cells = [p50, p90, p99, p999, max].map(micros);
+            table.row(std::iter::once(format!("{name}: {what}")).chain(cells));
+        };
+        row("latency", Quantiles::of(&phase.latency));
+        row("added by the gateway", Quantiles::of(&phase.added));
+    }
+    let mut text = heading(paint, "Traffic");
+    let requests = paint.cyan(&format!("{} requests", grouped(findings.totals.finished)));
+    text += &format!("  {requests}, {} a second\n\n", paint.cyan(&format!("{rate:.0}")));
+    text += &indented(&table.lines());
+    text += &format!(
+        "  {}\n",
+        paint.dim("Latency counts from the planned send time; added is the client's time less the mock's own.")
+    );
+    text
+}
+
+fn over_time(world: &World, findings: &Findings, paint: Paint) -> String {
+    let failing = world.endpoints.name_of(world.endpoints.failing().port());
+    let timeline = findings.watch.timeline(&failing);
+    let line = |name: &str, values: Vec<f64>, unit: fn(f64) -> String| {
+        let most = values.iter().copied().fold(0.0, f64::max);
+        format!("  {name:<8} {}  {}\n", paint.cyan(&sparkline(&values)), paint.dim(&format!("up to {}", unit(most))))
+    };
+    let mut text = heading(paint, &format!("Over time, {STEP_MS} ms a step"));
+    text += &line("p50", timeline.iter().map(|moment| moment.p50).collect(), micros);
+    text += &line("p99", timeline.iter().map(|moment| moment.p99).collect(), micros);
+    text += &line("not ok", timeline.iter().map(|moment| moment.errors as f64).collect(), |most| format!("{most:.0}"));
+    let marks: String = timeline.iter().map(|moment| if moment.fault_active.is_empty() { ' ' } else { '▔' }).collect();
+    text += &format!("  {:<8} {}\n", "fault", paint.red(marks.trim_end()));
+    text
+}
+
+fn statuses(findings: &Findings, paint: Paint) -> String {
+    let phases = findings.watch.recorder.phases();
+    let mut all: Vec<u16> = phases.iter().flat_map(|phase| phase.status.keys().copied()).collect();
+    all.sort_unstable();
+    all.dedup();
+    let mut table = Table::new(["status", "before", "with the fault", ""]).left(3);
+    for status in all {
+        let count = |phase: &Phase| grouped(phase.status.get(&status).copied().unwrap_or(0));
+        let note = match status {
+            0 => "no answer",
+            200 => "",
+            INJECTED_STATUS => "injected",
+            status if EXPECTED_ERRORS.contains(&status) => "asked for on purpose",
+            _ => "not expected",
+        };
+        let cells = std::iter::once(status.to_string()).chain(phases.iter().map(count));
+        table.row(cells.chain([note.to_owned()]));
+    }
+    heading(paint, "Statuses") + &indented(&table.lines())
+}
+
+fn balance(world: &World, findings: &Findings, paint: Paint) -> String {
+    let counts = findings.by_endpoint();
+    let mut text = heading(paint, "Balance");
+    for (service, addresses) in world.endpoints.services() {
+        let count = |port: u16| counts.get(&port).copied().unwrap_or(0);
+        let total: u64 = addresses.iter().map(|address| count(address.port())).sum();
+        for (index, address) in addresses.iter().enumerate() {
+            let share = count(address.port()) as f64 / total.max(1) as f64;
+            let failing = *address == world.endpoints.failing();
+            let painted = if failing { paint.red(&bar(share, BAR)) } else { paint.cyan(&bar(share, BAR)) };
+            let note = if failing { "  fails from half way" } else { "" };
+            let name = format!("{service}/{index}");
+            text += &format!("  {name:<10} {address:<16} {:>5.1} %  {painted}{note}\n", share * 100.0);
+        }
+    }
+    text
+}
+
+fn gateway(findings: &Findings, paint: Paint) -> String {
+    let (_, after) = findings.usage;
+    format!(
+        "{}  {:.1} us CPU a request, {} resident, {} upstream connections, {:.2} % of requests on an open one\n",
+        heading(paint, "The gateway itself"),
+        findings.gateway_cpu_us(),
+        mebibytes(after.rss_bytes),
+        findings.connections_at_mocks,
+        findings.reuse_ratio() * 100.0,
+    )
+}
+
+fn places(options: &Options, world: &World, paint: Paint) -> String {
+    let folder = world.folder.display();
+    let admin = world.gateway.ready.control.map(|address| format!("http://{address}")).unwrap_or_default();
+    let proxy = format!("http://{}", world.gateway.ready.listeners[0]);
+    let mut text = heading(paint, "Look around");
+    for (name, place) in [
+        ("config", format!("{folder}/gateway.toml")),
+        ("access log", format!("{folder}/access.log")),
+        ("result", format!("{folder}/result.json")),
+        ("metrics", format!("{admin}/metrics")),
+        ("admin", format!("{admin}/status")),
+    ] {
+        text += &format!("  {name:<11} {place}\n");
+    }
+    let hint = if options.stay { "" } else { "  (with `--stay`, which keeps everything running)" };
+    text += &format!("\n{}{}\n", paint.bold("Try"), paint.dim(hint));
+    text += &format!("  curl -i {proxy}/api/orders/17\n");
+    text += &format!("  curl -i -X DELETE {proxy}/api/billing/invoices\n");
+    text += &format!("  curl -s {admin}/metrics | grep gateway_requests_total\n");
+    text
+}
+
+fn verdict(findings: &Findings, paint: Paint) -> String {
+    let injected = findings.watch.injected;
+    let seen = match findings.injected_at_mock {
+        Some(at_mock) => format!("{} injected at the mock, {} seen by clients", grouped(at_mock), grouped(injected)),
+        None => "ended before the fault was injected".to_owned(),
+    };
+    if findings.holds() {
+        return format!("{}  nothing failed but what was injected ({seen})\n", paint.green("✔ pass"));
+    }
+    let mut text = format!("{}  {seen}\n", paint.red("✘ fail"));
+    for (what, count) in &findings.watch.unexplained {
+        text += &format!("  {} x {what}\n", grouped(*count));
+    }
+    let missing = findings.offered.arrivals.saturating_sub(findings.totals.finished);
+    if missing > 0 {
+        text += &format!("  {} of the planned requests were not sent\n", grouped(missing));
+    }
+    text
+}
+
+/// A number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}

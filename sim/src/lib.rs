@@ -1,0 +1,21 @@
+//! Scenarios, demonstration and comparisons that prove what the gateway does.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`cli`] | the command line of `sim` |
+//! | [`demo`] | `sim demo`: a small world, ten seconds of traffic, one injected fault |
+//! | [`peers`] | `sim peers`: the gateway and its peers on the same work, in interleaved rounds |
+//! | [`children`], [`process`] | programs that a run starts, and always ends |
+//! | [`statistics`] | estimates with intervals from paired rounds |
+//! | [`paint`] | colours, where there is a terminal |
+//!
+//! Invariant: whatever a run starts has ended before the run has, on every way out.
+
+pub mod children;
+pub mod cli;
+pub mod demo;
+mod own;
+pub mod paint;
+pub mod peers;
+pub mod process;
+pub mod statistics;

@@ -1,0 +1,282 @@
+//! `sim peers`: our gateway and other gateways on the same work, in interleaved rounds.
+//!
+//! All contenders are up; in each round each gets its turn, in a seeded random order, so that drift of the machine hits
+//! all alike. A contender has one worker on core 0; the driver and the mock share core 1. What is compared is CPU time
+//! a request, which does not depend on who waits for whom; requests a second are the contender's own only where its
+//! core was busy, and the result says so.
+
+mod board;
+mod contender;
+mod idle;
+mod rounds;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use loadgen::clock::{rfc3339, unix_seconds};
+use loadgen::control::call;
+use loadgen::engine::RunError;
+use loadgen::environment::{CpuTicks, Environment};
+use loadgen::request::TemplateError;
+use loadgen::target::Target;
+use reports::result::{Peer, ResultFile};
+use serde_json::Value;
+
+use crate::children::{Child, ChildError, MockService, Programs};
+use crate::process::pin_thread;
+use board::Board;
+use contender::Running;
+pub use contender::{Contender, OURS, Place, all_configs, known_names};
+use rounds::{Arm, Work};
+
+/// The core of the contender under load.
+const PROXY_CORE: usize = 0;
+/// The core of driver and mock.
+const LOAD_CORE: usize = 1;
+/// What a comparison is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which gateway and mocks to start.
+    pub programs: Programs,
+    /// Peers by name; empty means all that are found.
+    pub with: Vec<String>,
+    /// Paths of peers that are not where they are looked for.
+    pub bins: BTreeMap<String, PathBuf>,
+    /// Rounds.
+    pub rounds: u32,
+    /// Measured time of each turn.
+    pub turn: Duration,
+    /// Bytes of each answer.
+    pub body: u64,
+    /// Client connections.
+    pub connections: usize,
+    /// The gateway once more with this many workers.
+    pub workers: Option<usize>,
+    /// Measure the memory of this many idle connections too.
+    pub idle: Option<usize>,
+    /// The seed of the order.
+    pub seed: u64,
+    /// Print the result as JSON.
+    pub json: bool,
+    /// Where everything is written; a new folder among the temporary files when `None`.
+    pub out: Option<PathBuf>,
+    /// The command line, for the result.
+    pub command: String,
+}
+
+/// Why there was no comparison.
+#[derive(Debug, thiserror::Error)]
+pub enum PeersError {
+    /// A peer was asked for that is not here.
+    #[error("{name} is not on this machine: `cargo xtask peers` brings it, or name it with --bin {name}=PATH")]
+    Missing {
+        /// The peer.
+        name: String,
+    },
+    /// A contender could not be started.
+    #[error("cannot start {name}: {source}")]
+    Start {
+        /// Who.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A contender takes no connections.
+    #[error("{name} does not serve; see {log}")]
+    NotServing {
+        /// Who.
+        name: String,
+        /// Its output.
+        log: PathBuf,
+    },
+    /// A contender gives other bytes than the mock.
+    #[error("{name} gives other bytes than the mock")]
+    OtherBytes {
+        /// Who.
+        name: String,
+    },
+    /// The gateway or the mock does not serve.
+    #[error("{0}")]
+    Child(#[from] ChildError),
+    /// The load did not start.
+    #[error("{0}")]
+    Run(#[from] RunError),
+    /// The request cannot be sent.
+    #[error("{0}")]
+    Template(#[from] TemplateError),
+    /// A control request failed.
+    #[error("{0}")]
+    Control(#[from] loadgen::control::ControlError),
+    /// A file cannot be written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The driver could not be pinned, or the limit of open files not be raised.
+    #[error("{0}")]
+    Machine(io::Error),
+}
+
+/// Runs the comparison.
+///
+/// # Errors
+/// When someone cannot be started, gives wrong bytes, or a file cannot be written.
+pub fn peers(options: &Options) -> Result<ExitCode, PeersError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    loadgen::cli::end_on_interrupt(&stop);
+    let started_at = rfc3339(unix_seconds());
+    let folder = folder(options.out.as_deref())?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let pinned = cores >= 2;
+    let on = |core| if pinned { vec![core] } else { Vec::new() };
+    let (max_connections, max_pairs) =
+        idle::raise_file_limit(options.idle.unwrap_or(0)).map_err(PeersError::Machine)?;
+    let contenders = contenders(options, &Place { cores: on(PROXY_CORE), max_connections, max_pairs })?;
+    let service = MockService { name: "mock", endpoints: 1, seed: options.seed };
+    let mock = options.programs.start_mock(&service, &folder.join("mock.log"), &on(LOAD_CORE))?;
+    let upstream = mock.ready.listeners[0];
+    let mut running = Vec::new();
+    for contender in &contenders {
+        let started = contender.start(upstream, &folder)?;
+        check_bytes(&contender.name, started.address, upstream, options.body)?;
+        running.push(started);
+    }
+    if pinned {
+        pin_thread(&[LOAD_CORE]).map_err(PeersError::Machine)?;
+    }
+    let steal_before = CpuTicks::read();
+    let idle_rss: Vec<u64> = running.iter().map(|one| one.process.usage().rss_bytes).collect();
+    let per_idle = options.idle.map(|connections| measure_idle(&running, options.body, connections));
+    let arms: Vec<Arm<'_>> = running
+        .iter()
+        .zip(&contenders)
+        .map(|(one, contender)| Arm { name: &contender.name, process: Some(&one.process), address: one.address })
+        .collect();
+    let work = Work { options, mock: &mock, stop: &stop };
+    let measured = work.run(&arms, upstream)?;
+    let mut environment = Environment::read(&steal_before);
+    environment.pinning = if pinned {
+        format!("contender on core {PROXY_CORE}, driver and mock on core {LOAD_CORE}")
+    } else {
+        "none: one core".to_owned()
+    };
+    let board = Board { options, contenders: &contenders, measured: &measured, idle_rss, per_idle };
+    let result = board.result_file(&environment, started_at, stop.load(Ordering::Relaxed));
+    write_result(options, &result, &folder)?;
+    drop(running);
+    Ok(if result.validity.valid { ExitCode::SUCCESS } else { ExitCode::from(4) })
+}
+
+fn folder(out: Option<&Path>) -> Result<PathBuf, PeersError> {
+    let folder = match out {
+        Some(folder) => folder.to_path_buf(),
+        None => std::env::temp_dir().join(format!("portcullis-peers-{}", std::process::id())),
+    };
+    let file = |source| PeersError::File { path: folder.clone(), source };
+    std::fs::create_dir_all(&folder).map_err(file)?;
+    std::fs::canonicalize(&folder).map_err(file)
+}
+
+/// Ours first, then the peers that were asked for, or all that are here.
+fn contenders(options: &Options, place: &Place) -> Result<Vec<Contender>, PeersError> {
+    let mut contenders = vec![Contender::ours(OURS, &options.programs, 1, place)];
+    if let Some(workers) = options.workers {
+        // On every core: more workers than one core would only take turns.
+        let name = format!("{OURS}-{workers}-workers");
+        contenders.push(Contender::ours(
+            &name,
+            &options.programs,
+            workers,
+            &Place { cores: Vec::new(), ..place.clone() },
+        ));
+    }
+    let asked: Vec<String> = if options.with.is_empty() {
+        known_names().into_iter().map(str::to_owned).collect()
+    } else {
+        options.with.clone()
+    };
+    for name in asked {
+        let path = options.bins.get(&name).map(PathBuf::as_path);
+        match Contender::peer(&name, path, place) {
+            Some(contender) => contenders.push(contender),
+            None if options.with.is_empty() => {}
+            None => return Err(PeersError::Missing { name }),
+        }
+    }
+    Ok(contenders)
+}
+
+/// A contender must give what the mock gives.
+fn check_bytes(name: &str, address: SocketAddr, upstream: SocketAddr, body: u64) -> Result<(), PeersError> {
+    let ask = |address| call(&bytes_target(address, body), "GET", &[]);
+    let (direct, through) = (ask(upstream)?, ask(address)?);
+    let same = direct == through && direct.status == 200 && direct.body.len() as u64 == body;
+    if same { Ok(()) } else { Err(PeersError::OtherBytes { name: name.to_owned() }) }
+}
+
+fn bytes_target(address: SocketAddr, body: u64) -> Target {
+    Target { address, authority: address.to_string(), path: format!("/bytes/{body}") }
+}
+
+/// Memory of an idle connection, bytes, for each contender; `None` for one that does not hold so many.
+fn measure_idle(running: &[Running], body: u64, connections: usize) -> Vec<Option<f64>> {
+    let measure =
+        |one: &Running| idle::bytes_per_connection(&one.process, &bytes_target(one.address, body), connections).ok();
+    running.iter().map(measure).collect()
+}
+
+fn write_result(options: &Options, result: &ResultFile, folder: &Path) -> Result<(), PeersError> {
+    let path = folder.join("result.json");
+    std::fs::write(&path, result.to_json()).map_err(|source| PeersError::File { path: path.clone(), source })?;
+    let text = if options.json {
+        result.to_json()
+    } else {
+        let ordered = ordered(&result.peers);
+        let lines = reports::text::peers(ordered.into_iter()).join("\n");
+        let mut text = format!("\n{lines}\n\nours/theirs: CPU a request of the gateway over that of the peer.\n");
+        for (name, peer) in &result.peers {
+            let other = |key: &str| peer.other.get(key).and_then(Value::as_f64);
+            if let Some(bytes) = other("idle_connection_bytes") {
+                text += &format!("{name}: {:.1} KB for each idle connection\n", bytes / 1_000.0);
+            }
+        }
+        for reason in &result.validity.reasons {
+            text += &format!("note: {reason}\n");
+        }
+        let verdict = if result.validity.valid { "valid" } else { "INVALID" };
+        text + &format!("{verdict}; configurations, logs and result.json are in {}\n", folder.display())
+    };
+    // A reader that has gone away is no reason to fail.
+    let _ = io::stdout().write_all(text.as_bytes());
+    Ok(())
+}
+
+/// Ours first, the others by what they cost.
+fn ordered(peers: &BTreeMap<String, Peer>) -> Vec<(&str, &Peer)> {
+    let mut list: Vec<(&str, &Peer)> = peers.iter().map(|(name, peer)| (name.as_str(), peer)).collect();
+    list.sort_by(|(one_name, one), (other_name, other)| {
+        let key = |name: &str| name != OURS;
+        key(one_name).cmp(&key(other_name)).then(one.cpu_us_per_request.total_cmp(&other.cpu_us_per_request))
+    });
+    list
+}
+
+/// Counters of the mock.
+fn mock_counters(mock: &Child) -> Result<(u64, u64), PeersError> {
+    let address = mock.ready.control.unwrap_or(mock.ready.listeners[0]);
+    let target = Target { address, authority: address.to_string(), path: "/counters".to_owned() };
+    let answer = call(&target, "GET", &[])?;
+    let counters: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let endpoints = counters["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let sum = |key: &str| endpoints.iter().filter_map(|endpoint| endpoint[key].as_u64()).sum();
+    Ok((sum("accepts"), sum("requests")))
+}

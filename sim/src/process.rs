@@ -1,0 +1,187 @@
+//! A program that a run starts, and what it takes from the machine.
+//!
+//! Each is the leader of a process group of its own: Ctrl-C in a terminal reaches `sim` alone, which ends its programs
+//! in order, and a program with workers ends as a whole. Dropping a [`Process`] ends it, so a panic does too.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+/// How long a program may take to end by itself.
+const GRACE: Duration = Duration::from_secs(3);
+/// How often it is asked whether it has.
+const ASK_EVERY: Duration = Duration::from_millis(10);
+
+/// A running program.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    group: Pid,
+}
+
+impl Process {
+    /// Starts a program with its output in `log`, allowed on `cores` only (all, when empty). `pipe_stderr` keeps
+    /// standard error for the caller.
+    ///
+    /// # Errors
+    /// When the log cannot be made, or the program not be started or pinned.
+    pub fn start(command: &mut Command, log: &Path, cores: &[usize], pipe_stderr: bool) -> io::Result<Self> {
+        // Always at the file's end: standard output and whoever copies standard error share it.
+        File::create(log)?;
+        let log = File::options().append(true).open(log)?;
+        let stderr = if pipe_stderr { Stdio::piped() } else { log.try_clone()?.into() };
+        command.stdin(Stdio::piped()).stdout(log).stderr(stderr).process_group(0);
+        // A child has the affinity of the thread that starts it, so a thread of its own is pinned first.
+        let child = std::thread::scope(|scope| {
+            let pinned = scope.spawn(|| {
+                if !cores.is_empty() {
+                    pin_thread(cores)?;
+                }
+                command.spawn()
+            });
+            pinned.join().unwrap_or_else(|_| Err(io::Error::other("the starting thread panicked")))
+        })?;
+        let group = Pid::from_child(&child);
+        Ok(Self { child, group })
+    }
+
+    /// Its standard error, once, when it was kept.
+    pub fn take_stderr(&mut self) -> Option<std::process::ChildStderr> {
+        self.child.stderr.take()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// What its whole group has used so far.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        group_usage(self.group.as_raw_nonzero().get())
+    }
+
+    /// Asks it to end, waits a while, then ends the whole group.
+    pub fn stop(&mut self) {
+        // It may have ended by itself; then there is no one to tell.
+        let _ = kill_process_group(self.group, Signal::TERM);
+        let asks = GRACE.as_millis() / ASK_EVERY.as_millis();
+        for _ in 0..asks {
+            if !self.is_running() {
+                break;
+            }
+            std::thread::sleep(ASK_EVERY);
+        }
+        let _ = kill_process_group(self.group, Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.is_running() {
+            self.stop();
+        } else {
+            // The leader has ended; what it left behind in its group has to go too.
+            let _ = kill_process_group(self.group, Signal::KILL);
+        }
+    }
+}
+
+/// Allows the calling thread on these cores only.
+///
+/// # Errors
+/// When there is no such core.
+pub fn pin_thread(cores: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for core in cores {
+        set.set(*core);
+    }
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// What processes have used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// User and system time, microseconds, in steps of the system's clock tick (10 ms as a rule).
+    pub cpu_us: u64,
+    /// Resident memory, bytes; pages that processes share count for each.
+    pub rss_bytes: u64,
+}
+
+fn group_usage(group: i32) -> Usage {
+    let tick_us = 1_000_000 / rustix::param::clock_ticks_per_second().max(1);
+    let page_bytes = rustix::param::page_size() as u64;
+    let mut usage = Usage::default();
+    let Ok(entries) = fs::read_dir("/proc") else { return usage };
+    for entry in entries.flatten() {
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        if let Some(one) = parse_stat(&stat).filter(|one| one.group == group) {
+            usage.cpu_us += one.cpu_ticks * tick_us;
+            usage.rss_bytes += one.rss_pages * page_bytes;
+        }
+    }
+    usage
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    group: i32,
+    cpu_ticks: u64,
+    rss_pages: u64,
+}
+
+/// Reads a line of `/proc/PID/stat` (proc(5)): the fields after the name, which may hold anything but ends at the last
+/// parenthesis.
+fn parse_stat(stat: &str) -> Option<Stat> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    // Counted from state, which is field 3: pgrp is 5, utime 14, stime 15, rss 24.
+    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    Some(Stat { group: i32::try_from(number(5)?).ok()?, cpu_ticks: number(14)? + number(15)?, rss_pages: number(24)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_parentheses() {
+        let line = "17 (a) (b) S 1 42 17 0 -1 4194560 1 2 3 4 100 23 0 0 20 0 1 0 5 1000000 250 18446744073709551615 1";
+        assert_eq!(parse_stat(line), Some(Stat { group: 42, cpu_ticks: 123, rss_pages: 250 }));
+        assert_eq!(parse_stat("nonsense"), None);
+    }
+
+    #[test]
+    fn a_dropped_process_is_gone_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        // A child of its own that ignores the polite signal, and holds standard error open as long as it lives.
+        command.args(["-c", "(trap '' TERM; exec sleep 1000) & echo started >&2; wait"]);
+        let mut process = Process::start(&mut command, &folder.path().join("log"), &[], true).unwrap();
+        let mut stderr = process.take_stderr().unwrap();
+        let mut started = [0; 8];
+        io::Read::read_exact(&mut stderr, &mut started).unwrap();
+        assert!(process.is_running() && process.usage().rss_bytes > 0);
+        drop(process);
+        // Returns only when nobody holds the other end any more.
+        assert_eq!(io::Read::read(&mut stderr, &mut started).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_pinned_process_stays_on_its_core() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let mut command = Command::new("sh");
+        command.args(["-c", "grep Cpus_allowed_list /proc/self/status"]);
+        let mut process = Process::start(&mut command, &log, &[0], false).unwrap();
+        process.child.wait().unwrap();
+        assert!(fs::read_to_string(&log).unwrap().trim_end().ends_with("\t0"));
+    }
+}

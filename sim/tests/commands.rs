@@ -1,0 +1,105 @@
+//! The commands as a user runs them: exit codes, what is written, and that nothing is left behind.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use reports::result::{Kind, ResultFile, SCHEMA, Verdict};
+use serde_json::Value;
+
+fn sim(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sim")).args(arguments).output().unwrap()
+}
+
+/// Where the demo's gateway serves, from the ready line in its log.
+fn gateway_address(folder: &Path) -> SocketAddr {
+    let log = std::fs::read_to_string(folder.join("gateway.log")).unwrap();
+    let ready = log.lines().find(|line| line.contains("\"ready\"")).unwrap();
+    let ready: Value = serde_json::from_str(ready).unwrap();
+    ready["listeners"][0].as_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_demo_passes_and_writes_a_result_that_others_can_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("demo");
+    let short = ["demo", "--duration", "2s", "--rate", "200/s", "--json", "--out", out.to_str().unwrap()];
+    let output = sim(&short);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}\n{}", String::from_utf8_lossy(&output.stdout));
+    let written: Value = serde_json::from_slice(&std::fs::read(out.join("result.json")).unwrap()).unwrap();
+    assert_eq!(written, serde_json::from_slice::<Value>(&output.stdout).unwrap());
+    let validator = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
+    let problems: Vec<String> = validator.iter_errors(&written).map(|error| error.to_string()).collect();
+    assert!(problems.is_empty(), "{problems:?}");
+    let result = ResultFile::read(&out.join("result.json")).unwrap();
+    assert_eq!((result.kind, result.verdict), (Kind::Demo, Verdict::Pass));
+    let phases = &result.load["main"].phases;
+    assert_eq!(phases["before"].outcome["rejected"], 0, "nothing fails before the fault");
+    assert!(phases["fault_1"].status["503"] > 0, "the fault is seen");
+    assert!(phases["before"].added_us.is_some(), "the mocks tell their residence");
+    // One access record for each request that reached the gateway.
+    let records = std::fs::read_to_string(out.join("access.log")).unwrap().lines().count() as u64;
+    assert_eq!(records, result.load["main"].requests);
+    assert!(TcpStream::connect(gateway_address(&out)).is_err(), "the gateway has ended");
+    let shown = sim(&["report", out.join("result.json").to_str().unwrap()]);
+    assert_eq!(shown.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("before latency"));
+}
+
+#[test]
+fn what_it_started_ends_even_when_it_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_sim"))
+        .args(["demo", "--duration", "1s", "--rate", "50/s", "--stay", "--out", folder.path().to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(demo.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("keeps running")));
+    let mut connection = TcpStream::connect(gateway_address(folder.path())).unwrap();
+    connection.write_all(b"GET /no/such/route HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let mut piece = [0; 4096];
+    assert!(connection.read(&mut piece).unwrap() > 0, "the gateway answers while it stays");
+    // The hard way: no handler, no drop.
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    // The rest of the answer, then the end or a reset: either way the gateway is gone.
+    while matches!(connection.read(&mut piece), Ok(count) if count > 0) {}
+}
+
+#[test]
+fn wrong_usage_is_two_and_what_cannot_run_is_three() {
+    for arguments in [
+        &[][..],
+        &["demo", "--rate", "fast"],
+        &["peers", "--with", "apache"],
+        &["peers", "--bin", "nginx"],
+        &["peers", "--rounds", "0"],
+    ] {
+        let output = sim(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+    for arguments in [
+        &["demo", "--gateway-bin", "/no/such/gateway"][..],
+        &["demo", "--mocks-bin", "/no/such/mocks"],
+        &["report", "/no/such/result.json"],
+    ] {
+        let output = sim(arguments);
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn all_configurations_can_be_seen() {
+    let output = sim(&["peers", "--show-configs"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8_lossy(&output.stdout);
+    for name in ["ours.toml", "nginx.conf", "haproxy.cfg", "envoy.yaml", "Caddyfile"] {
+        assert!(text.contains(&format!("# --- {name} ---")), "{name}");
+    }
+}
