@@ -26,6 +26,7 @@ pub mod worker;
 
 // A request's way, in its order.
 pub mod client;
+pub mod connections;
 pub mod exchange;
 pub mod listener;
 pub mod pipeline;

@@ -46,7 +46,7 @@ async fn stages<N: Network>(
     if parts.uri.path() == "*" {
         return Ok(Outcome::Options);
     }
-    // routing: by host, then path, then content.
+    // routing: the path in its one form; then by host, path, content.
     let params = routing::stage::find(exchange, &parts.headers)?;
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::connections::Connections;
 use crate::gateway::Gateway;
-use crate::listener::limits::Connections;
 use crate::network::Network;
 
 /// How often it is looked whether connections are left.

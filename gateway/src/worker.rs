@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
+use crate::connections::{Full, Place};
 use crate::gateway::Gateway;
-use crate::listener::limits::{Full, Place};
 use crate::listener::{connection, refuse};
 use crate::network::{Network, Sockets};
 use crate::shard::Shard;

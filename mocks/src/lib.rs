@@ -27,7 +27,7 @@
 //!
 //! | act | value | what happens |
 //! |---|---|---|
-//! | `delay` | `50ms`, `uniform(a, b)`, `normal(mean, deviation)`, `lognormal(median, sigma)`, `pareto(least, alpha)` | a wait before all else |
+//! | `delay` | `50ms`, `uniform(a, b)`, `normal(mean, sd)`, `lognormal(median, s)`, `pareto(least, alpha)` | a wait |
 //! | `status` | 200 to 599 | the route's answer with this status |
 //! | `hang` | `true` | no answer; the connection stays open until the client leaves |
 //! | `reset` | `before_headers`, `in_headers`, `in_body` | RST there |

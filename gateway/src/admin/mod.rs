@@ -13,8 +13,8 @@ use axum::Router;
 use axum::routing::{get, post};
 use tokio::sync::watch;
 
+use crate::connections::Connections;
 use crate::gateway::Gateway;
-use crate::listener::limits::Connections;
 use crate::network::{Network, Sockets};
 use crate::reload::Reloader;
 

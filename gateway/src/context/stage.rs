@@ -8,7 +8,6 @@ use super::{RequestId, TraceContext, client_address, target};
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange, Named};
 use crate::network::Network;
-use crate::routing::path;
 
 /// Begins the exchange of a request: gives it an id and a trace, and tells who sent it.
 pub fn begin<N: Network>(arrival: Arrival<N>, parts: &Parts) -> Box<Exchange<N>> {
@@ -23,7 +22,7 @@ pub fn begin<N: Network>(arrival: Arrival<N>, parts: &Parts) -> Box<Exchange<N>>
     Box::new(Exchange::new(arrival, parts, named))
 }
 
-/// Checks what must hold of any request, brings its path to the one form, and screens its headers.
+/// Checks what must hold of any request, and screens its headers.
 ///
 /// # Errors
 /// The problem to answer; after it the connection is closed wherever the request's end is in doubt.
@@ -34,13 +33,6 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, parts: &mut Parts) -> Resul
     exchange.host = target::host_of(&mut parts.headers, &parts.uri, parts.version)?;
     check_expectation(parts)?;
     let snapshot = std::sync::Arc::clone(&exchange.snapshot);
-    if parts.uri.path() != "*" {
-        let normal = path::normalise(parts.uri.path(), snapshot.path_rules)
-            .map_err(|error| GatewayError::new(Code::BadRequest, error.to_string()).closing())?;
-        if let std::borrow::Cow::Owned(normal) = normal {
-            exchange.path = Some(normal.into_boxed_str());
-        }
-    }
     screen_request_headers(&mut parts.headers, &snapshot.header_rules, exchange.peer_trusted)?;
     Ok(())
 }

@@ -69,7 +69,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_ipnet(net in any::<u32>(), bits in 0_u8..=32, address in any::<u32>(), near in any::<bool>()) {
+        fn it_agrees_with_ipnet(
+            net in any::<u32>(), bits in 0_u8..=32, address in any::<u32>(), near in any::<bool>(),
+        ) {
             let network = IpNet::new(std::net::Ipv4Addr::from_bits(net).into(), bits).unwrap();
             let address = if near { net ^ (address >> bits.min(31)) } else { address };
             let address = IpAddr::from(std::net::Ipv4Addr::from_bits(address));

@@ -158,23 +158,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Error>> {
         self.poll_send(cx)?;
         loop {
-            if !self.read.is_empty() {
-                if let Some(head) = response_head::take(&mut self.read, &self.method).map_err(Error::Invalid)? {
-                    if !head.status.is_informational() || head.status == http::StatusCode::SWITCHING_PROTOCOLS {
-                        return Poll::Ready(Ok(self.accept(head)));
-                    }
-                    self.interim += 1;
-                    if self.interim > MAX_INTERIM {
-                        return Poll::Ready(Err(Error::Invalid("too many interim answers")));
-                    }
-                    continue;
+            if let Some(head) = self.take_head()? {
+                if !head.status.is_informational() || head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+                    return Poll::Ready(Ok(self.accept(head)));
                 }
+                self.interim += 1;
+                if self.interim > MAX_INTERIM {
+                    return Poll::Ready(Err(Error::Invalid("too many interim answers")));
+                }
+                continue;
             }
             if ready!(self.poll_read(cx))? == 0 {
                 let error = self.write_error.take().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
                 return Poll::Ready(Err(Error::Broken(error)));
             }
         }
+    }
+
+    fn take_head(&mut self) -> Result<Option<ResponseHead>, Error> {
+        if self.read.is_empty() {
+            return Ok(None);
+        }
+        response_head::take(&mut self.read, &self.method).map_err(Error::Invalid)
     }
 
     fn accept(&mut self, head: ResponseHead) -> Response<()> {

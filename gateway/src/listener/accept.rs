@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::limits::Connections;
+use crate::connections::Connections;
 use crate::gateway::Gateway;
 use crate::network::Sockets;
 use crate::worker::{Accepted, Worker};

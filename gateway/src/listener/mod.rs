@@ -3,6 +3,5 @@
 pub mod accept;
 pub mod bind;
 pub mod connection;
-pub mod limits;
 pub(crate) mod refuse;
 pub mod stream;

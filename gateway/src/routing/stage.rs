@@ -3,18 +3,23 @@
 use http::HeaderMap;
 use http::uri::PathAndQuery;
 
-use super::rewrite;
 use super::table::{Ask, Found, Params};
+use super::{path, rewrite};
 use crate::context::target::routing_host;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
 
-/// Finds the route; the exchange holds it from then on.
+/// Brings the path to its one form, and finds the route by it; the exchange holds both from then on.
 ///
 /// # Errors
-/// 404; 405 with the methods that the path has.
+/// 400 for a path that has no one form; 404; 405 with the methods that the path has.
 pub fn find<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Result<Params, GatewayError> {
+    let normal = path::normalise(exchange.uri.path(), exchange.snapshot.path_rules)
+        .map_err(|error| GatewayError::new(Code::BadRequest, error.to_string()).closing())?;
+    if let std::borrow::Cow::Owned(normal) = normal {
+        exchange.path = Some(normal.into_boxed_str());
+    }
     let host = exchange.host.as_ref().map_or_else(Default::default, routing_host);
     let found = exchange.snapshot.table.find(&Ask {
         host: &host,

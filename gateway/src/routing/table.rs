@@ -7,9 +7,8 @@
 //! 3. the more specific path, compared segment by segment from the left: static, then parameter, then rest; where one
 //!    path ends and the other goes on with a rest that matches nothing, the one that ends;
 //! 4. more conditions: each header, each query parameter, and the method where one is named, count one;
-//! 5. the order of the file; but for `HEAD`, of routes that are equal up to here, one that names `HEAD` comes before
-//! one
-//!    that names only `GET`.
+//! 5. the order of the file; but for `HEAD`, of routes that are equal up to here, one that names `HEAD` comes
+//!    before one that names only `GET`.
 //!
 //! When the method or a condition fails, the next in this order is tried: nothing is decided before all holds. A match
 //! allocates nothing, up to four parameters.

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 
 use super::accept::Accept;
@@ -26,7 +26,7 @@ struct Handover {
 pub(crate) struct Workers {
     world: Arc<World>,
     /// To the second worker and those after it.
-    others: Arc<[UnboundedSender<Handover>]>,
+    others: Arc<[Sender<Handover>]>,
 }
 
 impl Workers {
@@ -38,10 +38,13 @@ impl Workers {
         match worker.checked_sub(1).and_then(|other| self.others.get(other)) {
             None => drop(tokio::spawn(Connection::new(stream, site).run())),
             // A stream that cannot be handed over is closed; so is one whose worker has ended.
-            Some(other) => drop(stream.into_std().map(|stream| other.send(Handover { stream, site }))),
+            Some(other) => drop(stream.into_std().map(|stream| other.try_send(Handover { stream, site }))),
         }
     }
 }
+
+/// Connections that may wait for one worker.
+const HANDED_OVER: usize = 4096;
 
 /// Starts the workers and the accept tasks; they end when `stop` is set.
 pub(crate) fn start(
@@ -53,7 +56,7 @@ pub(crate) fn start(
     let mut senders = Vec::new();
     let mut handles = Vec::new();
     for number in 1..threads {
-        let (sender, receiver) = unbounded_channel();
+        let (sender, receiver) = channel(HANDED_OVER);
         senders.push(sender);
         handles.push(thread(number, serve_handovers(receiver), stop.clone())?);
     }
@@ -72,7 +75,7 @@ pub(crate) fn start(
     Ok(handles)
 }
 
-async fn serve_handovers(mut receiver: UnboundedReceiver<Handover>) {
+async fn serve_handovers(mut receiver: Receiver<Handover>) {
     while let Some(Handover { stream, site }) = receiver.recv().await {
         if let Ok(stream) = TcpStream::from_std(stream) {
             tokio::spawn(Connection::new(stream, site).run());

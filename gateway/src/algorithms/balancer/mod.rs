@@ -97,7 +97,8 @@ mod tests {
             bits: u64, ticket: u64, hash: u64,
         ) {
             let names: Vec<String> = (0..endpoints.len()).map(|i| format!("10.0.0.{i}:80")).collect();
-            let listed: Vec<(&str, u32)> = names.iter().map(String::as_str).zip(endpoints.iter().map(|e| e.0)).collect();
+            let weights = endpoints.iter().map(|endpoint| endpoint.0);
+            let listed: Vec<(&str, u32)> = names.iter().map(String::as_str).zip(weights).collect();
             let usable = |i: usize| endpoints[i].0 > 0 && endpoints[i].1;
             for balance in policies() {
                 let balancer = Balancer::new(&balance, &listed);

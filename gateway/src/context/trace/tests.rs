@@ -143,7 +143,8 @@ proptest! {
     #[test]
     fn what_goes_out_is_accepted_by_the_next(random in any::<[u64; 3]>(), sampled in any::<bool>()) {
         let ratio = f64::from(u8::from(sampled));
-        let here = TraceContext::continue_or_start(&HeaderMap::new(), &policy(TrustTrace::Always, ratio), false, random);
+        let policy = policy(TrustTrace::Always, ratio);
+        let here = TraceContext::continue_or_start(&HeaderMap::new(), &policy, false, random);
         let sent = here.to_header_value();
         let read = Incoming::parse(sent.as_bytes()).unwrap();
         prop_assert_eq!(read, Incoming { trace_id: here.trace_id, parent_id: here.span_id, sampled });

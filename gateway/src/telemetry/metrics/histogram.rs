@@ -125,9 +125,11 @@ mod tests {
     proptest! {
         #[test]
         fn the_slot_is_what_a_search_finds(ns in prop_oneof![any::<u64>(), 0_u64..200_000, 0_u64..40_000_000_000]) {
-            let found = (0..40).find(|slot| DurationHistogram::bound_ns(*slot).is_none_or(|bound| ns <= bound)).unwrap();
+            let holds = |slot: &usize| DurationHistogram::bound_ns(*slot).is_none_or(|bound| ns <= bound);
+            let found = (0..40).find(holds).unwrap();
             prop_assert_eq!(DurationHistogram::slot(ns), found);
-            let found = (0..30).find(|slot| OverheadHistogram::bound_ns(*slot).is_none_or(|bound| ns <= bound)).unwrap();
+            let holds = |slot: &usize| OverheadHistogram::bound_ns(*slot).is_none_or(|bound| ns <= bound);
+            let found = (0..30).find(holds).unwrap();
             prop_assert_eq!(OverheadHistogram::slot(ns), found);
         }
     }
