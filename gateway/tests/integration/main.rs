@@ -1,0 +1,6 @@
+//! The gateway over real sockets, as stories. Tests of security.md's requirements carry their ids in their names.
+
+mod support;
+
+mod forwarding;
+mod headers;
