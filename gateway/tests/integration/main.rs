@@ -2,5 +2,9 @@
 
 mod support;
 
+mod bodies;
 mod forwarding;
+mod framing;
 mod headers;
+mod paths;
+mod routing;

@@ -8,7 +8,7 @@ const TRIES: u32 = 15_000;
 /// Between two looks.
 const TURN: Duration = Duration::from_millis(2);
 /// A wait that would last for ever fails the test after this; no test depends on its length.
-const GUARD: Duration = Duration::from_secs(60);
+const GUARD: Duration = Duration::from_secs(20);
 
 /// Waits until `holds`.
 pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
