@@ -1,0 +1,18 @@
+//! What the stories need: a gateway on free ports, a client that sees bytes, a process, and ways to wait for events.
+
+mod client;
+mod gateway;
+mod process;
+mod wait;
+
+pub(crate) use client::{Answer, Client, Echo};
+pub(crate) use gateway::Gateway;
+pub(crate) use process::Process;
+pub(crate) use wait::{eventually, guarded};
+
+use mocks::Mock;
+
+/// An upstream that echoes.
+pub(crate) async fn echo() -> Mock {
+    Mock::builder().start().await.unwrap()
+}

@@ -1,0 +1,82 @@
+//! The real binary, for what belongs to a process: signals, exit codes, what it says on standard error.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+
+use super::guarded;
+
+/// A running gateway process. It is killed with its test.
+pub(crate) struct Process {
+    child: Child,
+    stderr: Lines<BufReader<ChildStderr>>,
+    /// Where clients connect.
+    pub(crate) address: SocketAddr,
+    /// Where operators connect.
+    pub(crate) admin: SocketAddr,
+}
+
+fn command(arguments: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    command.args(arguments).current_dir(folder).kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Process {
+    /// Runs `gateway` to its end: exit code, standard output, standard error.
+    pub(crate) async fn run(arguments: &[&str], folder: &Path) -> (i32, String, String) {
+        let output = guarded("the program's end", command(arguments, folder).output()).await.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    /// Starts `gateway run` and waits until it serves.
+    pub(crate) async fn start(config: &Path) -> Self {
+        let mut command = command(&["run", "--config", config.to_str().unwrap()], config.parent().unwrap());
+        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+        let ready = next_event(&mut stderr, "ready").await;
+        let address = ready["listeners"][0].as_str().unwrap().parse().unwrap();
+        let admin = ready["admin"].as_str().unwrap().parse().unwrap();
+        Self { child, stderr, address, admin }
+    }
+
+    /// Waits for an event on standard error.
+    pub(crate) async fn event(&mut self, kind: &str) -> Value {
+        next_event(&mut self.stderr, kind).await
+    }
+
+    /// Sends a signal, by the name that `kill` knows.
+    pub(crate) async fn signal(&self, name: &str) {
+        let id = self.child.id().unwrap().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status().await.unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end; the exit code.
+    pub(crate) async fn ended(&mut self) -> i32 {
+        // A full pipe must not keep it from ending.
+        let mut rest = Vec::new();
+        let (status, _) = guarded("the process' end", async {
+            tokio::join!(self.child.wait(), self.stderr.get_mut().read_to_end(&mut rest))
+        })
+        .await;
+        status.unwrap().code().unwrap()
+    }
+}
+
+async fn next_event(stderr: &mut Lines<BufReader<ChildStderr>>, kind: &str) -> Value {
+    let mut seen = Vec::new();
+    loop {
+        let Some(line) = guarded(kind, stderr.next_line()).await.unwrap() else { panic!("no {kind} in {seen:?}") };
+        match serde_json::from_str::<Value>(&line) {
+            Ok(event) if event["event"] == kind => return event,
+            _ => seen.push(line),
+        }
+    }
+}
