@@ -121,10 +121,8 @@ fn the_code_map_names_every_folder_and_file_of_the_gateways_source() {
         let is_folder = entry.file_type().expect("a type").is_dir();
         real.insert(if is_folder { format!("{name}/") } else { name });
     }
-    let written: BTreeSet<String> = first_cells(map)
-        .iter()
-        .flat_map(|cell| cell.split(", ").map(str::to_owned).collect::<Vec<_>>())
-        .collect();
+    let written: BTreeSet<String> =
+        first_cells(map).iter().flat_map(|cell| cell.split(", ").map(str::to_owned).collect::<Vec<_>>()).collect();
     assert_eq!(written, real, "the code map of ARCHITECTURE.md, against gateway/src");
 }
 
