@@ -14,7 +14,7 @@ use crate::gateway::Gateway;
 use crate::listener::{connection, refuse};
 use crate::network::{Network, Sockets};
 use crate::shard::Shard;
-use crate::telemetry::metrics::ShedReason;
+use crate::telemetry::metrics::{ListenerSeries, ShedReason};
 
 /// How often idle connections are swept, and the loop's delay is measured.
 const TICK: Duration = Duration::from_secs(1);
@@ -30,6 +30,8 @@ pub struct Accepted {
     pub peer: SocketAddr,
     /// Its place among the open connections, or the limit that it met.
     pub place: Result<Place, Full>,
+    /// The metrics of the listener that it came by.
+    pub listener: Arc<ListenerSeries>,
 }
 
 /// A worker as others see it.
@@ -51,6 +53,22 @@ impl Worker {
         if self.sender.try_send(accepted).is_err() {
             self.load.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// A connection in its listener's metrics, for as long as it is open.
+struct Counted(Arc<ListenerSeries>);
+
+impl Counted {
+    fn new(listener: Arc<ListenerSeries>) -> Self {
+        listener.opened();
+        Self(listener)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.closed();
     }
 }
 
@@ -101,10 +119,11 @@ async fn run(
             let Ok(stream) = TcpStream::from_std(accepted.stream) else { continue };
             match accepted.place {
                 Ok(place) => {
+                    let counted = Counted::new(accepted.listener);
                     let serving = connection::serve(Arc::clone(&shard), stream, accepted.peer, drain.clone());
                     tokio::spawn(async move {
                         serving.await;
-                        drop((place, load));
+                        drop((place, load, counted));
                     });
                 }
                 Err(full) => {
@@ -120,6 +139,8 @@ async fn run(
                 }
             }
         }
+        // Nobody accepts any more; what is open is served until the end is called.
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         () = accept => {}

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::connections::Connections;
 use crate::gateway::Gateway;
 use crate::network::Sockets;
+use crate::telemetry::metrics::ListenerSeries;
 use crate::worker::{Accepted, Worker};
 
 /// After a failure that will not go away by itself at once, such as no more file descriptors.
@@ -44,7 +45,9 @@ pub fn start(
             let workers: Arc<[Worker]> = workers.into();
             let mut loops = tokio::task::JoinSet::new();
             for listening in sockets {
+                let name = listening.socket.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
                 let hand = Hand {
+                    listener: gateway.shared().metrics.listener(&name),
                     gateway: Arc::clone(&gateway),
                     workers: Arc::clone(&workers),
                     connections: Arc::clone(&connections),
@@ -59,6 +62,7 @@ pub fn start(
 
 /// Where accepted connections go.
 struct Hand {
+    listener: Arc<ListenerSeries>,
     gateway: Arc<Gateway<Sockets>>,
     workers: Arc<[Worker]>,
     connections: Arc<Connections>,
@@ -78,7 +82,7 @@ impl Hand {
             None => self.workers.iter().min_by_key(|worker| worker.load()),
         };
         if let Some(worker) = worker {
-            worker.hand(Accepted { stream, peer, place });
+            worker.hand(Accepted { stream, peer, place, listener: Arc::clone(&self.listener) });
         }
     }
 }
