@@ -150,14 +150,3 @@ async fn c3_a_redirect_is_the_clients_to_follow() {
     let answer = gateway.get("/").await;
     assert_eq!((answer.status, answer.header("location")), (302, Some("http://127.0.0.1:1/secret")));
 }
-
-#[tokio::test]
-async fn case_of_names_is_kept_when_it_is_asked_for() {
-    let upstream = echo().await;
-    let head = "GET / HTTP/1.1\r\nHost: a\r\nX-CamelCase: 1\r\n\r\n";
-    let gateway = Gateway::with("preserve_header_case = true", upstream.addr()).await;
-    let echo = gateway.ask(head).await.echo();
-    let names: Vec<String> =
-        echo.get("headers").as_array().unwrap().iter().map(|h| h[0].as_str().unwrap().into()).collect();
-    assert!(names.contains(&"X-CamelCase".to_owned()), "{names:?}");
-}
