@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
-use crate::connections::{Full, Place};
+use crate::connections::{Counted, Full, Place};
 use crate::gateway::Gateway;
 use crate::listener::{connection, refuse};
 use crate::network::{Network, Sockets};
@@ -30,6 +30,8 @@ pub struct Accepted {
     pub peer: SocketAddr,
     /// Its place among the open connections, or the limit that it met.
     pub place: Result<Place, Full>,
+    /// Its part in the listener's metric.
+    pub counted: Counted,
 }
 
 /// A worker as others see it.
@@ -98,13 +100,14 @@ async fn run(
     let accept = async {
         while let Some(accepted) = receiver.recv().await {
             let load = Load(Arc::clone(&load));
+            let counted = accepted.counted;
             let Ok(stream) = TcpStream::from_std(accepted.stream) else { continue };
             match accepted.place {
                 Ok(place) => {
                     let serving = connection::serve(Arc::clone(&shard), stream, accepted.peer, drain.clone());
                     tokio::spawn(async move {
                         serving.await;
-                        drop((place, load));
+                        drop((place, load, counted));
                     });
                 }
                 Err(full) => {
@@ -115,7 +118,7 @@ async fn run(
                     shard.shared.metrics.gateway().shed(reason);
                     tokio::spawn(async move {
                         refuse::overloaded(stream).await;
-                        drop(load);
+                        drop((load, counted));
                     });
                 }
             }

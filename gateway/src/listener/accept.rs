@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::connections::Connections;
+use crate::connections::{Connections, Counted};
 use crate::gateway::Gateway;
 use crate::network::Sockets;
+use crate::telemetry::metrics::ListenerSeries;
 use crate::worker::{Accepted, Worker};
 
 /// After a failure that will not go away by itself at once, such as no more file descriptors.
@@ -44,7 +45,10 @@ pub fn start(
             let workers: Arc<[Worker]> = workers.into();
             let mut loops = tokio::task::JoinSet::new();
             for listening in sockets {
+                // A socket that listens has an address; without one there is nothing to name it by.
+                let name = listening.socket.local_addr().map(|address| address.to_string()).unwrap_or_default();
                 let hand = Hand {
+                    series: gateway.shared().metrics.listener(&name),
                     gateway: Arc::clone(&gateway),
                     workers: Arc::clone(&workers),
                     connections: Arc::clone(&connections),
@@ -62,6 +66,7 @@ struct Hand {
     gateway: Arc<Gateway<Sockets>>,
     workers: Arc<[Worker]>,
     connections: Arc<Connections>,
+    series: Arc<ListenerSeries>,
     only: Option<usize>,
 }
 
@@ -78,7 +83,7 @@ impl Hand {
             None => self.workers.iter().min_by_key(|worker| worker.load()),
         };
         if let Some(worker) = worker {
-            worker.hand(Accepted { stream, peer, place });
+            worker.hand(Accepted { stream, peer, place, counted: Counted::new(&self.series) });
         }
     }
 }
