@@ -2,9 +2,17 @@
 
 mod support;
 
+mod aborts;
 mod bodies;
 mod forwarding;
 mod framing;
 mod headers;
 mod paths;
+mod limits;
+mod metrics;
+mod records;
 mod routing;
+mod timeouts;
+mod upstream_faults;
+mod upstream_strictness;
+mod websocket;
