@@ -124,8 +124,13 @@ async fn run(
             }
         }
     };
+    let serving = async {
+        accept.await;
+        // The accept thread has ended, as it does when a drain begins: what it handed over is served until the stop.
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
-        () = accept => {}
+        () = serving => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
 }
