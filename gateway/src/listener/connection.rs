@@ -16,7 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::stream::{ClientStream, StreamTimeouts};
-use crate::client::ClientConnection;
+use crate::client::{ClientConnection, Phase};
+use crate::clock::Clock;
 use crate::context::{Peer, Scheme};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Arrival;
@@ -35,6 +36,10 @@ const SLACK_BYTES: usize = 16 * 1024;
 const LINGER_BYTES: usize = 256 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
+/// When a drain begins, a request may be on its way already, on a connection that looks idle from here. It is waited
+/// for this long, and answered; closing at once would fail it.
+const ON_ITS_WAY: Duration = Duration::from_millis(100);
+
 /// How a connection came to its end.
 enum End<S> {
     /// hyper is done: closed, failed, or switched protocols.
@@ -45,7 +50,8 @@ enum End<S> {
     Stuck,
 }
 
-/// Serves a connection to its end. Turning `drain` to true closes it after the answer in flight, or at once when idle.
+/// Serves a connection to its end. Turning `drain` to true closes it after the answer in flight, or, when it is idle,
+/// after a moment in which a request that was on its way can still come.
 pub async fn serve<N: Network>(
     shard: Arc<Shard<N>>,
     stream: N::Stream,
@@ -101,10 +107,12 @@ async fn drive<N: Network>(
     drop(snapshot);
     let mut watch = Watch::new(Arc::clone(deadlines));
     let mut draining = pin!(async move { drain.wait_for(|drain| *drain).await.map(|_| ()) });
-    let mut drained = false;
+    let mut drain = Drain::NotYet;
     let outcome = std::future::poll_fn(|cx| {
-        if !drained && draining.as_mut().poll(cx).is_ready() {
-            drained = true;
+        if drain == Drain::NotYet && draining.as_mut().poll(cx).is_ready() {
+            drain = Drain::Begun;
+        }
+        if drain.closes(connection, &shard.shared.clock) {
             Pin::new(&mut http).graceful_shutdown();
         }
         poll_connection(&mut http, &mut watch, deadlines, cx)
@@ -116,6 +124,45 @@ async fn drive<N: Network>(
         Outcome::Done(clean) => End::Done { stream, read_ahead: parts.read_buf, clean },
         Outcome::SlowHead => End::SlowHead { stream },
         Outcome::Stuck => End::Stuck,
+    }
+}
+
+/// How far a connection is with a drain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drain {
+    /// None has begun.
+    NotYet,
+    /// It has begun, and the connection has not been looked at since.
+    Begun,
+    /// The connection is idle, and is waited for a moment.
+    Waiting,
+    /// The connection closes after the answer in flight.
+    Closing,
+}
+
+impl Drain {
+    /// Whether the connection is to be told now that its next answer is its last.
+    fn closes<N: Network>(&mut self, connection: &ClientConnection<N>, clock: &Clock) -> bool {
+        if matches!(self, Self::NotYet | Self::Closing) {
+            return false;
+        }
+        match connection.phase.get() {
+            Phase::Idle if *self == Self::Begun => {
+                connection.deadlines.set(Wait::Idle, clock.now(), Some(ON_ITS_WAY));
+                *self = Self::Waiting;
+                false
+            }
+            Phase::Idle => false,
+            // Half a head must not be thrown away: its request is still to come, and is answered.
+            Phase::Head => {
+                *self = Self::Begun;
+                false
+            }
+            Phase::Serving => {
+                *self = Self::Closing;
+                true
+            }
+        }
     }
 }
 
