@@ -3,15 +3,19 @@
 mod support;
 
 mod aborts;
+mod admin;
 mod bodies;
 mod forwarding;
 mod framing;
 mod headers;
 mod paths;
+mod process;
 mod limits;
 mod metrics;
 mod records;
+mod reload;
 mod routing;
+mod shutdown;
 mod timeouts;
 mod upstream_faults;
 mod upstream_strictness;
