@@ -12,7 +12,8 @@ async fn j1_another_name_for_this_machine_is_refused() {
     let upstream = echo().await;
     let gateway = Gateway::to(upstream.addr()).await;
     let own = gateway.admin.to_string();
-    for (host, status) in [(own.as_str(), 200), ("localhost", 200), ("[::1]:9901", 200), ("evil.test", 403), ("", 403)] {
+    for (host, status) in [(own.as_str(), 200), ("localhost", 200), ("[::1]:9901", 200), ("evil.test", 403), ("", 403)]
+    {
         assert_eq!(ask(&gateway, "GET", "/status", host, "").await.status, status, "{host:?}");
         assert_eq!(ask(&gateway, "POST", "/reload", host, "").await.status, status, "{host:?}");
     }

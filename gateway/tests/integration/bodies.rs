@@ -166,9 +166,8 @@ async fn a10_a_refused_body_is_drained_or_cut_but_never_parsed() {
     let gateway = Gateway::with("max_body = '10B'", upstream.addr()).await;
     let mut client = gateway.client().await;
     let inner = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
-    let answer = client
-        .ask(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{inner}", inner.len()))
-        .await;
+    let answer =
+        client.ask(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{inner}", inner.len())).await;
     assert_eq!((answer.status, answer.header("connection")), (413, Some("close")));
     client.closed().await;
     assert_eq!((upstream.counters().requests, gateway.records(1).await.len()), (0, 1));

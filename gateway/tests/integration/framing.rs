@@ -46,10 +46,8 @@ async fn pair() -> (Mock, Gateway) {
 
 #[tokio::test]
 async fn a1_a_length_beside_a_transfer_coding_waits_for_the_codec() {
-    let heads = [
-        "content-length: 4\r\ntransfer-encoding: chunked\r\n",
-        "transfer-encoding: chunked\r\ncontent-length: 4\r\n",
-    ];
+    let heads =
+        ["content-length: 4\r\ntransfer-encoding: chunked\r\n", "transfer-encoding: chunked\r\ncontent-length: 4\r\n"];
     for fields in heads {
         let upstream = Raw::script(Script::always("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await.unwrap();
         let gateway = Gateway::to(upstream.addr()).await;
@@ -71,8 +69,13 @@ async fn a1_a_length_beside_a_transfer_coding_waits_for_the_codec() {
 async fn a2_a_length_that_is_no_number_is_refused() {
     let (upstream, gateway) = pair().await;
     for length in ["5, 6", "", "+5", "-0", "0x5", "5_0", "5 0", "5;a", "99999999999999999999", "\u{a0}5"] {
-        refused(&gateway, &upstream, format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\nhello"), 400)
-            .await;
+        refused(
+            &gateway,
+            &upstream,
+            format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\nhello"),
+            400,
+        )
+        .await;
     }
     let two = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!";
     refused(&gateway, &upstream, two, 400).await;
@@ -96,16 +99,30 @@ async fn a2_equal_lengths_wait_for_the_codec() {
 async fn a3_a_transfer_coding_that_is_not_exactly_chunked_is_refused() {
     let (upstream, gateway) = pair().await;
     for coding in [
-        "xchunked", "chunked, chunked", ",chunked", "chunked;q=1", "identity", "gzip", "gzip, chunked", "\x0bchunked",
-        "chunked\x0c", "chun\0ked", "",
+        "xchunked",
+        "chunked, chunked",
+        ",chunked",
+        "chunked;q=1",
+        "identity",
+        "gzip",
+        "gzip, chunked",
+        "\x0bchunked",
+        "chunked\x0c",
+        "chun\0ked",
+        "",
     ] {
         let head = format!("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: {coding}\r\n\r\n0\r\n\r\n");
         refused(&gateway, &upstream, head, 400).await;
     }
-    for fields in ["transfer-encoding : chunked", "transfer-encoding:\r\n chunked", "transfer-encoding: chunked\r\ntransfer-encoding: chunked"] {
+    for fields in [
+        "transfer-encoding : chunked",
+        "transfer-encoding:\r\n chunked",
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked",
+    ] {
         refused(&gateway, &upstream, format!("POST / HTTP/1.1\r\nhost: a\r\n{fields}\r\n\r\n0\r\n\r\n"), 400).await;
     }
-    refused(&gateway, &upstream, "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400).await;
+    refused(&gateway, &upstream, "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400)
+        .await;
 }
 
 #[tokio::test]
@@ -165,8 +182,19 @@ async fn a4_a_chunk_that_breaks_late_is_still_the_clients_400() {
 async fn a5_fields_that_are_no_fields_are_refused() {
     let (upstream, gateway) = pair().await;
     for field in [
-        "x-a: 1\r\n folded", "x-a: 1\r\n\tfolded", "x-a : 1", " x-a: 1", ": empty", "x(a): 1", "x a: 1", "no-colon",
-        "x-a: b\0c", "x-a: b\x01c", "x-a: b\rc", "x-a: b\x7fc", "x\0a: 1",
+        "x-a: 1\r\n folded",
+        "x-a: 1\r\n\tfolded",
+        "x-a : 1",
+        " x-a: 1",
+        ": empty",
+        "x(a): 1",
+        "x a: 1",
+        "no-colon",
+        "x-a: b\0c",
+        "x-a: b\x01c",
+        "x-a: b\rc",
+        "x-a: b\x7fc",
+        "x\0a: 1",
     ] {
         refused(&gateway, &upstream, format!("GET / HTTP/1.1\r\nhost: a\r\n{field}\r\n\r\n"), 400).await;
     }

@@ -101,7 +101,8 @@ async fn b3_identity_headers_go_however_they_are_spelled() {
     let upstream = echo().await;
     let server = "underscores_in_headers = 'keep'";
     let gateway = Gateway::with(server, upstream.addr()).await;
-    let echo = sent(&gateway, "X_Auth_Subject: root\r\nX.Auth.Scopes: all\r\nX-AUTH-Roles: a\r\nx_harmless: 1\r\n").await;
+    let echo =
+        sent(&gateway, "X_Auth_Subject: root\r\nX.Auth.Scopes: all\r\nX-AUTH-Roles: a\r\nx_harmless: 1\r\n").await;
     for gone in ["X_Auth_Subject", "X.Auth.Scopes", "X-AUTH-Roles"] {
         assert_eq!(echo.all(gone), [""; 0], "{gone}");
     }
@@ -175,7 +176,8 @@ async fn a9_the_upstream_is_sent_one_well_formed_head() {
     let (head, body) = sent.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("POST /a HTTP/1.1\r\n"), "{head}");
     let lower = head.to_ascii_lowercase();
-    let framing = lower.matches("\r\ntransfer-encoding: chunked").count() + lower.matches("\r\ncontent-length:").count();
+    let framing =
+        lower.matches("\r\ntransfer-encoding: chunked").count() + lower.matches("\r\ncontent-length:").count();
     assert_eq!(framing, 1, "one field says how long the body is: {head}");
     assert!(lower.contains("\r\nhost: a.test\r\n") && lower.contains("\r\nx-odd: one"), "{head}");
     assert!(!head.replace("\r\n", "").contains(['\r', '\n', '\0']));

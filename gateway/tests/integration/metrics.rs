@@ -60,7 +60,8 @@ async fn a_client_cannot_make_a_series() {
     let gateway = Gateway::to(upstream.addr()).await;
     assert_eq!(gateway.get("/warm").await.status, 200);
     gateway.records(1).await;
-    let lines = |body: Vec<u8>| String::from_utf8(body).unwrap().lines().filter(|line| !line.contains("process_")).count();
+    let lines =
+        |body: Vec<u8>| String::from_utf8(body).unwrap().lines().filter(|line| !line.contains("process_")).count();
     let before = lines(gateway.admin("GET", "/metrics").await.body);
     for n in 0..20 {
         let head = format!("M{n} /path-{n} HTTP/1.1\r\nhost: h{n}\r\nx-{n}: 1\r\n\r\n");

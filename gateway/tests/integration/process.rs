@@ -54,7 +54,10 @@ async fn an_access_log_that_cannot_be_written_is_exit_3() {
 #[tokio::test]
 async fn a_bad_configuration_is_exit_1_and_shows_every_problem() {
     let folder = tempfile::tempdir().unwrap();
-    let file = write(folder.path(), "[server]\nworkres = 1\nidle_timeout = 'soon'\n[[routes]]\npath = 'x'\nupstream = 'none'\n");
+    let file = write(
+        folder.path(),
+        "[server]\nworkres = 1\nidle_timeout = 'soon'\n[[routes]]\npath = 'x'\nupstream = 'none'\n",
+    );
     for command in [["run", "--config"].as_slice(), &["check"]] {
         let mut arguments = command.to_vec();
         arguments.push(&file);

@@ -48,7 +48,8 @@ async fn a_change_of_the_file_is_seen() {
 async fn j3_a_bad_file_changes_nothing_and_says_so() {
     let upstream = echo().await;
     let gateway = Gateway::start(&routed("one", upstream.addr())).await;
-    let bad = format!("{}[[routes]]\npath = '/x'\nupstream = 'nobody'\ncolour = 'red'\n", routed("two", upstream.addr()));
+    let bad =
+        format!("{}[[routes]]\npath = '/x'\nupstream = 'nobody'\ncolour = 'red'\n", routed("two", upstream.addr()));
     gateway.rewrite(&bad);
     let report = gateway.admin("POST", "/reload").await;
     assert_eq!(report.status, 422);

@@ -83,7 +83,11 @@ async fn l7_the_gateways_own_answers_close_too_while_it_drains() {
     let upstream = echo().await;
     let gateway = Gateway::with("", upstream.addr()).await;
     gateway.inner().begin_drain();
-    for head in ["GET / HTTP/1.1\r\nhost: a\r\n\r\n", "GET /%00 HTTP/1.1\r\nhost: a\r\n\r\n", "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n"] {
+    for head in [
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+        "GET /%00 HTTP/1.1\r\nhost: a\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n",
+    ] {
         let mut client = gateway.client().await;
         let answer = client.ask(head).await;
         assert_eq!(answer.header("connection"), Some("close"), "{head:?}");

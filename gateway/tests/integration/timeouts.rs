@@ -97,7 +97,8 @@ async fn a_request_body_that_takes_too_long_in_all_is_408() {
     let mut probe = [0];
     while client.stream().try_write(b"x").is_ok() {
         turns.tick().await;
-        if matches!(tokio::time::timeout(std::time::Duration::ZERO, client.stream().peek(&mut probe)).await, Ok(Ok(_))) {
+        if matches!(tokio::time::timeout(std::time::Duration::ZERO, client.stream().peek(&mut probe)).await, Ok(Ok(_)))
+        {
             break;
         }
     }
@@ -131,7 +132,8 @@ async fn a_byte_now_and_then_does_not_keep_a_head_alive() {
     loop {
         turns.tick().await;
         let _ = client.stream().try_write(b"x");
-        if matches!(tokio::time::timeout(std::time::Duration::ZERO, client.stream().peek(&mut probe)).await, Ok(Ok(_))) {
+        if matches!(tokio::time::timeout(std::time::Duration::ZERO, client.stream().peek(&mut probe)).await, Ok(Ok(_)))
+        {
             break;
         }
     }

@@ -180,11 +180,6 @@ impl Client {
         socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }
 
-    /// Its own address.
-    pub(crate) fn local(&self) -> SocketAddr {
-        self.stream.local_addr().unwrap()
-    }
-
     /// The socket, to be written to or read from at will.
     pub(crate) fn stream(&mut self) -> &mut TcpStream {
         &mut self.stream
