@@ -5,8 +5,6 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::telemetry::metrics::ListenerSeries;
-
 /// Open connections of the whole gateway.
 #[derive(Debug, Default)]
 pub struct Connections {
@@ -20,24 +18,6 @@ pub struct Connections {
 pub struct Place {
     connections: Arc<Connections>,
     counted_for: Option<IpAddr>,
-}
-
-/// A connection in its listener's metric, for as long as this is kept.
-#[derive(Debug)]
-pub struct Counted(Arc<ListenerSeries>);
-
-impl Counted {
-    /// Counts a connection of this listener.
-    pub fn new(series: &Arc<ListenerSeries>) -> Self {
-        series.opened();
-        Self(Arc::clone(series))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.closed();
-    }
 }
 
 /// Why a connection may not be open.

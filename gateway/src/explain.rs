@@ -21,8 +21,12 @@ pub struct Question {
 /// The answer.
 #[derive(Debug, Serialize)]
 pub struct Answer {
-    /// The path that is matched and sent, or why it is refused.
-    pub path: Result<String, String>,
+    /// The path that is matched and sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Why the path is refused, with 400.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// Which route, and why not the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routing: Option<Explanation>,
@@ -87,7 +91,7 @@ pub fn answer(config: &Config, question: &Question) -> Answer {
     let raw = question.uri.path();
     let path = match normalise(if raw.is_empty() { "/" } else { raw }, rules) {
         Ok(path) => path.into_owned(),
-        Err(error) => return Answer { path: Err(error.to_string()), routing: None, policies: None },
+        Err(error) => return Answer { path: None, refused: Some(error.to_string()), routing: None, policies: None },
     };
     let table = RouteTable::build(&config.routes);
     let host = question.host();
@@ -108,7 +112,7 @@ pub fn answer(config: &Config, question: &Question) -> Answer {
         Found::MethodNotAllowed { .. } | Found::None => None,
     };
     let routing = Some(crate::routing::explain::explain(&table, &ask));
-    Answer { path: Ok(path), routing, policies }
+    Answer { path: Some(path), refused: None, routing, policies }
 }
 
 fn policies(config: &Config, route: &Route, target: String) -> Policies {

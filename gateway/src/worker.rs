@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
-use crate::connections::{Counted, Full, Place};
+use crate::connections::{Full, Place};
 use crate::gateway::Gateway;
 use crate::listener::{connection, refuse};
 use crate::network::{Network, Sockets};
 use crate::shard::Shard;
-use crate::telemetry::metrics::ShedReason;
+use crate::telemetry::metrics::{ListenerSeries, ShedReason};
 
 /// How often idle connections are swept, and the loop's delay is measured.
 const TICK: Duration = Duration::from_secs(1);
@@ -30,8 +30,8 @@ pub struct Accepted {
     pub peer: SocketAddr,
     /// Its place among the open connections, or the limit that it met.
     pub place: Result<Place, Full>,
-    /// Its part in the listener's metric.
-    pub counted: Counted,
+    /// The metrics of the listener that it came by.
+    pub listener: Arc<ListenerSeries>,
 }
 
 /// A worker as others see it.
@@ -53,6 +53,22 @@ impl Worker {
         if self.sender.try_send(accepted).is_err() {
             self.load.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// A connection in its listener's metrics, for as long as it is open.
+struct Counted(Arc<ListenerSeries>);
+
+impl Counted {
+    fn new(listener: Arc<ListenerSeries>) -> Self {
+        listener.opened();
+        Self(listener)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.closed();
     }
 }
 
@@ -100,10 +116,10 @@ async fn run(
     let accept = async {
         while let Some(accepted) = receiver.recv().await {
             let load = Load(Arc::clone(&load));
-            let counted = accepted.counted;
             let Ok(stream) = TcpStream::from_std(accepted.stream) else { continue };
             match accepted.place {
                 Ok(place) => {
+                    let counted = Counted::new(accepted.listener);
                     let serving = connection::serve(Arc::clone(&shard), stream, accepted.peer, drain.clone());
                     tokio::spawn(async move {
                         serving.await;
@@ -118,19 +134,16 @@ async fn run(
                     shard.shared.metrics.gateway().shed(reason);
                     tokio::spawn(async move {
                         refuse::overloaded(stream).await;
-                        drop((load, counted));
+                        drop(load);
                     });
                 }
             }
         }
-    };
-    let serving = async {
-        accept.await;
-        // The accept thread has ended, as it does when a drain begins: what it handed over is served until the stop.
+        // Nobody accepts any more; what is open is served until the end is called.
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = serving => {}
+        () = accept => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
 }

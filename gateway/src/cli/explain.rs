@@ -65,9 +65,11 @@ impl Explain {
 
 fn render(answer: &Answer) -> String {
     let mut text = String::new();
-    match &answer.path {
-        Ok(path) => line(&mut text, "path", path),
-        Err(why) => line(&mut text, "refused", &format!("400 bad_request: {why}")),
+    if let Some(path) = &answer.path {
+        line(&mut text, "path", path);
+    }
+    if let Some(why) = &answer.refused {
+        line(&mut text, "refused", &format!("400 bad_request: {why}"));
     }
     if let Some(policies) = &answer.policies {
         render_policies(&mut text, answer.routing.as_ref(), policies);

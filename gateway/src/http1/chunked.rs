@@ -166,8 +166,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Feeds bytes in the given pieces; the data, the trailers, and what is left behind the body.
-    fn decode(pieces: &[&[u8]]) -> Result<(Vec<u8>, Option<HeaderMap>, Vec<u8>), &'static str> {
+    /// The data, the trailers, and what is left behind the body.
+    type Whole = (Vec<u8>, Option<HeaderMap>, Vec<u8>);
+
+    /// Feeds bytes in the given pieces.
+    fn decode(pieces: &[&[u8]]) -> Result<Whole, &'static str> {
         let (mut decoder, mut buffer, mut data, mut trailers) = (Decoder::new(), BytesMut::new(), Vec::new(), None);
         let mut pieces = pieces.iter();
         loop {

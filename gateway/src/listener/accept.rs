@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::connections::{Connections, Counted};
+use crate::connections::Connections;
 use crate::gateway::Gateway;
 use crate::network::Sockets;
 use crate::telemetry::metrics::ListenerSeries;
@@ -45,10 +45,9 @@ pub fn start(
             let workers: Arc<[Worker]> = workers.into();
             let mut loops = tokio::task::JoinSet::new();
             for listening in sockets {
-                // A socket that listens has an address; without one there is nothing to name it by.
-                let name = listening.socket.local_addr().map(|address| address.to_string()).unwrap_or_default();
+                let name = listening.socket.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
                 let hand = Hand {
-                    series: gateway.shared().metrics.listener(&name),
+                    listener: gateway.shared().metrics.listener(&name),
                     gateway: Arc::clone(&gateway),
                     workers: Arc::clone(&workers),
                     connections: Arc::clone(&connections),
@@ -63,10 +62,10 @@ pub fn start(
 
 /// Where accepted connections go.
 struct Hand {
+    listener: Arc<ListenerSeries>,
     gateway: Arc<Gateway<Sockets>>,
     workers: Arc<[Worker]>,
     connections: Arc<Connections>,
-    series: Arc<ListenerSeries>,
     only: Option<usize>,
 }
 
@@ -83,7 +82,7 @@ impl Hand {
             None => self.workers.iter().min_by_key(|worker| worker.load()),
         };
         if let Some(worker) = worker {
-            worker.hand(Accepted { stream, peer, place, counted: Counted::new(&self.series) });
+            worker.hand(Accepted { stream, peer, place, listener: Arc::clone(&self.listener) });
         }
     }
 }

@@ -102,7 +102,6 @@ async fn drive<N: Network>(
         .header_read_timeout(None)
         .max_headers(server.max_headers + SLACK_HEADERS)
         .max_buf_size(server.max_header_bytes + server.max_uri_bytes + SLACK_BYTES)
-        .preserve_header_case(server.preserve_header_case)
         .serve_connection(TokioIo::new(stream), service);
     drop(snapshot);
     let mut watch = Watch::new(Arc::clone(deadlines));

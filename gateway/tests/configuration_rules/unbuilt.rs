@@ -39,6 +39,10 @@ fn what_is_not_built_is_said_once() {
         "[server]\nh2_max_concurrent_streams = 5",
         &["2:1: [server] h2_max_concurrent_streams: HTTP/2 is not built yet"],
     );
+    check(
+        "[server]\npreserve_header_case = true",
+        &["2:1: [server] preserve_header_case: keeping the case of header names is not built yet"],
+    );
     check("[server]\nshed_above_rss = \"1GiB\"", &["2:1: [server] shed_above_rss: the memory guard is not built yet"]);
     check(
         "[[listeners]]\nproxy_protocol = true",

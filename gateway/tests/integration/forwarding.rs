@@ -150,12 +150,3 @@ async fn c3_a_redirect_is_the_clients_to_follow() {
     let answer = gateway.get("/").await;
     assert_eq!((answer.status, answer.header("location")), (302, Some("http://127.0.0.1:1/secret")));
 }
-
-#[tokio::test]
-async fn case_of_names_waits_for_the_codec() {
-    // hyper's server keeps the case of names to itself: `preserve_header_case` has nothing to write from. The field passes.
-    let upstream = echo().await;
-    let gateway = Gateway::with("preserve_header_case = true", upstream.addr()).await;
-    let echo = gateway.ask("GET / HTTP/1.1\r\nHost: a\r\nX-CamelCase: 1\r\n\r\n").await.echo();
-    assert_eq!(echo.header("X-CamelCase"), Some("1"));
-}

@@ -59,7 +59,9 @@ const KEYS: &[Key] = &[
     )
     .default("100")
     .not_yet(H2),
-    key("preserve_header_case", Kind::Bool, "Keep header names as written, from HTTP/1 to HTTP/1.").default("false"),
+    key("preserve_header_case", Kind::Bool, "Keep header names as written, from HTTP/1 to HTTP/1.")
+        .default("false")
+        .not_yet("keeping the case of header names is"),
     key(
         "escaped_slash",
         Kind::Choice(&["reject", "keep"]),

@@ -100,7 +100,7 @@ impl GatewaySeries {
         self.reload_failures.load(Ordering::Relaxed)
     }
 
-    /// A worker's timer fired this much late. Only the worker's own thread may count for it.
+    /// A worker's timer fired this much late.
     #[inline]
     pub fn loop_delay(&self, worker: usize, delay: Duration) {
         self.loop_delay.of(worker).record(delay);

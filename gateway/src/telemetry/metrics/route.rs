@@ -48,7 +48,7 @@ impl RouteSeries {
     }
 
     /// Counts one request that has ended. `overhead` is the time that the gateway itself added, where it was measured.
-    /// Only the worker's own thread may count for it.
+    ///
     #[inline]
     pub fn record(
         &self,

@@ -98,8 +98,7 @@ impl UpstreamSeries {
         &self.name
     }
 
-    /// Counts one attempt that has ended; `duration` runs to the answer's head or the failure. Only the worker's own
-    /// thread may count for it.
+    /// Counts one attempt that has ended; `duration` runs to the answer's head or the failure.
     #[inline]
     pub fn attempt(&self, worker: usize, outcome: AttemptOutcome, duration: Duration) {
         let shard = self.shards.of(worker);
@@ -107,7 +106,7 @@ impl UpstreamSeries {
         shard.duration.record(duration);
     }
 
-    /// Counts what happens to a connection. Only the worker's own thread may count for it.
+    /// Counts what happens to a connection.
     #[inline]
     pub fn connection(&self, worker: usize, event: ConnectionEvent) {
         let shard = self.shards.of(worker);
