@@ -8,6 +8,7 @@ use notify::{RecursiveMode, Watcher};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use crate::config::settings::{Admin, Config, Listener};
 use crate::config::{self, LoadError, Loaded, Problem, Problems, Purpose};
 use crate::gateway::Gateway;
 use crate::network::Network;
@@ -41,9 +42,34 @@ enum Refused {
     Other(String),
 }
 
+/// What the process was started with and keeps to its end.
+struct Fixed {
+    listeners: Vec<Listener>,
+    admin: Option<Admin>,
+    workers: usize,
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        let Config { listeners, admin, server, .. } = config;
+        Self { listeners: listeners.clone(), admin: admin.clone(), workers: server.workers }
+    }
+
+    /// What a restart would change.
+    fn differs_from(&self, config: &Config) -> Vec<&'static str> {
+        let differing = [
+            ("listeners", self.listeners != config.listeners),
+            ("admin", self.admin != config.admin),
+            ("server.workers", self.workers != config.server.workers),
+        ];
+        differing.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
+    }
+}
+
 /// Reloads one gateway from one file.
 pub struct Reloader<N: Network> {
     gateway: Arc<Gateway<N>>,
+    fixed: Fixed,
     path: Option<PathBuf>,
     /// Every file that the configuration in force was read from.
     files: Mutex<Vec<PathBuf>>,
@@ -56,7 +82,8 @@ impl<N: Network> Reloader<N> {
     /// Reloads from `path`, of which `files` were read so far; without a path, every reload is refused.
     pub fn new(gateway: Arc<Gateway<N>>, path: Option<PathBuf>, files: Vec<PathBuf>) -> Self {
         let files = Mutex::new(files);
-        Self { gateway, path, files, last: Mutex::new(None), turn: tokio::sync::Mutex::new(()) }
+        let fixed = Fixed::of(&gateway.snapshot().config);
+        Self { gateway, fixed, path, files, last: Mutex::new(None), turn: tokio::sync::Mutex::new(()) }
     }
 
     /// The last reload, if there was one.
@@ -108,17 +135,7 @@ impl<N: Network> Reloader<N> {
             Err(LoadError::Invalid(problems)) => return Err(Refused::Invalid(problems)),
             Err(error) => return Err(Refused::Other(error.to_string())),
         };
-        let before = self.gateway.snapshot();
-        let mut needs_restart = Vec::new();
-        if before.config.listeners != config.listeners {
-            needs_restart.push("listeners");
-        }
-        if before.config.admin != config.admin {
-            needs_restart.push("admin");
-        }
-        if before.config.server.workers != config.server.workers {
-            needs_restart.push("server.workers");
-        }
+        let needs_restart = self.fixed.differs_from(&config);
         let not_opened = |error| Refused::Other(format!("the access log cannot be opened: {error}"));
         self.gateway.apply(config).map_err(not_opened)?;
         *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;

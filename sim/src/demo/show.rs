@@ -163,7 +163,8 @@ fn places(options: &Options, world: &World, paint: Paint) -> String {
     }
     if !options.stay {
         // What has ended is not offered.
-        return text + &format!("  {}\n", paint.dim("`--stay` keeps everything running, with metrics and an admin page."));
+        return text
+            + &format!("  {}\n", paint.dim("`--stay` keeps everything running, with metrics and an admin page."));
     }
     text += &format!("  {:<11} {admin}/\n  {:<11} {admin}/metrics\n", "admin page", "metrics");
     text += &format!("\n{}\n", paint.bold("Try"));
