@@ -15,6 +15,8 @@ use crate::network::Network;
 
 /// Editors write a file in several steps; a change is read when it has been quiet for this long.
 const SETTLE: Duration = Duration::from_millis(100);
+/// The longest that it is waited for quiet: a log in the same folder may never rest.
+const SETTLE_AT_MOST: Duration = Duration::from_secs(1);
 
 /// What a reload came to; `/status` shows the last.
 #[derive(Debug, Clone, Serialize)]
@@ -165,7 +167,7 @@ impl<N: Network> Reloader<N> {
         }
         let mut seen = self.fingerprint();
         while changed.recv().await.is_some() {
-            while tokio::time::timeout(SETTLE, changed.recv()).await.is_ok_and(|event| event.is_some()) {}
+            let _ = tokio::time::timeout(SETTLE_AT_MOST, quiet(&mut changed)).await;
             let now = self.fingerprint();
             if now != seen {
                 seen = now;
@@ -173,5 +175,47 @@ impl<N: Network> Reloader<N> {
                 crate::telemetry::notice::reload(&report);
             }
         }
+    }
+}
+
+/// Waits until nothing has changed for a while.
+async fn quiet(changed: &mut mpsc::Receiver<()>) {
+    while tokio::time::timeout(SETTLE, changed.recv()).await.is_ok_and(|event| event.is_some()) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load_text;
+
+    fn config(text: &str) -> Config {
+        load_text(text, Path::new("gateway.toml"), Purpose::Check).unwrap().config
+    }
+
+    #[test]
+    fn a_restart_is_needed_for_what_differs_from_the_start_not_from_the_file_before() {
+        let start = config("");
+        let fixed = Fixed::of(&start);
+        let other = config(
+            "[server]\nworkers = 3\n[admin]\naddress = \"127.0.0.1:9902\"\n[[listeners]]\naddress = \"127.0.0.1:8081\"\n",
+        );
+        assert_eq!(fixed.differs_from(&other), ["listeners", "admin", "server.workers"]);
+        // The same file once more still waits for a restart; the first file does not.
+        assert_eq!(fixed.differs_from(&other).len(), 3);
+        assert!(fixed.differs_from(&start).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_folder_that_never_rests_delays_a_reload_by_a_second_at_most() {
+        let (sender, mut changed) = mpsc::channel(1);
+        let noise = tokio::spawn(async move {
+            while sender.send(()).await.is_ok() {
+                tokio::time::sleep(SETTLE / 2).await;
+            }
+        });
+        let before = tokio::time::Instant::now();
+        assert!(tokio::time::timeout(SETTLE_AT_MOST, quiet(&mut changed)).await.is_err());
+        assert_eq!(before.elapsed(), SETTLE_AT_MOST);
+        noise.abort();
     }
 }
