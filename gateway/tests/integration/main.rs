@@ -16,6 +16,7 @@ mod limits;
 mod metrics;
 mod paths;
 mod pooling;
+mod pressure;
 mod process;
 mod records;
 mod reload;
