@@ -85,7 +85,8 @@ async fn repeated_fields_keep_their_order_both_ways() {
 
 #[tokio::test]
 async fn a_304_with_a_length_has_no_body_and_keeps_its_connection() {
-    let upstream = Raw::script(Script::always("HTTP/1.1 304 Not Modified\r\ncontent-length: 1000\r\n\r\n")).await.unwrap();
+    let upstream =
+        Raw::script(Script::always("HTTP/1.1 304 Not Modified\r\ncontent-length: 1000\r\n\r\n")).await.unwrap();
     let gateway = Gateway::to(upstream.addr()).await;
     let mut client = gateway.client().await;
     for _ in 0..3 {

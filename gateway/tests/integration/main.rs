@@ -14,6 +14,7 @@ mod headers;
 mod idle_connections;
 mod limits;
 mod metrics;
+mod mutations;
 mod paths;
 mod pooling;
 mod pressure;

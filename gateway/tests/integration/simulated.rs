@@ -49,7 +49,7 @@ async fn run_gateway(route: &'static str) -> turmoil::Result {
     let (_never, drain) = watch::channel(false);
     loop {
         let (stream, peer) = listener.accept().await?;
-        tokio::spawn(connection::serve(Arc::clone(&shard), stream, peer, drain.clone()));
+        tokio::spawn(connection::serve(Arc::clone(&shard), stream, peer, drain.clone(), ()));
     }
 }
 

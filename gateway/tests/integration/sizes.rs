@@ -52,7 +52,7 @@ async fn a_connections_task_is_small() {
         tokio::join!(tokio::net::TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
     let ((stream, peer), _client) = (accepted.unwrap(), client.unwrap());
     let (_open, drain) = tokio::sync::watch::channel(false);
-    let future = listener::connection::serve(Arc::clone(&gateway.shards()[0]), stream, peer, drain);
+    let future = listener::connection::serve(Arc::clone(&gateway.shards()[0]), stream, peer, drain, ());
     let size = size_of_val(&future);
     assert!(size <= CONNECTION, "{size} bytes, {CONNECTION} allowed");
 }
