@@ -125,7 +125,8 @@ fn names(endpoints: usize) -> Vec<String> {
     (0..endpoints).map(|number| format!("10.0.{}.{}:8080", number / 256, number % 256)).collect()
 }
 
-/// The most instructions, or allocations, that a benchmark may take, from `budgets.toml`; 0, which nothing meets, where it has none.
+/// The most instructions, or allocations, that a benchmark may take, from `budgets.toml`; 0, which nothing meets, where
+/// it has none.
 pub fn budget(name: &str) -> u64 {
     let lines = include_str!("../budgets.toml").lines();
     let entries = lines.filter_map(|line| line.split('#').next()?.split_once('='));

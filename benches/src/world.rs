@@ -91,7 +91,7 @@ impl World {
         let gateway = gateway(&configuration(log), network);
         let (drain, drained) = watch::channel(false);
         let shard = Arc::clone(&gateway.shards()[0]);
-        let connection = Box::pin(connection::serve(shard, client, ([192, 0, 2, 1], 40_000).into(), drained));
+        let connection = Box::pin(connection::serve(shard, client, ([192, 0, 2, 1], 40_000).into(), drained, ()));
         let mut world = Self { connection, wire, answer_bytes: u64::MAX, runtime, _gateway: gateway, _drain: drain };
         world.answer_bytes = world.learn();
         world.exchanges(WARM_UP);
