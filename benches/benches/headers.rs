@@ -7,7 +7,10 @@ use benches::messages::{clean_headers, hostile_headers, proxied_headers};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use http::HeaderMap;
 
-const SENT: [(&str, fn() -> HeaderMap, From); 3] = [
+/// A name, what makes the headers, and who sends them.
+type Case = (&'static str, fn() -> HeaderMap, From);
+
+const SENT: [Case; 3] = [
     ("clean", clean_headers, From::Client),
     ("hostile", hostile_headers, From::Client),
     ("proxied", proxied_headers, From::Proxy),
