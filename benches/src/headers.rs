@@ -154,7 +154,7 @@ mod tests {
         let (trace, state) = headers.trace(&sent, From::Proxy, 1);
         assert!(trace.to_str().unwrap().starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
         assert!(state.is_some());
-        let mut passed = sent.clone();
+        let mut passed = sent;
         assert_eq!(headers.forwarded(&mut passed, From::Proxy), "203.0.113.7".len());
         assert_eq!(passed["x-forwarded-for"], "203.0.113.7, 10.2.2.2, 10.0.0.1");
         assert_eq!(headers.forwarded(&mut passed, From::Client), "192.0.2.1".len());
