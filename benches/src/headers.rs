@@ -92,12 +92,18 @@ impl Headers {
         (trace.to_header_value(), trace.tracestate)
     }
 
-    /// Finds the client, and writes the four headers that tell the upstream of it.
+    /// Finds the client, and makes what tells the upstream of it: lines for a stranger's request, merged headers for a
+    /// proxy's. The bytes of both.
     pub fn forwarded(&self, headers: &mut HeaderMap, from: From) -> usize {
         let peer = self.peer(from);
-        let client = client_address(headers, peer, &self.snapshot.trusted);
-        set_forwarded(headers, peer, from == From::Proxy, Some(&self.host));
-        client.as_str().len()
+        let client = client_address(headers, peer, &self.snapshot.trusted).as_str().len();
+        match from {
+            From::Client => client + peer.forwarded_lines(Some(&self.host)).len(),
+            From::Proxy => {
+                set_forwarded(headers, peer, true, Some(&self.host));
+                client
+            }
+        }
     }
 
     /// A rewrite that is ready to be used on this path.
@@ -157,8 +163,9 @@ mod tests {
         let mut passed = sent;
         assert_eq!(headers.forwarded(&mut passed, From::Proxy), "203.0.113.7".len());
         assert_eq!(passed["x-forwarded-for"], "203.0.113.7, 10.2.2.2, 10.0.0.1");
-        assert_eq!(headers.forwarded(&mut passed, From::Client), "192.0.2.1".len());
-        assert_eq!(passed["x-forwarded-for"], "192.0.2.1");
+        let lines = headers.client.forwarded_lines(Some(&headers.host));
+        assert!(lines.starts_with(b"x-forwarded-for: 192.0.2.1\r\n"));
+        assert_eq!(headers.forwarded(&mut passed, From::Client), "192.0.2.1".len() + lines.len());
     }
 
     #[test]
