@@ -62,6 +62,9 @@ impl Question {
     pub fn parse(method: &str, url: &str, headers: &[&str]) -> Result<Self, String> {
         let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
             .map_err(|_| format!("{method:?} is not a method"))?;
+        if !url.starts_with('/') && !url.contains("://") {
+            return Err(format!("{url:?} is neither a URL nor a path: a path begins with a slash"));
+        }
         let uri: Uri = url.parse().map_err(|error| format!("{url:?} is not a URL: {error}"))?;
         let mut map = HeaderMap::new();
         for header in headers {

@@ -8,12 +8,15 @@ use notify::{RecursiveMode, Watcher};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use crate::config::settings::{Admin, Config, Listener};
 use crate::config::{self, LoadError, Loaded, Problem, Problems, Purpose};
 use crate::gateway::Gateway;
 use crate::network::Network;
 
 /// Editors write a file in several steps; a change is read when it has been quiet for this long.
 const SETTLE: Duration = Duration::from_millis(100);
+/// The longest that it is waited for quiet: a log in the same folder may never rest.
+const SETTLE_AT_MOST: Duration = Duration::from_secs(1);
 
 /// What a reload came to; `/status` shows the last.
 #[derive(Debug, Clone, Serialize)]
@@ -41,9 +44,34 @@ enum Refused {
     Other(String),
 }
 
+/// What the process was started with and keeps to its end.
+struct Fixed {
+    listeners: Vec<Listener>,
+    admin: Option<Admin>,
+    workers: usize,
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        let Config { listeners, admin, server, .. } = config;
+        Self { listeners: listeners.clone(), admin: admin.clone(), workers: server.workers }
+    }
+
+    /// What a restart would change.
+    fn differs_from(&self, config: &Config) -> Vec<&'static str> {
+        let differing = [
+            ("listeners", self.listeners != config.listeners),
+            ("admin", self.admin != config.admin),
+            ("server.workers", self.workers != config.server.workers),
+        ];
+        differing.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
+    }
+}
+
 /// Reloads one gateway from one file.
 pub struct Reloader<N: Network> {
     gateway: Arc<Gateway<N>>,
+    fixed: Fixed,
     path: Option<PathBuf>,
     /// Every file that the configuration in force was read from.
     files: Mutex<Vec<PathBuf>>,
@@ -56,7 +84,8 @@ impl<N: Network> Reloader<N> {
     /// Reloads from `path`, of which `files` were read so far; without a path, every reload is refused.
     pub fn new(gateway: Arc<Gateway<N>>, path: Option<PathBuf>, files: Vec<PathBuf>) -> Self {
         let files = Mutex::new(files);
-        Self { gateway, path, files, last: Mutex::new(None), turn: tokio::sync::Mutex::new(()) }
+        let fixed = Fixed::of(&gateway.snapshot().config);
+        Self { gateway, fixed, path, files, last: Mutex::new(None), turn: tokio::sync::Mutex::new(()) }
     }
 
     /// The last reload, if there was one.
@@ -108,17 +137,7 @@ impl<N: Network> Reloader<N> {
             Err(LoadError::Invalid(problems)) => return Err(Refused::Invalid(problems)),
             Err(error) => return Err(Refused::Other(error.to_string())),
         };
-        let before = self.gateway.snapshot();
-        let mut needs_restart = Vec::new();
-        if before.config.listeners != config.listeners {
-            needs_restart.push("listeners");
-        }
-        if before.config.admin != config.admin {
-            needs_restart.push("admin");
-        }
-        if before.config.server.workers != config.server.workers {
-            needs_restart.push("server.workers");
-        }
+        let needs_restart = self.fixed.differs_from(&config);
         let not_opened = |error| Refused::Other(format!("the access log cannot be opened: {error}"));
         self.gateway.apply(config).map_err(not_opened)?;
         *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
@@ -148,7 +167,7 @@ impl<N: Network> Reloader<N> {
         }
         let mut seen = self.fingerprint();
         while changed.recv().await.is_some() {
-            while tokio::time::timeout(SETTLE, changed.recv()).await.is_ok_and(|event| event.is_some()) {}
+            let _ = tokio::time::timeout(SETTLE_AT_MOST, quiet(&mut changed)).await;
             let now = self.fingerprint();
             if now != seen {
                 seen = now;
@@ -156,5 +175,47 @@ impl<N: Network> Reloader<N> {
                 crate::telemetry::notice::reload(&report);
             }
         }
+    }
+}
+
+/// Waits until nothing has changed for a while.
+async fn quiet(changed: &mut mpsc::Receiver<()>) {
+    while tokio::time::timeout(SETTLE, changed.recv()).await.is_ok_and(|event| event.is_some()) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load_text;
+
+    fn config(text: &str) -> Config {
+        load_text(text, Path::new("gateway.toml"), Purpose::Check).unwrap().config
+    }
+
+    #[test]
+    fn a_restart_is_needed_for_what_differs_from_the_start_not_from_the_file_before() {
+        let start = config("");
+        let fixed = Fixed::of(&start);
+        let other = config(
+            "[server]\nworkers = 3\n[admin]\naddress = \"127.0.0.1:9902\"\n[[listeners]]\naddress = \"127.0.0.1:8081\"\n",
+        );
+        assert_eq!(fixed.differs_from(&other), ["listeners", "admin", "server.workers"]);
+        // The same file once more still waits for a restart; the first file does not.
+        assert_eq!(fixed.differs_from(&other).len(), 3);
+        assert!(fixed.differs_from(&start).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_folder_that_never_rests_delays_a_reload_by_a_second_at_most() {
+        let (sender, mut changed) = mpsc::channel(1);
+        let noise = tokio::spawn(async move {
+            while sender.send(()).await.is_ok() {
+                tokio::time::sleep(SETTLE / 2).await;
+            }
+        });
+        let before = tokio::time::Instant::now();
+        assert!(tokio::time::timeout(SETTLE_AT_MOST, quiet(&mut changed)).await.is_err());
+        assert_eq!(before.elapsed(), SETTLE_AT_MOST);
+        noise.abort();
     }
 }

@@ -24,6 +24,8 @@ use crate::worker;
 
 /// The system's wall clock is read again this often, so that records follow its corrections.
 const CLOCK_RESYNC: Duration = Duration::from_secs(10);
+/// How often it is looked whether the access log can be written.
+const LOG_LOOK: Duration = Duration::from_secs(5);
 /// The longest that the last access records are waited for.
 const LOG_FLUSH: Duration = Duration::from_secs(2);
 
@@ -57,7 +59,8 @@ pub async fn start(config: Config, path: Option<PathBuf>, files: Vec<PathBuf>) -
     };
     let sockets = bind_all(&config, workers)?;
     let listeners = addresses(&sockets)?;
-    let admin_socket = config.admin.as_ref().map(|admin| listen(admin.address, false)).transpose()?;
+    let admin_socket = config.admin.as_ref().map(|admin| listen(admin.address, false)).transpose();
+    let admin_socket = admin_socket.map_err(|StartError(why)| StartError(format!("admin: {why}")))?;
     let world = World { network: Sockets, clock: Clock::system(), seed: seed(), shards: workers };
     let gateway = Gateway::new(config, world).map_err(|error| StartError(format!("access log: {error}")))?;
     let gateway = Arc::new(gateway);
@@ -82,6 +85,7 @@ pub async fn start(config: Config, path: Option<PathBuf>, files: Vec<PathBuf>) -
     let admin = serve_admin(admin_socket, &gateway, &reloader, &connections, ask_drain)?;
     tokio::spawn(Arc::clone(&reloader).watch_files());
     tokio::spawn(follow_wall_clock(gateway.shared().clock.clone()));
+    tokio::spawn(tell_of_log_failures(Arc::clone(&gateway)));
     let switches = Switches { stop_accepting, close_idle, stop_workers };
     Ok(Running { gateway, reloader, switches, connections, threads, listeners, admin, drain_asked })
 }
@@ -140,6 +144,21 @@ async fn follow_wall_clock(clock: Clock) {
     loop {
         tokio::time::sleep(CLOCK_RESYNC).await;
         clock.resync();
+    }
+}
+
+/// Says when the access log begins to fail, and when it is well again; the gateway serves on meanwhile.
+async fn tell_of_log_failures(gateway: Arc<Gateway<Sockets>>) {
+    let (mut seen, mut failing) = (0, false);
+    loop {
+        tokio::time::sleep(LOG_LOOK).await;
+        let failures = gateway.shared().log.write_failures();
+        let fails = failures > seen;
+        seen = failures;
+        if fails != failing {
+            failing = fails;
+            notice::access_log(failing, failures);
+        }
     }
 }
 

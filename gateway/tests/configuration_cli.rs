@@ -85,12 +85,25 @@ fn a_file_that_cannot_be_read_is_another_matter() {
     let check = gateway(folder.path(), &["check", "none.toml"]);
     assert!(text(&check.stderr).starts_with("error: cannot read none.toml: "), "{}", text(&check.stderr));
     assert_eq!(text(&check.stderr).lines().count(), 1);
+    assert!(text(&check.stderr).contains("`gateway init`"), "the remedy");
+    assert_eq!(gateway(folder.path(), &["run"]).stderr, gateway(folder.path(), &["check"]).stderr);
 }
 
 #[test]
 fn a_command_line_that_is_not_understood() {
     let folder = folder();
-    for arguments in [&["chekc"][..], &["check", "--jsn"], &[], &["init", "--to", "127.0.0.1:3000"]] {
+    let asked = [
+        &["chekc"][..],
+        &["check", "--jsn"],
+        &[],
+        &["init", "--to", "127.0.0.1:3000"],
+        &["run", "--to", "127.0.0.1:3000"],
+        &["run", "--to", "https://a"],
+        &["run", "--to", "http://a", "--listen", "8080"],
+        &["run", "--listen", "127.0.0.1:8080"],
+        &["explain", "GET", "no-slash"],
+    ];
+    for arguments in asked {
         assert_eq!(gateway(folder.path(), arguments).status.code(), Some(2), "{arguments:?}");
     }
     assert!(!folder.path().join("gateway.toml").exists());

@@ -25,12 +25,21 @@ use crate::target::{Target, TargetError};
 use crate::text;
 use crate::units::{parse_duration, parse_rate};
 
+const HELP: &str = "\
+Examples:
+  loadgen --url http://127.0.0.1:8080/ --rate 5000/s --duration 30s
+  loadgen --url http://127.0.0.1:8080/ --requests 100000 --connections 32
+  loadgen --url http://127.0.0.1:8080/ --rate 500/s --arrivals poisson --json
+
+Exit codes: 0 measured, 2 usage, 3 the target cannot be reached or a file not be read or written,
+4 the measurement is not valid (the output says why). Failed requests are figures, not failures.";
+
 /// Sends load to an HTTP/1.1 server and measures from the intended send time.
 ///
 /// With --rate the model is open: a seeded plan says when to send, whatever the answers do. Without it the model is
 /// closed: each connection sends as soon as it has its answer.
 #[derive(Debug, Parser)]
-#[command(name = "loadgen", version, about)]
+#[command(name = "loadgen", version, about, after_help = HELP)]
 #[allow(clippy::struct_excessive_bools, reason = "these are command-line switches")]
 pub struct Arguments {
     /// Where to send: http://HOST:PORT/PATH

@@ -15,9 +15,29 @@ use loadgen::units::{parse_duration, parse_rate};
 use crate::children::Programs;
 use crate::{demo, own, peers};
 
+const HELP: &str = "\
+Examples:
+  sim demo --stay                      the demo, kept running to look around
+  sim peers --with nginx,haproxy       compare with these two
+  sim report /tmp/x/result.json        show a result again
+
+Exit codes: 0 done, 1 what was asked about is bad, 2 usage, 3 could not run,
+4 the measurement is not valid.";
+
+const DEMO_HELP: &str = "\
+Exit codes: 0 nothing failed but what it injected, 1 something else failed, 2 usage, 3 could not run.";
+
+const PEERS_HELP: &str = "\
+Examples:
+  sim peers                                   all peers that are found
+  sim peers --with nginx --rounds 15          one peer, a narrower interval
+  sim peers --bin envoy=/opt/envoy            a program that is not on the PATH
+
+`cargo xtask peers` installs what it can. Exit codes: 0 measured, 2 usage, 3 could not run, 4 not valid.";
+
 /// Scenarios, demonstration and comparisons that prove what the gateway does.
 #[derive(Debug, Parser)]
-#[command(name = "sim", version, about)]
+#[command(name = "sim", version, about, after_help = HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -27,8 +47,10 @@ struct Arguments {
 enum Command {
     /// Start a small world, drive ten seconds of traffic through the gateway, let one endpoint fail, show what came of
     /// it
+    #[command(after_help = DEMO_HELP)]
     Demo(DemoArguments),
     /// Compare the gateway with other gateways on the same work, in interleaved rounds
+    #[command(after_help = PEERS_HELP)]
     Peers(PeersArguments),
     /// Show a result file as text
     Report {

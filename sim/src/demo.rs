@@ -202,6 +202,7 @@ impl World {
             let injection = self.inject_half_way(&clock, half_ns, &injected_at, &is_done);
             (driver.join(), injection)
         });
+        watch.end_progress();
         let totals = driven.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let injected_at_mock = match injection? {
             Some(recorded_before) => Some(self.injected_at_mock(recorded_before)?),

@@ -61,6 +61,7 @@ pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
         .route("/reload", post(write::reload::<N>))
         .route("/drain", post(write::drain::<N>))
         .fallback(view::not_found)
+        .method_not_allowed_fallback(view::method_not_allowed)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), access::check::<N>));
     Router::new()
         .route("/livez", get(probes::live))

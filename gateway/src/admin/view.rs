@@ -28,9 +28,14 @@ pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response 
 }
 
 pub(super) async fn not_found() -> Response {
-    let there =
-        "There are /livez /readyz /metrics /status /config /upstreams /routes /explain, POST /reload and /drain.";
+    let there = "There are / /livez /readyz /metrics /status /config /upstreams /routes /explain, \
+                 POST /reload and POST /drain.";
     refusal(StatusCode::NOT_FOUND, "route_not_found", there)
+}
+
+pub(super) async fn method_not_allowed() -> Response {
+    let detail = "/reload and /drain take POST, everything else takes GET.";
+    refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 
 /// The front page: where everything is, and how the gateway does.
@@ -53,6 +58,7 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
         "upstreams": snapshot.config.upstreams.len(),
         "panics": shared.metrics.gateway().panics_total(),
         "access_log_dropped": shared.log.dropped(),
+        "access_log_write_failures": shared.log.write_failures(),
         "last_reload": state.reloader.last(),
     }))
 }

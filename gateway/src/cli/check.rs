@@ -45,7 +45,7 @@ fn report(file: &Path, loaded: &Result<Loaded, LoadError>) -> u8 {
             BAD
         }
         Err(error) => {
-            output::problem(&format!("error: {error}"));
+            output::unreadable(error);
             COULD_NOT_RUN
         }
     }

@@ -49,7 +49,7 @@ impl Explain {
                 return BAD;
             }
             Err(error) => {
-                output::problem(&format!("error: {error}"));
+                output::unreadable(&error);
                 return COULD_NOT_RUN;
             }
         };

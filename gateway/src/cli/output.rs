@@ -2,7 +2,9 @@
 //!
 //! A reader that goes away (`gateway defaults | head`) is no failure of the command.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
+
+use crate::config::LoadError;
 
 /// Prints a result.
 pub fn result(text: &str) {
@@ -14,6 +16,17 @@ pub fn result(text: &str) {
 pub fn problem(text: &str) {
     // There is nowhere left to say that standard error is closed.
     let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end_matches('\n'));
+}
+
+/// Prints why there is no configuration to work with.
+pub fn unreadable(error: &LoadError) {
+    let help = match error {
+        LoadError::Unreadable { source, .. } if source.kind() == ErrorKind::NotFound => {
+            "; `gateway init` writes a first one"
+        }
+        LoadError::Unreadable { .. } | LoadError::Invalid(_) => "",
+    };
+    problem(&format!("error: {error}{help}"));
 }
 
 /// Whether problems may have colour: on a terminal, unless `NO_COLOR` is set (no-color.org).

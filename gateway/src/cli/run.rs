@@ -1,27 +1,35 @@
 //! `gateway run`: serves until it is told to stop.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{BAD, COULD_NOT_RUN, DONE};
-use crate::config::{self, LoadError, Loaded, Purpose};
+use super::{BAD, COULD_NOT_RUN, DONE, USAGE, output};
+use crate::config::{self, LoadError, Loaded, Purpose, publish};
+use crate::shutdown::Drained;
 use crate::startup::{self, Running};
 use crate::telemetry::notice;
 
-/// Serves requests until SIGTERM or SIGINT, then drains. SIGHUP, or a change of the file, reloads.
+/// Serve requests until SIGTERM or SIGINT, then drain. SIGHUP, or a change of the file, reloads.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  gateway run --config gateway.toml\n  gateway run --to http://127.0.0.1:9001 --listen 0.0.0.0:8080\n\nAccess records go to standard output, events to standard error. A second SIGTERM or SIGINT ends it at once.\n\nExit codes: 0 ended by a signal or a drain, 1 the configuration is bad, 2 usage, 3 could not run."
+)]
 pub(super) struct Run {
-    /// The configuration; ./gateway.toml when neither this nor --to is given
+    /// The configuration; ./gateway.toml when neither this nor --to is given.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Forward everything to this upstream; needs no file
+    /// Forward everything to this upstream; needs no file.
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     to: Option<String>,
-    /// Listen here instead of 127.0.0.1:8080; with --to only
+    /// Listen here instead of 127.0.0.1:8080; with --to only.
     #[arg(long, value_name = "ADDRESS", requires = "to")]
-    listen: Option<String>,
+    listen: Option<SocketAddr>,
+    /// Serve the admin API here instead of 127.0.0.1:9901; with --to only.
+    #[arg(long, value_name = "ADDRESS", requires = "to")]
+    admin: Option<SocketAddr>,
 }
 
 impl Run {
@@ -29,18 +37,26 @@ impl Run {
     pub(super) fn run(&self) -> u8 {
         let path = self.config.clone().unwrap_or_else(|| PathBuf::from("gateway.toml"));
         let (loaded, path) = match &self.to {
-            Some(url) => (
-                config::load_text(&whole_configuration(url, self.listen.as_deref()), Path::new("--to"), Purpose::Run)
-                    .map_err(LoadError::Invalid),
-                None,
-            ),
+            Some(url) => match publish::forwarding(url, self.listen, self.admin) {
+                Ok(text) => {
+                    (config::load_text(&text, Path::new("--to"), Purpose::Run).map_err(LoadError::Invalid), None)
+                }
+                Err(why) => {
+                    output::problem(&format!("error: --to {}: {why}", url.escape_debug()));
+                    return USAGE;
+                }
+            },
             None => (config::load(&path, Purpose::Run), Some(path)),
         };
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
-                notice::config_refused(&error);
-                return if matches!(error, LoadError::Invalid(_)) { BAD } else { COULD_NOT_RUN };
+                let LoadError::Invalid(problems) = &error else {
+                    output::unreadable(&error);
+                    return COULD_NOT_RUN;
+                };
+                output::problem(&problems.render(output::problems_have_colour()));
+                return BAD;
             }
         };
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -55,11 +71,6 @@ impl Run {
         runtime.shutdown_background();
         code
     }
-}
-
-fn whole_configuration(url: &str, listen: Option<&str>) -> String {
-    let listener = listen.map(|address| format!("[[listeners]]\naddress = {address:?}\n")).unwrap_or_default();
-    format!("{listener}[[routes]]\nname = \"all\"\npath = \"/{{*rest}}\"\nupstream = {url:?}\n")
 }
 
 async fn serve(loaded: Loaded, path: Option<PathBuf>) -> u8 {
@@ -80,21 +91,22 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>) -> u8 {
         }
     };
     notice::ready(&running.listeners, running.admin);
-    loop {
+    let cause = loop {
         tokio::select! {
             _ = hang_up.recv() => reload(&running).await,
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            () = running.drain_asked() => break,
+            _ = terminate.recv() => break "signal",
+            _ = interrupt.recv() => break "signal",
+            () = running.drain_asked() => break "admin",
         }
-    }
-    notice::draining();
-    tokio::select! {
-        _drained = running.drain() => {}
-        // A second signal: at once.
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    };
+    notice::draining(cause);
+    let after = tokio::select! {
+        drained = running.drain() => if drained == Drained::Clean { "drain" } else { "drain_timeout" },
+        // At once.
+        _ = terminate.recv() => "second_signal",
+        _ = interrupt.recv() => "second_signal",
+    };
+    notice::stopped(after);
     DONE
 }
 

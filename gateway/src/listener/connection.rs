@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::drain::{self, Draining};
 use super::stream::{ClientStream, StreamTimeouts};
 use crate::client::{ClientConnection, Phase};
+use crate::clock::Clock;
 use crate::context::{Peer, Scheme};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Arrival;
@@ -51,8 +52,8 @@ enum End<S> {
     Doze { stream: S, read_ahead: Bytes },
 }
 
-/// Serves a connection to its end. Turning `drain` to true closes it after the answer in flight, or at once when idle.
-/// What is `kept` is dropped with the connection. (A future around this one would hold it twice: once as captured, once
+/// Serves a connection to its end. Turning `drain` to true closes it after the answer in flight, or, when it is idle,
+/// after a moment in which a request that was on its way can still come. What is `kept` is dropped with the connection. (A future around this one would hold it twice: once as captured, once
 /// as awaited. With ten thousand idle connections that is seen.)
 pub async fn serve<N: Network, K: Send>(
     shard: Arc<Shard<N>>,
@@ -69,16 +70,17 @@ pub async fn serve<N: Network, K: Send>(
         idle_timeout: Some(shard.snapshot().config.server.idle_timeout),
         tunnel: Mutex::new(None),
     });
+    let clock = &shard.shared.clock;
     let mut watch = Watch::new(Arc::clone(&connection.deadlines));
     let wait = pin!(drain::wait(drain.clone()));
     let mut draining = Draining::new(wait, drain);
-    connection.deadlines.set(Wait::Idle, shard.shared.clock.now(), connection.idle_timeout);
-    let mut awake = doze(&connection, stream, &mut watch, &mut draining).await;
+    connection.deadlines.set(Wait::Idle, clock.now(), connection.idle_timeout);
+    let mut awake = doze(&connection, stream, &mut watch, &mut draining, clock).await;
     let end = loop {
         let Some((stream, read_ahead)) = awake else { return };
         match drive(&shard, &connection, stream, read_ahead, &mut watch, &mut draining).await {
             End::Doze { stream, read_ahead } if read_ahead.is_empty() => {
-                awake = doze(&connection, stream, &mut watch, &mut draining).await;
+                awake = doze(&connection, stream, &mut watch, &mut draining, clock).await;
             }
             End::Doze { stream, read_ahead } => awake = Some((stream, read_ahead)),
             end => break end,
@@ -102,6 +104,7 @@ async fn doze<N: Network>(
     mut stream: N::Stream,
     watch: &mut Watch,
     draining: &mut Draining<'_, impl Future<Output = ()>>,
+    clock: &Clock,
 ) -> Option<(N::Stream, Bytes)> {
     let read_ahead = std::future::poll_fn(|cx| {
         let mut space = [0; FIRST_BYTES];
@@ -109,9 +112,11 @@ async fn doze<N: Network>(
         if let Poll::Ready(read) = Pin::new(&mut stream).poll_read(cx, &mut buffer) {
             return Poll::Ready(read.is_ok().then(|| Bytes::copy_from_slice(buffer.filled())));
         }
-        let idle_for_too_long = watch.poll_expired(cx).is_ready() && connection.deadlines.has_expired(Wait::Idle);
-        if idle_for_too_long || draining.poll_begun(cx) {
-            return Poll::Ready(None);
+        draining.poll_closes(cx, connection, clock);
+        while watch.poll_expired(cx).is_ready() {
+            if connection.deadlines.has_expired(Wait::Idle) {
+                return Poll::Ready(None);
+            }
         }
         Poll::Pending
     })
@@ -148,10 +153,8 @@ async fn drive<N: Network>(
         .max_buf_size(server.max_header_bytes + server.max_uri_bytes + SLACK_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     drop(snapshot);
-    let mut drained = false;
     let outcome = std::future::poll_fn(|cx| {
-        if !drained && draining.poll_begun(cx) {
-            drained = true;
+        if draining.poll_closes(cx, connection, &shard.shared.clock) {
             Pin::new(&mut http).graceful_shutdown();
         }
         poll_connection(&mut http, watch, connection, cx)

@@ -1,12 +1,14 @@
-//! What the process says on standard error about itself: one JSON line an event, or plain text where a person has to
-//! act. Not on the request path.
+//! What the process says on standard error about itself: one JSON line an event with its time, or plain text where a
+//! person has to act. Not on the request path.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::config::{LoadError, Problem};
+use super::timestamp::write_rfc3339;
+use crate::clock::Clock;
+use crate::config::Problem;
 use crate::reload::ReloadReport;
 
 fn line(text: &str) {
@@ -14,22 +16,23 @@ fn line(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// The gateway serves.
-pub fn ready(listeners: &[SocketAddr], admin: Option<SocketAddr>) {
-    let listeners: Vec<String> = listeners.iter().map(ToString::to_string).collect();
-    let mut event = json!({ "event": "ready", "listeners": listeners });
-    if let Some(admin) = admin {
-        event["admin"] = admin.to_string().into();
-    }
+/// An event, the time added as its last field.
+fn event(mut event: Value) {
+    let clock = Clock::system();
+    let mut ts = Vec::new();
+    write_rfc3339(&mut ts, clock.unix_us(clock.now()));
+    event["ts"] = String::from_utf8_lossy(&ts).into();
     line(&event.to_string());
 }
 
-/// The file is refused, or cannot be read.
-pub fn config_refused(error: &LoadError) {
-    match error {
-        LoadError::Invalid(problems) => line(&problems.render(false)),
-        other => line(&format!("gateway: {other}")),
+/// The gateway serves.
+pub fn ready(listeners: &[SocketAddr], admin: Option<SocketAddr>) {
+    let listeners: Vec<String> = listeners.iter().map(ToString::to_string).collect();
+    let mut ready = json!({ "event": "ready", "listeners": listeners });
+    if let Some(admin) = admin {
+        ready["admin"] = admin.to_string().into();
     }
+    event(ready);
 }
 
 /// Something that it needs is not there; `why` is one line with the remedy.
@@ -44,17 +47,29 @@ pub fn warning(problem: &Problem) {
 
 /// A reload, and what came of it.
 pub fn reload(report: &ReloadReport) {
-    let mut event = serde_json::to_value(report).unwrap_or_default();
-    event["event"] = "reload".into();
-    line(&event.to_string());
+    let mut reload = json!({ "event": "reload" });
+    if let (Value::Object(fields), Ok(Value::Object(told))) = (&mut reload, serde_json::to_value(report)) {
+        fields.extend(told);
+    }
+    event(reload);
 }
 
-/// A drain has begun.
-pub fn draining() {
-    line(&json!({ "event": "drain" }).to_string());
+/// A drain has begun; `cause` is `signal` or `admin`.
+pub fn draining(cause: &str) {
+    event(json!({ "event": "drain", "cause": cause }));
 }
 
 /// A drain ran out of time.
 pub fn cut(connections: usize) {
-    line(&json!({ "event": "drain_timeout", "connections_cut": connections }).to_string());
+    event(json!({ "event": "drain_timeout", "connections_cut": connections }));
+}
+
+/// The process ends; `after` is `drain`, `drain_timeout` or `second_signal`.
+pub fn stopped(after: &str) {
+    event(json!({ "event": "stopped", "after": after }));
+}
+
+/// The access log cannot be written, or can be again.
+pub fn access_log(failing: bool, write_failures: u64) {
+    event(json!({ "event": "access_log", "failing": failing, "write_failures": write_failures }));
 }

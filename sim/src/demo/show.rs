@@ -65,18 +65,19 @@ fn traffic(findings: &Findings, paint: Paint) -> String {
         let mut row = |what: &str, quantiles: Quantiles| {
             let Quantiles { p50, p90, p99, p999, max } = quantiles;
             let cells = [p50, p90, p99, p999, max].map(micros);
-            table.row(std::iter::once(format!("{name}: {what}")).chain(cells));
+            table.row(std::iter::once(format!("{name}, {what}")).chain(cells));
         };
         row("latency", Quantiles::of(&phase.latency));
-        row("added by the gateway", Quantiles::of(&phase.added));
+        row("added", Quantiles::of(&phase.added));
     }
     let mut text = heading(paint, "Traffic");
     let requests = paint.cyan(&format!("{} requests", grouped(findings.totals.finished)));
     text += &format!("  {requests}, {} a second\n\n", paint.cyan(&format!("{rate:.0}")));
     text += &indented(&table.lines());
     text += &format!(
-        "  {}\n",
-        paint.dim("Latency counts from the planned send time; added is the client's time less the mock's own.")
+        "  {}\n  {}\n",
+        paint.dim("latency  counts from the planned send time"),
+        paint.dim("added    by the gateway and the network: the client's time less the mock's own"),
     );
     text
 }
@@ -139,7 +140,7 @@ fn balance(world: &World, findings: &Findings, paint: Paint) -> String {
 fn gateway(findings: &Findings, paint: Paint) -> String {
     let (_, after) = findings.usage;
     format!(
-        "{}  {:.1} us CPU a request, {} resident, {} upstream connections, {:.2} % of requests on an open one\n",
+        "{}  {:.1} us CPU a request, {} resident\n  {} upstream connections, {:.2} % of requests on an open one\n",
         heading(paint, "The gateway itself"),
         findings.gateway_cpu_us(),
         mebibytes(after.rss_bytes),
@@ -157,13 +158,16 @@ fn places(options: &Options, world: &World, paint: Paint) -> String {
         ("config", format!("{folder}/gateway.toml")),
         ("access log", format!("{folder}/access.log")),
         ("result", format!("{folder}/result.json")),
-        ("metrics", format!("{admin}/metrics")),
-        ("admin", format!("{admin}/status")),
     ] {
         text += &format!("  {name:<11} {place}\n");
     }
-    let hint = if options.stay { "" } else { "  (with `--stay`, which keeps everything running)" };
-    text += &format!("\n{}{}\n", paint.bold("Try"), paint.dim(hint));
+    if !options.stay {
+        // What has ended is not offered.
+        return text
+            + &format!("  {}\n", paint.dim("`--stay` keeps everything running, with metrics and an admin page."));
+    }
+    text += &format!("  {:<11} {admin}/\n  {:<11} {admin}/metrics\n", "admin page", "metrics");
+    text += &format!("\n{}\n", paint.bold("Try"));
     text += &format!("  curl -i {proxy}/api/orders/17\n");
     text += &format!("  curl -i -X DELETE {proxy}/api/billing/invoices\n");
     text += &format!("  curl -s {admin}/metrics | grep gateway_requests_total\n");
@@ -177,7 +181,7 @@ fn verdict(findings: &Findings, paint: Paint) -> String {
         None => "ended before the fault was injected".to_owned(),
     };
     if findings.holds() {
-        return format!("{}  nothing failed but what was injected ({seen})\n", paint.green("✔ pass"));
+        return format!("{}  nothing failed but what was injected\n        {seen}\n", paint.green("✔ pass"));
     }
     let mut text = format!("{}  {seen}\n", paint.red("✘ fail"));
     for (what, count) in &findings.watch.unexplained {

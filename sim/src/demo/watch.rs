@@ -78,7 +78,7 @@ impl Watch {
         let Watched { recorder, names, start_ns, length_ms, failing_port, injected_status, injected_at } = watched;
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(length_ms), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("  {bar:40.cyan} {msg}");
+            let style = ProgressStyle::with_template("  {bar:20.cyan} {wide_msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▌░"));
             bar
         });
@@ -121,6 +121,13 @@ impl Watch {
             }
         };
         self.steps.iter().enumerate().map(moment).collect()
+    }
+
+    /// Takes the progress bar away, before anything else is printed.
+    pub(super) fn end_progress(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
     }
 
     fn is_injected(&self, sample: &Sample) -> bool {
@@ -180,9 +187,7 @@ impl Observer for Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.end_progress();
     }
 }
 

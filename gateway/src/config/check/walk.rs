@@ -80,8 +80,18 @@ fn table(
 
 fn unknown_key(context: &mut Context<'_>, entry: &Entry, def: &TableDef, position: &Position) {
     let place = if position.path.is_empty() { String::new() } else { format!(" in {}", position.header()) };
-    let help = did_you_mean(&entry.key, def.keys.iter().map(|key| key.name));
-    context.report.error_maybe(entry.key_at, format!("unknown key {}{place}", quoted(&entry.key)), help);
+    let help = did_you_mean(&entry.key, def.keys.iter().map(|key| key.name)).unwrap_or_else(|| known_keys(def));
+    context.report.error_maybe(entry.key_at, format!("unknown key {}{place}", quoted(&entry.key)), Some(help));
+}
+
+/// What could stand there instead; a long list would be no help.
+fn known_keys(def: &TableDef) -> String {
+    const MOST: usize = 8;
+    let names: Vec<&str> = def.keys.iter().take(MOST).map(|key| key.name).collect();
+    if def.keys.len() > MOST {
+        return "`gateway defaults` prints every key".to_owned();
+    }
+    format!("the keys here: {}", names.join(", "))
 }
 
 fn known_key(context: &mut Context<'_>, entry: &Entry, base: Option<&Table>, key: &'static Key, position: &Position) {

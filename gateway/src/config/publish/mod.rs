@@ -8,7 +8,7 @@ mod tests;
 
 pub use json_schema::json_schema;
 pub use markdown::markdown;
-pub use starter::starter;
+pub use starter::{forwarding, starter};
 
 /// Every key with its default, commented: `gateway defaults`. Tests hold it to the tables of keys and to the contract.
 pub const DEFAULTS: &str = include_str!("../../../defaults.toml");

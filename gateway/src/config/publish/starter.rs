@@ -1,5 +1,7 @@
 //! A first configuration: `gateway init`, and what `gateway run --to URL` serves.
 
+use std::net::SocketAddr;
+
 use crate::config::value::upstream_url;
 
 /// A short commented configuration that sends everything to this URL.
@@ -7,9 +9,7 @@ use crate::config::value::upstream_url;
 /// # Errors
 /// The URL is no upstream's; the text says why.
 pub fn starter(to: &str) -> Result<String, String> {
-    let url = upstream_url::parse(to)?;
-    let scheme = if url.tls { "https" } else { "http" };
-    let url = format!("{scheme}://{}", url.authority);
+    let url = upstream(to)?;
     Ok(format!(
         r#"# A gateway's configuration. `gateway defaults` prints every key with its default.
 
@@ -28,4 +28,26 @@ path = "/{{*rest}}"
 upstream = "{url}"
 "#
     ))
+}
+
+/// The whole configuration of a gateway without a file: everything goes to this URL. Addresses that are `None` are the
+/// defaults.
+///
+/// # Errors
+/// The URL is no upstream's; the text says why.
+pub fn forwarding(to: &str, listen: Option<SocketAddr>, admin: Option<SocketAddr>) -> Result<String, String> {
+    let url = upstream(to)?;
+    let listener = listen.map(|address| format!("[[listeners]]\naddress = \"{address}\"\n")).unwrap_or_default();
+    let admin = admin.map(|address| format!("[admin]\naddress = \"{address}\"\n")).unwrap_or_default();
+    Ok(format!("{listener}{admin}[[routes]]\nname = \"all\"\npath = \"/{{*rest}}\"\nupstream = \"{url}\"\n"))
+}
+
+/// The URL in its one form.
+fn upstream(to: &str) -> Result<String, String> {
+    let url = upstream_url::parse(to)?;
+    if url.tls {
+        // The check of the file would refuse it later, with less to say.
+        return Err("TLS to upstreams is not built yet; write http://".to_owned());
+    }
+    Ok(format!("http://{}", url.authority))
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{DEFAULTS, json_schema, markdown, starter};
+use super::{DEFAULTS, forwarding, json_schema, markdown, starter};
 use crate::config::check::inactive::same;
 use crate::config::parse::document;
 use crate::config::parse::environment::ProcessEnvironment;
@@ -153,4 +153,18 @@ fn a_starter_loads_without_a_warning() {
     assert!(loaded.warnings.is_empty());
     assert_eq!(&*loaded.config.routes[0].upstream, "127.0.0.1:3000");
     assert!(starter("127.0.0.1:3000").is_err());
+    assert!(starter("https://a").is_err_and(|why| why.contains("not built yet")));
+}
+
+#[test]
+fn a_gateway_without_a_file_listens_where_it_is_told() {
+    let address = |text: &str| Some(text.parse().expect("an address"));
+    let text = forwarding("http://a", address("[::1]:1"), address("127.0.0.1:2")).expect("a URL");
+    let loaded = load_text(&text, Path::new("--to"), Purpose::Check).expect("a configuration");
+    assert_eq!(loaded.config.listeners[0].address.to_string(), "[::1]:1");
+    assert_eq!(loaded.config.admin.expect("an admin").address.to_string(), "127.0.0.1:2");
+    let text = forwarding("http://a", None, None).expect("a URL");
+    let loaded = load_text(&text, Path::new("--to"), Purpose::Check).expect("a configuration");
+    assert_eq!(loaded.config.listeners[0].address.to_string(), "127.0.0.1:8080");
+    assert!(forwarding("a", None, None).is_err());
 }
