@@ -13,9 +13,9 @@ use crate::timer::{Deadlines, Wait};
 use crate::upstream::Selected;
 use crate::upstream::connection::OpenConnection;
 
-/// An idle connection gives its buffers back after this long. A connection that carries ten requests a second never does;
-/// one that carries fewer pays two allocations more for each, and in return ten thousand that come in a burst share the
-/// memory of the few that are awake at once.
+/// An idle connection gives its buffers back after this long. A connection that carries ten requests a second never
+/// does; one that carries fewer pays two allocations more for each, and in return ten thousand that come in a burst
+/// share the memory of the few that are awake at once.
 const DOZE_AFTER: Duration = Duration::from_millis(250);
 
 /// A client's connection, as its requests see it.

@@ -205,11 +205,13 @@ mod tests {
         assert!(fixed.differs_from(&start).is_empty());
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a test in virtual time")]
     #[tokio::test(start_paused = true)]
     async fn a_folder_that_never_rests_delays_a_reload_by_a_second_at_most() {
         let (sender, mut changed) = mpsc::channel(1);
         let noise = tokio::spawn(async move {
             while sender.send(()).await.is_ok() {
+                // virtual time
                 tokio::time::sleep(SETTLE / 2).await;
             }
         });

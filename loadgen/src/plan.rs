@@ -1,7 +1,7 @@
 //! When to send: arrival times drawn from a seed before anything is sent.
 //!
 //! A plan is an iterator of intended send times in nanoseconds from the start. It depends on its arguments alone: the
-//! same arguments give the same times, and [`Plan::hash`] names them in a result.
+//! same arguments give the same times, and [`PlanSummary::hash`] names them in a result.
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};

@@ -1,5 +1,5 @@
-//! What the first checks ask of a request's headers, gathered in one walk: a look-up by name for each question would hash
-//! a dozen names a request.
+//! What the first checks ask of a request's headers, gathered in one walk: a look-up by name for each question would
+//! hash a dozen names a request.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 

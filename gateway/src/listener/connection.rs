@@ -53,8 +53,9 @@ enum End<S> {
 }
 
 /// Serves a connection to its end. Turning `drain` to true closes it after the answer in flight, or, when it is idle,
-/// after a moment in which a request that was on its way can still come. What is `kept` is dropped with the connection. (A future around this one would hold it twice: once as captured, once
-/// as awaited. With ten thousand idle connections that is seen.)
+/// after a moment in which a request that was on its way can still come. What is `kept` is dropped with the connection.
+/// (A future around this one would hold it twice: once as captured, once as awaited. With ten thousand idle connections
+/// that is seen.)
 pub async fn serve<N: Network, K: Send>(
     shard: Arc<Shard<N>>,
     stream: N::Stream,

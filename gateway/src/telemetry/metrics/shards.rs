@@ -38,8 +38,8 @@ impl<T: Default> Shards<T> {
     }
 }
 
-/// Adds to a counter. A worker's shard is written by its own thread but for rare cases (a connection that a sibling took
-/// over, a task that an embedding program's runtime moved), so the line is seldom contended; but none is lost.
+/// Adds to a counter. A worker's shard is written by its own thread but for rare cases (a connection that a sibling
+/// took over, a task that an embedding program's runtime moved), so the line is seldom contended; but none is lost.
 #[inline]
 pub(super) fn bump(counter: &AtomicU64, by: u64) {
     counter.fetch_add(by, Ordering::Relaxed);
