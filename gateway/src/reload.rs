@@ -109,6 +109,10 @@ impl<N: Network> Reloader<N> {
             Err(error) => return Err(Refused::Other(error.to_string())),
         };
         let before = self.gateway.snapshot();
+        if config.routes.is_empty() && !before.config.routes.is_empty() {
+            // An empty file is valid, and is what a watcher sees of one that is being written.
+            return Err(Refused::Other("the file has no route; write it beside and rename it".into()));
+        }
         let mut needs_restart = Vec::new();
         if before.config.listeners != config.listeners {
             needs_restart.push("listeners");
