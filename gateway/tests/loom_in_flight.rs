@@ -4,7 +4,8 @@
 #[allow(unreachable_pub, dead_code, reason = "the file is a module of the library")]
 mod in_flight;
 
-/// What `in_flight` finds as `super::sync`. The pointer is the standard one: a method cannot take loom's as its receiver.
+/// What `in_flight` finds as `super::sync`. The pointer is the standard one: a method cannot take loom's as its
+/// receiver.
 mod sync {
     pub(crate) use std::sync::Arc;
 

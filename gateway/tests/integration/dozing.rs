@@ -6,8 +6,8 @@ use crate::support::{Gateway, echo};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// A gateway with a route `/pause` that answers 504 after a time in which an idle connection has long gone to doze: a wait
-/// that is an event.
+/// A gateway with a route `/pause` that answers 504 after a time in which an idle connection has long gone to doze: a
+/// wait that is an event.
 async fn pausing(server: &str, upstream: &mocks::Mock, never: &mocks::Mock) -> Gateway {
     never.set_rules([Rule::any().effect(Effect::Hang)]);
     let text = format!(
