@@ -137,6 +137,10 @@ impl<N: Network> Reloader<N> {
             Err(LoadError::Invalid(problems)) => return Err(Refused::Invalid(problems)),
             Err(error) => return Err(Refused::Other(error.to_string())),
         };
+        if config.routes.is_empty() && !self.gateway.snapshot().config.routes.is_empty() {
+            // An empty file is valid, and is what a watcher sees of one that is being written.
+            return Err(Refused::Other("the file has no route; write it beside and rename it".into()));
+        }
         let needs_restart = self.fixed.differs_from(&config);
         let not_opened = |error| Refused::Other(format!("the access log cannot be opened: {error}"));
         self.gateway.apply(config).map_err(not_opened)?;

@@ -130,7 +130,9 @@ async fn l8_reloads_leave_no_files_and_no_threads_behind() {
             n % 5 + 1,
             upstream.addr()
         );
-        std::fs::write(&file, text).unwrap();
+        // Beside it, then renamed: nobody ever reads half a file.
+        std::fs::write(folder.path().join("next"), text).unwrap();
+        std::fs::rename(folder.path().join("next"), &file).unwrap();
     };
     write(0);
     let mut process = Process::start(&file).await;

@@ -69,6 +69,19 @@ async fn j3_a_bad_file_changes_nothing_and_says_so() {
 }
 
 #[tokio::test]
+async fn j3_an_empty_file_is_a_file_that_is_being_written_and_changes_nothing() {
+    let upstream = echo().await;
+    let gateway = Gateway::start(&routed("one", upstream.addr())).await;
+    for text in ["", "[server]\nworkers = 1\n"] {
+        std::fs::write(gateway.file(), text).unwrap();
+        let report = gateway.admin("POST", "/reload").await;
+        assert_eq!(report.status, 422, "{text:?}");
+        assert!(report.json()["error"].as_str().unwrap().contains("no route"));
+        assert_eq!(gateway.get("/").await.header("x-route"), Some("one"));
+    }
+}
+
+#[tokio::test]
 async fn what_is_in_flight_ends_as_it_began_and_is_still_counted() {
     let gate = Gate::new();
     let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
