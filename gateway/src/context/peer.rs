@@ -73,7 +73,8 @@ impl Peer {
             Some((known, lines)) if known == host => lines.clone(),
             _ => {
                 let lines = self.build_lines(Some(host));
-                *last = Some((host.clone(), lines.clone()));
+                // A copy: a clone would keep the whole buffer that the request was read into.
+                *last = HeaderValue::from_bytes(host.as_bytes()).ok().map(|host| (host, lines.clone()));
                 lines
             }
         }

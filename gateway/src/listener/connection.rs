@@ -80,6 +80,8 @@ pub async fn serve<N: Network, K: Send>(
         let Some((stream, read_ahead)) = awake else { return };
         match drive(&shard, &connection, stream, read_ahead, &mut watch, &mut draining).await {
             End::Doze { stream, read_ahead } if read_ahead.is_empty() => {
+                // Empty as it is, it would keep hyper's buffer for as long as the connection dozes.
+                drop(read_ahead);
                 awake = doze(&connection, stream, &mut watch, &mut draining, clock).await;
             }
             End::Doze { stream, read_ahead } => awake = Some((stream, read_ahead)),

@@ -58,6 +58,45 @@ fn tokio_stream<T>(items: impl IntoIterator<Item = T>) -> impl futures_util::Str
     futures_util::stream::iter(items)
 }
 
+#[tokio::test]
+async fn l11_a_panic_costs_its_own_request_alone() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let text = format!(
+        "[telemetry.access_log]\noutput = '{}'\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'http://{}'\n",
+        log.display(),
+        upstream.addr()
+    );
+    let config = gateway::config::load_text(&text, folder.path(), gateway::config::Purpose::Run).unwrap().config;
+    let world = gateway::gateway::World {
+        network: gateway::network::Sockets,
+        clock: gateway::clock::Clock::system(),
+        seed: 1,
+        shards: 1,
+    };
+    let gateway = std::sync::Arc::new(gateway::gateway::Gateway::new(config, world).unwrap());
+    let service = std::sync::Arc::clone(&gateway).into_service();
+    // The gateway's own code is not expected to panic; a body of the program around it may.
+    let bad = futures_util::stream::once(async { panic!("a bug in the program") });
+    let bad = Body::from_stream(futures_util::StreamExt::map(bad, |()| Ok::<_, std::io::Error>("never")));
+    let answer =
+        service.clone().oneshot(http::Request::post("/x").header("host", "a").body(bad).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 500);
+    drop(answer);
+    let good = http::Request::get("/x").header("host", "a").body(Body::empty()).unwrap();
+    let answer = service.oneshot(good).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer.into_body().collect().await.unwrap();
+    assert_eq!(gateway.shared().metrics.gateway().panics_total(), 1);
+    assert_eq!(gateway.upstreams()[0].active().endpoints[0].in_flight.count(), 0);
+    gateway.shared().log.flush(std::time::Duration::from_secs(5));
+    let lines = std::fs::read_to_string(log).unwrap();
+    let statuses: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["status"].clone()).collect();
+    assert_eq!(statuses, [500, 200], "a record for each, the bug's too");
+}
+
 #[test]
 fn the_service_and_its_future_can_move_between_threads() {
     fn send<T: Send>(_: &T) {}

@@ -64,6 +64,11 @@ impl Process {
         assert!(sent.success());
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// Waits for its end; the exit code.
     pub(crate) async fn ended(&mut self) -> i32 {
         // A full pipe must not keep it from ending.
