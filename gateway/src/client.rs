@@ -13,6 +13,11 @@ use crate::timer::{Deadlines, Wait};
 use crate::upstream::Selected;
 use crate::upstream::connection::OpenConnection;
 
+/// An idle connection gives its buffers back after this long. A connection that carries ten requests a second never does;
+/// one that carries fewer pays two allocations more for each, and in return ten thousand that come in a burst share the
+/// memory of the few that are awake at once.
+const DOZE_AFTER: Duration = Duration::from_millis(250);
+
 /// A client's connection, as its requests see it.
 pub struct ClientConnection<N: Network> {
     /// The address at the other end, ready for forwarding headers.
@@ -49,6 +54,7 @@ impl<N: Network> ClientConnection<N> {
     pub fn begin(&self) {
         self.phase.set(Phase::Serving);
         self.deadlines.clear(Wait::Idle);
+        self.deadlines.clear(Wait::Doze);
         self.deadlines.clear(Wait::Head);
     }
 
@@ -58,6 +64,9 @@ impl<N: Network> ClientConnection<N> {
         self.deadlines.clear(Wait::Exchange);
         self.deadlines.clear(Wait::ResponseBody);
         self.deadlines.set(Wait::Idle, now, self.idle_timeout);
+        if self.idle_timeout.is_some() {
+            self.deadlines.set(Wait::Doze, now, Some(DOZE_AFTER));
+        }
         self.phase.set(Phase::Idle);
     }
 }

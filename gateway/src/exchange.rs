@@ -165,10 +165,16 @@ impl<N: Network> Exchange<N> {
 
     /// Counts and records the exchange. Later calls, and the drop, do nothing more.
     pub fn finish(&mut self, ended: Ended) {
+        if !self.finished {
+            self.finish_at(ended, self.now());
+        }
+    }
+
+    /// The same, for who has just looked at the clock.
+    pub fn finish_at(&mut self, ended: Ended, now: Instant) {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
-        let now = self.now();
         self.connection.rest(now);
         let total = now.saturating_duration_since(self.started);
         let overhead = self.overhead(now);

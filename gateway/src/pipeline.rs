@@ -40,9 +40,8 @@ async fn stages<N: Network>(
     mut parts: Parts,
     source: Source,
 ) -> Result<Outcome<N>, Failure> {
-    let websocket = forward::upgrade::is_websocket(&parts.method, parts.version, &parts.headers);
     // context: is this one request, what is it about, and which of its headers may be believed?
-    context::stage::admit(exchange, &mut parts)?;
+    let admitted = context::stage::admit(exchange, &mut parts)?;
     if parts.uri.path() == "*" {
         return Ok(Outcome::Options);
     }
@@ -51,13 +50,13 @@ async fn stages<N: Network>(
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;
     // the body's limit, before a byte of it is read or asked for.
-    let body = forward::body::prepare(exchange, &parts, source)?;
+    let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     // upstream: one endpoint, by the balancer.
     let selected = upstream::stage::select(exchange, &parts.headers)?;
     // forward: what the upstream is asked, and what it answers.
     let target = routing::stage::target(exchange, &params)?;
     let request = forward::head::build(exchange, &selected, parts, target, body);
-    if websocket && exchange.route().is_some_and(|route| route.settings.websocket) {
+    if admitted.websocket && exchange.route().is_some_and(|route| route.settings.websocket) {
         return Ok(match Box::pin(forward::upgrade::upgrade(exchange, selected, request)).await? {
             Upgraded::Switched(answer) => Outcome::Switch(answer),
             Upgraded::Refused(answer) => Outcome::Relay(answer),

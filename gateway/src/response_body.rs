@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -54,9 +54,9 @@ pub struct Answer<N: Network> {
 
 impl<N: Network> Source<N> {
     /// The response is over: the connection goes back to its pool if it can be used again.
-    pub fn finish(self, exchange: &Exchange<N>) {
+    pub fn finish(self, exchange: &Exchange<N>, now: Instant) {
         let pool = &self.selected.endpoint.pool;
-        pool.put(exchange.shard.index, self.connection, exchange.now(), &self.selected.settings.pool);
+        pool.put(exchange.shard.index, self.connection, now, &self.selected.settings.pool);
     }
 }
 
@@ -74,8 +74,9 @@ impl<N: Network> ResponseBody<N> {
     /// An upstream's answer. One without a body is over at once.
     pub fn relay(mut exchange: Box<Exchange<N>>, source: Source<N>, idle_timeout: Option<Duration>) -> Self {
         if source.connection.is_over() {
-            source.finish(&exchange);
-            exchange.finish(Ended::Complete);
+            let now = exchange.now();
+            source.finish(&exchange, now);
+            exchange.finish_at(Ended::Complete, now);
             return Self::Empty;
         }
         Self::Upstream(Box::new(Relay { exchange, source: Some(source), idle_timeout }))
@@ -159,10 +160,11 @@ impl<N: Network> Relay<N> {
     }
 
     fn end(&mut self) {
+        let now = self.exchange.now();
         if let Some(source) = self.source.take() {
-            source.finish(&self.exchange);
+            source.finish(&self.exchange, now);
         }
-        self.exchange.finish(Ended::Complete);
+        self.exchange.finish_at(Ended::Complete, now);
     }
 
     fn abort(&mut self, ended: Ended, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {

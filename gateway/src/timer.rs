@@ -34,9 +34,11 @@ pub enum Wait {
     ResponseBody = 5,
     /// The client to take bytes.
     Write = 6,
+    /// Nothing: after this long an idle connection gives its buffers back.
+    Doze = 7,
 }
 
-const SLOTS: usize = 7;
+const SLOTS: usize = 8;
 const NEVER: u64 = u64::MAX;
 
 /// The slots. Times are ticks of the clock, in milliseconds.

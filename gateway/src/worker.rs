@@ -120,11 +120,8 @@ async fn run(
             match accepted.place {
                 Ok(place) => {
                     let counted = Counted::new(accepted.listener);
-                    let serving = connection::serve(Arc::clone(&shard), stream, accepted.peer, drain.clone());
-                    tokio::spawn(async move {
-                        serving.await;
-                        drop((place, load, counted));
-                    });
+                    let kept = (place, load, counted);
+                    tokio::spawn(connection::serve(Arc::clone(&shard), stream, accepted.peer, drain.clone(), kept));
                 }
                 Err(full) => {
                     let reason = match full {

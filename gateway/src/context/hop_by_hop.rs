@@ -6,7 +6,8 @@
 //! (see `may_be_named`). A caller that tunnels an upgrade reads it before and writes it anew.
 
 use http::header::{CONNECTION, TE, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use smallvec::SmallVec;
 
 /// Names to remove, gathered before any is removed; most messages have at most a few.
@@ -144,6 +145,18 @@ pub fn remove_from_response(headers: &mut HeaderMap) {
         // A response has no use for it.
         headers.remove(TE);
     }
+}
+
+/// Whether a request asks for a WebSocket (RFC 6455, section 4.1).
+pub fn is_websocket(request: &Parts) -> bool {
+    let upgrade = request.headers.get(UPGRADE);
+    let names_upgrade = |value: &HeaderValue| {
+        value.as_bytes().split(|b| *b == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    };
+    request.method == Method::GET
+        && request.version == Version::HTTP_11
+        && upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && request.headers.get_all(CONNECTION).iter().any(names_upgrade)
 }
 
 /// Marks a head as a switch to WebSocket (RFC 6455, section 4.1), after the fields of the connection behind are gone.

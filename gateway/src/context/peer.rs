@@ -6,7 +6,11 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;
 
+use bytes::Bytes;
 use http::HeaderValue;
+
+use super::names::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use crate::http1::write_field;
 
 /// How the client speaks to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +46,9 @@ pub struct Peer {
     pub scheme: Scheme,
     /// The address as text, for `x-forwarded-for` and records.
     pub(super) text: HeaderValue,
-    /// The last host asked for and the `forwarded` element for it: most connections ask for one host only. The lock
-    /// is never waited for: who finds it taken builds the element anew.
-    last: Mutex<Option<(HeaderValue, HeaderValue)>>,
+    /// What was made for the last host asked for: most connections ask for one host only. The lock is never waited
+    /// for: who finds it taken makes its own.
+    last: Mutex<Option<(HeaderValue, Bytes)>>,
 }
 
 impl Peer {
@@ -55,18 +59,36 @@ impl Peer {
     }
 
     /// The `forwarded` element (RFC 7239) that this hop adds for a request to this host.
-    #[inline]
     pub(super) fn forwarded_element(&self, host: Option<&HeaderValue>) -> HeaderValue {
-        let Some(host) = host else { return self.build_element(None) };
-        let Ok(mut last) = self.last.try_lock() else { return self.build_element(Some(host)) };
+        self.build_element(host)
+    }
+
+    /// All that an untrusted connection's request is forwarded with, as lines of a head: `x-forwarded-for`, `-proto`,
+    /// `-host` and `forwarded`.
+    #[inline]
+    pub fn forwarded_lines(&self, host: Option<&HeaderValue>) -> Bytes {
+        let Some(host) = host else { return self.build_lines(None) };
+        let Ok(mut last) = self.last.try_lock() else { return self.build_lines(Some(host)) };
         match &*last {
-            Some((known, element)) if known == host => element.clone(),
+            Some((known, lines)) if known == host => lines.clone(),
             _ => {
-                let element = self.build_element(Some(host));
-                *last = Some((host.clone(), element.clone()));
-                element
+                let lines = self.build_lines(Some(host));
+                // A copy: a clone would keep the whole buffer that the request was read into.
+                *last = HeaderValue::from_bytes(host.as_bytes()).ok().map(|host| (host, lines.clone()));
+                lines
             }
         }
+    }
+
+    fn build_lines(&self, host: Option<&HeaderValue>) -> Bytes {
+        let mut lines = Vec::with_capacity(256);
+        write_field(&mut lines, &X_FORWARDED_FOR, self.text.as_bytes());
+        write_field(&mut lines, &X_FORWARDED_PROTO, self.scheme.as_str().as_bytes());
+        if let Some(host) = host {
+            write_field(&mut lines, &X_FORWARDED_HOST, host.as_bytes());
+        }
+        write_field(&mut lines, &FORWARDED, self.build_element(host).as_bytes());
+        lines.into()
     }
 
     fn build_element(&self, host: Option<&HeaderValue>) -> HeaderValue {

@@ -4,7 +4,8 @@ use http::header::{self, HeaderValue};
 use http::request::Parts;
 
 use super::screen::screen_request_headers;
-use super::{RequestId, TraceContext, client_address, target};
+use super::survey::{Single, Survey};
+use super::{RequestId, TraceContext, client_address, is_websocket, target};
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange, Named};
 use crate::network::Network;
@@ -22,23 +23,37 @@ pub fn begin<N: Network>(arrival: Arrival<N>, parts: &Parts) -> Box<Exchange<N>>
     Box::new(Exchange::new(arrival, parts, named))
 }
 
+/// What later stages want to know of a head whose headers have been screened since.
+#[derive(Debug, Clone, Copy)]
+pub struct Admitted {
+    /// The client asks for a WebSocket.
+    pub websocket: bool,
+    /// The body's length, where it is declared.
+    pub declared_length: Option<u64>,
+}
+
 /// Checks what must hold of any request, and screens its headers.
 ///
 /// # Errors
 /// The problem to answer; after it the connection is closed wherever the request's end is in doubt.
-pub fn admit<N: Network>(exchange: &mut Exchange<N>, parts: &mut Parts) -> Result<(), GatewayError> {
-    target::check_framing(&parts.headers, parts.version)?;
-    check_sizes(exchange, parts)?;
+pub fn admit<N: Network>(exchange: &mut Exchange<N>, parts: &mut Parts) -> Result<Admitted, GatewayError> {
+    let survey = Survey::of(&parts.headers);
+    let declared_length = target::check_framing(&survey, parts.version)?;
+    check_sizes(exchange, parts, survey.bytes)?;
     target::check_method_and_target(&parts.method, &parts.uri)?;
-    exchange.host = target::host_of(&mut parts.headers, &parts.uri, parts.version)?;
-    check_expectation(parts)?;
-    let snapshot = std::sync::Arc::clone(&exchange.snapshot);
-    screen_request_headers(&mut parts.headers, &snapshot.header_rules, exchange.peer_trusted)?;
-    Ok(())
+    check_expectation(survey.expect)?;
+    let host = target::host_of(&survey, &parts.uri, parts.version)?;
+    let websocket = survey.upgrade.first.is_some() && is_websocket(parts);
+    if let (Some(host), Some(_)) = (&host, parts.uri.authority()) {
+        parts.headers.insert(header::HOST, host.clone());
+    }
+    exchange.host = host;
+    screen_request_headers(&mut parts.headers, &exchange.snapshot.header_rules, exchange.peer_trusted)?;
+    Ok(Admitted { websocket, declared_length })
 }
 
 /// `max_uri_bytes`, `max_headers`, `max_header_bytes`.
-fn check_sizes<N: Network>(exchange: &Exchange<N>, parts: &Parts) -> Result<(), GatewayError> {
+fn check_sizes<N: Network>(exchange: &Exchange<N>, parts: &Parts, fields: usize) -> Result<(), GatewayError> {
     let server = &exchange.snapshot.config.server;
     let uri = parts.uri.path().len()
         + parts.uri.query().map_or(0, |query| query.len() + 1)
@@ -49,8 +64,6 @@ fn check_sizes<N: Network>(exchange: &Exchange<N>, parts: &Parts) -> Result<(), 
     if parts.headers.len() > server.max_headers {
         return Err(GatewayError::new(Code::HeadersTooLarge, "The request has too many header fields.").closing());
     }
-    // As on the wire: name, colon, space, value, line end.
-    let fields: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if fields > server.max_header_bytes {
         return Err(GatewayError::new(Code::HeadersTooLarge, "The request head is too large.").closing());
     }
@@ -59,8 +72,8 @@ fn check_sizes<N: Network>(exchange: &Exchange<N>, parts: &Parts) -> Result<(), 
 
 /// Only `100-continue` is known (RFC 9110, section 10.1.1); the interim answer is sent when the body is first read, so
 /// only after every check has passed.
-fn check_expectation(parts: &Parts) -> Result<(), GatewayError> {
-    match parts.headers.get(header::EXPECT).map(HeaderValue::as_bytes) {
+fn check_expectation(expect: Single<'_>) -> Result<(), GatewayError> {
+    match expect.first.map(HeaderValue::as_bytes) {
         None => Ok(()),
         Some(value) if value.eq_ignore_ascii_case(b"100-continue") => Ok(()),
         Some(_) => Err(GatewayError::new(Code::ExpectationFailed, "Only 100-continue can be expected.").closing()),

@@ -1,8 +1,9 @@
 //! The request's target and host, by RFC 9112 section 3.2: what a request is about, or why it cannot be told.
 
 use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
+use http::{HeaderValue, Method, Uri, Version};
 
+use super::survey::Survey;
 use crate::error::{Code, GatewayError};
 
 /// Beyond this a method is not one of anybody's (security.md, A8).
@@ -27,23 +28,22 @@ pub fn check_method_and_target(method: &Method, uri: &Uri) -> Result<(), Gateway
     Ok(())
 }
 
-/// The host that a request is for, and the header that says so.
+/// The host that a request is for. With an absolute target that is the target's; the caller then writes it into the
+/// `host` header.
 ///
 /// # Errors
 /// 400 where it is absent (but in HTTP/1.0), repeated, malformed, or differs from an absolute-form target.
-pub fn host_of(headers: &mut HeaderMap, uri: &Uri, version: Version) -> Result<Option<HeaderValue>, GatewayError> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let (first, second) = (hosts.next(), hosts.next());
-    if second.is_some() {
+pub fn host_of(survey: &Survey<'_>, uri: &Uri, version: Version) -> Result<Option<HeaderValue>, GatewayError> {
+    if survey.host.count > 1 {
         return Err(bad("The host header is repeated."));
     }
-    let stated = match first {
-        Some(value) if is_host(value.as_bytes()) => Some(value.clone()),
+    let stated = match survey.host.first {
+        Some(value) if is_host(value.as_bytes()) => Some(value),
         Some(_) => return Err(bad("The host header is malformed.")),
         None => None,
     };
     match (uri.authority(), stated) {
-        (None, Some(stated)) => Ok(Some(stated)),
+        (None, Some(stated)) => Ok(Some(stated.clone())),
         (None, None) if version == Version::HTTP_10 => Ok(None),
         (None, None) => Err(bad("The host header is missing.")),
         (Some(authority), stated) => {
@@ -51,7 +51,6 @@ pub fn host_of(headers: &mut HeaderMap, uri: &Uri, version: Version) -> Result<O
             if stated.is_some_and(|stated| !stated.as_bytes().eq_ignore_ascii_case(target.as_bytes())) {
                 return Err(bad("The host header differs from the target's host."));
             }
-            headers.insert(header::HOST, target.clone());
             Ok(Some(target))
         }
     }
@@ -95,32 +94,37 @@ pub fn routing_host(host: &HeaderValue) -> std::borrow::Cow<'_, str> {
     if name.bytes().any(|b| b.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
-/// Checks what says how long the body is (RFC 9112, section 6.3), as far as hyper lets it be seen.
+/// Checks what says how long the body is (RFC 9112, section 6.3), as far as hyper lets it be seen; the length that is
+/// declared.
 ///
 /// # Errors
 /// 400, and the connection is closed: where framing is in doubt, the next byte might be anybody's.
-pub fn check_framing(headers: &HeaderMap, version: Version) -> Result<(), GatewayError> {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    if lengths.next().is_some() {
+pub fn check_framing(survey: &Survey<'_>, version: Version) -> Result<Option<u64>, GatewayError> {
+    if survey.content_length.count > 1 {
         return Err(bad("Content-Length is repeated."));
     }
-    if length.is_some_and(|value| value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit)) {
-        return Err(bad("Content-Length is not a number."));
-    }
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        if length.is_some() {
+    let declared = match survey.content_length.first.map(HeaderValue::as_bytes) {
+        None => None,
+        Some(digits) if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) => {
+            return Err(bad("Content-Length is not a number."));
+        }
+        Some(digits) => {
+            let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+            Some(number.ok_or_else(|| bad("Content-Length is not a number."))?)
+        }
+    };
+    if let Some(coding) = survey.transfer_encoding.first {
+        if declared.is_some() {
             return Err(bad("Content-Length and Transfer-Encoding are both there."));
         }
         if version == Version::HTTP_10 {
             return Err(bad("Transfer-Encoding has no place in HTTP/1.0."));
         }
-        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        if survey.transfer_encoding.count > 1 || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
             return Err(bad("Transfer-Encoding is not exactly chunked."));
         }
     }
-    Ok(())
+    Ok(declared)
 }
 
 fn bad(detail: &'static str) -> GatewayError {
@@ -130,6 +134,7 @@ fn bad(detail: &'static str) -> GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{HeaderMap, header};
 
     fn host(uri: &str, hosts: &[&str], version: Version) -> Result<Option<String>, Code> {
         let mut headers = HeaderMap::new();
@@ -137,7 +142,7 @@ mod tests {
             headers.append(header::HOST, HeaderValue::from_str(host).unwrap());
         }
         let uri: Uri = uri.parse().unwrap();
-        match host_of(&mut headers, &uri, version) {
+        match host_of(&Survey::of(&headers), &uri, version) {
             Ok(found) => Ok(found.map(|value| value.to_str().unwrap().to_owned())),
             Err(error) => Err(error.code),
         }
@@ -182,7 +187,7 @@ mod tests {
                     HeaderValue::from_str(value).unwrap(),
                 );
             }
-            check_framing(&headers, version).is_ok()
+            check_framing(&Survey::of(&headers), version).is_ok()
         };
         assert!(framing(&[("content-length", "5")], Version::HTTP_11));
         assert!(framing(&[("transfer-encoding", "Chunked")], Version::HTTP_11));

@@ -101,6 +101,12 @@ impl TraceContext {
         HeaderValue::from_bytes(&self.text).unwrap_or(HeaderValue::from_static(""))
     }
 
+    /// The outgoing `traceparent`.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text
+    }
+
     /// The trace id as 32 lower-case digits.
     #[inline]
     pub fn trace_id_text(&self) -> &str {

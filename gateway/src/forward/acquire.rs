@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Instant;
 
 use crate::config::settings::upstream::Target;
 use crate::error::{Code, GatewayError};
@@ -15,10 +16,14 @@ use crate::upstream::pool::Taken;
 use crate::upstream::{Connection, Selected};
 
 /// Takes an idle connection.
-pub(super) fn idle<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>) -> Option<Connection<N::Stream>> {
+pub(super) fn idle<N: Network>(
+    exchange: &Exchange<N>,
+    selected: &Selected<N>,
+    now: Instant,
+) -> Option<Connection<N::Stream>> {
     let pool = &selected.endpoint.pool;
     loop {
-        match pool.take(exchange.shard.index, exchange.now(), &selected.settings.pool)? {
+        match pool.take(exchange.shard.index, now, &selected.settings.pool)? {
             Taken::Own(connection) => return Some(connection),
             Taken::Borrowed(connection) => {
                 let network = &exchange.shard.shared.network;

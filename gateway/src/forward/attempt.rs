@@ -45,9 +45,10 @@ pub async fn forward<N: Network>(
     request: Outgoing,
 ) -> Result<Answer<N>, Failure> {
     exchange.attempts += 1;
-    exchange.upstream_began = Some(exchange.now());
+    let began = exchange.now();
+    exchange.upstream_began = Some(began);
     let Outgoing { head, mut body } = request;
-    let mut pooled = acquire::idle(exchange, &selected);
+    let mut pooled = acquire::idle(exchange, &selected, began);
     loop {
         let mut connection = match pooled.take() {
             Some(connection) => connection,

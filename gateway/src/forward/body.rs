@@ -1,8 +1,5 @@
 //! The request body's limit, and the body as it will stream.
 
-use http::header;
-use http::request::Parts;
-
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -15,15 +12,14 @@ use crate::timer::Wait;
 /// 413.
 pub fn prepare<N: Network>(
     exchange: &mut Exchange<N>,
-    parts: &Parts,
+    declared_length: Option<u64>,
     source: Source,
 ) -> Result<RequestBody, GatewayError> {
     let Some(route) = exchange.route() else { return Ok(RequestBody::Empty) };
     let max_bytes = route.max_body;
     let timeout = route.settings.timeout;
     exchange.connection.deadlines.set(Wait::Exchange, exchange.started, timeout);
-    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.zip(max_bytes).is_some_and(|(declared, max)| declared > max) {
+    if declared_length.zip(max_bytes).is_some_and(|(declared, max)| declared > max) {
         return Err(
             GatewayError::new(Code::BodyTooLarge, "The request body is larger than this route allows.").closing()
         );

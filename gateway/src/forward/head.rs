@@ -8,10 +8,13 @@ use http::{HeaderMap, header};
 use crate::config::settings::route::HostPolicy;
 use crate::context::{names, set_forwarded};
 use crate::exchange::Exchange;
-use crate::http1::RequestHead;
+use crate::http1::{RequestHead, write_field};
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::upstream::Selected;
+
+/// Enough for the usual context without growing.
+const LINES_BYTES: usize = 384;
 
 /// A request as it goes to the upstream.
 pub struct Outgoing {
@@ -31,7 +34,7 @@ pub fn build<N: Network>(
     body: RequestBody,
 ) -> Outgoing {
     let mut headers = parts.headers;
-    add_context(exchange, &mut headers);
+    let lines = add_context(exchange, &mut headers);
     if let Some(route) = exchange.route() {
         match &route.settings.host {
             HostPolicy::Client => {}
@@ -44,10 +47,31 @@ pub fn build<N: Network>(
         // Only an HTTP/1.0 client may leave it out; an HTTP/1.1 request must have one.
         headers.insert(header::HOST, selected.endpoint.host.clone());
     }
-    Outgoing { head: RequestHead { method: parts.method, target, headers }, body }
+    Outgoing { head: RequestHead { method: parts.method, target, headers, lines }, body }
 }
 
-fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
+/// Adds what the gateway says of a request. As plain lines, which cost no look-ups, wherever nothing is there that they
+/// have to be merged with; else among the headers.
+fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) -> Vec<u8> {
+    let edited = exchange.route().is_some_and(|route| !route.settings.request_headers.is_empty());
+    if exchange.peer_trusted || edited {
+        add_to_headers(exchange, headers);
+        return Vec::new();
+    }
+    // The client's own were removed when it was screened, but for these two, which were read since.
+    headers.remove(&names::TRACEPARENT);
+    headers.remove(&names::TRACESTATE);
+    let mut lines = Vec::with_capacity(LINES_BYTES);
+    write_field(&mut lines, &names::X_REQUEST_ID, exchange.request_id.as_str().as_bytes());
+    write_field(&mut lines, &names::TRACEPARENT, exchange.trace.as_bytes());
+    if let Some(state) = &exchange.trace.tracestate {
+        write_field(&mut lines, &names::TRACESTATE, state.as_bytes());
+    }
+    lines.extend_from_slice(&exchange.connection.peer.forwarded_lines(exchange.host.as_ref()));
+    lines
+}
+
+fn add_to_headers<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
     headers.insert(names::X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     headers.insert(names::TRACEPARENT.clone(), exchange.trace.to_header_value());
     match &exchange.trace.tracestate {

@@ -30,14 +30,15 @@ impl Pump {
         Self { buffer, filled: 0, written: 0, moved: 0, read_done: false, shut: false }
     }
 
-    /// Moves what can be moved; ready when this direction has come to its end. `progress` is set if anything moved.
+    /// Moves what can be moved; ready when this direction has come to its end. `progress` is set if anything moved. A
+    /// failure says which end it is of.
     fn poll<R, W>(
         &mut self,
         cx: &mut Context<'_>,
         mut from: Pin<&mut R>,
         mut to: Pin<&mut W>,
         progress: &mut bool,
-    ) -> Poll<std::io::Result<()>>
+    ) -> Poll<Result<(), Broken>>
     where
         R: AsyncRead,
         W: AsyncWrite,
@@ -46,27 +47,26 @@ impl Pump {
             if self.written < self.filled {
                 match to.as_mut().poll_write(cx, &self.buffer[self.written..self.filled]) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Broken::To)),
                     Poll::Ready(Ok(n)) => {
                         self.written += n;
                         self.moved += n as u64;
                         *progress = true;
                     }
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 }
                 continue;
             }
             if self.read_done {
                 if !self.shut {
-                    std::task::ready!(to.as_mut().poll_shutdown(cx))?;
+                    std::task::ready!(to.as_mut().poll_shutdown(cx)).map_err(|_| Broken::To)?;
                     self.shut = true;
                 }
                 return Poll::Ready(Ok(()));
             }
             let mut space = ReadBuf::new(&mut self.buffer);
             match from.as_mut().poll_read(cx, &mut space) {
-                Poll::Pending => return to.as_mut().poll_flush(cx).map_ok(|()| ()).and_pending(),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return flush(cx, to),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::From)),
                 Poll::Ready(Ok(())) => {
                     self.filled = space.filled().len();
                     self.written = 0;
@@ -77,18 +77,26 @@ impl Pump {
     }
 }
 
-trait AndPending {
-    /// An error stays; anything else is pending.
-    fn and_pending(self) -> Self;
+/// Which end of a direction failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Broken {
+    /// The one that is read.
+    From,
+    /// The one that is written to.
+    To,
 }
 
-impl AndPending for Poll<std::io::Result<()>> {
-    fn and_pending(self) -> Self {
-        match self {
-            Self::Ready(Err(error)) => Self::Ready(Err(error)),
-            _ => Self::Pending,
-        }
+/// Pending, unless the flush fails.
+fn flush<W: AsyncWrite>(cx: &mut Context<'_>, to: Pin<&mut W>) -> Poll<Result<(), Broken>> {
+    match to.poll_flush(cx) {
+        Poll::Ready(Err(_)) => Poll::Ready(Err(Broken::To)),
+        Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
     }
+}
+
+/// How a tunnel ends whose client, or whose upstream, failed.
+fn ended_by(client: bool) -> Ended {
+    if client { Ended::ClientLeft } else { Ended::UpstreamCut }
 }
 
 /// Runs a tunnel to its end, then records it.
@@ -106,20 +114,25 @@ pub async fn run<N: Network, S: AsyncRead + AsyncWrite + Unpin>(client: S, clien
     let (mut upstream_read, mut upstream_write) = tokio::io::split(&mut stream);
     let mut work = pin!(std::future::poll_fn(|cx| {
         let mut progress = false;
-        let up_done = up.poll(cx, Pin::new(&mut client_read), Pin::new(&mut upstream_write), &mut progress)?;
-        let down_done = down.poll(cx, Pin::new(&mut upstream_read), Pin::new(&mut client_write), &mut progress)?;
+        let up_done = up.poll(cx, Pin::new(&mut client_read), Pin::new(&mut upstream_write), &mut progress);
+        let down_done = down.poll(cx, Pin::new(&mut upstream_read), Pin::new(&mut client_write), &mut progress);
+        match (&up_done, &down_done) {
+            (Poll::Ready(Err(broken)), _) => return Poll::Ready(ended_by(*broken == Broken::From)),
+            (_, Poll::Ready(Err(broken))) => return Poll::Ready(ended_by(*broken == Broken::To)),
+            _ => {}
+        }
         if progress {
             deadlines.set(Wait::ResponseBody, exchange.now(), idle_timeout);
         }
         if up_done.is_ready() && down_done.is_ready() {
-            return Poll::Ready(Ok::<_, std::io::Error>(Ended::Complete));
+            return Poll::Ready(Ended::Complete);
         }
         match watch.poll_expired(cx) {
-            Poll::Ready(()) => Poll::Ready(Ok(Ended::Timeout)),
+            Poll::Ready(()) => Poll::Ready(Ended::Timeout),
             Poll::Pending => Poll::Pending,
         }
     }));
-    let ended = work.as_mut().await.unwrap_or(Ended::UpstreamCut);
+    let ended = work.as_mut().await;
     exchange.bytes_out = read_ahead.len() as u64 + down.moved;
     exchange.finish(ended);
 }

@@ -1,6 +1,6 @@
 //! WebSocket upgrades (RFC 6455): the tunnel starts after the upstream's 101, never before.
 
-use http::{HeaderMap, Method, StatusCode, Version, header};
+use http::{StatusCode, header};
 
 use super::attempt::{Failure, forward_once};
 use super::head::Outgoing;
@@ -10,24 +10,6 @@ use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::response_body::Answer;
 use crate::upstream::Selected;
-
-/// Whether the client asks for a WebSocket.
-pub fn is_websocket(method: &Method, version: Version, headers: &HeaderMap) -> bool {
-    let Some(upgrade) = headers.get(header::UPGRADE) else { return false };
-    *method == Method::GET
-        && version == Version::HTTP_11
-        && upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")
-        && names_upgrade(headers)
-}
-
-fn names_upgrade(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
-}
 
 /// What the upstream makes of the request to switch.
 pub enum Upgraded<N: Network> {

@@ -9,5 +9,5 @@ mod request_head;
 mod response_head;
 
 pub use client::{Client, Error};
-pub use request_head::RequestHead;
+pub use request_head::{RequestHead, write_field};
 pub use response_head::{MAX_FIELDS, MAX_HEAD_BYTES};

@@ -3,7 +3,7 @@
 //! The head is written anew from its parts: one framing field that fits the body, CRLF, token names (security.md, A9).
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderName, Method, header};
 
 /// A request without its body. Kept by the caller while it is sent, so that it can be sent again.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub struct RequestHead {
     pub target: PathAndQuery,
     /// The fields; those that frame the body are left to the codec.
     pub headers: HeaderMap,
+    /// Further fields as they are written, each with its line end; made by `write_field`.
+    pub lines: Vec<u8>,
 }
 
 /// How a request's body is framed.
@@ -43,11 +45,9 @@ impl RequestHead {
             if *name == header::TRANSFER_ENCODING {
                 continue;
             }
-            out.extend_from_slice(name.as_str().as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value.as_bytes());
-            out.extend_from_slice(b"\r\n");
+            write_field(out, name, value.as_bytes());
         }
+        out.extend_from_slice(&self.lines);
         match framing {
             // RFC 9110, section 8.6: a method that anticipates a body says that there is none.
             Framing::None if had_length || self.anticipates_body() => out.extend_from_slice(b"content-length: 0\r\n"),
@@ -67,6 +67,15 @@ impl RequestHead {
     }
 }
 
+/// Appends one field as a line. The value must be one that `HeaderValue` would take.
+#[inline]
+pub fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    out.extend_from_slice(name.as_str().as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,7 +86,8 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let head = RequestHead { method, target: PathAndQuery::from_static("/a?b=c"), headers };
+        let head =
+            RequestHead { method, target: PathAndQuery::from_static("/a?b=c"), headers, lines: b"y: 3\r\n".to_vec() };
         let mut out = Vec::new();
         head.write(framing, &mut out);
         String::from_utf8(out).unwrap()
@@ -88,17 +98,20 @@ mod tests {
         let fields = [("host", "a"), ("content-length", "9"), ("transfer-encoding", "gzip"), ("x", "1"), ("x", "2")];
         assert_eq!(
             written(Method::POST, &fields, Framing::Length(3)),
-            "POST /a?b=c HTTP/1.1\r\nhost: a\r\nx: 1\r\nx: 2\r\ncontent-length: 3\r\n\r\n"
+            "POST /a?b=c HTTP/1.1\r\nhost: a\r\nx: 1\r\nx: 2\r\ny: 3\r\ncontent-length: 3\r\n\r\n"
         );
         assert_eq!(
             written(Method::POST, &fields, Framing::Chunked),
-            "POST /a?b=c HTTP/1.1\r\nhost: a\r\nx: 1\r\nx: 2\r\ntransfer-encoding: chunked\r\n\r\n"
+            "POST /a?b=c HTTP/1.1\r\nhost: a\r\nx: 1\r\nx: 2\r\ny: 3\r\ntransfer-encoding: chunked\r\n\r\n"
         );
     }
 
     #[test]
     fn no_body_is_said_where_one_could_be_expected() {
-        assert_eq!(written(Method::GET, &[("host", "a")], Framing::None), "GET /a?b=c HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert_eq!(
+            written(Method::GET, &[("host", "a")], Framing::None),
+            "GET /a?b=c HTTP/1.1\r\nhost: a\r\ny: 3\r\n\r\n"
+        );
         assert!(written(Method::PUT, &[("host", "a")], Framing::None).contains("content-length: 0\r\n"));
         assert!(written(Method::DELETE, &[("content-length", "0")], Framing::None).contains("content-length: 0\r\n"));
     }

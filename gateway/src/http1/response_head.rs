@@ -56,26 +56,28 @@ pub(super) fn take(buffer: &mut BytesMut, request: &Method) -> Result<Option<Res
     }
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or("the status is not valid")?;
     let http_11 = parsed.version == Some(1);
-    // Where each field stands, so that the values can share the buffer once it is frozen.
-    let base = buffer.as_ptr() as usize;
-    let places: smallvec::SmallVec<[Place; 24]> = parsed
-        .headers
-        .iter()
-        .map(|field| {
-            let start = field.value.as_ptr() as usize - base;
-            let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| "a field's name is not valid")?;
-            Ok(Place { name, value: start..start + field.value.len() })
-        })
-        .collect::<Result<_, &'static str>>()?;
+    let places = places(parsed.headers, buffer.as_ptr() as usize)?;
     let bytes = buffer.split_to(length).freeze();
     let mut headers = HeaderMap::with_capacity(places.len() + 2);
+    let mut seen = Seen::default();
     for Place { name, value } in places {
+        seen.see(&name, &bytes[value.clone()])?;
         let value = HeaderValue::from_maybe_shared(bytes.slice(value)).map_err(|_| "a field's value is not valid")?;
         headers.append(name, value);
     }
-    let body = body_of(status, &headers, request)?;
-    let keep_alive = body != Body::UntilClose && keeps_alive(&headers, http_11);
+    let body = seen.body(status, request)?;
+    let keep_alive = body != Body::UntilClose && !seen.close && (http_11 || seen.keep_alive);
     Ok(Some(ResponseHead { status, headers, body, keep_alive }))
+}
+
+/// Where each field stands, so that the values can share the buffer once it is frozen.
+fn places(fields: &[httparse::Header<'_>], base: usize) -> Result<smallvec::SmallVec<[Place; 16]>, &'static str> {
+    let place = |field: &httparse::Header<'_>| {
+        let start = field.value.as_ptr() as usize - base;
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| "a field's name is not valid")?;
+        Ok(Place { name, value: start..start + field.value.len() })
+    };
+    fields.iter().map(place).collect()
 }
 
 /// A field's name, and where its value stands in the head.
@@ -88,59 +90,62 @@ fn has_bare_line_feed(head: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r')
 }
 
-/// RFC 9112, section 6.3; where two ways of reading exist, neither is taken.
-fn body_of(status: StatusCode, headers: &HeaderMap, request: &Method) -> Result<Body, &'static str> {
-    let length = content_length(headers)?;
-    let chunked = is_chunked(headers)?;
-    if chunked && length.is_some() {
-        return Err("content-length and transfer-encoding are both there");
-    }
-    let bodiless = status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-    if bodiless || *request == Method::HEAD {
-        return Ok(Body::None);
-    }
-    Ok(match length {
-        Some(0) => Body::None,
-        Some(length) => Body::Length(length),
-        None if chunked => Body::Chunked,
-        None => Body::UntilClose,
-    })
+/// What the fields say of the body and the connection.
+#[derive(Default)]
+struct Seen {
+    length: Option<u64>,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
 }
 
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let Some(length) = lengths.next() else { return Ok(None) };
-    if lengths.next().is_some() {
-        return Err("content-length is repeated");
-    }
-    let digits = length.as_bytes();
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err("content-length is not a number");
-    }
-    let length = length.to_str().ok().and_then(|digits| digits.parse().ok());
-    length.map(Some).ok_or("content-length is not a number")
-}
-
-fn is_chunked(headers: &HeaderMap) -> Result<bool, &'static str> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return Ok(false) };
-    if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-        return Err("transfer-encoding is not exactly chunked");
-    }
-    Ok(true)
-}
-
-/// RFC 9112, section 9.3.
-fn keeps_alive(headers: &HeaderMap, http_11: bool) -> bool {
-    let (mut close, mut keep) = (false, false);
-    for value in headers.get_all(header::CONNECTION) {
-        for token in value.as_bytes().split(|b| *b == b',') {
-            let token = token.trim_ascii();
-            close |= token.eq_ignore_ascii_case(b"close");
-            keep |= token.eq_ignore_ascii_case(b"keep-alive");
+impl Seen {
+    fn see(&mut self, name: &HeaderName, value: &[u8]) -> Result<(), &'static str> {
+        const CONTENT_LENGTH: HeaderName = header::CONTENT_LENGTH;
+        const TRANSFER_ENCODING: HeaderName = header::TRANSFER_ENCODING;
+        const CONNECTION: HeaderName = header::CONNECTION;
+        match *name {
+            CONTENT_LENGTH if self.length.is_some() => return Err("content-length is repeated"),
+            CONTENT_LENGTH => self.length = Some(decimal(value).ok_or("content-length is not a number")?),
+            TRANSFER_ENCODING if self.chunked || !value.eq_ignore_ascii_case(b"chunked") => {
+                return Err("transfer-encoding is not exactly chunked");
+            }
+            TRANSFER_ENCODING => self.chunked = true,
+            // RFC 9112, section 9.3
+            CONNECTION => {
+                for token in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                    self.close |= token.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            _ => {}
         }
+        Ok(())
     }
-    !close && (http_11 || keep)
+
+    /// RFC 9112, section 6.3; where two ways of reading exist, neither is taken.
+    fn body(&self, status: StatusCode, request: &Method) -> Result<Body, &'static str> {
+        if self.chunked && self.length.is_some() {
+            return Err("content-length and transfer-encoding are both there");
+        }
+        let bodiless =
+            status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        Ok(match self.length {
+            _ if bodiless || *request == Method::HEAD => Body::None,
+            Some(0) => Body::None,
+            Some(length) => Body::Length(length),
+            None if self.chunked => Body::Chunked,
+            None => Body::UntilClose,
+        })
+    }
+}
+
+/// A number of digits alone.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 #[cfg(test)]

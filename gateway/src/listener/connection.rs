@@ -12,11 +12,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 
+use super::drain::{self, Draining};
 use super::stream::{ClientStream, StreamTimeouts};
-use crate::client::ClientConnection;
+use crate::client::{ClientConnection, Phase};
+use crate::clock::Clock;
 use crate::context::{Peer, Scheme};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Arrival;
@@ -35,6 +37,9 @@ const SLACK_BYTES: usize = 16 * 1024;
 const LINGER_BYTES: usize = 256 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
+/// What is read at once when a request begins on a connection that dozed.
+const FIRST_BYTES: usize = 2048;
+
 /// How a connection came to its end.
 enum End<S> {
     /// hyper is done: closed, failed, or switched protocols.
@@ -43,14 +48,19 @@ enum End<S> {
     SlowHead { stream: S },
     /// The client did not take its answer.
     Stuck,
+    /// Nothing has come for a while: what hyper holds for the connection is given back.
+    Doze { stream: S, read_ahead: Bytes },
 }
 
-/// Serves a connection to its end. Turning `drain` to true closes it after the answer in flight, or at once when idle.
-pub async fn serve<N: Network>(
+/// Serves a connection to its end. Turning `drain` to true closes it after the answer in flight, or, when it is idle,
+/// after a moment in which a request that was on its way can still come. What is `kept` is dropped with the connection. (A future around this one would hold it twice: once as captured, once
+/// as awaited. With ten thousand idle connections that is seen.)
+pub async fn serve<N: Network, K: Send>(
     shard: Arc<Shard<N>>,
     stream: N::Stream,
     peer: SocketAddr,
     drain: watch::Receiver<bool>,
+    kept: K,
 ) {
     let deadlines = Deadlines::new(shard.shared.clock.clone());
     let connection = Arc::new(ClientConnection {
@@ -60,31 +70,78 @@ pub async fn serve<N: Network>(
         idle_timeout: Some(shard.snapshot().config.server.idle_timeout),
         tunnel: Mutex::new(None),
     });
-    let end = drive(&shard, &connection, stream, drain).await;
+    let clock = &shard.shared.clock;
+    let mut watch = Watch::new(Arc::clone(&connection.deadlines));
+    let wait = pin!(drain::wait(drain.clone()));
+    let mut draining = Draining::new(wait, drain);
+    connection.deadlines.set(Wait::Idle, clock.now(), connection.idle_timeout);
+    let mut awake = doze(&connection, stream, &mut watch, &mut draining, clock).await;
+    let end = loop {
+        let Some((stream, read_ahead)) = awake else { return };
+        match drive(&shard, &connection, stream, read_ahead, &mut watch, &mut draining).await {
+            End::Doze { stream, read_ahead } if read_ahead.is_empty() => {
+                // Empty as it is, it would keep hyper's buffer for as long as the connection dozes.
+                drop(read_ahead);
+                awake = doze(&connection, stream, &mut watch, &mut draining, clock).await;
+            }
+            End::Doze { stream, read_ahead } => awake = Some((stream, read_ahead)),
+            end => break end,
+        }
+    };
     let tunnel = connection.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (end, tunnel) {
         (End::Done { stream, read_ahead, clean: true }, Some(tunnel)) => {
-            pipeline::tunnel(stream, read_ahead, *tunnel).await;
+            Box::pin(pipeline::tunnel(stream, read_ahead, *tunnel)).await;
         }
-        (End::Done { stream, .. }, _) => linger(stream).await,
-        (End::SlowHead { stream }, _) => answer_slow_head(&shard, &connection, stream).await,
-        (End::Stuck, _) => {}
+        (End::Done { stream, .. }, _) => Box::pin(linger(stream)).await,
+        (End::SlowHead { stream }, _) => Box::pin(answer_slow_head(&shard, &connection, stream)).await,
+        (End::Stuck | End::Doze { .. }, _) => {}
     }
+    drop(kept);
+}
+
+/// Waits for the first bytes of a next request, with nothing in memory but the socket. `None` when there will be none.
+async fn doze<N: Network>(
+    connection: &ClientConnection<N>,
+    mut stream: N::Stream,
+    watch: &mut Watch,
+    draining: &mut Draining<'_, impl Future<Output = ()>>,
+    clock: &Clock,
+) -> Option<(N::Stream, Bytes)> {
+    let read_ahead = std::future::poll_fn(|cx| {
+        let mut space = [0; FIRST_BYTES];
+        let mut buffer = ReadBuf::new(&mut space);
+        if let Poll::Ready(read) = Pin::new(&mut stream).poll_read(cx, &mut buffer) {
+            return Poll::Ready(read.is_ok().then(|| Bytes::copy_from_slice(buffer.filled())));
+        }
+        draining.poll_closes(cx, connection, clock);
+        while watch.poll_expired(cx).is_ready() {
+            if connection.deadlines.has_expired(Wait::Idle) {
+                return Poll::Ready(None);
+            }
+        }
+        Poll::Pending
+    })
+    .await;
+    // No bytes: the client has closed.
+    read_ahead.filter(|bytes| !bytes.is_empty()).map(|bytes| (stream, bytes))
 }
 
 async fn drive<N: Network>(
     shard: &Arc<Shard<N>>,
     connection: &Arc<ClientConnection<N>>,
     stream: N::Stream,
-    mut drain: watch::Receiver<bool>,
+    read_ahead: Bytes,
+    watch: &mut Watch,
+    draining: &mut Draining<'_, impl Future<Output = ()>>,
 ) -> End<N::Stream> {
     let snapshot = shard.snapshot();
     let server = &snapshot.config.server;
-    let clock = shard.shared.clock.clone();
     let deadlines = &connection.deadlines;
     let timeouts = StreamTimeouts { head: server.header_read_timeout, write: server.body_idle_timeout };
-    deadlines.set(Wait::Idle, clock.now(), connection.idle_timeout);
-    let stream = ClientStream::new(stream, Arc::clone(&connection.phase), Arc::clone(deadlines), clock, timeouts);
+    let phase = Arc::clone(&connection.phase);
+    let clock = shard.shared.clock.clone();
+    let stream = ClientStream::new(stream, read_ahead, phase, Arc::clone(deadlines), clock, timeouts);
     let service = service_fn(|request: http::Request<Incoming>| {
         let arrival = Arrival { shard: Arc::clone(shard), connection: Arc::clone(connection) };
         async move {
@@ -98,23 +155,21 @@ async fn drive<N: Network>(
         .max_buf_size(server.max_header_bytes + server.max_uri_bytes + SLACK_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     drop(snapshot);
-    let mut watch = Watch::new(Arc::clone(deadlines));
-    let mut draining = pin!(async move { drain.wait_for(|drain| *drain).await.map(|_| ()) });
-    let mut drained = false;
     let outcome = std::future::poll_fn(|cx| {
-        if !drained && draining.as_mut().poll(cx).is_ready() {
-            drained = true;
+        if draining.poll_closes(cx, connection, &shard.shared.clock) {
             Pin::new(&mut http).graceful_shutdown();
         }
-        poll_connection(&mut http, &mut watch, deadlines, cx)
+        poll_connection(&mut http, watch, connection, cx)
     })
     .await;
     let parts = http.into_parts();
-    let stream = parts.io.into_inner().into_inner();
+    let (stream, not_given) = parts.io.into_inner().into_parts();
+    let read_ahead = if not_given.is_empty() { parts.read_buf } else { [parts.read_buf, not_given].concat().into() };
     match outcome {
-        Outcome::Done(clean) => End::Done { stream, read_ahead: parts.read_buf, clean },
+        Outcome::Done(clean) => End::Done { stream, read_ahead, clean },
         Outcome::SlowHead => End::SlowHead { stream },
         Outcome::Stuck => End::Stuck,
+        Outcome::Doze => End::Doze { stream, read_ahead },
     }
 }
 
@@ -122,22 +177,25 @@ enum Outcome {
     Done(bool),
     SlowHead,
     Stuck,
+    Doze,
 }
 
 /// One turn: let hyper work, then see whether something has waited for too long.
-fn poll_connection<S, H>(
+fn poll_connection<N, S, H>(
     http: &mut http1::Connection<TokioIo<ClientStream<S>>, H>,
     watch: &mut Watch,
-    deadlines: &Deadlines,
+    connection: &ClientConnection<N>,
     cx: &mut Context<'_>,
 ) -> Poll<Outcome>
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    N: Network,
+    S: AsyncRead + AsyncWrite + Unpin,
     H: hyper::service::HttpService<Incoming>,
     H::ResBody: 'static,
     H::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     <H::ResBody as http_body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let deadlines = &connection.deadlines;
     loop {
         if let Poll::Ready(done) = Pin::new(&mut *http).poll(cx) {
             return Poll::Ready(Outcome::Done(done.is_ok()));
@@ -153,6 +211,10 @@ where
         }
         if deadlines.has_expired(Wait::Idle) {
             Pin::new(&mut *http).graceful_shutdown();
+        }
+        let at_rest = connection.phase.get() == Phase::Idle && !deadlines.is_set(Wait::Write);
+        if at_rest && deadlines.has_expired(Wait::Doze) {
+            return Poll::Ready(Outcome::Doze);
         }
         // The other deadlines are the exchange's; it sees them when hyper polls it.
     }
@@ -172,7 +234,7 @@ async fn answer_slow_head<N: Network>(
 }
 
 /// Says that no more will come, and lets the client read what was sent before the socket goes.
-pub(super) async fn linger<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(mut stream: S) {
+pub(super) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
     let drain = async {
         if stream.shutdown().await.is_err() {
             return;

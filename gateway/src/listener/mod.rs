@@ -3,5 +3,6 @@
 pub mod accept;
 pub mod bind;
 pub mod connection;
+mod drain;
 pub(crate) mod refuse;
 pub mod stream;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::client::{Phase, PhaseCell};
@@ -27,6 +28,8 @@ pub struct StreamTimeouts {
 /// The stream.
 pub struct ClientStream<S> {
     inner: S,
+    /// Bytes that were read before this form of the stream was made.
+    ahead: Bytes,
     phase: Arc<PhaseCell>,
     deadlines: Arc<Deadlines>,
     clock: Clock,
@@ -38,17 +41,18 @@ impl<S> ClientStream<S> {
     /// Watches a stream.
     pub fn new(
         stream: S,
+        ahead: Bytes,
         phase: Arc<PhaseCell>,
         deadlines: Arc<Deadlines>,
         clock: Clock,
         timeouts: StreamTimeouts,
     ) -> Self {
-        Self { inner: stream, phase, deadlines, clock, timeouts, write_waits: false }
+        Self { inner: stream, ahead, phase, deadlines, clock, timeouts, write_waits: false }
     }
 
-    /// The bare stream.
-    pub fn into_inner(self) -> S {
-        self.inner
+    /// The bare stream, and what was not read of the bytes that came before it.
+    pub fn into_parts(self) -> (S, Bytes) {
+        (self.inner, self.ahead)
     }
 
     fn note_written<T>(&mut self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -71,7 +75,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let polled = Pin::new(&mut this.inner).poll_read(cx, buf);
+        let polled = if this.ahead.is_empty() {
+            Pin::new(&mut this.inner).poll_read(cx, buf)
+        } else {
+            buf.put_slice(&this.ahead.split_to(this.ahead.len().min(buf.remaining())));
+            Poll::Ready(Ok(()))
+        };
         // Bytes that arrive between two requests begin a head.
         if buf.filled().len() > before && this.phase.get() == Phase::Idle {
             this.phase.set(Phase::Head);

@@ -4,5 +4,19 @@ mod own;
 pub mod problem;
 mod relay;
 
+use std::sync::atomic::Ordering;
+
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::exchange::Exchange;
+use crate::network::Network;
+
 pub use own::{client_left, options};
 pub use relay::{relay, switch};
+
+/// While the gateway drains, every answer is its connection's last.
+fn close_while_draining<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
+    if exchange.shard.shared.draining.load(Ordering::Relaxed) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}

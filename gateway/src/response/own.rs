@@ -1,8 +1,9 @@
 //! Answers of the gateway's own that are no problems.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
+use super::close_while_draining;
 use crate::context::names::X_REQUEST_ID;
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -12,10 +13,12 @@ use crate::telemetry::record::Ended;
 /// `OPTIONS *`: the gateway is there.
 pub fn options<N: Network>(mut exchange: Box<Exchange<N>>) -> Response<ResponseBody<N>> {
     exchange.status = Some(StatusCode::NO_CONTENT);
-    let id = exchange.request_id.to_header_value();
+    let mut headers = HeaderMap::with_capacity(2);
+    headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
+    close_while_draining(&exchange, &mut headers);
     let mut response = Response::new(ResponseBody::own(Bytes::new(), exchange));
     *response.status_mut() = StatusCode::NO_CONTENT;
-    response.headers_mut().insert(X_REQUEST_ID.clone(), id);
+    *response.headers_mut() = headers;
     response
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, header};
 
+use super::close_while_draining;
 use crate::context::names::X_REQUEST_ID;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
@@ -25,6 +26,7 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
     let mut headers = HeaderMap::with_capacity(6);
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     describe(&mut headers, error, body.len());
+    close_while_draining(&exchange, &mut headers);
     if let Some(allow) = &error.allow {
         headers.insert(header::ALLOW, allow.clone());
     }

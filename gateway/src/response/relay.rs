@@ -1,10 +1,10 @@
 //! An upstream's answer as the client gets it: less what belongs to the connection behind, plus the request's id.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{HeaderMap, Response, header};
 
+use super::close_while_draining;
 use crate::client::Tunnel;
 use crate::context::names::X_REQUEST_ID;
 use crate::context::{mark_websocket, remove_from_response};
@@ -19,9 +19,7 @@ const TELLTALES: [http::HeaderName; 2] = [header::SERVER, http::HeaderName::from
 pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> Response<ResponseBody<N>> {
     let (mut parts, ()) = answer.response.into_parts();
     dress(&exchange, &mut parts.headers);
-    if exchange.shard.shared.draining.load(Ordering::Relaxed) {
-        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
+    close_while_draining(&exchange, &mut parts.headers);
     exchange.status = Some(parts.status);
     exchange.answered = Some(exchange.now());
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);

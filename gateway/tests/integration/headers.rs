@@ -144,6 +144,16 @@ async fn b6_proxy_credentials_and_telltales_do_not_pass() {
 }
 
 #[tokio::test]
+async fn b7_a_client_cannot_set_the_gateways_policies() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let echo = sent(&gateway, "x-gw-timeout: 1ms\r\nx-gw-retries: 9\r\nX-Gw-Upstream: 127.0.0.1:1\r\n").await;
+    for gone in ["x-gw-timeout", "x-gw-retries", "x-gw-upstream"] {
+        assert_eq!(echo.all(gone), [""; 0], "{gone}");
+    }
+}
+
+#[tokio::test]
 async fn b8_h2c_is_never_forwarded_as_an_upgrade() {
     let upstream = Raw::script(Script::always("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await.unwrap();
     let gateway = Gateway::to(upstream.addr()).await;

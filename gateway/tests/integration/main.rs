@@ -2,9 +2,31 @@
 
 mod support;
 
+mod aborts;
+mod admin;
+mod balancing;
 mod bodies;
+mod dozing;
+mod duplex;
+mod embedding;
 mod forwarding;
 mod framing;
 mod headers;
+mod idle_connections;
+mod limits;
+mod metrics;
+mod mutations;
 mod paths;
+mod pooling;
+mod pressure;
+mod process;
+mod records;
+mod reload;
 mod routing;
+mod shutdown;
+mod simulated;
+mod sizes;
+mod timeouts;
+mod upstream_faults;
+mod upstream_strictness;
+mod websocket;

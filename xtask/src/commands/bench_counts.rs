@@ -1,10 +1,13 @@
-//! `cargo xtask bench-counts`: instructions of the hot paths under valgrind, against committed budgets.
+//! `cargo xtask bench-counts`: instructions and heap allocations of the hot paths, against committed budgets.
 //!
-//! A count is the same on every run of one build. Each bench reads its own budget and fails above it; this brings what
-//! they need, runs them and shows the counts. Skipped, with the reason, where valgrind cannot be had or there are none.
+//! A count is the same on every run of one build, give or take a few that hang on the time of day. The bench
+//! `instructions` runs under valgrind, and is skipped, with the reason, where that cannot be had; `allocations` needs
+//! nothing. Both know their budgets themselves; this brings what they need, compares every count with its budget, and
+//! says which one is above it. A count without a budget is a mistake, and so is a budget that nothing counts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Command;
 
 use super::install::install_tool;
 use crate::failure::{Failure, refuse_unknown};
@@ -22,82 +25,141 @@ const VALGRIND: Need = Need {
     brew: &["valgrind"],
 };
 
-/// Instructions by bench.
+/// Counts, and budgets, are for so many operations.
+const OPERATIONS: u64 = 100;
+/// With this in their names: allocations. All others are instructions.
+const ALLOCATIONS: &str = "allocations_";
+
+/// Counts, or budgets, by name.
 type Counts = BTreeMap<String, u64>;
 
-/// Runs the benches that count; one that is above its budget fails.
+/// Runs the benches that count, and compares.
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     refuse_unknown(args, &[])?;
-    let benches = counting_benches();
-    if benches.is_empty() {
-        println!("skipped: no bench in benches/benches names gungraun");
+    let mut counts = count("allocations", &mut bench("allocations"), parse_lines)?;
+    let mut budgets = parse_lines(&budgets_file()?);
+    match runner()? {
+        Ok(runner) => {
+            let mut command = bench("instructions");
+            command.env("GUNGRAUN_RUNNER", runner).env("GUNGRAUN_COLOR", "never");
+            counts.append(&mut count("instructions", &mut command, parse_report)?);
+        }
+        Err(why) => {
+            println!("instructions: skipped: {why}");
+            budgets.retain(|name, _| name.starts_with(ALLOCATIONS));
+        }
+    }
+    print!("{}", table(&counts, &budgets));
+    let wrong = compare(&counts, &budgets);
+    if wrong.is_empty() {
+        println!("{} counts within their budgets", counts.len());
         return Ok(());
     }
+    let advice = "benches/budgets.toml says how to find out why, and when to raise a budget";
+    Err(Failure::check(format!("{}\n{advice}", wrong.join("\n"))))
+}
+
+fn budgets_file() -> Result<String, Failure> {
+    let path = root().join("benches/budgets.toml");
+    std::fs::read_to_string(&path).map_err(|e| Failure::cannot_run(format!("cannot read {}: {e}", path.display())))
+}
+
+/// Every count beside its budget.
+fn table(counts: &Counts, budgets: &Counts) -> String {
+    let mut table = format!("{:>12} {:>12} {:>7} {:>12}  of\n", "count", "budget", "used", "each");
+    for (name, count) in counts {
+        let budget = budgets.get(name).copied().unwrap_or(0);
+        let used = if budget == 0 { "-".to_owned() } else { format!("{:.1}%", *count as f64 * 100.0 / budget as f64) };
+        let each = *count as f64 / OPERATIONS as f64;
+        table.push_str(&format!("{count:>12} {budget:>12} {used:>7} {each:>12.1}  {name}\n"));
+    }
+    table
+}
+
+/// What is above its budget, and what lacks its other half.
+fn compare(counts: &Counts, budgets: &Counts) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (name, count) in counts {
+        let what = if name.starts_with(ALLOCATIONS) { "allocations" } else { "instructions" };
+        match budgets.get(name) {
+            Some(budget) if count <= budget => {}
+            Some(budget) => wrong.push(format!(
+                "{name}: {count} {what} for {OPERATIONS} operations, above its budget of {budget} by {:.1} %",
+                (*count as f64 / *budget as f64 - 1.0) * 100.0
+            )),
+            None => wrong.push(format!("{name}: {count} {what}, but benches/budgets.toml has no budget for it")),
+        }
+    }
+    let unused = budgets.keys().filter(|name| !counts.contains_key(*name));
+    wrong.extend(unused.map(|name| format!("{name}: benches/budgets.toml has a budget, but nothing counts it")));
+    wrong
+}
+
+/// The runner of exactly the library's version, since they speak a private protocol; or why there is none.
+fn runner() -> Result<Result<PathBuf, String>, Failure> {
+    let name = "gungraun-runner";
     let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap_or_default();
     let Some(version) = locked_version(&lock, "gungraun") else {
-        println!("skipped: Cargo.lock names no gungraun");
-        return Ok(());
+        return Ok(Err("Cargo.lock names no gungraun".to_owned()));
     };
     if let Err(failure) = ensure(&[VALGRIND]) {
-        println!("skipped: no valgrind: {}", failure.message);
-        return Ok(());
+        return Ok(Err(format!("no valgrind: {}", failure.message)));
     }
-    let runner = runner(&version)?;
-    let mut counts = Counts::new();
-    for bench in benches {
-        counts.append(&mut count(&bench, &runner)?);
-    }
-    println!("{} counts within their budgets", counts.len());
-    Ok(())
-}
-
-/// The benches that count instructions, by name.
-fn counting_benches() -> Vec<String> {
-    let entries = std::fs::read_dir(root().join("benches/benches")).into_iter().flatten().flatten();
-    let files = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "rs"));
-    let counting = files.filter(|path| std::fs::read_to_string(path).is_ok_and(|text| text.contains("gungraun")));
-    let mut names: Vec<String> = counting.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
-    names.sort();
-    names
-}
-
-/// The runner of exactly the library's version: they speak a private protocol.
-fn runner(version: &str) -> Result<PathBuf, Failure> {
-    let name = "gungraun-runner";
-    let fits = |path: &PathBuf| version_of(path, "--version").split_whitespace().last() == Some(version);
+    let fits = |path: &PathBuf| version_of(path, "--version").split_whitespace().last() == Some(version.as_str());
     if let Some(found) = find(name).filter(fits) {
-        return Ok(found);
+        return Ok(Ok(found));
     }
-    install_tool(name, Some(version))?;
+    install_tool(name, Some(&version))?;
     let installed = crate::workspace::tools_dir().join("bin").join(name);
-    Some(installed).filter(|path| path.is_file()).ok_or_else(|| Failure::cannot_run(format!("no {name} after install")))
+    let missing = || Failure::cannot_run(format!("no {name} after install"));
+    Some(installed).filter(|path| path.is_file()).map(Ok).ok_or_else(missing)
 }
 
-fn count(bench: &str, runner: &PathBuf) -> Result<Counts, Failure> {
-    println!("$ cargo bench --package benches --bench {bench}");
-    let mut command = cargo(&["bench", "--package", "benches", "--bench", bench]);
-    command.env("GUNGRAUN_RUNNER", runner).env("GUNGRAUN_COLOR", "never").env("CARGO_TERM_COLOR", "never");
-    let output = output(&mut command)?;
+fn bench(name: &str) -> Command {
+    println!("$ cargo bench --package benches --bench {name}");
+    let mut command = cargo(&["bench", "--locked", "--package", "benches", "--bench", name]);
+    command.env("CARGO_TERM_COLOR", "never");
+    command
+}
+
+/// Runs a bench and reads its counts. One that fails, but for being above a budget, fails here.
+fn count(bench: &str, command: &mut Command, parse: fn(&str) -> Counts) -> Result<Counts, Failure> {
+    let output = output(command)?;
     let text = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
-        return Err(Failure::check(format!("{text}{}", String::from_utf8_lossy(&output.stderr))));
+    let counts = parse(&text);
+    let failed = !output.status.success();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if counts.is_empty() || (failed && !says_above(&text) && !says_above(&errors)) {
+        return Err(Failure::check(format!("bench {bench} gave no counts ({}):\n{text}{errors}", output.status)));
     }
-    let counts = parse_output(&text);
-    for (name, instructions) in &counts {
-        println!("{instructions:>12}  {name}");
-    }
-    let nothing = || Failure::check(format!("bench {bench} printed no instruction counts:\n{text}"));
-    Some(counts).filter(|counts| !counts.is_empty()).ok_or_else(nothing)
+    Ok(counts)
+}
+
+/// How both benches tell that a count is above its budget.
+fn says_above(text: &str) -> bool {
+    text.contains("exceeds limit") || text.contains("above its budget")
+}
+
+/// Reads `name = number` lines; what follows a `#` is for people.
+fn parse_lines(text: &str) -> Counts {
+    let entries = text.lines().filter_map(|line| line.split('#').next()?.split_once('='));
+    let parsed = entries.filter_map(|(name, count)| {
+        let name = name.trim();
+        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        is_name.then_some(())?;
+        Some((name.to_owned(), count.trim().replace('_', "").parse().ok()?))
+    });
+    parsed.collect()
 }
 
 /// Reads the runner's report: a line that names the bench (`file::group::function id:arguments`), then indented
-/// figures.
-fn parse_output(text: &str) -> Counts {
+/// figures. The count is named as its budget is: `function_id`.
+fn parse_report(text: &str) -> Counts {
     let mut counts = Counts::new();
     let mut name = String::new();
     for line in text.lines() {
         if !line.starts_with(' ') {
-            name = bench_name(line);
+            name = budget_name(line);
         } else if let Some(figure) = line.trim().strip_prefix("Instructions:") {
             let new = figure.trim().split('|').next().unwrap_or("");
             if let Ok(instructions) = new.trim().parse() {
@@ -108,12 +170,11 @@ fn parse_output(text: &str) -> Counts {
     counts
 }
 
-/// A bench's name without its arguments, which may be long.
-fn bench_name(line: &str) -> String {
-    match line.split_once(' ') {
-        None => line.to_owned(),
-        Some((path, id)) => format!("{path} {}", id.split(':').next().unwrap_or(id)).trim().to_owned(),
-    }
+fn budget_name(line: &str) -> String {
+    let (path, id) = line.split_once(' ').unwrap_or((line, ""));
+    let function = path.rsplit("::").next().unwrap_or(path);
+    let id = id.split(':').next().unwrap_or(id);
+    if id.is_empty() { function.to_owned() } else { format!("{function}_{id}") }
 }
 
 #[cfg(test)]
@@ -130,7 +191,35 @@ mod tests {
                       \x20 Instructions:                 12345|12000                (+2.87500%) [+1.02875x]\n\
                       \x20 L1 Hits:                      99999|N/A                  (*********)\n\
                       counts::ring::home\n  Instructions:    77|N/A   (*********)\n\nGungraun result: Ok. 2 without\n";
-        let expected = counts(&[("counts::matching::find routes_100", 12345), ("counts::ring::home", 77)]);
-        assert_eq!(parse_output(report), expected);
+        assert_eq!(parse_report(report), counts(&[("find_routes_100", 12345), ("home", 77)]));
+    }
+
+    #[test]
+    fn lines_of_counts_and_of_budgets_are_read() {
+        let text = "# of a hundred\nallocations_a = 1_329   # 20 bytes\nb = 7\nnot a name = 8\nc = many\n";
+        assert_eq!(parse_lines(text), counts(&[("allocations_a", 1329), ("b", 7)]));
+    }
+
+    #[test]
+    fn a_count_above_its_budget_is_named_with_both_figures() {
+        let budgets = counts(&[("find", 100), ("allocations_a", 10)]);
+        assert_eq!(compare(&budgets, &budgets), Vec::<String>::new(), "a budget may be used up");
+        let wrong = compare(&counts(&[("find", 150), ("allocations_a", 11)]), &budgets);
+        assert_eq!(wrong.len(), 2);
+        assert!(wrong[0].starts_with("allocations_a: 11 allocations for 100 operations, above its budget of 10"));
+        assert!(wrong[1].starts_with("find: 150 instructions") && wrong[1].contains("of 100 by 50.0 %"));
+    }
+
+    #[test]
+    fn budgets_and_counts_go_in_pairs() {
+        let wrong = compare(&counts(&[("new", 1)]), &counts(&[("old", 1)]));
+        assert!(wrong[0].contains("no budget") && wrong[1].contains("nothing counts it"), "{wrong:?}");
+    }
+
+    #[test]
+    fn only_a_budget_excuses_a_bench_that_fails() {
+        assert!(says_above("Callgrind: Instructions (75519): 75519 exceeds limit of 0 by 75519"));
+        assert!(says_above("a: 11 allocations, above its budget of 10"));
+        assert!(!says_above("thread 'main' panicked"));
     }
 }

@@ -107,6 +107,11 @@ pub struct HeaderEdits {
 }
 
 impl HeaderEdits {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty()
+    }
+
     /// Applies the edits: removals first, so that what is set stays.
     pub fn apply(&self, headers: &mut HeaderMap) {
         for name in &self.remove {

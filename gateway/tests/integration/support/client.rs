@@ -56,6 +56,21 @@ impl Client {
         self.answer().await
     }
 
+    /// Asks where the connection may be closed: `None` when it was closed before a byte of an answer came.
+    pub(crate) async fn try_ask(&mut self, bytes: impl AsRef<[u8]>) -> Result<Option<Answer>, String> {
+        self.send(bytes).await;
+        if self.unread.is_empty() {
+            match self.fill().await {
+                Ok(0) => return Ok(None),
+                // A reset where the request was on its way may have lost an answer.
+                Err(error) => return Err(error.to_string()),
+                Ok(_) => {}
+            }
+        }
+        let answer = self.answer().await;
+        if answer.whole { Ok(Some(answer)) } else { Err(format!("cut: {answer:?}")) }
+    }
+
     /// Reads an answer to a request that is not HEAD; an interim answer is an answer too.
     pub(crate) async fn answer(&mut self) -> Answer {
         let mut answer = self.head().await;
@@ -163,11 +178,6 @@ impl Client {
     /// Leaves with a reset.
     pub(crate) fn reset(self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
-    }
-
-    /// Its own address.
-    pub(crate) fn local(&self) -> SocketAddr {
-        self.stream.local_addr().unwrap()
     }
 
     /// The socket, to be written to or read from at will.

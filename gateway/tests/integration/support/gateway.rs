@@ -145,11 +145,6 @@ impl Gateway {
         std::fs::write(self.file(), complete(self.folder.path(), text)).unwrap();
     }
 
-    /// Waits until this configuration version is in force.
-    pub(crate) async fn version(&self, version: u64) {
-        eventually("the configuration's version", || self.inner().snapshot().version >= version).await;
-    }
-
     /// Drains to the end.
     pub(crate) async fn drain(self) -> (Drained, TempDir) {
         (guarded("the drain's end", self.running.drain()).await, self.folder)

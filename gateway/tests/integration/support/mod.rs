@@ -6,7 +6,7 @@ mod process;
 mod wait;
 
 pub(crate) use client::{Answer, Client, Echo};
-pub(crate) use gateway::Gateway;
+pub(crate) use gateway::{Gateway, one_route};
 pub(crate) use process::Process;
 pub(crate) use wait::{eventually, guarded};
 

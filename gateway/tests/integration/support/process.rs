@@ -37,7 +37,13 @@ impl Process {
 
     /// Starts `gateway run` and waits until it serves.
     pub(crate) async fn start(config: &Path) -> Self {
+        Self::start_with(config, &[]).await
+    }
+
+    /// The same, with these environment variables.
+    pub(crate) async fn start_with(config: &Path, variables: &[(&str, &str)]) -> Self {
         let mut command = command(&["run", "--config", config.to_str().unwrap()], config.parent().unwrap());
+        command.envs(variables.iter().copied());
         let mut child = command.stdout(Stdio::null()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
         let ready = next_event(&mut stderr, "ready").await;
@@ -56,6 +62,11 @@ impl Process {
         let id = self.child.id().unwrap().to_string();
         let sent = Command::new("kill").args([&format!("-{name}"), &id]).status().await.unwrap();
         assert!(sent.success());
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap()
     }
 
     /// Waits for its end; the exit code.

@@ -1,0 +1,164 @@
+//! A whole gateway in memory: one client's keep-alive connection through every stage to an upstream and back.
+//!
+//! The connection is `gateway::listener::connection::serve`, as a worker runs it: hyper's server, the pipeline, the
+//! pools and the codec. What is left out is the kernel, the event loop and the accept thread.
+
+use std::future::{Future, poll_fn};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use gateway::clock::Clock;
+use gateway::config::{Purpose, load_text};
+use gateway::gateway::{Gateway, World as Surroundings};
+use gateway::listener::connection;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+use crate::memory::{Memory, Wire};
+use crate::messages;
+
+/// Routes of the configuration.
+pub const ROUTES: usize = 200;
+
+/// Exchanges before anything is measured: buffers, pools and tables have their size then.
+const WARM_UP: u64 = 200;
+/// Turns after which an exchange that is not over will never be.
+const TURNS_MAX: u64 = 8;
+
+/// The access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Log {
+    /// Off.
+    Off,
+    /// Every request has its record, which goes to `/dev/null`.
+    On,
+}
+
+/// A gateway with the settings of this text on a network in memory.
+///
+/// # Panics
+/// The text is no valid configuration: a mistake in this crate.
+pub fn gateway(text: &str, network: Memory) -> Gateway<Memory> {
+    let loaded = load_text(text, Path::new("benches.toml"), Purpose::Run);
+    let config = loaded.unwrap_or_else(|problems| panic!("{problems}")).config;
+    let surroundings = Surroundings { network, clock: Clock::system(), seed: 1, shards: 1 };
+    Gateway::new(config, surroundings).unwrap_or_else(|error| panic!("/dev/null: {error}"))
+}
+
+fn configuration(log: Log) -> String {
+    let output = match log {
+        Log::Off => "off",
+        Log::On => "/dev/null",
+    };
+    let mut text = format!("[telemetry.access_log]\noutput = \"{output}\"\n\n");
+    text.push_str("[upstreams.orders]\nendpoints = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n");
+    for number in 0..ROUTES {
+        text.push_str(&format!(
+            "\n[[routes]]\nname = \"items-{number}\"\npath = \"/api/service-{number}/items/{{id}}\"\n\
+             upstream = \"orders\"\n"
+        ));
+    }
+    text
+}
+
+/// The gateway, and one client.
+pub struct World {
+    connection: Pin<Box<dyn Future<Output = ()>>>,
+    wire: Arc<Wire>,
+    answer_bytes: u64,
+    runtime: Runtime,
+    _gateway: Gateway<Memory>,
+    // Dropping it would end the connection.
+    _drain: watch::Sender<bool>,
+}
+
+impl World {
+    /// A gateway that is warm, and a client connected to it.
+    ///
+    /// # Panics
+    /// The gateway does not answer 200.
+    pub fn new(log: Log) -> Self {
+        Self::answered_with(messages::answer(), log)
+    }
+
+    fn answered_with(answer: &'static [u8], log: Log) -> Self {
+        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime without sockets");
+        let wire = Arc::new(Wire::default());
+        let network = Memory::new(Arc::clone(&wire), answer);
+        let client = network.client(messages::REQUEST);
+        let gateway = gateway(&configuration(log), network);
+        let (drain, drained) = watch::channel(false);
+        let shard = Arc::clone(&gateway.shards()[0]);
+        let connection = Box::pin(connection::serve(shard, client, ([192, 0, 2, 1], 40_000).into(), drained, ()));
+        let mut world = Self { connection, wire, answer_bytes: u64::MAX, runtime, _gateway: gateway, _drain: drain };
+        world.answer_bytes = world.learn();
+        world.exchanges(WARM_UP);
+        world
+    }
+
+    /// Sends a request and reads its answer, so many times.
+    ///
+    /// # Panics
+    /// An answer does not come, or is not the one that the first was.
+    pub fn exchanges(&mut self, count: u64) {
+        let Self { connection, wire, runtime, answer_bytes, .. } = self;
+        // Without tokio's budget: a worker gets a new one each time it is woken, which here is never.
+        runtime.block_on(tokio::task::unconstrained(poll_fn(|cx| {
+            for _ in 0..count {
+                wire.ask();
+                let turns = (0..TURNS_MAX).take_while(|_| turn(connection.as_mut(), wire, cx) < *answer_bytes).count();
+                assert!(turns < TURNS_MAX as usize && wire.answered() == *answer_bytes, "an answer as the first");
+            }
+            Poll::Ready(())
+        })));
+    }
+
+    /// Connections that the gateway has opened.
+    pub fn dialled(&self) -> u64 {
+        self.wire.dialled()
+    }
+
+    /// The size of an answer: all of them are alike.
+    fn learn(&mut self) -> u64 {
+        let Self { connection, wire, runtime, .. } = self;
+        runtime.block_on(poll_fn(|cx| {
+            wire.ask();
+            for _ in 0..TURNS_MAX {
+                turn(connection.as_mut(), wire, cx);
+            }
+            Poll::Ready(())
+        }));
+        let answered = wire.answered();
+        assert!(answered > messages::BODY_BYTES as u64, "the first request is answered, whole");
+        answered
+    }
+}
+
+/// Lets the gateway work once; the bytes that the client has got.
+fn turn(connection: Pin<&mut dyn Future<Output = ()>>, wire: &Wire, cx: &mut Context<'_>) -> u64 {
+    wire.next_turn();
+    assert!(connection.poll(cx).is_pending(), "the connection stays open");
+    wire.answered()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_connection_to_each_endpoint_serves_all_requests() {
+        for log in [Log::Off, Log::On] {
+            let mut world = World::new(log);
+            world.exchanges(50);
+            assert!(world.dialled() <= 2, "{log:?}: {} connections for one client", world.dialled());
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "the first request is answered")]
+    fn an_answer_that_is_no_200_is_not_measured() {
+        World::answered_with(b"garbage\r\n\r\n", Log::Off);
+    }
+}

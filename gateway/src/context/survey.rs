@@ -1,0 +1,79 @@
+//! What the first checks ask of a request's headers, gathered in one walk: a look-up by name for each question would hash
+//! a dozen names a request.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// A field that may be there once.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Single<'h> {
+    /// How often it is there.
+    pub count: usize,
+    /// The first.
+    pub first: Option<&'h HeaderValue>,
+}
+
+impl<'h> Single<'h> {
+    fn see(&mut self, value: &'h HeaderValue) {
+        self.count += 1;
+        self.first = self.first.or(Some(value));
+    }
+}
+
+/// What the checks ask.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Survey<'h> {
+    /// `host`
+    pub host: Single<'h>,
+    /// `content-length`
+    pub content_length: Single<'h>,
+    /// `transfer-encoding`
+    pub transfer_encoding: Single<'h>,
+    /// `expect`
+    pub expect: Single<'h>,
+    /// `upgrade`
+    pub upgrade: Single<'h>,
+    /// Bytes of all fields as on the wire: name, colon, space, value, line end.
+    pub bytes: usize,
+}
+
+impl<'h> Survey<'h> {
+    /// Walks over the fields once.
+    pub fn of(headers: &'h HeaderMap) -> Self {
+        const HOST: HeaderName = header::HOST;
+        const CONTENT_LENGTH: HeaderName = header::CONTENT_LENGTH;
+        const TRANSFER_ENCODING: HeaderName = header::TRANSFER_ENCODING;
+        const EXPECT: HeaderName = header::EXPECT;
+        const UPGRADE: HeaderName = header::UPGRADE;
+        let mut survey = Self::default();
+        for (name, value) in headers {
+            survey.bytes += name.as_str().len() + value.len() + 4;
+            match *name {
+                HOST => survey.host.see(value),
+                CONTENT_LENGTH => survey.content_length.see(value),
+                TRANSFER_ENCODING => survey.transfer_encoding.see(value),
+                EXPECT => survey.expect.see(value),
+                UPGRADE => survey.upgrade.see(value),
+                _ => {}
+            }
+        }
+        survey
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_is_seen_as_often_as_it_is_there() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("host", "a"), ("x", "1"), ("host", "b"), ("content-length", "5")] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let survey = Survey::of(&headers);
+        assert_eq!((survey.host.count, survey.host.first.unwrap()), (2, &HeaderValue::from_static("a")));
+        assert_eq!(survey.content_length.count, 1);
+        assert_eq!((survey.expect.count, survey.upgrade.first), (0, None));
+        assert_eq!(survey.bytes, "host: a\r\nx: 1\r\nhost: b\r\ncontent-length: 5\r\n".len());
+    }
+}

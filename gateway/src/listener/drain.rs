@@ -1,0 +1,94 @@
+//! How one connection takes part in a drain. Asked at every turn: a load while nothing has changed.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Context;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::client::{ClientConnection, Phase};
+use crate::clock::Clock;
+use crate::network::Network;
+use crate::timer::Wait;
+
+/// When a drain begins, a request may be on its way already, on a connection that looks idle from here. It is waited
+/// for this long, and answered; closing at once would fail it.
+const ON_ITS_WAY: Duration = Duration::from_millis(100);
+
+/// A connection's part in the drain.
+pub(super) struct Draining<'a, F> {
+    /// The wait for the drain, registered once with the connection's task.
+    wait: Pin<&'a mut F>,
+    peek: watch::Receiver<bool>,
+    registered: bool,
+    state: State,
+}
+
+/// How far a connection is with a drain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// None has begun.
+    NotYet,
+    /// It has begun, and the connection has not been looked at since.
+    Begun,
+    /// The connection is idle, and is waited for a moment.
+    Waiting,
+    /// The connection closes after the answer in flight.
+    Closing,
+}
+
+/// Waits until the switch is thrown, or nobody is left to throw it.
+pub(super) async fn wait(mut switch: watch::Receiver<bool>) {
+    // Both ends mean the same to a connection: there is nobody who would let it live.
+    let _ = switch.wait_for(|drain| *drain).await;
+}
+
+impl<'a, F: Future<Output = ()>> Draining<'a, F> {
+    /// `wait` is a `wait` on the same switch as `peek`.
+    pub(super) fn new(wait: Pin<&'a mut F>, peek: watch::Receiver<bool>) -> Self {
+        Self { wait, peek, registered: false, state: State::NotYet }
+    }
+
+    /// Whether the connection is to be told now that its next answer is its last. An idle one is never told: its
+    /// `Wait::Idle` runs out soon instead. While no drain has begun, the task is woken when one does.
+    pub(super) fn poll_closes<N: Network>(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &ClientConnection<N>,
+        clock: &Clock,
+    ) -> bool {
+        if self.state == State::NotYet && !self.poll_begun(cx) {
+            return false;
+        }
+        match (connection.phase.get(), self.state) {
+            (_, State::NotYet | State::Closing) | (Phase::Idle, State::Waiting) => false,
+            (Phase::Idle, State::Begun) => {
+                connection.deadlines.set(Wait::Idle, clock.now(), Some(ON_ITS_WAY));
+                self.state = State::Waiting;
+                false
+            }
+            // Half a head must not be thrown away: its request is still to come, and is answered.
+            (Phase::Head, _) => {
+                self.state = State::Begun;
+                false
+            }
+            (Phase::Serving, _) => {
+                self.state = State::Closing;
+                true
+            }
+        }
+    }
+
+    fn poll_begun(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.registered && matches!(self.peek.has_changed(), Ok(false)) {
+            return false;
+        }
+        self.registered = true;
+        let begun = self.wait.as_mut().poll(cx).is_ready();
+        if begun {
+            self.state = State::Begun;
+        }
+        begun
+    }
+}

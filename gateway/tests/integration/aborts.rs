@@ -1,0 +1,97 @@
+//! Clients that leave (security.md, L10): recorded as 499, cancelled upstream, and nothing of them stays.
+
+use mocks::{Effect, Rule};
+
+use crate::support::{Gateway, echo, eventually};
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+#[tokio::test]
+async fn l10_a_client_that_leaves_before_its_answer_is_a_499_and_cancels_the_upstream() {
+    let upstream = echo().await;
+    upstream.set_rules([Rule::any().effect(Effect::Hang)]);
+    let gateway = Gateway::to(upstream.addr()).await;
+    let mut client = gateway.client().await;
+    client.send(GET).await;
+    upstream.wait_for_requests(1).await;
+    assert_eq!(gateway.in_flight(), 1);
+    drop(client);
+    gateway.at_rest().await;
+    eventually("the upstream's connection is closed", || upstream.counters().connections == 0).await;
+    let record = gateway.record().await;
+    assert_eq!(record["status"], 499);
+    assert_eq!((&record["ended"], &record["fault"]), (&"client_left".into(), &"client".into()));
+    assert_eq!((&record["upstream"], &record["attempts"]), (&"up".into(), &1.into()));
+    let requests = "gateway_requests_total{route=\"all\",status_class=\"4xx\",code=\"ok\"}";
+    assert_eq!(gateway.metric(requests).await, Some(1.0));
+}
+
+#[tokio::test]
+async fn l10_a_client_that_leaves_within_its_answer_is_recorded_with_what_it_got() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let mut client = gateway.client().await;
+    client.send("GET /bytes/100000000 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(client.head().await.status, 200);
+    client.bytes(1000).await;
+    client.reset();
+    gateway.at_rest().await;
+    let record = gateway.record().await;
+    assert_eq!((&record["status"], &record["ended"]), (&200.into(), &"client_left".into()));
+    assert!((1000..100_000_000).contains(&record["bytes_out"].as_u64().unwrap()), "{record}");
+    eventually("the upstream's connection is closed", || upstream.counters().connections == 0).await;
+}
+
+#[tokio::test]
+async fn l10_a_client_that_leaves_within_its_request_is_no_fault_of_the_upstream() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    for framing in ["content-length: 100\r\n\r\nhalf", "transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n"] {
+        let mut client = gateway.client().await;
+        client.send(format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}")).await;
+        eventually("the request is on its way", || gateway.in_flight() == 1).await;
+        drop(client);
+        gateway.at_rest().await;
+    }
+    for record in gateway.records(2).await {
+        assert_eq!((&record["status"], &record["fault"]), (&499.into(), &"client".into()), "{record}");
+    }
+    for outcome in ["reset", "invalid", "connect", "timeout"] {
+        let sample = format!("gateway_upstream_attempts_total{{upstream=\"up\",outcome=\"{outcome}\"}}");
+        assert_eq!(gateway.metric(&sample).await.unwrap_or(0.0), 0.0, "{outcome}");
+    }
+    assert_eq!(upstream.counters().requests, 0);
+}
+
+#[tokio::test]
+async fn l10_after_many_aborts_every_counter_is_back_at_nothing() {
+    const ABORTS: usize = 500;
+    let upstream = echo().await;
+    upstream.set_rules([Rule::on("/hang").effect(Effect::Hang)]);
+    let gateway = Gateway::with("max_in_flight = 64", upstream.addr()).await;
+    for n in 0..ABORTS {
+        let mut client = gateway.client().await;
+        match n % 4 {
+            0 => client.send("GET /hang HTTP/1.1\r\nhost: a\r\n\r\n").await,
+            1 => client.send("GET /bytes/10000000 HTTP/1.1\r\nhost: a\r\n\r\n").await,
+            2 => client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nx").await,
+            _ => client.send("GET /hang HTTP/1.1\r\nhost").await,
+        }
+        // Half of them are left once they are known upstream, half at once.
+        if n % 8 < 2 {
+            eventually("it is in flight", || gateway.in_flight() > 0).await;
+        }
+        if n % 2 == 0 { client.reset() } else { drop(client) }
+    }
+    // Connections are taken in their order: when this one is answered, with whatever, all before it have been taken.
+    let _ = gateway.get("/").await;
+    gateway.at_rest().await;
+    eventually("no request has a place", || gateway.inner().shared().in_flight.count() == 0).await;
+    eventually("no connection is busy", || {
+        let (open, idle) = gateway.upstream_connections();
+        open as usize == idle
+    })
+    .await;
+    assert_eq!(gateway.get("/").await.status, 200, "and it serves as before");
+    assert_eq!(gateway.metric("gateway_panics_total").await, Some(0.0));
+}

@@ -1,0 +1,123 @@
+//! The admin API (security.md, J1): who may use it, and what it shows.
+
+use crate::support::{Answer, Client, Gateway, Process, echo};
+
+async fn ask(gateway: &Gateway, method: &str, path: &str, host: &str, more: &str) -> Answer {
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{more}content-length: 0\r\n\r\n");
+    Client::connect(gateway.admin).await.ask(head).await
+}
+
+#[tokio::test]
+async fn j1_another_name_for_this_machine_is_refused() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let own = gateway.admin.to_string();
+    for (host, status) in [(own.as_str(), 200), ("localhost", 200), ("[::1]:9901", 200), ("evil.test", 403), ("", 403)]
+    {
+        assert_eq!(ask(&gateway, "GET", "/status", host, "").await.status, status, "{host:?}");
+        assert_eq!(ask(&gateway, "POST", "/reload", host, "").await.status, status, "{host:?}");
+    }
+}
+
+#[tokio::test]
+async fn j1_another_sites_page_may_not_write() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let own = gateway.admin.to_string();
+    for origin in ["http://evil.test", "null", "http://127.0.0.1:1"] {
+        let answer = ask(&gateway, "POST", "/reload", &own, &format!("origin: {origin}\r\n")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{origin}");
+        assert_eq!(ask(&gateway, "POST", "/drain", &own, &format!("origin: {origin}\r\n")).await.status, 403);
+    }
+    assert_eq!(gateway.inner().snapshot().version, 1);
+    assert!(!gateway.inner().is_draining());
+    let answer = ask(&gateway, "POST", "/reload", &own, &format!("origin: http://{own}\r\n")).await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn j1_with_a_token_everything_but_the_probes_needs_it() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let text = format!(
+        "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\ntoken_env = 'THE_TOKEN'\n\
+         [telemetry.access_log]\noutput = 'off'\n[[routes]]\npath = '/'\nupstream = 'http://{}'\n",
+        upstream.addr()
+    );
+    std::fs::write(&file, text).unwrap();
+    let process = Process::start_with(&file, &[("THE_TOKEN", "s3cret-and-long-enough")]).await;
+    let ask = async |path: &str, more: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{more}\r\n", process.admin);
+        Client::connect(process.admin).await.ask(head).await
+    };
+    for probe in ["/livez", "/readyz"] {
+        assert_eq!(ask(probe, "").await.status, 200, "{probe}");
+    }
+    for path in ["/", "/status", "/metrics", "/config", "/upstreams", "/routes", "/nowhere"] {
+        let answer = ask(path, "").await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "unauthorized"), "{path}");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        assert_eq!(ask(path, "authorization: Bearer s3cret-and-long-enougH\r\n").await.status, 401, "{path}");
+    }
+    let answer = ask("/config", "authorization: Bearer s3cret-and-long-enough\r\n").await;
+    assert_eq!(answer.status, 200);
+    assert!(!String::from_utf8(answer.body).unwrap().contains("s3cret"), "the token is never shown");
+}
+
+#[tokio::test]
+async fn j1_admin_is_not_reachable_through_a_route() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    for path in ["/status", "/metrics", "/reload", "/livez"] {
+        assert_eq!(gateway.get(path).await.echo().path(), path, "a path like any other on the public side");
+    }
+}
+
+#[tokio::test]
+async fn what_is_there_is_shown() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    assert_eq!(gateway.get("/").await.status, 200);
+    let status = gateway.admin("GET", "/status").await.json();
+    assert_eq!((&status["draining"], &status["workers"], &status["routes"]), (&false.into(), &1.into(), &1.into()));
+    assert_eq!(status["config"]["version"], 1);
+    let routes = gateway.admin("GET", "/routes").await.json();
+    assert_eq!((&routes["routes"][0]["name"], &routes["routes"][0]["path"]), (&"all".into(), &"/{*rest}".into()));
+    let upstreams = gateway.admin("GET", "/upstreams").await.json();
+    let endpoint = &upstreams["upstreams"][0]["endpoints"][0];
+    assert_eq!(endpoint["address"], upstream.addr().to_string());
+    assert_eq!((&endpoint["in_flight"], &endpoint["connections"]), (&0.into(), &1.into()));
+    assert_eq!(gateway.admin("GET", "/").await.status, 200);
+    let nowhere = gateway.admin("GET", "/nowhere").await;
+    assert_eq!((nowhere.status, nowhere.code().as_str()), (404, "route_not_found"));
+    assert_eq!(gateway.admin("POST", "/status").await.status, 405);
+}
+
+#[tokio::test]
+async fn j6_admin_answers_carry_what_browsers_respect() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let answer = gateway.admin("GET", "/status").await;
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(answer.header("x-frame-options"), Some("DENY"));
+    assert!(answer.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"));
+}
+
+#[tokio::test]
+async fn admin_answers_while_every_worker_is_busy() {
+    let upstream = echo().await;
+    upstream.set_rules([mocks::Rule::any().effect(mocks::Effect::Hang)]);
+    let gateway = Gateway::to(upstream.addr()).await;
+    let mut busy = Vec::new();
+    for _ in 0..50 {
+        let mut client = gateway.client().await;
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        busy.push(client);
+    }
+    crate::support::eventually("fifty in flight", || gateway.in_flight() == 50).await;
+    assert_eq!(gateway.admin("GET", "/readyz").await.status, 200);
+    let sample = format!("gateway_endpoint_in_flight{{upstream=\"up\",endpoint=\"{}\"}}", upstream.addr());
+    assert_eq!(gateway.metric(&sample).await, Some(50.0));
+}

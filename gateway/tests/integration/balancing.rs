@@ -1,0 +1,172 @@
+//! Balancing over real endpoints: shares, weights, slow ones, consistent hashing, names.
+
+use std::collections::BTreeMap;
+
+use mocks::Mock;
+use mocks::raw::{Gate, Raw, Script};
+
+use crate::support::{Gateway, eventually};
+
+async fn three() -> Mock {
+    Mock::builder().service("up").endpoints(3).start().await.unwrap()
+}
+
+/// One upstream with these endpoints and this policy.
+fn text(server: &str, endpoints: &str, balance: &str) -> String {
+    format!(
+        "[server]\n{server}\n[upstreams.up]\nendpoints = [{endpoints}]\nbalance = {balance}\n\
+         [[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\n"
+    )
+}
+
+fn listed(mock: &Mock, weights: &[u32]) -> String {
+    let one = |(address, weight)| format!("{{ address = '{address}', weight = {weight} }}");
+    mock.addrs().iter().zip(weights).map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn shares(mock: &Mock) -> Vec<u64> {
+    (0..mock.addrs().len()).map(|n| mock.counters_of(n).requests).collect()
+}
+
+#[tokio::test]
+async fn round_robin_is_exact_over_all_workers() {
+    let upstream = three().await;
+    let gateway = Gateway::start(&text("workers = 2", &listed(&upstream, &[1, 1, 1]), "'round_robin'")).await;
+    let mut clients = [gateway.client().await, gateway.client().await, gateway.client().await];
+    for n in 0..60 {
+        assert_eq!(clients[n % 3].ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.status, 200);
+    }
+    assert_eq!(shares(&upstream), [20, 20, 20]);
+}
+
+#[tokio::test]
+async fn round_robin_by_weight_is_exact_and_zero_means_none() {
+    let upstream = three().await;
+    let gateway = Gateway::start(&text("", &listed(&upstream, &[1, 2, 4]), "'round_robin'")).await;
+    for _ in 0..70 {
+        assert_eq!(gateway.get("/").await.status, 200);
+    }
+    assert_eq!(shares(&upstream), [10, 20, 40]);
+
+    upstream.reset();
+    let gateway = Gateway::start(&text("", &listed(&upstream, &[1, 0, 1]), "'round_robin'")).await;
+    for _ in 0..10 {
+        assert_eq!(gateway.get("/").await.status, 200);
+    }
+    assert_eq!(shares(&upstream), [5, 0, 5]);
+}
+
+#[tokio::test]
+async fn least_request_turns_away_from_an_endpoint_that_hangs() {
+    let gate = Gate::new();
+    let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let slow = Raw::script(Script::new().read_request().wait(&gate).send(ok).again()).await.unwrap();
+    let fast = Mock::builder().start().await.unwrap();
+    let endpoints = format!("'{}', '{}'", slow.addr(), fast.addr());
+    let gateway = Gateway::start(&text("", &endpoints, "'least_request'")).await;
+    // Requests are sent until one hangs; then every further one finds the fast endpoint.
+    let mut held = gateway.client().await;
+    while slow.accepted() == 0 {
+        let answered = fast.counters().requests;
+        held = gateway.client().await;
+        held.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        eventually("answered, or held", || slow.accepted() > 0 || fast.counters().requests > answered).await;
+        if slow.accepted() == 0 {
+            assert_eq!(held.answer().await.status, 200);
+            gateway.at_rest().await;
+        }
+    }
+    for _ in 0..30 {
+        eventually("only the held one is in flight", || gateway.in_flight() == 1).await;
+        assert_eq!(gateway.get("/").await.status, 200);
+    }
+    assert_eq!(slow.accepted(), 1, "the slow endpoint holds one request and gets no second");
+    gate.open();
+    assert_eq!(held.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn random_reaches_every_endpoint() {
+    let upstream = three().await;
+    let gateway = Gateway::start(&text("", &listed(&upstream, &[1, 1, 1]), "'random'")).await;
+    let mut client = gateway.client().await;
+    for _ in 0..300 {
+        assert_eq!(client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.status, 200);
+    }
+    // One in three, with six sigma to each side: sqrt(300 * 1/3 * 2/3) = 8.2.
+    assert!(shares(&upstream).iter().all(|share| (51..=149).contains(share)), "{:?}", shares(&upstream));
+}
+
+#[tokio::test]
+async fn a_key_has_a_home_and_only_keys_of_a_lost_endpoint_move() {
+    let upstream = three().await;
+    let policy = "{ policy = 'consistent_hash', key = 'header:x-user' }";
+    let gateway = Gateway::start(&text("", &listed(&upstream, &[1, 1, 1]), policy)).await;
+    let home = async |user: usize| {
+        let head = format!("GET / HTTP/1.1\r\nhost: a\r\nx-user: u{user}\r\n\r\n");
+        gateway.ask(head).await.header("x-mock-endpoint").unwrap().to_owned()
+    };
+    let mut homes = BTreeMap::new();
+    for user in 0..60 {
+        homes.insert(user, home(user).await);
+    }
+    for user in 0..60 {
+        assert_eq!(home(user).await, homes[&user], "user {user} stays at home");
+    }
+    let gone = upstream.addrs()[2].port().to_string();
+    let two = upstream.addrs()[..2].iter().map(|a| format!("'{a}'")).collect::<Vec<_>>().join(", ");
+    gateway.rewrite(&text("", &two, policy));
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    for user in 0..60 {
+        if homes[&user] != gone {
+            assert_eq!(home(user).await, homes[&user], "user {user} had no reason to move");
+        } else {
+            assert_ne!(home(user).await, gone);
+        }
+    }
+    let used: std::collections::BTreeSet<_> = homes.values().collect();
+    assert_eq!(used.len(), 3, "every endpoint is somebody's home");
+}
+
+#[tokio::test]
+async fn a_name_is_resolved_when_a_connection_is_opened() {
+    let upstream = Mock::builder().start().await.unwrap();
+    let gateway = Gateway::start(&text("", &format!("'localhost:{}'", upstream.addr().port()), "'round_robin'")).await;
+    assert_eq!(gateway.get("/").await.status, 200, "whichever of its addresses answers");
+    assert_eq!(gateway.record().await["endpoint"], format!("localhost:{}", upstream.addr().port()));
+}
+
+#[tokio::test]
+async fn addresses_of_a_discovered_name_become_endpoints() {
+    let upstream = Mock::builder().start().await.unwrap();
+    let port = upstream.addr().port();
+    let text = format!(
+        "[upstreams.up]\ndiscovery = {{ dns = 'localhost:{port}', refresh = '100ms' }}\n\
+         [[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\n"
+    );
+    let gateway = Gateway::start(&text).await;
+    let found = || -> Vec<String> {
+        let upstreams = gateway.inner().upstreams();
+        upstreams[0].active().endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect()
+    };
+    eventually("the name is resolved", || found().contains(&format!("127.0.0.1:{port}"))).await;
+    let kept = gateway.inner().upstreams()[0].active().endpoints[0].address.clone();
+    let mut answered = false;
+    for _ in 0..found().len() * 4 {
+        // `localhost` may have an address that nobody listens on.
+        answered |= gateway.get("/").await.status == 200;
+    }
+    assert!(answered);
+    assert!(found().contains(&kept.to_string()), "a refresh that finds the same changes nothing");
+}
+
+#[tokio::test]
+async fn an_upstream_whose_name_is_not_found_has_no_endpoint() {
+    let text = "[upstreams.up]\ndiscovery = { dns = 'nowhere.invalid:80', refresh = '1s' }\n\
+                [[routes]]\npath = '/{*rest}'\nupstream = 'up'\n";
+    let gateway = Gateway::start(text).await;
+    let answer = gateway.get("/").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "no_endpoint"));
+    let record = gateway.record().await;
+    assert_eq!((&record["attempts"], &record["fault"]), (&0.into(), &"upstream".into()));
+}

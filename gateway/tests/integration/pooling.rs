@@ -1,0 +1,96 @@
+//! Upstream connections: kept, shared between workers, closed when they have had their time.
+
+use mocks::raw::{Raw, Script};
+
+use crate::support::{Gateway, echo, eventually};
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+fn text(server: &str, pool: &str, upstream: std::net::SocketAddr) -> String {
+    format!(
+        "[server]\n{server}\n[upstreams.up]\nendpoints = ['{upstream}']\npool = {{ {pool} }}\n\
+         [[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\n"
+    )
+}
+
+#[tokio::test]
+async fn workers_borrow_from_each_other_before_they_dial() {
+    let upstream = echo().await;
+    let gateway = Gateway::start(&text("workers = 4", "", upstream.addr())).await;
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        clients.push(gateway.client().await);
+    }
+    for _ in 0..5 {
+        for client in &mut clients {
+            assert_eq!(client.ask(GET).await.status, 200);
+            eventually("the connection is back in its pool", || gateway.upstream_connections() == (1, 1)).await;
+        }
+    }
+    assert_eq!(upstream.counters().accepts, 1, "forty requests on four workers, one connection");
+}
+
+#[tokio::test]
+async fn an_upstream_that_says_close_is_believed() {
+    let close = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+    let upstream = Raw::script(Script::new().read_request().send(close).hang()).await.unwrap();
+    let gateway = Gateway::to(upstream.addr()).await;
+    let mut client = gateway.client().await;
+    for _ in 0..3 {
+        let answer = client.ask(GET).await;
+        assert_eq!((answer.status, answer.header("connection")), (200, None), "the client's connection is its own");
+    }
+    assert_eq!(upstream.accepted(), 3);
+    assert_eq!(gateway.upstream_connections(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_connection_has_a_longest_life() {
+    let upstream = echo().await;
+    let gateway = Gateway::start(&text("", "max_lifetime = '1s'", upstream.addr())).await;
+    let mut client = gateway.client().await;
+    let mut asked = 0;
+    while upstream.counters().accepts < 2 {
+        assert_eq!(client.ask(GET).await.status, 200);
+        asked += 1;
+        assert!(asked < 1_000_000);
+    }
+    eventually("the old one is closed", || upstream.counters().connections == 1).await;
+}
+
+#[tokio::test]
+async fn no_more_idle_connections_are_kept_than_allowed() {
+    let upstream = echo().await;
+    upstream.set_rules([mocks::Rule::any().delay(std::time::Duration::from_millis(100))]);
+    let gateway = Gateway::start(&text("", "max_idle_per_worker = 2", upstream.addr())).await;
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        let mut client = gateway.client().await;
+        client.send(GET).await;
+        clients.push(client);
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().await.status, 200);
+    }
+    gateway.at_rest().await;
+    assert_eq!(gateway.upstream_connections(), (2, 2));
+}
+
+#[tokio::test]
+async fn a_socket_for_each_worker_serves_and_drains_too() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[server]\nworkers = 2\n[[listeners]]\naddress = '127.0.0.1:0'\nreuse_port = true\n[admin]\naddress = ''\n\
+         [telemetry.access_log]\noutput = 'off'\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'http://{}'\n",
+        upstream.addr()
+    );
+    let loaded = gateway::config::load_text(&text, folder.path(), gateway::config::Purpose::Run).unwrap();
+    let running = gateway::startup::start(loaded.config, None, Vec::new()).await.unwrap_or_else(|e| panic!("{}", e.0));
+    assert_eq!(running.listeners.len(), 1);
+    for _ in 0..20 {
+        let mut client = crate::support::Client::connect(running.listeners[0]).await;
+        assert_eq!(client.ask("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.status, 200);
+    }
+    assert_eq!(running.drain().await, gateway::shutdown::Drained::Clean);
+}

@@ -1,0 +1,162 @@
+//! Slowness is blamed on who is slow, and what breaks beside the request costs no request.
+
+use mocks::raw::{Gate, Raw, Script};
+use mocks::{Effect, Rule};
+use tokio::io::AsyncWriteExt;
+
+use crate::support::{Gateway, Process, echo, eventually, guarded};
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+/// More than all buffers on the way hold.
+const BODY: usize = 32 * 1024 * 1024;
+
+/// Two routes: `/x` to this upstream, and `/pause`, which answers 504 after `pause`: a wait that is an event.
+fn with_pause(server: &str, route: &str, upstream: std::net::SocketAddr, never: &mocks::Mock, pause: &str) -> String {
+    never.set_rules([Rule::any().effect(Effect::Hang)]);
+    format!(
+        "[server]\n{server}\n[[routes]]\npath = '/x'\nupstream = 'http://{upstream}'\n{route}\n\
+         [[routes]]\npath = '/pause'\nupstream = 'http://{}'\ntimeout = '{pause}'\n",
+        never.addr()
+    )
+}
+
+#[tokio::test]
+async fn an_upstream_that_takes_a_body_slowly_is_not_the_clients_408() {
+    let (gate, never) = (Gate::new(), echo().await);
+    let upstream = Raw::script(Script::new().read_head().wait(&gate).read_bytes(BODY).send(OK).hang()).await.unwrap();
+    let server = "max_body = '0'\nbody_idle_timeout = '150ms'";
+    let gateway = Gateway::start(&with_pause(server, "", upstream.addr(), &never, "500ms")).await;
+    let mut client = gateway.client().await;
+    client.send(format!("POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: {BODY}\r\n\r\n")).await;
+    let upload = async {
+        let chunk = vec![b'b'; 64 * 1024];
+        for _ in 0..BODY / chunk.len() {
+            if client.stream().write_all(&chunk).await.is_err() {
+                break;
+            }
+        }
+        client.answer().await
+    };
+    let hold = async {
+        // The client would send, the upstream does not read: longer than a client's own silence may last.
+        assert_eq!(gateway.get("/pause").await.status, 504);
+        gate.open();
+    };
+    let (answer, ()) = guarded("the upload", async { tokio::join!(upload, hold) }).await;
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+}
+
+#[tokio::test]
+async fn a_client_that_takes_an_answer_slowly_does_not_cost_it_its_end() {
+    let (upstream, never) = (echo().await, echo().await);
+    let route = format!("idle_timeout = '150ms'\nrewrite = {{ path = '/bytes/{BODY}' }}");
+    let text = with_pause("body_idle_timeout = '10s'", &route, upstream.addr(), &never, "500ms");
+    let gateway = Gateway::start(&text).await;
+    let mut client = gateway.client().await;
+    client.send("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let mut answer = client.head().await;
+    assert_eq!(gateway.get("/pause").await.status, 504);
+    client.body_of(&mut answer).await;
+    assert_eq!((answer.body.len(), answer.whole), (BODY, true), "it was the client that did not move");
+}
+
+#[tokio::test]
+async fn a11_a_client_that_is_told_to_continue_and_does_not_is_408() {
+    let upstream = echo().await;
+    let gateway = Gateway::with("body_idle_timeout = '100ms'", upstream.addr()).await;
+    let mut client = gateway.client().await;
+    let head = "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n";
+    assert_eq!(client.ask(head).await.status, 100);
+    assert_eq!(client.answer().await.code(), "request_timeout");
+    client.closed().await;
+    assert_eq!(upstream.counters().requests, 0);
+}
+
+#[tokio::test]
+async fn a_full_disk_costs_no_request() {
+    let upstream = echo().await;
+    let text = format!(
+        "[server]\nworkers = 1\n[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = ''\n\
+         [telemetry.access_log]\noutput = '/dev/full'\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'http://{}'\n",
+        upstream.addr()
+    );
+    let loaded =
+        gateway::config::load_text(&text, std::path::Path::new("full"), gateway::config::Purpose::Run).unwrap();
+    let running = gateway::startup::start(loaded.config, None, Vec::new()).await.unwrap_or_else(|e| panic!("{}", e.0));
+    let mut client = crate::support::Client::connect(running.listeners[0]).await;
+    for _ in 0..100 {
+        assert_eq!(client.ask(GET).await.status, 200);
+    }
+    eventually("the failures are counted", || running.gateway().shared().log.write_failures() > 0).await;
+    drop(client);
+    assert_eq!(running.drain().await, gateway::shutdown::Drained::Clean);
+}
+
+#[tokio::test]
+async fn connections_to_an_endpoint_that_a_reload_removed_are_closed() {
+    let (old, new) = (echo().await, echo().await);
+    let text = |upstream: &mocks::Mock| {
+        format!(
+            "[upstreams.up]\nendpoints = ['{}']\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\n",
+            upstream.addr()
+        )
+    };
+    let gateway = Gateway::start(&text(&old)).await;
+    assert_eq!(gateway.get("/").await.status, 200);
+    assert_eq!(old.counters().connections, 1);
+    gateway.rewrite(&text(&new));
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    assert_eq!(gateway.get("/").await.status, 200);
+    eventually("nothing is left open to the old endpoint", || old.counters().connections == 0).await;
+}
+
+/// Open files and threads of a process.
+fn held(id: u32) -> (usize, usize) {
+    let count = |what: &str| std::fs::read_dir(format!("/proc/{id}/{what}")).unwrap().count();
+    (count("fd"), count("task"))
+}
+
+#[tokio::test]
+async fn l8_reloads_leave_no_files_and_no_threads_behind() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let write = |n: usize| {
+        let text = format!(
+            "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n[telemetry.access_log]\n\
+             output = 'access.log'\n[upstreams.lost]\ndiscovery = {{ dns = 'localhost:9', refresh = '{}s' }}\n\
+             [[routes]]\npath = '/{{*rest}}'\nupstream = 'http://{}'\nrequest_headers = {{ set = {{ x-n = '{n}' }} }}\n",
+            n % 5 + 1,
+            upstream.addr()
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    write(0);
+    let mut process = Process::start(&file).await;
+    let reload = async |process: &mut Process, n: usize| {
+        write(n);
+        process.signal("HUP").await;
+        // The file's watcher may be first: whichever of both reloads reports that it holds.
+        assert_eq!(process.event("reload").await["ok"], true);
+        let mut client = crate::support::Client::connect(process.address).await;
+        let last = client.ask("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        assert_eq!(last.status, 200);
+        client.closed().await;
+    };
+    for n in 1..=10 {
+        reload(&mut process, n).await;
+    }
+    let id = process.id();
+    let before = held(id);
+    for n in 11..=60 {
+        reload(&mut process, n).await;
+    }
+    // What is only about to be closed is waited for.
+    let mut after = (0, 0);
+    eventually("no more files and threads than before", || {
+        after = held(id);
+        after.0 <= before.0 + 2 && after.1 <= before.1 + 2
+    })
+    .await;
+}

@@ -1,0 +1,96 @@
+//! The program: exit codes, and one line with the remedy when it cannot start.
+
+use std::path::Path;
+
+use crate::support::{Process, echo};
+
+const ROUTE: &str = "[[routes]]\npath = '/{*rest}'\nupstream = 'http://127.0.0.1:9'\n";
+
+fn write(folder: &Path, text: &str) -> String {
+    let path = folder.join("g.toml");
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_exit_3_with_the_remedy() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for text in [
+        format!("[[listeners]]\naddress = '{address}'\n[admin]\naddress = ''\n{ROUTE}"),
+        format!("[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '{address}'\n{ROUTE}"),
+    ] {
+        let file = write(folder.path(), &text);
+        let (code, _, stderr) = Process::run(&["run", "--config", &file], folder.path()).await;
+        assert_eq!(code, 3, "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.contains(&address.to_string()) && stderr.contains("in use"), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_exit_3() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in [&["run", "--config", "nowhere.toml"][..], &["check", "nowhere.toml"], &["run"]] {
+        let (code, _, stderr) = Process::run(command, folder.path()).await;
+        assert_eq!(code, 3, "{command:?}: {stderr}");
+        assert!(stderr.contains(".toml"), "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn an_access_log_that_cannot_be_written_is_exit_3() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = ''\n[telemetry.access_log]\noutput = '/proc/self/access.log'\n{ROUTE}"
+    );
+    let file = write(folder.path(), &text);
+    let (code, _, stderr) = Process::run(&["run", "--config", &file], folder.path()).await;
+    assert_eq!((code, stderr.lines().count()), (3, 1), "{stderr}");
+    assert!(stderr.contains("access log"), "{stderr}");
+}
+
+#[tokio::test]
+async fn a_bad_configuration_is_exit_1_and_shows_every_problem() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(
+        folder.path(),
+        "[server]\nworkres = 1\nidle_timeout = 'soon'\n[[routes]]\npath = 'x'\nupstream = 'none'\n",
+    );
+    for command in [["run", "--config"].as_slice(), &["check"]] {
+        let mut arguments = command.to_vec();
+        arguments.push(&file);
+        let (code, stdout, stderr) = Process::run(&arguments, folder.path()).await;
+        assert_eq!(code, 1, "{stderr}");
+        let text = format!("{stdout}{stderr}");
+        for (place, word) in [(":2:", "workers"), (":3:", "soon"), (":5:", "path"), (":6:", "none")] {
+            assert!(text.contains(place) && text.contains(word), "{place} {word} in {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_good_configuration_is_exit_0_and_a_wrong_command_line_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), ROUTE);
+    let (code, _, stderr) = Process::run(&["check", &file], folder.path()).await;
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(Process::run(&["fly"], folder.path()).await.0, 2);
+    assert_eq!(Process::run(&["run", "--to", "http://127.0.0.1:1", "--config", &file], folder.path()).await.0, 2);
+}
+
+#[tokio::test]
+async fn explain_on_the_command_line_and_by_admin_agree_with_traffic() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[[routes]]\nname = 'items'\npath = '/items/{{id}}'\nmethods = ['GET']\nupstream = 'http://{}'\n",
+        upstream.addr()
+    );
+    let file = write(folder.path(), &text);
+    let (code, stdout, stderr) =
+        Process::run(&["explain", "--config", &file, "GET", "http://a/items/7"], folder.path()).await;
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("items"), "{stdout}");
+}

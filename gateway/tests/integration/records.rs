@@ -1,0 +1,161 @@
+//! Access records: one for each request, whatever its end; the contract's fields in the contract's order.
+
+use mocks::{Effect, Reset, Rule};
+
+use crate::support::{Gateway, echo};
+
+/// The contract's order (records.md).
+const ORDER: [&str; 30] = [
+    "ts",
+    "schema",
+    "request_id",
+    "trace_id",
+    "span_id",
+    "client",
+    "method",
+    "host",
+    "path",
+    "protocol",
+    "route",
+    "subject",
+    "status",
+    "code",
+    "fault",
+    "upstream",
+    "endpoint",
+    "attempts",
+    "hedged",
+    "breaker",
+    "limit",
+    "bytes_in",
+    "bytes_out",
+    "total_us",
+    "upstream_us",
+    "overhead_us",
+    "ended",
+    "parts",
+    "batch_size",
+    "",
+];
+
+#[tokio::test]
+async fn a_record_says_what_happened_in_the_contracts_order() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let answer = gateway
+        .ask("POST /a/../orders/7?token=secret HTTP/1.1\r\nhost: shop.test\r\ncookie: s=secret\r\nauthorization: Bearer secret\r\ncontent-length: 3\r\n\r\nabc")
+        .await;
+    let record = gateway.record().await;
+    let text = gateway.log_text(1).await;
+    let keys: Vec<&String> = record.as_object().unwrap().keys().collect();
+    let places: Vec<usize> = keys.iter().map(|key| ORDER.iter().position(|known| known == key).unwrap()).collect();
+    assert!(places.is_sorted(), "{keys:?}");
+    assert!(!text.contains("secret"), "{text}");
+
+    let ts = record["ts"].as_str().unwrap();
+    assert!(ts.ends_with('Z') && ts.len() == "2026-11-23T15:00:00.000000Z".len(), "{ts}");
+    for (key, value) in [
+        ("schema", 1.into()),
+        ("request_id", answer.header("x-request-id").unwrap().into()),
+        ("client", "127.0.0.1".into()),
+        ("method", "POST".into()),
+        ("host", "shop.test".into()),
+        ("path", "/orders/7".into()),
+        ("protocol", "HTTP/1.1".into()),
+        ("route", "all".into()),
+        ("status", 200.into()),
+        ("code", "ok".into()),
+        ("upstream", "up".into()),
+        ("endpoint", upstream.addr().to_string().into()),
+        ("attempts", 1.into()),
+        ("bytes_in", 3.into()),
+        ("bytes_out", answer.body.len().into()),
+        ("ended", serde_json::Value::from("complete")),
+    ] {
+        assert_eq!(record[key], value, "{key}");
+    }
+    let of = |key: &str| record[key].as_u64().unwrap();
+    let lost = of("total_us") - of("upstream_us") - of("overhead_us");
+    assert!(lost <= 1, "each is cut to whole microseconds: {record}");
+    for absent in ["subject", "fault", "hedged", "breaker", "limit", "parts", "batch_size"] {
+        assert!(record.get(absent).is_none(), "{absent} is absent, not null");
+    }
+}
+
+#[tokio::test]
+async fn every_ending_leaves_exactly_one_record() {
+    let upstream = echo().await;
+    upstream.set_rules([
+        Rule::on("/reset").effect(Effect::Reset(Reset::BeforeHeaders)),
+        Rule::on("/cut").effect(Effect::Truncate(Some(1))),
+        Rule::on("/hang").effect(Effect::Hang),
+        Rule::on("/500").status(500),
+    ]);
+    let text = format!(
+        "[server]\nmax_body = '5B'\n[upstreams.up]\nendpoints = ['{}']\n\
+         [[routes]]\nname = 'all'\npath = '/{{*rest}}'\nmethods = ['GET', 'POST']\nupstream = 'up'\ntimeout = '200ms'",
+        upstream.addr()
+    );
+    let gateway = Gateway::start(&text).await;
+    let cases = [
+        ("GET /ok HTTP/1.1\r\nhost: a\r\n\r\n", 200, "ok", "complete"),
+        ("GET /500 HTTP/1.1\r\nhost: a\r\n\r\n", 500, "ok", "complete"),
+        ("DELETE /x HTTP/1.1\r\nhost: a\r\n\r\n", 405, "method_not_allowed", "complete"),
+        ("GET /%00 HTTP/1.1\r\nhost: a\r\n\r\n", 400, "bad_request", "complete"),
+        ("GET / HTTP/1.1\r\n\r\n", 400, "bad_request", "complete"),
+        ("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\nsixsix", 413, "body_too_large", "complete"),
+        ("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", 400, "bad_request", "complete"),
+        ("GET /reset HTTP/1.1\r\nhost: a\r\n\r\n", 502, "upstream_reset", "complete"),
+        ("GET /cut HTTP/1.1\r\nhost: a\r\n\r\n", 200, "ok", "upstream_cut"),
+        ("GET /hang HTTP/1.1\r\nhost: a\r\n\r\n", 504, "upstream_timeout", "complete"),
+        ("HEAD /ok HTTP/1.1\r\nhost: a\r\n\r\n", 200, "ok", "complete"),
+        ("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n", 204, "ok", "complete"),
+    ];
+    for (count, (request, status, code, ended)) in cases.iter().enumerate() {
+        let mut client = gateway.client().await;
+        client.send(request.replacen("HTTP/1.1\r\n", "HTTP/1.1\r\nconnection: close\r\n", 1)).await;
+        let _ = client.rest().await;
+        let record = gateway.records(count + 1).await.pop().unwrap();
+        let got = (&record["status"], &record["code"], &record["ended"]);
+        assert_eq!(got, (&(*status).into(), &(*code).into(), &(*ended).into()), "{request:?}");
+    }
+    gateway.at_rest().await;
+    gateway.records(cases.len()).await;
+}
+
+#[tokio::test]
+async fn j4_what_a_client_sends_cannot_break_a_line() {
+    let upstream = echo().await;
+    let gateway = Gateway::with("trusted_proxies = ['127.0.0.1']\nescaped_slash = 'keep'", upstream.addr()).await;
+    let answer = gateway.get("/a%0d%0a%1b%5b31m%22b").await;
+    assert_eq!(answer.status, 200);
+    let text = gateway.log_text(1).await;
+    assert_eq!(text.lines().count(), 1);
+    assert!(text.trim_end().bytes().all(|byte| byte >= b' '), "{text:?}");
+}
+
+#[tokio::test]
+async fn only_good_answers_are_sampled_away() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("sampled.log");
+    let text = format!(
+        "[server]\nworkers = 1\n[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = ''\n\
+         [telemetry.access_log]\noutput = '{}'\nsample = 0.0\n[[routes]]\npath = '/a'\nupstream = 'http://{}'",
+        log.display(),
+        upstream.addr()
+    );
+    let loaded = gateway::config::load_text(&text, folder.path(), gateway::config::Purpose::Run).unwrap();
+    let running = gateway::startup::start(loaded.config, None, Vec::new()).await.unwrap_or_else(|e| panic!("{}", e.0));
+    assert_eq!(running.admin, None);
+    let mut client = crate::support::Client::connect(running.listeners[0]).await;
+    for _ in 0..20 {
+        assert_eq!(client.ask("GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await.status, 200);
+    }
+    assert_eq!(client.ask("GET /b HTTP/1.1\r\nhost: a\r\n\r\n").await.status, 404);
+    drop(client);
+    running.drain().await;
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains("route_not_found"));
+}

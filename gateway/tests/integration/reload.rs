@@ -1,0 +1,125 @@
+//! Reloads: atomic, refused whole when anything is wrong, and no request's failure (security.md, J3, L8).
+
+use mocks::raw::{Gate, Raw, Script};
+
+use crate::support::{Gateway, Process, echo, eventually};
+
+fn routed(name: &str, address: std::net::SocketAddr) -> String {
+    format!(
+        "[upstreams.up]\nendpoints = ['{address}']\n[[routes]]\nname = '{name}'\npath = '/{{*rest}}'\nupstream = 'up'\n\
+         response_headers = {{ set = {{ x-route = '{name}' }} }}\n"
+    )
+}
+
+#[tokio::test]
+async fn a_reload_by_admin_puts_the_file_in_force() {
+    let upstream = echo().await;
+    let gateway = Gateway::start(&routed("one", upstream.addr())).await;
+    let mut client = gateway.client().await;
+    let get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    assert_eq!(client.ask(get).await.header("x-route"), Some("one"));
+    gateway.rewrite(&routed("two", upstream.addr()));
+    let report = gateway.admin("POST", "/reload").await;
+    assert_eq!((report.status, &report.json()["ok"]), (200, &true.into()));
+    assert_eq!(client.ask(get).await.header("x-route"), Some("two"), "on a connection that was open before");
+    assert_eq!(upstream.counters().accepts, 1, "the pooled connection outlives the reload");
+}
+
+#[tokio::test]
+async fn a_change_of_the_file_is_seen() {
+    let upstream = echo().await;
+    let gateway = Gateway::start(&routed("one", upstream.addr())).await;
+    // The watcher starts beside the gateway; a change that it makes nothing of is made again.
+    let mut n = 0;
+    eventually("the change is in force", || {
+        if n % 500 == 0 {
+            gateway.rewrite(&format!("{}# {n}\n", routed("two", upstream.addr())));
+        }
+        n += 1;
+        gateway.inner().snapshot().version > 1
+    })
+    .await;
+    assert_eq!(gateway.get("/").await.header("x-route"), Some("two"));
+    let last = gateway.admin("GET", "/status").await.json();
+    assert_eq!(last["last_reload"]["cause"], "file");
+}
+
+#[tokio::test]
+async fn j3_a_bad_file_changes_nothing_and_says_so() {
+    let upstream = echo().await;
+    let gateway = Gateway::start(&routed("one", upstream.addr())).await;
+    let bad =
+        format!("{}[[routes]]\npath = '/x'\nupstream = 'nobody'\ncolour = 'red'\n", routed("two", upstream.addr()));
+    gateway.rewrite(&bad);
+    let report = gateway.admin("POST", "/reload").await;
+    assert_eq!(report.status, 422);
+    let problems = report.json()["problems"].as_array().unwrap().clone();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    let status = gateway.admin("GET", "/status").await.json();
+    assert_eq!((&status["last_reload"]["ok"], &status["config"]["version"]), (&false.into(), &1.into()));
+    assert_eq!(gateway.get("/").await.header("x-route"), Some("one"));
+    assert!(gateway.metric("gateway_config_reload_failures_total").await.unwrap() >= 1.0);
+    assert_eq!(gateway.metric("gateway_config_version").await, Some(1.0));
+
+    std::fs::remove_file(gateway.file()).unwrap();
+    let report = gateway.admin("POST", "/reload").await;
+    assert_eq!(report.status, 422);
+    assert!(report.json()["error"].is_string(), "a file that is gone is no reason to stop");
+    assert_eq!(gateway.get("/").await.header("x-route"), Some("one"));
+}
+
+#[tokio::test]
+async fn what_is_in_flight_ends_as_it_began_and_is_still_counted() {
+    let gate = Gate::new();
+    let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let slow = Raw::script(Script::new().read_request().wait(&gate).send(ok).again()).await.unwrap();
+    let fast = echo().await;
+    let gateway = Gateway::start(&routed("one", slow.addr())).await;
+    let mut client = gateway.client().await;
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    eventually("it is in flight", || gateway.in_flight() == 1).await;
+
+    gateway.rewrite(&routed("two", fast.addr()));
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    assert_eq!(gateway.get("/").await.header("x-route"), Some("two"));
+    // Back again: the endpoint is the same one, with what it still has in flight.
+    gateway.rewrite(&routed("three", slow.addr()));
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    assert_eq!(gateway.in_flight(), 1, "the count outlives two reloads");
+
+    gate.open();
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.header("x-route")), (200, Some("one")));
+    gateway.at_rest().await;
+    assert_eq!(gateway.get("/").await.header("x-route"), Some("three"));
+}
+
+#[tokio::test]
+async fn what_needs_a_restart_is_named() {
+    let upstream = echo().await;
+    let gateway = Gateway::start(&routed("one", upstream.addr())).await;
+    gateway.rewrite(&format!("[server]\nworkers = 3\n{}", routed("two", upstream.addr())));
+    let report = gateway.admin("POST", "/reload").await.json();
+    assert_eq!((&report["ok"], &report["needs_restart"]), (&true.into(), &serde_json::json!(["server.workers"])));
+    assert_eq!(gateway.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_hang_up_reloads_the_process() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let write = |name: &str| {
+        let around = "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
+                      [telemetry.access_log]\noutput = 'off'\n";
+        std::fs::write(&file, format!("{around}{}", routed(name, upstream.addr()))).unwrap();
+    };
+    write("one");
+    let mut process = Process::start(&file).await;
+    write("two");
+    process.signal("HUP").await;
+    let report = process.event("reload").await;
+    assert_eq!(report["ok"], true, "{report}");
+    let mut client = crate::support::Client::connect(process.address).await;
+    assert_eq!(client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.header("x-route"), Some("two"));
+}

@@ -1,0 +1,230 @@
+//! The end (security.md, L7): not ready, no more connections, answers in flight finish, exit 0.
+
+use std::path::{Path, PathBuf};
+
+use mocks::raw::{Gate, Raw, Script};
+
+use crate::support::{Answer, Client, Gateway, Process, echo, eventually, guarded};
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+fn file(folder: &Path, server: &str, upstream: std::net::SocketAddr) -> PathBuf {
+    let path = folder.join("gateway.toml");
+    let text = format!(
+        "[server]\nworkers = 2\n{server}\n[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
+         [telemetry.access_log]\noutput = 'access.log'\n\
+         [[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = 'http://{upstream}'\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+async fn admin(process: &Process, method: &str, path: &str) -> Answer {
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
+    Client::connect(process.admin).await.ask(head).await
+}
+
+#[tokio::test]
+async fn l7_sigterm_finishes_what_is_in_flight_and_exits_with_0() {
+    for signal in ["TERM", "INT"] {
+        let gate = Gate::new();
+        let upstream = Raw::script(Script::new().read_request().wait(&gate).send(OK).again()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = Process::start(&file(folder.path(), "", upstream.addr())).await;
+        let mut busy = Client::connect(process.address).await;
+        busy.send(GET).await;
+        upstream.wait_for_accepts(1).await;
+        let mut idle = Client::connect(process.address).await;
+        idle.send("").await;
+
+        process.signal(signal).await;
+        process.event("drain").await;
+        idle.closed().await;
+        let ready = admin(&process, "GET", "/readyz").await;
+        assert_eq!((ready.status, &ready.body[..]), (503, &b"draining\n"[..]));
+        assert_eq!(admin(&process, "GET", "/livez").await.status, 200);
+        gate.open();
+        let answer = busy.answer().await;
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        busy.closed().await;
+        assert_eq!(process.ended().await, 0);
+        let log = std::fs::read_to_string(folder.path().join("access.log")).unwrap();
+        assert_eq!(log.lines().count(), 1, "the last record is written before the end: {log}");
+    }
+}
+
+#[tokio::test]
+async fn l7_drain_delay_serves_new_connections_while_not_ready() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::start(&file(folder.path(), "drain_delay = '700ms'", upstream.addr())).await;
+    process.signal("TERM").await;
+    process.event("drain").await;
+    eventually_not_ready(&process).await;
+    let mut client = Client::connect(process.address).await;
+    let answer = client.ask(GET).await;
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")), "whoever comes is served, once");
+    client.closed().await;
+    assert_eq!(process.ended().await, 0);
+    assert!(tokio::net::TcpStream::connect(process.address).await.is_err());
+}
+
+async fn eventually_not_ready(process: &Process) {
+    let mut tries = 0;
+    while admin(process, "GET", "/readyz").await.status != 503 {
+        tries += 1;
+        assert!(tries < 1000, "it stays ready");
+    }
+}
+
+#[tokio::test]
+async fn l7_the_gateways_own_answers_close_too_while_it_drains() {
+    let upstream = echo().await;
+    let gateway = Gateway::with("", upstream.addr()).await;
+    gateway.inner().begin_drain();
+    for head in [
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+        "GET /%00 HTTP/1.1\r\nhost: a\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n",
+    ] {
+        let mut client = gateway.client().await;
+        let answer = client.ask(head).await;
+        assert_eq!(answer.header("connection"), Some("close"), "{head:?}");
+        client.closed().await;
+    }
+    let one = format!("[[routes]]\npath = '/a'\nmethods = ['GET']\nupstream = 'http://{}'", upstream.addr());
+    let gateway = Gateway::start(&one).await;
+    gateway.inner().begin_drain();
+    for (head, status) in [("GET /b HTTP/1.1\r\nhost: a\r\n\r\n", 404), ("PUT /a HTTP/1.1\r\nhost: a\r\n\r\n", 405)] {
+        let answer = gateway.ask(head).await;
+        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")), "{head:?}");
+    }
+}
+
+#[tokio::test]
+async fn l7_a_drain_ends_at_its_deadline() {
+    let upstream = echo().await;
+    upstream.set_rules([mocks::Rule::any().effect(mocks::Effect::Hang)]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::start(&file(folder.path(), "drain_timeout = '200ms'", upstream.addr())).await;
+    let mut stuck = Client::connect(process.address).await;
+    stuck.send(GET).await;
+    upstream.wait_for_requests(1).await;
+    process.signal("TERM").await;
+    let cut = process.event("drain_timeout").await;
+    assert_eq!(cut["connections_cut"], 1);
+    assert_eq!(process.ended().await, 0);
+    stuck.closed().await;
+    let log = std::fs::read_to_string(folder.path().join("access.log")).unwrap();
+    assert_eq!(log.lines().count(), 1, "even what was cut has its record: {log}");
+}
+
+#[tokio::test]
+async fn l7_a_second_signal_ends_at_once() {
+    let upstream = echo().await;
+    upstream.set_rules([mocks::Rule::any().effect(mocks::Effect::Hang)]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::start(&file(folder.path(), "drain_timeout = '1h'", upstream.addr())).await;
+    let mut stuck = Client::connect(process.address).await;
+    stuck.send(GET).await;
+    upstream.wait_for_requests(1).await;
+    process.signal("TERM").await;
+    process.event("drain").await;
+    process.signal("TERM").await;
+    assert_eq!(process.ended().await, 0);
+}
+
+#[tokio::test]
+async fn l7_admin_can_ask_for_a_drain() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::start(&file(folder.path(), "", upstream.addr())).await;
+    assert_eq!(admin(&process, "POST", "/drain").await.status, 202);
+    assert_eq!(process.ended().await, 0);
+}
+
+#[tokio::test]
+async fn connections_that_the_kernel_has_accepted_are_served_after_a_drain_begins() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        let mut client = gateway.client().await;
+        client.send(GET).await;
+        clients.push(client);
+    }
+    let drain = tokio::spawn(gateway.drain());
+    for mut client in clients {
+        assert_eq!(client.answer().await.status, 200);
+    }
+    let (drained, _folder) = guarded("the drain", drain).await.unwrap();
+    assert_eq!(drained, gateway::shutdown::Drained::Clean);
+}
+
+/// What a client met in a run.
+#[derive(Debug, Default)]
+struct Tally {
+    answered: u64,
+    failed: Vec<String>,
+}
+
+/// Asks on one connection after another until the listener is closed: a connection that is refused then is no failure.
+async fn keep_asking(address: std::net::SocketAddr) -> Tally {
+    let mut tally = Tally::default();
+    while let Ok(stream) = tokio::net::TcpStream::connect(address).await {
+        let mut client = Client::on(stream);
+        loop {
+            match client.try_ask(GET).await {
+                Ok(Some(answer)) if answer.status == 200 => {
+                    tally.answered += 1;
+                    if answer.header("connection") == Some("close") {
+                        break;
+                    }
+                }
+                Ok(Some(answer)) => tally.failed.push(format!("{answer:?}")),
+                Ok(None) => {
+                    tally.failed.push("closed without an answer".into());
+                    break;
+                }
+                Err(error) => {
+                    tally.failed.push(error);
+                    break;
+                }
+            }
+        }
+    }
+    tally
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l8_a_hundred_reloads_under_load_and_a_drain_fail_nobody() {
+    const RELOADS: u64 = 100;
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "", upstream.addr());
+    let mut process = Process::start(&path).await;
+    let address = process.address;
+    let clients: Vec<_> = (0..8).map(|_| tokio::spawn(keep_asking(address))).collect();
+    let text = std::fs::read_to_string(&path).unwrap();
+    for n in 1..=RELOADS {
+        let before = upstream.counters().requests;
+        std::fs::write(&path, format!("{text}request_headers = {{ set = {{ x-version = '{n}' }} }}\n")).unwrap();
+        let report = admin(&process, "POST", "/reload").await;
+        assert_eq!(report.status, 200, "{report:?}");
+        // Traffic flows between any two of them.
+        eventually("more requests", || upstream.counters().requests > before + 20).await;
+    }
+    process.signal("TERM").await;
+    process.event("drain").await;
+    assert_eq!(process.ended().await, 0);
+    let mut answered = 0;
+    for client in clients {
+        let tally = guarded("a client's end", client).await.unwrap();
+        assert!(tally.failed.is_empty(), "{:?}", tally.failed);
+        answered += tally.answered;
+    }
+    assert!(answered >= RELOADS * 20, "{answered}");
+    let log = std::fs::read_to_string(folder.path().join("access.log")).unwrap();
+    assert_eq!(log.lines().count() as u64, answered, "one record for each answer");
+}
