@@ -20,6 +20,9 @@ pub fn render(result: &ResultFile) -> String {
     lines.push(String::new());
     lines.push(format!("verdict  {}", verdict(result.verdict)));
     let reasons = result.validity.reasons.iter();
+    if !result.validity.valid {
+        lines.push("the figures are not valid as a measurement:".to_owned());
+    }
     lines.extend(reasons.map(|reason| format!("  - {reason}")));
     lines.join("\n") + "\n"
 }

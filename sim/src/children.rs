@@ -148,6 +148,7 @@ fn start(
             Some(ready) => Ok(Child { process, ready }),
             None => Err(ChildError::Ready { name: name.to_owned(), line }),
         },
+        Ok(News::Ended(words)) if words.is_empty() => Err(not_ready("(it ended and said nothing)".to_owned())),
         Ok(News::Ended(words)) => Err(not_ready(words)),
         Err(_) => Err(not_ready(format!("(nothing for {} s)", READY_WITHIN.as_secs()))),
     }

@@ -86,7 +86,7 @@ struct DemoArguments {
     #[arg(long, value_parser = parse_rate, default_value = "2000/s")]
     rate: f64,
     /// How long the traffic lasts
-    #[arg(long, value_parser = parse_duration, default_value = "10s")]
+    #[arg(long, value_parser = parse_demo_duration, default_value = "10s")]
     duration: Duration,
     /// Keep everything running until Ctrl-C
     #[arg(long)]
@@ -214,6 +214,12 @@ impl PeersArguments {
             command,
         }
     }
+}
+
+/// Shorter than a second, there is nothing to see.
+fn parse_demo_duration(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text).map_err(|error| error.to_string())?;
+    if duration < Duration::from_secs(1) { Err("a second at least".to_owned()) } else { Ok(duration) }
 }
 
 fn parse_bin(text: &str) -> Result<(String, PathBuf), String> {
