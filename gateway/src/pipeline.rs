@@ -4,11 +4,12 @@
 //! in doubt; no identity header of a client lives past `context`; what routing matched is what the upstream is sent;
 //! and the record is written when the exchange is dropped, so telemetry sees every answer, refusals too.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use http::Response;
 use http::request::Parts;
@@ -20,6 +21,7 @@ use crate::forward::upgrade::Upgraded;
 use crate::network::Network;
 use crate::request_body::Source;
 use crate::response_body::{Answer, ResponseBody};
+use crate::shard::Shared;
 use crate::telemetry::record::Ended;
 use crate::{context, forward, response, routing, upstream};
 
@@ -65,8 +67,7 @@ async fn stages<N: Network>(
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
 }
 
-async fn answer<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source) -> Response<ResponseBody<N>> {
-    let mut exchange = context::stage::begin(arrival, &parts);
+async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, parts: Parts, source: Source) -> Response<ResponseBody<N>> {
     match stages(&mut exchange, parts, source).await {
         Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
@@ -88,18 +89,40 @@ pub fn answer_without_request<N: Network>(arrival: Arrival<N>, error: &GatewayEr
 }
 
 /// Serves one request. Always answers: a panic costs this request alone, is counted, and is a bug.
-pub async fn serve<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source) -> Response<ResponseBody<N>> {
+///
+/// The exchange begins at the call, not at the first poll: a client that closes at once may never let it be polled, and
+/// still leaves a record.
+pub fn serve<N: Network>(
+    arrival: Arrival<N>,
+    parts: Parts,
+    source: Source,
+) -> impl Future<Output = Result<Response<ResponseBody<N>>, Infallible>> + Send {
     arrival.connection.begin();
     let shared = Arc::clone(&arrival.shard.shared);
-    let mut answer = pin!(answer(arrival, parts, source));
-    let caught =
-        std::future::poll_fn(|cx| match std::panic::catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
-            Ok(polled) => polled.map(Some),
-            Err(_panic) => Poll::Ready(None),
-        })
-        .await;
-    caught.unwrap_or_else(|| {
-        shared.metrics.gateway().panicked();
-        response::problem::after_panic()
-    })
+    let exchange = context::stage::begin(arrival, &parts);
+    Serving { shared, answer: answer(exchange, parts, source) }
+}
+
+pin_project_lite::pin_project! {
+    /// Answers 500 after a panic. Written out, since an `async` block around a future holds it twice.
+    struct Serving<N: Network, F> {
+        shared: Arc<Shared<N>>,
+        #[pin]
+        answer: F,
+    }
+}
+
+impl<N: Network, F: Future<Output = Response<ResponseBody<N>>>> Future for Serving<N, F> {
+    type Output = Result<Response<ResponseBody<N>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match std::panic::catch_unwind(AssertUnwindSafe(|| this.answer.poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(_panic) => {
+                this.shared.metrics.gateway().panicked();
+                Poll::Ready(Ok(response::problem::after_panic()))
+            }
+        }
+    }
 }

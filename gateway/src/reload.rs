@@ -209,7 +209,6 @@ mod tests {
         assert!(fixed.differs_from(&start).is_empty());
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test in virtual time")]
     #[tokio::test(start_paused = true)]
     async fn a_folder_that_never_rests_is_never_quiet() {
         let (sender, mut changed) = mpsc::channel(1);

@@ -74,7 +74,7 @@ where
             let mut serving = Box::pin(pipeline::serve(Arrival { shard, connection }, parts, source));
             let response =
                 std::future::poll_fn(|cx| poll_watched(&mut watch, cx, |cx| serving.as_mut().poll(cx))).await;
-            Ok(response.map(|inner| ServiceBody { inner, watch }))
+            response.map(|response| response.map(|inner| ServiceBody { inner, watch }))
         })
     }
 }

@@ -145,10 +145,8 @@ async fn drive<N: Network>(
     let stream = ClientStream::new(stream, read_ahead, phase, Arc::clone(deadlines), clock, timeouts);
     let service = service_fn(|request: http::Request<Incoming>| {
         let arrival = Arrival { shard: Arc::clone(shard), connection: Arc::clone(connection) };
-        async move {
-            let (parts, body) = request.into_parts();
-            Ok::<_, std::convert::Infallible>(pipeline::serve(arrival, parts, Source::Incoming(body)).await)
-        }
+        let (parts, body) = request.into_parts();
+        pipeline::serve(arrival, parts, Source::Incoming(body))
     });
     let mut http = http1::Builder::new()
         .header_read_timeout(None)

@@ -25,28 +25,28 @@ pub struct PathRules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PathError {
     /// It does not begin with `/`.
-    #[error("the path does not begin with a slash")]
+    #[error("The path does not begin with a slash.")]
     NotAbsolute,
     /// A byte that no request target may hold as it is.
-    #[error("the path holds a character that must be encoded")]
+    #[error("The path holds a character that must be encoded.")]
     Forbidden,
     /// A backslash.
-    #[error("the path holds a backslash")]
+    #[error("The path holds a backslash.")]
     Backslash,
     /// `%` without two hexadecimal digits.
-    #[error("the path holds a malformed percent-encoding")]
+    #[error("The path holds a malformed percent-encoding.")]
     MalformedPercent,
     /// `%00`.
-    #[error("the path holds an encoded NUL")]
+    #[error("The path holds an encoded NUL.")]
     Nul,
     /// `%2F` or `%5C`, where they are not kept.
-    #[error("the path holds an encoded slash")]
+    #[error("The path holds an encoded slash.")]
     EscapedSlash,
     /// `..` above the root.
-    #[error("the path leads above the root")]
+    #[error("The path leads above the root.")]
     AboveRoot,
     /// `..;x` or `..%2F`: a dot segment to some readers only.
-    #[error("the path holds a dot segment in disguise")]
+    #[error("The path holds a dot segment in disguise.")]
     HiddenDots,
 }
 

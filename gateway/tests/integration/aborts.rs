@@ -95,3 +95,15 @@ async fn l10_after_many_aborts_every_counter_is_back_at_nothing() {
     assert_eq!(gateway.get("/").await.status, 200, "and it serves as before");
     assert_eq!(gateway.metric("gateway_panics_total").await, Some(0.0));
 }
+
+#[tokio::test]
+async fn a_client_that_closes_with_its_request_still_leaves_a_record() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let mut client = gateway.client().await;
+    client.send(GET).await;
+    client.finish().await;
+    // Whether its answer or its end was seen first is up to the kernel; that there was a request is not.
+    let record = gateway.record().await;
+    assert!(record["status"] == 499 || record["status"] == 200, "{record}");
+}
