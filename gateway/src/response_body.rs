@@ -12,8 +12,9 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::context::screen_trailers;
 use crate::exchange::Exchange;
+use crate::http1;
 use crate::network::Network;
-use crate::request_body::BoxError;
+use crate::request_body::{BodyFault, BoxError};
 use crate::telemetry::record::Ended;
 use crate::timer::Wait;
 use crate::upstream::{Connection, Selected};
@@ -138,7 +139,14 @@ impl<N: Network> Relay<N> {
                 self.end();
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(error))) => self.abort(Ended::UpstreamCut, error.into()),
+            Poll::Ready(Some(Err(error))) => {
+                let ended = match error {
+                    http1::Error::RequestBody(BodyFault::Stalled) => Ended::Timeout,
+                    http1::Error::RequestBody(_) => Ended::ClientLeft,
+                    http1::Error::Broken(_) | http1::Error::Invalid(_) => Ended::UpstreamCut,
+                };
+                self.abort(ended, error.into())
+            }
         }
     }
 

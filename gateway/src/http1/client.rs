@@ -201,8 +201,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// # Errors
     /// The answer is cut or invalid; what was taken so far is not the whole.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        // The request may still be on its way; that it fails matters only if the answer does not come whole.
-        let _ = self.poll_send(cx);
+        // The request may still be on its way. That it cannot be written matters only if the answer does not come
+        // whole; that the client broke it ends the exchange.
+        if let Err(error) = self.poll_send(cx) {
+            return Poll::Ready(Some(Err(error)));
+        }
         loop {
             match self.take_frame() {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
@@ -318,11 +321,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 self.body = RequestBody::Empty;
                 return Ok(());
             }
-            match Pin::new(&mut self.body).poll_frame(cx) {
+            let queued = match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Pending => return Ok(()),
-                Poll::Ready(Some(Err(fault))) => return Err(Error::RequestBody(fault)),
-                Poll::Ready(Some(Ok(frame))) => self.queue(frame)?,
-                Poll::Ready(None) => self.queue_end(None)?,
+                Poll::Ready(Some(Err(fault))) => Err(Error::RequestBody(fault)),
+                Poll::Ready(Some(Ok(frame))) => self.queue(frame),
+                Poll::Ready(None) => self.queue_end(None),
+            };
+            if let Err(error) = queued {
+                // Not a byte more, above all not the end: a body that broke off must never look whole upstream.
+                self.write_error = Some(io::Error::other("the request's body failed"));
+                return Err(error);
             }
         }
         Ok(())

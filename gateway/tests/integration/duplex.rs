@@ -2,7 +2,7 @@
 
 use mocks::raw::{Gate, Raw, Script};
 
-use crate::support::{Gateway, echo};
+use crate::support::{Gateway, echo, eventually};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -162,4 +162,22 @@ async fn logs_can_be_rotated_by_a_reload() {
     assert_eq!(gateway.get("/after").await.status, 200);
     assert_eq!(gateway.record().await["path"], "/after");
     assert!(std::fs::read_to_string(old).unwrap().contains("/before"));
+}
+
+#[tokio::test]
+async fn a4_a_body_that_breaks_while_its_answer_streams_never_looks_whole_upstream() {
+    let first = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n";
+    let upstream = Raw::script(Script::new().read_head().send(first).hang()).await.unwrap();
+    let gateway = Gateway::to(upstream.addr()).await;
+    let mut client = gateway.client().await;
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
+    assert_eq!(client.head().await.status, 200);
+    assert_eq!(client.bytes(8).await, b"3\r\none\r\n");
+    client.send("zz\r\nnot a chunk\r\n").await;
+    client.finish().await;
+    gateway.at_rest().await;
+    eventually("the upstream's connection is closed", || gateway.upstream_connections() == (0, 0)).await;
+    let sent = String::from_utf8(upstream.received().concat()).unwrap();
+    assert!(sent.contains("5\r\nhello\r\n"), "{sent}");
+    assert!(!sent.contains("\r\n0\r\n"), "the end was sent of a body that has none: {sent}");
 }
