@@ -1,11 +1,11 @@
 //! A client's request body on its way to the upstream: counted, limited, timed, and never buffered.
 //!
-//! The body remembers why it failed, so that a client's malformed or oversized body is answered as the client's fault
-//! and never as the upstream's.
+//! Its errors say why it failed, so that a client's malformed or oversized body is answered as the client's fault and
+//! never as the upstream's.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,16 +24,15 @@ pub type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>;
 
 /// Why a request body ended before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum BodyFault {
     /// Not valid HTTP: 400.
-    Malformed = 1,
+    Malformed,
     /// Larger than allowed: 413.
-    TooLarge = 2,
+    TooLarge,
     /// Did not move in time: 408.
-    Stalled = 3,
+    Stalled,
     /// The client left: nobody to answer.
-    ClientLeft = 4,
+    ClientLeft,
 }
 
 impl std::fmt::Display for BodyFault {
@@ -53,30 +52,12 @@ impl std::error::Error for BodyFault {}
 #[derive(Debug, Default)]
 pub struct BodyProgress {
     bytes: AtomicU64,
-    fault: AtomicU8,
-    ended: AtomicU8,
 }
 
 impl BodyProgress {
     /// Bytes of data that passed.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// Why it failed, if it did.
-    pub fn fault(&self) -> Option<BodyFault> {
-        match self.fault.load(Ordering::Relaxed) {
-            1 => Some(BodyFault::Malformed),
-            2 => Some(BodyFault::TooLarge),
-            3 => Some(BodyFault::Stalled),
-            4 => Some(BodyFault::ClientLeft),
-            _ => None,
-        }
-    }
-
-    /// Whether the last byte has passed.
-    pub fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed) != 0
     }
 }
 
@@ -97,6 +78,22 @@ pub enum Source {
     Incoming(Incoming),
     /// An embedding program.
     Boxed(BoxBody),
+}
+
+impl Source {
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Incoming(body) => body.is_end_stream(),
+            Self::Boxed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Incoming(body) => body.size_hint(),
+            Self::Boxed(body) => body.size_hint(),
+        }
+    }
 }
 
 /// A request body as the upstream connection reads it.
@@ -133,11 +130,7 @@ impl RequestBody {
         clock: Clock,
         rules: Arc<HeaderRules>,
     ) -> (Self, Option<Arc<BodyProgress>>) {
-        let ended = match &source {
-            Source::Incoming(body) => body.is_end_stream(),
-            Source::Boxed(body) => body.is_end_stream(),
-        };
-        if ended {
+        if source.is_end_stream() {
             return (Self::Empty, None);
         }
         let progress = Arc::new(BodyProgress::default());
@@ -175,20 +168,14 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streaming(streaming) => match &streaming.source {
-                Source::Incoming(body) => body.is_end_stream(),
-                Source::Boxed(body) => body.is_end_stream(),
-            },
+            Self::Streaming(streaming) => streaming.source.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streaming(streaming) => match &streaming.source {
-                Source::Incoming(body) => body.size_hint(),
-                Source::Boxed(body) => body.size_hint(),
-            },
+            Self::Streaming(streaming) => streaming.source.size_hint(),
         }
     }
 }
@@ -209,7 +196,7 @@ impl Streaming {
                 Poll::Pending
             }
             Poll::Ready(None) => {
-                self.end();
+                self.forget_deadlines();
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(fault))) => self.fail(fault),
@@ -248,14 +235,11 @@ impl Streaming {
     }
 
     fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        self.progress.fault.store(fault as u8, Ordering::Relaxed);
-        self.deadlines.clear(Wait::RequestBody);
-        self.deadlines.clear(Wait::RequestTotal);
+        self.forget_deadlines();
         Poll::Ready(Some(Err(fault)))
     }
 
-    fn end(&self) {
-        self.progress.ended.store(1, Ordering::Relaxed);
+    fn forget_deadlines(&self) {
         self.deadlines.clear(Wait::RequestBody);
         self.deadlines.clear(Wait::RequestTotal);
     }
@@ -263,15 +247,7 @@ impl Streaming {
 
 impl Drop for Streaming {
     fn drop(&mut self) {
-        let at_end = match &self.source {
-            Source::Incoming(body) => body.is_end_stream(),
-            Source::Boxed(body) => body.is_end_stream(),
-        };
-        if at_end {
-            self.progress.ended.store(1, Ordering::Relaxed);
-        }
-        self.deadlines.clear(Wait::RequestBody);
-        self.deadlines.clear(Wait::RequestTotal);
+        self.forget_deadlines();
     }
 }
 

@@ -58,11 +58,6 @@ impl Peer {
         Self { ip, port: address.port(), scheme, text: address_value(ip), last: Mutex::new(None) }
     }
 
-    /// The `forwarded` element (RFC 7239) that this hop adds for a request to this host.
-    pub(super) fn forwarded_element(&self, host: Option<&HeaderValue>) -> HeaderValue {
-        self.build_element(host)
-    }
-
     /// All that an untrusted connection's request is forwarded with, as lines of a head: `x-forwarded-for`, `-proto`,
     /// `-host` and `forwarded`.
     #[inline]
@@ -87,11 +82,12 @@ impl Peer {
         if let Some(host) = host {
             write_field(&mut lines, &X_FORWARDED_HOST, host.as_bytes());
         }
-        write_field(&mut lines, &FORWARDED, self.build_element(host).as_bytes());
+        write_field(&mut lines, &FORWARDED, self.forwarded_element(host).as_bytes());
         lines.into()
     }
 
-    fn build_element(&self, host: Option<&HeaderValue>) -> HeaderValue {
+    /// The `forwarded` element (RFC 7239) that this hop adds for a request to this host.
+    pub(super) fn forwarded_element(&self, host: Option<&HeaderValue>) -> HeaderValue {
         let mut text = Vec::with_capacity(64 + host.map_or(0, HeaderValue::len));
         text.extend_from_slice(b"for=");
         write_node(&mut text, self.ip);

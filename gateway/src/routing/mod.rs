@@ -4,7 +4,6 @@
 //! wildcard, any); then the more specific path (compared segment by segment from the left: static, parameter, rest);
 //! then more conditions on content; then the order of the file. `table.rs` holds this, `explain.rs` tells it.
 
-pub mod conflict;
 pub mod content;
 mod content_index;
 pub mod explain;

@@ -70,11 +70,6 @@ impl Balancer {
             Self::ConsistentHash(balancer) => balancer.pick(ask.hash, ask.in_flight, ask.eligible),
         }
     }
-
-    /// Whether `Pick::hash` matters, so that a caller can spare it.
-    pub fn needs_hash(&self) -> bool {
-        matches!(self, Self::ConsistentHash(_))
-    }
 }
 
 #[cfg(test)]
