@@ -10,6 +10,7 @@ use super::timestamp::write_rfc3339;
 use crate::clock::Clock;
 use crate::config::Problem;
 use crate::reload::ReloadReport;
+use crate::shutdown::Drained;
 
 fn line(text: &str) {
     // Nobody is left to be told that standard error is gone.
@@ -59,9 +60,14 @@ pub fn draining(cause: &str) {
     event(json!({ "event": "drain", "cause": cause }));
 }
 
-/// A drain ran out of time.
-pub fn cut(connections: usize) {
-    event(json!({ "event": "drain_timeout", "connections_cut": connections }));
+/// What a drain had to cut, if anything.
+pub fn drained(drained: Drained) {
+    let (why, connections) = match drained {
+        Drained::Clean => return,
+        Drained::Cut(connections) => ("drain_timeout", connections),
+        Drained::Hurried(connections) => ("second_signal", connections),
+    };
+    event(json!({ "event": why, "connections_cut": connections }));
 }
 
 /// The process ends; `after` is `drain`, `drain_timeout` or `second_signal`.
