@@ -136,10 +136,8 @@ fn serve_admin(
     let address = socket.local_addr().map_err(|error| StartError(error.to_string()))?;
     let socket = tokio::net::TcpListener::from_std(socket).map_err(|error| StartError(error.to_string()))?;
     let state = admin::State::new(gateway, reloader, connections, ask_drain);
-    tokio::spawn(async move {
-        // It ends with the process.
-        let _ = axum::serve(socket, admin::router(state)).await;
-    });
+    // It ends with the process.
+    tokio::spawn(admin::serve(socket, admin::router(state)));
     Ok(Some(address))
 }
 

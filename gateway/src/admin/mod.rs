@@ -4,8 +4,11 @@ mod access;
 mod explain;
 mod metrics;
 mod probes;
+mod serve;
 mod view;
 mod write;
+
+pub use serve::serve;
 
 use std::sync::Arc;
 

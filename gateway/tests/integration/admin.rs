@@ -121,3 +121,28 @@ async fn admin_answers_while_every_worker_is_busy() {
     let sample = format!("gateway_endpoint_in_flight{{upstream=\"up\",endpoint=\"{}\"}}", upstream.addr());
     assert_eq!(gateway.metric(&sample).await, Some(50.0));
 }
+
+#[tokio::test]
+async fn admin_has_so_many_connections_and_a_place_that_is_given_back_is_taken_again() {
+    const PLACES: usize = 64;
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let status = format!("GET /livez HTTP/1.1\r\nhost: {}\r\n\r\n", gateway.admin);
+    let mut held = Vec::new();
+    for _ in 0..PLACES {
+        let mut client = Client::connect(gateway.admin).await;
+        assert_eq!(client.ask(&status).await.status, 200);
+        held.push(client);
+    }
+    let mut one_more = Client::connect(gateway.admin).await;
+    let refused = one_more.answer().await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "overloaded"));
+    one_more.closed().await;
+    assert_eq!(held[0].ask(&status).await.status, 200, "who is in is served");
+    drop(held.pop());
+    let mut tries = 0;
+    while Client::connect(gateway.admin).await.ask(&status).await.status != 200 {
+        tries += 1;
+        assert!(tries < 1000, "the place is not given back");
+    }
+}
