@@ -33,8 +33,8 @@ pub enum Drained {
     Hurried(usize),
 }
 
-/// Drains: `/readyz` turns 503 at once, accepting goes on for `drain_delay`, then answers in flight finish. When `hurry`
-/// is ready, whatever is left is cut at once.
+/// Drains: `/readyz` turns 503 at once, accepting goes on for `drain_delay`, then answers in flight finish. When
+/// `hurry` is ready, whatever is left is cut at once.
 pub async fn drain<N: Network>(
     gateway: &Arc<Gateway<N>>,
     switches: &Switches,

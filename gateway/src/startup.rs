@@ -15,7 +15,7 @@ use crate::config::settings::Config;
 use crate::connections::Connections;
 use crate::gateway::{Gateway, World};
 use crate::listener::accept::{self, Listening};
-use crate::listener::bind;
+use crate::listener::{bind, refuse};
 use crate::network::Sockets;
 use crate::reload::Reloader;
 use crate::shutdown::{self, Drained, Switches};
@@ -137,7 +137,7 @@ fn serve_admin(
     let socket = tokio::net::TcpListener::from_std(socket).map_err(|error| StartError(error.to_string()))?;
     let state = admin::State::new(gateway, reloader, connections, ask_drain);
     // It ends with the process.
-    tokio::spawn(admin::serve(socket, admin::router(state)));
+    tokio::spawn(admin::serve(socket, admin::router(state), refuse::overloaded));
     Ok(Some(address))
 }
 
@@ -205,7 +205,11 @@ impl Running {
         };
         let _ = tokio::time::timeout(THREADS_END, all_ended).await;
         self.gateway.shared().log.flush(LOG_FLUSH);
-        notice::drained(drained);
+        match drained {
+            Drained::Clean => {}
+            Drained::Cut(connections) => notice::cut("drain_timeout", connections),
+            Drained::Hurried(connections) => notice::cut("second_signal", connections),
+        }
         drained
     }
 }

@@ -10,7 +10,6 @@ use super::timestamp::write_rfc3339;
 use crate::clock::Clock;
 use crate::config::Problem;
 use crate::reload::ReloadReport;
-use crate::shutdown::Drained;
 
 fn line(text: &str) {
     // Nobody is left to be told that standard error is gone.
@@ -60,13 +59,8 @@ pub fn draining(cause: &str) {
     event(json!({ "event": "drain", "cause": cause }));
 }
 
-/// What a drain had to cut, if anything.
-pub fn drained(drained: Drained) {
-    let (why, connections) = match drained {
-        Drained::Clean => return,
-        Drained::Cut(connections) => ("drain_timeout", connections),
-        Drained::Hurried(connections) => ("second_signal", connections),
-    };
+/// A drain had to cut connections; `why` is `drain_timeout` or `second_signal`.
+pub fn cut(why: &str, connections: usize) {
     event(json!({ "event": why, "connections_cut": connections }));
 }
 

@@ -18,8 +18,8 @@ pub enum Ended {
     UpstreamCut,
     /// A time limit broke it off.
     Timeout,
-    /// The gateway ended first: its drain ran out of time, or was told to hurry. Written as `timeout`, with the gateway's
-    /// fault: the contract has no other word for a time that was up.
+    /// The gateway ended first: its drain ran out of time, or was told to hurry. Written as `timeout`, with the
+    /// gateway's fault: the contract has no other word for a time that was up.
     Drained,
 }
 

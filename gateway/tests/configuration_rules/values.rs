@@ -131,7 +131,9 @@ fn variables() {
 
 #[test]
 fn a_method_that_nobody_knows_is_a_warning() {
-    let said = |method: &str| warnings(&format!("[[routes]]\npath = \"/\"\nupstream = \"http://a\"\nmethods = [\"{method}\"]"));
+    let said = |method: &str| {
+        warnings(&format!("[[routes]]\npath = \"/\"\nupstream = \"http://a\"\nmethods = [\"{method}\"]"))
+    };
     assert_eq!(said("GETT"), ["4:12: \"GETT\" is not a known HTTP method (did you mean \"GET\"?)"]);
     assert_eq!(said("PSOT"), ["4:12: \"PSOT\" is not a known HTTP method (did you mean \"POST\"?)"]);
     assert_eq!(said("X-FLY"), ["4:12: \"X-FLY\" is not a known HTTP method (it is matched as written)"]);

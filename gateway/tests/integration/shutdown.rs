@@ -117,7 +117,11 @@ async fn l7_a_drain_ends_at_its_deadline() {
     assert_eq!(process.ended().await, 0);
     stuck.closed().await;
     let records = records(folder.path());
-    assert_eq!(records, ["/ 503 overloaded gateway timeout"], "what was cut has its record, and its client had not left");
+    assert_eq!(
+        records,
+        ["/ 503 overloaded gateway timeout"],
+        "what was cut has its record, and its client had not left"
+    );
 }
 
 /// What the access records of a process that has ended say of their requests, in the order of their paths.

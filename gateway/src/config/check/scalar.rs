@@ -154,7 +154,11 @@ pub(crate) fn text_kind(context: &mut Context<'_>, node: &Node, kind: &'static T
 fn doubtful_method(context: &mut Context<'_>, node: &Node, text: &Text) {
     let shown = quoted(text.shown());
     if text.content == "TRACE" {
-        context.report.warning(node.at, format!("{shown} never matches"), "TRACE is refused before routes are looked at");
+        context.report.warning(
+            node.at,
+            format!("{shown} never matches"),
+            "TRACE is refused before routes are looked at",
+        );
     } else if !method::KNOWN.contains(&text.content.as_str()) {
         let near = did_you_mean(&text.content, method::KNOWN.iter().copied());
         let help = near.unwrap_or_else(|| "it is matched as written".to_owned());

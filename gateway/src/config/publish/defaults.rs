@@ -106,16 +106,18 @@ mod tests {
     use crate::config::schema::key;
     use crate::config::value::text;
 
-    static POOL: TableDef = TableDef::plain("", "", &[
-        key("size", Kind::Bool, ""),
-        key("later", Kind::Bool, "").not_yet("it is"),
-    ]);
+    static POOL: TableDef =
+        TableDef::plain("", "", &[key("size", Kind::Bool, ""), key("later", Kind::Bool, "").not_yet("it is")]);
     static SERVICE: TableDef =
         TableDef::plain("", "", &[key("pool", Kind::Table(&POOL), ""), key("tls", Kind::Bool, "").not_yet("TLS is")]);
-    static FILE: TableDef = TableDef::plain("", "", &[
-        key("services", Kind::Map(&text::NAME, const { &Kind::Table(&SERVICE) }), ""),
-        key("stores", Kind::Map(&text::NAME, const { &Kind::Table(&POOL) }), "").not_yet("stores are"),
-    ]);
+    static FILE: TableDef = TableDef::plain(
+        "",
+        "",
+        &[
+            key("services", Kind::Map(&text::NAME, const { &Kind::Table(&SERVICE) }), ""),
+            key("stores", Kind::Map(&text::NAME, const { &Kind::Table(&POOL) }), "").not_yet("stores are"),
+        ],
+    );
 
     #[test]
     fn what_is_not_built_is_marked_and_nothing_else() {
