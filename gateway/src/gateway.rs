@@ -55,6 +55,7 @@ impl<N: Network> Gateway<N> {
             log,
             in_flight: Arc::new(InFlight::default()),
             draining: AtomicBool::new(false),
+            cutting: AtomicBool::new(false),
         });
         let snapshot = Arc::new(Snapshot::build(Arc::new(config), 1, &shared));
         shared.metrics.gateway().set_config_version(1);
@@ -117,6 +118,11 @@ impl<N: Network> Gateway<N> {
     /// From now on answers close their connections, and readiness is false.
     pub fn begin_drain(&self) {
         self.shared.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on a request that is dropped was cut by the gateway, and its record says so.
+    pub fn begin_cut(&self) {
+        self.shared.cutting.store(true, Ordering::Relaxed);
     }
 
     /// Whether a drain has begun.

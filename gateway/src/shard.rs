@@ -40,6 +40,8 @@ pub struct Shared<N: Network> {
     pub in_flight: Arc<InFlight>,
     /// Set when a drain begins: answers close their connections from then on.
     pub draining: AtomicBool,
+    /// Set when the workers are about to end: what is in flight then is cut by the gateway, not left by its client.
+    pub cutting: AtomicBool,
 }
 
 /// One worker's part.

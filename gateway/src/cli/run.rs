@@ -67,7 +67,7 @@ impl Run {
             }
         };
         let code = runtime.block_on(serve(loaded, path));
-        // A second signal leaves threads behind that nobody waits for.
+        // A thread that would not end is left behind; nobody waits for it.
         runtime.shutdown_background();
         code
     }
@@ -100,11 +100,16 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>) -> u8 {
         }
     };
     notice::draining(cause);
-    let after = tokio::select! {
-        drained = running.drain() => if drained == Drained::Clean { "drain" } else { "drain_timeout" },
-        // At once.
-        _ = terminate.recv() => "second_signal",
-        _ = interrupt.recv() => "second_signal",
+    let again = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let after = match running.drain_until(again).await {
+        Drained::Clean => "drain",
+        Drained::Cut(_) => "drain_timeout",
+        Drained::Hurried(_) => "second_signal",
     };
     notice::stopped(after);
     DONE
