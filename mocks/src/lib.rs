@@ -61,6 +61,9 @@ mod units;
 mod world;
 
 pub use counters::Counters;
-pub use faults::{Act, Delay, Draws, Effect, Garbage, Glob, Match, Problem, Problems, Reset, Rule};
-pub use journal::{Entry, Hit};
+pub use faults::{
+    Act, Caching, Delay, Draws, Effect, Etag, Flap, Garbage, Glob, Match, Origin, Problem, Problems, Reset, Rule,
+    Station, WAITING_ROOM,
+};
+pub use journal::{Ended, Entry, Hit, Protocol};
 pub use mock::{Builder, Mock, StartError};
