@@ -65,6 +65,9 @@ struct Arguments {
     /// Address of the control port
     #[arg(long, value_name = "ADDRESS")]
     control: Option<SocketAddr>,
+    /// Address of the gateway through which services call each other
+    #[arg(long, value_name = "ADDRESS")]
+    gateway: Option<SocketAddr>,
     /// Seed of everything random [default: 0, or the file's]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
@@ -129,6 +132,9 @@ fn describe(arguments: &Arguments) -> Result<Builder, (u8, String)> {
     };
     if let Some(control) = arguments.control {
         builder = builder.control(control);
+    }
+    if let Some(gateway) = arguments.gateway {
+        builder = builder.gateway(gateway);
     }
     if let Some(seed) = arguments.seed {
         builder = builder.seed(seed);

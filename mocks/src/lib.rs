@@ -46,6 +46,7 @@
 //!
 //! Deliberately absent: HTTP/2, gRPC, queues with k servers, and flapping listeners; their keys say "not yet".
 
+mod calls;
 pub mod cli;
 pub mod clock;
 mod control;
@@ -60,6 +61,7 @@ mod topology;
 mod units;
 mod world;
 
+pub use calls::{Calls, Mode, Target};
 pub use counters::Counters;
 pub use faults::{
     Act, Caching, Delay, Draws, Effect, Etag, Flap, Garbage, Glob, Match, Origin, Problem, Problems, Reset, Rule,

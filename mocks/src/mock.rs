@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
+use crate::calls::Calls;
 use crate::counters::Counters;
 use crate::faults::{Delay, Origin, Problems, Rule, Station, WAITING_ROOM};
 use crate::journal::{Entry, Journal};
@@ -42,6 +43,7 @@ pub struct Builder {
     threads: usize,
     rules: Vec<Rule>,
     control: Option<SocketAddr>,
+    gateway: Option<SocketAddr>,
     journal: usize,
 }
 
@@ -53,11 +55,19 @@ struct Service {
     time: Option<Delay>,
     servers: u32,
     room: u32,
+    calls: Vec<Arc<Calls>>,
 }
 
 impl Service {
     fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), addresses: Vec::new(), time: None, servers: 0, room: WAITING_ROOM }
+        Self {
+            name: name.to_owned(),
+            addresses: Vec::new(),
+            time: None,
+            servers: 0,
+            room: WAITING_ROOM,
+            calls: Vec::new(),
+        }
     }
 
     /// The queue of each endpoint.
@@ -68,7 +78,15 @@ impl Service {
 
 impl Builder {
     fn new() -> Self {
-        Self { services: Vec::new(), seed: 0, threads: 1, rules: Vec::new(), control: None, journal: JOURNAL }
+        Self {
+            services: Vec::new(),
+            seed: 0,
+            threads: 1,
+            rules: Vec::new(),
+            control: None,
+            gateway: None,
+            journal: JOURNAL,
+        }
     }
 
     /// Adds a service; the endpoints that are added next are its own.
@@ -129,6 +147,20 @@ impl Builder {
         for _ in 0..count {
             self = self.listen(free_port());
         }
+        self
+    }
+
+    /// Adds calls that the last service makes before it answers. Of several, the first whose path matches are made.
+    #[must_use]
+    pub fn calls(mut self, calls: Calls) -> Self {
+        self.last().calls.push(Arc::new(calls));
+        self
+    }
+
+    /// The gateway through which services call each other.
+    #[must_use]
+    pub fn gateway(mut self, address: SocketAddr) -> Self {
+        self.gateway = Some(address);
         self
     }
 
@@ -197,12 +229,20 @@ impl Builder {
                 let opened = Port::open(*address);
                 let (port, listener) = opened.map_err(|source| StartError::Listen { address: *address, source })?;
                 let (name, number) = (&service.name, endpoints.len());
-                endpoints.push(Arc::new(Endpoint::new(name, index, number, port.address(), station.as_ref())));
+                endpoints.push(Arc::new(Endpoint::new(
+                    name,
+                    index,
+                    number,
+                    port.address(),
+                    station.as_ref(),
+                    &service.calls,
+                )));
                 ports.push((port, listener));
             }
         }
         let journal = Journal::new(self.journal, self.threads);
         let world = Arc::new(World::new(self.seed, endpoints, self.rules, journal));
+        world.gateway.store(self.gateway.map(|address| Arc::new(address.to_string())));
         let stop = watch::Sender::new(false);
         let control =
             self.control.map(|address| crate::control::open(address, &world, stop.subscribe())).transpose()?;
@@ -278,6 +318,11 @@ impl Mock {
     /// The same, their times and request numbers counting from this origin.
     pub fn set_rules_from(&self, rules: impl IntoIterator<Item = Rule>, origin: Origin) {
         self.world.set_rules(&rules.into_iter().collect::<Vec<Rule>>(), origin);
+    }
+
+    /// Sets the gateway through which services call each other.
+    pub fn set_gateway(&self, address: SocketAddr) {
+        self.world.gateway.store(Some(Arc::new(address.to_string())));
     }
 
     /// The rules in force.

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
+use crate::calls::Calls;
 use crate::clock::now_ns;
 use crate::counters::Live;
 use crate::faults::{Act, Draws, Origin, Place, Queue, Rule, RuleSet, Station};
@@ -25,6 +26,8 @@ pub(crate) struct Endpoint {
     pub live: Live,
     /// Where its requests are served, if its service takes time.
     pub queue: Option<Queue>,
+    /// What its requests call.
+    pub calls: Vec<Arc<Calls>>,
     /// Its listener is open.
     pub listening: AtomicBool,
     /// The lines that identify it, up to the value of `x-mock-residence-ns`.
@@ -40,6 +43,7 @@ impl Endpoint {
         number: usize,
         address: SocketAddr,
         station: Option<&Station>,
+        calls: &[Arc<Calls>],
     ) -> Self {
         let port = address.port();
         let identity = format!("x-mock-service: {service}\r\nx-mock-endpoint: {port}\r\nx-mock-residence-ns: ");
@@ -51,6 +55,7 @@ impl Endpoint {
             address,
             live: Live::default(),
             queue: station.cloned().map(Queue::new),
+            calls: calls.to_vec(),
             listening: AtomicBool::new(true),
             identity: identity.into_bytes().into(),
             echo_prefix: prefix.into_bytes().into(),
@@ -73,6 +78,8 @@ pub(crate) struct World {
     pub plain: Arc<Act>,
     /// What a full waiting room answers.
     pub shed: Arc<Act>,
+    /// The gateway's address, for calls through it.
+    pub gateway: ArcSwapOption<String>,
     initial: Vec<Rule>,
     /// Wakes the listeners when the rules change.
     changed: watch::Sender<u64>,
@@ -90,6 +97,7 @@ impl World {
             rules: ArcSwap::default(),
             journal,
             plain: Arc::default(),
+            gateway: ArcSwapOption::empty(),
             shed: Arc::new(Act { status: Some(503), ..Act::default() }),
             initial: rules,
             changed: watch::Sender::new(0),

@@ -1,5 +1,7 @@
 //! What the control port answers.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -36,6 +38,7 @@ const PATHS: &[(&str, &str)] = &[
     ("/journal", "GET"),
     ("/counters", "GET"),
     ("/reset", "POST"),
+    ("/gateway", "GET, PUT"),
     ("/healthz", "GET"),
     ("/openapi.json", "GET"),
 ];
@@ -54,6 +57,8 @@ pub(super) async fn answer(world: &World, method: &str, target: &str, body: &[u8
         ("PUT", "/faults") => set_faults(world, body).await,
         ("GET", "/journal") => journal(world, query).await,
         ("GET", "/counters") => Reply::json(200, &world.counters_json()),
+        ("GET", "/gateway") => Reply::json(200, &gateway(world)),
+        ("PUT", "/gateway") => set_gateway(world, body),
         ("GET", "/healthz") => Reply::json(200, &json!({ "status": "ok" })),
         ("GET", "/openapi.json") => {
             let (status, body, extra) = (200, OPENAPI.to_owned(), String::new());
@@ -65,7 +70,9 @@ pub(super) async fn answer(world: &World, method: &str, target: &str, body: &[u8
                 let refused = Reply::problem(405, &format!("{path} takes {methods}"));
                 Reply { extra: format!("allow: {methods}\r\n"), ..refused }
             }
-            None => Reply::problem(404, "there are /faults, /journal, /counters, /reset, /healthz, /openapi.json"),
+            None => {
+                Reply::problem(404, "there are /faults, /journal, /counters, /reset, /gateway, /healthz, /openapi.json")
+            }
         },
     }
 }
@@ -98,6 +105,23 @@ async fn reset(world: &World, body: &[u8]) -> Reply {
             Reply::json(200, &faults(world))
         }
         Err(problems) => refused("nothing was reset", &problems),
+    }
+}
+
+fn gateway(world: &World) -> Value {
+    json!({ "address": world.gateway.load().as_deref() })
+}
+
+/// Sets the address of the gateway, which often has its port only after the mocks have theirs.
+fn set_gateway(world: &World, body: &[u8]) -> Reply {
+    let document: Option<Value> = serde_json::from_slice(body).ok();
+    let address = document.as_ref().and_then(|document| document["address"].as_str()?.parse::<SocketAddr>().ok());
+    match address {
+        None => Reply::problem(400, "an address is expected: {\"address\":\"127.0.0.1:8080\"}"),
+        Some(address) => {
+            world.gateway.store(Some(Arc::new(address.to_string())));
+            Reply::json(200, &gateway(world))
+        }
     }
 }
 

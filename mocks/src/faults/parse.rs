@@ -9,7 +9,8 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use self::act::read_act;
-use self::values::{Reader, headers, number, table, text};
+use self::values::number;
+pub(crate) use self::values::{Reader, headers, table, text};
 use super::{Act, Delay, Glob, Match, Origin, Rule};
 use crate::units;
 

@@ -11,6 +11,7 @@ use super::reply::Reply;
 use super::routes::Route;
 use super::site::{Outcome, Plan, Site, later};
 use super::{garbage, websocket};
+use crate::calls::{Context, Outcomes};
 use crate::clock::now_ns;
 use crate::faults::{Act, Effect, Reset};
 use crate::http1::answer::{AnswerHead, Ending, has_body};
@@ -79,7 +80,7 @@ impl Connection {
         self.flush().await?;
         let plan = job.decision.plan.take();
         let plan = plan.map_or_else(|| Plan::plain(&self.site.world), |plan| *plan);
-        let Plan { act, mut draws, until_ns } = plan;
+        let Plan { act, mut draws, until_ns, calls } = plan;
         self.pause(until_ns).await?;
         let (ended, flow) = match act.effect {
             _ if act.close == Some(0) => (Ended::Closed, Flow::End(End::Close)),
@@ -98,18 +99,34 @@ impl Connection {
             _ if job.decision.route == Route::WebSocket && act.status.is_none() => {
                 (Ended::Answered, self.upgrade(job, outcome))
             }
-            _ => self.deliver(job, &act, outcome).await?,
+            _ => {
+                let outcomes = match calls {
+                    None => Outcomes::default(),
+                    Some(calls) => {
+                        let context = self.with_head(|head| Context::of(head, job.decision.arrival_ns))?;
+                        let work = self.site.call(calls, context);
+                        self.meanwhile(work).await?
+                    }
+                };
+                self.deliver(job, &act, &outcomes, outcome).await?
+            }
         };
         outcome.ended = ended;
         Ok(flow)
     }
 
     /// Sends an answer with a right head, as the act changes it.
-    async fn deliver(&mut self, job: &Job, act: &Act, outcome: &mut Outcome) -> io::Result<(Ended, Flow)> {
+    async fn deliver(
+        &mut self,
+        job: &Job,
+        act: &Act,
+        calls: &Outcomes,
+        outcome: &mut Outcome,
+    ) -> io::Result<(Ended, Flow)> {
         let facts = job.facts;
         let received = job.received.as_ref().unwrap_or(&NOTHING);
         let endpoint = self.site.endpoint.clone();
-        let mut reply = self.with_head(|head| Reply::of(job.decision.route, act, &endpoint, head, received))?;
+        let mut reply = self.with_head(|head| Reply::of(job.decision.route, act, &endpoint, head, received, calls))?;
         let ending = if has_body(reply.status) { reply.content.ending(facts.minor) } else { Ending::Bare };
         let keep = facts.keep_alive && ending != Ending::Close;
         outcome.status = reply.status;

@@ -271,20 +271,25 @@ impl Connection {
         Ok(read)
     }
 
-    /// Waits until this time; the error is that the client left meanwhile. What it sends ahead is kept.
+    /// Waits until this time; the error is that the client left meanwhile.
     pub(crate) async fn pause(&mut self, until_ns: u64) -> io::Result<()> {
-        let mut alarm = std::pin::pin!(self.site.alarm.until(until_ns));
+        let alarm = self.site.alarm.until(until_ns);
+        self.meanwhile(alarm).await
+    }
+
+    /// Waits for this; the error is that the client left meanwhile. What it sends ahead is kept.
+    pub(crate) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> io::Result<T> {
+        let mut work = std::pin::pin!(work);
         while self.input.has_room() {
             tokio::select! {
                 biased;
-                () = &mut alarm => return Ok(()),
+                done = &mut work => return Ok(done),
                 read = self.fill() => if read? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 },
             }
         }
-        alarm.await;
-        Ok(())
+        Ok(work.await)
     }
 
     /// Sends FIN, then reads until the client closes too.

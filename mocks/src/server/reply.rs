@@ -2,6 +2,7 @@
 
 use super::content::Content;
 use super::routes::Route;
+use crate::calls::Outcomes;
 use crate::faults::{Act, Etag};
 use crate::http1::head::Head;
 use crate::http1::json::Received;
@@ -17,9 +18,19 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// What the route gives, as the act changes it.
-    pub(crate) fn of(route: Route, act: &Act, endpoint: &Endpoint, head: &Head<'_, '_>, received: &Received) -> Self {
-        let content = Content::of(route, endpoint, head, received);
+    /// What the route gives, as the act and the outcomes of calls change it.
+    pub(crate) fn of(
+        route: Route,
+        act: &Act,
+        endpoint: &Endpoint,
+        head: &Head<'_, '_>,
+        received: &Received,
+        calls: &Outcomes,
+    ) -> Self {
+        let mut content = Content::of(route, endpoint, head, received);
+        if let (Route::Echo, Content::Whole { bytes, .. }, false) = (route, &mut content, calls.is_empty()) {
+            calls.add_to(bytes);
+        }
         let mut lines = act.headers.clone();
         let caching = &act.caching;
         let tag = caching.etag.as_ref().map(|etag| tag(etag, head.target));
@@ -27,7 +38,7 @@ impl Reply {
         let texts = texts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
         lines.extend(texts);
         lines.extend(caching.age.map(|age| ("age".to_owned(), age.to_string())));
-        let mut status = act.status.unwrap_or(200);
+        let mut status = act.status.or(calls.failed).unwrap_or(200);
         if status == 200 && tag.is_some_and(|tag| is_known(head, &tag)) {
             status = 304;
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::alarm::Alarm;
 use super::routes::Route;
+use crate::calls::{Calls, Context, Outcomes, Pool};
 use crate::clock::now_ns;
 use crate::faults::{Act, Asked, Draws, Effect, Problems, Queue, RuleSet, Ticket, act_from_header};
 use crate::http1::head::{Facts, Head};
@@ -19,6 +20,8 @@ pub(crate) struct Site {
     pub worker: usize,
     /// The worker's alarm clock.
     pub alarm: Arc<Alarm>,
+    /// The worker's connections to those whom services call.
+    pub pool: Arc<Pool>,
     /// The connection's number in the process, from 1.
     pub number: u64,
 }
@@ -45,12 +48,14 @@ pub(crate) struct Plan {
     pub draws: Draws,
     /// Nothing happens before this time.
     pub until_ns: u64,
+    /// What is called before the answer.
+    pub calls: Option<Arc<Calls>>,
 }
 
 impl Plan {
     /// An answer as it comes.
     pub(crate) fn plain(world: &World) -> Self {
-        Self { act: world.plain.clone(), draws: Draws::new(0, 0, 0, 0), until_ns: 0 }
+        Self { act: world.plain.clone(), draws: Draws::new(0, 0, 0, 0), until_ns: 0, calls: None }
     }
 }
 
@@ -78,7 +83,10 @@ impl Site {
     pub(crate) fn decide(&self, head: &Head<'_, '_>, facts: &Facts, arrival_ns: u64) -> Result<Decision, Problems> {
         let request = self.endpoint.live.next_request();
         let rules = self.world.rules.load();
-        let Fate { hit, waited_ns, plan } = self.fate(&rules, head, facts, request, arrival_ns)?;
+        let Fate { hit, waited_ns, mut plan } = self.fate(&rules, head, facts, request, arrival_ns)?;
+        if !self.endpoint.calls.is_empty() {
+            self.add_calls(head, &mut plan);
+        }
         let rules_version = rules.version;
         Ok(Decision { route: Route::of(head), request, arrival_ns, hit, rules_version, waited_ns, plan })
     }
@@ -110,13 +118,30 @@ impl Site {
         })
     }
 
+    /// Adds what is called for this path; a service that fails by itself calls nobody.
+    fn add_calls(&self, head: &Head<'_, '_>, plan: &mut Option<Box<Plan>>) {
+        let path = head.path_and_query().0;
+        let Some(calls) = self.endpoint.calls.iter().find(|calls| calls.path.matches(path)) else { return };
+        let plan = plan.get_or_insert_with(|| Box::new(Plan::plain(&self.world)));
+        if plan.act.status.is_none() {
+            plan.calls = Some(calls.clone());
+        }
+    }
+
+    /// What these calls give; the future holds nothing of the request.
+    pub(crate) fn call(&self, calls: Arc<Calls>, context: Context) -> impl Future<Output = Outcomes> + use<> {
+        let gateway = self.world.gateway.load().as_deref().cloned();
+        calls.make(context, gateway, self.pool.clone())
+    }
+
     /// Draws how long the request takes, by the act's delay or else by the service's own time.
     fn plan(&self, hit: Hit, act: &Arc<Act>, queue: Option<&Queue>, mut draws: Draws, request: u64) -> Fate {
         let never_served = matches!(act.effect, Effect::Hang | Effect::Refuse) || act.close == Some(0);
         let ticket = match (&act.delay, queue, self.endpoint.queue.as_ref()) {
             (Some(_), Some(queue), _) => Some(queue.arrive(now_ns(), &mut draws)),
             (Some(delay), None, _) => {
-                let plan = Plan { act: act.clone(), until_ns: later(now_ns(), delay.sample(&mut draws)), draws };
+                let plan =
+                    Plan { act: act.clone(), until_ns: later(now_ns(), delay.sample(&mut draws)), draws, calls: None };
                 return Fate { hit, waited_ns: None, plan: Some(Box::new(plan)) };
             }
             (None, _, Some(service)) if !never_served => {
@@ -130,7 +155,7 @@ impl Site {
             Some(Ticket::Served { arrived_ns, start_ns, end_ns }) => (hit, act, end_ns, Some(start_ns - arrived_ns)),
             Some(Ticket::Full) => (Hit::QueueFull, &self.world.shed, 0, None),
         };
-        Fate { hit, waited_ns, plan: Some(Box::new(Plan { act: act.clone(), draws, until_ns })) }
+        Fate { hit, waited_ns, plan: Some(Box::new(Plan { act: act.clone(), draws, until_ns, calls: None })) }
     }
 
     /// Journals a request that is over.

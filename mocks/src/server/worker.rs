@@ -14,6 +14,7 @@ use super::alarm::{self, Alarm};
 use super::connection::Connection;
 use super::site::Site;
 use super::socket::{Port, into_tokio};
+use crate::calls::Pool;
 use crate::world::{Endpoint, World};
 
 /// A connection on its way to another worker.
@@ -26,6 +27,8 @@ struct Handover {
 struct Desk {
     /// The worker's alarm clock.
     alarm: Arc<Alarm>,
+    /// The worker's connections to those whom services call.
+    pool: Arc<Pool>,
     /// The way to it; the first worker needs none.
     sender: Option<Sender<Handover>>,
 }
@@ -43,7 +46,7 @@ impl Workers {
         let worker = usize::try_from((number - 1) % self.desks.len().max(1) as u64).unwrap_or(0);
         let Some(desk) = self.desks.get(worker) else { return };
         let (endpoint, world, alarm) = (endpoint.clone(), self.world.clone(), desk.alarm.clone());
-        let site = Site { endpoint, world, worker, alarm, number };
+        let site = Site { endpoint, world, worker, alarm, pool: desk.pool.clone(), number };
         match &desk.sender {
             None => drop(tokio::spawn(Connection::new(stream, site).run())),
             // A stream that cannot be handed over is closed; so is one whose worker has ended.
@@ -63,12 +66,12 @@ pub(crate) fn start(
     stop: &watch::Receiver<bool>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let first_alarm = alarm::new()?;
-    let mut desks = vec![Desk { alarm: first_alarm.clone(), sender: None }];
+    let mut desks = vec![Desk { alarm: first_alarm.clone(), pool: Arc::default(), sender: None }];
     let mut handles = Vec::new();
     for number in 1..threads {
         let (sender, receiver) = channel(HANDED_OVER);
         let alarm = alarm::new()?;
-        desks.push(Desk { alarm: alarm.clone(), sender: Some(sender) });
+        desks.push(Desk { alarm: alarm.clone(), pool: Arc::default(), sender: Some(sender) });
         let work = async move {
             tokio::spawn(alarm.run());
             serve_handovers(receiver).await;
