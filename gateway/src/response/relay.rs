@@ -39,16 +39,16 @@ pub fn switch<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> 
 
 /// What an upstream runs on is nobody's business (security.md, B6); the request's id is the gateway's.
 fn is_not_passed(name: &[u8]) -> bool {
-    match name.len() {
-        6 => name.eq_ignore_ascii_case(b"server"),
-        12 => name.eq_ignore_ascii_case(b"x-powered-by") || name.eq_ignore_ascii_case(b"x-request-id"),
+    match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
+        (6, b's') => name.eq_ignore_ascii_case(b"server"),
+        (12, b'x') => name.eq_ignore_ascii_case(b"x-powered-by") || name.eq_ignore_ascii_case(b"x-request-id"),
         _ => false,
     }
 }
 
-fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Fields) -> AnswerHead {
+fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> AnswerHead {
     remove_from_response(&mut fields, is_not_passed);
-    fields.push(&X_REQUEST_ID, exchange.request_id.as_str().as_bytes());
+    fields.push(&X_REQUEST_ID, exchange.request_id.as_bytes());
     let edits = exchange.route().map(|route| &route.settings.response_headers).filter(|edits| !edits.is_empty());
     let Some(edits) = edits else {
         fields.closes = is_draining(exchange);
