@@ -13,13 +13,14 @@ use clap::{Args, Parser, Subcommand};
 use loadgen::units::{parse_duration, parse_rate};
 
 use crate::children::Programs;
+use crate::report::{ReportArguments, report};
 use crate::{demo, own, peers};
 
 const HELP: &str = "\
 Examples:
   sim demo --stay                      the demo, kept running to look around
   sim peers --with nginx,haproxy       compare with these two
-  sim report /tmp/x/result.json        show a result again
+  sim report /tmp/x                    show a result again, and write its page
 
 Exit codes: 0 done, 1 what was asked about is bad, 2 usage, 3 could not run,
 4 the measurement is not valid.";
@@ -34,6 +35,15 @@ Examples:
   sim peers --bin envoy=/opt/envoy            a program that is not on the PATH
 
 `cargo xtask peers` installs what it can. Exit codes: 0 measured, 2 usage, 3 could not run, 4 not valid.";
+
+const REPORT_HELP: &str = "\
+Examples:
+  sim report out                              text here; report.html, report.md and junit.xml in out
+  sim report out --format markdown            for a pull request; writes nothing
+  sim report out --keep reports/history       keep the run
+  sim report --trend reports/history          what changed over the runs kept
+
+Exit codes: 0 rendered, whatever the result says, 2 usage, 3 could not read or write.";
 
 /// Scenarios, demonstration and comparisons that prove what the gateway does.
 #[derive(Debug, Parser)]
@@ -52,11 +62,9 @@ enum Command {
     /// Compare the gateway with other gateways on the same work, in interleaved rounds
     #[command(after_help = PEERS_HELP)]
     Peers(PeersArguments),
-    /// Show a result file as text
-    Report {
-        /// The result.json to show
-        result: PathBuf,
-    },
+    /// Show results again: text here, a page, Markdown and JUnit XML beside them; keep runs and show their trend
+    #[command(after_help = REPORT_HELP)]
+    Report(ReportArguments),
 }
 
 #[derive(Debug, Args)]
@@ -146,7 +154,7 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             demo::demo(&arguments.options(words.join(" "))).map_err(|error| (3, error.to_string()))
         }
         Command::Peers(arguments) => compare(arguments, words.join(" ")),
-        Command::Report { result } => report(&result),
+        Command::Report(arguments) => report(&arguments),
     };
     done.unwrap_or_else(|(code, message)| {
         let _ = writeln!(std::io::stderr(), "sim: {message}");
@@ -167,12 +175,6 @@ fn compare(arguments: PeersArguments, command: String) -> Result<ExitCode, (u8, 
         return Err((2, format!("no peer is called `{name}`; there are {}", known.join(", "))));
     }
     peers::peers(&arguments.options(command)).map_err(|error| (3, error.to_string()))
-}
-
-fn report(path: &std::path::Path) -> Result<ExitCode, (u8, String)> {
-    let result = reports::result::ResultFile::read(path).map_err(|error| (3, error.to_string()))?;
-    let _ = std::io::stdout().write_all(reports::text::render(&result).as_bytes());
-    Ok(ExitCode::SUCCESS)
 }
 
 impl CommonArguments {

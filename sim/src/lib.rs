@@ -5,6 +5,7 @@
 //! | [`cli`] | the command line of `sim` |
 //! | [`demo`] | `sim demo`: a small world, ten seconds of traffic, one injected fault |
 //! | [`peers`] | `sim peers`: the gateway and its peers on the same work, in interleaved rounds |
+//! | `report` | `sim report`: results rendered again, runs kept, and what changed over them |
 //! | [`children`], [`process`] | programs that a run starts, and always ends |
 //! | [`statistics`] | estimates with intervals from paired rounds |
 //! | [`paint`] | colours, where there is a terminal |
@@ -18,4 +19,5 @@ mod own;
 pub mod paint;
 pub mod peers;
 pub mod process;
+mod report;
 pub mod statistics;
