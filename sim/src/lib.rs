@@ -5,6 +5,7 @@
 //! | [`cli`] | the command line of `sim` |
 //! | [`demo`] | `sim demo`: a small world, ten seconds of traffic, one injected fault |
 //! | [`peers`] | `sim peers`: the gateway and its peers on the same work, in interleaved rounds |
+//! | [`scenario`] | scenario files: read, and checked before anything starts |
 //! | [`children`], [`process`] | programs that a run starts, and always ends |
 //! | [`statistics`] | estimates with intervals from paired rounds |
 //! | [`paint`] | colours, where there is a terminal |
@@ -18,4 +19,5 @@ mod own;
 pub mod paint;
 pub mod peers;
 pub mod process;
+pub mod scenario;
 pub mod statistics;
