@@ -5,6 +5,7 @@
 //! | [`cli`] | the command line of `sim` |
 //! | [`demo`] | `sim demo`: a small world, ten seconds of traffic, one injected fault |
 //! | [`peers`] | `sim peers`: the gateway and its peers on the same work, in interleaved rounds |
+//! | [`run`] | `sim run`: a scenario on the real programs, from warm-up to verdict |
 //! | [`scenario`] | scenario files: read, and checked before anything starts |
 //! | [`children`], [`process`] | programs that a run starts, and always ends |
 //! | [`statistics`] | estimates with intervals from paired rounds |
@@ -19,5 +20,6 @@ mod own;
 pub mod paint;
 pub mod peers;
 pub mod process;
+pub mod run;
 pub mod scenario;
 pub mod statistics;
