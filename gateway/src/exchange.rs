@@ -73,6 +73,8 @@ pub struct Exchange<N: Network> {
     pub answered: Option<Instant>,
     /// Its place among the gateway's requests, while their number is limited.
     place: Option<Permit>,
+    /// Nothing is known of method and target: what came was no request.
+    pub unread: bool,
     /// Set once the record is written.
     finished: bool,
 }
@@ -128,6 +130,7 @@ impl<N: Network> Exchange<N> {
             upstream_head: None,
             answered: None,
             place: None,
+            unread: false,
             finished: false,
         }
     }
@@ -212,6 +215,7 @@ impl<N: Network> Exchange<N> {
         let route = self.route();
         let unix_us = self.shard.shared.clock.unix_us(self.started);
         let id = self.request_id.as_str();
+        let (method, path) = if self.unread { ("", "") } else { (self.method.as_str(), self.path()) };
         AccessRecord {
             trace_id: Some(self.trace.trace_id_text()),
             span_id: Some(self.trace.span_id_text()),
@@ -229,7 +233,7 @@ impl<N: Network> Exchange<N> {
             upstream_us: self.upstream_began.map(|_| micros(total.saturating_sub(overhead))),
             overhead_us: Some(micros(overhead)),
             ended,
-            ..AccessRecord::new(unix_us, id, self.client.as_str(), self.method.as_str(), self.path(), status)
+            ..AccessRecord::new(unix_us, id, self.client.as_str(), method, path, status)
         }
     }
 }

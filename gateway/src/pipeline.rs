@@ -4,23 +4,23 @@
 //! in doubt; no identity header of a client lives past `context`; what routing matched is what the upstream is sent;
 //! and the record is written when the exchange is dropped, so telemetry sees every answer, refusals too.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::Response;
 use http::request::Parts;
+use http::{Method, Uri};
 
-use crate::error::GatewayError;
+use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange};
 use crate::forward::Failure;
 use crate::forward::upgrade::Upgraded;
 use crate::network::Network;
+use crate::reply::Reply;
 use crate::request_body::Source;
-use crate::response_body::{Answer, ResponseBody};
+use crate::response_body::Answer;
 use crate::shard::Shared;
 use crate::telemetry::record::Ended;
 use crate::{context, forward, response, routing, upstream};
@@ -67,7 +67,7 @@ async fn stages<N: Network>(
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
 }
 
-async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, parts: Parts, source: Source) -> Response<ResponseBody<N>> {
+async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, parts: Parts, source: Source) -> Reply<N> {
     match stages(&mut exchange, parts, source).await {
         Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
@@ -77,14 +77,19 @@ async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, parts: Parts, source
     }
 }
 
-/// Records a request of which the head never came whole, and says what to write to its connection.
-pub fn answer_without_request<N: Network>(arrival: Arrival<N>, error: &GatewayError) -> Vec<u8> {
-    let (parts, ()) = http::Request::new(()).into_parts();
+/// Records what never became a request, and says what to write to its connection.
+pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, error: &GatewayError) -> Vec<u8> {
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    let unread = line.is_none();
+    if let Some(line) = line {
+        (parts.method, parts.uri) = line;
+    }
     let mut exchange = context::stage::begin(arrival, &parts);
+    exchange.unread = unread;
     exchange.status = Some(error.code.status());
     exchange.code = Some(error.code);
     let bytes = response::problem::raw(error, Some(exchange.request_id.as_str()));
-    exchange.finish(Ended::Timeout);
+    exchange.finish(if error.code == Code::RequestTimeout { Ended::Timeout } else { Ended::Complete });
     bytes
 }
 
@@ -96,7 +101,7 @@ pub fn serve<N: Network>(
     arrival: Arrival<N>,
     parts: Parts,
     source: Source,
-) -> impl Future<Output = Result<Response<ResponseBody<N>>, Infallible>> + Send {
+) -> impl Future<Output = Reply<N>> + Send {
     arrival.connection.begin();
     let shared = Arc::clone(&arrival.shard.shared);
     let exchange = context::stage::begin(arrival, &parts);
@@ -112,16 +117,16 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<N: Network, F: Future<Output = Response<ResponseBody<N>>>> Future for Serving<N, F> {
-    type Output = Result<Response<ResponseBody<N>>, Infallible>;
+impl<N: Network, F: Future<Output = Reply<N>>> Future for Serving<N, F> {
+    type Output = Reply<N>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         match std::panic::catch_unwind(AssertUnwindSafe(|| this.answer.poll(cx))) {
-            Ok(polled) => polled.map(Ok),
+            Ok(polled) => polled,
             Err(_panic) => {
                 this.shared.metrics.gateway().panicked();
-                Poll::Ready(Ok(response::problem::after_panic()))
+                Poll::Ready(response::problem::after_panic())
             }
         }
     }
