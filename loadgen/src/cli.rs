@@ -55,7 +55,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "rate")]
     requests: Option<u64>,
     /// How arrivals of the open model are spread
-    #[arg(long, value_enum, default_value = "constant")]
+    #[arg(long, default_value = "constant")]
     arrivals: Arrivals,
     /// Connections to open; the open model opens more when all are busy
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
