@@ -5,6 +5,7 @@
 //! | [`cli`] | the command line of `sim` |
 //! | [`demo`] | `sim demo`: a small world, ten seconds of traffic, one injected fault |
 //! | [`peers`] | `sim peers`: the gateway and its peers on the same work, in interleaved rounds |
+//! | [`history`] | what happened in a run, as plain values on one clock |
 //! | [`children`], [`process`] | programs that a run starts, and always ends |
 //! | [`statistics`] | estimates with intervals from paired rounds |
 //! | [`paint`] | colours, where there is a terminal |
@@ -14,6 +15,7 @@
 pub mod children;
 pub mod cli;
 pub mod demo;
+pub mod history;
 mod own;
 pub mod paint;
 pub mod peers;
