@@ -6,6 +6,7 @@
 //! | [`demo`] | `sim demo`: a small world, ten seconds of traffic, one injected fault |
 //! | [`peers`] | `sim peers`: the gateway and its peers on the same work, in interleaved rounds |
 //! | [`history`] | what happened in a run, as plain values on one clock |
+//! | [`oracle`] | what a run should have been, and how far it was from that |
 //! | [`children`], [`process`] | programs that a run starts, and always ends |
 //! | [`statistics`] | estimates with intervals from paired rounds |
 //! | [`paint`] | colours, where there is a terminal |
@@ -16,6 +17,7 @@ pub mod children;
 pub mod cli;
 pub mod demo;
 pub mod history;
+pub mod oracle;
 mod own;
 pub mod paint;
 pub mod peers;

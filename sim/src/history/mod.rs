@@ -17,7 +17,6 @@ mod event;
 mod name;
 mod record;
 #[cfg(test)]
-#[expect(dead_code, reason = "the oracles of the next commits tell the rest of these stories")]
 pub(crate) mod story;
 mod window;
 
