@@ -6,16 +6,18 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use loadgen::clock::{Clock, duration_ns};
-use loadgen::engine::{Model, Settings, run};
+use loadgen::engine::{Load, Model, Pacing, Schedule, Settings, run_all};
 use loadgen::plan::Plan;
-use loadgen::request::{Expectation, Mix, Template, TemplateError};
+use loadgen::request::{Mix, Template, TemplateError};
 use loadgen::result::Offered;
 use loadgen::sample::{Observer, Totals};
-use loadgen::target::Target;
 
 use super::error::RunError;
 use crate::process::pin_thread;
-use crate::scenario::model::{LoadModel, LoadPart, RequestPart};
+use crate::scenario::model::{LoadModel, LoadPart};
+
+/// Time before a start in which connections are opened and rules are set.
+pub(super) const OPENING_NS: u64 = 100_000_000;
 
 /// What all loads of a stretch share.
 #[derive(Debug, Clone)]
@@ -26,36 +28,28 @@ pub(super) struct Stretch {
     /// How long the loads last; each as long as it says when `None`.
     pub(super) lasts: Option<Duration>,
     pub(super) clock: Clock,
-    /// Cores of the drivers.
+    /// Cores of the driver's thread.
     pub(super) cores: Vec<usize>,
+    pub(super) pacing: Pacing,
     pub(super) stop: Arc<AtomicBool>,
 }
 
 impl Stretch {
-    /// Runs the loads side by side, each with its observer; the totals of each, in their order.
+    /// Runs the loads side by side on one thread, each with its observer; the totals of each, in their order. Plans
+    /// begin at `start_ns` of the clock; connections are opened before.
     pub(super) fn drive<O: Observer + Send>(
         &self,
         loads: &[LoadPart],
         observers: &mut [O],
+        start_ns: u64,
     ) -> Result<Vec<Totals>, RunError> {
-        let settings: Vec<Settings> =
-            loads.iter().enumerate().map(|(number, load)| self.settings(load, number)).collect::<Result<_, _>>()?;
-        let ended: Vec<Result<Totals, RunError>> = std::thread::scope(|scope| {
-            let drivers: Vec<_> = settings
-                .into_iter()
-                .zip(observers)
-                .map(|(settings, observer)| {
-                    scope.spawn(|| {
-                        // Where the core is not to be had, the driver runs where it may.
-                        let _ = if self.cores.is_empty() { Ok(()) } else { pin_thread(&self.cores) };
-                        Ok(run(settings, self.clock, observer)?)
-                    })
-                })
-                .collect();
-            let joined = drivers.into_iter().map(std::thread::ScopedJoinHandle::join);
-            joined.map(|ended| ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-        });
-        ended.into_iter().collect()
+        let numbered = loads.iter().zip(observers).enumerate();
+        let sent: Result<Vec<Load<'_>>, RunError> = numbered
+            .map(|(number, (load, observer))| Ok(Load { settings: self.settings(load, number)?, observer }))
+            .collect();
+        // Where the core is not to be had, the driver runs where it may.
+        let _ = if self.cores.is_empty() { Ok(()) } else { pin_thread(&self.cores) };
+        Ok(run_all(sent?, self.clock, Schedule { start_ns, pacing: self.pacing })?)
     }
 
     /// What a load plans to send; `None` in the closed model.
@@ -103,18 +97,6 @@ impl Stretch {
 /// A load's requests, to each gateway alike.
 pub(super) fn mix(load: &LoadPart, gateways: &[SocketAddr], seed: u64) -> Result<Mix, TemplateError> {
     let templates: Vec<Template> =
-        gateways.iter().flat_map(|gateway| load.requests.iter().map(|request| template(request, *gateway))).collect();
+        gateways.iter().flat_map(|gateway| load.requests.iter().map(|request| request.template(*gateway))).collect();
     Mix::new(&templates, seed)
-}
-
-fn template(request: &RequestPart, gateway: SocketAddr) -> Template {
-    Template {
-        name: format!("{} {}", request.method, request.path),
-        target: Target { address: gateway, authority: gateway.to_string(), path: request.path.clone() },
-        method: request.method.clone(),
-        headers: request.headers.clone(),
-        body: request.body.clone().into_bytes(),
-        weight: request.weight,
-        expect: Expectation { statuses: request.expect.clone(), body_bytes: None },
-    }
 }

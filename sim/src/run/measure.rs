@@ -10,7 +10,7 @@ use loadgen::recorder::Recorder;
 use loadgen::result::Offered;
 use loadgen::sample::Totals;
 
-use super::drive::Stretch;
+use super::drive::{OPENING_NS, Stretch};
 use super::error::RunError;
 use super::progress::Progress;
 use super::timeline::{self, Done};
@@ -62,7 +62,7 @@ pub(super) fn measure(
     let (opened_before, mocks_before) = (opened(world), world.mocks_usage());
     let steal_before = CpuTicks::read();
     let clock = stretch.clock;
-    let start_ns = clock.now_ns();
+    let start_ns = clock.now_ns() + OPENING_NS;
     if !scenario.faults.is_empty() {
         world.ask_mocks("PUT", "/faults", &timeline::rules(scenario).to_string())?;
     }
@@ -70,18 +70,18 @@ pub(super) fn measure(
         scenario.loads.iter().map(|_| Watch::new(recorder(scenario, start_ns), Arc::clone(&live))).collect();
     let ended = AtomicBool::new(false);
     let (totals, events, peaks) = std::thread::scope(|scope| {
-        let driver = scope.spawn(|| stretch.drive(&scenario.loads, &mut watches));
+        let driver = scope.spawn(|| stretch.drive(&scenario.loads, &mut watches, start_ns));
         let events = scope.spawn(|| timeline::perform(&scenario.events, world, &clock, start_ns, &ended));
         let memory = scope.spawn(|| timeline::watch_memory(world, &ended));
         while !driver.is_finished() {
             std::thread::sleep(SHOW_EVERY);
-            progress.measuring(scenario, Duration::from_nanos(clock.now_ns() - start_ns), &live);
+            progress.measuring(scenario, Duration::from_nanos(clock.now_ns().saturating_sub(start_ns)), &live);
         }
         let totals = driver.join();
         ended.store(true, Ordering::Relaxed);
         (totals, events.join(), memory.join())
     });
-    let lasted = Duration::from_nanos(clock.now_ns() - start_ns);
+    let lasted = Duration::from_nanos(clock.now_ns().saturating_sub(start_ns));
     let totals = totals.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let interrupted = stretch.stop.load(Ordering::Relaxed) && lasted < scenario.length();
     let opened = opened(world).iter().zip(opened_before).map(|(after, before)| (after - before).max(0.0)).collect();

@@ -29,6 +29,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use loadgen::clock::{Clock, rfc3339, unix_seconds};
+use loadgen::engine::Pacing;
+use loadgen::plan::Plan;
 use loadgen::recorder::Recorder;
 use reports::result::{ResultFile, Verdict};
 
@@ -119,7 +121,8 @@ fn measure_scenario(
     let started_at = rfc3339(unix_seconds());
     let checked = scenario.gateway.template.check(&scenario.file, scenario.endpoints());
     let checked = checked.map_err(|why| RunError::Control { what: "the gateway's configuration".to_owned(), why })?;
-    let cores = Cores::divide(std::thread::available_parallelism().map_or(1, usize::from));
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = Cores::divide(count);
     // Every request must be one that can be sent, before anything starts.
     for load in &scenario.loads {
         drive::mix(load, &[std::net::SocketAddr::from(([127, 0, 0, 1], 1))], 0)?;
@@ -132,6 +135,8 @@ fn measure_scenario(
         lasts: None,
         clock: Clock::start(),
         cores: cores.driver.clone(),
+        // A driver that spins on a core that it shares with the mocks would keep them waiting.
+        pacing: if cores.driver == cores.mocks { Pacing::Sleep } else { Pacing::Spin },
         stop: Arc::clone(stop),
     };
     progress.say("warming up");
@@ -168,7 +173,7 @@ fn journal_size(scenario: &Scenario) -> u64 {
         .iter()
         .map(|load| {
             let rate = match load.model {
-                LoadModel::Open { rate, .. } => rate,
+                LoadModel::Open { arrivals, rate } => Plan::new(arrivals, rate, 1, 0).peak_rate(),
                 LoadModel::Closed => CLOSED_RATE,
             };
             rate * (load.duration + warm_up).as_secs_f64()

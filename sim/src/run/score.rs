@@ -7,9 +7,7 @@ use gateway::config::settings::upstream::Endpoints;
 use loadgen::environment::Environment;
 use loadgen::result::LoadResult;
 use loadgen::sample::Outcome;
-use reports::result::{Balance, Gateway, Moment, Rss, Verdict};
-use reports::result::{Kind, ResultFile, SCHEMA_VERSION};
-use serde_json::json;
+use reports::result::{Balance, Gateway, Kind, Moment, ResultFile, Retries, Rss};
 
 use super::account::Account;
 use super::measure::Measured;
@@ -48,11 +46,9 @@ impl Findings<'_> {
         environment.versions.insert("gateway".to_owned(), version);
         let validity = validity::judge(self.scenario, &self.warmed_up, &self.measured, environment.steal_ratio);
         let mut result = ResultFile {
-            schema_version: SCHEMA_VERSION,
             kind: Kind::Run,
             name: self.scenario.name.clone(),
             seed: self.scenario.seed,
-            commit: String::new(),
             started_at,
             command,
             environment: same(&environment),
@@ -60,13 +56,10 @@ impl Findings<'_> {
             load: self.loads(),
             gateway: self.gateways(),
             balance: self.balance(),
-            peers: BTreeMap::new(),
+            retries: Some(Retries { amplification: self.amplification(), budget_refused: 0 }),
             timeline: self.timeline(),
-            expectations: Vec::new(),
-            verdict: Verdict::Invalid,
-            other: serde_json::Map::new(),
+            ..ResultFile::default()
         };
-        result.other.insert("retries".to_owned(), json!({ "amplification": self.amplification() }));
         result.other.insert("events".to_owned(), timeline::to_json(&self.measured.events));
         if let Some(account) = self.account() {
             result.other.insert("accounting".to_owned(), account.to_json());
@@ -127,6 +120,7 @@ impl Findings<'_> {
                 },
                 connections_opened: opened as u64,
                 reuse_ratio: round(1.0 - opened / (upstream * share).max(1.0), 1e5),
+                instructions_per_request: None,
             };
             (number.to_string(), gateway)
         };
@@ -147,7 +141,10 @@ impl Findings<'_> {
             let share = |value: f64, total: f64| round(value / total, 1e4);
             let shares = named.iter().map(|(name, _)| ((*name).to_owned(), share(count(name), total)));
             let expected = named.iter().map(|(name, weight)| ((*name).to_owned(), share(f64::from(*weight), weights)));
-            Some((upstream.name.to_string(), Balance { share: shares.collect(), expected_share: expected.collect() }))
+            Some((
+                upstream.name.to_string(),
+                Balance { share: shares.collect(), expected_share: expected.collect(), ..Balance::default() },
+            ))
         };
         self.checked.config.upstreams.iter().filter_map(one).collect()
     }
@@ -198,6 +195,7 @@ impl Findings<'_> {
             p99: at(0.99),
             errors,
             breaker_states: BTreeMap::new(),
+            limiter_refused: BTreeMap::new(),
             fault_active: faults.map(crate::scenario::model::FaultPart::place).collect(),
         }
     }

@@ -36,7 +36,8 @@ pub(super) fn judge(scenario: &Scenario, warmed_up: &WarmedUp, measured: &Measur
             validity.pacer_lag_us = Lag { p50: lag.p50, p99: lag.p99 };
         }
         validity.achieved_over_offered = validity.achieved_over_offered.min(one.achieved());
-        validity.client_cpu_ratio += one.busy();
+        // One thread drives all loads, and each has all of its time in its totals.
+        validity.client_cpu_ratio = validity.client_cpu_ratio.max(one.busy());
         if watch.not_kept > 0 {
             reasons.push(format!("load {}: {} requests were too many to keep", load.name, watch.not_kept));
         }
@@ -106,6 +107,9 @@ impl LoadSeen<'_> {
         // The closed model offers nothing of its own, and may use its whole core.
         if self.offered.is_none() {
             return;
+        }
+        if self.totals.gave_up {
+            reasons.push(format!("load {name}: the driver fell hopelessly behind its plan and gave up"));
         }
         if self.totals.dropped > 0 && !self.load.overload {
             reasons.push(format!("load {name}: {} arrivals were dropped at the in-flight bound", self.totals.dropped));

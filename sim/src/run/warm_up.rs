@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use loadgen::sample::{Observer, Outcome, Sample, Totals};
 
-use super::drive::Stretch;
+use super::drive::{OPENING_NS, Stretch};
 use super::error::RunError;
 use super::steady::{Steadiness, judge};
 use crate::scenario::Scenario;
@@ -42,16 +42,16 @@ pub(super) fn most(scenario: &Scenario) -> Duration {
 pub(super) fn warm_up(scenario: &Scenario, stretch: &Stretch, stop: &AtomicBool) -> Result<WarmedUp, RunError> {
     let stretch = Stretch { lasts: Some(most(scenario)), ..stretch.clone() };
     let watched: Vec<Mutex<Vec<Vec<u64>>>> = scenario.loads.iter().map(|_| Mutex::default()).collect();
-    let start_ns = stretch.clock.now_ns();
+    let start_ns = stretch.clock.now_ns() + OPENING_NS;
     let mut warming: Vec<Warming<'_>> =
         watched.iter().map(|stretches| Warming { stretches, start_ns, sent: 0, answered: 0 }).collect();
     let mut steady_from = None;
     let mut lasted = Duration::ZERO;
     std::thread::scope(|scope| {
-        let driver = scope.spawn(|| stretch.drive(&scenario.loads, &mut warming));
+        let driver = scope.spawn(|| stretch.drive(&scenario.loads, &mut warming, start_ns));
         while !driver.is_finished() {
             std::thread::sleep(STRETCH);
-            lasted = Duration::from_nanos(stretch.clock.now_ns() - start_ns);
+            lasted = Duration::from_nanos(stretch.clock.now_ns().saturating_sub(start_ns));
             let asked = || scenario.loads.iter().zip(&watched).filter(|(load, _)| !load.overload);
             let since: Option<Vec<usize>> = asked().map(|(_, stretches)| steady_since(stretches)).collect();
             if lasted >= scenario.warm_up
