@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::client::ClientConnection;
 use crate::context::{ClientAddress, RequestId, TraceContext};
@@ -45,12 +45,14 @@ pub struct Exchange<N: Network> {
     pub method: Method,
     /// The target as received.
     pub uri: Uri,
+    /// The client sent a trace context of its own.
+    pub traced: bool,
     /// The path in its one form, where that differs from the target's.
     pub path: Option<Box<str>>,
     /// The host.
     pub host: Option<HeaderValue>,
-    /// `HTTP/1.0` or `HTTP/1.1`.
-    pub protocol: &'static str,
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
     /// Index of the route that matched.
     pub route: Option<usize>,
     /// The status that was answered.
@@ -103,7 +105,7 @@ pub struct Named<N: Network> {
 
 impl<N: Network> Exchange<N> {
     /// An exchange of which only the head is known.
-    pub fn new(arrival: Arrival<N>, request: &http::request::Parts, named: Named<N>) -> Self {
+    pub fn new(arrival: Arrival<N>, (method, uri, version): (Method, Uri, Version), named: Named<N>) -> Self {
         let Arrival { shard, connection } = arrival;
         Self {
             snapshot: named.snapshot,
@@ -114,11 +116,12 @@ impl<N: Network> Exchange<N> {
             peer_trusted: named.peer_trusted,
             shard,
             connection,
-            method: request.method.clone(),
-            uri: request.uri.clone(),
+            method,
+            uri,
+            version,
+            traced: false,
             path: None,
             host: None,
-            protocol: if request.version == http::Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
             route: None,
             status: None,
             code: None,
@@ -220,7 +223,7 @@ impl<N: Network> Exchange<N> {
             trace_id: Some(self.trace.trace_id_text()),
             span_id: Some(self.trace.span_id_text()),
             host: self.host.as_ref().and_then(|host| host.to_str().ok()),
-            protocol: self.protocol,
+            protocol: if self.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
             route: route.map(|route| &*route.settings.name),
             code: self.code,
             fault: self.fault(ended),

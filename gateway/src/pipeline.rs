@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::request::Parts;
-use http::{Method, Uri};
+use http::{HeaderMap, Method, Uri};
 
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange};
@@ -39,25 +39,25 @@ enum Outcome<N: Network> {
 
 async fn stages<N: Network>(
     exchange: &mut Exchange<N>,
-    mut parts: Parts,
+    mut headers: HeaderMap,
     source: Source,
 ) -> Result<Outcome<N>, Failure> {
     // context: is this one request, what is it about, and which of its headers may be believed?
-    let admitted = context::stage::admit(exchange, &mut parts)?;
-    if parts.uri.path() == "*" {
+    let admitted = context::stage::admit(exchange, &mut headers)?;
+    if exchange.uri.path() == "*" {
         return Ok(Outcome::Options);
     }
     // routing: the path in its one form; then by host, path, content.
-    let params = routing::stage::find(exchange, &parts.headers)?;
+    let params = routing::stage::find(exchange, &headers)?;
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     // upstream: one endpoint, by the balancer.
-    let selected = upstream::stage::select(exchange, &parts.headers)?;
+    let selected = upstream::stage::select(exchange, &headers)?;
     // forward: what the upstream is asked, and what it answers.
     let target = routing::stage::target(exchange, &params)?;
-    let request = forward::head::build(exchange, &selected, parts, target, body);
+    let request = forward::head::build(exchange, &selected, headers, target, body);
     if admitted.websocket && exchange.route().is_some_and(|route| route.settings.websocket) {
         return Ok(match Box::pin(forward::upgrade::upgrade(exchange, selected, request)).await? {
             Upgraded::Switched(answer) => Outcome::Switch(answer),
@@ -67,8 +67,8 @@ async fn stages<N: Network>(
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
 }
 
-async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, parts: Parts, source: Source) -> Reply<N> {
-    match stages(&mut exchange, parts, source).await {
+async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, headers: HeaderMap, source: Source) -> Reply<N> {
+    match stages(&mut exchange, headers, source).await {
         Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
         Ok(Outcome::Options) => response::options(exchange),
@@ -84,7 +84,7 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
     if let Some(line) = line {
         (parts.method, parts.uri) = line;
     }
-    let mut exchange = context::stage::begin(arrival, &parts);
+    let (mut exchange, _) = context::stage::begin(arrival, parts);
     exchange.unread = unread;
     exchange.status = Some(error.code.status());
     exchange.code = Some(error.code);
@@ -104,8 +104,8 @@ pub fn serve<N: Network>(
 ) -> impl Future<Output = Reply<N>> + Send {
     arrival.connection.begin();
     let shared = Arc::clone(&arrival.shard.shared);
-    let exchange = context::stage::begin(arrival, &parts);
-    Serving { shared, answer: answer(exchange, parts, source) }
+    let (exchange, headers) = context::stage::begin(arrival, parts);
+    Serving { shared, answer: answer(exchange, headers, source) }
 }
 
 pin_project_lite::pin_project! {

@@ -6,7 +6,6 @@
 //! (see `may_be_named`). A caller that tunnels an upgrade reads it before and writes it anew.
 
 use http::header::{CONNECTION, TE, UPGRADE};
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use smallvec::SmallVec;
 
@@ -152,15 +151,15 @@ fn named_by_connection(fields: &Fields) -> Vec<Vec<u8>> {
 }
 
 /// Whether a request asks for a WebSocket (RFC 6455, section 4.1).
-pub fn is_websocket(request: &Parts) -> bool {
-    let upgrade = request.headers.get(UPGRADE);
+pub fn is_websocket(method: &Method, version: Version, headers: &HeaderMap) -> bool {
+    let upgrade = headers.get(UPGRADE);
     let names_upgrade = |value: &HeaderValue| {
         value.as_bytes().split(|b| *b == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
     };
-    request.method == Method::GET
-        && request.version == Version::HTTP_11
+    *method == Method::GET
+        && version == Version::HTTP_11
         && upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && request.headers.get_all(CONNECTION).iter().any(names_upgrade)
+        && headers.get_all(CONNECTION).iter().any(names_upgrade)
 }
 
 /// Marks a head as a switch to WebSocket (RFC 6455, section 4.1), after the fields of the connection behind are gone.

@@ -227,15 +227,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// Whether another exchange can begin: this one is over on both sides, nothing unasked has come, and the peer has
-    /// not closed. Costs no system call while nothing has happened on the stream.
-    pub fn is_ready(&mut self) -> bool {
-        if !(self.sent && self.keep_alive && self.is_over() && self.read.is_empty() && self.write_error.is_none()) {
-            return false;
+    /// Whether this exchange is over on both sides and left nothing behind: then the connection can wait for another.
+    pub fn rest(&mut self) -> bool {
+        let clean = self.sent && self.keep_alive && self.read.is_empty() && self.write_error.is_none();
+        let rests = clean && self.is_over();
+        if rests {
+            self.answer = Answer::Idle;
         }
-        self.answer = Answer::Idle;
+        rests
+    }
+
+    /// Whether another exchange can begin: nothing unasked has come, and the peer has not closed. Costs no system call
+    /// while nothing has happened on the stream.
+    pub fn is_ready(&mut self) -> bool {
         let mut nobody = Context::from_waker(Waker::noop());
-        self.poll_read(&mut nobody).is_pending()
+        self.rest() && self.poll_read(&mut nobody).is_pending()
     }
 
     /// The stream, and what came behind the answer's head; for a connection that switched protocols.

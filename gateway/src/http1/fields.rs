@@ -3,6 +3,7 @@
 //! An answer passes through with most of its fields untouched, so they are neither hashed nor copied one by one: runs of
 //! lines that stay are written as they came, names in the case in which they came.
 
+use arrayvec::ArrayVec;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
@@ -31,8 +32,8 @@ enum Fate {
 /// The most bytes that a head can have for its fields to be held here.
 pub(super) const MAX_BLOCK: usize = u16::MAX as usize;
 
-/// A few lines of the gateway's own.
-type Own = SmallVec<[u8; 96]>;
+/// Room for the gateway's own lines; it writes one, the request's id, of at most 128 bytes.
+const OWN_BYTES: usize = 160;
 
 /// Fields, in order. Every value is one that `HeaderValue` would take: no control character but a tab.
 #[derive(Debug, Default)]
@@ -41,7 +42,7 @@ pub struct Fields {
     block: Bytes,
     places: SmallVec<[Place; 12]>,
     /// Further fields, each a whole line.
-    own: Own,
+    own: ArrayVec<u8, OWN_BYTES>,
     has_length: bool,
     has_date: bool,
     has_connection: bool,
@@ -50,10 +51,10 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// No fields yet, of this head.
-    pub(super) fn of(block: Bytes) -> Self {
+    /// The head in which the noted fields stand.
+    pub(super) fn set_block(&mut self, block: Bytes) {
         debug_assert!(block.len() <= MAX_BLOCK, "places are 16 bits wide");
-        Self { block, ..Self::default() }
+        self.block = block;
     }
 
     /// Notes a field that stands at these offsets of the block.
@@ -136,13 +137,17 @@ impl Fields {
         }
     }
 
-    /// Adds a field of the gateway's own behind the others. The value must be one that `HeaderValue` would take.
+    /// Adds a field of the gateway's own behind the others. The value must be one that `HeaderValue` would take; one
+    /// that does not fit is left out.
     #[inline]
     pub fn push(&mut self, name: &HeaderName, value: &[u8]) {
-        self.own.extend_from_slice(name.as_str().as_bytes());
-        self.own.extend_from_slice(b": ");
-        self.own.extend_from_slice(value);
-        self.own.extend_from_slice(b"\r\n");
+        let name = name.as_str().as_bytes();
+        if name.len() + value.len() + 4 <= self.own.remaining_capacity() {
+            for part in [name, b": ", value, b"\r\n"] {
+                // There is room.
+                let _ = self.own.try_extend_from_slice(part);
+            }
+        }
     }
 
     /// The same fields as a map, for who has to look up, change or merge them.
@@ -206,7 +211,8 @@ impl Fields {
             block.push_str(&format!("{name}: {value}\r\n"));
         }
         block.push_str("\r\n");
-        let mut fields = Self::of(Bytes::from(block));
+        let mut fields = Self::default();
+        fields.set_block(Bytes::from(block));
         for (name_at, name, value_at, value) in places {
             fields.note(name_at, name.as_bytes(), value_at, value);
         }

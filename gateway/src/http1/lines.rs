@@ -49,6 +49,13 @@ impl Lines {
     }
 }
 
+/// Whether no line of a head that `httparse` took ends without CR. It takes a CR only before a LF, so that counting both
+/// is enough.
+#[inline]
+pub(super) fn all_end_with_cr(head: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', head).count() == memchr::memchr_iter(b'\r', head).count()
+}
+
 /// A line ends without CR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BareLineFeed;

@@ -12,11 +12,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 
 use super::body_reader::BodyReader;
-use super::lines::Lines;
+use super::lines::{Lines, all_end_with_cr};
 use crate::error::{Code, GatewayError};
 
 /// Fields for which there is room without asking the allocator.
-const USUAL_FIELDS: usize = 64;
+const USUAL_FIELDS: usize = 128;
 /// Bytes of a head beside its target and its fields: a method that is too long, the version, spaces, line ends.
 const ROUND_IT: usize = 512;
 
@@ -87,8 +87,36 @@ pub(super) fn take(
             buffer.advance(2);
         }
     }
+    // Most heads come at once and alone; others are looked for line by line.
+    if lines.is_untouched() && buffer.ends_with(b"\r\n\r\n") && buffer.len() <= limits.head() {
+        return take_at_once(buffer, limits, spare);
+    }
+    take_whole(buffer, lines, limits, spare)
+}
+
+/// What is there is likely to be one head; what is behind its end is put back.
+#[inline]
+fn take_at_once(
+    buffer: &mut BytesMut,
+    limits: &HeadLimits,
+    spare: &mut HeaderMap,
+) -> Result<Option<RequestRead>, Box<Refusal>> {
+    let bytes = buffer.split().freeze();
+    let (request, length) = parse(&bytes, limits, std::mem::take(spare))?;
+    if length < bytes.len() {
+        buffer.extend_from_slice(&bytes[length..]);
+    }
+    Ok(Some(request))
+}
+
+fn take_whole(
+    buffer: &mut BytesMut,
+    lines: &mut Lines,
+    limits: &HeadLimits,
+    spare: &mut HeaderMap,
+) -> Result<Option<RequestRead>, Box<Refusal>> {
     let first = lines.count() == 0;
-    let found = lines.find_end(buffer).map_err(|_| Refusal::bad("A line of the request head ends without CR."))?;
+    let found = lines.find_end(buffer).map_err(|_| Refusal::bad(BARE_LINE_FEED))?;
     let too_many = lines.count() > limits.fields + 1;
     if found.unwrap_or(buffer.len()) > limits.head() || too_many {
         return Err(too_large(buffer, limits, too_many));
@@ -97,10 +125,12 @@ pub(super) fn take(
         // Once for each read of the first line: a head that drips in must not be parsed again for each of its bytes.
         return if first { check_beginning(buffer) } else { Ok(None) };
     };
-    let fields = lines.count().saturating_sub(1);
     *lines = Lines::default();
-    parse(&buffer.split_to(length).freeze(), fields, std::mem::take(spare)).map(Some)
+    let (request, _) = parse(&buffer.split_to(length).freeze(), limits, std::mem::take(spare))?;
+    Ok(Some(request))
 }
+
+const BARE_LINE_FEED: &str = "A line of the request head ends without CR.";
 
 /// Names the limit that was met.
 #[cold]
@@ -144,29 +174,35 @@ fn request_line(line: &[u8]) -> Option<(Method, Uri)> {
     Some((Method::from_bytes(method).ok()?, Uri::try_from(target).ok()?))
 }
 
-fn parse(head: &Bytes, fields: usize, map: HeaderMap) -> Result<RequestRead, Box<Refusal>> {
+/// Parses the head that these bytes begin with, and hold whole; its length as well.
+#[inline]
+fn parse(head: &Bytes, limits: &HeadLimits, map: HeaderMap) -> Result<(RequestRead, usize), Box<Refusal>> {
     let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
     let mut many = Vec::new();
-    let space = if fields <= USUAL_FIELDS {
-        &mut usual[..]
+    let space = if limits.fields <= USUAL_FIELDS {
+        &mut usual[..limits.fields]
     } else {
-        many.resize_with(fields, MaybeUninit::uninit);
+        many.resize_with(limits.fields, MaybeUninit::uninit);
         &mut many[..]
     };
     let mut parsed = httparse::Request::new(&mut []);
-    match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, space) {
-        Ok(httparse::Status::Complete(length)) if length == head.len() => {}
-        Ok(_) => return Err(Refusal::bad("The request head is malformed.")),
+    let length = match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, space) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Err(Refusal::bad("The request head is malformed.")),
+        Err(httparse::Error::TooManyHeaders) => return Err(too_large(head, limits, true)),
         Err(error) => {
             let mut refusal = refusal_of(error);
             refusal.line = request_line(head);
             return Err(refusal);
         }
+    };
+    if !all_end_with_cr(&head[..length]) {
+        return Err(Refusal::bad(BARE_LINE_FEED));
     }
     let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
     let http_11 = parsed.version == Some(1);
     let line = first_line(head, method, target)?;
-    collect(head, line, http_11, parsed.headers, map)
+    Ok((collect(head, line, http_11, parsed.headers, map)?, length))
 }
 
 fn first_line(head: &Bytes, method: &str, target: &str) -> Result<(Method, Uri), Box<Refusal>> {

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use http::{Method, StatusCode};
 
 use super::fields::{Fields, MAX_BLOCK};
-use super::lines::Lines;
+use super::lines::{Lines, all_end_with_cr};
 use super::request_read::decimal;
 
 /// Fields that an answer may have.
@@ -32,8 +32,8 @@ pub(super) enum Body {
 pub struct ResponseHead {
     /// The status.
     pub status: StatusCode,
-    /// The fields.
-    pub fields: Fields,
+    /// The fields; boxed, since they are handed on a few times.
+    pub fields: Box<Fields>,
 }
 
 /// A head, and what it says of what follows.
@@ -49,35 +49,59 @@ pub(super) struct Taken {
 ///
 /// # Errors
 /// The rule that it breaks.
+#[inline]
 pub(super) fn take(buffer: &mut BytesMut, lines: &mut Lines, request: &Method) -> Result<Option<Taken>, &'static str> {
-    let found = lines.find_end(buffer).map_err(|_| "a line of the head ends without CR")?;
-    if found.unwrap_or(buffer.len()) > MAX_HEAD_BYTES {
-        return Err("the head is too large");
+    // Most heads come at once, and are parsed at once. One that drips in is parsed again when its end has come, not for
+    // each of its bytes.
+    let first = lines.is_untouched();
+    let whole = lines_end(buffer, lines, first)?;
+    if !first && whole.is_none() {
+        return Ok(None);
     }
-    let Some(length) = found else { return check_beginning(buffer) };
-    *lines = Lines::default();
-    parse(buffer.split_to(length).freeze(), request).map(Some)
+    match parse(buffer, request)? {
+        Some((mut taken, length)) => {
+            *lines = Lines::default();
+            taken.head.fields.set_block(buffer.split_to(length).freeze());
+            Ok(Some(taken))
+        }
+        None => {
+            lines_end(buffer, lines, false)?;
+            Ok(None)
+        }
+    }
 }
 
-/// A head that is not whole yet may be seen to be none at all.
-fn check_beginning(buffer: &[u8]) -> Result<Option<Taken>, &'static str> {
-    const START: &[u8] = b"HTTP/1.";
-    let length = buffer.len().min(START.len());
-    if buffer[..length] == START[..length] { Ok(None) } else { Err("the head is not valid HTTP/1.1") }
+/// Looks for the head's end, unless it is to be parsed anyway.
+#[inline]
+fn lines_end(buffer: &[u8], lines: &mut Lines, first: bool) -> Result<Option<usize>, &'static str> {
+    if first {
+        return Ok(None);
+    }
+    let found = lines.find_end(buffer).map_err(|_| "a line of the head ends without CR")?;
+    if found.unwrap_or(buffer.len()) > MAX_HEAD_BYTES { Err("the head is too large") } else { Ok(found) }
 }
 
-fn parse(block: bytes::Bytes, request: &Method) -> Result<Taken, &'static str> {
+#[inline]
+fn parse(buffer: &[u8], request: &Method) -> Result<Option<(Taken, usize)>, &'static str> {
     let mut space = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
-    let mut fields = Fields::of(block.clone());
-    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, &block, &mut space) {
-        Ok(httparse::Status::Complete(length)) if length == block.len() => {}
+    let config = httparse::ParserConfig::default();
+    let length = match config.parse_response_with_uninit_headers(&mut parsed, buffer, &mut space) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err("the head has too many fields"),
-        _ => return Err("the head is not valid HTTP/1.1"),
+        Err(_) => return Err("the head is not valid HTTP/1.1"),
+    };
+    if length > MAX_HEAD_BYTES {
+        return Err("the head is too large");
+    }
+    // `httparse` skips line ends before a head; an answer has none.
+    if !buffer.starts_with(b"HTTP/") || !all_end_with_cr(&buffer[..length]) {
+        return Err("a line of the head ends without CR");
     }
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or("the status is not valid")?;
-    let http_11 = parsed.version == Some(1);
-    let base = block.as_ptr() as usize;
+    let base = buffer.as_ptr() as usize;
+    let mut fields = Box::<Fields>::default();
     let mut seen = Seen::default();
     for field in parsed.headers.iter() {
         seen.see(field.name.as_bytes(), field.value)?;
@@ -86,8 +110,8 @@ fn parse(block: bytes::Bytes, request: &Method) -> Result<Taken, &'static str> {
         fields.note(name_at, field.name.as_bytes(), value_at, field.value.len());
     }
     let body = seen.body(status, request)?;
-    let keep_alive = body != Body::UntilClose && !seen.close && (http_11 || seen.keep_alive);
-    Ok(Taken { head: ResponseHead { status, fields }, body, keep_alive })
+    let keep_alive = body != Body::UntilClose && !seen.close && (parsed.version == Some(1) || seen.keep_alive);
+    Ok(Some((Taken { head: ResponseHead { status, fields }, body, keep_alive }, length)))
 }
 
 /// What the fields say of the body and the connection.

@@ -13,7 +13,7 @@ pub enum AnswerHead {
     /// The gateway's own, or changed by a route.
     Map(HeaderMap),
     /// An upstream's, as they stood on the wire.
-    Wire(Fields),
+    Wire(Box<Fields>),
 }
 
 impl Default for AnswerHead {

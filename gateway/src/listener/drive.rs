@@ -56,7 +56,7 @@ pub(super) async fn drive<N: Network>(
     draining: &mut Draining<'_, impl Future<Output = ()>>,
 ) -> End<N::Stream> {
     let mut driver = Driver { shard, connection, watch, draining };
-    let mut server = Server::new(stream, read_ahead, limits(shard));
+    let mut server = Box::new(Server::new(stream, read_ahead, limits(shard)));
     loop {
         let parts = match driver.next(&mut server).await {
             Awaited::Next(Next::Request(parts)) => parts,
@@ -203,7 +203,7 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
     /// Keeps the deadline of a client that is to take bytes: it begins anew whenever some have gone.
     fn note_write(&self, seat: &mut Seat<N::Stream>) {
         let deadlines = &self.connection.deadlines;
-        let (waits, moved) = seat.with(Server::write_progress).unwrap_or_default();
+        let (waits, moved) = seat.with(|server| server.write_progress()).unwrap_or_default();
         if !waits {
             deadlines.clear(Wait::Write);
         } else if moved || !deadlines.is_set(Wait::Write) {
@@ -214,12 +214,12 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
 
     fn poll_draining(&mut self, cx: &mut Context<'_>, seat: &mut Seat<N::Stream>) {
         if self.draining.poll_closes(cx, self.connection, &self.shard.shared.clock) {
-            seat.with(Server::close_after_answer);
+            seat.with(|server| server.close_after_answer());
         }
     }
 
     /// What never became a request is answered and recorded like any other.
-    async fn refuse(&mut self, mut server: Server<N::Stream>, refusal: Refusal) -> End<N::Stream> {
+    async fn refuse(&mut self, mut server: Box<Server<N::Stream>>, refusal: Refusal) -> End<N::Stream> {
         let arrival = Arrival { shard: Arc::clone(self.shard), connection: Arc::clone(self.connection) };
         self.connection.begin();
         server.answer_raw(&pipeline::refuse(arrival, refusal.line, &refusal.error));

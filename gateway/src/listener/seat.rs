@@ -14,12 +14,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::http1::Server;
 use crate::request_body::{BodyFault, Source};
 
-type Shared<S> = Arc<Mutex<Option<Server<S>>>>;
+type Shared<S> = Arc<Mutex<Option<Box<Server<S>>>>>;
 
 /// The codec, or the way to it.
 pub(super) enum Seat<S> {
     /// Nobody else needs it.
-    Own(Server<S>),
+    Own(Box<Server<S>>),
     /// A request's body needs it as well.
     Shared(Shared<S>),
 }
@@ -41,7 +41,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Seat<S> {
     pub(super) fn with<T>(&mut self, work: impl FnOnce(&mut Server<S>) -> T) -> Option<T> {
         match self {
             Self::Own(server) => Some(work(server)),
-            Self::Shared(shared) => lock(shared).as_mut().map(work),
+            Self::Shared(shared) => lock(shared).as_mut().map(|server| work(server)),
         }
     }
 
@@ -51,7 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Seat<S> {
     }
 
     /// Takes the codec back when the request is over; a body that is still held somewhere reads no more.
-    pub(super) fn reclaim(self) -> Option<Server<S>> {
+    pub(super) fn reclaim(self) -> Option<Box<Server<S>>> {
         match self {
             Self::Own(server) => Some(server),
             Self::Shared(shared) => lock(&shared).take(),
@@ -59,7 +59,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Seat<S> {
     }
 }
 
-fn lock<S>(shared: &Shared<S>) -> std::sync::MutexGuard<'_, Option<Server<S>>> {
+fn lock<S>(shared: &Shared<S>) -> std::sync::MutexGuard<'_, Option<Box<Server<S>>>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -82,7 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Body for ClientBody<S> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let left = lock(&self.0).as_ref().and_then(Server::body_left);
+        let left = lock(&self.0).as_ref().and_then(|server| server.body_left());
         left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

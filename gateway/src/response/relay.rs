@@ -46,9 +46,9 @@ fn is_not_passed(name: &[u8]) -> bool {
     }
 }
 
-fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Fields) -> AnswerHead {
+fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> AnswerHead {
     remove_from_response(&mut fields, is_not_passed);
-    fields.push(&X_REQUEST_ID, exchange.request_id.as_str().as_bytes());
+    fields.push(&X_REQUEST_ID, exchange.request_id.as_bytes());
     let edits = exchange.route().map(|route| &route.settings.response_headers).filter(|edits| !edits.is_empty());
     let Some(edits) = edits else {
         fields.closes = is_draining(exchange);
