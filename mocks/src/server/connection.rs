@@ -18,12 +18,13 @@ use tokio::net::TcpStream;
 use super::content;
 use super::input::Input;
 use super::routes::Route;
-use super::site::{Decision, Site};
+use super::site::{Decision, Outcome, Site};
 use crate::faults::Problems;
 use crate::http1::answer::{AnswerHead, Ending, Persistence};
 use crate::http1::body::Decoder;
 use crate::http1::head::{self, Facts, Framing, Head, Parsed};
 use crate::http1::json::{NOTHING, Received};
+use crate::journal::Ended;
 use crate::world::Endpoint;
 
 /// Answers to pipelined requests are sent at the latest when they are this long.
@@ -270,16 +271,37 @@ impl Connection {
         Ok(read)
     }
 
+    /// Waits until this time; the error is that the client left meanwhile.
+    pub(crate) async fn pause(&mut self, until_ns: u64) -> io::Result<()> {
+        let alarm = self.site.alarm.until(until_ns);
+        self.meanwhile(alarm).await
+    }
+
+    /// Waits for this; the error is that the client left meanwhile. What it sends ahead is kept.
+    pub(crate) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> io::Result<T> {
+        let mut work = std::pin::pin!(work);
+        while self.input.has_room() {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                read = self.fill() => if read? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                },
+            }
+        }
+        Ok(work.await)
+    }
+
     /// Sends FIN, then reads until the client closes too.
     async fn linger(&mut self) {
         let _ = self.stream.shutdown().await;
-        let _ = tokio::time::timeout(LINGER, self.drain()).await;
+        let _ = tokio::time::timeout(LINGER, self.drain(0)).await;
     }
 
-    /// Reads and forgets until the client leaves.
-    pub(crate) async fn drain(&mut self) {
+    /// Reads until the client leaves, and forgets what comes after the first `keep` bytes.
+    pub(crate) async fn drain(&mut self, keep: usize) {
         loop {
-            self.input.truncate(0);
+            self.input.truncate(keep);
             if !matches!(self.fill().await, Ok(1..)) {
                 return;
             }
@@ -311,7 +333,7 @@ fn answer(
         Route::Stream(..) | Route::Events(..) | Route::WebSocket => true,
         Route::Echo | Route::Health | Route::OpenApi => false,
     };
-    if waits || decision.fault.is_some() {
+    if waits || decision.plan.is_some() {
         return Step::Wait(Box::new(Job { decision, facts: *facts, received: None }));
     }
     let (content_type, body) = match few {
@@ -337,7 +359,8 @@ fn answer(
         out.extend_from_slice(body);
     }
     site.endpoint.live.passed();
-    site.journal(head, facts, &decision, 200, answer_ns);
+    let outcome = Outcome { status: 200, answer_ns, end_ns: answer_ns, ended: Ended::Answered };
+    site.journal(head, facts, &decision, &outcome);
     Step::Done(if facts.keep_alive { Flow::Next } else { Flow::End(End::Close) })
 }
 
