@@ -27,6 +27,8 @@ const SHOW_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Measured {
     /// t = 0 on the run's clock.
     pub(super) start_ns: u64,
+    /// t = 0 on the machine's monotonic clock.
+    pub(super) zero_ns: u64,
     /// For each load what was seen.
     pub(super) watches: Vec<Watch>,
     pub(super) totals: Vec<Totals>,
@@ -63,8 +65,10 @@ pub(super) fn measure(
     let steal_before = CpuTicks::read();
     let clock = stretch.clock;
     let start_ns = clock.now_ns() + OPENING_NS;
+    // Both clocks are the machine's monotonic one; they differ by where they begin to count.
+    let zero_ns = mocks::clock::now_ns() - clock.now_ns() + start_ns;
     if !scenario.faults.is_empty() {
-        world.ask_mocks("PUT", "/faults", &timeline::rules(scenario).to_string())?;
+        world.ask_mocks("PUT", "/faults", &timeline::rules(scenario, zero_ns).to_string())?;
     }
     let mut watches: Vec<Watch> =
         scenario.loads.iter().map(|_| Watch::new(recorder(scenario, start_ns), Arc::clone(&live))).collect();
@@ -87,6 +91,7 @@ pub(super) fn measure(
     let opened = opened(world).iter().zip(opened_before).map(|(after, before)| (after - before).max(0.0)).collect();
     Ok(Measured {
         start_ns,
+        zero_ns,
         watches,
         totals,
         offered,

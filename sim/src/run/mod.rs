@@ -2,7 +2,7 @@
 //!
 //! - `world`, `redis`: what is started, and how it is asked; `drive`: the loads;
 //! - `warm_up`, `steady`: until latency is steady; `measure`, `watch`, `timeline`: what happens from t = 0 on;
-//! - `account`, `score`: figures; `validity`, `verdict`: whether they can be believed, and what follows.
+//! - `account`, `gather`, `score`: figures, those of the oracles too; `validity`, `verdict`: whether they can be believed, and what follows.
 //!
 //! Invariants: what is started has ended when a run returns, on every way out; an interrupted run writes what it has
 //! and never passes; all times are of one monotonic clock.
@@ -10,6 +10,7 @@
 mod account;
 mod drive;
 mod error;
+mod gather;
 mod measure;
 mod progress;
 mod redis;
@@ -37,6 +38,9 @@ use reports::result::{ResultFile, Verdict};
 pub use error::RunError;
 
 use crate::children::Programs;
+use crate::oracle::policy::Tolerance;
+use crate::oracle::{self, Scores};
+use crate::scenario::gateway::Checked;
 use crate::scenario::model::LoadModel;
 use crate::scenario::{Scenario, load};
 use drive::Stretch;
@@ -48,6 +52,8 @@ use world::{Cores, World};
 const MOST_JOURNALED: u64 = 2_000_000;
 /// What a closed load is taken to send a second, for the journal.
 const CLOSED_RATE: f64 = 40_000.0;
+/// How far journals of different processes may be apart: a wire on one host, and a scheduler's turn.
+const TOLERANCE: Tolerance = Tolerance { transit_ns: 5_000_000, stamp_ns: 1_000_000 };
 /// The warm-up draws from another seed than the measured part.
 const WARM_UP_SEED: u64 = 0x7761_726d_5f75_7073;
 
@@ -148,9 +154,10 @@ fn measure_scenario(
     progress.say("scoring");
     world.end_gateways();
     let records = account::count_records(&world.access_logs())?;
+    let scores = judge(scenario, &checked, &world, &measured)?;
     let names = world.names.clone();
     let pinning = cores.describe();
-    let findings = Findings { scenario, checked: &checked, warmed_up, measured, records, names, pinning };
+    let findings = Findings { scenario, checked: &checked, warmed_up, measured, records, scores, names, pinning };
     let result = findings.result(started_at, command);
     let path = folder.join("result.json");
     std::fs::write(&path, result.to_json()).map_err(RunError::file(&path))?;
@@ -158,6 +165,21 @@ fn measure_scenario(
         write_histograms(&folder, &load.name, &watch.recorder)?;
     }
     Ok(result)
+}
+
+/// Asks the oracles; `None` when there is too much to be asked about one by one.
+fn judge(
+    scenario: &Scenario,
+    checked: &Checked,
+    world: &World,
+    measured: &measure::Measured,
+) -> Result<Option<Scores>, RunError> {
+    let upstreams = gather::Upstreams::of(checked);
+    let (before, after) = &measured.counted;
+    let attempts = gather::attempts(world, &upstreams, before.recorded, after.recorded, measured.zero_ns)?;
+    let Some(attempts) = attempts else { return Ok(None) };
+    let history = gather::history(scenario, &upstreams, &measured.watches, measured.start_ns, attempts);
+    Ok(Some(oracle::judge(&history, &gather::policies(checked), TOLERANCE)))
 }
 
 fn write_histograms(folder: &Path, load: &str, recorder: &Recorder) -> Result<(), RunError> {

@@ -15,6 +15,7 @@ use super::warm_up::WarmedUp;
 use super::watch::Seen;
 use super::{timeline, validity, verdict};
 use crate::demo::findings::same;
+use crate::oracle::Scores;
 use crate::scenario::Scenario;
 use crate::scenario::gateway::Checked;
 
@@ -32,6 +33,8 @@ pub(super) struct Findings<'a> {
     pub(super) measured: Measured,
     /// For each gateway its access records.
     pub(super) records: Vec<u64>,
+    /// What the oracles say; `None` of a run that is too long for them.
+    pub(super) scores: Option<Scores>,
     /// Each endpoint's name by its port.
     pub(super) names: BTreeMap<u16, String>,
     pub(super) pinning: String,
@@ -141,10 +144,17 @@ impl Findings<'_> {
             let share = |value: f64, total: f64| round(value / total, 1e4);
             let shares = named.iter().map(|(name, _)| ((*name).to_owned(), share(count(name), total)));
             let expected = named.iter().map(|(name, weight)| ((*name).to_owned(), share(f64::from(*weight), weights)));
-            Some((
-                upstream.name.to_string(),
-                Balance { share: shares.collect(), expected_share: expected.collect(), ..Balance::default() },
-            ))
+            // Where nothing was ever wrong there was nothing to regret.
+            let judged = self.scores.as_ref().filter(|_| !self.scenario.faults.is_empty());
+            let judged = judged.and_then(|scores| scores.balance.get(&*upstream.name));
+            let balance = Balance {
+                share: shares.collect(),
+                expected_share: expected.collect(),
+                regret_bad: judged.map(|score| round(score.regret_bad, 1e4)),
+                regret_idle: judged.map(|score| round(score.regret_idle, 1e4)),
+                moved_keys: None,
+            };
+            Some((upstream.name.to_string(), balance))
         };
         self.checked.config.upstreams.iter().filter_map(one).collect()
     }

@@ -35,8 +35,8 @@ impl Done {
     }
 }
 
-/// The faults as the mocks' rules, with windows from the moment they are set.
-pub(super) fn rules(scenario: &Scenario) -> Value {
+/// The faults as the mocks' rules, with windows from t = 0, which is at `zero_ns` of the machine's monotonic clock.
+pub(super) fn rules(scenario: &Scenario, zero_ns: u64) -> Value {
     let length = scenario.length();
     let rules = scenario.faults.iter().map(|fault| {
         let millis = |duration: Duration| format!("{}us", duration.as_micros());
@@ -52,7 +52,7 @@ pub(super) fn rules(scenario: &Scenario) -> Value {
         }
         json!({ "match": matches, "act": fault.act })
     });
-    json!({ "rules": rules.collect::<Vec<_>>() })
+    json!({ "rules": rules.collect::<Vec<_>>(), "origin": zero_ns })
 }
 
 /// Does every event at its time; ends early when `ended` is set.

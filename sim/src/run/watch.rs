@@ -15,8 +15,6 @@ pub(super) struct Seen {
     pub(super) intended_ns: u64,
     pub(super) end_ns: u64,
     pub(super) status: u16,
-    /// The port of the mock's endpoint that answered; 0 when none did.
-    pub(super) endpoint: u16,
     pub(super) outcome: Outcome,
     pub(super) failure: Option<Failure>,
 }
@@ -66,7 +64,6 @@ impl Observer for Watch {
             intended_ns: sample.intended_ns,
             end_ns: sample.end_ns,
             status: sample.status,
-            endpoint: sample.endpoint.unwrap_or(0),
             outcome: sample.outcome,
             failure: sample.failure,
         });
