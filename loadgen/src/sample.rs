@@ -82,6 +82,12 @@ impl Sample {
         self.end_ns.saturating_sub(self.sent_ns)
     }
 
+    /// From the first byte sent to the answer's head; `None` where none came.
+    #[must_use]
+    pub fn first_byte_ns(&self) -> Option<u64> {
+        (self.status != 0).then(|| self.head_ns.saturating_sub(self.sent_ns))
+    }
+
     /// Service time less the mock's own: what everything between took.
     #[must_use]
     pub fn added_ns(&self) -> Option<u64> {

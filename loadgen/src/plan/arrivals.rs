@@ -97,14 +97,18 @@ impl FromStr for Arrivals {
         let (name, rest) = shape.split_once('(').ok_or_else(form)?;
         let inside = rest.strip_suffix(')').ok_or_else(form)?;
         let parts: Vec<&str> = inside.split(',').map(str::trim).collect();
-        let rate = |what, part: &str| parse_rate_or_zero(part).ok_or_else(|| {
-            let advice = "write requests a second, as in 2000/s";
-            ArrivalsError::Argument { text: text.to_owned(), what, part: part.to_owned(), advice }
-        });
-        let time = |what, part: &str| parse_duration(part).map_err(|_| {
-            let advice = "write a duration, as in 10s";
-            ArrivalsError::Argument { text: text.to_owned(), what, part: part.to_owned(), advice }
-        });
+        let rate = |what, part: &str| {
+            parse_rate_or_zero(part).ok_or_else(|| {
+                let advice = "write requests a second, as in 2000/s";
+                ArrivalsError::Argument { text: text.to_owned(), what, part: part.to_owned(), advice }
+            })
+        };
+        let time = |what, part: &str| {
+            parse_duration(part).map_err(|_| {
+                let advice = "write a duration, as in 10s";
+                ArrivalsError::Argument { text: text.to_owned(), what, part: part.to_owned(), advice }
+            })
+        };
         let (arrivals, highest) = match (name.trim_end(), parts.as_slice()) {
             ("ramp", [from, to]) => {
                 let (from, to) = (rate("the first rate", from)?, rate("the last rate", to)?);

@@ -36,7 +36,9 @@ impl Prepared {
         let mut head = compile_head(template)?;
         let mut body = match std::str::from_utf8(&template.body) {
             Ok(text) => match parse(template, "body", text)? {
-                pattern if pattern.fixed().is_some() => Body::Fixed(pattern.fixed().unwrap_or_default().as_bytes().into()),
+                pattern if pattern.fixed().is_some() => {
+                    Body::Fixed(pattern.fixed().unwrap_or_default().as_bytes().into())
+                }
                 pattern => Body::Rendered(pattern),
             },
             Err(_) => Body::Fixed(template.body.as_slice().into()),
@@ -102,9 +104,7 @@ fn compile_head(template: &Template) -> Result<Pattern, TemplateError> {
     for (name, value) in &template.headers {
         check(template, "header name", name, is_token)?;
         head.push_literal(&format!("{name}: "));
-        head.append(checked(template, "header value", value, |byte| {
-            byte == b'\t' || (byte >= b' ' && byte != 0x7f)
-        })?);
+        head.append(checked(template, "header value", value, |byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))?);
         head.push_literal("\r\n");
     }
     Ok(head)

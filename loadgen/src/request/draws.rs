@@ -150,7 +150,10 @@ mod tests {
             for rank in 1..=count {
                 let expected = f64::from(total) * weight(rank) / all;
                 let difference = (f64::from(seen[rank as usize]) - expected).abs();
-                assert!(difference <= 6.0 * expected.sqrt() + 3.0, "{count} {exponent}: {rank} {difference} {expected}");
+                assert!(
+                    difference <= 6.0 * expected.sqrt() + 3.0,
+                    "{count} {exponent}: {rank} {difference} {expected}"
+                );
             }
             assert_eq!(seen[0], 0);
         }

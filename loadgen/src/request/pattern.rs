@@ -144,10 +144,7 @@ impl Pattern {
     }
 
     /// Gives each token what `mint` makes of its claims.
-    pub(super) fn mint<E>(
-        &mut self,
-        mint: &mut impl FnMut(&TokenSpec) -> Result<Arc<TokenBank>, E>,
-    ) -> Result<(), E> {
+    pub(super) fn mint<E>(&mut self, mint: &mut impl FnMut(&TokenSpec) -> Result<Arc<TokenBank>, E>) -> Result<(), E> {
         for piece in &mut self.pieces {
             match piece {
                 Piece::Token(spec, bank) => *bank = Some(mint(spec)?),
@@ -165,9 +162,7 @@ impl Piece {
             Self::Literal(_) => Some(1),
             Self::Zipf(zipf) => Some(zipf.count()),
             Self::Int { low, high } => high.abs_diff(*low).checked_add(1),
-            Self::Choice(options) => {
-                options.iter().try_fold(0_u64, |sum, option| sum.checked_add(option.variants()?))
-            }
+            Self::Choice(options) => options.iter().try_fold(0_u64, |sum, option| sum.checked_add(option.variants()?)),
             Self::Seq | Self::Uuid | Self::Token(..) => None,
         }
     }

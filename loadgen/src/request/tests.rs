@@ -32,8 +32,7 @@ fn a_request_is_written_as_http_wants_it() {
     post.method = "POST".to_owned();
     post.headers = vec![("x-a".to_owned(), "1".to_owned()), ("x-empty".to_owned(), String::new())];
     post.body = b"hello".to_vec();
-    let expected =
-        "POST /a?b=c HTTP/1.1\r\nhost: 127.0.0.1:9\r\nx-a: 1\r\nx-empty: \r\ncontent-length: 5\r\n\r\nhello";
+    let expected = "POST /a?b=c HTTP/1.1\r\nhost: 127.0.0.1:9\r\nx-a: 1\r\nx-empty: \r\ncontent-length: 5\r\n\r\nhello";
     assert_eq!(String::from_utf8(post.encode().unwrap()).unwrap(), expected);
     assert_eq!(template("/").encode().unwrap(), b"GET / HTTP/1.1\r\nhost: 127.0.0.1:9\r\n\r\n");
 }

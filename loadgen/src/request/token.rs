@@ -114,7 +114,8 @@ impl TokenKey {
     fn sign(&self, claims: &Map<String, Value>) -> Result<Box<[u8]>, KeyError> {
         let mut header = Header::new(self.algorithm);
         header.kid.clone_from(&self.settings.key_id);
-        let token = jsonwebtoken::encode(&header, claims, &self.key).map_err(|error| KeyError::Key(error.to_string()))?;
+        let token =
+            jsonwebtoken::encode(&header, claims, &self.key).map_err(|error| KeyError::Key(error.to_string()))?;
         Ok(token.into_bytes().into())
     }
 }
@@ -144,9 +145,9 @@ impl TokenSpec {
 
     /// Draws one of its variants.
     pub(super) fn draw_variant(&self, draws: &mut Draws) -> u64 {
-        self.claims.iter().fold(0, |variant, (_, value)| {
-            variant * value.variants().unwrap_or(1) + value.draw_variant(draws)
-        })
+        self.claims
+            .iter()
+            .fold(0, |variant, (_, value)| variant * value.variants().unwrap_or(1) + value.draw_variant(draws))
     }
 
     fn values(&self, mut variant: u64) -> Vec<(String, String)> {

@@ -131,7 +131,8 @@ impl Parser<'_> {
     }
 
     fn zipf(&self, start: usize, arguments: &[Argument]) -> Result<Piece, PatternError> {
-        let advice = "`zipf` needs how many numbers: write {zipf(1000)}, or {zipf(1000, 1.2)} with an exponent above zero";
+        let advice =
+            "`zipf` needs how many numbers: write {zipf(1000)}, or {zipf(1000, 1.2)} with an exponent above zero";
         let bad = || self.error(start, advice);
         let (count, exponent): (u64, f64) = match arguments {
             [count] => (count.parse().ok_or_else(bad)?, 1.0),
