@@ -14,11 +14,12 @@ use loadgen::units::{parse_duration, parse_rate};
 
 use crate::children::Programs;
 use crate::report::{ReportArguments, report};
-use crate::{demo, own, peers};
+use crate::{demo, own, peers, run};
 
 const HELP: &str = "\
 Examples:
   sim demo --stay                      the demo, kept running to look around
+  sim run sim/scenarios/steady.toml    one scenario, from warm-up to verdict
   sim peers --with nginx,haproxy       compare with these two
   sim report /tmp/x                    show a result again, and write its page
 
@@ -27,6 +28,15 @@ Exit codes: 0 done, 1 what was asked about is bad, 2 usage, 3 could not run,
 
 const DEMO_HELP: &str = "\
 Exit codes: 0 nothing failed but what it injected, 1 something else failed, 2 usage, 3 could not run.";
+
+const RUN_HELP: &str = "\
+Examples:
+  sim run sim/scenarios/slow-endpoint.toml
+  sim run sim/scenarios/slow-endpoint.toml --out /tmp/x --seed 7
+  sim run --check my-scenario.toml            every problem in it, nothing started
+
+Exit codes: 0 what is expected holds, 1 it does not, or the scenario is not right, 2 usage, 3 could not run,
+4 the measurement is not valid (the output says why).";
 
 const PEERS_HELP: &str = "\
 Examples:
@@ -59,6 +69,9 @@ enum Command {
     /// it
     #[command(after_help = DEMO_HELP)]
     Demo(DemoArguments),
+    /// Run a scenario on the real programs: topology, load, faults and expectations from one file
+    #[command(after_help = RUN_HELP)]
+    Run(RunArguments),
     /// Compare the gateway with other gateways on the same work, in interleaved rounds
     #[command(after_help = PEERS_HELP)]
     Peers(PeersArguments),
@@ -99,6 +112,30 @@ struct DemoArguments {
     /// Keep everything running until Ctrl-C
     #[arg(long)]
     stay: bool,
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// The scenario's file
+    scenario: PathBuf,
+    /// Only say whether the scenario holds; nothing is started
+    #[arg(long)]
+    check: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// A folder for everything that is written (a new one among the temporary files when absent)
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Seed of everything random, instead of the file's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// A gateway binary to use instead of the one built in
+    #[arg(long, value_name = "PATH")]
+    gateway_bin: Option<PathBuf>,
+    /// A mocks binary to use instead of the one built in
+    #[arg(long, value_name = "PATH")]
+    mocks_bin: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +190,9 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Demo(arguments) => {
             demo::demo(&arguments.options(words.join(" "))).map_err(|error| (3, error.to_string()))
         }
+        Command::Run(arguments) => {
+            run::run(&arguments.options(words.join(" "))).map_err(|error| (error.exit_code(), error.to_string()))
+        }
         Command::Peers(arguments) => compare(arguments, words.join(" ")),
         Command::Report(arguments) => report(&arguments),
     };
@@ -193,6 +233,20 @@ impl DemoArguments {
             stay: self.stay,
             json: self.common.json,
             out: self.common.out,
+            command,
+        }
+    }
+}
+
+impl RunArguments {
+    fn options(self, command: String) -> run::Options {
+        run::Options {
+            programs: Programs { gateway: self.gateway_bin, mocks: self.mocks_bin },
+            scenario: self.scenario,
+            check: self.check,
+            seed: self.seed,
+            json: self.json,
+            out: self.out,
             command,
         }
     }

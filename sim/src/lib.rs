@@ -6,6 +6,10 @@
 //! | [`demo`] | `sim demo`: a small world, ten seconds of traffic, one injected fault |
 //! | [`peers`] | `sim peers`: the gateway and its peers on the same work, in interleaved rounds |
 //! | `report` | `sim report`: results rendered again, runs kept, and what changed over them |
+//! | [`run`] | `sim run`: a scenario on the real programs, from warm-up to verdict |
+//! | [`history`] | what happened in a run, as plain values on one clock |
+//! | [`oracle`] | what a run should have been, and how far it was from that |
+//! | [`scenario`] | scenario files: read, and checked before anything starts |
 //! | [`children`], [`process`] | programs that a run starts, and always ends |
 //! | [`statistics`] | estimates with intervals from paired rounds |
 //! | [`paint`] | colours, where there is a terminal |
@@ -15,9 +19,13 @@
 pub mod children;
 pub mod cli;
 pub mod demo;
+pub mod history;
+pub mod oracle;
 mod own;
 pub mod paint;
 pub mod peers;
 pub mod process;
 mod report;
+pub mod run;
+pub mod scenario;
 pub mod statistics;
