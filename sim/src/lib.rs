@@ -7,6 +7,7 @@
 //! | [`peers`] | `sim peers`: the gateway and its peers on the same work, in interleaved rounds |
 //! | [`history`] | what happened in a run, as plain values on one clock |
 //! | [`oracle`] | what a run should have been, and how far it was from that |
+//! | [`virtual_time`] | a scenario in one thread, on a simulated network and clock |
 //! | [`scenario`] | scenario files: read, and checked before anything starts |
 //! | [`children`], [`process`] | programs that a run starts, and always ends |
 //! | [`statistics`] | estimates with intervals from paired rounds |
@@ -25,3 +26,4 @@ pub mod peers;
 pub mod process;
 pub mod scenario;
 pub mod statistics;
+pub mod virtual_time;

@@ -54,7 +54,6 @@ pub(super) fn is_status(name: &str, all: &[String]) -> bool {
     in_range && all.contains(&format!("{phase}.success_ratio"))
 }
 
-
 fn phase_figures(phase: &str, names: &mut Vec<String>) {
     for histogram in ["latency_us", "service_us", "added_us"] {
         names.extend(QUANTILES.map(|quantile| format!("{phase}.{histogram}.{quantile}")));

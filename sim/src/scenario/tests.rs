@@ -169,7 +169,10 @@ fn what_cannot_happen_is_refused() {
     says("[[faults]]\nat = '1s'\non = 'order'\nact = { status = 503 }\n", &["there is no endpoint `order`"]);
     says("[[faults]]\nat = '10s'\non = 'orders'\nact = { status = 503 }\n", &["so this never happens"]);
     says("[[faults]]\nat = '1s'\non = 'orders'\nact = { statsu = 503 }\n", &["did you mean `status`?"]);
-    says("[[faults]]\nat = '1s'\non = 'orders'\nact = { status = 99 }\nshare = 2\n", &["no final status", "a share is"]);
+    says(
+        "[[faults]]\nat = '1s'\non = 'orders'\nact = { status = 99 }\nshare = 2\n",
+        &["no final status", "a share is"],
+    );
     says("[[events]]\nat = '1s'\ndo = 'reload:gateway/1'\n", &["`gateway/1` is no gateway"]);
     says("[[events]]\nat = '1s'\ndo = 'relaod'\n", &["`relaod` is no event"]);
     says("[[events]]\nat = '1s'\ndo = 'pause:redis'\n", &["the scenario has no Redis"]);

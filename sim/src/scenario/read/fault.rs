@@ -12,9 +12,8 @@ use super::super::tree::Node;
 
 const FAULT_KEYS: &[&str] = &["at", "for", "on", "act", "share"];
 const EVENT_KEYS: &[&str] = &["at", "do"];
-const EVENTS: &[&str] = &[
-    "reload", "sigterm", "restart", "pause:redis", "kill:redis", "cut:redis", "heal:redis", "skew:gateway/0:50ms",
-];
+const EVENTS: &[&str] =
+    &["reload", "sigterm", "restart", "pause:redis", "kill:redis", "cut:redis", "heal:redis", "skew:gateway/0:50ms"];
 
 /// Every fault, by its time.
 pub(super) fn faults(reader: &Reader<'_>, mocks: &[MockPart], length: Duration, report: &mut Report) -> Vec<FaultPart> {

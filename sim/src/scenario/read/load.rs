@@ -10,7 +10,16 @@ use super::super::reader::{Reader, is_name};
 use super::super::tree::{Node, Value};
 
 const KEYS: &[&str] = &[
-    "name", "model", "arrivals", "rate", "duration", "request", "requests", "connections", "max_in_flight", "timeout",
+    "name",
+    "model",
+    "arrivals",
+    "rate",
+    "duration",
+    "request",
+    "requests",
+    "connections",
+    "max_in_flight",
+    "timeout",
     "overload",
 ];
 const REQUEST_KEYS: &[&str] = &["method", "path", "headers", "body", "body_bytes", "weight", "expect"];

@@ -25,9 +25,7 @@ pub(super) fn mocks(reader: &Reader<'_>, report: &mut Report) -> Vec<MockPart> {
         return Vec::new();
     };
     match &node.value {
-        Value::Table(table) if !table.0.is_empty() => {
-            table.0.iter().filter_map(|entry| mock(entry, report)).collect()
-        }
+        Value::Table(table) if !table.0.is_empty() => table.0.iter().filter_map(|entry| mock(entry, report)).collect(),
         _ => {
             report.error(node.at, "write a table for each service: [mocks.orders]");
             Vec::new()
@@ -86,10 +84,8 @@ pub(super) fn gateway(
             return None;
         }
     };
-    let names: Vec<String> = mocks
-        .iter()
-        .flat_map(|mock| (0..mock.endpoints).map(move |index| format!("{}/{index}", mock.name)))
-        .collect();
+    let names: Vec<String> =
+        mocks.iter().flat_map(|mock| (0..mock.endpoints).map(move |index| format!("{}/{index}", mock.name))).collect();
     let known = Known { endpoints: names.iter().map(String::as_str).collect(), redis };
     let number = sources.add(&path, text);
     let folder = path.parent().unwrap_or(Path::new(""));
