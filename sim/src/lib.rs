@@ -5,6 +5,7 @@
 //! | [`cli`] | the command line of `sim` |
 //! | [`demo`] | `sim demo`: a small world, ten seconds of traffic, one injected fault |
 //! | [`peers`] | `sim peers`: the gateway and its peers on the same work, in interleaved rounds |
+//! | [`explore`] | `sim explore`: worlds drawn from seeds, held against what must always be true |
 //! | [`history`] | what happened in a run, as plain values on one clock |
 //! | [`oracle`] | what a run should have been, and how far it was from that |
 //! | [`virtual_time`] | a scenario in one thread, on a simulated network and clock |
@@ -18,6 +19,7 @@
 pub mod children;
 pub mod cli;
 pub mod demo;
+pub mod explore;
 pub mod history;
 pub mod oracle;
 mod own;
