@@ -61,16 +61,16 @@ impl Fields {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "a block is at most 64 KiB")]
     pub(super) fn note(&mut self, name_at: usize, name: &[u8], value_at: usize, value: usize) {
-        let fate = match name.len() {
-            4 => {
+        let fate = match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
+            (4, b'd') => {
                 self.has_date |= name.eq_ignore_ascii_case(b"date");
                 Fate::Stays
             }
-            10 => {
+            (10, b'c') => {
                 self.has_connection |= name.eq_ignore_ascii_case(b"connection");
                 Fate::Stays
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
+            (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => {
                 self.has_length = true;
                 Fate::Frames
             }

@@ -125,22 +125,22 @@ struct Seen {
 
 impl Seen {
     fn see(&mut self, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
-        // By length first: most names cost one jump.
-        match name.len() {
-            14 if name.eq_ignore_ascii_case(b"content-length") => {
+        // By length and first letter: most names cost one comparison.
+        match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
+            (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => {
                 if self.length.is_some() {
                     return Err("content-length is repeated");
                 }
                 self.length = Some(decimal(value).ok_or("content-length is not a number")?);
             }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            (17, b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
                     return Err("transfer-encoding is not exactly chunked");
                 }
                 self.chunked = true;
             }
             // RFC 9112, section 9.3
-            10 if name.eq_ignore_ascii_case(b"connection") => {
+            (10, b'c') if name.eq_ignore_ascii_case(b"connection") => {
                 for token in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
                     self.close |= token.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
