@@ -7,8 +7,10 @@
 //! | [`peers`] | `sim peers`: the gateway and its peers on the same work, in interleaved rounds |
 //! | `report` | `sim report`: results rendered again, runs kept, and what changed over them |
 //! | [`run`] | `sim run`: a scenario on the real programs, from warm-up to verdict |
+//! | [`explore`] | `sim explore`: worlds drawn from seeds, held against what must always be true |
 //! | [`history`] | what happened in a run, as plain values on one clock |
 //! | [`oracle`] | what a run should have been, and how far it was from that |
+//! | [`virtual_time`] | a scenario in one thread, on a simulated network and clock |
 //! | [`scenario`] | scenario files: read, and checked before anything starts |
 //! | [`children`], [`process`] | programs that a run starts, and always ends |
 //! | [`statistics`] | estimates with intervals from paired rounds |
@@ -19,6 +21,7 @@
 pub mod children;
 pub mod cli;
 pub mod demo;
+pub mod explore;
 pub mod history;
 pub mod oracle;
 mod own;
@@ -29,3 +32,4 @@ mod report;
 pub mod run;
 pub mod scenario;
 pub mod statistics;
+pub mod virtual_time;
