@@ -97,6 +97,8 @@ pub fn serve<N: Network>(
     parts: Parts,
     source: Source,
 ) -> impl Future<Output = Result<Response<ResponseBody<N>>, Infallible>> + Send {
+    #[cfg(feature = "slow-down")]
+    crate::slow_down::burn();
     arrival.connection.begin();
     let shared = Arc::clone(&arrival.shard.shared);
     let exchange = context::stage::begin(arrival, &parts);

@@ -13,12 +13,14 @@ use clap::{Args, Parser, Subcommand};
 use loadgen::units::{parse_duration, parse_rate};
 
 use crate::children::Programs;
-use crate::{demo, own, peers};
+use crate::gate::cli::GateArguments;
+use crate::{demo, gate, own, peers};
 
 const HELP: &str = "\
 Examples:
   sim demo --stay                      the demo, kept running to look around
   sim peers --with nginx,haproxy       compare with these two
+  sim gate --base main --head HEAD     is head slower than main?
   sim report /tmp/x/result.json        show a result again
 
 Exit codes: 0 done, 1 what was asked about is bad, 2 usage, 3 could not run,
@@ -52,6 +54,8 @@ enum Command {
     /// Compare the gateway with other gateways on the same work, in interleaved rounds
     #[command(after_help = PEERS_HELP)]
     Peers(PeersArguments),
+    #[command(after_help = gate::cli::HELP)]
+    Gate(GateArguments),
     /// Show a result file as text
     Report {
         /// The result.json to show
@@ -146,6 +150,9 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             demo::demo(&arguments.options(words.join(" "))).map_err(|error| (3, error.to_string()))
         }
         Command::Peers(arguments) => compare(arguments, words.join(" ")),
+        Command::Gate(arguments) => {
+            arguments.run(words.join(" ")).map_err(|error| (error.exit_code(), error.to_string()))
+        }
         Command::Report { result } => report(&result),
     };
     done.unwrap_or_else(|(code, message)| {

@@ -108,8 +108,7 @@ mod tests {
     fn critical_values_are_those_of_the_published_tables() {
         // Critical values c, that is the largest with P(T <= c) within the level, of Wilcoxon and Wilcox (1964):
         // (rounds, two-sided 5 %, two-sided 2 %, two-sided 1 %).
-        let table =
-            [(8, 3, 1, 0), (10, 8, 5, 3), (12, 13, 9, 7), (15, 25, 19, 15), (20, 52, 43, 37), (25, 89, 76, 68)];
+        let table = [(8, 3, 1, 0), (10, 8, 5, 3), (12, 13, 9, 7), (15, 25, 19, 15), (20, 52, 43, 37), (25, 89, 76, 68)];
         for (rounds, five, two, one) in table {
             let null = SignedRank::new(rounds);
             for (level, critical) in [(0.025, five), (0.01, two), (0.005, one)] {
