@@ -30,11 +30,17 @@ pub(super) struct Run {
     /// Serve the admin API here instead of 127.0.0.1:9901; with --to only.
     #[arg(long, value_name = "ADDRESS", requires = "to")]
     admin: Option<SocketAddr>,
+    /// Burn this many steps of work in each request, to test the performance gate.
+    #[cfg(feature = "slow-down")]
+    #[arg(long, value_name = "STEPS", hide = true, default_value_t = 0)]
+    slow_down_steps: u32,
 }
 
 impl Run {
     /// Runs to the end.
     pub(super) fn run(&self) -> u8 {
+        #[cfg(feature = "slow-down")]
+        crate::slow_down::set(self.slow_down_steps);
         let path = self.config.clone().unwrap_or_else(|| PathBuf::from("gateway.toml"));
         let (loaded, path) = match &self.to {
             Some(url) => match publish::forwarding(url, self.listen, self.admin) {
