@@ -12,6 +12,7 @@ use crate::network::Network;
 use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::events::Event;
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::upstream::Registry as Upstreams;
 use crate::upstream::Upstream;
@@ -53,6 +54,7 @@ impl<N: Network> Gateway<N> {
             clock: world.clock,
             metrics,
             log,
+            events: Arc::default(),
             in_flight: Arc::new(InFlight::default()),
             draining: AtomicBool::new(false),
         });
@@ -116,7 +118,9 @@ impl<N: Network> Gateway<N> {
 
     /// From now on answers close their connections, and readiness is false.
     pub fn begin_drain(&self) {
-        self.shared.draining.store(true, Ordering::Relaxed);
+        if !self.shared.draining.swap(true, Ordering::Relaxed) {
+            self.shared.report(self.shared.clock.now(), Event::Drain);
+        }
     }
 
     /// Whether a drain has begun.

@@ -28,7 +28,7 @@ pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response 
 }
 
 pub(super) async fn not_found() -> Response {
-    let there = "There are / /livez /readyz /metrics /status /config /upstreams /routes /explain, \
+    let there = "There are / /livez /readyz /metrics /status /config /upstreams /routes /explain /events, \
                  POST /reload and POST /drain.";
     refusal(StatusCode::NOT_FOUND, "route_not_found", there)
 }
@@ -59,6 +59,7 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
         "panics": shared.metrics.gateway().panics_total(),
         "access_log_dropped": shared.log.dropped(),
         "access_log_write_failures": shared.log.write_failures(),
+        "events_missed": shared.events.missed(),
         "last_reload": state.reloader.last(),
     }))
 }

@@ -16,6 +16,7 @@ use crate::http1::{self, RequestHead};
 use crate::network::Network;
 use crate::request_body::{BodyFault, RequestBody};
 use crate::response_body::{Answer, Source};
+use crate::telemetry::events::{Event, Kind};
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::timer::Wait;
 use crate::upstream::{Connection, Selected};
@@ -158,7 +159,8 @@ fn accept<N: Network>(
         return Err(fail(exchange, error.into()));
     }
     let server_error = response.status().is_server_error();
-    count(exchange, if server_error { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok }, now);
+    let outcome = if server_error { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
+    count(exchange, outcome, Some(response.status().as_u16()), now);
     Ok(Answer { response, source })
 }
 
@@ -195,13 +197,27 @@ fn fail<N: Network>(exchange: &Exchange<N>, failure: Failure) -> Failure {
             _ => AttemptOutcome::Reset,
         },
     };
-    count(exchange, outcome, exchange.now());
+    count(exchange, outcome, None, exchange.now());
     failure
 }
 
-fn count<N: Network>(exchange: &Exchange<N>, outcome: AttemptOutcome, now: std::time::Instant) {
-    if let (Some(route), Some(began)) = (exchange.route(), exchange.upstream_began) {
-        let duration = now.saturating_duration_since(began);
-        route.upstream.series.attempt(exchange.shard.index, outcome, duration);
+fn count<N: Network>(exchange: &Exchange<N>, outcome: AttemptOutcome, status: Option<u16>, now: std::time::Instant) {
+    let (Some(route), Some(began)) = (exchange.route(), exchange.upstream_began) else { return };
+    let duration = now.saturating_duration_since(began);
+    route.upstream.series.attempt(exchange.shard.index, outcome, duration);
+    let shared = &exchange.shard.shared;
+    if shared.events.wants(Kind::Attempt)
+        && let Some(endpoint) = &exchange.endpoint
+    {
+        let event = Event::Attempt {
+            request_id: exchange.request_id.clone(),
+            upstream: std::sync::Arc::clone(&route.upstream.name),
+            endpoint: std::sync::Arc::clone(&endpoint.address),
+            start_ns: shared.clock.monotonic_ns(began),
+            end_ns: shared.clock.monotonic_ns(now),
+            outcome,
+            status,
+        };
+        shared.report(now, event);
     }
 }

@@ -4,6 +4,7 @@
 //! `record` writes a request's line; `access_log` takes lines off the request path. Only this module names metrics.
 
 pub mod access_log;
+pub mod events;
 pub mod exposition;
 mod json;
 pub mod metrics;

@@ -9,6 +9,7 @@ mod bodies;
 mod dozing;
 mod duplex;
 mod embedding;
+mod events;
 mod forwarding;
 mod framing;
 mod headers;
