@@ -12,12 +12,13 @@ use crate::network::Network;
 use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::events::Event;
+use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::upstream::Registry as Upstreams;
 use crate::upstream::Upstream;
 use crate::upstream::discovery;
 use crate::upstream::in_flight::InFlight;
+use crate::upstream::watch::{self, Surroundings};
 
 /// A gateway.
 pub struct Gateway<N: Network> {
@@ -48,13 +49,15 @@ impl<N: Network> Gateway<N> {
         let shards = world.shards.max(1);
         let metrics = Arc::new(Metrics::new(shards));
         let log = Arc::new(AccessLog::start(&config.telemetry.access_log, shards)?);
+        let events: Arc<Events> = Arc::default();
+        let surroundings = Surroundings::new(world.clock.clone(), Arc::clone(&events));
         let shared = Arc::new(Shared {
-            upstreams: Upstreams::new(Arc::clone(&metrics), shards),
+            upstreams: Upstreams::new(Arc::clone(&metrics), surroundings, shards),
             network: world.network,
             clock: world.clock,
             metrics,
             log,
-            events: Arc::default(),
+            events,
             in_flight: Arc::new(InFlight::default()),
             draining: AtomicBool::new(false),
         });
@@ -114,6 +117,12 @@ impl<N: Network> Gateway<N> {
                 tokio::spawn(discovery::keep_fresh(Arc::downgrade(&upstream), network, dns));
             }
         }
+    }
+
+    /// Starts what moves breakers on by time alone, on the current runtime.
+    pub fn keep_time(&self) {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move { watch::keep_time(&shared.upstreams).await });
     }
 
     /// From now on answers close their connections, and readiness is false.

@@ -28,13 +28,13 @@ pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response 
 }
 
 pub(super) async fn not_found() -> Response {
-    let there = "There are / /livez /readyz /metrics /status /config /upstreams /routes /explain /events, \
-                 POST /reload and POST /drain.";
+    let there = "There are / /livez /readyz /metrics /status /config /upstreams /breakers /routes /explain /events, \
+                 POST /reload, POST /drain and POST /breakers/{upstream}/{endpoint}/{open|close|auto}.";
     refusal(StatusCode::NOT_FOUND, "route_not_found", there)
 }
 
 pub(super) async fn method_not_allowed() -> Response {
-    let detail = "/reload and /drain take POST, everything else takes GET.";
+    let detail = "/reload, /drain and /breakers/... take POST, everything else takes GET.";
     refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 

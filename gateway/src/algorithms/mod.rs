@@ -5,6 +5,8 @@
 //! million picks at a time.
 
 pub mod balancer;
+pub mod breaker;
+pub mod ejection;
 pub mod hash_ring;
 pub mod rng;
 pub mod weighted_choice;

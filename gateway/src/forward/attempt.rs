@@ -42,7 +42,7 @@ impl From<GatewayError> for Failure {
 /// What the client is to be told; that it left.
 pub async fn forward<N: Network>(
     exchange: &mut Exchange<N>,
-    selected: Selected<N>,
+    mut selected: Selected<N>,
     request: Outgoing,
 ) -> Result<Answer<N>, Failure> {
     exchange.attempts += 1;
@@ -53,13 +53,16 @@ pub async fn forward<N: Network>(
     loop {
         let mut connection = match pooled.take() {
             Some(connection) => connection,
-            None => Box::pin(acquire::open(exchange, &selected)).await.map_err(|error| fail(exchange, error.into()))?,
+            None => match Box::pin(acquire::open(exchange, &selected)).await {
+                Ok(connection) => connection,
+                Err(error) => return Err(fail(exchange, &mut selected, error.into())),
+            },
         };
         connection.begin(&head, std::mem::replace(&mut body, RequestBody::Empty));
         match head_of_answer(exchange, &mut connection).await {
             Ok(response) => return accept(exchange, response, Source { connection, selected }, false),
             Err(Unanswered::Stale(again)) if connection.is_reused() && may_go_again(&head, &connection) => body = again,
-            Err(unanswered) => return Err(fail(exchange, unanswered.into())),
+            Err(unanswered) => return Err(fail(exchange, &mut selected, unanswered.into())),
         }
     }
 }
@@ -70,16 +73,19 @@ pub async fn forward<N: Network>(
 /// As `forward`.
 pub(super) async fn forward_once<N: Network>(
     exchange: &mut Exchange<N>,
-    selected: Selected<N>,
+    mut selected: Selected<N>,
     request: Outgoing,
 ) -> Result<Answer<N>, Failure> {
     exchange.attempts += 1;
     exchange.upstream_began = Some(exchange.now());
-    let mut connection = acquire::open(exchange, &selected).await.map_err(|error| fail(exchange, error.into()))?;
+    let mut connection = match acquire::open(exchange, &selected).await {
+        Ok(connection) => connection,
+        Err(error) => return Err(fail(exchange, &mut selected, error.into())),
+    };
     connection.begin(&request.head, request.body);
     match head_of_answer(exchange, &mut connection).await {
         Ok(response) => accept(exchange, response, Source { connection, selected }, true),
-        Err(unanswered) => Err(fail(exchange, unanswered.into())),
+        Err(unanswered) => Err(fail(exchange, &mut selected, unanswered.into())),
     }
 }
 
@@ -147,7 +153,7 @@ fn may_go_again<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
 fn accept<N: Network>(
     exchange: &mut Exchange<N>,
     response: Response<()>,
-    source: Source<N>,
+    mut source: Source<N>,
     switch_asked: bool,
 ) -> Result<Answer<N>, Failure> {
     let now = exchange.now();
@@ -156,11 +162,11 @@ fn accept<N: Network>(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS && !switch_asked {
         // security.md, B8
         let error = GatewayError::new(Code::UpstreamInvalid, "The upstream switched protocols unasked.");
-        return Err(fail(exchange, error.into()));
+        return Err(fail(exchange, &mut source.selected, error.into()));
     }
     let server_error = response.status().is_server_error();
     let outcome = if server_error { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
-    count(exchange, outcome, Some(response.status().as_u16()), now);
+    conclude(exchange, &mut source.selected, outcome, Some(response.status().as_u16()), now);
     Ok(Answer { response, source })
 }
 
@@ -185,7 +191,7 @@ fn body_failure(fault: BodyFault) -> Failure {
 }
 
 /// Counts an attempt that came to nothing.
-fn fail<N: Network>(exchange: &Exchange<N>, failure: Failure) -> Failure {
+fn fail<N: Network>(exchange: &Exchange<N>, selected: &mut Selected<N>, failure: Failure) -> Failure {
     let outcome = match &failure {
         Failure::ClientLeft => AttemptOutcome::Cancelled,
         Failure::Problem(error) => match error.code {
@@ -193,26 +199,33 @@ fn fail<N: Network>(exchange: &Exchange<N>, failure: Failure) -> Failure {
             Code::UpstreamConnect => AttemptOutcome::Connect,
             Code::ConnectTimeout => AttemptOutcome::ConnectTimeout,
             Code::UpstreamInvalid => AttemptOutcome::Invalid,
-            code if code.fault() == Fault::Client => AttemptOutcome::Cancelled,
+            // The gateway's own limits say nothing about the endpoint.
+            code if code.fault() != Fault::Upstream => AttemptOutcome::Cancelled,
             _ => AttemptOutcome::Reset,
         },
     };
-    count(exchange, outcome, None, exchange.now());
+    conclude(exchange, selected, outcome, None, exchange.now());
     failure
 }
 
-fn count<N: Network>(exchange: &Exchange<N>, outcome: AttemptOutcome, status: Option<u16>, now: std::time::Instant) {
+/// Counts an attempt that has come to its outcome, and tells the breaker.
+fn conclude<N: Network>(
+    exchange: &Exchange<N>,
+    selected: &mut Selected<N>,
+    outcome: AttemptOutcome,
+    status: Option<u16>,
+    now: std::time::Instant,
+) {
     let (Some(route), Some(began)) = (exchange.route(), exchange.upstream_began) else { return };
     let duration = now.saturating_duration_since(began);
     route.upstream.series.attempt(exchange.shard.index, outcome, duration);
+    route.upstream.settle(selected, outcome, status, duration, now);
     let shared = &exchange.shard.shared;
-    if shared.events.wants(Kind::Attempt)
-        && let Some(endpoint) = &exchange.endpoint
-    {
+    if shared.events.wants(Kind::Attempt) {
         let event = Event::Attempt {
             request_id: exchange.request_id.clone(),
             upstream: std::sync::Arc::clone(&route.upstream.name),
-            endpoint: std::sync::Arc::clone(&endpoint.address),
+            endpoint: std::sync::Arc::clone(&selected.endpoint.address),
             start_ns: shared.clock.monotonic_ns(began),
             end_ns: shared.clock.monotonic_ns(now),
             outcome,

@@ -11,7 +11,7 @@ pub mod metrics;
 pub mod notice;
 pub mod process;
 pub mod record;
-mod timestamp;
+pub mod timestamp;
 
 pub use access_log::AccessLog;
 pub use metrics::Registry;

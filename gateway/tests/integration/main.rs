@@ -6,6 +6,7 @@ mod aborts;
 mod admin;
 mod balancing;
 mod bodies;
+mod breakers;
 mod dozing;
 mod duplex;
 mod embedding;

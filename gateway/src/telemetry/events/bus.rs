@@ -81,7 +81,8 @@ impl Events {
             let seq = ring.last + 1;
             ring.push(Arc::new(Stamped { seq, ts_ns, event }))
         };
-        self.changed.send_replace(last);
+        // Two reporters may come here in the other order; the number never goes back.
+        self.changed.send_modify(|known| *known = last.max(*known));
     }
 
     /// Events that some follower was too slow for.

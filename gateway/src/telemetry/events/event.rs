@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::algorithms::breaker::{Counts, Transition};
+use crate::algorithms::ejection::Place;
 use crate::context::RequestId;
 use crate::telemetry::metrics::AttemptOutcome;
 
@@ -17,11 +19,15 @@ pub enum Kind {
     Drain,
     /// An exchange with an endpoint ended. Reported only while somebody asks for it.
     Attempt,
+    /// A breaker changed its state.
+    Breaker,
+    /// An endpoint left balancing, came back, or has to stay in.
+    Ejection,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Reload, Self::Drain, Self::Attempt];
+    pub const ALL: [Self; 5] = [Self::Reload, Self::Drain, Self::Attempt, Self::Breaker, Self::Ejection];
 
     /// As written in events and in `?kinds=`.
     pub fn as_str(self) -> &'static str {
@@ -29,6 +35,8 @@ impl Kind {
             Self::Reload => "reload",
             Self::Drain => "drain",
             Self::Attempt => "attempt",
+            Self::Breaker => "breaker",
+            Self::Ejection => "ejection",
         }
     }
 
@@ -109,6 +117,30 @@ pub enum Event {
         /// The answer's status, where there was an answer.
         status: Option<u16>,
     },
+    /// A breaker changed its state.
+    Breaker {
+        /// The upstream's name.
+        upstream: Arc<str>,
+        /// The endpoint's address.
+        endpoint: Arc<str>,
+        /// The route whose breaker it is, where it is not the upstream's.
+        route: Option<Arc<str>>,
+        /// From what to what, and why.
+        transition: Transition,
+    },
+    /// An endpoint changed its place in balancing.
+    Ejection {
+        /// The upstream's name.
+        upstream: Arc<str>,
+        /// The endpoint's address.
+        endpoint: Arc<str>,
+        /// The route for which it did, where that has a breaker of its own.
+        route: Option<Arc<str>>,
+        /// Its place from now on.
+        place: Place,
+        /// What is wrong with it, or `recovered`.
+        reason: &'static str,
+    },
 }
 
 impl Event {
@@ -118,6 +150,8 @@ impl Event {
             Self::Reload { .. } => Kind::Reload,
             Self::Drain => Kind::Drain,
             Self::Attempt { .. } => Kind::Attempt,
+            Self::Breaker { .. } => Kind::Breaker,
+            Self::Ejection { .. } => Kind::Ejection,
         }
     }
 
@@ -141,8 +175,41 @@ impl Event {
                 }
                 fields
             }
+            Self::Breaker { upstream, endpoint, route, transition } => {
+                let mut fields = of_endpoint(upstream, endpoint, route.as_deref());
+                fields["from"] = transition.from.as_str().into();
+                fields["to"] = transition.to.as_str().into();
+                fields["cause"] = transition.cause.as_str().into();
+                fields["window"] = counts(&transition.counts);
+                fields
+            }
+            Self::Ejection { upstream, endpoint, route, place, reason } => {
+                let mut fields = of_endpoint(upstream, endpoint, route.as_deref());
+                fields["reason"] = (*reason).into();
+                fields["ejected"] = (*place == Place::Ejected).into();
+                fields["capped"] = (*place == Place::Capped).into();
+                fields
+            }
         }
     }
+}
+
+fn of_endpoint(upstream: &str, endpoint: &str, route: Option<&str>) -> Value {
+    let mut fields = json!({ "upstream": upstream, "endpoint": endpoint });
+    if let Some(route) = route {
+        fields["route"] = route.into();
+    }
+    fields
+}
+
+/// What a breaker's window holds, as events and the admin API show it.
+pub fn counts(counts: &Counts) -> Value {
+    json!({
+        "requests": counts.requests,
+        "failures": counts.failures,
+        "slow": counts.slow,
+        "consecutive_failures": counts.consecutive,
+    })
 }
 
 /// An event with its number and time.

@@ -238,6 +238,12 @@ impl Answer {
         Echo(self.json())
     }
 
+    /// The status of an upstream's own answer: it is no problem document of the gateway.
+    pub(crate) fn echo_status(&self) -> u16 {
+        assert_ne!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        self.status
+    }
+
     /// The problem document's code. Holds the whole document against the contract.
     pub(crate) fn code(&self) -> String {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
