@@ -119,10 +119,10 @@ impl<N: Network> Gateway<N> {
         }
     }
 
-    /// Starts what moves breakers on by time alone, on the current runtime.
-    pub fn keep_time(&self) {
+    /// Starts what watches endpoints beside their requests, on the current runtime: the time of breakers, and checks.
+    pub fn keep_watch(&self) {
         let shared = Arc::clone(&self.shared);
-        tokio::spawn(async move { watch::keep_time(&shared.upstreams).await });
+        tokio::spawn(async move { watch::keep_watch(&shared.upstreams, &shared.network).await });
     }
 
     /// From now on answers close their connections, and readiness is false.

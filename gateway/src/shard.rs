@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 
 use crate::algorithms::rng;
 use crate::clock::Clock;
+use crate::http1::DateCell;
 use crate::network::Network;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
@@ -44,6 +45,8 @@ pub struct Shard<N: Network> {
     pub index: usize,
     /// What all shards share.
     pub shared: Arc<Shared<N>>,
+    /// The time of day for answers, moved on once a second.
+    pub date: DateCell,
     snapshot: ArcSwap<Local<N>>,
     /// State of a splitmix64 generator.
     random: AtomicU64,
@@ -71,7 +74,8 @@ impl<N: Network> Shard<N> {
     /// A shard with this snapshot in force. The seed decides every random choice that it makes.
     pub fn new(index: usize, shared: Arc<Shared<N>>, snapshot: Arc<Snapshot<N>>, seed: u64) -> Self {
         let random = AtomicU64::new(rng::mix(seed ^ rng::mix(index as u64 + 1)));
-        Self { index, shared, snapshot: ArcSwap::from_pointee(Local(snapshot)), random }
+        let date = DateCell::new(shared.clock.unix_us(shared.clock.now()));
+        Self { index, shared, date, snapshot: ArcSwap::from_pointee(Local(snapshot)), random }
     }
 
     /// The snapshot in force; the caller keeps it for as long as its request lives.

@@ -11,9 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::State;
-use super::view::refusal;
+use super::view::{place, refusal};
 use crate::algorithms::breaker::Mode;
-use crate::algorithms::ejection::Place;
 use crate::clock::Clock;
 use crate::network::Network;
 use crate::telemetry::events::counts;
@@ -54,16 +53,11 @@ fn of_upstream<N: Network>(upstream: &Upstream<N>, clock: &Clock) -> Vec<Value> 
 fn of_standing(standing: &Standing, clock: &Clock, now: Instant) -> Value {
     let (look, last) = (standing.guard.look(now), standing.last());
     let at = |at: Instant| Value::from(rfc3339(clock.unix_us(at)));
-    let place = match standing.place() {
-        Place::In => "in",
-        Place::Ejected => "ejected",
-        Place::Capped => "capped",
-    };
     let mut shown = json!({
         "endpoint": "",
         "state": look.state.as_str(),
         "mode": look.mode.as_str(),
-        "balancing": place,
+        "balancing": place(standing.place()),
         "window": counts(&look.counts),
         "trips": standing.trips().map(|(_, count)| count).sum::<u64>(),
     });

@@ -6,13 +6,13 @@
 
 use std::task::Poll;
 
-use http::{Method, Response, StatusCode};
+use http::{Method, StatusCode};
 
 use super::acquire;
 use super::head::Outgoing;
 use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
-use crate::http1::{self, RequestHead};
+use crate::http1::{self, RequestHead, ResponseHead};
 use crate::network::Network;
 use crate::request_body::{BodyFault, RequestBody};
 use crate::response_body::{Answer, Source};
@@ -60,7 +60,7 @@ pub async fn forward<N: Network>(
         };
         connection.begin(&head, std::mem::replace(&mut body, RequestBody::Empty));
         match head_of_answer(exchange, &mut connection).await {
-            Ok(response) => return accept(exchange, response, Source { connection, selected }, false),
+            Ok(head) => return accept(exchange, head, Source { connection, selected }, false),
             Err(Unanswered::Stale(again)) if connection.is_reused() && may_go_again(&head, &connection) => body = again,
             Err(unanswered) => return Err(fail(exchange, &mut selected, unanswered.into())),
         }
@@ -84,7 +84,7 @@ pub(super) async fn forward_once<N: Network>(
     };
     connection.begin(&request.head, request.body);
     match head_of_answer(exchange, &mut connection).await {
-        Ok(response) => accept(exchange, response, Source { connection, selected }, true),
+        Ok(head) => accept(exchange, head, Source { connection, selected }, true),
         Err(unanswered) => Err(fail(exchange, &mut selected, unanswered.into())),
     }
 }
@@ -112,7 +112,7 @@ impl From<Unanswered> for Failure {
 async fn head_of_answer<N: Network>(
     exchange: &Exchange<N>,
     connection: &mut Connection<N::Stream>,
-) -> Result<Response<()>, Unanswered> {
+) -> Result<ResponseHead, Unanswered> {
     let deadlines = &exchange.connection.deadlines;
     let answered = std::future::poll_fn(|cx| {
         if let Poll::Ready(done) = connection.poll_head(cx) {
@@ -122,7 +122,7 @@ async fn head_of_answer<N: Network>(
     })
     .await;
     match answered {
-        Some(Ok(response)) => Ok(response),
+        Some(Ok(head)) => Ok(head),
         None => Err(Unanswered::Failed(out_of_time(exchange).into())),
         Some(Err(http1::Error::RequestBody(fault))) => Err(Unanswered::Failed(body_failure(fault))),
         Some(Err(error @ http1::Error::Invalid(_))) => {
@@ -152,22 +152,21 @@ fn may_go_again<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
 /// Takes the head of an answer.
 fn accept<N: Network>(
     exchange: &mut Exchange<N>,
-    response: Response<()>,
+    head: ResponseHead,
     mut source: Source<N>,
     switch_asked: bool,
 ) -> Result<Answer<N>, Failure> {
     let now = exchange.now();
     exchange.upstream_head = Some(now);
     exchange.connection.deadlines.clear(Wait::Exchange);
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS && !switch_asked {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS && !switch_asked {
         // security.md, B8
         let error = GatewayError::new(Code::UpstreamInvalid, "The upstream switched protocols unasked.");
         return Err(fail(exchange, &mut source.selected, error.into()));
     }
-    let server_error = response.status().is_server_error();
-    let outcome = if server_error { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
-    conclude(exchange, &mut source.selected, outcome, Some(response.status().as_u16()), now);
-    Ok(Answer { response, source })
+    let outcome = if head.status.is_server_error() { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
+    conclude(exchange, &mut source.selected, outcome, Some(head.status.as_u16()), now);
+    Ok(Answer { head, source })
 }
 
 /// The time until response headers is up: the client's fault if it is the client that is being waited for.

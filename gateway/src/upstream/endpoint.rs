@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use http::HeaderValue;
 
+use super::health::Checks;
 use super::in_flight::InFlight;
 use super::pool::Pool;
 use super::standing::Standing;
@@ -28,6 +29,8 @@ pub struct Endpoint<N: Network> {
     pub pool: Pool<N::Stream>,
     /// How it stands in its upstream.
     pub standing: Arc<Standing>,
+    /// What checks say of it.
+    pub health: Checks,
     /// How it stands with routes that have a breaker of their own.
     route_standings: Mutex<Vec<(Arc<str>, Arc<Standing>)>>,
 }
@@ -44,6 +47,7 @@ impl<N: Network> Endpoint<N> {
             connections: Arc::default(),
             pool: Pool::new(workers),
             standing: Arc::new(Standing::new(policy, now)),
+            health: Checks::default(),
             route_standings: Mutex::default(),
         }
     }

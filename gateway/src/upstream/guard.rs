@@ -140,6 +140,16 @@ impl Guard {
         self.change(|machine| machine.tick(now))
     }
 
+    /// Says whether somebody checks the endpoint, so that probes wait until a check did well.
+    pub fn set_checked(&self, checked: bool) {
+        self.change(|machine| machine.set_checked(checked));
+    }
+
+    /// A check of the endpoint came out.
+    pub fn observe_check(&self, good: bool, now: Instant) -> Option<Transition> {
+        self.change(|machine| machine.observe_check(good, now))
+    }
+
     /// Puts an operator's will in force.
     pub fn force(&self, mode: Mode, now: Instant) -> Option<Transition> {
         self.change(|machine| machine.force(mode, now))

@@ -8,7 +8,7 @@ use super::scope::{Move, Scope};
 use super::selection::Selected;
 use super::standing::Standing;
 use super::state::Upstream;
-use crate::algorithms::breaker::{Mode, Ticket, Transition, Verdict};
+use crate::algorithms::breaker::{Mode, State, Ticket, Transition, Verdict};
 use crate::config::settings;
 use crate::config::settings::upstream::Failures;
 use crate::network::Network;
@@ -141,14 +141,37 @@ impl<N: Network> Upstream<N> {
         };
         self.surroundings.report(transition.at, event);
         self.judge(transition.at);
+        if route.is_none() && transition.to == State::HalfOpen {
+            endpoint.health.hurry();
+        }
         self.surroundings.ring();
+    }
+
+    /// A check of an endpoint came out: `verdict` is what checks have come to, where that changed.
+    pub(super) fn checked(&self, endpoint: &Endpoint<N>, good: bool, verdict: Option<bool>, detail: &Arc<str>) {
+        let now = self.surroundings.clock.now();
+        if let Some(healthy) = verdict {
+            let event = Event::Health {
+                upstream: Arc::clone(&self.name),
+                endpoint: Arc::clone(&endpoint.address),
+                healthy,
+                detail: Arc::clone(detail),
+            };
+            self.surroundings.report(now, event);
+            self.judge(now);
+        }
+        if let Some(transition) = endpoint.standing.guard.observe_check(good, now) {
+            self.changed(None, endpoint, &endpoint.standing, &transition);
+        }
     }
 
     /// Judges anew who is in balancing.
     pub(super) fn judge(&self, now: Instant) {
         let active = self.active();
+        let is_unhealthy = |endpoint: usize| !active.endpoints[endpoint].health.is_healthy();
         for scope in &active.scopes {
-            for Move { endpoint, place, reason } in scope.judge(self.surroundings.clock.monotonic_ns(now)) {
+            for Move { endpoint, place, reason } in scope.judge(is_unhealthy, self.surroundings.clock.monotonic_ns(now))
+            {
                 let event = Event::Ejection {
                     upstream: Arc::clone(&self.name),
                     endpoint: Arc::clone(&active.endpoints[endpoint].address),

@@ -7,6 +7,7 @@ pub mod connection;
 pub mod discovery;
 pub mod endpoint;
 pub mod guard;
+pub mod health;
 pub mod in_flight;
 mod judgement;
 pub mod pool;

@@ -68,7 +68,7 @@ where
 
     /// Keeps a connection for later, unless the shelf is full or the connection has had its time.
     pub fn put(&self, worker: usize, mut connection: Connection<S>, now: Instant, limits: &settings::upstream::Pool) {
-        if now.saturating_duration_since(connection.opened()) >= limits.max_lifetime || !connection.is_ready() {
+        if now.saturating_duration_since(connection.opened()) >= limits.max_lifetime || !connection.rest() {
             return;
         }
         connection.idle_since = now;

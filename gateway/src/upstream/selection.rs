@@ -153,9 +153,22 @@ impl<N: Network> Picking<'_, N> {
     fn pick_in_trouble(&self) -> Result<Selected<N>, GatewayError> {
         let now = self.upstream.surroundings.clock.now();
         self.upstream.tick_scope(self.scope, &self.active.endpoints, now);
+        let now_ns = self.upstream.surroundings.clock.monotonic_ns(now);
+        self.scope.reconsider(now_ns);
         let mut refused: SmallVec<[usize; 8]> = SmallVec::new();
-        // Each turn takes one endpoint out, so it ends.
-        while let Some(index) = self.pick(&|index| !refused.contains(&index) && self.scope.may_take(index)) {
+        // A key's endpoint is its endpoint, warm or not.
+        let mut spares_the_new = !matches!(self.active.balancer, Balancer::ConsistentHash(_));
+        loop {
+            let may_take = |index: usize| !refused.contains(&index) && self.scope.may_take(index);
+            let warm = |index: usize| may_take(index) && self.scope.is_warm_for(index, self.ask.bits, now_ns);
+            let picked = if spares_the_new { self.pick(&warm) } else { self.pick(&may_take) };
+            // Each turn takes one endpoint out, or lets the new ones in: so it ends.
+            let Some(index) = picked else {
+                if std::mem::take(&mut spares_the_new) {
+                    continue;
+                }
+                break;
+            };
             let (admitted, transition) = self.scope.admit(index, now);
             if let Some(transition) = transition {
                 let (endpoint, standing) = (&self.active.endpoints[index], &self.scope.standings[index]);

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::guard::Guard;
 use crate::algorithms::breaker::{Cause, Policy, State, Transition};
@@ -22,6 +22,8 @@ pub struct Standing {
     place: AtomicU8,
     /// Since when it is troubled, nanoseconds of the monotonic clock; `NEVER` while it is not.
     troubled_since: AtomicU64,
+    /// When it came, or came back, into a set that was in use: nanoseconds of the monotonic clock, or `NEVER`.
+    returned: AtomicU64,
     trips: [AtomicU64; Cause::ALL.len()],
     last: Mutex<Last>,
 }
@@ -42,6 +44,7 @@ impl Standing {
             guard: Guard::new(policy, now),
             place: AtomicU8::new(Place::In as u8),
             troubled_since: AtomicU64::new(NEVER),
+            returned: AtomicU64::new(NEVER),
             trips: Default::default(),
             last: Mutex::default(),
         }
@@ -73,6 +76,26 @@ impl Standing {
         };
         self.troubled_since.store(since, Ordering::Relaxed);
         since
+    }
+
+    /// Whether nothing keeps requests from it.
+    pub(super) fn is_well(&self) -> bool {
+        self.place() == Place::In && self.guard.is_closed()
+    }
+
+    /// It takes requests from now on, and did not before.
+    pub(super) fn set_returned(&self, now_ns: u64) {
+        self.returned.store(now_ns.max(1), Ordering::Relaxed);
+    }
+
+    /// When it came, or came back.
+    pub(super) fn returned(&self) -> Option<u64> {
+        Some(self.returned.load(Ordering::Relaxed)).filter(|returned| *returned != NEVER)
+    }
+
+    /// How long it has been taking requests, where it did not always.
+    pub(super) fn age(&self, now_ns: u64) -> Option<Duration> {
+        self.returned().map(|returned| Duration::from_nanos(now_ns.saturating_sub(returned)))
     }
 
     /// Keeps a change of state in mind.

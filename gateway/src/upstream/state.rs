@@ -97,6 +97,8 @@ impl<N: Network> Upstream<N> {
         let now = self.surroundings.clock.now();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|endpoint| endpoint.strong_count() > 0);
+        // The first set of all begins as a whole: there is nobody who could take the others' part.
+        let was_in_use = !known.is_empty();
         let active: Box<[_]> = endpoints
             .iter()
             .map(|wanted| {
@@ -106,6 +108,9 @@ impl<N: Network> Upstream<N> {
                 known.iter().filter_map(Weak::upgrade).find(same).unwrap_or_else(|| {
                     let (address, target) = (Arc::clone(&wanted.address), wanted.target.clone());
                     let made = Arc::new(Endpoint::new(address, target, settings.breaker.policy, now, self.workers));
+                    if was_in_use {
+                        made.standing.set_returned(self.surroundings.clock.monotonic_ns(now));
+                    }
                     known.push(Arc::downgrade(&made));
                     made
                 })
@@ -117,6 +122,7 @@ impl<N: Network> Upstream<N> {
         let scopes = scopes_of(&settings, &active, &weights, now);
         self.active.store(Arc::new(Active { settings, endpoints: active, weights, balancer, scopes }));
         self.judge(now);
+        self.surroundings.ring();
     }
 
     /// Says that the caller will keep this discovery fresh; false when somebody does already.
@@ -154,7 +160,7 @@ fn scopes_of<N: Network>(
         for standing in &standings {
             standing.guard.configure(breaker.policy, now);
         }
-        Scope::new(route.clone(), breaker.clone(), standings, weights.into(), settings.ejection)
+        Scope::new(route.clone(), breaker.clone(), standings, weights.into(), settings)
     };
     for endpoint in endpoints {
         endpoint.retain_routes(|name| settings.route_breakers.iter().any(|own| &*own.route == name));

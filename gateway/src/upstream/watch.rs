@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::health::start_checks;
 use super::registry::Registry;
 use crate::clock::Clock;
 use crate::network::Network;
@@ -37,15 +38,16 @@ impl Surroundings {
     }
 }
 
-/// Moves breakers on when their time has come, also when nobody asks for anything. A pick does the same for the
-/// breakers that it looks at, so that none waits for this task.
-pub async fn keep_time<N: Network>(upstreams: &Registry<N>) {
+/// Moves breakers on when their time has come, also when nobody asks for anything, and starts the checks of endpoints
+/// that are new. A pick does the same for the breakers that it looks at, so that none waits for this task.
+pub async fn keep_watch<N: Network>(upstreams: &Registry<N>, network: &N) {
     let surroundings = upstreams.surroundings();
     loop {
         let now = surroundings.clock.now();
         let mut next = None;
         for upstream in upstreams.all() {
             upstream.tick(now);
+            start_checks(&upstream, network);
             next = [next, upstream.deadline()].into_iter().flatten().min();
         }
         let rung = surroundings.bell.notified();

@@ -50,10 +50,6 @@ fn what_is_not_built_is_said_once() {
     );
     check_upstream("balance = \"peak_ewma\"", &["3:11: balance: the policy \"peak_ewma\" is not built yet"]);
     check_upstream("protocol = \"http2\"", &["3:1: [upstreams.a] protocol: HTTP/2 is not built yet"]);
-    check_upstream(
-        "[upstreams.a.health]\npath = \"/h\"",
-        &["3:14: [upstreams.a] health: health checks are not built yet"],
-    );
     check_route("retry = { attempts = 3 }", &["4:1: [[routes]] retry: retries are not built yet"]);
     check_route("hedge = { after = \"p95\" }", &["4:1: [[routes]] hedge: hedging is not built yet"]);
     check_route("fallback = { status = 503 }", &["4:1: [[routes]] fallback: fallbacks are not built yet"]);

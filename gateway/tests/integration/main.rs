@@ -14,6 +14,7 @@ mod events;
 mod forwarding;
 mod framing;
 mod headers;
+mod health;
 mod idle_connections;
 mod limits;
 mod metrics;

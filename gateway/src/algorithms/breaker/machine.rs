@@ -18,6 +18,8 @@ pub struct Breaker {
     consecutive: u32,
     /// Openings in a row.
     openings: u32,
+    /// Somebody checks the endpoint: no probe passes before a check did well.
+    checked: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -35,13 +37,24 @@ struct Probing {
     /// Probes under way, oldest first: their numbers, which grow, and when each has failed.
     running: VecDeque<(u32, Instant)>,
     next: u32,
+    /// A check has to do well first; without an outcome until then it has failed.
+    awaiting_check: Option<Instant>,
 }
 
 impl Breaker {
     /// A closed breaker that has seen nothing.
     pub fn new(policy: Policy, now: Instant) -> Self {
         let window = Window::new(policy.window, now);
-        Self { policy, mode: Mode::Auto, phase: Phase::Closed, generation: 0, window, consecutive: 0, openings: 0 }
+        Self {
+            policy,
+            mode: Mode::Auto,
+            phase: Phase::Closed,
+            generation: 0,
+            window,
+            consecutive: 0,
+            openings: 0,
+            checked: false,
+        }
     }
 
     /// Another policy from now on. The state stays; counts stay unless the window has another length; an opening is
@@ -91,8 +104,29 @@ impl Breaker {
         match &self.phase {
             Phase::Closed => None,
             Phase::Open(until) => *until,
-            Phase::HalfOpen(probing) => probing.running.front().map(|(_, deadline)| *deadline),
+            Phase::HalfOpen(probing) => {
+                probing.awaiting_check.or(probing.running.front().map(|(_, deadline)| *deadline))
+            }
         }
+    }
+
+    /// Says whether somebody checks the endpoint, from now on.
+    pub fn set_checked(&mut self, checked: bool) {
+        self.checked = checked;
+        if let (Phase::HalfOpen(probing), false) = (&mut self.phase, checked) {
+            probing.awaiting_check = None;
+        }
+    }
+
+    /// A check of the endpoint came out. It speaks where one is awaited, and was before it came; elsewhere requests do.
+    pub fn observe_check(&mut self, good: bool, now: Instant) -> Option<Transition> {
+        let transition = self.tick(now);
+        let Phase::HalfOpen(probing) = &mut self.phase else { return transition };
+        if transition.is_some() || probing.awaiting_check.is_none() {
+            return transition;
+        }
+        probing.awaiting_check = None;
+        (!good).then(|| self.open(Cause::CheckFailed, now))
     }
 
     /// Whether an attempt would be let through now.
@@ -109,7 +143,10 @@ impl Breaker {
         let due = self.deadline().filter(|deadline| *deadline <= now)?;
         match self.phase {
             Phase::Closed => None,
-            Phase::Open(_) => Some(self.enter(Phase::HalfOpen(Probing::default()), Cause::Timer, due)),
+            Phase::Open(_) => {
+                let awaiting_check = self.checked.then(|| due + self.policy.probe_timeout);
+                Some(self.enter(Phase::HalfOpen(Probing { awaiting_check, ..Probing::default() }), Cause::Timer, due))
+            }
             Phase::HalfOpen(_) => Some(self.open(Cause::ProbeTimeout, due)),
         }
     }
@@ -260,7 +297,7 @@ impl Breaker {
 
 impl Probing {
     fn has_room(&self, policy: &Policy) -> bool {
-        u64::from(self.passed) + (self.running.len() as u64) < u64::from(policy.probes)
+        self.awaiting_check.is_none() && u64::from(self.passed) + (self.running.len() as u64) < u64::from(policy.probes)
     }
 
     /// Takes a probe off those under way; says whether it was there.

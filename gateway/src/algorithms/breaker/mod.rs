@@ -6,6 +6,9 @@
 //! **half-open**, by time alone: a number of probes pass. When all of them did well it closes; when one did not, or had
 //! no outcome in time, it opens again. So nothing that hangs keeps it half-open for ever.
 //!
+//! Where somebody checks the endpoint beside its requests, probes wait until a check did well: no request is spent on an
+//! endpoint that is still down.
+//!
 //! A neutral outcome (a client that left, 429) counts nowhere. A probe that ends so gives its place to another: it
 //! neither opens nor closes.
 //!
@@ -109,6 +112,8 @@ pub enum Cause {
     ProbeSlow,
     /// A probe had no outcome in time.
     ProbeTimeout,
+    /// The check that comes before probes failed.
+    CheckFailed,
     /// It has been open for long enough.
     Timer,
     /// All probes did well.
@@ -119,13 +124,14 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ConsecutiveFailures,
         Self::FailureRatio,
         Self::SlowRatio,
         Self::ProbeFailed,
         Self::ProbeSlow,
         Self::ProbeTimeout,
+        Self::CheckFailed,
         Self::Timer,
         Self::ProbesPassed,
         Self::Operator,
@@ -140,6 +146,7 @@ impl Cause {
             Self::ProbeFailed => "probe_failed",
             Self::ProbeSlow => "probe_slow",
             Self::ProbeTimeout => "probe_timeout",
+            Self::CheckFailed => "check_failed",
             Self::Timer => "timer",
             Self::ProbesPassed => "probes_passed",
             Self::Operator => "operator",

@@ -19,6 +19,8 @@ pub(super) struct Model {
     passed: u32,
     open_until: Option<Instant>,
     failed_openings: u32,
+    pub checked: bool,
+    check_until: Option<Instant>,
 }
 
 impl Model {
@@ -34,6 +36,8 @@ impl Model {
             passed: 0,
             open_until: None,
             failed_openings: 0,
+            checked: false,
+            check_until: None,
         }
     }
 
@@ -69,6 +73,7 @@ impl Model {
         self.state = to;
         self.epoch += 1;
         self.passed = 0;
+        self.check_until = None;
         if to == State::Closed {
             self.outcomes.clear();
             self.failed_openings = 0;
@@ -89,6 +94,7 @@ impl Model {
         match self.state {
             State::Closed => None,
             State::Open => self.open_until,
+            State::HalfOpen if self.check_until.is_some() => self.check_until,
             State::HalfOpen => self.running().map(|(_, given, _)| *given + self.policy.probe_timeout).min(),
         }
     }
@@ -96,7 +102,11 @@ impl Model {
     pub(super) fn tick(&mut self, now: Instant) -> Option<Transition> {
         let due = self.deadline().filter(|due| *due <= now)?;
         match self.state {
-            State::Open => Some(self.go(State::HalfOpen, Cause::Timer, due)),
+            State::Open => {
+                let transition = self.go(State::HalfOpen, Cause::Timer, due);
+                self.check_until = self.checked.then(|| due + self.policy.probe_timeout);
+                Some(transition)
+            }
             _ => Some(self.open(Cause::ProbeTimeout, due)),
         }
     }
@@ -105,7 +115,7 @@ impl Model {
     pub(super) fn admit(&mut self, now: Instant) -> (Option<usize>, Option<Transition>) {
         let transition = self.tick(now);
         let probe = self.state == State::HalfOpen;
-        let room = self.passed + (self.running().count() as u32) < self.policy.probes;
+        let room = self.check_until.is_none() && self.passed + (self.running().count() as u32) < self.policy.probes;
         if self.state == State::Open || probe && !room {
             return (None, transition);
         }
@@ -159,6 +169,22 @@ impl Model {
         } else {
             None
         }
+    }
+
+    pub(super) fn set_checked(&mut self, checked: bool) {
+        self.checked = checked;
+        if !checked {
+            self.check_until = None;
+        }
+    }
+
+    pub(super) fn observe_check(&mut self, good: bool, now: Instant) -> Option<Transition> {
+        let transition = self.tick(now);
+        if transition.is_some() {
+            return transition;
+        }
+        let awaited = self.check_until.take().is_some();
+        (awaited && !good).then(|| self.open(Cause::CheckFailed, now))
     }
 
     pub(super) fn release(&mut self, ticket: usize) {

@@ -176,6 +176,26 @@ fn an_operators_will_holds_until_it_is_taken_back() {
 }
 
 #[test]
+fn where_somebody_checks_no_request_is_spent_on_what_is_still_down() {
+    let begin = start();
+    let (mut breaker, mut now) = (tripped(begin), begin + s(5));
+    breaker.set_checked(true);
+    assert_eq!(breaker.tick(now).map(|t| t.to), Some(State::HalfOpen));
+    assert_eq!(breaker.admit(now).0, None, "a check comes first");
+    let again = breaker.observe_check(false, now).expect("it failed");
+    assert_eq!((again.to, again.cause), (State::Open, Cause::CheckFailed));
+    now += s(10);
+    assert_eq!(breaker.tick(now).map(|t| t.to), Some(State::HalfOpen));
+    assert_eq!(breaker.observe_check(true, now), None);
+    assert!(breaker.admit(now).0.is_some_and(Ticket::is_probe), "now probes pass");
+    let mut unheard = tripped(begin);
+    unheard.set_checked(true);
+    unheard.tick(begin + s(5));
+    let again = unheard.tick(begin + s(10)).expect("a check that never comes wedges nothing");
+    assert_eq!(again.cause, Cause::ProbeTimeout);
+}
+
+#[test]
 fn an_answer_that_breaks_off_becomes_a_failure() {
     let now = start();
     let mut breaker = Breaker::new(policy(), now);
@@ -206,6 +226,8 @@ enum Step {
     Release(usize),
     Tick,
     Force(Mode),
+    SetChecked(bool),
+    Check(bool),
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {
@@ -224,6 +246,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0_usize..4).prop_map(Step::Release),
         4 => Just(Step::Tick),
         1 => mode.prop_map(Step::Force),
+        2 => any::<bool>().prop_map(Step::SetChecked),
+        4 => any::<bool>().prop_map(Step::Check),
     ];
     prop::collection::vec(step, 0..400)
 }
@@ -273,6 +297,11 @@ fn both(policy: Policy, steps: Vec<Step>) -> Result<(Breaker, Instant), TestCase
                 model.release(known);
             }
             Step::Tick => prop_assert_eq!(breaker.tick(now), model.tick(now)),
+            Step::SetChecked(checked) => {
+                breaker.set_checked(checked);
+                model.set_checked(checked);
+            }
+            Step::Check(good) => prop_assert_eq!(breaker.observe_check(good, now), model.observe_check(good, now)),
             Step::Force(mode) => prop_assert_eq!(breaker.force(mode, now), model.force(mode, now)),
         }
         prop_assert_eq!((breaker.state(), breaker.deadline()), (model.state, model.deadline()));
@@ -297,6 +326,7 @@ proptest! {
         let mut now = begin;
         breaker.force(Mode::Auto, now);
         while breaker.state() != State::Closed {
+            breaker.observe_check(true, now);
             // Somebody asks, and is served well, as often as it lets anybody.
             while let (Some(ticket), _) = breaker.admit(now) {
                 breaker.settle(ticket, Verdict::Success, now);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::algorithms::breaker::{Policy, WHOLE};
 use crate::algorithms::ejection::Bounds;
+use crate::algorithms::health::Thresholds;
 use crate::config::check::Reader;
 use crate::config::settings::Upstream;
 use crate::config::settings::upstream::{
-    Balance, Breaker, ConsistentHash, DnsDiscovery, Endpoint, Endpoints, Failures, HashKey, Pool, Target,
+    Balance, Breaker, ConsistentHash, DnsDiscovery, Endpoint, Endpoints, Failures, HashKey, Health, Pool, Target,
 };
 use crate::config::tree::{Node, Value};
 use crate::config::value::upstream_url::UpstreamUrl;
@@ -55,7 +56,17 @@ fn with_endpoints(name: &str, endpoints: Endpoints, table: &Reader<'_>) -> Upstr
             max_percent: table.table("ejection").integer("max_percent"),
             panic_below: millionths(table.number("panic_below")),
         },
+        health: health(&table.table("health")),
+        slow_start: table.duration("slow_start"),
     }
+}
+
+fn health(table: &Reader<'_>) -> Option<Health> {
+    let path = table.text("path");
+    let path = Some(path.into_owned()).filter(|path| !path.is_empty())?.try_into().ok()?;
+    let thresholds =
+        Thresholds { healthy_after: table.integer("healthy_after"), unhealthy_after: table.integer("unhealthy_after") };
+    Some(Health { path, interval: table.duration("interval"), timeout: table.duration("timeout"), thresholds })
 }
 
 /// A breaker, of an upstream or of a route.

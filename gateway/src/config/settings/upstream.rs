@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use http::uri::PathAndQuery;
 
 use crate::algorithms::breaker::Policy;
 use crate::algorithms::ejection::Bounds;
+use crate::algorithms::health::Thresholds;
 
 /// One `[upstreams.NAME]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +28,23 @@ pub struct Upstream {
     pub route_breakers: Vec<RouteBreaker>,
     /// How many endpoints may be out of balancing.
     pub ejection: Bounds,
+    /// Active checks; `None` = off.
+    pub health: Option<Health>,
+    /// A new endpoint's share grows over this time; zero = it takes all of it at once.
+    pub slow_start: Duration,
+}
+
+/// `health`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// What is asked for: a path, and perhaps a query.
+    pub path: PathAndQuery,
+    /// Between two checks of an endpoint.
+    pub interval: Duration,
+    /// The longest wait for an answer's head.
+    pub timeout: Duration,
+    /// How many checks decide.
+    pub thresholds: Thresholds,
 }
 
 /// `breaker`, of an upstream or of a route.

@@ -23,11 +23,13 @@ pub enum Kind {
     Breaker,
     /// An endpoint left balancing, came back, or has to stay in.
     Ejection,
+    /// Checks of an endpoint have come to another verdict.
+    Health,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 5] = [Self::Reload, Self::Drain, Self::Attempt, Self::Breaker, Self::Ejection];
+    pub const ALL: [Self; 6] = [Self::Reload, Self::Drain, Self::Attempt, Self::Breaker, Self::Ejection, Self::Health];
 
     /// As written in events and in `?kinds=`.
     pub fn as_str(self) -> &'static str {
@@ -37,6 +39,7 @@ impl Kind {
             Self::Attempt => "attempt",
             Self::Breaker => "breaker",
             Self::Ejection => "ejection",
+            Self::Health => "health",
         }
     }
 
@@ -141,6 +144,17 @@ pub enum Event {
         /// What is wrong with it, or `recovered`.
         reason: &'static str,
     },
+    /// Checks of an endpoint have come to another verdict.
+    Health {
+        /// The upstream's name.
+        upstream: Arc<str>,
+        /// The endpoint's address.
+        endpoint: Arc<str>,
+        /// The verdict.
+        healthy: bool,
+        /// What the last check came to.
+        detail: Arc<str>,
+    },
 }
 
 impl Event {
@@ -152,6 +166,7 @@ impl Event {
             Self::Attempt { .. } => Kind::Attempt,
             Self::Breaker { .. } => Kind::Breaker,
             Self::Ejection { .. } => Kind::Ejection,
+            Self::Health { .. } => Kind::Health,
         }
     }
 
@@ -188,6 +203,12 @@ impl Event {
                 fields["reason"] = (*reason).into();
                 fields["ejected"] = (*place == Place::Ejected).into();
                 fields["capped"] = (*place == Place::Capped).into();
+                fields
+            }
+            Self::Health { upstream, endpoint, healthy, detail } => {
+                let mut fields = of_endpoint(upstream, endpoint, None);
+                fields["healthy"] = (*healthy).into();
+                fields["detail"] = (**detail).into();
                 fields
             }
         }
