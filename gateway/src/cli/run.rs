@@ -38,11 +38,17 @@ pub(super) struct Run {
     /// The kinds of events to write, separated by commas; all but `attempt` when absent.
     #[arg(long, value_name = "KINDS", requires = "events", value_parser = Kinds::parse)]
     event_kinds: Option<Kinds>,
+    /// Burn this many steps of work in each request, to test the performance gate.
+    #[cfg(feature = "slow-down")]
+    #[arg(long, value_name = "STEPS", hide = true, default_value_t = 0)]
+    slow_down_steps: u32,
 }
 
 impl Run {
     /// Runs to the end.
     pub(super) fn run(&self) -> u8 {
+        #[cfg(feature = "slow-down")]
+        crate::slow_down::set(self.slow_down_steps);
         let path = self.config.clone().unwrap_or_else(|| PathBuf::from("gateway.toml"));
         let (loaded, path) = match &self.to {
             Some(url) => match publish::forwarding(url, self.listen, self.admin) {
@@ -82,7 +88,7 @@ impl Run {
             }
         };
         let code = runtime.block_on(serve(loaded, path, events));
-        // A second signal leaves threads behind that nobody waits for.
+        // A thread that would not end is left behind; nobody waits for it.
         runtime.shutdown_background();
         code
     }
@@ -121,11 +127,16 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile,
         }
     };
     notice::draining(cause);
-    let after = tokio::select! {
-        drained = running.drain() => if drained == Drained::Clean { "drain" } else { "drain_timeout" },
-        // At once.
-        _ = terminate.recv() => "second_signal",
-        _ = interrupt.recv() => "second_signal",
+    let again = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let after = match running.drain_until(again).await {
+        Drained::Clean => "drain",
+        Drained::Cut(_) => "drain_timeout",
+        Drained::Hurried(_) => "second_signal",
     };
     if let (Some(writer), Ok(())) = (writer, end.send(())) {
         let _ = writer.await;

@@ -30,7 +30,7 @@ pub(super) enum Kind {
 /// Classifies a name, which case does not matter to; by length first, so that most names cost one jump.
 #[inline]
 pub(super) fn kind(name: &[u8]) -> Kind {
-    let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+    let is = |other: &[u8]| name[0] | 0x20 == other[0] && name.eq_ignore_ascii_case(other);
     let hop = match name.len() {
         2 => return if is(b"te") { Kind::Te } else { Kind::EndToEnd },
         6 => is(b"expect"),

@@ -60,7 +60,10 @@ pub async fn forward<N: Network>(
         };
         connection.begin(&head, std::mem::replace(&mut body, RequestBody::Empty));
         match head_of_answer(exchange, &mut connection).await {
-            Ok(head) => return accept(exchange, head, Source { connection, selected }, false),
+            Ok(answer) => {
+                exchange.shard.give_map(head.headers);
+                return accept(exchange, answer, Source { connection, selected }, false);
+            }
             Err(Unanswered::Stale(again)) if connection.is_reused() && may_go_again(&head, &connection) => body = again,
             Err(unanswered) => return Err(fail(exchange, &mut selected, unanswered.into())),
         }

@@ -67,7 +67,7 @@ impl Refusal {
     }
 }
 
-/// Takes a head off the buffer, into a map that is empty; `None` while it is not whole.
+/// Takes a head off the buffer, its fields into an empty map; `None` while it is not whole.
 ///
 /// # Errors
 /// Why it is none.
@@ -76,7 +76,7 @@ pub(super) fn take(
     buffer: &mut BytesMut,
     lines: &mut Lines,
     limits: &HeadLimits,
-    spare: &mut HeaderMap,
+    map: &impl Fn() -> HeaderMap,
 ) -> Result<Option<RequestRead>, Box<Refusal>> {
     if buffer.is_empty() {
         return Ok(None);
@@ -89,9 +89,9 @@ pub(super) fn take(
     }
     // Most heads come at once and alone; others are looked for line by line.
     if lines.is_untouched() && buffer.ends_with(b"\r\n\r\n") && buffer.len() <= limits.head() {
-        return take_at_once(buffer, limits, spare);
+        return take_at_once(buffer, limits, map);
     }
-    take_whole(buffer, lines, limits, spare)
+    take_whole(buffer, lines, limits, map)
 }
 
 /// What is there is likely to be one head; what is behind its end is put back.
@@ -99,10 +99,10 @@ pub(super) fn take(
 fn take_at_once(
     buffer: &mut BytesMut,
     limits: &HeadLimits,
-    spare: &mut HeaderMap,
+    map: &impl Fn() -> HeaderMap,
 ) -> Result<Option<RequestRead>, Box<Refusal>> {
     let bytes = buffer.split().freeze();
-    let (request, length) = parse(&bytes, limits, std::mem::take(spare))?;
+    let (request, length) = parse(&bytes, limits, map())?;
     if length < bytes.len() {
         buffer.extend_from_slice(&bytes[length..]);
     }
@@ -113,7 +113,7 @@ fn take_whole(
     buffer: &mut BytesMut,
     lines: &mut Lines,
     limits: &HeadLimits,
-    spare: &mut HeaderMap,
+    map: &impl Fn() -> HeaderMap,
 ) -> Result<Option<RequestRead>, Box<Refusal>> {
     let first = lines.count() == 0;
     let found = lines.find_end(buffer).map_err(|_| Refusal::bad(BARE_LINE_FEED))?;
@@ -126,7 +126,7 @@ fn take_whole(
         return if first { check_beginning(buffer) } else { Ok(None) };
     };
     *lines = Lines::default();
-    let (request, _) = parse(&buffer.split_to(length).freeze(), limits, std::mem::take(spare))?;
+    let (request, _) = parse(&buffer.split_to(length).freeze(), limits, map())?;
     Ok(Some(request))
 }
 
@@ -315,7 +315,7 @@ mod tests {
     const LIMITS: HeadLimits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024 };
 
     fn read(text: &str) -> Result<Option<RequestRead>, Box<Refusal>> {
-        take(&mut BytesMut::from(text), &mut Lines::default(), &LIMITS, &mut HeaderMap::new())
+        take(&mut BytesMut::from(text), &mut Lines::default(), &LIMITS, &HeaderMap::new)
     }
 
     fn whole(text: &str) -> RequestRead {
@@ -338,7 +338,7 @@ mod tests {
             let mut head = None;
             for piece in text.as_bytes().chunks(step) {
                 buffer.extend_from_slice(piece);
-                head = head.or(take(&mut buffer, &mut lines, &LIMITS, &mut HeaderMap::new()).unwrap());
+                head = head.or(take(&mut buffer, &mut lines, &LIMITS, &HeaderMap::new).unwrap());
             }
             let head = head.unwrap();
             assert_eq!((head.parts.method, head.parts.uri.to_string()), (Method::POST, "/a?b".to_owned()));
@@ -421,7 +421,7 @@ mod tests {
                 let (mut buffer, mut lines) = (BytesMut::new(), Lines::default());
                 for piece in text.chunks(step) {
                     buffer.extend_from_slice(piece);
-                    if take(&mut buffer, &mut lines, &LIMITS, &mut HeaderMap::new()).is_err() {
+                    if take(&mut buffer, &mut lines, &LIMITS, &HeaderMap::new).is_err() {
                         break;
                     }
                 }

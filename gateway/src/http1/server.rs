@@ -27,8 +27,6 @@ const READ_BYTES: usize = 8 * 1024;
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// What a client may send ahead of its turn before nobody reads on.
 const AHEAD_BYTES: usize = 16 * 1024;
-/// A map that has grown beyond this is not kept for the next request.
-const KEPT_FIELDS: usize = 64;
 
 /// A connection.
 #[derive(Debug)]
@@ -53,8 +51,6 @@ pub struct Server<S> {
     /// Bytes that have left, now and when that was last asked.
     flushed: u64,
     flushed_before: u64,
-    /// An empty map with room.
-    spare: HeaderMap,
 }
 
 /// What waiting for a head came to.
@@ -94,15 +90,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
             answering: false,
             flushed: 0,
             flushed_before: 0,
-            spare: HeaderMap::new(),
         }
     }
 
-    /// The next request's head. While this is pending, `has_begun` tells whether a part of it is there.
+    /// The next request's head, its fields in a map that `map` gives. While this is pending, `has_begun` tells whether a
+    /// part of it is there.
     #[inline]
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+    pub fn poll_next(&mut self, cx: &mut Context<'_>, map: impl Fn() -> HeaderMap) -> Poll<Next> {
         loop {
-            match request_read::take(&mut self.read, &mut self.lines, &self.limits, &mut self.spare) {
+            match request_read::take(&mut self.read, &mut self.lines, &self.limits, &map) {
                 Ok(Some(request)) => {
                     self.incoming = request.body;
                     self.expects_continue = request.expects_continue;
@@ -283,14 +279,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
     /// Whether another request can follow.
     pub fn stays_open(&self) -> bool {
         self.keep_alive && !self.has_body()
-    }
-
-    /// Takes a map of fields back, so that the next request needs no new one.
-    pub fn recycle(&mut self, mut map: HeaderMap) {
-        if map.capacity() > self.spare.capacity() && map.capacity() <= KEPT_FIELDS {
-            map.clear();
-            self.spare = map;
-        }
     }
 
     /// The stream, and what has been read of it and belongs to no request.

@@ -112,7 +112,7 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
     async fn next(&mut self, server: &mut Server<N::Stream>) -> Awaited {
         std::future::poll_fn(|cx| {
             let deadlines = &self.connection.deadlines;
-            if let Poll::Ready(next) = server.poll_next(cx) {
+            if let Poll::Ready(next) = server.poll_next(cx, || self.shard.take_map()) {
                 return Poll::Ready(Awaited::Next(next));
             }
             let clock = &self.shard.shared.clock;
@@ -145,7 +145,7 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
     ) -> Option<Reply<N>> {
         std::future::poll_fn(|cx| {
             loop {
-                if let Poll::Ready(reply) = serving.as_mut().poll(cx) {
+                if let Poll::Ready(reply) = pipeline::poll(&self.shard.shared, serving.as_mut(), cx) {
                     return Poll::Ready(Some(reply));
                 }
                 if seat.with(|server| server.poll_gone(cx)).is_none_or(|gone| gone.is_ready()) {
@@ -171,10 +171,10 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
                 server.close_after_answer();
             }
             server.begin_answer(status, &head, &body, &date);
-            if let AnswerHead::Map(map) = head {
-                server.recycle(map);
-            }
         });
+        if let AnswerHead::Map(map) = head {
+            self.shard.give_map(map);
+        }
         let mut body = pin!(body);
         begun.is_some()
             && std::future::poll_fn(|cx| {

@@ -39,9 +39,9 @@ pub fn switch<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> 
 
 /// What an upstream runs on is nobody's business (security.md, B6); the request's id is the gateway's.
 fn is_not_passed(name: &[u8]) -> bool {
-    match name.len() {
-        6 => name.eq_ignore_ascii_case(b"server"),
-        12 => name.eq_ignore_ascii_case(b"x-powered-by") || name.eq_ignore_ascii_case(b"x-request-id"),
+    match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
+        (6, b's') => name.eq_ignore_ascii_case(b"server"),
+        (12, b'x') => name.eq_ignore_ascii_case(b"x-powered-by") || name.eq_ignore_ascii_case(b"x-request-id"),
         _ => false,
     }
 }
