@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::client::ClientConnection;
 use crate::context::{ClientAddress, RequestId, TraceContext};
@@ -46,12 +46,14 @@ pub struct Exchange<N: Network> {
     pub method: Method,
     /// The target as received.
     pub uri: Uri,
+    /// The client sent a trace context of its own.
+    pub traced: bool,
     /// The path in its one form, where that differs from the target's.
     pub path: Option<Box<str>>,
     /// The host.
     pub host: Option<HeaderValue>,
-    /// `HTTP/1.0` or `HTTP/1.1`.
-    pub protocol: &'static str,
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
     /// Index of the route that matched.
     pub route: Option<usize>,
     /// The status that was answered.
@@ -76,6 +78,8 @@ pub struct Exchange<N: Network> {
     pub answered: Option<Instant>,
     /// Its place among the gateway's requests, while their number is limited.
     place: Option<Permit>,
+    /// Nothing is known of method and target: what came was no request.
+    pub unread: bool,
     /// Set once the record is written.
     finished: bool,
 }
@@ -104,7 +108,7 @@ pub struct Named<N: Network> {
 
 impl<N: Network> Exchange<N> {
     /// An exchange of which only the head is known.
-    pub fn new(arrival: Arrival<N>, request: &http::request::Parts, named: Named<N>) -> Self {
+    pub fn new(arrival: Arrival<N>, (method, uri, version): (Method, Uri, Version), named: Named<N>) -> Self {
         let Arrival { shard, connection } = arrival;
         Self {
             snapshot: named.snapshot,
@@ -115,11 +119,12 @@ impl<N: Network> Exchange<N> {
             peer_trusted: named.peer_trusted,
             shard,
             connection,
-            method: request.method.clone(),
-            uri: request.uri.clone(),
+            method,
+            uri,
+            version,
+            traced: false,
             path: None,
             host: None,
-            protocol: if request.version == http::Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
             route: None,
             status: None,
             code: None,
@@ -132,6 +137,7 @@ impl<N: Network> Exchange<N> {
             upstream_head: None,
             answered: None,
             place: None,
+            unread: false,
             finished: false,
         }
     }
@@ -230,11 +236,12 @@ impl<N: Network> Exchange<N> {
         let route = self.route();
         let unix_us = self.shard.shared.clock.unix_us(self.started);
         let id = self.request_id.as_str();
+        let (method, path) = if self.unread { ("", "") } else { (self.method.as_str(), self.path()) };
         AccessRecord {
             trace_id: Some(self.trace.trace_id_text()),
             span_id: Some(self.trace.span_id_text()),
             host: self.host.as_ref().and_then(|host| host.to_str().ok()),
-            protocol: self.protocol,
+            protocol: if self.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
             route: route.map(|route| &*route.settings.name),
             code: self.code,
             fault: self.fault(ended),
@@ -247,7 +254,7 @@ impl<N: Network> Exchange<N> {
             upstream_us: self.upstream_began.map(|_| micros(total.saturating_sub(overhead))),
             overhead_us: Some(micros(overhead)),
             ended,
-            ..AccessRecord::new(unix_us, id, self.client.as_str(), self.method.as_str(), self.path(), status)
+            ..AccessRecord::new(unix_us, id, self.client.as_str(), method, path, status)
         }
     }
 }

@@ -30,6 +30,7 @@ pub mod connections;
 pub mod exchange;
 pub mod listener;
 pub mod pipeline;
+pub mod reply;
 pub mod request_body;
 
 // HTTP/1.1 on the wire.
