@@ -199,7 +199,7 @@ fn poison(value: &mut serde_json::Value, key: &str) {
 #[test]
 fn a_hostile_result_is_text_and_nothing_else() {
     let result = hostile();
-    let html = page::render(&result, None).replace('\u{0}', "").replace('\u{1b}', "").replace('\u{fffe}', "");
+    let html = page::render(&result, None).replace(['\u{0}', '\u{1b}', '\u{fffe}'], "");
     check_page("hostile", &html);
     assert!(html.contains("&lt;script&gt;"), "it is shown");
     let xml = junit::render(&result);
