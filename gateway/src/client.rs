@@ -58,6 +58,22 @@ impl<N: Network> ClientConnection<N> {
         self.deadlines.clear(Wait::Head);
     }
 
+    /// A part of a head has arrived.
+    #[inline]
+    pub fn begin_head(&self, now: Instant, timeout: Duration) {
+        self.phase.set(Phase::Head);
+        self.deadlines.clear(Wait::Idle);
+        self.deadlines.clear(Wait::Doze);
+        self.deadlines.set(Wait::Head, now, Some(timeout));
+    }
+
+    /// The answer is over, but its bytes are still being written: the idle time has not begun.
+    pub fn rest_anew(&self, now: Instant) {
+        if self.phase.get() == Phase::Idle {
+            self.rest(now);
+        }
+    }
+
     /// The answer is over; a next request may come.
     #[inline]
     pub fn rest(&self, now: Instant) {

@@ -41,7 +41,8 @@ impl Clock {
     /// Milliseconds since this clock was made.
     #[inline]
     pub fn ticks_ms(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.origin).as_millis()).unwrap_or(u64::MAX)
+        let since = at.saturating_duration_since(self.origin);
+        since.as_secs() * 1000 + u64::from(since.subsec_millis())
     }
 
     /// The instant of a tick.

@@ -4,9 +4,10 @@
 //! dropping the exchange writes its access record and counts it, exactly once.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::client::ClientConnection;
 use crate::context::{ClientAddress, RequestId, TraceContext};
@@ -45,12 +46,14 @@ pub struct Exchange<N: Network> {
     pub method: Method,
     /// The target as received.
     pub uri: Uri,
+    /// The client sent a trace context of its own.
+    pub traced: bool,
     /// The path in its one form, where that differs from the target's.
     pub path: Option<Box<str>>,
     /// The host.
     pub host: Option<HeaderValue>,
-    /// `HTTP/1.0` or `HTTP/1.1`.
-    pub protocol: &'static str,
+    /// HTTP/1.0 or HTTP/1.1.
+    pub version: Version,
     /// Index of the route that matched.
     pub route: Option<usize>,
     /// The status that was answered.
@@ -63,6 +66,8 @@ pub struct Exchange<N: Network> {
     pub attempts: u32,
     /// The request body, where there is one.
     pub request_body: Option<Arc<BodyProgress>>,
+    /// Bytes that a tunnel brought from the client.
+    pub tunnelled_in: u64,
     /// Bytes of response body that were handed to the client's connection.
     pub bytes_out: u64,
     /// When the upstream was turned to.
@@ -73,6 +78,8 @@ pub struct Exchange<N: Network> {
     pub answered: Option<Instant>,
     /// Its place among the gateway's requests, while their number is limited.
     place: Option<Permit>,
+    /// Nothing is known of method and target: what came was no request.
+    pub unread: bool,
     /// Set once the record is written.
     finished: bool,
 }
@@ -101,7 +108,7 @@ pub struct Named<N: Network> {
 
 impl<N: Network> Exchange<N> {
     /// An exchange of which only the head is known.
-    pub fn new(arrival: Arrival<N>, request: &http::request::Parts, named: Named<N>) -> Self {
+    pub fn new(arrival: Arrival<N>, (method, uri, version): (Method, Uri, Version), named: Named<N>) -> Self {
         let Arrival { shard, connection } = arrival;
         Self {
             snapshot: named.snapshot,
@@ -112,22 +119,25 @@ impl<N: Network> Exchange<N> {
             peer_trusted: named.peer_trusted,
             shard,
             connection,
-            method: request.method.clone(),
-            uri: request.uri.clone(),
+            method,
+            uri,
+            version,
+            traced: false,
             path: None,
             host: None,
-            protocol: if request.version == http::Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
             route: None,
             status: None,
             code: None,
             endpoint: None,
             attempts: 0,
             request_body: None,
+            tunnelled_in: 0,
             bytes_out: 0,
             upstream_began: None,
             upstream_head: None,
             answered: None,
             place: None,
+            unread: false,
             finished: false,
         }
     }
@@ -176,6 +186,7 @@ impl<N: Network> Exchange<N> {
             return;
         }
         self.connection.rest(now);
+        let ended = self.who_left(ended);
         let total = now.saturating_duration_since(self.started);
         let overhead = self.overhead(now);
         let status = self.status.map_or(CLIENT_LEFT_STATUS, |status| status.as_u16());
@@ -186,6 +197,18 @@ impl<N: Network> Exchange<N> {
             log.submit(self.shard.index, &self.record(status, ended, total, overhead));
         }
         self.place = None;
+    }
+
+    /// Every exchange that the gateway drops at its own end looks as if its client had left. It has not: it is left.
+    fn who_left(&mut self, ended: Ended) -> Ended {
+        if ended != Ended::ClientLeft || !self.shard.shared.cutting.load(Ordering::Relaxed) {
+            return ended;
+        }
+        if self.status.is_none() {
+            self.status = Some(Code::Overloaded.status());
+            self.code = Some(Code::Overloaded);
+        }
+        Ended::Drained
     }
 
     /// Time that the gateway itself added: before the upstream was turned to, and from its head to the answer's.
@@ -204,6 +227,7 @@ impl<N: Network> Exchange<N> {
         match ended {
             Ended::ClientLeft => Some(Fault::Client),
             Ended::UpstreamCut => Some(Fault::Upstream),
+            Ended::Drained => Some(Fault::Gateway),
             Ended::Complete | Ended::Timeout => self.code.map(Code::fault),
         }
     }
@@ -212,24 +236,25 @@ impl<N: Network> Exchange<N> {
         let route = self.route();
         let unix_us = self.shard.shared.clock.unix_us(self.started);
         let id = self.request_id.as_str();
+        let (method, path) = if self.unread { ("", "") } else { (self.method.as_str(), self.path()) };
         AccessRecord {
             trace_id: Some(self.trace.trace_id_text()),
             span_id: Some(self.trace.span_id_text()),
             host: self.host.as_ref().and_then(|host| host.to_str().ok()),
-            protocol: self.protocol,
+            protocol: if self.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
             route: route.map(|route| &*route.settings.name),
             code: self.code,
             fault: self.fault(ended),
             upstream: route.filter(|_| self.attempts > 0).map(|route| &*route.upstream.name),
             endpoint: self.endpoint.as_ref().map(|endpoint| &*endpoint.address),
             attempts: self.attempts,
-            bytes_in: self.request_body.as_ref().map_or(0, |body| body.bytes()),
+            bytes_in: self.request_body.as_ref().map_or(0, |body| body.bytes()) + self.tunnelled_in,
             bytes_out: self.bytes_out,
             total_us: micros(total),
             upstream_us: self.upstream_began.map(|_| micros(total.saturating_sub(overhead))),
             overhead_us: Some(micros(overhead)),
             ended,
-            ..AccessRecord::new(unix_us, id, self.client.as_str(), self.method.as_str(), self.path(), status)
+            ..AccessRecord::new(unix_us, id, self.client.as_str(), method, path, status)
         }
     }
 }

@@ -20,6 +20,8 @@ pub mod reload;
 pub mod service;
 pub mod shard;
 pub mod shutdown;
+#[cfg(feature = "slow-down")]
+mod slow_down;
 pub mod snapshot;
 pub mod startup;
 pub mod worker;
@@ -30,6 +32,7 @@ pub mod connections;
 pub mod exchange;
 pub mod listener;
 pub mod pipeline;
+pub mod reply;
 pub mod request_body;
 
 // HTTP/1.1 on the wire.

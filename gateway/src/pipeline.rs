@@ -4,23 +4,22 @@
 //! in doubt; no identity header of a client lives past `context`; what routing matched is what the upstream is sent;
 //! and the record is written when the exchange is dropped, so telemetry sees every answer, refusals too.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::Response;
 use http::request::Parts;
+use http::{HeaderMap, Method, Uri};
 
-use crate::error::GatewayError;
+use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange};
 use crate::forward::Failure;
 use crate::forward::upgrade::Upgraded;
 use crate::network::Network;
+use crate::reply::Reply;
 use crate::request_body::Source;
-use crate::response_body::{Answer, ResponseBody};
+use crate::response_body::Answer;
 use crate::shard::Shared;
 use crate::telemetry::record::Ended;
 use crate::{context, forward, response, routing, upstream};
@@ -39,25 +38,25 @@ enum Outcome<N: Network> {
 
 async fn stages<N: Network>(
     exchange: &mut Exchange<N>,
-    mut parts: Parts,
+    mut headers: HeaderMap,
     source: Source,
 ) -> Result<Outcome<N>, Failure> {
     // context: is this one request, what is it about, and which of its headers may be believed?
-    let admitted = context::stage::admit(exchange, &mut parts)?;
-    if parts.uri.path() == "*" {
+    let admitted = context::stage::admit(exchange, &mut headers)?;
+    if exchange.uri.path() == "*" {
         return Ok(Outcome::Options);
     }
     // routing: the path in its one form; then by host, path, content.
-    let params = routing::stage::find(exchange, &parts.headers)?;
+    let params = routing::stage::find(exchange, &headers)?;
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     // upstream: one endpoint, by the balancer.
-    let selected = upstream::stage::select(exchange, &parts.headers)?;
+    let selected = upstream::stage::select(exchange, &headers)?;
     // forward: what the upstream is asked, and what it answers.
     let target = routing::stage::target(exchange, &params)?;
-    let request = forward::head::build(exchange, &selected, parts, target, body);
+    let request = forward::head::build(exchange, &selected, headers, target, body);
     if admitted.websocket && exchange.route().is_some_and(|route| route.settings.websocket) {
         return Ok(match Box::pin(forward::upgrade::upgrade(exchange, selected, request)).await? {
             Upgraded::Switched(answer) => Outcome::Switch(answer),
@@ -67,8 +66,8 @@ async fn stages<N: Network>(
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
 }
 
-async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, parts: Parts, source: Source) -> Response<ResponseBody<N>> {
-    match stages(&mut exchange, parts, source).await {
+async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, headers: HeaderMap, source: Source) -> Reply<N> {
+    match stages(&mut exchange, headers, source).await {
         Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
         Ok(Outcome::Options) => response::options(exchange),
@@ -77,52 +76,42 @@ async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, parts: Parts, source
     }
 }
 
-/// Records a request of which the head never came whole, and says what to write to its connection.
-pub fn answer_without_request<N: Network>(arrival: Arrival<N>, error: &GatewayError) -> Vec<u8> {
-    let (parts, ()) = http::Request::new(()).into_parts();
-    let mut exchange = context::stage::begin(arrival, &parts);
+/// Records what never became a request, and says what to write to its connection.
+pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, error: &GatewayError) -> Vec<u8> {
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    let unread = line.is_none();
+    if let Some(line) = line {
+        (parts.method, parts.uri) = line;
+    }
+    let (mut exchange, _) = context::stage::begin(arrival, parts);
+    exchange.unread = unread;
     exchange.status = Some(error.code.status());
     exchange.code = Some(error.code);
     let bytes = response::problem::raw(error, Some(exchange.request_id.as_str()));
-    exchange.finish(Ended::Timeout);
+    exchange.finish(if error.code == Code::RequestTimeout { Ended::Timeout } else { Ended::Complete });
     bytes
 }
 
-/// Serves one request. Always answers: a panic costs this request alone, is counted, and is a bug.
+/// Serves one request: to be polled by `poll`, so that a panic costs this request alone.
 ///
 /// The exchange begins at the call, not at the first poll: a client that closes at once may never let it be polled, and
 /// still leaves a record.
-pub fn serve<N: Network>(
-    arrival: Arrival<N>,
-    parts: Parts,
-    source: Source,
-) -> impl Future<Output = Result<Response<ResponseBody<N>>, Infallible>> + Send {
+pub fn serve<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source) -> impl Future<Output = Reply<N>> + Send {
+    #[cfg(feature = "slow-down")]
+    crate::slow_down::burn();
     arrival.connection.begin();
-    let shared = Arc::clone(&arrival.shard.shared);
-    let exchange = context::stage::begin(arrival, &parts);
-    Serving { shared, answer: answer(exchange, parts, source) }
+    let (exchange, headers) = context::stage::begin(arrival, parts);
+    answer(exchange, headers, source)
 }
 
-pin_project_lite::pin_project! {
-    /// Answers 500 after a panic. Written out, since an `async` block around a future holds it twice.
-    struct Serving<N: Network, F> {
-        shared: Arc<Shared<N>>,
-        #[pin]
-        answer: F,
-    }
-}
-
-impl<N: Network, F: Future<Output = Response<ResponseBody<N>>>> Future for Serving<N, F> {
-    type Output = Result<Response<ResponseBody<N>>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        match std::panic::catch_unwind(AssertUnwindSafe(|| this.answer.poll(cx))) {
-            Ok(polled) => polled.map(Ok),
-            Err(_panic) => {
-                this.shared.metrics.gateway().panicked();
-                Poll::Ready(Ok(response::problem::after_panic()))
-            }
-        }
-    }
+/// Polls a request that is being served; after a panic, which is a bug and is counted, it is answered with 500.
+pub fn poll<N: Network>(
+    shared: &Shared<N>,
+    serving: Pin<&mut impl Future<Output = Reply<N>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Reply<N>> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| serving.poll(cx))).unwrap_or_else(|_panic| {
+        shared.metrics.gateway().panicked();
+        Poll::Ready(response::problem::after_panic())
+    })
 }

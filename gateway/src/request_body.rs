@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use crate::clock::Clock;
 use crate::context::{HeaderRules, screen_trailers};
@@ -19,8 +18,8 @@ use crate::timer::{Deadlines, Wait};
 
 /// An error of whatever stands behind a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-/// A body whose type does not matter, such as one that comes from an axum program around the gateway.
-pub type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>;
+/// A client's body, of whatever origin.
+pub type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = BodyFault> + Send>>;
 
 /// Why a request body ended before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,23 +73,24 @@ pub struct BodyLimits {
 
 /// Where a body comes from.
 pub enum Source {
-    /// A client connection of ours.
-    Incoming(Incoming),
-    /// An embedding program.
+    /// There is none.
+    Empty,
+    /// A client's connection, or an embedding program.
     Boxed(BoxBody),
 }
 
 impl Source {
-    fn is_end_stream(&self) -> bool {
+    /// Whether nothing will come.
+    pub fn is_end_stream(&self) -> bool {
         match self {
-            Self::Incoming(body) => body.is_end_stream(),
+            Self::Empty => true,
             Self::Boxed(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Incoming(body) => body.size_hint(),
+            Self::Empty => SizeHint::with_exact(0),
             Self::Boxed(body) => body.size_hint(),
         }
     }
@@ -187,8 +187,8 @@ impl Streaming {
         }
         self.begun = true;
         let polled = match &mut self.source {
-            Source::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(|error| fault_of_hyper(&error)),
-            Source::Boxed(body) => body.as_mut().poll_frame(cx).map_err(|_| BodyFault::ClientLeft),
+            Source::Empty => Poll::Ready(None),
+            Source::Boxed(body) => body.as_mut().poll_frame(cx),
         };
         match polled {
             Poll::Pending => {
@@ -249,24 +249,4 @@ impl Drop for Streaming {
     fn drop(&mut self) {
         self.forget_deadlines();
     }
-}
-
-/// hyper tells a body that breaks its framing from one that ends early by the kind of the error behind it.
-fn fault_of_hyper(error: &hyper::Error) -> BodyFault {
-    if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
-        return BodyFault::ClientLeft;
-    }
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            return match io.kind() {
-                std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => BodyFault::Malformed,
-                std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset => BodyFault::ClientLeft,
-                _ if io.get_ref().is_some() => BodyFault::Malformed,
-                _ => BodyFault::ClientLeft,
-            };
-        }
-        source = cause.source();
-    }
-    BodyFault::Malformed
 }

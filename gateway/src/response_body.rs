@@ -48,7 +48,7 @@ pub struct Source<N: Network> {
 /// An upstream's answer, as far as its head.
 pub struct Answer<N: Network> {
     /// The head.
-    pub response: http::Response<()>,
+    pub head: http1::ResponseHead,
     /// What the body streams from.
     pub source: Source<N>,
 }
@@ -76,6 +76,7 @@ impl<N: Network> ResponseBody<N> {
     pub fn relay(mut exchange: Box<Exchange<N>>, source: Source<N>, idle_timeout: Option<Duration>) -> Self {
         if source.connection.is_over() {
             let now = exchange.now();
+            exchange.answered = Some(now);
             source.finish(&exchange, now);
             exchange.finish_at(Ended::Complete, now);
             return Self::Empty;
@@ -129,6 +130,10 @@ impl<N: Network> Relay<N> {
         }
         match source.connection.poll_frame(cx) {
             Poll::Pending => {
+                // Until now nothing was waited for: the head and what came with it are handed on at this moment.
+                if self.exchange.answered.is_none() {
+                    self.exchange.answered = Some(self.exchange.now());
+                }
                 if self.idle_timeout.is_some() && !deadlines.is_set(Wait::ResponseBody) {
                     deadlines.set(Wait::ResponseBody, self.exchange.now(), self.idle_timeout);
                 }

@@ -18,7 +18,7 @@ use crate::exchange::Arrival;
 use crate::gateway::Gateway;
 use crate::network::Network;
 use crate::pipeline;
-use crate::request_body::{BoxError, Source};
+use crate::request_body::{BodyFault, BoxError, Source};
 use crate::response_body::ResponseBody;
 use crate::timer::{Deadlines, Watch};
 
@@ -70,11 +70,14 @@ where
                 tunnel: Mutex::new(None),
             });
             let mut watch = Watch::new(deadlines);
-            let source = Source::Boxed(Box::pin(http_body_util::BodyExt::map_err(body, Into::into)));
+            let source = Source::Boxed(Box::pin(http_body_util::BodyExt::map_err(body, |_| BodyFault::ClientLeft)));
+            let shared = Arc::clone(&shard.shared);
             let mut serving = Box::pin(pipeline::serve(Arrival { shard, connection }, parts, source));
-            let response =
-                std::future::poll_fn(|cx| poll_watched(&mut watch, cx, |cx| serving.as_mut().poll(cx))).await;
-            response.map(|response| response.map(|inner| ServiceBody { inner, watch }))
+            let reply = std::future::poll_fn(|cx| {
+                poll_watched(&mut watch, cx, |cx| pipeline::poll(&shared, serving.as_mut(), cx))
+            })
+            .await;
+            Ok(reply.into_response(|inner| ServiceBody { inner, watch }))
         })
     }
 }

@@ -3,19 +3,26 @@
 //! A shard is `Send + Sync`, so that an embedding program can serve requests on any thread; a worker of the binary only
 //! ever uses its own, and then nothing here is contended.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use http::HeaderMap;
 
 use crate::algorithms::rng;
 use crate::clock::Clock;
+use crate::http1::DateCell;
 use crate::network::Network;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::upstream::Registry as Upstreams;
 use crate::upstream::in_flight::InFlight;
+
+/// Maps that a shard keeps: about as many requests as are read before one of them is sent on.
+const SPARE_MAPS: usize = 64;
+/// Room beyond which a map is not kept.
+const SPARE_FIELDS: usize = 96;
 
 /// What all shards share.
 pub struct Shared<N: Network> {
@@ -33,6 +40,8 @@ pub struct Shared<N: Network> {
     pub in_flight: Arc<InFlight>,
     /// Set when a drain begins: answers close their connections from then on.
     pub draining: AtomicBool,
+    /// Set when the workers are about to end: what is in flight then is cut by the gateway, not left by its client.
+    pub cutting: AtomicBool,
 }
 
 /// One worker's part.
@@ -41,6 +50,10 @@ pub struct Shard<N: Network> {
     pub index: usize,
     /// What all shards share.
     pub shared: Arc<Shared<N>>,
+    /// Maps of fields that were used, for requests to come.
+    spare: Mutex<Vec<HeaderMap>>,
+    /// The time of day for answers, moved on once a second.
+    pub date: DateCell,
     snapshot: ArcSwap<Local<N>>,
     /// State of a splitmix64 generator.
     random: AtomicU64,
@@ -61,7 +74,8 @@ impl<N: Network> Shard<N> {
     /// A shard with this snapshot in force. The seed decides every random choice that it makes.
     pub fn new(index: usize, shared: Arc<Shared<N>>, snapshot: Arc<Snapshot<N>>, seed: u64) -> Self {
         let random = AtomicU64::new(rng::mix(seed ^ rng::mix(index as u64 + 1)));
-        Self { index, shared, snapshot: ArcSwap::from_pointee(Local(snapshot)), random }
+        let date = DateCell::new(shared.clock.unix_us(shared.clock.now()));
+        Self { index, shared, spare: Mutex::default(), date, snapshot: ArcSwap::from_pointee(Local(snapshot)), random }
     }
 
     /// The snapshot in force; the caller keeps it for as long as its request lives.
@@ -73,6 +87,25 @@ impl<N: Network> Shard<N> {
     /// Puts a snapshot in force for requests that begin from now on.
     pub fn install(&self, snapshot: Arc<Snapshot<N>>) {
         self.snapshot.store(Arc::new(Local(snapshot)));
+    }
+
+    /// An empty map for a request's fields, with room if one is at hand.
+    #[inline]
+    pub fn take_map(&self) -> HeaderMap {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Takes back a map that is of no more use.
+    #[inline]
+    pub fn give_map(&self, mut map: HeaderMap) {
+        if map.capacity() > SPARE_FIELDS {
+            return;
+        }
+        map.clear();
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < SPARE_MAPS {
+            spare.push(map);
+        }
     }
 
     /// 64 random bits (splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
@@ -114,13 +114,15 @@ pub struct Watch {
     deadlines: Arc<Deadlines>,
     sleep: Pin<Box<Sleep>>,
     armed: u64,
+    /// Who is woken when the timer fires, once it has been told.
+    told: Option<Waker>,
 }
 
 impl Watch {
     /// Watches these deadlines; must be made inside a runtime.
     pub fn new(deadlines: Arc<Deadlines>) -> Self {
         let far = tokio::time::Instant::from_std(deadlines.clock.at_tick(0) + Duration::from_secs(86_400 * 365));
-        Self { deadlines, sleep: Box::pin(tokio::time::sleep_until(far)), armed: NEVER }
+        Self { deadlines, sleep: Box::pin(tokio::time::sleep_until(far)), armed: NEVER, told: None }
     }
 
     /// Ready when at least one deadline has just run out; it is marked then, and is not reported again.
@@ -131,11 +133,19 @@ impl Watch {
                 let at = tokio::time::Instant::from_std(self.deadlines.clock.at_tick(earliest));
                 self.sleep.as_mut().reset(at);
                 self.armed = earliest;
+                self.told = None;
             }
             if self.armed == NEVER {
                 return Poll::Pending;
             }
-            ready!(self.sleep.as_mut().poll(cx));
+            let told = self.told.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            if told && !self.sleep.is_elapsed() {
+                return Poll::Pending;
+            }
+            if self.sleep.as_mut().poll(cx).is_pending() {
+                self.told = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
             self.armed = NEVER;
             let now = self.deadlines.clock.ticks_ms(self.deadlines.clock.now());
             if self.deadlines.expire(now) {

@@ -13,6 +13,7 @@ use clap::builder::styling::Styles;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::faults::Delay;
 use crate::mock::{Builder, Mock, StartError};
 
 const EXAMPLES: &str = r#"Examples:
@@ -49,12 +50,24 @@ struct Arguments {
     /// The service's name
     #[arg(long, value_name = "NAME", default_value = "mock", conflicts_with = "config")]
     service: String,
+    /// How long the service takes: a time or a distribution, such as "lognormal(2ms, 0.4)"
+    #[arg(long, value_name = "TIME", conflicts_with = "config", value_parser = service_time)]
+    service_time: Option<Delay>,
+    /// Requests that an endpoint serves at once, the others waiting in line; 0 = any number [default: 0]
+    #[arg(long, value_name = "COUNT", requires = "service_time")]
+    servers: Option<u32>,
+    /// Requests that may wait at an endpoint; the others are answered 503 [default: 1000]
+    #[arg(long, value_name = "COUNT", requires = "service_time")]
+    waiting_room: Option<u32>,
     /// A topology file: services, endpoints and rules
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Address of the control port
     #[arg(long, value_name = "ADDRESS")]
     control: Option<SocketAddr>,
+    /// Address of the gateway through which services call each other
+    #[arg(long, value_name = "ADDRESS")]
+    gateway: Option<SocketAddr>,
     /// Seed of everything random [default: 0, or the file's]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
@@ -105,7 +118,7 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
 
 fn describe(arguments: &Arguments) -> Result<Builder, (u8, String)> {
     let mut builder = match &arguments.config {
-        None => arguments.listen.iter().fold(Mock::builder().service(&arguments.service), |all, one| all.listen(*one)),
+        None => of_one_service(arguments),
         Some(path) => {
             let shown = path.display();
             let text = std::fs::read_to_string(path).map_err(|error| {
@@ -120,6 +133,9 @@ fn describe(arguments: &Arguments) -> Result<Builder, (u8, String)> {
     if let Some(control) = arguments.control {
         builder = builder.control(control);
     }
+    if let Some(gateway) = arguments.gateway {
+        builder = builder.gateway(gateway);
+    }
     if let Some(seed) = arguments.seed {
         builder = builder.seed(seed);
     }
@@ -127,6 +143,30 @@ fn describe(arguments: &Arguments) -> Result<Builder, (u8, String)> {
         builder = builder.threads(threads.into());
     }
     Ok(builder.journal(arguments.journal))
+}
+
+fn of_one_service(arguments: &Arguments) -> Builder {
+    let mut builder = Mock::builder().service(&arguments.service);
+    for address in &arguments.listen {
+        builder = builder.listen(*address);
+    }
+    if let Some(time) = &arguments.service_time {
+        builder = builder.service_time(time.clone());
+    }
+    if let Some(servers) = arguments.servers {
+        builder = builder.servers(servers);
+    }
+    match arguments.waiting_room {
+        Some(requests) => builder.waiting_room(requests),
+        None => builder,
+    }
+}
+
+fn service_time(text: &str) -> Result<Delay, String> {
+    match Delay::parse(text)? {
+        Delay::Queue(_) => Err("a time is expected; --servers and --waiting-room make it a queue".into()),
+        time => Ok(time),
+    }
 }
 
 fn ready_line(mock: &Mock) -> Value {

@@ -46,6 +46,7 @@
 //!
 //! Deliberately absent: HTTP/2, gRPC, queues with k servers, and flapping listeners; their keys say "not yet".
 
+mod calls;
 pub mod cli;
 pub mod clock;
 mod control;
@@ -60,7 +61,11 @@ mod topology;
 mod units;
 mod world;
 
+pub use calls::{Calls, Mode, Target};
 pub use counters::Counters;
-pub use faults::{Act, Delay, Draws, Effect, Garbage, Glob, Match, Problem, Problems, Reset, Rule};
-pub use journal::{Entry, Hit};
+pub use faults::{
+    Act, Caching, Delay, Draws, Effect, Etag, Flap, Garbage, Glob, Match, Origin, Problem, Problems, Reset, Rule,
+    Station, WAITING_ROOM,
+};
+pub use journal::{Ended, Entry, Hit, Protocol};
 pub use mock::{Builder, Mock, StartError};

@@ -6,9 +6,10 @@
 //! (see `may_be_named`). A caller that tunnels an upgrade reads it before and writes it anew.
 
 use http::header::{CONNECTION, TE, UPGRADE};
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use smallvec::SmallVec;
+
+use crate::http1::Fields;
 
 /// Names to remove, gathered before any is removed; most messages have at most a few.
 pub(super) type Names = SmallVec<[HeaderName; 4]>;
@@ -26,21 +27,22 @@ pub(super) enum Kind {
     EndToEnd,
 }
 
-/// Classifies a lower-case name; by length first, so that most names cost one jump.
+/// Classifies a name, which case does not matter to; by length first, so that most names cost one jump.
 #[inline]
 pub(super) fn kind(name: &[u8]) -> Kind {
+    let is = |other: &[u8]| name[0] | 0x20 == other[0] && name.eq_ignore_ascii_case(other);
     let hop = match name.len() {
-        2 => return if name == b"te" { Kind::Te } else { Kind::EndToEnd },
-        6 => name == b"expect",
-        7 => name == b"upgrade",
-        10 if name == b"connection" => return Kind::Connection,
-        10 => name == b"keep-alive",
-        14 => name == b"http2-settings",
-        16 => name == b"proxy-connection",
-        17 => name == b"transfer-encoding",
-        18 => name == b"proxy-authenticate",
-        19 => name == b"proxy-authorization",
-        25 => name == b"proxy-authentication-info",
+        2 => return if is(b"te") { Kind::Te } else { Kind::EndToEnd },
+        6 => is(b"expect"),
+        7 => is(b"upgrade"),
+        10 if is(b"connection") => return Kind::Connection,
+        10 => is(b"keep-alive"),
+        14 => is(b"http2-settings"),
+        16 => is(b"proxy-connection"),
+        17 => is(b"transfer-encoding"),
+        18 => is(b"proxy-authenticate"),
+        19 => is(b"proxy-authorization"),
+        25 => is(b"proxy-authentication-info"),
         _ => false,
     };
     if hop { Kind::Hop } else { Kind::EndToEnd }
@@ -129,34 +131,35 @@ impl Found {
     }
 }
 
-/// Removes what ends here from an upstream's response. Requests are screened by `screen::screen_request_headers`, which
-/// does the same in its one walk over the names.
+/// Removes what ends here from an upstream's response, and what `also` names. Requests are screened by
+/// `screen::screen_request_headers`.
 #[inline]
-pub fn remove_from_response(headers: &mut HeaderMap) {
-    let mut found = Found::default();
-    let mut doomed = Names::new();
-    for name in headers.keys() {
-        if found.see(name.as_str().as_bytes()) {
-            doomed.push(name.clone());
-        }
-    }
-    found.act(headers, &doomed);
-    if found.te {
-        // A response has no use for it.
-        headers.remove(TE);
-    }
+pub fn remove_from_response(fields: &mut Fields, also: impl Fn(&[u8]) -> bool) {
+    let named = if fields.has_connection() { named_by_connection(fields) } else { Vec::new() };
+    fields.retain(|name| {
+        // A response has no use for `te`.
+        kind(name) == Kind::EndToEnd && !also(name) && !named.iter().any(|other| name.eq_ignore_ascii_case(other))
+    });
+}
+
+/// The fields that a response's `Connection` values name.
+#[cold]
+fn named_by_connection(fields: &Fields) -> Vec<Vec<u8>> {
+    let values = fields.iter().filter(|(name, _)| kind(name) == Kind::Connection).map(|(_, value)| value);
+    let names = values.flat_map(|value| value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii));
+    names.filter(|name| may_be_named(name)).map(<[u8]>::to_vec).collect()
 }
 
 /// Whether a request asks for a WebSocket (RFC 6455, section 4.1).
-pub fn is_websocket(request: &Parts) -> bool {
-    let upgrade = request.headers.get(UPGRADE);
+pub fn is_websocket(method: &Method, version: Version, headers: &HeaderMap) -> bool {
+    let upgrade = headers.get(UPGRADE);
     let names_upgrade = |value: &HeaderValue| {
         value.as_bytes().split(|b| *b == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
     };
-    request.method == Method::GET
-        && request.version == Version::HTTP_11
+    *method == Method::GET
+        && version == Version::HTTP_11
         && upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && request.headers.get_all(CONNECTION).iter().any(names_upgrade)
+        && headers.get_all(CONNECTION).iter().any(names_upgrade)
 }
 
 /// Marks a head as a switch to WebSocket (RFC 6455, section 4.1), after the fields of the connection behind are gone.

@@ -54,6 +54,15 @@ impl RequestId {
         valid.then(|| Self(Repr::Accepted(value.clone())))
     }
 
+    /// The id as bytes of ASCII.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Minted(text) => text,
+            Repr::Accepted(value) => value.as_bytes(),
+        }
+    }
+
     /// The id as text.
     #[inline]
     pub fn as_str(&self) -> &str {

@@ -1,5 +1,6 @@
 //! The stage: names a request, then admits it or says why not.
 
+use http::HeaderMap;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
 
@@ -10,8 +11,8 @@ use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange, Named};
 use crate::network::Network;
 
-/// Begins the exchange of a request: gives it an id and a trace, and tells who sent it.
-pub fn begin<N: Network>(arrival: Arrival<N>, parts: &Parts) -> Box<Exchange<N>> {
+/// Begins the exchange of a request: gives it an id and a trace, and tells who sent it. Its headers go their own way.
+pub fn begin<N: Network>(arrival: Arrival<N>, parts: Parts) -> (Box<Exchange<N>>, HeaderMap) {
     let snapshot = arrival.shard.snapshot();
     let trusted = snapshot.trusts(&arrival.connection.peer);
     let random = || arrival.shard.random();
@@ -20,7 +21,7 @@ pub fn begin<N: Network>(arrival: Arrival<N>, parts: &Parts) -> Box<Exchange<N>>
     let trace = TraceContext::continue_or_start(&parts.headers, &snapshot.trace_policy, trusted, draws);
     let client = client_address(&parts.headers, &arrival.connection.peer, &snapshot.trusted);
     let named = Named { snapshot, request_id, trace, client, peer_trusted: trusted };
-    Box::new(Exchange::new(arrival, parts, named))
+    (Box::new(Exchange::new(arrival, (parts.method, parts.uri, parts.version), named)), parts.headers)
 }
 
 /// What later stages want to know of a head whose headers have been screened since.
@@ -36,35 +37,37 @@ pub struct Admitted {
 ///
 /// # Errors
 /// The problem to answer; after it the connection is closed wherever the request's end is in doubt.
-pub fn admit<N: Network>(exchange: &mut Exchange<N>, parts: &mut Parts) -> Result<Admitted, GatewayError> {
-    let survey = Survey::of(&parts.headers);
-    let declared_length = target::check_framing(&survey, parts.version)?;
-    check_sizes(exchange, parts, survey.bytes)?;
-    target::check_method_and_target(&parts.method, &parts.uri)?;
+pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) -> Result<Admitted, GatewayError> {
+    let survey = Survey::of(headers);
+    let declared_length = target::check_framing(&survey, exchange.version)?;
+    check_sizes(exchange, headers.len(), survey.bytes)?;
+    target::check_method_and_target(&exchange.method, &exchange.uri)?;
     check_expectation(survey.expect)?;
-    let host = target::host_of(&survey, &parts.uri, parts.version)?;
-    let websocket = survey.upgrade.first.is_some() && is_websocket(parts);
-    if let (Some(host), Some(_)) = (&host, parts.uri.authority()) {
-        parts.headers.insert(header::HOST, host.clone());
+    exchange.traced = survey.traced;
+    let host = target::host_of(&survey, &exchange.uri, exchange.version)?;
+    let websocket = survey.upgrade.first.is_some() && is_websocket(&exchange.method, exchange.version, headers);
+    if let (Some(host), Some(_)) = (&host, exchange.uri.authority()) {
+        headers.insert(header::HOST, host.clone());
     }
     exchange.host = host;
-    screen_request_headers(&mut parts.headers, &exchange.snapshot.header_rules, exchange.peer_trusted)?;
+    screen_request_headers(headers, &exchange.snapshot.header_rules, exchange.peer_trusted)?;
     Ok(Admitted { websocket, declared_length })
 }
 
 /// `max_uri_bytes`, `max_headers`, `max_header_bytes`.
-fn check_sizes<N: Network>(exchange: &Exchange<N>, parts: &Parts, fields: usize) -> Result<(), GatewayError> {
+fn check_sizes<N: Network>(exchange: &Exchange<N>, fields: usize, bytes: usize) -> Result<(), GatewayError> {
     let server = &exchange.snapshot.config.server;
-    let uri = parts.uri.path().len()
-        + parts.uri.query().map_or(0, |query| query.len() + 1)
-        + parts.uri.authority().map_or(0, |authority| authority.as_str().len());
-    if uri > server.max_uri_bytes {
+    let uri = &exchange.uri;
+    let target = uri.path().len()
+        + uri.query().map_or(0, |query| query.len() + 1)
+        + uri.authority().map_or(0, |authority| authority.as_str().len());
+    if target > server.max_uri_bytes {
         return Err(GatewayError::new(Code::UriTooLong, "The request target is too long.").closing());
     }
-    if parts.headers.len() > server.max_headers {
+    if fields > server.max_headers {
         return Err(GatewayError::new(Code::HeadersTooLarge, "The request has too many header fields.").closing());
     }
-    if fields > server.max_header_bytes {
+    if bytes > server.max_header_bytes {
         return Err(GatewayError::new(Code::HeadersTooLarge, "The request head is too large.").closing());
     }
     Ok(())

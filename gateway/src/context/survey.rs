@@ -3,6 +3,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use super::names::{TRACEPARENT, TRACESTATE};
+
 /// A field that may be there once.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Single<'h> {
@@ -32,6 +34,8 @@ pub struct Survey<'h> {
     pub expect: Single<'h>,
     /// `upgrade`
     pub upgrade: Single<'h>,
+    /// `traceparent` or `tracestate`
+    pub traced: bool,
     /// Bytes of all fields as on the wire: name, colon, space, value, line end.
     pub bytes: usize,
 }
@@ -53,7 +57,7 @@ impl<'h> Survey<'h> {
                 TRANSFER_ENCODING => survey.transfer_encoding.see(value),
                 EXPECT => survey.expect.see(value),
                 UPGRADE => survey.upgrade.see(value),
-                _ => {}
+                _ => survey.traced |= *name == TRACEPARENT || *name == TRACESTATE,
             }
         }
         survey

@@ -67,7 +67,9 @@ impl TraceContext {
         };
         // An id of zeros is invalid; one chance in 2^64 is not worth a loop.
         let span_id = random[2].max(1).to_be_bytes();
-        match if continues { Incoming::read(headers) } else { None } {
+        // A look at each name costs less than one look-up.
+        let told = continues && headers.keys().any(|name| *name == TRACEPARENT);
+        match if told { Incoming::read(headers) } else { None } {
             Some(incoming) => {
                 let sampled = if peer_trusted { incoming.sampled } else { policy.samples(&incoming.trace_id) };
                 let tracestate = tracestate::combined(headers);

@@ -6,13 +6,13 @@
 
 use std::task::Poll;
 
-use http::{Method, Response, StatusCode};
+use http::{Method, StatusCode};
 
 use super::acquire;
 use super::head::Outgoing;
 use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
-use crate::http1::{self, RequestHead};
+use crate::http1::{self, RequestHead, ResponseHead};
 use crate::network::Network;
 use crate::request_body::{BodyFault, RequestBody};
 use crate::response_body::{Answer, Source};
@@ -56,7 +56,10 @@ pub async fn forward<N: Network>(
         };
         connection.begin(&head, std::mem::replace(&mut body, RequestBody::Empty));
         match head_of_answer(exchange, &mut connection).await {
-            Ok(response) => return accept(exchange, response, Source { connection, selected }, false),
+            Ok(answer) => {
+                exchange.shard.give_map(head.headers);
+                return accept(exchange, answer, Source { connection, selected }, false);
+            }
             Err(Unanswered::Stale(again)) if connection.is_reused() && may_go_again(&head, &connection) => body = again,
             Err(unanswered) => return Err(fail(exchange, unanswered.into())),
         }
@@ -77,7 +80,7 @@ pub(super) async fn forward_once<N: Network>(
     let mut connection = acquire::open(exchange, &selected).await.map_err(|error| fail(exchange, error.into()))?;
     connection.begin(&request.head, request.body);
     match head_of_answer(exchange, &mut connection).await {
-        Ok(response) => accept(exchange, response, Source { connection, selected }, true),
+        Ok(head) => accept(exchange, head, Source { connection, selected }, true),
         Err(unanswered) => Err(fail(exchange, unanswered.into())),
     }
 }
@@ -105,7 +108,7 @@ impl From<Unanswered> for Failure {
 async fn head_of_answer<N: Network>(
     exchange: &Exchange<N>,
     connection: &mut Connection<N::Stream>,
-) -> Result<Response<()>, Unanswered> {
+) -> Result<ResponseHead, Unanswered> {
     let deadlines = &exchange.connection.deadlines;
     let answered = std::future::poll_fn(|cx| {
         if let Poll::Ready(done) = connection.poll_head(cx) {
@@ -115,7 +118,7 @@ async fn head_of_answer<N: Network>(
     })
     .await;
     match answered {
-        Some(Ok(response)) => Ok(response),
+        Some(Ok(head)) => Ok(head),
         None => Err(Unanswered::Failed(out_of_time(exchange).into())),
         Some(Err(http1::Error::RequestBody(fault))) => Err(Unanswered::Failed(body_failure(fault))),
         Some(Err(error @ http1::Error::Invalid(_))) => {
@@ -145,21 +148,21 @@ fn may_go_again<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
 /// Takes the head of an answer.
 fn accept<N: Network>(
     exchange: &mut Exchange<N>,
-    response: Response<()>,
+    head: ResponseHead,
     source: Source<N>,
     switch_asked: bool,
 ) -> Result<Answer<N>, Failure> {
     let now = exchange.now();
     exchange.upstream_head = Some(now);
     exchange.connection.deadlines.clear(Wait::Exchange);
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS && !switch_asked {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS && !switch_asked {
         // security.md, B8
         let error = GatewayError::new(Code::UpstreamInvalid, "The upstream switched protocols unasked.");
         return Err(fail(exchange, error.into()));
     }
-    let server_error = response.status().is_server_error();
+    let server_error = head.status.is_server_error();
     count(exchange, if server_error { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok }, now);
-    Ok(Answer { response, source })
+    Ok(Answer { head, source })
 }
 
 /// The time until response headers is up: the client's fault if it is the client that is being waited for.

@@ -1,7 +1,6 @@
 //! The request head as the upstream is sent it: the client's, less what must not pass, plus what the gateway vouches
 //! for.
 
-use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, header};
 
@@ -29,11 +28,10 @@ pub struct Outgoing {
 pub fn build<N: Network>(
     exchange: &Exchange<N>,
     selected: &Selected<N>,
-    parts: Parts,
+    mut headers: HeaderMap,
     target: PathAndQuery,
     body: RequestBody,
 ) -> Outgoing {
-    let mut headers = parts.headers;
     let lines = add_context(exchange, &mut headers);
     if let Some(route) = exchange.route() {
         match &route.settings.host {
@@ -43,26 +41,31 @@ pub fn build<N: Network>(
         }
         route.settings.request_headers.apply(&mut headers);
     }
-    if !headers.contains_key(header::HOST) {
-        // Only an HTTP/1.0 client may leave it out; an HTTP/1.1 request must have one.
+    if (exchange.host.is_none() || is_edited(exchange)) && !headers.contains_key(header::HOST) {
+        // An HTTP/1.0 client may leave it out, and a route may take it away; an HTTP/1.1 request must have one.
         headers.insert(header::HOST, selected.endpoint.host.clone());
     }
-    Outgoing { head: RequestHead { method: parts.method, target, headers, lines }, body }
+    Outgoing { head: RequestHead { method: exchange.method.clone(), target, headers, lines }, body }
+}
+
+fn is_edited<N: Network>(exchange: &Exchange<N>) -> bool {
+    exchange.route().is_some_and(|route| !route.settings.request_headers.is_empty())
 }
 
 /// Adds what the gateway says of a request. As plain lines, which cost no look-ups, wherever nothing is there that they
 /// have to be merged with; else among the headers.
 fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) -> Vec<u8> {
-    let edited = exchange.route().is_some_and(|route| !route.settings.request_headers.is_empty());
-    if exchange.peer_trusted || edited {
+    if exchange.peer_trusted || is_edited(exchange) {
         add_to_headers(exchange, headers);
         return Vec::new();
     }
     // The client's own were removed when it was screened, but for these two, which were read since.
-    headers.remove(&names::TRACEPARENT);
-    headers.remove(&names::TRACESTATE);
+    if exchange.traced {
+        headers.remove(&names::TRACEPARENT);
+        headers.remove(&names::TRACESTATE);
+    }
     let mut lines = Vec::with_capacity(LINES_BYTES);
-    write_field(&mut lines, &names::X_REQUEST_ID, exchange.request_id.as_str().as_bytes());
+    write_field(&mut lines, &names::X_REQUEST_ID, exchange.request_id.as_bytes());
     write_field(&mut lines, &names::TRACEPARENT, exchange.trace.as_bytes());
     if let Some(state) = &exchange.trace.tracestate {
         write_field(&mut lines, &names::TRACESTATE, state.as_bytes());

@@ -1,6 +1,6 @@
 //! WebSocket upgrades (RFC 6455): the tunnel starts after the upstream's 101, never before.
 
-use http::{StatusCode, header};
+use http::StatusCode;
 
 use super::attempt::{Failure, forward_once};
 use super::head::Outgoing;
@@ -30,11 +30,11 @@ pub async fn upgrade<N: Network>(
 ) -> Result<Upgraded<N>, Failure> {
     mark_websocket(&mut request.head.headers);
     let answer = forward_once(exchange, selected, request).await?;
-    if answer.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Upgraded::Refused(answer));
     }
-    let protocol = answer.response.headers().get(header::UPGRADE);
-    if !protocol.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket")) {
+    let protocol = answer.head.fields.get("upgrade");
+    if !protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket")) {
         let detail = "The upstream switched to another protocol than the one asked for.";
         return Err(GatewayError::new(Code::UpstreamInvalid, detail).into());
     }

@@ -7,23 +7,23 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, Method, Response};
+use bytes::{Bytes, BytesMut};
+use http::Method;
 use http_body::{Body as _, Frame};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::poll_read_buf;
 
-use super::chunked::{self, Decoded, Decoder};
-use super::request_head::{Framing, RequestHead};
-use super::response_head::{self, Body, ResponseHead};
+use super::body_reader::BodyReader;
+use super::lines::Lines;
+use super::request_head::RequestHead;
+use super::response_head::{self, Body, ResponseHead, Taken};
+use super::write_queue::{Framing, Misfit, WriteQueue};
 use crate::request_body::{BodyFault, RequestBody};
 
 /// What is read at once, at first; a body that keeps the buffer full gets more.
 const READ_BYTES: usize = 8 * 1024;
 /// The most that is read at once.
 const READ_BYTES_MAX: usize = 64 * 1024;
-/// A part of a body up to this size is copied behind what waits to be written, so that it leaves in one system call.
-const COPY_BYTES: usize = 8 * 1024;
 /// Interim answers that are read and dropped before the real one.
 const MAX_INTERIM: u8 = 16;
 
@@ -57,12 +57,8 @@ enum Answer {
     Idle,
     /// The head is awaited.
     Head,
-    /// So many bytes are left.
-    Length(u64),
-    Chunked(Decoder),
-    UntilClose,
-    /// The last byte has been taken.
-    Over,
+    /// The head has been taken.
+    Body(BodyReader),
 }
 
 /// A connection to an upstream.
@@ -71,13 +67,8 @@ pub struct Client<S> {
     stream: S,
     read: BytesMut,
     read_size: usize,
-    /// Waits to be written, from `written` on.
-    write: Vec<u8>,
-    written: usize,
-    /// A large part of the body that waits behind `write`.
-    part: Bytes,
-    /// What closes the part: the line end behind a chunk's data.
-    part_end: &'static [u8],
+    lines: Lines,
+    write: WriteQueue,
     body: RequestBody,
     framing: Framing,
     /// The request is on the wire as a whole.
@@ -99,10 +90,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             stream,
             read: BytesMut::new(),
             read_size: READ_BYTES,
-            write: Vec::new(),
-            written: 0,
-            part: Bytes::new(),
-            part_end: b"",
+            lines: Lines::default(),
+            write: WriteQueue::default(),
             body: RequestBody::Empty,
             framing: Framing::None,
             sent: true,
@@ -125,8 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             },
         };
         self.write.clear();
-        head.write(self.framing, &mut self.write);
-        self.written = 0;
+        head.write(self.framing, &mut self.write.bytes);
         self.body = body;
         self.sent = false;
         self.left = 0;
@@ -155,12 +143,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     ///
     /// # Errors
     /// As `Error` says; the connection is of no more use then.
-    pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Error>> {
+    pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
         self.poll_send(cx)?;
         loop {
-            if let Some(head) = self.take_head()? {
-                if !head.status.is_informational() || head.status == http::StatusCode::SWITCHING_PROTOCOLS {
-                    return Poll::Ready(Ok(self.accept(head)));
+            if let Some(taken) = self.take_head()? {
+                let status = taken.head.status;
+                if !status.is_informational() || status == http::StatusCode::SWITCHING_PROTOCOLS {
+                    return Poll::Ready(Ok(self.accept(taken)));
                 }
                 self.interim += 1;
                 if self.interim > MAX_INTERIM {
@@ -175,25 +164,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    fn take_head(&mut self) -> Result<Option<ResponseHead>, Error> {
+    fn take_head(&mut self) -> Result<Option<Taken>, Error> {
         if self.read.is_empty() {
             return Ok(None);
         }
-        response_head::take(&mut self.read, &self.method).map_err(Error::Invalid)
+        response_head::take(&mut self.read, &mut self.lines, &self.method).map_err(Error::Invalid)
     }
 
-    fn accept(&mut self, head: ResponseHead) -> Response<()> {
-        self.keep_alive = head.keep_alive && head.status != http::StatusCode::SWITCHING_PROTOCOLS;
-        self.answer = match head.body {
-            Body::None => Answer::Over,
-            Body::Length(length) => Answer::Length(length),
-            Body::Chunked => Answer::Chunked(Decoder::new()),
-            Body::UntilClose => Answer::UntilClose,
-        };
-        let mut response = Response::new(());
-        *response.status_mut() = head.status;
-        *response.headers_mut() = head.headers;
-        response
+    fn accept(&mut self, taken: Taken) -> ResponseHead {
+        self.keep_alive = taken.keep_alive && taken.head.status != http::StatusCode::SWITCHING_PROTOCOLS;
+        self.answer = Answer::Body(match taken.body {
+            Body::None => BodyReader::Over,
+            Body::Length(length) => BodyReader::of_length(length),
+            Body::Chunked => BodyReader::chunked(),
+            Body::UntilClose => BodyReader::UntilClose,
+        });
+        taken.head
     }
 
     /// The next part of the answer's body; `None` at its end.
@@ -207,76 +193,55 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             return Poll::Ready(Some(Err(error)));
         }
         loop {
-            match self.take_frame() {
+            let Answer::Body(body) = &mut self.answer else { return Poll::Ready(None) };
+            match body.take(&mut self.read) {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
-                Ok(None) if self.is_over() => return Poll::Ready(None),
+                Ok(None) if body.is_over() => return Poll::Ready(None),
                 Ok(None) => {}
                 Err(why) => return Poll::Ready(Some(Err(Error::Invalid(why)))),
             }
-            match ready!(self.poll_read(cx)) {
-                Ok(0) if matches!(self.answer, Answer::UntilClose) => self.answer = Answer::Over,
-                Ok(0) => return Poll::Ready(Some(Err(Error::Broken(io::ErrorKind::UnexpectedEof.into())))),
-                Ok(_) => {}
-                Err(error) => return Poll::Ready(Some(Err(error))),
+            if ready!(self.poll_read(cx))? == 0
+                && let Answer::Body(body) = &mut self.answer
+                && body.end().is_err()
+            {
+                return Poll::Ready(Some(Err(Error::Broken(io::ErrorKind::UnexpectedEof.into()))));
             }
-        }
-    }
-
-    /// What of the body is in the buffer.
-    fn take_frame(&mut self) -> Result<Option<Frame<Bytes>>, &'static str> {
-        match &mut self.answer {
-            Answer::Idle | Answer::Head | Answer::Over => Ok(None),
-            Answer::Length(left) => {
-                let now = usize::try_from(*left).unwrap_or(usize::MAX).min(self.read.len());
-                if now == 0 {
-                    return Ok(None);
-                }
-                *left -= now as u64;
-                if *left == 0 {
-                    self.answer = Answer::Over;
-                }
-                Ok(Some(Frame::data(self.read.split_to(now).freeze())))
-            }
-            Answer::Chunked(decoder) => match decoder.decode(&mut self.read)? {
-                Decoded::Data(data) => Ok(Some(Frame::data(data))),
-                Decoded::Trailers(trailers) => {
-                    self.answer = Answer::Over;
-                    Ok(Some(Frame::trailers(trailers)))
-                }
-                Decoded::End => {
-                    self.answer = Answer::Over;
-                    Ok(None)
-                }
-                Decoded::More => Ok(None),
-            },
-            Answer::UntilClose if self.read.is_empty() => Ok(None),
-            Answer::UntilClose => Ok(Some(Frame::data(self.read.split().freeze()))),
         }
     }
 
     /// Whether the answer's last byte has been taken.
     pub fn is_over(&self) -> bool {
-        matches!(self.answer, Answer::Over | Answer::Idle)
+        match &self.answer {
+            Answer::Idle => true,
+            Answer::Head => false,
+            Answer::Body(body) => body.is_over(),
+        }
     }
 
     /// Bytes of the answer's body that are left, where that is known.
     pub fn length_left(&self) -> Option<u64> {
-        match self.answer {
-            Answer::Length(left) => Some(left),
-            Answer::Over | Answer::Idle => Some(0),
-            _ => None,
+        match &self.answer {
+            Answer::Idle => Some(0),
+            Answer::Head => None,
+            Answer::Body(body) => body.length_left(),
         }
     }
 
-    /// Whether another exchange can begin: this one is over on both sides, nothing unasked has come, and the peer has
-    /// not closed. Costs no system call while nothing has happened on the stream.
-    pub fn is_ready(&mut self) -> bool {
-        if !(self.sent && self.keep_alive && self.is_over() && self.read.is_empty() && self.write_error.is_none()) {
-            return false;
+    /// Whether this exchange is over on both sides and left nothing behind: then the connection can wait for another.
+    pub fn rest(&mut self) -> bool {
+        let clean = self.sent && self.keep_alive && self.read.is_empty() && self.write_error.is_none();
+        let rests = clean && self.is_over();
+        if rests {
+            self.answer = Answer::Idle;
         }
-        self.answer = Answer::Idle;
+        rests
+    }
+
+    /// Whether another exchange can begin: nothing unasked has come, and the peer has not closed. Costs no system call
+    /// while nothing has happened on the stream.
+    pub fn is_ready(&mut self) -> bool {
         let mut nobody = Context::from_waker(Waker::noop());
-        self.poll_read(&mut nobody).is_pending()
+        self.rest() && self.poll_read(&mut nobody).is_pending()
     }
 
     /// The stream, and what came behind the answer's head; for a connection that switched protocols.
@@ -308,7 +273,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// answered.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         while !self.sent && self.write_error.is_none() {
-            match self.poll_write(cx) {
+            match self.write.poll_write(&mut self.stream, cx, &mut self.left) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Err(error)) => {
                     self.write_error = Some(error);
@@ -323,91 +288,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             }
             let queued = match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Pending => return Ok(()),
-                Poll::Ready(Some(Err(fault))) => Err(Error::RequestBody(fault)),
-                Poll::Ready(Some(Ok(frame))) => self.queue(frame),
-                Poll::Ready(None) => self.queue_end(None),
+                Poll::Ready(Some(Err(fault))) => Err(fault),
+                Poll::Ready(Some(Ok(frame))) => self.write.push(frame, &mut self.framing).map_err(fault_of_misfit),
+                Poll::Ready(None) => self.write.push_end(None, &mut self.framing).map_err(fault_of_misfit),
             };
-            if let Err(error) = queued {
+            if let Err(fault) = queued {
                 // Not a byte more, above all not the end: a body that broke off must never look whole upstream.
                 self.write_error = Some(io::Error::other("the request's body failed"));
-                return Err(error);
+                return Err(Error::RequestBody(fault));
             }
         }
         Ok(())
     }
+}
 
-    /// Writes out what waits; ready when nothing does.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.written < self.write.len() || !self.part.is_empty() || !self.part_end.is_empty() {
-            let head = &self.write[self.written..];
-            let bufs = [io::IoSlice::new(head), io::IoSlice::new(&self.part), io::IoSlice::new(self.part_end)];
-            let stream = Pin::new(&mut self.stream);
-            let mut count = if self.part.is_empty() && self.part_end.is_empty() {
-                ready!(stream.poll_write(cx, head))?
-            } else {
-                ready!(stream.poll_write_vectored(cx, &bufs))?
-            };
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.left += count as u64;
-            let of_head = count.min(head.len());
-            self.written += of_head;
-            count -= of_head;
-            let of_part = count.min(self.part.len());
-            self.part.advance(of_part);
-            self.part_end = &self.part_end[count - of_part..];
-        }
-        self.write.clear();
-        self.written = 0;
-        Poll::Ready(Ok(()))
-    }
-
-    /// Puts a frame of the request's body behind what waits.
-    fn queue(&mut self, frame: Frame<Bytes>) -> Result<(), Error> {
-        let data = match frame.into_data() {
-            Ok(data) => data,
-            Err(frame) => return self.queue_end(frame.into_trailers().ok().as_ref()),
-        };
-        if data.is_empty() {
-            return Ok(());
-        }
-        match &mut self.framing {
-            Framing::None => {}
-            Framing::Length(left) => {
-                *left = left.checked_sub(data.len() as u64).ok_or(Error::RequestBody(BodyFault::Malformed))?;
-                self.put(data);
-            }
-            Framing::Chunked => {
-                chunked::write_chunk_head(data.len(), &mut self.write);
-                self.put(data);
-                if self.part.is_empty() {
-                    self.write.extend_from_slice(b"\r\n");
-                } else {
-                    self.part_end = b"\r\n";
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, data: Bytes) {
-        if data.len() <= COPY_BYTES {
-            self.write.extend_from_slice(&data);
-        } else {
-            self.part = data;
-        }
-    }
-
-    /// The request's body has come to its end.
-    fn queue_end(&mut self, trailers: Option<&HeaderMap>) -> Result<(), Error> {
-        match self.framing {
-            // Shorter than it said: to pass it on would leave the upstream waiting.
-            Framing::Length(left) if left > 0 => return Err(Error::RequestBody(BodyFault::ClientLeft)),
-            Framing::Chunked => chunked::write_end(trailers, &mut self.write),
-            Framing::Length(_) | Framing::None => {}
-        }
-        self.framing = Framing::None;
-        Ok(())
+/// A body that differs from its announced length: longer is not HTTP; shorter would leave the upstream waiting.
+fn fault_of_misfit(misfit: Misfit) -> BodyFault {
+    match misfit {
+        Misfit::TooLong => BodyFault::Malformed,
+        Misfit::TooShort => BodyFault::ClientLeft,
     }
 }

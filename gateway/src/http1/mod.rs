@@ -1,13 +1,27 @@
-//! HTTP/1.1 as spoken to upstreams: a strict codec on `httparse`, without tasks, channels or copies of its own.
+//! HTTP/1.1 as spoken to clients and to upstreams: a strict codec on `httparse`, without tasks, channels or locks.
 //!
-//! RFC 9112 is the law, read strictly: what could be understood in two ways is an error, never a guess. An answer that
-//! breaks a rule is `Error::Invalid`, and its connection is not used again (security.md, A14).
+//! RFC 9112 is the law, read strictly: what could be understood in two ways is an error, never a guess (security.md,
+//! groups A and B). `server` reads requests and writes answers, `client` the other way round; heads, bodies and what
+//! waits to be written are modules of their own, each plain state over bytes.
 
+mod body_reader;
 mod chunked;
 mod client;
+mod date;
+mod fields;
+mod lines;
 mod request_head;
+mod request_read;
 mod response_head;
+mod response_write;
+mod server;
+mod write_queue;
 
 pub use client::{Client, Error};
+pub use date::DateCell;
+pub use fields::Fields;
 pub use request_head::{RequestHead, write_field};
-pub use response_head::{MAX_FIELDS, MAX_HEAD_BYTES};
+pub use request_read::{HeadLimits, Refusal};
+pub use response_head::{MAX_FIELDS, MAX_HEAD_BYTES, ResponseHead};
+pub use response_write::AnswerHead;
+pub use server::{Broken, Next, Server};

@@ -5,6 +5,8 @@
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, Method, header};
 
+use super::write_queue::Framing;
+
 /// A request without its body. Kept by the caller while it is sent, so that it can be sent again.
 #[derive(Debug)]
 pub struct RequestHead {
@@ -16,17 +18,6 @@ pub struct RequestHead {
     pub headers: HeaderMap,
     /// Further fields as they are written, each with its line end; made by `write_field`.
     pub lines: Vec<u8>,
-}
-
-/// How a request's body is framed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
-    /// No body.
-    None,
-    /// `Content-Length`; bytes that are left.
-    Length(u64),
-    /// `Transfer-Encoding: chunked`
-    Chunked,
 }
 
 impl RequestHead {
@@ -51,7 +42,8 @@ impl RequestHead {
         match framing {
             // RFC 9110, section 8.6: a method that anticipates a body says that there is none.
             Framing::None if had_length || self.anticipates_body() => out.extend_from_slice(b"content-length: 0\r\n"),
-            Framing::None => {}
+            // A request's body never ends with its connection (RFC 9112, section 6.3).
+            Framing::None | Framing::UntilClose => {}
             Framing::Length(length) => {
                 out.extend_from_slice(b"content-length: ");
                 out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());

@@ -3,12 +3,16 @@
 use std::mem::MaybeUninit;
 
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{Method, StatusCode};
+
+use super::fields::{Fields, Known, MAX_BLOCK};
+use super::lines::{Lines, all_end_with_cr};
+use super::request_read::decimal;
 
 /// Fields that an answer may have.
 pub const MAX_FIELDS: usize = 128;
 /// Bytes that an answer's head may have.
-pub const MAX_HEAD_BYTES: usize = 64 * 1024;
+pub const MAX_HEAD_BYTES: usize = MAX_BLOCK;
 
 /// What comes after a response's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +29,17 @@ pub(super) enum Body {
 
 /// A response's head.
 #[derive(Debug)]
-pub(super) struct ResponseHead {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+pub struct ResponseHead {
+    /// The status.
+    pub status: StatusCode,
+    /// The fields; boxed, since they are handed on a few times.
+    pub fields: Box<Fields>,
+}
+
+/// A head, and what it says of what follows.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) head: ResponseHead,
     pub(super) body: Body,
     /// The connection may carry another exchange after this one.
     pub(super) keep_alive: bool,
@@ -37,13 +49,45 @@ pub(super) struct ResponseHead {
 ///
 /// # Errors
 /// The rule that it breaks.
-pub(super) fn take(buffer: &mut BytesMut, request: &Method) -> Result<Option<ResponseHead>, &'static str> {
-    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+#[inline]
+pub(super) fn take(buffer: &mut BytesMut, lines: &mut Lines, request: &Method) -> Result<Option<Taken>, &'static str> {
+    // Most heads come at once, and are parsed at once. One that drips in is parsed again when its end has come, not for
+    // each of its bytes.
+    let first = lines.is_untouched();
+    let whole = lines_end(buffer, lines, first)?;
+    if !first && whole.is_none() {
+        return Ok(None);
+    }
+    match parse(buffer, request)? {
+        Some((mut taken, length)) => {
+            *lines = Lines::default();
+            taken.head.fields.set_block(buffer.split_to(length).freeze());
+            Ok(Some(taken))
+        }
+        None => {
+            lines_end(buffer, lines, false)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Looks for the head's end, unless it is to be parsed anyway.
+#[inline]
+fn lines_end(buffer: &[u8], lines: &mut Lines, first: bool) -> Result<Option<usize>, &'static str> {
+    if first {
+        return Ok(None);
+    }
+    let found = lines.find_end(buffer).map_err(|_| "a line of the head ends without CR")?;
+    if found.unwrap_or(buffer.len()) > MAX_HEAD_BYTES { Err("the head is too large") } else { Ok(found) }
+}
+
+#[inline]
+fn parse(buffer: &[u8], request: &Method) -> Result<Option<(Taken, usize)>, &'static str> {
+    let mut space = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
-    let parse = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, buffer, &mut fields);
-    let length = match parse {
+    let config = httparse::ParserConfig::default();
+    let length = match config.parse_response_with_uninit_headers(&mut parsed, buffer, &mut space) {
         Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) if buffer.len() > MAX_HEAD_BYTES => return Err("the head is too large"),
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err("the head has too many fields"),
         Err(_) => return Err("the head is not valid HTTP/1.1"),
@@ -51,43 +95,23 @@ pub(super) fn take(buffer: &mut BytesMut, request: &Method) -> Result<Option<Res
     if length > MAX_HEAD_BYTES {
         return Err("the head is too large");
     }
-    if has_bare_line_feed(&buffer[..length]) {
+    // `httparse` skips line ends before a head; an answer has none.
+    if !buffer.starts_with(b"HTTP/") || !all_end_with_cr(&buffer[..length]) {
         return Err("a line of the head ends without CR");
     }
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or("the status is not valid")?;
-    let http_11 = parsed.version == Some(1);
-    let places = places(parsed.headers, buffer.as_ptr() as usize)?;
-    let bytes = buffer.split_to(length).freeze();
-    let mut headers = HeaderMap::with_capacity(places.len() + 2);
+    let base = buffer.as_ptr() as usize;
+    let mut fields = Box::<Fields>::default();
     let mut seen = Seen::default();
-    for Place { name, value } in places {
-        seen.see(&name, &bytes[value.clone()])?;
-        let value = HeaderValue::from_maybe_shared(bytes.slice(value)).map_err(|_| "a field's value is not valid")?;
-        headers.append(name, value);
+    for field in parsed.headers.iter() {
+        let name_at = field.name.as_ptr() as usize - base;
+        let value_at = if field.value.is_empty() { name_at } else { field.value.as_ptr() as usize - base };
+        let known = fields.note(name_at, field.name.as_bytes(), value_at, field.value.len());
+        seen.see(known, field.value)?;
     }
     let body = seen.body(status, request)?;
-    let keep_alive = body != Body::UntilClose && !seen.close && (http_11 || seen.keep_alive);
-    Ok(Some(ResponseHead { status, headers, body, keep_alive }))
-}
-
-/// Where each field stands, so that the values can share the buffer once it is frozen.
-fn places(fields: &[httparse::Header<'_>], base: usize) -> Result<smallvec::SmallVec<[Place; 16]>, &'static str> {
-    let place = |field: &httparse::Header<'_>| {
-        let start = field.value.as_ptr() as usize - base;
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| "a field's name is not valid")?;
-        Ok(Place { name, value: start..start + field.value.len() })
-    };
-    fields.iter().map(place).collect()
-}
-
-/// A field's name, and where its value stands in the head.
-struct Place {
-    name: HeaderName,
-    value: std::ops::Range<usize>,
-}
-
-fn has_bare_line_feed(head: &[u8]) -> bool {
-    memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r')
+    let keep_alive = body != Body::UntilClose && !seen.close && (parsed.version == Some(1) || seen.keep_alive);
+    Ok(Some((Taken { head: ResponseHead { status, fields }, body, keep_alive }, length)))
 }
 
 /// What the fields say of the body and the connection.
@@ -100,25 +124,23 @@ struct Seen {
 }
 
 impl Seen {
-    fn see(&mut self, name: &HeaderName, value: &[u8]) -> Result<(), &'static str> {
-        const CONTENT_LENGTH: HeaderName = header::CONTENT_LENGTH;
-        const TRANSFER_ENCODING: HeaderName = header::TRANSFER_ENCODING;
-        const CONNECTION: HeaderName = header::CONNECTION;
-        match *name {
-            CONTENT_LENGTH if self.length.is_some() => return Err("content-length is repeated"),
-            CONTENT_LENGTH => self.length = Some(decimal(value).ok_or("content-length is not a number")?),
-            TRANSFER_ENCODING if self.chunked || !value.eq_ignore_ascii_case(b"chunked") => {
+    #[inline]
+    fn see(&mut self, known: Known, value: &[u8]) -> Result<(), &'static str> {
+        match known {
+            Known::ContentLength if self.length.is_some() => return Err("content-length is repeated"),
+            Known::ContentLength => self.length = Some(decimal(value).ok_or("content-length is not a number")?),
+            Known::TransferEncoding if self.chunked || !value.eq_ignore_ascii_case(b"chunked") => {
                 return Err("transfer-encoding is not exactly chunked");
             }
-            TRANSFER_ENCODING => self.chunked = true,
+            Known::TransferEncoding => self.chunked = true,
             // RFC 9112, section 9.3
-            CONNECTION => {
+            Known::Connection => {
                 for token in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
                     self.close |= token.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            _ => {}
+            Known::Date | Known::Other => {}
         }
         Ok(())
     }
@@ -140,26 +162,18 @@ impl Seen {
     }
 }
 
-/// A number of digits alone.
-fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse(text: &str) -> Result<Option<ResponseHead>, &'static str> {
-        take(&mut BytesMut::from(text), &Method::GET)
+    fn parse(text: &str) -> Result<Option<Taken>, &'static str> {
+        take(&mut BytesMut::from(text), &mut Lines::default(), &Method::GET)
     }
 
     fn body(fields: &str, request: &Method, status: u16) -> Result<Body, &'static str> {
         let text = format!("HTTP/1.1 {status} X\r\n{fields}\r\n");
-        take(&mut BytesMut::from(&*text), request).map(|head| head.expect("whole").body)
+        take(&mut BytesMut::from(&*text), &mut Lines::default(), request).map(|head| head.expect("whole").body)
     }
 
     #[test]
@@ -169,9 +183,10 @@ mod tests {
             assert!(parse(&text[..cut]).unwrap().is_none(), "cut at {cut}");
         }
         let mut buffer = BytesMut::from(text);
-        let head = take(&mut buffer, &Method::GET).unwrap().unwrap();
-        assert_eq!((head.status.as_u16(), head.body, head.keep_alive), (200, Body::Length(5), true));
-        assert_eq!(head.headers.get_all("x-a").iter().collect::<Vec<_>>(), ["one", "two"]);
+        let head = take(&mut buffer, &mut Lines::default(), &Method::GET).unwrap().unwrap();
+        assert_eq!((head.head.status.as_u16(), head.body, head.keep_alive), (200, Body::Length(5), true));
+        let fields: Vec<_> = head.head.fields.iter().collect();
+        assert_eq!(fields, [(&b"Content-Length"[..], &b"5"[..]), (b"X-A", b"one"), (b"x-a", b"two")]);
         assert_eq!(&buffer[..], b"hello");
     }
 
@@ -234,8 +249,8 @@ mod tests {
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let mut buffer = BytesMut::from(&b"HTTP/1.1 200 OK\r\n"[..]);
             buffer.extend_from_slice(&bytes);
-            let _ = take(&mut buffer, &Method::GET);
-            let _ = take(&mut BytesMut::from(&bytes[..]), &Method::GET);
+            let _ = take(&mut buffer, &mut Lines::default(), &Method::GET);
+            let _ = take(&mut BytesMut::from(&bytes[..]), &mut Lines::default(), &Method::GET);
         }
     }
 }

@@ -4,5 +4,6 @@ pub mod accept;
 pub mod bind;
 pub mod connection;
 mod drain;
+mod drive;
 pub(crate) mod refuse;
-pub mod stream;
+mod seat;

@@ -14,9 +14,13 @@ use crate::network::Network;
 pub use own::{client_left, options};
 pub use relay::{relay, switch};
 
+fn is_draining<N: Network>(exchange: &Exchange<N>) -> bool {
+    exchange.shard.shared.draining.load(Ordering::Relaxed)
+}
+
 /// While the gateway drains, every answer is its connection's last.
 fn close_while_draining<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
-    if exchange.shard.shared.draining.load(Ordering::Relaxed) {
+    if is_draining(exchange) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }

@@ -3,13 +3,15 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use super::close_while_draining;
+use super::own::closing;
 use crate::context::names::X_REQUEST_ID;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::reply::Reply;
 use crate::response_body::ResponseBody;
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -17,7 +19,7 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 const TYPE_PREFIX: &str = "urn:portcullis:problem:";
 
 /// Turns a failure into the answer of its exchange.
-pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) -> Response<ResponseBody<N>> {
+pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) -> Reply<N> {
     let status = error.code.status();
     exchange.status = Some(status);
     exchange.code = Some(error.code);
@@ -30,10 +32,7 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
     if let Some(allow) = &error.allow {
         headers.insert(header::ALLOW, allow.clone());
     }
-    let mut response = Response::new(ResponseBody::own(if head { Bytes::new() } else { body }, exchange));
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
+    Reply::own(status, headers, ResponseBody::own(if head { Bytes::new() } else { body }, exchange))
 }
 
 /// The headers of a problem document.
@@ -70,11 +69,8 @@ pub fn document(error: &GatewayError, request_id: Option<&str>) -> Bytes {
 }
 
 /// The answer after a panic. Its exchange, and with it the record, went down with the panic.
-pub fn after_panic<N: Network>() -> Response<ResponseBody<N>> {
-    let mut response = Response::new(ResponseBody::Empty);
-    *response.status_mut() = Code::Internal.status();
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
+pub fn after_panic<N: Network>() -> Reply<N> {
+    Reply::own(Code::Internal.status(), closing(), ResponseBody::Empty)
 }
 
 /// A whole HTTP/1.1 answer in bytes, for a connection on which no request could be read.

@@ -2,38 +2,31 @@
 
 use std::sync::{Arc, PoisonError};
 
-use http::{HeaderMap, Response, header};
-
-use super::close_while_draining;
+use super::{close_while_draining, is_draining};
 use crate::client::Tunnel;
 use crate::context::names::X_REQUEST_ID;
 use crate::context::{mark_websocket, remove_from_response};
 use crate::exchange::Exchange;
+use crate::http1::{AnswerHead, Fields};
 use crate::network::Network;
+use crate::reply::Reply;
 use crate::response_body::{Answer, ResponseBody, Source};
 
-/// What an upstream runs on is nobody's business (security.md, B6).
-const TELLTALES: [http::HeaderName; 2] = [header::SERVER, http::HeaderName::from_static("x-powered-by")];
-
 /// Passes an answer on, its body as it streams.
-pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> Response<ResponseBody<N>> {
-    let (mut parts, ()) = answer.response.into_parts();
-    dress(&exchange, &mut parts.headers);
-    close_while_draining(&exchange, &mut parts.headers);
-    exchange.status = Some(parts.status);
-    exchange.answered = Some(exchange.now());
+pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> Reply<N> {
+    let status = answer.head.status;
+    let head = dress(&exchange, answer.head.fields);
+    exchange.status = Some(status);
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
-    // The version is the client connection's matter.
-    parts.version = http::Version::HTTP_11;
-    Response::from_parts(parts, ResponseBody::relay(exchange, answer.source, idle_timeout))
+    Reply { status, head, body: ResponseBody::relay(exchange, answer.source, idle_timeout) }
 }
 
 /// Passes a switch to WebSocket on; the tunnel waits with the client's connection until the 101 is written.
-pub fn switch<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> Response<ResponseBody<N>> {
-    let mut response = answer.response.map(|()| ResponseBody::Empty);
-    dress(&exchange, response.headers_mut());
-    mark_websocket(response.headers_mut());
-    exchange.status = Some(response.status());
+pub fn switch<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> Reply<N> {
+    let status = answer.head.status;
+    let mut headers = dress(&exchange, answer.head.fields).into_map();
+    mark_websocket(&mut headers);
+    exchange.status = Some(status);
     exchange.answered = Some(exchange.now());
     let connection = Arc::clone(&exchange.connection);
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
@@ -41,16 +34,28 @@ pub fn switch<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> 
     let (stream, read_ahead, open) = upstream.into_stream();
     let tunnel = Tunnel { stream, read_ahead, open, selected, idle_timeout, exchange };
     *connection.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tunnel));
-    response
+    Reply::own(status, headers, ResponseBody::Empty)
 }
 
-fn dress<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
-    remove_from_response(headers);
-    for telltale in &TELLTALES {
-        headers.remove(telltale);
+/// What an upstream runs on is nobody's business (security.md, B6); the request's id is the gateway's.
+fn is_not_passed(name: &[u8]) -> bool {
+    match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
+        (6, b's') => name.eq_ignore_ascii_case(b"server"),
+        (12, b'x') => name.eq_ignore_ascii_case(b"x-powered-by") || name.eq_ignore_ascii_case(b"x-request-id"),
+        _ => false,
     }
-    headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
-    if let Some(route) = exchange.route() {
-        route.settings.response_headers.apply(headers);
-    }
+}
+
+fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> AnswerHead {
+    remove_from_response(&mut fields, is_not_passed);
+    fields.push(&X_REQUEST_ID, exchange.request_id.as_bytes());
+    let edits = exchange.route().map(|route| &route.settings.response_headers).filter(|edits| !edits.is_empty());
+    let Some(edits) = edits else {
+        fields.closes = is_draining(exchange);
+        return AnswerHead::Wire(fields);
+    };
+    let mut headers = fields.to_map();
+    edits.apply(&mut headers);
+    close_while_draining(exchange, &mut headers);
+    AnswerHead::Map(headers)
 }

@@ -18,6 +18,9 @@ pub enum Ended {
     UpstreamCut,
     /// A time limit broke it off.
     Timeout,
+    /// The gateway ended first: its drain ran out of time, or was told to hurry. Written as `timeout`, with the
+    /// gateway's fault: the contract has no other word for a time that was up.
+    Drained,
 }
 
 impl Ended {
@@ -27,7 +30,7 @@ impl Ended {
             Self::Complete => "complete",
             Self::ClientLeft => "client_left",
             Self::UpstreamCut => "upstream_cut",
-            Self::Timeout => "timeout",
+            Self::Timeout | Self::Drained => "timeout",
         }
     }
 }
@@ -45,11 +48,11 @@ pub struct AccessRecord<'a> {
     pub span_id: Option<&'a str>,
     /// The client's address, without port.
     pub client: &'a str,
-    /// The method as sent.
+    /// The method as sent; empty, and then not written, where what came was no request.
     pub method: &'a str,
     /// The host asked for.
     pub host: Option<&'a str>,
-    /// The path as matched; what follows a `?` is not written.
+    /// The path as matched, or empty likewise; what follows a `?` is not written.
     pub path: &'a str,
     /// `HTTP/1.1`
     pub protocol: &'a str,
@@ -57,7 +60,7 @@ pub struct AccessRecord<'a> {
     pub route: Option<&'a str>,
     /// Who is asking, where that was proven.
     pub subject: Option<&'a str>,
-    /// The answer's status; 499 when the client left before there was one.
+    /// The answer's status; 499 when the client left before there was one, 503 when the gateway ended before.
     pub status: u16,
     /// The problem; `None` is written as `ok`.
     pub code: Option<Code>,
@@ -152,9 +155,9 @@ impl<'a> AccessRecord<'a> {
         optional(out, b",\"trace_id\":\"", self.trace_id);
         optional(out, b",\"span_id\":\"", self.span_id);
         text(out, b",\"client\":\"", self.client);
-        text(out, b",\"method\":\"", self.method);
+        optional(out, b",\"method\":\"", known(self.method));
         optional(out, b",\"host\":\"", self.host);
-        text(out, b",\"path\":\"", without_query(self.path));
+        optional(out, b",\"path\":\"", known(without_query(self.path)));
         text(out, b",\"protocol\":\"", self.protocol);
     }
 
@@ -199,6 +202,10 @@ impl<'a> AccessRecord<'a> {
             number(out, b",\"batch_size\":", u64::from(size));
         }
     }
+}
+
+fn known(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 fn without_query(path: &str) -> &str {

@@ -68,7 +68,8 @@ where
 
     /// Keeps a connection for later, unless the shelf is full or the connection has had its time.
     pub fn put(&self, worker: usize, mut connection: Connection<S>, now: Instant, limits: &settings::upstream::Pool) {
-        if now.saturating_duration_since(connection.opened()) >= limits.max_lifetime || !connection.is_ready() {
+        let outlived = connection.opened().checked_add(limits.max_lifetime).is_some_and(|until| now >= until);
+        if outlived || !connection.rest() {
             return;
         }
         connection.idle_since = now;
@@ -98,6 +99,7 @@ fn is_fresh<S>(connection: &Connection<S>, now: Instant, limits: &settings::upst
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    now.saturating_duration_since(connection.idle_since) < limits.idle_timeout
-        && now.saturating_duration_since(connection.opened()) < limits.max_lifetime
+    // A time that cannot be added up never comes.
+    connection.idle_since.checked_add(limits.idle_timeout).is_none_or(|until| now < until)
+        && connection.opened().checked_add(limits.max_lifetime).is_none_or(|until| now < until)
 }

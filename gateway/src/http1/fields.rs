@@ -1,0 +1,277 @@
+//! Header fields as they stood on the wire: one block of bytes, and where each field stands in it.
+//!
+//! An answer passes through with most of its fields untouched, so they are neither hashed nor copied one by one: runs of
+//! lines that stay are written as they came, names in the case in which they came.
+
+use arrayvec::ArrayVec;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
+
+/// Where one field stands.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// The name's first byte, which is the line's.
+    at: u32,
+    name: u16,
+    /// The value's first byte, counted from the name's.
+    value: u16,
+    length: u16,
+    fate: Fate,
+}
+
+/// What becomes of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    Goes,
+    /// It is the `content-length`: whoever frames the body decides.
+    Frames,
+}
+
+/// Names that mean something to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    Date,
+    Other,
+}
+
+impl Known {
+    /// By length and first letter: most names cost one comparison.
+    #[inline]
+    fn of(name: &[u8]) -> Self {
+        match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
+            (4, b'd') if name.eq_ignore_ascii_case(b"date") => Self::Date,
+            (10, b'c') if name.eq_ignore_ascii_case(b"connection") => Self::Connection,
+            (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => Self::ContentLength,
+            (17, b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => Self::TransferEncoding,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The most bytes that a head can have for its fields to be held here.
+pub(super) const MAX_BLOCK: usize = u16::MAX as usize;
+
+/// Room for the gateway's own lines; it writes one, the request's id, of at most 128 bytes.
+const OWN_BYTES: usize = 160;
+
+/// Fields, in order. Every value is one that `HeaderValue` would take: no control character but a tab.
+#[derive(Debug, Default)]
+pub struct Fields {
+    /// The whole head, its empty line included.
+    block: Bytes,
+    places: SmallVec<[Place; 12]>,
+    /// Further fields, each a whole line.
+    own: ArrayVec<u8, OWN_BYTES>,
+    has_length: bool,
+    has_date: bool,
+    has_connection: bool,
+    /// The connection closes after this message.
+    pub(crate) closes: bool,
+}
+
+impl Fields {
+    /// The head in which the noted fields stand.
+    pub(super) fn set_block(&mut self, block: Bytes) {
+        debug_assert!(block.len() <= MAX_BLOCK, "places are 16 bits wide");
+        self.block = block;
+    }
+
+    /// Notes a field that stands at these offsets of the block; what it means to a connection.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a block is at most 64 KiB")]
+    pub(super) fn note(&mut self, name_at: usize, name: &[u8], value_at: usize, value: usize) -> Known {
+        let known = Known::of(name);
+        self.has_date |= known == Known::Date;
+        self.has_connection |= known == Known::Connection;
+        self.has_length |= known == Known::ContentLength;
+        self.places.push(Place {
+            at: name_at as u32,
+            name: name.len() as u16,
+            value: (value_at - name_at) as u16,
+            length: value as u16,
+            fate: if known == Known::ContentLength { Fate::Frames } else { Fate::Stays },
+        });
+        known
+    }
+
+    /// Whether a `connection` came.
+    pub fn has_connection(&self) -> bool {
+        self.has_connection
+    }
+
+    /// Whether a `content-length` came.
+    pub(super) fn has_length(&self) -> bool {
+        self.has_length
+    }
+
+    /// Whether a `date` came.
+    pub(super) fn has_date(&self) -> bool {
+        self.has_date
+    }
+
+    fn name(&self, place: Place) -> &[u8] {
+        let at = place.at as usize;
+        &self.block[at..at + usize::from(place.name)]
+    }
+
+    fn value(&self, place: Place) -> &[u8] {
+        let at = place.at as usize + usize::from(place.value);
+        &self.block[at..at + usize::from(place.length)]
+    }
+
+    /// Names, as received, and values of the fields that came from the wire.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.left().map(|place| (self.name(*place), self.value(*place)))
+    }
+
+    fn left(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter().filter(|place| place.fate != Fate::Goes)
+    }
+
+    /// The first value under a name, which case does not matter to.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        let name = name.as_bytes();
+        self.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Drops fields from the wire whose name is not to be kept.
+    #[inline]
+    pub fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
+        let block = &self.block;
+        for place in &mut self.places {
+            let at = place.at as usize;
+            if !keep(&block[at..at + usize::from(place.name)]) {
+                place.fate = Fate::Goes;
+            }
+        }
+    }
+
+    /// Adds a field of the gateway's own behind the others. The value must be one that `HeaderValue` would take; one
+    /// that does not fit is left out.
+    #[inline]
+    pub fn push(&mut self, name: &HeaderName, value: &[u8]) {
+        let name = name.as_str().as_bytes();
+        if name.len() + value.len() + 4 <= self.own.remaining_capacity() {
+            for part in [name, b": ", value, b"\r\n"] {
+                // There is room.
+                let _ = self.own.try_extend_from_slice(part);
+            }
+        }
+    }
+
+    /// The same fields as a map, for who has to look up, change or merge them.
+    pub fn to_map(&self) -> HeaderMap {
+        let mut map = HeaderMap::with_capacity(self.places.len() + 4);
+        for place in self.left() {
+            let at = place.at as usize + usize::from(place.value);
+            let value = self.block.slice(at..at + usize::from(place.length));
+            append(&mut map, self.name(*place), HeaderValue::from_maybe_shared(value));
+        }
+        for line in self.own.split(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\r")) {
+            if let Some(colon) = memchr::memchr(b':', line) {
+                append(&mut map, &line[..colon], HeaderValue::from_bytes(line[colon + 1..].trim_ascii_start()));
+            }
+        }
+        map
+    }
+
+    /// Appends the fields that are left as lines; a `content-length` among them only if it is to stay.
+    #[inline]
+    pub(super) fn write(&self, out: &mut Vec<u8>, length_stays: bool) {
+        let end = self.block.len().saturating_sub(2);
+        let mut run: Option<usize> = None;
+        for place in &self.places {
+            let stays = match place.fate {
+                Fate::Stays => true,
+                Fate::Goes => false,
+                Fate::Frames => length_stays,
+            };
+            match run {
+                None if stays => run = Some(place.at as usize),
+                Some(from) if !stays => {
+                    out.extend_from_slice(&self.block[from..place.at as usize]);
+                    run = None;
+                }
+                _ => {}
+            }
+        }
+        if let Some(from) = run {
+            out.extend_from_slice(&self.block[from..end]);
+        }
+        out.extend_from_slice(&self.own);
+    }
+}
+
+/// Both have been checked where they were read or made; what could not be a field is left out rather than sent.
+fn append<E>(map: &mut HeaderMap, name: &[u8], value: Result<HeaderValue, E>) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), value) {
+        map.append(name, value);
+    }
+}
+
+#[cfg(test)]
+impl Fields {
+    /// These lines as if they had come from the wire.
+    pub(crate) fn of_lines(lines: &[(&str, &str)]) -> Self {
+        let mut block = String::from("HTTP/1.1 200 OK\r\n");
+        let mut places = Vec::new();
+        for (name, value) in lines {
+            places.push((block.len(), *name, block.len() + name.len() + 2, value.len()));
+            block.push_str(&format!("{name}: {value}\r\n"));
+        }
+        block.push_str("\r\n");
+        let mut fields = Self::default();
+        fields.set_block(Bytes::from(block));
+        for (name_at, name, value_at, value) in places {
+            fields.note(name_at, name.as_bytes(), value_at, value);
+        }
+        fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::header;
+    use proptest::prelude::*;
+
+    fn written(fields: &Fields) -> String {
+        let mut out = Vec::new();
+        fields.write(&mut out, true);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_stays_is_written_as_it_came() {
+        let mut fields = Fields::of_lines(&[("X-One", "1"), ("Server", "secret"), ("ETag", "\"a\""), ("x-one", "2")]);
+        fields.retain(|name| !name.eq_ignore_ascii_case(b"server"));
+        fields.push(&header::VIA, b"1.1 gw");
+        assert_eq!(written(&fields), "X-One: 1\r\nETag: \"a\"\r\nx-one: 2\r\nvia: 1.1 gw\r\n");
+        assert_eq!((fields.get("etag"), fields.get("server")), (Some(&b"\"a\""[..]), None));
+        let map = fields.to_map();
+        assert_eq!(map.get_all("x-one").iter().collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(map.len(), 4);
+        assert_eq!(map["via"], "1.1 gw");
+    }
+
+    proptest! {
+        #[test]
+        fn dropping_fields_leaves_the_others_whole(
+            lines in proptest::collection::vec(("[a-z]{1,8}", "[a-z ]{0,9}", any::<bool>()), 0..40),
+        ) {
+            let named: Vec<(String, String)> =
+                lines.iter().map(|(name, value, keep)| (format!("{name}-{keep}"), value.trim().to_owned())).collect();
+            let pairs: Vec<(&str, &str)> = named.iter().map(|(name, value)| (&**name, &**value)).collect();
+            let mut fields = Fields::of_lines(&pairs);
+            fields.retain(|name| name.ends_with(b"-true"));
+            let expected: String = pairs.iter().filter(|(name, _)| name.ends_with("-true"))
+                .map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            prop_assert_eq!(written(&fields), expected);
+        }
+    }
+}

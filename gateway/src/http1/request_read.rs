@@ -1,0 +1,431 @@
+//! Request heads off the wire (RFC 9112, sections 2, 3, 5 and 6).
+//!
+//! What can be judged of the head as a whole (host, target, framing) is left to `context`, which judges requests of
+//! whatever origin; here a head is refused that cannot be told from bytes to fields. Where the fields leave it in doubt
+//! how long the body is, none is read, and the connection carries nothing after this request.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
+
+use super::body_reader::BodyReader;
+use super::lines::{Lines, all_end_with_cr};
+use crate::error::{Code, GatewayError};
+
+/// Fields for which there is room without asking the allocator.
+const USUAL_FIELDS: usize = 128;
+/// Bytes of a head beside its target and its fields: a method that is too long, the version, spaces, line ends.
+const ROUND_IT: usize = 512;
+
+/// What a head may have.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadLimits {
+    /// Fields.
+    pub fields: usize,
+    /// Bytes of the target.
+    pub target: usize,
+    /// Bytes of all fields: names, values, and four for each.
+    pub bytes: usize,
+}
+
+impl HeadLimits {
+    fn head(&self) -> usize {
+        self.target.saturating_add(self.bytes).saturating_add(ROUND_IT)
+    }
+}
+
+/// A request's head, and what it says of what follows.
+#[derive(Debug)]
+pub(super) struct RequestRead {
+    pub(super) parts: Parts,
+    pub(super) body: BodyReader,
+    /// The client waits for a 100 before it sends the body.
+    pub(super) expects_continue: bool,
+    /// The client means to send more requests.
+    pub(super) keep_alive: bool,
+}
+
+/// A head that is no request.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What the client is told.
+    pub error: GatewayError,
+    /// The first line, where it could be read.
+    pub line: Option<(Method, Uri)>,
+}
+
+impl Refusal {
+    fn new(code: Code, detail: &'static str) -> Box<Self> {
+        Box::new(Self { error: GatewayError::new(code, detail).closing(), line: None })
+    }
+
+    fn bad(detail: &'static str) -> Box<Self> {
+        Self::new(Code::BadRequest, detail)
+    }
+}
+
+/// Takes a head off the buffer, its fields into an empty map; `None` while it is not whole.
+///
+/// # Errors
+/// Why it is none.
+#[inline]
+pub(super) fn take(
+    buffer: &mut BytesMut,
+    lines: &mut Lines,
+    limits: &HeadLimits,
+    map: &impl Fn() -> HeaderMap,
+) -> Result<Option<RequestRead>, Box<Refusal>> {
+    if buffer.is_empty() {
+        return Ok(None);
+    }
+    if lines.is_untouched() {
+        // RFC 9112, section 2.2: a line end left over from the request before is not held against a client.
+        while buffer.starts_with(b"\r\n") {
+            buffer.advance(2);
+        }
+    }
+    // Most heads come at once and alone; others are looked for line by line.
+    if lines.is_untouched() && buffer.ends_with(b"\r\n\r\n") && buffer.len() <= limits.head() {
+        return take_at_once(buffer, limits, map);
+    }
+    take_whole(buffer, lines, limits, map)
+}
+
+/// What is there is likely to be one head; what is behind its end is put back.
+#[inline]
+fn take_at_once(
+    buffer: &mut BytesMut,
+    limits: &HeadLimits,
+    map: &impl Fn() -> HeaderMap,
+) -> Result<Option<RequestRead>, Box<Refusal>> {
+    let bytes = buffer.split().freeze();
+    let (request, length) = parse(&bytes, limits, map())?;
+    if length < bytes.len() {
+        buffer.extend_from_slice(&bytes[length..]);
+    }
+    Ok(Some(request))
+}
+
+fn take_whole(
+    buffer: &mut BytesMut,
+    lines: &mut Lines,
+    limits: &HeadLimits,
+    map: &impl Fn() -> HeaderMap,
+) -> Result<Option<RequestRead>, Box<Refusal>> {
+    let first = lines.count() == 0;
+    let found = lines.find_end(buffer).map_err(|_| Refusal::bad(BARE_LINE_FEED))?;
+    let too_many = lines.count() > limits.fields + 1;
+    if found.unwrap_or(buffer.len()) > limits.head() || too_many {
+        return Err(too_large(buffer, limits, too_many));
+    }
+    let Some(length) = found else {
+        // Once for each read of the first line: a head that drips in must not be parsed again for each of its bytes.
+        return if first { check_beginning(buffer) } else { Ok(None) };
+    };
+    *lines = Lines::default();
+    let (request, _) = parse(&buffer.split_to(length).freeze(), limits, map())?;
+    Ok(Some(request))
+}
+
+const BARE_LINE_FEED: &str = "A line of the request head ends without CR.";
+
+/// Names the limit that was met.
+#[cold]
+fn too_large(buffer: &[u8], limits: &HeadLimits, too_many: bool) -> Box<Refusal> {
+    let line = memchr::memchr(b'\n', buffer);
+    let mut refusal = if line.unwrap_or(buffer.len()) > limits.target + ROUND_IT {
+        Refusal::new(Code::UriTooLong, "The request target is too long.")
+    } else if too_many {
+        Refusal::new(Code::HeadersTooLarge, "The request has too many header fields.")
+    } else {
+        Refusal::new(Code::HeadersTooLarge, "The request head is too large.")
+    };
+    refusal.line = line.and_then(|end| request_line(&buffer[..=end]));
+    refusal
+}
+
+/// A head that is not whole yet may be seen to be none: whoever speaks another protocol is told at once.
+#[cold]
+fn check_beginning(buffer: &[u8]) -> Result<Option<RequestRead>, Box<Refusal>> {
+    match httparse::Request::new(&mut []).parse(buffer) {
+        // The fields are for later.
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => Ok(None),
+        Err(error) => Err(refusal_of(error)),
+    }
+}
+
+#[cold]
+fn refusal_of(error: httparse::Error) -> Box<Refusal> {
+    Refusal::bad(match error {
+        httparse::Error::Version => "The request is not HTTP/1.0 or HTTP/1.1.",
+        httparse::Error::HeaderName => "A header field's name is malformed.",
+        httparse::Error::HeaderValue => "A header field's value is malformed.",
+        _ => "The request head is malformed.",
+    })
+}
+
+/// Method and target of a first line.
+fn request_line(line: &[u8]) -> Option<(Method, Uri)> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (method, target) = (parts.next()?, parts.next()?);
+    Some((Method::from_bytes(method).ok()?, Uri::try_from(target).ok()?))
+}
+
+/// Parses the head that these bytes begin with, and hold whole; its length as well.
+#[inline]
+fn parse(head: &Bytes, limits: &HeadLimits, map: HeaderMap) -> Result<(RequestRead, usize), Box<Refusal>> {
+    let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
+    let mut many = Vec::new();
+    let space = if limits.fields <= USUAL_FIELDS {
+        &mut usual[..limits.fields]
+    } else {
+        many.resize_with(limits.fields, MaybeUninit::uninit);
+        &mut many[..]
+    };
+    let mut parsed = httparse::Request::new(&mut []);
+    let length = match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, space) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Err(Refusal::bad("The request head is malformed.")),
+        Err(httparse::Error::TooManyHeaders) => return Err(too_large(head, limits, true)),
+        Err(error) => {
+            let mut refusal = refusal_of(error);
+            refusal.line = request_line(head);
+            return Err(refusal);
+        }
+    };
+    if !all_end_with_cr(&head[..length]) {
+        return Err(Refusal::bad(BARE_LINE_FEED));
+    }
+    let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
+    let http_11 = parsed.version == Some(1);
+    let line = first_line(head, method, target)?;
+    Ok((collect(head, line, http_11, parsed.headers, map)?, length))
+}
+
+fn first_line(head: &Bytes, method: &str, target: &str) -> Result<(Method, Uri), Box<Refusal>> {
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::bad("The method is malformed."))?;
+    // `Uri` would drop it in silence; RFC 9112, section 3.2, has none in a target.
+    if memchr::memchr(b'#', target.as_bytes()).is_some() {
+        let mut refusal = Refusal::bad("The request target has a fragment.");
+        refusal.line = Uri::try_from(target).ok().map(|uri| (method, uri));
+        return Err(refusal);
+    }
+    let range = place(head, target.as_bytes());
+    let uri =
+        Uri::from_maybe_shared(head.slice(range)).map_err(|_| Refusal::bad("The request target is malformed."))?;
+    Ok((method, uri))
+}
+
+/// Where a part of the head stands in it.
+fn place(head: &Bytes, part: &[u8]) -> Range<usize> {
+    let start = (part.as_ptr() as usize).wrapping_sub(head.as_ptr() as usize);
+    if part.is_empty() || start > head.len() { 0..0 } else { start..start + part.len() }
+}
+
+fn collect(
+    head: &Bytes,
+    line: (Method, Uri),
+    http_11: bool,
+    fields: &[httparse::Header<'_>],
+    mut map: HeaderMap,
+) -> Result<RequestRead, Box<Refusal>> {
+    map.reserve(fields.len());
+    let mut seen = Seen::default();
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes())
+            .map_err(|_| Refusal::bad("A header field's name is malformed."))?;
+        seen.see(&name, field.value, http_11);
+        let value = HeaderValue::from_maybe_shared(head.slice(place(head, field.value)))
+            .map_err(|_| Refusal::bad("A header field's value is malformed."))?;
+        map.append(name, value);
+    }
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    (parts.method, parts.uri) = line;
+    parts.version = if http_11 { Version::HTTP_11 } else { Version::HTTP_10 };
+    parts.headers = map;
+    let in_doubt = seen.in_doubt || (seen.chunked && seen.length.is_some());
+    let body = match seen.length {
+        _ if in_doubt => BodyReader::Over,
+        _ if seen.chunked => BodyReader::chunked(),
+        Some(length) => BodyReader::of_length(length),
+        None => BodyReader::Over,
+    };
+    let keep_alive = !in_doubt && !seen.close && (http_11 || seen.keep_alive);
+    let expects_continue = http_11 && seen.expects_continue && !body.is_over();
+    Ok(RequestRead { parts, body, expects_continue, keep_alive })
+}
+
+/// What the fields say of the body and the connection.
+#[derive(Default)]
+struct Seen {
+    length: Option<u64>,
+    chunked: bool,
+    /// The body's length can be read in more than one way (security.md, A1 to A3).
+    in_doubt: bool,
+    expects_continue: bool,
+    close: bool,
+    keep_alive: bool,
+}
+
+impl Seen {
+    fn see(&mut self, name: &HeaderName, value: &[u8], http_11: bool) {
+        const CONTENT_LENGTH: HeaderName = header::CONTENT_LENGTH;
+        const TRANSFER_ENCODING: HeaderName = header::TRANSFER_ENCODING;
+        const CONNECTION: HeaderName = header::CONNECTION;
+        const EXPECT: HeaderName = header::EXPECT;
+        match *name {
+            CONTENT_LENGTH => {
+                let length = decimal(value);
+                self.in_doubt |= self.length.is_some() || length.is_none();
+                self.length = length;
+            }
+            TRANSFER_ENCODING => {
+                self.in_doubt |= self.chunked || !http_11 || !value.eq_ignore_ascii_case(b"chunked");
+                self.chunked = true;
+            }
+            // RFC 9112, section 9.3
+            CONNECTION => {
+                for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                    self.close |= token.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            EXPECT => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
+            _ => {}
+        }
+    }
+}
+
+/// A number of digits alone.
+pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: HeadLimits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024 };
+
+    fn read(text: &str) -> Result<Option<RequestRead>, Box<Refusal>> {
+        take(&mut BytesMut::from(text), &mut Lines::default(), &LIMITS, &HeaderMap::new)
+    }
+
+    fn whole(text: &str) -> RequestRead {
+        read(text).unwrap().expect("whole")
+    }
+
+    fn refused(text: &str) -> Box<Refusal> {
+        match read(text) {
+            Err(refusal) => refusal,
+            Ok(head) => panic!("{text:?} was read as {head:?}"),
+        }
+    }
+
+    #[test]
+    fn a_head_is_taken_once_it_is_whole_and_leaves_what_follows() {
+        let text =
+            "POST /a?b HTTP/1.1\r\nHost: a\r\nX-A: one\r\nx-a: \tt w o \r\nEmpty:\r\nContent-Length: 5\r\n\r\nhello";
+        for step in 1..20 {
+            let (mut buffer, mut lines) = (BytesMut::new(), Lines::default());
+            let mut head = None;
+            for piece in text.as_bytes().chunks(step) {
+                buffer.extend_from_slice(piece);
+                head = head.or(take(&mut buffer, &mut lines, &LIMITS, &HeaderMap::new).unwrap());
+            }
+            let head = head.unwrap();
+            assert_eq!((head.parts.method, head.parts.uri.to_string()), (Method::POST, "/a?b".to_owned()));
+            assert_eq!(head.parts.headers.get_all("x-a").iter().collect::<Vec<_>>(), ["one", "t w o"]);
+            assert_eq!(head.parts.headers["empty"], "");
+            assert_eq!((head.body.length_left(), head.keep_alive), (Some(5), true));
+            assert_eq!(&buffer[..], b"hello");
+        }
+    }
+
+    #[test]
+    fn a5_a7_a12_what_is_not_exactly_a_head_is_refused() {
+        for bad in [
+            "GET / HTTP/1.1\nhost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\r\n b\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost : a\r\n\r\n",
+            "GET / HTTP/1.1\r\n: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\rb\r\n\r\n",
+            "GET / HTTP/1.1\r\nhost: a\0b\r\n\r\n",
+            "GET / HTTP/1.1\r\nh\x01ost: ab\r\n\r\n",
+            "GET  / HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET /a b HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET /a#b HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET / HTTP/1.2\r\nhost: a\r\n\r\n",
+            "GET / HTTP/2.0\r\n",
+            "GET /\r\n",
+            "\x16\x03\x01",
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        ] {
+            assert_eq!(refused(bad).error.code, Code::BadRequest, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a1_to_a3_where_the_length_is_in_doubt_nothing_follows_on_the_connection() {
+        for (fields, version) in [
+            ("content-length: 4\r\ntransfer-encoding: chunked\r\n", 1),
+            ("transfer-encoding: chunked\r\ncontent-length: 4\r\n", 1),
+            ("content-length: 4\r\ncontent-length: 4\r\n", 1),
+            ("content-length: 4, 4\r\n", 1),
+            ("content-length: +4\r\n", 1),
+            ("content-length: 99999999999999999999\r\n", 1),
+            ("transfer-encoding: gzip, chunked\r\n", 1),
+            ("transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n", 1),
+            ("transfer-encoding: chunked\r\n", 0),
+        ] {
+            let head = whole(&format!("POST / HTTP/1.{version}\r\nconnection: keep-alive\r\n{fields}\r\n"));
+            assert!(head.body.is_over() && !head.keep_alive, "{fields:?}");
+        }
+        assert!(!whole("POST / HTTP/1.1\r\ntransfer-encoding: Chunked\r\n\r\n").body.is_over());
+    }
+
+    #[test]
+    fn limits_are_named_and_the_first_line_is_kept_for_the_record() {
+        let many = format!("GET /p HTTP/1.1\r\n{}", "x: y\r\n".repeat(LIMITS.fields + 1));
+        let refusal = refused(&many);
+        assert_eq!(refusal.error.code, Code::HeadersTooLarge);
+        assert_eq!(refusal.line.unwrap().1, "/p");
+        let long = format!("GET /{}", "a".repeat(LIMITS.head()));
+        assert_eq!(refused(&long).error.code, Code::UriTooLong);
+        let large = format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(LIMITS.head()));
+        assert_eq!(refused(&large).error.code, Code::HeadersTooLarge);
+    }
+
+    #[test]
+    fn a_connection_is_kept_as_rfc_9112_says() {
+        let keep = |text: &str| whole(text).keep_alive;
+        assert!(keep("GET / HTTP/1.1\r\n\r\n") && !keep("GET / HTTP/1.0\r\n\r\n"));
+        assert!(!keep("GET / HTTP/1.1\r\nconnection: x, Close\r\n\r\n"));
+        assert!(keep("GET / HTTP/1.0\r\nconnection: Keep-Alive\r\n\r\n"));
+        assert!(keep("\r\n\r\nGET / HTTP/1.1\r\n\r\n"), "line ends before a request are skipped");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), step in 1_usize..50) {
+            let start: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n";
+            for text in [bytes.clone(), [start, &bytes].concat()] {
+                let (mut buffer, mut lines) = (BytesMut::new(), Lines::default());
+                for piece in text.chunks(step) {
+                    buffer.extend_from_slice(piece);
+                    if take(&mut buffer, &mut lines, &LIMITS, &HeaderMap::new).is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! One client's connection: reads a request, streams its body, writes the answer, all polled by one task.
+//!
+//! States are plain data; whoever polls is woken by the stream alone. What a client sends ahead of its turn stays in the
+//! buffer, which is bounded: nobody reads on for a client that does not wait for its answers.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode, Version};
+use http_body::{Body, Frame};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::io::poll_read_buf;
+
+use super::body_reader::BodyReader;
+use super::lines::Lines;
+use super::request_read::{self, HeadLimits, Refusal};
+use super::response_write::{AnswerHead, Circumstances, write_head};
+use super::write_queue::{Framing, WriteQueue};
+use crate::request_body::BodyFault;
+
+/// What is read at once.
+const READ_BYTES: usize = 8 * 1024;
+/// What is read at once of a body that keeps the buffer full.
+const READ_BYTES_MAX: usize = 64 * 1024;
+/// What a client may send ahead of its turn before nobody reads on.
+const AHEAD_BYTES: usize = 16 * 1024;
+
+/// A connection.
+#[derive(Debug)]
+pub struct Server<S> {
+    stream: S,
+    read: BytesMut,
+    read_size: usize,
+    lines: Lines,
+    limits: HeadLimits,
+    /// The body of the request that is being served.
+    incoming: BodyReader,
+    expects_continue: bool,
+    /// The client means to send more requests, and the gateway to read them.
+    keep_alive: bool,
+    /// The request's version and method, which decide how the answer is framed.
+    http_11: bool,
+    head_only: bool,
+    write: WriteQueue,
+    /// How the body of the answer is framed; `None` once its last byte is queued.
+    outgoing: Framing,
+    answering: bool,
+    /// Bytes that have left, now and when that was last asked.
+    flushed: u64,
+    flushed_before: u64,
+}
+
+/// What waiting for a head came to.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "made once a request, and taken apart at once")]
+pub enum Next {
+    /// A request.
+    Request(Parts),
+    /// What is no request; the connection is of no more use after the answer.
+    Refused(Box<Refusal>),
+    /// The client has closed, or the connection is lost.
+    Closed,
+}
+
+/// Why an answer did not reach the client whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Broken;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
+    /// Serves a stream, of which these bytes have been read.
+    pub fn new(stream: S, read_ahead: &[u8], limits: HeadLimits) -> Self {
+        let mut read = BytesMut::with_capacity(READ_BYTES);
+        read.extend_from_slice(read_ahead);
+        Self {
+            stream,
+            read,
+            read_size: READ_BYTES,
+            lines: Lines::default(),
+            limits,
+            incoming: BodyReader::Over,
+            expects_continue: false,
+            keep_alive: true,
+            http_11: true,
+            head_only: false,
+            write: WriteQueue::default(),
+            outgoing: Framing::None,
+            answering: false,
+            flushed: 0,
+            flushed_before: 0,
+        }
+    }
+
+    /// The next request's head, its fields in a map that `map` gives. While this is pending, `has_begun` tells whether a
+    /// part of it is there.
+    #[inline]
+    pub fn poll_next(&mut self, cx: &mut Context<'_>, map: impl Fn() -> HeaderMap) -> Poll<Next> {
+        loop {
+            match request_read::take(&mut self.read, &mut self.lines, &self.limits, &map) {
+                Ok(Some(request)) => {
+                    self.incoming = request.body;
+                    self.expects_continue = request.expects_continue;
+                    self.keep_alive = request.keep_alive;
+                    self.http_11 = request.parts.version == Version::HTTP_11;
+                    self.head_only = request.parts.method == Method::HEAD;
+                    self.answering = false;
+                    return Poll::Ready(Next::Request(request.parts));
+                }
+                Ok(None) => {}
+                Err(refusal) => {
+                    self.keep_alive = false;
+                    return Poll::Ready(Next::Refused(refusal));
+                }
+            }
+            match ready!(self.poll_read(cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(Next::Closed),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Whether bytes are there that wait to become a head.
+    pub fn has_begun(&self) -> bool {
+        !self.read.is_empty()
+    }
+
+    /// Whether the request has a body that has not been read to its end.
+    pub fn has_body(&self) -> bool {
+        !self.incoming.is_over()
+    }
+
+    /// The body's length, where it is known.
+    pub fn body_left(&self) -> Option<u64> {
+        self.incoming.length_left()
+    }
+
+    /// The next part of the request's body; `None` at its end. The client is told to go on where it waits for that.
+    pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        loop {
+            match self.incoming.take(&mut self.read) {
+                Ok(Some(frame)) => {
+                    self.expects_continue = false;
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                Ok(None) if self.incoming.is_over() => return Poll::Ready(None),
+                Ok(None) => {}
+                Err(_) => {
+                    self.keep_alive = false;
+                    return Poll::Ready(Some(Err(BodyFault::Malformed)));
+                }
+            }
+            if ready!(self.poll_continue(cx)).is_err() || !matches!(ready!(self.poll_read(cx)), Ok(1..)) {
+                self.keep_alive = false;
+                return Poll::Ready(Some(Err(BodyFault::ClientLeft)));
+            }
+        }
+    }
+
+    /// RFC 9110, section 10.1.1: the body is asked for when it is first wanted, unless the answer has begun.
+    fn poll_continue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if std::mem::take(&mut self.expects_continue) && !self.answering {
+            self.write.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        if self.answering {
+            Poll::Ready(Ok(()))
+        } else {
+            self.write.poll_write(&mut self.stream, cx, &mut self.flushed)
+        }
+    }
+
+    /// Ready when the client has left. Reads ahead as far as the buffer allows.
+    #[inline]
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.has_body() {
+            // Whoever reads the body finds out.
+            return Poll::Pending;
+        }
+        while self.read.len() < AHEAD_BYTES {
+            match ready!(self.poll_read(cx)) {
+                Ok(0) | Err(_) => {
+                    self.keep_alive = false;
+                    return Poll::Ready(());
+                }
+                Ok(_) => {}
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Queues an answer's head, and says how its body will be framed by what the body knows of itself.
+    pub fn begin_answer<B: Body>(&mut self, status: StatusCode, head: &AnswerHead, body: &B, date: &[u8]) {
+        let exact = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
+        let written = write_head(
+            &mut self.write.bytes,
+            status,
+            head,
+            &Circumstances {
+                http_11: self.http_11,
+                head_only: self.head_only,
+                keep_alive: self.keep_alive,
+                length: exact,
+                date,
+            },
+        );
+        self.keep_alive = written.keep_alive;
+        self.outgoing = written.framing;
+        self.answering = true;
+    }
+
+    /// After this answer the connection closes.
+    pub fn close_after_answer(&mut self) {
+        self.keep_alive = false;
+    }
+
+    /// Queues an answer that is whole in bytes, and closes after it.
+    pub fn answer_raw(&mut self, bytes: &[u8]) {
+        self.write.clear();
+        self.write.bytes.extend_from_slice(bytes);
+        self.outgoing = Framing::None;
+        self.keep_alive = false;
+        self.answering = true;
+    }
+
+    /// Whether the answer's body has more to come, and there is room for it.
+    #[inline]
+    pub fn wants_frame(&self) -> bool {
+        self.outgoing != Framing::None && self.write.has_room()
+    }
+
+    /// Queues a part of the answer's body; `None` is its end, as `ended` says that this was the last part.
+    ///
+    /// # Errors
+    /// It does not fit the length that was announced.
+    #[inline]
+    pub fn push_frame(&mut self, frame: Option<Frame<Bytes>>, ended: bool) -> Result<(), Broken> {
+        let ended = match frame {
+            None => true,
+            Some(frame) => {
+                let trailers = frame.is_trailers();
+                self.write.push(frame, &mut self.outgoing).map_err(|_| Broken)?;
+                ended && !trailers
+            }
+        };
+        if ended { self.write.push_end(None, &mut self.outgoing).map_err(|_| Broken) } else { Ok(()) }
+    }
+
+    /// Sends what is queued; ready when nothing is.
+    ///
+    /// # Errors
+    /// The client does not take it.
+    #[inline]
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        self.write.poll_write(&mut self.stream, cx, &mut self.flushed).map_err(|_| Broken)
+    }
+
+    /// Whether the last byte of the answer is on its way.
+    pub fn is_answered(&self) -> bool {
+        self.outgoing == Framing::None && self.write.is_empty()
+    }
+
+    /// Whether bytes wait for the client to take them, and whether some went since this was last asked.
+    pub fn write_progress(&mut self) -> (bool, bool) {
+        let moved = std::mem::replace(&mut self.flushed_before, self.flushed) != self.flushed;
+        (!self.write.is_empty(), moved)
+    }
+
+    /// Whether the client waits for a 100 that it has not got.
+    pub fn awaits_continue(&self) -> bool {
+        self.expects_continue
+    }
+
+    /// Whether nothing said that the connection is to close.
+    pub fn is_kept_alive(&self) -> bool {
+        self.keep_alive
+    }
+
+    /// Whether another request can follow.
+    pub fn stays_open(&self) -> bool {
+        self.keep_alive && !self.has_body()
+    }
+
+    /// The stream, and what has been read of it and belongs to no request.
+    pub fn into_parts(self) -> (S, Bytes) {
+        (self.stream, self.read.freeze())
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.read.capacity() - self.read.len() < self.read_size / 2 {
+            self.read.reserve(self.read_size);
+        }
+        let space = self.read.capacity() - self.read.len();
+        let count = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.read))?;
+        if count == space {
+            self.read_size = (self.read_size * 2).min(READ_BYTES_MAX);
+        }
+        Poll::Ready(Ok(count))
+    }
+}

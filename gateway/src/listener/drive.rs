@@ -1,0 +1,290 @@
+//! One connection while it is awake: request after request through the pipeline, each answered before the next is read.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::Body;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::connection::LINGER_TIME;
+use super::drain::Draining;
+use super::seat::Seat;
+use crate::client::{ClientConnection, Phase};
+use crate::error::{Code, GatewayError};
+use crate::exchange::Arrival;
+use crate::http1::{AnswerHead, HeadLimits, Next, Refusal, Server};
+use crate::network::Network;
+use crate::pipeline;
+use crate::reply::Reply;
+use crate::shard::Shard;
+use crate::timer::{Wait, Watch};
+
+/// A request body that nobody wanted is read to its end up to this size, so that the connection can be kept.
+const UNWANTED_BYTES: u64 = 64 * 1024;
+
+/// How it came to rest.
+pub(super) enum End<S> {
+    /// Nothing has come for a while: what the codec holds is given back.
+    Doze(S),
+    /// The client is to read what was sent, then the connection closes.
+    Linger(S),
+    /// The client has its 101, and these bytes of it came behind the request.
+    Switched(S, Bytes),
+    /// The client is gone, or does not take its answer.
+    Closed,
+}
+
+/// What all steps of a connection need.
+struct Driver<'a, 'd, N: Network, F> {
+    shard: &'a Arc<Shard<N>>,
+    connection: &'a Arc<ClientConnection<N>>,
+    watch: &'a mut Watch,
+    draining: &'a mut Draining<'d, F>,
+}
+
+/// Serves the connection until it rests or ends.
+pub(super) async fn drive<N: Network>(
+    shard: &Arc<Shard<N>>,
+    connection: &Arc<ClientConnection<N>>,
+    stream: N::Stream,
+    read_ahead: &[u8],
+    watch: &mut Watch,
+    draining: &mut Draining<'_, impl Future<Output = ()>>,
+) -> End<N::Stream> {
+    let mut driver = Driver { shard, connection, watch, draining };
+    let mut server = Box::new(Server::new(stream, read_ahead, limits(shard)));
+    loop {
+        let parts = match driver.next(&mut server).await {
+            Awaited::Next(Next::Request(parts)) => parts,
+            Awaited::Next(Next::Refused(refusal)) => return driver.refuse(server, *refusal).await,
+            Awaited::Next(Next::Closed) => return End::Closed,
+            Awaited::SlowHead => {
+                let error = GatewayError::new(Code::RequestTimeout, "The request head did not arrive in time.");
+                return driver.refuse(server, Refusal { error: error.closing(), line: None }).await;
+            }
+            Awaited::IdleForLong => return End::Linger(server.into_parts().0),
+            Awaited::Doze => return End::Doze(server.into_parts().0),
+        };
+        let (mut seat, source) = Seat::Own(server).body();
+        let status = {
+            let arrival = Arrival { shard: Arc::clone(shard), connection: Arc::clone(connection) };
+            let serving = pin!(pipeline::serve(arrival, parts, source));
+            let Some(reply) = driver.serve(&mut seat, serving).await else { return End::Closed };
+            let status = reply.status;
+            if !driver.answer(&mut seat, reply).await {
+                return End::Closed;
+            }
+            status
+        };
+        let Some(reclaimed) = seat.reclaim() else { return End::Closed };
+        server = reclaimed;
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            let (stream, read_ahead) = server.into_parts();
+            return End::Switched(stream, read_ahead);
+        }
+        if !server.stays_open() && !Box::pin(read_unwanted(&mut server)).await {
+            return End::Linger(server.into_parts().0);
+        }
+    }
+}
+
+fn limits<N: Network>(shard: &Shard<N>) -> HeadLimits {
+    let snapshot = shard.snapshot();
+    let server = &snapshot.config.server;
+    HeadLimits { fields: server.max_headers, target: server.max_uri_bytes, bytes: server.max_header_bytes }
+}
+
+/// What waiting for a request came to.
+#[expect(clippy::large_enum_variant, reason = "made once a request, and taken apart at once")]
+enum Awaited {
+    Next(Next),
+    SlowHead,
+    IdleForLong,
+    Doze,
+}
+
+impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
+    /// Waits for the next request.
+    async fn next(&mut self, server: &mut Server<N::Stream>) -> Awaited {
+        std::future::poll_fn(|cx| {
+            let deadlines = &self.connection.deadlines;
+            if let Poll::Ready(next) = server.poll_next(cx, || self.shard.take_map()) {
+                return Poll::Ready(Awaited::Next(next));
+            }
+            let clock = &self.shard.shared.clock;
+            if server.has_begun() && self.connection.phase.get() == Phase::Idle {
+                let timeout = self.shard.snapshot().config.server.header_read_timeout;
+                self.connection.begin_head(clock.now(), timeout);
+            }
+            self.draining.poll_closes(cx, self.connection, clock);
+            while self.watch.poll_expired(cx).is_ready() {
+                if deadlines.has_expired(Wait::Head) {
+                    return Poll::Ready(Awaited::SlowHead);
+                }
+                if deadlines.has_expired(Wait::Idle) {
+                    return Poll::Ready(Awaited::IdleForLong);
+                }
+                if deadlines.has_expired(Wait::Doze) && !server.has_begun() {
+                    return Poll::Ready(Awaited::Doze);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits for the pipeline's answer; `None` when the client has left, and with it the request.
+    async fn serve(
+        &mut self,
+        seat: &mut Seat<N::Stream>,
+        mut serving: Pin<&mut impl Future<Output = Reply<N>>>,
+    ) -> Option<Reply<N>> {
+        std::future::poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(reply) = pipeline::poll(&self.shard.shared, serving.as_mut(), cx) {
+                    return Poll::Ready(Some(reply));
+                }
+                if seat.with(|server| server.poll_gone(cx)).is_none_or(|gone| gone.is_ready()) {
+                    return Poll::Ready(None);
+                }
+                self.poll_draining(cx, seat);
+                // A deadline that has run out is its owner's matter: it is polled again.
+                if self.watch.poll_expired(cx).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Writes an answer; false when the client did not get it whole.
+    async fn answer(&mut self, seat: &mut Seat<N::Stream>, reply: Reply<N>) -> bool {
+        let Reply { status, head, body } = reply;
+        let date = self.shard.date.get();
+        let unwanted = !seat.is_shared();
+        let begun = seat.with(|server| {
+            if unwanted && !may_be_read(server) {
+                server.close_after_answer();
+            }
+            server.begin_answer(status, &head, &body, &date);
+        });
+        if let AnswerHead::Map(map) = head {
+            self.shard.give_map(map);
+        }
+        let mut body = pin!(body);
+        begun.is_some()
+            && std::future::poll_fn(|cx| {
+                loop {
+                    if let Poll::Ready(done) = poll_answer(seat, body.as_mut(), cx) {
+                        self.connection.deadlines.clear(Wait::Write);
+                        return Poll::Ready(done);
+                    }
+                    if seat.with(|server| server.poll_gone(cx)).is_none_or(|gone| gone.is_ready()) {
+                        return Poll::Ready(false);
+                    }
+                    self.note_write(seat);
+                    self.poll_draining(cx, seat);
+                    if self.watch.poll_expired(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    if self.connection.deadlines.has_expired(Wait::Write) {
+                        return Poll::Ready(false);
+                    }
+                    self.connection.rest_anew(self.shard.shared.clock.now());
+                }
+            })
+            .await
+    }
+
+    /// Keeps the deadline of a client that is to take bytes: it begins anew whenever some have gone.
+    fn note_write(&self, seat: &mut Seat<N::Stream>) {
+        let deadlines = &self.connection.deadlines;
+        let (waits, moved) = seat.with(|server| server.write_progress()).unwrap_or_default();
+        if !waits {
+            deadlines.clear(Wait::Write);
+        } else if moved || !deadlines.is_set(Wait::Write) {
+            let timeout = self.shard.snapshot().config.server.body_idle_timeout;
+            deadlines.set(Wait::Write, self.shard.shared.clock.now(), Some(timeout));
+        }
+    }
+
+    fn poll_draining(&mut self, cx: &mut Context<'_>, seat: &mut Seat<N::Stream>) {
+        if self.draining.poll_closes(cx, self.connection, &self.shard.shared.clock) {
+            seat.with(|server| server.close_after_answer());
+        }
+    }
+
+    /// What never became a request is answered and recorded like any other.
+    async fn refuse(&mut self, mut server: Box<Server<N::Stream>>, refusal: Refusal) -> End<N::Stream> {
+        let arrival = Arrival { shard: Arc::clone(self.shard), connection: Arc::clone(self.connection) };
+        self.connection.begin();
+        server.answer_raw(&pipeline::refuse(arrival, refusal.line, &refusal.error));
+        let write = std::future::poll_fn(|cx| server.poll_flush(cx));
+        let _ = tokio::time::timeout(LINGER_TIME, write).await;
+        End::Linger(server.into_parts().0)
+    }
+}
+
+/// Sends an answer's head, and its body as it comes. The codec is let go while the body is polled: the body may be
+/// waiting for the request's, which is read through the same codec.
+fn poll_answer<S, B>(seat: &mut Seat<S>, mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<bool>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    B: Body<Data = Bytes>,
+{
+    loop {
+        let mut waits_for_body = false;
+        while seat.with(|server| server.wants_frame()).unwrap_or(false) {
+            let Poll::Ready(frame) = body.as_mut().poll_frame(cx) else {
+                waits_for_body = true;
+                break;
+            };
+            let Ok(frame) = frame.transpose() else { return Poll::Ready(false) };
+            let ended = body.is_end_stream();
+            if seat.with(|server| server.push_frame(frame, ended)).is_none_or(|pushed| pushed.is_err()) {
+                return Poll::Ready(false);
+            }
+        }
+        match seat.with(|server| server.poll_flush(cx)) {
+            Some(Poll::Pending) => return Poll::Pending,
+            Some(Poll::Ready(Ok(()))) => {}
+            Some(Poll::Ready(Err(_))) | None => return Poll::Ready(false),
+        }
+        if waits_for_body {
+            return Poll::Pending;
+        }
+        if seat.with(|server| server.is_answered()).unwrap_or(true) {
+            return Poll::Ready(true);
+        }
+    }
+}
+
+/// Whether a body that nobody wants can be read to its end, so that another request can follow it.
+fn may_be_read<S: AsyncRead + AsyncWrite + Unpin>(server: &Server<S>) -> bool {
+    !server.has_body() || (!server.awaits_continue() && server.body_left().is_none_or(|left| left <= UNWANTED_BYTES))
+}
+
+/// Reads a body that nobody wanted to its end (security.md, A10); false when the connection is to close.
+async fn read_unwanted<S: AsyncRead + AsyncWrite + Unpin>(server: &mut Server<S>) -> bool {
+    if !server.is_kept_alive() || !may_be_read(server) {
+        return false;
+    }
+    let mut left = UNWANTED_BYTES;
+    let read = std::future::poll_fn(|cx| {
+        loop {
+            match std::task::ready!(server.poll_body(cx)) {
+                Some(Ok(frame)) => match left.checked_sub(frame.data_ref().map_or(0, |data| data.len() as u64)) {
+                    Some(rest) => left = rest,
+                    None => return Poll::Ready(false),
+                },
+                Some(Err(_)) => return Poll::Ready(false),
+                None => return Poll::Ready(true),
+            }
+        }
+    });
+    tokio::time::timeout(LINGER_TIME, read).await.unwrap_or(false) && server.stays_open()
+}

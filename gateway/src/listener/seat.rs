@@ -1,0 +1,88 @@
+//! Where a connection's codec sits while a request is served.
+//!
+//! Most requests have no body: the driver of the connection keeps the codec for itself. A request with a body shares it
+//! with whoever streams that body to an upstream, in the same task, so that neither waits for the other's lock.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::http1::Server;
+use crate::request_body::{BodyFault, Source};
+
+type Shared<S> = Arc<Mutex<Option<Box<Server<S>>>>>;
+
+/// The codec, or the way to it.
+pub(super) enum Seat<S> {
+    /// Nobody else needs it.
+    Own(Box<Server<S>>),
+    /// A request's body needs it as well.
+    Shared(Shared<S>),
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Seat<S> {
+    /// The body of the request that has just been read; from here on it is read through the codec.
+    pub(super) fn body(self) -> (Self, Source) {
+        match self {
+            Self::Own(server) if server.has_body() => {
+                let shared = Arc::new(Mutex::new(Some(server)));
+                (Self::Shared(Arc::clone(&shared)), Source::Boxed(Box::pin(ClientBody(shared))))
+            }
+            seat => (seat, Source::Empty),
+        }
+    }
+
+    /// Uses the codec; never while the request's body is polled.
+    #[inline]
+    pub(super) fn with<T>(&mut self, work: impl FnOnce(&mut Server<S>) -> T) -> Option<T> {
+        match self {
+            Self::Own(server) => Some(work(server)),
+            Self::Shared(shared) => lock(shared).as_mut().map(|server| work(server)),
+        }
+    }
+
+    /// Whether somebody may still read the request's body.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared(shared) if Arc::strong_count(shared) > 1)
+    }
+
+    /// Takes the codec back when the request is over; a body that is still held somewhere reads no more.
+    pub(super) fn reclaim(self) -> Option<Box<Server<S>>> {
+        match self {
+            Self::Own(server) => Some(server),
+            Self::Shared(shared) => lock(&shared).take(),
+        }
+    }
+}
+
+fn lock<S>(shared: &Shared<S>) -> std::sync::MutexGuard<'_, Option<Box<Server<S>>>> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A request's body as it comes.
+struct ClientBody<S>(Shared<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Body for ClientBody<S> {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        match lock(&self.0).as_mut() {
+            Some(server) => server.poll_body(cx),
+            None => Poll::Ready(Some(Err(BodyFault::ClientLeft))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        lock(&self.0).as_ref().is_none_or(|server| !server.has_body())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let left = lock(&self.0).as_ref().and_then(|server| server.body_left());
+        left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

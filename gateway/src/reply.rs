@@ -1,0 +1,32 @@
+//! An answer on its way to a client, whoever made it.
+
+use http::{HeaderMap, StatusCode};
+
+use crate::http1::AnswerHead;
+use crate::network::Network;
+use crate::response_body::ResponseBody;
+
+/// An answer.
+pub struct Reply<N: Network> {
+    /// The status.
+    pub status: StatusCode,
+    /// The fields.
+    pub head: AnswerHead,
+    /// The body.
+    pub body: ResponseBody<N>,
+}
+
+impl<N: Network> Reply<N> {
+    /// An answer of the gateway's own.
+    pub fn own(status: StatusCode, headers: HeaderMap, body: ResponseBody<N>) -> Self {
+        Self { status, head: AnswerHead::Map(headers), body }
+    }
+
+    /// The same for who speaks `http`.
+    pub fn into_response<B>(self, body: impl FnOnce(ResponseBody<N>) -> B) -> http::Response<B> {
+        let mut response = http::Response::new(body(self.body));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.head.into_map();
+        response
+    }
+}
