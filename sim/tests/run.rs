@@ -122,7 +122,8 @@ fn two_gateways_share_the_load_and_one_is_restarted() {
     let folder = written(&scenario);
     let out = folder.path().join("out");
     let output = sim(&["run", text(&folder.path().join("s.toml")), "--json", "--out", text(&out)]);
-    let result = ResultFile::read(&out.join("result.json")).expect(&String::from_utf8_lossy(&output.stderr));
+    let result = ResultFile::read(&out.join("result.json"))
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     assert_eq!(result.gateway.len(), 2);
     assert_eq!(result.other["events"]["failed"], 0, "{}", result.other["events"]);
     assert!(out.join("gateway-0.1.log").is_file(), "it was started a second time");

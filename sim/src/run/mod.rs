@@ -155,7 +155,7 @@ fn measure_scenario(
     world.end_gateways();
     let records = account::count_records(&world.access_logs())?;
     let scores = judge(scenario, &checked, &world, &measured)?;
-    let names = world.names.clone();
+    let names = world.names;
     let pinning = cores.describe();
     let findings = Findings { scenario, checked: &checked, warmed_up, measured, records, scores, names, pinning };
     let result = findings.result(started_at, command);
