@@ -22,6 +22,7 @@ pub mod children;
 pub mod cli;
 pub mod demo;
 pub mod explore;
+mod folder;
 pub mod history;
 pub mod oracle;
 mod own;

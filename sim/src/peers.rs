@@ -29,6 +29,7 @@ use reports::result::{Peer, ResultFile};
 use serde_json::Value;
 
 use crate::children::{Child, ChildError, MockService, Programs};
+use crate::folder::Folder;
 use crate::process::pin_thread;
 use board::Board;
 use contender::Running;
@@ -134,7 +135,8 @@ pub fn peers(options: &Options) -> Result<ExitCode, PeersError> {
     let stop = Arc::new(AtomicBool::new(false));
     loadgen::cli::end_on_interrupt(&stop);
     let started_at = rfc3339(unix_seconds());
-    let folder = folder(options.out.as_deref())?;
+    let folder = Folder::make(options.out.as_deref(), "peers");
+    let folder = folder.map_err(|(path, source)| PeersError::File { path, source })?.path().to_path_buf();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let pinned = cores >= 2;
     let on = |core| if pinned { vec![core] } else { Vec::new() };
@@ -174,16 +176,6 @@ pub fn peers(options: &Options) -> Result<ExitCode, PeersError> {
     write_result(options, &result, &folder)?;
     drop(running);
     Ok(if result.validity.valid { ExitCode::SUCCESS } else { ExitCode::from(4) })
-}
-
-fn folder(out: Option<&Path>) -> Result<PathBuf, PeersError> {
-    let folder = match out {
-        Some(folder) => folder.to_path_buf(),
-        None => std::env::temp_dir().join(format!("portcullis-peers-{}", std::process::id())),
-    };
-    let file = |source| PeersError::File { path: folder.clone(), source };
-    std::fs::create_dir_all(&folder).map_err(file)?;
-    std::fs::canonicalize(&folder).map_err(file)
 }
 
 /// Ours first, then the peers that were asked for, or all that are here.

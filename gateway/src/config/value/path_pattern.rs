@@ -117,6 +117,18 @@ pub(crate) fn parameters(segments: &[Segment]) -> Vec<&str> {
     segments.iter().filter_map(Segment::name).collect()
 }
 
+/// A segment that other programs' configurations read as a parameter or as the rest, and how it is written here.
+pub(crate) fn foreign(text: &str) -> Option<(&str, String)> {
+    text.split('/').find_map(|segment| {
+        let name = segment.strip_prefix(':').filter(|name| parameter(name).is_ok());
+        match (name, segment) {
+            (Some(name), _) => Some((segment, format!("{{{name}}}"))),
+            (None, "*" | "**") => Some((segment, "{*rest}, or {name} for one segment,".to_owned())),
+            _ => None,
+        }
+    })
+}
+
 /// The pattern without its parameters' names: two patterns of one shape match the same paths.
 pub(crate) fn shape(text: &str) -> String {
     let Ok(segments) = parse(text) else { return text.to_owned() };
@@ -197,6 +209,16 @@ mod tests {
         }
         let message = parse("/café").unwrap_err();
         assert!(message.ends_with("é is %C3%A9"), "{message}");
+    }
+
+    #[test]
+    fn what_other_programs_mean_otherwise() {
+        assert_eq!(foreign("/users/:id/x"), Some((":id", "{id}".to_owned())));
+        assert_eq!(foreign("/api/**").map(|(segment, _)| segment), Some("**"));
+        assert_eq!(foreign("/*").map(|(segment, _)| segment), Some("*"));
+        for fine in ["/items:batch", "/a*b", "/:", "/{id}/{*rest}", "/"] {
+            assert_eq!(foreign(fine), None, "{fine}");
+        }
     }
 
     #[test]
