@@ -97,6 +97,8 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
 /// The exchange begins at the call, not at the first poll: a client that closes at once may never let it be polled, and
 /// still leaves a record.
 pub fn serve<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source) -> impl Future<Output = Reply<N>> + Send {
+    #[cfg(feature = "slow-down")]
+    crate::slow_down::burn();
     arrival.connection.begin();
     let (exchange, headers) = context::stage::begin(arrival, parts);
     answer(exchange, headers, source)

@@ -81,6 +81,7 @@ pub async fn start(config: Config, path: Option<PathBuf>, files: Vec<PathBuf>) -
         threads.push(thread);
     }
     gateway.keep_discovering();
+    gateway.keep_watch();
     let loads = handles.iter().map(worker::Worker::load_handle).collect();
     let accept = accept::start(Arc::clone(&gateway), sockets, handles, Arc::clone(&connections), accepting)
         .map_err(|error| StartError(format!("cannot start the accept thread: {error}")))?;

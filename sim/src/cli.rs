@@ -13,14 +13,16 @@ use clap::{Args, Parser, Subcommand};
 use loadgen::units::{parse_duration, parse_rate};
 
 use crate::children::Programs;
+use crate::gate::cli::GateArguments;
 use crate::report::{ReportArguments, report};
-use crate::{demo, explore, own, peers, run};
+use crate::{demo, explore, gate, own, peers, run};
 
 const HELP: &str = "\
 Examples:
   sim demo --stay                      the demo, kept running to look around
   sim run sim/scenarios/steady.toml    one scenario, from warm-up to verdict
   sim peers --with nginx,haproxy       compare with these two
+  sim gate --base main --head HEAD     is head slower than main?
   sim explore --seeds 1000             look for worlds in which something breaks
   sim report /tmp/x                    show a result again, and write its page
 
@@ -85,6 +87,8 @@ enum Command {
     /// Compare the gateway with other gateways on the same work, in interleaved rounds
     #[command(after_help = PEERS_HELP)]
     Peers(PeersArguments),
+    #[command(after_help = gate::cli::HELP)]
+    Gate(GateArguments),
     /// Draw worlds from seeds, run the gateway in them in virtual time, and look for what must not happen
     #[command(after_help = EXPLORE_HELP)]
     Explore(ExploreArguments),
@@ -229,6 +233,9 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             run::run(&arguments.options(words.join(" "))).map_err(|error| (error.exit_code(), error.to_string()))
         }
         Command::Peers(arguments) => compare(arguments, words.join(" ")),
+        Command::Gate(arguments) => {
+            arguments.run(words.join(" ")).map_err(|error| (error.exit_code(), error.to_string()))
+        }
         Command::Explore(arguments) => {
             explore::explore(&arguments.options(words.join(" "))).map_err(|error| (3, error.to_string()))
         }

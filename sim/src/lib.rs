@@ -12,6 +12,8 @@
 //! | [`oracle`] | what a run should have been, and how far it was from that |
 //! | [`virtual_time`] | a scenario in one thread, on a simulated network and clock |
 //! | [`scenario`] | scenario files: read, and checked before anything starts |
+//! | [`gate`] | `sim gate`: two builds of the gateway, and whether one is slower |
+//! | [`rounds`] | turns of contenders, which `peers` and `gate` share |
 //! | [`children`], [`process`] | programs that a run starts, and always ends |
 //! | [`statistics`] | estimates with intervals from paired rounds |
 //! | [`paint`] | colours, where there is a terminal |
@@ -23,6 +25,7 @@ pub mod cli;
 pub mod demo;
 pub mod explore;
 mod folder;
+pub mod gate;
 pub mod history;
 pub mod oracle;
 mod own;
@@ -30,6 +33,7 @@ pub mod paint;
 pub mod peers;
 pub mod process;
 mod report;
+pub mod rounds;
 pub mod run;
 pub mod scenario;
 pub mod statistics;

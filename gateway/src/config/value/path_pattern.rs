@@ -78,8 +78,8 @@ fn parameter(name: &str) -> Result<&str, String> {
     if fits { Ok(name) } else { Err("a parameter's name is letters, digits and underscores".to_owned()) }
 }
 
-/// Characters that a path may hold as they are (RFC 3986, section 3.3), and whole percent escapes. Gives the text in its
-/// one form (section 6.2.2): unreserved characters decoded, other escapes in upper case.
+/// Characters that a path may hold as they are (RFC 3986, section 3.3), and whole percent escapes. Gives the text in
+/// its one form (section 6.2.2): unreserved characters decoded, other escapes in upper case.
 fn literal(text: &str) -> Result<String, String> {
     let mut normal = String::with_capacity(text.len());
     let mut chars = text.char_indices();
