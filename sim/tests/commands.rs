@@ -84,6 +84,26 @@ fn a_form_that_is_asked_for_is_printed_and_nothing_is_written() {
 }
 
 #[test]
+fn a_demo_that_passes_leaves_nothing_unless_asked_to() {
+    let temporary = tempfile::tempdir().unwrap();
+    let short = ["demo", "--duration", "1s", "--rate", "100/s"];
+    let output = Command::new(env!("CARGO_BIN_EXE_sim")).args(short).env("TMPDIR", temporary.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(
+        text.contains("`--out DIR` keeps") && !text.contains("access.log"),
+        "nothing is named that is gone: {text}"
+    );
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+    // What cannot start leaves its logs, and says where.
+    let broken = ["demo", "--gateway-bin", "/bin/false"];
+    let output = Command::new(env!("CARGO_BIN_EXE_sim")).args(broken).env("TMPDIR", temporary.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let left = std::fs::read_dir(temporary.path()).unwrap().next().unwrap().unwrap().path();
+    assert!(String::from_utf8_lossy(&output.stderr).contains(left.to_str().unwrap()), "{output:?}");
+}
+
+#[test]
 fn what_it_started_ends_even_when_it_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let mut demo = Command::new(env!("CARGO_BIN_EXE_sim"))
