@@ -113,6 +113,8 @@ fn a_scenario_is_run_scored_and_cleared_away() {
     assert!(result.gateway["0"].cpu_us_per_request > 0.0 && result.gateway["0"].rss_bytes.peak > 0);
     assert!(!gateway_serves(&out), "the gateway has ended");
     assert!(out.join("main.hlog").is_file());
+    assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("every request counts"));
+    assert!(out.join("report.md").is_file() && out.join("junit.xml").is_file());
 }
 
 #[test]
