@@ -44,8 +44,7 @@ impl Target {
         let rest = url.strip_prefix("http://").ok_or_else(form)?;
         let split = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(split);
-        let clean = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-        if authority.is_empty() || authority.contains('@') || !clean(rest) || rest.contains('#') {
+        if authority.is_empty() || authority.contains(['@', '{']) || !is_clean(rest) || rest.contains('#') {
             return Err(form());
         }
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
@@ -61,6 +60,19 @@ impl Target {
     }
 }
 
+/// Whether there is nothing but what a URL may hold; within placeholders there may be blanks.
+fn is_clean(text: &str) -> bool {
+    let mut depth = 0_u32;
+    text.bytes().all(|byte| {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        byte.is_ascii_graphic() || (byte == b' ' && depth > 0)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +84,8 @@ mod tests {
         assert_eq!((target.authority.as_str(), target.path.as_str()), ("127.0.0.1:8080", "/a/b?c=d"));
         assert_eq!(Target::parse("http://127.0.0.1", false).unwrap().address.port(), 80);
         assert_eq!(Target::parse("http://127.0.0.1:1?x", false).unwrap().path, "/?x");
+        let patterned = Target::parse("http://127.0.0.1:1/{choice(a, b)}", false).unwrap();
+        assert_eq!(patterned.path, "/{choice(a, b)}");
         assert_eq!(Target::parse("http://[::1]:81/", false).unwrap().address, "[::1]:81".parse().unwrap());
     }
 
