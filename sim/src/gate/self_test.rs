@@ -1,13 +1,14 @@
 //! `sim gate --self-test`: how often the gate errs, by its own measurement.
 //!
 //! Pairs of known difference are recorded, each in a round just as the gate runs them: a build against itself; a build
-//! against one of the same code whose functions lie in another order; and a build against itself with 3, 5 and 10 % of
+//! against one of the same code in another layout; and a build against itself with 3, 5 and 10 % of
 //! work added to each request (the gateway's feature `slow-down`). Then whole gates are drawn from the recorded rounds,
 //! and counted: what they say of equal sides are false alarms, what they say of slower ones is what they find.
 //!
 //! A recording may be made in several sittings, into one folder: each goes on where the last ended.
 
 mod cases;
+mod layout;
 mod report;
 mod resample;
 
@@ -63,7 +64,7 @@ pub struct Options {
 pub struct Builds {
     /// As it is shipped.
     pub plain: Option<PathBuf>,
-    /// With its functions in another order.
+    /// With its functions in another order: each has changed places with its neighbours.
     pub shuffled: Option<PathBuf>,
     /// With the feature `slow-down`.
     pub slowed: Option<PathBuf>,
@@ -92,7 +93,7 @@ type Recorded = (Case, Vec<Round>);
 
 /// Records what is missing, or as much of it as there is time for.
 fn record(options: &Options, settings: &Settings, folder: &Path) -> Result<(Vec<Recorded>, Environment), GateError> {
-    let builds = cases::build(options)?;
+    let builds = cases::build(options, folder)?;
     let world = World::start(&options.programs, folder, options.seed)?;
     let clock = Clock::start();
     let sides = [&builds.plain_side("base"), &builds.plain_side("head")];
