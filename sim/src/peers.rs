@@ -192,7 +192,9 @@ fn measure_idle(running: &[Running], body: u64, connections: usize) -> Vec<Optio
 
 fn write_result(options: &Options, result: &ResultFile, folder: &Path) -> Result<(), PeersError> {
     let path = folder.join("result.json");
-    std::fs::write(&path, result.to_json()).map_err(|source| PeersError::File { path: path.clone(), source })?;
+    std::fs::write(&path, result.to_json())
+        .and_then(|()| reports::files::write(result, folder, folder))
+        .map_err(|source| PeersError::File { path: path.clone(), source })?;
     let text = if options.json {
         result.to_json()
     } else {
@@ -209,7 +211,7 @@ fn write_result(options: &Options, result: &ResultFile, folder: &Path) -> Result
             text += &format!("note: {reason}\n");
         }
         let verdict = if result.validity.valid { "valid" } else { "INVALID" };
-        text + &format!("{verdict}; configurations, logs and result.json are in {}\n", folder.display())
+        text + &format!("{verdict}; configurations, logs, result.json and report.html are in {}\n", folder.display())
     };
     // A reader that has gone away is no reason to fail.
     let _ = io::stdout().write_all(text.as_bytes());

@@ -94,17 +94,29 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    /// Asks it to end, waits a while, then ends the whole group.
-    pub fn stop(&mut self) {
-        // It may have ended by itself; then there is no one to tell.
-        let _ = kill_process_group(self.group, Signal::TERM);
-        let asks = GRACE.as_millis() / ASK_EVERY.as_millis();
-        for _ in 0..asks {
+    /// Sends a signal to its whole group.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process_group(self.group, signal)?)
+    }
+
+    /// Waits until it has ended by itself, at most this long.
+    pub fn wait(&mut self, at_most: Duration) {
+        for _ in 0..at_most.as_millis() / ASK_EVERY.as_millis() {
             if !self.is_running() {
                 break;
             }
             std::thread::sleep(ASK_EVERY);
         }
+    }
+
+    /// Asks it to end, waits a while, then ends the whole group.
+    pub fn stop(&mut self) {
+        // It may have ended by itself; then there is no one to tell.
+        let _ = kill_process_group(self.group, Signal::TERM);
+        self.wait(GRACE);
         let _ = kill_process_group(self.group, Signal::KILL);
         let _ = self.child.wait();
     }

@@ -1,0 +1,127 @@
+//! What each key of a rule was given: the bound over every window, the sustained rate, fairness between keys.
+
+use std::collections::BTreeMap;
+
+use super::replay::Decision;
+use super::window::worst_excess;
+use crate::oracle::policy::LimitPolicy;
+
+/// One key of one rule.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Key {
+    /// Time and cost of every request.
+    pub offered: Vec<(u64, u64)>,
+    /// Of those that were admitted.
+    pub admitted: Vec<(u64, u64)>,
+    /// When this rule refused.
+    pub refused: Vec<u64>,
+    /// Another rule refused some of its requests, so this one did not decide alone.
+    pub shared: bool,
+}
+
+/// The keys of a rule, by name.
+pub(crate) fn of_rule<'a>(decisions: &[Decision<'a>], rule: &str) -> BTreeMap<&'a str, Key> {
+    let mut keys: BTreeMap<&str, Key> = BTreeMap::new();
+    for decision in decisions {
+        for asked in decision.asked.iter().filter(|asked| &*asked.rule == rule) {
+            let key = keys.entry(&asked.key).or_default();
+            key.offered.push((decision.at_ns, asked.cost));
+            match decision.refused_by {
+                None => key.admitted.push((decision.at_ns, asked.cost)),
+                Some(by) if &**by == rule => key.refused.push(decision.at_ns),
+                Some(_) => key.shared = true,
+            }
+        }
+    }
+    keys
+}
+
+/// The largest excess over the bound, of any key in any window.
+pub(crate) fn bound_violation<'k>(limit: &LimitPolicy, keys: impl IntoIterator<Item = &'k Key>) -> Option<f64> {
+    keys.into_iter().filter_map(|key| worst_excess(limit, key.admitted.iter().copied())).reduce(f64::max)
+}
+
+/// How far the admitted rate was from the configured one, where at least twice as much was offered: `(A / T - r) / r`,
+/// over all such keys together. `T` runs from a key's first refusal to its last, when there is less than the price of a
+/// request left at both ends, so that the burst does not count.
+pub(crate) fn sustained_error<'k>(limit: &LimitPolicy, keys: impl IntoIterator<Item = &'k Key>) -> Option<f64> {
+    let (mut admitted, mut due) = (0.0, 0.0);
+    for key in keys.into_iter().filter(|key| !key.shared) {
+        let (Some(first), Some(last)) = (key.refused.first(), key.refused.last()) else { continue };
+        let seconds = (last - first) as f64 / 1e9;
+        let within = |list: &[(u64, u64)]| -> u64 {
+            list.iter().filter(|(at, _)| (*first..*last).contains(at)).map(|(_, cost)| cost).sum()
+        };
+        if within(&key.offered) as f64 >= 2.0 * limit.rate() * seconds {
+            admitted += within(&key.admitted) as f64;
+            due += limit.rate() * seconds;
+        }
+    }
+    (due > 0.0).then(|| (admitted - due) / due)
+}
+
+/// Jain's index of how keys were treated: each key's admitted tokens over what it could have had, the smaller of what
+/// it asked for and `burst + rate * time`. 1 is fair; 1/n when one of n has everything.
+pub(crate) fn fairness<'k>(limit: &LimitPolicy, keys: impl IntoIterator<Item = &'k Key>) -> Option<f64> {
+    let share = |key: &Key| {
+        let (first, last) = (key.offered.first()?.0, key.offered.last()?.0);
+        let asked: u64 = key.offered.iter().map(|(_, cost)| cost).sum();
+        let entitled = limit.burst as f64 + limit.rate() * (last - first) as f64 / 1e9;
+        let given: u64 = key.admitted.iter().map(|(_, cost)| cost).sum();
+        Some(given as f64 / entitled.min(asked as f64))
+    };
+    let shares: Vec<f64> = keys.into_iter().filter_map(share).collect();
+    jain(&shares)
+}
+
+/// Jain's fairness index (Jain, Chiu, Hawe 1984); `None` for no shares at all, 1 when all are zero.
+pub(crate) fn jain(shares: &[f64]) -> Option<f64> {
+    let sum: f64 = shares.iter().sum();
+    let squares: f64 = shares.iter().map(|share| share * share).sum();
+    match shares {
+        [] => None,
+        _ if squares == 0.0 => Some(1.0),
+        _ => Some(sum * sum / (shares.len() as f64 * squares)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(offered_each_ms: u64, admitted_each_ms: u64) -> Key {
+        let each = |step: u64| (0..10_000).step_by(step as usize).map(|ms| (ms * 1_000_000, 1)).collect::<Vec<_>>();
+        let (offered, admitted) = (each(offered_each_ms), each(admitted_each_ms));
+        let refused = offered.iter().filter(|one| !admitted.contains(one)).map(|one| one.0).collect();
+        Key { offered, admitted, refused, shared: false }
+    }
+
+    #[test]
+    fn the_sustained_rate_leaves_the_burst_out() {
+        let limit = LimitPolicy::per_second(10, 1);
+        let error = |key: Key| sustained_error(&limit, [&key]);
+        assert!(error(key(10, 100)).unwrap().abs() < 0.011, "100 requests a second, 10 admitted");
+        assert!((error(key(10, 50)).unwrap() - 1.0).abs() < 0.02, "twice too many");
+        assert_eq!(error(key(80, 100)), None, "less than twice the rate offered");
+        let mut burst = key(10, 100);
+        burst.admitted.splice(0..0, (0..50).map(|at| (at, 1)));
+        burst.refused.retain(|at| *at > 1_000_000);
+        assert!(error(burst).unwrap().abs() < 0.011);
+        assert_eq!(error(Key { shared: true, ..key(10, 100) }), None);
+    }
+
+    #[test]
+    fn jains_index_is_one_when_all_get_the_same() {
+        assert_eq!(jain(&[0.5, 0.5, 0.5]), Some(1.0));
+        assert_eq!(jain(&[1.0, 0.0, 0.0, 0.0]), Some(0.25));
+        assert_eq!((jain(&[]), jain(&[0.0, 0.0])), (None, Some(1.0)));
+    }
+
+    #[test]
+    fn who_asks_for_little_and_gets_it_is_treated_as_well_as_who_asks_for_much() {
+        let limit = LimitPolicy::per_second(10, 1);
+        let (greedy, modest, starved) = (key(10, 100), key(500, 500), key(10, 5_000));
+        assert!(fairness(&limit, [&greedy, &modest]).unwrap() > 0.999);
+        assert!(fairness(&limit, [&greedy, &starved]).unwrap() < 0.6);
+    }
+}

@@ -1,0 +1,164 @@
+//! The limiter's oracle: every decision taken again, and what came of them over time.
+//!
+//! - `gcra`: one key, exactly; `replay`: all decisions; `window`: the bound over every window; `keys`: what each key
+//!   got.
+
+mod gcra;
+mod keys;
+mod replay;
+mod window;
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use crate::history::{ClientRequest, History, Name};
+use crate::oracle::policy::{LimitPolicy, Policies, Tolerance};
+use replay::Decision;
+
+/// `limiters.<rule>` of a result.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct LimiterScore {
+    /// Requests that were held against the rule.
+    pub offered: u64,
+    /// Those that were admitted.
+    pub admitted: u64,
+    /// Those that an exact limiter admits.
+    pub oracle_admitted: u64,
+    /// Admitted though this rule had to refuse.
+    pub false_admits: u64,
+    /// Refused by this rule though every rule had to admit.
+    pub false_refusals: u64,
+    /// The largest excess over `burst + rate * t`, of any key in any window, tokens; at most 0 when the bound holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound_violation: Option<f64>,
+    /// The admitted rate over the configured one, less 1, where at least twice the rate was offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sustained_error: Option<f64>,
+    /// The largest difference between what a refusal told its client to wait and when the request could have passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_error_ms: Option<f64>,
+    /// Jain's index over keys; 1 is fair.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fairness_jain: Option<f64>,
+}
+
+/// The limits of a run by name. A rule that no request met has a score of zeros.
+pub fn judge(history: &History, policies: &Policies, tolerance: Tolerance) -> BTreeMap<String, LimiterScore> {
+    let decisions = replay::replay(history, policies, tolerance);
+    let clients: HashMap<&Name, &ClientRequest> =
+        history.clients.iter().filter_map(|request| Some((request.request_id.as_ref()?, request))).collect();
+    let score =
+        |(name, limit): (&Name, &LimitPolicy)| (name.to_string(), judge_rule(name, limit, &decisions, &clients));
+    policies.limits.iter().map(score).collect()
+}
+
+fn judge_rule(
+    rule: &Name,
+    limit: &LimitPolicy,
+    decisions: &[Decision<'_>],
+    clients: &HashMap<&Name, &ClientRequest>,
+) -> LimiterScore {
+    let mut score = LimiterScore::default();
+    let mut dishonest: Option<u64> = None;
+    for decision in decisions.iter().filter(|decision| decision.asked.iter().any(|asked| asked.rule == *rule)) {
+        let ours = decision.refused_by == Some(rule);
+        score.offered += 1;
+        score.admitted += u64::from(decision.refused_by.is_none());
+        score.oracle_admitted += u64::from(decision.oracle_refused_by.is_empty());
+        if !decision.agrees {
+            score.false_admits +=
+                u64::from(decision.refused_by.is_none() && decision.oracle_refused_by.contains(&rule));
+            score.false_refusals += u64::from(ours);
+        }
+        if ours && !decision.oracle_refused_by.is_empty() {
+            let client = decision.request_id.and_then(|id| clients.get(id)).filter(|client| client.status.is_some());
+            let error = client.map(|client| client.retry_after_ns.unwrap_or(0).abs_diff(decision.wait_ns));
+            dishonest = dishonest.max(error);
+        }
+    }
+    let keys = keys::of_rule(decisions, rule);
+    // A rule in shadow bounds nothing, so there is nothing that it could exceed.
+    if !limit.shadow {
+        score.bound_violation = keys::bound_violation(limit, keys.values());
+        score.sustained_error = keys::sustained_error(limit, keys.values());
+        score.fairness_jain = keys::fairness(limit, keys.values());
+    }
+    score.retry_after_error_ms = dishonest.map(|ns| ns as f64 / 1e6);
+    score
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::story::Story;
+
+    /// Ten a second, two at once.
+    fn score(story: Story) -> LimiterScore {
+        let limits = [("each".into(), LimitPolicy::per_second(10, 2))].into();
+        let policies = Policies { limits, ..Policies::default() };
+        judge(&story.end(), &policies, Tolerance::default()).remove("each").unwrap()
+    }
+
+    fn ask(story: Story, key: &str, refused: bool) -> Story {
+        story.limited(&[("each", key, 1)], refused.then_some("each"))
+    }
+
+    /// A request each 10 ms for 10 s, admitted as an exact limiter would, but for those that `wrong` picks.
+    fn greedy(wrong: fn(u64) -> bool) -> Story {
+        Story::new().each(0..1_000, |story, at| {
+            let exact = at < 2 || at % 10 == 0;
+            ask(story.at_ms(at * 10), "ann", exact == wrong(at))
+        })
+    }
+
+    #[test]
+    fn an_exact_limiter_has_no_errors() {
+        let score = score(greedy(|_| false));
+        assert_eq!((score.offered, score.admitted, score.oracle_admitted), (1_000, 101, 101));
+        assert_eq!((score.false_admits, score.false_refusals), (0, 0));
+        assert!(score.bound_violation.unwrap() <= 0.0 && score.sustained_error.unwrap().abs() < 0.02);
+        assert_eq!(score.fairness_jain, Some(1.0));
+    }
+
+    #[test]
+    fn a_limiter_that_lets_one_in_ten_through_by_mistake() {
+        let score = score(greedy(|at| at % 10 == 5));
+        assert_eq!((score.false_admits, score.false_refusals), (100, 0));
+        assert!(score.bound_violation.unwrap() > 90.0 && score.sustained_error.unwrap() > 0.9, "{score:?}");
+    }
+
+    #[test]
+    fn a_limiter_that_refuses_what_it_owes() {
+        let score = score(greedy(|at| at == 500));
+        assert_eq!((score.false_admits, score.false_refusals), (0, 1));
+        assert_eq!(score.oracle_admitted, score.admitted + 1);
+    }
+
+    #[test]
+    fn retry_after_is_held_against_the_moment_at_which_it_passes() {
+        let refuse = |story: Story, told: Option<u64>| {
+            let story = ask(story.at_ms(30).asked(), "ann", true).told_client(429, 0);
+            told.map_or(story.clone(), |ms| story.retry_after_ms(ms))
+        };
+        let full = || ask(ask(Story::new().asked(), "ann", false).asked(), "ann", false);
+        assert_eq!(score(refuse(full(), Some(70))).retry_after_error_ms, Some(0.0));
+        assert_eq!(score(refuse(full(), Some(1_000))).retry_after_error_ms, Some(930.0), "rounded up to a second");
+        assert_eq!(score(refuse(full(), None)).retry_after_error_ms, Some(70.0), "not told");
+        assert_eq!(score(full()).retry_after_error_ms, None);
+    }
+
+    #[test]
+    fn one_key_that_starves_is_unfair() {
+        let both = Story::new().each(0..100, |story, at| {
+            let story = ask(story.at_ms(at * 100), "ann", false);
+            ask(story, "bob", at > 10)
+        });
+        assert!(score(both).fairness_jain.unwrap() < 0.7);
+    }
+
+    #[test]
+    fn a_rule_that_nobody_met_is_there_all_the_same() {
+        assert_eq!(score(Story::new().refused(503)), LimiterScore::default());
+    }
+}

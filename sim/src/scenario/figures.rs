@@ -1,0 +1,78 @@
+//! Which figures a scenario's result will have, by their dotted names.
+//!
+//! An expectation on any other figure is refused before anything starts. Counts by status or cause are there for every
+//! status and cause, as zero where nothing was counted.
+
+use gateway::config::settings::upstream::Endpoints;
+
+use super::gateway::Checked;
+use super::model::Scenario;
+
+const QUANTILES: [&str; 5] = ["p50", "p90", "p99", "p999", "max"];
+const OUTCOMES: [&str; 5] = ["ok", "rejected", "failed", "dropped", "client_error"];
+/// Causes of failures, as `loadgen` names them.
+pub(crate) const CAUSES: [&str; 5] = ["connect", "closed", "malformed", "length", "timeout"];
+
+/// Every figure's name, but for `status.NNN`.
+pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String> {
+    let mut names = Vec::new();
+    for load in &scenario.loads {
+        let load = format!("load.{}", load.name);
+        for figure in ["offered_rps", "achieved_rps", "requests", "client_cpu_us_per_request"] {
+            names.push(format!("{load}.{figure}"));
+        }
+        for (phase, _) in scenario.phases() {
+            phase_figures(&format!("{load}.phases.{phase}"), &mut names);
+        }
+    }
+    for instance in 0..scenario.gateway.instances {
+        for figure in ["cpu_us_per_request", "rss_bytes.idle", "rss_bytes.peak", "rss_bytes.end"] {
+            names.push(format!("gateway.{instance}.{figure}"));
+        }
+        for figure in ["connections_opened", "reuse_ratio"] {
+            names.push(format!("gateway.{instance}.{figure}"));
+        }
+    }
+    for figure in ["requests", "answers", "records", "missing", "surplus"] {
+        names.push(format!("accounting.{figure}"));
+    }
+    if let Some(checked) = checked {
+        balance_figures(checked, !scenario.faults.is_empty(), &mut names);
+    }
+    names.push("retries.amplification".to_owned());
+    for figure in ["dropped", "achieved_over_offered", "client_cpu_ratio", "steady_from_ms"] {
+        names.push(format!("validity.{figure}"));
+    }
+    names.push("events.failed".to_owned());
+    names
+}
+
+/// Whether `name` is the count of a status, as in `load.x.phases.before.status.503`.
+pub(super) fn is_status(name: &str, all: &[String]) -> bool {
+    let Some((phase, status)) = name.rsplit_once(".status.") else { return false };
+    let in_range = status.parse::<u16>().is_ok_and(|status| status == 0 || (100..600).contains(&status));
+    in_range && all.contains(&format!("{phase}.success_ratio"))
+}
+
+fn phase_figures(phase: &str, names: &mut Vec<String>) {
+    for histogram in ["latency_us", "service_us", "added_us"] {
+        names.extend(QUANTILES.map(|quantile| format!("{phase}.{histogram}.{quantile}")));
+    }
+    names.extend(OUTCOMES.map(|outcome| format!("{phase}.outcome.{outcome}")));
+    names.extend(CAUSES.map(|cause| format!("{phase}.failures.{cause}")));
+    names.push(format!("{phase}.success_ratio"));
+}
+
+fn balance_figures(checked: &Checked, with_faults: bool, names: &mut Vec<String>) {
+    for upstream in &checked.config.upstreams {
+        let Endpoints::Static(endpoints) = &upstream.endpoints else { continue };
+        for endpoint in endpoints.iter().filter_map(|endpoint| checked.names.get(&*endpoint.address)) {
+            for part in ["share", "expected_share"] {
+                names.push(format!("balance.{}.{part}.{endpoint}", upstream.name));
+            }
+        }
+        if with_faults {
+            names.extend(["regret_bad", "regret_idle"].map(|part| format!("balance.{}.{part}", upstream.name)));
+        }
+    }
+}

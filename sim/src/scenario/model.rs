@@ -1,0 +1,250 @@
+//! A scenario that holds: what `sim run` does, with nothing left to be doubted.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use loadgen::plan::Arrivals;
+use loadgen::request::{Expectation, Template};
+use loadgen::target::Target;
+
+use super::gateway;
+
+/// Where a scenario runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runtime {
+    /// The real binaries, over loopback.
+    Sockets,
+    /// The same code in one thread, on a simulated network and clock.
+    Virtual,
+}
+
+/// One scenario. Times count from t = 0, which is the end of warm-up.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Its file.
+    pub file: PathBuf,
+    /// Its name in results.
+    pub name: String,
+    /// What it is about, in a sentence.
+    pub about: String,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// Where it runs.
+    pub runtime: Runtime,
+    /// What `sim suite --only` asks for.
+    pub tags: Vec<String>,
+    /// The least time of warm-up.
+    pub warm_up: Duration,
+    /// The gateways.
+    pub gateway: GatewayPart,
+    /// The mock services, in the order of the file.
+    pub mocks: Vec<MockPart>,
+    /// Whether there is a Redis.
+    pub redis: bool,
+    /// The loads, in the order of the file.
+    pub loads: Vec<LoadPart>,
+    /// The faults, by their time.
+    pub faults: Vec<FaultPart>,
+    /// The events, by their time.
+    pub events: Vec<EventPart>,
+    /// What is expected.
+    pub expectations: Vec<ExpectPart>,
+}
+
+/// `[gateway]`.
+#[derive(Debug, Clone)]
+pub struct GatewayPart {
+    /// How many.
+    pub instances: usize,
+    /// Their configuration, with placeholders.
+    pub template: gateway::Template,
+}
+
+/// `[mocks.NAME]`.
+#[derive(Debug, Clone)]
+pub struct MockPart {
+    /// The service's name.
+    pub name: String,
+    /// How many endpoints it has.
+    pub endpoints: usize,
+    /// How long each request takes, as the mocks read it; `None` answers at once.
+    pub service_time: Option<String>,
+    /// How many requests an endpoint works on at once; 0 = all.
+    pub servers: u64,
+}
+
+/// One `[[load]]`.
+#[derive(Debug, Clone)]
+pub struct LoadPart {
+    /// Its name in results.
+    pub name: String,
+    /// When requests are sent.
+    pub model: LoadModel,
+    /// How long it lasts from t = 0.
+    pub duration: Duration,
+    /// What is sent, by weight.
+    pub requests: Vec<RequestPart>,
+    /// Connections opened at its start.
+    pub connections: usize,
+    /// Open model: most requests in flight.
+    pub max_in_flight: usize,
+    /// Longest time for one request.
+    pub timeout: Duration,
+    /// More is offered than can be served, on purpose: drops and lost rate are figures, no reason against the run.
+    pub overload: bool,
+}
+
+/// When a load sends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum LoadModel {
+    /// When the plan says, whatever the answers do.
+    Open {
+        /// How arrivals are spread.
+        arrivals: Arrivals,
+        /// Requests a second.
+        rate: f64,
+    },
+    /// Each connection sends when it has its answer.
+    Closed,
+}
+
+/// One kind of request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestPart {
+    /// The method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// Header lines.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
+    /// Its share among the load's requests.
+    pub weight: u32,
+    /// Statuses that are right; empty means 200 to 399.
+    pub expect: Vec<u16>,
+}
+
+/// One `[[faults]]`.
+#[derive(Debug, Clone)]
+pub struct FaultPart {
+    /// When it begins.
+    pub at: Duration,
+    /// How long it lasts; to the end of the run when `None`.
+    pub lasts: Option<Duration>,
+    /// Which service.
+    pub service: String,
+    /// Which of its endpoints; all when `None`.
+    pub endpoint: Option<usize>,
+    /// What happens, as the mocks read it.
+    pub act: serde_json::Value,
+    /// The share of requests that it hits.
+    pub share: Option<f64>,
+}
+
+/// One `[[events]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventPart {
+    /// When.
+    pub at: Duration,
+    /// What.
+    pub act: EventAct,
+}
+
+/// What an event does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventAct {
+    /// A gateway (all when `None`) reads its configuration anew.
+    Reload(Option<usize>),
+    /// A gateway drains and ends.
+    Sigterm(usize),
+    /// A gateway drains, ends, and is started again on the same ports.
+    Restart(usize),
+    /// Redis stops working, its connections stay open.
+    PauseRedis,
+    /// Redis is killed.
+    KillRedis,
+    /// Redis works again, after any of the above.
+    HealRedis,
+}
+
+/// One `[[expect]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExpectPart {
+    /// The figure's dotted name in the result.
+    pub figure: String,
+    /// The least that holds.
+    pub min: Option<f64>,
+    /// The most that holds.
+    pub max: Option<f64>,
+}
+
+impl RequestPart {
+    /// The request as it is sent to a gateway.
+    #[must_use]
+    pub fn template(&self, gateway: SocketAddr) -> Template {
+        Template {
+            name: format!("{} {}", self.method, self.path),
+            target: Target { address: gateway, authority: gateway.to_string(), path: self.path.clone() },
+            method: self.method.clone(),
+            headers: self.headers.clone(),
+            body: self.body.clone().into_bytes(),
+            weight: self.weight,
+            expect: Expectation { statuses: self.expect.clone(), body_bytes: None },
+        }
+    }
+}
+
+impl FaultPart {
+    /// What it is called in a timeline: `orders/1`, or `orders` for all endpoints.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self.endpoint {
+            Some(endpoint) => format!("{}/{endpoint}", self.service),
+            None => self.service.clone(),
+        }
+    }
+
+    /// When it ends in a run of this length.
+    #[must_use]
+    pub fn until(&self, length: Duration) -> Duration {
+        self.lasts.map_or(length, |lasts| (self.at + lasts).min(length))
+    }
+}
+
+impl Scenario {
+    /// How long the loads last from t = 0.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        self.loads.iter().map(|load| load.duration).max().unwrap_or_default()
+    }
+
+    /// The phases with their beginnings: `before`, `fault_1` to `fault_n`, `healed`.
+    ///
+    /// `fault_i` begins with the i-th fault and lasts to the next; faults that begin together are one. `healed` begins
+    /// when the last fault has ended, if that is before the end of the run. A phase that would begin at 0 takes the
+    /// place of `before`.
+    #[must_use]
+    pub fn phases(&self) -> Vec<(String, Duration)> {
+        let mut starts: Vec<Duration> = self.faults.iter().map(|fault| fault.at).collect();
+        starts.sort_unstable();
+        starts.dedup();
+        let mut phases = Vec::new();
+        if starts.first() != Some(&Duration::ZERO) {
+            phases.push(("before".to_owned(), Duration::ZERO));
+        }
+        phases.extend(starts.into_iter().enumerate().map(|(index, at)| (format!("fault_{}", index + 1), at)));
+        let length = self.length();
+        let healed = self.faults.iter().map(|fault| fault.until(length)).max();
+        if let Some(at) = healed.filter(|at| *at < length) {
+            phases.push(("healed".to_owned(), at));
+        }
+        phases
+    }
+
+    /// Endpoint names of all mocks: `orders/0`.
+    pub fn endpoints(&self) -> impl Iterator<Item = String> + '_ {
+        self.mocks.iter().flat_map(|mock| (0..mock.endpoints).map(move |index| format!("{}/{index}", mock.name)))
+    }
+}

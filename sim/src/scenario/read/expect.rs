@@ -1,0 +1,53 @@
+//! `[[expect]]`: figures and their bounds.
+
+use super::super::figures;
+use super::super::model::ExpectPart;
+use super::super::problem::Report;
+use super::super::reader::Reader;
+
+const KEYS: &[&str] = &["figure", "min", "max"];
+/// Sections of a result that no run fills so far.
+const NOT_YET: &[&str] = &["breakers", "limiters"];
+
+/// Every expectation. `known` holds the figures that the result will have; `None` when that is not known because
+/// something else is wrong.
+pub(super) fn expectations(reader: &Reader<'_>, known: Option<&[String]>, report: &mut Report) -> Vec<ExpectPart> {
+    let mut expectations = Vec::new();
+    for node in reader.tables("expect", report) {
+        let Some(reader) = Reader::of(node, KEYS, report) else { continue };
+        let (min, max) = (reader.number("min", report), reader.number("max", report));
+        if !reader.has("min") && !reader.has("max") {
+            reader.missing("max", "write a bound: `max`, `min`, or both", report);
+        }
+        if let (Some(min), Some(max)) = (min, max)
+            && min > max
+        {
+            report.error(reader.place("min"), "the least is above the most, so nothing can hold");
+        }
+        let Some(figure) = reader.text("figure", report) else {
+            if !reader.has("figure") {
+                reader.missing("figure", "name a figure of the result, as in load.main.requests", report);
+            }
+            continue;
+        };
+        if let Some(known) = known {
+            check(figure, known, &reader, report);
+        }
+        expectations.push(ExpectPart { figure: figure.to_owned(), min, max });
+    }
+    expectations
+}
+
+fn check(figure: &str, known: &[String], reader: &Reader<'_>, report: &mut Report) {
+    if known.iter().any(|name| name == figure) || figures::is_status(figure, known) {
+        return;
+    }
+    let section = figure.split('.').next().unwrap_or_default();
+    let at = reader.place("figure");
+    if NOT_YET.contains(&section) {
+        report.error(at, format!("figures of `{section}` are not built yet"));
+        return;
+    }
+    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+    report.unknown(at, format!("the result will hold no figure `{figure}`"), figure, &names);
+}

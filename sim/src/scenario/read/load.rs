@@ -1,0 +1,208 @@
+//! `[[load]]`: what is sent, when, and for how long.
+
+use std::time::Duration;
+
+use loadgen::plan::{Arrivals, Plan};
+use loadgen::request::{Mix, TemplateError};
+
+use super::super::model::{LoadModel, LoadPart, RequestPart};
+use super::super::problem::Report;
+use super::super::reader::{Reader, is_name};
+use super::super::tree::{Node, Value};
+
+const KEYS: &[&str] = &[
+    "name",
+    "model",
+    "arrivals",
+    "rate",
+    "duration",
+    "request",
+    "requests",
+    "connections",
+    "max_in_flight",
+    "timeout",
+    "overload",
+];
+const REQUEST_KEYS: &[&str] = &["method", "path", "headers", "body", "body_bytes", "weight", "expect"];
+/// What one driver thread can send on a core of its own; more is no plan but a wish.
+const MOST_RATE: f64 = 100_000.0;
+/// The longest run.
+const MOST_DURATION: Duration = Duration::from_secs(24 * 3600);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Open,
+    Closed,
+    Journey,
+}
+
+/// Every load, one at least, each with a name of its own.
+pub(super) fn loads(reader: &Reader<'_>, report: &mut Report) -> Vec<LoadPart> {
+    if !reader.has("load") {
+        reader.missing("load", "write [[load]]: what is sent, and when", report);
+    }
+    let mut loads: Vec<LoadPart> = Vec::new();
+    for node in reader.tables("load", report) {
+        let Some(reader) = Reader::of(node, KEYS, report) else { continue };
+        let load = load(&reader, report);
+        if loads.iter().any(|other| other.name == load.name) {
+            report.error(reader.place("name"), format!("there are two loads called `{}`", load.name));
+        }
+        loads.push(load);
+    }
+    loads
+}
+
+fn load(reader: &Reader<'_>, report: &mut Report) -> LoadPart {
+    let name = reader.text("name", report).unwrap_or("main").to_owned();
+    if !is_name(&name) {
+        report.error(reader.place("name"), "a name is made of letters, digits, `_` and `-`");
+    }
+    let duration = reader.duration("duration", report).unwrap_or_default();
+    if !reader.has("duration") {
+        reader.missing("duration", "say how long it lasts, as in \"40s\"", report);
+    } else if duration.is_zero() || duration > MOST_DURATION {
+        report.error(reader.place("duration"), "from a moment to a day");
+    }
+    let model = model(reader, report);
+    LoadPart {
+        name,
+        model,
+        duration,
+        requests: requests(reader, report),
+        connections: count(reader, "connections", 64, report),
+        max_in_flight: count(reader, "max_in_flight", 1024, report),
+        timeout: reader.duration("timeout", report).unwrap_or(Duration::from_secs(10)),
+        overload: flag(reader, "overload", report),
+    }
+}
+
+fn model(reader: &Reader<'_>, report: &mut Report) -> LoadModel {
+    let kinds = [("open", Kind::Open), ("closed", Kind::Closed), ("journey", Kind::Journey)];
+    let kind = reader.word("model", &kinds, report);
+    if !reader.has("model") {
+        reader.missing("model", "choose: open sends when the plan says, closed when an answer came", report);
+    }
+    match kind {
+        Some(Kind::Journey) => report.error(reader.place("model"), "journeys are not built yet; write \"open\""),
+        Some(Kind::Closed) => {
+            for key in ["rate", "arrivals"].into_iter().filter(|key| reader.has(key)) {
+                report.error(reader.place(key), format!("a closed load has no `{key}`: answers say when it sends"));
+            }
+            return LoadModel::Closed;
+        }
+        _ => {}
+    }
+    let arrivals = reader
+        .parsed("arrivals", report, |text| text.parse::<Arrivals>().map_err(|error| error.to_string()))
+        .unwrap_or(Arrivals::Poisson);
+    let rate = reader.rate("rate", report);
+    if arrivals.holds_rates() && reader.has("rate") {
+        report.error(reader.place("rate"), "these arrivals name their rates themselves");
+    }
+    if kind == Some(Kind::Open) && !reader.has("rate") && !arrivals.holds_rates() {
+        reader.missing("rate", "an open load says how many requests it sends, as in \"2000/s\"", report);
+    }
+    let plan = Plan::new(arrivals, rate.unwrap_or(1.0), 1, 0);
+    if plan.peak_rate() > MOST_RATE {
+        let at = if reader.has("rate") { reader.place("rate") } else { reader.place("arrivals") };
+        report.error(at, format!("one machine cannot send this much; {MOST_RATE:.0}/s is the most that is tried"));
+    }
+    LoadModel::Open { arrivals, rate: rate.unwrap_or(1.0) }
+}
+
+fn requests(reader: &Reader<'_>, report: &mut Report) -> Vec<RequestPart> {
+    let nodes: Vec<&Node> = match (reader.node("request"), reader.node("requests")) {
+        (Some(one), None) => vec![one],
+        (None, Some(_)) => reader.tables("requests", report).iter().collect(),
+        (Some(_), Some(_)) => {
+            report.error(reader.place("requests"), "`request` and `requests` exclude each other");
+            Vec::new()
+        }
+        (None, None) => {
+            reader.missing("request", "say what is sent: request = { method = \"GET\", path = \"/\" }", report);
+            return Vec::new();
+        }
+    };
+    let requests: Vec<RequestPart> = nodes.into_iter().filter_map(|node| request(node, report)).collect();
+    if !requests.is_empty() && requests.iter().all(|request| request.weight == 0) {
+        report.error(reader.place("requests"), "every request has the weight 0, so nothing is sent");
+    }
+    requests
+}
+
+fn request(node: &Node, report: &mut Report) -> Option<RequestPart> {
+    let reader = Reader::of(node, REQUEST_KEYS, report)?;
+    let path = reader.text("path", report).unwrap_or("/");
+    if !reader.has("path") {
+        reader.missing("path", "say what is asked for, as in \"/api/orders/7\"", report);
+    }
+    if !path.starts_with('/') {
+        report.error(reader.place("path"), "a path starts with `/`");
+    }
+    let headers = headers(&reader, report);
+    let body = reader.text("body", report).unwrap_or_default().to_owned();
+    let bytes = reader.integer("body_bytes", 1..=(64 << 20), report);
+    if bytes.is_some() && reader.has("body") {
+        report.error(reader.place("body_bytes"), "`body` and `body_bytes` exclude each other");
+    }
+    let weight = reader.integer("weight", 0..=1_000_000, report).unwrap_or(1);
+    let request = RequestPart {
+        method: reader.text("method", report).unwrap_or("GET").to_ascii_uppercase(),
+        path: path.to_owned(),
+        headers,
+        body: bytes.map_or(body, |bytes| "x".repeat(usize::try_from(bytes).unwrap_or(0))),
+        weight: u32::try_from(weight).unwrap_or(1),
+        expect: statuses(&reader, report),
+    };
+    // What the load generator cannot send is told by it.
+    let template = request.template(std::net::SocketAddr::from(([127, 0, 0, 1], 1)));
+    match Mix::new(&[loadgen::request::Template { weight: 1, ..template }], 0) {
+        Ok(_) => {}
+        Err(TemplateError::Token { .. }) => {
+            report.error(node.at, "`{token(...)}` is not built yet: the gateway checks no tokens so far");
+        }
+        Err(error) => report.error(node.at, error.to_string()),
+    }
+    Some(request)
+}
+
+fn headers(reader: &Reader<'_>, report: &mut Report) -> Vec<(String, String)> {
+    let Some(node) = reader.node("headers") else { return Vec::new() };
+    let pairs: Option<Vec<(String, String)>> = node.table().and_then(|table| {
+        table.0.iter().map(|entry| Some((entry.key.clone(), entry.node.text()?.to_owned()))).collect()
+    });
+    pairs.unwrap_or_else(|| {
+        report.error(node.at, "`headers` is a table of names and strings");
+        Vec::new()
+    })
+}
+
+fn statuses(reader: &Reader<'_>, report: &mut Report) -> Vec<u16> {
+    let Some(node) = reader.node("expect") else { return Vec::new() };
+    let read = |node: &Node| match node.value {
+        Value::Integer(status) => u16::try_from(status).ok().filter(|status| (200..600).contains(status)),
+        _ => None,
+    };
+    let statuses: Option<Vec<u16>> = node.list().and_then(|list| list.iter().map(read).collect());
+    statuses.unwrap_or_else(|| {
+        report.error(node.at, "`expect` is a list of statuses from 200 to 599");
+        Vec::new()
+    })
+}
+
+fn count(reader: &Reader<'_>, key: &str, default: usize, report: &mut Report) -> usize {
+    let count = reader.integer(key, 1..=100_000, report);
+    count.and_then(|count| usize::try_from(count).ok()).unwrap_or(default)
+}
+
+fn flag(reader: &Reader<'_>, key: &str, report: &mut Report) -> bool {
+    match reader.node(key).map(|node| (&node.value, node.at)) {
+        None => false,
+        Some((Value::Bool(flag), _)) => *flag,
+        Some((_, at)) => {
+            report.error(at, format!("`{key}` is true or false"));
+            false
+        }
+    }
+}

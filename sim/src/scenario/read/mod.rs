@@ -1,0 +1,9 @@
+//! The parts of a scenario, each read by a file of its own, and what must hold of them together.
+
+mod expect;
+mod fault;
+mod load;
+mod root;
+mod world;
+
+pub use root::{LoadError, load};

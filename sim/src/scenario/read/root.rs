@@ -1,0 +1,116 @@
+//! A whole file: its keys at the top, then its parts in the order in which they need each other.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::super::figures;
+use super::super::model::{Runtime, Scenario};
+use super::super::problem::{Problems, Report};
+use super::super::reader::{Reader, is_name};
+use super::super::source::{Sources, Span};
+use super::super::tree::parse;
+use super::{expect, fault, load as loads, world};
+
+const KEYS: &[&str] = &[
+    "name", "about", "seed", "tags", "runtime", "warm_up", "gateway", "mocks", "redis", "load", "faults", "events",
+    "expect",
+];
+/// The least warm-up where none is written.
+const WARM_UP: Duration = Duration::from_secs(3);
+/// The largest file that is read.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// Why there is no scenario.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It was read, and is not right.
+    #[error("{0}")]
+    Invalid(Problems),
+}
+
+/// Reads a scenario and the configuration that it names.
+///
+/// # Errors
+/// The file cannot be read, or anything in it is not right; then every problem is listed.
+pub fn load(file: &Path) -> Result<Scenario, LoadError> {
+    let unreadable = |path: &Path, source| LoadError::Unreadable { path: path.to_path_buf(), source };
+    let text = read_file(file).map_err(|source| unreadable(file, source))?;
+    let mut sources = Sources::default();
+    let mut report = Report::default();
+    let number = sources.add(file, text);
+    let root = parse(&sources, number, &mut report);
+    let reader = Reader::new(&root, Span::new(number, &(0..0)), KEYS, &mut report);
+    let scenario = read(&reader, file, &mut sources, &mut report);
+    match scenario {
+        Some(scenario) if report.is_clean() => Ok(scenario),
+        _ => Err(LoadError::Invalid(report.finish(&sources))),
+    }
+}
+
+fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Report) -> Option<Scenario> {
+    let name = reader.text("name", report).map(str::to_owned);
+    match &name {
+        None if !reader.has("name") => reader.missing("name", "results are called by it", report),
+        Some(name) if !is_name(name) => {
+            report.error(reader.place("name"), "a name is made of letters, digits, `_` and `-`");
+        }
+        _ => {}
+    }
+    let runtimes = [("sockets", Runtime::Sockets), ("virtual", Runtime::Virtual)];
+    let runtime = reader.word("runtime", &runtimes, report).unwrap_or(Runtime::Sockets);
+    let mocks = world::mocks(reader, report);
+    let redis = world::redis(reader, report);
+    let loads = loads::loads(reader, report);
+    let gateway = world::gateway(reader, file, &mocks, redis, sources, report);
+    let length = loads.iter().map(|load| load.duration).max().unwrap_or_default();
+    let faults = fault::faults(reader, &mocks, length, report);
+    let instances = gateway.as_ref().map_or(1, |gateway| gateway.instances);
+    let events = fault::events(reader, instances, redis, length, report);
+    let scenario = Scenario {
+        file: file.to_path_buf(),
+        name: name.unwrap_or_default(),
+        about: reader.text("about", report).unwrap_or_default().to_owned(),
+        seed: reader.integer("seed", 0..=i64::MAX.unsigned_abs(), report).unwrap_or(1),
+        runtime,
+        tags: reader.texts("tags", report),
+        warm_up: reader.duration("warm_up", report).unwrap_or(WARM_UP),
+        gateway: gateway?,
+        mocks,
+        redis,
+        loads,
+        faults,
+        events,
+        expectations: Vec::new(),
+    };
+    // A figure of a part that could not be read is not known, and would be reported for nothing.
+    let whole = report.is_clean();
+    let checked = match scenario.gateway.template.check(&world::config_path(reader, file), scenario.endpoints()) {
+        Ok(checked) => Some(checked),
+        Err(_) if !whole => None,
+        Err(problems) => {
+            report.gateway(problems);
+            None
+        }
+    };
+    let figures = figures::all(&scenario, checked.as_ref());
+    let known = (whole && checked.is_some()).then_some(figures.as_slice());
+    let expectations = expect::expectations(reader, known, report);
+    Some(Scenario { expectations, ..scenario })
+}
+
+/// A file's text, if it is one and not too large.
+pub(super) fn read_file(path: &Path) -> std::io::Result<String> {
+    let size = std::fs::metadata(path)?.len();
+    if size > MAX_BYTES {
+        return Err(std::io::Error::other(format!("it is larger than {} MiB", MAX_BYTES >> 20)));
+    }
+    std::fs::read_to_string(path)
+}

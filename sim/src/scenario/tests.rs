@@ -1,0 +1,253 @@
+//! Scenario files as a user writes them, and what is said of those that do not hold.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::gateway::Filling;
+use super::model::{EventAct, LoadModel, Scenario};
+use super::{LoadError, load};
+
+const GATEWAY: &str = r#"
+[upstreams.orders]
+endpoints = ["mock://orders/0", { address = "mock://orders/1", weight = 3 }]
+
+[[routes]]
+path = "/{*rest}"
+upstream = "orders"
+"#;
+
+const SCENARIO: &str = r#"
+name = "small"
+warm_up = "1s"
+
+[gateway]
+config = "gateway.toml"
+
+[mocks.orders]
+endpoints = 2
+
+[[load]]
+name = "steady"
+model = "open"
+rate = "100/s"
+duration = "10s"
+request = { path = "/api" }
+"#;
+
+fn written(scenario: &str, gateway: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
+    std::fs::write(folder.path().join("gateway.toml"), gateway).unwrap();
+    folder
+}
+
+fn read(scenario: &str) -> Scenario {
+    let folder = written(scenario, GATEWAY);
+    load(&folder.path().join("s.toml")).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What is said of a scenario, without the folder's name.
+fn refused(scenario: &str, gateway: &str) -> String {
+    let folder = written(scenario, gateway);
+    match load(&folder.path().join("s.toml")) {
+        Ok(_) => panic!("it is accepted:\n{scenario}"),
+        Err(error) => error.to_string().replace(&format!("{}/", folder.path().display()), ""),
+    }
+}
+
+#[track_caller]
+fn says(more: &str, expected: &[&str]) {
+    let text = refused(&format!("{SCENARIO}{more}"), GATEWAY);
+    for expected in expected {
+        assert!(text.contains(expected), "{expected:?} is not in:\n{text}");
+    }
+    assert_eq!(text.matches(": error: ").count(), expected.len(), "{text}");
+}
+
+#[test]
+fn a_small_scenario_gets_the_rest_by_default() {
+    let scenario = read(SCENARIO);
+    assert_eq!((scenario.name.as_str(), scenario.seed, scenario.gateway.instances), ("small", 1, 1));
+    assert_eq!(scenario.length(), Duration::from_secs(10));
+    assert!(matches!(scenario.loads[0].model, LoadModel::Open { rate, .. } if (rate - 100.0).abs() < 1e-9));
+    assert_eq!(scenario.phases(), [("before".to_owned(), Duration::ZERO)]);
+}
+
+#[test]
+fn phases_begin_with_faults_and_end_with_the_last() {
+    let faults = "[[faults]]\nat = '6s'\nfor = '1s'\non = 'orders'\nact = { status = 503 }\n\
+                  [[faults]]\nat = '2s'\nfor = '3s'\non = 'orders/1'\nact = { delay = '300ms' }\n";
+    let starts = |more: &str| -> Vec<(String, u64)> {
+        let phases = read(&format!("{SCENARIO}{more}")).phases();
+        phases.into_iter().map(|(name, at)| (name, at.as_secs())).collect()
+    };
+    let named = |list: &[(&str, u64)]| list.iter().map(|(name, at)| ((*name).to_owned(), *at)).collect::<Vec<_>>();
+    assert_eq!(starts(faults), named(&[("before", 0), ("fault_1", 2), ("fault_2", 6), ("healed", 7)]));
+    // Together is one phase; a fault from the start leaves no time before; one to the end leaves none to heal.
+    let from_start = "[[faults]]\nat = '0s'\non = 'orders/0'\nact = { hang = true }\n\
+                      [[faults]]\nat = '0s'\nfor = '2s'\non = 'orders/1'\nact = { hang = true }\n";
+    assert_eq!(starts(from_start), named(&[("fault_1", 0)]));
+}
+
+#[test]
+fn events_are_sorted_by_time() {
+    let events = "[[events]]\nat = '5s'\ndo = 'restart'\n[[events]]\nat = '4s'\ndo = 'reload:gateway/0'\n";
+    let scenario = read(&format!("{SCENARIO}{events}"));
+    let acts: Vec<EventAct> = scenario.events.iter().map(|event| event.act).collect();
+    assert_eq!(acts, [EventAct::Reload(Some(0)), EventAct::Restart(0)]);
+}
+
+#[test]
+fn every_figure_of_the_result_can_be_expected() {
+    let figures = [
+        "load.steady.requests",
+        "load.steady.phases.before.latency_us.p999",
+        "load.steady.phases.before.status.503",
+        "load.steady.phases.before.failures.closed",
+        "gateway.0.rss_bytes.peak",
+        "balance.orders.share.orders/1",
+        "accounting.missing",
+        "retries.amplification",
+    ];
+    let expect: String = figures.map(|figure| format!("[[expect]]\nfigure = '{figure}'\nmax = 1\n")).concat();
+    assert_eq!(read(&format!("{SCENARIO}{expect}")).expectations.len(), figures.len());
+}
+
+#[test]
+fn a_problem_stands_with_its_line_and_a_caret() {
+    let text = refused(&SCENARIO.replace("rate = ", "rat = "), GATEWAY);
+    let expected = "\
+s.toml:11:1: error: `rate` is missing
+   |
+11 | [[load]]
+   | ^^^^^^^^
+   = help: an open load says how many requests it sends, as in \"2000/s\"
+
+s.toml:14:1: error: unknown key `rat`
+   |
+14 | rat = \"100/s\"
+   | ^^^
+   = help: did you mean `rate`?
+
+2 problems";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn all_problems_are_found_at_once() {
+    let text = refused(
+        "name = 'a b'\nrunntime = 'virtual'\nwarm_up = 3\nseed = -1\n[gateway]\nconfig = 'gateway.toml'\ninstances = 9\n\
+         [mocks.orders]\nendpoints = 2\nservice_time = 'weibull(1ms, 2)'\n[redis]\ninstances = 2\n\
+         [[load]]\nmodel = 'closed'\nrate = '5/s'\nduration = '0s'\nrequest = { path = 'api', methd = 'GET' }\n",
+        GATEWAY,
+    );
+    for expected in [
+        "1:8: error: a name is made of",
+        "2:1: error: unknown key `runntime`",
+        "did you mean `runtime`?",
+        "3:11: error: `warm_up` is a string, not a whole number",
+        "4:8: error: `seed` is a whole number from 0",
+        "7:13: error: `instances` is a whole number from 1 to 8",
+        "10:16: error: `weibull` is no distribution",
+        "12:13: error: `instances` is a whole number from 0 to 1",
+        "15:8: error: a closed load has no `rate`",
+        "16:12: error: from a moment to a day",
+        "17:20: error: a path starts with `/`",
+        "17:27: error: unknown key `methd`",
+    ] {
+        assert!(text.contains(expected), "{expected:?} is not in:\n{text}");
+    }
+}
+
+#[test]
+fn what_cannot_happen_is_refused() {
+    says("[[faults]]\nat = '1s'\non = 'orders/2'\nact = { status = 503 }\n", &["there is no endpoint `orders/2`"]);
+    says("[[faults]]\nat = '1s'\non = 'order'\nact = { status = 503 }\n", &["there is no endpoint `order`"]);
+    says("[[faults]]\nat = '10s'\non = 'orders'\nact = { status = 503 }\n", &["so this never happens"]);
+    says("[[faults]]\nat = '1s'\non = 'orders'\nact = { statsu = 503 }\n", &["did you mean `status`?"]);
+    says(
+        "[[faults]]\nat = '1s'\non = 'orders'\nact = { status = 99 }\nshare = 2\n",
+        &["no final status", "a share is"],
+    );
+    says("[[events]]\nat = '1s'\ndo = 'reload:gateway/1'\n", &["`gateway/1` is no gateway"]);
+    says("[[events]]\nat = '1s'\ndo = 'relaod'\n", &["`relaod` is no event"]);
+    says("[[events]]\nat = '1s'\ndo = 'pause:redis'\n", &["the scenario has no Redis"]);
+    says("[[events]]\nat = '1s'\ndo = 'skew:gateway/0:50ms'\n", &["`skew` is not built yet"]);
+}
+
+#[test]
+fn a_figure_that_cannot_exist_is_refused() {
+    says(
+        "[[expect]]\nfigure = 'load.steady.phases.healed.success_ratio'\nmin = 1\n",
+        &["the result will hold no figure `load.steady.phases.healed.success_ratio`"],
+    );
+    says("[[expect]]\nfigure = 'load.stedy.requests'\nmin = 1\n", &["no figure `load.stedy.requests`"]);
+    says("[[expect]]\nfigure = 'load.steady.phases.before.status.1000'\nmax = 0\n", &["status.1000"]);
+    says("[[expect]]\nfigure = 'breakers.orders/1.trip_ms'\nmax = 0\n", &["figures of `breakers` are not built yet"]);
+    says("[[expect]]\nfigure = 'load.steady.requests'\n", &["`max` is missing"]);
+    says("[[expect]]\nfigure = 'load.steady.requests'\nmin = 2\nmax = 1\n", &["the least is above the most"]);
+}
+
+#[test]
+fn placeholders_that_mean_nothing_are_refused_where_they_stand() {
+    let text = refused(SCENARIO, &GATEWAY.replace("mock://orders/1", "mock://order/1"));
+    assert!(text.contains("gateway.toml:3:45: error: no mock has the endpoint `order/1`"), "{text}");
+    assert!(text.contains("did you mean `orders/1`?"), "{text}");
+    let text = refused(SCENARIO, &format!("{GATEWAY}\n[stores.shared]\nurl = 'mock://redis'\n"));
+    assert!(text.contains("the scenario has no Redis"), "{text}");
+}
+
+#[test]
+fn what_the_gateway_refuses_is_told_in_its_words() {
+    let text = refused(SCENARIO, &GATEWAY.replace("upstream = ", "upstrem = "));
+    assert!(text.contains("the gateway refuses its configuration"), "{text}");
+    assert!(text.contains("gateway.toml:7:1: error:"), "{text}");
+}
+
+#[test]
+fn a_configuration_is_filled_in_place() {
+    let gateway = "[[listeners]]\naddress = '0.0.0.0:80' # ours\n[server]\nworkers = 1\n";
+    let scenario = {
+        let folder = written(SCENARIO, &format!("{gateway}{GATEWAY}"));
+        load(&folder.path().join("s.toml")).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let filling = Filling {
+        endpoints: BTreeMap::from([("orders/0".to_owned(), address(11)), ("orders/1".to_owned(), address(12))]),
+        listeners: vec![address(13)],
+        access_log: "/tmp/a \"b\".log".to_owned(),
+        ..Filling::default()
+    };
+    let text = scenario.gateway.template.fill(&filling);
+    assert!(text.starts_with("[[listeners]]\naddress = \"127.0.0.1:13\" # ours\n"), "{text}");
+    let read: toml::Table = toml::from_str(&text).unwrap();
+    assert_eq!(read["upstreams"]["orders"]["endpoints"][0].as_str(), Some("127.0.0.1:11"));
+    assert_eq!(read["upstreams"]["orders"]["endpoints"][1]["address"].as_str(), Some("127.0.0.1:12"));
+    assert_eq!(read["admin"]["address"].as_str(), Some("127.0.0.1:0"), "what was not written is added");
+    assert_eq!(read["telemetry"]["access_log"]["output"].as_str(), Some("/tmp/a \"b\".log"));
+}
+
+#[test]
+fn what_is_not_toml_or_not_there_is_told() {
+    assert!(refused("name = \n", GATEWAY).starts_with("s.toml:1:"));
+    assert!(refused(&SCENARIO.replace("gateway.toml", "other.toml"), GATEWAY).contains("cannot read other.toml"));
+    assert!(matches!(load(Path::new("/no/such/scenario.toml")), Err(LoadError::Unreadable { .. })));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_brings_the_reader_down(cut in 0usize..400, junk in "\\PC{0,12}") {
+        // A whole scenario with something strange in its middle.
+        let mut text = format!("{SCENARIO}[[faults]]\nat = '1s'\non = 'orders/1'\nact = {{ status = 503 }}\n");
+        let at = (0..=cut.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.insert_str(at, &junk);
+        let folder = written(&text, GATEWAY);
+        if let Err(error) = load(&folder.path().join("s.toml")) {
+            proptest::prop_assert!(!error.to_string().is_empty());
+        }
+    }
+}
