@@ -1,8 +1,8 @@
 //! `sim gate`: two builds of the gateway on one host, and whether head is slower than base.
 //!
-//! Both are up at once. A round is two new processes that take short turns in a mirrored, seeded order, so that what the
-//! machine does to one it does to the other; the log-ratio of a round is one observation. The rounds go on until the
-//! metrics that matter are decided, at looks that share out the chance of a false alarm (see [`judge`]).
+//! Both are up at once. A round is two new processes that take short turns in a mirrored, seeded order, so that what
+//! the machine does to one it does to the other; the log-ratio of a round is one observation. The rounds go on until
+//! the metrics that matter are decided, at looks that share out the chance of a false alarm (see [`judge`]).
 //!
 //! | module | what it holds |
 //! |---|---|

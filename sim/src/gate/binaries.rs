@@ -1,7 +1,7 @@
 //! Base and head: a program that is there, or a git revision that is built.
 //!
-//! Revisions are built in worktrees under `target/gate`, all into one target folder, so that what they share is compiled
-//! once. A built gateway is kept by its commit; a worktree goes when its user does.
+//! Revisions are built in worktrees under `target/gate`, all into one target folder, so that what they share is
+//! compiled once. A built gateway is kept by its commit; a worktree goes when its user does.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Exact figures: instructions and heap allocations of the hot paths, which are the same on every run of one build.
 //!
-//! `cargo xtask bench-counts` of each revision counts them. Head may not count more than base by the tolerance, nor more
-//! than its own budgets (`benches/budgets.toml`) allow.
+//! `cargo xtask bench-counts` of each revision counts them. Head may not count more than base by the tolerance, nor
+//! more than its own budgets (`benches/budgets.toml`) allow.
 
 use std::collections::BTreeMap;
 

@@ -139,11 +139,9 @@ pub(super) fn plan(built: &Built, track: &Track<'_>, folder: &Path, seed: u64) -
 fn cases(built: &Built, share_of_a_step: f64) -> Vec<Case> {
     let equal = |name, base, head| Case { name, slow_down_pct: 0.0, goal: Some(0.01), base, head };
     let slower = |name, percent: f64, goal| {
-        // Steps are whole: the slow-down is what they come to, a few hundredths of a percent beside the name.
         let steps = (percent / 100.0 / share_of_a_step).round().max(1.0) as u32;
-        let slow_down_pct = f64::from(steps) * share_of_a_step * 100.0;
         let (base, head) = (built.slowed_side("base", 0), built.slowed_side("head", steps));
-        Case { name, slow_down_pct, goal, base, head }
+        Case { name, slow_down_pct: percent, goal, base, head }
     };
     vec![
         equal("A/A", built.plain_side("base"), built.plain_side("head")),
@@ -182,7 +180,7 @@ mod tests {
         let [equal, shuffled, three, five, ten] = &cases[..] else { panic!("five cases") };
         assert!(equal.holds(0.01) && !equal.holds(0.02));
         assert!(three.holds(0.9) && !three.holds(0.89));
-        assert!((ten.slow_down_pct - 10.0).abs() < 0.05);
+        assert!((ten.slow_down_pct - 10.0).abs() < 1e-9);
         assert_eq!(three.head.arguments, ["--slow-down-steps", "200"]);
         assert_eq!(three.base.arguments, ["--slow-down-steps", "0"]);
         assert!(equal.head.arguments.is_empty() && shuffled.head.arguments.is_empty());
