@@ -97,11 +97,7 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
 ///
 /// The exchange begins at the call, not at the first poll: a client that closes at once may never let it be polled, and
 /// still leaves a record.
-pub fn serve<N: Network>(
-    arrival: Arrival<N>,
-    parts: Parts,
-    source: Source,
-) -> impl Future<Output = Reply<N>> + Send {
+pub fn serve<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source) -> impl Future<Output = Reply<N>> + Send {
     arrival.connection.begin();
     let shared = Arc::clone(&arrival.shard.shared);
     let (exchange, headers) = context::stage::begin(arrival, parts);

@@ -3,8 +3,8 @@
 //! A shard is `Send + Sync`, so that an embedding program can serve requests on any thread; a worker of the binary only
 //! ever uses its own, and then nothing here is contended.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;

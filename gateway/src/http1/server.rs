@@ -163,7 +163,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         if std::mem::take(&mut self.expects_continue) && !self.answering {
             self.write.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
-        if self.answering { Poll::Ready(Ok(())) } else { self.write.poll_write(&mut self.stream, cx, &mut self.flushed) }
+        if self.answering {
+            Poll::Ready(Ok(()))
+        } else {
+            self.write.poll_write(&mut self.stream, cx, &mut self.flushed)
+        }
     }
 
     /// Ready when the client has left. Reads ahead as far as the buffer allows.
@@ -223,6 +227,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
     #[inline]
     pub fn wants_frame(&self) -> bool {
         self.outgoing != Framing::None && self.write.has_room()
+    }
+
+    /// Whether a client can tell an answer that ends now from a whole one.
+    pub fn shows_a_cut(&self) -> bool {
+        self.outgoing != Framing::UntilClose
     }
 
     /// Queues a part of the answer's body; `None` is its end, as `ended` says that this was the last part.

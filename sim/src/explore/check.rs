@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(kinds(lopsided()), ["balance", "balance"]);
         assert!(kinds_of(lopsided(), Policy::Chance).is_empty(), "as chance would have it");
         assert!(kinds_of(lopsided(), Policy::Keyed).is_empty());
-        let all = fair().each(0..40, |story, _| story.answered("orders/0", 200, 1));
+        let all = fair().each(0..400, |story, _| story.answered("orders/0", 200, 1));
         assert_eq!(kinds_of(all, Policy::Busy), ["balance", "balance"]);
     }
 }
