@@ -71,6 +71,8 @@ pub struct Client<S> {
     write: WriteQueue,
     body: RequestBody,
     framing: Framing,
+    /// Of the request's body something was read: it cannot be sent again, also when all of it was sent.
+    spent: bool,
     /// The request is on the wire as a whole.
     sent: bool,
     /// Writing failed: an answer may still come, then no more.
@@ -94,6 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             write: WriteQueue::default(),
             body: RequestBody::Empty,
             framing: Framing::None,
+            spent: false,
             sent: true,
             write_error: None,
             left: 0,
@@ -116,6 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.write.clear();
         head.write(self.framing, &mut self.write.bytes);
         self.body = body;
+        self.spent = false;
         self.sent = false;
         self.left = 0;
         self.interim = 0;
@@ -135,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// The request's body back, if nothing of it was read.
     pub fn take_body(&mut self) -> Option<RequestBody> {
-        let untouched = !self.body.has_begun();
+        let untouched = !self.spent && !self.body.has_begun();
         untouched.then(|| std::mem::replace(&mut self.body, RequestBody::Empty))
     }
 
@@ -283,6 +287,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             }
             if self.framing == Framing::None {
                 self.sent = true;
+                self.spent = self.body.has_begun();
                 self.body = RequestBody::Empty;
                 return Ok(());
             }

@@ -151,6 +151,19 @@ mod tests {
         }
     }
 
+    /// What was found once is looked at for ever.
+    #[test]
+    fn found_worlds_hold() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/found");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let scenarios: Vec<PathBuf> = files.filter(|path| !path.to_string_lossy().ends_with(".gateway.toml")).collect();
+        assert!(!scenarios.is_empty());
+        for path in scenarios {
+            let scenario = scenario::load(&path).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(examine(&scenario, true).unwrap().violations, [], "{}", path.display());
+        }
+    }
+
     #[test]
     fn a_world_that_cannot_be_simulated_is_an_error_and_no_failure() {
         let folder = tempfile::tempdir().unwrap();
