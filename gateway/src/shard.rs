@@ -15,6 +15,7 @@ use crate::http1::DateCell;
 use crate::network::Network;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::upstream::Registry as Upstreams;
 use crate::upstream::in_flight::InFlight;
@@ -34,12 +35,16 @@ pub struct Shared<N: Network> {
     pub metrics: Arc<Metrics>,
     /// The access log.
     pub log: Arc<AccessLog>,
+    /// What happens, for who follows it.
+    pub events: Arc<Events>,
     /// Upstreams over all configurations.
     pub upstreams: Upstreams<N>,
     /// Requests in the whole gateway.
     pub in_flight: Arc<InFlight>,
     /// Set when a drain begins: answers close their connections from then on.
     pub draining: AtomicBool,
+    /// Set when the workers are about to end: what is in flight then is cut by the gateway, not left by its client.
+    pub cutting: AtomicBool,
 }
 
 /// One worker's part.
@@ -55,6 +60,13 @@ pub struct Shard<N: Network> {
     snapshot: ArcSwap<Local<N>>,
     /// State of a splitmix64 generator.
     random: AtomicU64,
+}
+
+impl<N: Network> Shared<N> {
+    /// Reports an event that happened at this time.
+    pub fn report(&self, at: std::time::Instant, event: Event) {
+        self.events.report(self.clock.monotonic_ns(at), event);
+    }
 }
 
 /// A worker's own handle on a snapshot: a reference count that no other worker touches.

@@ -1,24 +1,31 @@
-//! The event loop: one thread, one epoll, all connections.
+//! The event loop: one thread, one epoll, all connections of all loads.
 //!
-//! Closed model: every connection sends as soon as it has its answer. Open model: a timer wakes the loop at each
-//! planned time (a `timerfd`, whose grain is the kernel's high-resolution clock; nothing spins), and a free connection
-//! takes the request. Where none is free a new one is opened, up to the in-flight bound; beyond it the arrival is
-//! dropped and counted, never delayed.
+//! Closed model: every connection sends as soon as it has its answer. Open model: a plan says when to send, and a free
+//! connection takes the request; the one that rested longest, so that load spreads over all of them as that of many
+//! users does. Where none is free a new one is opened, up to the in-flight bound; beyond it the arrival is dropped and
+//! counted, never delayed. How the loop waits for the next time is its [`Pacing`].
+//!
+//! Several loads run side by side on one thread and one clock, each with its own plan, bounds and observer.
 //!
 //! Invariants: each request that was started ends in exactly one sample. Requests of one target never use a connection
-//! of another.
+//! of another, nor those of one load a connection of another. A request costs no memory of its own: buffers belong to
+//! connections and are used again.
 
-mod pacer;
-mod run;
+mod driver;
+mod lane;
+mod pacing;
+mod poller;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-pub use run::run;
+pub use driver::{run, run_all};
+pub use pacing::Pacing;
 
 use crate::plan::Plan;
 use crate::request::Mix;
+use crate::sample::Observer;
 
 /// When requests are sent.
 #[derive(Debug, Clone)]
@@ -51,6 +58,23 @@ pub struct Settings {
     pub stop: Arc<AtomicBool>,
 }
 
+/// One of several loads that run side by side.
+pub struct Load<'a> {
+    /// What it sends, and when.
+    pub settings: Settings,
+    /// Who sees what happens.
+    pub observer: &'a mut dyn Observer,
+}
+
+/// When and how several loads run.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    /// When plans begin, on the run's clock. Connections are opened before; a time that has passed means at once.
+    pub start_ns: u64,
+    /// How the driver waits.
+    pub pacing: Pacing,
+}
+
 /// Why a run did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -62,7 +86,7 @@ pub enum RunError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The system refused a timer or an epoll.
+    /// The system refused an epoll.
     #[error("cannot set up the event loop: {0}")]
     Setup(#[from] std::io::Error),
 }

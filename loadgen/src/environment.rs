@@ -56,6 +56,16 @@ impl Environment {
     }
 }
 
+/// Logical processors that this process may use, and that the machine has.
+#[must_use]
+pub fn cores() -> (usize, usize) {
+    let allowed = std::thread::available_parallelism().map_or(1, usize::from);
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let numbered =
+        |line: &&str| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    (allowed, stat.lines().filter(numbered).count().max(allowed))
+}
+
 /// The machine's processor time so far, from the first line of `/proc/stat`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CpuTicks {
@@ -102,5 +112,7 @@ mod tests {
         let environment = Environment::read(&CpuTicks::read());
         assert!(environment.cores >= 1);
         assert!(!environment.kernel.is_empty() && environment.memory > 0);
+        let (allowed, online) = cores();
+        assert!(allowed >= 1 && online >= allowed);
     }
 }

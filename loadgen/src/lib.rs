@@ -1,17 +1,19 @@
 //! A load generator that measures from the intended send time.
 //!
-//! One thread drives many HTTP/1.1 connections with epoll and a parser of its own, so that it takes little from the
-//! machine it measures on. Two models: *closed* (each connection sends as soon as it has its answer; for cost) and
-//! *open* (a seeded plan says when to send, whatever the answers do; for latency).
+//! One thread drives many connections with epoll, so that it takes little from the machine it measures on; several
+//! loads may share it. HTTP/1.1 has a parser of its own, HTTP/2 is h2's. Two models: *closed* (each connection sends as
+//! soon as it has its answer; for cost) and *open* (a seeded plan says when to send, whatever the answers do; for
+//! latency).
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`plan`] | when to send: constant and Poisson arrivals from a seed |
-//! | [`target`], [`request`] | where to send, and a weighted mix of what to send |
+//! | [`plan`] | when to send: constant, Poisson, ramp and spike arrivals from a seed, or a trace |
+//! | [`target`], [`request`] | where to send, and a weighted mix of what to send, with placeholders and tokens |
 //! | [`response`] | the answer: strict, incremental HTTP/1.1 reading |
 //! | [`engine`] | the event loop over all connections |
-//! | [`sample`], [`recorder`] | what happened to each request, and histograms of it |
+//! | [`sample`], [`recorder`] | what happened to each request, and histograms of it by phase and second |
 //! | [`result`], [`environment`], [`text`] | the versioned result, where it was measured, and its summary |
+//! | [`threshold`] | conditions under which a run has failed |
 //! | [`control`] | one request at a time, for control ports |
 //!
 //! Invariants: a request counts as answered only when its body was read to the end and was what was expected. The
@@ -32,4 +34,5 @@ pub mod result;
 pub mod sample;
 pub mod target;
 pub mod text;
+pub mod threshold;
 pub mod units;

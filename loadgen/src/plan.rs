@@ -2,60 +2,90 @@
 //!
 //! A plan is an iterator of intended send times in nanoseconds from the start. It depends on its arguments alone: the
 //! same arguments give the same times, and [`PlanSummary::hash`] names them in a result.
+//!
+//! The `i`-th arrival is where the rate, summed up over time, reaches `i` (evenly spaced arrivals) or the sum of `i`
+//! exponential draws (a Poisson process): `t_i = Inv(Lambda)(u_i)` with `Lambda(t)` the integral of the rate. That
+//! holds for every shape of rate, and no rounding adds up. A trace is replayed as it is.
+
+mod arrivals;
+mod rate;
+mod trace;
+
+use std::sync::Arc;
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 
-/// How arrivals are spread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Arrivals {
-    /// Equal gaps: `t_i = i / rate`.
-    Constant,
-    /// Exponential gaps, as of many users that know nothing of each other: `t_{i+1} = t_i - ln(U) / rate`.
-    Poisson,
-}
+pub use arrivals::{Arrivals, ArrivalsError};
+use rate::Rate;
+pub use trace::{TraceError, parse_trace};
 
 /// A seeded sequence of intended send times.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    arrivals: Arrivals,
-    gap_ns: f64,
+    source: Source,
     end_ns: u64,
-    rng: Pcg64,
-    index: u64,
-    at_ns: f64,
+    peak_rate: f64,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Even { rate: Rate, index: u64 },
+    Random { rate: Rate, rng: Pcg64, sum: f64 },
+    Trace { times_ns: Arc<[u64]>, index: usize },
 }
 
 impl Plan {
-    /// A plan of `rate` arrivals a second (above zero) for `duration_ns` nanoseconds.
+    /// A plan for `duration_ns` nanoseconds. `rate`, in arrivals a second and above zero, counts for constant and
+    /// Poisson arrivals; the other shapes hold rates of their own.
     #[must_use]
     pub fn new(arrivals: Arrivals, rate: f64, duration_ns: u64, seed: u64) -> Self {
-        let rng = Pcg64::seed_from_u64(seed);
-        let mut plan = Self { arrivals, gap_ns: 1e9 / rate, end_ns: duration_ns, rng, index: 0, at_ns: 0.0 };
-        if arrivals == Arrivals::Poisson {
-            plan.at_ns = plan.exponential_ns();
-        }
-        plan
+        let shape = Rate::of(arrivals, rate, duration_ns);
+        let source = if arrivals.is_random() {
+            Source::Random { rate: shape, rng: Pcg64::seed_from_u64(seed), sum: 0.0 }
+        } else {
+            Source::Even { rate: shape, index: 0 }
+        };
+        Self { source, end_ns: duration_ns, peak_rate: shape.peak() }
     }
 
-    /// The number of arrivals, and a hash of all their times (64-bit FNV-1a over the little-endian nanoseconds).
+    /// A plan that sends when a trace did. The times are nanoseconds from the start and never go back, as
+    /// [`parse_trace`] makes sure.
+    #[must_use]
+    pub fn replay(times_ns: Vec<u64>) -> Self {
+        debug_assert!(times_ns.is_sorted(), "a trace never goes back");
+        let end_ns = times_ns.last().map_or(0, |last| last.saturating_add(1));
+        // The busiest hundredth of a second stands for the peak: single gaps say nothing.
+        let busiest = times_ns.chunk_by(|one, next| one / 10_000_000 == next / 10_000_000).map(<[u64]>::len).max();
+        let peak_rate = busiest.unwrap_or(0) as f64 * 100.0;
+        Self { source: Source::Trace { times_ns: times_ns.into(), index: 0 }, end_ns, peak_rate }
+    }
+
+    /// No arrival is planned at or after this, nanoseconds from the start.
+    #[must_use]
+    pub fn end_ns(&self) -> u64 {
+        self.end_ns
+    }
+
+    /// The highest rate of the plan, arrivals a second.
+    #[must_use]
+    pub fn peak_rate(&self) -> f64 {
+        self.peak_rate
+    }
+
+    /// The number of arrivals, and a hash of all their times.
+    ///
+    /// The hash multiplies and folds each time in turn, as FNV-1a does with bytes; it names plans, it protects nothing.
     #[must_use]
     pub fn summary(&self) -> PlanSummary {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         let mut arrivals = 0;
         for at_ns in self.clone() {
             arrivals += 1;
-            for byte in at_ns.to_le_bytes() {
-                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-            }
+            hash = (hash ^ at_ns).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            hash ^= hash >> 32;
         }
         PlanSummary { arrivals, hash }
-    }
-
-    fn exponential_ns(&mut self) -> f64 {
-        // 53 random bits, shifted off zero, so that the logarithm is finite.
-        let uniform = ((self.rng.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
-        -uniform.ln() * self.gap_ns
     }
 }
 
@@ -63,21 +93,31 @@ impl Iterator for Plan {
     type Item = u64;
 
     fn next(&mut self) -> Option<u64> {
-        let at_ns = match self.arrivals {
-            // Multiplied, not added up, so that rounding never shifts the rate.
-            Arrivals::Constant => self.index as f64 * self.gap_ns,
-            Arrivals::Poisson => self.at_ns,
+        let at_ns = match &mut self.source {
+            Source::Even { rate, index } => {
+                let at_ns = rate.reached_at(*index as f64)?;
+                *index += 1;
+                at_ns
+            }
+            Source::Random { rate, rng, sum } => {
+                *sum += exponential(rng);
+                rate.reached_at(*sum)?
+            }
+            Source::Trace { times_ns, index } => {
+                let at_ns = *times_ns.get(*index)?;
+                *index += 1;
+                at_ns
+            }
         };
-        let at_ns = at_ns as u64;
-        if at_ns >= self.end_ns {
-            return None;
-        }
-        self.index += 1;
-        if self.arrivals == Arrivals::Poisson {
-            self.at_ns += self.exponential_ns();
-        }
-        Some(at_ns)
+        (at_ns < self.end_ns).then_some(at_ns)
     }
+}
+
+/// A draw of the exponential distribution with mean one.
+fn exponential(rng: &mut Pcg64) -> f64 {
+    // 53 random bits, shifted off zero, so that the logarithm is finite.
+    let uniform = ((rng.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+    -uniform.ln()
 }
 
 /// What names a plan in a result.
@@ -90,46 +130,4 @@ pub struct PlanSummary {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND_NS: u64 = 1_000_000_000;
-
-    #[test]
-    fn constant_arrivals_are_evenly_spaced_and_exact_in_number() {
-        let times: Vec<u64> = Plan::new(Arrivals::Constant, 3.0, SECOND_NS, 0).collect();
-        assert_eq!(times, [0, 333_333_333, 666_666_666]);
-        assert_eq!(Plan::new(Arrivals::Constant, 20_000.0, 10 * SECOND_NS, 0).count(), 200_000);
-    }
-
-    #[test]
-    fn poisson_arrivals_have_the_rate_and_the_spread_of_a_poisson_process() {
-        let times: Vec<u64> = Plan::new(Arrivals::Poisson, 10_000.0, 100 * SECOND_NS, 7).collect();
-        // One million expected, standard deviation 1,000: five of them.
-        assert!((995_000..=1_005_000).contains(&times.len()), "{}", times.len());
-        let gaps: Vec<f64> = times.windows(2).map(|pair| (pair[1] - pair[0]) as f64).collect();
-        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
-        let variance = gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
-        // An exponential's standard deviation equals its mean.
-        assert!((variance.sqrt() / mean - 1.0).abs() < 0.01, "{}", variance.sqrt() / mean);
-    }
-
-    #[test]
-    fn a_seed_names_a_plan() {
-        let hash = |seed| Plan::new(Arrivals::Poisson, 1_000.0, SECOND_NS, seed).summary().hash;
-        assert_eq!(hash(1), hash(1));
-        assert_ne!(hash(1), hash(2));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn times_never_go_back_and_stay_inside(rate in 1.0_f64..50_000.0, seed: u64, poisson: bool) {
-            let arrivals = if poisson { Arrivals::Poisson } else { Arrivals::Constant };
-            let mut last = 0;
-            for at_ns in Plan::new(arrivals, rate, SECOND_NS / 10, seed) {
-                proptest::prop_assert!(at_ns >= last && at_ns < SECOND_NS / 10);
-                last = at_ns;
-            }
-        }
-    }
-}
+mod tests;

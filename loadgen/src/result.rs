@@ -2,13 +2,17 @@
 //!
 //! Latencies are microseconds. A run that was not valid says so with its reasons, before any figure is believed.
 
+mod validity;
+
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+pub use validity::Leeway;
+
 use crate::environment::Environment;
-use crate::recorder::{Phase, Recorder};
+use crate::recorder::{Interval, Phase, Recorder};
 use crate::sample::Totals;
 
 /// The version of the contract that is written.
@@ -37,8 +41,42 @@ pub struct Document {
     pub validity: Validity,
     /// Each load by name.
     pub load: BTreeMap<String, LoadResult>,
-    /// `pass` when valid, else `invalid`.
+    /// Figures over time, a second each.
+    #[serde(default)]
+    pub timeline: Vec<Moment>,
+    /// What was asked of the figures.
+    #[serde(default)]
+    pub expectations: Vec<Expectation>,
+    /// `invalid` when the figures cannot be believed, else `fail` when an expectation does not hold, else `pass`.
     pub verdict: String,
+}
+
+/// Figures of one second, of the requests that ended in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
+    /// Its start, milliseconds from the start of what is measured.
+    pub t_ms: u64,
+    /// Requests that ended, a second.
+    pub rps: f64,
+    /// Median latency, microseconds.
+    pub p50: f64,
+    /// 99th percentile, microseconds.
+    pub p99: f64,
+    /// Requests that did not end as expected.
+    pub errors: u64,
+}
+
+/// One thing asked of the figures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// The figure's name.
+    pub figure: String,
+    /// Its bound, in words.
+    pub bound: String,
+    /// Its value.
+    pub value: f64,
+    /// Whether the bound holds.
+    pub holds: bool,
 }
 
 /// Whether a measurement can be believed.
@@ -54,8 +92,11 @@ pub struct Validity {
     pub pacer_lag_us: Lag,
     /// Achieved over offered requests; 1 in the closed model, which offers nothing of its own.
     pub achieved_over_offered: f64,
-    /// CPU time of the driver's thread over the run's time.
+    /// CPU time that the driver's thread worked, over the run's time.
     pub client_cpu_ratio: f64,
+    /// Time that the driver's thread spun, over the run's time. It is no work: a spinning driver is a waiting one.
+    #[serde(default)]
+    pub client_spin_ratio: f64,
     /// When the run was steady, from its start.
     pub steady_from_ms: u64,
 }
@@ -94,6 +135,9 @@ pub struct PhaseResult {
     pub latency_us: Quantiles,
     /// From the first byte sent to the end.
     pub service_us: Quantiles,
+    /// From the first byte sent to the answer's head; absent when there was no answer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_byte_us: Option<Quantiles>,
     /// Service less the mock's residence; absent when no answer told its residence.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub added_us: Option<Quantiles>,
@@ -156,6 +200,7 @@ impl PhaseResult {
         Self {
             latency_us: Quantiles::of(&phase.latency),
             service_us: Quantiles::of(&phase.service),
+            first_byte_us: (!phase.first_byte.is_empty()).then(|| Quantiles::of(&phase.first_byte)),
             added_us: (!phase.added.is_empty()).then(|| Quantiles::of(&phase.added)),
             status: phase.status.iter().map(|(status, count)| (status.to_string(), *count)).collect(),
             outcome: OutcomeCounts {
@@ -201,48 +246,21 @@ impl LoadResult {
     }
 }
 
-impl Validity {
-    /// Judges a run by the rules of bench-methods: drops, achieved rate, pacer lag, driver's CPU, stolen time.
+impl Moment {
+    /// The figures over time of a run.
     #[must_use]
-    pub fn judge(recorder: &Recorder, totals: &Totals, offered: Option<Offered>, steal_ratio: f64) -> Self {
-        let client_cpu_ratio = totals.cpu_ns as f64 / totals.wall_ns.max(1) as f64;
-        let lag = Quantiles::of(recorder.pacer_lag());
-        let mut reasons = Vec::new();
-        let ended: u64 = recorder.phases().iter().map(Phase::requests).sum();
-        let mut achieved = 1.0;
-        if let Some(offered) = offered {
-            achieved = ended as f64 / offered.arrivals.max(1) as f64;
-            let service = recorder.merged("all").service;
-            let service_us = if service.is_empty() { 0.0 } else { micros(service.value_at_quantile(0.5)) };
-            let most_lag = (service_us * 0.1).max(200.0);
-            if totals.dropped > 0 {
-                reasons.push(format!("{} arrivals were dropped at the in-flight bound", totals.dropped));
+    pub fn all_of(recorder: &Recorder) -> Vec<Self> {
+        let moment = |interval: &Interval| {
+            let latency = Quantiles::of(&interval.latency());
+            Self {
+                t_ms: interval.from_ns.saturating_sub(recorder.from_ns()) / 1_000_000,
+                rps: interval.requests as f64,
+                p50: latency.p50,
+                p99: latency.p99,
+                errors: interval.errors,
             }
-            if (achieved - 1.0).abs() > 0.01 {
-                reasons.push(format!("{:.1} % of the offered requests were achieved", achieved * 100.0));
-            }
-            if lag.p99 > most_lag {
-                reasons.push(format!("the pacer's p99 lag was {:.0} us, more than {most_lag:.0} us", lag.p99));
-            }
-            if client_cpu_ratio > 0.7 {
-                reasons.push(format!("the driver's thread was busy for {:.0} %", client_cpu_ratio * 100.0));
-            }
-        }
-        if steal_ratio > 0.01 {
-            reasons.push(format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0));
-        }
-        if ended == 0 {
-            reasons.push("no request ended".to_owned());
-        }
-        Self {
-            valid: reasons.is_empty(),
-            reasons,
-            dropped: totals.dropped,
-            pacer_lag_us: Lag { p50: lag.p50, p99: lag.p99 },
-            achieved_over_offered: round(achieved, 1e4),
-            client_cpu_ratio: round(client_cpu_ratio, 1e3),
-            steady_from_ms: 0,
-        }
+        };
+        recorder.intervals().iter().map(moment).collect()
     }
 }
 
@@ -255,76 +273,4 @@ fn round(value: f64, steps: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sample::{Observer, Outcome, Sample};
-
-    fn recorder(requests: u64, lag_ns: u64) -> Recorder {
-        let mut recorder = Recorder::new("steady", 0);
-        for number in 0..requests {
-            let intended_ns = number * 1_000_000;
-            recorder.lag(intended_ns, lag_ns);
-            recorder.sample(&Sample {
-                template: 0,
-                intended_ns,
-                sent_ns: intended_ns,
-                head_ns: intended_ns,
-                end_ns: intended_ns + 100_000,
-                status: 200,
-                body_bytes: 0,
-                outcome: Outcome::Ok,
-                failure: None,
-                residence_ns: None,
-                endpoint: None,
-            });
-        }
-        recorder
-    }
-
-    fn totals(finished: u64, cpu_ns: u64) -> Totals {
-        Totals { started: finished, finished, cpu_ns, wall_ns: 1_000_000_000, ..Totals::default() }
-    }
-
-    const OFFERED: Option<Offered> = Some(Offered { arrivals: 1_000, rate: 1_000.0, hash: 7 });
-
-    #[test]
-    fn a_run_that_kept_its_plan_is_valid() {
-        let validity = Validity::judge(&recorder(1_000, 10_000), &totals(1_000, 100), OFFERED, 0.0);
-        assert_eq!((validity.valid, validity.reasons.len()), (true, 0));
-    }
-
-    #[test]
-    fn each_fault_of_a_run_is_a_reason_of_its_own() {
-        let mut dropping = totals(1_000, 100);
-        dropping.dropped = 1;
-        let cases = [
-            (recorder(1_000, 10), dropping, 0.0, "dropped"),
-            (recorder(980, 10), totals(980, 100), 0.0, "achieved"),
-            (recorder(1_000, 300_000), totals(1_000, 100), 0.0, "lag"),
-            (recorder(1_000, 10), totals(1_000, 800_000_000), 0.0, "busy"),
-            (recorder(1_000, 10), totals(1_000, 100), 0.02, "host"),
-        ];
-        for (recorder, totals, steal, word) in cases {
-            let validity = Validity::judge(&recorder, &totals, OFFERED, steal);
-            assert!(!validity.valid);
-            assert_eq!(validity.reasons.len(), 1, "{word}: {:?}", validity.reasons);
-            assert!(validity.reasons[0].contains(word), "{word}: {:?}", validity.reasons);
-        }
-    }
-
-    #[test]
-    fn a_closed_run_may_use_its_whole_core() {
-        assert!(Validity::judge(&recorder(1_000, 0), &totals(1_000, 999_000_000), None, 0.0).valid);
-        assert!(!Validity::judge(&recorder(0, 0), &totals(0, 0), None, 0.0).valid, "nothing ended");
-    }
-
-    #[test]
-    fn figures_are_microseconds() {
-        let load = LoadResult::of(&recorder(1_000, 0), &totals(1_000, 5_000_000), OFFERED);
-        assert_eq!(load.requests, 1_000);
-        assert!((load.client_cpu_us_per_request - 5.0).abs() < 1e-9);
-        let p50 = load.phases["steady"].latency_us.p50;
-        assert!((p50 - 100.0).abs() < 0.2, "{p50}");
-        assert!((load.achieved_rps - 1_000.9).abs() < 0.2, "{}", load.achieved_rps);
-    }
-}
+mod tests;

@@ -22,7 +22,9 @@ pub enum Failure {
     Connect,
     /// The connection ended before the answer did.
     Closed,
-    /// The answer was no HTTP/1.1 answer.
+    /// The server reset the request's stream (HTTP/2), and the connection goes on.
+    Reset,
+    /// The answer was no HTTP answer.
     Malformed,
     /// The body had another length than expected.
     Length,
@@ -35,6 +37,7 @@ impl fmt::Display for Failure {
         f.write_str(match self {
             Self::Connect => "connect",
             Self::Closed => "closed",
+            Self::Reset => "reset",
             Self::Malformed => "malformed",
             Self::Length => "length",
             Self::Timeout => "timeout",
@@ -82,6 +85,12 @@ impl Sample {
         self.end_ns.saturating_sub(self.sent_ns)
     }
 
+    /// From the first byte sent to the answer's head; `None` where none came.
+    #[must_use]
+    pub fn first_byte_ns(&self) -> Option<u64> {
+        (self.status != 0).then(|| self.head_ns.saturating_sub(self.sent_ns))
+    }
+
     /// Service time less the mock's own: what everything between took.
     #[must_use]
     pub fn added_ns(&self) -> Option<u64> {
@@ -102,8 +111,14 @@ pub struct Totals {
     pub dropped: u64,
     /// Connections opened.
     pub connections: u64,
-    /// CPU time of the driver's thread, nanoseconds.
+    /// Requests in flight at the last tick.
+    pub in_flight: u64,
+    /// Whether the driver fell hopelessly behind its plan, so that the run ended early.
+    pub gave_up: bool,
+    /// CPU time that the driver's thread worked, nanoseconds; spinning is not in it.
     pub cpu_ns: u64,
+    /// Time that the driver's thread spent looking for news that were not there, nanoseconds.
+    pub spun_ns: u64,
     /// From the start to the last end, nanoseconds.
     pub wall_ns: u64,
 }

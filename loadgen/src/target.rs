@@ -21,6 +21,9 @@ pub enum TargetError {
     /// Not `http://HOST[:PORT][/PATH]`.
     #[error("`{0}` is no URL that can be used here: write http://HOST:PORT/PATH")]
     Form(String),
+    /// TLS, which is not spoken.
+    #[error("`{0}`: https is not spoken; give the address of a plain http listener")]
+    Tls(String),
     /// The host has no address.
     #[error("the host of `{url}` cannot be resolved: {source}")]
     Resolve {
@@ -41,11 +44,13 @@ impl Target {
     /// When the URL is malformed, its host has no address, or (without `allow_remote`) that address is not loopback.
     pub fn parse(url: &str, allow_remote: bool) -> Result<Self, TargetError> {
         let form = || TargetError::Form(url.to_owned());
+        if url.starts_with("https://") {
+            return Err(TargetError::Tls(url.to_owned()));
+        }
         let rest = url.strip_prefix("http://").ok_or_else(form)?;
         let split = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(split);
-        let clean = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-        if authority.is_empty() || authority.contains('@') || !clean(rest) || rest.contains('#') {
+        if authority.is_empty() || authority.contains(['@', '{']) || !is_clean(rest) || rest.contains('#') {
             return Err(form());
         }
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
@@ -61,6 +66,19 @@ impl Target {
     }
 }
 
+/// Whether there is nothing but what a URL may hold; within placeholders there may be blanks.
+fn is_clean(text: &str) -> bool {
+    let mut depth = 0_u32;
+    text.bytes().all(|byte| {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        byte.is_ascii_graphic() || (byte == b' ' && depth > 0)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,15 +90,21 @@ mod tests {
         assert_eq!((target.authority.as_str(), target.path.as_str()), ("127.0.0.1:8080", "/a/b?c=d"));
         assert_eq!(Target::parse("http://127.0.0.1", false).unwrap().address.port(), 80);
         assert_eq!(Target::parse("http://127.0.0.1:1?x", false).unwrap().path, "/?x");
+        let patterned = Target::parse("http://127.0.0.1:1/{choice(a, b)}", false).unwrap();
+        assert_eq!(patterned.path, "/{choice(a, b)}");
         assert_eq!(Target::parse("http://[::1]:81/", false).unwrap().address, "[::1]:81".parse().unwrap());
     }
 
     #[test]
     fn what_is_no_plain_http_url_is_refused() {
-        for url in ["", "127.0.0.1:80", "https://127.0.0.1/", "http://", "http://u@127.0.0.1/", "http://127.0.0.1/a b"]
-        {
+        for url in ["", "127.0.0.1:80", "ftp://127.0.0.1/", "http://", "http://u@127.0.0.1/", "http://127.0.0.1/a b"] {
             assert!(matches!(Target::parse(url, true), Err(TargetError::Form(_))), "{url}");
         }
+    }
+
+    #[test]
+    fn tls_is_refused_by_name() {
+        assert!(matches!(Target::parse("https://127.0.0.1/", true), Err(TargetError::Tls(_))));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A result as a few lines of text, for people. The same on a terminal and in a pipe: no colours, no cursor.
 
-use crate::result::{Document, LoadResult, PhaseResult, Quantiles};
+use crate::result::{Document, Expectation, LoadResult, PhaseResult, Quantiles};
 
 /// The summary of a result, with a line end at its end.
 #[must_use]
@@ -11,16 +11,23 @@ pub fn summary(document: &Document) -> String {
     }
     let validity = &document.validity;
     text += &format!(
-        "driver     {:.0} % of a core, pacer lag p50 {} p99 {}, {} dropped\n",
+        "driver     worked {:.0} % of a core and spun {:.0} %, pacer lag p50 {} p99 {}, {} dropped\n",
         validity.client_cpu_ratio * 100.0,
+        validity.client_spin_ratio * 100.0,
         micros(validity.pacer_lag_us.p50),
         micros(validity.pacer_lag_us.p99),
         validity.dropped,
     );
+    for expectation in &document.expectations {
+        let Expectation { figure, bound, value, holds } = expectation;
+        let word = if *holds { "holds      " } else { "MISSED     " };
+        text += &format!("{word}{bound} ({figure} = {})\n", figure_value(figure, *value));
+    }
     text += if validity.valid { "valid      yes\n" } else { "valid      no\n" };
     for reason in &validity.reasons {
         text += &format!("           - {reason}\n");
     }
+    text += &format!("verdict    {}\n", document.verdict);
     text
 }
 
@@ -39,6 +46,9 @@ fn phase_lines(name: &str, phase: &PhaseResult) -> String {
     let mut text = format!("{name:<10} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "p50", "p90", "p99", "p99.9", "max");
     text += &quantile_line("latency", &phase.latency_us);
     text += &quantile_line("service", &phase.service_us);
+    if let Some(first_byte) = &phase.first_byte_us {
+        text += &quantile_line("1st byte", first_byte);
+    }
     if let Some(added) = &phase.added_us {
         text += &quantile_line("added", added);
     }
@@ -63,6 +73,17 @@ fn quantile_line(name: &str, quantiles: &Quantiles) -> String {
     let Quantiles { p50, p90, p99, p999, max } = *quantiles;
     let [p50, p90, p99, p999, max] = [p50, p90, p99, p999, max].map(micros);
     format!("  {name:<8} {p50:>9} {p90:>9} {p99:>9} {p999:>9} {max:>9}\n")
+}
+
+/// A figure in the unit that its name says.
+fn figure_value(figure: &str, value: f64) -> String {
+    if figure.contains("latency_us") {
+        micros(value)
+    } else if figure.ends_with("_ratio") {
+        format!("{:.3} %", value * 100.0)
+    } else {
+        format!("{value:.0}")
+    }
 }
 
 /// Microseconds in a unit that keeps three digits.

@@ -33,7 +33,16 @@ fn wrong_usage_is_two() {
     for arguments in [
         &[][..],
         &["--url", "ftp://127.0.0.1/"],
-        &["--url", "http://192.0.2.1/"],
+        &["--url", local, "--rate", "5/s", "--arrivals", "ramp(1/s, 2/s)"],
+        &["--url", local, "--arrivals", "poisson"],
+        &["--url", local, "--arrivals", "often"],
+        &["--url", local, "--rate", "50000000/s"],
+        &["--url", local, "--fail-if", "p99"],
+        &["--url", local, "--fail-if", "spike.p99>1ms"],
+        &["--url", local, "--phase", "a=2s..1s"],
+        &["--url", local, "--phase", "a=1s..3s", "--phase", "b=2s..4s"],
+        &["--url", "http://127.0.0.1:9/{zip(3)}"],
+        &["--url", local, "-H", "authorization: {token(subject=a)}"],
         &["--url", local, "--rate", "5000"],
         &["--url", local, "--duration", "soon"],
         &["--url", local, "--rate", "5/s", "--requests", "5"],
@@ -52,7 +61,7 @@ fn nobody_there_is_three() {
     let output = loadgen(&["--url", &format!("http://{free}/")]);
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot connect"));
-    let missing = loadgen(&["--url", &format!("http://{free}/"), "--body", "/no/such/file"]);
+    let missing = loadgen(&["--url", &format!("http://{free}/"), "--body", "@/no/such/file"]);
     assert_eq!(missing.status.code(), Some(3));
 }
 
@@ -79,4 +88,134 @@ fn a_measurement_that_dropped_arrivals_is_four() {
     let output = loadgen(&arguments);
     assert_eq!(output.status.code(), Some(4));
     assert!(String::from_utf8_lossy(&output.stdout).contains("were dropped"));
+}
+
+/// Whether a busy host made the run invalid, which only a quiet one can avoid; nothing else may.
+fn is_lag_or_steal(output: &Output) -> bool {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let reasons: Vec<&str> = text.lines().filter(|line| line.trim_start().starts_with("- ")).collect();
+    let excused = |line: &&str| ["lag", "host", "busy", "achieved"].iter().any(|word| line.contains(word));
+    output.status.code() == Some(4) && reasons.iter().all(excused)
+}
+
+#[test]
+fn a_missed_threshold_is_one_and_a_held_one_is_zero() {
+    let url = serve();
+    let run = |condition: &str| loadgen(&["--url", &url, "--requests", "200", "--fail-if", condition]);
+    let missed = run("max>=0ms");
+    assert!(missed.status.code() == Some(1) || is_lag_or_steal(&missed), "{missed:?}");
+    assert!(String::from_utf8_lossy(&missed.stdout).contains("MISSED     not max>=0ms"), "{missed:?}");
+    let held = run("errors>0");
+    assert!(held.status.code() == Some(0) || is_lag_or_steal(&held), "{held:?}");
+    assert!(String::from_utf8_lossy(&held.stdout).contains("holds      not errors>0"), "{held:?}");
+}
+
+#[test]
+fn an_invalid_run_is_no_pass_though_its_thresholds_hold() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let arguments = [
+        "--url",
+        &url,
+        "--rate",
+        "200/s",
+        "--duration",
+        "200ms",
+        "--max-in-flight",
+        "1",
+        "--timeout",
+        "300ms",
+        "--fail-if",
+        "rps>1000000",
+        "--json",
+    ];
+    let output = loadgen(&arguments);
+    assert_eq!(output.status.code(), Some(4));
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&document["verdict"], &document["expectations"][0]["holds"]), (&"invalid".into(), &true.into()));
+}
+
+#[test]
+fn drops_that_a_threshold_judges_are_no_reason_of_their_own() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let arguments = [
+        "--url",
+        &url,
+        "--rate",
+        "200/s",
+        "--duration",
+        "200ms",
+        "--max-in-flight",
+        "1",
+        "--timeout",
+        "300ms",
+        "--fail-if",
+        "dropped>10",
+    ];
+    let output = loadgen(&arguments);
+    assert!(output.status.code() == Some(1) || is_lag_or_steal(&output), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("MISSED     not dropped>10") && !text.contains("were dropped"), "{text}");
+}
+
+#[test]
+fn phases_and_seconds_are_in_the_result() {
+    let output = loadgen(&[
+        "--url",
+        &serve(),
+        "--arrivals",
+        "spike(100/s, 1000/s, 100ms, 100ms)",
+        "--duration",
+        "400ms",
+        "--phase",
+        "peak=100ms..200ms",
+        "--json",
+    ]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let phases = &document["load"]["main"]["phases"];
+    let all = |phase: &str| {
+        let outcome = &phases[phase]["outcome"];
+        outcome.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!((all("peak"), all("rest")), (100, 30), "{phases}");
+    let seconds = document["timeline"].as_array().unwrap();
+    assert_eq!(seconds.iter().map(|second| second["rps"].as_f64().unwrap()).sum::<f64>() as u64, 130);
+}
+
+#[test]
+fn a_trace_is_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace.txt");
+    std::fs::write(&trace, "0\n0.010\n20ms GET /x\n20ms\n").unwrap();
+    let output = loadgen(&["--url", &serve(), "--replay", trace.to_str().unwrap(), "--json"]);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["load"]["main"]["phases"]["steady"]["outcome"]["ok"], 4, "{document}");
+    std::fs::write(&trace, "0\nsoon\n").unwrap();
+    let refused = loadgen(&["--url", &serve(), "--replay", trace.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("line 2"), "{refused:?}");
+}
+
+#[test]
+fn an_interrupted_run_tells_what_it_has_and_is_no_pass() {
+    let url = serve();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+        .args(["--url", &url, "--rate", "200/s", "--duration", "1h"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The first line of progress says that it runs; it comes after a second.
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stderr.take().unwrap()), &mut line).unwrap();
+    assert!(line.contains("/s  p50"), "{line}");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert!(text.contains("the run was ended after") && text.contains("200: "), "{text}");
+    // What was not sent is not missing: the plan is judged until the end of the run.
+    assert!(!text.contains("of the offered"), "{text}");
 }

@@ -13,7 +13,9 @@ use clap::builder::styling::Styles;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::faults::Delay;
 use crate::mock::{Builder, Mock, StartError};
+use crate::topology::render;
 
 const EXAMPLES: &str = r#"Examples:
   One service on a free port; the line on standard error says which:
@@ -23,21 +25,27 @@ const EXAMPLES: &str = r#"Examples:
     mocks --service orders --listen 127.0.0.1:9001 --listen 127.0.0.1:9002 \
           --listen 127.0.0.1:9003 --control 127.0.0.1:9700
 
+  A service that takes time, with eight servers and a line before them:
+    mocks --listen 127.0.0.1:9001 --service-time 'lognormal(2ms, 0.4)' --servers 8
+
   Let half of the requests fail, read what happened, and start anew:
     curl -X PUT 127.0.0.1:9700/faults \
          -d '{"rules":[{"match":{"share":0.5},"act":{"status":503}}]}'
-    curl '127.0.0.1:9700/journal?since=0'
+    curl '127.0.0.1:9700/journal?since=0&limit=1000'
     curl -X POST 127.0.0.1:9700/reset
 
   A fault for one request:
     curl -H 'x-mock-fault: delay=50ms;status=503' 127.0.0.1:9001/echo
 
 A rule matches by service, endpoint, path, method, header, share, from, until, requests.
-Acts: delay, status, hang, reset, slow_body, truncate, garbage, close, refuse.
+Acts: delay, status, hang, reset, slow_body, truncate, garbage, close, refuse, flap, grpc_status,
+cache_control, etag, age, vary, headers.
+Control port: /faults, /journal, /counters, /reset, /gateway, /healthz, /openapi.json.
 Exit codes: 0 ended by SIGTERM or SIGINT, 1 the configuration is bad, 2 usage, 3 could not run."#;
 
 /// Mock services with injectable faults.
 ///
+/// HTTP/1.1, HTTP/2 by prior knowledge, and gRPC (mocks.Echo/Unary and /Stream, grpc.health.v1.Health/Check).
 /// Every path echoes the request as JSON, but for /bytes/N, /stream/CHUNKS/MS, /sse/N/MS, /ws, /healthz and
 /// /openapi.json. When it serves, it prints one line of JSON on standard error.
 #[derive(Debug, Parser)]
@@ -49,12 +57,24 @@ struct Arguments {
     /// The service's name
     #[arg(long, value_name = "NAME", default_value = "mock", conflicts_with = "config")]
     service: String,
+    /// How long the service takes: a time or a distribution, such as "lognormal(2ms, 0.4)"
+    #[arg(long, value_name = "TIME", conflicts_with = "config", value_parser = service_time)]
+    service_time: Option<Delay>,
+    /// Requests that an endpoint serves at once, the others waiting in line; 0 = any number [default: 0]
+    #[arg(long, value_name = "COUNT", requires = "service_time")]
+    servers: Option<u32>,
+    /// Requests that may wait at an endpoint; the others are answered 503 [default: 1000]
+    #[arg(long, value_name = "COUNT", requires = "service_time")]
+    waiting_room: Option<u32>,
     /// A topology file: services, endpoints and rules
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Address of the control port
     #[arg(long, value_name = "ADDRESS")]
     control: Option<SocketAddr>,
+    /// Address of the gateway through which services call each other
+    #[arg(long, value_name = "ADDRESS")]
+    gateway: Option<SocketAddr>,
     /// Seed of everything random [default: 0, or the file's]
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
@@ -105,20 +125,20 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
 
 fn describe(arguments: &Arguments) -> Result<Builder, (u8, String)> {
     let mut builder = match &arguments.config {
-        None => arguments.listen.iter().fold(Mock::builder().service(&arguments.service), |all, one| all.listen(*one)),
+        None => of_one_service(arguments),
         Some(path) => {
             let shown = path.display();
             let text = std::fs::read_to_string(path).map_err(|error| {
                 (3, format!("mocks: cannot read {shown}: {error}; check the path and its permissions"))
             })?;
-            Builder::from_toml(&text).map_err(|problems| {
-                let lines: Vec<String> = problems.0.iter().map(|problem| format!("{shown}: {problem}")).collect();
-                (1, lines.join("\n"))
-            })?
+            Builder::from_toml(&text).map_err(|problems| (1, render(&shown.to_string(), &text, &problems)))?
         }
     };
     if let Some(control) = arguments.control {
         builder = builder.control(control);
+    }
+    if let Some(gateway) = arguments.gateway {
+        builder = builder.gateway(gateway);
     }
     if let Some(seed) = arguments.seed {
         builder = builder.seed(seed);
@@ -127,6 +147,30 @@ fn describe(arguments: &Arguments) -> Result<Builder, (u8, String)> {
         builder = builder.threads(threads.into());
     }
     Ok(builder.journal(arguments.journal))
+}
+
+fn of_one_service(arguments: &Arguments) -> Builder {
+    let mut builder = Mock::builder().service(&arguments.service);
+    for address in &arguments.listen {
+        builder = builder.listen(*address);
+    }
+    if let Some(time) = &arguments.service_time {
+        builder = builder.service_time(time.clone());
+    }
+    if let Some(servers) = arguments.servers {
+        builder = builder.servers(servers);
+    }
+    match arguments.waiting_room {
+        Some(requests) => builder.waiting_room(requests),
+        None => builder,
+    }
+}
+
+fn service_time(text: &str) -> Result<Delay, String> {
+    match Delay::parse(text)? {
+        Delay::Queue(_) => Err("a time is expected; --servers and --waiting-room make it a queue".into()),
+        time => Ok(time),
+    }
 }
 
 fn ready_line(mock: &Mock) -> Value {

@@ -6,8 +6,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
+use crate::calls::Calls;
 use crate::counters::Counters;
-use crate::faults::{Problems, Rule};
+use crate::faults::{Delay, Origin, Problems, Rule, Station, WAITING_ROOM};
 use crate::journal::{Entry, Journal};
 use crate::server::{socket::Port, worker};
 use crate::world::{Endpoint, World};
@@ -37,35 +38,106 @@ pub enum StartError {
 /// How a mock is to be. Every part has a default: one service `mock` with one endpoint on a free port of 127.0.0.1.
 #[derive(Debug, Clone)]
 pub struct Builder {
-    services: Vec<(String, Vec<SocketAddr>)>,
+    services: Vec<Service>,
     seed: u64,
     threads: usize,
     rules: Vec<Rule>,
     control: Option<SocketAddr>,
+    gateway: Option<SocketAddr>,
     journal: usize,
+}
+
+/// A service that is to be.
+#[derive(Debug, Clone)]
+struct Service {
+    name: String,
+    addresses: Vec<SocketAddr>,
+    time: Option<Delay>,
+    servers: u32,
+    room: u32,
+    calls: Vec<Arc<Calls>>,
+}
+
+impl Service {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            addresses: Vec::new(),
+            time: None,
+            servers: 0,
+            room: WAITING_ROOM,
+            calls: Vec::new(),
+        }
+    }
+
+    /// The queue of each endpoint.
+    fn station(&self) -> Option<Station> {
+        self.time.clone().map(|time| Station { servers: self.servers, time, room: self.room })
+    }
 }
 
 impl Builder {
     fn new() -> Self {
-        Self { services: Vec::new(), seed: 0, threads: 1, rules: Vec::new(), control: None, journal: JOURNAL }
+        Self {
+            services: Vec::new(),
+            seed: 0,
+            threads: 1,
+            rules: Vec::new(),
+            control: None,
+            gateway: None,
+            journal: JOURNAL,
+        }
     }
 
     /// Adds a service; the endpoints that are added next are its own.
     #[must_use]
     pub fn service(mut self, name: &str) -> Self {
-        self.services.push((name.to_owned(), Vec::new()));
+        self.services.push(Service::new(name));
         self
+    }
+
+    /// The service whose parts are added now; `mock` if none was named.
+    fn last(&mut self) -> &mut Service {
+        if self.services.is_empty() {
+            self.services.push(Service::new("mock"));
+        }
+        let last = self.services.len() - 1;
+        &mut self.services[last]
     }
 
     /// Adds an endpoint at this address; port 0 is a free one.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
-        if self.services.is_empty() {
-            self = self.service("mock");
+        self.last().addresses.push(address);
+        self
+    }
+
+    /// How long the last service takes for a request; nothing by default. A [`Delay::Queue`] says all three of time,
+    /// servers and waiting room.
+    #[must_use]
+    pub fn service_time(mut self, time: Delay) -> Self {
+        let last = self.last();
+        match time {
+            Delay::Queue(station) => {
+                (last.time, last.servers, last.room) = (Some(station.time), station.servers, station.room);
+            }
+            time => last.time = Some(time),
         }
-        if let Some((_, addresses)) = self.services.last_mut() {
-            addresses.push(address);
-        }
+        self
+    }
+
+    /// How many requests each endpoint of the last service serves at once; 0 = any number, which is the default. The
+    /// others wait in line. Without a service time nobody waits.
+    #[must_use]
+    pub fn servers(mut self, servers: u32) -> Self {
+        self.last().servers = servers;
+        self
+    }
+
+    /// How many requests may wait at each endpoint of the last service; the others are answered 503.
+    #[must_use]
+    pub fn waiting_room(mut self, requests: u32) -> Self {
+        self.last().room = requests;
         self
     }
 
@@ -75,6 +147,20 @@ impl Builder {
         for _ in 0..count {
             self = self.listen(free_port());
         }
+        self
+    }
+
+    /// Adds calls that the last service makes before it answers. Of several, the first whose path matches are made.
+    #[must_use]
+    pub fn calls(mut self, calls: Calls) -> Self {
+        self.last().calls.push(Arc::new(calls));
+        self
+    }
+
+    /// The gateway through which services call each other.
+    #[must_use]
+    pub fn gateway(mut self, address: SocketAddr) -> Self {
+        self.gateway = Some(address);
         self
     }
 
@@ -133,23 +219,30 @@ impl Builder {
     /// # Errors
     /// As `start`.
     pub fn launch(mut self) -> Result<Mock, StartError> {
-        if self.services.is_empty() {
-            self = self.service("mock");
-        }
+        self.last();
         self.check_names()?;
         let (mut endpoints, mut ports) = (Vec::new(), Vec::new());
-        for (service, addresses) in &self.services {
-            let one = [free_port()];
-            let addresses = if addresses.is_empty() { &one[..] } else { addresses };
+        for service in &self.services {
+            let (one, station) = ([free_port()], service.station());
+            let addresses = if service.addresses.is_empty() { &one[..] } else { &service.addresses };
             for (index, address) in addresses.iter().enumerate() {
                 let opened = Port::open(*address);
                 let (port, listener) = opened.map_err(|source| StartError::Listen { address: *address, source })?;
-                endpoints.push(Arc::new(Endpoint::new(service, index, endpoints.len(), port.address())));
+                let (name, number) = (&service.name, endpoints.len());
+                endpoints.push(Arc::new(Endpoint::new(
+                    name,
+                    index,
+                    number,
+                    port.address(),
+                    station.as_ref(),
+                    &service.calls,
+                )));
                 ports.push((port, listener));
             }
         }
         let journal = Journal::new(self.journal, self.threads);
         let world = Arc::new(World::new(self.seed, endpoints, self.rules, journal));
+        world.gateway.store(self.gateway.map(|address| Arc::new(address.to_string())));
         let stop = watch::Sender::new(false);
         let control =
             self.control.map(|address| crate::control::open(address, &world, stop.subscribe())).transpose()?;
@@ -161,7 +254,7 @@ impl Builder {
 
     fn check_names(&self) -> Result<(), Problems> {
         let mut problems = Problems::default();
-        for (name, _) in &self.services {
+        for Service { name, .. } in &self.services {
             if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
                 problems.add(format!("services.{name}"), "a name is made of visible ASCII characters");
             }
@@ -219,17 +312,27 @@ impl Mock {
     /// Replaces the rules, also for connections that are open. Listeners close and open shortly afterwards; `settled`
     /// waits for them.
     pub fn set_rules(&self, rules: impl IntoIterator<Item = Rule>) {
-        self.world.set_rules(rules.into_iter().collect());
+        self.set_rules_from(rules, Origin::Now);
+    }
+
+    /// The same, their times and request numbers counting from this origin.
+    pub fn set_rules_from(&self, rules: impl IntoIterator<Item = Rule>, origin: Origin) {
+        self.world.set_rules(&rules.into_iter().collect::<Vec<Rule>>(), origin);
+    }
+
+    /// Sets the gateway through which services call each other.
+    pub fn set_gateway(&self, address: SocketAddr) {
+        self.world.gateway.store(Some(Arc::new(address.to_string())));
     }
 
     /// The rules in force.
     pub fn rules(&self) -> Vec<Rule> {
-        self.world.rules.load().rules().to_vec()
+        self.world.rules.load().rules().cloned().collect()
     }
 
-    /// The journal, oldest first.
+    /// The journal, oldest first. A request is in it when it is over.
     pub fn journal(&self) -> Vec<Entry> {
-        self.world.journal_since(0)
+        self.world.journal_since(0, usize::MAX)
     }
 
     /// Counts over all endpoints.
@@ -246,12 +349,17 @@ impl Mock {
 
     /// Back to the first rules, no counts and an empty journal.
     pub fn reset(&self) {
-        self.world.reset();
+        self.world.reset(Origin::Now);
     }
 
-    /// Waits until the journal has recorded this many requests since the start or the last reset. A request that hangs
-    /// is recorded when its hanging begins.
+    /// Waits until this many requests are over since the start or the last reset; one that hangs counts from when its
+    /// hanging begins.
     pub async fn wait_for_requests(&self, count: u64) {
+        self.world.wait_until(|world| world.recorded_or_hanging() >= count).await;
+    }
+
+    /// Waits until the journal has this many entries since the start or the last reset, the dropped ones too.
+    pub async fn wait_for_entries(&self, count: u64) {
         self.world.wait_until(|world| world.journal.recorded() >= count).await;
     }
 

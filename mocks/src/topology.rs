@@ -4,9 +4,21 @@
 //! seed = 1                                  # all but `services` may be absent
 //! threads = 1
 //! control = "127.0.0.1:9700"
+//! gateway = "127.0.0.1:8080"                # where calls go that name no address
 //!
 //! [services.orders]
 //! endpoints = 3                             # on free ports; or addresses: ["127.0.0.1:9001", "127.0.0.1:9002"]
+//! service_time = "lognormal(2ms, 0.4)"      # how long a request takes; nothing by default
+//! servers = 8                               # requests that an endpoint serves at once; 0 = any number, the default
+//! waiting_room = 1000                       # requests that may wait at an endpoint; the others get 503
+//!
+//! [[services.orders.calls]]                 # what is called before the answer
+//! path = "/checkout/*"                      # all by default
+//! mode = "parallel"                         # or "sequence", the default
+//! to = ["/users/7", "http://127.0.0.1:9009/stock"]
+//! timeout = "1s"                            # of each
+//! on_failure = 502                          # what is answered when one fails; or "ignore"
+//! headers = { x-api-key = "secret" }        # besides the request's context
 //!
 //! [[rules]]
 //! match = { service = "orders", endpoint = 1, share = 0.5 }
@@ -15,13 +27,18 @@
 
 use std::net::SocketAddr;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::faults::{Problems, join, rules_from_value};
+use crate::calls::read_calls;
+use crate::faults::{Delay, Problems, join, rules_from_value};
 use crate::mock::{Builder, Mock};
 
-const KEYS: &[&str] = &["seed", "threads", "control", "services", "rules"];
-const SERVICE_KEYS: &[&str] = &["endpoints", "service_time", "servers"];
+mod places;
+
+pub(crate) use places::render;
+
+const KEYS: &[&str] = &["seed", "threads", "control", "gateway", "services", "rules"];
+const SERVICE_KEYS: &[&str] = &["endpoints", "service_time", "servers", "waiting_room", "calls"];
 /// More endpoints or threads than this are a slip of the finger.
 const MOST: u64 = 1000;
 
@@ -60,6 +77,12 @@ impl Builder {
                 None => refuse(&mut problems, builder, "control", "an address such as 127.0.0.1:0 is expected"),
             };
         }
+        if let Some(gateway) = document.get("gateway") {
+            builder = match gateway.as_str().and_then(|text| text.parse().ok()) {
+                Some(address) => builder.gateway(address),
+                None => refuse(&mut problems, builder, "gateway", "an address such as 127.0.0.1:8080 is expected"),
+            };
+        }
         match document.get("services") {
             Some(Value::Object(services)) if !services.is_empty() => {
                 for (name, service) in services {
@@ -83,8 +106,9 @@ fn read_service(builder: Builder, name: &str, service: &Value, problems: &mut Pr
         return refuse(problems, builder, &at, "a table is expected");
     };
     problems.unknown_keys(service, &at, SERVICE_KEYS);
-    for later in ["service_time", "servers"].iter().filter(|key| service.contains_key(**key)) {
-        problems.add(join(&at, later), "not yet supported; a rule with `delay` draws times without a queue");
+    builder = read_station(builder, service, &at, problems);
+    if let Some(calls) = service.get("calls") {
+        builder = read_calls(calls, &join(&at, "calls"), problems).into_iter().fold(builder, Builder::calls);
     }
     let key = join(&at, "endpoints");
     match service.get("endpoints") {
@@ -108,6 +132,34 @@ fn read_service(builder: Builder, name: &str, service: &Value, problems: &mut Pr
     }
 }
 
+/// How long the service takes, and how many it serves at once.
+fn read_station(mut builder: Builder, service: &Map<String, Value>, at: &str, problems: &mut Problems) -> Builder {
+    if let Some(time) = service.get("service_time") {
+        let read = time.as_str().map_or_else(|| Err(format!("{time} is not a string")), Delay::parse);
+        builder = match read {
+            Ok(Delay::Queue(_)) => {
+                let key = join(at, "service_time");
+                refuse(problems, builder, &key, "a time is expected; `servers` and `waiting_room` make it a queue")
+            }
+            Ok(time) => builder.service_time(time),
+            Err(message) => refuse(problems, builder, &join(at, "service_time"), &message),
+        };
+    }
+    for (key, set) in
+        [("servers", Builder::servers as fn(Builder, u32) -> Builder), ("waiting_room", Builder::waiting_room)]
+    {
+        let Some(value) = service.get(key) else { continue };
+        builder = match value.as_u64().and_then(|count| u32::try_from(count).ok()) {
+            Some(_) if !service.contains_key("service_time") => {
+                refuse(problems, builder, &join(at, key), "needs a `service_time`: without one nobody waits")
+            }
+            Some(count) => set(builder, count),
+            None => refuse(problems, builder, &join(at, key), "a whole number from 0 on is expected"),
+        };
+    }
+    builder
+}
+
 fn refuse(problems: &mut Problems, builder: Builder, key: &str, message: &str) -> Builder {
     problems.add(key, message);
     builder
@@ -125,18 +177,26 @@ mod tests {
 
     #[test]
     fn the_file_in_the_documentation_starts() {
-        let text = "seed = 1\nthreads = 2\ncontrol = '127.0.0.1:0'\n[services.users]\nendpoints = ['127.0.0.1:0']\n\
-                    [services.orders]\nendpoints = 3\n[[rules]]\nmatch = { service = 'orders', endpoint = 1 }\nact = { status = 503 }";
+        let page = include_str!("../../docs/mocks.md");
+        let text = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
         let mock = Builder::from_toml(text).unwrap().launch().unwrap();
         assert_eq!((mock.addrs().len(), mock.addrs_of("orders").len(), mock.rules().len()), (4, 3, 1));
-        assert_eq!(mock.addrs_of("users"), mock.addrs()[..1], "services keep the file's order");
+        assert_eq!(mock.addrs_of("orders"), mock.addrs()[..3], "services keep the file's order");
         assert!(mock.control_addr().is_some());
     }
 
     #[test]
+    fn every_way_to_say_it_is_read() {
+        let text = "[services.users]\nendpoints = ['127.0.0.1:0']\nservice_time = 'fixed(2ms)'\nservers = 8\n\
+                    [[services.users.calls]]\nto = ['/stock']\n[services.orders]";
+        let mock = Builder::from_toml(text).unwrap().launch().unwrap();
+        assert_eq!((mock.addrs_of("users").len(), mock.addrs_of("orders").len()), (1, 1));
+    }
+
+    #[test]
     fn every_problem_is_found() {
-        let text = "seed = -1\nthreads = 0\ncontrol = 'here'\nport = 1\n[services.a]\nendpoints = ['x']\nserver = 1\n\
-                    [services.b]\nendpoints = 0\nservice_time = '2ms'\n[[rules]]\nact = { status = 1 }";
+        let text = "seed = -1\nthreads = 0\ncontrol = 'here'\ngateway = 1\nport = 1\n[services.a]\nendpoints = ['x']\nserver = 1\n\
+                    [services.b]\nendpoints = 0\nservice_time = 'soon'\nservers = -1\n[[rules]]\nact = { status = 1 }";
         let problems = Builder::from_toml(text).unwrap_err();
         let keys: Vec<&str> = problems.0.iter().map(|problem| problem.key.as_str()).collect();
         let expected = [
@@ -144,9 +204,11 @@ mod tests {
             "seed",
             "threads",
             "control",
+            "gateway",
             "services.a.server",
             "services.a.endpoints[0]",
             "services.b.service_time",
+            "services.b.servers",
             "services.b.endpoints",
             "rules[0].act.status",
         ];

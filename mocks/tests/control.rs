@@ -30,7 +30,8 @@ fn call(control: &mut Client, method: &str, path: &str, body: &str) -> Answer {
 fn rules_are_read_and_replaced() {
     let (_mock, mut service, mut control) = mock();
     let first = json!({ "rules": [{ "match": { "path": "/first" }, "act": { "status": 500 } }] });
-    assert_eq!(control.get("/faults", "").json(), first);
+    let shown = control.get("/faults", "").json();
+    assert_eq!((&shown["rules"], &shown["version"]), (&first["rules"], &json!(1)));
     let second = json!({ "rules": [{ "match": { "path": "/second" }, "act": { "status": 503, "delay": "1ms" } }] });
     assert_eq!(call(&mut control, "PUT", "/faults", &second.to_string()).status, 200);
     assert_eq!((service.get("/first", "").status, service.get("/second", "").status), (200, 503));
@@ -71,6 +72,65 @@ fn the_journal_is_bounded_and_read_in_parts() {
     let last = String::from_utf8(control.get("/journal?since=5", "").body).unwrap();
     assert!(last.lines().count() == 1 && last.contains("\"/n/6\""), "{last}");
     assert_eq!(control.get("/journal?since=x", "").status, 400);
+    assert_eq!(control.get("/journal?after=1", "").status, 400);
+    let piece = control.get("/journal?since=2&limit=3", "");
+    assert_eq!(piece.header("x-mock-journal-next"), Some("5"));
+    assert_eq!(piece.header("x-mock-journal-recorded"), Some("6"));
+    assert_eq!(piece.body.iter().filter(|byte| **byte == b'\n').count(), 3);
+}
+
+#[test]
+fn a_reader_waits_for_the_next_entry() {
+    let (_mock, mut service, mut control) = mock();
+    service.get("/one", "");
+    control.send("GET /journal?since=1&wait=30s HTTP/1.1\r\nHost: m\r\n\r\n");
+    service.get("/two", "");
+    let piece = String::from_utf8(control.answer().body).unwrap();
+    assert!(piece.lines().count() == 1 && piece.contains("\"/two\""), "{piece}");
+    let none = control.get("/journal?since=2&wait=1ms", "");
+    assert_eq!((none.status, none.body.len(), none.header("x-mock-journal-next")), (200, 0, Some("2")));
+}
+
+#[test]
+fn the_journal_has_what_an_oracle_needs() {
+    let (_mock, mut service, mut control) = mock();
+    let before = mocks::clock::now_ns();
+    service.get(
+        "/first",
+        "x-request-id: 4a1b\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n",
+    );
+    let after = mocks::clock::now_ns();
+    let entry: Value = serde_json::from_slice(&control.get("/journal", "").body).unwrap();
+    let time = |key: &str| entry[key].as_u64().unwrap();
+    assert!(before < time("arrival_ns") && time("answer_ns") <= time("end_ns") && time("end_ns") < after);
+    let told = ["request_id", "trace_id", "status", "ended", "rule", "rules_version", "protocol", "connection"];
+    let expected = json!(["4a1b", "0af7651916cd43dd8448eb211c80319c", 500, "answered", 0, 1, "HTTP/1.1", 1]);
+    assert_eq!(json!(told.map(|key| &entry[key])), expected);
+}
+
+#[test]
+fn an_origin_is_set_with_the_rules_or_a_reset() {
+    let (_mock, mut service, mut control) = mock();
+    let window = json!([{ "match": { "from": "1h", "until": "2h" }, "act": { "status": 503 } }]);
+    let hour_and_a_half = 5_400_000_000_000_u64;
+    let origin = mocks::clock::now_ns() - hour_and_a_half;
+    let set = |control: &mut Client, origin: Value| {
+        call(control, "PUT", "/faults", &json!({ "rules": window, "origin": origin }).to_string())
+    };
+    set(&mut control, origin.into());
+    assert_eq!(service.get("/x", "").status, 503, "on a connection that is open");
+    assert_eq!(set(&mut control, "keep".into()).json()["origin_ns"], origin);
+    assert_eq!(service.get("/x", "").status, 503);
+    set(&mut control, "now".into());
+    assert_eq!(service.get("/x", "").status, 200);
+    // Half an hour before the origin.
+    set(&mut control, (mocks::clock::now_ns() + 1_800_000_000_000).into());
+    assert_eq!(service.get("/x", "").status, 200);
+    let bad = set(&mut control, "later".into());
+    assert_eq!((bad.status, bad.json()["problems"][0]["key"].clone()), (400, json!("origin")));
+    let reset = call(&mut control, "POST", "/reset", &json!({ "origin": origin }).to_string());
+    assert_eq!(reset.json()["origin_ns"], origin);
+    assert_eq!(call(&mut control, "POST", "/reset", "{\"origin\":-1}").status, 400);
 }
 
 #[test]
@@ -86,6 +146,7 @@ fn counters_and_reset() {
     assert_eq!(counters["journal"], json!({ "recorded": 1, "dropped": 0 }));
     let rules = call(&mut control, "POST", "/reset", "").json();
     assert_eq!(rules["rules"][0]["match"]["path"], "/first", "the first rules are back");
+    assert_eq!(control.get("/openapi.json", "").json()["openapi"], "3.1.0");
     assert_eq!(control.get("/journal", "").body, b"");
     assert_eq!(control.get("/counters", "").json()["endpoints"][0]["requests"], 0);
 }

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use client::Client;
-use mocks::{Effect, Garbage, Hit, Mock, Reset, Rule};
+use mocks::{Effect, Ended, Garbage, Hit, Mock, Reset, Rule};
 
 fn mock(rule: Rule) -> Mock {
     Mock::builder().seed(1).rule(rule).launch().unwrap()
@@ -69,8 +69,6 @@ async fn a_hanging_request_gets_nothing_and_is_journaled() {
     let mut client = Client::connect(mock.addr());
     client.send(GET);
     mock.wait_for_requests(1).await;
-    let entry = &mock.journal()[0];
-    assert_eq!((entry.status, entry.answer_ns, entry.rule), (None, None, Hit::Rule(0)));
     assert_eq!((mock.counters().in_flight, mock.counters().concurrent_max), (1, 1));
     let mut second = Client::connect(mock.addr());
     second.send(GET);
@@ -78,6 +76,12 @@ async fn a_hanging_request_gets_nothing_and_is_journaled() {
     assert_eq!(mock.counters().concurrent_max, 2);
     client.stream.set_nonblocking(true).unwrap();
     assert_eq!(client.rest(), (vec![], Some(ErrorKind::WouldBlock)));
+    assert!(mock.journal().is_empty(), "neither is over");
+    drop((client, second));
+    mock.wait_for_entries(2).await;
+    let entry = &mock.journal()[0];
+    assert_eq!((entry.status, entry.answer_ns, entry.rule), (None, None, Hit::Rule(0)));
+    assert_eq!(entry.ended, Ended::Left);
     mock.set_rules([]);
     assert_eq!(Client::connect(mock.addr()).get("/x", "").status, 200);
 }
@@ -229,4 +233,82 @@ fn a_fault_hits_a_request_with_a_body_after_the_body() {
     let answer = client.send("PUT /x HTTP/1.1\r\nHost: m\r\nContent-Length: 5\r\n\r\nhello").answer();
     assert_eq!((answer.status, answer.json()["body_bytes"].as_u64()), (503, Some(5)));
     assert_eq!(client.get("/x", "").status, 503);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_the_answer_is_told_of() {
+    // An answer that is an hour away, and one whose body takes as long.
+    for (rule, status) in [(Rule::any().delay(Duration::from_secs(3600)), None), (Rule::any().slow_body(1), Some(200))]
+    {
+        let mock = mock(rule);
+        let mut client = Client::connect(mock.addr());
+        client.send(GET);
+        if status.is_some() {
+            assert_eq!(client.head().status, 200);
+        }
+        drop(client);
+        mock.wait_for_entries(1).await;
+        let entry = &mock.journal()[0];
+        assert_eq!((entry.ended, entry.status), (Ended::Left, status));
+        assert!(entry.end_ns > entry.arrival_ns);
+    }
+}
+
+#[tokio::test]
+async fn the_journal_says_how_a_request_ended() {
+    for (effect, ended) in [
+        (Effect::None, Ended::Answered),
+        (Effect::Reset(Reset::BeforeHeaders), Ended::Reset),
+        (Effect::Reset(Reset::InBody), Ended::Reset),
+        (Effect::Truncate(None), Ended::Truncated),
+        (Effect::Garbage(Garbage::BareLf), Ended::Garbage),
+    ] {
+        let mock = with(effect);
+        Client::connect(mock.addr()).send(GET).rest_of_one();
+        mock.wait_for_entries(1).await;
+        assert_eq!(mock.journal()[0].ended, ended, "{effect:?}");
+    }
+    let mock = mock(Rule::any().close(0));
+    Client::connect(mock.addr()).send(GET).closed();
+    assert_eq!((mock.journal()[0].ended, mock.journal()[0].status), (Ended::Closed, None));
+}
+
+#[test]
+fn what_was_sent_ahead_is_answered_after_a_wait() {
+    let mock = mock(Rule::on("/first").delay(Duration::from_millis(20)));
+    let mut client = Client::connect(mock.addr());
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: m\r\n\r\n");
+    client.send(get("/first"));
+    client.send(get("/second"));
+    assert_eq!(client.answer().json()["path"], "/first");
+    assert_eq!(client.answer().json()["path"], "/second");
+}
+
+#[tokio::test]
+async fn a_flapping_endpoint_comes_and_goes() {
+    let mock = Mock::builder().launch().unwrap();
+    let hour = Duration::from_secs(3600);
+    mock.set_rules([Rule::any().flap(2 * hour, 0.5)]);
+    mock.settled().await;
+    assert_eq!(TcpStream::connect(mock.addr()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    mock.set_rules([Rule::any().status(503).flap(2 * hour, 0.5)]);
+    mock.settled().await;
+    let mut client = Client::connect(mock.addr());
+    assert_eq!(client.get("/x", "").status, 503);
+    let origin = mocks::clock::now_ns() - 3_600_000_000_000;
+    mock.set_rules_from([Rule::any().status(503).flap(2 * hour, 0.5)], mocks::Origin::At(origin));
+    assert_eq!(client.get("/x", "").status, 200, "the second half of the period");
+}
+
+#[tokio::test]
+async fn a_listener_flaps_by_itself() {
+    let mock = Mock::builder().rule(Rule::any().flap(Duration::from_millis(40), 0.5)).launch().unwrap();
+    // Both states come round: nobody has to ask the mock to change.
+    for refused in [true, false, true, false] {
+        let deadline = mocks::clock::now_ns() + 5_000_000_000;
+        while TcpStream::connect(mock.addr()).is_err() != refused {
+            assert!(mocks::clock::now_ns() < deadline, "it stays as it is");
+            tokio::task::yield_now().await;
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! A whole result as text: the same on a terminal and in a pipe.
 
-use crate::result::{Peer, Quantiles, ResultFile, Verdict};
+use crate::quantity::verdict;
+pub use crate::quantity::{mebibytes, micros};
+use crate::result::{AddedQuantiles, Peer, Quantiles, ResultFile};
 use crate::table::{Table, bar};
 
 /// The result as text, with a line end at its end.
@@ -24,7 +26,13 @@ pub fn render(result: &ResultFile) -> String {
         lines.push("the figures are not valid as a measurement:".to_owned());
     }
     lines.extend(reasons.map(|reason| format!("  - {reason}")));
-    lines.join("\n") + "\n"
+    without_commands(&(lines.join("\n") + "\n"))
+}
+
+/// The same without control characters: names come from files, and a terminal would obey them.
+fn without_commands(text: &str) -> String {
+    let harmless = |letter: char| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter };
+    text.chars().map(harmless).collect()
 }
 
 /// The table of peers.
@@ -50,33 +58,16 @@ pub fn peers<'a>(peers: impl Iterator<Item = (&'a str, &'a Peer)>) -> Vec<String
     table.lines()
 }
 
-/// Microseconds in a unit that keeps three digits.
-#[must_use]
-pub fn micros(us: f64) -> String {
-    match us {
-        us if us < 100.0 => format!("{us:.1} us"),
-        us if us < 10_000.0 => format!("{us:.0} us"),
-        us if us < 1e6 => format!("{:.1} ms", us / 1e3),
-        us => format!("{:.2} s", us / 1e6),
-    }
-}
-
-/// Bytes as mebibytes.
-#[must_use]
-pub fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
-}
-
 fn loads(result: &ResultFile, lines: &mut Vec<String>) {
     for (name, load) in &result.load {
         lines.push(String::new());
         lines.push(format!("load {name}: {} requests, {:.0}/s", load.requests, load.achieved_rps));
         let mut table = Table::new(["", "p50", "p90", "p99", "p99.9", "max", "ok"]);
-        for (phase_name, phase) in &load.phases {
+        for (phase_name, phase) in load.phases_in_order() {
             let ok = format!("{:.3} %", phase.success_ratio * 100.0);
             table.row(quantile_row(&format!("{phase_name} latency"), &phase.latency_us, ok));
             if let Some(added) = &phase.added_us {
-                table.row(quantile_row(&format!("{phase_name} added"), added, String::new()));
+                table.row(added_row(&format!("{phase_name} added"), added));
             }
         }
         lines.extend(table.lines());
@@ -86,6 +77,12 @@ fn loads(result: &ResultFile, lines: &mut Vec<String>) {
 fn quantile_row(name: &str, quantiles: &Quantiles, last: String) -> [String; 7] {
     let Quantiles { p50, p90, p99, p999, max } = *quantiles;
     [name.to_owned(), micros(p50), micros(p90), micros(p99), micros(p999), micros(max), last]
+}
+
+fn added_row(name: &str, added: &AddedQuantiles) -> [String; 7] {
+    let optional = |quantile: Option<f64>| quantile.map_or_else(String::new, micros);
+    let AddedQuantiles { p50, p90, p99, p999, max } = *added;
+    [name.to_owned(), micros(p50), optional(p90), micros(p99), optional(p999), optional(max), String::new()]
 }
 
 fn balance(result: &ResultFile, lines: &mut Vec<String>) {
@@ -108,17 +105,8 @@ fn expectations(result: &ResultFile, lines: &mut Vec<String>) {
     let mut table = Table::new(["expected", "bound", "value", "holds"]);
     for expectation in &result.expectations {
         let holds = if expectation.holds { "yes" } else { "no" };
-        let value = format!("{}", expectation.value);
+        let value = expectation.value.map_or_else(|| "none".to_owned(), |value| value.to_string());
         table.row([expectation.figure.clone(), expectation.bound.clone(), value, holds.to_owned()]);
     }
     lines.extend(table.lines());
-}
-
-fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Fail => "fail",
-        Verdict::Inconclusive => "inconclusive",
-        Verdict::Invalid => "invalid",
-    }
 }

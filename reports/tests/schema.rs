@@ -1,92 +1,114 @@
-//! The types, the committed schema and an example file agree.
+//! The types, the committed schema and a result of every kind agree.
+
+use std::path::Path;
 
 use reports::result::{ReadError, ResultFile, SCHEMA};
 use serde_json::{Value, json};
 
-fn example() -> Value {
-    let quantiles = json!({"p50": 100.0, "p90": 200.0, "p99": 300.0, "p999": 400.0, "max": 500.0});
-    json!({
-        "schema_version": 1, "kind": "demo", "name": "demo", "seed": 1, "commit": "",
-        "started_at": "2026-01-31T09:30:00Z", "command": "sim demo",
-        "environment": {
-            "cpu": "x", "cores": 2, "kernel": "6.1", "memory": 1024, "governor": "", "pinning": "",
-            "versions": {"nginx": "1.22.1"}, "steal_ratio": 0.0
-        },
-        "validity": {
-            "valid": true, "reasons": ["something to know"], "dropped": 0, "pacer_lag_us": {"p50": 1.0, "p99": 2.0},
-            "achieved_over_offered": 1.0, "client_cpu_ratio": 0.2, "steady_from_ms": 0
-        },
-        "load": {"main": {
-            "offered_rps": 2000.0, "achieved_rps": 2000.0, "requests": 20000, "client_cpu_us_per_request": 5.0,
-            "plan_hash": "0123456789abcdef",
-            "phases": {"before": {
-                "latency_us": quantiles, "service_us": quantiles, "added_us": quantiles, "status": {"200": 20000},
-                "outcome": {"ok": 20000, "rejected": 0, "failed": 0, "dropped": 0, "client_error": 0},
-                "failures": {}, "success_ratio": 1.0
-            }}
-        }},
-        "gateway": {"0": {
-            "cpu_us_per_request": 11.5, "rss_bytes": {"idle": 1, "peak": 2, "end": 2}, "connections_opened": 9,
-            "reuse_ratio": 0.999
-        }},
-        "balance": {"orders": {"share": {"orders/0": 0.5, "orders/1": 0.5}, "expected_share": {}}},
-        "peers": {"nginx": {
-            "version": "1.22.1", "chain": "bare", "requests_per_second": 85000.0, "cpu_us_per_request": 11.7,
-            "rss_bytes": 4096, "latency_us": {"p50": 1.0, "p99": 2.0},
-            "ratio_to_ours": {"estimate": 0.97, "ci_low": 0.96, "ci_high": 0.98}, "core_share": 0.99
-        }},
-        "timeline": [{
-            "t_ms": 0, "rps": 1.0, "p50": 1.0, "p99": 2.0, "errors": 0, "breaker_states": {}, "fault_active": []
-        }],
-        "expectations": [{"figure": "x", "bound": "at most 1", "value": 0.5, "holds": true}],
-        "verdict": "pass",
-        "limiters": {"public": {"offered": 5}}
-    })
+mod fixtures;
+
+fn validator() -> jsonschema::Validator {
+    jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap()
+}
+
+fn committed(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.json"))).unwrap()
+}
+
+fn parse(text: &str) -> Result<ResultFile, ReadError> {
+    ResultFile::parse(text, Path::new("result.json"))
 }
 
 #[test]
-fn the_types_write_what_the_schema_allows() {
-    let validator = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
-    let result: ResultFile = serde_json::from_value(example()).unwrap();
-    let written: Value = serde_json::from_str(&result.to_json()).unwrap();
-    assert_eq!(written, example(), "nothing is lost, added or renamed");
-    let problems: Vec<String> = validator.iter_errors(&written).map(|error| error.to_string()).collect();
-    assert!(problems.is_empty(), "{problems:?}");
+fn the_committed_schema_is_that_of_the_types() {
+    assert_eq!(SCHEMA, reports::result::schema(), "run `cargo xtask schema`");
+}
+
+#[test]
+fn a_result_of_every_kind_is_allowed_and_survives_reading_and_writing() {
+    let validator = validator();
+    let mut kinds = Vec::new();
+    for fixture in fixtures::all() {
+        let text = committed(fixture.name);
+        assert_eq!(text, fixture.result.to_json(), "{}: run the example `fixtures`", fixture.name);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let problems: Vec<String> =
+            validator.iter_errors(&value).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(problems.is_empty(), "{}: {problems:?}", fixture.name);
+        assert_eq!(parse(&text).unwrap(), fixture.result, "{}", fixture.name);
+        kinds.push(value["kind"].as_str().unwrap().to_owned());
+    }
+    for kind in ["run", "load", "demo", "explore", "gate", "self_test", "compare", "peers", "article", "suite"] {
+        assert!(kinds.iter().any(|found| found == kind), "no fixture of kind {kind}");
+    }
 }
 
 #[test]
 fn the_schema_refuses_what_is_no_result() {
-    let validator = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
+    let (validator, valid) = (validator(), serde_json::from_str::<Value>(&committed("run")).unwrap());
     for (pointer, value) in [
         ("/schema_version", json!(2)),
         ("/kind", json!("race")),
         ("/verdict", json!("great")),
-        ("/load/main/phases/before/status", json!({"99": 1})),
-        ("/load/main/phases/before/success_ratio", json!(1.5)),
+        ("/started_at", json!("yesterday")),
+        ("/load/steady/phases/before/status", json!({"99": 1})),
+        ("/load/steady/phases/before/success_ratio", json!(1.5)),
+        ("/load/steady/phases/before/latency_us/p99", json!(-1.0)),
         ("/validity/valid", json!("yes")),
     ] {
-        let mut broken = example();
+        let mut broken = valid.clone();
         *broken.pointer_mut(pointer).unwrap() = value;
         assert!(!validator.is_valid(&broken), "{pointer}");
     }
 }
 
 #[test]
-fn another_version_is_refused_by_name() {
-    let path = std::env::temp_dir().join(format!("result-{}.json", std::process::id()));
-    let mut other = example();
-    other["schema_version"] = json!(9);
-    std::fs::write(&path, other.to_string()).unwrap();
-    let error = ResultFile::read(&path).unwrap_err();
-    std::fs::remove_file(&path).unwrap();
-    assert!(matches!(error, ReadError::Version { found: 9, .. }), "{error}");
+fn fields_that_nobody_knows_are_passed_over_and_sections_are_kept() {
+    let mut value: Value = serde_json::from_str(&committed("run")).unwrap();
+    value["environment"]["phase_of_the_moon"] = json!("full");
+    value["weather"] = json!({"wind": 3});
+    assert!(validator().is_valid(&value));
+    let result = parse(&value.to_string()).unwrap();
+    assert_eq!(result.other["weather"]["wind"], 3);
+}
+
+#[test]
+fn what_is_optional_may_be_absent() {
+    let value: Value = serde_json::from_str(&committed("run")).unwrap();
+    let required = serde_json::from_str::<Value>(SCHEMA).unwrap()["required"].as_array().unwrap().clone();
+    let kept = value.as_object().unwrap().iter().filter(|(key, _)| required.iter().any(|name| name == *key));
+    let least: Value = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let result = parse(&least.to_string()).unwrap();
+    assert!(result.load.is_empty() && result.timeline.is_empty());
+    assert!(validator().is_valid(&least));
+}
+
+#[test]
+fn another_version_is_refused_by_name_whatever_else_is_in_it() {
+    for (version, advice) in [(9, "newer"), (0, "again")] {
+        let error = parse(&json!({"schema_version": version, "all": "other"}).to_string()).unwrap_err();
+        assert!(matches!(error, ReadError::Version { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("schema version {version}")) && text.contains(advice), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_result_is_told_with_its_place() {
+    assert!(matches!(ResultFile::read(Path::new("/no/such/result.json")), Err(ReadError::File { .. })));
+    let mut value: Value = serde_json::from_str(&committed("run")).unwrap();
+    value["verdict"] = json!("great");
+    let text = parse(&serde_json::to_string_pretty(&value).unwrap()).unwrap_err().to_string();
+    assert!(text.contains("great") && text.contains("line"), "{text}");
+    assert!(parse("").unwrap_err().to_string().starts_with("result.json: not a result file"));
 }
 
 #[test]
 fn the_text_holds_the_figures() {
-    let result: ResultFile = serde_json::from_value(example()).unwrap();
-    let text = reports::text::render(&result);
-    for part in ["before latency", "300 us", "orders/0", "50.0 %", "0.970 [0.960, 0.980]", "1.22.1", "verdict  pass"] {
+    let text = reports::text::render(&fixtures::named("run").result);
+    for part in ["before latency", "fault_1 added", "orders/0", "43.1 %", "verdict  fail"] {
         assert!(text.contains(part), "{part} is missing in:\n{text}");
     }
+    let text = reports::text::render(&fixtures::named("peers").result);
+    assert!(text.contains("1.251 [1.233, 1.273]") && text.contains("nginx/1.22.1"), "{text}");
 }

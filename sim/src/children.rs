@@ -82,8 +82,42 @@ impl Programs {
     /// # Errors
     /// When it cannot be started, or does not serve in time.
     pub fn start_gateway(&self, config: &Path, log: &Path, cores: &[usize]) -> Result<Child, ChildError> {
-        let arguments = ["run".into(), "--config".into(), config.into()];
+        self.start_gateway_with(config, log, cores, &[])
+    }
+
+    /// The same with more arguments behind those of the command.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not serve in time.
+    pub fn start_gateway_with(
+        &self,
+        config: &Path,
+        log: &Path,
+        cores: &[usize],
+        more: &[OsString],
+    ) -> Result<Child, ChildError> {
+        let mut arguments: Vec<OsString> = vec!["run".into(), "--config".into(), config.into()];
+        arguments.extend_from_slice(more);
         start("gateway", self.gateway.as_deref(), own::GATEWAY, &arguments, log, cores)
+    }
+
+    /// Starts the mock services of a topology file with a control port, and waits until they serve. `journal` is the
+    /// number of requests that they keep.
+    ///
+    /// # Errors
+    /// When they cannot be started, or do not serve in time.
+    pub fn start_mocks(
+        &self,
+        topology: &Path,
+        seed: u64,
+        journal: u64,
+        log: &Path,
+        cores: &[usize],
+    ) -> Result<Child, ChildError> {
+        let mut arguments: Vec<OsString> = vec!["--config".into(), topology.into(), "--control".into()];
+        arguments.push("127.0.0.1:0".into());
+        arguments.extend(["--seed".into(), seed.to_string().into(), "--journal".into(), journal.to_string().into()]);
+        start("the mocks", self.mocks.as_deref(), own::MOCKS, &arguments, log, cores)
     }
 
     /// Starts one mock service on free ports, with a control port, and waits until it serves.

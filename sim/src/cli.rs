@@ -13,20 +13,33 @@ use clap::{Args, Parser, Subcommand};
 use loadgen::units::{parse_duration, parse_rate};
 
 use crate::children::Programs;
-use crate::{demo, explore, own, peers};
+use crate::gate::cli::GateArguments;
+use crate::report::{ReportArguments, report};
+use crate::{demo, explore, gate, own, peers, run};
 
 const HELP: &str = "\
 Examples:
   sim demo --stay                      the demo, kept running to look around
+  sim run sim/scenarios/steady.toml    one scenario, from warm-up to verdict
   sim peers --with nginx,haproxy       compare with these two
+  sim gate --base main --head HEAD     is head slower than main?
   sim explore --seeds 1000             look for worlds in which something breaks
-  sim report /tmp/x/result.json        show a result again
+  sim report /tmp/x                    show a result again, and write its page
 
 Exit codes: 0 done, 1 what was asked about is bad, 2 usage, 3 could not run,
 4 the measurement is not valid.";
 
 const DEMO_HELP: &str = "\
 Exit codes: 0 nothing failed but what it injected, 1 something else failed, 2 usage, 3 could not run.";
+
+const RUN_HELP: &str = "\
+Examples:
+  sim run sim/scenarios/slow-endpoint.toml
+  sim run sim/scenarios/slow-endpoint.toml --out /tmp/x --seed 7
+  sim run --check my-scenario.toml            every problem in it, nothing started
+
+Exit codes: 0 what is expected holds, 1 it does not, or the scenario is not right, 2 usage, 3 could not run,
+4 the measurement is not valid (the output says why).";
 
 const PEERS_HELP: &str = "\
 Examples:
@@ -35,6 +48,15 @@ Examples:
   sim peers --bin envoy=/opt/envoy            a program that is not on the PATH
 
 `cargo xtask peers` installs what it can. Exit codes: 0 measured, 2 usage, 3 could not run, 4 not valid.";
+
+const REPORT_HELP: &str = "\
+Examples:
+  sim report out                              text here; report.html, report.md and junit.xml in out
+  sim report out --format markdown            for a pull request; writes nothing
+  sim report out --keep reports/history       keep the run
+  sim report --trend reports/history          what changed over the runs kept
+
+Exit codes: 0 rendered, whatever the result says, 2 usage, 3 could not read or write.";
 
 const EXPLORE_HELP: &str = "\
 Examples:
@@ -59,17 +81,20 @@ enum Command {
     /// it
     #[command(after_help = DEMO_HELP)]
     Demo(DemoArguments),
+    /// Run a scenario on the real programs: topology, load, faults and expectations from one file
+    #[command(after_help = RUN_HELP)]
+    Run(RunArguments),
     /// Compare the gateway with other gateways on the same work, in interleaved rounds
     #[command(after_help = PEERS_HELP)]
     Peers(PeersArguments),
+    #[command(after_help = gate::cli::HELP)]
+    Gate(GateArguments),
     /// Draw worlds from seeds, run the gateway in them in virtual time, and look for what must not happen
     #[command(after_help = EXPLORE_HELP)]
     Explore(ExploreArguments),
-    /// Show a result file as text
-    Report {
-        /// The result.json to show
-        result: PathBuf,
-    },
+    /// Show results again: text here, a page, Markdown and JUnit XML beside them; keep runs and show their trend
+    #[command(after_help = REPORT_HELP)]
+    Report(ReportArguments),
 }
 
 #[derive(Debug, Args)]
@@ -104,6 +129,30 @@ struct DemoArguments {
     /// Keep everything running until Ctrl-C
     #[arg(long)]
     stay: bool,
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// The scenario's file
+    scenario: PathBuf,
+    /// Only say whether the scenario holds; nothing is started
+    #[arg(long)]
+    check: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// A folder for everything that is written (a new one among the temporary files when absent)
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Seed of everything random, instead of the file's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// A gateway binary to use instead of the one built in
+    #[arg(long, value_name = "PATH")]
+    gateway_bin: Option<PathBuf>,
+    /// A mocks binary to use instead of the one built in
+    #[arg(long, value_name = "PATH")]
+    mocks_bin: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -180,11 +229,17 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Demo(arguments) => {
             demo::demo(&arguments.options(words.join(" "))).map_err(|error| (3, error.to_string()))
         }
+        Command::Run(arguments) => {
+            run::run(&arguments.options(words.join(" "))).map_err(|error| (error.exit_code(), error.to_string()))
+        }
         Command::Peers(arguments) => compare(arguments, words.join(" ")),
+        Command::Gate(arguments) => {
+            arguments.run(words.join(" ")).map_err(|error| (error.exit_code(), error.to_string()))
+        }
         Command::Explore(arguments) => {
             explore::explore(&arguments.options(words.join(" "))).map_err(|error| (3, error.to_string()))
         }
-        Command::Report { result } => report(&result),
+        Command::Report(arguments) => report(&arguments),
     };
     done.unwrap_or_else(|(code, message)| {
         let _ = writeln!(std::io::stderr(), "sim: {message}");
@@ -207,12 +262,6 @@ fn compare(arguments: PeersArguments, command: String) -> Result<ExitCode, (u8, 
     peers::peers(&arguments.options(command)).map_err(|error| (3, error.to_string()))
 }
 
-fn report(path: &std::path::Path) -> Result<ExitCode, (u8, String)> {
-    let result = reports::result::ResultFile::read(path).map_err(|error| (3, error.to_string()))?;
-    let _ = std::io::stdout().write_all(reports::text::render(&result).as_bytes());
-    Ok(ExitCode::SUCCESS)
-}
-
 impl CommonArguments {
     fn programs(&self) -> Programs {
         Programs { gateway: self.gateway_bin.clone(), mocks: self.mocks_bin.clone() }
@@ -229,6 +278,20 @@ impl DemoArguments {
             stay: self.stay,
             json: self.common.json,
             out: self.common.out,
+            command,
+        }
+    }
+}
+
+impl RunArguments {
+    fn options(self, command: String) -> run::Options {
+        run::Options {
+            programs: Programs { gateway: self.gateway_bin, mocks: self.mocks_bin },
+            scenario: self.scenario,
+            check: self.check,
+            seed: self.seed,
+            json: self.json,
+            out: self.out,
             command,
         }
     }

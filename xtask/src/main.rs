@@ -29,7 +29,8 @@ usage: cargo xtask COMMAND [OPTIONS]
   tidy                 the rules of the layout
       --verbose          adds warnings and the tables of what is allowed
       --fix              first breaks long comments and cuts spaces at the ends of lines
-  schema [--check]     regenerate gateway/config.schema.json and docs/configuration.md, or fail if they differ
+  schema [--check]     regenerate gateway/config.schema.json, docs/configuration.md and
+                       reports/schema/result.schema.json, or fail if they differ
   contract             compare docs/contract with $PORTCULLIS_CONTRACT or ../shared/contract, if there
   deny                 licences, banned and duplicate crates, sources, advisories
   bench-counts         instruction counts of the benches under valgrind, against benches/budgets.toml

@@ -1,11 +1,17 @@
 //! The operator's API: an axum program on the control runtime, so that it answers while the data plane is saturated.
 
 mod access;
+mod breakers;
+mod events;
 mod explain;
 mod metrics;
+mod page;
 mod probes;
+mod serve;
 mod view;
 mod write;
+
+pub use serve::serve;
 
 use std::sync::Arc;
 
@@ -48,15 +54,17 @@ impl<N: Network> State<N> {
     }
 }
 
-/// The routes. Every one but the probes passes `access`.
+/// The routes. Every one but the probes and the page's files passes `access`.
 pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
     let guarded = Router::new()
-        .route("/", get(view::index))
         .route("/metrics", get(metrics::metrics::<N>))
         .route("/status", get(view::status::<N>))
         .route("/config", get(view::config::<N>))
         .route("/upstreams", get(view::upstreams::<N>))
         .route("/routes", get(view::routes::<N>))
+        .route("/breakers", get(breakers::breakers::<N>))
+        .route("/breakers/{upstream}/{endpoint}/{action}", post(breakers::force::<N>))
+        .route("/events", get(events::events::<N>))
         .route("/explain", get(explain::explain::<N>))
         .route("/reload", post(write::reload::<N>))
         .route("/drain", post(write::drain::<N>))
@@ -66,6 +74,8 @@ pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
     Router::new()
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready::<N>))
+        .merge(page::router())
         .merge(guarded)
+        .layer(axum::middleware::map_response(access::harden))
         .with_state(state)
 }

@@ -1,19 +1,23 @@
 //! Reads rules from JSON, TOML (as a JSON value) and the `x-mock-fault` header.
 //!
-//! Every problem is found in one pass and names its key. An unknown key is a problem, with the nearest known key; a key
-//! that a later version brings says "not yet".
+//! Every problem is found in one pass and names its key. An unknown key is a problem, with the nearest known key. `act`
+//! reads what a rule does, `values` what stands under one key.
 
 use std::fmt;
 use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::{Act, Delay, Effect, Garbage, Glob, Match, Reset, Rule};
+use self::act::read_act;
+use self::values::number;
+pub(crate) use self::values::{Reader, headers, table, text};
+use super::{Act, Delay, Glob, Match, Origin, Rule};
 use crate::units;
 
+mod act;
+mod values;
+
 const MATCH_KEYS: &[&str] = &["service", "endpoint", "path", "method", "header", "share", "from", "until", "requests"];
-const ACT_KEYS: &[&str] =
-    &["delay", "status", "hang", "reset", "slow_body", "truncate", "garbage", "close", "refuse", "flap"];
 
 /// One thing that is wrong with a rule or a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,8 +92,26 @@ impl Rule {
     /// # Errors
     /// Everything that is wrong with the text.
     pub fn from_json(text: &[u8]) -> Result<Vec<Self>, Problems> {
-        let value = serde_json::from_slice::<Value>(text).map_err(|e| one("", &format!("not JSON: {e}")))?;
-        Self::from_value(&value)
+        Self::from_value(&json(text)?)
+    }
+
+    /// What `PUT /faults` takes: `{"rules":[…], "origin":"now"}`; the origin may be absent, `"now"`, `"keep"` or
+    /// nanoseconds of the machine's monotonic clock.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text.
+    pub(crate) fn from_control(text: &[u8]) -> Result<(Vec<Self>, Origin), Problems> {
+        let mut document = json(text)?;
+        let mut problems = Problems::default();
+        let origin = document.as_object_mut().and_then(|map| map.remove("origin"));
+        let origin = origin.map_or(Origin::Now, |value| read_origin(&value, &mut problems));
+        match Self::from_value(&document) {
+            Ok(rules) => problems.or((rules, origin)),
+            Err(mut others) => {
+                problems.0.append(&mut others.0);
+                Err(problems)
+            }
+        }
     }
 
     fn from_value(value: &Value) -> Result<Vec<Self>, Problems> {
@@ -103,6 +125,40 @@ impl Rule {
         let rules = rules_from_value(rules, &mut problems);
         problems.or(rules)
     }
+}
+
+impl Origin {
+    /// What `POST /reset` takes: nothing, or `{"origin":…}`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text.
+    pub(crate) fn from_control(text: &[u8]) -> Result<Self, Problems> {
+        if text.trim_ascii().is_empty() {
+            return Ok(Self::Now);
+        }
+        let document = json(text)?;
+        let Value::Object(map) = &document else { return Err(one("", "an object is expected")) };
+        let mut problems = Problems::default();
+        problems.unknown_keys(map, "", &["origin"]);
+        let origin = map.get("origin").map_or(Self::Now, |value| read_origin(value, &mut problems));
+        problems.or(origin)
+    }
+}
+
+fn read_origin(value: &Value, problems: &mut Problems) -> Origin {
+    match (value.as_str(), value.as_u64()) {
+        (Some("now"), _) => Origin::Now,
+        (Some("keep"), _) => Origin::Keep,
+        (_, Some(origin_ns)) => Origin::At(origin_ns),
+        _ => {
+            problems.add("origin", "\"now\", \"keep\" or nanoseconds of the machine's monotonic clock are expected");
+            Origin::Now
+        }
+    }
+}
+
+fn json(text: &[u8]) -> Result<Value, Problems> {
+    serde_json::from_slice(text).map_err(|error| one("", &format!("not JSON: {error}")))
 }
 
 fn one(key: &str, message: &str) -> Problems {
@@ -140,7 +196,7 @@ fn read_rule(value: &Value, at: &str, problems: &mut Problems) -> Rule {
         || !matches.headers.is_empty()
         || matches.share.is_some()
         || matches.requests.is_some();
-    if act.effect == Effect::Refuse && narrowed && problems.0.len() == before {
+    if act.refuses() && narrowed && problems.0.len() == before {
         problems.add(
             join(at, "act.refuse"),
             "a closed listener sees no request: match by service, endpoint, from and until only",
@@ -179,45 +235,6 @@ fn read_match(value: &Value, at: &str, problems: &mut Problems) -> Match {
     found
 }
 
-/// The act that this table describes; numbers may be strings, as they are in the request header.
-fn read_act(value: &Value, at: &str, problems: &mut Problems) -> Act {
-    let Some(map) = table(value, at, problems) else { return Act::default() };
-    problems.unknown_keys(map, at, ACT_KEYS);
-    if map.is_empty() {
-        problems.add(at, "says nothing to do");
-    }
-    let mut reader = Reader { map, at, problems };
-    let effects: [(&str, Option<Effect>); 5] = [
-        ("hang", reader.read("hang", |value| Ok(flag(value)?.then_some(Effect::Hang))).flatten()),
-        ("refuse", reader.read("refuse", |value| Ok(flag(value)?.then_some(Effect::Refuse))).flatten()),
-        ("reset", reader.read("reset", |value| Ok(Effect::Reset(named(value, Reset::ALL)?)))),
-        ("truncate", reader.read("truncate", truncate).flatten()),
-        ("garbage", reader.read("garbage", garbage).flatten()),
-    ];
-    let act = Act {
-        delay: reader.read("delay", |value| Delay::parse(&text(value)?)),
-        status: reader.read("status", |value| {
-            let status = number(value)?;
-            u16::try_from(status)
-                .ok()
-                .filter(|status| (200..600).contains(status))
-                .ok_or_else(|| format!("{status} is no final status; write 200 to 599"))
-        }),
-        effect: effects.iter().find_map(|(_, effect)| *effect).unwrap_or_default(),
-        slow_body: reader.read("slow_body", |value| match value {
-            Value::String(rate) => units::byte_rate(rate),
-            other => units::byte_rate(&other.to_string()),
-        }),
-        close: reader.read("close", |value| if flag(value) == Ok(true) { Ok(1) } else { number(value) }),
-    };
-    reader.read::<()>("flap", |_| Err("not yet supported".into()));
-    let set: Vec<&str> = effects.iter().filter(|(_, effect)| effect.is_some()).map(|(key, _)| *key).collect();
-    if set.len() > 1 {
-        problems.add(at, format!("{} exclude each other", set.join(" and ")));
-    }
-    act
-}
-
 /// The act that the request header `x-mock-fault: delay=50ms;status=503` asks for.
 pub(crate) fn act_from_header(header: &str) -> Result<Act, Problems> {
     const AT: &str = "x-mock-fault";
@@ -233,84 +250,16 @@ pub(crate) fn act_from_header(header: &str) -> Result<Act, Problems> {
         }
     }
     let act = read_act(&Value::Object(map), AT, &mut problems);
-    if act.effect == Effect::Refuse {
+    if let Some(flap) = act.flap {
+        problems
+            .add(join(AT, "flap"), format!("is of many requests, not of one; a rule may flap each {:?}", flap.period));
+    } else if act.refuses() {
         problems.add(join(AT, "refuse"), "closes the listener, so it is no fault of one request");
     }
+    if matches!(act.delay, Some(Delay::Queue(_))) {
+        problems.add(join(AT, "delay"), "a queue is of many requests, not of one");
+    }
     problems.or(act)
-}
-
-struct Reader<'a> {
-    map: &'a Map<String, Value>,
-    at: &'a str,
-    problems: &'a mut Problems,
-}
-
-impl Reader<'_> {
-    /// The key's value read by `read`; `None` when it is absent or wrong.
-    fn read<T>(&mut self, key: &str, read: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
-        match read(self.map.get(key)?) {
-            Ok(value) => Some(value),
-            Err(message) => {
-                self.problems.add(join(self.at, key), message);
-                None
-            }
-        }
-    }
-}
-
-fn table<'v>(value: &'v Value, at: &str, problems: &mut Problems) -> Option<&'v Map<String, Value>> {
-    if !value.is_object() {
-        problems.add(at, "a table is expected");
-    }
-    value.as_object()
-}
-
-fn text(value: &Value) -> Result<String, String> {
-    value.as_str().map(str::to_owned).ok_or_else(|| format!("{value} is not a string"))
-}
-
-fn number(value: &Value) -> Result<u64, String> {
-    let read = value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok()));
-    read.ok_or_else(|| format!("{value} is not a whole number"))
-}
-
-fn flag(value: &Value) -> Result<bool, String> {
-    match value {
-        Value::Bool(flag) => Ok(*flag),
-        Value::String(text) if text == "true" => Ok(true),
-        Value::String(text) if text == "false" => Ok(false),
-        other => Err(format!("{other} is not true or false")),
-    }
-}
-
-fn named<T: Copy>(value: &Value, all: &[(&str, T)]) -> Result<T, String> {
-    let found = value.as_str().and_then(|text| all.iter().find(|(name, _)| *name == text));
-    found.map(|(_, one)| *one).ok_or_else(|| {
-        let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
-        format!("{value} is none of {}", names.join(", "))
-    })
-}
-
-fn truncate(value: &Value) -> Result<Option<Effect>, String> {
-    match flag(value) {
-        Ok(flag) => Ok(flag.then_some(Effect::Truncate(None))),
-        Err(_) => match value {
-            Value::String(text) => Ok(Some(Effect::Truncate(Some(units::size(text)?)))),
-            other => Ok(Some(Effect::Truncate(Some(number(other)?)))),
-        },
-    }
-}
-
-fn garbage(value: &Value) -> Result<Option<Effect>, String> {
-    match flag(value) {
-        Ok(flag) => Ok(flag.then_some(Effect::Garbage(Garbage::Bytes))),
-        Err(_) => Ok(Some(Effect::Garbage(named(value, Garbage::ALL)?))),
-    }
-}
-
-fn headers(value: &Value) -> Result<Vec<(String, String)>, String> {
-    let map = value.as_object().ok_or("a table of names and values is expected")?;
-    map.iter().map(|(name, value)| Ok((name.to_ascii_lowercase(), text(value)?))).collect()
 }
 
 fn range(text: &str) -> Result<Range<u64>, String> {

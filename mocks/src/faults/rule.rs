@@ -23,9 +23,9 @@ pub struct Match {
     pub headers: Vec<(String, String)>,
     /// The share of the requests that match otherwise, 0 to 1.
     pub share: Option<f64>,
-    /// From this time after the rules were set.
+    /// From this time after the origin, which is when the rules were set unless another was named.
     pub from: Option<Duration>,
-    /// Before this time after the rules were set.
+    /// Before this time after the origin.
     pub until: Option<Duration>,
     /// Requests of the endpoint with these numbers, from 1, counted since the rules were set.
     pub requests: Option<Range<u64>>,
@@ -86,10 +86,48 @@ pub enum Effect {
     Refuse,
 }
 
+/// A rule that comes and goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Flap {
+    /// From one coming to the next.
+    pub period: Duration,
+    /// The share of each period for which the rule holds, from its beginning: more than 0, less than 1.
+    pub duty: f64,
+}
+
+impl Flap {
+    /// How long the rule holds in each period.
+    pub(crate) fn on(&self) -> Duration {
+        self.period.mul_f64(self.duty)
+    }
+}
+
+/// An entity tag, as answers carry it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Etag {
+    /// Made from the path and the query.
+    OfTarget,
+    /// This text, without its quotes.
+    Is(String),
+}
+
+/// What caches are told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Caching {
+    /// The value of `cache-control`.
+    pub cache_control: Option<String>,
+    /// The `etag`; a GET or HEAD whose `if-none-match` has it is answered 304.
+    pub etag: Option<Etag>,
+    /// The value of `age`, in seconds.
+    pub age: Option<u64>,
+    /// The value of `vary`.
+    pub vary: Option<String>,
+}
+
 /// What a rule does.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Act {
-    /// Wait before anything else happens.
+    /// Wait before anything else happens, in place of the service's own time.
     pub delay: Option<Delay>,
     /// Answer with this status.
     pub status: Option<u16>,
@@ -99,6 +137,21 @@ pub struct Act {
     pub slow_body: Option<u64>,
     /// Close the connection, unannounced, after its n-th answer; 0 = instead of an answer.
     pub close: Option<u64>,
+    /// Come and go. A rule that has nothing else to do closes the listener meanwhile.
+    pub flap: Option<Flap>,
+    /// Answer gRPC calls with this code, 0 to 16.
+    pub grpc_status: Option<u8>,
+    /// What caches are told.
+    pub caching: Caching,
+    /// More lines of the answer's head, names in small letters.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Act {
+    /// Does this act close the listener?
+    pub(crate) fn refuses(&self) -> bool {
+        self.effect == Effect::Refuse
+    }
 }
 
 /// One rule.
@@ -158,7 +211,7 @@ impl Rule {
         self
     }
 
-    /// Only between these times after the rules were set.
+    /// Only between these times after the origin.
     #[must_use]
     pub fn between(mut self, from: Duration, until: Duration) -> Self {
         (self.matches.from, self.matches.until) = (Some(from), Some(until));
@@ -167,8 +220,14 @@ impl Rule {
 
     /// Wait this long before the answer.
     #[must_use]
-    pub fn delay(mut self, delay: Duration) -> Self {
-        self.act.delay = Some(Delay::Fixed(delay));
+    pub fn delay(self, delay: Duration) -> Self {
+        self.drawn_delay(Delay::Fixed(delay))
+    }
+
+    /// Wait before the answer for as long as is drawn, or as a queue has it.
+    #[must_use]
+    pub fn drawn_delay(mut self, delay: Delay) -> Self {
+        self.act.delay = Some(delay);
         self
     }
 
@@ -190,6 +249,30 @@ impl Rule {
     #[must_use]
     pub fn slow_body(mut self, bytes_per_second: u64) -> Self {
         self.act.slow_body = Some(bytes_per_second.max(1));
+        self
+    }
+
+    /// Come and go: hold for the share `duty` of each period, from its beginning.
+    #[must_use]
+    pub fn flap(mut self, period: Duration, duty: f64) -> Self {
+        self.act.flap = Some(Flap { period, duty: duty.clamp(0.001, 0.999) });
+        if self.act == (Act { flap: self.act.flap, ..Act::default() }) {
+            self.act.effect = Effect::Refuse;
+        }
+        self
+    }
+
+    /// Answer gRPC calls with this code, 0 to 16.
+    #[must_use]
+    pub fn grpc_status(mut self, code: u8) -> Self {
+        self.act.grpc_status = Some(code.min(16));
+        self
+    }
+
+    /// Tell caches this.
+    #[must_use]
+    pub fn caching(mut self, caching: Caching) -> Self {
+        self.act.caching = caching;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Act, Effect, Garbage, Match, Reset, Rule};
+use super::{Act, Effect, Etag, Flap, Garbage, Match, Reset, Rule};
 use crate::units;
 
 impl Rule {
@@ -42,8 +42,10 @@ impl Act {
                 map.insert(key.into(), value);
             }
         };
-        put("delay", self.delay.map(|delay| delay.to_string().into()));
+        put("delay", self.delay.as_ref().map(|delay| delay.to_string().into()));
         put("status", self.status.map(Value::from));
+        let only_flaps =
+            self.flap.is_some() && *self == Self { flap: self.flap, effect: Effect::Refuse, ..Self::default() };
         match self.effect {
             Effect::None => {}
             Effect::Hang => put("hang", Some(true.into())),
@@ -51,11 +53,29 @@ impl Act {
             Effect::Truncate(None) => put("truncate", Some(true.into())),
             Effect::Truncate(Some(bytes)) => put("truncate", Some(bytes.into())),
             Effect::Garbage(garbage) => put("garbage", name(Garbage::ALL, &garbage)),
+            // A flap that has nothing else to do closes the listener, and is read back so.
+            Effect::Refuse if only_flaps => {}
             Effect::Refuse => put("refuse", Some(true.into())),
         }
         put("slow_body", self.slow_body.map(Value::from));
         put("close", self.close.map(Value::from));
+        let flap = |flap: Flap| json!({ "period": units::show(flap.period), "duty": flap.duty });
+        put("flap", self.flap.map(flap));
+        put("grpc_status", self.grpc_status.map(Value::from));
+        put("cache_control", self.caching.cache_control.as_deref().map(Value::from));
+        put("etag", self.caching.etag.as_ref().map(etag));
+        put("age", self.caching.age.map(Value::from));
+        put("vary", self.caching.vary.as_deref().map(Value::from));
+        let headers: Map<String, Value> = self.headers.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
+        put("headers", (!headers.is_empty()).then_some(Value::Object(headers)));
         Value::Object(map)
+    }
+}
+
+fn etag(etag: &Etag) -> Value {
+    match etag {
+        Etag::OfTarget => true.into(),
+        Etag::Is(tag) => tag.as_str().into(),
     }
 }
 

@@ -61,12 +61,15 @@ pub(crate) struct Facts {
     pub expects_continue: bool,
     /// The connection may serve another request afterwards.
     pub keep_alive: bool,
+    /// As in the head; 2 for HTTP/2.
     pub minor: u8,
     pub is_head: bool,
     /// The trace id of a valid `traceparent`; 0 = none.
     pub trace_id: u128,
     /// The line that holds `x-mock-fault`.
     pub fault: Option<usize>,
+    /// The line that holds `x-request-id`.
+    pub request_id: Option<usize>,
     /// The head's bytes, with the empty line.
     pub head_len: usize,
 }
@@ -124,6 +127,7 @@ impl<'b> Head<'_, 'b> {
                 6 if header.name.eq_ignore_ascii_case("expect") => scan.expect(header.value)?,
                 10 if header.name.eq_ignore_ascii_case("connection") => scan.connection(header.value),
                 11 if header.name.eq_ignore_ascii_case("traceparent") => scan.trace(header.value),
+                12 if header.name.eq_ignore_ascii_case("x-request-id") => scan.request_id = Some(index),
                 12 if header.name.eq_ignore_ascii_case("x-mock-fault") => scan.fault = Some(index),
                 14 if header.name.eq_ignore_ascii_case("content-length") => scan.length(header.value)?,
                 17 if header.name.eq_ignore_ascii_case("transfer-encoding") => scan.encoding(header.value)?,
@@ -144,6 +148,7 @@ struct Scan {
     keep_alive: bool,
     trace_id: u128,
     fault: Option<usize>,
+    request_id: Option<usize>,
 }
 
 impl Scan {
@@ -207,6 +212,7 @@ impl Scan {
             is_head: head.method == "HEAD",
             trace_id: self.trace_id,
             fault: self.fault,
+            request_id: self.request_id,
             head_len: head.len,
         })
     }

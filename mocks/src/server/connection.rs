@@ -16,14 +16,16 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::content;
+use super::http2::PREFACE;
 use super::input::Input;
 use super::routes::Route;
-use super::site::{Decision, Site};
+use super::site::{Decision, Outcome, Site};
 use crate::faults::Problems;
 use crate::http1::answer::{AnswerHead, Ending, Persistence};
 use crate::http1::body::Decoder;
 use crate::http1::head::{self, Facts, Framing, Head, Parsed};
-use crate::http1::json::{NOTHING, Received};
+use crate::http1::json::{NOTHING, Received, hex};
+use crate::journal::Ended;
 use crate::world::Endpoint;
 
 /// Answers to pipelined requests are sent at the latest when they are this long.
@@ -62,6 +64,8 @@ pub(crate) enum End {
     Reset,
     /// It became a WebSocket.
     WebSocket,
+    /// It is HTTP/2.
+    Http2,
 }
 
 /// What comes after a request.
@@ -99,6 +103,7 @@ impl Connection {
             Ok(End::Close) => Box::pin(self.linger()).await,
             Ok(End::Reset) => drop(SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))),
             Ok(End::WebSocket) => Box::pin(super::websocket::echo(self.stream, self.input.take())).await,
+            Ok(End::Http2) => Box::pin(super::http2::serve(self.stream, self.input.take(), self.site)).await,
             // A client that left, in either way, needs no answer.
             Ok(End::Left) | Err(_) => {}
         }
@@ -133,6 +138,10 @@ impl Connection {
         let bytes = self.input.unused();
         if bytes.is_empty() {
             return Step::Read;
+        }
+        if self.answered == 0 && bytes[0] == PREFACE[0] && PREFACE.starts_with(&bytes[..bytes.len().min(PREFACE.len())])
+        {
+            return if bytes.len() < PREFACE.len() { Step::Read } else { Step::Done(Flow::End(End::Http2)) };
         }
         let mut storage = head::storage();
         let head = match head::parse(bytes, &mut storage) {
@@ -270,16 +279,37 @@ impl Connection {
         Ok(read)
     }
 
+    /// Waits until this time; the error is that the client left meanwhile.
+    pub(crate) async fn pause(&mut self, until_ns: u64) -> io::Result<()> {
+        let alarm = self.site.alarm.until(until_ns);
+        self.meanwhile(alarm).await
+    }
+
+    /// Waits for this; the error is that the client left meanwhile. What it sends ahead is kept.
+    pub(crate) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> io::Result<T> {
+        let mut work = std::pin::pin!(work);
+        while self.input.has_room() {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                read = self.fill() => if read? == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                },
+            }
+        }
+        Ok(work.await)
+    }
+
     /// Sends FIN, then reads until the client closes too.
     async fn linger(&mut self) {
         let _ = self.stream.shutdown().await;
-        let _ = tokio::time::timeout(LINGER, self.drain()).await;
+        let _ = tokio::time::timeout(LINGER, self.drain(0)).await;
     }
 
-    /// Reads and forgets until the client leaves.
-    pub(crate) async fn drain(&mut self) {
+    /// Reads until the client leaves, and forgets what comes after the first `keep` bytes.
+    pub(crate) async fn drain(&mut self, keep: usize) {
         loop {
-            self.input.truncate(0);
+            self.input.truncate(keep);
             if !matches!(self.fill().await, Ok(1..)) {
                 return;
             }
@@ -311,7 +341,7 @@ fn answer(
         Route::Stream(..) | Route::Events(..) | Route::WebSocket => true,
         Route::Echo | Route::Health | Route::OpenApi => false,
     };
-    if waits || decision.fault.is_some() {
+    if waits || decision.plan.is_some() {
         return Step::Wait(Box::new(Job { decision, facts: *facts, received: None }));
     }
     let (content_type, body) = match few {
@@ -337,7 +367,8 @@ fn answer(
         out.extend_from_slice(body);
     }
     site.endpoint.live.passed();
-    site.journal(head, facts, &decision, 200, answer_ns);
+    let outcome = Outcome { status: 200, answer_ns, end_ns: answer_ns, ended: Ended::Answered, grpc_status: None };
+    site.journal(head, facts, &decision, &outcome);
     Step::Done(if facts.keep_alive { Flow::Next } else { Flow::End(End::Close) })
 }
 
@@ -349,16 +380,6 @@ pub(crate) fn persistence(facts: &Facts, keep_alive: bool) -> Persistence {
         (true, 0) => Persistence::KeepAlive,
         (true, _) => Persistence::Implied,
     }
-}
-
-fn hex(digest: &[u8]) -> [u8; 64] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut out = [b'0'; 64];
-    for (pair, byte) in out.chunks_exact_mut(2).zip(digest) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
-    out
 }
 
 /// Counts a connection as open while it lives.

@@ -79,6 +79,11 @@ impl Input {
         }
     }
 
+    /// Less is kept than a head may have, so the buffer can take more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.end - self.start < MAX_HEAD
+    }
+
     fn make_room(&mut self) {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);

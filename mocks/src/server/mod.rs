@@ -6,15 +6,19 @@
 //! - `socket`: opens listeners that can be closed and opened again without losing their port;
 //! - `accept`: the accept task, which obeys `refuse`; `worker`: threads;
 //! - `connection`: a connection's life, the fast path; `site`: what a connection knows of its surroundings;
-//! - `routes`, `content`: what is answered; `act`: how faults change it; `garbage`: answers that are wrong on purpose;
-//! - `websocket`: the echo over WebSocket.
+//! - `routes`, `content`, `reply`: what is answered; `act`: how faults change it; `garbage`: answers that are wrong on
+//!   purpose; `alarm`: waits to the microsecond;
+//! - `websocket`: the echo over WebSocket; `http2`: the same over HTTP/2, and gRPC.
 
 mod accept;
 mod act;
+mod alarm;
 mod connection;
 mod content;
 mod garbage;
+mod http2;
 mod input;
+mod reply;
 mod routes;
 mod site;
 pub(crate) mod socket;

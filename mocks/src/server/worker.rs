@@ -10,9 +10,11 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 
 use super::accept::Accept;
+use super::alarm::{self, Alarm};
 use super::connection::Connection;
 use super::site::Site;
 use super::socket::{Port, into_tokio};
+use crate::calls::Pool;
 use crate::world::{Endpoint, World};
 
 /// A connection on its way to another worker.
@@ -21,24 +23,34 @@ struct Handover {
     site: Site,
 }
 
+/// Where one worker's connections go to.
+struct Desk {
+    /// The worker's alarm clock.
+    alarm: Arc<Alarm>,
+    /// The worker's connections to those whom services call.
+    pool: Arc<Pool>,
+    /// The way to it; the first worker needs none.
+    sender: Option<Sender<Handover>>,
+}
+
 /// The way to all workers, as the first one sees them.
 #[derive(Clone)]
 pub(crate) struct Workers {
     world: Arc<World>,
-    /// To the second worker and those after it.
-    others: Arc<[Sender<Handover>]>,
+    desks: Arc<[Desk]>,
 }
 
 impl Workers {
     /// Serves a connection on the worker whose turn it is. Called on the first worker.
     pub(crate) fn serve(&self, stream: TcpStream, endpoint: &Arc<Endpoint>, number: u64) {
-        let workers = self.others.len() as u64 + 1;
-        let worker = usize::try_from((number - 1) % workers).unwrap_or(0);
-        let site = Site { endpoint: endpoint.clone(), world: self.world.clone(), worker, number };
-        match worker.checked_sub(1).and_then(|other| self.others.get(other)) {
+        let worker = usize::try_from((number - 1) % self.desks.len().max(1) as u64).unwrap_or(0);
+        let Some(desk) = self.desks.get(worker) else { return };
+        let (endpoint, world, alarm) = (endpoint.clone(), self.world.clone(), desk.alarm.clone());
+        let site = Site { endpoint, world, worker, alarm, pool: desk.pool.clone(), number };
+        match &desk.sender {
             None => drop(tokio::spawn(Connection::new(stream, site).run())),
             // A stream that cannot be handed over is closed; so is one whose worker has ended.
-            Some(other) => drop(stream.into_std().map(|stream| other.try_send(Handover { stream, site }))),
+            Some(sender) => drop(stream.into_std().map(|stream| sender.try_send(Handover { stream, site }))),
         }
     }
 }
@@ -53,16 +65,23 @@ pub(crate) fn start(
     threads: usize,
     stop: &watch::Receiver<bool>,
 ) -> io::Result<Vec<JoinHandle<()>>> {
-    let mut senders = Vec::new();
+    let first_alarm = alarm::new()?;
+    let mut desks = vec![Desk { alarm: first_alarm.clone(), pool: Arc::default(), sender: None }];
     let mut handles = Vec::new();
     for number in 1..threads {
         let (sender, receiver) = channel(HANDED_OVER);
-        senders.push(sender);
-        handles.push(thread(number, serve_handovers(receiver), stop.clone())?);
+        let alarm = alarm::new()?;
+        desks.push(Desk { alarm: alarm.clone(), pool: Arc::default(), sender: Some(sender) });
+        let work = async move {
+            tokio::spawn(alarm.run());
+            serve_handovers(receiver).await;
+        };
+        handles.push(thread(number, work, stop.clone())?);
     }
-    let workers = Workers { world: world.clone(), others: senders.into() };
+    let workers = Workers { world: world.clone(), desks: desks.into() };
     let world = world.clone();
     let first = async move {
+        tokio::spawn(first_alarm.run());
         for ((port, listener), endpoint) in ports.into_iter().zip(world.endpoints.clone()) {
             // The socket was made by `Port` and is not blocking, so a runtime with a reactor takes it.
             let Ok(listener) = into_tokio(listener) else { continue };

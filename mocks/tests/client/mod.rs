@@ -116,6 +116,12 @@ impl Client {
         }
     }
 
+    /// Closes its own side and reads to the end, whatever that is.
+    pub(crate) fn rest_of_one(&mut self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+        self.rest();
+    }
+
     fn want_more(&mut self) {
         assert_ne!(
             self.more().expect("the answer goes on"),

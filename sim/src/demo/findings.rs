@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use loadgen::environment::{CpuTicks, Environment};
 use loadgen::recorder::Phase;
 use loadgen::result::{LoadResult, Offered, Validity};
-use reports::result::{Balance, Gateway, Kind, ResultFile, Rss, SCHEMA_VERSION, Verdict};
+use reports::result::{Balance, Gateway, Kind, ResultFile, Rss, Verdict};
 use serde::de::DeserializeOwned;
 
 use super::topology::ORDERS_WEIGHTS;
@@ -68,10 +68,10 @@ pub(super) fn result_file(options: &Options, world: &World, findings: &Findings,
         rss_bytes: Rss { idle: before.rss_bytes, peak: before.rss_bytes.max(after.rss_bytes), end: after.rss_bytes },
         connections_opened: findings.connections_at_mocks,
         reuse_ratio: round(findings.reuse_ratio(), 1e5),
+        instructions_per_request: None,
     };
     let failing = world.endpoints.name_of(world.endpoints.failing().port());
     ResultFile {
-        schema_version: SCHEMA_VERSION,
         kind: Kind::Demo,
         name: "demo".to_owned(),
         seed: options.seed,
@@ -83,11 +83,9 @@ pub(super) fn result_file(options: &Options, world: &World, findings: &Findings,
         load: [("main".to_owned(), same(&load))].into(),
         gateway: [("0".to_owned(), gateway)].into(),
         balance: balance(world, findings),
-        peers: BTreeMap::new(),
         timeline: findings.watch.timeline(&failing),
-        expectations: Vec::new(),
         verdict: if findings.holds() { Verdict::Pass } else { Verdict::Fail },
-        other: serde_json::Map::new(),
+        ..ResultFile::default()
     }
 }
 
@@ -112,7 +110,7 @@ fn balance(world: &World, findings: &Findings) -> BTreeMap<String, Balance> {
             .enumerate()
             .map(|(index, weight)| (name(index), round(f64::from(*weight) / f64::from(all_weights), 1e4)))
             .collect();
-        balance.insert(service.to_owned(), Balance { share: shares, expected_share: expected });
+        balance.insert(service.to_owned(), Balance { share: shares, expected_share: expected, ..Balance::default() });
     }
     balance
 }

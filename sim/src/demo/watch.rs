@@ -116,8 +116,8 @@ impl Watch {
                 p50: at(0.5),
                 p99: at(0.99),
                 errors: step.errors,
-                breaker_states: BTreeMap::new(),
                 fault_active: if active { vec![fault.to_owned()] } else { Vec::new() },
+                ..Moment::default()
             }
         };
         self.steps.iter().enumerate().map(moment).collect()

@@ -6,8 +6,7 @@ use std::path::Path;
 
 use loadgen::clock::{rfc3339, unix_seconds};
 use loadgen::environment::{CpuTicks, Environment};
-use reports::result::{Kind, ResultFile, SCHEMA_VERSION, Validity, Verdict};
-use serde_json::{Map, json};
+use reports::result::{Explore, FailedSeed, Kind, ResultFile, Validity, Verdict};
 
 use super::Options;
 use super::check::Violation;
@@ -64,43 +63,31 @@ pub(super) fn summary(summary: &Summary) -> String {
 
 /// The result file.
 pub(super) fn result(options: &Options, summary: &Summary) -> ResultFile {
-    let failures: Vec<_> = summary
-        .failures
-        .iter()
-        .map(|failure| {
-            let violations: Vec<_> =
-                failure.violations.iter().map(|one| json!({ "kind": one.kind, "detail": one.detail })).collect();
-            let scenario = failure.scenario.as_ref().map(|(path, tried)| json!({ "path": path, "tried": tried }));
-            json!({ "world": failure.world, "violations": violations, "scenario": scenario })
-        })
-        .collect();
-    let explore = json!({
-        "worlds": summary.worlds,
-        "requests": summary.requests,
-        "virtual_seconds": summary.virtual_ns as f64 / 1e9,
-        "wall_seconds": summary.wall().as_secs_f64(),
-        "times_faster_than_life": summary.speed(),
-        "trace": format!("{:016x}", summary.trace),
-        "failures": failures,
+    let failed = summary.failures.iter().map(|failure| FailedSeed {
+        seed: failure.world.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap_or_default(),
+        invariant: failure.violations.first().map(|one| one.kind.to_string()).unwrap_or_default(),
+        detail: failure.violations.first().map(|one| one.detail.clone()).unwrap_or_default(),
+        scenario: failure.scenario.as_ref().map(|(path, _)| path.display().to_string()),
     });
-    let other: Map<String, serde_json::Value> = [("explore".to_owned(), explore)].into_iter().collect();
+    let explore = Explore {
+        seeds: summary.worlds,
+        first_seed: options.seed,
+        checks: Default::default(),
+        failed: failed.collect(),
+        virtual_seconds: summary.virtual_ns as f64 / 1e9,
+        wall_seconds: summary.wall().as_secs_f64(),
+        trace_hash: format!("{:016x}", summary.trace),
+    };
     ResultFile {
-        schema_version: SCHEMA_VERSION,
         kind: Kind::Explore,
         name: "explore".to_owned(),
         seed: options.seed,
-        commit: String::new(),
         started_at: rfc3339(unix_seconds()),
         command: options.command.clone(),
         environment: same(&Environment::read(&CpuTicks::read())),
         validity: Validity { valid: true, ..Validity::default() },
-        load: Default::default(),
-        gateway: Default::default(),
-        balance: Default::default(),
-        peers: Default::default(),
-        timeline: Vec::new(),
-        expectations: Vec::new(),
         verdict: if summary.failures.is_empty() { Verdict::Pass } else { Verdict::Fail },
-        other,
+        explore: Some(explore),
+        ..ResultFile::default()
     }
 }

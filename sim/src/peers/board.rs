@@ -1,9 +1,7 @@
 //! The result of a comparison out of all turns, and whether it can be believed.
 
-use std::collections::BTreeMap;
-
 use loadgen::environment::Environment;
-use reports::result::{Kind, Lag, Peer, Ratio, ResultFile, SCHEMA_VERSION, Validity, Verdict};
+use reports::result::{Kind, Lag, Peer, Ratio, ResultFile, Validity, Verdict};
 use serde_json::{Map, Value};
 
 use super::rounds::{Figures, Measured};
@@ -33,7 +31,6 @@ impl Board<'_> {
             environment.versions.insert(contender.name.clone(), contender.version.clone());
         }
         ResultFile {
-            schema_version: SCHEMA_VERSION,
             kind: Kind::Peers,
             name: "peers".to_owned(),
             seed: self.options.seed,
@@ -43,13 +40,8 @@ impl Board<'_> {
             environment: same(&environment),
             verdict: if validity.valid { Verdict::Pass } else { Verdict::Invalid },
             validity,
-            load: BTreeMap::new(),
-            gateway: BTreeMap::new(),
-            balance: BTreeMap::new(),
             peers: (0..self.contenders.len()).map(|index| self.peer(index)).collect(),
-            timeline: Vec::new(),
-            expectations: Vec::new(),
-            other: Map::new(),
+            ..ResultFile::default()
         }
     }
 

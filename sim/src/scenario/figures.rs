@@ -37,7 +37,7 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
         names.push(format!("accounting.{figure}"));
     }
     if let Some(checked) = checked {
-        balance_figures(checked, &mut names);
+        balance_figures(checked, !scenario.faults.is_empty(), &mut names);
     }
     names.push("retries.amplification".to_owned());
     for figure in ["dropped", "achieved_over_offered", "client_cpu_ratio", "steady_from_ms"] {
@@ -63,7 +63,7 @@ fn phase_figures(phase: &str, names: &mut Vec<String>) {
     names.push(format!("{phase}.success_ratio"));
 }
 
-fn balance_figures(checked: &Checked, names: &mut Vec<String>) {
+fn balance_figures(checked: &Checked, with_faults: bool, names: &mut Vec<String>) {
     for upstream in &checked.config.upstreams {
         let Endpoints::Static(endpoints) = &upstream.endpoints else { continue };
         for endpoint in endpoints.iter().filter_map(|endpoint| checked.names.get(&*endpoint.address)) {
@@ -71,6 +71,8 @@ fn balance_figures(checked: &Checked, names: &mut Vec<String>) {
                 names.push(format!("balance.{}.{part}.{endpoint}", upstream.name));
             }
         }
-        names.push(format!("balance.{}.share_error", upstream.name));
+        if with_faults {
+            names.extend(["regret_bad", "regret_idle"].map(|part| format!("balance.{}.{part}", upstream.name)));
+        }
     }
 }

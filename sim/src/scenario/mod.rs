@@ -6,7 +6,8 @@
 //!
 //! - `source`, `tree`, `problem`: text with places, and messages; `reader`: keys with their types;
 //! - `read/`: one file for each part of a scenario; `figures`: what a result will hold;
-//! - [`gateway`]: the configuration with its placeholders; [`model`]: a scenario that holds.
+//! - [`gateway`]: the configuration with its placeholders; [`topology`]: the mocks' file; [`model`]: a scenario that
+//!   holds.
 
 mod figures;
 pub mod gateway;
@@ -17,6 +18,7 @@ mod reader;
 mod source;
 #[cfg(test)]
 mod tests;
+pub mod topology;
 mod tree;
 
 pub(crate) use figures::CAUSES;

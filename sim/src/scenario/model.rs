@@ -1,11 +1,14 @@
 //! A scenario that holds: what `sim run` does, with nothing left to be doubted.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use loadgen::plan::Arrivals;
+use loadgen::request::{Expectation, Template};
+use loadgen::target::Target;
 
-use super::gateway::Template;
+use super::gateway;
 
 /// Where a scenario runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +58,7 @@ pub struct GatewayPart {
     /// How many.
     pub instances: usize,
     /// Their configuration, with placeholders.
-    pub template: Template,
+    pub template: gateway::Template,
 }
 
 /// `[mocks.NAME]`.
@@ -175,6 +178,22 @@ pub struct ExpectPart {
     pub min: Option<f64>,
     /// The most that holds.
     pub max: Option<f64>,
+}
+
+impl RequestPart {
+    /// The request as it is sent to a gateway.
+    #[must_use]
+    pub fn template(&self, gateway: SocketAddr) -> Template {
+        Template {
+            name: format!("{} {}", self.method, self.path),
+            target: Target { address: gateway, authority: gateway.to_string(), path: self.path.clone() },
+            method: self.method.clone(),
+            headers: self.headers.clone(),
+            body: self.body.clone().into_bytes(),
+            weight: self.weight,
+            expect: Expectation { statuses: self.expect.clone(), body_bytes: None },
+        }
+    }
 }
 
 impl FaultPart {

@@ -1,6 +1,6 @@
-//! `cargo xtask schema`: what the gateway says of its own configuration, committed.
+//! `cargo xtask schema`: what the gateway says of its own configuration and `reports` of result files, committed.
 //!
-//! The gateway prints both files; this only writes or compares them.
+//! Each file is printed by the program that owns it; this only writes or compares.
 
 use std::path::Path;
 
@@ -12,36 +12,57 @@ use crate::workspace::{root, target_dir};
 const GENERATED: &[(&str, &[&str])] =
     &[("gateway/config.schema.json", &["schema"]), ("docs/configuration.md", &["schema", "--markdown"])];
 
+/// The form of result files; an example of `reports` prints it.
+const RESULT_SCHEMA: &str = "reports/schema/result.schema.json";
+
 /// Writes the generated files, or with `--check` fails if they are not what the gateway would print.
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     refuse_unknown(args, &["--check"])?;
     let is_check = !args.is_empty();
-    run_command(&mut cargo(&["build", "--quiet", "--package", "gateway", "--bin", "gateway"]))?;
-    let gateway = target_dir().join("debug").join(format!("gateway{}", std::env::consts::EXE_SUFFIX));
-    let help = output(command(&gateway).arg("--help"))?;
-    if !offers(&String::from_utf8_lossy(&help.stdout), "schema") {
-        println!("skipped: this gateway has no `schema` command yet");
-        return Ok(());
-    }
+    let mut printed = vec![(RESULT_SCHEMA, result_schema()?)];
+    printed.extend(configuration()?);
     let mut differing = Vec::new();
-    for (path, words) in GENERATED {
-        let printed = output(command(&gateway).args(*words))?;
-        if !printed.status.success() {
-            let text = String::from_utf8_lossy(&printed.stderr);
-            return Err(Failure::check(format!("`gateway {}` failed: {text}", words.join(" "))));
-        }
+    for (path, text) in printed {
         let file = root().join(path);
         if is_check {
-            differing.extend(difference(&file, &printed.stdout).map(|place| format!("{path}{place}")));
+            differing.extend(difference(&file, &text).map(|place| format!("{path}{place}")));
         } else {
-            std::fs::write(&file, &printed.stdout).map_err(|e| Failure::cannot_run(format!("{path}: {e}")))?;
+            std::fs::write(&file, &text).map_err(|e| Failure::cannot_run(format!("{path}: {e}")))?;
             println!("wrote {path}");
         }
     }
     if differing.is_empty() {
         return Ok(());
     }
-    Err(Failure::check(format!("not what the gateway prints: {}; run `cargo xtask schema`", differing.join(", "))))
+    Err(Failure::check(format!("not what the programs print: {}; run `cargo xtask schema`", differing.join(", "))))
+}
+
+fn result_schema() -> Result<Vec<u8>, Failure> {
+    let printed = output(&mut cargo(&["run", "--quiet", "--package", "reports", "--example", "schema"]))?;
+    if printed.status.success() {
+        return Ok(printed.stdout);
+    }
+    Err(Failure::check(format!("the result schema: {}", String::from_utf8_lossy(&printed.stderr))))
+}
+
+/// What the gateway prints, by file.
+fn configuration() -> Result<Vec<(&'static str, Vec<u8>)>, Failure> {
+    run_command(&mut cargo(&["build", "--quiet", "--package", "gateway", "--bin", "gateway"]))?;
+    let gateway = target_dir().join("debug").join(format!("gateway{}", std::env::consts::EXE_SUFFIX));
+    let help = output(command(&gateway).arg("--help"))?;
+    if !offers(&String::from_utf8_lossy(&help.stdout), "schema") {
+        println!("skipped: this gateway has no `schema` command yet");
+        return Ok(Vec::new());
+    }
+    let print = |words: &[&str]| {
+        let printed = output(command(&gateway).args(words))?;
+        if !printed.status.success() {
+            let text = String::from_utf8_lossy(&printed.stderr);
+            return Err(Failure::check(format!("`gateway {}` failed: {text}", words.join(" "))));
+        }
+        Ok(printed.stdout)
+    };
+    GENERATED.iter().map(|(path, words)| Ok((*path, print(words)?))).collect()
 }
 
 /// Whether a help text lists a command.

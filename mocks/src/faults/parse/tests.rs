@@ -1,6 +1,7 @@
 //! The rules of the module above, one story each.
 
 use super::*;
+use crate::faults::{Caching, Effect, Etag, Garbage, Reset};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ fn every_problem_is_found_and_names_its_key() {
     let problems = Rule::from_json(
         br#"{"rules":[
             {"match":{"pth":"/","share":2,"from":"5s","until":"1s","requests":"9..3"},"act":{"delay":"soon"}},
-            {"act":{"status":99,"reset":"later","flap":"1s"}},
+            {"act":{"status":99,"reset":"later","flap":"1s","etag":"a b","headers":{"Content-Length":"1"}}},
             {"act":{"hang":true,"truncate":5}},
             {"match":{"path":"/x"},"act":{"refuse":true}},
             {}
@@ -54,13 +55,23 @@ fn every_problem_is_found_and_names_its_key() {
             "rules[1].act.reset",
             "rules[1].act.status",
             "rules[1].act.flap",
+            "rules[1].act.etag",
+            "rules[1].act.headers",
             "rules[2].act",
             "rules[3].act.refuse",
             "rules[4].act",
         ]
     );
     let text = problems.to_string();
-    assert!(text.contains("did you mean `path`?") && text.contains("not yet") && text.contains("exclude each other"));
+    assert!(text.contains("did you mean `path`?") && text.contains("period = ") && text.contains("exclude each other"));
+}
+
+#[test]
+fn a_flap_without_another_act_closes_the_listener() {
+    let read = |act: &str| Rule::from_toml(&format!("[[rules]]\nact = {act}")).unwrap().remove(0);
+    assert_eq!(read("{ flap = { period = '2s' } }"), Rule::any().flap(Duration::from_secs(2), 0.5));
+    let failing = read("{ status = 503, flap = { period = '2s', duty = 0.1 } }");
+    assert_eq!((failing.act.effect, failing.act.flap.unwrap().duty), (Effect::None, 0.1));
 }
 
 #[test]
@@ -69,8 +80,21 @@ fn the_header_holds_an_act() {
     let expected = Rule::any().delay(Duration::from_millis(50)).status(503).close(1);
     assert_eq!(act, expected.act);
     assert_eq!(act_from_header("garbage=bad_chunk").unwrap().effect, Effect::Garbage(Garbage::BadChunk));
+    let cached = act_from_header("cache_control=max-age=60, public;etag=v1;age=5;grpc_status=14").unwrap();
+    assert_eq!(cached.caching.cache_control.as_deref(), Some("max-age=60, public"));
+    assert_eq!((cached.caching.etag, cached.caching.age), (Some(Etag::Is("v1".into())), Some(5)));
+    assert_eq!(cached.grpc_status, Some(14));
     assert_eq!(act_from_header("truncate=10").unwrap().effect, Effect::Truncate(Some(10)));
-    for bad in ["", "status=600", "status=503;status=500", "refuse", "delay", "colour=red"] {
+    for bad in [
+        "",
+        "status=600",
+        "status=503;status=500",
+        "refuse",
+        "delay",
+        "delay=queue(1, 2ms)",
+        "grpc_status=17",
+        "colour=red",
+    ] {
         assert!(act_from_header(bad).is_err(), "{bad}");
     }
 }
@@ -85,7 +109,17 @@ fn any_rule() -> impl Strategy<Value = Rule> {
     ];
     (effect, 0u64..10_000, 200u16..600, 1u64..5, "[a-z*/]{0,10}").prop_map(|(effect, ms, status, close, path)| {
         let rule = Rule::on(&format!("/{path}")).delay(Duration::from_millis(ms)).status(status);
-        rule.effect(effect).close(close).slow_body(ms + 1).share(0.25).requests(close..close + 7)
+        let rule = if ms % 2 == 0 { rule.flap(Duration::from_millis(ms + 1), 0.25) } else { rule };
+        let tag = if ms % 3 == 0 { Etag::OfTarget } else { Etag::Is(format!("v{ms}")) };
+        let caching = Caching {
+            cache_control: (ms % 5 == 0).then(|| "max-age=60".into()),
+            etag: (ms % 7 != 0).then_some(tag),
+            age: (ms % 11 == 0).then_some(ms),
+            vary: (ms % 13 == 0).then(|| "accept".into()),
+        };
+        let queue = Delay::parse(&format!("queue({close}, lognormal(2ms, 0.4), {ms})")).unwrap();
+        let rule = if ms % 17 == 0 { rule.drawn_delay(queue) } else { rule };
+        rule.caching(caching).effect(effect).close(close).slow_body(ms + 1).share(0.25).requests(close..close + 7)
     })
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use loadgen::plan::Arrivals;
+use loadgen::plan::{Arrivals, Plan};
+use loadgen::request::{Mix, TemplateError};
 
 use super::super::model::{LoadModel, LoadPart, RequestPart};
 use super::super::problem::Report;
@@ -92,25 +93,20 @@ fn model(reader: &Reader<'_>, report: &mut Report) -> LoadModel {
         }
         _ => {}
     }
-    let arrivals = match reader.text("arrivals", report) {
-        None | Some("poisson") => Arrivals::Poisson,
-        Some("constant") => Arrivals::Constant,
-        Some(text) => {
-            let message = match text.split('(').next().unwrap_or_default() {
-                shape @ ("ramp" | "spike") => format!("`{shape}` is not built yet; write constant or poisson"),
-                _ => format!("`{text}` is no arrivals"),
-            };
-            report.unknown(reader.place("arrivals"), message, text, &["constant", "poisson"]);
-            Arrivals::Poisson
-        }
-    };
+    let arrivals = reader
+        .parsed("arrivals", report, |text| text.parse::<Arrivals>().map_err(|error| error.to_string()))
+        .unwrap_or(Arrivals::Poisson);
     let rate = reader.rate("rate", report);
-    if kind == Some(Kind::Open) && !reader.has("rate") {
+    if arrivals.holds_rates() && reader.has("rate") {
+        report.error(reader.place("rate"), "these arrivals name their rates themselves");
+    }
+    if kind == Some(Kind::Open) && !reader.has("rate") && !arrivals.holds_rates() {
         reader.missing("rate", "an open load says how many requests it sends, as in \"2000/s\"", report);
     }
-    if rate.is_some_and(|rate| rate > MOST_RATE) {
-        let message = format!("one machine cannot send this much; {MOST_RATE:.0}/s is the most that is tried");
-        report.error(reader.place("rate"), message);
+    let plan = Plan::new(arrivals, rate.unwrap_or(1.0), 1, 0);
+    if plan.peak_rate() > MOST_RATE {
+        let at = if reader.has("rate") { reader.place("rate") } else { reader.place("arrivals") };
+        report.error(at, format!("one machine cannot send this much; {MOST_RATE:.0}/s is the most that is tried"));
     }
     LoadModel::Open { arrivals, rate: rate.unwrap_or(1.0) }
 }
@@ -150,20 +146,25 @@ fn request(node: &Node, report: &mut Report) -> Option<RequestPart> {
     if bytes.is_some() && reader.has("body") {
         report.error(reader.place("body_bytes"), "`body` and `body_bytes` exclude each other");
     }
-    for (key, text) in std::iter::once(("path", path)).chain(headers.iter().map(|(_, value)| ("headers", &**value))) {
-        if text.contains('{') && text.contains('}') {
-            report.error(reader.place(key), "placeholders in requests are not built yet");
-        }
-    }
     let weight = reader.integer("weight", 0..=1_000_000, report).unwrap_or(1);
-    Some(RequestPart {
+    let request = RequestPart {
         method: reader.text("method", report).unwrap_or("GET").to_ascii_uppercase(),
         path: path.to_owned(),
         headers,
         body: bytes.map_or(body, |bytes| "x".repeat(usize::try_from(bytes).unwrap_or(0))),
         weight: u32::try_from(weight).unwrap_or(1),
         expect: statuses(&reader, report),
-    })
+    };
+    // What the load generator cannot send is told by it.
+    let template = request.template(std::net::SocketAddr::from(([127, 0, 0, 1], 1)));
+    match Mix::new(&[loadgen::request::Template { weight: 1, ..template }], 0) {
+        Ok(_) => {}
+        Err(TemplateError::Token { .. }) => {
+            report.error(node.at, "`{token(...)}` is not built yet: the gateway checks no tokens so far");
+        }
+        Err(error) => report.error(node.at, error.to_string()),
+    }
+    Some(request)
 }
 
 fn headers(reader: &Reader<'_>, report: &mut Report) -> Vec<(String, String)> {

@@ -6,8 +6,9 @@ use super::super::gateway::{Known, Template};
 use super::super::model::{GatewayPart, MockPart};
 use super::super::problem::Report;
 use super::super::reader::{Reader, is_name};
-use super::super::source::Sources;
-use super::super::tree::{Entry, Value};
+use super::super::source::{Sources, Span};
+use super::super::topology::topology;
+use super::super::tree::{Entry, Table, Value};
 use super::root::read_file;
 
 const GATEWAY_KEYS: &[&str] = &["instances", "config"];
@@ -25,7 +26,14 @@ pub(super) fn mocks(reader: &Reader<'_>, report: &mut Report) -> Vec<MockPart> {
         return Vec::new();
     };
     match &node.value {
-        Value::Table(table) if !table.0.is_empty() => table.0.iter().filter_map(|entry| mock(entry, report)).collect(),
+        Value::Table(table) if !table.0.is_empty() => {
+            let clean = report.is_clean();
+            let parts: Vec<MockPart> = table.0.iter().filter_map(|entry| mock(entry, report)).collect();
+            if clean && report.is_clean() {
+                ask_mocks(&parts, table, report);
+            }
+            parts
+        }
         _ => {
             report.error(node.at, "write a table for each service: [mocks.orders]");
             Vec::new()
@@ -49,6 +57,19 @@ fn mock(entry: &Entry, report: &mut Report) -> Option<MockPart> {
     let endpoints = reader.integer("endpoints", 1..=MOST_ENDPOINTS, report).unwrap_or(1);
     let endpoints = usize::try_from(endpoints).unwrap_or(1);
     Some(MockPart { name: entry.key.clone(), endpoints, service_time, servers })
+}
+
+/// The mocks read their file as they will in the run, and say what they cannot do.
+fn ask_mocks(parts: &[MockPart], table: &Table, report: &mut Report) {
+    let Err(problems) = mocks::Builder::from_toml(&topology(parts)) else { return };
+    for problem in problems.0 {
+        // `services.orders.service_time`
+        let mut keys = problem.key.split('.').skip(1);
+        let service = keys.next().and_then(|name| table.0.iter().find(|entry| entry.key == name));
+        let key = keys.next().and_then(|key| service?.node.table()?.0.iter().find(|entry| entry.key == key));
+        let at = key.or(service).map_or_else(Span::default, |entry| entry.key_at);
+        report.error(at, problem.message);
+    }
 }
 
 /// `[redis]`.

@@ -1,0 +1,171 @@
+//! The arguments, and how each is read.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+use crate::clock::duration_ns;
+use crate::engine::Pacing;
+use crate::plan::Arrivals;
+use crate::recorder::Window;
+use crate::threshold::Threshold;
+use crate::units::{parse_duration, parse_rate};
+
+const HELP: &str = "\
+Examples:
+  loadgen --url http://127.0.0.1:8080/ --rate 5000/s --duration 30s
+  loadgen --url http://127.0.0.1:8080/ --requests 100000 --connections 32
+  loadgen --url http://127.0.0.1:8080/ --arrivals 'poisson ramp(100/s, 5000/s)' --duration 1m
+  loadgen --url 'http://127.0.0.1:8080/orders/{zipf(1000)}' --rate 500/s \\
+          -H 'authorization: Bearer {token(subject=user-{zipf(100)})}' --token-key key.pem
+  loadgen --url http://127.0.0.1:8080/ --rate 500/s --fail-if 'p99>20ms' --fail-if 'errors>0.1%'
+
+Placeholders in path and query, header values and body: {zipf(1000)}, {int(1, 6)}, {choice(a, b)}, {seq}, {uuid},
+{token(subject=a)}. The same seed makes the same requests.
+
+Exit codes: 0 measured, 1 a threshold was missed, 2 usage, 3 the target cannot be reached or a file not be read or
+written, 4 the measurement is not valid (the output says why). Without --fail-if, failed requests are figures and no
+failures.";
+
+/// Sends load to an HTTP/1.1 or HTTP/2 server and measures from the intended send time.
+///
+/// With --rate, --arrivals or --replay the model is open: a seeded plan says when to send, whatever the answers do.
+/// Without them the model is closed: each connection sends as soon as it has its answer.
+#[derive(Debug, Parser)]
+#[command(name = "loadgen", version, about, after_help = HELP)]
+#[allow(clippy::struct_excessive_bools, reason = "these are command-line switches")]
+pub struct Arguments {
+    /// Where to send: http://HOST:PORT/PATH
+    #[arg(long)]
+    pub(super) url: String,
+    /// Open model: requests a second, as in 5000/s or 600/m
+    #[arg(long, value_parser = parse_rate)]
+    pub(super) rate: Option<f64>,
+    /// How long to send for, as in 30s or 2m [default: 10s, or as long as the requests or the trace take]
+    #[arg(long, value_parser = parse_duration)]
+    pub(super) duration: Option<Duration>,
+    /// Closed model: how many requests to send
+    #[arg(long, conflicts_with_all = ["rate", "arrivals", "replay"])]
+    pub(super) requests: Option<u64>,
+    /// How arrivals are spread: constant, poisson, ramp(A, B), spike(BASE, PEAK, AT, FOR), or the last two after the
+    /// word poisson
+    #[arg(long)]
+    pub(super) arrivals: Option<Arrivals>,
+    /// Send when a trace did: a file with a time from the start a line
+    #[arg(long, conflicts_with_all = ["rate", "arrivals", "duration", "warm_up"])]
+    pub(super) replay: Option<PathBuf>,
+    /// Connections to open; the open model opens more when all are busy
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) connections: u32,
+    /// Open model: most requests in flight; arrivals beyond it are dropped and counted
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(super) max_in_flight: u32,
+    /// Speak HTTP/2 from the first byte (prior knowledge, h2c)
+    #[arg(long)]
+    pub(super) http2: bool,
+    /// HTTP/2: most requests at once on a connection
+    #[arg(long, requires = "http2", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) streams: u32,
+    /// A request header, as in -H 'accept: text/plain'; may be repeated
+    #[arg(short = 'H', long = "header", value_parser = parse_header)]
+    pub(super) headers: Vec<(String, String)>,
+    /// The request method [default: GET, or POST with a body]
+    #[arg(long)]
+    pub(super) method: Option<String>,
+    /// The request body, or @FILE for a file's content
+    #[arg(long)]
+    pub(super) body: Option<String>,
+    /// A private key in PEM that signs the tokens of placeholders
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_key: Option<PathBuf>,
+    /// The issuer of tokens
+    #[arg(long, requires = "token_key")]
+    pub(super) token_issuer: Option<String>,
+    /// The audience of tokens
+    #[arg(long, requires = "token_key")]
+    pub(super) token_audience: Option<String>,
+    /// The key's id in tokens
+    #[arg(long, requires = "token_key")]
+    pub(super) token_key_id: Option<String>,
+    /// How long tokens hold
+    #[arg(long, requires = "token_key", value_parser = parse_duration, default_value = "1h")]
+    pub(super) token_lifetime: Duration,
+    /// A status that is right; may be repeated (200 to 399 when absent)
+    #[arg(long = "expect-status", value_parser = clap::value_parser!(u16).range(100..600))]
+    pub(super) expect_statuses: Vec<u16>,
+    /// The length that each body must have, in bytes
+    #[arg(long)]
+    pub(super) expect_length: Option<u64>,
+    /// When the run has failed, as in 'p99>20ms'; may be repeated. Figures: p50, p90, p99, p999, max, errors, success,
+    /// rps, dropped; of one phase with its name before, as in 'spike.p99>1s'
+    #[arg(long = "fail-if", value_name = "CONDITION")]
+    pub(super) fail_if: Vec<Threshold>,
+    /// A phase with figures of its own, as in 'spike=10s..12s', counted from the start; may be repeated
+    #[arg(long = "phase", value_name = "NAME=FROM..TO", value_parser = parse_window)]
+    pub(super) phases: Vec<Window>,
+    /// Time at the start that is left out of the result
+    #[arg(long, value_parser = parse_duration, default_value = "0s")]
+    pub(super) warm_up: Duration,
+    /// Longest time for one request
+    #[arg(long, value_parser = parse_duration, default_value = "10s")]
+    pub(super) timeout: Duration,
+    /// How the open model waits for the next time
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(super) pacing: PacingChoice,
+    /// Seed of the plan and of the requests
+    #[arg(long, default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// A folder for result.json and the HDR histogram log
+    #[arg(long)]
+    pub(super) out: Option<PathBuf>,
+    /// Show no progress
+    #[arg(long)]
+    pub(super) quiet: bool,
+}
+
+/// How the driver waits, as one may ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PacingChoice {
+    /// Spin where the driver has a core of its own, sleep elsewhere.
+    Auto,
+    /// Send within microseconds of the plan; takes a core.
+    Spin,
+    /// Leave the core to others between requests.
+    Sleep,
+}
+
+impl PacingChoice {
+    /// The pacing for a target on this machine or elsewhere.
+    pub(super) fn pacing(self, target_is_local: bool) -> Pacing {
+        match self {
+            Self::Spin => Pacing::Spin,
+            Self::Sleep => Pacing::Sleep,
+            Self::Auto => {
+                let (allowed, online) = crate::environment::cores();
+                Pacing::choose(allowed, online, target_is_local)
+            }
+        }
+    }
+}
+
+fn parse_header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or_else(|| "write NAME: VALUE".to_owned())?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// A window, its times from the start of the run.
+fn parse_window(text: &str) -> Result<Window, String> {
+    let form = || "write NAME=FROM..TO, as in spike=10s..12s".to_owned();
+    let (name, times) = text.split_once('=').ok_or_else(form)?;
+    let (from, until) = times.split_once("..").ok_or_else(form)?;
+    let time = |text: &str| parse_duration(text).map(duration_ns).map_err(|error| error.to_string());
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if name.is_empty() || !name.bytes().all(is_word) {
+        return Err(format!("`{name}` is no name of a phase: use letters, digits, - and _"));
+    }
+    Ok(Window { name: name.to_owned(), from_ns: time(from)?, until_ns: time(until)? })
+}

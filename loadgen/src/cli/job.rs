@@ -1,0 +1,205 @@
+//! What the arguments ask for, checked before anything is sent; and the run.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::CommandError;
+use super::arguments::Arguments;
+use crate::clock::{Clock, duration_ns, unix_seconds};
+use crate::engine::{Load, Model, Pacing, Schedule, Settings, run_all};
+use crate::plan::{Arrivals, Plan, PlanSummary, parse_trace};
+use crate::progress::Shown;
+use crate::recorder::{REST, Recorder, Window};
+use crate::request::{Expectation, Mix, Protocol, Template, TokenKey, TokenSettings};
+use crate::result::Offered;
+use crate::sample::Totals;
+use crate::target::Target;
+use crate::threshold::Threshold;
+
+/// Sending starts this long after the connections are asked for, so that they are open by then.
+const LEAD: Duration = Duration::from_millis(100);
+/// A driver thread never sends more, on any machine; what asks for more is a slip of the pen.
+const MOST_RATE: f64 = 2e6;
+/// As many arrivals can be counted before the start within some seconds.
+const MOST_ARRIVALS: f64 = 1e9;
+
+/// A run that can be started.
+#[derive(Debug)]
+pub(super) struct Job {
+    mix: Mix,
+    model: Model,
+    summary: Option<PlanSummary>,
+    pacing: Pacing,
+    pub(super) thresholds: Vec<Threshold>,
+}
+
+/// What a run showed.
+#[derive(Debug)]
+pub(super) struct Measured {
+    pub(super) recorder: Recorder,
+    pub(super) totals: Totals,
+    pub(super) offered: Option<Offered>,
+    pub(super) interrupted: bool,
+}
+
+impl Job {
+    pub(super) fn of(arguments: &Arguments) -> Result<Self, CommandError> {
+        let template = template(arguments)?;
+        let key = arguments.token_key.as_ref().map(|path| token_key(arguments, path)).transpose()?;
+        let target_is_local = template.target.address.ip().is_loopback();
+        let mix = Mix::with_tokens(&[template], arguments.seed, key.as_ref())?.speaking(protocol(arguments)?)?;
+        let model = model(arguments)?;
+        let summary = match &model {
+            Model::Open(plan) => Some(plan.summary()),
+            Model::Closed { .. } => None,
+        };
+        // Also checks the windows: a wrong one is refused before anything is sent.
+        let phases = recorder(arguments, 0)?;
+        let mut names: Vec<&str> = phases.phases().iter().map(|phase| phase.name.as_str()).collect();
+        names.push(REST);
+        arguments.fail_if.iter().try_for_each(|threshold| threshold.check(&names))?;
+        let thresholds = arguments.fail_if.clone();
+        Ok(Self { mix, model, summary, pacing: arguments.pacing.pacing(target_is_local), thresholds })
+    }
+
+    pub(super) fn run(&self, arguments: &Arguments, stop: &Arc<AtomicBool>) -> Result<Measured, CommandError> {
+        let settings = Settings {
+            mix: self.mix.clone(),
+            model: self.model.clone(),
+            connections: arguments.connections as usize,
+            max_in_flight: arguments.max_in_flight as usize,
+            timeout: arguments.timeout,
+            stop: Arc::clone(stop),
+        };
+        let clock = Clock::start();
+        let start_ns = clock.now_ns() + duration_ns(LEAD);
+        let mut recorder = recorder(arguments, start_ns)?;
+        let (length_ns, requests) = match &self.model {
+            Model::Open(plan) => (Some(plan.end_ns()), None),
+            Model::Closed { requests, duration } => (duration.map(duration_ns), *requests),
+        };
+        let mut shown = Shown::new(&mut recorder, length_ns, requests, arguments.quiet || arguments.json);
+        let schedule = Schedule { start_ns, pacing: self.pacing };
+        let totals = run_all(vec![Load { settings, observer: &mut shown }], clock, schedule)?;
+        drop(shown);
+        let totals = totals.into_iter().next().unwrap_or_default();
+        let interrupted = stop.load(Ordering::Relaxed);
+        let offered = self.summary.map(|summary| {
+            let measured_ns = length_ns.unwrap_or(0).saturating_sub(duration_ns(arguments.warm_up));
+            self.offered(summary, &recorder, measured_ns, interrupted)
+        });
+        Ok(Measured { recorder, totals, offered, interrupted })
+    }
+
+    /// What the plan offered in the measured part. Of a run that was ended early, what it offered until then.
+    fn offered(&self, summary: PlanSummary, recorder: &Recorder, measured_ns: u64, interrupted: bool) -> Offered {
+        let from_ns = match &self.model {
+            Model::Open(plan) => plan.end_ns().saturating_sub(measured_ns),
+            Model::Closed { .. } => 0,
+        };
+        let planned = match &self.model {
+            Model::Open(plan) if from_ns > 0 => plan.clone().filter(|at_ns| *at_ns >= from_ns).count() as u64,
+            _ => summary.arrivals,
+        };
+        let rate = planned as f64 * 1e9 / measured_ns.max(1) as f64;
+        let arrivals = if interrupted { recorder.pacer_lag().len() } else { planned };
+        Offered { arrivals, rate, hash: summary.hash }
+    }
+}
+
+/// The recorder of a run that starts at `start_ns`.
+fn recorder(arguments: &Arguments, start_ns: u64) -> Result<Recorder, CommandError> {
+    let from_ns = start_ns + duration_ns(arguments.warm_up);
+    if arguments.phases.is_empty() {
+        return Ok(Recorder::new("steady", from_ns));
+    }
+    let shifted = |window: &Window| Window {
+        name: window.name.clone(),
+        from_ns: window.from_ns.saturating_add(start_ns),
+        until_ns: window.until_ns.saturating_add(start_ns),
+    };
+    let windows: Vec<Window> = arguments.phases.iter().map(shifted).collect();
+    Ok(Recorder::with_windows(&windows, from_ns)?)
+}
+
+fn template(arguments: &Arguments) -> Result<Template, CommandError> {
+    let body = match arguments.body.as_deref().map(|body| (body, body.strip_prefix('@'))) {
+        None => Vec::new(),
+        Some((_, Some(path))) => read(&PathBuf::from(path))?,
+        Some((text, None)) => text.as_bytes().to_vec(),
+    };
+    let method = arguments.method.as_deref().unwrap_or(if body.is_empty() { "GET" } else { "POST" });
+    Ok(Template {
+        name: super::LOAD.to_owned(),
+        target: Target::parse(&arguments.url, true)?,
+        method: method.to_owned(),
+        headers: arguments.headers.clone(),
+        body,
+        weight: 1,
+        expect: Expectation { statuses: arguments.expect_statuses.clone(), body_bytes: arguments.expect_length },
+    })
+}
+
+/// The protocol; HTTP/2 has no place for headers about an HTTP/1.1 connection, and none is left out in silence.
+fn protocol(arguments: &Arguments) -> Result<Protocol, CommandError> {
+    if !arguments.http2 {
+        return Ok(Protocol::Http1);
+    }
+    let about_connection = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+    let found = arguments.headers.iter().find(|(name, _)| about_connection.contains(&name.to_lowercase().as_str()));
+    match found {
+        Some((name, _)) => Err(CommandError::Usage(format!("HTTP/2 has no header `{name}`: leave it or --http2 out"))),
+        None => Ok(Protocol::Http2 { streams: arguments.streams as usize }),
+    }
+}
+
+fn token_key(arguments: &Arguments, path: &PathBuf) -> Result<TokenKey, CommandError> {
+    let settings = TokenSettings {
+        issuer: arguments.token_issuer.clone(),
+        audience: arguments.token_audience.clone(),
+        key_id: arguments.token_key_id.clone(),
+        issued_at: unix_seconds(),
+        lifetime: arguments.token_lifetime,
+    };
+    Ok(TokenKey::from_pem(&read(path)?, settings)?)
+}
+
+fn read(path: &PathBuf) -> Result<Vec<u8>, CommandError> {
+    std::fs::read(path).map_err(|source| CommandError::File { path: path.clone(), source })
+}
+
+fn model(arguments: &Arguments) -> Result<Model, CommandError> {
+    if let Some(path) = &arguments.replay {
+        let text = String::from_utf8_lossy(&read(path)?).into_owned();
+        let times = parse_trace(&text).map_err(|source| CommandError::Trace { path: path.clone(), source })?;
+        return Ok(Model::Open(Plan::replay(times)));
+    }
+    // Ten seconds unless told otherwise; a number of requests takes the time it takes.
+    let default = arguments.requests.is_none().then_some(Duration::from_secs(10));
+    let duration = arguments.duration.or(default).map(|duration| duration + arguments.warm_up);
+    let (arrivals, rate) = match (arguments.arrivals, arguments.rate) {
+        (None, None) => return Ok(Model::Closed { requests: arguments.requests, duration }),
+        (Some(shape), Some(_)) if shape.holds_rates() => {
+            return Err(CommandError::Usage(format!("{shape} names its rates itself: leave --rate out")));
+        }
+        (Some(shape), rate) if shape.holds_rates() => (shape, rate.unwrap_or(0.0)),
+        (Some(shape), None) => {
+            return Err(CommandError::Usage(format!("{shape} arrivals need a rate: give --rate, as in --rate 500/s")));
+        }
+        (arrivals, Some(rate)) => (arrivals.unwrap_or(Arrivals::Constant), rate),
+    };
+    let length_ns = duration.map_or(0, duration_ns);
+    let plan = Plan::new(arrivals, rate, length_ns, arguments.seed);
+    let peak = plan.peak_rate();
+    if peak > MOST_RATE {
+        let text =
+            format!("{peak:.0} requests/s cannot be sent: one driver sends at most some hundred thousand a second");
+        return Err(CommandError::Usage(text));
+    }
+    if peak * length_ns as f64 / 1e9 > MOST_ARRIVALS {
+        return Err(CommandError::Usage("more than a billion requests: run it in parts".to_owned()));
+    }
+    Ok(Model::Open(plan))
+}

@@ -1,0 +1,494 @@
+//! The loop itself, and what it does with each connection's news.
+
+use std::net::TcpStream as BlockingStream;
+use std::time::Duration;
+
+use super::lane::{Arrival, Ended, Lane};
+use super::pacing::{Pacing, Spun, sleep_exactly};
+use super::poller::{News, Poller, Token, Wait};
+use super::{Load, RunError, Schedule, Settings};
+use crate::clock::{Clock, duration_ns, thread_cpu_ns};
+use crate::connection::http2::Http2;
+use crate::connection::{Connection, InFlight, ReadOutcome, open_socket};
+use crate::request::Protocol;
+use crate::sample::{Failure, Observer, Totals};
+
+/// Bigger than the socket buffers' usual fill, so that most bodies take one read.
+const SCRATCH_BYTES: usize = 128 * 1024;
+/// How often progress is told, time limits are checked and lost connections are opened again.
+const TICK_NS: u64 = 100_000_000;
+/// How long the first connection to a target may take.
+const FIRST_CONNECT: Duration = Duration::from_secs(3);
+
+/// Runs one load at once, on a core that it may share, and returns its totals. Blocks the calling thread, which
+/// becomes the driver.
+///
+/// # Errors
+/// As [`run_all`].
+pub fn run<O: Observer>(settings: Settings, clock: Clock, observer: &mut O) -> Result<Totals, RunError> {
+    let schedule = Schedule { start_ns: clock.now_ns(), pacing: Pacing::Sleep };
+    let totals = run_all(vec![Load { settings, observer }], clock, schedule)?;
+    Ok(totals.into_iter().next().unwrap_or_default())
+}
+
+/// Runs loads side by side, and returns the totals of each. Blocks the calling thread, which becomes the driver of all;
+/// its CPU time is that of all, so each has all of it in its totals.
+///
+/// # Errors
+/// When a target takes no connection before the start, or the system refuses an epoll. Once requests are sent, every
+/// failure is a sample.
+pub fn run_all(loads: Vec<Load<'_>>, clock: Clock, schedule: Schedule) -> Result<Vec<Totals>, RunError> {
+    for address in loads.iter().flat_map(|load| &load.settings.mix.targets) {
+        BlockingStream::connect_timeout(address, FIRST_CONNECT)
+            .map_err(|source| RunError::Connect { address: *address, source })?;
+    }
+    sleep_exactly();
+    let mut driver = Driver::new(loads, clock, schedule)?;
+    driver.open_all();
+    driver.drive()?;
+    Ok(driver.lanes.into_iter().map(|lane| lane.totals).collect())
+}
+
+/// A place for a connection; it outlives the connection.
+struct Slot {
+    lane: usize,
+    target: usize,
+    /// How many connections were here before; part of the token.
+    life: u32,
+    link: Option<Link>,
+}
+
+/// A connection, by its protocol. HTTP/2's is large, and rare.
+enum Link {
+    Http1(Connection),
+    Http2(Box<Http2>),
+}
+
+struct Driver<'a> {
+    clock: Clock,
+    pacing: Pacing,
+    poller: Poller,
+    lanes: Vec<Lane<'a>>,
+    /// When plans begin, on the run's clock.
+    start_ns: u64,
+    /// Whether the closed lanes have begun.
+    begun: bool,
+    /// The earliest arrival of all lanes, on the run's clock, and whose it is.
+    next_due: Option<(u64, usize)>,
+    slots: Vec<Slot>,
+    /// Slots without a connection.
+    empty: Vec<usize>,
+    scratch: Vec<u8>,
+    /// Whether an HTTP/2 connection is being settled: what begins on it then goes out with the next of its pumps.
+    settling: bool,
+    spun: Spun,
+    cpu_before_ns: u64,
+}
+
+impl<'a> Driver<'a> {
+    fn new(loads: Vec<Load<'a>>, clock: Clock, schedule: Schedule) -> Result<Self, RunError> {
+        let mut driver = Self {
+            clock,
+            pacing: schedule.pacing,
+            poller: Poller::new()?,
+            lanes: loads.into_iter().map(Lane::new).collect(),
+            start_ns: schedule.start_ns.max(clock.now_ns()),
+            begun: false,
+            next_due: None,
+            slots: Vec::new(),
+            empty: Vec::new(),
+            scratch: vec![0; SCRATCH_BYTES],
+            settling: false,
+            spun: Spun::default(),
+            cpu_before_ns: thread_cpu_ns(),
+        };
+        driver.find_next_due();
+        Ok(driver)
+    }
+
+    /// Opens the first connections of each lane, spread over its targets.
+    fn open_all(&mut self) {
+        for lane in 0..self.lanes.len() {
+            let targets = self.lanes[lane].idle.len();
+            for number in 0..self.lanes[lane].settings.connections.max(1) {
+                let target = number % targets;
+                match self.open_slot(lane, target) {
+                    Some(slot) => self.lanes[lane].idle[target].push_back(slot),
+                    None => self.fail_unopened(lane, target),
+                }
+            }
+            // The other requests that a connection can carry, in turns, so that load spreads over connections.
+            let permits = self.lanes[lane].permits();
+            for idle in &mut self.lanes[lane].idle {
+                let once: Vec<usize> = idle.iter().copied().collect();
+                (1..permits).for_each(|_| idle.extend(&once));
+            }
+        }
+    }
+
+    fn drive(&mut self) -> Result<(), RunError> {
+        let mut next_tick_ns = self.start_ns + TICK_NS;
+        let mut now_ns = self.clock.now_ns();
+        while self.is_busy(now_ns) {
+            let looked_only = self.turn(now_ns, next_tick_ns)?;
+            let turned_ns = self.clock.now_ns();
+            if looked_only {
+                self.spun.looked(turned_ns - now_ns);
+            }
+            now_ns = turned_ns;
+            if now_ns >= next_tick_ns {
+                next_tick_ns = now_ns + TICK_NS;
+                self.on_tick(now_ns);
+            }
+        }
+        self.count_time(now_ns);
+        Ok(())
+    }
+
+    /// One turn of the loop: sends what is due, waits as the pacing says, takes the news. Whether it did no more than
+    /// look for some. Whoever shares the thread has its turn after this one.
+    fn turn(&mut self, now_ns: u64, next_tick_ns: u64) -> Result<bool, RunError> {
+        let mut worked = self.begin_when_due(now_ns);
+        worked |= self.send_due();
+        let next_ns = self.next_due.map_or(u64::MAX, |(due_ns, _)| due_ns);
+        let start_ns = if self.begun { u64::MAX } else { self.start_ns };
+        let next_ns = next_ns.min(start_ns).min(next_tick_ns);
+        // The closed model needs no pacing: news are all that it waits for.
+        let in_flight = self.lanes.iter().any(|lane| lane.in_flight > 0 && !lane.is_closed_model());
+        let wait = self.pacing.wait(self.clock.now_ns(), next_ns, in_flight);
+        let count = self.poller.wait(wait)?;
+        for index in 0..count {
+            self.on_news(self.poller.news(index));
+            // Between any two news, or a long batch would make the next request late.
+            self.send_due();
+        }
+        Ok(wait == Wait::Look && count == 0 && !worked)
+    }
+
+    fn is_busy(&self, now_ns: u64) -> bool {
+        let start_ns = self.start_ns;
+        self.lanes.iter().any(|lane| lane.in_flight > 0 || lane.has_more(start_ns, now_ns))
+    }
+
+    /// Lets the closed lanes begin at the start; whether they did.
+    fn begin_when_due(&mut self, now_ns: u64) -> bool {
+        if self.begun || now_ns < self.start_ns {
+            return false;
+        }
+        self.begun = true;
+        self.cpu_before_ns = thread_cpu_ns();
+        self.spun = Spun::default();
+        for lane in 0..self.lanes.len() {
+            if self.lanes[lane].is_closed_model() {
+                for target in 0..self.lanes[lane].idle.len() {
+                    while let Some(slot) = self.lanes[lane].idle[target].pop_front() {
+                        self.next_closed(slot);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Sends what the plans want sent by now; whether there was any.
+    fn send_due(&mut self) -> bool {
+        let mut sent = false;
+        while let Some((due_ns, lane)) = self.next_due {
+            let now_ns = self.clock.now_ns();
+            if due_ns > now_ns {
+                break;
+            }
+            if let Some(arrival) = self.lanes[lane].take_arrival(self.start_ns, now_ns) {
+                self.arrive(lane, arrival, now_ns);
+            }
+            self.find_next_due();
+            sent = true;
+        }
+        sent
+    }
+
+    fn find_next_due(&mut self) {
+        let due = self.lanes.iter().enumerate().filter_map(|(index, lane)| Some((lane.next_due_ns()?, index)));
+        self.next_due = due.min().map(|(due_ns, index)| (self.start_ns + due_ns, index));
+    }
+
+    /// An arrival of the open model.
+    fn arrive(&mut self, index: usize, arrival: Arrival, now_ns: u64) {
+        let lane = &mut self.lanes[index];
+        if lane.in_flight >= lane.settings.max_in_flight {
+            lane.drop_arrival(arrival.intended_ns);
+            return;
+        }
+        let template = lane.settings.mix.draw(arrival.number);
+        let target = lane.settings.mix.prepared[template].target;
+        match lane.idle[target].pop_front().or_else(|| self.open_another(index, target)) {
+            Some(slot) => self.begin(slot, template, arrival),
+            None => self.lanes[index].failed_unsent(template, arrival.intended_ns, now_ns),
+        }
+    }
+
+    /// Closed model: sends the next request of a slot, if there is one to send.
+    fn next_closed(&mut self, slot: usize) {
+        let now_ns = self.clock.now_ns();
+        let Slot { lane, target, .. } = self.slots[slot];
+        let lane = &mut self.lanes[lane];
+        let Some(number) = lane.take_next(self.start_ns, now_ns) else { return };
+        let template = lane.settings.mix.draw_for(target, number);
+        self.begin(slot, template, Arrival { number, intended_ns: now_ns });
+    }
+
+    fn begin(&mut self, index: usize, template: usize, arrival: Arrival) {
+        let slot = &mut self.slots[index];
+        let lane = &mut self.lanes[slot.lane];
+        let Some(link) = &mut slot.link else { return };
+        lane.totals.started += 1;
+        lane.in_flight += 1;
+        let mix = &lane.settings.mix;
+        match link {
+            Link::Http1(connection) => {
+                mix.render(template, arrival.number, &mut lane.body, &mut connection.rendered);
+                let prepared = &mix.prepared[template];
+                let now_ns = self.clock.now_ns();
+                connection.begin(template, prepared.is_head, arrival.intended_ns, now_ns);
+                if let Err(failure) = connection.write(prepared.fixed(), now_ns) {
+                    self.fail(index, failure);
+                }
+            }
+            Link::Http2(connection) => {
+                let bytes = mix.bytes(template, arrival.number, &mut lane.body, &mut lane.rendered);
+                let now_ns = self.clock.now_ns();
+                let intended_ns = arrival.intended_ns;
+                let in_flight = InFlight { template, intended_ns, sent_ns: None, head_ns: None, started_ns: now_ns };
+                connection.begin(bytes, in_flight, now_ns);
+                if !self.settling {
+                    self.settle(index);
+                }
+            }
+        }
+    }
+
+    fn on_news(&mut self, news: News) {
+        let index = news.token.slot as usize;
+        let slot = &mut self.slots[index];
+        match slot.link.as_mut().filter(|_| slot.life == news.token.life) {
+            None => {}
+            Some(Link::Http2(_)) => self.settle(index),
+            Some(Link::Http1(connection)) => {
+                let now_ns = self.clock.now_ns();
+                let prepared = &self.lanes[slot.lane].settings.mix.prepared;
+                let fixed = connection.in_flight.and_then(|in_flight| prepared[in_flight.template].fixed());
+                if news.writable {
+                    let written = connection.check_connected().and_then(|()| connection.write(fixed, now_ns));
+                    if let Err(failure) = written {
+                        self.fail(index, failure);
+                        return;
+                    }
+                }
+                match connection.read(&mut self.scratch, news.closing, now_ns) {
+                    ReadOutcome::Waiting => {}
+                    ReadOutcome::Done { reusable } => self.finish(index, reusable),
+                    ReadOutcome::Broken(failure) => self.fail(index, failure),
+                }
+            }
+        }
+    }
+
+    /// Lets an HTTP/2 connection send and read all that it can, and takes what has ended. What follows from an end
+    /// (the closed model's next request) goes out in the same go.
+    fn settle(&mut self, index: usize) {
+        self.settling = true;
+        let broken = loop {
+            let Some(Link::Http2(connection)) = &mut self.slots[index].link else { break None };
+            let pumped = connection.pump(&self.clock);
+            let took = self.take_ended(index, pumped.is_ok());
+            match pumped {
+                Err(failure) => break Some(failure),
+                Ok(()) if !took => break None,
+                Ok(()) => {}
+            }
+        };
+        self.settling = false;
+        if let Some(failure) = broken {
+            self.discard(index, failure);
+        }
+    }
+
+    /// Takes the requests of an HTTP/2 connection that have ended, and gives their places to others; whether there were
+    /// any.
+    fn take_ended(&mut self, index: usize, is_alive: bool) -> bool {
+        let mut took = false;
+        loop {
+            let slot = &mut self.slots[index];
+            let Some(Link::Http2(connection)) = &mut slot.link else { return took };
+            let Some(over) = connection.take_ended() else { return took };
+            took = true;
+            let ended =
+                Ended { in_flight: over.in_flight, head: over.head, body_bytes: over.body_bytes, end_ns: over.end_ns };
+            let lane = &mut self.lanes[slot.lane];
+            match over.failure {
+                Some(failure) => lane.failed(&ended, failure),
+                None => lane.finished(&ended),
+            }
+            if is_alive && lane.is_closed_model() {
+                self.next_closed(index);
+            } else if is_alive {
+                lane.idle[slot.target].push_back(index);
+            }
+        }
+    }
+
+    /// A whole answer came.
+    fn finish(&mut self, index: usize, reusable: bool) {
+        let slot = &mut self.slots[index];
+        let Some(Link::Http1(connection)) = &mut slot.link else { return };
+        let Some(in_flight) = connection.in_flight.take() else { return };
+        let (head, body_bytes) = (connection.reader.head(), connection.reader.body_bytes());
+        let ended = Ended { in_flight, head, body_bytes, end_ns: self.clock.now_ns() };
+        let lane = &mut self.lanes[slot.lane];
+        lane.finished(&ended);
+        if !reusable {
+            self.close(index);
+            self.reopen_closed(index);
+        } else if lane.is_closed_model() {
+            self.next_closed(index);
+        } else {
+            lane.idle[slot.target].push_back(index);
+        }
+    }
+
+    /// A connection broke; what it carried has failed. A free connection that the server closed is no failure: nothing
+    /// was asked of it.
+    fn fail(&mut self, index: usize, failure: Failure) {
+        let slot = &mut self.slots[index];
+        let Some(Link::Http1(connection)) = &mut slot.link else { return };
+        if let Some(in_flight) = connection.in_flight.take() {
+            let (head, body_bytes) = (connection.reader.head(), connection.reader.body_bytes());
+            let ended = Ended { in_flight, head, body_bytes, end_ns: self.clock.now_ns() };
+            self.lanes[slot.lane].failed(&ended, failure);
+        }
+        self.discard(index, failure);
+    }
+
+    /// Gives a broken connection up; the closed model gets another.
+    fn discard(&mut self, index: usize, failure: Failure) {
+        let slot = &self.slots[index];
+        self.lanes[slot.lane].idle[slot.target].retain(|idle| *idle != index);
+        self.close(index);
+        // A target that refuses is asked again at the next tick, not in a hot loop.
+        if failure != Failure::Connect {
+            self.reopen_closed(index);
+        }
+    }
+
+    fn fail_unopened(&mut self, lane: usize, target: usize) {
+        let now_ns = self.clock.now_ns();
+        let template = self.lanes[lane].settings.mix.draw_for(target, 0);
+        self.lanes[lane].failed_unsent(template, now_ns, now_ns);
+    }
+
+    /// Open model: a new connection for a request, and for others that it can carry.
+    fn open_another(&mut self, lane: usize, target: usize) -> Option<usize> {
+        let slot = self.open_slot(lane, target)?;
+        let lane = &mut self.lanes[lane];
+        (1..lane.permits()).for_each(|_| lane.idle[target].push_back(slot));
+        Some(slot)
+    }
+
+    /// A new connection to a target in an empty slot.
+    fn open_slot(&mut self, lane: usize, target: usize) -> Option<usize> {
+        let index = self.empty.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { lane, target, life: 0, link: None });
+            self.slots.len() - 1
+        });
+        (self.slots[index].lane, self.slots[index].target) = (lane, target);
+        if self.fill_slot(index) {
+            return Some(index);
+        }
+        self.empty.push(index);
+        None
+    }
+
+    fn fill_slot(&mut self, index: usize) -> bool {
+        let slot = &mut self.slots[index];
+        slot.life = slot.life.wrapping_add(1);
+        let lane = &mut self.lanes[slot.lane];
+        let Ok(socket) = open_socket(lane.settings.mix.targets[slot.target]) else { return false };
+        // A slot's number fits: each holds an open file.
+        let token = Token { slot: index as u32, life: slot.life };
+        if self.poller.watch(&socket, token).is_err() {
+            return false;
+        }
+        lane.totals.connections += 1;
+        slot.link = Some(match lane.settings.mix.protocol {
+            Protocol::Http1 => Link::Http1(Connection::new(socket)),
+            Protocol::Http2 { .. } => Link::Http2(Box::new(Http2::new(socket))),
+        });
+        true
+    }
+
+    /// Closes the connection of a slot. A closed lane keeps the slot for the next one.
+    fn close(&mut self, index: usize) {
+        let slot = &mut self.slots[index];
+        slot.link = None;
+        if !self.lanes[slot.lane].is_closed_model() {
+            self.empty.push(index);
+        }
+    }
+
+    /// Closed model: a slot that lost its connection gets a new one and goes on.
+    fn reopen_closed(&mut self, index: usize) {
+        let Slot { lane, target, .. } = self.slots[index];
+        let one = &self.lanes[lane];
+        let wanted = one.is_closed_model() && one.has_more(self.start_ns, self.clock.now_ns());
+        if !wanted || !self.fill_slot(index) {
+            return;
+        }
+        for _ in 0..self.lanes[lane].permits() {
+            if self.begun {
+                self.next_closed(index);
+            } else {
+                self.lanes[lane].idle[target].push_back(index);
+            }
+        }
+    }
+
+    fn on_tick(&mut self, now_ns: u64) {
+        for lane in &mut self.lanes {
+            if lane.is_stopped() {
+                lane.send_no_more();
+            }
+        }
+        self.find_next_due();
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            let limit_ns = duration_ns(self.lanes[slot.lane].settings.timeout);
+            let since_ns = now_ns.saturating_sub(limit_ns);
+            match &mut slot.link {
+                None => self.reopen_closed(index),
+                Some(Link::Http1(connection)) => {
+                    if connection.in_flight.is_some_and(|in_flight| in_flight.started_ns < since_ns) {
+                        self.fail(index, Failure::Timeout);
+                    }
+                }
+                Some(Link::Http2(connection)) => {
+                    connection.end_older(since_ns, now_ns);
+                    self.settle(index);
+                }
+            }
+        }
+        self.count_time(now_ns);
+        for lane in &mut self.lanes {
+            lane.tick(now_ns);
+        }
+    }
+
+    fn count_time(&mut self, now_ns: u64) {
+        let spun_ns = self.spun.ns();
+        let cpu_ns = (thread_cpu_ns() - self.cpu_before_ns).saturating_sub(spun_ns);
+        for lane in &mut self.lanes {
+            lane.totals.cpu_ns = cpu_ns;
+            lane.totals.spun_ns = spun_ns;
+            lane.totals.wall_ns = now_ns.saturating_sub(self.start_ns);
+        }
+    }
+}

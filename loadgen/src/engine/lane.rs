@@ -1,0 +1,238 @@
+//! One load in the driver: what is left to send, which connections are free, and what is counted.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+
+use super::{Load, Model, Settings};
+use crate::clock::duration_ns;
+use crate::connection::InFlight;
+use crate::plan::Plan;
+use crate::request::Protocol;
+use crate::response::Head;
+use crate::sample::{Failure, Observer, Outcome, Sample, Totals};
+
+/// A driver this far behind its plan never catches up: the run is of no use, and ends.
+const HOPELESS_NS: u64 = 3_000_000_000;
+
+/// What is left to send.
+#[derive(Debug)]
+pub(super) enum Work {
+    Closed { left: u64, length_ns: u64 },
+    Open { plan: Plan, next_ns: Option<u64> },
+}
+
+pub(super) struct Lane<'a> {
+    pub(super) settings: Settings,
+    observer: &'a mut dyn Observer,
+    work: Work,
+    /// The number of the next request; also of a dropped one, so that numbers depend on the plan alone.
+    number: u64,
+    /// For each target the slots with a free connection, once for each request that it can take; the one that rested
+    /// longest is first.
+    pub(super) idle: Vec<VecDeque<usize>>,
+    pub(super) in_flight: usize,
+    pub(super) totals: Totals,
+    /// Body bytes of a request while it is rendered.
+    pub(super) body: Vec<u8>,
+    /// A request for HTTP/2 while it is rendered.
+    pub(super) rendered: Vec<u8>,
+}
+
+/// An arrival whose time has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    pub(super) number: u64,
+    pub(super) intended_ns: u64,
+}
+
+/// What is known of a request at its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    pub(super) in_flight: InFlight,
+    pub(super) head: Head,
+    pub(super) body_bytes: u64,
+    pub(super) end_ns: u64,
+}
+
+impl<'a> Lane<'a> {
+    pub(super) fn new(load: Load<'a>) -> Self {
+        let work = match &load.settings.model {
+            Model::Closed { requests, duration } => {
+                Work::Closed { left: requests.unwrap_or(u64::MAX), length_ns: duration.map_or(u64::MAX, duration_ns) }
+            }
+            Model::Open(plan) => {
+                let mut plan = plan.clone();
+                let next_ns = plan.next();
+                Work::Open { plan, next_ns }
+            }
+        };
+        let idle = vec![VecDeque::new(); load.settings.mix.targets.len()];
+        Self {
+            settings: load.settings,
+            observer: load.observer,
+            work,
+            number: 0,
+            idle,
+            in_flight: 0,
+            totals: Totals::default(),
+            body: Vec::new(),
+            rendered: Vec::new(),
+        }
+    }
+
+    /// How many requests a connection carries at once.
+    pub(super) fn permits(&self) -> usize {
+        match self.settings.mix.protocol {
+            Protocol::Http1 => 1,
+            Protocol::Http2 { streams } => streams.max(1),
+        }
+    }
+
+    pub(super) fn is_closed_model(&self) -> bool {
+        matches!(self.work, Work::Closed { .. })
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.settings.stop.load(Ordering::Relaxed)
+    }
+
+    /// When the next arrival is due, from the start; `None` when none is left, and in the closed model.
+    pub(super) fn next_due_ns(&self) -> Option<u64> {
+        match &self.work {
+            Work::Open { next_ns, .. } => *next_ns,
+            Work::Closed { .. } => None,
+        }
+    }
+
+    /// Ends the sending; what is in flight goes on.
+    pub(super) fn send_no_more(&mut self) {
+        match &mut self.work {
+            Work::Closed { left, .. } => *left = 0,
+            Work::Open { next_ns, .. } => *next_ns = None,
+        }
+    }
+
+    /// Takes the next arrival off the plan, which was due.
+    pub(super) fn take_arrival(&mut self, start_ns: u64, now_ns: u64) -> Option<Arrival> {
+        let Work::Open { plan, next_ns } = &mut self.work else { return None };
+        let intended_ns = start_ns + (*next_ns)?;
+        *next_ns = plan.next();
+        let lag_ns = now_ns.saturating_sub(intended_ns);
+        self.observer.lag(intended_ns, lag_ns);
+        if lag_ns > HOPELESS_NS {
+            self.totals.gave_up = true;
+            self.send_no_more();
+        }
+        let number = self.number;
+        self.number += 1;
+        Some(Arrival { number, intended_ns })
+    }
+
+    /// Closed model: the number of the next request, if one is to be sent.
+    pub(super) fn take_next(&mut self, start_ns: u64, now_ns: u64) -> Option<u64> {
+        if !self.has_more(start_ns, now_ns) {
+            return None;
+        }
+        let Work::Closed { left, .. } = &mut self.work else { return None };
+        *left -= 1;
+        let number = self.number;
+        self.number += 1;
+        Some(number)
+    }
+
+    pub(super) fn has_more(&self, start_ns: u64, now_ns: u64) -> bool {
+        match &self.work {
+            Work::Closed { left, length_ns } => {
+                !self.is_stopped() && *left > 0 && now_ns.saturating_sub(start_ns) < *length_ns
+            }
+            Work::Open { next_ns, .. } => next_ns.is_some(),
+        }
+    }
+
+    pub(super) fn drop_arrival(&mut self, intended_ns: u64) {
+        self.totals.dropped += 1;
+        self.observer.dropped(intended_ns);
+    }
+
+    /// A whole answer came.
+    pub(super) fn finished(&mut self, ended: &Ended) {
+        let prepared = &self.settings.mix.prepared[ended.in_flight.template];
+        let expect = &prepared.expect;
+        let status = ended.head.status;
+        let right_length = prepared.is_head || expect.body_bytes.is_none_or(|length| length == ended.body_bytes);
+        let accepted = expect.accepts_status(status);
+        let failure = (accepted && !right_length).then_some(Failure::Length);
+        let outcome = match status {
+            _ if failure.is_some() => Outcome::Failed,
+            _ if accepted => Outcome::Ok,
+            429 | 503 => Outcome::Rejected,
+            400..=499 => Outcome::ClientError,
+            _ => Outcome::Failed,
+        };
+        self.record(&Sample {
+            template: ended.in_flight.template,
+            intended_ns: ended.in_flight.intended_ns,
+            sent_ns: ended.in_flight.sent_ns.unwrap_or(ended.end_ns),
+            head_ns: ended.in_flight.head_ns.unwrap_or(ended.end_ns),
+            end_ns: ended.end_ns,
+            status,
+            body_bytes: ended.body_bytes,
+            outcome,
+            failure,
+            residence_ns: ended.head.residence_ns,
+            endpoint: ended.head.endpoint,
+        });
+        self.in_flight -= 1;
+    }
+
+    /// The connection broke under a request.
+    pub(super) fn failed(&mut self, ended: &Ended, failure: Failure) {
+        let had_head = ended.in_flight.head_ns.is_some();
+        self.record(&Sample {
+            template: ended.in_flight.template,
+            intended_ns: ended.in_flight.intended_ns,
+            sent_ns: ended.in_flight.sent_ns.unwrap_or(ended.end_ns),
+            head_ns: ended.in_flight.head_ns.unwrap_or(ended.end_ns),
+            end_ns: ended.end_ns,
+            status: if had_head { ended.head.status } else { 0 },
+            body_bytes: ended.body_bytes,
+            outcome: Outcome::Failed,
+            failure: Some(failure),
+            residence_ns: None,
+            endpoint: ended.head.endpoint,
+        });
+        self.in_flight -= 1;
+    }
+
+    /// A request for which not even a socket could be had.
+    pub(super) fn failed_unsent(&mut self, template: usize, intended_ns: u64, now_ns: u64) {
+        self.totals.started += 1;
+        self.record(&Sample {
+            template,
+            intended_ns,
+            sent_ns: now_ns,
+            head_ns: now_ns,
+            end_ns: now_ns,
+            status: 0,
+            body_bytes: 0,
+            outcome: Outcome::Failed,
+            failure: Some(Failure::Connect),
+            residence_ns: None,
+            endpoint: None,
+        });
+    }
+
+    fn record(&mut self, sample: &Sample) {
+        self.totals.finished += 1;
+        if sample.outcome != Outcome::Ok {
+            self.totals.not_ok += 1;
+        }
+        self.observer.sample(sample);
+    }
+
+    /// Tells the observer how it goes.
+    pub(super) fn tick(&mut self, now_ns: u64) {
+        self.totals.in_flight = self.in_flight as u64;
+        self.observer.tick(now_ns, &self.totals);
+    }
+}

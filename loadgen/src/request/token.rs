@@ -1,0 +1,182 @@
+//! Signed tokens for requests: all minted before the run, so that signing costs it nothing.
+//!
+//! A `{token(...)}` placeholder has claims with a bounded number of values (`user-{zipf(100)}` has a hundred). Each
+//! combination is signed once, with ES256 or RS256 as the key is; templates that ask for the same claims share them.
+//! `exp` and `iat` are set here from the time that the caller gives, so tokens differ from run to run; all else about a
+//! request follows from the seed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Map, Value};
+
+use super::draws::Draws;
+use super::pattern::Pattern;
+
+/// A bank of this many RS256 tokens takes a minute to sign and a hundred megabytes to keep.
+const MAX_TOKENS: u64 = 100_000;
+
+/// Why tokens cannot be minted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// A template holds tokens, and there is no key.
+    #[error("it holds {{token(...)}} and there is no key to sign with: give --token-key FILE (a private key in PEM)")]
+    Missing,
+    /// The key is of no use.
+    #[error(
+        "the key cannot be used ({0}): give a private key in PEM, for ES256 (P-256, PKCS #8) or RS256 (RSA); \
+         `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one"
+    )]
+    Key(String),
+    /// More combinations of claims than can be kept.
+    #[error("its claims have {0} combinations; at most {MAX_TOKENS} tokens are minted: use smaller ranges")]
+    Many(String),
+}
+
+/// What all tokens of a run have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenSettings {
+    /// The claim `iss`, unless a placeholder has its own.
+    pub issuer: Option<String>,
+    /// The claim `aud`, unless a placeholder has its own.
+    pub audience: Option<String>,
+    /// The header's `kid`.
+    pub key_id: Option<String>,
+    /// The claim `iat`, seconds since the Unix epoch.
+    pub issued_at: u64,
+    /// From `iat` to `exp`.
+    pub lifetime: Duration,
+}
+
+/// A private key, and the tokens that were signed with it.
+#[derive(Debug)]
+pub struct TokenKey {
+    key: EncodingKey,
+    algorithm: Algorithm,
+    settings: TokenSettings,
+    minted: Mutex<HashMap<String, Arc<TokenBank>>>,
+}
+
+impl TokenKey {
+    /// Reads a private key in PEM: P-256 (signs ES256) or RSA (signs RS256).
+    ///
+    /// # Errors
+    /// [`KeyError::Key`] when it is neither, or a trial signature fails.
+    pub fn from_pem(pem: &[u8], settings: TokenSettings) -> Result<Self, KeyError> {
+        let (key, algorithm) = match EncodingKey::from_ec_pem(pem) {
+            Ok(key) => (key, Algorithm::ES256),
+            Err(_) => match EncodingKey::from_rsa_pem(pem) {
+                Ok(key) => (key, Algorithm::RS256),
+                Err(error) => return Err(KeyError::Key(error.to_string())),
+            },
+        };
+        let made = Self { key, algorithm, settings, minted: Mutex::default() };
+        // A key of another curve is noticed only when it signs.
+        made.sign(&Map::new())?;
+        Ok(made)
+    }
+
+    /// One token for each combination of the claims; the same ones for the same claims.
+    pub(super) fn mint(&self, spec: &TokenSpec) -> Result<Arc<TokenBank>, KeyError> {
+        let mut minted = self.minted.lock().unwrap_or_else(PoisonError::into_inner);
+        let identity = spec.identity();
+        if let Some(known) = minted.get(&identity) {
+            return Ok(Arc::clone(known));
+        }
+        let variants = spec.variants().ok_or_else(|| KeyError::Many("endlessly many".to_owned()))?;
+        if variants > MAX_TOKENS {
+            return Err(KeyError::Many(variants.to_string()));
+        }
+        let tokens = (0..variants).map(|variant| self.sign(&self.claims(spec, variant)));
+        let bank = Arc::new(TokenBank { tokens: tokens.collect::<Result<_, _>>()? });
+        minted.insert(identity, Arc::clone(&bank));
+        Ok(bank)
+    }
+
+    fn claims(&self, spec: &TokenSpec, variant: u64) -> Map<String, Value> {
+        let settings = &self.settings;
+        let mut claims = Map::new();
+        for (name, value) in [("iss", &settings.issuer), ("aud", &settings.audience)] {
+            if let Some(value) = value {
+                claims.insert(name.to_owned(), value.as_str().into());
+            }
+        }
+        claims.insert("iat".to_owned(), settings.issued_at.into());
+        claims.insert("exp".to_owned(), settings.issued_at.saturating_add(settings.lifetime.as_secs()).into());
+        for (name, value) in spec.values(variant) {
+            claims.insert(name, value.into());
+        }
+        claims
+    }
+
+    fn sign(&self, claims: &Map<String, Value>) -> Result<Box<[u8]>, KeyError> {
+        let mut header = Header::new(self.algorithm);
+        header.kid.clone_from(&self.settings.key_id);
+        let token =
+            jsonwebtoken::encode(&header, claims, &self.key).map_err(|error| KeyError::Key(error.to_string()))?;
+        Ok(token.into_bytes().into())
+    }
+}
+
+/// The claims of one placeholder.
+#[derive(Debug, Clone)]
+pub(super) struct TokenSpec {
+    claims: Vec<(String, Pattern)>,
+}
+
+impl TokenSpec {
+    /// `subject`, `issuer` and `audience` are written out; other names are the claims' own. Each pattern has a bounded
+    /// number of variants.
+    pub(super) fn new(claims: Vec<(String, Pattern)>) -> Self {
+        let claim = |name: String| match name.as_str() {
+            "subject" => "sub".to_owned(),
+            "issuer" => "iss".to_owned(),
+            "audience" => "aud".to_owned(),
+            _ => name,
+        };
+        Self { claims: claims.into_iter().map(|(name, value)| (claim(name), value)).collect() }
+    }
+
+    fn variants(&self) -> Option<u64> {
+        self.claims.iter().try_fold(1_u64, |product, (_, value)| product.checked_mul(value.variants()?))
+    }
+
+    /// Draws one of its variants.
+    pub(super) fn draw_variant(&self, draws: &mut Draws) -> u64 {
+        self.claims
+            .iter()
+            .fold(0, |variant, (_, value)| variant * value.variants().unwrap_or(1) + value.draw_variant(draws))
+    }
+
+    fn values(&self, mut variant: u64) -> Vec<(String, String)> {
+        let mut values = Vec::with_capacity(self.claims.len());
+        for (name, value) in self.claims.iter().rev() {
+            let variants = value.variants().unwrap_or(1);
+            let mut text = String::new();
+            value.write_variant(variant % variants, &mut text);
+            variant /= variants;
+            values.push((name.clone(), text));
+        }
+        values.reverse();
+        values
+    }
+
+    /// What tells two apart: names, and patterns as they are.
+    fn identity(&self) -> String {
+        format!("{:?}", self.claims)
+    }
+}
+
+/// The tokens of one placeholder.
+#[derive(Debug)]
+pub(super) struct TokenBank {
+    tokens: Vec<Box<[u8]>>,
+}
+
+impl TokenBank {
+    pub(super) fn token(&self, variant: u64) -> &[u8] {
+        usize::try_from(variant).ok().and_then(|index| self.tokens.get(index)).map_or(b"", |token| token)
+    }
+}

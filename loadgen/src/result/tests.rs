@@ -1,0 +1,73 @@
+//! What makes a run invalid, and how its figures are counted.
+
+use super::*;
+use crate::sample::{Observer, Outcome, Sample};
+
+fn recorder(requests: u64, lag_ns: u64) -> Recorder {
+    let mut recorder = Recorder::new("steady", 0);
+    for number in 0..requests {
+        let intended_ns = number * 1_000_000;
+        recorder.lag(intended_ns, lag_ns);
+        recorder.sample(&Sample {
+            template: 0,
+            intended_ns,
+            sent_ns: intended_ns,
+            head_ns: intended_ns,
+            end_ns: intended_ns + 100_000,
+            status: 200,
+            body_bytes: 0,
+            outcome: Outcome::Ok,
+            failure: None,
+            residence_ns: None,
+            endpoint: None,
+        });
+    }
+    recorder
+}
+
+fn totals(finished: u64, cpu_ns: u64) -> Totals {
+    Totals { started: finished, finished, cpu_ns, wall_ns: 1_000_000_000, ..Totals::default() }
+}
+
+const OFFERED: Option<Offered> = Some(Offered { arrivals: 1_000, rate: 1_000.0, hash: 7 });
+
+#[test]
+fn a_run_that_kept_its_plan_is_valid() {
+    let validity = Validity::judge(&recorder(1_000, 10_000), &totals(1_000, 100), OFFERED, 0.0);
+    assert_eq!((validity.valid, validity.reasons.len()), (true, 0));
+}
+
+#[test]
+fn each_fault_of_a_run_is_a_reason_of_its_own() {
+    let mut dropping = totals(1_000, 100);
+    dropping.dropped = 1;
+    let cases = [
+        (recorder(1_000, 10), dropping, 0.0, "dropped"),
+        (recorder(980, 10), totals(980, 100), 0.0, "achieved"),
+        (recorder(1_000, 300_000), totals(1_000, 100), 0.0, "lag"),
+        (recorder(1_000, 10), totals(1_000, 800_000_000), 0.0, "busy"),
+        (recorder(1_000, 10), totals(1_000, 100), 0.02, "host"),
+    ];
+    for (recorder, totals, steal, word) in cases {
+        let validity = Validity::judge(&recorder, &totals, OFFERED, steal);
+        assert!(!validity.valid);
+        assert_eq!(validity.reasons.len(), 1, "{word}: {:?}", validity.reasons);
+        assert!(validity.reasons[0].contains(word), "{word}: {:?}", validity.reasons);
+    }
+}
+
+#[test]
+fn a_closed_run_may_use_its_whole_core() {
+    assert!(Validity::judge(&recorder(1_000, 0), &totals(1_000, 999_000_000), None, 0.0).valid);
+    assert!(!Validity::judge(&recorder(0, 0), &totals(0, 0), None, 0.0).valid, "nothing ended");
+}
+
+#[test]
+fn figures_are_microseconds() {
+    let load = LoadResult::of(&recorder(1_000, 0), &totals(1_000, 5_000_000), OFFERED);
+    assert_eq!(load.requests, 1_000);
+    assert!((load.client_cpu_us_per_request - 5.0).abs() < 1e-9);
+    let p50 = load.phases["steady"].latency_us.p50;
+    assert!((p50 - 100.0).abs() < 0.2, "{p50}");
+    assert!((load.achieved_rps - 1_000.9).abs() < 0.2, "{}", load.achieved_rps);
+}

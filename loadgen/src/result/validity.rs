@@ -1,0 +1,104 @@
+//! Whether a run can be believed: the rules of bench-methods, each with its reason in words.
+
+use super::{Lag, Offered, Quantiles, Validity, micros, round};
+use crate::recorder::{Phase, Recorder};
+use crate::sample::Totals;
+
+/// Achieved requests may differ from offered ones by this share.
+const MOST_MISSED: f64 = 0.01;
+/// The pacer's p99 lag may be this, microseconds, or a tenth of the median service time if that is more.
+const MOST_LAG_US: f64 = 200.0;
+/// The driver's thread may work for this share of the time.
+const MOST_BUSY: f64 = 0.7;
+/// The host may take this share of the machine's time.
+const MOST_STOLEN: f64 = 0.01;
+
+/// What a run is forgiven, and what it is not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Leeway {
+    /// Drops are judged by an expectation of their own, so they are no reason here.
+    pub drops_are_judged: bool,
+    /// Someone ended the run early.
+    pub interrupted: bool,
+}
+
+impl Validity {
+    /// Judges a run: drops, achieved rate, pacer lag, driver's CPU, stolen time.
+    #[must_use]
+    pub fn judge(recorder: &Recorder, totals: &Totals, offered: Option<Offered>, steal_ratio: f64) -> Self {
+        Self::judge_with(recorder, totals, offered, steal_ratio, Leeway::default())
+    }
+
+    /// As [`Validity::judge`], with leeway.
+    #[must_use]
+    pub fn judge_with(
+        recorder: &Recorder,
+        totals: &Totals,
+        offered: Option<Offered>,
+        steal_ratio: f64,
+        leeway: Leeway,
+    ) -> Self {
+        let share = |ns: u64| ns as f64 / totals.wall_ns.max(1) as f64;
+        let client_cpu_ratio = share(totals.cpu_ns);
+        let lag = Quantiles::of(recorder.pacer_lag());
+        let ended: u64 = recorder.phases().iter().map(Phase::requests).sum();
+        let mut reasons = Vec::new();
+        if leeway.interrupted {
+            reasons.push(format!("the run was ended after {:.1} s", totals.wall_ns as f64 / 1e9));
+        }
+        let mut achieved = 1.0;
+        if let Some(offered) = offered {
+            achieved = ended as f64 / offered.arrivals.max(1) as f64;
+            open_reasons(&mut reasons, recorder, totals, offered, leeway);
+        }
+        if steal_ratio > MOST_STOLEN {
+            reasons.push(format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0));
+        }
+        if ended == 0 {
+            reasons.push("no request ended".to_owned());
+        }
+        Self {
+            valid: reasons.is_empty(),
+            reasons,
+            dropped: totals.dropped,
+            pacer_lag_us: Lag { p50: lag.p50, p99: lag.p99 },
+            achieved_over_offered: round(achieved, 1e4),
+            client_cpu_ratio: round(client_cpu_ratio, 1e3),
+            client_spin_ratio: round(share(totals.spun_ns), 1e3),
+            steady_from_ms: 0,
+        }
+    }
+}
+
+/// What only the open model can do wrong.
+fn open_reasons(reasons: &mut Vec<String>, recorder: &Recorder, totals: &Totals, offered: Offered, leeway: Leeway) {
+    let ended: u64 = recorder.phases().iter().map(Phase::requests).sum();
+    let dropped: u64 = recorder.phases().iter().map(|phase| phase.dropped).sum();
+    let busy = totals.cpu_ns as f64 / totals.wall_ns.max(1) as f64;
+    if totals.gave_up {
+        let sent = totals.started as f64 * 1e9 / totals.wall_ns.max(1) as f64;
+        reasons.push(format!(
+            "the plan cannot be sent from here: of {:.0} requests/s the driver sent {sent:.0}/s, fell seconds behind and \
+             gave up; ask for less, or give it a core of its own",
+            offered.rate
+        ));
+    }
+    if totals.dropped > 0 && !leeway.drops_are_judged {
+        reasons.push(format!("{} arrivals were dropped at the in-flight bound", totals.dropped));
+    }
+    let judged = if leeway.drops_are_judged { ended + dropped } else { ended };
+    let achieved = judged as f64 / offered.arrivals.max(1) as f64;
+    if (achieved - 1.0).abs() > MOST_MISSED {
+        reasons.push(format!("{:.1} % of the offered requests were achieved", achieved * 100.0));
+    }
+    let lag_us = Quantiles::of(recorder.pacer_lag()).p99;
+    let service = recorder.merged("all").service;
+    let service_us = if service.is_empty() { 0.0 } else { micros(service.value_at_quantile(0.5)) };
+    let most_lag_us = (service_us * 0.1).max(MOST_LAG_US);
+    if lag_us > most_lag_us {
+        reasons.push(format!("the pacer's p99 lag was {lag_us:.0} us, more than {most_lag_us:.0} us"));
+    }
+    if busy > MOST_BUSY {
+        reasons.push(format!("the driver's thread was busy for {:.0} %", busy * 100.0));
+    }
+}

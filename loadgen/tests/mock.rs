@@ -1,0 +1,112 @@
+//! The engine against the mocks of this workspace: what they saw is what was planned.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use loadgen::clock::Clock;
+use loadgen::engine::{Load, Model, Pacing, Schedule, Settings, run_all};
+use loadgen::plan::{Arrivals, Plan};
+use loadgen::recorder::Recorder;
+use loadgen::request::{Mix, Template};
+use loadgen::sample::{Observer, Sample, Totals};
+use loadgen::target::Target;
+use mocks::{Mock, Rule};
+
+fn settings(url: &str, rate: f64, length_ns: u64) -> Settings {
+    let template = Template::get("t", Target::parse(url, false).unwrap());
+    Settings {
+        mix: Mix::new(&[template], 7).unwrap(),
+        model: Model::Open(Plan::new(Arrivals::Poisson, rate, length_ns, 7)),
+        connections: 4,
+        max_in_flight: 64,
+        timeout: Duration::from_secs(5),
+        stop: Arc::new(AtomicBool::new(false)),
+    }
+}
+
+fn at_once(clock: &Clock, pacing: Pacing) -> Schedule {
+    Schedule { start_ns: clock.now_ns(), pacing }
+}
+
+#[test]
+fn the_mock_sees_the_requests_of_the_seed_in_order() {
+    let paths = |seed| {
+        let mock = Mock::builder().service("orders").launch().unwrap();
+        let target = Target::parse(&mock.url("/orders/{zipf(1000)}/{seq}"), false).unwrap();
+        let mut one = settings(&mock.url("/"), 500.0, 100_000_000);
+        one.mix = Mix::new(&[Template::get("t", target)], seed).unwrap();
+        // One connection and a closed loop keep the order that the journal shows.
+        one.connections = 1;
+        one.model = Model::Closed { requests: Some(50), duration: None };
+        let clock = Clock::start();
+        let mut recorder = Recorder::new("steady", 0);
+        let load = Load { settings: one, observer: &mut recorder };
+        run_all(vec![load], clock, at_once(&clock, Pacing::Sleep)).unwrap();
+        assert_eq!(recorder.phases()[0].ok, 50);
+        mock.journal().into_iter().map(|entry| entry.path).collect::<Vec<_>>()
+    };
+    let first = paths(1);
+    assert_eq!(first.len(), 50);
+    assert!(first[49].ends_with("/49"), "{}", first[49]);
+    assert_eq!(first, paths(1));
+    assert_ne!(first, paths(2));
+}
+
+#[test]
+fn two_loads_on_one_thread_keep_their_own_plans_and_figures() {
+    let orders = Mock::builder().service("orders").launch().unwrap();
+    let users = Mock::builder().service("users").rule(Rule::any().status(503)).launch().unwrap();
+    let loads = [(orders.url("/a"), 400.0), (users.url("/b"), 200.0)];
+    for pacing in [Pacing::Sleep, Pacing::Spin] {
+        let clock = Clock::start();
+        let mut recorders = [Recorder::new("steady", 0), Recorder::new("steady", 0)];
+        let planned: Vec<u64> = loads
+            .iter()
+            .map(|(_, rate)| Plan::new(Arrivals::Poisson, *rate, 200_000_000, 7).summary().arrivals)
+            .collect();
+        let each = recorders
+            .iter_mut()
+            .zip(&loads)
+            .map(|(recorder, (url, rate))| Load { settings: settings(url, *rate, 200_000_000), observer: recorder });
+        let totals = run_all(each.collect(), clock, at_once(&clock, pacing)).unwrap();
+        let [orders, users] = &recorders;
+        assert_eq!((orders.phases()[0].ok, users.phases()[0].rejected), (planned[0], planned[1]), "{pacing:?}");
+        assert_eq!((totals[0].finished, totals[1].finished), (planned[0], planned[1]));
+        assert_eq!((orders.pacer_lag().len(), users.pacer_lag().len()), (planned[0], planned[1]));
+    }
+}
+
+/// Checks each sample against what it must obey.
+struct Stamps {
+    start_ns: u64,
+    samples: u64,
+}
+
+impl Observer for Stamps {
+    fn sample(&mut self, sample: &Sample) {
+        assert!(self.start_ns <= sample.intended_ns && sample.intended_ns <= sample.sent_ns);
+        assert!(sample.sent_ns <= sample.head_ns && sample.head_ns <= sample.end_ns);
+        assert!(sample.added_ns().is_some_and(|added| added <= sample.service_ns()), "the mock says its residence");
+        // The mock waits ten milliseconds, and says so; what remains is ours.
+        assert!(sample.service_ns() >= 10_000_000);
+        assert!(sample.added_ns() < Some(sample.service_ns() - 9_000_000));
+        self.samples += 1;
+    }
+    fn dropped(&mut self, _: u64) {}
+    fn lag(&mut self, _: u64, _: u64) {}
+    fn tick(&mut self, _: u64, _: &Totals) {}
+}
+
+#[test]
+fn the_mocks_own_time_is_not_added_latency() {
+    let mock = Mock::builder().service("slow").rule(Rule::any().delay(Duration::from_millis(10))).launch().unwrap();
+    let clock = Clock::start();
+    // Nothing is sent before the start, which lies ahead.
+    let start_ns = clock.now_ns() + 20_000_000;
+    let mut stamps = Stamps { start_ns, samples: 0 };
+    let load = Load { settings: settings(&mock.url("/x"), 200.0, 100_000_000), observer: &mut stamps };
+    let totals = run_all(vec![load], clock, Schedule { start_ns, pacing: Pacing::Spin }).unwrap();
+    assert_eq!(stamps.samples, totals[0].finished);
+    assert!(stamps.samples > 5 && totals[0].spun_ns > 0, "{totals:?}");
+}

@@ -1,0 +1,148 @@
+//! What a load met, phase by phase.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Quantiles, microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Quantiles {
+    /// Median.
+    #[schemars(range(min = 0.0))]
+    pub p50: f64,
+    /// 90th percentile.
+    #[schemars(range(min = 0.0))]
+    pub p90: f64,
+    /// 99th percentile.
+    #[schemars(range(min = 0.0))]
+    pub p99: f64,
+    /// 99.9th percentile.
+    #[schemars(range(min = 0.0))]
+    pub p999: f64,
+    /// Largest.
+    #[schemars(range(min = 0.0))]
+    pub max: f64,
+}
+
+/// Quantiles of which only two are always there, microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AddedQuantiles {
+    /// Median.
+    #[schemars(range(min = 0.0))]
+    pub p50: f64,
+    /// 90th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
+    pub p90: Option<f64>,
+    /// 99th percentile.
+    #[schemars(range(min = 0.0))]
+    pub p99: f64,
+    /// 99.9th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
+    pub p999: Option<f64>,
+    /// Largest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
+    pub max: Option<f64>,
+}
+
+/// One load.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Load {
+    /// Planned requests a second.
+    #[schemars(range(min = 0.0))]
+    pub offered_rps: f64,
+    /// Requests that ended, a second.
+    #[schemars(range(min = 0.0))]
+    pub achieved_rps: f64,
+    /// Requests that ended.
+    pub requests: u64,
+    /// CPU time of the driver for each request, microseconds.
+    #[serde(default)]
+    #[schemars(range(min = 0.0))]
+    pub client_cpu_us_per_request: f64,
+    /// The plan's hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[0-9a-f]{16}$"))]
+    pub plan_hash: Option<String>,
+    /// Phases by name: `before`, `fault_1` to `fault_n`, `healed` in a scenario.
+    pub phases: BTreeMap<String, Phase>,
+}
+
+/// One phase of a load.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Phase {
+    /// From the intended time.
+    pub latency_us: Quantiles,
+    /// From the first byte sent.
+    pub service_us: Quantiles,
+    /// Service less the mock's residence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added_us: Option<AddedQuantiles>,
+    /// Answers by status, `0` for none.
+    #[schemars(extend("propertyNames" = {"pattern": "^(0|[1-5][0-9][0-9])$"}))]
+    pub status: BTreeMap<String, u64>,
+    /// Outcomes: ok, rejected, failed, dropped, client_error.
+    pub outcome: BTreeMap<String, u64>,
+    /// Failures by cause.
+    #[serde(default)]
+    pub failures: BTreeMap<String, u64>,
+    /// Ok over all arrivals.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub success_ratio: f64,
+}
+
+impl Load {
+    /// The phases in the order of time: `before`, the faults by number, `healed`, others last and by name.
+    ///
+    /// The file holds them by name, and names alone would put `fault_10` before `fault_2`.
+    #[must_use]
+    pub fn phases_in_order(&self) -> Vec<(&str, &Phase)> {
+        let mut phases: Vec<(&str, &Phase)> = self.phases.iter().map(|(name, phase)| (name.as_str(), phase)).collect();
+        phases.sort_by_key(|(name, _)| place(name));
+        phases
+    }
+}
+
+fn place(name: &str) -> (u32, u32) {
+    let number = name.strip_prefix("fault_").and_then(|number| number.parse().ok());
+    match (name, number) {
+        ("warm_up", _) => (0, 0),
+        ("before", _) => (1, 0),
+        (_, Some(number)) => (2, number),
+        ("healed", _) => (3, 0),
+        _ => (4, 0),
+    }
+}
+
+impl Phase {
+    /// How many requests had this outcome; 0 when the file does not say.
+    #[must_use]
+    pub fn outcome(&self, name: &str) -> u64 {
+        self.outcome.get(name).copied().unwrap_or(0)
+    }
+
+    /// Arrivals of all outcomes.
+    #[must_use]
+    pub fn arrivals(&self) -> u64 {
+        self.outcome.values().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_are_in_the_order_of_time() {
+        let names = ["healed", "fault_10", "before", "fault_2", "other"];
+        let load = Load {
+            phases: names.iter().map(|name| ((*name).to_owned(), Phase::default())).collect(),
+            ..Load::default()
+        };
+        let order: Vec<&str> = load.phases_in_order().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(order, ["before", "fault_2", "fault_10", "healed", "other"]);
+    }
+}

@@ -1,0 +1,82 @@
+//! How breakers and limiters did beside their oracles.
+//!
+//! What did not happen has no figure: a breaker that never tripped has no trip time. So most are optional.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One endpoint's breaker.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Breaker {
+    /// How often it went from closed to open.
+    pub trips: u64,
+    /// From the first attempt that counts as failed to the trip, milliseconds; the worst over all trips.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trip_ms: Option<f64>,
+    /// Failed attempts until the trip.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts_to_trip: Option<u64>,
+    /// The smallest number of the same attempts that the configured policy needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oracle_attempts: Option<u64>,
+    /// Attempts to trip less the oracle's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trip_error: Option<i64>,
+    /// Attempts started while it was open that were no probes.
+    pub leaked_attempts: u64,
+    /// The most probes at one time.
+    pub probes_max_concurrent: u64,
+    /// From the first moment the endpoint would have served to normal service, milliseconds; the worst.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery_ms: Option<f64>,
+    /// The least that the configured policy allows, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery_oracle_ms: Option<f64>,
+    /// Its changes of state, in order of time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub transitions: Vec<Transition>,
+}
+
+/// A breaker's change of state.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Transition {
+    /// When, milliseconds from the run's start.
+    pub t_ms: f64,
+    /// The state left: `closed`, `open` or `half_open`.
+    #[serde(default)]
+    pub from: String,
+    /// The state entered.
+    pub to: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub cause: String,
+}
+
+/// One rate limit's accuracy, by exact replay.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Limiter {
+    /// Requests that met the rule.
+    pub offered: u64,
+    /// Requests that it let pass.
+    pub admitted: u64,
+    /// Requests that the oracle let pass.
+    pub oracle_admitted: u64,
+    /// Passed, though the oracle refused.
+    pub false_admits: u64,
+    /// Refused, though the oracle let pass.
+    pub false_refusals: u64,
+    /// The most that any window held above burst plus rate times its length, requests; at most 0 is right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound_violation: Option<f64>,
+    /// The admitted rate under twice the limit or more, against the limit, as a share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sustained_error: Option<f64>,
+    /// Between the promise of `Retry-After` and the first admission of who obeyed it, milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after_error_ms: Option<f64>,
+    /// Jain's index over keys: 1 is equal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fairness_jain: Option<f64>,
+}

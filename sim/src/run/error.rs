@@ -1,0 +1,67 @@
+//! Why a scenario could not be run.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use loadgen::control::ControlError;
+use loadgen::request::TemplateError;
+
+use crate::children::ChildError;
+use crate::scenario::LoadError;
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The scenario is not right, or cannot be read.
+    #[error("{0}")]
+    Scenario(#[from] LoadError),
+    /// A program does not serve.
+    #[error("{0}")]
+    Child(#[from] ChildError),
+    /// The load did not start.
+    #[error("{0}")]
+    Load(#[from] loadgen::engine::RunError),
+    /// A request cannot be sent.
+    #[error("{0}")]
+    Template(#[from] TemplateError),
+    /// A control port did not do its part.
+    #[error("{what}: {why}")]
+    Control {
+        /// What was asked.
+        what: String,
+        /// What came of it.
+        why: String,
+    },
+    /// A file cannot be written or read.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Redis does not serve.
+    #[error("redis-server: {0}")]
+    Redis(io::Error),
+}
+
+impl RunError {
+    /// The exit code: 1 when the scenario is wrong, 3 when it could not be run.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Scenario(LoadError::Invalid(_)) | Self::Template(_) => 1,
+            _ => 3,
+        }
+    }
+
+    pub(super) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::File { path, source }
+    }
+
+    pub(super) fn control(what: &str) -> impl FnOnce(ControlError) -> Self {
+        let what = what.to_owned();
+        move |error| Self::Control { what, why: error.to_string() }
+    }
+}

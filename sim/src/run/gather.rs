@@ -1,0 +1,205 @@
+//! What happened, in the form that oracles judge: the mocks' journal, the clients' requests, faults and phases.
+//!
+//! Times are nanoseconds from t = 0; what came before it is left out. Endpoints are named as the gateway's upstreams
+//! have them, since that is what oracles hold against its configuration.
+
+use std::collections::BTreeMap;
+
+use gateway::config::settings::upstream::Endpoints;
+use loadgen::clock::duration_ns;
+use loadgen::sample::Outcome as Sampled;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::account::was_sent;
+use super::error::RunError;
+use super::watch::{Seen, Watch};
+use super::world::World;
+use crate::history::{Attempt, ClientRequest, Ending, Endpoint, FaultWindow, History, Hit, Name, Outcome, Phase};
+use crate::oracle::policy::{Policies, UpstreamPolicy};
+use crate::scenario::Scenario;
+use crate::scenario::gateway::Checked;
+
+/// Journal entries that are asked for at once.
+const PAGE: u64 = 50_000;
+/// Requests that oracles are asked about; of longer runs there are histograms and counts.
+const MOST_JUDGED: u64 = 500_000;
+
+/// An entry of the mocks' journal, as far as it is needed.
+#[derive(Debug, Deserialize)]
+struct Entry {
+    seq: u64,
+    arrival_ns: u64,
+    answer_ns: Option<u64>,
+    end_ns: u64,
+    endpoint: u16,
+    connection: u64,
+    status: Option<u16>,
+    ended: String,
+    rule: Value,
+    request_id: Option<String>,
+}
+
+/// The gateway's name of each mock endpoint.
+#[derive(Debug)]
+pub(super) struct Upstreams {
+    by_mock: BTreeMap<String, Endpoint>,
+}
+
+impl Upstreams {
+    /// The endpoints of a configuration; one that several upstreams have is the first's.
+    pub(super) fn of(checked: &Checked) -> Self {
+        let mut by_mock = BTreeMap::new();
+        for upstream in &checked.config.upstreams {
+            let Endpoints::Static(endpoints) = &upstream.endpoints else { continue };
+            for (index, endpoint) in endpoints.iter().enumerate() {
+                if let Some(name) = checked.names.get(&*endpoint.address) {
+                    let endpoint = Endpoint::new(Name::from(&*upstream.name), index);
+                    by_mock.entry(name.clone()).or_insert(endpoint);
+                }
+            }
+        }
+        Self { by_mock }
+    }
+
+    fn get(&self, mock: &str) -> Option<&Endpoint> {
+        self.by_mock.get(mock)
+    }
+}
+
+/// What was configured, for the oracles.
+pub(super) fn policies(checked: &Checked) -> Policies {
+    let upstreams = checked.config.upstreams.iter().filter_map(|upstream| {
+        let Endpoints::Static(endpoints) = &upstream.endpoints else { return None };
+        let weights = endpoints.iter().map(|endpoint| endpoint.weight).collect();
+        Some((Name::from(&*upstream.name), UpstreamPolicy { weights, breaker: None }))
+    });
+    Policies { upstreams: upstreams.collect(), limits: BTreeMap::new() }
+}
+
+/// The mocks' journal after the entry `since`; `zero_ns` of the machine's monotonic clock is t = 0. `None` when there is
+/// more than oracles are asked about.
+pub(super) fn attempts(
+    world: &World,
+    upstreams: &Upstreams,
+    since: u64,
+    recorded: u64,
+    zero_ns: u64,
+) -> Result<Option<Vec<Attempt>>, RunError> {
+    if recorded.saturating_sub(since) > MOST_JUDGED {
+        return Ok(None);
+    }
+    let mut attempts = Vec::new();
+    let mut from = since;
+    loop {
+        let page = world.ask_mocks("GET", &format!("/journal?since={from}&limit={PAGE}"), "")?;
+        let before = from;
+        for line in page.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let entry: Entry = serde_json::from_slice(line)
+                .map_err(|error| RunError::Control { what: "the mocks' journal".to_owned(), why: error.to_string() })?;
+            from = from.max(entry.seq);
+            attempts.extend(attempt(entry, world, upstreams, zero_ns));
+        }
+        if from == before {
+            return Ok(Some(attempts));
+        }
+    }
+}
+
+fn attempt(entry: Entry, world: &World, upstreams: &Upstreams, zero_ns: u64) -> Option<Attempt> {
+    let endpoint = upstreams.get(world.names.get(&entry.endpoint)?)?.clone();
+    let ending = match (entry.ended.as_str(), entry.status) {
+        ("answered", Some(status)) => Ending::Answered(status),
+        ("left", _) => Ending::Abandoned,
+        ("truncated" | "garbage", _) => Ending::Invalid,
+        _ => Ending::Broken,
+    };
+    let hit = match &entry.rule {
+        Value::Number(number) => Hit::Rule(number.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(0)),
+        Value::String(text) if text == "header" => Hit::Header,
+        _ => Hit::None,
+    };
+    Some(Attempt {
+        endpoint,
+        connection: entry.connection,
+        request_id: entry.request_id.map(Name::from),
+        arrival_ns: entry.arrival_ns.checked_sub(zero_ns)?,
+        answer_ns: entry.answer_ns.map(|ns| ns.saturating_sub(zero_ns)),
+        end_ns: Some(entry.end_ns.saturating_sub(zero_ns)),
+        ending,
+        hit,
+        health_check: false,
+    })
+}
+
+/// The history of a run.
+pub(super) fn history(
+    scenario: &Scenario,
+    upstreams: &Upstreams,
+    watches: &[Watch],
+    start_ns: u64,
+    attempts: Vec<Attempt>,
+) -> History {
+    let phases = phases(scenario);
+    let mut clients = Vec::new();
+    for (load, watch) in scenario.loads.iter().zip(watches) {
+        let load = Name::from(load.name.as_str());
+        clients.extend(watch.seen.iter().map(|seen| client(seen, &load, &phases, start_ns)));
+    }
+    let mut history = History { clients, attempts, phases, faults: faults(scenario, upstreams), ..History::default() };
+    history.sort();
+    history
+}
+
+fn phases(scenario: &Scenario) -> Vec<Phase> {
+    let starts = scenario.phases();
+    let until = |index: usize| starts.get(index + 1).map_or(scenario.length(), |(_, at)| *at);
+    let phase = |(index, (name, at)): (usize, &(String, std::time::Duration))| Phase {
+        name: Name::from(name.as_str()),
+        from_ns: duration_ns(*at),
+        until_ns: duration_ns(until(index)),
+    };
+    starts.iter().enumerate().map(phase).collect()
+}
+
+fn faults(scenario: &Scenario, upstreams: &Upstreams) -> Vec<FaultWindow> {
+    let endpoints: Vec<String> = scenario.endpoints().collect();
+    let mut windows = Vec::new();
+    for fault in &scenario.faults {
+        let place = fault.place();
+        let of_service = format!("{}/", fault.service);
+        let hit =
+            |name: &&String| if fault.endpoint.is_some() { **name == place } else { name.starts_with(&of_service) };
+        for endpoint in endpoints.iter().filter(hit).filter_map(|name| upstreams.get(name)) {
+            windows.push(FaultWindow {
+                endpoint: endpoint.clone(),
+                from_ns: duration_ns(fault.at),
+                until_ns: duration_ns(fault.until(scenario.length())),
+                share: fault.share.unwrap_or(1.0),
+                act: Name::from(fault.act.to_string()),
+            });
+        }
+    }
+    windows
+}
+
+fn client(seen: &Seen, load: &Name, phases: &[Phase], start_ns: u64) -> ClientRequest {
+    let since = |ns: u64| ns.saturating_sub(start_ns);
+    let intended_ns = since(seen.intended_ns);
+    let phase = phases.iter().rev().find(|phase| phase.from_ns <= intended_ns).map(|phase| phase.name.clone());
+    let sent = was_sent(seen.failure);
+    ClientRequest {
+        sent_ns: sent.then_some(intended_ns),
+        head_ns: (seen.status != 0).then(|| since(seen.end_ns)),
+        end_ns: Some(since(seen.end_ns)),
+        status: (seen.status != 0).then_some(seen.status),
+        outcome: match seen.outcome {
+            Sampled::Ok => Outcome::Ok,
+            Sampled::Rejected => Outcome::Rejected,
+            Sampled::Failed => Outcome::Failed,
+            Sampled::ClientError => Outcome::ClientError,
+        },
+        answers: u32::from(seen.status != 0),
+        ..ClientRequest::planned(load.clone(), phase.unwrap_or_else(|| Name::from("before")), intended_ns)
+    }
+}

@@ -1,0 +1,212 @@
+//! `sim run`: a scenario on the real programs, from warm-up to verdict.
+//!
+//! - `world`, `redis`: what is started, and how it is asked; `drive`: the loads;
+//! - `warm_up`, `steady`: until latency is steady; `measure`, `watch`, `timeline`: what happens from t = 0 on;
+//! - `account`, `gather`, `score`: figures, those of the oracles too; `validity`, `verdict`: whether they can be believed, and what follows.
+//!
+//! Invariants: what is started has ended when a run returns, on every way out; an interrupted run writes what it has
+//! and never passes; all times are of one monotonic clock.
+
+mod account;
+mod drive;
+mod error;
+mod gather;
+mod measure;
+mod progress;
+mod redis;
+mod score;
+mod steady;
+mod timeline;
+mod validity;
+mod verdict;
+mod warm_up;
+mod watch;
+mod world;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use loadgen::clock::{Clock, rfc3339, unix_seconds};
+use loadgen::engine::Pacing;
+use loadgen::plan::Plan;
+use loadgen::recorder::Recorder;
+use reports::result::{ResultFile, Verdict};
+
+pub use error::RunError;
+
+use crate::children::Programs;
+use crate::oracle::policy::Tolerance;
+use crate::oracle::{self, Scores};
+use crate::scenario::gateway::Checked;
+use crate::scenario::model::LoadModel;
+use crate::scenario::{Scenario, load};
+use drive::Stretch;
+use progress::Progress;
+use score::Findings;
+use world::{Cores, World};
+
+/// Requests that the mocks' journal keeps at most: 400 MB.
+const MOST_JOURNALED: u64 = 2_000_000;
+/// What a closed load is taken to send a second, for the journal.
+const CLOSED_RATE: f64 = 40_000.0;
+/// How far journals of different processes may be apart: a wire on one host, and a scheduler's turn.
+const TOLERANCE: Tolerance = Tolerance { transit_ns: 5_000_000, stamp_ns: 1_000_000 };
+/// The warm-up draws from another seed than the measured part.
+const WARM_UP_SEED: u64 = 0x7761_726d_5f75_7073;
+
+/// What a run is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which programs to start.
+    pub programs: Programs,
+    /// The scenario's file.
+    pub scenario: PathBuf,
+    /// Only say whether it holds.
+    pub check: bool,
+    /// Another seed than the file's.
+    pub seed: Option<u64>,
+    /// Print the result as JSON.
+    pub json: bool,
+    /// Where everything is written; a new folder among the temporary files when `None`.
+    pub out: Option<PathBuf>,
+    /// The command line, for the result.
+    pub command: String,
+}
+
+/// Runs a scenario.
+///
+/// # Errors
+/// When the scenario is not right, or something cannot be started, asked or written.
+pub fn run(options: &Options) -> Result<ExitCode, RunError> {
+    let mut scenario = load(&options.scenario)?;
+    if options.check {
+        print(&format!("{}: holds, {:.0} s\n", options.scenario.display(), scenario.length().as_secs_f64()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    scenario.seed = options.seed.unwrap_or(scenario.seed);
+    let stop = Arc::new(AtomicBool::new(false));
+    loadgen::cli::end_on_interrupt(&stop);
+    let folder = match &options.out {
+        Some(folder) => folder.clone(),
+        None => std::env::temp_dir().join(format!("portcullis-run-{}-{}", scenario.name, std::process::id())),
+    };
+    let progress = Progress::new(options.json);
+    let result = measure_scenario(&scenario, &options.programs, &folder, &stop, &progress, options.command.clone())?;
+    drop(progress);
+    if options.json {
+        print(&result.to_json());
+    } else {
+        print(&format!("{}\nwritten to {}\n", reports::text::render(&result), folder.display()));
+    }
+    Ok(exit_code(result.verdict))
+}
+
+/// The exit code of a verdict.
+fn exit_code(verdict: Verdict) -> ExitCode {
+    match verdict {
+        Verdict::Pass => ExitCode::SUCCESS,
+        Verdict::Fail => ExitCode::from(1),
+        Verdict::Inconclusive | Verdict::Invalid => ExitCode::from(4),
+    }
+}
+
+/// Starts the world, warms it up, measures, and writes everything to the folder.
+fn measure_scenario(
+    scenario: &Scenario,
+    programs: &Programs,
+    folder: &Path,
+    stop: &Arc<AtomicBool>,
+    progress: &Progress,
+    command: String,
+) -> Result<ResultFile, RunError> {
+    std::fs::create_dir_all(folder).map_err(RunError::file(folder))?;
+    let folder = std::fs::canonicalize(folder).map_err(RunError::file(folder))?;
+    let started_at = rfc3339(unix_seconds());
+    let checked = scenario.gateway.template.check(&scenario.file, scenario.endpoints());
+    let checked = checked.map_err(|why| RunError::Control { what: "the gateway's configuration".to_owned(), why })?;
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = Cores::divide(count);
+    // Every request must be one that can be sent, before anything starts.
+    for load in &scenario.loads {
+        drive::mix(load, &[std::net::SocketAddr::from(([127, 0, 0, 1], 1))], 0)?;
+    }
+    progress.say("starting");
+    let world = World::start(scenario, programs, &cores, journal_size(scenario), &folder)?;
+    let stretch = Stretch {
+        gateways: world.listeners(),
+        seed: scenario.seed,
+        lasts: None,
+        clock: Clock::start(),
+        cores: cores.driver.clone(),
+        // A driver that spins on a core that it shares with the mocks would keep them waiting.
+        pacing: if cores.driver == cores.mocks { Pacing::Sleep } else { Pacing::Spin },
+        stop: Arc::clone(stop),
+    };
+    progress.say("warming up");
+    let warming =
+        Stretch { seed: scenario.seed ^ WARM_UP_SEED, stop: Arc::new(AtomicBool::new(false)), ..stretch.clone() };
+    let warmed_up = warm_up::warm_up(scenario, &warming, stop)?;
+    progress.warmed_up(&warmed_up);
+    let measured = measure::measure(scenario, &world, &stretch, progress)?;
+    progress.say("scoring");
+    world.end_gateways();
+    let records = account::count_records(&world.access_logs())?;
+    let scores = judge(scenario, &checked, &world, &measured)?;
+    let names = world.names;
+    let pinning = cores.describe();
+    let findings = Findings { scenario, checked: &checked, warmed_up, measured, records, scores, names, pinning };
+    let result = findings.result(started_at, command);
+    let path = folder.join("result.json");
+    std::fs::write(&path, result.to_json()).map_err(RunError::file(&path))?;
+    for (load, watch) in scenario.loads.iter().zip(&findings.measured.watches) {
+        write_histograms(&folder, &load.name, &watch.recorder)?;
+    }
+    // After the histograms, since the page draws them.
+    reports::files::write(&result, &folder, &folder).map_err(RunError::file(&folder))?;
+    Ok(result)
+}
+
+/// Asks the oracles; `None` when there is too much to be asked about one by one.
+fn judge(
+    scenario: &Scenario,
+    checked: &Checked,
+    world: &World,
+    measured: &measure::Measured,
+) -> Result<Option<Scores>, RunError> {
+    let upstreams = gather::Upstreams::of(checked);
+    let (before, after) = &measured.counted;
+    let attempts = gather::attempts(world, &upstreams, before.recorded, after.recorded, measured.zero_ns)?;
+    let Some(attempts) = attempts else { return Ok(None) };
+    let history = gather::history(scenario, &upstreams, &measured.watches, measured.start_ns, attempts);
+    Ok(Some(oracle::judge(&history, &gather::policies(checked), TOLERANCE)))
+}
+
+fn write_histograms(folder: &Path, load: &str, recorder: &Recorder) -> Result<(), RunError> {
+    let path = folder.join(format!("{load}.hlog"));
+    recorder.write_hdr_log(&path).map_err(RunError::file(&path))
+}
+
+/// Room in the journal for every request of the run, with retries.
+fn journal_size(scenario: &Scenario) -> u64 {
+    let warm_up = warm_up::most(scenario);
+    let requests: f64 = scenario
+        .loads
+        .iter()
+        .map(|load| {
+            let rate = match load.model {
+                LoadModel::Open { arrivals, rate } => Plan::new(arrivals, rate, 1, 0).peak_rate(),
+                LoadModel::Closed => CLOSED_RATE,
+            };
+            rate * (load.duration + warm_up).as_secs_f64()
+        })
+        .sum();
+    ((requests * 1.5) as u64).clamp(10_000, MOST_JOURNALED)
+}
+
+fn print(text: &str) {
+    // A reader that has gone away is no reason to fail.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

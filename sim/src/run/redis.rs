@@ -1,0 +1,111 @@
+//! A real `redis-server` of the run's own, that can be paused, killed and healed.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::process::Process;
+
+/// A port that was free may be taken before Redis binds it; then another is tried.
+const TRIES: usize = 5;
+/// Questions, 20 ms apart, before it is said that it does not serve.
+const QUESTIONS: usize = 250;
+
+/// A running Redis.
+#[derive(Debug)]
+pub(super) struct Redis {
+    pub(super) address: SocketAddr,
+    folder: PathBuf,
+    process: Process,
+    is_paused: bool,
+}
+
+impl Redis {
+    /// Starts one on a free port, without any persistence, and waits until it answers.
+    pub(super) fn start(folder: &Path) -> io::Result<Self> {
+        let mut last = io::Error::other("it was never tried");
+        for _ in 0..TRIES {
+            let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+            match start_at(address, folder) {
+                Ok(process) => return Ok(Self { address, folder: folder.to_path_buf(), process, is_paused: false }),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Stops it from working; its connections stay open.
+    pub(super) fn pause(&mut self) -> io::Result<()> {
+        self.process.signal(Signal::STOP)?;
+        self.is_paused = true;
+        Ok(())
+    }
+
+    /// Kills it; its connections are reset.
+    pub(super) fn kill(&mut self) -> io::Result<()> {
+        self.process.signal(Signal::KILL)
+    }
+
+    /// Lets it work again, on the same port.
+    pub(super) fn heal(&mut self) -> io::Result<()> {
+        if self.is_paused {
+            self.process.signal(Signal::CONT)?;
+            self.is_paused = false;
+        }
+        if !self.process.is_running() || ping(self.address).is_err() {
+            self.process = start_at(self.address, &self.folder)?;
+        }
+        Ok(())
+    }
+}
+
+fn start_at(address: SocketAddr, folder: &Path) -> io::Result<Process> {
+    let mut command = Command::new("redis-server");
+    let (host, port) = (address.ip().to_string(), address.port().to_string());
+    command.args(["--bind", &host, "--port", &port, "--save", "", "--appendonly", "no", "--protected-mode", "no"]);
+    command.arg("--dir").arg(folder);
+    let mut process = Process::start(&mut command, &folder.join("redis.log"), &[], false)?;
+    for _ in 0..QUESTIONS {
+        if ping(address).is_ok() {
+            return Ok(process);
+        }
+        if !process.is_running() {
+            return Err(io::Error::other(format!("it ended; see {}", folder.join("redis.log").display())));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Err(io::Error::other("it does not answer"))
+}
+
+/// Asks whether it works.
+fn ping(address: SocketAddr) -> io::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    stream.write_all(b"PING\r\n")?;
+    let mut answer = [0; 7];
+    stream.read_exact(&mut answer)?;
+    if &answer == b"+PONG\r\n" { Ok(()) } else { Err(io::Error::other("it answers something else")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_paused_killed_and_healed_on_its_port() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut redis = Redis::start(folder.path()).unwrap();
+        ping(redis.address).unwrap();
+        redis.pause().unwrap();
+        assert!(ping(redis.address).is_err(), "a paused one takes connections and says nothing");
+        redis.heal().unwrap();
+        ping(redis.address).unwrap();
+        redis.kill().unwrap();
+        redis.heal().unwrap();
+        ping(redis.address).unwrap();
+    }
+}

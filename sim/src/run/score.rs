@@ -1,0 +1,216 @@
+//! The result of a run: figures from what clients, mocks and gateways showed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use gateway::config::settings::upstream::Endpoints;
+use loadgen::environment::Environment;
+use loadgen::result::LoadResult;
+use loadgen::sample::Outcome;
+use reports::result::{Balance, Gateway, Kind, Moment, ResultFile, Retries, Rss};
+
+use super::account::Account;
+use super::measure::Measured;
+use super::warm_up::WarmedUp;
+use super::watch::Seen;
+use super::{timeline, validity, verdict};
+use crate::demo::findings::same;
+use crate::oracle::Scores;
+use crate::scenario::Scenario;
+use crate::scenario::gateway::Checked;
+
+/// The least step of figures over time.
+const LEAST_STEP_MS: u64 = 250;
+/// About this many steps in a long run.
+const STEPS: u64 = 240;
+
+/// All that a run came to.
+#[derive(Debug)]
+pub(super) struct Findings<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) checked: &'a Checked,
+    pub(super) warmed_up: WarmedUp,
+    pub(super) measured: Measured,
+    /// For each gateway its access records.
+    pub(super) records: Vec<u64>,
+    /// What the oracles say; `None` of a run that is too long for them.
+    pub(super) scores: Option<Scores>,
+    /// Each endpoint's name by its port.
+    pub(super) names: BTreeMap<u16, String>,
+    pub(super) pinning: String,
+}
+
+impl Findings<'_> {
+    /// The result, judged.
+    pub(super) fn result(&self, started_at: String, command: String) -> ResultFile {
+        let mut environment = Environment::read(&self.measured.steal_before);
+        environment.pinning.clone_from(&self.pinning);
+        let version = format!("gateway {}", env!("CARGO_PKG_VERSION"));
+        environment.versions.insert("gateway".to_owned(), version);
+        let validity = validity::judge(self.scenario, &self.warmed_up, &self.measured, environment.steal_ratio);
+        let mut result = ResultFile {
+            kind: Kind::Run,
+            name: self.scenario.name.clone(),
+            seed: self.scenario.seed,
+            started_at,
+            command,
+            environment: same(&environment),
+            validity,
+            load: self.loads(),
+            gateway: self.gateways(),
+            balance: self.balance(),
+            retries: Some(Retries { amplification: self.amplification(), budget_refused: 0 }),
+            timeline: self.timeline(),
+            ..ResultFile::default()
+        };
+        result.other.insert("events".to_owned(), timeline::to_json(&self.measured.events));
+        if let Some(account) = self.account() {
+            result.other.insert("accounting".to_owned(), account.to_json());
+        }
+        result.expectations = verdict::expectations(&self.scenario.expectations, &result, &self.measured.died);
+        result.verdict = verdict::verdict(result.validity.valid, &result.expectations);
+        result
+    }
+
+    fn loads(&self) -> BTreeMap<String, reports::result::Load> {
+        let measured = &self.measured;
+        let one = |(number, load): (usize, &crate::scenario::model::LoadPart)| {
+            let watch = &measured.watches[number];
+            let result = LoadResult::of(&watch.recorder, &measured.totals[number], measured.offered[number]);
+            (load.name.clone(), same(&result))
+        };
+        self.scenario.loads.iter().enumerate().map(one).collect()
+    }
+
+    /// Requests that clients sent in the measured part.
+    fn sent(&self) -> u64 {
+        let sent = |seen: &&Seen| super::account::was_sent(seen.failure);
+        self.measured.watches.iter().map(|watch| watch.seen.iter().filter(sent).count() as u64 + watch.not_kept).sum()
+    }
+
+    /// Requests that the mocks saw in the measured part, by the endpoint's name.
+    fn at_mocks(&self) -> BTreeMap<&str, u64> {
+        let (before, after) = &self.measured.counted;
+        let since = |(port, count): (&u16, &u64)| {
+            let name = self.names.get(port)?;
+            Some((name.as_str(), count.saturating_sub(before.requests.get(port).copied().unwrap_or(0))))
+        };
+        after.requests.iter().filter_map(since).collect()
+    }
+
+    fn amplification(&self) -> f64 {
+        round(self.at_mocks().values().sum::<u64>() as f64 / self.sent().max(1) as f64, 1e4)
+    }
+
+    fn gateways(&self) -> BTreeMap<String, Gateway> {
+        let measured = &self.measured;
+        let all_records = self.records.iter().sum::<u64>().max(1) as f64;
+        let upstream = self.at_mocks().values().sum::<u64>().max(1) as f64;
+        let accepts = measured.counted.1.accepts.saturating_sub(measured.counted.0.accepts) as f64;
+        let one = |number: usize| {
+            let (before, after) = (measured.usage.0[number], measured.usage.1[number]);
+            // Records tell how the requests were spread over the gateways; with one gateway that is all of them.
+            let share = if self.records.len() == 1 { 1.0 } else { self.records[number] as f64 / all_records };
+            // Mocks see connections, but not whose; among several gateways each tells its own.
+            let opened = if self.records.len() == 1 { accepts } else { measured.opened[number] };
+            let cpu_us = after.cpu_us.saturating_sub(before.cpu_us) as f64;
+            let gateway = Gateway {
+                cpu_us_per_request: round(cpu_us / (self.sent() as f64 * share).max(1.0), 100.0),
+                rss_bytes: Rss {
+                    idle: before.rss_bytes,
+                    peak: measured.peaks[number].max(after.rss_bytes),
+                    end: after.rss_bytes,
+                },
+                connections_opened: opened as u64,
+                reuse_ratio: round(1.0 - opened / (upstream * share).max(1.0), 1e5),
+                instructions_per_request: None,
+            };
+            (number.to_string(), gateway)
+        };
+        (0..self.records.len()).map(one).collect()
+    }
+
+    fn balance(&self) -> BTreeMap<String, Balance> {
+        let counts = self.at_mocks();
+        let one = |upstream: &std::sync::Arc<gateway::config::settings::Upstream>| {
+            let Endpoints::Static(endpoints) = &upstream.endpoints else { return None };
+            let named: Vec<(&str, u32)> = endpoints
+                .iter()
+                .filter_map(|endpoint| Some((self.checked.names.get(&*endpoint.address)?.as_str(), endpoint.weight)))
+                .collect();
+            let count = |name: &str| counts.get(name).copied().unwrap_or(0) as f64;
+            let total = named.iter().map(|(name, _)| count(name)).sum::<f64>().max(1.0);
+            let weights = named.iter().map(|(_, weight)| f64::from(*weight)).sum::<f64>().max(1.0);
+            let share = |value: f64, total: f64| round(value / total, 1e4);
+            let shares = named.iter().map(|(name, _)| ((*name).to_owned(), share(count(name), total)));
+            let expected = named.iter().map(|(name, weight)| ((*name).to_owned(), share(f64::from(*weight), weights)));
+            // Where nothing was ever wrong there was nothing to regret.
+            let judged = self.scores.as_ref().filter(|_| !self.scenario.faults.is_empty());
+            let judged = judged.and_then(|scores| scores.balance.get(&*upstream.name));
+            let balance = Balance {
+                share: shares.collect(),
+                expected_share: expected.collect(),
+                regret_bad: judged.map(|score| round(score.regret_bad, 1e4)),
+                regret_idle: judged.map(|score| round(score.regret_idle, 1e4)),
+                moved_keys: None,
+            };
+            Some((upstream.name.to_string(), balance))
+        };
+        self.checked.config.upstreams.iter().filter_map(one).collect()
+    }
+
+    /// The account, where every record was kept.
+    fn account(&self) -> Option<Account> {
+        let every = self.checked.config.telemetry.access_log.sample >= 1.0;
+        let all = || self.measured.watches.iter().flat_map(|watch| &watch.seen);
+        let whole = self.measured.watches.iter().all(|watch| watch.not_kept == 0);
+        (every && whole).then(|| Account {
+            requests: self.warmed_up.sent + self.sent(),
+            answers: self.warmed_up.answered + all().filter(|seen| seen.status != 0).count() as u64,
+            records: self.records.iter().sum(),
+        })
+    }
+
+    fn timeline(&self) -> Vec<Moment> {
+        let length = self.measured.lasted.min(self.scenario.length());
+        let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+        let step_ms = (length_ms / STEPS).next_multiple_of(LEAST_STEP_MS).max(LEAST_STEP_MS);
+        let mut steps: Vec<(Vec<u64>, u64)> = vec![Default::default(); length_ms.div_ceil(step_ms).max(1) as usize];
+        for seen in self.measured.watches.iter().flat_map(|watch| &watch.seen) {
+            let at_ms = seen.intended_ns.saturating_sub(self.measured.start_ns) / 1_000_000;
+            let index = ((at_ms / step_ms) as usize).min(steps.len() - 1);
+            steps[index].0.push(seen.latency_ns());
+            steps[index].1 += u64::from(seen.outcome != Outcome::Ok);
+        }
+        let moments = steps
+            .into_iter()
+            .enumerate()
+            .map(|(index, (latencies, errors))| self.moment(index as u64 * step_ms, step_ms, latencies, errors));
+        moments.collect()
+    }
+
+    fn moment(&self, t_ms: u64, step_ms: u64, mut latencies: Vec<u64>, errors: u64) -> Moment {
+        latencies.sort_unstable();
+        let at = |quantile: f64| {
+            let rank = (latencies.len() as f64 * quantile).ceil() as usize;
+            latencies.get(rank.max(1) - 1).map_or(0.0, |ns| round(*ns as f64 / 1e3, 10.0))
+        };
+        let (from, until) = (Duration::from_millis(t_ms), Duration::from_millis(t_ms + step_ms));
+        let length = self.scenario.length();
+        let faults = self.scenario.faults.iter().filter(|fault| fault.at < until && from < fault.until(length));
+        Moment {
+            t_ms,
+            rps: round(latencies.len() as f64 * 1e3 / step_ms as f64, 10.0),
+            p50: at(0.5),
+            p99: at(0.99),
+            errors,
+            breaker_states: BTreeMap::new(),
+            limiter_refused: BTreeMap::new(),
+            fault_active: faults.map(crate::scenario::model::FaultPart::place).collect(),
+        }
+    }
+}
+
+fn round(value: f64, steps: f64) -> f64 {
+    (value * steps).round() / steps
+}

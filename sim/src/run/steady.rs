@@ -1,0 +1,124 @@
+//! When a warm-up has become steady, from figures of equal stretches of time. Pure.
+//!
+//! Two questions. How much of the beginning has to go: MSER-5 (White, Cobb and Spratt, A comparison of five
+//! steady-state truncation heuristics, 2000), the truncation that makes the standard error of the rest the least; a
+//! truncation in the second half says that there is not enough rest to judge by. And whether what is left still drifts:
+//! Mann and Kendall's test of a trend, with the slope of Theil and Sen, so that one strange stretch decides nothing.
+
+/// Stretches that make one batch, as in MSER-5.
+pub(super) const PER_BATCH: usize = 5;
+/// Fewest batches that a truncation may leave: less says nothing of a variance.
+const LEAST_REST: usize = 3;
+/// A trend is believed beyond this many standard deviations: one in a hundred by chance.
+const BELIEVED: f64 = 2.58;
+/// A drift over the whole rest below this share of its median is none that matters.
+const TOLERATED: f64 = 0.05;
+
+/// What is known of a warm-up so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Steadiness {
+    /// Steady since this stretch.
+    Since(usize),
+    /// Not so far.
+    NotYet,
+}
+
+/// Judges the stretches' figures, the oldest first.
+pub(super) fn judge(figures: &[f64]) -> Steadiness {
+    let batches: Vec<f64> =
+        figures.chunks_exact(PER_BATCH).map(|batch| batch.iter().sum::<f64>() / PER_BATCH as f64).collect();
+    let Some(truncated) = mser(&batches) else { return Steadiness::NotYet };
+    let rest = &batches[truncated..];
+    if truncated > batches.len() / 2 || drifts(rest) {
+        return Steadiness::NotYet;
+    }
+    Steadiness::Since(truncated * PER_BATCH)
+}
+
+/// How many batches go: the truncation `d` with the least `s^2(d) / (n - d)`; `None` of too few.
+fn mser(batches: &[f64]) -> Option<usize> {
+    let error = |truncated: usize| {
+        let rest = &batches[truncated..];
+        let count = rest.len() as f64;
+        let mean = rest.iter().sum::<f64>() / count;
+        rest.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count * count)
+    };
+    let most = batches.len().checked_sub(LEAST_REST)?;
+    (0..=most).min_by(|one, other| error(*one).total_cmp(&error(*other)))
+}
+
+/// Whether there is a trend that is believed and matters.
+fn drifts(values: &[f64]) -> bool {
+    let count = values.len() as f64;
+    let pairs = || (0..values.len()).flat_map(|i| (i + 1..values.len()).map(move |j| (i, j)));
+    let rises: f64 =
+        pairs().map(|(i, j)| (values[j] - values[i]).partial_cmp(&0.0).map_or(0.0, |o| o as i8 as f64)).sum();
+    // Kendall's statistic under no trend has this variance (Kendall, Rank correlation methods); ties make it less.
+    let deviation = (count * (count - 1.0) * (2.0 * count + 5.0) / 18.0).sqrt();
+    let slopes: Vec<f64> = pairs().map(|(i, j)| (values[j] - values[i]) / (j - i) as f64).collect();
+    let (Some(slope), Some(middle)) = (crate::statistics::median(&slopes), crate::statistics::median(values)) else {
+        return false;
+    };
+    rises.abs() - 1.0 > BELIEVED * deviation && (slope * (count - 1.0)).abs() > TOLERATED * middle.abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_pcg::Pcg64;
+    use rand_pcg::rand_core::{Rng, SeedableRng};
+
+    use super::*;
+
+    /// Figures around 100 with a tenth of noise, times a shape.
+    fn figures(seed: u64, count: usize, shape: impl Fn(usize) -> f64) -> Vec<f64> {
+        let mut rng = Pcg64::seed_from_u64(seed);
+        let mut noise = || (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64 * 20.0 - 10.0;
+        (0..count).map(|index| (100.0 + noise()) * shape(index)).collect()
+    }
+
+    #[test]
+    fn what_is_steady_from_the_start_is_seen_as_such() {
+        let steady = (0..1_000).filter(|seed| judge(&figures(*seed, 40, |_| 1.0)) != Steadiness::NotYet).count();
+        assert!(steady >= 950, "{steady} of 1000");
+    }
+
+    #[test]
+    fn a_slow_start_is_cut_off() {
+        // Ten stretches at five times the level, then steady.
+        let shape = |index| if index < 10 { 5.0 } else { 1.0 };
+        for seed in 0..100 {
+            let Steadiness::Since(from) = judge(&figures(seed, 60, shape)) else { continue };
+            assert!(from >= 10, "seed {seed}: {from}");
+        }
+        assert!(matches!(judge(&figures(1, 60, shape)), Steadiness::Since(from) if from < 25));
+    }
+
+    #[test]
+    fn what_grows_without_end_is_never_steady() {
+        for seed in 0..100 {
+            assert_eq!(judge(&figures(seed, 60, |index| 1.0 + index as f64 / 10.0)), Steadiness::NotYet, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn too_little_says_nothing_and_no_variance_is_steady() {
+        assert_eq!(judge(&[1.0; 14]), Steadiness::NotYet);
+        assert_eq!(judge(&[1.0; 15]), Steadiness::Since(0));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_truncation_is_that_of_the_definition(batches in proptest::collection::vec(0.0f64..100.0, 3..30)) {
+            let naive = |d: usize| {
+                let rest = &batches[d..];
+                let mean = rest.iter().sum::<f64>() / rest.len() as f64;
+                let variance = rest.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / rest.len() as f64;
+                variance / rest.len() as f64
+            };
+            let found = mser(&batches).unwrap();
+            for other in 0..=batches.len() - LEAST_REST {
+                proptest::prop_assert!(naive(found) <= naive(other) + 1e-9);
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What happens at which time: faults through the mocks' rules, events through the programs themselves.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use loadgen::clock::{Clock, duration_ns};
+use serde_json::{Value, json};
+
+use super::error::RunError;
+use super::world::World;
+use crate::scenario::Scenario;
+use crate::scenario::model::{EventAct, EventPart};
+
+/// How often the clock is looked at between events.
+const GRAIN: Duration = Duration::from_millis(5);
+/// How often the gateways' memory is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// An event that was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Done {
+    at_ms: u64,
+    act: EventAct,
+    /// How long it took.
+    took_ms: u64,
+    /// Why it was not done after all.
+    error: Option<String>,
+}
+
+impl Done {
+    /// That it was not done, in words.
+    pub(super) fn failure(&self) -> Option<String> {
+        let error = self.error.as_ref()?;
+        Some(format!("the event {} at {} ms failed: {error}", name(self.act), self.at_ms))
+    }
+}
+
+/// The faults as the mocks' rules, with windows from t = 0, which is at `zero_ns` of the machine's monotonic clock.
+pub(super) fn rules(scenario: &Scenario, zero_ns: u64) -> Value {
+    let length = scenario.length();
+    let rules = scenario.faults.iter().map(|fault| {
+        let millis = |duration: Duration| format!("{}us", duration.as_micros());
+        let mut matches = json!({ "service": fault.service, "from": millis(fault.at) });
+        if let Some(endpoint) = fault.endpoint {
+            matches["endpoint"] = endpoint.into();
+        }
+        if let Some(share) = fault.share {
+            matches["share"] = share.into();
+        }
+        if fault.lasts.is_some() && fault.until(length) < length {
+            matches["until"] = millis(fault.until(length)).into();
+        }
+        json!({ "match": matches, "act": fault.act })
+    });
+    json!({ "rules": rules.collect::<Vec<_>>(), "origin": zero_ns })
+}
+
+/// Does every event at its time; ends early when `ended` is set.
+pub(super) fn perform(
+    events: &[EventPart],
+    world: &World,
+    clock: &Clock,
+    start_ns: u64,
+    ended: &AtomicBool,
+) -> Vec<Done> {
+    let mut done = Vec::new();
+    for event in events {
+        let at_ns = start_ns + duration_ns(event.at);
+        while clock.now_ns() < at_ns {
+            if ended.load(Ordering::Relaxed) {
+                return done;
+            }
+            std::thread::sleep(GRAIN.min(Duration::from_nanos(at_ns.saturating_sub(clock.now_ns()))));
+        }
+        let began_ns = clock.now_ns();
+        let error = act(event.act, world).err().map(|error| error.to_string());
+        let millis = |ns: u64| ns / 1_000_000;
+        let took_ms = millis(clock.now_ns() - began_ns);
+        done.push(Done { at_ms: millis(began_ns - start_ns), act: event.act, took_ms, error });
+    }
+    done
+}
+
+fn act(act: EventAct, world: &World) -> Result<(), RunError> {
+    let redis = |act: fn(&mut super::redis::Redis) -> std::io::Result<()>| match world.redis() {
+        Some(mut redis) => act(&mut redis).map_err(RunError::Redis),
+        None => Ok(()),
+    };
+    match act {
+        EventAct::Reload(Some(number)) => world.reload(number),
+        EventAct::Reload(None) => (0..world.listeners().len()).try_for_each(|number| world.reload(number)),
+        EventAct::Sigterm(number) => world.terminate(number),
+        EventAct::Restart(number) => world.restart(number),
+        EventAct::PauseRedis => redis(super::redis::Redis::pause),
+        EventAct::KillRedis => redis(super::redis::Redis::kill),
+        EventAct::HealRedis => redis(super::redis::Redis::heal),
+    }
+}
+
+/// `events` of a result.
+pub(super) fn to_json(done: &[Done]) -> Value {
+    let failed = done.iter().filter(|done| done.error.is_some()).count();
+    let list = done.iter().map(|done| {
+        let mut one = json!({ "t_ms": done.at_ms, "do": name(done.act), "took_ms": done.took_ms });
+        if let Some(error) = &done.error {
+            one["error"] = error.as_str().into();
+        }
+        one
+    });
+    json!({ "done": list.collect::<Vec<_>>(), "failed": failed })
+}
+
+/// What an event is called in a scenario.
+fn name(act: EventAct) -> String {
+    match act {
+        EventAct::Reload(None) => "reload".to_owned(),
+        EventAct::Reload(Some(number)) => format!("reload:gateway/{number}"),
+        EventAct::Sigterm(number) => format!("sigterm:gateway/{number}"),
+        EventAct::Restart(number) => format!("restart:gateway/{number}"),
+        EventAct::PauseRedis => "pause:redis".to_owned(),
+        EventAct::KillRedis => "kill:redis".to_owned(),
+        EventAct::HealRedis => "heal:redis".to_owned(),
+    }
+}
+
+/// Looks at the gateways' memory until `ended`; the most that each had.
+pub(super) fn watch_memory(world: &World, ended: &AtomicBool) -> Vec<u64> {
+    let mut peaks = vec![0; world.listeners().len()];
+    let mut waited = LOOK_EVERY;
+    while !ended.load(Ordering::Relaxed) {
+        if waited >= LOOK_EVERY {
+            waited = Duration::ZERO;
+            for (peak, usage) in peaks.iter_mut().zip(world.usage()) {
+                *peak = usage.rss_bytes.max(*peak);
+            }
+        }
+        std::thread::sleep(GRAIN);
+        waited += GRAIN;
+    }
+    peaks
+}

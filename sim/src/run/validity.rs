@@ -1,0 +1,189 @@
+//! Whether a run can be believed, by the rules of `docs/benchmarking.md`: what was not kept is a reason against it.
+
+use std::time::Duration;
+
+use loadgen::result::{Offered, Quantiles};
+use loadgen::sample::Totals;
+use reports::result::{Lag, Validity};
+
+use super::measure::Measured;
+use super::warm_up::WarmedUp;
+use crate::scenario::Scenario;
+use crate::scenario::model::LoadPart;
+
+/// The pacer may be this late at p99, or a tenth of the median service time where that is more.
+const MOST_LAG_US: f64 = 200.0;
+/// A driver that is busier than this delays what it measures.
+const BUSY_DRIVER: f64 = 0.7;
+/// Mocks that are busier than this are what limits.
+const BUSY_MOCKS: f64 = 0.85;
+/// Time that the host took.
+const MOST_STEAL: f64 = 0.01;
+
+/// Judges a run.
+pub(super) fn judge(scenario: &Scenario, warmed_up: &WarmedUp, measured: &Measured, steal_ratio: f64) -> Validity {
+    let mut reasons = Vec::new();
+    let mut validity = Validity { achieved_over_offered: 1.0, ..Validity::default() };
+    for (number, load) in scenario.loads.iter().enumerate() {
+        let watch = &measured.watches[number];
+        let service = Quantiles::of(&watch.recorder.merged("all").service);
+        let lag = Quantiles::of(watch.recorder.pacer_lag());
+        let (totals, offered) = (&measured.totals[number], measured.offered[number].as_ref());
+        let one = LoadSeen { load, totals, offered, lag_us: lag.p99, service_us: service.p50 };
+        one.reasons(&mut reasons);
+        validity.dropped += totals.dropped;
+        if lag.p99 > validity.pacer_lag_us.p99 {
+            validity.pacer_lag_us = Lag { p50: lag.p50, p99: lag.p99 };
+        }
+        validity.achieved_over_offered = validity.achieved_over_offered.min(one.achieved());
+        // One thread drives all loads, and each has all of its time in its totals.
+        validity.client_cpu_ratio = validity.client_cpu_ratio.max(one.busy());
+        if watch.not_kept > 0 {
+            reasons.push(format!("load {}: {} requests were too many to keep", load.name, watch.not_kept));
+        }
+    }
+    validity.achieved_over_offered = round(validity.achieved_over_offered, 1e4);
+    validity.client_cpu_ratio = round(validity.client_cpu_ratio, 1e3);
+    world_reasons(scenario, measured, steal_ratio, &mut reasons);
+    match warmed_up.steady_from_ms {
+        Some(since) => validity.steady_from_ms = since,
+        None => reasons.push(format!("NOT STEADY: latency still changed after {} of warm-up", secs(warmed_up.lasted))),
+    }
+    if measured.interrupted {
+        reasons.insert(0, format!("it was interrupted after {} of {}", secs(measured.lasted), secs(scenario.length())));
+    }
+    Validity { valid: reasons.is_empty(), reasons, ..validity }
+}
+
+fn world_reasons(scenario: &Scenario, measured: &Measured, steal_ratio: f64, reasons: &mut Vec<String>) {
+    let mocks_busy = measured.mocks_cpu_us as f64 / measured.lasted.as_micros().max(1) as f64;
+    // Mocks that queue on purpose wait, and take no time of a core for it.
+    if mocks_busy > BUSY_MOCKS {
+        reasons.push(format!("the mocks were at their limit: {:.0} % of a core", mocks_busy * 100.0));
+    }
+    let (before, after) = &measured.counted;
+    let lost = after.journal_dropped.saturating_sub(before.journal_dropped);
+    let kept_from = after.recorded.saturating_sub(before.recorded);
+    if lost > 0 && kept_from > 0 {
+        reasons.push(format!("the mocks' journal lost {lost} requests"));
+    }
+    if steal_ratio > MOST_STEAL {
+        reasons.push(format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0));
+    }
+    for done in measured.events.iter().filter_map(super::timeline::Done::failure) {
+        reasons.push(done);
+    }
+    if measured.events.len() < scenario.events.len() && !measured.interrupted {
+        reasons.push(format!("{} of {} events were done", measured.events.len(), scenario.events.len()));
+    }
+}
+
+/// One load and what was seen of it.
+struct LoadSeen<'a> {
+    load: &'a LoadPart,
+    totals: &'a Totals,
+    offered: Option<&'a Offered>,
+    lag_us: f64,
+    service_us: f64,
+}
+
+impl LoadSeen<'_> {
+    fn achieved(&self) -> f64 {
+        match self.offered {
+            Some(offered) if !self.load.overload => self.totals.finished as f64 / offered.arrivals.max(1) as f64,
+            _ => 1.0,
+        }
+    }
+
+    fn busy(&self) -> f64 {
+        self.totals.cpu_ns as f64 / self.totals.wall_ns.max(1) as f64
+    }
+
+    fn reasons(&self, reasons: &mut Vec<String>) {
+        let name = &self.load.name;
+        if self.totals.finished == 0 {
+            reasons.push(format!("load {name}: no request ended"));
+        }
+        // The closed model offers nothing of its own, and may use its whole core.
+        if self.offered.is_none() {
+            return;
+        }
+        if self.totals.gave_up {
+            reasons.push(format!("load {name}: the driver fell hopelessly behind its plan and gave up"));
+        }
+        if self.totals.dropped > 0 && !self.load.overload {
+            reasons.push(format!("load {name}: {} arrivals were dropped at the in-flight bound", self.totals.dropped));
+        }
+        let achieved = self.achieved();
+        if (achieved - 1.0).abs() > 0.01 {
+            reasons.push(format!("load {name}: {:.1} % of the offered requests were achieved", achieved * 100.0));
+        }
+        let most = (self.service_us * 0.1).max(MOST_LAG_US);
+        if self.lag_us > most {
+            reasons.push(format!("load {name}: the pacer's p99 lag was {:.0} us, more than {most:.0} us", self.lag_us));
+        }
+        if self.busy() > BUSY_DRIVER {
+            reasons.push(format!("load {name}: the driver was busy for {:.0} %", self.busy() * 100.0));
+        }
+    }
+}
+
+fn secs(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+fn round(value: f64, steps: f64) -> f64 {
+    (value * steps).round() / steps
+}
+
+#[cfg(test)]
+mod tests {
+    use loadgen::plan::Arrivals;
+
+    use super::*;
+    use crate::scenario::model::LoadModel;
+
+    fn load(overload: bool) -> LoadPart {
+        LoadPart {
+            name: "main".to_owned(),
+            model: LoadModel::Open { arrivals: Arrivals::Constant, rate: 1_000.0 },
+            duration: Duration::from_secs(1),
+            requests: Vec::new(),
+            connections: 1,
+            max_in_flight: 1,
+            timeout: Duration::from_secs(1),
+            overload,
+        }
+    }
+
+    fn reasons(overload: bool, totals: &Totals, lag_us: f64) -> Vec<String> {
+        let load = load(overload);
+        let offered = Offered { arrivals: 1_000, rate: 1_000.0, hash: 0 };
+        let mut reasons = Vec::new();
+        LoadSeen { load: &load, totals, offered: Some(&offered), lag_us, service_us: 1_000.0 }.reasons(&mut reasons);
+        reasons
+    }
+
+    #[test]
+    fn each_fault_of_a_load_is_a_reason_of_its_own() {
+        let good = Totals { finished: 1_000, wall_ns: 1_000, ..Totals::default() };
+        assert!(reasons(false, &good, 150.0).is_empty());
+        for (totals, lag_us, word) in [
+            (Totals { dropped: 1, ..good }, 0.0, "dropped"),
+            (Totals { finished: 980, ..good }, 0.0, "achieved"),
+            (good, 201.0, "lag"),
+            (Totals { cpu_ns: 800, ..good }, 0.0, "busy"),
+        ] {
+            let reasons = reasons(false, &totals, lag_us);
+            assert!(reasons.len() == 1 && reasons[0].contains(word), "{word}: {reasons:?}");
+        }
+        let nothing = Totals { wall_ns: 1_000, ..Totals::default() };
+        assert!(reasons(false, &nothing, 0.0)[0].contains("no request ended"));
+    }
+
+    #[test]
+    fn an_overload_may_drop_and_fall_short() {
+        let short = Totals { finished: 600, dropped: 400, wall_ns: 1_000, ..Totals::default() };
+        assert!(reasons(true, &short, 0.0).is_empty());
+    }
+}

@@ -1,0 +1,105 @@
+//! Whether what was expected holds, and what follows.
+
+use reports::result::{Expectation, ResultFile, Verdict};
+use serde_json::Value;
+
+use crate::scenario::CAUSES;
+use crate::scenario::model::ExpectPart;
+
+/// Judges every expectation by the result's figures, and adds what every run has to hold.
+pub(super) fn expectations(expected: &[ExpectPart], result: &ResultFile, died: &[usize]) -> Vec<Expectation> {
+    let figures = serde_json::to_value(result).unwrap_or_default();
+    let always = ["accounting.missing", "accounting.surplus"].map(|figure| ExpectPart {
+        figure: figure.to_owned(),
+        min: None,
+        max: Some(0.0),
+    });
+    let always = always.into_iter().filter(|one| figure(&figures, &one.figure).is_some());
+    let written = expected.iter().cloned();
+    let mut judged: Vec<Expectation> = written.chain(always).map(|expected| judge(&expected, &figures)).collect();
+    judged.dedup_by(|later, earlier| later.figure == earlier.figure && later.bound == earlier.bound);
+    judged.extend(died.iter().map(|number| Expectation {
+        figure: format!("gateway.{number}.up"),
+        bound: "up to the end".to_owned(),
+        value: None,
+        holds: false,
+    }));
+    judged
+}
+
+/// What follows from validity and expectations.
+pub(super) fn verdict(valid: bool, expectations: &[Expectation]) -> Verdict {
+    match (valid, expectations.iter().all(|expectation| expectation.holds)) {
+        (false, _) => Verdict::Invalid,
+        (true, true) => Verdict::Pass,
+        (true, false) => Verdict::Fail,
+    }
+}
+
+fn judge(expected: &ExpectPart, figures: &Value) -> Expectation {
+    let value = figure(figures, &expected.figure);
+    let holds = value.is_some_and(|value| {
+        expected.min.is_none_or(|min| value >= min) && expected.max.is_none_or(|max| value <= max)
+    });
+    let bound = match (expected.min, expected.max) {
+        (Some(min), Some(max)) => format!("from {min} to {max}"),
+        (Some(min), None) => format!("at least {min}"),
+        (None, Some(max)) => format!("at most {max}"),
+        (None, None) => String::new(),
+    };
+    Expectation { figure: expected.figure.clone(), bound, value, holds }
+}
+
+/// The figure with this dotted name. What was not counted of a status or a cause is zero.
+fn figure(figures: &Value, name: &str) -> Option<f64> {
+    let mut keys = name.split('.').peekable();
+    let mut at = figures;
+    while let Some(key) = keys.next() {
+        match at.get(key) {
+            Some(inner) => at = inner,
+            None => {
+                let counts = name.contains(".status.") || CAUSES.contains(&key);
+                return (counts && keys.peek().is_none()).then_some(0.0);
+            }
+        }
+    }
+    at.as_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn one(figure: &str, min: Option<f64>, max: Option<f64>) -> Expectation {
+        let figures = json!({ "load": { "main": { "requests": 10, "phases": { "before": {
+            "status": { "200": 9, "503": 1 }, "failures": {}, "success_ratio": 0.9, "added_us": null } } } } });
+        judge(&ExpectPart { figure: figure.to_owned(), min, max }, &figures)
+    }
+
+    #[test]
+    fn bounds_hold_with_their_ends() {
+        let requests = "load.main.requests";
+        assert!(one(requests, Some(10.0), None).holds && one(requests, None, Some(10.0)).holds);
+        assert!(!one(requests, Some(10.1), None).holds && !one(requests, None, Some(9.9)).holds);
+        assert_eq!(one(requests, Some(1.0), Some(20.0)).bound, "from 1 to 20");
+    }
+
+    #[test]
+    fn what_was_not_counted_is_zero_and_what_is_not_there_never_holds() {
+        assert!(one("load.main.phases.before.status.503", Some(1.0), Some(1.0)).holds);
+        assert!(one("load.main.phases.before.status.502", None, Some(0.0)).holds);
+        assert!(one("load.main.phases.before.failures.closed", None, Some(0.0)).holds);
+        let added = one("load.main.phases.before.added_us.p99", None, Some(1e9));
+        assert!(!added.holds && added.value.is_none());
+    }
+
+    #[test]
+    fn an_invalid_run_never_passes() {
+        let holds = |holds| Expectation { figure: String::new(), bound: String::new(), value: None, holds };
+        assert_eq!(verdict(true, &[holds(true)]), Verdict::Pass);
+        assert_eq!(verdict(true, &[holds(true), holds(false)]), Verdict::Fail);
+        assert_eq!(verdict(false, &[holds(true)]), Verdict::Invalid);
+    }
+}

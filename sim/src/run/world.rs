@@ -1,0 +1,340 @@
+//! What a run starts: the mocks, a Redis, the gateways; and how it asks them.
+//!
+//! Invariant: everything ends when the world is dropped, the gateways first, so that they never see their upstreams die.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use loadgen::control::call;
+use loadgen::target::Target;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::error::RunError;
+use super::redis::Redis;
+use crate::children::{Child, ChildError, Programs};
+use crate::process::Usage;
+use crate::scenario::Scenario;
+use crate::scenario::gateway::Filling;
+use crate::scenario::topology::topology;
+
+/// Longest wait for a gateway that drains, a little above its own longest by default.
+const DRAIN: Duration = Duration::from_secs(35);
+
+/// Which part runs where. On two or three cores the gateways have the first, and all that measures has the second: what
+/// measures must not take from what is measured.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cores {
+    pub(super) gateways: Vec<usize>,
+    pub(super) mocks: Vec<usize>,
+    pub(super) driver: Vec<usize>,
+}
+
+impl Cores {
+    /// The division of this many cores.
+    pub(super) fn divide(count: usize) -> Self {
+        match count {
+            0 | 1 => Self::default(),
+            2 | 3 => Self { gateways: (0..count - 1).collect(), mocks: vec![count - 1], driver: vec![count - 1] },
+            _ => Self { gateways: (0..count - 2).collect(), mocks: vec![count - 2], driver: vec![count - 1] },
+        }
+    }
+
+    /// In words, for results.
+    pub(super) fn describe(&self) -> String {
+        if self.gateways.is_empty() {
+            return String::new();
+        }
+        format!("gateways {:?}, mocks {:?}, driver {:?}", self.gateways, self.mocks, self.driver)
+    }
+}
+
+/// One gateway instance.
+#[derive(Debug)]
+pub(super) struct Instance {
+    /// `None` while it is down.
+    child: Option<Child>,
+    /// What its former processes used.
+    past_cpu_us: u64,
+    /// It was told to end.
+    told: bool,
+    restarts: u32,
+    config: PathBuf,
+    log: PathBuf,
+    pub(super) access_log: PathBuf,
+    /// Where it takes requests, over restarts.
+    pub(super) listener: SocketAddr,
+    admin: SocketAddr,
+    filling: Filling,
+}
+
+/// The running world.
+#[derive(Debug)]
+pub(super) struct World {
+    gateways: Vec<Mutex<Instance>>,
+    redis: Option<Mutex<Redis>>,
+    mocks: Child,
+    control: SocketAddr,
+    programs: Programs,
+    cores: Cores,
+    scenario: Scenario,
+    /// Each endpoint's name by its port.
+    pub(super) names: BTreeMap<u16, String>,
+}
+
+/// Counts of all endpoints together.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counted {
+    pub(super) accepts: u64,
+    /// Requests by the endpoint's port.
+    pub(super) requests: BTreeMap<u16, u64>,
+    pub(super) journal_dropped: u64,
+    /// Entries made so far.
+    pub(super) recorded: u64,
+}
+
+impl World {
+    /// Starts everything and waits until it serves.
+    pub(super) fn start(
+        scenario: &Scenario,
+        programs: &Programs,
+        cores: &Cores,
+        journal: u64,
+        folder: &Path,
+    ) -> Result<Self, RunError> {
+        let write = |path: &Path, text: &str| std::fs::write(path, text).map_err(RunError::file(path));
+        let file = folder.join("mocks.toml");
+        write(&file, &topology(&scenario.mocks))?;
+        let mocks = programs.start_mocks(&file, scenario.seed, journal, &folder.join("mocks.log"), &cores.mocks)?;
+        let endpoints: BTreeMap<String, SocketAddr> =
+            scenario.endpoints().zip(mocks.ready.listeners.iter().copied()).collect();
+        let line = format!("{:?}", mocks.ready);
+        let not_ready = || ChildError::Ready { name: "the mocks".to_owned(), line: line.clone() };
+        let control = mocks.ready.control.ok_or_else(not_ready)?;
+        if endpoints.len() != mocks.ready.listeners.len() || endpoints.len() != scenario.endpoints().count() {
+            return Err(not_ready().into());
+        }
+        let redis = match scenario.redis {
+            true => Some(Redis::start(folder).map_err(RunError::Redis)?),
+            false => None,
+        };
+        let filling = Filling { endpoints, redis: redis.as_ref().map(|redis| redis.address), ..Filling::default() };
+        let mut gateways = Vec::new();
+        for number in 0..scenario.gateway.instances {
+            let instance = Instance::start(number, scenario, programs, cores, filling.clone(), folder)?;
+            gateways.push(Mutex::new(instance));
+        }
+        let names = filling.endpoints.iter().map(|(name, address)| (address.port(), name.clone())).collect();
+        let (programs, cores) = (programs.clone(), cores.clone());
+        let redis = redis.map(Mutex::new);
+        Ok(Self { gateways, redis, mocks, control, programs, cores, scenario: scenario.clone(), names })
+    }
+
+    /// Where each gateway takes requests.
+    pub(super) fn listeners(&self) -> Vec<SocketAddr> {
+        self.gateways.iter().map(|gateway| lock(gateway).listener).collect()
+    }
+
+    /// Where each gateway's access log is.
+    pub(super) fn access_logs(&self) -> Vec<PathBuf> {
+        self.gateways.iter().map(|gateway| lock(gateway).access_log.clone()).collect()
+    }
+
+    /// What each gateway has used so far, over restarts.
+    pub(super) fn usage(&self) -> Vec<Usage> {
+        self.gateways.iter().map(|gateway| lock(gateway).usage()).collect()
+    }
+
+    /// What the mocks have used so far.
+    pub(super) fn mocks_usage(&self) -> Usage {
+        self.mocks.process.usage()
+    }
+
+    /// Asks the mocks' control port.
+    pub(super) fn ask_mocks(&self, method: &str, path: &str, body: &str) -> Result<Vec<u8>, RunError> {
+        ask(self.control, "the mocks", method, path, body)
+    }
+
+    /// What the mocks have counted.
+    pub(super) fn counted(&self) -> Result<Counted, RunError> {
+        let answer = self.ask_mocks("GET", "/counters", "")?;
+        let counters: Value = serde_json::from_slice(&answer)
+            .map_err(|error| RunError::Control { what: "the mocks' counters".to_owned(), why: error.to_string() })?;
+        let endpoints = counters["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let requests = endpoints.iter().filter_map(|endpoint| {
+            let port = u16::try_from(endpoint["endpoint"].as_u64()?).ok()?;
+            Some((port, endpoint["requests"].as_u64()?))
+        });
+        let journal = |key: &str| counters["journal"][key].as_u64().unwrap_or(0);
+        Ok(Counted {
+            accepts: endpoints.iter().filter_map(|endpoint| endpoint["accepts"].as_u64()).sum(),
+            requests: requests.collect(),
+            journal_dropped: journal("dropped"),
+            recorded: journal("recorded"),
+        })
+    }
+
+    /// Lets a gateway read its configuration anew; what it says when it does not.
+    pub(super) fn reload(&self, number: usize) -> Result<(), RunError> {
+        let admin = lock(&self.gateways[number]).admin;
+        ask(admin, &format!("gateway {number}"), "POST", "/reload", "").map(drop)
+    }
+
+    /// Tells a gateway to drain and end.
+    pub(super) fn terminate(&self, number: usize) -> Result<(), RunError> {
+        let mut gateway = lock(&self.gateways[number]);
+        gateway.told = true;
+        let told = gateway.child.as_ref().map(|child| child.process.signal(Signal::TERM));
+        told.unwrap_or(Ok(()))
+            .map_err(|error| RunError::Control { what: format!("gateway {number}"), why: error.to_string() })
+    }
+
+    /// Lets a gateway drain and end, then starts it again on the same ports. Takes as long as the drain.
+    pub(super) fn restart(&self, number: usize) -> Result<(), RunError> {
+        let Some(mut child) = lock(&self.gateways[number]).take() else { return Ok(()) };
+        // It may have ended by itself, which is what is wanted.
+        let _ = child.process.signal(Signal::TERM);
+        child.process.wait(DRAIN);
+        drop(child);
+        lock(&self.gateways[number]).start_again(&self.scenario, &self.programs, &self.cores)
+    }
+
+    /// The Redis, where there is one.
+    pub(super) fn redis(&self) -> Option<MutexGuard<'_, Redis>> {
+        self.redis.as_ref().map(lock)
+    }
+
+    /// A gateway's own figure by its name, summed over labels; 0 while it is down.
+    pub(super) fn metric(&self, number: usize, name: &str) -> f64 {
+        let admin = lock(&self.gateways[number]).admin;
+        let page = ask(admin, "metrics", "GET", "/metrics", "").unwrap_or_default();
+        sum_of(&String::from_utf8_lossy(&page), name)
+    }
+
+    /// Gateways that have ended though nobody told them to.
+    pub(super) fn died(&self) -> Vec<usize> {
+        let died = |gateway: &Mutex<Instance>| {
+            let mut gateway = lock(gateway);
+            let told = gateway.told;
+            gateway.child.as_mut().is_some_and(|child| !told && !child.process.is_running())
+        };
+        (0..self.gateways.len()).filter(|number| died(&self.gateways[*number])).collect()
+    }
+
+    /// Ends the gateways, so that their logs are whole.
+    pub(super) fn end_gateways(&self) {
+        for gateway in &self.gateways {
+            drop(lock(gateway).take());
+        }
+    }
+}
+
+impl Instance {
+    fn start(
+        number: usize,
+        scenario: &Scenario,
+        programs: &Programs,
+        cores: &Cores,
+        mut filling: Filling,
+        folder: &Path,
+    ) -> Result<Self, RunError> {
+        let access_log = folder.join(format!("access-{number}.log"));
+        // A gateway appends to its log, and one of a former run into the same folder would count.
+        match std::fs::remove_file(&access_log) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(RunError::file(&access_log)(error));
+            }
+            _ => {}
+        }
+        filling.access_log = access_log.display().to_string();
+        let config = folder.join(format!("gateway-{number}.toml"));
+        std::fs::write(&config, scenario.gateway.template.fill(&filling)).map_err(RunError::file(&config))?;
+        let log = folder.join(format!("gateway-{number}.log"));
+        let child = programs.start_gateway(&config, &log, &cores.gateways)?;
+        let not_ready = || ChildError::Ready { name: format!("gateway {number}"), line: format!("{:?}", child.ready) };
+        let listener = *child.ready.listeners.first().ok_or_else(not_ready)?;
+        let admin = child.ready.control.ok_or_else(not_ready)?;
+        filling.listeners = child.ready.listeners.clone();
+        filling.admin = Some(admin);
+        Ok(Self {
+            child: Some(child),
+            past_cpu_us: 0,
+            told: false,
+            restarts: 0,
+            config,
+            log,
+            access_log,
+            listener,
+            admin,
+            filling,
+        })
+    }
+
+    /// Takes the process out; what it used is kept.
+    fn take(&mut self) -> Option<Child> {
+        let child = self.child.take()?;
+        self.past_cpu_us += child.process.usage().cpu_us;
+        Some(child)
+    }
+
+    fn start_again(&mut self, scenario: &Scenario, programs: &Programs, cores: &Cores) -> Result<(), RunError> {
+        let text = scenario.gateway.template.fill(&self.filling);
+        std::fs::write(&self.config, text).map_err(RunError::file(&self.config))?;
+        self.restarts += 1;
+        let log = self.log.with_extension(format!("{}.log", self.restarts));
+        self.child = Some(programs.start_gateway(&self.config, &log, &cores.gateways)?);
+        Ok(())
+    }
+
+    fn usage(&self) -> Usage {
+        let now = self.child.as_ref().map(|child| child.process.usage()).unwrap_or_default();
+        Usage { cpu_us: now.cpu_us + self.past_cpu_us, rss_bytes: now.rss_bytes }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn ask(address: SocketAddr, whom: &str, method: &str, path: &str, body: &str) -> Result<Vec<u8>, RunError> {
+    let target = Target { address, authority: address.to_string(), path: path.to_owned() };
+    let what = format!("{whom}: {method} {path}");
+    let answer = call(&target, method, body.as_bytes()).map_err(RunError::control(&what))?;
+    if (200..300).contains(&answer.status) {
+        return Ok(answer.body);
+    }
+    let why = format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body).trim());
+    Err(RunError::Control { what, why })
+}
+
+/// The sum of a family's samples in Prometheus's text form.
+fn sum_of(page: &str, name: &str) -> f64 {
+    let samples = page.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        (rest.starts_with('{') || rest.starts_with(' ')).then(|| rest.rsplit(' ').next()?.parse::<f64>().ok()).flatten()
+    });
+    samples.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_divided_so_that_the_gateways_have_their_own() {
+        assert_eq!(Cores::divide(1).describe(), "");
+        assert_eq!(Cores::divide(2).describe(), "gateways [0], mocks [1], driver [1]");
+        assert_eq!(Cores::divide(8).gateways, [0, 1, 2, 3, 4, 5]);
+        assert_ne!(Cores::divide(4).mocks, Cores::divide(4).driver);
+    }
+
+    #[test]
+    fn a_family_is_summed_over_its_labels() {
+        let page = "# TYPE a_total counter\na_total{x=\"1\"} 2\na_total{x=\"2\"} 3\na_total_more 7\nb 1\n";
+        assert!((sum_of(page, "a_total") - 5.0).abs() < 1e-9);
+        assert!((sum_of(page, "c")).abs() < 1e-9);
+    }
+}

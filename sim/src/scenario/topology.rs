@@ -1,0 +1,34 @@
+//! The mocks' topology file for a scenario's services.
+
+use super::model::MockPart;
+
+/// The file that `mocks --config` reads.
+#[must_use]
+pub fn topology(mocks: &[MockPart]) -> String {
+    let mut text = String::from("# Written by `sim run`.\n");
+    for mock in mocks {
+        text += &format!("\n[services.{}]\nendpoints = {}\n", mock.name, mock.endpoints);
+        if let Some(time) = &mock.service_time {
+            text += &format!("service_time = {}\n", toml::Value::String(time.clone()));
+        }
+        if mock.servers > 0 {
+            text += &format!("servers = {}\n", mock.servers);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mocks_read_it() {
+        let mock =
+            |name: &str, endpoints| MockPart { name: name.to_owned(), endpoints, service_time: None, servers: 0 };
+        let text = topology(&[mock("users", 1), mock("orders", 3)]);
+        let mocks = mocks::Builder::from_toml(&text).unwrap().launch().unwrap();
+        assert_eq!((mocks.addrs().len(), mocks.addrs_of("orders").len()), (4, 3));
+        assert_eq!(mocks.addrs_of("users"), mocks.addrs()[..1], "services keep the file's order");
+    }
+}

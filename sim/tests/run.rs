@@ -1,0 +1,184 @@
+//! `sim run` as a user runs it, on real programs: what is written, what it exits with, and that nothing is left behind.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use reports::result::{Kind, ResultFile, SCHEMA, Verdict};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+const GATEWAY: &str = r#"
+[upstreams.orders]
+endpoints = ["mock://orders/0", "mock://orders/1"]
+balance = { policy = "round_robin" }
+
+[[routes]]
+path = "/{*rest}"
+upstream = "orders"
+"#;
+
+/// One of two endpoints fails for a second; the configuration is read anew meanwhile.
+const SCENARIO: &str = r#"
+name = "short"
+warm_up = "100ms"
+
+[gateway]
+config = "gateway.toml"
+
+[mocks.orders]
+endpoints = 2
+
+[[load]]
+name = "main"
+model = "open"
+arrivals = "constant"
+rate = "200/s"
+duration = "3s"
+connections = 4
+request = { path = "/a" }
+
+[[faults]]
+at = "1s"
+for = "1s"
+on = "orders/1"
+act = { status = 500 }
+
+[[events]]
+at = "1500ms"
+do = "reload"
+
+[[expect]]
+figure = "load.main.phases.before.success_ratio"
+min = 1
+[[expect]]
+figure = "load.main.phases.fault_1.status.500"
+min = 95
+max = 105
+[[expect]]
+figure = "load.main.phases.healed.success_ratio"
+min = 0.99
+[[expect]]
+figure = "balance.orders.share.orders/1"
+min = 0.49
+max = 0.51
+"#;
+
+fn sim(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sim")).args(arguments).output().unwrap()
+}
+
+fn written(scenario: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
+    std::fs::write(folder.path().join("gateway.toml"), GATEWAY).unwrap();
+    folder
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Whether what the gateway's log says was its listener still takes connections.
+fn gateway_serves(out: &Path) -> bool {
+    let log = std::fs::read_to_string(out.join("gateway-0.log")).unwrap();
+    let ready: Value = serde_json::from_str(log.lines().find(|line| line.contains("\"ready\"")).unwrap()).unwrap();
+    TcpStream::connect(ready["listeners"][0].as_str().unwrap()).is_ok()
+}
+
+#[test]
+fn a_scenario_is_run_scored_and_cleared_away() {
+    let folder = written(SCENARIO);
+    let out = folder.path().join("out");
+    let output = sim(&["run", text(&folder.path().join("s.toml")), "--json", "--out", text(&out)]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let written: Value = serde_json::from_slice(&std::fs::read(out.join("result.json")).expect(&said)).unwrap();
+    assert_eq!(written, serde_json::from_slice::<Value>(&output.stdout).unwrap());
+    let validator = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
+    let problems: Vec<String> = validator.iter_errors(&written).map(|error| error.to_string()).collect();
+    assert!(problems.is_empty(), "{problems:?}");
+    let result = ResultFile::read(&out.join("result.json")).unwrap();
+    assert_eq!(result.kind, Kind::Run);
+    // Whether the measurement is valid depends on the machine; what happened does not.
+    for expectation in &result.expectations {
+        assert!(expectation.holds, "{expectation:?}");
+    }
+    let code = if result.validity.valid { (Verdict::Pass, 0) } else { (Verdict::Invalid, 4) };
+    assert_eq!((result.verdict, output.status.code()), (code.0, Some(code.1)), "{:?}", result.validity.reasons);
+    assert_eq!(result.other["events"]["failed"], 0, "{}", result.other["events"]);
+    assert_eq!(result.other["events"]["done"][0]["do"], "reload");
+    let steps_with_fault = result.timeline.iter().filter(|moment| !moment.fault_active.is_empty()).count();
+    assert_eq!((result.timeline.len(), steps_with_fault), (12, 4), "250 ms a step");
+    assert!(result.gateway["0"].cpu_us_per_request > 0.0 && result.gateway["0"].rss_bytes.peak > 0);
+    assert!(!gateway_serves(&out), "the gateway has ended");
+    assert!(out.join("main.hlog").is_file());
+    assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("every request counts"));
+    assert!(out.join("report.md").is_file() && out.join("junit.xml").is_file());
+}
+
+#[test]
+fn two_gateways_share_the_load_and_one_is_restarted() {
+    let scenario =
+        SCENARIO.replace("config =", "instances = 2\nconfig =").replace("do = \"reload\"", "do = \"restart\"");
+    let folder = written(&scenario);
+    let out = folder.path().join("out");
+    let output = sim(&["run", text(&folder.path().join("s.toml")), "--json", "--out", text(&out)]);
+    let result = ResultFile::read(&out.join("result.json"))
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(result.gateway.len(), 2);
+    assert_eq!(result.other["events"]["failed"], 0, "{}", result.other["events"]);
+    assert!(out.join("gateway-0.1.log").is_file(), "it was started a second time");
+    // Every answer has its record, over the restart too.
+    assert_eq!(result.other["accounting"]["missing"], 0, "{}", result.other["accounting"]);
+    assert_eq!(result.other["accounting"]["surplus"], 0, "{}", result.other["accounting"]);
+}
+
+#[test]
+fn an_interrupted_run_writes_what_it_has_and_never_passes() {
+    let folder = written(&SCENARIO.replace("duration = \"3s\"", "duration = \"600s\""));
+    let out = folder.path().join("out");
+    let mut run = Command::new(env!("CARGO_BIN_EXE_sim"))
+        .args(["run", text(&folder.path().join("s.toml")), "--out", text(&out)])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(run.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains(" requests, ")), "it measures");
+    kill_process(Pid::from_child(&run), Signal::INT).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(4));
+    let result = ResultFile::read(&out.join("result.json")).unwrap();
+    assert_eq!(result.verdict, Verdict::Invalid);
+    assert!(result.validity.reasons[0].contains("interrupted"), "{:?}", result.validity.reasons);
+    assert!(result.load["main"].requests > 0);
+    assert!(!gateway_serves(&out), "the gateway has ended");
+}
+
+#[test]
+fn a_scenario_that_does_not_hold_starts_nothing() {
+    let folder = written(&SCENARIO.replace("orders/1\"\nact", "orders/7\"\nact"));
+    let (file, out) = (folder.path().join("s.toml"), folder.path().join("out"));
+    for arguments in [&["run", text(&file), "--out", text(&out)][..], &["run", "--check", text(&file)]] {
+        let output = sim(arguments);
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("s.toml:23:6: error: there is no endpoint `orders/7`"), "{said}");
+        assert!(!out.exists());
+    }
+    let good = written(SCENARIO);
+    assert_eq!(sim(&["run", "--check", text(&good.path().join("s.toml"))]).status.code(), Some(0));
+    assert_eq!(sim(&["run", "/no/such/scenario.toml"]).status.code(), Some(3));
+}
+
+#[test]
+fn every_committed_scenario_holds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let scenarios: Vec<_> = files.filter(|path| !text(path).ends_with(".gateway.toml")).collect();
+    assert!(!scenarios.is_empty());
+    for scenario in scenarios {
+        let output = sim(&["run", "--check", text(&scenario)]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
