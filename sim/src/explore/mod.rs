@@ -1,13 +1,14 @@
 //! `sim explore`: worlds drawn from seeds, run in virtual time, and held against what must always be true.
 //!
 //! - `dice`, `draft`: a world from a seed; `write`: the scenario that it is;
-//! - `facts`, `check`: what has to hold; `shrink`: a smaller world that fails in the same way;
+//! - `facts`, `policies`, `check`: what has to hold; `shrink`: a smaller world that fails in the same way;
 //! - `swarm`: many seeds on all cores; `show`: what is printed.
 
 mod check;
 mod dice;
 mod draft;
 mod facts;
+mod policies;
 mod show;
 mod shrink;
 mod swarm;
