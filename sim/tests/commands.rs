@@ -204,3 +204,33 @@ fn two_rounds_decide_nothing_and_are_reported_in_every_form() {
     assert!(std::fs::read_to_string(out.join("junit.xml")).unwrap().contains("cpu_us_per_request"));
     assert_eq!(std::fs::read_to_string(out.join("rounds.jsonl")).unwrap().lines().count(), 2);
 }
+
+#[test]
+fn exploring_says_what_held_and_gives_the_same_trace_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let explore = || {
+        let out = folder.path().to_str().unwrap();
+        let output = sim(&["explore", "--seed", "3", "--seeds", "3", "--json", "--out", out]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let (first, second) = (explore(), explore());
+    assert_eq!((&first["kind"], &first["verdict"]), (&"explore".into(), &"pass".into()));
+    assert_eq!((&first["explore"]["seeds"], &first["explore"]["failed"]), (&3.into(), &Value::Array(Vec::new())));
+    assert_eq!(first["explore"]["trace_hash"], second["explore"]["trace_hash"]);
+    let validator = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
+    assert!(
+        validator.is_valid(&first),
+        "{:?}",
+        validator.iter_errors(&first).map(|e| e.to_string()).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn a_scenario_for_virtual_time_is_not_run_on_sockets() {
+    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/found/replay-without-body.toml");
+    let output = sim(&["run", found.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("sim explore"));
+    assert_eq!(sim(&["explore", found.to_str().unwrap()]).status.code(), Some(0));
+}
