@@ -48,6 +48,12 @@ pub struct Exchange<N: Network> {
     pub uri: Uri,
     /// The client sent a trace context of its own.
     pub traced: bool,
+    /// The client says how much time it has.
+    pub timed: bool,
+    /// It is gRPC.
+    pub is_grpc: bool,
+    /// The time until response headers, from its start, retries included; `None` = no limit.
+    pub timeout: Option<Duration>,
     /// The path in its one form, where that differs from the target's.
     pub path: Option<Box<str>>,
     /// The host.
@@ -62,6 +68,8 @@ pub struct Exchange<N: Network> {
     pub code: Option<Code>,
     /// The endpoint of the last attempt.
     pub endpoint: Option<Arc<Endpoint<N>>>,
+    /// The breaker's state that the last attempt met, or that refused it.
+    pub breaker: Option<&'static str>,
     /// Attempts that were made.
     pub attempts: u32,
     /// The request body, where there is one.
@@ -123,12 +131,16 @@ impl<N: Network> Exchange<N> {
             uri,
             version,
             traced: false,
+            timed: false,
+            is_grpc: false,
+            timeout: None,
             path: None,
             host: None,
             route: None,
             status: None,
             code: None,
             endpoint: None,
+            breaker: None,
             attempts: 0,
             request_body: None,
             tunnelled_in: 0,
@@ -248,6 +260,7 @@ impl<N: Network> Exchange<N> {
             upstream: route.filter(|_| self.attempts > 0).map(|route| &*route.upstream.name),
             endpoint: self.endpoint.as_ref().map(|endpoint| &*endpoint.address),
             attempts: self.attempts,
+            breaker: self.breaker,
             bytes_in: self.request_body.as_ref().map_or(0, |body| body.bytes()) + self.tunnelled_in,
             bytes_out: self.bytes_out,
             total_us: micros(total),

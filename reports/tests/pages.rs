@@ -199,7 +199,7 @@ fn poison(value: &mut serde_json::Value, key: &str) {
 #[test]
 fn a_hostile_result_is_text_and_nothing_else() {
     let result = hostile();
-    let html = page::render(&result, None).replace('\u{0}', "").replace('\u{1b}', "").replace('\u{fffe}', "");
+    let html = page::render(&result, None).replace(['\u{0}', '\u{1b}', '\u{fffe}'], "");
     check_page("hostile", &html);
     assert!(html.contains("&lt;script&gt;"), "it is shown");
     let xml = junit::render(&result);
@@ -257,6 +257,7 @@ fn a_run_that_is_not_valid_is_never_shown_as_a_pass() {
         result.verdict = verdict;
         let html = page::render(&result, None);
         assert!(html.contains("not valid") && html.contains("418 arrivals were dropped"));
+        assert_eq!(html.matches("card outside").count(), 3, "drops, rate and the driver's thread");
         assert!(!html.contains("✓ pass") && !html.contains("✓ holds") && html.contains("not judged"));
         let markdown = markdown::render(&result);
         assert!(markdown.starts_with("## ⚠️ steady: invalid") && !markdown.contains('✅'), "{markdown}");

@@ -1,6 +1,8 @@
 //! The operator's API: an axum program on the control runtime, so that it answers while the data plane is saturated.
 
 mod access;
+mod breakers;
+mod events;
 mod explain;
 mod metrics;
 mod page;
@@ -12,6 +14,7 @@ mod write;
 pub use serve::serve;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -27,6 +30,8 @@ pub struct State<N: Network = Sockets> {
     gateway: Arc<Gateway<N>>,
     reloader: Arc<Reloader<N>>,
     connections: Arc<Connections>,
+    /// Connections of each worker.
+    loads: Vec<Arc<AtomicUsize>>,
     ask_drain: watch::Sender<bool>,
     token: Option<Box<str>>,
     started: std::time::Instant,
@@ -38,6 +43,7 @@ impl<N: Network> State<N> {
         gateway: &Arc<Gateway<N>>,
         reloader: &Arc<Reloader<N>>,
         connections: &Arc<Connections>,
+        loads: Vec<Arc<AtomicUsize>>,
         ask_drain: watch::Sender<bool>,
     ) -> Arc<Self> {
         let token = gateway.snapshot().config.admin.as_ref().and_then(|admin| admin.token.as_deref().map(Box::from));
@@ -46,6 +52,7 @@ impl<N: Network> State<N> {
             gateway: Arc::clone(gateway),
             reloader: Arc::clone(reloader),
             connections: Arc::clone(connections),
+            loads,
             ask_drain,
             token,
         })
@@ -60,6 +67,9 @@ pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
         .route("/config", get(view::config::<N>))
         .route("/upstreams", get(view::upstreams::<N>))
         .route("/routes", get(view::routes::<N>))
+        .route("/breakers", get(breakers::breakers::<N>))
+        .route("/breakers/{upstream}/{endpoint}/{action}", post(breakers::force::<N>))
+        .route("/events", get(events::events::<N>))
         .route("/explain", get(explain::explain::<N>))
         .route("/reload", post(write::reload::<N>))
         .route("/drain", post(write::drain::<N>))

@@ -3,16 +3,23 @@
 //! State here outlives configuration: it is keyed by the upstream's name and the endpoint's address, so a reload keeps
 //! in-flight counts and connections.
 
+pub mod budget;
 pub mod connection;
 pub mod discovery;
 pub mod endpoint;
+pub mod guard;
+pub mod health;
 pub mod in_flight;
+mod judgement;
 pub mod pool;
 pub mod registry;
+pub mod scope;
 pub mod selection;
 pub mod stage;
+pub mod standing;
 pub mod state;
 mod sync;
+pub mod watch;
 
 pub use connection::Connection;
 pub use endpoint::Endpoint;

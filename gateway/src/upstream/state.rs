@@ -5,8 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 
+use super::budget::RetryBudget;
 use super::endpoint::Endpoint;
+use super::scope::Scope;
+use super::watch::Surroundings;
 use crate::algorithms::balancer::Balancer;
+use crate::algorithms::breaker::State;
 use crate::config::settings;
 use crate::network::Network;
 use crate::telemetry::metrics::UpstreamSeries;
@@ -17,7 +21,11 @@ pub struct Upstream<N: Network> {
     pub name: Arc<str>,
     /// Its metrics.
     pub series: Arc<UpstreamSeries>,
+    /// How many retries there may be.
+    pub budget: RetryBudget,
     active: ArcSwap<Active<N>>,
+    /// Time, and who is told what happens.
+    pub(super) surroundings: Arc<Surroundings>,
     /// Endpoints that have been used and may still be: a set that names one of them again gets the same state.
     known: Mutex<Vec<Weak<Endpoint<N>>>>,
     /// Round robin's place; it goes on over reloads.
@@ -37,12 +45,29 @@ pub struct Active<N: Network> {
     pub weights: Box<[u32]>,
     /// Picks among them.
     pub balancer: Balancer,
+    /// How they stand: first with the upstream, then with each route that has a breaker of its own.
+    pub scopes: Box<[Scope]>,
+}
+
+impl<N: Network> Active<N> {
+    /// The scope of this route, if it has one of its own, or the upstream's.
+    #[inline]
+    pub fn scope(&self, route: Option<&str>) -> &Scope {
+        let own = route.and_then(|route| self.scopes.iter().find(|scope| scope.route.as_deref() == Some(route)));
+        own.unwrap_or(&self.scopes[0])
+    }
 }
 
 impl<N: Network> Upstream<N> {
     /// An upstream without endpoints; `apply` gives it some.
-    pub fn new(settings: Arc<settings::Upstream>, series: Arc<UpstreamSeries>, workers: usize) -> Self {
+    pub fn new(
+        settings: Arc<settings::Upstream>,
+        series: Arc<UpstreamSeries>,
+        surroundings: Arc<Surroundings>,
+        workers: usize,
+    ) -> Self {
         let balancer = Balancer::new(&settings.balance, &[]);
+        let scopes = scopes_of::<N>(&settings, &[], &[], |_| State::Closed, surroundings.clock.now());
         Self {
             name: Arc::clone(&settings.name),
             series,
@@ -51,7 +76,10 @@ impl<N: Network> Upstream<N> {
                 endpoints: Box::default(),
                 weights: Box::default(),
                 balancer,
+                scopes,
             }),
+            surroundings,
+            budget: RetryBudget::new(workers),
             known: Mutex::default(),
             ticket: AtomicU64::new(0),
             workers,
@@ -64,6 +92,11 @@ impl<N: Network> Upstream<N> {
         self.active.load()
     }
 
+    /// Takes a retry out of the budget, if there is one left.
+    pub fn may_retry(&self, ticks_ms: u64) -> bool {
+        self.budget.withdraw(ticks_ms, self.active().settings.retry_budget)
+    }
+
     /// The next place of round robin, exact over all workers.
     pub fn next_ticket(&self) -> u64 {
         self.ticket.fetch_add(1, Ordering::Relaxed)
@@ -71,8 +104,11 @@ impl<N: Network> Upstream<N> {
 
     /// Puts settings and endpoints in force. Endpoints whose address was there before keep their state.
     pub fn apply(&self, settings: Arc<settings::Upstream>, endpoints: &[settings::upstream::Endpoint]) {
+        let now = self.surroundings.clock.now();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|endpoint| endpoint.strong_count() > 0);
+        // The first set of all begins as a whole: there is nobody who could take the others' part.
+        let was_in_use = !known.is_empty();
         let active: Box<[_]> = endpoints
             .iter()
             .map(|wanted| {
@@ -80,8 +116,11 @@ impl<N: Network> Upstream<N> {
                     endpoint.address == wanted.address && endpoint.target == wanted.target
                 };
                 known.iter().filter_map(Weak::upgrade).find(same).unwrap_or_else(|| {
-                    let made =
-                        Arc::new(Endpoint::new(Arc::clone(&wanted.address), wanted.target.clone(), self.workers));
+                    let (address, target) = (Arc::clone(&wanted.address), wanted.target.clone());
+                    let made = Arc::new(Endpoint::new(address, target, settings.breaker.policy, now, self.workers));
+                    if was_in_use {
+                        made.standing.set_returned(self.surroundings.clock.monotonic_ns(now));
+                    }
                     known.push(Arc::downgrade(&made));
                     made
                 })
@@ -89,8 +128,15 @@ impl<N: Network> Upstream<N> {
             .collect();
         let weights: Vec<(&str, u32)> = endpoints.iter().map(|e| (&*e.address, e.weight)).collect();
         let balancer = Balancer::new(&settings.balance, &weights);
-        let weights = weights.into_iter().map(|(_, weight)| weight).collect();
-        self.active.store(Arc::new(Active { settings, endpoints: active, weights, balancer }));
+        let weights: Box<[u32]> = weights.into_iter().map(|(_, weight)| weight).collect();
+        let old = self.active();
+        let known_scope = |route: Option<&str>| old.scopes.iter().find(|scope| scope.route.as_deref() == route);
+        let before = |route: Option<&str>| known_scope(route).map_or(State::Closed, Scope::rolled_up);
+        let scopes = scopes_of(&settings, &active, &weights, before, now);
+        drop(old);
+        self.active.store(Arc::new(Active { settings, endpoints: active, weights, balancer, scopes }));
+        self.judge(now);
+        self.surroundings.ring();
     }
 
     /// Says that the caller will keep this discovery fresh; false when somebody does already.
@@ -110,4 +156,31 @@ impl<N: Network> Upstream<N> {
             endpoint.pool.sweep(worker, now, &active.settings.pool);
         }
     }
+}
+
+/// How these endpoints stand, with these settings in force from now on; `before` is what the upstream's breaker was.
+fn scopes_of<N: Network>(
+    settings: &settings::Upstream,
+    endpoints: &[Arc<Endpoint<N>>],
+    weights: &[u32],
+    before: impl Fn(Option<&str>) -> State,
+    now: std::time::Instant,
+) -> Box<[Scope]> {
+    let scope = |route: Option<Arc<str>>, breaker: &settings::upstream::Breaker| {
+        let standing = |endpoint: &Arc<Endpoint<N>>| match &route {
+            Some(route) => endpoint.standing_with(route, breaker.policy, now),
+            None => Arc::clone(&endpoint.standing),
+        };
+        let standings: Box<[_]> = endpoints.iter().map(standing).collect();
+        for standing in &standings {
+            standing.guard.configure(breaker.policy, now);
+        }
+        let before = before(route.as_deref());
+        Scope::new(route.clone(), breaker.clone(), standings, weights.into(), settings, before)
+    };
+    for endpoint in endpoints {
+        endpoint.retain_routes(|name| settings.route_breakers.iter().any(|own| &*own.route == name));
+    }
+    let own = settings.route_breakers.iter().map(|own| scope(Some(Arc::clone(&own.route)), &own.breaker));
+    std::iter::once(scope(None, &settings.breaker)).chain(own).collect()
 }

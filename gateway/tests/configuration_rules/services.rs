@@ -41,6 +41,13 @@ fn upstreams() {
         "balance = { policy = \"consistent_hash\", key = \"ip\" }",
         &["3:47: \"ip\" is not client_ip, path, header:NAME or cookie:NAME: that is no key"],
     );
+    check_upstream(
+        "breaker = { open_for = \"2m\", failures = [\"200\"] }",
+        &[
+            "3:24: open_for is above max_open_for",
+            "3:42: \"200\" is not connect, reset, timeout or a status: a status is 400 to 599",
+        ],
+    );
     check_upstream("pool = { max_lifetime = \"1ms\" }", &["3:25: \"1ms\" is not between 1s and 720h"]);
 }
 
@@ -84,6 +91,13 @@ fn routes() {
     check_route("upgrades = [\"h2c\"]", &["4:13: expected \"websocket\", found \"h2c\""]);
     check_route("host = \"a b\"", &["4:8: \"a b\" is not client, upstream or a host name: that is no host name"]);
     check_route("max_body = \"\"", &["4:12: \"\" is not a size: a size is a whole number and a unit"]);
+}
+
+#[test]
+fn retries() {
+    check_route("retry = { backoff = \"1s\" }", &["4:21: backoff is above max_backoff"]);
+    check_route("retry = { per_try_timeout = \"20s\" }", &["4:29: per_try_timeout is above the route's timeout"]);
+    check_route("retry = { attempts = 0 }", &["4:22: 0 is not between 1 and 10"]);
 }
 
 #[test]

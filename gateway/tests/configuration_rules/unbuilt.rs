@@ -5,9 +5,6 @@ use super::{check, check_route, check_unbuilt, check_upstream};
 #[test]
 fn what_is_off_or_default_is_accepted() {
     for keys in [
-        "retry = { attempts = 1 }",
-        "retry = { attempts = 1, backoff = \"1ms\" }",
-        "retry = { attempts = 2, buffer = \"65536B\", on = [\"504\", \"connect\", \"reset\", \"502\", \"503\"] }",
         "hedge = { after = \"0ms\", max = 3 }",
         "coalesce = false",
         "body = {}",
@@ -17,16 +14,7 @@ fn what_is_off_or_default_is_accepted() {
     ] {
         check_route(keys, &[]);
     }
-    for keys in [
-        "breaker = {}",
-        "breaker = { window = \"10000ms\", failure_ratio = 0.5 }",
-        "health = { path = \"\", interval = \"1s\" }",
-        "slow_start = \"0ms\"",
-        "protocol = \"http1\"",
-        "panic_below = 0",
-        "concurrency = { adaptive = false }",
-        "retry_budget = { ratio = 0.2 }",
-    ] {
+    for keys in ["protocol = \"http1\"", "concurrency = { adaptive = false }"] {
         check_upstream(keys, &[]);
     }
     check("[server]\nh2_stream_window = \"65536B\"\nshed_above_rss = \"0\"", &[]);
@@ -50,12 +38,6 @@ fn what_is_not_built_is_said_once() {
     );
     check_upstream("balance = \"peak_ewma\"", &["3:11: balance: the policy \"peak_ewma\" is not built yet"]);
     check_upstream("protocol = \"http2\"", &["3:1: [upstreams.a] protocol: HTTP/2 is not built yet"]);
-    check_upstream("breaker.probes = 5", &["3:1: [upstreams.a] breaker: circuit breakers are not built yet"]);
-    check_upstream(
-        "[upstreams.a.health]\npath = \"/h\"",
-        &["3:14: [upstreams.a] health: health checks are not built yet"],
-    );
-    check_route("retry = { attempts = 3 }", &["4:1: [[routes]] retry: retries are not built yet"]);
     check_route("hedge = { after = \"p95\" }", &["4:1: [[routes]] hedge: hedging is not built yet"]);
     check_route("fallback = { status = 503 }", &["4:1: [[routes]] fallback: fallbacks are not built yet"]);
     check("[[routes]]\npath = \"/\"\nupstream = \"https://b\"", &["3:12: upstream: TLS to upstreams is not built yet"]);
@@ -118,11 +100,6 @@ fn policies_that_are_not_built_are_checked_all_the_same() {
     let route = |keys: &str| format!("[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n{keys}");
     check_unbuilt(&route("auth = { providers = [\"x\"] }"), &["4:23: unknown identity provider \"x\""]);
     check_unbuilt(&route("rate_limits = [\"x\"]"), &["4:16: unknown rate limit \"x\""]);
-    check_unbuilt(&route("retry = { backoff = \"1s\" }"), &["4:21: backoff is above max_backoff"]);
-    check_unbuilt(
-        &route("retry = { per_try_timeout = \"20s\" }"),
-        &["4:29: per_try_timeout is above the route's timeout"],
-    );
     check_unbuilt(&route("mirror = { upstream = \"x\" }"), &["4:23: unknown upstream \"x\""]);
     check_unbuilt(
         &route("cors = { origins = [\"*\"], credentials = true }"),
@@ -134,13 +111,6 @@ fn policies_that_are_not_built_are_checked_all_the_same() {
     );
     check_unbuilt(&route("fallback = {}"), &["4:12: fallback needs `status` or `upstream`"]);
     check_unbuilt(&route("handler = \"h\""), &["4:11: a route has one of `upstream`, `split` and `handler`"]);
-    check_unbuilt(
-        "[upstreams.a]\nendpoints = [\"b:1\"]\nbreaker = { open_for = \"2m\", failures = [\"200\"] }",
-        &[
-            "3:24: open_for is above max_open_for",
-            "3:42: \"200\" is not connect, reset, timeout or a status: a status is 400 to 599",
-        ],
-    );
     check_unbuilt(
         "[upstreams.a]\nendpoints = [\"b:1\"]\ntls = { cert = \"Cargo.toml\" }",
         &["3:7: `cert` and `key` belong together"],

@@ -1,7 +1,6 @@
 //! Framing (security.md, group A): what is not one request beyond doubt is refused, and nothing of it goes on.
 
 use mocks::Mock;
-use mocks::raw::{Raw, Script};
 
 use crate::support::{Answer, Client, Gateway, echo};
 

@@ -155,7 +155,7 @@ fn measure_scenario(
     world.end_gateways();
     let records = account::count_records(&world.access_logs())?;
     let scores = judge(scenario, &checked, &world, &measured)?;
-    let names = world.names.clone();
+    let names = world.names;
     let pinning = cores.describe();
     let findings = Findings { scenario, checked: &checked, warmed_up, measured, records, scores, names, pinning };
     let result = findings.result(started_at, command);
@@ -164,6 +164,8 @@ fn measure_scenario(
     for (load, watch) in scenario.loads.iter().zip(&findings.measured.watches) {
         write_histograms(&folder, &load.name, &watch.recorder)?;
     }
+    // After the histograms, since the page draws them.
+    reports::files::write(&result, &folder, &folder).map_err(RunError::file(&folder))?;
     Ok(result)
 }
 

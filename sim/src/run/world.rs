@@ -244,7 +244,9 @@ impl Instance {
         let access_log = folder.join(format!("access-{number}.log"));
         // A gateway appends to its log, and one of a former run into the same folder would count.
         match std::fs::remove_file(&access_log) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(RunError::file(&access_log)(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(RunError::file(&access_log)(error));
+            }
             _ => {}
         }
         filling.access_log = access_log.display().to_string();

@@ -92,14 +92,13 @@ const KEYS: &[Key] = &[
         "Upgrades that pass; the tunnel starts after the upstream's 101.",
     )
     .default("[\"websocket\"]"),
-    key("retry", Kind::Table(&RETRY), "What is tried again.").default("{}").not_yet("retries are"),
+    key("retry", Kind::Table(&RETRY), "What is tried again.").default("{}"),
     key("hedge", Kind::Table(&HEDGE), "A second try beside a slow first one.").default("{}").not_yet("hedging is"),
     key(
         "breaker",
         Kind::Table(&BREAKER),
         "A breaker for this route alone, so that one bad route ejects no endpoint for others.",
-    )
-    .not_yet("circuit breakers are"),
+    ),
     key("cors", Kind::Table(&CORS), "Cross-origin rules; preflights are answered before identity.").not_yet("CORS is"),
     key(
         "max_body",

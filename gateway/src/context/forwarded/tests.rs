@@ -118,7 +118,7 @@ mod model {
         if chain.is_empty() { String::new() } else { chain.split(',').map(node).collect::<Vec<_>>().join(", ") }
     }
 
-    fn appended(list: String, own: &str) -> String {
+    fn appended(list: &str, own: &str) -> String {
         if list.is_empty() { own.to_owned() } else { format!("{list}, {own}") }
     }
 
@@ -140,10 +140,10 @@ mod model {
             None => String::new(),
         };
         [
-            vec![appended(chain, ip)],
+            vec![appended(&chain, ip)],
             kept(came, &X_FORWARDED_PROTO, is_scheme, Some("http")),
             kept(came, &X_FORWARDED_HOST, is_host, host),
-            vec![appended(told, &format!("for={node}{host_part};proto=http"))],
+            vec![appended(&told, &format!("for={node}{host_part};proto=http"))],
         ]
     }
 }
@@ -176,7 +176,8 @@ proptest! {
         let expected = model::expected(&headers, peer, host);
         let from = Peer::new(std::net::SocketAddr::new(peer.parse().unwrap(), 1), Scheme::Http);
         set_forwarded(&mut headers, &from, true, host.map(HeaderValue::from_static).as_ref());
-        let made = names.map(|name| headers.get_all(name).iter().map(|v| v.to_str().unwrap().to_owned()).collect::<Vec<_>>());
+        let values = |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned());
+        let made = names.map(|name| values(name).collect::<Vec<_>>());
         prop_assert_eq!(made, expected);
     }
 }

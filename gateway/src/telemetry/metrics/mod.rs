@@ -16,10 +16,10 @@ mod upstream;
 
 pub use gateway::{GatewaySeries, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
-pub use registry::{EndpointInFlight, OVERFLOW, Registry};
+pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry};
 pub use route::{RouteSeries, RouteTotals};
 pub(crate) use shards::own_thread;
-pub use upstream::{AttemptOutcome, ConnectionEvent, UpstreamSeries, UpstreamTotals};
+pub use upstream::{AttemptOutcome, ConnectionEvent, RetryResult, UpstreamSeries, UpstreamTotals};
 
 /// From 50 us to 26 s in half octaves: request and upstream times.
 pub type DurationHistogram = Histogram<25_000, 40>;
