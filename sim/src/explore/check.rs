@@ -35,7 +35,7 @@ const BREAKERS: [&str; 2] = ["breaker_open", "no_endpoint"];
 const GRAIN_NS: u64 = 20_000_000;
 const MS: u64 = 1_000_000;
 /// The way to a mock takes a step of the network; the gateway's own stamps are exact.
-const TOLERANCE: Tolerance = Tolerance { transit_ns: 3 * MS, stamp_ns: 0 };
+pub(super) const TOLERANCE: Tolerance = Tolerance { transit_ns: 3 * MS, stamp_ns: 0 };
 
 /// Everything that does not hold.
 pub(super) fn violations(facts: &Facts, seen: &Observed) -> Vec<Violation> {
