@@ -1,8 +1,8 @@
 //! What has to hold in every world, whatever was drawn (design.md, section 2).
 //!
 //! - one answer and one record for each request, and nothing left in flight: `answers`, `still_held`;
-//! - nothing is changed on its way, no identity of a client arrives, nothing ambiguous is sent: the anomalies that mocks
-//!   and clients saw;
+//! - nothing is changed on its way, no identity of a client arrives, nothing ambiguous is sent: the anomalies that
+//!   mocks and clients saw;
 //! - a request that no fault could touch succeeds, reload or not: `innocent_failed`;
 //! - an answer's head comes within the route's timeout: `too_late`;
 //! - a success was an upstream's: `invented`; what is not safe to send twice is not: `sent_again`;

@@ -26,8 +26,8 @@ pub(crate) struct Trip {
     pub error: u64,
 }
 
-/// Judges every closed span: `outcomes` are all of the endpoint, by the time at which they were known; that time and the
-/// breaker's may be `slack_ns` apart.
+/// Judges every closed span: `outcomes` are all of the endpoint, by the time at which they were known; that time and
+/// the breaker's may be `slack_ns` apart.
 pub(crate) fn judge(policy: &BreakerPolicy, spans: &[Span], outcomes: &[Judged], slack_ns: u64) -> Vec<Trip> {
     let closed = spans.iter().zip(spans.iter().skip(1).map(Some).chain([None]));
     closed
