@@ -160,6 +160,7 @@ mod tests {
         draft.services.truncate(1);
         let service = &mut draft.services[0];
         (service.weights, service.policy, service.service_time) = (vec![1; 3], "round_robin", Some("2ms"));
+        service.attempts = 1;
         let name = service.name.clone();
         let request = draft::Request { method: "GET", path: "/bytes/100".to_owned(), body_bytes: 0 };
         draft.loads = vec![draft::Load {

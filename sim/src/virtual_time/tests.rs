@@ -10,7 +10,8 @@ fn scenario(lines: &str, gateway: &str) -> Scenario {
     let config = format!(
         "[server]\nworkers = 2\ntrusted_proxies = [\"192.168.0.0/16\"]\n[telemetry.access_log]\noutput = \"stdout\"\n\
          [upstreams.orders]\nendpoints = [\"mock://orders/0\", \"mock://orders/1\"]\nbalance = \"round_robin\"\n\
-         [[routes]]\npath = \"/api/{{*rest}}\"\nupstream = \"orders\"\nrewrite = {{ strip_prefix = \"/api\" }}\n{gateway}"
+         [[routes]]\npath = \"/api/{{*rest}}\"\nupstream = \"orders\"\nrewrite = {{ strip_prefix = \"/api\" }}\n\
+         retry = {{ attempts = 1 }}\n{gateway}"
     );
     let text = format!(
         "name = \"story\"\nseed = 7\n[gateway]\nconfig = \"story.gateway.toml\"\n[mocks.orders]\nendpoints = 2\n\
