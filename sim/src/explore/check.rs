@@ -1,8 +1,8 @@
 //! What has to hold in every world, whatever was drawn (design.md, section 2).
 //!
 //! - one answer and one record for each request, and nothing left in flight: `answers`, `still_held`;
-//! - nothing is changed on its way, no identity of a client arrives, nothing ambiguous is sent: the anomalies that mocks
-//!   and clients saw;
+//! - nothing is changed on its way, no identity of a client arrives, nothing ambiguous is sent: the anomalies that
+//!   mocks and clients saw;
 //! - a request that no fault could touch succeeds, reload or not: `innocent_failed`;
 //! - an answer's head comes within the route's timeout: `too_late`;
 //! - a success was an upstream's: `invented`; what is not safe to send twice is not: `sent_again`;
@@ -35,7 +35,7 @@ const BREAKERS: [&str; 2] = ["breaker_open", "no_endpoint"];
 const GRAIN_NS: u64 = 20_000_000;
 const MS: u64 = 1_000_000;
 /// The way to a mock takes a step of the network; the gateway's own stamps are exact.
-const TOLERANCE: Tolerance = Tolerance { transit_ns: 3 * MS, stamp_ns: 0 };
+pub(super) const TOLERANCE: Tolerance = Tolerance { transit_ns: 3 * MS, stamp_ns: 0 };
 
 /// Everything that does not hold.
 pub(super) fn violations(facts: &Facts, seen: &Observed) -> Vec<Violation> {

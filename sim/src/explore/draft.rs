@@ -30,6 +30,8 @@ pub(super) struct Service {
     pub servers: u64,
     /// The route's, until the answer's head.
     pub timeout_ms: u64,
+    /// The route's: 1 is no retry.
+    pub attempts: u64,
     /// Idle connections live so long; short ones meet requests at the moment of their end.
     pub pool_idle_ms: u64,
     pub max_idle: u64,
@@ -166,6 +168,7 @@ impl Service {
             service_time: *dice.pick(TIMES),
             servers: 0,
             timeout_ms: *dice.pick(&[300, 1_000, 5_000]),
+            attempts: dice.between(1, 3),
             pool_idle_ms: if swarm.fleeting_pools { dice.between(2, 40) } else { 60_000 },
             max_idle: if swarm.fleeting_pools { dice.between(0, 4) } else { 128 },
         }

@@ -100,8 +100,9 @@ fn write_service(text: &mut String, service: &Service) {
         "\n[upstreams.{name}]\nendpoints = [\n{endpoints}]\nbalance = {{ policy = \"{}\"{key} }}\n\
          pool = {{ idle_timeout = \"{}ms\", max_idle_per_worker = {} }}\n\n\
          [[routes]]\nname = \"{name}\"\npath = \"/{name}/{{*rest}}\"\nupstream = \"{name}\"\n\
-         rewrite = {{ strip_prefix = \"/{name}\" }}\ntimeout = \"{}ms\"\n",
-        service.policy, service.pool_idle_ms, service.max_idle, service.timeout_ms,
+         rewrite = {{ strip_prefix = \"/{name}\" }}\ntimeout = \"{}ms\"\n\
+         retry = {{ attempts = {} }}\n",
+        service.policy, service.pool_idle_ms, service.max_idle, service.timeout_ms, service.attempts,
     );
 }
 

@@ -77,6 +77,7 @@ pub(crate) async fn serve(setting: Setting, handle: Handle, journal: Journal) ->
     let us = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(0);
     let zero_unix_us = us(EPOCH) - us(started) + us(super::journal::HEAD_START);
     *handle.0.borrow_mut() = Some(Running { gateway: Arc::clone(&gateway), drain, zero_unix_us });
+    gateway.keep_watch();
     for shard in gateway.shards() {
         tokio::task::spawn_local(keep_house(Arc::clone(&gateway), Arc::clone(shard)));
     }

@@ -1,9 +1,9 @@
 //! A scenario in virtual time: the gateway's data plane, services and clients in one thread, on a simulated network and
 //! clock (turmoil), from a seed.
 //!
-//! The same scenario gives the same run, byte for byte, and [`Observed::trace`] says so. A second passes as fast as what
-//! happens in it can be worked out. Clocks move by whole milliseconds, the grain of tokio's timers; what has to be exact
-//! below that is tested on the pure algorithms.
+//! The same scenario gives the same run, byte for byte, and [`Observed::trace`] says so. A second passes as fast as
+//! what happens in it can be worked out. Clocks move by whole milliseconds, the grain of tokio's timers; what has to be
+//! exact below that is tested on the pure algorithms.
 //!
 //! - `gateway_host`, `mock`, `load`: the three hosts; `network`: the gateway's seam;
 //! - `exchange`, `request`, `answer`, `faults`: a mock's connection; `client`: a client's;
