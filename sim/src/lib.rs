@@ -8,6 +8,7 @@
 //! | [`run`] | `sim run`: a scenario on the real programs, from warm-up to verdict |
 //! | [`history`] | what happened in a run, as plain values on one clock |
 //! | [`oracle`] | what a run should have been, and how far it was from that |
+//! | [`suite`] | `sim suite`: the committed scenarios one after another |
 //! | [`scenario`] | scenario files: read, and checked before anything starts |
 //! | [`children`], [`process`] | programs that a run starts, and always ends |
 //! | [`statistics`] | estimates with intervals from paired rounds |
@@ -27,3 +28,4 @@ pub mod process;
 pub mod run;
 pub mod scenario;
 pub mod statistics;
+pub mod suite;

@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::error::RunError;
+use super::events::Follower;
 use super::redis::Redis;
 use crate::children::{Child, ChildError, Programs};
 use crate::process::Usage;
@@ -143,6 +144,17 @@ impl World {
         self.gateways.iter().map(|gateway| lock(gateway).access_log.clone()).collect()
     }
 
+    /// Follows what each gateway tells of its decisions, where it does.
+    pub(super) fn follow(&self) -> Vec<Follower> {
+        let admins: Vec<SocketAddr> = self.gateways.iter().map(|gateway| lock(gateway).admin).collect();
+        admins.into_iter().enumerate().filter_map(|(number, admin)| Follower::follow(number, admin)).collect()
+    }
+
+    /// The configuration of the gateways, filled in.
+    pub(super) fn config(&self) -> Option<toml::Table> {
+        toml::from_str(&self.scenario.gateway.template.fill(&lock(self.gateways.first()?).filling)).ok()
+    }
+
     /// What each gateway has used so far, over restarts.
     pub(super) fn usage(&self) -> Vec<Usage> {
         self.gateways.iter().map(|gateway| lock(gateway).usage()).collect()
@@ -244,7 +256,9 @@ impl Instance {
         let access_log = folder.join(format!("access-{number}.log"));
         // A gateway appends to its log, and one of a former run into the same folder would count.
         match std::fs::remove_file(&access_log) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(RunError::file(&access_log)(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(RunError::file(&access_log)(error));
+            }
             _ => {}
         }
         filling.access_log = access_log.display().to_string();

@@ -39,6 +39,8 @@ pub struct Scenario {
     pub events: Vec<EventPart>,
     /// What is expected.
     pub expectations: Vec<ExpectPart>,
+    /// Whether the gateway of this build has breakers, so that they are scored.
+    pub has_breakers: bool,
 }
 
 /// `[gateway]`.
