@@ -4,6 +4,7 @@
 //! dropping the exchange writes its access record and counts it, exactly once.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
@@ -65,6 +66,8 @@ pub struct Exchange<N: Network> {
     pub attempts: u32,
     /// The request body, where there is one.
     pub request_body: Option<Arc<BodyProgress>>,
+    /// Bytes that a tunnel brought from the client.
+    pub tunnelled_in: u64,
     /// Bytes of response body that were handed to the client's connection.
     pub bytes_out: u64,
     /// When the upstream was turned to.
@@ -128,6 +131,7 @@ impl<N: Network> Exchange<N> {
             endpoint: None,
             attempts: 0,
             request_body: None,
+            tunnelled_in: 0,
             bytes_out: 0,
             upstream_began: None,
             upstream_head: None,
@@ -182,6 +186,7 @@ impl<N: Network> Exchange<N> {
             return;
         }
         self.connection.rest(now);
+        let ended = self.who_left(ended);
         let total = now.saturating_duration_since(self.started);
         let overhead = self.overhead(now);
         let status = self.status.map_or(CLIENT_LEFT_STATUS, |status| status.as_u16());
@@ -192,6 +197,18 @@ impl<N: Network> Exchange<N> {
             log.submit(self.shard.index, &self.record(status, ended, total, overhead));
         }
         self.place = None;
+    }
+
+    /// Every exchange that the gateway drops at its own end looks as if its client had left. It has not: it is left.
+    fn who_left(&mut self, ended: Ended) -> Ended {
+        if ended != Ended::ClientLeft || !self.shard.shared.cutting.load(Ordering::Relaxed) {
+            return ended;
+        }
+        if self.status.is_none() {
+            self.status = Some(Code::Overloaded.status());
+            self.code = Some(Code::Overloaded);
+        }
+        Ended::Drained
     }
 
     /// Time that the gateway itself added: before the upstream was turned to, and from its head to the answer's.
@@ -210,6 +227,7 @@ impl<N: Network> Exchange<N> {
         match ended {
             Ended::ClientLeft => Some(Fault::Client),
             Ended::UpstreamCut => Some(Fault::Upstream),
+            Ended::Drained => Some(Fault::Gateway),
             Ended::Complete | Ended::Timeout => self.code.map(Code::fault),
         }
     }
@@ -230,7 +248,7 @@ impl<N: Network> Exchange<N> {
             upstream: route.filter(|_| self.attempts > 0).map(|route| &*route.upstream.name),
             endpoint: self.endpoint.as_ref().map(|endpoint| &*endpoint.address),
             attempts: self.attempts,
-            bytes_in: self.request_body.as_ref().map_or(0, |body| body.bytes()),
+            bytes_in: self.request_body.as_ref().map_or(0, |body| body.bytes()) + self.tunnelled_in,
             bytes_out: self.bytes_out,
             total_us: micros(total),
             upstream_us: self.upstream_began.map(|_| micros(total.saturating_sub(overhead))),

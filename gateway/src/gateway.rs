@@ -44,9 +44,15 @@ impl<N: Network> Gateway<N> {
     /// # Errors
     /// The access log's file cannot be opened.
     pub fn new(config: Config, world: World<N>) -> std::io::Result<Self> {
+        let log = AccessLog::start(&config.telemetry.access_log, world.shards.max(1))?;
+        Ok(Self::with_log(config, world, log))
+    }
+
+    /// The same with an access log of the caller's: one that is kept ([`AccessLog::kept`]).
+    pub fn with_log(config: Config, world: World<N>, log: AccessLog) -> Self {
         let shards = world.shards.max(1);
         let metrics = Arc::new(Metrics::new(shards));
-        let log = Arc::new(AccessLog::start(&config.telemetry.access_log, shards)?);
+        let log = Arc::new(log);
         let shared = Arc::new(Shared {
             upstreams: Upstreams::new(Arc::clone(&metrics), shards),
             network: world.network,
@@ -55,13 +61,14 @@ impl<N: Network> Gateway<N> {
             log,
             in_flight: Arc::new(InFlight::default()),
             draining: AtomicBool::new(false),
+            cutting: AtomicBool::new(false),
         });
         let snapshot = Arc::new(Snapshot::build(Arc::new(config), 1, &shared));
         shared.metrics.gateway().set_config_version(1);
         let shards = (0..shards)
             .map(|index| Arc::new(Shard::new(index, Arc::clone(&shared), Arc::clone(&snapshot), world.seed)))
             .collect();
-        Ok(Self { shards, shared, snapshot: Mutex::new(snapshot), version: AtomicU64::new(1) })
+        Self { shards, shared, snapshot: Mutex::new(snapshot), version: AtomicU64::new(1) }
     }
 
     /// Puts another configuration in force, for requests that begin from now on. In-flight counts, connections and
@@ -117,6 +124,11 @@ impl<N: Network> Gateway<N> {
     /// From now on answers close their connections, and readiness is false.
     pub fn begin_drain(&self) {
         self.shared.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on a request that is dropped was cut by the gateway, and its record says so.
+    pub fn begin_cut(&self) {
+        self.shared.cutting.store(true, Ordering::Relaxed);
     }
 
     /// Whether a drain has begun.

@@ -20,6 +20,8 @@ pub mod reload;
 pub mod service;
 pub mod shard;
 pub mod shutdown;
+#[cfg(feature = "slow-down")]
+mod slow_down;
 pub mod snapshot;
 pub mod startup;
 pub mod worker;

@@ -7,7 +7,6 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::request::Parts;
@@ -93,41 +92,26 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
     bytes
 }
 
-/// Serves one request. Always answers: a panic costs this request alone, is counted, and is a bug.
+/// Serves one request: to be polled by `poll`, so that a panic costs this request alone.
 ///
 /// The exchange begins at the call, not at the first poll: a client that closes at once may never let it be polled, and
 /// still leaves a record.
-pub fn serve<N: Network>(
-    arrival: Arrival<N>,
-    parts: Parts,
-    source: Source,
-) -> impl Future<Output = Reply<N>> + Send {
+pub fn serve<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source) -> impl Future<Output = Reply<N>> + Send {
+    #[cfg(feature = "slow-down")]
+    crate::slow_down::burn();
     arrival.connection.begin();
-    let shared = Arc::clone(&arrival.shard.shared);
     let (exchange, headers) = context::stage::begin(arrival, parts);
-    Serving { shared, answer: answer(exchange, headers, source) }
+    answer(exchange, headers, source)
 }
 
-pin_project_lite::pin_project! {
-    /// Answers 500 after a panic. Written out, since an `async` block around a future holds it twice.
-    struct Serving<N: Network, F> {
-        shared: Arc<Shared<N>>,
-        #[pin]
-        answer: F,
-    }
-}
-
-impl<N: Network, F: Future<Output = Reply<N>>> Future for Serving<N, F> {
-    type Output = Reply<N>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        match std::panic::catch_unwind(AssertUnwindSafe(|| this.answer.poll(cx))) {
-            Ok(polled) => polled,
-            Err(_panic) => {
-                this.shared.metrics.gateway().panicked();
-                Poll::Ready(response::problem::after_panic())
-            }
-        }
-    }
+/// Polls a request that is being served; after a panic, which is a bug and is counted, it is answered with 500.
+pub fn poll<N: Network>(
+    shared: &Shared<N>,
+    serving: Pin<&mut impl Future<Output = Reply<N>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Reply<N>> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| serving.poll(cx))).unwrap_or_else(|_panic| {
+        shared.metrics.gateway().panicked();
+        Poll::Ready(response::problem::after_panic())
+    })
 }

@@ -80,7 +80,8 @@ pub enum Source {
 }
 
 impl Source {
-    fn is_end_stream(&self) -> bool {
+    /// Whether nothing will come.
+    pub fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
             Self::Boxed(body) => body.is_end_stream(),

@@ -71,9 +71,12 @@ where
             });
             let mut watch = Watch::new(deadlines);
             let source = Source::Boxed(Box::pin(http_body_util::BodyExt::map_err(body, |_| BodyFault::ClientLeft)));
+            let shared = Arc::clone(&shard.shared);
             let mut serving = Box::pin(pipeline::serve(Arrival { shard, connection }, parts, source));
-            let reply =
-                std::future::poll_fn(|cx| poll_watched(&mut watch, cx, |cx| serving.as_mut().poll(cx))).await;
+            let reply = std::future::poll_fn(|cx| {
+                poll_watched(&mut watch, cx, |cx| pipeline::poll(&shared, serving.as_mut(), cx))
+            })
+            .await;
             Ok(reply.into_response(|inner| ServiceBody { inner, watch }))
         })
     }

@@ -3,8 +3,8 @@
 //! A shard is `Send + Sync`, so that an embedding program can serve requests on any thread; a worker of the binary only
 //! ever uses its own, and then nothing here is contended.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
@@ -40,6 +40,8 @@ pub struct Shared<N: Network> {
     pub in_flight: Arc<InFlight>,
     /// Set when a drain begins: answers close their connections from then on.
     pub draining: AtomicBool,
+    /// Set when the workers are about to end: what is in flight then is cut by the gateway, not left by its client.
+    pub cutting: AtomicBool,
 }
 
 /// One worker's part.

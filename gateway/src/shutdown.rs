@@ -29,11 +29,32 @@ pub enum Drained {
     Clean,
     /// So many were cut at `drain_timeout`.
     Cut(usize),
+    /// So many were cut because the drain was told to hurry.
+    Hurried(usize),
 }
 
-/// Drains: `/readyz` turns 503 at once, accepting goes on for `drain_delay`, then answers in flight finish.
-pub async fn drain<N: Network>(gateway: &Arc<Gateway<N>>, switches: &Switches, connections: &Connections) -> Drained {
+/// Drains: `/readyz` turns 503 at once, accepting goes on for `drain_delay`, then answers in flight finish. When
+/// `hurry` is ready, whatever is left is cut at once.
+pub async fn drain<N: Network>(
+    gateway: &Arc<Gateway<N>>,
+    switches: &Switches,
+    connections: &Connections,
+    hurry: impl Future<Output = ()>,
+) -> Drained {
     gateway.begin_drain();
+    let outcome = tokio::select! {
+        outcome = finish(gateway, switches, connections) => outcome,
+        () = hurry => {
+            switches.stop_accepting.send_replace(true);
+            Drained::Hurried(connections.open())
+        }
+    };
+    gateway.begin_cut();
+    switches.stop_workers.send_replace(true);
+    outcome
+}
+
+async fn finish<N: Network>(gateway: &Arc<Gateway<N>>, switches: &Switches, connections: &Connections) -> Drained {
     let snapshot = gateway.snapshot();
     let (delay, timeout) = (snapshot.config.server.drain_delay, snapshot.config.server.drain_timeout);
     if !delay.is_zero() {
@@ -46,10 +67,8 @@ pub async fn drain<N: Network>(gateway: &Arc<Gateway<N>>, switches: &Switches, c
             tokio::time::sleep(LOOK).await;
         }
     };
-    let outcome = match tokio::time::timeout(timeout, all_gone).await {
+    match tokio::time::timeout(timeout, all_gone).await {
         Ok(()) => Drained::Clean,
         Err(_) => Drained::Cut(connections.open()),
-    };
-    switches.stop_workers.send_replace(true);
-    outcome
+    }
 }

@@ -15,7 +15,7 @@ use crate::config::settings::Config;
 use crate::connections::Connections;
 use crate::gateway::{Gateway, World};
 use crate::listener::accept::{self, Listening};
-use crate::listener::bind;
+use crate::listener::{bind, refuse};
 use crate::network::Sockets;
 use crate::reload::Reloader;
 use crate::shutdown::{self, Drained, Switches};
@@ -26,6 +26,9 @@ use crate::worker;
 const CLOCK_RESYNC: Duration = Duration::from_secs(10);
 /// How often it is looked whether the access log can be written.
 const LOG_LOOK: Duration = Duration::from_secs(5);
+/// The longest that threads are waited for once they were told to end; a worker needs no longer than one turn of its
+/// loop.
+const THREADS_END: Duration = Duration::from_secs(2);
 /// The longest that the last access records are waited for.
 const LOG_FLUSH: Duration = Duration::from_secs(2);
 
@@ -133,10 +136,8 @@ fn serve_admin(
     let address = socket.local_addr().map_err(|error| StartError(error.to_string()))?;
     let socket = tokio::net::TcpListener::from_std(socket).map_err(|error| StartError(error.to_string()))?;
     let state = admin::State::new(gateway, reloader, connections, ask_drain);
-    tokio::spawn(async move {
-        // It ends with the process.
-        let _ = axum::serve(socket, admin::router(state)).await;
-    });
+    // It ends with the process.
+    tokio::spawn(admin::serve(socket, admin::router(state), refuse::overloaded));
     Ok(Some(address))
 }
 
@@ -188,15 +189,26 @@ impl Running {
         }
     }
 
-    /// Drains and ends. Dropping the future ends at once.
+    /// Drains and ends.
     pub async fn drain(self) -> Drained {
-        let drained = shutdown::drain(&self.gateway, &self.switches, &self.connections).await;
-        for thread in self.threads {
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
+        self.drain_until(std::future::pending()).await
+    }
+
+    /// Drains and ends; once `hurry` is ready, what is left is cut, and the end comes within `THREADS_END` and
+    /// `LOG_FLUSH`. Every request has its record then, as far as the log can be written.
+    pub async fn drain_until(self, hurry: impl Future<Output = ()>) -> Drained {
+        let drained = shutdown::drain(&self.gateway, &self.switches, &self.connections, hurry).await;
+        let all_ended = async {
+            for thread in self.threads {
+                let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+            }
+        };
+        let _ = tokio::time::timeout(THREADS_END, all_ended).await;
         self.gateway.shared().log.flush(LOG_FLUSH);
-        if let Drained::Cut(connections) = drained {
-            notice::cut(connections);
+        match drained {
+            Drained::Clean => {}
+            Drained::Cut(connections) => notice::cut("drain_timeout", connections),
+            Drained::Hurried(connections) => notice::cut("second_signal", connections),
         }
         drained
     }

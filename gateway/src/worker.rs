@@ -14,7 +14,7 @@ use crate::gateway::Gateway;
 use crate::listener::{connection, refuse};
 use crate::network::{Network, Sockets};
 use crate::shard::Shard;
-use crate::telemetry::metrics::{ListenerSeries, ShedReason};
+use crate::telemetry::metrics::{ListenerSeries, ShedReason, own_thread};
 
 /// How often idle connections are swept, and the loop's delay is measured.
 const TICK: Duration = Duration::from_secs(1);
@@ -97,6 +97,7 @@ pub fn start(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
         let shard = Arc::clone(&gateway.shards()[index]);
+        own_thread(index);
         runtime.block_on(run(gateway, shard, receiver, load, drain, stop));
         // Tasks that still hold connections are dropped with the runtime.
         runtime.shutdown_background();

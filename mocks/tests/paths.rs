@@ -168,7 +168,7 @@ fn malformed_requests_are_refused_and_the_connection_closed() {
         ("\x16\x03\x01\x02 garbage\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: m\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         ("PUT / HTTP/1.1\r\nHost: m\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        ("PRI * HTTP/2.0\r\n\r\nMS\r\n\r\n", 505),
         (long.as_str(), 431),
         (many.as_str(), 431),
     ] {

@@ -1,7 +1,7 @@
 //! Writes the fixtures of the tests: `cargo run -p reports --example fixtures [-- FOLDER]`.
 //!
 //! Without a folder, the committed JSON files are written anew. With one, each fixture gets a folder of its own in it,
-//! with its histogram log beside the result, as a run would leave them.
+//! with its histogram log beside the result and everything that is rendered of it; `trend.html` is of forty runs.
 
 use std::fs;
 use std::io::{self, Write};
@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+
+use reports::{files, trend};
 
 #[path = "../tests/fixtures/mod.rs"]
 mod fixtures;
@@ -28,8 +30,10 @@ fn main() -> io::Result<()> {
         if let Some(load) = fixture.result.load.keys().next() {
             write_log(&own.join(format!("{load}.hlog")), &fixture.histograms)?;
         }
+        files::write(&fixture.result, &own, &own)?;
     }
-    Ok(())
+    let Some(folder) = folder else { return Ok(()) };
+    fs::write(folder.join("trend.html"), trend::render(&trend::groups(&fixtures::runs_over_time())))
 }
 
 fn write_log(path: &Path, histograms: &[(String, hdrhistogram::Histogram<u64>)]) -> io::Result<()> {

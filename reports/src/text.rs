@@ -1,6 +1,8 @@
 //! A whole result as text: the same on a terminal and in a pipe.
 
-use crate::result::{AddedQuantiles, Peer, Quantiles, ResultFile, Verdict};
+use crate::quantity::verdict;
+pub use crate::quantity::{mebibytes, micros};
+use crate::result::{AddedQuantiles, Peer, Quantiles, ResultFile};
 use crate::table::{Table, bar};
 
 /// The result as text, with a line end at its end.
@@ -24,7 +26,13 @@ pub fn render(result: &ResultFile) -> String {
         lines.push("the figures are not valid as a measurement:".to_owned());
     }
     lines.extend(reasons.map(|reason| format!("  - {reason}")));
-    lines.join("\n") + "\n"
+    without_commands(&(lines.join("\n") + "\n"))
+}
+
+/// The same without control characters: names come from files, and a terminal would obey them.
+fn without_commands(text: &str) -> String {
+    let harmless = |letter: char| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter };
+    text.chars().map(harmless).collect()
 }
 
 /// The table of peers.
@@ -48,23 +56,6 @@ pub fn peers<'a>(peers: impl Iterator<Item = (&'a str, &'a Peer)>) -> Vec<String
         ]);
     }
     table.lines()
-}
-
-/// Microseconds in a unit that keeps three digits.
-#[must_use]
-pub fn micros(us: f64) -> String {
-    match us {
-        us if us < 100.0 => format!("{us:.1} us"),
-        us if us < 10_000.0 => format!("{us:.0} us"),
-        us if us < 1e6 => format!("{:.1} ms", us / 1e3),
-        us => format!("{:.2} s", us / 1e6),
-    }
-}
-
-/// Bytes as mebibytes.
-#[must_use]
-pub fn mebibytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 fn loads(result: &ResultFile, lines: &mut Vec<String>) {
@@ -118,13 +109,4 @@ fn expectations(result: &ResultFile, lines: &mut Vec<String>) {
         table.row([expectation.figure.clone(), expectation.bound.clone(), value, holds.to_owned()]);
     }
     lines.extend(table.lines());
-}
-
-fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Fail => "fail",
-        Verdict::Inconclusive => "inconclusive",
-        Verdict::Invalid => "invalid",
-    }
 }

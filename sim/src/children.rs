@@ -82,7 +82,22 @@ impl Programs {
     /// # Errors
     /// When it cannot be started, or does not serve in time.
     pub fn start_gateway(&self, config: &Path, log: &Path, cores: &[usize]) -> Result<Child, ChildError> {
-        let arguments = ["run".into(), "--config".into(), config.into()];
+        self.start_gateway_with(config, log, cores, &[])
+    }
+
+    /// The same with more arguments behind those of the command.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not serve in time.
+    pub fn start_gateway_with(
+        &self,
+        config: &Path,
+        log: &Path,
+        cores: &[usize],
+        more: &[OsString],
+    ) -> Result<Child, ChildError> {
+        let mut arguments: Vec<OsString> = vec!["run".into(), "--config".into(), config.into()];
+        arguments.extend_from_slice(more);
         start("gateway", self.gateway.as_deref(), own::GATEWAY, &arguments, log, cores)
     }
 

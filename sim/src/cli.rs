@@ -13,14 +13,18 @@ use clap::{Args, Parser, Subcommand};
 use loadgen::units::{parse_duration, parse_rate};
 
 use crate::children::Programs;
-use crate::{demo, own, peers, run, suite};
+use crate::gate::cli::GateArguments;
+use crate::report::{ReportArguments, report};
+use crate::{demo, explore, gate, own, peers, run, suite};
 
 const HELP: &str = "\
 Examples:
   sim demo --stay                      the demo, kept running to look around
   sim run sim/scenarios/steady.toml    one scenario, from warm-up to verdict
   sim peers --with nginx,haproxy       compare with these two
-  sim report /tmp/x/result.json        show a result again
+  sim gate --base main --head HEAD     is head slower than main?
+  sim explore --seeds 1000             look for worlds in which something breaks
+  sim report /tmp/x                    show a result again, and write its page
 
 Exit codes: 0 done, 1 what was asked about is bad, 2 usage, 3 could not run,
 4 the measurement is not valid.";
@@ -53,6 +57,24 @@ Examples:
 
 `cargo xtask peers` installs what it can. Exit codes: 0 measured, 2 usage, 3 could not run, 4 not valid.";
 
+const REPORT_HELP: &str = "\
+Examples:
+  sim report out                              text here; report.html, report.md and junit.xml in out
+  sim report out --format markdown            for a pull request; writes nothing
+  sim report out --keep reports/history       keep the run
+  sim report --trend reports/history          what changed over the runs kept
+
+Exit codes: 0 rendered, whatever the result says, 2 usage, 3 could not read or write.";
+
+const EXPLORE_HELP: &str = "\
+Examples:
+  sim explore --seeds 1000                    a thousand drawn worlds, in virtual time
+  sim explore --seed 42 --seeds 1 --twice     one of them, and whether it is the same twice
+  sim explore explored/seed-42.toml           a scenario that was found
+
+What fails is printed with its seed, shrunk, and written as a scenario into --out (./explored when absent).
+Exit codes: 0 everything held, 1 something did not, 2 usage, 3 could not run.";
+
 /// Scenarios, demonstration and comparisons that prove what the gateway does.
 #[derive(Debug, Parser)]
 #[command(name = "sim", version, about, after_help = HELP)]
@@ -76,11 +98,14 @@ enum Command {
     /// Compare the gateway with other gateways on the same work, in interleaved rounds
     #[command(after_help = PEERS_HELP)]
     Peers(PeersArguments),
-    /// Show a result file as text
-    Report {
-        /// The result.json to show
-        result: PathBuf,
-    },
+    #[command(after_help = gate::cli::HELP)]
+    Gate(GateArguments),
+    /// Draw worlds from seeds, run the gateway in them in virtual time, and look for what must not happen
+    #[command(after_help = EXPLORE_HELP)]
+    Explore(ExploreArguments),
+    /// Show results again: text here, a page, Markdown and JUnit XML beside them; keep runs and show their trend
+    #[command(after_help = REPORT_HELP)]
+    Report(ReportArguments),
 }
 
 #[derive(Debug, Args)]
@@ -205,6 +230,28 @@ struct PeersArguments {
     show_configs: bool,
 }
 
+#[derive(Debug, Args)]
+struct ExploreArguments {
+    /// Scenario files to run instead of drawn worlds
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How many seeds
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Run each world twice, and fail where the two differ
+    #[arg(long)]
+    twice: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// A folder for found scenarios and the result
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
 /// Runs the command line `arguments`, its first being the program's name.
 pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
@@ -231,7 +278,13 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             suite::suite(&arguments.options(words.join(" "))).map_err(|error| (error.exit_code(), error.to_string()))
         }
         Command::Peers(arguments) => compare(arguments, words.join(" ")),
-        Command::Report { result } => report(&result),
+        Command::Gate(arguments) => {
+            arguments.run(words.join(" ")).map_err(|error| (error.exit_code(), error.to_string()))
+        }
+        Command::Explore(arguments) => {
+            explore::explore(&arguments.options(words.join(" "))).map_err(|error| (3, error.to_string()))
+        }
+        Command::Report(arguments) => report(&arguments),
     };
     done.unwrap_or_else(|(code, message)| {
         // Problems of a file begin with its name, as those of a compiler do.
@@ -254,12 +307,6 @@ fn compare(arguments: PeersArguments, command: String) -> Result<ExitCode, (u8, 
         return Err((2, format!("no peer is called `{name}`; there are {}", known.join(", "))));
     }
     peers::peers(&arguments.options(command)).map_err(|error| (3, error.to_string()))
-}
-
-fn report(path: &std::path::Path) -> Result<ExitCode, (u8, String)> {
-    let result = reports::result::ResultFile::read(path).map_err(|error| (3, error.to_string()))?;
-    let _ = std::io::stdout().write_all(reports::text::render(&result).as_bytes());
-    Ok(ExitCode::SUCCESS)
 }
 
 impl CommonArguments {
@@ -310,6 +357,13 @@ impl SuiteArguments {
             out: self.out,
             command,
         }
+    }
+}
+
+impl ExploreArguments {
+    fn options(self, command: String) -> explore::Options {
+        let Self { files, seeds, seed, twice, json, out } = self;
+        explore::Options { seed, seeds, files, twice, json, out, command }
     }
 }
 

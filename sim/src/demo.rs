@@ -116,6 +116,8 @@ pub fn demo(options: &Options) -> Result<ExitCode, DemoError> {
     std::fs::write(&path, result.to_json()).map_err(|source| DemoError::File { path: path.clone(), source })?;
     let path = world.folder.join("main.hlog");
     findings.watch.recorder.write_hdr_log(&path).map_err(|source| DemoError::File { path, source })?;
+    let folder = world.folder.as_path();
+    reports::files::write(&result, folder, folder).map_err(|source| DemoError::File { path: folder.into(), source })?;
     if options.json {
         print(&result.to_json());
     } else {

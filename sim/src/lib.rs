@@ -5,11 +5,16 @@
 //! | [`cli`] | the command line of `sim` |
 //! | [`demo`] | `sim demo`: a small world, ten seconds of traffic, one injected fault |
 //! | [`peers`] | `sim peers`: the gateway and its peers on the same work, in interleaved rounds |
+//! | `report` | `sim report`: results rendered again, runs kept, and what changed over them |
 //! | [`run`] | `sim run`: a scenario on the real programs, from warm-up to verdict |
+//! | [`explore`] | `sim explore`: worlds drawn from seeds, held against what must always be true |
 //! | [`history`] | what happened in a run, as plain values on one clock |
 //! | [`oracle`] | what a run should have been, and how far it was from that |
 //! | [`suite`] | `sim suite`: the committed scenarios one after another |
+//! | [`virtual_time`] | a scenario in one thread, on a simulated network and clock |
 //! | [`scenario`] | scenario files: read, and checked before anything starts |
+//! | [`gate`] | `sim gate`: two builds of the gateway, and whether one is slower |
+//! | [`rounds`] | turns of contenders, which `peers` and `gate` share |
 //! | [`children`], [`process`] | programs that a run starts, and always ends |
 //! | [`statistics`] | estimates with intervals from paired rounds |
 //! | [`paint`] | colours, where there is a terminal |
@@ -19,13 +24,18 @@
 pub mod children;
 pub mod cli;
 pub mod demo;
+pub mod explore;
+pub mod gate;
 pub mod history;
 pub mod oracle;
 mod own;
 pub mod paint;
 pub mod peers;
 pub mod process;
+mod report;
+pub mod rounds;
 pub mod run;
 pub mod scenario;
 pub mod statistics;
 pub mod suite;
+pub mod virtual_time;

@@ -12,7 +12,6 @@ mod rounds;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,25 +19,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use loadgen::clock::{rfc3339, unix_seconds};
-use loadgen::control::call;
-use loadgen::engine::RunError;
 use loadgen::environment::{CpuTicks, Environment};
-use loadgen::request::TemplateError;
-use loadgen::target::Target;
 use reports::result::{Peer, ResultFile};
 use serde_json::Value;
 
-use crate::children::{Child, ChildError, MockService, Programs};
-use crate::process::pin_thread;
+use crate::children::{ChildError, MockService, Programs};
+use crate::rounds::Cores;
+use crate::rounds::turn::{Arm, Road, TurnError, bytes_target};
 use board::Board;
 use contender::Running;
 pub use contender::{Contender, OURS, Place, all_configs, known_names};
-use rounds::{Arm, Work};
 
-/// The core of the contender under load.
-const PROXY_CORE: usize = 0;
-/// The core of driver and mock.
-const LOAD_CORE: usize = 1;
 /// What a comparison is asked for.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -95,24 +86,12 @@ pub enum PeersError {
         /// Its output.
         log: PathBuf,
     },
-    /// A contender gives other bytes than the mock.
-    #[error("{name} gives other bytes than the mock")]
-    OtherBytes {
-        /// Who.
-        name: String,
-    },
     /// The gateway or the mock does not serve.
     #[error("{0}")]
     Child(#[from] ChildError),
-    /// The load did not start.
+    /// A turn did not happen.
     #[error("{0}")]
-    Run(#[from] RunError),
-    /// The request cannot be sent.
-    #[error("{0}")]
-    Template(#[from] TemplateError),
-    /// A control request failed.
-    #[error("{0}")]
-    Control(#[from] loadgen::control::ControlError),
+    Turn(#[from] TurnError),
     /// A file cannot be written.
     #[error("{path}: {source}")]
     File {
@@ -135,40 +114,29 @@ pub fn peers(options: &Options) -> Result<ExitCode, PeersError> {
     loadgen::cli::end_on_interrupt(&stop);
     let started_at = rfc3339(unix_seconds());
     let folder = folder(options.out.as_deref())?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let pinned = cores >= 2;
-    let on = |core| if pinned { vec![core] } else { Vec::new() };
+    let cores = Cores::find();
     let (max_connections, max_pairs) =
         idle::raise_file_limit(options.idle.unwrap_or(0)).map_err(PeersError::Machine)?;
-    let contenders = contenders(options, &Place { cores: on(PROXY_CORE), max_connections, max_pairs })?;
+    let contenders = contenders(options, &Place { cores: cores.contender(), max_connections, max_pairs })?;
     let service = MockService { name: "mock", endpoints: 1, seed: options.seed };
-    let mock = options.programs.start_mock(&service, &folder.join("mock.log"), &on(LOAD_CORE))?;
+    let mock = options.programs.start_mock(&service, &folder.join("mock.log"), &cores.load())?;
     let upstream = mock.ready.listeners[0];
+    let road =
+        Road { mock: &mock, body: options.body, connections: options.connections, seed: options.seed, stop: &stop };
     let mut running = Vec::new();
     for contender in &contenders {
         let started = contender.start(upstream, &folder)?;
-        check_bytes(&contender.name, started.address, upstream, options.body)?;
+        road.check_bytes(started.arm(&contender.name))?;
         running.push(started);
     }
-    if pinned {
-        pin_thread(&[LOAD_CORE]).map_err(PeersError::Machine)?;
-    }
+    cores.pin_driver().map_err(PeersError::Machine)?;
     let steal_before = CpuTicks::read();
     let idle_rss: Vec<u64> = running.iter().map(|one| one.process.usage().rss_bytes).collect();
     let per_idle = options.idle.map(|connections| measure_idle(&running, options.body, connections));
-    let arms: Vec<Arm<'_>> = running
-        .iter()
-        .zip(&contenders)
-        .map(|(one, contender)| Arm { name: &contender.name, process: Some(&one.process), address: one.address })
-        .collect();
-    let work = Work { options, mock: &mock, stop: &stop };
-    let measured = work.run(&arms, upstream)?;
+    let arms: Vec<Arm<'_>> = running.iter().zip(&contenders).map(|(one, contender)| one.arm(&contender.name)).collect();
+    let measured = rounds::run(options, &road, &arms)?;
     let mut environment = Environment::read(&steal_before);
-    environment.pinning = if pinned {
-        format!("contender on core {PROXY_CORE}, driver and mock on core {LOAD_CORE}")
-    } else {
-        "none: one core".to_owned()
-    };
+    (environment.pinning, environment.cores) = (cores.pinning(), cores.count);
     let board = Board { options, contenders: &contenders, measured: &measured, idle_rss, per_idle };
     let result = board.result_file(&environment, started_at, stop.load(Ordering::Relaxed));
     write_result(options, &result, &folder)?;
@@ -215,18 +183,6 @@ fn contenders(options: &Options, place: &Place) -> Result<Vec<Contender>, PeersE
     Ok(contenders)
 }
 
-/// A contender must give what the mock gives.
-fn check_bytes(name: &str, address: SocketAddr, upstream: SocketAddr, body: u64) -> Result<(), PeersError> {
-    let ask = |address| call(&bytes_target(address, body), "GET", &[]);
-    let (direct, through) = (ask(upstream)?, ask(address)?);
-    let same = direct == through && direct.status == 200 && direct.body.len() as u64 == body;
-    if same { Ok(()) } else { Err(PeersError::OtherBytes { name: name.to_owned() }) }
-}
-
-fn bytes_target(address: SocketAddr, body: u64) -> Target {
-    Target { address, authority: address.to_string(), path: format!("/bytes/{body}") }
-}
-
 /// Memory of an idle connection, bytes, for each contender; `None` for one that does not hold so many.
 fn measure_idle(running: &[Running], body: u64, connections: usize) -> Vec<Option<f64>> {
     let measure =
@@ -236,7 +192,9 @@ fn measure_idle(running: &[Running], body: u64, connections: usize) -> Vec<Optio
 
 fn write_result(options: &Options, result: &ResultFile, folder: &Path) -> Result<(), PeersError> {
     let path = folder.join("result.json");
-    std::fs::write(&path, result.to_json()).map_err(|source| PeersError::File { path: path.clone(), source })?;
+    std::fs::write(&path, result.to_json())
+        .and_then(|()| reports::files::write(result, folder, folder))
+        .map_err(|source| PeersError::File { path: path.clone(), source })?;
     let text = if options.json {
         result.to_json()
     } else {
@@ -253,7 +211,7 @@ fn write_result(options: &Options, result: &ResultFile, folder: &Path) -> Result
             text += &format!("note: {reason}\n");
         }
         let verdict = if result.validity.valid { "valid" } else { "INVALID" };
-        text + &format!("{verdict}; configurations, logs and result.json are in {}\n", folder.display())
+        text + &format!("{verdict}; configurations, logs, result.json and report.html are in {}\n", folder.display())
     };
     // A reader that has gone away is no reason to fail.
     let _ = io::stdout().write_all(text.as_bytes());
@@ -268,15 +226,4 @@ fn ordered(peers: &BTreeMap<String, Peer>) -> Vec<(&str, &Peer)> {
         key(one_name).cmp(&key(other_name)).then(one.cpu_us_per_request.total_cmp(&other.cpu_us_per_request))
     });
     list
-}
-
-/// Counters of the mock.
-fn mock_counters(mock: &Child) -> Result<(u64, u64), PeersError> {
-    let address = mock.ready.control.unwrap_or(mock.ready.listeners[0]);
-    let target = Target { address, authority: address.to_string(), path: "/counters".to_owned() };
-    let answer = call(&target, "GET", &[])?;
-    let counters: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let endpoints = counters["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let sum = |key: &str| endpoints.iter().filter_map(|endpoint| endpoint[key].as_u64()).sum();
-    Ok((sum("accepts"), sum("requests")))
 }

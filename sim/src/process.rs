@@ -17,6 +17,11 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 const GRACE: Duration = Duration::from_secs(3);
 /// How often it is asked whether it has.
 const ASK_EVERY: Duration = Duration::from_millis(10);
+/// A process rests when it used at most `SETTLED_US` microseconds within this time.
+const SETTLING: Duration = Duration::from_millis(2);
+const SETTLED_US: u64 = 50;
+/// How often that is asked.
+const SETTLING_ASKS: u32 = 15;
 
 /// A running program.
 #[derive(Debug)]
@@ -65,6 +70,28 @@ impl Process {
     #[must_use]
     pub fn usage(&self) -> Usage {
         group_usage(self.group.as_raw_nonzero().get())
+    }
+
+    /// The same once its threads have come to rest, so that all its time is booked: the kernel adds a running thread's
+    /// time only now and then. A process that does not rest is waited for no longer than a few milliseconds.
+    #[must_use]
+    pub fn settled_usage(&self) -> Usage {
+        let mut last = self.usage();
+        for _ in 0..SETTLING_ASKS {
+            std::thread::sleep(SETTLING);
+            let now = self.usage();
+            if now.cpu_us.saturating_sub(last.cpu_us) <= SETTLED_US {
+                return now;
+            }
+            last = now;
+        }
+        last
+    }
+
+    /// Ends the whole group at once, without asking.
+    pub fn end_now(&mut self) {
+        let _ = kill_process_group(self.group, Signal::KILL);
+        let _ = self.child.wait();
     }
 
     /// Sends a signal to its whole group.
@@ -121,7 +148,8 @@ pub fn pin_thread(cores: &[usize]) -> io::Result<()> {
 /// What processes have used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// User and system time, microseconds, in steps of the system's clock tick (10 ms as a rule).
+    /// User and system time of the threads that live, microseconds; where the kernel counts no nanoseconds for each
+    /// thread, of all threads in steps of the clock tick (10 ms as a rule).
     pub cpu_us: u64,
     /// Resident memory, bytes; pages that processes share count for each.
     pub rss_bytes: u64,
@@ -135,11 +163,23 @@ fn group_usage(group: i32) -> Usage {
     for entry in entries.flatten() {
         let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
         if let Some(one) = parse_stat(&stat).filter(|one| one.group == group) {
-            usage.cpu_us += one.cpu_ticks * tick_us;
+            let exact_us = threads_cpu_ns(&entry.path()).map(|ns| ns / 1_000);
+            usage.cpu_us += exact_us.unwrap_or(one.cpu_ticks * tick_us);
             usage.rss_bytes += one.rss_pages * page_bytes;
         }
     }
     usage
+}
+
+/// The CPU time of a process's threads, nanoseconds: the first field of each `/proc/PID/task/TID/schedstat`
+/// (Documentation/scheduler/sched-stats in the kernel's sources). `None` where the kernel keeps none.
+fn threads_cpu_ns(process: &Path) -> Option<u64> {
+    let mut total_ns = 0;
+    for thread in fs::read_dir(process.join("task")).ok()?.flatten() {
+        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        total_ns += text.split_whitespace().next()?.parse::<u64>().ok()?;
+    }
+    (total_ns > 0).then_some(total_ns)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -184,6 +224,20 @@ mod tests {
         drop(process);
         // Returns only when nobody holds the other end any more.
         assert_eq!(io::Read::read(&mut stderr, &mut started).unwrap(), 0);
+    }
+
+    #[test]
+    fn cpu_time_is_counted_and_a_process_can_be_ended_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo done >&2; exec sleep 1000"]);
+        let mut process = Process::start(&mut command, &folder.path().join("log"), &[], true).unwrap();
+        let mut said = [0; 5];
+        io::Read::read_exact(&mut process.take_stderr().unwrap(), &mut said).unwrap();
+        let used_us = process.settled_usage().cpu_us;
+        assert!(used_us > 1_000, "{used_us} us for twenty thousand steps");
+        process.end_now();
+        assert!(!process.is_running());
     }
 
     #[test]

@@ -46,6 +46,41 @@ fn the_demo_passes_and_writes_a_result_that_others_can_read() {
     let shown = sim(&["report", out.join("result.json").to_str().unwrap()]);
     assert_eq!(shown.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&shown.stdout).contains("before latency"));
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("every request counts"), "the page is made with the histogram log");
+}
+
+fn committed(name: &str) -> String {
+    format!("{}/../reports/tests/fixtures/{name}.json", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn a_result_is_rendered_in_every_form_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, history) = (folder.path().join("out"), folder.path().join("history"));
+    let paths = [out.to_str().unwrap(), history.to_str().unwrap()];
+    let output = sim(&["report", &committed("run"), "--out", paths[0], "--keep", paths[1]]);
+    assert_eq!(output.status.code(), Some(0), "a result that says fail is rendered all the same");
+    for file in ["report.html", "report.md", "junit.xml"] {
+        assert!(out.join(file).exists(), "{file}");
+    }
+    let several = sim(&["report", &committed("gate"), &committed("peers"), "--out", paths[0], "--keep", paths[1]]);
+    assert_eq!(several.status.code(), Some(0));
+    assert!(out.join("1/report.html").exists() && out.join("2/report.html").exists());
+    assert_eq!(std::fs::read_dir(&history).unwrap().count(), 3);
+    let trend = sim(&["report", "--trend", paths[1]]);
+    assert_eq!(trend.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&trend.stdout).contains("run slow-endpoint on AMD EPYC 7B13, 4 cores: 1 runs"));
+    assert!(history.join("trend.html").exists());
+}
+
+#[test]
+fn a_form_that_is_asked_for_is_printed_and_nothing_is_written() {
+    for (form, begin) in [("markdown", "## "), ("junit", "<?xml"), ("html", "<!DOCTYPE html>"), ("text", "run slow")] {
+        let output = sim(&["report", &committed("run"), "--format", form]);
+        assert!(String::from_utf8_lossy(&output.stdout).starts_with(begin), "{form}");
+    }
+    assert!(!Path::new(&committed("run")).with_file_name("report.html").exists());
 }
 
 #[test]
@@ -78,6 +113,8 @@ fn wrong_usage_is_two_and_what_cannot_run_is_three() {
         &["peers", "--with", "apache"],
         &["peers", "--bin", "nginx"],
         &["peers", "--rounds", "0"],
+        &["report"],
+        &["report", "x", "--format", "png"],
     ] {
         let output = sim(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -87,6 +124,7 @@ fn wrong_usage_is_two_and_what_cannot_run_is_three() {
         &["demo", "--gateway-bin", "/no/such/gateway"][..],
         &["demo", "--mocks-bin", "/no/such/mocks"],
         &["report", "/no/such/result.json"],
+        &["report", "--trend", "/no/such/folder"],
     ] {
         let output = sim(arguments);
         assert_eq!(output.status.code(), Some(3), "{arguments:?}");

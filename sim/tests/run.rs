@@ -112,7 +112,9 @@ fn a_scenario_is_run_scored_and_cleared_away() {
     assert_eq!((result.timeline.len(), steps_with_fault), (12, 4), "250 ms a step");
     assert!(result.gateway["0"].cpu_us_per_request > 0.0 && result.gateway["0"].rss_bytes.peak > 0);
     assert!(!gateway_serves(&out), "the gateway has ended");
-    assert!(out.join("main.hlog").is_file());
+    for file in ["main.hlog", "report.html", "report.md", "junit.xml"] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
 }
 
 #[test]
@@ -122,7 +124,8 @@ fn two_gateways_share_the_load_and_one_is_restarted() {
     let folder = written(&scenario);
     let out = folder.path().join("out");
     let output = sim(&["run", text(&folder.path().join("s.toml")), "--json", "--out", text(&out)]);
-    let result = ResultFile::read(&out.join("result.json")).expect(&String::from_utf8_lossy(&output.stderr));
+    let result = ResultFile::read(&out.join("result.json"))
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     assert_eq!(result.gateway.len(), 2);
     assert_eq!(result.other["events"]["failed"], 0, "{}", result.other["events"]);
     assert!(out.join("gateway-0.1.log").is_file(), "it was started a second time");

@@ -3,9 +3,13 @@
 mod access;
 mod explain;
 mod metrics;
+mod page;
 mod probes;
+mod serve;
 mod view;
 mod write;
+
+pub use serve::serve;
 
 use std::sync::Arc;
 
@@ -48,10 +52,9 @@ impl<N: Network> State<N> {
     }
 }
 
-/// The routes. Every one but the probes passes `access`.
+/// The routes. Every one but the probes and the page's files passes `access`.
 pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
     let guarded = Router::new()
-        .route("/", get(view::index))
         .route("/metrics", get(metrics::metrics::<N>))
         .route("/status", get(view::status::<N>))
         .route("/config", get(view::config::<N>))
@@ -66,6 +69,8 @@ pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
     Router::new()
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready::<N>))
+        .merge(page::router())
         .merge(guarded)
+        .layer(axum::middleware::map_response(access::harden))
         .with_state(state)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State as Shared;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::State;
@@ -36,11 +36,6 @@ pub(super) async fn not_found() -> Response {
 pub(super) async fn method_not_allowed() -> Response {
     let detail = "/reload and /drain take POST, everything else takes GET.";
     refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-}
-
-/// The front page: where everything is, and how the gateway does.
-pub(super) async fn index() -> Html<&'static str> {
-    Html(include_str!("index.html"))
 }
 
 pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> Json<Value> {

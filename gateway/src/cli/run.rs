@@ -30,11 +30,17 @@ pub(super) struct Run {
     /// Serve the admin API here instead of 127.0.0.1:9901; with --to only.
     #[arg(long, value_name = "ADDRESS", requires = "to")]
     admin: Option<SocketAddr>,
+    /// Burn this many steps of work in each request, to test the performance gate.
+    #[cfg(feature = "slow-down")]
+    #[arg(long, value_name = "STEPS", hide = true, default_value_t = 0)]
+    slow_down_steps: u32,
 }
 
 impl Run {
     /// Runs to the end.
     pub(super) fn run(&self) -> u8 {
+        #[cfg(feature = "slow-down")]
+        crate::slow_down::set(self.slow_down_steps);
         let path = self.config.clone().unwrap_or_else(|| PathBuf::from("gateway.toml"));
         let (loaded, path) = match &self.to {
             Some(url) => match publish::forwarding(url, self.listen, self.admin) {
@@ -67,7 +73,7 @@ impl Run {
             }
         };
         let code = runtime.block_on(serve(loaded, path));
-        // A second signal leaves threads behind that nobody waits for.
+        // A thread that would not end is left behind; nobody waits for it.
         runtime.shutdown_background();
         code
     }
@@ -100,11 +106,16 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>) -> u8 {
         }
     };
     notice::draining(cause);
-    let after = tokio::select! {
-        drained = running.drain() => if drained == Drained::Clean { "drain" } else { "drain_timeout" },
-        // At once.
-        _ = terminate.recv() => "second_signal",
-        _ = interrupt.recv() => "second_signal",
+    let again = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let after = match running.drain_until(again).await {
+        Drained::Clean => "drain",
+        Drained::Cut(_) => "drain_timeout",
+        Drained::Hurried(_) => "second_signal",
     };
     notice::stopped(after);
     DONE

@@ -3,7 +3,7 @@
 //! Whether the peer is trusted is not held here but asked for each request: a reload may end it.
 
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 
 use bytes::Bytes;
@@ -82,39 +82,69 @@ impl Peer {
         if let Some(host) = host {
             write_field(&mut lines, &X_FORWARDED_HOST, host.as_bytes());
         }
-        write_field(&mut lines, &FORWARDED, self.forwarded_element(host).as_bytes());
+        let mut element = Vec::with_capacity(64 + host.map_or(0, HeaderValue::len));
+        self.write_element(&mut element, host);
+        write_field(&mut lines, &FORWARDED, &element);
         lines.into()
     }
 
     /// The `forwarded` element (RFC 7239) that this hop adds for a request to this host.
-    pub(super) fn forwarded_element(&self, host: Option<&HeaderValue>) -> HeaderValue {
-        let mut text = Vec::with_capacity(64 + host.map_or(0, HeaderValue::len));
-        text.extend_from_slice(b"for=");
-        write_node(&mut text, self.ip);
-        if let Some(host) = host {
-            write_host(&mut text, host.as_bytes());
+    pub(super) fn write_element(&self, out: &mut Vec<u8>, host: Option<&HeaderValue>) {
+        out.extend_from_slice(b"for=");
+        let text = self.text.as_bytes();
+        match self.ip {
+            IpAddr::V4(_) => out.extend_from_slice(text),
+            IpAddr::V6(_) => quote(out, text),
         }
-        text.extend_from_slice(b";proto=");
-        text.extend_from_slice(self.scheme.as_str().as_bytes());
-        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("for=unknown"))
+        if let Some(host) = host {
+            write_host(out, host.as_bytes());
+        }
+        out.extend_from_slice(b";proto=");
+        out.extend_from_slice(self.scheme.as_str().as_bytes());
     }
 }
 
 /// An address as a header's value.
 pub(super) fn address_value(ip: IpAddr) -> HeaderValue {
     let mut text = Vec::with_capacity(40);
-    // Writing to a vector cannot fail.
-    let _ = write!(text, "{ip}");
+    match ip {
+        IpAddr::V4(v4) => write_v4(&mut text, v4),
+        // Writing to a vector cannot fail.
+        IpAddr::V6(v6) => drop(write!(text, "{v6}")),
+    }
     HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+/// An IPv4 address in dots. Behind a proxy each request writes some, and the formatting machinery takes six times as
+/// long.
+fn write_v4(out: &mut Vec<u8>, ip: Ipv4Addr) {
+    for (at, octet) in ip.octets().into_iter().enumerate() {
+        if at > 0 {
+            out.push(b'.');
+        }
+        if octet >= 100 {
+            out.push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            out.push(b'0' + octet / 10 % 10);
+        }
+        out.push(b'0' + octet % 10);
+    }
+}
+
+/// IPv6 in brackets and quotes.
+fn quote(out: &mut Vec<u8>, ip: &[u8]) {
+    out.extend_from_slice(b"\"[");
+    out.extend_from_slice(ip);
+    out.extend_from_slice(b"]\"");
 }
 
 /// An address as RFC 7239 wants it: IPv6 in brackets and quotes (section 6.1).
 pub(super) fn write_node(out: &mut Vec<u8>, ip: IpAddr) {
-    // Writing to a vector cannot fail.
-    let _ = match ip {
-        IpAddr::V4(v4) => write!(out, "{v4}"),
-        IpAddr::V6(v6) => write!(out, "\"[{v6}]\""),
-    };
+    match ip {
+        IpAddr::V4(v4) => write_v4(out, v4),
+        IpAddr::V6(v6) => quote(out, v6.to_string().as_bytes()),
+    }
 }
 
 /// `;host=`, quoted where it is no token, as with a port. What cannot be in a quoted string is no host: left out.
@@ -138,6 +168,20 @@ fn write_host(out: &mut Vec<u8>, host: &[u8]) {
 mod tests {
     use super::*;
 
+    fn element(peer: &Peer, host: Option<&HeaderValue>) -> String {
+        let mut element = Vec::new();
+        peer.write_element(&mut element, host);
+        String::from_utf8(element).unwrap()
+    }
+
+    #[test]
+    fn every_octet_is_written_as_the_standard_library_does() {
+        for octet in 0..=255 {
+            let ip = Ipv4Addr::new(octet, 255 - octet, octet, 7);
+            assert_eq!(address_value(ip.into()), ip.to_string());
+        }
+    }
+
     #[test]
     fn elements_follow_rfc_7239() {
         for (address, host, scheme, expected) in [
@@ -156,8 +200,7 @@ mod tests {
         ] {
             let peer = Peer::new(address.parse().unwrap(), scheme);
             let host = host.map(|host| HeaderValue::from_str(host).unwrap());
-            assert_eq!(peer.forwarded_element(host.as_ref()), expected);
-            assert_eq!(peer.forwarded_element(host.as_ref()), expected, "the second time from memory");
+            assert_eq!(element(&peer, host.as_ref()), expected);
         }
     }
 
@@ -166,7 +209,10 @@ mod tests {
         let peer = Peer::new("192.0.2.1:9".parse().unwrap(), Scheme::Http);
         for host in ["a", "b", "a"] {
             let value = HeaderValue::from_static(host);
-            assert_eq!(peer.forwarded_element(Some(&value)), format!("for=192.0.2.1;host={host};proto=http"));
+            let line = format!("forwarded: for=192.0.2.1;host={host};proto=http\r\n");
+            for _first_then_remembered in 0..2 {
+                assert!(peer.forwarded_lines(Some(&value)).ends_with(line.as_bytes()), "{host}");
+            }
         }
     }
 }

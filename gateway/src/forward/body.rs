@@ -24,6 +24,9 @@ pub fn prepare<N: Network>(
             GatewayError::new(Code::BodyTooLarge, "The request body is larger than this route allows.").closing()
         );
     }
+    if source.is_end_stream() {
+        return Ok(RequestBody::Empty);
+    }
     let server = &exchange.snapshot.config.server;
     let limits = BodyLimits { max_bytes, idle: server.body_idle_timeout, total: server.body_total_timeout };
     let deadlines = std::sync::Arc::clone(&exchange.connection.deadlines);

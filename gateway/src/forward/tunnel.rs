@@ -1,10 +1,12 @@
 //! A connection that switched protocols: bytes both ways until either side ends, or nothing moves for too long.
 
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::client::Tunnel;
 use crate::network::Network;
@@ -16,6 +18,8 @@ const BUFFER_BYTES: usize = 16 * 1024;
 
 /// One direction of a tunnel.
 struct Pump {
+    /// Bytes that were read before the tunnel was one; they go first.
+    ahead: Bytes,
     buffer: Box<[u8]>,
     filled: usize,
     written: usize,
@@ -25,9 +29,23 @@ struct Pump {
 }
 
 impl Pump {
-    fn new() -> Self {
+    fn new(ahead: Bytes) -> Self {
         let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
-        Self { buffer, filled: 0, written: 0, moved: 0, read_done: false, shut: false }
+        Self { ahead, buffer, filled: 0, written: 0, moved: 0, read_done: false, shut: false }
+    }
+
+    /// What was read and is not written yet.
+    fn unwritten(&self) -> &[u8] {
+        if self.ahead.is_empty() { &self.buffer[self.written..self.filled] } else { &self.ahead }
+    }
+
+    fn wrote(&mut self, n: usize) {
+        if self.ahead.is_empty() {
+            self.written += n;
+        } else {
+            self.ahead.advance(n);
+        }
+        self.moved += n as u64;
     }
 
     /// Moves what can be moved; ready when this direction has come to its end. `progress` is set if anything moved. A
@@ -44,13 +62,12 @@ impl Pump {
         W: AsyncWrite,
     {
         loop {
-            if self.written < self.filled {
-                match to.as_mut().poll_write(cx, &self.buffer[self.written..self.filled]) {
+            if !self.unwritten().is_empty() {
+                match to.as_mut().poll_write(cx, self.unwritten()) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Broken::To)),
                     Poll::Ready(Ok(n)) => {
-                        self.written += n;
-                        self.moved += n as u64;
+                        self.wrote(n);
                         *progress = true;
                     }
                 }
@@ -99,40 +116,35 @@ fn ended_by(client: bool) -> Ended {
     if client { Ended::ClientLeft } else { Ended::UpstreamCut }
 }
 
-/// Runs a tunnel to its end, then records it.
+/// Runs a tunnel to its end, then records it. The exchange knows at every moment what has moved, so that the record is
+/// right even if the tunnel is cut.
 pub async fn run<N: Network, S: AsyncRead + AsyncWrite + Unpin>(client: S, client_ahead: Bytes, tunnel: Tunnel<N>) {
     let Tunnel { mut stream, read_ahead, open: _open, selected: _selected, idle_timeout, mut exchange } = tunnel;
     let mut client = client;
-    let deadlines = std::sync::Arc::clone(&exchange.connection.deadlines);
-    let mut watch = Watch::new(std::sync::Arc::clone(&deadlines));
-    if client.write_all(&read_ahead).await.is_err() || stream.write_all(&client_ahead).await.is_err() {
-        return;
-    }
-    let (mut up, mut down) = (Pump::new(), Pump::new());
+    let deadlines = Arc::clone(&exchange.connection.deadlines);
+    let mut watch = Watch::new(Arc::clone(&deadlines));
+    let (mut up, mut down) = (Pump::new(client_ahead), Pump::new(read_ahead));
     deadlines.set(Wait::ResponseBody, exchange.now(), idle_timeout);
     let (mut client_read, mut client_write) = tokio::io::split(&mut client);
     let (mut upstream_read, mut upstream_write) = tokio::io::split(&mut stream);
-    let mut work = pin!(std::future::poll_fn(|cx| {
+    let ended = poll_fn(|cx| {
         let mut progress = false;
         let up_done = up.poll(cx, Pin::new(&mut client_read), Pin::new(&mut upstream_write), &mut progress);
         let down_done = down.poll(cx, Pin::new(&mut upstream_read), Pin::new(&mut client_write), &mut progress);
+        if progress {
+            (exchange.tunnelled_in, exchange.bytes_out) = (up.moved, down.moved);
+            deadlines.set(Wait::ResponseBody, exchange.now(), idle_timeout);
+        }
         match (&up_done, &down_done) {
             (Poll::Ready(Err(broken)), _) => return Poll::Ready(ended_by(*broken == Broken::From)),
             (_, Poll::Ready(Err(broken))) => return Poll::Ready(ended_by(*broken == Broken::To)),
             _ => {}
         }
-        if progress {
-            deadlines.set(Wait::ResponseBody, exchange.now(), idle_timeout);
-        }
         if up_done.is_ready() && down_done.is_ready() {
             return Poll::Ready(Ended::Complete);
         }
-        match watch.poll_expired(cx) {
-            Poll::Ready(()) => Poll::Ready(Ended::Timeout),
-            Poll::Pending => Poll::Pending,
-        }
-    }));
-    let ended = work.as_mut().await;
-    exchange.bytes_out = read_ahead.len() as u64 + down.moved;
+        watch.poll_expired(cx).map(|()| Ended::Timeout)
+    })
+    .await;
     exchange.finish(ended);
 }

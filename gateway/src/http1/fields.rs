@@ -29,6 +29,30 @@ enum Fate {
     Frames,
 }
 
+/// Names that mean something to a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    Date,
+    Other,
+}
+
+impl Known {
+    /// By length and first letter: most names cost one comparison.
+    #[inline]
+    fn of(name: &[u8]) -> Self {
+        match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
+            (4, b'd') if name.eq_ignore_ascii_case(b"date") => Self::Date,
+            (10, b'c') if name.eq_ignore_ascii_case(b"connection") => Self::Connection,
+            (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => Self::ContentLength,
+            (17, b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => Self::TransferEncoding,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// The most bytes that a head can have for its fields to be held here.
 pub(super) const MAX_BLOCK: usize = u16::MAX as usize;
 
@@ -57,32 +81,22 @@ impl Fields {
         self.block = block;
     }
 
-    /// Notes a field that stands at these offsets of the block.
+    /// Notes a field that stands at these offsets of the block; what it means to a connection.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "a block is at most 64 KiB")]
-    pub(super) fn note(&mut self, name_at: usize, name: &[u8], value_at: usize, value: usize) {
-        let fate = match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
-            (4, b'd') => {
-                self.has_date |= name.eq_ignore_ascii_case(b"date");
-                Fate::Stays
-            }
-            (10, b'c') => {
-                self.has_connection |= name.eq_ignore_ascii_case(b"connection");
-                Fate::Stays
-            }
-            (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => {
-                self.has_length = true;
-                Fate::Frames
-            }
-            _ => Fate::Stays,
-        };
+    pub(super) fn note(&mut self, name_at: usize, name: &[u8], value_at: usize, value: usize) -> Known {
+        let known = Known::of(name);
+        self.has_date |= known == Known::Date;
+        self.has_connection |= known == Known::Connection;
+        self.has_length |= known == Known::ContentLength;
         self.places.push(Place {
             at: name_at as u32,
             name: name.len() as u16,
             value: (value_at - name_at) as u16,
             length: value as u16,
-            fate,
+            fate: if known == Known::ContentLength { Fate::Frames } else { Fate::Stays },
         });
+        known
     }
 
     /// Whether a `connection` came.

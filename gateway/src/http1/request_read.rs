@@ -331,7 +331,8 @@ mod tests {
 
     #[test]
     fn a_head_is_taken_once_it_is_whole_and_leaves_what_follows() {
-        let text = "POST /a?b HTTP/1.1\r\nHost: a\r\nX-A: one\r\nx-a: \tt w o \r\nEmpty:\r\nContent-Length: 5\r\n\r\nhello";
+        let text =
+            "POST /a?b HTTP/1.1\r\nHost: a\r\nX-A: one\r\nx-a: \tt w o \r\nEmpty:\r\nContent-Length: 5\r\n\r\nhello";
         for step in 1..20 {
             let (mut buffer, mut lines) = (BytesMut::new(), Lines::default());
             let mut head = None;

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use bytes::BytesMut;
 use http::{Method, StatusCode};
 
-use super::fields::{Fields, MAX_BLOCK};
+use super::fields::{Fields, Known, MAX_BLOCK};
 use super::lines::{Lines, all_end_with_cr};
 use super::request_read::decimal;
 
@@ -104,10 +104,10 @@ fn parse(buffer: &[u8], request: &Method) -> Result<Option<(Taken, usize)>, &'st
     let mut fields = Box::<Fields>::default();
     let mut seen = Seen::default();
     for field in parsed.headers.iter() {
-        seen.see(field.name.as_bytes(), field.value)?;
         let name_at = field.name.as_ptr() as usize - base;
         let value_at = if field.value.is_empty() { name_at } else { field.value.as_ptr() as usize - base };
-        fields.note(name_at, field.name.as_bytes(), value_at, field.value.len());
+        let known = fields.note(name_at, field.name.as_bytes(), value_at, field.value.len());
+        seen.see(known, field.value)?;
     }
     let body = seen.body(status, request)?;
     let keep_alive = body != Body::UntilClose && !seen.close && (parsed.version == Some(1) || seen.keep_alive);
@@ -124,29 +124,23 @@ struct Seen {
 }
 
 impl Seen {
-    fn see(&mut self, name: &[u8], value: &[u8]) -> Result<(), &'static str> {
-        // By length and first letter: most names cost one comparison.
-        match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
-            (14, b'c') if name.eq_ignore_ascii_case(b"content-length") => {
-                if self.length.is_some() {
-                    return Err("content-length is repeated");
-                }
-                self.length = Some(decimal(value).ok_or("content-length is not a number")?);
+    #[inline]
+    fn see(&mut self, known: Known, value: &[u8]) -> Result<(), &'static str> {
+        match known {
+            Known::ContentLength if self.length.is_some() => return Err("content-length is repeated"),
+            Known::ContentLength => self.length = Some(decimal(value).ok_or("content-length is not a number")?),
+            Known::TransferEncoding if self.chunked || !value.eq_ignore_ascii_case(b"chunked") => {
+                return Err("transfer-encoding is not exactly chunked");
             }
-            (17, b't') if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err("transfer-encoding is not exactly chunked");
-                }
-                self.chunked = true;
-            }
+            Known::TransferEncoding => self.chunked = true,
             // RFC 9112, section 9.3
-            (10, b'c') if name.eq_ignore_ascii_case(b"connection") => {
+            Known::Connection => {
                 for token in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
                     self.close |= token.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            _ => {}
+            Known::Date | Known::Other => {}
         }
         Ok(())
     }

@@ -163,7 +163,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         if std::mem::take(&mut self.expects_continue) && !self.answering {
             self.write.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
-        if self.answering { Poll::Ready(Ok(())) } else { self.write.poll_write(&mut self.stream, cx, &mut self.flushed) }
+        if self.answering {
+            Poll::Ready(Ok(()))
+        } else {
+            self.write.poll_write(&mut self.stream, cx, &mut self.flushed)
+        }
     }
 
     /// Ready when the client has left. Reads ahead as far as the buffer allows.

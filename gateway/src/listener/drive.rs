@@ -145,7 +145,7 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
     ) -> Option<Reply<N>> {
         std::future::poll_fn(|cx| {
             loop {
-                if let Poll::Ready(reply) = serving.as_mut().poll(cx) {
+                if let Poll::Ready(reply) = pipeline::poll(&self.shard.shared, serving.as_mut(), cx) {
                     return Poll::Ready(Some(reply));
                 }
                 if seat.with(|server| server.poll_gone(cx)).is_none_or(|gone| gone.is_ready()) {

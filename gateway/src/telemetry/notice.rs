@@ -59,9 +59,9 @@ pub fn draining(cause: &str) {
     event(json!({ "event": "drain", "cause": cause }));
 }
 
-/// A drain ran out of time.
-pub fn cut(connections: usize) {
-    event(json!({ "event": "drain_timeout", "connections_cut": connections }));
+/// A drain had to cut connections; `why` is `drain_timeout` or `second_signal`.
+pub fn cut(why: &str, connections: usize) {
+    event(json!({ "event": why, "connections_cut": connections }));
 }
 
 /// The process ends; `after` is `drain`, `drain_timeout` or `second_signal`.

@@ -18,6 +18,9 @@ pub enum Ended {
     UpstreamCut,
     /// A time limit broke it off.
     Timeout,
+    /// The gateway ended first: its drain ran out of time, or was told to hurry. Written as `timeout`, with the
+    /// gateway's fault: the contract has no other word for a time that was up.
+    Drained,
 }
 
 impl Ended {
@@ -27,7 +30,7 @@ impl Ended {
             Self::Complete => "complete",
             Self::ClientLeft => "client_left",
             Self::UpstreamCut => "upstream_cut",
-            Self::Timeout => "timeout",
+            Self::Timeout | Self::Drained => "timeout",
         }
     }
 }
@@ -57,7 +60,7 @@ pub struct AccessRecord<'a> {
     pub route: Option<&'a str>,
     /// Who is asking, where that was proven.
     pub subject: Option<&'a str>,
-    /// The answer's status; 499 when the client left before there was one.
+    /// The answer's status; 499 when the client left before there was one, 503 when the gateway ended before.
     pub status: u16,
     /// The problem; `None` is written as `ok`.
     pub code: Option<Code>,

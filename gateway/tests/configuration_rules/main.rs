@@ -28,6 +28,16 @@ fn errors(text: &str) -> Vec<String> {
     }
 }
 
+/// Every warning of a text that holds, as `line:column: message (help)`.
+fn warnings(text: &str) -> Vec<String> {
+    let loaded = load_text_with(text, Path::new("gateway.toml"), Purpose::Check, &NoEnvironment);
+    let told = |warning: &gateway::config::Problem| {
+        let help = warning.help.as_deref().unwrap_or("");
+        format!("{}:{}: {} ({help})", warning.line, warning.column, warning.message)
+    };
+    loaded.unwrap_or_else(|problems| panic!("{problems:?}")).warnings.iter().map(told).collect()
+}
+
 #[track_caller]
 fn check(input: &str, expected: &[&str]) {
     assert_eq!(errors(input), expected, "\n{input}");

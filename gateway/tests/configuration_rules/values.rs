@@ -1,6 +1,6 @@
 //! Types, forms, bounds, addresses, headers, variables.
 
-use super::{check, check_route, errors};
+use super::{check, check_route, errors, warnings};
 
 #[test]
 fn keys_and_types() {
@@ -127,4 +127,19 @@ fn variables() {
         &["2:11: \"127.0.0.1:${PORT:-x}\" is not an IP address and port, or empty"],
     );
     check("[admin]\naddress = \"${\"", &["2:11: \"${\" is not a variable"]);
+}
+
+#[test]
+fn a_method_that_nobody_knows_is_a_warning() {
+    let said = |method: &str| {
+        warnings(&format!("[[routes]]\npath = \"/\"\nupstream = \"http://a\"\nmethods = [\"{method}\"]"))
+    };
+    assert_eq!(said("GETT"), ["4:12: \"GETT\" is not a known HTTP method (did you mean \"GET\"?)"]);
+    assert_eq!(said("PSOT"), ["4:12: \"PSOT\" is not a known HTTP method (did you mean \"POST\"?)"]);
+    assert_eq!(said("X-FLY"), ["4:12: \"X-FLY\" is not a known HTTP method (it is matched as written)"]);
+    assert_eq!(said("TRACE"), ["4:12: \"TRACE\" never matches (TRACE is refused before routes are looked at)"]);
+    for known in ["GET", "PATCH", "PROPFIND", "QUERY", "PURGE"] {
+        assert!(said(known).is_empty(), "{known}");
+    }
+    check_route("methods = [\"get\"]", &["4:12: \"get\" is not a method: methods are upper case, write GET"]);
 }

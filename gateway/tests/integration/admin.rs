@@ -54,7 +54,12 @@ async fn j1_with_a_token_everything_but_the_probes_needs_it() {
     for probe in ["/livez", "/readyz"] {
         assert_eq!(ask(probe, "").await.status, 200, "{probe}");
     }
-    for path in ["/", "/status", "/metrics", "/config", "/upstreams", "/routes", "/nowhere"] {
+    for path in ["/", "/page.js", "/page.css"] {
+        let answer = ask(path, "").await;
+        assert_eq!(answer.status, 200, "a browser can open the page: {path}");
+        assert!(!String::from_utf8(answer.body).unwrap().contains("s3cret"));
+    }
+    for path in ["/status", "/metrics", "/config", "/upstreams", "/routes", "/nowhere"] {
         let answer = ask(path, "").await;
         assert_eq!((answer.status, answer.code().as_str()), (401, "unauthorized"), "{path}");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
@@ -98,11 +103,32 @@ async fn what_is_there_is_shown() {
 async fn j6_admin_answers_carry_what_browsers_respect() {
     let upstream = echo().await;
     let gateway = Gateway::to(upstream.addr()).await;
-    let answer = gateway.admin("GET", "/status").await;
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
-    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-    assert_eq!(answer.header("x-frame-options"), Some("DENY"));
-    assert!(answer.header("content-security-policy").unwrap().contains("frame-ancestors 'none'"));
+    for path in ["/status", "/", "/page.js", "/page.css", "/livez", "/nowhere"] {
+        let answer = gateway.admin("GET", path).await;
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"));
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("frame-ancestors 'none'") && policy.contains("default-src 'none'"), "{policy}");
+        assert!(!policy.contains("unsafe"), "nothing inline runs: {policy}");
+    }
+}
+
+#[tokio::test]
+async fn j6_the_page_needs_nothing_that_its_policy_forbids() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let page = String::from_utf8(gateway.admin("GET", "/").await.body).unwrap();
+    for inline in ["<style", "<script>", " style=", " onclick=", " onsubmit=", "javascript:", "http://", "https://"] {
+        assert!(!page.contains(inline), "{inline}");
+    }
+    for file in page.split(['"', '\'']).filter(|word| [".js", ".css", ".svg"].iter().any(|end| word.ends_with(end))) {
+        assert_eq!(gateway.admin("GET", &format!("/{file}")).await.status, 200, "{file}");
+    }
+    let script = String::from_utf8(gateway.admin("GET", "/page.js").await.body).unwrap();
+    for markup in ["innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "new Function"] {
+        assert!(!script.contains(markup), "what the API says is shown as text: {markup}");
+    }
 }
 
 #[tokio::test]
@@ -120,4 +146,29 @@ async fn admin_answers_while_every_worker_is_busy() {
     assert_eq!(gateway.admin("GET", "/readyz").await.status, 200);
     let sample = format!("gateway_endpoint_in_flight{{upstream=\"up\",endpoint=\"{}\"}}", upstream.addr());
     assert_eq!(gateway.metric(&sample).await, Some(50.0));
+}
+
+#[tokio::test]
+async fn admin_has_so_many_connections_and_a_place_that_is_given_back_is_taken_again() {
+    const PLACES: usize = 64;
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let status = format!("GET /livez HTTP/1.1\r\nhost: {}\r\n\r\n", gateway.admin);
+    let mut held = Vec::new();
+    for _ in 0..PLACES {
+        let mut client = Client::connect(gateway.admin).await;
+        assert_eq!(client.ask(&status).await.status, 200);
+        held.push(client);
+    }
+    let mut one_more = Client::connect(gateway.admin).await;
+    let refused = one_more.answer().await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "overloaded"));
+    one_more.closed().await;
+    assert_eq!(held[0].ask(&status).await.status, 200, "who is in is served");
+    drop(held.pop());
+    let mut tries = 0;
+    while Client::connect(gateway.admin).await.ask(&status).await.status != 200 {
+        tries += 1;
+        assert!(tries < 1000, "the place is not given back");
+    }
 }

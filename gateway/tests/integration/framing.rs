@@ -1,11 +1,6 @@
 //! Framing (security.md, group A): what is not one request beyond doubt is refused, and nothing of it goes on.
-//!
-//! hyper's server hides a few things from the gateway (a length beside a transfer coding, equal lengths, bare line
-//! feeds, heads that it refuses itself). Those tests say so in their names, `_waits_for_the_codec`, and hold what is
-//! true until the gateway reads requests by itself: nothing ambiguous is forwarded.
 
 use mocks::Mock;
-use mocks::raw::{Raw, Script};
 
 use crate::support::{Answer, Client, Gateway, echo};
 
@@ -73,16 +68,11 @@ async fn a2_a_length_that_is_no_number_is_refused() {
 }
 
 #[tokio::test]
-async fn a2_equal_lengths_wait_for_the_codec() {
+async fn a2_a_repeated_length_is_refused_even_if_equal() {
+    let (upstream, gateway) = pair().await;
     for fields in ["content-length: 5\r\ncontent-length: 5\r\n", "content-length: 5, 5\r\n"] {
-        let upstream = Raw::script(Script::always("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await.unwrap();
-        let gateway = Gateway::to(upstream.addr()).await;
-        let mut client = gateway.client().await;
-        client.send(format!("POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{fields}\r\nhello")).await;
-        let _ = client.rest().await;
-        let sent = String::from_utf8(upstream.received().concat()).unwrap().to_ascii_lowercase();
-        // Refused, or merged into one.
-        assert!(sent.is_empty() || sent.matches("\r\ncontent-length: 5\r\n").count() == 1, "{sent}");
+        let request = format!("POST / HTTP/1.1\r\nhost: a\r\n{fields}\r\nhello");
+        refused_with(&gateway, &upstream, request, 400, "bad_request").await;
     }
 }
 
@@ -192,15 +182,47 @@ async fn a5_fields_that_are_no_fields_are_refused() {
 }
 
 #[tokio::test]
-async fn a5_bare_line_feeds_wait_for_the_codec() {
-    let upstream = Raw::script(Script::always("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await.unwrap();
-    let gateway = Gateway::to(upstream.addr()).await;
-    let mut client = gateway.client().await;
-    client.send("GET /lf HTTP/1.1\nhost: a\nconnection: close\nx-a: 1\n\n").await;
-    let _ = client.rest().await;
-    // Refused, or written anew: no bare line feed goes on.
-    let sent = String::from_utf8(upstream.received().concat()).unwrap();
-    assert!(!sent.replace("\r\n", "").contains('\n'), "{sent:?}");
+async fn a5_a_bare_line_feed_is_refused_wherever_it_stands() {
+    let (upstream, gateway) = pair().await;
+    for request in [
+        "GET /lf HTTP/1.1\nhost: a\nx-a: 1\n\n",
+        "GET /lf HTTP/1.1\nhost: a\r\n\r\n",
+        "GET /lf HTTP/1.1\r\nhost: a\nx-a: 1\r\n\r\n",
+        "GET /lf HTTP/1.1\r\nhost: a\r\n\n",
+        "\nGET /lf HTTP/1.1\r\nhost: a\r\n\r\n",
+    ] {
+        refused_with(&gateway, &upstream, request, 400, "bad_request").await;
+    }
+}
+
+#[tokio::test]
+async fn a12_bytes_that_are_no_request_are_told_at_once_and_on_record() {
+    let (upstream, gateway) = pair().await;
+    // Not a whole head, and never to become one: no time-out is waited for.
+    for bytes in [&b"\x16\x03\x01\x02"[..], b"GET /\r\n", b"GET / HTTP/3.0\r\n"] {
+        refused_with(&gateway, &upstream, bytes, 400, "bad_request").await;
+    }
+    let records = gateway.records(3).await;
+    assert!(records.iter().all(|record| record["status"] == 400 && record["fault"] == "client"), "{records:?}");
+    assert!(records[0].get("method").is_none(), "what is unknown is absent: {}", records[0]);
+}
+
+#[tokio::test]
+async fn requests_sent_ahead_are_answered_in_order_however_they_are_cut() {
+    let (upstream, gateway) = pair().await;
+    let get = |n: usize| format!("GET /echo/{n} HTTP/1.1\r\nhost: a\r\n\r\n");
+    let post = |n: usize| format!("POST /echo/{n} HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\n\r\n\r\n");
+    let all: String = (0..40).map(|n| if n % 3 == 0 { post(n) } else { get(n) }).collect();
+    for size in [1, 7, 100, all.len()] {
+        let mut client = gateway.client().await;
+        for piece in all.as_bytes().chunks(size) {
+            client.send(piece).await;
+        }
+        for n in 0..40 {
+            assert_eq!(client.answer().await.echo().path(), format!("/echo/{n}"), "{size} bytes at once");
+        }
+    }
+    assert_eq!(upstream.counters().bad_requests, 0);
 }
 
 #[tokio::test]

@@ -116,16 +116,86 @@ async fn l7_a_drain_ends_at_its_deadline() {
     assert_eq!(cut["connections_cut"], 1);
     assert_eq!(process.ended().await, 0);
     stuck.closed().await;
-    let log = std::fs::read_to_string(folder.path().join("access.log")).unwrap();
-    assert_eq!(log.lines().count(), 1, "even what was cut has its record: {log}");
+    let records = records(folder.path());
+    assert_eq!(
+        records,
+        ["/ 503 overloaded gateway timeout"],
+        "what was cut has its record, and its client had not left"
+    );
+}
+
+/// What the access records of a process that has ended say of their requests, in the order of their paths.
+fn records(folder: &Path) -> Vec<String> {
+    let log = std::fs::read_to_string(folder.join("access.log")).unwrap();
+    let short = |line| {
+        let record: serde_json::Value = serde_json::from_str(line).unwrap();
+        let fields = ["path", "status", "code", "fault", "ended"].map(|field| record[field].to_string());
+        fields.join(" ").replace('"', "")
+    };
+    let mut records: Vec<String> = log.lines().map(short).collect();
+    records.sort();
+    records
 }
 
 #[tokio::test]
-async fn l7_a_second_signal_ends_at_once() {
+async fn l7_a_second_signal_ends_at_once_and_every_request_has_its_record() {
+    const BEGUN: &str = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbegun";
+    const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    let waiting = Raw::script(Script::new().read_request().hang()).await.unwrap();
+    let begun = Raw::script(Script::new().read_request().send(BEGUN).hang()).await.unwrap();
+    let switched = Raw::script(Script::new().read_head().send(SWITCH).read_bytes(2).send("down").hang()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), "drain_timeout = '1h'", waiting.addr());
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    for (place, upstream) in [("/begun", &begun), ("/ws", &switched)] {
+        text += &format!("[[routes]]\npath = '{place}'\nupstream = 'http://{}'\n", upstream.addr());
+    }
+    std::fs::write(&path, text).unwrap();
+    let mut process = Process::start(&path).await;
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::connect(process.address).await;
+        client.send("GET /waiting HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        clients.push(client);
+    }
+    waiting.wait_for_accepts(2).await;
+    let mut reading = Client::connect(process.address).await;
+    reading.send("GET /begun HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    reading.bytes(BEGUN.len()).await;
+    let mut tunnel = Client::connect(process.address).await;
+    let upgrade = "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+                   sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    assert_eq!(tunnel.ask(upgrade).await.status, 101);
+    tunnel.send("up").await;
+    tunnel.bytes(4).await;
+    process.signal("TERM").await;
+    process.event("drain").await;
+    process.signal("INT").await;
+    let cut = process.event("second_signal").await;
+    assert_eq!(cut["connections_cut"], 4);
+    assert_eq!(process.event("stopped").await["after"], "second_signal");
+    assert_eq!(process.ended().await, 0);
+    let expected = [
+        "/begun 200 ok gateway timeout",
+        "/waiting 503 overloaded gateway timeout",
+        "/waiting 503 overloaded gateway timeout",
+        "/ws 101 ok gateway timeout",
+    ];
+    assert_eq!(records(folder.path()), expected);
+    let log = std::fs::read_to_string(folder.path().join("access.log")).unwrap();
+    let tunnel = log.lines().find(|line| line.contains("/ws")).unwrap();
+    assert!(tunnel.contains("\"bytes_in\":2,\"bytes_out\":4,"), "what a tunnel moved is known to its end: {tunnel}");
+}
+
+#[tokio::test]
+async fn l7_a_log_that_nobody_reads_does_not_hold_up_a_second_signal() {
     let upstream = echo().await;
     upstream.set_rules([mocks::Rule::any().effect(mocks::Effect::Hang)]);
     let folder = tempfile::tempdir().unwrap();
-    let mut process = Process::start(&file(folder.path(), "drain_timeout = '1h'", upstream.addr())).await;
+    let path = file(folder.path(), "drain_timeout = '1h'", upstream.addr());
+    let text = std::fs::read_to_string(&path).unwrap().replace("access.log", "/dev/full");
+    std::fs::write(&path, text).unwrap();
+    let mut process = Process::start(&path).await;
     let mut stuck = Client::connect(process.address).await;
     stuck.send(GET).await;
     upstream.wait_for_requests(1).await;

@@ -44,6 +44,7 @@ async fn messages_pass_both_ways_until_either_side_ends() {
     let record = gateway.record().await;
     assert_eq!((&record["status"], &record["ended"]), (&101.into(), &"complete".into()));
     assert_eq!(record["bytes_out"], 5 + 5 + 7 + 2);
+    assert_eq!(record["bytes_in"], 9 + 9 + 11 + 6, "a client's frames carry a mask of four bytes");
     assert_eq!(gateway.upstream_connections(), (0, 0));
 }
 
@@ -55,6 +56,9 @@ async fn frames_that_the_upstream_sends_with_its_101_arrive() {
     let mut client = gateway.client().await;
     assert_eq!(client.ask(HANDSHAKE).await.status, 101);
     assert_eq!(client.bytes(6).await, b"\x05early");
+    client.reset();
+    let record = gateway.record().await;
+    assert_eq!((&record["bytes_out"], &record["ended"]), (&6.into(), &"client_left".into()));
 }
 
 #[tokio::test]
@@ -73,6 +77,9 @@ async fn b8_bytes_sent_before_the_101_are_held_until_it_comes() {
     assert_eq!(client.answer().await.status, 101);
     assert_eq!(client.bytes(3).await, b"bye");
     assert!(upstream.received()[0].ends_with(b"\r\n\r\nhasty"));
+    client.reset();
+    let record = gateway.record().await;
+    assert_eq!((&record["bytes_in"], &record["bytes_out"]), (&5.into(), &3.into()));
 }
 
 #[tokio::test]

@@ -19,6 +19,22 @@ pub(crate) static NOTHING: Received = Received {
     trailers: Vec::new(),
 };
 
+/// A body of no bytes.
+pub(crate) fn nothing() -> Received {
+    Received { bytes: 0, sha256: NOTHING.sha256, trailers: Vec::new() }
+}
+
+/// A digest in small hexadecimal digits.
+pub(crate) fn hex(digest: &[u8]) -> [u8; 64] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut out = [b'0'; 64];
+    for (pair, byte) in out.chunks_exact_mut(2).zip(digest) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    out
+}
+
 /// Writes the echo of a request. `prefix` is `{"service":"…","endpoint":…`, which every echo of an endpoint starts
 /// with.
 pub(crate) fn echo(out: &mut Vec<u8>, prefix: &[u8], head: &Head<'_, '_>, received: &Received) {

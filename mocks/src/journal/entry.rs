@@ -99,6 +99,8 @@ pub struct Entry {
     pub path: String,
     /// The answer's status; `None` when no right head was sent.
     pub status: Option<u16>,
+    /// The code that a gRPC call was answered with.
+    pub grpc_status: Option<u8>,
     /// How it ended.
     pub ended: Ended,
     /// The rule that hit.
@@ -126,7 +128,7 @@ impl Entry {
             "seq": self.seq, "arrival_ns": self.arrival_ns, "answer_ns": self.answer_ns, "end_ns": self.end_ns,
             "service": self.service, "endpoint": self.endpoint, "connection": self.connection,
             "request": self.request, "protocol": self.protocol.name(), "method": self.method, "path": self.path,
-            "status": self.status, "ended": self.ended.name(), "rule": rule, "rules_version": self.rules_version,
+            "status": self.status, "grpc_status": self.grpc_status, "ended": self.ended.name(), "rule": rule, "rules_version": self.rules_version,
             "waited_ns": self.waited_ns, "trace_id": self.trace_id, "request_id": self.request_id,
         })
     }

@@ -26,6 +26,7 @@ pub(crate) struct Record<'a> {
     pub path: &'a str,
     pub status: u16,
     pub ended: Ended,
+    pub grpc_status: Option<u8>,
     pub hit: Hit,
     pub rules_version: u64,
     pub waited_ns: Option<u64>,
@@ -50,6 +51,7 @@ pub(super) struct Slot {
     status: u16,
     protocol: Protocol,
     ended: Ended,
+    grpc_status: Option<u8>,
     hit: Hit,
     method: SmallVec<[u8; 8]>,
     path: SmallVec<[u8; 64]>,
@@ -71,6 +73,7 @@ impl Slot {
         self.status = record.status;
         self.protocol = record.protocol;
         self.ended = record.ended;
+        self.grpc_status = record.grpc_status;
         self.hit = record.hit;
         keep(&mut self.method, record.method.as_bytes(), METHOD);
         keep(&mut self.path, record.path.as_bytes(), PATH);
@@ -95,6 +98,7 @@ impl Slot {
             path: text(&self.path),
             status: (self.status != 0).then_some(self.status),
             ended: self.ended,
+            grpc_status: self.grpc_status,
             rule: self.hit,
             rules_version: self.rules_version,
             waited_ns: self.waited_ns,

@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::content;
+use super::http2::PREFACE;
 use super::input::Input;
 use super::routes::Route;
 use super::site::{Decision, Outcome, Site};
@@ -23,7 +24,7 @@ use crate::faults::Problems;
 use crate::http1::answer::{AnswerHead, Ending, Persistence};
 use crate::http1::body::Decoder;
 use crate::http1::head::{self, Facts, Framing, Head, Parsed};
-use crate::http1::json::{NOTHING, Received};
+use crate::http1::json::{NOTHING, Received, hex};
 use crate::journal::Ended;
 use crate::world::Endpoint;
 
@@ -63,6 +64,8 @@ pub(crate) enum End {
     Reset,
     /// It became a WebSocket.
     WebSocket,
+    /// It is HTTP/2.
+    Http2,
 }
 
 /// What comes after a request.
@@ -100,6 +103,7 @@ impl Connection {
             Ok(End::Close) => Box::pin(self.linger()).await,
             Ok(End::Reset) => drop(SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))),
             Ok(End::WebSocket) => Box::pin(super::websocket::echo(self.stream, self.input.take())).await,
+            Ok(End::Http2) => Box::pin(super::http2::serve(self.stream, self.input.take(), self.site)).await,
             // A client that left, in either way, needs no answer.
             Ok(End::Left) | Err(_) => {}
         }
@@ -134,6 +138,10 @@ impl Connection {
         let bytes = self.input.unused();
         if bytes.is_empty() {
             return Step::Read;
+        }
+        if self.answered == 0 && bytes[0] == PREFACE[0] && PREFACE.starts_with(&bytes[..bytes.len().min(PREFACE.len())])
+        {
+            return if bytes.len() < PREFACE.len() { Step::Read } else { Step::Done(Flow::End(End::Http2)) };
         }
         let mut storage = head::storage();
         let head = match head::parse(bytes, &mut storage) {
@@ -359,7 +367,7 @@ fn answer(
         out.extend_from_slice(body);
     }
     site.endpoint.live.passed();
-    let outcome = Outcome { status: 200, answer_ns, end_ns: answer_ns, ended: Ended::Answered };
+    let outcome = Outcome { status: 200, answer_ns, end_ns: answer_ns, ended: Ended::Answered, grpc_status: None };
     site.journal(head, facts, &decision, &outcome);
     Step::Done(if facts.keep_alive { Flow::Next } else { Flow::End(End::Close) })
 }
@@ -372,16 +380,6 @@ pub(crate) fn persistence(facts: &Facts, keep_alive: bool) -> Persistence {
         (true, 0) => Persistence::KeepAlive,
         (true, _) => Persistence::Implied,
     }
-}
-
-fn hex(digest: &[u8]) -> [u8; 64] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut out = [b'0'; 64];
-    for (pair, byte) in out.chunks_exact_mut(2).zip(digest) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
-    out
 }
 
 /// Counts a connection as open while it lives.

@@ -8,7 +8,7 @@
 //! - `connection`: a connection's life, the fast path; `site`: what a connection knows of its surroundings;
 //! - `routes`, `content`, `reply`: what is answered; `act`: how faults change it; `garbage`: answers that are wrong on
 //!   purpose; `alarm`: waits to the microsecond;
-//! - `websocket`: the echo over WebSocket.
+//! - `websocket`: the echo over WebSocket; `http2`: the same over HTTP/2, and gRPC.
 
 mod accept;
 mod act;
@@ -16,6 +16,7 @@ mod alarm;
 mod connection;
 mod content;
 mod garbage;
+mod http2;
 mod input;
 mod reply;
 mod routes;

@@ -68,6 +68,8 @@ pub(crate) struct Outcome {
     pub answer_ns: u64,
     pub end_ns: u64,
     pub ended: Ended,
+    /// The code that a gRPC call was answered with.
+    pub grpc_status: Option<u8>,
 }
 
 /// What hits a request.
@@ -177,6 +179,7 @@ impl Site {
             path: head.path_and_query().0,
             status: outcome.status,
             ended: outcome.ended,
+            grpc_status: outcome.grpc_status,
             hit: decision.hit,
             rules_version: decision.rules_version,
             waited_ns: decision.waited_ns,

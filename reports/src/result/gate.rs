@@ -46,6 +46,15 @@ pub struct GateMetric {
     /// Head's median.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<f64>,
+    /// The smallest change that may fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor_pct: Option<f64>,
+    /// The chance of such a change between equal builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_value: Option<f64>,
+    /// The least change that twice these rounds would have found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mde_with_twice_the_rounds_pct: Option<f64>,
     /// Rounds that would probably decide, where these did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rounds_wanted: Option<u32>,

@@ -157,6 +157,7 @@ fn places(options: &Options, world: &World, paint: Paint) -> String {
     for (name, place) in [
         ("config", format!("{folder}/gateway.toml")),
         ("access log", format!("{folder}/access.log")),
+        ("page", format!("{folder}/{}", reports::files::PAGE)),
         ("result", format!("{folder}/result.json")),
     ] {
         text += &format!("  {name:<11} {place}\n");

@@ -18,6 +18,9 @@ pub struct AnswerScore {
     pub requests: u64,
     /// Requests without an answer whose client did not leave.
     pub unanswered: u64,
+    /// Of other requests, those whose answer was cut before its head had left: the record tells of an answer that the
+    /// upstream, or a time limit, broke off, and the client saw its connection close. Not counted as violations.
+    pub cut_before_head: u64,
     /// Requests with more than one answer.
     pub answered_again: u64,
     /// Requests without a record.
@@ -67,9 +70,13 @@ pub fn judge(history: &History) -> AnswerScore {
         score.requests += 1;
         let id = request.request_id.as_ref();
         let left = request.outcome == Outcome::ClientError && request.status.is_none();
-        score.count(request.head_ns.is_none() && !left, |score| &mut score.unanswered, id);
+        let of = id.and_then(|id| recorded.then(|| records.remove(id).unwrap_or_default()));
+        let silent = request.head_ns.is_none() && !left;
+        let cut = of.iter().flatten().any(|(_, ended)| matches!(ended, Ended::UpstreamCut | Ended::Timeout));
+        score.cut_before_head += u64::from(silent && cut);
+        score.count(silent && !cut, |score| &mut score.unanswered, id);
         score.count(request.answers > 1, |score| &mut score.answered_again, id);
-        let Some(of) = id.and_then(|id| recorded.then(|| records.remove(id).unwrap_or_default())) else { continue };
+        let Some(of) = of else { continue };
         score.count(of.is_empty() && !left, |score| &mut score.unrecorded, id);
         score.count(of.len() > 1, |score| &mut score.recorded_again, id);
         let differs = of.first().is_some_and(|record| tells_another(request, *record));
@@ -133,6 +140,15 @@ mod tests {
             (history.records[0].status, history.records[0].ended) = (499, Ended::ClientLeft);
         });
         assert_eq!(score.violations(), 0);
+    }
+
+    #[test]
+    fn an_answer_that_was_cut_before_its_head_left_is_counted_apart() {
+        let score = wrong(|history| {
+            (history.clients[0].head_ns, history.clients[0].status) = (None, None);
+            history.records[0].ended = Ended::UpstreamCut;
+        });
+        assert_eq!((score.cut_before_head, score.violations()), (1, 0));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::children::Programs;
 use crate::process::Process;
+use crate::rounds::turn::Arm;
 
 use super::PeersError;
 
@@ -216,6 +217,12 @@ pub struct Running {
 }
 
 impl Running {
+    /// It as one of those that have turns.
+    #[must_use]
+    pub fn arm<'a>(&'a self, name: &'a str) -> Arm<'a> {
+        Arm { name, process: Some(&self.process), address: self.address }
+    }
+
     /// Waits until it takes connections, or has ended, or ten seconds have passed.
     fn takes_connections(&mut self) -> bool {
         for _ in 0..500 {

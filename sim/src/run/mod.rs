@@ -178,7 +178,7 @@ fn measure_scenario(
     world.end_gateways();
     let records = account::count_records(&world.access_logs())?;
     let scores = judge(scenario, &checked, &world, &measured, &followers)?;
-    let names = world.names.clone();
+    let names = world.names;
     let pinning = cores.describe();
     let findings = Findings { scenario, checked: &checked, warmed_up, measured, records, scores, names, pinning };
     let result = findings.result(started_at, command);
@@ -187,6 +187,8 @@ fn measure_scenario(
     for (load, watch) in scenario.loads.iter().zip(&findings.measured.watches) {
         write_histograms(&folder, &load.name, &watch.recorder)?;
     }
+    // After the histograms, which the page draws.
+    reports::files::write(&result, &folder, &folder).map_err(RunError::file(&folder))?;
     Ok(result)
 }
 

@@ -10,6 +10,15 @@ use loadgen::target::Target;
 
 use super::gateway;
 
+/// Where a scenario runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runtime {
+    /// The real binaries, over loopback.
+    Sockets,
+    /// The same code in one thread, on a simulated network and clock.
+    Virtual,
+}
+
 /// One scenario. Times count from t = 0, which is the end of warm-up.
 #[derive(Debug, Clone)]
 pub struct Scenario {
@@ -21,6 +30,8 @@ pub struct Scenario {
     pub about: String,
     /// The seed of everything random.
     pub seed: u64,
+    /// Where it runs.
+    pub runtime: Runtime,
     /// What `sim suite --only` asks for.
     pub tags: Vec<String>,
     /// The least time of warm-up.

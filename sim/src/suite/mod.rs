@@ -82,6 +82,7 @@ pub fn suite(options: &Options) -> Result<ExitCode, RunError> {
     std::fs::create_dir_all(&out)
         .and_then(|()| std::fs::write(&path, result.to_json()))
         .map_err(RunError::file(&path))?;
+    reports::files::write(&result, &out, &out).map_err(RunError::file(&out))?;
     print(&if options.json { result.to_json() } else { show::table(&done, &result, &out) });
     Ok(exit_code(result.verdict))
 }

@@ -7,8 +7,9 @@ use super::reader::number;
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::schema::Kind;
 use crate::config::tree::{Node, Text, Value};
+use crate::config::value::method;
 use crate::config::value::quantity::{self, show_duration, show_size};
-use crate::config::value::text::TextKind;
+use crate::config::value::text::{METHOD, TextKind};
 
 const DURATIONS: &str = "a duration is written \"250ms\", \"5s\", \"10m\" or \"1h\"";
 const SIZES: &str = "a size is written \"64KiB\", \"10MiB\", \"1GiB\" or \"0\"";
@@ -139,9 +140,30 @@ fn choice(context: &mut Context<'_>, node: &Node, words: &'static [&'static str]
 /// Checks a text of a kind. Also used for the keys of tables with free keys.
 pub(crate) fn text_kind(context: &mut Context<'_>, node: &Node, kind: &'static TextKind) -> bool {
     with_text(context, node, kind.name, None, |context, node, text| match (kind.check)(&text.content) {
-        Ok(()) => true,
+        Ok(()) => {
+            if std::ptr::eq(kind, &METHOD) {
+                doubtful_method(context, node, text);
+            }
+            true
+        }
         Err(why) => bad_form(context, node, text, kind.name, &why, &format!("for example {}", quoted(kind.example))),
     })
+}
+
+/// Extension methods are legal, so a method that nobody knows is a warning.
+fn doubtful_method(context: &mut Context<'_>, node: &Node, text: &Text) {
+    let shown = quoted(text.shown());
+    if text.content == "TRACE" {
+        context.report.warning(
+            node.at,
+            format!("{shown} never matches"),
+            "TRACE is refused before routes are looked at",
+        );
+    } else if !method::KNOWN.contains(&text.content.as_str()) {
+        let near = did_you_mean(&text.content, method::KNOWN.iter().copied());
+        let help = near.unwrap_or_else(|| "it is matched as written".to_owned());
+        context.report.warning(node.at, format!("{shown} is not a known HTTP method"), help);
+    }
 }
 
 fn file_exists(context: &mut Context<'_>, node: &Node, text: &Text) -> bool {

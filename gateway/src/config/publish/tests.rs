@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{DEFAULTS, forwarding, json_schema, markdown, starter};
+use super::{DEFAULTS, defaults, forwarding, json_schema, markdown, starter};
 use crate::config::check::inactive::same;
 use crate::config::parse::document;
 use crate::config::parse::environment::ProcessEnvironment;
@@ -167,4 +167,27 @@ fn a_gateway_without_a_file_listens_where_it_is_told() {
     let loaded = load_text(&text, Path::new("--to"), Purpose::Check).expect("a configuration");
     assert_eq!(loaded.config.listeners[0].address.to_string(), "127.0.0.1:8080");
     assert!(forwarding("a", None, None).is_err());
+}
+
+#[test]
+fn a_balancing_policy_is_marked_for_as_long_as_it_is_refused() {
+    let offered = |line: &&str| line.starts_with("balance = ");
+    let comment = DEFAULTS.lines().find(offered).and_then(|line| line.split_once('#')).expect("the policies").1;
+    for choice in comment.split('|') {
+        let policy = choice.split_whitespace().next().expect("a policy");
+        let key = if policy == "consistent_hash" { ", key = \"path\"" } else { "" };
+        let text = format!("[upstreams.a]\nendpoints = [\"a:1\"]\nbalance = {{ policy = \"{policy}\"{key} }}");
+        let refused = load_text(&text, Path::new("gateway.toml"), Purpose::Check).is_err();
+        assert_eq!(choice.contains("not built yet"), refused, "{policy}");
+    }
+}
+
+#[test]
+fn marking_changes_no_value() {
+    let read = |text: &str| text.parse::<toml::Table>().expect("TOML");
+    let marked = defaults();
+    assert_eq!(read(&marked), read(DEFAULTS));
+    let mut some = false;
+    each_key(&ROOT, &mut |_, key| some |= key.not_yet.is_some());
+    assert_eq!(marked.len() > DEFAULTS.len(), some);
 }

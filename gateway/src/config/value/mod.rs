@@ -4,5 +4,6 @@ pub(crate) mod text;
 pub(crate) mod upstream_url;
 
 pub(crate) mod host_port;
+pub(crate) mod method;
 pub(crate) mod path_pattern;
 pub(crate) mod value_match;

@@ -22,7 +22,8 @@ const STACK_BYTES: usize = 128 * 1024;
 pub struct AccessLog {
     sampling: Sampling,
     shared: Arc<Shared>,
-    writer: thread::Thread,
+    /// `None` where nothing is written: lines wait to be taken.
+    writer: Option<thread::Thread>,
 }
 
 impl AccessLog {
@@ -41,7 +42,29 @@ impl AccessLog {
         let writer = Writer { shared: shared.clone(), sink, spare: Vec::new() };
         let thread =
             thread::Builder::new().name("access-log".into()).stack_size(STACK_BYTES).spawn(move || writer.run())?;
-        Ok(Self { sampling: Sampling::new(settings), shared, writer: thread.thread().clone() })
+        Ok(Self { sampling: Sampling::new(settings), shared, writer: Some(thread.thread().clone()) })
+    }
+
+    /// A log without an output and without a thread: its lines wait for [`AccessLog::take`], as many as the queue holds.
+    /// For simulations, where a thread of its own would bring its own order of things.
+    pub fn kept(settings: &settings::telemetry::AccessLog, workers: usize) -> Self {
+        let shards = quotas(settings.queue, workers).map(Shard::new).collect();
+        Self { sampling: Sampling::new(settings), shared: Arc::new(Shared::new(shards)), writer: None }
+    }
+
+    /// The lines of a kept log since the last call, those of one worker after those of another. Nothing where a thread
+    /// writes them.
+    pub fn take(&self) -> Vec<u8> {
+        let mut lines = Vec::new();
+        if self.writer.is_none() {
+            for shard in &self.shared.shards {
+                let mut of_shard = Vec::new();
+                shard.take(&mut of_shard);
+                shard.written();
+                lines.append(&mut of_shard);
+            }
+        }
+        lines
     }
 
     /// Whether there is a log at all.
@@ -62,10 +85,10 @@ impl AccessLog {
     pub fn submit(&self, worker: usize, record: &AccessRecord<'_>) {
         let shards = &self.shared.shards;
         let shard = shards.get(worker).unwrap_or_else(|| &shards[worker % shards.len()]);
-        match shard.submit(record) {
-            Submitted::Queued => self.shared.wake(&self.writer),
-            Submitted::Full => self.shared.hurry(&self.writer),
-            Submitted::Dropped => {}
+        match (shard.submit(record), &self.writer) {
+            (Submitted::Queued, Some(writer)) => self.shared.wake(writer),
+            (Submitted::Full, Some(writer)) => self.shared.hurry(writer),
+            (Submitted::Dropped, _) | (_, None) => {}
         }
     }
 
@@ -86,7 +109,7 @@ impl AccessLog {
     ///
     /// When the new file cannot be opened; then nothing has changed.
     pub fn reconfigure(&self, settings: &settings::telemetry::AccessLog) -> io::Result<()> {
-        let sink = Sink::open(&settings.output)?;
+        let sink = if self.writer.is_some() { Sink::open(&settings.output)? } else { None };
         for (shard, quota) in self.shared.shards.iter().zip(quotas(settings.queue, self.shared.shards.len())) {
             shard.set_quota(quota);
         }
@@ -110,8 +133,10 @@ impl AccessLog {
 
     /// Unlike a worker's call, this one also ends a pause after a failed write.
     fn wake_for_control(&self) {
-        self.shared.hurry(&self.writer);
-        self.writer.unpark();
+        if let Some(writer) = &self.writer {
+            self.shared.hurry(writer);
+            writer.unpark();
+        }
     }
 }
 

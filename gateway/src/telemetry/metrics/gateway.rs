@@ -103,7 +103,8 @@ impl GatewaySeries {
     /// A worker's timer fired this much late.
     #[inline]
     pub fn loop_delay(&self, worker: usize, delay: Duration) {
-        self.loop_delay.of(worker).record(delay);
+        let (histogram, alone) = self.loop_delay.own(worker);
+        histogram.record(delay, alone);
     }
 
     /// How late each worker's timers were.

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::shards::bump;
+use super::shards::Alone;
 
 /// Counts of durations, written by one thread and read by any. `UNIT_NS` is half of the first bound; the last of
 /// `SLOTS` buckets has no bound.
@@ -24,12 +24,12 @@ impl<const UNIT_NS: u64, const SLOTS: usize> Default for Histogram<UNIT_NS, SLOT
 }
 
 impl<const UNIT_NS: u64, const SLOTS: usize> Histogram<UNIT_NS, SLOTS> {
-    /// Counts one duration. Only the shard's own thread may call this.
+    /// Counts one duration.
     #[inline]
-    pub fn record(&self, duration: Duration) {
+    pub(super) fn record(&self, duration: Duration, alone: Alone) {
         let ns = duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()));
-        bump(&self.counts[Self::slot(ns)], 1);
-        bump(&self.sum_ns, ns);
+        alone.bump(&self.counts[Self::slot(ns)], 1);
+        alone.bump(&self.sum_ns, ns);
     }
 
     /// The bucket of a duration: the first whose bound is not below it.
@@ -113,9 +113,9 @@ mod tests {
     #[test]
     fn shards_are_summed() {
         let (a, b) = (OverheadHistogram::default(), OverheadHistogram::default());
-        a.record(Duration::from_micros(6));
-        a.record(Duration::MAX);
-        b.record(Duration::from_micros(6));
+        a.record(Duration::from_micros(6), Alone::SHARED);
+        a.record(Duration::MAX, Alone::SHARED);
+        b.record(Duration::from_micros(6), Alone::SHARED);
         let mut totals = HistogramTotals::default();
         a.add_to(&mut totals);
         b.add_to(&mut totals);

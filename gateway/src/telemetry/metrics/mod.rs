@@ -1,10 +1,9 @@
 //! The gateway's numbers (contract, records.md).
 //!
 //! Handles are resolved by name when a snapshot is built; a request then touches only its own worker's shard: plain
-//! loads and stores of relaxed atomics, no lock, no shared cache line, no formatting, and no allocation once the worker
-//! has used the series. **Each worker number has one writing thread**: a shard's counters are not read-modify-write
-//! operations, so two threads that count as the same worker would lose counts (never more than that). Whoever scrapes
-//! reads the shards as they are; workers never notice.
+//! loads and stores of relaxed atomics where the worker's own thread counts (`own_thread`), additions where any other
+//! does; no lock, no cache line that workers share, no formatting, and no allocation once the worker has used the series.
+//! Whoever scrapes reads the shards as they are; workers never notice.
 //!
 //! Series are kept by name for the life of the process, so that they survive reloads; their number is bounded.
 
@@ -19,6 +18,7 @@ pub use gateway::{GatewaySeries, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
 pub use registry::{EndpointInFlight, OVERFLOW, Registry};
 pub use route::{RouteSeries, RouteTotals};
+pub(crate) use shards::own_thread;
 pub use upstream::{AttemptOutcome, ConnectionEvent, UpstreamSeries, UpstreamTotals};
 
 /// From 50 us to 26 s in half octaves: request and upstream times.

@@ -58,14 +58,14 @@ impl RouteSeries {
         duration: Duration,
         overhead: Option<Duration>,
     ) {
-        let shard = self.shards.of(worker);
+        let (shard, alone) = self.shards.own(worker);
         match code {
-            None => bump(&shard.ok[class(status)], 1),
+            None => alone.bump(&shard.ok[class(status)], 1),
             Some(code) => shard.record_failure(class(status), code),
         }
-        shard.duration.record(duration);
+        shard.duration.record(duration, alone);
         if let Some(overhead) = overhead {
-            shard.overhead.record(overhead);
+            shard.overhead.record(overhead, alone);
         }
     }
 

@@ -1,12 +1,45 @@
 //! One piece of memory for each worker, made when the worker first needs it.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-/// A value for each worker. A worker that never serves a route never pays for its series.
+/// A value for each worker, in two parts: one that its own thread alone writes, without locked instructions, and one for
+/// whoever else counts on the worker's behalf (a sibling that took a connection over, a task that an embedding program's
+/// runtime moved). A worker that never serves a route never pays for its series.
 #[derive(Debug)]
 pub(super) struct Shards<T> {
-    by_worker: Box<[OnceLock<Box<Padded<T>>>]>,
+    alone: Box<[OnceLock<Box<Padded<T>>>]>,
+    shared: Box<[OnceLock<Box<Padded<T>>>]>,
+}
+
+thread_local! {
+    static WORKER: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// Makes this thread a worker's own: what it counts for that worker nobody else writes.
+pub(crate) fn own_thread(worker: usize) {
+    WORKER.set(worker);
+}
+
+/// Whether only this thread writes a shard.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Alone(bool);
+
+impl Alone {
+    /// Any thread may write.
+    #[cfg(test)]
+    pub(super) const SHARED: Self = Self(false);
+
+    /// Adds to a counter.
+    #[inline]
+    pub(super) fn bump(self, counter: &AtomicU64, by: u64) {
+        if self.0 {
+            counter.store(counter.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+        } else {
+            bump(counter, by);
+        }
+    }
 }
 
 /// Keeps shards of different workers off each other's cache lines.
@@ -16,30 +49,39 @@ struct Padded<T>(T);
 
 impl<T: Default> Shards<T> {
     pub(super) fn new(workers: usize) -> Self {
-        Self { by_worker: (0..workers.max(1)).map(|_| OnceLock::new()).collect() }
+        let slots = || (0..workers.max(1)).map(|_| OnceLock::new()).collect();
+        Self { alone: slots(), shared: slots() }
     }
 
-    /// The worker's own shard; allocates it the first time. A number beyond the last worker counts from the first
-    /// again.
+    /// The worker's shard, which any thread may write; allocates it the first time. A number beyond the last worker
+    /// counts from the first again.
     #[inline]
     pub(super) fn of(&self, worker: usize) -> &T {
-        let slot = self.by_worker.get(worker).unwrap_or_else(|| &self.by_worker[worker % self.by_worker.len()]);
-        &slot.get_or_init(Box::default).0
+        &self.shared[worker % self.shared.len()].get_or_init(Box::default).0
+    }
+
+    /// The worker's shard that this thread is to write, and whether it is alone with it.
+    #[inline]
+    pub(super) fn own(&self, worker: usize) -> (&T, Alone) {
+        match self.alone.get(worker) {
+            Some(slot) if WORKER.get() == worker => (&slot.get_or_init(Box::default).0, Alone(true)),
+            _ => (self.of(worker), Alone(false)),
+        }
     }
 
     /// The shards in use.
     pub(super) fn used(&self) -> impl Iterator<Item = &T> {
-        self.by_worker.iter().filter_map(|slot| slot.get()).map(|padded| &padded.0)
+        self.numbered().map(|(_, shard)| shard)
     }
 
     /// The shards in use, with their workers.
     pub(super) fn numbered(&self) -> impl Iterator<Item = (usize, &T)> {
-        self.by_worker.iter().enumerate().filter_map(|(worker, slot)| slot.get().map(|padded| (worker, &padded.0)))
+        let slots = self.alone.iter().enumerate().chain(self.shared.iter().enumerate());
+        slots.filter_map(|(worker, slot)| slot.get().map(|padded| (worker, &padded.0)))
     }
 }
 
-/// Adds to a counter. A worker's shard is written by its own thread but for rare cases (a connection that a sibling
-/// took over, a task that an embedding program's runtime moved), so the line is seldom contended; but none is lost.
+/// Adds to a counter that any thread may write.
 #[inline]
 pub(super) fn bump(counter: &AtomicU64, by: u64) {
     counter.fetch_add(by, Ordering::Relaxed);
@@ -63,6 +105,27 @@ mod tests {
         bump(shards.of(4), 1);
         assert_eq!(shards.used().map(|shard| shard.load(Ordering::Relaxed)).collect::<Vec<_>>(), [6]);
         assert_eq!(shards.numbered().map(|(worker, _)| worker).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn a_worker_and_those_who_count_for_it_lose_nothing() {
+        let shards = Shards::<AtomicU64>::new(2);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                own_thread(1);
+                for _ in 0..10_000 {
+                    let (shard, alone) = shards.own(1);
+                    alone.bump(shard, 1);
+                }
+            });
+            scope.spawn(|| {
+                for _ in 0..10_000 {
+                    let (shard, alone) = shards.own(1);
+                    alone.bump(shard, 1);
+                }
+            });
+        });
+        assert_eq!(shards.used().map(|shard| shard.load(Ordering::Relaxed)).sum::<u64>(), 20_000);
     }
 
     #[test]

@@ -101,9 +101,9 @@ impl UpstreamSeries {
     /// Counts one attempt that has ended; `duration` runs to the answer's head or the failure.
     #[inline]
     pub fn attempt(&self, worker: usize, outcome: AttemptOutcome, duration: Duration) {
-        let shard = self.shards.of(worker);
-        bump(&shard.attempts[outcome as usize], 1);
-        shard.duration.record(duration);
+        let (shard, alone) = self.shards.own(worker);
+        alone.bump(&shard.attempts[outcome as usize], 1);
+        shard.duration.record(duration, alone);
     }
 
     /// Counts what happens to a connection.

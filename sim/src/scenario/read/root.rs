@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::figures;
-use super::super::model::Scenario;
+use super::super::model::{Runtime, Scenario};
 use super::super::problem::{Problems, Report};
 use super::super::reader::{Reader, is_name};
 use super::super::source::{Sources, Span};
@@ -36,13 +36,6 @@ pub enum LoadError {
     Invalid(Problems),
 }
 
-/// Where a scenario runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Runtime {
-    Sockets,
-    Virtual,
-}
-
 /// Reads a scenario and the configuration that it names.
 ///
 /// # Errors
@@ -72,9 +65,7 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
         _ => {}
     }
     let runtimes = [("sockets", Runtime::Sockets), ("virtual", Runtime::Virtual)];
-    if reader.word("runtime", &runtimes, report) == Some(Runtime::Virtual) {
-        report.error(reader.place("runtime"), "the virtual runtime is not built yet; write \"sockets\"");
-    }
+    let runtime = reader.word("runtime", &runtimes, report).unwrap_or(Runtime::Sockets);
     let mocks = world::mocks(reader, report);
     let redis = world::redis(reader, report);
     let loads = loads::loads(reader, report);
@@ -88,6 +79,7 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
         name: name.unwrap_or_default(),
         about: reader.text("about", report).unwrap_or_default().to_owned(),
         seed: reader.integer("seed", 0..=i64::MAX.unsigned_abs(), report).unwrap_or(1),
+        runtime,
         tags: reader.texts("tags", report),
         warm_up: reader.duration("warm_up", report).unwrap_or(WARM_UP),
         gateway: gateway?,

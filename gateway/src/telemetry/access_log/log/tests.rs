@@ -167,3 +167,18 @@ fn what_waits_is_written_when_the_log_is_let_go() {
     reader.read_to_string(&mut text).unwrap();
     assert_eq!(paths(&text), ["/0/1"]);
 }
+
+#[test]
+fn a_kept_log_holds_its_lines_until_they_are_taken() {
+    let log = AccessLog::kept(&settings(LogOutput::Stdout, 4), 2);
+    for number in 0..3 {
+        submit(&log, number % 2, number);
+    }
+    assert_eq!(paths(&String::from_utf8(log.take()).unwrap()), ["/0/0", "/0/2", "/1/1"]);
+    assert!(log.take().is_empty());
+    log.reconfigure(&settings(LogOutput::File("/nowhere/access.log".into()), 2)).unwrap();
+    for number in 0..3 {
+        submit(&log, 0, number);
+    }
+    assert_eq!((paths(&String::from_utf8(log.take()).unwrap()).len(), log.dropped()), (1, 2));
+}

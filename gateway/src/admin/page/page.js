@@ -1,0 +1,290 @@
+// The admin page. It carries no data: it asks the API for all of it, with the token where one is needed. Whatever comes
+// is shown as text, never as markup.
+"use strict";
+
+const MOST_ROUTES = 500;
+const LOOKS_KEPT = 120;
+const PLACE = "portcullis-admin-token";
+const by = id => document.getElementById(id);
+
+// ---- Asking
+
+let token = sessionStorage.getItem(PLACE);
+let needed = false;
+
+async function ask(path, method = "GET") {
+  const headers = token === null ? {} : { authorization: "Bearer " + token };
+  const answer = await fetch(path, { method, headers, cache: "no-store", signal: AbortSignal.timeout(15000) });
+  if (answer.status === 401) throw new Unauthorized();
+  return answer;
+}
+class Unauthorized extends Error {}
+
+async function get(path) {
+  const answer = await ask(path);
+  if (!answer.ok) {
+    const problem = await answer.json().catch(() => ({}));
+    throw new Error(problem.detail ?? path + " answers " + answer.status);
+  }
+  return answer;
+}
+const json = path => get(path).then(answer => answer.json());
+
+function askForToken() {
+  needed = true;
+  by("wrong").hidden = token === null;
+  sessionStorage.removeItem(PLACE);
+  token = null;
+  document.body.className = "";
+  for (const id of ["main", "links", "reload", "forget"]) by(id).hidden = true;
+  by("enter").hidden = false;
+  by("facts").textContent = "";
+  pill("locked", "warn");
+  by("token").focus();
+}
+
+by("enter").addEventListener("submit", event => {
+  event.preventDefault();
+  // What a header cannot carry is no token.
+  const given = by("token").value.trim();
+  by("token").value = "";
+  token = /^[\x21-\x7e]+$/.test(given) ? given : "-";
+  sessionStorage.setItem(PLACE, token);
+  look();
+});
+by("forget").addEventListener("click", () => {
+  sessionStorage.removeItem(PLACE);
+  location.reload();
+});
+
+// ---- Showing
+
+function make(tag, text = "", style = "") {
+  const it = document.createElement(tag);
+  it.textContent = text;
+  if (style) it.className = style;
+  return it;
+}
+function row(cells, style = "") {
+  const tr = make("tr", "", style);
+  for (const cell of cells) tr.append(Array.isArray(cell) ? make("td", ...cell) : make("td", cell, typeof cell === "number" ? "number" : ""));
+  return tr;
+}
+function pill(text, style) {
+  by("state").textContent = text;
+  by("state").className = "pill " + style;
+}
+const span = s => s < 120 ? s + " s" : s < 7200 ? Math.floor(s / 60) + " min" : s < 172800 ? Math.floor(s / 3600) + " h" : Math.floor(s / 86400) + " d";
+// The first look has nothing to compare with.
+const rate = r => r === undefined ? "…" : r === 0 || r >= 10 ? r.toFixed(0) : r.toFixed(1);
+function time(seconds) {
+  if (seconds === undefined) return "–";
+  if (seconds === Infinity) return "beyond scale";
+  const ms = seconds * 1000;
+  return ms >= 1000 ? seconds.toFixed(1) + " s" : ms >= 10 ? ms.toFixed(0) + " ms" : ms >= 1 ? ms.toFixed(1) + " ms" : (ms * 1000).toFixed(0) + " µs";
+}
+
+// A line of the last looks, from 0 to the largest of them.
+function sparkline(values, style) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 100 20");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  const top = Math.max(...values.filter(Number.isFinite), 1e-9);
+  // It fills up at first, then moves on.
+  const across = Math.max(30, values.length - 1);
+  let d = "", drawing = false;
+  values.forEach((value, at) => {
+    if (!Number.isFinite(value)) { drawing = false; return; }
+    const x = 100 - (values.length - 1 - at) * 100 / across;
+    d += (drawing ? "L" : "M") + x.toFixed(2) + " " + (20 - 20 * value / top).toFixed(2);
+    drawing = true;
+  });
+  path.setAttribute("d", d);
+  if (style) path.setAttribute("class", style);
+  svg.append(path);
+  return svg;
+}
+function tile(name, value, note, bad, values) {
+  const it = make("div", "", bad ? "tile bad" : "tile");
+  it.append(make("div", name, "name"), make("div", value, "value"), make("div", note, "note"));
+  if (values) it.append(sparkline(values, bad ? "bad" : ""));
+  return it;
+}
+
+// ---- What a metric did since the last look
+
+// Samples of one family: [labels, value].
+function samples(text, family) {
+  return text.split("\n").filter(line => line.startsWith(family + "{")).map(line => {
+    const labels = {};
+    for (const [, name, value] of line.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)) labels[name] = value.replace(/\\(.)/g, (_, c) => c === "n" ? "\n" : c);
+    return [labels, Number(line.slice(line.lastIndexOf("} ") + 2).split(" ")[0])];
+  });
+}
+
+let before = new Map();
+function changes(text) {
+  const now = performance.now(), next = new Map([["at", now]]), all = new Map();
+  const first = !before.size, seconds = (now - (before.get("at") ?? now)) / 1000;
+  // A counter that went back began anew, with the process.
+  const since = (key, value) => { next.set(key, value); const old = before.get(key) ?? 0; return first ? 0 : value < old ? value : value - old; };
+  const of = name => { if (!all.has(name)) all.set(name, { rate: 0, failed: 0, failing: {}, buckets: new Map() }); return all.get(name); };
+  const count = (name, failure, more) => {
+    const one = seconds > 0 ? more / seconds : 0, it = of(name);
+    it.rate += one;
+    if (failure && one > 0) { it.failed += one; it.failing[failure] = (it.failing[failure] ?? 0) + one; }
+  };
+  for (const [l, value] of samples(text, "gateway_requests_total")) {
+    const failure = l.status_class === "5xx" ? (l.code === "ok" ? "upstream's 5xx" : l.code) : null;
+    const more = since(["request", l.route, l.status_class, l.code].join("|"), value);
+    for (const name of ["all", "route " + l.route]) count(name, failure, more);
+  }
+  for (const [l, value] of samples(text, "gateway_upstream_attempts_total"))
+    count("upstream " + l.upstream, l.outcome === "ok" || l.outcome === "cancelled" ? null : l.outcome, since(["attempt", l.upstream, l.outcome].join("|"), value));
+  const histogram = (family, label, names) => {
+    for (const [l, value] of samples(text, family + "_bucket")) {
+      const more = since([family, l[label], l.le].join("|"), value);
+      for (const name of names(l[label])) { const { buckets } = of(name); buckets.set(l.le, (buckets.get(l.le) ?? 0) + more); }
+    }
+  };
+  histogram("gateway_request_duration_seconds", "route", route => ["all", "route " + route]);
+  histogram("gateway_upstream_duration_seconds", "upstream", upstream => ["upstream " + upstream]);
+  histogram("gateway_overhead_seconds", "route", () => ["overhead"]);
+  before = next;
+  return name => first ? { failing: {}, buckets: new Map() } : of(name);
+}
+
+// As Prometheus' histogram_quantile: linear within a bucket. Undefined where nothing happened.
+function quantile(it, q) {
+  const buckets = [...it.buckets].map(([le, n]) => [le === "+Inf" ? Infinity : Number(le), n]).sort((a, b) => a[0] - b[0]);
+  const total = buckets.at(-1)?.[1] ?? 0;
+  if (!total) return undefined;
+  let low = 0, below = 0;
+  for (const [le, n] of buckets) {
+    if (n >= q * total) return le === Infinity ? Infinity : low + (le - low) * (q * total - below) / Math.max(n - below, 1e-9);
+    [low, below] = [le, n];
+  }
+  return Infinity;
+}
+
+// ---- The page
+
+const looks = { rate: [], failed: [], p99: [], overhead: [], inFlight: [], connections: [] };
+function remember(series, value) {
+  looks[series].push(Number.isFinite(value) ? value : NaN);
+  if (looks[series].length > LOOKS_KEPT) looks[series].shift();
+  return looks[series];
+}
+const failing = it => { const kinds = Object.entries(it.failing).sort((a, b) => b[1] - a[1]); return kinds.length ? [kinds.map(([kind, r]) => kind + " " + rate(r)).join(", "), "bad"] : ["–", "quiet"]; };
+const number = text => [text, "number"];
+
+function showTop(status, upstreams, of) {
+  const reload = status.last_reload, total = of("all"), p99 = quantile(total, 0.99);
+  const endpoints = upstreams.flatMap(u => u.endpoints), sum = key => endpoints.reduce((n, e) => n + e[key], 0);
+  const share = total.rate > 0 ? 100 * total.failed / total.rate : 0;
+  const worst = failing(total)[0];
+  pill(status.draining ? "draining" : "serving", status.draining ? "warn" : "good");
+  document.title = (total.failed > 0 ? "✕ " : "") + (status.draining ? "draining · " : "") + "Portcullis";
+  by("facts").textContent = `${location.host} · ${status.version} · up ${span(status.uptime_seconds)} · configuration ${status.config.version}` +
+    (reload ? `, last reload ${reload.ok ? "ok" : "refused"} ${span(Math.max(0, Math.round(Date.now() / 1000 - reload.at_unix)))} ago` : "");
+  by("tiles").replaceChildren(
+    tile("Requests/s", rate(total.rate), "", false, remember("rate", total.rate)),
+    tile("Failing/s", rate(total.failed), total.failed > 0 ? `${share.toFixed(share < 10 ? 1 : 0)} %: ${worst}` : "5xx of any kind", total.failed > 0, remember("failed", total.failed)),
+    tile("Time to answer, p99", time(p99), "p50 " + time(quantile(total, 0.5)), false, remember("p99", p99)),
+    tile("The gateway's part, p99", time(quantile(of("overhead"), 0.99)), "p50 " + time(quantile(of("overhead"), 0.5)), false, remember("overhead", quantile(of("overhead"), 0.99))),
+    tile("In flight", sum("in_flight"), `to ${endpoints.length} endpoint${endpoints.length === 1 ? "" : "s"}`, false, remember("inFlight", sum("in_flight"))),
+    tile("Connections", status.connections, `${sum("connections")} to upstreams, ${sum("idle_connections")} idle`, false, remember("connections", status.connections)),
+  );
+}
+
+function showAlerts(status) {
+  const reload = status.last_reload, alerts = [];
+  const alert = (style, text) => alerts.push(make("div", text, "box " + style));
+  if (reload && !reload.ok) alert("bad", `The configuration was refused; version ${status.config.version} stays in force.\n` +
+    [...(reload.error ? [reload.error] : []), ...reload.problems.map(p => `${p.file}:${p.line}:${p.column}: ${p.message}${p.help ? " (" + p.help + ")" : ""}`)].join("\n"));
+  if (reload && reload.needs_restart.length) alert("warn", "Only a restart puts these in force: " + reload.needs_restart.join(", "));
+  if (status.panics) alert("bad", `${status.panics} requests met a bug of the gateway and were answered 500.`);
+  if (status.access_log_write_failures) alert("bad", `The access log could not be written ${status.access_log_write_failures} times.`);
+  if (status.access_log_dropped) alert("bad", `${status.access_log_dropped} access records were dropped.`);
+  // Told once to who listens, not at every look.
+  if (by("alerts").textContent !== alerts.map(it => it.textContent).join("")) by("alerts").replaceChildren(...alerts);
+}
+
+function showTables(upstreams, routes, of) {
+  by("upstreams").replaceChildren(...upstreams.flatMap(u => {
+    const it = of("upstream " + u.name), style = it.failed > 0 ? "failing" : "";
+    const head = [u.name, number(rate(it.rate)), failing(it), number(time(quantile(it, 0.99)))];
+    if (!u.endpoints.length) return [row([...head, ["no endpoint" + (u.discovery ? " found for " + u.discovery : ""), "bad"], "", "", "", ""], "failing")];
+    return u.endpoints.map((e, index) => row([...(index ? ["", "", "", ""] : head), e.address, e.weight, e.in_flight, e.connections, e.idle_connections], style));
+  }));
+  const words = by("filter").value.toLowerCase().split(/\s+/);
+  const found = routes.filter(r => { const text = [r.name, ...r.hosts, r.path, ...r.methods, r.upstream].join(" ").toLowerCase(); return words.every(word => text.includes(word)); });
+  const rows = found.map(r => [r, of("route " + r.name)]);
+  // What fails comes first; the rest stays where it is, so that it can be read.
+  rows.sort((a, b) => (b[1].failed > 0) - (a[1].failed > 0));
+  by("routes").replaceChildren(...rows.slice(0, MOST_ROUTES).map(([r, it]) =>
+    row([r.name, number(rate(it.rate)), failing(it), number(time(quantile(it, 0.5))), number(time(quantile(it, 0.99))), [r.hosts.join(" ") || "any", "wraps"], r.path, [r.methods.join(" ") || "any", "wraps"], r.upstream], it.failed > 0 ? "failing" : "")));
+  by("more").textContent = found.length < routes.length || found.length > MOST_ROUTES ? `${Math.min(found.length, MOST_ROUTES)} of ${routes.length}` : "";
+}
+
+// One answer as it came, on request.
+async function raw(path, method = "GET") {
+  let text;
+  try {
+    const answer = await ask(path, method);
+    text = await answer.text();
+    if ((answer.headers.get("content-type") ?? "").includes("json")) text = JSON.stringify(JSON.parse(text), null, 2);
+  } catch (error) {
+    if (error instanceof Unauthorized) return askForToken();
+    text = String(error.message);
+  }
+  by("what").textContent = method + " /" + path;
+  by("text").textContent = text;
+  by("raw").hidden = false;
+  by("raw").scrollIntoView({ block: "nearest" });
+}
+by("close").addEventListener("click", () => { by("raw").hidden = true; });
+by("links").addEventListener("click", event => {
+  const path = event.target.getAttribute("href");
+  // With another key it is a new tab, which a gateway without a token serves.
+  if (path === null || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  raw(path);
+});
+by("explain").addEventListener("submit", event => {
+  event.preventDefault();
+  raw("explain?" + new URLSearchParams(new FormData(event.target)));
+});
+by("reload").addEventListener("click", () => raw("reload", "POST"));
+by("filter").addEventListener("input", () => { if (last) showTables(...last); });
+
+let last = null, timer;
+async function look() {
+  clearTimeout(timer);
+  let pause = 1000;
+  try {
+    // Alone, so that a missing token is met once.
+    const status = await json("status");
+    const [upstreams, routes, metrics] = await Promise.all([json("upstreams"), json("routes"), get("metrics").then(answer => answer.text())]);
+    // A gateway with thousands of routes is not asked for all their series each second.
+    if (metrics.length > 1e6) pause = 10000;
+    for (const id of ["main", "links", "reload"]) by(id).hidden = false;
+    by("forget").hidden = !needed && token === null;
+    by("enter").hidden = true;
+    document.body.className = "";
+    const of = changes(metrics);
+    last = [upstreams.upstreams, routes.routes, of];
+    showTop(status, upstreams.upstreams, of);
+    showAlerts(status);
+    showTables(...last);
+  } catch (error) {
+    if (error instanceof Unauthorized) return askForToken();
+    document.body.className = "stale";
+    document.title = "no answer · Portcullis";
+    pill("no answer: " + error.message, "bad");
+  }
+  timer = setTimeout(look, pause);
+}
+look();

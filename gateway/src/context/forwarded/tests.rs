@@ -1,0 +1,182 @@
+//! The four headers, by example and against a model.
+
+use proptest::prelude::*;
+
+use super::super::peer::Scheme;
+use super::*;
+
+const OURS: &str = "for=10.0.0.1;host=api.example;proto=http";
+
+#[track_caller]
+fn check(trusted: bool, came: &[(&str, &str)], expected: [&str; 4]) {
+    let mut headers = HeaderMap::new();
+    for (name, value) in came {
+        headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+    }
+    let peer = Peer::new("10.0.0.1:1".parse().unwrap(), Scheme::Http);
+    set_forwarded(&mut headers, &peer, trusted, Some(&HeaderValue::from_static("api.example")));
+    for (name, expected) in
+        [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST, &FORWARDED].into_iter().zip(expected)
+    {
+        let values: Vec<_> = headers.get_all(name).iter().collect();
+        assert_eq!(values, [expected], "{name}");
+    }
+}
+
+#[test]
+fn strangers_words_are_replaced() {
+    let lies = [
+        ("x-forwarded-for", "1.1.1.1"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "evil"),
+        ("forwarded", "for=1.1.1.1"),
+    ];
+    check(false, &lies, ["10.0.0.1", "http", "api.example", OURS]);
+    check(false, &[], ["10.0.0.1", "http", "api.example", OURS]);
+}
+
+#[test]
+fn trusted_chains_are_appended_to() {
+    check(
+        true,
+        &[
+            ("x-forwarded-for", "203.0.113.7"),
+            ("x-forwarded-for", "10.9.9.9"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "shop.example:8443"),
+            ("forwarded", "for=203.0.113.7;proto=https"),
+        ],
+        [
+            "203.0.113.7, 10.9.9.9, 10.0.0.1",
+            "https",
+            "shop.example:8443",
+            "for=203.0.113.7;proto=https, for=10.0.0.1;host=api.example;proto=http",
+        ],
+    );
+    check(true, &[], ["10.0.0.1", "http", "api.example", OURS]);
+}
+
+#[test]
+fn the_older_chain_is_told_in_the_newer_words() {
+    check(
+        true,
+        &[("x-forwarded-for", "2001:db8::7, what, 203.0.113.7")],
+        [
+            "2001:db8::7, what, 203.0.113.7, 10.0.0.1",
+            "http",
+            "api.example",
+            "for=\"[2001:db8::7]\", for=unknown, for=203.0.113.7, for=10.0.0.1;host=api.example;proto=http",
+        ],
+    );
+}
+
+#[test]
+fn doubtful_words_of_a_trusted_peer_do_not_stand() {
+    for (proto, host) in [("ftp", "a,b"), ("http, https", "a/b"), ("", ""), ("https://", "a b")] {
+        check(
+            true,
+            &[("x-forwarded-proto", proto), ("x-forwarded-host", host)],
+            ["10.0.0.1", "http", "api.example", OURS],
+        );
+    }
+    check(
+        true,
+        &[("x-forwarded-proto", "https"), ("x-forwarded-proto", "http")],
+        ["10.0.0.1", "http", "api.example", OURS],
+    );
+}
+
+#[test]
+fn without_a_host_none_is_told() {
+    let peer = Peer::new("192.0.2.1:1".parse().unwrap(), Scheme::Https);
+    for trusted in [false, true] {
+        let mut headers = HeaderMap::new();
+        headers.append(&X_FORWARDED_HOST, HeaderValue::from_static("a b"));
+        set_forwarded(&mut headers, &peer, trusted, None);
+        assert!(!headers.contains_key(&X_FORWARDED_HOST));
+        assert_eq!(headers[&FORWARDED], "for=192.0.2.1;proto=https");
+        assert_eq!(headers[&X_FORWARDED_PROTO], "https");
+    }
+}
+
+/// What the four headers shall be after a trusted peer's request, written down simply.
+mod model {
+    use super::*;
+
+    fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
+        let lines = headers.get_all(name).iter().map(|line| line.to_str().unwrap());
+        lines
+            .fold(String::new(), |list, line| if list.is_empty() { line.to_owned() } else { format!("{list}, {line}") })
+    }
+
+    fn converted(chain: &str) -> String {
+        let node = |entry: &str| match parse_node(entry.as_bytes()) {
+            Some(std::net::IpAddr::V4(ip)) => format!("for={ip}"),
+            Some(std::net::IpAddr::V6(ip)) => format!("for=\"[{ip}]\""),
+            None => "for=unknown".to_owned(),
+        };
+        if chain.is_empty() { String::new() } else { chain.split(',').map(node).collect::<Vec<_>>().join(", ") }
+    }
+
+    fn appended(list: String, own: &str) -> String {
+        if list.is_empty() { own.to_owned() } else { format!("{list}, {own}") }
+    }
+
+    fn kept(headers: &HeaderMap, name: &HeaderName, valid: fn(&[u8]) -> bool, own: Option<&str>) -> Vec<String> {
+        let came: Vec<_> = headers.get_all(name).iter().collect();
+        match came.as_slice() {
+            [one] if valid(one.as_bytes()) => vec![one.to_str().unwrap().to_owned()],
+            _ => own.into_iter().map(str::to_owned).collect(),
+        }
+    }
+
+    pub(super) fn expected(came: &HeaderMap, ip: &str, host: Option<&str>) -> [Vec<String>; 4] {
+        let chain = joined(came, &X_FORWARDED_FOR);
+        let told = Some(joined(came, &FORWARDED)).filter(|told| !told.is_empty()).unwrap_or_else(|| converted(&chain));
+        let node = if ip.contains(':') { format!("\"[{ip}]\"") } else { ip.to_owned() };
+        let host_part = match host {
+            Some(host) if host.contains(':') => format!(";host=\"{host}\""),
+            Some(host) => format!(";host={host}"),
+            None => String::new(),
+        };
+        [
+            vec![appended(chain, ip)],
+            kept(came, &X_FORWARDED_PROTO, is_scheme, Some("http")),
+            kept(came, &X_FORWARDED_HOST, is_host, host),
+            vec![appended(told, &format!("for={node}{host_part};proto=http"))],
+        ]
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_trusted_chain_is_extended_as_the_model_says(
+        came in prop::collection::vec(
+            (
+                0usize..4,
+                prop_oneof![
+                    "[0-9a-f:.\\[\\], ]{0,20}",
+                    Just("203.0.113.7, 10.1.1.1".to_owned()),
+                    Just("2001:db8::7,[::1]:80 ,192.0.2.1:99".to_owned()),
+                    Just("https".to_owned()),
+                    Just("api.example:80".to_owned()),
+                    Just("for=10.0.0.9;proto=https".to_owned()),
+                ],
+            ),
+            0..6,
+        ),
+        peer in prop_oneof![Just("10.0.0.1"), Just("2001:db8::1"), Just("255.100.99.10")],
+        host in prop_oneof![Just(None), Just(Some("api.example")), Just(Some("api.example:8443"))],
+    ) {
+        let names = [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST, &FORWARDED];
+        let mut headers = HeaderMap::new();
+        for (name, value) in came {
+            headers.append(names[name], value.trim().parse().unwrap());
+        }
+        let expected = model::expected(&headers, peer, host);
+        let from = Peer::new(std::net::SocketAddr::new(peer.parse().unwrap(), 1), Scheme::Http);
+        set_forwarded(&mut headers, &from, true, host.map(HeaderValue::from_static).as_ref());
+        let made = names.map(|name| headers.get_all(name).iter().map(|v| v.to_str().unwrap().to_owned()).collect::<Vec<_>>());
+        prop_assert_eq!(made, expected);
+    }
+}

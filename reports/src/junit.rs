@@ -1,0 +1,149 @@
+//! A result as JUnit XML, the form that CI systems show: one test case for each thing that was judged.
+//!
+//! Expectations, metrics of a gate, scenarios of a suite and seeds of an exploration are test cases. A measurement that
+//! is not valid is an error, never a failure and never a pass, and nothing else is judged; what could not be decided is
+//! skipped, with its reason.
+
+use std::fmt::Write as _;
+
+use crate::plot::escape;
+use crate::quantity::digits;
+use crate::result::{ResultFile, Verdict};
+use crate::story::{self, is_invalid};
+
+/// What came of a test case.
+enum Outcome {
+    Passed,
+    Failed(String),
+    Skipped(String),
+    Error(String),
+}
+
+struct Case {
+    group: &'static str,
+    name: String,
+    outcome: Outcome,
+    /// Seconds.
+    took: f64,
+}
+
+/// The result as JUnit XML, with a line end at its end.
+#[must_use]
+pub fn render(result: &ResultFile) -> String {
+    let mut cases = vec![validity(result)];
+    cases.extend(expectations(result));
+    cases.extend(metrics(result));
+    cases.extend(scenarios(result));
+    cases.extend(seeds(result));
+    if is_invalid(result) {
+        for case in &mut cases[1..] {
+            case.outcome = Outcome::Skipped("not judged: the measurement is not valid".to_owned());
+        }
+    } else if result.verdict == Verdict::Fail && !cases.iter().any(|case| matches!(case.outcome, Outcome::Failed(_))) {
+        let outcome = Outcome::Failed(story::of(result).headline);
+        cases.push(Case { group: "run", name: "verdict".to_owned(), outcome, took: 0.0 });
+    }
+    document(result, &cases)
+}
+
+fn document(result: &ResultFile, cases: &[Case]) -> String {
+    let number = |is: fn(&Outcome) -> bool| cases.iter().filter(|case| is(&case.outcome)).count();
+    let counts = format!(
+        "tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\"",
+        cases.len(),
+        number(|outcome| matches!(outcome, Outcome::Failed(_))),
+        number(|outcome| matches!(outcome, Outcome::Error(_))),
+        number(|outcome| matches!(outcome, Outcome::Skipped(_)))
+    );
+    let (name, time) = (escape(&result.name), escape(result.started_at.trim_end_matches('Z')));
+    let took: f64 = cases.iter().map(|case| case.took).sum();
+    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "<testsuites {counts} time=\"{took:.3}\">");
+    let _ = writeln!(text, "  <testsuite name=\"{name}\" {counts} time=\"{took:.3}\" timestamp=\"{time}\">");
+    let _ = writeln!(text, "    <properties>");
+    for (property, value) in
+        [("seed", result.seed.to_string()), ("commit", result.commit.clone()), ("command", result.command.clone())]
+    {
+        let _ = writeln!(text, "      <property name=\"{property}\" value=\"{}\"/>", escape(&value));
+    }
+    let _ = writeln!(text, "    </properties>");
+    for case in cases {
+        let _ = write!(
+            text,
+            "    <testcase classname=\"{name}.{}\" name=\"{}\" time=\"{:.3}\"",
+            case.group,
+            escape(&case.name),
+            case.took
+        );
+        let _ = match &case.outcome {
+            Outcome::Passed => writeln!(text, "/>"),
+            Outcome::Failed(why) => writeln!(text, "><failure message=\"{}\"/></testcase>", escape(why)),
+            Outcome::Skipped(why) => writeln!(text, "><skipped message=\"{}\"/></testcase>", escape(why)),
+            Outcome::Error(why) => writeln!(text, "><error message=\"{}\"/></testcase>", escape(why)),
+        };
+    }
+    text + "  </testsuite>\n</testsuites>\n"
+}
+
+fn validity(result: &ResultFile) -> Case {
+    let outcome = if is_invalid(result) {
+        let reasons = result.validity.reasons.join("; ");
+        Outcome::Error(if reasons.is_empty() { "the run calls itself not valid".to_owned() } else { reasons })
+    } else {
+        Outcome::Passed
+    };
+    Case { group: "run", name: "the measurement is valid".to_owned(), outcome, took: 0.0 }
+}
+
+fn expectations(result: &ResultFile) -> impl Iterator<Item = Case> + '_ {
+    result.expectations.iter().map(|expectation| Case {
+        group: "expectation",
+        name: format!("{} {}", expectation.figure, expectation.bound),
+        outcome: if expectation.holds { Outcome::Passed } else { Outcome::Failed(story::missed(expectation)) },
+        took: 0.0,
+    })
+}
+
+fn metrics(result: &ResultFile) -> impl Iterator<Item = Case> + '_ {
+    result.metrics.iter().map(|(name, metric)| Case {
+        group: "gate",
+        name: format!("{name} within {} %", digits(metric.tolerance_pct)),
+        outcome: judged(metric.verdict, story::judged(name, metric)),
+        took: 0.0,
+    })
+}
+
+fn scenarios(result: &ResultFile) -> impl Iterator<Item = Case> + '_ {
+    result.scenarios.iter().map(|scenario| Case {
+        group: "scenario",
+        name: scenario.name.clone(),
+        outcome: judged(scenario.verdict, scenario.reasons.join("; ")),
+        took: scenario.seconds,
+    })
+}
+
+fn judged(verdict: Verdict, why: String) -> Outcome {
+    match verdict {
+        Verdict::Pass => Outcome::Passed,
+        Verdict::Fail => Outcome::Failed(why),
+        Verdict::Inconclusive => Outcome::Skipped(why),
+        Verdict::Invalid => Outcome::Error(why),
+    }
+}
+
+fn seeds(result: &ResultFile) -> impl Iterator<Item = Case> + '_ {
+    let explore = result.explore.iter();
+    let broken = |invariant: &str| {
+        let failed = result.explore.iter().flat_map(|explore| &explore.failed);
+        failed
+            .filter(|one| one.invariant == invariant)
+            .map(|one| format!("seed {}: {}", one.seed, one.detail))
+            .collect::<Vec<_>>()
+    };
+    explore.flat_map(|explore| explore.checks.keys()).map(move |invariant| {
+        let found = broken(invariant);
+        let outcome = if found.is_empty() { Outcome::Passed } else { Outcome::Failed(found.join("; ")) };
+        Case { group: "invariant", name: invariant.clone(), outcome, took: 0.0 }
+    })
+}

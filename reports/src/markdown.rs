@@ -1,0 +1,243 @@
+//! A result as Markdown: for a pull request's comment, and readable as it is on a terminal.
+//!
+//! Text from the result is escaped, so that a hostile name is no markup, no link and no table of its own.
+
+use std::fmt::Write as _;
+
+use crate::quantity::{change, count, digits, duration, exact, mebibytes, percent, verdict};
+use crate::result::{Phase, ResultFile, Verdict};
+use crate::story::{self, is_invalid};
+
+/// The result as Markdown, with a line end at its end.
+#[must_use]
+pub fn render(result: &ResultFile) -> String {
+    let story = story::of(result);
+    let verdict_word = if is_invalid(result) { "invalid" } else { verdict(result.verdict) };
+    let mut text = format!("## {} {}: {}\n\n", sign(result), plain(&result.name), verdict_word);
+    line(&mut text, &format!("**{}**", plain(&story.headline)));
+    text.push('\n');
+    for sentence in &story.sentences {
+        line(&mut text, &format!("- {}", plain(sentence)));
+    }
+    expectations(result, &mut text);
+    gate(result, &mut text);
+    rates(result, &mut text);
+    peers(result, &mut text);
+    compare(result, &mut text);
+    scenarios(result, &mut text);
+    phases(result, &mut text);
+    breakers(result, &mut text);
+    foot(result, &mut text);
+    text
+}
+
+fn sign(result: &ResultFile) -> &'static str {
+    match (is_invalid(result), result.verdict) {
+        (true, _) => "⚠️",
+        (false, Verdict::Pass) => "✅",
+        (false, Verdict::Fail) => "❌",
+        (false, _) => "❔",
+    }
+}
+
+/// Text between marks: what could be markup is not.
+fn plain(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '|' | '*' | '`' | '[' | ']' | '\\' | '#' | '!' | '~' => escaped.extend(['\\', letter]),
+            control if control.is_control() => escaped.push(' '),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// A name as code, where nothing is markup but the mark's own end and a table's border.
+fn code(text: &str) -> String {
+    let inner: String =
+        text.chars().map(|letter| if letter == '`' || letter.is_control() { '\'' } else { letter }).collect();
+    format!("`{}`", inner.replace('|', "\\|"))
+}
+
+fn line(text: &mut String, content: &str) {
+    text.push_str(content);
+    text.push('\n');
+}
+
+/// A table; the first column is aligned left, the others right. Cells are escaped already.
+fn table(text: &mut String, head: &[&str], rows: &[Vec<String>]) {
+    let border: Vec<&str> = (0..head.len()).map(|column| if column == 0 { "---" } else { "---:" }).collect();
+    text.push('\n');
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "| {} |\n| {} |", head.join(" | "), border.join(" | "));
+    for row in rows {
+        let _ = writeln!(text, "| {} |", row.join(" | "));
+    }
+}
+
+fn expectations(result: &ResultFile, text: &mut String) {
+    if result.expectations.is_empty() {
+        return;
+    }
+    let invalid = is_invalid(result);
+    let row = |expectation: &crate::result::Expectation| {
+        let holds = match (invalid, expectation.holds) {
+            (true, _) => "not judged",
+            (false, true) => "✅",
+            (false, false) => "❌",
+        };
+        let value = expectation.value.map_or_else(|| "none".to_owned(), exact);
+        vec![code(&expectation.figure), plain(&expectation.bound), value, holds.to_owned()]
+    };
+    table(
+        text,
+        &["expected of", "bound", "measured", "holds"],
+        &result.expectations.iter().map(row).collect::<Vec<_>>(),
+    );
+}
+
+fn gate(result: &ResultFile, text: &mut String) {
+    if result.metrics.is_empty() {
+        return;
+    }
+    let row = |(name, metric): (&String, &crate::result::GateMetric)| {
+        vec![
+            code(name),
+            change(metric.estimate_pct),
+            format!("{} to {}", change(metric.ci_low_pct), change(metric.ci_high_pct)),
+            format!("{} %", digits(metric.tolerance_pct)),
+            format!("{} %", digits(metric.mde_pct)),
+            metric.rounds.to_string(),
+            verdict(metric.verdict).to_owned(),
+        ]
+    };
+    let head = ["metric", "change", "95 % interval", "tolerance", "would be found", "rounds", "verdict"];
+    table(text, &head, &result.metrics.iter().map(row).collect::<Vec<_>>());
+}
+
+fn rates(result: &ResultFile, text: &mut String) {
+    let Some(self_test) = &result.self_test else { return };
+    let row = |case: &crate::result::SelfTestCase| {
+        let interval = format!("{} to {}", percent(case.fail_rate.ci_low), percent(case.fail_rate.ci_high));
+        let bound = if case.slow_down_pct > 0.0 { "at least" } else { "at most" };
+        let goal = case.goal.map_or_else(String::new, |goal| format!("{bound} {}", percent(goal)));
+        vec![plain(&case.name), percent(case.fail_rate.estimate), interval, goal]
+    };
+    let rows: Vec<Vec<String>> = self_test.cases.iter().map(row).collect();
+    table(text, &["change", "says fail", "95 % interval", "asked for"], &rows);
+}
+
+fn peers(result: &ResultFile, text: &mut String) {
+    if result.peers.is_empty() {
+        return;
+    }
+    let row = |(name, peer): (&String, &crate::result::Peer)| {
+        let ratio = peer.ratio_to_ours.map_or_else(String::new, |ratio| {
+            format!("{} ({} to {})", digits(ratio.estimate), digits(ratio.ci_low), digits(ratio.ci_high))
+        });
+        vec![
+            plain(name),
+            digits(peer.requests_per_second),
+            duration(peer.cpu_us_per_request),
+            duration(peer.latency_us.p99),
+            mebibytes(peer.rss_bytes),
+            ratio,
+            plain(&peer.version),
+        ]
+    };
+    let head = ["gateway", "requests/s", "CPU a request", "p99", "memory", "ours/theirs (95 %)", "version"];
+    table(text, &head, &result.peers.iter().map(row).collect::<Vec<_>>());
+}
+
+fn compare(result: &ResultFile, text: &mut String) {
+    if result.compare.is_empty() {
+        return;
+    }
+    let ms = |value: Option<f64>| value.map_or_else(String::new, |ms| duration(ms * 1e3));
+    let row = |(name, one): (&String, &crate::result::Compared)| {
+        vec![
+            plain(name),
+            ms(one.trip_ms),
+            one.leaked_attempts.map_or_else(String::new, count),
+            ms(one.recovery_ms),
+            one.success_ratio.map_or_else(String::new, percent),
+            plain(&one.lacks.join("; ")),
+        ]
+    };
+    let head = ["gateway", "trip time", "leaked", "recovery", "as expected", "cannot be configured"];
+    table(text, &head, &result.compare.iter().map(row).collect::<Vec<_>>());
+}
+
+fn scenarios(result: &ResultFile, text: &mut String) {
+    if result.scenarios.is_empty() {
+        return;
+    }
+    let row = |scenario: &crate::result::SuiteScenario| {
+        vec![plain(&scenario.name), verdict(scenario.verdict).to_owned(), plain(&scenario.reasons.join("; "))]
+    };
+    table(text, &["scenario", "verdict", "why"], &result.scenarios.iter().map(row).collect::<Vec<_>>());
+}
+
+fn phases(result: &ResultFile, text: &mut String) {
+    for (load_name, load) in &result.load {
+        let row = |(name, phase): (&str, &Phase)| {
+            let latency = &phase.latency_us;
+            let added = phase.added_us.map_or_else(String::new, |added| duration(added.p50));
+            let told = [duration(latency.p50), duration(latency.p99), duration(latency.p999), added];
+            let mut row = vec![plain(name)];
+            row.extend(told);
+            row.push(percent(phase.success_ratio));
+            row
+        };
+        let rows: Vec<Vec<String>> = load.phases_in_order().into_iter().map(row).collect();
+        let head = format!("load {}", plain(load_name));
+        table(text, &[head.as_str(), "p50", "p99", "p99.9", "added p50", "as expected"], &rows);
+    }
+}
+
+fn breakers(result: &ResultFile, text: &mut String) {
+    let tripped: Vec<_> = result.breakers.iter().filter(|(_, breaker)| breaker.trips > 0).collect();
+    if tripped.is_empty() {
+        return;
+    }
+    let ms = |value: Option<f64>| value.map_or_else(String::new, |ms| duration(ms * 1e3));
+    let row = |(name, breaker): &(&String, &crate::result::Breaker)| {
+        vec![
+            code(name),
+            count(breaker.trips),
+            ms(breaker.trip_ms),
+            breaker.trip_error.map_or_else(String::new, |error| format!("{error:+}")),
+            count(breaker.leaked_attempts),
+            ms(breaker.recovery_ms),
+            ms(breaker.recovery_oracle_ms),
+        ]
+    };
+    let head = ["breaker", "trips", "trip time", "attempts above oracle", "leaked", "recovery", "oracle"];
+    table(text, &head, &tripped.iter().map(row).collect::<Vec<_>>());
+}
+
+fn foot(result: &ResultFile, text: &mut String) {
+    let machine = &result.environment;
+    let noise =
+        machine.noise_aa.map_or_else(String::new, |noise| format!(", two equal builds differ by {}", percent(noise)));
+    let commit = if result.commit.is_empty() { String::new() } else { format!(", commit {}", code(&result.commit)) };
+    let _ = writeln!(
+        text,
+        "\nMeasured {} on {}, {} cores, kernel {}{noise}; seed {}{commit}. {}",
+        plain(&result.started_at),
+        plain(&machine.cpu),
+        machine.cores,
+        plain(&machine.kernel),
+        result.seed,
+        if result.validity.valid { "The run calls itself valid." } else { "The run calls itself not valid." }
+    );
+    if result.validity.valid {
+        for reason in &result.validity.reasons {
+            line(text, &format!("- note: {}", plain(reason)));
+        }
+    }
+}

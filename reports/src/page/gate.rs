@@ -1,0 +1,167 @@
+//! Base against head, and the gate's own rates.
+
+use maud::{Markup, html};
+
+use super::{cell, section as page_section, sign, table};
+use crate::change_points::median;
+use crate::plot::intervals::{Intervals, Measure, Row};
+use crate::plot::trend::Trend;
+use crate::plot::{Ink, Mark, Shape, both, key};
+use crate::quantity::{change, digits, percent, verdict};
+use crate::result::{GateMetric, Pair, ResultFile, SelfTestCase, Verdict};
+
+/// The forest plot and its table.
+pub(super) fn section(result: &ResultFile) -> Option<Markup> {
+    if result.metrics.is_empty() {
+        return None;
+    }
+    let rows = result.metrics.iter().map(|(name, metric)| forest_row(name, metric)).collect();
+    let forest =
+        Intervals { rows, measure: Measure::Change, axis: "change of head against base; to the right is worse" };
+    let marks = [
+        Mark::new(Ink::Bad, Shape::Dot, "fail"),
+        Mark::new(Ink::Good, Shape::Dot, "pass"),
+        Mark::new(Ink::Unsure, Shape::Dot, "not decided"),
+        Mark::new(Ink::Tolerance, Shape::Area, "up to the tolerance"),
+        Mark::new(Ink::Faint, Shape::Dashed, "the least change that these rounds would find"),
+    ];
+    let table_rows: Vec<Vec<Markup>> = result.metrics.iter().map(|(name, metric)| table_row(name, metric)).collect();
+    let head =
+        ["metric", "base", "head", "change", "95 % interval", "tolerance", "would be found", "rounds", "verdict"];
+    Some(page_section(
+        "Base against head",
+        &html! {
+            figure {
+                (key(&marks))
+                (both("Change of each metric with its interval and tolerance", &forest))
+                figcaption {
+                    "Dots are Hodges-Lehmann estimates over paired rounds, bars their Wilcoxon intervals. A metric fails "
+                    "when its whole interval is worse than no change and the estimate is large enough to matter; it "
+                    "passes when its whole interval is below the tolerance."
+                }
+            }
+            (table(&head, &table_rows))
+            (rounds(result))
+        },
+    ))
+}
+
+/// Each metric round by round: drift and single bad rounds are seen here, and nowhere else.
+fn rounds(result: &ResultFile) -> Markup {
+    if result.pairs.len() < 2 {
+        return html! {};
+    }
+    html! {
+        details {
+            summary { "Round by round" }
+            @for name in result.metrics.keys() { (round_by_round(name, &result.pairs)) }
+        }
+    }
+}
+
+fn round_by_round(name: &str, pairs: &[Pair]) -> Markup {
+    let change = |pair: &Pair| {
+        let (base, head) = (pair.base.get(name)?, pair.head.get(name)?);
+        Some((head / base - 1.0) * 100.0).filter(|percent| percent.is_finite())
+    };
+    let values: Vec<f64> = pairs.iter().filter_map(change).collect();
+    if values.is_empty() {
+        return html! {};
+    }
+    let levels = [(0, values.len(), median(&values))];
+    let name = format!("{name}: head against base, percent");
+    let drawing = Trend { name: &name, axis: "round", values: &values, levels: &levels, outliers: &[] };
+    html! { figure { (both(&format!("{name}, in each round"), &drawing)) } }
+}
+
+fn ink(verdict: Verdict) -> Ink {
+    match verdict {
+        Verdict::Pass => Ink::Good,
+        Verdict::Fail => Ink::Bad,
+        Verdict::Inconclusive | Verdict::Invalid => Ink::Unsure,
+    }
+}
+
+fn forest_row(name: &str, metric: &GateMetric) -> Row {
+    Row {
+        name: name.to_owned(),
+        note: format!("{} {}", change(metric.estimate_pct), verdict(metric.verdict)),
+        estimate: metric.estimate_pct,
+        low: metric.ci_low_pct,
+        high: metric.ci_high_pct,
+        ink: ink(metric.verdict),
+        allowed: Some((0.0, metric.tolerance_pct)),
+        tick: Some(metric.mde_pct),
+    }
+}
+
+fn table_row(name: &str, metric: &GateMetric) -> Vec<Markup> {
+    let optional = |value: Option<f64>| cell(value.map_or_else(|| "–".to_owned(), digits));
+    let rounds = match metric.rounds_wanted {
+        Some(wanted) => format!("{}; {wanted} would decide", metric.rounds),
+        None => metric.rounds.to_string(),
+    };
+    vec![
+        html! { code { (name) } },
+        optional(metric.base),
+        optional(metric.head),
+        cell(change(metric.estimate_pct)),
+        cell(format!("{} to {}", change(metric.ci_low_pct), change(metric.ci_high_pct))),
+        cell(format!("{} %", digits(metric.tolerance_pct))),
+        cell(format!("{} %", digits(metric.mde_pct))),
+        cell(rounds),
+        sign(metric.verdict),
+    ]
+}
+
+/// How often the gate says fail of what is known.
+pub(super) fn self_test(result: &ResultFile) -> Option<Markup> {
+    let self_test = result.self_test.as_ref()?;
+    let rows = self_test.cases.iter().map(rate_row).collect();
+    let rates = Intervals { rows, measure: Measure::Share, axis: "how often the gate says fail" };
+    let marks = [
+        Mark::new(Ink::Median, Shape::Dot, "unchanged builds: false alarms"),
+        Mark::new(Ink::Tail, Shape::Dot, "known slow-downs: detections"),
+        Mark::new(Ink::Faint, Shape::Dashed, "the rate that is asked for"),
+    ];
+    let table_rows: Vec<Vec<Markup>> = self_test.cases.iter().map(case_row).collect();
+    Some(page_section(
+        "What the gate finds",
+        &html! {
+            figure {
+                (key(&marks))
+                (both("How often the gate fails each known change", &rates))
+                figcaption {
+                    (self_test.pairs) " recorded pairs for each case, " (self_test.resamples)
+                    " gates of at most " (self_test.rounds) " rounds drawn from them."
+                }
+            }
+            (table(&["change", "fail", "95 % interval", "not decided", "pass", "asked for"], &table_rows))
+        },
+    ))
+}
+
+fn rate_row(case: &SelfTestCase) -> Row {
+    Row {
+        name: case.name.clone(),
+        note: percent(case.fail_rate.estimate),
+        estimate: case.fail_rate.estimate,
+        low: case.fail_rate.ci_low,
+        high: case.fail_rate.ci_high,
+        ink: if case.slow_down_pct > 0.0 { Ink::Tail } else { Ink::Median },
+        allowed: None,
+        tick: case.goal,
+    }
+}
+
+fn case_row(case: &SelfTestCase) -> Vec<Markup> {
+    let bound = if case.slow_down_pct > 0.0 { "at least" } else { "at most" };
+    vec![
+        cell(&case.name),
+        cell(percent(case.fail_rate.estimate)),
+        cell(format!("{} to {}", percent(case.fail_rate.ci_low), percent(case.fail_rate.ci_high))),
+        cell(percent(case.inconclusive_rate)),
+        cell(percent(case.pass_rate)),
+        cell(case.goal.map_or_else(|| "–".to_owned(), |goal| format!("{bound} {}", percent(goal)))),
+    ]
+}

@@ -1,0 +1,124 @@
+//! Whether to believe the figures, and where they were measured.
+
+use maud::{Markup, html};
+
+use super::section as page_section;
+use crate::quantity::{bytes, count, digits, duration, mebibytes, percent};
+use crate::result::ResultFile;
+
+/// The driver's thread may not be busier than this, or it is what was measured.
+const MOST_BUSY: f64 = 0.7;
+/// Achieved and offered may differ by this share.
+const MOST_SHORT: f64 = 0.01;
+/// Share of time that the host may take.
+const MOST_STEAL: f64 = 0.01;
+
+/// One figure of the panel: its name, its value, its bound, whether it is within, if there is a bound.
+struct Check {
+    name: &'static str,
+    value: String,
+    bound: String,
+    is_well: Option<bool>,
+}
+
+fn checks(result: &ResultFile) -> Vec<Check> {
+    let (validity, steal) = (&result.validity, result.environment.steal_ratio);
+    let lag = validity.pacer_lag_us;
+    let lags = format!("{} p50, {} p99", duration(lag.p50), duration(lag.p99));
+    let check = |name, value, bound: &str, is_well| Check { name, value, bound: bound.to_owned(), is_well };
+    vec![
+        check("arrivals dropped", count(validity.dropped), "none outside of overload", Some(validity.dropped == 0)),
+        check(
+            "achieved over offered",
+            percent(validity.achieved_over_offered),
+            "within 1 %",
+            Some((validity.achieved_over_offered - 1.0).abs() <= MOST_SHORT),
+        ),
+        check("pacer's lag", lags, "p99 below 200 µs, or a tenth of the median", None),
+        check(
+            "driver's thread busy",
+            percent(validity.client_cpu_ratio),
+            "at most 70 % in the open model",
+            Some(validity.client_cpu_ratio <= MOST_BUSY),
+        ),
+        check("taken by the host", percent(steal), "at most 1 %", Some(steal <= MOST_STEAL)),
+        check("steady from", duration(validity.steady_from_ms as f64 * 1e3), "", None),
+    ]
+}
+
+/// The validity panel.
+pub(super) fn validity(result: &ResultFile) -> Option<Markup> {
+    let valid = result.validity.valid;
+    Some(page_section(
+        "Can this be believed?",
+        &html! {
+            p { @if valid { "The run calls itself valid." } @else { strong { "The run calls itself not valid." } } }
+            @if !result.validity.reasons.is_empty() {
+                ul { @for reason in &result.validity.reasons { li { (reason) } } }
+            }
+            dl.cards {
+                @for check in checks(result) {
+                    div class=(if check.is_well == Some(false) { "card outside" } else { "card" }) {
+                        dt { (check.name) }
+                        dd {
+                            @match check.is_well {
+                                Some(true) => span.sign.good { "✓ " },
+                                Some(false) => span.sign.bad { "✗ " },
+                                None => {},
+                            }
+                            strong { (check.value) }
+                            @if !check.bound.is_empty() { small { (check.bound) } }
+                        }
+                    }
+                }
+            }
+        },
+    ))
+}
+
+/// The environment card.
+pub(super) fn environment(result: &ResultFile) -> Option<Markup> {
+    let machine = &result.environment;
+    let unknown = |text: &str| if text.is_empty() { "unknown".to_owned() } else { text.to_owned() };
+    let noise = machine.noise_aa.map_or_else(|| "not measured".to_owned(), percent);
+    let mut entries = vec![
+        ("processor", unknown(&machine.cpu)),
+        ("cores", machine.cores.to_string()),
+        ("memory", bytes(machine.memory)),
+        ("kernel", unknown(&machine.kernel)),
+        ("governor", unknown(&machine.governor)),
+        ("pinning", unknown(&machine.pinning)),
+        ("two equal builds differ by", noise),
+    ];
+    for (name, text) in &machine.versions {
+        entries.push((name, text.clone()));
+    }
+    let gateways = &result.gateway;
+    Some(page_section(
+        "Where it was measured",
+        &html! {
+            dl.cards { @for (name, text) in &entries { div.card { dt { (name) } dd { (text) } } } }
+            @for (name, gateway) in gateways {
+                h3 { "Gateway " (name) }
+                dl.cards {
+                    div.card { dt { "CPU time a request" } dd { (duration(gateway.cpu_us_per_request)) } }
+                    @if let Some(instructions) = gateway.instructions_per_request {
+                        div.card { dt { "instructions a request" } dd { (digits(instructions)) } }
+                    }
+                    div.card {
+                        dt { "memory" }
+                        dd {
+                            (mebibytes(gateway.rss_bytes.idle)) " idle, " (mebibytes(gateway.rss_bytes.peak)) " peak, "
+                            (mebibytes(gateway.rss_bytes.end)) " at the end"
+                        }
+                    }
+                    div.card {
+                        dt { "upstream connections" }
+                        dd { (count(gateway.connections_opened)) " opened, " (percent(gateway.reuse_ratio)) " reuse" }
+                    }
+                }
+            }
+            p.command { "Command: " code { (result.command) } }
+        },
+    ))
+}

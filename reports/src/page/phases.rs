@@ -1,0 +1,117 @@
+//! Before, during and after the faults, side by side.
+
+use maud::{Markup, html};
+
+use super::{cell, section as page_section};
+use crate::quantity::{count, digits, duration, percent};
+use crate::result::{Load, Phase, ResultFile};
+
+/// A line of the table: its name and what it says of a phase.
+type Line = (&'static str, fn(&Phase) -> Option<Figure>);
+
+/// A figure in words, and as a number where growing is worse.
+struct Figure {
+    text: String,
+    size: Option<f64>,
+}
+
+const LINES: [Line; 12] = [
+    ("p50", |phase| latency(phase.latency_us.p50)),
+    ("p90", |phase| latency(phase.latency_us.p90)),
+    ("p99", |phase| latency(phase.latency_us.p99)),
+    ("p99.9", |phase| latency(phase.latency_us.p999)),
+    ("largest", |phase| latency(phase.latency_us.max)),
+    ("p99 from the first byte sent", |phase| latency(phase.service_us.p99)),
+    ("added by the gateway, p50", |phase| phase.added_us.and_then(|added| latency(added.p50))),
+    ("added by the gateway, p99", |phase| phase.added_us.and_then(|added| latency(added.p99))),
+    ("as expected", |phase| plain(percent(phase.success_ratio))),
+    ("refused", |phase| some_of(phase, "rejected")),
+    ("failed", |phase| some_of(phase, "failed")),
+    ("dropped", |phase| some_of(phase, "dropped")),
+];
+
+fn latency(us: f64) -> Option<Figure> {
+    Some(Figure { text: duration(us), size: Some(us) })
+}
+
+fn plain(text: String) -> Option<Figure> {
+    Some(Figure { text, size: None })
+}
+
+fn some_of(phase: &Phase, outcome: &str) -> Option<Figure> {
+    plain(count(phase.outcome(outcome)))
+}
+
+/// One table for each load.
+pub(super) fn section(result: &ResultFile) -> Option<Markup> {
+    if result.load.is_empty() {
+        return None;
+    }
+    let heading =
+        if result.load.values().any(|load| load.phases.len() > 1) { "Before, during, after" } else { "Figures" };
+    let body = html! {
+        @for (name, load) in &result.load {
+            h3 { (name) }
+            p.note {
+                "Offered " (digits(load.offered_rps)) " requests/s, achieved " (digits(load.achieved_rps)) "; "
+                (count(load.requests)) " requests."
+            }
+            (of_load(load))
+        }
+    };
+    Some(page_section(heading, &body))
+}
+
+fn of_load(load: &Load) -> Markup {
+    let phases = load.phases_in_order();
+    let mut statuses: Vec<&String> = phases.iter().flat_map(|(_, phase)| phase.status.keys()).collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    html! {
+        div.scroll {
+            table {
+                thead { tr { th scope="col" { "latency" } @for (name, _) in &phases { th scope="col" { (name) } } } }
+                tbody {
+                    @for line in LINES.iter().filter(|line| is_told(line, &phases)) { (row(line, &phases)) }
+                    @for status in statuses {
+                        tr {
+                            th scope="row" { @if status == "0" { "no answer" } @else { "status " (status) } }
+                            @for (_, phase) in &phases { td { (count(phase.status.get(status).copied().unwrap_or(0))) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether a line says anything: one of zeros alone does not.
+fn is_told(line: &Line, phases: &[(&str, &Phase)]) -> bool {
+    phases.iter().filter_map(|(_, phase)| line.1(phase)).any(|figure| figure.text != "0")
+}
+
+fn row(line: &Line, phases: &[(&str, &Phase)]) -> Markup {
+    let first = phases.first().and_then(|(_, phase)| line.1(phase)).and_then(|figure| figure.size);
+    html! {
+        tr {
+            th scope="row" { (line.0) }
+            @for (index, (_, phase)) in phases.iter().enumerate() {
+                td {
+                    @if let Some(figure) = line.1(phase) {
+                        (cell(&figure.text))
+                        @if index > 0 { (factor(figure.size, first)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How many times the first phase's figure, where that is worth saying.
+fn factor(size: Option<f64>, first: Option<f64>) -> Markup {
+    let factor = size.zip(first).filter(|(_, first)| *first > 0.0).map(|(size, first)| size / first);
+    match factor.filter(|factor| *factor >= 1.2) {
+        Some(factor) => html! { " " small { "×" (digits(factor)) } },
+        None => html! {},
+    }
+}

@@ -1,0 +1,227 @@
+//! What a result says, in sentences. Every rendering begins with these, so all say the same.
+
+use crate::quantity::{change, count, digits, duration, exact, percent};
+use crate::result::{Expectation, GateMetric, Kind, ResultFile, Verdict};
+
+/// A headline and the sentences that belong to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Story {
+    /// One sentence: what follows from the run.
+    pub headline: String,
+    /// What it follows from.
+    pub sentences: Vec<String>,
+}
+
+/// A result in sentences. A run that is not valid says that and its reasons, and judges nothing.
+#[must_use]
+pub fn of(result: &ResultFile) -> Story {
+    if is_invalid(result) {
+        let sentences = result.validity.reasons.iter().map(|reason| sentence(reason)).collect();
+        let headline = "This measurement is not valid: its figures prove nothing, and nothing is judged by them.";
+        return Story { headline: headline.to_owned(), sentences };
+    }
+    let mut sentences = Vec::new();
+    sentences.extend(gate(result));
+    sentences.extend(self_test(result));
+    sentences.extend(explore(result));
+    sentences.extend(suite(result));
+    sentences.extend(peers(result));
+    sentences.extend(capacity(result));
+    sentences.extend(loads(result));
+    sentences.extend(result.expectations.iter().filter(|one| !one.holds).map(missed));
+    Story { headline: headline(result), sentences }
+}
+
+/// Whether nothing may be judged by this result.
+#[must_use]
+pub fn is_invalid(result: &ResultFile) -> bool {
+    !result.validity.valid || result.verdict == Verdict::Invalid
+}
+
+/// An expectation that does not hold, as a sentence.
+#[must_use]
+pub fn missed(expectation: &Expectation) -> String {
+    let Expectation { figure, bound, value, .. } = expectation;
+    match value {
+        Some(value) => format!("{figure} is {}, expected {bound}.", exact(*value)),
+        None => format!("{figure} has no value, expected {bound}."),
+    }
+}
+
+/// A metric of a gate as a sentence.
+#[must_use]
+pub fn judged(name: &str, metric: &GateMetric) -> String {
+    let GateMetric { estimate_pct, ci_low_pct, ci_high_pct, mde_pct, tolerance_pct, .. } = metric;
+    let interval =
+        format!("{} (95 % interval {} to {})", change(*estimate_pct), change(*ci_low_pct), change(*ci_high_pct));
+    let tolerance = digits(*tolerance_pct);
+    match metric.verdict {
+        Verdict::Fail => format!("{name} got worse: {interval}, tolerance {tolerance} %."),
+        Verdict::Pass => format!("{name} held: {interval}, tolerance {tolerance} %."),
+        Verdict::Inconclusive | Verdict::Invalid => {
+            let more =
+                metric.rounds_wanted.map_or_else(String::new, |rounds| format!("; about {rounds} rounds would decide"));
+            let least = digits(*mde_pct);
+            format!(
+                "{name} is not decided: {interval}, tolerance {tolerance} %; a change of {least} % would be seen{more}."
+            )
+        }
+    }
+}
+
+fn headline(result: &ResultFile) -> String {
+    let expectations = result.expectations.len();
+    let missed = result.expectations.iter().filter(|expectation| !expectation.holds).count();
+    match (result.kind, result.verdict) {
+        (Kind::Gate, Verdict::Pass) => "Head is no worse than base.".to_owned(),
+        (Kind::Gate, Verdict::Fail) => "Head is worse than base.".to_owned(),
+        (Kind::Gate, _) => "These rounds do not decide whether head is worse than base.".to_owned(),
+        (_, Verdict::Fail) if missed > 0 => {
+            format!("{missed} of {expectations} expectations {} not hold.", do_or_does(missed))
+        }
+        (Kind::Suite, Verdict::Fail) => "Not every scenario passes.".to_owned(),
+        (Kind::Suite, Verdict::Pass) => "Every scenario passes.".to_owned(),
+        (Kind::Explore, Verdict::Fail) => "An invariant broke.".to_owned(),
+        (Kind::Explore, Verdict::Pass) => "No invariant broke.".to_owned(),
+        (Kind::SelfTest, Verdict::Fail) => "The gate misses its own rates.".to_owned(),
+        (Kind::SelfTest, Verdict::Pass) => "The gate keeps its own rates.".to_owned(),
+        (_, Verdict::Fail) => "Something failed that should not.".to_owned(),
+        (_, Verdict::Inconclusive) => "The figures do not decide.".to_owned(),
+        (_, _) if expectations == 1 => "The one expectation holds.".to_owned(),
+        (_, _) if expectations > 0 => format!("All {expectations} expectations hold."),
+        (Kind::Peers | Kind::Compare | Kind::Article | Kind::Load, _) => "Measured, and valid.".to_owned(),
+        (_, _) => "Nothing failed.".to_owned(),
+    }
+}
+
+fn do_or_does(number: usize) -> &'static str {
+    if number == 1 { "does" } else { "do" }
+}
+
+fn gate(result: &ResultFile) -> Vec<String> {
+    let mut metrics: Vec<(&String, &GateMetric)> = result.metrics.iter().collect();
+    let weight = |verdict| match verdict {
+        Verdict::Fail => 0,
+        Verdict::Invalid => 1,
+        Verdict::Inconclusive => 2,
+        Verdict::Pass => 3,
+    };
+    metrics.sort_by_key(|(_, metric)| weight(metric.verdict));
+    metrics.into_iter().map(|(name, metric)| judged(name, metric)).collect()
+}
+
+fn self_test(result: &ResultFile) -> Vec<String> {
+    let cases = result.self_test.iter().flat_map(|self_test| &self_test.cases);
+    let say = |case: &crate::result::SelfTestCase| {
+        let rate = percent(case.fail_rate.estimate);
+        if case.slow_down_pct > 0.0 {
+            format!("A slow-down of {} % is found {rate} of the time ({}).", digits(case.slow_down_pct), case.name)
+        } else {
+            format!("An unchanged build is blamed {rate} of the time ({}).", case.name)
+        }
+    };
+    cases.map(say).collect()
+}
+
+fn explore(result: &ResultFile) -> Vec<String> {
+    let Some(explore) = &result.explore else { return Vec::new() };
+    let speed = explore.virtual_seconds / explore.wall_seconds.max(1e-9);
+    let seeds = count(explore.seeds);
+    let mut sentences = vec![match explore.failed.len() {
+        0 => format!("{seeds} seeds ran {} times faster than life.", digits(speed)),
+        failed => {
+            format!("{failed} of {seeds} seeds broke one; they ran {} times faster than life.", digits(speed))
+        }
+    }];
+    let first = explore.failed.iter().take(3);
+    sentences.extend(first.map(|failed| format!("Seed {}: {}: {}.", failed.seed, failed.invariant, failed.detail)));
+    sentences
+}
+
+fn suite(result: &ResultFile) -> Vec<String> {
+    if result.scenarios.is_empty() {
+        return Vec::new();
+    }
+    let of = |verdict| result.scenarios.iter().filter(|scenario| scenario.verdict == verdict).count();
+    let (all, invalid, open) = (result.scenarios.len(), of(Verdict::Invalid), of(Verdict::Inconclusive));
+    let mut text = format!("Of {all} scenarios {} pass and {} fail", of(Verdict::Pass), of(Verdict::Fail));
+    if invalid + open > 0 {
+        text += &format!("; {} prove nothing", invalid + open);
+    }
+    vec![text + "."]
+}
+
+fn peers(result: &ResultFile) -> Vec<String> {
+    let ratio = |(name, peer): (&String, &crate::result::Peer)| {
+        peer.ratio_to_ours.map(|ratio| format!("{} of {name}'s", digits(ratio.estimate)))
+    };
+    let ratios: Vec<String> = result.peers.iter().filter_map(ratio).collect();
+    if ratios.is_empty() { Vec::new() } else { vec![format!("Our CPU time a request is {}.", ratios.join(", "))] }
+}
+
+fn capacity(result: &ResultFile) -> Vec<String> {
+    let say = |(name, one): (&String, &crate::result::Capacity)| {
+        let (knee, objective) = (digits(one.knee_rps.estimate), duration(one.objective_p99_us));
+        format!("{name} holds a p99 of {objective} up to {knee} requests/s.")
+    };
+    result.capacity.iter().map(say).collect()
+}
+
+fn loads(result: &ResultFile) -> Vec<String> {
+    let say = |(name, load): (&String, &crate::result::Load)| {
+        let ok: u64 = load.phases.values().map(|phase| phase.outcome("ok")).sum();
+        let all: u64 = load.phases.values().map(crate::result::Phase::arrivals).sum();
+        let share = percent(ok as f64 / all.max(1) as f64);
+        format!(
+            "{name}: {} requests at {} a second, {share} as expected.",
+            count(load.requests),
+            digits(load.achieved_rps)
+        )
+    };
+    result.load.iter().map(say).collect()
+}
+
+/// A reason, which begins small and ends without a point, as a sentence.
+fn sentence(reason: &str) -> String {
+    let mut letters = reason.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    let rest = letters.as_str();
+    let point = if rest.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{rest}{point}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expectation(holds: bool, value: Option<f64>) -> Expectation {
+        Expectation { figure: "x.trip_ms".to_owned(), bound: "at most 250".to_owned(), value, holds }
+    }
+
+    fn valid(verdict: Verdict, expectations: Vec<Expectation>) -> ResultFile {
+        let mut result = ResultFile { verdict, expectations, ..ResultFile::default() };
+        result.validity.valid = true;
+        result
+    }
+
+    #[test]
+    fn what_does_not_hold_is_told_with_its_value() {
+        let story = of(&valid(Verdict::Fail, vec![expectation(true, Some(1.0)), expectation(false, None)]));
+        assert_eq!(story.headline, "1 of 2 expectations does not hold.");
+        assert_eq!(story.sentences, ["x.trip_ms has no value, expected at most 250."]);
+        assert_eq!(
+            of(&valid(Verdict::Pass, vec![expectation(true, Some(1.0))])).headline,
+            "The one expectation holds."
+        );
+    }
+
+    #[test]
+    fn an_invalid_run_judges_nothing() {
+        let mut result = valid(Verdict::Pass, vec![expectation(false, Some(9.0))]);
+        result.validity.valid = false;
+        result.validity.reasons = vec!["the host took 3 % of the time".to_owned()];
+        let story = of(&result);
+        assert!(story.headline.contains("not valid"));
+        assert_eq!(story.sentences, ["The host took 3 % of the time."]);
+    }
+}

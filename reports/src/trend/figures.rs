@@ -1,0 +1,98 @@
+//! Which figures of a result are worth following from run to run, by the names that expectations use.
+
+use std::collections::BTreeMap;
+
+use crate::result::ResultFile;
+
+/// A figure.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Figure {
+    /// Its value; finite.
+    pub(super) value: f64,
+    /// Whether more of it is worse; `None` where neither is.
+    pub(super) more_is_worse: Option<bool>,
+}
+
+/// Collects finite figures.
+#[derive(Default)]
+struct Figures(BTreeMap<String, Figure>);
+
+impl Figures {
+    fn worse_when_more(&mut self, name: String, value: f64) {
+        self.add(name, value, Some(true));
+    }
+
+    fn better_when_more(&mut self, name: String, value: f64) {
+        self.add(name, value, Some(false));
+    }
+
+    fn add(&mut self, name: String, value: f64, more_is_worse: Option<bool>) {
+        if value.is_finite() {
+            self.0.insert(name, Figure { value, more_is_worse });
+        }
+    }
+}
+
+/// The figures of a result, by name.
+pub(super) fn figures(result: &ResultFile) -> BTreeMap<String, Figure> {
+    let mut figures = Figures::default();
+    cost(result, &mut figures);
+    loads(result, &mut figures);
+    resilience(result, &mut figures);
+    for (name, peer) in &result.peers {
+        if let Some(ratio) = peer.ratio_to_ours {
+            figures.worse_when_more(format!("peers.{name}.ratio_to_ours.estimate"), ratio.estimate);
+        }
+    }
+    for (name, capacity) in &result.capacity {
+        figures.better_when_more(format!("capacity.{name}.knee_rps.estimate"), capacity.knee_rps.estimate);
+    }
+    for (name, metric) in &result.metrics {
+        figures.worse_when_more(format!("metrics.{name}.estimate_pct"), metric.estimate_pct);
+    }
+    figures.0
+}
+
+fn cost(result: &ResultFile, figures: &mut Figures) {
+    for (name, gateway) in &result.gateway {
+        figures.worse_when_more(format!("gateway.{name}.cpu_us_per_request"), gateway.cpu_us_per_request);
+        figures.worse_when_more(format!("gateway.{name}.rss_bytes.peak"), gateway.rss_bytes.peak as f64);
+        figures.better_when_more(format!("gateway.{name}.reuse_ratio"), gateway.reuse_ratio);
+    }
+}
+
+fn loads(result: &ResultFile, figures: &mut Figures) {
+    for (load_name, load) in &result.load {
+        for (phase_name, phase) in &load.phases {
+            let name = |figure: &str| format!("load.{load_name}.phases.{phase_name}.{figure}");
+            figures.worse_when_more(name("latency_us.p50"), phase.latency_us.p50);
+            figures.worse_when_more(name("latency_us.p99"), phase.latency_us.p99);
+            figures.better_when_more(name("success_ratio"), phase.success_ratio);
+            if let Some(added) = &phase.added_us {
+                figures.worse_when_more(name("added_us.p50"), added.p50);
+                figures.worse_when_more(name("added_us.p99"), added.p99);
+            }
+        }
+    }
+}
+
+fn resilience(result: &ResultFile, figures: &mut Figures) {
+    for (name, breaker) in &result.breakers {
+        let told = [("trip_ms", breaker.trip_ms), ("recovery_ms", breaker.recovery_ms)];
+        for (figure, value) in told {
+            if let Some(value) = value {
+                figures.worse_when_more(format!("breakers.{name}.{figure}"), value);
+            }
+        }
+        if breaker.trips > 0 {
+            figures.worse_when_more(format!("breakers.{name}.leaked_attempts"), breaker.leaked_attempts as f64);
+        }
+    }
+    for (name, limiter) in &result.limiters {
+        figures.worse_when_more(format!("limiters.{name}.false_admits"), limiter.false_admits as f64);
+        figures.worse_when_more(format!("limiters.{name}.false_refusals"), limiter.false_refusals as f64);
+    }
+    if let Some(retries) = &result.retries {
+        figures.worse_when_more("retries.amplification".to_owned(), retries.amplification);
+    }
+}

@@ -1,0 +1,341 @@
+//! What is rendered: well-formed, complete, closed to the outside, and safe from what stands in a result.
+
+use std::path::Path;
+
+use reports::result::{Expectation, ResultFile, Verdict};
+use reports::{history, junit, markdown, page, text, trend};
+use roxmltree::{Document, Node};
+
+mod fixtures;
+
+/// A page as XML: the few HTML elements that have no end are closed.
+fn as_xml(html: &str) -> String {
+    let mut xml = String::new();
+    let mut rest = html.strip_prefix("<!DOCTYPE html>").expect("an HTML document");
+    while let Some(at) = rest.find("<meta") {
+        let end = at + rest[at..].find('>').unwrap();
+        xml += &rest[..end];
+        xml += "/>";
+        rest = &rest[end + 1..];
+    }
+    xml + rest
+}
+
+fn words(node: Node<'_, '_>) -> String {
+    node.descendants().filter(Node::is_text).filter_map(|one| one.text()).collect::<Vec<_>>().join(" ")
+}
+
+/// Everything that makes a page unfit to be shown: broken marks, anything from outside, anything that runs.
+fn check_page(name: &str, html: &str) {
+    let xml = as_xml(html);
+    let document = Document::parse(&xml).unwrap_or_else(|error| panic!("{name} is not well-formed: {error}"));
+    for node in document.descendants().filter(Node::is_element) {
+        let tag = node.tag_name().name();
+        assert!(!["script", "link", "img", "iframe", "object", "embed", "base"].contains(&tag), "{name}: <{tag}>");
+        for attribute in node.attributes() {
+            assert!(!attribute.name().starts_with("on"), "{name}: {}", attribute.name());
+            assert!(!["href", "src", "action"].contains(&attribute.name()), "{name}: {}", attribute.name());
+            assert!(!attribute.value().contains("NaN"), "{name}: {} is not a number", attribute.name());
+        }
+        if tag == "svg" && node.attribute("viewBox").is_some() && node.attribute("aria-hidden").is_none() {
+            assert!(node.attribute("aria-label").is_some_and(|label| label.len() > 10), "{name}: a plot without words");
+            assert!(node.descendants().any(|one| one.tag_name().name() == "path"), "{name}: an empty plot");
+        }
+    }
+    for outside in ["http://", "https://", "url(", "@import", "javascript:"] {
+        let allowed = outside == "http://" && name == "load";
+        assert!(allowed || !html.contains(outside), "{name} names {outside}");
+    }
+}
+
+#[test]
+fn every_page_is_well_formed_and_needs_nothing_from_outside() {
+    for fixture in fixtures::all() {
+        let html = page::render(&fixture.result, None);
+        check_page(fixture.name, &html);
+        assert!(html.contains("default-src 'none'"));
+        assert!(html.len() < 400_000, "{}: {} bytes", fixture.name, html.len());
+    }
+}
+
+#[test]
+fn each_kind_has_its_sections_and_each_plot_its_two_widths() {
+    let cases: [(&str, &[&str], usize); 11] = [
+        ("run", &["Over time", "Before, during, after", "Percentile spectrum", "Resilience, beside its oracle"], 2),
+        ("load", &["Over time", "Figures", "Percentile spectrum"], 2),
+        ("demo", &["Over time", "Before, during, after", "Percentile spectrum", "Resilience, beside its oracle"], 2),
+        ("capacity", &["Latency against load"], 1),
+        ("explore", &["Seeds"], 0),
+        ("gate", &["Base against head"], 6),
+        ("self_test", &["What the gate finds"], 1),
+        ("suite", &["Scenarios"], 0),
+        ("compare", &["The same scenario through each"], 0),
+        ("peers", &["Beside other gateways"], 1),
+        ("article", &["Latency against load", "Beside other gateways"], 2),
+    ];
+    for (name, sections, plots) in cases {
+        let html = page::render(&fixtures::named(name).result, None);
+        let xml = as_xml(&html);
+        let document = Document::parse(&xml).unwrap();
+        let headings: Vec<String> =
+            document.descendants().filter(|node| node.tag_name().name() == "h2").map(words).collect();
+        let mut expected: Vec<&str> = sections.to_vec();
+        expected.extend(["Can this be believed?", "Where it was measured"]);
+        assert_eq!(headings, expected, "{name}");
+        for width in ["plot wide", "plot narrow"] {
+            let found = document.descendants().filter(|node| node.attribute("class") == Some(width)).count();
+            assert_eq!(found, plots, "{name}: {width}");
+        }
+    }
+}
+
+#[test]
+fn figures_are_where_they_should_be() {
+    let fixture = fixtures::named("run");
+    let html = page::render(&fixture.result, None);
+    let xml = as_xml(&html);
+    let document = Document::parse(&xml).unwrap();
+    let header = document.descendants().find(|node| node.tag_name().name() == "header").unwrap();
+    let told = words(header);
+    for part in ["1 of 4 expectations does not hold.", "limiters.public.false_admits is 1, expected at most 0.", "212"]
+    {
+        assert!(told.contains(part), "{part} is missing in {told}");
+    }
+    let rows: Vec<String> = document.descendants().filter(|node| node.tag_name().name() == "tr").map(words).collect();
+    let healed = reports::quantity::duration(fixture.result.load["steady"].phases["healed"].latency_us.p99);
+    assert!(rows.iter().any(|row| row.starts_with("p99 ") && row.contains(&healed)), "{rows:?}");
+    assert!(rows.iter().any(|row| row.contains("orders/1") && row.contains("7.74 s") && row.contains("7.22 s")));
+    assert!(words(document.root()).contains("AMD EPYC 7B13"));
+}
+
+#[test]
+fn faults_are_shaded_in_every_panel_and_lanes_lie_under_the_same_axis() {
+    let html = page::render(&fixtures::named("run").result, None);
+    let xml = as_xml(&html);
+    let document = Document::parse(&xml).unwrap();
+    let wide = document.descendants().find(|node| node.attribute("class") == Some("plot wide")).unwrap();
+    let boxes = |class: &str| -> Vec<(f64, f64)> {
+        let number = |node: &Node<'_, '_>, name: &str| node.attribute(name).unwrap().parse::<f64>().unwrap();
+        let found = wide.descendants().filter(|node| node.attribute("class") == Some(class));
+        found.map(|node| (number(&node, "x"), number(&node, "width"))).collect()
+    };
+    let shaded = boxes("f-fault");
+    assert_eq!(shaded.len(), 6, "two windows in three panels");
+    assert_eq!(shaded[0], shaded[2], "the same place in each");
+    // The lane of the first fault begins and ends where its shade does.
+    assert!(boxes("f-reference").contains(&shaded[0]), "{shaded:?}");
+    let names: Vec<&str> = wide.descendants().filter_map(|node| node.text()).collect();
+    for name in [
+        "requests a second",
+        "errors a second",
+        "fault: orders/1 status 503",
+        "breaker orders/1",
+        "limit public: share refused",
+    ] {
+        assert!(names.contains(&name), "{name}");
+    }
+    assert!(!names.contains(&"breaker orders/0"), "a breaker that never moved has no lane");
+}
+
+#[test]
+fn a_log_beside_the_result_gives_the_whole_spectrum() {
+    let fixture = fixtures::named("load");
+    let folder = tempfile::tempdir().unwrap();
+    let without = page::render(&fixture.result, Some(folder.path()));
+    assert!(without.contains("there is no histogram log"));
+    write_log(&folder.path().join("main.hlog"), &fixture);
+    let with = page::render(&fixture.result, Some(folder.path()));
+    assert!(with.contains("every request counts") && with.len() > without.len());
+    std::fs::write(folder.path().join("main.hlog"), "nonsense").unwrap();
+    assert!(page::render(&fixture.result, Some(folder.path())).contains("there is no histogram log"));
+}
+
+fn write_log(path: &Path, fixture: &fixtures::Fixture) {
+    use hdrhistogram::serialization::V2DeflateSerializer;
+    use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+    let mut serializer = V2DeflateSerializer::new();
+    let mut bytes = Vec::new();
+    let mut log = IntervalLogWriterBuilder::new().begin_log_with(&mut bytes, &mut serializer).unwrap();
+    for (tag, histogram) in &fixture.histograms {
+        let (start, length) = (std::time::Duration::ZERO, std::time::Duration::from_secs(1));
+        log.write_histogram(histogram, start, length, Tag::new(tag)).unwrap();
+    }
+    drop(log);
+    std::fs::write(path, bytes).unwrap();
+}
+
+const HOSTILE: &str =
+    "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)> ]]> `|[x](//e) \u{0}\u{1b}[31m\u{fffe}";
+
+/// A result in which everything that is text is hostile.
+fn hostile() -> ResultFile {
+    let mut value = serde_json::to_value(fixtures::named("run").result).unwrap();
+    poison(&mut value, "");
+    let mut result: ResultFile = serde_json::from_value(value).unwrap();
+    let poisoned = |name: &str| fixtures::named(name).result;
+    result.metrics = poisoned("gate").metrics.into_values().map(|metric| (HOSTILE.to_owned(), metric)).collect();
+    result.peers = poisoned("peers").peers.into_values().map(|peer| (HOSTILE.to_owned(), peer)).collect();
+    result.scenarios = poisoned("suite").scenarios;
+    result.scenarios.iter_mut().for_each(|scenario| scenario.name = HOSTILE.to_owned());
+    result
+}
+
+/// Makes each text and each name of a map hostile, but for those that the types bound.
+fn poison(value: &mut serde_json::Value, key: &str) {
+    match value {
+        serde_json::Value::String(text) if !["kind", "verdict"].contains(&key) => HOSTILE.clone_into(text),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| poison(item, key)),
+        serde_json::Value::Object(map) => {
+            map.iter_mut().for_each(|(key, inner)| poison(inner, key));
+            if ["load", "breakers", "limiters", "balance", "versions", "share"].contains(&key) {
+                let last = map.values().next_back().cloned();
+                map.extend(last.map(|inner| (HOSTILE.to_owned(), inner)));
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn a_hostile_result_is_text_and_nothing_else() {
+    let result = hostile();
+    let html = page::render(&result, None).replace(['\u{0}', '\u{1b}', '\u{fffe}'], "");
+    check_page("hostile", &html);
+    assert!(html.contains("&lt;script&gt;"), "it is shown");
+    let xml = junit::render(&result);
+    let document = Document::parse(&xml).unwrap();
+    assert!(document.descendants().all(|node| node.tag_name().name() != "script"));
+    let markdown = markdown::render(&result);
+    // Between marks of code everything is literal; what is left must hold no markup of its own.
+    let literal = markdown.replace("\\`", "");
+    let outside: String = literal.split('`').step_by(2).collect();
+    assert!(!outside.contains("<script") && !outside.contains("[x](") && !markdown.contains('\u{1b}'));
+    let columns = |line: &str| line.replace("\\|", "").matches('|').count();
+    let rows = markdown.lines().filter(|line| line.starts_with('|')).map(columns).collect::<Vec<_>>();
+    assert!(rows.windows(3).all(|three| three[0] == three[1] || three[1] == three[2]), "{rows:?}");
+    let text = text::render(&result);
+    assert!(!text.contains('\u{1b}') && text.contains("<script>"), "a terminal gets no commands");
+}
+
+#[test]
+fn empty_and_odd_figures_break_no_page() {
+    let mut result = ResultFile { name: "empty".to_owned(), ..ResultFile::default() };
+    check_page("empty", &page::render(&result, None));
+    result = fixtures::named("run").result;
+    for moment in &mut result.timeline {
+        (moment.rps, moment.p50, moment.p99) = (0.0, 0.0, 0.0);
+    }
+    result.timeline.truncate(1);
+    result.load.values_mut().for_each(|load| load.phases.values_mut().for_each(|phase| *phase = Default::default()));
+    check_page("zero", &page::render(&result, None));
+    let mut gate = fixtures::named("gate").result;
+    for metric in gate.metrics.values_mut() {
+        (metric.estimate_pct, metric.ci_low_pct, metric.ci_high_pct) = (f64::INFINITY, f64::NEG_INFINITY, f64::NAN);
+    }
+    check_page("infinite", &page::render(&gate, None));
+    for metric in gate.metrics.values_mut() {
+        (metric.ci_low_pct, metric.ci_high_pct) = (f64::MIN, f64::MAX);
+    }
+    let html = page::render(&gate, None);
+    check_page("unbounded", &html);
+    assert!(html.contains("−∞ % to +∞ %"));
+}
+
+#[test]
+fn sections_that_nobody_knows_are_shown_as_they_are() {
+    let mut result = fixtures::named("suite").result;
+    result.other.insert("weather <b>".to_owned(), serde_json::json!({"wind": "strong & steady"}));
+    let html = page::render(&result, None);
+    check_page("other", &html);
+    assert!(html.contains("weather &lt;b&gt;") && html.contains("strong &amp; steady"));
+}
+
+#[test]
+fn a_run_that_is_not_valid_is_never_shown_as_a_pass() {
+    let mut result = fixtures::named("invalid").result;
+    for verdict in [Verdict::Invalid, Verdict::Pass] {
+        result.verdict = verdict;
+        let html = page::render(&result, None);
+        assert!(html.contains("not valid") && html.contains("418 arrivals were dropped"));
+        assert!(!html.contains("✓ pass") && !html.contains("✓ holds") && html.contains("not judged"));
+        let markdown = markdown::render(&result);
+        assert!(markdown.starts_with("## ⚠️ steady: invalid") && !markdown.contains('✅'), "{markdown}");
+        let xml = junit::render(&result);
+        let document = Document::parse(&xml).unwrap();
+        let suite = document.descendants().find(|node| node.tag_name().name() == "testsuite").unwrap();
+        let counts = ["tests", "failures", "errors", "skipped"].map(|name| suite.attribute(name).unwrap());
+        assert_eq!(counts, ["3", "0", "1", "2"]);
+    }
+}
+
+#[test]
+fn test_cases_are_what_was_judged() {
+    let cases = [
+        ("run", ["5", "1", "0", "0"]),
+        ("gate", ["6", "1", "0", "1"]),
+        ("suite", ["9", "1", "1", "0"]),
+        ("explore", ["5", "1", "0", "0"]),
+        ("load", ["1", "0", "0", "0"]),
+    ];
+    for (name, expected) in cases {
+        let xml = junit::render(&fixtures::named(name).result);
+        let document = Document::parse(&xml).unwrap();
+        let suite = document.descendants().find(|node| node.tag_name().name() == "testsuite").unwrap();
+        let counts = ["tests", "failures", "errors", "skipped"].map(|name| suite.attribute(name).unwrap());
+        assert_eq!(counts, expected, "{name}");
+    }
+    let xml = junit::render(&fixtures::named("run").result);
+    assert!(xml.contains("limiters.public.false_admits is 1, expected at most 0."));
+}
+
+#[test]
+fn a_failed_run_without_expectations_fails_in_every_form() {
+    let result = ResultFile { verdict: Verdict::Fail, ..fixtures::named("load").result };
+    assert!(junit::render(&result).contains("failures=\"1\""));
+    assert!(markdown::render(&result).starts_with("## ❌"));
+}
+
+#[test]
+fn markdown_holds_the_figures() {
+    let run = markdown::render(&fixtures::named("run").result);
+    for part in ["## ❌ slow-endpoint: fail", "| `limiters.public.false_admits` | at most 0 | 1 | ❌ |", "| fault_1 |"]
+    {
+        assert!(run.contains(part), "{part} is missing in\n{run}");
+    }
+    let gate = markdown::render(&fixtures::named("gate").result);
+    assert!(
+        gate.contains("`cpu_us_per_request`") && gate.contains("| fail |") && gate.contains("would decide"),
+        "{gate}"
+    );
+}
+
+#[test]
+fn a_missing_value_is_told() {
+    let mut result = fixtures::named("run").result;
+    let none = Expectation { value: None, ..result.expectations[3].clone() };
+    result.expectations = vec![none];
+    assert!(page::render(&result, None).contains("has no value"));
+}
+
+#[test]
+fn a_trend_flags_what_changed_and_leaves_out_what_is_not_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    for run in fixtures::runs_over_time() {
+        history::keep(&run, folder.path()).unwrap();
+    }
+    let history = history::read(folder.path()).unwrap();
+    let groups = trend::groups(&history.results);
+    assert_eq!((groups.len(), groups[0].left_out), (1, 1));
+    let changed: Vec<(&str, usize)> = groups[0]
+        .series
+        .iter()
+        .flat_map(|series| series.changes().into_iter().map(|change| (series.name.as_str(), change.run)))
+        .collect();
+    assert_eq!(changed, [("gateway.0.cpu_us_per_request", 20)]);
+    let told = trend::text(&groups);
+    assert!(told.contains("gateway.0.cpu_us_per_request: worse from run 21") && told.contains("commits"), "{told}");
+    assert!(told.contains("stands out"), "{told}");
+    let html = trend::render(&groups);
+    check_page("trend", &html);
+    assert!(html.contains("worse from run 21") && html.contains("1 not valid and left out"));
+}

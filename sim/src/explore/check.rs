@@ -1,0 +1,215 @@
+//! What has to hold in every world, whatever was drawn (design.md, section 2).
+//!
+//! - one answer and one record for each request, and nothing left in flight: `answers`, `still_held`;
+//! - nothing is changed on its way, no identity of a client arrives, nothing ambiguous is sent: the anomalies that mocks
+//!   and clients saw;
+//! - a request that no fault could touch succeeds, reload or not: `innocent_failed`;
+//! - an answer's head comes within the route's timeout: `too_late`;
+//! - a success was an upstream's: `invented`; what is not safe to send twice is not: `sent_again`;
+//! - a client is told of an answer that an upstream cut, unless a fault cut it: `cut_before_head`;
+//! - shares follow weights where nothing disturbed them: `balance`.
+
+use std::collections::HashMap;
+
+use super::facts::{Facts, Load, Policy, Service};
+use crate::history::{Attempt, ClientRequest, Ending, EventKind, History, Name, Outcome};
+use crate::oracle;
+use crate::virtual_time::Observed;
+
+/// Something that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Violation {
+    /// What; stable, so that a smaller world can be seen to fail in the same way.
+    pub kind: String,
+    /// How it showed.
+    pub detail: String,
+}
+
+/// After a fault its effects may last: requests that it holds up, and connections that it broke.
+const AFTERMATH_NS: u64 = 2_000_000_000;
+/// A clock that moves by milliseconds, on a way of some hosts.
+const GRAIN_NS: u64 = 20_000_000;
+const MS: u64 = 1_000_000;
+
+/// Everything that does not hold.
+pub(super) fn violations(facts: &Facts, seen: &Observed) -> Vec<Violation> {
+    let mut found: Vec<Violation> = Vec::new();
+    let mut add = |kind: &str, detail: String| found.push(Violation { kind: kind.to_owned(), detail });
+    for anomaly in &seen.anomalies {
+        add(anomaly.kind, format!("at {} ms: {}", anomaly.at_ns / MS, anomaly.detail));
+    }
+    let answers = oracle::answers::judge(&seen.history);
+    if answers.violations() > 0 {
+        add("answers", format!("{answers:?}"));
+    }
+    let refused = |kind: &EventKind| matches!(kind, EventKind::Reload { ok: false, .. });
+    for event in seen.history.events.iter().filter(|event| refused(&event.kind)) {
+        add("reload", format!("at {} ms", event.at_ns / MS));
+    }
+    let world = World::of(facts, &seen.history);
+    for request in &seen.history.clients {
+        world.judge(request, &mut add);
+    }
+    for service in &facts.services {
+        world.balance(service, &mut add);
+    }
+    found
+}
+
+struct World<'a> {
+    facts: &'a Facts,
+    history: &'a History,
+    attempts: HashMap<&'a Name, Vec<&'a Attempt>>,
+}
+
+impl<'a> World<'a> {
+    fn of(facts: &'a Facts, history: &'a History) -> Self {
+        let mut attempts: HashMap<&Name, Vec<&Attempt>> = HashMap::new();
+        for attempt in &history.attempts {
+            if let Some(id) = &attempt.request_id {
+                attempts.entry(id).or_default().push(attempt);
+            }
+        }
+        Self { facts, history, attempts }
+    }
+
+    fn judge(&self, request: &ClientRequest, add: &mut impl FnMut(&str, String)) {
+        let Some(load) = self.facts.loads.iter().find(|load| load.name == *request.load) else { return };
+        let attempts = request.request_id.as_ref().and_then(|id| self.attempts.get(id)).map_or(&[][..], Vec::as_slice);
+        let told = || format!("{request:?}, attempts {attempts:?}");
+        if load.patient && request.outcome != Outcome::Ok && !self.is_touched(request, load) {
+            add("innocent_failed", told());
+        }
+        let longest = self.facts.asked_by(load).filter_map(|service| service.timeout_ns).max();
+        if let (Some(sent), Some(head), Some(longest)) = (request.sent_ns, request.head_ns, longest)
+            && head - sent > longest + GRAIN_NS
+        {
+            add("too_late", told());
+        }
+        let answered = |attempt: &&Attempt| matches!(attempt.ending, Ending::Answered(_));
+        if request.outcome == Outcome::Ok && !attempts.iter().any(answered) {
+            add("invented", told());
+        }
+        if load.unsafe_only && attempts.len() > 1 {
+            add("sent_again", told());
+        }
+        if load.patient && request.was_sent() && request.head_ns.is_none() && attempts.iter().all(answered) {
+            add("cut_before_head", told());
+        }
+    }
+
+    /// Whether a fault of a service that it asks could have to do with how the request ended.
+    fn is_touched(&self, request: &ClientRequest, load: &Load) -> bool {
+        let end_ns = request.end_ns.unwrap_or(u64::MAX);
+        self.history.faults.iter().any(|fault| {
+            self.facts.asked_by(load).any(|service| *fault.endpoint.upstream == service.name)
+                && fault.from_ns <= end_ns
+                && request.intended_ns <= fault.until_ns.saturating_add(AFTERMATH_NS)
+        })
+    }
+
+    fn balance(&self, service: &Service, add: &mut impl FnMut(&str, String)) {
+        let disturbed = self.history.faults.iter().any(|fault| *fault.endpoint.upstream == service.name)
+            || self.facts.who_asks(service).any(|load| !load.patient || load.services.len() > 1);
+        let at = |attempt: &&Attempt| *attempt.endpoint.upstream == service.name;
+        let mut counts = vec![0_u64; service.weights.len()];
+        for attempt in self.history.attempts.iter().filter(at) {
+            if let Some(count) = counts.get_mut(attempt.endpoint.index) {
+                *count += 1;
+            }
+        }
+        if disturbed || service.policy == Policy::Keyed {
+            return;
+        }
+        let (all, weights) = (counts.iter().sum::<u64>() as f64, service.weights.iter().sum::<u64>() as f64);
+        for (index, (weight, count)) in service.weights.iter().zip(&counts).enumerate() {
+            let share = *weight as f64 / weights;
+            let chance = (all * share * (1.0 - share)).sqrt();
+            let allowed = match service.policy {
+                // Smooth and exact; each connection that was closed under a request costs a ticket.
+                Policy::Exact => service.weights.len() as f64 + 1.0 + self.tickets_lost(service),
+                // Six standard deviations: less than one world in a hundred million is wronged.
+                Policy::Chance => 6.0 * chance + 2.0,
+                // Chance, and the four points by which shares may differ from weights.
+                _ => 6.0 * chance + 0.04 * all + 2.0,
+            };
+            let apart = (*count as f64 - share * all).abs();
+            if apart > allowed {
+                let detail = format!("{}/{index}: {count} of {all} attempts, {apart:.1} from its share", service.name);
+                add("balance", format!("{detail}; {allowed:.1} at most ({:?})", service.policy));
+            }
+        }
+    }
+
+    /// Requests that were picked for and never reached their endpoint, or reached one twice.
+    fn tickets_lost(&self, service: &Service) -> f64 {
+        let asks = |name: &Name| self.facts.who_asks(service).any(|load| load.name == **name);
+        let requests = self.history.clients.iter().filter(|request| asks(&request.load)).count();
+        let attempts = self.history.attempts.iter().filter(|attempt| *attempt.endpoint.upstream == service.name);
+        requests.abs_diff(attempts.count()) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::story::Story;
+    use std::time::Duration;
+
+    fn facts(policy: Policy) -> Facts {
+        let service = Service { name: "orders".into(), policy, weights: vec![1, 1], timeout_ns: Some(1_000 * MS) };
+        let load = Load { name: "steady".into(), services: vec![0], patient: true, unsafe_only: true };
+        Facts { services: vec![service], loads: vec![load] }
+    }
+
+    fn kinds(story: Story) -> Vec<String> {
+        kinds_of(story, Policy::Exact)
+    }
+
+    fn kinds_of(story: Story, policy: Policy) -> Vec<String> {
+        let seen = Observed { history: story.end(), trace: 0, anomalies: Vec::new(), elapsed: Duration::ZERO };
+        violations(&facts(policy), &seen).into_iter().map(|violation| violation.kind).collect()
+    }
+
+    fn fair() -> Story {
+        Story::new().each(0..40, |story, at| story.at_ms(at * 10).answered(&format!("orders/{}", at % 2), 200, 1))
+    }
+
+    #[test]
+    fn a_fair_world_holds() {
+        assert!(kinds(fair()).is_empty());
+    }
+
+    #[test]
+    fn only_a_fault_may_fail_a_request() {
+        let failing = fair().answered("orders/0", 503, 1);
+        assert_eq!(kinds(failing.clone()), ["innocent_failed"]);
+        assert!(kinds(failing.clone().fault("orders/1", 100, 200, "hang")).is_empty());
+        assert_eq!(kinds(failing.clone().fault("users/1", 100, 200, "hang")), ["innocent_failed"]);
+        let long_ago = failing.at_ms(9_000).answered("orders/0", 503, 1).fault("orders/1", 100, 200, "hang");
+        assert_eq!(kinds(long_ago), ["innocent_failed"]);
+    }
+
+    #[test]
+    fn a_head_comes_in_time() {
+        assert_eq!(kinds(fair().answered("orders/0", 200, 1_030)), ["too_late"]);
+        assert!(kinds(fair().answered("orders/0", 200, 1_015)).is_empty());
+    }
+
+    #[test]
+    fn nobody_makes_a_success_up_or_sends_twice_what_is_not_safe() {
+        assert_eq!(kinds(fair().asked().told_client(200, 1)), ["invented"]);
+        let twice = fair().asked().tried("orders/0", Ending::Broken, 0).tried("orders/1", Ending::Answered(200), 1);
+        assert_eq!(kinds(twice.told_client(200, 1)), ["sent_again"]);
+    }
+
+    #[test]
+    fn shares_follow_weights() {
+        let lopsided = || fair().each(0..8, |story, _| story.answered("orders/0", 200, 1));
+        assert_eq!(kinds(lopsided()), ["balance", "balance"]);
+        assert!(kinds_of(lopsided(), Policy::Chance).is_empty(), "as chance would have it");
+        assert!(kinds_of(lopsided(), Policy::Keyed).is_empty());
+        let all = fair().each(0..40, |story, _| story.answered("orders/0", 200, 1));
+        assert_eq!(kinds_of(all, Policy::Busy), ["balance", "balance"]);
+    }
+}

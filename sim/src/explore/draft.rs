@@ -1,0 +1,256 @@
+//! A drawn world: topology, load and faults, as values that can be taken apart again.
+//!
+//! Swarm testing (Groce and others, 2012): each seed first draws which features its world has at all, and then uses
+//! those more than a world that has a little of everything would. So rare pairs of features meet undiluted.
+
+use super::dice::Dice;
+
+/// A world.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Draft {
+    pub seed: u64,
+    /// The gateway's workers.
+    pub workers: u64,
+    pub services: Vec<Service>,
+    pub loads: Vec<Load>,
+    pub faults: Vec<Fault>,
+    /// When the configuration is read anew.
+    pub reloads_ms: Vec<u64>,
+}
+
+/// A service, its upstream and its route, all of one name.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Service {
+    pub name: String,
+    /// One for each endpoint.
+    pub weights: Vec<u64>,
+    pub policy: &'static str,
+    pub service_time: Option<&'static str>,
+    /// Requests that an endpoint works on at once; 0 for all.
+    pub servers: u64,
+    /// The route's, until the answer's head.
+    pub timeout_ms: u64,
+    /// Idle connections live so long; short ones meet requests at the moment of their end.
+    pub pool_idle_ms: u64,
+    pub max_idle: u64,
+}
+
+/// What one kind of client asks of one service.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Load {
+    pub name: String,
+    pub service: String,
+    /// Requests a second; 0 for a closed load.
+    pub rate: u64,
+    /// Clients of a closed load.
+    pub connections: u64,
+    pub duration_ms: u64,
+    /// The client leaves after this long.
+    pub timeout_ms: u64,
+    pub requests: Vec<Request>,
+}
+
+/// One kind of request.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Request {
+    pub method: &'static str,
+    /// Below the service's prefix.
+    pub path: String,
+    pub body_bytes: u64,
+}
+
+/// A fault.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Fault {
+    pub at_ms: u64,
+    pub for_ms: u64,
+    pub service: String,
+    /// All endpoints when `None`.
+    pub endpoint: Option<usize>,
+    /// As a scenario writes it.
+    pub act: String,
+    pub share: f64,
+}
+
+/// Clients that stay to the end of everything.
+pub(super) const PATIENT_MS: u64 = 30_000;
+
+const POLICIES: &[&str] = &["round_robin", "least_request", "random", "consistent_hash"];
+const TIMES: &[Option<&str>] =
+    &[None, None, Some("1ms"), Some("uniform(1ms, 8ms)"), Some("lognormal(3ms, 0.5)"), Some("pareto(1ms, 2)")];
+const ACTS: &[&str] = &[
+    "delay = \"40ms\"",
+    "delay = \"uniform(1ms, 600ms)\"",
+    "status = 503",
+    "status = 500",
+    "status = 429",
+    "status = 204",
+    "hang = true",
+    "reset = \"before_headers\"",
+    "reset = \"in_headers\"",
+    "reset = \"in_body\"",
+    "truncate = true",
+    "slow_body = \"2KiB/s\"",
+    "close = 0",
+    "close = 1",
+    "close = 3",
+    "refuse = true",
+    "garbage = \"bytes\"",
+    "garbage = \"status_line\"",
+    "garbage = \"cl_te\"",
+    "garbage = \"two_cl\"",
+    "garbage = \"bad_chunk\"",
+    "garbage = \"huge_head\"",
+    "garbage = \"flood_1xx\"",
+];
+
+/// What a world of this seed has at all.
+#[derive(Debug)]
+struct Swarm {
+    bodies: bool,
+    large: bool,
+    streams: bool,
+    heads: bool,
+    impatient: bool,
+    closed: bool,
+    busy: bool,
+    fleeting_pools: bool,
+    reloads: bool,
+    acts: Vec<&'static str>,
+}
+
+impl Swarm {
+    fn draw(dice: &mut Dice) -> Self {
+        let mut on = || dice.chance(0.4);
+        let (bodies, large, streams, heads) = (on(), on(), on(), on());
+        let (impatient, closed, busy, fleeting_pools, reloads) = (on(), on(), on(), on(), on());
+        let kinds = dice.between(0, 4);
+        let acts = (0..kinds).map(|_| *dice.pick(ACTS)).collect();
+        Self { bodies, large, streams, heads, impatient, closed, busy, fleeting_pools, reloads, acts }
+    }
+}
+
+impl Draft {
+    /// The world of a seed.
+    pub(super) fn draw(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let swarm = Swarm::draw(&mut dice);
+        let names: &[&str] = &["orders", "users", "search"];
+        let count = usize::try_from(dice.between(1, 3)).unwrap_or(1);
+        let services: Vec<Service> = names[..count].iter().map(|name| Service::draw(name, &swarm, &mut dice)).collect();
+        let duration_ms = dice.between(500, 4_000);
+        let mut loads: Vec<Load> = services.iter().map(|of| Load::draw(of, duration_ms, &swarm, &mut dice)).collect();
+        if swarm.impatient {
+            let mut impatient = Load::draw(dice.pick(&services), duration_ms, &swarm, &mut dice);
+            (impatient.name, impatient.timeout_ms) = ("impatient".to_owned(), dice.between(1, 60));
+            loads.push(impatient);
+        }
+        let faults = if swarm.acts.is_empty() { 0 } else { dice.between(1, 6) };
+        let faults = (0..faults).map(|_| Fault::draw(&services, duration_ms, &swarm, &mut dice)).collect();
+        let reloads = if swarm.reloads { dice.between(1, 12) } else { 0 };
+        let mut reloads_ms: Vec<u64> = (0..reloads).map(|_| dice.between(0, duration_ms - 1)).collect();
+        reloads_ms.sort_unstable();
+        Self { seed, workers: dice.between(1, 3), services, loads, faults, reloads_ms }
+    }
+}
+
+impl Service {
+    fn draw(name: &str, swarm: &Swarm, dice: &mut Dice) -> Self {
+        let endpoints = dice.between(1, 4);
+        let weighted = dice.chance(0.3);
+        let weights = (0..endpoints).map(|_| if weighted { dice.between(1, 4) } else { 1 }).collect();
+        Self {
+            name: name.to_owned(),
+            weights,
+            policy: *dice.pick(POLICIES),
+            service_time: *dice.pick(TIMES),
+            servers: 0,
+            timeout_ms: *dice.pick(&[300, 1_000, 5_000]),
+            pool_idle_ms: if swarm.fleeting_pools { dice.between(2, 40) } else { 60_000 },
+            max_idle: if swarm.fleeting_pools { dice.between(0, 4) } else { 128 },
+        }
+    }
+}
+
+impl Load {
+    fn draw(of: &Service, duration_ms: u64, swarm: &Swarm, dice: &mut Dice) -> Self {
+        let closed = swarm.closed && dice.chance(0.5);
+        let kinds = dice.between(1, 3);
+        Self {
+            name: of.name.clone(),
+            service: of.name.clone(),
+            rate: match (closed, swarm.busy) {
+                (true, _) => 0,
+                (false, true) => dice.between(200, 1_500),
+                (false, false) => dice.between(5, 200),
+            },
+            connections: dice.between(1, 6),
+            duration_ms,
+            timeout_ms: PATIENT_MS,
+            requests: (0..kinds).map(|_| Request::draw(swarm, dice)).collect(),
+        }
+    }
+}
+
+impl Request {
+    fn draw(swarm: &Swarm, dice: &mut Dice) -> Self {
+        let with_body = swarm.bodies && dice.chance(0.5);
+        let method = match (with_body, swarm.heads && dice.chance(0.3)) {
+            (true, _) => *dice.pick(&["POST", "PUT", "PATCH", "DELETE"]),
+            (false, true) => "HEAD",
+            (false, false) => *dice.pick(&["GET", "GET", "GET", "OPTIONS", "DELETE", "POST"]),
+        };
+        let large = swarm.large && dice.chance(0.4);
+        let path = match (swarm.streams && dice.chance(0.4), large) {
+            (true, _) => format!("/stream/{}/{}", dice.between(0, 12), dice.between(0, 20)),
+            (false, true) => format!("/bytes/{}", dice.between(20_000, 200_000)),
+            (false, false) => match dice.between(0, 3) {
+                0 => "/items/7?q=a%20b&c".to_owned(),
+                1 => "/bytes/0".to_owned(),
+                _ => format!("/bytes/{}", dice.between(1, 3_000)),
+            },
+        };
+        let body_bytes = match (with_body, large) {
+            (false, _) => 0,
+            (true, true) => dice.between(20_000, 300_000),
+            (true, false) => dice.between(1, 4_000),
+        };
+        Self { method, path, body_bytes }
+    }
+}
+
+impl Fault {
+    fn draw(services: &[Service], duration_ms: u64, swarm: &Swarm, dice: &mut Dice) -> Self {
+        let of = dice.pick(services);
+        let at_ms = dice.between(0, duration_ms - 1);
+        let endpoint = dice.between(0, of.weights.len() as u64 - 1);
+        Self {
+            at_ms,
+            for_ms: dice.between(1, duration_ms / 2),
+            service: of.name.clone(),
+            endpoint: if dice.chance(0.8) { usize::try_from(endpoint).ok() } else { None },
+            act: (*dice.pick(&swarm.acts)).to_owned(),
+            share: *dice.pick(&[1.0, 1.0, 0.5, 0.1]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_has_one_world_and_seeds_have_many() {
+        assert_eq!(Draft::draw(5), Draft::draw(5));
+        let drafts: Vec<Draft> = (0..200).map(Draft::draw).collect();
+        let share = |of: fn(&Draft) -> bool| drafts.iter().filter(|draft| of(draft)).count();
+        let some = 20..180;
+        assert!(some.contains(&share(|draft| draft.faults.is_empty())));
+        assert!(some.contains(&share(|draft| !draft.reloads_ms.is_empty())));
+        assert!(some.contains(&share(|draft| draft.loads.iter().any(|load| load.timeout_ms < PATIENT_MS))));
+        assert!(some.contains(&share(|draft| draft.loads.iter().any(|load| load.rate == 0))));
+        let acts: std::collections::BTreeSet<&str> =
+            drafts.iter().flat_map(|draft| draft.faults.iter().map(|fault| fault.act.as_str())).collect();
+        assert!(acts.len() > ACTS.len() - 3, "{acts:?}");
+    }
+}

@@ -1,0 +1,111 @@
+//! What the checks have to know of a scenario: who asks whom, and what was configured.
+
+use std::path::Path;
+
+use gateway::config::settings::upstream::{Balance, Endpoints};
+
+use crate::history::Endpoint;
+use crate::scenario::Scenario;
+use crate::scenario::model::LoadPart;
+
+/// A service and how it is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Service {
+    /// The mocks' name for it.
+    pub name: String,
+    pub policy: Policy,
+    /// One for each endpoint.
+    pub weights: Vec<u64>,
+    /// The route's, until the answer's head.
+    pub timeout_ns: Option<u64>,
+}
+
+/// How endpoints are picked, as far as shares go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Policy {
+    Exact,
+    Chance,
+    Busy,
+    Keyed,
+}
+
+/// A load and whom it asks.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Load {
+    pub name: String,
+    /// Places in the list of services.
+    pub services: Vec<usize>,
+    /// Its clients stay until everything has its answer.
+    pub patient: bool,
+    /// None of its requests may be sent twice.
+    pub unsafe_only: bool,
+}
+
+/// All of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Facts {
+    pub services: Vec<Service>,
+    pub loads: Vec<Load>,
+}
+
+/// Time for an answer's body, beside the route's timeout for its head. Clients who stay that long have patience.
+const BODY_NS: u64 = 10_000_000_000;
+
+impl Facts {
+    /// Reads them off a scenario.
+    pub(super) fn of(scenario: &Scenario) -> Self {
+        let Ok(checked) = scenario.gateway.template.check(Path::new("scenario.gateway.toml"), scenario.endpoints())
+        else {
+            return Self::default();
+        };
+        let config = checked.config;
+        let mut services = Vec::new();
+        let mut prefixes = Vec::new();
+        for route in &config.routes {
+            let Some(upstream) = config.upstreams.iter().find(|upstream| upstream.name == route.upstream) else {
+                continue;
+            };
+            let Endpoints::Static(endpoints) = &upstream.endpoints else { continue };
+            let name = endpoints.first().and_then(|first| Endpoint::parse(checked.names.get(&*first.address)?));
+            let Some(name) = name.map(|endpoint| endpoint.upstream.to_string()) else { continue };
+            prefixes.push(route.matches.path.split('{').next().unwrap_or_default().to_owned());
+            services.push(Service {
+                name,
+                policy: match upstream.balance {
+                    Balance::RoundRobin => Policy::Exact,
+                    Balance::Random => Policy::Chance,
+                    Balance::ConsistentHash(_) => Policy::Keyed,
+                    _ => Policy::Busy,
+                },
+                weights: endpoints.iter().map(|endpoint| u64::from(endpoint.weight)).collect(),
+                timeout_ns: route.timeout.map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)),
+            });
+        }
+        let loads = scenario.loads.iter().map(|part| Load::of(part, &services, &prefixes)).collect();
+        Self { services, loads }
+    }
+
+    /// The services that a load asks.
+    pub(super) fn asked_by<'a>(&'a self, load: &'a Load) -> impl Iterator<Item = &'a Service> + 'a {
+        load.services.iter().filter_map(|index| self.services.get(*index))
+    }
+
+    /// The loads that ask a service.
+    pub(super) fn who_asks<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = &'a Load> + 'a {
+        self.loads.iter().filter(|load| self.asked_by(load).any(|asked| asked.name == service.name))
+    }
+}
+
+impl Load {
+    fn of(part: &LoadPart, services: &[Service], prefixes: &[String]) -> Self {
+        let asks = |index: &usize| part.requests.iter().any(|request| request.path.starts_with(&prefixes[*index]));
+        let asked: Vec<usize> = (0..services.len()).filter(asks).collect();
+        let longest = asked.iter().map(|index| services[*index].timeout_ns.unwrap_or(u64::MAX)).max().unwrap_or(0);
+        Self {
+            name: part.name.clone(),
+            services: asked,
+            patient: part.timeout.as_nanos() >= u128::from(longest) + u128::from(BODY_NS),
+            unsafe_only: part.requests.iter().all(|request| matches!(&*request.method, "POST" | "PATCH")),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! `sim explore`: worlds drawn from seeds, run in virtual time, and held against what must always be true.
+//!
+//! - `dice`, `draft`: a world from a seed; `write`: the scenario that it is;
+//! - `facts`, `check`: what has to hold; `shrink`: a smaller world that fails in the same way;
+//! - `swarm`: many seeds on all cores; `show`: what is printed.
+
+mod check;
+mod dice;
+mod draft;
+mod facts;
+mod show;
+mod shrink;
+mod swarm;
+mod write;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::scenario::{self, Scenario};
+use crate::virtual_time;
+use check::Violation;
+use facts::Facts;
+
+/// What `sim explore` is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The first seed.
+    pub seed: u64,
+    /// How many seeds.
+    pub seeds: u64,
+    /// Scenario files to run instead of drawn worlds.
+    pub files: Vec<PathBuf>,
+    /// Run each world twice, and hold the two traces against each other.
+    pub twice: bool,
+    /// Print the result as JSON.
+    pub json: bool,
+    /// Where found scenarios and the result are written.
+    pub out: Option<PathBuf>,
+    /// The command line.
+    pub command: String,
+}
+
+/// Why nothing was explored.
+#[derive(Debug, thiserror::Error)]
+pub enum ExploreError {
+    /// A file cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A scenario cannot be read.
+    #[error("{0}")]
+    Scenario(#[from] scenario::LoadError),
+    /// A scenario cannot be simulated.
+    #[error("{0}")]
+    Simulate(#[from] virtual_time::SimulateError),
+}
+
+/// What came of one world.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Examined {
+    trace: u64,
+    requests: u64,
+    virtual_ns: u64,
+    violations: Vec<Violation>,
+}
+
+/// Explores, prints what it finds as it finds it, and says at the end what it came to. 0 when everything held, 1 when
+/// something did not.
+///
+/// # Errors
+/// A file could not be read or written.
+pub fn explore(options: &Options) -> Result<ExitCode, ExploreError> {
+    let summary = if options.files.is_empty() { swarm::run(options)? } else { swarm::replay(options)? };
+    let result = show::result(options, &summary);
+    if let Some(out) = &options.out {
+        let path = out.join("result.json");
+        let written = std::fs::create_dir_all(out).and_then(|()| std::fs::write(&path, result.to_json()));
+        written.map_err(|source| ExploreError::Write { path, source })?;
+    }
+    let text = if options.json { result.to_json() } else { show::summary(&summary) };
+    // A closed standard output is no reason to fail.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Runs a world, and says what does not hold in it. A panic anywhere in it is such a thing.
+fn examine(scenario: &Scenario, twice: bool) -> Result<Examined, virtual_time::SimulateError> {
+    let facts = Facts::of(scenario);
+    // The default of the gateway is 75 s; drawn worlds do not change it.
+    let options = virtual_time::Options { examine: true, idle_timeout_ns: 74_000_000_000 };
+    let run = || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| virtual_time::run(scenario, options)));
+    let broken = |kind: &str, detail: String| Examined {
+        violations: vec![Violation { kind: kind.to_owned(), detail }],
+        ..Examined::default()
+    };
+    let seen = match run() {
+        Ok(Ok(seen)) => seen,
+        Ok(Err(virtual_time::SimulateError::Broke(reason))) => return Ok(broken("broke", reason)),
+        Ok(Err(lacks)) => return Err(lacks),
+        Err(panic) => return Ok(broken("panic", text_of(&*panic))),
+    };
+    let mut violations = check::violations(&facts, &seen);
+    if twice && !matches!(run(), Ok(Ok(again)) if again == seen) {
+        let detail = "the same seed gave another run".to_owned();
+        violations.push(Violation { kind: "not_the_same".to_owned(), detail });
+    }
+    Ok(Examined {
+        trace: seen.trace,
+        requests: seen.history.clients.len() as u64,
+        virtual_ns: u64::try_from(seen.elapsed.as_nanos()).unwrap_or(u64::MAX),
+        violations,
+    })
+}
+
+fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+/// Writes a drawn world into a folder and reads it back as the scenario that it is.
+fn scenario_of(
+    draft: &draft::Draft,
+    folder: &Path,
+    name: &str,
+    about: &str,
+) -> Result<(Scenario, PathBuf), ExploreError> {
+    let files = write::files(draft, name, about);
+    let path = files
+        .save(folder, name)
+        .map_err(|source| ExploreError::Write { path: folder.join(format!("{name}.toml")), source })?;
+    Ok((scenario::load(&path)?, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drawn_worlds_hold_and_are_the_same_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        for seed in 1..=12 {
+            let (scenario, _) = scenario_of(&draft::Draft::draw(seed), folder.path(), "drawn", "").unwrap();
+            let examined = examine(&scenario, true).unwrap();
+            assert_eq!(examined.violations, [], "seed {seed}");
+            assert!(examined.requests > 0 && examined.virtual_ns > 0);
+        }
+    }
+
+    #[test]
+    fn a_world_that_cannot_be_simulated_is_an_error_and_no_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut scenario, _) = scenario_of(&draft::Draft::draw(1), folder.path(), "drawn", "").unwrap();
+        scenario.redis = true;
+        assert!(examine(&scenario, false).is_err());
+    }
+}

@@ -1,0 +1,392 @@
+//! `sim gate`: two builds of the gateway on one host, and whether head is slower than base.
+//!
+//! Both are up at once. A round is two new processes that take short turns in a mirrored, seeded order, so that what the
+//! machine does to one it does to the other; the log-ratio of a round is one observation. The rounds go on until the
+//! metrics that matter are decided, at looks that share out the chance of a false alarm (see [`judge`]).
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`cli`] | the command line |
+//! | [`settings`] | `sim/gate.toml` |
+//! | [`binaries`] | base and head: programs, or revisions that are built |
+//! | [`round`] | one round |
+//! | [`metric`], [`judge`] | what is compared, and what follows: pure |
+//! | [`recording`] | rounds on disk |
+//! | [`self_test`] | how often the gate errs, by its own measurement |
+//! | [`report`] | result.json, table, Markdown, JUnit |
+
+pub mod binaries;
+pub mod cli;
+pub mod judge;
+pub mod metric;
+pub mod recording;
+pub mod report;
+pub mod round;
+pub mod self_test;
+pub mod settings;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use loadgen::clock::{Clock, rfc3339, unix_seconds};
+use loadgen::environment::{CpuTicks, Environment};
+use rand_pcg::Pcg64;
+use rand_pcg::rand_core::SeedableRng;
+use reports::result::Verdict;
+
+use crate::children::{Child, ChildError, MockService, Programs};
+use crate::rounds::Cores;
+use crate::rounds::progress::Progress;
+use crate::rounds::turn::{Road, TurnError};
+use binaries::{Binary, Workshop};
+use judge::{Judged, Looks};
+use metric::{Metric, Round};
+use report::Report;
+use round::{Side, Track};
+use settings::{Settings, SettingsError};
+
+/// The least open load, requests a second.
+const LEAST_RATE: f64 = 100.0;
+
+/// What a gate is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A revision, or a program.
+    pub base: String,
+    /// A revision, or a program.
+    pub head: String,
+    /// Most rounds; as many as the settings say when `None`.
+    pub rounds: Option<usize>,
+    /// Turns of each side in a round last this long together.
+    pub seconds: Duration,
+    /// No round begins that would end later than this after the first.
+    pub max_time: Duration,
+    /// What an inconclusive run is for the exit code.
+    pub inconclusive: Inconclusive,
+    /// The settings' file; the committed one when `None`.
+    pub settings: Option<PathBuf>,
+    /// Cargo's profile that revisions are built with.
+    pub profile: String,
+    /// The mocks to start.
+    pub programs: Programs,
+    /// The seed of every order.
+    pub seed: u64,
+    /// Print the result as JSON.
+    pub json: bool,
+    /// Where everything is written; a new folder among the temporary files when `None`.
+    pub out: Option<PathBuf>,
+    /// The command line, for the result.
+    pub command: String,
+}
+
+/// What an inconclusive run is for the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Inconclusive {
+    /// 1, as a regression.
+    Fail,
+    /// 0, as no regression.
+    Pass,
+    /// 4: neither.
+    Open,
+}
+
+/// Why there was no gate.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// Neither a program nor a revision.
+    #[error("`{side}` is neither a program nor a git revision")]
+    NoSuchSide {
+        /// What was given.
+        side: String,
+    },
+    /// A command that builds failed.
+    #[error("{command} failed:\n{why}")]
+    Command {
+        /// Which.
+        command: String,
+        /// Its last words.
+        why: String,
+    },
+    /// The settings cannot be used.
+    #[error("{0}")]
+    Settings(#[from] SettingsError),
+    /// A side takes no connections.
+    #[error("{name} does not say where it serves; see {log}")]
+    NotServing {
+        /// Which.
+        name: &'static str,
+        /// Its output.
+        log: PathBuf,
+    },
+    /// A side or the mock does not serve.
+    #[error("{0}")]
+    Child(#[from] ChildError),
+    /// A turn did not happen.
+    #[error("{0}")]
+    Turn(#[from] TurnError),
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The driver could not be pinned.
+    #[error("{0}")]
+    Machine(io::Error),
+    /// A folder has a recording of other builds.
+    #[error("{folder} has a recording of other builds; choose another --out")]
+    OtherRecording {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The slow-down does nothing.
+    #[error("the slowed build is not slower: was it built with the feature `slow-down`?")]
+    NoSlowDown,
+}
+
+impl GateError {
+    /// The exit code: 2 for what was written wrong, 3 for what could not run.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        if matches!(self, Self::NoSuchSide { .. } | Self::Settings(_)) { 2 } else { 3 }
+    }
+}
+
+/// What was recorded, and what was seen of the machine meanwhile.
+#[derive(Debug)]
+pub struct Recording {
+    /// All rounds, in order.
+    pub rounds: Vec<Round>,
+    /// What they say.
+    pub judged: Vec<Judged>,
+    /// The looks that were planned.
+    pub looks: Looks,
+    /// Requests a second of the driver straight to the mock.
+    pub direct_rps: f64,
+    /// Requests a second of the open load.
+    pub open_rate: f64,
+    /// The machine.
+    pub environment: Environment,
+    /// From the first start to the last end.
+    pub took: Duration,
+    /// Someone asked it to end early.
+    pub interrupted: bool,
+}
+
+/// Runs the gate.
+///
+/// # Errors
+/// When a side cannot be built or started, gives wrong bytes, or a file cannot be written.
+pub fn gate(options: &Options) -> Result<ExitCode, GateError> {
+    let settings = Settings::load(options.settings.as_deref())?;
+    let started_at = rfc3339(unix_seconds());
+    let folder = folder(options.out.as_deref())?;
+    let (base, head) = (side(&options.base, options)?, side(&options.head, options)?);
+    let most = options.rounds.unwrap_or_else(|| settings.promise.looks.last().copied().unwrap_or(1));
+    let looks = Looks::new(&settings, most);
+    let sides = [("base", &base), ("head", &head)].map(|(name, binary)| Side {
+        name,
+        program: binary.path.clone(),
+        arguments: Vec::new(),
+    });
+    let recording = record(options, &settings, looks, &sides, &folder)?;
+    let report = Report {
+        options,
+        settings: &settings,
+        recording: &recording,
+        base: &base,
+        head: &head,
+        started_at: &started_at,
+    };
+    report.write(&folder)?;
+    Ok(ExitCode::from(exit_code(report.verdict(), options.inconclusive)))
+}
+
+/// The exit codes of every command that measures, with the caller's word on what is undecided.
+fn exit_code(verdict: Verdict, inconclusive: Inconclusive) -> u8 {
+    match (verdict, inconclusive) {
+        (Verdict::Pass, _) | (Verdict::Inconclusive, Inconclusive::Pass) => 0,
+        (Verdict::Fail, _) | (Verdict::Inconclusive, Inconclusive::Fail) => 1,
+        (Verdict::Inconclusive, Inconclusive::Open) | (Verdict::Invalid, _) => 4,
+    }
+}
+
+fn folder(out: Option<&Path>) -> Result<PathBuf, GateError> {
+    let folder = match out {
+        Some(folder) => folder.to_path_buf(),
+        None => std::env::temp_dir().join(format!("portcullis-gate-{}", std::process::id())),
+    };
+    let file = |source| GateError::File { path: folder.clone(), source };
+    std::fs::create_dir_all(&folder).map_err(file)?;
+    std::fs::canonicalize(&folder).map_err(file)
+}
+
+/// A program if there is one of that name, a revision otherwise.
+fn side(text: &str, options: &Options) -> Result<Binary, GateError> {
+    if Path::new(text).is_file() {
+        return Binary::given(Path::new(text));
+    }
+    let workshop = Workshop::here(&options.profile)?;
+    let commit = workshop.commit(text)?;
+    if !options.json {
+        say(&format!("building {text} ({})", binaries::short(&commit)));
+    }
+    workshop.build(&commit)
+}
+
+/// The mock, and who runs where.
+#[derive(Debug)]
+struct World {
+    mock: Child,
+    cores: Cores,
+    seed: u64,
+    stop: Arc<AtomicBool>,
+    steal_before: CpuTicks,
+}
+
+impl World {
+    /// Starts the mock, and makes the calling thread the driver.
+    fn start(programs: &Programs, folder: &Path, seed: u64) -> Result<Self, GateError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        loadgen::cli::end_on_interrupt(&stop);
+        let cores = Cores::find();
+        let steal_before = CpuTicks::read();
+        let service = MockService { name: "mock", endpoints: 1, seed };
+        let mock = programs.start_mock(&service, &folder.join("mock.log"), &cores.load())?;
+        cores.pin_driver().map_err(GateError::Machine)?;
+        Ok(Self { mock, cores, seed, stop, steal_before })
+    }
+
+    /// Where rounds of these sides can be run; each has shown that it gives what the mock gives.
+    fn track<'a>(
+        &'a self,
+        settings: &'a Settings,
+        seconds: Duration,
+        folder: &'a Path,
+        sides: [&Side; 2],
+    ) -> Result<Track<'a>, GateError> {
+        let work = &settings.work;
+        let road = Road {
+            mock: &self.mock,
+            body: work.body_bytes,
+            connections: work.connections,
+            seed: self.seed,
+            stop: &self.stop,
+        };
+        let mut track = Track { road, cores: self.cores, folder, work, seconds, open_rate: 0.0 };
+        track.open_rate = (track.try_out(sides)? * work.latency_load).max(LEAST_RATE);
+        Ok(track)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The machine, as it was since the start.
+    fn environment(&self) -> Environment {
+        let mut environment = Environment::read(&self.steal_before);
+        (environment.pinning, environment.cores) = (self.cores.pinning(), self.cores.count);
+        environment
+    }
+}
+
+/// Rounds until the metrics are decided, the rounds are used up, the time is, or someone interrupts.
+fn record(
+    options: &Options,
+    settings: &Settings,
+    looks: Looks,
+    sides: &[Side; 2],
+    folder: &Path,
+) -> Result<Recording, GateError> {
+    let world = World::start(&options.programs, folder, options.seed)?;
+    let clock = Clock::start();
+    let track = world.track(settings, options.seconds, folder, [&sides[0], &sides[1]])?;
+    let direct_rps = track.direct()?;
+    let mut rng = Pcg64::seed_from_u64(options.seed);
+    let progress = Progress::new(looks.last() as u64, options.json);
+    let (mut rounds, mut judged, mut longest_ns) = (Vec::new(), Vec::new(), 0);
+    while rounds.len() < looks.last() && !world.is_stopped() {
+        let before_ns = clock.now_ns();
+        // The first round is always run: a gate without one says nothing at all.
+        if !rounds.is_empty() && u128::from(before_ns + longest_ns) > options.max_time.as_nanos() {
+            break;
+        }
+        let number = u32::try_from(rounds.len() + 1).unwrap_or(u32::MAX);
+        let round = track.round(number, &sides[0], &sides[1], &mut rng)?;
+        longest_ns = longest_ns.max(clock.now_ns() - before_ns);
+        if world.is_stopped() {
+            break;
+        }
+        progress.step(line(&round, looks.last()));
+        rounds.push(round);
+        if looks.at.contains(&rounds.len()) {
+            judged = judge::judge(&rounds, settings, &looks);
+            if judge::overall(&judged, settings) != Verdict::Inconclusive {
+                break;
+            }
+        }
+    }
+    // When time ran out between two looks, the next one is taken early, at its own level.
+    if !looks.at.contains(&rounds.len()) {
+        judged = judge::judge(&rounds, settings, &looks);
+    }
+    Ok(Recording {
+        rounds,
+        judged,
+        looks,
+        direct_rps,
+        open_rate: track.open_rate,
+        environment: world.environment(),
+        took: Duration::from_nanos(clock.now_ns()),
+        interrupted: world.is_stopped(),
+    })
+}
+
+/// A round in words.
+fn line(round: &Round, last: usize) -> String {
+    let change = |metric: Metric| metric.observe(round).map_or(f64::NAN, |worse| worse.exp_m1() * 100.0);
+    format!(
+        "round {:>2} of {last}  CPU {:>6.2} -> {:>6.2} us ({:+.1} %)  p99 {:+.1} %  core {:.0} %",
+        round.number,
+        round.base.value(Metric::Cpu),
+        round.head.value(Metric::Cpu),
+        change(Metric::Cpu),
+        change(Metric::P99),
+        round.base.core_share.min(round.head.core_share) * 100.0
+    )
+}
+
+fn write(path: &Path, text: &str) -> Result<(), GateError> {
+    std::fs::write(path, text).map_err(|source| GateError::File { path: path.to_path_buf(), source })
+}
+
+fn say(text: &str) {
+    use io::Write;
+    // With standard error closed there is no one to tell.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_every_measuring_command() {
+        for (verdict, codes) in [
+            (Verdict::Pass, [0, 0, 0]),
+            (Verdict::Fail, [1, 1, 1]),
+            (Verdict::Inconclusive, [1, 0, 4]),
+            (Verdict::Invalid, [4, 4, 4]),
+        ] {
+            let found = [Inconclusive::Fail, Inconclusive::Pass, Inconclusive::Open]
+                .map(|inconclusive| exit_code(verdict, inconclusive));
+            assert_eq!(found, codes, "{verdict:?}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The command line of `sim gate`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use loadgen::units::parse_duration;
+
+use super::{GateError, Inconclusive, Options, gate, self_test};
+use crate::children::Programs;
+
+/// Shown below the options.
+pub const HELP: &str = "\
+Examples:
+  sim gate --base v0.1.0 --head HEAD              two revisions, built under target/gate
+  sim gate --base old/gateway --head new/gateway  two programs
+  sim gate --base main --head HEAD --rounds 60 --max-time 10m
+  sim gate --self-test --out /tmp/self-test       how often the gate errs; takes half an hour, or several sittings
+
+result.json, gate.md (for a pull request), junit.xml and logs are in --out.
+Exit codes: 0 head is not slower, 1 it is, 2 usage, 3 could not run, 4 inconclusive or not valid.";
+
+/// Compare two builds of the gateway: is head slower than base?
+#[derive(Debug, Args)]
+pub struct GateArguments {
+    /// A git revision, or a gateway's program
+    #[arg(long, value_name = "REV|BINARY", required_unless_present = "self_test", conflicts_with = "self_test")]
+    base: Option<String>,
+    /// A git revision, or a gateway's program
+    #[arg(long, value_name = "REV|BINARY", required_unless_present = "self_test", conflicts_with = "self_test")]
+    head: Option<String>,
+    /// Most rounds (the last look of the settings when absent); with --self-test, pairs of each case (60)
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
+    /// Seconds of each side's turns in a round
+    #[arg(long, default_value = "1", value_parser = parse_seconds)]
+    seconds: Duration,
+    /// No round begins that would end later (3m; no bound with --self-test); building does not count
+    #[arg(long, value_parser = parse_time)]
+    max_time: Option<Duration>,
+    /// What an inconclusive run is for the exit code
+    #[arg(long, value_enum, default_value_t = Inconclusive::Open)]
+    inconclusive: Inconclusive,
+    /// Tolerances and promises (sim/gate.toml when absent)
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Cargo's profile for revisions
+    #[arg(long, default_value = "dist")]
+    profile: String,
+    /// Measure how often the gate itself errs, with pairs of builds of known difference; goes on with what is in --out
+    #[arg(long)]
+    self_test: bool,
+    /// With --self-test: the gateway as it is, instead of a build of the working tree
+    #[arg(long, value_name = "BINARY", requires = "self_test")]
+    plain: Option<PathBuf>,
+    /// With --self-test: the same with its functions in another order
+    #[arg(long, value_name = "BINARY", requires = "self_test")]
+    shuffled: Option<PathBuf>,
+    /// With --self-test: the same with the feature `slow-down`
+    #[arg(long, value_name = "BINARY", requires = "self_test")]
+    slowed: Option<PathBuf>,
+    /// A mocks binary to use instead of the one built in
+    #[arg(long, value_name = "PATH")]
+    mocks_bin: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// A folder for everything that is written (a new one among the temporary files when absent)
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Most time of a gate.
+const MAX_TIME: Duration = Duration::from_secs(180);
+/// Pairs of each case of a self-test.
+const PAIRS: usize = 60;
+
+impl GateArguments {
+    /// Does what they say.
+    ///
+    /// # Errors
+    /// What the gate or its self-test fail with.
+    pub fn run(self, command: String) -> Result<ExitCode, GateError> {
+        let programs = Programs { gateway: None, mocks: self.mocks_bin };
+        if let (Some(base), Some(head)) = (self.base, self.head) {
+            return gate(&Options {
+                base,
+                head,
+                rounds: self.rounds.map(|rounds| rounds as usize),
+                seconds: self.seconds,
+                max_time: self.max_time.unwrap_or(MAX_TIME),
+                inconclusive: self.inconclusive,
+                settings: self.settings,
+                profile: self.profile,
+                programs,
+                seed: self.seed,
+                json: self.json,
+                out: self.out,
+                command,
+            });
+        }
+        self_test::self_test(&self_test::Options {
+            pairs: self.rounds.map_or(PAIRS, |rounds| rounds as usize),
+            builds: self_test::Builds { plain: self.plain, shuffled: self.shuffled, slowed: self.slowed },
+            seconds: self.seconds,
+            max_time: self.max_time,
+            settings: self.settings,
+            profile: self.profile,
+            programs,
+            seed: self.seed,
+            json: self.json,
+            out: self.out,
+            command,
+        })
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "write a number of seconds".to_owned())?;
+    let in_range = (0.1..=60.0).contains(&seconds);
+    in_range.then(|| Duration::from_secs_f64(seconds)).ok_or_else(|| "between 0.1 and 60".to_owned())
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,210 @@
+//! What a gate says, in four forms: result.json, a table, Markdown for a pull request, JUnit for a CI server.
+
+mod json;
+mod junit;
+mod markdown;
+mod text;
+
+use std::io::Write;
+use std::path::Path;
+
+use reports::result::{ResultFile, Verdict};
+
+use super::binaries::Binary;
+use super::judge::{BUSY, Judged, overall};
+use super::metric::{Metric, own_noise};
+use super::settings::Settings;
+use super::{GateError, Options, Recording, write};
+use crate::statistics::median;
+use crate::statistics::shift::Shift;
+
+/// More than this share of the machine's time taken by its host, and the run is not valid.
+const STEAL_MOST: f64 = 0.01;
+/// Left out on each side of the noise's interval.
+const NOISE_OUTSIDE: f64 = 0.025;
+
+/// Everything that is reported.
+#[derive(Debug, Clone, Copy)]
+pub struct Report<'a> {
+    /// What was asked for.
+    pub options: &'a Options,
+    /// What was promised.
+    pub settings: &'a Settings,
+    /// What was recorded.
+    pub recording: &'a Recording,
+    /// One side.
+    pub base: &'a Binary,
+    /// The other.
+    pub head: &'a Binary,
+    /// When it began, RFC 3339.
+    pub started_at: &'a str,
+}
+
+impl Report<'_> {
+    /// The run's verdict; what is not valid is nothing else.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        if self.troubles().is_empty() { overall(&self.recording.judged, self.settings) } else { Verdict::Invalid }
+    }
+
+    /// Writes result.json, gate.md and junit.xml, and prints the table, or the JSON.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), GateError> {
+        let result = self.result_file();
+        let files = [("result.json", result.to_json()), ("gate.md", self.markdown()), ("junit.xml", self.junit())];
+        for (name, text) in files {
+            write(&folder.join(name), &text)?;
+        }
+        super::recording::save(&self.recording.rounds, &folder.join("rounds.jsonl"))?;
+        let text = if self.options.json {
+            result.to_json()
+        } else {
+            format!("{}result.json, gate.md, junit.xml and logs are in {}\n", self.text(), folder.display())
+        };
+        // A reader that has gone away is no reason to fail.
+        let _ = std::io::stdout().write_all(text.as_bytes());
+        Ok(())
+    }
+
+    /// The run's result file.
+    #[must_use]
+    pub fn result_file(&self) -> ResultFile {
+        json::result_file(self)
+    }
+
+    /// The run as text for a terminal or a pipe.
+    #[must_use]
+    pub fn text(&self) -> String {
+        text::render(self)
+    }
+
+    /// The run as Markdown.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        markdown::render(self)
+    }
+
+    /// The run as JUnit XML.
+    #[must_use]
+    pub fn junit(&self) -> String {
+        junit::render(self)
+    }
+
+    /// What more rounds would buy, for a metric that is not decided.
+    fn advice(&self, judged: &Judged) -> String {
+        let mut text = format!(
+            "{}: {} rounds find a change of {:.1} %, twice as many {:.1} %",
+            title(judged.metric),
+            judged.rounds,
+            percent(judged.found),
+            percent(judged.found_with_twice)
+        );
+        let wanted = judged.rounds_wanted(self.settings, &self.recording.looks);
+        if let Some(note) = judged.note {
+            text += &format!("; {note}");
+        } else if let Some(wanted) = wanted.filter(|wanted| *wanted > judged.rounds) {
+            text += &format!("; about {wanted} would decide");
+        }
+        text
+    }
+
+    /// Why the run is not valid; empty when it is.
+    fn troubles(&self) -> Vec<String> {
+        let rounds = &self.recording.rounds;
+        let mut troubles = Vec::new();
+        for (name, not_ok) in [
+            ("base", rounds.iter().map(|round| round.base.not_ok).sum::<u64>()),
+            ("head", rounds.iter().map(|round| round.head.not_ok).sum::<u64>()),
+        ] {
+            if not_ok > 0 {
+                troubles.push(format!("{name}: {not_ok} answers were not as expected"));
+            }
+        }
+        let steal = self.recording.environment.steal_ratio;
+        if steal > STEAL_MOST {
+            troubles.push(format!("the host took {:.1} % of the machine's time", steal * 100.0));
+        }
+        if self.recording.interrupted {
+            troubles.push("interrupted".to_owned());
+        }
+        troubles
+    }
+
+    /// What to know beside the figures.
+    fn notes(&self) -> Vec<String> {
+        let rounds = &self.recording.rounds;
+        let mut notes = Vec::new();
+        if self.base.hash == self.head.hash {
+            notes.push("base and head are the same program: a difference is a false alarm".to_owned());
+        }
+        let rate = median(&rounds.iter().map(|round| round.base.value(Metric::Rate)).collect::<Vec<_>>());
+        let headroom = self.recording.direct_rps / rate.unwrap_or(0.0).max(1.0);
+        notes.push(format!("driver straight to the mock: {headroom:.2} times what base does"));
+        let shares: Vec<f64> = rounds.iter().map(|round| round.base.core_share.min(round.head.core_share)).collect();
+        if let Some(share) = median(&shares).filter(|share| *share < BUSY) {
+            notes.push(format!(
+                "a side had {:.0} % of its core: others were busy there, or the driver was slow; CPU a request holds \
+                 even so",
+                share * 100.0
+            ));
+        }
+        let dropped: u64 = rounds.iter().map(|round| round.base.dropped + round.head.dropped).sum();
+        if dropped > 0 {
+            notes.push(format!("{dropped} arrivals of the open load were dropped: latencies are careful at best"));
+        }
+        notes
+    }
+
+    /// What base's own turns differ by within a round: half the width of a 95 % interval of the ratio.
+    fn noise(&self) -> Option<f64> {
+        let interval = Shift::of(&own_noise(&self.recording.rounds))?.interval(NOISE_OUTSIDE);
+        Some((interval.high - interval.low) / 2.0)
+    }
+}
+
+/// A log-ratio in percent.
+fn percent(log_ratio: f64) -> f64 {
+    log_ratio.exp_m1() * 100.0
+}
+
+/// A metric's value with its unit.
+fn value(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::Cpu => format!("{value:.2} us"),
+        Metric::Rate => format!("{value:.0}/s"),
+        Metric::P50 | Metric::P99 => reports::text::micros(value),
+        Metric::Rss => reports::text::mebibytes(value as u64),
+    }
+}
+
+/// A metric's name for people.
+fn title(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Cpu => "CPU a request",
+        Metric::Rate => "requests/s at the objective",
+        Metric::P50 => "p50",
+        Metric::P99 => "p99",
+        Metric::Rss => "RSS",
+    }
+}
+
+/// A verdict in one word.
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Fail => "FAIL",
+        Verdict::Inconclusive => "undecided",
+        Verdict::Invalid => "INVALID",
+    }
+}
+
+/// A metric's change and its interval.
+fn change(judged: &Judged) -> String {
+    let [estimate, low, high] = [judged.estimate, judged.low, judged.high].map(percent);
+    format!("{estimate:+.1} % [{low:+.1}, {high:+.1}]")
+}
+
+#[cfg(test)]
+mod tests;

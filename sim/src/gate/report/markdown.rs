@@ -1,0 +1,48 @@
+//! The gate as Markdown, for a pull request.
+
+use reports::result::Verdict;
+
+use super::{Report, change, percent, title, value, word};
+
+pub(super) fn render(report: &Report<'_>) -> String {
+    let recording = report.recording;
+    let verdict = report.verdict();
+    let headline = match verdict {
+        Verdict::Pass => "✅ Performance gate: pass",
+        Verdict::Fail => "❌ Performance gate: head is slower",
+        Verdict::Inconclusive => "❔ Performance gate: inconclusive",
+        Verdict::Invalid => "⚠️ Performance gate: not a valid measurement",
+    };
+    let mut lines = vec![format!("### {headline}"), String::new()];
+    lines.push(format!("Base: {}. Head: {}.", report.base.label(), report.head.label()));
+    lines.push(String::new());
+    let coverage = recording.looks.coverage() * 100.0;
+    lines.push(format!("| | base | head | worse by [{coverage:.1} %] | finds | tolerates | verdict |"));
+    lines.push("|---|--:|--:|--:|--:|--:|---|".to_owned());
+    for judged in &recording.judged {
+        let tolerance = report.settings.metrics[&judged.metric].tolerance_pct;
+        lines.push(format!(
+            "| {} | {} | {} | {} | {:.1} % | {tolerance:.1} % | {} |",
+            title(judged.metric),
+            value(judged.metric, judged.base),
+            value(judged.metric, judged.head),
+            change(judged),
+            percent(judged.found),
+            word(judged.verdict)
+        ));
+    }
+    lines.push(String::new());
+    let undecided = recording.judged.iter().filter(|judged| judged.verdict == Verdict::Inconclusive);
+    let remarks = report.troubles().into_iter().map(|trouble| format!("**not valid: {trouble}**"));
+    let remarks = remarks.chain(undecided.map(|judged| report.advice(judged))).chain(report.notes());
+    lines.extend(remarks.map(|remark| format!("- {remark}")));
+    lines.push(String::new());
+    lines.push(format!(
+        "{} rounds in {:.0} s, seed {}. An equal head fails in at most {} % of all runs. Negative is faster.",
+        recording.rounds.len(),
+        recording.took.as_secs_f64(),
+        report.options.seed,
+        report.settings.promise.false_alarm * 100.0
+    ));
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,141 @@
+//! Reports of recordings made by hand.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use loadgen::environment::Environment;
+use reports::result::{Kind, SCHEMA};
+use serde_json::Value;
+
+use super::*;
+use crate::children::Programs;
+use crate::gate::Inconclusive;
+use crate::gate::judge::{Looks, judge};
+use crate::gate::metric::{Figures, Round};
+
+/// Twelve rounds in which head's CPU time is worse by a share, with a little noise that falls out.
+fn rounds(worse: f64) -> Vec<Round> {
+    let side = |cpu: f64| {
+        let values = Metric::ALL.map(|metric| (metric, if metric == Metric::Cpu { cpu } else { 1_000.0 }));
+        let cpu_turns = vec![cpu, cpu * 1.01, cpu, cpu * 1.02];
+        Figures { values: BTreeMap::from(values), cpu_turns, core_share: 1.0, ..Figures::default() }
+    };
+    let round = |number: u32| {
+        let noise = f64::from(number % 3) * 0.001;
+        let head = side(10.0 * (1.0 + worse + noise));
+        Round { number, order: vec![number.is_multiple_of(2)], base: side(10.0), head, driver_share: 0.5 }
+    };
+    (1..=12).map(round).collect()
+}
+
+/// Hands a report of these rounds to `then`.
+fn with_report<T>(rounds: Vec<Round>, then: impl FnOnce(&Report<'_>) -> T) -> T {
+    let settings = Settings::load(None).unwrap();
+    let looks = Looks::new(&settings, 32);
+    let options = Options {
+        base: "main".to_owned(),
+        head: "HEAD".to_owned(),
+        rounds: None,
+        seconds: Duration::from_secs(1),
+        max_time: Duration::from_secs(180),
+        inconclusive: Inconclusive::Open,
+        settings: None,
+        profile: "dist".to_owned(),
+        programs: Programs::default(),
+        seed: 7,
+        json: false,
+        out: None,
+        command: "sim gate --base main --head HEAD".to_owned(),
+    };
+    let environment = Environment { cores: 2, ..Environment::default() };
+    let judged = judge(&rounds, &settings, &looks);
+    let took = Duration::from_secs(60);
+    let recording = Recording {
+        rounds,
+        judged,
+        looks,
+        direct_rps: 200_000.0,
+        open_rate: 1.0,
+        environment,
+        took,
+        interrupted: false,
+    };
+    let binary = |hash: &str, commit: Option<&str>| Binary {
+        path: PathBuf::from("/x/gateway"),
+        commit: commit.map(str::to_owned),
+        hash: hash.to_owned(),
+    };
+    let (base, head) = (binary("00ff", None), binary("11ff", Some("0123456789abcdef")));
+    let started_at = "2026-01-31T09:30:00Z";
+    then(&Report {
+        options: &options,
+        settings: &settings,
+        recording: &recording,
+        base: &base,
+        head: &head,
+        started_at,
+    })
+}
+
+#[test]
+fn the_result_is_one_that_others_can_read() {
+    let json = with_report(rounds(0.0), |report| report.result_file().to_json());
+    let written: Value = serde_json::from_str(&json).unwrap();
+    let validator = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
+    let problems: Vec<String> = validator.iter_errors(&written).map(|error| error.to_string()).collect();
+    assert!(problems.is_empty(), "{problems:?}");
+    let read: ResultFile = serde_json::from_str(&json).unwrap();
+    assert_eq!((read.kind, read.verdict), (Kind::Gate, Verdict::Pass));
+    assert_eq!(written["pairs"].as_array().unwrap().len(), 12);
+    assert_eq!((&written["pairs"][0]["first"], &written["pairs"][1]["first"]), (&"base".into(), &"head".into()));
+    assert_eq!(written["pairs"][0]["base"]["cpu_us_per_request"], 10.0);
+    let cpu = &written["metrics"]["cpu_us_per_request"];
+    for key in ["estimate_pct", "ci_low_pct", "ci_high_pct", "mde_pct", "tolerance_pct", "rounds", "base", "head"] {
+        assert!(cpu[key].is_number(), "{key}: {cpu}");
+    }
+    assert_eq!((&cpu["verdict"], &cpu["rounds"]), (&"pass".into(), &12.into()));
+    assert!(written["environment"]["noise_aa"].as_f64().unwrap() < 0.02);
+}
+
+#[test]
+fn a_slower_head_is_named_in_every_form() {
+    with_report(rounds(0.05), |report| {
+        assert_eq!(report.verdict(), Verdict::Fail);
+        assert!(report.text().contains("+5.1 % [+5.0, +5.2]"), "{}", report.text());
+        assert!(report.text().contains("FAIL after 12 rounds, 60 s"));
+        assert!(report.markdown().starts_with("### ❌ Performance gate: head is slower"));
+        assert!(report.markdown().contains("| CPU a request | 10.00 us | 10.51 us |"), "{}", report.markdown());
+        let junit = report.junit();
+        assert!(junit.contains("failures=\"1\" errors=\"0\""), "{junit}");
+        assert!(junit.contains("name=\"cpu_us_per_request\"><failure message=\"CPU a request: worse by +5.1 %"));
+        assert_eq!(junit.matches("<testcase").count(), 6);
+    });
+}
+
+#[test]
+fn what_is_not_valid_is_nothing_else() {
+    let mut broken = rounds(0.05);
+    broken[3].head.not_ok = 2;
+    with_report(broken, |report| {
+        assert_eq!(report.verdict(), Verdict::Invalid);
+        assert!(report.text().contains("not valid: head: 2 answers were not as expected"));
+        assert!(!report.result_file().validity.valid);
+        assert!(report.junit().contains("name=\"validity\"><error message=\"head: 2 answers"));
+    });
+}
+
+#[test]
+fn what_is_undecided_says_what_more_rounds_would_buy() {
+    let mut noisy = rounds(0.0);
+    for round in &mut noisy {
+        let swing = if round.number.is_multiple_of(2) { 1.2 } else { 0.85 };
+        round.head.values.insert(Metric::P99, 1_000.0 * swing);
+    }
+    with_report(noisy, |report| {
+        assert_eq!(report.verdict(), Verdict::Pass, "p99 does not hold it up");
+        let text = report.text();
+        assert!(text.contains("p99: 12 rounds find a change of") && text.contains("would decide"), "{text}");
+        assert!(report.junit().contains("name=\"latency_p99_us\"><skipped"));
+    });
+}

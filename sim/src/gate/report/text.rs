@@ -1,0 +1,38 @@
+//! The gate as a table, the same on a terminal and in a pipe.
+
+use reports::result::Verdict;
+use reports::table::Table;
+
+use super::{Report, change, percent, title, value, word};
+
+pub(super) fn render(report: &Report<'_>) -> String {
+    let recording = report.recording;
+    let mut lines = vec![String::new()];
+    lines.push(format!("base  {}", report.base.label()));
+    lines.push(format!("head  {}", report.head.label()));
+    lines.push(String::new());
+    let interval = format!("worse by [{:.1} %]", recording.looks.coverage() * 100.0);
+    let mut table = Table::new(["", "base", "head", &interval, "finds", "tolerates", "rounds", "verdict"]).left(7);
+    for judged in &recording.judged {
+        table.row([
+            title(judged.metric).to_owned(),
+            value(judged.metric, judged.base),
+            value(judged.metric, judged.head),
+            change(judged),
+            format!("{:.1} %", percent(judged.found)),
+            format!("{:.1} %", report.settings.metrics[&judged.metric].tolerance_pct),
+            judged.rounds.to_string(),
+            word(judged.verdict).to_owned(),
+        ]);
+    }
+    lines.extend(table.lines());
+    lines.push(String::new());
+    let undecided = recording.judged.iter().filter(|judged| judged.verdict == Verdict::Inconclusive);
+    lines.extend(undecided.map(|judged| report.advice(judged)));
+    lines.extend(report.troubles().into_iter().map(|trouble| format!("not valid: {trouble}")));
+    lines.extend(report.notes().into_iter().map(|note| format!("note: {note}")));
+    let verdict = report.verdict();
+    let word = if verdict == Verdict::Inconclusive { "inconclusive" } else { word(verdict) };
+    lines.push(format!("{word} after {} rounds, {:.0} s", recording.rounds.len(), recording.took.as_secs_f64()));
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,184 @@
+//! What is recorded: which build against which, and how much slower head is by construction.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use rand_pcg::Pcg64;
+use rand_pcg::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
+
+use super::{Options, cpu_changes, one_round};
+use crate::gate::binaries::{Binary, Workshop};
+use crate::gate::round::{Side, Track};
+use crate::gate::{GateError, say, write};
+use crate::statistics::shift::Shift;
+
+/// Steps of a slow-down that is large against all noise, from which small ones are told.
+const CALIBRATION_STEPS: u32 = 2_000;
+/// Rounds of the calibration.
+const CALIBRATION_ROUNDS: usize = 8;
+/// The file that says what a recording was made of.
+const NOTEBOOK: &str = "self_test.json";
+
+/// One known difference.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Case {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// How much slower head is, percent.
+    pub(super) slow_down_pct: f64,
+    /// The rate of fails that is asked for: at most where nothing is slower, at least elsewhere.
+    pub(super) goal: Option<f64>,
+    /// One side.
+    pub(super) base: Side,
+    /// The other.
+    pub(super) head: Side,
+}
+
+impl Case {
+    /// The file of its rounds.
+    pub(super) fn file(&self) -> String {
+        let name: String = self.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        format!("{}.jsonl", name.to_lowercase())
+    }
+
+    /// Whether a rate of fails is what is asked for.
+    pub(super) fn holds(&self, fail_rate: f64) -> bool {
+        self.goal.is_none_or(|goal| if self.slow_down_pct > 0.0 { fail_rate >= goal } else { fail_rate <= goal })
+    }
+}
+
+/// The builds that take part.
+#[derive(Debug)]
+pub(super) struct Built {
+    plain: Binary,
+    shuffled: Binary,
+    slowed: Binary,
+}
+
+impl Built {
+    /// The plain build.
+    pub(super) fn plain_side(&self, name: &'static str) -> Side {
+        side(name, &self.plain, None)
+    }
+
+    fn slowed_side(&self, name: &'static str, steps: u32) -> Side {
+        side(name, &self.slowed, Some(steps))
+    }
+}
+
+fn side(name: &'static str, binary: &Binary, steps: Option<u32>) -> Side {
+    let arguments = steps.map(|steps| vec![OsString::from("--slow-down-steps"), steps.to_string().into()]);
+    Side { name, program: binary.path.clone(), arguments: arguments.unwrap_or_default() }
+}
+
+/// Finds or builds all of them.
+pub(super) fn build(options: &Options) -> Result<Built, GateError> {
+    let shuffle = format!("link-arg=-Wl,--shuffle-sections=*={}", options.seed.max(1));
+    let one = |given: &Option<PathBuf>, name: &str, subcommand: &str, more: &[&str]| match given {
+        Some(path) => Binary::given(path),
+        None => {
+            if !options.json {
+                say(&format!("building the gateway: {name}"));
+            }
+            Workshop::here(&options.profile)?.build_here(name, subcommand, more)
+        }
+    };
+    Ok(Built {
+        plain: one(&options.builds.plain, "plain", "build", &[])?,
+        // Rust's linker on Linux is lld, which can put functions in another order.
+        shuffled: one(&options.builds.shuffled, "shuffled", "rustc", &["--", "-C", &shuffle])?,
+        slowed: one(&options.builds.slowed, "slowed", "build", &["--features", "slow-down"])?,
+    })
+}
+
+/// What a recording was made of.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Notebook {
+    plain: String,
+    shuffled: String,
+    slowed: String,
+    /// The share of a request's CPU time that one step costs.
+    share_of_a_step: f64,
+}
+
+/// All cases. A slow-down is told from a large one that is measured first, or was in an earlier sitting.
+pub(super) fn plan(built: &Built, track: &Track<'_>, folder: &Path, seed: u64) -> Result<Vec<Case>, GateError> {
+    let path = folder.join(NOTEBOOK);
+    let notebook = match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let found: Option<Notebook> = serde_json::from_str(&text).ok();
+            let same = |found: &Notebook| {
+                [&found.plain, &found.shuffled, &found.slowed]
+                    == [&built.plain.hash, &built.shuffled.hash, &built.slowed.hash]
+            };
+            found.filter(same).ok_or_else(|| GateError::OtherRecording { folder: folder.to_path_buf() })?
+        }
+        Err(_) => {
+            let notebook = Notebook {
+                plain: built.plain.hash.clone(),
+                shuffled: built.shuffled.hash.clone(),
+                slowed: built.slowed.hash.clone(),
+                share_of_a_step: share_of_a_step(built, track, seed)?,
+            };
+            let json = serde_json::to_string_pretty(&notebook);
+            write(&path, &json.unwrap_or_else(|error| unreachable!("plain data is always JSON: {error}")))?;
+            notebook
+        }
+    };
+    Ok(cases(built, notebook.share_of_a_step))
+}
+
+fn cases(built: &Built, share_of_a_step: f64) -> Vec<Case> {
+    let equal = |name, base, head| Case { name, slow_down_pct: 0.0, goal: Some(0.01), base, head };
+    let slower = |name, percent: f64, goal| {
+        // Steps are whole: the slow-down is what they come to, a few hundredths of a percent beside the name.
+        let steps = (percent / 100.0 / share_of_a_step).round().max(1.0) as u32;
+        let slow_down_pct = f64::from(steps) * share_of_a_step * 100.0;
+        let (base, head) = (built.slowed_side("base", 0), built.slowed_side("head", steps));
+        Case { name, slow_down_pct, goal, base, head }
+    };
+    vec![
+        equal("A/A", built.plain_side("base"), built.plain_side("head")),
+        equal("A/A, shuffled", built.plain_side("base"), side("head", &built.shuffled, None)),
+        slower("3 % slower", 3.0, Some(0.9)),
+        slower("5 % slower", 5.0, Some(0.9)),
+        slower("10 % slower", 10.0, Some(0.9)),
+    ]
+}
+
+/// Measures what a step costs, by many of them.
+fn share_of_a_step(built: &Built, track: &Track<'_>, seed: u64) -> Result<f64, GateError> {
+    let (base, head) = (built.slowed_side("base", 0), built.slowed_side("head", CALIBRATION_STEPS));
+    let case = Case { name: "calibration", slow_down_pct: 0.0, goal: None, base, head };
+    let mut rng = Pcg64::seed_from_u64(seed);
+    let mut rounds = Vec::new();
+    for number in 1..=CALIBRATION_ROUNDS {
+        rounds.push(one_round(track, &case, number, &mut rng)?);
+    }
+    let share = Shift::of(&cpu_changes(&rounds)).map_or(0.0, |shift| shift.estimate().exp_m1());
+    if share < 0.01 {
+        return Err(GateError::NoSlowDown);
+    }
+    Ok(share / f64::from(CALIBRATION_STEPS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_goal_is_a_bound_from_the_right_side() {
+        let binary = || Binary { path: PathBuf::from("/x"), commit: None, hash: String::new() };
+        let built = Built { plain: binary(), shuffled: binary(), slowed: binary() };
+        let cases = cases(&built, 0.000_15);
+        let [equal, shuffled, three, five, ten] = &cases[..] else { panic!("five cases") };
+        assert!(equal.holds(0.01) && !equal.holds(0.02));
+        assert!(three.holds(0.9) && !three.holds(0.89));
+        assert!((ten.slow_down_pct - 10.0).abs() < 0.05);
+        assert_eq!(three.head.arguments, ["--slow-down-steps", "200"]);
+        assert_eq!(three.base.arguments, ["--slow-down-steps", "0"]);
+        assert!(equal.head.arguments.is_empty() && shuffled.head.arguments.is_empty());
+        assert_eq!((equal.file(), five.file()), ("a-a.jsonl".to_owned(), "5---slower.jsonl".to_owned()));
+    }
+}

@@ -1,0 +1,98 @@
+//! Turns of contenders, driven by one driver in front of one mock: what `sim peers` and `sim gate` share.
+//!
+//! A contender's turn is a stretch of load through it. What others do on the machine drifts, so turns of contenders are
+//! mixed in a seeded random order, and a contender's CPU time is read when it has nothing to do: the kernel books the
+//! time of a running thread only now and then.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`turn`] | one turn, and what it showed |
+//! | [`order`] | who comes when |
+//! | [`progress`] | how far it is |
+
+pub mod order;
+pub mod progress;
+pub mod turn;
+
+use crate::process::pin_thread;
+
+/// The core of the contender under load.
+const CONTENDER_CORE: usize = 0;
+/// The core of driver and mock.
+const LOAD_CORE: usize = 1;
+
+/// Who runs on which core. Found before anything is pinned: afterwards the driver's thread knows its own core only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cores {
+    /// Logical processors that this process may use.
+    pub count: usize,
+}
+
+impl Cores {
+    /// The cores that the calling thread may use.
+    #[must_use]
+    pub fn find() -> Self {
+        Self { count: std::thread::available_parallelism().map_or(1, usize::from) }
+    }
+
+    /// Where the contender runs; empty where there is one core only, and nothing can be kept apart.
+    #[must_use]
+    pub fn contender(self) -> Vec<usize> {
+        self.pinned(CONTENDER_CORE)
+    }
+
+    /// Where driver and mock run.
+    #[must_use]
+    pub fn load(self) -> Vec<usize> {
+        self.pinned(LOAD_CORE)
+    }
+
+    /// Pins the calling thread, which is to be the driver.
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub fn pin_driver(self) -> std::io::Result<()> {
+        let cores = self.load();
+        if cores.is_empty() { Ok(()) } else { pin_thread(&cores) }
+    }
+
+    /// The pinning in words, for a result.
+    #[must_use]
+    pub fn pinning(self) -> String {
+        if self.count >= 2 {
+            format!("contender on core {CONTENDER_CORE}, driver and mock on core {LOAD_CORE}")
+        } else {
+            "none: one core".to_owned()
+        }
+    }
+
+    fn pinned(self, core: usize) -> Vec<usize> {
+        if self.count >= 2 { vec![core] } else { Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contender_and_load_are_kept_apart_where_there_are_two_cores() {
+        let two = Cores { count: 2 };
+        assert_eq!((two.contender(), two.load()), (vec![0], vec![1]));
+        assert!(two.pinning().contains("core 0"));
+        let one = Cores { count: 1 };
+        assert_eq!((one.contender(), one.load(), one.pin_driver().is_ok()), (Vec::new(), Vec::new(), true));
+    }
+
+    #[test]
+    fn cores_are_those_from_before_the_pinning() {
+        let found = std::thread::spawn(|| {
+            let before = Cores::find();
+            before.pin_driver().unwrap();
+            (before, Cores::find())
+        });
+        let (before, after) = found.join().unwrap();
+        assert_eq!(after.count, 1);
+        assert!(before.count < 2 || before.contender() != after.contender());
+    }
+}

@@ -1,0 +1,211 @@
+//! One turn: a stretch of load through one contender, and what it showed.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use loadgen::clock::Clock;
+use loadgen::control::{ControlError, call};
+use loadgen::engine::{Model, RunError, Settings, run};
+use loadgen::plan::{Arrivals, Plan};
+use loadgen::recorder::Recorder;
+use loadgen::request::{Mix, Template, TemplateError};
+use loadgen::target::Target;
+use serde_json::Value;
+
+use crate::children::Child;
+use crate::process::{Process, Usage};
+
+/// Longest time for one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Open load: most requests in flight, for each connection that is opened before the start.
+const IN_FLIGHT_PER_CONNECTION: usize = 4;
+
+/// Who has the turn.
+#[derive(Debug, Clone, Copy)]
+pub struct Arm<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its process; `None` for the mock itself.
+    pub process: Option<&'a Process>,
+    /// Where it takes requests.
+    pub address: SocketAddr,
+}
+
+/// When requests are sent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pace {
+    /// Each connection sends as soon as it has its answer: for cost.
+    Closed,
+    /// So many a second, at random times: for latency.
+    Open(f64),
+}
+
+/// What is the same for all turns.
+#[derive(Debug)]
+pub struct Road<'a> {
+    /// The mock behind every contender.
+    pub mock: &'a Child,
+    /// Bytes of each answer.
+    pub body: u64,
+    /// Client connections.
+    pub connections: usize,
+    /// Seed of what the load draws.
+    pub seed: u64,
+    /// Set from outside to end a turn early.
+    pub stop: &'a Arc<AtomicBool>,
+}
+
+/// What one turn showed.
+#[derive(Debug, Clone)]
+pub struct Turn {
+    /// Requests that ended.
+    pub finished: u64,
+    /// Of those, with another answer than expected.
+    pub not_ok: u64,
+    /// Arrivals dropped at the driver's bound.
+    pub dropped: u64,
+    /// How long it took, nanoseconds.
+    pub wall_ns: u64,
+    /// CPU time of the contender, microseconds; 0 for the mock itself.
+    pub cpu_us: f64,
+    /// Resident memory of the contender afterwards, bytes.
+    pub rss_bytes: u64,
+    /// CPU time of the driver over the turn's time.
+    pub driver_share: f64,
+    /// Share of upstream requests on a connection that was open already.
+    pub reuse_ratio: f64,
+    /// From the intended time to the end, nanoseconds.
+    pub latency: Histogram<u64>,
+    /// How late the driver was, nanoseconds, 99th percentile.
+    pub lag_p99_ns: u64,
+}
+
+/// Why a turn did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum TurnError {
+    /// A contender gives other bytes than the mock.
+    #[error("{name} gives other bytes than the mock")]
+    OtherBytes {
+        /// Who.
+        name: String,
+    },
+    /// The load did not start.
+    #[error("{0}")]
+    Run(#[from] RunError),
+    /// The request cannot be sent.
+    #[error("{0}")]
+    Template(#[from] TemplateError),
+    /// A control request failed.
+    #[error("{0}")]
+    Control(#[from] ControlError),
+}
+
+impl Turn {
+    /// Requests that ended, a second.
+    #[must_use]
+    pub fn requests_per_second(&self) -> f64 {
+        self.finished as f64 * 1e9 / self.wall_ns.max(1) as f64
+    }
+
+    /// CPU time of the contender for each request, microseconds.
+    #[must_use]
+    pub fn cpu_us_per_request(&self) -> f64 {
+        self.cpu_us / self.finished.max(1) as f64
+    }
+
+    /// CPU time of the contender over the turn's time: 1 is one core.
+    #[must_use]
+    pub fn core_share(&self) -> f64 {
+        self.cpu_us * 1e3 / self.wall_ns.max(1) as f64
+    }
+
+    /// A quantile of the latency, microseconds.
+    #[must_use]
+    pub fn latency_us(&self, quantile: f64) -> f64 {
+        self.latency.value_at_quantile(quantile) as f64 / 1e3
+    }
+}
+
+impl Road<'_> {
+    /// Where `/bytes/N` is at this address.
+    #[must_use]
+    pub fn target(&self, address: SocketAddr) -> Target {
+        bytes_target(address, self.body)
+    }
+
+    /// Checks that a contender gives what the mock gives.
+    ///
+    /// # Errors
+    /// When it does not, or does not answer.
+    pub fn check_bytes(&self, arm: Arm<'_>) -> Result<(), TurnError> {
+        let ask = |address| call(&self.target(address), "GET", &[]);
+        let (direct, through) = (ask(self.mock.ready.listeners[0])?, ask(arm.address)?);
+        let same = direct == through && direct.status == 200 && direct.body.len() as u64 == self.body;
+        if same { Ok(()) } else { Err(TurnError::OtherBytes { name: arm.name.to_owned() }) }
+    }
+
+    /// One turn.
+    ///
+    /// # Errors
+    /// When the load cannot start, or the mock does not tell its counters.
+    pub fn turn(&self, arm: Arm<'_>, pace: Pace, length: Duration) -> Result<Turn, TurnError> {
+        let mut template = Template::get(arm.name, self.target(arm.address));
+        template.expect.body_bytes = Some(self.body);
+        let model = match pace {
+            Pace::Closed => Model::Closed { requests: None, duration: Some(length) },
+            Pace::Open(rate) => {
+                let length_ns = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+                Model::Open(Plan::new(Arrivals::Poisson, rate, length_ns, self.seed))
+            }
+        };
+        let settings = Settings {
+            mix: Mix::new(&[template], self.seed)?,
+            model,
+            connections: self.connections,
+            max_in_flight: self.connections * IN_FLIGHT_PER_CONNECTION,
+            timeout: REQUEST_TIMEOUT,
+            stop: Arc::clone(self.stop),
+        };
+        let mut recorder = Recorder::new("steady", 0);
+        let usage = || arm.process.map(Process::settled_usage).unwrap_or_default();
+        let counted_before = mock_counters(self.mock)?;
+        let used_before: Usage = usage();
+        let totals = run(settings, Clock::start(), &mut recorder)?;
+        let used_after = usage();
+        let counted_after = mock_counters(self.mock)?;
+        let accepts = counted_after.0.saturating_sub(counted_before.0) as f64;
+        let requests = counted_after.1.saturating_sub(counted_before.1).max(1) as f64;
+        Ok(Turn {
+            finished: totals.finished,
+            not_ok: totals.not_ok,
+            dropped: totals.dropped,
+            wall_ns: totals.wall_ns,
+            cpu_us: used_after.cpu_us.saturating_sub(used_before.cpu_us) as f64,
+            rss_bytes: used_after.rss_bytes,
+            driver_share: totals.cpu_ns as f64 / totals.wall_ns.max(1) as f64,
+            reuse_ratio: 1.0 - accepts / requests,
+            latency: recorder.phases()[0].latency.clone(),
+            lag_p99_ns: recorder.pacer_lag().value_at_quantile(0.99),
+        })
+    }
+}
+
+/// Where `/bytes/BODY` is at this address.
+#[must_use]
+pub fn bytes_target(address: SocketAddr, body: u64) -> Target {
+    Target { address, authority: address.to_string(), path: format!("/bytes/{body}") }
+}
+
+/// Connections that the mock took, and requests that it answered.
+fn mock_counters(mock: &Child) -> Result<(u64, u64), TurnError> {
+    let address = mock.ready.control.unwrap_or(mock.ready.listeners[0]);
+    let target = Target { address, authority: address.to_string(), path: "/counters".to_owned() };
+    let answer = call(&target, "GET", &[])?;
+    let counters: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let endpoints = counters["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let sum = |key: &str| endpoints.iter().filter_map(|endpoint| endpoint[key].as_u64()).sum();
+    Ok((sum("accepts"), sum("requests")))
+}

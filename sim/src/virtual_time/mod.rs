@@ -1,0 +1,197 @@
+//! A scenario in virtual time: the gateway's data plane, services and clients in one thread, on a simulated network and
+//! clock (turmoil), from a seed.
+//!
+//! The same scenario gives the same run, byte for byte, and [`Observed::trace`] says so. A second passes as fast as what
+//! happens in it can be worked out. Clocks move by whole milliseconds, the grain of tokio's timers; what has to be exact
+//! below that is tested on the pure algorithms.
+//!
+//! - `gateway_host`, `mock`, `load`: the three hosts; `network`: the gateway's seam;
+//! - `exchange`, `request`, `answer`, `faults`: a mock's connection; `client`: a client's;
+//! - `journal`, `records`, `trace`: what happened.
+//!
+//! Deliberately absent: Redis, several gateways, skewed clocks. A scenario that needs them is refused.
+
+mod answer;
+mod client;
+mod exchange;
+mod faults;
+mod gateway_host;
+mod journal;
+mod load;
+mod mock;
+mod network;
+mod records;
+mod request;
+mod trace;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::history::{History, Phase};
+use crate::scenario::Scenario;
+use crate::scenario::gateway::Filling;
+use crate::scenario::model::EventAct;
+use faults::{Faults, nanos};
+use gateway_host::{Handle, Setting};
+use journal::{HEAD_START, Journal};
+
+pub use journal::Anomaly;
+
+/// The gateway's port.
+const PORT: u16 = 8080;
+/// After the last answer: time for what was given up to be cleared away.
+const SETTLE: Duration = Duration::from_millis(500);
+/// The clock's step, and with it the network's.
+const TICK: Duration = Duration::from_millis(1);
+
+/// How a world is watched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Requests carry what mocks hold them against: forged identity, target and length. For configurations whose routes
+    /// only strip prefixes, and that trust their clients' request ids.
+    pub examine: bool,
+    /// How long a connection may be idle; a gateway that closes one earlier, under a request, is wrong.
+    pub idle_timeout_ns: u64,
+}
+
+/// What was seen of a world.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    /// Everything that happened, in order.
+    pub history: History,
+    /// A number that two equal runs share.
+    pub trace: u64,
+    /// What must never happen, and did.
+    pub anomalies: Vec<Anomaly>,
+    /// Virtual time that passed.
+    pub elapsed: Duration,
+}
+
+/// Why a scenario cannot be simulated.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SimulateError {
+    /// It needs something that the simulated world lacks.
+    #[error("the virtual runtime has no {0}; run it with runtime = \"sockets\"")]
+    Lacks(&'static str),
+    /// The world came to no end, or a part of it failed.
+    #[error("the simulated world broke: {0}")]
+    Broke(String),
+}
+
+/// Runs a scenario to its end.
+///
+/// # Errors
+/// It needs what a simulated world lacks, or the world broke.
+pub fn run(scenario: &Scenario, options: Options) -> Result<Observed, SimulateError> {
+    check(scenario)?;
+    let scenario = Rc::new(scenario.clone());
+    let (journal, handle) = (Journal::default(), Handle::default());
+    let faults = Rc::new(Faults::of(&scenario));
+    let places = mock::places(&scenario);
+    let phases = Rc::new(phases(&scenario));
+    journal.with(|pages| {
+        pages.history.faults = faults.windows();
+        pages.history.phases = phases.to_vec();
+    });
+    let mut builder = turmoil::Builder::new();
+    builder
+        .rng_seed(scenario.seed)
+        .tick_duration(TICK)
+        .min_message_latency(Duration::ZERO)
+        .max_message_latency(Duration::ZERO)
+        .tcp_capacity(1024)
+        .simulation_duration(longest(&scenario));
+    let mut world = builder.build();
+    let at_mocks = world.lookup(mock::HOST);
+    let at_gateway = world.lookup(gateway_host::HOST);
+    let text = scenario.gateway.template.fill(&filling(&places, at_mocks, at_gateway));
+    let setting = Setting { text, port: PORT, seed: scenario.seed, events: scenario.events.clone() };
+    {
+        let (faults, journal) = (Rc::clone(&faults), journal.clone());
+        world.host(mock::HOST, move || mock::serve(places.clone(), Rc::clone(&faults), journal.clone()));
+    }
+    {
+        let (handle, journal) = (handle.clone(), journal.clone());
+        world.host(gateway_host::HOST, move || gateway_host::serve(setting.clone(), handle.clone(), journal.clone()));
+    }
+    {
+        let (handle, journal) = (handle.clone(), journal.clone());
+        let gateway = SocketAddr::new(at_gateway, PORT);
+        world.client("load", async move {
+            load::drive(scenario, gateway, phases, options, journal.clone()).await;
+            handle.drain();
+            // Virtual time: it passes as soon as nobody has anything else to do.
+            tokio::time::sleep(SETTLE).await;
+            let held = handle.held();
+            if held != gateway_host::Held::default() {
+                journal.anomaly("still_held", format!("{held:?}"));
+            }
+            Ok(())
+        });
+    }
+    world.run().map_err(|error| SimulateError::Broke(error.to_string()))?;
+    let elapsed = world.elapsed();
+    handle.collect(&journal);
+    // The hosts hold the journal too.
+    drop(world);
+    Ok(observed(&journal, elapsed))
+}
+
+fn observed(journal: &Journal, elapsed: Duration) -> Observed {
+    journal.with(|pages| {
+        let mut history = std::mem::take(&mut pages.history);
+        history.sort();
+        let mut anomalies = std::mem::take(&mut pages.anomalies);
+        if pages.unreadable_records > 0 {
+            let detail = format!("{} lines of the access log are no records", pages.unreadable_records);
+            anomalies.push(Anomaly { kind: "access_log", at_ns: nanos(elapsed), detail });
+        }
+        Observed { history, trace: pages.trace.finish(), anomalies, elapsed }
+    })
+}
+
+/// Refuses what is not there.
+fn check(scenario: &Scenario) -> Result<(), SimulateError> {
+    if scenario.redis {
+        return Err(SimulateError::Lacks("Redis"));
+    }
+    if scenario.gateway.instances > 1 {
+        return Err(SimulateError::Lacks("second gateway"));
+    }
+    match scenario.events.iter().find(|event| !matches!(event.act, EventAct::Reload(_))) {
+        Some(_) => Err(SimulateError::Lacks("event but `reload`")),
+        None => Ok(()),
+    }
+}
+
+fn filling(places: &[Rc<mock::Place>], mocks: IpAddr, gateway: IpAddr) -> Filling {
+    let endpoint = |place: &Rc<mock::Place>| (place.endpoint.to_string(), SocketAddr::new(mocks, place.port));
+    Filling {
+        endpoints: places.iter().map(endpoint).collect::<BTreeMap<_, _>>(),
+        listeners: vec![SocketAddr::new(gateway, PORT)],
+        access_log: "stdout".to_owned(),
+        ..Filling::default()
+    }
+}
+
+fn phases(scenario: &Scenario) -> Vec<Phase> {
+    let starts = scenario.phases();
+    let ends = starts.iter().skip(1).map(|phase| phase.1).chain([scenario.length()]);
+    let phase = |((name, from), until): (&(String, Duration), Duration)| Phase {
+        name: name.as_str().into(),
+        from_ns: nanos(*from),
+        until_ns: nanos(until),
+    };
+    starts.iter().zip(ends).map(phase).collect()
+}
+
+/// No world lasts longer: every request has been given up by then.
+fn longest(scenario: &Scenario) -> Duration {
+    let patience = scenario.loads.iter().map(|load| load.timeout).max().unwrap_or_default();
+    HEAD_START + scenario.length() + patience * 4 + SETTLE + Duration::from_secs(60)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! Worlds, from file to history.
+
+use super::*;
+use crate::history::{Ended, Ending, Outcome};
+use crate::oracle;
+
+/// A scenario with one service of two endpoints, and these lines beside; the gateway's configuration with these.
+fn scenario(lines: &str, gateway: &str) -> Scenario {
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "[server]\nworkers = 2\ntrusted_proxies = [\"192.168.0.0/16\"]\n[telemetry.access_log]\noutput = \"stdout\"\n\
+         [upstreams.orders]\nendpoints = [\"mock://orders/0\", \"mock://orders/1\"]\nbalance = \"round_robin\"\n\
+         [[routes]]\npath = \"/api/{{*rest}}\"\nupstream = \"orders\"\nrewrite = {{ strip_prefix = \"/api\" }}\n{gateway}"
+    );
+    let text = format!(
+        "name = \"story\"\nseed = 7\n[gateway]\nconfig = \"story.gateway.toml\"\n[mocks.orders]\nendpoints = 2\n\
+         service_time = \"2ms\"\n{lines}"
+    );
+    std::fs::write(folder.path().join("story.gateway.toml"), config).unwrap();
+    let file = folder.path().join("story.toml");
+    std::fs::write(&file, text).unwrap();
+    crate::scenario::load(&file).unwrap_or_else(|error| panic!("{error}"))
+}
+
+const STEADY: &str = "[[load]]\nname = \"steady\"\nmodel = \"open\"\nrate = \"200/s\"\nduration = \"2s\"\n\
+                      request = { method = \"GET\", path = \"/api/bytes/700\" }\n";
+const EXAMINE: Options = Options { examine: true, idle_timeout_ns: 70_000_000_000 };
+
+fn world(lines: &str, gateway: &str) -> Observed {
+    run(&scenario(lines, gateway), EXAMINE).unwrap()
+}
+
+#[test]
+fn requests_pass_and_everything_about_them_is_written_down() {
+    let seen = world(STEADY, "");
+    assert_eq!(seen.anomalies, []);
+    let history = &seen.history;
+    let sent = history.clients.len();
+    assert!((330..470).contains(&sent), "{sent}");
+    assert!(history.clients.iter().all(|request| request.outcome == Outcome::Ok && request.status == Some(200)));
+    assert_eq!((history.attempts.len(), history.records.len()), (sent, sent));
+    assert!(history.attempts.iter().all(|attempt| attempt.ending == Ending::Answered(200)));
+    assert!(history.records.iter().all(|record| record.ended == Ended::Complete && record.attempts == 1));
+    let score = oracle::answers::judge(history);
+    assert_eq!((score.requests, score.violations()), (sent as u64, 0), "{score:?}");
+    let balance = oracle::balance::judge(history, &policies());
+    assert!((balance["orders"].share["orders/0"] - 0.5).abs() < 0.01);
+}
+
+fn policies() -> oracle::policy::Policies {
+    let upstream = oracle::policy::UpstreamPolicy { weights: vec![1, 1], breaker: None };
+    oracle::policy::Policies { upstreams: [("orders".into(), upstream)].into(), ..Default::default() }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace_and_another_seed_another() {
+    let faults = "[[faults]]\nat = \"500ms\"\nfor = \"1s\"\non = \"orders/1\"\nact = { status = 503 }\nshare = 0.5\n";
+    let text = format!("{STEADY}{faults}");
+    let (first, second) = (world(&text, ""), world(&text, ""));
+    assert_eq!(first, second);
+    let mut other = scenario(&text, "");
+    other.seed = 8;
+    assert_ne!(run(&other, EXAMINE).unwrap().trace, first.trace);
+}
+
+#[test]
+fn faults_do_what_they_say_in_their_time() {
+    for (act, status, ending) in [
+        ("status = 503", Some(503), Ending::Answered(503)),
+        ("reset = \"before_headers\"", Some(502), Ending::Broken),
+        ("garbage = \"bytes\"", Some(502), Ending::Invalid),
+        ("truncate = true", None, Ending::Invalid),
+        ("hang = true", Some(504), Ending::Abandoned),
+    ] {
+        let fault = format!("[[faults]]\nat = \"500ms\"\nfor = \"500ms\"\non = \"orders/1\"\nact = {{ {act} }}\n");
+        let seen = world(&format!("{STEADY}{fault}"), "timeout = \"300ms\"\n");
+        let hit: Vec<_> =
+            seen.history.attempts.iter().filter(|attempt| attempt.hit != crate::history::Hit::None).collect();
+        assert!(!hit.is_empty() && hit.iter().all(|attempt| attempt.ending == ending), "{act}: {hit:?}");
+        assert!(hit.iter().all(|attempt| attempt.endpoint.index == 1));
+        let failed: Vec<_> = seen.history.clients.iter().filter(|one| one.outcome != Outcome::Ok).collect();
+        assert!(!failed.is_empty() && failed.iter().all(|one| one.status == status), "{act}: {failed:?}");
+        assert_eq!((seen.anomalies, oracle::answers::judge(&seen.history).violations()), (vec![], 0), "{act}");
+    }
+}
+
+#[test]
+fn a_refused_endpoint_refuses() {
+    let fault = "[[faults]]\nat = \"500ms\"\nfor = \"500ms\"\non = \"orders/1\"\nact = { refuse = true }\n";
+    let seen = world(&format!("{STEADY}{fault}"), "");
+    let failed: Vec<_> = seen.history.clients.iter().filter(|one| one.outcome == Outcome::Failed).collect();
+    assert!(failed.len() > 20 && failed.iter().all(|one| one.status == Some(502)), "{failed:?}");
+    let last = seen.history.clients.last().unwrap();
+    assert_eq!(last.outcome, Outcome::Ok);
+}
+
+#[test]
+fn a_client_that_leaves_is_on_record() {
+    let fault = "[[faults]]\nat = \"0s\"\non = \"orders\"\nact = { delay = \"400ms\" }\nshare = 0.2\n";
+    let seen = world(&format!("{STEADY}timeout = \"100ms\"\n{fault}"), "");
+    let left: Vec<_> = seen.history.clients.iter().filter(|one| one.outcome == Outcome::ClientError).collect();
+    let recorded = seen.history.records.iter().filter(|record| record.ended == Ended::ClientLeft);
+    assert!(left.len() > 20 && recorded.count() == left.len());
+    assert_eq!((seen.anomalies, oracle::answers::judge(&seen.history).violations()), (vec![], 0));
+}
+
+#[test]
+fn a_reload_fails_nothing() {
+    let events: String = (1..20).map(|at| format!("[[events]]\nat = \"{}ms\"\ndo = \"reload\"\n", at * 100)).collect();
+    let seen = world(&format!("{STEADY}{events}"), "");
+    assert_eq!(seen.history.events.len(), 19);
+    assert!(seen.history.clients.iter().all(|request| request.outcome == Outcome::Ok));
+    assert_eq!((seen.anomalies, oracle::answers::judge(&seen.history).violations()), (vec![], 0));
+}
+
+#[test]
+fn what_cannot_be_simulated_is_refused() {
+    let text = format!("{STEADY}[[events]]\nat = \"1s\"\ndo = \"sigterm\"\n");
+    assert_eq!(run(&scenario(&text, ""), EXAMINE), Err(SimulateError::Lacks("event but `reload`")));
+}
