@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "the first request is answered")]
+    #[should_panic(expected = "the connection stays open")]
     fn an_answer_that_is_no_200_is_not_measured() {
         World::answered_with(b"garbage\r\n\r\n", Log::Off);
     }

@@ -8,18 +8,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// A source of time for one gateway. Cheap to clone; all clones agree.
 #[derive(Debug, Clone)]
 pub struct Clock {
     origin: Instant,
     /// Microseconds since the Unix epoch at `origin`; moves when the system's clock is stepped.
     origin_unix_us: Arc<AtomicI64>,
+    /// The machine's monotonic clock at `origin`, nanoseconds; 0 for a simulated clock.
+    origin_ns: u64,
 }
 
 impl Clock {
     /// A clock of this machine.
     pub fn system() -> Self {
-        let clock = Self::starting_at(Duration::ZERO);
+        let mut clock = Self::starting_at(Duration::ZERO);
+        let machine = clock_gettime(ClockId::Monotonic);
+        clock.origin_ns = u64::try_from(machine.tv_sec).unwrap_or(0) * 1_000_000_000;
+        clock.origin_ns += u64::try_from(machine.tv_nsec).unwrap_or(0);
         clock.resync();
         clock
     }
@@ -28,7 +35,11 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
     pub fn starting_at(unix: Duration) -> Self {
         let us = i64::try_from(unix.as_micros()).unwrap_or(i64::MAX);
-        Self { origin: tokio::time::Instant::now().into_std(), origin_unix_us: Arc::new(AtomicI64::new(us)) }
+        Self {
+            origin: tokio::time::Instant::now().into_std(),
+            origin_unix_us: Arc::new(AtomicI64::new(us)),
+            origin_ns: 0,
+        }
     }
 
     /// Monotonic time.
@@ -55,6 +66,13 @@ impl Clock {
     pub fn unix_us(&self, at: Instant) -> i64 {
         let since = i64::try_from(at.saturating_duration_since(self.origin).as_micros()).unwrap_or(i64::MAX);
         self.origin_unix_us.load(Ordering::Relaxed).saturating_add(since)
+    }
+
+    /// An instant on the machine's monotonic clock (`CLOCK_MONOTONIC`), nanoseconds: comparable with what other
+    /// processes of the machine measure. A simulated clock counts from its start.
+    pub fn monotonic_ns(&self, at: Instant) -> u64 {
+        let since = u64::try_from(at.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX);
+        self.origin_ns.saturating_add(since)
     }
 
     /// Reads the system's wall clock again. A clock made by `starting_at` is not meant to be re-read.

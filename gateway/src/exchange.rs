@@ -62,6 +62,8 @@ pub struct Exchange<N: Network> {
     pub code: Option<Code>,
     /// The endpoint of the last attempt.
     pub endpoint: Option<Arc<Endpoint<N>>>,
+    /// The breaker's state that the last attempt met, or that refused it.
+    pub breaker: Option<&'static str>,
     /// Attempts that were made.
     pub attempts: u32,
     /// The request body, where there is one.
@@ -129,6 +131,7 @@ impl<N: Network> Exchange<N> {
             status: None,
             code: None,
             endpoint: None,
+            breaker: None,
             attempts: 0,
             request_body: None,
             tunnelled_in: 0,
@@ -248,6 +251,7 @@ impl<N: Network> Exchange<N> {
             upstream: route.filter(|_| self.attempts > 0).map(|route| &*route.upstream.name),
             endpoint: self.endpoint.as_ref().map(|endpoint| &*endpoint.address),
             attempts: self.attempts,
+            breaker: self.breaker,
             bytes_in: self.request_body.as_ref().map_or(0, |body| body.bytes()) + self.tunnelled_in,
             bytes_out: self.bytes_out,
             total_us: micros(total),

@@ -12,11 +12,13 @@ use crate::network::Network;
 use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::upstream::Registry as Upstreams;
 use crate::upstream::Upstream;
 use crate::upstream::discovery;
 use crate::upstream::in_flight::InFlight;
+use crate::upstream::watch::{self, Surroundings};
 
 /// A gateway.
 pub struct Gateway<N: Network> {
@@ -53,12 +55,15 @@ impl<N: Network> Gateway<N> {
         let shards = world.shards.max(1);
         let metrics = Arc::new(Metrics::new(shards));
         let log = Arc::new(log);
+        let events: Arc<Events> = Arc::default();
+        let surroundings = Surroundings::new(world.clock.clone(), Arc::clone(&events));
         let shared = Arc::new(Shared {
-            upstreams: Upstreams::new(Arc::clone(&metrics), shards),
+            upstreams: Upstreams::new(Arc::clone(&metrics), surroundings, shards),
             network: world.network,
             clock: world.clock,
             metrics,
             log,
+            events,
             in_flight: Arc::new(InFlight::default()),
             draining: AtomicBool::new(false),
             cutting: AtomicBool::new(false),
@@ -121,9 +126,17 @@ impl<N: Network> Gateway<N> {
         }
     }
 
+    /// Starts what watches endpoints beside their requests, on the current runtime: the time of breakers, and checks.
+    pub fn keep_watch(&self) {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move { watch::keep_watch(&shared.upstreams, &shared.network).await });
+    }
+
     /// From now on answers close their connections, and readiness is false.
     pub fn begin_drain(&self) {
-        self.shared.draining.store(true, Ordering::Relaxed);
+        if !self.shared.draining.swap(true, Ordering::Relaxed) {
+            self.shared.report(self.shared.clock.now(), Event::Drain);
+        }
     }
 
     /// From now on a request that is dropped was cut by the gateway, and its record says so.

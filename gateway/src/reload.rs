@@ -12,11 +12,15 @@ use crate::config::settings::{Admin, Config, Listener};
 use crate::config::{self, LoadError, Loaded, Problem, Problems, Purpose};
 use crate::gateway::Gateway;
 use crate::network::Network;
+use crate::telemetry::events::Event;
 
 /// Editors write a file in several steps; a change is read when it has been quiet for this long.
 const SETTLE: Duration = Duration::from_millis(100);
 /// The longest that it is waited for quiet: a log in the same folder may never rest.
 const SETTLE_AT_MOST: Duration = Duration::from_secs(1);
+
+/// Problems that an event names; `/status` names all.
+const MAX_TOLD: usize = 20;
 
 /// What a reload came to; `/status` shows the last.
 #[derive(Debug, Clone, Serialize)]
@@ -124,6 +128,12 @@ impl<N: Network> Reloader<N> {
             }
         }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+        let shared = self.gateway.shared();
+        let lines =
+            report.problems.iter().map(|at| format!("{}:{}:{}: {}", at.file.display(), at.line, at.column, at.message));
+        let problems = lines.chain(report.error.clone()).take(MAX_TOLD).collect();
+        let event = Event::Reload { version: report.version, ok: report.ok, cause, problems };
+        shared.report(shared.clock.now(), event);
         report
     }
 

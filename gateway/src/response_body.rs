@@ -15,6 +15,7 @@ use crate::exchange::Exchange;
 use crate::http1;
 use crate::network::Network;
 use crate::request_body::{BodyFault, BoxError};
+use crate::telemetry::metrics::AttemptOutcome;
 use crate::telemetry::record::Ended;
 use crate::timer::Wait;
 use crate::upstream::{Connection, Selected};
@@ -126,6 +127,7 @@ impl<N: Network> Relay<N> {
         let Some(source) = &mut self.source else { return Poll::Ready(None) };
         let deadlines = &self.exchange.connection.deadlines;
         if deadlines.has_expired(Wait::ResponseBody) {
+            self.blame(AttemptOutcome::Timeout);
             return self.abort(Ended::Timeout, "the upstream's response body did not move in time".into());
         }
         match source.connection.poll_frame(cx) {
@@ -148,7 +150,10 @@ impl<N: Network> Relay<N> {
                 let ended = match error {
                     http1::Error::RequestBody(BodyFault::Stalled) => Ended::Timeout,
                     http1::Error::RequestBody(_) => Ended::ClientLeft,
-                    http1::Error::Broken(_) | http1::Error::Invalid(_) => Ended::UpstreamCut,
+                    http1::Error::Broken(_) | http1::Error::Invalid(_) => {
+                        self.blame(AttemptOutcome::Reset);
+                        Ended::UpstreamCut
+                    }
                 };
                 self.abort(ended, error.into())
             }
@@ -178,6 +183,13 @@ impl<N: Network> Relay<N> {
             source.finish(&self.exchange, now);
         }
         self.exchange.finish_at(Ended::Complete, now);
+    }
+
+    /// Tells the endpoint's breaker that it broke its answer off.
+    fn blame(&self, outcome: AttemptOutcome) {
+        if let (Some(source), Some(route)) = (&self.source, self.exchange.route()) {
+            route.upstream.broke_off(&source.selected, outcome, self.exchange.now());
+        }
     }
 
     fn abort(&mut self, ended: Ended, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {

@@ -15,6 +15,7 @@ use crate::http1::DateCell;
 use crate::network::Network;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::upstream::Registry as Upstreams;
 use crate::upstream::in_flight::InFlight;
@@ -34,6 +35,8 @@ pub struct Shared<N: Network> {
     pub metrics: Arc<Metrics>,
     /// The access log.
     pub log: Arc<AccessLog>,
+    /// What happens, for who follows it.
+    pub events: Arc<Events>,
     /// Upstreams over all configurations.
     pub upstreams: Upstreams<N>,
     /// Requests in the whole gateway.
@@ -57,6 +60,13 @@ pub struct Shard<N: Network> {
     snapshot: ArcSwap<Local<N>>,
     /// State of a splitmix64 generator.
     random: AtomicU64,
+}
+
+impl<N: Network> Shared<N> {
+    /// Reports an event that happened at this time.
+    pub fn report(&self, at: std::time::Instant, event: Event) {
+        self.events.report(self.clock.monotonic_ns(at), event);
+    }
 }
 
 /// A worker's own handle on a snapshot: a reference count that no other worker touches.

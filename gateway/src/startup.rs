@@ -80,6 +80,7 @@ pub async fn start(config: Config, path: Option<PathBuf>, files: Vec<PathBuf>) -
         threads.push(thread);
     }
     gateway.keep_discovering();
+    gateway.keep_watch();
     let accept = accept::start(Arc::clone(&gateway), sockets, handles, Arc::clone(&connections), accepting)
         .map_err(|error| StartError(format!("cannot start the accept thread: {error}")))?;
     threads.push(accept);

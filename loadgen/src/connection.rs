@@ -1,4 +1,8 @@
 //! One client connection: a socket that does not block, the request it carries, and the reader of its answer.
+//!
+//! HTTP/1.1 is here; a connection that carries several requests at once is in [`http2`].
+
+pub(crate) mod http2;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -19,7 +23,18 @@ pub(crate) struct InFlight {
     pub(crate) head_ns: Option<u64>,
     /// When the driver took it on; the time limit counts from here.
     pub(crate) started_ns: u64,
-    written: usize,
+}
+
+/// Starts to connect; the socket is writable when that is done.
+pub(crate) fn open_socket(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // Without it the kernel may hold the last part of a request back for an acknowledgement.
+    socket.set_tcp_nodelay(true)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error),
+        _ => Ok(socket.into()),
+    }
 }
 
 /// What reading brought.
@@ -39,29 +54,18 @@ pub(crate) struct Connection {
     stream: TcpStream,
     connected: bool,
     pub(crate) in_flight: Option<InFlight>,
+    /// Bytes of its request that went out.
+    written: usize,
     pub(crate) reader: ResponseReader,
     /// The bytes of a request that was rendered for this connection; kept, so that the next needs no memory.
     pub(crate) rendered: Vec<u8>,
 }
 
 impl Connection {
-    /// Starts to connect; the socket is writable when that is done.
-    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        // Without it the kernel may hold the last part of a request back for an acknowledgement.
-        socket.set_tcp_nodelay(true)?;
-        match socket.connect(&address.into()) {
-            Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => return Err(error),
-            _ => {}
-        }
+    /// Takes a socket of [`open_socket`].
+    pub(crate) fn new(stream: TcpStream) -> Self {
         let (reader, rendered) = (ResponseReader::new(), Vec::new());
-        Ok(Self { stream: socket.into(), connected: false, in_flight: None, reader, rendered })
-    }
-
-    /// The socket, to be watched.
-    pub(crate) fn socket(&self) -> &TcpStream {
-        &self.stream
+        Self { stream, connected: false, in_flight: None, written: 0, reader, rendered }
     }
 
     /// Takes a request on; its bytes go out with [`Connection::write`].
@@ -69,7 +73,8 @@ impl Connection {
         debug_assert!(self.in_flight.is_none(), "one request at a time");
         self.reader.reset(is_head);
         let (sent_ns, head_ns) = (None, None);
-        self.in_flight = Some(InFlight { template, intended_ns, sent_ns, head_ns, started_ns: now_ns, written: 0 });
+        self.in_flight = Some(InFlight { template, intended_ns, sent_ns, head_ns, started_ns: now_ns });
+        self.written = 0;
     }
 
     /// The socket became writable: whether connecting has worked.
@@ -99,10 +104,10 @@ impl Connection {
         }
         let bytes = fixed.unwrap_or(&self.rendered);
         in_flight.sent_ns.get_or_insert(now_ns);
-        while in_flight.written < bytes.len() {
-            match self.stream.write(&bytes[in_flight.written..]) {
+        while self.written < bytes.len() {
+            match self.stream.write(&bytes[self.written..]) {
                 Ok(0) => return Err(Failure::Closed),
-                Ok(count) => in_flight.written += count,
+                Ok(count) => self.written += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Err(Failure::Closed),

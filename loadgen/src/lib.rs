@@ -1,8 +1,9 @@
 //! A load generator that measures from the intended send time.
 //!
-//! One thread drives many HTTP/1.1 connections with epoll and a parser of its own, so that it takes little from the
-//! machine it measures on; several loads may share it. Two models: *closed* (each connection sends as soon as it has its answer; for cost) and
-//! *open* (a seeded plan says when to send, whatever the answers do; for latency).
+//! One thread drives many connections with epoll, so that it takes little from the machine it measures on; several
+//! loads may share it. HTTP/1.1 has a parser of its own, HTTP/2 is h2's. Two models: *closed* (each connection sends as
+//! soon as it has its answer; for cost) and *open* (a seeded plan says when to send, whatever the answers do; for
+//! latency).
 //!
 //! | module | what it holds |
 //! |---|---|

@@ -11,7 +11,7 @@ mod token;
 
 use crate::target::Target;
 pub(crate) use compiled::Prepared;
-pub use mix::Mix;
+pub use mix::{Mix, Protocol};
 pub use pattern::PatternError;
 pub use token::{KeyError, TokenKey, TokenSettings};
 

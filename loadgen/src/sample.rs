@@ -22,7 +22,9 @@ pub enum Failure {
     Connect,
     /// The connection ended before the answer did.
     Closed,
-    /// The answer was no HTTP/1.1 answer.
+    /// The server reset the request's stream (HTTP/2), and the connection goes on.
+    Reset,
+    /// The answer was no HTTP answer.
     Malformed,
     /// The body had another length than expected.
     Length,
@@ -35,6 +37,7 @@ impl fmt::Display for Failure {
         f.write_str(match self {
             Self::Connect => "connect",
             Self::Closed => "closed",
+            Self::Reset => "reset",
             Self::Malformed => "malformed",
             Self::Length => "length",
             Self::Timeout => "timeout",

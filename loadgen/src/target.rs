@@ -21,6 +21,9 @@ pub enum TargetError {
     /// Not `http://HOST[:PORT][/PATH]`.
     #[error("`{0}` is no URL that can be used here: write http://HOST:PORT/PATH")]
     Form(String),
+    /// TLS, which is not spoken.
+    #[error("`{0}`: https is not spoken; give the address of a plain http listener")]
+    Tls(String),
     /// The host has no address.
     #[error("the host of `{url}` cannot be resolved: {source}")]
     Resolve {
@@ -41,6 +44,9 @@ impl Target {
     /// When the URL is malformed, its host has no address, or (without `allow_remote`) that address is not loopback.
     pub fn parse(url: &str, allow_remote: bool) -> Result<Self, TargetError> {
         let form = || TargetError::Form(url.to_owned());
+        if url.starts_with("https://") {
+            return Err(TargetError::Tls(url.to_owned()));
+        }
         let rest = url.strip_prefix("http://").ok_or_else(form)?;
         let split = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(split);
@@ -91,10 +97,14 @@ mod tests {
 
     #[test]
     fn what_is_no_plain_http_url_is_refused() {
-        for url in ["", "127.0.0.1:80", "https://127.0.0.1/", "http://", "http://u@127.0.0.1/", "http://127.0.0.1/a b"]
-        {
+        for url in ["", "127.0.0.1:80", "ftp://127.0.0.1/", "http://", "http://u@127.0.0.1/", "http://127.0.0.1/a b"] {
             assert!(matches!(Target::parse(url, true), Err(TargetError::Form(_))), "{url}");
         }
+    }
+
+    #[test]
+    fn tls_is_refused_by_name() {
+        assert!(matches!(Target::parse("https://127.0.0.1/", true), Err(TargetError::Tls(_))));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::faults::Delay;
 use crate::mock::{Builder, Mock, StartError};
+use crate::topology::render;
 
 const EXAMPLES: &str = r#"Examples:
   One service on a free port; the line on standard error says which:
@@ -24,21 +25,27 @@ const EXAMPLES: &str = r#"Examples:
     mocks --service orders --listen 127.0.0.1:9001 --listen 127.0.0.1:9002 \
           --listen 127.0.0.1:9003 --control 127.0.0.1:9700
 
+  A service that takes time, with eight servers and a line before them:
+    mocks --listen 127.0.0.1:9001 --service-time 'lognormal(2ms, 0.4)' --servers 8
+
   Let half of the requests fail, read what happened, and start anew:
     curl -X PUT 127.0.0.1:9700/faults \
          -d '{"rules":[{"match":{"share":0.5},"act":{"status":503}}]}'
-    curl '127.0.0.1:9700/journal?since=0'
+    curl '127.0.0.1:9700/journal?since=0&limit=1000'
     curl -X POST 127.0.0.1:9700/reset
 
   A fault for one request:
     curl -H 'x-mock-fault: delay=50ms;status=503' 127.0.0.1:9001/echo
 
 A rule matches by service, endpoint, path, method, header, share, from, until, requests.
-Acts: delay, status, hang, reset, slow_body, truncate, garbage, close, refuse.
+Acts: delay, status, hang, reset, slow_body, truncate, garbage, close, refuse, flap, grpc_status,
+cache_control, etag, age, vary, headers.
+Control port: /faults, /journal, /counters, /reset, /gateway, /healthz, /openapi.json.
 Exit codes: 0 ended by SIGTERM or SIGINT, 1 the configuration is bad, 2 usage, 3 could not run."#;
 
 /// Mock services with injectable faults.
 ///
+/// HTTP/1.1, HTTP/2 by prior knowledge, and gRPC (mocks.Echo/Unary and /Stream, grpc.health.v1.Health/Check).
 /// Every path echoes the request as JSON, but for /bytes/N, /stream/CHUNKS/MS, /sse/N/MS, /ws, /healthz and
 /// /openapi.json. When it serves, it prints one line of JSON on standard error.
 #[derive(Debug, Parser)]
@@ -124,10 +131,7 @@ fn describe(arguments: &Arguments) -> Result<Builder, (u8, String)> {
             let text = std::fs::read_to_string(path).map_err(|error| {
                 (3, format!("mocks: cannot read {shown}: {error}; check the path and its permissions"))
             })?;
-            Builder::from_toml(&text).map_err(|problems| {
-                let lines: Vec<String> = problems.0.iter().map(|problem| format!("{shown}: {problem}")).collect();
-                (1, lines.join("\n"))
-            })?
+            Builder::from_toml(&text).map_err(|problems| (1, render(&shown.to_string(), &text, &problems)))?
         }
     };
     if let Some(control) = arguments.control {

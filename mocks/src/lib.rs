@@ -1,8 +1,9 @@
 //! Mock services with injectable faults, for measuring and testing gateways.
 //!
 //! A mock serves HTTP/1.1 on its own small server, because faults below HTTP (resets, truncated or wrong answers) need
-//! a writer of their own, and because it must never be the bottleneck of a measurement. It echoes requests as JSON,
-//! fails as its rules say, and keeps a journal on the machine's monotonic clock.
+//! a writer of their own, and because it must never be the bottleneck of a measurement. HTTP/2 by prior knowledge and
+//! gRPC are served on the same ports. A mock echoes requests as JSON, takes its time as a queue with servers does,
+//! calls others, fails as its rules say, and keeps a journal on the machine's monotonic clock.
 //!
 //! ```
 //! # async fn example() -> Result<(), mocks::StartError> {
@@ -22,12 +23,12 @@
 //! Rules come from code, from a file (`Builder::from_toml`), from the control port, or, for one request, from the
 //! header
 //! `x-mock-fault: delay=50ms;status=503`, which stands above the others. The first rule that matches hits. Times and
-//! request numbers (from 1, for each endpoint) count from when the rules were set. Faults hit a request when it is
-//! whole, its body included.
+//! request numbers (from 1, for each endpoint) count from when the rules were set, or from another [`Origin`]. Faults
+//! hit a request when it is whole, its body included.
 //!
 //! | act | value | what happens |
 //! |---|---|---|
-//! | `delay` | `50ms`, `uniform(a, b)`, `normal(mean, sd)`, `lognormal(median, s)`, `pareto(least, alpha)` | a wait |
+//! | `delay` | `50ms`, `uniform(a, b)`, `normal(mean, sd)`, `lognormal(median, s)`, `pareto(least, alpha)`, `queue(servers, time, room)` | a wait, in place of the service's own time |
 //! | `status` | 200 to 599 | the route's answer with this status |
 //! | `hang` | `true` | no answer; the connection stays open until the client leaves |
 //! | `reset` | `before_headers`, `in_headers`, `in_body` | RST there |
@@ -36,15 +37,19 @@
 //! | `garbage` | `true` or a kind of [`Garbage`] | no right answer, then FIN |
 //! | `close` | n | FIN, unannounced, after the n-th answer of the connection; 0 = instead of an answer |
 //! | `refuse` | `true` | the listener is closed; a request on an open connection has it reset |
+//! | `flap` | `{ period = "10s", duty = 0.5 }` | the rule holds for that share of each period; alone: `refuse` |
+//! | `grpc_status` | 0 to 16 | gRPC calls end with this code |
+//! | `cache_control`, `etag`, `age`, `vary` | their values; `etag = true`: of the target | what caches are told; 304 |
+//! | `headers` | a table | more lines of the head |
 //!
 //! # Layout
 //!
 //! Modules in the order in which a request meets them: `server` (sockets to connections), `http1` (bytes to requests
-//! and back), `faults` (which rule hits), `journal` and `counters` (what is kept), `control` (how it is changed and
-//! read).
-//! `raw` is another kind of mock: it answers given bytes.
+//! and back), `faults` (which rule hits, queues), `calls` (who is called before the answer), `journal` and `counters`
+//! (what is kept), `control` (how it is changed and read). `topology` reads files; `raw` is another kind of mock: it
+//! answers given bytes.
 //!
-//! Deliberately absent: HTTP/2, gRPC, queues with k servers, and flapping listeners; their keys say "not yet".
+//! Deliberately absent: TLS, and WebSocket over HTTP/2.
 
 mod calls;
 pub mod cli;

@@ -33,6 +33,10 @@ use crate::calls::read_calls;
 use crate::faults::{Delay, Problems, join, rules_from_value};
 use crate::mock::{Builder, Mock};
 
+mod places;
+
+pub(crate) use places::render;
+
 const KEYS: &[&str] = &["seed", "threads", "control", "gateway", "services", "rules"];
 const SERVICE_KEYS: &[&str] = &["endpoints", "service_time", "servers", "waiting_room", "calls"];
 /// More endpoints or threads than this are a slip of the finger.
@@ -173,12 +177,20 @@ mod tests {
 
     #[test]
     fn the_file_in_the_documentation_starts() {
-        let text = "seed = 1\nthreads = 2\ncontrol = '127.0.0.1:0'\n[services.users]\nendpoints = ['127.0.0.1:0']\nservice_time = 'lognormal(2ms, 0.4)'\nservers = 8\nwaiting_room = 10\n[[services.users.calls]]\nto = ['/stock']\n\
-                    [services.orders]\nendpoints = 3\n[[rules]]\nmatch = { service = 'orders', endpoint = 1 }\nact = { status = 503 }";
+        let page = include_str!("../../docs/mocks.md");
+        let text = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
         let mock = Builder::from_toml(text).unwrap().launch().unwrap();
         assert_eq!((mock.addrs().len(), mock.addrs_of("orders").len(), mock.rules().len()), (4, 3, 1));
-        assert_eq!(mock.addrs_of("users"), mock.addrs()[..1], "services keep the file's order");
+        assert_eq!(mock.addrs_of("orders"), mock.addrs()[..3], "services keep the file's order");
         assert!(mock.control_addr().is_some());
+    }
+
+    #[test]
+    fn every_way_to_say_it_is_read() {
+        let text = "[services.users]\nendpoints = ['127.0.0.1:0']\nservice_time = 'fixed(2ms)'\nservers = 8\n\
+                    [[services.users.calls]]\nto = ['/stock']\n[services.orders]";
+        let mock = Builder::from_toml(text).unwrap().launch().unwrap();
+        assert_eq!((mock.addrs_of("users").len(), mock.addrs_of("orders").len()), (1, 1));
     }
 
     #[test]

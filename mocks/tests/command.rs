@@ -61,6 +61,30 @@ fn it_says_where_it_serves_and_ends_on_signals() {
 }
 
 #[test]
+fn flags_make_a_service_that_takes_time() {
+    let mut child = mocks(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--control",
+        "127.0.0.1:0",
+        "--service-time",
+        "uniform(1ms, 2ms)",
+        "--servers",
+        "3",
+        "--waiting-room",
+        "7",
+        "--gateway",
+        "127.0.0.1:8080",
+    ]);
+    let ready = ready(&mut child);
+    let mut control = Client::connect(ready["control"].as_str().unwrap().parse().unwrap());
+    let queue = control.get("/counters", "").json()["endpoints"][0]["queue"].clone();
+    assert_eq!((&queue["servers"], &queue["room"]), (&3.into(), &7.into()));
+    assert_eq!(control.get("/gateway", "").json()["address"], "127.0.0.1:8080");
+    assert_eq!(end(child, "-TERM"), 0);
+}
+
+#[test]
 fn a_file_describes_services_and_rules() {
     let file = std::env::temp_dir().join(format!("mocks-command-{}.toml", std::process::id()));
     std::fs::write(&file, "seed = 1\n[services.a]\nendpoints = 2\n[services.b]\n[[rules]]\nmatch = { service = 'b' }\nact = { status = 503 }\n").unwrap();
@@ -74,8 +98,9 @@ fn a_file_describes_services_and_rules() {
     std::fs::write(&file, "[services.a]\nendpoint = 2\n[[rules]]\nact = { delay = 'soon' }\n").unwrap();
     let (code, text) = fails(&["--config", file.to_str().unwrap()]);
     assert_eq!(code, 1);
-    assert!(text.contains("services.a.endpoint: unknown key; did you mean `endpoints`?"), "{text}");
-    assert!(text.contains("rules[0].act.delay: `soon` is not a duration"), "{text}");
+    assert!(text.contains(".toml:2:1: error: services.a.endpoint: unknown key; did you mean `endpoints`?"), "{text}");
+    assert!(text.contains(".toml:4:17: error: rules[0].act.delay: `soon` is not a duration"), "{text}");
+    assert!(text.contains("\n4 | act = { delay = 'soon' }\n  |                 ^^^^^^"), "{text}");
     std::fs::remove_file(&file).unwrap();
     assert_eq!(fails(&["--config", file.to_str().unwrap()]).0, 3);
 }
@@ -96,4 +121,7 @@ fn usage_is_two() {
     assert_eq!(fails(&[]).0, 2);
     assert_eq!(fails(&["--listen", "nowhere"]).0, 2);
     assert_eq!(fails(&["--config", "a.toml", "--listen", "127.0.0.1:0"]).0, 2);
+    assert_eq!(fails(&["--listen", "127.0.0.1:0", "--servers", "8"]).0, 2, "servers of a service without a time");
+    let (code, text) = fails(&["--listen", "127.0.0.1:0", "--service-time", "lognormal(2ms)"]);
+    assert!(code == 2 && text.contains("two arguments"), "{text}");
 }

@@ -2,9 +2,10 @@
 //!
 //! **Change points** are found by binary segmentation. Each possible border splits the series in two; the statistic is
 //! the standardised rank sum of the part before it (Mann and Whitney), the largest over all borders counts. How often
-//! chance alone does as well is asked of the series itself: it is shuffled many times (from a fixed seed), as E-divisive
-//! does. A border counts when that happens at most once in 200 times and the medians differ by at least one percent;
-//! then both parts are searched in turn. Ranks make no assumption of a distribution and let no single value decide.
+//! chance alone does as well is asked of the series itself: it is shuffled many times (from a fixed seed), as
+//! E-divisive does. A border counts when that happens at most once in 200 times and the medians differ by at least one
+//! percent; then both parts are searched in turn. Ranks make no assumption of a distribution and let no single value
+//! decide.
 //!
 //! **Outliers** are judged by the values before them on the same level, as rustc-perf does: outside of the quartiles by
 //! more than three times their distance, and by one percent of the median at least.

@@ -26,7 +26,8 @@ const STYLE: &str = include_str!("page/style.css");
 /// Nothing is loaded, nothing runs, nothing is sent.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
-/// The page of a result. `folder` is where its histogram logs are; without them the percentiles of the result are drawn.
+/// The page of a result. `folder` is where its histogram logs are; without them the percentiles of the result are
+/// drawn.
 #[must_use]
 pub fn render(result: &ResultFile, folder: Option<&Path>) -> String {
     let sections = [

@@ -1,7 +1,8 @@
 //! Percentile spectra: latency at each 1/(1-p), read from the HDR V2 interval logs beside a result, or from the
 //! percentiles in it.
 //!
-//! A log holds nanoseconds under tags `PHASE.latency`, `PHASE.service` and `PHASE.added`. Entries of one tag are merged.
+//! A log holds nanoseconds under tags `PHASE.latency`, `PHASE.service` and `PHASE.added`. Entries of one tag are
+//! merged.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -257,6 +257,7 @@ fn a_run_that_is_not_valid_is_never_shown_as_a_pass() {
         result.verdict = verdict;
         let html = page::render(&result, None);
         assert!(html.contains("not valid") && html.contains("418 arrivals were dropped"));
+        assert_eq!(html.matches("card outside").count(), 3, "drops, rate and the driver's thread");
         assert!(!html.contains("✓ pass") && !html.contains("✓ holds") && html.contains("not judged"));
         let markdown = markdown::render(&result);
         assert!(markdown.starts_with("## ⚠️ steady: invalid") && !markdown.contains('✅'), "{markdown}");

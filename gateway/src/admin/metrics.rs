@@ -1,5 +1,6 @@
 //! `/metrics`: Prometheus text, or OpenMetrics for a scraper that asks for it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State as Shared;
@@ -9,23 +10,39 @@ use axum::response::{IntoResponse, Response};
 use super::State;
 use crate::network::Network;
 use crate::telemetry::exposition::{Format, ScrapeInputs, render};
-use crate::telemetry::metrics::EndpointInFlight;
+use crate::telemetry::metrics::{Ejections, EndpointBreaker, EndpointInFlight};
 use crate::telemetry::process::ProcessStats;
+use crate::upstream::Upstream;
 
 pub(super) async fn metrics<N: Network>(Shared(state): Shared<Arc<State<N>>>, headers: HeaderMap) -> Response {
     let format = Format::negotiate(headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()));
     let shared = state.gateway.shared();
-    let mut endpoints = Vec::new();
+    let mut inputs =
+        ScrapeInputs { log_dropped: shared.log.dropped(), process: ProcessStats::read(), ..ScrapeInputs::default() };
     for upstream in state.gateway.upstreams() {
-        for endpoint in &upstream.active().endpoints {
-            endpoints.push(EndpointInFlight {
-                upstream: Arc::clone(&upstream.name),
-                endpoint: Arc::clone(&endpoint.address),
-                in_flight: endpoint.in_flight.count().into(),
-            });
-        }
+        add(&upstream, &mut inputs);
     }
-    let inputs = ScrapeInputs { endpoints, log_dropped: shared.log.dropped(), process: ProcessStats::read() };
     let body = render(format, &shared.metrics, &inputs);
     ([(header::CONTENT_TYPE, format.content_type())], body).into_response()
+}
+
+/// What an upstream knows of its endpoints.
+fn add<N: Network>(upstream: &Upstream<N>, inputs: &mut ScrapeInputs) {
+    let active = upstream.active();
+    for (index, endpoint) in active.endpoints.iter().enumerate() {
+        let (name, address) = (Arc::clone(&upstream.name), Arc::clone(&endpoint.address));
+        inputs.endpoints.push(EndpointInFlight {
+            upstream: Arc::clone(&name),
+            endpoint: Arc::clone(&address),
+            in_flight: endpoint.in_flight.count().into(),
+        });
+        let mut trips: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for (cause, count) in active.scopes.iter().flat_map(|scope| scope.standings[index].trips()) {
+            *trips.entry(cause.as_str()).or_default() += count;
+        }
+        let (state, trips) = (endpoint.standing.guard.state(), trips.into_iter().collect());
+        inputs.breakers.push(EndpointBreaker { upstream: name, endpoint: address, state, trips });
+    }
+    let endpoints = active.scope(None).ejected() as u64;
+    inputs.ejections.push(Ejections { upstream: Arc::clone(&upstream.name), endpoints });
 }

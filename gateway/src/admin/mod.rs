@@ -1,6 +1,8 @@
 //! The operator's API: an axum program on the control runtime, so that it answers while the data plane is saturated.
 
 mod access;
+mod breakers;
+mod events;
 mod explain;
 mod metrics;
 mod page;
@@ -60,6 +62,9 @@ pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
         .route("/config", get(view::config::<N>))
         .route("/upstreams", get(view::upstreams::<N>))
         .route("/routes", get(view::routes::<N>))
+        .route("/breakers", get(breakers::breakers::<N>))
+        .route("/breakers/{upstream}/{endpoint}/{action}", post(breakers::force::<N>))
+        .route("/events", get(events::events::<N>))
         .route("/explain", get(explain::explain::<N>))
         .route("/reload", post(write::reload::<N>))
         .route("/drain", post(write::drain::<N>))

@@ -9,8 +9,10 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::State;
+use crate::algorithms::ejection::Place;
 use crate::config::settings::upstream::Endpoints;
 use crate::network::Network;
+use crate::upstream::Endpoint;
 
 /// A problem document of the admin API.
 pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response {
@@ -28,13 +30,13 @@ pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response 
 }
 
 pub(super) async fn not_found() -> Response {
-    let there = "There are / /livez /readyz /metrics /status /config /upstreams /routes /explain, \
-                 POST /reload and POST /drain.";
+    let there = "There are / /livez /readyz /metrics /status /config /upstreams /breakers /routes /explain /events, \
+                 POST /reload, POST /drain and POST /breakers/{upstream}/{endpoint}/{open|close|auto}.";
     refusal(StatusCode::NOT_FOUND, "route_not_found", there)
 }
 
 pub(super) async fn method_not_allowed() -> Response {
-    let detail = "/reload and /drain take POST, everything else takes GET.";
+    let detail = "/reload, /drain and /breakers/... take POST, everything else takes GET.";
     refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 
@@ -54,6 +56,7 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
         "panics": shared.metrics.gateway().panics_total(),
         "access_log_dropped": shared.log.dropped(),
         "access_log_write_failures": shared.log.write_failures(),
+        "events_missed": shared.events.missed(),
         "last_reload": state.reloader.last(),
     }))
 }
@@ -139,6 +142,9 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                         "in_flight": endpoint.in_flight.count(),
                         "connections": endpoint.connections.count(),
                         "idle_connections": idle,
+                        "balancing": place(endpoint.standing.place()),
+                        "reasons": reasons(endpoint),
+                        "last_check": endpoint.health.last().as_deref(),
                     })
                 })
                 .collect();
@@ -150,4 +156,30 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
         })
         .collect();
     Json(json!({ "upstreams": upstreams }))
+}
+
+/// A place in balancing, in words.
+pub(super) fn place(place: Place) -> &'static str {
+    match place {
+        Place::In => "in",
+        Place::Ejected => "ejected",
+        Place::Capped => "capped",
+    }
+}
+
+/// Everything that speaks against an endpoint.
+fn reasons<N: Network>(endpoint: &Endpoint<N>) -> Vec<String> {
+    let guard = &endpoint.standing.guard;
+    let mut reasons = Vec::new();
+    if guard.is_held_open() {
+        reasons.push("an operator holds its breaker open".to_owned());
+    } else if !guard.is_closed() {
+        let cause = endpoint.standing.last().change.map_or("", |change| change.cause.as_str());
+        reasons.push(format!("its breaker is {} ({cause})", guard.state().as_str()));
+    }
+    if !endpoint.health.is_healthy() {
+        let last = endpoint.health.last();
+        reasons.push(format!("its health checks fail ({})", last.as_deref().unwrap_or_default()));
+    }
+    reasons
 }

@@ -5,6 +5,10 @@
 //! million picks at a time.
 
 pub mod balancer;
+pub mod breaker;
+pub mod ejection;
 pub mod hash_ring;
+pub mod health;
 pub mod rng;
+pub mod slow_start;
 pub mod weighted_choice;

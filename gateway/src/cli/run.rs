@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,6 +11,7 @@ use super::{BAD, COULD_NOT_RUN, DONE, USAGE, output};
 use crate::config::{self, LoadError, Loaded, Purpose, publish};
 use crate::shutdown::Drained;
 use crate::startup::{self, Running};
+use crate::telemetry::events::{EventFile, Kinds, write_to};
 use crate::telemetry::notice;
 
 /// Serve requests until SIGTERM or SIGINT, then drain. SIGHUP, or a change of the file, reloads.
@@ -30,6 +32,12 @@ pub(super) struct Run {
     /// Serve the admin API here instead of 127.0.0.1:9901; with --to only.
     #[arg(long, value_name = "ADDRESS", requires = "to")]
     admin: Option<SocketAddr>,
+    /// Write events here, one JSON object a line, as in the admin API's /events.
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+    /// The kinds of events to write, separated by commas; all but `attempt` when absent.
+    #[arg(long, value_name = "KINDS", requires = "events", value_parser = Kinds::parse)]
+    event_kinds: Option<Kinds>,
     /// Burn this many steps of work in each request, to test the performance gate.
     #[cfg(feature = "slow-down")]
     #[arg(long, value_name = "STEPS", hide = true, default_value_t = 0)]
@@ -72,14 +80,21 @@ impl Run {
                 return COULD_NOT_RUN;
             }
         };
-        let code = runtime.block_on(serve(loaded, path));
+        let events = match self.events.as_deref().map(EventFile::open).transpose() {
+            Ok(file) => file.map(|file| (file, self.event_kinds.unwrap_or_else(Kinds::rare))),
+            Err(error) => {
+                notice::could_not_start(&format!("--events: {error}"));
+                return COULD_NOT_RUN;
+            }
+        };
+        let code = runtime.block_on(serve(loaded, path, events));
         // A thread that would not end is left behind; nobody waits for it.
         runtime.shutdown_background();
         code
     }
 }
 
-async fn serve(loaded: Loaded, path: Option<PathBuf>) -> u8 {
+async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile, Kinds)>) -> u8 {
     for warning in &loaded.warnings {
         notice::warning(warning);
     }
@@ -96,6 +111,12 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>) -> u8 {
             return COULD_NOT_RUN;
         }
     };
+    let (end, ended) = tokio::sync::oneshot::channel();
+    let shared = Arc::clone(running.gateway().shared());
+    let writer = events.map(|(file, kinds)| {
+        let follower = shared.events.follow(kinds, Some(0));
+        tokio::spawn(write_to(file, follower, ended))
+    });
     notice::ready(&running.listeners, running.admin);
     let cause = loop {
         tokio::select! {
@@ -117,6 +138,9 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>) -> u8 {
         Drained::Cut(_) => "drain_timeout",
         Drained::Hurried(_) => "second_signal",
     };
+    if let (Some(writer), Ok(())) = (writer, end.send(())) {
+        let _ = writer.await;
+    }
     notice::stopped(after);
     DONE
 }

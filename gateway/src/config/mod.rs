@@ -22,6 +22,8 @@ mod tree;
 mod validate;
 mod value;
 
+pub(crate) use value::path_pattern;
+
 pub use load::{LoadError, Loaded, Purpose, load, load_text, load_text_with, load_with};
 pub use parse::environment::{Environment, ProcessEnvironment};
 pub use problem::{Problem, Problems, Severity};

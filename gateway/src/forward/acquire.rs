@@ -1,17 +1,15 @@
 //! A connection to an endpoint: an idle one of this worker, an idle one of a sibling, or a new one.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Instant;
 
-use crate::config::settings::upstream::Target;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::timer::{Deadlines, Wait};
-use crate::upstream::connection::OpenConnection;
+use crate::upstream::connection::{OpenConnection, dial};
 use crate::upstream::pool::Taken;
 use crate::upstream::{Connection, Selected};
 
@@ -52,7 +50,7 @@ pub(super) async fn open<N: Network>(
             .retry_after(std::time::Duration::from_secs(1))
     })?;
     let network = &exchange.shard.shared.network;
-    let connect = tokio::time::timeout(settings.pool.connect_timeout, connect(network, &endpoint.target));
+    let connect = tokio::time::timeout(settings.pool.connect_timeout, dial(network, &endpoint.target));
     let stream = match until_expired(&exchange.connection.deadlines, connect).await? {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -66,25 +64,6 @@ pub(super) async fn open<N: Network>(
     let series = series.ok_or_else(|| GatewayError::new(Code::Internal, "No route."))?;
     let open = OpenConnection::new(permit, series, exchange.shard.index);
     Ok(Connection::new(stream, exchange.now(), open))
-}
-
-async fn connect<N: Network>(network: &N, target: &Target) -> std::io::Result<N::Stream> {
-    match target {
-        Target::Socket(address) => network.connect(*address).await,
-        Target::Name(host, port) => connect_any(network, &network.resolve(host, *port).await?).await,
-    }
-}
-
-/// The first address that answers.
-async fn connect_any<N: Network>(network: &N, addresses: &[SocketAddr]) -> std::io::Result<N::Stream> {
-    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        match network.connect(*address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 /// Waits for `work`, but not longer than the exchange may take.

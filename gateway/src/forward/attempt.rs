@@ -16,6 +16,7 @@ use crate::http1::{self, RequestHead, ResponseHead};
 use crate::network::Network;
 use crate::request_body::{BodyFault, RequestBody};
 use crate::response_body::{Answer, Source};
+use crate::telemetry::events::{Event, Kind};
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::timer::Wait;
 use crate::upstream::{Connection, Selected};
@@ -41,7 +42,7 @@ impl From<GatewayError> for Failure {
 /// What the client is to be told; that it left.
 pub async fn forward<N: Network>(
     exchange: &mut Exchange<N>,
-    selected: Selected<N>,
+    mut selected: Selected<N>,
     request: Outgoing,
 ) -> Result<Answer<N>, Failure> {
     exchange.attempts += 1;
@@ -52,7 +53,10 @@ pub async fn forward<N: Network>(
     loop {
         let mut connection = match pooled.take() {
             Some(connection) => connection,
-            None => Box::pin(acquire::open(exchange, &selected)).await.map_err(|error| fail(exchange, error.into()))?,
+            None => match Box::pin(acquire::open(exchange, &selected)).await {
+                Ok(connection) => connection,
+                Err(error) => return Err(fail(exchange, &mut selected, error.into())),
+            },
         };
         connection.begin(&head, std::mem::replace(&mut body, RequestBody::Empty));
         match head_of_answer(exchange, &mut connection).await {
@@ -61,7 +65,7 @@ pub async fn forward<N: Network>(
                 return accept(exchange, answer, Source { connection, selected }, false);
             }
             Err(Unanswered::Stale(again)) if connection.is_reused() && may_go_again(&head, &connection) => body = again,
-            Err(unanswered) => return Err(fail(exchange, unanswered.into())),
+            Err(unanswered) => return Err(fail(exchange, &mut selected, unanswered.into())),
         }
     }
 }
@@ -72,16 +76,19 @@ pub async fn forward<N: Network>(
 /// As `forward`.
 pub(super) async fn forward_once<N: Network>(
     exchange: &mut Exchange<N>,
-    selected: Selected<N>,
+    mut selected: Selected<N>,
     request: Outgoing,
 ) -> Result<Answer<N>, Failure> {
     exchange.attempts += 1;
     exchange.upstream_began = Some(exchange.now());
-    let mut connection = acquire::open(exchange, &selected).await.map_err(|error| fail(exchange, error.into()))?;
+    let mut connection = match acquire::open(exchange, &selected).await {
+        Ok(connection) => connection,
+        Err(error) => return Err(fail(exchange, &mut selected, error.into())),
+    };
     connection.begin(&request.head, request.body);
     match head_of_answer(exchange, &mut connection).await {
         Ok(head) => accept(exchange, head, Source { connection, selected }, true),
-        Err(unanswered) => Err(fail(exchange, unanswered.into())),
+        Err(unanswered) => Err(fail(exchange, &mut selected, unanswered.into())),
     }
 }
 
@@ -149,7 +156,7 @@ fn may_go_again<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
 fn accept<N: Network>(
     exchange: &mut Exchange<N>,
     head: ResponseHead,
-    source: Source<N>,
+    mut source: Source<N>,
     switch_asked: bool,
 ) -> Result<Answer<N>, Failure> {
     let now = exchange.now();
@@ -158,10 +165,10 @@ fn accept<N: Network>(
     if head.status == StatusCode::SWITCHING_PROTOCOLS && !switch_asked {
         // security.md, B8
         let error = GatewayError::new(Code::UpstreamInvalid, "The upstream switched protocols unasked.");
-        return Err(fail(exchange, error.into()));
+        return Err(fail(exchange, &mut source.selected, error.into()));
     }
-    let server_error = head.status.is_server_error();
-    count(exchange, if server_error { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok }, now);
+    let outcome = if head.status.is_server_error() { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
+    conclude(exchange, &mut source.selected, outcome, Some(head.status.as_u16()), now);
     Ok(Answer { head, source })
 }
 
@@ -186,7 +193,7 @@ fn body_failure(fault: BodyFault) -> Failure {
 }
 
 /// Counts an attempt that came to nothing.
-fn fail<N: Network>(exchange: &Exchange<N>, failure: Failure) -> Failure {
+fn fail<N: Network>(exchange: &Exchange<N>, selected: &mut Selected<N>, failure: Failure) -> Failure {
     let outcome = match &failure {
         Failure::ClientLeft => AttemptOutcome::Cancelled,
         Failure::Problem(error) => match error.code {
@@ -194,17 +201,38 @@ fn fail<N: Network>(exchange: &Exchange<N>, failure: Failure) -> Failure {
             Code::UpstreamConnect => AttemptOutcome::Connect,
             Code::ConnectTimeout => AttemptOutcome::ConnectTimeout,
             Code::UpstreamInvalid => AttemptOutcome::Invalid,
-            code if code.fault() == Fault::Client => AttemptOutcome::Cancelled,
+            // The gateway's own limits say nothing about the endpoint.
+            code if code.fault() != Fault::Upstream => AttemptOutcome::Cancelled,
             _ => AttemptOutcome::Reset,
         },
     };
-    count(exchange, outcome, exchange.now());
+    conclude(exchange, selected, outcome, None, exchange.now());
     failure
 }
 
-fn count<N: Network>(exchange: &Exchange<N>, outcome: AttemptOutcome, now: std::time::Instant) {
-    if let (Some(route), Some(began)) = (exchange.route(), exchange.upstream_began) {
-        let duration = now.saturating_duration_since(began);
-        route.upstream.series.attempt(exchange.shard.index, outcome, duration);
+/// Counts an attempt that has come to its outcome, and tells the breaker.
+fn conclude<N: Network>(
+    exchange: &Exchange<N>,
+    selected: &mut Selected<N>,
+    outcome: AttemptOutcome,
+    status: Option<u16>,
+    now: std::time::Instant,
+) {
+    let (Some(route), Some(began)) = (exchange.route(), exchange.upstream_began) else { return };
+    let duration = now.saturating_duration_since(began);
+    route.upstream.series.attempt(exchange.shard.index, outcome, duration);
+    route.upstream.settle(selected, outcome, status, duration, now);
+    let shared = &exchange.shard.shared;
+    if shared.events.wants(Kind::Attempt) {
+        let event = Event::Attempt {
+            request_id: exchange.request_id.clone(),
+            upstream: std::sync::Arc::clone(&route.upstream.name),
+            endpoint: std::sync::Arc::clone(&selected.endpoint.address),
+            start_ns: shared.clock.monotonic_ns(began),
+            end_ns: shared.clock.monotonic_ns(now),
+            outcome,
+            status,
+        };
+        shared.report(now, event);
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         idle_timeout: None,
         host: HostPolicy::Client,
         websocket: false,
+        breaker: None,
         max_body: None,
     })
 }

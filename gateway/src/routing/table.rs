@@ -73,7 +73,7 @@ pub struct RouteTable {
 }
 
 impl RouteTable {
-    /// Compiles routes; their paths were validated (`Pattern::parse`).
+    /// Compiles routes; their paths were validated (`config::path_pattern`).
     pub fn build(routes: &[Arc<Route>]) -> Self {
         let patterns: Vec<Pattern> = routes.iter().map(|route| Pattern::of(&route.matches.path)).collect();
         let contents: Vec<Content> = routes.iter().map(|route| Content::new(&route.matches)).collect();

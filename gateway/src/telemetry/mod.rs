@@ -4,13 +4,14 @@
 //! `record` writes a request's line; `access_log` takes lines off the request path. Only this module names metrics.
 
 pub mod access_log;
+pub mod events;
 pub mod exposition;
 mod json;
 pub mod metrics;
 pub mod notice;
 pub mod process;
 pub mod record;
-mod timestamp;
+pub mod timestamp;
 
 pub use access_log::AccessLog;
 pub use metrics::Registry;

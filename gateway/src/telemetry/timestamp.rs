@@ -2,6 +2,13 @@
 
 const DAY_S: i64 = 86_400;
 
+/// A time since the Unix epoch, microseconds, as text.
+pub fn rfc3339(unix_us: i64) -> String {
+    let mut text = Vec::with_capacity(27);
+    write_rfc3339(&mut text, unix_us);
+    String::from_utf8(text).unwrap_or_default()
+}
+
 /// Appends `2026-11-23T14:15:16.000123Z`. Years before 0 or after 9999 have no such form and are clamped to its ends.
 pub(super) fn write_rfc3339(out: &mut Vec<u8>, unix_us: i64) {
     const FIRST_US: i64 = -62_167_219_200_000_000;

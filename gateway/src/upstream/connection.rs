@@ -6,6 +6,7 @@
 //! out of the pool, or by the pool's sweep.
 
 use std::io;
+use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +15,9 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::in_flight::Permit;
+use crate::config::settings::upstream::Target;
 use crate::http1::Client;
+use crate::network::Network;
 use crate::telemetry::metrics::{ConnectionEvent, UpstreamSeries};
 
 /// An open connection. As an HTTP/1 client it is used through `Deref`.
@@ -108,4 +111,27 @@ impl<S> DerefMut for Connection<S> {
     fn deref_mut(&mut self) -> &mut Client<S> {
         &mut self.http
     }
+}
+
+/// Opens a connection to an endpoint. The caller limits the time.
+///
+/// # Errors
+/// What the network says, of the last address that was tried.
+pub async fn dial<N: Network>(network: &N, target: &Target) -> io::Result<N::Stream> {
+    match target {
+        Target::Socket(address) => network.connect(*address).await,
+        Target::Name(host, port) => dial_any(network, &network.resolve(host, *port).await?).await,
+    }
+}
+
+/// The first address that answers.
+async fn dial_any<N: Network>(network: &N, addresses: &[SocketAddr]) -> io::Result<N::Stream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match network.connect(*address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }

@@ -1,11 +1,15 @@
 //! One endpoint's state: what is in flight to it, and its idle connections. It lives as long as anything uses it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use http::HeaderValue;
 
+use super::health::Checks;
 use super::in_flight::InFlight;
 use super::pool::Pool;
+use super::standing::Standing;
+use crate::algorithms::breaker::Policy;
 use crate::config::settings::upstream::Target;
 use crate::network::Network;
 
@@ -23,12 +27,45 @@ pub struct Endpoint<N: Network> {
     pub connections: Arc<InFlight>,
     /// Connections that are idle.
     pub pool: Pool<N::Stream>,
+    /// How it stands in its upstream.
+    pub standing: Arc<Standing>,
+    /// What checks say of it.
+    pub health: Checks,
+    /// How it stands with routes that have a breaker of their own.
+    route_standings: Mutex<Vec<(Arc<str>, Arc<Standing>)>>,
 }
 
 impl<N: Network> Endpoint<N> {
     /// An endpoint that nobody has used yet.
-    pub fn new(address: Arc<str>, target: Target, workers: usize) -> Self {
+    pub fn new(address: Arc<str>, target: Target, policy: Policy, now: Instant, workers: usize) -> Self {
         let host = HeaderValue::from_str(&address).unwrap_or_else(|_| HeaderValue::from_static("invalid"));
-        Self { address, target, host, in_flight: Arc::default(), connections: Arc::default(), pool: Pool::new(workers) }
+        Self {
+            address,
+            target,
+            host,
+            in_flight: Arc::default(),
+            connections: Arc::default(),
+            pool: Pool::new(workers),
+            standing: Arc::new(Standing::new(policy, now)),
+            health: Checks::default(),
+            route_standings: Mutex::default(),
+        }
+    }
+
+    /// How it stands with this route: as before, or without a stain.
+    pub(super) fn standing_with(&self, route: &Arc<str>, policy: Policy, now: Instant) -> Arc<Standing> {
+        let mut known = self.route_standings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, standing)) = known.iter().find(|(name, _)| name == route) {
+            return Arc::clone(standing);
+        }
+        let standing = Arc::new(Standing::new(policy, now));
+        known.push((Arc::clone(route), Arc::clone(&standing)));
+        standing
+    }
+
+    /// Forgets routes that have no breaker any more.
+    pub(super) fn retain_routes(&self, named: impl Fn(&str) -> bool) {
+        let mut known = self.route_standings.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(name, _)| named(name));
     }
 }

@@ -6,13 +6,19 @@
 pub mod connection;
 pub mod discovery;
 pub mod endpoint;
+pub mod guard;
+pub mod health;
 pub mod in_flight;
+mod judgement;
 pub mod pool;
 pub mod registry;
+pub mod scope;
 pub mod selection;
 pub mod stage;
+pub mod standing;
 pub mod state;
 mod sync;
+pub mod watch;
 
 pub use connection::Connection;
 pub use endpoint::Endpoint;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::state::Upstream;
+use super::watch::Surroundings;
 use crate::config::settings;
 use crate::config::settings::upstream::Endpoints;
 use crate::network::Network;
@@ -13,13 +14,19 @@ use crate::telemetry::metrics::Registry as Metrics;
 pub struct Registry<N: Network> {
     by_name: Mutex<HashMap<Arc<str>, Arc<Upstream<N>>>>,
     metrics: Arc<Metrics>,
+    surroundings: Arc<Surroundings>,
     workers: usize,
 }
 
 impl<N: Network> Registry<N> {
     /// No upstreams yet.
-    pub fn new(metrics: Arc<Metrics>, workers: usize) -> Self {
-        Self { by_name: Mutex::default(), metrics, workers }
+    pub fn new(metrics: Arc<Metrics>, surroundings: Surroundings, workers: usize) -> Self {
+        Self { by_name: Mutex::default(), metrics, surroundings: Arc::new(surroundings), workers }
+    }
+
+    /// What upstreams tell others.
+    pub fn surroundings(&self) -> &Surroundings {
+        &self.surroundings
     }
 
     /// The upstream of this name with these settings in force: the one that was there, or a new one.
@@ -27,7 +34,8 @@ impl<N: Network> Registry<N> {
         let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
         let upstream = by_name.entry(Arc::clone(&settings.name)).or_insert_with(|| {
             let series = self.metrics.upstream(&settings.name);
-            Arc::new(Upstream::new(Arc::clone(settings), series, self.workers))
+            let surroundings = Arc::clone(&self.surroundings);
+            Arc::new(Upstream::new(Arc::clone(settings), series, surroundings, self.workers))
         });
         match &settings.endpoints {
             Endpoints::Static(endpoints) => upstream.apply(Arc::clone(settings), endpoints),
@@ -43,6 +51,11 @@ impl<N: Network> Registry<N> {
     /// Forgets upstreams that the configuration no longer names; requests in flight keep theirs alive.
     pub fn retain(&self, named: impl Fn(&str) -> bool) {
         self.by_name.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| named(name));
+    }
+
+    /// An upstream by its name.
+    pub fn find(&self, name: &str) -> Option<Arc<Upstream<N>>> {
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     /// All upstreams, by name.

@@ -2,18 +2,27 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
+use smallvec::SmallVec;
 
 use super::endpoint::Endpoint;
 use super::in_flight::Permit;
+use super::judgement::Pass;
+use super::scope::{Admitted, Scope};
+use super::standing::Standing;
 use super::state::{Active, Upstream};
 use crate::algorithms::balancer::{Balancer, Pick};
+use crate::algorithms::breaker::{State, Ticket};
 use crate::algorithms::hash_ring::stable_hash;
 use crate::config::settings;
 use crate::config::settings::upstream::HashKey;
 use crate::error::{Code, GatewayError};
 use crate::network::Network;
+
+/// The least that a client is told to wait: while probes are under way, it is not known for how long.
+const LEAST_WAIT: Duration = Duration::from_millis(100);
 
 /// What a pick may depend on.
 pub struct Ask<'a> {
@@ -25,9 +34,11 @@ pub struct Ask<'a> {
     pub path: &'a str,
     /// Random bits.
     pub bits: u64,
+    /// The route, where it has a breaker of its own.
+    pub route: Option<&'a str>,
 }
 
-/// An endpoint, with a place in flight for as long as this is kept.
+/// An endpoint, with a place in flight for as long as this is kept, and with leave of its breaker for one attempt.
 pub struct Selected<N: Network> {
     /// The endpoint.
     pub endpoint: Arc<Endpoint<N>>,
@@ -35,29 +46,164 @@ pub struct Selected<N: Network> {
     pub settings: Arc<settings::Upstream>,
     /// Its place in flight.
     pub permit: Permit,
+    /// What its breaker was.
+    pub met: &'static str,
+    /// `None` where outcomes are not looked at.
+    pass: Option<Pass>,
+    /// The breaker of the route, where it has one of its own.
+    route: Option<Box<OwnBreaker>>,
+}
+
+/// A route's own breaker for the endpoint.
+struct OwnBreaker {
+    route: Arc<str>,
+    settings: settings::upstream::Breaker,
+    standing: Arc<Standing>,
+}
+
+impl<N: Network> Selected<N> {
+    /// The standing in which its attempt counts.
+    #[inline]
+    pub(super) fn standing(&self) -> &Standing {
+        self.route.as_ref().map_or(&self.endpoint.standing, |own| &own.standing)
+    }
+
+    /// The settings of that standing's breaker.
+    #[inline]
+    pub(super) fn breaker_settings(&self) -> &settings::upstream::Breaker {
+        self.route.as_ref().map_or(&self.settings.breaker, |own| &own.settings)
+    }
+
+    /// The route whose breaker it is.
+    pub(super) fn route_breaker(&self) -> Option<&Arc<str>> {
+        self.route.as_ref().map(|own| &own.route)
+    }
+
+    /// Whether the attempt tries out an endpoint that was left alone.
+    pub fn is_probe(&self) -> bool {
+        matches!(self.pass, Some(Pass::Open(ticket) | Pass::Settled(ticket)) if ticket.is_probe())
+    }
+
+    /// The ticket, which has its outcome from now on.
+    #[inline]
+    pub(super) fn take_ticket(&mut self) -> Option<Ticket> {
+        let Some(Pass::Open(ticket)) = self.pass else { return None };
+        self.pass = Some(Pass::Settled(ticket));
+        Some(ticket)
+    }
+
+    /// The ticket, if it has its outcome.
+    pub(super) fn settled_ticket(&self) -> Option<Ticket> {
+        match self.pass {
+            Some(Pass::Settled(ticket)) => Some(ticket),
+            _ => None,
+        }
+    }
+}
+
+impl<N: Network> Drop for Selected<N> {
+    fn drop(&mut self) {
+        // An attempt that was given up says nothing about its endpoint, but a probe's place is free again.
+        if let Some(Pass::Open(ticket)) = self.pass
+            && ticket.is_probe()
+        {
+            self.standing().guard.release(ticket);
+        }
+    }
 }
 
 /// Picks an endpoint.
 ///
 /// # Errors
-/// `no_endpoint` when there is none.
+/// `breaker_open` where all that could take it are left to recover, `no_endpoint` where there is none.
 pub fn select<N: Network>(upstream: &Upstream<N>, ask: &Ask<'_>) -> Result<Selected<N>, GatewayError> {
     let active = upstream.active();
-    let in_flight = |index: usize| active.endpoints[index].in_flight.count();
-    let pick = Pick {
-        bits: ask.bits,
-        ticket: if matches!(active.balancer, Balancer::RoundRobin(_)) { upstream.next_ticket() } else { 0 },
-        hash: hash_of(&active, ask),
-        in_flight: &in_flight,
-        eligible: &|_| true,
-    };
-    let index = active
-        .balancer
-        .pick(&pick)
-        .ok_or_else(|| GatewayError::new(Code::NoEndpoint, "The upstream has no endpoint that can take requests."))?;
-    let endpoint = Arc::clone(&active.endpoints[index]);
-    let permit = endpoint.in_flight.enter();
-    Ok(Selected { endpoint, settings: Arc::clone(&active.settings), permit })
+    let scope = active.scope(ask.route);
+    let picking = Picking { upstream, active: &active, scope, ask, hash: hash_of(&active, ask) };
+    if scope.is_well()
+        && let Some(index) = picking.pick(&|_| true)
+        && let Some(ticket) = scope.standings[index].guard.admit_closed()
+    {
+        let pass = scope.judges.then_some(Pass::Open(ticket));
+        return Ok(picking.selected(index, pass, State::Closed.as_str()));
+    }
+    picking.pick_in_trouble()
+}
+
+/// One pick, as far as it has come.
+struct Picking<'a, N: Network> {
+    upstream: &'a Upstream<N>,
+    active: &'a Active<N>,
+    scope: &'a Scope,
+    ask: &'a Ask<'a>,
+    hash: u64,
+}
+
+impl<N: Network> Picking<'_, N> {
+    #[inline]
+    fn pick(&self, eligible: &dyn Fn(usize) -> bool) -> Option<usize> {
+        let in_flight = |index: usize| self.active.endpoints[index].in_flight.count();
+        let balancer = &self.active.balancer;
+        let ticket = if matches!(balancer, Balancer::RoundRobin(_)) { self.upstream.next_ticket() } else { 0 };
+        balancer.pick(&Pick { bits: self.ask.bits, ticket, hash: self.hash, in_flight: &in_flight, eligible })
+    }
+
+    /// Some endpoints are left alone, or there is none at all.
+    #[cold]
+    fn pick_in_trouble(&self) -> Result<Selected<N>, GatewayError> {
+        let now = self.upstream.surroundings.clock.now();
+        self.upstream.tick_scope(self.scope, &self.active.endpoints, now);
+        let now_ns = self.upstream.surroundings.clock.monotonic_ns(now);
+        self.scope.reconsider(now_ns);
+        let mut refused: SmallVec<[usize; 8]> = SmallVec::new();
+        // A key's endpoint is its endpoint, warm or not.
+        let mut spares_the_new = !matches!(self.active.balancer, Balancer::ConsistentHash(_));
+        loop {
+            let may_take = |index: usize| !refused.contains(&index) && self.scope.may_take(index);
+            let warm = |index: usize| may_take(index) && self.scope.is_warm_for(index, self.ask.bits, now_ns);
+            let picked = if spares_the_new { self.pick(&warm) } else { self.pick(&may_take) };
+            // Each turn takes one endpoint out, or lets the new ones in: so it ends.
+            let Some(index) = picked else {
+                if std::mem::take(&mut spares_the_new) {
+                    continue;
+                }
+                break;
+            };
+            let (admitted, transition) = self.scope.admit(index, now);
+            if let Some(transition) = transition {
+                let (endpoint, standing) = (&self.active.endpoints[index], &self.scope.standings[index]);
+                self.upstream.changed(self.scope.route.as_ref(), endpoint, standing, &transition);
+            }
+            if let Some(Admitted { ticket, met }) = admitted {
+                let pass = (self.scope.judges || ticket.is_probe()).then_some(Pass::Open(ticket));
+                return Ok(self.selected(index, pass, met));
+            }
+            refused.push(index);
+        }
+        Err(self.nobody(now))
+    }
+
+    fn nobody(&self, now: Instant) -> GatewayError {
+        if !self.scope.is_broken() {
+            return GatewayError::new(Code::NoEndpoint, "The upstream has no endpoint that can take requests.");
+        }
+        let error = GatewayError::new(Code::BreakerOpen, "The upstream is failing and is left to recover.");
+        match self.scope.next_probe() {
+            Some(next) => error.retry_after(next.saturating_duration_since(now).max(LEAST_WAIT)),
+            None => error,
+        }
+    }
+
+    #[inline]
+    fn selected(&self, index: usize, pass: Option<Pass>, met: &'static str) -> Selected<N> {
+        let endpoint = Arc::clone(&self.active.endpoints[index]);
+        let permit = endpoint.in_flight.enter();
+        let route = self.scope.route.as_ref().map(|route| {
+            let standing = Arc::clone(&self.scope.standings[index]);
+            Box::new(OwnBreaker { route: Arc::clone(route), settings: self.scope.settings.clone(), standing })
+        });
+        Selected { endpoint, settings: Arc::clone(&self.active.settings), permit, met, pass, route }
+    }
 }
 
 fn hash_of<N: Network>(active: &Active<N>, ask: &Ask<'_>) -> u64 {

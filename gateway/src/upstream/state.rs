@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use arc_swap::ArcSwap;
 
 use super::endpoint::Endpoint;
+use super::scope::Scope;
+use super::watch::Surroundings;
 use crate::algorithms::balancer::Balancer;
 use crate::config::settings;
 use crate::network::Network;
@@ -18,6 +20,8 @@ pub struct Upstream<N: Network> {
     /// Its metrics.
     pub series: Arc<UpstreamSeries>,
     active: ArcSwap<Active<N>>,
+    /// Time, and who is told what happens.
+    pub(super) surroundings: Arc<Surroundings>,
     /// Endpoints that have been used and may still be: a set that names one of them again gets the same state.
     known: Mutex<Vec<Weak<Endpoint<N>>>>,
     /// Round robin's place; it goes on over reloads.
@@ -37,12 +41,29 @@ pub struct Active<N: Network> {
     pub weights: Box<[u32]>,
     /// Picks among them.
     pub balancer: Balancer,
+    /// How they stand: first with the upstream, then with each route that has a breaker of its own.
+    pub scopes: Box<[Scope]>,
+}
+
+impl<N: Network> Active<N> {
+    /// The scope of this route, if it has one of its own, or the upstream's.
+    #[inline]
+    pub fn scope(&self, route: Option<&str>) -> &Scope {
+        let own = route.and_then(|route| self.scopes.iter().find(|scope| scope.route.as_deref() == Some(route)));
+        own.unwrap_or(&self.scopes[0])
+    }
 }
 
 impl<N: Network> Upstream<N> {
     /// An upstream without endpoints; `apply` gives it some.
-    pub fn new(settings: Arc<settings::Upstream>, series: Arc<UpstreamSeries>, workers: usize) -> Self {
+    pub fn new(
+        settings: Arc<settings::Upstream>,
+        series: Arc<UpstreamSeries>,
+        surroundings: Arc<Surroundings>,
+        workers: usize,
+    ) -> Self {
         let balancer = Balancer::new(&settings.balance, &[]);
+        let scopes = scopes_of::<N>(&settings, &[], &[], surroundings.clock.now());
         Self {
             name: Arc::clone(&settings.name),
             series,
@@ -51,7 +72,9 @@ impl<N: Network> Upstream<N> {
                 endpoints: Box::default(),
                 weights: Box::default(),
                 balancer,
+                scopes,
             }),
+            surroundings,
             known: Mutex::default(),
             ticket: AtomicU64::new(0),
             workers,
@@ -71,8 +94,11 @@ impl<N: Network> Upstream<N> {
 
     /// Puts settings and endpoints in force. Endpoints whose address was there before keep their state.
     pub fn apply(&self, settings: Arc<settings::Upstream>, endpoints: &[settings::upstream::Endpoint]) {
+        let now = self.surroundings.clock.now();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|endpoint| endpoint.strong_count() > 0);
+        // The first set of all begins as a whole: there is nobody who could take the others' part.
+        let was_in_use = !known.is_empty();
         let active: Box<[_]> = endpoints
             .iter()
             .map(|wanted| {
@@ -80,8 +106,11 @@ impl<N: Network> Upstream<N> {
                     endpoint.address == wanted.address && endpoint.target == wanted.target
                 };
                 known.iter().filter_map(Weak::upgrade).find(same).unwrap_or_else(|| {
-                    let made =
-                        Arc::new(Endpoint::new(Arc::clone(&wanted.address), wanted.target.clone(), self.workers));
+                    let (address, target) = (Arc::clone(&wanted.address), wanted.target.clone());
+                    let made = Arc::new(Endpoint::new(address, target, settings.breaker.policy, now, self.workers));
+                    if was_in_use {
+                        made.standing.set_returned(self.surroundings.clock.monotonic_ns(now));
+                    }
                     known.push(Arc::downgrade(&made));
                     made
                 })
@@ -89,8 +118,11 @@ impl<N: Network> Upstream<N> {
             .collect();
         let weights: Vec<(&str, u32)> = endpoints.iter().map(|e| (&*e.address, e.weight)).collect();
         let balancer = Balancer::new(&settings.balance, &weights);
-        let weights = weights.into_iter().map(|(_, weight)| weight).collect();
-        self.active.store(Arc::new(Active { settings, endpoints: active, weights, balancer }));
+        let weights: Box<[u32]> = weights.into_iter().map(|(_, weight)| weight).collect();
+        let scopes = scopes_of(&settings, &active, &weights, now);
+        self.active.store(Arc::new(Active { settings, endpoints: active, weights, balancer, scopes }));
+        self.judge(now);
+        self.surroundings.ring();
     }
 
     /// Says that the caller will keep this discovery fresh; false when somebody does already.
@@ -110,4 +142,29 @@ impl<N: Network> Upstream<N> {
             endpoint.pool.sweep(worker, now, &active.settings.pool);
         }
     }
+}
+
+/// How these endpoints stand, with these settings in force from now on.
+fn scopes_of<N: Network>(
+    settings: &settings::Upstream,
+    endpoints: &[Arc<Endpoint<N>>],
+    weights: &[u32],
+    now: std::time::Instant,
+) -> Box<[Scope]> {
+    let scope = |route: Option<Arc<str>>, breaker: &settings::upstream::Breaker| {
+        let standing = |endpoint: &Arc<Endpoint<N>>| match &route {
+            Some(route) => endpoint.standing_with(route, breaker.policy, now),
+            None => Arc::clone(&endpoint.standing),
+        };
+        let standings: Box<[_]> = endpoints.iter().map(standing).collect();
+        for standing in &standings {
+            standing.guard.configure(breaker.policy, now);
+        }
+        Scope::new(route.clone(), breaker.clone(), standings, weights.into(), settings)
+    };
+    for endpoint in endpoints {
+        endpoint.retain_routes(|name| settings.route_breakers.iter().any(|own| &*own.route == name));
+    }
+    let own = settings.route_breakers.iter().map(|own| scope(Some(Arc::clone(&own.route)), &own.breaker));
+    std::iter::once(scope(None, &settings.breaker)).chain(own).collect()
 }

@@ -1,4 +1,6 @@
-//! The atomics that `in_flight` uses, named apart so that a test can put loom's in their place.
+//! What `in_flight` and `guard` share between threads, named apart so that a test can put loom's in their place.
 
-pub(crate) use std::sync::Arc;
-pub(crate) use std::sync::atomic::{AtomicU32, Ordering};
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub(crate) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(crate) use crate::algorithms::breaker;

@@ -41,6 +41,13 @@ fn upstreams() {
         "balance = { policy = \"consistent_hash\", key = \"ip\" }",
         &["3:47: \"ip\" is not client_ip, path, header:NAME or cookie:NAME: that is no key"],
     );
+    check_upstream(
+        "breaker = { open_for = \"2m\", failures = [\"200\"] }",
+        &[
+            "3:24: open_for is above max_open_for",
+            "3:42: \"200\" is not connect, reset, timeout or a status: a status is 400 to 599",
+        ],
+    );
     check_upstream("pool = { max_lifetime = \"1ms\" }", &["3:25: \"1ms\" is not between 1s and 720h"]);
 }
 

@@ -50,11 +50,6 @@ fn what_is_not_built_is_said_once() {
     );
     check_upstream("balance = \"peak_ewma\"", &["3:11: balance: the policy \"peak_ewma\" is not built yet"]);
     check_upstream("protocol = \"http2\"", &["3:1: [upstreams.a] protocol: HTTP/2 is not built yet"]);
-    check_upstream("breaker.probes = 5", &["3:1: [upstreams.a] breaker: circuit breakers are not built yet"]);
-    check_upstream(
-        "[upstreams.a.health]\npath = \"/h\"",
-        &["3:14: [upstreams.a] health: health checks are not built yet"],
-    );
     check_route("retry = { attempts = 3 }", &["4:1: [[routes]] retry: retries are not built yet"]);
     check_route("hedge = { after = \"p95\" }", &["4:1: [[routes]] hedge: hedging is not built yet"]);
     check_route("fallback = { status = 503 }", &["4:1: [[routes]] fallback: fallbacks are not built yet"]);
@@ -134,13 +129,6 @@ fn policies_that_are_not_built_are_checked_all_the_same() {
     );
     check_unbuilt(&route("fallback = {}"), &["4:12: fallback needs `status` or `upstream`"]);
     check_unbuilt(&route("handler = \"h\""), &["4:11: a route has one of `upstream`, `split` and `handler`"]);
-    check_unbuilt(
-        "[upstreams.a]\nendpoints = [\"b:1\"]\nbreaker = { open_for = \"2m\", failures = [\"200\"] }",
-        &[
-            "3:24: open_for is above max_open_for",
-            "3:42: \"200\" is not connect, reset, timeout or a status: a status is 400 to 599",
-        ],
-    );
     check_unbuilt(
         "[upstreams.a]\nendpoints = [\"b:1\"]\ntls = { cert = \"Cargo.toml\" }",
         &["3:7: `cert` and `key` belong together"],

@@ -28,7 +28,7 @@ Exit codes: 0 measured, 1 a threshold was missed, 2 usage, 3 the target cannot b
 written, 4 the measurement is not valid (the output says why). Without --fail-if, failed requests are figures and no
 failures.";
 
-/// Sends load to an HTTP/1.1 server and measures from the intended send time.
+/// Sends load to an HTTP/1.1 or HTTP/2 server and measures from the intended send time.
 ///
 /// With --rate, --arrivals or --replay the model is open: a seeded plan says when to send, whatever the answers do.
 /// Without them the model is closed: each connection sends as soon as it has its answer.
@@ -61,6 +61,12 @@ pub struct Arguments {
     /// Open model: most requests in flight; arrivals beyond it are dropped and counted
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) max_in_flight: u32,
+    /// Speak HTTP/2 from the first byte (prior knowledge, h2c)
+    #[arg(long)]
+    pub(super) http2: bool,
+    /// HTTP/2: most requests at once on a connection
+    #[arg(long, requires = "http2", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) streams: u32,
     /// A request header, as in -H 'accept: text/plain'; may be repeated
     #[arg(short = 'H', long = "header", value_parser = parse_header)]
     pub(super) headers: Vec<(String, String)>,

@@ -12,7 +12,7 @@ use crate::engine::{Load, Model, Pacing, Schedule, Settings, run_all};
 use crate::plan::{Arrivals, Plan, PlanSummary, parse_trace};
 use crate::progress::Shown;
 use crate::recorder::{REST, Recorder, Window};
-use crate::request::{Expectation, Mix, Template, TokenKey, TokenSettings};
+use crate::request::{Expectation, Mix, Protocol, Template, TokenKey, TokenSettings};
 use crate::result::Offered;
 use crate::sample::Totals;
 use crate::target::Target;
@@ -49,7 +49,7 @@ impl Job {
         let template = template(arguments)?;
         let key = arguments.token_key.as_ref().map(|path| token_key(arguments, path)).transpose()?;
         let target_is_local = template.target.address.ip().is_loopback();
-        let mix = Mix::with_tokens(&[template], arguments.seed, key.as_ref())?;
+        let mix = Mix::with_tokens(&[template], arguments.seed, key.as_ref())?.speaking(protocol(arguments)?)?;
         let model = model(arguments)?;
         let summary = match &model {
             Model::Open(plan) => Some(plan.summary()),
@@ -140,6 +140,19 @@ fn template(arguments: &Arguments) -> Result<Template, CommandError> {
         weight: 1,
         expect: Expectation { statuses: arguments.expect_statuses.clone(), body_bytes: arguments.expect_length },
     })
+}
+
+/// The protocol; HTTP/2 has no place for headers about an HTTP/1.1 connection, and none is left out in silence.
+fn protocol(arguments: &Arguments) -> Result<Protocol, CommandError> {
+    if !arguments.http2 {
+        return Ok(Protocol::Http1);
+    }
+    let about_connection = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+    let found = arguments.headers.iter().find(|(name, _)| about_connection.contains(&name.to_lowercase().as_str()));
+    match found {
+        Some((name, _)) => Err(CommandError::Usage(format!("HTTP/2 has no header `{name}`: leave it or --http2 out"))),
+        None => Ok(Protocol::Http2 { streams: arguments.streams as usize }),
+    }
 }
 
 fn token_key(arguments: &Arguments, path: &PathBuf) -> Result<TokenKey, CommandError> {

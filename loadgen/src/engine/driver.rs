@@ -8,7 +8,9 @@ use super::pacing::{Pacing, Spun, sleep_exactly};
 use super::poller::{News, Poller, Token, Wait};
 use super::{Load, RunError, Schedule, Settings};
 use crate::clock::{Clock, duration_ns, thread_cpu_ns};
-use crate::connection::{Connection, ReadOutcome};
+use crate::connection::http2::Http2;
+use crate::connection::{Connection, InFlight, ReadOutcome, open_socket};
+use crate::request::Protocol;
 use crate::sample::{Failure, Observer, Totals};
 
 /// Bigger than the socket buffers' usual fill, so that most bodies take one read.
@@ -48,13 +50,18 @@ pub fn run_all(loads: Vec<Load<'_>>, clock: Clock, schedule: Schedule) -> Result
 }
 
 /// A place for a connection; it outlives the connection.
-#[derive(Debug)]
 struct Slot {
     lane: usize,
     target: usize,
     /// How many connections were here before; part of the token.
     life: u32,
-    connection: Option<Connection>,
+    link: Option<Link>,
+}
+
+/// A connection, by its protocol. HTTP/2's is large, and rare.
+enum Link {
+    Http1(Connection),
+    Http2(Box<Http2>),
 }
 
 struct Driver<'a> {
@@ -72,6 +79,8 @@ struct Driver<'a> {
     /// Slots without a connection.
     empty: Vec<usize>,
     scratch: Vec<u8>,
+    /// Whether an HTTP/2 connection is being settled: what begins on it then goes out with the next of its pumps.
+    settling: bool,
     spun: Spun,
     cpu_before_ns: u64,
 }
@@ -89,6 +98,7 @@ impl<'a> Driver<'a> {
             slots: Vec::new(),
             empty: Vec::new(),
             scratch: vec![0; SCRATCH_BYTES],
+            settling: false,
             spun: Spun::default(),
             cpu_before_ns: thread_cpu_ns(),
         };
@@ -106,6 +116,12 @@ impl<'a> Driver<'a> {
                     Some(slot) => self.lanes[lane].idle[target].push_back(slot),
                     None => self.fail_unopened(lane, target),
                 }
+            }
+            // The other requests that a connection can carry, in turns, so that load spreads over connections.
+            let permits = self.lanes[lane].permits();
+            for idle in &mut self.lanes[lane].idle {
+                let once: Vec<usize> = idle.iter().copied().collect();
+                (1..permits).for_each(|_| idle.extend(&once));
             }
         }
     }
@@ -205,7 +221,7 @@ impl<'a> Driver<'a> {
         }
         let template = lane.settings.mix.draw(arrival.number);
         let target = lane.settings.mix.prepared[template].target;
-        match lane.idle[target].pop_front().or_else(|| self.open_slot(index, target)) {
+        match lane.idle[target].pop_front().or_else(|| self.open_another(index, target)) {
             Some(slot) => self.begin(slot, template, arrival),
             None => self.lanes[index].failed_unsent(template, arrival.intended_ns, now_ns),
         }
@@ -224,46 +240,107 @@ impl<'a> Driver<'a> {
     fn begin(&mut self, index: usize, template: usize, arrival: Arrival) {
         let slot = &mut self.slots[index];
         let lane = &mut self.lanes[slot.lane];
-        let Some(connection) = &mut slot.connection else { return };
-        let mix = &lane.settings.mix;
-        mix.render(template, arrival.number, &mut lane.body, &mut connection.rendered);
+        let Some(link) = &mut slot.link else { return };
         lane.totals.started += 1;
         lane.in_flight += 1;
-        let prepared = &mix.prepared[template];
-        let now_ns = self.clock.now_ns();
-        connection.begin(template, prepared.is_head, arrival.intended_ns, now_ns);
-        if let Err(failure) = connection.write(prepared.fixed(), now_ns) {
-            self.fail(index, failure);
+        let mix = &lane.settings.mix;
+        match link {
+            Link::Http1(connection) => {
+                mix.render(template, arrival.number, &mut lane.body, &mut connection.rendered);
+                let prepared = &mix.prepared[template];
+                let now_ns = self.clock.now_ns();
+                connection.begin(template, prepared.is_head, arrival.intended_ns, now_ns);
+                if let Err(failure) = connection.write(prepared.fixed(), now_ns) {
+                    self.fail(index, failure);
+                }
+            }
+            Link::Http2(connection) => {
+                let bytes = mix.bytes(template, arrival.number, &mut lane.body, &mut lane.rendered);
+                let now_ns = self.clock.now_ns();
+                let intended_ns = arrival.intended_ns;
+                let in_flight = InFlight { template, intended_ns, sent_ns: None, head_ns: None, started_ns: now_ns };
+                connection.begin(bytes, in_flight, now_ns);
+                if !self.settling {
+                    self.settle(index);
+                }
+            }
         }
     }
 
     fn on_news(&mut self, news: News) {
-        let now_ns = self.clock.now_ns();
         let index = news.token.slot as usize;
         let slot = &mut self.slots[index];
-        let Some(connection) = slot.connection.as_mut().filter(|_| slot.life == news.token.life) else { return };
-        if news.writable {
-            let prepared = &self.lanes[slot.lane].settings.mix.prepared;
-            let written = connection.check_connected().and_then(|()| match connection.in_flight {
-                Some(in_flight) => connection.write(prepared[in_flight.template].fixed(), now_ns),
-                None => Ok(()),
-            });
-            if let Err(failure) = written {
-                self.fail(index, failure);
-                return;
+        match slot.link.as_mut().filter(|_| slot.life == news.token.life) {
+            None => {}
+            Some(Link::Http2(_)) => self.settle(index),
+            Some(Link::Http1(connection)) => {
+                let now_ns = self.clock.now_ns();
+                let prepared = &self.lanes[slot.lane].settings.mix.prepared;
+                let fixed = connection.in_flight.and_then(|in_flight| prepared[in_flight.template].fixed());
+                if news.writable {
+                    let written = connection.check_connected().and_then(|()| connection.write(fixed, now_ns));
+                    if let Err(failure) = written {
+                        self.fail(index, failure);
+                        return;
+                    }
+                }
+                match connection.read(&mut self.scratch, news.closing, now_ns) {
+                    ReadOutcome::Waiting => {}
+                    ReadOutcome::Done { reusable } => self.finish(index, reusable),
+                    ReadOutcome::Broken(failure) => self.fail(index, failure),
+                }
             }
         }
-        match connection.read(&mut self.scratch, news.closing, now_ns) {
-            ReadOutcome::Waiting => {}
-            ReadOutcome::Done { reusable } => self.finish(index, reusable),
-            ReadOutcome::Broken(failure) => self.fail(index, failure),
+    }
+
+    /// Lets an HTTP/2 connection send and read all that it can, and takes what has ended. What follows from an end
+    /// (the closed model's next request) goes out in the same go.
+    fn settle(&mut self, index: usize) {
+        self.settling = true;
+        let broken = loop {
+            let Some(Link::Http2(connection)) = &mut self.slots[index].link else { break None };
+            let pumped = connection.pump(&self.clock);
+            let took = self.take_ended(index, pumped.is_ok());
+            match pumped {
+                Err(failure) => break Some(failure),
+                Ok(()) if !took => break None,
+                Ok(()) => {}
+            }
+        };
+        self.settling = false;
+        if let Some(failure) = broken {
+            self.discard(index, failure);
+        }
+    }
+
+    /// Takes the requests of an HTTP/2 connection that have ended, and gives their places to others; whether there were
+    /// any.
+    fn take_ended(&mut self, index: usize, is_alive: bool) -> bool {
+        let mut took = false;
+        loop {
+            let slot = &mut self.slots[index];
+            let Some(Link::Http2(connection)) = &mut slot.link else { return took };
+            let Some(over) = connection.take_ended() else { return took };
+            took = true;
+            let ended =
+                Ended { in_flight: over.in_flight, head: over.head, body_bytes: over.body_bytes, end_ns: over.end_ns };
+            let lane = &mut self.lanes[slot.lane];
+            match over.failure {
+                Some(failure) => lane.failed(&ended, failure),
+                None => lane.finished(&ended),
+            }
+            if is_alive && lane.is_closed_model() {
+                self.next_closed(index);
+            } else if is_alive {
+                lane.idle[slot.target].push_back(index);
+            }
         }
     }
 
     /// A whole answer came.
     fn finish(&mut self, index: usize, reusable: bool) {
         let slot = &mut self.slots[index];
-        let Some(connection) = &mut slot.connection else { return };
+        let Some(Link::Http1(connection)) = &mut slot.link else { return };
         let Some(in_flight) = connection.in_flight.take() else { return };
         let (head, body_bytes) = (connection.reader.head(), connection.reader.body_bytes());
         let ended = Ended { in_flight, head, body_bytes, end_ns: self.clock.now_ns() };
@@ -279,21 +356,23 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// A connection broke; what it carried has failed.
+    /// A connection broke; what it carried has failed. A free connection that the server closed is no failure: nothing
+    /// was asked of it.
     fn fail(&mut self, index: usize, failure: Failure) {
         let slot = &mut self.slots[index];
-        let Some(connection) = &mut slot.connection else { return };
-        let in_flight = connection.in_flight.take();
-        let (head, body_bytes) = (connection.reader.head(), connection.reader.body_bytes());
-        let lane = &mut self.lanes[slot.lane];
-        let Some(in_flight) = in_flight else {
-            // A free connection that the server closed is no failure: nothing was asked of it.
-            lane.idle[slot.target].retain(|idle| *idle != index);
-            self.close(index);
-            self.reopen_closed(index);
-            return;
-        };
-        lane.failed(&Ended { in_flight, head, body_bytes, end_ns: self.clock.now_ns() }, failure);
+        let Some(Link::Http1(connection)) = &mut slot.link else { return };
+        if let Some(in_flight) = connection.in_flight.take() {
+            let (head, body_bytes) = (connection.reader.head(), connection.reader.body_bytes());
+            let ended = Ended { in_flight, head, body_bytes, end_ns: self.clock.now_ns() };
+            self.lanes[slot.lane].failed(&ended, failure);
+        }
+        self.discard(index, failure);
+    }
+
+    /// Gives a broken connection up; the closed model gets another.
+    fn discard(&mut self, index: usize, failure: Failure) {
+        let slot = &self.slots[index];
+        self.lanes[slot.lane].idle[slot.target].retain(|idle| *idle != index);
         self.close(index);
         // A target that refuses is asked again at the next tick, not in a hot loop.
         if failure != Failure::Connect {
@@ -307,10 +386,18 @@ impl<'a> Driver<'a> {
         self.lanes[lane].failed_unsent(template, now_ns, now_ns);
     }
 
+    /// Open model: a new connection for a request, and for others that it can carry.
+    fn open_another(&mut self, lane: usize, target: usize) -> Option<usize> {
+        let slot = self.open_slot(lane, target)?;
+        let lane = &mut self.lanes[lane];
+        (1..lane.permits()).for_each(|_| lane.idle[target].push_back(slot));
+        Some(slot)
+    }
+
     /// A new connection to a target in an empty slot.
     fn open_slot(&mut self, lane: usize, target: usize) -> Option<usize> {
         let index = self.empty.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { lane, target, life: 0, connection: None });
+            self.slots.push(Slot { lane, target, life: 0, link: None });
             self.slots.len() - 1
         });
         (self.slots[index].lane, self.slots[index].target) = (lane, target);
@@ -325,21 +412,24 @@ impl<'a> Driver<'a> {
         let slot = &mut self.slots[index];
         slot.life = slot.life.wrapping_add(1);
         let lane = &mut self.lanes[slot.lane];
-        let Ok(connection) = Connection::open(lane.settings.mix.targets[slot.target]) else { return false };
+        let Ok(socket) = open_socket(lane.settings.mix.targets[slot.target]) else { return false };
         // A slot's number fits: each holds an open file.
         let token = Token { slot: index as u32, life: slot.life };
-        if self.poller.watch(connection.socket(), token).is_err() {
+        if self.poller.watch(&socket, token).is_err() {
             return false;
         }
         lane.totals.connections += 1;
-        slot.connection = Some(connection);
+        slot.link = Some(match lane.settings.mix.protocol {
+            Protocol::Http1 => Link::Http1(Connection::new(socket)),
+            Protocol::Http2 { .. } => Link::Http2(Box::new(Http2::new(socket))),
+        });
         true
     }
 
     /// Closes the connection of a slot. A closed lane keeps the slot for the next one.
     fn close(&mut self, index: usize) {
         let slot = &mut self.slots[index];
-        slot.connection = None;
+        slot.link = None;
         if !self.lanes[slot.lane].is_closed_model() {
             self.empty.push(index);
         }
@@ -347,12 +437,16 @@ impl<'a> Driver<'a> {
 
     /// Closed model: a slot that lost its connection gets a new one and goes on.
     fn reopen_closed(&mut self, index: usize) {
-        let lane = &self.lanes[self.slots[index].lane];
-        if lane.is_closed_model() && lane.has_more(self.start_ns, self.clock.now_ns()) && self.fill_slot(index) {
+        let Slot { lane, target, .. } = self.slots[index];
+        let one = &self.lanes[lane];
+        let wanted = one.is_closed_model() && one.has_more(self.start_ns, self.clock.now_ns());
+        if !wanted || !self.fill_slot(index) {
+            return;
+        }
+        for _ in 0..self.lanes[lane].permits() {
             if self.begun {
                 self.next_closed(index);
             } else {
-                let Slot { lane, target, .. } = self.slots[index];
                 self.lanes[lane].idle[target].push_back(index);
             }
         }
@@ -366,14 +460,20 @@ impl<'a> Driver<'a> {
         }
         self.find_next_due();
         for index in 0..self.slots.len() {
-            let slot = &self.slots[index];
+            let slot = &mut self.slots[index];
             let limit_ns = duration_ns(self.lanes[slot.lane].settings.timeout);
-            match slot.connection.as_ref().map(|connection| connection.in_flight) {
-                Some(Some(in_flight)) if now_ns.saturating_sub(in_flight.started_ns) > limit_ns => {
-                    self.fail(index, Failure::Timeout);
-                }
+            let since_ns = now_ns.saturating_sub(limit_ns);
+            match &mut slot.link {
                 None => self.reopen_closed(index),
-                _ => {}
+                Some(Link::Http1(connection)) => {
+                    if connection.in_flight.is_some_and(|in_flight| in_flight.started_ns < since_ns) {
+                        self.fail(index, Failure::Timeout);
+                    }
+                }
+                Some(Link::Http2(connection)) => {
+                    connection.end_older(since_ns, now_ns);
+                    self.settle(index);
+                }
             }
         }
         self.count_time(now_ns);

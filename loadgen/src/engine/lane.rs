@@ -7,6 +7,7 @@ use super::{Load, Model, Settings};
 use crate::clock::duration_ns;
 use crate::connection::InFlight;
 use crate::plan::Plan;
+use crate::request::Protocol;
 use crate::response::Head;
 use crate::sample::{Failure, Observer, Outcome, Sample, Totals};
 
@@ -26,12 +27,15 @@ pub(super) struct Lane<'a> {
     work: Work,
     /// The number of the next request; also of a dropped one, so that numbers depend on the plan alone.
     number: u64,
-    /// For each target the slots with a free connection; the one that rested longest is first.
+    /// For each target the slots with a free connection, once for each request that it can take; the one that rested
+    /// longest is first.
     pub(super) idle: Vec<VecDeque<usize>>,
     pub(super) in_flight: usize,
     pub(super) totals: Totals,
     /// Body bytes of a request while it is rendered.
     pub(super) body: Vec<u8>,
+    /// A request for HTTP/2 while it is rendered.
+    pub(super) rendered: Vec<u8>,
 }
 
 /// An arrival whose time has come.
@@ -72,6 +76,15 @@ impl<'a> Lane<'a> {
             in_flight: 0,
             totals: Totals::default(),
             body: Vec::new(),
+            rendered: Vec::new(),
+        }
+    }
+
+    /// How many requests a connection carries at once.
+    pub(super) fn permits(&self) -> usize {
+        match self.settings.mix.protocol {
+            Protocol::Http1 => 1,
+            Protocol::Http2 { streams } => streams.max(1),
         }
     }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::draws::Draws;
 use super::{Prepared, Template, TemplateError, TokenKey};
+use crate::connection::http2::can_say;
 
 /// Another stream than the plan's, which is drawn from the same seed, and than the placeholders'.
 const CHOICE: u64 = 0x6d69_785f_6f66_7265;
@@ -18,6 +19,19 @@ pub struct Mix {
     /// For each template its weight.
     weights: Vec<u32>,
     seed: u64,
+    pub(crate) protocol: Protocol,
+}
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// One request at a time.
+    Http1,
+    /// By prior knowledge, without an upgrade and without TLS.
+    Http2 {
+        /// Most requests at once on a connection; at least one.
+        streams: usize,
+    },
 }
 
 impl Mix {
@@ -49,7 +63,40 @@ impl Mix {
         }
         let weights = templates.iter().map(|template| template.weight).collect();
         let names = templates.iter().map(|template| template.name.clone()).collect();
-        Ok(Self { prepared, targets, names, weights, seed })
+        Ok(Self { prepared, targets, names, weights, seed, protocol: Protocol::Http1 })
+    }
+
+    /// The same requests in another protocol. Their `host` becomes `:authority`; headers about an HTTP/1.1 connection
+    /// (`connection`, `keep-alive`, `transfer-encoding`, `upgrade`) have no place in HTTP/2 and are left out.
+    ///
+    /// # Errors
+    /// When a request cannot be said in HTTP/2: its path is no URI.
+    pub fn speaking(self, protocol: Protocol) -> Result<Self, TemplateError> {
+        if protocol == Protocol::Http1 {
+            return Ok(Self { protocol, ..self });
+        }
+        for (index, name) in self.names.iter().enumerate() {
+            let (mut scratch, mut out) = (Vec::new(), Vec::new());
+            let bytes = self.bytes(index, 0, &mut scratch, &mut out);
+            if !can_say(bytes) {
+                let text = String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned();
+                return Err(TemplateError::Characters { name: name.clone(), what: "request line", text });
+            }
+        }
+        Ok(Self { protocol, ..self })
+    }
+
+    /// The bytes of the request with this number, as HTTP/1.1 writes them; `scratch` and `out` hold them where they are
+    /// not the same each time.
+    pub(crate) fn bytes<'a>(
+        &'a self,
+        template: usize,
+        number: u64,
+        scratch: &mut Vec<u8>,
+        out: &'a mut Vec<u8>,
+    ) -> &'a [u8] {
+        self.render(template, number, scratch, out);
+        self.prepared[template].fixed().unwrap_or(out)
     }
 
     /// The name of a template, by its number in samples.

@@ -136,7 +136,7 @@ pub(super) fn self_test(result: &ResultFile) -> Option<Markup> {
                     " gates of at most " (self_test.rounds) " rounds drawn from them."
                 }
             }
-            (table(&["change", "fail", "95 % interval", "not decided", "pass", "asked for"], &table_rows))
+            (table(&["change", "fail", "95 % interval", "not decided", "pass", "rounds", "asked for"], &table_rows))
         },
     ))
 }
@@ -162,6 +162,7 @@ fn case_row(case: &SelfTestCase) -> Vec<Markup> {
         cell(format!("{} to {}", percent(case.fail_rate.ci_low), percent(case.fail_rate.ci_high))),
         cell(percent(case.inconclusive_rate)),
         cell(percent(case.pass_rate)),
+        cell(case.rounds.map_or_else(|| "–".to_owned(), digits)),
         cell(case.goal.map_or_else(|| "–".to_owned(), |goal| format!("{bound} {}", percent(goal)))),
     ]
 }

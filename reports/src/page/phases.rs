@@ -76,13 +76,17 @@ fn of_load(load: &Load) -> Markup {
                     @for status in statuses {
                         tr {
                             th scope="row" { @if status == "0" { "no answer" } @else { "status " (status) } }
-                            @for (_, phase) in &phases { td { (count(phase.status.get(status).copied().unwrap_or(0))) } }
+                            @for (_, phase) in &phases { td { (answers(phase, status)) } }
                         }
                     }
                 }
             }
         }
     }
+}
+
+fn answers(phase: &Phase, status: &str) -> String {
+    count(phase.status.get(status).copied().unwrap_or(0))
 }
 
 /// Whether a line says anything: one of zeros alone does not.

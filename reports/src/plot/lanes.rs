@@ -1,4 +1,7 @@
-//! What else went on under the same time axis: faults, breakers, limits.
+//! What else went on under the same time axis: faults, events, breakers, limits.
+
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::Ink;
 use crate::result::{Breaker, Moment, ResultFile};
@@ -36,6 +39,18 @@ pub(crate) struct Block {
     pub(crate) ink: Ink,
 }
 
+/// Something that a scenario did, such as a reload; runs write them as `events.done`.
+#[derive(Debug, Deserialize)]
+struct Event {
+    t_ms: f64,
+    #[serde(rename = "do")]
+    name: String,
+    #[serde(default)]
+    took_ms: f64,
+    #[serde(default)]
+    error: Option<String>,
+}
+
 /// The time of one moment.
 #[must_use]
 pub(crate) fn step_s(moments: &[Moment]) -> f64 {
@@ -60,24 +75,36 @@ pub(crate) fn windows(moments: &[Moment]) -> Vec<Window> {
     windows
 }
 
-/// All lanes: faults, then breakers that moved, then limits that refused.
+/// All lanes: faults, then events, then breakers that moved, then limits that refused.
 pub(crate) fn lanes(result: &ResultFile) -> Vec<Lane> {
     let moments = &result.timeline;
     let end_s = moments.last().map_or(0.0, |last| last.t_ms as f64 / 1e3 + step_s(moments));
     let mut lanes: Vec<Lane> = Vec::new();
-    for window in windows(moments) {
-        let block = Block { from_s: window.from_s, until_s: window.until_s, height: 1.0, ink: Ink::Reference };
-        match lanes.iter_mut().find(|lane| lane.name == window.name) {
-            Some(lane) => lane.blocks.push(block),
-            None => lanes.push(Lane { name: window.name, blocks: vec![block] }),
-        }
+    for Window { name, from_s, until_s } in windows(moments) {
+        add(&mut lanes, format!("fault: {name}"), Block { from_s, until_s, height: 1.0, ink: Ink::Reference });
     }
-    for lane in &mut lanes {
-        lane.name = format!("fault: {}", lane.name);
+    for Event { t_ms, name, took_ms, error } in events(result) {
+        let ink = if error.is_some() { Ink::Bad } else { Ink::Reference };
+        let block = Block { from_s: t_ms / 1e3, until_s: (t_ms + took_ms) / 1e3, height: 1.0, ink };
+        add(&mut lanes, format!("event: {name}"), block);
     }
     lanes.extend(breaker_lanes(result, end_s));
-    lanes.extend(limit_lanes(moments));
+    limit_lanes(&mut lanes, moments);
     lanes
+}
+
+/// Adds a block to the lane of that name.
+fn add(lanes: &mut Vec<Lane>, name: String, block: Block) {
+    match lanes.iter_mut().find(|lane| lane.name == name) {
+        Some(lane) => lane.blocks.push(block),
+        None => lanes.push(Lane { name, blocks: vec![block] }),
+    }
+}
+
+/// Events of a form that is known; others are shown with the rest of the result.
+fn events(result: &ResultFile) -> Vec<Event> {
+    let done = result.other.get("events").and_then(|events| events.get("done")).and_then(Value::as_array);
+    done.into_iter().flatten().filter_map(|event| Event::deserialize(event).ok()).collect()
 }
 
 fn breaker_lanes(result: &ResultFile, end_s: f64) -> Vec<Lane> {
@@ -138,21 +165,15 @@ fn from_states(moments: &[Moment], name: &str) -> Vec<Block> {
     blocks
 }
 
-fn limit_lanes(moments: &[Moment]) -> Vec<Lane> {
+fn limit_lanes(lanes: &mut Vec<Lane>, moments: &[Moment]) {
     let step = step_s(moments);
-    let mut lanes: Vec<Lane> = Vec::new();
     for moment in moments {
         for (rule, share) in moment.limiter_refused.iter().filter(|(_, share)| **share > 0.0) {
-            let name = format!("limit {rule}: share refused");
             let from_s = moment.t_ms as f64 / 1e3;
             let block = Block { from_s, until_s: from_s + step, height: share.clamp(0.1, 1.0), ink: Ink::Rate };
-            match lanes.iter_mut().find(|lane| lane.name == name) {
-                Some(lane) => lane.blocks.push(block),
-                None => lanes.push(Lane { name, blocks: vec![block] }),
-            }
+            add(lanes, format!("limit {rule}: share refused"), block);
         }
     }
-    lanes
 }
 
 #[cfg(test)]
@@ -174,6 +195,19 @@ mod tests {
         let windows = windows(&moments(&[&[], &["a"], &["a", "b"], &["b"], &["a"]]));
         let told: Vec<_> = windows.iter().map(|one| (one.name.as_str(), one.from_s, one.until_s)).collect();
         assert_eq!(told, [("a", 0.5, 1.5), ("b", 1.0, 2.0), ("a", 2.0, 2.5)]);
+    }
+
+    #[test]
+    fn events_have_lanes_and_what_is_no_event_has_none() {
+        let mut result = ResultFile { timeline: moments(&[&[], &[]]), ..ResultFile::default() };
+        let done = serde_json::json!([
+            {"t_ms": 250, "do": "reload", "took_ms": 12.5}, {"t_ms": 600, "do": "reload", "error": "refused"}, {"x": 1}
+        ]);
+        result.other.insert("events".to_owned(), serde_json::json!({ "done": done, "failed": 1 }));
+        let lanes = lanes(&result);
+        assert_eq!((lanes.len(), lanes[0].name.as_str()), (1, "event: reload"));
+        let told: Vec<(f64, Ink)> = lanes[0].blocks.iter().map(|block| (block.until_s, block.ink)).collect();
+        assert_eq!(told, [(0.2625, Ink::Reference), (0.6, Ink::Bad)]);
     }
 
     #[test]

@@ -81,6 +81,12 @@ pub struct SelfTestCase {
     pub name: String,
     /// How much slower head is by construction; 0 in A/A.
     pub slow_down_pct: f64,
+    /// Pairs that were recorded of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<u32>,
+    /// Rounds that a gate took until it decided, the median.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<f64>,
     /// How often the gate said fail. In A/A that is the rate of false alarms.
     pub fail_rate: Ratio,
     /// How often it said pass.

@@ -79,7 +79,9 @@ pub fn explore(options: &Options) -> Result<ExitCode, ExploreError> {
     let result = show::result(options, &summary);
     if let Some(out) = &options.out {
         let path = out.join("result.json");
-        let written = std::fs::create_dir_all(out).and_then(|()| std::fs::write(&path, result.to_json()));
+        let written = std::fs::create_dir_all(out)
+            .and_then(|()| std::fs::write(&path, result.to_json()))
+            .and_then(|()| reports::files::write(&result, out, out));
         written.map_err(|source| ExploreError::Write { path, source })?;
     }
     let text = if options.json { result.to_json() } else { show::summary(&summary) };

@@ -18,7 +18,8 @@ Examples:
   sim gate --base main --head HEAD --rounds 60 --max-time 10m
   sim gate --self-test --out /tmp/self-test       how often the gate errs; takes half an hour, or several sittings
 
-result.json, gate.md (for a pull request), junit.xml and logs are in --out.
+result.json, report.html, gate.md (for a pull request), junit.xml and logs
+are in --out.
 Exit codes: 0 head is not slower, 1 it is, 2 usage, 3 could not run, 4 inconclusive or not valid.";
 
 /// Compare two builds of the gateway: is head slower than base?

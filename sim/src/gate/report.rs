@@ -47,13 +47,19 @@ impl Report<'_> {
         if self.troubles().is_empty() { overall(&self.recording.judged, self.settings) } else { Verdict::Invalid }
     }
 
-    /// Writes result.json, gate.md and junit.xml, and prints the table, or the JSON.
+    /// Writes result.json, report.html, gate.md and junit.xml, and prints the table, or the JSON.
     ///
     /// # Errors
     /// When a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), GateError> {
         let result = self.result_file();
-        let files = [("result.json", result.to_json()), ("gate.md", self.markdown()), ("junit.xml", self.junit())];
+        let page = reports::page::render(&result, None);
+        let files = [
+            ("result.json", result.to_json()),
+            (reports::files::PAGE, page),
+            ("gate.md", self.markdown()),
+            ("junit.xml", self.junit()),
+        ];
         for (name, text) in files {
             write(&folder.join(name), &text)?;
         }
@@ -61,7 +67,11 @@ impl Report<'_> {
         let text = if self.options.json {
             result.to_json()
         } else {
-            format!("{}result.json, gate.md, junit.xml and logs are in {}\n", self.text(), folder.display())
+            format!(
+                "{}result.json, report.html, gate.md, junit.xml and logs are in {}\n",
+                self.text(),
+                folder.display()
+            )
         };
         // A reader that has gone away is no reason to fail.
         let _ = std::io::stdout().write_all(text.as_bytes());

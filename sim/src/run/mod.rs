@@ -187,7 +187,7 @@ fn measure_scenario(
     for (load, watch) in scenario.loads.iter().zip(&findings.measured.watches) {
         write_histograms(&folder, &load.name, &watch.recorder)?;
     }
-    // After the histograms, which the page draws.
+    // After the histograms, since the page draws them.
     reports::files::write(&result, &folder, &folder).map_err(RunError::file(&folder))?;
     Ok(result)
 }

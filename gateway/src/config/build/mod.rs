@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::check::{Context, Reader};
 use super::schema::route::ROUTE;
 use super::schema::upstream::UPSTREAM;
+use super::settings::upstream::RouteBreaker;
 use super::settings::{Config, Route, Upstream};
 use super::source::Span;
 use super::value::upstream_url;
@@ -24,13 +25,13 @@ pub(crate) struct Built {
 
 /// Builds everything that could be understood.
 pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
-    let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
+    let mut upstreams: Vec<Upstream> = Vec::new();
     for entry in root.map("upstreams") {
         let Some(table) = entry.node.table() else { continue };
         let reader = Reader::new(Some(table), context.shared(&UPSTREAM), &UPSTREAM, entry.node.at);
-        upstreams.extend(upstream::build(&entry.key, &reader).map(Arc::new));
+        upstreams.extend(upstream::build(&entry.key, &reader));
     }
-    let mut implicit: BTreeMap<String, Arc<Upstream>> = BTreeMap::new();
+    let mut implicit: BTreeMap<String, Upstream> = BTreeMap::new();
     let mut routes: Vec<Arc<Route>> = Vec::new();
     let mut route_places = Vec::new();
     for reader in tables(context, root, "routes") {
@@ -39,22 +40,33 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
             let Ok(url) = upstream_url::parse(&route.upstream) else { continue };
             route.upstream = Arc::from(url.authority.as_str());
             let shared = Reader::new(None, context.shared(&UPSTREAM), &UPSTREAM, reader.at);
-            implicit.entry(url.authority.clone()).or_insert_with(|| Arc::new(upstream::implicit(&url, &shared)));
+            implicit.entry(url.authority.clone()).or_insert_with(|| upstream::implicit(&url, &shared));
         }
         routes.push(Arc::new(route));
         route_places.push(reader.at);
     }
     upstreams.extend(implicit.into_values());
+    hand_breakers_over(&routes, &mut upstreams);
     let config = Config {
         server: general::server(&root.table("server")),
         listeners: general::listeners(root),
         admin: general::admin(&root.table("admin"), context.environment),
         telemetry: general::telemetry(&root.table("telemetry"), context.sources),
         identity: general::identity(&root.table("identity")),
-        upstreams,
+        upstreams: upstreams.into_iter().map(Arc::new).collect(),
         routes,
     };
     Built { config, route_places }
+}
+
+/// Breakers of routes are kept with the endpoints that they judge.
+fn hand_breakers_over(routes: &[Arc<Route>], upstreams: &mut [Upstream]) {
+    for route in routes {
+        let Some(breaker) = route.breaker.clone() else { continue };
+        if let Some(upstream) = upstreams.iter_mut().find(|upstream| upstream.name == route.upstream) {
+            upstream.route_breakers.push(RouteBreaker { route: Arc::clone(&route.name), breaker });
+        }
+    }
 }
 
 /// The tables of `[[routes]]`, `[[aggregates]]` or `[[batches]]`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method};
 
+use super::upstream;
 use crate::config::check::Reader;
 use crate::config::settings::Route;
 use crate::config::settings::route::{HeaderEdits, HostPattern, HostPolicy, Rewrite, RouteMatch, ValueMatch};
@@ -34,6 +35,7 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         idle_timeout: table.timeout("idle_timeout"),
         host: host_policy(&table.text("host")),
         websocket: table.texts("upgrades").iter().any(|upgrade| upgrade == "websocket"),
+        breaker: table.get("breaker").map(|_| upstream::breaker(&table.table("breaker"))),
         max_body: table.get("max_body").map(|_| table.bound("max_body")),
     })
 }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::algorithms::breaker::{Policy, WHOLE};
+use crate::algorithms::ejection::Bounds;
+use crate::algorithms::health::Thresholds;
 use crate::config::check::Reader;
 use crate::config::settings::Upstream;
 use crate::config::settings::upstream::{
-    Balance, ConsistentHash, DnsDiscovery, Endpoint, Endpoints, HashKey, Pool, Target,
+    Balance, Breaker, ConsistentHash, DnsDiscovery, Endpoint, Endpoints, Failures, HashKey, Health, Pool, Target,
 };
 use crate::config::tree::{Node, Value};
 use crate::config::value::upstream_url::UpstreamUrl;
@@ -47,7 +50,61 @@ fn with_endpoints(name: &str, endpoints: Endpoints, table: &Reader<'_>) -> Upstr
             max_lifetime: pool.duration("max_lifetime"),
             max_connections: pool.limit("max_connections"),
         },
+        breaker: breaker(&table.table("breaker")),
+        route_breakers: Vec::new(),
+        ejection: Bounds {
+            max_percent: table.table("ejection").integer("max_percent"),
+            panic_below: millionths(table.number("panic_below")),
+        },
+        health: health(&table.table("health")),
+        slow_start: table.duration("slow_start"),
     }
+}
+
+fn health(table: &Reader<'_>) -> Option<Health> {
+    let path = table.text("path");
+    let path = Some(path.into_owned()).filter(|path| !path.is_empty())?.try_into().ok()?;
+    let thresholds =
+        Thresholds { healthy_after: table.integer("healthy_after"), unhealthy_after: table.integer("unhealthy_after") };
+    Some(Health { path, interval: table.duration("interval"), timeout: table.duration("timeout"), thresholds })
+}
+
+/// A breaker, of an upstream or of a route.
+pub(super) fn breaker(table: &Reader<'_>) -> Breaker {
+    let slow_call = table.timeout("slow_call");
+    let consecutive: u32 = table.integer("consecutive_failures");
+    Breaker {
+        failures: failures(&table.texts("failures")),
+        slow_call,
+        policy: Policy {
+            window: table.duration("window"),
+            min_requests: table.integer("min_requests"),
+            failure_share: millionths(table.number("failure_ratio")),
+            consecutive_failures: Some(consecutive).filter(|count| *count > 0),
+            slow_share: slow_call.map(|_| millionths(table.number("slow_ratio"))),
+            open_for: table.duration("open_for"),
+            max_open_for: table.duration("max_open_for"),
+            probes: table.integer("probes"),
+            probe_timeout: table.duration("probe_timeout"),
+        },
+    }
+}
+
+/// Ways to fail, as they are written.
+pub(super) fn failures(written: &[String]) -> Failures {
+    let has = |name: &str| written.iter().any(|text| text == name);
+    Failures {
+        connect: has("connect"),
+        reset: has("reset"),
+        timeout: has("timeout"),
+        statuses: written.iter().filter_map(|text| text.parse().ok()).collect(),
+    }
+}
+
+/// A share in millionths, so that it is compared exactly: 0.1 is a tenth, not the nearest float.
+fn millionths(share: f64) -> u32 {
+    // Bounded by the schema to 0..=1.
+    (share * f64::from(WHOLE)).round() as u32
 }
 
 fn endpoint(node: &Node) -> Option<Endpoint> {

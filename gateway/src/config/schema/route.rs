@@ -98,8 +98,7 @@ const KEYS: &[Key] = &[
         "breaker",
         Kind::Table(&BREAKER),
         "A breaker for this route alone, so that one bad route ejects no endpoint for others.",
-    )
-    .not_yet("circuit breakers are"),
+    ),
     key("cors", Kind::Table(&CORS), "Cross-origin rules; preflights are answered before identity.").not_yet("CORS is"),
     key(
         "max_body",

@@ -31,20 +31,13 @@ const KEYS: &[Key] = &[
         "How an endpoint is picked: a policy's name, or a table.",
     )
     .default("{ policy = \"least_request\" }"),
-    key("slow_start", Kind::Duration(0, HOUR), "A new endpoint's share grows over this time.")
-        .default("\"0s\"")
-        .not_yet("slow start is"),
+    key("slow_start", Kind::Duration(0, HOUR), "A new endpoint's share grows over this time.").default("\"0s\""),
     key("pool", Kind::Table(&POOL), "How connections are kept.").default("{}"),
-    key("breaker", Kind::Table(&BREAKER), "When an endpoint is left alone.")
-        .default("{}")
-        .not_yet("circuit breakers are"),
-    key("health", Kind::Table(&HEALTH), "Active health checks.").default("{}").not_yet("health checks are"),
-    key("ejection", Kind::Table(&EJECTION), "How many endpoints may be out of balancing.")
-        .default("{}")
-        .not_yet("ejection is"),
+    key("breaker", Kind::Table(&BREAKER), "When an endpoint is left alone.").default("{}"),
+    key("health", Kind::Table(&HEALTH), "Active health checks.").default("{}"),
+    key("ejection", Kind::Table(&EJECTION), "How many endpoints may be out of balancing.").default("{}"),
     key("panic_below", Kind::Number(0.0, 1.0), "The share of available endpoints under which all are used.")
-        .default("0.0")
-        .not_yet("the panic threshold is"),
+        .default("0.0"),
     key("concurrency", Kind::Table(&CONCURRENCY), "Requests in flight.")
         .default("{}")
         .not_yet("concurrency limits are"),

@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use regex::Regex;
 
+use super::upstream::Breaker;
+
 /// One `[[routes]]`.
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -29,6 +31,8 @@ pub struct Route {
     pub host: HostPolicy,
     /// Whether `Upgrade: websocket` passes.
     pub websocket: bool,
+    /// A breaker for this route alone.
+    pub breaker: Option<Breaker>,
     /// A request body's size: `None` = as `[server]` says, `Some(None)` = no limit.
     pub max_body: Option<Option<u64>>,
 }

@@ -5,6 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use http::uri::PathAndQuery;
+
+use crate::algorithms::breaker::Policy;
+use crate::algorithms::ejection::Bounds;
+use crate::algorithms::health::Thresholds;
 
 /// One `[upstreams.NAME]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +22,62 @@ pub struct Upstream {
     pub balance: Balance,
     /// How connections are kept.
     pub pool: Pool,
+    /// When an endpoint is left alone.
+    pub breaker: Breaker,
+    /// The same for routes that have a breaker of their own.
+    pub route_breakers: Vec<RouteBreaker>,
+    /// How many endpoints may be out of balancing.
+    pub ejection: Bounds,
+    /// Active checks; `None` = off.
+    pub health: Option<Health>,
+    /// A new endpoint's share grows over this time; zero = it takes all of it at once.
+    pub slow_start: Duration,
+}
+
+/// `health`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// What is asked for: a path, and perhaps a query.
+    pub path: PathAndQuery,
+    /// Between two checks of an endpoint.
+    pub interval: Duration,
+    /// The longest wait for an answer's head.
+    pub timeout: Duration,
+    /// How many checks decide.
+    pub thresholds: Thresholds,
+}
+
+/// `breaker`, of an upstream or of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breaker {
+    /// What counts as a failure.
+    pub failures: Failures,
+    /// An answer whose head takes this long is slow; `None` = none is.
+    pub slow_call: Option<Duration>,
+    /// When it trips, and how it recovers.
+    pub policy: Policy,
+}
+
+/// A route's breaker, for each endpoint of its upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteBreaker {
+    /// The route's name.
+    pub route: Arc<str>,
+    /// The breaker.
+    pub breaker: Breaker,
+}
+
+/// `failures` of a breaker, `on` of retries: ways in which an attempt fails.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Failures {
+    /// No connection, or none in time.
+    pub connect: bool,
+    /// The connection broke, or what came was no answer.
+    pub reset: bool,
+    /// No answer in time.
+    pub timeout: bool,
+    /// Statuses.
+    pub statuses: Box<[u16]>,
 }
 
 /// Where endpoints come from.

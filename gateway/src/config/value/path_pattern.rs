@@ -1,16 +1,29 @@
 //! Path patterns of routes (`/api/{id}/{*rest}`) and the templates that use their parameters (`/v2/{rest}`).
+//!
+//! The one place that reads them: messages and matching speak of the same segments. What is accepted, a request can
+//! match.
 
 use crate::config::settings::route::RewritePiece;
 
 /// A segment of a path pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Segment {
-    /// As written.
-    Literal(String),
-    /// `{param}`: one whole segment.
-    Param(String),
+    /// This text, in the form that requests' paths are matched in; empty after a last slash.
+    Static(Box<str>),
+    /// `{param}`: one whole segment, not empty.
+    Param(Box<str>),
     /// `{*rest}`: the rest, perhaps nothing; only last.
-    Rest(String),
+    Rest(Box<str>),
+}
+
+impl Segment {
+    /// The parameter's name.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Static(_) => None,
+            Self::Param(name) | Self::Rest(name) => Some(name),
+        }
+    }
 }
 
 /// Reads a route's path.
@@ -19,23 +32,19 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Segment>, String> {
         return Err("a path begins with a slash".to_owned());
     };
     let mut segments = Vec::new();
-    let mut names: Vec<String> = Vec::new();
     let count = rest.split('/').count();
     for (index, written) in rest.split('/').enumerate() {
         let last = index + 1 == count;
         let segment = segment(written)?;
         match &segment {
-            Segment::Literal(literal) if literal.is_empty() && !last => {
+            Segment::Static(text) if text.is_empty() && !last => {
                 return Err("a path has no empty segments".to_owned());
             }
             Segment::Rest(_) if !last => return Err("{*rest} can only be the last segment".to_owned()),
-            Segment::Param(name) | Segment::Rest(name) => {
-                if names.contains(name) {
-                    return Err(format!("the parameter {name:?} is there twice"));
-                }
-                names.push(name.clone());
+            Segment::Param(name) | Segment::Rest(name) if parameters(&segments).contains(&&**name) => {
+                return Err(format!("the parameter {name:?} is there twice"));
             }
-            Segment::Literal(_) => {}
+            _ => {}
         }
         segments.push(segment);
     }
@@ -45,63 +54,78 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Segment>, String> {
 fn segment(written: &str) -> Result<Segment, String> {
     if let Some(inner) = written.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
         return match inner.strip_prefix('*') {
-            Some(name) => Ok(Segment::Rest(parameter(name)?)),
-            None => Ok(Segment::Param(parameter(inner)?)),
+            Some(name) => Ok(Segment::Rest(parameter(name)?.into())),
+            None => Ok(Segment::Param(parameter(inner)?.into())),
         };
     }
     if written.contains(['{', '}']) {
         return Err("a parameter is a whole segment".to_owned());
     }
-    literal(written)?;
-    if matches!(written, "." | "..") {
+    let text = literal(written)?;
+    if matches!(text.as_str(), "." | "..") {
         return Err("`.` and `..` are resolved before routes are matched".to_owned());
     }
-    Ok(Segment::Literal(written.to_owned()))
+    // Some servers cut segments at `;` and at encoded slashes: no request with such dots gets as far as a route.
+    let parts = text.split("%2F").flat_map(|part| part.split("%5C"));
+    if parts.filter_map(|part| part.split(';').next()).any(|part| matches!(part, "." | "..")) {
+        return Err("it holds a dot segment in disguise, which every request is refused for".to_owned());
+    }
+    Ok(Segment::Static(text.into()))
 }
 
-fn parameter(name: &str) -> Result<String, String> {
+fn parameter(name: &str) -> Result<&str, String> {
     let fits = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if fits { Ok(name.to_owned()) } else { Err("a parameter's name is letters, digits and underscores".to_owned()) }
+    if fits { Ok(name) } else { Err("a parameter's name is letters, digits and underscores".to_owned()) }
 }
 
-/// Characters that a path may hold as they are (RFC 3986, section 3.3), and whole percent escapes.
-fn literal(text: &str) -> Result<(), String> {
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'%' => {
-                let digits = [bytes.next(), bytes.next()];
-                if !digits.iter().all(|digit| digit.is_some_and(|d| d.is_ascii_hexdigit())) {
-                    return Err("`%` is followed by two hex digits".to_owned());
-                }
+/// Characters that a path may hold as they are (RFC 3986, section 3.3), and whole percent escapes. Gives the text in its
+/// one form (section 6.2.2): unreserved characters decoded, other escapes in upper case.
+fn literal(text: &str) -> Result<String, String> {
+    let mut normal = String::with_capacity(text.len());
+    let mut chars = text.char_indices();
+    while let Some((at, char)) = chars.next() {
+        match char {
+            '%' => {
+                chars.nth(1);
+                normal.push_str(&escape(text.get(at + 1..at + 3))?);
             }
-            b'?' | b'#' => return Err("a path has no query and no fragment".to_owned()),
-            b if b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&b) => {}
-            b if b.is_ascii() => return Err(format!("a path cannot hold {:?}", char::from(b))),
-            _ => return Err("characters beyond ASCII are percent-encoded".to_owned()),
+            '?' | '#' => return Err("a path has no query and no fragment".to_owned()),
+            c if c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@/".contains(c) => normal.push(c),
+            c if c.is_ascii() => return Err(format!("a path cannot hold {c:?}")),
+            c => {
+                let encoded: String = c.encode_utf8(&mut [0; 4]).bytes().map(|b| format!("%{b:02X}")).collect();
+                return Err(format!("characters beyond ASCII are percent-encoded, {c} is {encoded}"));
+            }
         }
     }
-    Ok(())
+    Ok(normal)
+}
+
+/// What stands for an escape, of which these are the digits.
+fn escape(digits: Option<&str>) -> Result<String, String> {
+    let hex = |digits: &&str| digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let byte = digits.filter(hex).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    match byte.ok_or("`%` is followed by two hex digits")? {
+        0 => Err("a path cannot hold an encoded NUL".to_owned()),
+        b if b.is_ascii_alphanumeric() || b"-._~".contains(&b) => Ok(char::from(b).to_string()),
+        b => Ok(format!("%{b:02X}")),
+    }
 }
 
 /// The names of a pattern's parameters.
 pub(crate) fn parameters(segments: &[Segment]) -> Vec<&str> {
-    let names = segments.iter().filter_map(|segment| match segment {
-        Segment::Literal(_) => None,
-        Segment::Param(name) | Segment::Rest(name) => Some(name.as_str()),
-    });
-    names.collect()
+    segments.iter().filter_map(Segment::name).collect()
 }
 
 /// The pattern without its parameters' names: two patterns of one shape match the same paths.
 pub(crate) fn shape(text: &str) -> String {
     let Ok(segments) = parse(text) else { return text.to_owned() };
     let piece = |segment: &Segment| match segment {
-        Segment::Literal(literal) => literal.clone(),
-        Segment::Param(_) => "{}".to_owned(),
-        Segment::Rest(_) => "{*}".to_owned(),
+        Segment::Static(text) => format!("/{text}"),
+        Segment::Param(_) => "/{}".to_owned(),
+        Segment::Rest(_) => "/{*}".to_owned(),
     };
-    segments.iter().map(|segment| format!("/{}", piece(segment))).collect()
+    segments.iter().map(piece).collect()
 }
 
 /// Reads `/v2/{rest}`: literals and parameters in any place.
@@ -115,7 +139,7 @@ pub(crate) fn template(text: &str) -> Result<Vec<RewritePiece>, String> {
         let close = rest[open..].find('}').ok_or_else(|| "`{` without `}`".to_owned())? + open;
         add_literal(&mut pieces, &rest[..open])?;
         let inner = &rest[open + 1..close];
-        pieces.push(RewritePiece::Param(parameter(inner.strip_prefix('*').unwrap_or(inner))?));
+        pieces.push(RewritePiece::Param(parameter(inner.strip_prefix('*').unwrap_or(inner))?.to_owned()));
         rest = &rest[close + 1..];
     }
     add_literal(&mut pieces, rest)?;
@@ -138,7 +162,7 @@ pub(crate) fn plain(text: &str) -> Result<(), String> {
     if !text.starts_with('/') {
         return Err("a path begins with a slash".to_owned());
     }
-    literal(text)
+    literal(text).map(drop)
 }
 
 #[cfg(test)]
@@ -147,15 +171,17 @@ mod tests {
 
     #[test]
     fn patterns_that_read() {
-        let rest = |name: &str| Segment::Rest(name.to_owned());
-        let word = |text: &str| Segment::Literal(text.to_owned());
+        let rest = |name: &str| Segment::Rest(name.into());
+        let word = |text: &str| Segment::Static(text.into());
         assert_eq!(parse("/"), Ok(vec![word("")]));
         assert_eq!(parse("/{*rest}"), Ok(vec![rest("rest")]));
-        assert_eq!(parse("/a/{id}/b"), Ok(vec![word("a"), Segment::Param("id".to_owned()), word("b")]));
+        assert_eq!(parse("/a/{id}/b"), Ok(vec![word("a"), Segment::Param("id".into()), word("b")]));
         assert_eq!(parse("/a/"), Ok(vec![word("a"), word("")]));
+        assert_eq!(parse("/%41%2f%e9/.a/...;x"), Ok(vec![word("A%2F%E9"), word(".a"), word("...;x")]));
         assert_eq!(shape("/a/{id}/{*x}"), "/a/{}/{*}");
         assert_eq!(shape("/a/{id}"), shape("/a/{name}"));
         assert_ne!(shape("/a/"), shape("/a"));
+        assert_eq!(shape("/%7euser"), shape("/~user"), "written in two ways");
     }
 
     #[test]
@@ -166,6 +192,11 @@ mod tests {
         for text in ["/a?b", "/a#b", "/a b", "/ä", "/%2", "/%zz", "/a\\b", "/\u{0}", "/{a", "/a}"] {
             assert!(parse(text).is_err(), "{text}");
         }
+        for text in ["/%2e%2E/a", "/%00", "/..;x=1", "/a%2f..", "/.%5cb", "/%", "/%4", "/%é"] {
+            assert!(parse(text).is_err(), "no request can match it: {text}");
+        }
+        let message = parse("/café").unwrap_err();
+        assert!(message.ends_with("é is %C3%A9"), "{message}");
     }
 
     #[test]

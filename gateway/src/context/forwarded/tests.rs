@@ -118,7 +118,7 @@ mod model {
         if chain.is_empty() { String::new() } else { chain.split(',').map(node).collect::<Vec<_>>().join(", ") }
     }
 
-    fn appended(list: String, own: &str) -> String {
+    fn appended(list: &str, own: &str) -> String {
         if list.is_empty() { own.to_owned() } else { format!("{list}, {own}") }
     }
 
@@ -140,10 +140,10 @@ mod model {
             None => String::new(),
         };
         [
-            vec![appended(chain, ip)],
+            vec![appended(&chain, ip)],
             kept(came, &X_FORWARDED_PROTO, is_scheme, Some("http")),
             kept(came, &X_FORWARDED_HOST, is_host, host),
-            vec![appended(told, &format!("for={node}{host_part};proto=http"))],
+            vec![appended(&told, &format!("for={node}{host_part};proto=http"))],
         ]
     }
 }

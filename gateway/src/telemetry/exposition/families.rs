@@ -1,8 +1,11 @@
 //! Every metric family: its name (contract, records.md), its kind, its words, and where its samples come from.
 
 use super::format::{Format, Kind, Page};
+use crate::algorithms::breaker::State;
 use crate::error::Code;
-use crate::telemetry::metrics::{AttemptOutcome, EndpointInFlight, Registry, RouteTotals, ShedReason, UpstreamTotals};
+use crate::telemetry::metrics::{
+    AttemptOutcome, Ejections, EndpointBreaker, EndpointInFlight, Registry, RouteTotals, ShedReason, UpstreamTotals,
+};
 use crate::telemetry::process::ProcessStats;
 
 /// What the registry does not hold.
@@ -10,6 +13,10 @@ use crate::telemetry::process::ProcessStats;
 pub struct ScrapeInputs {
     /// In-flight requests of each endpoint, from the balancers.
     pub endpoints: Vec<EndpointInFlight>,
+    /// The breaker of each endpoint.
+    pub breakers: Vec<EndpointBreaker>,
+    /// Ejected endpoints of each upstream.
+    pub ejections: Vec<Ejections>,
     /// Dropped lines of the access log.
     pub log_dropped: u64,
     /// A look at the process.
@@ -22,6 +29,7 @@ pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec
     routes(&mut page, registry);
     upstreams(&mut page, registry);
     endpoints(&mut page, &inputs.endpoints);
+    breakers(&mut page, inputs);
     gateway(&mut page, registry, inputs);
     process(&mut page, &inputs.process);
     page.finish()
@@ -90,6 +98,29 @@ fn endpoints(page: &mut Page, endpoints: &[EndpointInFlight]) {
     page.family("gateway_endpoint_in_flight", Kind::Gauge, "Requests that an endpoint is serving now.");
     for endpoint in endpoints {
         page.number(&[("upstream", &endpoint.upstream), ("endpoint", &endpoint.endpoint)], endpoint.in_flight);
+    }
+}
+
+fn breakers(page: &mut Page, inputs: &ScrapeInputs) {
+    page.family("gateway_breaker_state", Kind::Gauge, "An endpoint's breaker: 0 closed, 1 half-open, 2 open.");
+    for breaker in &inputs.breakers {
+        let state = match breaker.state {
+            State::Closed => 0,
+            State::HalfOpen => 1,
+            State::Open => 2,
+        };
+        page.number(&[("upstream", &breaker.upstream), ("endpoint", &breaker.endpoint)], state);
+    }
+    page.family("gateway_breaker_trips_total", Kind::Counter, "How often an endpoint's breaker tripped.");
+    for breaker in &inputs.breakers {
+        for (cause, trips) in &breaker.trips {
+            let labels = [("upstream", &*breaker.upstream), ("endpoint", &*breaker.endpoint), ("cause", *cause)];
+            page.number(&labels, *trips);
+        }
+    }
+    page.family("gateway_ejections", Kind::Gauge, "Endpoints that are out of balancing now.");
+    for ejections in &inputs.ejections {
+        page.number(&[("upstream", &ejections.upstream)], ejections.endpoints);
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::algorithms::breaker::State;
+
 use super::{GatewaySeries, ListenerSeries, RouteSeries, UpstreamSeries};
 
 /// Names of each kind that are kept: ten times the largest configuration that we aim at (10,000 routes). A process that
@@ -21,6 +23,28 @@ pub struct EndpointInFlight {
     pub endpoint: Arc<str>,
     /// Requests now.
     pub in_flight: u64,
+}
+
+/// One endpoint's breaker; read when somebody scrapes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointBreaker {
+    /// The upstream's name.
+    pub upstream: Arc<str>,
+    /// The endpoint's address.
+    pub endpoint: Arc<str>,
+    /// Its state.
+    pub state: State,
+    /// How often it tripped, by cause, the breakers of routes included.
+    pub trips: Vec<(&'static str, u64)>,
+}
+
+/// How many of an upstream's endpoints are out of balancing; read when somebody scrapes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ejections {
+    /// The upstream's name.
+    pub upstream: Arc<str>,
+    /// Endpoints now.
+    pub endpoints: u64,
 }
 
 /// The process's series.

@@ -151,6 +151,13 @@ impl Client {
         true
     }
 
+    /// The next chunk of a chunked body that has more.
+    pub(crate) async fn chunk(&mut self) -> String {
+        let line = self.line().await.expect("the body goes on");
+        let data = self.bytes(usize::from_str_radix(&line, 16).unwrap() + 2).await;
+        String::from_utf8(data[..data.len() - 2].to_vec()).unwrap()
+    }
+
     /// Reads so many bytes.
     pub(crate) async fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -229,6 +236,12 @@ impl Answer {
     pub(crate) fn echo(&self) -> Echo {
         assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
         Echo(self.json())
+    }
+
+    /// The status of an upstream's own answer: it is no problem document of the gateway.
+    pub(crate) fn echo_status(&self) -> u16 {
+        assert_ne!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        self.status
     }
 
     /// The problem document's code. Holds the whole document against the contract.

@@ -1,11 +1,13 @@
 //! What the stories need: a gateway on free ports, a client that sees bytes, a process, and ways to wait for events.
 
 mod client;
+mod events;
 mod gateway;
 mod process;
 mod wait;
 
 pub(crate) use client::{Answer, Client, Echo};
+pub(crate) use events::Events;
 pub(crate) use gateway::{Gateway, one_route};
 pub(crate) use process::Process;
 pub(crate) use wait::{eventually, guarded};

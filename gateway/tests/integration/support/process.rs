@@ -37,13 +37,22 @@ impl Process {
 
     /// Starts `gateway run` and waits until it serves.
     pub(crate) async fn start(config: &Path) -> Self {
-        Self::start_with(config, &[]).await
+        Self::launch(config, &[], &[]).await
     }
 
     /// The same, with these environment variables.
     pub(crate) async fn start_with(config: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::launch(config, &[], variables).await
+    }
+
+    /// The same, with these arguments more.
+    pub(crate) async fn start_with_arguments(config: &Path, arguments: &[&str]) -> Self {
+        Self::launch(config, arguments, &[]).await
+    }
+
+    async fn launch(config: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = command(&["run", "--config", config.to_str().unwrap()], config.parent().unwrap());
-        command.envs(variables.iter().copied());
+        command.args(arguments).envs(variables.iter().copied());
         let mut child = command.stdout(Stdio::null()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
         let ready = next_event(&mut stderr, "ready").await;

@@ -31,10 +31,12 @@ pub(super) struct Findings<'a> {
 }
 
 impl Findings<'_> {
-    /// Writes result.json and self_test.md, and prints the table, or the JSON.
+    /// Writes result.json, report.html and self_test.md, and prints the table, or the JSON.
     pub(super) fn write(&self, folder: &Path) -> Result<(), GateError> {
-        let json = self.result_file().to_json();
+        let result = self.result_file();
+        let json = result.to_json();
         write(&folder.join("result.json"), &json)?;
+        write(&folder.join(reports::files::PAGE), &reports::page::render(&result, None))?;
         write(&folder.join("self_test.md"), &self.markdown())?;
         let text = if self.options.json {
             json

@@ -50,6 +50,7 @@ const TOP: &[&str] = &["lib", "main", "cli", "startup", "shutdown", "pipeline"];
 /// Further allowed imports, and why.
 const EDGES: &[(&str, &str, &str)] = &[
     ("forward", "upstream", "each attempt asks for an endpoint and its connection"),
+    ("admin", "upstream", "breakers are shown as they are, and moved by hand"),
     ("listener", "pipeline", "a connection hands each of its requests over"),
 ];
 

@@ -100,6 +100,13 @@ fn page(format: Format) -> Parsed {
             endpoint: "127.0.0.1:9001".into(),
             in_flight: 4,
         }],
+        breakers: vec![EndpointBreaker {
+            upstream: "orders".into(),
+            endpoint: "127.0.0.1:9001".into(),
+            state: State::HalfOpen,
+            trips: vec![("failure_ratio", 3)],
+        }],
+        ejections: vec![Ejections { upstream: "orders".into(), endpoints: 1 }],
         log_dropped: 9,
         process: ProcessStats { cpu_seconds: Some(1.5), resident_bytes: Some(1 << 20), ..ProcessStats::default() },
     };
@@ -122,6 +129,10 @@ fn both_formats_say_the_same() {
         assert_eq!(page.value("gateway_upstream_connections", &[("upstream", HOSTILE), ("state", "busy")]), 1.0);
         let endpoint = [("upstream", "orders"), ("endpoint", "127.0.0.1:9001")];
         assert_eq!(page.value("gateway_endpoint_in_flight", &endpoint), 4.0);
+        assert_eq!(page.value("gateway_breaker_state", &endpoint), 1.0);
+        let tripped = [endpoint[0], endpoint[1], ("cause", "failure_ratio")];
+        assert_eq!(page.value("gateway_breaker_trips_total", &tripped), 3.0);
+        assert_eq!(page.value("gateway_ejections", &endpoint[..1]), 1.0);
         assert_eq!(page.value("gateway_connections", &[("listener", "127.0.0.1:8080")]), 1.0);
         assert_eq!(page.value("gateway_shed_total", &[("reason", "in_flight")]), 1.0);
         assert_eq!(page.value("gateway_log_dropped_total", &[]), 9.0);
@@ -180,9 +191,6 @@ fn names_and_labels_are_the_contracts() {
         assert_eq!(&found, expected, "{name}");
     }
     let later = [
-        "breaker_state",
-        "breaker_trips_total",
-        "ejections",
         "retries_total",
         "hedges_total",
         "limit_decisions_total",

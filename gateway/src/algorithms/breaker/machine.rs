@@ -1,0 +1,308 @@
+//! The machine: states, what moves between them, and when.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::window::Window;
+use super::{Cause, Counts, Mode, Policy, State, Ticket, Transition, Verdict, WHOLE};
+
+/// A breaker. Time comes in with each call, and never runs backwards by more than callers differ in reading it.
+#[derive(Debug, Clone)]
+pub struct Breaker {
+    policy: Policy,
+    mode: Mode,
+    phase: Phase,
+    /// Changes with each change of state, so that outcomes of an older state are known.
+    generation: u32,
+    window: Window,
+    consecutive: u32,
+    /// Openings in a row.
+    openings: u32,
+    /// Somebody checks the endpoint: no probe passes before a check did well.
+    checked: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Phase {
+    Closed,
+    /// `None`: until an operator says otherwise.
+    Open(Option<Instant>),
+    HalfOpen(Probing),
+}
+
+#[derive(Debug, Clone, Default)]
+struct Probing {
+    /// Probes that did well.
+    passed: u32,
+    /// Probes under way, oldest first: their numbers, which grow, and when each has failed.
+    running: VecDeque<(u32, Instant)>,
+    next: u32,
+    /// A check has to do well first; without an outcome until then it has failed.
+    awaiting_check: Option<Instant>,
+}
+
+impl Breaker {
+    /// A closed breaker that has seen nothing.
+    pub fn new(policy: Policy, now: Instant) -> Self {
+        let window = Window::new(policy.window, now);
+        Self {
+            policy,
+            mode: Mode::Auto,
+            phase: Phase::Closed,
+            generation: 0,
+            window,
+            consecutive: 0,
+            openings: 0,
+            checked: false,
+        }
+    }
+
+    /// Another policy from now on. The state stays; counts stay unless the window has another length; an opening is
+    /// never longer than the new limit from now.
+    pub fn configure(&mut self, policy: Policy, now: Instant) {
+        if policy.window != self.policy.window {
+            self.window = Window::new(policy.window, now);
+        }
+        self.policy = policy;
+        if let Phase::Open(Some(until)) = &mut self.phase {
+            *until = (*until).min(now + policy.max_open_for);
+        }
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The state as of the last call that was told the time.
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Closed => State::Closed,
+            Phase::Open(_) => State::Open,
+            Phase::HalfOpen(_) => State::HalfOpen,
+        }
+    }
+
+    /// Who decides.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Changes with each change of state.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// What the window holds.
+    pub fn counts(&mut self, now: Instant) -> Counts {
+        let (requests, failures, slow) = self.window.totals(now);
+        Counts { requests, failures, slow, consecutive: self.consecutive }
+    }
+
+    /// When time alone changes something: an opening ends, or a probe runs out of time.
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Closed => None,
+            Phase::Open(until) => *until,
+            Phase::HalfOpen(probing) => {
+                probing.awaiting_check.or(probing.running.front().map(|(_, deadline)| *deadline))
+            }
+        }
+    }
+
+    /// Says whether somebody checks the endpoint, from now on.
+    pub fn set_checked(&mut self, checked: bool) {
+        self.checked = checked;
+        if let (Phase::HalfOpen(probing), false) = (&mut self.phase, checked) {
+            probing.awaiting_check = None;
+        }
+    }
+
+    /// A check of the endpoint came out. It speaks where one is awaited, and was before it came; elsewhere requests do.
+    pub fn observe_check(&mut self, good: bool, now: Instant) -> Option<Transition> {
+        let transition = self.tick(now);
+        let Phase::HalfOpen(probing) = &mut self.phase else { return transition };
+        if transition.is_some() || probing.awaiting_check.is_none() {
+            return transition;
+        }
+        probing.awaiting_check = None;
+        (!good).then(|| self.open(Cause::CheckFailed, now))
+    }
+
+    /// Whether an attempt would be let through now.
+    pub fn has_room(&self) -> bool {
+        match &self.phase {
+            Phase::Closed => true,
+            Phase::Open(_) => false,
+            Phase::HalfOpen(probing) => probing.has_room(&self.policy),
+        }
+    }
+
+    /// Does what time alone does.
+    pub fn tick(&mut self, now: Instant) -> Option<Transition> {
+        let due = self.deadline().filter(|deadline| *deadline <= now)?;
+        match self.phase {
+            Phase::Closed => None,
+            Phase::Open(_) => {
+                let awaiting_check = self.checked.then(|| due + self.policy.probe_timeout);
+                Some(self.enter(Phase::HalfOpen(Probing { awaiting_check, ..Probing::default() }), Cause::Timer, due))
+            }
+            Phase::HalfOpen(_) => Some(self.open(Cause::ProbeTimeout, due)),
+        }
+    }
+
+    /// Leave for one attempt, if there is any; every ticket comes back through `settle` or `release`.
+    pub fn admit(&mut self, now: Instant) -> (Option<Ticket>, Option<Transition>) {
+        let transition = self.tick(now);
+        let probe_timeout = self.policy.probe_timeout;
+        let ticket = match &mut self.phase {
+            Phase::Closed => Some(Ticket::plain(self.generation)),
+            Phase::HalfOpen(probing) if probing.has_room(&self.policy) => {
+                let number = probing.next;
+                probing.next += 1;
+                probing.running.push_back((number, now + probe_timeout));
+                Some(Ticket { generation: self.generation, probe: Some(number) })
+            }
+            Phase::Open(_) | Phase::HalfOpen(_) => None,
+        };
+        (ticket, transition)
+    }
+
+    /// An attempt came to its outcome.
+    #[inline]
+    pub fn settle(&mut self, ticket: Ticket, verdict: Verdict, now: Instant) -> Option<Transition> {
+        if matches!(self.phase, Phase::Closed) && ticket.generation == self.generation {
+            return self.count(verdict, now);
+        }
+        let transition = self.tick(now);
+        if transition.is_some() || ticket.generation != self.generation {
+            return transition;
+        }
+        self.judge_probe(ticket, verdict, now)
+    }
+
+    /// An answer that was counted as a success broke off behind its head. It counts as a failure after all, by its
+    /// share alone: its place in the row of outcomes is past.
+    pub fn break_off(&mut self, ticket: Ticket, now: Instant) -> Option<Transition> {
+        let counts = matches!(self.phase, Phase::Closed) && ticket.generation == self.generation;
+        if !counts || self.mode != Mode::Auto {
+            return None;
+        }
+        self.window.turn(now);
+        self.trip_if_due(now)
+    }
+
+    /// An attempt ended without an outcome; a probe's place is free again.
+    pub fn release(&mut self, ticket: Ticket) {
+        if let (Phase::HalfOpen(probing), Some(number)) = (&mut self.phase, ticket.probe)
+            && ticket.generation == self.generation
+        {
+            probing.end(number);
+        }
+    }
+
+    /// Puts an operator's will in force. `Auto` after `Open` begins with probes; after `Closed` it begins to count.
+    pub fn force(&mut self, mode: Mode, now: Instant) -> Option<Transition> {
+        let before = std::mem::replace(&mut self.mode, mode);
+        let phase = match (mode, before) {
+            (Mode::Open, _) => Phase::Open(None),
+            (Mode::Closed, _) => Phase::Closed,
+            (Mode::Auto, Mode::Open) => Phase::HalfOpen(Probing::default()),
+            (Mode::Auto, _) => return None,
+        };
+        let same = matches!((&phase, &self.phase), (Phase::Closed, Phase::Closed) | (Phase::Open(_), Phase::Open(_)));
+        if same {
+            // Nothing is seen to change, but what was counted, and the end of an opening, hold no more.
+            self.begin(phase);
+            return None;
+        }
+        Some(self.enter(phase, Cause::Operator, now))
+    }
+
+    #[inline]
+    fn count(&mut self, verdict: Verdict, now: Instant) -> Option<Transition> {
+        if self.mode != Mode::Auto {
+            return None;
+        }
+        match verdict {
+            Verdict::Neutral => return None,
+            Verdict::Failure => self.consecutive = self.consecutive.saturating_add(1),
+            Verdict::Success | Verdict::Slow => self.consecutive = 0,
+        }
+        self.window.add(now, verdict == Verdict::Failure, verdict == Verdict::Slow);
+        self.trip_if_due(now)
+    }
+
+    #[inline]
+    fn trip_if_due(&mut self, now: Instant) -> Option<Transition> {
+        let (requests, failures, slow) = self.window.totals(now);
+        let reached = |count: u32, share: u32| {
+            requests >= self.policy.min_requests
+                && u64::from(count) * u64::from(WHOLE) >= u64::from(share) * u64::from(requests)
+        };
+        let cause = if self.policy.consecutive_failures.is_some_and(|most| self.consecutive >= most) {
+            Cause::ConsecutiveFailures
+        } else if reached(failures, self.policy.failure_share) {
+            Cause::FailureRatio
+        } else if self.policy.slow_share.is_some_and(|share| reached(slow, share)) {
+            Cause::SlowRatio
+        } else {
+            return None;
+        };
+        Some(self.open(cause, now))
+    }
+
+    fn judge_probe(&mut self, ticket: Ticket, verdict: Verdict, now: Instant) -> Option<Transition> {
+        let Phase::HalfOpen(probing) = &mut self.phase else { return None };
+        if !probing.end(ticket.probe?) {
+            return None;
+        }
+        match verdict {
+            Verdict::Neutral => None,
+            Verdict::Failure => Some(self.open(Cause::ProbeFailed, now)),
+            Verdict::Slow if self.policy.slow_share.is_some() => Some(self.open(Cause::ProbeSlow, now)),
+            Verdict::Success | Verdict::Slow => {
+                probing.passed += 1;
+                let enough = probing.passed >= self.policy.probes;
+                enough.then(|| self.enter(Phase::Closed, Cause::ProbesPassed, now))
+            }
+        }
+    }
+
+    /// Opens for twice as long as the last time in this row.
+    fn open(&mut self, cause: Cause, now: Instant) -> Transition {
+        let Policy { open_for, max_open_for, .. } = self.policy;
+        let factor = 1_u32.checked_shl(self.openings).unwrap_or(u32::MAX);
+        let time = open_for.checked_mul(factor).unwrap_or(Duration::MAX).min(max_open_for);
+        self.openings = self.openings.saturating_add(1);
+        self.enter(Phase::Open(Some(now + time)), cause, now)
+    }
+
+    fn enter(&mut self, phase: Phase, cause: Cause, at: Instant) -> Transition {
+        let (from, counts) = (self.state(), self.counts(at));
+        self.begin(phase);
+        Transition { from, to: self.state(), cause, at, counts }
+    }
+
+    fn begin(&mut self, phase: Phase) {
+        if matches!(phase, Phase::Closed) {
+            self.window.clear();
+            self.consecutive = 0;
+            self.openings = 0;
+        }
+        self.phase = phase;
+        self.generation = self.generation.wrapping_add(1);
+    }
+}
+
+impl Probing {
+    fn has_room(&self, policy: &Policy) -> bool {
+        self.awaiting_check.is_none() && u64::from(self.passed) + (self.running.len() as u64) < u64::from(policy.probes)
+    }
+
+    /// Takes a probe off those under way; says whether it was there.
+    fn end(&mut self, number: u32) -> bool {
+        let place = self.running.binary_search_by_key(&number, |(number, _)| *number);
+        place.is_ok_and(|place| self.running.remove(place).is_some())
+    }
+}

@@ -1,0 +1,226 @@
+//! The same breaker, written as naively as it can be: every outcome is kept, and every question is answered from all of
+//! them. What the machine is held against.
+
+use std::time::{Duration, Instant};
+
+use super::window::BUCKETS;
+use super::{Cause, Counts, Mode, Policy, State, Transition, Verdict, WHOLE};
+
+pub(super) struct Model {
+    pub policy: Policy,
+    pub mode: Mode,
+    pub state: State,
+    origin: Instant,
+    /// Outcomes since it closed last, with their buckets.
+    outcomes: Vec<(u128, Verdict)>,
+    /// Every ticket ever given: of which epoch, when it was given, whether it is a probe under way.
+    pub tickets: Vec<(u32, Instant, bool)>,
+    epoch: u32,
+    passed: u32,
+    open_until: Option<Instant>,
+    failed_openings: u32,
+    pub checked: bool,
+    check_until: Option<Instant>,
+}
+
+impl Model {
+    pub(super) fn new(policy: Policy, now: Instant) -> Self {
+        Self {
+            policy,
+            mode: Mode::Auto,
+            state: State::Closed,
+            origin: now,
+            outcomes: Vec::new(),
+            tickets: Vec::new(),
+            epoch: 0,
+            passed: 0,
+            open_until: None,
+            failed_openings: 0,
+            checked: false,
+            check_until: None,
+        }
+    }
+
+    fn bucket(&self, now: Instant) -> u128 {
+        (now - self.origin).as_nanos() / (self.policy.window / BUCKETS as u32).as_nanos()
+    }
+
+    fn counts(&self, now: Instant) -> Counts {
+        let newest = self.bucket(now);
+        let seen: Vec<Verdict> =
+            self.outcomes.iter().filter(|(bucket, _)| bucket + BUCKETS as u128 > newest).map(|(_, v)| *v).collect();
+        let of = |wanted| seen.iter().filter(|verdict| **verdict == wanted).count() as u32;
+        let row = self.outcomes.iter().rev().take_while(|(_, verdict)| *verdict == Verdict::Failure).count();
+        Counts {
+            requests: seen.len() as u32,
+            failures: of(Verdict::Failure),
+            slow: of(Verdict::Slow),
+            consecutive: row as u32,
+        }
+    }
+
+    fn running(&self) -> impl Iterator<Item = &(u32, Instant, bool)> {
+        self.tickets.iter().filter(|(epoch, _, running)| *running && *epoch == self.epoch)
+    }
+
+    fn go(&mut self, to: State, cause: Cause, at: Instant) -> Transition {
+        let transition = Transition { from: self.state, to, cause, at, counts: self.counts(at) };
+        self.arrive(to);
+        transition
+    }
+
+    fn arrive(&mut self, to: State) {
+        self.state = to;
+        self.epoch += 1;
+        self.passed = 0;
+        self.check_until = None;
+        if to == State::Closed {
+            self.outcomes.clear();
+            self.failed_openings = 0;
+        }
+    }
+
+    fn open(&mut self, cause: Cause, at: Instant) -> Transition {
+        let mut time = self.policy.open_for;
+        for _ in 0..self.failed_openings {
+            time = (time * 2).min(self.policy.max_open_for);
+        }
+        self.failed_openings += 1;
+        self.open_until = Some(at + time);
+        self.go(State::Open, cause, at)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Closed => None,
+            State::Open => self.open_until,
+            State::HalfOpen if self.check_until.is_some() => self.check_until,
+            State::HalfOpen => self.running().map(|(_, given, _)| *given + self.policy.probe_timeout).min(),
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: Instant) -> Option<Transition> {
+        let due = self.deadline().filter(|due| *due <= now)?;
+        match self.state {
+            State::Open => {
+                let transition = self.go(State::HalfOpen, Cause::Timer, due);
+                self.check_until = self.checked.then(|| due + self.policy.probe_timeout);
+                Some(transition)
+            }
+            _ => Some(self.open(Cause::ProbeTimeout, due)),
+        }
+    }
+
+    /// The number of a new ticket.
+    pub(super) fn admit(&mut self, now: Instant) -> (Option<usize>, Option<Transition>) {
+        let transition = self.tick(now);
+        let probe = self.state == State::HalfOpen;
+        let room = self.check_until.is_none() && self.passed + (self.running().count() as u32) < self.policy.probes;
+        if self.state == State::Open || probe && !room {
+            return (None, transition);
+        }
+        self.tickets.push((self.epoch, now, probe));
+        (Some(self.tickets.len() - 1), transition)
+    }
+
+    pub(super) fn settle(&mut self, ticket: usize, verdict: Verdict, now: Instant) -> Option<Transition> {
+        let transition = self.tick(now);
+        let (epoch, _, running) = self.tickets[ticket];
+        if transition.is_some() || epoch != self.epoch {
+            return transition;
+        }
+        if self.state == State::Closed {
+            return self.count(verdict, now);
+        }
+        if !running {
+            return None;
+        }
+        self.tickets[ticket].2 = false;
+        match verdict {
+            Verdict::Neutral => None,
+            Verdict::Failure => Some(self.open(Cause::ProbeFailed, now)),
+            Verdict::Slow if self.policy.slow_share.is_some() => Some(self.open(Cause::ProbeSlow, now)),
+            Verdict::Success | Verdict::Slow => {
+                self.passed += 1;
+                (self.passed >= self.policy.probes).then(|| self.go(State::Closed, Cause::ProbesPassed, now))
+            }
+        }
+    }
+
+    fn count(&mut self, verdict: Verdict, now: Instant) -> Option<Transition> {
+        if self.mode != Mode::Auto || verdict == Verdict::Neutral {
+            return None;
+        }
+        self.outcomes.push((self.bucket(now), verdict));
+        let counts = self.counts(now);
+        let share = |part: u32| {
+            // Exact: `part / requests >= share / WHOLE`, multiplied out.
+            let enough = counts.requests >= self.policy.min_requests;
+            move |share: u32| {
+                enough && u128::from(part) * u128::from(WHOLE) >= u128::from(share) * u128::from(counts.requests)
+            }
+        };
+        if self.policy.consecutive_failures.is_some_and(|most| counts.consecutive >= most) {
+            Some(self.open(Cause::ConsecutiveFailures, now))
+        } else if share(counts.failures)(self.policy.failure_share) {
+            Some(self.open(Cause::FailureRatio, now))
+        } else if self.policy.slow_share.is_some_and(share(counts.slow)) {
+            Some(self.open(Cause::SlowRatio, now))
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn set_checked(&mut self, checked: bool) {
+        self.checked = checked;
+        if !checked {
+            self.check_until = None;
+        }
+    }
+
+    pub(super) fn observe_check(&mut self, good: bool, now: Instant) -> Option<Transition> {
+        let transition = self.tick(now);
+        if transition.is_some() {
+            return transition;
+        }
+        let awaited = self.check_until.take().is_some();
+        (awaited && !good).then(|| self.open(Cause::CheckFailed, now))
+    }
+
+    pub(super) fn release(&mut self, ticket: usize) {
+        if self.tickets[ticket].0 == self.epoch {
+            self.tickets[ticket].2 = false;
+        }
+    }
+
+    pub(super) fn force(&mut self, mode: Mode, now: Instant) -> Option<Transition> {
+        let before = std::mem::replace(&mut self.mode, mode);
+        let to = match (mode, before) {
+            (Mode::Open, _) => State::Open,
+            (Mode::Closed, _) => State::Closed,
+            (Mode::Auto, Mode::Open) => State::HalfOpen,
+            (Mode::Auto, _) => return None,
+        };
+        self.open_until = None;
+        if self.state == to {
+            self.arrive(to);
+            return None;
+        }
+        Some(self.go(to, Cause::Operator, now))
+    }
+}
+
+/// A policy with times of a test's size.
+pub(super) fn policy() -> Policy {
+    Policy {
+        window: Duration::from_secs(10),
+        min_requests: 20,
+        failure_share: WHOLE / 2,
+        consecutive_failures: Some(10),
+        slow_share: None,
+        open_for: Duration::from_secs(5),
+        max_open_for: Duration::from_secs(60),
+        probes: 3,
+        probe_timeout: Duration::from_secs(5),
+    }
+}

@@ -1,0 +1,342 @@
+//! Stories of a breaker in virtual time, and its properties against the naive model.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::model::{Model, policy};
+use super::{Breaker, Cause, Mode, Policy, State, Ticket, Transition, Verdict, WHOLE};
+use crate::clock::Clock;
+
+/// Any instant; everything else is relative to it.
+fn start() -> Instant {
+    Clock::starting_at(Duration::ZERO).at_tick(0)
+}
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// One attempt that begins and ends now.
+fn attempt(breaker: &mut Breaker, verdict: Verdict, now: Instant) -> Option<Transition> {
+    let (ticket, transition) = breaker.admit(now);
+    assert_eq!(transition, None);
+    breaker.settle(ticket.expect("it lets the attempt through"), verdict, now)
+}
+
+fn tripped(now: Instant) -> Breaker {
+    let mut breaker = Breaker::new(policy(), now);
+    for _ in 0..10 {
+        attempt(&mut breaker, Verdict::Failure, now);
+    }
+    assert_eq!(breaker.state(), State::Open);
+    breaker
+}
+
+#[test]
+fn the_tenth_failure_in_a_row_trips_it_and_not_the_ninth() {
+    let now = start();
+    let mut breaker = Breaker::new(Policy { min_requests: 100, ..policy() }, now);
+    for _ in 0..9 {
+        assert_eq!(attempt(&mut breaker, Verdict::Failure, now), None);
+    }
+    assert_eq!(attempt(&mut breaker, Verdict::Success, now), None, "the row is broken");
+    for _ in 0..9 {
+        assert_eq!(attempt(&mut breaker, Verdict::Failure, now), None);
+        // A neutral outcome neither counts nor breaks the row.
+        assert_eq!(attempt(&mut breaker, Verdict::Neutral, now), None);
+    }
+    let trip = attempt(&mut breaker, Verdict::Failure, now).expect("the tenth");
+    assert_eq!((trip.from, trip.to, trip.at), (State::Closed, State::Open, now));
+    assert_eq!((trip.cause, trip.counts.consecutive), (Cause::ConsecutiveFailures, 10));
+}
+
+#[test]
+fn the_share_of_failures_trips_it_with_enough_requests_and_only_then() {
+    let now = start();
+    let mut breaker = Breaker::new(policy(), now);
+    for request in 0..19 {
+        let verdict = if request % 2 == 0 { Verdict::Failure } else { Verdict::Success };
+        assert_eq!(attempt(&mut breaker, verdict, now), None, "request {request}");
+    }
+    // Ten of twenty: the outcome that completes them is a success.
+    let trip = attempt(&mut breaker, Verdict::Success, now).expect("half of twenty");
+    assert_eq!((trip.cause, trip.counts.failures, trip.counts.requests), (Cause::FailureRatio, 10, 20));
+}
+
+#[test]
+fn what_is_older_than_the_window_counts_no_more() {
+    let now = start();
+    let mut breaker = Breaker::new(policy(), now);
+    for request in 0..18 {
+        let verdict = if request % 2 == 0 { Verdict::Failure } else { Verdict::Success };
+        assert_eq!(attempt(&mut breaker, verdict, now), None);
+    }
+    assert_eq!(breaker.counts(now + Duration::from_millis(9_999)).requests, 18);
+    assert_eq!(breaker.counts(now + s(10)).requests, 0);
+    assert_eq!(attempt(&mut breaker, Verdict::Failure, now + s(10)), None);
+}
+
+#[test]
+fn slow_answers_trip_it_where_that_is_asked_for() {
+    let now = start();
+    let mut breaker = Breaker::new(Policy { slow_share: Some(WHOLE), ..policy() }, now);
+    for _ in 0..19 {
+        assert_eq!(attempt(&mut breaker, Verdict::Slow, now), None);
+    }
+    let trip = attempt(&mut breaker, Verdict::Slow, now).expect("all of twenty");
+    assert_eq!((trip.cause, trip.counts.slow), (Cause::SlowRatio, 20));
+    breaker.tick(now + s(5));
+    let again = attempt(&mut breaker, Verdict::Slow, now + s(5)).expect("a slow probe is no recovery");
+    assert_eq!((again.cause, again.to), (Cause::ProbeSlow, State::Open));
+}
+
+#[test]
+fn it_opens_for_twice_as_long_each_time_up_to_the_limit() {
+    let mut now = start();
+    let mut breaker = tripped(now);
+    for expected in [5, 10, 20, 40, 60, 60] {
+        let deadline = breaker.deadline().expect("an opening ends");
+        assert_eq!(deadline - now, s(expected));
+        assert_eq!(breaker.tick(deadline - Duration::from_nanos(1)), None);
+        assert_eq!(breaker.admit(deadline - Duration::from_nanos(1)).0, None, "nothing passes before");
+        now = deadline;
+        let half_open = breaker.tick(now).expect("by time alone");
+        assert_eq!((half_open.to, half_open.cause, half_open.at), (State::HalfOpen, Cause::Timer, deadline));
+        let again = attempt(&mut breaker, Verdict::Failure, now).expect("a failed probe opens it");
+        assert_eq!(again.cause, Cause::ProbeFailed);
+    }
+}
+
+#[test]
+fn so_many_probes_pass_and_their_success_closes_it() {
+    let begin = start();
+    let (mut breaker, now) = (tripped(begin), begin + s(5));
+    let (first, half_open) = breaker.admit(now);
+    assert_eq!(half_open.map(|t| t.to), Some(State::HalfOpen), "who asks after the time gets the first probe");
+    let probes: Vec<Ticket> = std::iter::once(first).chain((0..5).map(|_| breaker.admit(now).0)).flatten().collect();
+    assert_eq!(probes.len(), 3);
+    assert_eq!(breaker.settle(probes[0], Verdict::Success, now), None);
+    assert_eq!(breaker.admit(now).0, None, "three probes, not three at a time");
+    assert_eq!(breaker.settle(probes[2], Verdict::Success, now), None);
+    let closed = breaker.settle(probes[1], Verdict::Success, now).expect("the third");
+    assert_eq!((closed.to, closed.cause), (State::Closed, Cause::ProbesPassed));
+    assert_eq!(breaker.counts(now).requests, 0, "it begins anew");
+}
+
+#[test]
+fn a_probe_that_hangs_opens_it_again_and_its_late_answer_counts_nowhere() {
+    let begin = start();
+    let (mut breaker, now) = (tripped(begin), begin + s(5));
+    let probe = breaker.admit(now).0.expect("a probe");
+    assert_eq!(breaker.deadline(), Some(now + s(5)));
+    let again = breaker.settle(probe, Verdict::Success, now + s(6)).expect("it was too late");
+    assert_eq!((again.to, again.cause, again.at), (State::Open, Cause::ProbeTimeout, now + s(5)));
+    assert_eq!(breaker.deadline(), Some(now + s(15)), "twice as long, from when the probe ran out of time");
+}
+
+#[test]
+fn a_probe_without_an_outcome_gives_its_place_back() {
+    let begin = start();
+    let (mut breaker, now) = (tripped(begin), begin + s(5));
+    for _ in 0..10 {
+        let probe = breaker.admit(now).0.expect("there is room again");
+        breaker.release(probe);
+        let probe = breaker.admit(now).0.expect("there is room again");
+        assert_eq!(breaker.settle(probe, Verdict::Neutral, now), None, "429 neither opens nor closes it");
+    }
+    assert_eq!(breaker.state(), State::HalfOpen);
+}
+
+#[test]
+fn attempts_from_before_a_trip_count_nowhere() {
+    let now = start();
+    let mut breaker = Breaker::new(policy(), now);
+    let early: Vec<Ticket> = (0..20).filter_map(|_| breaker.admit(now).0).collect();
+    let trips = early.iter().filter_map(|ticket| breaker.settle(*ticket, Verdict::Failure, now)).count();
+    assert_eq!(trips, 1);
+    let deadline = breaker.deadline();
+    assert_eq!(deadline, Some(now + s(5)), "what was in flight does not prolong it");
+}
+
+#[test]
+fn an_operators_will_holds_until_it_is_taken_back() {
+    let now = start();
+    let mut breaker = Breaker::new(policy(), now);
+    assert_eq!(breaker.force(Mode::Open, now).map(|t| (t.to, t.cause)), Some((State::Open, Cause::Operator)));
+    assert_eq!((breaker.deadline(), breaker.admit(now + s(1000)).0), (None, None));
+    assert_eq!(breaker.force(Mode::Auto, now).map(|t| t.to), Some(State::HalfOpen), "it is tried first");
+    assert_eq!(breaker.force(Mode::Closed, now).map(|t| t.to), Some(State::Closed));
+    for _ in 0..50 {
+        assert_eq!(attempt(&mut breaker, Verdict::Failure, now), None);
+    }
+    assert_eq!(breaker.force(Mode::Auto, now), None);
+    let trips = (0..10).filter_map(|_| attempt(&mut breaker, Verdict::Failure, now)).count();
+    assert_eq!(trips, 1, "what came meanwhile was not counted");
+}
+
+#[test]
+fn where_somebody_checks_no_request_is_spent_on_what_is_still_down() {
+    let begin = start();
+    let (mut breaker, mut now) = (tripped(begin), begin + s(5));
+    breaker.set_checked(true);
+    assert_eq!(breaker.tick(now).map(|t| t.to), Some(State::HalfOpen));
+    assert_eq!(breaker.admit(now).0, None, "a check comes first");
+    let again = breaker.observe_check(false, now).expect("it failed");
+    assert_eq!((again.to, again.cause), (State::Open, Cause::CheckFailed));
+    now += s(10);
+    assert_eq!(breaker.tick(now).map(|t| t.to), Some(State::HalfOpen));
+    assert_eq!(breaker.observe_check(true, now), None);
+    assert!(breaker.admit(now).0.is_some_and(Ticket::is_probe), "now probes pass");
+    let mut unheard = tripped(begin);
+    unheard.set_checked(true);
+    unheard.tick(begin + s(5));
+    let again = unheard.tick(begin + s(10)).expect("a check that never comes wedges nothing");
+    assert_eq!(again.cause, Cause::ProbeTimeout);
+}
+
+#[test]
+fn an_answer_that_breaks_off_becomes_a_failure() {
+    let now = start();
+    let mut breaker = Breaker::new(policy(), now);
+    let mut trips = Vec::new();
+    for _ in 0..20 {
+        let ticket = breaker.admit(now).0.expect("closed");
+        trips.extend(breaker.settle(ticket, Verdict::Success, now));
+        trips.extend(breaker.break_off(ticket, now));
+    }
+    assert_eq!(trips.len(), 1);
+    assert_eq!((trips[0].cause, trips[0].counts.requests), (Cause::FailureRatio, 20));
+}
+
+#[test]
+fn a_new_policy_keeps_the_state() {
+    let now = start();
+    let mut breaker = tripped(now);
+    breaker.configure(Policy { max_open_for: s(2), open_for: s(1), window: s(3), ..policy() }, now);
+    assert_eq!((breaker.state(), breaker.deadline()), (State::Open, Some(now + s(2))));
+}
+
+/// What can happen to a breaker.
+#[derive(Debug, Clone)]
+enum Step {
+    Wait(u64),
+    Admit,
+    Settle(usize, Verdict),
+    Release(usize),
+    Tick,
+    Force(Mode),
+    SetChecked(bool),
+    Check(bool),
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![
+        4 => Just(Verdict::Success), 6 => Just(Verdict::Failure), 2 => Just(Verdict::Slow), 1 => Just(Verdict::Neutral)
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let mode = prop_oneof![4 => Just(Mode::Auto), 1 => Just(Mode::Open), 1 => Just(Mode::Closed)];
+    let step = prop_oneof![
+        6 => (0_u64..400).prop_map(Step::Wait),
+        1 => (0_u64..20_000).prop_map(Step::Wait),
+        20 => Just(Step::Admit),
+        20 => (0_usize..4, verdict()).prop_map(|(back, verdict)| Step::Settle(back, verdict)),
+        2 => (0_usize..4).prop_map(Step::Release),
+        4 => Just(Step::Tick),
+        1 => mode.prop_map(Step::Force),
+        2 => any::<bool>().prop_map(Step::SetChecked),
+        4 => any::<bool>().prop_map(Step::Check),
+    ];
+    prop::collection::vec(step, 0..400)
+}
+
+fn policies() -> impl Strategy<Value = Policy> {
+    (1_u32..6, 1_u32..=WHOLE, prop::option::of(1_u32..6), prop::option::of(1_u32..=WHOLE), 1_u32..4, 1_u64..3_000)
+        .prop_map(|(min_requests, failure_share, consecutive_failures, slow_share, probes, probe_ms)| Policy {
+            window: s(2),
+            min_requests,
+            failure_share,
+            consecutive_failures,
+            slow_share,
+            open_for: s(1),
+            max_open_for: s(7),
+            probes,
+            probe_timeout: Duration::from_millis(probe_ms),
+        })
+}
+
+/// A breaker and its model, after these steps; at each of them both said the same.
+fn both(policy: Policy, steps: Vec<Step>) -> Result<(Breaker, Instant), TestCaseError> {
+    let mut now = start();
+    let (mut breaker, mut model) = (Breaker::new(policy, now), Model::new(policy, now));
+    let mut given: Vec<(Ticket, usize)> = Vec::new();
+    for step in steps {
+        let place = |back: usize| given.len().checked_sub(back + 1);
+        match step {
+            Step::Wait(ms) => now += Duration::from_millis(ms),
+            Step::Admit => {
+                let ((ticket, changed), (known, expected)) = (breaker.admit(now), model.admit(now));
+                prop_assert_eq!((ticket.is_some(), changed), (known.is_some(), expected));
+                prop_assert_eq!(
+                    ticket.is_some_and(Ticket::is_probe),
+                    known.is_some_and(|known| model.tickets[known].2)
+                );
+                given.extend(ticket.zip(known));
+            }
+            Step::Settle(back, verdict) => {
+                let Some(place) = place(back) else { continue };
+                let (ticket, known) = given.remove(place);
+                prop_assert_eq!(breaker.settle(ticket, verdict, now), model.settle(known, verdict, now));
+            }
+            Step::Release(back) => {
+                let Some(place) = place(back) else { continue };
+                let (ticket, known) = given.remove(place);
+                breaker.release(ticket);
+                model.release(known);
+            }
+            Step::Tick => prop_assert_eq!(breaker.tick(now), model.tick(now)),
+            Step::SetChecked(checked) => {
+                breaker.set_checked(checked);
+                model.set_checked(checked);
+            }
+            Step::Check(good) => prop_assert_eq!(breaker.observe_check(good, now), model.observe_check(good, now)),
+            Step::Force(mode) => prop_assert_eq!(breaker.force(mode, now), model.force(mode, now)),
+        }
+        prop_assert_eq!((breaker.state(), breaker.deadline()), (model.state, model.deadline()));
+    }
+    Ok((breaker, now))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// The machine is the naive model, step by step: states, causes, counts, tickets and deadlines.
+    #[test]
+    fn the_machine_is_the_model(policy in policies(), steps in steps()) {
+        both(policy, steps)?;
+    }
+
+    /// Whatever has happened, and whatever still hangs: once the endpoint is well, the breaker closes within one
+    /// opening, one probe's time, and no more. No operator's word holds it.
+    #[test]
+    fn it_always_recovers(policy in policies(), steps in steps()) {
+        let (mut breaker, begin) = both(policy, steps)?;
+        let mut now = begin;
+        breaker.force(Mode::Auto, now);
+        while breaker.state() != State::Closed {
+            breaker.observe_check(true, now);
+            // Somebody asks, and is served well, as often as it lets anybody.
+            while let (Some(ticket), _) = breaker.admit(now) {
+                breaker.settle(ticket, Verdict::Success, now);
+                if breaker.state() == State::Closed { break; }
+            }
+            let Some(deadline) = breaker.deadline() else { break };
+            now = now.max(deadline);
+            breaker.tick(now);
+            prop_assert!(now - begin <= policy.max_open_for + policy.probe_timeout, "after {:?}", now - begin);
+        }
+        prop_assert_eq!(breaker.state(), State::Closed);
+    }
+}

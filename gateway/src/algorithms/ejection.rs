@@ -1,0 +1,162 @@
+//! Which troubled endpoints leave balancing, and which have to stay in because too many have left already.
+//!
+//! An endpoint is troubled while its breaker is not closed or its health checks fail. Of those, the ones that have been
+//! troubled for longest are **ejected**, up to a share of all, and never the last endpoint; the others are **capped**:
+//! they stay in. Where every endpoint's breaker has tripped there is nobody left to spare, and none is capped: the
+//! upstream's own breaker, which is the roll-up of them, is open. Below a share of untroubled endpoints all are used
+//! again (Envoy's panic threshold), since a few cannot carry what all of them did.
+//!
+//! The answer depends on the endpoints' state alone, not on how it came about: whoever asks twice gets the same.
+
+use crate::algorithms::breaker::State;
+
+/// An endpoint that has a weight, as ejection sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its breaker.
+    pub breaker: State,
+    /// An operator holds its breaker open: it leaves whatever the bounds say.
+    pub held_open: bool,
+    /// Its health checks fail.
+    pub unhealthy: bool,
+    /// Since when it is troubled, in any unit; the smaller the longer.
+    pub since: u64,
+}
+
+impl Candidate {
+    /// Whether anything is wrong with it.
+    pub fn is_troubled(&self) -> bool {
+        self.unhealthy || self.breaker != State::Closed
+    }
+}
+
+/// Where an endpoint stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Place {
+    /// It takes requests.
+    In = 0,
+    /// It takes none but probes.
+    Ejected = 1,
+    /// It should be ejected and takes requests all the same: too many others are out, or too few are well.
+    Capped = 2,
+}
+
+/// How many may be out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The share of endpoints that may be ejected, percent; rounded down.
+    pub max_percent: u32,
+    /// All are used where a smaller share than this is untroubled, in millionths; 0 is never.
+    pub panic_below: u32,
+}
+
+/// The place of each endpoint.
+pub fn judge(candidates: &[Candidate], bounds: Bounds) -> Vec<Place> {
+    let all = candidates.len();
+    let well = candidates.iter().filter(|candidate| !candidate.is_troubled()).count();
+    if (well as u64) * 1_000_000 < u64::from(bounds.panic_below) * (all as u64) {
+        let place = |candidate: &Candidate| match candidate {
+            well if !well.is_troubled() => Place::In,
+            held if held.held_open => Place::Ejected,
+            _ => Place::Capped,
+        };
+        return candidates.iter().map(place).collect();
+    }
+    let rolled_up = candidates.iter().all(|candidate| candidate.breaker != State::Closed);
+    let allowed = (all * bounds.max_percent.min(100) as usize / 100).min(all.saturating_sub(1));
+    let mut troubled: Vec<usize> = (0..all).filter(|index| candidates[*index].is_troubled()).collect();
+    troubled.sort_by_key(|index| (!candidates[*index].held_open, candidates[*index].since, *index));
+    let mut places = vec![Place::In; all];
+    for (out, index) in troubled.into_iter().enumerate() {
+        let leaves = rolled_up || candidates[index].held_open || out < allowed;
+        places[index] = if leaves { Place::Ejected } else { Place::Capped };
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HALF: Bounds = Bounds { max_percent: 50, panic_below: 0 };
+    const WELL: Candidate = Candidate { breaker: State::Closed, held_open: false, unhealthy: false, since: 0 };
+
+    fn open(since: u64) -> Candidate {
+        Candidate { breaker: State::Open, since, ..WELL }
+    }
+
+    fn sick(since: u64) -> Candidate {
+        Candidate { unhealthy: true, since, ..WELL }
+    }
+
+    fn places(candidates: &[Candidate], bounds: Bounds) -> String {
+        let letter = |place| match place {
+            Place::In => 'i',
+            Place::Ejected => 'e',
+            Place::Capped => 'c',
+        };
+        judge(candidates, bounds).into_iter().map(letter).collect()
+    }
+
+    #[test]
+    fn who_is_troubled_for_longest_leaves_and_the_rest_stay() {
+        let held = Candidate { held_open: true, ..open(9) };
+        for (candidates, expected) in [
+            (&[WELL, WELL][..], "ii"),
+            (&[open(1), WELL], "ei"),
+            (&[open(2), open(1), WELL, WELL, WELL], "eeiii"),
+            (&[open(2), open(1), WELL], "cei"),
+            (&[sick(1), sick(2)], "ec"),
+            (&[sick(1)], "c"),
+            (&[open(1)], "e"),
+            (&[open(3), open(2), open(1)], "eee"),
+            (&[Candidate { breaker: State::HalfOpen, ..open(1) }, open(2)], "ee"),
+            (&[sick(1), open(2)], "ec"),
+            (&[held, open(1), WELL], "eci"),
+            (&[], ""),
+        ] {
+            assert_eq!(places(candidates, HALF), expected, "{candidates:?}");
+        }
+    }
+
+    #[test]
+    fn all_are_used_where_too_few_are_well() {
+        let bounds = Bounds { max_percent: 100, panic_below: 400_000 };
+        assert_eq!(places(&[open(1), open(2), WELL], bounds), "cci");
+        assert_eq!(places(&[open(1), WELL, WELL], bounds), "eii");
+        assert_eq!(places(&[open(1), open(2)], bounds), "cc", "rather than to refuse everything");
+    }
+
+    fn candidate() -> impl Strategy<Value = Candidate> {
+        let breaker = prop_oneof![2 => Just(State::Closed), 1 => Just(State::Open), 1 => Just(State::HalfOpen)];
+        (breaker, any::<bool>(), 0_u64..9).prop_map(|(breaker, unhealthy, since)| Candidate {
+            breaker,
+            unhealthy,
+            since,
+            held_open: false,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn ejection_keeps_its_bounds(
+            candidates in prop::collection::vec(candidate(), 0..12), max_percent in 0_u32..=100, panic_below in 0_u32..=1_000_000,
+        ) {
+            let places = judge(&candidates, Bounds { max_percent, panic_below });
+            let out = places.iter().filter(|place| **place == Place::Ejected).count();
+            for (candidate, place) in candidates.iter().zip(&places) {
+                prop_assert_eq!(candidate.is_troubled(), *place != Place::In, "a place says whether anything is wrong");
+            }
+            if candidates.iter().all(|candidate| candidate.breaker != State::Closed) {
+                // All or, in panic, none.
+                prop_assert!(out == candidates.len() || out == 0);
+            } else {
+                prop_assert!(out * 100 <= candidates.len() * max_percent as usize);
+                prop_assert!(out < candidates.len(), "never the last endpoint");
+            }
+        }
+    }
+}

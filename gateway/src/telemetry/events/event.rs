@@ -1,0 +1,276 @@
+//! One event: what it says, and its text.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::algorithms::breaker::{Counts, Transition};
+use crate::algorithms::ejection::Place;
+use crate::context::RequestId;
+use crate::telemetry::metrics::AttemptOutcome;
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A reload, whatever came of it.
+    Reload,
+    /// A drain began.
+    Drain,
+    /// An exchange with an endpoint ended. Reported only while somebody asks for it.
+    Attempt,
+    /// A breaker changed its state.
+    Breaker,
+    /// An endpoint left balancing, came back, or has to stay in.
+    Ejection,
+    /// Checks of an endpoint have come to another verdict.
+    Health,
+}
+
+impl Kind {
+    /// Every kind, in the order of their numbers.
+    pub const ALL: [Self; 6] = [Self::Reload, Self::Drain, Self::Attempt, Self::Breaker, Self::Ejection, Self::Health];
+
+    /// As written in events and in `?kinds=`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reload => "reload",
+            Self::Drain => "drain",
+            Self::Attempt => "attempt",
+            Self::Breaker => "breaker",
+            Self::Ejection => "ejection",
+            Self::Health => "health",
+        }
+    }
+
+    /// Whether it happens with each request, so that it is reported only while somebody asks for it.
+    pub fn is_frequent(self) -> bool {
+        self == Self::Attempt
+    }
+}
+
+/// A set of kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kinds(u32);
+
+impl Kinds {
+    /// Every kind but the frequent ones.
+    pub fn rare() -> Self {
+        Kind::ALL.into_iter().filter(|kind| !kind.is_frequent()).collect()
+    }
+
+    /// Names separated by commas; empty means every kind but the frequent ones.
+    ///
+    /// # Errors
+    /// The name that is no kind.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let find = |name: &str| Kind::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or(name.to_owned());
+        let kinds: Self = names.map(find).collect::<Result<_, _>>()?;
+        Ok(if kinds.0 == 0 { Self::rare() } else { kinds })
+    }
+
+    /// Whether the kind is among them.
+    pub fn has(self, kind: Kind) -> bool {
+        self.0 & 1 << (kind as u8) != 0
+    }
+
+    /// The frequent kinds among them.
+    pub(super) fn frequent(self) -> impl Iterator<Item = Kind> {
+        Kind::ALL.into_iter().filter(move |kind| kind.is_frequent() && self.has(*kind))
+    }
+}
+
+impl FromIterator<Kind> for Kinds {
+    fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Self {
+        Self(kinds.into_iter().fold(0, |set, kind| set | 1 << (kind as u8)))
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A reload came to its end.
+    Reload {
+        /// The version in force.
+        version: u64,
+        /// Whether the file is in force.
+        ok: bool,
+        /// What asked for it: `signal`, `file`, `admin`.
+        cause: &'static str,
+        /// What is wrong, one line each.
+        problems: Vec<String>,
+    },
+    /// A drain began.
+    Drain,
+    /// An exchange with an endpoint ended.
+    Attempt {
+        /// The request's id.
+        request_id: RequestId,
+        /// The upstream's name.
+        upstream: Arc<str>,
+        /// The endpoint's address.
+        endpoint: Arc<str>,
+        /// When it began, nanoseconds of the machine's monotonic clock.
+        start_ns: u64,
+        /// When it ended; the same clock.
+        end_ns: u64,
+        /// How it ended.
+        outcome: AttemptOutcome,
+        /// The answer's status, where there was an answer.
+        status: Option<u16>,
+    },
+    /// A breaker changed its state.
+    Breaker {
+        /// The upstream's name.
+        upstream: Arc<str>,
+        /// The endpoint's address.
+        endpoint: Arc<str>,
+        /// The route whose breaker it is, where it is not the upstream's.
+        route: Option<Arc<str>>,
+        /// From what to what, and why.
+        transition: Transition,
+    },
+    /// An endpoint changed its place in balancing.
+    Ejection {
+        /// The upstream's name.
+        upstream: Arc<str>,
+        /// The endpoint's address.
+        endpoint: Arc<str>,
+        /// The route for which it did, where that has a breaker of its own.
+        route: Option<Arc<str>>,
+        /// Its place from now on.
+        place: Place,
+        /// What is wrong with it, or `recovered`.
+        reason: &'static str,
+    },
+    /// Checks of an endpoint have come to another verdict.
+    Health {
+        /// The upstream's name.
+        upstream: Arc<str>,
+        /// The endpoint's address.
+        endpoint: Arc<str>,
+        /// The verdict.
+        healthy: bool,
+        /// What the last check came to.
+        detail: Arc<str>,
+    },
+}
+
+impl Event {
+    /// What it is about.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Reload { .. } => Kind::Reload,
+            Self::Drain => Kind::Drain,
+            Self::Attempt { .. } => Kind::Attempt,
+            Self::Breaker { .. } => Kind::Breaker,
+            Self::Ejection { .. } => Kind::Ejection,
+            Self::Health { .. } => Kind::Health,
+        }
+    }
+
+    fn fields(&self) -> Value {
+        match self {
+            Self::Reload { version, ok, cause, problems } => {
+                json!({ "version": version, "ok": ok, "cause": cause, "problems": problems })
+            }
+            Self::Drain => json!({}),
+            Self::Attempt { request_id, upstream, endpoint, start_ns, end_ns, outcome, status } => {
+                let mut fields = json!({
+                    "request_id": request_id.as_str(),
+                    "upstream": &**upstream,
+                    "endpoint": &**endpoint,
+                    "start_ns": start_ns,
+                    "end_ns": end_ns,
+                    "outcome": outcome.as_str(),
+                });
+                if let Some(status) = status {
+                    fields["status"] = (*status).into();
+                }
+                fields
+            }
+            Self::Breaker { upstream, endpoint, route, transition } => {
+                let mut fields = of_endpoint(upstream, endpoint, route.as_deref());
+                fields["from"] = transition.from.as_str().into();
+                fields["to"] = transition.to.as_str().into();
+                fields["cause"] = transition.cause.as_str().into();
+                fields["window"] = counts(&transition.counts);
+                fields
+            }
+            Self::Ejection { upstream, endpoint, route, place, reason } => {
+                let mut fields = of_endpoint(upstream, endpoint, route.as_deref());
+                fields["reason"] = (*reason).into();
+                fields["ejected"] = (*place == Place::Ejected).into();
+                fields["capped"] = (*place == Place::Capped).into();
+                fields
+            }
+            Self::Health { upstream, endpoint, healthy, detail } => {
+                let mut fields = of_endpoint(upstream, endpoint, None);
+                fields["healthy"] = (*healthy).into();
+                fields["detail"] = (**detail).into();
+                fields
+            }
+        }
+    }
+}
+
+fn of_endpoint(upstream: &str, endpoint: &str, route: Option<&str>) -> Value {
+    let mut fields = json!({ "upstream": upstream, "endpoint": endpoint });
+    if let Some(route) = route {
+        fields["route"] = route.into();
+    }
+    fields
+}
+
+/// What a breaker's window holds, as events and the admin API show it.
+pub fn counts(counts: &Counts) -> Value {
+    json!({
+        "requests": counts.requests,
+        "failures": counts.failures,
+        "slow": counts.slow,
+        "consecutive_failures": counts.consecutive,
+    })
+}
+
+/// An event with its number and time.
+#[derive(Debug)]
+pub struct Stamped {
+    /// Counts from 1, without gaps.
+    pub seq: u64,
+    /// Nanoseconds of the machine's monotonic clock.
+    pub ts_ns: u64,
+    /// What happened.
+    pub event: Event,
+}
+
+impl Stamped {
+    /// One JSON object: `ts_ns`, `kind`, then what the kind has.
+    pub fn to_json(&self) -> String {
+        let mut object = json!({ "ts_ns": self.ts_ns, "kind": self.event.kind().as_str() });
+        if let (Value::Object(object), Value::Object(fields)) = (&mut object, self.event.fields()) {
+            object.extend(fields);
+        }
+        object.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_read_and_a_wrong_one_is_named() {
+        assert_eq!(Kinds::parse(""), Ok(Kinds::rare()));
+        assert_eq!(Kinds::parse(" attempt , drain"), Ok([Kind::Attempt, Kind::Drain].into_iter().collect()));
+        assert_eq!(Kinds::parse("drain,colour"), Err("colour".to_owned()));
+        assert!(!Kinds::rare().has(Kind::Attempt) && Kinds::rare().has(Kind::Drain));
+    }
+
+    #[test]
+    fn an_event_is_one_object_that_begins_with_its_time_and_kind() {
+        let event = Event::Reload { version: 3, ok: false, cause: "file", problems: vec!["a\nb".to_owned()] };
+        let text = Stamped { seq: 9, ts_ns: 17, event }.to_json();
+        assert_eq!(text, r#"{"ts_ns":17,"kind":"reload","version":3,"ok":false,"cause":"file","problems":["a\nb"]}"#);
+    }
+}

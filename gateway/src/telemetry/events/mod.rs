@@ -1,0 +1,13 @@
+//! What happens in the gateway, as a bounded stream for operators and for tools that score it (contract, records.md).
+//!
+//! Whoever reports an event puts a small value into a ring and goes on: it is never formatted, sent or written where it
+//! happens, and no reader is waited for. A reader that is too slow loses the oldest events, and is told how many. Kinds
+//! that happen with each request are reported only while somebody asks for them.
+
+mod bus;
+mod event;
+mod file;
+
+pub use bus::{Batch, Events, Follower};
+pub use event::{Event, Kind, Kinds, Stamped, counts};
+pub use file::{EventFile, write_to};

@@ -1,0 +1,195 @@
+//! What becomes of attempts, of time and of operators' words in an upstream's breakers, and who is told.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::endpoint::Endpoint;
+use super::scope::{Move, Scope};
+use super::selection::Selected;
+use super::standing::Standing;
+use super::state::Upstream;
+use crate::algorithms::breaker::{Mode, State, Ticket, Transition, Verdict};
+use crate::config::settings;
+use crate::config::settings::upstream::Failures;
+use crate::network::Network;
+use crate::telemetry::events::Event;
+use crate::telemetry::metrics::AttemptOutcome;
+
+/// 429: the endpoint is well, but wants less. No failure unless it is configured as one, and no proof of health.
+const TOO_MANY_REQUESTS: u16 = 429;
+
+impl Failures {
+    /// Whether an attempt that ended so is one of these failures.
+    pub fn has(&self, outcome: AttemptOutcome, status: Option<u16>) -> bool {
+        match outcome {
+            AttemptOutcome::Connect | AttemptOutcome::ConnectTimeout => self.connect,
+            AttemptOutcome::Reset | AttemptOutcome::Invalid => self.reset,
+            AttemptOutcome::Timeout => self.timeout,
+            AttemptOutcome::Cancelled => false,
+            AttemptOutcome::Ok | AttemptOutcome::Status5xx => {
+                status.is_some_and(|status| status >= 400 && self.statuses.contains(&status))
+            }
+        }
+    }
+}
+
+/// What an attempt that took so long to its answer's head, or its end, says about its endpoint.
+fn verdict(
+    settings: &settings::upstream::Breaker,
+    outcome: AttemptOutcome,
+    status: Option<u16>,
+    took: Duration,
+) -> Verdict {
+    let answered = matches!(outcome, AttemptOutcome::Ok | AttemptOutcome::Status5xx);
+    if settings.failures.has(outcome, status) {
+        Verdict::Failure
+    } else if !answered || status == Some(TOO_MANY_REQUESTS) {
+        Verdict::Neutral
+    } else if settings.slow_call.is_some_and(|slow| took >= slow) {
+        Verdict::Slow
+    } else {
+        Verdict::Success
+    }
+}
+
+impl<N: Network> Upstream<N> {
+    /// Tells the breaker how an attempt went.
+    #[inline]
+    pub fn settle(
+        &self,
+        selected: &mut Selected<N>,
+        outcome: AttemptOutcome,
+        status: Option<u16>,
+        took: Duration,
+        now: Instant,
+    ) {
+        let Some(ticket) = selected.take_ticket() else { return };
+        let settings = selected.breaker_settings();
+        let verdict = verdict(settings, outcome, status, took);
+        if let Some(transition) = selected.standing().guard.settle(ticket, verdict, now) {
+            self.changed(selected.route_breaker(), &selected.endpoint, selected.standing(), &transition);
+        }
+    }
+
+    /// Tells the breaker that an answer broke off behind its head.
+    pub fn broke_off(&self, selected: &Selected<N>, outcome: AttemptOutcome, now: Instant) {
+        let Some(ticket) = selected.settled_ticket() else { return };
+        if !selected.breaker_settings().failures.has(outcome, None) {
+            return;
+        }
+        if let Some(transition) = selected.standing().guard.break_off(ticket, now) {
+            self.changed(selected.route_breaker(), &selected.endpoint, selected.standing(), &transition);
+        }
+    }
+
+    /// Does what time alone does to breakers.
+    pub fn tick(&self, now: Instant) {
+        let active = self.active();
+        for scope in &active.scopes {
+            self.tick_scope(scope, &active.endpoints, now);
+        }
+    }
+
+    /// The same for one scope.
+    pub(super) fn tick_scope(&self, scope: &Scope, endpoints: &[Arc<Endpoint<N>>], now: Instant) {
+        for (standing, endpoint) in scope.standings.iter().zip(endpoints) {
+            if let Some(transition) = standing.guard.tick(now) {
+                self.changed(scope.route.as_ref(), endpoint, standing, &transition);
+            }
+        }
+    }
+
+    /// When time alone changes something next.
+    pub fn deadline(&self) -> Option<Instant> {
+        let active = self.active();
+        let standings = active.scopes.iter().flat_map(|scope| &scope.standings);
+        standings.filter_map(|standing| standing.guard.deadline()).min()
+    }
+
+    /// Puts an operator's will in force for an endpoint, with all routes or with one; whether there is such an endpoint
+    /// and such a breaker.
+    pub fn force(&self, endpoint: &str, route: Option<&str>, mode: Mode) -> bool {
+        let now = self.surroundings.clock.now();
+        let active = self.active();
+        let scope = active.scopes.iter().find(|scope| scope.route.as_deref() == route);
+        let found = scope.zip(active.endpoints.iter().position(|known| &*known.address == endpoint));
+        let Some((scope, place)) = found else { return false };
+        let standing = &scope.standings[place];
+        match standing.guard.force(mode, now) {
+            Some(transition) => self.changed(scope.route.as_ref(), &active.endpoints[place], standing, &transition),
+            // The state is the same, but what holds it there is not.
+            None => self.judge(now),
+        }
+        true
+    }
+
+    /// A breaker has changed its state: tells of it, and judges anew who is in balancing.
+    #[cold]
+    pub(super) fn changed(
+        &self,
+        route: Option<&Arc<str>>,
+        endpoint: &Endpoint<N>,
+        standing: &Standing,
+        transition: &Transition,
+    ) {
+        standing.remember(transition);
+        let event = Event::Breaker {
+            upstream: Arc::clone(&self.name),
+            endpoint: Arc::clone(&endpoint.address),
+            route: route.cloned(),
+            transition: *transition,
+        };
+        self.surroundings.report(transition.at, event);
+        self.judge(transition.at);
+        if route.is_none() && transition.to == State::HalfOpen {
+            endpoint.health.hurry();
+        }
+        self.surroundings.ring();
+    }
+
+    /// A check of an endpoint came out: `verdict` is what checks have come to, where that changed.
+    pub(super) fn checked(&self, endpoint: &Endpoint<N>, good: bool, verdict: Option<bool>, detail: &Arc<str>) {
+        let now = self.surroundings.clock.now();
+        if let Some(healthy) = verdict {
+            let event = Event::Health {
+                upstream: Arc::clone(&self.name),
+                endpoint: Arc::clone(&endpoint.address),
+                healthy,
+                detail: Arc::clone(detail),
+            };
+            self.surroundings.report(now, event);
+            self.judge(now);
+        }
+        if let Some(transition) = endpoint.standing.guard.observe_check(good, now) {
+            self.changed(None, endpoint, &endpoint.standing, &transition);
+        }
+    }
+
+    /// Judges anew who is in balancing.
+    pub(super) fn judge(&self, now: Instant) {
+        let active = self.active();
+        let is_unhealthy = |endpoint: usize| !active.endpoints[endpoint].health.is_healthy();
+        for scope in &active.scopes {
+            for Move { endpoint, place, reason } in scope.judge(is_unhealthy, self.surroundings.clock.monotonic_ns(now))
+            {
+                let event = Event::Ejection {
+                    upstream: Arc::clone(&self.name),
+                    endpoint: Arc::clone(&active.endpoints[endpoint].address),
+                    route: scope.route.clone(),
+                    place,
+                    reason,
+                };
+                self.surroundings.report(now, event);
+            }
+        }
+    }
+}
+
+/// A ticket, until its outcome is told, and then as long as its answer may break off.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pass {
+    /// The attempt has no outcome yet.
+    Open(Ticket),
+    /// It has one.
+    Settled(Ticket),
+}

@@ -1,0 +1,146 @@
+//! Active checks, ejection by them, and slow start, over real sockets.
+
+use mocks::{Effect, Mock, Rule};
+use serde_json::Value;
+
+use crate::support::{Events, Gateway, eventually};
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+/// Checks that decide soon.
+const CHECKS: &str =
+    "health = { path = '/healthz?full=1', interval = '100ms', timeout = '1s', healthy_after = 2, unhealthy_after = 2 }";
+
+fn text(mock: &Mock, endpoints: std::ops::Range<usize>, keys: &str) -> String {
+    let endpoints: Vec<String> = mock.addrs()[endpoints].iter().map(|address| format!("'{address}'")).collect();
+    format!(
+        "[upstreams.up]\nendpoints = [{}]\nbalance = 'round_robin'\n{keys}\n[[routes]]\nname = 'all'\n\
+         path = '/{{*rest}}'\nupstream = 'up'\nretry = {{ attempts = 1 }}\n",
+        endpoints.join(", ")
+    )
+}
+
+async fn endpoints(count: usize) -> Mock {
+    Mock::builder().service("up").endpoints(count).start().await.unwrap()
+}
+
+fn is_healthy(gateway: &Gateway, endpoint: usize) -> bool {
+    gateway.inner().upstreams()[0].active().endpoints[endpoint].health.is_healthy()
+}
+
+async fn shown(gateway: &Gateway, endpoint: usize) -> Value {
+    gateway.admin("GET", "/upstreams").await.json()["upstreams"][0]["endpoints"][endpoint].clone()
+}
+
+/// Requests of clients that an endpoint got.
+fn asked(mock: &Mock, endpoint: usize) -> usize {
+    let port = mock.addrs()[endpoint].port();
+    mock.journal().iter().filter(|entry| entry.endpoint == port && entry.path == "/").count()
+}
+
+async fn ask(gateway: &Gateway, count: usize) -> Vec<u16> {
+    let mut client = gateway.client().await;
+    let mut statuses = Vec::new();
+    for _ in 0..count {
+        statuses.push(client.ask(GET).await.status);
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_checks_fail_leaves_and_comes_back() {
+    let upstream = endpoints(2).await;
+    upstream.set_rules([Rule::on("/healthz").endpoint(0).status(500)]);
+    let gateway = Gateway::start(&text(&upstream, 0..2, CHECKS)).await;
+    eventually("it is found unhealthy", || !is_healthy(&gateway, 0)).await;
+    assert_eq!(ask(&gateway, 10).await, [200; 10]);
+    assert_eq!((asked(&upstream, 0), asked(&upstream, 1)), (0, 10));
+    let endpoint = shown(&gateway, 0).await;
+    assert_eq!(endpoint["balancing"], "ejected");
+    assert_eq!(endpoint["reasons"], serde_json::json!(["its health checks fail (status 500)"]));
+
+    let mut events = Events::of(&gateway, "?kinds=health,ejection").await;
+    upstream.set_rules([]);
+    let told = events.next(2).await;
+    assert_eq!(
+        (&told[0]["kind"], &told[0]["healthy"], &told[0]["detail"]),
+        (&"health".into(), &true.into(), &"ok".into())
+    );
+    assert_eq!(
+        (&told[1]["kind"], &told[1]["ejected"], &told[1]["reason"]),
+        (&"ejection".into(), &false.into(), &"recovered".into())
+    );
+    assert_eq!(ask(&gateway, 10).await, [200; 10]);
+    assert_eq!(asked(&upstream, 0), 5);
+}
+
+#[tokio::test]
+async fn the_last_endpoint_stays_whatever_its_checks_say() {
+    let upstream = endpoints(2).await;
+    upstream.set_rules([Rule::on("/healthz").status(503)]);
+    let gateway =
+        Gateway::start(&text(&upstream, 0..2, &format!("{CHECKS}\nejection = {{ max_percent = 100 }}"))).await;
+    eventually("both are found unhealthy", || !is_healthy(&gateway, 0) && !is_healthy(&gateway, 1)).await;
+    assert_eq!(ask(&gateway, 10).await, [200; 10], "one stays in");
+    let places = [shown(&gateway, 0).await, shown(&gateway, 1).await].map(|shown| shown["balancing"].to_string());
+    assert!(places.contains(&"\"capped\"".to_owned()), "{places:?}");
+    assert_eq!(asked(&upstream, 0).min(asked(&upstream, 1)), 0);
+}
+
+#[tokio::test]
+async fn a_check_asks_for_its_path_and_one_that_hangs_fails() {
+    let upstream = endpoints(2).await;
+    let keys = "health = { path = '/healthz?full=1', interval = '100ms', timeout = '20ms', unhealthy_after = 1 }";
+    upstream.set_rules([Rule::on("/healthz").endpoint(1).effect(Effect::Hang)]);
+    let gateway = Gateway::start(&text(&upstream, 0..2, keys)).await;
+    eventually("it is found unhealthy", || !is_healthy(&gateway, 1)).await;
+    assert_eq!(shown(&gateway, 1).await["reasons"], serde_json::json!(["its health checks fail (no answer in time)"]));
+    let entry = upstream.journal().remove(0);
+    assert_eq!((entry.method.as_str(), entry.path.as_str()), ("GET", "/healthz"));
+    let most = (0..2).map(|endpoint| upstream.counters_of(endpoint).concurrent_max).max();
+    assert_eq!(most, Some(1), "checks of an endpoint never overlap");
+}
+
+#[tokio::test]
+async fn checks_come_before_probes() {
+    let upstream = endpoints(1).await;
+    let keys = "health = { path = '/healthz', interval = '5s', timeout = '1s', unhealthy_after = 1000 }\n\
+                breaker = { consecutive_failures = 1, open_for = '10ms', max_open_for = '10ms', probes = 1 }";
+    upstream.set_rules([Rule::any().status(503)]);
+    let gateway = Gateway::start(&text(&upstream, 0..1, keys)).await;
+    upstream.wait_for_requests(1).await;
+    let mut events = Events::of(&gateway, "?kinds=breaker").await;
+    assert_eq!(ask(&gateway, 1).await, [503]);
+    let causes: Vec<Value> = events.next(5).await.into_iter().map(|mut event| event["cause"].take()).collect();
+    assert_eq!(causes, ["consecutive_failures", "timer", "check_failed", "timer", "check_failed"]);
+    assert_eq!(asked(&upstream, 0), 1, "no request is spent on what is still down");
+    upstream.set_rules([]);
+    let closed = || gateway.inner().upstreams()[0].active().endpoints[0].standing.guard.has_room_for_a_probe();
+    eventually("a check did well", closed).await;
+    assert_eq!(ask(&gateway, 1).await, [200]);
+}
+
+#[tokio::test]
+async fn checks_end_with_the_settings() {
+    let upstream = endpoints(2).await;
+    upstream.set_rules([Rule::on("/healthz").endpoint(0).status(500)]);
+    let gateway = Gateway::start(&text(&upstream, 0..2, CHECKS)).await;
+    eventually("it is found unhealthy", || !is_healthy(&gateway, 0)).await;
+    gateway.rewrite(&text(&upstream, 0..2, ""));
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    eventually("nobody says anything against it", || is_healthy(&gateway, 0)).await;
+    assert_eq!(ask(&gateway, 10).await, [200; 10]);
+    assert_eq!(asked(&upstream, 0), 5);
+}
+
+#[tokio::test]
+async fn a_new_endpoint_begins_with_a_small_share() {
+    let upstream = endpoints(2).await;
+    let keys = "slow_start = '1h'";
+    let gateway = Gateway::start(&text(&upstream, 0..1, keys)).await;
+    assert_eq!(ask(&gateway, 5).await, [200; 5], "the first set begins as a whole");
+    gateway.rewrite(&text(&upstream, 0..2, keys));
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    assert_eq!(ask(&gateway, 400).await, [200; 400]);
+    let share = asked(&upstream, 1) as f64 / 400.0;
+    assert!((0.01..0.12).contains(&share), "a tenth of its half: {share}");
+}

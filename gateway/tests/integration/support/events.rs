@@ -1,0 +1,40 @@
+//! Somebody who reads the gateway's events.
+
+use serde_json::Value;
+
+use super::{Client, Gateway};
+
+/// Somebody who reads `/events`.
+pub(crate) struct Events(Client);
+
+impl Events {
+    /// Connects; what happens from now on is seen.
+    pub(crate) async fn of(gateway: &Gateway, query: &str) -> Self {
+        let mut client = Client::connect(gateway.admin).await;
+        client.send(format!("GET /events{query} HTTP/1.1\r\nhost: {}\r\n\r\n", gateway.admin)).await;
+        let head = client.head().await;
+        assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
+        let mut reader = Self(client);
+        assert_eq!(reader.text_until("\n\n").await, ": events\n\n");
+        reader
+    }
+
+    async fn text_until(&mut self, end: &str) -> String {
+        let mut text = String::new();
+        while !text.ends_with(end) {
+            text.push_str(&self.0.chunk().await);
+        }
+        text
+    }
+
+    /// The next events, so many.
+    pub(crate) async fn next(&mut self, count: usize) -> Vec<Value> {
+        let mut events = Vec::new();
+        while events.len() < count {
+            let text = self.text_until("\n\n").await;
+            let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+            events.extend(data.map(|data| serde_json::from_str::<Value>(data).unwrap()));
+        }
+        events
+    }
+}
