@@ -147,7 +147,9 @@ impl World {
     /// Follows what each gateway tells of its decisions, where it does.
     pub(super) fn follow(&self) -> Vec<Follower> {
         let admins: Vec<SocketAddr> = self.gateways.iter().map(|gateway| lock(gateway).admin).collect();
-        admins.into_iter().enumerate().filter_map(|(number, admin)| Follower::follow(number, admin)).collect()
+        let attempts = !self.scenario.faults.is_empty();
+        let follow = |(number, admin)| Follower::follow(number, admin, attempts);
+        admins.into_iter().enumerate().filter_map(follow).collect()
     }
 
     /// The configuration of the gateways, filled in.
