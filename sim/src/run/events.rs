@@ -4,7 +4,7 @@
 //! gateway that has no such stream tells nothing, and is judged by what clients and mocks saw.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ const KINDS: &str = "breaker,ejection,reload,drain";
 /// Attempts are told only while somebody asks, and telling of each costs the gateway time: not asked for where nothing
 /// goes wrong, so that cost is measured as it is.
 const WITH_ATTEMPTS: &str = "breaker,ejection,reload,drain,attempt";
+/// How often it is looked whether more has come, and how many times at most.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOKS: usize = 20;
 /// Longest wait for the answer's head.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -28,10 +31,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Follower {
     gateway: usize,
     told: Arc<Mutex<Vec<Value>>>,
+    /// To end it with; `None` in tests.
+    stream: Option<TcpStream>,
 }
 
 impl Follower {
-    /// Follows a gateway, its attempts too when asked to; `None` when it tells nothing. The thread ends with the gateway.
+    /// Follows a gateway, its attempts too when asked to; `None` when it tells nothing. The thread ends with the
+    /// gateway.
     pub(super) fn follow(gateway: usize, admin: SocketAddr, attempts: bool) -> Option<Self> {
         let kinds = if attempts { WITH_ATTEMPTS } else { KINDS };
         let request = format!(
@@ -48,10 +54,29 @@ impl Follower {
         }
         // From now on the end of the stream is the end of the gateway.
         reader.get_ref().set_read_timeout(None).ok()?;
+        let stream = reader.get_ref().try_clone().ok()?;
         let told = Arc::new(Mutex::new(Vec::new()));
         let into = Arc::clone(&told);
         std::thread::spawn(move || read(reader, &into));
-        Some(Self { gateway, told })
+        Some(Self { gateway, told, stream: Some(stream) })
+    }
+
+    /// Ends it, when nothing more has come for a moment: what was decided last has to travel.
+    pub(super) fn end(&self) {
+        let count = || self.told.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let mut before = usize::MAX;
+        for _ in 0..LOOKS {
+            let now = count();
+            if now == before {
+                break;
+            }
+            before = now;
+            std::thread::sleep(LOOK_EVERY);
+        }
+        if let Some(stream) = &self.stream {
+            // It may have ended with its gateway.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     /// What was told since t = 0, in its order, and how many events were missed.
@@ -145,7 +170,7 @@ mod tests {
                       event: missed\ndata: {\"kind\":\"missed\",\"events\":3}\n\ndata: not json\n\n";
         let told = Arc::new(Mutex::new(Vec::new()));
         read(stream.as_bytes(), &told);
-        let (events, missed) = Follower { gateway: 0, told }.events(&upstreams(), 0);
+        let (events, missed) = Follower { gateway: 0, told, stream: None }.events(&upstreams(), 0);
         assert_eq!((events, missed), (vec![Event { at_ns: 5, gateway: 0, kind: EventKind::Drain }], 3));
     }
 

@@ -105,8 +105,8 @@ pub(super) fn policies(checked: &Checked, config: Option<&toml::Table>, zero_ns:
     Policies { upstreams: upstreams.collect(), limits: BTreeMap::new() }
 }
 
-/// The mocks' journal after the entry `since`; `zero_ns` of the machine's monotonic clock is t = 0. `None` when there is
-/// more than oracles are asked about.
+/// The mocks' journal after the entry `since`; `zero_ns` of the machine's monotonic clock is t = 0. `None` when there
+/// is more than oracles are asked about.
 pub(super) fn attempts(
     world: &World,
     upstreams: &Upstreams,

@@ -2,7 +2,8 @@
 //!
 //! - `world`, `redis`: what is started, and how it is asked; `drive`: the loads;
 //! - `warm_up`, `steady`: until latency is steady; `measure`, `watch`, `timeline`: what happens from t = 0 on;
-//! - `account`, `gather`, `score`: figures, those of the oracles too; `validity`, `verdict`: whether they can be believed, and what follows.
+//! - `events`, `gather`, `policy`: what oracles are asked about; `account`, `score`: figures;
+//! - `validity`, `verdict`: whether they can be believed, and what follows.
 //!
 //! Invariants: what is started has ended when a run returns, on every way out; an interrupted run writes what it has
 //! and never passes; all times are of one monotonic clock.
@@ -175,6 +176,7 @@ fn measure_scenario(
     let followers = world.follow();
     let measured = measure::measure(scenario, &world, &stretch, progress)?;
     progress.say("scoring");
+    followers.iter().for_each(Follower::end);
     world.end_gateways();
     let records = account::count_records(&world.access_logs())?;
     let scores = judge(scenario, &checked, &world, &measured, &followers)?;

@@ -117,7 +117,8 @@ mod tests {
             let naive = |d: usize| {
                 let rest = &batches[d..];
                 let mean = rest.iter().sum::<f64>() / rest.len() as f64;
-                let variance = rest.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / rest.len() as f64;
+                let squares: f64 = rest.iter().map(|value| (value - mean) * (value - mean)).sum();
+                let variance = squares / rest.len() as f64;
                 variance / rest.len() as f64
             };
             let found = mser(&batches).unwrap();

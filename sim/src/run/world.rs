@@ -1,6 +1,7 @@
 //! What a run starts: the mocks, a Redis, the gateways; and how it asks them.
 //!
-//! Invariant: everything ends when the world is dropped, the gateways first, so that they never see their upstreams die.
+//! Invariant: everything ends when the world is dropped, the gateways first, so that they never see their upstreams
+//! die.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -119,7 +120,7 @@ impl World {
             return Err(not_ready().into());
         }
         let redis = match scenario.redis {
-            true => Some(Redis::start(folder).map_err(RunError::Redis)?),
+            true => Some(Redis::start(folder, &cores.mocks).map_err(RunError::Redis)?),
             false => None,
         };
         let filling = Filling { endpoints, redis: redis.as_ref().map(|redis| redis.address), ..Filling::default() };
