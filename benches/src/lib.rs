@@ -95,6 +95,7 @@ fn route(path: &str) -> Arc<Route> {
         websocket: false,
         max_body: None,
         breaker: None,
+        retry: Default::default(),
     })
 }
 

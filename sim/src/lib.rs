@@ -25,6 +25,7 @@ pub mod children;
 pub mod cli;
 pub mod demo;
 pub mod explore;
+mod folder;
 pub mod gate;
 pub mod history;
 pub mod oracle;

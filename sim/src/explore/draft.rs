@@ -224,13 +224,16 @@ impl Fault {
         let of = dice.pick(services);
         let at_ms = dice.between(0, duration_ms - 1);
         let endpoint = dice.between(0, of.weights.len() as u64 - 1);
+        let act = *dice.pick(&swarm.acts);
+        let share = *dice.pick(&[1.0, 1.0, 0.5, 0.1]);
         Self {
             at_ms,
             for_ms: dice.between(1, duration_ms / 2),
             service: of.name.clone(),
             endpoint: if dice.chance(0.8) { usize::try_from(endpoint).ok() } else { None },
-            act: (*dice.pick(&swarm.acts)).to_owned(),
-            share: *dice.pick(&[1.0, 1.0, 0.5, 0.1]),
+            act: act.to_owned(),
+            // A closed port sees no request that it could choose among.
+            share: if act.starts_with("refuse") { 1.0 } else { share },
         }
     }
 }

@@ -1,13 +1,14 @@
 //! `sim explore`: worlds drawn from seeds, run in virtual time, and held against what must always be true.
 //!
 //! - `dice`, `draft`: a world from a seed; `write`: the scenario that it is;
-//! - `facts`, `check`: what has to hold; `shrink`: a smaller world that fails in the same way;
+//! - `facts`, `policies`, `check`: what has to hold; `shrink`: a smaller world that fails in the same way;
 //! - `swarm`: many seeds on all cores; `show`: what is printed.
 
 mod check;
 mod dice;
 mod draft;
 mod facts;
+mod policies;
 mod show;
 mod shrink;
 mod swarm;
@@ -150,6 +151,19 @@ mod tests {
             let examined = examine(&scenario, true).unwrap();
             assert_eq!(examined.violations, [], "seed {seed}");
             assert!(examined.requests > 0 && examined.virtual_ns > 0);
+        }
+    }
+
+    /// What was found once is looked at for ever.
+    #[test]
+    fn found_worlds_hold() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/found");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let scenarios: Vec<PathBuf> = files.filter(|path| !path.to_string_lossy().ends_with(".gateway.toml")).collect();
+        assert!(!scenarios.is_empty());
+        for path in scenarios {
+            let scenario = scenario::load(&path).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(examine(&scenario, true).unwrap().violations, [], "{}", path.display());
         }
     }
 

@@ -63,7 +63,8 @@ fn candidates(draft: &Draft) -> Vec<Draft> {
     try_it(&shorten);
     for index in 0..draft.loads.len() {
         try_it(&|draft| {
-            draft.loads[index].rate = (draft.loads[index].rate / 2).max(u64::from(draft.loads[index].rate > 0));
+            let rate = draft.loads[index].rate;
+            draft.loads[index].rate = (rate / 2).max(u64::from(rate > 0));
         });
         try_it(&|draft| draft.loads[index].connections = draft.loads[index].connections.div_ceil(2));
         for request in 0..draft.loads[index].requests.len() {

@@ -48,9 +48,12 @@ pub(super) fn files(draft: &Draft, name: &str, about: &str) -> Files {
         let on = fault.endpoint.map_or_else(|| fault.service.clone(), |index| format!("{}/{index}", fault.service));
         let _ = write!(
             text,
-            "\n[[faults]]\nat = \"{}ms\"\nfor = \"{}ms\"\non = \"{on}\"\nact = {{ {} }}\nshare = {:?}\n",
-            fault.at_ms, fault.for_ms, fault.act, fault.share,
+            "\n[[faults]]\nat = \"{}ms\"\nfor = \"{}ms\"\non = \"{on}\"\nact = {{ {} }}\n",
+            fault.at_ms, fault.for_ms, fault.act,
         );
+        if fault.share < 1.0 {
+            let _ = writeln!(text, "share = {:?}", fault.share);
+        }
     }
     for at_ms in &draft.reloads_ms {
         let _ = write!(text, "\n[[events]]\nat = \"{at_ms}ms\"\ndo = \"reload\"\n");

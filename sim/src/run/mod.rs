@@ -44,7 +44,7 @@ use crate::children::Programs;
 use crate::oracle;
 use crate::oracle::policy::Tolerance;
 use crate::scenario::gateway::Checked;
-use crate::scenario::model::LoadModel;
+use crate::scenario::model::{LoadModel, Runtime};
 use crate::scenario::{Scenario, load};
 use drive::Stretch;
 use events::Follower;
@@ -90,6 +90,9 @@ pub fn run(options: &Options) -> Result<ExitCode, RunError> {
     if options.check {
         print(&format!("{}: holds, {:.0} s\n", options.scenario.display(), scenario.length().as_secs_f64()));
         return Ok(ExitCode::SUCCESS);
+    }
+    if scenario.runtime == Runtime::Virtual {
+        return Err(RunError::Virtual(options.scenario.clone()));
     }
     scenario.seed = options.seed.unwrap_or(scenario.seed);
     let stop = Arc::new(AtomicBool::new(false));

@@ -44,7 +44,7 @@ pub(crate) fn judge(policy: &BreakerPolicy, spans: &[Span], outcomes: &[Judged],
 
 /// Somebody ordered this state; what is counted meanwhile changes nothing.
 fn by_hand(span: &Span) -> bool {
-    span.cause.starts_with("manual")
+    &*span.cause == "operator"
 }
 
 fn slack(tolerance: Tolerance) -> u64 {
@@ -148,11 +148,11 @@ mod tests {
     #[test]
     fn a_trip_by_hand_is_not_judged() {
         let mut open = span(BreakerState::Open, 4, 9);
-        open.cause = "manual".into();
+        open.cause = "operator".into();
         let spans = [span(BreakerState::Closed, 0, 4), open];
         assert!(judge(&three_in_a_row(), &spans, &outcomes("...."), Tolerance::default()).is_empty());
         let mut held = span(BreakerState::Closed, 0, 9);
-        held.cause = "manual".into();
+        held.cause = "operator".into();
         assert!(judge(&three_in_a_row(), &[held], &outcomes("xxxx"), Tolerance::default()).is_empty());
     }
 }
