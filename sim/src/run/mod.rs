@@ -215,7 +215,7 @@ fn judge(
         events.extend(told);
         missed += lost;
     }
-    let config = world.config().filter(|_| scenario.has_breakers);
+    let config = world.config().filter(|_| scenario.scores_breakers);
     let policies = gather::policies(checked, config.as_ref(), measured.zero_ns);
     let history = gather::history(scenario, &upstreams, &measured.watches, measured.start_ns, attempts, events);
     let scores = oracle::judge(&history, &policies, TOLERANCE);

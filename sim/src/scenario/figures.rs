@@ -51,7 +51,7 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
     if let Some(checked) = checked {
         balance_figures(checked, !scenario.faults.is_empty(), &mut names);
     }
-    if scenario.has_breakers {
+    if scenario.scores_breakers {
         for endpoint in scenario.endpoints() {
             names.extend(BREAKERS.map(|figure| format!("breakers.{endpoint}.{figure}")));
         }

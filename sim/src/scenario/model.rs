@@ -50,9 +50,8 @@ pub struct Scenario {
     pub events: Vec<EventPart>,
     /// What is expected.
     pub expectations: Vec<ExpectPart>,
-    /// Whether breakers are scored: the gateway of this build has some, and there is one gateway whose breakers they
-    /// are.
-    pub has_breakers: bool,
+    /// Whether breakers are scored: there is one gateway whose breakers they are.
+    pub scores_breakers: bool,
 }
 
 /// `[gateway]`.

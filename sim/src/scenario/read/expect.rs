@@ -49,7 +49,7 @@ fn check(figure: &str, known: &[String], reader: &Reader<'_>, report: &mut Repor
         return;
     }
     if section == "breakers" && !known.iter().any(|name| name.starts_with("breakers.")) {
-        report.error(at, "breakers are scored where there is one gateway, and it has breakers");
+        report.error(at, "breakers are scored where there is one gateway, whose breakers they are");
         return;
     }
     let names: Vec<&str> = known.iter().map(String::as_str).collect();

@@ -89,7 +89,7 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
         faults,
         events,
         expectations: Vec::new(),
-        has_breakers: instances == 1 && gateway_has_breakers(),
+        scores_breakers: instances == 1,
     };
     // A figure of a part that could not be read is not known, and would be reported for nothing.
     let whole = report.is_clean();
@@ -105,13 +105,6 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let known = (whole && checked.is_some()).then_some(figures.as_slice());
     let expectations = expect::expectations(reader, known, report);
     Some(Scenario { expectations, ..scenario })
-}
-
-/// Whether the gateway of this build takes a breaker in its configuration.
-fn gateway_has_breakers() -> bool {
-    const ONE: &str = "[upstreams.a]\nendpoints = [\"127.0.0.1:1\"]\nbreaker = { consecutive_failures = 3 }\n\
-                       [[routes]]\npath = \"/\"\nupstream = \"a\"\n";
-    gateway::config::load_text(ONE, Path::new("breaker"), gateway::config::Purpose::Run).is_ok()
 }
 
 /// A file's text, if it is one and not too large.
