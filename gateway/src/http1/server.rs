@@ -1,7 +1,7 @@
 //! One client's connection: reads a request, streams its body, writes the answer, all polled by one task.
 //!
-//! States are plain data; whoever polls is woken by the stream alone. What a client sends ahead of its turn stays in the
-//! buffer, which is bounded: nobody reads on for a client that does not wait for its answers.
+//! States are plain data; whoever polls is woken by the stream alone. What a client sends ahead of its turn stays in
+//! the buffer, which is bounded: nobody reads on for a client that does not wait for its answers.
 
 use std::io;
 use std::pin::Pin;
@@ -93,8 +93,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         }
     }
 
-    /// The next request's head, its fields in a map that `map` gives. While this is pending, `has_begun` tells whether a
-    /// part of it is there.
+    /// The next request's head, its fields in a map that `map` gives. While this is pending, `has_begun` tells whether
+    /// a part of it is there.
     #[inline]
     pub fn poll_next(&mut self, cx: &mut Context<'_>, map: impl Fn() -> HeaderMap) -> Poll<Next> {
         loop {
