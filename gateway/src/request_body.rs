@@ -236,6 +236,8 @@ impl Streaming {
             }
             Poll::Ready(None) => {
                 self.forget_deadlines();
+                // What is behind it is of no more use, and may be waited for.
+                self.source = Source::Empty;
                 if let Some(replay) = &mut self.replay {
                     replay.end();
                 }

@@ -288,10 +288,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 Poll::Ready(Ok(())) => {}
             }
             if self.framing == Framing::None {
+                // The body stays: whether it could be sent again is only known by itself.
                 self.sent = true;
-                if !self.body.can_go_again() {
-                    self.body = RequestBody::Empty;
-                }
                 return Ok(());
             }
             let queued = match Pin::new(&mut self.body).poll_frame(cx) {
