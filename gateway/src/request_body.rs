@@ -204,7 +204,7 @@ impl Body for RequestBody {
             Self::Empty => SizeHint::with_exact(0),
             // Asked when the body is sent from its beginning: what is said then is what was said first.
             Self::Streaming(streaming) => match &streaming.replay {
-                Some(replay) => replay.hint().clone(),
+                Some(replay) => replay.hint(),
                 None => streaming.source.size_hint(),
             },
         }

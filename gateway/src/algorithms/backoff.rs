@@ -1,7 +1,7 @@
 //! How long to wait before an attempt is made again.
 //!
-//! Full jitter: any time between none and a limit that doubles. Of the ways to spread retries it ends the most contention
-//! with the least work (Brooker, "Exponential Backoff And Jitter", 2015).
+//! Full jitter: any time between none and a limit that doubles. Of the ways to spread retries it ends the most
+//! contention with the least work (Brooker, "Exponential Backoff And Jitter", 2015).
 
 use std::time::Duration;
 

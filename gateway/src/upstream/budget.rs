@@ -1,7 +1,7 @@
 //! An upstream's retry budget over all workers.
 //!
-//! Each worker counts its requests in slots of its own, with no lock and on no line that others write; they are added up
-//! only when somebody wants a retry.
+//! Each worker counts its requests in slots of its own, with no lock and on no line that others write; they are added
+//! up only when somebody wants a retry.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -1,7 +1,7 @@
 //! Endpoints as one breaker policy sees them: the upstream's own, or that of one route.
 //!
-//! A scope lives as long as a set of endpoints is in force; the standings in it outlive that. Whoever changes a standing
-//! lets the scope judge anew who is in balancing, under a lock that no request takes while nothing changes.
+//! A scope lives as long as a set of endpoints is in force; the standings in it outlive that. Whoever changes a
+//! standing lets the scope judge anew who is in balancing, under a lock that no request takes while nothing changes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
