@@ -71,6 +71,8 @@ pub struct Client<S> {
     write: WriteQueue,
     body: RequestBody,
     framing: Framing,
+    /// Of the request's body something was read: it cannot be sent again, also when all of it was sent.
+    spent: bool,
     /// The request is on the wire as a whole.
     sent: bool,
     /// Writing failed: an answer may still come, then no more.
@@ -94,6 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             write: WriteQueue::default(),
             body: RequestBody::Empty,
             framing: Framing::None,
+            spent: false,
             sent: true,
             write_error: None,
             left: 0,
@@ -116,6 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.write.clear();
         head.write(self.framing, &mut self.write.bytes);
         self.body = body;
+        self.spent = false;
         self.sent = false;
         self.left = 0;
         self.interim = 0;
@@ -135,13 +139,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Whether the request's body can be had back.
     pub fn can_take_body(&self) -> bool {
-        self.body.can_go_again()
+        !self.spent && self.body.can_go_again()
     }
 
     /// The request's body back from its beginning, if nothing of it was read or all that was read is kept. After that
     /// the connection is of no more use.
     pub fn take_body(&mut self) -> Option<RequestBody> {
-        self.body.rewind().then(|| std::mem::replace(&mut self.body, RequestBody::Empty))
+        (!self.spent && self.body.rewind()).then(|| std::mem::replace(&mut self.body, RequestBody::Empty))
     }
 
     /// Sends what can be sent and reads until the answer's head is whole. Interim answers are dropped, but 101.
@@ -288,8 +292,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 Poll::Ready(Ok(())) => {}
             }
             if self.framing == Framing::None {
-                // The body stays: whether it could be sent again is only known by itself.
                 self.sent = true;
+                if !self.body.can_go_again() {
+                    self.spent = true;
+                    self.body = RequestBody::Empty;
+                }
                 return Ok(());
             }
             let queued = match Pin::new(&mut self.body).poll_frame(cx) {

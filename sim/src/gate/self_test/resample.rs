@@ -1,7 +1,7 @@
 //! Whole gates drawn from recorded rounds: how often they say what. Pure, from a seed.
 //!
-//! A gate takes as many rounds as it needs, each drawn with replacement. The rate over many gates has the recording's own
-//! uncertainty, since sixty rounds are not all rounds there could be. So the recording is drawn anew many times too
+//! A gate takes as many rounds as it needs, each drawn with replacement. The rate over many gates has the recording's
+//! own uncertainty, since sixty rounds are not all rounds there could be. So the recording is drawn anew many times too
 //! (Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13), and the interval is that of the rates found,
 //! no narrower than what the number of gates alone would give.
 
