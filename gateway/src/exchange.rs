@@ -52,6 +52,8 @@ pub struct Exchange<N: Network> {
     pub timed: bool,
     /// It is gRPC.
     pub is_grpc: bool,
+    /// The client gave it less time than the route does: that it ran out says nothing about the endpoint.
+    pub hurried: bool,
     /// The time until response headers, from its start, retries included; `None` = no limit.
     pub timeout: Option<Duration>,
     /// The path in its one form, where that differs from the target's.
@@ -133,6 +135,7 @@ impl<N: Network> Exchange<N> {
             traced: false,
             timed: false,
             is_grpc: false,
+            hurried: false,
             timeout: None,
             path: None,
             host: None,

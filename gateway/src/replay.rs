@@ -84,8 +84,8 @@ impl Replay {
     }
 
     /// What was known of the body's length before a byte was read.
-    pub fn hint(&self) -> &SizeHint {
-        &self.hint
+    pub fn hint(&self) -> SizeHint {
+        self.hint
     }
 }
 

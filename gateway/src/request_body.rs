@@ -204,7 +204,7 @@ impl Body for RequestBody {
             Self::Empty => SizeHint::with_exact(0),
             // Asked when the body is sent from its beginning: what is said then is what was said first.
             Self::Streaming(streaming) => match &streaming.replay {
-                Some(replay) => replay.hint().clone(),
+                Some(replay) => replay.hint(),
                 None => streaming.source.size_hint(),
             },
         }
@@ -236,6 +236,8 @@ impl Streaming {
             }
             Poll::Ready(None) => {
                 self.forget_deadlines();
+                // What is behind it is of no more use, and may be waited for.
+                self.source = Source::Empty;
                 if let Some(replay) = &mut self.replay {
                     replay.end();
                 }

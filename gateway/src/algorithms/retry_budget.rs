@@ -33,8 +33,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Takes one retry out of the budget, if there is one left: `requests` were counted in the ten slots up to this
-    /// one.
+    /// Takes one retry out of the budget, if there is one left: `requests` came in the ten slots up to this one.
     pub fn spend(&mut self, slot: u64, requests: u64, allowance: Allowance) -> bool {
         // A caller whose clock was read a moment earlier counts in the newest slot.
         let slot = slot.max(self.newest);

@@ -212,7 +212,9 @@ fn conclude<N: Network>(
     let Some(route) = exchange.route() else { return };
     let duration = now.saturating_duration_since(began);
     route.upstream.series.attempt(exchange.shard.index, outcome, duration);
-    route.upstream.settle(selected, outcome, status, duration, now);
+    // Else a client could open a breaker for others, by giving no time.
+    let told = if outcome == AttemptOutcome::Timeout && exchange.hurried { AttemptOutcome::Cancelled } else { outcome };
+    route.upstream.settle(selected, told, status, duration, now);
     let shared = &exchange.shard.shared;
     if shared.events.wants(Kind::Attempt) {
         let event = Event::Attempt {

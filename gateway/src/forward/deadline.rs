@@ -29,6 +29,7 @@ pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderM
         && exchange.timeout.is_none_or(|given| asked < given)
     {
         exchange.timeout = Some(asked);
+        exchange.hurried = true;
         arm(exchange);
     }
 }

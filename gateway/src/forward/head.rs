@@ -14,7 +14,7 @@ use crate::request_body::RequestBody;
 use crate::upstream::Selected;
 
 /// Enough for the usual context without growing.
-const LINES_BYTES: usize = 384;
+const LINES_BYTES: usize = 448;
 
 /// A request as it goes to the upstream.
 pub struct Outgoing {

@@ -135,8 +135,7 @@ async fn again<N: Network>(
 ) -> Result<Answer<N>, Failure> {
     let mut tried = first;
     let mut retries = Retries { asked: SmallVec::new(), made: 0, probe_forgiven: false };
-    loop {
-        let Some(wait) = retries.grant(exchange, &tried) else { break };
+    while let Some(wait) = retries.grant(exchange, &tried) {
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }

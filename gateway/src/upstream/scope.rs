@@ -26,7 +26,7 @@ pub struct Scope {
     bounds: Bounds,
     /// A share grows over this time.
     slow_start: Duration,
-    /// Until when some endpoint's share is growing, nanoseconds of the monotonic clock.
+    /// Until when some endpoint's share is growing, nanoseconds of the monotonic clock; 0 where none is.
     warming_until: AtomicU64,
     /// Whether anything can trip it: else outcomes are not looked at.
     pub judges: bool,
@@ -180,7 +180,8 @@ impl Scope {
 
     /// Looks whether picks still have to look at each endpoint: a share that was growing may have grown.
     pub fn reconsider(&self, now_ns: u64) {
-        if now_ns >= self.warming_until.load(Ordering::Relaxed) {
+        let until = self.warming_until.load(Ordering::Relaxed);
+        if until != 0 && now_ns >= until {
             let _turn = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
             self.attend(self.weighted().any(|endpoint| !self.standings[endpoint].is_well()), now_ns);
         }
@@ -189,9 +190,9 @@ impl Scope {
     fn attend(&self, troubled: bool, now_ns: u64) {
         let slow_start = u64::try_from(self.slow_start.as_nanos()).unwrap_or(u64::MAX);
         let returned = self.weighted().filter_map(|endpoint| self.standings[endpoint].returned());
-        let warm = returned.map(|returned| returned.saturating_add(slow_start)).max().unwrap_or(0);
-        self.warming_until.store(warm, Ordering::Relaxed);
-        self.attention.store(troubled || warm > now_ns, Ordering::Relaxed);
+        let warm = returned.map(|returned| returned.saturating_add(slow_start)).max().filter(|warm| *warm > now_ns);
+        self.warming_until.store(warm.unwrap_or(0), Ordering::Relaxed);
+        self.attention.store(troubled || warm.is_some(), Ordering::Relaxed);
     }
 
     /// How many endpoints are out of balancing.

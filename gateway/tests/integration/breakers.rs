@@ -162,6 +162,18 @@ async fn a_client_that_leaves_says_nothing_about_the_endpoint() {
 }
 
 #[tokio::test]
+async fn a_client_that_gives_no_time_opens_no_breaker_for_others() {
+    let upstream = endpoints(1).await;
+    upstream.set_rules([Rule::any().effect(Effect::Hang)]);
+    let gateway = Gateway::start(&text(&upstream, TRIPS_AT_3)).await;
+    for _ in 0..5 {
+        let answer = gateway.ask("GET / HTTP/1.1\r\nhost: a\r\nx-request-timeout-ms: 5\r\n\r\n").await;
+        assert_eq!(answer.code(), "upstream_timeout");
+    }
+    assert_eq!(state(&gateway, 0), "closed");
+}
+
+#[tokio::test]
 async fn too_many_requests_is_no_failure_and_no_recovery() {
     let upstream = endpoints(1).await;
     upstream.set_rules([Rule::any().status(429)]);

@@ -29,6 +29,7 @@ mod retries;
 mod routing;
 mod shutdown;
 mod simulated;
+mod simulated_breaker;
 mod sizes;
 mod timeouts;
 mod upstream_faults;
