@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -81,12 +82,13 @@ pub async fn start(config: Config, path: Option<PathBuf>, files: Vec<PathBuf>) -
     }
     gateway.keep_discovering();
     gateway.keep_watch();
+    let loads = handles.iter().map(worker::Worker::load_handle).collect();
     let accept = accept::start(Arc::clone(&gateway), sockets, handles, Arc::clone(&connections), accepting)
         .map_err(|error| StartError(format!("cannot start the accept thread: {error}")))?;
     threads.push(accept);
     let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), path, files));
     let (ask_drain, drain_asked) = watch::channel(false);
-    let admin = serve_admin(admin_socket, &gateway, &reloader, &connections, ask_drain)?;
+    let admin = serve_admin(admin_socket, &gateway, &reloader, (&connections, loads), ask_drain)?;
     tokio::spawn(Arc::clone(&reloader).watch_files());
     tokio::spawn(follow_wall_clock(gateway.shared().clock.clone()));
     tokio::spawn(tell_of_log_failures(Arc::clone(&gateway)));
@@ -130,13 +132,13 @@ fn serve_admin(
     socket: Option<TcpListener>,
     gateway: &Arc<Gateway<Sockets>>,
     reloader: &Arc<Reloader<Sockets>>,
-    connections: &Arc<Connections>,
+    (connections, loads): (&Arc<Connections>, Vec<Arc<AtomicUsize>>),
     ask_drain: watch::Sender<bool>,
 ) -> Result<Option<SocketAddr>, StartError> {
     let Some(socket) = socket else { return Ok(None) };
     let address = socket.local_addr().map_err(|error| StartError(error.to_string()))?;
     let socket = tokio::net::TcpListener::from_std(socket).map_err(|error| StartError(error.to_string()))?;
-    let state = admin::State::new(gateway, reloader, connections, ask_drain);
+    let state = admin::State::new(gateway, reloader, connections, loads, ask_drain);
     // It ends with the process.
     tokio::spawn(admin::serve(socket, admin::router(state), refuse::overloaded));
     Ok(Some(address))

@@ -47,6 +47,11 @@ impl Worker {
         self.load.load(Ordering::Relaxed)
     }
 
+    /// The same count, for who looks at it later.
+    pub fn load_handle(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.load)
+    }
+
     /// Hands it a connection. One that comes after the worker's end, or on top of a long queue, is closed.
     pub fn hand(&self, accepted: Accepted) {
         self.load.fetch_add(1, Ordering::Relaxed);

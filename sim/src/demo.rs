@@ -28,6 +28,7 @@ use loadgen::sample::Totals;
 use loadgen::target::Target;
 
 use crate::children::{Child, ChildError, MockService, Programs};
+use crate::folder::Folder;
 use crate::paint::Paint;
 use crate::process::Usage;
 use findings::Findings;
@@ -90,7 +91,6 @@ pub enum DemoError {
 /// The running world.
 #[derive(Debug)]
 struct World {
-    folder: PathBuf,
     // In the order in which they are dropped: the gateway first, so that it never sees its upstreams die.
     gateway: Child,
     mocks: Vec<Child>,
@@ -104,24 +104,42 @@ struct World {
 pub fn demo(options: &Options) -> Result<ExitCode, DemoError> {
     let stop = Arc::new(AtomicBool::new(false));
     loadgen::cli::end_on_interrupt(&stop);
+    let folder =
+        Folder::make(options.out.as_deref(), "demo").map_err(|(path, source)| DemoError::File { path, source })?;
+    let held = match run_and_show(options, &folder, &stop) {
+        Ok(held) => held,
+        Err(error) => {
+            say(&format!("What was written is in {}", folder.path().display()));
+            return Err(error);
+        }
+    };
+    // What went as it should is not worth a look, and nobody asked for it.
+    if held && !options.stay {
+        folder.remove_if_temporary();
+    }
+    Ok(if held { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Runs the world from its start to its end, and shows it; whether it went as it should.
+fn run_and_show(options: &Options, folder: &Folder, stop: &Arc<AtomicBool>) -> Result<bool, DemoError> {
     let paint = if options.json { Paint::plain() } else { Paint::for_stdout() };
     let started_at = rfc3339(unix_seconds());
-    let world = World::start(options)?;
+    let world = World::start(options, folder.path())?;
     if !options.json {
         print(&show::opening(options, &world, paint));
     }
-    let findings = world.drive(options, &stop)?;
+    let findings = world.drive(options, stop)?;
     let result = findings::result_file(options, &world, &findings, started_at);
-    let path = world.folder.join("result.json");
+    let path = folder.path().join("result.json");
     std::fs::write(&path, result.to_json()).map_err(|source| DemoError::File { path: path.clone(), source })?;
-    let path = world.folder.join("main.hlog");
+    let path = folder.path().join("main.hlog");
     findings.watch.recorder.write_hdr_log(&path).map_err(|source| DemoError::File { path, source })?;
-    let folder = world.folder.as_path();
-    reports::files::write(&result, folder, folder).map_err(|source| DemoError::File { path: folder.into(), source })?;
+    let path = folder.path();
+    reports::files::write(&result, path, path).map_err(|source| DemoError::File { path: path.into(), source })?;
     if options.json {
         print(&result.to_json());
     } else {
-        print(&show::findings(options, &world, &findings, paint));
+        print(&show::findings(options, &world, folder, &findings, paint));
     }
     if options.stay && !stop.load(Ordering::Relaxed) {
         say(&paint.bold("Everything keeps running. Ctrl-C ends it."));
@@ -129,19 +147,12 @@ pub fn demo(options: &Options) -> Result<ExitCode, DemoError> {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
-    Ok(if findings.holds() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(findings.holds())
 }
 
 impl World {
-    fn start(options: &Options) -> Result<Self, DemoError> {
-        let folder = match &options.out {
-            Some(folder) => folder.clone(),
-            None => std::env::temp_dir().join(format!("portcullis-demo-{}", std::process::id())),
-        };
+    fn start(options: &Options, folder: &Path) -> Result<Self, DemoError> {
         let file = |path: &Path, source| DemoError::File { path: path.to_path_buf(), source };
-        std::fs::create_dir_all(&folder).map_err(|source| file(&folder, source))?;
-        // The gateway reads paths relative to its configuration, and people copy them from the output.
-        let folder = std::fs::canonicalize(&folder).map_err(|source| file(&folder, source))?;
         let mut mocks = Vec::new();
         for service in [ORDERS, USERS, BILLING] {
             let log = folder.join(format!("{}.log", service.name));
@@ -157,7 +168,7 @@ impl World {
             let line = format!("{:?}", gateway.ready);
             return Err(ChildError::Ready { name: "gateway".to_owned(), line }.into());
         }
-        Ok(Self { folder, gateway, mocks, endpoints })
+        Ok(Self { gateway, mocks, endpoints })
     }
 
     /// The traffic, with the fault half way.

@@ -41,6 +41,7 @@ use rand_pcg::rand_core::SeedableRng;
 use reports::result::Verdict;
 
 use crate::children::{Child, ChildError, MockService, Programs};
+use crate::folder::Folder;
 use crate::rounds::Cores;
 use crate::rounds::progress::Progress;
 use crate::rounds::turn::{Road, TurnError};
@@ -244,13 +245,8 @@ fn exit_code(verdict: Verdict, inconclusive: Inconclusive) -> u8 {
 }
 
 fn folder(out: Option<&Path>) -> Result<PathBuf, GateError> {
-    let folder = match out {
-        Some(folder) => folder.to_path_buf(),
-        None => std::env::temp_dir().join(format!("portcullis-gate-{}", std::process::id())),
-    };
-    let file = |source| GateError::File { path: folder.clone(), source };
-    std::fs::create_dir_all(&folder).map_err(file)?;
-    std::fs::canonicalize(&folder).map_err(file)
+    let folder = Folder::make(out, "gate").map_err(|(path, source)| GateError::File { path, source })?;
+    Ok(folder.path().to_path_buf())
 }
 
 /// A program if there is one of that name, a revision otherwise.

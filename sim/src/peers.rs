@@ -24,6 +24,7 @@ use reports::result::{Peer, ResultFile};
 use serde_json::Value;
 
 use crate::children::{ChildError, MockService, Programs};
+use crate::folder::Folder;
 use crate::rounds::Cores;
 use crate::rounds::turn::{Arm, Road, TurnError, bytes_target};
 use board::Board;
@@ -113,7 +114,8 @@ pub fn peers(options: &Options) -> Result<ExitCode, PeersError> {
     let stop = Arc::new(AtomicBool::new(false));
     loadgen::cli::end_on_interrupt(&stop);
     let started_at = rfc3339(unix_seconds());
-    let folder = folder(options.out.as_deref())?;
+    let folder = Folder::make(options.out.as_deref(), "peers");
+    let folder = folder.map_err(|(path, source)| PeersError::File { path, source })?.path().to_path_buf();
     let cores = Cores::find();
     let (max_connections, max_pairs) =
         idle::raise_file_limit(options.idle.unwrap_or(0)).map_err(PeersError::Machine)?;
@@ -142,16 +144,6 @@ pub fn peers(options: &Options) -> Result<ExitCode, PeersError> {
     write_result(options, &result, &folder)?;
     drop(running);
     Ok(if result.validity.valid { ExitCode::SUCCESS } else { ExitCode::from(4) })
-}
-
-fn folder(out: Option<&Path>) -> Result<PathBuf, PeersError> {
-    let folder = match out {
-        Some(folder) => folder.to_path_buf(),
-        None => std::env::temp_dir().join(format!("portcullis-peers-{}", std::process::id())),
-    };
-    let file = |source| PeersError::File { path: folder.clone(), source };
-    std::fs::create_dir_all(&folder).map_err(file)?;
-    std::fs::canonicalize(&folder).map_err(file)
 }
 
 /// Ours first, then the peers that were asked for, or all that are here.

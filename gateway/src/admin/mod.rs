@@ -14,6 +14,7 @@ mod write;
 pub use serve::serve;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -29,6 +30,8 @@ pub struct State<N: Network = Sockets> {
     gateway: Arc<Gateway<N>>,
     reloader: Arc<Reloader<N>>,
     connections: Arc<Connections>,
+    /// Connections of each worker.
+    loads: Vec<Arc<AtomicUsize>>,
     ask_drain: watch::Sender<bool>,
     token: Option<Box<str>>,
     started: std::time::Instant,
@@ -40,6 +43,7 @@ impl<N: Network> State<N> {
         gateway: &Arc<Gateway<N>>,
         reloader: &Arc<Reloader<N>>,
         connections: &Arc<Connections>,
+        loads: Vec<Arc<AtomicUsize>>,
         ask_drain: watch::Sender<bool>,
     ) -> Arc<Self> {
         let token = gateway.snapshot().config.admin.as_ref().and_then(|admin| admin.token.as_deref().map(Box::from));
@@ -48,6 +52,7 @@ impl<N: Network> State<N> {
             gateway: Arc::clone(gateway),
             reloader: Arc::clone(reloader),
             connections: Arc::clone(connections),
+            loads,
             ask_drain,
             token,
         })

@@ -1,6 +1,7 @@
 //! What the admin API shows.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::State as Shared;
@@ -51,6 +52,7 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
         "draining": state.gateway.is_draining(),
         "workers": state.gateway.shards().len(),
         "connections": state.connections.open(),
+        "worker_connections": state.loads.iter().map(|load| load.load(Ordering::Relaxed)).collect::<Vec<_>>(),
         "routes": snapshot.routes.len(),
         "upstreams": snapshot.config.upstreams.len(),
         "panics": shared.metrics.gateway().panics_total(),

@@ -198,7 +198,12 @@ fn finish(context: &mut Context<'_>, root: &Reader<'_>) -> Config {
     let all = ["routes", "aggregates", "batches"].into_iter().flat_map(|key| build::tables(context, root, key));
     let named: Vec<Reader<'_>> = all.filter(|reader| reader.get("name").is_some() || !conflicting(reader)).collect();
     names::distinct(context, named.into_iter());
-    if context.complete && root.nodes("routes").is_empty() && root.nodes("aggregates").is_empty() {
+    // Beside an error it would only say what a mistyped key has led to.
+    if context.complete
+        && !context.report.has_errors()
+        && root.nodes("routes").is_empty()
+        && root.nodes("aggregates").is_empty()
+    {
         let help = "a route is [[routes]], path = \"/{*rest}\", upstream = \"http://127.0.0.1:9001\"";
         context.report.warning(Span::default(), "there are no routes: every request is answered 404", help);
     }

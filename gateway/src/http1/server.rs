@@ -229,6 +229,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         self.outgoing != Framing::None && self.write.has_room()
     }
 
+    /// Whether a client can tell an answer that ends now from a whole one.
+    pub fn shows_a_cut(&self) -> bool {
+        self.outgoing != Framing::UntilClose
+    }
+
     /// Queues a part of the answer's body; `None` is its end, as `ended` says that this was the last part.
     ///
     /// # Errors

@@ -32,7 +32,17 @@ pub struct Scope {
     pub judges: bool,
     /// Whether a pick has to look at each endpoint: one is troubled, or its share is growing.
     attention: AtomicBool,
-    judging: Mutex<()>,
+    /// Taken while it is judged anew: what the upstream's breaker was then.
+    judging: Mutex<State>,
+}
+
+/// What became of a scope that was judged anew.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// Endpoints that changed their places.
+    pub moves: Vec<Move>,
+    /// What the upstream's breaker was, and what it is.
+    pub rolled_up: (State, State),
 }
 
 /// An endpoint that changed its place.
@@ -56,13 +66,14 @@ pub struct Admitted {
 }
 
 impl Scope {
-    /// A scope of these standings.
+    /// A scope of these standings; `before` is what the upstream's breaker was.
     pub fn new(
         route: Option<Arc<str>>,
         breaker: settings::upstream::Breaker,
         standings: Box<[Arc<Standing>]>,
         weights: Box<[u32]>,
         settings: &settings::Upstream,
+        before: State,
     ) -> Self {
         Self {
             route,
@@ -74,7 +85,7 @@ impl Scope {
             slow_start: settings.slow_start,
             warming_until: AtomicU64::new(0),
             attention: AtomicBool::new(false),
-            judging: Mutex::default(),
+            judging: Mutex::new(before),
         }
     }
 
@@ -142,8 +153,8 @@ impl Scope {
     }
 
     /// Judges anew who is in balancing; who moved. `is_unhealthy` tells of an endpoint's checks.
-    pub fn judge(&self, is_unhealthy: impl Fn(usize) -> bool, now_ns: u64) -> Vec<Move> {
-        let _turn = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn judge(&self, is_unhealthy: impl Fn(usize) -> bool, now_ns: u64) -> Judged {
+        let mut rolled_up = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
         let weighted: Vec<usize> = self.weighted().collect();
         let candidates: Vec<Candidate> = weighted
             .iter()
@@ -163,7 +174,8 @@ impl Scope {
             moves.push(Move { endpoint, place, reason: reason(candidate) });
         }
         self.attend(candidates.iter().any(Candidate::is_troubled), now_ns);
-        moves
+        let before = std::mem::replace(&mut *rolled_up, self.rolled_up());
+        Judged { moves, rolled_up: (before, *rolled_up) }
     }
 
     /// Looks whether picks still have to look at each endpoint: a share that was growing may have grown.

@@ -1,6 +1,10 @@
 //! Types, forms, bounds, addresses, headers, variables.
 
-use super::{check, check_route, errors, warnings};
+use std::path::Path;
+
+use gateway::config::{Purpose, load_text_with};
+
+use super::{NoEnvironment, check, check_route, errors, warnings};
 
 #[test]
 fn keys_and_types() {
@@ -142,4 +146,20 @@ fn a_method_that_nobody_knows_is_a_warning() {
         assert!(said(known).is_empty(), "{known}");
     }
     check_route("methods = [\"get\"]", &["4:12: \"get\" is not a method: methods are upper case, write GET"]);
+}
+
+#[test]
+fn habits_of_other_programs_are_met_with_advice() {
+    let path = |path: &str| warnings(&format!("[[routes]]\npath = \"{path}\"\nupstream = \"http://a\""));
+    let rest = "(perhaps {*rest}, or {name} for one segment, is meant)";
+    assert_eq!(path("/*"), [format!("2:8: \"*\" in a path is matched as written {rest}")]);
+    assert_eq!(path("/u/:id"), ["2:8: \":id\" in a path is matched as written (perhaps {id} is meant)"]);
+    assert!(path("/items:batch/{id}").is_empty());
+    let scheme = "4:10: \"https://a.example\" is not a host name: a host is written without its scheme";
+    check_route("hosts = [\"https://a.example\"]", &[scheme]);
+    let said = |text| load_text_with(text, Path::new("gateway.toml"), Purpose::Check, &NoEnvironment).unwrap_err();
+    let problems = said("[[route]]\npath = \"/\"");
+    assert_eq!(problems.iter().count(), 1, "no word on missing routes: {problems:?}");
+    let problems = said("listeners = [\"0.0.0.0:80\"]");
+    assert_eq!(problems.iter().next().unwrap().help.as_deref(), Some("write [[listeners]] and its keys below"));
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mocks::Mock;
 use mocks::raw::{Gate, Raw, Script};
 
-use crate::support::{Gateway, eventually};
+use crate::support::{Gateway, echo, eventually};
 
 async fn three() -> Mock {
     Mock::builder().service("up").endpoints(3).start().await.unwrap()
@@ -169,4 +169,33 @@ async fn an_upstream_whose_name_is_not_found_has_no_endpoint() {
     assert_eq!((answer.status, answer.code().as_str()), (503, "no_endpoint"));
     let record = gateway.record().await;
     assert_eq!((&record["attempts"], &record["fault"]), (&0.into(), &"upstream".into()));
+}
+
+#[tokio::test]
+async fn connections_spread_evenly_over_workers() {
+    let upstream = echo().await;
+    let gateway = Gateway::with("workers = 2", upstream.addr()).await;
+    let spread = async || gateway.admin("GET", "/status").await.json()["worker_connections"].clone();
+    let mut clients = Vec::new();
+    for expected in [[1, 0], [1, 1], [2, 1], [2, 2]] {
+        let mut client = gateway.client().await;
+        assert_eq!(client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.status, 200);
+        clients.push(client);
+        assert_eq!(spread().await, serde_json::json!(expected));
+    }
+    // Two leave the first worker; the next two come to it, not in turn.
+    for index in [2, 0] {
+        clients.remove(index).finish().await;
+    }
+    let mut tries = 0;
+    while spread().await != serde_json::json!([0, 2]) {
+        tries += 1;
+        assert!(tries < 1000, "{}", spread().await);
+    }
+    for _ in 0..2 {
+        let mut client = gateway.client().await;
+        assert_eq!(client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.status, 200);
+        clients.push(client);
+    }
+    assert_eq!(spread().await, serde_json::json!([2, 2]));
 }

@@ -131,7 +131,7 @@ async fn a_probe_that_hangs_never_wedges_it() {
     eventually("half-open", || state(&gateway, 0) == "half_open").await;
     let mut hanging = gateway.client().await;
     hanging.send(GET).await;
-    let causes: Vec<Value> = events.next(3).await.into_iter().map(|mut event| event["cause"].take()).collect();
+    let causes = events.causes(3).await;
     assert_eq!(causes, ["consecutive_failures", "timer", "probe_timeout"]);
     upstream.set_rules([]);
     eventually("half-open again", || state(&gateway, 0) == "half_open").await;

@@ -25,6 +25,7 @@ mod pressure;
 mod process;
 mod records;
 mod reload;
+mod retries;
 mod routing;
 mod shutdown;
 mod simulated;

@@ -9,6 +9,7 @@ use super::findings::Findings;
 use super::traffic::EXPECTED_ERRORS;
 use super::watch::STEP_MS;
 use super::{INJECTED_STATUS, Options, World};
+use crate::folder::Folder;
 use crate::paint::Paint;
 
 /// Width of a whole bar.
@@ -36,14 +37,14 @@ pub(super) fn opening(options: &Options, world: &World, paint: Paint) -> String 
 }
 
 /// What stands there after it.
-pub(super) fn findings(options: &Options, world: &World, findings: &Findings, paint: Paint) -> String {
+pub(super) fn findings(options: &Options, world: &World, folder: &Folder, findings: &Findings, paint: Paint) -> String {
     let sections = [
         traffic(findings, paint),
         over_time(world, findings, paint),
         statuses(findings, paint),
         balance(world, findings, paint),
         gateway(findings, paint),
-        places(options, world, paint),
+        places(options, world, folder, findings.holds(), paint),
         verdict(findings, paint),
     ];
     sections.join("\n") + "\n"
@@ -149,8 +150,13 @@ fn gateway(findings: &Findings, paint: Paint) -> String {
     )
 }
 
-fn places(options: &Options, world: &World, paint: Paint) -> String {
-    let folder = world.folder.display();
+fn places(options: &Options, world: &World, folder: &Folder, held: bool, paint: Paint) -> String {
+    let stays = paint.dim("`--stay` keeps everything running, with metrics and an admin page.");
+    if held && folder.is_temporary() && !options.stay {
+        let keeps = paint.dim("`--out DIR` keeps configuration, access log, logs and this result as a page.");
+        return heading(paint, "Look around") + &format!("  {keeps}\n  {stays}\n");
+    }
+    let folder = folder.path().display();
     let admin = world.gateway.ready.control.map(|address| format!("http://{address}")).unwrap_or_default();
     let proxy = format!("http://{}", world.gateway.ready.listeners[0]);
     let mut text = heading(paint, "Look around");
@@ -164,8 +170,7 @@ fn places(options: &Options, world: &World, paint: Paint) -> String {
     }
     if !options.stay {
         // What has ended is not offered.
-        return text
-            + &format!("  {}\n", paint.dim("`--stay` keeps everything running, with metrics and an admin page."));
+        return text + &format!("  {stays}\n");
     }
     text += &format!("  {:<11} {admin}/\n  {:<11} {admin}/metrics\n", "admin page", "metrics");
     text += &format!("\n{}\n", paint.bold("Try"));

@@ -7,9 +7,9 @@ use super::reader::number;
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::schema::Kind;
 use crate::config::tree::{Node, Text, Value};
-use crate::config::value::method;
 use crate::config::value::quantity::{self, show_duration, show_size};
-use crate::config::value::text::{METHOD, TextKind};
+use crate::config::value::text::{METHOD, PATH_PATTERN, TextKind};
+use crate::config::value::{method, path_pattern};
 
 const DURATIONS: &str = "a duration is written \"250ms\", \"5s\", \"10m\" or \"1h\"";
 const SIZES: &str = "a size is written \"64KiB\", \"10MiB\", \"1GiB\" or \"0\"";
@@ -143,6 +143,12 @@ pub(crate) fn text_kind(context: &mut Context<'_>, node: &Node, kind: &'static T
         Ok(()) => {
             if std::ptr::eq(kind, &METHOD) {
                 doubtful_method(context, node, text);
+            }
+            if std::ptr::eq(kind, &PATH_PATTERN)
+                && let Some((segment, meant)) = path_pattern::foreign(&text.content)
+            {
+                let message = format!("{} in a path is matched as written", quoted(segment));
+                context.report.warning(node.at, message, format!("perhaps {meant} is meant"));
             }
             true
         }

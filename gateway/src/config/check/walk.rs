@@ -170,7 +170,8 @@ fn tables(context: &mut Context<'_>, node: &Node, def: &'static TableDef, positi
         match &element.value {
             Value::Table(own) => table(context, Some(own), base, element.at, def, &position),
             _ => {
-                scalar::wrong_type(context, element, "a table", None);
+                let help = format!("write [[{}]] and its keys below", position.path);
+                scalar::wrong_type(context, element, "a table", Some(&help));
             }
         }
     }

@@ -78,8 +78,8 @@ fn parameter(name: &str) -> Result<&str, String> {
     if fits { Ok(name) } else { Err("a parameter's name is letters, digits and underscores".to_owned()) }
 }
 
-/// Characters that a path may hold as they are (RFC 3986, section 3.3), and whole percent escapes. Gives the text in its
-/// one form (section 6.2.2): unreserved characters decoded, other escapes in upper case.
+/// Characters that a path may hold as they are (RFC 3986, section 3.3), and whole percent escapes. Gives the text in
+/// its one form (section 6.2.2): unreserved characters decoded, other escapes in upper case.
 fn literal(text: &str) -> Result<String, String> {
     let mut normal = String::with_capacity(text.len());
     let mut chars = text.char_indices();
@@ -115,6 +115,18 @@ fn escape(digits: Option<&str>) -> Result<String, String> {
 /// The names of a pattern's parameters.
 pub(crate) fn parameters(segments: &[Segment]) -> Vec<&str> {
     segments.iter().filter_map(Segment::name).collect()
+}
+
+/// A segment that other programs' configurations read as a parameter or as the rest, and how it is written here.
+pub(crate) fn foreign(text: &str) -> Option<(&str, String)> {
+    text.split('/').find_map(|segment| {
+        let name = segment.strip_prefix(':').filter(|name| parameter(name).is_ok());
+        match (name, segment) {
+            (Some(name), _) => Some((segment, format!("{{{name}}}"))),
+            (None, "*" | "**") => Some((segment, "{*rest}, or {name} for one segment,".to_owned())),
+            _ => None,
+        }
+    })
 }
 
 /// The pattern without its parameters' names: two patterns of one shape match the same paths.
@@ -197,6 +209,16 @@ mod tests {
         }
         let message = parse("/café").unwrap_err();
         assert!(message.ends_with("é is %C3%A9"), "{message}");
+    }
+
+    #[test]
+    fn what_other_programs_mean_otherwise() {
+        assert_eq!(foreign("/users/:id/x"), Some((":id", "{id}".to_owned())));
+        assert_eq!(foreign("/api/**").map(|(segment, _)| segment), Some("**"));
+        assert_eq!(foreign("/*").map(|(segment, _)| segment), Some("*"));
+        for fine in ["/items:batch", "/a*b", "/:", "/{id}/{*rest}", "/"] {
+            assert_eq!(foreign(fine), None, "{fine}");
+        }
     }
 
     #[test]

@@ -122,6 +122,7 @@ pub(crate) fn cidr(text: &str) -> Result<IpNet, String> {
 fn host_pattern(text: &str) -> Result<(), String> {
     match text.strip_prefix("*.") {
         Some(parent) => host_port::host_name(parent).map(drop),
+        None if text.contains("://") => Err("a host is written without its scheme".to_owned()),
         None if text.contains('*') => Err("a star stands only for whole labels at the beginning".to_owned()),
         None if text.starts_with(|c: char| c != '[') && text.contains(':') => {
             host_port::host(text).map(drop).map_err(|_| "a host is written without its port".to_owned())

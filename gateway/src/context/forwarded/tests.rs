@@ -176,7 +176,8 @@ proptest! {
         let expected = model::expected(&headers, peer, host);
         let from = Peer::new(std::net::SocketAddr::new(peer.parse().unwrap(), 1), Scheme::Http);
         set_forwarded(&mut headers, &from, true, host.map(HeaderValue::from_static).as_ref());
-        let made = names.map(|name| headers.get_all(name).iter().map(|v| v.to_str().unwrap().to_owned()).collect::<Vec<_>>());
+        let values = |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned());
+        let made = names.map(|name| values(name).collect::<Vec<_>>());
         prop_assert_eq!(made, expected);
     }
 }
