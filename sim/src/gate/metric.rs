@@ -118,6 +118,14 @@ impl Round {
         self
     }
 
+    /// The round with its sides' names exchanged.
+    #[must_use]
+    pub fn swapped(mut self) -> Self {
+        std::mem::swap(&mut self.base, &mut self.head);
+        self.order.iter_mut().for_each(|is_head| *is_head = !*is_head);
+        self
+    }
+
     /// For each closed turn of one side and the neighbouring one of the other, the log-ratio of head's CPU time to
     /// base's.
     fn neighbours(&self) -> Vec<f64> {
@@ -196,6 +204,7 @@ mod tests {
         assert!((Metric::Cpu.observe(&round).unwrap() - 0.05).abs() < 1e-12);
         assert!((round.head.value(Metric::Cpu) - 10.0 * 0.05_f64.exp()).abs() < 1e-12);
         assert_eq!(round.base.value(Metric::Cpu), 10.0);
+        assert!((Metric::Cpu.observe(&round.swapped()).unwrap() + 0.05).abs() < 1e-12);
     }
 
     #[test]

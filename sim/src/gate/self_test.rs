@@ -31,7 +31,7 @@ use crate::rounds::order::shuffled;
 use crate::rounds::progress::Progress;
 use crate::statistics::shift::Shift;
 use cases::Case;
-use resample::Rates;
+use resample::{Rates, Source};
 
 /// What a self-test is asked for.
 #[derive(Debug, Clone)]
@@ -81,7 +81,10 @@ pub fn self_test(options: &Options) -> Result<ExitCode, GateError> {
     let folder = folder(options.out.as_deref())?;
     let (cases, environment) = record(options, &settings, &folder)?;
     let looks = Looks::new(&settings, settings.promise.looks.last().copied().unwrap_or(1));
-    let rates_of = |(case, rounds): &Recorded| resample::rates(&centred(case, rounds), &settings, &looks, options.seed);
+    let rates_of = |(case, rounds): &Recorded| {
+        let source = Source { rounds: &centred(case, rounds), same_program: case.same_program };
+        resample::rates(source, &settings, &looks, options.seed)
+    };
     let rates: Vec<Rates> = cases.iter().map(rates_of).collect();
     let cases: Vec<_> = cases.into_iter().zip(rates).map(|((case, rounds), rates)| (case, rounds, rates)).collect();
     let findings = report::Findings { options, looks: &looks, cases: &cases, environment, started_at };
@@ -167,8 +170,14 @@ mod tests {
     #[test]
     fn a_slow_down_is_as_large_as_it_is_called_and_equal_sides_stay_as_they_are() {
         let side = |name| Side { name, program: PathBuf::from("/x"), arguments: Vec::new() };
-        let case =
-            |slow_down_pct| Case { name: "x", slow_down_pct, goal: None, base: side("base"), head: side("head") };
+        let case = |slow_down_pct| Case {
+            name: "x",
+            slow_down_pct,
+            goal: None,
+            same_program: false,
+            base: side("base"),
+            head: side("head"),
+        };
         let figures = |cpu| Figures { values: BTreeMap::from([(Metric::Cpu, cpu)]), ..Figures::default() };
         let round = |cpu| Round { base: figures(10.0), head: figures(cpu), ..Round::default() };
         let rounds = [round(10.3), round(10.4), round(10.5)];

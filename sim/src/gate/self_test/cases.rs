@@ -31,6 +31,8 @@ pub(super) struct Case {
     pub(super) slow_down_pct: f64,
     /// The rate of fails that is asked for: at most where nothing is slower, at least elsewhere.
     pub(super) goal: Option<f64>,
+    /// Both sides are one program.
+    pub(super) same_program: bool,
     /// One side.
     pub(super) base: Side,
     /// The other.
@@ -137,15 +139,18 @@ pub(super) fn plan(built: &Built, track: &Track<'_>, folder: &Path, seed: u64) -
 }
 
 fn cases(built: &Built, share_of_a_step: f64) -> Vec<Case> {
-    let equal = |name, base, head| Case { name, slow_down_pct: 0.0, goal: Some(0.01), base, head };
+    let equal = |name, same_program, base, head| {
+        let goal = Some(0.01);
+        Case { name, slow_down_pct: 0.0, goal, same_program, base, head }
+    };
     let slower = |name, percent: f64, goal| {
         let steps = (percent / 100.0 / share_of_a_step).round().max(1.0) as u32;
         let (base, head) = (built.slowed_side("base", 0), built.slowed_side("head", steps));
-        Case { name, slow_down_pct: percent, goal, base, head }
+        Case { name, slow_down_pct: percent, goal, same_program: false, base, head }
     };
     vec![
-        equal("A/A", built.plain_side("base"), built.plain_side("head")),
-        equal("A/A, shuffled", built.plain_side("base"), side("head", &built.shuffled, None)),
+        equal("A/A", true, built.plain_side("base"), built.plain_side("head")),
+        equal("A/A, shuffled", false, built.plain_side("base"), side("head", &built.shuffled, None)),
         slower("3 % slower", 3.0, Some(0.9)),
         slower("5 % slower", 5.0, Some(0.9)),
         slower("10 % slower", 10.0, Some(0.9)),
@@ -155,7 +160,7 @@ fn cases(built: &Built, share_of_a_step: f64) -> Vec<Case> {
 /// Measures what a step costs, by many of them.
 fn share_of_a_step(built: &Built, track: &Track<'_>, seed: u64) -> Result<f64, GateError> {
     let (base, head) = (built.slowed_side("base", 0), built.slowed_side("head", CALIBRATION_STEPS));
-    let case = Case { name: "calibration", slow_down_pct: 0.0, goal: None, base, head };
+    let case = Case { name: "calibration", slow_down_pct: 0.0, goal: None, same_program: false, base, head };
     let mut rng = Pcg64::seed_from_u64(seed);
     let mut rounds = Vec::new();
     for number in 1..=CALIBRATION_ROUNDS {
