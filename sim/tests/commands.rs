@@ -38,7 +38,7 @@ fn the_demo_passes_and_writes_a_result_that_others_can_read() {
     assert_eq!((result.kind, result.verdict), (Kind::Demo, Verdict::Pass));
     let phases = &result.load["main"].phases;
     assert_eq!(phases["before"].outcome["rejected"], 0, "nothing fails before the fault");
-    assert!(phases["fault_1"].status["503"] > 0, "the fault is seen");
+    assert!(phases["fault_1"].success_ratio > 0.95, "what fails at one endpoint is met by another");
     assert!(phases["before"].added_us.is_some(), "the mocks tell their residence");
     // One access record for each request that reached the gateway.
     let records = std::fs::read_to_string(out.join("access.log")).unwrap().lines().count() as u64;

@@ -166,7 +166,7 @@ fn unguarded(log: Log) -> &'static mut World {
     Box::leak(Box::new(World::without_breakers(log)))
 }
 
-/// What breakers cost is the difference to `pipeline`: at most one part in a hundred.
+// What breakers cost is the difference to `pipeline`: at most one part in a hundred.
 #[library_benchmark(setup = unguarded)]
 #[bench::log_off(args = (Log::Off), config = within("unguarded_pipeline_log_off"))]
 fn unguarded_pipeline(world: &'static mut World) {
