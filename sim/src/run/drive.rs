@@ -99,8 +99,14 @@ impl Stretch {
 
     /// Loads of one scenario do not send in step.
     fn seed_of(&self, number: usize) -> u64 {
-        self.seed.wrapping_add(number as u64 * 0x9e37_79b9_7f4a_7c15)
+        seed_of(self.seed, number)
     }
+}
+
+/// The seed of the load with this number; the first has the scenario's own.
+fn seed_of(seed: u64, number: usize) -> u64 {
+    // The golden ratio in 64 bits (SplitMix64): multiples of it are far apart.
+    seed.wrapping_add((number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 /// The arrivals that a shape begins with, without end. One that begins with nothing begins with a tenth of its last.
@@ -123,6 +129,15 @@ pub(super) fn mix(load: &LoadPart, gateways: &[SocketAddr], seed: u64) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_load_has_a_seed_of_its_own() {
+        let mut seeds: Vec<u64> = (0..100).map(|number| seed_of(u64::MAX, number)).collect();
+        assert_eq!(seeds[0], u64::MAX);
+        seeds.sort_unstable();
+        seeds.dedup();
+        assert_eq!(seeds.len(), 100);
+    }
 
     #[test]
     fn a_warm_up_keeps_the_rate_that_a_shape_begins_with() {

@@ -94,12 +94,12 @@ impl Upstreams {
     }
 }
 
-/// What was configured, for the oracles; `config` is the file, when the gateway has breakers.
-pub(super) fn policies(checked: &Checked, config: Option<&toml::Table>, zero_ns: u64) -> Policies {
+/// What was configured, for the oracles; `config` is the file, when breakers are scored. See `policy` for `alignment`.
+pub(super) fn policies(checked: &Checked, config: Option<&toml::Table>, alignment: u64) -> Policies {
     let upstreams = checked.config.upstreams.iter().filter_map(|upstream| {
         let Endpoints::Static(endpoints) = &upstream.endpoints else { return None };
         let weights = endpoints.iter().map(|endpoint| endpoint.weight).collect();
-        let breaker = config.map(|config| policy::breaker(config, &upstream.name, zero_ns));
+        let breaker = config.map(|config| policy::breaker(config, &upstream.name, alignment));
         Some((Name::from(&*upstream.name), UpstreamPolicy { weights, breaker }))
     });
     Policies { upstreams: upstreams.collect(), limits: BTreeMap::new() }

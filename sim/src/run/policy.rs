@@ -14,10 +14,12 @@ use crate::oracle::policy::{BreakerPolicy, Failure};
 
 /// The parts that a breaker's window is made of (`BreakerPolicy`).
 const BUCKETS: u64 = 10;
+/// Where a bucket may begin, in parts of a bucket. A gateway's windows begin when it makes its endpoints, which nobody
+/// outside sees.
+pub(super) const ALIGNMENTS: u64 = 20;
 
-/// The breaker of an upstream's endpoints in a configuration; `zero_ns` of the machine's monotonic clock, which the
-/// gateway's windows are aligned to, is t = 0.
-pub(super) fn breaker(config: &Table, upstream: &str, zero_ns: u64) -> BreakerPolicy {
+/// The breaker of an upstream's endpoints in a configuration, with buckets that begin in this part of one.
+pub(super) fn breaker(config: &Table, upstream: &str, alignment: u64) -> BreakerPolicy {
     let own = config.get("upstreams").and_then(|all| all.get(upstream)).and_then(|one| one.get("breaker"));
     let shared = config.get("defaults").and_then(|all| all.get("upstream")).and_then(|one| one.get("breaker"));
     let get = |key: &str| own.and_then(|table| table.get(key)).or_else(|| shared.and_then(|table| table.get(key)));
@@ -38,7 +40,7 @@ pub(super) fn breaker(config: &Table, upstream: &str, zero_ns: u64) -> BreakerPo
         open_for_ns: duration("open_for").map_or(default.open_for_ns, duration_ns),
         max_open_for_ns: duration("max_open_for").map_or(default.max_open_for_ns, duration_ns),
         probes: count("probes").unwrap_or(default.probes),
-        buckets_from_ns: (bucket_ns - zero_ns % bucket_ns) % bucket_ns,
+        buckets_from_ns: bucket_ns * alignment / ALIGNMENTS,
     }
 }
 
@@ -66,10 +68,9 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_aligned_to_the_gateways_clock() {
+    fn every_alignment_is_within_one_bucket() {
         let config: Table = toml::from_str(CONFIG).unwrap();
-        // Buckets of 100 ms; t = 0 is 30 ms into one, so the next begins 70 ms later.
-        assert_eq!(breaker(&config, "orders", 5_030_000_000).buckets_from_ns, 70_000_000);
-        assert_eq!(breaker(&config, "orders", 5_000_000_000).buckets_from_ns, 0);
+        let from = |alignment| breaker(&config, "orders", alignment).buckets_from_ns;
+        assert_eq!((from(0), from(1), from(ALIGNMENTS - 1)), (0, 5_000_000, 95_000_000), "buckets of 100 ms");
     }
 }
