@@ -44,8 +44,10 @@ fn mser(batches: &[f64]) -> Option<usize> {
         let mean = rest.iter().sum::<f64>() / count;
         rest.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count * count)
     };
-    let all = (batches.len() >= LEAST).then(|| 0..=batches.len() / 2);
-    all?.min_by(|one, other| error(*one).total_cmp(&error(*other)))
+    if batches.len() < LEAST {
+        return None;
+    }
+    (0..=batches.len() / 2).min_by(|one, other| error(*one).total_cmp(&error(*other)))
 }
 
 /// Whether there is a trend that is believed and matters.

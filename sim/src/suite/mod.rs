@@ -181,7 +181,7 @@ fn summary(options: &Options, scenarios: &[Scenario], done: &[Done], started_at:
         seed: options.seed.unwrap_or(0),
         started_at,
         command: options.command.clone(),
-        environment: results().last().map(|result| result.environment.clone()).unwrap_or_default(),
+        environment: results().next_back().map(|result| result.environment.clone()).unwrap_or_default(),
         verdict: verdict(done, validity.valid),
         validity,
         scenarios: done.iter().map(Done::to_result).collect(),
