@@ -94,6 +94,8 @@ fn route(path: &str) -> Arc<Route> {
         host: HostPolicy::Client,
         websocket: false,
         max_body: None,
+        breaker: None,
+        retry: Default::default(),
     })
 }
 

@@ -36,6 +36,15 @@ pub enum Log {
     On,
 }
 
+/// The breakers of the endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breakers {
+    /// As they are by default.
+    On,
+    /// Nothing can trip them, so that no outcome is looked at.
+    Off,
+}
+
 /// A gateway with the settings of this text on a network in memory.
 ///
 /// # Panics
@@ -47,13 +56,16 @@ pub fn gateway(text: &str, network: Memory) -> Gateway<Memory> {
     Gateway::new(config, surroundings).unwrap_or_else(|error| panic!("/dev/null: {error}"))
 }
 
-fn configuration(log: Log) -> String {
+fn configuration(log: Log, breakers: Breakers) -> String {
     let output = match log {
         Log::Off => "off",
         Log::On => "/dev/null",
     };
     let mut text = format!("[telemetry.access_log]\noutput = \"{output}\"\n\n");
     text.push_str("[upstreams.orders]\nendpoints = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n");
+    if breakers == Breakers::Off {
+        text.push_str("breaker = { consecutive_failures = 0, min_requests = 1000000000 }\n");
+    }
     for number in 0..ROUTES {
         text.push_str(&format!(
             "\n[[routes]]\nname = \"items-{number}\"\npath = \"/api/service-{number}/items/{{id}}\"\n\
@@ -80,15 +92,23 @@ impl World {
     /// # Panics
     /// The gateway does not answer 200.
     pub fn new(log: Log) -> Self {
-        Self::answered_with(messages::answer(), log)
+        Self::answered_with(messages::answer(), log, Breakers::On)
     }
 
-    fn answered_with(answer: &'static [u8], log: Log) -> Self {
+    /// The same without breakers, for what they cost.
+    ///
+    /// # Panics
+    /// As `new`.
+    pub fn without_breakers(log: Log) -> Self {
+        Self::answered_with(messages::answer(), log, Breakers::Off)
+    }
+
+    fn answered_with(answer: &'static [u8], log: Log, breakers: Breakers) -> Self {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime without sockets");
         let wire = Arc::new(Wire::default());
         let network = Memory::new(Arc::clone(&wire), answer);
         let client = network.client(messages::REQUEST);
-        let gateway = gateway(&configuration(log), network);
+        let gateway = gateway(&configuration(log, breakers), network);
         let (drain, drained) = watch::channel(false);
         let shard = Arc::clone(&gateway.shards()[0]);
         let connection = Box::pin(connection::serve(shard, client, ([192, 0, 2, 1], 40_000).into(), drained, ()));
@@ -159,6 +179,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "the connection stays open")]
     fn an_answer_that_is_no_200_is_not_measured() {
-        World::answered_with(b"garbage\r\n\r\n", Log::Off);
+        World::answered_with(b"garbage\r\n\r\n", Log::Off, Breakers::On);
     }
 }

@@ -10,6 +10,11 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::http1::Date;
+
+/// An HTTP date has four digits for a year.
+const LAST_HTTP_DATE: Duration = Duration::from_secs(253_402_300_799);
+
 /// A source of time for one gateway. Cheap to clone; all clones agree.
 #[derive(Debug, Clone)]
 pub struct Clock {
@@ -75,6 +80,13 @@ impl Clock {
         self.origin_ns.saturating_add(since)
     }
 
+    /// Wall-clock time of an instant, as an HTTP date.
+    pub fn http_date(&self, at: Instant) -> Date {
+        let since = Duration::from_micros(u64::try_from(self.unix_us(at)).unwrap_or(0));
+        let text = httpdate::fmt_http_date(std::time::UNIX_EPOCH + since.min(LAST_HTTP_DATE));
+        text.as_bytes().try_into().unwrap_or(*b"Thu, 01 Jan 1970 00:00:00 GMT")
+    }
+
     /// Reads the system's wall clock again. A clock made by `starting_at` is not meant to be re-read.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
     pub fn resync(&self) {
@@ -82,5 +94,21 @@ impl Clock {
         let since = self.now().saturating_duration_since(self.origin);
         let origin = unix.saturating_sub(since);
         self.origin_unix_us.store(i64::try_from(origin.as_micros()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod http_dates {
+    use super::*;
+
+    #[test]
+    fn a_date_has_the_fixed_length_of_its_form_at_any_time() {
+        let at = |unix: Duration| {
+            let clock = Clock::starting_at(unix);
+            String::from_utf8(clock.http_date(clock.origin).to_vec()).unwrap()
+        };
+        assert_eq!(at(Duration::from_secs(784_111_777)), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(at(Duration::ZERO), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert!(at(Duration::MAX).contains(" 9999 "));
     }
 }

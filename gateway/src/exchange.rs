@@ -48,6 +48,14 @@ pub struct Exchange<N: Network> {
     pub uri: Uri,
     /// The client sent a trace context of its own.
     pub traced: bool,
+    /// The client says how much time it has.
+    pub timed: bool,
+    /// It is gRPC.
+    pub is_grpc: bool,
+    /// The client gave it less time than the route does: that it ran out says nothing about the endpoint.
+    pub hurried: bool,
+    /// The time until response headers, from its start, retries included; `None` = no limit.
+    pub timeout: Option<Duration>,
     /// The path in its one form, where that differs from the target's.
     pub path: Option<Box<str>>,
     /// The host.
@@ -125,6 +133,10 @@ impl<N: Network> Exchange<N> {
             uri,
             version,
             traced: false,
+            timed: false,
+            is_grpc: false,
+            hurried: false,
+            timeout: None,
             path: None,
             host: None,
             route: None,

@@ -32,6 +32,7 @@ pub mod connections;
 pub mod exchange;
 pub mod listener;
 pub mod pipeline;
+pub mod replay;
 pub mod reply;
 pub mod request_body;
 

@@ -14,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::clock::Clock;
 use crate::context::{HeaderRules, screen_trailers};
+use crate::replay::Replay;
 use crate::timer::{Deadlines, Wait};
 
 /// An error of whatever stands behind a body.
@@ -114,12 +115,35 @@ pub struct Streaming {
     rules: Arc<HeaderRules>,
     begun: bool,
     waited: bool,
+    /// What has passed, where it may have to pass again.
+    replay: Option<Box<Replay>>,
 }
 
 impl RequestBody {
-    /// Whether any of it may have been read: then it cannot be sent again.
-    pub fn has_begun(&self) -> bool {
-        matches!(self, Self::Streaming(streaming) if streaming.begun)
+    /// Keeps up to so many bytes of it as they pass, so that it can be sent again.
+    pub fn keep(&mut self, most: usize) {
+        if let Self::Streaming(streaming) = self {
+            let hint = streaming.source.size_hint();
+            streaming.replay = Replay::may_hold(most, &hint).then(|| Box::new(Replay::new(most, hint)));
+        }
+    }
+
+    /// Whether it can be sent from its beginning: nothing of it was read, or all that was read is kept.
+    pub fn can_go_again(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Streaming(streaming) => !streaming.begun || streaming.replay.is_some(),
+        }
+    }
+
+    /// Begins it again, if that can be done.
+    pub fn rewind(&mut self) -> bool {
+        if let Self::Streaming(streaming) = self
+            && let Some(replay) = &mut streaming.replay
+        {
+            replay.rewind();
+        }
+        self.can_go_again()
     }
 
     /// Wraps a source; `progress` tells the exchange how it goes. A source that is at its end already is `Empty`.
@@ -143,6 +167,7 @@ impl RequestBody {
             rules,
             begun: false,
             waited: false,
+            replay: None,
         };
         (Self::Streaming(Box::new(streaming)), Some(progress))
     }
@@ -168,14 +193,20 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streaming(streaming) => streaming.source.is_end_stream(),
+            Self::Streaming(streaming) => {
+                streaming.replay.as_ref().is_none_or(|replay| replay.is_even()) && streaming.source.is_end_stream()
+            }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streaming(streaming) => streaming.source.size_hint(),
+            // Asked when the body is sent from its beginning: what is said then is what was said first.
+            Self::Streaming(streaming) => match &streaming.replay {
+                Some(replay) => replay.hint(),
+                None => streaming.source.size_hint(),
+            },
         }
     }
 }
@@ -186,6 +217,14 @@ impl Streaming {
             return self.fail(BodyFault::Stalled);
         }
         self.begun = true;
+        if let Some(replay) = &mut self.replay {
+            if let Some(frame) = replay.again() {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            if replay.has_ended() {
+                return Poll::Ready(None);
+            }
+        }
         let polled = match &mut self.source {
             Source::Empty => Poll::Ready(None),
             Source::Boxed(body) => body.as_mut().poll_frame(cx),
@@ -197,6 +236,11 @@ impl Streaming {
             }
             Poll::Ready(None) => {
                 self.forget_deadlines();
+                // What is behind it is of no more use, and may be waited for.
+                self.source = Source::Empty;
+                if let Some(replay) = &mut self.replay {
+                    replay.end();
+                }
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(fault))) => self.fail(fault),
@@ -231,6 +275,9 @@ impl Streaming {
             }
             Err(frame) => frame,
         };
+        if self.replay.as_mut().is_some_and(|replay| !replay.keep(&frame)) {
+            self.replay = None;
+        }
         Poll::Ready(Some(Ok(frame)))
     }
 

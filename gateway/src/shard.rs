@@ -84,7 +84,7 @@ impl<N: Network> Shard<N> {
     /// A shard with this snapshot in force. The seed decides every random choice that it makes.
     pub fn new(index: usize, shared: Arc<Shared<N>>, snapshot: Arc<Snapshot<N>>, seed: u64) -> Self {
         let random = AtomicU64::new(rng::mix(seed ^ rng::mix(index as u64 + 1)));
-        let date = DateCell::new(shared.clock.unix_us(shared.clock.now()));
+        let date = DateCell::new(shared.clock.http_date(shared.clock.now()));
         Self { index, shared, spare: Mutex::default(), date, snapshot: ArcSwap::from_pointee(Local(snapshot)), random }
     }
 

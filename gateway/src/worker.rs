@@ -158,7 +158,7 @@ pub async fn keep_house<N: Network>(gateway: Arc<Gateway<N>>, shard: Arc<Shard<N
         let due = clock.now() + TICK;
         tokio::time::sleep(TICK).await;
         let now = clock.now();
-        shard.date.set(clock.unix_us(now));
+        shard.date.set(clock.http_date(now));
         shard.shared.metrics.gateway().loop_delay(shard.index, now.saturating_duration_since(due));
         for upstream in gateway.upstreams() {
             upstream.sweep(shard.index, now);

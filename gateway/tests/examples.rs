@@ -67,6 +67,17 @@ fn the_readmes_first_configuration_is_three_lines_and_whole() {
 }
 
 #[test]
+fn the_resilient_example_says_what_its_comments_promise() {
+    let loaded = example("resilience.toml");
+    let (upstream, routes) = (&loaded.config.upstreams[0], &loaded.config.routes);
+    assert!(upstream.breaker.slow_call.is_some() && upstream.health.is_some() && !upstream.slow_start.is_zero());
+    assert_eq!(upstream.breaker.policy.probes, 3, "what is left out has its default");
+    assert_eq!((routes[0].retry.attempts, routes[1].retry.attempts), (3, 1));
+    let own: Vec<&str> = upstream.route_breakers.iter().map(|own| &*own.route).collect();
+    assert_eq!(own, ["reports"]);
+}
+
+#[test]
 fn two_services_are_told_apart_as_the_comments_say() {
     let loaded = example("two-services.toml");
     let orders = "http://api.example.com/api/orders/17?full=1";

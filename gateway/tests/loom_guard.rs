@@ -1,4 +1,5 @@
-//! Every interleaving of `upstream/guard.rs`: the real file, with loom's lock and atomics in place of the standard ones.
+//! Every interleaving of `upstream/guard.rs`: the real file, with loom's lock and atomics in place of the standard
+//! ones.
 
 #[path = "../src/upstream/guard.rs"]
 #[allow(unreachable_pub, dead_code, reason = "the file is a module of the library")]

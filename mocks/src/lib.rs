@@ -28,7 +28,7 @@
 //!
 //! | act | value | what happens |
 //! |---|---|---|
-//! | `delay` | `50ms`, `uniform(a, b)`, `normal(mean, sd)`, `lognormal(median, s)`, `pareto(least, alpha)`, `queue(servers, time, room)` | a wait, in place of the service's own time |
+//! | `delay` | a time or a distribution: see [`Delay`] | a wait, in place of the service's own time |
 //! | `status` | 200 to 599 | the route's answer with this status |
 //! | `hang` | `true` | no answer; the connection stays open until the client leaves |
 //! | `reset` | `before_headers`, `in_headers`, `in_body` | RST there |

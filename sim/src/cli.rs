@@ -15,7 +15,7 @@ use loadgen::units::{parse_duration, parse_rate};
 use crate::children::Programs;
 use crate::gate::cli::GateArguments;
 use crate::report::{ReportArguments, report};
-use crate::{demo, explore, gate, own, peers, run};
+use crate::{demo, explore, gate, own, peers, run, suite};
 
 const HELP: &str = "\
 Examples:
@@ -40,6 +40,14 @@ Examples:
 
 Exit codes: 0 what is expected holds, 1 it does not, or the scenario is not right, 2 usage, 3 could not run,
 4 the measurement is not valid (the output says why).";
+
+const SUITE_HELP: &str = "\
+Examples:
+  sim suite --quick                    what is tagged as quick, within ten minutes
+  sim suite --only resilience          what has this tag, or this name
+  sim suite --list                     which there are
+
+Exit codes: 0 all pass, 1 one fails, 2 usage, 3 could not run, 4 one is not valid.";
 
 const PEERS_HELP: &str = "\
 Examples:
@@ -84,6 +92,9 @@ enum Command {
     /// Run a scenario on the real programs: topology, load, faults and expectations from one file
     #[command(after_help = RUN_HELP)]
     Run(RunArguments),
+    /// Run the committed scenarios one after another, with one table at the end
+    #[command(after_help = SUITE_HELP)]
+    Suite(SuiteArguments),
     /// Compare the gateway with other gateways on the same work, in interleaved rounds
     #[command(after_help = PEERS_HELP)]
     Peers(PeersArguments),
@@ -145,6 +156,37 @@ struct RunArguments {
     #[arg(long)]
     out: Option<PathBuf>,
     /// Seed of everything random, instead of the file's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// A gateway binary to use instead of the one built in
+    #[arg(long, value_name = "PATH")]
+    gateway_bin: Option<PathBuf>,
+    /// A mocks binary to use instead of the one built in
+    #[arg(long, value_name = "PATH")]
+    mocks_bin: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct SuiteArguments {
+    /// Only scenarios with one of these tags or names, as in resilience,steady
+    #[arg(long, value_delimiter = ',', value_name = "WORDS")]
+    only: Vec<String>,
+    /// Only what is tagged as quick: within ten minutes in all
+    #[arg(long)]
+    quick: bool,
+    /// Only say which there are
+    #[arg(long)]
+    list: bool,
+    /// The folder of the scenarios
+    #[arg(long, value_name = "DIR", default_value = suite::FOLDER)]
+    scenarios: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// A folder for everything that is written (a new one among the temporary files when absent)
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Seed of everything random, instead of the files'
     #[arg(long)]
     seed: Option<u64>,
     /// A gateway binary to use instead of the one built in
@@ -232,6 +274,9 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(arguments) => {
             run::run(&arguments.options(words.join(" "))).map_err(|error| (error.exit_code(), error.to_string()))
         }
+        Command::Suite(arguments) => {
+            suite::suite(&arguments.options(words.join(" "))).map_err(|error| (error.exit_code(), error.to_string()))
+        }
         Command::Peers(arguments) => compare(arguments, words.join(" ")),
         Command::Gate(arguments) => {
             arguments.run(words.join(" ")).map_err(|error| (error.exit_code(), error.to_string()))
@@ -242,7 +287,9 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Report(arguments) => report(&arguments),
     };
     done.unwrap_or_else(|(code, message)| {
-        let _ = writeln!(std::io::stderr(), "sim: {message}");
+        // Problems of a file begin with its name, as those of a compiler do.
+        let name = if code == 1 { "" } else { "sim: " };
+        let _ = writeln!(std::io::stderr(), "{name}{message}");
         ExitCode::from(code)
     })
 }
@@ -289,6 +336,22 @@ impl RunArguments {
             programs: Programs { gateway: self.gateway_bin, mocks: self.mocks_bin },
             scenario: self.scenario,
             check: self.check,
+            seed: self.seed,
+            json: self.json,
+            out: self.out,
+            command,
+        }
+    }
+}
+
+impl SuiteArguments {
+    fn options(self, command: String) -> suite::Options {
+        suite::Options {
+            programs: Programs { gateway: self.gateway_bin, mocks: self.mocks_bin },
+            scenarios: self.scenarios,
+            only: self.only,
+            quick: self.quick,
+            list: self.list,
             seed: self.seed,
             json: self.json,
             out: self.out,

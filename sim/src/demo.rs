@@ -222,8 +222,9 @@ impl World {
             None => None,
         };
         let connections_at_mocks = self.accepts_at_mocks()?;
+        let breaker = self.failing_breaker();
         let usage = (usage_before, self.gateway.process.usage());
-        Ok(Findings { watch, totals, offered, injected_at_mock, connections_at_mocks, usage, steal_before })
+        Ok(Findings { watch, totals, offered, injected_at_mock, breaker, connections_at_mocks, usage, steal_before })
     }
 
     /// Waits for the half-way point and lets the endpoint fail; the number of journal entries before, or `None` when
@@ -257,6 +258,17 @@ impl World {
         let entries = String::from_utf8_lossy(&journal);
         let hits = entries.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
         Ok(hits.filter(|entry| !entry["rule"].is_null()).count() as u64)
+    }
+
+    /// What the gateway says of the failing endpoint's breaker: its state, and how often it tripped.
+    fn failing_breaker(&self) -> Option<(String, u64)> {
+        let address = self.gateway.ready.control?;
+        let target = Target { address, authority: address.to_string(), path: "/breakers".to_owned() };
+        let answer: serde_json::Value = serde_json::from_slice(&call(&target, "GET", b"").ok()?.body).ok()?;
+        let endpoints = answer["breakers"].as_array()?.iter().filter_map(|one| one["endpoints"].as_array()).flatten();
+        let failing = self.endpoints.failing().to_string();
+        let breaker = endpoints.into_iter().find(|one| one["endpoint"] == failing.as_str())?;
+        Some((breaker["state"].as_str()?.replace('_', "-"), breaker["trips"].as_u64()?))
     }
 
     /// Connections that all mocks accepted.

@@ -1,8 +1,8 @@
 //! `sim gate`: two builds of the gateway on one host, and whether head is slower than base.
 //!
-//! Both are up at once. A round is two new processes that take short turns in a mirrored, seeded order, so that what the
-//! machine does to one it does to the other; the log-ratio of a round is one observation. The rounds go on until the
-//! metrics that matter are decided, at looks that share out the chance of a false alarm (see [`judge`]).
+//! Both are up at once. A round is two new processes that take short turns in a mirrored, seeded order, so that what
+//! the machine does to one it does to the other; the log-ratio of a round is one observation. The rounds go on until
+//! the metrics that matter are decided, at looks that share out the chance of a false alarm (see [`judge`]).
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -11,12 +11,14 @@
 //! | [`binaries`] | base and head: programs, or revisions that are built |
 //! | [`round`] | one round |
 //! | [`metric`], [`judge`] | what is compared, and what follows: pure |
+//! | [`counts`] | instructions and allocations of revisions |
 //! | [`recording`] | rounds on disk |
 //! | [`self_test`] | how often the gate errs, by its own measurement |
 //! | [`report`] | result.json, table, Markdown, JUnit |
 
 pub mod binaries;
 pub mod cli;
+pub mod counts;
 pub mod judge;
 pub mod metric;
 pub mod recording;
@@ -44,6 +46,7 @@ use crate::rounds::Cores;
 use crate::rounds::progress::Progress;
 use crate::rounds::turn::{Road, TurnError};
 use binaries::{Binary, Workshop};
+use counts::Counted;
 use judge::{Judged, Looks};
 use metric::{Metric, Round};
 use report::Report;
@@ -66,6 +69,8 @@ pub struct Options {
     pub seconds: Duration,
     /// No round begins that would end later than this after the first.
     pub max_time: Duration,
+    /// Compare instructions and allocations too; both sides must be revisions.
+    pub counts: bool,
     /// What an inconclusive run is for the exit code.
     pub inconclusive: Inconclusive,
     /// The settings' file; the committed one when `None`.
@@ -146,6 +151,9 @@ pub enum GateError {
         /// The folder.
         folder: PathBuf,
     },
+    /// Counts of a program.
+    #[error("--counts needs two revisions: a program cannot be counted without its benches")]
+    NothingToCount,
     /// The slow-down does nothing.
     #[error("the slowed build is not slower: was it built with the feature `slow-down`?")]
     NoSlowDown,
@@ -155,7 +163,7 @@ impl GateError {
     /// The exit code: 2 for what was written wrong, 3 for what could not run.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        if matches!(self, Self::NoSuchSide { .. } | Self::Settings(_)) { 2 } else { 3 }
+        if matches!(self, Self::NoSuchSide { .. } | Self::NothingToCount | Self::Settings(_)) { 2 } else { 3 }
     }
 }
 
@@ -188,6 +196,9 @@ pub fn gate(options: &Options) -> Result<ExitCode, GateError> {
     let settings = Settings::load(options.settings.as_deref())?;
     let started_at = rfc3339(unix_seconds());
     let folder = folder(options.out.as_deref())?;
+    if options.counts && [&options.base, &options.head].iter().any(|side| Path::new(side).is_file()) {
+        return Err(GateError::NothingToCount);
+    }
     let (base, head) = (side(&options.base, options)?, side(&options.head, options)?);
     let most = options.rounds.unwrap_or_else(|| settings.promise.looks.last().copied().unwrap_or(1));
     let looks = Looks::new(&settings, most);
@@ -197,16 +208,31 @@ pub fn gate(options: &Options) -> Result<ExitCode, GateError> {
         arguments: Vec::new(),
     });
     let recording = record(options, &settings, looks, &sides, &folder)?;
+    let counts = if options.counts { count(&base, &head, options, &settings)? } else { Vec::new() };
     let report = Report {
         options,
         settings: &settings,
         recording: &recording,
+        counts: &counts,
         base: &base,
         head: &head,
         started_at: &started_at,
     };
     report.write(&folder)?;
     Ok(ExitCode::from(exit_code(report.verdict(), options.inconclusive)))
+}
+
+/// What both revisions count.
+fn count(base: &Binary, head: &Binary, options: &Options, settings: &Settings) -> Result<Vec<Counted>, GateError> {
+    let workshop = Workshop::here(&options.profile)?;
+    let of = |binary: &Binary| {
+        let commit = binary.commit.as_deref().ok_or(GateError::NothingToCount)?;
+        if !options.json {
+            say(&format!("counting {}", binaries::short(commit)));
+        }
+        counts::count(&workshop, commit)
+    };
+    Ok(counts::compare(&of(base)?, &of(head)?, &settings.counts))
 }
 
 /// The exit codes of every command that measures, with the caller's word on what is undecided.

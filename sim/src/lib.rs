@@ -10,6 +10,7 @@
 //! | [`explore`] | `sim explore`: worlds drawn from seeds, held against what must always be true |
 //! | [`history`] | what happened in a run, as plain values on one clock |
 //! | [`oracle`] | what a run should have been, and how far it was from that |
+//! | [`suite`] | `sim suite`: the committed scenarios one after another |
 //! | [`virtual_time`] | a scenario in one thread, on a simulated network and clock |
 //! | [`scenario`] | scenario files: read, and checked before anything starts |
 //! | [`gate`] | `sim gate`: two builds of the gateway, and whether one is slower |
@@ -37,4 +38,5 @@ pub mod rounds;
 pub mod run;
 pub mod scenario;
 pub mod statistics;
+pub mod suite;
 pub mod virtual_time;

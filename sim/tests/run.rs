@@ -175,10 +175,34 @@ fn a_scenario_that_does_not_hold_starts_nothing() {
 fn every_committed_scenario_holds() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let scenarios: Vec<_> = files.filter(|path| !text(path).ends_with(".gateway.toml")).collect();
+    let is_scenario = |path: &std::path::PathBuf| path.is_file() && !text(path).ends_with(".gateway.toml");
+    let scenarios: Vec<_> = files.filter(is_scenario).collect();
     assert!(!scenarios.is_empty());
     for scenario in scenarios {
         let output = sim(&["run", "--check", text(&scenario)]);
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+#[test]
+fn a_suite_runs_what_is_asked_for_and_one_that_fails_decides() {
+    let short = SCENARIO.replace("duration = \"3s\"", "duration = \"2200ms\"");
+    let failing =
+        short.replace("\"short\"", "\"failing\"").replace("min = 95\n", "min = 1000\n").replace("max = 105\n", "");
+    let folder = written(&short.replace("warm_up", "tags = [\"quick\"]\nwarm_up"));
+    std::fs::write(folder.path().join("failing.toml"), &failing).unwrap();
+    let (scenarios, out) = (text(folder.path()), folder.path().join("out"));
+    let listed = sim(&["suite", "--list", "--quick", "--scenarios", scenarios]);
+    assert_eq!(String::from_utf8_lossy(&listed.stdout).lines().count(), 2, "a head and one that is quick");
+    let output = sim(&["suite", "--scenarios", scenarios, "--json", "--out", text(&out)]);
+    let result = ResultFile::read(&out.join("result.json")).expect(&String::from_utf8_lossy(&output.stderr));
+    let names: Vec<&str> = result.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
+    assert_eq!((result.kind, names), (Kind::Suite, vec!["failing", "short"]));
+    // On a busy machine both may be invalid; then nothing passes, and what failed is told all the same.
+    let reasons = &result.scenarios[0].reasons;
+    assert!(reasons.iter().any(|reason| reason.contains("fault_1.status.500")), "{reasons:?}");
+    assert!(matches!((result.verdict, output.status.code()), (Verdict::Fail, Some(1)) | (Verdict::Invalid, Some(4))));
+    assert!(out.join("short/result.json").is_file() && out.join("failing/result.json").is_file());
+    let nothing = sim(&["suite", "--only", "no-such-tag", "--scenarios", scenarios]);
+    assert_eq!(nothing.status.code(), Some(3));
 }

@@ -162,6 +162,17 @@ fn pipeline(world: &'static mut World) {
     world.exchanges(OPERATIONS);
 }
 
+fn unguarded(log: Log) -> &'static mut World {
+    Box::leak(Box::new(World::without_breakers(log)))
+}
+
+// What breakers cost is the difference to `pipeline`: at most one part in a hundred.
+#[library_benchmark(setup = unguarded)]
+#[bench::log_off(args = (Log::Off), config = within("unguarded_pipeline_log_off"))]
+fn unguarded_pipeline(world: &'static mut World) {
+    world.exchanges(OPERATIONS);
+}
+
 fn bare() -> &'static mut Bare {
     Box::leak(Box::default())
 }
@@ -175,7 +186,7 @@ fn network(bare: &'static mut Bare) -> usize {
 library_benchmark_group!(name = routing, benchmarks = [matching, normalising, rewrite]);
 library_benchmark_group!(name = balancing, benchmarks = [picking, ring_lookup, key_hash]);
 library_benchmark_group!(name = headers, benchmarks = [screening, forwarded, request_id, trace]);
-library_benchmark_group!(name = whole, benchmarks = [codec, pipeline, network]);
+library_benchmark_group!(name = whole, benchmarks = [codec, pipeline, unguarded_pipeline, network]);
 main!(library_benchmark_groups = [routing, balancing, headers, whole]);
 
 /// What `main!` makes of it.

@@ -143,7 +143,9 @@ mod tests {
     proptest! {
         #[test]
         fn ejection_keeps_its_bounds(
-            candidates in prop::collection::vec(candidate(), 0..12), max_percent in 0_u32..=100, panic_below in 0_u32..=1_000_000,
+            candidates in prop::collection::vec(candidate(), 0..12),
+            max_percent in 0_u32..=100,
+            panic_below in 0_u32..=1_000_000,
         ) {
             let places = judge(&candidates, Bounds { max_percent, panic_below });
             let out = places.iter().filter(|place| **place == Place::Ejected).count();

@@ -4,11 +4,13 @@
 //! random bits and load come in as parameters, an answer goes out. So each algorithm is tested exactly, and simulated a
 //! million picks at a time.
 
+pub mod backoff;
 pub mod balancer;
 pub mod breaker;
 pub mod ejection;
 pub mod hash_ring;
 pub mod health;
+pub mod retry_budget;
 pub mod rng;
 pub mod slow_start;
 pub mod weighted_choice;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,6 +14,9 @@ use crate::shutdown::Drained;
 use crate::startup::{self, Running};
 use crate::telemetry::events::{EventFile, Kinds, write_to};
 use crate::telemetry::notice;
+
+/// The longest that the last events are waited for.
+const EVENTS_FLUSH: Duration = Duration::from_secs(1);
 
 /// Serve requests until SIGTERM or SIGINT, then drain. SIGHUP, or a change of the file, reloads.
 #[derive(Debug, Args)]
@@ -139,7 +143,8 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile,
         Drained::Hurried(_) => "second_signal",
     };
     if let (Some(writer), Ok(())) = (writer, end.send(())) {
-        let _ = writer.await;
+        // A disk that stands still keeps nobody from ending.
+        let _ = tokio::time::timeout(EVENTS_FLUSH, writer).await;
     }
     notice::stopped(after);
     DONE

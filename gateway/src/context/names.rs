@@ -16,3 +16,7 @@ pub static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-
 pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// `forwarded` (RFC 7239)
 pub static FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+/// `x-request-timeout-ms`: what is left of a request's time
+pub static X_REQUEST_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeout-ms");
+/// `grpc-timeout`: the same, to gRPC
+pub static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");

@@ -44,6 +44,8 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
     target::check_method_and_target(&exchange.method, &exchange.uri)?;
     check_expectation(survey.expect)?;
     exchange.traced = survey.traced;
+    exchange.timed = survey.timed;
+    exchange.is_grpc = survey.is_grpc;
     let host = target::host_of(&survey, &exchange.uri, exchange.version)?;
     let websocket = survey.upgrade.first.is_some() && is_websocket(&exchange.method, exchange.version, headers);
     if let (Some(host), Some(_)) = (&host, exchange.uri.authority()) {

@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::names::{TRACEPARENT, TRACESTATE};
+use super::names::{GRPC_TIMEOUT, TRACEPARENT, TRACESTATE, X_REQUEST_TIMEOUT_MS};
 
 /// A field that may be there once.
 #[derive(Debug, Default, Clone, Copy)]
@@ -36,6 +36,10 @@ pub struct Survey<'h> {
     pub upgrade: Single<'h>,
     /// `traceparent` or `tracestate`
     pub traced: bool,
+    /// `x-request-timeout-ms` or `grpc-timeout`
+    pub timed: bool,
+    /// `content-type: application/grpc…`
+    pub is_grpc: bool,
     /// Bytes of all fields as on the wire: name, colon, space, value, line end.
     pub bytes: usize,
 }
@@ -48,6 +52,7 @@ impl<'h> Survey<'h> {
         const TRANSFER_ENCODING: HeaderName = header::TRANSFER_ENCODING;
         const EXPECT: HeaderName = header::EXPECT;
         const UPGRADE: HeaderName = header::UPGRADE;
+        const CONTENT_TYPE: HeaderName = header::CONTENT_TYPE;
         let mut survey = Self::default();
         for (name, value) in headers {
             survey.bytes += name.as_str().len() + value.len() + 4;
@@ -57,7 +62,11 @@ impl<'h> Survey<'h> {
                 TRANSFER_ENCODING => survey.transfer_encoding.see(value),
                 EXPECT => survey.expect.see(value),
                 UPGRADE => survey.upgrade.see(value),
-                _ => survey.traced |= *name == TRACEPARENT || *name == TRACESTATE,
+                CONTENT_TYPE => survey.is_grpc |= value.as_bytes().starts_with(b"application/grpc"),
+                _ => {
+                    survey.traced |= *name == TRACEPARENT || *name == TRACESTATE;
+                    survey.timed |= *name == X_REQUEST_TIMEOUT_MS || *name == GRPC_TIMEOUT;
+                }
             }
         }
         survey

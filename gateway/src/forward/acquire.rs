@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
@@ -34,7 +34,7 @@ pub(super) fn idle<N: Network>(
     }
 }
 
-/// Opens a connection.
+/// Opens a connection, within `most` where an attempt has less time than a connection.
 ///
 /// # Errors
 /// `overloaded` at the endpoint's limit of connections, `connect_timeout`, `upstream_connect`; `upstream_timeout` when
@@ -42,15 +42,17 @@ pub(super) fn idle<N: Network>(
 pub(super) async fn open<N: Network>(
     exchange: &Exchange<N>,
     selected: &Selected<N>,
+    most: Option<Duration>,
 ) -> Result<Connection<N::Stream>, GatewayError> {
     let Selected { endpoint, settings, .. } = selected;
     let limit = settings.pool.max_connections.map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX));
     let permit = endpoint.connections.try_enter(limit).ok_or_else(|| {
         GatewayError::new(Code::Overloaded, "The upstream has as many connections as it may have.")
-            .retry_after(std::time::Duration::from_secs(1))
+            .retry_after(Duration::from_secs(1))
     })?;
     let network = &exchange.shard.shared.network;
-    let connect = tokio::time::timeout(settings.pool.connect_timeout, dial(network, &endpoint.target));
+    let time = most.map_or(settings.pool.connect_timeout, |most| most.min(settings.pool.connect_timeout));
+    let connect = tokio::time::timeout(time, dial(network, &endpoint.target));
     let stream = match until_expired(&exchange.connection.deadlines, connect).await? {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {

@@ -1,15 +1,19 @@
-//! One attempt after another, until there is an answer or a reason to give up.
+//! One exchange with one endpoint: a connection, the request, and the answer's head or the reason why there is none.
 //!
 //! A pooled connection that its peer closed between two requests is nobody's failure: the request goes out again on a
 //! new connection where nothing was sent, or where sending it twice is safe (RFC 9110, section 9.2.2, and RFC 9112,
 //! section 9.3.1).
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
+use tokio::time::Sleep;
 
 use super::acquire;
-use super::head::Outgoing;
 use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::{self, RequestHead, ResponseHead};
@@ -36,120 +40,100 @@ impl From<GatewayError> for Failure {
     }
 }
 
+/// An attempt without an answer.
+pub(super) struct Lost<N: Network> {
+    /// What the client is to be told, if it is not made again.
+    pub(super) failure: Failure,
+    /// How it is counted.
+    pub(super) outcome: AttemptOutcome,
+    /// The endpoint, with what was known of it.
+    pub(super) selected: Selected<N>,
+    /// The request's body from its beginning, if it can be sent again.
+    pub(super) body: Option<RequestBody>,
+    /// Nothing of the request has left.
+    pub(super) nothing_sent: bool,
+}
+
+/// How an attempt is made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    /// When it begins.
+    pub(super) began: Instant,
+    /// The time that it may take, where that is less than the exchange's.
+    pub(super) most: Option<Duration>,
+    /// On a connection of its own, and the answer may be a switch of protocols.
+    pub(super) switches: bool,
+}
+
 /// Sends the request to the selected endpoint and waits for the answer's head.
-///
-/// # Errors
-/// What the client is to be told; that it left.
-pub async fn forward<N: Network>(
+pub(super) async fn attempt<N: Network>(
     exchange: &mut Exchange<N>,
-    mut selected: Selected<N>,
-    request: Outgoing,
-) -> Result<Answer<N>, Failure> {
+    selected: Selected<N>,
+    head: &RequestHead,
+    mut body: RequestBody,
+    manner: Manner,
+) -> Result<Answer<N>, Box<Lost<N>>> {
     exchange.attempts += 1;
-    let began = exchange.now();
-    exchange.upstream_began = Some(began);
-    let Outgoing { head, mut body } = request;
-    let mut pooled = acquire::idle(exchange, &selected, began);
+    let began = manner.began;
+    exchange.upstream_began.get_or_insert(began);
+    let mut limit = manner.most.map(|most| Box::pin(tokio::time::sleep(most)));
+    let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
     loop {
         let mut connection = match pooled.take() {
             Some(connection) => connection,
-            None => match Box::pin(acquire::open(exchange, &selected)).await {
+            None => match Box::pin(acquire::open(exchange, &selected, manner.most)).await {
                 Ok(connection) => connection,
-                Err(error) => return Err(fail(exchange, &mut selected, error.into())),
+                Err(error) => return Err(lose(exchange, selected, began, error.into(), (Some(body), true))),
             },
         };
-        connection.begin(&head, std::mem::replace(&mut body, RequestBody::Empty));
-        match head_of_answer(exchange, &mut connection).await {
-            Ok(answer) => {
-                exchange.shard.give_map(head.headers);
-                return accept(exchange, answer, Source { connection, selected }, false);
+        connection.begin(head, std::mem::replace(&mut body, RequestBody::Empty));
+        let (failure, broken) = match head_of_answer(exchange, &mut connection, &mut limit).await {
+            Ok(head) => return accept(exchange, head, Source { connection, selected }, began, manner.switches),
+            Err(unanswered) => unanswered,
+        };
+        let (stale, nothing_sent) = (broken && connection.nothing_came(), connection.nothing_left());
+        match connection.take_body() {
+            Some(again) if stale && connection.is_reused() && (nothing_sent || is_idempotent(&head.method)) => {
+                body = again;
             }
-            Err(Unanswered::Stale(again)) if connection.is_reused() && may_go_again(&head, &connection) => body = again,
-            Err(unanswered) => return Err(fail(exchange, &mut selected, unanswered.into())),
+            again => return Err(lose(exchange, selected, began, failure, (again, nothing_sent))),
         }
     }
 }
 
-/// Sends on a connection of its own, once; the answer may be a switch of protocols.
-///
-/// # Errors
-/// As `forward`.
-pub(super) async fn forward_once<N: Network>(
-    exchange: &mut Exchange<N>,
-    mut selected: Selected<N>,
-    request: Outgoing,
-) -> Result<Answer<N>, Failure> {
-    exchange.attempts += 1;
-    exchange.upstream_began = Some(exchange.now());
-    let mut connection = match acquire::open(exchange, &selected).await {
-        Ok(connection) => connection,
-        Err(error) => return Err(fail(exchange, &mut selected, error.into())),
-    };
-    connection.begin(&request.head, request.body);
-    match head_of_answer(exchange, &mut connection).await {
-        Ok(head) => accept(exchange, head, Source { connection, selected }, true),
-        Err(unanswered) => Err(fail(exchange, &mut selected, unanswered.into())),
-    }
-}
-
-/// How a connection ended without an answer.
-enum Unanswered {
-    /// It broke before a byte of the answer, and the request is whole: here is its body.
-    Stale(RequestBody),
-    /// Anything else.
-    Failed(Failure),
-}
-
-impl From<Unanswered> for Failure {
-    fn from(unanswered: Unanswered) -> Self {
-        match unanswered {
-            Unanswered::Failed(failure) => failure,
-            Unanswered::Stale(_) => {
-                GatewayError::new(Code::UpstreamReset, "The upstream closed the connection.").into()
-            }
-        }
-    }
-}
-
-/// Drives the connection until the answer's head is there, or time is up.
+/// Drives the connection until the answer's head is there, or time is up. A failure says whether the connection broke.
 async fn head_of_answer<N: Network>(
     exchange: &Exchange<N>,
     connection: &mut Connection<N::Stream>,
-) -> Result<ResponseHead, Unanswered> {
+    limit: &mut Option<Pin<Box<Sleep>>>,
+) -> Result<ResponseHead, (Failure, bool)> {
     let deadlines = &exchange.connection.deadlines;
     let answered = std::future::poll_fn(|cx| {
         if let Poll::Ready(done) = connection.poll_head(cx) {
             return Poll::Ready(Some(done));
         }
-        if deadlines.has_expired(Wait::Exchange) { Poll::Ready(None) } else { Poll::Pending }
+        let over = limit.as_mut().is_some_and(|limit| limit.as_mut().poll(cx).is_ready());
+        if over || deadlines.has_expired(Wait::Exchange) { Poll::Ready(None) } else { Poll::Pending }
     })
     .await;
     match answered {
         Some(Ok(head)) => Ok(head),
-        None => Err(Unanswered::Failed(out_of_time(exchange).into())),
-        Some(Err(http1::Error::RequestBody(fault))) => Err(Unanswered::Failed(body_failure(fault))),
+        None => Err((out_of_time(exchange).into(), false)),
+        Some(Err(http1::Error::RequestBody(fault))) => Err((body_failure(fault), false)),
         Some(Err(error @ http1::Error::Invalid(_))) => {
             let detail = "The upstream's answer is not valid HTTP.";
-            Err(Unanswered::Failed(GatewayError::new(Code::UpstreamInvalid, detail).because(error).into()))
+            Err((GatewayError::new(Code::UpstreamInvalid, detail).because(error).into(), false))
         }
-        Some(Err(error @ http1::Error::Broken(_))) => match connection.take_body() {
-            Some(body) if connection.nothing_came() => Err(Unanswered::Stale(body)),
-            _ => {
-                let error =
-                    GatewayError::new(Code::UpstreamReset, "The upstream closed the connection.").because(error);
-                Err(Unanswered::Failed(error.into()))
-            }
-        },
+        Some(Err(error @ http1::Error::Broken(_))) => {
+            let error = GatewayError::new(Code::UpstreamReset, "The upstream closed the connection.").because(error);
+            Err((error.into(), true))
+        }
     }
 }
 
-/// Whether a request that went out on a stale connection may go out again.
-fn may_go_again<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
-    head: &RequestHead,
-    connection: &Connection<S>,
-) -> bool {
-    let idempotent = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
-    connection.nothing_left() || idempotent
+/// Methods that may be sent twice by themselves.
+fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
 }
 
 /// Takes the head of an answer.
@@ -157,18 +141,19 @@ fn accept<N: Network>(
     exchange: &mut Exchange<N>,
     head: ResponseHead,
     mut source: Source<N>,
+    began: Instant,
     switch_asked: bool,
-) -> Result<Answer<N>, Failure> {
+) -> Result<Answer<N>, Box<Lost<N>>> {
     let now = exchange.now();
     exchange.upstream_head = Some(now);
     exchange.connection.deadlines.clear(Wait::Exchange);
     if head.status == StatusCode::SWITCHING_PROTOCOLS && !switch_asked {
         // security.md, B8
         let error = GatewayError::new(Code::UpstreamInvalid, "The upstream switched protocols unasked.");
-        return Err(fail(exchange, &mut source.selected, error.into()));
+        return Err(lose(exchange, source.selected, began, error.into(), (None, false)));
     }
     let outcome = if head.status.is_server_error() { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
-    conclude(exchange, &mut source.selected, outcome, Some(head.status.as_u16()), now);
+    conclude(exchange, &mut source.selected, began, (outcome, Some(head.status.as_u16())), now);
     Ok(Answer { head, source })
 }
 
@@ -193,7 +178,13 @@ fn body_failure(fault: BodyFault) -> Failure {
 }
 
 /// Counts an attempt that came to nothing.
-fn fail<N: Network>(exchange: &Exchange<N>, selected: &mut Selected<N>, failure: Failure) -> Failure {
+fn lose<N: Network>(
+    exchange: &Exchange<N>,
+    mut selected: Selected<N>,
+    began: Instant,
+    failure: Failure,
+    (body, nothing_sent): (Option<RequestBody>, bool),
+) -> Box<Lost<N>> {
     let outcome = match &failure {
         Failure::ClientLeft => AttemptOutcome::Cancelled,
         Failure::Problem(error) => match error.code {
@@ -206,28 +197,30 @@ fn fail<N: Network>(exchange: &Exchange<N>, selected: &mut Selected<N>, failure:
             _ => AttemptOutcome::Reset,
         },
     };
-    conclude(exchange, selected, outcome, None, exchange.now());
-    failure
+    conclude(exchange, &mut selected, began, (outcome, None), exchange.now());
+    Box::new(Lost { failure, outcome, selected, body, nothing_sent })
 }
 
 /// Counts an attempt that has come to its outcome, and tells the breaker.
 fn conclude<N: Network>(
     exchange: &Exchange<N>,
     selected: &mut Selected<N>,
-    outcome: AttemptOutcome,
-    status: Option<u16>,
-    now: std::time::Instant,
+    began: Instant,
+    (outcome, status): (AttemptOutcome, Option<u16>),
+    now: Instant,
 ) {
-    let (Some(route), Some(began)) = (exchange.route(), exchange.upstream_began) else { return };
+    let Some(route) = exchange.route() else { return };
     let duration = now.saturating_duration_since(began);
     route.upstream.series.attempt(exchange.shard.index, outcome, duration);
-    route.upstream.settle(selected, outcome, status, duration, now);
+    // Else a client could open a breaker for others, by giving no time.
+    let told = if outcome == AttemptOutcome::Timeout && exchange.hurried { AttemptOutcome::Cancelled } else { outcome };
+    route.upstream.settle(selected, told, status, duration, now);
     let shared = &exchange.shard.shared;
     if shared.events.wants(Kind::Attempt) {
         let event = Event::Attempt {
             request_id: exchange.request_id.clone(),
-            upstream: std::sync::Arc::clone(&route.upstream.name),
-            endpoint: std::sync::Arc::clone(&selected.endpoint.address),
+            upstream: Arc::clone(&route.upstream.name),
+            endpoint: Arc::clone(&selected.endpoint.address),
             start_ns: shared.clock.monotonic_ns(began),
             end_ns: shared.clock.monotonic_ns(now),
             outcome,

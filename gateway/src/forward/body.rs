@@ -18,6 +18,7 @@ pub fn prepare<N: Network>(
     let Some(route) = exchange.route() else { return Ok(RequestBody::Empty) };
     let max_bytes = route.max_body;
     let timeout = route.settings.timeout;
+    exchange.timeout = timeout;
     exchange.connection.deadlines.set(Wait::Exchange, exchange.started, timeout);
     if declared_length.zip(max_bytes).is_some_and(|(declared, max)| declared > max) {
         return Err(

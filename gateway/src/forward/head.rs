@@ -4,6 +4,7 @@
 use http::uri::PathAndQuery;
 use http::{HeaderMap, header};
 
+use super::deadline;
 use crate::config::settings::route::HostPolicy;
 use crate::context::{names, set_forwarded};
 use crate::exchange::Exchange;
@@ -13,7 +14,7 @@ use crate::request_body::RequestBody;
 use crate::upstream::Selected;
 
 /// Enough for the usual context without growing.
-const LINES_BYTES: usize = 384;
+const LINES_BYTES: usize = 448;
 
 /// A request as it goes to the upstream.
 pub struct Outgoing {
@@ -26,12 +27,13 @@ pub struct Outgoing {
 /// The request for the upstream. The client's headers were screened before: what is added here is the gateway's own,
 /// and no `Connection` header of a client can name it away.
 pub fn build<N: Network>(
-    exchange: &Exchange<N>,
+    exchange: &mut Exchange<N>,
     selected: &Selected<N>,
     mut headers: HeaderMap,
     target: PathAndQuery,
     body: RequestBody,
 ) -> Outgoing {
+    deadline::read(exchange, &mut headers);
     let lines = add_context(exchange, &mut headers);
     if let Some(route) = exchange.route() {
         match &route.settings.host {

@@ -3,8 +3,11 @@
 mod acquire;
 mod attempt;
 pub mod body;
+mod deadline;
 pub mod head;
+mod retry;
 pub mod tunnel;
 pub mod upgrade;
 
-pub use attempt::{Failure, forward};
+pub use attempt::Failure;
+pub use retry::forward;

@@ -2,8 +2,9 @@
 
 use http::StatusCode;
 
-use super::attempt::{Failure, forward_once};
+use super::attempt::Failure;
 use super::head::Outgoing;
+use super::retry::forward_once;
 use crate::context::mark_websocket;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;

@@ -71,6 +71,8 @@ pub struct Client<S> {
     write: WriteQueue,
     body: RequestBody,
     framing: Framing,
+    /// Of the request's body something was read: it cannot be sent again, also when all of it was sent.
+    spent: bool,
     /// The request is on the wire as a whole.
     sent: bool,
     /// Writing failed: an answer may still come, then no more.
@@ -94,6 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             write: WriteQueue::default(),
             body: RequestBody::Empty,
             framing: Framing::None,
+            spent: false,
             sent: true,
             write_error: None,
             left: 0,
@@ -116,6 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.write.clear();
         head.write(self.framing, &mut self.write.bytes);
         self.body = body;
+        self.spent = false;
         self.sent = false;
         self.left = 0;
         self.interim = 0;
@@ -133,10 +137,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.read.is_empty() && self.interim == 0 && matches!(self.answer, Answer::Head)
     }
 
-    /// The request's body back, if nothing of it was read.
+    /// Whether the request's body can be had back.
+    pub fn can_take_body(&self) -> bool {
+        !self.spent && self.body.can_go_again()
+    }
+
+    /// The request's body back from its beginning, if nothing of it was read or all that was read is kept. After that
+    /// the connection is of no more use.
     pub fn take_body(&mut self) -> Option<RequestBody> {
-        let untouched = !self.body.has_begun();
-        untouched.then(|| std::mem::replace(&mut self.body, RequestBody::Empty))
+        (!self.spent && self.body.rewind()).then(|| std::mem::replace(&mut self.body, RequestBody::Empty))
     }
 
     /// Sends what can be sent and reads until the answer's head is whole. Interim answers are dropped, but 101.
@@ -232,6 +241,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let clean = self.sent && self.keep_alive && self.read.is_empty() && self.write_error.is_none();
         let rests = clean && self.is_over();
         if rests {
+            self.body = RequestBody::Empty;
             self.answer = Answer::Idle;
         }
         rests
@@ -283,7 +293,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             }
             if self.framing == Framing::None {
                 self.sent = true;
-                self.body = RequestBody::Empty;
+                if !self.body.can_go_again() {
+                    self.spent = true;
+                    self.body = RequestBody::Empty;
+                }
                 return Ok(());
             }
             let queued = match Pin::new(&mut self.body).poll_frame(cx) {

@@ -1,7 +1,7 @@
 //! Header fields as they stood on the wire: one block of bytes, and where each field stands in it.
 //!
-//! An answer passes through with most of its fields untouched, so they are neither hashed nor copied one by one: runs of
-//! lines that stay are written as they came, names in the case in which they came.
+//! An answer passes through with most of its fields untouched, so they are neither hashed nor copied one by one: runs
+//! of lines that stay are written as they came, names in the case in which they came.
 
 use arrayvec::ArrayVec;
 use bytes::Bytes;

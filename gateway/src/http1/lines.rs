@@ -49,8 +49,8 @@ impl Lines {
     }
 }
 
-/// Whether no line of a head that `httparse` took ends without CR. It takes a CR only before a LF, so that counting both
-/// is enough.
+/// Whether no line of a head that `httparse` took ends without CR. It takes a CR only before a LF, so that counting
+/// both is enough.
 #[inline]
 pub(super) fn all_end_with_cr(head: &[u8]) -> bool {
     // Chunks so short that a byte can count them: the loop becomes a handful of vector instructions.

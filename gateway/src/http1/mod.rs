@@ -18,7 +18,7 @@ mod server;
 mod write_queue;
 
 pub use client::{Client, Error};
-pub use date::DateCell;
+pub use date::{Date, DateCell};
 pub use fields::Fields;
 pub use request_head::{RequestHead, write_field};
 pub use request_read::{HeadLimits, Refusal};

@@ -1,7 +1,7 @@
 //! One client's connection: reads a request, streams its body, writes the answer, all polled by one task.
 //!
-//! States are plain data; whoever polls is woken by the stream alone. What a client sends ahead of its turn stays in the
-//! buffer, which is bounded: nobody reads on for a client that does not wait for its answers.
+//! States are plain data; whoever polls is woken by the stream alone. What a client sends ahead of its turn stays in
+//! the buffer, which is bounded: nobody reads on for a client that does not wait for its answers.
 
 use std::io;
 use std::pin::Pin;
@@ -93,8 +93,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         }
     }
 
-    /// The next request's head, its fields in a map that `map` gives. While this is pending, `has_begun` tells whether a
-    /// part of it is there.
+    /// The next request's head, its fields in a map that `map` gives. While this is pending, `has_begun` tells whether
+    /// a part of it is there.
     #[inline]
     pub fn poll_next(&mut self, cx: &mut Context<'_>, map: impl Fn() -> HeaderMap) -> Poll<Next> {
         loop {
@@ -227,6 +227,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
     #[inline]
     pub fn wants_frame(&self) -> bool {
         self.outgoing != Framing::None && self.write.has_room()
+    }
+
+    /// Whether a client can tell an answer that ends now from a whole one.
+    pub fn shows_a_cut(&self) -> bool {
+        self.outgoing != Framing::UntilClose
     }
 
     /// Queues a part of the answer's body; `None` is its end, as `ended` says that this was the last part.

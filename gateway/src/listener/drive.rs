@@ -243,7 +243,14 @@ where
                 waits_for_body = true;
                 break;
             };
-            let Ok(frame) = frame.transpose() else { return Poll::Ready(false) };
+            let Ok(frame) = frame.transpose() else {
+                // What came before the cut goes out. A client that sees its connection close without a byte takes it
+                // for a stale one, and sends a request again that has been carried out.
+                if seat.with(|server| server.shows_a_cut()).unwrap_or(false) {
+                    let _ = seat.with(|server| server.poll_flush(cx));
+                }
+                return Poll::Ready(false);
+            };
             let ended = body.is_end_stream();
             if seat.with(|server| server.push_frame(frame, ended)).is_none_or(|pushed| pushed.is_err()) {
                 return Poll::Ready(false);

@@ -12,7 +12,7 @@ use super::method::MethodSet;
 use super::pattern::{Pattern, Segment};
 use super::table::{Ask, Found, Params, RouteTable, conditions};
 use crate::config::settings::Route;
-use crate::config::settings::route::{HeaderEdits, HostPattern, HostPolicy, RouteMatch, ValueMatch};
+use crate::config::settings::route::{HeaderEdits, HostPattern, HostPolicy, Retry, RouteMatch, ValueMatch};
 
 /// A route that matches this path, and no more.
 pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route> {
@@ -30,6 +30,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         idle_timeout: None,
         host: HostPolicy::Client,
         websocket: false,
+        retry: Retry::default(),
         breaker: None,
         max_body: None,
     })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::endpoint::Endpoint;
-use super::scope::{Move, Scope};
+use super::scope::{Judged, Move, Scope};
 use super::selection::Selected;
 use super::standing::Standing;
 use super::state::Upstream;
@@ -170,8 +170,9 @@ impl<N: Network> Upstream<N> {
         let active = self.active();
         let is_unhealthy = |endpoint: usize| !active.endpoints[endpoint].health.is_healthy();
         for scope in &active.scopes {
-            for Move { endpoint, place, reason } in scope.judge(is_unhealthy, self.surroundings.clock.monotonic_ns(now))
-            {
+            let Judged { moves, rolled_up: (from, to) } =
+                scope.judge(is_unhealthy, self.surroundings.clock.monotonic_ns(now));
+            for Move { endpoint, place, reason } in moves {
                 let event = Event::Ejection {
                     upstream: Arc::clone(&self.name),
                     endpoint: Arc::clone(&active.endpoints[endpoint].address),
@@ -180,6 +181,10 @@ impl<N: Network> Upstream<N> {
                     reason,
                 };
                 self.surroundings.report(now, event);
+            }
+            if from != to {
+                let (upstream, route) = (Arc::clone(&self.name), scope.route.clone());
+                self.surroundings.report(now, Event::RollUp { upstream, route, from, to });
             }
         }
     }

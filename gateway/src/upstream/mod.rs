@@ -3,6 +3,7 @@
 //! State here outlives configuration: it is keyed by the upstream's name and the endpoint's address, so a reload keeps
 //! in-flight counts and connections.
 
+pub mod budget;
 pub mod connection;
 pub mod discovery;
 pub mod endpoint;

@@ -1,7 +1,7 @@
 //! Endpoints as one breaker policy sees them: the upstream's own, or that of one route.
 //!
-//! A scope lives as long as a set of endpoints is in force; the standings in it outlive that. Whoever changes a standing
-//! lets the scope judge anew who is in balancing, under a lock that no request takes while nothing changes.
+//! A scope lives as long as a set of endpoints is in force; the standings in it outlive that. Whoever changes a
+//! standing lets the scope judge anew who is in balancing, under a lock that no request takes while nothing changes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,13 +26,23 @@ pub struct Scope {
     bounds: Bounds,
     /// A share grows over this time.
     slow_start: Duration,
-    /// Until when some endpoint's share is growing, nanoseconds of the monotonic clock.
+    /// Until when some endpoint's share is growing, nanoseconds of the monotonic clock; 0 where none is.
     warming_until: AtomicU64,
     /// Whether anything can trip it: else outcomes are not looked at.
     pub judges: bool,
     /// Whether a pick has to look at each endpoint: one is troubled, or its share is growing.
     attention: AtomicBool,
-    judging: Mutex<()>,
+    /// Taken while it is judged anew: what the upstream's breaker was then.
+    judging: Mutex<State>,
+}
+
+/// What became of a scope that was judged anew.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// Endpoints that changed their places.
+    pub moves: Vec<Move>,
+    /// What the upstream's breaker was, and what it is.
+    pub rolled_up: (State, State),
 }
 
 /// An endpoint that changed its place.
@@ -56,13 +66,14 @@ pub struct Admitted {
 }
 
 impl Scope {
-    /// A scope of these standings.
+    /// A scope of these standings; `before` is what the upstream's breaker was.
     pub fn new(
         route: Option<Arc<str>>,
         breaker: settings::upstream::Breaker,
         standings: Box<[Arc<Standing>]>,
         weights: Box<[u32]>,
         settings: &settings::Upstream,
+        before: State,
     ) -> Self {
         Self {
             route,
@@ -74,7 +85,7 @@ impl Scope {
             slow_start: settings.slow_start,
             warming_until: AtomicU64::new(0),
             attention: AtomicBool::new(false),
-            judging: Mutex::default(),
+            judging: Mutex::new(before),
         }
     }
 
@@ -142,8 +153,8 @@ impl Scope {
     }
 
     /// Judges anew who is in balancing; who moved. `is_unhealthy` tells of an endpoint's checks.
-    pub fn judge(&self, is_unhealthy: impl Fn(usize) -> bool, now_ns: u64) -> Vec<Move> {
-        let _turn = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn judge(&self, is_unhealthy: impl Fn(usize) -> bool, now_ns: u64) -> Judged {
+        let mut rolled_up = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
         let weighted: Vec<usize> = self.weighted().collect();
         let candidates: Vec<Candidate> = weighted
             .iter()
@@ -163,12 +174,14 @@ impl Scope {
             moves.push(Move { endpoint, place, reason: reason(candidate) });
         }
         self.attend(candidates.iter().any(Candidate::is_troubled), now_ns);
-        moves
+        let before = std::mem::replace(&mut *rolled_up, self.rolled_up());
+        Judged { moves, rolled_up: (before, *rolled_up) }
     }
 
     /// Looks whether picks still have to look at each endpoint: a share that was growing may have grown.
     pub fn reconsider(&self, now_ns: u64) {
-        if now_ns >= self.warming_until.load(Ordering::Relaxed) {
+        let until = self.warming_until.load(Ordering::Relaxed);
+        if until != 0 && now_ns >= until {
             let _turn = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
             self.attend(self.weighted().any(|endpoint| !self.standings[endpoint].is_well()), now_ns);
         }
@@ -177,9 +190,9 @@ impl Scope {
     fn attend(&self, troubled: bool, now_ns: u64) {
         let slow_start = u64::try_from(self.slow_start.as_nanos()).unwrap_or(u64::MAX);
         let returned = self.weighted().filter_map(|endpoint| self.standings[endpoint].returned());
-        let warm = returned.map(|returned| returned.saturating_add(slow_start)).max().unwrap_or(0);
-        self.warming_until.store(warm, Ordering::Relaxed);
-        self.attention.store(troubled || warm > now_ns, Ordering::Relaxed);
+        let warm = returned.map(|returned| returned.saturating_add(slow_start)).max().filter(|warm| *warm > now_ns);
+        self.warming_until.store(warm.unwrap_or(0), Ordering::Relaxed);
+        self.attention.store(troubled || warm.is_some(), Ordering::Relaxed);
     }
 
     /// How many endpoints are out of balancing.

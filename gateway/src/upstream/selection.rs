@@ -20,12 +20,13 @@ use crate::config::settings;
 use crate::config::settings::upstream::HashKey;
 use crate::error::{Code, GatewayError};
 use crate::network::Network;
+use crate::telemetry::metrics::AttemptOutcome;
 
 /// The least that a client is told to wait: while probes are under way, it is not known for how long.
 const LEAST_WAIT: Duration = Duration::from_millis(100);
 
 /// What a pick may depend on.
-pub struct Ask<'a> {
+pub struct Ask<'a, N: Network> {
     /// The client's address, as trusted proxies tell it.
     pub client: IpAddr,
     /// The request's headers.
@@ -36,6 +37,10 @@ pub struct Ask<'a> {
     pub bits: u64,
     /// The route, where it has a breaker of its own.
     pub route: Option<&'a str>,
+    /// The hash of its key, where that is known already.
+    pub hash: Option<u64>,
+    /// Endpoints that were asked before; they are asked again only where there is no other.
+    pub tried: &'a [Arc<Endpoint<N>>],
 }
 
 /// An endpoint, with a place in flight for as long as this is kept, and with leave of its breaker for one attempt.
@@ -48,6 +53,8 @@ pub struct Selected<N: Network> {
     pub permit: Permit,
     /// What its breaker was.
     pub met: &'static str,
+    /// The hash of the request's key; 0 where none is used.
+    hash: u64,
     /// `None` where outcomes are not looked at.
     pass: Option<Pass>,
     /// The breaker of the route, where it has one of its own.
@@ -84,6 +91,16 @@ impl<N: Network> Selected<N> {
         matches!(self.pass, Some(Pass::Open(ticket) | Pass::Settled(ticket)) if ticket.is_probe())
     }
 
+    /// The hash of the request's key.
+    pub fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Whether its breaker counts this outcome as a failure.
+    pub fn is_failure(&self, outcome: AttemptOutcome, status: Option<u16>) -> bool {
+        self.breaker_settings().failures.has(outcome, status)
+    }
+
     /// The ticket, which has its outcome from now on.
     #[inline]
     pub(super) fn take_ticket(&mut self) -> Option<Ticket> {
@@ -116,11 +133,15 @@ impl<N: Network> Drop for Selected<N> {
 ///
 /// # Errors
 /// `breaker_open` where all that could take it are left to recover, `no_endpoint` where there is none.
-pub fn select<N: Network>(upstream: &Upstream<N>, ask: &Ask<'_>) -> Result<Selected<N>, GatewayError> {
+pub fn select<N: Network>(upstream: &Upstream<N>, ask: &Ask<'_, N>) -> Result<Selected<N>, GatewayError> {
     let active = upstream.active();
     let scope = active.scope(ask.route);
-    let picking = Picking { upstream, active: &active, scope, ask, hash: hash_of(&active, ask) };
+    let takes_turns = matches!(active.balancer, Balancer::RoundRobin(_)) && ask.tried.is_empty();
+    let ticket = if takes_turns { upstream.next_ticket() } else { ask.bits };
+    let hash = ask.hash.unwrap_or_else(|| hash_of(&active, ask));
+    let picking = Picking { upstream, active: &active, scope, ask, hash, ticket };
     if scope.is_well()
+        && ask.tried.is_empty()
         && let Some(index) = picking.pick(&|_| true)
         && let Some(ticket) = scope.standings[index].guard.admit_closed()
     {
@@ -130,22 +151,35 @@ pub fn select<N: Network>(upstream: &Upstream<N>, ask: &Ask<'_>) -> Result<Selec
     picking.pick_in_trouble()
 }
 
+/// What a pick avoids, as long as it can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// Endpoints that were asked before, and those whose share is still growing.
+    NotAgainAndWarm,
+    /// Endpoints that were asked before.
+    NotAgain,
+    /// Nothing.
+    None,
+}
+
 /// One pick, as far as it has come.
 struct Picking<'a, N: Network> {
     upstream: &'a Upstream<N>,
     active: &'a Active<N>,
     scope: &'a Scope,
-    ask: &'a Ask<'a>,
+    ask: &'a Ask<'a, N>,
     hash: u64,
+    /// The place of round robin. An attempt that is made again takes none, or the endpoint after a failing one would
+    /// get fewer first attempts than its share.
+    ticket: u64,
 }
 
 impl<N: Network> Picking<'_, N> {
     #[inline]
     fn pick(&self, eligible: &dyn Fn(usize) -> bool) -> Option<usize> {
         let in_flight = |index: usize| self.active.endpoints[index].in_flight.count();
-        let balancer = &self.active.balancer;
-        let ticket = if matches!(balancer, Balancer::RoundRobin(_)) { self.upstream.next_ticket() } else { 0 };
-        balancer.pick(&Pick { bits: self.ask.bits, ticket, hash: self.hash, in_flight: &in_flight, eligible })
+        let pick = Pick { bits: self.ask.bits, ticket: self.ticket, hash: self.hash, in_flight: &in_flight, eligible };
+        self.active.balancer.pick(&pick)
     }
 
     /// Some endpoints are left alone, or there is none at all.
@@ -157,17 +191,23 @@ impl<N: Network> Picking<'_, N> {
         self.scope.reconsider(now_ns);
         let mut refused: SmallVec<[usize; 8]> = SmallVec::new();
         // A key's endpoint is its endpoint, warm or not.
-        let mut spares_the_new = !matches!(self.active.balancer, Balancer::ConsistentHash(_));
+        let hashed = matches!(self.active.balancer, Balancer::ConsistentHash(_));
+        let mut care = if hashed { Care::NotAgain } else { Care::NotAgainAndWarm };
         loop {
-            let may_take = |index: usize| !refused.contains(&index) && self.scope.may_take(index);
-            let warm = |index: usize| may_take(index) && self.scope.is_warm_for(index, self.ask.bits, now_ns);
-            let picked = if spares_the_new { self.pick(&warm) } else { self.pick(&may_take) };
-            // Each turn takes one endpoint out, or lets the new ones in: so it ends.
-            let Some(index) = picked else {
-                if std::mem::take(&mut spares_the_new) {
-                    continue;
-                }
-                break;
+            let suits = |index: usize| {
+                !refused.contains(&index)
+                    && self.scope.may_take(index)
+                    && (care == Care::None || !self.was_tried(index))
+                    && (care != Care::NotAgainAndWarm || self.scope.is_warm_for(index, self.ask.bits, now_ns))
+            };
+            // Each turn takes one endpoint out, or takes less care: so it ends.
+            let Some(index) = self.pick(&suits) else {
+                care = match care {
+                    Care::NotAgainAndWarm => Care::NotAgain,
+                    Care::NotAgain => Care::None,
+                    Care::None => break,
+                };
+                continue;
             };
             let (admitted, transition) = self.scope.admit(index, now);
             if let Some(transition) = transition {
@@ -181,6 +221,10 @@ impl<N: Network> Picking<'_, N> {
             refused.push(index);
         }
         Err(self.nobody(now))
+    }
+
+    fn was_tried(&self, index: usize) -> bool {
+        self.ask.tried.iter().any(|tried| Arc::ptr_eq(tried, &self.active.endpoints[index]))
     }
 
     fn nobody(&self, now: Instant) -> GatewayError {
@@ -202,11 +246,11 @@ impl<N: Network> Picking<'_, N> {
             let standing = Arc::clone(&self.scope.standings[index]);
             Box::new(OwnBreaker { route: Arc::clone(route), settings: self.scope.settings.clone(), standing })
         });
-        Selected { endpoint, settings: Arc::clone(&self.active.settings), permit, met, pass, route }
+        Selected { endpoint, settings: Arc::clone(&self.active.settings), permit, met, hash: self.hash, pass, route }
     }
 }
 
-fn hash_of<N: Network>(active: &Active<N>, ask: &Ask<'_>) -> u64 {
+fn hash_of<N: Network>(active: &Active<N>, ask: &Ask<'_, N>) -> u64 {
     let settings::upstream::Balance::ConsistentHash(hash) = &active.settings.balance else { return 0 };
     match &hash.key {
         HashKey::ClientIp => hash_address(ask.client),

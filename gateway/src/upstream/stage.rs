@@ -1,7 +1,10 @@
 //! The stage: an endpoint for the exchange.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 
+use super::endpoint::Endpoint;
 use super::selection::{self, Ask, Selected};
 use crate::algorithms::breaker::State;
 use crate::error::{Code, GatewayError};
@@ -13,6 +16,35 @@ use crate::network::Network;
 /// # Errors
 /// 503 `breaker_open`, `no_endpoint`.
 pub fn select<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Result<Selected<N>, GatewayError> {
+    let selected = pick(exchange, headers, None, &[]);
+    match &selected {
+        Ok(selected) => exchange.turn_to(selected),
+        Err(error) if error.code == Code::BreakerOpen => exchange.breaker = Some(State::Open.as_str()),
+        Err(_) => {}
+    }
+    selected
+}
+
+/// Picks an endpoint for another attempt: not one of those that were tried, as long as there is another.
+///
+/// # Errors
+/// As `select`; the exchange is as before then.
+pub fn select_again<N: Network>(
+    exchange: &mut Exchange<N>,
+    hash: u64,
+    tried: &[Arc<Endpoint<N>>],
+) -> Result<Selected<N>, GatewayError> {
+    let selected = pick(exchange, &HeaderMap::new(), Some(hash), tried)?;
+    exchange.turn_to(&selected);
+    Ok(selected)
+}
+
+fn pick<N: Network>(
+    exchange: &Exchange<N>,
+    headers: &HeaderMap,
+    hash: Option<u64>,
+    tried: &[Arc<Endpoint<N>>],
+) -> Result<Selected<N>, GatewayError> {
     let Some(route) = exchange.route() else {
         return Err(GatewayError::new(Code::Internal, "The request has no route."));
     };
@@ -23,16 +55,16 @@ pub fn select<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Re
         path: exchange.path(),
         bits: exchange.shard.random(),
         route: own_breaker.then_some(&*route.settings.name),
+        hash,
+        tried,
     };
-    match selection::select(&route.upstream, &ask) {
-        Ok(selected) => {
-            exchange.endpoint = Some(std::sync::Arc::clone(&selected.endpoint));
-            exchange.breaker = Some(selected.met);
-            Ok(selected)
-        }
-        Err(error) => {
-            exchange.breaker = (error.code == Code::BreakerOpen).then_some(State::Open.as_str());
-            Err(error)
-        }
+    selection::select(&route.upstream, &ask)
+}
+
+impl<N: Network> Exchange<N> {
+    /// The next attempt goes to this endpoint.
+    fn turn_to(&mut self, selected: &Selected<N>) {
+        self.endpoint = Some(Arc::clone(&selected.endpoint));
+        self.breaker = Some(selected.met);
     }
 }

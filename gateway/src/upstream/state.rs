@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 
+use super::budget::RetryBudget;
 use super::endpoint::Endpoint;
 use super::scope::Scope;
 use super::watch::Surroundings;
 use crate::algorithms::balancer::Balancer;
+use crate::algorithms::breaker::State;
 use crate::config::settings;
 use crate::network::Network;
 use crate::telemetry::metrics::UpstreamSeries;
@@ -19,6 +21,8 @@ pub struct Upstream<N: Network> {
     pub name: Arc<str>,
     /// Its metrics.
     pub series: Arc<UpstreamSeries>,
+    /// How many retries there may be.
+    pub budget: RetryBudget,
     active: ArcSwap<Active<N>>,
     /// Time, and who is told what happens.
     pub(super) surroundings: Arc<Surroundings>,
@@ -63,7 +67,7 @@ impl<N: Network> Upstream<N> {
         workers: usize,
     ) -> Self {
         let balancer = Balancer::new(&settings.balance, &[]);
-        let scopes = scopes_of::<N>(&settings, &[], &[], surroundings.clock.now());
+        let scopes = scopes_of::<N>(&settings, &[], &[], |_| State::Closed, surroundings.clock.now());
         Self {
             name: Arc::clone(&settings.name),
             series,
@@ -75,6 +79,7 @@ impl<N: Network> Upstream<N> {
                 scopes,
             }),
             surroundings,
+            budget: RetryBudget::new(workers),
             known: Mutex::default(),
             ticket: AtomicU64::new(0),
             workers,
@@ -85,6 +90,11 @@ impl<N: Network> Upstream<N> {
     /// What is in force now.
     pub fn active(&self) -> arc_swap::Guard<Arc<Active<N>>> {
         self.active.load()
+    }
+
+    /// Takes a retry out of the budget, if there is one left.
+    pub fn may_retry(&self, ticks_ms: u64) -> bool {
+        self.budget.withdraw(ticks_ms, self.active().settings.retry_budget)
     }
 
     /// The next place of round robin, exact over all workers.
@@ -119,7 +129,11 @@ impl<N: Network> Upstream<N> {
         let weights: Vec<(&str, u32)> = endpoints.iter().map(|e| (&*e.address, e.weight)).collect();
         let balancer = Balancer::new(&settings.balance, &weights);
         let weights: Box<[u32]> = weights.into_iter().map(|(_, weight)| weight).collect();
-        let scopes = scopes_of(&settings, &active, &weights, now);
+        let old = self.active();
+        let known_scope = |route: Option<&str>| old.scopes.iter().find(|scope| scope.route.as_deref() == route);
+        let before = |route: Option<&str>| known_scope(route).map_or(State::Closed, Scope::rolled_up);
+        let scopes = scopes_of(&settings, &active, &weights, before, now);
+        drop(old);
         self.active.store(Arc::new(Active { settings, endpoints: active, weights, balancer, scopes }));
         self.judge(now);
         self.surroundings.ring();
@@ -144,11 +158,12 @@ impl<N: Network> Upstream<N> {
     }
 }
 
-/// How these endpoints stand, with these settings in force from now on.
+/// How these endpoints stand, with these settings in force from now on; `before` is what the upstream's breaker was.
 fn scopes_of<N: Network>(
     settings: &settings::Upstream,
     endpoints: &[Arc<Endpoint<N>>],
     weights: &[u32],
+    before: impl Fn(Option<&str>) -> State,
     now: std::time::Instant,
 ) -> Box<[Scope]> {
     let scope = |route: Option<Arc<str>>, breaker: &settings::upstream::Breaker| {
@@ -160,7 +175,8 @@ fn scopes_of<N: Network>(
         for standing in &standings {
             standing.guard.configure(breaker.policy, now);
         }
-        Scope::new(route.clone(), breaker.clone(), standings, weights.into(), settings)
+        let before = before(route.as_deref());
+        Scope::new(route.clone(), breaker.clone(), standings, weights.into(), settings, before)
     };
     for endpoint in endpoints {
         endpoint.retain_routes(|name| settings.route_breakers.iter().any(|own| &*own.route == name));

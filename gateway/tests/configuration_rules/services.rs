@@ -94,6 +94,13 @@ fn routes() {
 }
 
 #[test]
+fn retries() {
+    check_route("retry = { backoff = \"1s\" }", &["4:21: backoff is above max_backoff"]);
+    check_route("retry = { per_try_timeout = \"20s\" }", &["4:29: per_try_timeout is above the route's timeout"]);
+    check_route("retry = { attempts = 0 }", &["4:22: 0 is not between 1 and 10"]);
+}
+
+#[test]
 fn header_edits_cannot_change_framing() {
     for header in ["Content-Length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive"] {
         let message = format!(

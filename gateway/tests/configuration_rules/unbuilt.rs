@@ -5,9 +5,6 @@ use super::{check, check_route, check_unbuilt, check_upstream};
 #[test]
 fn what_is_off_or_default_is_accepted() {
     for keys in [
-        "retry = { attempts = 1 }",
-        "retry = { attempts = 1, backoff = \"1ms\" }",
-        "retry = { attempts = 2, buffer = \"65536B\", on = [\"504\", \"connect\", \"reset\", \"502\", \"503\"] }",
         "hedge = { after = \"0ms\", max = 3 }",
         "coalesce = false",
         "body = {}",
@@ -17,16 +14,7 @@ fn what_is_off_or_default_is_accepted() {
     ] {
         check_route(keys, &[]);
     }
-    for keys in [
-        "breaker = {}",
-        "breaker = { window = \"10000ms\", failure_ratio = 0.5 }",
-        "health = { path = \"\", interval = \"1s\" }",
-        "slow_start = \"0ms\"",
-        "protocol = \"http1\"",
-        "panic_below = 0",
-        "concurrency = { adaptive = false }",
-        "retry_budget = { ratio = 0.2 }",
-    ] {
+    for keys in ["protocol = \"http1\"", "concurrency = { adaptive = false }"] {
         check_upstream(keys, &[]);
     }
     check("[server]\nh2_stream_window = \"65536B\"\nshed_above_rss = \"0\"", &[]);
@@ -50,7 +38,6 @@ fn what_is_not_built_is_said_once() {
     );
     check_upstream("balance = \"peak_ewma\"", &["3:11: balance: the policy \"peak_ewma\" is not built yet"]);
     check_upstream("protocol = \"http2\"", &["3:1: [upstreams.a] protocol: HTTP/2 is not built yet"]);
-    check_route("retry = { attempts = 3 }", &["4:1: [[routes]] retry: retries are not built yet"]);
     check_route("hedge = { after = \"p95\" }", &["4:1: [[routes]] hedge: hedging is not built yet"]);
     check_route("fallback = { status = 503 }", &["4:1: [[routes]] fallback: fallbacks are not built yet"]);
     check("[[routes]]\npath = \"/\"\nupstream = \"https://b\"", &["3:12: upstream: TLS to upstreams is not built yet"]);
@@ -113,11 +100,6 @@ fn policies_that_are_not_built_are_checked_all_the_same() {
     let route = |keys: &str| format!("[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n{keys}");
     check_unbuilt(&route("auth = { providers = [\"x\"] }"), &["4:23: unknown identity provider \"x\""]);
     check_unbuilt(&route("rate_limits = [\"x\"]"), &["4:16: unknown rate limit \"x\""]);
-    check_unbuilt(&route("retry = { backoff = \"1s\" }"), &["4:21: backoff is above max_backoff"]);
-    check_unbuilt(
-        &route("retry = { per_try_timeout = \"20s\" }"),
-        &["4:29: per_try_timeout is above the route's timeout"],
-    );
     check_unbuilt(&route("mirror = { upstream = \"x\" }"), &["4:23: unknown upstream \"x\""]);
     check_unbuilt(
         &route("cors = { origins = [\"*\"], credentials = true }"),

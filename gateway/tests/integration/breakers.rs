@@ -131,7 +131,7 @@ async fn a_probe_that_hangs_never_wedges_it() {
     eventually("half-open", || state(&gateway, 0) == "half_open").await;
     let mut hanging = gateway.client().await;
     hanging.send(GET).await;
-    let causes: Vec<Value> = events.next(3).await.into_iter().map(|mut event| event["cause"].take()).collect();
+    let causes = events.causes(3).await;
     assert_eq!(causes, ["consecutive_failures", "timer", "probe_timeout"]);
     upstream.set_rules([]);
     eventually("half-open again", || state(&gateway, 0) == "half_open").await;
@@ -158,6 +158,18 @@ async fn a_client_that_leaves_says_nothing_about_the_endpoint() {
     }
     upstream.set_rules([]);
     assert_eq!(statuses(&gateway, 1).await, [200], "the probe's place is free again");
+    assert_eq!(state(&gateway, 0), "closed");
+}
+
+#[tokio::test]
+async fn a_client_that_gives_no_time_opens_no_breaker_for_others() {
+    let upstream = endpoints(1).await;
+    upstream.set_rules([Rule::any().effect(Effect::Hang)]);
+    let gateway = Gateway::start(&text(&upstream, TRIPS_AT_3)).await;
+    for _ in 0..5 {
+        let answer = gateway.ask("GET / HTTP/1.1\r\nhost: a\r\nx-request-timeout-ms: 5\r\n\r\n").await;
+        assert_eq!(answer.code(), "upstream_timeout");
+    }
     assert_eq!(state(&gateway, 0), "closed");
 }
 

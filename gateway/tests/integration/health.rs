@@ -110,7 +110,7 @@ async fn checks_come_before_probes() {
     upstream.wait_for_requests(1).await;
     let mut events = Events::of(&gateway, "?kinds=breaker").await;
     assert_eq!(ask(&gateway, 1).await, [503]);
-    let causes: Vec<Value> = events.next(5).await.into_iter().map(|mut event| event["cause"].take()).collect();
+    let causes = events.causes(5).await;
     assert_eq!(causes, ["consecutive_failures", "timer", "check_failed", "timer", "check_failed"]);
     assert_eq!(asked(&upstream, 0), 1, "no request is spent on what is still down");
     upstream.set_rules([]);

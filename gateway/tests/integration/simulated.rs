@@ -17,7 +17,7 @@ use turmoil::net::{TcpListener, TcpStream};
 
 /// turmoil's network.
 #[derive(Clone)]
-struct Simulated;
+pub(crate) struct Simulated;
 
 impl Network for Simulated {
     type Stream = TcpStream;
@@ -35,7 +35,7 @@ impl Network for Simulated {
     }
 }
 
-const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+pub(crate) const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 async fn run_gateway(route: &'static str) -> turmoil::Result {
     let text = format!(

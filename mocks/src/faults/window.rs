@@ -92,7 +92,8 @@ mod tests {
     proptest! {
         #[test]
         fn between_two_edges_nothing_changes(
-            window in proptest::option::of((0u64..50, 1u64..100)), flap in proptest::option::of((2u64..30, 0.1f64..0.9)),
+            window in proptest::option::of((0u64..50, 1u64..100)),
+            flap in proptest::option::of((2u64..30, 0.1f64..0.9)),
             start in 0u64..2_000,
         ) {
             let mut rule = Rule::any().status(503);

@@ -20,6 +20,8 @@ pub(super) struct Findings {
     pub(super) offered: Offered,
     /// Requests that the mock answered by the injected rule; `None` when the traffic ended before the injection.
     pub(super) injected_at_mock: Option<u64>,
+    /// State of the failing endpoint's breaker at the end, and how often it tripped, as the gateway says.
+    pub(super) breaker: Option<(String, u64)>,
     /// Connections that the mocks accepted.
     pub(super) connections_at_mocks: u64,
     pub(super) usage: UsagePair,

@@ -130,12 +130,25 @@ fn balance(world: &World, findings: &Findings, paint: Paint) -> String {
             let share = count(address.port()) as f64 / total.max(1) as f64;
             let failing = *address == world.endpoints.failing();
             let painted = if failing { paint.red(&bar(share, BAR)) } else { paint.cyan(&bar(share, BAR)) };
-            let note = if failing { "  fails from half way" } else { "" };
+            let note = if failing { failing_note(findings) } else { String::new() };
             let name = format!("{service}/{index}");
             text += &format!("  {name:<10} {address:<16} {:>5.1} %  {painted}{note}\n", share * 100.0);
         }
     }
     text
+}
+
+fn failing_note(findings: &Findings) -> String {
+    let breaker = match &findings.breaker {
+        Some((_, 0)) | None => String::new(),
+        Some((state, trips)) => {
+            format!(
+                "; its breaker is {state}, tripped {}",
+                if *trips == 1 { "once".to_owned() } else { format!("{trips} times") }
+            )
+        }
+    };
+    format!("  fails from half way{breaker}")
 }
 
 fn gateway(findings: &Findings, paint: Paint) -> String {

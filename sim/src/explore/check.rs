@@ -1,19 +1,21 @@
 //! What has to hold in every world, whatever was drawn (design.md, section 2).
 //!
 //! - one answer and one record for each request, and nothing left in flight: `answers`, `still_held`;
-//! - nothing is changed on its way, no identity of a client arrives, nothing ambiguous is sent: the anomalies that mocks
-//!   and clients saw;
+//! - nothing is changed on its way, no identity of a client arrives, nothing ambiguous is sent: the anomalies that
+//!   mocks and clients saw;
 //! - a request that no fault could touch succeeds, reload or not: `innocent_failed`;
 //! - an answer's head comes within the route's timeout: `too_late`;
 //! - a success was an upstream's: `invented`; what is not safe to send twice is not: `sent_again`;
 //! - a client is told of an answer that an upstream cut, unless a fault cut it: `cut_before_head`;
+//! - nothing passes an open breaker but its probes, and no more of those at once than allowed: `leaked`;
 //! - shares follow weights where nothing disturbed them: `balance`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::facts::{Facts, Load, Policy, Service};
 use crate::history::{Attempt, ClientRequest, Ending, EventKind, History, Name, Outcome};
 use crate::oracle;
+use crate::oracle::policy::Tolerance;
 use crate::virtual_time::Observed;
 
 /// Something that does not hold.
@@ -27,9 +29,13 @@ pub(super) struct Violation {
 
 /// After a fault its effects may last: requests that it holds up, and connections that it broke.
 const AFTERMATH_NS: u64 = 2_000_000_000;
+/// What a gateway answers while breakers are open: for longer than a drawn world lasts, if a fault came before.
+const BREAKERS: [&str; 2] = ["breaker_open", "no_endpoint"];
 /// A clock that moves by milliseconds, on a way of some hosts.
 const GRAIN_NS: u64 = 20_000_000;
 const MS: u64 = 1_000_000;
+/// The way to a mock takes a step of the network; the gateway's own stamps are exact.
+pub(super) const TOLERANCE: Tolerance = Tolerance { transit_ns: 3 * MS, stamp_ns: 0 };
 
 /// Everything that does not hold.
 pub(super) fn violations(facts: &Facts, seen: &Observed) -> Vec<Violation> {
@@ -46,6 +52,11 @@ pub(super) fn violations(facts: &Facts, seen: &Observed) -> Vec<Violation> {
     for event in seen.history.events.iter().filter(|event| refused(&event.kind)) {
         add("reload", format!("at {} ms", event.at_ns / MS));
     }
+    for (endpoint, breaker) in oracle::breaker::judge(&seen.history, &facts.policies, TOLERANCE) {
+        if breaker.leaked_attempts > 0 {
+            add("leaked", format!("{endpoint}: {breaker:?}"));
+        }
+    }
     let world = World::of(facts, &seen.history);
     for request in &seen.history.clients {
         world.judge(request, &mut add);
@@ -60,6 +71,8 @@ struct World<'a> {
     facts: &'a Facts,
     history: &'a History,
     attempts: HashMap<&'a Name, Vec<&'a Attempt>>,
+    /// Requests that were refused because breakers were open.
+    refused: HashSet<&'a Name>,
 }
 
 impl<'a> World<'a> {
@@ -70,7 +83,9 @@ impl<'a> World<'a> {
                 attempts.entry(id).or_default().push(attempt);
             }
         }
-        Self { facts, history, attempts }
+        let by_breakers = history.records.iter().filter(|record| BREAKERS.contains(&&*record.code));
+        let refused = by_breakers.map(|record| &record.request_id).collect();
+        Self { facts, history, attempts, refused }
     }
 
     fn judge(&self, request: &ClientRequest, add: &mut impl FnMut(&str, String)) {
@@ -87,7 +102,8 @@ impl<'a> World<'a> {
             add("too_late", told());
         }
         let answered = |attempt: &&Attempt| matches!(attempt.ending, Ending::Answered(_));
-        if request.outcome == Outcome::Ok && !attempts.iter().any(answered) {
+        // Of what a mock broke, a part may still be a whole answer: one without a body, or to a HEAD.
+        if request.outcome == Outcome::Ok && attempts.iter().all(|attempt| attempt.ending == Ending::Abandoned) {
             add("invented", told());
         }
         if load.unsafe_only && attempts.len() > 1 {
@@ -101,10 +117,11 @@ impl<'a> World<'a> {
     /// Whether a fault of a service that it asks could have to do with how the request ended.
     fn is_touched(&self, request: &ClientRequest, load: &Load) -> bool {
         let end_ns = request.end_ns.unwrap_or(u64::MAX);
+        let by_breaker = request.request_id.as_ref().is_some_and(|id| self.refused.contains(id));
         self.history.faults.iter().any(|fault| {
             self.facts.asked_by(load).any(|service| *fault.endpoint.upstream == service.name)
                 && fault.from_ns <= end_ns
-                && request.intended_ns <= fault.until_ns.saturating_add(AFTERMATH_NS)
+                && (by_breaker || request.intended_ns <= fault.until_ns.saturating_add(AFTERMATH_NS))
         })
     }
 
@@ -159,7 +176,7 @@ mod tests {
     fn facts(policy: Policy) -> Facts {
         let service = Service { name: "orders".into(), policy, weights: vec![1, 1], timeout_ns: Some(1_000 * MS) };
         let load = Load { name: "steady".into(), services: vec![0], patient: true, unsafe_only: true };
-        Facts { services: vec![service], loads: vec![load] }
+        Facts { services: vec![service], loads: vec![load], ..Facts::default() }
     }
 
     fn kinds(story: Story) -> Vec<String> {
@@ -209,7 +226,7 @@ mod tests {
         assert_eq!(kinds(lopsided()), ["balance", "balance"]);
         assert!(kinds_of(lopsided(), Policy::Chance).is_empty(), "as chance would have it");
         assert!(kinds_of(lopsided(), Policy::Keyed).is_empty());
-        let all = fair().each(0..40, |story, _| story.answered("orders/0", 200, 1));
+        let all = fair().each(0..400, |story, _| story.answered("orders/0", 200, 1));
         assert_eq!(kinds_of(all, Policy::Busy), ["balance", "balance"]);
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Service {
     pub servers: u64,
     /// The route's, until the answer's head.
     pub timeout_ms: u64,
+    /// The route's: 1 is no retry.
+    pub attempts: u64,
     /// Idle connections live so long; short ones meet requests at the moment of their end.
     pub pool_idle_ms: u64,
     pub max_idle: u64,
@@ -76,8 +78,9 @@ pub(super) struct Fault {
 pub(super) const PATIENT_MS: u64 = 30_000;
 
 const POLICIES: &[&str] = &["round_robin", "least_request", "random", "consistent_hash"];
+/// None of them ever takes as long as the shortest timeout of a route.
 const TIMES: &[Option<&str>] =
-    &[None, None, Some("1ms"), Some("uniform(1ms, 8ms)"), Some("lognormal(3ms, 0.5)"), Some("pareto(1ms, 2)")];
+    &[None, None, Some("1ms"), Some("uniform(1ms, 8ms)"), Some("lognormal(3ms, 0.5)"), Some("pareto(1ms, 4)")];
 const ACTS: &[&str] = &[
     "delay = \"40ms\"",
     "delay = \"uniform(1ms, 600ms)\"",
@@ -166,6 +169,7 @@ impl Service {
             service_time: *dice.pick(TIMES),
             servers: 0,
             timeout_ms: *dice.pick(&[300, 1_000, 5_000]),
+            attempts: dice.between(1, 3),
             pool_idle_ms: if swarm.fleeting_pools { dice.between(2, 40) } else { 60_000 },
             max_idle: if swarm.fleeting_pools { dice.between(0, 4) } else { 128 },
         }
@@ -224,13 +228,16 @@ impl Fault {
         let of = dice.pick(services);
         let at_ms = dice.between(0, duration_ms - 1);
         let endpoint = dice.between(0, of.weights.len() as u64 - 1);
+        let act = *dice.pick(&swarm.acts);
+        let share = *dice.pick(&[1.0, 1.0, 0.5, 0.1]);
         Self {
             at_ms,
             for_ms: dice.between(1, duration_ms / 2),
             service: of.name.clone(),
             endpoint: if dice.chance(0.8) { usize::try_from(endpoint).ok() } else { None },
-            act: (*dice.pick(&swarm.acts)).to_owned(),
-            share: *dice.pick(&[1.0, 1.0, 0.5, 0.1]),
+            act: act.to_owned(),
+            // A closed port sees no request that it could choose among.
+            share: if act.starts_with("refuse") { 1.0 } else { share },
         }
     }
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use gateway::config::settings::upstream::{Balance, Endpoints};
 
+use super::policies;
 use crate::history::Endpoint;
+use crate::oracle::policy::Policies;
 use crate::scenario::Scenario;
 use crate::scenario::model::LoadPart;
 
@@ -46,6 +48,8 @@ pub(super) struct Load {
 pub(super) struct Facts {
     pub services: Vec<Service>,
     pub loads: Vec<Load>,
+    /// What the oracles have to know.
+    pub policies: Policies,
 }
 
 /// Time for an answer's body, beside the route's timeout for its head. Clients who stay that long have patience.
@@ -58,6 +62,7 @@ impl Facts {
         else {
             return Self::default();
         };
+        let policies = policies::of(&checked, 0);
         let config = checked.config;
         let mut services = Vec::new();
         let mut prefixes = Vec::new();
@@ -82,7 +87,7 @@ impl Facts {
             });
         }
         let loads = scenario.loads.iter().map(|part| Load::of(part, &services, &prefixes)).collect();
-        Self { services, loads }
+        Self { services, loads, policies }
     }
 
     /// The services that a load asks.

@@ -1,13 +1,14 @@
 //! `sim explore`: worlds drawn from seeds, run in virtual time, and held against what must always be true.
 //!
 //! - `dice`, `draft`: a world from a seed; `write`: the scenario that it is;
-//! - `facts`, `check`: what has to hold; `shrink`: a smaller world that fails in the same way;
+//! - `facts`, `policies`, `check`: what has to hold; `shrink`: a smaller world that fails in the same way;
 //! - `swarm`: many seeds on all cores; `show`: what is printed.
 
 mod check;
 mod dice;
 mod draft;
 mod facts;
+mod policies;
 mod show;
 mod shrink;
 mod swarm;
@@ -150,6 +151,62 @@ mod tests {
             let examined = examine(&scenario, true).unwrap();
             assert_eq!(examined.violations, [], "seed {seed}");
             assert!(examined.requests > 0 && examined.virtual_ns > 0);
+        }
+    }
+
+    /// A service of three endpoints, of which one answers 503 for a while, to this share of its requests.
+    fn outage(share: f64) -> draft::Draft {
+        let mut draft = draft::Draft::draw(1);
+        draft.services.truncate(1);
+        let service = &mut draft.services[0];
+        (service.weights, service.policy, service.service_time) = (vec![1; 3], "round_robin", Some("2ms"));
+        service.attempts = 1;
+        let name = service.name.clone();
+        let request = draft::Request { method: "GET", path: "/bytes/100".to_owned(), body_bytes: 0 };
+        draft.loads = vec![draft::Load {
+            name: name.clone(),
+            service: name.clone(),
+            rate: 400,
+            connections: 1,
+            duration_ms: 9_000,
+            timeout_ms: draft::PATIENT_MS,
+            requests: vec![request],
+        }];
+        let act = "status = 503".to_owned();
+        draft.faults = vec![draft::Fault { at_ms: 700, for_ms: 1_500, service: name, endpoint: Some(1), act, share }];
+        draft.reloads_ms.clear();
+        draft
+    }
+
+    #[test]
+    fn in_virtual_time_a_breaker_trips_exactly_where_its_oracle_does() {
+        let folder = tempfile::tempdir().unwrap();
+        for share in [1.0, 0.75] {
+            let (scenario, _) = scenario_of(&outage(share), folder.path(), "outage", "").unwrap();
+            let options = virtual_time::Options { examine: true, idle_timeout_ns: 74_000_000_000 };
+            let seen = virtual_time::run(&scenario, options).unwrap();
+            let policies = Facts::of(&scenario).policies;
+            let scores = crate::oracle::breaker::judge(&seen.history, &policies, check::TOLERANCE);
+            let sick = scores.iter().find(|(name, _)| name.ends_with("/1")).unwrap().1;
+            assert_eq!((sick.trips, sick.trip_error, sick.leaked_attempts), (1, 0, 0), "{share}: {sick:?}");
+            assert_eq!(sick.attempts_to_trip, sick.oracle_attempts);
+            assert!(sick.attempts_to_trip.unwrap() >= 10 && sick.probes_max_concurrent <= 3, "{sick:?}");
+            let (took, bound) = (sick.recovery_ms.unwrap(), sick.recovery_oracle_ms.unwrap());
+            assert!(took >= bound && took < bound + 100.0, "{took} ms, {bound} ms at least");
+            assert!(scores.iter().all(|(name, well)| name.ends_with("/1") || well.trips + well.trip_error == 0));
+        }
+    }
+
+    /// What was found once is looked at for ever.
+    #[test]
+    fn found_worlds_hold() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/found");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let scenarios: Vec<PathBuf> = files.filter(|path| !path.to_string_lossy().ends_with(".gateway.toml")).collect();
+        assert!(!scenarios.is_empty());
+        for path in scenarios {
+            let scenario = scenario::load(&path).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(examine(&scenario, true).unwrap().violations, [], "{}", path.display());
         }
     }
 

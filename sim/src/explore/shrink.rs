@@ -63,7 +63,8 @@ fn candidates(draft: &Draft) -> Vec<Draft> {
     try_it(&shorten);
     for index in 0..draft.loads.len() {
         try_it(&|draft| {
-            draft.loads[index].rate = (draft.loads[index].rate / 2).max(u64::from(draft.loads[index].rate > 0));
+            let rate = draft.loads[index].rate;
+            draft.loads[index].rate = (rate / 2).max(u64::from(rate > 0));
         });
         try_it(&|draft| draft.loads[index].connections = draft.loads[index].connections.div_ceil(2));
         for request in 0..draft.loads[index].requests.len() {
@@ -87,6 +88,7 @@ fn candidates(draft: &Draft) -> Vec<Draft> {
         try_it(&|draft| draft.services[index].weights.fill(1));
         try_it(&|draft| draft.services[index].policy = "round_robin");
         try_it(&|draft| draft.services[index].service_time = None);
+        try_it(&|draft| draft.services[index].attempts = 1);
         try_it(&|draft| (draft.services[index].pool_idle_ms, draft.services[index].max_idle) = (60_000, 128));
     }
     try_it(&|draft| draft.workers = 1);

@@ -48,9 +48,12 @@ pub(super) fn files(draft: &Draft, name: &str, about: &str) -> Files {
         let on = fault.endpoint.map_or_else(|| fault.service.clone(), |index| format!("{}/{index}", fault.service));
         let _ = write!(
             text,
-            "\n[[faults]]\nat = \"{}ms\"\nfor = \"{}ms\"\non = \"{on}\"\nact = {{ {} }}\nshare = {:?}\n",
-            fault.at_ms, fault.for_ms, fault.act, fault.share,
+            "\n[[faults]]\nat = \"{}ms\"\nfor = \"{}ms\"\non = \"{on}\"\nact = {{ {} }}\n",
+            fault.at_ms, fault.for_ms, fault.act,
         );
+        if fault.share < 1.0 {
+            let _ = writeln!(text, "share = {:?}", fault.share);
+        }
     }
     for at_ms in &draft.reloads_ms {
         let _ = write!(text, "\n[[events]]\nat = \"{at_ms}ms\"\ndo = \"reload\"\n");
@@ -97,8 +100,9 @@ fn write_service(text: &mut String, service: &Service) {
         "\n[upstreams.{name}]\nendpoints = [\n{endpoints}]\nbalance = {{ policy = \"{}\"{key} }}\n\
          pool = {{ idle_timeout = \"{}ms\", max_idle_per_worker = {} }}\n\n\
          [[routes]]\nname = \"{name}\"\npath = \"/{name}/{{*rest}}\"\nupstream = \"{name}\"\n\
-         rewrite = {{ strip_prefix = \"/{name}\" }}\ntimeout = \"{}ms\"\n",
-        service.policy, service.pool_idle_ms, service.max_idle, service.timeout_ms,
+         rewrite = {{ strip_prefix = \"/{name}\" }}\ntimeout = \"{}ms\"\n\
+         retry = {{ attempts = {} }}\n",
+        service.policy, service.pool_idle_ms, service.max_idle, service.timeout_ms, service.attempts,
     );
 }
 

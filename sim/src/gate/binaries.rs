@@ -1,7 +1,7 @@
 //! Base and head: a program that is there, or a git revision that is built.
 //!
-//! Revisions are built in worktrees under `target/gate`, all into one target folder, so that what they share is compiled
-//! once. A built gateway is kept by its commit; a worktree goes when its user does.
+//! Revisions are built in worktrees under `target/gate`, all into one target folder, so that what they share is
+//! compiled once. A built gateway is kept by its commit; a worktree goes when its user does.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -80,12 +80,6 @@ impl Workshop {
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
         let target = std::path::absolute(&target).unwrap_or(target);
         Ok(Self { folder: target.join("gate"), root, profile: profile.to_owned() })
-    }
-
-    /// The repository.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.root
     }
 
     /// The commit that a revision names.
@@ -180,7 +174,10 @@ fn git(root: &Path) -> Command {
 }
 
 /// Runs a command to its end; one that fails gives its last words.
-fn run(command: &mut Command) -> Result<Output, GateError> {
+///
+/// # Errors
+/// When it cannot be started, or fails.
+pub fn run(command: &mut Command) -> Result<Output, GateError> {
     let name = format!("{command:?}");
     let failed = |why: String| GateError::Command { command: name.clone(), why };
     let output = command.output().map_err(|error| failed(error.to_string()))?;
@@ -200,4 +197,67 @@ fn text(output: &Output) -> String {
 #[must_use]
 pub fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A repository with one commit, and a workshop for it.
+    fn workshop(folder: &Path) -> Workshop {
+        let root = folder.join("repository");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(root.join("file"), "as committed").unwrap();
+        for arguments in [&["init", "--quiet"][..], &["add", "file"], &["commit", "--quiet", "-m", "first"]] {
+            let who = ["-c", "user.name=x", "-c", "user.email=x@example.org"];
+            run(git(&root).args(who).args(arguments)).unwrap();
+        }
+        Workshop { folder: folder.join("target/gate"), root, profile: "dist".to_owned() }
+    }
+
+    #[test]
+    fn a_revision_is_checked_out_and_its_files_go_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let workshop = workshop(folder.path());
+        let commit = workshop.commit("HEAD").unwrap();
+        assert_eq!(commit.len(), 40);
+        std::fs::write(workshop.root.join("file"), "changed since").unwrap();
+        let worktree = workshop.check_out(&commit).unwrap();
+        assert_eq!(std::fs::read_to_string(worktree.path.join("file")).unwrap(), "as committed");
+        let path = worktree.path.clone();
+        // A run that was killed leaves its worktree behind; the next one takes its place.
+        std::mem::forget(worktree);
+        let again = workshop.check_out(&commit).unwrap();
+        assert_eq!(again.path, path);
+        drop(again);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_no_revision_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = workshop(folder.path()).commit("--no-such-thing").unwrap_err();
+        assert!(error.to_string().contains("--no-such-thing"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_command_that_fails_gives_its_last_words() {
+        let error = run(Command::new("sh").args(["-c", "echo so it is >&2; exit 1"])).unwrap_err();
+        assert!(error.to_string().ends_with("so it is"), "{error}");
+        assert!(run(&mut Command::new("/no/such/program")).is_err());
+    }
+
+    #[test]
+    fn a_built_gateway_is_not_built_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let workshop = workshop(folder.path());
+        let commit = workshop.commit("HEAD").unwrap();
+        let kept = workshop.folder.join("built").join(format!("{}-dist", short(&commit)));
+        std::fs::create_dir_all(&kept).unwrap();
+        std::fs::write(kept.join("gateway"), "a program").unwrap();
+        let binary = workshop.build(&commit).unwrap();
+        assert_eq!(binary.label(), format!("commit {}", &commit[..12]));
+        assert_eq!(binary.hash, Binary::given(&kept.join("gateway")).unwrap().hash);
+    }
 }

@@ -40,6 +40,9 @@ pub struct GateArguments {
     /// No round begins that would end later (3m; no bound with --self-test); building does not count
     #[arg(long, value_parser = parse_time)]
     max_time: Option<Duration>,
+    /// Count instructions and heap allocations of both revisions too; takes minutes more
+    #[arg(long, conflicts_with = "self_test")]
+    counts: bool,
     /// What an inconclusive run is for the exit code
     #[arg(long, value_enum, default_value_t = Inconclusive::Open)]
     inconclusive: Inconclusive,
@@ -55,7 +58,7 @@ pub struct GateArguments {
     /// With --self-test: the gateway as it is, instead of a build of the working tree
     #[arg(long, value_name = "BINARY", requires = "self_test")]
     plain: Option<PathBuf>,
-    /// With --self-test: the same with its functions in another order
+    /// With --self-test: the same code in another layout
     #[arg(long, value_name = "BINARY", requires = "self_test")]
     shuffled: Option<PathBuf>,
     /// With --self-test: the same with the feature `slow-down`
@@ -94,6 +97,7 @@ impl GateArguments {
                 rounds: self.rounds.map(|rounds| rounds as usize),
                 seconds: self.seconds,
                 max_time: self.max_time.unwrap_or(MAX_TIME),
+                counts: self.counts,
                 inconclusive: self.inconclusive,
                 settings: self.settings,
                 profile: self.profile,

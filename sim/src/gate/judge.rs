@@ -2,9 +2,9 @@
 //!
 //! For each metric, head *fails* when it is worse beyond chance and by at least the floor; it *passes* when being worse
 //! by the tolerance can be ruled out; otherwise the rounds do not decide. Chance is shared out: over the looks by
-//! Pocock's level (see [`crate::statistics::sequential`]), over the metrics by Holm's step-down (Holm, A simple sequentially
-//! rejective multiple test procedure, 1979). So equal sides fail in at most `promise.false_alarm` of all runs, however
-//! noisy the machine: noise makes a gate blind, not jumpy.
+//! Pocock's level (see [`crate::statistics::sequential`]), over the metrics by Holm's step-down (Holm, A simple
+//! sequentially rejective multiple test procedure, 1979). So equal sides fail in at most `promise.false_alarm` of all
+//! runs, however noisy the machine: noise makes a gate blind, not jumpy.
 
 use reports::result::Verdict;
 
@@ -93,8 +93,8 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// Rounds that would decide in half of all cases, if the change is what it looks like now; `None` when it is decided,
-    /// or when no number of rounds would.
+    /// Rounds that would decide in half of all cases, if the change is what it looks like now; `None` when it is
+    /// decided, or when no number of rounds would.
     #[must_use]
     pub fn rounds_wanted(&self, settings: &Settings, looks: &Looks) -> Option<usize> {
         if self.verdict != Verdict::Inconclusive || self.note.is_some() {

@@ -107,7 +107,27 @@ pub struct Round {
 }
 
 impl Round {
-    /// For each closed turn of one side and the neighbouring one of the other, the log-ratio of head's CPU time to base's.
+    /// The round with head's CPU time worse by another log-ratio.
+    #[must_use]
+    pub fn slowed_by(mut self, log_ratio: f64) -> Self {
+        let factor = log_ratio.exp();
+        self.head.cpu_turns.iter_mut().for_each(|turn| *turn *= factor);
+        if let Some(cpu) = self.head.values.get_mut(&Metric::Cpu) {
+            *cpu *= factor;
+        }
+        self
+    }
+
+    /// The round with its sides' names exchanged.
+    #[must_use]
+    pub fn swapped(mut self) -> Self {
+        std::mem::swap(&mut self.base, &mut self.head);
+        self.order.iter_mut().for_each(|is_head| *is_head = !*is_head);
+        self
+    }
+
+    /// For each closed turn of one side and the neighbouring one of the other, the log-ratio of head's CPU time to
+    /// base's.
     fn neighbours(&self) -> Vec<f64> {
         let (mut base, mut head) = (self.base.cpu_turns.iter(), self.head.cpu_turns.iter());
         let mut next = |is_head: bool| if is_head { head.next() } else { base.next() };
@@ -171,6 +191,20 @@ mod tests {
         let round = Round { order, base, head, ..Round::default() };
         assert_eq!(round.neighbours().len(), 4);
         assert!((Metric::Cpu.observe(&round).unwrap() - 1.05_f64.ln()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_round_can_be_slowed_by_a_known_amount() {
+        let mut head = figures(Metric::Cpu, 10.0);
+        head.cpu_turns = vec![10.0, 10.0];
+        let mut base = head.clone();
+        base.cpu_turns = vec![10.0, 10.0];
+        let order = vec![false, true, true, false];
+        let round = Round { order, base, head, ..Round::default() }.slowed_by(0.05);
+        assert!((Metric::Cpu.observe(&round).unwrap() - 0.05).abs() < 1e-12);
+        assert!((round.head.value(Metric::Cpu) - 10.0 * 0.05_f64.exp()).abs() < 1e-12);
+        assert_eq!(round.base.value(Metric::Cpu), 10.0);
+        assert!((Metric::Cpu.observe(&round.swapped()).unwrap() + 0.05).abs() < 1e-12);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::path::Path;
 use reports::result::{ResultFile, Verdict};
 
 use super::binaries::Binary;
+use super::counts::Counted;
 use super::judge::{BUSY, Judged, overall};
 use super::metric::{Metric, own_noise};
 use super::settings::Settings;
@@ -32,6 +33,8 @@ pub struct Report<'a> {
     pub settings: &'a Settings,
     /// What was recorded.
     pub recording: &'a Recording,
+    /// Instructions and allocations, where they were counted.
+    pub counts: &'a [Counted],
     /// One side.
     pub base: &'a Binary,
     /// The other.
@@ -44,7 +47,13 @@ impl Report<'_> {
     /// The run's verdict; what is not valid is nothing else.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        if self.troubles().is_empty() { overall(&self.recording.judged, self.settings) } else { Verdict::Invalid }
+        if !self.troubles().is_empty() {
+            Verdict::Invalid
+        } else if self.counts.iter().any(|count| count.verdict == Verdict::Fail) {
+            Verdict::Fail
+        } else {
+            overall(&self.recording.judged, self.settings)
+        }
     }
 
     /// Writes result.json, report.html, gate.md and junit.xml, and prints the table, or the JSON.
@@ -167,11 +176,29 @@ impl Report<'_> {
         notes
     }
 
+    /// The counts in words: those that fail, and how many there are.
+    fn count_lines(&self) -> Vec<String> {
+        let failed = self.counts.iter().filter(|count| count.verdict == Verdict::Fail);
+        let mut lines: Vec<String> = failed.map(count_line).collect();
+        if !self.counts.is_empty() {
+            let changed = self.counts.iter().filter(|count| count.base != count.head).count();
+            lines.push(format!("{} exact counts: {} fail, {changed} changed", self.counts.len(), lines.len()));
+        }
+        lines
+    }
+
     /// What base's own turns differ by within a round: half the width of a 95 % interval of the ratio.
     fn noise(&self) -> Option<f64> {
         let interval = Shift::of(&own_noise(&self.recording.rounds))?.interval(NOISE_OUTSIDE);
         Some((interval.high - interval.low) / 2.0)
     }
+}
+
+/// A count in words.
+fn count_line(count: &Counted) -> String {
+    let Counted { name, base, head, budget, tolerance_pct, .. } = count;
+    let change = count.change_pct();
+    format!("{name}: {base} -> {head} ({change:+.2} %; tolerates {tolerance_pct} %, budget {budget})")
 }
 
 /// A log-ratio in percent.

@@ -1,7 +1,7 @@
 //! One round: two new processes, their turns, what each showed.
 //!
-//! Every round begins with new processes, since two processes of one program differ too: by where their memory lies, and
-//! by how their connections fell. So rounds are independent of each other, and the statistics may treat them so.
+//! Every round begins with new processes, since two processes of one program differ too: by where their memory lies,
+//! and by how their connections fell. So rounds are independent of each other, and the statistics may treat them so.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -72,7 +72,8 @@ impl Drop for Started {
 }
 
 impl Track<'_> {
-    /// Starts each side once, checks that it gives what the mock gives, and returns how many requests a second base does.
+    /// Starts each side once, checks that it gives what the mock gives, and returns how many requests a second base
+    /// does.
     ///
     /// # Errors
     /// When a side does not start, or gives other bytes.

@@ -1,13 +1,14 @@
 //! `sim gate --self-test`: how often the gate errs, by its own measurement.
 //!
 //! Pairs of known difference are recorded, each in a round just as the gate runs them: a build against itself; a build
-//! against one of the same code whose functions lie in another order; and a build against itself with 3, 5 and 10 % of
+//! against one of the same code in another layout; and a build against itself with 3, 5 and 10 % of
 //! work added to each request (the gateway's feature `slow-down`). Then whole gates are drawn from the recorded rounds,
 //! and counted: what they say of equal sides are false alarms, what they say of slower ones is what they find.
 //!
 //! A recording may be made in several sittings, into one folder: each goes on where the last ended.
 
 mod cases;
+mod layout;
 mod report;
 mod resample;
 
@@ -28,8 +29,9 @@ use super::{GateError, World, folder, line, recording};
 use crate::children::Programs;
 use crate::rounds::order::shuffled;
 use crate::rounds::progress::Progress;
+use crate::statistics::shift::Shift;
 use cases::Case;
-use resample::Rates;
+use resample::{Rates, Source};
 
 /// What a self-test is asked for.
 #[derive(Debug, Clone)]
@@ -63,7 +65,7 @@ pub struct Options {
 pub struct Builds {
     /// As it is shipped.
     pub plain: Option<PathBuf>,
-    /// With its functions in another order.
+    /// With its functions in another order: each has changed places with its neighbours.
     pub shuffled: Option<PathBuf>,
     /// With the feature `slow-down`.
     pub slowed: Option<PathBuf>,
@@ -79,8 +81,11 @@ pub fn self_test(options: &Options) -> Result<ExitCode, GateError> {
     let folder = folder(options.out.as_deref())?;
     let (cases, environment) = record(options, &settings, &folder)?;
     let looks = Looks::new(&settings, settings.promise.looks.last().copied().unwrap_or(1));
-    let rates: Vec<Rates> =
-        cases.iter().map(|(_, rounds)| resample::rates(rounds, &settings, &looks, options.seed)).collect();
+    let rates_of = |(case, rounds): &Recorded| {
+        let source = Source { rounds: &centred(case, rounds), same_program: case.same_program };
+        resample::rates(source, &settings, &looks, options.seed)
+    };
+    let rates: Vec<Rates> = cases.iter().map(rates_of).collect();
     let cases: Vec<_> = cases.into_iter().zip(rates).map(|((case, rounds), rates)| (case, rounds, rates)).collect();
     let findings = report::Findings { options, looks: &looks, cases: &cases, environment, started_at };
     findings.write(&folder)?;
@@ -92,7 +97,7 @@ type Recorded = (Case, Vec<Round>);
 
 /// Records what is missing, or as much of it as there is time for.
 fn record(options: &Options, settings: &Settings, folder: &Path) -> Result<(Vec<Recorded>, Environment), GateError> {
-    let builds = cases::build(options)?;
+    let builds = cases::build(options, folder)?;
     let world = World::start(&options.programs, folder, options.seed)?;
     let clock = Clock::start();
     let sides = [&builds.plain_side("base"), &builds.plain_side("head")];
@@ -139,7 +144,46 @@ fn one_round(track: &Track<'_>, case: &Case, number: usize, rng: &mut Pcg64) -> 
     track.round(number, &case.base, &case.head, rng)
 }
 
+/// A slow-down's rounds, moved so that their estimate is what the case is called: the steps that were to make it cost
+/// more on one day than on another, and what is asked is how often exactly this much is found. Equal sides stay as they
+/// are.
+fn centred(case: &Case, rounds: &[Round]) -> Vec<Round> {
+    let estimate = Shift::of(&cpu_changes(rounds)).map(|shift| shift.estimate());
+    let by = estimate.filter(|_| case.slow_down_pct > 0.0).map(|found| (case.slow_down_pct / 100.0).ln_1p() - found);
+    rounds.iter().map(|round| round.clone().slowed_by(by.unwrap_or(0.0))).collect()
+}
+
 /// The observations of CPU time in these rounds.
 fn cpu_changes(rounds: &[Round]) -> Vec<f64> {
     rounds.iter().filter_map(|round| Metric::Cpu.observe(round)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    use super::super::metric::Figures;
+    use super::super::round::Side;
+    use super::*;
+
+    #[test]
+    fn a_slow_down_is_as_large_as_it_is_called_and_equal_sides_stay_as_they_are() {
+        let side = |name| Side { name, program: PathBuf::from("/x"), arguments: Vec::new() };
+        let case = |slow_down_pct| Case {
+            name: "x",
+            slow_down_pct,
+            goal: None,
+            same_program: false,
+            base: side("base"),
+            head: side("head"),
+        };
+        let figures = |cpu| Figures { values: BTreeMap::from([(Metric::Cpu, cpu)]), ..Figures::default() };
+        let round = |cpu| Round { base: figures(10.0), head: figures(cpu), ..Round::default() };
+        let rounds = [round(10.3), round(10.4), round(10.5)];
+        let estimate = |case| Shift::of(&cpu_changes(&centred(&case, &rounds))).unwrap().estimate();
+        assert!((estimate(case(3.0)).exp() - 1.03).abs() < 1e-12);
+        assert!((estimate(case(0.0)).exp() - 1.04).abs() < 1e-4);
+        assert!(centred(&case(3.0), &[]).is_empty());
+    }
 }

@@ -72,13 +72,15 @@ pub struct Tolerance {
 }
 
 /// What counts may lose.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CountTolerances {
     /// Instructions.
     pub instructions_pct: f64,
     /// Heap allocations.
     pub allocations_pct: f64,
+    /// Counts that are not compared.
+    pub skip: Vec<String>,
 }
 
 /// Why settings cannot be used.

@@ -146,7 +146,8 @@ mod tests {
     fn an_answer_that_was_cut_before_its_head_left_is_counted_apart() {
         let score = wrong(|history| {
             (history.clients[0].head_ns, history.clients[0].status) = (None, None);
-            history.records[0].ended = Ended::UpstreamCut;
+            let first = history.records.iter_mut().find(|record| &*record.request_id == "r1").unwrap();
+            first.ended = Ended::UpstreamCut;
         });
         assert_eq!((score.cut_before_head, score.violations()), (1, 0));
     }

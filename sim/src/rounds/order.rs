@@ -13,8 +13,8 @@ pub fn shuffled(count: usize, rng: &mut Pcg64) -> Vec<usize> {
     order
 }
 
-/// `fours` times four turns of two sides, each four in a mirrored order that a coin chooses: ABBA or BAAB. `false` is the
-/// first side.
+/// `fours` times four turns of two sides, each four in a mirrored order that a coin chooses: ABBA or BAAB. `false` is
+/// the first side.
 ///
 /// Within each four, what drifts steadily hits both sides alike; and as each order is as likely as its opposite, two
 /// equal sides differ by a symmetric figure, whatever else happens on the machine.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use loadgen::clock::{Clock, duration_ns};
 use loadgen::engine::{Load, Model, Pacing, Schedule, Settings, run_all};
-use loadgen::plan::Plan;
+use loadgen::plan::{Arrivals, Plan};
 use loadgen::request::{Mix, Template, TemplateError};
 use loadgen::result::Offered;
 use loadgen::sample::{Observer, Totals};
@@ -16,8 +16,15 @@ use super::error::RunError;
 use crate::process::pin_thread;
 use crate::scenario::model::{LoadModel, LoadPart};
 
-/// Time before a start in which connections are opened and rules are set.
-pub(super) const OPENING_NS: u64 = 100_000_000;
+/// Time before a start in which rules are set, and that every connection adds to be opened in.
+const OPENING_NS: u64 = 100_000_000;
+const OPENING_EACH_NS: u64 = 50_000;
+
+/// When loads can start that are asked for now.
+pub(super) fn start_ns(loads: &[LoadPart], now_ns: u64) -> u64 {
+    let connections: usize = loads.iter().map(|load| load.connections).sum();
+    now_ns + OPENING_NS + connections as u64 * OPENING_EACH_NS
+}
 
 /// What all loads of a stretch share.
 #[derive(Debug, Clone)]
@@ -25,7 +32,8 @@ pub(super) struct Stretch {
     /// Where the gateways take requests; every load is spread over all of them.
     pub(super) gateways: Vec<SocketAddr>,
     pub(super) seed: u64,
-    /// How long the loads last; each as long as it says when `None`.
+    /// How long the loads last, at the rate that each begins with; each as long and in the shape that it says when
+    /// `None`.
     pub(super) lasts: Option<Duration>,
     pub(super) clock: Clock,
     /// Cores of the driver's thread.
@@ -67,6 +75,7 @@ impl Stretch {
     fn plan(&self, load: &LoadPart, number: usize) -> Option<Plan> {
         match load.model {
             LoadModel::Open { arrivals, rate } => {
+                let (arrivals, rate) = if self.lasts.is_some() { flat(arrivals, rate) } else { (arrivals, rate) };
                 Some(Plan::new(arrivals, rate, duration_ns(self.length(load)), self.seed_of(number)))
             }
             LoadModel::Closed => None,
@@ -90,7 +99,23 @@ impl Stretch {
 
     /// Loads of one scenario do not send in step.
     fn seed_of(&self, number: usize) -> u64 {
-        self.seed.wrapping_add(number as u64 * 0x9e37_79b9_7f4a_7c15)
+        seed_of(self.seed, number)
+    }
+}
+
+/// The seed of the load with this number; the first has the scenario's own.
+fn seed_of(seed: u64, number: usize) -> u64 {
+    // The golden ratio in 64 bits (SplitMix64): multiples of it are far apart.
+    seed.wrapping_add((number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+/// The arrivals that a shape begins with, without end. One that begins with nothing begins with a tenth of its last.
+fn flat(arrivals: Arrivals, rate: f64) -> (Arrivals, f64) {
+    let even = if arrivals.is_random() { Arrivals::Poisson } else { Arrivals::Constant };
+    match arrivals {
+        Arrivals::Constant | Arrivals::Poisson => (arrivals, rate),
+        Arrivals::Ramp { from, to, .. } => (even, if from > 0.0 { from } else { to / 10.0 }),
+        Arrivals::Spike { base, peak, .. } => (even, if base > 0.0 { base } else { peak / 10.0 }),
     }
 }
 
@@ -99,4 +124,27 @@ pub(super) fn mix(load: &LoadPart, gateways: &[SocketAddr], seed: u64) -> Result
     let templates: Vec<Template> =
         gateways.iter().flat_map(|gateway| load.requests.iter().map(|request| request.template(*gateway))).collect();
     Mix::new(&templates, seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_load_has_a_seed_of_its_own() {
+        let mut seeds: Vec<u64> = (0..100).map(|number| seed_of(u64::MAX, number)).collect();
+        assert_eq!(seeds[0], u64::MAX);
+        seeds.sort_unstable();
+        seeds.dedup();
+        assert_eq!(seeds.len(), 100);
+    }
+
+    #[test]
+    fn a_warm_up_keeps_the_rate_that_a_shape_begins_with() {
+        let shape = |text: &str| flat(text.parse().unwrap(), 7.0);
+        assert_eq!(shape("poisson"), (Arrivals::Poisson, 7.0));
+        assert_eq!(shape("ramp(100/s, 2000/s)"), (Arrivals::Constant, 100.0));
+        assert_eq!(shape("poisson ramp(0/s, 2000/s)"), (Arrivals::Poisson, 200.0));
+        assert_eq!(shape("spike(50/s, 900/s, 1s, 1s)"), (Arrivals::Constant, 50.0));
+    }
 }

@@ -15,6 +15,9 @@ pub enum RunError {
     /// The scenario is not right, or cannot be read.
     #[error("{0}")]
     Scenario(#[from] LoadError),
+    /// It runs elsewhere.
+    #[error("{0} is a scenario for virtual time; run it with: sim explore {0}")]
+    Virtual(PathBuf),
     /// A program does not serve.
     #[error("{0}")]
     Child(#[from] ChildError),
@@ -55,7 +58,7 @@ impl RunError {
         }
     }
 
-    pub(super) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::File { path, source }
     }

@@ -13,9 +13,12 @@ use serde_json::Value;
 
 use super::account::was_sent;
 use super::error::RunError;
+use super::policy;
 use super::watch::{Seen, Watch};
 use super::world::World;
-use crate::history::{Attempt, ClientRequest, Ending, Endpoint, FaultWindow, History, Hit, Name, Outcome, Phase};
+use crate::history::{
+    Attempt, ClientRequest, Ending, Endpoint, Event, FaultWindow, History, Hit, Name, Outcome, Phase,
+};
 use crate::oracle::policy::{Policies, UpstreamPolicy};
 use crate::scenario::Scenario;
 use crate::scenario::gateway::Checked;
@@ -44,41 +47,66 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Upstreams {
     by_mock: BTreeMap<String, Endpoint>,
+    /// By the upstream's name and the endpoint's real address.
+    by_address: BTreeMap<(String, String), Endpoint>,
 }
 
 impl Upstreams {
-    /// The endpoints of a configuration; one that several upstreams have is the first's.
-    pub(super) fn of(checked: &Checked) -> Self {
+    /// The endpoints of a configuration; one that several upstreams have is the first's. `ports` are the mocks' own.
+    pub(super) fn of(checked: &Checked, ports: &BTreeMap<u16, String>) -> Self {
         let mut by_mock = BTreeMap::new();
+        let mut by_address = BTreeMap::new();
         for upstream in &checked.config.upstreams {
             let Endpoints::Static(endpoints) = &upstream.endpoints else { continue };
             for (index, endpoint) in endpoints.iter().enumerate() {
-                if let Some(name) = checked.names.get(&*endpoint.address) {
-                    let endpoint = Endpoint::new(Name::from(&*upstream.name), index);
-                    by_mock.entry(name.clone()).or_insert(endpoint);
+                let Some(name) = checked.names.get(&*endpoint.address) else { continue };
+                let endpoint = Endpoint::new(Name::from(&*upstream.name), index);
+                if let Some((port, _)) = ports.iter().find(|(_, other)| *other == name) {
+                    by_address.insert((upstream.name.to_string(), format!("127.0.0.1:{port}")), endpoint.clone());
                 }
+                by_mock.entry(name.clone()).or_insert(endpoint);
             }
         }
-        Self { by_mock }
+        Self { by_mock, by_address }
+    }
+
+    /// An endpoint by the name that the gateway has for it.
+    pub(super) fn by_address(&self, upstream: &str, address: &str) -> Option<Endpoint> {
+        self.by_address.get(&(upstream.to_owned(), address.to_owned())).cloned()
+    }
+
+    /// What a mock's endpoint is called by oracles, for each endpoint: `orders/1` and its name in the scenario.
+    pub(super) fn names(&self) -> BTreeMap<String, String> {
+        self.by_mock.iter().map(|(mock, endpoint)| (endpoint.to_string(), mock.clone())).collect()
     }
 
     fn get(&self, mock: &str) -> Option<&Endpoint> {
         self.by_mock.get(mock)
     }
+
+    /// Endpoints by address, for tests.
+    #[cfg(test)]
+    pub(super) fn hand_made<const N: usize>(endpoints: [(&str, &str, usize); N]) -> Self {
+        let by_address = endpoints.map(|(address, upstream, index)| {
+            ((upstream.to_owned(), address.to_owned()), Endpoint::new(upstream, index))
+        });
+        Self { by_mock: BTreeMap::new(), by_address: BTreeMap::from(by_address) }
+    }
 }
 
-/// What was configured, for the oracles.
-pub(super) fn policies(checked: &Checked) -> Policies {
+/// What was configured, for the oracles; `config` is the file, when breakers are scored. See `policy` for `alignment`.
+pub(super) fn policies(checked: &Checked, config: Option<&toml::Table>, alignment: u64) -> Policies {
     let upstreams = checked.config.upstreams.iter().filter_map(|upstream| {
         let Endpoints::Static(endpoints) = &upstream.endpoints else { return None };
         let weights = endpoints.iter().map(|endpoint| endpoint.weight).collect();
-        Some((Name::from(&*upstream.name), UpstreamPolicy { weights, breaker: None }))
+        let breaker = config.map(|config| policy::breaker(config, &upstream.name, alignment));
+        Some((Name::from(&*upstream.name), UpstreamPolicy { weights, breaker }))
     });
     Policies { upstreams: upstreams.collect(), limits: BTreeMap::new() }
 }
 
-/// The mocks' journal after the entry `since`; `zero_ns` of the machine's monotonic clock is t = 0. `None` when there is
-/// more than oracles are asked about.
+/// The mocks' journal after the entry `since`; `zero_ns` of the machine's monotonic clock is t = 0. `None` when there
+/// is more than oracles are asked about.
 pub(super) fn attempts(
     world: &World,
     upstreams: &Upstreams,
@@ -139,6 +167,7 @@ pub(super) fn history(
     watches: &[Watch],
     start_ns: u64,
     attempts: Vec<Attempt>,
+    events: Vec<Event>,
 ) -> History {
     let phases = phases(scenario);
     let mut clients = Vec::new();
@@ -146,7 +175,8 @@ pub(super) fn history(
         let load = Name::from(load.name.as_str());
         clients.extend(watch.seen.iter().map(|seen| client(seen, &load, &phases, start_ns)));
     }
-    let mut history = History { clients, attempts, phases, faults: faults(scenario, upstreams), ..History::default() };
+    let faults = faults(scenario, upstreams);
+    let mut history = History { clients, attempts, events, phases, faults, records: Vec::new() };
     history.sort();
     history
 }

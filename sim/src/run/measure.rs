@@ -10,7 +10,7 @@ use loadgen::recorder::Recorder;
 use loadgen::result::Offered;
 use loadgen::sample::Totals;
 
-use super::drive::{OPENING_NS, Stretch};
+use super::drive::{Stretch, start_ns};
 use super::error::RunError;
 use super::progress::Progress;
 use super::timeline::{self, Done};
@@ -64,7 +64,7 @@ pub(super) fn measure(
     let (opened_before, mocks_before) = (opened(world), world.mocks_usage());
     let steal_before = CpuTicks::read();
     let clock = stretch.clock;
-    let start_ns = clock.now_ns() + OPENING_NS;
+    let start_ns = start_ns(&scenario.loads, clock.now_ns());
     // Both clocks are the machine's monotonic one; they differ by where they begin to count.
     let zero_ns = mocks::clock::now_ns() - clock.now_ns() + start_ns;
     if !scenario.faults.is_empty() {

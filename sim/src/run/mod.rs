@@ -2,7 +2,8 @@
 //!
 //! - `world`, `redis`: what is started, and how it is asked; `drive`: the loads;
 //! - `warm_up`, `steady`: until latency is steady; `measure`, `watch`, `timeline`: what happens from t = 0 on;
-//! - `account`, `gather`, `score`: figures, those of the oracles too; `validity`, `verdict`: whether they can be believed, and what follows.
+//! - `events`, `gather`, `policy`: what oracles are asked about; `account`, `score`: figures;
+//! - `validity`, `verdict`: whether they can be believed, and what follows.
 //!
 //! Invariants: what is started has ended when a run returns, on every way out; an interrupted run writes what it has
 //! and never passes; all times are of one monotonic clock.
@@ -10,8 +11,10 @@
 mod account;
 mod drive;
 mod error;
+mod events;
 mod gather;
 mod measure;
+mod policy;
 mod progress;
 mod redis;
 mod score;
@@ -38,14 +41,16 @@ use reports::result::{ResultFile, Verdict};
 pub use error::RunError;
 
 use crate::children::Programs;
+use crate::oracle;
 use crate::oracle::policy::Tolerance;
-use crate::oracle::{self, Scores};
 use crate::scenario::gateway::Checked;
-use crate::scenario::model::LoadModel;
+use crate::scenario::model::{LoadModel, Runtime};
 use crate::scenario::{Scenario, load};
 use drive::Stretch;
+use events::Follower;
+use gather::Upstreams;
 use progress::Progress;
-use score::Findings;
+use score::{Findings, Scored};
 use world::{Cores, World};
 
 /// Requests that the mocks' journal keeps at most: 400 MB.
@@ -86,6 +91,9 @@ pub fn run(options: &Options) -> Result<ExitCode, RunError> {
         print(&format!("{}: holds, {:.0} s\n", options.scenario.display(), scenario.length().as_secs_f64()));
         return Ok(ExitCode::SUCCESS);
     }
+    if scenario.runtime == Runtime::Virtual {
+        return Err(RunError::Virtual(options.scenario.clone()));
+    }
     scenario.seed = options.seed.unwrap_or(scenario.seed);
     let stop = Arc::new(AtomicBool::new(false));
     loadgen::cli::end_on_interrupt(&stop);
@@ -93,9 +101,8 @@ pub fn run(options: &Options) -> Result<ExitCode, RunError> {
         Some(folder) => folder.clone(),
         None => std::env::temp_dir().join(format!("portcullis-run-{}-{}", scenario.name, std::process::id())),
     };
-    let progress = Progress::new(options.json);
-    let result = measure_scenario(&scenario, &options.programs, &folder, &stop, &progress, options.command.clone())?;
-    drop(progress);
+    let bench = Bench { programs: &options.programs, stop: &stop, quiet: options.json, command: &options.command };
+    let result = bench.run(&scenario, &folder)?;
     if options.json {
         print(&result.to_json());
     } else {
@@ -105,7 +112,7 @@ pub fn run(options: &Options) -> Result<ExitCode, RunError> {
 }
 
 /// The exit code of a verdict.
-fn exit_code(verdict: Verdict) -> ExitCode {
+pub(crate) fn exit_code(verdict: Verdict) -> ExitCode {
     match verdict {
         Verdict::Pass => ExitCode::SUCCESS,
         Verdict::Fail => ExitCode::from(1),
@@ -113,7 +120,26 @@ fn exit_code(verdict: Verdict) -> ExitCode {
     }
 }
 
-/// Starts the world, warms it up, measures, and writes everything to the folder.
+/// What the runs of one command share.
+#[derive(Debug)]
+pub(crate) struct Bench<'a> {
+    pub(crate) programs: &'a Programs,
+    /// Set by an interrupt.
+    pub(crate) stop: &'a Arc<AtomicBool>,
+    /// No progress is shown.
+    pub(crate) quiet: bool,
+    /// The command line, for results.
+    pub(crate) command: &'a str,
+}
+
+impl Bench<'_> {
+    /// Starts the world, warms it up, measures, and writes everything to the folder.
+    pub(crate) fn run(&self, scenario: &Scenario, folder: &Path) -> Result<ResultFile, RunError> {
+        let progress = Progress::new(self.quiet);
+        measure_scenario(scenario, self.programs, folder, self.stop, &progress, self.command.to_owned())
+    }
+}
+
 fn measure_scenario(
     scenario: &Scenario,
     programs: &Programs,
@@ -150,11 +176,13 @@ fn measure_scenario(
         Stretch { seed: scenario.seed ^ WARM_UP_SEED, stop: Arc::new(AtomicBool::new(false)), ..stretch.clone() };
     let warmed_up = warm_up::warm_up(scenario, &warming, stop)?;
     progress.warmed_up(&warmed_up);
+    let followers = world.follow();
     let measured = measure::measure(scenario, &world, &stretch, progress)?;
     progress.say("scoring");
+    followers.iter().for_each(Follower::end);
     world.end_gateways();
     let records = account::count_records(&world.access_logs())?;
-    let scores = judge(scenario, &checked, &world, &measured)?;
+    let scores = judge(scenario, &checked, &world, &measured, &followers)?;
     let names = world.names;
     let pinning = cores.describe();
     let findings = Findings { scenario, checked: &checked, warmed_up, measured, records, scores, names, pinning };
@@ -175,13 +203,34 @@ fn judge(
     checked: &Checked,
     world: &World,
     measured: &measure::Measured,
-) -> Result<Option<Scores>, RunError> {
-    let upstreams = gather::Upstreams::of(checked);
+    followers: &[Follower],
+) -> Result<Option<Scored>, RunError> {
+    let upstreams = Upstreams::of(checked, &world.names);
     let (before, after) = &measured.counted;
     let attempts = gather::attempts(world, &upstreams, before.recorded, after.recorded, measured.zero_ns)?;
     let Some(attempts) = attempts else { return Ok(None) };
-    let history = gather::history(scenario, &upstreams, &measured.watches, measured.start_ns, attempts);
-    Ok(Some(oracle::judge(&history, &gather::policies(checked), TOLERANCE)))
+    let (mut events, mut missed) = (Vec::new(), 0);
+    for follower in followers {
+        let (told, lost) = follower.events(&upstreams, measured.zero_ns);
+        events.extend(told);
+        missed += lost;
+    }
+    let config = world.config().filter(|_| scenario.scores_breakers);
+    let history = gather::history(scenario, &upstreams, &measured.watches, measured.start_ns, attempts, events);
+    let policies = |alignment| gather::policies(checked, config.as_ref(), alignment);
+    let mut scores = oracle::judge(&history, &policies(0), TOLERANCE);
+    // Where a window's buckets begin is not seen from outside; the alignment that explains a breaker best counts.
+    for alignment in 1..policy::ALIGNMENTS {
+        if scores.breakers.values().all(|score| score.trip_error == 0) {
+            break;
+        }
+        for (name, score) in oracle::breaker::judge(&history, &policies(alignment), TOLERANCE) {
+            if scores.breakers.get(&name).is_some_and(|best| score.trip_error < best.trip_error) {
+                scores.breakers.insert(name, score);
+            }
+        }
+    }
+    Ok(Some(Scored { scores, names: upstreams.names(), events_missed: missed }))
 }
 
 fn write_histograms(folder: &Path, load: &str, recorder: &Recorder) -> Result<(), RunError> {

@@ -20,18 +20,22 @@ const QUESTIONS: usize = 250;
 pub(super) struct Redis {
     pub(super) address: SocketAddr,
     folder: PathBuf,
+    cores: Vec<usize>,
     process: Process,
     is_paused: bool,
 }
 
 impl Redis {
-    /// Starts one on a free port, without any persistence, and waits until it answers.
-    pub(super) fn start(folder: &Path) -> io::Result<Self> {
+    /// Starts one on a free port and on these cores, without any persistence, and waits until it answers.
+    pub(super) fn start(folder: &Path, cores: &[usize]) -> io::Result<Self> {
         let mut last = io::Error::other("it was never tried");
         for _ in 0..TRIES {
             let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
-            match start_at(address, folder) {
-                Ok(process) => return Ok(Self { address, folder: folder.to_path_buf(), process, is_paused: false }),
+            match start_at(address, folder, cores) {
+                Ok(process) => {
+                    let (folder, cores) = (folder.to_path_buf(), cores.to_vec());
+                    return Ok(Self { address, folder, cores, process, is_paused: false });
+                }
                 Err(error) => last = error,
             }
         }
@@ -57,18 +61,18 @@ impl Redis {
             self.is_paused = false;
         }
         if !self.process.is_running() || ping(self.address).is_err() {
-            self.process = start_at(self.address, &self.folder)?;
+            self.process = start_at(self.address, &self.folder, &self.cores)?;
         }
         Ok(())
     }
 }
 
-fn start_at(address: SocketAddr, folder: &Path) -> io::Result<Process> {
+fn start_at(address: SocketAddr, folder: &Path, cores: &[usize]) -> io::Result<Process> {
     let mut command = Command::new("redis-server");
     let (host, port) = (address.ip().to_string(), address.port().to_string());
     command.args(["--bind", &host, "--port", &port, "--save", "", "--appendonly", "no", "--protected-mode", "no"]);
     command.arg("--dir").arg(folder);
-    let mut process = Process::start(&mut command, &folder.join("redis.log"), &[], false)?;
+    let mut process = Process::start(&mut command, &folder.join("redis.log"), cores, false)?;
     for _ in 0..QUESTIONS {
         if ping(address).is_ok() {
             return Ok(process);
@@ -98,7 +102,7 @@ mod tests {
     #[test]
     fn it_is_paused_killed_and_healed_on_its_port() {
         let folder = tempfile::tempdir().unwrap();
-        let mut redis = Redis::start(folder.path()).unwrap();
+        let mut redis = Redis::start(folder.path(), &[]).unwrap();
         ping(redis.address).unwrap();
         redis.pause().unwrap();
         assert!(ping(redis.address).is_err(), "a paused one takes connections and says nothing");

@@ -7,7 +7,7 @@ use gateway::config::settings::upstream::Endpoints;
 use loadgen::environment::Environment;
 use loadgen::result::LoadResult;
 use loadgen::sample::Outcome;
-use reports::result::{Balance, Gateway, Kind, Moment, ResultFile, Retries, Rss};
+use reports::result::{Balance, Breaker, Gateway, Kind, Moment, ResultFile, Retries, Rss};
 
 use super::account::Account;
 use super::measure::Measured;
@@ -16,6 +16,7 @@ use super::watch::Seen;
 use super::{timeline, validity, verdict};
 use crate::demo::findings::same;
 use crate::oracle::Scores;
+use crate::oracle::breaker::BreakerScore;
 use crate::scenario::Scenario;
 use crate::scenario::gateway::Checked;
 
@@ -23,6 +24,16 @@ use crate::scenario::gateway::Checked;
 const LEAST_STEP_MS: u64 = 250;
 /// About this many steps in a long run.
 const STEPS: u64 = 240;
+
+/// What the oracles say.
+#[derive(Debug)]
+pub(super) struct Scored {
+    pub(super) scores: Scores,
+    /// For each endpoint as oracles name it, its name in the scenario.
+    pub(super) names: BTreeMap<String, String>,
+    /// Events that were lost; then breakers cannot be scored.
+    pub(super) events_missed: u64,
+}
 
 /// All that a run came to.
 #[derive(Debug)]
@@ -34,7 +45,7 @@ pub(super) struct Findings<'a> {
     /// For each gateway its access records.
     pub(super) records: Vec<u64>,
     /// What the oracles say; `None` of a run that is too long for them.
-    pub(super) scores: Option<Scores>,
+    pub(super) scores: Option<Scored>,
     /// Each endpoint's name by its port.
     pub(super) names: BTreeMap<u16, String>,
     pub(super) pinning: String,
@@ -47,7 +58,11 @@ impl Findings<'_> {
         environment.pinning.clone_from(&self.pinning);
         let version = format!("gateway {}", env!("CARGO_PKG_VERSION"));
         environment.versions.insert("gateway".to_owned(), version);
-        let validity = validity::judge(self.scenario, &self.warmed_up, &self.measured, environment.steal_ratio);
+        let mut validity = validity::judge(self.scenario, &self.warmed_up, &self.measured, environment.steal_ratio);
+        if let Some(missed) = self.scores.as_ref().map(|scored| scored.events_missed).filter(|missed| *missed > 0) {
+            validity.reasons.push(format!("{missed} events of the gateways were lost"));
+            validity.valid = false;
+        }
         let mut result = ResultFile {
             kind: Kind::Run,
             name: self.scenario.name.clone(),
@@ -59,6 +74,7 @@ impl Findings<'_> {
             load: self.loads(),
             gateway: self.gateways(),
             balance: self.balance(),
+            breakers: self.breakers(),
             retries: Some(Retries { amplification: self.amplification(), budget_refused: 0 }),
             timeline: self.timeline(),
             ..ResultFile::default()
@@ -146,7 +162,7 @@ impl Findings<'_> {
             let expected = named.iter().map(|(name, weight)| ((*name).to_owned(), share(f64::from(*weight), weights)));
             // Where nothing was ever wrong there was nothing to regret.
             let judged = self.scores.as_ref().filter(|_| !self.scenario.faults.is_empty());
-            let judged = judged.and_then(|scores| scores.balance.get(&*upstream.name));
+            let judged = judged.and_then(|scored| scored.scores.balance.get(&*upstream.name));
             let balance = Balance {
                 share: shares.collect(),
                 expected_share: expected.collect(),
@@ -157,6 +173,25 @@ impl Findings<'_> {
             Some((upstream.name.to_string(), balance))
         };
         self.checked.config.upstreams.iter().filter_map(one).collect()
+    }
+
+    /// Breakers by the scenario's names; an upstream's roll-up by its own.
+    fn breakers(&self) -> BTreeMap<String, Breaker> {
+        let Some(scored) = &self.scores else { return BTreeMap::new() };
+        let named = |(name, score)| (scored.names.get(name).unwrap_or(name).clone(), same(score));
+        scored.scores.breakers.iter().map(named).collect()
+    }
+
+    /// The states of all breakers at a time.
+    fn breaker_states(&self, t_ms: u64) -> BTreeMap<String, String> {
+        let Some(scored) = &self.scores else { return BTreeMap::new() };
+        let state = |score: &BreakerScore| {
+            let past = score.transitions.iter().take_while(|change| change.t_ms <= t_ms as f64);
+            past.last().map_or("closed", |change| change.to).to_owned()
+        };
+        let named =
+            |(name, score): (&String, &BreakerScore)| (scored.names.get(name).unwrap_or(name).clone(), state(score));
+        scored.scores.breakers.iter().map(named).collect()
     }
 
     /// The account, where every record was kept.
@@ -204,7 +239,7 @@ impl Findings<'_> {
             p50: at(0.5),
             p99: at(0.99),
             errors,
-            breaker_states: BTreeMap::new(),
+            breaker_states: self.breaker_states(t_ms + step_ms),
             limiter_refused: BTreeMap::new(),
             fault_active: faults.map(crate::scenario::model::FaultPart::place).collect(),
         }

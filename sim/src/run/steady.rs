@@ -1,14 +1,15 @@
 //! When a warm-up has become steady, from figures of equal stretches of time. Pure.
 //!
 //! Two questions. How much of the beginning has to go: MSER-5 (White, Cobb and Spratt, A comparison of five
-//! steady-state truncation heuristics, 2000), the truncation that makes the standard error of the rest the least; a
-//! truncation in the second half says that there is not enough rest to judge by. And whether what is left still drifts:
+//! steady-state truncation heuristics, 2000), the truncation within the first half that makes the standard error of the
+//! rest the least; one that is all of the first half says that the beginning may not be over. And whether what is left
+//! still drifts:
 //! Mann and Kendall's test of a trend, with the slope of Theil and Sen, so that one strange stretch decides nothing.
 
 /// Stretches that make one batch, as in MSER-5.
 pub(super) const PER_BATCH: usize = 5;
-/// Fewest batches that a truncation may leave: less says nothing of a variance.
-const LEAST_REST: usize = 3;
+/// Fewest batches that are judged: three seconds, of which half may go.
+const LEAST: usize = 6;
 /// A trend is believed beyond this many standard deviations: one in a hundred by chance.
 const BELIEVED: f64 = 2.58;
 /// A drift over the whole rest below this share of its median is none that matters.
@@ -29,7 +30,7 @@ pub(super) fn judge(figures: &[f64]) -> Steadiness {
         figures.chunks_exact(PER_BATCH).map(|batch| batch.iter().sum::<f64>() / PER_BATCH as f64).collect();
     let Some(truncated) = mser(&batches) else { return Steadiness::NotYet };
     let rest = &batches[truncated..];
-    if truncated > batches.len() / 2 || drifts(rest) {
+    if truncated == batches.len() / 2 || drifts(rest) {
         return Steadiness::NotYet;
     }
     Steadiness::Since(truncated * PER_BATCH)
@@ -43,8 +44,8 @@ fn mser(batches: &[f64]) -> Option<usize> {
         let mean = rest.iter().sum::<f64>() / count;
         rest.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count * count)
     };
-    let most = batches.len().checked_sub(LEAST_REST)?;
-    (0..=most).min_by(|one, other| error(*one).total_cmp(&error(*other)))
+    let all = (batches.len() >= LEAST).then(|| 0..=batches.len() / 2);
+    all?.min_by(|one, other| error(*one).total_cmp(&error(*other)))
 }
 
 /// Whether there is a trend that is believed and matters.
@@ -78,19 +79,23 @@ mod tests {
 
     #[test]
     fn what_is_steady_from_the_start_is_seen_as_such() {
-        let steady = (0..1_000).filter(|seed| judge(&figures(*seed, 40, |_| 1.0)) != Steadiness::NotYet).count();
-        assert!(steady >= 950, "{steady} of 1000");
+        // A warm-up asks again and again, so that one look in ten that doubts costs some tenths of a second.
+        let steady = (0..1_000).filter(|seed| judge(&figures(*seed, 60, |_| 1.0)) != Steadiness::NotYet).count();
+        assert!(steady >= 880, "{steady} of 1000");
     }
 
     #[test]
     fn a_slow_start_is_cut_off() {
         // Ten stretches at five times the level, then steady.
         let shape = |index| if index < 10 { 5.0 } else { 1.0 };
-        for seed in 0..100 {
-            let Steadiness::Since(from) = judge(&figures(seed, 60, shape)) else { continue };
-            assert!(from >= 10, "seed {seed}: {from}");
-        }
-        assert!(matches!(judge(&figures(1, 60, shape)), Steadiness::Since(from) if from < 25));
+        let from = (0..100).map(|seed| judge(&figures(seed, 60, shape)));
+        let since: Vec<usize> = from
+            .filter_map(|judged| match judged {
+                Steadiness::Since(from) => Some(from),
+                Steadiness::NotYet => None,
+            })
+            .collect();
+        assert!(since.len() >= 75 && since.iter().all(|from| *from >= 10), "{since:?}");
     }
 
     #[test]
@@ -102,21 +107,22 @@ mod tests {
 
     #[test]
     fn too_little_says_nothing_and_no_variance_is_steady() {
-        assert_eq!(judge(&[1.0; 14]), Steadiness::NotYet);
-        assert_eq!(judge(&[1.0; 15]), Steadiness::Since(0));
+        assert_eq!(judge(&[1.0; 29]), Steadiness::NotYet);
+        assert_eq!(judge(&[1.0; 30]), Steadiness::Since(0));
     }
 
     proptest::proptest! {
         #[test]
-        fn the_truncation_is_that_of_the_definition(batches in proptest::collection::vec(0.0f64..100.0, 3..30)) {
+        fn the_truncation_is_that_of_the_definition(batches in proptest::collection::vec(0.0f64..100.0, 6..30)) {
             let naive = |d: usize| {
                 let rest = &batches[d..];
                 let mean = rest.iter().sum::<f64>() / rest.len() as f64;
-                let variance = rest.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / rest.len() as f64;
+                let squares: f64 = rest.iter().map(|value| (value - mean) * (value - mean)).sum();
+                let variance = squares / rest.len() as f64;
                 variance / rest.len() as f64
             };
             let found = mser(&batches).unwrap();
-            for other in 0..=batches.len() - LEAST_REST {
+            for other in 0..=batches.len() / 2 {
                 proptest::prop_assert!(naive(found) <= naive(other) + 1e-9);
             }
         }

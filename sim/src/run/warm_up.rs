@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use loadgen::sample::{Observer, Outcome, Sample, Totals};
 
-use super::drive::{OPENING_NS, Stretch};
+use super::drive::{Stretch, start_ns};
 use super::error::RunError;
 use super::steady::{Steadiness, judge};
 use crate::scenario::Scenario;
@@ -42,7 +42,7 @@ pub(super) fn most(scenario: &Scenario) -> Duration {
 pub(super) fn warm_up(scenario: &Scenario, stretch: &Stretch, stop: &AtomicBool) -> Result<WarmedUp, RunError> {
     let stretch = Stretch { lasts: Some(most(scenario)), ..stretch.clone() };
     let watched: Vec<Mutex<Vec<Vec<u64>>>> = scenario.loads.iter().map(|_| Mutex::default()).collect();
-    let start_ns = stretch.clock.now_ns() + OPENING_NS;
+    let start_ns = start_ns(&scenario.loads, stretch.clock.now_ns());
     let mut warming: Vec<Warming<'_>> =
         watched.iter().map(|stretches| Warming { stretches, start_ns, sent: 0, answered: 0 }).collect();
     let mut steady_from = None;

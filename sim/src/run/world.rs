@@ -1,6 +1,7 @@
 //! What a run starts: the mocks, a Redis, the gateways; and how it asks them.
 //!
-//! Invariant: everything ends when the world is dropped, the gateways first, so that they never see their upstreams die.
+//! Invariant: everything ends when the world is dropped, the gateways first, so that they never see their upstreams
+//! die.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::error::RunError;
+use super::events::Follower;
 use super::redis::Redis;
 use crate::children::{Child, ChildError, Programs};
 use crate::process::Usage;
@@ -118,7 +120,7 @@ impl World {
             return Err(not_ready().into());
         }
         let redis = match scenario.redis {
-            true => Some(Redis::start(folder).map_err(RunError::Redis)?),
+            true => Some(Redis::start(folder, &cores.mocks).map_err(RunError::Redis)?),
             false => None,
         };
         let filling = Filling { endpoints, redis: redis.as_ref().map(|redis| redis.address), ..Filling::default() };
@@ -141,6 +143,19 @@ impl World {
     /// Where each gateway's access log is.
     pub(super) fn access_logs(&self) -> Vec<PathBuf> {
         self.gateways.iter().map(|gateway| lock(gateway).access_log.clone()).collect()
+    }
+
+    /// Follows what each gateway tells of its decisions, where it does.
+    pub(super) fn follow(&self) -> Vec<Follower> {
+        let admins: Vec<SocketAddr> = self.gateways.iter().map(|gateway| lock(gateway).admin).collect();
+        let attempts = !self.scenario.faults.is_empty();
+        let follow = |(number, admin)| Follower::follow(number, admin, attempts);
+        admins.into_iter().enumerate().filter_map(follow).collect()
+    }
+
+    /// The configuration of the gateways, filled in.
+    pub(super) fn config(&self) -> Option<toml::Table> {
+        toml::from_str(&self.scenario.gateway.template.fill(&lock(self.gateways.first()?).filling)).ok()
     }
 
     /// What each gateway has used so far, over restarts.

@@ -10,6 +10,18 @@ use super::model::Scenario;
 
 const QUANTILES: [&str; 5] = ["p50", "p90", "p99", "p999", "max"];
 const OUTCOMES: [&str; 5] = ["ok", "rejected", "failed", "dropped", "client_error"];
+/// Figures of each endpoint's breaker.
+const BREAKERS: [&str; 9] = [
+    "trips",
+    "trip_ms",
+    "attempts_to_trip",
+    "oracle_attempts",
+    "trip_error",
+    "leaked_attempts",
+    "probes_max_concurrent",
+    "recovery_ms",
+    "recovery_oracle_ms",
+];
 /// Causes of failures, as `loadgen` names them.
 pub(crate) const CAUSES: [&str; 5] = ["connect", "closed", "malformed", "length", "timeout"];
 
@@ -38,6 +50,11 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
     }
     if let Some(checked) = checked {
         balance_figures(checked, !scenario.faults.is_empty(), &mut names);
+    }
+    if scenario.scores_breakers {
+        for endpoint in scenario.endpoints() {
+            names.extend(BREAKERS.map(|figure| format!("breakers.{endpoint}.{figure}")));
+        }
     }
     names.push("retries.amplification".to_owned());
     for figure in ["dropped", "achieved_over_offered", "client_cpu_ratio", "steady_from_ms"] {

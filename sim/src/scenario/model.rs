@@ -50,6 +50,8 @@ pub struct Scenario {
     pub events: Vec<EventPart>,
     /// What is expected.
     pub expectations: Vec<ExpectPart>,
+    /// Whether breakers are scored: there is one gateway whose breakers they are.
+    pub scores_breakers: bool,
 }
 
 /// `[gateway]`.

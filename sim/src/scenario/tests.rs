@@ -112,6 +112,7 @@ fn every_figure_of_the_result_can_be_expected() {
         "balance.orders.share.orders/1",
         "accounting.missing",
         "retries.amplification",
+        "breakers.orders/1.trip_ms",
     ];
     let expect: String = figures.map(|figure| format!("[[expect]]\nfigure = '{figure}'\nmax = 1\n")).concat();
     assert_eq!(read(&format!("{SCENARIO}{expect}")).expectations.len(), figures.len());
@@ -187,9 +188,17 @@ fn a_figure_that_cannot_exist_is_refused() {
     );
     says("[[expect]]\nfigure = 'load.stedy.requests'\nmin = 1\n", &["no figure `load.stedy.requests`"]);
     says("[[expect]]\nfigure = 'load.steady.phases.before.status.1000'\nmax = 0\n", &["status.1000"]);
-    says("[[expect]]\nfigure = 'breakers.orders/1.trip_ms'\nmax = 0\n", &["figures of `breakers` are not built yet"]);
+    says("[[expect]]\nfigure = 'limiters.public.offered'\nmax = 0\n", &["figures of `limiters` are not built yet"]);
+    says("[[expect]]\nfigure = 'breakers.orders/2.trips'\nmax = 0\n", &["no figure `breakers.orders/2.trips`"]);
     says("[[expect]]\nfigure = 'load.steady.requests'\n", &["`max` is missing"]);
     says("[[expect]]\nfigure = 'load.steady.requests'\nmin = 2\nmax = 1\n", &["the least is above the most"]);
+}
+
+#[test]
+fn the_breakers_of_several_gateways_are_not_mixed_up() {
+    let several = SCENARIO.replace("config =", "instances = 2\nconfig =");
+    let text = refused(&format!("{several}[[expect]]\nfigure = 'breakers.orders/1.trips'\nmax = 0\n"), GATEWAY);
+    assert!(text.contains("breakers are scored where there is one gateway"), "{text}");
 }
 
 #[test]

@@ -48,8 +48,8 @@ pub fn rounds_needed(deviation: f64, effect: f64, promise: Promise) -> Option<us
     Some(low as usize)
 }
 
-/// The deviation of single rounds that an interval of half width `half_width` with `outside` left out on each side stands
-/// for. An interval from ranks is not moved by a few wild rounds, so neither is this.
+/// The deviation of single rounds that an interval of half width `half_width` with `outside` left out on each side
+/// stands for. An interval from ranks is not moved by a few wild rounds, so neither is this.
 #[must_use]
 pub fn deviation_of(half_width: f64, rounds: usize, outside: f64) -> f64 {
     let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);

@@ -2,8 +2,8 @@
 
 use super::normal;
 
-/// Wilson's score interval of `hits` in `tries`, with `outside` left out on each side (Wilson, Probable inference, the law
-/// of succession, and statistical inference, 1927). The whole of [0, 1] of no tries.
+/// Wilson's score interval of `hits` in `tries`, with `outside` left out on each side (Wilson, Probable inference, the
+/// law of succession, and statistical inference, 1927). The whole of [0, 1] of no tries.
 #[must_use]
 pub fn wilson(hits: u64, tries: u64, outside: f64) -> (f64, f64) {
     if tries == 0 {

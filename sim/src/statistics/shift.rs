@@ -1,9 +1,9 @@
 //! By how much paired observations are shifted from zero: the Hodges-Lehmann estimate, its interval, its p-values.
 //!
-//! The estimate is the median of all pairwise means (Walsh averages). The interval ends and p-values come from the exact
-//! distribution of Wilcoxon's signed-rank statistic, which is the number of Walsh averages above zero (Hollander and
-//! Wolfe, Nonparametric Statistical Methods, sections 3.2 and 3.3). It is exact for any symmetric noise, also one whose
-//! size changes from round to round; ties make it careful, never careless.
+//! The estimate is the median of all pairwise means (Walsh averages). The interval ends and p-values come from the
+//! exact distribution of Wilcoxon's signed-rank statistic, which is the number of Walsh averages above zero (Hollander
+//! and Wolfe, Nonparametric Statistical Methods, sections 3.2 and 3.3). It is exact for any symmetric noise, also one
+//! whose size changes from round to round; ties make it careful, never careless.
 
 use super::signed_rank::SignedRank;
 
@@ -97,8 +97,8 @@ mod tests {
 
     #[test]
     fn an_example_of_the_literature_comes_out_the_same() {
-        // Hollander and Wolfe, example 3.1 (depression scores): estimate -0.46, P(T+ <= 5) = 0.0195, and the interval of
-        // 96.1 % (-0.786, -0.010).
+        // Hollander and Wolfe, example 3.1 (depression scores): estimate -0.46, P(T+ <= 5) = 0.0195, and the interval
+        // of 96.1 % (-0.786, -0.010).
         let differences = [-0.952, 0.147, -1.022, -0.430, -0.620, -0.590, -0.490, 0.080, -0.010];
         let shift = Shift::of(&differences).unwrap();
         assert!((shift.estimate() + 0.46).abs() < 1e-9, "{}", shift.estimate());

@@ -1,6 +1,7 @@
 //! The gateway of a world: the data plane of the binary, on the simulated network and clock.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
@@ -16,10 +17,11 @@ use gateway::worker::keep_house;
 use tokio::sync::watch;
 use turmoil::net::TcpListener;
 
+use super::events;
 use super::journal::{Journal, now_ns};
 use super::network::Simulated;
 use super::records::parse;
-use crate::history::EventKind;
+use crate::history::{Endpoint, EventKind};
 use crate::scenario::model::{EventAct, EventPart};
 
 /// The host's name.
@@ -57,6 +59,8 @@ pub(crate) struct Setting {
     pub port: u16,
     pub seed: u64,
     pub events: Vec<EventPart>,
+    /// Endpoints by the address that the configuration has for them.
+    pub names: BTreeMap<String, Endpoint>,
 }
 
 /// Serves until the world ends.
@@ -73,9 +77,12 @@ pub(crate) async fn serve(setting: Setting, handle: Handle, journal: Journal) ->
     let us = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(0);
     let zero_unix_us = us(EPOCH) - us(started) + us(super::journal::HEAD_START);
     *handle.0.borrow_mut() = Some(Running { gateway: Arc::clone(&gateway), drain, zero_unix_us });
+    gateway.keep_watch();
     for shard in gateway.shards() {
         tokio::task::spawn_local(keep_house(Arc::clone(&gateway), Arc::clone(shard)));
     }
+    let follower = events::follow(&gateway);
+    tokio::task::spawn_local(events::collect(follower, setting.names.clone(), started, journal.clone()));
     tokio::task::spawn_local(collect(handle.clone(), journal.clone()));
     tokio::task::spawn_local(obey(setting.clone(), Arc::clone(&gateway), journal));
     accept(&gateway, setting.port, draining).await

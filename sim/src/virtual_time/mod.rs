@@ -1,18 +1,19 @@
 //! A scenario in virtual time: the gateway's data plane, services and clients in one thread, on a simulated network and
 //! clock (turmoil), from a seed.
 //!
-//! The same scenario gives the same run, byte for byte, and [`Observed::trace`] says so. A second passes as fast as what
-//! happens in it can be worked out. Clocks move by whole milliseconds, the grain of tokio's timers; what has to be exact
-//! below that is tested on the pure algorithms.
+//! The same scenario gives the same run, byte for byte, and [`Observed::trace`] says so. A second passes as fast as
+//! what happens in it can be worked out. Clocks move by whole milliseconds, the grain of tokio's timers; what has to be
+//! exact below that is tested on the pure algorithms.
 //!
 //! - `gateway_host`, `mock`, `load`: the three hosts; `network`: the gateway's seam;
 //! - `exchange`, `request`, `answer`, `faults`: a mock's connection; `client`: a client's;
-//! - `journal`, `records`, `trace`: what happened.
+//! - `journal`, `records`, `events`, `trace`: what happened.
 //!
 //! Deliberately absent: Redis, several gateways, skewed clocks. A scenario that needs them is refused.
 
 mod answer;
 mod client;
+mod events;
 mod exchange;
 mod faults;
 mod gateway_host;
@@ -107,7 +108,14 @@ pub fn run(scenario: &Scenario, options: Options) -> Result<Observed, SimulateEr
     let at_mocks = world.lookup(mock::HOST);
     let at_gateway = world.lookup(gateway_host::HOST);
     let text = scenario.gateway.template.fill(&filling(&places, at_mocks, at_gateway));
-    let setting = Setting { text, port: PORT, seed: scenario.seed, events: scenario.events.clone() };
+    let name = |place: &Rc<mock::Place>| (SocketAddr::new(at_mocks, place.port).to_string(), place.endpoint.clone());
+    let setting = Setting {
+        text,
+        port: PORT,
+        seed: scenario.seed,
+        events: scenario.events.clone(),
+        names: places.iter().map(name).collect(),
+    };
     {
         let (faults, journal) = (Rc::clone(&faults), journal.clone());
         world.host(mock::HOST, move || mock::serve(places.clone(), Rc::clone(&faults), journal.clone()));

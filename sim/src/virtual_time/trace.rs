@@ -1,7 +1,8 @@
 //! A number that stands for everything that happened in a run, in its order.
 //!
 //! Two runs that differ anywhere (a byte, a millisecond, the order of two things) have different numbers, as far as 64
-//! bits go. FNV-1a over words (Fowler, Noll, Vo), followed by the finalizer of SplitMix64, which spreads the last words.
+//! bits go. FNV-1a over words (Fowler, Noll, Vo), followed by the finalizer of SplitMix64, which spreads the last
+//! words.
 
 /// The number so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

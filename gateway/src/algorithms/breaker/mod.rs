@@ -6,8 +6,8 @@
 //! **half-open**, by time alone: a number of probes pass. When all of them did well it closes; when one did not, or had
 //! no outcome in time, it opens again. So nothing that hangs keeps it half-open for ever.
 //!
-//! Where somebody checks the endpoint beside its requests, probes wait until a check did well: no request is spent on an
-//! endpoint that is still down.
+//! Where somebody checks the endpoint beside its requests, probes wait until a check did well: no request is spent on
+//! an endpoint that is still down.
 //!
 //! A neutral outcome (a client that left, 429) counts nowhere. A probe that ends so gives its place to another: it
 //! neither opens nor closes.

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Method};
 use super::upstream;
 use crate::config::check::Reader;
 use crate::config::settings::Route;
-use crate::config::settings::route::{HeaderEdits, HostPattern, HostPolicy, Rewrite, RouteMatch, ValueMatch};
+use crate::config::settings::route::{HeaderEdits, HostPattern, HostPolicy, Retry, Rewrite, RouteMatch, ValueMatch};
 use crate::config::tree::{Entry, Node};
 use crate::config::value::{host_port, path_pattern, text, value_match};
 
@@ -35,6 +35,7 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         idle_timeout: table.timeout("idle_timeout"),
         host: host_policy(&table.text("host")),
         websocket: table.texts("upgrades").iter().any(|upgrade| upgrade == "websocket"),
+        retry: retry(&table.table("retry")),
         breaker: table.get("breaker").map(|_| upstream::breaker(&table.table("breaker"))),
         max_body: table.get("max_body").map(|_| table.bound("max_body")),
     })
@@ -102,6 +103,19 @@ fn edits(table: &Reader<'_>) -> HeaderEdits {
     });
     let remove = table.texts("remove");
     HeaderEdits { set: set.collect(), remove: remove.iter().filter_map(|name| text::header_name(name).ok()).collect() }
+}
+
+fn retry(table: &Reader<'_>) -> Retry {
+    let methods = table.texts("methods");
+    Retry {
+        attempts: table.integer("attempts"),
+        per_try_timeout: table.timeout("per_try_timeout"),
+        on: upstream::failures(&table.texts("on")),
+        methods: methods.iter().filter_map(|method| Method::from_bytes(method.as_bytes()).ok()).collect(),
+        buffer: table.bound("buffer").map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+        backoff: table.duration("backoff"),
+        max_backoff: table.duration("max_backoff"),
+    }
 }
 
 fn host_policy(written: &str) -> HostPolicy {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::algorithms::breaker::{Policy, WHOLE};
 use crate::algorithms::ejection::Bounds;
 use crate::algorithms::health::Thresholds;
+use crate::algorithms::retry_budget::Allowance;
 use crate::config::check::Reader;
 use crate::config::settings::Upstream;
 use crate::config::settings::upstream::{
@@ -58,6 +59,10 @@ fn with_endpoints(name: &str, endpoints: Endpoints, table: &Reader<'_>) -> Upstr
         },
         health: health(&table.table("health")),
         slow_start: table.duration("slow_start"),
+        retry_budget: Allowance {
+            share: millionths(table.table("retry_budget").number("ratio")),
+            min_per_second: table.table("retry_budget").integer("min_per_second"),
+        },
     }
 }
 
@@ -103,7 +108,7 @@ pub(super) fn failures(written: &[String]) -> Failures {
 
 /// A share in millionths, so that it is compared exactly: 0.1 is a tenth, not the nearest float.
 fn millionths(share: f64) -> u32 {
-    // Bounded by the schema to 0..=1.
+    // Bounded by the schema to 0..=10.
     (share * f64::from(WHOLE)).round() as u32
 }
 

@@ -92,7 +92,7 @@ const KEYS: &[Key] = &[
         "Upgrades that pass; the tunnel starts after the upstream's 101.",
     )
     .default("[\"websocket\"]"),
-    key("retry", Kind::Table(&RETRY), "What is tried again.").default("{}").not_yet("retries are"),
+    key("retry", Kind::Table(&RETRY), "What is tried again.").default("{}"),
     key("hedge", Kind::Table(&HEDGE), "A second try beside a slow first one.").default("{}").not_yet("hedging is"),
     key(
         "breaker",

@@ -41,9 +41,7 @@ const KEYS: &[Key] = &[
     key("concurrency", Kind::Table(&CONCURRENCY), "Requests in flight.")
         .default("{}")
         .not_yet("concurrency limits are"),
-    key("retry_budget", Kind::Table(&RETRY_BUDGET), "How many retries there may be.")
-        .default("{}")
-        .not_yet("retries are"),
+    key("retry_budget", Kind::Table(&RETRY_BUDGET), "How many retries there may be.").default("{}"),
 ];
 
 const POLICIES: &[&str] = &["round_robin", "least_request", "peak_ewma", "random", "consistent_hash"];

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use regex::Regex;
 
-use super::upstream::Breaker;
+use super::upstream::{Breaker, Failures};
 
 /// One `[[routes]]`.
 #[derive(Debug, Clone)]
@@ -31,10 +31,31 @@ pub struct Route {
     pub host: HostPolicy,
     /// Whether `Upgrade: websocket` passes.
     pub websocket: bool,
+    /// What is tried again.
+    pub retry: Retry,
     /// A breaker for this route alone.
     pub breaker: Option<Breaker>,
     /// A request body's size: `None` = as `[server]` says, `Some(None)` = no limit.
     pub max_body: Option<Option<u64>>,
+}
+
+/// `retry`. By default nothing is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Retry {
+    /// Attempts, the first one counted; at least 1.
+    pub attempts: u32,
+    /// One attempt; `None` = as long as the route gives.
+    pub per_try_timeout: Option<Duration>,
+    /// What is tried again.
+    pub on: Failures,
+    /// Methods that may be sent twice.
+    pub methods: Box<[Method]>,
+    /// The largest body that is kept to be sent again, bytes.
+    pub buffer: usize,
+    /// The longest wait before the second attempt.
+    pub backoff: Duration,
+    /// The longest wait before any attempt.
+    pub max_backoff: Duration,
 }
 
 /// The matching part of a route.

@@ -10,6 +10,7 @@ use http::uri::PathAndQuery;
 use crate::algorithms::breaker::Policy;
 use crate::algorithms::ejection::Bounds;
 use crate::algorithms::health::Thresholds;
+use crate::algorithms::retry_budget::Allowance;
 
 /// One `[upstreams.NAME]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +33,8 @@ pub struct Upstream {
     pub health: Option<Health>,
     /// A new endpoint's share grows over this time; zero = it takes all of it at once.
     pub slow_start: Duration,
+    /// How many retries there may be.
+    pub retry_budget: Allowance,
 }
 
 /// `health`.

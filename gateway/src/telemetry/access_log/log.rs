@@ -45,8 +45,8 @@ impl AccessLog {
         Ok(Self { sampling: Sampling::new(settings), shared, writer: Some(thread.thread().clone()) })
     }
 
-    /// A log without an output and without a thread: its lines wait for [`AccessLog::take`], as many as the queue holds.
-    /// For simulations, where a thread of its own would bring its own order of things.
+    /// A log without an output and without a thread: its lines wait for [`AccessLog::take`], as many as the queue
+    /// holds. For simulations, where a thread of its own would bring its own order of things.
     pub fn kept(settings: &settings::telemetry::AccessLog, workers: usize) -> Self {
         let shards = quotas(settings.queue, workers).map(Shard::new).collect();
         Self { sampling: Sampling::new(settings), shared: Arc::new(Shared::new(shards)), writer: None }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::algorithms::breaker::{Counts, Transition};
+use crate::algorithms::breaker::{Counts, State, Transition};
 use crate::algorithms::ejection::Place;
 use crate::context::RequestId;
 use crate::telemetry::metrics::AttemptOutcome;
@@ -131,6 +131,17 @@ pub enum Event {
         /// From what to what, and why.
         transition: Transition,
     },
+    /// What the breakers of an upstream's endpoints come to together changed.
+    RollUp {
+        /// The upstream's name.
+        upstream: Arc<str>,
+        /// The route whose breakers they are, where they are not the upstream's.
+        route: Option<Arc<str>>,
+        /// From this.
+        from: State,
+        /// To this.
+        to: State,
+    },
     /// An endpoint changed its place in balancing.
     Ejection {
         /// The upstream's name.
@@ -164,7 +175,7 @@ impl Event {
             Self::Reload { .. } => Kind::Reload,
             Self::Drain => Kind::Drain,
             Self::Attempt { .. } => Kind::Attempt,
-            Self::Breaker { .. } => Kind::Breaker,
+            Self::Breaker { .. } | Self::RollUp { .. } => Kind::Breaker,
             Self::Ejection { .. } => Kind::Ejection,
             Self::Health { .. } => Kind::Health,
         }
@@ -196,6 +207,16 @@ impl Event {
                 fields["to"] = transition.to.as_str().into();
                 fields["cause"] = transition.cause.as_str().into();
                 fields["window"] = counts(&transition.counts);
+                fields
+            }
+            Self::RollUp { upstream, route, from, to } => {
+                let mut fields = json!({ "upstream": &**upstream });
+                if let Some(route) = route {
+                    fields["route"] = (**route).into();
+                }
+                fields["from"] = from.as_str().into();
+                fields["to"] = to.as_str().into();
+                fields["cause"] = "endpoints".into();
                 fields
             }
             Self::Ejection { upstream, endpoint, route, place, reason } => {

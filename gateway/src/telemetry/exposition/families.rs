@@ -4,7 +4,8 @@ use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
 use crate::error::Code;
 use crate::telemetry::metrics::{
-    AttemptOutcome, Ejections, EndpointBreaker, EndpointInFlight, Registry, RouteTotals, ShedReason, UpstreamTotals,
+    AttemptOutcome, Ejections, EndpointBreaker, EndpointInFlight, Registry, RetryResult, RouteTotals, ShedReason,
+    UpstreamTotals,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -69,6 +70,12 @@ fn upstreams(page: &mut Page, registry: &Registry) {
     for (upstream, totals) in &totals {
         for (outcome, count) in AttemptOutcome::ALL.iter().zip(totals.attempts).filter(|(_, count)| *count > 0) {
             page.number(&[("upstream", upstream), ("outcome", outcome.as_str())], count);
+        }
+    }
+    page.family("gateway_retries_total", Kind::Counter, "Retries that have ended, and those that the budget refused.");
+    for (upstream, totals) in &totals {
+        for (result, count) in RetryResult::ALL.iter().zip(totals.retries).filter(|(_, count)| *count > 0) {
+            page.number(&[("upstream", upstream), ("result", result.as_str())], count);
         }
     }
     page.family(

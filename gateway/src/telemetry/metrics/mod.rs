@@ -2,8 +2,8 @@
 //!
 //! Handles are resolved by name when a snapshot is built; a request then touches only its own worker's shard: plain
 //! loads and stores of relaxed atomics where the worker's own thread counts (`own_thread`), additions where any other
-//! does; no lock, no cache line that workers share, no formatting, and no allocation once the worker has used the series.
-//! Whoever scrapes reads the shards as they are; workers never notice.
+//! does; no lock, no cache line that workers share, no formatting, and no allocation once the worker has used the
+//! series. Whoever scrapes reads the shards as they are; workers never notice.
 //!
 //! Series are kept by name for the life of the process, so that they survive reloads; their number is bounded.
 
@@ -19,7 +19,7 @@ pub use histogram::{Histogram, HistogramTotals};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry};
 pub use route::{RouteSeries, RouteTotals};
 pub(crate) use shards::own_thread;
-pub use upstream::{AttemptOutcome, ConnectionEvent, UpstreamSeries, UpstreamTotals};
+pub use upstream::{AttemptOutcome, ConnectionEvent, RetryResult, UpstreamSeries, UpstreamTotals};
 
 /// From 50 us to 26 s in half octaves: request and upstream times.
 pub type DurationHistogram = Histogram<25_000, 40>;

@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-/// A value for each worker, in two parts: one that its own thread alone writes, without locked instructions, and one for
-/// whoever else counts on the worker's behalf (a sibling that took a connection over, a task that an embedding program's
-/// runtime moved). A worker that never serves a route never pays for its series.
+/// A value for each worker, in two parts: one that its own thread alone writes, without locked instructions, and one
+/// for whoever else counts on the worker's behalf (a sibling that took a connection over, a task that an embedding
+/// program's runtime moved). A worker that never serves a route never pays for its series.
 #[derive(Debug)]
 pub(super) struct Shards<T> {
     alone: Box<[OnceLock<Box<Padded<T>>>]>,

@@ -56,6 +56,31 @@ impl AttemptOutcome {
     }
 }
 
+/// What became of a wish to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RetryResult {
+    /// The retry was answered well.
+    Ok,
+    /// The retry failed too.
+    Failed,
+    /// There was none: the upstream's budget was used up.
+    NoBudget,
+}
+
+impl RetryResult {
+    /// Every result, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Failed, Self::NoBudget];
+
+    /// As written in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::NoBudget => "no_budget",
+        }
+    }
+}
+
 /// What happens to a pooled connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionEvent {
@@ -82,6 +107,7 @@ pub struct UpstreamSeries {
 #[derive(Debug, Default)]
 struct Shard {
     attempts: [AtomicU64; AttemptOutcome::ALL.len()],
+    retries: [AtomicU64; RetryResult::ALL.len()],
     duration: DurationHistogram,
     opened: AtomicU64,
     busy: AtomicI64,
@@ -104,6 +130,11 @@ impl UpstreamSeries {
         let (shard, alone) = self.shards.own(worker);
         alone.bump(&shard.attempts[outcome as usize], 1);
         shard.duration.record(duration, alone);
+    }
+
+    /// Counts a retry that has ended, or was not granted.
+    pub fn retried(&self, worker: usize, result: RetryResult) {
+        bump(&self.shards.of(worker).retries[result as usize], 1);
     }
 
     /// Counts what happens to a connection.
@@ -133,6 +164,9 @@ impl UpstreamSeries {
             for (total, count) in totals.attempts.iter_mut().zip(&shard.attempts) {
                 *total += count.load(Ordering::Relaxed);
             }
+            for (total, count) in totals.retries.iter_mut().zip(&shard.retries) {
+                *total += count.load(Ordering::Relaxed);
+            }
             shard.duration.add_to(&mut totals.duration);
             totals.opened += shard.opened.load(Ordering::Relaxed);
             busy += shard.busy.load(Ordering::Relaxed);
@@ -150,6 +184,8 @@ impl UpstreamSeries {
 pub struct UpstreamTotals {
     /// Attempts, in the order of [`AttemptOutcome::ALL`].
     pub attempts: [u64; AttemptOutcome::ALL.len()],
+    /// Retries, in the order of [`RetryResult::ALL`].
+    pub retries: [u64; RetryResult::ALL.len()],
     /// Time of attempts.
     pub duration: HistogramTotals,
     /// Connections ever opened.

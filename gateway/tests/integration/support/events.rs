@@ -37,4 +37,15 @@ impl Events {
         }
         events
     }
+
+    /// Why endpoints' breakers changed, the next so many times; roll-ups are left out.
+    pub(crate) async fn causes(&mut self, count: usize) -> Vec<Value> {
+        let mut causes = Vec::new();
+        while causes.len() < count {
+            let of_endpoints = self.next(1).await.into_iter().filter(|event| event.get("endpoint").is_some());
+            causes.extend(of_endpoints.map(|mut event| event["cause"].take()));
+        }
+        causes.truncate(count);
+        causes
+    }
 }

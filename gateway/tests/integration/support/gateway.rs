@@ -163,9 +163,11 @@ fn complete(folder: &Path, text: &str) -> String {
     let log = folder.join("access.log");
     let workers = if text.contains("[server]") { "" } else { "[server]\nworkers = 1\n" };
     let text = text.replacen("[server]\n", "[server]\nworkers = 1\n", usize::from(!text.contains("workers = ")));
+    // Most stories are about one attempt; those about more say so.
+    let once = if text.contains("retry") { "" } else { "[defaults.route]\nretry = { attempts = 1 }\n\n" };
     format!(
         "{workers}[[listeners]]\naddress = '127.0.0.1:0'\n\n[admin]\naddress = '127.0.0.1:0'\n\n\
-         [telemetry.access_log]\noutput = '{}'\n\n{text}",
+         [telemetry.access_log]\noutput = '{}'\n\n{once}{text}",
         log.display()
     )
 }

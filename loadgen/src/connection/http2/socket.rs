@@ -1,4 +1,5 @@
-//! A socket that does not block, as h2 wants to see it. The driver's epoll tells when to try again, so no waker is kept.
+//! A socket that does not block, as h2 wants to see it. The driver's epoll tells when to try again, so no waker is
+//! kept.
 
 use std::io::{ErrorKind, Read, Result, Write};
 use std::net::TcpStream;

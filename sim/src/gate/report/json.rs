@@ -6,6 +6,7 @@ use reports::result::{ResultFile, SCHEMA_VERSION};
 use serde_json::{Value, json};
 
 use super::{Report, percent};
+use crate::gate::counts::Counted;
 use crate::gate::judge::Judged;
 use crate::gate::metric::{Figures, Round};
 
@@ -17,8 +18,9 @@ pub(super) fn result_file(report: &Report<'_>) -> ResultFile {
     environment.noise_aa = report.noise().map(|noise| round(noise, 1e5));
     let troubles = report.troubles();
     let driver_share = recording.rounds.iter().map(|round| round.driver_share).fold(0.0, f64::max);
-    let metrics: BTreeMap<&str, Value> =
-        recording.judged.iter().map(|judged| (judged.metric.name(), metric(report, judged))).collect();
+    let judged = recording.judged.iter().map(|judged| (judged.metric.name(), metric(report, judged)));
+    let counted = report.counts.iter().map(|count| (count.name.as_str(), exact(count)));
+    let metrics: BTreeMap<&str, Value> = judged.chain(counted).collect();
     let document = json!({
         "schema_version": SCHEMA_VERSION,
         "kind": "gate",
@@ -74,6 +76,23 @@ fn metric(report: &Report<'_>, judged: &Judged) -> Value {
         metric["rounds_wanted"] = wanted.into();
     }
     metric
+}
+
+/// An exact figure has no interval, and one look at it is enough.
+fn exact(count: &Counted) -> Value {
+    let change = round(count.change_pct(), 1e3);
+    json!({
+        "estimate_pct": change,
+        "ci_low_pct": change,
+        "ci_high_pct": change,
+        "mde_pct": 0.0,
+        "tolerance_pct": count.tolerance_pct,
+        "rounds": 1,
+        "verdict": count.verdict,
+        "base": count.base,
+        "head": count.head,
+        "budget": count.budget,
+    })
 }
 
 /// Rounded to a share of one, which JSON shows without a tail of digits; what is not finite becomes the largest number,

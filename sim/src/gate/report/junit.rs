@@ -4,22 +4,23 @@ use std::fmt::Write as _;
 
 use reports::result::Verdict;
 
-use super::{Report, change, title};
+use super::{Report, change, count_line, title};
 
 pub(super) fn render(report: &Report<'_>) -> String {
     let recording = report.recording;
     let troubles = report.troubles();
     let judged = &recording.judged;
-    let count = |verdict| judged.iter().filter(|one| one.verdict == verdict).count();
+    let of_metrics = |verdict| judged.iter().filter(|one| one.verdict == verdict).count();
+    let failed_counts = report.counts.iter().filter(|count| count.verdict == Verdict::Fail).count();
     let seconds = recording.took.as_secs_f64();
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
         xml,
         "<testsuite name=\"sim gate\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{seconds:.3}\">",
-        judged.len() + 1,
-        count(Verdict::Fail),
+        judged.len() + report.counts.len() + 1,
+        of_metrics(Verdict::Fail) + failed_counts,
         usize::from(!troubles.is_empty()),
-        count(Verdict::Inconclusive)
+        of_metrics(Verdict::Inconclusive)
     );
     let inner = (!troubles.is_empty()).then(|| format!("<error message=\"{}\"/>", escaped(&troubles.join("; "))));
     case(&mut xml, "validity", inner.as_deref());
@@ -30,6 +31,11 @@ pub(super) fn render(report: &Report<'_>) -> String {
             Verdict::Pass | Verdict::Invalid => None,
         };
         case(&mut xml, one.metric.name(), message.as_deref());
+    }
+    for count in report.counts {
+        let failed = count.verdict == Verdict::Fail;
+        let message = failed.then(|| format!("<failure message=\"{}\"/>", escaped(&count_line(count))));
+        case(&mut xml, &count.name, message.as_deref());
     }
     xml.push_str("</testsuite>\n");
     xml

@@ -34,7 +34,8 @@ pub(super) fn render(report: &Report<'_>) -> String {
     lines.push(String::new());
     let undecided = recording.judged.iter().filter(|judged| judged.verdict == Verdict::Inconclusive);
     let remarks = report.troubles().into_iter().map(|trouble| format!("**not valid: {trouble}**"));
-    let remarks = remarks.chain(undecided.map(|judged| report.advice(judged))).chain(report.notes());
+    let remarks =
+        remarks.chain(undecided.map(|judged| report.advice(judged))).chain(report.count_lines()).chain(report.notes());
     lines.extend(remarks.map(|remark| format!("- {remark}")));
     lines.push(String::new());
     lines.push(format!(

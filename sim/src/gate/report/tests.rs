@@ -31,6 +31,11 @@ fn rounds(worse: f64) -> Vec<Round> {
 
 /// Hands a report of these rounds to `then`.
 fn with_report<T>(rounds: Vec<Round>, then: impl FnOnce(&Report<'_>) -> T) -> T {
+    with_counts(rounds, &[], then)
+}
+
+/// The same with counts.
+fn with_counts<T>(rounds: Vec<Round>, counts: &[Counted], then: impl FnOnce(&Report<'_>) -> T) -> T {
     let settings = Settings::load(None).unwrap();
     let looks = Looks::new(&settings, 32);
     let options = Options {
@@ -39,6 +44,7 @@ fn with_report<T>(rounds: Vec<Round>, then: impl FnOnce(&Report<'_>) -> T) -> T 
         rounds: None,
         seconds: Duration::from_secs(1),
         max_time: Duration::from_secs(180),
+        counts: false,
         inconclusive: Inconclusive::Open,
         settings: None,
         profile: "dist".to_owned(),
@@ -72,6 +78,7 @@ fn with_report<T>(rounds: Vec<Round>, then: impl FnOnce(&Report<'_>) -> T) -> T 
         options: &options,
         settings: &settings,
         recording: &recording,
+        counts,
         base: &base,
         head: &head,
         started_at,
@@ -102,7 +109,7 @@ fn the_result_is_one_that_others_can_read() {
 fn a_slower_head_is_named_in_every_form() {
     with_report(rounds(0.05), |report| {
         assert_eq!(report.verdict(), Verdict::Fail);
-        assert!(report.text().contains("+5.1 % [+5.0, +5.2]"), "{}", report.text());
+        assert!(report.text().contains("+5.1 % [+5.0, +5.1]"), "{}", report.text());
         assert!(report.text().contains("FAIL after 12 rounds, 60 s"));
         assert!(report.markdown().starts_with("### ❌ Performance gate: head is slower"));
         assert!(report.markdown().contains("| CPU a request | 10.00 us | 10.51 us |"), "{}", report.markdown());
@@ -123,6 +130,26 @@ fn what_is_not_valid_is_nothing_else() {
         assert!(!report.result_file().validity.valid);
         assert!(report.junit().contains("name=\"validity\"><error message=\"head: 2 answers"));
     });
+}
+
+#[test]
+fn a_count_beyond_its_tolerance_fails_the_run() {
+    let count = |name: &str, head, verdict| {
+        let name = name.to_owned();
+        Counted { name, base: 1_000, head, budget: 1_090, tolerance_pct: 0.0, verdict }
+    };
+    let same = count("instructions.matching", 1_000, Verdict::Pass);
+    let more = count("allocations.pipeline", 1_001, Verdict::Fail);
+    with_counts(rounds(0.0), &[same.clone(), more], |report| {
+        assert_eq!(report.verdict(), Verdict::Fail);
+        let said = "allocations.pipeline: 1000 -> 1001 (+0.10 %; tolerates 0 %, budget 1090)";
+        assert!(report.text().contains(said) && report.markdown().contains(said), "{}", report.text());
+        assert!(report.text().contains("2 exact counts: 1 fail, 1 changed"));
+        assert!(report.junit().contains("tests=\"8\" failures=\"1\""), "{}", report.junit());
+        let result: Value = serde_json::from_str(&report.result_file().to_json()).unwrap();
+        assert_eq!(result["metrics"]["allocations.pipeline"]["verdict"], "fail");
+    });
+    with_counts(rounds(0.0), &[same], |report| assert_eq!(report.verdict(), Verdict::Pass));
 }
 
 #[test]

@@ -29,6 +29,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
     lines.push(String::new());
     let undecided = recording.judged.iter().filter(|judged| judged.verdict == Verdict::Inconclusive);
     lines.extend(undecided.map(|judged| report.advice(judged)));
+    lines.extend(report.count_lines());
     lines.extend(report.troubles().into_iter().map(|trouble| format!("not valid: {trouble}")));
     lines.extend(report.notes().into_iter().map(|note| format!("note: {note}")));
     let verdict = report.verdict();

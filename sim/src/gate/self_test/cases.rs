@@ -2,13 +2,15 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
+use super::layout::shuffled_order;
 use super::{Options, cpu_changes, one_round};
-use crate::gate::binaries::{Binary, Workshop};
+use crate::gate::binaries::{Binary, Workshop, run};
 use crate::gate::round::{Side, Track};
 use crate::gate::{GateError, say, write};
 use crate::statistics::shift::Shift;
@@ -29,6 +31,8 @@ pub(super) struct Case {
     pub(super) slow_down_pct: f64,
     /// The rate of fails that is asked for: at most where nothing is slower, at least elsewhere.
     pub(super) goal: Option<f64>,
+    /// Both sides are one program.
+    pub(super) same_program: bool,
     /// One side.
     pub(super) base: Side,
     /// The other.
@@ -72,9 +76,8 @@ fn side(name: &'static str, binary: &Binary, steps: Option<u32>) -> Side {
     Side { name, program: binary.path.clone(), arguments: arguments.unwrap_or_default() }
 }
 
-/// Finds or builds all of them.
-pub(super) fn build(options: &Options) -> Result<Built, GateError> {
-    let shuffle = format!("link-arg=-Wl,--shuffle-sections=*={}", options.seed.max(1));
+/// Finds or builds all of them. What building needs is put into `folder`.
+pub(super) fn build(options: &Options, folder: &Path) -> Result<Built, GateError> {
     let one = |given: &Option<PathBuf>, name: &str, subcommand: &str, more: &[&str]| match given {
         Some(path) => Binary::given(path),
         None => {
@@ -84,12 +87,18 @@ pub(super) fn build(options: &Options) -> Result<Built, GateError> {
             Workshop::here(&options.profile)?.build_here(name, subcommand, more)
         }
     };
-    Ok(Built {
-        plain: one(&options.builds.plain, "plain", "build", &[])?,
-        // Rust's linker on Linux is lld, which can put functions in another order.
-        shuffled: one(&options.builds.shuffled, "shuffled", "rustc", &["--", "-C", &shuffle])?,
-        slowed: one(&options.builds.slowed, "slowed", "build", &["--features", "slow-down"])?,
-    })
+    let plain = one(&options.builds.plain, "plain", "build", &[])?;
+    let slowed = one(&options.builds.slowed, "slowed", "build", &["--features", "slow-down"])?;
+    let order = folder.join("order.txt");
+    if options.builds.shuffled.is_none() {
+        let symbols = run(Command::new("nm").args(["--defined-only", "-n"]).arg(&plain.path))?;
+        write(&order, &shuffled_order(&String::from_utf8_lossy(&symbols.stdout), options.seed))?;
+    }
+    // Rust's linker on Linux is lld, which takes an order. The program's own symbols, and no others, are in it.
+    let ordered = format!("link-arg=-Wl,--symbol-ordering-file={}", order.display());
+    let quietly = "link-arg=-Wl,--no-warn-symbol-ordering";
+    let shuffled = one(&options.builds.shuffled, "shuffled", "rustc", &["--", "-C", &ordered, "-C", quietly])?;
+    Ok(Built { plain, shuffled, slowed })
 }
 
 /// What a recording was made of.
@@ -130,17 +139,18 @@ pub(super) fn plan(built: &Built, track: &Track<'_>, folder: &Path, seed: u64) -
 }
 
 fn cases(built: &Built, share_of_a_step: f64) -> Vec<Case> {
-    let equal = |name, base, head| Case { name, slow_down_pct: 0.0, goal: Some(0.01), base, head };
+    let equal = |name, same_program, base, head| {
+        let goal = Some(0.01);
+        Case { name, slow_down_pct: 0.0, goal, same_program, base, head }
+    };
     let slower = |name, percent: f64, goal| {
-        // Steps are whole: the slow-down is what they come to, a few hundredths of a percent beside the name.
         let steps = (percent / 100.0 / share_of_a_step).round().max(1.0) as u32;
-        let slow_down_pct = f64::from(steps) * share_of_a_step * 100.0;
         let (base, head) = (built.slowed_side("base", 0), built.slowed_side("head", steps));
-        Case { name, slow_down_pct, goal, base, head }
+        Case { name, slow_down_pct: percent, goal, same_program: false, base, head }
     };
     vec![
-        equal("A/A", built.plain_side("base"), built.plain_side("head")),
-        equal("A/A, shuffled", built.plain_side("base"), side("head", &built.shuffled, None)),
+        equal("A/A", true, built.plain_side("base"), built.plain_side("head")),
+        equal("A/A, shuffled", false, built.plain_side("base"), side("head", &built.shuffled, None)),
         slower("3 % slower", 3.0, Some(0.9)),
         slower("5 % slower", 5.0, Some(0.9)),
         slower("10 % slower", 10.0, Some(0.9)),
@@ -150,7 +160,7 @@ fn cases(built: &Built, share_of_a_step: f64) -> Vec<Case> {
 /// Measures what a step costs, by many of them.
 fn share_of_a_step(built: &Built, track: &Track<'_>, seed: u64) -> Result<f64, GateError> {
     let (base, head) = (built.slowed_side("base", 0), built.slowed_side("head", CALIBRATION_STEPS));
-    let case = Case { name: "calibration", slow_down_pct: 0.0, goal: None, base, head };
+    let case = Case { name: "calibration", slow_down_pct: 0.0, goal: None, same_program: false, base, head };
     let mut rng = Pcg64::seed_from_u64(seed);
     let mut rounds = Vec::new();
     for number in 1..=CALIBRATION_ROUNDS {
@@ -175,7 +185,7 @@ mod tests {
         let [equal, shuffled, three, five, ten] = &cases[..] else { panic!("five cases") };
         assert!(equal.holds(0.01) && !equal.holds(0.02));
         assert!(three.holds(0.9) && !three.holds(0.89));
-        assert!((ten.slow_down_pct - 10.0).abs() < 0.05);
+        assert!((ten.slow_down_pct - 10.0).abs() < 1e-9);
         assert_eq!(three.head.arguments, ["--slow-down-steps", "200"]);
         assert_eq!(three.base.arguments, ["--slow-down-steps", "0"]);
         assert!(equal.head.arguments.is_empty() && shuffled.head.arguments.is_empty());

@@ -8,6 +8,9 @@ use std::collections::HashSet;
 use crate::history::{Attempt, Ending, Endpoint, EventKind, History, Name, Outcome, Seen};
 use crate::oracle::policy::{BreakerPolicy, Failure};
 
+/// 429, as long as it is not configured as a failure.
+const TOO_MANY_REQUESTS: u16 = 429;
+
 /// What an attempt says of its endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Judged {
@@ -81,9 +84,15 @@ fn judge(policy: &BreakerPolicy, start_ns: u64, end_ns: u64, seen: Seen) -> Opti
         Seen::Timeout => Failure::Timeout,
         Seen::Cancelled => return None,
     };
+    let failed = policy.failures.contains(&failure);
+    // What is no failure by the policy and no answer either says nothing; so does an endpoint that is well and wants
+    // less.
+    if !failed && !matches!(seen, Seen::Status(status) if status != TOO_MANY_REQUESTS) {
+        return None;
+    }
     let took = end_ns.saturating_sub(start_ns);
-    let slow = policy.slow_call_ns.is_some_and(|limit| took > limit);
-    Some(Judged { start_ns, end_ns, failed: policy.failures.contains(&failure), slow })
+    let slow = !failed && policy.slow_call_ns.is_some_and(|limit| took >= limit);
+    Some(Judged { start_ns, end_ns, failed, slow })
 }
 
 #[cfg(test)]
@@ -103,7 +112,7 @@ mod tests {
             .asked()
             .tried("orders/1", Ending::Broken, 2)
             .end();
-        assert_eq!(failed(&history), [false, false, true, false, true, true]);
+        assert_eq!(failed(&history), [false, false, true, true, true], "429 says nothing");
     }
 
     #[test]
@@ -131,10 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_answer_is_slower_than_the_limit() {
+    fn a_slow_answer_is_one_that_takes_so_long_and_no_failure() {
         let policy = BreakerPolicy { slow_call_ns: Some(2_000_000), ..BreakerPolicy::default() };
-        let history = Story::new().answered("orders/1", 200, 2).answered("orders/1", 200, 3).end();
+        let told = [(200, 1), (200, 2), (503, 3)];
+        let history = Story::new().each(told, |story, (status, ms)| story.answered("orders/1", status, ms)).end();
         let slow: Vec<bool> = judged(&history, &endpoint("orders/1"), &policy).iter().map(|one| one.slow).collect();
-        assert_eq!(slow, [false, true]);
+        assert_eq!(slow, [false, true, false]);
     }
 }

@@ -60,11 +60,15 @@ impl<'a> Reference<'a> {
 /// Buckets are numbered from 1, so that a bucket that was never used is older than all.
 fn bucket_of(policy: &BreakerPolicy, at_ns: u64) -> u64 {
     let width = (policy.window_ns / BUCKETS).max(1);
-    at_ns.saturating_sub(policy.buckets_from_ns) / width + BUCKETS
+    // From the bucket's begin before zero, so that no time is before the first bucket.
+    (at_ns + (width - policy.buckets_from_ns % width)) / width + BUCKETS
 }
 
 fn window_satisfies(policy: &BreakerPolicy, total: u64, failed: u64, slow: u64) -> bool {
-    let reaches = |count: u64, ratio: f64| count > 0 && count as f64 >= ratio * total as f64;
+    // In millionths, so that a third of nine is three.
+    let millionths = |ratio: f64| u128::from((ratio * 1e6).round() as u64);
+    let reaches =
+        |count: u64, ratio: f64| count > 0 && u128::from(count) * 1_000_000 >= millionths(ratio) * u128::from(total);
     total >= policy.min_requests
         && (reaches(failed, policy.failure_ratio)
             || (policy.slow_call_ns.is_some() && reaches(slow, policy.slow_ratio)))
@@ -89,7 +93,7 @@ mod tests {
             let last = &prefix[length.saturating_sub(row)..];
             let now = prefix[length - 1].end_ns;
             let width = policy.window_ns / 10;
-            let first = (now / width).saturating_sub(9) * width;
+            let first = ((now + width) / width).saturating_sub(10) * width;
             let window: Vec<_> = prefix.iter().filter(|one| one.end_ns >= first).collect();
             let share = |count: usize| count as f64 / window.len() as f64;
             let failed = window.iter().filter(|one| one.failed).count();
@@ -124,23 +128,57 @@ mod tests {
         assert_eq!(smallest_prefix(&policy, &far), None, "ten requests in each window");
     }
 
+    /// The gateway's own breaker, asked one outcome at a time; it and the oracle share no code.
+    fn of_the_gateway(policy: &BreakerPolicy, outcomes: &[Judged]) -> Option<usize> {
+        use gateway::algorithms::breaker::{Breaker, Policy, Verdict};
+        use std::time::Duration;
+        let zero = gateway::clock::Clock::starting_at(Duration::ZERO).at_tick(0);
+        let millionths = |ratio: f64| (ratio * 1e6).round() as u32;
+        let configured = Policy {
+            window: Duration::from_nanos(policy.window_ns),
+            min_requests: policy.min_requests as u32,
+            failure_share: millionths(policy.failure_ratio),
+            consecutive_failures: (policy.consecutive_failures > 0).then_some(policy.consecutive_failures as u32),
+            slow_share: policy.slow_call_ns.map(|_| millionths(policy.slow_ratio)),
+            open_for: Duration::from_secs(1),
+            max_open_for: Duration::from_secs(1),
+            probes: 1,
+            probe_timeout: Duration::from_secs(1),
+        };
+        let mut breaker = Breaker::new(configured, zero);
+        let trips = |one: &Judged| {
+            let at = zero + Duration::from_nanos(one.end_ns);
+            let ticket = breaker.admit(at).0.unwrap();
+            let verdict = match (one.failed, one.slow) {
+                (true, _) => Verdict::Failure,
+                (false, true) => Verdict::Slow,
+                (false, false) => Verdict::Success,
+            };
+            breaker.settle(ticket, verdict, at).is_some()
+        };
+        outcomes.iter().position(trips).map(|at| at + 1)
+    }
+
     proptest! {
         #[test]
         fn it_is_what_the_definition_says(
             steps in proptest::collection::vec((0u64..400, any::<bool>(), any::<bool>()), 0..120),
-            min_requests in 1u64..8, ratio in 0.1f64..1.0, slow_ratio in 0.1f64..1.0, row in 0u64..6,
+            min_requests in 1u64..8, ratio in 1u32..10, slow_ratio in 1u32..10, row in 0u64..6,
             slow_call in proptest::option::of(Just(1u64)),
         ) {
             let policy = BreakerPolicy {
-                window_ns: 1_000, min_requests, failure_ratio: ratio, slow_ratio, consecutive_failures: row,
-                slow_call_ns: slow_call, ..BreakerPolicy::default()
+                window_ns: 1_000, min_requests, failure_ratio: f64::from(ratio) / 10.0,
+                slow_ratio: f64::from(slow_ratio) / 10.0, consecutive_failures: row, slow_call_ns: slow_call,
+                ..BreakerPolicy::default()
             };
             let mut now = 0;
             let outcomes: Vec<Judged> = steps.iter().map(|(step, failed, slow)| {
                 now += step;
-                Judged { start_ns: now, end_ns: now, failed: *failed, slow: *slow }
+                Judged { start_ns: now, end_ns: now, failed: *failed, slow: *slow && !failed }
             }).collect();
-            prop_assert_eq!(smallest_prefix(&policy, &outcomes), naive(&policy, &outcomes));
+            let found = smallest_prefix(&policy, &outcomes);
+            prop_assert_eq!(found, naive(&policy, &outcomes));
+            prop_assert_eq!(found, of_the_gateway(&policy, &outcomes), "the gateway trips exactly there");
         }
     }
 }

@@ -10,7 +10,7 @@ use super::outcomes::Judged;
 use super::reference::smallest_prefix;
 use super::spans::Span;
 use crate::history::BreakerState;
-use crate::oracle::policy::{BreakerPolicy, Tolerance};
+use crate::oracle::policy::BreakerPolicy;
 
 /// One trip, or one that should have been.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,32 +26,29 @@ pub(crate) struct Trip {
     pub error: u64,
 }
 
-/// Judges every closed span: `outcomes` are all of the endpoint, by the time at which they were known.
-pub(crate) fn judge(policy: &BreakerPolicy, spans: &[Span], outcomes: &[Judged], tolerance: Tolerance) -> Vec<Trip> {
+/// Judges every closed span: `outcomes` are all of the endpoint, by the time at which they were known; that time and
+/// the breaker's may be `slack_ns` apart.
+pub(crate) fn judge(policy: &BreakerPolicy, spans: &[Span], outcomes: &[Judged], slack_ns: u64) -> Vec<Trip> {
     let closed = spans.iter().zip(spans.iter().skip(1).map(Some).chain([None]));
     closed
         .filter(|(span, _)| span.state == BreakerState::Closed && !by_hand(span))
         .filter_map(|(span, next)| {
             let trip = next.filter(|next| next.state == BreakerState::Open && !by_hand(next)).map(|next| next.from_ns);
             let until_ns = next.map_or(u64::MAX, |next| next.from_ns);
-            let until_ns = until_ns.saturating_add(slack(tolerance));
+            let until_ns = until_ns.saturating_add(slack_ns);
             let began = outcomes.iter().filter(|one| one.start_ns >= span.from_ns && one.end_ns <= until_ns);
             let sequence: Vec<Judged> = began.copied().collect();
-            judge_span(policy, &sequence, trip, tolerance)
+            judge_span(policy, &sequence, trip, slack_ns)
         })
         .collect()
 }
 
 /// Somebody ordered this state; what is counted meanwhile changes nothing.
 fn by_hand(span: &Span) -> bool {
-    span.cause.starts_with("manual")
+    &*span.cause == "operator"
 }
 
-fn slack(tolerance: Tolerance) -> u64 {
-    tolerance.transit_ns.max(tolerance.stamp_ns)
-}
-
-fn judge_span(policy: &BreakerPolicy, outcomes: &[Judged], trip: Option<u64>, tolerance: Tolerance) -> Option<Trip> {
+fn judge_span(policy: &BreakerPolicy, outcomes: &[Judged], trip: Option<u64>, slack_ns: u64) -> Option<Trip> {
     let wanted = smallest_prefix(policy, outcomes);
     let first_bad = outcomes.iter().position(Judged::is_bad);
     let from_first_bad = |count: usize| count.saturating_sub(first_bad.unwrap_or(0)) as u64;
@@ -63,7 +60,7 @@ fn judge_span(policy: &BreakerPolicy, outcomes: &[Judged], trip: Option<u64>, to
         return (late > 0).then_some(Trip { after_ns: None, attempts, oracle_attempts, error: late });
     };
     // What was known within the tolerance of the trip may have come before it or after it; whichever is better holds.
-    let surely = outcomes.partition_point(|one| one.end_ns < at_ns.saturating_sub(slack(tolerance)));
+    let surely = outcomes.partition_point(|one| one.end_ns < at_ns.saturating_sub(slack_ns));
     let (count, error) = match wanted {
         Some(wanted) => {
             let count = wanted.clamp(surely, outcomes.len());
@@ -101,8 +98,7 @@ mod tests {
 
     fn trip_at(text: &str, at_ms: u64, transit_ms: u64) -> Vec<Trip> {
         let spans = [span(BreakerState::Closed, 0, at_ms), span(BreakerState::Open, at_ms, at_ms + 5_000)];
-        let tolerance = Tolerance { transit_ns: transit_ms * MS, stamp_ns: 0 };
-        judge(&three_in_a_row(), &spans, &outcomes(text), tolerance)
+        judge(&three_in_a_row(), &spans, &outcomes(text), transit_ms * MS)
     }
 
     #[test]
@@ -130,9 +126,9 @@ mod tests {
     #[test]
     fn a_trip_that_never_came_is_late_by_all_that_followed() {
         let closed = [span(BreakerState::Closed, 0, u64::MAX / MS)];
-        let [trip] = judge(&three_in_a_row(), &closed, &outcomes("xxx..x"), Tolerance::default())[..] else { panic!() };
+        let [trip] = judge(&three_in_a_row(), &closed, &outcomes("xxx..x"), 0)[..] else { panic!() };
         assert_eq!((trip.after_ns, trip.oracle_attempts, trip.error), (None, Some(3), 3));
-        assert!(judge(&three_in_a_row(), &closed, &outcomes("xx.xx"), Tolerance::default()).is_empty());
+        assert!(judge(&three_in_a_row(), &closed, &outcomes("xx.xx"), 0).is_empty());
     }
 
     #[test]
@@ -141,18 +137,18 @@ mod tests {
             [span(BreakerState::HalfOpen, 0, 2), span(BreakerState::Closed, 2, 6), span(BreakerState::Open, 6, 9)];
         let mut told = outcomes("....xxx");
         told[4].start_ns = 0;
-        let [trip] = judge(&three_in_a_row(), &spans, &told, Tolerance::default())[..] else { panic!() };
+        let [trip] = judge(&three_in_a_row(), &spans, &told, 0)[..] else { panic!() };
         assert_eq!((trip.oracle_attempts, trip.error), (None, 3), "one of the three began earlier");
     }
 
     #[test]
     fn a_trip_by_hand_is_not_judged() {
         let mut open = span(BreakerState::Open, 4, 9);
-        open.cause = "manual".into();
+        open.cause = "operator".into();
         let spans = [span(BreakerState::Closed, 0, 4), open];
-        assert!(judge(&three_in_a_row(), &spans, &outcomes("...."), Tolerance::default()).is_empty());
+        assert!(judge(&three_in_a_row(), &spans, &outcomes("...."), 0).is_empty());
         let mut held = span(BreakerState::Closed, 0, 9);
-        held.cause = "manual".into();
-        assert!(judge(&three_in_a_row(), &[held], &outcomes("xxxx"), Tolerance::default()).is_empty());
+        held.cause = "operator".into();
+        assert!(judge(&three_in_a_row(), &[held], &outcomes("xxxx"), 0).is_empty());
     }
 }

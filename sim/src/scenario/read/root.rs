@@ -89,6 +89,7 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
         faults,
         events,
         expectations: Vec::new(),
+        scores_breakers: instances == 1,
     };
     // A figure of a part that could not be read is not known, and would be reported for nothing.
     let whole = report.is_clean();

@@ -84,6 +84,7 @@ fn busy_registry() -> Registry {
     }
     registry.route(HOSTILE).record(0, 502, Some(Code::UpstreamReset), Duration::from_secs(100), None);
     registry.upstream(HOSTILE).connection(1, crate::telemetry::metrics::ConnectionEvent::Opened);
+    registry.upstream("orders").retried(1, RetryResult::NoBudget);
     registry.listener("127.0.0.1:8080").opened();
     registry.gateway().shed(ShedReason::InFlight);
     registry.gateway().set_config_version(7);
@@ -129,6 +130,7 @@ fn both_formats_say_the_same() {
         assert_eq!(page.value("gateway_upstream_connections", &[("upstream", HOSTILE), ("state", "busy")]), 1.0);
         let endpoint = [("upstream", "orders"), ("endpoint", "127.0.0.1:9001")];
         assert_eq!(page.value("gateway_endpoint_in_flight", &endpoint), 4.0);
+        assert_eq!(page.value("gateway_retries_total", &[("upstream", "orders"), ("result", "no_budget")]), 1.0);
         assert_eq!(page.value("gateway_breaker_state", &endpoint), 1.0);
         let tripped = [endpoint[0], endpoint[1], ("cause", "failure_ratio")];
         assert_eq!(page.value("gateway_breaker_trips_total", &tripped), 3.0);
@@ -191,7 +193,6 @@ fn names_and_labels_are_the_contracts() {
         assert_eq!(&found, expected, "{name}");
     }
     let later = [
-        "retries_total",
         "hedges_total",
         "limit_decisions_total",
         "store_duration_seconds",

@@ -1,0 +1,108 @@
+//! One deadline for an exchange, retries and the waits between them included, and what upstreams are told of it.
+//!
+//! A client may ask for less time than the route gives, never for more. Each attempt carries what is left, so that an
+//! upstream, or a gateway behind this one, does not work for somebody who has given up.
+
+use std::time::{Duration, Instant};
+
+use http::HeaderMap;
+
+use crate::context::names::{GRPC_TIMEOUT, X_REQUEST_TIMEOUT_MS};
+use crate::exchange::Exchange;
+use crate::http1::{RequestHead, write_field};
+use crate::network::Network;
+use crate::timer::Wait;
+
+/// The longest time that gRPC's eight digits of milliseconds hold.
+const GRPC_MOST_MS: u128 = 99_999_999;
+
+/// Reads, and takes away, what the client says of its time.
+pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) {
+    if !exchange.timed {
+        return;
+    }
+    let text = |value: http::HeaderValue| value.to_str().ok().map(str::to_owned);
+    let plain = headers.remove(&X_REQUEST_TIMEOUT_MS).and_then(text).and_then(|text| text.parse().ok());
+    let grpc = headers.remove(&GRPC_TIMEOUT).and_then(text).and_then(|text| grpc_timeout(&text));
+    let asked = [plain.map(Duration::from_millis), grpc].into_iter().flatten().filter(|asked| !asked.is_zero()).min();
+    if let Some(asked) = asked
+        && exchange.timeout.is_none_or(|given| asked < given)
+    {
+        exchange.timeout = Some(asked);
+        exchange.hurried = true;
+        arm(exchange);
+    }
+}
+
+/// `TimeoutValue TimeoutUnit` of gRPC over HTTP/2: up to eight digits and one of `HMSmun`.
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(count * 3600),
+        "M" => Duration::from_secs(count * 60),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+/// Watches the deadline; an answer's head has stopped that.
+pub(super) fn arm<N: Network>(exchange: &Exchange<N>) {
+    exchange.connection.deadlines.set(Wait::Exchange, exchange.started, exchange.timeout);
+}
+
+/// What is left; `None` where there is no limit.
+pub(super) fn remaining<N: Network>(exchange: &Exchange<N>, now: Instant) -> Option<Duration> {
+    let passed = now.saturating_duration_since(exchange.started);
+    exchange.timeout.map(|timeout| timeout.saturating_sub(passed))
+}
+
+/// Writes what is left behind the first `plain` bytes of the head's lines.
+pub(super) fn stamp<N: Network>(exchange: &Exchange<N>, head: &mut RequestHead, plain: usize, now: Instant) {
+    head.lines.truncate(plain);
+    let Some(left) = remaining(exchange, now) else { return };
+    let edits = exchange.route().map(|route| &route.settings.request_headers);
+    if edits.is_some_and(|edits| !edits.is_empty()) && head.headers.contains_key(&X_REQUEST_TIMEOUT_MS) {
+        // The route says what the upstream is told.
+        return;
+    }
+    let ms = left.as_millis().max(1);
+    let mut digits = itoa::Buffer::new();
+    let short = u64::try_from(ms).unwrap_or(u64::MAX);
+    write_field(&mut head.lines, &X_REQUEST_TIMEOUT_MS, digits.format(short).as_bytes());
+    if exchange.is_grpc {
+        let text = format!("{}m", ms.min(GRPC_MOST_MS));
+        write_field(&mut head.lines, &GRPC_TIMEOUT, text.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_timeouts_are_read_in_each_unit_and_nothing_else_is() {
+        for (text, expected) in [
+            ("1H", Some(Duration::from_secs(3600))),
+            ("2M", Some(Duration::from_secs(120))),
+            ("99999999S", Some(Duration::from_secs(99_999_999))),
+            ("250m", Some(Duration::from_millis(250))),
+            ("7u", Some(Duration::from_micros(7))),
+            ("7n", Some(Duration::from_nanos(7))),
+            ("", None),
+            ("m", None),
+            ("100000000m", None),
+            ("1h", None),
+            ("-1m", None),
+            ("1é", None),
+        ] {
+            assert_eq!(grpc_timeout(text), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Attempts, one after another, until there is an answer or a reason to give up.
+//!
+//! An attempt is made again where its outcome is one that the route names, where that is safe (the method may be sent
+//! twice, or nothing was sent), where the body can be sent again byte for byte, and where the upstream's budget has a
+//! retry left; on another endpoint each time, as long as there is one; after a wait with full jitter, or as long as the
+//! answer's `Retry-After` says; and only if that ends before the exchange's own deadline.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header;
+use smallvec::SmallVec;
+
+use super::attempt::{Failure, Lost, Manner, attempt};
+use super::deadline;
+use super::head::Outgoing;
+use crate::algorithms::backoff;
+use crate::config::settings::route::HostPolicy;
+use crate::exchange::Exchange;
+use crate::http1::RequestHead;
+use crate::network::Network;
+use crate::request_body::RequestBody;
+use crate::response_body::Answer;
+use crate::telemetry::metrics::{AttemptOutcome, RetryResult};
+use crate::upstream::stage::select_again;
+use crate::upstream::{Endpoint, Selected};
+
+/// What an attempt came to.
+type Tried<N> = Result<Answer<N>, Box<Lost<N>>>;
+
+/// Sends the request to the selected endpoint, and again where that may help.
+///
+/// # Errors
+/// What the client is to be told; that it left.
+pub async fn forward<N: Network>(
+    exchange: &mut Exchange<N>,
+    selected: Selected<N>,
+    request: Outgoing,
+) -> Result<Answer<N>, Failure> {
+    let Outgoing { mut head, mut body } = request;
+    let (plain, began) = (head.lines.len(), exchange.now());
+    deposit(exchange, began);
+    prepare(exchange, &mut body);
+    deadline::stamp(exchange, &mut head, plain, began);
+    let manner = manner_of(exchange, began);
+    let tried = attempt(exchange, selected, &head, body, manner).await;
+    if !is_final(exchange, &tried) {
+        return Box::pin(again(exchange, head, plain, tried)).await;
+    }
+    if tried.is_ok() {
+        exchange.shard.give_map(head.headers);
+    }
+    tried.map_err(|lost| lost.failure)
+}
+
+/// Sends on a connection of its own, once; the answer may be a switch of protocols.
+///
+/// # Errors
+/// As `forward`.
+pub(super) async fn forward_once<N: Network>(
+    exchange: &mut Exchange<N>,
+    selected: Selected<N>,
+    request: Outgoing,
+) -> Result<Answer<N>, Failure> {
+    let Outgoing { mut head, body } = request;
+    let (plain, began) = (head.lines.len(), exchange.now());
+    deposit(exchange, began);
+    deadline::stamp(exchange, &mut head, plain, began);
+    let manner = Manner { began, most: None, switches: true };
+    attempt(exchange, selected, &head, body, manner).await.map_err(|lost| lost.failure)
+}
+
+/// How an attempt that begins now is made.
+fn manner_of<N: Network>(exchange: &Exchange<N>, began: Instant) -> Manner {
+    let most = exchange.route().and_then(|route| route.settings.retry.per_try_timeout);
+    Manner { began, most, switches: false }
+}
+
+/// A request was made: it pays for a part of a retry.
+fn deposit<N: Network>(exchange: &Exchange<N>, now: Instant) {
+    if let Some(route) = exchange.route() {
+        let shared = &exchange.shard.shared;
+        route.upstream.budget.deposit(exchange.shard.index, shared.clock.ticks_ms(now));
+    }
+}
+
+/// Lets the body be kept as it passes, where it may have to be sent again.
+fn prepare<N: Network>(exchange: &Exchange<N>, body: &mut RequestBody) {
+    if let Some(route) = exchange.route() {
+        let retry = &route.settings.retry;
+        if retry.attempts > 1 && retry.methods.contains(&exchange.method) {
+            body.keep(retry.buffer);
+        }
+    }
+}
+
+/// Whether nobody would make the attempt again, as far as can be seen at once: most answers.
+fn is_final<N: Network>(exchange: &Exchange<N>, tried: &Tried<N>) -> bool {
+    match tried {
+        Ok(answer) if answer.head.status.as_u16() < 400 => true,
+        Ok(answer) => !wants_again(exchange, tried) && !answer.source.selected.is_probe(),
+        Err(lost) => lost.outcome == AttemptOutcome::Cancelled,
+    }
+}
+
+/// Whether the route names this outcome.
+fn wants_again<N: Network>(exchange: &Exchange<N>, tried: &Tried<N>) -> bool {
+    let Some(route) = exchange.route() else { return false };
+    let on = &route.settings.retry.on;
+    match outcome_of(tried) {
+        // An answer that is no HTTP is an answer: the endpoint has had the request.
+        (AttemptOutcome::Invalid, _) => false,
+        // The gateway's own 504 is one for who names 504.
+        (AttemptOutcome::Timeout, _) => on.timeout || on.statuses.contains(&504),
+        (outcome, status) => on.has(outcome, status),
+    }
+}
+
+fn outcome_of<N: Network>(tried: &Tried<N>) -> (AttemptOutcome, Option<u16>) {
+    match tried {
+        Ok(answer) if answer.head.status.is_server_error() => {
+            (AttemptOutcome::Status5xx, Some(answer.head.status.as_u16()))
+        }
+        Ok(answer) => (AttemptOutcome::Ok, Some(answer.head.status.as_u16())),
+        Err(lost) => (lost.outcome, None),
+    }
+}
+
+/// Attempts after the first.
+async fn again<N: Network>(
+    exchange: &mut Exchange<N>,
+    mut head: RequestHead,
+    plain: usize,
+    first: Tried<N>,
+) -> Result<Answer<N>, Failure> {
+    let mut tried = first;
+    let mut retries = Retries { asked: SmallVec::new(), made: 0, probe_forgiven: false };
+    while let Some(wait) = retries.grant(exchange, &tried) {
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        let hash = selected_of(&tried).hash();
+        let Ok(selected) = select_again(exchange, hash, &retries.asked) else { break };
+        let Some(body) = take_body(&mut tried) else { break };
+        // The connection that failed goes with it, and its endpoint's place in flight.
+        drop(tried);
+        if exchange.route().is_some_and(|route| route.settings.host == HostPolicy::Upstream) {
+            head.headers.insert(header::HOST, selected.endpoint.host.clone());
+        }
+        let began = exchange.now();
+        deadline::arm(exchange);
+        deadline::stamp(exchange, &mut head, plain, began);
+        retries.made += 1;
+        let manner = manner_of(exchange, began);
+        tried = attempt(exchange, selected, &head, body, manner).await;
+        retries.count(exchange, &tried);
+    }
+    tried.map_err(|lost| lost.failure)
+}
+
+/// The retries of one request.
+struct Retries<N: Network> {
+    /// Endpoints that were asked.
+    asked: SmallVec<[Arc<Endpoint<N>>; 2]>,
+    made: u32,
+    /// An endpoint that was tried out, and failed, was asked on the gateway's behalf: that is made good once.
+    probe_forgiven: bool,
+}
+
+impl<N: Network> Retries<N> {
+    /// How long to wait before the next attempt, if there may be one.
+    fn grant(&mut self, exchange: &Exchange<N>, tried: &Tried<N>) -> Option<Duration> {
+        let route = exchange.route()?;
+        let (retry, upstream) = (&route.settings.retry, &route.upstream);
+        let (outcome, status) = outcome_of(tried);
+        let selected = selected_of(tried);
+        let failed_probe = !self.probe_forgiven && selected.is_probe() && selected.is_failure(outcome, status);
+        let regular = self.made + 1 - u32::from(self.probe_forgiven) < retry.attempts && wants_again(exchange, tried);
+        let nothing_sent = tried.as_ref().err().is_some_and(|lost| lost.nothing_sent);
+        let is_safe = nothing_sent || retry.methods.contains(&exchange.method);
+        if !(regular || failed_probe) || !is_safe || !can_go_again(tried) {
+            return None;
+        }
+        let wait = backoff::wait(self.made + 1, retry.backoff, retry.max_backoff, exchange.shard.random());
+        let wait = wait.max(retry_after(tried).unwrap_or(Duration::ZERO));
+        let now = exchange.now();
+        if deadline::remaining(exchange, now).is_some_and(|left| wait >= left) {
+            return None;
+        }
+        let shared = &exchange.shard.shared;
+        if failed_probe {
+            self.probe_forgiven = true;
+        } else if !upstream.may_retry(shared.clock.ticks_ms(now)) {
+            upstream.series.retried(exchange.shard.index, RetryResult::NoBudget);
+            return None;
+        }
+        self.asked.push(Arc::clone(&selected.endpoint));
+        Some(wait)
+    }
+
+    /// Counts what a retry came to.
+    fn count(&self, exchange: &Exchange<N>, tried: &Tried<N>) {
+        let Some(route) = exchange.route() else { return };
+        let failed = tried.is_err() || wants_again(exchange, tried);
+        let result = if failed { RetryResult::Failed } else { RetryResult::Ok };
+        route.upstream.series.retried(exchange.shard.index, result);
+    }
+}
+
+fn selected_of<N: Network>(tried: &Tried<N>) -> &Selected<N> {
+    match tried {
+        Ok(answer) => &answer.source.selected,
+        Err(lost) => &lost.selected,
+    }
+}
+
+/// Whether the request is there as a whole to be sent again.
+fn can_go_again<N: Network>(tried: &Tried<N>) -> bool {
+    match tried {
+        Ok(answer) => answer.source.connection.can_take_body(),
+        Err(lost) => lost.body.is_some(),
+    }
+}
+
+fn take_body<N: Network>(tried: &mut Tried<N>) -> Option<RequestBody> {
+    match tried {
+        Ok(answer) => answer.source.connection.take_body(),
+        Err(lost) => lost.body.take(),
+    }
+}
+
+/// When the upstream wants to be asked again, in whole seconds (RFC 9110, section 10.2.3). A date is not read.
+fn retry_after<N: Network>(tried: &Tried<N>) -> Option<Duration> {
+    let answer = tried.as_ref().ok()?;
+    let text = std::str::from_utf8(answer.head.fields.get("retry-after")?).ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
+}

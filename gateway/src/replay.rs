@@ -1,0 +1,142 @@
+//! What has passed of a request's body, kept so that it can be sent again.
+//!
+//! Bounded: a body that grows beyond the bound is not kept, and streams on as if nobody had asked. What is replayed is
+//! byte for byte what passed, trailers included.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+
+/// The beginning of a body, or all of it.
+#[derive(Debug)]
+pub struct Replay {
+    parts: Vec<Part>,
+    bytes: usize,
+    most: usize,
+    /// The next part to be replayed; the number of parts where none is.
+    next: usize,
+    /// The body has come to its end.
+    ended: bool,
+    /// What was known of its length before a byte was read.
+    hint: SizeHint,
+}
+
+#[derive(Debug)]
+enum Part {
+    Data(Bytes),
+    Trailers(HeaderMap),
+}
+
+impl Replay {
+    /// Keeps up to so many bytes of a body of which this is known.
+    pub fn new(most: usize, hint: SizeHint) -> Self {
+        Self { parts: Vec::new(), bytes: 0, most, next: 0, ended: false, hint }
+    }
+
+    /// Whether a body of which this is known may fit.
+    pub fn may_hold(most: usize, hint: &SizeHint) -> bool {
+        hint.lower() <= most as u64
+    }
+
+    /// The next part that passed before and has to pass again.
+    pub fn again(&mut self) -> Option<Frame<Bytes>> {
+        let part = self.parts.get(self.next)?;
+        self.next += 1;
+        Some(match part {
+            Part::Data(data) => Frame::data(data.clone()),
+            Part::Trailers(trailers) => Frame::trailers(trailers.clone()),
+        })
+    }
+
+    /// Whether nothing has to pass again.
+    pub fn is_even(&self) -> bool {
+        self.next == self.parts.len()
+    }
+
+    /// Keeps a part that passes for the first time; false when it does not fit, and then all is to be forgotten.
+    pub fn keep(&mut self, frame: &Frame<Bytes>) -> bool {
+        let part = match (frame.data_ref(), frame.trailers_ref()) {
+            (Some(data), _) => {
+                self.bytes = self.bytes.saturating_add(data.len());
+                Part::Data(data.clone())
+            }
+            (None, Some(trailers)) => Part::Trailers(trailers.clone()),
+            (None, None) => return true,
+        };
+        self.parts.push(part);
+        self.next = self.parts.len();
+        self.bytes <= self.most
+    }
+
+    /// The body has come to its end.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Whether it has.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// From the beginning again.
+    pub fn rewind(&mut self) {
+        self.next = 0;
+    }
+
+    /// What was known of the body's length before a byte was read.
+    pub fn hint(&self) -> SizeHint {
+        self.hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(replay: &mut Replay) -> Vec<u8> {
+        let mut all = Vec::new();
+        while let Some(frame) = replay.again() {
+            match frame.into_data() {
+                Ok(data) => all.extend_from_slice(&data),
+                Err(frame) => all.extend_from_slice(format!("{:?}", frame.into_trailers().unwrap()).as_bytes()),
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn trailers_pass_again_too() {
+        let mut replay = Replay::new(10, SizeHint::default());
+        assert!(replay.keep(&Frame::data(Bytes::from_static(b"abc"))));
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-sum", http::HeaderValue::from_static("1"));
+        assert!(replay.keep(&Frame::trailers(trailers)));
+        assert!(replay.is_even());
+        replay.rewind();
+        assert_eq!(text(&mut replay), b"abc{\"x-sum\": \"1\"}");
+    }
+
+    proptest! {
+        /// However often it is begun again, and wherever that was broken off, the bytes are the same.
+        #[test]
+        fn a_replay_is_byte_exact(
+            parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..10),
+            breaks in prop::collection::vec(0_usize..12, 0..5),
+        ) {
+            let all: Vec<u8> = parts.concat();
+            let mut replay = Replay::new(all.len(), SizeHint::default());
+            for part in &parts {
+                prop_assert!(replay.keep(&Frame::data(Bytes::from(part.clone()))));
+            }
+            for at in breaks {
+                replay.rewind();
+                for _ in 0..at { replay.again(); }
+            }
+            replay.rewind();
+            prop_assert_eq!(text(&mut replay), all);
+            prop_assert!(!replay.keep(&Frame::data(Bytes::from_static(b"x"))), "one byte more than the bound");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! An upstream's retry budget over all workers.
+//!
+//! Each worker counts its requests in slots of its own, with no lock and on no line that others write; they are added
+//! up only when somebody wants a retry.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::algorithms::retry_budget::{Allowance, Budget, SLOT, SLOTS};
+
+/// Slots that a worker keeps; a power of two above those that are looked at.
+const KEPT: usize = 16;
+
+/// A retry budget.
+#[derive(Debug)]
+pub struct RetryBudget {
+    by_worker: Box<[Requests]>,
+    spent: Mutex<Budget>,
+}
+
+/// One worker's requests: each slot's number, of which the low 32 bits stand above, and how many there were.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Requests([AtomicU64; KEPT]);
+
+impl RetryBudget {
+    /// A budget that nothing has been paid into.
+    pub fn new(workers: usize) -> Self {
+        Self { by_worker: (0..workers.max(1)).map(|_| Requests::default()).collect(), spent: Mutex::default() }
+    }
+
+    /// Counts a request. `ticks_ms` is the time in milliseconds of any clock that all callers share.
+    #[inline]
+    pub fn deposit(&self, worker: usize, ticks_ms: u64) {
+        let slot = slot_of(ticks_ms);
+        let counter = &self.by_worker[worker % self.by_worker.len()].0[slot as usize % KEPT];
+        let now = counter.load(Ordering::Relaxed);
+        if now >> 32 == slot & 0xffff_ffff {
+            // A worker's slots have one writer; where an embedding program has more, none is lost in a slot.
+            counter.fetch_add(1, Ordering::Relaxed);
+        } else {
+            counter.store(slot << 32 | 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes one retry out, if there is one left.
+    pub fn withdraw(&self, ticks_ms: u64, allowance: Allowance) -> bool {
+        let slot = slot_of(ticks_ms);
+        let requests = self.requests(slot);
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner).spend(slot, requests, allowance)
+    }
+
+    fn requests(&self, slot: u64) -> u64 {
+        let is_recent = |packed: &u64| (slot.wrapping_sub(packed >> 32) & 0xffff_ffff) < SLOTS;
+        let counters = self.by_worker.iter().flat_map(|requests| &requests.0);
+        counters
+            .map(|counter| counter.load(Ordering::Relaxed))
+            .filter(is_recent)
+            .map(|packed| packed & 0xffff_ffff)
+            .sum()
+    }
+}
+
+fn slot_of(ticks_ms: u64) -> u64 {
+    ticks_ms / SLOT.as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_of_all_workers_count_for_a_second() {
+        let budget = RetryBudget::new(2);
+        let allowance = Allowance { share: 500_000, min_per_second: 0 };
+        for request in 0..20 {
+            budget.deposit(request % 2, 1_000 + request as u64);
+        }
+        assert_eq!((0..50).filter(|_| budget.withdraw(1_900, allowance)).count(), 10);
+        assert!(!budget.withdraw(2_100, allowance), "what is a second old is no ground for a retry");
+    }
+}

@@ -1,0 +1,196 @@
+//! What happens to the driver's connections: their news, the ends of what they carry, and how they come and go.
+
+use super::{Driver, Link, Slot};
+use crate::connection::http2::Http2;
+use crate::connection::{Connection, ReadOutcome, open_socket};
+use crate::engine::lane::Ended;
+use crate::engine::poller::{News, Token};
+use crate::request::Protocol;
+use crate::sample::Failure;
+
+impl Driver<'_> {
+    pub(super) fn on_news(&mut self, news: News) {
+        let index = news.token.slot as usize;
+        let slot = &mut self.slots[index];
+        match slot.link.as_mut().filter(|_| slot.life == news.token.life) {
+            None => {}
+            Some(Link::Http2(_)) => self.settle(index),
+            Some(Link::Http1(connection)) => {
+                let now_ns = self.clock.now_ns();
+                let prepared = &self.lanes[slot.lane].settings.mix.prepared;
+                let fixed = connection.in_flight.and_then(|in_flight| prepared[in_flight.template].fixed());
+                if news.writable {
+                    let written = connection.check_connected().and_then(|()| connection.write(fixed, now_ns));
+                    if let Err(failure) = written {
+                        self.fail(index, failure);
+                        return;
+                    }
+                }
+                match connection.read(&mut self.scratch, news.closing, now_ns) {
+                    ReadOutcome::Waiting => {}
+                    ReadOutcome::Done { reusable } => self.finish(index, reusable),
+                    ReadOutcome::Broken(failure) => self.fail(index, failure),
+                }
+            }
+        }
+    }
+
+    /// Lets an HTTP/2 connection send and read all that it can, and takes what has ended. What follows from an end
+    /// (the closed model's next request) goes out in the same go.
+    pub(super) fn settle(&mut self, index: usize) {
+        self.settling = true;
+        let broken = loop {
+            let Some(Link::Http2(connection)) = &mut self.slots[index].link else { break None };
+            let pumped = connection.pump(&self.clock);
+            let took = self.take_ended(index, pumped.is_ok());
+            match pumped {
+                Err(failure) => break Some(failure),
+                Ok(()) if !took => break None,
+                Ok(()) => {}
+            }
+        };
+        self.settling = false;
+        if let Some(failure) = broken {
+            self.discard(index, failure);
+        }
+    }
+
+    /// Takes the requests of an HTTP/2 connection that have ended, and gives their places to others; whether there were
+    /// any.
+    fn take_ended(&mut self, index: usize, is_alive: bool) -> bool {
+        let mut took = false;
+        loop {
+            let slot = &mut self.slots[index];
+            let Some(Link::Http2(connection)) = &mut slot.link else { return took };
+            let Some(over) = connection.take_ended() else { return took };
+            took = true;
+            let ended =
+                Ended { in_flight: over.in_flight, head: over.head, body_bytes: over.body_bytes, end_ns: over.end_ns };
+            let lane = &mut self.lanes[slot.lane];
+            match over.failure {
+                Some(failure) => lane.failed(&ended, failure),
+                None => lane.finished(&ended),
+            }
+            if is_alive && lane.is_closed_model() {
+                self.next_closed(index);
+            } else if is_alive {
+                lane.idle[slot.target].push_back(index);
+            }
+        }
+    }
+
+    /// A whole answer came.
+    fn finish(&mut self, index: usize, reusable: bool) {
+        let slot = &mut self.slots[index];
+        let Some(Link::Http1(connection)) = &mut slot.link else { return };
+        let Some(in_flight) = connection.in_flight.take() else { return };
+        let (head, body_bytes) = (connection.reader.head(), connection.reader.body_bytes());
+        let ended = Ended { in_flight, head, body_bytes, end_ns: self.clock.now_ns() };
+        let lane = &mut self.lanes[slot.lane];
+        lane.finished(&ended);
+        if !reusable {
+            self.close(index);
+            self.reopen_closed(index);
+        } else if lane.is_closed_model() {
+            self.next_closed(index);
+        } else {
+            lane.idle[slot.target].push_back(index);
+        }
+    }
+
+    /// A connection broke; what it carried has failed. A free connection that the server closed is no failure: nothing
+    /// was asked of it.
+    pub(super) fn fail(&mut self, index: usize, failure: Failure) {
+        let slot = &mut self.slots[index];
+        let Some(Link::Http1(connection)) = &mut slot.link else { return };
+        if let Some(in_flight) = connection.in_flight.take() {
+            let (head, body_bytes) = (connection.reader.head(), connection.reader.body_bytes());
+            let ended = Ended { in_flight, head, body_bytes, end_ns: self.clock.now_ns() };
+            self.lanes[slot.lane].failed(&ended, failure);
+        }
+        self.discard(index, failure);
+    }
+
+    /// Gives a broken connection up; the closed model gets another.
+    fn discard(&mut self, index: usize, failure: Failure) {
+        let slot = &self.slots[index];
+        self.lanes[slot.lane].idle[slot.target].retain(|idle| *idle != index);
+        self.close(index);
+        // A target that refuses is asked again at the next tick, not in a hot loop.
+        if failure != Failure::Connect {
+            self.reopen_closed(index);
+        }
+    }
+
+    pub(super) fn fail_unopened(&mut self, lane: usize, target: usize) {
+        let now_ns = self.clock.now_ns();
+        let template = self.lanes[lane].settings.mix.draw_for(target, 0);
+        self.lanes[lane].failed_unsent(template, now_ns, now_ns);
+    }
+
+    /// Open model: a new connection for a request, and for others that it can carry.
+    pub(super) fn open_another(&mut self, lane: usize, target: usize) -> Option<usize> {
+        let slot = self.open_slot(lane, target)?;
+        let lane = &mut self.lanes[lane];
+        (1..lane.permits()).for_each(|_| lane.idle[target].push_back(slot));
+        Some(slot)
+    }
+
+    /// A new connection to a target in an empty slot.
+    pub(super) fn open_slot(&mut self, lane: usize, target: usize) -> Option<usize> {
+        let index = self.empty.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { lane, target, life: 0, link: None });
+            self.slots.len() - 1
+        });
+        (self.slots[index].lane, self.slots[index].target) = (lane, target);
+        if self.fill_slot(index) {
+            return Some(index);
+        }
+        self.empty.push(index);
+        None
+    }
+
+    fn fill_slot(&mut self, index: usize) -> bool {
+        let slot = &mut self.slots[index];
+        slot.life = slot.life.wrapping_add(1);
+        let lane = &mut self.lanes[slot.lane];
+        let Ok(socket) = open_socket(lane.settings.mix.targets[slot.target]) else { return false };
+        // A slot's number fits: each holds an open file.
+        let token = Token { slot: index as u32, life: slot.life };
+        if self.poller.watch(&socket, token).is_err() {
+            return false;
+        }
+        lane.totals.connections += 1;
+        slot.link = Some(match lane.settings.mix.protocol {
+            Protocol::Http1 => Link::Http1(Connection::new(socket)),
+            Protocol::Http2 { .. } => Link::Http2(Box::new(Http2::new(socket))),
+        });
+        true
+    }
+
+    /// Closes the connection of a slot. A closed lane keeps the slot for the next one.
+    fn close(&mut self, index: usize) {
+        let slot = &mut self.slots[index];
+        slot.link = None;
+        if !self.lanes[slot.lane].is_closed_model() {
+            self.empty.push(index);
+        }
+    }
+
+    /// Closed model: a slot that lost its connection gets a new one and goes on.
+    pub(super) fn reopen_closed(&mut self, index: usize) {
+        let Slot { lane, target, .. } = self.slots[index];
+        let one = &self.lanes[lane];
+        let wanted = one.is_closed_model() && one.has_more(self.start_ns, self.clock.now_ns());
+        if !wanted || !self.fill_slot(index) {
+            return;
+        }
+        for _ in 0..self.lanes[lane].permits() {
+            if self.begun {
+                self.next_closed(index);
+            } else {
+                self.lanes[lane].idle[target].push_back(index);
+            }
+        }
+    }
+}

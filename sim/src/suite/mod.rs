@@ -1,0 +1,241 @@
+//! `sim suite`: the committed scenarios one after another, with one table and one result.
+//!
+//! All are read and checked before the first is started. One that cannot be run is said to be so, and the rest go on.
+//! An interrupt ends the one that runs, and nothing more is started.
+
+mod show;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use loadgen::clock::{Clock, rfc3339, unix_seconds};
+use reports::result::{Kind, ResultFile, SuiteScenario, Validity, Verdict};
+
+use crate::children::Programs;
+use crate::run::{Bench, RunError, exit_code};
+use crate::scenario::{LoadError, Scenario, load};
+
+/// Where scenarios are, seen from the repository.
+pub const FOLDER: &str = "sim/scenarios";
+/// What marks a scenario for `--quick`.
+const QUICK: &str = "quick";
+
+/// What a suite is asked for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which programs to start.
+    pub programs: Programs,
+    /// The scenarios' folder.
+    pub scenarios: PathBuf,
+    /// Only scenarios with one of these tags, or names.
+    pub only: Vec<String>,
+    /// Only what is tagged as quick.
+    pub quick: bool,
+    /// Only say which there are.
+    pub list: bool,
+    /// Another seed than the files'.
+    pub seed: Option<u64>,
+    /// Print the result as JSON.
+    pub json: bool,
+    /// Where everything is written; a new folder among the temporary files when `None`.
+    pub out: Option<PathBuf>,
+    /// The command line, for the result.
+    pub command: String,
+}
+
+/// Runs the suite.
+///
+/// # Errors
+/// When no scenario is asked for, one is not right, or a file cannot be written.
+pub fn suite(options: &Options) -> Result<ExitCode, RunError> {
+    let scenarios = chosen(options)?;
+    if options.list {
+        print(&show::list(&scenarios));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    loadgen::cli::end_on_interrupt(&stop);
+    let out = match &options.out {
+        Some(out) => out.clone(),
+        None => std::env::temp_dir().join(format!("portcullis-suite-{}", std::process::id())),
+    };
+    let bench = Bench { programs: &options.programs, stop: &stop, quiet: options.json, command: &options.command };
+    let started_at = rfc3339(unix_seconds());
+    let mut done = Vec::new();
+    for (number, scenario) in scenarios.iter().enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        if !options.json {
+            say(&format!("{} of {}  {}", number + 1, scenarios.len(), scenario.name));
+        }
+        let clock = Clock::start();
+        let result = bench.run(scenario, &out.join(&scenario.name));
+        done.push(Done::new(&scenario.name, Duration::from_nanos(clock.now_ns()), result));
+    }
+    let result = summary(options, &scenarios, &done, started_at);
+    let path = out.join("result.json");
+    std::fs::create_dir_all(&out)
+        .and_then(|()| std::fs::write(&path, result.to_json()))
+        .map_err(RunError::file(&path))?;
+    reports::files::write(&result, &out, &out).map_err(RunError::file(&out))?;
+    print(&if options.json { result.to_json() } else { show::table(&done, &result, &out) });
+    Ok(exit_code(result.verdict))
+}
+
+/// The scenarios that are asked for, in the order of their files' names, each checked.
+fn chosen(options: &Options) -> Result<Vec<Scenario>, RunError> {
+    let folder = &options.scenarios;
+    let entries = std::fs::read_dir(folder).map_err(RunError::file(folder))?;
+    let mut files: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| is_scenario(path)).collect();
+    files.sort();
+    let scenarios = files.iter().map(|file| load(file)).collect::<Result<Vec<Scenario>, LoadError>>()?;
+    let asked = |scenario: &Scenario| {
+        let named = |word: &String| *word == scenario.name || scenario.tags.contains(word);
+        let is_quick = !options.quick || scenario.tags.iter().any(|tag| tag == QUICK);
+        is_quick && (options.only.is_empty() || options.only.iter().any(named))
+    };
+    let mut chosen: Vec<Scenario> = scenarios.into_iter().filter(asked).collect();
+    if chosen.is_empty() {
+        let why = "no scenario has such a name or tag; --list shows them".to_owned();
+        return Err(RunError::Control { what: folder.display().to_string(), why });
+    }
+    for scenario in &mut chosen {
+        scenario.seed = options.seed.unwrap_or(scenario.seed);
+    }
+    Ok(chosen)
+}
+
+/// Gateway configurations lie beside the scenarios.
+fn is_scenario(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.ends_with(".toml") && !name.ends_with("gateway.toml")
+}
+
+/// One scenario of the suite and what came of it.
+#[derive(Debug)]
+struct Done {
+    name: String,
+    seconds: f64,
+    result: Result<ResultFile, String>,
+}
+
+impl Done {
+    fn new(name: &str, took: Duration, result: Result<ResultFile, RunError>) -> Self {
+        let seconds = (took.as_secs_f64() * 10.0).round() / 10.0;
+        Self { name: name.to_owned(), seconds, result: result.map_err(|error| error.to_string()) }
+    }
+
+    fn verdict(&self) -> Verdict {
+        self.result.as_ref().map_or(Verdict::Invalid, |result| result.verdict)
+    }
+
+    fn to_result(&self) -> SuiteScenario {
+        let reasons = match &self.result {
+            Err(error) => vec![format!("it could not be run: {error}")],
+            Ok(result) => {
+                let failed = result.expectations.iter().filter(|expectation| !expectation.holds);
+                let failed = failed.map(|one| {
+                    let value = one.value.map_or_else(|| "no value".to_owned(), |value| value.to_string());
+                    format!("{} is {value}, not {}", one.figure, one.bound)
+                });
+                failed.chain(result.validity.reasons.iter().cloned()).collect()
+            }
+        };
+        SuiteScenario {
+            name: self.name.clone(),
+            verdict: self.verdict(),
+            seconds: self.seconds,
+            expectations: self.result.as_ref().map_or(0, |result| result.expectations.len() as u64),
+            reasons,
+        }
+    }
+}
+
+fn summary(options: &Options, scenarios: &[Scenario], done: &[Done], started_at: String) -> ResultFile {
+    let results = || done.iter().filter_map(|done| done.result.as_ref().ok());
+    let mut reasons: Vec<String> = done
+        .iter()
+        .filter(|done| done.verdict() == Verdict::Invalid)
+        .map(|done| format!("{} was not valid", done.name))
+        .collect();
+    if done.len() < scenarios.len() {
+        reasons.insert(0, format!("it was interrupted after {} of {} scenarios", done.len(), scenarios.len()));
+    }
+    let validity = Validity {
+        valid: reasons.is_empty(),
+        reasons,
+        dropped: results().map(|result| result.validity.dropped).sum(),
+        achieved_over_offered: results().map(|result| result.validity.achieved_over_offered).fold(1.0, f64::min),
+        client_cpu_ratio: results().map(|result| result.validity.client_cpu_ratio).fold(0.0, f64::max),
+        ..Validity::default()
+    };
+    ResultFile {
+        kind: Kind::Suite,
+        name: "suite".to_owned(),
+        seed: options.seed.unwrap_or(0),
+        started_at,
+        command: options.command.clone(),
+        environment: results().last().map(|result| result.environment.clone()).unwrap_or_default(),
+        verdict: verdict(done, validity.valid),
+        validity,
+        scenarios: done.iter().map(Done::to_result).collect(),
+        ..ResultFile::default()
+    }
+}
+
+/// One that fails decides, valid or not the others; one that is not valid is never passed over.
+fn verdict(done: &[Done], valid: bool) -> Verdict {
+    match (done.iter().any(|done| done.verdict() == Verdict::Fail), valid) {
+        (true, _) => Verdict::Fail,
+        (false, false) => Verdict::Invalid,
+        (false, true) => Verdict::Pass,
+    }
+}
+
+fn print(text: &str) {
+    // A reader that has gone away is no reason to fail.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn say(text: &str) {
+    // With standard error closed there is no one to tell.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(verdict: Verdict) -> Done {
+        let result = ResultFile { verdict, ..ResultFile::default() };
+        Done { name: "x".to_owned(), seconds: 1.0, result: Ok(result) }
+    }
+
+    #[test]
+    fn one_that_fails_decides_and_an_invalid_one_is_never_a_pass() {
+        let of =
+            |verdicts: &[Verdict], valid| verdict(&verdicts.iter().map(|one| done(*one)).collect::<Vec<_>>(), valid);
+        assert_eq!(of(&[Verdict::Pass, Verdict::Pass], true), Verdict::Pass);
+        assert_eq!(of(&[Verdict::Pass, Verdict::Invalid], false), Verdict::Invalid);
+        assert_eq!(of(&[Verdict::Fail, Verdict::Invalid], false), Verdict::Fail);
+    }
+
+    #[test]
+    fn what_could_not_be_run_is_invalid_and_says_why() {
+        let done = Done { name: "x".to_owned(), seconds: 0.0, result: Err("no mocks".to_owned()) };
+        let told = done.to_result();
+        assert_eq!((told.verdict, told.reasons), (Verdict::Invalid, vec!["it could not be run: no mocks".to_owned()]));
+    }
+
+    #[test]
+    fn configurations_are_no_scenarios() {
+        assert!(is_scenario(Path::new("a/steady.toml")));
+        assert!(!is_scenario(Path::new("a/steady.gateway.toml")) && !is_scenario(Path::new("a/notes.md")));
+    }
+}

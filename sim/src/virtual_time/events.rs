@@ -1,0 +1,88 @@
+//! The gateway's events, taken over into the history.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use gateway::algorithms::breaker::State;
+use gateway::algorithms::ejection::Place;
+use gateway::gateway::Gateway;
+use gateway::telemetry::events::{Event as Told, Follower, Kind, Stamped};
+use gateway::telemetry::metrics::AttemptOutcome;
+
+use super::faults::nanos;
+use super::journal::{HEAD_START, Journal};
+use super::network::Simulated;
+use crate::history::{BreakerState, Endpoint, Event, EventKind, Seen};
+
+/// What oracles have use for.
+const KINDS: [Kind; 3] = [Kind::Attempt, Kind::Breaker, Kind::Ejection];
+
+/// Follows a gateway from now on.
+pub(super) fn follow(gateway: &Gateway<Simulated>) -> Follower {
+    gateway.shared().events.follow(KINDS.into_iter().collect(), None)
+}
+
+/// Writes down what it tells, for as long as the world lasts. `started` is when its clock began.
+pub(super) async fn collect(
+    mut follower: Follower,
+    names: BTreeMap<String, Endpoint>,
+    started: Duration,
+    journal: Journal,
+) {
+    let at = |ns: u64| (ns + nanos(started)).saturating_sub(nanos(HEAD_START));
+    loop {
+        let batch = follower.next().await;
+        if batch.missed > 0 {
+            journal.anomaly("events_missed", format!("{} of them", batch.missed));
+        }
+        journal.with(|pages| {
+            for told in &batch.events {
+                pages.trace.note(&[7, told.ts_ns, told.seq]);
+                let event = translate(told, &names, at);
+                pages.history.events.extend(event);
+            }
+        });
+    }
+}
+
+/// An event in the words of histories; `None` where it speaks of what no mock is, or of a route's own breaker.
+fn translate(told: &Stamped, names: &BTreeMap<String, Endpoint>, at: impl Fn(u64) -> u64) -> Option<Event> {
+    let (at_ns, kind) = match &told.event {
+        Told::Attempt { request_id, endpoint, start_ns, end_ns, outcome, status, .. } => {
+            let request_id = Some(request_id.as_str().into());
+            let (endpoint, seen) = (names.get(&**endpoint)?.clone(), seen(*outcome, *status));
+            (at(*end_ns), EventKind::Attempt { request_id, endpoint, start_ns: at(*start_ns), seen })
+        }
+        Told::Breaker { upstream, endpoint, route: None, transition } => {
+            let endpoint = Some(names.get(&**endpoint)?.clone());
+            let (from, to) = (state(transition.from), state(transition.to));
+            let cause = transition.cause.as_str().into();
+            (at(told.ts_ns), EventKind::Breaker { upstream: upstream.clone(), endpoint, from, to, cause })
+        }
+        Told::Ejection { endpoint, route: None, place, reason, .. } => {
+            let endpoint = names.get(&**endpoint)?.clone();
+            let (out, capped) = (*place == Place::Ejected, *place == Place::Capped);
+            (at(told.ts_ns), EventKind::Ejection { endpoint, out, capped, reason: (*reason).into() })
+        }
+        _ => return None,
+    };
+    Some(Event { at_ns, gateway: 0, kind })
+}
+
+fn state(state: State) -> BreakerState {
+    match state {
+        State::Closed => BreakerState::Closed,
+        State::HalfOpen => BreakerState::HalfOpen,
+        State::Open => BreakerState::Open,
+    }
+}
+
+fn seen(outcome: AttemptOutcome, status: Option<u16>) -> Seen {
+    match (outcome, status) {
+        (AttemptOutcome::Ok | AttemptOutcome::Status5xx, status) => Seen::Status(status.unwrap_or(0)),
+        (AttemptOutcome::Connect | AttemptOutcome::ConnectTimeout, _) => Seen::Connect,
+        (AttemptOutcome::Timeout, _) => Seen::Timeout,
+        (AttemptOutcome::Reset | AttemptOutcome::Invalid, _) => Seen::Reset,
+        (AttemptOutcome::Cancelled, _) => Seen::Cancelled,
+    }
+}
