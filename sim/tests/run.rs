@@ -195,7 +195,8 @@ fn a_suite_runs_what_is_asked_for_and_one_that_fails_decides() {
     let listed = sim(&["suite", "--list", "--quick", "--scenarios", scenarios]);
     assert_eq!(String::from_utf8_lossy(&listed.stdout).lines().count(), 2, "a head and one that is quick");
     let output = sim(&["suite", "--scenarios", scenarios, "--json", "--out", text(&out)]);
-    let result = ResultFile::read(&out.join("result.json")).expect(&String::from_utf8_lossy(&output.stderr));
+    let result = ResultFile::read(&out.join("result.json"))
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     let names: Vec<&str> = result.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
     assert_eq!((result.kind, names), (Kind::Suite, vec!["failing", "short"]));
     // On a busy machine both may be invalid; then nothing passes, and what failed is told all the same.
