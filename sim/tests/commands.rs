@@ -140,7 +140,6 @@ fn wrong_usage_is_two_and_what_cannot_run_is_three() {
         &["gate", "--base", "no-such-revision", "--head", "HEAD"],
         &["gate", "--base", "/bin/sh", "--head", "/bin/sh", "--counts"],
         &["gate", "--base", "x", "--head", "x", "--settings", "/no/such/file"],
-        &["__gateway", "run", "--slow-down-steps", "1"],
         &["report"],
         &["report", "x", "--format", "png"],
     ] {
@@ -169,6 +168,19 @@ fn all_configurations_can_be_seen() {
     for name in ["ours.toml", "nginx.conf", "haproxy.cfg", "envoy.yaml", "Caddyfile"] {
         assert!(text.contains(&format!("# --- {name} ---")), "{name}");
     }
+}
+
+#[test]
+fn no_default_build_can_be_slowed_down() {
+    let mut gateway = Command::new(env!("CARGO_BIN_EXE_sim"))
+        .args(["__gateway", "run", "--slow-down-steps", "1"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It ends with its standard input, so that stays open.
+    let _stdin = gateway.stdin.take();
+    assert_eq!(gateway.wait_with_output().unwrap().status.code(), Some(2));
 }
 
 /// A program that is the gateway in `sim`.

@@ -89,8 +89,7 @@ fn history(seed: u64) -> Vec<(Duration, bool)> {
     sim.host("gateway", run_gateway);
     sim.client("client", run_client());
     sim.run().unwrap();
-    let history = journal.lock().unwrap().clone();
-    history
+    journal.lock().unwrap().clone()
 }
 
 #[test]

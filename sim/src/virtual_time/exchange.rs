@@ -35,13 +35,15 @@ pub(super) struct Connection {
     input: Vec<u8>,
     /// Bytes of `input` that were looked at, and are still in the socket: one who closes over them resets.
     peeked: usize,
+    /// When the first byte of the present request came.
+    began_ns: u64,
 }
 
 impl Connection {
     pub(super) fn new(stream: TcpStream, place: Rc<Place>, faults: Rc<Faults>, journal: Journal) -> Self {
         let number = place.connections.get() + 1;
         place.connections.set(number);
-        Self { stream, place, faults, journal, number, answered: 0, input: Vec::new(), peeked: 0 }
+        Self { stream, place, faults, journal, number, answered: 0, input: Vec::new(), peeked: 0, began_ns: 0 }
     }
 
     /// Serves it to its end. A connection that breaks is the gateway's right.
@@ -78,6 +80,9 @@ impl Connection {
             if read == 0 {
                 return Ok(None);
             }
+            if self.input.is_empty() {
+                self.began_ns = now_ns();
+            }
             self.input.extend_from_slice(&space[..read]);
             self.peeked = read;
         }
@@ -101,8 +106,8 @@ impl Connection {
         let number = place.requests.get() + 1;
         place.requests.set(number);
         self.judge(request);
-        let arrival_ns = now_ns();
-        let hit = faults.hit(&place.endpoint, place.number, number, arrival_ns);
+        let arrival_ns = self.began_ns;
+        let hit = faults.hit(&place.endpoint, place.number, number, now_ns());
         let attempt = self.journal.attempt(Attempt {
             endpoint: place.endpoint.clone(),
             connection: self.number,

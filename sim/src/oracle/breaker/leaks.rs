@@ -64,7 +64,9 @@ fn account(spans: &[Span], capped: &[(u64, u64)], probes: u64, attempts: &[Busy]
         let from = attempts.partition_point(|one| one.start_ns <= span.from_ns.saturating_add(slack_ns));
         let until = attempts.partition_point(|one| one.start_ns < span.until_ns);
         let within = attempts.get(from..until).unwrap_or(&[]);
-        let excused = |at_ns: u64| capped.iter().any(|(from, until)| (*from..*until).contains(&at_ns));
+        // Nor did the cap end before what it still let through in its last instant.
+        let excused =
+            |at_ns: u64| capped.iter().any(|(from, until)| (*from..=until.saturating_add(slack_ns)).contains(&at_ns));
         match span.state {
             BreakerState::Closed => {}
             BreakerState::Open => {
@@ -146,6 +148,11 @@ mod tests {
     fn the_cap_and_health_checks_are_excused() {
         let story = outage().at_ms(9).capped("orders/1", true).at_ms(20).answered("orders/1", 200, 1);
         assert_eq!(leaks(story, Tolerance::default()).leaked, 0);
+        let ended = |at| outage().at_ms(9).capped("orders/1", true).at_ms(20).capped("orders/1", false).at_ms(at);
+        let transit = Tolerance { transit_ns: 1_000_000, stamp_ns: 0 };
+        let leaked = |at, tolerance| leaks(ended(at).answered("orders/1", 200, 1), tolerance).leaked;
+        assert_eq!((leaked(20, Tolerance::default()), leaked(21, transit)), (0, 0), "in the cap's last instant");
+        assert_eq!((leaked(21, Tolerance::default()), leaked(22, transit)), (1, 1), "after it");
         let mut history = outage().at_ms(20).tried("orders/1", Ending::Answered(200), 1).end();
         history.attempts[0].health_check = true;
         let (of, policy) = (endpoint("orders/1"), BreakerPolicy::default());
