@@ -80,6 +80,13 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// The result that a run wrote; what the run said when it wrote none.
+#[track_caller]
+fn result_of(out: &Path, output: &Output) -> ResultFile {
+    ResultFile::read(&out.join("result.json"))
+        .unwrap_or_else(|error| panic!("{error}\n{}", String::from_utf8_lossy(&output.stderr)))
+}
+
 /// Whether what the gateway's log says was its listener still takes connections.
 fn gateway_serves(out: &Path) -> bool {
     let log = std::fs::read_to_string(out.join("gateway-0.log")).unwrap();
@@ -195,8 +202,7 @@ fn a_suite_runs_what_is_asked_for_and_one_that_fails_decides() {
     let listed = sim(&["suite", "--list", "--quick", "--scenarios", scenarios]);
     assert_eq!(String::from_utf8_lossy(&listed.stdout).lines().count(), 2, "a head and one that is quick");
     let output = sim(&["suite", "--scenarios", scenarios, "--json", "--out", text(&out)]);
-    let result = ResultFile::read(&out.join("result.json"))
-        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let result = result_of(&out, &output);
     let names: Vec<&str> = result.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
     assert_eq!((result.kind, names), (Kind::Suite, vec!["failing", "short"]));
     // On a busy machine both may be invalid; then nothing passes, and what failed is told all the same.
