@@ -70,7 +70,7 @@ async fn b8_bytes_sent_before_the_101_are_held_until_it_comes() {
     let mut client = gateway.client().await;
     client.send(format!("{HANDSHAKE}hasty")).await;
     upstream.wait_for_accepts(1).await;
-    eventually("the handshake is there", || !upstream.received()[0].is_empty()).await;
+    eventually("the handshake is there", || upstream.received()[0].windows(4).any(|end| end == b"\r\n\r\n")).await;
     let before = String::from_utf8(upstream.received()[0].clone()).unwrap();
     assert!(before.ends_with("\r\n\r\n"), "nothing goes on before the switch: {before:?}");
     gate.open();
