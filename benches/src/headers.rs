@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use gateway::context::{Peer, RequestId, Scheme, TraceContext, client_address, screen_request_headers, set_forwarded};
+use gateway::context::{
+    Host, Peer, RequestId, Scheme, TraceContext, client_address, screen_request_headers, set_forwarded,
+};
 use gateway::gateway::Gateway;
 use gateway::routing::{Ask, Found, Params};
 use gateway::snapshot::Snapshot;
@@ -98,7 +100,7 @@ impl Headers {
         let peer = self.peer(from);
         let client = client_address(headers, peer, &self.snapshot.trusted).as_str().len();
         match from {
-            From::Client => client + peer.forwarded_lines(Some(&self.host)).len(),
+            From::Client => client + asked(peer, &self.host).lines.len(),
             From::Proxy => {
                 set_forwarded(headers, peer, true, Some(&self.host));
                 client
@@ -137,6 +139,11 @@ impl Rewriting {
 /// A path for each of the two kinds of rewrite.
 pub const REWRITTEN: [&str; 2] = ["/api/orders/123456/lines/7", "/shop/17/items/123456"];
 
+/// As a request does: made once for all that ask for the same host.
+fn asked(peer: &Peer, host: &HeaderValue) -> Arc<Host> {
+    peer.recall(host).unwrap_or_else(|| peer.host(host))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,7 +170,7 @@ mod tests {
         let mut passed = sent;
         assert_eq!(headers.forwarded(&mut passed, From::Proxy), "203.0.113.7".len());
         assert_eq!(passed["x-forwarded-for"], "203.0.113.7, 10.2.2.2, 10.0.0.1");
-        let lines = headers.client.forwarded_lines(Some(&headers.host));
+        let lines = asked(&headers.client, &headers.host).lines.clone();
         assert!(lines.starts_with(b"x-forwarded-for: 192.0.2.1\r\n"));
         assert_eq!(headers.forwarded(&mut passed, From::Client), "192.0.2.1".len() + lines.len());
     }

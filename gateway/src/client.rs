@@ -79,9 +79,8 @@ impl<N: Network> ClientConnection<N> {
     pub fn rest(&self, now: Instant) {
         self.deadlines.clear(Wait::Exchange);
         self.deadlines.clear(Wait::ResponseBody);
-        self.deadlines.set(Wait::Idle, now, self.idle_timeout);
-        if self.idle_timeout.is_some() {
-            self.deadlines.set(Wait::Doze, now, Some(DOZE_AFTER));
+        if let Some(idle) = self.idle_timeout {
+            self.deadlines.set_both(now, (Wait::Idle, idle), (Wait::Doze, DOZE_AFTER));
         }
         self.phase.set(Phase::Idle);
     }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Method, StatusCode, Uri, Version};
+use http::{Method, StatusCode, Uri, Version};
 
 use crate::client::ClientConnection;
-use crate::context::{ClientAddress, RequestId, TraceContext};
+use crate::context::{ClientAddress, Host, RequestId, TraceContext};
 use crate::error::{Code, Fault, GatewayError};
 use crate::network::Network;
 use crate::request_body::BodyProgress;
@@ -59,7 +59,7 @@ pub struct Exchange<N: Network> {
     /// The path in its one form, where that differs from the target's.
     pub path: Option<Box<str>>,
     /// The host.
-    pub host: Option<HeaderValue>,
+    pub host: Option<Arc<Host>>,
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
     /// Index of the route that matched.
@@ -255,7 +255,7 @@ impl<N: Network> Exchange<N> {
         AccessRecord {
             trace_id: Some(self.trace.trace_id_text()),
             span_id: Some(self.trace.span_id_text()),
-            host: self.host.as_ref().and_then(|host| host.to_str().ok()),
+            host: self.host.as_ref().and_then(|host| host.value.to_str().ok()),
             protocol: if self.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
             route: route.map(|route| &*route.settings.name),
             code: self.code,

@@ -4,12 +4,13 @@
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::HeaderValue;
 
 use super::names::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use super::target::routing_host;
 use crate::http1::write_field;
 
 /// How the client speaks to us.
@@ -46,9 +47,21 @@ pub struct Peer {
     pub scheme: Scheme,
     /// The address as text, for `x-forwarded-for` and records.
     pub(super) text: HeaderValue,
-    /// What was made for the last host asked for: most connections ask for one host only. The lock is never waited
-    /// for: who finds it taken makes its own.
-    last: Mutex<Option<(HeaderValue, Bytes)>>,
+    /// The last host asked for: most connections ask for one host only. The lock is never waited for: who finds it taken
+    /// makes its own.
+    last: Mutex<Option<Arc<Host>>>,
+}
+
+/// A host that a request asks for, and what is made of it once and not for each request.
+#[derive(Debug)]
+pub struct Host {
+    /// As asked for; a host beyond doubt.
+    pub value: HeaderValue,
+    /// As routing compares it.
+    pub name: Box<str>,
+    /// What an untrusted connection's request is forwarded with, as lines of a head: `x-forwarded-for`, `-proto`,
+    /// `-host` and `forwarded`.
+    pub lines: Bytes,
 }
 
 impl Peer {
@@ -58,21 +71,30 @@ impl Peer {
         Self { ip, port: address.port(), scheme, text: address_value(ip), last: Mutex::new(None) }
     }
 
-    /// All that an untrusted connection's request is forwarded with, as lines of a head: `x-forwarded-for`, `-proto`,
-    /// `-host` and `forwarded`.
+    /// The last host asked for, if this is it.
     #[inline]
-    pub fn forwarded_lines(&self, host: Option<&HeaderValue>) -> Bytes {
-        let Some(host) = host else { return self.build_lines(None) };
-        let Ok(mut last) = self.last.try_lock() else { return self.build_lines(Some(host)) };
-        match &*last {
-            Some((known, lines)) if known == host => lines.clone(),
-            _ => {
-                let lines = self.build_lines(Some(host));
-                // A copy: a clone would keep the whole buffer that the request was read into.
-                *last = HeaderValue::from_bytes(host.as_bytes()).ok().map(|host| (host, lines.clone()));
-                lines
-            }
+    pub fn recall(&self, value: &HeaderValue) -> Option<Arc<Host>> {
+        let last = self.last.try_lock().ok()?;
+        last.as_ref().filter(|last| last.value == *value).map(Arc::clone)
+    }
+
+    /// Makes of a host, which has been found to be one, what its requests need.
+    pub fn host(&self, value: &HeaderValue) -> Arc<Host> {
+        let host = Arc::new(Host {
+            // A copy: a clone would keep the whole buffer that the request was read into.
+            value: HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone()),
+            name: routing_host(value).into(),
+            lines: self.build_lines(Some(value)),
+        });
+        if let Ok(mut last) = self.last.try_lock() {
+            *last = Some(Arc::clone(&host));
         }
+        host
+    }
+
+    /// The lines of a request that names no host.
+    pub fn lines_without_host(&self) -> Bytes {
+        self.build_lines(None)
     }
 
     fn build_lines(&self, host: Option<&HeaderValue>) -> Bytes {
@@ -210,9 +232,10 @@ mod tests {
         for host in ["a", "b", "a"] {
             let value = HeaderValue::from_static(host);
             let line = format!("forwarded: for=192.0.2.1;host={host};proto=http\r\n");
-            for _first_then_remembered in 0..2 {
-                assert!(peer.forwarded_lines(Some(&value)).ends_with(line.as_bytes()), "{host}");
-            }
+            assert!(peer.recall(&value).is_none(), "another was asked for last");
+            assert!(peer.host(&value).lines.ends_with(line.as_bytes()), "{host}");
+            let again = peer.recall(&value).unwrap();
+            assert_eq!((&again.value, &*again.name), (&value, host));
         }
     }
 }

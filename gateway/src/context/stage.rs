@@ -1,12 +1,14 @@
 //! The stage: names a request, then admits it or says why not.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
 
 use super::screen::screen_request_headers;
 use super::survey::{Single, Survey};
-use super::{RequestId, TraceContext, client_address, is_websocket, target};
+use super::{Host, RequestId, TraceContext, client_address, is_websocket, target};
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange, Named};
 use crate::network::Network;
@@ -46,14 +48,25 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
     exchange.traced = survey.traced;
     exchange.timed = survey.timed;
     exchange.is_grpc = survey.is_grpc;
-    let host = target::host_of(&survey, &exchange.uri, exchange.version)?;
+    let host = host(exchange, &survey)?;
     let websocket = survey.upgrade.first.is_some() && is_websocket(&exchange.method, exchange.version, headers);
     if let (Some(host), Some(_)) = (&host, exchange.uri.authority()) {
-        headers.insert(header::HOST, host.clone());
+        headers.insert(header::HOST, host.value.clone());
     }
     exchange.host = host;
     screen_request_headers(headers, &exchange.snapshot.header_rules, exchange.peer_trusted)?;
     Ok(Admitted { websocket, declared_length })
+}
+
+/// The host, judged once for all requests of a connection that ask for the same.
+fn host<N: Network>(exchange: &Exchange<N>, survey: &Survey<'_>) -> Result<Option<Arc<Host>>, GatewayError> {
+    let peer = &exchange.connection.peer;
+    let plain = survey.host.first.filter(|_| survey.host.count == 1 && exchange.uri.authority().is_none());
+    if let Some(known) = plain.and_then(|value| peer.recall(value)) {
+        return Ok(Some(known));
+    }
+    let value = target::host_of(survey, &exchange.uri, exchange.version)?;
+    Ok(value.map(|value| peer.host(&value)))
 }
 
 /// `max_uri_bytes`, `max_headers`, `max_header_bytes`.

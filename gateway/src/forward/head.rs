@@ -72,7 +72,10 @@ fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) -> V
     if let Some(state) = &exchange.trace.tracestate {
         write_field(&mut lines, &names::TRACESTATE, state.as_bytes());
     }
-    lines.extend_from_slice(&exchange.connection.peer.forwarded_lines(exchange.host.as_ref()));
+    match &exchange.host {
+        Some(host) => lines.extend_from_slice(&host.lines),
+        None => lines.extend_from_slice(&exchange.connection.peer.lines_without_host()),
+    }
     lines
 }
 
@@ -83,5 +86,6 @@ fn add_to_headers<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
         Some(state) => drop(headers.insert(names::TRACESTATE.clone(), state.clone())),
         None => drop(headers.remove(&names::TRACESTATE)),
     }
-    set_forwarded(headers, &exchange.connection.peer, exchange.peer_trusted, exchange.host.as_ref());
+    let host = exchange.host.as_ref().map(|host| &host.value);
+    set_forwarded(headers, &exchange.connection.peer, exchange.peer_trusted, host);
 }

@@ -5,7 +5,6 @@ use http::uri::PathAndQuery;
 
 use super::table::{Ask, Found, Params};
 use super::{path, rewrite};
-use crate::context::target::routing_host;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -20,9 +19,8 @@ pub fn find<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Resu
     if let std::borrow::Cow::Owned(normal) = normal {
         exchange.path = Some(normal.into_boxed_str());
     }
-    let host = exchange.host.as_ref().map_or_else(Default::default, routing_host);
     let found = exchange.snapshot.table.find(&Ask {
-        host: &host,
+        host: exchange.host.as_ref().map_or("", |host| &host.name),
         method: &exchange.method,
         path: exchange.path(),
         query: exchange.uri.query(),
