@@ -27,11 +27,22 @@ pub(super) enum Kind {
     EndToEnd,
 }
 
-/// Classifies a name, which case does not matter to; by length first, so that most names cost one jump.
+/// Classifies a name, which case does not matter to.
 #[inline]
 pub(super) fn kind(name: &[u8]) -> Kind {
-    let is = |other: &[u8]| name[0] | 0x20 == other[0] && name.eq_ignore_ascii_case(other);
-    let hop = match name.len() {
+    classify(name.len(), |other| name[0] | 0x20 == other[0] && name.eq_ignore_ascii_case(other))
+}
+
+/// Classifies a name that is lower case already, as those of a `HeaderMap` are.
+#[inline]
+fn kind_of_lower(name: &[u8]) -> Kind {
+    classify(name.len(), |other| name == other)
+}
+
+/// By length first, so that most names cost one jump. `is` is asked for names of that length alone.
+#[inline(always)]
+fn classify(length: usize, is: impl Fn(&[u8]) -> bool) -> Kind {
+    let hop = match length {
         2 => return if is(b"te") { Kind::Te } else { Kind::EndToEnd },
         6 => is(b"expect"),
         7 => is(b"upgrade"),
@@ -102,7 +113,7 @@ impl Found {
     /// Looks at one name; `true` when it has to be removed.
     #[inline]
     pub(super) fn see(&mut self, name: &[u8]) -> bool {
-        match kind(name) {
+        match kind_of_lower(name) {
             Kind::EndToEnd => false,
             Kind::Hop => true,
             Kind::Connection => {

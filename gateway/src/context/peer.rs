@@ -47,8 +47,8 @@ pub struct Peer {
     pub scheme: Scheme,
     /// The address as text, for `x-forwarded-for` and records.
     pub(super) text: HeaderValue,
-    /// The last host asked for: most connections ask for one host only. The lock is never waited for: who finds it taken
-    /// makes its own.
+    /// The last host asked for: most connections ask for one host only. The lock is never waited for: who finds it
+    /// taken makes its own.
     last: Mutex<Option<Arc<Host>>>,
 }
 
