@@ -14,10 +14,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::algorithms::gcra::{Quota, Refused};
 
-/// Shards of a large map. Small ones have one, so that their bound is exact.
+/// Shards of a large map. Small ones have fewer.
 const SHARDS: usize = 256;
-/// Maps of fewer keys than this have one shard.
-const SMALL: usize = 16 * SHARDS;
+/// Keys of a shard: with so many, hashes spread evenly enough.
+const SHARD_KEYS: usize = 4096;
+/// A shard may have this part more than its share of the keys, so that none is full long before the others.
+const SLACK: usize = 16;
 /// Overflow buckets of a shard.
 const OVERFLOW: usize = 64;
 /// A shard without room looks for room this often at most, nanoseconds: a look reads all of its keys.
@@ -98,11 +100,12 @@ pub struct Fill {
 }
 
 impl Cells {
-    /// Buckets for at most so many keys.
+    /// Buckets for at most so many keys; in a map of several shards for a sixteenth more, where keys are spread unevenly.
     pub fn new(max_keys: usize) -> Self {
         let max_keys = max_keys.max(1);
-        let shards = if max_keys < SMALL { 1 } else { SHARDS };
-        let limit = max_keys / shards;
+        let shards = (max_keys / SHARD_KEYS).next_power_of_two().min(SHARDS);
+        let share = max_keys.div_ceil(shards);
+        let limit = if shards == 1 { max_keys } else { share + share / SLACK };
         Self { shards: (0..shards).map(|_| Shard(Mutex::new(Slots::new(limit)))).collect(), max_keys }
     }
 
