@@ -2,8 +2,8 @@
 //!
 //! A bucket of `burst` tokens fills by one token every `interval`. Instead of tokens and the time at which they were
 //! counted it remembers the **theoretical arrival time** (TAT): when the bucket will be full again. A request that
-//! costs `c` tokens passes if the bucket, after it, is full again at most `burst` intervals from now; then the TAT moves
-//! on by `c` intervals. What a request has to wait for is a subtraction, so `Retry-After` is exact.
+//! costs `c` tokens passes if the bucket, after it, is full again at most `burst` intervals from now; then the TAT
+//! moves on by `c` intervals. What a request has to wait for is a subtraction, so `Retry-After` is exact.
 //!
 //! Times are whole nanoseconds of one clock, on which nothing is older than zero. The interval is rounded up to the
 //! nanosecond: no bucket ever lets more through than its rate says; it lets less through by at most one part in a

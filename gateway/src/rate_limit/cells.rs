@@ -1,8 +1,8 @@
 //! The buckets of one rule, by key: a bounded map that all workers share.
 //!
-//! A key is kept as a keyed hash of 64 bits and one number, its bucket's TAT. Keys are spread over shards, each behind a
-//! lock of its own that is held for the time of one look-up: two workers meet only where they look at the same shard at
-//! the same moment, and what they contend for then is the one cache line of that shard's lock.
+//! A key is kept as a keyed hash of 64 bits and one number, its bucket's TAT. Keys are spread over shards, each behind
+//! a lock of its own that is held for the time of one look-up: two workers meet only where they look at the same shard
+//! at the same moment, and what they contend for then is the one cache line of that shard's lock.
 //!
 //! What is full again says nothing that an absent key does not say, so only such buckets are evicted: no client gets a
 //! burst again before its time. Where there is no room at all, keys share the shard's overflow buckets by their hash.
@@ -100,7 +100,8 @@ pub struct Fill {
 }
 
 impl Cells {
-    /// Buckets for at most so many keys; in a map of several shards for a sixteenth more, where keys are spread unevenly.
+    /// Buckets for at most so many keys; in a map of several shards for a sixteenth more, where keys are spread
+    /// unevenly.
     pub fn new(max_keys: usize) -> Self {
         let max_keys = max_keys.max(1);
         let shards = (max_keys / SHARD_KEYS).next_power_of_two().min(SHARDS);

@@ -156,7 +156,11 @@ mod tests {
         fn kinds_never_meet(value in "[ -~]{0,20}") {
             let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
             let keys = [
-                Key::Global, Key::Route(&value), Key::Header(value.as_bytes()), Key::Subject(&value), Key::Claim(&value),
+                Key::Global,
+                Key::Route(&value),
+                Key::Header(value.as_bytes()),
+                Key::Subject(&value),
+                Key::Claim(&value),
             ];
             for (position, a) in keys.iter().enumerate() {
                 for b in &keys[position + 1..] {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::Phase;
 use super::cells::{Cells, Taken};
 use super::key::{Key, stable_id};
 use super::registry::RuleState;
-use super::Phase;
 use crate::algorithms::gcra::{Quota, Refused};
 use crate::config::settings::RateLimit;
 use crate::config::settings::rate_limit::Rate;

@@ -19,7 +19,7 @@ fn each_key_is_checked_and_every_problem_is_told() {
     check(
         "[rate_limits.a]\nrate = \"1/s\"\nburst = 3\nkey = \"subject\"\ncost = 2\nipv6_prefix = 129\n\
          anonymous = { rate = \"1/h\", burst = 1 }",
-        &["6:15: 129 is not between 1 and 128", "7:38: a cost of 2 is above the burst of 1"],
+        &["6:15: 129 is not between 1 and 128", "7:37: a cost of 2 is above the burst of 1"],
     );
     check("[rate_limits.a]\nrate = \"1/s\"\nkey = \"global\"", &["1:1: \"burst\" is missing in [rate_limits.a]"]);
 }
@@ -31,7 +31,7 @@ fn a_bucket_that_never_fills_is_refused() {
          anonymous = { rate = \"2/h\", burst = 2000000 }",
         &[
             "3:9: a burst of 1000000 takes more than 70 years to come back at this rate",
-            "5:38: a burst of 2000000 takes more than 70 years to come back at this rate",
+            "5:37: a burst of 2000000 takes more than 70 years to come back at this rate",
         ],
     );
 }

@@ -161,8 +161,7 @@ async fn k4_a_flood_of_keys_stays_within_its_bound_and_gets_nothing_by_it() {
 async fn a_reload_keeps_who_used_up_what_and_brings_it_to_the_new_rate() {
     let upstream = echo().await;
     let rule = |burst: u32, max: u32| {
-        let limits =
-            format!("[rate_limits.a]\nrate = '1/h'\nburst = {burst}\nkey = 'client_ip'\nmax_keys = {max}\n");
+        let limits = format!("[rate_limits.a]\nrate = '1/h'\nburst = {burst}\nkey = 'client_ip'\nmax_keys = {max}\n");
         text("", &limits, "'a'", &upstream)
     };
     let gateway = Gateway::start(&rule(3, 1000)).await;
@@ -206,9 +205,8 @@ async fn decisions_are_told_and_a_replay_comes_to_the_same() {
     };
     let (one, two, three) = tokio::join!(client("one"), client("two"), client("one"));
     let answered = [one, two, three].concat();
-    let quotas = [("tenant", 20, 5, 2), ("all", 50, 7, 1)].map(|(name, rate, burst, cost)| {
-        (name, Quota::new(rate, std::time::Duration::from_secs(1), burst, cost))
-    });
+    let quotas = [("tenant", 20, 5, 2), ("all", 50, 7, 1)]
+        .map(|(name, rate, burst, cost)| (name, Quota::new(rate, std::time::Duration::from_secs(1), burst, cost)));
     let quotas = HashMap::from(quotas);
     let (mut tats, mut admitted, mut refused) = (HashMap::<(String, String), u64>::new(), 0, 0);
     while refused + admitted / 2 < answered.len() {
