@@ -52,8 +52,12 @@ async fn stages<N: Network>(
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;
     // limits that need no identity, so that a flood buys nothing dearer than this; then those that need one.
-    rate_limit::stage::admit(exchange, &headers, Phase::Edge)?;
-    rate_limit::stage::admit(exchange, &headers, Phase::Proven)?;
+    if let Some(asking) = rate_limit::stage::admit(exchange, &headers, Phase::Edge)? {
+        asking.await?;
+    }
+    if let Some(asking) = rate_limit::stage::admit(exchange, &headers, Phase::Proven)? {
+        asking.await?;
+    }
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     // upstream: one endpoint, by the balancer.

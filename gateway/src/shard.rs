@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::http1::DateCell;
 use crate::network::Network;
 use crate::rate_limit::Registry as Limits;
+use crate::rate_limit::store::Stores;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::events::{Event, Events};
@@ -42,6 +43,8 @@ pub struct Shared<N: Network> {
     pub upstreams: Upstreams<N>,
     /// Rate limits over all configurations.
     pub limits: Limits,
+    /// Stores that gateways share.
+    pub stores: Stores,
     /// Requests in the whole gateway.
     pub in_flight: Arc<InFlight>,
     /// Set when a drain begins: answers close their connections from then on.

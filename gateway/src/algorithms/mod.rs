@@ -11,6 +11,7 @@ pub mod ejection;
 pub mod gcra;
 pub mod hash_ring;
 pub mod health;
+pub mod lease;
 pub mod retry_budget;
 pub mod rng;
 pub mod slow_start;

@@ -171,6 +171,13 @@ impl Cells {
         }
     }
 
+    /// Gives back so much time: what the bucket lacks less.
+    pub fn lower(&self, hash: u64, by: u64) {
+        if let Some(tat) = self.shard(hash).tats.get_mut(&hash) {
+            *tat = tat.saturating_sub(by);
+        }
+    }
+
     /// Brings every bucket to another quota; `change` tells the new TAT from hash and old TAT.
     pub fn rescale(&self, change: impl Fn(u64, u64) -> u64) {
         for shard in &self.shards {

@@ -100,6 +100,13 @@ pub(super) fn network_of(address: IpAddr, ipv6_prefix: u8) -> IpAddr {
     }
 }
 
+/// What a key is called in a store, whatever its rule: 128 bits of a SHA-256, in 22 characters.
+pub(super) fn short_id(key: &Key<'_>) -> String {
+    const DIGITS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+    let id = stable_id("", None, key);
+    (0..22).map(|digit| char::from(DIGITS[(id >> (6 * digit)) as usize & 63])).collect()
+}
+
 /// What a key is called where it must not be readable: in events, and in a store. The first half of a SHA-256 over the
 /// rule's name, the tier where it has one, and the key, so that it is the same in every gateway.
 pub fn stable_id(rule: &str, tier: Option<&str>, key: &Key<'_>) -> u128 {

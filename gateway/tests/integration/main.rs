@@ -32,6 +32,8 @@ mod shutdown;
 mod simulated;
 mod simulated_breaker;
 mod sizes;
+mod store_failures;
+mod stores;
 mod timeouts;
 mod upstream_faults;
 mod upstream_strictness;

@@ -27,12 +27,22 @@ pub enum Kind {
     Health,
     /// A rate limit decided. Reported only while somebody asks for it.
     Limit,
+    /// A store died or healed.
+    Store,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 7] =
-        [Self::Reload, Self::Drain, Self::Attempt, Self::Breaker, Self::Ejection, Self::Health, Self::Limit];
+    pub const ALL: [Self; 8] = [
+        Self::Reload,
+        Self::Drain,
+        Self::Attempt,
+        Self::Breaker,
+        Self::Ejection,
+        Self::Health,
+        Self::Limit,
+        Self::Store,
+    ];
 
     /// As written in events and in `?kinds=`.
     pub fn as_str(self) -> &'static str {
@@ -44,6 +54,7 @@ impl Kind {
             Self::Ejection => "ejection",
             Self::Health => "health",
             Self::Limit => "limit",
+            Self::Store => "store",
         }
     }
 
@@ -181,6 +192,15 @@ pub enum Event {
         /// When the key's bucket is full again, by the clock of `ts_ns`; in the past where it is.
         tat_ns: u64,
     },
+    /// A store died or healed.
+    Store {
+        /// Its name.
+        store: Arc<str>,
+        /// `degraded` or `healed`.
+        mode: &'static str,
+        /// What it last failed with, where it died.
+        reason: Option<String>,
+    },
 }
 
 impl Event {
@@ -194,6 +214,7 @@ impl Event {
             Self::Ejection { .. } => Kind::Ejection,
             Self::Health { .. } => Kind::Health,
             Self::Limit { .. } => Kind::Limit,
+            Self::Store { .. } => Kind::Store,
         }
     }
 
@@ -246,6 +267,13 @@ impl Event {
                 let mut fields = of_endpoint(upstream, endpoint, None);
                 fields["healthy"] = (*healthy).into();
                 fields["detail"] = (**detail).into();
+                fields
+            }
+            Self::Store { store, mode, reason } => {
+                let mut fields = json!({ "store": &**store, "mode": mode });
+                if let Some(reason) = reason {
+                    fields["reason"] = (**reason).into();
+                }
                 fields
             }
             Self::Limit { rule, key, decision, tat_ns } => json!({

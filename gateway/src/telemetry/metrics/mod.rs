@@ -13,6 +13,7 @@ mod limit;
 mod registry;
 mod route;
 mod shards;
+mod store;
 mod upstream;
 
 pub use gateway::{GatewaySeries, ListenerSeries, ShedReason};
@@ -21,6 +22,7 @@ pub use limit::{LimitDecision, LimitSeries};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry};
 pub use route::{RouteSeries, RouteTotals};
 pub(crate) use shards::own_thread;
+pub use store::StoreSeries;
 pub use upstream::{AttemptOutcome, ConnectionEvent, RetryResult, UpstreamSeries, UpstreamTotals};
 
 /// From 50 us to 26 s in half octaves: request and upstream times.

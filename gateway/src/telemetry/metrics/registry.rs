@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::algorithms::breaker::State;
 
-use super::{GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, UpstreamSeries};
+use super::{GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, StoreSeries, UpstreamSeries};
 
 /// Names of each kind that are kept: ten times the largest configuration that we aim at (10,000 routes). A process that
 /// sees more over its life counts the rest together under [`OVERFLOW`].
@@ -56,6 +56,7 @@ pub struct Registry {
     upstreams: Mutex<BTreeMap<Arc<str>, Arc<UpstreamSeries>>>,
     listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerSeries>>>,
     limits: Mutex<BTreeMap<Arc<str>, Arc<LimitSeries>>>,
+    stores: Mutex<BTreeMap<Arc<str>, Arc<StoreSeries>>>,
 }
 
 impl Registry {
@@ -68,6 +69,7 @@ impl Registry {
             upstreams: Mutex::default(),
             listeners: Mutex::default(),
             limits: Mutex::default(),
+            stores: Mutex::default(),
         }
     }
 
@@ -98,6 +100,11 @@ impl Registry {
         find(&self.limits, name, |name| LimitSeries::new(name, self.workers))
     }
 
+    /// The series of the store of this name, made if need be.
+    pub fn store(&self, name: &str) -> Arc<StoreSeries> {
+        find(&self.stores, name, |name| StoreSeries::new(name, self.workers))
+    }
+
     /// All routes by name.
     pub fn routes(&self) -> Vec<Arc<RouteSeries>> {
         lock(&self.routes).values().cloned().collect()
@@ -111,6 +118,11 @@ impl Registry {
     /// All rate limits by name.
     pub fn limits(&self) -> Vec<Arc<LimitSeries>> {
         lock(&self.limits).values().cloned().collect()
+    }
+
+    /// All stores by name.
+    pub fn stores(&self) -> Vec<Arc<StoreSeries>> {
+        lock(&self.stores).values().cloned().collect()
     }
 
     /// All listeners by name.
