@@ -5,6 +5,7 @@
 
 pub mod codec;
 pub mod headers;
+pub mod limits;
 pub mod memory;
 pub mod messages;
 pub mod world;

@@ -137,7 +137,7 @@ impl<N: Network> Gateway<N> {
     }
 
     /// Starts what happens beside requests, on the current runtime: the time of breakers, checks of endpoints, and
-    /// letting go of limits' buckets.
+    /// letting go of limits' buckets, watching the stores that hold them. Without it no store heals that has died.
     pub fn keep_watch(&self) {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move { watch::keep_watch(&shared.upstreams, &shared.network).await });

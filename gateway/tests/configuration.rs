@@ -31,7 +31,6 @@ fn the_contract_needs_only_what_is_not_built_yet() {
             "[identity.providers.main]: identity providers are",
             "[identity.providers.opaque]: identity providers are",
             "[identity.providers.keys]: identity providers are",
-            "[stores.shared]: stores are",
             "[[routes]] auth: authentication is",
             "[[aggregates]]: aggregates are",
             "[[batches]]: batches are",

@@ -42,15 +42,17 @@ struct Held {
     /// The bucket's TAT, when it was last seen.
     tat: u64,
     last_used: u64,
+    /// When the store last had too few tokens.
+    refused_at: Option<u64>,
 }
 
 /// What came of asking for one request's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub struct Outcome {
     /// They were there.
-    pub(super) taken: bool,
+    pub taken: bool,
     /// The bucket's TAT, as if what is held were still in it.
-    pub(super) tat: u64,
+    pub tat: u64,
 }
 
 impl Default for Leases {
@@ -74,7 +76,12 @@ impl Leases {
         }
         let lease = Arc::new(Lease {
             turn: tokio::sync::Mutex::new(()),
-            held: Mutex::new(Held { chunk: Chunk::default(), tat: rule.cells().look(hash), last_used: now }),
+            held: Mutex::new(Held {
+                chunk: Chunk::default(),
+                tat: rule.cells().look(hash),
+                last_used: now,
+                refused_at: None,
+            }),
             name: rule.name_in_store(key, tier),
             tier,
         });
@@ -113,7 +120,7 @@ impl Held {
 ///
 /// # Errors
 /// The store has no answer, or there is no room for another key: nothing was taken.
-pub(super) async fn take(
+pub async fn take(
     rule: &Rule,
     worker: usize,
     who: (&Key<'_>, Tier, u64),
@@ -131,16 +138,20 @@ pub(super) async fn take(
     if let Some(outcome) = lease.spend(quota, now) {
         return Ok(outcome);
     }
-    // The one before may have learnt that there are none.
+    // The one before may have learnt that there are none. Others may give some back, which is not known here: so that
+    // is believed for as long as they may take to do so.
     let tat = rule.cells().look(hash);
-    if quota.wait(tat, now) > 0 {
+    let is_fresh = lock(&lease.held).refused_at.is_some_and(|at| now.saturating_sub(at) < IDLE);
+    if is_fresh && quota.wait(tat, now) > 0 {
         return Ok(Outcome { taken: false, tat });
     }
+    // What others gave back since must not be taken from them; but a store that was down may have forgotten.
+    let floor = if store.health.healed_within(quota.window()) { tat.saturating_sub(now) } else { 0 };
     let most = most(quota.burst(), store.gateways(), max_lease);
     let wanted = lock(&lease.held).chunk.wanted(quota.cost_tokens(), most, now);
     let mut call = Call::new(Script::Lease);
     call.keys.push(lease.name.clone());
-    call.numbers.extend([quota.interval(), quota.window(), tat.saturating_sub(now), wanted, 0].map(number));
+    call.numbers.extend([quota.interval(), quota.window(), floor, wanted, 0].map(number));
     let answer = store.ask(worker, call).await?;
     let [granted, _at, debt] = answer[..] else { return Err(Down) };
     let (granted, debt) = (u64::try_from(granted).unwrap_or(0), u64::try_from(debt).unwrap_or(0));
@@ -149,6 +160,7 @@ pub(super) async fn take(
     (held.tat, held.last_used) = (now.saturating_add(debt), now);
     rule.cells().raise(hash, now, held.tat);
     let taken = held.chunk.spend(quota.cost_tokens());
+    held.refused_at = (!taken).then_some(now);
     Ok(held.outcome(quota, taken))
 }
 

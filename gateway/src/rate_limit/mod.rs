@@ -27,6 +27,7 @@ pub use busiest::Busiest;
 pub use cells::{Cells, Fill, Place, Taken};
 pub use house::keep_house;
 pub use key::{Key, stable_id};
+pub use leases::take as take_leased;
 pub use registry::{Registry, RuleState};
 pub use route::RouteLimits;
 pub use rule::{Rule, Tier};

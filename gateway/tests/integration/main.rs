@@ -33,6 +33,7 @@ mod simulated;
 mod simulated_breaker;
 mod sizes;
 mod store_failures;
+mod store_kinds;
 mod stores;
 mod timeouts;
 mod upstream_faults;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Answer, Client, Gateway, Redis, echo, eventually};
+use crate::support::{Answer, Client, Gateway, Redis, echo};
 
 /// A gateway with a store and these limits on its one route.
 pub(crate) async fn sharing(store: &str, limits: &str, names: &str, upstream: &mocks::Mock) -> Gateway {
@@ -181,12 +181,12 @@ async fn a_server_whose_clock_is_behind_refuses_for_one_token_and_no_longer() {
     let refused = get(&mut client, "").await;
     assert_eq!(refused.status, 429);
     assert!(refused.json()["retry_after_ms"].as_u64().unwrap() <= 10, "{}", refused.json());
-    eventually("a token comes back", || redis.command(&format!("GET {key}")).contains(ahead)).await;
-    let mut passed = false;
-    for _ in 0..200 {
-        passed |= get(&mut client, "").await.status == 200;
+    let mut refusals = 0;
+    while get(&mut client, "").await.status == 429 {
+        refusals += 1;
+        assert!(refusals < 10_000, "it passes again within some tokens' time");
     }
-    assert!(passed, "it passes again within some tokens' time");
+    assert!(!redis.command(&format!("GET {key}")).contains(ahead));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -219,30 +219,4 @@ async fn leases_let_no_more_through_than_the_burst_and_give_back_what_is_not_use
         more += usize::from(get(&mut client, "").await.status == 200);
     }
     assert!((13..=14).contains(&more), "{more}");
-}
-
-#[tokio::test]
-async fn a_cluster_takes_rules_of_one_key_in_one_step_and_others_one_by_one() {
-    let redis = Redis::with(&["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]);
-    assert!(redis.command("CLUSTER ADDSLOTSRANGE 0 16383").starts_with("+OK"));
-    eventually("the cluster is whole", || redis.command("CLUSTER INFO").contains("cluster_state:ok")).await;
-    let upstream = echo().await;
-    let store = patient(&redis).replace("redis://", "redis+cluster://");
-    let limits = "[rate_limits.a]\nrate = '1/h'\nburst = 9\nkey = 'client_ip'\nstore = 'shared'\n\
-                  [rate_limits.b]\nrate = '1/h'\nburst = 4\nkey = 'client_ip'\nstore = 'shared'\n\
-                  [rate_limits.c]\nrate = '1/h'\nburst = 3\nkey = 'route'\nstore = 'shared'\n";
-    let gateway = sharing(&store, limits, "'a', 'b', 'c'", &upstream).await;
-    let mut client = gateway.client().await;
-    assert_eq!(statuses(&mut client, "", 5).await, [200, 200, 200, 429, 429]);
-    let refused = get(&mut client, "").await;
-    let told = refused.header("ratelimit").unwrap();
-    assert!(told.contains("\"c\";r=0"), "{told}");
-    // What `a` and `b` were charged for refused requests came back.
-    let other = sharing(&store, limits, "'a', 'b'", &upstream).await;
-    let mut passed = Vec::new();
-    eventually("what was refused is given back", || !redis.command("KEYS limit:*").is_empty()).await;
-    for _ in 0..2 {
-        passed.push(get(&mut other.client().await, "").await.status);
-    }
-    assert_eq!(passed, [200, 429], "four of b");
 }

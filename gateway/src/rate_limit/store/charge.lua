@@ -15,8 +15,12 @@ for i, key in ipairs(KEYS) do
   local cost, window, floor = ARGV[at] / 1000, ARGV[at + 1] / 1000, ARGV[at + 2] / 1000
   local tat = redis.call('GET', key)
   local debt = math.max(tat and tat / 1000 - now or 0, floor, 0)
-  -- A server whose clock is behind the one that wrote the bucket refuses for one request's time, not for the difference.
-  if debt > window then debt = window end
+  if debt > window then
+    -- A server whose clock is behind the one that wrote the bucket refuses for one request's time, not for the
+    -- difference. It keeps what it takes the bucket for, or it would refuse the next one again.
+    debt = window
+    redis.call('SET', key, string.format('%.0f', (now + debt) * 1000), 'PX', math.ceil(debt / 1000))
+  end
   debts[i], costs[i] = debt, cost
   if cost > 0 and debt + cost > window then
     costs[i] = 0

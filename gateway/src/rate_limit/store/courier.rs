@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use redis::{ErrorKind, ServerErrorKind, Value};
+use redis::{ErrorKind, RedisResult, ServerErrorKind, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -40,19 +40,19 @@ impl Ask {
 
 /// Carries calls until nobody can ask any more. Runs on the worker's own runtime.
 pub(super) async fn run(store: Weak<Store>, mut asked: mpsc::Receiver<Ask>) {
-    let (mut link, mut trips) = (None::<Link>, JoinSet::new());
+    let (mut link, mut trips) = (None::<(Link, u32)>, JoinSet::new());
     let mut waiting = Vec::with_capacity(TOGETHER);
     loop {
+        // While there is no connection, one trip alone makes it; others would make as many.
+        let most = if link.is_some() { UNDER_WAY } else { 1 };
         let more = tokio::select! {
             biased;
             Some(ended) = trips.join_next(), if !trips.is_empty() => {
-                // A connection that failed is of no use to anybody.
-                if ended.is_ok_and(|is_well: bool| !is_well) {
-                    link = None;
-                }
+                // What a trip ended with is what the next one takes: a connection that failed is of no use.
+                link = ended.unwrap_or(None);
                 continue;
             }
-            more = asked.recv_many(&mut waiting, TOGETHER), if trips.len() < UNDER_WAY => more,
+            more = asked.recv_many(&mut waiting, TOGETHER), if trips.len() < most => more,
         };
         let Some(store) = store.upgrade().filter(|_| more > 0) else { return };
         let asks = std::mem::replace(&mut waiting, Vec::with_capacity(TOGETHER));
@@ -61,60 +61,35 @@ pub(super) async fn run(store: Weak<Store>, mut asked: mpsc::Receiver<Ask>) {
             refuse(asks);
             continue;
         }
-        let through = match &link {
-            Some(link) => link.clone(),
-            None => match connect(&store, &asks).await {
-                Ok(new) => link.insert(new).clone(),
-                Err(()) => {
-                    refuse(asks);
-                    continue;
-                }
-            },
-        };
-        trips.spawn(travel(store, through, asks));
+        // A connection from before the store died is as dead as it was.
+        link = link.filter(|(_, generation)| *generation == store.health.generation());
+        trips.spawn(travel(store, link.clone(), asks));
     }
 }
 
 fn refuse(asks: Vec<Ask>) {
     for ask in asks {
-        // Who asked may have left.
         let _ = ask.answer.send(Err(Down));
     }
 }
 
-/// A connection, as long as the first of those who wait for it has time.
-async fn connect(store: &Arc<Store>, asks: &[Ask]) -> Result<Link, ()> {
-    let generation = store.health.generation();
-    let until = asks.iter().map(|ask| ask.until).min().unwrap_or_else(|| store.now());
-    match tokio::time::timeout_at(until.into(), Link::connect(&store.settings)).await {
-        Ok(Ok(link)) => Ok(link),
-        Ok(Err(error)) => {
-            store.health.failed(generation, &error.to_string());
-            Err(())
-        }
-        Err(_late) => {
-            store.health.failed(generation, "no connection in time");
-            Err(())
-        }
-    }
-}
-
-/// One round trip. Whether the connection is as it was.
-async fn travel(store: Arc<Store>, mut link: Link, asks: Vec<Ask>) -> bool {
+/// One round trip. The connection that is good for the next one, and the generation that it is of.
+async fn travel(store: Arc<Store>, kept: Option<(Link, u32)>, asks: Vec<Ask>) -> Option<(Link, u32)> {
     let generation = store.health.generation();
     let until = asks.iter().map(|ask| ask.until).min().unwrap_or_else(|| store.now());
     let calls: Vec<&Call> = asks.iter().map(|ask| &ask.call).collect();
-    let answers = match tokio::time::timeout_at(until.into(), call(&mut link, &calls)).await {
-        Ok(Ok(answers)) => answers,
+    let trip = tokio::time::timeout_at(until.into(), there_and_back(&store, kept.map(|(link, _)| link), &calls)).await;
+    let (link, answers) = match trip {
+        Ok(Ok(back)) => back,
         Ok(Err(error)) => {
             store.health.failed(generation, &error.to_string());
             refuse(asks);
-            return false;
+            return None;
         }
         Err(_late) => {
             store.health.failed(generation, "no answer in time");
             refuse(asks);
-            return false;
+            return None;
         }
     };
     let mut wrong = None;
@@ -123,23 +98,43 @@ async fn travel(store: Arc<Store>, mut link: Link, asks: Vec<Ask>) -> bool {
             wrong = Some(error);
             Down
         });
+        // Who asked may have left.
         let _ = ask.answer.send(answer);
     }
     match wrong {
         None => {
             store.health.answered(generation);
-            true
+            Some((link, generation))
         }
         // It speaks, but cannot do what it is for: a replica, a server that loads its data, one that is full.
         Some(error) => {
             store.health.failed(generation, &error);
-            false
+            None
         }
     }
 }
 
+/// Calls on a connection that is kept, or on a new one. One that was kept may have been closed since: then once more on a
+/// new one. At worst a request pays twice.
+async fn there_and_back(
+    store: &Store,
+    kept: Option<Link>,
+    calls: &[&Call],
+) -> RedisResult<(Link, Vec<Result<Vec<i64>, String>>)> {
+    if let Some(mut link) = kept {
+        match call(&mut link, calls).await {
+            Ok(answers) => return Ok((link, answers)),
+            Err(error) if error.is_timeout() || !error.is_unrecoverable_error() => return Err(error),
+            Err(_closed) => {}
+        }
+    }
+    let mut link = Link::connect(&store.settings).await?;
+    let answers = call(&mut link, calls).await?;
+    Ok((link, answers))
+}
+
 /// Calls scripts. One that the store has not seen, or forgot, is sent to it once, and nobody is told.
-pub(super) async fn call(link: &mut Link, calls: &[&Call]) -> redis::RedisResult<Vec<Result<Vec<i64>, String>>> {
+pub(super) async fn call(link: &mut Link, calls: &[&Call]) -> RedisResult<Vec<Result<Vec<i64>, String>>> {
     let commands: Vec<_> = calls.iter().map(|call| call.command(false)).collect();
     let mut answers = link.send(&commands).await?;
     let unknown: Vec<usize> = (0..answers.len()).filter(|at| is_unknown(&answers[*at])).collect();
@@ -152,19 +147,18 @@ pub(super) async fn call(link: &mut Link, calls: &[&Call]) -> redis::RedisResult
     Ok(answers.into_iter().map(numbers).collect())
 }
 
-fn is_unknown(answer: &Value) -> bool {
-    matches!(answer, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
+fn is_unknown(answer: &RedisResult<Value>) -> bool {
+    matches!(answer, Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
 }
 
-fn numbers(answer: Value) -> Result<Vec<i64>, String> {
-    match answer {
-        Value::ServerError(error) => Err(redis::RedisError::from(error).to_string()),
+fn numbers(answer: RedisResult<Value>) -> Result<Vec<i64>, String> {
+    match answer.map_err(|error| error.to_string())? {
         Value::Int(number) => Ok(vec![number]),
         Value::Array(values) => values
             .into_iter()
             .map(|value| if let Value::Int(number) = value { Ok(number) } else { Err("an answer of no number") })
             .collect::<Result<_, _>>()
             .map_err(str::to_owned),
-        _ => Err(redis::RedisError::from((ErrorKind::UnexpectedReturnType, "an answer of no numbers")).to_string()),
+        _ => Err("an answer of no numbers".to_owned()),
     }
 }

@@ -45,6 +45,7 @@ pub struct Health {
     up: AtomicBool,
     generation: AtomicU32,
     reason: Mutex<Option<(Instant, String)>>,
+    healed: Mutex<Option<Instant>>,
 }
 
 impl Health {
@@ -75,6 +76,7 @@ impl Health {
             generation: AtomicU32::new(breaker.generation()),
             breaker: Mutex::new(breaker),
             reason: Mutex::default(),
+            healed: Mutex::default(),
             clock,
         }
     }
@@ -93,6 +95,12 @@ impl Health {
     /// When and why it last failed.
     pub fn last_failure(&self) -> Option<(Instant, String)> {
         lock(&self.reason).clone()
+    }
+
+    /// Whether it came back within the last so many nanoseconds.
+    pub fn healed_within(&self, nanoseconds: u64) -> bool {
+        let healed = *lock(&self.healed);
+        healed.is_some_and(|at| self.clock.now().saturating_duration_since(at).as_nanos() < u128::from(nanoseconds))
     }
 
     /// Outcomes are told with the number that held when they were asked for.
@@ -150,6 +158,9 @@ impl Health {
         let up = breaker.state() == breaker::State::Closed;
         if self.up.swap(up, Ordering::Relaxed) == up {
             return;
+        }
+        if up {
+            *lock(&self.healed) = Some(transition.at);
         }
         self.series.set_degraded(!up);
         let reason = lock(&self.reason).as_ref().filter(|_| !up).map(|(_, reason)| reason.clone());

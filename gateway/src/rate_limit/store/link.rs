@@ -7,8 +7,8 @@ use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisConnectionInfo, RedisResult,
-    TlsMode, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline, RedisConnectionInfo,
+    RedisResult, TlsMode, Value,
 };
 
 use crate::config::settings::Store;
@@ -68,15 +68,17 @@ impl Link {
         }
     }
 
-    /// Sends commands together, and waits for all answers. What a server refuses is an answer.
-    pub(super) async fn send(&mut self, commands: &[Cmd]) -> RedisResult<Vec<Value>> {
+    /// Sends commands together, and waits for all answers. What a server refuses is an answer; an error is that there is
+    /// none.
+    pub(super) async fn send(&mut self, commands: &[Cmd]) -> RedisResult<Vec<RedisResult<Value>>> {
         match self {
             Self::One(connection) => {
                 let mut together = Pipeline::with_capacity(commands.len());
                 for command in commands {
                     together.add_command(command.clone());
                 }
-                connection.send_packed_commands(&together, 0, commands.len()).await
+                let answers = connection.send_packed_commands(&together, 0, commands.len()).await?;
+                Ok(answers.into_iter().map(Value::extract_error).collect())
             }
             Self::Cluster(connection) => {
                 let each = commands.iter().map(|command| {
@@ -85,7 +87,10 @@ impl Link {
                 });
                 let mut answers = Vec::with_capacity(commands.len());
                 for answer in futures_util::future::join_all(each).await {
-                    answers.push(answer?);
+                    answers.push(match answer {
+                        Err(error) if !matches!(error.kind(), ErrorKind::Server(_)) => return Err(error),
+                        answer => answer,
+                    });
                 }
                 Ok(answers)
             }

@@ -65,9 +65,11 @@ impl Store {
             return Err(Down);
         }
         let began = self.clock.now();
-        let (ask, answer) = Ask::new(call, began + self.settings.command_timeout);
+        let until = began + self.settings.command_timeout;
+        let (ask, answer) = Ask::new(call, until);
         self.courier(worker).try_send(ask).map_err(|_| Down)?;
-        let answer = answer.await.map_err(|_| Down)?;
+        // The courier keeps this time too, and judges the store by it; but calls may wait behind those that hang.
+        let answer = tokio::time::timeout_at(until.into(), answer).await.map_err(|_| Down)?.map_err(|_| Down)?;
         if answer.is_ok() {
             self.series.answered(worker, self.clock.now().saturating_duration_since(began));
         }

@@ -1,5 +1,5 @@
 //! The task that watches a store: it says that this gateway is alive, counts the others, and finds out when a store
-//! that was dead answers again.
+//! that was dead answers again. It also says so on standard error, which no worker waits for.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::link::Link;
 use super::script::{Call, Script};
 use super::{Store, Stores};
+use crate::telemetry::notice;
 
 /// How often a gateway says that it is alive.
 const BEAT: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ pub fn start(stores: &Stores, id: &Arc<str>) {
 }
 
 async fn watch(store: Weak<Store>, id: Arc<str>) {
-    let mut link = None;
+    let (mut link, mut was_up) = (None, true);
     loop {
         let Some(strong) = store.upgrade() else { return };
         if let Some(ticket) = strong.health.probe() {
@@ -40,6 +41,11 @@ async fn watch(store: Weak<Store>, id: Arc<str>) {
             if let Ok(gateways) = outcome {
                 strong.heard_of(gateways);
             }
+        }
+        let up = strong.health.is_up();
+        if std::mem::replace(&mut was_up, up) != up {
+            let failure = strong.health.last_failure();
+            notice::store(&strong.settings.name, !up, failure.as_ref().map(|(_, reason)| reason.as_str()));
         }
         let next = match strong.health.next_probe() {
             Some(at) => at.min(strong.now() + BEAT),

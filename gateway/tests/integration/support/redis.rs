@@ -12,11 +12,15 @@ const TRIES: u32 = 2_000;
 /// A server that does not answer a test for so long has hung.
 const GUARD: Duration = Duration::from_secs(10);
 
+/// Says that a server speaks TLS; no argument of its own.
+const TLS: &str = "(tls)";
+
 /// A server. It is killed with its test.
 pub(crate) struct Redis {
     child: Child,
     folder: TempDir,
     more: Vec<String>,
+    more_folders: Vec<TempDir>,
     /// Where it is.
     pub(crate) address: SocketAddr,
 }
@@ -35,7 +39,7 @@ impl Redis {
             let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
             let folder = tempfile::tempdir().unwrap();
             let child = spawn(&folder, &more, address);
-            let mut redis = Self { child, folder, more: more.clone(), address };
+            let mut redis = Self { child, folder, more: more.clone(), more_folders: Vec::new(), address };
             if redis.answers() {
                 return redis;
             }
@@ -43,11 +47,41 @@ impl Redis {
         panic!("no redis-server could be started: is it installed? `cargo xtask test` does that");
     }
 
+    /// A sentinel that watches this master under the name `main`, and is alone enough to decide.
+    pub(crate) fn sentinel(master: SocketAddr) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sentinel.conf");
+        let text = format!(
+            "sentinel monitor main {} {} 1\nsentinel down-after-milliseconds main 300\n\
+             sentinel failover-timeout main 2000\n",
+            master.ip(),
+            master.port()
+        );
+        std::fs::write(&file, text).unwrap();
+        let mut sentinel = Self::with(&[file.to_str().unwrap(), "--sentinel"]);
+        // It writes what it learns into its file.
+        sentinel.more_folders.push(folder);
+        sentinel
+    }
+
+    /// One that speaks TLS alone.
+    pub(crate) fn with_tls(certificate: &str, key: &str) -> Self {
+        Self::with(&["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no", TLS])
+    }
+
     /// Whether it answers before it ends.
     fn answers(&mut self) -> bool {
         for _ in 0..TRIES {
             if self.child.try_wait().unwrap().is_some() {
                 return false;
+            }
+            if self.more.iter().any(|word| word == TLS) {
+                // Nobody here speaks TLS: that it listens is enough.
+                if TcpStream::connect(self.address).is_ok() {
+                    return true;
+                }
+                std::thread::park_timeout(Duration::from_millis(5));
+                continue;
             }
             let answer = self.try_command("PING").unwrap_or_default();
             if answer.starts_with("+PONG") || answer.starts_with("-NOAUTH") {
@@ -107,15 +141,22 @@ impl Redis {
 }
 
 fn spawn(folder: &TempDir, more: &[String], address: SocketAddr) -> Child {
-    Command::new("redis-server")
-        .args(["--bind", "127.0.0.1", "--port", &address.port().to_string(), "--save", "", "--appendonly", "no"])
-        .args(["--dir", folder.path().to_str().unwrap()])
-        .args(more)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("redis-server is installed: `cargo xtask test` does that")
+    let port = address.port().to_string();
+    let mut command = Command::new("redis-server");
+    // A configuration file comes first.
+    let (file, more) = more.split_at(usize::from(more.first().is_some_and(|word| !word.starts_with("--"))));
+    command.args(file).args(["--bind", "127.0.0.1"]);
+    if more.iter().any(|word| word == TLS) {
+        command.args(["--port", "0", "--tls-port", &port]);
+    } else {
+        command.args(["--port", &port]);
+    }
+    if file.is_empty() {
+        command.args(["--save", "", "--appendonly", "no"]);
+    }
+    command.args(["--dir", folder.path().to_str().unwrap()]).args(more.iter().filter(|word| *word != TLS));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("redis-server is installed: `cargo xtask test` does that")
 }
 
 impl Drop for Redis {
