@@ -135,7 +135,7 @@ async fn leased(rule: Arc<Rule>, clock: Clock) -> f64 {
             let hash = rule.hash(&key, Tier::Own);
             let now = clock.monotonic_ns(clock.now());
             let taken = take_leased(&rule, 0, (&key, Tier::Own, hash), 20, now).await.expect("an answer");
-            assert!(taken.taken, "admitted");
+            assert!(taken.is_some_and(|outcome| outcome.taken), "admitted");
             // As a request does, so that others have their turn.
             tokio::task::yield_now().await;
         }

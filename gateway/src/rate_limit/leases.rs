@@ -118,32 +118,34 @@ impl Held {
 
 /// Takes a request's tokens: from the chunk that is held, or from the next one.
 ///
+/// `None`: there is no room for another key.
+///
 /// # Errors
-/// The store has no answer, or there is no room for another key: nothing was taken.
+/// The store has no answer: nothing was taken.
 pub async fn take(
     rule: &Rule,
     worker: usize,
     who: (&Key<'_>, Tier, u64),
     max_lease: u64,
     now: u64,
-) -> Result<Outcome, Down> {
+) -> Result<Option<Outcome>, Down> {
     let (tier, hash) = (who.1, who.2);
     let (Some(store), quota) = (&rule.store, rule.quota(tier)) else { return Err(Down) };
-    let lease = rule.state.leases.of(rule, who, now).ok_or(Down)?;
+    let Some(lease) = rule.state.leases.of(rule, who, now) else { return Ok(None) };
     if let Some(outcome) = lease.spend(quota, now) {
-        return Ok(outcome);
+        return Ok(Some(outcome));
     }
     // Whoever comes while one fetches waits for what it brings.
     let _turn = lease.turn.lock().await;
     if let Some(outcome) = lease.spend(quota, now) {
-        return Ok(outcome);
+        return Ok(Some(outcome));
     }
     // The one before may have learnt that there are none. Others may give some back, which is not known here: so that
     // is believed for as long as they may take to do so.
-    let tat = rule.cells().look(hash);
+    let tat = rule.cells().known(hash).unwrap_or(0);
     let is_fresh = lock(&lease.held).refused_at.is_some_and(|at| now.saturating_sub(at) < IDLE);
     if is_fresh && quota.wait(tat, now) > 0 {
-        return Ok(Outcome { taken: false, tat });
+        return Ok(Some(Outcome { taken: false, tat }));
     }
     // What others gave back since must not be taken from them; but a store that was down may have forgotten.
     let floor = if store.health.healed_within(quota.window()) { tat.saturating_sub(now) } else { 0 };
@@ -161,7 +163,7 @@ pub async fn take(
     rule.cells().raise(hash, now, held.tat);
     let taken = held.chunk.spend(quota.cost_tokens());
     held.refused_at = (!taken).then_some(now);
-    Ok(held.outcome(quota, taken))
+    Ok(Some(held.outcome(quota, taken)))
 }
 
 /// Puts a request's tokens back into the chunk.

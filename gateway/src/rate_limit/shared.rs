@@ -58,9 +58,9 @@ impl<'a, N: Network> Asking<'a, N> {
             rule.note(self.exchange, &key, hash);
             let pending = Pending { index, rule, store, key, tier, hash };
             match shared.mode {
-                Mode::Leased(most) => self.lease(&pending, most).await?,
+                Mode::Leased(most) if self.lease(&pending, most).await? => {}
                 Mode::Exact if self.is_known_empty(&pending)? => {}
-                Mode::Exact => exact.push(pending),
+                Mode::Exact | Mode::Leased(_) => exact.push(pending),
             }
         }
         while let Some(first) = exact.first() {
@@ -76,7 +76,8 @@ impl<'a, N: Network> Asking<'a, N> {
 
     /// Whether the bucket was empty when it was last seen, and still is. A rule that may, refuses.
     fn is_known_empty(&mut self, pending: &Pending<'a>) -> Result<bool, GatewayError> {
-        let (quota, tat) = (*pending.rule.quota(pending.tier), pending.rule.cells().look(pending.hash));
+        let (quota, tat) = (*pending.rule.quota(pending.tier), pending.rule.cells().known(pending.hash));
+        let tat = tat.unwrap_or(0);
         let wait = quota.wait(tat, self.now);
         if wait == 0 || !pending.store.health.is_up() {
             return Ok(false);
@@ -85,18 +86,21 @@ impl<'a, N: Network> Asking<'a, N> {
         Ok(true)
     }
 
-    async fn lease(&mut self, pending: &Pending<'a>, most: u64) -> Result<(), GatewayError> {
+    /// Whether there was room to keep a chunk; without it the request is to ask for itself.
+    async fn lease(&mut self, pending: &Pending<'a>, most: u64) -> Result<bool, GatewayError> {
         let who = (&pending.key, pending.tier, pending.hash);
         match leases::take(pending.rule, self.exchange.shard.index, who, most, self.now).await {
-            Ok(outcome) => {
+            Ok(None) => Ok(false),
+            Ok(Some(outcome)) => {
                 let quota = *pending.rule.quota(pending.tier);
                 if outcome.taken {
                     self.admitted(pending, Paid::Lease, quota, outcome.tat);
-                    return Ok(());
+                    return Ok(true);
                 }
-                self.refused(pending, quota, outcome.tat, quota.wait(outcome.tat, self.now).max(1))
+                self.refused(pending, quota, outcome.tat, quota.wait(outcome.tat, self.now).max(1))?;
+                Ok(true)
             }
-            Err(Down) => self.without_store(pending),
+            Err(Down) => self.without_store(pending).map(|()| true),
         }
     }
 
@@ -106,7 +110,7 @@ impl<'a, N: Network> Asking<'a, N> {
         for pending in together {
             call.keys.push(pending.rule.name_in_store(&pending.key, pending.tier));
             let quota = pending.rule.quota(pending.tier);
-            let floor = pending.rule.cells().look(pending.hash).saturating_sub(self.now);
+            let floor = pending.rule.cells().known(pending.hash).unwrap_or(0).saturating_sub(self.now);
             let enforced = u64::from(!pending.rule.settings.shadow);
             call.numbers.extend([quota.cost(), quota.window(), floor, enforced].map(number));
         }

@@ -89,7 +89,7 @@ impl Link {
                 for answer in futures_util::future::join_all(each).await {
                     answers.push(match answer {
                         Err(error) if !matches!(error.kind(), ErrorKind::Server(_)) => return Err(error),
-                        answer => answer,
+                        answer => answer.and_then(Value::extract_error),
                     });
                 }
                 Ok(answers)
