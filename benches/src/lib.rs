@@ -94,6 +94,7 @@ fn route(path: &str) -> Arc<Route> {
         host: HostPolicy::Client,
         websocket: false,
         max_body: None,
+        fallback: None,
         breaker: None,
         retry: Default::default(),
     })

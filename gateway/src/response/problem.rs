@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::close_while_draining;
-use super::own::closing;
+use super::own::{closing, whole_seconds};
 use crate::context::names::X_REQUEST_ID;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
@@ -42,9 +42,7 @@ fn describe(headers: &mut HeaderMap, error: &GatewayError, length: usize) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(after) = error.retry_after {
-        // Whole seconds, rounded up: never earlier than it is worth it (RFC 9110, section 10.2.3).
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        headers.insert(header::RETRY_AFTER, whole_seconds(after));
     }
     if error.close {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -33,6 +33,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         retry: Retry::default(),
         breaker: None,
         max_body: None,
+        fallback: None,
     })
 }
 

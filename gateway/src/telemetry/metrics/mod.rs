@@ -17,7 +17,7 @@ mod upstream;
 pub use gateway::{GatewaySeries, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry};
-pub use route::{RouteSeries, RouteTotals};
+pub use route::{FallbackResult, RouteSeries, RouteTotals};
 pub(crate) use shards::own_thread;
 pub use upstream::{AttemptOutcome, ConnectionEvent, RetryResult, UpstreamSeries, UpstreamTotals};
 
