@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::close_while_draining;
 use crate::config::settings::route::Fallback;
-use crate::context::names::X_REQUEST_ID;
+use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -44,6 +44,7 @@ pub fn fallback<N: Network>(mut exchange: Box<Exchange<N>>, problem: &GatewayErr
     if let Some(after) = problem.retry_after.filter(|_| answer.status == StatusCode::SERVICE_UNAVAILABLE) {
         headers.insert(header::RETRY_AFTER, whole_seconds(after));
     }
+    tell_limits(&exchange, &mut headers);
     route.response_headers.apply(&mut headers);
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     // Framing and the connection are nothing that a route edits.
@@ -56,6 +57,14 @@ pub fn fallback<N: Network>(mut exchange: Box<Exchange<N>>, problem: &GatewayErr
     close_while_draining(&exchange, &mut headers);
     let body = if exchange.method == http::Method::HEAD { Bytes::new() } else { answer.body.clone() };
     Reply::own(answer.status, headers, ResponseBody::own(body, exchange))
+}
+
+/// What the client is told of its limits, where it has some.
+pub(super) fn tell_limits<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
+    if let Some(told) = exchange.limit_fields() {
+        let told = [(&RATELIMIT_POLICY, told.policy), (&RATELIMIT, told.state)];
+        headers.extend(told.into_iter().filter_map(|(name, text)| Some((name.clone(), text.try_into().ok()?))));
+    }
 }
 
 /// Whole seconds, rounded up: never earlier than it is worth it (RFC 9110, section 10.2.3).

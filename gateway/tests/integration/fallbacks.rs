@@ -257,6 +257,15 @@ async fn an_operator_sees_it_and_a_reload_keeps_the_stand_ins_breaker() {
 }
 
 #[tokio::test]
+async fn who_is_answered_by_a_fallback_has_paid_its_limit_and_is_told() {
+    let keys = format!("{FIXED}\nrate_limits = ['few']\n[rate_limits.few]\nrate = '1/m'\nburst = 1\nkey = 'global'");
+    let gateway = Gateway::start(&text(nowhere().await, nowhere().await, &keys)).await;
+    let answer = gateway.get("/").await;
+    assert_eq!((answer.status, answer.header("ratelimit").is_some()), (200, true));
+    assert_eq!(gateway.get("/").await.code(), "rate_limited", "a limit is none of the upstream's failures");
+}
+
+#[tokio::test]
 async fn a_websocket_finds_the_stand_in_too() {
     let cache = Mock::builder().service("cache").start().await.unwrap();
     let gateway = Gateway::start(&text(nowhere().await, cache.addr(), OTHER)).await;
