@@ -197,7 +197,6 @@ fn names_and_labels_are_the_contracts() {
     }
     let later = [
         "hedges_total",
-        "limit_decisions_total",
         "store_duration_seconds",
         "store_degraded",
         "auth_total",
