@@ -49,3 +49,4 @@ pub mod upstream;
 
 // Pure decisions, asked by the stages.
 pub mod algorithms;
+pub mod jws;
