@@ -12,8 +12,8 @@ use super::{Algorithm, Refusal};
 pub(super) enum Material {
     /// A public key; it knows its algorithm.
     Public(ParsedPublicKey),
-    /// A secret.
-    Secret(hmac::Key),
+    /// A secret; boxed, as it holds the states of two hashes.
+    Secret(Box<hmac::Key>),
 }
 
 /// The numbers of a key, of the length that its type and curve give them.
@@ -50,7 +50,9 @@ impl Numbers {
             }
             (Family::Ec(_, _, verification), Self::Ec { point, .. }) => ParsedPublicKey::new(verification, point),
             (Family::Ed25519, Self::Ed25519(point)) => ParsedPublicKey::new(&ED25519, point),
-            (Family::Hmac(hash, _), Self::Oct(secret)) => return Ok(Material::Secret(hmac::Key::new(hash, secret))),
+            (Family::Hmac(hash, _), Self::Oct(secret)) => {
+                return Ok(Material::Secret(Box::new(hmac::Key::new(hash, secret))));
+            }
             _ => return Err(KeyError::Algorithm),
         };
         public.map(Material::Public).map_err(|_| KeyError::Invalid)

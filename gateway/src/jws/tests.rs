@@ -96,7 +96,7 @@ fn refused(jwk: &Value) -> KeyError {
 }
 
 /// A key with some members replaced.
-fn changed(algorithm: Algorithm, members: Value) -> Value {
+fn changed(algorithm: Algorithm, members: &Value) -> Value {
     let mut jwk = samples::jwk(algorithm);
     for (name, value) in members.as_object().unwrap() {
         jwk[name] = value.clone();
@@ -137,20 +137,20 @@ fn h2_weak_and_impossible_keys_are_refused() {
 #[test]
 fn h2_a_point_must_be_on_the_curve_that_it_names() {
     let y = samples::jwk(Algorithm::Es256)["y"].clone();
-    assert_eq!(refused(&changed(Algorithm::Es256, json!({ "x": y }))), KeyError::Invalid);
-    assert_eq!(refused(&changed(Algorithm::Es256, json!({ "crv": "secp256k1" }))), KeyError::Invalid);
-    assert_eq!(refused(&changed(Algorithm::Es256, json!({ "crv": "P-384" }))), KeyError::Encoding);
-    assert_eq!(refused(&changed(Algorithm::Es256, json!({ "crv": "p-256" }))), KeyError::Unknown);
-    assert_eq!(refused(&changed(Algorithm::Es256, json!({ "crv": null }))), KeyError::Malformed);
+    assert_eq!(refused(&changed(Algorithm::Es256, &json!({ "x": y }))), KeyError::Invalid);
+    assert_eq!(refused(&changed(Algorithm::Es256, &json!({ "crv": "secp256k1" }))), KeyError::Invalid);
+    assert_eq!(refused(&changed(Algorithm::Es256, &json!({ "crv": "P-384" }))), KeyError::Encoding);
+    assert_eq!(refused(&changed(Algorithm::Es256, &json!({ "crv": "p-256" }))), KeyError::Unknown);
+    assert_eq!(refused(&changed(Algorithm::Es256, &json!({ "crv": null }))), KeyError::Malformed);
     let zero = encode(&[0; 32]);
-    assert_eq!(refused(&changed(Algorithm::Es256, json!({ "x": zero, "y": zero }))), KeyError::Invalid);
+    assert_eq!(refused(&changed(Algorithm::Es256, &json!({ "x": zero, "y": zero }))), KeyError::Invalid);
     let field = encode(&[0xff; 32]);
     assert_eq!(
-        refused(&changed(Algorithm::Es256, json!({ "x": field }))),
+        refused(&changed(Algorithm::Es256, &json!({ "x": field }))),
         KeyError::Invalid,
         "above the field's prime"
     );
-    assert_eq!(refused(&changed(Algorithm::Es512, json!({ "x": encode(&[1; 65]) }))), KeyError::Encoding);
+    assert_eq!(refused(&changed(Algorithm::Es512, &json!({ "x": encode(&[1; 65]) }))), KeyError::Encoding);
     for x in [
         [0; 32],
         {
@@ -182,7 +182,7 @@ fn h3_a_key_for_something_else_verifies_nothing() {
         json!({ "use": "sig", "key_ops": ["sign"] }),
         json!({ "use": "enc", "key_ops": ["verify"] }),
     ] {
-        assert_eq!(refused(&changed(Algorithm::Rs256, members.clone())), KeyError::Purpose, "{members}");
+        assert_eq!(refused(&changed(Algorithm::Rs256, &members)), KeyError::Purpose, "{members}");
     }
     for members in [
         json!({ "use": 1 }),
@@ -195,13 +195,13 @@ fn h3_a_key_for_something_else_verifies_nothing() {
         json!({ "n": 5 }),
         json!({ "n": null }),
     ] {
-        assert_eq!(refused(&changed(Algorithm::Rs256, members.clone())), KeyError::Malformed, "{members}");
+        assert_eq!(refused(&changed(Algorithm::Rs256, &members)), KeyError::Malformed, "{members}");
     }
     for alg in ["none", "RSA-OAEP", "HS256", "ES256", "rs256", ""] {
-        assert_eq!(refused(&changed(Algorithm::Rs256, json!({ "alg": alg }))), KeyError::Algorithm, "{alg}");
+        assert_eq!(refused(&changed(Algorithm::Rs256, &json!({ "alg": alg }))), KeyError::Algorithm, "{alg}");
     }
     for kty in ["rsa", "EC2", "none", ""] {
-        assert_eq!(refused(&changed(Algorithm::Rs256, json!({ "kty": kty }))), KeyError::Unknown, "{kty}");
+        assert_eq!(refused(&changed(Algorithm::Rs256, &json!({ "kty": kty }))), KeyError::Unknown, "{kty}");
     }
     for jwk in [json!(null), json!("x"), json!([]), json!({}), json!({ "kty": "RSA" }), json!({ "kty": "oct" })] {
         assert_eq!(refused(&jwk), KeyError::Malformed, "{jwk}");
@@ -213,7 +213,7 @@ fn h5_numbers_of_keys_have_one_text() {
     let n = samples::jwk(Algorithm::Rs256)["n"].as_str().unwrap().to_owned();
     for odd in [format!("{n}=="), format!("{n} "), format!(" {n}"), n.replace(['-', '_'], "+") + "+", format!("{n}\n")]
     {
-        assert_eq!(refused(&changed(Algorithm::Rs256, json!({ "n": odd }))), KeyError::Encoding);
+        assert_eq!(refused(&changed(Algorithm::Rs256, &json!({ "n": odd }))), KeyError::Encoding);
     }
     assert_eq!(refused(&json!({ "kty": "oct", "k": format!("{}=", encode(SECRET)) })), KeyError::Encoding);
 }
@@ -224,9 +224,9 @@ fn h3_a_set_that_says_two_things_is_refused() {
     let (rsa, ec) = (samples::published(Algorithm::Rs256, "a"), samples::published(Algorithm::Es256, "a"));
     assert_eq!(set(&[rsa.clone(), ec]).unwrap_err(), KeySetError::Duplicate("a".into()));
     assert_eq!(set(&[rsa.clone(), samples::jwk(Algorithm::Hs256)]).unwrap_err(), KeySetError::Mixed);
-    let private = changed(Algorithm::Es256, json!({ "d": encode(&[1; 32]), "kid": "p" }));
+    let private = changed(Algorithm::Es256, &json!({ "d": encode(&[1; 32]), "kid": "p" }));
     assert_eq!(set(&[rsa.clone(), private]).unwrap_err(), KeySetError::Private("p".into()));
-    assert_eq!(set(&vec![rsa.clone(); 101]).unwrap_err(), KeySetError::TooMany);
+    assert_eq!(set(&vec![rsa; 101]).unwrap_err(), KeySetError::TooMany);
     assert_eq!(set(&[]).unwrap_err(), KeySetError::Unusable(Vec::new()));
     assert_eq!(KeySet::parse(b"{}").unwrap_err(), KeySetError::NoKeys);
     assert_eq!(KeySet::parse(&vec![b' '; 256 << 10 | 1]).unwrap_err(), KeySetError::TooLarge);
@@ -236,7 +236,7 @@ fn h3_a_set_that_says_two_things_is_refused() {
 
 #[test]
 fn h3_a_key_for_others_is_left_out_and_the_rest_of_the_set_stands() {
-    let encryption = changed(Algorithm::Rs256, json!({ "use": "enc", "alg": "RSA-OAEP", "kid": "enc" }));
+    let encryption = changed(Algorithm::Rs256, &json!({ "use": "enc", "alg": "RSA-OAEP", "kid": "enc" }));
     let future = json!({ "kty": "AKP", "alg": "ML-DSA-44", "kid": "pq", "pub": "AA" });
     let keys = json!({ "keys": [encryption, samples::published(Algorithm::Es256, "sig"), future] });
     let (set, left_out) = KeySet::from_json(&keys).unwrap();
@@ -466,7 +466,7 @@ fn an_eddsa_signature_has_one_form() {
 
 #[test]
 fn a_private_key_verifies_as_its_public_half_and_says_so() {
-    let jwk = changed(Algorithm::Es256, json!({ "d": encode(&[1; 32]) }));
+    let jwk = changed(Algorithm::Es256, &json!({ "d": encode(&[1; 32]) }));
     let key = Key::from_jwk(&jwk).unwrap();
     assert!(key.is_private);
     assert!(!format!("{key:?}").contains(jwk["x"].as_str().unwrap()), "no key material is shown");
