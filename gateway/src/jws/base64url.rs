@@ -1,4 +1,4 @@
-//! base64url as RFC 7515, appendix C has it: no padding, no white space, no other alphabet, and no bits that are not used.
+//! base64url as RFC 7515, appendix C has it: no padding, no white space, no other alphabet, no bits that are not used.
 //!
 //! The last is what makes a token one text: with loose bits, several texts would decode to one signature, and whoever
 //! keeps tokens by their text (a list of revoked ones, a cache) could be passed by.
@@ -49,7 +49,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_have_one_text(bytes in proptest::collection::vec(any::<u8>(), 0..60), at in any::<proptest::sample::Index>(), other in any::<u8>()) {
+        fn bytes_have_one_text(
+            bytes in proptest::collection::vec(any::<u8>(), 0..60),
+            at in any::<proptest::sample::Index>(),
+            other in any::<u8>(),
+        ) {
             let text = encode(&bytes);
             prop_assert_eq!(decode(text.as_bytes()), Some(bytes.clone()));
             let mut changed = text.clone().into_bytes();

@@ -75,7 +75,8 @@ pub(crate) fn jwk(algorithm: Algorithm) -> Value {
         _ => {
             let public = RSA.public_key();
             let (n, e) = (public.modulus(), public.exponent());
-            json!({ "kty": "RSA", "n": encode(n.big_endian_without_leading_zero()), "e": encode(e.big_endian_without_leading_zero()) })
+            let [n, e] = [n, e].map(|number| encode(number.big_endian_without_leading_zero()));
+            json!({ "kty": "RSA", "n": n, "e": e })
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use regex::Regex;
 
+use super::identity::Auth;
 use super::upstream::{Breaker, Failures};
 
 /// One `[[routes]]`.
@@ -23,6 +24,8 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     /// Edits of the response's headers.
     pub response_headers: HeaderEdits,
+    /// Who may use it; `None` = everybody.
+    pub auth: Option<Auth>,
     /// Names of the limits that hold, each once; each exists.
     pub rate_limits: Vec<Arc<str>>,
     /// Until response headers, retries included; `None` = no limit.

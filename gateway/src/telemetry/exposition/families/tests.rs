@@ -194,11 +194,8 @@ fn names_and_labels_are_the_contracts() {
     }
     let later = [
         "hedges_total",
-        "limit_decisions_total",
         "store_duration_seconds",
         "store_degraded",
-        "auth_total",
-        "token_cache_total",
         "keys_age_seconds",
         "aggregate_parts_total",
         "batch_size",
