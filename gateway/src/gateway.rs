@@ -69,6 +69,7 @@ impl<N: Network> Gateway<N> {
             upstreams: Upstreams::new(Arc::clone(&metrics), surroundings, shards),
             limits: Limits::new(Arc::clone(&metrics), shards, world.seed),
             stores,
+            identity: crate::identity::Registry::new(Arc::clone(&metrics), shards),
             network: world.network,
             clock: world.clock,
             metrics,

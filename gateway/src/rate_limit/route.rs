@@ -70,7 +70,7 @@ impl RouteLimits {
     ) -> Result<(), GatewayError> {
         let own = self.rules.iter().enumerate().filter(|(_, rule)| rule.phase == phase && rule.store.is_none());
         for (index, rule) in own {
-            let (key, tier) = (Key::of(&rule.settings, exchange, headers), rule.tier());
+            let (key, tier) = (Key::of(&rule.settings, exchange, headers), rule.tier(exchange));
             let hash = rule.hash(&key, tier);
             rule.note(exchange, &key, hash);
             let mut charge =
@@ -107,7 +107,7 @@ impl RouteLimits {
     ) -> u64 {
         let behind = self.rules[refused + 1..].iter().filter(|rule| rule.phase == phase && !rule.settings.shadow);
         let wait = |rule: &Arc<Rule>| {
-            let (key, tier) = (Key::of(&rule.settings, exchange, headers), rule.tier());
+            let (key, tier) = (Key::of(&rule.settings, exchange, headers), rule.tier(exchange));
             rule.quota(tier).wait(rule.cells().look(rule.hash(&key, tier)), now)
         };
         behind.map(wait).max().unwrap_or(0)

@@ -64,9 +64,10 @@ impl Rule {
         }
     }
 
-    /// The rate that holds for a request. Nobody proves an identity yet, so `anonymous` does wherever it is written.
-    pub fn tier(&self) -> Tier {
-        if self.settings.anonymous.is_some() { Tier::Anonymous } else { Tier::Own }
+    /// The rate that holds for a request.
+    pub fn tier<N: Network>(&self, exchange: &Exchange<N>) -> Tier {
+        let anonymous = self.settings.anonymous.is_some() && exchange.identity.is_none();
+        if anonymous { Tier::Anonymous } else { Tier::Own }
     }
 
     /// How much a key of this tier may do.

@@ -53,7 +53,7 @@ impl<'a, N: Network> Asking<'a, N> {
         let mut exact: SmallVec<[Pending<'a>; 2]> = SmallVec::new();
         for (index, rule) in self.limits.rules().iter().enumerate().filter(|(_, rule)| rule.phase == phase) {
             let (Some(store), Some(shared)) = (&rule.store, &rule.settings.shared) else { continue };
-            let (key, tier) = (Key::of(&rule.settings, self.exchange, self.headers), rule.tier());
+            let (key, tier) = (Key::of(&rule.settings, self.exchange, self.headers), rule.tier(self.exchange));
             let hash = rule.hash(&key, tier);
             rule.note(self.exchange, &key, hash);
             let pending = Pending { index, rule, store, key, tier, hash };

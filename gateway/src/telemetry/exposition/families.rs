@@ -4,8 +4,8 @@ use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
 use crate::error::Code;
 use crate::telemetry::metrics::{
-    AttemptOutcome, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult, LimitDecision, Registry, RetryResult,
-    RouteTotals, ShedReason, UpstreamTotals,
+    AttemptOutcome, CacheResult, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult, LimitDecision, Registry,
+    RetryResult, RouteTotals, ShedReason, UpstreamTotals,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -31,6 +31,7 @@ pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec
     upstreams(&mut page, registry);
     endpoints(&mut page, &inputs.endpoints);
     breakers(&mut page, inputs);
+    identity(&mut page, registry);
     limits(&mut page, registry);
     stores(&mut page, registry);
     gateway(&mut page, registry, inputs);
@@ -161,6 +162,19 @@ fn stores(page: &mut Page, registry: &Registry) {
     page.family("gateway_store_degraded", Kind::Gauge, "1 while limits do without the store, else 0.");
     for store in &stores {
         page.number(&[("store", store.name())], u64::from(store.is_degraded()));
+    }
+}
+
+fn identity(page: &mut Page, registry: &Registry) {
+    page.family("gateway_auth_total", Kind::Counter, "Credentials, by provider and what came of them.");
+    for provider in registry.auths() {
+        for (result, count) in provider.totals() {
+            page.number(&[("provider", provider.name()), ("result", result.as_str())], count);
+        }
+    }
+    page.family("gateway_token_cache_total", Kind::Counter, "Tokens by whether they were known already, and where.");
+    for result in CacheResult::ALL {
+        page.number(&[("result", result.as_str())], registry.token_cache().total(result));
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! Series are kept by name for the life of the process, so that they survive reloads; their number is bounded.
 
+mod auth;
 mod gateway;
 mod histogram;
 mod limit;
@@ -16,6 +17,7 @@ mod shards;
 mod store;
 mod upstream;
 
+pub use auth::{AuthResult, AuthSeries, CacheResult, TokenCacheSeries};
 pub use gateway::{GatewaySeries, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};

@@ -5,6 +5,7 @@ mod events;
 mod gateway;
 mod process;
 mod redis;
+mod tokens;
 mod wait;
 
 pub(crate) use client::{Answer, Client, Echo};
@@ -12,6 +13,7 @@ pub(crate) use events::Events;
 pub(crate) use gateway::{Gateway, one_route};
 pub(crate) use process::Process;
 pub(crate) use redis::Redis;
+pub(crate) use tokens::{ISSUER, Issuer, now};
 pub(crate) use wait::{eventually, guarded};
 
 use mocks::Mock;
