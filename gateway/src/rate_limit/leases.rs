@@ -20,10 +20,13 @@ const SHARDS: usize = 64;
 /// A chunk that nobody took from for so long is given back, nanoseconds.
 const IDLE: u64 = 250_000_000;
 
+/// Keys by their hashes.
+type Shard = Mutex<HashMap<u64, Arc<Lease>>>;
+
 /// The leases of one rule. Bounded: only keys of the last quarter of a second are here, at most `max_keys` of them.
 #[derive(Debug)]
 pub struct Leases {
-    shards: Box<[Mutex<HashMap<u64, Arc<Lease>>>]>,
+    shards: Box<[Shard]>,
 }
 
 #[derive(Debug)]
@@ -91,7 +94,7 @@ impl Leases {
 
     /// Keys that hold tokens, and how many they hold.
     pub fn held(&self) -> (usize, u64) {
-        let tokens = |shard: &Mutex<HashMap<u64, Arc<Lease>>>| {
+        let tokens = |shard: &Shard| {
             let shard = lock(shard);
             (shard.len(), shard.values().map(|lease| lock(&lease.held).chunk.tokens()).sum::<u64>())
         };
