@@ -93,8 +93,8 @@ impl Rule {
         key.hash_with(&self.state.hasher) & !1 | tier as u64
     }
 
-    /// What a key's bucket is called in a store. In a cluster, what stands in braces decides the slot: buckets of one key
-    /// share it, whatever their rules.
+    /// What a key's bucket is called in a store. In a cluster, what stands in braces decides the slot: buckets of one
+    /// key share it, whatever their rules.
     pub fn name_in_store(&self, key: &Key<'_>, tier: Tier) -> String {
         let tier = if tier == Tier::Anonymous { ":anonymous" } else { "" };
         format!("limit:{{{}}}:{}{tier}", short_id(key), self.settings.name)

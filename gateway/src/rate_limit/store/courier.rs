@@ -114,8 +114,8 @@ async fn travel(store: Arc<Store>, kept: Option<(Link, u32)>, asks: Vec<Ask>) ->
     }
 }
 
-/// Calls on a connection that is kept, or on a new one. One that was kept may have been closed since: then once more on a
-/// new one. At worst a request pays twice.
+/// Calls on a connection that is kept, or on a new one. One that was kept may have been closed since: then once more on
+/// a new one. At worst a request pays twice.
 async fn there_and_back(
     store: &Store,
     kept: Option<Link>,

@@ -68,8 +68,8 @@ impl Link {
         }
     }
 
-    /// Sends commands together, and waits for all answers. What a server refuses is an answer; an error is that there is
-    /// none.
+    /// Sends commands together, and waits for all answers. What a server refuses is an answer; an error is that there
+    /// is none.
     pub(super) async fn send(&mut self, commands: &[Cmd]) -> RedisResult<Vec<RedisResult<Value>>> {
         match self {
             Self::One(connection) => {
