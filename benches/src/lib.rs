@@ -5,7 +5,6 @@
 
 pub mod codec;
 pub mod headers;
-pub mod limits;
 pub mod memory;
 pub mod messages;
 pub mod world;
