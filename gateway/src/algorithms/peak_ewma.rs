@@ -1,0 +1,219 @@
+//! Peak EWMA: how slow an endpoint has been lately, and how likely it fails, made into one load that two endpoints are
+//! compared by.
+//!
+//! **Latency.** A sample above the estimate replaces it at once, one below draws it down with the time since the last:
+//! an endpoint that turns slow is seen at its first slow answer, and believed only after a while to be fast again. The
+//! load is latency times requests in flight (Finagle's `PeakEwma`, tower's and linkerd's after it).
+//!
+//! **Failures.** Whoever fails fast would look fast, and idle. So a failure says nothing of latency: it counts in a
+//! share of failures, and the load is divided by the square of the share that does well (linkerd makes a failure a
+//! latency of five seconds instead, so that one alone empties an endpoint for a minute). Requests in flight shrink by
+//! that share where failures are fast, so the square leaves a failing endpoint below its part, and never above.
+//!
+//! **Age.** What was not seen for long is not known any more: an estimate goes over into that of the endpoint it is
+//! compared with. So an endpoint that was slow, or that failed, is tried again in time; one that is new is taken to be
+//! like the others, and draws no herd; and one that was away does not look fast for having been idle (which it does
+//! where estimates decay towards zero, as in Finagle).
+
+use std::time::Duration;
+
+/// The time in which what was seen loses two thirds of its weight; Finagle's and linkerd's default.
+pub const DECAY: Duration = Duration::from_secs(10);
+/// The least weight of a newest outcome in the share of failures: it is that of about the last fifteen.
+const LEAST_WEIGHT: f64 = 1.0 / 8.0;
+/// The time after which older outcomes count for a third in the share of failures.
+const FAILURE_DECAY: Duration = Duration::from_secs(1);
+/// The share of failures is taken to be at most this, so that a load stays finite.
+const MOST_FAILING: f64 = 0.99;
+
+/// What an attempt says of its endpoint.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Sample {
+    /// It was answered after so long.
+    Answered(Duration),
+    /// It failed, or was refused.
+    Failed,
+}
+
+/// What is known of an endpoint. Times are nanoseconds of any clock that all callers share.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Estimate {
+    /// Seconds; `None` before the first answer.
+    latency: Option<f64>,
+    /// Between 0 and 1.
+    failing: f64,
+    /// When it was last heard of.
+    heard_ns: u64,
+}
+
+/// An estimate as it is at one time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Seen {
+    /// Seconds; `None` where nothing is known.
+    pub latency: Option<f64>,
+    /// The share of failures, between 0 and 1.
+    pub failing: f64,
+    /// How far it is to be believed: 1 for what was just heard, 0 for nothing.
+    pub trust: f64,
+}
+
+impl Estimate {
+    /// Takes a sample.
+    pub fn hear(&mut self, sample: Sample, now_ns: u64) {
+        let since = Duration::from_nanos(now_ns.saturating_sub(self.heard_ns));
+        self.heard_ns = self.heard_ns.max(now_ns);
+        // What is old has lost weight by the time that something new comes.
+        let before = self.failing * left(since, FAILURE_DECAY);
+        let weight = (1.0 - left(since, FAILURE_DECAY)).max(LEAST_WEIGHT);
+        let failed = if sample == Sample::Failed { 1.0 } else { 0.0 };
+        self.failing = (before + weight * (failed - before)).clamp(0.0, 1.0);
+        if let Sample::Answered(took) = sample {
+            let took = took.as_secs_f64();
+            self.latency = Some(match self.latency {
+                Some(known) if took < known => took + (known - took) * left(since, DECAY),
+                _ => took,
+            });
+        }
+    }
+
+    /// What it comes to at this time.
+    pub fn at(&self, now_ns: u64) -> Seen {
+        let trust = left(Duration::from_nanos(now_ns.saturating_sub(self.heard_ns)), DECAY);
+        Seen { latency: self.latency, failing: self.failing * trust, trust }
+    }
+}
+
+/// What is left of a weight after this time.
+fn left(since: Duration, decay: Duration) -> f64 {
+    (-since.as_secs_f64() / decay.as_secs_f64()).exp()
+}
+
+/// The loads of two endpoints as they compare: what is seen of each, and what it has in flight as a part of what it
+/// should bear. Above zero and finite.
+pub fn loads(a: (Seen, f64), b: (Seen, f64)) -> (f64, f64) {
+    let latency = |own: Seen, other: Seen| match (own.latency, other.latency) {
+        (Some(own_latency), Some(other)) => other + (own_latency - other) * own.trust,
+        (None, Some(known)) | (Some(known), None) => known,
+        (None, None) => 1.0,
+    };
+    let load = |own: (Seen, f64), other: Seen| {
+        let well = 1.0 - own.0.failing.min(MOST_FAILING);
+        (latency(own.0, other).max(f64::MIN_POSITIVE.sqrt()) * (own.1 + 1.0)) / (well * well)
+    };
+    (load(a, b.0), load(b, a.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn answered(ms: u64) -> Sample {
+        Sample::Answered(Duration::from_millis(ms))
+    }
+
+    /// Samples, each so many milliseconds after the one before.
+    fn after(samples: &[(u64, Sample)]) -> (Estimate, u64) {
+        let (mut estimate, mut now) = (Estimate::default(), 0);
+        for (wait, sample) in samples {
+            now += wait * MS;
+            estimate.hear(*sample, now);
+        }
+        (estimate, now)
+    }
+
+    #[test]
+    fn a_peak_is_believed_at_once_and_forgotten_slowly() {
+        let (mut estimate, now) = after(&[(0, answered(2)), (100, answered(300))]);
+        assert_eq!(estimate.latency, Some(0.3));
+        let mut at = now;
+        for _ in 0..100 {
+            at += 100 * MS;
+            estimate.hear(answered(2), at);
+        }
+        let left = estimate.latency.unwrap();
+        assert!((0.10..0.12).contains(&left), "a third after ten seconds: {left}");
+    }
+
+    #[test]
+    fn what_fails_is_seen_within_some_requests_and_one_failure_is_little() {
+        let (estimate, now) = after(&[(1, answered(5)), (1, Sample::Failed)]);
+        assert!((0.12..0.13).contains(&estimate.at(now).failing));
+        let mut failing = estimate;
+        (0..15).for_each(|n| failing.hear(Sample::Failed, now + n * MS));
+        assert!(failing.at(now).failing > 0.85);
+        assert_eq!(failing.latency, estimate.latency, "a failure is no latency");
+        let mut well = failing;
+        (0..40).for_each(|n| well.hear(answered(5), now + n * MS));
+        assert!(well.at(now).failing < 0.01);
+    }
+
+    #[test]
+    fn a_good_answer_after_a_silence_makes_old_failures_forgotten() {
+        let (mut estimate, now) = after(&[(1, answered(5)); 3]);
+        (0..50).for_each(|_| estimate.hear(Sample::Failed, now));
+        estimate.hear(answered(5), now + 5_000 * MS);
+        assert!(estimate.at(now + 5_000 * MS).failing < 0.01);
+    }
+
+    #[test]
+    fn who_is_unknown_or_was_away_is_like_the_other() {
+        let (slow, now) = after(&[(0, answered(300))]);
+        let (fast, _) = after(&[(0, answered(2))]);
+        let unknown = Estimate::default();
+        let (a, b) = loads((unknown.at(now), 0.0), (fast.at(now), 0.0));
+        assert_eq!(a, b, "a new endpoint draws no herd");
+        let (a, b) = loads((unknown.at(now), 0.0), (unknown.at(now), 3.0));
+        assert_eq!(b / a, 4.0, "where nothing is known, requests in flight decide");
+
+        let later = now + 60_000 * MS;
+        let mut fast_now = fast;
+        fast_now.hear(answered(2), later);
+        let (a, b) = loads((slow.at(later), 0.0), (fast_now.at(later), 0.0));
+        assert!(a / b < 1.5, "a slow endpoint is tried again: {}", a / b);
+        let mut slow_now = slow;
+        slow_now.hear(answered(300), later);
+        let (a, b) = loads((fast.at(later), 0.0), (slow_now.at(later), 0.0));
+        assert!(b / a < 1.01, "who was away does not look fast: {}", b / a);
+    }
+
+    /// Whatever part of its answers fail at once: what it has in flight shrinks by that part, and its load is still not
+    /// below that of an endpoint that does well.
+    #[test]
+    fn to_be_fast_to_fail_lowers_no_load() {
+        for percent in 0..=100 {
+            let part = f64::from(percent) / 100.0;
+            let well = Seen { latency: Some(0.02), failing: 0.0, trust: 1.0 };
+            let sick = Seen { failing: part, ..well };
+            for in_flight in [0.0, 1.0, 5.0, 100.0] {
+                let (sick, well) = loads((sick, in_flight * (1.0 - part)), (well, in_flight));
+                assert!(sick >= well * 0.999_999, "{percent} % at {in_flight}: {sick} against {well}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn estimates_stay_within_what_was_heard(
+            samples in prop::collection::vec((0_u64..20_000, prop::option::of(0_u64..10_000)), 1..100),
+            wait in 0_u64..1_000_000,
+        ) {
+            let heard: Vec<(u64, Sample)> =
+                samples.iter().map(|(wait, took)| (*wait, took.map_or(Sample::Failed, answered))).collect();
+            let (estimate, now) = after(&heard);
+            let seen = estimate.at(now + wait * MS);
+            prop_assert!((0.0..=1.0).contains(&seen.failing) && (0.0..=1.0).contains(&seen.trust));
+            let took: Vec<f64> = samples.iter().filter_map(|(_, took)| Some(took.as_ref().copied()? as f64 / 1e3)).collect();
+            let (low, high) = took.iter().fold((f64::MAX, 0.0_f64), |(low, high), took| (low.min(*took), high.max(*took)));
+            prop_assert_eq!(seen.latency.is_some(), !took.is_empty());
+            if let Some(latency) = seen.latency {
+                prop_assert!(latency >= low - 1e-9 && latency <= high + 1e-9, "{latency} of {low} to {high}");
+            }
+            let (a, b) = loads((seen, 3.0), (Estimate::default().at(now), 0.0));
+            prop_assert!(a > 0.0 && a.is_finite() && b > 0.0 && b.is_finite());
+        }
+    }
+}
