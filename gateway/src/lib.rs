@@ -50,3 +50,4 @@ pub mod upstream;
 
 // Pure decisions, asked by the stages.
 pub mod algorithms;
+pub mod jws;
