@@ -1,19 +1,21 @@
-//! Peak EWMA: how slow an endpoint has been lately, and how likely it fails, made into one load that two endpoints are
-//! compared by.
+//! Peak EWMA: how slow an endpoint has been lately, and how likely it fails, and how much worse than another that makes
+//! it.
 //!
 //! **Latency.** A sample above the estimate replaces it at once, one below draws it down with the time since the last:
-//! an endpoint that turns slow is seen at its first slow answer, and believed only after a while to be fast again. The
-//! load is latency times requests in flight (Finagle's `PeakEwma`, tower's and linkerd's after it).
+//! an endpoint that turns slow is seen at its first slow answer, and believed only after a while to be fast again. It is
+//! worse by its latency times its requests in flight (Finagle's `PeakEwma`, tower's and linkerd's after it). Peaks of
+//! equals differ by chance, so a factor of two in latency says nothing.
 //!
 //! **Failures.** Whoever fails fast would look fast, and idle. So a failure says nothing of latency: it counts in a
-//! share of failures, and the load is divided by the square of the share that does well (linkerd makes a failure a
-//! latency of five seconds instead, so that one alone empties an endpoint for a minute). Requests in flight shrink by
-//! that share where failures are fast, so the square leaves a failing endpoint below its part, and never above.
+//! share of failures, and it is worse by the square of the share that does well (linkerd makes a failure a latency of
+//! five seconds instead, so that one alone empties an endpoint for a minute). Requests in flight shrink by that share
+//! where failures are fast, so the square leaves a failing endpoint below its part, and never above.
 //!
 //! **Age.** What was not seen for long is not known any more: an estimate goes over into that of the endpoint it is
 //! compared with. So an endpoint that was slow, or that failed, is tried again in time; one that is new is taken to be
 //! like the others, and draws no herd; and one that was away does not look fast for having been idle (which it does
-//! where estimates decay towards zero, as in Finagle).
+//! where estimates decay towards zero, as in Finagle). Who has been heard of for a short time has met few peaks: that it
+//! is faster than the other is believed in time, that it is slower at once.
 
 use std::time::Duration;
 
@@ -25,6 +27,14 @@ const LEAST_WEIGHT: f64 = 1.0 / 8.0;
 const FAILURE_DECAY: Duration = Duration::from_secs(1);
 /// The share of failures is taken to be at most this, so that a load stays finite.
 const MOST_FAILING: f64 = 0.99;
+
+/// Peaks of endpoints that are alike differ by chance; up to this factor they say nothing.
+const NOISE: f64 = 2.0;
+/// Requests in flight that both are taken to have besides: among few, one more says little. By simulation: with less,
+/// weights are kept less well where a few are in flight; with more, a busy endpoint is left later.
+const CALM: f64 = 4.0;
+/// Nothing is faster than this, seconds: so ratios stay finite.
+const LEAST_LATENCY: f64 = 1e-6;
 
 /// What an attempt says of its endpoint.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,6 +54,8 @@ pub struct Estimate {
     failing: f64,
     /// When it was last heard of.
     heard_ns: u64,
+    /// Since when it has been heard of without a long silence.
+    since_ns: u64,
 }
 
 /// An estimate as it is at one time.
@@ -55,6 +67,8 @@ pub struct Seen {
     pub failing: f64,
     /// How far it is to be believed: 1 for what was just heard, 0 for nothing.
     pub trust: f64,
+    /// How far it is to be believed that it is fast: 0 for who was heard of for the first time, 1 after a while.
+    pub proven: f64,
 }
 
 impl Estimate {
@@ -62,6 +76,9 @@ impl Estimate {
     pub fn hear(&mut self, sample: Sample, now_ns: u64) {
         let since = Duration::from_nanos(now_ns.saturating_sub(self.heard_ns));
         self.heard_ns = self.heard_ns.max(now_ns);
+        if self.latency.is_none() || since > DECAY {
+            self.since_ns = now_ns;
+        }
         // What is old has lost weight by the time that something new comes.
         let before = self.failing * left(since, FAILURE_DECAY);
         let weight = (1.0 - left(since, FAILURE_DECAY)).max(LEAST_WEIGHT);
@@ -79,7 +96,8 @@ impl Estimate {
     /// What it comes to at this time.
     pub fn at(&self, now_ns: u64) -> Seen {
         let trust = left(Duration::from_nanos(now_ns.saturating_sub(self.heard_ns)), DECAY);
-        Seen { latency: self.latency, failing: self.failing * trust, trust }
+        let proven = 1.0 - left(Duration::from_nanos(self.heard_ns.saturating_sub(self.since_ns)), DECAY);
+        Seen { latency: self.latency, failing: self.failing * trust, trust, proven }
     }
 }
 
@@ -88,19 +106,30 @@ fn left(since: Duration, decay: Duration) -> f64 {
     (-since.as_secs_f64() / decay.as_secs_f64()).exp()
 }
 
-/// The loads of two endpoints as they compare: what is seen of each, and what it has in flight as a part of what it
-/// should bear. Above zero and finite.
-pub fn loads(a: (Seen, f64), b: (Seen, f64)) -> (f64, f64) {
+/// How much worse the first of two endpoints does than the second: above 1 where it does worse. `busy` is what each has
+/// in flight, as a part of what it should bear. Above zero and finite.
+pub fn compare((first, first_busy): (Seen, f64), (second, second_busy): (Seen, f64)) -> f64 {
     let latency = |own: Seen, other: Seen| match (own.latency, other.latency) {
-        (Some(own_latency), Some(other)) => other + (own_latency - other) * own.trust,
+        (Some(slow), Some(other)) if slow > other => other + (slow - other) * own.trust,
+        (Some(fast), Some(other)) => other - (other - fast) * own.trust * own.proven,
         (None, Some(known)) | (Some(known), None) => known,
-        (None, None) => 1.0,
+        (None, None) => LEAST_LATENCY,
     };
-    let load = |own: (Seen, f64), other: Seen| {
-        let well = 1.0 - own.0.failing.min(MOST_FAILING);
-        (latency(own.0, other).max(f64::MIN_POSITIVE.sqrt()) * (own.1 + 1.0)) / (well * well)
-    };
-    (load(a, b.0), load(b, a.0))
+    let slower = latency(first, second).max(LEAST_LATENCY) / latency(second, first).max(LEAST_LATENCY);
+    let well = |seen: Seen| 1.0 - seen.failing.min(MOST_FAILING);
+    let sicker = well(second) / well(first);
+    beyond_noise(slower) * sicker * sicker * (first_busy + CALM) / (second_busy + CALM)
+}
+
+/// What a ratio of latencies tells beyond chance.
+fn beyond_noise(ratio: f64) -> f64 {
+    if ratio > NOISE {
+        ratio / NOISE
+    } else if ratio < 1.0 / NOISE {
+        ratio * NOISE
+    } else {
+        1.0
+    }
 }
 
 #[cfg(test)]
@@ -161,36 +190,51 @@ mod tests {
 
     #[test]
     fn who_is_unknown_or_was_away_is_like_the_other() {
-        let (slow, now) = after(&[(0, answered(300))]);
-        let (fast, _) = after(&[(0, answered(2))]);
+        // Both have been heard of for a minute.
+        let steady = |ms: u64| {
+            let samples: Vec<_> = (0..60).map(|_| (1_000, answered(ms))).collect();
+            after(&samples)
+        };
+        let ((slow, now), (fast, _)) = (steady(300), steady(2));
         let unknown = Estimate::default();
-        let (a, b) = loads((unknown.at(now), 0.0), (fast.at(now), 0.0));
-        assert_eq!(a, b, "a new endpoint draws no herd");
-        let (a, b) = loads((unknown.at(now), 0.0), (unknown.at(now), 3.0));
-        assert_eq!(b / a, 4.0, "where nothing is known, requests in flight decide");
+        assert_eq!(compare((unknown.at(now), 0.0), (fast.at(now), 0.0)), 1.0, "a new endpoint draws no herd");
+        assert!(compare((unknown.at(now), 4.0), (unknown.at(now), 0.0)) > 1.9, "requests in flight decide");
+        assert!(compare((slow.at(now), 0.0), (fast.at(now), 0.0)) > 50.0);
+        assert!(compare((fast.at(now), 0.0), (slow.at(now), 0.0)) < 0.02);
 
         let later = now + 60_000 * MS;
-        let mut fast_now = fast;
-        fast_now.hear(answered(2), later);
-        let (a, b) = loads((slow.at(later), 0.0), (fast_now.at(later), 0.0));
-        assert!(a / b < 1.5, "a slow endpoint is tried again: {}", a / b);
-        let mut slow_now = slow;
-        slow_now.hear(answered(300), later);
-        let (a, b) = loads((fast.at(later), 0.0), (slow_now.at(later), 0.0));
-        assert!(b / a < 1.01, "who was away does not look fast: {}", b / a);
+        let heard = |mut estimate: Estimate, ms| {
+            (0..60).for_each(|n| estimate.hear(answered(ms), now + n * 1_000 * MS));
+            estimate.at(later)
+        };
+        assert_eq!(compare((slow.at(later), 0.0), (heard(fast, 2), 0.0)), 1.0, "a slow endpoint is tried again");
+        assert_eq!(compare((fast.at(later), 0.0), (heard(slow, 300), 0.0)), 1.0, "who was away does not look fast");
     }
 
-    /// Whatever part of its answers fail at once: what it has in flight shrinks by that part, and its load is still not
-    /// below that of an endpoint that does well.
     #[test]
-    fn to_be_fast_to_fail_lowers_no_load() {
+    fn to_be_slow_is_believed_at_once_and_to_be_fast_in_time() {
+        let samples: Vec<_> = (0..60).map(|_| (1_000, answered(20))).collect();
+        let (known, now) = after(&samples);
+        let young = |ms: u64| {
+            let mut estimate = Estimate::default();
+            estimate.hear(answered(ms), now);
+            estimate.at(now)
+        };
+        assert_eq!(compare((young(200), 0.0), (known.at(now), 0.0)), 5.0);
+        assert_eq!(compare((young(2), 0.0), (known.at(now), 0.0)), 1.0);
+    }
+
+    /// Whatever part of its answers fail at once: what it has in flight shrinks by that part, and it does still no better
+    /// than one that does well.
+    #[test]
+    fn to_be_fast_to_fail_is_no_merit() {
         for percent in 0..=100 {
             let part = f64::from(percent) / 100.0;
-            let well = Seen { latency: Some(0.02), failing: 0.0, trust: 1.0 };
+            let well = Seen { latency: Some(0.02), failing: 0.0, trust: 1.0, proven: 1.0 };
             let sick = Seen { failing: part, ..well };
             for in_flight in [0.0, 1.0, 5.0, 100.0] {
-                let (sick, well) = loads((sick, in_flight * (1.0 - part)), (well, in_flight));
-                assert!(sick >= well * 0.999_999, "{percent} % at {in_flight}: {sick} against {well}");
+                let worse = compare((sick, in_flight * (1.0 - part)), (well, in_flight));
+                assert!(worse >= 0.999_999, "{percent} % at {in_flight}: {worse}");
             }
         }
     }
@@ -212,8 +256,9 @@ mod tests {
             if let Some(latency) = seen.latency {
                 prop_assert!(latency >= low - 1e-9 && latency <= high + 1e-9, "{latency} of {low} to {high}");
             }
-            let (a, b) = loads((seen, 3.0), (Estimate::default().at(now), 0.0));
-            prop_assert!(a > 0.0 && a.is_finite() && b > 0.0 && b.is_finite());
+            let other = (Estimate::default().at(now), 0.0);
+            let (there, back) = (compare((seen, 3.0), other), compare(other, (seen, 3.0)));
+            prop_assert!(there > 0.0 && there.is_finite() && (there * back - 1.0).abs() < 1e-9, "{there} and {back}");
         }
     }
 }

@@ -124,25 +124,29 @@ async fn peak_ewma_leaves_a_slow_endpoint_and_one_that_is_fast_to_fail() {
     };
     ask(60).await;
     assert!(shares(&upstream).iter().all(|share| *share > 0), "{:?}", shares(&upstream));
-    upstream.set_rules([
-        Rule::any().endpoint(0).delay(std::time::Duration::from_millis(100)),
-        Rule::any().endpoint(1).status(503),
-    ]);
+    let counted = |before: &[u64], endpoint: usize| shares(&upstream)[endpoint] - before[endpoint];
+    // Fast to fail, and so never in flight: after some requests that tell, it gets less than a third of its part.
+    upstream.set_rules([Rule::any().endpoint(1).status(503)]);
     ask(60).await;
     let before = shares(&upstream);
-    ask(200).await;
-    let after = shares(&upstream);
-    assert!(after[0] - before[0] <= 5, "slow, and nothing else is in flight: {before:?} {after:?}");
-    assert!(after[1] - before[1] <= 10, "fast to fail, and idle: {before:?} {after:?}");
+    ask(300).await;
+    assert!(counted(&before, 1) <= 33, "{before:?} {:?}", shares(&upstream));
+    upstream.set_rules([]);
+
+    // Slow, and nothing else is in flight.
+    upstream.set_rules([Rule::any().endpoint(0).delay(std::time::Duration::from_millis(300))]);
+    while shares(&upstream)[0] == before[0] {
+        ask(1).await;
+    }
+    let before = shares(&upstream);
+    ask(100).await;
+    assert!(counted(&before, 0) <= 10, "{before:?} {:?}", shares(&upstream));
 
     let shown = async || gateway.admin("GET", "/upstreams").await.json()["upstreams"][0]["endpoints"].clone();
     let seen = shown().await;
-    assert!(seen[0]["latency_us"].as_f64().unwrap() > 20_000.0, "{seen}");
-    assert!(seen[1]["failing"].as_f64().unwrap() > 0.3 && seen[2]["failing"] == 0.0, "{seen}");
+    assert!(seen[0]["latency_us"].as_f64().unwrap() > 150_000.0, "{seen}");
     assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
-    assert!(shown().await[0]["latency_us"].as_f64().unwrap() > 20_000.0, "a reload forgets nothing");
-    ask(60).await;
-    assert!(shares(&upstream)[0] - after[0] <= 3, "{:?}", shares(&upstream));
+    assert!(shown().await[0]["latency_us"].as_f64().unwrap() > 150_000.0, "a reload forgets nothing");
 }
 
 #[tokio::test]

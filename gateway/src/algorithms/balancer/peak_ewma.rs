@@ -1,8 +1,8 @@
 //! Peak EWMA: weighted power of two choices on how slow, how busy and how sick endpoints are, in O(1).
 //!
-//! Two distinct endpoints are drawn by weight, and their loads compared (`algorithms::peak_ewma`). The second is taken
-//! for certain where it has the lower load, and else with the ratio of the loads, squared, for its chance; for unequal
-//! weights corrected by what is left to draw from beside each. This is Metropolis' sampler with the weights for its
+//! Two distinct endpoints are drawn by weight and compared (`algorithms::peak_ewma`). The second is taken with a chance of
+//! the square of how much worse the first does, for certain above one; for unequal weights corrected by what is left to
+//! draw from beside each. This is Metropolis' sampler with the weights for its
 //! target: where all endpoints do equally well, whether idle or busy, each gets exactly its part; a strict comparison
 //! would give an idle upstream's requests to whichever endpoint had the luckier last second, weights or not. Where one
 //! does worse by a factor, it keeps at most the square of that.
@@ -10,7 +10,7 @@
 //! Sources: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001); Metropolis et al., "Equation
 //! of State Calculations by Fast Computing Machines" (1953). `simulation.rs` shows the shares.
 
-use crate::algorithms::peak_ewma::{Seen, loads};
+use crate::algorithms::peak_ewma::{Seen, compare};
 use crate::algorithms::rng::Draws;
 use crate::algorithms::weighted_choice::WeightedChoice;
 
@@ -48,8 +48,7 @@ impl PeakEwma {
         let weight = |endpoint: usize| f64::from(choice.weights()[endpoint]);
         // In flight, as if all had the mean weight.
         let busy = |endpoint: usize| f64::from(in_flight(endpoint)) * self.mean / weight(endpoint);
-        let (first_load, second_load) = loads((seen(first), busy(first)), (seen(second), busy(second)));
-        let ratio = first_load / second_load;
+        let ratio = compare((seen(first), busy(first)), (seen(second), busy(second)));
         let total = choice.total() as f64;
         let chance = ratio * ratio * (total - weight(first)) / (total - weight(second));
         // 53 bits are what a float holds exactly.
@@ -67,11 +66,14 @@ mod tests {
 
     fn seen(ms: u64, failing: bool) -> Seen {
         let mut estimate = Estimate::default();
-        estimate.hear(Sample::Answered(Duration::from_millis(ms)), 0);
+        // For a minute, so that also what is fast is believed.
+        (0..60).for_each(|second| estimate.hear(Sample::Answered(Duration::from_millis(ms)), second * 1_000_000_000));
+        let now = 60_000_000_000;
+        estimate.hear(Sample::Answered(Duration::from_millis(ms)), now);
         if failing {
-            (0..50).for_each(|_| estimate.hear(Sample::Failed, 0));
+            (0..50).for_each(|_| estimate.hear(Sample::Failed, now));
         }
-        estimate.at(0)
+        estimate.at(now)
     }
 
     fn shares(weights: &[u32], in_flight: &[u32], seen: &[Seen]) -> Vec<f64> {
@@ -98,7 +100,7 @@ mod tests {
     fn a_slow_one_a_busy_one_and_a_failing_one_get_little() {
         let slow = shares(&[1, 1], &[0, 0], &[seen(100, false), seen(2, false)]);
         assert!(slow[0] < 0.5, "{slow:?}");
-        let busy = shares(&[1, 1], &[20, 1], &[seen(2, false); 2]);
+        let busy = shares(&[1, 1], &[40, 1], &[seen(2, false); 2]);
         assert!(busy[0] < 1.5, "{busy:?}");
         let failing = shares(&[1, 1], &[0, 20], &[seen(2, true), seen(2, false)]);
         assert!(failing[0] < 0.5, "it is idle for being fast to fail: {failing:?}");

@@ -184,7 +184,7 @@ fn peak_ewma_avoids_a_slow_one_also_where_nothing_else_is_in_flight() {
     let loads = [1, 2, 4, 16, 64].map(Load::Closed).into_iter().chain([0.1, 1.0, 4.0, 16.0].map(Load::Open));
     for (number, load) in loads.enumerate() {
         let seen = by_peak_ewma(&[1, 1], &[1000.0, 50_000.0], &load, None);
-        assert!(seen[1] <= 2.0, "load {number}: {seen:.1?}");
+        assert!(seen[1] <= 6.5, "load {number}: {seen:.1?}");
     }
 }
 
@@ -197,8 +197,8 @@ fn who_fails_fast_never_gets_more_than_its_part() {
                 [Load::Open(0.3), Load::Open(3.0), Load::Open(30.0), Load::Closed(64)].iter().enumerate()
             {
                 let seen = by_peak_ewma(&weights, &[10_000.0; 3], load, Some((0, percent)));
-                assert!(seen[0] <= part + 1.0, "{percent} % fail, load {number}: {seen:.1?}");
-                assert!(percent < 90 || seen[0] <= part / 10.0, "{percent} % fail, load {number}: {seen:.1?}");
+                assert!(seen[0] <= part + 0.5, "{percent} % fail, load {number}: {seen:.1?}");
+                assert!(percent < 90 || seen[0] <= part / 10.0 + 1.0, "{percent} % fail, load {number}: {seen:.1?}");
             }
         }
     }
@@ -209,13 +209,10 @@ fn an_endpoint_that_is_new_draws_no_herd_and_soon_has_its_part() {
     let balancer = Balancer::PeakEwma(PeakEwma::new(&[1; 4]));
     let mut world = World::new(4, 4);
     world.run(&balancer, &[5_000.0; 4], &Load::Open(40.0), 50_000);
-    // One of four begins anew, with nothing in flight and nothing known.
+    // One of four begins anew, and nothing is known of it. (Time begins anew too, and all are idle.)
     world.estimates[2] = Estimate::default();
-    let waiting = world.active[2];
-    world.active[2] = 0;
-    world.ends.retain(|request| request.0.1 != 2);
-    assert!(waiting > 0);
-    world.seen = vec![0; 4];
+    (world.active, world.seen) = (vec![0; 4], vec![0; 4]);
+    world.ends.clear();
     let seen = world.run(&balancer, &[5_000.0; 4], &Load::Open(40.0), 2_000);
-    assert!((20.0..32.0).contains(&seen[2]), "{seen:.1?}");
+    assert!((21.0..29.0).contains(&seen[2]), "{seen:.1?}");
 }
