@@ -69,7 +69,14 @@ struct Run<'a, N: Network> {
     work: Pin<Box<dyn Future<Output = Tried<N>> + Send + 'a>>,
 }
 
-/// What an attempt came to.
+/// What an attempt came to, and where.
+struct Came<N: Network> {
+    tried: Tried<N>,
+    endpoint: Arc<Endpoint<N>>,
+    met: &'static str,
+}
+
+/// What the race came to.
 struct Ended<N: Network> {
     tried: Tried<N>,
     endpoint: Arc<Endpoint<N>>,
@@ -95,7 +102,7 @@ struct Field<'a, N: Network> {
     runs: SmallVec<[Run<'a, N>; 2]>,
     asked: Asked<N>,
     /// The best of what ended badly, while others are under way.
-    worse: Option<(Tried<N>, Arc<Endpoint<N>>, &'static str)>,
+    worse: Option<Came<N>>,
     left: u32,
 }
 
@@ -194,16 +201,15 @@ impl<'a, N: Network> Field<'a, N> {
         if run.is_hedge {
             self.count(if good { HedgeResult::Won } else { HedgeResult::Failed });
         }
-        if good || is_of_the_client(&tried) {
-            return Some(self.end((tried, run.endpoint, run.met)));
+        let came = Came { tried, endpoint: run.endpoint, met: run.met };
+        if good || is_of_the_client(&came.tried) {
+            return Some(self.end(came));
         }
-        let worse = self.worse.take();
-        let (kept, dropped) = match worse {
+        let kept = match self.worse.take() {
             // An answer tells a client more than none.
-            Some(worse) if worse.0.is_ok() || tried.is_err() => (worse, Some(tried)),
-            worse => ((tried, run.endpoint, run.met), worse.map(|worse| worse.0)),
+            Some(worse) if worse.tried.is_ok() || came.tried.is_err() => worse,
+            _ => came,
         };
-        drop(dropped);
         if self.runs.is_empty() {
             return Some(self.end(kept));
         }
@@ -213,7 +219,8 @@ impl<'a, N: Network> Field<'a, N> {
         None
     }
 
-    fn end(&mut self, (tried, endpoint, met): (Tried<N>, Arc<Endpoint<N>>, &'static str)) -> Ended<N> {
+    fn end(&mut self, came: Came<N>) -> Ended<N> {
+        let Came { tried, endpoint, met } = came;
         let now = self.exchange.now();
         for run in self.runs.drain(..) {
             if !run.is_hedge
