@@ -11,8 +11,8 @@
 //! five seconds instead, so that one alone empties an endpoint for a minute). Requests in flight shrink by that share
 //! where failures are fast, so the square leaves a failing endpoint below its part, and never above.
 //!
-//! **Age.** What was not seen for long is not known any more: an estimate goes over into that of the endpoint it is
-//! compared with. So an endpoint that was slow, or that failed, is tried again in time; one that is new is taken to be
+//! **Age.** What was not seen for long is not known any more: an estimate goes over into what both endpoints that are
+//! compared are taken for. So an endpoint that was slow, or that failed, is tried again in time; one that is new is taken to be
 //! like the others, and draws no herd; and one that was away does not look fast for having been idle (which it does
 //! where estimates decay towards zero, as in Finagle). Who has been heard of for a short time has met few peaks: that it
 //! is faster than the other is believed in time, that it is slower at once.
@@ -109,16 +109,29 @@ fn left(since: Duration, decay: Duration) -> f64 {
 /// How much worse the first of two endpoints does than the second: above 1 where it does worse. `busy` is what each has
 /// in flight, as a part of what it should bear. Above zero and finite.
 pub fn compare((first, first_busy): (Seen, f64), (second, second_busy): (Seen, f64)) -> f64 {
-    let latency = |own: Seen, other: Seen| match (own.latency, other.latency) {
-        (Some(slow), Some(other)) if slow > other => other + (slow - other) * own.trust,
-        (Some(fast), Some(other)) => other - (other - fast) * own.trust * own.proven,
-        (None, Some(known)) | (Some(known), None) => known,
-        (None, None) => LEAST_LATENCY,
+    let slower = match (first.latency, second.latency) {
+        (Some(one), Some(other)) => {
+            // What both are taken for as far as they are not believed.
+            let usual =
+                (one * first.trust + other * second.trust) / (first.trust + second.trust).max(f64::MIN_POSITIVE);
+            believed(one, usual, first, second) / believed(other, usual, second, first)
+        }
+        _ => 1.0,
     };
-    let slower = latency(first, second).max(LEAST_LATENCY) / latency(second, first).max(LEAST_LATENCY);
     let well = |seen: Seen| 1.0 - seen.failing.min(MOST_FAILING);
     let sicker = well(second) / well(first);
     beyond_noise(slower) * sicker * sicker * (first_busy + CALM) / (second_busy + CALM)
+}
+
+/// An endpoint's latency as far as it is believed, seconds.
+fn believed(latency: f64, usual: f64, own: Seen, other: Seen) -> f64 {
+    let trust = if latency < usual { own.trust * proven(own, other) } else { own.trust };
+    (usual + (latency - usual) * trust).max(LEAST_LATENCY)
+}
+
+/// How far an endpoint has proven to be fast, beside one that had so long for it.
+fn proven(own: Seen, other: Seen) -> f64 {
+    if own.proven < other.proven { own.proven / other.proven } else { 1.0 }
 }
 
 /// What a ratio of latencies tells beyond chance.
@@ -220,8 +233,9 @@ mod tests {
             estimate.hear(answered(ms), now);
             estimate.at(now)
         };
-        assert_eq!(compare((young(200), 0.0), (known.at(now), 0.0)), 5.0);
+        assert!(compare((young(200), 0.0), (known.at(now), 0.0)) > 4.5);
         assert_eq!(compare((young(2), 0.0), (known.at(now), 0.0)), 1.0);
+        assert!(compare((young(200), 0.0), (young(2), 0.0)) > 45.0, "where all are new, what is seen counts");
     }
 
     /// Whatever part of its answers fail at once: what it has in flight shrinks by that part, and it does still no better

@@ -184,7 +184,7 @@ fn peak_ewma_avoids_a_slow_one_also_where_nothing_else_is_in_flight() {
     let loads = [1, 2, 4, 16, 64].map(Load::Closed).into_iter().chain([0.1, 1.0, 4.0, 16.0].map(Load::Open));
     for (number, load) in loads.enumerate() {
         let seen = by_peak_ewma(&[1, 1], &[1000.0, 50_000.0], &load, None);
-        assert!(seen[1] <= 6.5, "load {number}: {seen:.1?}");
+        assert!(seen[1] <= 2.5, "load {number}: {seen:.1?}");
     }
 }
 
