@@ -12,10 +12,10 @@
 //! where failures are fast, so the square leaves a failing endpoint below its part, and never above.
 //!
 //! **Age.** What was not seen for long is not known any more: an estimate goes over into what both endpoints that are
-//! compared are taken for. So an endpoint that was slow, or that failed, is tried again in time; one that is new is taken to be
-//! like the others, and draws no herd; and one that was away does not look fast for having been idle (which it does
-//! where estimates decay towards zero, as in Finagle). Who has been heard of for a short time has met few peaks: that it
-//! is faster than the other is believed in time, that it is slower at once.
+//! compared are taken for. So an endpoint that was slow, or that failed, is tried again in time; one that is new is
+//! taken to be like the others, and draws no herd; and one that was away does not look fast for having been idle (which
+//! it does where estimates decay towards zero, as in Finagle). Who has been heard of for a short time has met few peaks:
+//! that it is faster than the other is believed in time, that it is slower at once.
 
 use std::time::Duration;
 
