@@ -121,7 +121,7 @@ fn a_reload_fails_nothing() {
 /// least, for at most one attempt in twenty more.
 #[test]
 fn hedging_halves_the_tail_for_a_twentieth_more_load() {
-    for (after, delay_ms) in [("p95", 200), ("p95", 40), ("20ms", 200)] {
+    for (after, delay_ms) in [("p95", 200), ("p95", 80), ("20ms", 200)] {
         let folder = tempfile::tempdir().unwrap();
         let endpoints: String = (0..20).map(|index| format!("\"mock://orders/{index}\", ")).collect();
         let route = |name: &str, keys: &str| {
@@ -166,7 +166,7 @@ fn hedging_halves_the_tail_for_a_twentieth_more_load() {
         );
         assert!(plain.0 >= f64::from(delay_ms), "{plain:?}");
         assert!(hedged.0 <= plain.0 / 2.0, "{after}: {hedged:?} beside {plain:?}");
-        assert!(hedged.1 <= 1.06, "{after}: {hedged:?}");
+        assert!(hedged.1 <= 1.055, "{after}: {hedged:?}");
         assert!(seen.history.clients.iter().all(|one| one.outcome == Outcome::Ok));
         assert_eq!((seen.anomalies, oracle::answers::judge(&seen.history).violations()), (vec![], 0));
     }
