@@ -96,6 +96,7 @@ fn route(path: &str) -> Arc<Route> {
         host: HostPolicy::Client,
         websocket: false,
         rate_limits: Vec::new(),
+        auth: None,
         max_body: None,
         hedge: None,
         fallback: None,

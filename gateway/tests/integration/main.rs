@@ -17,6 +17,7 @@ mod framing;
 mod headers;
 mod health;
 mod hedging;
+mod identity;
 mod idle_connections;
 mod limits;
 mod metrics;
