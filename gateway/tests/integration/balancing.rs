@@ -134,7 +134,7 @@ async fn peak_ewma_leaves_a_slow_endpoint_and_one_that_is_fast_to_fail() {
     upstream.set_rules([]);
 
     // Slow, and nothing else is in flight.
-    upstream.set_rules([Rule::any().endpoint(0).delay(std::time::Duration::from_millis(300))]);
+    upstream.set_rules([Rule::any().endpoint(0).delay(std::time::Duration::from_secs(1))]);
     while shares(&upstream)[0] == before[0] {
         ask(1).await;
     }
@@ -144,9 +144,9 @@ async fn peak_ewma_leaves_a_slow_endpoint_and_one_that_is_fast_to_fail() {
 
     let shown = async || gateway.admin("GET", "/upstreams").await.json()["upstreams"][0]["endpoints"].clone();
     let seen = shown().await;
-    assert!(seen[0]["latency_us"].as_f64().unwrap() > 150_000.0, "{seen}");
+    assert!(seen[0]["latency_us"].as_f64().unwrap() > 500_000.0, "{seen}");
     assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
-    assert!(shown().await[0]["latency_us"].as_f64().unwrap() > 150_000.0, "a reload forgets nothing");
+    assert!(shown().await[0]["latency_us"].as_f64().unwrap() > 500_000.0, "a reload forgets nothing");
 }
 
 #[tokio::test]
