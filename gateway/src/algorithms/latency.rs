@@ -147,7 +147,9 @@ mod tests {
 
         /// Against sorting all samples, as long as none is forgotten.
         #[test]
-        fn it_is_the_sorted_quantile(samples in prop::collection::vec(0_u64..10_000_000, 1..2_000), percent in 50_u8..=99) {
+        fn it_is_the_sorted_quantile(
+            samples in prop::collection::vec(0_u64..10_000_000, 1..2_000), percent in 50_u8..=99,
+        ) {
             let told = of(samples.iter().copied()).quantile(percent);
             let mut sorted = samples.clone();
             sorted.sort_unstable();

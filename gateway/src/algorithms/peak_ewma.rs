@@ -2,9 +2,9 @@
 //! it.
 //!
 //! **Latency.** A sample above the estimate replaces it at once, one below draws it down with the time since the last:
-//! an endpoint that turns slow is seen at its first slow answer, and believed only after a while to be fast again. It is
-//! worse by its latency times its requests in flight (Finagle's `PeakEwma`, tower's and linkerd's after it). Peaks of
-//! equals differ by chance, so a factor of two in latency says nothing.
+//! an endpoint that turns slow is seen at its first slow answer, and believed only after a while to be fast again. It
+//! is worse by its latency times its requests in flight (Finagle's `PeakEwma`, tower's and linkerd's after it). Peaks
+//! of equals differ by chance, so a factor of two in latency says nothing.
 //!
 //! **Failures.** Whoever fails fast would look fast, and idle. So a failure says nothing of latency: it counts in a
 //! share of failures, and it is worse by the square of the share that does well (linkerd makes a failure a latency of
@@ -13,9 +13,9 @@
 //!
 //! **Age.** What was not seen for long is not known any more: an estimate goes over into what both endpoints that are
 //! compared are taken for. So an endpoint that was slow, or that failed, is tried again in time; one that is new is
-//! taken to be like the others, and draws no herd; and one that was away does not look fast for having been idle (which
-//! it does where estimates decay towards zero, as in Finagle). Who has been heard of for a short time has met few peaks:
-//! that it is faster than the other is believed in time, that it is slower at once.
+//! taken to be like the others, and draws no herd; and one that was away does not look fast for having been idle
+//! (which it does where estimates decay towards zero, as in Finagle). Who has been heard of for a short time has met
+//! few peaks: that it is faster than the other is believed in time, that it is slower at once.
 
 use std::time::Duration;
 
@@ -238,8 +238,8 @@ mod tests {
         assert!(compare((young(200), 0.0), (young(2), 0.0)) > 45.0, "where all are new, what is seen counts");
     }
 
-    /// Whatever part of its answers fail at once: what it has in flight shrinks by that part, and it does still no better
-    /// than one that does well.
+    /// Whatever part of its answers fail at once: what it has in flight shrinks by that part, and it does still no
+    /// better than one that does well.
     #[test]
     fn to_be_fast_to_fail_is_no_merit() {
         for percent in 0..=100 {
@@ -264,8 +264,9 @@ mod tests {
             let (estimate, now) = after(&heard);
             let seen = estimate.at(now + wait * MS);
             prop_assert!((0.0..=1.0).contains(&seen.failing) && (0.0..=1.0).contains(&seen.trust));
-            let took: Vec<f64> = samples.iter().filter_map(|(_, took)| Some(took.as_ref().copied()? as f64 / 1e3)).collect();
-            let (low, high) = took.iter().fold((f64::MAX, 0.0_f64), |(low, high), took| (low.min(*took), high.max(*took)));
+            let took: Vec<f64> = samples.iter().filter_map(|(_, took)| Some((*took)? as f64 / 1e3)).collect();
+            let low = took.iter().copied().fold(f64::MAX, f64::min);
+            let high = took.iter().copied().fold(0.0, f64::max);
             prop_assert_eq!(seen.latency.is_some(), !took.is_empty());
             if let Some(latency) = seen.latency {
                 prop_assert!(latency >= low - 1e-9 && latency <= high + 1e-9, "{latency} of {low} to {high}");

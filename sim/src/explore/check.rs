@@ -5,7 +5,8 @@
 //!   mocks and clients saw;
 //! - a request that no fault could touch succeeds, reload or not: `innocent_failed`;
 //! - an answer's head comes within the route's timeout: `too_late`;
-//! - a success was an upstream's, or the fixed answer of a route that has one: `invented`; what is not safe to send twice is not: `sent_again`;
+//! - a success was an upstream's, or the fixed answer of a route that has one: `invented`; what is not safe to send
+//!   twice is not: `sent_again`;
 //! - a client is told of an answer that an upstream cut, unless a fault cut it: `cut_before_head`;
 //! - nothing passes an open breaker but its probes, and no more of those at once than allowed: `leaked`;
 //! - nobody is refused while an endpoint is there that no fault ever touched: `blackout`;
@@ -149,8 +150,8 @@ impl<'a> World<'a> {
         touched.len() < service.weights.len()
     }
 
-    /// The budgets' bound: a fifth of the requests, and ten a second for each upstream. What a probe failed is made good
-    /// beside it, and what another upstream is asked for is a request of its own there.
+    /// The budgets' bound: a fifth of the requests, and ten a second for each upstream. What a probe failed is made
+    /// good beside it, and what another upstream is asked for is a request of its own there.
     fn amplification(&self, add: &mut impl FnMut(&str, String)) {
         let count =
             |is: fn(&EventKind) -> bool| self.history.events.iter().filter(|event| is(&event.kind)).count() as f64;

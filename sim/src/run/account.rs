@@ -45,8 +45,8 @@ impl Account {
     }
 }
 
-/// The number of records in each log. Where services call each other through the gateways, those of one client's request
-/// have one trace and count once.
+/// The number of records in each log. Where services call each other through the gateways, those of one client's
+/// request have one trace and count once.
 pub(super) fn count_records(logs: &[PathBuf], nested: bool) -> Result<Vec<u64>, RunError> {
     let mut traces = HashSet::new();
     let mut count = |log: &PathBuf| {

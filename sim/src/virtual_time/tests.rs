@@ -160,10 +160,6 @@ fn hedging_halves_the_tail_for_a_twentieth_more_load() {
             (took[took.len() * 99 / 100] as f64 / 1e6, attempts as f64 / clients.len() as f64)
         };
         let (plain, hedged) = (of("plain"), of("hedged"));
-        println!(
-            "{after}, {delay_ms} ms: p99 {:.1} ms and {:.1} ms, {:.4} attempts a request",
-            plain.0, hedged.0, hedged.1
-        );
         assert!(plain.0 >= f64::from(delay_ms), "{plain:?}");
         assert!(hedged.0 <= plain.0 / 2.0, "{after}: {hedged:?} beside {plain:?}");
         assert!(hedged.1 <= 1.055, "{after}: {hedged:?}");
