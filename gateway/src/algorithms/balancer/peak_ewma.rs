@@ -1,11 +1,11 @@
 //! Peak EWMA: weighted power of two choices on how slow, how busy and how sick endpoints are, in O(1).
 //!
-//! Two distinct endpoints are drawn by weight and compared (`algorithms::peak_ewma`). The second is taken with a chance
-//! of the square of how much worse the first does, for certain above one; for unequal weights corrected by what is left
-//! to draw from beside each. This is Metropolis' sampler with the weights for its target: where all endpoints do equally
-//! well, whether idle or busy, each gets exactly its part; a strict comparison would give an idle upstream's requests to
-//! whichever endpoint had the luckier last second, weights or not. Where one does worse by a factor, it keeps at most
-//! the square of that.
+//! Two distinct endpoints are drawn by weight and compared (`algorithms::peak_ewma`). The second is taken with a
+//! chance of the square of how much worse the first does, for certain above one; for unequal weights corrected by
+//! what is left to draw from beside each. This is Metropolis' sampler with the weights for its target: where all
+//! endpoints do equally well, whether idle or busy, each gets exactly its part; a strict comparison would give an
+//! idle upstream's requests to whichever endpoint had the luckier last second, weights or not. Where one does worse
+//! by a factor, it keeps at most the square of that.
 //!
 //! Sources: Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001); Metropolis et al., "Equation
 //! of State Calculations by Fast Computing Machines" (1953). `simulation.rs` shows the shares.
