@@ -14,7 +14,6 @@ mod error;
 mod events;
 mod gather;
 mod measure;
-mod policy;
 mod progress;
 mod redis;
 mod score;
@@ -215,12 +214,11 @@ fn judge(
         events.extend(told);
         missed += lost;
     }
-    let config = world.config().filter(|_| scenario.scores_breakers);
     let history = gather::history(scenario, &upstreams, &measured.watches, measured.start_ns, attempts, events);
-    let policies = |alignment| gather::policies(checked, config.as_ref(), alignment);
+    let policies = |alignment| gather::policies(checked, scenario.scores_breakers, alignment);
     let mut scores = oracle::judge(&history, &policies(0), TOLERANCE);
     // Where a window's buckets begin is not seen from outside; the alignment that explains a breaker best counts.
-    for alignment in 1..policy::ALIGNMENTS {
+    for alignment in 1..gather::ALIGNMENTS {
         if scores.breakers.values().all(|score| score.trip_error == 0) {
             break;
         }
