@@ -108,7 +108,12 @@ fn build(
     values: &Values,
 ) -> Result<reqwest::Request, Box<dyn Error + Send + Sync>> {
     let method = Method::from_bytes(request.method.as_bytes())?;
-    let url = format!("{base}{}", request.path.render(dice, values));
+    let path = request.path.render(dice, values);
+    // What an answer gave must not lead to another host.
+    if !path.starts_with('/') {
+        return Err(format!("`{path}` is no path").into());
+    }
+    let url = format!("{base}{path}");
     let mut headers = HeaderMap::new();
     for (name, value) in &request.headers {
         headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(&value.render(dice, values))?);
@@ -129,7 +134,8 @@ async fn exchange(
     let mut response = client.execute(request).await.map_err(|error| cause(&error))?;
     seen.head_ns = monotonic_ns();
     seen.status = response.status().as_u16();
-    (seen.residence_ns, seen.endpoint) = (number(&response, "x-mock-residence-ns"), number(&response, "x-mock-endpoint"));
+    (seen.residence_ns, seen.endpoint) =
+        (number(&response, "x-mock-residence-ns"), number(&response, "x-mock-endpoint"));
     while let Some(chunk) = response.chunk().await.map_err(|error| cause(&error))? {
         seen.body_bytes += chunk.len() as u64;
         if let Some(kept) = kept.as_deref_mut()
@@ -184,7 +190,25 @@ pub(crate) fn builder(timeout: Duration) -> reqwest::ClientBuilder {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    #[test]
+    fn a_value_leads_to_no_other_host() {
+        let file = "[[journeys]]\nname = \"a\"\nuser = { next = \"NEXT\" }\n[[journeys.steps]]\nname = \"b\"\n\
+                    path = \"{value(next)}\"\nheaders = { x = \"{value(next)}\" }\n";
+        let journeys = loadgen::journey::file::parse(Path::new("a"), file).unwrap();
+        let request = journeys.requests().next().unwrap();
+        let of = |next: &str| {
+            let values = Values::from([("next".to_owned(), next.to_owned())]);
+            build(&Client::new(), "http://127.0.0.1:1", request, &mut Dice::new(1, 1), &values)
+        };
+        assert_eq!(of("/next?a=b").unwrap().url().as_str(), "http://127.0.0.1:1/next?a=b");
+        for bad in ["@192.0.2.1/", "next", "", "/next\r\nx: y"] {
+            assert!(of(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn values_are_taken_by_their_place_or_not_at_all() {
@@ -192,6 +216,9 @@ mod tests {
         let of = |pointer: &str| take(body, &[("x".to_owned(), pointer.to_owned())]).map(|taken| taken[0].1.clone());
         assert_eq!(of("/token").as_deref(), Some("a b"));
         assert_eq!(of("/list/0/id").as_deref(), Some("7"));
-        assert_eq!((of("/nothing"), of("/absent"), take(b"no json", &[("x".to_owned(), String::new())])), (None, None, None));
+        assert_eq!(
+            (of("/nothing"), of("/absent"), take(b"no json", &[("x".to_owned(), String::new())])),
+            (None, None, None)
+        );
     }
 }

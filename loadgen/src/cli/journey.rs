@@ -46,7 +46,8 @@ impl JourneyJob {
             }
             None => None,
         };
-        let signing = key.as_ref().map(|key| TokenKey::from_pem(key.pem.as_bytes(), key.settings.clone())).transpose()?;
+        let signing =
+            key.as_ref().map(|key| TokenKey::from_pem(key.pem.as_bytes(), key.settings.clone())).transpose()?;
         journeys.mint(signing.as_ref())?;
         check_thresholds(arguments, &recorder(arguments, 0)?)?;
         let program = find_program(arguments.journeys_bin.as_deref())?;

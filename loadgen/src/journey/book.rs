@@ -141,7 +141,8 @@ mod tests {
         book.journey(0, 1_000, 9_000, false);
         book.journey(1, 999, 9_000, true);
         let [a, b] = book.journeys.as_slice() else { panic!("two") };
-        let counts = |seen: &JourneySeen| seen.requests.iter().map(|one| (one.name.clone(), one.ok)).collect::<Vec<_>>();
+        let counts =
+            |seen: &JourneySeen| seen.requests.iter().map(|one| (one.name.clone(), one.ok)).collect::<Vec<_>>();
         assert_eq!(counts(a), [("one".to_owned(), 1), ("page".to_owned(), 0), ("page/q".to_owned(), 2)]);
         assert_eq!(counts(b), [("one".to_owned(), 1)]);
         assert_eq!((a.completed, a.abandoned, b.completed), (1, 1, 0));

@@ -253,8 +253,9 @@ impl Checker<'_> {
         if self.next_request == MOST_REQUESTS + 1 {
             self.error(at, format!("there are more than {MOST_REQUESTS} requests"));
         }
-        if !table.path.get_ref().starts_with('/') {
-            self.error(at, format!("`{}`: a path starts with `/`", table.path.get_ref()));
+        // One that was taken from an answer is looked at when it is there.
+        if !table.path.get_ref().starts_with('/') && !table.path.get_ref().starts_with("{value(") {
+            self.error(at, format!("`{}`: a path starts with `/`, or with a value", table.path.get_ref()));
         }
         let path = self.text(at, table.path.get_ref(), known);
         if path.literals().iter().any(|part| part.bytes().any(|byte| !byte.is_ascii_graphic() || byte == b'#')) {
@@ -269,7 +270,10 @@ impl Checker<'_> {
             let at = value.span().start;
             let text = self.text(at, value.get_ref(), known);
             let bad = |byte: u8| byte < b' ' && byte != b'\t' || byte == 0x7f;
-            if name.is_empty() || !name.bytes().all(is_token) || text.literals().iter().any(|part| part.bytes().any(bad)) {
+            if name.is_empty()
+                || !name.bytes().all(is_token)
+                || text.literals().iter().any(|part| part.bytes().any(bad))
+            {
                 self.error(at, format!("the header `{name}` holds characters that HTTP does not allow there"));
             }
             (name, text)

@@ -108,7 +108,9 @@ impl Message {
                     sample.sent_ns,
                     sample.head_ns,
                     sample.end_ns,
-                    u64::from(sample.status) | (outcome_code(sample.outcome) << 16) | (failure_code(sample.failure) << 24),
+                    u64::from(sample.status)
+                        | (outcome_code(sample.outcome) << 16)
+                        | (failure_code(sample.failure) << 24),
                     sample.body_bytes,
                     sample.residence_ns.unwrap_or(NONE),
                     sample.endpoint.map_or(NONE, u64::from),

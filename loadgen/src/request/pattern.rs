@@ -30,7 +30,10 @@ pub(super) struct Pattern {
 pub(super) enum Piece {
     Literal(Box<str>),
     Zipf(Zipf),
-    Int { low: i64, high: i64 },
+    Int {
+        low: i64,
+        high: i64,
+    },
     Choice(Vec<Pattern>),
     Seq,
     Uuid,

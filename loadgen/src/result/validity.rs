@@ -74,7 +74,13 @@ impl Validity {
 
     /// Judges a run of journeys: the closed model, whose users are a process of its own that may use `cores` cores.
     #[must_use]
-    pub fn judge_journeys(recorder: &Recorder, ended: &Ended, cores: usize, steal_ratio: f64, interrupted: bool) -> Self {
+    pub fn judge_journeys(
+        recorder: &Recorder,
+        ended: &Ended,
+        cores: usize,
+        steal_ratio: f64,
+        interrupted: bool,
+    ) -> Self {
         let leeway = Leeway { drops_are_judged: false, interrupted };
         let mut validity = Self::judge_with(recorder, &ended.totals, None, steal_ratio, leeway);
         validity.reasons.extend(journey_reasons(ended, cores));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gateway::config::settings::upstream::Endpoints;
 use loadgen::environment::Environment;
-use loadgen::result::LoadResult;
+use loadgen::result::{JourneyResult, LoadResult};
 use loadgen::sample::Outcome;
 use reports::result::{Balance, Breaker, Gateway, Kind, Moment, ResultFile, Retries, Rss};
 
@@ -49,6 +49,8 @@ pub(super) struct Findings<'a> {
     /// Each endpoint's name by its port.
     pub(super) names: BTreeMap<u16, String>,
     pub(super) pinning: String,
+    /// Cores of the driver, and of the users of journeys.
+    pub(super) driver_cores: usize,
 }
 
 impl Findings<'_> {
@@ -58,7 +60,12 @@ impl Findings<'_> {
         environment.pinning.clone_from(&self.pinning);
         let version = format!("gateway {}", env!("CARGO_PKG_VERSION"));
         environment.versions.insert("gateway".to_owned(), version);
-        let mut validity = validity::judge(self.scenario, &self.warmed_up, &self.measured, environment.steal_ratio);
+        let mut validity = validity::judge(
+            self.scenario,
+            &self.warmed_up,
+            &self.measured,
+            (self.driver_cores, environment.steal_ratio),
+        );
         if let Some(missed) = self.scores.as_ref().map(|scored| scored.events_missed).filter(|missed| *missed > 0) {
             validity.reasons.push(format!("{missed} events of the gateways were lost"));
             validity.valid = false;
@@ -92,7 +99,8 @@ impl Findings<'_> {
         let measured = &self.measured;
         let one = |(number, load): (usize, &crate::scenario::model::LoadPart)| {
             let watch = &measured.watches[number];
-            let result = LoadResult::of(&watch.recorder, &measured.totals[number], measured.offered[number]);
+            let mut result = LoadResult::of(&watch.recorder, &measured.driven.totals[number], measured.offered[number]);
+            result.journeys = measured.driven.books[number].as_ref().map(JourneyResult::all_of).unwrap_or_default();
             (load.name.clone(), same(&result))
         };
         self.scenario.loads.iter().enumerate().map(one).collect()
