@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::close_while_draining;
-use super::own::closing;
+use super::own::{closing, tell_limits, whole_seconds};
 use crate::context::names::X_REQUEST_ID;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
@@ -32,6 +32,7 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
     if let Some(allow) = &error.allow {
         headers.insert(header::ALLOW, allow.clone());
     }
+    tell_limits(&exchange, &mut headers);
     Reply::own(status, headers, ResponseBody::own(if head { Bytes::new() } else { body }, exchange))
 }
 
@@ -42,9 +43,7 @@ fn describe(headers: &mut HeaderMap, error: &GatewayError, length: usize) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(after) = error.retry_after {
-        // Whole seconds, rounded up: never earlier than it is worth it (RFC 9110, section 10.2.3).
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        headers.insert(header::RETRY_AFTER, whole_seconds(after));
     }
     if error.close {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -63,7 +62,9 @@ pub fn document(error: &GatewayError, request_id: Option<&str>) -> Bytes {
         document.insert("request_id".into(), id.into());
     }
     if let Some(after) = error.retry_after {
-        document.insert("retry_after_ms".into(), u64::try_from(after.as_millis()).unwrap_or(u64::MAX).into());
+        // Rounded up: who comes back then is not too early.
+        let ms = after.as_nanos().div_ceil(1_000_000);
+        document.insert("retry_after_ms".into(), u64::try_from(ms).unwrap_or(u64::MAX).into());
     }
     Bytes::from(serde_json::Value::Object(document).to_string())
 }
