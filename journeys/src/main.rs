@@ -5,7 +5,8 @@
 //! process to itself; and it is a crate to itself so that nobody who builds the gateway or the demo builds goose.
 //!
 //! - `job`: what the parent wants; `teller`: what it is told;
-//! - `attack`: goose's users, and their end; `user`: what one of them does; `fetch`: one request, timed to its last byte.
+//! - `attack`: goose's users, and their end; `user`: what one of them does;
+//! - `fetch`: one request, timed to its last byte.
 //!
 //! Invariants: the process ends when its standard input does, whatever goose does; no message is waited for, and those
 //! that could not be told are counted.
