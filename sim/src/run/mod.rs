@@ -1,8 +1,8 @@
 //! `sim run`: a scenario on the real programs, from warm-up to verdict.
 //!
-//! - `world`, `redis`: what is started, and how it is asked; `drive`: the loads; `crowd`: users of journeys;
+//! - `world`, `redis`, `relay`: what is started, and how it is asked; `drive`: the loads; `crowd`: users of journeys;
 //! - `warm_up`, `steady`: until latency is steady; `measure`, `watch`, `timeline`: what happens from t = 0 on;
-//! - `events`, `gather`, `policy`: what oracles are asked about; `account`, `score`: figures;
+//! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`: figures;
 //! - `validity`, `verdict`: whether they can be believed, and what follows.
 //!
 //! Invariants: what is started has ended when a run returns, on every way out; an interrupted run writes what it has
@@ -14,9 +14,11 @@ mod drive;
 mod error;
 mod events;
 mod gather;
+mod limits;
 mod measure;
 mod progress;
 mod redis;
+mod relay;
 mod score;
 mod steady;
 mod timeline;
@@ -177,12 +179,13 @@ fn measure_scenario(
         stop: Arc::clone(stop),
         users,
     };
+    // From before the warm-up on, since that is what drains the buckets of rate limits.
+    let followers = world.follow(!checked.config.rate_limits.is_empty());
     progress.say("warming up");
     let warming =
         Stretch { seed: scenario.seed ^ WARM_UP_SEED, stop: Arc::new(AtomicBool::new(false)), ..stretch.clone() };
     let warmed_up = warm_up::warm_up(scenario, &warming, stop)?;
     progress.warmed_up(&warmed_up);
-    let followers = world.follow();
     let measured = measure::measure(scenario, &world, &stretch, progress)?;
     progress.say("scoring");
     followers.iter().for_each(Follower::end);
@@ -234,6 +237,8 @@ fn judge(
     let history = gather::history(scenario, &upstreams, &measured.watches, measured.start_ns, attempts, events);
     let policies = |alignment| gather::policies(checked, scenario.scores_breakers, alignment);
     let mut scores = oracle::judge(&history, &policies(0), TOLERANCE);
+    let refusals;
+    (scores.limiters, refusals) = limits::judge(checked, followers, measured.zero_ns, TOLERANCE);
     // Where a window's buckets begin is not seen from outside; the alignment that explains a breaker best counts.
     for alignment in 1..gather::ALIGNMENTS {
         if scores.breakers.values().all(|score| score.trip_error == 0) {
@@ -245,7 +250,7 @@ fn judge(
             }
         }
     }
-    Ok(Some(Scored { scores, names: upstreams.names(), events_missed: missed }))
+    Ok(Some(Scored { scores, names: upstreams.names(), events_missed: missed, refusals }))
 }
 
 fn write_histograms(folder: &Path, load: &str, recorder: &Recorder) -> Result<(), RunError> {

@@ -9,6 +9,7 @@ use loadgen::journey::Journeys;
 
 use super::gateway::Checked;
 use super::model::Scenario;
+use super::policy::limits;
 
 const QUANTILES: [&str; 5] = ["p50", "p90", "p99", "p999", "max"];
 const OUTCOMES: [&str; 5] = ["ok", "rejected", "failed", "dropped", "client_error"];
@@ -23,6 +24,17 @@ const BREAKERS: [&str; 9] = [
     "probes_max_concurrent",
     "recovery_ms",
     "recovery_oracle_ms",
+];
+/// Figures of each rate limit.
+const LIMITERS: [&str; 8] = [
+    "offered",
+    "admitted",
+    "oracle_admitted",
+    "false_admits",
+    "false_refusals",
+    "bound_violation",
+    "sustained_error",
+    "fairness_jain",
 ];
 /// Causes of failures, as `loadgen` names them.
 pub(crate) const CAUSES: [&str; 6] = ["connect", "closed", "malformed", "length", "timeout", "missing"];
@@ -60,6 +72,9 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
         for endpoint in scenario.endpoints() {
             names.extend(BREAKERS.map(|figure| format!("breakers.{endpoint}.{figure}")));
         }
+    }
+    for rule in checked.into_iter().flat_map(|checked| limits(&checked.config).into_keys()) {
+        names.extend(LIMITERS.map(|figure| format!("limiters.{rule}.{figure}")));
     }
     names.push("retries.amplification".to_owned());
     for figure in ["dropped", "achieved_over_offered", "client_cpu_ratio", "steady_from_ms"] {

@@ -185,6 +185,8 @@ pub enum EventAct {
     PauseRedis,
     /// Redis is killed.
     KillRedis,
+    /// Redis is cut off: its connections break, and it keeps what it knows.
+    CutRedis,
     /// Redis works again, after any of the above.
     HealRedis,
 }

@@ -203,7 +203,7 @@ fn request(node: &Node, report: &mut Report) -> Option<RequestPart> {
     match Mix::new(&[loadgen::request::Template { weight: 1, ..template }], 0) {
         Ok(_) => {}
         Err(TemplateError::Token { .. }) => {
-            report.error(node.at, "`{token(...)}` is not built yet: the gateway checks no tokens so far");
+            report.error(node.at, "`{token(...)}` is not built yet: a run makes no keys so far");
         }
         Err(error) => report.error(node.at, error.to_string()),
     }
