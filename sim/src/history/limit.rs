@@ -1,7 +1,8 @@
 //! Decisions of rate limits, put together as requests: a gateway tells of each rule by itself.
 //!
 //! All rules of one request and one stage carry the same time. Of a request that one rule refuses, the others give
-//! their tokens back and say so: a refused request costs nothing. Where a later stage refuses, that undoes an earlier one.
+//! their tokens back and say so: a refused request costs nothing. Where a later stage refuses, that undoes an earlier
+//! one.
 
 use std::collections::HashMap;
 
