@@ -25,6 +25,9 @@ pub struct RouteAuth {
     pub(super) challenge: HeaderValue,
 }
 
+/// A provider, and the credential that is for it.
+type Presented<'p, 'h> = (&'p Arc<Provider>, &'h [u8]);
+
 impl RouteAuth {
     /// Compiles it. A provider that is not there proves nobody.
     pub fn new(settings: &Auth, provider: impl Fn(&str) -> Option<Arc<Provider>>) -> Self {
@@ -44,7 +47,7 @@ impl RouteAuth {
     /// # Errors
     /// What is there is not one credential.
     #[inline]
-    pub(super) fn present<'a>(&self, headers: &'a HeaderMap) -> Result<Option<(&Arc<Provider>, &'a [u8])>, Malformed> {
+    pub(super) fn present<'a>(&self, headers: &'a HeaderMap) -> Result<Option<Presented<'_, 'a>>, Malformed> {
         let mut bearer: Option<Option<&[u8]>> = None;
         for provider in &self.providers {
             if let Some(name) = provider.own_header() {
@@ -75,8 +78,7 @@ impl RouteAuth {
     /// What it lacks.
     #[inline]
     pub(super) fn check(&self, identity: &Identity) -> Result<(), AuthResult> {
-        let has = |scope: &Box<str>| identity.scopes.contains(scope);
-        if !self.settings.scopes.iter().all(has) {
+        if !self.settings.scopes.iter().all(|scope| identity.scopes.contains(scope)) {
             return Err(AuthResult::Scope);
         }
         let holds = |(name, expected): &(Box<str>, Value)| match claim(&identity.claims, name) {
@@ -110,6 +112,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::identity::passport::Passports;
     use crate::identity::proven::Proof;
 
     fn identity(scopes: &[&str], claims: &Value) -> Identity {
@@ -120,6 +123,7 @@ mod tests {
             claims: claims.as_object().unwrap().clone(),
             until: 0,
             fields: Box::default(),
+            passports: Passports::default(),
             credential: Box::default(),
             proof: Proof { provider: 0, keys: 0 },
         }

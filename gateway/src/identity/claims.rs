@@ -39,17 +39,40 @@ pub(super) fn judge(payload: &[u8], rules: &Jwt, now: i64) -> Result<Claims, Aut
         return Err(AuthResult::Audience);
     }
     let until = check_times(&all, rules.leeway, now)?;
-    let is_missing = |name: &&Box<str>| all.get(&***name).is_none_or(Value::is_null);
-    if rules.required_claims.iter().any(|name| is_missing(&name)) {
+    if rules.required_claims.iter().any(|name| all.get(&**name).is_none_or(Value::is_null)) {
         return Err(AuthResult::Claims);
     }
-    let subject = match all.get("sub") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) if !text.is_empty() && text.len() <= MAX_SUBJECT_BYTES => Some(text.as_str().into()),
-        Some(_) => return Err(AuthResult::Claims),
-    };
+    let subject = subject(&all)?;
     let scopes = scopes(&all).ok_or(AuthResult::Claims)?;
     Ok(Claims { subject, scopes, until, all })
+}
+
+/// Reads what an issuer says of an active token, at `now`: it is believed for `positive` seconds, and not beyond `exp`.
+///
+/// # Errors
+/// The token does not hold at this time.
+pub(super) fn of_introspection(all: Map<String, Value>, positive: i64, now: i64) -> Result<Claims, AuthResult> {
+    let end = time(&all, "exp")?.unwrap_or(i64::MAX);
+    if now >= end {
+        return Err(AuthResult::Expired);
+    }
+    if time(&all, "nbf")?.is_some_and(|begin| now < begin) {
+        return Err(AuthResult::NotYet);
+    }
+    let subject = subject(&all)?;
+    let scopes = scopes(&all).ok_or(AuthResult::Claims)?;
+    Ok(Claims { subject, scopes, until: end.min(now.saturating_add(positive)), all })
+}
+
+/// `sub`, where it is there.
+fn subject(all: &Map<String, Value>) -> Result<Option<Box<str>>, AuthResult> {
+    match all.get("sub") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if !text.is_empty() && text.len() <= MAX_SUBJECT_BYTES => {
+            Ok(Some(text.as_str().into()))
+        }
+        Some(_) => Err(AuthResult::Claims),
+    }
 }
 
 /// `aud` is one of ours, or an array that holds one (RFC 7519, section 4.1.3).
@@ -141,7 +164,7 @@ mod tests {
     }
 
     /// What comes of good claims with these in their place; null takes one away.
-    fn with(members: Value) -> Result<Claims, AuthResult> {
+    fn with(members: &Value) -> Result<Claims, AuthResult> {
         let mut claims = good();
         for (name, value) in members.as_object().unwrap() {
             claims[name] = value.clone();
@@ -154,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_is_right_holds_until_its_end_and_the_leeway() {
-        let claims = with(json!({ "scope": "a b  c" })).unwrap();
+        let claims = with(&json!({ "scope": "a b  c" })).unwrap();
         assert_eq!((claims.subject.as_deref(), claims.until), (Some("ada"), NOW + 90));
         assert_eq!(claims.scopes.iter().map(|scope| &**scope).collect::<Vec<_>>(), ["a", "b", "c"]);
         for accepted in [
@@ -166,14 +189,14 @@ mod tests {
             json!({ "exp": LAST_SECOND }),
             json!({ "custom": { "deep": [1, { "er": null }] } }),
         ] {
-            assert!(with(accepted.clone()).is_ok(), "{accepted}");
+            assert!(with(&accepted).is_ok(), "{accepted}");
         }
     }
 
     #[test]
     fn h6_times_are_whole_seconds_and_hold_now() {
         for exp in [json!(NOW - 30), json!(NOW - 31), json!(0)] {
-            assert_eq!(with(json!({ "exp": exp })), Err(AuthResult::Expired), "{exp}");
+            assert_eq!(with(&json!({ "exp": exp })), Err(AuthResult::Expired), "{exp}");
         }
         for odd in [
             json!(1.5e9),
@@ -186,12 +209,12 @@ mod tests {
             json!(true),
         ] {
             for name in ["exp", "nbf", "iat"] {
-                assert_eq!(with(json!({ name: odd })), Err(AuthResult::Claims), "{name} {odd}");
+                assert_eq!(with(&json!({ name: odd })), Err(AuthResult::Claims), "{name} {odd}");
             }
         }
-        assert_eq!(with(json!({ "exp": null })), Err(AuthResult::Claims), "exp is required");
+        assert_eq!(with(&json!({ "exp": null })), Err(AuthResult::Claims), "exp is required");
         for early in [json!({ "nbf": NOW + 31 }), json!({ "iat": NOW + 31 }), json!({ "iat": LAST_SECOND })] {
-            assert_eq!(with(early.clone()), Err(AuthResult::NotYet), "{early}");
+            assert_eq!(with(&early), Err(AuthResult::NotYet), "{early}");
         }
         let mut without = rules();
         without.required_claims.clear();
@@ -209,7 +232,7 @@ mod tests {
             json!(null),
             json!(1),
         ] {
-            assert_eq!(with(json!({ "iss": iss })), Err(AuthResult::Issuer), "{iss}");
+            assert_eq!(with(&json!({ "iss": iss })), Err(AuthResult::Issuer), "{iss}");
         }
         for aud in [
             json!("API"),
@@ -221,7 +244,7 @@ mod tests {
             json!(null),
             json!([["api"]]),
         ] {
-            assert_eq!(with(json!({ "aud": aud })), Err(AuthResult::Audience), "{aud}");
+            assert_eq!(with(&json!({ "aud": aud })), Err(AuthResult::Audience), "{aud}");
         }
     }
 
@@ -236,7 +259,7 @@ mod tests {
             json!({ "scope": ["a", 1] }),
             json!({ "scp": {} }),
         ] {
-            assert_eq!(with(odd.clone()), Err(AuthResult::Claims), "{odd}");
+            assert_eq!(with(&odd), Err(AuthResult::Claims), "{odd}");
         }
         for payload in [&b"[]"[..], b"", b"x", br#"{"sub":"a","sub":"b"}"#, b"\xff"] {
             assert_eq!(judge(payload, &rules(), NOW), Err(AuthResult::Claims));

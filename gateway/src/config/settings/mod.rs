@@ -15,7 +15,7 @@ pub mod upstream;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use identity::{Keys, ProviderKind};
+use identity::{Keys, Passport, ProviderKind};
 
 pub use admin::Admin;
 pub use identity::{IdentityHeaders, Provider};
@@ -41,6 +41,8 @@ pub struct Config {
     pub identity: IdentityHeaders,
     /// `[identity.providers.*]`. Names are unique.
     pub providers: Vec<Arc<Provider>>,
+    /// `[identity] passport`
+    pub passport: Option<Arc<Passport>>,
     /// `[rate_limits.*]`. Names are unique.
     pub rate_limits: Vec<Arc<RateLimit>>,
     /// `[upstreams.*]`, also those that a route wrote as a URL. Names are unique.
@@ -55,10 +57,12 @@ impl Config {
         let file = |provider: &Arc<Provider>| match &provider.kind {
             ProviderKind::Jwt(jwt) => match &jwt.keys {
                 Some(Keys::Fixed(keys)) => keys.file.clone(),
-                None => None,
+                Some(Keys::Fetched(_)) | None => None,
             },
             ProviderKind::ApiKey(keys) => Some(keys.file.clone()),
+            ProviderKind::Introspection(_) => None,
         };
-        self.providers.iter().filter_map(file).collect()
+        let passport = self.passport.iter().map(|passport| passport.file.clone());
+        self.providers.iter().filter_map(file).chain(passport).collect()
     }
 }

@@ -27,12 +27,22 @@ pub enum Kind {
     Health,
     /// A rate limit decided. Reported only while somebody asks for it.
     Limit,
+    /// Keys were fetched, changed, or grow old.
+    Keys,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 7] =
-        [Self::Reload, Self::Drain, Self::Attempt, Self::Breaker, Self::Ejection, Self::Health, Self::Limit];
+    pub const ALL: [Self; 8] = [
+        Self::Reload,
+        Self::Drain,
+        Self::Attempt,
+        Self::Breaker,
+        Self::Ejection,
+        Self::Health,
+        Self::Limit,
+        Self::Keys,
+    ];
 
     /// As written in events and in `?kinds=`.
     pub fn as_str(self) -> &'static str {
@@ -44,6 +54,7 @@ impl Kind {
             Self::Ejection => "ejection",
             Self::Health => "health",
             Self::Limit => "limit",
+            Self::Keys => "keys",
         }
     }
 
@@ -159,6 +170,13 @@ pub enum Event {
         /// What is wrong with it, or `recovered`.
         reason: &'static str,
     },
+    /// Something happened to a provider's keys.
+    Keys {
+        /// The provider's name.
+        provider: Arc<str>,
+        /// What.
+        what: KeysEvent,
+    },
     /// Checks of an endpoint have come to another verdict.
     Health {
         /// The upstream's name.
@@ -183,6 +201,40 @@ pub enum Event {
     },
 }
 
+/// What happened to a provider's keys.
+#[derive(Debug, Clone)]
+pub enum KeysEvent {
+    /// They were fetched, or could not be.
+    Fetch {
+        /// Why not.
+        failed: Option<String>,
+    },
+    /// They are others than before.
+    Rotate {
+        /// The names of all that are used.
+        kids: Vec<String>,
+        /// Those that are not used though they are meant for signatures, and why.
+        left_out: Vec<String>,
+    },
+    /// They can be fetched no more, and are used on.
+    Stale,
+}
+
+impl KeysEvent {
+    fn fields(&self, provider: &str) -> Value {
+        match self {
+            Self::Fetch { failed: None } => json!({ "provider": provider, "what": "fetch", "ok": true }),
+            Self::Fetch { failed: Some(why) } => {
+                json!({ "provider": provider, "what": "fetch", "ok": false, "detail": why })
+            }
+            Self::Rotate { kids, left_out } => {
+                json!({ "provider": provider, "what": "rotate", "kids": kids, "left_out": left_out })
+            }
+            Self::Stale => json!({ "provider": provider, "what": "stale" }),
+        }
+    }
+}
+
 impl Event {
     /// What it is about.
     pub fn kind(&self) -> Kind {
@@ -193,6 +245,7 @@ impl Event {
             Self::Breaker { .. } | Self::RollUp { .. } => Kind::Breaker,
             Self::Ejection { .. } => Kind::Ejection,
             Self::Health { .. } => Kind::Health,
+            Self::Keys { .. } => Kind::Keys,
             Self::Limit { .. } => Kind::Limit,
         }
     }
@@ -242,6 +295,7 @@ impl Event {
                 fields["capped"] = (*place == Place::Capped).into();
                 fields
             }
+            Self::Keys { provider, what } => what.fields(provider),
             Self::Health { upstream, endpoint, healthy, detail } => {
                 let mut fields = of_endpoint(upstream, endpoint, None);
                 fields["healthy"] = (*healthy).into();

@@ -38,6 +38,15 @@ impl Events {
         events
     }
 
+    /// The first event that is so.
+    pub(crate) async fn first(&mut self, is_it: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            if let Some(event) = self.next(1).await.into_iter().find(&is_it) {
+                return event;
+            }
+        }
+    }
+
     /// Why endpoints' breakers changed, the next so many times; roll-ups are left out.
     pub(crate) async fn causes(&mut self, count: usize) -> Vec<Value> {
         let mut causes = Vec::new();
