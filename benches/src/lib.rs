@@ -96,6 +96,7 @@ fn route(path: &str) -> Arc<Route> {
         rate_limits: Vec::new(),
         auth: None,
         max_body: None,
+        fallback: None,
         breaker: None,
         retry: Default::default(),
     })

@@ -79,6 +79,9 @@ pub struct Policies {
     /// Who may use it, and what becomes of the credential that the request presents.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<Trial>,
+    /// What is answered where the upstream cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
 }
 
 impl Question {
@@ -213,5 +216,6 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         max_body: route.max_body.unwrap_or(config.server.max_body),
         websocket: route.websocket,
         auth: None,
+        fallback: route.fallback.as_ref().map(ToString::to_string),
     }
 }
