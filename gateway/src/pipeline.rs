@@ -51,7 +51,7 @@ async fn stages<N: Network>(
     let params = routing::stage::find(exchange, &headers)?;
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;
-    // limits that need no identity, so that a flood buys nothing dearer than this; then those that need one.
+    // limits that need no identity, so that a flood buys nothing dearer than this.
     rate_limit::stage::admit(exchange, &headers, Phase::Edge)?;
     // identity: who asks, where the route wants to know.
     if exchange.route().is_some_and(|route| route.auth.is_some())
@@ -59,6 +59,7 @@ async fn stages<N: Network>(
     {
         Box::pin(identity::stage::prove(exchange, &mut headers, unproven)).await?;
     }
+    // limits that count by who asks.
     rate_limit::stage::admit(exchange, &headers, Phase::Proven)?;
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -73,10 +74,10 @@ impl Issuer {
     }
 
     /// Gives a turn back; the last one to do so forgets the token.
-    pub(super) fn end_turn(&self, worker: usize, token: &Bytes, turn: Turn) {
+    pub(super) fn end_turn(&self, worker: usize, token: &Bytes, turn: &Turn) {
         let mut turns = self.turns(worker);
         // One here, one in the map.
-        if Arc::strong_count(&turn) <= 2 {
+        if Arc::strong_count(turn) <= 2 {
             turns.remove(token);
         }
     }
@@ -151,7 +152,8 @@ impl Drop for Settle<'_> {
 
 /// As a form has it (RFC 6749, appendix B): also for the two halves of the credentials (section 2.3.1).
 fn form(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'*');
+    utf8_percent_encode(text, KEPT).to_string()
 }
 
 /// Reads an answer (RFC 7662, section 2.2). What is active is believed for `positive` seconds, and not beyond its `exp`.
@@ -187,6 +189,6 @@ mod tests {
 
     #[test]
     fn a_form_holds_anything() {
-        assert_eq!(form("a b&c=d+ü"), "a%20b%26c%3Dd%2B%C3%BC");
+        assert_eq!(form("a b&c=d+ü-._*"), "a%20b%26c%3Dd%2B%C3%BC-._*");
     }
 }

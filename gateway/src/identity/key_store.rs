@@ -51,6 +51,8 @@ pub(super) struct KeyStore {
     waiting: AtomicU32,
     /// When the last fetch began.
     began: Mutex<Option<Instant>>,
+    /// It has not ended yet.
+    is_fetching: AtomicBool,
     /// After which round these were not there.
     missing: Mutex<(u64, HashSet<u64>)>,
     hasher: RandomState,
@@ -67,6 +69,7 @@ impl KeyStore {
             rounds: watch::Sender::new(0),
             waiting: AtomicU32::new(0),
             began: Mutex::default(),
+            is_fetching: AtomicBool::new(false),
             missing: Mutex::default(),
             hasher: RandomState::new(),
             kept: AtomicBool::new(false),
@@ -111,16 +114,21 @@ impl KeyStore {
     /// A fetch begins.
     pub(super) fn begin(&self, now: Instant) {
         *self.began.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        self.is_fetching.store(true, Ordering::Relaxed);
     }
 
-    /// How long no fetch may begin for a missing key.
+    /// How long no fetch may begin for a missing key; one that is under way is as good.
     fn cooling(&self, now: Instant) -> Duration {
+        if self.is_fetching.load(Ordering::Relaxed) {
+            return Duration::ZERO;
+        }
         let began = *self.began.lock().unwrap_or_else(PoisonError::into_inner);
         began.map_or(Duration::ZERO, |began| (began + self.source.cooldown).saturating_duration_since(now))
     }
 
     /// A fetch has ended.
     pub(super) fn end_round(&self) {
+        self.is_fetching.store(false, Ordering::Relaxed);
         self.rounds.send_modify(|rounds| *rounds += 1);
     }
 

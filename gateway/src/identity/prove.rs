@@ -31,7 +31,7 @@ pub(super) async fn prove<N: Network>(
                 let _mine = turn.lock().await;
                 by_asking(shared, worker, (provider, issuer), credential).await
             };
-            issuer.end_turn(worker, credential, turn);
+            issuer.end_turn(worker, credential, &turn);
             proven
         }
         Kind::ApiKey => provider.prove(worker, credential, now(shared)),

@@ -45,9 +45,9 @@ pub struct Provider {
 /// How a provider proves an identity.
 pub(super) enum Kind {
     /// By a signature.
-    Signed(Signed),
+    Signed(Box<Signed>),
     /// By asking.
-    Opaque(Issuer),
+    Opaque(Box<Issuer>),
     /// By a hash.
     ApiKey,
 }
@@ -91,13 +91,13 @@ impl Provider {
                 let store = before.and_then(|before| before.store().cloned());
                 let bytes = (jwt.cache_bytes.unwrap_or(0), Measure::Bytes);
                 let memories = Memories::new(bytes, REFUSED_FOR, place.workers);
-                (Kind::Signed(Signed::new((**jwt).clone(), store)), memories)
+                (Kind::Signed(Box::new(Signed::new((**jwt).clone(), store))), memories)
             }
             ProviderKind::Introspection(introspection) => {
                 let issuer = Issuer::new(introspection.clone(), place.workers, place.now);
                 let entries = (introspection.capacity, Measure::Entries);
                 let memories = Memories::new(entries, issuer.negative(), place.workers);
-                (Kind::Opaque(issuer), memories)
+                (Kind::Opaque(Box::new(issuer)), memories)
             }
             ProviderKind::ApiKey(_) => {
                 let memories = Memories::new((API_KEYS, Measure::Entries), 0, place.workers);

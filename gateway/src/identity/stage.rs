@@ -49,7 +49,7 @@ pub fn recall<N: Network>(
     let last = last.filter(|last| *last.credential == *credential && last.holds(provider.proof(), now));
     if let Some(identity) = last {
         cache.count(worker, CacheResult::Connection);
-        return grant(exchange, headers, &auth, provider, identity).map(|()| None);
+        return accept(exchange, headers, &auth, provider, identity).map(|()| None);
     }
     match provider.recall(worker, credential, now) {
         Known::Proven(identity) => {
@@ -89,7 +89,7 @@ fn unix_seconds<N: Network>(exchange: &Exchange<N>) -> i64 {
     exchange.shard.shared.clock.unix_us(exchange.started).div_euclid(1_000_000)
 }
 
-/// The identity holds: is it enough?
+/// The identity holds, and is the connection's last from here on: most connections bring the same one again.
 #[inline]
 fn grant<N: Network>(
     exchange: &mut Exchange<N>,
@@ -98,13 +98,23 @@ fn grant<N: Network>(
     provider: &Provider,
     identity: Arc<Identity>,
 ) -> Result<(), GatewayError> {
-    let enough = auth.check(&identity).and_then(|()| once(exchange, auth, &identity));
     if provider.remembers() {
         let mut last = exchange.connection.identity.lock().unwrap_or_else(PoisonError::into_inner);
-        if !last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &identity)) {
-            *last = Some(Arc::clone(&identity));
-        }
+        *last = Some(Arc::clone(&identity));
     }
+    accept(exchange, headers, auth, provider, identity)
+}
+
+/// The identity holds: is it enough?
+#[inline]
+fn accept<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &mut HeaderMap,
+    auth: &RouteAuth,
+    provider: &Provider,
+    identity: Arc<Identity>,
+) -> Result<(), GatewayError> {
+    let enough = auth.check(&identity).and_then(|()| once(exchange, auth, &identity));
     exchange.identity = Some(identity);
     if let Err(why) = enough {
         return Err(refuse(exchange, auth, Some(provider), why));

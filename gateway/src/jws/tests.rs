@@ -1,5 +1,6 @@
 //! Attacks and oddities, each with the id of its requirement (security.md, H), beside what must pass.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::samples::{self, SECRET};
@@ -485,5 +486,35 @@ fn typ_is_a_media_type() {
     }
     for typ in ["JWT", "at+jwt ", "text/at+jwt", "", "x/at+jwt"] {
         assert!(!header(typ).is_typ("at+jwt"), "{typ}");
+    }
+}
+
+proptest! {
+    /// Whatever is sent is refused, and nothing panics; the shape of a token makes it go deeper.
+    #[test]
+    fn anything_is_refused(
+        parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..80), 0..5),
+        header in "\\{(\"alg\":\"(ES256|none|RS256)\"(,\"[a-z]{0,4}\":[\\[\\]{}\"0-9a-z,:]{0,12})?)?\\}?",
+        encoded in any::<bool>(),
+    ) {
+        let (keys, _) = KeySet::from_json(&json!({ "keys": [samples::published(Algorithm::Es256, "k")] })).unwrap();
+        let rest = parts.iter().map(|part| if encoded { encode(part) } else { String::from_utf8_lossy(part).into_owned() });
+        let token = std::iter::once(encode(header.as_bytes())).chain(rest).collect::<Vec<_>>().join(".");
+        prop_assert!(judge(&token, &keys).is_err());
+    }
+
+    /// So are keys: what is not one is an error, and nothing panics.
+    #[test]
+    fn any_numbers_make_a_key_or_an_error(
+        kty in "RSA|EC|OKP|oct",
+        crv in "P-256|P-384|P-521|secp256k1|Ed25519",
+        a in proptest::collection::vec(any::<u8>(), 0..70),
+        b in proptest::collection::vec(any::<u8>(), 0..70),
+    ) {
+        let jwk = json!({ "kty": kty, "crv": crv, "x": encode(&a), "y": encode(&b), "n": encode(&a), "e": encode(&b), "k": encode(&a) });
+        if let Ok(key) = Key::from_jwk(&jwk) {
+            prop_assert!(key.algorithms().count() > 0);
+        }
+        let _ = KeySet::parse(&a);
     }
 }

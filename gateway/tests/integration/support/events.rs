@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Client, Gateway};
+use super::{Client, Gateway, guarded};
 
 /// Somebody who reads `/events`.
 pub(crate) struct Events(Client);
@@ -38,13 +38,13 @@ impl Events {
         events
     }
 
-    /// The first event that is so.
-    pub(crate) async fn first(&mut self, is_it: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            if let Some(event) = self.next(1).await.into_iter().find(&is_it) {
-                return event;
-            }
+    /// All events, up to those that come with the first that is so.
+    pub(crate) async fn until(&mut self, is_it: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut events = Vec::new();
+        while !events.iter().any(&is_it) {
+            events.extend(guarded("the event", self.next(1)).await);
         }
+        events
     }
 
     /// Why endpoints' breakers changed, the next so many times; roll-ups are left out.
