@@ -21,8 +21,8 @@ fn pipeline(log: Log) -> AllocationInfo {
     measure(|| world.exchanges(OPERATIONS))
 }
 
-fn proven() -> AllocationInfo {
-    let mut world = World::with_token(Log::Off, Token::Proven);
+fn presenting(token: Token) -> AllocationInfo {
+    let mut world = World::with_token(Log::Off, token);
     measure(|| world.exchanges(OPERATIONS))
 }
 
@@ -37,7 +37,8 @@ fn main() -> ExitCode {
     let counted = [
         ("allocations_pipeline_log_off", pipeline(Log::Off)),
         ("allocations_pipeline_log_on", pipeline(Log::On)),
-        ("allocations_token_proven", proven()),
+        ("allocations_token_carried", presenting(Token::Carried)),
+        ("allocations_token_proven", presenting(Token::Proven)),
         ("allocations_codec_plain", codec()),
     ];
     let mut code = ExitCode::SUCCESS;

@@ -10,7 +10,7 @@ use std::hint::black_box;
 use benches::codec::{Bare, Codec};
 use benches::headers::{From, Headers, REWRITTEN, Rewriting};
 use benches::messages::{answer, chunked_answer, clean_headers, hostile_headers, proxied_headers, wide_answer};
-use benches::world::{Log, Token, World};
+use benches::world::{Log, World};
 use benches::{Lookups, RULES, balancer, budget, policies, ring};
 use gateway::algorithms::balancer::{Balancer, Pick};
 use gateway::algorithms::hash_ring::{HashRing, stable_hash};
@@ -173,18 +173,6 @@ fn unguarded_pipeline(world: &'static mut World) {
     world.exchanges(OPERATIONS);
 }
 
-fn presenting(token: Token) -> &'static mut World {
-    Box::leak(Box::new(World::with_token(Log::Off, token)))
-}
-
-// What a known token costs is the difference of both: at most three parts in a hundred.
-#[library_benchmark(setup = presenting)]
-#[bench::carried(args = (Token::Carried), config = within("token_carried"))]
-#[bench::proven(args = (Token::Proven), config = within("token_proven"))]
-fn token(world: &'static mut World) {
-    world.exchanges(OPERATIONS);
-}
-
 fn bare() -> &'static mut Bare {
     Box::leak(Box::default())
 }
@@ -198,7 +186,7 @@ fn network(bare: &'static mut Bare) -> usize {
 library_benchmark_group!(name = routing, benchmarks = [matching, normalising, rewrite]);
 library_benchmark_group!(name = balancing, benchmarks = [picking, ring_lookup, key_hash]);
 library_benchmark_group!(name = headers, benchmarks = [screening, forwarded, request_id, trace]);
-library_benchmark_group!(name = whole, benchmarks = [codec, pipeline, unguarded_pipeline, token, network]);
+library_benchmark_group!(name = whole, benchmarks = [codec, pipeline, unguarded_pipeline, network]);
 main!(library_benchmark_groups = [routing, balancing, headers, whole]);
 
 /// What `main!` makes of it.
