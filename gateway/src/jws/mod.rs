@@ -16,6 +16,7 @@ mod key;
 mod key_set;
 mod material;
 mod refusal;
+mod roca;
 mod signer;
 
 pub use algorithm::Algorithm;

@@ -201,6 +201,11 @@ fn h3_a_key_for_something_else_verifies_nothing() {
     for alg in ["none", "RSA-OAEP", "HS256", "ES256", "rs256", ""] {
         assert_eq!(refused(&changed(Algorithm::Rs256, &json!({ "alg": alg }))), KeyError::Algorithm, "{alg}");
     }
+    let es512 = one(&changed(Algorithm::Es512, &json!({ "alg": "ES521" })));
+    assert!(
+        judge(&samples::token(Algorithm::Es512, None, &json!({})), &es512).is_ok(),
+        "a key's alg, misspelt by many"
+    );
     for kty in ["rsa", "EC2", "none", ""] {
         assert_eq!(refused(&changed(Algorithm::Rs256, &json!({ "kty": kty }))), KeyError::Unknown, "{kty}");
     }

@@ -48,7 +48,7 @@ fn h2_h3_keys_that_verify_nothing_or_too_much_are_refused_with_the_configuration
     let private = KEY.replace("\"kid\"", "\"d\":\"AA\",\"kid\"");
     assert_eq!(said(&private), "5:19: the key set has the private key \"a\": whoever reads it can sign");
     let weak = r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#;
-    let expected = "5:19: the key number 2 of the set cannot be used: it is too short: RSA needs 2048 bits, a secret the length of the hash";
+    let expected = "5:19: the key number 2 of the set cannot be used: it is too weak: RSA needs 2048 bits of a sound generator, a secret the length of the hash";
     assert_eq!(said(&format!("{KEY},{weak}")), expected);
     let other = KEY.replace("\"kid\"", "\"use\":\"enc\",\"kid\"").replace("\"a\"", "\"b\"");
     let told = warnings(&inline(&format!("{KEY},{other}")));
