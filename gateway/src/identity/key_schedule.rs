@@ -110,7 +110,9 @@ mod tests {
     proptest! {
         /// However often keys are wanted, fetches for it are a cooldown apart.
         #[test]
-        fn h9_a_flood_of_unknown_keys_makes_one_fetch_a_cooldown(gaps in proptest::collection::vec(0_u64..3_000, 1..200)) {
+        fn h9_a_flood_of_unknown_keys_makes_one_fetch_a_cooldown(
+            gaps in proptest::collection::vec(0_u64..3_000, 1..200),
+        ) {
             let (mut now, cooldown) = (Instant::now(), 5 * SECOND);
             let mut schedule = Schedule::new(now, 600 * SECOND, cooldown);
             let mut last: Option<Instant> = None;
