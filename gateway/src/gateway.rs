@@ -117,8 +117,8 @@ impl<N: Network> Gateway<N> {
         self.shared.upstreams.all()
     }
 
-    /// Starts what keeps discovered upstreams and fetched keys fresh, on the current runtime. What is kept already goes on; it ends by
-    /// itself when a reload says otherwise.
+    /// Starts what keeps discovered upstreams and fetched keys fresh, on the current runtime. What is kept already goes
+    /// on; it ends by itself when a reload says otherwise.
     pub fn keep_discovering(&self) {
         self.shared.identity.keep_keys(&self.shared.events);
         for upstream in self.upstreams() {

@@ -22,7 +22,8 @@ pub(super) async fn ready<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> (
     }
 }
 
-/// The keys that verify passports; a service may keep them for a minute, and asks again for a `kid` that it does not know.
+/// The keys that verify passports; a service may keep them for a minute, and asks again for a `kid` that it does not
+/// know.
 pub(super) async fn passport_keys<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> Response {
     let none = || serde_json::json!({ "keys": [] });
     let keys = state.gateway.shared().identity.passport_keys().unwrap_or_else(none);

@@ -21,8 +21,8 @@ pub(super) fn hash(presented: &[u8]) -> [u8; 32] {
     digest(&SHA256, presented).as_ref().try_into().unwrap_or_default()
 }
 
-/// Who has the key of this hash. The time that looking takes tells of the hash, not of the key; what is found is compared
-/// in constant time all the same.
+/// Who has the key of this hash. The time that looking takes tells of the hash, not of the key; what is found is
+/// compared in constant time all the same.
 ///
 /// # Errors
 /// Nobody has it.

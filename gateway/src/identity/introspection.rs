@@ -156,7 +156,8 @@ fn form(text: &str) -> String {
     utf8_percent_encode(text, KEPT).to_string()
 }
 
-/// Reads an answer (RFC 7662, section 2.2). What is active is believed for `positive` seconds, and not beyond its `exp`.
+/// Reads an answer (RFC 7662, section 2.2). What is active is believed for `positive` seconds, and not beyond its
+/// `exp`.
 fn read(body: &[u8], positive: i64, now: i64) -> Result<Claims, AuthResult> {
     let Ok(Value::Object(all)) = parse_json(body) else { return Err(AuthResult::Unavailable) };
     match all.get("active") {

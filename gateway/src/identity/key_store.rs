@@ -1,8 +1,8 @@
 //! Keys that are fetched: what requests use of them, and how they ask for more.
 //!
-//! Requests read; one task on the control runtime (`key_keeper.rs`) writes. A request whose key is missing waits for the
-//! next fetch, within bounds: so many may wait, for so long, and a key that was not there after a fetch is not waited for
-//! again until another is allowed.
+//! Requests read; one task on the control runtime (`key_keeper.rs`) writes. A request whose key is missing waits for
+//! the next fetch, within bounds: so many may wait, for so long, and a key that was not there after a fetch is not
+//! waited for again until another is allowed.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
