@@ -26,13 +26,13 @@ struct Keys(RwLock<Option<JwkSet>>);
 impl Keys {
     /// The key of this name; one that is not known yet is asked for.
     async fn find(&self, kid: &str) -> Option<DecodingKey> {
-        let known = |keys: &Option<JwkSet>| DecodingKey::from_jwk(keys.as_ref()?.find(kid)?).ok();
-        if let Some(key) = known(&*self.0.read().await) {
+        let known = |keys: Option<&JwkSet>| DecodingKey::from_jwk(keys?.find(kid)?).ok();
+        if let Some(key) = known(self.0.read().await.as_ref()) {
             return Some(key);
         }
         let mut keys = self.0.write().await;
         *keys = Some(reqwest::get(KEYS).await.ok()?.json().await.ok()?);
-        known(&keys)
+        known(keys.as_ref())
     }
 }
 

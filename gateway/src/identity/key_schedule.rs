@@ -62,12 +62,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::clock::Clock;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
     fn keys_are_fetched_before_they_grow_old_and_their_server_is_heard_within_bounds() {
-        let start = Instant::now();
+        let start = Clock::system().now();
         let mut schedule = Schedule::new(start, 600 * SECOND, 5 * SECOND);
         assert_eq!(schedule.next(), start);
         for (fresh_for, expected) in [(None, 600), (Some(100), 90), (Some(0), 5), (Some(1), 5), (Some(86_400), 600)] {
@@ -79,7 +80,7 @@ mod tests {
 
     #[test]
     fn after_failures_it_is_tried_more_and_more_slowly() {
-        let now = Instant::now();
+        let now = Clock::system().now();
         let mut schedule = Schedule::new(now, 600 * SECOND, 5 * SECOND);
         let waits: Vec<u64> = (0..9)
             .map(|_| {
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn h9_a_missing_key_is_looked_for_at_once_and_then_not_for_a_cooldown() {
-        let start = Instant::now();
+        let start = Clock::system().now();
         let mut schedule = Schedule::new(start, 600 * SECOND, 5 * SECOND);
         schedule.begin(start);
         schedule.succeeded(start, None);
@@ -113,7 +114,7 @@ mod tests {
         fn h9_a_flood_of_unknown_keys_makes_one_fetch_a_cooldown(
             gaps in proptest::collection::vec(0_u64..3_000, 1..200),
         ) {
-            let (mut now, cooldown) = (Instant::now(), 5 * SECOND);
+            let (mut now, cooldown) = (Clock::system().now(), 5 * SECOND);
             let mut schedule = Schedule::new(now, 600 * SECOND, cooldown);
             let mut last: Option<Instant> = None;
             for gap in gaps {
