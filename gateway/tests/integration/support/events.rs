@@ -41,9 +41,12 @@ impl Events {
     /// All events, up to those that come with the first that is so.
     pub(crate) async fn until(&mut self, is_it: impl Fn(&Value) -> bool) -> Vec<Value> {
         let mut events = Vec::new();
-        while !events.iter().any(&is_it) {
-            events.extend(guarded("the event", self.next(1)).await);
-        }
+        let come = async {
+            while !events.iter().any(&is_it) {
+                events.extend(self.next(1).await);
+            }
+        };
+        guarded("the event", come).await;
         events
     }
 
