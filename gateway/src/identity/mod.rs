@@ -4,11 +4,9 @@
 //! - `stage.rs` is what the pipeline calls; `credential.rs` finds what a client presents.
 //! - `claims.rs` reads what a verified token says, at a time that it is given; `access.rs` compares it with a route.
 //! - `provider.rs` is one configured way to prove an identity; `jwt.rs`, `introspection.rs` and `api_key.rs` are its
-//! kinds,
-//!   `prove.rs` puts them to work, `registry.rs` keeps them over reloads.
+//!   kinds, `prove.rs` puts them to work, `registry.rs` keeps them over reloads.
 //! - `key_store.rs` has keys that are fetched, `key_keeper.rs` fetches them beside all requests, `key_schedule.rs` says
-//! when,
-//!   `remote.rs` asks servers.
+//!   when, `remote.rs` asks servers.
 //! - `cache.rs` and `refused.rs` remember what was proven and what was refused; `turns.rs` bounds what is verified in
 //!   one turn of a worker's loop; `replay.rs` has tokens that hold once; `fields.rs` writes what the upstream is told,
 //!   `passport.rs` what it can verify by itself.
