@@ -132,7 +132,9 @@ impl<N: Network> Snapshot<N> {
 /// Compiles every rule, and forgets the state of those that are gone.
 fn limits<N: Network>(config: &Config, shared: &Shared<N>) -> Box<[Arc<Rule>]> {
     let now = shared.clock.monotonic_ns(shared.clock.now());
-    let rules = config.rate_limits.iter().map(|rule| Arc::new(shared.limits.compile(rule, now))).collect();
+    shared.stores.apply(&config.stores);
+    let compile = |rule| Arc::new(shared.limits.compile(rule, &shared.stores, now));
+    let rules = config.rate_limits.iter().map(compile).collect();
     shared.limits.retain(|name| config.rate_limits.iter().any(|rule| &*rule.name == name));
     rules
 }

@@ -9,6 +9,7 @@ pub mod listener;
 pub mod rate_limit;
 pub mod route;
 pub mod server;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;
 
@@ -23,6 +24,7 @@ pub use listener::Listener;
 pub use rate_limit::RateLimit;
 pub use route::Route;
 pub use server::Server;
+pub use store::Store;
 pub use telemetry::Telemetry;
 pub use upstream::Upstream;
 
@@ -43,6 +45,8 @@ pub struct Config {
     pub providers: Vec<Arc<Provider>>,
     /// `[identity] passport`
     pub passport: Option<Arc<Passport>>,
+    /// `[stores.*]`. Names are unique.
+    pub stores: Vec<Arc<Store>>,
     /// `[rate_limits.*]`. Names are unique.
     pub rate_limits: Vec<Arc<RateLimit>>,
     /// `[upstreams.*]`, also those that a route wrote as a URL. Names are unique.

@@ -29,11 +29,13 @@ pub enum Kind {
     Limit,
     /// Keys were fetched, changed, or grow old.
     Keys,
+    /// A store died or healed.
+    Store,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Reload,
         Self::Drain,
         Self::Attempt,
@@ -42,6 +44,7 @@ impl Kind {
         Self::Health,
         Self::Limit,
         Self::Keys,
+        Self::Store,
     ];
 
     /// As written in events and in `?kinds=`.
@@ -55,6 +58,7 @@ impl Kind {
             Self::Health => "health",
             Self::Limit => "limit",
             Self::Keys => "keys",
+            Self::Store => "store",
         }
     }
 
@@ -199,6 +203,15 @@ pub enum Event {
         /// When the key's bucket is full again, by the clock of `ts_ns`; in the past where it is.
         tat_ns: u64,
     },
+    /// A store died or healed.
+    Store {
+        /// Its name.
+        store: Arc<str>,
+        /// `degraded` or `healed`.
+        mode: &'static str,
+        /// What it last failed with, where it died.
+        reason: Option<String>,
+    },
 }
 
 /// What happened to a provider's keys.
@@ -247,6 +260,7 @@ impl Event {
             Self::Health { .. } => Kind::Health,
             Self::Keys { .. } => Kind::Keys,
             Self::Limit { .. } => Kind::Limit,
+            Self::Store { .. } => Kind::Store,
         }
     }
 
@@ -300,6 +314,13 @@ impl Event {
                 let mut fields = of_endpoint(upstream, endpoint, None);
                 fields["healthy"] = (*healthy).into();
                 fields["detail"] = (**detail).into();
+                fields
+            }
+            Self::Store { store, mode, reason } => {
+                let mut fields = json!({ "store": &**store, "mode": mode });
+                if let Some(reason) = reason {
+                    fields["reason"] = (**reason).into();
+                }
                 fields
             }
             Self::Limit { rule, key, decision, tat_ns } => json!({

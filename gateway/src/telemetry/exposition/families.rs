@@ -35,6 +35,7 @@ pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec
     breakers(&mut page, inputs);
     identity(&mut page, registry, &inputs.keys);
     limits(&mut page, registry);
+    stores(&mut page, registry);
     gateway(&mut page, registry, inputs);
     process(&mut page, &inputs.process);
     page.finish()
@@ -157,6 +158,18 @@ fn limits(page: &mut Page, registry: &Registry) {
         for (decision, count) in LimitDecision::ALL.iter().zip(series.totals()).filter(|(_, count)| *count > 0) {
             page.number(&[("rule", series.name()), ("decision", decision.as_str())], count);
         }
+    }
+}
+
+fn stores(page: &mut Page, registry: &Registry) {
+    let stores = registry.stores();
+    page.family("gateway_store_duration_seconds", Kind::Histogram, "Time that a request waited for a store's answer.");
+    for store in &stores {
+        page.histogram(&[("store", store.name())], &store.duration());
+    }
+    page.family("gateway_store_degraded", Kind::Gauge, "1 while limits do without the store, else 0.");
+    for store in &stores {
+        page.number(&[("store", store.name())], u64::from(store.is_degraded()));
     }
 }
 

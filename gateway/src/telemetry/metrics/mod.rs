@@ -14,6 +14,7 @@ mod limit;
 mod registry;
 mod route;
 mod shards;
+mod store;
 mod upstream;
 
 pub use auth::{AuthResult, AuthSeries, CacheResult, KeysAge, TokenCacheSeries};
@@ -23,6 +24,7 @@ pub use limit::{LimitDecision, LimitSeries};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry};
 pub use route::{FallbackResult, RouteSeries, RouteTotals};
 pub(crate) use shards::own_thread;
+pub use store::StoreSeries;
 pub use upstream::{AttemptOutcome, ConnectionEvent, HedgeResult, RetryResult, UpstreamSeries, UpstreamTotals};
 
 /// From 50 us to 26 s in half octaves: request and upstream times.
