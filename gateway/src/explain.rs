@@ -124,13 +124,13 @@ impl Question {
 /// Explains a request under a configuration that is not in force. Credentials are judged now, with what the
 /// configuration has: keys that would have to be fetched are not there.
 pub fn answer(config: &Config, question: &Question) -> Answer {
-    let registry = Registry::new(std::sync::Arc::new(Metrics::new(1)), 1);
+    let clock = Clock::system();
+    let registry = Registry::new(std::sync::Arc::new(Metrics::new(1)), clock.clone(), 1);
     let providers = registry.apply(&config.providers, &config.identity);
     let judge = |route: &Route| {
         let compile = |auth| std::sync::Arc::new(RouteAuth::new(auth, |name| providers.get(name).cloned()));
         route.auth.as_ref().map(compile)
     };
-    let clock = Clock::system();
     answer_with(config, question, &judge, clock.unix_us(clock.now()).div_euclid(1_000_000))
 }
 

@@ -69,7 +69,7 @@ impl<N: Network> Gateway<N> {
             upstreams: Upstreams::new(Arc::clone(&metrics), surroundings, shards),
             limits: Limits::new(Arc::clone(&metrics), shards, world.seed),
             stores,
-            identity: crate::identity::Registry::new(Arc::clone(&metrics), shards),
+            identity: crate::identity::Registry::new(Arc::clone(&metrics), world.clock.clone(), shards),
             network: world.network,
             clock: world.clock,
             metrics,
@@ -125,9 +125,10 @@ impl<N: Network> Gateway<N> {
         self.shared.upstreams.all()
     }
 
-    /// Starts what keeps discovered upstreams fresh, on the current runtime. What is kept already goes on; it ends by
-    /// itself when a reload says otherwise.
+    /// Starts what keeps discovered upstreams and fetched keys fresh, on the current runtime. What is kept already goes
+    /// on; it ends by itself when a reload says otherwise.
     pub fn keep_discovering(&self) {
+        self.shared.identity.keep_keys(&self.shared.events);
         for upstream in self.upstreams() {
             let Endpoints::Dns(dns) = upstream.active().settings.endpoints.clone() else { continue };
             if upstream.claim_discovery(&dns) {

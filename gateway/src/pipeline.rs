@@ -51,7 +51,7 @@ async fn stages<N: Network>(
     let params = routing::stage::find(exchange, &headers)?;
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;
-    // limits that need no identity, so that a flood buys nothing dearer than this; then those that need one.
+    // limits that need no identity, so that a flood buys nothing dearer than this.
     if let Some(asking) = rate_limit::stage::admit(exchange, &headers, Phase::Edge)? {
         asking.await?;
     }
@@ -61,6 +61,7 @@ async fn stages<N: Network>(
     {
         Box::pin(identity::stage::prove(exchange, &mut headers, unproven)).await?;
     }
+    // limits that count by who asks.
     if let Some(asking) = rate_limit::stage::admit(exchange, &headers, Phase::Proven)? {
         asking.await?;
     }

@@ -145,3 +145,12 @@ fn the_identity_example_lets_in_whom_it_says() {
     assert_eq!(judged("GET", "/catalogue/1", &[]), ("anonymous", None, None));
     assert_eq!(judged("GET", "/catalogue/1", &["authorization: Bearer a.b.c"]).1, Some(401));
 }
+
+#[test]
+fn the_python_service_is_python() {
+    let service = repository().join("examples/passport/service.py");
+    let check = "import ast, sys; ast.parse(open(sys.argv[1]).read())";
+    // Where there is no Python, nobody runs it either.
+    let Ok(run) = std::process::Command::new("python3").args(["-c", check]).arg(&service).output() else { return };
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+}

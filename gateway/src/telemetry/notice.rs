@@ -69,6 +69,15 @@ pub fn stopped(after: &str) {
     event(json!({ "event": "stopped", "after": after }));
 }
 
+/// A provider's keys cannot be fetched, or can be again.
+pub fn keys(provider: &str, failed: Option<&str>) {
+    let mut keys = json!({ "event": "keys", "provider": provider, "failing": failed.is_some() });
+    if let Some(why) = failed {
+        keys["detail"] = why.into();
+    }
+    event(keys);
+}
+
 /// The access log cannot be written, or can be again.
 pub fn access_log(failing: bool, write_failures: u64) {
     event(json!({ "event": "access_log", "failing": failing, "write_failures": write_failures }));

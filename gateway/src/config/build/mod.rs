@@ -56,6 +56,7 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
         admin: general::admin(&root.table("admin"), context.environment),
         telemetry: general::telemetry(&root.table("telemetry"), context.sources),
         identity: identity::headers(&root.table("identity")),
+        passport: identity::passport(context, &root.table("identity")),
         providers: identity::providers(context, &root.table("identity")),
         stores: store::all(root, context.environment),
         rate_limits: rate_limit::all(root),

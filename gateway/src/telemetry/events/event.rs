@@ -27,13 +27,15 @@ pub enum Kind {
     Health,
     /// A rate limit decided. Reported only while somebody asks for it.
     Limit,
+    /// Keys were fetched, changed, or grow old.
+    Keys,
     /// A store died or healed.
     Store,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Reload,
         Self::Drain,
         Self::Attempt,
@@ -41,6 +43,7 @@ impl Kind {
         Self::Ejection,
         Self::Health,
         Self::Limit,
+        Self::Keys,
         Self::Store,
     ];
 
@@ -54,6 +57,7 @@ impl Kind {
             Self::Ejection => "ejection",
             Self::Health => "health",
             Self::Limit => "limit",
+            Self::Keys => "keys",
             Self::Store => "store",
         }
     }
@@ -170,6 +174,13 @@ pub enum Event {
         /// What is wrong with it, or `recovered`.
         reason: &'static str,
     },
+    /// Something happened to a provider's keys.
+    Keys {
+        /// The provider's name.
+        provider: Arc<str>,
+        /// What.
+        what: KeysEvent,
+    },
     /// Checks of an endpoint have come to another verdict.
     Health {
         /// The upstream's name.
@@ -203,6 +214,40 @@ pub enum Event {
     },
 }
 
+/// What happened to a provider's keys.
+#[derive(Debug, Clone)]
+pub enum KeysEvent {
+    /// They were fetched, or could not be.
+    Fetch {
+        /// Why not.
+        failed: Option<String>,
+    },
+    /// They are others than before.
+    Rotate {
+        /// The names of all that are used.
+        kids: Vec<String>,
+        /// Those that are not used though they are meant for signatures, and why.
+        left_out: Vec<String>,
+    },
+    /// They can be fetched no more, and are used on.
+    Stale,
+}
+
+impl KeysEvent {
+    fn fields(&self, provider: &str) -> Value {
+        match self {
+            Self::Fetch { failed: None } => json!({ "provider": provider, "what": "fetch", "ok": true }),
+            Self::Fetch { failed: Some(why) } => {
+                json!({ "provider": provider, "what": "fetch", "ok": false, "detail": why })
+            }
+            Self::Rotate { kids, left_out } => {
+                json!({ "provider": provider, "what": "rotate", "kids": kids, "left_out": left_out })
+            }
+            Self::Stale => json!({ "provider": provider, "what": "stale" }),
+        }
+    }
+}
+
 impl Event {
     /// What it is about.
     pub fn kind(&self) -> Kind {
@@ -213,6 +258,7 @@ impl Event {
             Self::Breaker { .. } | Self::RollUp { .. } => Kind::Breaker,
             Self::Ejection { .. } => Kind::Ejection,
             Self::Health { .. } => Kind::Health,
+            Self::Keys { .. } => Kind::Keys,
             Self::Limit { .. } => Kind::Limit,
             Self::Store { .. } => Kind::Store,
         }
@@ -263,6 +309,7 @@ impl Event {
                 fields["capped"] = (*place == Place::Capped).into();
                 fields
             }
+            Self::Keys { provider, what } => what.fields(provider),
             Self::Health { upstream, endpoint, healthy, detail } => {
                 let mut fields = of_endpoint(upstream, endpoint, None);
                 fields["healthy"] = (*healthy).into();

@@ -17,7 +17,7 @@ mod shards;
 mod store;
 mod upstream;
 
-pub use auth::{AuthResult, AuthSeries, CacheResult, TokenCacheSeries};
+pub use auth::{AuthResult, AuthSeries, CacheResult, KeysAge, TokenCacheSeries};
 pub use gateway::{GatewaySeries, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};
