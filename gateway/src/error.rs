@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
+use crate::telemetry::metrics::ShedReason;
+
 /// Whose fault a failed request is; the access record's `fault`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
@@ -133,12 +135,20 @@ pub struct GatewayError {
     pub close: bool,
     /// The methods that a 405 names.
     pub allow: Option<HeaderValue>,
+    /// What it was turned away for, where that is to protect the gateway or an upstream.
+    pub shed: Option<ShedReason>,
 }
 
 impl GatewayError {
     /// A failure with this code; `detail` is public.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), internal: None, retry_after: None, close: false, allow: None }
+        Self { code, detail: detail.into(), internal: None, retry_after: None, close: false, allow: None, shed: None }
+    }
+
+    /// Turned away at a limit: 503 with a time to come back; `detail` is public.
+    pub fn shed(reason: ShedReason, detail: &'static str) -> Self {
+        let error = Self::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1));
+        Self { shed: Some(reason), ..error }
     }
 
     /// The same, with what only operators may see.

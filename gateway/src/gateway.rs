@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::settings::Config;
 use crate::config::settings::upstream::Endpoints;
 use crate::network::Network;
+use crate::overload::{self, Episodes};
 use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
@@ -65,6 +66,7 @@ impl<N: Network> Gateway<N> {
             log,
             events,
             in_flight: Arc::new(InFlight::default()),
+            episodes: Episodes::default(),
             draining: AtomicBool::new(false),
             cutting: AtomicBool::new(false),
         });
@@ -126,9 +128,11 @@ impl<N: Network> Gateway<N> {
         }
     }
 
-    /// Starts what watches endpoints beside their requests, on the current runtime: the time of breakers, and checks.
-    pub fn keep_watch(&self) {
+    /// Starts what watches beside the requests, on the current runtime: the time of breakers, checks of endpoints, the
+    /// size of the process.
+    pub fn keep_watch(self: &Arc<Self>) {
         let shared = Arc::clone(&self.shared);
+        tokio::spawn(overload::watch::keep_watch(Arc::clone(self)));
         tokio::spawn(async move { watch::keep_watch(&shared.upstreams, &shared.network).await });
     }
 

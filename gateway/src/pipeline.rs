@@ -50,6 +50,8 @@ async fn stages<N: Network>(
     let params = routing::stage::find(exchange, &headers)?;
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;
+    #[cfg(feature = "slow-down")]
+    crate::slow_down::burn();
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     // upstream: one endpoint, by the balancer.
@@ -97,8 +99,6 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
 /// The exchange begins at the call, not at the first poll: a client that closes at once may never let it be polled, and
 /// still leaves a record.
 pub fn serve<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source) -> impl Future<Output = Reply<N>> + Send {
-    #[cfg(feature = "slow-down")]
-    crate::slow_down::burn();
     arrival.connection.begin();
     let (exchange, headers) = context::stage::begin(arrival, parts);
     answer(exchange, headers, source)

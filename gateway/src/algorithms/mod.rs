@@ -4,12 +4,15 @@
 //! random bits and load come in as parameters, an answer goes out. So each algorithm is tested exactly, and simulated a
 //! million picks at a time.
 
+pub mod adaptive_limit;
 pub mod backoff;
 pub mod balancer;
 pub mod breaker;
+pub mod criticality;
 pub mod ejection;
 pub mod hash_ring;
 pub mod health;
+pub mod loop_delay;
 pub mod retry_budget;
 pub mod rng;
 pub mod slow_start;

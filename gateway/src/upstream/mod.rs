@@ -11,6 +11,7 @@ pub mod guard;
 pub mod health;
 pub mod in_flight;
 mod judgement;
+mod limiter;
 pub mod pool;
 pub mod registry;
 pub mod scope;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::upstream;
+use crate::algorithms::criticality::Criticality;
 use crate::config::check::Reader;
 use crate::config::settings::Route;
 use crate::config::settings::route::{HeaderEdits, HostPattern, HostPolicy, Retry, Rewrite, RouteMatch, ValueMatch};
@@ -36,6 +37,7 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         host: host_policy(&table.text("host")),
         websocket: table.texts("upgrades").iter().any(|upgrade| upgrade == "websocket"),
         retry: retry(&table.table("retry")),
+        criticality: Criticality::parse(&table.text("criticality")).unwrap_or_default(),
         breaker: table.get("breaker").map(|_| upstream::breaker(&table.table("breaker"))),
         max_body: table.get("max_body").map(|_| table.bound("max_body")),
     })

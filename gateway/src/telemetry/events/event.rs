@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::algorithms::breaker::{Counts, State, Transition};
 use crate::algorithms::ejection::Place;
 use crate::context::RequestId;
-use crate::telemetry::metrics::AttemptOutcome;
+use crate::telemetry::metrics::{AttemptOutcome, ShedReason};
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,11 +25,14 @@ pub enum Kind {
     Ejection,
     /// Checks of an endpoint have come to another verdict.
     Health,
+    /// Something is turned away to protect the gateway or an upstream, or is not any more.
+    Shed,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 6] = [Self::Reload, Self::Drain, Self::Attempt, Self::Breaker, Self::Ejection, Self::Health];
+    pub const ALL: [Self; 7] =
+        [Self::Reload, Self::Drain, Self::Attempt, Self::Breaker, Self::Ejection, Self::Health, Self::Shed];
 
     /// As written in events and in `?kinds=`.
     pub fn as_str(self) -> &'static str {
@@ -40,6 +43,7 @@ impl Kind {
             Self::Breaker => "breaker",
             Self::Ejection => "ejection",
             Self::Health => "health",
+            Self::Shed => "shed",
         }
     }
 
@@ -166,6 +170,17 @@ pub enum Event {
         /// What the last check came to.
         detail: Arc<str>,
     },
+    /// Requests or connections are turned away, or are not any more.
+    Shed {
+        /// Why.
+        reason: ShedReason,
+        /// The upstream for whose sake, where it is not the gateway's own.
+        upstream: Option<Arc<str>>,
+        /// Whether it begins.
+        active: bool,
+        /// How many were turned away since it began.
+        refused: u64,
+    },
 }
 
 impl Event {
@@ -178,6 +193,7 @@ impl Event {
             Self::Breaker { .. } | Self::RollUp { .. } => Kind::Breaker,
             Self::Ejection { .. } => Kind::Ejection,
             Self::Health { .. } => Kind::Health,
+            Self::Shed { .. } => Kind::Shed,
         }
     }
 
@@ -230,6 +246,15 @@ impl Event {
                 let mut fields = of_endpoint(upstream, endpoint, None);
                 fields["healthy"] = (*healthy).into();
                 fields["detail"] = (**detail).into();
+                fields
+            }
+            Self::Shed { reason, upstream, active, refused } => {
+                let mut fields = json!({ "reason": reason.as_str() });
+                if let Some(upstream) = upstream {
+                    fields["upstream"] = (**upstream).into();
+                }
+                fields["active"] = (*active).into();
+                fields["refused"] = (*refused).into();
                 fields
             }
         }

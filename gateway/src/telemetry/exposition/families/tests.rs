@@ -100,6 +100,7 @@ fn page(format: Format) -> Parsed {
             upstream: "orders".into(),
             endpoint: "127.0.0.1:9001".into(),
             in_flight: 4,
+            limit: Some(12),
         }],
         breakers: vec![EndpointBreaker {
             upstream: "orders".into(),
@@ -130,6 +131,7 @@ fn both_formats_say_the_same() {
         assert_eq!(page.value("gateway_upstream_connections", &[("upstream", HOSTILE), ("state", "busy")]), 1.0);
         let endpoint = [("upstream", "orders"), ("endpoint", "127.0.0.1:9001")];
         assert_eq!(page.value("gateway_endpoint_in_flight", &endpoint), 4.0);
+        assert_eq!(page.value("gateway_concurrency_limit", &endpoint), 12.0);
         assert_eq!(page.value("gateway_retries_total", &[("upstream", "orders"), ("result", "no_budget")]), 1.0);
         assert_eq!(page.value("gateway_breaker_state", &endpoint), 1.0);
         let tripped = [endpoint[0], endpoint[1], ("cause", "failure_ratio")];
@@ -184,7 +186,8 @@ fn names_and_labels_are_the_contracts() {
     assert!(promised.len() > 25);
     let page = page(Format::Prometheus);
     for (name, labels, _) in &page.samples {
-        if name.starts_with("process_") || ["gateway_panics_total", "gateway_build_info"].contains(&name.as_str()) {
+        let beside = ["gateway_panics_total", "gateway_build_info", "gateway_concurrency_limit"];
+        if name.starts_with("process_") || beside.contains(&name.as_str()) {
             continue;
         }
         let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
