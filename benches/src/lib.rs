@@ -93,7 +93,9 @@ fn route(path: &str) -> Arc<Route> {
         idle_timeout: None,
         host: HostPolicy::Client,
         websocket: false,
+        rate_limits: Vec::new(),
         max_body: None,
+        fallback: None,
         breaker: None,
         retry: Default::default(),
     })

@@ -14,13 +14,14 @@ use crate::client::ClientConnection;
 use crate::context::{ClientAddress, Host, RequestId, TraceContext};
 use crate::error::{Code, Fault, GatewayError};
 use crate::network::Network;
+use crate::rate_limit;
 use crate::request_body::BodyProgress;
 use crate::shard::{Local, Shard};
 use crate::snapshot::CompiledRoute;
 use crate::telemetry::metrics::ShedReason;
 use crate::telemetry::record::{AccessRecord, Ended};
-use crate::upstream::Endpoint;
 use crate::upstream::in_flight::Permit;
+use crate::upstream::{Endpoint, Upstream};
 
 /// nginx's status for a client that left before it was answered; never sent, only recorded.
 const CLIENT_LEFT_STATUS: u16 = 499;
@@ -69,6 +70,8 @@ pub struct Exchange<N: Network> {
     pub status: Option<StatusCode>,
     /// The problem that was answered.
     pub code: Option<Code>,
+    /// What the route's limits came to, where it has some.
+    pub limits: Option<Box<rate_limit::Applied>>,
     /// The endpoint of the last attempt.
     pub endpoint: Option<Arc<Endpoint<N>>>,
     /// The breaker's state that the last attempt met, or that refused it.
@@ -87,6 +90,10 @@ pub struct Exchange<N: Network> {
     pub upstream_head: Option<Instant>,
     /// When the response head was handed on.
     pub answered: Option<Instant>,
+    /// Another upstream is asked in place of the route's own.
+    pub stands_in: bool,
+    /// The problem that a fallback is to cover, kept to be answered should the fallback fail too.
+    pub covered: Option<Box<GatewayError>>,
     /// Its place among the gateway's requests, while their number is limited.
     place: Option<Permit>,
     /// Nothing is known of method and target: what came was no request.
@@ -143,6 +150,7 @@ impl<N: Network> Exchange<N> {
             route: None,
             status: None,
             code: None,
+            limits: None,
             endpoint: None,
             breaker: None,
             attempts: 0,
@@ -152,6 +160,8 @@ impl<N: Network> Exchange<N> {
             upstream_began: None,
             upstream_head: None,
             answered: None,
+            stands_in: false,
+            covered: None,
             place: None,
             unread: false,
             finished: false,
@@ -161,6 +171,18 @@ impl<N: Network> Exchange<N> {
     /// The route that matched.
     pub fn route(&self) -> Option<&CompiledRoute<N>> {
         self.route.map(|index| &self.snapshot.routes[index])
+    }
+
+    /// The upstream that is asked: the route's own, or the one that stands in for it.
+    #[inline]
+    pub fn upstream(&self) -> Option<&Arc<Upstream<N>>> {
+        let route = self.route()?;
+        if self.stands_in { route.stand_in.as_ref() } else { Some(&route.upstream) }
+    }
+
+    /// What the client is told of its limits, where it has some.
+    pub fn limit_fields(&self) -> Option<rate_limit::Fields> {
+        self.limits.as_ref()?.fields(self.route()?.limits.as_ref()?)
     }
 
     /// The path in its one form: what was matched, and what is sent.
@@ -210,6 +232,14 @@ impl<N: Network> Exchange<N> {
         self.route().map(|route| route.settings.criticality).unwrap_or_default()
     }
 
+    /// Counts that it was turned away, once, where it was.
+    #[cold]
+    pub fn count_shed(&self, error: &mut GatewayError) {
+        if let Some(reason) = error.shed.take() {
+            self.shed(reason);
+        }
+    }
+
     /// It is turned away: counts it, and tells where turning away begins.
     #[cold]
     pub fn shed(&self, reason: ShedReason) {
@@ -239,7 +269,8 @@ impl<N: Network> Exchange<N> {
         let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
         series.record(self.shard.index, status, self.code, total, Some(overhead));
         let log = &self.shard.shared.log;
-        if log.is_on() && log.wants(status, self.shard.random()) {
+        // What a fallback covered is a failure all the same, whatever its status.
+        if log.is_on() && (self.code.is_some() || log.wants(status, self.shard.random())) {
             log.submit(self.shard.index, &self.record(status, ended, total, overhead));
         }
         self.place = None;
@@ -269,6 +300,12 @@ impl<N: Network> Exchange<N> {
         }
     }
 
+    /// The name of the rule that refused.
+    fn refusing_limit(&self) -> Option<&str> {
+        let limits = self.route()?.limits.as_deref()?;
+        self.limits.as_ref()?.refused(limits).map(|rule| &*rule.settings.name)
+    }
+
     fn fault(&self, ended: Ended) -> Option<Fault> {
         match ended {
             Ended::ClientLeft => Some(Fault::Client),
@@ -291,10 +328,11 @@ impl<N: Network> Exchange<N> {
             route: route.map(|route| &*route.settings.name),
             code: self.code,
             fault: self.fault(ended),
-            upstream: route.filter(|_| self.attempts > 0).map(|route| &*route.upstream.name),
+            upstream: self.upstream().filter(|_| self.attempts > 0).map(|upstream| &*upstream.name),
             endpoint: self.endpoint.as_ref().map(|endpoint| &*endpoint.address),
             attempts: self.attempts,
             breaker: self.breaker,
+            limit: self.refusing_limit(),
             bytes_in: self.request_body.as_ref().map_or(0, |body| body.bytes()) + self.tunnelled_in,
             bytes_out: self.bytes_out,
             total_us: micros(total),

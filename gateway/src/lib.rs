@@ -42,6 +42,7 @@ pub mod http1;
 
 pub mod context;
 pub mod forward;
+pub mod rate_limit;
 pub mod response;
 pub mod response_body;
 pub mod routing;
@@ -50,3 +51,4 @@ pub mod upstream;
 
 // Pure decisions, asked by the stages.
 pub mod algorithms;
+pub mod jws;

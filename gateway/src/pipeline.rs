@@ -17,12 +17,13 @@ use crate::exchange::{Arrival, Exchange};
 use crate::forward::Failure;
 use crate::forward::upgrade::Upgraded;
 use crate::network::Network;
+use crate::rate_limit::Phase;
 use crate::reply::Reply;
 use crate::request_body::Source;
 use crate::response_body::Answer;
 use crate::shard::Shared;
 use crate::telemetry::record::Ended;
-use crate::{context, forward, response, routing, upstream};
+use crate::{context, forward, rate_limit, response, routing, upstream};
 
 pub use crate::forward::tunnel::run as tunnel;
 
@@ -50,14 +51,20 @@ async fn stages<N: Network>(
     let params = routing::stage::find(exchange, &headers)?;
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;
+    // limits that need no identity, so that a flood buys nothing dearer than this; then those that need one.
+    rate_limit::stage::admit(exchange, &headers, Phase::Edge)?;
+    rate_limit::stage::admit(exchange, &headers, Phase::Proven)?;
     #[cfg(feature = "slow-down")]
     crate::slow_down::burn();
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
-    // upstream: one endpoint, by the balancer.
-    let selected = upstream::stage::select(exchange, &headers)?;
-    // forward: what the upstream is asked, and what it answers.
     let target = routing::stage::target(exchange, &params)?;
+    // upstream: one endpoint, by the balancer; where there is none, what the route gives in its place.
+    let selected = match upstream::stage::select(exchange, &headers) {
+        Ok(selected) => selected,
+        Err(problem) => forward::fallback::instead(exchange, &headers, problem)?,
+    };
+    // forward: what the upstream is asked, and what it answers.
     let request = forward::head::build(exchange, &selected, headers, target, body);
     if admitted.websocket && exchange.route().is_some_and(|route| route.settings.websocket) {
         return Ok(match Box::pin(forward::upgrade::upgrade(exchange, selected, request)).await? {
@@ -74,6 +81,7 @@ async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, headers: HeaderMap, 
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
         Ok(Outcome::Options) => response::options(exchange),
         Err(Failure::Problem(error)) => response::problem::answer(exchange, &error),
+        Err(Failure::Covered(error)) => response::fallback(exchange, &error),
         Err(Failure::ClientLeft) => response::client_left(exchange),
     }
 }

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::http1::DateCell;
 use crate::network::Network;
 use crate::overload::{Episodes, Gate};
+use crate::rate_limit::Registry as Limits;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::events::{Event, Events};
@@ -40,6 +41,8 @@ pub struct Shared<N: Network> {
     pub events: Arc<Events>,
     /// Upstreams over all configurations.
     pub upstreams: Upstreams<N>,
+    /// Rate limits over all configurations.
+    pub limits: Limits,
     /// Requests in the whole gateway.
     pub in_flight: Arc<InFlight>,
     /// When something was turned away for the gateway's own sake.

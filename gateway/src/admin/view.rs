@@ -34,7 +34,7 @@ pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response 
 }
 
 pub(super) async fn not_found() -> Response {
-    let there = "There are / /livez /readyz /metrics /status /config /upstreams /breakers /routes /explain /events, \
+    let there = "There are / /livez /readyz /metrics /status /config /upstreams /breakers /limits /routes /explain /events, \
                  POST /reload, POST /drain and POST /breakers/{upstream}/{endpoint}/{open|close|auto}.";
     refusal(StatusCode::NOT_FOUND, "route_not_found", there)
 }
@@ -153,6 +153,7 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
                 "upstream": &*settings.upstream,
                 "timeout_ms": settings.timeout.map(millis),
                 "max_body": route.max_body,
+                "fallback": settings.fallback.as_ref().map(ToString::to_string),
             })
         })
         .collect()

@@ -1,14 +1,14 @@
 //! How much of the load a worker turns away, from how late its loop is.
 //!
 //! A proportional-integral controller of a queue's delay, as PIE is (RFC 8033): the part that is refused grows with
-//! how late the loop is and with how long it has been, until the loop is no later than a target. Like PIE it lets bursts
-//! pass: nothing is refused before the loop has been late, at every look, for a while. So a stolen core, a long pause or
-//! a burst of new connections is no overload; a queue that stands is.
+//! how late the loop is and with how long it has been, until the loop is no later than a target. Like PIE it lets
+//! bursts pass: nothing is refused before the loop has been late, at every look, for a while. So a stolen core, a long
+//! pause or a burst of new connections is no overload; a queue that stands is.
 //!
 //! The gains are larger than PIE's, since what is controlled answers at once and not after a round trip of a network.
-//! The queue's delay `d` changes by `load x (1 - r) x (wanted - refused)` seconds a second, where a refusal costs the part
-//! `r` of a request. At twice the capacity and `r` = 0.2 that is critically damped with a time constant of a quarter of
-//! a second.
+//! The queue's delay changes by `load x (1 - r) x (wanted - refused)` seconds a second, where a refusal costs the part
+//! `r` of a request. At twice the capacity and `r` = 0.2 that is close to critically damped, with a time constant of a
+//! quarter of a second.
 
 use std::time::{Duration, Instant};
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::close_while_draining;
-use super::own::closing;
+use super::own::{closing, tell_limits, whole_seconds};
 use crate::context::names::X_REQUEST_ID;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
@@ -36,6 +36,7 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
     if let Some(allow) = &error.allow {
         headers.insert(header::ALLOW, allow.clone());
     }
+    tell_limits(&exchange, &mut headers);
     Reply::own(status, headers, ResponseBody::own(if head { Bytes::new() } else { body }, exchange))
 }
 
@@ -46,9 +47,7 @@ fn describe(headers: &mut HeaderMap, error: &GatewayError, length: usize) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(after) = error.retry_after {
-        // Whole seconds, rounded up: never earlier than it is worth it (RFC 9110, section 10.2.3).
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        headers.insert(header::RETRY_AFTER, whole_seconds(after));
     }
     if error.close {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -75,7 +74,8 @@ pub fn document(error: &GatewayError, request_id: Option<&str>) -> Bytes {
     }
     text("\"", "");
     if let Some(after) = error.retry_after {
-        let ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        // Rounded up: who comes back then is not too early.
+        let ms = u64::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
         text(",\"retry_after_ms\":", itoa::Buffer::new().format(ms));
     }
     text("}", "");

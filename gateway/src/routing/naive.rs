@@ -32,8 +32,10 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         websocket: false,
         retry: Retry::default(),
         criticality: crate::algorithms::criticality::Criticality::Normal,
+        rate_limits: Vec::new(),
         breaker: None,
         max_body: None,
+        fallback: None,
     })
 }
 

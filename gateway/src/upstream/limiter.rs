@@ -44,11 +44,15 @@ impl Limiter {
         limiter
     }
 
-    /// Whether a request of this class would find a place.
+    /// Whether a request of this class would find a place. One that does not has met the limit.
     #[inline]
-    pub(super) fn has_room(&self, class: Criticality, highest: Criticality) -> bool {
+    pub(super) fn has_room(&self, class: Criticality, highest: Criticality, now: Instant) -> bool {
         let limit = self.limit.load(Ordering::Relaxed);
-        limit == NONE || self.waiting.count() < class.places(limit, highest)
+        let has_room = limit == NONE || self.waiting.count() < class.places(limit, highest);
+        if !has_room {
+            self.refused(now);
+        }
+        has_room
     }
 
     /// Takes a place, if there is one.
@@ -63,7 +67,7 @@ impl Limiter {
     }
 
     /// A request found no place.
-    pub(super) fn refused(&self, now: Instant) {
+    fn refused(&self, now: Instant) {
         self.refused.store(true, Ordering::Relaxed);
         if self.epoch + Duration::from_nanos(self.due.load(Ordering::Relaxed)) <= now {
             self.tick(now);
@@ -118,7 +122,7 @@ mod tests {
         let mut waiting: Vec<Permit> =
             (0..100).map(|ms| limiter.enter(NORMAL, NORMAL, at(200 + ms)).unwrap()).collect();
         waiting.extend((300..900).step_by(50).filter_map(|ms| limiter.enter(NORMAL, NORMAL, at(ms))));
-        assert!(!limiter.has_room(NORMAL, NORMAL), "there is a limit, and it is met");
+        assert!(!limiter.has_room(NORMAL, NORMAL, at(900)), "there is a limit, and it is met");
         assert!(limiter.enter(NORMAL, NORMAL, at(901)).is_none());
         let (look, count) = limiter.look();
         assert!(look.limit.is_some_and(|limit| limit <= count), "{look:?}, {count} wait");

@@ -233,9 +233,9 @@ impl<N: Network> Picking<'_, N> {
         Ok(selected)
     }
 
-    fn has_room(&self, index: usize) -> bool {
+    fn has_room(&self, index: usize, now: Instant) -> bool {
         let highest = self.active.settings.concurrency.highest;
-        self.active.endpoints[index].limiter.has_room(self.ask.criticality, highest)
+        self.active.endpoints[index].limiter.has_room(self.ask.criticality, highest, now)
     }
 
     /// Some endpoints are left alone, or may be full (`adaptive`), or there is none at all.
@@ -246,6 +246,7 @@ impl<N: Network> Picking<'_, N> {
         let now_ns = self.upstream.surroundings.clock.monotonic_ns(now);
         self.scope.reconsider(now_ns);
         let mut refused: SmallVec<[usize; 8]> = SmallVec::new();
+        let mut is_full = false;
         // A key's endpoint is its endpoint, warm or not.
         let hashed = matches!(self.active.balancer, Balancer::ConsistentHash(_));
         let mut care = if hashed { Care::NotAgain } else { Care::NotAgainAndWarm };
@@ -253,7 +254,7 @@ impl<N: Network> Picking<'_, N> {
             let suits = |index: usize| {
                 !refused.contains(&index)
                     && self.scope.may_take(index)
-                    && (!adaptive || self.has_room(index))
+                    && (!adaptive || self.has_room(index, now))
                     && (care == Care::None || !self.was_tried(index))
                     && (care != Care::NotAgainAndWarm || self.scope.is_warm_for(index, self.ask.bits, now_ns))
             };
@@ -268,6 +269,7 @@ impl<N: Network> Picking<'_, N> {
             };
             // Its last place may have gone to another worker meanwhile.
             let Ok(waiting) = self.place_at(index, adaptive, now) else {
+                is_full = true;
                 refused.push(index);
                 continue;
             };
@@ -284,7 +286,10 @@ impl<N: Network> Picking<'_, N> {
             }
             refused.push(index);
         }
-        Err(if adaptive && self.is_full(now) { full() } else { self.nobody(now) })
+        // Whether an endpoint would take the request, but for its limit.
+        let lacks_room = |index: usize| self.scope.may_take(index) && !self.has_room(index, now);
+        let is_full = is_full || (adaptive && (0..self.active.endpoints.len()).any(lacks_room));
+        Err(if is_full { full() } else { self.nobody(now) })
     }
 
     /// A place among those who wait for the endpoint, where such places are limited.
@@ -295,18 +300,6 @@ impl<N: Network> Picking<'_, N> {
             return Ok(None);
         }
         limiter.enter(self.ask.criticality, highest, now).map(Some).ok_or(Full)
-    }
-
-    /// Whether an endpoint would take the request, but for its limit. Tells all such that they have refused it.
-    fn is_full(&self, now: Instant) -> bool {
-        let mut any = false;
-        for (index, endpoint) in self.active.endpoints.iter().enumerate() {
-            if self.scope.may_take(index) && !self.has_room(index) {
-                endpoint.limiter.refused(now);
-                any = true;
-            }
-        }
-        any
     }
 
     fn was_tried(&self, index: usize) -> bool {

@@ -101,6 +101,44 @@ fn retries() {
 }
 
 #[test]
+fn fallbacks() {
+    check_route("fallback = {}", &["4:12: fallback needs `status` or `upstream`"]);
+    check_route("fallback = { status = 199 }", &["4:23: 199 is not between 200 and 599"]);
+    check_route(
+        "fallback = { body = \"x\", content_type = \"text/plain\" }",
+        &[
+            "4:12: fallback needs `status` or `upstream`",
+            "4:21: `body` is for a fixed answer, which needs a `status`",
+            "4:41: `content_type` is for a fixed answer, which needs a `status`",
+        ],
+    );
+    check_route("fallback = { status = 204, body = \"x\" }", &["4:35: an answer of 204 has no body"]);
+    check_route(
+        "fallback = { status = 304 }",
+        &["4:23: 304 can be no fallback: it answers a condition or a range that nobody looks at here"],
+    );
+    check_route("fallback = { upstream = \"x\" }", &["4:25: unknown upstream \"x\""]);
+    let both = "[upstreams.a]\nendpoints = [\"b:1\"]\n[upstreams.c]\nendpoints = [\"d:1\"]\n[[routes]]\npath = \"/\"\n\
+                upstream = \"a\"\n";
+    check(
+        &format!("{both}fallback = {{ status = 200, upstream = \"c\" }}"),
+        &["8:39: fallback has `status` or `upstream`, not both"],
+    );
+    check(
+        &format!("{both}fallback = {{ upstream = \"a\" }}"),
+        &["8:25: a route's fallback is another upstream than its own"],
+    );
+    let told = warnings(&format!("{both}fallback = {{ upstream = \"c\" }}"));
+    assert_eq!(
+        told,
+        ["8:25: an upstream that does not answer uses up all 15s, and nothing is left for its fallback \
+          (retry = { per_try_timeout = \"2s\" } leaves it the rest)"]
+    );
+    let told = warnings(&format!("{both}fallback = {{ upstream = \"c\" }}\nretry = {{ per_try_timeout = \"2s\" }}"));
+    assert!(told.is_empty(), "{told:?}");
+}
+
+#[test]
 fn header_edits_cannot_change_framing() {
     for header in ["Content-Length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "keep-alive"] {
         let message = format!(
@@ -171,7 +209,7 @@ fn shared_keys_are_checked_once_and_where_they_are_written() {
 fn limits_under_overload() {
     check_upstream("concurrency = { max_in_flight = -1 }", &["3:33: -1 is not between 0 and 1000000000"]);
     check_upstream("concurrency = { adaptive = 1 }", &["3:28: expected true or false, found an integer"]);
-    check_upstream("concurrency = { max = 1 }", &["3:17: unknown key \"max\" in concurrency"]);
+    check_upstream("concurrency = { max = 1 }", &["3:17: unknown key \"max\" in [upstreams.a.concurrency]"]);
     check_route(
         "criticality = \"urgent\"",
         &["4:15: expected one of \"low\", \"normal\", \"high\", \"critical\", found \"urgent\""],

@@ -31,7 +31,6 @@ fn what_is_not_built_is_said_once() {
     check_upstream("balance = \"peak_ewma\"", &["3:11: balance: the policy \"peak_ewma\" is not built yet"]);
     check_upstream("protocol = \"http2\"", &["3:1: [upstreams.a] protocol: HTTP/2 is not built yet"]);
     check_route("hedge = { after = \"p95\" }", &["4:1: [[routes]] hedge: hedging is not built yet"]);
-    check_route("fallback = { status = 503 }", &["4:1: [[routes]] fallback: fallbacks are not built yet"]);
     check("[[routes]]\npath = \"/\"\nupstream = \"https://b\"", &["3:12: upstream: TLS to upstreams is not built yet"]);
     check("[defaults.route]\ncoalesce = true", &["2:1: [defaults.route] coalesce: coalescing is not built yet"]);
     check(
@@ -70,18 +69,6 @@ fn what_is_not_built_is_checked_all_the_same() {
         ],
     );
     check_unbuilt(
-        "[rate_limits.a]\nrate = \"1/s\"\nburst = 1\ncost = 2\nkey = \"claim:\"\nstore = \"b\"",
-        &[
-            "4:8: a cost of 2 is above the burst of 1",
-            "5:7: \"claim:\" is not client_ip, subject, route, global, header:NAME or claim:NAME: the claim's name is missing",
-            "6:9: unknown store \"b\"",
-        ],
-    );
-    check_unbuilt(
-        "[rate_limits.a]\nrate = \"0/s\"\nburst = 1\nkey = \"global\"",
-        &["2:8: \"0/s\" is not a rate: a rate of zero would refuse everything"],
-    );
-    check_unbuilt(
         "[[listeners]]\ntls = { cert = \"Cargo.toml\", client_auth = \"required\" }",
         &["2:7: `cert` and `key` belong together", "2:44: client_auth needs `client_ca`"],
     );
@@ -91,7 +78,6 @@ fn what_is_not_built_is_checked_all_the_same() {
 fn policies_that_are_not_built_are_checked_all_the_same() {
     let route = |keys: &str| format!("[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n{keys}");
     check_unbuilt(&route("auth = { providers = [\"x\"] }"), &["4:23: unknown identity provider \"x\""]);
-    check_unbuilt(&route("rate_limits = [\"x\"]"), &["4:16: unknown rate limit \"x\""]);
     check_unbuilt(&route("mirror = { upstream = \"x\" }"), &["4:23: unknown upstream \"x\""]);
     check_unbuilt(
         &route("cors = { origins = [\"*\"], credentials = true }"),
@@ -101,7 +87,6 @@ fn policies_that_are_not_built_are_checked_all_the_same() {
         &route("cors = { origins = [\"https://a/\"] }"),
         &["4:21: \"https://a/\" is not an origin: an origin has no path, and no slash at its end"],
     );
-    check_unbuilt(&route("fallback = {}"), &["4:12: fallback needs `status` or `upstream`"]);
     check_unbuilt(&route("handler = \"h\""), &["4:11: a route has one of `upstream`, `split` and `handler`"]);
     check_unbuilt(
         "[upstreams.a]\nendpoints = [\"b:1\"]\ntls = { cert = \"Cargo.toml\" }",

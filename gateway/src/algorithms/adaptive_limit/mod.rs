@@ -300,7 +300,8 @@ impl AdaptiveLimit {
         let enough = measurement.ended >= MEASURED && age >= MEASURED_TIMES * fresh;
         let lasted = now.saturating_duration_since(measurement.asked);
         let usable = measurement.ended >= MEASURED_LEAST;
-        if !enough && !(usable && lasted >= longest) && lasted < MEASURE_AT_MOST.max(longest) {
+        let over = enough || (usable && lasted >= longest) || lasted >= MEASURE_AT_MOST.max(longest);
+        if !over {
             return;
         }
         let mut settled = true;

@@ -3,8 +3,8 @@
 
 mod simulation;
 
-use simulation::{Second, Service, World, play};
 use super::{MIN_LIMIT, QUEUE};
+use simulation::{Second, Service, World, play};
 
 const ALL: [Service; 3] = [Service::Fixed, Service::Exponential, Service::Tailed];
 const WORK: f64 = 0.02;

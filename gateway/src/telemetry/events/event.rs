@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::algorithms::breaker::{Counts, State, Transition};
 use crate::algorithms::ejection::Place;
 use crate::context::RequestId;
-use crate::telemetry::metrics::{AttemptOutcome, ShedReason};
+use crate::telemetry::metrics::{AttemptOutcome, LimitDecision, ShedReason};
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,14 +25,24 @@ pub enum Kind {
     Ejection,
     /// Checks of an endpoint have come to another verdict.
     Health,
+    /// A rate limit decided. Reported only while somebody asks for it.
+    Limit,
     /// Something is turned away to protect the gateway or an upstream, or is not any more.
     Shed,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 7] =
-        [Self::Reload, Self::Drain, Self::Attempt, Self::Breaker, Self::Ejection, Self::Health, Self::Shed];
+    pub const ALL: [Self; 8] = [
+        Self::Reload,
+        Self::Drain,
+        Self::Attempt,
+        Self::Breaker,
+        Self::Ejection,
+        Self::Health,
+        Self::Limit,
+        Self::Shed,
+    ];
 
     /// As written in events and in `?kinds=`.
     pub fn as_str(self) -> &'static str {
@@ -43,13 +53,14 @@ impl Kind {
             Self::Breaker => "breaker",
             Self::Ejection => "ejection",
             Self::Health => "health",
+            Self::Limit => "limit",
             Self::Shed => "shed",
         }
     }
 
     /// Whether it happens with each request, so that it is reported only while somebody asks for it.
     pub fn is_frequent(self) -> bool {
-        self == Self::Attempt
+        matches!(self, Self::Attempt | Self::Limit)
     }
 }
 
@@ -170,6 +181,17 @@ pub enum Event {
         /// What the last check came to.
         detail: Arc<str>,
     },
+    /// A rate limit decided.
+    Limit {
+        /// The rule's name.
+        rule: Arc<str>,
+        /// The key's hash, the same in every gateway.
+        key: u128,
+        /// What it decided.
+        decision: LimitDecision,
+        /// When the key's bucket is full again, by the clock of `ts_ns`; in the past where it is.
+        tat_ns: u64,
+    },
     /// Requests or connections are turned away, or are not any more.
     Shed {
         /// Why.
@@ -193,6 +215,7 @@ impl Event {
             Self::Breaker { .. } | Self::RollUp { .. } => Kind::Breaker,
             Self::Ejection { .. } => Kind::Ejection,
             Self::Health { .. } => Kind::Health,
+            Self::Limit { .. } => Kind::Limit,
             Self::Shed { .. } => Kind::Shed,
         }
     }
@@ -248,6 +271,12 @@ impl Event {
                 fields["detail"] = (**detail).into();
                 fields
             }
+            Self::Limit { rule, key, decision, tat_ns } => json!({
+                "rule": &**rule,
+                "key": format!("{key:032x}"),
+                "decision": decision.as_str(),
+                "tat_ns": tat_ns,
+            }),
             Self::Shed { reason, upstream, active, refused } => {
                 let mut fields = json!({ "reason": reason.as_str() });
                 if let Some(upstream) = upstream {

@@ -57,6 +57,19 @@ struct Place {
     refused: bool,
 }
 
+impl Place {
+    /// As the gateway asks: who finds no room has met the limit.
+    fn has_room(&mut self, now: Instant) -> bool {
+        let has_room = self.limit.limit().is_none_or(|limit| self.waiting < limit);
+        self.refused |= !has_room;
+        if !has_room && now >= self.limit.due() {
+            self.limit.tick(now, self.waiting, true);
+            self.refused = false;
+        }
+        has_room
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Request {
     began: f64,
@@ -121,18 +134,9 @@ pub(super) fn play(world: &World<'_>) -> Vec<Second> {
                 seconds[second].asked += 1;
                 let first = (draw.unit() * world.endpoints as f64) as usize;
                 let order = (0..world.endpoints).map(|step| (first + step) % world.endpoints);
-                let chosen = order
-                    .filter(|&one| places[one].limit.limit().is_none_or(|limit| places[one].waiting < limit))
-                    .min_by_key(|&one| places[one].waiting);
-                let Some(endpoint) = chosen else {
+                let room = order.filter(|&one| places[one].has_room(at(now))).collect::<Vec<_>>();
+                let Some(endpoint) = room.into_iter().min_by_key(|&one| places[one].waiting) else {
                     seconds[second].refused += 1;
-                    for place in &mut places {
-                        place.refused = true;
-                        let (waiting, limit) = (place.waiting, &mut place.limit);
-                        if at(now) >= limit.due() {
-                            limit.tick(at(now), waiting, true);
-                        }
-                    }
                     continue;
                 };
                 let place = &mut places[endpoint];
