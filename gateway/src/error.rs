@@ -137,12 +137,23 @@ pub struct GatewayError {
     pub allow: Option<HeaderValue>,
     /// What it was turned away for, where that is to protect the gateway or an upstream.
     pub shed: Option<ShedReason>,
+    /// How the client may prove who it is (`WWW-Authenticate`).
+    pub challenge: Option<Box<HeaderValue>>,
 }
 
 impl GatewayError {
     /// A failure with this code; `detail` is public.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), internal: None, retry_after: None, close: false, allow: None, shed: None }
+        Self {
+            code,
+            detail: detail.into(),
+            internal: None,
+            retry_after: None,
+            close: false,
+            allow: None,
+            challenge: None,
+            shed: None,
+        }
     }
 
     /// Turned away at a limit: 503 with a time to come back; `detail` is public.
@@ -162,6 +173,13 @@ impl GatewayError {
     #[must_use]
     pub fn closing(mut self) -> Self {
         self.close = true;
+        self
+    }
+
+    /// The same, with a challenge to prove who asks (RFC 9110, section 11.6.1).
+    #[must_use]
+    pub fn challenging(mut self, challenge: HeaderValue) -> Self {
+        self.challenge = Some(Box::new(challenge));
         self
     }
 

@@ -12,6 +12,7 @@ use http::HeaderMap;
 use crate::algorithms::rng;
 use crate::clock::Clock;
 use crate::http1::DateCell;
+use crate::identity::Registry as Identities;
 use crate::network::Network;
 use crate::overload::{Episodes, Gate};
 use crate::rate_limit::Registry as Limits;
@@ -43,6 +44,8 @@ pub struct Shared<N: Network> {
     pub upstreams: Upstreams<N>,
     /// Rate limits over all configurations.
     pub limits: Limits,
+    /// Who proves identities, over all configurations.
+    pub identity: Identities,
     /// Requests in the whole gateway.
     pub in_flight: Arc<InFlight>,
     /// When something was turned away for the gateway's own sake.

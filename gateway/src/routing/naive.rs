@@ -33,6 +33,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         retry: Retry::default(),
         criticality: crate::algorithms::criticality::Criticality::Normal,
         rate_limits: Vec::new(),
+        auth: None,
         breaker: None,
         max_body: None,
         fallback: None,
