@@ -46,10 +46,12 @@ fn between(seen: &Observed, from: f64, until: f64) -> impl Iterator<Item = &Clie
 
 /// Those that were answered well, those that the gateway refused, and those that failed in another way.
 fn ends(seen: &Observed, from: f64, until: f64) -> (usize, usize, usize) {
-    between(seen, from, until).fold((0, 0, 0), |(ok, refused, failed), request| match (request.outcome, request.status) {
-        (Outcome::Ok, _) => (ok + 1, refused, failed),
-        (_, Some(503)) => (ok, refused + 1, failed),
-        _ => (ok, refused, failed + 1),
+    between(seen, from, until).fold((0, 0, 0), |(ok, refused, failed), request| {
+        match (request.outcome, request.status) {
+            (Outcome::Ok, _) => (ok + 1, refused, failed),
+            (_, Some(503)) => (ok, refused + 1, failed),
+            _ => (ok, refused, failed + 1),
+        }
     })
 }
 
