@@ -98,6 +98,7 @@ fn route(path: &str) -> Arc<Route> {
         max_body: None,
         fallback: None,
         breaker: None,
+        criticality: Default::default(),
         retry: Default::default(),
     })
 }
