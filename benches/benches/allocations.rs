@@ -21,12 +21,6 @@ fn pipeline(log: Log) -> AllocationInfo {
     measure(|| world.exchanges(OPERATIONS))
 }
 
-/// What is refused under overload has to be cheap.
-fn refused(log: Log) -> AllocationInfo {
-    let mut world = World::refusing(log);
-    measure(|| world.exchanges(OPERATIONS))
-}
-
 fn codec() -> AllocationInfo {
     let mut codec = Codec::new(answer(), clean_headers());
     let mut exchanges = || (0..OPERATIONS).for_each(|_| assert!(codec.exchange() > 0, "a body"));
@@ -38,7 +32,6 @@ fn main() -> ExitCode {
     let counted = [
         ("allocations_pipeline_log_off", pipeline(Log::Off)),
         ("allocations_pipeline_log_on", pipeline(Log::On)),
-        ("allocations_refused_log_off", refused(Log::Off)),
         ("allocations_codec_plain", codec()),
     ];
     let mut code = ExitCode::SUCCESS;

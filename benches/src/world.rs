@@ -13,7 +13,6 @@ use gateway::clock::Clock;
 use gateway::config::{Purpose, load_text};
 use gateway::gateway::{Gateway, World as Surroundings};
 use gateway::listener::connection;
-use gateway::overload::memory::Floor;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
@@ -82,7 +81,7 @@ pub struct World {
     wire: Arc<Wire>,
     answer_bytes: u64,
     runtime: Runtime,
-    gateway: Gateway<Memory>,
+    _gateway: Gateway<Memory>,
     // Dropping it would end the connection.
     _drain: watch::Sender<bool>,
 }
@@ -104,18 +103,6 @@ impl World {
         Self::answered_with(messages::answer(), log, Breakers::Off)
     }
 
-    /// A gateway that refuses every request to protect itself.
-    ///
-    /// # Panics
-    /// It does not answer.
-    pub fn refusing(log: Log) -> Self {
-        let mut world = Self::answered_with(messages::answer(), log, Breakers::On);
-        world.gateway.shards()[0].gate.set_memory_floor(Some(Floor::AboveAll));
-        world.answer_bytes = world.learn();
-        world.exchanges(WARM_UP);
-        world
-    }
-
     fn answered_with(answer: &'static [u8], log: Log, breakers: Breakers) -> Self {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime without sockets");
         let wire = Arc::new(Wire::default());
@@ -125,7 +112,7 @@ impl World {
         let (drain, drained) = watch::channel(false);
         let shard = Arc::clone(&gateway.shards()[0]);
         let connection = Box::pin(connection::serve(shard, client, ([192, 0, 2, 1], 40_000).into(), drained, ()));
-        let mut world = Self { connection, wire, answer_bytes: u64::MAX, runtime, gateway, _drain: drain };
+        let mut world = Self { connection, wire, answer_bytes: u64::MAX, runtime, _gateway: gateway, _drain: drain };
         world.answer_bytes = world.learn();
         world.exchanges(WARM_UP);
         world

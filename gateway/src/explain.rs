@@ -87,6 +87,9 @@ pub struct Policies {
     pub adaptive: bool,
     /// Whether a WebSocket may begin.
     pub websocket: bool,
+    /// When a second attempt begins beside a slow first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<String>,
     /// Who may use it, and what becomes of the credential that the request presents.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<Trial>,
@@ -214,6 +217,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
     let balance = upstream.map_or("", |upstream| match upstream.balance {
         Balance::RoundRobin => "round_robin",
         Balance::LeastRequest => "least_request",
+        Balance::PeakEwma => "peak_ewma",
         Balance::Random => "random",
         Balance::ConsistentHash(_) => "consistent_hash",
     });
@@ -235,6 +239,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         upstream_places: concurrency.max_in_flight.map(|max| route.criticality.places(max, concurrency.highest)),
         adaptive: concurrency.adaptive,
         websocket: route.websocket,
+        hedge: route.hedge.as_ref().map(ToString::to_string),
         auth: None,
         fallback: route.fallback.as_ref().map(ToString::to_string),
     }

@@ -7,27 +7,27 @@
 //!
 //! The gains are larger than PIE's, since what is controlled answers at once and not after a round trip of a network.
 //! The queue's delay changes by `load x (1 - r) x (wanted - refused)` seconds a second, where a refusal costs the part
-//! `r` of a request. At twice the capacity and `r` = 0.2 that is close to critically damped, with a time constant of a
-//! quarter of a second.
+//! `r` of a request. At twice the capacity and `r` = 0.2 that is close to critically damped, with a time constant of
+//! some four tenths of a second.
 
 use std::time::{Duration, Instant};
 
 use super::criticality::Criticality;
 
 /// How late the loop may be while it refuses something.
-pub const TARGET: Duration = Duration::from_millis(20);
+pub const TARGET: Duration = Duration::from_millis(50);
 /// A loop that is no later has nothing that waits: what was needed a moment ago is halved at each such look.
-pub const ON_TIME: Duration = Duration::from_millis(5);
+pub const ON_TIME: Duration = Duration::from_millis(10);
 /// For how long it has to be later than that, at every look, before anything is refused.
-pub const STANDING: Duration = Duration::from_millis(200);
+pub const STANDING: Duration = Duration::from_millis(500);
 /// Refusing alone does not help any more: no new requests are read from here until the loop is back at the target.
-pub const PAUSE: Duration = Duration::from_millis(100);
+pub const PAUSE: Duration = Duration::from_millis(200);
 /// A part refused for each second that the loop is late beyond the target.
-const PROPORTIONAL: f64 = 5.0;
+const PROPORTIONAL: f64 = 3.0;
 /// The same for each second that it stays so late.
-const INTEGRAL: f64 = 12.0;
+const INTEGRAL: f64 = 5.0;
 /// More delay than this says no more.
-const LATEST: f64 = 0.2;
+const LATEST: f64 = 0.4;
 /// The longest time between two looks that counts.
 const LONGEST_LOOK: f64 = 0.1;
 /// A class's share of what arrives follows with this weight.
@@ -204,15 +204,15 @@ mod tests {
     fn at_twice_the_capacity_all_of_the_core_serves_or_refuses() {
         for (load, cost) in [(2.0, 0.0), (2.0, 0.1), (2.0, 0.3), (1.2, 0.3), (3.0, 0.2), (5.0, 0.1)] {
             let mut worker = Worker::new();
-            worker.run(3.0, load, cost, 1.0);
+            worker.run(6.0, load, cost, 1.0);
             let (served, refused) = (worker.served, worker.refused);
             let latest = worker.run(20.0, load, cost, 1.0);
             let goodput = (worker.served - served) / 20.0;
             let bound = (1.0 - load * cost) / (1.0 - cost);
-            assert!((goodput / bound - 1.0).abs() < 0.02, "load {load}, cost {cost}: {goodput} of {bound}");
+            assert!((goodput / bound - 1.0).abs() < 0.05, "load {load}, cost {cost}: {goodput} of {bound}");
             assert!(worker.refused > refused);
             // Far beyond, a worker stops reading: that is not a part of this worker.
-            assert!(latest < 0.03 || load > 3.0, "load {load}, cost {cost}: {latest} s late");
+            assert!(latest < 0.08 || load > 3.0, "load {load}, cost {cost}: {latest} s late");
         }
     }
 
@@ -220,7 +220,7 @@ mod tests {
     fn after_the_overload_nothing_is_refused_and_the_loop_is_on_time() {
         let mut worker = Worker::new();
         worker.run(10.0, 2.0, 0.3, 1.0);
-        worker.run(1.5, 0.7, 0.3, 1.0);
+        worker.run(3.0, 0.7, 0.3, 1.0);
         let refused = worker.refused;
         let latest = worker.run(20.0, 0.7, 0.3, 1.0);
         assert_eq!(worker.refused, refused);
@@ -231,12 +231,14 @@ mod tests {
     fn reading_is_paused_when_refusing_does_not_help_and_goes_on_at_the_target() {
         let mut controller = LoopDelay::default();
         let start = zero();
-        let mut verdicts = (0..60).map(|look: u32| {
-            let delay = if look < 40 { 150 } else { 15 };
-            controller.observe(start + LOOK * look, Duration::from_millis(delay))
+        let standing = u32::try_from(STANDING.as_millis() / LOOK.as_millis()).unwrap();
+        let mut verdicts = (0..standing + 40).map(|look: u32| {
+            let delay = if look < standing + 20 { PAUSE * 2 } else { TARGET * 9 / 10 };
+            controller.observe(start + LOOK * look, delay)
         });
-        assert!(verdicts.by_ref().take(20).all(|verdict| verdict == Verdict::default()), "not before it has stood");
-        assert!(verdicts.by_ref().take(20).all(|verdict| verdict.paused && verdict.refused > 0.4));
+        let before = verdicts.by_ref().take(standing as usize).all(|verdict| verdict == Verdict::default());
+        assert!(before, "not before it has stood");
+        assert!(verdicts.by_ref().take(20).all(|verdict| verdict.paused && verdict.refused > 0.9));
         assert!(verdicts.all(|verdict| !verdict.paused));
     }
 

@@ -213,7 +213,7 @@ mod tests {
                 }
             }
         };
-        late(TARGET * 2, 20);
+        late(TARGET * 2, u32::try_from(STANDING.as_millis() / LOOK.as_millis()).unwrap());
         assert!(gate.is_open(), "not before {STANDING:?}");
         late(TARGET * 2, 3);
         assert!(!gate.is_open() && !gate.is_paused());

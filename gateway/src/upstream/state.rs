@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::budget::RetryBudget;
 use super::endpoint::Endpoint;
+use super::hedging::Sightings;
 use super::in_flight::InFlight;
 use super::scope::Scope;
 use super::watch::Surroundings;
@@ -29,6 +30,8 @@ pub struct Upstream<N: Network> {
     pub episodes: Episodes,
     /// What is in flight to all its endpoints, while that is limited.
     pub in_flight: Arc<InFlight>,
+    /// What routes that hedge have seen of its latency.
+    pub sightings: Sightings,
     active: ArcSwap<Active<N>>,
     /// Time, and who is told what happens.
     pub(super) surroundings: Arc<Surroundings>,
@@ -88,6 +91,7 @@ impl<N: Network> Upstream<N> {
             budget: RetryBudget::new(workers),
             in_flight: Arc::default(),
             episodes: Episodes::default(),
+            sightings: Sightings::default(),
             known: Mutex::default(),
             ticket: AtomicU64::new(0),
             workers,

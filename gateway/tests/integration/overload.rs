@@ -206,7 +206,7 @@ async fn a_late_loop_refuses_the_least_critical_and_serves_the_critical() {
         }
     };
     // So late that everything that is not critical is refused in the end.
-    late(TARGET * 4, 300 + u32::try_from(STANDING.as_millis() / 10).unwrap());
+    late(TARGET * 3, 300 + u32::try_from(STANDING.as_millis() / 10).unwrap());
     for (class, status) in CLASSES.into_iter().zip([503, 503, 503, 200]) {
         assert_eq!(ask(class).await, status, "{class}");
     }

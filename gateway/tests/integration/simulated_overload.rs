@@ -37,7 +37,7 @@ async fn run_gateway(late_for: Duration) -> turmoil::Result {
         loop {
             let now = turmoil::sim_elapsed().unwrap_or_default();
             let late = (LATE_AT..LATE_AT + late_for).contains(&now);
-            looked.gate.observe(&mut keeper, clock.now(), if late { PAUSE } else { Duration::ZERO });
+            looked.gate.observe(&mut keeper, clock.now(), if late { PAUSE * 2 } else { Duration::ZERO });
             // virtual time
             tokio::time::sleep(LOOK).await;
         }
