@@ -14,6 +14,7 @@ pub mod gcra;
 pub mod hash_ring;
 pub mod health;
 pub mod latency;
+pub mod lease;
 pub mod loop_delay;
 pub mod peak_ewma;
 pub mod retry_budget;
