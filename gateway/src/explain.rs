@@ -77,6 +77,17 @@ pub struct Policies {
     pub timeout_ms: Option<u64>,
     /// The largest request body, bytes.
     pub max_body: Option<u64>,
+    /// How much it matters under overload.
+    pub criticality: &'static str,
+    /// How many such requests may be in flight in the whole gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub places: Option<u32>,
+    /// How many such requests may be in flight to the upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_places: Option<u32>,
+    /// Each endpoint has a limit that follows its latency.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub adaptive: bool,
     /// Whether a WebSocket may begin.
     pub websocket: bool,
     /// When a second attempt begins beside a slow first one.
@@ -217,6 +228,8 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         Balance::Random => "random",
         Balance::ConsistentHash(_) => "consistent_hash",
     });
+    let highest = config.routes.iter().map(|route| route.criticality).max().unwrap_or_default();
+    let concurrency = upstream.map(|upstream| upstream.concurrency).unwrap_or_default();
     Policies {
         rate_limits,
         upstream: route.upstream.to_string(),
@@ -225,6 +238,13 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         balance,
         timeout_ms: route.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
         max_body: route.max_body.unwrap_or(config.server.max_body),
+        criticality: route.criticality.as_str(),
+        places: config
+            .server
+            .max_in_flight
+            .map(|max| route.criticality.places(u32::try_from(max).unwrap_or(u32::MAX), highest)),
+        upstream_places: concurrency.max_in_flight.map(|max| route.criticality.places(max, concurrency.highest)),
+        adaptive: concurrency.adaptive,
         websocket: route.websocket,
         hedge: route.hedge.as_ref().map(ToString::to_string),
         auth: None,

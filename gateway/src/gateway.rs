@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::settings::Config;
 use crate::config::settings::upstream::Endpoints;
 use crate::network::Network;
+use crate::overload::{self, Episodes};
 use crate::rate_limit::store::{self, Stores};
 use crate::rate_limit::{self, Registry as Limits};
 use crate::shard::{Shard, Shared};
@@ -76,6 +77,7 @@ impl<N: Network> Gateway<N> {
             log,
             events,
             in_flight: Arc::new(InFlight::default()),
+            episodes: Episodes::default(),
             draining: AtomicBool::new(false),
             cutting: AtomicBool::new(false),
         });
@@ -138,10 +140,12 @@ impl<N: Network> Gateway<N> {
         }
     }
 
-    /// Starts what happens beside requests, on the current runtime: the time of breakers, checks of endpoints, and
-    /// letting go of limits' buckets, watching the stores that hold them. Without it no store heals that has died.
-    pub fn keep_watch(&self) {
+    /// Starts what happens beside requests, on the current runtime: the time of breakers, checks of endpoints, the size
+    /// of the process, letting go of limits' buckets, and watching the stores that hold them. Without it no store heals
+    /// that has died.
+    pub fn keep_watch(self: &Arc<Self>) {
         let shared = Arc::clone(&self.shared);
+        tokio::spawn(overload::watch::keep_watch(Arc::clone(self)));
         tokio::spawn(async move { watch::keep_watch(&shared.upstreams, &shared.network).await });
         let (shared, shard) = (Arc::clone(&self.shared), Arc::clone(&self.shards[0]));
         let rules = move || shard.snapshot().limits.to_vec();

@@ -65,6 +65,8 @@ async fn stages<N: Network>(
     if let Some(asking) = rate_limit::stage::admit(exchange, &headers, Phase::Proven)? {
         asking.await?;
     }
+    #[cfg(feature = "slow-down")]
+    crate::slow_down::burn();
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     let target = routing::stage::target(exchange, &params)?;
@@ -116,8 +118,6 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
 /// The exchange begins at the call, not at the first poll: a client that closes at once may never let it be polled, and
 /// still leaves a record.
 pub fn serve<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source) -> impl Future<Output = Reply<N>> + Send {
-    #[cfg(feature = "slow-down")]
-    crate::slow_down::burn();
     arrival.connection.begin();
     let (exchange, headers) = context::stage::begin(arrival, parts);
     answer(exchange, headers, source)

@@ -14,14 +14,15 @@ use crate::clock::Clock;
 use crate::http1::DateCell;
 use crate::identity::Registry as Identities;
 use crate::network::Network;
+use crate::overload::{Episodes, Gate};
 use crate::rate_limit::Registry as Limits;
 use crate::rate_limit::store::Stores;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::events::{Event, Events};
-use crate::telemetry::metrics::Registry as Metrics;
-use crate::upstream::Registry as Upstreams;
+use crate::telemetry::metrics::{Registry as Metrics, ShedReason};
 use crate::upstream::in_flight::InFlight;
+use crate::upstream::{Registry as Upstreams, Upstream};
 
 /// Maps that a shard keeps: about as many requests as are read before one of them is sent on.
 const SPARE_MAPS: usize = 64;
@@ -50,6 +51,8 @@ pub struct Shared<N: Network> {
     pub identity: Identities,
     /// Requests in the whole gateway.
     pub in_flight: Arc<InFlight>,
+    /// When something was turned away for the gateway's own sake.
+    pub episodes: Episodes,
     /// Set when a drain begins: answers close their connections from then on.
     pub draining: AtomicBool,
     /// Set when the workers are about to end: what is in flight then is cut by the gateway, not left by its client.
@@ -64,6 +67,8 @@ pub struct Shard<N: Network> {
     pub shared: Arc<Shared<N>>,
     /// Maps of fields that were used, for requests to come.
     spare: Mutex<Vec<HeaderMap>>,
+    /// Whom it lets in while the gateway protects itself.
+    pub gate: Gate,
     /// The time of day for answers, moved on once a second.
     pub date: DateCell,
     snapshot: ArcSwap<Local<N>>,
@@ -75,6 +80,27 @@ impl<N: Network> Shared<N> {
     /// Reports an event that happened at this time.
     pub fn report(&self, at: std::time::Instant, event: Event) {
         self.events.report(self.clock.monotonic_ns(at), event);
+    }
+
+    /// Something was turned away for the gateway's own sake.
+    #[cold]
+    pub fn shed(&self, reason: ShedReason) {
+        self.metrics.gateway().shed(reason);
+        self.tell_of_shedding(&self.episodes, reason, None);
+    }
+
+    /// The same for an upstream's sake.
+    #[cold]
+    pub fn shed_for(&self, upstream: &Upstream<N>, reason: ShedReason) {
+        self.metrics.gateway().shed(reason);
+        self.tell_of_shedding(&upstream.episodes, reason, Some(&upstream.name));
+    }
+
+    fn tell_of_shedding(&self, episodes: &Episodes, reason: ShedReason, upstream: Option<&Arc<str>>) {
+        let now = self.clock.now();
+        if episodes.refused(reason, self.clock.ticks_ms(now)) {
+            self.report(now, Event::Shed { reason, upstream: upstream.cloned(), active: true, refused: 1 });
+        }
     }
 }
 
@@ -94,7 +120,15 @@ impl<N: Network> Shard<N> {
     pub fn new(index: usize, shared: Arc<Shared<N>>, snapshot: Arc<Snapshot<N>>, seed: u64) -> Self {
         let random = AtomicU64::new(rng::mix(seed ^ rng::mix(index as u64 + 1)));
         let date = DateCell::new(shared.clock.http_date(shared.clock.now()));
-        Self { index, shared, spare: Mutex::default(), date, snapshot: ArcSwap::from_pointee(Local(snapshot)), random }
+        Self {
+            index,
+            shared,
+            spare: Mutex::default(),
+            gate: Gate::default(),
+            date,
+            snapshot: ArcSwap::from_pointee(Local(snapshot)),
+            random,
+        }
     }
 
     /// The snapshot in force; the caller keeps it for as long as its request lives.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::algorithms::criticality::Criticality;
 use crate::config::settings::route::Fallback;
 use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::{self, Config};
@@ -61,6 +62,8 @@ pub struct Snapshot<N: Network> {
     pub trace_policy: TracePolicy,
     /// How paths are brought to one form.
     pub path_rules: PathRules,
+    /// The most critical of the routes: for those above it nothing is kept free.
+    pub highest: Criticality,
     /// Metrics of requests that no route matched.
     pub unrouted: Arc<RouteSeries>,
 }
@@ -117,6 +120,7 @@ impl<N: Network> Snapshot<N> {
             header_rules: Arc::new(HeaderRules::new(&config.identity, config.server.underscores_in_headers)),
             trace_policy: TracePolicy::new(&config.telemetry.tracing),
             path_rules,
+            highest: config.routes.iter().map(|route| route.criticality).max().unwrap_or_default(),
             unrouted: shared.metrics.route(UNROUTED),
             config,
         }

@@ -83,6 +83,25 @@ fn the_resilient_example_says_what_its_comments_promise() {
 }
 
 #[test]
+fn under_overload_the_least_important_goes_first_as_the_comments_say() {
+    use gateway::algorithms::criticality::Criticality::{Critical, Low, Normal};
+    let loaded = example("overload.toml");
+    let classes: Vec<_> = loaded.config.routes.iter().map(|route| route.criticality).collect();
+    assert_eq!(classes, [Critical, Normal, Low, Low]);
+    let [shop, reports] = &loaded.config.upstreams[..] else { panic!("two upstreams") };
+    assert!(shop.concurrency.adaptive && shop.concurrency.max_in_flight.is_none());
+    assert_eq!((reports.concurrency.max_in_flight, reports.concurrency.highest), (Some(40), Low));
+    let question = Question::parse("GET", "/reports/7", &[]).expect("a question");
+    let policies = answer(&loaded.config, &question).policies.expect("a route");
+    assert_eq!(
+        (policies.criticality, policies.upstream_places),
+        ("low", Some(40)),
+        "no class above it shares the limit"
+    );
+    assert_eq!(loaded.config.server.shed_above_rss, Some(1 << 30));
+}
+
+#[test]
 fn two_services_are_told_apart_as_the_comments_say() {
     let loaded = example("two-services.toml");
     let orders = "http://api.example.com/api/orders/17?full=1";

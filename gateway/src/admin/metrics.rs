@@ -36,6 +36,7 @@ fn add<N: Network>(upstream: &Upstream<N>, inputs: &mut ScrapeInputs) {
             upstream: Arc::clone(&name),
             endpoint: Arc::clone(&address),
             in_flight: endpoint.in_flight.count().into(),
+            limit: endpoint.limiter.look().0.limit.filter(|_| active.settings.concurrency.adaptive),
         });
         let mut trips: BTreeMap<&'static str, u64> = BTreeMap::new();
         for (cause, count) in active.scopes.iter().flat_map(|scope| scope.standings[index].trips()) {

@@ -110,7 +110,12 @@ enum Awaited {
 impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
     /// Waits for the next request.
     async fn next(&mut self, server: &mut Server<N::Stream>) -> Awaited {
+        let mut held = None;
         std::future::poll_fn(|cx| {
+            let gate = &self.shard.gate;
+            if gate.is_paused() && self.connection.phase.get() == Phase::Idle {
+                std::task::ready!(gate.poll_held(&mut held, self.shard.shared.clock.now(), cx));
+            }
             let deadlines = &self.connection.deadlines;
             if let Poll::Ready(next) = server.poll_next(cx, || self.shard.take_map()) {
                 return Poll::Ready(Awaited::Next(next));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::algorithms::breaker::{Counts, State, Transition};
 use crate::algorithms::ejection::Place;
 use crate::context::RequestId;
-use crate::telemetry::metrics::{AttemptOutcome, LimitDecision};
+use crate::telemetry::metrics::{AttemptOutcome, LimitDecision, ShedReason};
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +27,8 @@ pub enum Kind {
     Health,
     /// A rate limit decided. Reported only while somebody asks for it.
     Limit,
+    /// Something is turned away to protect the gateway or an upstream, or is not any more.
+    Shed,
     /// Keys were fetched, changed, or grow old.
     Keys,
     /// A store died or healed.
@@ -35,7 +37,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Reload,
         Self::Drain,
         Self::Attempt,
@@ -43,6 +45,7 @@ impl Kind {
         Self::Ejection,
         Self::Health,
         Self::Limit,
+        Self::Shed,
         Self::Keys,
         Self::Store,
     ];
@@ -57,6 +60,7 @@ impl Kind {
             Self::Ejection => "ejection",
             Self::Health => "health",
             Self::Limit => "limit",
+            Self::Shed => "shed",
             Self::Keys => "keys",
             Self::Store => "store",
         }
@@ -203,6 +207,17 @@ pub enum Event {
         /// When the key's bucket is full again, by the clock of `ts_ns`; in the past where it is.
         tat_ns: u64,
     },
+    /// Requests or connections are turned away, or are not any more.
+    Shed {
+        /// Why.
+        reason: ShedReason,
+        /// The upstream for whose sake, where it is not the gateway's own.
+        upstream: Option<Arc<str>>,
+        /// Whether it begins.
+        active: bool,
+        /// How many were turned away since it began.
+        refused: u64,
+    },
     /// A store died or healed.
     Store {
         /// Its name.
@@ -260,6 +275,7 @@ impl Event {
             Self::Health { .. } => Kind::Health,
             Self::Keys { .. } => Kind::Keys,
             Self::Limit { .. } => Kind::Limit,
+            Self::Shed { .. } => Kind::Shed,
             Self::Store { .. } => Kind::Store,
         }
     }
@@ -329,6 +345,15 @@ impl Event {
                 "decision": decision.as_str(),
                 "tat_ns": tat_ns,
             }),
+            Self::Shed { reason, upstream, active, refused } => {
+                let mut fields = json!({ "reason": reason.as_str() });
+                if let Some(upstream) = upstream {
+                    fields["upstream"] = (**upstream).into();
+                }
+                fields["active"] = (*active).into();
+                fields["refused"] = (*refused).into();
+                fields
+            }
         }
     }
 }

@@ -127,6 +127,16 @@ fn endpoints(page: &mut Page, endpoints: &[EndpointInFlight]) {
     for endpoint in endpoints {
         page.number(&[("upstream", &endpoint.upstream), ("endpoint", &endpoint.endpoint)], endpoint.in_flight);
     }
+    page.family(
+        "gateway_concurrency_limit",
+        Kind::Gauge,
+        "How many may wait for an endpoint's answers, while its adaptive limit is in force.",
+    );
+    for endpoint in endpoints {
+        if let Some(limit) = endpoint.limit {
+            page.number(&[("upstream", &endpoint.upstream), ("endpoint", &endpoint.endpoint)], limit.into());
+        }
+    }
 }
 
 fn breakers(page: &mut Page, inputs: &ScrapeInputs) {

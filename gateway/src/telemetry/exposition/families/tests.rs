@@ -103,6 +103,7 @@ fn page(format: Format) -> Parsed {
             upstream: "orders".into(),
             endpoint: "127.0.0.1:9001".into(),
             in_flight: 4,
+            limit: Some(12),
         }],
         breakers: vec![EndpointBreaker {
             upstream: "orders".into(),
@@ -134,6 +135,7 @@ fn both_formats_say_the_same() {
         assert_eq!(page.value("gateway_upstream_connections", &[("upstream", HOSTILE), ("state", "busy")]), 1.0);
         let endpoint = [("upstream", "orders"), ("endpoint", "127.0.0.1:9001")];
         assert_eq!(page.value("gateway_endpoint_in_flight", &endpoint), 4.0);
+        assert_eq!(page.value("gateway_concurrency_limit", &endpoint), 12.0);
         assert_eq!(page.value("gateway_retries_total", &[("upstream", "orders"), ("result", "no_budget")]), 1.0);
         assert_eq!(page.value("gateway_breaker_state", &endpoint), 1.0);
         let tripped = [endpoint[0], endpoint[1], ("cause", "failure_ratio")];
@@ -171,7 +173,8 @@ fn histograms_are_cumulated_over_shards() {
 }
 
 /// What the contract does not name, and names nothing else.
-const OURS: [&str; 3] = ["gateway_fallbacks_total", "gateway_panics_total", "gateway_build_info"];
+const OURS: [&str; 4] =
+    ["gateway_fallbacks_total", "gateway_panics_total", "gateway_build_info", "gateway_concurrency_limit"];
 
 /// The contract's names with their labels, as far as they are built; and nothing that is not in it.
 #[test]
