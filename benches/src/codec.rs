@@ -24,7 +24,7 @@ impl Codec {
     /// A connection that is always answered with these bytes.
     pub fn new(answer: &'static [u8], headers: HeaderMap) -> Self {
         let wire = Arc::new(Wire::default());
-        let client = Client::new(Memory::new(Arc::clone(&wire), answer).upstream());
+        let client = Client::new(Memory::new(Arc::clone(&wire), answer).upstream(), |_| false);
         let target = PathAndQuery::from_static("/api/service-17/items/123456?fields=name");
         Self { wire, client, head: RequestHead { method: Method::GET, target, headers, lines: Vec::new() } }
     }
