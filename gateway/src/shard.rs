@@ -3,8 +3,8 @@
 //! A shard is `Send + Sync`, so that an embedding program can serve requests on any thread; a worker of the binary only
 //! ever uses its own, and then nothing here is contended.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 

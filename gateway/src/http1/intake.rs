@@ -83,3 +83,44 @@ impl<S: AsyncRead + Unpin> Intake<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    /// Says what it has been told; counts how often it was asked, and with how much room.
+    struct Told(Option<&'static [u8]>, Vec<usize>);
+
+    impl AsyncRead for Told {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            self.1.push(buf.remaining());
+            match self.0.take() {
+                Some(bytes) => {
+                    buf.put_slice(bytes);
+                    Poll::Ready(Ok(()))
+                }
+                None => Poll::Pending,
+            }
+        }
+    }
+
+    #[test]
+    fn a_wait_takes_no_buffer_and_what_comes_is_read_in_one() {
+        let mut cx = Context::from_waker(Waker::noop());
+        for is_quiet in [(|told| told.0.is_none()) as IsQuiet<Told>, |_| false] {
+            let mut stream = Told(None, Vec::new());
+            let mut intake = Intake::new(is_quiet);
+            assert!(intake.poll_read(&mut stream, &mut cx).is_pending());
+            assert_eq!((stream.1.len(), intake.bytes.capacity()), (1, 0), "asked once, and holds nothing");
+            stream.0 = Some(b"hello");
+            assert!(matches!(intake.poll_read(&mut stream, &mut cx), Poll::Ready(Ok(5))));
+            assert_eq!((&intake.bytes[..], stream.1[1]), (&b"hello"[..], READ_BYTES));
+            intake.rest();
+            assert_eq!(&intake.bytes[..], b"hello", "what is in it stays");
+            intake.bytes.clear();
+            intake.rest();
+            assert_eq!(intake.bytes.capacity(), 0);
+        }
+    }
+}

@@ -96,10 +96,7 @@ pub(super) fn take(
 
 /// What is there is likely to be one head; what is behind its end is put back.
 #[inline]
-fn take_at_once(
-    buffer: &mut BytesMut,
-    limits: &HeadLimits,
-) -> Result<Option<RequestRead>, Box<Refusal>> {
+fn take_at_once(buffer: &mut BytesMut, limits: &HeadLimits) -> Result<Option<RequestRead>, Box<Refusal>> {
     let bytes = buffer.split().freeze();
     let (request, length) = parse(&bytes, limits)?;
     if length < bytes.len() {

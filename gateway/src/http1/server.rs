@@ -303,3 +303,54 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         read
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use tokio::io::ReadBuf;
+
+    /// A stream on which nothing comes; counts how often somebody was registered with it.
+    #[derive(Default)]
+    struct Silent(u32);
+
+    impl AsyncRead for Silent {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            self.0 += 1;
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Silent {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    struct Task;
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn whoever_stands_registered_with_a_quiet_stream_is_not_registered_again() {
+        let limits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024 };
+        let (one, other) = (Waker::from(Arc::new(Task)), Waker::from(Arc::new(Task)));
+        for (is_quiet, registered) in [((|_| true) as IsQuiet<Silent>, [1, 1, 2, 2, 3]), (|_| false, [1, 2, 3, 4, 5])] {
+            let mut server = Server::new(Silent::default(), b"", limits, is_quiet);
+            for (waker, count) in [&one, &one, &other, &other, &one].into_iter().zip(registered) {
+                assert!(server.poll_next(&mut Context::from_waker(waker)).is_pending());
+                assert_eq!(server.stream.0, count);
+            }
+        }
+    }
+}
