@@ -17,7 +17,7 @@ use super::head::Outgoing;
 use crate::algorithms::backoff;
 use crate::config::settings::route::HostPolicy;
 use crate::exchange::Exchange;
-use crate::http1::{RequestHead, keep_map};
+use crate::http1::RequestHead;
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::response_body::Answer;
@@ -48,7 +48,7 @@ pub async fn forward<N: Network>(
         return Box::pin(again(exchange, head, plain, tried)).await;
     }
     if tried.is_ok() {
-        keep_map(head.headers);
+        head.recycle();
     }
     tried.map_err(|lost| lost.failure)
 }

@@ -28,4 +28,4 @@ pub use request_read::{HeadLimits, Refusal};
 pub use response_head::{MAX_FIELDS, MAX_HEAD_BYTES, ResponseHead};
 pub use response_write::AnswerHead;
 pub use server::{Broken, Next, Server};
-pub use spare::keep_map;
+pub use spare::write_buffer;

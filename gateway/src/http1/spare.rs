@@ -8,6 +8,8 @@ use std::cell::RefCell;
 use bytes::BytesMut;
 use http::HeaderMap;
 
+use super::fields::Fields;
+
 /// What is read at once, unless a body keeps its buffer full.
 pub(super) const READ_BYTES: usize = 8 * 1024;
 /// A buffer of what is written that has grown beyond this is not kept.
@@ -23,6 +25,7 @@ thread_local! {
     static READ: Stock<BytesMut> = const { RefCell::new(Vec::new()) };
     static WRITE: Stock<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static MAPS: Stock<HeaderMap> = const { RefCell::new(Vec::new()) };
+    static FIELDS: Stock<Box<Fields>> = const { RefCell::new(Vec::new()) };
 }
 
 fn lend<T>(stock: &'static std::thread::LocalKey<Stock<T>>) -> Option<T> {
@@ -56,9 +59,9 @@ pub(super) fn keep_read_buffer(buffer: BytesMut) {
     }
 }
 
-/// An empty buffer to write a message into.
+/// An empty buffer to write a message into, or lines of one.
 #[inline]
-pub(super) fn write_buffer() -> Vec<u8> {
+pub fn write_buffer() -> Vec<u8> {
     lend(&WRITE).unwrap_or_default()
 }
 
@@ -79,11 +82,24 @@ pub(super) fn map() -> HeaderMap {
 
 /// Takes back a map of a request's fields that is of no more use.
 #[inline]
-pub fn keep_map(mut map: HeaderMap) {
+pub(super) fn keep_map(mut map: HeaderMap) {
     if (1..=MAP_FIELDS_MAX).contains(&map.capacity()) {
         map.clear();
         keep(&MAPS, map);
     }
+}
+
+/// No fields, with room for some.
+#[inline]
+pub(super) fn fields() -> Box<Fields> {
+    lend(&FIELDS).unwrap_or_default()
+}
+
+/// Takes back fields that have been written.
+#[inline]
+pub(super) fn keep_fields(mut fields: Box<Fields>) {
+    fields.clear();
+    keep(&FIELDS, fields);
 }
 
 #[cfg(test)]

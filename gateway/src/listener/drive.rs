@@ -16,7 +16,7 @@ use super::seat::Seat;
 use crate::client::{ClientConnection, Phase};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Arrival;
-use crate::http1::{AnswerHead, HeadLimits, KnownDate, Next, Refusal, Server, keep_map};
+use crate::http1::{HeadLimits, KnownDate, Next, Refusal, Server};
 use crate::network::Network;
 use crate::pipeline;
 use crate::reply::Reply;
@@ -175,9 +175,7 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
             }
             server.begin_answer(status, &head, &body, date);
         });
-        if let AnswerHead::Map(map) = head {
-            keep_map(map);
-        }
+        head.recycle();
         let mut body = pin!(body);
         begun.is_some()
             && std::future::poll_fn(|cx| {
