@@ -23,7 +23,7 @@ use crate::request_body::Source;
 use crate::response_body::Answer;
 use crate::shard::Shared;
 use crate::telemetry::record::Ended;
-use crate::{context, forward, rate_limit, response, routing, upstream};
+use crate::{context, forward, identity, rate_limit, response, routing, upstream};
 
 pub use crate::forward::tunnel::run as tunnel;
 
@@ -53,13 +53,22 @@ async fn stages<N: Network>(
     exchange.enter()?;
     // limits that need no identity, so that a flood buys nothing dearer than this; then those that need one.
     rate_limit::stage::admit(exchange, &headers, Phase::Edge)?;
+    // identity: who asks, where the route wants to know.
+    if exchange.route().is_some_and(|route| route.auth.is_some())
+        && let Some(unproven) = identity::stage::recall(exchange, &mut headers)?
+    {
+        Box::pin(identity::stage::prove(exchange, &mut headers, unproven)).await?;
+    }
     rate_limit::stage::admit(exchange, &headers, Phase::Proven)?;
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
-    // upstream: one endpoint, by the balancer.
-    let selected = upstream::stage::select(exchange, &headers)?;
-    // forward: what the upstream is asked, and what it answers.
     let target = routing::stage::target(exchange, &params)?;
+    // upstream: one endpoint, by the balancer; where there is none, what the route gives in its place.
+    let selected = match upstream::stage::select(exchange, &headers) {
+        Ok(selected) => selected,
+        Err(problem) => forward::fallback::instead(exchange, &headers, problem)?,
+    };
+    // forward: what the upstream is asked, and what it answers.
     let request = forward::head::build(exchange, &selected, headers, target, body);
     if admitted.websocket && exchange.route().is_some_and(|route| route.settings.websocket) {
         return Ok(match Box::pin(forward::upgrade::upgrade(exchange, selected, request)).await? {
@@ -76,6 +85,7 @@ async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, headers: HeaderMap, 
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
         Ok(Outcome::Options) => response::options(exchange),
         Err(Failure::Problem(error)) => response::problem::answer(exchange, &error),
+        Err(Failure::Covered(error)) => response::fallback(exchange, &error),
         Err(Failure::ClientLeft) => response::client_left(exchange),
     }
 }

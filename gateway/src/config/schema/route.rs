@@ -13,6 +13,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::rewrite_parameters,
         route::tries_within_timeout,
         route::identity_headers,
+        route::fallback_elsewhere,
         references::route,
     ])
     .exclusive(&["upstream", "split", "handler"]);
@@ -68,7 +69,7 @@ const KEYS: &[Key] = &[
     key("rewrite", Kind::Table(&REWRITE), "What the upstream is sent instead of the path."),
     key("request_headers", Kind::Table(&HEADER_EDITS), "Edits of the request's headers.").default("{}"),
     key("response_headers", Kind::Table(&HEADER_EDITS), "Edits of the response's headers.").default("{}"),
-    key("auth", Kind::Table(&AUTH), "Who may use it.").not_yet("authentication is"),
+    key("auth", Kind::Table(&AUTH), "Who may use it."),
     key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "The limits that hold, by name.")
         .default("[]"),
     key("timeout", Kind::DurationOrZero(1, DAY), "Until response headers, retries included; \"0s\" is no limit.")
@@ -104,7 +105,7 @@ const KEYS: &[Key] = &[
         Kind::SizeOrZero(1, HUGE),
         "The size of a request body; as `[server]` says when absent, \"0\" is no limit.",
     ),
-    key("fallback", Kind::Table(&FALLBACK), "What is answered when the upstream cannot.").not_yet("fallbacks are"),
+    key("fallback", Kind::Table(&FALLBACK), "What is answered when the upstream cannot."),
     key("coalesce", Kind::Bool, "Identical concurrent GETs share one upstream call.")
         .default("false")
         .not_yet("coalescing is"),

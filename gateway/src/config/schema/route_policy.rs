@@ -19,7 +19,9 @@ pub(crate) static AUTH: TableDef = TableDef::plain(
         key("claims", Kind::Map(&text::NOT_EMPTY, &Kind::Scalar), "Claims and the value that each must equal or hold.")
             .default("{}"),
         key("optional", Kind::Bool, "A request without a credential passes; a bad one does not.").default("false"),
-        key("single_use", Kind::Bool, "A token holds for one request.").default("false"),
+        key("single_use", Kind::Bool, "A token holds for one request.")
+            .default("false")
+            .not_yet("replay protection is"),
     ],
 )
 .rules(&[references::auth]);
@@ -107,9 +109,9 @@ pub(crate) static FALLBACK: TableDef = TableDef::plain(
     "What is answered when the upstream cannot: a fixed answer, or another upstream.",
     &[
         key("status", Kind::Integer(200, 599), "The fixed answer's status."),
-        key("body", Kind::Text(&text::ANY), "Its body."),
-        key("content_type", Kind::Text(&text::HEADER_VALUE), "Its content type."),
-        key("upstream", Kind::Text(&text::NAME), "Another upstream."),
+        key("body", Kind::Text(&text::ANY), "Its body; empty when absent."),
+        key("content_type", Kind::Text(&text::HEADER_VALUE), "Its content type; `text/plain` when absent."),
+        key("upstream", Kind::Text(&text::NAME), "Another upstream, which is asked within the same timeout."),
     ],
 )
 .rules(&[route::one_fallback, references::named_upstream])
