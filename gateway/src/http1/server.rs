@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{Method, StatusCode, Version};
 use http_body::{Body, Frame};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop::has_budget_remaining;
 
 use super::body_reader::BodyReader;
 use super::intake::{Intake, IsQuiet};
@@ -296,7 +297,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
             return Poll::Pending;
         }
         let read = self.read.poll_read(&mut self.stream, cx);
-        self.waits = read.is_pending();
+        // A task whose turn is used up is sent to the queue's end, and is registered nowhere.
+        self.waits = read.is_pending() && has_budget_remaining();
         if self.waits && !is_known {
             self.waiting = Some(cx.waker().clone());
         }
@@ -307,11 +309,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::pin::Pin;
+    use std::future::Future;
+    use std::pin::{Pin, pin};
     use std::sync::Arc;
     use std::task::Wake;
 
     use tokio::io::ReadBuf;
+    use tokio::task::coop::consume_budget;
 
     /// A stream on which nothing comes; counts how often somebody was registered with it.
     #[derive(Default)]
@@ -336,6 +340,8 @@ mod tests {
         }
     }
 
+    const LIMITS: HeadLimits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024 };
+
     struct Task;
     impl Wake for Task {
         fn wake(self: Arc<Self>) {}
@@ -343,14 +349,31 @@ mod tests {
 
     #[test]
     fn whoever_stands_registered_with_a_quiet_stream_is_not_registered_again() {
-        let limits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024 };
         let (one, other) = (Waker::from(Arc::new(Task)), Waker::from(Arc::new(Task)));
         for (is_quiet, registered) in [((|_| true) as IsQuiet<Silent>, [1, 1, 2, 2, 3]), (|_| false, [1, 2, 3, 4, 5])] {
-            let mut server = Server::new(Silent::default(), b"", limits, is_quiet);
+            let mut server = Server::new(Silent::default(), b"", LIMITS, is_quiet);
             for (waker, count) in [&one, &one, &other, &other, &one].into_iter().zip(registered) {
                 assert!(server.poll_next(&mut Context::from_waker(waker)).is_pending());
                 assert_eq!(server.stream.0, count);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn whoever_was_turned_away_since_its_turn_was_used_up_is_registered_the_next_time() {
+        let mut server = Server::new(Silent::default(), b"", LIMITS, |_| true);
+        let mut registered = Vec::new();
+        std::future::poll_fn(|cx| {
+            if registered.is_empty() {
+                while pin!(consume_budget()).poll(cx).is_ready() {}
+                assert!(!has_budget_remaining());
+            }
+            assert!(server.poll_next(cx).is_pending());
+            registered.push(server.stream.0);
+            cx.waker().wake_by_ref();
+            if registered.len() < 3 { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        assert_eq!(registered, [1, 2, 2], "turned away, registered, and standing registered");
     }
 }
