@@ -21,6 +21,7 @@ use crate::children::{Child, ChildError, Programs};
 use crate::process::Usage;
 use crate::scenario::Scenario;
 use crate::scenario::gateway::Filling;
+use crate::scenario::model::EventAct;
 use crate::scenario::topology::topology;
 
 /// Longest wait for a gateway that drains, a little above its own longest by default.
@@ -119,15 +120,20 @@ impl World {
         if endpoints.len() != mocks.ready.listeners.len() || endpoints.len() != scenario.endpoints().count() {
             return Err(not_ready().into());
         }
+        let cuttable = scenario.events.iter().any(|event| event.act == EventAct::CutRedis);
         let redis = match scenario.redis {
-            true => Some(Redis::start(folder, &cores.mocks).map_err(RunError::Redis)?),
+            true => Some(Redis::start(folder, &cores.mocks, cuttable).map_err(RunError::Redis)?),
             false => None,
         };
-        let filling = Filling { endpoints, redis: redis.as_ref().map(|redis| redis.address), ..Filling::default() };
+        let filling = Filling { endpoints, redis: redis.as_ref().map(Redis::address), ..Filling::default() };
         let mut gateways = Vec::new();
         for number in 0..scenario.gateway.instances {
             let instance = Instance::start(number, scenario, programs, cores, filling.clone(), folder)?;
             gateways.push(Mutex::new(instance));
+        }
+        if let Some(first) = gateways.first().filter(|_| scenario.mocks.iter().any(|mock| !mock.calls.is_empty())) {
+            let body = serde_json::json!({ "address": lock(first).listener }).to_string();
+            ask(control, "the mocks", "PUT", "/gateway", &body)?;
         }
         let names = filling.endpoints.iter().map(|(name, address)| (address.port(), name.clone())).collect();
         let (programs, cores) = (programs.clone(), cores.clone());
@@ -146,10 +152,10 @@ impl World {
     }
 
     /// Follows what each gateway tells of its decisions, where it does.
-    pub(super) fn follow(&self) -> Vec<Follower> {
+    pub(super) fn follow(&self, limits: bool) -> Vec<Follower> {
         let admins: Vec<SocketAddr> = self.gateways.iter().map(|gateway| lock(gateway).admin).collect();
         let attempts = !self.scenario.faults.is_empty();
-        let follow = |(number, admin)| Follower::follow(number, admin, attempts);
+        let follow = |(number, admin)| Follower::follow(number, admin, attempts, limits);
         admins.into_iter().enumerate().filter_map(follow).collect()
     }
 

@@ -30,6 +30,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::history::limit::requests;
 use crate::history::{History, Phase};
 use crate::scenario::Scenario;
 use crate::scenario::gateway::Filling;
@@ -150,6 +151,7 @@ pub fn run(scenario: &Scenario, options: Options) -> Result<Observed, SimulateEr
 fn observed(journal: &Journal, elapsed: Duration) -> Observed {
     journal.with(|pages| {
         let mut history = std::mem::take(&mut pages.history);
+        history.events.extend(requests(std::mem::take(&mut pages.decided)));
         history.sort();
         let mut anomalies = std::mem::take(&mut pages.anomalies);
         if pages.unreadable_records > 0 {
@@ -167,6 +169,9 @@ fn check(scenario: &Scenario) -> Result<(), SimulateError> {
     }
     if scenario.gateway.instances > 1 {
         return Err(SimulateError::Lacks("second gateway"));
+    }
+    if scenario.mocks.iter().any(|mock| !mock.calls.is_empty()) {
+        return Err(SimulateError::Lacks("service that calls others"));
     }
     match scenario.events.iter().find(|event| !matches!(event.act, EventAct::Reload(_))) {
         Some(_) => Err(SimulateError::Lacks("event but `reload`")),

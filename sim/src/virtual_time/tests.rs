@@ -108,6 +108,32 @@ fn a_client_that_leaves_is_on_record() {
 }
 
 #[test]
+fn limits_decide_as_an_exact_limiter_does() {
+    let limits = "rate_limits = [\"all\", \"each\", \"watched\"]\n\
+        [rate_limits.each]\nrate = \"20/s\"\nburst = 5\nkey = \"header:x-who\"\n\
+        [rate_limits.all]\nrate = \"70/s\"\nburst = 10\nkey = \"global\"\ncost = 2\n\
+        [rate_limits.watched]\nrate = \"1/s\"\nburst = 1\nkey = \"global\"\nshadow = true\n";
+    let load = "[[load]]\nname = \"steady\"\nmodel = \"open\"\nrate = \"200/s\"\nduration = \"4s\"\n\
+        request = { path = \"/api/a\", headers = { x-who = \"{choice(ann, bob, cid)}\" } }\n";
+    let scenario = scenario(load, limits);
+    let checked = scenario.gateway.template.check(&scenario.file, scenario.endpoints()).unwrap();
+    let limits = crate::scenario::policy::limits(&checked.config);
+    let seen = run(&scenario, EXAMINE).unwrap();
+    let policies = oracle::policy::Policies { limits, ..Default::default() };
+    let scores = oracle::limiter::judge(&seen.history, &policies, oracle::policy::Tolerance::default());
+    let refused = seen.history.clients.iter().filter(|one| one.status == Some(429)).count() as u64;
+    assert!(refused > 300, "{refused} of {}", seen.history.clients.len());
+    for (rule, score) in &scores {
+        assert_eq!((score.false_admits, score.false_refusals), (0, 0), "{rule}: {score:?}");
+        assert!(score.bound_violation.is_none_or(|over| over <= 0.0), "{rule}: {score:?}");
+        assert_eq!(score.oracle_admitted, score.admitted, "{rule}: {score:?}");
+    }
+    assert_eq!(scores["all"].offered, seen.history.clients.len() as u64);
+    assert_eq!(scores["all"].offered - scores["all"].admitted, refused);
+    assert!(scores["each"].fairness_jain.unwrap() > 0.9, "{scores:?}");
+}
+
+#[test]
 fn a_reload_fails_nothing() {
     let events: String = (1..20).map(|at| format!("[[events]]\nat = \"{}ms\"\ndo = \"reload\"\n", at * 100)).collect();
     let seen = world(&format!("{STEADY}{events}"), "");
@@ -115,6 +141,57 @@ fn a_reload_fails_nothing() {
     assert_eq!(reloads.count(), 19);
     assert!(seen.history.clients.iter().all(|request| request.outcome == Outcome::Ok));
     assert_eq!((seen.anomalies, oracle::answers::judge(&seen.history).violations()), (vec![], 0));
+}
+
+/// One slow endpoint in twenty, one route that hedges and one that does not: the first one's tail is cut by half at
+/// least, for at most one attempt in twenty more.
+#[test]
+fn hedging_halves_the_tail_for_a_twentieth_more_load() {
+    for (after, delay_ms) in [("p95", 200), ("p95", 80), ("20ms", 200)] {
+        let folder = tempfile::tempdir().unwrap();
+        let endpoints: String = (0..20).map(|index| format!("\"mock://orders/{index}\", ")).collect();
+        let route = |name: &str, keys: &str| {
+            format!("[[routes]]\nname = \"{name}\"\npath = \"/{name}/{{*rest}}\"\nupstream = \"orders\"\n{keys}\n")
+        };
+        let config = format!(
+            "[server]\nworkers = 2\ntrusted_proxies = [\"192.168.0.0/16\"]\n[telemetry.access_log]\noutput = \"stdout\"\n\
+             [upstreams.orders]\nendpoints = [{endpoints}]\nbalance = \"round_robin\"\n{}{}",
+            route("plain", ""),
+            route("hedged", &format!("hedge = {{ after = \"{after}\" }}")),
+        );
+        let load = |name: &str| {
+            format!(
+                "[[load]]\nname = \"{name}\"\nmodel = \"open\"\nrate = \"300/s\"\nduration = \"10s\"\n\
+                 request = {{ method = \"GET\", path = \"/{name}/bytes/700\" }}\n"
+            )
+        };
+        let text = format!(
+            "name = \"story\"\nseed = 7\n[gateway]\nconfig = \"story.gateway.toml\"\n[mocks.orders]\nendpoints = 20\n\
+             service_time = \"lognormal(4ms, 0.3)\"\n{}{}[[faults]]\nat = \"0s\"\non = \"orders/7\"\n\
+             act = {{ delay = \"{delay_ms}ms\" }}\n",
+            load("plain"),
+            load("hedged"),
+        );
+        std::fs::write(folder.path().join("story.gateway.toml"), config).unwrap();
+        let file = folder.path().join("story.toml");
+        std::fs::write(&file, text).unwrap();
+        let seen = run(&crate::scenario::load(&file).unwrap_or_else(|error| panic!("{error}")), EXAMINE).unwrap();
+        let of = |load: &str| {
+            let clients: Vec<_> = seen.history.clients.iter().filter(|one| &*one.load == load).collect();
+            let mut took: Vec<u64> = clients.iter().map(|one| one.end_ns.unwrap() - one.intended_ns).collect();
+            took.sort_unstable();
+            let ids: std::collections::HashSet<_> = clients.iter().filter_map(|one| one.request_id.as_ref()).collect();
+            let attempts = seen.history.attempts.iter();
+            let attempts = attempts.filter(|one| one.request_id.as_ref().is_some_and(|id| ids.contains(id))).count();
+            (took[took.len() * 99 / 100] as f64 / 1e6, attempts as f64 / clients.len() as f64)
+        };
+        let (plain, hedged) = (of("plain"), of("hedged"));
+        assert!(plain.0 >= f64::from(delay_ms), "{plain:?}");
+        assert!(hedged.0 <= plain.0 / 2.0, "{after}: {hedged:?} beside {plain:?}");
+        assert!(hedged.1 <= 1.055, "{after}: {hedged:?}");
+        assert!(seen.history.clients.iter().all(|one| one.outcome == Outcome::Ok));
+        assert_eq!((seen.anomalies, oracle::answers::judge(&seen.history).violations()), (vec![], 0));
+    }
 }
 
 #[test]
