@@ -3,11 +3,10 @@
 //! A shard is `Send + Sync`, so that an embedding program can serve requests on any thread; a worker of the binary only
 //! ever uses its own, and then nothing here is contended.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use http::HeaderMap;
 
 use crate::algorithms::rng;
 use crate::clock::Clock;
@@ -23,11 +22,6 @@ use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::{Registry as Metrics, ShedReason};
 use crate::upstream::in_flight::InFlight;
 use crate::upstream::{Registry as Upstreams, Upstream};
-
-/// Maps that a shard keeps: about as many requests as are read before one of them is sent on.
-const SPARE_MAPS: usize = 64;
-/// Room beyond which a map is not kept.
-const SPARE_FIELDS: usize = 96;
 
 /// What all shards share.
 pub struct Shared<N: Network> {
@@ -65,8 +59,6 @@ pub struct Shard<N: Network> {
     pub index: usize,
     /// What all shards share.
     pub shared: Arc<Shared<N>>,
-    /// Maps of fields that were used, for requests to come.
-    spare: Mutex<Vec<HeaderMap>>,
     /// Whom it lets in while the gateway protects itself.
     pub gate: Gate,
     /// The time of day for answers, moved on once a second.
@@ -120,15 +112,7 @@ impl<N: Network> Shard<N> {
     pub fn new(index: usize, shared: Arc<Shared<N>>, snapshot: Arc<Snapshot<N>>, seed: u64) -> Self {
         let random = AtomicU64::new(rng::mix(seed ^ rng::mix(index as u64 + 1)));
         let date = DateCell::new(shared.clock.http_date(shared.clock.now()));
-        Self {
-            index,
-            shared,
-            spare: Mutex::default(),
-            gate: Gate::default(),
-            date,
-            snapshot: ArcSwap::from_pointee(Local(snapshot)),
-            random,
-        }
+        Self { index, shared, gate: Gate::default(), date, snapshot: ArcSwap::from_pointee(Local(snapshot)), random }
     }
 
     /// The snapshot in force; the caller keeps it for as long as its request lives.
@@ -142,29 +126,22 @@ impl<N: Network> Shard<N> {
         self.snapshot.store(Arc::new(Local(snapshot)));
     }
 
-    /// An empty map for a request's fields, with room if one is at hand.
-    #[inline]
-    pub fn take_map(&self) -> HeaderMap {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    /// Takes back a map that is of no more use.
-    #[inline]
-    pub fn give_map(&self, mut map: HeaderMap) {
-        if map.capacity() > SPARE_FIELDS {
-            return;
-        }
-        map.clear();
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < SPARE_MAPS {
-            spare.push(map);
-        }
-    }
-
-    /// 64 random bits (splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
+    /// 64 random bits.
     #[inline]
     pub fn random(&self) -> u64 {
+        let [bits] = self.draw();
+        bits
+    }
+
+    /// Several times 64 random bits, for the price of one atomic addition (splitmix64: Steele, Lea, Flood, "Fast
+    /// splittable pseudorandom number generators", 2014).
+    #[inline]
+    pub fn draw<const TIMES: usize>(&self) -> [u64; TIMES] {
         const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
-        rng::mix(self.random.fetch_add(GOLDEN_GAMMA, Ordering::Relaxed).wrapping_add(GOLDEN_GAMMA))
+        let mut state = self.random.fetch_add(GOLDEN_GAMMA.wrapping_mul(TIMES as u64), Ordering::Relaxed);
+        std::array::from_fn(|_| {
+            state = state.wrapping_add(GOLDEN_GAMMA);
+            rng::mix(state)
+        })
     }
 }

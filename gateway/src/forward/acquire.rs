@@ -66,7 +66,7 @@ pub(super) async fn open<N: Network>(
     let series = exchange.upstream().map(|upstream| std::sync::Arc::clone(&upstream.series));
     let series = series.ok_or_else(|| GatewayError::new(Code::Internal, "No route."))?;
     let open = OpenConnection::new(permit, series, exchange.shard.index);
-    Ok(Connection::new(stream, exchange.now(), open))
+    Ok(Connection::new(stream, N::is_quiet, exchange.now(), open))
 }
 
 /// Waits for `work`, but not longer than the exchange may take.
