@@ -8,6 +8,7 @@
 mod board;
 mod contender;
 mod idle;
+pub(crate) mod program;
 mod rounds;
 
 use std::collections::BTreeMap;
