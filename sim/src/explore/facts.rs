@@ -62,7 +62,7 @@ impl Facts {
         else {
             return Self::default();
         };
-        let policies = policies::of(&checked, 0);
+        let policies = policies::of(&checked);
         let config = checked.config;
         let mut services = Vec::new();
         let mut prefixes = Vec::new();

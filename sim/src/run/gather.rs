@@ -13,15 +13,15 @@ use serde_json::Value;
 
 use super::account::was_sent;
 use super::error::RunError;
-use super::policy;
 use super::watch::{Seen, Watch};
 use super::world::World;
 use crate::history::{
     Attempt, ClientRequest, Ending, Endpoint, Event, FaultWindow, History, Hit, Name, Outcome, Phase,
 };
-use crate::oracle::policy::{Policies, UpstreamPolicy};
+use crate::oracle::policy::{BreakerPolicy, Policies, UpstreamPolicy};
 use crate::scenario::Scenario;
 use crate::scenario::gateway::Checked;
+use crate::scenario::policy;
 
 /// Journal entries that are asked for at once.
 const PAGE: u64 = 50_000;
@@ -94,15 +94,26 @@ impl Upstreams {
     }
 }
 
-/// What was configured, for the oracles; `config` is the file, when breakers are scored. See `policy` for `alignment`.
-pub(super) fn policies(checked: &Checked, config: Option<&toml::Table>, alignment: u64) -> Policies {
+/// The parts that a breaker's window is made of (`BreakerPolicy`).
+const BUCKETS: u64 = 10;
+/// Where a bucket may begin, in parts of a bucket. A gateway's windows begin when it makes its endpoints, which nobody
+/// outside sees.
+pub(super) const ALIGNMENTS: u64 = 20;
+
+/// What was configured, for the oracles; breakers where they are scored, with buckets that begin in this part of one.
+pub(super) fn policies(checked: &Checked, scores_breakers: bool, alignment: u64) -> Policies {
     let upstreams = checked.config.upstreams.iter().filter_map(|upstream| {
         let Endpoints::Static(endpoints) = &upstream.endpoints else { return None };
         let weights = endpoints.iter().map(|endpoint| endpoint.weight).collect();
-        let breaker = config.map(|config| policy::breaker(config, &upstream.name, alignment));
+        let breaker = scores_breakers.then(|| aligned(policy::breaker(&upstream.breaker), alignment));
         Some((Name::from(&*upstream.name), UpstreamPolicy { weights, breaker }))
     });
     Policies { upstreams: upstreams.collect(), limits: BTreeMap::new() }
+}
+
+fn aligned(policy: BreakerPolicy, alignment: u64) -> BreakerPolicy {
+    let bucket_ns = (policy.window_ns / BUCKETS).max(1);
+    BreakerPolicy { buckets_from_ns: bucket_ns * alignment / ALIGNMENTS, ..policy }
 }
 
 /// The mocks' journal after the entry `since`; `zero_ns` of the machine's monotonic clock is t = 0. `None` when there
@@ -231,5 +242,17 @@ fn client(seen: &Seen, load: &Name, phases: &[Phase], start_ns: u64) -> ClientRe
         },
         answers: u32::from(seen.status != 0),
         ..ClientRequest::planned(load.clone(), phase.unwrap_or_else(|| Name::from("before")), intended_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_alignment_is_within_one_bucket() {
+        let second = BreakerPolicy { window_ns: 1_000_000_000, ..BreakerPolicy::default() };
+        let from = |alignment| aligned(second.clone(), alignment).buckets_from_ns;
+        assert_eq!((from(0), from(1), from(ALIGNMENTS - 1)), (0, 5_000_000, 95_000_000), "buckets of 100 ms");
     }
 }

@@ -15,7 +15,6 @@ mod events;
 mod gather;
 mod measure;
 mod other;
-mod policy;
 mod progress;
 mod redis;
 mod score;
@@ -241,12 +240,12 @@ fn judge(
         missed += lost;
     }
     // Another program tells of no breaker.
-    let config = world.config().filter(|_| scenario.scores_breakers && !followers.is_empty());
+    let scores_breakers = scenario.scores_breakers && !followers.is_empty();
     let history = gather::history(scenario, &upstreams, &measured.watches, measured.start_ns, attempts, events);
-    let policies = |alignment| gather::policies(checked, config.as_ref(), alignment);
+    let policies = |alignment| gather::policies(checked, scores_breakers, alignment);
     let mut scores = oracle::judge(&history, &policies(0), TOLERANCE);
     // Where a window's buckets begin is not seen from outside; the alignment that explains a breaker best counts.
-    for alignment in 1..policy::ALIGNMENTS {
+    for alignment in 1..gather::ALIGNMENTS {
         if scores.breakers.values().all(|score| score.trip_error == 0) {
             break;
         }

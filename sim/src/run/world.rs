@@ -164,11 +164,6 @@ impl World {
         admins.into_iter().enumerate().filter_map(follow).collect()
     }
 
-    /// The configuration of the gateways, filled in.
-    pub(super) fn config(&self) -> Option<toml::Table> {
-        toml::from_str(&self.scenario.gateway.template.fill(&lock(self.gateways.first()?).filling)).ok()
-    }
-
     /// What each gateway has used so far, over restarts.
     pub(super) fn usage(&self) -> Vec<Usage> {
         self.gateways.iter().map(|gateway| lock(gateway).usage()).collect()

@@ -12,6 +12,7 @@
 mod figures;
 pub mod gateway;
 pub mod model;
+pub(crate) mod policy;
 mod problem;
 mod read;
 mod reader;
