@@ -7,7 +7,7 @@
 
 mod board;
 mod contender;
-mod idle;
+pub(crate) mod idle;
 pub(crate) mod program;
 mod rounds;
 

@@ -97,7 +97,8 @@ fn success(history: &History) -> Option<f64> {
 
 /// Latency added before anything went wrong; of several loads that with the largest p99.
 fn added(result: &ResultFile) -> Option<reports::result::AddedQuantiles> {
-    let first = result.load.values().filter_map(|load| load.phases_in_order().first().and_then(|(_, one)| one.added_us));
+    let first =
+        result.load.values().filter_map(|load| load.phases_in_order().first().and_then(|(_, one)| one.added_us));
     first.max_by(|one, other| one.p99.total_cmp(&other.p99))
 }
 

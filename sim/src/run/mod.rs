@@ -208,7 +208,8 @@ fn measure_scenario(
     let scores = judge(scenario, &checked, &world, &measured, &followers)?;
     let names = world.names;
     let pinning = cores.describe();
-    let findings = Findings { scenario, checked: &checked, warmed_up, measured, records, scores, names, pinning, other };
+    let findings =
+        Findings { scenario, checked: &checked, warmed_up, measured, records, scores, names, pinning, other };
     let result = findings.result(started_at, bench.command.to_owned());
     let path = folder.join("result.json");
     std::fs::write(&path, result.to_json()).map_err(RunError::file(&path))?;

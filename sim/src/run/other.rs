@@ -11,6 +11,8 @@ use crate::children::Child;
 /// Where it stands.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
+    /// Which of the run's gateways, from 0.
+    pub(crate) number: usize,
     /// Each endpoint by its name in the scenario: `orders/0`.
     pub(crate) endpoints: &'a BTreeMap<String, SocketAddr>,
     /// The address that it had before, when it is started again.
@@ -41,9 +43,9 @@ pub(crate) trait Other: Debug + Send + Sync {
     /// When it cannot be told.
     fn reload(&self, child: &Child, place: Place<'_>) -> Result<Option<Child>, RunError>;
 
-    /// Tells it to finish what it has, and to end.
+    /// Tells the one with this number to finish what it has, and to end.
     ///
     /// # Errors
     /// When it cannot be told.
-    fn drain(&self, child: &Child) -> Result<(), RunError>;
+    fn drain(&self, child: &Child, number: usize) -> Result<(), RunError>;
 }

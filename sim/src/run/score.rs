@@ -12,8 +12,8 @@ use reports::result::{Balance, Breaker, Gateway, Kind, Moment, ResultFile, Retri
 
 use super::account::Account;
 use super::measure::Measured;
-use super::warm_up::WarmedUp;
 use super::other::Other;
+use super::warm_up::WarmedUp;
 use super::watch::Seen;
 use super::{timeline, validity, verdict};
 use crate::demo::findings::same;
@@ -94,7 +94,8 @@ impl Findings<'_> {
         if let Some(account) = self.account() {
             result.other.insert("accounting".to_owned(), account.to_json());
         }
-        let expected: Vec<ExpectPart> = self.scenario.expectations.iter().filter(|one| self.can_hold(one)).cloned().collect();
+        let expected: Vec<ExpectPart> =
+            self.scenario.expectations.iter().filter(|one| self.can_hold(one)).cloned().collect();
         result.expectations = verdict::expectations(&expected, &result, &self.measured.died);
         result.verdict = verdict::verdict(result.validity.valid, &result.expectations);
         result

@@ -47,7 +47,8 @@ pub(crate) struct Happened {
 pub(super) fn happened(done: &[Done]) -> Vec<Happened> {
     let well = done.iter().filter(|done| done.error.is_none());
     let ns = |ms: u64| ms * 1_000_000;
-    well.map(|done| Happened { act: done.act, from_ns: ns(done.at_ms), until_ns: ns(done.at_ms + done.took_ms) }).collect()
+    well.map(|done| Happened { act: done.act, from_ns: ns(done.at_ms), until_ns: ns(done.at_ms + done.took_ms) })
+        .collect()
 }
 
 /// The faults as the mocks' rules, with windows from t = 0, which is at `zero_ns` of the machine's monotonic clock.

@@ -58,6 +58,7 @@ impl Cores {
 /// One gateway instance.
 #[derive(Debug)]
 pub(super) struct Instance {
+    number: usize,
     /// `None` while it is down.
     child: Option<Child>,
     /// What its former processes used.
@@ -210,7 +211,7 @@ impl World {
     pub(super) fn terminate(&self, number: usize) -> Result<(), RunError> {
         let mut gateway = lock(&self.gateways[number]);
         gateway.told = true;
-        gateway.child.as_ref().map_or(Ok(()), |child| gateway.drain(child, number))
+        gateway.child.as_ref().map_or(Ok(()), |child| gateway.drain(child))
     }
 
     /// Lets a gateway drain and end, then starts it again on the same ports. Takes as long as the drain.
@@ -218,7 +219,7 @@ impl World {
         let mut gateway = lock(&self.gateways[number]);
         let Some(mut child) = gateway.take() else { return Ok(()) };
         // It may have ended by itself, which is what is wanted.
-        let _ = gateway.drain(&child, number);
+        let _ = gateway.drain(&child);
         drop(gateway);
         child.process.wait(DRAIN);
         drop(child);
@@ -283,6 +284,7 @@ impl Instance {
         filling.listeners = child.ready.listeners.clone();
         filling.admin = Some(admin);
         Ok(Self {
+            number,
             child: Some(child),
             past_cpu_us: 0,
             told: false,
@@ -305,11 +307,12 @@ impl Instance {
         filling: Filling,
         folder: &Path,
     ) -> Result<Self, RunError> {
-        let place = Place { endpoints: &filling.endpoints, listener: None, folder, cores: &cores.gateways };
+        let place = Place { number, endpoints: &filling.endpoints, listener: None, folder, cores: &cores.gateways };
         let child = other.start(place)?;
         let not_ready = || ChildError::Ready { name: other.name().to_owned(), line: format!("{:?}", child.ready) };
         let listener = *child.ready.listeners.first().ok_or_else(not_ready)?;
         Ok(Self {
+            number,
             child: Some(child),
             past_cpu_us: 0,
             told: false,
@@ -328,7 +331,8 @@ impl Instance {
     /// Where another stands that is told something.
     fn place<'a>(&'a self, cores: &'a Cores) -> Place<'a> {
         let folder = self.config.parent().unwrap_or(&self.config);
-        Place { endpoints: &self.filling.endpoints, listener: Some(self.listener), folder, cores: &cores.gateways }
+        let endpoints = &self.filling.endpoints;
+        Place { number: self.number, endpoints, listener: Some(self.listener), folder, cores: &cores.gateways }
     }
 
     /// Lets another read its configuration anew.
@@ -341,12 +345,15 @@ impl Instance {
     }
 
     /// Tells a process to finish what it has, and to end.
-    fn drain(&self, child: &Child, number: usize) -> Result<(), RunError> {
+    fn drain(&self, child: &Child) -> Result<(), RunError> {
         let Some(other) = &self.other else {
             let told = child.process.signal(Signal::TERM);
-            return told.map_err(|error| RunError::Control { what: format!("gateway {number}"), why: error.to_string() });
+            return told.map_err(|error| RunError::Control {
+                what: format!("gateway {}", self.number),
+                why: error.to_string(),
+            });
         };
-        other.drain(child)
+        other.drain(child, self.number)
     }
 
     /// Takes the process out; what it used is kept.

@@ -189,9 +189,7 @@ mod tests {
     fn told(alone: impl Fn(u64) -> bool) -> History {
         let story = Story::new().phase_between("before", 0, 4_000).fault("orders/1", 1_000, 2_000, "status = 503");
         let story = story.each(0..4_000, |story, at| match (at % 2, alone(at)) {
-            (1, false) => {
-                story.at_ms(at).answered("orders/1", if (1_000..2_000).contains(&at) { 503 } else { 200 }, 0)
-            }
+            (1, false) => story.at_ms(at).answered("orders/1", if (1_000..2_000).contains(&at) { 503 } else { 200 }, 0),
             _ => story.at_ms(at).answered("orders/0", 200, 0),
         });
         story.end()
@@ -256,9 +254,14 @@ mod tests {
             share,
             act: "x".into(),
         };
-        let found =
-            spans(&[fault("a/1", 50, 60, 1.0), fault("a/0", 10, 20, 1.0), fault("a/0", 20, 30, 0.5), fault("a/0", 40, 45, 1.0)]);
-        let short: Vec<_> = found.iter().map(|span| (span.endpoint.to_string(), span.from_ns, span.until_ns, span.whole)).collect();
+        let found = spans(&[
+            fault("a/1", 50, 60, 1.0),
+            fault("a/0", 10, 20, 1.0),
+            fault("a/0", 20, 30, 0.5),
+            fault("a/0", 40, 45, 1.0),
+        ]);
+        let short: Vec<_> =
+            found.iter().map(|span| (span.endpoint.to_string(), span.from_ns, span.until_ns, span.whole)).collect();
         let expected = [("a/0", 10, 30, false), ("a/0", 40, 45, true), ("a/1", 50, 60, true)];
         assert_eq!(short, expected.map(|(name, from, until, whole)| (name.to_owned(), from, until, whole)));
     }
