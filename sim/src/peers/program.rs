@@ -42,7 +42,10 @@ pub(crate) struct Found {
 /// A program by its name: where `path` says, where `cargo xtask peers` puts it, or among the system's programs.
 pub(crate) fn find(name: &str, path: Option<&Path>) -> Option<Found> {
     let known = KNOWN.iter().find(|known| known.name == name)?;
-    let path = path.map(Path::to_path_buf).or_else(|| look_for(known.files))?;
+    let path = match path {
+        Some(path) => path.is_file().then(|| path.to_path_buf())?,
+        None => look_for(known.files)?,
+    };
     let version = version_of(&path, known.version);
     Some(Found { path, version })
 }
@@ -99,6 +102,7 @@ mod tests {
     #[test]
     fn what_is_not_known_or_not_there_is_none() {
         assert_eq!(find("apache", None), None);
+        assert_eq!(find("nginx", Some(Path::new("/no/such/nginx"))), None);
         assert!(look_for(&["surely-no-such-program"]).is_none());
         assert!(look_for(&["sh"]).is_some());
     }

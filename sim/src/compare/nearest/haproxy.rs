@@ -158,6 +158,7 @@ fn of_retries(route: &Route, lacks: &mut Lacks) -> String {
         lacks.say(format!("status {status} cannot be retried"));
     }
     lacks.say("retries at once, without a wait, and without a budget");
+    lacks.when(!statuses.is_empty(), "an answer that is tried again does not count against its endpoint");
     let allowed = methods(&route.retry.methods).replace('|', " ");
     let on = if on.is_empty() { "none".to_owned() } else { on.join(" ") };
     format!(
