@@ -93,6 +93,7 @@ fn route(path: &str) -> Arc<Route> {
         idle_timeout: None,
         host: HostPolicy::Client,
         websocket: false,
+        rate_limits: Vec::new(),
         max_body: None,
         breaker: None,
         retry: Default::default(),

@@ -9,6 +9,7 @@ mod init;
 pub mod output;
 mod run;
 mod schema;
+mod verify_jws;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,7 @@ enum Command {
     Defaults(defaults::Defaults),
     Schema(schema::Schema),
     Init(init::Init),
+    VerifyJws(verify_jws::VerifyJws),
 }
 
 /// Reads the command line and does what it says.
@@ -63,6 +65,7 @@ where
         Command::Defaults(defaults) => defaults.run(),
         Command::Schema(schema) => schema.run(),
         Command::Init(init) => init.run(),
+        Command::VerifyJws(verify) => verify.run(),
     };
     ExitCode::from(code)
 }

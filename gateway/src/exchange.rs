@@ -13,6 +13,7 @@ use crate::client::ClientConnection;
 use crate::context::{ClientAddress, Host, RequestId, TraceContext};
 use crate::error::{Code, Fault, GatewayError};
 use crate::network::Network;
+use crate::rate_limit;
 use crate::request_body::BodyProgress;
 use crate::shard::{Local, Shard};
 use crate::snapshot::CompiledRoute;
@@ -68,6 +69,8 @@ pub struct Exchange<N: Network> {
     pub status: Option<StatusCode>,
     /// The problem that was answered.
     pub code: Option<Code>,
+    /// What the route's limits came to, where it has some.
+    pub limits: Option<Box<rate_limit::Applied>>,
     /// The endpoint of the last attempt.
     pub endpoint: Option<Arc<Endpoint<N>>>,
     /// The breaker's state that the last attempt met, or that refused it.
@@ -142,6 +145,7 @@ impl<N: Network> Exchange<N> {
             route: None,
             status: None,
             code: None,
+            limits: None,
             endpoint: None,
             breaker: None,
             attempts: 0,
@@ -160,6 +164,11 @@ impl<N: Network> Exchange<N> {
     /// The route that matched.
     pub fn route(&self) -> Option<&CompiledRoute<N>> {
         self.route.map(|index| &self.snapshot.routes[index])
+    }
+
+    /// What the client is told of its limits, where it has some.
+    pub fn limit_fields(&self) -> Option<rate_limit::Fields> {
+        self.limits.as_ref()?.fields(self.route()?.limits.as_ref()?)
     }
 
     /// The path in its one form: what was matched, and what is sent.
@@ -238,6 +247,12 @@ impl<N: Network> Exchange<N> {
         }
     }
 
+    /// The name of the rule that refused.
+    fn refusing_limit(&self) -> Option<&str> {
+        let limits = self.route()?.limits.as_deref()?;
+        self.limits.as_ref()?.refused(limits).map(|rule| &*rule.settings.name)
+    }
+
     fn fault(&self, ended: Ended) -> Option<Fault> {
         match ended {
             Ended::ClientLeft => Some(Fault::Client),
@@ -264,6 +279,7 @@ impl<N: Network> Exchange<N> {
             endpoint: self.endpoint.as_ref().map(|endpoint| &*endpoint.address),
             attempts: self.attempts,
             breaker: self.breaker,
+            limit: self.refusing_limit(),
             bytes_in: self.request_body.as_ref().map_or(0, |body| body.bytes()) + self.tunnelled_in,
             bytes_out: self.bytes_out,
             total_us: micros(total),

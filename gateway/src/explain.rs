@@ -4,8 +4,9 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
 
+use crate::config::settings::rate_limit::{LimitKey, Rate};
 use crate::config::settings::server::EscapedSlash;
-use crate::config::settings::{Config, Route};
+use crate::config::settings::{Config, RateLimit, Route};
 use crate::context::target::routing_host;
 use crate::routing::explain::Explanation;
 use crate::routing::{Ask, CompiledRewrite, Found, PathRules, RouteTable, normalise};
@@ -35,9 +36,26 @@ pub struct Answer {
     pub policies: Option<Policies>,
 }
 
+/// A limit that holds for a request.
+#[derive(Debug, Serialize)]
+pub struct Limited {
+    /// The rule's name.
+    pub rule: String,
+    /// How much: `50/s, burst 250`.
+    pub rate: String,
+    /// What the request is counted by.
+    pub key: String,
+    /// `before identity` or `after identity`.
+    pub runs: &'static str,
+    /// It only watches.
+    pub shadow: bool,
+}
+
 /// What a route does with a request.
 #[derive(Debug, Serialize)]
 pub struct Policies {
+    /// The limits that hold, in their order.
+    pub rate_limits: Vec<Limited>,
     /// The upstream's name.
     pub upstream: String,
     /// What the upstream is asked for.
@@ -110,7 +128,7 @@ pub fn answer(config: &Config, question: &Question) -> Answer {
                 Some(Err(error)) => format!("(refused: {error})"),
                 None => query.map_or_else(|| path.clone(), |query| format!("{path}?{query}")),
             };
-            Some(policies(config, route, target))
+            Some(policies(config, route, target, limits(config, route, &question.headers)))
         }
         Found::MethodNotAllowed { .. } | Found::None => None,
     };
@@ -118,7 +136,37 @@ pub fn answer(config: &Config, question: &Question) -> Answer {
     Answer { path: Some(path), refused: None, routing, policies }
 }
 
-fn policies(config: &Config, route: &Route, target: String) -> Policies {
+/// The limits of a route, and who this request counts as.
+fn limits(config: &Config, route: &Route, headers: &HeaderMap) -> Vec<Limited> {
+    let find = |name: &std::sync::Arc<str>| config.rate_limits.iter().find(|rule| rule.name == *name);
+    let limited = |rule: &std::sync::Arc<RateLimit>| {
+        let address = || format!("the client's address (IPv6: its /{})", rule.ipv6_prefix);
+        let key = match &rule.key {
+            LimitKey::ClientIp => address(),
+            LimitKey::Subject => format!("the proven subject; without one, {}", address()),
+            LimitKey::Claim(name) => format!("the proven claim {name:?}; without one, {}", address()),
+            LimitKey::Route => format!("the route {:?}", route.name),
+            LimitKey::Global => "all requests together".to_owned(),
+            LimitKey::Header(name) => match headers.get(name) {
+                Some(value) => format!("{name}: {}", value.to_str().unwrap_or("(not text)")),
+                None => format!("{}, since {name} is absent", address()),
+            },
+        };
+        let of = |rate: Rate| format!("{rate}, burst {}", rate.burst);
+        let anonymous = rule.anonymous.map(|rate| format!("; anonymous: {}", of(rate))).unwrap_or_default();
+        let cost = if rule.cost == 1 { String::new() } else { format!(", {} tokens a request", rule.cost) };
+        Limited {
+            rule: rule.name.to_string(),
+            rate: format!("{}{cost}{anonymous}", of(rule.rate)),
+            key,
+            runs: if rule.is_identity_free() { "before identity" } else { "after identity" },
+            shadow: rule.shadow,
+        }
+    };
+    route.rate_limits.iter().filter_map(find).map(limited).collect()
+}
+
+fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Limited>) -> Policies {
     use crate::config::settings::upstream::{Balance, Endpoints};
     let upstream = config.upstreams.iter().find(|upstream| upstream.name == route.upstream);
     let endpoints = upstream.map(|upstream| match &upstream.endpoints {
@@ -132,6 +180,7 @@ fn policies(config: &Config, route: &Route, target: String) -> Policies {
         Balance::ConsistentHash(_) => "consistent_hash",
     });
     Policies {
+        rate_limits,
         upstream: route.upstream.to_string(),
         target,
         endpoints: endpoints.unwrap_or_default(),

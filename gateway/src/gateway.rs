@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::settings::Config;
 use crate::config::settings::upstream::Endpoints;
 use crate::network::Network;
+use crate::rate_limit::{self, Registry as Limits};
 use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
@@ -59,6 +60,7 @@ impl<N: Network> Gateway<N> {
         let surroundings = Surroundings::new(world.clock.clone(), Arc::clone(&events));
         let shared = Arc::new(Shared {
             upstreams: Upstreams::new(Arc::clone(&metrics), surroundings, shards),
+            limits: Limits::new(Arc::clone(&metrics), shards, world.seed),
             network: world.network,
             clock: world.clock,
             metrics,
@@ -126,10 +128,13 @@ impl<N: Network> Gateway<N> {
         }
     }
 
-    /// Starts what watches endpoints beside their requests, on the current runtime: the time of breakers, and checks.
+    /// Starts what happens beside requests, on the current runtime: the time of breakers, checks of endpoints, and
+    /// letting go of limits' buckets.
     pub fn keep_watch(&self) {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move { watch::keep_watch(&shared.upstreams, &shared.network).await });
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move { rate_limit::keep_house(&shared.limits, &shared.clock).await });
     }
 
     /// From now on answers close their connections, and readiness is false.

@@ -41,6 +41,7 @@ pub mod http1;
 
 pub mod context;
 pub mod forward;
+pub mod rate_limit;
 pub mod response;
 pub mod response_body;
 pub mod routing;
@@ -49,3 +50,4 @@ pub mod upstream;
 
 // Pure decisions, asked by the stages.
 pub mod algorithms;
+pub mod jws;

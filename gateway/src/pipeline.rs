@@ -17,12 +17,13 @@ use crate::exchange::{Arrival, Exchange};
 use crate::forward::Failure;
 use crate::forward::upgrade::Upgraded;
 use crate::network::Network;
+use crate::rate_limit::Phase;
 use crate::reply::Reply;
 use crate::request_body::Source;
 use crate::response_body::Answer;
 use crate::shard::Shared;
 use crate::telemetry::record::Ended;
-use crate::{context, forward, response, routing, upstream};
+use crate::{context, forward, rate_limit, response, routing, upstream};
 
 pub use crate::forward::tunnel::run as tunnel;
 
@@ -50,6 +51,9 @@ async fn stages<N: Network>(
     let params = routing::stage::find(exchange, &headers)?;
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;
+    // limits that need no identity, so that a flood buys nothing dearer than this; then those that need one.
+    rate_limit::stage::admit(exchange, &headers, Phase::Edge)?;
+    rate_limit::stage::admit(exchange, &headers, Phase::Proven)?;
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     // upstream: one endpoint, by the balancer.

@@ -13,6 +13,7 @@ use crate::algorithms::rng;
 use crate::clock::Clock;
 use crate::http1::DateCell;
 use crate::network::Network;
+use crate::rate_limit::Registry as Limits;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::events::{Event, Events};
@@ -39,6 +40,8 @@ pub struct Shared<N: Network> {
     pub events: Arc<Events>,
     /// Upstreams over all configurations.
     pub upstreams: Upstreams<N>,
+    /// Rate limits over all configurations.
+    pub limits: Limits,
     /// Requests in the whole gateway.
     pub in_flight: Arc<InFlight>,
     /// Set when a drain begins: answers close their connections from then on.

@@ -8,6 +8,7 @@ use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::{self, Config};
 use crate::context::{HeaderRules, Peer, TracePolicy, TrustedProxies};
 use crate::network::Network;
+use crate::rate_limit::{RouteLimits, Rule};
 use crate::routing::{CompiledRewrite, PathRules, RouteTable};
 use crate::shard::Shared;
 use crate::telemetry::metrics::RouteSeries;
@@ -19,6 +20,8 @@ pub struct CompiledRoute<N: Network> {
     pub settings: Arc<settings::Route>,
     /// Where its requests go.
     pub upstream: Arc<Upstream<N>>,
+    /// Its limits, where it has some.
+    pub limits: Option<Box<RouteLimits>>,
     /// What the upstream is sent instead of the path.
     pub rewrite: Option<CompiledRewrite>,
     /// Its metrics.
@@ -33,6 +36,8 @@ pub struct Snapshot<N: Network> {
     pub version: u64,
     /// As configured; for admin.
     pub config: Arc<Config>,
+    /// Every rule, in the order of the file.
+    pub limits: Box<[Arc<Rule>]>,
     /// Finds routes.
     pub table: RouteTable,
     /// Routes, by the index that the table gives.
@@ -58,6 +63,7 @@ impl<N: Network> Snapshot<N> {
         let upstreams: std::collections::HashMap<&str, Arc<Upstream<N>>> =
             config.upstreams.iter().map(|settings| (&*settings.name, shared.upstreams.apply(settings))).collect();
         shared.upstreams.retain(|name| upstreams.contains_key(name));
+        let limits = limits(&config, shared);
         let path_rules = PathRules {
             keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,
             merge_slashes: config.server.merge_slashes,
@@ -67,6 +73,7 @@ impl<N: Network> Snapshot<N> {
             let rewrite = route.rewrite.as_ref();
             Some(CompiledRoute {
                 upstream: Arc::clone(upstreams.get(&*route.upstream)?),
+                limits: RouteLimits::new(named(&limits, &route.rate_limits)),
                 // Validation tried it: one that cannot be compiled never gets here.
                 rewrite: rewrite
                     .and_then(|rewrite| CompiledRewrite::new(rewrite, table.pattern(index), path_rules).ok()),
@@ -78,6 +85,7 @@ impl<N: Network> Snapshot<N> {
         let routes = config.routes.iter().enumerate().filter_map(compile).collect();
         Self {
             version,
+            limits,
             table,
             routes,
             trusted: TrustedProxies::new(&config.server.trusted_proxies),
@@ -94,4 +102,16 @@ impl<N: Network> Snapshot<N> {
     pub fn trusts(&self, peer: &Peer) -> bool {
         !self.trusted.is_empty() && self.trusted.contains(peer.ip)
     }
+}
+
+/// Compiles every rule, and forgets the state of those that are gone.
+fn limits<N: Network>(config: &Config, shared: &Shared<N>) -> Box<[Arc<Rule>]> {
+    let now = shared.clock.monotonic_ns(shared.clock.now());
+    let rules = config.rate_limits.iter().map(|rule| Arc::new(shared.limits.compile(rule, now))).collect();
+    shared.limits.retain(|name| config.rate_limits.iter().any(|rule| &*rule.name == name));
+    rules
+}
+
+fn named(rules: &[Arc<Rule>], names: &[Arc<str>]) -> Vec<Arc<Rule>> {
+    names.iter().filter_map(|name| rules.iter().find(|rule| rule.settings.name == *name).cloned()).collect()
 }

@@ -4,6 +4,7 @@ mod access;
 mod breakers;
 mod events;
 mod explain;
+mod limits;
 mod metrics;
 mod page;
 mod probes;
@@ -69,6 +70,7 @@ pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
         .route("/routes", get(view::routes::<N>))
         .route("/breakers", get(breakers::breakers::<N>))
         .route("/breakers/{upstream}/{endpoint}/{action}", post(breakers::force::<N>))
+        .route("/limits", get(limits::limits::<N>))
         .route("/events", get(events::events::<N>))
         .route("/explain", get(explain::explain::<N>))
         .route("/reload", post(write::reload::<N>))

@@ -85,6 +85,11 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     for because in routing.map(|routing| &routing.because[..]).unwrap_or_default() {
         line(text, "", because);
     }
+    for limit in &policies.rate_limits {
+        let shadow = if limit.shadow { ", only watched" } else { "" };
+        let shown = format!("{} ({}; {}{shadow}), by {}", limit.rule, limit.rate, limit.runs, limit.key);
+        line(text, "limit", &shown);
+    }
     line(text, "upstream", &format!("{} ({}: {})", policies.upstream, policies.balance, policies.endpoints.join(", ")));
     line(text, "sent as", &policies.target);
     let timeout = policies.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms"));

@@ -16,6 +16,10 @@ pub static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-
 pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// `forwarded` (RFC 7239)
 pub static FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+/// `ratelimit`: what is left (draft-ietf-httpapi-ratelimit-headers)
+pub static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// `ratelimit-policy`: how much there is
+pub static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// `x-request-timeout-ms`: what is left of a request's time
 pub static X_REQUEST_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeout-ms");
 /// `grpc-timeout`: the same, to gRPC

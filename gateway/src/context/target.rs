@@ -1,6 +1,8 @@
 //! The request's target and host, by RFC 9112 section 3.2: what a request is about, or why it cannot be told.
 
-use http::uri::Authority;
+use std::net::Ipv6Addr;
+
+use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Method, Uri, Version};
 
 use super::survey::Survey;
@@ -25,7 +27,12 @@ pub fn check_method_and_target(method: &Method, uri: &Uri) -> Result<(), Gateway
     if !path.starts_with('/') {
         return Err(bad("The request target is neither a path nor an absolute URL."));
     }
-    Ok(())
+    match uri.scheme() {
+        Some(scheme) if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS => {
+            Err(bad("The request target's scheme is neither http nor https."))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The host that a request is for. With an absolute target that is the target's; the caller then writes it into the
@@ -68,15 +75,23 @@ fn host_of_authority(authority: &Authority) -> Result<HeaderValue, GatewayError>
 #[inline]
 fn is_host(host: &[u8]) -> bool {
     let (name, port) = split_port(host);
-    let port_ok = port.is_none_or(|port| port.len() <= 5 && port.iter().all(u8::is_ascii_digit));
+    let port_ok = port.is_none_or(is_port);
     let name_ok = match name {
-        [b'[', inner @ .., b']'] => {
-            !inner.is_empty() && inner.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
-        }
+        [b'[', inner @ .., b']'] => is_ipv6(inner),
         // Without a branch for each byte: every request passes here.
         name => !name.is_empty() && name.iter().fold(true, |all, b| all & IS_HOST[usize::from(*b)]),
     };
     port_ok && name_ok
+}
+
+/// `*DIGIT` (RFC 3986, section 3.2.3), and one that there is; no digit at all is the scheme's own.
+fn is_port(port: &[u8]) -> bool {
+    let number = || std::str::from_utf8(port).ok()?.parse::<u16>().ok();
+    port.is_empty() || (port.len() <= 5 && port.iter().all(u8::is_ascii_digit) && number().is_some())
+}
+
+fn is_ipv6(address: &[u8]) -> bool {
+    std::str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
 /// Bytes of a host's name.
@@ -170,10 +185,14 @@ mod tests {
 
     #[test]
     fn a6_a_host_is_there_once_and_is_a_host() {
-        for good in ["example.com", "example.com:8080", "127.0.0.1", "[::1]:80", "a_b.internal", "example.com."] {
+        for good in ["example.com", "example.com:65535", "127.0.0.1", "[::1]:80", "a_b.internal", "example.com.", "a:"]
+        {
             assert_eq!(host("/", &[good], Version::HTTP_11), Ok(Some(good.to_owned())), "{good}");
         }
         for bad in ["", "a,b", "user@host", "host/path", "a b", "host:port", "host:123456", "[::1", "[]", "a:1:2"] {
+            assert_eq!(host("/", &[bad], Version::HTTP_11), Err(Code::BadRequest), "{bad}");
+        }
+        for bad in ["host:65536", "host:99999", "host:+1", "[1]", "[::1%25eth0]", "[127.0.0.1]", "[:::]"] {
             assert_eq!(host("/", &[bad], Version::HTTP_11), Err(Code::BadRequest), "{bad}");
         }
         assert_eq!(host("/", &[], Version::HTTP_11), Err(Code::BadRequest));
@@ -188,6 +207,17 @@ mod tests {
         assert_eq!(host("http://a.example/x", &["b.example"], Version::HTTP_11), Err(Code::BadRequest));
         assert_eq!(host("http://a.example/x", &[], Version::HTTP_11), Ok(Some("a.example".into())));
         assert_eq!(host("http://u@a.example/x", &["a.example"], Version::HTTP_11), Err(Code::BadRequest));
+    }
+
+    #[test]
+    fn an_absolute_target_is_http_or_https() {
+        let judged = |uri: &str| check_method_and_target(&Method::GET, &uri.parse().unwrap()).is_ok();
+        for good in ["/x", "http://a.example/x", "HTTPS://a.example/"] {
+            assert!(judged(good), "{good}");
+        }
+        for bad in ["ftp://a.example/x", "ws://a.example/", "file:///etc/passwd", "gopher://a.example:70/"] {
+            assert!(bad.parse::<Uri>().is_err() || !judged(bad), "{bad}");
+        }
     }
 
     #[test]

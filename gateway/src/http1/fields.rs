@@ -67,6 +67,8 @@ pub struct Fields {
     places: SmallVec<[Place; 12]>,
     /// Further fields, each a whole line.
     own: ArrayVec<u8, OWN_BYTES>,
+    /// Lines that would not fit there; empty with most answers.
+    more: Vec<u8>,
     has_length: bool,
     has_date: bool,
     has_connection: bool,
@@ -164,6 +166,16 @@ impl Fields {
         }
     }
 
+    /// Adds fields of the gateway's own, however long. Values must be such that `HeaderValue` would take them.
+    pub fn push_more(&mut self, lines: &[(&HeaderName, &str)]) {
+        self.more.reserve_exact(lines.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum());
+        for (name, value) in lines {
+            for part in [name.as_str(), ": ", value, "\r\n"] {
+                self.more.extend_from_slice(part.as_bytes());
+            }
+        }
+    }
+
     /// The same fields as a map, for who has to look up, change or merge them.
     pub fn to_map(&self) -> HeaderMap {
         let mut map = HeaderMap::with_capacity(self.places.len() + 4);
@@ -172,7 +184,8 @@ impl Fields {
             let value = self.block.slice(at..at + usize::from(place.length));
             append(&mut map, self.name(*place), HeaderValue::from_maybe_shared(value));
         }
-        for line in self.own.split(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\r")) {
+        let own = [&self.own[..], &self.more].into_iter().flat_map(|lines| lines.split(|byte| *byte == b'\n'));
+        for line in own.filter_map(|line| line.strip_suffix(b"\r")) {
             if let Some(colon) = memchr::memchr(b':', line) {
                 append(&mut map, &line[..colon], HeaderValue::from_bytes(line[colon + 1..].trim_ascii_start()));
             }
@@ -204,6 +217,7 @@ impl Fields {
             out.extend_from_slice(&self.block[from..end]);
         }
         out.extend_from_slice(&self.own);
+        out.extend_from_slice(&self.more);
     }
 }
 
@@ -251,12 +265,15 @@ mod tests {
         let mut fields = Fields::of_lines(&[("X-One", "1"), ("Server", "secret"), ("ETag", "\"a\""), ("x-one", "2")]);
         fields.retain(|name| !name.eq_ignore_ascii_case(b"server"));
         fields.push(&header::VIA, b"1.1 gw");
-        assert_eq!(written(&fields), "X-One: 1\r\nETag: \"a\"\r\nx-one: 2\r\nvia: 1.1 gw\r\n");
+        let long = "x".repeat(2 * OWN_BYTES);
+        fields.push_more(&[(&header::AGE, "7"), (&header::ALLOW, &long)]);
+        let expected = "X-One: 1\r\nETag: \"a\"\r\nx-one: 2\r\nvia: 1.1 gw\r\nage: 7\r\nallow: ";
+        assert_eq!(written(&fields), format!("{expected}{long}\r\n"));
         assert_eq!((fields.get("etag"), fields.get("server")), (Some(&b"\"a\""[..]), None));
         let map = fields.to_map();
         assert_eq!(map.get_all("x-one").iter().collect::<Vec<_>>(), ["1", "2"]);
-        assert_eq!(map.len(), 4);
-        assert_eq!(map["via"], "1.1 gw");
+        assert_eq!(map.len(), 6);
+        assert_eq!((&map["via"], &map["allow"]), (&"1.1 gw".parse().unwrap(), &long.parse().unwrap()));
     }
 
     proptest! {

@@ -70,7 +70,8 @@ pub(super) fn write_head(
 ) -> Written {
     let bodiless = status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
     // What HEAD and 304 say of a length is of the body that they do not have.
-    let stays = around.head_only || status == StatusCode::NOT_MODIFIED;
+    // 204 says nothing of one, to nobody (RFC 9110, section 8.6).
+    let stays = (around.head_only && !bodiless) || status == StatusCode::NOT_MODIFIED;
     let framing = match around.length {
         _ if bodiless || around.head_only => Framing::None,
         Some(length) => Framing::Length(length),

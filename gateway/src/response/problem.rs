@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::close_while_draining;
 use super::own::closing;
-use crate::context::names::X_REQUEST_ID;
+use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -31,6 +31,10 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
     close_while_draining(&exchange, &mut headers);
     if let Some(allow) = &error.allow {
         headers.insert(header::ALLOW, allow.clone());
+    }
+    if let Some(told) = exchange.limit_fields() {
+        let told = [(&RATELIMIT_POLICY, told.policy), (&RATELIMIT, told.state)];
+        headers.extend(told.into_iter().filter_map(|(name, text)| Some((name.clone(), text.try_into().ok()?))));
     }
     Reply::own(status, headers, ResponseBody::own(if head { Bytes::new() } else { body }, exchange))
 }
@@ -63,7 +67,9 @@ pub fn document(error: &GatewayError, request_id: Option<&str>) -> Bytes {
         document.insert("request_id".into(), id.into());
     }
     if let Some(after) = error.retry_after {
-        document.insert("retry_after_ms".into(), u64::try_from(after.as_millis()).unwrap_or(u64::MAX).into());
+        // Rounded up: who comes back then is not too early.
+        let ms = after.as_nanos().div_ceil(1_000_000);
+        document.insert("retry_after_ms".into(), u64::try_from(ms).unwrap_or(u64::MAX).into());
     }
     Bytes::from(serde_json::Value::Object(document).to_string())
 }

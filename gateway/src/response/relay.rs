@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::{close_while_draining, is_draining};
 use crate::client::Tunnel;
-use crate::context::names::X_REQUEST_ID;
+use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::context::{mark_websocket, remove_from_response};
 use crate::exchange::Exchange;
 use crate::http1::{AnswerHead, Fields};
@@ -46,9 +46,21 @@ fn is_not_passed(name: &[u8]) -> bool {
     }
 }
 
+/// The gateway's limits take the place of what the upstream says of its own: a client can obey one of them.
+#[inline(never)]
+fn tell_limits<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
+    let Some(told) = exchange.limit_fields() else { return };
+    let names = [&RATELIMIT_POLICY, &RATELIMIT];
+    fields.retain(|name| !names.iter().any(|ours| name.eq_ignore_ascii_case(ours.as_str().as_bytes())));
+    fields.push_more(&[(&RATELIMIT_POLICY, &told.policy), (&RATELIMIT, &told.state)]);
+}
+
 fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> AnswerHead {
     remove_from_response(&mut fields, is_not_passed);
     fields.push(&X_REQUEST_ID, exchange.request_id.as_bytes());
+    if exchange.limits.is_some() {
+        tell_limits(exchange, &mut fields);
+    }
     let edits = exchange.route().map(|route| &route.settings.response_headers).filter(|edits| !edits.is_empty());
     let Some(edits) = edits else {
         fields.closes = is_draining(exchange);

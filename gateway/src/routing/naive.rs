@@ -31,6 +31,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         host: HostPolicy::Client,
         websocket: false,
         retry: Retry::default(),
+        rate_limits: Vec::new(),
         breaker: None,
         max_body: None,
     })

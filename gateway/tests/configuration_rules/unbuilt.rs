@@ -78,18 +78,6 @@ fn what_is_not_built_is_checked_all_the_same() {
         ],
     );
     check_unbuilt(
-        "[rate_limits.a]\nrate = \"1/s\"\nburst = 1\ncost = 2\nkey = \"claim:\"\nstore = \"b\"",
-        &[
-            "4:8: a cost of 2 is above the burst of 1",
-            "5:7: \"claim:\" is not client_ip, subject, route, global, header:NAME or claim:NAME: the claim's name is missing",
-            "6:9: unknown store \"b\"",
-        ],
-    );
-    check_unbuilt(
-        "[rate_limits.a]\nrate = \"0/s\"\nburst = 1\nkey = \"global\"",
-        &["2:8: \"0/s\" is not a rate: a rate of zero would refuse everything"],
-    );
-    check_unbuilt(
         "[[listeners]]\ntls = { cert = \"Cargo.toml\", client_auth = \"required\" }",
         &["2:7: `cert` and `key` belong together", "2:44: client_auth needs `client_ca`"],
     );
@@ -99,7 +87,6 @@ fn what_is_not_built_is_checked_all_the_same() {
 fn policies_that_are_not_built_are_checked_all_the_same() {
     let route = |keys: &str| format!("[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n{keys}");
     check_unbuilt(&route("auth = { providers = [\"x\"] }"), &["4:23: unknown identity provider \"x\""]);
-    check_unbuilt(&route("rate_limits = [\"x\"]"), &["4:16: unknown rate limit \"x\""]);
     check_unbuilt(&route("mirror = { upstream = \"x\" }"), &["4:23: unknown upstream \"x\""]);
     check_unbuilt(
         &route("cors = { origins = [\"*\"], credentials = true }"),

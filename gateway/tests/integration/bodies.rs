@@ -96,6 +96,18 @@ async fn answers_without_a_body_by_their_status_are_whole_and_keep_both_connecti
 }
 
 #[tokio::test]
+async fn a_length_that_204_has_no_right_to_is_left_out_to_head_too() {
+    let upstream = Raw::script(Script::always("HTTP/1.1 204 No Content\r\ncontent-length: 4\r\n\r\n")).await.unwrap();
+    let gateway = Gateway::to(upstream.addr()).await;
+    for method in ["GET", "HEAD"] {
+        let mut client = gateway.client().await;
+        client.send(format!("{method} / HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+        let head = client.head().await;
+        assert_eq!((head.status, head.header("content-length")), (204, None), "{method}");
+    }
+}
+
+#[tokio::test]
 async fn interim_answers_of_the_upstream_are_swallowed() {
     let early = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n";
     let upstream = Raw::script(Script::always(format!("{early}HTTP/1.1 100 Continue\r\n\r\n{OK}"))).await.unwrap();

@@ -174,6 +174,15 @@ async fn a_client_that_gives_no_time_opens_no_breaker_for_others() {
 }
 
 #[tokio::test]
+async fn where_nothing_is_a_failure_nothing_trips() {
+    let upstream = endpoints(1).await;
+    upstream.set_rules([Rule::any().status(503)]);
+    let gateway = Gateway::start(&text(&upstream, "breaker = { failures = [], consecutive_failures = 3 }")).await;
+    assert_eq!(statuses(&gateway, 50).await, [503; 50]);
+    assert_eq!((state(&gateway, 0), upstream.counters_of(0).requests), ("closed", 50));
+}
+
+#[tokio::test]
 async fn too_many_requests_is_no_failure_and_no_recovery() {
     let upstream = endpoints(1).await;
     upstream.set_rules([Rule::any().status(429)]);

@@ -23,6 +23,7 @@ mod paths;
 mod pooling;
 mod pressure;
 mod process;
+mod rate_limits;
 mod records;
 mod reload;
 mod retries;

@@ -54,11 +54,12 @@ pub struct Policy {
 pub const WHOLE: u32 = 1_000_000;
 
 impl Policy {
+    /// As `min_requests`, more than any window holds: the largest number that the configuration takes.
+    pub const NEVER: u32 = 1_000_000_000;
+
     /// Whether anything can trip it. Where nothing can, outcomes need not be counted.
     pub fn can_trip(&self) -> bool {
-        /// More requests than any window holds: the largest number that the configuration takes.
-        const NEVER: u32 = 1_000_000_000;
-        self.consecutive_failures.is_some() || self.min_requests < NEVER
+        self.consecutive_failures.is_some() || self.min_requests < Self::NEVER
     }
 }
 

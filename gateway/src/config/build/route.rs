@@ -31,6 +31,7 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         rewrite: rewrite(table),
         request_headers: edits(&table.table("request_headers")),
         response_headers: edits(&table.table("response_headers")),
+        rate_limits: table.texts("rate_limits").iter().map(|name| Arc::from(name.as_str())).collect(),
         timeout: table.timeout("timeout"),
         idle_timeout: table.timeout("idle_timeout"),
         host: host_policy(&table.text("host")),

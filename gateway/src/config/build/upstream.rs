@@ -78,14 +78,17 @@ fn health(table: &Reader<'_>) -> Option<Health> {
 pub(super) fn breaker(table: &Reader<'_>) -> Breaker {
     let slow_call = table.timeout("slow_call");
     let consecutive: u32 = table.integer("consecutive_failures");
+    let failures = failures(&table.texts("failures"));
+    // Where nothing is a failure, and nothing is slow, nothing is looked at.
+    let is_off = failures == Failures::default() && slow_call.is_none();
     Breaker {
-        failures: failures(&table.texts("failures")),
+        failures,
         slow_call,
         policy: Policy {
             window: table.duration("window"),
-            min_requests: table.integer("min_requests"),
+            min_requests: if is_off { Policy::NEVER } else { table.integer("min_requests") },
             failure_share: millionths(table.number("failure_ratio")),
-            consecutive_failures: Some(consecutive).filter(|count| *count > 0),
+            consecutive_failures: Some(consecutive).filter(|count| *count > 0 && !is_off),
             slow_share: slow_call.map(|_| millionths(table.number("slow_ratio"))),
             open_for: table.duration("open_for"),
             max_open_for: table.duration("max_open_for"),

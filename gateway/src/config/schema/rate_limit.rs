@@ -46,7 +46,8 @@ pub(crate) static RATE_LIMIT: TableDef = TableDef::plain(
             Kind::Choice(&["exact", "leased"]),
             "exact: one atomic step in Redis for each request. leased: tokens are taken in chunks.",
         )
-        .default("\"exact\""),
+        .default("\"exact\"")
+        .not_yet("stores are"),
         key("max_lease", Kind::Integer(1, MANY), "leased only: most tokens that a gateway takes at once.")
             .default("20"),
         key(
@@ -57,7 +58,7 @@ pub(crate) static RATE_LIMIT: TableDef = TableDef::plain(
         .default("\"local_share\""),
     ],
 )
-.rules(&[limits::cost_within_burst, limits::store_exists]);
+.rules(&[limits::cost_within_burst, limits::burst_comes_back, limits::store_exists]);
 
 static ANONYMOUS: TableDef = TableDef::plain(
     "anonymous",

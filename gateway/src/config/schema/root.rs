@@ -30,9 +30,7 @@ const KEYS: &[Key] = &[
     key("stores", Kind::Map(&text::NAME, const { &Kind::Table(&STORE) }), "Redis, by name.")
         .default("{}")
         .not_yet("stores are"),
-    key("rate_limits", Kind::Map(&text::NAME, const { &Kind::Table(&RATE_LIMIT) }), "Limits, by name.")
-        .default("{}")
-        .not_yet("rate limits are"),
+    key("rate_limits", Kind::Map(&text::NAME, const { &Kind::Table(&RATE_LIMIT) }), "Limits, by name.").default("{}"),
     key("defaults", Kind::Table(&DEFAULTS), "What routes and upstreams share.").default("{}"),
     key("upstreams", Kind::Map(&text::NAME, const { &Kind::Table(&UPSTREAM) }), "Services, by name.").default("{}"),
     key("routes", Kind::Tables(&ROUTE), "What is matched, and what happens then."),

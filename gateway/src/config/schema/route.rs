@@ -70,8 +70,7 @@ const KEYS: &[Key] = &[
     key("response_headers", Kind::Table(&HEADER_EDITS), "Edits of the response's headers.").default("{}"),
     key("auth", Kind::Table(&AUTH), "Who may use it.").not_yet("authentication is"),
     key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "The limits that hold, by name.")
-        .default("[]")
-        .not_yet("rate limits are"),
+        .default("[]"),
     key("timeout", Kind::DurationOrZero(1, DAY), "Until response headers, retries included; \"0s\" is no limit.")
         .default("\"15s\""),
     key(

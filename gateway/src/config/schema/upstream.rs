@@ -128,8 +128,12 @@ pub(crate) static BREAKER: TableDef = TableDef::plain(
     "[upstreams.NAME.breaker]",
     "When an endpoint is left alone.",
     &[
-        key("failures", Kind::List(const { &Kind::Text(&text::FAILURE) }, 1), "What counts as a failure.")
-            .default("[\"connect\", \"reset\", \"timeout\", \"502\", \"503\", \"504\"]"),
+        key(
+            "failures",
+            Kind::List(const { &Kind::Text(&text::FAILURE) }, 0),
+            "What counts as a failure; [] is nothing.",
+        )
+        .default("[\"connect\", \"reset\", \"timeout\", \"502\", \"503\", \"504\"]"),
         key("window", Kind::Duration(MIN_WINDOW, HOUR), "The time that is looked at.").default("\"10s\""),
         key("min_requests", Kind::Integer(1, MANY), "Fewer requests in the window decide nothing.").default("20"),
         key("failure_ratio", Kind::Number(0.01, 1.0), "The share of failures that opens it.").default("0.5"),

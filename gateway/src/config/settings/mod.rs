@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod identity;
 pub mod listener;
+pub mod rate_limit;
 pub mod route;
 pub mod server;
 pub mod telemetry;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use admin::Admin;
 pub use identity::IdentityHeaders;
 pub use listener::Listener;
+pub use rate_limit::RateLimit;
 pub use route::Route;
 pub use server::Server;
 pub use telemetry::Telemetry;
@@ -34,6 +36,8 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// `[identity]`: which headers are stripped, and what they are called.
     pub identity: IdentityHeaders,
+    /// `[rate_limits.*]`. Names are unique.
+    pub rate_limits: Vec<Arc<RateLimit>>,
     /// `[upstreams.*]`, also those that a route wrote as a URL. Names are unique.
     pub upstreams: Vec<Arc<Upstream>>,
     /// `[[routes]]`, in the order of the file. Names are unique; each upstream that a route names exists.

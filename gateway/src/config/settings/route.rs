@@ -23,6 +23,8 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     /// Edits of the response's headers.
     pub response_headers: HeaderEdits,
+    /// Names of the limits that hold, each once; each exists.
+    pub rate_limits: Vec<Arc<str>>,
     /// Until response headers, retries included; `None` = no limit.
     pub timeout: Option<Duration>,
     /// Silence in a response body, an event stream or a tunnel; `None` = no limit.

@@ -1,5 +1,7 @@
 //! `[stores.*]` and `[rate_limits.*]`.
 
+use crate::algorithms::gcra::Quota;
+use crate::config::build;
 use crate::config::check::{Context, Reader};
 
 /// A request that costs more than can ever be there would always be refused.
@@ -12,6 +14,18 @@ pub(crate) fn cost_within_burst(context: &mut Context<'_>, limit: &Reader<'_>) {
     let burst: i64 = anonymous.integer("burst");
     if anonymous.get("burst").is_some() && limit.get("anonymous").is_some() && cost > burst {
         context.report.error(anonymous.at("burst"), format!("a cost of {cost} is above the burst of {burst}"));
+    }
+}
+
+/// Time is counted in 64 bits; nobody waits for longer.
+pub(crate) fn burst_comes_back(context: &mut Context<'_>, limit: &Reader<'_>) {
+    let anonymous = limit.get("anonymous").map(|_| limit.table("anonymous"));
+    for table in [Some(*limit), anonymous].into_iter().flatten() {
+        let Some(rate) = build::rate_limit::rate(&table) else { continue };
+        if !Quota::is_countable(rate.tokens, rate.period, rate.burst) {
+            let message = format!("a burst of {} takes more than 70 years to come back at this rate", rate.burst);
+            context.report.error(table.at("burst"), message);
+        }
     }
 }
 

@@ -17,8 +17,12 @@ pub(crate) fn route(context: &mut Context<'_>, route: &Reader<'_>) {
 
 /// The limits of a route, an aggregate or a batch; a warning where nobody is asked for identity.
 pub(crate) fn limits(context: &mut Context<'_>, route: &Reader<'_>) {
-    for node in route.nodes("rate_limits") {
+    let written = route.nodes("rate_limits");
+    for (position, node) in written.iter().enumerate() {
         context.limit_exists(node);
+        if node.text().is_some() && written[..position].iter().any(|before| before.text() == node.text()) {
+            context.report.error(node.at, "this limit is named twice");
+        }
     }
     if context.has_providers() && route.get("auth").is_none() {
         let help = "write auth = { providers = [\"NAME\"] }, or auth = { providers = [\"NAME\"], optional = true }";

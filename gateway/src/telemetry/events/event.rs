@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::algorithms::breaker::{Counts, State, Transition};
 use crate::algorithms::ejection::Place;
 use crate::context::RequestId;
-use crate::telemetry::metrics::AttemptOutcome;
+use crate::telemetry::metrics::{AttemptOutcome, LimitDecision};
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,11 +25,14 @@ pub enum Kind {
     Ejection,
     /// Checks of an endpoint have come to another verdict.
     Health,
+    /// A rate limit decided. Reported only while somebody asks for it.
+    Limit,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 6] = [Self::Reload, Self::Drain, Self::Attempt, Self::Breaker, Self::Ejection, Self::Health];
+    pub const ALL: [Self; 7] =
+        [Self::Reload, Self::Drain, Self::Attempt, Self::Breaker, Self::Ejection, Self::Health, Self::Limit];
 
     /// As written in events and in `?kinds=`.
     pub fn as_str(self) -> &'static str {
@@ -40,12 +43,13 @@ impl Kind {
             Self::Breaker => "breaker",
             Self::Ejection => "ejection",
             Self::Health => "health",
+            Self::Limit => "limit",
         }
     }
 
     /// Whether it happens with each request, so that it is reported only while somebody asks for it.
     pub fn is_frequent(self) -> bool {
-        self == Self::Attempt
+        matches!(self, Self::Attempt | Self::Limit)
     }
 }
 
@@ -166,6 +170,17 @@ pub enum Event {
         /// What the last check came to.
         detail: Arc<str>,
     },
+    /// A rate limit decided.
+    Limit {
+        /// The rule's name.
+        rule: Arc<str>,
+        /// The key's hash, the same in every gateway.
+        key: u128,
+        /// What it decided.
+        decision: LimitDecision,
+        /// When the key's bucket is full again, by the clock of `ts_ns`; in the past where it is.
+        tat_ns: u64,
+    },
 }
 
 impl Event {
@@ -178,6 +193,7 @@ impl Event {
             Self::Breaker { .. } | Self::RollUp { .. } => Kind::Breaker,
             Self::Ejection { .. } => Kind::Ejection,
             Self::Health { .. } => Kind::Health,
+            Self::Limit { .. } => Kind::Limit,
         }
     }
 
@@ -232,6 +248,12 @@ impl Event {
                 fields["detail"] = (**detail).into();
                 fields
             }
+            Self::Limit { rule, key, decision, tat_ns } => json!({
+                "rule": &**rule,
+                "key": format!("{key:032x}"),
+                "decision": decision.as_str(),
+                "tat_ns": tat_ns,
+            }),
         }
     }
 }

@@ -4,8 +4,8 @@ use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
 use crate::error::Code;
 use crate::telemetry::metrics::{
-    AttemptOutcome, Ejections, EndpointBreaker, EndpointInFlight, Registry, RetryResult, RouteTotals, ShedReason,
-    UpstreamTotals,
+    AttemptOutcome, Ejections, EndpointBreaker, EndpointInFlight, LimitDecision, Registry, RetryResult, RouteTotals,
+    ShedReason, UpstreamTotals,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -31,6 +31,7 @@ pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec
     upstreams(&mut page, registry);
     endpoints(&mut page, &inputs.endpoints);
     breakers(&mut page, inputs);
+    limits(&mut page, registry);
     gateway(&mut page, registry, inputs);
     process(&mut page, &inputs.process);
     page.finish()
@@ -128,6 +129,15 @@ fn breakers(page: &mut Page, inputs: &ScrapeInputs) {
     page.family("gateway_ejections", Kind::Gauge, "Endpoints that are out of balancing now.");
     for ejections in &inputs.ejections {
         page.number(&[("upstream", &ejections.upstream)], ejections.endpoints);
+    }
+}
+
+fn limits(page: &mut Page, registry: &Registry) {
+    page.family("gateway_limit_decisions_total", Kind::Counter, "What rate limits decided, by rule and decision.");
+    for series in registry.limits() {
+        for (decision, count) in LimitDecision::ALL.iter().zip(series.totals()).filter(|(_, count)| *count > 0) {
+            page.number(&[("rule", series.name()), ("decision", decision.as_str())], count);
+        }
     }
 }
 

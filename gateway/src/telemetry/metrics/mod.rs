@@ -9,6 +9,7 @@
 
 mod gateway;
 mod histogram;
+mod limit;
 mod registry;
 mod route;
 mod shards;
@@ -16,6 +17,7 @@ mod upstream;
 
 pub use gateway::{GatewaySeries, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
+pub use limit::{LimitDecision, LimitSeries};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry};
 pub use route::{RouteSeries, RouteTotals};
 pub(crate) use shards::own_thread;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::algorithms::breaker::State;
 
-use super::{GatewaySeries, ListenerSeries, RouteSeries, UpstreamSeries};
+use super::{GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, UpstreamSeries};
 
 /// Names of each kind that are kept: ten times the largest configuration that we aim at (10,000 routes). A process that
 /// sees more over its life counts the rest together under [`OVERFLOW`].
@@ -55,6 +55,7 @@ pub struct Registry {
     routes: Mutex<BTreeMap<Arc<str>, Arc<RouteSeries>>>,
     upstreams: Mutex<BTreeMap<Arc<str>, Arc<UpstreamSeries>>>,
     listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerSeries>>>,
+    limits: Mutex<BTreeMap<Arc<str>, Arc<LimitSeries>>>,
 }
 
 impl Registry {
@@ -66,6 +67,7 @@ impl Registry {
             routes: Mutex::default(),
             upstreams: Mutex::default(),
             listeners: Mutex::default(),
+            limits: Mutex::default(),
         }
     }
 
@@ -91,6 +93,11 @@ impl Registry {
         find(&self.listeners, name, ListenerSeries::new)
     }
 
+    /// The series of the rate limit of this name, made if need be.
+    pub fn limit(&self, name: &str) -> Arc<LimitSeries> {
+        find(&self.limits, name, |name| LimitSeries::new(name, self.workers))
+    }
+
     /// All routes by name.
     pub fn routes(&self) -> Vec<Arc<RouteSeries>> {
         lock(&self.routes).values().cloned().collect()
@@ -99,6 +106,11 @@ impl Registry {
     /// All upstreams by name.
     pub fn upstreams(&self) -> Vec<Arc<UpstreamSeries>> {
         lock(&self.upstreams).values().cloned().collect()
+    }
+
+    /// All rate limits by name.
+    pub fn limits(&self) -> Vec<Arc<LimitSeries>> {
+        lock(&self.limits).values().cloned().collect()
     }
 
     /// All listeners by name.

@@ -51,6 +51,7 @@ const TOP: &[&str] = &["lib", "main", "cli", "startup", "shutdown", "pipeline"];
 const EDGES: &[(&str, &str, &str)] = &[
     ("forward", "upstream", "each attempt asks for an endpoint and its connection"),
     ("admin", "upstream", "breakers are shown as they are, and moved by hand"),
+    ("admin", "rate_limit", "limits are shown as they are"),
     ("listener", "pipeline", "a connection hands each of its requests over"),
 ];
 

@@ -1,10 +1,13 @@
 //! design.md, invariant 1: algorithms decide; they touch no network, clock, global randomness, log, file or
-//! environment.
+//! environment. Nor does the verifier of signatures.
 //!
 //! Test code may: a test of a decision at `now` has to get its first instant from somewhere.
 
 use crate::tidy::paths::NamedPath;
 use crate::tidy::tree::{Finding, Tree};
+
+/// Folders that decide and do not act.
+const PURE: &[&str] = &["gateway/src/algorithms/", "gateway/src/jws/"];
 
 /// What a path may not begin with.
 const FOREIGN: &[&str] = &[
@@ -32,9 +35,10 @@ const IMPURE: &[&str] =
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for file in tree.rust_in("gateway/src/algorithms/") {
+    for file in PURE.iter().flat_map(|folder| tree.rust_in(folder)) {
         for (line, path) in file.paths_outside_tests().into_iter().filter(|(_, path)| is_impure(path)) {
-            let advice = format!("`{}` in algorithms/: take time, randomness and addresses as parameters", path.text());
+            let advice =
+                format!("`{}` in a pure folder: take time, randomness and addresses as parameters", path.text());
             findings.push(Finding::new(file, line, advice));
         }
     }
@@ -59,6 +63,7 @@ mod tests {
         let places = ["1", "2", "3", "4", "4", "4"].map(|line| format!("gateway/src/algorithms/breaker.rs:{line}"));
         let places: Vec<&str> = places.iter().map(String::as_str).collect();
         finds(check, &[("gateway/src/algorithms/breaker.rs", impure)], &places);
+        finds(check, &[("gateway/src/jws/key.rs", "use std::fs;")], &["gateway/src/jws/key.rs:1"]);
     }
 
     #[test]

@@ -1,0 +1,54 @@
+//! `[rate_limits.NAME]`.
+
+use std::sync::Arc;
+
+use crate::config::check::Reader;
+use crate::config::schema::rate_limit::RATE_LIMIT;
+use crate::config::settings::RateLimit;
+use crate::config::settings::rate_limit::{LimitKey, Rate};
+use crate::config::tree::Node;
+use crate::config::value::{quantity, text};
+
+/// All of them that are understood.
+pub(crate) fn all(root: &Reader<'_>) -> Vec<Arc<RateLimit>> {
+    let tables = root.map("rate_limits").iter().filter_map(|entry| {
+        let reader = Reader::new(Some(entry.node.table()?), None, &RATE_LIMIT, entry.node.at);
+        build(&entry.key, &reader).map(Arc::new)
+    });
+    tables.collect()
+}
+
+fn build(name: &str, table: &Reader<'_>) -> Option<RateLimit> {
+    let anonymous = table.get("anonymous").and_then(|_| rate(&table.table("anonymous")));
+    Some(RateLimit {
+        name: Arc::from(name),
+        key: key(&table.text("key"))?,
+        rate: rate(table)?,
+        anonymous,
+        cost: table.integer("cost"),
+        ipv6_prefix: table.integer("ipv6_prefix"),
+        shadow: table.flag("shadow"),
+        max_keys: table.integer("max_keys"),
+    })
+}
+
+/// `rate` and `burst` of a table that has both.
+pub(crate) fn rate(table: &Reader<'_>) -> Option<Rate> {
+    let (tokens, period) = quantity::rate(table.get("rate").and_then(Node::text)?).ok()?;
+    let burst: u64 = table.integer("burst");
+    (burst > 0).then_some(Rate { tokens, period, burst })
+}
+
+fn key(written: &str) -> Option<LimitKey> {
+    Some(match written.split_once(':') {
+        Some(("header", name)) => LimitKey::Header(text::header_name(name).ok()?),
+        Some(("claim", name)) => LimitKey::Claim(Arc::from(name)),
+        _ => match written {
+            "client_ip" => LimitKey::ClientIp,
+            "subject" => LimitKey::Subject,
+            "route" => LimitKey::Route,
+            "global" => LimitKey::Global,
+            _ => return None,
+        },
+    })
+}

@@ -1,0 +1,71 @@
+//! What the rules of its route came to for one request, and what its client is told of it.
+
+use std::fmt::Write as _;
+
+use smallvec::SmallVec;
+
+use super::cells::Place;
+use super::route::RouteLimits;
+use super::rule::{Rule, Tier, seconds};
+
+/// What was taken for one request.
+#[derive(Debug, Default)]
+pub struct Applied {
+    pub(super) charges: SmallVec<[Charge; 2]>,
+    /// The rule that refused, by its place in the route.
+    pub(super) refused: Option<usize>,
+}
+
+/// What one rule decided.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Charge {
+    /// The rule, by its place in the route.
+    pub(super) rule: usize,
+    pub(super) tier: Tier,
+    pub(super) hash: u64,
+    /// Where tokens were taken from; `None`: nothing was taken, or it was given back.
+    pub(super) place: Option<Place>,
+    /// The bucket's TAT from then on.
+    pub(super) tat: u64,
+    pub(super) now: u64,
+}
+
+/// Values of the fields by which a client learns of its limits (draft-ietf-httpapi-ratelimit-headers-10).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fields {
+    /// `ratelimit-policy`
+    pub policy: String,
+    /// `ratelimit`
+    pub state: String,
+}
+
+impl Applied {
+    /// The rule that refused.
+    pub fn refused<'a>(&self, limits: &'a RouteLimits) -> Option<&'a Rule> {
+        limits.rules().get(self.refused?).map(|rule| &**rule)
+    }
+
+    /// What the client is told: of each rule that could refuse it, how much there is, how much is left, and when all of
+    /// it will be there again. `None` where there is nothing to tell.
+    pub fn fields(&self, limits: &RouteLimits) -> Option<Fields> {
+        const AN_ITEM: usize = 48;
+        let mut fields = Fields { policy: String::new(), state: String::new() };
+        for charge in &self.charges {
+            let Some(rule) = limits.rules().get(charge.rule).filter(|rule| !rule.settings.shadow) else { continue };
+            if fields.policy.is_empty() {
+                fields.policy.reserve(AN_ITEM * self.charges.len());
+                fields.state.reserve(AN_ITEM * self.charges.len());
+            } else {
+                fields.policy.push_str(", ");
+                fields.state.push_str(", ");
+            }
+            fields.policy.push_str(rule.policy(charge.tier));
+            let quota = rule.quota(charge.tier);
+            let (remaining, full) = (quota.remaining(charge.tat, charge.now), quota.full_in(charge.tat, charge.now));
+            let name = &rule.settings.name;
+            // Writing to a string cannot fail.
+            let _ = write!(fields.state, "\"{name}\";r={remaining};t={}", seconds(full));
+        }
+        (!fields.policy.is_empty()).then_some(fields)
+    }
+}

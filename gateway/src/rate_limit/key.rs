@@ -1,0 +1,173 @@
+//! Who a request counts as.
+
+use std::borrow::Cow;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::net::{IpAddr, Ipv6Addr};
+
+use http::HeaderMap;
+
+use crate::config::settings::RateLimit;
+use crate::config::settings::rate_limit::LimitKey;
+use crate::exchange::Exchange;
+use crate::network::Network;
+
+/// Longer names of keys are cut where they are shown.
+const SHOWN: usize = 128;
+
+/// What a request is counted by. Two kinds never meet, whatever they hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Key<'a> {
+    /// All requests.
+    Global,
+    /// All requests of a route.
+    Route(&'a str),
+    /// A client's address, or the network that it counts as.
+    Address(IpAddr),
+    /// A header's value.
+    Header(&'a [u8]),
+    /// Who is asking.
+    Subject(&'a str),
+    /// A claim's value.
+    Claim(&'a str),
+}
+
+impl<'a> Key<'a> {
+    /// The key of a request. Where what the rule counts by is missing, it counts as its client's address.
+    pub fn of<N: Network>(rule: &RateLimit, exchange: &'a Exchange<N>, headers: &'a HeaderMap) -> Self {
+        let named = match &rule.key {
+            LimitKey::Global => Some(Self::Global),
+            LimitKey::Route => exchange.route().map(|route| Self::Route(&route.settings.name)),
+            LimitKey::Header(name) => headers.get(name).map(|value| Self::Header(value.as_bytes())),
+            // Nobody proves an identity yet.
+            LimitKey::ClientIp | LimitKey::Subject | LimitKey::Claim(_) => None,
+        };
+        named.unwrap_or_else(|| Self::Address(network_of(exchange.client.ip, rule.ipv6_prefix)))
+    }
+
+    /// A keyed hash, for this process alone.
+    #[inline]
+    pub fn hash_with(&self, hasher: &impl BuildHasher) -> u64 {
+        let mut state = hasher.build_hasher();
+        match self {
+            Self::Address(IpAddr::V4(address)) => state.write_u64(u64::from(u32::from(*address)) << 8 | 1),
+            Self::Address(IpAddr::V6(address)) => {
+                state.write_u8(2);
+                state.write_u128(u128::from(*address));
+            }
+            other => other.hash(&mut state),
+        }
+        state.finish()
+    }
+
+    /// Kind and value as bytes, the same in every process.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let (kind, value): (&[u8], Cow<'_, [u8]>) = match self {
+            Self::Global => (b"global", Cow::Borrowed(b"")),
+            Self::Route(name) => (b"route", name.as_bytes().into()),
+            Self::Address(IpAddr::V4(address)) => (b"address", address.octets().to_vec().into()),
+            Self::Address(IpAddr::V6(address)) => (b"address", address.octets().to_vec().into()),
+            Self::Header(value) => (b"header", (*value).into()),
+            Self::Subject(subject) => (b"subject", subject.as_bytes().into()),
+            Self::Claim(value) => (b"claim", value.as_bytes().into()),
+        };
+        out.extend_from_slice(kind);
+        out.push(0);
+        out.extend_from_slice(&value);
+    }
+
+    /// The key for operators' eyes. Headers may hold secrets, so only their hash is shown.
+    pub fn shown(&self, rule: &str) -> String {
+        let cut = |text: &str| text.chars().take(SHOWN).collect();
+        match self {
+            Self::Global => "(all requests)".to_owned(),
+            Self::Route(name) => cut(name),
+            Self::Address(address) => address.to_string(),
+            Self::Header(_) => format!("sha256:{:032x}", stable_id(rule, None, self)),
+            Self::Subject(text) | Self::Claim(text) => cut(text),
+        }
+    }
+}
+
+/// The network of an address that counts as one client. IPv4 addresses count each, however they are written.
+pub(super) fn network_of(address: IpAddr, ipv6_prefix: u8) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let kept = u32::from(ipv6_prefix.min(128));
+            let mask = u128::MAX.checked_shl(128 - kept).unwrap_or(0);
+            IpAddr::V6(Ipv6Addr::from(u128::from(address) & mask))
+        }
+        v4 => v4,
+    }
+}
+
+/// What a key is called where it must not be readable: in events, and in a store. The first half of a SHA-256 over the
+/// rule's name, the tier where it has one, and the key, so that it is the same in every gateway.
+pub fn stable_id(rule: &str, tier: Option<&str>, key: &Key<'_>) -> u128 {
+    use sha2::{Digest, Sha256};
+    let mut bytes = Vec::with_capacity(64);
+    for part in [rule, tier.unwrap_or("")] {
+        bytes.extend_from_slice(part.as_bytes());
+        bytes.push(0);
+    }
+    key.write(&mut bytes);
+    let digest = Sha256::digest(&bytes);
+    digest.iter().take(16).fold(0, |id, byte| id << 8 | u128::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn network(text: &str, prefix: u8) -> String {
+        network_of(text.parse().unwrap(), prefix).to_string()
+    }
+
+    #[test]
+    fn k5_a_client_that_moves_within_its_network_stays_one_client() {
+        assert_eq!(network("2001:db8:1:2:3:4:5:6", 64), "2001:db8:1:2::");
+        assert_eq!(network("2001:db8:1:2:ffff::1", 64), network("2001:db8:1:2::9", 64));
+        assert_ne!(network("2001:db8:1:3::1", 64), network("2001:db8:1:2::1", 64));
+        assert_eq!(network("2001:db8::1", 128), "2001:db8::1");
+        assert_eq!(network("2001:db8::1", 1), "::");
+        assert_eq!(network("::ffff:10.0.0.7", 64), "10.0.0.7");
+        assert_eq!(network("10.0.0.7", 8), "10.0.0.7");
+    }
+
+    #[test]
+    fn k4_secrets_and_control_characters_are_not_shown() {
+        let key = Key::Header(b"secret\r\nx: y");
+        assert!(!key.shown("r").contains("secret") && key.shown("r").starts_with("sha256:"));
+        assert!(Key::Subject(&"x".repeat(10_000)).shown("r").len() <= SHOWN);
+    }
+
+    #[test]
+    fn names_in_stores_are_fixed() {
+        // Gateways of two versions share a store: this may change only together with the name of the script.
+        let id = stable_id("public", None, &Key::Address("10.0.0.7".parse().unwrap()));
+        assert_eq!(id, stable_id("public", None, &Key::Address("10.0.0.7".parse().unwrap())));
+        assert_ne!(id, stable_id("public", Some("anonymous"), &Key::Address("10.0.0.7".parse().unwrap())));
+        assert_ne!(stable_id("a", None, &Key::Global), stable_id("b", None, &Key::Global));
+    }
+
+    proptest! {
+        #[test]
+        fn kinds_never_meet(value in "[ -~]{0,20}") {
+            let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
+            let keys = [
+                Key::Global,
+                Key::Route(&value),
+                Key::Header(value.as_bytes()),
+                Key::Subject(&value),
+                Key::Claim(&value),
+            ];
+            for (position, a) in keys.iter().enumerate() {
+                for b in &keys[position + 1..] {
+                    prop_assert_ne!(a.hash_with(&hasher), b.hash_with(&hasher));
+                    prop_assert_ne!(stable_id("r", None, a), stable_id("r", None, b));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Limits: how many requests a key may make, and what those beyond are told.
+//!
+//! A route names rules. Each rule finds a request's key, and takes its tokens from the key's bucket
+//! ([`crate::algorithms::gcra`]). Either every rule lets a request through, or none is charged. Rules that hang on no
+//! identity run before identity, so that a flood never buys a signature check; the others after it.
+//!
+//! `stage.rs` is what the pipeline calls. `rule.rs` is one rule, compiled; `route.rs` those of a route; `applied.rs`
+//! what they came to for one request. `registry.rs` keeps over reloads what belongs to a rule's name: `cells.rs`, its
+//! buckets, and `busiest.rs`, its busiest keys. `key.rs` says who a request counts as.
+
+mod applied;
+mod busiest;
+mod cells;
+mod key;
+mod registry;
+mod route;
+mod rule;
+pub mod stage;
+
+pub use applied::{Applied, Fields};
+pub use busiest::Busiest;
+pub use cells::{Cells, Fill, Place, Taken};
+pub use key::{Key, stable_id};
+pub use registry::{Registry, RuleState, keep_house};
+pub use route::RouteLimits;
+pub use rule::{Rule, Tier};
+
+/// When a rule runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Before anybody's identity is proven.
+    Edge,
+    /// After it.
+    Proven,
+}

@@ -1,0 +1,124 @@
+//! One rule as a configuration has it, with the state that its name keeps.
+
+use std::sync::Arc;
+
+use super::Phase;
+use super::cells::{Cells, Taken};
+use super::key::{Key, stable_id};
+use super::registry::RuleState;
+use crate::algorithms::gcra::{Quota, Refused};
+use crate::config::settings::RateLimit;
+use crate::config::settings::rate_limit::Rate;
+use crate::exchange::Exchange;
+use crate::network::Network;
+use crate::telemetry::events::{Event, Kind};
+use crate::telemetry::metrics::LimitDecision;
+
+/// Which of a rule's rates holds. Buckets of the two are apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// The rule's own.
+    Own,
+    /// `anonymous`.
+    Anonymous,
+}
+
+/// A rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// As configured.
+    pub settings: Arc<RateLimit>,
+    /// What its name keeps over reloads.
+    pub state: Arc<RuleState>,
+    /// When it runs.
+    pub phase: Phase,
+    quotas: [Quota; 2],
+    cells: Arc<Cells>,
+    /// What `ratelimit-policy` says of it, by tier.
+    policies: [Box<str>; 2],
+}
+
+/// The quotas of a rule, by tier.
+pub(super) fn quotas(settings: &RateLimit) -> [Quota; 2] {
+    let quota = |rate: Rate| Quota::new(rate.tokens, rate.period, rate.burst, settings.cost);
+    [quota(settings.rate), quota(settings.anonymous.unwrap_or(settings.rate))]
+}
+
+impl Rule {
+    /// A rule with the state of its name.
+    pub fn new(settings: Arc<RateLimit>, state: Arc<RuleState>, cells: Arc<Cells>) -> Self {
+        let policy = |rate: Rate| {
+            let window = Quota::new(rate.tokens, rate.period, rate.burst, 1).window();
+            format!("\"{}\";q={};w={}", settings.name, rate.burst, seconds(window)).into_boxed_str()
+        };
+        Self {
+            phase: if settings.is_identity_free() { Phase::Edge } else { Phase::Proven },
+            quotas: quotas(&settings),
+            policies: [policy(settings.rate), policy(settings.anonymous.unwrap_or(settings.rate))],
+            cells,
+            state,
+            settings,
+        }
+    }
+
+    /// The rate that holds for a request. Nobody proves an identity yet, so `anonymous` does wherever it is written.
+    pub fn tier(&self) -> Tier {
+        if self.settings.anonymous.is_some() { Tier::Anonymous } else { Tier::Own }
+    }
+
+    /// How much a key of this tier may do.
+    #[inline]
+    pub fn quota(&self, tier: Tier) -> &Quota {
+        &self.quotas[tier as usize]
+    }
+
+    /// What `ratelimit-policy` says.
+    pub fn policy(&self, tier: Tier) -> &str {
+        &self.policies[tier as usize]
+    }
+
+    /// The buckets.
+    #[inline]
+    pub fn cells(&self) -> &Cells {
+        &self.cells
+    }
+
+    /// A key's hash; its lowest bit tells the tiers apart.
+    #[inline]
+    pub fn hash(&self, key: &Key<'_>, tier: Tier) -> u64 {
+        key.hash_with(&self.state.hasher) & !1 | tier as u64
+    }
+
+    /// Takes a request's tokens.
+    ///
+    /// # Errors
+    /// There are not enough.
+    #[inline]
+    pub fn take(&self, hash: u64, tier: Tier, now: u64) -> Result<Taken, Refused> {
+        self.cells.take(hash, now, self.quota(tier))
+    }
+
+    /// Counts a decision, and tells who follows.
+    #[inline]
+    pub fn decided<N: Network>(
+        &self,
+        exchange: &Exchange<N>,
+        (key, tier): (&Key<'_>, Tier),
+        decision: LimitDecision,
+        (now, tat): (u64, u64),
+    ) {
+        self.state.series.decided(exchange.shard.index, decision);
+        let events = &exchange.shard.shared.events;
+        if events.wants(Kind::Limit) {
+            let tier = self.settings.anonymous.map(|_| if tier == Tier::Own { "own" } else { "anonymous" });
+            let key = stable_id(&self.settings.name, tier, key);
+            let rule = Arc::clone(&self.settings.name);
+            events.report(now, Event::Limit { rule, key, decision, tat_ns: tat });
+        }
+    }
+}
+
+/// Whole seconds, rounded up.
+pub(super) fn seconds(nanoseconds: u64) -> u64 {
+    nanoseconds.div_ceil(1_000_000_000)
+}
