@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use loadgen::units::{parse_duration, parse_rate};
 
 use crate::children::Programs;
+use crate::compare::cli::CompareArguments;
 use crate::gate::cli::GateArguments;
 use crate::report::{ReportArguments, report};
 use crate::{compare, demo, explore, gate, own, peers, run, suite};
@@ -58,19 +59,6 @@ Examples:
 
 `cargo xtask peers` installs what it can. Exit codes: 0 measured, 2 usage, 3 could not run, 4 not valid.";
 
-const COMPARE_HELP: &str = "\
-Examples:
-  sim compare sim/scenarios/slow-endpoint.toml --peers nginx,haproxy,envoy
-  sim compare s.toml --peers nginx --bin nginx=/opt/nginx/sbin/nginx
-  sim compare s.toml --peers nginx --peer-config nginx=my-nginx.conf     what you run today
-  sim compare s.toml --peers mine --peer-command 'mine=/opt/mine -c {config}' --peer-config mine=my.conf
-
-A configuration of your own has blanks: {listen} (or {listen_host}, {listen_port}) is where it has to take requests,
-mock://orders/0 (mock-host://, mock-port://) the address of an endpoint, {admin}, {dir} and {workers} what they say.
-nginx, HAProxy and Envoy are configured from the scenario, and what they lack is said beside the result.
-`cargo xtask peers` installs what it can. Exit codes: 0 compared, 1 the scenario is not right, 2 usage,
-3 could not run, 4 the measurement is not valid.";
-
 const REPORT_HELP: &str = "\
 Examples:
   sim report out                              text here; report.html, report.md and junit.xml in out
@@ -112,8 +100,7 @@ enum Command {
     /// Compare the gateway with other gateways on the same work, in interleaved rounds
     #[command(after_help = PEERS_HELP)]
     Peers(PeersArguments),
-    /// Run a scenario through other gateways too, each scored from the clients' and the mocks' journals alone
-    #[command(after_help = COMPARE_HELP)]
+    #[command(after_help = compare::cli::HELP)]
     Compare(CompareArguments),
     #[command(after_help = gate::cli::HELP)]
     Gate(GateArguments),
@@ -248,39 +235,6 @@ struct PeersArguments {
 }
 
 #[derive(Debug, Args)]
-struct CompareArguments {
-    /// The scenario's file
-    scenario: PathBuf,
-    /// Gateways to compare with
-    #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "nginx,haproxy,envoy")]
-    peers: Vec<String>,
-    /// Where a peer's program is, as in envoy=/opt/envoy; may be repeated
-    #[arg(long, value_parser = parse_bin, value_name = "NAME=PATH")]
-    bin: Vec<(String, PathBuf)>,
-    /// A configuration of your own for a peer, with blanks; may be repeated
-    #[arg(long, value_parser = parse_bin, value_name = "NAME=FILE")]
-    peer_config: Vec<(String, PathBuf)>,
-    /// The command line of a peer that is not known here; {config} is its configuration; may be repeated
-    #[arg(long, value_parser = parse_pair, value_name = "NAME=COMMAND")]
-    peer_command: Vec<(String, String)>,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
-    /// A folder for everything that is written (a new one among the temporary files when absent)
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Seed of everything random, instead of the file's
-    #[arg(long)]
-    seed: Option<u64>,
-    /// A gateway binary to use instead of the one built in
-    #[arg(long, value_name = "PATH")]
-    gateway_bin: Option<PathBuf>,
-    /// A mocks binary to use instead of the one built in
-    #[arg(long, value_name = "PATH")]
-    mocks_bin: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
 struct ExploreArguments {
     /// Scenario files to run instead of drawn worlds
     #[arg(value_name = "FILE")]
@@ -411,42 +365,6 @@ impl SuiteArguments {
     }
 }
 
-impl CompareArguments {
-    fn run(self, command: String) -> Result<ExitCode, (u8, String)> {
-        let options = self.options(command);
-        let is_own = |name: &String| options.commands.contains_key(name) && options.configs.contains_key(name);
-        let is_known = |name: &String| compare::KNOWN.contains(&name.as_str()) || is_own(name);
-        if let Some(name) = options.peers.iter().find(|name| !is_known(name)) {
-            let known = compare::KNOWN.join(", ");
-            let help = format!("bring one with --peer-command '{name}=…' and --peer-config {name}=FILE");
-            return Err((2, format!("no configuration can be made for `{name}`, only for {known}; {help}")));
-        }
-        let named = options.bins.keys().chain(options.configs.keys()).chain(options.commands.keys());
-        if let Some(name) = named.into_iter().find(|name| !options.peers.contains(name)) {
-            return Err((2, format!("`{name}` does not take part; name it with --peers")));
-        }
-        compare::compare(&options).map_err(|error| (error.exit_code(), error.to_string()))
-    }
-
-    fn options(self, command: String) -> compare::Options {
-        let mut peers = self.peers;
-        let mut seen = std::collections::BTreeSet::new();
-        peers.retain(|name| seen.insert(name.clone()));
-        compare::Options {
-            programs: Programs { gateway: self.gateway_bin, mocks: self.mocks_bin },
-            scenario: self.scenario,
-            peers,
-            bins: self.bin.into_iter().collect(),
-            configs: self.peer_config.into_iter().collect(),
-            commands: self.peer_command.into_iter().collect(),
-            seed: self.seed,
-            json: self.json,
-            out: self.out,
-            command,
-        }
-    }
-}
-
 impl ExploreArguments {
     fn options(self, command: String) -> explore::Options {
         let Self { files, seeds, seed, twice, json, out } = self;
@@ -480,13 +398,7 @@ fn parse_demo_duration(text: &str) -> Result<Duration, String> {
     if duration < Duration::from_secs(1) { Err("a second at least".to_owned()) } else { Ok(duration) }
 }
 
-fn parse_pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or_else(|| "write NAME=COMMAND".to_owned())?;
-    let is_name = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
-    if is_name { Ok((name.to_owned(), value.to_owned())) } else { Err(format!("`{name}` is no name")) }
-}
-
-fn parse_bin(text: &str) -> Result<(String, PathBuf), String> {
+pub(crate) fn parse_bin(text: &str) -> Result<(String, PathBuf), String> {
     let (name, path) = text.split_once('=').ok_or_else(|| "write NAME=PATH".to_owned())?;
     Ok((name.to_owned(), PathBuf::from(path)))
 }

@@ -1,5 +1,6 @@
 //! `sim compare` as a user runs it, beside a real nginx, which is skipped with a line where there is none.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -74,7 +75,7 @@ fn has_nginx() -> bool {
     let found =
         ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"].iter().any(|path| Path::new(path).is_file());
     if !found {
-        println!("skipped: nginx is not on this machine");
+        let _ = writeln!(std::io::stderr(), "skipped: nginx is not on this machine");
     }
     found
 }
@@ -89,7 +90,8 @@ fn nginx_is_scored_beside_ours_by_the_same_measure() {
     let absent = ["--peers", "nginx,envoy", "--bin", "envoy=/no/such/envoy"];
     let output = sim(&[&["compare", text(&scenario), "--json", "--out", text(&out)], &absent[..]].concat());
     let said = String::from_utf8_lossy(&output.stderr);
-    let written: Value = serde_json::from_slice(&std::fs::read(out.join("result.json")).expect(&said)).unwrap();
+    let written = std::fs::read(out.join("result.json")).unwrap_or_else(|error| panic!("{error}\n{said}"));
+    let written: Value = serde_json::from_slice(&written).unwrap();
     let validator = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
     let problems: Vec<String> = validator.iter_errors(&written).map(|error| error.to_string()).collect();
     assert!(problems.is_empty(), "{problems:?}");
@@ -123,14 +125,15 @@ fn what_a_user_runs_today_is_compared_as_it_is() {
     let (scenario, out) = (folder.path().join("s.toml"), folder.path().join("out"));
     let own = format!("nginx={}", text(&folder.path().join("own.conf")));
     let output = sim(&["compare", text(&scenario), "--peers", "nginx", "--peer-config", &own, "--out", text(&out)]);
-    let result = ResultFile::read(&out.join("result.json")).expect(&String::from_utf8_lossy(&output.stderr));
+    let result = ResultFile::read(&out.join("result.json"))
+        .unwrap_or_else(|error| panic!("{error}\n{}", String::from_utf8_lossy(&output.stderr)));
     let nginx = &result.compare["nginx"];
     assert_eq!((nginx.trip_ms, nginx.figures["outages_never_left_alone"]), (None, 1.0), "it leaves nothing alone");
     assert!(nginx.success_ratio.is_some_and(|ratio| ratio < 0.9), "and does not try again");
     assert!(nginx.lacks[0].contains("own.conf"), "{:?}", nginx.lacks);
     let table = String::from_utf8_lossy(&output.stdout);
-    let trips = table.lines().find(|line| line.starts_with("trip time")).expect(&table);
-    assert!(trips.ends_with("never"), "{trips}");
+    let trips = table.lines().find(|line| line.starts_with("trip time"));
+    assert!(trips.is_some_and(|line| line.ends_with("never")), "{table}");
 }
 
 #[test]

@@ -10,12 +10,12 @@ use serde_json::json;
 use super::Missing;
 use super::score::{self, Asked, OneKey};
 use super::stand::{Source, Stand};
-use super::wanted::limits;
+use super::wanted::shared_limit;
 use crate::history::Name;
+use crate::oracle::policy::LimitPolicy;
 use crate::peers::OURS;
 use crate::run::{Place, Ran, RunError};
 use crate::scenario::Scenario;
-use crate::scenario::gateway::Filling;
 
 /// What has come together so far.
 #[derive(Debug)]
@@ -122,15 +122,11 @@ fn asked(scenario: &Scenario) -> Asked {
     };
     let probes = checked.config.upstreams.iter();
     let probes = probes.map(|upstream| (Name::from(&*upstream.name), u64::from(upstream.breaker.policy.probes)));
-    let text = scenario.gateway.template.fill(&Filling::default());
-    let limits = toml::from_str(&text).map(|table| limits(&table)).unwrap_or_default();
-    let on_all = |limit: &super::wanted::Limit| checked.config.routes.iter().all(|route| limit.is_on(route));
-    let limit = match &limits[..] {
-        [one] if one.has_one_key() && !one.policy.shadow && on_all(one) => {
-            Some(OneKey { name: Name::from(one.name.as_str()), policy: one.policy })
-        }
-        _ => None,
-    };
+    let limit = shared_limit(&checked.config).map(|limit| {
+        let per_ns = u64::try_from(limit.rate.period.as_nanos()).unwrap_or(u64::MAX);
+        let policy = LimitPolicy { tokens: limit.rate.tokens, per_ns, burst: limit.rate.burst, shadow: false };
+        OneKey { name: Name::from(&*limit.name), policy }
+    });
     Asked { probes: probes.collect(), limit }
 }
 

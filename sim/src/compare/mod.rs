@@ -13,6 +13,7 @@
 //! | `board` | the result of all |
 
 mod board;
+pub(crate) mod cli;
 mod nearest;
 mod own_config;
 mod score;

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | nginx | SIGHUP to its master | SIGQUIT to its master |
 //! | HAProxy | SIGUSR2 to its master (`-W`) | SIGUSR1 to its master |
-//! | Envoy | a hot restart: a static configuration is read once in a process's life | `POST /drain_listeners?graceful`, then SIGTERM |
+//! | Envoy | a hot restart: a static configuration is read once | `POST /drain_listeners?graceful`, then SIGTERM |
 //! | another | none | SIGTERM |
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use rustix::process::Signal;
 
 use super::nearest::Maker;
 use super::own_config::OwnConfig;
-use super::wanted::{Spot, Wanted, limits};
+use super::wanted::{Spot, Wanted};
 use crate::children::{Child, ChildError, Ready};
 use crate::peers::program::{free_address, takes_connections};
 use crate::process::Process;
@@ -93,7 +93,6 @@ impl Stand {
                 let text = self.scenario.gateway.template.fill(&filling);
                 let loaded =
                     load_text(&text, &self.scenario.file, Purpose::Check).map_err(|all| wrong(all.to_string()))?;
-                let limits = toml::from_str(&text).map(|table| limits(&table)).unwrap_or_default();
                 let spot = Spot {
                     listen: at.listen,
                     admin: at.admin,
@@ -101,7 +100,7 @@ impl Stand {
                     workers: workers(place),
                     connections: self.connections,
                 };
-                let nearest = make(&Wanted { config: &loaded.config, limits: &limits, spot });
+                let nearest = make(&Wanted { config: &loaded.config, spot });
                 Ok((nearest.text, nearest.lacks))
             }
         }

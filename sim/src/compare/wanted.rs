@@ -5,18 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use gateway::config::Config;
+use gateway::config::settings::rate_limit::{LimitKey, RateLimit};
 use gateway::config::settings::upstream::{Endpoint, Endpoints};
 use gateway::config::settings::{Route, Upstream};
-use toml::{Table, Value};
-
-use crate::oracle::policy::LimitPolicy;
 
 /// Everything that a configuration is made from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'a> {
     /// What our gateway makes of its own, with the endpoints' real addresses.
     pub(super) config: &'a Config,
-    pub(super) limits: &'a [Limit],
     pub(super) spot: Spot<'a>,
 }
 
@@ -33,66 +30,33 @@ pub(super) struct Spot<'a> {
     pub(super) connections: u64,
 }
 
-/// One `[rate_limits.NAME]` and the routes that have it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Limit {
-    pub(super) name: String,
-    pub(super) policy: LimitPolicy,
-    /// As written: `client_ip`, `global`, `header:NAME`.
-    pub(super) key: String,
-    /// Names or paths of routes, as written.
-    routes: Vec<String>,
-}
-
-impl Limit {
-    /// Whether a route is held against it.
-    pub(super) fn is_on(&self, route: &Route) -> bool {
-        self.routes.iter().any(|name| **name == *route.name || **name == *route.matches.path)
+impl<'a> Wanted<'a> {
+    /// Limits that refuse; those that only count ask for nothing.
+    pub(super) fn limits(&self) -> impl Iterator<Item = &'a RateLimit> {
+        self.config.rate_limits.iter().map(AsRef::as_ref).filter(|limit| !limit.shadow)
     }
 
-    /// Whether all requests of one client machine have one key.
-    pub(super) fn has_one_key(&self) -> bool {
-        matches!(self.key.as_str(), "client_ip" | "global") || (self.key == "route" && self.routes.len() == 1)
+    /// Limits that a route is held against.
+    pub(super) fn limits_of(&self, route: &'a Route) -> impl Iterator<Item = &'a RateLimit> {
+        self.limits().filter(|limit| is_on(limit, route))
     }
 }
 
-/// The rate limits of a configuration, read as data with the contract's defaults.
-pub(super) fn limits(config: &Table) -> Vec<Limit> {
-    let routes = config.get("routes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let named = |limit: &str| -> Vec<String> {
-        let has = |route: &&Value| {
-            let limits = route.get("rate_limits").and_then(Value::as_array);
-            limits.is_some_and(|limits| limits.iter().any(|one| one.as_str() == Some(limit)))
-        };
-        let name = |route: &Value| route.get("name").or_else(|| route.get("path"))?.as_str().map(str::to_owned);
-        routes.iter().filter(has).filter_map(name).collect()
+/// Whether a route is held against a limit.
+pub(super) fn is_on(limit: &RateLimit, route: &Route) -> bool {
+    route.rate_limits.contains(&limit.name)
+}
+
+/// The limit that all requests of a run share: the only one, on every route, with one key for one client machine.
+pub(super) fn shared_limit(config: &Config) -> Option<&RateLimit> {
+    let [limit] = &config.rate_limits[..] else { return None };
+    let one_key = match limit.key {
+        LimitKey::ClientIp | LimitKey::Global => true,
+        LimitKey::Route => config.routes.len() == 1,
+        LimitKey::Subject | LimitKey::Header(_) | LimitKey::Claim(_) => false,
     };
-    let tables = config.get("rate_limits").and_then(Value::as_table).into_iter().flatten();
-    tables.filter_map(|(name, table)| limit(name, table, named(name))).collect()
-}
-
-fn limit(name: &str, table: &Value, routes: Vec<String>) -> Option<Limit> {
-    let (tokens, per) = table.get("rate")?.as_str()?.split_once('/')?;
-    let seconds = match per {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        _ => return None,
-    };
-    let tokens = tokens.parse().ok()?;
-    let whole = |key: &str| table.get(key).and_then(Value::as_integer).and_then(|number| u64::try_from(number).ok());
-    let burst = whole("burst").unwrap_or(tokens);
-    let shadow = table.get("shadow").and_then(Value::as_bool).unwrap_or(false);
-    let key = table.get("key").and_then(Value::as_str).unwrap_or("client_ip").to_owned();
-    let policy = LimitPolicy { tokens, per_ns: seconds * 1_000_000_000, burst, shadow };
-    Some(Limit { name: name.to_owned(), policy, key, routes })
-}
-
-impl Wanted<'_> {
-    /// Limits that a route is held against, those that only count left out.
-    pub(super) fn limits_of(&self, route: &Route) -> Vec<&Limit> {
-        self.limits.iter().filter(|limit| !limit.policy.shadow && limit.is_on(route)).collect()
-    }
+    let plain = !limit.shadow && limit.cost == 1 && limit.anonymous.is_none();
+    (one_key && plain && config.routes.iter().all(|route| is_on(limit, route))).then_some(&**limit)
 }
 
 /// The endpoints of an upstream that take requests.
@@ -125,15 +89,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_read_with_their_routes_and_defaults() {
-        let text = "[rate_limits.public]\nrate = '600/m'\nburst = 20\nkey = 'global'\n[rate_limits.quiet]\nrate = '5/s'\n\
-            shadow = true\n[[routes]]\npath = '/a'\nrate_limits = ['public']\n[[routes]]\npath = '/b'\n";
-        let found = limits(&toml::from_str(text).unwrap());
-        let [public, quiet] = &found[..] else { panic!("{found:?}") };
-        assert_eq!((public.policy.tokens, public.policy.per_ns, public.policy.burst), (600, 60_000_000_000, 20));
-        assert_eq!((public.routes.clone(), public.has_one_key()), (vec!["/a".to_owned()], true));
-        assert_eq!((quiet.key.as_str(), quiet.policy.burst, quiet.policy.shadow), ("client_ip", 5, true));
-        assert!(limits(&toml::from_str("[rate_limits.x]\nrate = 'often'").unwrap()).is_empty());
+    fn a_limit_is_shared_when_every_request_counts_under_one_key() {
+        let limit = |text: &str, routes: &str| {
+            let rules = format!("[rate_limits.public]\nrate = '600/m'\nburst = 20\n{text}\n");
+            let config = crate::compare::nearest::tests::config(&(rules + routes));
+            shared_limit(&config).map(|limit| (limit.rate.tokens, limit.rate.period.as_secs(), limit.rate.burst))
+        };
+        let on = "[[routes]]\npath = '/a'\nupstream = 'orders'\nrate_limits = ['public']\n";
+        let off = "[[routes]]\npath = '/b'\nupstream = 'orders'\n";
+        assert_eq!(limit("key = 'global'", on), Some((600, 60, 20)));
+        assert_eq!(limit("key = 'client_ip'", on), Some((600, 60, 20)));
+        assert_eq!(limit("key = 'header:x-user'", on), None);
+        assert_eq!(limit("key = 'global'\nshadow = true", on), None);
+        assert_eq!(limit("key = 'global'", &format!("{on}{off}")), None, "one route is free");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use gateway::config::settings::rate_limit::{LimitKey, Rate, RateLimit};
 use gateway::config::settings::route::HostPolicy;
 use gateway::config::settings::upstream::{Balance, Failures, HashKey, Target};
 use gateway::config::settings::{Route, Upstream};
@@ -12,13 +13,15 @@ use serde_json::{Value, json};
 
 use super::path::{self, Path};
 use super::{Lacks, Nearest, fixed_host, methods, only_gateway_errors, retries, routes};
-use crate::compare::wanted::{Limit, Wanted, endpoints, millis};
+use crate::compare::wanted::{Wanted, endpoints, millis};
 
 const TYPES: &str = "type.googleapis.com/envoy.extensions.filters";
 /// No limit of Envoy's own where the scenario has none.
 const NO_LIMIT: u32 = 1_000_000;
 /// The most of an interval between two looks at shares, and between two looks at who may come back.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
+/// The shortest time in which Envoy's buckets are filled.
+const LEAST_FILL: Duration = Duration::from_millis(50);
 
 /// The configuration.
 pub(super) fn make(wanted: &Wanted<'_>) -> Nearest {
@@ -35,7 +38,7 @@ pub(super) fn make(wanted: &Wanted<'_>) -> Nearest {
         "name": "envoy.filters.http.router",
         "typed_config": { "@type": format!("{TYPES}.http.router.v3.Router"), "suppress_envoy_headers": true },
     });
-    let filters = if wanted.limits.is_empty() { vec![router] } else { vec![limits, router] };
+    let filters = if wanted.limits().next().is_none() { vec![router] } else { vec![limits, router] };
     let manager = json!({
         "@type": format!("{TYPES}.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "clients",
@@ -105,27 +108,27 @@ fn of_route(wanted: &Wanted<'_>, route: &Route, upstream: &Upstream, lacks: &mut
         }]);
     }
     let mut one = json!({ "match": matches, "route": action });
-    if let Some(limit) = wanted.limits_of(route).first() {
+    if let Some(limit) = wanted.limits_of(route).next() {
         one["typed_per_filter_config"] = json!({ "envoy.filters.http.local_ratelimit": bucket(limit) });
-        lacks.when(wanted.limits_of(route).len() > 1, "only the first limit of a route holds");
-        lacks.when(limit.key != "global", "a limit is one bucket for all clients of a route");
+        lacks.when(wanted.limits_of(route).count() > 1, "only the first limit of a route holds");
+        lacks.when(limit.key != LimitKey::Global, "a limit is one bucket for all clients of a route");
     }
     one
 }
 
-fn bucket(limit: &Limit) -> Value {
-    let policy = &limit.policy;
+fn bucket(limit: &RateLimit) -> Value {
+    let Rate { tokens, period, burst } = limit.rate;
     let whole = json!({ "default_value": { "numerator": 100, "denominator": "HUNDRED" } });
     // Envoy fills no more often than each 50 ms, and by whole tokens.
-    let fill_ns = (policy.per_ns / policy.tokens.max(1)).max(50_000_000);
-    let tokens = (u128::from(fill_ns) * u128::from(policy.tokens) / u128::from(policy.per_ns)).max(1);
+    let fill = (period / u32::try_from(tokens).unwrap_or(u32::MAX).max(1)).max(LEAST_FILL);
+    let filled = (fill.as_nanos() * u128::from(tokens) / period.as_nanos().max(1)).max(1);
     json!({
         "@type": format!("{TYPES}.http.local_ratelimit.v3.LocalRateLimit"),
-        "stat_prefix": limit.name,
+        "stat_prefix": &*limit.name,
         "token_bucket": {
-            "max_tokens": policy.burst.max(1),
-            "tokens_per_fill": u64::try_from(tokens).unwrap_or(u64::MAX),
-            "fill_interval": seconds(Duration::from_nanos(fill_ns)),
+            "max_tokens": burst,
+            "tokens_per_fill": u64::try_from(filled).unwrap_or(u64::MAX),
+            "fill_interval": seconds(fill),
         },
         "filter_enabled": whole,
         "filter_enforced": whole,

@@ -5,14 +5,17 @@
 
 use std::fmt::Write as _;
 
+use gateway::config::settings::rate_limit::{LimitKey, RateLimit};
 use gateway::config::settings::route::HostPolicy;
 use gateway::config::settings::upstream::{Balance, Failures, HashKey};
 use gateway::config::settings::{Route, Upstream};
 
 use super::path::{self, Path};
 use super::{Lacks, Nearest, fixed_host, methods, retries, routes};
-use crate::compare::wanted::{Limit, Wanted, endpoints, failures_that_open, millis};
+use crate::compare::wanted::{Wanted, endpoints, failures_that_open, is_on, millis};
 
+/// Counters of a request that HAProxy is built with.
+const COUNTERS: usize = 3;
 /// Statuses that can be retried.
 const RETRIABLE: [u16; 11] = [401, 403, 404, 408, 425, 429, 500, 501, 502, 503, 504];
 
@@ -41,7 +44,7 @@ pub(super) fn make(wanted: &Wanted<'_>) -> Nearest {
             let _ = writeln!(text, "    http-request return status 405 if r{number} !{{ method {allowed} }}");
         }
     }
-    for (number, limit) in wanted.limits.iter().filter(|limit| !limit.policy.shadow).enumerate() {
+    for (number, limit) in wanted.limits().enumerate() {
         text += &refusal(number, limit, &routes, &mut lacks);
     }
     text += "    http-request return status 404 unless ";
@@ -53,7 +56,7 @@ pub(super) fn make(wanted: &Wanted<'_>) -> Nearest {
     for (number, (route, upstream)) in routes.iter().enumerate() {
         text += &backend(number, route, upstream, &mut lacks);
     }
-    for (number, limit) in wanted.limits.iter().filter(|limit| !limit.policy.shadow).enumerate() {
+    for (number, limit) in wanted.limits().enumerate() {
         text += &table(number, limit);
     }
     let shared =
@@ -71,35 +74,40 @@ fn condition(route: &Route) -> String {
 }
 
 /// What counts requests in a sliding time in which the burst comes back once.
-fn table(number: usize, limit: &Limit) -> String {
-    let window_ms = limit.policy.burst * (limit.policy.per_ns / 1_000_000) / limit.policy.tokens.max(1);
-    let window_ms = window_ms.max(1);
-    let kind = if limit.key.starts_with("header:") { "string len 64" } else { "ip" };
+fn table(number: usize, limit: &RateLimit) -> String {
+    let RateLimit { rate, key, .. } = limit;
+    let window_ms = (millis(rate.period) * u128::from(rate.burst) / u128::from(rate.tokens.max(1))).max(1);
+    let kind = if matches!(key, LimitKey::Header(_)) { "string len 64" } else { "ip" };
     format!(
         "\nbackend limit{number}\n    stick-table type {kind} size 1m expire {}ms store http_req_rate({window_ms}ms)\n",
         window_ms * 2
     )
 }
 
-fn refusal(number: usize, limit: &Limit, routes: &[(&Route, &Upstream)], lacks: &mut Lacks) -> String {
-    let key = match (limit.key.as_str(), limit.key.split_once(':')) {
-        ("client_ip", _) => "src".to_owned(),
-        ("global" | "route", _) => "dst".to_owned(),
-        (_, Some(("header", name))) => format!("req.hdr({name})"),
-        _ => {
+fn refusal(number: usize, limit: &RateLimit, routes: &[(&Route, &Upstream)], lacks: &mut Lacks) -> String {
+    let key = match &limit.key {
+        LimitKey::ClientIp => "src".to_owned(),
+        LimitKey::Global | LimitKey::Route => "dst".to_owned(),
+        LimitKey::Header(name) => format!("req.hdr({name})"),
+        LimitKey::Subject | LimitKey::Claim(_) => {
             lacks.say(format!("limits by `{}`: by the client's address instead", limit.key));
             "src".to_owned()
         }
     };
+    if number >= COUNTERS {
+        lacks.say(format!("only {COUNTERS} limits at once; `{}` is left out", limit.name));
+        return String::new();
+    }
     lacks.say("a limit is a count in a sliding time, not a bucket of tokens");
     let on: Vec<String> =
-        (0..routes.len()).filter(|at| limit.is_on(routes[*at].0)).map(|at| format!("r{at}")).collect();
-    let on = on.join(" || ");
-    let most = limit.policy.burst;
-    let sticky = number.min(2);
+        (0..routes.len()).filter(|at| is_on(limit, routes[*at].0)).map(|at| format!("r{at}")).collect();
+    if on.is_empty() {
+        return String::new();
+    }
+    let (on, most) = (on.join(" || "), limit.rate.burst);
     format!(
-        "    http-request track-sc{sticky} {key} table limit{number} if {on}\n    \
-         http-request return status 429 if {{ sc_http_req_rate({sticky},limit{number}) gt {most} }}\n"
+        "    http-request track-sc{number} {key} table limit{number} if {on}\n    \
+         http-request return status 429 if {{ sc_http_req_rate({number},limit{number}) gt {most} }}\n"
     )
 }
 

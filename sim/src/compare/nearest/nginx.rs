@@ -6,13 +6,14 @@
 
 use std::fmt::Write as _;
 
+use gateway::config::settings::rate_limit::{LimitKey, RateLimit};
 use gateway::config::settings::route::HostPolicy;
 use gateway::config::settings::upstream::{Balance, Failures, HashKey};
 use gateway::config::settings::{Route, Upstream};
 
 use super::path::{self, Path};
 use super::{Lacks, Nearest, fixed_host, methods, retries, routes};
-use crate::compare::wanted::{Limit, Wanted, endpoints, failures_that_open, millis, seconds};
+use crate::compare::wanted::{Wanted, endpoints, failures_that_open, millis, seconds};
 
 /// The configuration.
 pub(super) fn make(wanted: &Wanted<'_>) -> Nearest {
@@ -20,7 +21,7 @@ pub(super) fn make(wanted: &Wanted<'_>) -> Nearest {
     lacks.not_carried_over(wanted);
     let routes = routes(wanted);
     let mut text = head(wanted);
-    for limit in wanted.limits.iter().filter(|limit| !limit.policy.shadow) {
+    for limit in wanted.limits() {
         text += &zone(limit, &mut lacks);
     }
     for upstream in &wanted.config.upstreams {
@@ -53,21 +54,20 @@ fn head(wanted: &Wanted<'_>) -> String {
     text
 }
 
-fn zone(limit: &Limit, lacks: &mut Lacks) -> String {
-    let key = match (limit.key.as_str(), limit.key.split_once(':')) {
-        ("client_ip", _) => "$binary_remote_addr".to_owned(),
-        ("global" | "route", _) => "$server_port".to_owned(),
-        (_, Some(("header", name))) => variable("http", name),
-        _ => {
+fn zone(limit: &RateLimit, lacks: &mut Lacks) -> String {
+    let key = match &limit.key {
+        LimitKey::ClientIp => "$binary_remote_addr".to_owned(),
+        LimitKey::Global | LimitKey::Route => "$server_port".to_owned(),
+        LimitKey::Header(name) => variable("http", name.as_str()),
+        LimitKey::Subject | LimitKey::Claim(_) => {
             lacks.say(format!("limits by `{}`: by the client's address instead", limit.key));
             "$binary_remote_addr".to_owned()
         }
     };
-    let policy = &limit.policy;
     // Whole requests a second, or a minute.
-    let rate = match policy.per_ns / 1_000_000_000 {
-        1 => format!("{}r/s", policy.tokens),
-        seconds => format!("{}r/m", (policy.tokens * 60).div_ceil(seconds).max(1)),
+    let rate = match limit.rate.period.as_secs() {
+        1 => format!("{}r/s", limit.rate.tokens),
+        seconds => format!("{}r/m", (limit.rate.tokens * 60).div_ceil(seconds.max(1)).max(1)),
     };
     format!("    limit_req_zone {key} zone={}:10m rate={rate};\n", limit.name)
 }
@@ -134,7 +134,7 @@ fn location(wanted: &Wanted<'_>, route: &Route, upstream: &Upstream, lacks: &mut
     }
     for limit in wanted.limits_of(route) {
         // The burst does not count the request that is admitted anyhow.
-        let (name, more) = (&limit.name, limit.policy.burst.saturating_sub(1));
+        let (name, more) = (&limit.name, limit.rate.burst.saturating_sub(1));
         let _ = match more {
             0 => writeln!(text, "            limit_req zone={name};"),
             more => writeln!(text, "            limit_req zone={name} burst={more} nodelay;"),

@@ -1,5 +1,6 @@
 //! What each configuration says, and that the programs themselves take it (where they are installed).
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +8,7 @@ use std::process::Command;
 use gateway::config::{Config, Purpose, load_text};
 
 use super::*;
-use crate::compare::wanted::{Spot, limits};
+use crate::compare::wanted::Spot;
 
 const UPSTREAM: &str = "\n[upstreams.orders]\nendpoints = [{ address = '127.0.0.1:9001', weight = 3 }, '127.0.0.1:9002']\n\
     pool = { connect_timeout = '300ms', max_connections = 64 }\n\
@@ -24,21 +25,22 @@ pub(in crate::compare) fn config(text: &str) -> Config {
     load_text(&whole, Path::new("gateway.toml"), Purpose::Check).unwrap_or_else(|problems| panic!("{problems}")).config
 }
 
-/// What a gateway is told of this configuration; limits are those of `limited`.
-fn made(name: &str, text: &str, limited: &str, folder: &Path) -> Nearest {
-    let (config, limits) = (config(text), limits(&toml::from_str(limited).unwrap()));
+/// What a gateway is told of this configuration, and of a limit on each of its routes.
+fn made(name: &str, text: &str, limited: bool, folder: &Path) -> Nearest {
+    let route = if limited { "upstream = 'orders'\nrate_limits = ['public']" } else { "upstream = 'orders'" };
+    let text = text.replace("upstream = 'orders'", route) + if limited { LIMIT } else { "" };
+    let config = config(&text);
     let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
     let spot = Spot { listen: at(8001), admin: at(8002), folder, workers: 1, connections: 1_000 };
-    maker(name).unwrap().1(&Wanted { config: &config, limits: &limits, spot })
+    maker(name).unwrap().1(&Wanted { config: &config, spot })
 }
 
-const LIMITS: &str = "[rate_limits.public]\nrate = '100/s'\nburst = 20\nkey = 'global'\n[[routes]]\nname = 'all'\n\
-    rate_limits = ['public']\n";
+const LIMIT: &str = "\n[rate_limits.public]\nrate = '100/s'\nburst = 20\nkey = 'global'\n";
 
 /// Asks the program itself; a line says so where it is not here.
 fn is_taken(name: &str, arguments: &[&str], file: &str, nearest: &Nearest, folder: &Path) {
     let Some(found) = crate::peers::program::find(name, None) else {
-        println!("skipped: {name} is not on this machine");
+        let _ = writeln!(std::io::stderr(), "skipped: {name} is not on this machine");
         return;
     };
     let path = folder.join(file);
@@ -63,7 +65,7 @@ fn each_program_takes_its_configuration() {
         "[[routes]]\npath = '/{*rest}'\nupstream = 'http://127.0.0.1:9001'".to_owned() + UPSTREAM,
     ];
     for text in &texts {
-        for limited in ["", LIMITS] {
+        for limited in [false, true] {
             let of = |name| made(name, text, limited, folder.path());
             is_taken(
                 "nginx",
@@ -81,7 +83,7 @@ fn each_program_takes_its_configuration() {
 
 #[test]
 fn what_is_asked_for_is_written_down() {
-    let of = |name| made(name, ROUTES, LIMITS, Path::new("/d")).text;
+    let of = |name| made(name, ROUTES, true, Path::new("/d")).text;
     let nginx = of("nginx");
     for line in [
         "server 127.0.0.1:9001 weight=3 max_fails=5 fail_timeout=2s max_conns=64;",
@@ -115,7 +117,7 @@ fn what_is_asked_for_is_written_down() {
 
 #[test]
 fn what_is_lacking_is_said_when_it_was_asked_for_and_not_otherwise() {
-    let of = |name, text: &str| made(name, text, "", Path::new("/d")).lacks.join("\n");
+    let of = |name, text: &str| made(name, text, false, Path::new("/d")).lacks.join("\n");
     for name in ["nginx", "haproxy", "envoy"] {
         let slow = of(name, ROUTES);
         assert!(slow.contains("slow answers never count"), "{name}: {slow}");
