@@ -95,6 +95,7 @@ fn route(path: &str) -> Arc<Route> {
         websocket: false,
         rate_limits: Vec::new(),
         max_body: None,
+        fallback: None,
         breaker: None,
         retry: Default::default(),
     })

@@ -19,8 +19,8 @@ use crate::shard::{Local, Shard};
 use crate::snapshot::CompiledRoute;
 use crate::telemetry::metrics::ShedReason;
 use crate::telemetry::record::{AccessRecord, Ended};
-use crate::upstream::Endpoint;
 use crate::upstream::in_flight::Permit;
+use crate::upstream::{Endpoint, Upstream};
 
 /// nginx's status for a client that left before it was answered; never sent, only recorded.
 const CLIENT_LEFT_STATUS: u16 = 499;
@@ -89,6 +89,10 @@ pub struct Exchange<N: Network> {
     pub upstream_head: Option<Instant>,
     /// When the response head was handed on.
     pub answered: Option<Instant>,
+    /// Another upstream is asked in place of the route's own.
+    pub stands_in: bool,
+    /// The problem that a fallback is to cover, kept to be answered should the fallback fail too.
+    pub covered: Option<Box<GatewayError>>,
     /// Its place among the gateway's requests, while their number is limited.
     place: Option<Permit>,
     /// Nothing is known of method and target: what came was no request.
@@ -155,6 +159,8 @@ impl<N: Network> Exchange<N> {
             upstream_began: None,
             upstream_head: None,
             answered: None,
+            stands_in: false,
+            covered: None,
             place: None,
             unread: false,
             finished: false,
@@ -164,6 +170,13 @@ impl<N: Network> Exchange<N> {
     /// The route that matched.
     pub fn route(&self) -> Option<&CompiledRoute<N>> {
         self.route.map(|index| &self.snapshot.routes[index])
+    }
+
+    /// The upstream that is asked: the route's own, or the one that stands in for it.
+    #[inline]
+    pub fn upstream(&self) -> Option<&Arc<Upstream<N>>> {
+        let route = self.route()?;
+        if self.stands_in { route.stand_in.as_ref() } else { Some(&route.upstream) }
     }
 
     /// What the client is told of its limits, where it has some.
@@ -217,7 +230,8 @@ impl<N: Network> Exchange<N> {
         let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
         series.record(self.shard.index, status, self.code, total, Some(overhead));
         let log = &self.shard.shared.log;
-        if log.is_on() && log.wants(status, self.shard.random()) {
+        // What a fallback covered is a failure all the same, whatever its status.
+        if log.is_on() && (self.code.is_some() || log.wants(status, self.shard.random())) {
             log.submit(self.shard.index, &self.record(status, ended, total, overhead));
         }
         self.place = None;
@@ -275,7 +289,7 @@ impl<N: Network> Exchange<N> {
             route: route.map(|route| &*route.settings.name),
             code: self.code,
             fault: self.fault(ended),
-            upstream: route.filter(|_| self.attempts > 0).map(|route| &*route.upstream.name),
+            upstream: self.upstream().filter(|_| self.attempts > 0).map(|upstream| &*upstream.name),
             endpoint: self.endpoint.as_ref().map(|endpoint| &*endpoint.address),
             attempts: self.attempts,
             breaker: self.breaker,

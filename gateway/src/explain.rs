@@ -70,6 +70,9 @@ pub struct Policies {
     pub max_body: Option<u64>,
     /// Whether a WebSocket may begin.
     pub websocket: bool,
+    /// What is answered where the upstream cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
 }
 
 impl Question {
@@ -188,5 +191,6 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         timeout_ms: route.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
         max_body: route.max_body.unwrap_or(config.server.max_body),
         websocket: route.websocket,
+        fallback: route.fallback.as_ref().map(ToString::to_string),
     }
 }

@@ -56,10 +56,13 @@ async fn stages<N: Network>(
     rate_limit::stage::admit(exchange, &headers, Phase::Proven)?;
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
-    // upstream: one endpoint, by the balancer.
-    let selected = upstream::stage::select(exchange, &headers)?;
-    // forward: what the upstream is asked, and what it answers.
     let target = routing::stage::target(exchange, &params)?;
+    // upstream: one endpoint, by the balancer; where there is none, what the route gives in its place.
+    let selected = match upstream::stage::select(exchange, &headers) {
+        Ok(selected) => selected,
+        Err(problem) => forward::fallback::instead(exchange, &headers, problem)?,
+    };
+    // forward: what the upstream is asked, and what it answers.
     let request = forward::head::build(exchange, &selected, headers, target, body);
     if admitted.websocket && exchange.route().is_some_and(|route| route.settings.websocket) {
         return Ok(match Box::pin(forward::upgrade::upgrade(exchange, selected, request)).await? {
@@ -76,6 +79,7 @@ async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, headers: HeaderMap, 
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
         Ok(Outcome::Options) => response::options(exchange),
         Err(Failure::Problem(error)) => response::problem::answer(exchange, &error),
+        Err(Failure::Covered(error)) => response::fallback(exchange, &error),
         Err(Failure::ClientLeft) => response::client_left(exchange),
     }
 }

@@ -52,6 +52,8 @@ pub struct Answer<N: Network> {
     pub head: http1::ResponseHead,
     /// What the body streams from.
     pub source: Source<N>,
+    /// When the head had arrived.
+    pub came: Instant,
 }
 
 impl<N: Network> Source<N> {
@@ -187,8 +189,8 @@ impl<N: Network> Relay<N> {
 
     /// Tells the endpoint's breaker that it broke its answer off.
     fn blame(&self, outcome: AttemptOutcome) {
-        if let (Some(source), Some(route)) = (&self.source, self.exchange.route()) {
-            route.upstream.broke_off(&source.selected, outcome, self.exchange.now());
+        if let (Some(source), Some(upstream)) = (&self.source, self.exchange.upstream()) {
+            upstream.broke_off(&source.selected, outcome, self.exchange.now());
         }
     }
 

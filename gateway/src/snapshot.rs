@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::config::settings::route::Fallback;
 use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::{self, Config};
 use crate::context::{HeaderRules, Peer, TracePolicy, TrustedProxies};
@@ -28,6 +29,8 @@ pub struct CompiledRoute<N: Network> {
     pub series: Arc<RouteSeries>,
     /// A request body's limit, bytes; `None` = no limit.
     pub max_body: Option<u64>,
+    /// The upstream that stands in for a failing one.
+    pub stand_in: Option<Arc<Upstream<N>>>,
 }
 
 /// One configuration, compiled.
@@ -79,6 +82,10 @@ impl<N: Network> Snapshot<N> {
                     .and_then(|rewrite| CompiledRewrite::new(rewrite, table.pattern(index), path_rules).ok()),
                 series: shared.metrics.route(&route.name),
                 max_body: route.max_body.unwrap_or(config.server.max_body),
+                stand_in: match &route.fallback {
+                    Some(Fallback::Upstream(name)) => Some(Arc::clone(upstreams.get(&**name)?)),
+                    _ => None,
+                },
                 settings: Arc::clone(route),
             })
         };

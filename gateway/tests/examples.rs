@@ -73,6 +73,8 @@ fn the_resilient_example_says_what_its_comments_promise() {
     assert!(upstream.breaker.slow_call.is_some() && upstream.health.is_some() && !upstream.slow_start.is_zero());
     assert_eq!(upstream.breaker.policy.probes, 3, "what is left out has its default");
     assert_eq!((routes[0].retry.attempts, routes[1].retry.attempts), (3, 1));
+    let fallbacks = routes.iter().map(|route| route.fallback.as_ref().map(ToString::to_string).unwrap_or_default());
+    assert_eq!(fallbacks.collect::<Vec<_>>(), ["upstream remembered", "503 with 15 bytes of application/json"]);
     let own: Vec<&str> = upstream.route_breakers.iter().map(|own| &*own.route).collect();
     assert_eq!(own, ["reports"]);
 }

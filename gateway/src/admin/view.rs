@@ -120,6 +120,7 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
                 "upstream": &*settings.upstream,
                 "timeout_ms": settings.timeout.map(millis),
                 "max_body": route.max_body,
+                "fallback": settings.fallback.as_ref().map(ToString::to_string),
             })
         })
         .collect()

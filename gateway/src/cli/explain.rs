@@ -97,6 +97,9 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     line(text, "timeout", &timeout);
     line(text, "max body", &body);
     line(text, "websocket", if policies.websocket { "allowed" } else { "not allowed" });
+    if let Some(fallback) = &policies.fallback {
+        line(text, "fallback", fallback);
+    }
 }
 
 fn render_routing(text: &mut String, routing: &Explanation) {

@@ -62,7 +62,7 @@ pub(super) async fn open<N: Network>(
             return Err(GatewayError::new(Code::ConnectTimeout, "The upstream did not accept a connection in time."));
         }
     };
-    let series = exchange.route().map(|route| std::sync::Arc::clone(&route.upstream.series));
+    let series = exchange.upstream().map(|upstream| std::sync::Arc::clone(&upstream.series));
     let series = series.ok_or_else(|| GatewayError::new(Code::Internal, "No route."))?;
     let open = OpenConnection::new(permit, series, exchange.shard.index);
     Ok(Connection::new(stream, exchange.now(), open))

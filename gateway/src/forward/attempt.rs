@@ -30,6 +30,8 @@ use crate::upstream::{Connection, Selected};
 pub enum Failure {
     /// To be answered with a problem.
     Problem(Box<GatewayError>),
+    /// The route's fixed answer is given in place of this problem.
+    Covered(Box<GatewayError>),
     /// Nobody is left to answer.
     ClientLeft,
 }
@@ -54,6 +56,9 @@ pub(super) struct Lost<N: Network> {
     pub(super) nothing_sent: bool,
 }
 
+/// What an attempt came to.
+pub(super) type Tried<N> = Result<Answer<N>, Box<Lost<N>>>;
+
 /// How an attempt is made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manner {
@@ -66,16 +71,17 @@ pub(super) struct Manner {
 }
 
 /// Sends the request to the selected endpoint and waits for the answer's head.
+///
+/// It borrows the exchange shared, so that two can be under way; `Exchange::begins` and `Exchange::came` tell it what
+/// an attempt changes.
 pub(super) async fn attempt<N: Network>(
-    exchange: &mut Exchange<N>,
+    exchange: &Exchange<N>,
     selected: Selected<N>,
     head: &RequestHead,
     mut body: RequestBody,
     manner: Manner,
-) -> Result<Answer<N>, Box<Lost<N>>> {
-    exchange.attempts += 1;
+) -> Tried<N> {
     let began = manner.began;
-    exchange.upstream_began.get_or_insert(began);
     let mut limit = manner.most.map(|most| Box::pin(tokio::time::sleep(most)));
     let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
     loop {
@@ -131,6 +137,23 @@ async fn head_of_answer<N: Network>(
     }
 }
 
+impl<N: Network> Exchange<N> {
+    /// An attempt begins.
+    #[inline]
+    pub(super) fn begins(&mut self, now: Instant) {
+        self.attempts += 1;
+        self.upstream_began.get_or_insert(now);
+    }
+
+    /// An attempt has come to its end.
+    #[inline]
+    pub(super) fn came(&mut self, tried: &Tried<N>) {
+        if let Ok(answer) = tried {
+            self.upstream_head = Some(answer.came);
+        }
+    }
+}
+
 /// Methods that may be sent twice by themselves.
 fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
@@ -138,14 +161,13 @@ fn is_idempotent(method: &Method) -> bool {
 
 /// Takes the head of an answer.
 fn accept<N: Network>(
-    exchange: &mut Exchange<N>,
+    exchange: &Exchange<N>,
     head: ResponseHead,
     mut source: Source<N>,
     began: Instant,
     switch_asked: bool,
-) -> Result<Answer<N>, Box<Lost<N>>> {
+) -> Tried<N> {
     let now = exchange.now();
-    exchange.upstream_head = Some(now);
     exchange.connection.deadlines.clear(Wait::Exchange);
     if head.status == StatusCode::SWITCHING_PROTOCOLS && !switch_asked {
         // security.md, B8
@@ -154,7 +176,7 @@ fn accept<N: Network>(
     }
     let outcome = if head.status.is_server_error() { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
     conclude(exchange, &mut source.selected, began, (outcome, Some(head.status.as_u16())), now);
-    Ok(Answer { head, source })
+    Ok(Answer { head, source, came: now })
 }
 
 /// The time until response headers is up: the client's fault if it is the client that is being waited for.
@@ -187,7 +209,7 @@ fn lose<N: Network>(
 ) -> Box<Lost<N>> {
     let outcome = match &failure {
         Failure::ClientLeft => AttemptOutcome::Cancelled,
-        Failure::Problem(error) => match error.code {
+        Failure::Problem(error) | Failure::Covered(error) => match error.code {
             Code::UpstreamTimeout => AttemptOutcome::Timeout,
             Code::UpstreamConnect => AttemptOutcome::Connect,
             Code::ConnectTimeout => AttemptOutcome::ConnectTimeout,
@@ -209,17 +231,17 @@ fn conclude<N: Network>(
     (outcome, status): (AttemptOutcome, Option<u16>),
     now: Instant,
 ) {
-    let Some(route) = exchange.route() else { return };
+    let Some(upstream) = exchange.upstream() else { return };
     let duration = now.saturating_duration_since(began);
-    route.upstream.series.attempt(exchange.shard.index, outcome, duration);
+    upstream.series.attempt(exchange.shard.index, outcome, duration);
     // Else a client could open a breaker for others, by giving no time.
     let told = if outcome == AttemptOutcome::Timeout && exchange.hurried { AttemptOutcome::Cancelled } else { outcome };
-    route.upstream.settle(selected, told, status, duration, now);
+    upstream.settle(selected, told, status, duration, now);
     let shared = &exchange.shard.shared;
     if shared.events.wants(Kind::Attempt) {
         let event = Event::Attempt {
             request_id: exchange.request_id.clone(),
-            upstream: Arc::clone(&route.upstream.name),
+            upstream: Arc::clone(&upstream.name),
             endpoint: Arc::clone(&selected.endpoint.address),
             start_ns: shared.clock.monotonic_ns(began),
             end_ns: shared.clock.monotonic_ns(now),

@@ -4,6 +4,7 @@ mod acquire;
 mod attempt;
 pub mod body;
 mod deadline;
+pub mod fallback;
 pub mod head;
 mod retry;
 pub mod tunnel;

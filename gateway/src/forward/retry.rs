@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use http::header;
 use smallvec::SmallVec;
 
-use super::attempt::{Failure, Lost, Manner, attempt};
-use super::deadline;
+use super::attempt::{Failure, Manner, Tried, attempt};
 use super::head::Outgoing;
+use super::{deadline, fallback};
 use crate::algorithms::backoff;
 use crate::config::settings::route::HostPolicy;
 use crate::exchange::Exchange;
@@ -24,9 +24,6 @@ use crate::response_body::Answer;
 use crate::telemetry::metrics::{AttemptOutcome, RetryResult};
 use crate::upstream::stage::select_again;
 use crate::upstream::{Endpoint, Selected};
-
-/// What an attempt came to.
-type Tried<N> = Result<Answer<N>, Box<Lost<N>>>;
 
 /// Sends the request to the selected endpoint, and again where that may help.
 ///
@@ -43,9 +40,11 @@ pub async fn forward<N: Network>(
     prepare(exchange, &mut body);
     deadline::stamp(exchange, &mut head, plain, began);
     let manner = manner_of(exchange, began);
+    exchange.begins(began);
     let tried = attempt(exchange, selected, &head, body, manner).await;
+    exchange.came(&tried);
     if !is_final(exchange, &tried) {
-        return Box::pin(again(exchange, head, plain, tried)).await;
+        return Box::pin(beyond(exchange, head, plain, tried)).await;
     }
     if tried.is_ok() {
         exchange.shard.give_map(head.headers);
@@ -53,7 +52,23 @@ pub async fn forward<N: Network>(
     tried.map_err(|lost| lost.failure)
 }
 
-/// Sends on a connection of its own, once; the answer may be a switch of protocols.
+/// What follows a first attempt that was not the last word: others, then the route's fallback.
+async fn beyond<N: Network>(
+    exchange: &mut Exchange<N>,
+    mut head: RequestHead,
+    plain: usize,
+    first: Tried<N>,
+) -> Result<Answer<N>, Failure> {
+    let mut tried = again(exchange, &mut head, plain, first).await;
+    if let Some((selected, body)) = fallback::turn(exchange, &mut head, &mut tried) {
+        drop(tried);
+        let first = anew(exchange, selected, &mut head, plain, (body, false)).await;
+        tried = again(exchange, &mut head, plain, first).await;
+    }
+    fallback::conclude(exchange, tried)
+}
+
+/// Sends on a connection of its own, once, and perhaps to the fallback; the answer may be a switch of protocols.
 ///
 /// # Errors
 /// As `forward`.
@@ -63,11 +78,32 @@ pub(super) async fn forward_once<N: Network>(
     request: Outgoing,
 ) -> Result<Answer<N>, Failure> {
     let Outgoing { mut head, body } = request;
-    let (plain, began) = (head.lines.len(), exchange.now());
+    let plain = head.lines.len();
+    let mut tried = anew(exchange, selected, &mut head, plain, (body, true)).await;
+    if let Some((selected, body)) = fallback::turn(exchange, &mut head, &mut tried) {
+        drop(tried);
+        tried = anew(exchange, selected, &mut head, plain, (body, true)).await;
+    }
+    fallback::conclude(exchange, tried)
+}
+
+/// A first attempt at an upstream, outside the usual way.
+async fn anew<N: Network>(
+    exchange: &mut Exchange<N>,
+    selected: Selected<N>,
+    head: &mut RequestHead,
+    plain: usize,
+    (body, switches): (RequestBody, bool),
+) -> Tried<N> {
+    let began = exchange.now();
     deposit(exchange, began);
-    deadline::stamp(exchange, &mut head, plain, began);
-    let manner = Manner { began, most: None, switches: true };
-    attempt(exchange, selected, &head, body, manner).await.map_err(|lost| lost.failure)
+    deadline::arm(exchange);
+    deadline::stamp(exchange, head, plain, began);
+    exchange.begins(began);
+    let manner = Manner { switches, ..manner_of(exchange, began) };
+    let tried = attempt(exchange, selected, head, body, manner).await;
+    exchange.came(&tried);
+    tried
 }
 
 /// How an attempt that begins now is made.
@@ -78,9 +114,9 @@ fn manner_of<N: Network>(exchange: &Exchange<N>, began: Instant) -> Manner {
 
 /// A request was made: it pays for a part of a retry.
 fn deposit<N: Network>(exchange: &Exchange<N>, now: Instant) {
-    if let Some(route) = exchange.route() {
+    if let Some(upstream) = exchange.upstream() {
         let shared = &exchange.shard.shared;
-        route.upstream.budget.deposit(exchange.shard.index, shared.clock.ticks_ms(now));
+        upstream.budget.deposit(exchange.shard.index, shared.clock.ticks_ms(now));
     }
 }
 
@@ -88,7 +124,7 @@ fn deposit<N: Network>(exchange: &Exchange<N>, now: Instant) {
 fn prepare<N: Network>(exchange: &Exchange<N>, body: &mut RequestBody) {
     if let Some(route) = exchange.route() {
         let retry = &route.settings.retry;
-        if retry.attempts > 1 && retry.methods.contains(&exchange.method) {
+        if (retry.attempts > 1 || route.stand_in.is_some()) && retry.methods.contains(&exchange.method) {
             body.keep(retry.buffer);
         }
     }
@@ -96,11 +132,19 @@ fn prepare<N: Network>(exchange: &Exchange<N>, body: &mut RequestBody) {
 
 /// Whether nobody would make the attempt again, as far as can be seen at once: most answers.
 fn is_final<N: Network>(exchange: &Exchange<N>, tried: &Tried<N>) -> bool {
+    if exchange.stands_in {
+        return false;
+    }
     match tried {
         Ok(answer) if answer.head.status.as_u16() < 400 => true,
         Ok(answer) => !wants_again(exchange, tried) && !answer.source.selected.is_probe(),
-        Err(lost) => lost.outcome == AttemptOutcome::Cancelled,
+        Err(lost) => lost.outcome == AttemptOutcome::Cancelled && !fallback::can_cover(exchange, &lost.failure),
     }
+}
+
+/// Whether the route says that a request of this method may be carried out twice.
+pub(super) fn may_be_sent_twice<N: Network>(exchange: &Exchange<N>) -> bool {
+    exchange.route().is_some_and(|route| route.settings.retry.methods.contains(&exchange.method))
 }
 
 /// Whether the route names this outcome.
@@ -129,10 +173,10 @@ fn outcome_of<N: Network>(tried: &Tried<N>) -> (AttemptOutcome, Option<u16>) {
 /// Attempts after the first.
 async fn again<N: Network>(
     exchange: &mut Exchange<N>,
-    mut head: RequestHead,
+    head: &mut RequestHead,
     plain: usize,
     first: Tried<N>,
-) -> Result<Answer<N>, Failure> {
+) -> Tried<N> {
     let mut tried = first;
     let mut retries = Retries { asked: SmallVec::new(), made: 0, probe_forgiven: false };
     while let Some(wait) = retries.grant(exchange, &tried) {
@@ -149,13 +193,14 @@ async fn again<N: Network>(
         }
         let began = exchange.now();
         deadline::arm(exchange);
-        deadline::stamp(exchange, &mut head, plain, began);
+        deadline::stamp(exchange, head, plain, began);
         retries.made += 1;
-        let manner = manner_of(exchange, began);
-        tried = attempt(exchange, selected, &head, body, manner).await;
+        exchange.begins(began);
+        tried = attempt(exchange, selected, head, body, manner_of(exchange, began)).await;
+        exchange.came(&tried);
         retries.count(exchange, &tried);
     }
-    tried.map_err(|lost| lost.failure)
+    tried
 }
 
 /// The retries of one request.
@@ -171,13 +216,13 @@ impl<N: Network> Retries<N> {
     /// How long to wait before the next attempt, if there may be one.
     fn grant(&mut self, exchange: &Exchange<N>, tried: &Tried<N>) -> Option<Duration> {
         let route = exchange.route()?;
-        let (retry, upstream) = (&route.settings.retry, &route.upstream);
+        let (retry, upstream) = (&route.settings.retry, exchange.upstream()?);
         let (outcome, status) = outcome_of(tried);
         let selected = selected_of(tried);
         let failed_probe = !self.probe_forgiven && selected.is_probe() && selected.is_failure(outcome, status);
         let regular = self.made + 1 - u32::from(self.probe_forgiven) < retry.attempts && wants_again(exchange, tried);
         let nothing_sent = tried.as_ref().err().is_some_and(|lost| lost.nothing_sent);
-        let is_safe = nothing_sent || retry.methods.contains(&exchange.method);
+        let is_safe = nothing_sent || may_be_sent_twice(exchange);
         if !(regular || failed_probe) || !is_safe || !can_go_again(tried) {
             return None;
         }
@@ -200,10 +245,10 @@ impl<N: Network> Retries<N> {
 
     /// Counts what a retry came to.
     fn count(&self, exchange: &Exchange<N>, tried: &Tried<N>) {
-        let Some(route) = exchange.route() else { return };
+        let Some(upstream) = exchange.upstream() else { return };
         let failed = tried.is_err() || wants_again(exchange, tried);
         let result = if failed { RetryResult::Failed } else { RetryResult::Ok };
-        route.upstream.series.retried(exchange.shard.index, result);
+        upstream.series.retried(exchange.shard.index, result);
     }
 }
 
@@ -215,14 +260,14 @@ fn selected_of<N: Network>(tried: &Tried<N>) -> &Selected<N> {
 }
 
 /// Whether the request is there as a whole to be sent again.
-fn can_go_again<N: Network>(tried: &Tried<N>) -> bool {
+pub(super) fn can_go_again<N: Network>(tried: &Tried<N>) -> bool {
     match tried {
         Ok(answer) => answer.source.connection.can_take_body(),
         Err(lost) => lost.body.is_some(),
     }
 }
 
-fn take_body<N: Network>(tried: &mut Tried<N>) -> Option<RequestBody> {
+pub(super) fn take_body<N: Network>(tried: &mut Tried<N>) -> Option<RequestBody> {
     match tried {
         Ok(answer) => answer.source.connection.take_body(),
         Err(lost) => lost.body.take(),

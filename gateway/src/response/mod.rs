@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::exchange::Exchange;
 use crate::network::Network;
 
-pub use own::{client_left, options};
+pub use own::{client_left, fallback, options};
 pub use relay::{relay, switch};
 
 fn is_draining<N: Network>(exchange: &Exchange<N>) -> bool {

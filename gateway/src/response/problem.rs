@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::close_while_draining;
-use super::own::closing;
-use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
+use super::own::{closing, tell_limits, whole_seconds};
+use crate::context::names::X_REQUEST_ID;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -32,10 +32,7 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
     if let Some(allow) = &error.allow {
         headers.insert(header::ALLOW, allow.clone());
     }
-    if let Some(told) = exchange.limit_fields() {
-        let told = [(&RATELIMIT_POLICY, told.policy), (&RATELIMIT, told.state)];
-        headers.extend(told.into_iter().filter_map(|(name, text)| Some((name.clone(), text.try_into().ok()?))));
-    }
+    tell_limits(&exchange, &mut headers);
     Reply::own(status, headers, ResponseBody::own(if head { Bytes::new() } else { body }, exchange))
 }
 
@@ -46,9 +43,7 @@ fn describe(headers: &mut HeaderMap, error: &GatewayError, length: usize) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(after) = error.retry_after {
-        // Whole seconds, rounded up: never earlier than it is worth it (RFC 9110, section 10.2.3).
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        headers.insert(header::RETRY_AFTER, whole_seconds(after));
     }
     if error.close {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

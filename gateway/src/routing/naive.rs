@@ -34,6 +34,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         rate_limits: Vec::new(),
         breaker: None,
         max_body: None,
+        fallback: None,
     })
 }
 

@@ -6,6 +6,7 @@ use http::HeaderMap;
 
 use super::endpoint::Endpoint;
 use super::selection::{self, Ask, Selected};
+use super::state::Upstream;
 use crate::algorithms::breaker::State;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
@@ -16,7 +17,7 @@ use crate::network::Network;
 /// # Errors
 /// 503 `breaker_open`, `no_endpoint`.
 pub fn select<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Result<Selected<N>, GatewayError> {
-    let selected = pick(exchange, headers, None, &[]);
+    let selected = own(exchange).and_then(|upstream| pick(exchange, upstream, headers, None, &[]));
     match &selected {
         Ok(selected) => exchange.turn_to(selected),
         Err(error) if error.code == Code::BreakerOpen => exchange.breaker = Some(State::Open.as_str()),
@@ -34,20 +35,42 @@ pub fn select_again<N: Network>(
     hash: u64,
     tried: &[Arc<Endpoint<N>>],
 ) -> Result<Selected<N>, GatewayError> {
-    let selected = pick(exchange, &HeaderMap::new(), Some(hash), tried)?;
+    let selected = pick(exchange, own(exchange)?, &HeaderMap::new(), Some(hash), tried)?;
     exchange.turn_to(&selected);
     Ok(selected)
 }
 
+/// Picks an endpoint of the upstream that stands in for the route's own, which is the one that is asked from then on.
+///
+/// # Errors
+/// As `select`, and where the route has none; the exchange is as before then.
+pub fn select_stand_in<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &HeaderMap,
+) -> Result<Selected<N>, GatewayError> {
+    let stand_in = exchange.route().and_then(|route| route.stand_in.as_ref()).ok_or_else(no_route)?;
+    let selected = pick(exchange, stand_in, headers, None, &[])?;
+    exchange.stands_in = true;
+    exchange.turn_to(&selected);
+    Ok(selected)
+}
+
+fn own<N: Network>(exchange: &Exchange<N>) -> Result<&Arc<Upstream<N>>, GatewayError> {
+    exchange.upstream().ok_or_else(no_route)
+}
+
+fn no_route() -> GatewayError {
+    GatewayError::new(Code::Internal, "The request has no route.")
+}
+
 fn pick<N: Network>(
     exchange: &Exchange<N>,
+    upstream: &Upstream<N>,
     headers: &HeaderMap,
     hash: Option<u64>,
     tried: &[Arc<Endpoint<N>>],
 ) -> Result<Selected<N>, GatewayError> {
-    let Some(route) = exchange.route() else {
-        return Err(GatewayError::new(Code::Internal, "The request has no route."));
-    };
+    let route = exchange.route().ok_or_else(no_route)?;
     let own_breaker = route.settings.breaker.is_some();
     let ask = Ask {
         client: exchange.client.ip,
@@ -58,7 +81,7 @@ fn pick<N: Network>(
         hash,
         tried,
     };
-    selection::select(&route.upstream, &ask)
+    selection::select(upstream, &ask)
 }
 
 impl<N: Network> Exchange<N> {

@@ -1,6 +1,6 @@
 //! Upstreams and routes.
 
-use super::{check, check_route, check_upstream};
+use super::{check, check_route, check_upstream, warnings};
 
 #[test]
 fn upstreams() {
@@ -98,6 +98,44 @@ fn retries() {
     check_route("retry = { backoff = \"1s\" }", &["4:21: backoff is above max_backoff"]);
     check_route("retry = { per_try_timeout = \"20s\" }", &["4:29: per_try_timeout is above the route's timeout"]);
     check_route("retry = { attempts = 0 }", &["4:22: 0 is not between 1 and 10"]);
+}
+
+#[test]
+fn fallbacks() {
+    check_route("fallback = {}", &["4:12: fallback needs `status` or `upstream`"]);
+    check_route("fallback = { status = 199 }", &["4:23: 199 is not between 200 and 599"]);
+    check_route(
+        "fallback = { body = \"x\", content_type = \"text/plain\" }",
+        &[
+            "4:12: fallback needs `status` or `upstream`",
+            "4:21: `body` is for a fixed answer, which needs a `status`",
+            "4:41: `content_type` is for a fixed answer, which needs a `status`",
+        ],
+    );
+    check_route("fallback = { status = 204, body = \"x\" }", &["4:35: an answer of 204 has no body"]);
+    check_route(
+        "fallback = { status = 304 }",
+        &["4:23: 304 can be no fallback: it answers a condition or a range that nobody looks at here"],
+    );
+    check_route("fallback = { upstream = \"x\" }", &["4:25: unknown upstream \"x\""]);
+    let both = "[upstreams.a]\nendpoints = [\"b:1\"]\n[upstreams.c]\nendpoints = [\"d:1\"]\n[[routes]]\npath = \"/\"\n\
+                upstream = \"a\"\n";
+    check(
+        &format!("{both}fallback = {{ status = 200, upstream = \"c\" }}"),
+        &["8:39: fallback has `status` or `upstream`, not both"],
+    );
+    check(
+        &format!("{both}fallback = {{ upstream = \"a\" }}"),
+        &["8:25: a route's fallback is another upstream than its own"],
+    );
+    let told = warnings(&format!("{both}fallback = {{ upstream = \"c\" }}"));
+    assert_eq!(
+        told,
+        ["8:25: an upstream that does not answer uses up all 15s, and nothing is left for its fallback \
+          (retry = { per_try_timeout = \"2s\" } leaves it the rest)"]
+    );
+    let told = warnings(&format!("{both}fallback = {{ upstream = \"c\" }}\nretry = {{ per_try_timeout = \"2s\" }}"));
+    assert!(told.is_empty(), "{told:?}");
 }
 
 #[test]

@@ -39,7 +39,6 @@ fn what_is_not_built_is_said_once() {
     check_upstream("balance = \"peak_ewma\"", &["3:11: balance: the policy \"peak_ewma\" is not built yet"]);
     check_upstream("protocol = \"http2\"", &["3:1: [upstreams.a] protocol: HTTP/2 is not built yet"]);
     check_route("hedge = { after = \"p95\" }", &["4:1: [[routes]] hedge: hedging is not built yet"]);
-    check_route("fallback = { status = 503 }", &["4:1: [[routes]] fallback: fallbacks are not built yet"]);
     check("[[routes]]\npath = \"/\"\nupstream = \"https://b\"", &["3:12: upstream: TLS to upstreams is not built yet"]);
     check("[defaults.route]\ncoalesce = true", &["2:1: [defaults.route] coalesce: coalescing is not built yet"]);
     check(
@@ -96,7 +95,6 @@ fn policies_that_are_not_built_are_checked_all_the_same() {
         &route("cors = { origins = [\"https://a/\"] }"),
         &["4:21: \"https://a/\" is not an origin: an origin has no path, and no slash at its end"],
     );
-    check_unbuilt(&route("fallback = {}"), &["4:12: fallback needs `status` or `upstream`"]);
     check_unbuilt(&route("handler = \"h\""), &["4:11: a route has one of `upstream`, `split` and `handler`"]);
     check_unbuilt(
         "[upstreams.a]\nendpoints = [\"b:1\"]\ntls = { cert = \"Cargo.toml\" }",

@@ -11,6 +11,7 @@ mod dozing;
 mod duplex;
 mod embedding;
 mod events;
+mod fallbacks;
 mod forwarding;
 mod framing;
 mod headers;

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, Method};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::upstream;
 use crate::config::check::Reader;
 use crate::config::settings::Route;
-use crate::config::settings::route::{HeaderEdits, HostPattern, HostPolicy, Retry, Rewrite, RouteMatch, ValueMatch};
+use crate::config::settings::route::{
+    Fallback, FixedAnswer, HeaderEdits, HostPattern, HostPolicy, Retry, Rewrite, RouteMatch, ValueMatch,
+};
 use crate::config::tree::{Entry, Node};
 use crate::config::value::{host_port, path_pattern, text, value_match};
 
@@ -39,6 +42,7 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         retry: retry(&table.table("retry")),
         breaker: table.get("breaker").map(|_| upstream::breaker(&table.table("breaker"))),
         max_body: table.get("max_body").map(|_| table.bound("max_body")),
+        fallback: table.get("fallback").and_then(|_| fallback(&table.table("fallback"))),
     })
 }
 
@@ -117,6 +121,20 @@ fn retry(table: &Reader<'_>) -> Retry {
         backoff: table.duration("backoff"),
         max_backoff: table.duration("max_backoff"),
     }
+}
+
+fn fallback(table: &Reader<'_>) -> Option<Fallback> {
+    if let Some(upstream) = table.get("upstream") {
+        return Some(Fallback::Upstream(Arc::from(upstream.text()?)));
+    }
+    let body = table.text("body");
+    let content_type = match table.get("content_type") {
+        Some(written) => Some(HeaderValue::from_str(written.text()?).ok()?),
+        // Said, so that nobody guesses (RFC 9110, section 8.3).
+        None => (!body.is_empty()).then(|| HeaderValue::from_static("text/plain; charset=utf-8")),
+    };
+    let status = StatusCode::from_u16(table.integer("status")).ok()?;
+    Some(Fallback::Answer(FixedAnswer { status, content_type, body: Bytes::from(body.into_owned()) }))
 }
 
 fn host_policy(written: &str) -> HostPolicy {

@@ -13,6 +13,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::rewrite_parameters,
         route::tries_within_timeout,
         route::identity_headers,
+        route::fallback_elsewhere,
         references::route,
     ])
     .exclusive(&["upstream", "split", "handler"]);
@@ -104,7 +105,7 @@ const KEYS: &[Key] = &[
         Kind::SizeOrZero(1, HUGE),
         "The size of a request body; as `[server]` says when absent, \"0\" is no limit.",
     ),
-    key("fallback", Kind::Table(&FALLBACK), "What is answered when the upstream cannot.").not_yet("fallbacks are"),
+    key("fallback", Kind::Table(&FALLBACK), "What is answered when the upstream cannot."),
     key("coalesce", Kind::Bool, "Identical concurrent GETs share one upstream call.")
         .default("false")
         .not_yet("coalescing is"),

@@ -107,9 +107,9 @@ pub(crate) static FALLBACK: TableDef = TableDef::plain(
     "What is answered when the upstream cannot: a fixed answer, or another upstream.",
     &[
         key("status", Kind::Integer(200, 599), "The fixed answer's status."),
-        key("body", Kind::Text(&text::ANY), "Its body."),
-        key("content_type", Kind::Text(&text::HEADER_VALUE), "Its content type."),
-        key("upstream", Kind::Text(&text::NAME), "Another upstream."),
+        key("body", Kind::Text(&text::ANY), "Its body; empty when absent."),
+        key("content_type", Kind::Text(&text::HEADER_VALUE), "Its content type; `text/plain` when absent."),
+        key("upstream", Kind::Text(&text::NAME), "Another upstream, which is asked within the same timeout."),
     ],
 )
 .rules(&[route::one_fallback, references::named_upstream])

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use regex::Regex;
 
 use super::upstream::{Breaker, Failures};
@@ -39,6 +40,43 @@ pub struct Route {
     pub breaker: Option<Breaker>,
     /// A request body's size: `None` = as `[server]` says, `Some(None)` = no limit.
     pub max_body: Option<Option<u64>>,
+    /// What is answered where the upstream cannot; `None` = a problem document.
+    pub fallback: Option<Fallback>,
+}
+
+/// `fallback`: what is answered where the upstream cannot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fallback {
+    /// `{ status, body, content_type }`
+    Answer(FixedAnswer),
+    /// `{ upstream = "cache" }`: the name of another upstream in the same configuration.
+    Upstream(Arc<str>),
+}
+
+impl std::fmt::Display for Fallback {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Answer(FixedAnswer { status, content_type, body }) => {
+                write!(f, "{} with {} bytes", status.as_u16(), body.len())?;
+                match content_type.as_ref().and_then(|kind| kind.to_str().ok()) {
+                    Some(kind) => write!(f, " of {kind}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Upstream(name) => write!(f, "upstream {name}"),
+        }
+    }
+}
+
+/// An answer that is always the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FixedAnswer {
+    /// 200 to 599.
+    pub status: StatusCode,
+    /// What the body is; `None` = there is none.
+    pub content_type: Option<HeaderValue>,
+    /// Empty where the status has no body.
+    pub body: Bytes,
 }
 
 /// `retry`. By default nothing is.

@@ -109,11 +109,44 @@ pub(crate) fn cors_credentials(context: &mut Context<'_>, cors: &Reader<'_>) {
 
 /// A fallback is a fixed answer or an upstream.
 pub(crate) fn one_fallback(context: &mut Context<'_>, fallback: &Reader<'_>) {
-    match (fallback.get("status"), fallback.get("upstream")) {
-        (None, None) => context.report.error(fallback.at, "fallback needs `status` or `upstream`"),
-        (Some(_), Some(upstream)) => {
-            context.report.error(upstream.at, "fallback has `status` or `upstream`, not both");
+    let Some(status) = fallback.get("status") else {
+        if fallback.get("upstream").is_none() {
+            context.report.error(fallback.at, "fallback needs `status` or `upstream`");
         }
-        _ => {}
+        for key in ["body", "content_type"] {
+            if let Some(node) = fallback.get(key) {
+                context.report.error(node.at, format!("`{key}` is for a fixed answer, which needs a `status`"));
+            }
+        }
+        return;
+    };
+    if let Some(upstream) = fallback.get("upstream") {
+        context.report.error(upstream.at, "fallback has `status` or `upstream`, not both");
+    }
+    let number: u16 = fallback.integer("status");
+    if matches!(number, 204 | 205 | 304) && !fallback.text("body").is_empty() {
+        context.report.error(fallback.at("body"), format!("an answer of {number} has no body"));
+    }
+    if number == 304 || number == 206 {
+        let why = "it answers a condition or a range that nobody looks at here";
+        context.report.error(status.at, format!("{number} can be no fallback: {why}"));
+    }
+}
+
+/// What stands in is another upstream than the one that fails, and gets time to answer.
+pub(crate) fn fallback_elsewhere(context: &mut Context<'_>, route: &Reader<'_>) {
+    if route.get("fallback").is_none() {
+        return;
+    }
+    let Some(node) = route.table("fallback").get("upstream") else { return };
+    if node.text() == route.get("upstream").and_then(|upstream| upstream.text()) {
+        context.report.error(node.at, "a route's fallback is another upstream than its own");
+        return;
+    }
+    let hangs = route.table("retry").timeout("per_try_timeout").is_none();
+    if hangs && let Some(whole) = route.timeout("timeout") {
+        let message =
+            format!("an upstream that does not answer uses up all {whole:?}, and nothing is left for its fallback");
+        context.report.warning(node.at, message, "retry = { per_try_timeout = \"2s\" } leaves it the rest");
     }
 }

@@ -4,8 +4,8 @@ use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
 use crate::error::Code;
 use crate::telemetry::metrics::{
-    AttemptOutcome, Ejections, EndpointBreaker, EndpointInFlight, LimitDecision, Registry, RetryResult, RouteTotals,
-    ShedReason, UpstreamTotals,
+    AttemptOutcome, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult, LimitDecision, Registry, RetryResult,
+    RouteTotals, ShedReason, UpstreamTotals,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -51,6 +51,16 @@ fn routes(page: &mut Page, registry: &Registry) {
             let class = ["1xx", "2xx", "3xx", "4xx", "5xx"][usize::from(*class).clamp(1, 5) - 1];
             let code = code.map_or("ok", Code::as_str);
             page.number(&[("route", route), ("status_class", class), ("code", code)], *count);
+        }
+    }
+    page.family(
+        "gateway_fallbacks_total",
+        Kind::Counter,
+        "Failures of an upstream, and what a route's fallback made of them.",
+    );
+    for (route, totals) in &totals {
+        for (result, count) in FallbackResult::ALL.iter().zip(totals.fallbacks).filter(|(_, count)| *count > 0) {
+            page.number(&[("route", route), ("result", result.as_str())], count);
         }
     }
     page.family("gateway_request_duration_seconds", Kind::Histogram, "Time from a request's head to its answer's end.");

@@ -19,7 +19,7 @@ pub use gateway::{GatewaySeries, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry};
-pub use route::{RouteSeries, RouteTotals};
+pub use route::{FallbackResult, RouteSeries, RouteTotals};
 pub(crate) use shards::own_thread;
 pub use upstream::{AttemptOutcome, ConnectionEvent, RetryResult, UpstreamSeries, UpstreamTotals};
 

@@ -12,6 +12,34 @@ const CODES: usize = Code::ALL.len();
 /// Status classes 1xx to 5xx.
 const CLASSES: usize = 5;
 
+/// What became of a failure on a route that has a fallback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FallbackResult {
+    /// The fixed answer was given.
+    Fixed,
+    /// The other upstream answered.
+    Upstream,
+    /// The other upstream failed too.
+    Failed,
+    /// There was none: it was not safe to send the request a second time, its body was gone, or no time was left.
+    Unsent,
+}
+
+impl FallbackResult {
+    /// Every result, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Fixed, Self::Upstream, Self::Failed, Self::Unsent];
+
+    /// As written in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Upstream => "upstream",
+            Self::Failed => "failed",
+            Self::Unsent => "unsent",
+        }
+    }
+}
+
 /// The series of one route; shared by all snapshots that have a route of this name.
 #[derive(Debug)]
 pub struct RouteSeries {
@@ -33,6 +61,8 @@ struct Shard {
 struct Failed {
     /// Requests answered with the code's own status class.
     plain: [AtomicU64; CODES],
+    /// What fallbacks came to.
+    fallbacks: [AtomicU64; FallbackResult::ALL.len()],
     /// Requests whose status was of another class, as when an answer broke off after `200 OK`; by class, then code.
     late: OnceLock<Box<[[AtomicU64; CODES]; CLASSES]>>,
 }
@@ -69,6 +99,12 @@ impl RouteSeries {
         }
     }
 
+    /// Counts what a fallback came to.
+    #[cold]
+    pub fn fell_back(&self, worker: usize, result: FallbackResult) {
+        bump(&self.shards.of(worker).failed.get_or_init(Box::default).fallbacks[result as usize], 1);
+    }
+
     /// The sum over all workers; `None` while no request has ended.
     pub fn totals(&self) -> Option<RouteTotals> {
         let mut requests = [[0_u64; CODES + 1]; CLASSES];
@@ -77,6 +113,10 @@ impl RouteSeries {
         for shard in self.shards.used() {
             used = true;
             shard.add_requests(&mut requests);
+            let fallbacks = shard.failed.get().into_iter().flat_map(|failed| &failed.fallbacks);
+            for (total, count) in totals.fallbacks.iter_mut().zip(fallbacks) {
+                *total += count.load(Ordering::Relaxed);
+            }
             shard.duration.add_to(&mut totals.duration);
             shard.overhead.add_to(&mut totals.overhead);
         }
@@ -125,6 +165,8 @@ fn class(status: u16) -> usize {
 pub struct RouteTotals {
     /// Status class (1 to 5), code (`None` is `ok`) and count; counts of zero are left out.
     pub requests: Vec<(u8, Option<Code>, u64)>,
+    /// What fallbacks came to, in the order of [`FallbackResult::ALL`].
+    pub fallbacks: [u64; FallbackResult::ALL.len()],
     /// Whole time of requests.
     pub duration: HistogramTotals,
     /// Time that the gateway added.
@@ -168,6 +210,15 @@ mod tests {
         );
         assert_eq!((totals.duration.count(), totals.overhead.count()), (10, 2));
         assert_eq!(totals.duration.sum_ns, 10_000_000);
+    }
+
+    #[test]
+    fn fallbacks_are_counted_by_what_they_came_to() {
+        let series = RouteSeries::new("r".into(), 2);
+        for (at, result) in FallbackResult::ALL.into_iter().enumerate() {
+            (0..=at).for_each(|n| series.fell_back(n % 2, result));
+        }
+        assert_eq!(series.totals().unwrap().fallbacks, [1, 2, 3, 4]);
     }
 
     #[test]

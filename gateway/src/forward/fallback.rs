@@ -1,0 +1,166 @@
+//! What a route gives where its upstream cannot: a fixed answer, or what another upstream answers.
+//!
+//! It covers the failures that the gateway would else answer itself with 502, 503 or 504 from the moment it turned to
+//! the upstream: no endpoint, every breaker open, a limit of the upstream's, attempts that met no connection, a broken
+//! one, no answer in time or none that is HTTP. What an upstream answered is never replaced, whatever its status, and
+//! nothing is once an answer has begun; nor is what the client did wrong, or what the gateway refuses for itself.
+//!
+//! The other upstream is asked like any: its own endpoints, breakers, retries and budget, within what is left of the
+//! exchange's time, and only where sending the request a second time is safe. Where it fails too, or answers 5xx, the
+//! client is told of the first problem, which is the one that somebody has to mend.
+
+use http::{HeaderMap, header};
+
+use super::attempt::{Failure, Tried};
+use super::retry::{can_go_again, take_body};
+use super::{deadline, retry};
+use crate::config::settings::route::{Fallback, HostPolicy};
+use crate::error::GatewayError;
+use crate::exchange::Exchange;
+use crate::http1::RequestHead;
+use crate::network::Network;
+use crate::request_body::RequestBody;
+use crate::telemetry::metrics::FallbackResult;
+use crate::upstream::Selected;
+use crate::upstream::stage::select_stand_in;
+
+/// Whether the route's fallback stands in for this failure.
+#[cold]
+pub(super) fn can_cover<N: Network>(exchange: &Exchange<N>, failure: &Failure) -> bool {
+    matches!(failure, Failure::Problem(problem) if covers(exchange, problem))
+}
+
+fn covers<N: Network>(exchange: &Exchange<N>, problem: &GatewayError) -> bool {
+    if exchange.stands_in || !matches!(problem.code.status().as_u16(), 502..=504) {
+        return false;
+    }
+    match exchange.route().and_then(|route| route.settings.fallback.as_ref()) {
+        None => false,
+        Some(Fallback::Upstream(_)) => true,
+        // To a gRPC client, an answer that is no gRPC is a failure of another kind.
+        Some(Fallback::Answer(answer)) => {
+            let is_grpc = |kind: &http::HeaderValue| kind.as_bytes().starts_with(b"application/grpc");
+            !exchange.is_grpc || answer.content_type.as_ref().is_some_and(is_grpc)
+        }
+    }
+}
+
+/// Where the route's own upstream has no endpoint to give: an endpoint of the one that stands in, which is asked in its
+/// place from then on.
+///
+/// # Errors
+/// What the client is told where nothing stands in.
+#[cold]
+pub fn instead<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &HeaderMap,
+    problem: GatewayError,
+) -> Result<Selected<N>, Failure> {
+    if !covers(exchange, &problem) {
+        return Err(problem.into());
+    }
+    if is_fixed(exchange) {
+        return Err(give_fixed(exchange, Box::new(problem)));
+    }
+    stand_in(exchange, headers, problem.into()).map_err(Failure::Problem)
+}
+
+/// Where the route's own upstream has failed and another may be asked: its endpoint, and the body from its beginning.
+/// What was tried is of no more use then.
+pub(super) fn turn<N: Network>(
+    exchange: &mut Exchange<N>,
+    head: &mut RequestHead,
+    tried: &mut Tried<N>,
+) -> Option<(Selected<N>, RequestBody)> {
+    let lost = tried.as_ref().err().filter(|lost| can_cover(exchange, &lost.failure))?;
+    if is_fixed(exchange) {
+        return None;
+    }
+    let is_safe = lost.nothing_sent || retry::may_be_sent_twice(exchange);
+    let in_time = deadline::remaining(exchange, exchange.now()).is_none_or(|left| !left.is_zero());
+    if !is_safe || !in_time || !can_go_again(tried) {
+        count(exchange, FallbackResult::Unsent);
+        return None;
+    }
+    let body = take_body(tried)?;
+    let lost = tried.as_mut().err()?;
+    let Failure::Problem(problem) = std::mem::replace(&mut lost.failure, Failure::ClientLeft) else { return None };
+    match stand_in(exchange, &head.headers, problem) {
+        Ok(selected) => {
+            if exchange.route().is_some_and(|route| route.settings.host == HostPolicy::Upstream) {
+                head.headers.insert(header::HOST, selected.endpoint.host.clone());
+            }
+            Some((selected, body))
+        }
+        Err(problem) => {
+            lost.failure = Failure::Problem(problem);
+            None
+        }
+    }
+}
+
+/// Makes of the last attempt what the client is told.
+///
+/// # Errors
+/// As `forward`.
+pub(super) fn conclude<N: Network>(
+    exchange: &mut Exchange<N>,
+    tried: Tried<N>,
+) -> Result<crate::response_body::Answer<N>, Failure> {
+    if !exchange.stands_in {
+        return tried.map_err(|lost| match lost.failure {
+            Failure::Problem(problem) if covers(exchange, &problem) && is_fixed(exchange) => {
+                give_fixed(exchange, problem)
+            }
+            failure => failure,
+        });
+    }
+    let failed = match &tried {
+        Ok(answer) => answer.head.status.is_server_error(),
+        Err(lost) => matches!(&lost.failure, Failure::Problem(problem) if problem.code.status().is_server_error()),
+    };
+    if let Some(problem) = exchange.covered.take_if(|_| failed) {
+        count(exchange, FallbackResult::Failed);
+        return Err(Failure::Problem(problem));
+    }
+    if tried.is_ok() {
+        count(exchange, FallbackResult::Upstream);
+    }
+    tried.map_err(|lost| lost.failure)
+}
+
+/// Picks an endpoint of the upstream that stands in for this problem; the problem again where it has none.
+fn stand_in<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &HeaderMap,
+    problem: Box<GatewayError>,
+) -> Result<Selected<N>, Box<GatewayError>> {
+    match select_stand_in(exchange, headers) {
+        Ok(selected) => {
+            // Whatever comes of it, this is what went wrong.
+            exchange.code = Some(problem.code);
+            exchange.covered = Some(problem);
+            Ok(selected)
+        }
+        Err(_) => {
+            count(exchange, FallbackResult::Failed);
+            Err(problem)
+        }
+    }
+}
+
+fn is_fixed<N: Network>(exchange: &Exchange<N>) -> bool {
+    let fallback = exchange.route().and_then(|route| route.settings.fallback.as_ref());
+    matches!(fallback, Some(Fallback::Answer(_)))
+}
+
+fn give_fixed<N: Network>(exchange: &Exchange<N>, problem: Box<GatewayError>) -> Failure {
+    count(exchange, FallbackResult::Fixed);
+    Failure::Covered(problem)
+}
+
+fn count<N: Network>(exchange: &Exchange<N>, result: FallbackResult) {
+    if let Some(route) = exchange.route() {
+        route.series.fell_back(exchange.shard.index, result);
+    }
+}
