@@ -94,6 +94,7 @@ fn route(path: &str) -> Arc<Route> {
         host: HostPolicy::Client,
         websocket: false,
         rate_limits: Vec::new(),
+        auth: None,
         max_body: None,
         fallback: None,
         breaker: None,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::context::Peer;
 use crate::exchange::Exchange;
+use crate::identity::Identity;
 use crate::network::Network;
 use crate::timer::{Deadlines, Wait};
 use crate::upstream::Selected;
@@ -28,6 +29,8 @@ pub struct ClientConnection<N: Network> {
     pub phase: Arc<PhaseCell>,
     /// How long it may wait for a next request.
     pub idle_timeout: Option<Duration>,
+    /// Who asked last, by a token: most connections bring the same one again.
+    pub identity: Mutex<Option<Arc<Identity>>>,
     /// Set by an exchange that was answered with 101: what to do once that answer is written.
     pub tunnel: Mutex<Option<Box<Tunnel<N>>>>,
 }

@@ -133,12 +133,22 @@ pub struct GatewayError {
     pub close: bool,
     /// The methods that a 405 names.
     pub allow: Option<HeaderValue>,
+    /// How the client may prove who it is (`WWW-Authenticate`).
+    pub challenge: Option<Box<HeaderValue>>,
 }
 
 impl GatewayError {
     /// A failure with this code; `detail` is public.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), internal: None, retry_after: None, close: false, allow: None }
+        Self {
+            code,
+            detail: detail.into(),
+            internal: None,
+            retry_after: None,
+            close: false,
+            allow: None,
+            challenge: None,
+        }
     }
 
     /// The same, with what only operators may see.
@@ -152,6 +162,13 @@ impl GatewayError {
     #[must_use]
     pub fn closing(mut self) -> Self {
         self.close = true;
+        self
+    }
+
+    /// The same, with a challenge to prove who asks (RFC 9110, section 11.6.1).
+    #[must_use]
+    pub fn challenging(mut self, challenge: HeaderValue) -> Self {
+        self.challenge = Some(Box::new(challenge));
         self
     }
 

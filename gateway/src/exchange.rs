@@ -12,12 +12,13 @@ use http::{Method, StatusCode, Uri, Version};
 use crate::client::ClientConnection;
 use crate::context::{ClientAddress, Host, RequestId, TraceContext};
 use crate::error::{Code, Fault, GatewayError};
+use crate::identity::Identity;
 use crate::network::Network;
 use crate::rate_limit;
 use crate::request_body::BodyProgress;
 use crate::shard::{Local, Shard};
 use crate::snapshot::CompiledRoute;
-use crate::telemetry::metrics::ShedReason;
+use crate::telemetry::metrics::{AuthResult, ShedReason};
 use crate::telemetry::record::{AccessRecord, Ended};
 use crate::upstream::in_flight::Permit;
 use crate::upstream::{Endpoint, Upstream};
@@ -65,6 +66,10 @@ pub struct Exchange<N: Network> {
     pub version: Version,
     /// Index of the route that matched.
     pub route: Option<usize>,
+    /// Who asks, where the route wants to know and it was proven.
+    pub identity: Option<Arc<Identity>>,
+    /// Why its credential was refused.
+    pub refused: Option<AuthResult>,
     /// The status that was answered.
     pub status: Option<StatusCode>,
     /// The problem that was answered.
@@ -147,6 +152,8 @@ impl<N: Network> Exchange<N> {
             path: None,
             host: None,
             route: None,
+            identity: None,
+            refused: None,
             status: None,
             code: None,
             limits: None,
@@ -287,6 +294,8 @@ impl<N: Network> Exchange<N> {
             host: self.host.as_ref().and_then(|host| host.value.to_str().ok()),
             protocol: if self.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
             route: route.map(|route| &*route.settings.name),
+            subject: self.identity.as_ref().and_then(|identity| identity.subject.as_deref()),
+            auth: self.refused.map(AuthResult::as_str),
             code: self.code,
             fault: self.fault(ended),
             upstream: self.upstream().filter(|_| self.attempts > 0).map(|upstream| &*upstream.name),

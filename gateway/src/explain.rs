@@ -4,12 +4,15 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
 
+use crate::clock::Clock;
 use crate::config::settings::rate_limit::{LimitKey, Rate};
 use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::{Config, RateLimit, Route};
 use crate::context::target::routing_host;
+use crate::identity::{Registry, RouteAuth, Trial};
 use crate::routing::explain::Explanation;
 use crate::routing::{Ask, CompiledRewrite, Found, PathRules, RouteTable, normalise};
+use crate::telemetry::metrics::Registry as Metrics;
 
 /// A request to be explained.
 #[derive(Debug)]
@@ -51,6 +54,9 @@ pub struct Limited {
     pub shadow: bool,
 }
 
+/// Compiled `auth` of routes, by the name of the route.
+pub type Judges<'a> = &'a dyn Fn(&Route) -> Option<std::sync::Arc<RouteAuth>>;
+
 /// What a route does with a request.
 #[derive(Debug, Serialize)]
 pub struct Policies {
@@ -70,6 +76,9 @@ pub struct Policies {
     pub max_body: Option<u64>,
     /// Whether a WebSocket may begin.
     pub websocket: bool,
+    /// Who may use it, and what becomes of the credential that the request presents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Trial>,
     /// What is answered where the upstream cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
@@ -106,8 +115,21 @@ impl Question {
     }
 }
 
-/// Explains a request under a configuration.
+/// Explains a request under a configuration that is not in force. Credentials are judged now, with what the
+/// configuration has: keys that would have to be fetched are not there.
 pub fn answer(config: &Config, question: &Question) -> Answer {
+    let registry = Registry::new(std::sync::Arc::new(Metrics::new(1)), 1);
+    let providers = registry.apply(&config.providers, &config.identity);
+    let judge = |route: &Route| {
+        let compile = |auth| std::sync::Arc::new(RouteAuth::new(auth, |name| providers.get(name).cloned()));
+        route.auth.as_ref().map(compile)
+    };
+    let clock = Clock::system();
+    answer_with(config, question, &judge, clock.unix_us(clock.now()).div_euclid(1_000_000))
+}
+
+/// Explains a request under a configuration; credentials are judged at `now`, seconds since the Unix epoch.
+pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -> Answer {
     let rules = PathRules {
         keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,
         merge_slashes: config.server.merge_slashes,
@@ -131,7 +153,9 @@ pub fn answer(config: &Config, question: &Question) -> Answer {
                 Some(Err(error)) => format!("(refused: {error})"),
                 None => query.map_or_else(|| path.clone(), |query| format!("{path}?{query}")),
             };
-            Some(policies(config, route, target, limits(config, route, &question.headers)))
+            let auth = judges(route).map(|auth| crate::identity::explain(&auth, &question.headers, now));
+            let limits = limits(config, route, &question.headers);
+            Some(Policies { auth, ..policies(config, route, target, limits) })
         }
         Found::MethodNotAllowed { .. } | Found::None => None,
     };
@@ -191,6 +215,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         timeout_ms: route.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
         max_body: route.max_body.unwrap_or(config.server.max_body),
         websocket: route.websocket,
+        auth: None,
         fallback: route.fallback.as_ref().map(ToString::to_string),
     }
 }

@@ -61,6 +61,7 @@ impl<N: Network> Gateway<N> {
         let shared = Arc::new(Shared {
             upstreams: Upstreams::new(Arc::clone(&metrics), surroundings, shards),
             limits: Limits::new(Arc::clone(&metrics), shards, world.seed),
+            identity: crate::identity::Registry::new(Arc::clone(&metrics), shards),
             network: world.network,
             clock: world.clock,
             metrics,

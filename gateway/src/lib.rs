@@ -41,6 +41,7 @@ pub mod http1;
 
 pub mod context;
 pub mod forward;
+pub mod identity;
 pub mod rate_limit;
 pub mod response;
 pub mod response_body;

@@ -23,7 +23,7 @@ use crate::request_body::Source;
 use crate::response_body::Answer;
 use crate::shard::Shared;
 use crate::telemetry::record::Ended;
-use crate::{context, forward, rate_limit, response, routing, upstream};
+use crate::{context, forward, identity, rate_limit, response, routing, upstream};
 
 pub use crate::forward::tunnel::run as tunnel;
 
@@ -53,6 +53,12 @@ async fn stages<N: Network>(
     exchange.enter()?;
     // limits that need no identity, so that a flood buys nothing dearer than this; then those that need one.
     rate_limit::stage::admit(exchange, &headers, Phase::Edge)?;
+    // identity: who asks, where the route wants to know.
+    if exchange.route().is_some_and(|route| route.auth.is_some())
+        && let Some(unproven) = identity::stage::recall(exchange, &mut headers)?
+    {
+        Box::pin(identity::stage::prove(exchange, &mut headers, unproven)).await?;
+    }
     rate_limit::stage::admit(exchange, &headers, Phase::Proven)?;
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;

@@ -67,6 +67,7 @@ where
                 deadlines: Arc::clone(&deadlines),
                 phase: Arc::default(),
                 idle_timeout: None,
+                identity: Mutex::new(None),
                 tunnel: Mutex::new(None),
             });
             let mut watch = Watch::new(deadlines);

@@ -12,6 +12,7 @@ use http::HeaderMap;
 use crate::algorithms::rng;
 use crate::clock::Clock;
 use crate::http1::DateCell;
+use crate::identity::Registry as Identities;
 use crate::network::Network;
 use crate::rate_limit::Registry as Limits;
 use crate::snapshot::Snapshot;
@@ -42,6 +43,8 @@ pub struct Shared<N: Network> {
     pub upstreams: Upstreams<N>,
     /// Rate limits over all configurations.
     pub limits: Limits,
+    /// Who proves identities, over all configurations.
+    pub identity: Identities,
     /// Requests in the whole gateway.
     pub in_flight: Arc<InFlight>,
     /// Set when a drain begins: answers close their connections from then on.

@@ -8,6 +8,7 @@ use crate::config::settings::route::Fallback;
 use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::{self, Config};
 use crate::context::{HeaderRules, Peer, TracePolicy, TrustedProxies};
+use crate::identity::RouteAuth;
 use crate::network::Network;
 use crate::rate_limit::{RouteLimits, Rule};
 use crate::routing::{CompiledRewrite, PathRules, RouteTable};
@@ -25,6 +26,8 @@ pub struct CompiledRoute<N: Network> {
     pub limits: Option<Box<RouteLimits>>,
     /// What the upstream is sent instead of the path.
     pub rewrite: Option<CompiledRewrite>,
+    /// Who may use it; `None` = everybody.
+    pub auth: Option<Arc<RouteAuth>>,
     /// Its metrics.
     pub series: Arc<RouteSeries>,
     /// A request body's limit, bytes; `None` = no limit.
@@ -67,6 +70,10 @@ impl<N: Network> Snapshot<N> {
             config.upstreams.iter().map(|settings| (&*settings.name, shared.upstreams.apply(settings))).collect();
         shared.upstreams.retain(|name| upstreams.contains_key(name));
         let limits = limits(&config, shared);
+        let providers = shared.identity.apply(&config.providers, &config.identity);
+        let auth = |settings: &settings::identity::Auth| {
+            Arc::new(RouteAuth::new(settings, |name| providers.get(name).cloned()))
+        };
         let path_rules = PathRules {
             keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,
             merge_slashes: config.server.merge_slashes,
@@ -80,6 +87,7 @@ impl<N: Network> Snapshot<N> {
                 // Validation tried it: one that cannot be compiled never gets here.
                 rewrite: rewrite
                     .and_then(|rewrite| CompiledRewrite::new(rewrite, table.pattern(index), path_rules).ok()),
+                auth: route.auth.as_ref().map(auth),
                 series: shared.metrics.route(&route.name),
                 max_body: route.max_body.unwrap_or(config.server.max_body),
                 stand_in: match &route.fallback {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use gateway::error::{Code, Fault};
 use gateway::telemetry::exposition::{Format, ScrapeInputs, render};
-use gateway::telemetry::metrics::{AttemptOutcome, Registry, ShedReason};
+use gateway::telemetry::metrics::{AttemptOutcome, AuthResult, CacheResult, Registry, ShedReason};
 use gateway::telemetry::process::ProcessStats;
 use gateway::telemetry::record::AccessRecord;
 
@@ -79,7 +79,9 @@ fn operating_names_every_outcome_and_every_reason() {
     let metrics = section(&operating, "Metrics");
     let outcomes = AttemptOutcome::ALL.iter().map(|outcome| outcome.as_str());
     let reasons = ShedReason::ALL.iter().map(|reason| reason.as_str());
-    for word in outcomes.chain(reasons) {
+    let results = AuthResult::ALL.iter().map(|result| result.as_str());
+    let lookups = CacheResult::ALL.iter().map(|result| result.as_str());
+    for word in outcomes.chain(reasons).chain(results).chain(lookups) {
         assert!(metrics.contains(&format!("`{word}`")), "`{word}` is not explained");
     }
 }
@@ -92,6 +94,7 @@ fn operating_names_every_field_of_an_access_record_in_its_order() {
     record.host = Some("h");
     record.route = Some("r");
     record.subject = Some("s");
+    record.auth = Some("expired");
     record.fault = Some(Fault::Client);
     record.upstream = Some("u");
     record.endpoint = Some("e");

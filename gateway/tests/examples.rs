@@ -102,3 +102,20 @@ fn the_production_example_keeps_its_routes_apart() {
     assert_eq!(allowed, ["live"], "only one route allows WebSockets");
     assert!(loaded.config.admin.is_some_and(|admin| admin.token.is_some()), "admin needs a token");
 }
+
+#[test]
+fn the_identity_example_lets_in_whom_it_says() {
+    let loaded = example("identity.toml");
+    let judged = |method: &str, url: &str, headers: &[&str]| {
+        let question = Question::parse(method, url, headers).expect("a question");
+        let auth = answer(&loaded.config, &question).policies.expect("a route").auth.expect("it asks who it is");
+        (auth.result, auth.status, auth.subject)
+    };
+    let granted = |subject: &str| ("granted", None, Some(subject.to_owned()));
+    assert_eq!(judged("GET", "/orders/7", &["x-api-key: demo-key"]), granted("reporting-job"));
+    assert_eq!(judged("GET", "/orders/7", &["x-api-key: other"]), ("unknown_api_key", Some(401), None));
+    assert_eq!(judged("GET", "/orders/7", &[]), ("missing", Some(401), None));
+    assert_eq!(judged("POST", "/orders/7", &["x-api-key: demo-key"]), ("missing", Some(401), None));
+    assert_eq!(judged("GET", "/catalogue/1", &[]), ("anonymous", None, None));
+    assert_eq!(judged("GET", "/catalogue/1", &["authorization: Bearer a.b.c"]).1, Some(401));
+}

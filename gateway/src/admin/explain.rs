@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::State;
 use super::view::refusal;
+use crate::config::settings::Route;
 use crate::explain::{self, Question};
 use crate::network::Network;
 
@@ -40,5 +41,9 @@ pub(super) async fn explain<N: Network>(
         Ok(question) => question,
         Err(why) => return refusal(StatusCode::BAD_REQUEST, "bad_request", &why),
     };
-    Json(explain::answer(&state.gateway.snapshot().config, &question)).into_response()
+    let snapshot = state.gateway.snapshot();
+    let clock = &state.gateway.shared().clock;
+    let judge = |route: &Route| snapshot.routes.iter().find(|it| it.settings.name == route.name)?.auth.clone();
+    let now = clock.unix_us(clock.now()).div_euclid(1_000_000);
+    Json(explain::answer_with(&snapshot.config, &question, &judge, now)).into_response()
 }

@@ -9,6 +9,7 @@ use super::output;
 use super::{BAD, COULD_NOT_RUN, DONE, USAGE};
 use crate::config::{LoadError, Purpose, load};
 use crate::explain::{Answer, Policies, Question, answer};
+use crate::identity::Trial;
 use crate::routing::explain::Explanation;
 
 /// Tell which route a request would take, what happens to it there, and why the other routes did not match.
@@ -85,6 +86,7 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     for because in routing.map(|routing| &routing.because[..]).unwrap_or_default() {
         line(text, "", because);
     }
+    render_auth(text, policies.auth.as_ref());
     for limit in &policies.rate_limits {
         let shadow = if limit.shadow { ", only watched" } else { "" };
         let shown = format!("{} ({}; {}{shadow}), by {}", limit.rule, limit.rate, limit.runs, limit.key);
@@ -99,6 +101,30 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     line(text, "websocket", if policies.websocket { "allowed" } else { "not allowed" });
     if let Some(fallback) = &policies.fallback {
         line(text, "fallback", fallback);
+    }
+}
+
+fn render_auth(text: &mut String, auth: Option<&Trial>) {
+    let Some(auth) = auth else { return line(text, "auth", "none: everybody may use it") };
+    let or_none = |list: &[String]| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
+    let optional = if auth.optional { " (or nobody: it is optional)" } else { "" };
+    line(text, "auth", &format!("{}{optional}", auth.providers.join(", then ")));
+    line(text, "", &format!("scopes needed: {}", or_none(&auth.scopes)));
+    line(text, "", &format!("claims needed: {}", or_none(&auth.claims)));
+    let by = auth.decided_by.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
+    let status = auth.status.map(|status| format!(" ({status})")).unwrap_or_default();
+    line(text, "identity", &format!("{}{by}{status}", auth.result));
+    if let Some(subject) = &auth.subject {
+        line(text, "", &format!("subject: {subject}"));
+    }
+    if let Some(granted) = &auth.granted {
+        line(text, "", &format!("scopes granted: {}", or_none(granted)));
+    }
+    for field in &auth.fields {
+        line(text, "", &format!("sent: {field}"));
+    }
+    for name in &auth.removed {
+        line(text, "", &format!("not sent: {name}"));
     }
 }
 

@@ -145,7 +145,7 @@ fn load_bytes(bytes: &[u8], path: &Path, purpose: Purpose, environment: &dyn Env
     let syntax = report.mark();
     let reader = Reader::new(Some(&root), None, &ROOT, Span::default());
     let mut context = Context::new(&root, report, complete, &sources, environment, purpose);
-    context.identity_headers = build::general::identity(&reader.table("identity")).strip;
+    context.identity_headers = build::identity::headers(&reader.table("identity")).strip;
     walk::check(&mut context, &root);
     let config = if context.complete { Some(finish(&mut context, &reader)) } else { None };
     let mut report = context.report;
@@ -153,7 +153,8 @@ fn load_bytes(bytes: &[u8], path: &Path, purpose: Purpose, environment: &dyn Env
     let problems = report.finish(&sources);
     match config {
         Some(config) if problems.is_empty() => {
-            Ok(Loaded { config, warnings: problems.into_list(), files: sources.paths() })
+            let files = sources.paths().into_iter().chain(config.key_files()).collect();
+            Ok(Loaded { config, warnings: problems.into_list(), files })
         }
         _ => Err(problems),
     }

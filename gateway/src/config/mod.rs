@@ -15,6 +15,7 @@ pub mod settings;
 
 mod build;
 mod check;
+mod key_files;
 mod parse;
 mod schema;
 mod source;

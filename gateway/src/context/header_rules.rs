@@ -189,6 +189,7 @@ mod tests {
             ],
             subject_header: HeaderName::from_static("x-subject"),
             scopes_header: HeaderName::from_static("x-auth-scopes"),
+            claims: Vec::new(),
         };
         HeaderRules::new(&identity, underscores)
     }
@@ -264,6 +265,7 @@ mod tests {
             strip: vec![HeaderPattern::Prefix(String::new())],
             subject_header: HeaderName::from_static("x-subject"),
             scopes_header: HeaderName::from_static("x-scopes"),
+            claims: Vec::new(),
         };
         assert!(HeaderRules::new(&identity, Underscores::Keep).is_identity("anything"));
     }

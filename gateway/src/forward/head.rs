@@ -34,7 +34,11 @@ pub fn build<N: Network>(
     body: RequestBody,
 ) -> Outgoing {
     deadline::read(exchange, &mut headers);
-    let lines = add_context(exchange, &mut headers);
+    let mut lines = add_context(exchange, &mut headers);
+    if let Some(identity) = &exchange.identity {
+        // Their names are the gateway's alone: nothing of the client's, and no edit, has them.
+        lines.extend_from_slice(&identity.fields);
+    }
     if let Some(route) = exchange.route() {
         match &route.settings.host {
             HostPolicy::Client => {}

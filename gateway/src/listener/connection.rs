@@ -47,6 +47,7 @@ pub async fn serve<N: Network, K: Send>(
         deadlines,
         phase: Arc::default(),
         idle_timeout: Some(shard.snapshot().config.server.idle_timeout),
+        identity: Mutex::new(None),
         tunnel: Mutex::new(None),
     });
     let clock = &shard.shared.clock;

@@ -25,12 +25,15 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
     exchange.code = Some(error.code);
     let body = document(error, Some(exchange.request_id.as_str()));
     let head = exchange.method == http::Method::HEAD;
-    let mut headers = HeaderMap::with_capacity(6);
+    let mut headers = HeaderMap::with_capacity(7);
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     describe(&mut headers, error, body.len());
     close_while_draining(&exchange, &mut headers);
     if let Some(allow) = &error.allow {
         headers.insert(header::ALLOW, allow.clone());
+    }
+    if let Some(challenge) = &error.challenge {
+        headers.insert(header::WWW_AUTHENTICATE, (**challenge).clone());
     }
     tell_limits(&exchange, &mut headers);
     Reply::own(status, headers, ResponseBody::own(if head { Bytes::new() } else { body }, exchange))

@@ -32,6 +32,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         websocket: false,
         retry: Retry::default(),
         rate_limits: Vec::new(),
+        auth: None,
         breaker: None,
         max_body: None,
         fallback: None,

@@ -60,6 +60,8 @@ pub struct AccessRecord<'a> {
     pub route: Option<&'a str>,
     /// Who is asking, where that was proven.
     pub subject: Option<&'a str>,
+    /// Why the request's credential was refused; clients are not told.
+    pub auth: Option<&'a str>,
     /// The answer's status; 499 when the client left before there was one, 503 when the gateway ended before.
     pub status: u16,
     /// The problem; `None` is written as `ok`.
@@ -118,6 +120,7 @@ impl<'a> AccessRecord<'a> {
             protocol: "HTTP/1.1",
             route: None,
             subject: None,
+            auth: None,
             status,
             code: None,
             fault: None,
@@ -164,6 +167,7 @@ impl<'a> AccessRecord<'a> {
     fn write_answer(&self, out: &mut Vec<u8>) {
         optional(out, b",\"route\":\"", self.route);
         optional(out, b",\"subject\":\"", self.subject);
+        optional(out, b",\"auth\":\"", self.auth);
         number(out, b",\"status\":", u64::from(self.status));
         // The names of codes, faults and ends are ours: nothing in them needs an escape.
         plain(out, b",\"code\":\"", self.code.map_or("ok", Code::as_str));

@@ -41,31 +41,10 @@ fn what_is_not_built_is_said_once() {
     check_route("hedge = { after = \"p95\" }", &["4:1: [[routes]] hedge: hedging is not built yet"]);
     check("[[routes]]\npath = \"/\"\nupstream = \"https://b\"", &["3:12: upstream: TLS to upstreams is not built yet"]);
     check("[defaults.route]\ncoalesce = true", &["2:1: [defaults.route] coalesce: coalescing is not built yet"]);
-    check(
-        "[identity]\nclaims = { x-tenant = \"tenant\" }",
-        &["2:1: [identity] claims: claim headers are not built yet"],
-    );
 }
 
 #[test]
 fn what_is_not_built_is_checked_all_the_same() {
-    check_unbuilt(
-        "[identity.providers.a]\nkind = \"jwt\"\naudiences = [\"x\"]\nissuer = \"i\"",
-        &["1:1: a jwt provider needs `jwks`"],
-    );
-    check_unbuilt(
-        "[identity.providers.a]\nkind = \"jwt\"\naudiences = [\"x\"]\nissuer = \"i\"\nalgorithms = [\"HS256\"]",
-        &["5:14: HS algorithms need `secret_env`"],
-    );
-    check_unbuilt(
-        "[identity.providers.a]\nkind = \"jwtt\"",
-        &["2:8: expected one of \"jwt\", \"introspection\", \"api_key\", \"mtls\", found \"jwtt\""],
-    );
-    check_unbuilt("[identity.providers.a]\nfile = \"x\"", &["1:1: \"kind\" is missing in [identity.providers.a]"]);
-    check_unbuilt(
-        "[identity.providers.a]\nkind = \"api_key\"\nfile = \"no-keys.toml\"",
-        &["3:8: cannot read the file \"no-keys.toml\": No such file or directory"],
-    );
     check_unbuilt(
         "[stores.local]\nurl = \"redis://a\"",
         &["1:9: \"local\" means this process and can be no store's name"],
@@ -85,7 +64,6 @@ fn what_is_not_built_is_checked_all_the_same() {
 #[test]
 fn policies_that_are_not_built_are_checked_all_the_same() {
     let route = |keys: &str| format!("[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n{keys}");
-    check_unbuilt(&route("auth = { providers = [\"x\"] }"), &["4:23: unknown identity provider \"x\""]);
     check_unbuilt(&route("mirror = { upstream = \"x\" }"), &["4:23: unknown upstream \"x\""]);
     check_unbuilt(
         &route("cors = { origins = [\"*\"], credentials = true }"),

@@ -35,6 +35,7 @@ async fn a_requests_future_is_small() {
         deadlines: Deadlines::new(shard.shared.clock.clone()),
         phase: Arc::default(),
         idle_timeout: None,
+        identity: Mutex::new(None),
         tunnel: Mutex::new(None),
     });
     let (parts, ()) = http::Request::new(()).into_parts();

@@ -1,14 +1,11 @@
-//! `[server]`, `[[listeners]]`, `[admin]`, `[telemetry]`, `[identity]`.
-
-use http::HeaderName;
+//! `[server]`, `[[listeners]]`, `[admin]`, `[telemetry]`.
 
 use crate::config::check::Reader;
 use crate::config::parse::environment::Environment;
 use crate::config::schema::server::LISTENER;
-use crate::config::settings::identity::HeaderPattern;
 use crate::config::settings::server::{EscapedSlash, Http2Limits, Underscores};
 use crate::config::settings::telemetry::{AccessLog, LogOutput, Tracing, TrustTrace};
-use crate::config::settings::{Admin, IdentityHeaders, Listener, Server, Telemetry};
+use crate::config::settings::{Admin, Listener, Server, Telemetry};
 use crate::config::source::Sources;
 use crate::config::value::text;
 
@@ -89,35 +86,5 @@ pub(crate) fn telemetry(table: &Reader<'_>, sources: &Sources) -> Telemetry {
                 _ => TrustTrace::Always,
             },
         },
-    }
-}
-
-/// `[identity]`: what is stripped holds every header that the gateway itself sets.
-pub(crate) fn identity(table: &Reader<'_>) -> IdentityHeaders {
-    let name = |key, fallback| text::header_name(&table.text(key)).unwrap_or(HeaderName::from_static(fallback));
-    let subject_header = name("subject_header", "x-auth-subject");
-    let scopes_header = name("scopes_header", "x-auth-scopes");
-    let mut strip: Vec<HeaderPattern> = table.texts("strip_headers").iter().filter_map(|name| pattern(name)).collect();
-    let mut own = vec![subject_header.clone(), scopes_header.clone()];
-    own.extend(table.map("claims").iter().filter_map(|claim| text::header_name(&claim.key).ok()));
-    if table.get("passport").is_some() {
-        own.extend(text::header_name(&table.table("passport").text("header")).ok());
-    }
-    for header in own {
-        let covered = strip.iter().any(|pattern| match pattern {
-            HeaderPattern::Exact(exact) => *exact == header,
-            HeaderPattern::Prefix(prefix) => header.as_str().starts_with(prefix.as_str()),
-        });
-        if !covered {
-            strip.push(HeaderPattern::Exact(header));
-        }
-    }
-    IdentityHeaders { strip, subject_header, scopes_header }
-}
-
-fn pattern(written: &str) -> Option<HeaderPattern> {
-    match written.strip_suffix('*') {
-        Some(prefix) => Some(HeaderPattern::Prefix(text::header_name(prefix).ok()?.as_str().to_owned())),
-        None => text::header_name(written).ok().map(HeaderPattern::Exact),
     }
 }

@@ -1,6 +1,7 @@
 //! The third pass: checked tables to settings. It runs over bad tables too, so that every rule can speak; what it makes
 //! of them is dropped.
 pub(crate) mod general;
+pub(crate) mod identity;
 pub(crate) mod rate_limit;
 pub(crate) mod route;
 pub(crate) mod upstream;
@@ -53,7 +54,8 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
         listeners: general::listeners(root),
         admin: general::admin(&root.table("admin"), context.environment),
         telemetry: general::telemetry(&root.table("telemetry"), context.sources),
-        identity: general::identity(&root.table("identity")),
+        identity: identity::headers(&root.table("identity")),
+        providers: identity::providers(context, &root.table("identity")),
         rate_limits: rate_limit::all(root),
         upstreams: upstreams.into_iter().map(Arc::new).collect(),
         routes,

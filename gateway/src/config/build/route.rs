@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use super::upstream;
+use super::{identity, upstream};
 use crate::config::check::Reader;
 use crate::config::settings::Route;
 use crate::config::settings::route::{
@@ -34,6 +34,7 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         rewrite: rewrite(table),
         request_headers: edits(&table.table("request_headers")),
         response_headers: edits(&table.table("response_headers")),
+        auth: identity::auth(table),
         rate_limits: table.texts("rate_limits").iter().map(|name| Arc::from(name.as_str())).collect(),
         timeout: table.timeout("timeout"),
         idle_timeout: table.timeout("idle_timeout"),

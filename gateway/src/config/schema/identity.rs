@@ -1,6 +1,6 @@
 //! `[identity]` and its providers.
 
-use super::{DAY, HOUR, Kind, MANY, SECOND, TableDef, key};
+use super::{DAY, HOUR, Kind, MANY, MINUTE, SECOND, TableDef, key};
 use crate::config::validate::identity;
 use crate::config::value::text;
 
@@ -9,9 +9,9 @@ pub(crate) static IDENTITY: TableDef = TableDef::plain("[identity]", "The header
     key("strip_headers", Kind::List(const { &Kind::Text(&text::HEADER_PATTERN) }, 0), "Removed from every client request, on every route, authenticated or not. The headers named below are always among them.").default("[\"x-auth-*\"]"),
     key("subject_header", Kind::Text(&text::HEADER), "Carries the proven subject to the upstream.").default("\"x-auth-subject\""),
     key("scopes_header", Kind::Text(&text::HEADER), "Carries the granted scopes to the upstream.").default("\"x-auth-scopes\""),
-    key("claims", Kind::Map(&text::HEADER, const { &Kind::Text(&text::NOT_EMPTY) }), "Headers that carry claims: `{ \"x-auth-tenant\" = \"tenant\" }`.").default("{}").not_yet("claim headers are"),
+    key("claims", Kind::Map(&text::HEADER, const { &Kind::Text(&text::NOT_EMPTY) }), "Headers that carry claims: `{ \"x-auth-tenant\" = \"tenant\" }`.").default("{}"),
     key("passport", Kind::Table(&PASSPORT), "A short-lived token signed by the gateway, so that a service can check identity by itself.").not_yet("passports are"),
-    key("providers", Kind::Map(&text::NAME, const { &Kind::Tagged("kind", PROVIDERS) }), "Who proves identities, by name.").default("{}").not_yet("identity providers are"),
+    key("providers", Kind::Map(&text::NAME, const { &Kind::Tagged("kind", PROVIDERS) }), "Who proves identities, by name.").default("{}"),
 ])
 .rules(&[identity::distinct_headers]);
 
@@ -29,10 +29,12 @@ static PASSPORT: TableDef = TableDef::plain(
 const PROVIDERS: &[(&str, &TableDef)] =
     &[("jwt", &JWT), ("introspection", &INTROSPECTION), ("api_key", &API_KEY), ("mtls", &MTLS)];
 
-const ALGORITHMS: &[&str] =
-    &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "HS256", "HS384", "HS512"];
+const ALGORITHMS: &[&str] = &[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519", "HS256",
+    "HS384", "HS512",
+];
 
-static JWT: TableDef = TableDef::plain(
+pub(crate) static JWT: TableDef = TableDef::plain(
     "[identity.providers.NAME] kind = \"jwt\"",
     "Signed tokens, verified here.",
     &[
@@ -57,13 +59,13 @@ static JWT: TableDef = TableDef::plain(
             "Where used tokens of `single_use` routes are kept: `local` or a store's name.",
         )
         .default("\"local\""),
-        key("leeway", Kind::Duration(0, HOUR), "How far clocks may differ.").default("\"30s\""),
+        key("leeway", Kind::Duration(0, MINUTE), "How far clocks may differ; at most a minute.").default("\"30s\""),
         key("max_token_bytes", Kind::Size(256, 1 << 20), "A longer token is refused before it is read.")
             .default("\"8KiB\""),
         key(
             "required_claims",
             Kind::List(const { &Kind::Text(&text::NOT_EMPTY) }, 0),
-            "Claims that a token must have.",
+            "Claims that a token must have; `exp` is among them always.",
         )
         .default("[\"exp\", \"sub\"]"),
         key("cache", Kind::Table(&JWT_CACHE), "Verified tokens; an entry never outlives the token's `exp` or its key.")
@@ -79,16 +81,17 @@ static JWT: TableDef = TableDef::plain(
         key("forward_token", Kind::Bool, "Pass the client's `Authorization` header on.").default("false"),
     ],
 )
-.rules(&[identity::jwt_keys, identity::replay_store]);
+.rules(&[identity::jwt_keys, identity::key_set, identity::secret_length, identity::replay_store]);
 
 static JWKS: TableDef = TableDef::plain(
     "jwks",
     "A key set: one of `url`, `file`, `inline` and `discovery`.",
     &[
-        key("url", Kind::Text(&text::URL), "Fetched from here."),
+        key("url", Kind::Text(&text::URL), "Fetched from here.").not_yet("fetching keys is"),
         key("file", Kind::File, "Read from this file."),
         key("inline", Kind::Anything, "Written here: a JWKS as text or as a table."),
-        key("discovery", Kind::Text(&text::URL), "Found through this issuer's OpenID configuration."),
+        key("discovery", Kind::Text(&text::URL), "Found through this issuer's OpenID configuration.")
+            .not_yet("fetching keys is"),
         key("refresh", Kind::Duration(SECOND, DAY), "How often a fetched set is fetched again.").default("\"10m\""),
         key("cooldown", Kind::Duration(SECOND, HOUR), "The shortest time between two fetches for unknown keys.")
             .default("\"5s\""),
@@ -119,7 +122,8 @@ static INTROSPECTION: TableDef = TableDef::plain(
         key("timeout", Kind::Duration(1, HOUR), "The longest wait for an answer.").default("\"1s\""),
         key("cache", Kind::Table(&INTROSPECTION_CACHE), "Answers that are kept.").default("{}"),
     ],
-);
+)
+.rules(&[identity::no_introspection_yet]);
 
 static INTROSPECTION_CACHE: TableDef = TableDef::plain(
     "cache",
@@ -131,7 +135,7 @@ static INTROSPECTION_CACHE: TableDef = TableDef::plain(
     ],
 );
 
-static API_KEY: TableDef = TableDef::plain(
+pub(crate) static API_KEY: TableDef = TableDef::plain(
     "[identity.providers.NAME] kind = \"api_key\"",
     "Keys, of which only hashes are kept.",
     &[
@@ -139,10 +143,12 @@ static API_KEY: TableDef = TableDef::plain(
         key("header", Kind::Text(&text::EDITABLE_HEADER), "The header that carries the key.").default("\"x-api-key\""),
         key("file", Kind::File, "The SHA-256 of each key, its subject and its scopes; reloaded on change.").required(),
     ],
-);
+)
+.rules(&[identity::api_keys]);
 
 static MTLS: TableDef = TableDef::plain(
     "[identity.providers.NAME] kind = \"mtls\"",
     "The client's certificate: SAN URI, then DNS, then CN.",
     &[key("kind", Kind::Choice(&["mtls"]), "`mtls`").required()],
-);
+)
+.rules(&[identity::no_mtls_yet]);

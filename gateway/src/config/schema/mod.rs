@@ -162,6 +162,8 @@ impl TableDef {
 
 /// One second, in milliseconds.
 pub(crate) const SECOND: u64 = 1_000;
+/// One minute, in milliseconds.
+pub(crate) const MINUTE: u64 = 60_000;
 /// One hour, in milliseconds.
 pub(crate) const HOUR: u64 = 3_600_000;
 /// One day, in milliseconds: no timeout is meant to be longer.

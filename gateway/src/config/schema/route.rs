@@ -69,7 +69,7 @@ const KEYS: &[Key] = &[
     key("rewrite", Kind::Table(&REWRITE), "What the upstream is sent instead of the path."),
     key("request_headers", Kind::Table(&HEADER_EDITS), "Edits of the request's headers.").default("{}"),
     key("response_headers", Kind::Table(&HEADER_EDITS), "Edits of the response's headers.").default("{}"),
-    key("auth", Kind::Table(&AUTH), "Who may use it.").not_yet("authentication is"),
+    key("auth", Kind::Table(&AUTH), "Who may use it."),
     key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "The limits that hold, by name.")
         .default("[]"),
     key("timeout", Kind::DurationOrZero(1, DAY), "Until response headers, retries included; \"0s\" is no limit.")

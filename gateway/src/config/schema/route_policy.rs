@@ -19,7 +19,9 @@ pub(crate) static AUTH: TableDef = TableDef::plain(
         key("claims", Kind::Map(&text::NOT_EMPTY, &Kind::Scalar), "Claims and the value that each must equal or hold.")
             .default("{}"),
         key("optional", Kind::Bool, "A request without a credential passes; a bad one does not.").default("false"),
-        key("single_use", Kind::Bool, "A token holds for one request.").default("false"),
+        key("single_use", Kind::Bool, "A token holds for one request.")
+            .default("false")
+            .not_yet("replay protection is"),
     ],
 )
 .rules(&[references::auth]);

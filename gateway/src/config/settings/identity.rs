@@ -1,6 +1,15 @@
-//! `[identity]`: the headers that only the gateway may set.
+//! `[identity]`: the headers that only the gateway may set, and who proves identities.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderName;
+use serde_json::Value;
+
+use crate::jws::{Algorithm, KeySet};
 
 /// `[identity]`, as far as headers go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +21,8 @@ pub struct IdentityHeaders {
     pub subject_header: HeaderName,
     /// Carries the granted scopes to the upstream.
     pub scopes_header: HeaderName,
+    /// Carry claims: header and claim.
+    pub claims: Vec<(HeaderName, Box<str>)>,
 }
 
 /// A header's name, or every name that begins so.
@@ -21,4 +32,140 @@ pub enum HeaderPattern {
     Exact(HeaderName),
     /// `x-auth-*`; held without the star, in lower case.
     Prefix(String),
+}
+
+/// One `[identity.providers.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// Its name; what it knows (fetched keys, verified tokens) is kept by it over reloads.
+    pub name: Arc<str>,
+    /// How it proves an identity.
+    pub kind: ProviderKind,
+}
+
+/// `kind`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// Signed tokens.
+    Jwt(Box<Jwt>),
+    /// Keys, of which only hashes are known.
+    ApiKey(ApiKeys),
+}
+
+/// `kind = "jwt"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jwt {
+    /// The `iss` of its tokens.
+    pub issuer: Box<str>,
+    /// One of them is in a token's `aud`.
+    pub audiences: Vec<Box<str>>,
+    /// The algorithms that are accepted.
+    pub algorithms: Vec<Algorithm>,
+    /// Where public keys come from; `None` where only secrets verify.
+    pub keys: Option<Keys>,
+    /// The secret of HS algorithms.
+    pub secret: Option<SecretKeys>,
+    /// How far clocks may differ.
+    pub leeway: Duration,
+    /// The longest token.
+    pub max_token_bytes: usize,
+    /// Claims that a token must have, beside `exp`.
+    pub required_claims: Vec<Box<str>>,
+    /// The size of the cache of verified tokens; `None` = no cache.
+    pub cache_bytes: Option<u64>,
+    /// Accepted `typ` headers; empty = any.
+    pub typ: Vec<Box<str>>,
+    /// The client's `Authorization` is passed on.
+    pub forward_token: bool,
+}
+
+/// `jwks`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keys {
+    /// `file` or `inline`: as read when the configuration was.
+    Fixed(FixedKeys),
+}
+
+/// Keys that are a part of the configuration.
+#[derive(Clone)]
+pub struct FixedKeys {
+    /// The keys; empty where they could not be read, and then no token holds.
+    pub set: Arc<KeySet>,
+    /// As read, to tell whether they have changed.
+    pub text: Arc<[u8]>,
+    /// The file that they were read from.
+    pub file: Option<PathBuf>,
+}
+
+/// A secret as a key.
+#[derive(Clone)]
+pub struct SecretKeys {
+    /// A set of the one key.
+    pub set: Arc<KeySet>,
+    /// The secret, to tell whether it has changed.
+    pub secret: Arc<[u8]>,
+}
+
+impl PartialEq for FixedKeys {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text && self.file == other.file
+    }
+}
+
+impl Eq for FixedKeys {}
+
+impl fmt::Debug for FixedKeys {
+    /// An inline set may be anything: it is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FixedKeys").field("set", &self.set).field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for SecretKeys {
+    fn eq(&self, other: &Self) -> bool {
+        self.secret == other.secret
+    }
+}
+
+impl Eq for SecretKeys {}
+
+impl fmt::Debug for SecretKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKeys")
+    }
+}
+
+/// `kind = "api_key"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKeys {
+    /// The header that carries the key.
+    pub header: HeaderName,
+    /// The file, as read when the configuration was.
+    pub file: PathBuf,
+    /// Who has which key, by the SHA-256 of it.
+    pub keys: Arc<BTreeMap<[u8; 32], ApiKey>>,
+}
+
+/// One `[[keys]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Who has it.
+    pub subject: Box<str>,
+    /// What is granted.
+    pub scopes: Vec<Box<str>>,
+}
+
+/// `auth` of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// Names of providers, in order: the first whose credential is present decides. Never empty.
+    pub providers: Vec<Arc<str>>,
+    /// All are needed.
+    pub scopes: Vec<Box<str>>,
+    /// Claims, and the value that each equals or holds.
+    pub claims: Vec<(Box<str>, Value)>,
+    /// A request without a credential passes.
+    pub optional: bool,
+    /// A token holds for one request.
+    pub single_use: bool,
 }

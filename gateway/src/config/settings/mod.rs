@@ -12,10 +12,13 @@ pub mod server;
 pub mod telemetry;
 pub mod upstream;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use identity::{Keys, ProviderKind};
+
 pub use admin::Admin;
-pub use identity::IdentityHeaders;
+pub use identity::{IdentityHeaders, Provider};
 pub use listener::Listener;
 pub use rate_limit::RateLimit;
 pub use route::Route;
@@ -36,10 +39,26 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// `[identity]`: which headers are stripped, and what they are called.
     pub identity: IdentityHeaders,
+    /// `[identity.providers.*]`. Names are unique.
+    pub providers: Vec<Arc<Provider>>,
     /// `[rate_limits.*]`. Names are unique.
     pub rate_limits: Vec<Arc<RateLimit>>,
     /// `[upstreams.*]`, also those that a route wrote as a URL. Names are unique.
     pub upstreams: Vec<Arc<Upstream>>,
     /// `[[routes]]`, in the order of the file. Names are unique; each upstream that a route names exists.
     pub routes: Vec<Arc<Route>>,
+}
+
+impl Config {
+    /// Files with keys, which are a part of the configuration though it is not written in them.
+    pub(crate) fn key_files(&self) -> Vec<PathBuf> {
+        let file = |provider: &Arc<Provider>| match &provider.kind {
+            ProviderKind::Jwt(jwt) => match &jwt.keys {
+                Some(Keys::Fixed(keys)) => keys.file.clone(),
+                None => None,
+            },
+            ProviderKind::ApiKey(keys) => Some(keys.file.clone()),
+        };
+        self.providers.iter().filter_map(file).collect()
+    }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use regex::Regex;
 
+use super::identity::Auth;
 use super::upstream::{Breaker, Failures};
 
 /// One `[[routes]]`.
@@ -24,6 +25,8 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     /// Edits of the response's headers.
     pub response_headers: HeaderEdits,
+    /// Who may use it; `None` = everybody.
+    pub auth: Option<Auth>,
     /// Names of the limits that hold, each once; each exists.
     pub rate_limits: Vec<Arc<str>>,
     /// Until response headers, retries included; `None` = no limit.

@@ -1,6 +1,9 @@
 //! `[identity]` and its providers.
 
 use crate::config::check::{Context, Reader};
+use crate::config::key_files;
+use crate::config::problem::quoted;
+use crate::jws::{Algorithm, Key};
 
 /// Subject, scopes and claims travel in headers of their own.
 pub(crate) fn distinct_headers(context: &mut Context<'_>, identity: &Reader<'_>) {
@@ -44,4 +47,79 @@ pub(crate) fn replay_store(context: &mut Context<'_>, provider: &Reader<'_>) {
     if let Some(store) = provider.get("replay_store") {
         context.store_exists(store);
     }
+}
+
+/// A key set that is written down can be read, and has a key for the algorithms that are accepted.
+pub(crate) fn key_set(context: &mut Context<'_>, provider: &Reader<'_>) {
+    let jwks = provider.table("jwks");
+    let at = ["file", "inline"].iter().find_map(|key| jwks.get(key)).map_or(provider.at, |node| node.at);
+    let read = match key_files::key_set(context.sources, &jwks) {
+        // That a file is not there has been said.
+        Some(Err(_)) if jwks.get("file").is_some_and(|node| !is_file(context, node)) => return,
+        Some(Err(why)) => return context.report.error(at, why),
+        Some(Ok(read)) => read,
+        None => return,
+    };
+    for key in &read.left_out {
+        let name = key.kid.as_deref().map_or_else(|| format!("number {}", key.index + 1), quoted);
+        if key.error.is_for_others() {
+            let help = "it is left out; the other keys of the set are used";
+            context.report.warning(at, format!("the key {name} of the set verifies nothing: {}", key.error), help);
+        } else {
+            context.report.error(at, format!("the key {name} of the set cannot be used: {}", key.error));
+        }
+    }
+    let accepted: Vec<Algorithm> =
+        provider.texts("algorithms").iter().filter_map(|name| Algorithm::named(name)).collect();
+    if read.set.keys().iter().any(Key::is_symmetric) {
+        let help = "write the secret into an environment variable, and its name as `secret_env`";
+        context.report.error_with(at, "a key set has public keys, and this one has secrets", help);
+    } else if !accepted.iter().any(|algorithm| read.set.keys().iter().any(|key| key.takes(*algorithm))) {
+        context.report.error(at, "no key of the set fits an algorithm of `algorithms`: no token would hold");
+    }
+}
+
+fn is_file(context: &Context<'_>, node: &crate::config::tree::Node) -> bool {
+    node.text().is_some_and(|text| context.sources.resolve(text, node.at).is_file())
+}
+
+/// A secret is at least as long as the hash (RFC 7518, section 3.2).
+pub(crate) fn secret_length(context: &mut Context<'_>, provider: &Reader<'_>) {
+    let Some(node) = provider.get("secret_env") else { return };
+    let Some(secret) = node.text().and_then(|name| context.environment.get(name)).filter(|value| !value.is_empty())
+    else {
+        return;
+    };
+    let accepted: Vec<Algorithm> =
+        provider.texts("algorithms").iter().filter_map(|name| Algorithm::named(name)).collect();
+    if !accepted.iter().any(|algorithm| algorithm.is_symmetric()) {
+        context.report.warning(
+            node.at,
+            "this secret is not used",
+            "name an HS algorithm in `algorithms`, or remove it",
+        );
+    } else if Key::from_secret(secret.as_bytes(), &accepted).is_err() {
+        let message = "the secret in this variable is shorter than the hash of an algorithm";
+        let help = "32 bytes for HS256, 48 for HS384, 64 for HS512, and no fewer: `openssl rand -base64 64`";
+        context.report.error_with(node.at, message, help);
+    }
+}
+
+/// A file of API keys can be read.
+pub(crate) fn api_keys(context: &mut Context<'_>, provider: &Reader<'_>) {
+    let Some(node) = provider.get("file") else { return };
+    let file = node.text().map(|text| context.sources.resolve(text, node.at)).filter(|file| file.is_file());
+    if let Some(Err(why)) = file.map(|file| key_files::api_keys(&file)) {
+        context.report.error(node.at, format!("{}: {why}", quoted(node.shown())));
+    }
+}
+
+/// Client certificates come with TLS.
+pub(crate) fn no_mtls_yet(context: &mut Context<'_>, provider: &Reader<'_>) {
+    context.not_yet(provider.at("kind"), "kind", "client certificates are");
+}
+
+/// Not yet.
+pub(crate) fn no_introspection_yet(context: &mut Context<'_>, provider: &Reader<'_>) {
+    context.not_yet(provider.at("kind"), "kind", "introspection is");
 }

@@ -4,8 +4,8 @@ use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
 use crate::error::Code;
 use crate::telemetry::metrics::{
-    AttemptOutcome, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult, LimitDecision, Registry, RetryResult,
-    RouteTotals, ShedReason, UpstreamTotals,
+    AttemptOutcome, CacheResult, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult, LimitDecision, Registry,
+    RetryResult, RouteTotals, ShedReason, UpstreamTotals,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -31,6 +31,7 @@ pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec
     upstreams(&mut page, registry);
     endpoints(&mut page, &inputs.endpoints);
     breakers(&mut page, inputs);
+    identity(&mut page, registry);
     limits(&mut page, registry);
     gateway(&mut page, registry, inputs);
     process(&mut page, &inputs.process);
@@ -148,6 +149,19 @@ fn limits(page: &mut Page, registry: &Registry) {
         for (decision, count) in LimitDecision::ALL.iter().zip(series.totals()).filter(|(_, count)| *count > 0) {
             page.number(&[("rule", series.name()), ("decision", decision.as_str())], count);
         }
+    }
+}
+
+fn identity(page: &mut Page, registry: &Registry) {
+    page.family("gateway_auth_total", Kind::Counter, "Credentials, by provider and what came of them.");
+    for provider in registry.auths() {
+        for (result, count) in provider.totals() {
+            page.number(&[("provider", provider.name()), ("result", result.as_str())], count);
+        }
+    }
+    page.family("gateway_token_cache_total", Kind::Counter, "Tokens by whether they were known already, and where.");
+    for result in CacheResult::ALL {
+        page.number(&[("result", result.as_str())], registry.token_cache().total(result));
     }
 }
 

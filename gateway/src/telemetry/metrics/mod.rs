@@ -7,6 +7,7 @@
 //!
 //! Series are kept by name for the life of the process, so that they survive reloads; their number is bounded.
 
+mod auth;
 mod gateway;
 mod histogram;
 mod limit;
@@ -15,6 +16,7 @@ mod route;
 mod shards;
 mod upstream;
 
+pub use auth::{AuthResult, AuthSeries, CacheResult, TokenCacheSeries};
 pub use gateway::{GatewaySeries, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};

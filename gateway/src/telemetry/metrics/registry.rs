@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::algorithms::breaker::State;
 
+use super::{AuthSeries, TokenCacheSeries};
 use super::{GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, UpstreamSeries};
 
 /// Names of each kind that are kept: ten times the largest configuration that we aim at (10,000 routes). A process that
@@ -55,6 +56,8 @@ pub struct Registry {
     routes: Mutex<BTreeMap<Arc<str>, Arc<RouteSeries>>>,
     upstreams: Mutex<BTreeMap<Arc<str>, Arc<UpstreamSeries>>>,
     listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerSeries>>>,
+    auth: Mutex<BTreeMap<Arc<str>, Arc<AuthSeries>>>,
+    token_cache: TokenCacheSeries,
     limits: Mutex<BTreeMap<Arc<str>, Arc<LimitSeries>>>,
 }
 
@@ -67,6 +70,8 @@ impl Registry {
             routes: Mutex::default(),
             upstreams: Mutex::default(),
             listeners: Mutex::default(),
+            auth: Mutex::default(),
+            token_cache: TokenCacheSeries::new(workers),
             limits: Mutex::default(),
         }
     }
@@ -96,6 +101,22 @@ impl Registry {
     /// The series of the rate limit of this name, made if need be.
     pub fn limit(&self, name: &str) -> Arc<LimitSeries> {
         find(&self.limits, name, |name| LimitSeries::new(name, self.workers))
+    }
+
+    /// The series of the identity provider of this name, made if need be.
+    pub fn auth(&self, name: &str) -> Arc<AuthSeries> {
+        find(&self.auth, name, |name| AuthSeries::new(name, self.workers))
+    }
+
+    /// All identity providers by name.
+    pub fn auths(&self) -> Vec<Arc<AuthSeries>> {
+        lock(&self.auth).values().cloned().collect()
+    }
+
+    /// What is counted of the caches of verified tokens.
+    #[inline]
+    pub fn token_cache(&self) -> &TokenCacheSeries {
+        &self.token_cache
     }
 
     /// All routes by name.

@@ -4,12 +4,14 @@ mod client;
 mod events;
 mod gateway;
 mod process;
+mod tokens;
 mod wait;
 
 pub(crate) use client::{Answer, Client, Echo};
 pub(crate) use events::Events;
 pub(crate) use gateway::{Gateway, one_route};
 pub(crate) use process::Process;
+pub(crate) use tokens::{ISSUER, Issuer, now};
 pub(crate) use wait::{eventually, guarded};
 
 use mocks::Mock;

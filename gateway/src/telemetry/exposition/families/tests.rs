@@ -199,8 +199,6 @@ fn names_and_labels_are_the_contracts() {
         "hedges_total",
         "store_duration_seconds",
         "store_degraded",
-        "auth_total",
-        "token_cache_total",
         "keys_age_seconds",
         "aggregate_parts_total",
         "batch_size",

@@ -1,0 +1,135 @@
+//! `[identity]` and `auth` of routes. Whatever could not be read is empty here, so that it proves nobody; that it could
+//! not be read was reported.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+use serde_json::Value;
+
+use crate::config::check::{Context, Reader};
+use crate::config::key_files;
+use crate::config::schema::identity::{API_KEY, JWT};
+use crate::config::settings::IdentityHeaders;
+use crate::config::settings::identity::{
+    ApiKeys, Auth, FixedKeys, HeaderPattern, Jwt, Keys, Provider, ProviderKind, SecretKeys,
+};
+use crate::config::tree::{Entry, Node, Value as Written};
+use crate::config::value::text;
+use crate::jws::{Algorithm, Key, KeySet};
+
+/// `[identity]`: what is stripped holds every header that the gateway itself sets.
+pub(crate) fn headers(table: &Reader<'_>) -> IdentityHeaders {
+    let name = |key, fallback| text::header_name(&table.text(key)).unwrap_or(HeaderName::from_static(fallback));
+    let subject_header = name("subject_header", "x-auth-subject");
+    let scopes_header = name("scopes_header", "x-auth-scopes");
+    let claim = |entry: &Entry| Some((text::header_name(&entry.key).ok()?, Box::from(entry.node.text()?)));
+    let claims: Vec<(HeaderName, Box<str>)> = table.map("claims").iter().filter_map(claim).collect();
+    let mut strip: Vec<HeaderPattern> = table.texts("strip_headers").iter().filter_map(|name| pattern(name)).collect();
+    let mut own = vec![subject_header.clone(), scopes_header.clone()];
+    own.extend(claims.iter().map(|(header, _)| header.clone()));
+    if table.get("passport").is_some() {
+        own.extend(text::header_name(&table.table("passport").text("header")).ok());
+    }
+    for header in own {
+        let covered = strip.iter().any(|pattern| match pattern {
+            HeaderPattern::Exact(exact) => *exact == header,
+            HeaderPattern::Prefix(prefix) => header.as_str().starts_with(prefix.as_str()),
+        });
+        if !covered {
+            strip.push(HeaderPattern::Exact(header));
+        }
+    }
+    IdentityHeaders { strip, subject_header, scopes_header, claims }
+}
+
+fn pattern(written: &str) -> Option<HeaderPattern> {
+    match written.strip_suffix('*') {
+        Some(prefix) => Some(HeaderPattern::Prefix(text::header_name(prefix).ok()?.as_str().to_owned())),
+        None => text::header_name(written).ok().map(HeaderPattern::Exact),
+    }
+}
+
+/// `[identity.providers.*]`
+pub(crate) fn providers(context: &Context<'_>, identity: &Reader<'_>) -> Vec<Arc<Provider>> {
+    identity.map("providers").iter().filter_map(|entry| provider(context, entry)).map(Arc::new).collect()
+}
+
+fn provider(context: &Context<'_>, entry: &Entry) -> Option<Provider> {
+    let table = entry.node.table()?;
+    let reader = |def| Reader::new(Some(table), None, def, entry.node.at);
+    let kind = match table.get("kind")?.text()? {
+        "jwt" => ProviderKind::Jwt(Box::new(jwt(context, &reader(&JWT)))),
+        "api_key" => ProviderKind::ApiKey(api_keys(context, &reader(&API_KEY))?),
+        _ => return None,
+    };
+    Some(Provider { name: Arc::from(&*entry.key), kind })
+}
+
+fn boxed(texts: Vec<String>) -> Vec<Box<str>> {
+    texts.into_iter().map(String::into_boxed_str).collect()
+}
+
+fn jwt(context: &Context<'_>, table: &Reader<'_>) -> Jwt {
+    let algorithms: Vec<Algorithm> =
+        table.texts("algorithms").iter().filter_map(|name| Algorithm::named(name)).collect();
+    Jwt {
+        issuer: table.text("issuer").into(),
+        audiences: boxed(table.texts("audiences")),
+        keys: table.get("jwks").map(|_| keys(context, &table.table("jwks"))),
+        secret: secret(context, table, &algorithms),
+        algorithms,
+        leeway: table.duration("leeway"),
+        max_token_bytes: table.bytes("max_token_bytes"),
+        required_claims: boxed(table.texts("required_claims")),
+        cache_bytes: table.table("cache").bound("max_bytes"),
+        typ: boxed(table.texts("typ")),
+        forward_token: table.flag("forward_token"),
+    }
+}
+
+fn keys(context: &Context<'_>, table: &Reader<'_>) -> Keys {
+    let read = key_files::key_set(context.sources, table);
+    let file = table.get("file").and_then(|node| Some(context.sources.resolve(node.text()?, node.at)));
+    let (text, set) = match read {
+        Some(Ok(read)) => (read.text, read.set),
+        _ => (Arc::from(&b""[..]), KeySet::default()),
+    };
+    Keys::Fixed(FixedKeys { set: Arc::new(set), text, file })
+}
+
+fn secret(context: &Context<'_>, table: &Reader<'_>, algorithms: &[Algorithm]) -> Option<SecretKeys> {
+    let secret = context.environment.get(table.get("secret_env")?.text()?)?;
+    let key = Key::from_secret(secret.as_bytes(), algorithms).ok()?;
+    Some(SecretKeys { set: Arc::new(KeySet::single(key)), secret: Arc::from(secret.as_bytes()) })
+}
+
+fn api_keys(context: &Context<'_>, table: &Reader<'_>) -> Option<ApiKeys> {
+    let node = table.get("file")?;
+    let file = context.sources.resolve(node.text()?, node.at);
+    let keys = key_files::api_keys(&file).unwrap_or_default();
+    Some(ApiKeys { header: text::header_name(&table.text("header")).ok()?, file, keys: Arc::new(keys) })
+}
+
+/// `auth`; `None` where it is not written.
+pub(crate) fn auth(route: &Reader<'_>) -> Option<Auth> {
+    route.get("auth")?;
+    let table = route.table("auth");
+    let claim = |entry: &Entry| Some((Box::from(&*entry.key), scalar(&entry.node)?));
+    Some(Auth {
+        providers: table.texts("providers").iter().map(|name| Arc::from(&**name)).collect(),
+        scopes: boxed(table.texts("scopes")),
+        claims: table.map("claims").iter().filter_map(claim).collect(),
+        optional: table.flag("optional"),
+        single_use: table.flag("single_use"),
+    })
+}
+
+fn scalar(node: &Node) -> Option<Value> {
+    match &node.value {
+        Written::Text(text) => Some(text.content.as_str().into()),
+        Written::Integer(integer) => Some((*integer).into()),
+        Written::Number(number) => Some((*number).into()),
+        Written::Bool(flag) => Some((*flag).into()),
+        _ => None,
+    }
+}

@@ -1,0 +1,179 @@
+//! What a route asks for, compiled, and whether an identity has it.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde_json::Value;
+
+use super::claims::claim;
+use super::credential::{self, Malformed};
+use super::proven::Identity;
+use super::provider::Provider;
+use crate::config::settings::identity::Auth;
+use crate::telemetry::metrics::AuthResult;
+
+/// `auth` of a route.
+#[derive(Debug)]
+pub struct RouteAuth {
+    /// In order: the first whose credential is present decides.
+    pub(super) providers: Box<[Arc<Provider>]>,
+    /// As configured.
+    pub(super) settings: Auth,
+    /// More than one takes bearer tokens, so that they are told apart by their look.
+    has_several_bearers: bool,
+    /// What a client that presents nothing is told to present.
+    pub(super) challenge: HeaderValue,
+}
+
+/// A provider, and the credential that is for it.
+type Presented<'p, 'h> = (&'p Arc<Provider>, &'h [u8]);
+
+impl RouteAuth {
+    /// Compiles it. A provider that is not there proves nobody.
+    pub fn new(settings: &Auth, provider: impl Fn(&str) -> Option<Arc<Provider>>) -> Self {
+        let providers: Box<[_]> = settings.providers.iter().filter_map(|name| provider(name)).collect();
+        let bearers = providers.iter().filter(|provider| provider.takes_bearer()).count();
+        let challenge = if bearers > 0 { "Bearer" } else { "ApiKey" };
+        Self {
+            providers,
+            settings: settings.clone(),
+            has_several_bearers: bearers > 1,
+            challenge: HeaderValue::from_static(challenge),
+        }
+    }
+
+    /// The first provider whose credential is there, and the credential.
+    ///
+    /// # Errors
+    /// What is there is not one credential.
+    #[inline]
+    pub(super) fn present<'a>(&self, headers: &'a HeaderMap) -> Result<Option<Presented<'_, 'a>>, Malformed> {
+        let mut bearer: Option<Option<&[u8]>> = None;
+        for provider in &self.providers {
+            if let Some(name) = provider.own_header() {
+                if let Some(key) = credential::api_key(headers, name)? {
+                    return Ok(Some((provider, key)));
+                }
+                continue;
+            }
+            let token = match bearer {
+                Some(known) => known,
+                None => *bearer.insert(credential::bearer(headers)?),
+            };
+            match token {
+                Some(token) if !self.has_several_bearers || provider.may_have_issued(token, self) => {
+                    return Ok(Some((provider, token)));
+                }
+                _ => {}
+            }
+        }
+        // A token that none of several looks to have issued is the first one's to refuse.
+        let first = self.providers.iter().find(|provider| provider.takes_bearer());
+        Ok(first.zip(bearer.flatten()))
+    }
+
+    /// Whether an identity has what the route asks for.
+    ///
+    /// # Errors
+    /// What it lacks.
+    #[inline]
+    pub(super) fn check(&self, identity: &Identity) -> Result<(), AuthResult> {
+        if !self.settings.scopes.iter().all(|scope| identity.scopes.contains(scope)) {
+            return Err(AuthResult::Scope);
+        }
+        let holds = |(name, expected): &(Box<str>, Value)| match claim(&identity.claims, name) {
+            Some(Value::Array(list)) => list.contains(expected),
+            Some(value) => value == expected,
+            None => false,
+        };
+        if self.settings.claims.iter().all(holds) { Ok(()) } else { Err(AuthResult::ClaimRule) }
+    }
+
+    /// Takes credentials away that were for the gateway: an upstream is told who it is, not how that was proven.
+    #[inline]
+    pub(super) fn strip(&self, headers: &mut HeaderMap, proven_by: &Provider) {
+        for provider in &self.providers {
+            match provider.own_header() {
+                Some(name) => drop(headers.remove(name)),
+                None if proven_by.forwards_token() => {}
+                None => drop(headers.remove(header::AUTHORIZATION)),
+            }
+        }
+    }
+
+    /// Headers that carry credentials here.
+    pub(super) fn credential_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        self.providers.iter().map(|provider| provider.own_header().unwrap_or(&header::AUTHORIZATION))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::identity::proven::Proof;
+
+    fn identity(scopes: &[&str], claims: &Value) -> Identity {
+        Identity {
+            provider: "p".into(),
+            subject: None,
+            scopes: scopes.iter().map(|scope| Box::from(*scope)).collect(),
+            claims: claims.as_object().unwrap().clone(),
+            until: 0,
+            fields: Box::default(),
+            credential: Box::default(),
+            proof: Proof { provider: 0, keys: 0 },
+        }
+    }
+
+    fn check(scopes: &[&str], claims: &[(&str, Value)], identity: &Identity) -> Result<(), AuthResult> {
+        let settings = Auth {
+            providers: Vec::new(),
+            scopes: scopes.iter().map(|scope| Box::from(*scope)).collect(),
+            claims: claims.iter().map(|(name, value)| (Box::from(*name), value.clone())).collect(),
+            optional: false,
+            single_use: false,
+        };
+        RouteAuth::new(&settings, |_| None).check(identity)
+    }
+
+    #[test]
+    fn all_scopes_are_needed_and_each_is_whole() {
+        let ada = identity(&["orders:read", "b"], &json!({}));
+        assert_eq!(check(&[], &[], &ada), Ok(()));
+        assert_eq!(check(&["orders:read"], &[], &ada), Ok(()));
+        assert_eq!(check(&["b", "orders:read"], &[], &ada), Ok(()));
+        for missing in [&["orders"][..], &["orders:read", "c"], &["Orders:read"], &["orders:read b"], &[""]] {
+            assert_eq!(check(missing, &[], &ada), Err(AuthResult::Scope), "{missing:?}");
+        }
+    }
+
+    #[test]
+    fn a_claim_equals_or_holds_what_is_asked_for() {
+        let ada = identity(
+            &[],
+            &json!({ "tenant": "acme", "roles": ["a", "b"], "level": 3, "mfa": true, "deep": { "x": "y" } }),
+        );
+        for (name, value) in [
+            ("tenant", json!("acme")),
+            ("roles", json!("b")),
+            ("level", json!(3)),
+            ("mfa", json!(true)),
+            ("/deep/x", json!("y")),
+        ] {
+            assert_eq!(check(&[], &[(name, value.clone())], &ada), Ok(()), "{name}");
+        }
+        for (name, value) in [
+            ("tenant", json!("acm")),
+            ("tenant", json!("ACME")),
+            ("roles", json!("c")),
+            ("level", json!("3")),
+            ("mfa", json!("true")),
+            ("none", json!("x")),
+            ("deep", json!("y")),
+        ] {
+            assert_eq!(check(&[], &[(name, value.clone())], &ada), Err(AuthResult::ClaimRule), "{name} {value}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Identities that were proven lately, by their whole credential. Pure: whoever asks says what still holds.
+//!
+//! Two generations, each half of the bound: what is asked for moves to the young one, and when that is full, the old
+//! one is dropped whole. That keeps what is in use, costs nothing for each entry, and bounds memory whatever comes.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ahash::RandomState;
+
+use super::proven::{ByCredential, Identity};
+
+/// A bounded cache. The hash is keyed, so that nobody can choose credentials that meet; what it finds is compared
+/// whole, so that a meeting would find nothing.
+#[derive(Debug)]
+pub(super) struct Cache {
+    young: HashSet<ByCredential, RandomState>,
+    old: HashSet<ByCredential, RandomState>,
+    young_bytes: usize,
+    /// Of each generation.
+    most_bytes: usize,
+}
+
+impl Cache {
+    /// A cache of so many bytes; none at all keeps nothing.
+    pub(super) fn new(bytes: usize) -> Self {
+        let hasher = RandomState::new();
+        Self {
+            young: HashSet::with_hasher(hasher.clone()),
+            old: HashSet::with_hasher(hasher),
+            young_bytes: 0,
+            most_bytes: bytes / 2,
+        }
+    }
+
+    /// The identity of this credential, if `holds` says that it still does; else it is forgotten.
+    pub(super) fn find(&mut self, credential: &[u8], holds: impl Fn(&Identity) -> bool) -> Option<Arc<Identity>> {
+        if let Some(found) = self.young.get(credential) {
+            if holds(&found.0) {
+                return Some(Arc::clone(&found.0));
+            }
+            self.young_bytes -= found.0.bytes();
+            self.young.remove(credential);
+            return None;
+        }
+        let found = self.old.take(credential)?.0;
+        if !holds(&found) {
+            return None;
+        }
+        self.keep(Arc::clone(&found));
+        Some(found)
+    }
+
+    /// Keeps an identity, if it fits at all.
+    pub(super) fn keep(&mut self, identity: Arc<Identity>) {
+        let bytes = identity.bytes();
+        if bytes > self.most_bytes {
+            return;
+        }
+        if self.young_bytes + bytes > self.most_bytes {
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young = HashSet::with_hasher(self.old.hasher().clone());
+            self.young_bytes = 0;
+        }
+        if let Some(before) = self.young.replace(ByCredential(identity)) {
+            self.young_bytes -= before.0.bytes();
+        }
+        self.young_bytes += bytes;
+    }
+
+    /// How many are kept.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::identity::proven::Proof;
+
+    fn identity(credential: &str, until: i64) -> Arc<Identity> {
+        Arc::new(Identity {
+            provider: "p".into(),
+            subject: Some(credential.into()),
+            scopes: Box::default(),
+            claims: serde_json::Map::new(),
+            until,
+            fields: Box::default(),
+            credential: credential.as_bytes().into(),
+            proof: Proof { provider: 1, keys: 1 },
+        })
+    }
+
+    #[test]
+    fn what_is_used_stays_and_what_is_not_goes() {
+        let mut cache = Cache::new(20 * identity("000", 0).bytes());
+        for number in 0..100 {
+            cache.keep(identity(&format!("{number:03}"), 1));
+            assert!(cache.find(b"000", |_| true).is_some(), "it was in use all the time: {number}");
+        }
+        assert!(cache.find(b"050", |_| true).is_none());
+        assert!(cache.find(b"099", |_| true).is_some());
+        assert!(cache.len() <= 20);
+        assert!(cache.find(b"099", |_| false).is_none(), "it does not hold any more");
+        assert!(cache.find(b"099", |_| true).is_none(), "and is forgotten");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_kept() {
+        let mut cache = Cache::new(0);
+        cache.keep(identity("a", 1));
+        assert!(cache.find(b"a", |_| true).is_none());
+    }
+
+    proptest! {
+        /// Whatever comes, what is found is what was asked for, and the bound holds.
+        #[test]
+        fn it_finds_nothing_else_and_stays_within_its_bound(
+            asked in proptest::collection::vec((0_u8..40, any::<bool>()), 0..300),
+        ) {
+            let each = identity("x00", 0).bytes();
+            let mut cache = Cache::new(10 * each);
+            for (name, keep) in asked {
+                let name = format!("x{name:02}");
+                match cache.find(name.as_bytes(), |_| true) {
+                    Some(found) => prop_assert_eq!(found.subject.as_deref(), Some(&*name)),
+                    None if keep => cache.keep(identity(&name, 1)),
+                    None => {}
+                }
+                prop_assert!(cache.len() <= 10);
+                prop_assert_eq!(cache.young_bytes, cache.young.len() * each);
+            }
+        }
+    }
+}

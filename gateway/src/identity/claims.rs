@@ -1,0 +1,263 @@
+//! What a verified token says (RFC 7519), held against what its provider accepts, at a time that is given. Pure.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::config::settings::identity::Jwt;
+use crate::jws::parse_json;
+use crate::telemetry::metrics::AuthResult;
+
+/// The end of the year 9999: a later time is a mistake, or an attack on whoever adds to it.
+const LAST_SECOND: i64 = 253_402_300_799;
+/// The longest subject, bytes: it becomes a header, a label of limits and a part of records.
+const MAX_SUBJECT_BYTES: usize = 1024;
+
+/// Claims that hold.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Claims {
+    /// All of them.
+    pub(super) all: Map<String, Value>,
+    /// `sub`
+    pub(super) subject: Option<Box<str>>,
+    /// `scope` or `scp`
+    pub(super) scopes: Box<[Box<str>]>,
+    /// The second from which on they do not hold any more, leeway included; Unix time.
+    pub(super) until: i64,
+}
+
+/// Reads a payload and judges it at `now`, seconds since the Unix epoch.
+///
+/// # Errors
+/// Why the token does not hold.
+pub(super) fn judge(payload: &[u8], rules: &Jwt, now: i64) -> Result<Claims, AuthResult> {
+    let Ok(Value::Object(all)) = parse_json(payload) else { return Err(AuthResult::Claims) };
+    if all.get("iss").and_then(Value::as_str) != Some(&rules.issuer) {
+        return Err(AuthResult::Issuer);
+    }
+    if !is_for_us(&all, rules) {
+        return Err(AuthResult::Audience);
+    }
+    let until = check_times(&all, rules.leeway, now)?;
+    if rules.required_claims.iter().any(|name| all.get(&**name).is_none_or(Value::is_null)) {
+        return Err(AuthResult::Claims);
+    }
+    let subject = match all.get("sub") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) if !text.is_empty() && text.len() <= MAX_SUBJECT_BYTES => Some(text.as_str().into()),
+        Some(_) => return Err(AuthResult::Claims),
+    };
+    let scopes = scopes(&all).ok_or(AuthResult::Claims)?;
+    Ok(Claims { subject, scopes, until, all })
+}
+
+/// `aud` is one of ours, or an array that holds one (RFC 7519, section 4.1.3).
+fn is_for_us(all: &Map<String, Value>, rules: &Jwt) -> bool {
+    let is_ours = |value: &Value| value.as_str().is_some_and(|text| rules.audiences.iter().any(|ours| **ours == *text));
+    match all.get("aud") {
+        Some(Value::Array(list)) => list.iter().all(Value::is_string) && list.iter().any(is_ours),
+        Some(value) => is_ours(value),
+        None => false,
+    }
+}
+
+/// `exp`, which must be there, `nbf` and `iat`. Gives the end, leeway included.
+fn check_times(all: &Map<String, Value>, leeway: Duration, now: i64) -> Result<i64, AuthResult> {
+    let leeway = i64::try_from(leeway.as_secs()).unwrap_or(0);
+    let until = time(all, "exp")?.ok_or(AuthResult::Claims)?.saturating_add(leeway);
+    if now >= until {
+        return Err(AuthResult::Expired);
+    }
+    for name in ["nbf", "iat"] {
+        if time(all, name)?.is_some_and(|time| now < time.saturating_sub(leeway)) {
+            return Err(AuthResult::NotYet);
+        }
+    }
+    Ok(until)
+}
+
+/// A time in whole seconds, not before 1970 and not beyond the year 9999.
+fn time(all: &Map<String, Value>, name: &str) -> Result<Option<i64>, AuthResult> {
+    match all.get(name) {
+        None => Ok(None),
+        Some(value) => {
+            let time = value.as_i64().filter(|time| (0..=LAST_SECOND).contains(time));
+            time.map(Some).ok_or(AuthResult::Claims)
+        }
+    }
+}
+
+/// `scope`, else `scp`: text with spaces between (RFC 8693, section 4.2), or an array of texts.
+fn scopes(all: &Map<String, Value>) -> Option<Box<[Box<str>]>> {
+    match all.get("scope").or_else(|| all.get("scp")) {
+        None | Some(Value::Null) => Some(Box::default()),
+        Some(Value::String(text)) => Some(text.split_ascii_whitespace().map(Box::from).collect()),
+        Some(Value::Array(list)) => list.iter().map(|value| value.as_str().map(Box::from)).collect(),
+        Some(_) => None,
+    }
+}
+
+/// A claim by its name; a name that begins with a slash is a JSON pointer (RFC 6901) where no claim is called so.
+pub fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    if let Some(value) = claims.get(name) {
+        return Some(value).filter(|value| !value.is_null());
+    }
+    let mut steps = name.strip_prefix('/')?.split('/').map(|step| step.replace("~1", "/").replace("~0", "~"));
+    let first = claims.get(&steps.next()?)?;
+    let value = steps.try_fold(first, |value, step| match value {
+        Value::Object(members) => members.get(&step),
+        Value::Array(list) => list.get(step.parse::<usize>().ok()?),
+        _ => None,
+    })?;
+    Some(value).filter(|value| !value.is_null())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const NOW: i64 = 1_000_000;
+
+    fn rules() -> Jwt {
+        Jwt {
+            issuer: "https://idp".into(),
+            audiences: vec!["api".into(), "web".into()],
+            algorithms: Vec::new(),
+            keys: None,
+            secret: None,
+            leeway: Duration::from_secs(30),
+            max_token_bytes: 8192,
+            required_claims: vec!["exp".into(), "sub".into()],
+            cache_bytes: None,
+            typ: Vec::new(),
+            forward_token: false,
+        }
+    }
+
+    fn good() -> Value {
+        json!({ "iss": "https://idp", "aud": "api", "sub": "ada", "exp": NOW + 60 })
+    }
+
+    /// What comes of good claims with these in their place; null takes one away.
+    fn with(members: &Value) -> Result<Claims, AuthResult> {
+        let mut claims = good();
+        for (name, value) in members.as_object().unwrap() {
+            claims[name] = value.clone();
+            if value.is_null() {
+                claims.as_object_mut().unwrap().remove(name);
+            }
+        }
+        judge(claims.to_string().as_bytes(), &rules(), NOW)
+    }
+
+    #[test]
+    fn what_is_right_holds_until_its_end_and_the_leeway() {
+        let claims = with(&json!({ "scope": "a b  c" })).unwrap();
+        assert_eq!((claims.subject.as_deref(), claims.until), (Some("ada"), NOW + 90));
+        assert_eq!(claims.scopes.iter().map(|scope| &**scope).collect::<Vec<_>>(), ["a", "b", "c"]);
+        for accepted in [
+            json!({ "aud": ["x", "web"] }),
+            json!({ "exp": NOW - 29 }),
+            json!({ "nbf": NOW + 30, "iat": NOW + 30 }),
+            json!({ "iat": 0 }),
+            json!({ "scp": ["a"] }),
+            json!({ "exp": LAST_SECOND }),
+            json!({ "custom": { "deep": [1, { "er": null }] } }),
+        ] {
+            assert!(with(&accepted).is_ok(), "{accepted}");
+        }
+    }
+
+    #[test]
+    fn h6_times_are_whole_seconds_and_hold_now() {
+        for exp in [json!(NOW - 30), json!(NOW - 31), json!(0)] {
+            assert_eq!(with(&json!({ "exp": exp })), Err(AuthResult::Expired), "{exp}");
+        }
+        for odd in [
+            json!(1.5e9),
+            json!(1e300),
+            json!(-1),
+            json!("2000000000"),
+            json!(LAST_SECOND + 1),
+            json!(u64::MAX),
+            json!([]),
+            json!(true),
+        ] {
+            for name in ["exp", "nbf", "iat"] {
+                assert_eq!(with(&json!({ name: odd })), Err(AuthResult::Claims), "{name} {odd}");
+            }
+        }
+        assert_eq!(with(&json!({ "exp": null })), Err(AuthResult::Claims), "exp is required");
+        for early in [json!({ "nbf": NOW + 31 }), json!({ "iat": NOW + 31 }), json!({ "iat": LAST_SECOND })] {
+            assert_eq!(with(&early), Err(AuthResult::NotYet), "{early}");
+        }
+        let mut without = rules();
+        without.required_claims.clear();
+        let claims = json!({ "iss": "https://idp", "aud": "api" }).to_string();
+        assert_eq!(judge(claims.as_bytes(), &without, NOW), Err(AuthResult::Claims), "whatever is configured");
+    }
+
+    #[test]
+    fn h7_issuer_and_audience_are_exact() {
+        for iss in [
+            json!("https://idp/"),
+            json!("HTTPS://idp"),
+            json!("https://id"),
+            json!(["https://idp"]),
+            json!(null),
+            json!(1),
+        ] {
+            assert_eq!(with(&json!({ "iss": iss })), Err(AuthResult::Issuer), "{iss}");
+        }
+        for aud in [
+            json!("API"),
+            json!("api "),
+            json!([]),
+            json!(["x"]),
+            json!(["api", 1]),
+            json!({ "api": 1 }),
+            json!(null),
+            json!([["api"]]),
+        ] {
+            assert_eq!(with(&json!({ "aud": aud })), Err(AuthResult::Audience), "{aud}");
+        }
+    }
+
+    #[test]
+    fn subjects_and_scopes_are_texts() {
+        for odd in [
+            json!({ "sub": 1 }),
+            json!({ "sub": "" }),
+            json!({ "sub": "x".repeat(1025) }),
+            json!({ "sub": null }),
+            json!({ "scope": 1 }),
+            json!({ "scope": ["a", 1] }),
+            json!({ "scp": {} }),
+        ] {
+            assert_eq!(with(&odd), Err(AuthResult::Claims), "{odd}");
+        }
+        for payload in [&b"[]"[..], b"", b"x", br#"{"sub":"a","sub":"b"}"#, b"\xff"] {
+            assert_eq!(judge(payload, &rules(), NOW), Err(AuthResult::Claims));
+        }
+    }
+
+    #[test]
+    fn a_claim_is_found_by_its_name_or_by_a_pointer() {
+        let claims = json!({ "a": 1, "/b": 2, "realm": { "roles": ["x", "y"], "a/b": 3 }, "none": null });
+        let claims = claims.as_object().unwrap();
+        for (name, value) in [
+            ("a", Some(json!(1))),
+            ("/b", Some(json!(2))),
+            ("/realm/roles/1", Some(json!("y"))),
+            ("/realm/a~1b", Some(json!(3))),
+            ("realm.roles", None),
+            ("/realm/none", None),
+            ("/", None),
+            ("none", None),
+            ("", None),
+        ] {
+            assert_eq!(claim(claims, name), value.as_ref(), "{name}");
+        }
+    }
+}

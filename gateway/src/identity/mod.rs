@@ -1,0 +1,35 @@
+//! Who is asking, where a route wants to know: a credential is found, proven, and what it grants is held against what
+//! the route asks for.
+//!
+//! - `stage.rs` is what the pipeline calls; `credential.rs` finds what a client presents.
+//! - `claims.rs` reads what a verified token says, at a time that it is given; `access.rs` compares it with a route.
+//! - `provider.rs` is one configured way to prove an identity, `jwt.rs` and `api_key.rs` its kinds; `registry.rs` keeps
+//!   them over reloads.
+//! - `cache.rs` and `refused.rs` remember what was proven and what was refused; `turns.rs` bounds what is verified in
+//!   one turn of a worker's loop; `fields.rs` writes what the upstream is told.
+//!
+//! Invariants (security.md, H and I): nothing is believed of a token before its signature holds; a cached identity is
+//! found by its whole token and lives no longer than its `exp` and its key; a client learns that a credential does not
+//! hold, never why; routes without `auth` pay one branch.
+
+mod access;
+mod api_key;
+mod cache;
+mod claims;
+mod credential;
+mod fields;
+mod jwt;
+mod proven;
+mod provider;
+mod refused;
+mod registry;
+pub mod stage;
+mod trial;
+mod turns;
+
+pub use access::RouteAuth;
+pub use claims::claim;
+pub use proven::Identity;
+pub use provider::Provider;
+pub use registry::Registry;
+pub use trial::{Trial, explain};

@@ -1,0 +1,85 @@
+//! An identity that is proven.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+/// Who is asking, proven by one credential.
+pub struct Identity {
+    /// The name of the provider that proved it.
+    pub provider: Arc<str>,
+    /// Who it is.
+    pub subject: Option<Box<str>>,
+    /// What is granted.
+    pub scopes: Box<[Box<str>]>,
+    /// All that the credential says.
+    pub claims: Map<String, Value>,
+    /// The second from which on it does not hold any more, Unix time.
+    pub until: i64,
+    /// What the upstream is told: whole fields, as they are written.
+    pub(crate) fields: Box<[u8]>,
+    /// The credential, as it was presented.
+    pub(super) credential: Box<[u8]>,
+    /// Which provider, with which keys, proved it.
+    pub(super) proof: Proof,
+}
+
+/// A provider as it was configured, and its keys as they were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Proof {
+    /// Which provider: another number for each configuration of it.
+    pub(super) provider: u64,
+    /// Its keys; counts up whenever one of them is taken back.
+    pub(super) keys: u64,
+}
+
+impl Identity {
+    /// What it takes in memory, nearly.
+    pub(super) fn bytes(&self) -> usize {
+        // Claims as values take about three times their text, which is within the credential.
+        size_of::<Self>() + 4 * self.credential.len() + self.fields.len() + 128
+    }
+
+    /// Whether it still holds at this second.
+    #[inline]
+    pub(super) fn holds(&self, proof: Proof, now: i64) -> bool {
+        self.proof == proof && now < self.until
+    }
+}
+
+impl fmt::Debug for Identity {
+    /// Shows no credential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Identity");
+        shown.field("provider", &self.provider).field("subject", &self.subject).field("scopes", &self.scopes);
+        shown.finish_non_exhaustive()
+    }
+}
+
+/// An identity that is found by its whole credential.
+#[derive(Debug, Clone)]
+pub(super) struct ByCredential(pub(super) Arc<Identity>);
+
+impl Borrow<[u8]> for ByCredential {
+    fn borrow(&self) -> &[u8] {
+        &self.0.credential
+    }
+}
+
+impl PartialEq for ByCredential {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.credential == other.0.credential
+    }
+}
+
+impl Eq for ByCredential {}
+
+impl Hash for ByCredential {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // As a slice is hashed: it is looked up by one.
+        self.0.credential[..].hash(state);
+    }
+}

@@ -1,0 +1,82 @@
+//! What would become of a credential, for `explain`: operators are told what clients are not.
+
+use http::HeaderMap;
+use serde::Serialize;
+
+use super::access::RouteAuth;
+use crate::telemetry::metrics::AuthResult;
+
+/// What a route asks for, and what a request presents.
+#[derive(Debug, Serialize)]
+pub struct Trial {
+    /// Names of providers, in order.
+    pub providers: Vec<String>,
+    /// Scopes that are needed.
+    pub scopes: Vec<String>,
+    /// Claims that are needed, as `name = value`.
+    pub claims: Vec<String>,
+    /// Whether a request without a credential passes.
+    pub optional: bool,
+    /// The provider that decides about this request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
+    /// `granted`, `anonymous`, or why not.
+    pub result: &'static str,
+    /// The status that a client would get, where it is not granted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The proven subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What the credential grants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub granted: Option<Vec<String>>,
+    /// The fields that the upstream would be told.
+    pub fields: Vec<String>,
+    /// Headers that would not go on.
+    pub removed: Vec<String>,
+}
+
+/// Tries the credential of these headers at `now`, seconds since the Unix epoch. Nothing is remembered.
+pub fn explain(auth: &RouteAuth, headers: &HeaderMap, now: i64) -> Trial {
+    let mut trial = Trial {
+        providers: auth.providers.iter().map(|provider| provider.name().to_string()).collect(),
+        scopes: auth.settings.scopes.iter().map(ToString::to_string).collect(),
+        claims: auth.settings.claims.iter().map(|(name, value)| format!("{name} = {value}")).collect(),
+        optional: auth.settings.optional,
+        decided_by: None,
+        result: AuthResult::Granted.as_str(),
+        status: None,
+        subject: None,
+        granted: None,
+        fields: Vec::new(),
+        removed: Vec::new(),
+    };
+    let result = match auth.present(headers) {
+        Err(_) => Err(AuthResult::Malformed),
+        Ok(None) if auth.settings.optional => {
+            trial.result = "anonymous";
+            return trial;
+        }
+        Ok(None) => Err(AuthResult::Missing),
+        Ok(Some((provider, credential))) => {
+            trial.decided_by = Some(provider.name().to_string());
+            provider.try_out(credential, now).and_then(|identity| {
+                trial.subject = identity.subject.as_ref().map(ToString::to_string);
+                trial.granted = Some(identity.scopes.iter().map(ToString::to_string).collect());
+                auth.check(&identity)?;
+                let fields = String::from_utf8_lossy(&identity.fields);
+                trial.fields = fields.split_terminator("\r\n").map(str::to_owned).collect();
+                if !provider.forwards_token() {
+                    trial.removed = auth.credential_headers().map(ToString::to_string).collect();
+                }
+                Ok(())
+            })
+        }
+    };
+    if let Err(why) = result {
+        trial.result = why.as_str();
+        trial.status = Some(why.code().status().as_u16());
+    }
+    trial
+}

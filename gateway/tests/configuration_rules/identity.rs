@@ -1,0 +1,78 @@
+//! Identity: providers, their keys, and what routes ask for.
+
+use super::{check, check_route, errors, warnings};
+
+const KEY: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+/// A provider whose further keys begin on line 5.
+fn jwt(keys: &str) -> String {
+    format!("[identity.providers.a]\nkind = 'jwt'\naudiences = ['x']\nissuer = 'i'\n{keys}\n")
+}
+
+fn inline(keys: &str) -> String {
+    jwt(&format!("jwks = {{ inline = '{{\"keys\":[{keys}]}}' }}"))
+}
+
+#[test]
+fn a_provider_needs_its_keys() {
+    check(&jwt(""), &["1:1: a jwt provider needs `jwks`"]);
+    check(&jwt("algorithms = ['HS256']"), &["5:14: HS algorithms need `secret_env`"]);
+    check(&jwt("jwks = {}"), &["5:8: jwks needs one of `url`, `file`, `inline` and `discovery`"]);
+    check(
+        "[identity.providers.a]\nkind = \"jwtt\"",
+        &["2:8: expected one of \"jwt\", \"introspection\", \"api_key\", \"mtls\", found \"jwtt\""],
+    );
+    check("[identity.providers.a]\nfile = \"x\"", &["1:1: \"kind\" is missing in [identity.providers.a]"]);
+    check(
+        "[identity.providers.a]\nkind = \"api_key\"\nfile = \"no-keys.toml\"",
+        &["3:8: cannot read the file \"no-keys.toml\": No such file or directory"],
+    );
+    check("[identity.providers.a]\nkind = \"mtls\"", &["2:8: kind: client certificates are not built yet"]);
+    check(&inline(KEY), &[]);
+    check(
+        &jwt(
+            "jwks = { inline = { keys = [{ kty = 'OKP', crv = 'Ed25519', x = '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }] } }",
+        ),
+        &[],
+    );
+}
+
+#[test]
+fn h2_h3_keys_that_verify_nothing_or_too_much_are_refused_with_the_configuration() {
+    let said = |keys: &str| errors(&inline(keys)).join("\n");
+    assert_eq!(said(&format!("{KEY},{KEY}")), "5:19: two keys of the set have the kid \"a\"");
+    assert_eq!(said(""), "5:19: the key set is empty");
+    let secret = r#"{"kty":"oct","k":"MTIzNDU2NzgxMjM0NTY3ODEyMzQ1Njc4MTIzNDU2NzgxMjM0NTY3OA"}"#;
+    assert_eq!(said(&format!("{KEY},{secret}")), "5:19: the key set has secrets beside public keys");
+    assert_eq!(said(secret), "5:19: a key set has public keys, and this one has secrets");
+    let private = KEY.replace("\"kid\"", "\"d\":\"AA\",\"kid\"");
+    assert_eq!(said(&private), "5:19: the key set has the private key \"a\": whoever reads it can sign");
+    let weak = r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#;
+    let expected = "5:19: the key number 2 of the set cannot be used: it is too short: RSA needs 2048 bits, a secret the length of the hash";
+    assert_eq!(said(&format!("{KEY},{weak}")), expected);
+    let other = KEY.replace("\"kid\"", "\"use\":\"enc\",\"kid\"").replace("\"a\"", "\"b\"");
+    let told = warnings(&inline(&format!("{KEY},{other}")));
+    let said_so = "5:19: the key \"b\" of the set verifies nothing: it is not for verifying";
+    assert!(told.iter().any(|warning| warning.starts_with(said_so)), "{told:?}");
+    let unfit = format!("{}algorithms = ['RS256']", inline(KEY));
+    assert_eq!(errors(&unfit), ["5:19: no key of the set fits an algorithm of `algorithms`: no token would hold"]);
+    assert!(said("x").starts_with("5:19: the key set is not JSON"));
+}
+
+#[test]
+fn headers_and_times_have_bounds() {
+    let with = |more: &str| format!("{}{more}", inline(KEY));
+    check(&with("leeway = '61s'"), &["6:10: \"61s\" is not between 0s and 1m"]);
+    check(&with("max_token_bytes = '10B'"), &["6:19: \"10B\" is not between 256B and 1MiB"]);
+    check(
+        "[identity]\nclaims = { x-auth-subject = 'name' }",
+        &["2:12: this header carries the subject or the scopes already"],
+    );
+}
+
+#[test]
+fn routes_ask_for_providers_that_are_there() {
+    check_route("auth = { providers = [\"x\"] }", &["4:23: unknown identity provider \"x\""]);
+    check_route("auth = { providers = [] }", &["4:22: the list is empty"]);
+    check_route("auth = {}", &["4:8: \"providers\" is missing in [routes.auth]"]);
+}
