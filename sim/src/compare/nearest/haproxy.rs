@@ -115,7 +115,7 @@ fn backend(number: usize, route: &Route, upstream: &Upstream, lacks: &mut Lacks)
     let mut text = format!("\nbackend r{number}\n");
     let balance = match &upstream.balance {
         Balance::RoundRobin => "roundrobin".to_owned(),
-        Balance::LeastRequest => "leastconn".to_owned(),
+        Balance::LeastRequest | Balance::PeakEwma => "leastconn".to_owned(),
         Balance::Random => "random(1)".to_owned(),
         Balance::ConsistentHash(hash) => {
             let factor = ((hash.bound * 100.0) as u32).max(101);

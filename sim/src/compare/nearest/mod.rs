@@ -10,7 +10,7 @@ mod nginx;
 mod path;
 
 use gateway::config::settings::route::HostPolicy;
-use gateway::config::settings::upstream::Failures;
+use gateway::config::settings::upstream::{Balance, Failures};
 use gateway::config::settings::{Route, Upstream};
 
 use super::wanted::{Wanted, endpoints};
@@ -60,9 +60,13 @@ impl Lacks {
             let by_more = !(matches.hosts.is_empty() && matches.headers.is_empty() && matches.query.is_empty());
             self.when(by_more, "routes are told apart by their path alone here, not by host, header or query");
             self.when(route.breaker.is_some(), "no breaker of a route's own");
+            self.when(route.hedge.is_some(), "no second attempt beside a slow first one");
+            self.when(route.fallback.is_some(), "no fallback is configured here");
         }
         for upstream in &wanted.config.upstreams {
             self.when(endpoints(upstream).is_empty(), "endpoints are written down here, not discovered");
+            let by_time = upstream.balance == Balance::PeakEwma;
+            self.when(by_time, "balances by requests in flight, and not by how long answers take");
         }
     }
 }

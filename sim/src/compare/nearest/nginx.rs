@@ -80,7 +80,7 @@ fn of_upstream(upstream: &Upstream, lacks: &mut Lacks) -> String {
     let mut text = format!("    upstream {} {{\n        zone {} 256k;\n", upstream.name, upstream.name);
     match &upstream.balance {
         Balance::RoundRobin => {}
-        Balance::LeastRequest => text += "        least_conn;\n",
+        Balance::LeastRequest | Balance::PeakEwma => text += "        least_conn;\n",
         Balance::Random => text += "        random;\n",
         Balance::ConsistentHash(hash) => {
             let key = match &hash.key {

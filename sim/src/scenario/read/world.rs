@@ -12,7 +12,7 @@ use super::super::tree::{Entry, Table, Value};
 use super::root::read_file;
 
 const GATEWAY_KEYS: &[&str] = &["instances", "config"];
-const MOCK_KEYS: &[&str] = &["endpoints", "service_time", "servers"];
+const MOCK_KEYS: &[&str] = &["endpoints", "service_time", "servers", "calls"];
 const REDIS_KEYS: &[&str] = &["instances"];
 /// More processes than this on one machine measure only the machine.
 const MOST_GATEWAYS: u64 = 8;
@@ -56,7 +56,8 @@ fn mock(entry: &Entry, report: &mut Report) -> Option<MockPart> {
     }
     let endpoints = reader.integer("endpoints", 1..=MOST_ENDPOINTS, report).unwrap_or(1);
     let endpoints = usize::try_from(endpoints).unwrap_or(1);
-    Some(MockPart { name: entry.key.clone(), endpoints, service_time, servers })
+    let calls = reader.texts("calls", report);
+    Some(MockPart { name: entry.key.clone(), endpoints, service_time, servers, calls })
 }
 
 /// The mocks read their file as they will in the run, and say what they cannot do.
