@@ -5,6 +5,7 @@
 
 mod arguments;
 mod job;
+mod journey;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -17,14 +18,16 @@ use clap::Parser;
 
 pub use arguments::Arguments;
 use job::{Job, Measured};
+use journey::JourneyJob;
 
 use crate::clock::{rfc3339, unix_seconds};
 use crate::engine::RunError;
 use crate::environment::{CpuTicks, Environment};
+use crate::journey::{FileError, UsersError};
 use crate::plan::TraceError;
 use crate::recorder::WindowError;
 use crate::request::{KeyError, TemplateError};
-use crate::result::{Document, Leeway, LoadResult, Moment, SCHEMA_VERSION, Validity};
+use crate::result::{Document, JourneyResult, Leeway, LoadResult, Moment, SCHEMA_VERSION, Validity};
 use crate::target::TargetError;
 use crate::text;
 use crate::threshold::ThresholdError;
@@ -48,6 +51,10 @@ enum CommandError {
     #[error("{path}: {source}")]
     Trace { path: PathBuf, source: TraceError },
     #[error("{0}")]
+    Journeys(#[from] FileError),
+    #[error("{0}")]
+    Users(#[from] UsersError),
+    #[error("{0}")]
     Usage(String),
     #[error("{0}")]
     Run(#[from] RunError),
@@ -58,7 +65,11 @@ enum CommandError {
 impl CommandError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Target(TargetError::Resolve { .. }) | Self::Run(_) | Self::File { .. } => 3,
+            Self::Target(TargetError::Resolve { .. })
+            | Self::Run(_)
+            | Self::File { .. }
+            | Self::Users(_)
+            | Self::Journeys(FileError::Unreadable { .. }) => 3,
             _ => 2,
         }
     }
@@ -87,13 +98,24 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Measures, judges, writes the result; the exit code.
 fn execute(arguments: &Arguments, command: String) -> Result<u8, CommandError> {
-    let job = Job::of(arguments)?;
     let stop = Arc::new(AtomicBool::new(false));
-    end_on_interrupt(&stop);
-    let (steal_before, started_at) = (CpuTicks::read(), rfc3339(unix_seconds()));
-    let measured = job.run(arguments, &stop)?;
+    let (steal_before, started_at);
+    let (measured, validity);
+    if let Some(path) = &arguments.journey {
+        let job = JourneyJob::of(arguments, path)?;
+        end_on_interrupt(&stop);
+        (steal_before, started_at) = (CpuTicks::read(), rfc3339(unix_seconds()));
+        let (seen, judged) = job.run(arguments, &stop)?;
+        (measured, validity) = (seen, judged(CpuTicks::read().steal_since(&steal_before)));
+    } else {
+        let job = Job::of(arguments)?;
+        end_on_interrupt(&stop);
+        (steal_before, started_at) = (CpuTicks::read(), rfc3339(unix_seconds()));
+        measured = job.run(arguments, &stop)?;
+        validity = validity_of(arguments, &measured, CpuTicks::read().steal_since(&steal_before));
+    }
     let environment = Environment::read(&steal_before);
-    let document = judge(arguments, &job, &measured, environment, started_at, command);
+    let document = judge(arguments, &measured, validity, environment, started_at, command);
     write_result(arguments, &document, &measured)?;
     Ok(match document.verdict.as_str() {
         "pass" => 0,
@@ -102,21 +124,26 @@ fn execute(arguments: &Arguments, command: String) -> Result<u8, CommandError> {
     })
 }
 
+fn validity_of(arguments: &Arguments, measured: &Measured, steal_ratio: f64) -> Validity {
+    let Measured { recorder, totals, offered, interrupted, .. } = measured;
+    let drops_are_judged = arguments.fail_if.iter().any(crate::threshold::Threshold::is_about_drops);
+    let leeway = Leeway { drops_are_judged, interrupted: *interrupted };
+    Validity::judge_with(recorder, totals, *offered, steal_ratio, leeway)
+}
+
 fn judge(
     arguments: &Arguments,
-    job: &Job,
     measured: &Measured,
+    validity: Validity,
     environment: Environment,
     started_at: String,
     command: String,
 ) -> Document {
-    let Measured { recorder, totals, offered, interrupted } = measured;
-    let drops_are_judged = job.thresholds.iter().any(crate::threshold::Threshold::is_about_drops);
-    let leeway = Leeway { drops_are_judged, interrupted: *interrupted };
-    let validity = Validity::judge_with(recorder, totals, *offered, environment.steal_ratio, leeway);
-    let load = LoadResult::of(recorder, totals, *offered);
+    let Measured { recorder, totals, offered, book, .. } = measured;
+    let mut load = LoadResult::of(recorder, totals, *offered);
+    load.journeys = book.as_ref().map(JourneyResult::all_of).unwrap_or_default();
     let all = recorder.merged("all");
-    let judged = job.thresholds.iter().map(|one| one.judge(LOAD, recorder.phases(), &all, load.achieved_rps));
+    let judged = arguments.fail_if.iter().map(|one| one.judge(LOAD, recorder.phases(), &all, load.achieved_rps));
     let expectations: Vec<_> = judged.collect();
     let verdict = match validity.valid {
         false => "invalid",

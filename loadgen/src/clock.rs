@@ -29,10 +29,26 @@ impl Clock {
     }
 }
 
+/// The machine's monotonic clock, which all of its processes read, nanoseconds.
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    time_ns(ClockId::Monotonic)
+}
+
+/// CPU time, user and system, that this process has used, in nanoseconds.
+#[must_use]
+pub fn process_cpu_ns() -> u64 {
+    time_ns(ClockId::ProcessCPUTime)
+}
+
 /// CPU time, user and system, that the calling thread has used, in nanoseconds.
 #[must_use]
 pub fn thread_cpu_ns() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time_ns(ClockId::ThreadCPUTime)
+}
+
+fn time_ns(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 

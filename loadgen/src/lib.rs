@@ -14,6 +14,7 @@
 //! | [`sample`], [`recorder`] | what happened to each request, and histograms of it by phase and second |
 //! | [`result`], [`environment`], [`text`] | the versioned result, where it was measured, and its summary |
 //! | [`threshold`] | conditions under which a run has failed |
+//! | [`journey`] | users who go step by step, in a child process, recorded with the rest |
 //! | [`control`] | one request at a time, for control ports |
 //!
 //! Invariants: a request counts as answered only when its body was read to the end and was what was expected. The
@@ -25,6 +26,7 @@ mod connection;
 pub mod control;
 pub mod engine;
 pub mod environment;
+pub mod journey;
 pub mod plan;
 mod progress;
 pub mod recorder;

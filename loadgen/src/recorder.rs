@@ -11,7 +11,8 @@ mod phase;
 use hdrhistogram::Histogram;
 
 use crate::sample::{Observer, Outcome, Sample, Totals};
-use histogram::{histogram, record};
+pub(crate) use histogram::histogram;
+use histogram::record;
 pub use intervals::Interval;
 use intervals::Intervals;
 pub use phase::Phase;

@@ -7,12 +7,14 @@ mod compiled;
 mod draws;
 mod mix;
 mod pattern;
+mod text;
 mod token;
 
 use crate::target::Target;
 pub(crate) use compiled::Prepared;
 pub use mix::{Mix, Protocol};
 pub use pattern::PatternError;
+pub use text::{Dice, Text};
 pub use token::{KeyError, TokenKey, TokenSettings};
 
 /// A request to send many times.
@@ -27,6 +29,7 @@ pub use token::{KeyError, TokenKey, TokenSettings};
 /// | `{seq}` | the request's number in the run, from 0 |
 /// | `{uuid}` | a random UUID (version 4) |
 /// | `{token(subject=user-{zipf(100)})}` | a signed token with these claims, minted before the run |
+/// | `{value(session)}` | in journeys alone: what the user was given at its start, or took from an earlier answer |
 ///
 /// A brace that no letter follows stands for itself, as in JSON; `{{` before a letter is one brace.
 #[derive(Debug, Clone)]
@@ -87,6 +90,16 @@ pub enum TemplateError {
         /// What is wrong, and where.
         error: PatternError,
     },
+    /// A value that only the user of a journey has.
+    #[error("request `{name}`: {what}: {{value({value})}} is for journeys, whose users have values")]
+    Value {
+        /// The template's name.
+        name: String,
+        /// Which part.
+        what: &'static str,
+        /// The value's name.
+        value: String,
+    },
     /// Tokens that cannot be minted.
     #[error("request `{name}`: {error}")]
     Token {
@@ -123,7 +136,7 @@ impl Template {
 }
 
 /// `token` of RFC 9110, section 5.6.2.
-fn is_token(byte: u8) -> bool {
+pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Latencies are microseconds. A run that was not valid says so with its reasons, before any figure is believed.
 
+mod journeys;
 mod validity;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,8 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-pub use validity::Leeway;
+pub use journeys::JourneyResult;
+pub use validity::{Leeway, journey_reasons};
 
 use crate::environment::Environment;
 use crate::recorder::{Interval, Phase, Recorder};
@@ -126,6 +128,9 @@ pub struct LoadResult {
     pub plan_hash: Option<String>,
     /// Each phase by name.
     pub phases: BTreeMap<String, PhaseResult>,
+    /// Each journey by name; of a load of journeys alone.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub journeys: BTreeMap<String, JourneyResult>,
 }
 
 /// One phase of a load.
@@ -242,6 +247,7 @@ impl LoadResult {
             client_cpu_us_per_request: round(cpu_us, 100.0),
             plan_hash: offered.map(|offered| format!("{:016x}", offered.hash)),
             phases,
+            journeys: BTreeMap::new(),
         }
     }
 }

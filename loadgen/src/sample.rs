@@ -30,6 +30,8 @@ pub enum Failure {
     Length,
     /// The answer did not come in time.
     Timeout,
+    /// The answer lacked a value that later steps of a journey need.
+    Missing,
 }
 
 impl fmt::Display for Failure {
@@ -41,6 +43,7 @@ impl fmt::Display for Failure {
             Self::Malformed => "malformed",
             Self::Length => "length",
             Self::Timeout => "timeout",
+            Self::Missing => "missing",
         })
     }
 }

@@ -1,6 +1,6 @@
 //! A result as a few lines of text, for people. The same on a terminal and in a pipe: no colours, no cursor.
 
-use crate::result::{Document, Expectation, LoadResult, PhaseResult, Quantiles};
+use crate::result::{Document, Expectation, JourneyResult, LoadResult, PhaseResult, Quantiles};
 
 /// The summary of a result, with a line end at its end.
 #[must_use]
@@ -38,6 +38,30 @@ fn load_lines(name: &str, load: &LoadResult) -> String {
     );
     for (phase_name, phase) in &load.phases {
         text += &phase_lines(phase_name, phase);
+    }
+    for (journey_name, journey) in &load.journeys {
+        text += &journey_lines(journey_name, journey);
+    }
+    text
+}
+
+fn journey_lines(name: &str, journey: &JourneyResult) -> String {
+    let JourneyResult { completed, abandoned, duration_us, .. } = journey;
+    let mut text = format!(
+        "journey {name}: {completed} completed, {abandoned} abandoned; a whole one takes {} (p50), {} (p99)\n",
+        micros(duration_us.p50),
+        micros(duration_us.p99)
+    );
+    text += &format!("  {:<24} {:>8} {:>8} {:>9} {:>9} {:>9}\n", "step", "requests", "not ok", "p50", "p99", "max");
+    for (name, step) in &journey.steps {
+        let outcome = &step.outcome;
+        let not_ok = outcome.rejected + outcome.failed + outcome.client_error;
+        let [p50, p99, max] = [step.latency_us.p50, step.latency_us.p99, step.latency_us.max].map(micros);
+        text += &format!("  {name:<24} {:>8} {not_ok:>8} {p50:>9} {p99:>9} {max:>9}\n", outcome.ok + not_ok);
+    }
+    for (name, whole) in &journey.pages {
+        let [p50, p99, max] = [whole.p50, whole.p99, whole.max].map(micros);
+        text += &format!("  {:<42} {p50:>9} {p99:>9} {max:>9}\n", format!("{name}, with all of its parts"));
     }
     text
 }

@@ -21,7 +21,7 @@ mod timeline;
 
 pub use gate::{GateMetric, Pair, SelfTest, SelfTestCase};
 pub use gateway::{Balance, Gateway, Retries, Rss};
-pub use load::{AddedQuantiles, Load, Phase, Quantiles};
+pub use load::{AddedQuantiles, Journey, Load, Phase, Quantiles};
 pub use machine::{Environment, Lag, Validity};
 pub use peers::{Compared, Peer, Ratio};
 pub use read::ReadError;

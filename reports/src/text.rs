@@ -3,7 +3,7 @@
 use crate::compared;
 use crate::quantity::verdict;
 pub use crate::quantity::{mebibytes, micros};
-use crate::result::{AddedQuantiles, Peer, Quantiles, ResultFile};
+use crate::result::{AddedQuantiles, Journey, Peer, Quantiles, ResultFile};
 use crate::table::{Table, bar};
 
 /// The result as text, with a line end at its end.
@@ -91,7 +91,22 @@ fn loads(result: &ResultFile, lines: &mut Vec<String>) {
             }
         }
         lines.extend(table.lines());
+        load.journeys.iter().for_each(|(name, journey)| journey_lines(name, journey, lines));
     }
+}
+
+/// What users saw of one journey: each of its requests, and pages with all of their parts.
+fn journey_lines(name: &str, journey: &Journey, lines: &mut Vec<String>) {
+    lines.push(format!("journey {name}: {} completed, {} abandoned", journey.completed, journey.abandoned));
+    let mut table = Table::new(["", "p50", "p90", "p99", "p99.9", "max", "ok"]);
+    for (step, phase) in &journey.steps {
+        table.row(quantile_row(step, &phase.latency_us, format!("{:.3} %", phase.success_ratio * 100.0)));
+    }
+    for (step, whole) in &journey.pages {
+        table.row(quantile_row(&format!("{step}, whole page"), whole, String::new()));
+    }
+    table.row(quantile_row("whole journey", &journey.duration_us, String::new()));
+    lines.extend(table.lines());
 }
 
 fn quantile_row(name: &str, quantiles: &Quantiles, last: String) -> [String; 7] {

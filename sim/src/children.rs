@@ -27,6 +27,8 @@ pub struct Programs {
     pub gateway: Option<PathBuf>,
     /// The mocks; this binary's own when `None`.
     pub mocks: Option<PathBuf>,
+    /// The users of journeys; the program `journeys` beside this one when `None`.
+    pub journeys: Option<PathBuf>,
 }
 
 /// Where a child serves.
@@ -238,7 +240,7 @@ mod tests {
     #[test]
     fn a_child_that_ends_early_leaves_its_last_words() {
         let folder = tempfile::tempdir().unwrap();
-        let programs = Programs { gateway: Some("ls".into()), mocks: None };
+        let programs = Programs { gateway: Some("ls".into()), ..Programs::default() };
         let error = programs.start_gateway(Path::new("/nowhere"), &folder.path().join("log"), &[]).unwrap_err();
         assert!(matches!(&error, ChildError::NotReady { last_words, .. } if !last_words.is_empty()), "{error}");
     }
@@ -246,7 +248,7 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let programs = Programs { gateway: Some("/no/such/program".into()), mocks: None };
+        let programs = Programs { gateway: Some("/no/such/program".into()), ..Programs::default() };
         let error = programs.start_gateway(Path::new("x"), &folder.path().join("log"), &[]).unwrap_err();
         assert!(matches!(error, ChildError::Start { .. }), "{error}");
     }

@@ -168,6 +168,9 @@ struct RunArguments {
     /// A mocks binary to use instead of the one built in
     #[arg(long, value_name = "PATH")]
     mocks_bin: Option<PathBuf>,
+    /// The program that holds the users of journeys [default: journeys, beside this one]
+    #[arg(long, value_name = "PATH")]
+    journeys_bin: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -199,6 +202,9 @@ struct SuiteArguments {
     /// A mocks binary to use instead of the one built in
     #[arg(long, value_name = "PATH")]
     mocks_bin: Option<PathBuf>,
+    /// The program that holds the users of journeys [default: journeys, beside this one]
+    #[arg(long, value_name = "PATH")]
+    journeys_bin: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -316,7 +322,7 @@ fn peers_side_by_side(arguments: PeersArguments, command: String) -> Result<Exit
 
 impl CommonArguments {
     fn programs(&self) -> Programs {
-        Programs { gateway: self.gateway_bin.clone(), mocks: self.mocks_bin.clone() }
+        Programs { gateway: self.gateway_bin.clone(), mocks: self.mocks_bin.clone(), journeys: None }
     }
 }
 
@@ -338,7 +344,7 @@ impl DemoArguments {
 impl RunArguments {
     fn options(self, command: String) -> run::Options {
         run::Options {
-            programs: Programs { gateway: self.gateway_bin, mocks: self.mocks_bin },
+            programs: Programs { gateway: self.gateway_bin, mocks: self.mocks_bin, journeys: self.journeys_bin },
             scenario: self.scenario,
             check: self.check,
             seed: self.seed,
@@ -352,7 +358,7 @@ impl RunArguments {
 impl SuiteArguments {
     fn options(self, command: String) -> suite::Options {
         suite::Options {
-            programs: Programs { gateway: self.gateway_bin, mocks: self.mocks_bin },
+            programs: Programs { gateway: self.gateway_bin, mocks: self.mocks_bin, journeys: self.journeys_bin },
             scenarios: self.scenarios,
             only: self.only,
             quick: self.quick,

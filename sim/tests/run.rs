@@ -182,7 +182,9 @@ fn a_scenario_that_does_not_hold_starts_nothing() {
 fn every_committed_scenario_holds() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let is_scenario = |path: &std::path::PathBuf| path.is_file() && !text(path).ends_with(".gateway.toml");
+    let is_scenario = |path: &std::path::PathBuf| {
+        path.is_file() && ![".gateway.toml", ".journey.toml"].iter().any(|end| text(path).ends_with(end))
+    };
     let scenarios: Vec<_> = files.filter(is_scenario).collect();
     assert!(!scenarios.is_empty());
     for scenario in scenarios {

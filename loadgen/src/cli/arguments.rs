@@ -19,6 +19,7 @@ Examples:
   loadgen --url http://127.0.0.1:8080/ --arrivals 'poisson ramp(100/s, 5000/s)' --duration 1m
   loadgen --url 'http://127.0.0.1:8080/orders/{zipf(1000)}' --rate 500/s \\
           -H 'authorization: Bearer {token(subject=user-{zipf(100)})}' --token-key key.pem
+  loadgen --url http://127.0.0.1:8080 --journey shop.toml --users 50 --spawn 10/s --duration 1m
   loadgen --url http://127.0.0.1:8080/ --rate 500/s --fail-if 'p99>20ms' --fail-if 'errors>0.1%'
 
 Placeholders in path and query, header values and body: {zipf(1000)}, {int(1, 6)}, {choice(a, b)}, {seq}, {uuid},
@@ -31,7 +32,8 @@ failures.";
 /// Sends load to an HTTP/1.1 or HTTP/2 server and measures from the intended send time.
 ///
 /// With --rate, --arrivals or --replay the model is open: a seeded plan says when to send, whatever the answers do.
-/// Without them the model is closed: each connection sends as soon as it has its answer.
+/// Without them the model is closed: each connection sends as soon as it has its answer. With --journey, users go step
+/// by step, as a file says.
 #[derive(Debug, Parser)]
 #[command(name = "loadgen", version, about, after_help = HELP)]
 #[allow(clippy::struct_excessive_bools, reason = "these are command-line switches")]
@@ -67,6 +69,19 @@ pub struct Arguments {
     /// HTTP/2: most requests at once on a connection
     #[arg(long, requires = "http2", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) streams: u32,
+    /// Let users go the journeys of a file (docs/benchmarking.md says how one is written)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rate", "arrivals", "replay", "requests", "http2", "headers",
+        "method", "body", "expect_statuses", "expect_length", "pacing", "connections", "max_in_flight", "timeout"])]
+    pub(super) journey: Option<PathBuf>,
+    /// Journeys: how many users there are at once
+    #[arg(long, requires = "journey", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) users: u32,
+    /// Journeys: how many users begin a second, as in 10/s; all at once when absent
+    #[arg(long, requires = "journey", value_parser = parse_rate)]
+    pub(super) spawn: Option<f64>,
+    /// Journeys: the program that holds the users [default: journeys, beside this one]
+    #[arg(long, requires = "journey", value_name = "PATH")]
+    pub(super) journeys_bin: Option<PathBuf>,
     /// A request header, as in -H 'accept: text/plain'; may be repeated
     #[arg(short = 'H', long = "header", value_parser = parse_header)]
     pub(super) headers: Vec<(String, String)>,

@@ -9,6 +9,7 @@ use super::CommandError;
 use super::arguments::Arguments;
 use crate::clock::{Clock, duration_ns, unix_seconds};
 use crate::engine::{Load, Model, Pacing, Schedule, Settings, run_all};
+use crate::journey::Book;
 use crate::plan::{Arrivals, Plan, PlanSummary, parse_trace};
 use crate::progress::Shown;
 use crate::recorder::{REST, Recorder, Window};
@@ -16,7 +17,6 @@ use crate::request::{Expectation, Mix, Protocol, Template, TokenKey, TokenSettin
 use crate::result::Offered;
 use crate::sample::Totals;
 use crate::target::Target;
-use crate::threshold::Threshold;
 
 /// Sending starts this long after the connections are asked for, so that they are open by then.
 const LEAD: Duration = Duration::from_millis(100);
@@ -32,7 +32,6 @@ pub(super) struct Job {
     model: Model,
     summary: Option<PlanSummary>,
     pacing: Pacing,
-    pub(super) thresholds: Vec<Threshold>,
 }
 
 /// What a run showed.
@@ -42,6 +41,8 @@ pub(super) struct Measured {
     pub(super) totals: Totals,
     pub(super) offered: Option<Offered>,
     pub(super) interrupted: bool,
+    /// Of a run of journeys, what each showed.
+    pub(super) book: Option<Book>,
 }
 
 impl Job {
@@ -57,11 +58,8 @@ impl Job {
         };
         // Also checks the windows: a wrong one is refused before anything is sent.
         let phases = recorder(arguments, 0)?;
-        let mut names: Vec<&str> = phases.phases().iter().map(|phase| phase.name.as_str()).collect();
-        names.push(REST);
-        arguments.fail_if.iter().try_for_each(|threshold| threshold.check(&names))?;
-        let thresholds = arguments.fail_if.clone();
-        Ok(Self { mix, model, summary, pacing: arguments.pacing.pacing(target_is_local), thresholds })
+        check_thresholds(arguments, &phases)?;
+        Ok(Self { mix, model, summary, pacing: arguments.pacing.pacing(target_is_local) })
     }
 
     pub(super) fn run(&self, arguments: &Arguments, stop: &Arc<AtomicBool>) -> Result<Measured, CommandError> {
@@ -90,7 +88,7 @@ impl Job {
             let measured_ns = length_ns.unwrap_or(0).saturating_sub(duration_ns(arguments.warm_up));
             self.offered(summary, &recorder, measured_ns, interrupted)
         });
-        Ok(Measured { recorder, totals, offered, interrupted })
+        Ok(Measured { recorder, totals, offered, interrupted, book: None })
     }
 
     /// What the plan offered in the measured part. Of a run that was ended early, what it offered until then.
@@ -109,8 +107,15 @@ impl Job {
     }
 }
 
+/// Whether every threshold is about a phase that there is.
+pub(super) fn check_thresholds(arguments: &Arguments, phases: &Recorder) -> Result<(), CommandError> {
+    let mut names: Vec<&str> = phases.phases().iter().map(|phase| phase.name.as_str()).collect();
+    names.push(REST);
+    Ok(arguments.fail_if.iter().try_for_each(|threshold| threshold.check(&names))?)
+}
+
 /// The recorder of a run that starts at `start_ns`.
-fn recorder(arguments: &Arguments, start_ns: u64) -> Result<Recorder, CommandError> {
+pub(super) fn recorder(arguments: &Arguments, start_ns: u64) -> Result<Recorder, CommandError> {
     let from_ns = start_ns + duration_ns(arguments.warm_up);
     if arguments.phases.is_empty() {
         return Ok(Recorder::new("steady", from_ns));
@@ -155,18 +160,21 @@ fn protocol(arguments: &Arguments) -> Result<Protocol, CommandError> {
     }
 }
 
-fn token_key(arguments: &Arguments, path: &PathBuf) -> Result<TokenKey, CommandError> {
-    let settings = TokenSettings {
+pub(super) fn token_settings(arguments: &Arguments) -> TokenSettings {
+    TokenSettings {
         issuer: arguments.token_issuer.clone(),
         audience: arguments.token_audience.clone(),
         key_id: arguments.token_key_id.clone(),
         issued_at: unix_seconds(),
         lifetime: arguments.token_lifetime,
-    };
-    Ok(TokenKey::from_pem(&read(path)?, settings)?)
+    }
 }
 
-fn read(path: &PathBuf) -> Result<Vec<u8>, CommandError> {
+fn token_key(arguments: &Arguments, path: &PathBuf) -> Result<TokenKey, CommandError> {
+    Ok(TokenKey::from_pem(&read(path)?, token_settings(arguments))?)
+}
+
+pub(super) fn read(path: &PathBuf) -> Result<Vec<u8>, CommandError> {
     std::fs::read(path).map_err(|source| CommandError::File { path: path.clone(), source })
 }
 

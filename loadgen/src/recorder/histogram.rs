@@ -7,7 +7,7 @@ const HIGHEST_NS: u64 = 3_600_000_000_000;
 /// Three significant digits: at most 0.1 % off.
 const DIGITS: u8 = 3;
 
-pub(super) fn histogram() -> Histogram<u64> {
+pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, HIGHEST_NS, DIGITS)
         .unwrap_or_else(|error| unreachable!("the bounds are constants that hold: {error}"))
 }

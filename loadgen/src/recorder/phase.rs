@@ -43,7 +43,7 @@ pub struct Phase {
 }
 
 impl Phase {
-    pub(super) fn new(name: &str, from_ns: u64) -> Self {
+    pub(crate) fn new(name: &str, from_ns: u64) -> Self {
         Self {
             name: name.to_owned(),
             from_ns,
@@ -92,7 +92,7 @@ impl Phase {
         ]
     }
 
-    pub(super) fn record(&mut self, sample: &Sample) {
+    pub(crate) fn record(&mut self, sample: &Sample) {
         record(&mut self.latency, sample.latency_ns());
         record(&mut self.service, sample.service_ns());
         if let Some(first_byte_ns) = sample.first_byte_ns() {

@@ -121,7 +121,13 @@ fn end_head(out: &mut Vec<u8>, length: Option<usize>) {
 
 fn parse(template: &Template, what: &'static str, text: &str) -> Result<Pattern, TemplateError> {
     let name = || template.name.clone();
-    Pattern::parse(text).map_err(|error| TemplateError::Pattern { name: name(), what, error })
+    let pattern = Pattern::parse(text).map_err(|error| TemplateError::Pattern { name: name(), what, error })?;
+    let mut values = Vec::new();
+    pattern.values(&mut values);
+    match values.first() {
+        None => Ok(pattern),
+        Some(value) => Err(TemplateError::Value { name: name(), what, value: (*value).to_owned() }),
+    }
 }
 
 /// A pattern of which every literal holds allowed bytes only; what placeholders become is harmless.

@@ -1,5 +1,6 @@
 //! Text with placeholders: parsed once, rendered for each request.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::draws::{Draws, Zipf, write_number, write_uuid};
@@ -29,12 +30,23 @@ pub(super) struct Pattern {
 pub(super) enum Piece {
     Literal(Box<str>),
     Zipf(Zipf),
-    Int { low: i64, high: i64 },
+    Int {
+        low: i64,
+        high: i64,
+    },
     Choice(Vec<Pattern>),
     Seq,
     Uuid,
     Token(TokenSpec, Option<Arc<TokenBank>>),
+    /// A value that a journey's user has.
+    Value(Box<str>),
 }
+
+/// What a journey's user has, by name.
+pub(super) type Values = BTreeMap<String, String>;
+
+/// A request of a mix has no user, and so no values.
+static NO_VALUES: Values = Values::new();
 
 impl Pattern {
     /// Reads a text.
@@ -82,8 +94,16 @@ impl Pattern {
 
     /// Writes it for one request.
     pub(super) fn render(&self, draws: &mut Draws, number: u64, out: &mut Vec<u8>) {
+        self.render_with(draws, number, &NO_VALUES, out);
+    }
+
+    /// Writes it for one request of a user who has these values; one that is not there is nothing.
+    pub(super) fn render_with(&self, draws: &mut Draws, number: u64, values: &Values, out: &mut Vec<u8>) {
         for piece in &self.pieces {
             match piece {
+                Piece::Value(name) => {
+                    out.extend_from_slice(values.get(&**name).map_or(b"".as_slice(), |value| value.as_bytes()));
+                }
                 Piece::Literal(text) => out.extend_from_slice(text.as_bytes()),
                 Piece::Zipf(zipf) => write_number(zipf.draw(draws).into(), out),
                 Piece::Int { low, high } => {
@@ -92,7 +112,7 @@ impl Pattern {
                 }
                 Piece::Choice(options) => {
                     let chosen = draws.below(options.len() as u64) as usize;
-                    options[chosen].render(draws, number, out);
+                    options[chosen].render_with(draws, number, values, out);
                 }
                 Piece::Seq => write_number(number.into(), out),
                 Piece::Uuid => write_uuid(draws, out),
@@ -143,6 +163,17 @@ impl Pattern {
         }
     }
 
+    /// The names of all values in it, those of choices too.
+    pub(super) fn values<'a>(&'a self, found: &mut Vec<&'a str>) {
+        for piece in &self.pieces {
+            match piece {
+                Piece::Value(name) => found.push(name),
+                Piece::Choice(options) => options.iter().for_each(|option| option.values(found)),
+                _ => {}
+            }
+        }
+    }
+
     /// Gives each token what `mint` makes of its claims.
     pub(super) fn mint<E>(&mut self, mint: &mut impl FnMut(&TokenSpec) -> Result<Arc<TokenBank>, E>) -> Result<(), E> {
         for piece in &mut self.pieces {
@@ -163,7 +194,7 @@ impl Piece {
             Self::Zipf(zipf) => Some(zipf.count()),
             Self::Int { low, high } => high.abs_diff(*low).checked_add(1),
             Self::Choice(options) => options.iter().try_fold(0_u64, |sum, option| sum.checked_add(option.variants()?)),
-            Self::Seq | Self::Uuid | Self::Token(..) => None,
+            Self::Seq | Self::Uuid | Self::Token(..) | Self::Value(_) => None,
         }
     }
 
@@ -176,7 +207,7 @@ impl Piece {
                 let before: u64 = options[..chosen].iter().map(|option| option.variants().unwrap_or(0)).sum();
                 before + options[chosen].draw_variant(draws)
             }
-            Self::Literal(_) | Self::Seq | Self::Uuid | Self::Token(..) => 0,
+            Self::Literal(_) | Self::Seq | Self::Uuid | Self::Token(..) | Self::Value(_) => 0,
         }
     }
 
@@ -197,7 +228,7 @@ impl Piece {
                 }
             }
             // They have no bound, so no one asks for their variants.
-            Self::Seq | Self::Uuid | Self::Token(..) => {}
+            Self::Seq | Self::Uuid | Self::Token(..) | Self::Value(_) => {}
         }
     }
 }

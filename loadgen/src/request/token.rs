@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::draws::Draws;
@@ -36,7 +37,7 @@ pub enum KeyError {
 }
 
 /// What all tokens of a run have in common.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenSettings {
     /// The claim `iss`, unless a placeholder has its own.
     pub issuer: Option<String>,

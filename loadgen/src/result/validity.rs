@@ -1,6 +1,7 @@
 //! Whether a run can be believed: the rules of bench-methods, each with its reason in words.
 
 use super::{Lag, Offered, Quantiles, Validity, micros, round};
+use crate::journey::users::Ended;
 use crate::recorder::{Phase, Recorder};
 use crate::sample::Totals;
 
@@ -10,6 +11,8 @@ const MOST_MISSED: f64 = 0.01;
 const MOST_LAG_US: f64 = 200.0;
 /// The driver's thread may work for this share of the time.
 const MOST_BUSY: f64 = 0.7;
+/// The users' process may work for this share of the cores that it may use.
+const MOST_BUSY_USERS: f64 = 0.7;
 /// The host may take this share of the machine's time.
 const MOST_STOLEN: f64 = 0.01;
 
@@ -68,6 +71,40 @@ impl Validity {
             steady_from_ms: 0,
         }
     }
+
+    /// Judges a run of journeys: the closed model, whose users are a process of its own that may use `cores` cores.
+    #[must_use]
+    pub fn judge_journeys(
+        recorder: &Recorder,
+        ended: &Ended,
+        cores: usize,
+        steal_ratio: f64,
+        interrupted: bool,
+    ) -> Self {
+        let leeway = Leeway { drops_are_judged: false, interrupted };
+        let mut validity = Self::judge_with(recorder, &ended.totals, None, steal_ratio, leeway);
+        validity.reasons.extend(journey_reasons(ended, cores));
+        validity.valid = validity.reasons.is_empty();
+        validity
+    }
+}
+
+/// Why what users saw cannot be believed.
+#[must_use]
+pub fn journey_reasons(ended: &Ended, cores: usize) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let busy = ended.totals.cpu_ns as f64 / (ended.totals.wall_ns.max(1) as f64 * cores.max(1) as f64);
+    if busy > MOST_BUSY_USERS {
+        reasons.push(format!(
+            "the users' process was busy for {:.0} % of its cores, so they waited for each other: take fewer users, or \
+             let them think",
+            busy * 100.0
+        ));
+    }
+    if ended.lost > 0 {
+        reasons.push(format!("{} requests of users were not told, since nobody listened fast enough", ended.lost));
+    }
+    reasons
 }
 
 /// What only the open model can do wrong.

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{cell, section as page_section};
 use crate::quantity::{count, digits, duration, percent};
-use crate::result::{Load, Phase, ResultFile};
+use crate::result::{Journey, Load, Phase, Quantiles, ResultFile};
 
 /// A line of the table: its name and what it says of a phase.
 type Line = (&'static str, fn(&Phase) -> Option<Figure>);
@@ -57,6 +57,7 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
                 (count(load.requests)) " requests."
             }
             (of_load(load))
+            @for (name, journey) in &load.journeys { (of_journey(name, journey)) }
         }
     };
     Some(page_section(heading, &body))
@@ -81,6 +82,37 @@ fn of_load(load: &Load) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// What users saw of one journey.
+fn of_journey(name: &str, journey: &Journey) -> Markup {
+    let whole = journey.pages.iter().map(|(step, whole)| (format!("{step}, whole page"), whole));
+    html! {
+        h4 { "Journey " (name) }
+        p.note { (count(journey.completed)) " completed, " (count(journey.abandoned)) " abandoned." }
+        div.scroll {
+            table {
+                thead { tr { @for head in ["step", "p50", "p99", "largest", "as expected"] { th scope="col" { (head) } } } }
+                tbody {
+                    @for (step, phase) in &journey.steps {
+                        (step_row(step, &phase.latency_us, &percent(phase.success_ratio)))
+                    }
+                    @for (step, whole) in whole { (step_row(&step, whole, "")) }
+                    (step_row("whole journey, thinking included", &journey.duration_us, ""))
+                }
+            }
+        }
+    }
+}
+
+fn step_row(name: &str, latency: &Quantiles, ok: &str) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (name) }
+            @for us in [latency.p50, latency.p99, latency.max] { td { (cell(duration(us))) } }
+            td { (ok) }
         }
     }
 }

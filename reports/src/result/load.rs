@@ -69,6 +69,25 @@ pub struct Load {
     pub plan_hash: Option<String>,
     /// Phases by name: `before`, `fault_1` to `fault_n`, `healed` in a scenario.
     pub phases: BTreeMap<String, Phase>,
+    /// Journeys by name; of a load of journeys alone.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub journeys: BTreeMap<String, Journey>,
+}
+
+/// What users saw of one journey.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Journey {
+    /// Gone to the end.
+    pub completed: u64,
+    /// Given up, since a step did not come out as expected.
+    pub abandoned: u64,
+    /// How long a whole one took, thinking included.
+    pub duration_us: Quantiles,
+    /// Each request by its step's name; of a page's parts `STEP/PART`.
+    pub steps: BTreeMap<String, Phase>,
+    /// Each step that is a page of several parts: from its document's request to the last part's last byte.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pages: BTreeMap<String, Quantiles>,
 }
 
 /// One phase of a load.

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::scenario::{self, Scenario};
-use crate::virtual_time;
+use crate::{oracle, virtual_time};
 use check::Violation;
 use facts::Facts;
 
@@ -40,6 +40,17 @@ pub struct Options {
     pub out: Option<PathBuf>,
     /// The command line.
     pub command: String,
+}
+
+/// Runs a scenario in virtual time, and what the oracles say of it.
+///
+/// # Errors
+/// It needs what a simulated world lacks, the world broke, or the gateway refuses its configuration.
+pub fn score(scenario: &Scenario) -> Result<oracle::Scores, virtual_time::SimulateError> {
+    let checked = scenario.gateway.template.check(&scenario.file, scenario.endpoints());
+    let checked = checked.map_err(virtual_time::SimulateError::Broke)?;
+    let seen = virtual_time::run(scenario, virtual_time::Options::default())?;
+    Ok(oracle::judge(&seen.history, &policies::of(&checked), oracle::policy::Tolerance::default()))
 }
 
 /// Why nothing was explored.
@@ -186,7 +197,7 @@ mod tests {
             let options = virtual_time::Options { examine: true, idle_timeout_ns: 74_000_000_000 };
             let seen = virtual_time::run(&scenario, options).unwrap();
             let policies = Facts::of(&scenario).policies;
-            let scores = crate::oracle::breaker::judge(&seen.history, &policies, check::TOLERANCE);
+            let scores = oracle::breaker::judge(&seen.history, &policies, check::TOLERANCE);
             let sick = scores.iter().find(|(name, _)| name.ends_with("/1")).unwrap().1;
             assert_eq!((sick.trips, sick.trip_error, sick.leaked_attempts), (1, 0, 0), "{share}: {sick:?}");
             assert_eq!(sick.attempts_to_trip, sick.oracle_attempts);

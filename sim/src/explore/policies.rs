@@ -5,7 +5,7 @@ use gateway::config::settings::upstream::Endpoints;
 use crate::history::Endpoint;
 use crate::oracle::policy::{Policies, UpstreamPolicy};
 use crate::scenario::gateway::Checked;
-use crate::scenario::policy::breaker;
+use crate::scenario::policy::{breaker, limits};
 
 /// Reads them off a configuration. Upstreams are called by their mocks.
 pub(super) fn of(checked: &Checked) -> Policies {
@@ -15,5 +15,5 @@ pub(super) fn of(checked: &Checked) -> Policies {
         let weights = endpoints.iter().map(|endpoint| endpoint.weight).collect();
         Some((name, UpstreamPolicy { weights, breaker: Some(breaker(&upstream.breaker)) }))
     });
-    Policies { upstreams: upstreams.collect(), ..Policies::default() }
+    Policies { upstreams: upstreams.collect(), limits: limits(&checked.config) }
 }

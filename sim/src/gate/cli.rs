@@ -89,7 +89,7 @@ impl GateArguments {
     /// # Errors
     /// What the gate or its self-test fail with.
     pub fn run(self, command: String) -> Result<ExitCode, GateError> {
-        let programs = Programs { gateway: None, mocks: self.mocks_bin };
+        let programs = Programs { mocks: self.mocks_bin, ..Programs::default() };
         if let (Some(base), Some(head)) = (self.base, self.head) {
             return gate(&Options {
                 base,

@@ -143,7 +143,7 @@ impl Track<'_> {
         std::fs::write(&config, CONFIG.replace("{upstream}", &upstream))
             .map_err(|source| GateError::File { path: config.clone(), source })?;
         let log = self.folder.join(format!("{}.log", side.name));
-        let programs = Programs { gateway: Some(side.program.clone()), mocks: None };
+        let programs = Programs { gateway: Some(side.program.clone()), ..Programs::default() };
         let child = programs.start_gateway_with(&config, &log, &self.cores.contender(), &side.arguments)?;
         if child.ready.listeners.is_empty() {
             return Err(GateError::NotServing { name: side.name, log });

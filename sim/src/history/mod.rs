@@ -5,7 +5,7 @@
 //!
 //! - `name`: names of upstreams, endpoints, rules and keys, shared instead of copied;
 //! - `client`: requests as their clients saw them; `attempt`: exchanges as the mocks saw them;
-//! - `event`: what the gateway said of its own decisions; `record`: its access records;
+//! - `event`: what the gateway said of its own decisions, `limit`: those of rate limits; `record`: its access records;
 //! - `window`: phases and faults; `story` (tests only): histories written by hand.
 //!
 //! Invariants: every time is in nanoseconds since the same instant, named `…_ns`; an absent time means that it did not
@@ -14,6 +14,7 @@
 mod attempt;
 mod client;
 mod event;
+pub mod limit;
 mod name;
 mod record;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The driver: a scenario's loads against the gateways, on one clock.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -10,8 +11,9 @@ use loadgen::engine::{Load, Model, Pacing, Schedule, Settings, run_all};
 use loadgen::plan::{Arrivals, Plan};
 use loadgen::request::{Mix, Template, TemplateError};
 use loadgen::result::Offered;
-use loadgen::sample::{Observer, Totals};
+use loadgen::sample::Observer;
 
+use super::crowd::{self, Crowds, Driven};
 use super::error::RunError;
 use crate::process::pin_thread;
 use crate::scenario::model::{LoadModel, LoadPart};
@@ -40,24 +42,39 @@ pub(super) struct Stretch {
     pub(super) cores: Vec<usize>,
     pub(super) pacing: Pacing,
     pub(super) stop: Arc<AtomicBool>,
+    /// The program of the users of journeys.
+    pub(super) users: PathBuf,
 }
 
 impl Stretch {
-    /// Runs the loads side by side on one thread, each with its observer; the totals of each, in their order. Plans
-    /// begin at `start_ns` of the clock; connections are opened before.
+    /// Runs the loads side by side on one thread, each with its observer; users of journeys in processes of their own.
+    /// Plans begin at `start_ns` of the clock; connections are opened before.
     pub(super) fn drive<O: Observer + Send>(
         &self,
         loads: &[LoadPart],
         observers: &mut [O],
+        crowds: Crowds,
         start_ns: u64,
-    ) -> Result<Vec<Totals>, RunError> {
-        let numbered = loads.iter().zip(observers).enumerate();
-        let sent: Result<Vec<Load<'_>>, RunError> = numbered
-            .map(|(number, (load, observer))| Ok(Load { settings: self.settings(load, number)?, observer }))
-            .collect();
+    ) -> Result<Driven, RunError> {
         // Where the core is not to be had, the driver runs where it may.
         let _ = if self.cores.is_empty() { Ok(()) } else { pin_thread(&self.cores) };
-        Ok(run_all(sent?, self.clock, Schedule { start_ns, pacing: self.pacing })?)
+        crowds.go(self, loads, observers, start_ns, |sent| {
+            let sent: Result<Vec<Load<'_>>, RunError> = sent
+                .into_iter()
+                .map(|(number, observer)| Ok(Load { settings: self.settings(&loads[number], number)?, observer }))
+                .collect();
+            Ok(run_all(sent?, self.clock, Schedule { start_ns, pacing: self.pacing })?)
+        })
+    }
+
+    /// Starts the users of journeys, who wait until the loads begin.
+    pub(super) fn gather(&self, loads: &[LoadPart]) -> Result<Crowds, RunError> {
+        crowd::gather(loads, &self.users, (&self.gateways, |number| self.seed_of(number), &self.cores), None)
+    }
+
+    /// How long a load lasts in this stretch.
+    pub(super) fn length_ns(&self, load: &LoadPart) -> u64 {
+        duration_ns(self.length(load))
     }
 
     /// What a load plans to send; `None` in the closed model.
@@ -78,7 +95,7 @@ impl Stretch {
                 let (arrivals, rate) = if self.lasts.is_some() { flat(arrivals, rate) } else { (arrivals, rate) };
                 Some(Plan::new(arrivals, rate, duration_ns(self.length(load)), self.seed_of(number)))
             }
-            LoadModel::Closed => None,
+            LoadModel::Closed | LoadModel::Journey => None,
         }
     }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use loadgen::control::ControlError;
+use loadgen::journey::UsersError;
 use loadgen::request::TemplateError;
 
 use crate::children::ChildError;
@@ -24,6 +25,9 @@ pub enum RunError {
     /// The load did not start.
     #[error("{0}")]
     Load(#[from] loadgen::engine::RunError),
+    /// The users of journeys did not do their part.
+    #[error("{0}")]
+    Users(#[from] UsersError),
     /// A request cannot be sent.
     #[error("{0}")]
     Template(#[from] TemplateError),

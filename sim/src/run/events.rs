@@ -11,12 +11,15 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::gather::Upstreams;
-use crate::history::{BreakerState, Endpoint, Event, EventKind, Name, Seen};
+use crate::history::limit::{Decided, Word};
+use crate::history::{Asked, BreakerState, Endpoint, Event, EventKind, Name, Seen};
 
 /// Events that are kept of one gateway: an attempt takes about 300 bytes of JSON.
 const MOST_KEPT: usize = 2_000_000;
 /// What is always asked for.
 const KINDS: &str = "breaker,ejection,reload,drain";
+/// What rate limits decide is told only while somebody asks, too: asked for where there are limits.
+const LIMITS: &str = ",limit";
 /// Attempts are told only while somebody asks, and telling of each costs the gateway time: not asked for where nothing
 /// goes wrong, so that cost is measured as it is.
 const WITH_ATTEMPTS: &str = "breaker,ejection,reload,drain,attempt";
@@ -36,10 +39,11 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// Follows a gateway, its attempts too when asked to; `None` when it tells nothing. The thread ends with the
-    /// gateway.
-    pub(super) fn follow(gateway: usize, admin: SocketAddr, attempts: bool) -> Option<Self> {
+    /// Follows a gateway, its attempts and its rate limits too when asked to; `None` when it tells nothing. The thread
+    /// ends with the gateway.
+    pub(super) fn follow(gateway: usize, admin: SocketAddr, attempts: bool, limits: bool) -> Option<Self> {
         let kinds = if attempts { WITH_ATTEMPTS } else { KINDS };
+        let kinds = format!("{kinds}{}", if limits { LIMITS } else { "" });
         let request = format!(
             "GET /events?kinds={kinds} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\naccept: text/event-stream\r\n\r\n"
         );
@@ -87,6 +91,23 @@ impl Follower {
         let lost = u64::from(told.len() >= MOST_KEPT);
         let events = told.iter().filter_map(|told| event(told, self.gateway, upstreams, zero_ns));
         (events.collect(), missed + lost)
+    }
+}
+
+impl Follower {
+    /// What rate limits decided, from the first that was told; times are those of the machine's monotonic clock. `cost`
+    /// says what a request takes of a rule. Buckets are each gateway's own.
+    pub(super) fn decided(&self, cost: impl Fn(&str) -> u64) -> Vec<Decided> {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = |told: &Value| {
+            let text = |key: &str| told[key].as_str();
+            let rule = text("rule").filter(|_| told["kind"] == "limit")?;
+            let key = Name::from(format!("{}/{}", self.gateway, text("key")?));
+            let asked = Asked { rule: Name::from(rule), key, cost: cost(rule) };
+            let word = Word::parse(text("decision")?)?;
+            Some(Decided { at_ns: told["ts_ns"].as_u64()?, gateway: self.gateway, asked, word })
+        };
+        told.iter().filter_map(one).collect()
     }
 }
 
@@ -188,6 +209,16 @@ mod tests {
         assert_eq!(attempt, Some(Event { at_ns: 80, gateway: 1, kind }));
         assert_eq!(of(json!({ "ts_ns": 99, "kind": "drain" })), None, "before t = 0");
         assert_eq!(of(json!({ "ts_ns": 150, "kind": "breaker", "route": "a", "upstream": "orders" })), None);
+    }
+
+    #[test]
+    fn decisions_of_rate_limits_are_read_with_the_gateway_that_took_them() {
+        let line =
+            json!({ "ts_ns": 7, "kind": "limit", "rule": "each", "key": "0a", "decision": "refused", "tat_ns": 9 });
+        let told = Arc::new(Mutex::new(vec![line, json!({ "ts_ns": 8, "kind": "drain" })]));
+        let decided = Follower { gateway: 1, told, stream: None }.decided(|_| 3);
+        let asked = Asked { rule: "each".into(), key: "1/0a".into(), cost: 3 };
+        assert_eq!(decided, [Decided { at_ns: 7, gateway: 1, asked, word: Word::Refused }]);
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub(super) fn policies(checked: &Checked, scores_breakers: bool, alignment: u64)
         let breaker = scores_breakers.then(|| aligned(policy::breaker(&upstream.breaker), alignment));
         Some((Name::from(&*upstream.name), UpstreamPolicy { weights, breaker }))
     });
-    Policies { upstreams: upstreams.collect(), limits: BTreeMap::new() }
+    Policies { upstreams: upstreams.collect(), limits: policy::limits(&checked.config) }
 }
 
 fn aligned(policy: BreakerPolicy, alignment: u64) -> BreakerPolicy {

@@ -8,8 +8,8 @@ use loadgen::clock::duration_ns;
 use loadgen::environment::CpuTicks;
 use loadgen::recorder::Recorder;
 use loadgen::result::Offered;
-use loadgen::sample::Totals;
 
+use super::crowd::Driven;
 use super::drive::{Stretch, start_ns};
 use super::error::RunError;
 use super::progress::Progress;
@@ -31,7 +31,7 @@ pub(super) struct Measured {
     pub(super) zero_ns: u64,
     /// For each load what was seen.
     pub(super) watches: Vec<Watch>,
-    pub(super) totals: Vec<Totals>,
+    pub(super) driven: Driven,
     pub(super) offered: Vec<Option<Offered>>,
     /// For each gateway before and after.
     pub(super) usage: (Vec<Usage>, Vec<Usage>),
@@ -64,6 +64,7 @@ pub(super) fn measure(
     let (opened_before, mocks_before) = (opened(world), world.mocks_usage());
     let steal_before = CpuTicks::read();
     let clock = stretch.clock;
+    let crowds = stretch.gather(&scenario.loads)?;
     let start_ns = start_ns(&scenario.loads, clock.now_ns());
     // Both clocks are the machine's monotonic one; they differ by where they begin to count.
     let zero_ns = mocks::clock::now_ns() - clock.now_ns() + start_ns;
@@ -73,27 +74,27 @@ pub(super) fn measure(
     let mut watches: Vec<Watch> =
         scenario.loads.iter().map(|_| Watch::new(recorder(scenario, start_ns), Arc::clone(&live))).collect();
     let ended = AtomicBool::new(false);
-    let (totals, events, peaks) = std::thread::scope(|scope| {
-        let driver = scope.spawn(|| stretch.drive(&scenario.loads, &mut watches, start_ns));
+    let (driven, events, peaks) = std::thread::scope(|scope| {
+        let driver = scope.spawn(|| stretch.drive(&scenario.loads, &mut watches, crowds, start_ns));
         let events = scope.spawn(|| timeline::perform(&scenario.events, world, &clock, start_ns, &ended));
         let memory = scope.spawn(|| timeline::watch_memory(world, &ended));
         while !driver.is_finished() {
             std::thread::sleep(SHOW_EVERY);
             progress.measuring(scenario, Duration::from_nanos(clock.now_ns().saturating_sub(start_ns)), &live);
         }
-        let totals = driver.join();
+        let driven = driver.join();
         ended.store(true, Ordering::Relaxed);
-        (totals, events.join(), memory.join())
+        (driven, events.join(), memory.join())
     });
     let lasted = Duration::from_nanos(clock.now_ns().saturating_sub(start_ns));
-    let totals = totals.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let driven = driven.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let interrupted = stretch.stop.load(Ordering::Relaxed) && lasted < scenario.length();
     let opened = opened(world).iter().zip(opened_before).map(|(after, before)| (after - before).max(0.0)).collect();
     Ok(Measured {
         start_ns,
         zero_ns,
         watches,
-        totals,
+        driven,
         offered,
         died: world.died(),
         usage: (usage_before, world.usage()),

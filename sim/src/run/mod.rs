@@ -1,22 +1,25 @@
 //! `sim run`: a scenario on the real programs, from warm-up to verdict.
 //!
-//! - `world`, `redis`, `other`: what is started, and how it is asked; `drive`: the loads;
+//! - `world`, `redis`, `relay`, `other`: what is started, and how it is asked; `drive`: the loads; `crowd`: users of journeys;
 //! - `warm_up`, `steady`: until latency is steady; `measure`, `watch`, `timeline`: what happens from t = 0 on;
-//! - `events`, `gather`, `policy`: what oracles are asked about; `account`, `score`: figures;
+//! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`: figures;
 //! - `validity`, `verdict`: whether they can be believed, and what follows.
 //!
 //! Invariants: what is started has ended when a run returns, on every way out; an interrupted run writes what it has
 //! and never passes; all times are of one monotonic clock.
 
 mod account;
+mod crowd;
 mod drive;
 mod error;
 mod events;
 mod gather;
+mod limits;
 mod measure;
 mod other;
 mod progress;
 mod redis;
+mod relay;
 mod score;
 mod steady;
 mod timeline;
@@ -34,6 +37,7 @@ use std::sync::atomic::AtomicBool;
 
 use loadgen::clock::{Clock, rfc3339, unix_seconds};
 use loadgen::engine::Pacing;
+use loadgen::journey::users::find_program;
 use loadgen::plan::Plan;
 use loadgen::recorder::Recorder;
 use reports::result::{ResultFile, Verdict};
@@ -179,9 +183,13 @@ fn measure_scenario(
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     let cores = Cores::divide(count);
     // Every request must be one that can be sent, before anything starts.
-    for load in &scenario.loads {
+    for load in scenario.loads.iter().filter(|load| load.journey.is_none()) {
         drive::mix(load, &[std::net::SocketAddr::from(([127, 0, 0, 1], 1))], 0)?;
     }
+    let users = match scenario.loads.iter().any(|load| load.journey.is_some()) {
+        true => find_program(programs.journeys.as_deref())?,
+        false => PathBuf::new(),
+    };
     progress.say("starting");
     let world = World::start(scenario, programs, &cores, journal_size(scenario), &folder, other)?;
     let stretch = Stretch {
@@ -193,13 +201,15 @@ fn measure_scenario(
         // A driver that spins on a core that it shares with the mocks would keep them waiting.
         pacing: if cores.driver == cores.mocks { Pacing::Sleep } else { Pacing::Spin },
         stop: Arc::clone(stop),
+        users,
     };
+    // From before the warm-up on, since that is what drains the buckets of rate limits.
+    let followers = world.follow(!checked.config.rate_limits.is_empty());
     progress.say("warming up");
     let warming =
         Stretch { seed: scenario.seed ^ WARM_UP_SEED, stop: Arc::new(AtomicBool::new(false)), ..stretch.clone() };
     let warmed_up = warm_up::warm_up(scenario, &warming, stop)?;
     progress.warmed_up(&warmed_up);
-    let followers = world.follow();
     let measured = measure::measure(scenario, &world, &stretch, progress)?;
     progress.say("scoring");
     followers.iter().for_each(Follower::end);
@@ -208,9 +218,19 @@ fn measure_scenario(
     let records = account::count_records(&world.access_logs(), nested)?;
     let scores = judge(scenario, &checked, &world, &measured, &followers)?;
     let names = world.names;
-    let pinning = cores.describe();
-    let findings =
-        Findings { scenario, checked: &checked, warmed_up, measured, records, scores, names, pinning, other };
+    let (pinning, driver_cores) = (cores.describe(), if cores.driver.is_empty() { count } else { cores.driver.len() });
+    let findings = Findings {
+        scenario,
+        checked: &checked,
+        warmed_up,
+        measured,
+        records,
+        scores,
+        names,
+        pinning,
+        driver_cores: driver_cores.max(1),
+        other,
+    };
     let result = findings.result(started_at, bench.command.to_owned());
     let path = folder.join("result.json");
     std::fs::write(&path, result.to_json()).map_err(RunError::file(&path))?;
@@ -246,6 +266,8 @@ fn judge(
     let history = gather::history(scenario, &upstreams, &measured.watches, measured.start_ns, attempts, events);
     let policies = |alignment| gather::policies(checked, scores_breakers, alignment);
     let mut scores = oracle::judge(&history, &policies(0), TOLERANCE);
+    let refusals;
+    (scores.limiters, refusals) = limits::judge(checked, followers, measured.zero_ns, TOLERANCE);
     // Where a window's buckets begin is not seen from outside; the alignment that explains a breaker best counts.
     for alignment in 1..gather::ALIGNMENTS {
         if scores.breakers.values().all(|score| score.trip_error == 0) {
@@ -257,7 +279,7 @@ fn judge(
             }
         }
     }
-    Ok(Some(Scored { scores, names: upstreams.names(), events_missed: missed, history }))
+    Ok(Some(Scored { scores, names: upstreams.names(), events_missed: missed, refusals, history }))
 }
 
 fn write_histograms(folder: &Path, load: &str, recorder: &Recorder) -> Result<(), RunError> {
@@ -274,7 +296,7 @@ fn journal_size(scenario: &Scenario) -> u64 {
         .map(|load| {
             let rate = match load.model {
                 LoadModel::Open { arrivals, rate } => Plan::new(arrivals, rate, 1, 0).peak_rate(),
-                LoadModel::Closed => CLOSED_RATE,
+                LoadModel::Closed | LoadModel::Journey => CLOSED_RATE,
             };
             rate * (load.duration + warm_up).as_secs_f64()
         })

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use gateway::config::settings::upstream::Endpoints;
 use loadgen::environment::Environment;
-use loadgen::result::LoadResult;
+use loadgen::result::{JourneyResult, LoadResult};
 use loadgen::sample::Outcome;
 use reports::result::{Balance, Breaker, Gateway, Kind, Moment, ResultFile, Retries, Rss};
 
 use super::account::Account;
+use super::limits::Refusal;
 use super::measure::Measured;
 use super::other::Other;
 use super::warm_up::WarmedUp;
 use super::watch::Seen;
-use super::{timeline, validity, verdict};
+use super::{limits, timeline, validity, verdict};
 use crate::demo::findings::same;
 use crate::history::History;
 use crate::oracle::Scores;
@@ -39,6 +40,8 @@ pub(super) struct Scored {
     pub(super) events_missed: u64,
     /// What they were asked about.
     pub(super) history: History,
+    /// What rate limits decided, in the order of time.
+    pub(super) refusals: Vec<Refusal>,
 }
 
 /// All that a run came to.
@@ -57,6 +60,8 @@ pub(super) struct Findings<'a> {
     pub(super) pinning: String,
     /// Another program that stood in the gateways' place.
     pub(super) other: Option<&'a Arc<dyn Other>>,
+    /// Cores of the driver, and of the users of journeys.
+    pub(super) driver_cores: usize,
 }
 
 impl Findings<'_> {
@@ -69,7 +74,12 @@ impl Findings<'_> {
             None => ("gateway".to_owned(), format!("gateway {}", env!("CARGO_PKG_VERSION"))),
         };
         environment.versions.insert(name, version);
-        let mut validity = validity::judge(self.scenario, &self.warmed_up, &self.measured, environment.steal_ratio);
+        let mut validity = validity::judge(
+            self.scenario,
+            &self.warmed_up,
+            &self.measured,
+            (self.driver_cores, environment.steal_ratio),
+        );
         if let Some(missed) = self.scores.as_ref().map(|scored| scored.events_missed).filter(|missed| *missed > 0) {
             validity.reasons.push(format!("{missed} events of the gateways were lost"));
             validity.valid = false;
@@ -86,6 +96,7 @@ impl Findings<'_> {
             gateway: self.gateways(),
             balance: self.balance(),
             breakers: self.breakers(),
+            limiters: self.scores.as_ref().map(|scored| same(&scored.scores.limiters)).unwrap_or_default(),
             retries: Some(Retries { amplification: self.amplification(), budget_refused: 0 }),
             timeline: self.timeline(),
             ..ResultFile::default()
@@ -111,7 +122,8 @@ impl Findings<'_> {
         let measured = &self.measured;
         let one = |(number, load): (usize, &crate::scenario::model::LoadPart)| {
             let watch = &measured.watches[number];
-            let result = LoadResult::of(&watch.recorder, &measured.totals[number], measured.offered[number]);
+            let mut result = LoadResult::of(&watch.recorder, &measured.driven.totals[number], measured.offered[number]);
+            result.journeys = measured.driven.books[number].as_ref().map(JourneyResult::all_of).unwrap_or_default();
             (load.name.clone(), same(&result))
         };
         self.scenario.loads.iter().enumerate().map(one).collect()
@@ -213,6 +225,12 @@ impl Findings<'_> {
         scored.scores.breakers.iter().map(named).collect()
     }
 
+    /// The share of requests that each limit refused in a step.
+    fn limiter_refused(&self, t_ms: u64, step_ms: u64) -> BTreeMap<String, f64> {
+        let Some(scored) = &self.scores else { return BTreeMap::new() };
+        limits::refused(&scored.refusals, t_ms * 1_000_000, (t_ms + step_ms) * 1_000_000)
+    }
+
     /// The account, where every record was kept.
     fn account(&self) -> Option<Account> {
         let every = self.checked.config.telemetry.access_log.sample >= 1.0;
@@ -259,7 +277,7 @@ impl Findings<'_> {
             p99: at(0.99),
             errors,
             breaker_states: self.breaker_states(t_ms + step_ms),
-            limiter_refused: BTreeMap::new(),
+            limiter_refused: self.limiter_refused(t_ms, step_ms),
             fault_active: faults.map(crate::scenario::model::FaultPart::place).collect(),
         }
     }

@@ -109,6 +109,7 @@ fn act(act: EventAct, world: &World) -> Result<(), RunError> {
         EventAct::Restart(number) => world.restart(number),
         EventAct::PauseRedis => redis(super::redis::Redis::pause),
         EventAct::KillRedis => redis(super::redis::Redis::kill),
+        EventAct::CutRedis => redis(super::redis::Redis::cut),
         EventAct::HealRedis => redis(super::redis::Redis::heal),
     }
 }
@@ -135,6 +136,7 @@ fn name(act: EventAct) -> String {
         EventAct::Restart(number) => format!("restart:gateway/{number}"),
         EventAct::PauseRedis => "pause:redis".to_owned(),
         EventAct::KillRedis => "kill:redis".to_owned(),
+        EventAct::CutRedis => "cut:redis".to_owned(),
         EventAct::HealRedis => "heal:redis".to_owned(),
     }
 }

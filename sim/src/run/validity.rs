@@ -20,17 +20,26 @@ const BUSY_MOCKS: f64 = 0.85;
 /// Time that the host took.
 const MOST_STEAL: f64 = 0.01;
 
-/// Judges a run.
-pub(super) fn judge(scenario: &Scenario, warmed_up: &WarmedUp, measured: &Measured, steal_ratio: f64) -> Validity {
+/// Judges a run whose driver has this many cores, on a machine of whose time its host took this share.
+pub(super) fn judge(
+    scenario: &Scenario,
+    warmed_up: &WarmedUp,
+    measured: &Measured,
+    (cores, steal_ratio): (usize, f64),
+) -> Validity {
     let mut reasons = Vec::new();
     let mut validity = Validity { achieved_over_offered: 1.0, ..Validity::default() };
     for (number, load) in scenario.loads.iter().enumerate() {
         let watch = &measured.watches[number];
         let service = Quantiles::of(&watch.recorder.merged("all").service);
         let lag = Quantiles::of(watch.recorder.pacer_lag());
-        let (totals, offered) = (&measured.totals[number], measured.offered[number].as_ref());
+        let (totals, offered) = (&measured.driven.totals[number], measured.offered[number].as_ref());
         let one = LoadSeen { load, totals, offered, lag_us: lag.p99, service_us: service.p50 };
         one.reasons(&mut reasons);
+        if let Some(ended) = &measured.driven.ended[number] {
+            let found = loadgen::result::journey_reasons(ended, cores);
+            reasons.extend(found.into_iter().map(|reason| format!("load {}: {reason}", load.name)));
+        }
         validity.dropped += totals.dropped;
         if lag.p99 > validity.pacer_lag_us.p99 {
             validity.pacer_lag_us = Lag { p50: lag.p50, p99: lag.p99 };
@@ -153,6 +162,7 @@ mod tests {
             max_in_flight: 1,
             timeout: Duration::from_secs(1),
             overload,
+            journey: None,
         }
     }
 

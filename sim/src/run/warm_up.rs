@@ -42,13 +42,14 @@ pub(super) fn most(scenario: &Scenario) -> Duration {
 pub(super) fn warm_up(scenario: &Scenario, stretch: &Stretch, stop: &AtomicBool) -> Result<WarmedUp, RunError> {
     let stretch = Stretch { lasts: Some(most(scenario)), ..stretch.clone() };
     let watched: Vec<Mutex<Vec<Vec<u64>>>> = scenario.loads.iter().map(|_| Mutex::default()).collect();
+    let crowds = stretch.gather(&scenario.loads)?;
     let start_ns = start_ns(&scenario.loads, stretch.clock.now_ns());
     let mut warming: Vec<Warming<'_>> =
         watched.iter().map(|stretches| Warming { stretches, start_ns, sent: 0, answered: 0 }).collect();
     let mut steady_from = None;
     let mut lasted = Duration::ZERO;
     std::thread::scope(|scope| {
-        let driver = scope.spawn(|| stretch.drive(&scenario.loads, &mut warming, start_ns));
+        let driver = scope.spawn(|| stretch.drive(&scenario.loads, &mut warming, crowds, start_ns));
         while !driver.is_finished() {
             std::thread::sleep(STRETCH);
             lasted = Duration::from_nanos(stretch.clock.now_ns().saturating_sub(start_ns));

@@ -22,6 +22,7 @@ use crate::children::{Child, ChildError, Programs};
 use crate::process::Usage;
 use crate::scenario::Scenario;
 use crate::scenario::gateway::Filling;
+use crate::scenario::model::EventAct;
 use crate::scenario::topology::topology;
 
 /// Longest wait for a gateway that drains, a little above its own longest by default.
@@ -128,11 +129,12 @@ impl World {
         if endpoints.len() != mocks.ready.listeners.len() || endpoints.len() != scenario.endpoints().count() {
             return Err(not_ready().into());
         }
+        let cuttable = scenario.events.iter().any(|event| event.act == EventAct::CutRedis);
         let redis = match scenario.redis {
-            true => Some(Redis::start(folder, &cores.mocks).map_err(RunError::Redis)?),
+            true => Some(Redis::start(folder, &cores.mocks, cuttable).map_err(RunError::Redis)?),
             false => None,
         };
-        let filling = Filling { endpoints, redis: redis.as_ref().map(|redis| redis.address), ..Filling::default() };
+        let filling = Filling { endpoints, redis: redis.as_ref().map(Redis::address), ..Filling::default() };
         let mut gateways = Vec::new();
         for number in 0..scenario.gateway.instances {
             let instance = match other {
@@ -162,10 +164,10 @@ impl World {
     }
 
     /// Follows what each gateway tells of its decisions, where it does.
-    pub(super) fn follow(&self) -> Vec<Follower> {
+    pub(super) fn follow(&self, limits: bool) -> Vec<Follower> {
         let admins: Vec<Option<SocketAddr>> = self.gateways.iter().map(|gateway| lock(gateway).admin).collect();
         let attempts = !self.scenario.faults.is_empty();
-        let follow = |(number, admin): (usize, Option<_>)| Follower::follow(number, admin?, attempts);
+        let follow = |(number, admin): (usize, Option<_>)| Follower::follow(number, admin?, attempts, limits);
         admins.into_iter().enumerate().filter_map(follow).collect()
     }
 

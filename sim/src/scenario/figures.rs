@@ -5,8 +5,11 @@
 
 use gateway::config::settings::upstream::Endpoints;
 
+use loadgen::journey::Journeys;
+
 use super::gateway::Checked;
 use super::model::Scenario;
+use super::policy::limits;
 
 const QUANTILES: [&str; 5] = ["p50", "p90", "p99", "p999", "max"];
 const OUTCOMES: [&str; 5] = ["ok", "rejected", "failed", "dropped", "client_error"];
@@ -22,8 +25,19 @@ const BREAKERS: [&str; 9] = [
     "recovery_ms",
     "recovery_oracle_ms",
 ];
+/// Figures of each rate limit.
+const LIMITERS: [&str; 8] = [
+    "offered",
+    "admitted",
+    "oracle_admitted",
+    "false_admits",
+    "false_refusals",
+    "bound_violation",
+    "sustained_error",
+    "fairness_jain",
+];
 /// Causes of failures, as `loadgen` names them.
-pub(crate) const CAUSES: [&str; 5] = ["connect", "closed", "malformed", "length", "timeout"];
+pub(crate) const CAUSES: [&str; 6] = ["connect", "closed", "malformed", "length", "timeout", "missing"];
 
 /// Every figure's name, but for `status.NNN`.
 pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String> {
@@ -36,6 +50,9 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
         for (phase, _) in scenario.phases() {
             phase_figures(&format!("{load}.phases.{phase}"), &mut names);
         }
+    }
+    for (load, journey) in scenario.loads.iter().filter_map(|load| Some((load, load.journey.as_ref()?))) {
+        journey_figures(&format!("load.{}", load.name), &journey.journeys, &mut names);
     }
     for instance in 0..scenario.gateway.instances {
         for figure in ["cpu_us_per_request", "rss_bytes.idle", "rss_bytes.peak", "rss_bytes.end"] {
@@ -55,6 +72,9 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
         for endpoint in scenario.endpoints() {
             names.extend(BREAKERS.map(|figure| format!("breakers.{endpoint}.{figure}")));
         }
+    }
+    for rule in checked.into_iter().flat_map(|checked| limits(&checked.config).into_keys()) {
+        names.extend(LIMITERS.map(|figure| format!("limiters.{rule}.{figure}")));
     }
     names.push("retries.amplification".to_owned());
     for figure in ["dropped", "achieved_over_offered", "client_cpu_ratio", "steady_from_ms"] {
@@ -78,6 +98,22 @@ fn phase_figures(phase: &str, names: &mut Vec<String>) {
     names.extend(OUTCOMES.map(|outcome| format!("{phase}.outcome.{outcome}")));
     names.extend(CAUSES.map(|cause| format!("{phase}.failures.{cause}")));
     names.push(format!("{phase}.success_ratio"));
+}
+
+fn journey_figures(load: &str, journeys: &Journeys, names: &mut Vec<String>) {
+    for journey in &journeys.list {
+        let name = format!("{load}.journeys.{}", journey.name);
+        names.extend(["completed", "abandoned"].map(|figure| format!("{name}.{figure}")));
+        names.extend(QUANTILES.map(|quantile| format!("{name}.duration_us.{quantile}")));
+        for step in &journey.steps {
+            for request in std::iter::once(&step.request).chain(&step.parts) {
+                phase_figures(&format!("{name}.steps.{}", request.name), names);
+            }
+            if !step.parts.is_empty() {
+                names.extend(QUANTILES.map(|quantile| format!("{name}.pages.{}.{quantile}", step.name)));
+            }
+        }
+    }
 }
 
 fn balance_figures(checked: &Checked, with_faults: bool, names: &mut Vec<String>) {

@@ -220,7 +220,7 @@ impl Finder<'_> {
                 return;
             }
             Some("jwks") => {
-                self.report.error(at, "`mock://jwks` is not built yet: the gateway checks no tokens so far");
+                self.report.error(at, "`mock://jwks` is not built yet: a run makes no keys so far");
                 return;
             }
             Some(name) if self.known.endpoints.contains(&name) => Blank::Endpoint(name.to_owned()),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use loadgen::journey::Journeys;
 use loadgen::plan::Arrivals;
 use loadgen::request::{Expectation, Template};
 use loadgen::target::Target;
@@ -97,6 +98,21 @@ pub struct LoadPart {
     pub timeout: Duration,
     /// More is offered than can be served, on purpose: drops and lost rate are figures, no reason against the run.
     pub overload: bool,
+    /// Of a load of journeys, who goes which.
+    pub journey: Option<JourneyPart>,
+}
+
+/// The users of a load of journeys.
+#[derive(Debug, Clone)]
+pub struct JourneyPart {
+    /// What they do.
+    pub journeys: Journeys,
+    /// The text of their file.
+    pub text: String,
+    /// How many there are at once.
+    pub users: u32,
+    /// How many of them begin a second; all at once when `None`.
+    pub spawn_per_s: Option<f64>,
 }
 
 /// When a load sends.
@@ -111,6 +127,8 @@ pub enum LoadModel {
     },
     /// Each connection sends when it has its answer.
     Closed,
+    /// Users go step by step ([`LoadPart::journey`]).
+    Journey,
 }
 
 /// One kind of request.
@@ -169,6 +187,8 @@ pub enum EventAct {
     PauseRedis,
     /// Redis is killed.
     KillRedis,
+    /// Redis is cut off: its connections break, and it keeps what it knows.
+    CutRedis,
     /// Redis works again, after any of the above.
     HealRedis,
 }

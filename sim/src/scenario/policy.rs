@@ -1,11 +1,17 @@
-//! What the gateway was told of its breakers, in the words of the oracles.
+//! What the gateway was told of its breakers and rate limits, in the words of the oracles.
 //!
 //! The settings are the gateway's own reading of its file (short forms, shared defaults and environment resolved). What
 //! is judged by them is what it *did*: its events and the mocks' journal.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gateway::config::Config;
+use gateway::config::settings::rate_limit::RateLimit;
 use gateway::config::settings::upstream::{Breaker, Failures};
 
-use crate::oracle::policy::{BreakerPolicy, Failure};
+use crate::history::Name;
+use crate::oracle::policy::{BreakerPolicy, Failure, LimitPolicy};
 
 /// The parts of a policy, as its shares are written.
 const WHOLE: f64 = 1_000_000.0;
@@ -34,6 +40,17 @@ fn failures(settings: &Failures) -> Vec<Failure> {
         [(settings.connect, Failure::Connect), (settings.reset, Failure::Reset), (settings.timeout, Failure::Timeout)];
     let ways = ways.into_iter().filter_map(|(on, way)| on.then_some(way));
     ways.chain(settings.statuses.iter().copied().map(Failure::Status)).collect()
+}
+
+/// The rate limits that can be taken again from outside, by name. One with a rate of its own for those who proved no
+/// identity is left out: the gateway does not tell which of the two it went by.
+pub(crate) fn limits(config: &Config) -> BTreeMap<Name, LimitPolicy> {
+    let one = |limit: &Arc<RateLimit>| {
+        let per_ns = u64::try_from(limit.rate.period.as_nanos()).unwrap_or(u64::MAX);
+        let (tokens, burst) = (limit.rate.tokens, limit.rate.burst);
+        (Name::from(&*limit.name), LimitPolicy { tokens, per_ns, burst, shadow: limit.shadow })
+    };
+    config.rate_limits.iter().filter(|limit| limit.anonymous.is_none()).map(one).collect()
 }
 
 #[cfg(test)]

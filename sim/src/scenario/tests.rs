@@ -188,7 +188,7 @@ fn a_figure_that_cannot_exist_is_refused() {
     );
     says("[[expect]]\nfigure = 'load.stedy.requests'\nmin = 1\n", &["no figure `load.stedy.requests`"]);
     says("[[expect]]\nfigure = 'load.steady.phases.before.status.1000'\nmax = 0\n", &["status.1000"]);
-    says("[[expect]]\nfigure = 'limiters.public.offered'\nmax = 0\n", &["figures of `limiters` are not built yet"]);
+    says("[[expect]]\nfigure = 'limiters.public.offered'\nmax = 0\n", &["no rate limit that is scored"]);
     says("[[expect]]\nfigure = 'breakers.orders/2.trips'\nmax = 0\n", &["no figure `breakers.orders/2.trips`"]);
     says("[[expect]]\nfigure = 'load.steady.requests'\n", &["`max` is missing"]);
     says("[[expect]]\nfigure = 'load.steady.requests'\nmin = 2\nmax = 1\n", &["the least is above the most"]);

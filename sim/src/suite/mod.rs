@@ -111,10 +111,10 @@ fn chosen(options: &Options) -> Result<Vec<Scenario>, RunError> {
     Ok(chosen)
 }
 
-/// Gateway configurations lie beside the scenarios.
+/// Gateway configurations and journeys lie beside the scenarios.
 fn is_scenario(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name.ends_with(".toml") && !name.ends_with("gateway.toml")
+    name.ends_with(".toml") && !name.ends_with("gateway.toml") && !name.ends_with("journey.toml")
 }
 
 /// One scenario of the suite and what came of it.

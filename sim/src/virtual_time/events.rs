@@ -12,21 +12,23 @@ use gateway::telemetry::metrics::AttemptOutcome;
 use super::faults::nanos;
 use super::journal::{HEAD_START, Journal};
 use super::network::Simulated;
-use crate::history::{BreakerState, Endpoint, Event, EventKind, Seen};
+use crate::history::limit::{Decided, Word};
+use crate::history::{Asked, BreakerState, Endpoint, Event, EventKind, Name, Seen};
 
 /// What oracles have use for.
-const KINDS: [Kind; 3] = [Kind::Attempt, Kind::Breaker, Kind::Ejection];
+const KINDS: [Kind; 4] = [Kind::Attempt, Kind::Breaker, Kind::Ejection, Kind::Limit];
 
 /// Follows a gateway from now on.
 pub(super) fn follow(gateway: &Gateway<Simulated>) -> Follower {
     gateway.shared().events.follow(KINDS.into_iter().collect(), None)
 }
 
-/// Writes down what it tells, for as long as the world lasts. `started` is when its clock began.
+/// Writes down what it tells, for as long as the world lasts. `started` is when its clock began, and
+/// what a request takes of each rate limit.
 pub(super) async fn collect(
     mut follower: Follower,
     names: BTreeMap<String, Endpoint>,
-    started: Duration,
+    (started, costs): (Duration, BTreeMap<Name, u64>),
     journal: Journal,
 ) {
     let at = |ns: u64| (ns + nanos(started)).saturating_sub(nanos(HEAD_START));
@@ -38,6 +40,7 @@ pub(super) async fn collect(
         journal.with(|pages| {
             for told in &batch.events {
                 pages.trace.note(&[7, told.ts_ns, told.seq]);
+                pages.decided.extend(decided(told, &costs, at));
                 let event = translate(told, &names, at);
                 pages.history.events.extend(event);
             }
@@ -67,6 +70,14 @@ fn translate(told: &Stamped, names: &BTreeMap<String, Endpoint>, at: impl Fn(u64
         _ => return None,
     };
     Some(Event { at_ns, gateway: 0, kind })
+}
+
+/// What a rate limit decided.
+fn decided(told: &Stamped, costs: &BTreeMap<Name, u64>, at: impl Fn(u64) -> u64) -> Option<Decided> {
+    let Told::Limit { rule, key, decision, .. } = &told.event else { return None };
+    let cost = costs.get(rule).copied().unwrap_or(1);
+    let asked = Asked { rule: rule.clone(), key: format!("{key:032x}").into(), cost };
+    Some(Decided { at_ns: at(told.ts_ns), gateway: 0, asked, word: Word::parse(decision.as_str())? })
 }
 
 fn state(state: State) -> BreakerState {

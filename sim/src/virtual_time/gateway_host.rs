@@ -68,6 +68,7 @@ pub(crate) async fn serve(setting: Setting, handle: Handle, journal: Journal) ->
     let config = read(&setting.text)?;
     // One for each core would be another world on another machine.
     let shards = config.server.workers.max(1);
+    let costs = config.rate_limits.iter().map(|limit| (limit.name.clone(), limit.cost)).collect();
     let log = AccessLog::kept(&config.telemetry.access_log, shards);
     let clock = Clock::starting_at(EPOCH);
     let started = turmoil::sim_elapsed().unwrap_or_default();
@@ -82,7 +83,7 @@ pub(crate) async fn serve(setting: Setting, handle: Handle, journal: Journal) ->
         tokio::task::spawn_local(keep_house(Arc::clone(&gateway), Arc::clone(shard)));
     }
     let follower = events::follow(&gateway);
-    tokio::task::spawn_local(events::collect(follower, setting.names.clone(), started, journal.clone()));
+    tokio::task::spawn_local(events::collect(follower, setting.names.clone(), (started, costs), journal.clone()));
     tokio::task::spawn_local(collect(handle.clone(), journal.clone()));
     tokio::task::spawn_local(obey(setting.clone(), Arc::clone(&gateway), journal));
     accept(&gateway, setting.port, draining).await

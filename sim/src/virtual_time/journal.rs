@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::trace::Trace;
+use crate::history::limit::Decided;
 use crate::history::{Attempt, ClientRequest, Ending, Event, EventKind, History};
 
 /// Time before the loads begin, in which everybody opens their ports. t = 0 of histories.
@@ -32,6 +33,8 @@ pub(crate) struct Journal(Rc<RefCell<Pages>>);
 #[derive(Debug, Default)]
 pub(crate) struct Pages {
     pub history: History,
+    /// What rate limits decided, in the order in which it was told.
+    pub decided: Vec<Decided>,
     pub anomalies: Vec<Anomaly>,
     pub trace: Trace,
     /// Lines of the access log that could not be read.

@@ -95,6 +95,8 @@ impl Load {
                     let _ = request.await;
                 }
             }
+            // Refused when the scenario is read.
+            LoadModel::Journey => {}
             LoadModel::Closed => {
                 wait_until(0).await;
                 let users = (0..self.part.connections).map(|_| tokio::task::spawn_local(Rc::clone(&self).user()));

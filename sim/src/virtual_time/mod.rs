@@ -30,6 +30,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::history::limit::requests;
 use crate::history::{History, Phase};
 use crate::scenario::Scenario;
 use crate::scenario::gateway::Filling;
@@ -150,6 +151,7 @@ pub fn run(scenario: &Scenario, options: Options) -> Result<Observed, SimulateEr
 fn observed(journal: &Journal, elapsed: Duration) -> Observed {
     journal.with(|pages| {
         let mut history = std::mem::take(&mut pages.history);
+        history.events.extend(requests(std::mem::take(&mut pages.decided)));
         history.sort();
         let mut anomalies = std::mem::take(&mut pages.anomalies);
         if pages.unreadable_records > 0 {

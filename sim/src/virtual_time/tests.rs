@@ -108,6 +108,32 @@ fn a_client_that_leaves_is_on_record() {
 }
 
 #[test]
+fn limits_decide_as_an_exact_limiter_does() {
+    let limits = "rate_limits = [\"all\", \"each\", \"watched\"]\n\
+        [rate_limits.each]\nrate = \"20/s\"\nburst = 5\nkey = \"header:x-who\"\n\
+        [rate_limits.all]\nrate = \"70/s\"\nburst = 10\nkey = \"global\"\ncost = 2\n\
+        [rate_limits.watched]\nrate = \"1/s\"\nburst = 1\nkey = \"global\"\nshadow = true\n";
+    let load = "[[load]]\nname = \"steady\"\nmodel = \"open\"\nrate = \"200/s\"\nduration = \"4s\"\n\
+        request = { path = \"/api/a\", headers = { x-who = \"{choice(ann, bob, cid)}\" } }\n";
+    let scenario = scenario(load, limits);
+    let checked = scenario.gateway.template.check(&scenario.file, scenario.endpoints()).unwrap();
+    let limits = crate::scenario::policy::limits(&checked.config);
+    let seen = run(&scenario, EXAMINE).unwrap();
+    let policies = oracle::policy::Policies { limits, ..Default::default() };
+    let scores = oracle::limiter::judge(&seen.history, &policies, oracle::policy::Tolerance::default());
+    let refused = seen.history.clients.iter().filter(|one| one.status == Some(429)).count() as u64;
+    assert!(refused > 300, "{refused} of {}", seen.history.clients.len());
+    for (rule, score) in &scores {
+        assert_eq!((score.false_admits, score.false_refusals), (0, 0), "{rule}: {score:?}");
+        assert!(score.bound_violation.is_none_or(|over| over <= 0.0), "{rule}: {score:?}");
+        assert_eq!(score.oracle_admitted, score.admitted, "{rule}: {score:?}");
+    }
+    assert_eq!(scores["all"].offered, seen.history.clients.len() as u64);
+    assert_eq!(scores["all"].offered - scores["all"].admitted, refused);
+    assert!(scores["each"].fairness_jain.unwrap() > 0.9, "{scores:?}");
+}
+
+#[test]
 fn a_reload_fails_nothing() {
     let events: String = (1..20).map(|at| format!("[[events]]\nat = \"{}ms\"\ndo = \"reload\"\n", at * 100)).collect();
     let seen = world(&format!("{STEADY}{events}"), "");

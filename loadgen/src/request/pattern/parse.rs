@@ -81,6 +81,7 @@ impl Parser<'_> {
             }
             ("choice", _) => Err(self.error(start, "`choice` needs texts: write {choice(a, b)}")),
             ("token", arguments) => self.token(start, arguments.unwrap_or_default()),
+            ("value", arguments) => self.value(start, &arguments.unwrap_or_default()),
             _ => Err(self.error(start, format!("`{name}` is no placeholder: {KNOWN}"))),
         }
     }
@@ -155,6 +156,18 @@ impl Parser<'_> {
             return Err(bad());
         }
         Ok(Piece::Int { low, high })
+    }
+
+    fn value(&self, start: usize, arguments: &[Argument]) -> Result<Piece, PatternError> {
+        let advice = "`value` needs the name of what a journey's user has: write {value(session)}";
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        match arguments {
+            [Argument { name: None, pattern, .. }] => match pattern.fixed() {
+                Some(name) if !name.is_empty() && name.bytes().all(is_word) => Ok(Piece::Value(name.into())),
+                _ => Err(self.error(start, advice)),
+            },
+            _ => Err(self.error(start, advice)),
+        }
     }
 
     fn token(&self, start: usize, arguments: Vec<Argument>) -> Result<Piece, PatternError> {

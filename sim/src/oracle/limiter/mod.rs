@@ -47,7 +47,18 @@ pub struct LimiterScore {
 
 /// The limits of a run by name. A rule that no request met has a score of zeros.
 pub fn judge(history: &History, policies: &Policies, tolerance: Tolerance) -> BTreeMap<String, LimiterScore> {
-    let decisions = replay::replay(history, policies, tolerance);
+    judge_from(history, policies, tolerance, 0)
+}
+
+/// The same for what was decided at `from_ns` or later. Earlier decisions count for how full the buckets are by then.
+pub fn judge_from(
+    history: &History,
+    policies: &Policies,
+    tolerance: Tolerance,
+    from_ns: u64,
+) -> BTreeMap<String, LimiterScore> {
+    let mut decisions = replay::replay(history, policies, tolerance);
+    decisions.retain(|decision| decision.at_ns >= from_ns);
     let clients: HashMap<&Name, &ClientRequest> =
         history.clients.iter().filter_map(|request| Some((request.request_id.as_ref()?, request))).collect();
     let score =
@@ -157,6 +168,19 @@ mod tests {
             ask(story, "bob", at > 10)
         });
         assert!(score(both).fairness_jain.unwrap() < 0.7);
+    }
+
+    #[test]
+    fn what_was_decided_before_counts_for_the_buckets_alone() {
+        let limits = [("each".into(), LimitPolicy::per_second(10, 2))].into();
+        let policies = Policies { limits, ..Policies::default() };
+        let score = |story: Story| judge_from(&story.end(), &policies, Tolerance::default(), 5_000_000).remove("each");
+        let drained = || ask(ask(Story::new(), "ann", false), "ann", false).at_ms(5);
+        let refused = score(ask(drained(), "ann", true)).unwrap();
+        assert_eq!((refused.offered, refused.admitted, refused.false_refusals), (1, 0, 0));
+        let admitted = score(ask(drained(), "ann", false)).unwrap();
+        assert_eq!((admitted.offered, admitted.false_admits), (1, 1));
+        assert_eq!(score(ask(Story::new().at_ms(5), "ann", true)).unwrap().false_refusals, 1, "a full bucket refuses");
     }
 
     #[test]

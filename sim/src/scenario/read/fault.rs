@@ -155,7 +155,7 @@ fn event(text: &str, instances: usize, redis: bool) -> Result<EventAct, Option<S
         ("pause", Some("redis")) => Ok(EventAct::PauseRedis),
         ("kill", Some("redis")) => Ok(EventAct::KillRedis),
         ("heal", Some("redis")) => Ok(EventAct::HealRedis),
-        ("cut", Some("redis")) => Err(Some("`cut:redis` is not built yet; pause:redis and kill:redis are".to_owned())),
+        ("cut", Some("redis")) => Ok(EventAct::CutRedis),
         ("skew", _) => Err(Some("`skew` is not built yet: a gateway's clock cannot be moved so far".to_owned())),
         _ => Err(None),
     }

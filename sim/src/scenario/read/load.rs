@@ -1,11 +1,12 @@
 //! `[[load]]`: what is sent, when, and for how long.
 
+use std::path::Path;
 use std::time::Duration;
 
 use loadgen::plan::{Arrivals, Plan};
 use loadgen::request::{Mix, TemplateError};
 
-use super::super::model::{LoadModel, LoadPart, RequestPart};
+use super::super::model::{JourneyPart, LoadModel, LoadPart, RequestPart};
 use super::super::problem::Report;
 use super::super::reader::{Reader, is_name};
 use super::super::tree::{Node, Value};
@@ -22,7 +23,15 @@ const KEYS: &[&str] = &[
     "max_in_flight",
     "timeout",
     "overload",
+    "journey",
+    "users",
+    "spawn",
 ];
+/// Keys of the other models.
+const NOT_OF_JOURNEYS: &[&str] =
+    &["arrivals", "rate", "request", "requests", "connections", "max_in_flight", "timeout", "overload"];
+/// More users than this in one process measure only the process.
+const MOST_USERS: u64 = 10_000;
 const REQUEST_KEYS: &[&str] = &["method", "path", "headers", "body", "body_bytes", "weight", "expect"];
 /// What one driver thread can send on a core of its own; more is no plan but a wish.
 const MOST_RATE: f64 = 100_000.0;
@@ -37,14 +46,14 @@ enum Kind {
 }
 
 /// Every load, one at least, each with a name of its own.
-pub(super) fn loads(reader: &Reader<'_>, report: &mut Report) -> Vec<LoadPart> {
+pub(super) fn loads(reader: &Reader<'_>, file: &Path, report: &mut Report) -> Vec<LoadPart> {
     if !reader.has("load") {
         reader.missing("load", "write [[load]]: what is sent, and when", report);
     }
     let mut loads: Vec<LoadPart> = Vec::new();
     for node in reader.tables("load", report) {
         let Some(reader) = Reader::of(node, KEYS, report) else { continue };
-        let load = load(&reader, report);
+        let load = load(&reader, file, report);
         if loads.iter().any(|other| other.name == load.name) {
             report.error(reader.place("name"), format!("there are two loads called `{}`", load.name));
         }
@@ -53,7 +62,7 @@ pub(super) fn loads(reader: &Reader<'_>, report: &mut Report) -> Vec<LoadPart> {
     loads
 }
 
-fn load(reader: &Reader<'_>, report: &mut Report) -> LoadPart {
+fn load(reader: &Reader<'_>, file: &Path, report: &mut Report) -> LoadPart {
     let name = reader.text("name", report).unwrap_or("main").to_owned();
     if !is_name(&name) {
         report.error(reader.place("name"), "a name is made of letters, digits, `_` and `-`");
@@ -65,15 +74,45 @@ fn load(reader: &Reader<'_>, report: &mut Report) -> LoadPart {
         report.error(reader.place("duration"), "from a moment to a day");
     }
     let model = model(reader, report);
+    let is_journey = model == LoadModel::Journey;
+    let journey = if is_journey { journey(reader, file, report) } else { None };
+    for key in ["journey", "users", "spawn"].into_iter().filter(|key| !is_journey && reader.has(key)) {
+        report.error(reader.place(key), format!("`{key}` is for the model \"journey\""));
+    }
     LoadPart {
         name,
         model,
         duration,
-        requests: requests(reader, report),
+        requests: if is_journey { Vec::new() } else { requests(reader, report) },
         connections: count(reader, "connections", 64, report),
         max_in_flight: count(reader, "max_in_flight", 1024, report),
         timeout: reader.duration("timeout", report).unwrap_or(Duration::from_secs(10)),
         overload: flag(reader, "overload", report),
+        journey,
+    }
+}
+
+/// The file of journeys, beside the scenario, and who goes them.
+fn journey(reader: &Reader<'_>, file: &Path, report: &mut Report) -> Option<JourneyPart> {
+    for key in NOT_OF_JOURNEYS.iter().filter(|key| reader.has(key)) {
+        report.error(reader.place(key), format!("a load of journeys has no `{key}`: the file of journeys says it"));
+    }
+    let users = reader.integer("users", 1..=MOST_USERS, report).unwrap_or(20);
+    let spawn_per_s = reader.rate("spawn", report);
+    if !reader.has("journey") {
+        reader.missing("journey", "name a file of journeys, beside the scenario", report);
+    }
+    let name = reader.text("journey", report)?;
+    let path = file.parent().unwrap_or(Path::new("")).join(name);
+    match loadgen::journey::file::load(&path) {
+        Ok((journeys, text)) => {
+            let users = u32::try_from(users).unwrap_or(u32::MAX);
+            Some(JourneyPart { journeys, text, users, spawn_per_s })
+        }
+        Err(error) => {
+            error.to_string().lines().for_each(|line| report.error(reader.place("journey"), line));
+            None
+        }
     }
 }
 
@@ -81,10 +120,14 @@ fn model(reader: &Reader<'_>, report: &mut Report) -> LoadModel {
     let kinds = [("open", Kind::Open), ("closed", Kind::Closed), ("journey", Kind::Journey)];
     let kind = reader.word("model", &kinds, report);
     if !reader.has("model") {
-        reader.missing("model", "choose: open sends when the plan says, closed when an answer came", report);
+        reader.missing(
+            "model",
+            "choose: open sends when the plan says, closed when an answer came, journey lets users go step by step",
+            report,
+        );
     }
     match kind {
-        Some(Kind::Journey) => report.error(reader.place("model"), "journeys are not built yet; write \"open\""),
+        Some(Kind::Journey) => return LoadModel::Journey,
         Some(Kind::Closed) => {
             for key in ["rate", "arrivals"].into_iter().filter(|key| reader.has(key)) {
                 report.error(reader.place(key), format!("a closed load has no `{key}`: answers say when it sends"));
@@ -160,7 +203,7 @@ fn request(node: &Node, report: &mut Report) -> Option<RequestPart> {
     match Mix::new(&[loadgen::request::Template { weight: 1, ..template }], 0) {
         Ok(_) => {}
         Err(TemplateError::Token { .. }) => {
-            report.error(node.at, "`{token(...)}` is not built yet: the gateway checks no tokens so far");
+            report.error(node.at, "`{token(...)}` is not built yet: a run makes no keys so far");
         }
         Err(error) => report.error(node.at, error.to_string()),
     }

@@ -68,7 +68,12 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let runtime = reader.word("runtime", &runtimes, report).unwrap_or(Runtime::Sockets);
     let mocks = world::mocks(reader, report);
     let redis = world::redis(reader, report);
-    let loads = loads::loads(reader, report);
+    let loads = loads::loads(reader, file, report);
+    let is_virtual = runtime == Runtime::Virtual;
+    if is_virtual && loads.iter().any(|load| load.journey.is_some()) {
+        let message = "journeys are gone on sockets: their users are a process of its own, with a clock of its own";
+        report.error(reader.place("runtime"), message);
+    }
     let gateway = world::gateway(reader, file, &mocks, redis, sources, report);
     let length = loads.iter().map(|load| load.duration).max().unwrap_or_default();
     let faults = fault::faults(reader, &mocks, length, report);

@@ -1,0 +1,74 @@
+//! What rate limits decided in a run, held against the oracle.
+//!
+//! The gateways tell of every decision with its time. Those of the warm-up are taken again too, so that buckets are at
+//! t = 0 as full as they were; figures are of what was decided from then on.
+
+use std::collections::BTreeMap;
+
+use super::events::Follower;
+use crate::history::limit::requests;
+use crate::history::{EventKind, History, Name};
+use crate::oracle::limiter::{LimiterScore, judge_from};
+use crate::oracle::policy::{Policies, Tolerance};
+use crate::scenario::gateway::Checked;
+use crate::scenario::policy::limits;
+
+/// A decision of the measured part: nanoseconds from t = 0, the rules that were asked, and which refused.
+pub(super) type Refusal = (u64, Vec<Name>, Option<Name>);
+
+/// Scores every limit that can be scored; and what was decided, for figures over time.
+pub(super) fn judge(
+    checked: &Checked,
+    followers: &[Follower],
+    zero_ns: u64,
+    tolerance: Tolerance,
+) -> (BTreeMap<String, LimiterScore>, Vec<Refusal>) {
+    let limits = limits(&checked.config);
+    if limits.is_empty() || followers.is_empty() {
+        return (BTreeMap::new(), Vec::new());
+    }
+    let cost =
+        |rule: &str| checked.config.rate_limits.iter().find(|limit| &*limit.name == rule).map_or(1, |one| one.cost);
+    let events = requests(followers.iter().flat_map(|follower| follower.decided(cost)));
+    let history = History { events, ..History::default() };
+    let scores = judge_from(&history, &Policies { limits, ..Policies::default() }, tolerance, zero_ns);
+    let decided = history.events.into_iter().filter_map(|event| match event.kind {
+        EventKind::Limit { asked, refused_by, .. } => {
+            let rules = asked.into_iter().map(|asked| asked.rule).collect();
+            Some((event.at_ns.checked_sub(zero_ns)?, rules, refused_by))
+        }
+        _ => None,
+    });
+    (scores, decided.collect())
+}
+
+/// The share of requests that each rule refused from one time to another, nanoseconds from t = 0.
+pub(super) fn refused(decided: &[Refusal], from_ns: u64, until_ns: u64) -> BTreeMap<String, f64> {
+    // They are in the order of time.
+    let first = decided.partition_point(|one| one.0 < from_ns);
+    let mut counts: BTreeMap<&Name, (u64, u64)> = BTreeMap::new();
+    for (_, rules, refused_by) in decided[first..].iter().take_while(|one| one.0 < until_ns) {
+        for rule in rules {
+            let count = counts.entry(rule).or_default();
+            count.0 += 1;
+            count.1 += u64::from(refused_by.as_ref() == Some(rule));
+        }
+    }
+    let share = |(rule, (all, refused)): (&Name, (u64, u64))| {
+        (rule.to_string(), (refused as f64 / all as f64 * 1e4).round() / 1e4)
+    };
+    counts.into_iter().map(share).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_of_those_who_asked_in_that_time() {
+        let one = |at_ns: u64, refused: bool| (at_ns, vec![Name::from("each")], refused.then(|| Name::from("each")));
+        let decided = [one(1, true), one(5, true), one(6, false), one(7, false), one(9, true)];
+        assert_eq!(refused(&decided, 5, 9), BTreeMap::from([("each".to_owned(), 0.3333)]));
+        assert!(refused(&decided, 100, 200).is_empty());
+    }
+}
