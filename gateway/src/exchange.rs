@@ -68,6 +68,8 @@ pub struct Exchange<N: Network> {
     pub route: Option<usize>,
     /// Who asks, where the route wants to know and it was proven.
     pub identity: Option<Arc<Identity>>,
+    /// The passport for the upstream, a whole field.
+    pub passport: Option<Arc<[u8]>>,
     /// Why its credential was refused.
     pub refused: Option<AuthResult>,
     /// The status that was answered.
@@ -155,6 +157,7 @@ impl<N: Network> Exchange<N> {
             host: None,
             route: None,
             identity: None,
+            passport: None,
             refused: None,
             status: None,
             code: None,

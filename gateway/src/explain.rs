@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::config::settings::rate_limit::{LimitKey, Rate};
+use crate::config::settings::rate_limit::{LimitKey, Mode, Rate};
 use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::{Config, RateLimit, Route};
 use crate::context::target::routing_host;
@@ -50,6 +50,9 @@ pub struct Limited {
     pub key: String,
     /// `before identity` or `after identity`.
     pub runs: &'static str,
+    /// Where its buckets are, where that is not the gateway: `shared (exact)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
     /// It only watches.
     pub shadow: bool,
 }
@@ -121,13 +124,13 @@ impl Question {
 /// Explains a request under a configuration that is not in force. Credentials are judged now, with what the
 /// configuration has: keys that would have to be fetched are not there.
 pub fn answer(config: &Config, question: &Question) -> Answer {
-    let registry = Registry::new(std::sync::Arc::new(Metrics::new(1)), 1);
+    let clock = Clock::system();
+    let registry = Registry::new(std::sync::Arc::new(Metrics::new(1)), clock.clone(), 1);
     let providers = registry.apply(&config.providers, &config.identity);
     let judge = |route: &Route| {
         let compile = |auth| std::sync::Arc::new(RouteAuth::new(auth, |name| providers.get(name).cloned()));
         route.auth.as_ref().map(compile)
     };
-    let clock = Clock::system();
     answer_with(config, question, &judge, clock.unix_us(clock.now()).div_euclid(1_000_000))
 }
 
@@ -190,6 +193,10 @@ fn limits(config: &Config, route: &Route, headers: &HeaderMap) -> Vec<Limited> {
             rate: format!("{}{cost}{anonymous}", of(rule.rate)),
             key,
             runs: if rule.is_identity_free() { "before identity" } else { "after identity" },
+            store: rule.shared.as_ref().map(|shared| match shared.mode {
+                Mode::Exact => format!("{} (exact)", shared.store),
+                Mode::Leased(most) => format!("{} (leased, at most {most} tokens)", shared.store),
+            }),
             shadow: rule.shadow,
         }
     };

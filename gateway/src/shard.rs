@@ -14,6 +14,7 @@ use crate::http1::DateCell;
 use crate::identity::Registry as Identities;
 use crate::network::Network;
 use crate::rate_limit::Registry as Limits;
+use crate::rate_limit::store::Stores;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::events::{Event, Events};
@@ -37,6 +38,8 @@ pub struct Shared<N: Network> {
     pub upstreams: Upstreams<N>,
     /// Rate limits over all configurations.
     pub limits: Limits,
+    /// Stores that gateways share.
+    pub stores: Stores,
     /// Who proves identities, over all configurations.
     pub identity: Identities,
     /// Requests in the whole gateway.

@@ -19,6 +19,7 @@ pub(super) async fn metrics<N: Network>(Shared(state): Shared<Arc<State<N>>>, he
     let shared = state.gateway.shared();
     let mut inputs =
         ScrapeInputs { log_dropped: shared.log.dropped(), process: ProcessStats::read(), ..ScrapeInputs::default() };
+    inputs.keys = shared.identity.key_ages();
     for upstream in state.gateway.upstreams() {
         add(&upstream, &mut inputs);
     }

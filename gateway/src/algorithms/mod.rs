@@ -12,6 +12,7 @@ pub mod gcra;
 pub mod hash_ring;
 pub mod health;
 pub mod latency;
+pub mod lease;
 pub mod peak_ewma;
 pub mod retry_budget;
 pub mod rng;

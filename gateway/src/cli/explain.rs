@@ -89,7 +89,8 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     render_auth(text, policies.auth.as_ref());
     for limit in &policies.rate_limits {
         let shadow = if limit.shadow { ", only watched" } else { "" };
-        let shown = format!("{} ({}; {}{shadow}), by {}", limit.rule, limit.rate, limit.runs, limit.key);
+        let store = limit.store.as_ref().map(|store| format!("; in {store}")).unwrap_or_default();
+        let shown = format!("{} ({}; {}{store}{shadow}), by {}", limit.rule, limit.rate, limit.runs, limit.key);
         line(text, "limit", &shown);
     }
     line(text, "upstream", &format!("{} ({}: {})", policies.upstream, policies.balance, policies.endpoints.join(", ")));

@@ -38,6 +38,9 @@ pub fn build<N: Network>(
     if let Some(identity) = &exchange.identity {
         // Their names are the gateway's alone: nothing of the client's, and no edit, has them.
         lines.extend_from_slice(&identity.fields);
+        if let Some(passport) = &exchange.passport {
+            lines.extend_from_slice(passport);
+        }
     }
     if let Some(route) = exchange.route() {
         match &route.settings.host {

@@ -44,16 +44,6 @@ fn what_is_not_built_is_said_once() {
 #[test]
 fn what_is_not_built_is_checked_all_the_same() {
     check_unbuilt(
-        "[stores.local]\nurl = \"redis://a\"",
-        &["1:9: \"local\" means this process and can be no store's name"],
-    );
-    check_unbuilt(
-        "[stores.a]\nurl = \"http://a\"",
-        &[
-            "2:7: \"http://a\" is not a Redis URL: it begins with redis://, rediss://, redis+cluster:// or redis+sentinel://",
-        ],
-    );
-    check_unbuilt(
         "[[listeners]]\ntls = { cert = \"Cargo.toml\", client_auth = \"required\" }",
         &["2:7: `cert` and `key` belong together", "2:44: client_auth needs `client_ca`"],
     );

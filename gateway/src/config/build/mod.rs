@@ -4,6 +4,7 @@ pub(crate) mod general;
 pub(crate) mod identity;
 pub(crate) mod rate_limit;
 pub(crate) mod route;
+pub(crate) mod store;
 pub(crate) mod upstream;
 
 use std::collections::BTreeMap;
@@ -55,7 +56,9 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
         admin: general::admin(&root.table("admin"), context.environment),
         telemetry: general::telemetry(&root.table("telemetry"), context.sources),
         identity: identity::headers(&root.table("identity")),
+        passport: identity::passport(context, &root.table("identity")),
         providers: identity::providers(context, &root.table("identity")),
+        stores: store::all(root, context.environment),
         rate_limits: rate_limit::all(root),
         upstreams: upstreams.into_iter().map(Arc::new).collect(),
         routes,

@@ -27,12 +27,25 @@ pub enum Kind {
     Health,
     /// A rate limit decided. Reported only while somebody asks for it.
     Limit,
+    /// Keys were fetched, changed, or grow old.
+    Keys,
+    /// A store died or healed.
+    Store,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 7] =
-        [Self::Reload, Self::Drain, Self::Attempt, Self::Breaker, Self::Ejection, Self::Health, Self::Limit];
+    pub const ALL: [Self; 9] = [
+        Self::Reload,
+        Self::Drain,
+        Self::Attempt,
+        Self::Breaker,
+        Self::Ejection,
+        Self::Health,
+        Self::Limit,
+        Self::Keys,
+        Self::Store,
+    ];
 
     /// As written in events and in `?kinds=`.
     pub fn as_str(self) -> &'static str {
@@ -44,6 +57,8 @@ impl Kind {
             Self::Ejection => "ejection",
             Self::Health => "health",
             Self::Limit => "limit",
+            Self::Keys => "keys",
+            Self::Store => "store",
         }
     }
 
@@ -159,6 +174,13 @@ pub enum Event {
         /// What is wrong with it, or `recovered`.
         reason: &'static str,
     },
+    /// Something happened to a provider's keys.
+    Keys {
+        /// The provider's name.
+        provider: Arc<str>,
+        /// What.
+        what: KeysEvent,
+    },
     /// Checks of an endpoint have come to another verdict.
     Health {
         /// The upstream's name.
@@ -181,6 +203,49 @@ pub enum Event {
         /// When the key's bucket is full again, by the clock of `ts_ns`; in the past where it is.
         tat_ns: u64,
     },
+    /// A store died or healed.
+    Store {
+        /// Its name.
+        store: Arc<str>,
+        /// `degraded` or `healed`.
+        mode: &'static str,
+        /// What it last failed with, where it died.
+        reason: Option<String>,
+    },
+}
+
+/// What happened to a provider's keys.
+#[derive(Debug, Clone)]
+pub enum KeysEvent {
+    /// They were fetched, or could not be.
+    Fetch {
+        /// Why not.
+        failed: Option<String>,
+    },
+    /// They are others than before.
+    Rotate {
+        /// The names of all that are used.
+        kids: Vec<String>,
+        /// Those that are not used though they are meant for signatures, and why.
+        left_out: Vec<String>,
+    },
+    /// They can be fetched no more, and are used on.
+    Stale,
+}
+
+impl KeysEvent {
+    fn fields(&self, provider: &str) -> Value {
+        match self {
+            Self::Fetch { failed: None } => json!({ "provider": provider, "what": "fetch", "ok": true }),
+            Self::Fetch { failed: Some(why) } => {
+                json!({ "provider": provider, "what": "fetch", "ok": false, "detail": why })
+            }
+            Self::Rotate { kids, left_out } => {
+                json!({ "provider": provider, "what": "rotate", "kids": kids, "left_out": left_out })
+            }
+            Self::Stale => json!({ "provider": provider, "what": "stale" }),
+        }
+    }
 }
 
 impl Event {
@@ -193,7 +258,9 @@ impl Event {
             Self::Breaker { .. } | Self::RollUp { .. } => Kind::Breaker,
             Self::Ejection { .. } => Kind::Ejection,
             Self::Health { .. } => Kind::Health,
+            Self::Keys { .. } => Kind::Keys,
             Self::Limit { .. } => Kind::Limit,
+            Self::Store { .. } => Kind::Store,
         }
     }
 
@@ -242,10 +309,18 @@ impl Event {
                 fields["capped"] = (*place == Place::Capped).into();
                 fields
             }
+            Self::Keys { provider, what } => what.fields(provider),
             Self::Health { upstream, endpoint, healthy, detail } => {
                 let mut fields = of_endpoint(upstream, endpoint, None);
                 fields["healthy"] = (*healthy).into();
                 fields["detail"] = (**detail).into();
+                fields
+            }
+            Self::Store { store, mode, reason } => {
+                let mut fields = json!({ "store": &**store, "mode": mode });
+                if let Some(reason) = reason {
+                    fields["reason"] = (**reason).into();
+                }
                 fields
             }
             Self::Limit { rule, key, decision, tat_ns } => json!({
