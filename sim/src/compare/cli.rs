@@ -55,6 +55,9 @@ pub(crate) struct CompareArguments {
     /// A mocks binary to use instead of the one built in
     #[arg(long, value_name = "PATH")]
     mocks_bin: Option<PathBuf>,
+    /// The program that holds the users of journeys [default: journeys, beside this one]
+    #[arg(long, value_name = "FILE")]
+    journeys_bin: Option<PathBuf>,
 }
 
 impl CompareArguments {
@@ -80,7 +83,7 @@ impl CompareArguments {
         let mut seen = BTreeSet::new();
         peers.retain(|name| seen.insert(name.clone()));
         Options {
-            programs: Programs { gateway: self.gateway_bin, mocks: self.mocks_bin },
+            programs: Programs { gateway: self.gateway_bin, mocks: self.mocks_bin, journeys: self.journeys_bin },
             scenario: self.scenario,
             peers,
             bins: self.bin.into_iter().collect(),
