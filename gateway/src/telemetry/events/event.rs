@@ -287,7 +287,7 @@ impl Event {
             }
             Self::Drain => json!({}),
             Self::Attempt { request_id, upstream, endpoint, start_ns, end_ns, outcome, status } => {
-                let mut fields = json!({
+                let fields = json!({
                     "request_id": request_id.as_str(),
                     "upstream": &**upstream,
                     "endpoint": &**endpoint,
@@ -295,10 +295,7 @@ impl Event {
                     "end_ns": end_ns,
                     "outcome": outcome.as_str(),
                 });
-                if let Some(status) = status {
-                    fields["status"] = (*status).into();
-                }
-                fields
+                with(fields, "status", *status)
             }
             Self::Breaker { upstream, endpoint, route, transition } => {
                 let mut fields = of_endpoint(upstream, endpoint, route.as_deref());
@@ -309,10 +306,7 @@ impl Event {
                 fields
             }
             Self::RollUp { upstream, route, from, to } => {
-                let mut fields = json!({ "upstream": &**upstream });
-                if let Some(route) = route {
-                    fields["route"] = (**route).into();
-                }
+                let mut fields = with(json!({ "upstream": &**upstream }), "route", route.as_deref());
                 fields["from"] = from.as_str().into();
                 fields["to"] = to.as_str().into();
                 fields["cause"] = "endpoints".into();
@@ -333,11 +327,7 @@ impl Event {
                 fields
             }
             Self::Store { store, mode, reason } => {
-                let mut fields = json!({ "store": &**store, "mode": mode });
-                if let Some(reason) = reason {
-                    fields["reason"] = (**reason).into();
-                }
-                fields
+                with(json!({ "store": &**store, "mode": mode }), "reason", reason.as_deref())
             }
             Self::Limit { rule, key, decision, tat_ns } => json!({
                 "rule": &**rule,
@@ -346,10 +336,7 @@ impl Event {
                 "tat_ns": tat_ns,
             }),
             Self::Shed { reason, upstream, active, refused } => {
-                let mut fields = json!({ "reason": reason.as_str() });
-                if let Some(upstream) = upstream {
-                    fields["upstream"] = (**upstream).into();
-                }
+                let mut fields = with(json!({ "reason": reason.as_str() }), "upstream", upstream.as_deref());
                 fields["active"] = (*active).into();
                 fields["refused"] = (*refused).into();
                 fields
@@ -359,9 +346,13 @@ impl Event {
 }
 
 fn of_endpoint(upstream: &str, endpoint: &str, route: Option<&str>) -> Value {
-    let mut fields = json!({ "upstream": upstream, "endpoint": endpoint });
-    if let Some(route) = route {
-        fields["route"] = route.into();
+    with(json!({ "upstream": upstream, "endpoint": endpoint }), "route", route)
+}
+
+/// Adds a field that is there.
+fn with(mut fields: Value, name: &str, value: Option<impl Into<Value>>) -> Value {
+    if let Some(value) = value {
+        fields[name] = value.into();
     }
     fields
 }
