@@ -107,6 +107,7 @@ impl World {
         cores: &Cores,
         journal: u64,
         folder: &Path,
+        key_set: &str,
     ) -> Result<Self, RunError> {
         let write = |path: &Path, text: &str| std::fs::write(path, text).map_err(RunError::file(path));
         let file = folder.join("mocks.toml");
@@ -125,7 +126,9 @@ impl World {
             true => Some(Redis::start(folder, &cores.mocks, cuttable).map_err(RunError::Redis)?),
             false => None,
         };
-        let filling = Filling { endpoints, redis: redis.as_ref().map(Redis::address), ..Filling::default() };
+        let redis_at = redis.as_ref().map(Redis::address);
+        let filling =
+            Filling { endpoints, redis: redis_at, key_set: key_set.to_owned(), ..Filling::default() };
         let mut gateways = Vec::new();
         for number in 0..scenario.gateway.instances {
             let instance = Instance::start(number, scenario, programs, cores, filling.clone(), folder)?;
