@@ -72,7 +72,12 @@ impl Stretch {
 
     /// Starts the users of journeys, who wait until the loads begin.
     pub(super) fn gather(&self, loads: &[LoadPart]) -> Result<Crowds, RunError> {
-        crowd::gather(loads, &self.users, (&self.gateways, |number| self.seed_of(number), &self.cores), Some(&self.keys.shared))
+        crowd::gather(
+            loads,
+            &self.users,
+            (&self.gateways, |number| self.seed_of(number), &self.cores),
+            Some(&self.keys.shared),
+        )
     }
 
     /// How long a load lasts in this stretch.
@@ -140,12 +145,7 @@ fn flat(arrivals: Arrivals, rate: f64) -> (Arrivals, f64) {
 }
 
 /// A load's requests, to each gateway alike.
-pub(super) fn mix(
-    load: &LoadPart,
-    gateways: &[SocketAddr],
-    seed: u64,
-    key: &TokenKey,
-) -> Result<Mix, TemplateError> {
+pub(super) fn mix(load: &LoadPart, gateways: &[SocketAddr], seed: u64, key: &TokenKey) -> Result<Mix, TemplateError> {
     let templates: Vec<Template> =
         gateways.iter().flat_map(|gateway| load.requests.iter().map(|request| request.template(*gateway))).collect();
     Mix::with_tokens(&templates, seed, Some(key))

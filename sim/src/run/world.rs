@@ -127,8 +127,7 @@ impl World {
             false => None,
         };
         let redis_at = redis.as_ref().map(Redis::address);
-        let filling =
-            Filling { endpoints, redis: redis_at, key_set: key_set.to_owned(), ..Filling::default() };
+        let filling = Filling { endpoints, redis: redis_at, key_set: key_set.to_owned(), ..Filling::default() };
         let mut gateways = Vec::new();
         for number in 0..scenario.gateway.instances {
             let instance = Instance::start(number, scenario, programs, cores, filling.clone(), folder)?;
