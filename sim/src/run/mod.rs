@@ -1,6 +1,7 @@
 //! `sim run`: a scenario on the real programs, from warm-up to verdict.
 //!
-//! - `world`, `redis`, `relay`: what is started, and how it is asked; `drive`: the loads; `crowd`: users of journeys; `keys`: of tokens;
+//! - `world`, `redis`, `relay`: what is started, and how it is asked; `keys`: what signs tokens;
+//! - `drive`: the loads; `crowd`: the users of journeys;
 //! - `warm_up`, `steady`: until latency is steady; `measure`, `watch`, `timeline`: what happens from t = 0 on;
 //! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`: figures;
 //! - `validity`, `verdict`: whether they can be believed, and what follows.
