@@ -65,8 +65,11 @@ enum CommandError {
 impl CommandError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Target(TargetError::Resolve { .. }) | Self::Run(_) | Self::File { .. } => 3,
-            Self::Users(_) | Self::Journeys(FileError::Unreadable { .. }) => 3,
+            Self::Target(TargetError::Resolve { .. })
+            | Self::Run(_)
+            | Self::File { .. }
+            | Self::Users(_)
+            | Self::Journeys(FileError::Unreadable { .. }) => 3,
             _ => 2,
         }
     }

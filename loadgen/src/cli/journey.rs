@@ -1,6 +1,6 @@
 //! `--journey`: users who go step by step, recorded and judged as the other loads.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(super) struct JourneyJob {
 
 impl JourneyJob {
     /// Checks everything that can be checked before anything is sent.
-    pub(super) fn of(arguments: &Arguments, path: &PathBuf) -> Result<Self, CommandError> {
+    pub(super) fn of(arguments: &Arguments, path: &Path) -> Result<Self, CommandError> {
         let (mut journeys, text) = file::load(path)?;
         let target = Target::parse(&arguments.url, true)?;
         if target.path != "/" {

@@ -111,7 +111,7 @@ fn step_row(name: &str, latency: &Quantiles, ok: &str) -> Markup {
     html! {
         tr {
             th scope="row" { (name) }
-            @for us in [latency.p50, latency.p99, latency.max] { td { (cell(&duration(us))) } }
+            @for us in [latency.p50, latency.p99, latency.max] { td { (cell(duration(us))) } }
             td { (ok) }
         }
     }
