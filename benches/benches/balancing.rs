@@ -3,15 +3,17 @@
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use benches::{balancer, policies, ring};
+use benches::{balancer, policies, ring, seen};
 use criterion::{Criterion, criterion_group, criterion_main};
 use gateway::algorithms::balancer::Pick;
+use gateway::algorithms::peak_ewma::Seen;
 use gateway::algorithms::rng::{Draws, mix};
 
 fn picks(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pick");
     for endpoints in [3, 100] {
         let load: Vec<AtomicU32> = (0..endpoints).map(|number| AtomicU32::new(number as u32 % 5)).collect();
+        let known: Vec<Seen> = (0..endpoints).map(seen).collect();
         for (name, policy) in policies() {
             let balancer = balancer(&policy, endpoints);
             let mut draws = Draws::new(1);
@@ -20,8 +22,10 @@ fn picks(criterion: &mut Criterion) {
                 bencher.iter(|| {
                     ticket += 1;
                     let bits = draws.next_u64();
+                    let seen = |endpoint: usize| known[endpoint];
                     let in_flight = |endpoint: usize| load[endpoint].load(Ordering::Relaxed);
-                    let ask = Pick { bits, ticket, hash: bits, in_flight: &in_flight, eligible: &|_| true };
+                    let ask =
+                        Pick { bits, ticket, hash: bits, in_flight: &in_flight, seen: &seen, eligible: &|_| true };
                     black_box(balancer.pick(black_box(&ask)))
                 });
             });

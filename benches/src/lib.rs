@@ -10,9 +10,11 @@ pub mod messages;
 pub mod world;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway::algorithms::balancer::Balancer;
 use gateway::algorithms::hash_ring::HashRing;
+use gateway::algorithms::peak_ewma::{Estimate, Sample, Seen};
 use gateway::algorithms::rng::Draws;
 use gateway::config::settings::Route;
 use gateway::config::settings::route::{HeaderEdits, HostPolicy, RouteMatch};
@@ -96,6 +98,7 @@ fn route(path: &str) -> Arc<Route> {
         rate_limits: Vec::new(),
         auth: None,
         max_body: None,
+        hedge: None,
         fallback: None,
         breaker: None,
         retry: Default::default(),
@@ -103,14 +106,22 @@ fn route(path: &str) -> Arc<Route> {
 }
 
 /// Each policy by its name in the configuration.
-pub fn policies() -> [(&'static str, Balance); 4] {
+pub fn policies() -> [(&'static str, Balance); 5] {
     let hash = ConsistentHash { key: HashKey::ClientIp, bound: 1.25, bound_min: 8 };
     [
         ("round_robin", Balance::RoundRobin),
         ("least_request", Balance::LeastRequest),
         ("random", Balance::Random),
         ("consistent_hash", Balance::ConsistentHash(hash)),
+        ("peak_ewma", Balance::PeakEwma),
     ]
+}
+
+/// What is known of an endpoint that was last heard of a second ago.
+pub fn seen(endpoint: usize) -> Seen {
+    let mut estimate = Estimate::default();
+    estimate.hear(Sample::Answered(Duration::from_millis(2 + endpoint as u64 % 3)), 1);
+    estimate.at(1_000_000_001)
 }
 
 /// A balancer over so many endpoints, of weights 1 to 4.

@@ -4,7 +4,7 @@
 //! dropping the exchange writes its access record and counts it, exactly once.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode, Uri, Version};
@@ -80,8 +80,10 @@ pub struct Exchange<N: Network> {
     pub endpoint: Option<Arc<Endpoint<N>>>,
     /// The breaker's state that the last attempt met, or that refused it.
     pub breaker: Option<&'static str>,
-    /// Attempts that were made.
+    /// Attempts that were made, but for hedges.
     pub attempts: u32,
+    /// Hedges that were sent. Counted where attempts are under way, which borrow the exchange.
+    pub hedges: AtomicU32,
     /// The request body, where there is one.
     pub request_body: Option<Arc<BodyProgress>>,
     /// Bytes that a tunnel brought from the client.
@@ -160,6 +162,7 @@ impl<N: Network> Exchange<N> {
             endpoint: None,
             breaker: None,
             attempts: 0,
+            hedges: AtomicU32::new(0),
             request_body: None,
             tunnelled_in: 0,
             bytes_out: 0,
@@ -285,6 +288,7 @@ impl<N: Network> Exchange<N> {
 
     fn record(&self, status: u16, ended: Ended, total: Duration, overhead: Duration) -> AccessRecord<'_> {
         let route = self.route();
+        let hedges = self.hedges.load(Ordering::Relaxed);
         let unix_us = self.shard.shared.clock.unix_us(self.started);
         let id = self.request_id.as_str();
         let (method, path) = if self.unread { ("", "") } else { (self.method.as_str(), self.path()) };
@@ -300,7 +304,8 @@ impl<N: Network> Exchange<N> {
             fault: self.fault(ended),
             upstream: self.upstream().filter(|_| self.attempts > 0).map(|upstream| &*upstream.name),
             endpoint: self.endpoint.as_ref().map(|endpoint| &*endpoint.address),
-            attempts: self.attempts,
+            attempts: self.attempts + hedges,
+            hedged: route.filter(|route| route.hedging.is_some()).map(|_| hedges > 0),
             breaker: self.breaker,
             limit: self.refusing_limit(),
             bytes_in: self.request_body.as_ref().map_or(0, |body| body.bytes()) + self.tunnelled_in,

@@ -76,6 +76,9 @@ pub struct Policies {
     pub max_body: Option<u64>,
     /// Whether a WebSocket may begin.
     pub websocket: bool,
+    /// When a second attempt begins beside a slow first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<String>,
     /// Who may use it, and what becomes of the credential that the request presents.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<Trial>,
@@ -203,6 +206,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
     let balance = upstream.map_or("", |upstream| match upstream.balance {
         Balance::RoundRobin => "round_robin",
         Balance::LeastRequest => "least_request",
+        Balance::PeakEwma => "peak_ewma",
         Balance::Random => "random",
         Balance::ConsistentHash(_) => "consistent_hash",
     });
@@ -215,6 +219,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         timeout_ms: route.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
         max_body: route.max_body.unwrap_or(config.server.max_body),
         websocket: route.websocket,
+        hedge: route.hedge.as_ref().map(ToString::to_string),
         auth: None,
         fallback: route.fallback.as_ref().map(ToString::to_string),
     }

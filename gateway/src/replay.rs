@@ -21,7 +21,7 @@ pub struct Replay {
     hint: SizeHint,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Part {
     Data(Bytes),
     Trailers(HeaderMap),
@@ -71,6 +71,11 @@ impl Replay {
     /// The body has come to its end.
     pub fn end(&mut self) {
         self.ended = true;
+    }
+
+    /// The same body once more, from its beginning; it has come to its end.
+    pub fn copy(&self) -> Self {
+        Self { parts: self.parts.clone(), bytes: self.bytes, most: self.most, next: 0, ended: true, hint: self.hint }
     }
 
     /// Whether it has.

@@ -4,8 +4,8 @@
 //! never as the upstream's.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -117,6 +117,66 @@ pub struct Streaming {
     waited: bool,
     /// What has passed, where it may have to pass again.
     replay: Option<Box<Replay>>,
+    /// Where a copy is left once all of it has passed.
+    twin: Option<Arc<OnceLock<Replay>>>,
+}
+
+/// A body that may be sent a second time while it is still being sent once.
+pub enum Twin {
+    /// It cannot.
+    Never,
+    /// There is none.
+    Empty,
+    /// It can, once all of it has passed and was kept.
+    Kept(Box<Kept>),
+}
+
+/// What a second body is made of.
+pub struct Kept {
+    whole: Arc<OnceLock<Replay>>,
+    limits: BodyLimits,
+    deadlines: Arc<Deadlines>,
+    clock: Clock,
+    rules: Arc<HeaderRules>,
+}
+
+/// A body to be sent a second time.
+#[derive(Debug)]
+pub enum Again {
+    /// All of it.
+    Whole(RequestBody),
+    /// The client is still sending it.
+    Later,
+    /// It was not kept.
+    Never,
+}
+
+impl Twin {
+    /// The body from its beginning, if all of it has passed.
+    pub fn body(&self) -> Again {
+        let kept = match self {
+            Self::Never => return Again::Never,
+            Self::Empty => return Again::Whole(RequestBody::Empty),
+            Self::Kept(kept) => kept,
+        };
+        match kept.whole.get() {
+            Some(replay) => Again::Whole(RequestBody::Streaming(Box::new(Streaming {
+                source: Source::Empty,
+                progress: Arc::default(),
+                limits: kept.limits.clone(),
+                deadlines: Arc::clone(&kept.deadlines),
+                clock: kept.clock.clone(),
+                rules: Arc::clone(&kept.rules),
+                begun: true,
+                waited: true,
+                replay: Some(Box::new(replay.copy())),
+                twin: None,
+            }))),
+            // Who would leave a copy is gone, or has let go of it.
+            None if Arc::strong_count(&kept.whole) == 1 => Again::Never,
+            None => Again::Later,
+        }
+    }
 }
 
 impl RequestBody {
@@ -126,6 +186,23 @@ impl RequestBody {
             let hint = streaming.source.size_hint();
             streaming.replay = Replay::may_hold(most, &hint).then(|| Box::new(Replay::new(most, hint)));
         }
+    }
+
+    /// Lets it be sent a second time beside the first, if what passes of it is kept.
+    pub fn twin(&mut self) -> Twin {
+        let Self::Streaming(streaming) = self else { return Twin::Empty };
+        if streaming.replay.is_none() {
+            return Twin::Never;
+        }
+        let whole = Arc::<OnceLock<Replay>>::default();
+        streaming.twin = Some(Arc::clone(&whole));
+        Twin::Kept(Box::new(Kept {
+            whole,
+            limits: streaming.limits.clone(),
+            deadlines: Arc::clone(&streaming.deadlines),
+            clock: streaming.clock.clone(),
+            rules: Arc::clone(&streaming.rules),
+        }))
     }
 
     /// Whether it can be sent from its beginning: nothing of it was read, or all that was read is kept.
@@ -168,6 +245,7 @@ impl RequestBody {
             begun: false,
             waited: false,
             replay: None,
+            twin: None,
         };
         (Self::Streaming(Box::new(streaming)), Some(progress))
     }
@@ -241,6 +319,7 @@ impl Streaming {
                 if let Some(replay) = &mut self.replay {
                     replay.end();
                 }
+                self.leave_copy();
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(fault))) => self.fail(fault),
@@ -277,8 +356,20 @@ impl Streaming {
         };
         if self.replay.as_mut().is_some_and(|replay| !replay.keep(&frame)) {
             self.replay = None;
+            self.twin = None;
+        }
+        // Of a body whose length was told, nobody asks for the end behind the last byte.
+        if self.twin.is_some() && self.source.is_end_stream() {
+            self.leave_copy();
         }
         Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn leave_copy(&mut self) {
+        if let (Some(twin), Some(replay)) = (self.twin.take(), &self.replay) {
+            // It is the only one that is ever left.
+            let _ = twin.set(replay.copy());
+        }
     }
 
     fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {

@@ -15,6 +15,7 @@ use crate::routing::{CompiledRewrite, PathRules, RouteTable};
 use crate::shard::Shared;
 use crate::telemetry::metrics::RouteSeries;
 use crate::upstream::Upstream;
+use crate::upstream::hedging::Hedging;
 
 /// Everything a route needs, ready to be used.
 pub struct CompiledRoute<N: Network> {
@@ -32,6 +33,8 @@ pub struct CompiledRoute<N: Network> {
     pub series: Arc<RouteSeries>,
     /// A request body's limit, bytes; `None` = no limit.
     pub max_body: Option<u64>,
+    /// How its requests are hedged.
+    pub hedging: Option<Box<Hedging>>,
     /// The upstream that stands in for a failing one.
     pub stand_in: Option<Arc<Upstream<N>>>,
 }
@@ -81,8 +84,11 @@ impl<N: Network> Snapshot<N> {
         let table = RouteTable::build(&config.routes);
         let compile = |(index, route): (usize, &Arc<settings::Route>)| {
             let rewrite = route.rewrite.as_ref();
+            let upstream = Arc::clone(upstreams.get(&*route.upstream)?);
+            let hedging = |hedge| Box::new(Hedging::new(hedge, upstream.sightings.of(&route.name)));
             Some(CompiledRoute {
-                upstream: Arc::clone(upstreams.get(&*route.upstream)?),
+                hedging: route.hedge.as_ref().map(hedging),
+                upstream,
                 limits: RouteLimits::new(named(&limits, &route.rate_limits)),
                 // Validation tried it: one that cannot be compiled never gets here.
                 rewrite: rewrite

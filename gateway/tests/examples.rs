@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use gateway::config::settings::upstream::Balance;
 use gateway::config::{Environment, Loaded, Purpose, load_text_with, load_with};
 use gateway::explain::{Question, answer};
 
@@ -75,6 +76,8 @@ fn the_resilient_example_says_what_its_comments_promise() {
     assert_eq!((routes[0].retry.attempts, routes[1].retry.attempts), (3, 1));
     let fallbacks = routes.iter().map(|route| route.fallback.as_ref().map(ToString::to_string).unwrap_or_default());
     assert_eq!(fallbacks.collect::<Vec<_>>(), ["upstream remembered", "503 with 15 bytes of application/json"]);
+    assert!(matches!(upstream.balance, Balance::PeakEwma));
+    assert_eq!(routes[0].hedge.map(|hedge| hedge.to_string()).as_deref(), Some("after p95, at most 1"));
     let own: Vec<&str> = upstream.route_breakers.iter().map(|own| &*own.route).collect();
     assert_eq!(own, ["reports"]);
 }

@@ -80,7 +80,7 @@ impl Session {
                 return;
             }
         }
-        if again().last() == Some(position) && !self.gave_up && !stage.is_over() {
+        if again().next_back() == Some(position) && !self.gave_up && !stage.is_over() {
             self.arrive(stage, number, true);
         }
     }

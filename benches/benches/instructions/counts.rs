@@ -65,7 +65,7 @@ fn balancer_of(policy: usize) -> &'static Balancer {
 fn picking(balancer: &'static Balancer) -> usize {
     let pick = |ticket| {
         let (bits, in_flight) = (mix(ticket), |endpoint: usize| endpoint as u32 % 5);
-        let ask = Pick { bits, ticket, hash: bits, in_flight: &in_flight, eligible: &|_| true };
+        let ask = Pick { bits, ticket, hash: bits, in_flight: &in_flight, seen: &benches::seen, eligible: &|_| true };
         black_box(balancer).pick(black_box(&ask))
     };
     (0..OPERATIONS).filter_map(pick).sum()

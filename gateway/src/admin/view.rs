@@ -97,6 +97,10 @@ pub(super) async fn config<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
     }))
 }
 
+fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
 fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -120,6 +124,10 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
                 "upstream": &*settings.upstream,
                 "timeout_ms": settings.timeout.map(millis),
                 "max_body": route.max_body,
+                "hedge": settings.hedge.as_ref().map(|hedge| json!({
+                    "after": hedge.to_string(),
+                    "now_us": route.hedging.as_ref().and_then(|hedging| hedging.after()).map(micros),
+                })),
                 "fallback": settings.fallback.as_ref().map(ToString::to_string),
             })
         })
@@ -139,6 +147,8 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                 .zip(&active.weights)
                 .map(|(endpoint, weight)| {
                     let idle = endpoint.pool.idle();
+                    let clock = &state.gateway.shared().clock;
+                    let seen = endpoint.seen(clock.monotonic_ns(clock.now()));
                     json!({
                         "address": &*endpoint.address,
                         "weight": weight,
@@ -147,6 +157,8 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                         "idle_connections": idle,
                         "balancing": place(endpoint.standing.place()),
                         "reasons": reasons(endpoint),
+                        "latency_us": seen.latency.map(|seconds| (seconds * 1e6).round()),
+                        "failing": seen.latency.map(|_| (seen.failing * 1e3).round() / 1e3),
                         "last_check": endpoint.health.last().as_deref(),
                     })
                 })

@@ -11,6 +11,8 @@ pub mod ejection;
 pub mod gcra;
 pub mod hash_ring;
 pub mod health;
+pub mod latency;
+pub mod peak_ewma;
 pub mod retry_budget;
 pub mod rng;
 pub mod slow_start;

@@ -99,6 +99,9 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     line(text, "timeout", &timeout);
     line(text, "max body", &body);
     line(text, "websocket", if policies.websocket { "allowed" } else { "not allowed" });
+    if let Some(hedge) = &policies.hedge {
+        line(text, "hedge", hedge);
+    }
     if let Some(fallback) = &policies.fallback {
         line(text, "fallback", fallback);
     }

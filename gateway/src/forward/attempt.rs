@@ -23,7 +23,7 @@ use crate::response_body::{Answer, Source};
 use crate::telemetry::events::{Event, Kind};
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::timer::Wait;
-use crate::upstream::{Connection, Selected};
+use crate::upstream::{Connection, Endpoint, Selected};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -237,12 +237,31 @@ fn conclude<N: Network>(
     // Else a client could open a breaker for others, by giving no time.
     let told = if outcome == AttemptOutcome::Timeout && exchange.hurried { AttemptOutcome::Cancelled } else { outcome };
     upstream.settle(selected, told, status, duration, now);
-    let shared = &exchange.shard.shared;
+    tell(exchange, &selected.endpoint, (began, now), (outcome, status));
+}
+
+/// Counts an attempt that was given up because another one was faster.
+#[cold]
+pub(super) fn cancelled<N: Network>(exchange: &Exchange<N>, endpoint: &Endpoint<N>, began: Instant, now: Instant) {
+    let Some(upstream) = exchange.upstream() else { return };
+    let duration = now.saturating_duration_since(began);
+    upstream.series.attempt(exchange.shard.index, AttemptOutcome::Cancelled, duration);
+    tell(exchange, endpoint, (began, now), (AttemptOutcome::Cancelled, None));
+}
+
+/// Reports an attempt that has ended, where somebody asks for it.
+fn tell<N: Network>(
+    exchange: &Exchange<N>,
+    endpoint: &Endpoint<N>,
+    (began, now): (Instant, Instant),
+    (outcome, status): (AttemptOutcome, Option<u16>),
+) {
+    let (shared, Some(upstream)) = (&exchange.shard.shared, exchange.upstream()) else { return };
     if shared.events.wants(Kind::Attempt) {
         let event = Event::Attempt {
             request_id: exchange.request_id.clone(),
             upstream: Arc::clone(&upstream.name),
-            endpoint: Arc::clone(&selected.endpoint.address),
+            endpoint: Arc::clone(&endpoint.address),
             start_ns: shared.clock.monotonic_ns(began),
             end_ns: shared.clock.monotonic_ns(now),
             outcome,

@@ -6,6 +6,7 @@ pub mod body;
 mod deadline;
 pub mod fallback;
 pub mod head;
+mod hedge;
 mod retry;
 pub mod tunnel;
 pub mod upgrade;

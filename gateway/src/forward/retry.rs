@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header;
-use smallvec::SmallVec;
 
 use super::attempt::{Failure, Manner, Tried, attempt};
 use super::head::Outgoing;
+use super::hedge::{Asked, race};
 use super::{deadline, fallback};
 use crate::algorithms::backoff;
 use crate::config::settings::route::HostPolicy;
@@ -22,8 +22,8 @@ use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::response_body::Answer;
 use crate::telemetry::metrics::{AttemptOutcome, RetryResult};
+use crate::upstream::Selected;
 use crate::upstream::stage::select_again;
-use crate::upstream::{Endpoint, Selected};
 
 /// Sends the request to the selected endpoint, and again where that may help.
 ///
@@ -37,14 +37,19 @@ pub async fn forward<N: Network>(
     let Outgoing { mut head, mut body } = request;
     let (plain, began) = (head.lines.len(), exchange.now());
     deposit(exchange, began);
-    prepare(exchange, &mut body);
+    let hedged = prepare(exchange, &mut body);
     deadline::stamp(exchange, &mut head, plain, began);
-    let manner = manner_of(exchange, began);
-    exchange.begins(began);
-    let tried = attempt(exchange, selected, &head, body, manner).await;
-    exchange.came(&tried);
+    let (tried, asked) = if hedged {
+        Box::pin(race(exchange, selected, &head, plain, body)).await
+    } else {
+        let manner = manner_of(exchange, began);
+        exchange.begins(began);
+        let tried = attempt(exchange, selected, &head, body, manner).await;
+        exchange.came(&tried);
+        (tried, Asked::new())
+    };
     if !is_final(exchange, &tried) {
-        return Box::pin(beyond(exchange, head, plain, tried)).await;
+        return Box::pin(beyond(exchange, head, plain, (tried, asked))).await;
     }
     if tried.is_ok() {
         exchange.shard.give_map(head.headers);
@@ -57,13 +62,13 @@ async fn beyond<N: Network>(
     exchange: &mut Exchange<N>,
     mut head: RequestHead,
     plain: usize,
-    first: Tried<N>,
+    first: (Tried<N>, Asked<N>),
 ) -> Result<Answer<N>, Failure> {
     let mut tried = again(exchange, &mut head, plain, first).await;
     if let Some((selected, body)) = fallback::turn(exchange, &mut head, &mut tried) {
         drop(tried);
         let first = anew(exchange, selected, &mut head, plain, (body, false)).await;
-        tried = again(exchange, &mut head, plain, first).await;
+        tried = again(exchange, &mut head, plain, (first, Asked::new())).await;
     }
     fallback::conclude(exchange, tried)
 }
@@ -107,7 +112,7 @@ async fn anew<N: Network>(
 }
 
 /// How an attempt that begins now is made.
-fn manner_of<N: Network>(exchange: &Exchange<N>, began: Instant) -> Manner {
+pub(super) fn manner_of<N: Network>(exchange: &Exchange<N>, began: Instant) -> Manner {
     let most = exchange.route().and_then(|route| route.settings.retry.per_try_timeout);
     Manner { began, most, switches: false }
 }
@@ -120,14 +125,15 @@ fn deposit<N: Network>(exchange: &Exchange<N>, now: Instant) {
     }
 }
 
-/// Lets the body be kept as it passes, where it may have to be sent again.
-fn prepare<N: Network>(exchange: &Exchange<N>, body: &mut RequestBody) {
-    if let Some(route) = exchange.route() {
-        let retry = &route.settings.retry;
-        if (retry.attempts > 1 || route.stand_in.is_some()) && retry.methods.contains(&exchange.method) {
-            body.keep(retry.buffer);
-        }
+/// Lets the body be kept as it passes, where it may have to be sent again. Whether the request is hedged.
+fn prepare<N: Network>(exchange: &Exchange<N>, body: &mut RequestBody) -> bool {
+    let Some(route) = exchange.route() else { return false };
+    let (retry, hedged) = (&route.settings.retry, route.hedging.is_some() && !exchange.stands_in);
+    let may_go_again = retry.attempts > 1 || route.stand_in.is_some() || hedged;
+    if may_go_again && retry.methods.contains(&exchange.method) {
+        body.keep(retry.buffer);
     }
+    hedged
 }
 
 /// Whether nobody would make the attempt again, as far as can be seen at once: most answers.
@@ -148,7 +154,7 @@ pub(super) fn may_be_sent_twice<N: Network>(exchange: &Exchange<N>) -> bool {
 }
 
 /// Whether the route names this outcome.
-fn wants_again<N: Network>(exchange: &Exchange<N>, tried: &Tried<N>) -> bool {
+pub(super) fn wants_again<N: Network>(exchange: &Exchange<N>, tried: &Tried<N>) -> bool {
     let Some(route) = exchange.route() else { return false };
     let on = &route.settings.retry.on;
     match outcome_of(tried) {
@@ -175,10 +181,9 @@ async fn again<N: Network>(
     exchange: &mut Exchange<N>,
     head: &mut RequestHead,
     plain: usize,
-    first: Tried<N>,
+    (mut tried, asked): (Tried<N>, Asked<N>),
 ) -> Tried<N> {
-    let mut tried = first;
-    let mut retries = Retries { asked: SmallVec::new(), made: 0, probe_forgiven: false };
+    let mut retries = Retries { asked, made: 0, probe_forgiven: false };
     while let Some(wait) = retries.grant(exchange, &tried) {
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
@@ -206,7 +211,7 @@ async fn again<N: Network>(
 /// The retries of one request.
 struct Retries<N: Network> {
     /// Endpoints that were asked.
-    asked: SmallVec<[Arc<Endpoint<N>>; 2]>,
+    asked: Asked<N>,
     made: u32,
     /// An endpoint that was tried out, and failed, was asked on the gateway's behalf: that is made good once.
     probe_forgiven: bool,

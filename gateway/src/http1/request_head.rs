@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 use super::write_queue::Framing;
 
 /// A request without its body. Kept by the caller while it is sent, so that it can be sent again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RequestHead {
     /// The method.
     pub method: Method,

@@ -35,6 +35,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         auth: None,
         breaker: None,
         max_body: None,
+        hedge: None,
         fallback: None,
     })
 }

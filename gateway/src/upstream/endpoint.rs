@@ -10,6 +10,7 @@ use super::in_flight::InFlight;
 use super::pool::Pool;
 use super::standing::Standing;
 use crate::algorithms::breaker::Policy;
+use crate::algorithms::peak_ewma::{Estimate, Sample, Seen};
 use crate::config::settings::upstream::Target;
 use crate::network::Network;
 
@@ -27,6 +28,8 @@ pub struct Endpoint<N: Network> {
     pub connections: Arc<InFlight>,
     /// Connections that are idle.
     pub pool: Pool<N::Stream>,
+    /// How slow and how sick it has been lately; kept where balancing asks for it.
+    estimate: Mutex<Estimate>,
     /// How it stands in its upstream.
     pub standing: Arc<Standing>,
     /// What checks say of it.
@@ -46,10 +49,21 @@ impl<N: Network> Endpoint<N> {
             in_flight: Arc::default(),
             connections: Arc::default(),
             pool: Pool::new(workers),
+            estimate: Mutex::default(),
             standing: Arc::new(Standing::new(policy, now)),
             health: Checks::default(),
             route_standings: Mutex::default(),
         }
+    }
+
+    /// Takes what an attempt says of its latency and health.
+    pub(super) fn hear(&self, sample: Sample, now_ns: u64) {
+        self.estimate.lock().unwrap_or_else(PoisonError::into_inner).hear(sample, now_ns);
+    }
+
+    /// How slow and how sick it has been lately, as far as anybody has listened.
+    pub fn seen(&self, now_ns: u64) -> Seen {
+        self.estimate.lock().unwrap_or_else(PoisonError::into_inner).at(now_ns)
     }
 
     /// How it stands with this route: as before, or without a stain.

@@ -9,6 +9,7 @@ use super::selection::Selected;
 use super::standing::Standing;
 use super::state::Upstream;
 use crate::algorithms::breaker::{Mode, State, Ticket, Transition, Verdict};
+use crate::algorithms::peak_ewma::Sample;
 use crate::config::settings;
 use crate::config::settings::upstream::Failures;
 use crate::network::Network;
@@ -63,12 +64,33 @@ impl<N: Network> Upstream<N> {
         took: Duration,
         now: Instant,
     ) {
+        if matches!(selected.settings.balance, settings::upstream::Balance::PeakEwma) {
+            self.hear(&selected.endpoint, (outcome, status), took, now);
+        }
         let Some(ticket) = selected.take_ticket() else { return };
         let settings = selected.breaker_settings();
         let verdict = verdict(settings, outcome, status, took);
         if let Some(transition) = selected.standing().guard.settle(ticket, verdict, now) {
             self.changed(selected.route_breaker(), &selected.endpoint, selected.standing(), &transition);
         }
+    }
+
+    /// Tells balancing how an attempt went. Whatever is no good answer says nothing of latency, since to be fast at
+    /// failing is no merit; what the client or the gateway broke off says nothing at all.
+    #[inline(never)]
+    fn hear(
+        &self,
+        endpoint: &Endpoint<N>,
+        (outcome, status): (AttemptOutcome, Option<u16>),
+        took: Duration,
+        now: Instant,
+    ) {
+        let sample = match outcome {
+            AttemptOutcome::Cancelled => return,
+            AttemptOutcome::Ok if status != Some(TOO_MANY_REQUESTS) => Sample::Answered(took),
+            _ => Sample::Failed,
+        };
+        endpoint.hear(sample, self.surroundings.clock.monotonic_ns(now));
     }
 
     /// Tells the breaker that an answer broke off behind its head.

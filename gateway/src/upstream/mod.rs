@@ -9,6 +9,7 @@ pub mod discovery;
 pub mod endpoint;
 pub mod guard;
 pub mod health;
+pub mod hedging;
 pub mod in_flight;
 mod judgement;
 pub mod pool;

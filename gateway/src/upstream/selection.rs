@@ -178,7 +178,10 @@ impl<N: Network> Picking<'_, N> {
     #[inline]
     fn pick(&self, eligible: &dyn Fn(usize) -> bool) -> Option<usize> {
         let in_flight = |index: usize| self.active.endpoints[index].in_flight.count();
-        let pick = Pick { bits: self.ask.bits, ticket: self.ticket, hash: self.hash, in_flight: &in_flight, eligible };
+        let clock = &self.upstream.surroundings.clock;
+        let seen = |index: usize| self.active.endpoints[index].seen(clock.monotonic_ns(clock.now()));
+        let (bits, ticket, hash) = (self.ask.bits, self.ticket, self.hash);
+        let pick = Pick { bits, ticket, hash, in_flight: &in_flight, seen: &seen, eligible };
         self.active.balancer.pick(&pick)
     }
 

@@ -55,6 +55,11 @@ pub fn select_stand_in<N: Network>(
     Ok(selected)
 }
 
+/// An endpoint of the upstream that is asked, for an attempt beside others; the exchange stays as it is.
+pub fn select_beside<N: Network>(exchange: &Exchange<N>, hash: u64, asked: &[Arc<Endpoint<N>>]) -> Option<Selected<N>> {
+    pick(exchange, own(exchange).ok()?, &HeaderMap::new(), Some(hash), asked).ok()
+}
+
 fn own<N: Network>(exchange: &Exchange<N>) -> Result<&Arc<Upstream<N>>, GatewayError> {
     exchange.upstream().ok_or_else(no_route)
 }

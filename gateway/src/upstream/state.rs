@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::budget::RetryBudget;
 use super::endpoint::Endpoint;
+use super::hedging::Sightings;
 use super::scope::Scope;
 use super::watch::Surroundings;
 use crate::algorithms::balancer::Balancer;
@@ -23,6 +24,8 @@ pub struct Upstream<N: Network> {
     pub series: Arc<UpstreamSeries>,
     /// How many retries there may be.
     pub budget: RetryBudget,
+    /// What routes that hedge have seen of its latency.
+    pub sightings: Sightings,
     active: ArcSwap<Active<N>>,
     /// Time, and who is told what happens.
     pub(super) surroundings: Arc<Surroundings>,
@@ -80,6 +83,7 @@ impl<N: Network> Upstream<N> {
             }),
             surroundings,
             budget: RetryBudget::new(workers),
+            sightings: Sightings::default(),
             known: Mutex::default(),
             ticket: AtomicU64::new(0),
             workers,

@@ -101,6 +101,23 @@ fn retries() {
 }
 
 #[test]
+fn hedges() {
+    check_route("hedge = { after = \"p49\" }", &["4:19: \"p49\" is not a duration or a percentile: it is p50 to p99"]);
+    check_route("hedge = { max = 11 }", &["4:17: 11 is not between 0 and 10"]);
+    let never = |after: &str, time: &str| {
+        format!("4:{after}: hedge.after is not below the {time} that an attempt has: no hedge would ever begin")
+    };
+    check_route("hedge = { after = \"15s\" }", &[&never("19", "15s")]);
+    check_route(
+        "retry = { per_try_timeout = \"1s\" }\nhedge = { after = \"1s\" }",
+        &[&never("19", "1s").replacen('4', "5", 1)],
+    );
+    check_route("hedge = { after = \"p95\" }", &[]);
+    check_route("hedge = { after = \"20ms\", max = 2 }", &[]);
+    check_route("hedge = { after = \"20s\" }\ntimeout = \"0s\"", &[]);
+}
+
+#[test]
 fn fallbacks() {
     check_route("fallback = {}", &["4:12: fallback needs `status` or `upstream`"]);
     check_route("fallback = { status = 199 }", &["4:23: 199 is not between 200 and 599"]);

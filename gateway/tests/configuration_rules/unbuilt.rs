@@ -36,9 +36,7 @@ fn what_is_not_built_is_said_once() {
         "[[listeners]]\nproxy_protocol = true",
         &["2:1: [[listeners]] proxy_protocol: the PROXY protocol is not built yet"],
     );
-    check_upstream("balance = \"peak_ewma\"", &["3:11: balance: the policy \"peak_ewma\" is not built yet"]);
     check_upstream("protocol = \"http2\"", &["3:1: [upstreams.a] protocol: HTTP/2 is not built yet"]);
-    check_route("hedge = { after = \"p95\" }", &["4:1: [[routes]] hedge: hedging is not built yet"]);
     check("[[routes]]\npath = \"/\"\nupstream = \"https://b\"", &["3:12: upstream: TLS to upstreams is not built yet"]);
     check("[defaults.route]\ncoalesce = true", &["2:1: [defaults.route] coalesce: coalescing is not built yet"]);
 }

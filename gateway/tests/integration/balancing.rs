@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use mocks::Mock;
 use mocks::raw::{Gate, Raw, Script};
+use mocks::{Mock, Rule};
 
 use crate::support::{Gateway, echo, eventually};
 
@@ -83,6 +83,97 @@ async fn least_request_turns_away_from_an_endpoint_that_hangs() {
     assert_eq!(slow.accepted(), 1, "the slow endpoint holds one request and gets no second");
     gate.open();
     assert_eq!(held.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn least_request_counts_a_stream_and_a_tunnel_for_as_long_as_they_last() {
+    let upstream = Mock::builder().service("up").endpoints(2).start().await.unwrap();
+    let gateway = Gateway::start(&text("", &listed(&upstream, &[1, 1]), "'least_request'")).await;
+    for long in [
+        "GET /sse/1000000/20 HTTP/1.1\r\nhost: a\r\n\r\n",
+        "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    ] {
+        upstream.reset();
+        let mut held = gateway.client().await;
+        held.send(long).await;
+        let answer = held.head().await;
+        assert!(matches!(answer.status, 101 | 200), "{answer:?}");
+        // Its head is long gone: what keeps it in flight is that it has not ended.
+        let busy = usize::from(shares(&upstream)[1] > 0);
+        for _ in 0..30 {
+            eventually("only the long one is in flight", || gateway.in_flight() == 1).await;
+            assert_eq!(gateway.get("/").await.status, 200);
+        }
+        assert_eq!(shares(&upstream)[busy], 1, "it is asked for nothing else: {:?}", shares(&upstream));
+        held.reset();
+        gateway.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn peak_ewma_leaves_a_slow_endpoint_and_one_that_is_fast_to_fail() {
+    let upstream = three().await;
+    let keys = "'peak_ewma'\nbreaker = { consecutive_failures = 0, min_requests = 1000000000 }";
+    let gateway = Gateway::start(&text("", &listed(&upstream, &[1, 1, 1]), keys)).await;
+    let mut client = gateway.client().await;
+    let mut ask = async |count: usize| {
+        for _ in 0..count {
+            client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        }
+    };
+    ask(60).await;
+    assert!(shares(&upstream).iter().all(|share| *share > 0), "{:?}", shares(&upstream));
+    let counted = |before: &[u64], endpoint: usize| shares(&upstream)[endpoint] - before[endpoint];
+    // Fast to fail, and so never in flight: after some requests that tell, it gets less than a third of its part.
+    upstream.set_rules([Rule::any().endpoint(1).status(503)]);
+    ask(60).await;
+    let before = shares(&upstream);
+    ask(300).await;
+    assert!(counted(&before, 1) <= 33, "{before:?} {:?}", shares(&upstream));
+    upstream.set_rules([]);
+
+    // Slow, and nothing else is in flight.
+    upstream.set_rules([Rule::any().endpoint(0).delay(std::time::Duration::from_secs(1))]);
+    while shares(&upstream)[0] == before[0] {
+        ask(1).await;
+    }
+    let before = shares(&upstream);
+    ask(100).await;
+    assert!(counted(&before, 0) <= 10, "{before:?} {:?}", shares(&upstream));
+
+    let shown = async || gateway.admin("GET", "/upstreams").await.json()["upstreams"][0]["endpoints"].clone();
+    let seen = shown().await;
+    assert!(seen[0]["latency_us"].as_f64().unwrap() > 500_000.0, "{seen}");
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    assert!(shown().await[0]["latency_us"].as_f64().unwrap() > 500_000.0, "a reload forgets nothing");
+}
+
+#[tokio::test]
+async fn keys_leave_an_ejected_home_and_return_to_it_and_no_other_moves() {
+    let upstream = three().await;
+    let policy = "{ policy = 'consistent_hash', key = 'header:x-user' }";
+    let gateway = Gateway::start(&text("", &listed(&upstream, &[1, 1, 1]), policy)).await;
+    let homes = async || {
+        let mut homes = Vec::new();
+        for user in 0..60 {
+            let head = format!("GET / HTTP/1.1\r\nhost: a\r\nx-user: u{user}\r\n\r\n");
+            homes.push(gateway.ask(head).await.header("x-mock-endpoint").unwrap().to_owned());
+        }
+        homes
+    };
+    let before = homes().await;
+    let gone = upstream.addrs()[1].to_string();
+    let breaker = async |mode: &str| gateway.admin("POST", &format!("/breakers/up/{gone}/{mode}")).await.status;
+    assert_eq!(breaker("open").await, 200);
+    let port = upstream.addrs()[1].port().to_string();
+    let away = homes().await;
+    for (user, (home, now)) in before.iter().zip(&away).enumerate() {
+        assert_eq!(home != now, *home == port, "user {user}: {home}, {now}");
+    }
+    assert_eq!(homes().await, away, "a second home is as steady as the first");
+    assert_eq!(breaker("close").await, 200);
+    assert_eq!(homes().await, before, "and all are back");
 }
 
 #[tokio::test]

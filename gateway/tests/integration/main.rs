@@ -16,6 +16,7 @@ mod forwarding;
 mod framing;
 mod headers;
 mod health;
+mod hedging;
 mod identity;
 mod idle_connections;
 mod limits;

@@ -5,15 +5,18 @@
 //!   mocks and clients saw;
 //! - a request that no fault could touch succeeds, reload or not: `innocent_failed`;
 //! - an answer's head comes within the route's timeout: `too_late`;
-//! - a success was an upstream's: `invented`; what is not safe to send twice is not: `sent_again`;
+//! - a success was an upstream's, or the fixed answer of a route that has one: `invented`; what is not safe to send
+//!   twice is not: `sent_again`;
 //! - a client is told of an answer that an upstream cut, unless a fault cut it: `cut_before_head`;
 //! - nothing passes an open breaker but its probes, and no more of those at once than allowed: `leaked`;
+//! - nobody is refused while an endpoint is there that no fault ever touched: `blackout`;
+//! - attempts, hedges among them, stay within the retry budget: `amplified`;
 //! - shares follow weights where nothing disturbed them: `balance`.
 
 use std::collections::{HashMap, HashSet};
 
 use super::facts::{Facts, Load, Policy, Service};
-use crate::history::{Attempt, ClientRequest, Ending, EventKind, History, Name, Outcome};
+use crate::history::{Attempt, ClientRequest, Ending, EventKind, FaultWindow, History, Name, Outcome};
 use crate::oracle;
 use crate::oracle::policy::Tolerance;
 use crate::virtual_time::Observed;
@@ -31,6 +34,8 @@ pub(super) struct Violation {
 const AFTERMATH_NS: u64 = 2_000_000_000;
 /// What a gateway answers while breakers are open: for longer than a drawn world lasts, if a fault came before.
 const BREAKERS: [&str; 2] = ["breaker_open", "no_endpoint"];
+/// Probes of an opening, by default.
+const PROBES: f64 = 3.0;
 /// A clock that moves by milliseconds, on a way of some hosts.
 const GRAIN_NS: u64 = 20_000_000;
 const MS: u64 = 1_000_000;
@@ -64,6 +69,7 @@ pub(super) fn violations(facts: &Facts, seen: &Observed) -> Vec<Violation> {
     for service in &facts.services {
         world.balance(service, &mut add);
     }
+    world.amplification(&mut add);
     found
 }
 
@@ -103,8 +109,13 @@ impl<'a> World<'a> {
         }
         let answered = |attempt: &&Attempt| matches!(attempt.ending, Ending::Answered(_));
         // Of what a mock broke, a part may still be a whole answer: one without a body, or to a HEAD.
-        if request.outcome == Outcome::Ok && attempts.iter().all(|attempt| attempt.ending == Ending::Abandoned) {
+        let own = self.facts.asked_by(load).any(|service| service.has_fixed_answer);
+        if !own && request.outcome == Outcome::Ok && attempts.iter().all(|attempt| attempt.ending == Ending::Abandoned)
+        {
             add("invented", told());
+        }
+        if self.is_refused(request) && self.has_untouched_endpoint(load) {
+            add("blackout", told());
         }
         if load.unsafe_only && attempts.len() > 1 {
             add("sent_again", told());
@@ -117,12 +128,43 @@ impl<'a> World<'a> {
     /// Whether a fault of a service that it asks could have to do with how the request ended.
     fn is_touched(&self, request: &ClientRequest, load: &Load) -> bool {
         let end_ns = request.end_ns.unwrap_or(u64::MAX);
-        let by_breaker = request.request_id.as_ref().is_some_and(|id| self.refused.contains(id));
+        let by_breaker = self.is_refused(request);
         self.history.faults.iter().any(|fault| {
             self.facts.asked_by(load).any(|service| *fault.endpoint.upstream == service.name)
                 && fault.from_ns <= end_ns
                 && (by_breaker || request.intended_ns <= fault.until_ns.saturating_add(AFTERMATH_NS))
         })
+    }
+
+    /// Whether breakers kept it from its upstream, whatever was answered in its place.
+    fn is_refused(&self, request: &ClientRequest) -> bool {
+        request.request_id.as_ref().is_some_and(|id| self.refused.contains(id))
+    }
+
+    /// Whether some endpoint of the only service that it asks was never under a fault.
+    fn has_untouched_endpoint(&self, load: &Load) -> bool {
+        let [service] = load.services.as_slice() else { return false };
+        let Some(service) = self.facts.services.get(*service) else { return false };
+        let at = |fault: &&FaultWindow| *fault.endpoint.upstream == service.name;
+        let touched: HashSet<usize> = self.history.faults.iter().filter(at).map(|fault| fault.endpoint.index).collect();
+        touched.len() < service.weights.len()
+    }
+
+    /// The budgets' bound: a fifth of the requests, and ten a second for each upstream. What a probe failed is made
+    /// good beside it, and what another upstream is asked for is a request of its own there.
+    fn amplification(&self, add: &mut impl FnMut(&str, String)) {
+        let count =
+            |is: fn(&EventKind) -> bool| self.history.events.iter().filter(|event| is(&event.kind)).count() as f64;
+        let attempts = count(|kind| matches!(kind, EventKind::Attempt { .. }));
+        let openings = count(|kind| matches!(kind, EventKind::Breaker { .. }));
+        let sent = self.history.clients.iter().filter(|request| request.was_sent()).count() as f64;
+        let last_ns = self.history.events.iter().map(|event| event.at_ns).max().unwrap_or(0);
+        let seconds = last_ns as f64 / 1e9 + 1.0;
+        let turns = if self.facts.services.iter().any(|service| service.stands_in) { 2.0 } else { 1.0 };
+        let bound = 1.2 * turns * sent + 10.0 * seconds * self.facts.services.len() as f64 + PROBES * openings;
+        if attempts > bound {
+            add("amplified", format!("{attempts} attempts for {sent} requests in {seconds:.1} s; {bound:.0} at most"));
+        }
     }
 
     fn balance(&self, service: &Service, add: &mut impl FnMut(&str, String)) {
@@ -135,7 +177,7 @@ impl<'a> World<'a> {
                 *count += 1;
             }
         }
-        if disturbed || service.policy == Policy::Keyed {
+        if disturbed || service.gets_more || service.policy == Policy::Keyed {
             return;
         }
         let (all, weights) = (counts.iter().sum::<u64>() as f64, service.weights.iter().sum::<u64>() as f64);
@@ -170,11 +212,20 @@ impl<'a> World<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::Seen;
     use crate::history::story::Story;
     use std::time::Duration;
 
     fn facts(policy: Policy) -> Facts {
-        let service = Service { name: "orders".into(), policy, weights: vec![1, 1], timeout_ns: Some(1_000 * MS) };
+        let service = Service {
+            name: "orders".into(),
+            policy,
+            weights: vec![1, 1],
+            timeout_ns: Some(1_000 * MS),
+            has_fixed_answer: false,
+            gets_more: false,
+            stands_in: false,
+        };
         let load = Load { name: "steady".into(), services: vec![0], patient: true, unsafe_only: true };
         Facts { services: vec![service], loads: vec![load], ..Facts::default() }
     }
@@ -218,6 +269,27 @@ mod tests {
         assert_eq!(kinds(fair().asked().told_client(200, 1)), ["invented"]);
         let twice = fair().asked().tried("orders/0", Ending::Broken, 0).tried("orders/1", Ending::Answered(200), 1);
         assert_eq!(kinds(twice.told_client(200, 1)), ["sent_again"]);
+    }
+
+    #[test]
+    fn nobody_is_refused_beside_an_endpoint_that_is_well() {
+        let refused = || fair().refused(503).coded("breaker_open");
+        let blackout = |story| kinds(story).contains(&"blackout".to_owned());
+        assert!(blackout(refused()));
+        assert!(blackout(refused().fault("orders/0", 100, 200, "hang")));
+        assert!(!blackout(refused().fault("orders/0", 100, 200, "hang").fault("orders/1", 100, 200, "hang")));
+        assert!(!blackout(fair().refused(503).coded("overloaded")));
+    }
+
+    #[test]
+    fn attempts_are_bounded() {
+        let often = |count| {
+            fair().each(0..count, |story, _| {
+                story.asked().seen("orders/0", Seen::Status(200), 1).seen("orders/1", Seen::Status(200), 1)
+            })
+        };
+        let amplified = |story| kinds(story).contains(&"amplified".to_owned());
+        assert!(!amplified(often(20)) && amplified(often(200)));
     }
 
     #[test]

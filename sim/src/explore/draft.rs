@@ -32,9 +32,22 @@ pub(super) struct Service {
     pub timeout_ms: u64,
     /// The route's: 1 is no retry.
     pub attempts: u64,
+    /// The route's: when a second attempt begins beside a slow first one, and how many there may be.
+    pub hedge: Option<(&'static str, u64)>,
+    /// What the route gives where its upstream cannot.
+    pub fallback: Option<Fallback>,
     /// Idle connections live so long; short ones meet requests at the moment of their end.
     pub pool_idle_ms: u64,
     pub max_idle: u64,
+}
+
+/// What stands in for a failing upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fallback {
+    /// An answer that is always the same.
+    Fixed,
+    /// The upstream of another service.
+    Other(String),
 }
 
 /// What one kind of client asks of one service.
@@ -77,7 +90,8 @@ pub(super) struct Fault {
 /// Clients that stay to the end of everything.
 pub(super) const PATIENT_MS: u64 = 30_000;
 
-const POLICIES: &[&str] = &["round_robin", "least_request", "random", "consistent_hash"];
+const POLICIES: &[&str] = &["round_robin", "least_request", "peak_ewma", "random", "consistent_hash"];
+const HEDGES: &[(&str, u64)] = &[("2ms", 1), ("10ms", 1), ("30ms", 2), ("p95", 1), ("p50", 3)];
 /// None of them ever takes as long as the shortest timeout of a route.
 const TIMES: &[Option<&str>] =
     &[None, None, Some("1ms"), Some("uniform(1ms, 8ms)"), Some("lognormal(3ms, 0.5)"), Some("pareto(1ms, 4)")];
@@ -119,6 +133,8 @@ struct Swarm {
     busy: bool,
     fleeting_pools: bool,
     reloads: bool,
+    hedges: bool,
+    fallbacks: bool,
     acts: Vec<&'static str>,
 }
 
@@ -127,9 +143,23 @@ impl Swarm {
         let mut on = || dice.chance(0.4);
         let (bodies, large, streams, heads) = (on(), on(), on(), on());
         let (impatient, closed, busy, fleeting_pools, reloads) = (on(), on(), on(), on(), on());
+        let (hedges, fallbacks) = (on(), on());
         let kinds = dice.between(0, 4);
         let acts = (0..kinds).map(|_| *dice.pick(ACTS)).collect();
-        Self { bodies, large, streams, heads, impatient, closed, busy, fleeting_pools, reloads, acts }
+        Self {
+            bodies,
+            large,
+            streams,
+            heads,
+            impatient,
+            closed,
+            busy,
+            fleeting_pools,
+            reloads,
+            hedges,
+            fallbacks,
+            acts,
+        }
     }
 }
 
@@ -140,7 +170,8 @@ impl Draft {
         let swarm = Swarm::draw(&mut dice);
         let names: &[&str] = &["orders", "users", "search"];
         let count = usize::try_from(dice.between(1, 3)).unwrap_or(1);
-        let services: Vec<Service> = names[..count].iter().map(|name| Service::draw(name, &swarm, &mut dice)).collect();
+        let names = &names[..count];
+        let services: Vec<Service> = names.iter().map(|name| Service::draw(name, names, &swarm, &mut dice)).collect();
         let duration_ms = dice.between(500, 4_000);
         let mut loads: Vec<Load> = services.iter().map(|of| Load::draw(of, duration_ms, &swarm, &mut dice)).collect();
         if swarm.impatient {
@@ -158,7 +189,7 @@ impl Draft {
 }
 
 impl Service {
-    fn draw(name: &str, swarm: &Swarm, dice: &mut Dice) -> Self {
+    fn draw(name: &str, names: &[&str], swarm: &Swarm, dice: &mut Dice) -> Self {
         let endpoints = dice.between(1, 4);
         let weighted = dice.chance(0.3);
         let weights = (0..endpoints).map(|_| if weighted { dice.between(1, 4) } else { 1 }).collect();
@@ -170,9 +201,18 @@ impl Service {
             servers: 0,
             timeout_ms: *dice.pick(&[300, 1_000, 5_000]),
             attempts: dice.between(1, 3),
+            hedge: (swarm.hedges && dice.chance(0.6)).then(|| *dice.pick(HEDGES)),
+            fallback: (swarm.fallbacks && dice.chance(0.6)).then(|| Fallback::draw(name, names, dice)),
             pool_idle_ms: if swarm.fleeting_pools { dice.between(2, 40) } else { 60_000 },
             max_idle: if swarm.fleeting_pools { dice.between(0, 4) } else { 128 },
         }
+    }
+}
+
+impl Fallback {
+    fn draw(name: &str, names: &[&str], dice: &mut Dice) -> Self {
+        let other = *dice.pick(names);
+        if other == name { Self::Fixed } else { Self::Other(other.to_owned()) }
     }
 }
 
@@ -250,12 +290,24 @@ mod tests {
     fn a_seed_has_one_world_and_seeds_have_many() {
         assert_eq!(Draft::draw(5), Draft::draw(5));
         let drafts: Vec<Draft> = (0..200).map(Draft::draw).collect();
-        let share = |of: fn(&Draft) -> bool| drafts.iter().filter(|draft| of(draft)).count();
+        let share = |of: &dyn Fn(&Draft) -> bool| drafts.iter().filter(|draft| of(draft)).count();
         let some = 20..180;
-        assert!(some.contains(&share(|draft| draft.faults.is_empty())));
-        assert!(some.contains(&share(|draft| !draft.reloads_ms.is_empty())));
-        assert!(some.contains(&share(|draft| draft.loads.iter().any(|load| load.timeout_ms < PATIENT_MS))));
-        assert!(some.contains(&share(|draft| draft.loads.iter().any(|load| load.rate == 0))));
+        assert!(some.contains(&share(&|draft| draft.faults.is_empty())));
+        assert!(some.contains(&share(&|draft| !draft.reloads_ms.is_empty())));
+        assert!(some.contains(&share(&|draft| draft.loads.iter().any(|load| load.timeout_ms < PATIENT_MS))));
+        assert!(some.contains(&share(&|draft| draft.loads.iter().any(|load| load.rate == 0))));
+        let hedges = |draft: &Draft| draft.services.iter().any(|service| service.hedge.is_some());
+        assert!(some.contains(&share(&hedges)));
+        let stands_in = |draft: &Draft, other: bool| {
+            let is = |service: &Service| {
+                matches!((&service.fallback, other), (Some(Fallback::Other(_)), true) | (Some(Fallback::Fixed), false))
+            };
+            draft.services.iter().any(is)
+        };
+        assert!(
+            some.contains(&share(&|draft| stands_in(draft, true)))
+                && some.contains(&share(&|draft| stands_in(draft, false)))
+        );
         let acts: std::collections::BTreeSet<&str> =
             drafts.iter().flat_map(|draft| draft.faults.iter().map(|fault| fault.act.as_str())).collect();
         assert!(acts.len() > ACTS.len() - 3, "{acts:?}");

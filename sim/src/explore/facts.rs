@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use gateway::config::settings::Route;
+use gateway::config::settings::route::Fallback;
 use gateway::config::settings::upstream::{Balance, Endpoints};
 
 use super::policies;
@@ -20,6 +22,12 @@ pub(super) struct Service {
     pub weights: Vec<u64>,
     /// The route's, until the answer's head.
     pub timeout_ns: Option<u64>,
+    /// The route has a fixed answer for what its upstream cannot.
+    pub has_fixed_answer: bool,
+    /// It gets requests beside those that its route's balancer shares out: hedges, and what it answers for others.
+    pub gets_more: bool,
+    /// It answers for others where they cannot.
+    pub stands_in: bool,
 }
 
 /// How endpoints are picked, as far as shares go.
@@ -74,16 +82,21 @@ impl Facts {
             let name = endpoints.first().and_then(|first| Endpoint::parse(checked.names.get(&*first.address)?));
             let Some(name) = name.map(|endpoint| endpoint.upstream.to_string()) else { continue };
             prefixes.push(route.matches.path.split('{').next().unwrap_or_default().to_owned());
+            let stands_in = config.routes.iter().any(|other| stands_in(other, &upstream.name));
             services.push(Service {
                 name,
                 policy: match upstream.balance {
                     Balance::RoundRobin => Policy::Exact,
                     Balance::Random => Policy::Chance,
-                    Balance::ConsistentHash(_) => Policy::Keyed,
+                    // What it has learned of an endpoint in a drawn world's few seconds may keep it away.
+                    Balance::ConsistentHash(_) | Balance::PeakEwma => Policy::Keyed,
                     _ => Policy::Busy,
                 },
                 weights: endpoints.iter().map(|endpoint| u64::from(endpoint.weight)).collect(),
                 timeout_ns: route.timeout.map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)),
+                has_fixed_answer: matches!(route.fallback, Some(Fallback::Answer(_))),
+                gets_more: route.hedge.is_some() || stands_in,
+                stands_in,
             });
         }
         let loads = scenario.loads.iter().map(|part| Load::of(part, &services, &prefixes)).collect();
@@ -99,6 +112,11 @@ impl Facts {
     pub(super) fn who_asks<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = &'a Load> + 'a {
         self.loads.iter().filter(|load| self.asked_by(load).any(|asked| asked.name == service.name))
     }
+}
+
+/// Whether a route turns to this upstream where its own cannot answer.
+fn stands_in(route: &Route, upstream: &str) -> bool {
+    matches!(&route.fallback, Some(Fallback::Upstream(name)) if **name == *upstream)
 }
 
 impl Load {

@@ -197,7 +197,7 @@ mod tests {
             let options = virtual_time::Options { examine: true, idle_timeout_ns: 74_000_000_000 };
             let seen = virtual_time::run(&scenario, options).unwrap();
             let policies = Facts::of(&scenario).policies;
-            let scores = crate::oracle::breaker::judge(&seen.history, &policies, check::TOLERANCE);
+            let scores = oracle::breaker::judge(&seen.history, &policies, check::TOLERANCE);
             let sick = scores.iter().find(|(name, _)| name.ends_with("/1")).unwrap().1;
             assert_eq!((sick.trips, sick.trip_error, sick.leaked_attempts), (1, 0, 0), "{share}: {sick:?}");
             assert_eq!(sick.attempts_to_trip, sick.oracle_attempts);

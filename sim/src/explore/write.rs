@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::draft::{Draft, Load, Service};
+use super::draft::{Draft, Fallback, Load, Service};
+
+/// The body of every fixed answer.
+const FIXED: &str = "in its place";
 
 /// The texts of a world.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +107,14 @@ fn write_service(text: &mut String, service: &Service) {
          retry = {{ attempts = {} }}\n",
         service.policy, service.pool_idle_ms, service.max_idle, service.timeout_ms, service.attempts,
     );
+    if let Some((after, max)) = service.hedge {
+        let _ = writeln!(text, "hedge = {{ after = \"{after}\", max = {max} }}");
+    }
+    let _ = match &service.fallback {
+        None => Ok(()),
+        Some(Fallback::Fixed) => writeln!(text, "fallback = {{ status = 200, body = \"{FIXED}\" }}"),
+        Some(Fallback::Other(name)) => writeln!(text, "fallback = {{ upstream = \"{name}\" }}"),
+    };
 }
 
 #[cfg(test)]

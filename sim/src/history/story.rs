@@ -106,6 +106,12 @@ impl Story {
         self.recorded(status, u32::try_from(asked).unwrap_or(u32::MAX), at_ns)
     }
 
+    /// The last record names this problem.
+    pub(crate) fn coded(mut self, code: &str) -> Self {
+        self.history.records.last_mut().expect("a record").code = code.into();
+        self
+    }
+
     /// The answer to the last request said how long to wait.
     pub(crate) fn retry_after_ms(mut self, ms: u64) -> Self {
         self.history.clients.last_mut().expect("a client has asked").retry_after_ns = Some(ms * MS);

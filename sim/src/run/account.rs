@@ -1,5 +1,6 @@
 //! One answer and one record for each request: the gateways' access records beside what clients sent and got.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
@@ -44,13 +45,22 @@ impl Account {
     }
 }
 
-/// The number of records in each log.
-pub(super) fn count_records(logs: &[PathBuf]) -> Result<Vec<u64>, RunError> {
-    let count = |log: &PathBuf| {
+/// The number of records in each log. Where services call each other through the gateways, those of one client's
+/// request have one trace and count once.
+pub(super) fn count_records(logs: &[PathBuf], nested: bool) -> Result<Vec<u64>, RunError> {
+    let mut traces = HashSet::new();
+    let mut count = |log: &PathBuf| {
         let file = std::fs::File::open(log).map_err(RunError::file(log))?;
-        Ok(BufReader::new(file).split(b'\n').map_while(Result::ok).filter(|line| !line.is_empty()).count() as u64)
+        let lines = BufReader::new(file).split(b'\n').map_while(Result::ok).filter(|line| !line.is_empty());
+        Ok(lines.filter(|line| !nested || trace_of(line).is_none_or(|trace| traces.insert(trace))).count() as u64)
     };
-    logs.iter().map(count).collect()
+    logs.iter().map(&mut count).collect()
+}
+
+/// The trace that a record belongs to.
+fn trace_of(line: &[u8]) -> Option<u128> {
+    let record: Value = serde_json::from_slice(line).ok()?;
+    u128::from_str_radix(record["trace_id"].as_str()?, 16).ok()
 }
 
 #[cfg(test)]
@@ -68,11 +78,22 @@ mod tests {
     }
 
     #[test]
+    fn calls_within_a_request_are_no_requests_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, two] = ["a.log", "b.log"].map(|name| folder.path().join(name));
+        let line = |trace: u32| format!("{{\"trace_id\":\"{trace:032x}\"}}\n");
+        std::fs::write(&one, line(1) + &line(2) + &line(1) + "{}\n").unwrap();
+        std::fs::write(&two, line(2) + &line(3)).unwrap();
+        assert_eq!(count_records(&[one.clone(), two.clone()], true).unwrap(), [3, 1]);
+        assert_eq!(count_records(&[one, two], false).unwrap(), [4, 2]);
+    }
+
+    #[test]
     fn every_line_is_a_record() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("a.log");
         std::fs::write(&log, "{}\n{}\n\n{}").unwrap();
-        assert_eq!(count_records(std::slice::from_ref(&log)).unwrap(), [3]);
-        assert!(matches!(count_records(&[folder.path().join("none")]), Err(RunError::File { .. })));
+        assert_eq!(count_records(std::slice::from_ref(&log), false).unwrap(), [3]);
+        assert!(matches!(count_records(&[folder.path().join("none")], false), Err(RunError::File { .. })));
     }
 }

@@ -195,7 +195,8 @@ fn measure_scenario(
     progress.say("scoring");
     followers.iter().for_each(Follower::end);
     world.end_gateways();
-    let records = account::count_records(&world.access_logs())?;
+    let nested = scenario.mocks.iter().any(|mock| !mock.calls.is_empty());
+    let records = account::count_records(&world.access_logs(), nested)?;
     let scores = judge(scenario, &checked, &world, &measured, &followers)?;
     let names = world.names;
     let (pinning, driver_cores) = (cores.describe(), if cores.driver.is_empty() { count } else { cores.driver.len() });

@@ -133,6 +133,10 @@ impl World {
             let instance = Instance::start(number, scenario, programs, cores, filling.clone(), folder)?;
             gateways.push(Mutex::new(instance));
         }
+        if let Some(first) = gateways.first().filter(|_| scenario.mocks.iter().any(|mock| !mock.calls.is_empty())) {
+            let body = serde_json::json!({ "address": lock(first).listener }).to_string();
+            ask(control, "the mocks", "PUT", "/gateway", &body)?;
+        }
         let names = filling.endpoints.iter().map(|(name, address)| (address.port(), name.clone())).collect();
         let (programs, cores) = (programs.clone(), cores.clone());
         let redis = redis.map(Mutex::new);

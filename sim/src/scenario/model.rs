@@ -99,6 +99,8 @@ pub struct MockPart {
     pub service_time: Option<String>,
     /// How many requests an endpoint works on at once; 0 = all.
     pub servers: u64,
+    /// Paths of the gateway that each of its requests calls, one after the other, before it answers.
+    pub calls: Vec<String>,
 }
 
 /// One `[[load]]`.

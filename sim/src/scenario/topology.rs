@@ -14,6 +14,10 @@ pub fn topology(mocks: &[MockPart]) -> String {
         if mock.servers > 0 {
             text += &format!("servers = {}\n", mock.servers);
         }
+        if !mock.calls.is_empty() {
+            let to = mock.calls.iter().cloned().map(toml::Value::String).collect();
+            text += &format!("\n[[services.{}.calls]]\nto = {}\n", mock.name, toml::Value::Array(to));
+        }
     }
     text
 }
@@ -24,9 +28,15 @@ mod tests {
 
     #[test]
     fn the_mocks_read_it() {
-        let mock =
-            |name: &str, endpoints| MockPart { name: name.to_owned(), endpoints, service_time: None, servers: 0 };
-        let text = topology(&[mock("users", 1), mock("orders", 3)]);
+        let mock = |name: &str, endpoints| MockPart {
+            name: name.to_owned(),
+            endpoints,
+            service_time: None,
+            servers: 0,
+            calls: Vec::new(),
+        };
+        let calling = MockPart { calls: vec!["/users/7".to_owned()], ..mock("orders", 3) };
+        let text = topology(&[mock("users", 1), calling]);
         let mocks = mocks::Builder::from_toml(&text).unwrap().launch().unwrap();
         assert_eq!((mocks.addrs().len(), mocks.addrs_of("orders").len()), (4, 3));
         assert_eq!(mocks.addrs_of("users"), mocks.addrs()[..1], "services keep the file's order");

@@ -170,6 +170,9 @@ fn check(scenario: &Scenario) -> Result<(), SimulateError> {
     if scenario.gateway.instances > 1 {
         return Err(SimulateError::Lacks("second gateway"));
     }
+    if scenario.mocks.iter().any(|mock| !mock.calls.is_empty()) {
+        return Err(SimulateError::Lacks("service that calls others"));
+    }
     match scenario.events.iter().find(|event| !matches!(event.act, EventAct::Reload(_))) {
         Some(_) => Err(SimulateError::Lacks("event but `reload`")),
         None => Ok(()),

@@ -143,6 +143,57 @@ fn a_reload_fails_nothing() {
     assert_eq!((seen.anomalies, oracle::answers::judge(&seen.history).violations()), (vec![], 0));
 }
 
+/// One slow endpoint in twenty, one route that hedges and one that does not: the first one's tail is cut by half at
+/// least, for at most one attempt in twenty more.
+#[test]
+fn hedging_halves_the_tail_for_a_twentieth_more_load() {
+    for (after, delay_ms) in [("p95", 200), ("p95", 80), ("20ms", 200)] {
+        let folder = tempfile::tempdir().unwrap();
+        let endpoints: String = (0..20).map(|index| format!("\"mock://orders/{index}\", ")).collect();
+        let route = |name: &str, keys: &str| {
+            format!("[[routes]]\nname = \"{name}\"\npath = \"/{name}/{{*rest}}\"\nupstream = \"orders\"\n{keys}\n")
+        };
+        let config = format!(
+            "[server]\nworkers = 2\ntrusted_proxies = [\"192.168.0.0/16\"]\n[telemetry.access_log]\noutput = \"stdout\"\n\
+             [upstreams.orders]\nendpoints = [{endpoints}]\nbalance = \"round_robin\"\n{}{}",
+            route("plain", ""),
+            route("hedged", &format!("hedge = {{ after = \"{after}\" }}")),
+        );
+        let load = |name: &str| {
+            format!(
+                "[[load]]\nname = \"{name}\"\nmodel = \"open\"\nrate = \"300/s\"\nduration = \"10s\"\n\
+                 request = {{ method = \"GET\", path = \"/{name}/bytes/700\" }}\n"
+            )
+        };
+        let text = format!(
+            "name = \"story\"\nseed = 7\n[gateway]\nconfig = \"story.gateway.toml\"\n[mocks.orders]\nendpoints = 20\n\
+             service_time = \"lognormal(4ms, 0.3)\"\n{}{}[[faults]]\nat = \"0s\"\non = \"orders/7\"\n\
+             act = {{ delay = \"{delay_ms}ms\" }}\n",
+            load("plain"),
+            load("hedged"),
+        );
+        std::fs::write(folder.path().join("story.gateway.toml"), config).unwrap();
+        let file = folder.path().join("story.toml");
+        std::fs::write(&file, text).unwrap();
+        let seen = run(&crate::scenario::load(&file).unwrap_or_else(|error| panic!("{error}")), EXAMINE).unwrap();
+        let of = |load: &str| {
+            let clients: Vec<_> = seen.history.clients.iter().filter(|one| &*one.load == load).collect();
+            let mut took: Vec<u64> = clients.iter().map(|one| one.end_ns.unwrap() - one.intended_ns).collect();
+            took.sort_unstable();
+            let ids: std::collections::HashSet<_> = clients.iter().filter_map(|one| one.request_id.as_ref()).collect();
+            let attempts = seen.history.attempts.iter();
+            let attempts = attempts.filter(|one| one.request_id.as_ref().is_some_and(|id| ids.contains(id))).count();
+            (took[took.len() * 99 / 100] as f64 / 1e6, attempts as f64 / clients.len() as f64)
+        };
+        let (plain, hedged) = (of("plain"), of("hedged"));
+        assert!(plain.0 >= f64::from(delay_ms), "{plain:?}");
+        assert!(hedged.0 <= plain.0 / 2.0, "{after}: {hedged:?} beside {plain:?}");
+        assert!(hedged.1 <= 1.055, "{after}: {hedged:?}");
+        assert!(seen.history.clients.iter().all(|one| one.outcome == Outcome::Ok));
+        assert_eq!((seen.anomalies, oracle::answers::judge(&seen.history).violations()), (vec![], 0));
+    }
+}
+
 #[test]
 fn what_cannot_be_simulated_is_refused() {
     let text = format!("{STEADY}[[events]]\nat = \"1s\"\ndo = \"sigterm\"\n");

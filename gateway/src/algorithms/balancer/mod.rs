@@ -6,6 +6,7 @@
 
 mod consistent_hash;
 mod least_request;
+mod peak_ewma;
 mod random;
 mod round_robin;
 #[cfg(test)]
@@ -13,9 +14,11 @@ mod simulation;
 
 pub use consistent_hash::ConsistentHash;
 pub use least_request::LeastRequest;
+pub use peak_ewma::PeakEwma;
 pub use random::Random;
 pub use round_robin::RoundRobin;
 
+use crate::algorithms::peak_ewma::Seen;
 use crate::config::settings::upstream::Balance;
 
 /// What a pick is told. Endpoints are numbers, in the order in which the balancer was given them.
@@ -29,6 +32,8 @@ pub struct Pick<'a> {
     pub hash: u64,
     /// Requests in flight to an endpoint, over the process.
     pub in_flight: &'a dyn Fn(usize) -> u32,
+    /// How slow and how sick an endpoint has been lately; only peak EWMA looks at it.
+    pub seen: &'a dyn Fn(usize) -> Seen,
     /// Whether an endpoint may be picked: healthy, breaker not open, not tried by this request already.
     pub eligible: &'a dyn Fn(usize) -> bool,
 }
@@ -40,6 +45,8 @@ pub enum Balancer {
     RoundRobin(RoundRobin),
     /// Weighted power of two choices.
     LeastRequest(LeastRequest),
+    /// The same on latency and failures as well.
+    PeakEwma(PeakEwma),
     /// By weight.
     Random(Random),
     /// A ring with bounded load.
@@ -53,6 +60,7 @@ impl Balancer {
         match balance {
             Balance::RoundRobin => Self::RoundRobin(RoundRobin::new(&weights)),
             Balance::LeastRequest => Self::LeastRequest(LeastRequest::new(&weights)),
+            Balance::PeakEwma => Self::PeakEwma(PeakEwma::new(&weights)),
             Balance::Random => Self::Random(Random::new(&weights)),
             Balance::ConsistentHash(hash) => {
                 Self::ConsistentHash(Box::new(ConsistentHash::new(endpoints, hash.bound, hash.bound_min)))
@@ -66,6 +74,7 @@ impl Balancer {
         match self {
             Self::RoundRobin(balancer) => balancer.pick(ask.ticket, ask.eligible),
             Self::LeastRequest(balancer) => balancer.pick(ask.bits, ask.in_flight, ask.eligible),
+            Self::PeakEwma(balancer) => balancer.pick(ask.bits, ask.in_flight, ask.seen, ask.eligible),
             Self::Random(balancer) => balancer.pick(ask.bits, ask.eligible),
             Self::ConsistentHash(balancer) => balancer.pick(ask.hash, ask.in_flight, ask.eligible),
         }
@@ -74,14 +83,17 @@ impl Balancer {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::algorithms::peak_ewma::{Estimate, Sample};
     use crate::config::settings::upstream::{ConsistentHash as HashSettings, HashKey};
 
-    fn policies() -> [Balance; 4] {
+    fn policies() -> [Balance; 5] {
         let hash = HashSettings { key: HashKey::ClientIp, bound: 1.25, bound_min: 8 };
-        [Balance::RoundRobin, Balance::LeastRequest, Balance::Random, Balance::ConsistentHash(hash)]
+        [Balance::RoundRobin, Balance::LeastRequest, Balance::PeakEwma, Balance::Random, Balance::ConsistentHash(hash)]
     }
 
     proptest! {
@@ -89,6 +101,7 @@ mod tests {
         #[test]
         fn an_eligible_endpoint_is_found(
             endpoints in prop::collection::vec((0_u32..5, any::<bool>(), 0_u32..100), 0..12),
+            heard in prop::collection::vec(prop::option::of(0_u64..5_000), 12),
             bits: u64, ticket: u64, hash: u64,
         ) {
             let names: Vec<String> = (0..endpoints.len()).map(|i| format!("10.0.0.{i}:80")).collect();
@@ -97,9 +110,14 @@ mod tests {
             let usable = |i: usize| endpoints[i].0 > 0 && endpoints[i].1;
             for balance in policies() {
                 let balancer = Balancer::new(&balance, &listed);
-                let ask = Pick {
-                    bits, ticket, hash, in_flight: &|i| endpoints[i].2, eligible: &|i| endpoints[i].1,
+                let seen = |i: usize| {
+                    let mut estimate = Estimate::default();
+                    let sample = heard[i].map_or(Sample::Failed, |ms| Sample::Answered(Duration::from_millis(ms)));
+                    estimate.hear(sample, 1);
+                    estimate.at(ticket)
                 };
+                let (in_flight, eligible) = (|i: usize| endpoints[i].2, |i: usize| endpoints[i].1);
+                let ask = Pick { bits, ticket, hash, in_flight: &in_flight, seen: &seen, eligible: &eligible };
                 match balancer.pick(&ask) {
                     Some(picked) => prop_assert!(usable(picked), "{:?} picked {}", balance, picked),
                     None => prop_assert!(!(0..endpoints.len()).any(usable), "{:?} found none", balance),

@@ -9,10 +9,11 @@ use super::{identity, upstream};
 use crate::config::check::Reader;
 use crate::config::settings::Route;
 use crate::config::settings::route::{
-    Fallback, FixedAnswer, HeaderEdits, HostPattern, HostPolicy, Retry, Rewrite, RouteMatch, ValueMatch,
+    Fallback, FixedAnswer, HeaderEdits, Hedge, HedgeAfter, HostPattern, HostPolicy, Retry, Rewrite, RouteMatch,
+    ValueMatch,
 };
 use crate::config::tree::{Entry, Node};
-use crate::config::value::{host_port, path_pattern, text, value_match};
+use crate::config::value::{host_port, path_pattern, quantity, text, value_match};
 
 /// A route; `None` where what it matches is not understood, so that no rule compares a half-read one.
 pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
@@ -43,6 +44,7 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         retry: retry(&table.table("retry")),
         breaker: table.get("breaker").map(|_| upstream::breaker(&table.table("breaker"))),
         max_body: table.get("max_body").map(|_| table.bound("max_body")),
+        hedge: hedge(&table.table("hedge")),
         fallback: table.get("fallback").and_then(|_| fallback(&table.table("fallback"))),
     })
 }
@@ -122,6 +124,15 @@ fn retry(table: &Reader<'_>) -> Retry {
         backoff: table.duration("backoff"),
         max_backoff: table.duration("max_backoff"),
     }
+}
+
+fn hedge(table: &Reader<'_>) -> Option<Hedge> {
+    let (written, max) = (table.text("after"), table.integer("max"));
+    let after = match written.strip_prefix('p') {
+        Some(percent) => HedgeAfter::Percentile(percent.parse().ok()?),
+        None => HedgeAfter::Fixed(quantity::duration(&written).ok().filter(|after| !after.is_zero())?),
+    };
+    (max > 0).then_some(Hedge { after, max })
 }
 
 fn fallback(table: &Reader<'_>) -> Option<Fallback> {

@@ -145,6 +145,7 @@ fn balance(table: &Reader<'_>) -> Balance {
     };
     match policy.as_str() {
         "round_robin" => Balance::RoundRobin,
+        "peak_ewma" => Balance::PeakEwma,
         "random" => Balance::Random,
         "consistent_hash" => Balance::ConsistentHash(ConsistentHash {
             key: hash_key(&detail.text("key")),

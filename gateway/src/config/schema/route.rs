@@ -14,6 +14,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::tries_within_timeout,
         route::identity_headers,
         route::fallback_elsewhere,
+        route::hedge_within_timeout,
         references::route,
     ])
     .exclusive(&["upstream", "split", "handler"]);
@@ -93,7 +94,7 @@ const KEYS: &[Key] = &[
     )
     .default("[\"websocket\"]"),
     key("retry", Kind::Table(&RETRY), "What is tried again.").default("{}"),
-    key("hedge", Kind::Table(&HEDGE), "A second try beside a slow first one.").default("{}").not_yet("hedging is"),
+    key("hedge", Kind::Table(&HEDGE), "A second try beside a slow first one.").default("{}"),
     key(
         "breaker",
         Kind::Table(&BREAKER),

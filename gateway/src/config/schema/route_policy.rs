@@ -81,7 +81,7 @@ pub(crate) static HEDGE: TableDef = TableDef::plain(
         key(
             "after",
             Kind::Text(&text::HEDGE_AFTER),
-            "A duration, or `p95` for the observed percentile; \"0s\" is off.",
+            "A duration, or `p50` to `p99` for the observed percentile; \"0s\" is off.",
         )
         .default("\"0s\""),
         key("max", Kind::Integer(0, 10), "Tries beside the first.").default("1"),

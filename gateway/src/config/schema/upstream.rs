@@ -11,7 +11,7 @@ pub(crate) static UPSTREAM: TableDef =
     TableDef::plain("[upstreams.NAME]", "A named service and how its endpoints are used.", KEYS).rules(&[
         upstream::one_source,
         upstream::distinct_endpoints,
-        upstream::built_policy,
+        upstream::short_form_has_no_key,
     ]);
 
 const KEYS: &[Key] = &[

@@ -43,8 +43,38 @@ pub struct Route {
     pub breaker: Option<Breaker>,
     /// A request body's size: `None` = as `[server]` says, `Some(None)` = no limit.
     pub max_body: Option<Option<u64>>,
+    /// A second attempt beside a slow first one; `None` = off.
+    pub hedge: Option<Hedge>,
     /// What is answered where the upstream cannot; `None` = a problem document.
     pub fallback: Option<Fallback>,
+}
+
+/// `hedge`: a second attempt beside a slow first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hedge {
+    /// When it begins.
+    pub after: HedgeAfter,
+    /// Attempts beside the first; at least 1.
+    pub max: u32,
+}
+
+/// `after` of a hedge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HedgeAfter {
+    /// After this time; above zero.
+    Fixed(Duration),
+    /// After the time that so many percent of requests do not pass; 50 to 99.
+    Percentile(u8),
+}
+
+impl std::fmt::Display for Hedge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.after {
+            HedgeAfter::Fixed(after) => write!(f, "after {after:?}")?,
+            HedgeAfter::Percentile(percent) => write!(f, "after p{percent}")?,
+        }
+        write!(f, ", at most {}", self.max)
+    }
 }
 
 /// `fallback`: what is answered where the upstream cannot.

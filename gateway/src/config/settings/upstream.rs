@@ -130,6 +130,8 @@ pub enum Balance {
     RoundRobin,
     /// Weighted power of two choices on requests in flight.
     LeastRequest,
+    /// The same on latency and failures as well.
+    PeakEwma,
     /// By weight.
     Random,
     /// A ring with bounded load.

@@ -4,7 +4,7 @@ use crate::config::check::{Context, Reader};
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::settings::identity::HeaderPattern;
 use crate::config::settings::route::RewritePiece;
-use crate::config::value::path_pattern;
+use crate::config::value::{path_pattern, quantity};
 
 /// A request goes to one place.
 pub(crate) fn one_destination(context: &mut Context<'_>, route: &Reader<'_>) {
@@ -130,6 +130,19 @@ pub(crate) fn one_fallback(context: &mut Context<'_>, fallback: &Reader<'_>) {
     if number == 304 || number == 206 {
         let why = "it answers a condition or a range that nobody looks at here";
         context.report.error(status.at, format!("{number} can be no fallback: {why}"));
+    }
+}
+
+/// A hedge begins before time is up.
+pub(crate) fn hedge_within_timeout(context: &mut Context<'_>, route: &Reader<'_>) {
+    let hedge = route.table("hedge");
+    let one = route.table("retry").timeout("per_try_timeout");
+    let whole = [one, route.timeout("timeout")].into_iter().flatten().min();
+    if let (Ok(after), Some(whole)) = (quantity::duration(&hedge.text("after")), whole)
+        && after >= whole
+    {
+        let message = format!("hedge.after is not below the {whole:?} that an attempt has: no hedge would ever begin");
+        context.report.error(hedge.at("after"), message);
     }
 }
 

@@ -55,18 +55,12 @@ pub(crate) fn hash_keys_need_hash(context: &mut Context<'_>, balance: &Reader<'_
     }
 }
 
-/// A policy that is built. The short form of consistent_hash has no room for its key.
-pub(crate) fn built_policy(context: &mut Context<'_>, upstream: &Reader<'_>) {
+/// The short form of consistent_hash has no room for its key.
+pub(crate) fn short_form_has_no_key(context: &mut Context<'_>, upstream: &Reader<'_>) {
     let Some(node) = upstream.get("balance") else { return };
-    let policy = upstream.table("balance").get("policy");
-    let written = node.text().map(|_| node).or(policy);
-    match written.and_then(|node| node.text().map(|text| (node.at, text))) {
-        Some((at, "peak_ewma")) => context.not_yet(at, "balance", "the policy \"peak_ewma\" is"),
-        Some((at, "consistent_hash")) if node.text().is_some() => {
-            let help = "balance = { policy = \"consistent_hash\", key = \"header:x-user\" }";
-            context.report.error_with(at, "consistent_hash needs a `key`", help);
-        }
-        _ => {}
+    if node.text() == Some("consistent_hash") {
+        let help = "balance = { policy = \"consistent_hash\", key = \"header:x-user\" }";
+        context.report.error_with(node.at, "consistent_hash needs a `key`", help);
     }
 }
 

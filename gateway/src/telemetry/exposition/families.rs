@@ -4,8 +4,8 @@ use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
 use crate::error::Code;
 use crate::telemetry::metrics::{
-    AttemptOutcome, CacheResult, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult, LimitDecision, Registry,
-    RetryResult, RouteTotals, ShedReason, UpstreamTotals,
+    AttemptOutcome, CacheResult, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult, HedgeResult,
+    LimitDecision, Registry, RetryResult, RouteTotals, ShedReason, UpstreamTotals,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -87,6 +87,12 @@ fn upstreams(page: &mut Page, registry: &Registry) {
     page.family("gateway_retries_total", Kind::Counter, "Retries that have ended, and those that the budget refused.");
     for (upstream, totals) in &totals {
         for (result, count) in RetryResult::ALL.iter().zip(totals.retries).filter(|(_, count)| *count > 0) {
+            page.number(&[("upstream", upstream), ("result", result.as_str())], count);
+        }
+    }
+    page.family("gateway_hedges_total", Kind::Counter, "Hedges that have ended, and those that were not sent.");
+    for (upstream, totals) in &totals {
+        for (result, count) in HedgeResult::ALL.iter().zip(totals.hedges).filter(|(_, count)| *count > 0) {
             page.number(&[("upstream", upstream), ("result", result.as_str())], count);
         }
     }

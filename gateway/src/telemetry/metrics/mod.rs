@@ -23,7 +23,7 @@ pub use limit::{LimitDecision, LimitSeries};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry};
 pub use route::{FallbackResult, RouteSeries, RouteTotals};
 pub(crate) use shards::own_thread;
-pub use upstream::{AttemptOutcome, ConnectionEvent, RetryResult, UpstreamSeries, UpstreamTotals};
+pub use upstream::{AttemptOutcome, ConnectionEvent, HedgeResult, RetryResult, UpstreamSeries, UpstreamTotals};
 
 /// From 50 us to 26 s in half octaves: request and upstream times.
 pub type DurationHistogram = Histogram<25_000, 40>;

@@ -81,6 +81,37 @@ impl RetryResult {
     }
 }
 
+/// What became of a hedge, or of the wish for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HedgeResult {
+    /// Its answer was the first good one.
+    Won,
+    /// Another attempt was faster.
+    Lost,
+    /// It failed, or was answered badly.
+    Failed,
+    /// There was none: the upstream's retry budget was used up.
+    NoBudget,
+    /// There was none: no other endpoint could take it.
+    NoEndpoint,
+}
+
+impl HedgeResult {
+    /// Every result, in the order of their numbers.
+    pub const ALL: [Self; 5] = [Self::Won, Self::Lost, Self::Failed, Self::NoBudget, Self::NoEndpoint];
+
+    /// As written in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::Lost => "lost",
+            Self::Failed => "failed",
+            Self::NoBudget => "no_budget",
+            Self::NoEndpoint => "no_endpoint",
+        }
+    }
+}
+
 /// What happens to a pooled connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionEvent {
@@ -108,6 +139,7 @@ pub struct UpstreamSeries {
 struct Shard {
     attempts: [AtomicU64; AttemptOutcome::ALL.len()],
     retries: [AtomicU64; RetryResult::ALL.len()],
+    hedges: [AtomicU64; HedgeResult::ALL.len()],
     duration: DurationHistogram,
     opened: AtomicU64,
     busy: AtomicI64,
@@ -135,6 +167,11 @@ impl UpstreamSeries {
     /// Counts a retry that has ended, or was not granted.
     pub fn retried(&self, worker: usize, result: RetryResult) {
         bump(&self.shards.of(worker).retries[result as usize], 1);
+    }
+
+    /// Counts a hedge that has ended, or was not sent.
+    pub fn hedged(&self, worker: usize, result: HedgeResult) {
+        bump(&self.shards.of(worker).hedges[result as usize], 1);
     }
 
     /// Counts what happens to a connection.
@@ -167,6 +204,9 @@ impl UpstreamSeries {
             for (total, count) in totals.retries.iter_mut().zip(&shard.retries) {
                 *total += count.load(Ordering::Relaxed);
             }
+            for (total, count) in totals.hedges.iter_mut().zip(&shard.hedges) {
+                *total += count.load(Ordering::Relaxed);
+            }
             shard.duration.add_to(&mut totals.duration);
             totals.opened += shard.opened.load(Ordering::Relaxed);
             busy += shard.busy.load(Ordering::Relaxed);
@@ -186,6 +226,8 @@ pub struct UpstreamTotals {
     pub attempts: [u64; AttemptOutcome::ALL.len()],
     /// Retries, in the order of [`RetryResult::ALL`].
     pub retries: [u64; RetryResult::ALL.len()],
+    /// Hedges, in the order of [`HedgeResult::ALL`].
+    pub hedges: [u64; HedgeResult::ALL.len()],
     /// Time of attempts.
     pub duration: HistogramTotals,
     /// Connections ever opened.

@@ -13,10 +13,14 @@ use super::super::tree::{Entry, Table, Value};
 use super::root::read_file;
 
 const GATEWAY_KEYS: &[&str] = &["instances", "config"];
+<<<<<<< HEAD
 const MOCK_KEYS: &[&str] = &["endpoints", "service_time", "servers"];
 const TOKEN_KEYS: &[&str] = &["algorithm", "issuer", "audience", "lifetime"];
 /// How long tokens hold: longer than most runs.
 const TOKENS_LAST: Duration = Duration::from_secs(3_600);
+=======
+const MOCK_KEYS: &[&str] = &["endpoints", "service_time", "servers", "calls"];
+>>>>>>> simlab
 const REDIS_KEYS: &[&str] = &["instances"];
 /// More processes than this on one machine measure only the machine.
 const MOST_GATEWAYS: u64 = 8;
@@ -60,7 +64,8 @@ fn mock(entry: &Entry, report: &mut Report) -> Option<MockPart> {
     }
     let endpoints = reader.integer("endpoints", 1..=MOST_ENDPOINTS, report).unwrap_or(1);
     let endpoints = usize::try_from(endpoints).unwrap_or(1);
-    Some(MockPart { name: entry.key.clone(), endpoints, service_time, servers })
+    let calls = reader.texts("calls", report);
+    Some(MockPart { name: entry.key.clone(), endpoints, service_time, servers, calls })
 }
 
 /// The mocks read their file as they will in the run, and say what they cannot do.

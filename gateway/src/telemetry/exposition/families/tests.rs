@@ -196,7 +196,6 @@ fn names_and_labels_are_the_contracts() {
         assert_eq!(&found, expected, "{name}");
     }
     let later = [
-        "hedges_total",
         "store_duration_seconds",
         "store_degraded",
         "keys_age_seconds",
