@@ -13,14 +13,10 @@ use super::super::tree::{Entry, Table, Value};
 use super::root::read_file;
 
 const GATEWAY_KEYS: &[&str] = &["instances", "config"];
-<<<<<<< HEAD
-const MOCK_KEYS: &[&str] = &["endpoints", "service_time", "servers"];
+const MOCK_KEYS: &[&str] = &["endpoints", "service_time", "servers", "calls"];
 const TOKEN_KEYS: &[&str] = &["algorithm", "issuer", "audience", "lifetime"];
 /// How long tokens hold: longer than most runs.
 const TOKENS_LAST: Duration = Duration::from_secs(3_600);
-=======
-const MOCK_KEYS: &[&str] = &["endpoints", "service_time", "servers", "calls"];
->>>>>>> simlab
 const REDIS_KEYS: &[&str] = &["instances"];
 /// More processes than this on one machine measure only the machine.
 const MOST_GATEWAYS: u64 = 8;
