@@ -11,13 +11,18 @@ use allocation_counter::{AllocationInfo, measure};
 use benches::budget;
 use benches::codec::Codec;
 use benches::messages::{answer, clean_headers};
-use benches::world::{Log, World};
+use benches::world::{Log, Token, World};
 
 /// As in the instruction counts.
 const OPERATIONS: u64 = 100;
 
 fn pipeline(log: Log) -> AllocationInfo {
     let mut world = World::new(log);
+    measure(|| world.exchanges(OPERATIONS))
+}
+
+fn presenting(token: Token) -> AllocationInfo {
+    let mut world = World::with_token(Log::Off, token);
     measure(|| world.exchanges(OPERATIONS))
 }
 
@@ -32,6 +37,8 @@ fn main() -> ExitCode {
     let counted = [
         ("allocations_pipeline_log_off", pipeline(Log::Off)),
         ("allocations_pipeline_log_on", pipeline(Log::On)),
+        ("allocations_token_carried", presenting(Token::Carried)),
+        ("allocations_token_proven", presenting(Token::Proven)),
         ("allocations_codec_plain", codec()),
     ];
     let mut code = ExitCode::SUCCESS;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use gateway::http1::{Client, RequestHead};
+use gateway::network::Network as _;
 use gateway::request_body::RequestBody;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
@@ -24,7 +25,7 @@ impl Codec {
     /// A connection that is always answered with these bytes.
     pub fn new(answer: &'static [u8], headers: HeaderMap) -> Self {
         let wire = Arc::new(Wire::default());
-        let client = Client::new(Memory::new(Arc::clone(&wire), answer).upstream());
+        let client = Client::new(Memory::new(Arc::clone(&wire), answer).upstream(), Memory::is_quiet);
         let target = PathAndQuery::from_static("/api/service-17/items/123456?fields=name");
         Self { wire, client, head: RequestHead { method: Method::GET, target, headers, lines: Vec::new() } }
     }

@@ -101,6 +101,7 @@ fn route(path: &str) -> Arc<Route> {
         hedge: None,
         fallback: None,
         breaker: None,
+        criticality: Default::default(),
         retry: Default::default(),
     })
 }

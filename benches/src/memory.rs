@@ -90,6 +90,13 @@ impl Network for Memory {
     fn adopt(&self, stream: Stream) -> io::Result<Stream> {
         Ok(stream)
     }
+
+    fn is_quiet(stream: &Stream) -> bool {
+        match stream {
+            Stream::Client(client) => !client.wire.asked.load(Ordering::Relaxed),
+            Stream::Upstream(upstream) => upstream.is_quiet(),
+        }
+    }
 }
 
 /// Either end's connection.
@@ -139,8 +146,12 @@ pub struct Upstream {
 }
 
 impl Upstream {
+    fn is_quiet(&self) -> bool {
+        self.left.is_empty() || self.wire.turn.load(Ordering::Relaxed) < self.due
+    }
+
     fn read(&mut self, buf: &mut ReadBuf<'_>) -> bool {
-        if self.left.is_empty() || self.wire.turn.load(Ordering::Relaxed) < self.due {
+        if self.is_quiet() {
             return false;
         }
         let (now, later) = self.left.split_at(self.left.len().min(buf.remaining()));

@@ -21,6 +21,12 @@ pub const REQUEST: &[u8] = b"GET /api/service-17/items/123456?fields=name HTTP/1
     accept-encoding: gzip, br\r\n\
     authorization: Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl\r\n\r\n";
 
+/// The same of a client that presents this token.
+pub fn bearing(token: &str) -> &'static [u8] {
+    let request = String::from_utf8_lossy(REQUEST).replace("eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl", token);
+    request.leak().as_bytes()
+}
+
 /// What its upstream answers.
 pub fn answer() -> &'static [u8] {
     let body = "x".repeat(BODY_BYTES);

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use gateway::clock::Clock;
 use gateway::config::{Purpose, load_text};
 use gateway::gateway::{Gateway, World as Surroundings};
+use gateway::jws::Signer;
 use gateway::listener::connection;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -45,6 +46,32 @@ pub enum Breakers {
     Off,
 }
 
+/// What the client presents, and who looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Token {
+    /// Nothing.
+    Absent,
+    /// A signed token that no route asks for: it is carried to the upstream.
+    Carried,
+    /// The same token, on routes that ask for it: known, held against a scope, and told to the upstream.
+    Proven,
+}
+
+/// The key of the test's issuer (RFC 8410, section 10.3).
+const ISSUER: &str = "-----BEGIN PRIVATE KEY-----\n\
+                      MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+                      -----END PRIVATE KEY-----\n";
+
+/// The issuer's public key, and a token of about 800 bytes, as RS256 makes them.
+fn issue() -> (String, String) {
+    let signer = Signer::from_pem(ISSUER).expect("a key").remove(0);
+    let claims = serde_json::json!({
+        "iss": "https://idp.example", "aud": "api", "sub": "5f1d7a84-2c55-4a0c-9a57-1e9ad84c7a10", "exp": 4_000_000_000_u64,
+        "scope": "openid orders:read orders:write", "name": "Ada Lovelace", "padding": "x".repeat(280),
+    });
+    (signer.jwk().to_string(), signer.sign("at+jwt", &claims).expect("a token"))
+}
+
 /// A gateway with the settings of this text on a network in memory.
 ///
 /// # Panics
@@ -56,7 +83,7 @@ pub fn gateway(text: &str, network: Memory) -> Gateway<Memory> {
     Gateway::new(config, surroundings).unwrap_or_else(|error| panic!("/dev/null: {error}"))
 }
 
-fn configuration(log: Log, breakers: Breakers) -> String {
+fn configuration(log: Log, breakers: Breakers, key: Option<&str>) -> String {
     let output = match log {
         Log::Off => "off",
         Log::On => "/dev/null",
@@ -71,6 +98,15 @@ fn configuration(log: Log, breakers: Breakers) -> String {
             "\n[[routes]]\nname = \"items-{number}\"\npath = \"/api/service-{number}/items/{{id}}\"\n\
              upstream = \"orders\"\n"
         ));
+        if key.is_some() {
+            text.push_str("auth = { providers = [\"main\"], scopes = [\"orders:read\"] }\n");
+        }
+    }
+    if let Some(key) = key {
+        text.push_str(
+            "\n[identity.providers.main]\nkind = \"jwt\"\nissuer = \"https://idp.example\"\naudiences = [\"api\"]\n",
+        );
+        text.push_str(&format!("jwks = {{ inline = '{{\"keys\":[{key}]}}' }}\n"));
     }
     text
 }
@@ -92,7 +128,15 @@ impl World {
     /// # Panics
     /// The gateway does not answer 200.
     pub fn new(log: Log) -> Self {
-        Self::answered_with(messages::answer(), log, Breakers::On)
+        Self::answered_with(messages::answer(), log, Breakers::On, Token::Absent)
+    }
+
+    /// The same for a client that presents a token.
+    ///
+    /// # Panics
+    /// As `new`.
+    pub fn with_token(log: Log, token: Token) -> Self {
+        Self::answered_with(messages::answer(), log, Breakers::On, token)
     }
 
     /// The same without breakers, for what they cost.
@@ -100,15 +144,21 @@ impl World {
     /// # Panics
     /// As `new`.
     pub fn without_breakers(log: Log) -> Self {
-        Self::answered_with(messages::answer(), log, Breakers::Off)
+        Self::answered_with(messages::answer(), log, Breakers::Off, Token::Absent)
     }
 
-    fn answered_with(answer: &'static [u8], log: Log, breakers: Breakers) -> Self {
+    fn answered_with(answer: &'static [u8], log: Log, breakers: Breakers, token: Token) -> Self {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime without sockets");
         let wire = Arc::new(Wire::default());
         let network = Memory::new(Arc::clone(&wire), answer);
-        let client = network.client(messages::REQUEST);
-        let gateway = gateway(&configuration(log, breakers), network);
+        let (key, bearer) = issue();
+        let request = match token {
+            Token::Absent => messages::REQUEST,
+            Token::Carried | Token::Proven => messages::bearing(&bearer),
+        };
+        let client = network.client(request);
+        let key = (token == Token::Proven).then_some(&*key);
+        let gateway = gateway(&configuration(log, breakers, key), network);
         let (drain, drained) = watch::channel(false);
         let shard = Arc::clone(&gateway.shards()[0]);
         let connection = Box::pin(connection::serve(shard, client, ([192, 0, 2, 1], 40_000).into(), drained, ()));
@@ -179,6 +229,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "the connection stays open")]
     fn an_answer_that_is_no_200_is_not_measured() {
-        World::answered_with(b"garbage\r\n\r\n", Log::Off, Breakers::On);
+        World::answered_with(b"garbage\r\n\r\n", Log::Off, Breakers::On, Token::Absent);
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
+use crate::telemetry::metrics::ShedReason;
+
 /// Whose fault a failed request is; the access record's `fault`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
@@ -133,6 +135,8 @@ pub struct GatewayError {
     pub close: bool,
     /// The methods that a 405 names.
     pub allow: Option<HeaderValue>,
+    /// What it was turned away for, where that is to protect the gateway or an upstream.
+    pub shed: Option<ShedReason>,
     /// How the client may prove who it is (`WWW-Authenticate`).
     pub challenge: Option<Box<HeaderValue>>,
 }
@@ -148,7 +152,14 @@ impl GatewayError {
             close: false,
             allow: None,
             challenge: None,
+            shed: None,
         }
+    }
+
+    /// Turned away at a limit: 503 with a time to come back; `detail` is public.
+    pub fn shed(reason: ShedReason, detail: &'static str) -> Self {
+        let error = Self::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1));
+        Self { shed: Some(reason), ..error }
     }
 
     /// The same, with what only operators may see.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode, Uri, Version};
 
+use crate::algorithms::criticality::Criticality;
 use crate::client::ClientConnection;
 use crate::context::{ClientAddress, Host, RequestId, TraceContext};
 use crate::error::{Code, Fault, GatewayError};
@@ -68,6 +69,8 @@ pub struct Exchange<N: Network> {
     pub route: Option<usize>,
     /// Who asks, where the route wants to know and it was proven.
     pub identity: Option<Arc<Identity>>,
+    /// The passport for the upstream, a whole field.
+    pub passport: Option<Arc<[u8]>>,
     /// Why its credential was refused.
     pub refused: Option<AuthResult>,
     /// The status that was answered.
@@ -155,6 +158,7 @@ impl<N: Network> Exchange<N> {
             host: None,
             route: None,
             identity: None,
+            passport: None,
             refused: None,
             status: None,
             code: None,
@@ -204,20 +208,58 @@ impl<N: Network> Exchange<N> {
         self.shard.shared.clock.now()
     }
 
-    /// Takes a place among the gateway's requests.
+    /// Passes the worker's gate, and takes a place among the gateway's requests.
     ///
     /// # Errors
-    /// 503 `overloaded` at `max_in_flight`.
+    /// 503 `overloaded` while the gateway protects itself, and at `max_in_flight`.
+    #[inline]
     pub fn enter(&mut self) -> Result<(), GatewayError> {
-        let Some(max) = self.snapshot.config.server.max_in_flight else { return Ok(()) };
-        let shared = &self.shard.shared;
-        self.place = shared.in_flight.try_enter(u32::try_from(max).unwrap_or(u32::MAX));
+        if !self.shard.gate.is_open() {
+            self.pass_gate()?;
+        }
+        match self.snapshot.config.server.max_in_flight {
+            None => Ok(()),
+            Some(max) => self.take_place(max),
+        }
+    }
+
+    #[cold]
+    fn pass_gate(&self) -> Result<(), GatewayError> {
+        match self.shard.gate.refuses(self.criticality(), self.shard.random()) {
+            None => Ok(()),
+            Some(reason) => Err(GatewayError::shed(reason, "The gateway has more to do than it can.")),
+        }
+    }
+
+    fn take_place(&mut self, max: usize) -> Result<(), GatewayError> {
+        let places = self.criticality().places(u32::try_from(max).unwrap_or(u32::MAX), self.snapshot.highest);
+        self.place = self.shard.shared.in_flight.try_enter(places);
         if self.place.is_some() {
             return Ok(());
         }
-        shared.metrics.gateway().shed(ShedReason::InFlight);
-        let detail = "The gateway serves as many requests as it may.";
-        Err(GatewayError::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1)))
+        Err(GatewayError::shed(ShedReason::InFlight, "The gateway serves as many requests as it may."))
+    }
+
+    /// How much it matters.
+    fn criticality(&self) -> Criticality {
+        self.route().map(|route| route.settings.criticality).unwrap_or_default()
+    }
+
+    /// Counts that it was turned away, once, where it was.
+    #[cold]
+    pub fn count_shed(&self, error: &mut GatewayError) {
+        if let Some(reason) = error.shed.take() {
+            self.shed(reason);
+        }
+    }
+
+    /// It is turned away: counts it, and tells where turning away begins.
+    #[cold]
+    pub fn shed(&self, reason: ShedReason) {
+        match self.route().filter(|_| reason.is_of_upstream()) {
+            Some(route) => self.shard.shared.shed_for(&route.upstream, reason),
+            None => self.shard.shared.shed(reason),
+        }
     }
 
     /// Counts and records the exchange. Later calls, and the drop, do nothing more.

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::config::settings::rate_limit::{LimitKey, Rate};
+use crate::config::settings::rate_limit::{LimitKey, Mode, Rate};
 use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::{Config, RateLimit, Route};
 use crate::context::target::routing_host;
@@ -50,6 +50,9 @@ pub struct Limited {
     pub key: String,
     /// `before identity` or `after identity`.
     pub runs: &'static str,
+    /// Where its buckets are, where that is not the gateway: `shared (exact)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
     /// It only watches.
     pub shadow: bool,
 }
@@ -74,6 +77,17 @@ pub struct Policies {
     pub timeout_ms: Option<u64>,
     /// The largest request body, bytes.
     pub max_body: Option<u64>,
+    /// How much it matters under overload.
+    pub criticality: &'static str,
+    /// How many such requests may be in flight in the whole gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub places: Option<u32>,
+    /// How many such requests may be in flight to the upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_places: Option<u32>,
+    /// Each endpoint has a limit that follows its latency.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub adaptive: bool,
     /// Whether a WebSocket may begin.
     pub websocket: bool,
     /// When a second attempt begins beside a slow first one.
@@ -121,13 +135,13 @@ impl Question {
 /// Explains a request under a configuration that is not in force. Credentials are judged now, with what the
 /// configuration has: keys that would have to be fetched are not there.
 pub fn answer(config: &Config, question: &Question) -> Answer {
-    let registry = Registry::new(std::sync::Arc::new(Metrics::new(1)), 1);
+    let clock = Clock::system();
+    let registry = Registry::new(std::sync::Arc::new(Metrics::new(1)), clock.clone(), 1);
     let providers = registry.apply(&config.providers, &config.identity);
     let judge = |route: &Route| {
         let compile = |auth| std::sync::Arc::new(RouteAuth::new(auth, |name| providers.get(name).cloned()));
         route.auth.as_ref().map(compile)
     };
-    let clock = Clock::system();
     answer_with(config, question, &judge, clock.unix_us(clock.now()).div_euclid(1_000_000))
 }
 
@@ -190,6 +204,10 @@ fn limits(config: &Config, route: &Route, headers: &HeaderMap) -> Vec<Limited> {
             rate: format!("{}{cost}{anonymous}", of(rule.rate)),
             key,
             runs: if rule.is_identity_free() { "before identity" } else { "after identity" },
+            store: rule.shared.as_ref().map(|shared| match shared.mode {
+                Mode::Exact => format!("{} (exact)", shared.store),
+                Mode::Leased(most) => format!("{} (leased, at most {most} tokens)", shared.store),
+            }),
             shadow: rule.shadow,
         }
     };
@@ -210,6 +228,8 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         Balance::Random => "random",
         Balance::ConsistentHash(_) => "consistent_hash",
     });
+    let highest = config.routes.iter().map(|route| route.criticality).max().unwrap_or_default();
+    let concurrency = upstream.map(|upstream| upstream.concurrency).unwrap_or_default();
     Policies {
         rate_limits,
         upstream: route.upstream.to_string(),
@@ -218,6 +238,13 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         balance,
         timeout_ms: route.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
         max_body: route.max_body.unwrap_or(config.server.max_body),
+        criticality: route.criticality.as_str(),
+        places: config
+            .server
+            .max_in_flight
+            .map(|max| route.criticality.places(u32::try_from(max).unwrap_or(u32::MAX), highest)),
+        upstream_places: concurrency.max_in_flight.map(|max| route.criticality.places(max, concurrency.highest)),
+        adaptive: concurrency.adaptive,
         websocket: route.websocket,
         hedge: route.hedge.as_ref().map(ToString::to_string),
         auth: None,

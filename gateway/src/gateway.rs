@@ -9,6 +9,8 @@ use crate::clock::Clock;
 use crate::config::settings::Config;
 use crate::config::settings::upstream::Endpoints;
 use crate::network::Network;
+use crate::overload::{self, Episodes};
+use crate::rate_limit::store::{self, Stores};
 use crate::rate_limit::{self, Registry as Limits};
 use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
@@ -57,17 +59,25 @@ impl<N: Network> Gateway<N> {
         let metrics = Arc::new(Metrics::new(shards));
         let log = Arc::new(log);
         let events: Arc<Events> = Arc::default();
+        let stores = Stores::new(store::Surroundings {
+            clock: world.clock.clone(),
+            events: Arc::clone(&events),
+            metrics: Arc::clone(&metrics),
+            workers: shards,
+        });
         let surroundings = Surroundings::new(world.clock.clone(), Arc::clone(&events));
         let shared = Arc::new(Shared {
             upstreams: Upstreams::new(Arc::clone(&metrics), surroundings, shards),
             limits: Limits::new(Arc::clone(&metrics), shards, world.seed),
-            identity: crate::identity::Registry::new(Arc::clone(&metrics), shards),
+            stores,
+            identity: crate::identity::Registry::new(Arc::clone(&metrics), world.clock.clone(), shards),
             network: world.network,
             clock: world.clock,
             metrics,
             log,
             events,
             in_flight: Arc::new(InFlight::default()),
+            episodes: Episodes::default(),
             draining: AtomicBool::new(false),
             cutting: AtomicBool::new(false),
         });
@@ -117,9 +127,10 @@ impl<N: Network> Gateway<N> {
         self.shared.upstreams.all()
     }
 
-    /// Starts what keeps discovered upstreams fresh, on the current runtime. What is kept already goes on; it ends by
-    /// itself when a reload says otherwise.
+    /// Starts what keeps discovered upstreams and fetched keys fresh, on the current runtime. What is kept already goes
+    /// on; it ends by itself when a reload says otherwise.
     pub fn keep_discovering(&self) {
+        self.shared.identity.keep_keys(&self.shared.events);
         for upstream in self.upstreams() {
             let Endpoints::Dns(dns) = upstream.active().settings.endpoints.clone() else { continue };
             if upstream.claim_discovery(&dns) {
@@ -129,13 +140,18 @@ impl<N: Network> Gateway<N> {
         }
     }
 
-    /// Starts what happens beside requests, on the current runtime: the time of breakers, checks of endpoints, and
-    /// letting go of limits' buckets.
-    pub fn keep_watch(&self) {
+    /// Starts what happens beside requests, on the current runtime: the time of breakers, checks of endpoints, the size
+    /// of the process, letting go of limits' buckets, and watching the stores that hold them. Without it no store heals
+    /// that has died.
+    pub fn keep_watch(self: &Arc<Self>) {
         let shared = Arc::clone(&self.shared);
+        tokio::spawn(overload::watch::keep_watch(Arc::clone(self)));
         tokio::spawn(async move { watch::keep_watch(&shared.upstreams, &shared.network).await });
-        let shared = Arc::clone(&self.shared);
-        tokio::spawn(async move { rate_limit::keep_house(&shared.limits, &shared.clock).await });
+        let (shared, shard) = (Arc::clone(&self.shared), Arc::clone(&self.shards[0]));
+        let rules = move || shard.snapshot().limits.to_vec();
+        tokio::spawn(async move {
+            rate_limit::keep_house(&shared.limits, &shared.stores, &shared.clock, rules).await;
+        });
     }
 
     /// From now on answers close their connections, and readiness is false.

@@ -31,6 +31,7 @@ pub mod client;
 pub mod connections;
 pub mod exchange;
 pub mod listener;
+pub mod overload;
 pub mod pipeline;
 pub mod replay;
 pub mod reply;

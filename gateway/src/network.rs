@@ -8,7 +8,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
 /// What the data plane needs of a network.
@@ -27,6 +27,12 @@ pub trait Network: Clone + Send + Sync + 'static {
     /// # Errors
     /// The stream could not be registered here; it is lost then.
     fn adopt(&self, stream: Self::Stream) -> io::Result<Self::Stream>;
+
+    /// Whether nothing has come on a stream since a read of it had to wait; no system call, and nobody is registered to
+    /// be woken. A network that cannot tell says no: then the stream is read to find out.
+    fn is_quiet(_stream: &Self::Stream) -> bool {
+        false
+    }
 }
 
 /// The real network: tokio's sockets.
@@ -52,5 +58,11 @@ impl Network for Sockets {
 
     fn adopt(&self, stream: TcpStream) -> io::Result<TcpStream> {
         TcpStream::from_std(stream.into_std()?)
+    }
+
+    #[inline]
+    fn is_quiet(stream: &TcpStream) -> bool {
+        // The work is not done, and that it could not be is said, while the stream is not ready.
+        stream.try_io(Interest::READABLE, || Ok(())).is_err()
     }
 }

@@ -51,15 +51,22 @@ async fn stages<N: Network>(
     let params = routing::stage::find(exchange, &headers)?;
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;
-    // limits that need no identity, so that a flood buys nothing dearer than this; then those that need one.
-    rate_limit::stage::admit(exchange, &headers, Phase::Edge)?;
+    // limits that need no identity, so that a flood buys nothing dearer than this.
+    if let Some(asking) = rate_limit::stage::admit(exchange, &headers, Phase::Edge)? {
+        asking.await?;
+    }
     // identity: who asks, where the route wants to know.
     if exchange.route().is_some_and(|route| route.auth.is_some())
         && let Some(unproven) = identity::stage::recall(exchange, &mut headers)?
     {
         Box::pin(identity::stage::prove(exchange, &mut headers, unproven)).await?;
     }
-    rate_limit::stage::admit(exchange, &headers, Phase::Proven)?;
+    // limits that count by who asks.
+    if let Some(asking) = rate_limit::stage::admit(exchange, &headers, Phase::Proven)? {
+        asking.await?;
+    }
+    #[cfg(feature = "slow-down")]
+    crate::slow_down::burn();
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     let target = routing::stage::target(exchange, &params)?;
@@ -111,8 +118,6 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
 /// The exchange begins at the call, not at the first poll: a client that closes at once may never let it be polled, and
 /// still leaves a record.
 pub fn serve<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source) -> impl Future<Output = Reply<N>> + Send {
-    #[cfg(feature = "slow-down")]
-    crate::slow_down::burn();
     arrival.connection.begin();
     let (exchange, headers) = context::stage::begin(arrival, parts);
     answer(exchange, headers, source)

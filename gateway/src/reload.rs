@@ -163,7 +163,16 @@ impl<N: Network> Reloader<N> {
         config::fingerprint::of(&self.files.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reloads whenever the file, or one beside it that it includes, changes. Ends when the watcher does.
+    /// The folders of all files, but those within this one.
+    fn folders_beside(&self, directory: &Path) -> Vec<PathBuf> {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let folders = files.iter().filter_map(|file| file.parent()).filter(|folder| !folder.starts_with(directory));
+        let given = |folder: &&Path| !folder.as_os_str().is_empty();
+        folders.filter(given).map(Path::to_owned).collect()
+    }
+
+    /// Reloads whenever the file, one that it includes, or a file of keys that it names changes. Ends when the watcher
+    /// does.
     pub async fn watch_files(self: Arc<Self>) {
         let Some(directory) = self.path().and_then(Path::parent).map(Path::to_owned) else { return };
         let directory = if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };
@@ -180,7 +189,17 @@ impl<N: Network> Reloader<N> {
             return;
         }
         let mut seen = self.fingerprint();
-        while changed.recv().await.is_some() {
+        let mut watched: Vec<PathBuf> = Vec::new();
+        loop {
+            // Keys may lie elsewhere, and another configuration may name other files.
+            for folder in self.folders_beside(&directory) {
+                if !watched.contains(&folder) && watcher.watch(&folder, RecursiveMode::NonRecursive).is_ok() {
+                    watched.push(folder);
+                }
+            }
+            if changed.recv().await.is_none() {
+                return;
+            }
             let _ = tokio::time::timeout(SETTLE_AT_MOST, quiet(&mut changed)).await;
             let now = self.fingerprint();
             if now != seen {

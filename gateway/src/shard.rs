@@ -3,29 +3,25 @@
 //! A shard is `Send + Sync`, so that an embedding program can serve requests on any thread; a worker of the binary only
 //! ever uses its own, and then nothing here is contended.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use http::HeaderMap;
 
 use crate::algorithms::rng;
 use crate::clock::Clock;
 use crate::http1::DateCell;
 use crate::identity::Registry as Identities;
 use crate::network::Network;
+use crate::overload::{Episodes, Gate};
 use crate::rate_limit::Registry as Limits;
+use crate::rate_limit::store::Stores;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::events::{Event, Events};
-use crate::telemetry::metrics::Registry as Metrics;
-use crate::upstream::Registry as Upstreams;
+use crate::telemetry::metrics::{Registry as Metrics, ShedReason};
 use crate::upstream::in_flight::InFlight;
-
-/// Maps that a shard keeps: about as many requests as are read before one of them is sent on.
-const SPARE_MAPS: usize = 64;
-/// Room beyond which a map is not kept.
-const SPARE_FIELDS: usize = 96;
+use crate::upstream::{Registry as Upstreams, Upstream};
 
 /// What all shards share.
 pub struct Shared<N: Network> {
@@ -43,10 +39,14 @@ pub struct Shared<N: Network> {
     pub upstreams: Upstreams<N>,
     /// Rate limits over all configurations.
     pub limits: Limits,
+    /// Stores that gateways share.
+    pub stores: Stores,
     /// Who proves identities, over all configurations.
     pub identity: Identities,
     /// Requests in the whole gateway.
     pub in_flight: Arc<InFlight>,
+    /// When something was turned away for the gateway's own sake.
+    pub episodes: Episodes,
     /// Set when a drain begins: answers close their connections from then on.
     pub draining: AtomicBool,
     /// Set when the workers are about to end: what is in flight then is cut by the gateway, not left by its client.
@@ -59,8 +59,8 @@ pub struct Shard<N: Network> {
     pub index: usize,
     /// What all shards share.
     pub shared: Arc<Shared<N>>,
-    /// Maps of fields that were used, for requests to come.
-    spare: Mutex<Vec<HeaderMap>>,
+    /// Whom it lets in while the gateway protects itself.
+    pub gate: Gate,
     /// The time of day for answers, moved on once a second.
     pub date: DateCell,
     snapshot: ArcSwap<Local<N>>,
@@ -72,6 +72,27 @@ impl<N: Network> Shared<N> {
     /// Reports an event that happened at this time.
     pub fn report(&self, at: std::time::Instant, event: Event) {
         self.events.report(self.clock.monotonic_ns(at), event);
+    }
+
+    /// Something was turned away for the gateway's own sake.
+    #[cold]
+    pub fn shed(&self, reason: ShedReason) {
+        self.metrics.gateway().shed(reason);
+        self.tell_of_shedding(&self.episodes, reason, None);
+    }
+
+    /// The same for an upstream's sake.
+    #[cold]
+    pub fn shed_for(&self, upstream: &Upstream<N>, reason: ShedReason) {
+        self.metrics.gateway().shed(reason);
+        self.tell_of_shedding(&upstream.episodes, reason, Some(&upstream.name));
+    }
+
+    fn tell_of_shedding(&self, episodes: &Episodes, reason: ShedReason, upstream: Option<&Arc<str>>) {
+        let now = self.clock.now();
+        if episodes.refused(reason, self.clock.ticks_ms(now)) {
+            self.report(now, Event::Shed { reason, upstream: upstream.cloned(), active: true, refused: 1 });
+        }
     }
 }
 
@@ -91,7 +112,7 @@ impl<N: Network> Shard<N> {
     pub fn new(index: usize, shared: Arc<Shared<N>>, snapshot: Arc<Snapshot<N>>, seed: u64) -> Self {
         let random = AtomicU64::new(rng::mix(seed ^ rng::mix(index as u64 + 1)));
         let date = DateCell::new(shared.clock.http_date(shared.clock.now()));
-        Self { index, shared, spare: Mutex::default(), date, snapshot: ArcSwap::from_pointee(Local(snapshot)), random }
+        Self { index, shared, gate: Gate::default(), date, snapshot: ArcSwap::from_pointee(Local(snapshot)), random }
     }
 
     /// The snapshot in force; the caller keeps it for as long as its request lives.
@@ -105,29 +126,22 @@ impl<N: Network> Shard<N> {
         self.snapshot.store(Arc::new(Local(snapshot)));
     }
 
-    /// An empty map for a request's fields, with room if one is at hand.
-    #[inline]
-    pub fn take_map(&self) -> HeaderMap {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    /// Takes back a map that is of no more use.
-    #[inline]
-    pub fn give_map(&self, mut map: HeaderMap) {
-        if map.capacity() > SPARE_FIELDS {
-            return;
-        }
-        map.clear();
-        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < SPARE_MAPS {
-            spare.push(map);
-        }
-    }
-
-    /// 64 random bits (splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
+    /// 64 random bits.
     #[inline]
     pub fn random(&self) -> u64 {
+        let [bits] = self.draw();
+        bits
+    }
+
+    /// Several times 64 random bits, for the price of one atomic addition (splitmix64: Steele, Lea, Flood, "Fast
+    /// splittable pseudorandom number generators", 2014).
+    #[inline]
+    pub fn draw<const TIMES: usize>(&self) -> [u64; TIMES] {
         const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
-        rng::mix(self.random.fetch_add(GOLDEN_GAMMA, Ordering::Relaxed).wrapping_add(GOLDEN_GAMMA))
+        let mut state = self.random.fetch_add(GOLDEN_GAMMA.wrapping_mul(TIMES as u64), Ordering::Relaxed);
+        std::array::from_fn(|_| {
+            state = state.wrapping_add(GOLDEN_GAMMA);
+            rng::mix(state)
+        })
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 static STEPS: AtomicU32 = AtomicU32::new(0);
 
-/// Burns this many steps in each request from now on.
+/// Burns this many steps in each request that is let in from now on.
 pub(crate) fn set(steps: u32) {
     STEPS.store(steps, Ordering::Relaxed);
 }

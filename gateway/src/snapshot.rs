@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
+use crate::algorithms::criticality::Criticality;
 use crate::config::settings::route::Fallback;
 use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::{self, Config};
 use crate::context::{HeaderRules, Peer, TracePolicy, TrustedProxies};
-use crate::identity::RouteAuth;
+use crate::identity::{Office, RouteAuth};
 use crate::network::Network;
 use crate::rate_limit::{RouteLimits, Rule};
 use crate::routing::{CompiledRewrite, PathRules, RouteTable};
@@ -45,6 +46,8 @@ pub struct Snapshot<N: Network> {
     pub version: u64,
     /// As configured; for admin.
     pub config: Arc<Config>,
+    /// Makes passports, where that is configured.
+    pub passport: Option<Arc<Office>>,
     /// Every rule, in the order of the file.
     pub limits: Box<[Arc<Rule>]>,
     /// Finds routes.
@@ -59,6 +62,8 @@ pub struct Snapshot<N: Network> {
     pub trace_policy: TracePolicy,
     /// How paths are brought to one form.
     pub path_rules: PathRules,
+    /// The most critical of the routes: for those above it nothing is kept free.
+    pub highest: Criticality,
     /// Metrics of requests that no route matched.
     pub unrouted: Arc<RouteSeries>,
 }
@@ -74,6 +79,7 @@ impl<N: Network> Snapshot<N> {
         shared.upstreams.retain(|name| upstreams.contains_key(name));
         let limits = limits(&config, shared);
         let providers = shared.identity.apply(&config.providers, &config.identity);
+        let passport = shared.identity.apply_passport(config.passport.as_ref(), &config.identity);
         let auth = |settings: &settings::identity::Auth| {
             Arc::new(RouteAuth::new(settings, |name| providers.get(name).cloned()))
         };
@@ -106,6 +112,7 @@ impl<N: Network> Snapshot<N> {
         let routes = config.routes.iter().enumerate().filter_map(compile).collect();
         Self {
             version,
+            passport,
             limits,
             table,
             routes,
@@ -113,6 +120,7 @@ impl<N: Network> Snapshot<N> {
             header_rules: Arc::new(HeaderRules::new(&config.identity, config.server.underscores_in_headers)),
             trace_policy: TracePolicy::new(&config.telemetry.tracing),
             path_rules,
+            highest: config.routes.iter().map(|route| route.criticality).max().unwrap_or_default(),
             unrouted: shared.metrics.route(UNROUTED),
             config,
         }
@@ -128,7 +136,9 @@ impl<N: Network> Snapshot<N> {
 /// Compiles every rule, and forgets the state of those that are gone.
 fn limits<N: Network>(config: &Config, shared: &Shared<N>) -> Box<[Arc<Rule>]> {
     let now = shared.clock.monotonic_ns(shared.clock.now());
-    let rules = config.rate_limits.iter().map(|rule| Arc::new(shared.limits.compile(rule, now))).collect();
+    shared.stores.apply(&config.stores);
+    let compile = |rule| Arc::new(shared.limits.compile(rule, &shared.stores, now));
+    let rules = config.rate_limits.iter().map(compile).collect();
     shared.limits.retain(|name| config.rate_limits.iter().any(|rule| &*rule.name == name));
     rules
 }

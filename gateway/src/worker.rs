@@ -13,11 +13,19 @@ use crate::connections::{Full, Place};
 use crate::gateway::Gateway;
 use crate::listener::{connection, refuse};
 use crate::network::{Network, Sockets};
+use crate::overload::gate::Keeper;
 use crate::shard::Shard;
 use crate::telemetry::metrics::{ListenerSeries, ShedReason, own_thread};
 
-/// How often idle connections are swept, and the loop's delay is measured.
+/// How often idle connections are swept.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How often it is measured how late the loop is: while all is well, and while something is the matter.
+const CALM_LOOK: Duration = Duration::from_millis(100);
+const CLOSE_LOOK: Duration = Duration::from_millis(10);
+
+/// A loop that is this late is looked at closely.
+const A_LITTLE_LATE: Duration = Duration::from_millis(5);
 
 /// Connections that may wait for a worker that is busy for long; beyond them the kernel's backlog would not help.
 const HANDED_OVER: usize = 4096;
@@ -134,7 +142,7 @@ async fn run(
                         Full::Total => ShedReason::Connections,
                         Full::Address => ShedReason::ConnectionsPerIp,
                     };
-                    shard.shared.metrics.gateway().shed(reason);
+                    shard.shared.shed(reason);
                     tokio::spawn(async move {
                         refuse::overloaded(stream).await;
                         drop(load);
@@ -151,17 +159,27 @@ async fn run(
     }
 }
 
-/// Sweeps this worker's idle connections, and measures how late its loop is.
+/// Measures how late this worker's loop is, by a timer of its own that stands in the same queue as all else, and moves
+/// its gate; sweeps its idle connections.
 pub async fn keep_house<N: Network>(gateway: Arc<Gateway<N>>, shard: Arc<Shard<N>>) {
     let clock = shard.shared.clock.clone();
+    let (mut keeper, mut wait) = (Keeper::default(), CALM_LOOK);
+    let mut sweep_at = clock.now() + TICK;
     loop {
-        let due = clock.now() + TICK;
-        tokio::time::sleep(TICK).await;
+        let due = clock.now() + wait;
+        tokio::time::sleep(wait).await;
         let now = clock.now();
-        shard.date.set(clock.http_date(now));
-        shard.shared.metrics.gateway().loop_delay(shard.index, now.saturating_duration_since(due));
-        for upstream in gateway.upstreams() {
-            upstream.sweep(shard.index, now);
+        let delay = now.saturating_duration_since(due);
+        shard.shared.metrics.gateway().loop_delay(shard.index, delay);
+        shard.gate.observe(&mut keeper, now, delay);
+        let calm = delay < A_LITTLE_LATE && shard.gate.is_open() && !shard.gate.is_paused();
+        wait = if calm { CALM_LOOK } else { CLOSE_LOOK };
+        if now >= sweep_at {
+            sweep_at = now + TICK;
+            shard.date.set(clock.http_date(now));
+            for upstream in gateway.upstreams() {
+                upstream.sweep(shard.index, now);
+            }
         }
     }
 }

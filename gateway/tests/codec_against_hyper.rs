@@ -81,10 +81,10 @@ fn wire(bytes: &[u8], piece: usize) -> Wire {
 fn ours(bytes: &[u8], piece: usize) -> Vec<Seen> {
     let mut cx = Context::from_waker(Waker::noop());
     let limits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024 };
-    let mut server = Server::new(wire(bytes, piece), b"", limits);
+    let mut server = Server::new(wire(bytes, piece), b"", limits, |_| false);
     let mut taken = Vec::new();
     loop {
-        let Poll::Ready(Next::Request(parts)) = server.poll_next(&mut cx, HeaderMap::new) else { return taken };
+        let Poll::Ready(Next::Request(parts)) = server.poll_next(&mut cx) else { return taken };
         if check_framing(&Survey::of(&parts.headers), parts.version).is_err() {
             assert!(!server.stays_open(), "nothing may follow a request whose framing is in doubt");
             return taken;

@@ -83,6 +83,25 @@ fn the_resilient_example_says_what_its_comments_promise() {
 }
 
 #[test]
+fn under_overload_the_least_important_goes_first_as_the_comments_say() {
+    use gateway::algorithms::criticality::Criticality::{Critical, Low, Normal};
+    let loaded = example("overload.toml");
+    let classes: Vec<_> = loaded.config.routes.iter().map(|route| route.criticality).collect();
+    assert_eq!(classes, [Critical, Normal, Low, Low]);
+    let [shop, reports] = &loaded.config.upstreams[..] else { panic!("two upstreams") };
+    assert!(shop.concurrency.adaptive && shop.concurrency.max_in_flight.is_none());
+    assert_eq!((reports.concurrency.max_in_flight, reports.concurrency.highest), (Some(40), Low));
+    let question = Question::parse("GET", "/reports/7", &[]).expect("a question");
+    let policies = answer(&loaded.config, &question).policies.expect("a route");
+    assert_eq!(
+        (policies.criticality, policies.upstream_places),
+        ("low", Some(40)),
+        "no class above it shares the limit"
+    );
+    assert_eq!(loaded.config.server.shed_above_rss, Some(1 << 30));
+}
+
+#[test]
 fn two_services_are_told_apart_as_the_comments_say() {
     let loaded = example("two-services.toml");
     let orders = "http://api.example.com/api/orders/17?full=1";
@@ -107,6 +126,29 @@ fn the_production_example_keeps_its_routes_apart() {
 }
 
 #[test]
+fn the_shared_limits_say_what_holds_without_their_store() {
+    use gateway::config::settings::rate_limit::{Mode, OnFailure};
+    let loaded = example("rate-limits-shared.toml");
+    let shared = |name: &str| {
+        let rule = loaded.config.rate_limits.iter().find(|rule| &*rule.name == name).expect(name);
+        rule.shared.clone().expect("a store")
+    };
+    assert_eq!(shared("per_client").mode, Mode::Exact);
+    assert_eq!(shared("everything").mode, Mode::Leased(200));
+    assert_eq!(shared("per_client").on_failure, OnFailure::LocalShare);
+    assert_eq!(shared("password_resets").on_failure, OnFailure::Closed);
+    assert!(loaded.config.stores[0].password.is_some());
+}
+
+#[test]
+fn the_limits_example_watches_one_rule_and_weighs_another() {
+    let loaded = example("rate-limits.toml");
+    let rule = |name: &str| loaded.config.rate_limits.iter().find(|rule| &*rule.name == name).expect(name);
+    assert!(rule("everything").shadow && !rule("per_client").shadow);
+    assert_eq!((rule("reports").cost, rule("reports").rate.burst), (10, 60));
+}
+
+#[test]
 fn the_identity_example_lets_in_whom_it_says() {
     let loaded = example("identity.toml");
     let judged = |method: &str, url: &str, headers: &[&str]| {
@@ -121,4 +163,13 @@ fn the_identity_example_lets_in_whom_it_says() {
     assert_eq!(judged("POST", "/orders/7", &["x-api-key: demo-key"]), ("missing", Some(401), None));
     assert_eq!(judged("GET", "/catalogue/1", &[]), ("anonymous", None, None));
     assert_eq!(judged("GET", "/catalogue/1", &["authorization: Bearer a.b.c"]).1, Some(401));
+}
+
+#[test]
+fn the_python_service_is_python() {
+    let service = repository().join("examples/passport/service.py");
+    let check = "import ast, sys; ast.parse(open(sys.argv[1]).read())";
+    // Where there is no Python, nobody runs it either.
+    let Ok(run) = std::process::Command::new("python3").args(["-c", check]).arg(&service).output() else { return };
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
 }

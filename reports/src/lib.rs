@@ -16,10 +16,12 @@
 //! | [`history`] | results of many runs, kept in a folder |
 //! | [`trend`] | what changed over them |
 //! | [`change_points`] | where a series changed its level |
+//! | `compared` | the lines of a comparison of gateways, for all renderings |
 //! | [`quantity`] | figures as people read them |
 //! | [`table`] | aligned columns, bars and sparklines |
 
 pub mod change_points;
+mod compared;
 pub mod files;
 pub mod history;
 pub mod junit;

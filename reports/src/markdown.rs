@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use crate::compared;
 use crate::quantity::{change, count, digits, duration, exact, mebibytes, percent, verdict};
 use crate::result::{Phase, ResultFile, Verdict};
 use crate::story::{self, is_invalid};
@@ -154,22 +155,21 @@ fn peers(result: &ResultFile, text: &mut String) {
 }
 
 fn compare(result: &ResultFile, text: &mut String) {
-    if result.compare.is_empty() {
-        return;
-    }
-    let ms = |value: Option<f64>| value.map_or_else(String::new, |ms| duration(ms * 1e3));
-    let row = |(name, one): (&String, &crate::result::Compared)| {
-        vec![
-            plain(name),
-            ms(one.trip_ms),
-            one.leaked_attempts.map_or_else(String::new, count),
-            ms(one.recovery_ms),
-            one.success_ratio.map_or_else(String::new, percent),
-            plain(&one.lacks.join("; ")),
-        ]
+    let Some(lines) = compared::lines(result) else { return };
+    let names: Vec<String> = lines.gateways.iter().map(|(name, _)| plain(name)).collect();
+    let head: Vec<&str> = std::iter::once("").chain(names.iter().map(String::as_str)).collect();
+    let cell = |cell: &Option<String>| cell.as_deref().map_or_else(|| "–".to_owned(), plain);
+    let row = |(name, cells): &(&str, Vec<Option<String>>)| {
+        std::iter::once(plain(name)).chain(cells.iter().map(cell)).collect()
     };
-    let head = ["gateway", "trip time", "leaked", "recovery", "as expected", "cannot be configured"];
-    table(text, &head, &result.compare.iter().map(row).collect::<Vec<_>>());
+    table(text, &head, &lines.rows.iter().map(row).collect::<Vec<_>>());
+    text.push('\n');
+    for (name, one) in lines.gateways.iter().filter(|(_, one)| !one.lacks.is_empty()) {
+        line(
+            text,
+            &format!("- {} cannot be told, or is told otherwise: {}", plain(name), plain(&one.lacks.join("; "))),
+        );
+    }
 }
 
 fn scenarios(result: &ResultFile, text: &mut String) {

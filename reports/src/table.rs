@@ -11,7 +11,13 @@ impl Table {
     /// A table with a head.
     #[must_use]
     pub fn new<const N: usize>(head: [&str; N]) -> Self {
-        Self { rows: vec![head.map(str::to_owned).to_vec()], left: vec![0] }
+        Self::of(&head)
+    }
+
+    /// The same with as many columns as there are names.
+    #[must_use]
+    pub fn of(head: &[&str]) -> Self {
+        Self { rows: vec![head.iter().map(|name| (*name).to_owned()).collect()], left: vec![0] }
     }
 
     /// Aligns another column left.

@@ -1,5 +1,6 @@
 //! A whole result as text: the same on a terminal and in a pipe.
 
+use crate::compared;
 use crate::quantity::verdict;
 pub use crate::quantity::{mebibytes, micros};
 use crate::result::{AddedQuantiles, Journey, Peer, Quantiles, ResultFile};
@@ -18,6 +19,7 @@ pub fn render(result: &ResultFile) -> String {
         lines.push(String::new());
         lines.extend(peers(result.peers.iter().map(|(name, peer)| (name.as_str(), peer))));
     }
+    compare(result, &mut lines);
     expectations(result, &mut lines);
     lines.push(String::new());
     lines.push(format!("verdict  {}", verdict(result.verdict)));
@@ -56,6 +58,24 @@ pub fn peers<'a>(peers: impl Iterator<Item = (&'a str, &'a Peer)>) -> Vec<String
         ]);
     }
     table.lines()
+}
+
+fn compare(result: &ResultFile, lines: &mut Vec<String>) {
+    let Some(compared) = compared::lines(result) else { return };
+    let names: Vec<&str> = std::iter::once("").chain(compared.gateways.iter().map(|(name, _)| *name)).collect();
+    let mut table = Table::of(&names);
+    // Versions are long, and have lines of their own.
+    for (name, cells) in compared.rows.iter().filter(|(name, _)| *name != "version") {
+        let cells = cells.iter().map(|cell| cell.clone().unwrap_or_else(|| "-".to_owned()));
+        table.row(std::iter::once((*name).to_owned()).chain(cells));
+    }
+    lines.push(String::new());
+    lines.extend(table.lines());
+    lines.push(String::new());
+    for (name, one) in &compared.gateways {
+        lines.push(format!("{name}: {}", one.version));
+        lines.extend(one.lacks.iter().map(|lack| format!("  - {lack}")));
+    }
 }
 
 fn loads(result: &ResultFile, lines: &mut Vec<String>) {

@@ -13,15 +13,17 @@ use clap::{Args, Parser, Subcommand};
 use loadgen::units::{parse_duration, parse_rate};
 
 use crate::children::Programs;
+use crate::compare::cli::CompareArguments;
 use crate::gate::cli::GateArguments;
 use crate::report::{ReportArguments, report};
-use crate::{demo, explore, gate, own, peers, run, suite};
+use crate::{compare, demo, explore, gate, own, peers, run, suite};
 
 const HELP: &str = "\
 Examples:
   sim demo --stay                      the demo, kept running to look around
   sim run sim/scenarios/steady.toml    one scenario, from warm-up to verdict
   sim peers --with nginx,haproxy       compare with these two
+  sim compare sim/scenarios/slow-endpoint.toml    what others do to the same scenario
   sim gate --base main --head HEAD     is head slower than main?
   sim explore --seeds 1000             look for worlds in which something breaks
   sim report /tmp/x                    show a result again, and write its page
@@ -98,6 +100,8 @@ enum Command {
     /// Compare the gateway with other gateways on the same work, in interleaved rounds
     #[command(after_help = PEERS_HELP)]
     Peers(PeersArguments),
+    #[command(after_help = compare::cli::HELP)]
+    Compare(CompareArguments),
     #[command(after_help = gate::cli::HELP)]
     Gate(GateArguments),
     /// Draw worlds from seeds, run the gateway in them in virtual time, and look for what must not happen
@@ -283,7 +287,8 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Suite(arguments) => {
             suite::suite(&arguments.options(words.join(" "))).map_err(|error| (error.exit_code(), error.to_string()))
         }
-        Command::Peers(arguments) => compare(arguments, words.join(" ")),
+        Command::Peers(arguments) => peers_side_by_side(arguments, words.join(" ")),
+        Command::Compare(arguments) => arguments.run(words.join(" ")),
         Command::Gate(arguments) => {
             arguments.run(words.join(" ")).map_err(|error| (error.exit_code(), error.to_string()))
         }
@@ -300,7 +305,7 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
-fn compare(arguments: PeersArguments, command: String) -> Result<ExitCode, (u8, String)> {
+fn peers_side_by_side(arguments: PeersArguments, command: String) -> Result<ExitCode, (u8, String)> {
     if arguments.show_configs {
         let text: String =
             peers::all_configs().iter().map(|(name, text)| format!("# --- {name} ---\n{text}\n")).collect();
@@ -399,7 +404,7 @@ fn parse_demo_duration(text: &str) -> Result<Duration, String> {
     if duration < Duration::from_secs(1) { Err("a second at least".to_owned()) } else { Ok(duration) }
 }
 
-fn parse_bin(text: &str) -> Result<(String, PathBuf), String> {
+pub(crate) fn parse_bin(text: &str) -> Result<(String, PathBuf), String> {
     let (name, path) = text.split_once('=').ok_or_else(|| "write NAME=PATH".to_owned())?;
     Ok((name.to_owned(), PathBuf::from(path)))
 }

@@ -5,6 +5,7 @@
 //! | [`cli`] | the command line of `sim` |
 //! | [`demo`] | `sim demo`: a small world, ten seconds of traffic, one injected fault |
 //! | [`peers`] | `sim peers`: the gateway and its peers on the same work, in interleaved rounds |
+//! | [`compare`] | `sim compare`: a scenario through other gateways too, each scored from outside |
 //! | `report` | `sim report`: results rendered again, runs kept, and what changed over them |
 //! | [`run`] | `sim run`: a scenario on the real programs, from warm-up to verdict |
 //! | [`explore`] | `sim explore`: worlds drawn from seeds, held against what must always be true |
@@ -23,6 +24,7 @@
 
 pub mod children;
 pub mod cli;
+pub mod compare;
 pub mod demo;
 pub mod explore;
 mod folder;

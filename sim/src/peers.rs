@@ -7,7 +7,8 @@
 
 mod board;
 mod contender;
-mod idle;
+pub(crate) mod idle;
+pub(crate) mod program;
 mod rounds;
 
 use std::collections::BTreeMap;

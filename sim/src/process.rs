@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// How long a program may take to end by itself.
@@ -100,6 +100,14 @@ impl Process {
     /// When it has ended.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         Ok(kill_process_group(self.group, signal)?)
+    }
+
+    /// Sends a signal to the program itself, and not to the workers that it started.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn signal_leader(&self, signal: Signal) -> io::Result<()> {
+        Ok(kill_process(self.group, signal)?)
     }
 
     /// Waits until it has ended by itself, at most this long.

@@ -35,6 +35,7 @@ usage: cargo xtask COMMAND [OPTIONS]
   deny                 licences, banned and duplicate crates, sources, advisories
   bench-counts         instruction counts of the benches under valgrind, against benches/budgets.toml
   peers [--no-install] set up nginx, HAProxy, Caddy, Envoy and Pingora for `sim peers`
+  dist                 the gateway as it is shipped, laid out by a profile of itself at work: target/pgo/gateway
   help                 this text
 
 Exit codes: 0 done, 1 a check failed, 2 usage, 3 could not run. A failing program's own code is passed on.
@@ -50,6 +51,7 @@ fn dispatch(command: &str, args: &[String]) -> Result<(), Failure> {
         "deny" => commands::deny::run(args),
         "bench-counts" => commands::bench_counts::run(args),
         "peers" => commands::peers::run(args),
+        "dist" => commands::dist::run(args),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -19,6 +19,7 @@ pub(super) async fn metrics<N: Network>(Shared(state): Shared<Arc<State<N>>>, he
     let shared = state.gateway.shared();
     let mut inputs =
         ScrapeInputs { log_dropped: shared.log.dropped(), process: ProcessStats::read(), ..ScrapeInputs::default() };
+    inputs.keys = shared.identity.key_ages();
     for upstream in state.gateway.upstreams() {
         add(&upstream, &mut inputs);
     }
@@ -35,6 +36,7 @@ fn add<N: Network>(upstream: &Upstream<N>, inputs: &mut ScrapeInputs) {
             upstream: Arc::clone(&name),
             endpoint: Arc::clone(&address),
             in_flight: endpoint.in_flight.count().into(),
+            limit: endpoint.limiter.look().0.limit.filter(|_| active.settings.concurrency.adaptive),
         });
         let mut trips: BTreeMap<&'static str, u64> = BTreeMap::new();
         for (cause, count) in active.scopes.iter().flat_map(|scope| scope.standings[index].trips()) {

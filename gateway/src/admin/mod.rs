@@ -60,7 +60,7 @@ impl<N: Network> State<N> {
     }
 }
 
-/// The routes. Every one but the probes and the page's files passes `access`.
+/// The routes. Every one but the probes, the passport's public keys and the page's files passes `access`.
 pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics::metrics::<N>))
@@ -81,6 +81,7 @@ pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
     Router::new()
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready::<N>))
+        .route("/jwks.json", get(probes::passport_keys::<N>))
         .merge(page::router())
         .merge(guarded)
         .layer(axum::middleware::map_response(access::harden))

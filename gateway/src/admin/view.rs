@@ -11,8 +11,11 @@ use serde_json::{Value, json};
 
 use super::State;
 use crate::algorithms::ejection::Place;
-use crate::config::settings::upstream::Endpoints;
+use crate::config::settings::upstream::{Concurrency, Endpoints};
+use crate::gateway::Gateway;
 use crate::network::Network;
+use crate::telemetry::metrics::ShedReason;
+use crate::telemetry::process::resident_bytes;
 use crate::upstream::Endpoint;
 
 /// A problem document of the admin API.
@@ -56,11 +59,39 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
         "routes": snapshot.routes.len(),
         "upstreams": snapshot.config.upstreams.len(),
         "panics": shared.metrics.gateway().panics_total(),
+        "overload": overload(&state.gateway),
         "access_log_dropped": shared.log.dropped(),
         "access_log_write_failures": shared.log.write_failures(),
         "events_missed": shared.events.missed(),
         "last_reload": state.reloader.last(),
     }))
+}
+
+/// What protects the gateway from load, and what it does now.
+fn overload<N: Network>(gateway: &Gateway<N>) -> Value {
+    let shared = gateway.shared();
+    let server = &gateway.snapshot().config.server;
+    let workers: Vec<Value> = gateway
+        .shards()
+        .iter()
+        .map(|shard| {
+            json!({
+                "refused_part": (shard.gate.refused_part() * 1000.0).round() / 1000.0,
+                "reading_paused": shard.gate.is_paused(),
+                "held_connections": shard.gate.held(),
+            })
+        })
+        .collect();
+    let shed = |reason: &ShedReason| (reason.as_str().to_owned(), shared.metrics.gateway().shed_total(*reason).into());
+    json!({
+        // Counted only while it is limited.
+        "in_flight": server.max_in_flight.map(|_| shared.in_flight.count()),
+        "max_in_flight": server.max_in_flight,
+        "resident_bytes": resident_bytes(),
+        "shed_above_rss": server.shed_above_rss,
+        "workers": workers,
+        "shed": ShedReason::ALL.iter().map(shed).collect::<serde_json::Map<String, Value>>(),
+    })
 }
 
 /// The configuration in force, secrets left out.
@@ -84,6 +115,7 @@ pub(super) async fn config<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
             "max_uri_bytes": server.max_uri_bytes,
             "max_body": server.max_body,
             "max_in_flight": server.max_in_flight,
+            "shed_above_rss": server.shed_above_rss,
             "body_idle_timeout_ms": millis(server.body_idle_timeout),
             "body_total_timeout_ms": server.body_total_timeout.map(millis),
         },
@@ -121,6 +153,7 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
                 "path": &*settings.matches.path,
                 "methods": settings.matches.methods.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "priority": settings.matches.priority,
+                "criticality": settings.criticality.as_str(),
                 "upstream": &*settings.upstream,
                 "timeout_ms": settings.timeout.map(millis),
                 "max_body": route.max_body,
@@ -141,6 +174,7 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
         .iter()
         .map(|upstream| {
             let active = upstream.active();
+            let Concurrency { max_in_flight, adaptive, .. } = active.settings.concurrency;
             let endpoints: Vec<Value> = active
                 .endpoints
                 .iter()
@@ -160,6 +194,7 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                         "latency_us": seen.latency.map(|seconds| (seconds * 1e6).round()),
                         "failing": seen.latency.map(|_| (seen.failing * 1e3).round() / 1e3),
                         "last_check": endpoint.health.last().as_deref(),
+                        "adaptive": adaptive.then(|| limiter(endpoint)),
                     })
                 })
                 .collect();
@@ -167,10 +202,27 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                 Endpoints::Static(_) => Value::Null,
                 Endpoints::Dns(dns) => format!("{}:{}", dns.host, dns.port).into(),
             };
-            json!({ "name": &*upstream.name, "discovery": discovery, "endpoints": endpoints })
+            json!({
+                "name": &*upstream.name,
+                "discovery": discovery,
+                // Counted only while it is limited.
+                "in_flight": max_in_flight.map(|_| upstream.in_flight.count()),
+                "max_in_flight": max_in_flight,
+                "endpoints": endpoints,
+            })
         })
         .collect();
     Json(json!({ "upstreams": upstreams }))
+}
+
+/// An endpoint's adaptive limit: who waits for its answers, how many may, and how long they take without a queue.
+fn limiter<N: Network>(endpoint: &Endpoint<N>) -> Value {
+    let (look, waiting) = endpoint.limiter.look();
+    json!({
+        "waiting": waiting,
+        "limit": look.limit,
+        "base_ms": look.base.map(|base| (base.as_secs_f64() * 1e6).round() / 1e3),
+    })
 }
 
 /// A place in balancing, in words.

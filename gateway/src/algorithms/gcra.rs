@@ -127,6 +127,11 @@ impl Quota {
         self.window
     }
 
+    /// Tokens that a request takes.
+    pub fn cost_tokens(&self) -> u64 {
+        self.cost / self.interval
+    }
+
     /// Tokens that the full bucket holds.
     pub fn burst(&self) -> u64 {
         self.window / self.interval

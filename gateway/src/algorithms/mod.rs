@@ -4,14 +4,18 @@
 //! random bits and load come in as parameters, an answer goes out. So each algorithm is tested exactly, and simulated a
 //! million picks at a time.
 
+pub mod adaptive_limit;
 pub mod backoff;
 pub mod balancer;
 pub mod breaker;
+pub mod criticality;
 pub mod ejection;
 pub mod gcra;
 pub mod hash_ring;
 pub mod health;
 pub mod latency;
+pub mod lease;
+pub mod loop_delay;
 pub mod peak_ewma;
 pub mod retry_budget;
 pub mod rng;

@@ -89,7 +89,8 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     render_auth(text, policies.auth.as_ref());
     for limit in &policies.rate_limits {
         let shadow = if limit.shadow { ", only watched" } else { "" };
-        let shown = format!("{} ({}; {}{shadow}), by {}", limit.rule, limit.rate, limit.runs, limit.key);
+        let store = limit.store.as_ref().map(|store| format!("; in {store}")).unwrap_or_default();
+        let shown = format!("{} ({}; {}{store}{shadow}), by {}", limit.rule, limit.rate, limit.runs, limit.key);
         line(text, "limit", &shown);
     }
     line(text, "upstream", &format!("{} ({}: {})", policies.upstream, policies.balance, policies.endpoints.join(", ")));
@@ -98,6 +99,7 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     let body = policies.max_body.map_or_else(|| "no limit".to_owned(), |bytes| format!("{bytes} bytes"));
     line(text, "timeout", &timeout);
     line(text, "max body", &body);
+    line(text, "class", &class(policies));
     line(text, "websocket", if policies.websocket { "allowed" } else { "not allowed" });
     if let Some(hedge) = &policies.hedge {
         line(text, "hedge", hedge);
@@ -105,6 +107,21 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     if let Some(fallback) = &policies.fallback {
         line(text, "fallback", fallback);
     }
+}
+
+/// What it counts for under overload.
+fn class(policies: &Policies) -> String {
+    let mut class = policies.criticality.to_owned();
+    if let Some(places) = policies.places {
+        let _ = write!(class, ", {places} in flight in the whole gateway");
+    }
+    if let Some(places) = policies.upstream_places {
+        let _ = write!(class, ", {places} in flight to the upstream");
+    }
+    if policies.adaptive {
+        class.push_str(", and a limit at each endpoint that follows its latency");
+    }
+    class
 }
 
 fn render_auth(text: &mut String, auth: Option<&Trial>) {

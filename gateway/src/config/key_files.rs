@@ -10,10 +10,13 @@ use super::check::Reader;
 use super::settings::identity::ApiKey;
 use super::source::Sources;
 use super::tree::{Node, Value as Written};
-use crate::jws::{KeySet, LeftOut, MAX_KEY_SET_BYTES};
+use crate::jws::{KeySet, LeftOut, MAX_KEY_SET_BYTES, Signer};
 
 /// The largest file of API keys; a hundred thousand of them take about twelve mebibytes.
 const MAX_API_KEY_FILE_BYTES: u64 = 16 << 20;
+
+/// The largest file of private keys.
+const MAX_PEM_BYTES: u64 = 64 << 10;
 
 /// A set that was read.
 pub(crate) struct ReadKeys {
@@ -82,6 +85,22 @@ pub(crate) fn api_keys(file: &Path) -> Result<BTreeMap<[u8; 32], ApiKey>, String
         }
     }
     Ok(keys)
+}
+
+/// The keys that sign passports, from a file in PEM.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn signers(file: &Path) -> Result<Vec<Signer>, String> {
+    let bytes = read(file, MAX_PEM_BYTES)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| "it is not PEM".to_owned())?;
+    Signer::from_pem(text).map_err(str::to_owned)
+}
+
+/// Whether anybody on the machine may read a file.
+pub(crate) fn is_open_to_all(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }
 
 /// TOML's own messages span lines, and quote what may be secret.

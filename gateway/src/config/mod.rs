@@ -24,6 +24,7 @@ mod validate;
 mod value;
 
 pub(crate) use value::path_pattern;
+pub(crate) use value::remote_url::may_be_asked;
 
 pub use load::{LoadError, Loaded, Purpose, load, load_text, load_text_with, load_with};
 pub use parse::environment::{Environment, ProcessEnvironment};

@@ -17,9 +17,8 @@ use crate::network::Network;
 pub fn begin<N: Network>(arrival: Arrival<N>, parts: Parts) -> (Box<Exchange<N>>, HeaderMap) {
     let snapshot = arrival.shard.snapshot();
     let trusted = snapshot.trusts(&arrival.connection.peer);
-    let random = || arrival.shard.random();
-    let request_id = RequestId::accept_or_mint(&parts.headers, trusted, [random(), random()]);
-    let draws = [random(), random(), random()];
+    let [id_high, id_low, draws @ ..]: [u64; 5] = arrival.shard.draw();
+    let request_id = RequestId::accept_or_mint(&parts.headers, trusted, [id_high, id_low]);
     let trace = TraceContext::continue_or_start(&parts.headers, &snapshot.trace_policy, trusted, draws);
     let client = client_address(&parts.headers, &arrival.connection.peer, &snapshot.trusted);
     let named = Named { snapshot, request_id, trace, client, peer_trusted: trusted };

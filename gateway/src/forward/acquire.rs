@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::telemetry::metrics::ShedReason;
 use crate::timer::{Deadlines, Wait};
 use crate::upstream::connection::{OpenConnection, dial};
 use crate::upstream::pool::Taken;
@@ -47,8 +48,8 @@ pub(super) async fn open<N: Network>(
     let Selected { endpoint, settings, .. } = selected;
     let limit = settings.pool.max_connections.map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX));
     let permit = endpoint.connections.try_enter(limit).ok_or_else(|| {
-        GatewayError::new(Code::Overloaded, "The upstream has as many connections as it may have.")
-            .retry_after(Duration::from_secs(1))
+        let detail = "The upstream has as many connections as it may have.";
+        GatewayError::shed(ShedReason::UpstreamConnections, detail)
     })?;
     let network = &exchange.shard.shared.network;
     let time = most.map_or(settings.pool.connect_timeout, |most| most.min(settings.pool.connect_timeout));
@@ -65,7 +66,7 @@ pub(super) async fn open<N: Network>(
     let series = exchange.upstream().map(|upstream| std::sync::Arc::clone(&upstream.series));
     let series = series.ok_or_else(|| GatewayError::new(Code::Internal, "No route."))?;
     let open = OpenConnection::new(permit, series, exchange.shard.index);
-    Ok(Connection::new(stream, exchange.now(), open))
+    Ok(Connection::new(stream, N::is_quiet, exchange.now(), open))
 }
 
 /// Waits for `work`, but not longer than the exchange may take.

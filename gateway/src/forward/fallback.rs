@@ -54,8 +54,9 @@ fn covers<N: Network>(exchange: &Exchange<N>, problem: &GatewayError) -> bool {
 pub fn instead<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &HeaderMap,
-    problem: GatewayError,
+    mut problem: GatewayError,
 ) -> Result<Selected<N>, Failure> {
+    exchange.count_shed(&mut problem);
     if !covers(exchange, &problem) {
         return Err(problem.into());
     }
@@ -84,7 +85,8 @@ pub(super) fn turn<N: Network>(
     }
     let body = take_body(tried)?;
     let lost = tried.as_mut().err()?;
-    let Failure::Problem(problem) = std::mem::replace(&mut lost.failure, Failure::ClientLeft) else { return None };
+    let Failure::Problem(mut problem) = std::mem::replace(&mut lost.failure, Failure::ClientLeft) else { return None };
+    exchange.count_shed(&mut problem);
     match stand_in(exchange, &head.headers, problem) {
         Ok(selected) => {
             if exchange.route().is_some_and(|route| route.settings.host == HostPolicy::Upstream) {

@@ -8,7 +8,7 @@ use super::deadline;
 use crate::config::settings::route::HostPolicy;
 use crate::context::{names, set_forwarded};
 use crate::exchange::Exchange;
-use crate::http1::{RequestHead, write_field};
+use crate::http1::{RequestHead, write_buffer, write_field};
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::upstream::Selected;
@@ -38,6 +38,9 @@ pub fn build<N: Network>(
     if let Some(identity) = &exchange.identity {
         // Their names are the gateway's alone: nothing of the client's, and no edit, has them.
         lines.extend_from_slice(&identity.fields);
+        if let Some(passport) = &exchange.passport {
+            lines.extend_from_slice(passport);
+        }
     }
     if let Some(route) = exchange.route() {
         match &route.settings.host {
@@ -70,7 +73,8 @@ fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) -> V
         headers.remove(&names::TRACEPARENT);
         headers.remove(&names::TRACESTATE);
     }
-    let mut lines = Vec::with_capacity(LINES_BYTES);
+    let mut lines = write_buffer();
+    lines.reserve(LINES_BYTES);
     write_field(&mut lines, &names::X_REQUEST_ID, exchange.request_id.as_bytes());
     write_field(&mut lines, &names::TRACEPARENT, exchange.trace.as_bytes());
     if let Some(state) = &exchange.trace.tracestate {

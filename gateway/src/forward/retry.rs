@@ -52,7 +52,7 @@ pub async fn forward<N: Network>(
         return Box::pin(beyond(exchange, head, plain, (tried, asked))).await;
     }
     if tried.is_ok() {
-        exchange.shard.give_map(head.headers);
+        head.recycle();
     }
     tried.map_err(|lost| lost.failure)
 }

@@ -7,23 +7,19 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::Method;
 use http_body::{Body as _, Frame};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::io::poll_read_buf;
 
 use super::body_reader::BodyReader;
+use super::intake::{Intake, IsQuiet};
 use super::lines::Lines;
 use super::request_head::RequestHead;
 use super::response_head::{self, Body, ResponseHead, Taken};
 use super::write_queue::{Framing, Misfit, WriteQueue};
 use crate::request_body::{BodyFault, RequestBody};
 
-/// What is read at once, at first; a body that keeps the buffer full gets more.
-const READ_BYTES: usize = 8 * 1024;
-/// The most that is read at once.
-const READ_BYTES_MAX: usize = 64 * 1024;
 /// Interim answers that are read and dropped before the real one.
 const MAX_INTERIM: u8 = 16;
 
@@ -65,8 +61,7 @@ enum Answer {
 #[derive(Debug)]
 pub struct Client<S> {
     stream: S,
-    read: BytesMut,
-    read_size: usize,
+    read: Intake<S>,
     lines: Lines,
     write: WriteQueue,
     body: RequestBody,
@@ -87,11 +82,10 @@ pub struct Client<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// A connection that has carried nothing yet.
-    pub fn new(stream: S) -> Self {
+    pub fn new(stream: S, is_quiet: IsQuiet<S>) -> Self {
         Self {
             stream,
-            read: BytesMut::new(),
-            read_size: READ_BYTES,
+            read: Intake::new(is_quiet),
             lines: Lines::default(),
             write: WriteQueue::default(),
             body: RequestBody::Empty,
@@ -117,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             },
         };
         self.write.clear();
-        head.write(self.framing, &mut self.write.bytes);
+        head.write(self.framing, self.write.out());
         self.body = body;
         self.spent = false;
         self.sent = false;
@@ -134,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Whether no byte of the answer has come.
     pub fn nothing_came(&self) -> bool {
-        self.read.is_empty() && self.interim == 0 && matches!(self.answer, Answer::Head)
+        self.read.bytes.is_empty() && self.interim == 0 && matches!(self.answer, Answer::Head)
     }
 
     /// Whether the request's body can be had back.
@@ -174,10 +168,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     fn take_head(&mut self) -> Result<Option<Taken>, Error> {
-        if self.read.is_empty() {
+        if self.read.bytes.is_empty() {
             return Ok(None);
         }
-        response_head::take(&mut self.read, &mut self.lines, &self.method).map_err(Error::Invalid)
+        response_head::take(&mut self.read.bytes, &mut self.lines, &self.method).map_err(Error::Invalid)
     }
 
     fn accept(&mut self, taken: Taken) -> ResponseHead {
@@ -203,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
         loop {
             let Answer::Body(body) = &mut self.answer else { return Poll::Ready(None) };
-            match body.take(&mut self.read) {
+            match body.take(&mut self.read.bytes) {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
                 Ok(None) if body.is_over() => return Poll::Ready(None),
                 Ok(None) => {}
@@ -238,11 +232,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Whether this exchange is over on both sides and left nothing behind: then the connection can wait for another.
     pub fn rest(&mut self) -> bool {
-        let clean = self.sent && self.keep_alive && self.read.is_empty() && self.write_error.is_none();
+        let clean = self.sent && self.keep_alive && self.read.bytes.is_empty() && self.write_error.is_none();
         let rests = clean && self.is_over();
         if rests {
             self.body = RequestBody::Empty;
             self.answer = Answer::Idle;
+            self.read.rest();
         }
         rests
     }
@@ -251,12 +246,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// while nothing has happened on the stream.
     pub fn is_ready(&mut self) -> bool {
         let mut nobody = Context::from_waker(Waker::noop());
-        self.rest() && self.poll_read(&mut nobody).is_pending()
+        self.rest() && (self.read.is_quiet(&self.stream) || self.poll_read(&mut nobody).is_pending())
     }
 
     /// The stream, and what came behind the answer's head; for a connection that switched protocols.
     pub fn into_parts(self) -> (S, Bytes) {
-        (self.stream, self.read.freeze())
+        (self.stream, self.read.bytes.freeze())
     }
 
     /// The same connection on another form of its stream.
@@ -268,15 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Error>> {
-        if self.read.capacity() - self.read.len() < self.read_size / 2 {
-            self.read.reserve(self.read_size);
-        }
-        let space = self.read.capacity() - self.read.len();
-        let count = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.read)).map_err(Error::Broken)?;
-        if count == space {
-            self.read_size = (self.read_size * 2).min(READ_BYTES_MAX);
-        }
-        Poll::Ready(Ok(count))
+        self.read.poll_read(&mut self.stream, cx).map_err(Error::Broken)
     }
 
     /// Moves the request on. A write that fails is kept for later: an upstream that answers early and closes has still

@@ -77,6 +77,19 @@ pub struct Fields {
 }
 
 impl Fields {
+    /// Forgets everything. What grew is given back, so that whoever keeps this keeps little.
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        self.block = Bytes::new();
+        self.places.clear();
+        if self.places.spilled() {
+            self.places = SmallVec::new();
+        }
+        self.own.clear();
+        self.more = Vec::new();
+        (self.has_length, self.has_date, self.has_connection, self.closes) = (false, false, false, false);
+    }
+
     /// The head in which the noted fields stand.
     pub(super) fn set_block(&mut self, block: Bytes) {
         debug_assert!(block.len() <= MAX_BLOCK, "places are 16 bits wide");
@@ -274,6 +287,15 @@ mod tests {
         assert_eq!(map.get_all("x-one").iter().collect::<Vec<_>>(), ["1", "2"]);
         assert_eq!(map.len(), 6);
         assert_eq!((&map["via"], &map["allow"]), (&"1.1 gw".parse().unwrap(), &long.parse().unwrap()));
+    }
+
+    #[test]
+    fn what_was_cleared_is_as_new() {
+        let mut fields = Fields::of_lines(&[("Date", "now"), ("Content-Length", "1"), ("Connection", "close")]);
+        fields.push(&header::VIA, &[b'x'; OWN_BYTES]);
+        fields.closes = true;
+        fields.clear();
+        assert_eq!(format!("{fields:?}"), format!("{:?}", Fields::default()));
     }
 
     proptest! {

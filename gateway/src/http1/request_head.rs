@@ -5,6 +5,7 @@
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, Method, header};
 
+use super::spare;
 use super::write_queue::Framing;
 
 /// A request without its body. Kept by the caller while it is sent, so that it can be sent again.
@@ -52,6 +53,13 @@ impl RequestHead {
             Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         }
         out.extend_from_slice(b"\r\n");
+    }
+
+    /// Keeps what it took for another request.
+    #[inline]
+    pub fn recycle(self) {
+        spare::keep_map(self.headers);
+        spare::keep_write_buffer(self.lines);
     }
 
     fn anticipates_body(&self) -> bool {

@@ -9,10 +9,11 @@ use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
+use http::{HeaderName, HeaderValue, Method, Uri, Version, header};
 
 use super::body_reader::BodyReader;
 use super::lines::{Lines, all_end_with_cr};
+use super::spare;
 use crate::error::{Code, GatewayError};
 
 /// Fields for which there is room without asking the allocator.
@@ -67,7 +68,7 @@ impl Refusal {
     }
 }
 
-/// Takes a head off the buffer, its fields into an empty map; `None` while it is not whole.
+/// Takes a head off the buffer; `None` while it is not whole.
 ///
 /// # Errors
 /// Why it is none.
@@ -76,7 +77,6 @@ pub(super) fn take(
     buffer: &mut BytesMut,
     lines: &mut Lines,
     limits: &HeadLimits,
-    map: &impl Fn() -> HeaderMap,
 ) -> Result<Option<RequestRead>, Box<Refusal>> {
     if buffer.is_empty() {
         return Ok(None);
@@ -89,20 +89,16 @@ pub(super) fn take(
     }
     // Most heads come at once and alone; others are looked for line by line.
     if lines.is_untouched() && buffer.ends_with(b"\r\n\r\n") && buffer.len() <= limits.head() {
-        return take_at_once(buffer, limits, map);
+        return take_at_once(buffer, limits);
     }
-    take_whole(buffer, lines, limits, map)
+    take_whole(buffer, lines, limits)
 }
 
 /// What is there is likely to be one head; what is behind its end is put back.
 #[inline]
-fn take_at_once(
-    buffer: &mut BytesMut,
-    limits: &HeadLimits,
-    map: &impl Fn() -> HeaderMap,
-) -> Result<Option<RequestRead>, Box<Refusal>> {
+fn take_at_once(buffer: &mut BytesMut, limits: &HeadLimits) -> Result<Option<RequestRead>, Box<Refusal>> {
     let bytes = buffer.split().freeze();
-    let (request, length) = parse(&bytes, limits, map())?;
+    let (request, length) = parse(&bytes, limits)?;
     if length < bytes.len() {
         buffer.extend_from_slice(&bytes[length..]);
     }
@@ -113,7 +109,6 @@ fn take_whole(
     buffer: &mut BytesMut,
     lines: &mut Lines,
     limits: &HeadLimits,
-    map: &impl Fn() -> HeaderMap,
 ) -> Result<Option<RequestRead>, Box<Refusal>> {
     let first = lines.count() == 0;
     let found = lines.find_end(buffer).map_err(|_| Refusal::bad(BARE_LINE_FEED))?;
@@ -126,7 +121,7 @@ fn take_whole(
         return if first { check_beginning(buffer) } else { Ok(None) };
     };
     *lines = Lines::default();
-    let (request, _) = parse(&buffer.split_to(length).freeze(), limits, map())?;
+    let (request, _) = parse(&buffer.split_to(length).freeze(), limits)?;
     Ok(Some(request))
 }
 
@@ -176,7 +171,7 @@ fn request_line(line: &[u8]) -> Option<(Method, Uri)> {
 
 /// Parses the head that these bytes begin with, and hold whole; its length as well.
 #[inline]
-fn parse(head: &Bytes, limits: &HeadLimits, map: HeaderMap) -> Result<(RequestRead, usize), Box<Refusal>> {
+fn parse(head: &Bytes, limits: &HeadLimits) -> Result<(RequestRead, usize), Box<Refusal>> {
     let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
     let mut many = Vec::new();
     let space = if limits.fields <= USUAL_FIELDS {
@@ -202,7 +197,7 @@ fn parse(head: &Bytes, limits: &HeadLimits, map: HeaderMap) -> Result<(RequestRe
     let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
     let http_11 = parsed.version == Some(1);
     let line = first_line(head, method, target)?;
-    Ok((collect(head, line, http_11, parsed.headers, map)?, length))
+    Ok((collect(head, line, http_11, parsed.headers)?, length))
 }
 
 fn first_line(head: &Bytes, method: &str, target: &str) -> Result<(Method, Uri), Box<Refusal>> {
@@ -230,8 +225,8 @@ fn collect(
     line: (Method, Uri),
     http_11: bool,
     fields: &[httparse::Header<'_>],
-    mut map: HeaderMap,
 ) -> Result<RequestRead, Box<Refusal>> {
+    let mut map = spare::map();
     map.reserve(fields.len());
     let mut seen = Seen::default();
     for field in fields {
@@ -315,7 +310,7 @@ mod tests {
     const LIMITS: HeadLimits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024 };
 
     fn read(text: &str) -> Result<Option<RequestRead>, Box<Refusal>> {
-        take(&mut BytesMut::from(text), &mut Lines::default(), &LIMITS, &HeaderMap::new)
+        take(&mut BytesMut::from(text), &mut Lines::default(), &LIMITS)
     }
 
     fn whole(text: &str) -> RequestRead {
@@ -338,7 +333,7 @@ mod tests {
             let mut head = None;
             for piece in text.as_bytes().chunks(step) {
                 buffer.extend_from_slice(piece);
-                head = head.or(take(&mut buffer, &mut lines, &LIMITS, &HeaderMap::new).unwrap());
+                head = head.or(take(&mut buffer, &mut lines, &LIMITS).unwrap());
             }
             let head = head.unwrap();
             assert_eq!((head.parts.method, head.parts.uri.to_string()), (Method::POST, "/a?b".to_owned()));
@@ -421,7 +416,7 @@ mod tests {
                 let (mut buffer, mut lines) = (BytesMut::new(), Lines::default());
                 for piece in text.chunks(step) {
                     buffer.extend_from_slice(piece);
-                    if take(&mut buffer, &mut lines, &LIMITS, &HeaderMap::new).is_err() {
+                    if take(&mut buffer, &mut lines, &LIMITS).is_err() {
                         break;
                     }
                 }

@@ -8,6 +8,7 @@ use http::{Method, StatusCode};
 use super::fields::{Fields, Known, MAX_BLOCK};
 use super::lines::{Lines, all_end_with_cr};
 use super::request_read::decimal;
+use super::spare;
 
 /// Fields that an answer may have.
 pub const MAX_FIELDS: usize = 128;
@@ -101,7 +102,7 @@ fn parse(buffer: &[u8], request: &Method) -> Result<Option<(Taken, usize)>, &'st
     }
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or("the status is not valid")?;
     let base = buffer.as_ptr() as usize;
-    let mut fields = Box::<Fields>::default();
+    let mut fields = spare::fields();
     let mut seen = Seen::default();
     for field in parsed.headers.iter() {
         let name_at = field.name.as_ptr() as usize - base;

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::fields::Fields;
 use super::request_head::write_field;
+use super::spare;
 use super::write_queue::Framing;
 
 /// The fields of an answer.
@@ -23,6 +24,15 @@ impl Default for AnswerHead {
 }
 
 impl AnswerHead {
+    /// Keeps what it took for another answer.
+    #[inline]
+    pub fn recycle(self) {
+        match self {
+            Self::Map(map) => spare::keep_map(map),
+            Self::Wire(fields) => spare::keep_fields(fields),
+        }
+    }
+
     /// The fields as a map.
     pub fn into_map(self) -> HeaderMap {
         match self {

@@ -4,27 +4,23 @@
 //! the buffer, which is bounded: nobody reads on for a client that does not wait for its answers.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{Method, StatusCode, Version};
 use http_body::{Body, Frame};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::io::poll_read_buf;
+use tokio::task::coop::has_budget_remaining;
 
 use super::body_reader::BodyReader;
+use super::intake::{Intake, IsQuiet};
 use super::lines::Lines;
 use super::request_read::{self, HeadLimits, Refusal};
 use super::response_write::{AnswerHead, Circumstances, write_head};
 use super::write_queue::{Framing, WriteQueue};
 use crate::request_body::BodyFault;
 
-/// What is read at once.
-const READ_BYTES: usize = 8 * 1024;
-/// What is read at once of a body that keeps the buffer full.
-const READ_BYTES_MAX: usize = 64 * 1024;
 /// What a client may send ahead of its turn before nobody reads on.
 const AHEAD_BYTES: usize = 16 * 1024;
 
@@ -32,8 +28,11 @@ const AHEAD_BYTES: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Server<S> {
     stream: S,
-    read: BytesMut,
-    read_size: usize,
+    read: Intake<S>,
+    /// Who was last registered with the stream.
+    waiting: Option<Waker>,
+    /// That is registered still: no read has found anything since.
+    waits: bool,
     lines: Lines,
     limits: HeadLimits,
     /// The body of the request that is being served.
@@ -71,13 +70,14 @@ pub struct Broken;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
     /// Serves a stream, of which these bytes have been read.
-    pub fn new(stream: S, read_ahead: &[u8], limits: HeadLimits) -> Self {
-        let mut read = BytesMut::with_capacity(READ_BYTES);
-        read.extend_from_slice(read_ahead);
+    pub fn new(stream: S, read_ahead: &[u8], limits: HeadLimits, is_quiet: IsQuiet<S>) -> Self {
+        let mut read = Intake::new(is_quiet);
+        read.begin_with(read_ahead);
         Self {
             stream,
             read,
-            read_size: READ_BYTES,
+            waiting: None,
+            waits: false,
             lines: Lines::default(),
             limits,
             incoming: BodyReader::Over,
@@ -93,12 +93,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         }
     }
 
-    /// The next request's head, its fields in a map that `map` gives. While this is pending, `has_begun` tells whether
-    /// a part of it is there.
+    /// The next request's head. While this is pending, `has_begun` tells whether a part of it is there.
     #[inline]
-    pub fn poll_next(&mut self, cx: &mut Context<'_>, map: impl Fn() -> HeaderMap) -> Poll<Next> {
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         loop {
-            match request_read::take(&mut self.read, &mut self.lines, &self.limits, &map) {
+            match request_read::take(&mut self.read.bytes, &mut self.lines, &self.limits) {
                 Ok(Some(request)) => {
                     self.incoming = request.body;
                     self.expects_continue = request.expects_continue;
@@ -114,6 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
                     return Poll::Ready(Next::Refused(refusal));
                 }
             }
+            self.read.rest();
             match ready!(self.poll_read(cx)) {
                 Ok(0) | Err(_) => return Poll::Ready(Next::Closed),
                 Ok(_) => {}
@@ -123,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
 
     /// Whether bytes are there that wait to become a head.
     pub fn has_begun(&self) -> bool {
-        !self.read.is_empty()
+        !self.read.bytes.is_empty()
     }
 
     /// Whether the request has a body that has not been read to its end.
@@ -139,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
     /// The next part of the request's body; `None` at its end. The client is told to go on where it waits for that.
     pub fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         loop {
-            match self.incoming.take(&mut self.read) {
+            match self.incoming.take(&mut self.read.bytes) {
                 Ok(Some(frame)) => {
                     self.expects_continue = false;
                     return Poll::Ready(Some(Ok(frame)));
@@ -161,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
     /// RFC 9110, section 10.1.1: the body is asked for when it is first wanted, unless the answer has begun.
     fn poll_continue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if std::mem::take(&mut self.expects_continue) && !self.answering {
-            self.write.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            self.write.out().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
         if self.answering {
             Poll::Ready(Ok(()))
@@ -177,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
             // Whoever reads the body finds out.
             return Poll::Pending;
         }
-        while self.read.len() < AHEAD_BYTES {
+        while self.read.bytes.len() < AHEAD_BYTES {
             match ready!(self.poll_read(cx)) {
                 Ok(0) | Err(_) => {
                     self.keep_alive = false;
@@ -193,7 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
     pub fn begin_answer<B: Body>(&mut self, status: StatusCode, head: &AnswerHead, body: &B, date: &[u8]) {
         let exact = if body.is_end_stream() { Some(0) } else { body.size_hint().exact() };
         let written = write_head(
-            &mut self.write.bytes,
+            self.write.out(),
             status,
             head,
             &Circumstances {
@@ -217,7 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
     /// Queues an answer that is whole in bytes, and closes after it.
     pub fn answer_raw(&mut self, bytes: &[u8]) {
         self.write.clear();
-        self.write.bytes.extend_from_slice(bytes);
+        self.write.out().extend_from_slice(bytes);
         self.outgoing = Framing::None;
         self.keep_alive = false;
         self.answering = true;
@@ -288,18 +288,92 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
 
     /// The stream, and what has been read of it and belongs to no request.
     pub fn into_parts(self) -> (S, Bytes) {
-        (self.stream, self.read.freeze())
+        (self.stream, self.read.bytes.freeze())
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.read.capacity() - self.read.len() < self.read_size / 2 {
-            self.read.reserve(self.read_size);
+        let is_known = self.waiting.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if self.waits && is_known && self.read.is_quiet(&self.stream) {
+            return Poll::Pending;
         }
-        let space = self.read.capacity() - self.read.len();
-        let count = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.read))?;
-        if count == space {
-            self.read_size = (self.read_size * 2).min(READ_BYTES_MAX);
+        let read = self.read.poll_read(&mut self.stream, cx);
+        // A task whose turn is used up is sent to the queue's end, and is registered nowhere.
+        self.waits = read.is_pending() && has_budget_remaining();
+        if self.waits && !is_known {
+            self.waiting = Some(cx.waker().clone());
         }
-        Poll::Ready(Ok(count))
+        read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::pin::{Pin, pin};
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use tokio::io::ReadBuf;
+    use tokio::task::coop::consume_budget;
+
+    /// A stream on which nothing comes; counts how often somebody was registered with it.
+    #[derive(Default)]
+    struct Silent(u32);
+
+    impl AsyncRead for Silent {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            self.0 += 1;
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Silent {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    const LIMITS: HeadLimits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024 };
+
+    struct Task;
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn whoever_stands_registered_with_a_quiet_stream_is_not_registered_again() {
+        let (one, other) = (Waker::from(Arc::new(Task)), Waker::from(Arc::new(Task)));
+        for (is_quiet, registered) in [((|_| true) as IsQuiet<Silent>, [1, 1, 2, 2, 3]), (|_| false, [1, 2, 3, 4, 5])] {
+            let mut server = Server::new(Silent::default(), b"", LIMITS, is_quiet);
+            for (waker, count) in [&one, &one, &other, &other, &one].into_iter().zip(registered) {
+                assert!(server.poll_next(&mut Context::from_waker(waker)).is_pending());
+                assert_eq!(server.stream.0, count);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_was_turned_away_since_its_turn_was_used_up_is_registered_the_next_time() {
+        let mut server = Server::new(Silent::default(), b"", LIMITS, |_| true);
+        let mut registered = Vec::new();
+        std::future::poll_fn(|cx| {
+            if registered.is_empty() {
+                while pin!(consume_budget()).poll(cx).is_ready() {}
+                assert!(!has_budget_remaining());
+            }
+            assert!(server.poll_next(cx).is_pending());
+            registered.push(server.stream.0);
+            cx.waker().wake_by_ref();
+            if registered.len() < 3 { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        assert_eq!(registered, [1, 2, 2], "turned away, registered, and standing registered");
     }
 }

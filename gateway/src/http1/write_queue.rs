@@ -10,12 +10,10 @@ use http::HeaderMap;
 use http_body::Frame;
 use tokio::io::AsyncWrite;
 
-use super::chunked;
+use super::{chunked, spare};
 
 /// A part of a body up to this size is copied behind what waits to be written, so that it leaves in one system call.
 const COPY_BYTES: usize = 8 * 1024;
-/// A buffer that has grown beyond this is given back once it is empty.
-const KEPT_BYTES: usize = 32 * 1024;
 
 /// How a body is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +40,8 @@ pub(super) enum Misfit {
 /// The queue.
 #[derive(Debug, Default)]
 pub(super) struct WriteQueue {
-    /// Waits from `written` on. Heads are written straight into it.
-    pub(super) bytes: Vec<u8>,
+    /// Waits from `written` on. Lent while something is in it.
+    bytes: Vec<u8>,
     written: usize,
     /// A large part of a body that waits behind `bytes`.
     part: Bytes,
@@ -52,6 +50,15 @@ pub(super) struct WriteQueue {
 }
 
 impl WriteQueue {
+    /// Where a head is written, behind what waits.
+    #[inline]
+    pub(super) fn out(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            self.bytes = spare::write_buffer();
+        }
+        &mut self.bytes
+    }
+
     /// Forgets what waits.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
@@ -90,7 +97,7 @@ impl WriteQueue {
                 self.put(data);
             }
             Framing::Chunked => {
-                chunked::write_chunk_head(data.len(), &mut self.bytes);
+                chunked::write_chunk_head(data.len(), self.out());
                 self.put(data);
                 if self.part.is_empty() {
                     self.bytes.extend_from_slice(b"\r\n");
@@ -104,7 +111,7 @@ impl WriteQueue {
 
     fn put(&mut self, data: Bytes) {
         if data.len() <= COPY_BYTES {
-            self.bytes.extend_from_slice(&data);
+            self.out().extend_from_slice(&data);
         } else {
             self.part = data;
         }
@@ -117,7 +124,7 @@ impl WriteQueue {
     pub(super) fn push_end(&mut self, trailers: Option<&HeaderMap>, framing: &mut Framing) -> Result<(), Misfit> {
         match *framing {
             Framing::Length(left) if left > 0 => return Err(Misfit::TooShort),
-            Framing::Chunked => chunked::write_end(trailers, &mut self.bytes),
+            Framing::Chunked => chunked::write_end(trailers, self.out()),
             Framing::Length(_) | Framing::None | Framing::UntilClose => {}
         }
         *framing = Framing::None;
@@ -153,8 +160,7 @@ impl WriteQueue {
             self.part.advance(of_part);
             self.part_end = &self.part_end[count - of_part..];
         }
-        self.bytes.clear();
-        self.bytes.shrink_to(KEPT_BYTES);
+        spare::keep_write_buffer(std::mem::take(&mut self.bytes));
         self.written = 0;
         Poll::Ready(Ok(()))
     }
@@ -204,7 +210,7 @@ mod tests {
         for (at_once, size) in [(1, 10), (7, COPY_BYTES), (1000, COPY_BYTES + 1), (usize::MAX, 100_000)] {
             let mut queue = WriteQueue::default();
             let mut framing = Framing::Chunked;
-            queue.bytes.extend_from_slice(b"head");
+            queue.out().extend_from_slice(b"head");
             let data = vec![b'x'; size];
             queue.push(Frame::data(data.clone().into()), &mut framing).unwrap();
             let mut wire = written(&mut queue, at_once);

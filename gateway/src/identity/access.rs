@@ -112,6 +112,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::identity::passport::Passports;
     use crate::identity::proven::Proof;
 
     fn identity(scopes: &[&str], claims: &Value) -> Identity {
@@ -122,6 +123,7 @@ mod tests {
             claims: claims.as_object().unwrap().clone(),
             until: 0,
             fields: Box::default(),
+            passports: Passports::default(),
             credential: Box::default(),
             proof: Proof { provider: 0, keys: 0 },
         }

@@ -10,26 +10,47 @@ use ahash::RandomState;
 
 use super::proven::{ByCredential, Identity};
 
+/// What a cache's bound counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Measure {
+    /// Memory.
+    Bytes,
+    /// Identities.
+    Entries,
+}
+
+impl Measure {
+    fn of(self, identity: &Identity) -> usize {
+        match self {
+            Self::Bytes => identity.bytes(),
+            Self::Entries => 1,
+        }
+    }
+}
+
 /// A bounded cache. The hash is keyed, so that nobody can choose credentials that meet; what it finds is compared
 /// whole, so that a meeting would find nothing.
 #[derive(Debug)]
 pub(super) struct Cache {
     young: HashSet<ByCredential, RandomState>,
     old: HashSet<ByCredential, RandomState>,
-    young_bytes: usize,
-    /// Of each generation.
-    most_bytes: usize,
+    /// What the young ones come to.
+    young_sum: usize,
+    /// What each generation may come to.
+    most: usize,
+    measure: Measure,
 }
 
 impl Cache {
-    /// A cache of so many bytes; none at all keeps nothing.
-    pub(super) fn new(bytes: usize) -> Self {
+    /// A cache that holds so much; nothing at all keeps nothing.
+    pub(super) fn new(most: usize, measure: Measure) -> Self {
         let hasher = RandomState::new();
         Self {
             young: HashSet::with_hasher(hasher.clone()),
             old: HashSet::with_hasher(hasher),
-            young_bytes: 0,
-            most_bytes: bytes / 2,
+            young_sum: 0,
+            most: most / 2,
+            measure,
         }
     }
 
@@ -39,7 +60,7 @@ impl Cache {
             if holds(&found.0) {
                 return Some(Arc::clone(&found.0));
             }
-            self.young_bytes -= found.0.bytes();
+            self.young_sum -= self.measure.of(&found.0);
             self.young.remove(credential);
             return None;
         }
@@ -53,19 +74,19 @@ impl Cache {
 
     /// Keeps an identity, if it fits at all.
     pub(super) fn keep(&mut self, identity: Arc<Identity>) {
-        let bytes = identity.bytes();
-        if bytes > self.most_bytes {
+        let size = self.measure.of(&identity);
+        if size > self.most {
             return;
         }
-        if self.young_bytes + bytes > self.most_bytes {
+        if self.young_sum + size > self.most {
             std::mem::swap(&mut self.young, &mut self.old);
             self.young = HashSet::with_hasher(self.old.hasher().clone());
-            self.young_bytes = 0;
+            self.young_sum = 0;
         }
         if let Some(before) = self.young.replace(ByCredential(identity)) {
-            self.young_bytes -= before.0.bytes();
+            self.young_sum -= self.measure.of(&before.0);
         }
-        self.young_bytes += bytes;
+        self.young_sum += size;
     }
 
     /// How many are kept.
@@ -80,6 +101,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::identity::passport::Passports;
     use crate::identity::proven::Proof;
 
     fn identity(credential: &str, until: i64) -> Arc<Identity> {
@@ -90,6 +112,7 @@ mod tests {
             claims: serde_json::Map::new(),
             until,
             fields: Box::default(),
+            passports: Passports::default(),
             credential: credential.as_bytes().into(),
             proof: Proof { provider: 1, keys: 1 },
         })
@@ -97,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_is_used_stays_and_what_is_not_goes() {
-        let mut cache = Cache::new(20 * identity("000", 0).bytes());
+        let mut cache = Cache::new(20 * identity("000", 0).bytes(), Measure::Bytes);
         for number in 0..100 {
             cache.keep(identity(&format!("{number:03}"), 1));
             assert!(cache.find(b"000", |_| true).is_some(), "it was in use all the time: {number}");
@@ -111,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_not_kept() {
-        let mut cache = Cache::new(0);
+        let mut cache = Cache::new(0, Measure::Bytes);
         cache.keep(identity("a", 1));
         assert!(cache.find(b"a", |_| true).is_none());
     }
@@ -123,7 +146,7 @@ mod tests {
             asked in proptest::collection::vec((0_u8..40, any::<bool>()), 0..300),
         ) {
             let each = identity("x00", 0).bytes();
-            let mut cache = Cache::new(10 * each);
+            let mut cache = Cache::new(10 * each, Measure::Bytes);
             for (name, keep) in asked {
                 let name = format!("x{name:02}");
                 match cache.find(name.as_bytes(), |_| true) {
@@ -132,7 +155,7 @@ mod tests {
                     None => {}
                 }
                 prop_assert!(cache.len() <= 10);
-                prop_assert_eq!(cache.young_bytes, cache.young.len() * each);
+                prop_assert_eq!(cache.young_sum, cache.young.len() * each);
             }
         }
     }

@@ -42,13 +42,37 @@ pub(super) fn judge(payload: &[u8], rules: &Jwt, now: i64) -> Result<Claims, Aut
     if rules.required_claims.iter().any(|name| all.get(&**name).is_none_or(Value::is_null)) {
         return Err(AuthResult::Claims);
     }
-    let subject = match all.get("sub") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(text)) if !text.is_empty() && text.len() <= MAX_SUBJECT_BYTES => Some(text.as_str().into()),
-        Some(_) => return Err(AuthResult::Claims),
-    };
+    let subject = subject(&all)?;
     let scopes = scopes(&all).ok_or(AuthResult::Claims)?;
     Ok(Claims { subject, scopes, until, all })
+}
+
+/// Reads what an issuer says of an active token, at `now`: it is believed for `positive` seconds, and not beyond `exp`.
+///
+/// # Errors
+/// The token does not hold at this time.
+pub(super) fn of_introspection(all: Map<String, Value>, positive: i64, now: i64) -> Result<Claims, AuthResult> {
+    let end = time(&all, "exp")?.unwrap_or(i64::MAX);
+    if now >= end {
+        return Err(AuthResult::Expired);
+    }
+    if time(&all, "nbf")?.is_some_and(|begin| now < begin) {
+        return Err(AuthResult::NotYet);
+    }
+    let subject = subject(&all)?;
+    let scopes = scopes(&all).ok_or(AuthResult::Claims)?;
+    Ok(Claims { subject, scopes, until: end.min(now.saturating_add(positive)), all })
+}
+
+/// `sub`, where it is there.
+fn subject(all: &Map<String, Value>) -> Result<Option<Box<str>>, AuthResult> {
+    match all.get("sub") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if !text.is_empty() && text.len() <= MAX_SUBJECT_BYTES => {
+            Ok(Some(text.as_str().into()))
+        }
+        Some(_) => Err(AuthResult::Claims),
+    }
 }
 
 /// `aud` is one of ours, or an array that holds one (RFC 7519, section 4.1.3).

@@ -1,49 +1,41 @@
-//! Signed tokens: what is known of them on each worker, and their verification.
+//! Signed tokens: their keys, and their verification.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use super::cache::Cache;
 use super::claims::{self, Claims};
-use super::refused::Refused;
+use super::key_store::KeyStore;
 use crate::config::settings::identity::{Jwt, Keys};
-use crate::jws::{KeySet, Refusal, verify};
+use crate::jws::{KeySet, Refusal, Verified, verify};
 use crate::telemetry::metrics::AuthResult;
 
-/// What one worker remembers.
-pub(super) struct Memory {
-    /// Tokens that hold.
-    pub(super) proven: Cache,
-    /// Tokens that do not.
-    pub(super) refused: Refused,
-}
-
 /// A provider of signed tokens.
-pub(super) struct Tokens {
+pub(super) struct Signed {
     /// As configured.
-    pub(super) settings: Jwt,
-    memory: Box<[Mutex<Memory>]>,
+    settings: Jwt,
+    /// Its keys, where they are fetched.
+    pub(super) store: Option<Arc<KeyStore>>,
 }
 
 /// The number of a fixed set: it does not change while its provider lives.
 const FIXED: u64 = 0;
 
-impl Tokens {
-    pub(super) fn new(settings: Jwt, workers: usize) -> Self {
-        let all = usize::try_from(settings.cache_bytes.unwrap_or(0)).unwrap_or(usize::MAX);
-        let memory = || Mutex::new(Memory { proven: Cache::new(all / workers), refused: Refused::new() });
-        Self { memory: (0..workers).map(|_| memory()).collect(), settings }
-    }
-
-    /// What a worker remembers. Only its own thread asks, an embedding program's aside.
-    #[inline]
-    pub(super) fn memory(&self, worker: usize) -> MutexGuard<'_, Memory> {
-        self.memory[worker % self.memory.len()].lock().unwrap_or_else(PoisonError::into_inner)
+impl Signed {
+    /// A provider; keys that were fetched from the same source before are used on.
+    pub(super) fn new(settings: Jwt, before: Option<Arc<KeyStore>>) -> Self {
+        let store = match &settings.keys {
+            Some(Keys::Fetched(source)) => {
+                let same = before.filter(|before| before.source == *source);
+                Some(same.unwrap_or_else(|| Arc::new(KeyStore::new(source.clone()))))
+            }
+            Some(Keys::Fixed(_)) | None => None,
+        };
+        Self { settings, store }
     }
 
     /// The number of its keys: another one once a key is taken back.
     #[inline]
     pub(super) fn keys_number(&self) -> u64 {
-        FIXED
+        self.store.as_ref().map_or(FIXED, |store| store.number())
     }
 
     /// Verifies a token at `now`, seconds since the Unix epoch.
@@ -51,28 +43,33 @@ impl Tokens {
     /// # Errors
     /// Why it does not hold.
     pub(super) fn verify(&self, token: &[u8], now: i64) -> Result<Claims, AuthResult> {
-        let settings = &self.settings;
-        let keys = |keys: &KeySet| verify(token, keys, &settings.algorithms, settings.max_token_bytes);
-        let verified = match self.key_sets() {
-            (Some(public), None) => keys(public),
-            (None, Some(secret)) => keys(secret),
-            // Each algorithm has its own kind of key, so at most one of both takes the token.
-            (Some(public), Some(secret)) => match keys(public) {
-                Err(Refusal::AlgorithmOfKey | Refusal::UnknownKey) => keys(secret),
-                other => other,
-            },
-            (None, None) => Err(Refusal::UnknownKey),
-        }?;
-        if !settings.typ.is_empty() && !settings.typ.iter().any(|typ| verified.header.is_typ(typ)) {
+        let verified = self.verify_signature(token)?;
+        let typ = &self.settings.typ;
+        if !typ.is_empty() && !typ.iter().any(|typ| verified.header.is_typ(typ)) {
             return Err(Refusal::Type.into());
         }
-        claims::judge(&verified.payload, settings, now)
+        claims::judge(&verified.payload, &self.settings, now)
     }
 
-    fn key_sets(&self) -> (Option<&KeySet>, Option<&KeySet>) {
-        let public = self.settings.keys.as_ref().map(|keys| match keys {
-            Keys::Fixed(fixed) => &*fixed.set,
-        });
-        (public, self.settings.secret.as_ref().map(|secret| &*secret.set))
+    fn verify_signature(&self, token: &[u8]) -> Result<Verified, AuthResult> {
+        let with = |keys: &KeySet| verify(token, keys, &self.settings.algorithms, self.settings.max_token_bytes);
+        let with_public = match (&self.settings.keys, &self.store) {
+            (Some(Keys::Fixed(fixed)), _) => with(&fixed.set).map_err(AuthResult::from),
+            (_, Some(store)) => match store.keys() {
+                Some(fetched) => with(&fetched.set).map_err(AuthResult::from),
+                None => Err(AuthResult::NoKeys),
+            },
+            _ => Err(AuthResult::UnknownKey),
+        };
+        match (with_public, &self.settings.secret) {
+            // Each algorithm has its own kind of key, so at most one of both takes the token.
+            (Err(why @ (AuthResult::AlgorithmOfKey | AuthResult::UnknownKey | AuthResult::NoKeys)), Some(secret)) => {
+                with(&secret.set).map_err(|refusal| match refusal {
+                    Refusal::AlgorithmOfKey | Refusal::UnknownKey => why,
+                    other => other.into(),
+                })
+            }
+            (result, _) => result,
+        }
     }
 }

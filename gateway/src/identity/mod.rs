@@ -3,10 +3,13 @@
 //!
 //! - `stage.rs` is what the pipeline calls; `credential.rs` finds what a client presents.
 //! - `claims.rs` reads what a verified token says, at a time that it is given; `access.rs` compares it with a route.
-//! - `provider.rs` is one configured way to prove an identity, `jwt.rs` and `api_key.rs` its kinds; `registry.rs` keeps
-//!   them over reloads.
+//! - `provider.rs` is one configured way to prove an identity; `jwt.rs`, `introspection.rs` and `api_key.rs` are its
+//!   kinds, `prove.rs` puts them to work, `registry.rs` keeps them over reloads.
+//! - `key_store.rs` has keys that are fetched, `key_keeper.rs` fetches them beside all requests, `key_schedule.rs` says
+//!   when, `remote.rs` asks servers.
 //! - `cache.rs` and `refused.rs` remember what was proven and what was refused; `turns.rs` bounds what is verified in
-//!   one turn of a worker's loop; `fields.rs` writes what the upstream is told.
+//!   one turn of a worker's loop; `replay.rs` has tokens that hold once; `fields.rs` writes what the upstream is told,
+//!   `passport.rs` what it can verify by itself.
 //!
 //! Invariants (security.md, H and I): nothing is believed of a token before its signature holds; a cached identity is
 //! found by its whole token and lives no longer than its `exp` and its key; a client learns that a credential does not
@@ -18,17 +21,27 @@ mod cache;
 mod claims;
 mod credential;
 mod fields;
+mod introspection;
 mod jwt;
+mod key_keeper;
+mod key_schedule;
+mod key_store;
+mod memory;
+mod passport;
+mod prove;
 mod proven;
 mod provider;
 mod refused;
 mod registry;
+mod remote;
+mod replay;
 pub mod stage;
 mod trial;
 mod turns;
 
 pub use access::RouteAuth;
 pub use claims::claim;
+pub use passport::Office;
 pub use proven::Identity;
 pub use provider::Provider;
 pub use registry::Registry;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::passport::Passports;
+
 /// Who is asking, proven by one credential.
 pub struct Identity {
     /// The name of the provider that proved it.
@@ -21,6 +23,8 @@ pub struct Identity {
     pub until: i64,
     /// What the upstream is told: whole fields, as they are written.
     pub(crate) fields: Box<[u8]>,
+    /// Passports that were made of it.
+    pub(super) passports: Passports,
     /// The credential, as it was presented.
     pub(super) credential: Box<[u8]>,
     /// Which provider, with which keys, proved it.

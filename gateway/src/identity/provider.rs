@@ -2,30 +2,65 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::HeaderName;
 
 use super::access::RouteAuth;
+use super::cache::Measure;
 use super::claims::Claims;
-use super::jwt::Tokens;
+use super::introspection::Issuer;
+use super::jwt::Signed;
+use super::key_store::KeyStore;
+use super::memory::Memories;
+use super::passport::Passports;
 use super::proven::{Identity, Proof};
 use super::{api_key, credential, fields};
 use crate::config::settings::identity::ProviderKind;
 use crate::config::settings::{self, IdentityHeaders};
 use crate::telemetry::metrics::{AuthResult, AuthSeries};
 
+/// How long a token that was refused is remembered, seconds: it may hold soon, after a step of a clock.
+const REFUSED_FOR: i64 = 10;
+
+/// Identities of API keys that are kept ready.
+const API_KEYS: u64 = 20_000;
+
 /// A provider: its settings, and what it knows.
 pub struct Provider {
     /// As configured.
     pub(super) settings: Arc<settings::Provider>,
     /// How its identities are told to upstreams.
-    pub(super) headers: Arc<IdentityHeaders>,
+    headers: Arc<IdentityHeaders>,
     /// Its metrics.
     pub(super) series: Arc<AuthSeries>,
     /// Another one for each configuration of it.
     number: u64,
-    /// What it knows beside its settings; `None` where these are all.
-    pub(super) tokens: Option<Tokens>,
+    /// How it proves.
+    pub(super) kind: Kind,
+    /// What it remembers; of API keys by their hash.
+    memories: Memories,
+}
+
+/// How a provider proves an identity.
+pub(super) enum Kind {
+    /// By a signature.
+    Signed(Box<Signed>),
+    /// By asking.
+    Opaque(Box<Issuer>),
+    /// By a hash.
+    ApiKey,
+}
+
+/// What a provider is made in.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// Its number.
+    pub(super) number: u64,
+    /// Workers.
+    pub(super) workers: usize,
+    /// Monotonic time.
+    pub(super) now: Instant,
 }
 
 impl fmt::Debug for Provider {
@@ -48,13 +83,29 @@ impl Provider {
     pub(super) fn new(
         settings: &Arc<settings::Provider>,
         headers: &Arc<IdentityHeaders>,
-        (series, number, workers): (Arc<AuthSeries>, u64, usize),
+        (series, place): (Arc<AuthSeries>, Place),
+        before: Option<&Self>,
     ) -> Self {
-        let tokens = match &settings.kind {
-            ProviderKind::Jwt(jwt) => Some(Tokens::new((**jwt).clone(), workers)),
-            ProviderKind::ApiKey(_) => None,
+        let (kind, memories) = match &settings.kind {
+            ProviderKind::Jwt(jwt) => {
+                let store = before.and_then(|before| before.store().cloned());
+                let bytes = (jwt.cache_bytes.unwrap_or(0), Measure::Bytes);
+                let memories = Memories::new(bytes, REFUSED_FOR, place.workers);
+                (Kind::Signed(Box::new(Signed::new((**jwt).clone(), store))), memories)
+            }
+            ProviderKind::Introspection(introspection) => {
+                let issuer = Issuer::new(introspection.clone(), place.workers, place.now);
+                let entries = (introspection.capacity, Measure::Entries);
+                let memories = Memories::new(entries, issuer.negative(), place.workers);
+                (Kind::Opaque(Box::new(issuer)), memories)
+            }
+            ProviderKind::ApiKey(_) => {
+                let memories = Memories::new((API_KEYS, Measure::Entries), 0, place.workers);
+                (Kind::ApiKey, memories)
+            }
         };
-        Self { settings: Arc::clone(settings), headers: Arc::clone(headers), series, number, tokens }
+        let (settings, headers) = (Arc::clone(settings), Arc::clone(headers));
+        Self { settings, headers, series, number: place.number, kind, memories }
     }
 
     /// Its name.
@@ -67,9 +118,23 @@ impl Provider {
         *self.settings == *settings && *self.headers == *headers
     }
 
+    /// Its keys, where they are fetched.
+    pub(super) fn store(&self) -> Option<&Arc<KeyStore>> {
+        match &self.kind {
+            Kind::Signed(signed) => signed.store.as_ref(),
+            Kind::Opaque(_) | Kind::ApiKey => None,
+        }
+    }
+
     /// Whether its credentials are bearer tokens.
     pub(super) fn takes_bearer(&self) -> bool {
         self.own_header().is_none()
+    }
+
+    /// Whether it remembers credentials as they are presented.
+    #[inline]
+    pub(super) fn remembers(&self) -> bool {
+        !matches!(self.kind, Kind::ApiKey)
     }
 
     /// The header of its credentials, where that is not `Authorization`.
@@ -77,7 +142,7 @@ impl Provider {
     pub(super) fn own_header(&self) -> Option<&HeaderName> {
         match &self.settings.kind {
             ProviderKind::ApiKey(keys) => Some(&keys.header),
-            ProviderKind::Jwt(_) => None,
+            ProviderKind::Jwt(_) | ProviderKind::Introspection(_) => None,
         }
     }
 
@@ -86,7 +151,7 @@ impl Provider {
     pub(super) fn forwards_token(&self) -> bool {
         match &self.settings.kind {
             ProviderKind::Jwt(jwt) => jwt.forward_token,
-            ProviderKind::ApiKey(_) => false,
+            ProviderKind::ApiKey(_) | ProviderKind::Introspection(_) => false,
         }
     }
 
@@ -97,43 +162,66 @@ impl Provider {
         if !credential::looks_signed(token) {
             return false;
         }
-        let signers = route.providers.iter().filter(|provider| provider.tokens.is_some()).count();
+        let signers = route.providers.iter().filter(|provider| matches!(provider.kind, Kind::Signed(_))).count();
         signers == 1 || token.len() <= jwt.max_token_bytes && credential::names_issuer(token, &jwt.issuer)
     }
 
     /// Which provider, with which keys.
     #[inline]
     pub(super) fn proof(&self) -> Proof {
-        Proof { provider: self.number, keys: self.tokens.as_ref().map_or(0, Tokens::keys_number) }
+        let keys = match &self.kind {
+            Kind::Signed(signed) => signed.keys_number(),
+            Kind::Opaque(_) | Kind::ApiKey => 0,
+        };
+        Proof { provider: self.number, keys }
     }
 
     /// What is known of a credential at `now`.
     #[inline]
     pub(super) fn recall(&self, worker: usize, credential: &[u8], now: i64) -> Known {
-        let Some(tokens) = &self.tokens else { return Known::Nothing };
+        if !self.remembers() {
+            return Known::Nothing;
+        }
         let proof = self.proof();
-        let mut memory = tokens.memory(worker);
+        let mut memory = self.memories.of(worker);
         if let Some(identity) = memory.proven.find(credential, |identity| identity.holds(proof, now)) {
             return Known::Proven(identity);
         }
         memory.refused.find(credential, proof, now).map_or(Known::Nothing, Known::Refused)
     }
 
-    /// Proves a credential at `now`, and remembers what came of it.
+    /// Proves a credential at `now`, where that needs nobody else.
     ///
     /// # Errors
     /// Why it does not hold.
     pub(super) fn prove(&self, worker: usize, credential: &[u8], now: i64) -> Result<Arc<Identity>, AuthResult> {
+        // Before the keys are looked at: what is verified with older ones is not taken for verified with newer.
         let proof = self.proof();
-        let proven = self.judge(credential, now).map(|claims| Arc::new(self.identity(claims, credential, proof)));
-        if let Some(tokens) = &self.tokens {
-            let mut memory = tokens.memory(worker);
-            match &proven {
-                Ok(identity) => memory.proven.keep(Arc::clone(identity)),
-                // What is refused before any signature is computed is as cheap to refuse again.
-                Err(why) if why.is_dear() => memory.refused.keep(credential, proof, now, *why),
-                Err(_) => {}
-            }
+        let ProviderKind::ApiKey(keys) = &self.settings.kind else {
+            return self.remember(worker, credential, (proof, now), self.judge(credential, now));
+        };
+        let hash = api_key::hash(credential);
+        let known = self.memories.of(worker).proven.find(&hash, |identity| identity.holds(proof, now));
+        known.map_or_else(|| self.remember(worker, &hash, (proof, now), api_key::find(&keys.keys, &hash)), Ok)
+    }
+
+    /// Remembers what came of a credential.
+    ///
+    /// # Errors
+    /// What came of it.
+    pub(super) fn remember(
+        &self,
+        worker: usize,
+        credential: &[u8],
+        (proof, now): (Proof, i64),
+        judged: Result<Claims, AuthResult>,
+    ) -> Result<Arc<Identity>, AuthResult> {
+        let proven = judged.map(|claims| Arc::new(self.identity(claims, credential, proof)));
+        match &proven {
+            Ok(identity) => self.memories.of(worker).proven.keep(Arc::clone(identity)),
+            // What is refused before any signature is computed is as cheap to refuse again.
+            Err(why) if why.is_dear() => self.memories.of(worker).refused.keep(credential, proof, now, *why),
+            Err(_) => {}
         }
         proven
     }
@@ -141,16 +229,16 @@ impl Provider {
     /// Judges a credential at `now`, and remembers nothing.
     ///
     /// # Errors
-    /// Why it does not hold.
+    /// Why it does not hold, or that somebody else would have to be asked.
     pub(super) fn try_out(&self, credential: &[u8], now: i64) -> Result<Identity, AuthResult> {
         self.judge(credential, now).map(|claims| self.identity(claims, credential, self.proof()))
     }
 
     fn judge(&self, credential: &[u8], now: i64) -> Result<Claims, AuthResult> {
-        match (&self.tokens, &self.settings.kind) {
-            (Some(tokens), _) => tokens.verify(credential, now),
-            (None, ProviderKind::ApiKey(keys)) => api_key::find(&keys.keys, credential),
-            (None, ProviderKind::Jwt(_)) => Err(AuthResult::UnknownKey),
+        match (&self.kind, &self.settings.kind) {
+            (Kind::Signed(signed), _) => signed.verify(credential, now),
+            (Kind::ApiKey, ProviderKind::ApiKey(keys)) => api_key::find(&keys.keys, &api_key::hash(credential)),
+            _ => Err(AuthResult::Unavailable),
         }
     }
 
@@ -158,6 +246,7 @@ impl Provider {
         Identity {
             provider: Arc::clone(self.name()),
             fields: fields::write(&self.headers, &claims),
+            passports: Passports::default(),
             subject: claims.subject,
             scopes: claims.scopes,
             claims: claims.all,

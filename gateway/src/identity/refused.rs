@@ -10,8 +10,6 @@ use ahash::RandomState;
 use super::proven::Proof;
 use crate::telemetry::metrics::AuthResult;
 
-/// How long a refusal is remembered, seconds: a token that is refused may hold soon, after a step of a clock.
-const REMEMBERED: i64 = 10;
 /// Marks of each of two generations.
 const MOST: usize = 4096;
 
@@ -20,16 +18,18 @@ type Marks = HashMap<u128, (Proof, i64, AuthResult), RandomState>;
 /// A bounded memory of refusals.
 #[derive(Debug)]
 pub(super) struct Refused {
+    /// How long a refusal is remembered, seconds.
+    seconds: i64,
     hashers: [RandomState; 2],
     young: Marks,
     old: Marks,
 }
 
 impl Refused {
-    /// An empty one.
-    pub(super) fn new() -> Self {
+    /// An empty one that remembers for so many seconds.
+    pub(super) fn new(seconds: i64) -> Self {
         let hashers = [RandomState::new(), RandomState::new()];
-        Self { hashers, young: Marks::default(), old: Marks::default() }
+        Self { seconds, hashers, young: Marks::default(), old: Marks::default() }
     }
 
     fn mark(&self, credential: &[u8]) -> u128 {
@@ -45,7 +45,7 @@ impl Refused {
         let mark = self.mark(credential);
         let (of, at, why) = self.young.get(&mark).or_else(|| self.old.get(&mark))?;
         // A clock that was set back forgets.
-        (*of == proof && (0..REMEMBERED).contains(&(now - at))).then_some(*why)
+        (*of == proof && (0..self.seconds).contains(&(now - at))).then_some(*why)
     }
 
     /// Remembers a refusal.
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn a_refusal_is_remembered_for_a_while_and_under_the_same_keys() {
         let (proof, other) = (Proof { provider: 1, keys: 1 }, Proof { provider: 1, keys: 2 });
-        let mut refused = Refused::new();
+        let mut refused = Refused::new(10);
         assert_eq!(refused.find(b"a", proof, 100), None);
         refused.keep(b"a", proof, 100, AuthResult::Signature);
         assert_eq!(refused.find(b"a", proof, 109), Some(AuthResult::Signature));
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn it_is_bounded() {
         let proof = Proof { provider: 1, keys: 1 };
-        let mut refused = Refused::new();
+        let mut refused = Refused::new(10);
         for number in 0..20_000_u32 {
             refused.keep(&number.to_be_bytes(), proof, 1, AuthResult::Signature);
         }

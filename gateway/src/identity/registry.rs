@@ -2,28 +2,63 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
-use super::provider::Provider;
+use arc_swap::ArcSwapOption;
+use tokio::runtime::Handle;
+
+use super::key_keeper::Keeper;
+use super::passport::Office;
+use super::provider::{Place, Provider};
+use super::remote;
+use super::replay::Used;
 use super::turns::Turns;
+use crate::clock::Clock;
+use crate::config::settings::identity::Passport;
 use crate::config::settings::{self, IdentityHeaders};
-use crate::telemetry::metrics::Registry as Metrics;
+use crate::telemetry::events::Events;
+use crate::telemetry::metrics::{KeysAge, Registry as Metrics};
+use crate::telemetry::notice;
 
 /// All providers.
 pub struct Registry {
     metrics: Arc<Metrics>,
+    clock: Clock,
     workers: usize,
     next: AtomicU64,
     known: Mutex<HashMap<Arc<str>, Arc<Provider>>>,
     turns: Box<[Turns]>,
+    used: Used,
+    /// Makes passports, where that is configured.
+    office: ArcSwapOption<Office>,
+    /// Asks servers; made when one has to be asked first.
+    client: OnceLock<Option<reqwest::Client>>,
+    /// The control runtime, where servers are asked.
+    control: OnceLock<Handle>,
 }
 
 impl Registry {
     /// An empty registry for so many workers.
-    pub fn new(metrics: Arc<Metrics>, workers: usize) -> Self {
+    pub fn new(metrics: Arc<Metrics>, clock: Clock, workers: usize) -> Self {
         let workers = workers.max(1);
         let turns = (0..workers).map(|_| Turns::default()).collect();
-        Self { metrics, workers, next: AtomicU64::new(1), known: Mutex::default(), turns }
+        Self {
+            metrics,
+            clock,
+            workers,
+            next: AtomicU64::new(1),
+            known: Mutex::default(),
+            turns,
+            used: Used::new(),
+            office: ArcSwapOption::empty(),
+            client: OnceLock::new(),
+            control: OnceLock::new(),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Provider>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The providers of a configuration; those that it does not have are forgotten.
@@ -32,11 +67,13 @@ impl Registry {
         configured: &[Arc<settings::Provider>],
         headers: &IdentityHeaders,
     ) -> HashMap<Arc<str>, Arc<Provider>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         let headers = Arc::new(headers.clone());
+        let now = self.clock.now();
         let provider = |settings: &Arc<settings::Provider>| {
-            let before = known.get(&settings.name).filter(|provider| provider.is(settings, &headers));
-            let provider = before.cloned().unwrap_or_else(|| Arc::new(self.make(settings, &headers)));
+            let before = known.get(&settings.name);
+            let same = before.filter(|provider| provider.is(settings, &headers)).cloned();
+            let provider = same.unwrap_or_else(|| Arc::new(self.make(settings, &headers, before, now)));
             (Arc::clone(&settings.name), provider)
         };
         let providers: HashMap<_, _> = configured.iter().map(provider).collect();
@@ -44,13 +81,86 @@ impl Registry {
         providers
     }
 
-    fn make(&self, settings: &Arc<settings::Provider>, headers: &Arc<IdentityHeaders>) -> Provider {
+    /// Makes passports as a configuration says; what has not changed goes on.
+    pub fn apply_passport(&self, configured: Option<&Arc<Passport>>, headers: &IdentityHeaders) -> Option<Arc<Office>> {
+        let before = self.office.load_full();
+        let office = configured.map(|settings| match &before {
+            Some(office) if office.is(settings, headers) => Arc::clone(office),
+            _ => {
+                let number = self.next.fetch_add(1, Ordering::Relaxed);
+                Arc::new(Office::new(settings, headers, number, before.as_deref()))
+            }
+        });
+        self.office.store(office.clone());
+        office
+    }
+
+    /// The keys that verify passports.
+    pub fn passport_keys(&self) -> Option<serde_json::Value> {
+        self.office.load().as_ref().map(|office| office.key_set())
+    }
+
+    fn make(
+        &self,
+        settings: &Arc<settings::Provider>,
+        headers: &Arc<IdentityHeaders>,
+        before: Option<&Arc<Provider>>,
+        now: Instant,
+    ) -> Provider {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        Provider::new(settings, headers, (self.metrics.auth(&settings.name), number, self.workers))
+        let place = Place { number, workers: self.workers, now };
+        let series = self.metrics.auth(&settings.name);
+        Provider::new(settings, headers, (series, place), before.map(|before| &**before))
+    }
+
+    /// Keeps keys that have to be fetched fresh, on the current runtime, where servers are asked from then on. What is
+    /// kept already goes on; it ends by itself when its provider does.
+    pub fn keep_keys(&self, events: &Arc<Events>) {
+        let _ = self.control.set(Handle::current());
+        let known = self.known();
+        for provider in known.values() {
+            let Some(store) = provider.store().filter(|store| store.claim()) else { continue };
+            let Some(client) = self.client() else { continue };
+            let keeper = Keeper {
+                provider: Arc::clone(provider.name()),
+                clock: self.clock.clone(),
+                events: Arc::clone(events),
+                client: client.clone(),
+            };
+            tokio::spawn(keeper.keep(Arc::downgrade(store)));
+        }
+    }
+
+    fn client(&self) -> Option<&reqwest::Client> {
+        let make = || remote::client().inspect_err(|why| notice::keys("", Some(why.as_str()))).ok();
+        self.client.get_or_init(make).as_ref()
+    }
+
+    /// What asks servers, and where; `None` where nobody keeps keys.
+    pub(super) fn outside(&self) -> Option<(&reqwest::Client, Handle)> {
+        Some((self.client()?, self.control.get()?.clone()))
+    }
+
+    /// How old fetched keys are.
+    pub fn key_ages(&self) -> Vec<KeysAge> {
+        let now = self.clock.now();
+        let age = |provider: &Arc<Provider>| {
+            let keys = provider.store()?.keys()?;
+            let seconds = now.saturating_duration_since(keys.at).as_secs_f64();
+            Some(KeysAge { provider: Arc::clone(provider.name()), seconds })
+        };
+        let mut ages: Vec<KeysAge> = self.known().values().filter_map(age).collect();
+        ages.sort_by(|a, b| a.provider.cmp(&b.provider));
+        ages
     }
 
     /// A worker's count of verifications.
     pub(super) fn turns(&self, worker: usize) -> &Turns {
         &self.turns[worker % self.turns.len()]
+    }
+
+    /// Tokens that were used.
+    pub(super) fn used(&self) -> &Used {
+        &self.used
     }
 }

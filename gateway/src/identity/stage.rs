@@ -4,11 +4,13 @@
 //! [`prove`] verifies where nothing is known yet.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::access::RouteAuth;
+use super::prove;
 use super::proven::Identity;
 use super::provider::{Known, Provider};
 use crate::error::{Code, GatewayError};
@@ -47,7 +49,7 @@ pub fn recall<N: Network>(
     let last = last.filter(|last| *last.credential == *credential && last.holds(provider.proof(), now));
     if let Some(identity) = last {
         cache.count(worker, CacheResult::Connection);
-        return grant(exchange, headers, &auth, provider, identity).map(|()| None);
+        return accept(exchange, headers, &auth, provider, identity).map(|()| None);
     }
     match provider.recall(worker, credential, now) {
         Known::Proven(identity) => {
@@ -77,17 +79,7 @@ pub async fn prove<N: Network>(
 ) -> Result<(), GatewayError> {
     let Unproven { auth, provider, credential } = *unproven;
     let shared = Arc::clone(&exchange.shard.shared);
-    let worker = exchange.shard.index;
-    if provider.tokens.is_some() {
-        shared.identity.turns(worker).take().await;
-        // Another request may have proven the same token while this one waited for its turn.
-        if let Known::Proven(identity) = provider.recall(worker, &credential, unix_seconds(exchange)) {
-            shared.metrics.token_cache().count(worker, CacheResult::Hit);
-            return grant(exchange, headers, &auth, &provider, identity);
-        }
-        shared.metrics.token_cache().count(worker, CacheResult::Miss);
-    }
-    match provider.prove(worker, &credential, unix_seconds(exchange)) {
+    match prove::prove(&shared, exchange.shard.index, &provider, &credential).await {
         Ok(identity) => grant(exchange, headers, &auth, &provider, identity),
         Err(why) => Err(refuse(exchange, &auth, Some(&provider), why)),
     }
@@ -97,7 +89,7 @@ fn unix_seconds<N: Network>(exchange: &Exchange<N>) -> i64 {
     exchange.shard.shared.clock.unix_us(exchange.started).div_euclid(1_000_000)
 }
 
-/// The identity holds: is it enough?
+/// The identity holds, and is the connection's last from here on: most connections bring the same one again.
 #[inline]
 fn grant<N: Network>(
     exchange: &mut Exchange<N>,
@@ -106,20 +98,48 @@ fn grant<N: Network>(
     provider: &Provider,
     identity: Arc<Identity>,
 ) -> Result<(), GatewayError> {
-    let enough = auth.check(&identity);
-    if provider.tokens.is_some() {
+    if provider.remembers() {
         let mut last = exchange.connection.identity.lock().unwrap_or_else(PoisonError::into_inner);
-        if !last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &identity)) {
-            *last = Some(Arc::clone(&identity));
-        }
+        *last = Some(Arc::clone(&identity));
     }
+    accept(exchange, headers, auth, provider, identity)
+}
+
+/// The identity holds: is it enough?
+#[inline]
+fn accept<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &mut HeaderMap,
+    auth: &RouteAuth,
+    provider: &Provider,
+    identity: Arc<Identity>,
+) -> Result<(), GatewayError> {
+    let enough = auth.check(&identity).and_then(|()| once(exchange, auth, &identity));
     exchange.identity = Some(identity);
     if let Err(why) = enough {
         return Err(refuse(exchange, auth, Some(provider), why));
     }
     provider.series.count(exchange.shard.index, AuthResult::Granted);
     auth.strip(headers, provider);
+    exchange.passport = passport(exchange);
     Ok(())
+}
+
+/// The passport for the route's upstream, where passports are made.
+#[inline]
+fn passport<N: Network>(exchange: &Exchange<N>) -> Option<Arc<[u8]>> {
+    let office = exchange.snapshot.passport.as_ref()?;
+    let upstream = &exchange.route()?.settings.upstream;
+    office.field(exchange.identity.as_ref()?, upstream, unix_seconds(exchange))
+}
+
+/// A token of a route that takes each once is used up here, when all else holds.
+#[inline]
+fn once<N: Network>(exchange: &Exchange<N>, auth: &RouteAuth, identity: &Identity) -> Result<(), AuthResult> {
+    if !auth.settings.single_use {
+        return Ok(());
+    }
+    exchange.shard.shared.identity.used().use_up(identity, unix_seconds(exchange))
 }
 
 /// What a client is told is what it may know (RFC 6750, section 3.1); why is in the record and the metrics.
@@ -148,6 +168,11 @@ fn refuse<N: Network>(
             "The credential is not enough for this.",
             challenge("Bearer error=\"insufficient_scope\""),
         ),
+        // It may hold: whoever could say so is not there.
+        AuthResult::NoKeys | AuthResult::Unavailable => {
+            let detail = "Credentials cannot be checked now.";
+            return GatewayError::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1));
+        }
         _ => (Code::Unauthorized, "The credential does not hold.", challenge("Bearer error=\"invalid_token\"")),
     };
     GatewayError::new(code, detail).challenging(challenge)

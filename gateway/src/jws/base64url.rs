@@ -12,7 +12,6 @@ pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Encodes.
-#[cfg(test)]
 pub(super) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::material::{Material, Numbers};
+use super::roca::is_of_flawed_generator;
 use super::{Algorithm, Refusal, base64url};
 
 /// The smallest modulus (RFC 7518, section 3.3), bits.
@@ -45,7 +46,7 @@ pub enum KeyError {
     Algorithm,
     /// A number is not canonical base64url, or does not have the length that it must have.
     Encoding,
-    /// A secret below the length of the shortest hash, or a modulus below 2048 bits.
+    /// A secret below the length of the shortest hash, a modulus below 2048 bits, or one of a flawed generator.
     Weak,
     /// A modulus above 8192 bits, or an exponent above 32.
     TooLarge,
@@ -76,7 +77,7 @@ impl KeyError {
             Self::Purpose => "it is not for verifying signatures (use, key_ops)",
             Self::Algorithm => "its alg is no signature algorithm that fits it",
             Self::Encoding => "a number in it is not canonical base64url of the right length",
-            Self::Weak => "it is too short: RSA needs 2048 bits, a secret the length of the hash",
+            Self::Weak => "it is too weak: RSA needs 2048 bits of a sound generator, a secret the length of the hash",
             Self::TooLarge => "it is larger than any key that is in use",
             Self::Invalid => "it is no key: its numbers are not on the curve, or impossible",
         }
@@ -122,6 +123,8 @@ impl Key {
         };
         let is_private = kty != "oct" && PRIVATE.iter().any(|name| members.contains_key(*name));
         let bound = match text(members, "alg")? {
+            // Many write the curve's size for the hash's.
+            Some("ES521") => Some(Algorithm::Es512),
             Some(alg) => Some(Algorithm::named(alg).ok_or(KeyError::Algorithm)?),
             None => None,
         };
@@ -216,7 +219,7 @@ fn rsa(members: &Map<String, Value>) -> Result<Numbers, KeyError> {
         return Err(KeyError::Encoding);
     }
     let bits = n.len() * 8 - first.leading_zeros() as usize;
-    if bits < RSA_MIN_BITS {
+    if bits < RSA_MIN_BITS || is_of_flawed_generator(&n) {
         return Err(KeyError::Weak);
     }
     if bits > RSA_MAX_BITS || e.len() > RSA_MAX_EXPONENT_BYTES {

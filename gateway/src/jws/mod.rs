@@ -16,6 +16,8 @@ mod key;
 mod key_set;
 mod material;
 mod refusal;
+mod roca;
+mod signer;
 
 pub use algorithm::Algorithm;
 pub use base64url::decode as decode_base64url;
@@ -25,6 +27,7 @@ pub use json::{JsonError, parse as parse_json};
 pub use key::{Key, KeyError};
 pub use key_set::{KeySet, KeySetError, LeftOut, MAX_KEY_SET_BYTES, MAX_KEYS};
 pub use refusal::Refusal;
+pub use signer::Signer;
 
 #[cfg(test)]
 pub(crate) mod samples;

@@ -1,5 +1,6 @@
 //! Attacks and oddities, each with the id of its requirement (security.md, H), beside what must pass.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::samples::{self, SECRET};
@@ -200,6 +201,11 @@ fn h3_a_key_for_something_else_verifies_nothing() {
     for alg in ["none", "RSA-OAEP", "HS256", "ES256", "rs256", ""] {
         assert_eq!(refused(&changed(Algorithm::Rs256, &json!({ "alg": alg }))), KeyError::Algorithm, "{alg}");
     }
+    let es512 = one(&changed(Algorithm::Es512, &json!({ "alg": "ES521" })));
+    assert!(
+        judge(&samples::token(Algorithm::Es512, None, &json!({})), &es512).is_ok(),
+        "a key's alg, misspelt by many"
+    );
     for kty in ["rsa", "EC2", "none", ""] {
         assert_eq!(refused(&changed(Algorithm::Rs256, &json!({ "kty": kty }))), KeyError::Unknown, "{kty}");
     }
@@ -485,5 +491,39 @@ fn typ_is_a_media_type() {
     }
     for typ in ["JWT", "at+jwt ", "text/at+jwt", "", "x/at+jwt"] {
         assert!(!header(typ).is_typ("at+jwt"), "{typ}");
+    }
+}
+
+proptest! {
+    /// Whatever is sent is refused, and nothing panics; the shape of a token makes it go deeper.
+    #[test]
+    fn anything_is_refused(
+        parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..80), 0..5),
+        header in "\\{(\"alg\":\"(ES256|none|RS256)\"(,\"[a-z]{0,4}\":[\\[\\]{}\"0-9a-z,:]{0,12})?)?\\}?",
+        encoded in any::<bool>(),
+    ) {
+        let (keys, _) = KeySet::from_json(&json!({ "keys": [samples::published(Algorithm::Es256, "k")] })).unwrap();
+        let raw = |part: &Vec<u8>| String::from_utf8_lossy(part).into_owned();
+        let rest = parts.iter().map(|part| if encoded { encode(part) } else { raw(part) });
+        let token = std::iter::once(encode(header.as_bytes())).chain(rest).collect::<Vec<_>>().join(".");
+        prop_assert!(judge(&token, &keys).is_err());
+    }
+
+    /// So are keys: what is not one is an error, and nothing panics.
+    #[test]
+    fn any_numbers_make_a_key_or_an_error(
+        kty in "RSA|EC|OKP|oct",
+        crv in "P-256|P-384|P-521|secp256k1|Ed25519",
+        a in proptest::collection::vec(any::<u8>(), 0..70),
+        b in proptest::collection::vec(any::<u8>(), 0..70),
+    ) {
+        let [first, second] = [&a, &b].map(|number| encode(number));
+        let jwk = json!({
+            "kty": kty, "crv": crv, "x": first, "y": second, "n": first, "e": second, "k": first,
+        });
+        if let Ok(key) = Key::from_jwk(&jwk) {
+            prop_assert!(key.algorithms().count() > 0);
+        }
+        let _ = KeySet::parse(&a);
     }
 }

@@ -14,11 +14,15 @@ use tokio::sync::watch;
 use crate::connections::Connections;
 use crate::gateway::Gateway;
 use crate::network::Sockets;
+use crate::overload::gate::LONGEST_HOLD;
 use crate::telemetry::metrics::ListenerSeries;
 use crate::worker::{Accepted, Worker};
 
 /// After a failure that will not go away by itself at once, such as no more file descriptors.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
+
+/// How often it is looked whether workers read again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A listening socket and who serves it.
 pub struct Listening {
@@ -87,9 +91,30 @@ impl Hand {
     }
 }
 
+impl Hand {
+    /// Whether no worker that could take a connection reads new requests.
+    fn is_paused(&self) -> bool {
+        let is_paused = |index: usize| self.gateway.shards()[index].gate.is_paused();
+        match self.only {
+            Some(index) => is_paused(index),
+            None => (0..self.workers.len()).all(is_paused),
+        }
+    }
+
+    /// Connections wait in the kernel's queue while nobody would read them; never for long.
+    async fn wait_for_workers(&self) {
+        let mut waited = Duration::ZERO;
+        while waited < LONGEST_HOLD && self.is_paused() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            waited += LOOK_AGAIN;
+        }
+    }
+}
+
 async fn accept(socket: TcpListener, hand: Hand, mut stop: watch::Receiver<bool>) {
     let Ok(socket) = tokio::net::TcpListener::from_std(socket) else { return };
     loop {
+        hand.wait_for_workers().await;
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => break,

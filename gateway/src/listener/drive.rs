@@ -16,7 +16,7 @@ use super::seat::Seat;
 use crate::client::{ClientConnection, Phase};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Arrival;
-use crate::http1::{AnswerHead, HeadLimits, Next, Refusal, Server};
+use crate::http1::{HeadLimits, KnownDate, Next, Refusal, Server};
 use crate::network::Network;
 use crate::pipeline;
 use crate::reply::Reply;
@@ -44,6 +44,8 @@ struct Driver<'a, 'd, N: Network, F> {
     connection: &'a Arc<ClientConnection<N>>,
     watch: &'a mut Watch,
     draining: &'a mut Draining<'d, F>,
+    /// The date as it was last written.
+    date: KnownDate,
 }
 
 /// Serves the connection until it rests or ends.
@@ -55,8 +57,9 @@ pub(super) async fn drive<N: Network>(
     watch: &mut Watch,
     draining: &mut Draining<'_, impl Future<Output = ()>>,
 ) -> End<N::Stream> {
-    let mut driver = Driver { shard, connection, watch, draining };
-    let mut server = Box::new(Server::new(stream, read_ahead, limits(shard)));
+    let date = shard.date.known();
+    let mut driver = Driver { shard, connection, watch, draining, date };
+    let mut server = Box::new(Server::new(stream, read_ahead, limits(shard), N::is_quiet));
     loop {
         let parts = match driver.next(&mut server).await {
             Awaited::Next(Next::Request(parts)) => parts,
@@ -110,9 +113,14 @@ enum Awaited {
 impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
     /// Waits for the next request.
     async fn next(&mut self, server: &mut Server<N::Stream>) -> Awaited {
+        let mut held = None;
         std::future::poll_fn(|cx| {
+            let gate = &self.shard.gate;
+            if gate.is_paused() && self.connection.phase.get() == Phase::Idle {
+                std::task::ready!(gate.poll_held(&mut held, self.shard.shared.clock.now(), cx));
+            }
             let deadlines = &self.connection.deadlines;
-            if let Poll::Ready(next) = server.poll_next(cx, || self.shard.take_map()) {
+            if let Poll::Ready(next) = server.poll_next(cx) {
                 return Poll::Ready(Awaited::Next(next));
             }
             let clock = &self.shard.shared.clock;
@@ -164,17 +172,15 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
     /// Writes an answer; false when the client did not get it whole.
     async fn answer(&mut self, seat: &mut Seat<N::Stream>, reply: Reply<N>) -> bool {
         let Reply { status, head, body } = reply;
-        let date = self.shard.date.get();
+        let date = self.shard.date.refresh(&mut self.date);
         let unwanted = !seat.is_shared();
         let begun = seat.with(|server| {
             if unwanted && !may_be_read(server) {
                 server.close_after_answer();
             }
-            server.begin_answer(status, &head, &body, &date);
+            server.begin_answer(status, &head, &body, date);
         });
-        if let AnswerHead::Map(map) = head {
-            self.shard.give_map(map);
-        }
+        head.recycle();
         let mut body = pin!(body);
         begun.is_some()
             && std::future::poll_fn(|cx| {

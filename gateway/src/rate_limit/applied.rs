@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::cells::Place;
 use super::route::RouteLimits;
 use super::rule::{Rule, Tier, seconds};
+use crate::algorithms::gcra::Quota;
 
 /// What was taken for one request.
 #[derive(Debug, Default)]
@@ -16,6 +17,19 @@ pub struct Applied {
     pub(super) refused: Option<usize>,
 }
 
+/// Where a request's tokens were taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Paid {
+    /// Nothing was taken, or it was given back.
+    Nothing,
+    /// A bucket of this process.
+    Bucket(Place),
+    /// A chunk that had been taken from a store.
+    Lease,
+    /// A store.
+    Store,
+}
+
 /// What one rule decided.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Charge {
@@ -23,8 +37,9 @@ pub(super) struct Charge {
     pub(super) rule: usize,
     pub(super) tier: Tier,
     pub(super) hash: u64,
-    /// Where tokens were taken from; `None`: nothing was taken, or it was given back.
-    pub(super) place: Option<Place>,
+    pub(super) paid: Paid,
+    /// The quota that held.
+    pub(super) quota: Quota,
     /// The bucket's TAT from then on.
     pub(super) tat: u64,
     pub(super) now: u64,
@@ -60,8 +75,8 @@ impl Applied {
                 fields.state.push_str(", ");
             }
             fields.policy.push_str(rule.policy(charge.tier));
-            let quota = rule.quota(charge.tier);
-            let (remaining, full) = (quota.remaining(charge.tat, charge.now), quota.full_in(charge.tat, charge.now));
+            let remaining = charge.quota.remaining(charge.tat, charge.now);
+            let full = charge.quota.full_in(charge.tat, charge.now);
             let name = &rule.settings.name;
             // Writing to a string cannot fail.
             let _ = write!(fields.state, "\"{name}\";r={remaining};t={}", seconds(full));

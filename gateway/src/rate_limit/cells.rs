@@ -156,18 +156,31 @@ impl Cells {
         slots.tats.get(&hash).copied().unwrap_or_else(|| slots.shared(hash))
     }
 
-    /// Sets the bucket's TAT to at least this, as somebody else knows it.
-    pub fn raise(&self, hash: u64, now: u64, tat: u64) {
+    /// The TAT of the key's own bucket; `None` where it has none, which may be for want of room.
+    pub fn known(&self, hash: u64) -> Option<u64> {
+        self.shard(hash).tats.get(&hash).copied()
+    }
+
+    /// Sets the TAT of the key's own bucket to at least this, as somebody else knows it. Without room for it nothing is
+    /// kept: strangers are not to pay for what is only remembered. Whether it is kept.
+    pub fn raise(&self, hash: u64, now: u64, tat: u64) -> bool {
         let mut slots = self.shard(hash);
         if let Some(known) = slots.tats.get_mut(&hash) {
             *known = tat.max(*known);
-        } else if tat > now {
+            return true;
+        }
+        let keeps = tat > now && slots.has_room(now);
+        if keeps {
             let tat = tat.max(slots.shared(hash));
-            if slots.has_room(now) {
-                slots.tats.insert(hash, tat);
-            } else {
-                slots.share(hash, |_| tat);
-            }
+            slots.tats.insert(hash, tat);
+        }
+        keeps || tat <= now
+    }
+
+    /// Gives back so much time: what the bucket lacks less.
+    pub fn lower(&self, hash: u64, by: u64) {
+        if let Some(tat) = self.shard(hash).tats.get_mut(&hash) {
+            *tat = tat.saturating_sub(by);
         }
     }
 
@@ -190,7 +203,9 @@ impl Cells {
         for shard in &self.shards {
             let slots = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
             for (hash, tat) in &slots.tats {
-                other.raise(*hash, now, *tat);
+                if !other.raise(*hash, now, *tat) {
+                    other.shard(*hash).share(*hash, |shared| shared.max(*tat));
+                }
             }
         }
         other

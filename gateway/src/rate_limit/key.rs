@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 
 use http::HeaderMap;
+use serde_json::Value;
 
 use crate::config::settings::RateLimit;
 use crate::config::settings::rate_limit::LimitKey;
@@ -29,6 +30,8 @@ pub enum Key<'a> {
     Subject(&'a str),
     /// A claim's value.
     Claim(&'a str),
+    /// The same where it is a whole number.
+    NumberClaim(i64),
 }
 
 impl<'a> Key<'a> {
@@ -38,10 +41,24 @@ impl<'a> Key<'a> {
             LimitKey::Global => Some(Self::Global),
             LimitKey::Route => exchange.route().map(|route| Self::Route(&route.settings.name)),
             LimitKey::Header(name) => headers.get(name).map(|value| Self::Header(value.as_bytes())),
-            // Nobody proves an identity yet.
-            LimitKey::ClientIp | LimitKey::Subject | LimitKey::Claim(_) => None,
+            LimitKey::Subject => exchange.identity.as_deref().and_then(|it| it.subject.as_deref()).map(Self::Subject),
+            LimitKey::Claim(name) => {
+                exchange.identity.as_deref().and_then(|it| Self::of_claim(it.claims.get(&**name)?))
+            }
+            LimitKey::ClientIp => None,
         };
         named.unwrap_or_else(|| Self::Address(network_of(exchange.client.ip, rule.ipv6_prefix)))
+    }
+
+    /// A claim that is one value; lists and objects are none.
+    fn of_claim(claim: &'a Value) -> Option<Self> {
+        match claim {
+            Value::String(text) => Some(Self::Claim(text)),
+            Value::Number(number) => number.as_i64().map(Self::NumberClaim),
+            Value::Bool(true) => Some(Self::Claim("true")),
+            Value::Bool(false) => Some(Self::Claim("false")),
+            _ => None,
+        }
     }
 
     /// A keyed hash, for this process alone.
@@ -69,6 +86,7 @@ impl<'a> Key<'a> {
             Self::Header(value) => (b"header", (*value).into()),
             Self::Subject(subject) => (b"subject", subject.as_bytes().into()),
             Self::Claim(value) => (b"claim", value.as_bytes().into()),
+            Self::NumberClaim(number) => (b"number", number.to_be_bytes().to_vec().into()),
         };
         out.extend_from_slice(kind);
         out.push(0);
@@ -84,6 +102,7 @@ impl<'a> Key<'a> {
             Self::Address(address) => address.to_string(),
             Self::Header(_) => format!("sha256:{:032x}", stable_id(rule, None, self)),
             Self::Subject(text) | Self::Claim(text) => cut(text),
+            Self::NumberClaim(number) => number.to_string(),
         }
     }
 }
@@ -98,6 +117,13 @@ pub(super) fn network_of(address: IpAddr, ipv6_prefix: u8) -> IpAddr {
         }
         v4 => v4,
     }
+}
+
+/// What a key is called in a store, whatever its rule: 128 bits of a SHA-256, in 22 characters.
+pub(super) fn short_id(key: &Key<'_>) -> String {
+    const DIGITS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+    let id = stable_id("", None, key);
+    (0..22).map(|digit| char::from(DIGITS[(id >> (6 * digit)) as usize & 63])).collect()
 }
 
 /// What a key is called where it must not be readable: in events, and in a store. The first half of a SHA-256 over the

@@ -6,22 +6,29 @@
 //!
 //! `stage.rs` is what the pipeline calls. `rule.rs` is one rule, compiled; `route.rs` those of a route; `applied.rs`
 //! what they came to for one request. `registry.rs` keeps over reloads what belongs to a rule's name: `cells.rs`, its
-//! buckets, and `busiest.rs`, its busiest keys. `key.rs` says who a request counts as.
+//! buckets, and `busiest.rs`, its busiest keys. `key.rs` says who a request counts as. `shared.rs` and `leases.rs` take
+//! tokens from a store (`store/`), where gateways share one; `house.rs` does what no request waits for.
 
 mod applied;
 mod busiest;
 mod cells;
+mod house;
 mod key;
+mod leases;
 mod registry;
 mod route;
 mod rule;
+mod shared;
 pub mod stage;
+pub mod store;
 
 pub use applied::{Applied, Fields};
 pub use busiest::Busiest;
 pub use cells::{Cells, Fill, Place, Taken};
+pub use house::keep_house;
 pub use key::{Key, stable_id};
-pub use registry::{Registry, RuleState, keep_house};
+pub use leases::take as take_leased;
+pub use registry::{Registry, RuleState};
 pub use route::RouteLimits;
 pub use rule::{Rule, Tier};
 

@@ -2,19 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::busiest::Busiest;
 use super::cells::Cells;
+use super::leases::Leases;
 use super::rule::{Rule, quotas};
+use super::store::Stores;
 use crate::algorithms::gcra::Quota;
 use crate::algorithms::rng::Draws;
-use crate::clock::Clock;
 use crate::config::settings::RateLimit;
 use crate::telemetry::metrics::{LimitSeries, Registry as Metrics};
-
-/// Between two sweeps of all buckets.
-const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// A rule's state.
 #[derive(Debug)]
@@ -25,6 +22,8 @@ pub struct RuleState {
     pub series: Arc<LimitSeries>,
     /// Its busiest keys.
     pub busiest: Busiest,
+    /// Tokens that were taken from its store and not yet used.
+    pub leases: Leases,
     kept: Mutex<Kept>,
 }
 
@@ -57,7 +56,7 @@ impl Registry {
 
     /// Compiles a rule, with the state that its name has. Buckets are brought to its rate: who lacked so many tokens
     /// lacks as many from now on.
-    pub fn compile(&self, settings: &Arc<RateLimit>, now: u64) -> Rule {
+    pub fn compile(&self, settings: &Arc<RateLimit>, stores: &Stores, now: u64) -> Rule {
         let state = {
             let mut states = lock(&self.states);
             match states.by_name.get(&settings.name) {
@@ -70,7 +69,8 @@ impl Registry {
             }
         };
         let cells = state.bring_to(settings, now);
-        Rule::new(Arc::clone(settings), state, cells)
+        let store = settings.shared.as_ref().and_then(|shared| stores.find(&shared.store));
+        Rule::new(Arc::clone(settings), state, cells, store)
     }
 
     fn state(&self, settings: &RateLimit, seeds: &mut Draws) -> RuleState {
@@ -79,6 +79,7 @@ impl Registry {
             hasher: ahash::RandomState::with_seeds(seed(), seed(), seed(), seed()),
             series: self.metrics.limit(&settings.name),
             busiest: Busiest::new(self.workers),
+            leases: Leases::default(),
             kept: Mutex::new(Kept { cells: Arc::new(Cells::new(settings.max_keys)), quotas: quotas(settings) }),
         }
     }
@@ -114,14 +115,6 @@ impl RuleState {
             kept.cells = Arc::new(kept.cells.resized(settings.max_keys, now));
         }
         Arc::clone(&kept.cells)
-    }
-}
-
-/// Sweeps all buckets now and then: memory that a flood of keys took is given back when it is over.
-pub async fn keep_house(limits: &Registry, clock: &Clock) {
-    loop {
-        tokio::time::sleep(SWEEP_EVERY).await;
-        limits.sweep(clock.monotonic_ns(clock.now()));
     }
 }
 

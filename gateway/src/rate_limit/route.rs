@@ -5,38 +5,50 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
-use super::Phase;
-use super::applied::{Applied, Charge};
+use super::applied::{Applied, Charge, Paid};
 use super::key::Key;
 use super::rule::Rule;
+use super::{Phase, leases, shared};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::telemetry::metrics::LimitDecision;
 
 /// The rules of a route, in its order.
-#[derive(Debug)]
 pub struct RouteLimits {
     rules: Box<[Arc<Rule>]>,
-    edge: bool,
-    proven: bool,
+    has: [Has; 2],
+}
+
+/// What there is in a phase.
+#[derive(Debug, Clone, Copy, Default)]
+struct Has {
+    rules: bool,
+    stores: bool,
 }
 
 impl RouteLimits {
     /// These rules; `None` where there are none.
     pub fn new(rules: Vec<Arc<Rule>>) -> Option<Box<Self>> {
-        let has = |phase| rules.iter().any(|rule| rule.phase == phase);
-        let (edge, proven) = (has(Phase::Edge), has(Phase::Proven));
-        (!rules.is_empty()).then(|| Box::new(Self { rules: rules.into(), edge, proven }))
+        let mut has = [Has::default(); 2];
+        for rule in &rules {
+            let has = &mut has[rule.phase as usize];
+            has.rules = true;
+            has.stores |= rule.store.is_some();
+        }
+        (!rules.is_empty()).then(|| Box::new(Self { rules: rules.into(), has }))
     }
 
     /// Whether any rule runs in this phase.
     #[inline]
     pub fn has(&self, phase: Phase) -> bool {
-        match phase {
-            Phase::Edge => self.edge,
-            Phase::Proven => self.proven,
-        }
+        self.has[phase as usize].rules
+    }
+
+    /// Whether any of them asks a store.
+    #[inline]
+    pub fn asks(&self, phase: Phase) -> bool {
+        self.has[phase as usize].stores
     }
 
     /// The rules.
@@ -44,7 +56,7 @@ impl RouteLimits {
         &self.rules
     }
 
-    /// Asks the rules of a phase, and charges their keys.
+    /// Asks the rules of a phase whose buckets are here, and charges their keys.
     ///
     /// # Errors
     /// 429 with the exact time after which all rules of the phase would let the request through; nothing is charged
@@ -56,16 +68,16 @@ impl RouteLimits {
         phase: Phase,
         (applied, now): (&mut Applied, u64),
     ) -> Result<(), GatewayError> {
-        let of_phase = self.rules.iter().enumerate().filter(|(_, rule)| rule.phase == phase);
-        for (index, rule) in of_phase {
-            let (key, tier) = (Key::of(&rule.settings, exchange, headers), rule.tier());
+        let own = self.rules.iter().enumerate().filter(|(_, rule)| rule.phase == phase && rule.store.is_none());
+        for (index, rule) in own {
+            let (key, tier) = (Key::of(&rule.settings, exchange, headers), rule.tier(exchange));
             let hash = rule.hash(&key, tier);
-            let shown = || key.shown(&rule.settings.name).into();
-            rule.state.busiest.note(exchange.shard.index, exchange.shard.random(), hash, shown);
-            let mut charge = Charge { rule: index, tier, hash, place: None, tat: 0, now };
+            rule.note(exchange, &key, hash);
+            let mut charge =
+                Charge { rule: index, tier, hash, paid: Paid::Nothing, quota: *rule.quota(tier), tat: 0, now };
             match rule.take(hash, tier, now) {
                 Ok(taken) => {
-                    (charge.place, charge.tat) = (Some(taken.place), taken.tat);
+                    (charge.paid, charge.tat) = (Paid::Bucket(taken.place), taken.tat);
                     rule.decided(exchange, (&key, tier), LimitDecision::Admitted, (now, taken.tat));
                     applied.charges.push(charge);
                 }
@@ -76,10 +88,8 @@ impl RouteLimits {
                     rule.decided(exchange, (&key, tier), decision, (now, charge.tat));
                     applied.charges.push(charge);
                     if !shadow {
-                        applied.refused = Some(index);
                         let wait = self.wait_for_all(exchange, headers, (phase, index), now).max(refused.wait);
-                        self.give_back(exchange, headers, applied);
-                        return Err(refusal(&rule.settings.name, wait));
+                        return Err(self.refuse(exchange, headers, applied, (index, wait)));
                     }
                 }
             }
@@ -97,26 +107,40 @@ impl RouteLimits {
     ) -> u64 {
         let behind = self.rules[refused + 1..].iter().filter(|rule| rule.phase == phase && !rule.settings.shadow);
         let wait = |rule: &Arc<Rule>| {
-            let (key, tier) = (Key::of(&rule.settings, exchange, headers), rule.tier());
+            let (key, tier) = (Key::of(&rule.settings, exchange, headers), rule.tier(exchange));
             rule.quota(tier).wait(rule.cells().look(rule.hash(&key, tier)), now)
         };
         behind.map(wait).max().unwrap_or(0)
     }
 
+    /// Refuses a request by a rule, for so long: nothing stays charged.
+    pub(super) fn refuse<N: Network>(
+        &self,
+        exchange: &Exchange<N>,
+        headers: &HeaderMap,
+        applied: &mut Applied,
+        (index, wait): (usize, u64),
+    ) -> GatewayError {
+        applied.refused = Some(index);
+        self.give_back(exchange, headers, applied);
+        let rule = self.rules.get(index).map_or("", |rule| &*rule.settings.name);
+        let detail = format!("The limit {rule:?} is used up.");
+        GatewayError::new(Code::RateLimited, detail).retry_after(Duration::from_nanos(wait))
+    }
+
     /// Gives back what a request was charged: one that is refused costs nothing.
-    fn give_back<N: Network>(&self, exchange: &Exchange<N>, headers: &HeaderMap, applied: &mut Applied) {
+    pub(super) fn give_back<N: Network>(&self, exchange: &Exchange<N>, headers: &HeaderMap, applied: &mut Applied) {
         for charge in &mut applied.charges {
-            let (rule, Some(place)) = (&self.rules[charge.rule], charge.place.take()) else { continue };
-            let quota = rule.quota(charge.tier);
-            rule.cells().refund(charge.hash, place, quota);
-            charge.tat = quota.refund(charge.tat);
+            let Some(rule) = self.rules.get(charge.rule) else { continue };
             let key = Key::of(&rule.settings, exchange, headers);
+            match std::mem::replace(&mut charge.paid, Paid::Nothing) {
+                Paid::Nothing => continue,
+                Paid::Bucket(place) => rule.cells().refund(charge.hash, place, &charge.quota),
+                Paid::Lease => leases::give_back(rule, charge.hash, charge.tier),
+                Paid::Store => shared::give_back(rule, exchange.shard.index, (&key, charge.tier, charge.hash)),
+            }
+            charge.tat = charge.quota.refund(charge.tat);
             rule.decided(exchange, (&key, charge.tier), LimitDecision::Refunded, (charge.now, charge.tat));
         }
     }
-}
-
-fn refusal(rule: &str, wait: u64) -> GatewayError {
-    let detail = format!("The limit {rule:?} is used up.");
-    GatewayError::new(Code::RateLimited, detail).retry_after(Duration::from_nanos(wait))
 }

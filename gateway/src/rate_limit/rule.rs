@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::Phase;
 use super::cells::{Cells, Taken};
-use super::key::{Key, stable_id};
+use super::key::{Key, short_id, stable_id};
 use super::registry::RuleState;
+use super::store::Store;
 use crate::algorithms::gcra::{Quota, Refused};
 use crate::config::settings::RateLimit;
 use crate::config::settings::rate_limit::Rate;
@@ -24,7 +25,6 @@ pub enum Tier {
 }
 
 /// A rule.
-#[derive(Debug)]
 pub struct Rule {
     /// As configured.
     pub settings: Arc<RateLimit>,
@@ -34,6 +34,8 @@ pub struct Rule {
     pub phase: Phase,
     quotas: [Quota; 2],
     cells: Arc<Cells>,
+    /// Where its buckets are, where that is not here.
+    pub store: Option<Arc<Store>>,
     /// What `ratelimit-policy` says of it, by tier.
     policies: [Box<str>; 2],
 }
@@ -46,7 +48,7 @@ pub(super) fn quotas(settings: &RateLimit) -> [Quota; 2] {
 
 impl Rule {
     /// A rule with the state of its name.
-    pub fn new(settings: Arc<RateLimit>, state: Arc<RuleState>, cells: Arc<Cells>) -> Self {
+    pub fn new(settings: Arc<RateLimit>, state: Arc<RuleState>, cells: Arc<Cells>, store: Option<Arc<Store>>) -> Self {
         let policy = |rate: Rate| {
             let window = Quota::new(rate.tokens, rate.period, rate.burst, 1).window();
             format!("\"{}\";q={};w={}", settings.name, rate.burst, seconds(window)).into_boxed_str()
@@ -56,14 +58,16 @@ impl Rule {
             quotas: quotas(&settings),
             policies: [policy(settings.rate), policy(settings.anonymous.unwrap_or(settings.rate))],
             cells,
+            store,
             state,
             settings,
         }
     }
 
-    /// The rate that holds for a request. Nobody proves an identity yet, so `anonymous` does wherever it is written.
-    pub fn tier(&self) -> Tier {
-        if self.settings.anonymous.is_some() { Tier::Anonymous } else { Tier::Own }
+    /// The rate that holds for a request.
+    pub fn tier<N: Network>(&self, exchange: &Exchange<N>) -> Tier {
+        let anonymous = self.settings.anonymous.is_some() && exchange.identity.is_none();
+        if anonymous { Tier::Anonymous } else { Tier::Own }
     }
 
     /// How much a key of this tier may do.
@@ -89,6 +93,13 @@ impl Rule {
         key.hash_with(&self.state.hasher) & !1 | tier as u64
     }
 
+    /// What a key's bucket is called in a store. In a cluster, what stands in braces decides the slot: buckets of one
+    /// key share it, whatever their rules.
+    pub fn name_in_store(&self, key: &Key<'_>, tier: Tier) -> String {
+        let tier = if tier == Tier::Anonymous { ":anonymous" } else { "" };
+        format!("limit:{{{}}}:{}{tier}", short_id(key), self.settings.name)
+    }
+
     /// Takes a request's tokens.
     ///
     /// # Errors
@@ -96,6 +107,13 @@ impl Rule {
     #[inline]
     pub fn take(&self, hash: u64, tier: Tier, now: u64) -> Result<Taken, Refused> {
         self.cells.take(hash, now, self.quota(tier))
+    }
+
+    /// Counts a request among its key's.
+    #[inline]
+    pub fn note<N: Network>(&self, exchange: &Exchange<N>, key: &Key<'_>, hash: u64) {
+        let shown = || key.shown(&self.settings.name).into();
+        self.state.busiest.note(exchange.shard.index, exchange.shard.random(), hash, shown);
     }
 
     /// Counts a decision, and tells who follows.

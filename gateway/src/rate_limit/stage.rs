@@ -1,32 +1,66 @@
 //! The stage: lets a request through, or says when to come back.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use http::HeaderMap;
 
 use super::Phase;
+use super::shared::Asking;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::network::Network;
 
-/// Asks the limits of the request's route that run in this phase. A route without limits pays one look.
+/// What a store has to be asked for, boxed: no other request pays for its size.
+pub type Pending<'a> = Pin<Box<dyn Future<Output = Result<(), GatewayError>> + Send + 'a>>;
+
+/// Asks the limits of the request's route that run in this phase. A route without limits pays one look. Where buckets
+/// are in a store, what is left to do comes back.
 ///
 /// # Errors
-/// 429 `rate_limited`.
+/// 429 `rate_limited`; 503 `limit_store_down` where a rule wants that.
 #[inline]
-pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, phase: Phase) -> Result<(), GatewayError> {
-    match exchange.route().and_then(|route| route.limits.as_deref()) {
-        Some(limits) if limits.has(phase) => charge(exchange, headers, phase),
-        _ => Ok(()),
+pub fn admit<'a, N: Network>(
+    exchange: &'a mut Exchange<N>,
+    headers: &'a HeaderMap,
+    phase: Phase,
+) -> Result<Option<Pending<'a>>, GatewayError> {
+    let (has, asks) = match exchange.route().and_then(|route| route.limits.as_deref()) {
+        Some(limits) => (limits.has(phase), limits.asks(phase)),
+        None => return Ok(None),
+    };
+    if has {
+        charge(exchange, headers, phase)?;
     }
+    Ok(asks.then(|| Box::pin(ask(exchange, headers, phase)) as Pending<'a>))
+}
+
+/// The time of a phase. Identity may have taken its time; before it a request is as old as its head.
+fn time<N: Network>(exchange: &Exchange<N>, phase: Phase) -> u64 {
+    let at = if phase == Phase::Edge { exchange.started } else { exchange.now() };
+    exchange.shard.shared.clock.monotonic_ns(at)
 }
 
 #[inline(never)]
 fn charge<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, phase: Phase) -> Result<(), GatewayError> {
-    // Identity may have taken its time; before it a request is as old as its head.
-    let at = if phase == Phase::Edge { exchange.started } else { exchange.now() };
-    let now = exchange.shard.shared.clock.monotonic_ns(at);
+    let now = time(exchange, phase);
     let mut applied = exchange.limits.take().unwrap_or_default();
     let outcome = match exchange.route().and_then(|route| route.limits.as_deref()) {
         Some(limits) => limits.charge(exchange, headers, phase, (&mut applied, now)),
+        None => Ok(()),
+    };
+    exchange.limits = Some(applied);
+    outcome
+}
+
+async fn ask<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, phase: Phase) -> Result<(), GatewayError> {
+    let now = time(exchange, phase);
+    let mut applied = exchange.limits.take().unwrap_or_default();
+    let outcome = match exchange.route().and_then(|route| route.limits.as_deref()) {
+        Some(limits) => {
+            let exchange = &*exchange;
+            Asking { limits, exchange, headers, applied: &mut applied, now }.ask(phase).await
+        }
         None => Ok(()),
     };
     exchange.limits = Some(applied);

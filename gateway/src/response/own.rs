@@ -34,6 +34,9 @@ pub fn fallback<N: Network>(mut exchange: Box<Exchange<N>>, problem: &GatewayErr
     else {
         return super::problem::answer(exchange, problem);
     };
+    if let Some(reason) = problem.shed {
+        exchange.shed(reason);
+    }
     exchange.status = Some(answer.status);
     exchange.code = Some(problem.code);
     let mut headers = HeaderMap::with_capacity(6);

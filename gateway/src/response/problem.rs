@@ -13,16 +13,20 @@ use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::reply::Reply;
 use crate::response_body::ResponseBody;
+use crate::telemetry::json;
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
-/// A problem's `type` is a name, not a page that has to exist (RFC 9457, section 3.1.1 allows any URI).
-const TYPE_PREFIX: &str = "urn:portcullis:problem:";
+/// Most documents are shorter, bytes.
+const DOCUMENT: usize = 320;
 
 /// Turns a failure into the answer of its exchange.
 pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) -> Reply<N> {
     let status = error.code.status();
     exchange.status = Some(status);
     exchange.code = Some(error.code);
+    if let Some(reason) = error.shed {
+        exchange.shed(reason);
+    }
     let body = document(error, Some(exchange.request_id.as_str()));
     let head = exchange.method == http::Method::HEAD;
     let mut headers = HeaderMap::with_capacity(7);
@@ -53,23 +57,32 @@ fn describe(headers: &mut HeaderMap, error: &GatewayError, length: usize) {
     }
 }
 
-/// The document's bytes.
+/// The document's bytes. Its `type` is a name, not a page that has to exist (RFC 9457, section 3.1.1, allows any URI).
+///
+/// Written by hand: under overload there are many, and a refusal has to be much cheaper than a
+/// request that is served.
 pub fn document(error: &GatewayError, request_id: Option<&str>) -> Bytes {
-    let mut document = serde_json::Map::with_capacity(7);
-    document.insert("type".into(), format!("{TYPE_PREFIX}{}", error.code).into());
-    document.insert("title".into(), error.code.title().into());
-    document.insert("status".into(), error.code.status().as_u16().into());
-    document.insert("detail".into(), error.detail.as_ref().into());
-    document.insert("code".into(), error.code.as_str().into());
+    let mut out = Vec::with_capacity(DOCUMENT);
+    let mut text = |before: &str, value: &str| {
+        out.extend_from_slice(before.as_bytes());
+        json::write_escaped(&mut out, value);
+    };
+    text("{\"type\":\"urn:portcullis:problem:", error.code.as_str());
+    text("\",\"title\":\"", error.code.title());
+    text("\",\"status\":", error.code.status().as_str());
+    text(",\"detail\":\"", &error.detail);
+    text("\",\"code\":\"", error.code.as_str());
     if let Some(id) = request_id {
-        document.insert("request_id".into(), id.into());
+        text("\",\"request_id\":\"", id);
     }
+    text("\"", "");
     if let Some(after) = error.retry_after {
         // Rounded up: who comes back then is not too early.
-        let ms = after.as_nanos().div_ceil(1_000_000);
-        document.insert("retry_after_ms".into(), u64::try_from(ms).unwrap_or(u64::MAX).into());
+        let ms = u64::try_from(after.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        text(",\"retry_after_ms\":", itoa::Buffer::new().format(ms));
     }
-    Bytes::from(serde_json::Value::Object(document).to_string())
+    text("}", "");
+    Bytes::from(out)
 }
 
 /// The answer after a panic. Its exchange, and with it the record, went down with the panic.
@@ -113,6 +126,14 @@ mod tests {
         assert_eq!(document["request_id"], "id-1");
         assert_eq!(document["retry_after_ms"], 1500);
         assert!(!document.to_string().contains("10.0.0.7"));
+    }
+
+    #[test]
+    fn whatever_a_detail_holds_the_document_is_json() {
+        let error = GatewayError::new(Code::BadRequest, "A \"quote\", a \\ and a\nline.");
+        let document: serde_json::Value = serde_json::from_slice(&document(&error, None)).unwrap();
+        assert_eq!(document["detail"], "A \"quote\", a \\ and a\nline.");
+        assert_eq!(document.as_object().unwrap().len(), 5, "{document}");
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         host: HostPolicy::Client,
         websocket: false,
         retry: Retry::default(),
+        criticality: crate::algorithms::criticality::Criticality::Normal,
         rate_limits: Vec::new(),
         auth: None,
         breaker: None,

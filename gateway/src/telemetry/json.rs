@@ -26,7 +26,7 @@ const ESCAPES: [u8; 256] = {
 
 /// Appends the characters of a JSON string, without its quotes.
 #[inline]
-pub(super) fn write_escaped(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_escaped(out: &mut Vec<u8>, text: &str) {
     let plain = text.bytes().position(|byte| ESCAPES[usize::from(byte)] != 0);
     match plain {
         None => out.extend_from_slice(text.as_bytes()),

@@ -6,7 +6,7 @@
 pub mod access_log;
 pub mod events;
 pub mod exposition;
-mod json;
+pub(crate) mod json;
 pub mod metrics;
 pub mod notice;
 pub mod process;

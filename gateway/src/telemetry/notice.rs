@@ -69,7 +69,25 @@ pub fn stopped(after: &str) {
     event(json!({ "event": "stopped", "after": after }));
 }
 
+/// A provider's keys cannot be fetched, or can be again.
+pub fn keys(provider: &str, failed: Option<&str>) {
+    let mut keys = json!({ "event": "keys", "provider": provider, "failing": failed.is_some() });
+    if let Some(why) = failed {
+        keys["detail"] = why.into();
+    }
+    event(keys);
+}
+
 /// The access log cannot be written, or can be again.
 pub fn access_log(failing: bool, write_failures: u64) {
     event(json!({ "event": "access_log", "failing": failing, "write_failures": write_failures }));
+}
+
+/// A store that limits share does not answer, or does again; `reason` is what it last failed with.
+pub fn store(name: &str, degraded: bool, reason: Option<&str>) {
+    let mut told = json!({ "event": "store", "store": name, "mode": if degraded { "degraded" } else { "healed" } });
+    if let Some(reason) = reason.filter(|_| degraded) {
+        told["reason"] = reason.into();
+    }
+    event(told);
 }

@@ -61,6 +61,12 @@ impl ProcessStats {
     }
 }
 
+/// Resident memory of this process, bytes: for who looks at it often.
+pub fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    ProcessStats::parse("", &status, "").resident_bytes
+}
+
 fn parse_max_fds(limits: &str) -> Option<u64> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_ascii_whitespace().next()?.parse().ok()

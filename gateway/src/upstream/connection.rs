@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::in_flight::Permit;
 use crate::config::settings::upstream::Target;
-use crate::http1::Client;
+use crate::http1::{Client, IsQuiet};
 use crate::network::Network;
 use crate::telemetry::metrics::{ConnectionEvent, UpstreamSeries};
 
@@ -70,8 +70,8 @@ impl Drop for OpenConnection {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Puts HTTP/1 on a fresh stream.
-    pub fn new(stream: S, now: Instant, open: OpenConnection) -> Self {
-        Self { http: Box::new(Client::new(stream)), opened: now, idle_since: now, open }
+    pub fn new(stream: S, is_quiet: IsQuiet<S>, now: Instant, open: OpenConnection) -> Self {
+        Self { http: Box::new(Client::new(stream, is_quiet)), opened: now, idle_since: now, open }
     }
 
     /// Whether it was idle in a pool: only then can the peer have closed it for being idle.

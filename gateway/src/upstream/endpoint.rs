@@ -7,6 +7,7 @@ use http::HeaderValue;
 
 use super::health::Checks;
 use super::in_flight::InFlight;
+use super::limiter::Limiter;
 use super::pool::Pool;
 use super::standing::Standing;
 use crate::algorithms::breaker::Policy;
@@ -34,6 +35,8 @@ pub struct Endpoint<N: Network> {
     pub standing: Arc<Standing>,
     /// What checks say of it.
     pub health: Checks,
+    /// How many may wait for it, where its upstream's `concurrency` is adaptive.
+    pub limiter: Limiter,
     /// How it stands with routes that have a breaker of their own.
     route_standings: Mutex<Vec<(Arc<str>, Arc<Standing>)>>,
 }
@@ -52,6 +55,7 @@ impl<N: Network> Endpoint<N> {
             estimate: Mutex::default(),
             standing: Arc::new(Standing::new(policy, now)),
             health: Checks::default(),
+            limiter: Limiter::new(now),
             route_standings: Mutex::default(),
         }
     }

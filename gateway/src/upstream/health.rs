@@ -154,7 +154,7 @@ async fn check<N: Network>(
 ) -> Result<(), Arc<str>> {
     let ask = async {
         let stream = dial(network, &endpoint.target).await.map_err(|error| Arc::from(error.to_string()))?;
-        let mut client = Client::new(stream);
+        let mut client = Client::new(stream, N::is_quiet);
         client.begin(&request(endpoint, settings), RequestBody::Empty);
         let head = std::future::poll_fn(|cx| client.poll_head(cx)).await;
         let head = head.map_err(|error| Arc::from(error.to_string()))?;

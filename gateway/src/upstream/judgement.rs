@@ -8,6 +8,7 @@ use super::scope::{Judged, Move, Scope};
 use super::selection::Selected;
 use super::standing::Standing;
 use super::state::Upstream;
+use crate::algorithms::adaptive_limit::End;
 use crate::algorithms::breaker::{Mode, State, Ticket, Transition, Verdict};
 use crate::algorithms::peak_ewma::Sample;
 use crate::config::settings;
@@ -53,8 +54,19 @@ fn verdict(
     }
 }
 
+/// What an attempt says about the queue at its endpoint. A failure may come at once, however long the queue is.
+fn end_of(outcome: AttemptOutcome) -> End {
+    match outcome {
+        AttemptOutcome::Ok => End::Answered,
+        AttemptOutcome::Status5xx | AttemptOutcome::Connect | AttemptOutcome::Reset | AttemptOutcome::Invalid => {
+            End::Failed
+        }
+        AttemptOutcome::ConnectTimeout | AttemptOutcome::Timeout | AttemptOutcome::Cancelled => End::Dropped,
+    }
+}
+
 impl<N: Network> Upstream<N> {
-    /// Tells the breaker how an attempt went.
+    /// Tells the breaker, and the adaptive limit, how an attempt went.
     #[inline]
     pub fn settle(
         &self,
@@ -64,6 +76,9 @@ impl<N: Network> Upstream<N> {
         took: Duration,
         now: Instant,
     ) {
+        if let Some(place) = selected.take_waiting() {
+            selected.endpoint.limiter.settle(place, end_of(outcome), took, now);
+        }
         if matches!(selected.settings.balance, settings::upstream::Balance::PeakEwma) {
             self.hear(&selected.endpoint, (outcome, status), took, now);
         }

@@ -12,6 +12,7 @@ pub mod health;
 pub mod hedging;
 pub mod in_flight;
 mod judgement;
+mod limiter;
 pub mod pool;
 pub mod registry;
 pub mod scope;

@@ -15,12 +15,13 @@ use super::standing::Standing;
 use super::state::{Active, Upstream};
 use crate::algorithms::balancer::{Balancer, Pick};
 use crate::algorithms::breaker::{State, Ticket};
+use crate::algorithms::criticality::Criticality;
 use crate::algorithms::hash_ring::stable_hash;
 use crate::config::settings;
-use crate::config::settings::upstream::HashKey;
+use crate::config::settings::upstream::{Concurrency, HashKey};
 use crate::error::{Code, GatewayError};
 use crate::network::Network;
-use crate::telemetry::metrics::AttemptOutcome;
+use crate::telemetry::metrics::{AttemptOutcome, ShedReason};
 
 /// The least that a client is told to wait: while probes are under way, it is not known for how long.
 const LEAST_WAIT: Duration = Duration::from_millis(100);
@@ -41,6 +42,8 @@ pub struct Ask<'a, N: Network> {
     pub hash: Option<u64>,
     /// Endpoints that were asked before; they are asked again only where there is no other.
     pub tried: &'a [Arc<Endpoint<N>>],
+    /// How much the request matters.
+    pub criticality: Criticality,
 }
 
 /// An endpoint, with a place in flight for as long as this is kept, and with leave of its breaker for one attempt.
@@ -59,6 +62,17 @@ pub struct Selected<N: Network> {
     pass: Option<Pass>,
     /// The breaker of the route, where it has one of its own.
     route: Option<Box<OwnBreaker>>,
+    /// Its places under the upstream's `concurrency`, where that limits anything.
+    places: Option<Box<Places>>,
+}
+
+/// Places under an upstream's limits.
+#[derive(Default)]
+struct Places {
+    /// Among all that is in flight to the upstream: given back with the last byte of the answer.
+    in_flight: Option<Permit>,
+    /// Among those that wait for the endpoint's answers: given back when the attempt has come to its outcome.
+    waiting: Option<Permit>,
 }
 
 /// A route's own breaker for the endpoint.
@@ -109,6 +123,12 @@ impl<N: Network> Selected<N> {
         Some(ticket)
     }
 
+    /// Gives the place among those who wait for answers back.
+    #[inline]
+    pub(super) fn take_waiting(&mut self) -> Option<Permit> {
+        self.places.as_mut()?.waiting.take()
+    }
+
     /// The ticket, if it has its outcome.
     pub(super) fn settled_ticket(&self) -> Option<Ticket> {
         match self.pass {
@@ -132,7 +152,8 @@ impl<N: Network> Drop for Selected<N> {
 /// Picks an endpoint.
 ///
 /// # Errors
-/// `breaker_open` where all that could take it are left to recover, `no_endpoint` where there is none.
+/// `breaker_open` where all that could take it are left to recover, `no_endpoint` where there is none, `overloaded`
+/// where a limit is met.
 pub fn select<N: Network>(upstream: &Upstream<N>, ask: &Ask<'_, N>) -> Result<Selected<N>, GatewayError> {
     let active = upstream.active();
     let scope = active.scope(ask.route);
@@ -140,15 +161,13 @@ pub fn select<N: Network>(upstream: &Upstream<N>, ask: &Ask<'_, N>) -> Result<Se
     let ticket = if takes_turns { upstream.next_ticket() } else { ask.bits };
     let hash = ask.hash.unwrap_or_else(|| hash_of(&active, ask));
     let picking = Picking { upstream, active: &active, scope, ask, hash, ticket };
-    if scope.is_well()
-        && ask.tried.is_empty()
-        && let Some(index) = picking.pick(&|_| true)
-        && let Some(ticket) = scope.standings[index].guard.admit_closed()
-    {
-        let pass = scope.judges.then_some(Pass::Open(ticket));
-        return Ok(picking.selected(index, pass, State::Closed.as_str()));
+    if active.settings.concurrency.limits_something() {
+        return picking.pick_within_limits();
     }
-    picking.pick_in_trouble()
+    match picking.pick_well() {
+        Some(selected) => Ok(selected),
+        None => picking.pick_in_trouble(false),
+    }
 }
 
 /// What a pick avoids, as long as it can.
@@ -185,14 +204,52 @@ impl<N: Network> Picking<'_, N> {
         self.active.balancer.pick(&pick)
     }
 
-    /// Some endpoints are left alone, or there is none at all.
+    /// Every endpoint is as well as it can be.
+    #[inline]
+    fn pick_well(&self) -> Option<Selected<N>> {
+        if !self.scope.is_well() || !self.ask.tried.is_empty() {
+            return None;
+        }
+        let index = self.pick(&|_| true)?;
+        let ticket = self.scope.standings[index].guard.admit_closed()?;
+        let pass = self.scope.judges.then_some(Pass::Open(ticket));
+        Some(self.selected(index, pass, State::Closed.as_str()))
+    }
+
+    /// Places are limited: first one of the upstream's, then one of an endpoint's.
+    #[inline(never)]
+    fn pick_within_limits(&self) -> Result<Selected<N>, GatewayError> {
+        let Concurrency { max_in_flight, adaptive, highest } = self.active.settings.concurrency;
+        let in_flight = match max_in_flight {
+            None => None,
+            Some(limit) => {
+                let place = self.upstream.in_flight.try_enter(self.ask.criticality.places(limit, highest));
+                let detail = "The upstream has as many requests in flight as it may have.";
+                Some(place.ok_or_else(|| GatewayError::shed(ShedReason::UpstreamInFlight, detail))?)
+            }
+        };
+        let well = if adaptive { None } else { self.pick_well() };
+        let mut selected = well.map_or_else(|| self.pick_in_trouble(adaptive), Ok)?;
+        if in_flight.is_some() {
+            selected.places.get_or_insert_default().in_flight = in_flight;
+        }
+        Ok(selected)
+    }
+
+    fn has_room(&self, index: usize, now: Instant) -> bool {
+        let highest = self.active.settings.concurrency.highest;
+        self.active.endpoints[index].limiter.has_room(self.ask.criticality, highest, now)
+    }
+
+    /// Some endpoints are left alone, or may be full (`adaptive`), or there is none at all.
     #[cold]
-    fn pick_in_trouble(&self) -> Result<Selected<N>, GatewayError> {
+    fn pick_in_trouble(&self, adaptive: bool) -> Result<Selected<N>, GatewayError> {
         let now = self.upstream.surroundings.clock.now();
         self.upstream.tick_scope(self.scope, &self.active.endpoints, now);
         let now_ns = self.upstream.surroundings.clock.monotonic_ns(now);
         self.scope.reconsider(now_ns);
         let mut refused: SmallVec<[usize; 8]> = SmallVec::new();
+        let mut is_full = false;
         // A key's endpoint is its endpoint, warm or not.
         let hashed = matches!(self.active.balancer, Balancer::ConsistentHash(_));
         let mut care = if hashed { Care::NotAgain } else { Care::NotAgainAndWarm };
@@ -200,6 +257,7 @@ impl<N: Network> Picking<'_, N> {
             let suits = |index: usize| {
                 !refused.contains(&index)
                     && self.scope.may_take(index)
+                    && (!adaptive || self.has_room(index, now))
                     && (care == Care::None || !self.was_tried(index))
                     && (care != Care::NotAgainAndWarm || self.scope.is_warm_for(index, self.ask.bits, now_ns))
             };
@@ -212,6 +270,12 @@ impl<N: Network> Picking<'_, N> {
                 };
                 continue;
             };
+            // Its last place may have gone to another worker meanwhile.
+            let Ok(waiting) = self.place_at(index, adaptive, now) else {
+                is_full = true;
+                refused.push(index);
+                continue;
+            };
             let (admitted, transition) = self.scope.admit(index, now);
             if let Some(transition) = transition {
                 let (endpoint, standing) = (&self.active.endpoints[index], &self.scope.standings[index]);
@@ -219,11 +283,26 @@ impl<N: Network> Picking<'_, N> {
             }
             if let Some(Admitted { ticket, met }) = admitted {
                 let pass = (self.scope.judges || ticket.is_probe()).then_some(Pass::Open(ticket));
-                return Ok(self.selected(index, pass, met));
+                let mut selected = self.selected(index, pass, met);
+                selected.places = waiting.map(|waiting| Box::new(Places { waiting: Some(waiting), in_flight: None }));
+                return Ok(selected);
             }
             refused.push(index);
         }
-        Err(self.nobody(now))
+        // Whether an endpoint would take the request, but for its limit.
+        let lacks_room = |index: usize| self.scope.may_take(index) && !self.has_room(index, now);
+        let is_full = is_full || (adaptive && (0..self.active.endpoints.len()).any(lacks_room));
+        Err(if is_full { full() } else { self.nobody(now) })
+    }
+
+    /// A place among those who wait for the endpoint, where such places are limited.
+    fn place_at(&self, index: usize, adaptive: bool, now: Instant) -> Result<Option<Permit>, Full> {
+        let highest = self.active.settings.concurrency.highest;
+        let limiter = &self.active.endpoints[index].limiter;
+        if !adaptive {
+            return Ok(None);
+        }
+        limiter.enter(self.ask.criticality, highest, now).map(Some).ok_or(Full)
     }
 
     fn was_tried(&self, index: usize) -> bool {
@@ -249,8 +328,25 @@ impl<N: Network> Picking<'_, N> {
             let standing = Arc::clone(&self.scope.standings[index]);
             Box::new(OwnBreaker { route: Arc::clone(route), settings: self.scope.settings.clone(), standing })
         });
-        Selected { endpoint, settings: Arc::clone(&self.active.settings), permit, met, hash: self.hash, pass, route }
+        Selected {
+            endpoint,
+            settings: Arc::clone(&self.active.settings),
+            permit,
+            met,
+            hash: self.hash,
+            pass,
+            route,
+            places: None,
+        }
     }
+}
+
+/// An endpoint has no place for the request.
+struct Full;
+
+fn full() -> GatewayError {
+    let detail = "The upstream is as busy as it may be.";
+    GatewayError::shed(ShedReason::UpstreamLatency, detail)
 }
 
 fn hash_of<N: Network>(active: &Active<N>, ask: &Ask<'_, N>) -> u64 {

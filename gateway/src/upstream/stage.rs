@@ -85,6 +85,7 @@ fn pick<N: Network>(
         route: own_breaker.then_some(&*route.settings.name),
         hash,
         tried,
+        criticality: route.settings.criticality,
     };
     selection::select(upstream, &ask)
 }

@@ -8,12 +8,14 @@ use arc_swap::ArcSwap;
 use super::budget::RetryBudget;
 use super::endpoint::Endpoint;
 use super::hedging::Sightings;
+use super::in_flight::InFlight;
 use super::scope::Scope;
 use super::watch::Surroundings;
 use crate::algorithms::balancer::Balancer;
 use crate::algorithms::breaker::State;
 use crate::config::settings;
 use crate::network::Network;
+use crate::overload::Episodes;
 use crate::telemetry::metrics::UpstreamSeries;
 
 /// A named service. Kept by name over reloads; what a reload changes is swapped inside.
@@ -24,6 +26,10 @@ pub struct Upstream<N: Network> {
     pub series: Arc<UpstreamSeries>,
     /// How many retries there may be.
     pub budget: RetryBudget,
+    /// When requests were turned away for its sake.
+    pub episodes: Episodes,
+    /// What is in flight to all its endpoints, while that is limited.
+    pub in_flight: Arc<InFlight>,
     /// What routes that hedge have seen of its latency.
     pub sightings: Sightings,
     active: ArcSwap<Active<N>>,
@@ -83,6 +89,8 @@ impl<N: Network> Upstream<N> {
             }),
             surroundings,
             budget: RetryBudget::new(workers),
+            in_flight: Arc::default(),
+            episodes: Episodes::default(),
             sightings: Sightings::default(),
             known: Mutex::default(),
             ticket: AtomicU64::new(0),

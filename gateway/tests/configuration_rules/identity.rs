@@ -48,7 +48,7 @@ fn h2_h3_keys_that_verify_nothing_or_too_much_are_refused_with_the_configuration
     let private = KEY.replace("\"kid\"", "\"d\":\"AA\",\"kid\"");
     assert_eq!(said(&private), "5:19: the key set has the private key \"a\": whoever reads it can sign");
     let weak = r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#;
-    let expected = "5:19: the key number 2 of the set cannot be used: it is too short: RSA needs 2048 bits, a secret the length of the hash";
+    let expected = "5:19: the key number 2 of the set cannot be used: it is too weak: RSA needs 2048 bits of a sound generator, a secret the length of the hash";
     assert_eq!(said(&format!("{KEY},{weak}")), expected);
     let other = KEY.replace("\"kid\"", "\"use\":\"enc\",\"kid\"").replace("\"a\"", "\"b\"");
     let told = warnings(&inline(&format!("{KEY},{other}")));
@@ -75,4 +75,38 @@ fn routes_ask_for_providers_that_are_there() {
     check_route("auth = { providers = [\"x\"] }", &["4:23: unknown identity provider \"x\""]);
     check_route("auth = { providers = [] }", &["4:22: the list is empty"]);
     check_route("auth = {}", &["4:8: \"providers\" is missing in [routes.auth]"]);
+}
+
+#[test]
+fn h10_what_decides_who_is_believed_is_asked_safely() {
+    check(
+        &jwt("jwks = { url = 'http://idp.test/keys' }"),
+        &["5:16: \"http://idp.test/keys\" is neither https nor on this machine"],
+    );
+    check(&jwt("jwks = { discovery = 'https://idp.test' }"), &[]);
+    check(&jwt("jwks = { url = 'http://127.0.0.1:9/keys' }"), &[]);
+    check(
+        "[identity.providers.o]\nkind = 'introspection'\nurl = 'http://10.0.0.1/'\nclient_id = 'g'\n\
+         client_secret_env = 'SECRET'",
+        &["3:7: \"http://10.0.0.1/\" is neither https nor on this machine"],
+    );
+}
+
+#[test]
+fn what_holds_once_needs_a_token_that_can_be_told_apart() {
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/contract/api-keys.toml");
+    let route = "[[routes]]\npath = '/'\nupstream = 'http://127.0.0.1:1'\n\
+                 auth = { providers = ['k'], single_use = true }\n";
+    check(
+        &format!("{route}[identity.providers.k]\nkind = 'api_key'\nfile = '{keys}'"),
+        &["4:23: \"k\" has no tokens with a `jti`, which `single_use` needs"],
+    );
+}
+
+#[test]
+fn a_passport_needs_a_key_that_signs() {
+    check(
+        "[identity]\npassport = { key = 'Cargo.toml', lifetime = '2m' }",
+        &["2:20: \"Cargo.toml\": there is no PRIVATE KEY in it", "2:45: \"2m\" is not between 1s and 1m"],
+    );
 }

@@ -1,6 +1,6 @@
-//! Rate limits.
+//! Rate limits, and the stores that hold them.
 
-use super::{check, check_route};
+use super::{check, check_route, warnings};
 
 #[test]
 fn each_key_is_checked_and_every_problem_is_told() {
@@ -44,4 +44,33 @@ fn a_route_names_limits_that_exist_each_once() {
          upstream = \"http://127.0.0.1:1\"\nrate_limits = [\"a\", \"a\"]",
         &["8:21: this limit is named twice"],
     );
+}
+
+#[test]
+fn a_stores_name_and_url_are_checked() {
+    check("[stores.local]\nurl = \"redis://a\"", &["1:9: \"local\" means this process and can be no store's name"]);
+    check(
+        "[stores.a]\nurl = \"http://a\"\ncommand_timeout = \"0s\"",
+        &[
+            "2:7: \"http://a\" is not a Redis URL: it begins with redis://, rediss://, redis+cluster:// or redis+sentinel://",
+            "3:19: \"0s\" is not between 1ms and 1h",
+        ],
+    );
+    check(
+        "[stores.a]\nurl = \"redis+sentinel://a\"",
+        &[
+            "2:7: \"redis+sentinel://a\" is not a Redis URL: the master's name is missing: redis+sentinel://host:port/NAME",
+        ],
+    );
+    check(
+        "[stores.a]\nurl = \"redis://:secret@a\"",
+        &["2:7: \"redis://:secret@a\" is not a Redis URL: a password belongs in password_env"],
+    );
+}
+
+#[test]
+fn what_is_said_of_a_store_that_is_not_used_is_doubtful() {
+    let text = "[rate_limits.a]\nrate = \"1/s\"\nburst = 1\nkey = \"global\"\nmode = \"leased\"\n\
+                [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\n";
+    assert_eq!(warnings(text), ["5:8: mode says nothing without a store (write store = \"NAME\", or leave it out)"]);
 }

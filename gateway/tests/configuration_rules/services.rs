@@ -221,3 +221,24 @@ fn shared_keys_are_checked_once_and_where_they_are_written() {
         &["3:11: rewrite needs `strip_prefix` or `path`"],
     );
 }
+
+#[test]
+fn limits_under_overload() {
+    check_upstream("concurrency = { max_in_flight = -1 }", &["3:33: -1 is not between 0 and 1000000000"]);
+    check_upstream("concurrency = { adaptive = 1 }", &["3:28: expected true or false, found an integer"]);
+    check_upstream("concurrency = { max = 1 }", &["3:17: unknown key \"max\" in [upstreams.a.concurrency]"]);
+    check_route(
+        "criticality = \"urgent\"",
+        &["4:15: expected one of \"low\", \"normal\", \"high\", \"critical\", found \"urgent\""],
+    );
+    check("[server]\nshed_above_rss = \"1kB\"", &["2:18: \"1kB\" is not a size: \"kB\" is no unit of size"]);
+    let warnings = |text: &str| -> Vec<String> {
+        warnings(text).into_iter().filter(|warning| warning.contains("shed_above_rss")).collect()
+    };
+    assert_eq!(
+        warnings("[server]\nshed_above_rss = \"16MiB\""),
+        ["2:18: shed_above_rss (16MiB) is about what a gateway takes at rest: it may refuse every request \
+          (set it well above 32MiB, or to \"0\")"]
+    );
+    assert_eq!(warnings("[server]\nshed_above_rss = \"1GiB\""), [""; 0]);
+}

@@ -4,20 +4,13 @@ use super::{check, check_route, check_unbuilt, check_upstream};
 
 #[test]
 fn what_is_off_or_default_is_accepted() {
-    for keys in [
-        "hedge = { after = \"0ms\", max = 3 }",
-        "coalesce = false",
-        "body = {}",
-        "rate_limits = []",
-        "openapi = \"\"",
-        "criticality = \"normal\"",
-    ] {
+    for keys in
+        ["hedge = { after = \"0ms\", max = 3 }", "coalesce = false", "body = {}", "rate_limits = []", "openapi = \"\""]
+    {
         check_route(keys, &[]);
     }
-    for keys in ["protocol = \"http1\"", "concurrency = { adaptive = false }"] {
-        check_upstream(keys, &[]);
-    }
-    check("[server]\nh2_stream_window = \"65536B\"\nshed_above_rss = \"0\"", &[]);
+    check_upstream("protocol = \"http1\"", &[]);
+    check("[server]\nh2_stream_window = \"65536B\"", &[]);
     check("[stores]\n[rate_limits]\n[identity]\nclaims = {}\n[identity.providers]", &[]);
 }
 
@@ -31,7 +24,6 @@ fn what_is_not_built_is_said_once() {
         "[server]\npreserve_header_case = true",
         &["2:1: [server] preserve_header_case: keeping the case of header names is not built yet"],
     );
-    check("[server]\nshed_above_rss = \"1GiB\"", &["2:1: [server] shed_above_rss: the memory guard is not built yet"]);
     check(
         "[[listeners]]\nproxy_protocol = true",
         &["2:1: [[listeners]] proxy_protocol: the PROXY protocol is not built yet"],
@@ -43,16 +35,6 @@ fn what_is_not_built_is_said_once() {
 
 #[test]
 fn what_is_not_built_is_checked_all_the_same() {
-    check_unbuilt(
-        "[stores.local]\nurl = \"redis://a\"",
-        &["1:9: \"local\" means this process and can be no store's name"],
-    );
-    check_unbuilt(
-        "[stores.a]\nurl = \"http://a\"",
-        &[
-            "2:7: \"http://a\" is not a Redis URL: it begins with redis://, rediss://, redis+cluster:// or redis+sentinel://",
-        ],
-    );
     check_unbuilt(
         "[[listeners]]\ntls = { cert = \"Cargo.toml\", client_auth = \"required\" }",
         &["2:7: `cert` and `key` belong together", "2:44: client_auth needs `client_ca`"],

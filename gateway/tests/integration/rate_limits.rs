@@ -6,7 +6,7 @@ use gateway::algorithms::gcra::Quota;
 use mocks::raw::{Raw, Script};
 use serde_json::Value;
 
-use crate::support::{Answer, Client, Events, Gateway, echo};
+use crate::support::{Answer, Client, Events, Gateway, Issuer, echo};
 
 /// A gateway whose one route has these limits.
 async fn limited(server: &str, limits: &str, names: &str) -> (Gateway, mocks::Mock) {
@@ -246,4 +246,30 @@ async fn explain_says_which_limits_would_hold_and_by_what_key() {
     assert_eq!((&told[0]["rule"], &told[0]["rate"]), (&"ip".into(), &"50/s, burst 250".into()));
     assert_eq!((&told[1]["key"], &told[1]["shadow"]), (&"x-tenant: acme".into(), &true.into()));
     assert_eq!(told[0]["runs"], "before identity");
+}
+
+#[tokio::test]
+async fn who_proved_an_identity_is_counted_by_it_and_by_its_rate() {
+    let (upstream, issuer) = (echo().await, Issuer::new("k1"));
+    let limits = "[rate_limits.user]\nrate = '9/h'\nburst = 3\nkey = 'subject'\n\
+                  anonymous = { rate = '1/h', burst = 1 }\n\
+                  [rate_limits.tenant]\nrate = '1/h'\nburst = 4\nkey = 'claim:tenant'\n";
+    let gateway = Gateway::start(&format!(
+        "{}{limits}[[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = 'http://{}'\n\
+         rate_limits = ['user', 'tenant']\nauth = {{ providers = ['main'], optional = true }}\n",
+        issuer.provider(""),
+        upstream.addr()
+    ))
+    .await;
+    let mut client = gateway.client().await;
+    let of = |subject: &str, tenant: Value| {
+        let token = issuer.token(&serde_json::json!({ "sub": subject, "tenant": tenant }));
+        format!("authorization: Bearer {token}\r\n")
+    };
+    assert_eq!(statuses(&mut client, &of("ada", 7.into()), 4).await, [200, 200, 200, 429]);
+    assert_eq!(statuses(&mut client, &of("bob", 7.into()), 2).await, [200, 429], "the tenant's four are used up");
+    assert_eq!(statuses(&mut client, &of("bob", "7".into()), 3).await, [200, 200, 429], "the claim is a text");
+    assert_eq!(statuses(&mut client, "", 2).await, [200, 429], "an address, at the anonymous rate");
+    let shown = gateway.admin("GET", "/limits").await.json();
+    assert_eq!(shown["limits"][0]["busiest"][0]["key"], "bob");
 }

@@ -32,7 +32,7 @@ type Journal = Arc<Mutex<Vec<(Duration, bool)>>>;
 async fn run_gateway() -> turmoil::Result {
     let config = load_text(TEXT, Path::new("simulated"), Purpose::Run)?.config;
     let clock = Clock::starting_at(Duration::from_secs(1_700_000_000));
-    let gateway = Gateway::new(config, World { network: Simulated, clock, seed: 7, shards: 1 })?;
+    let gateway = Arc::new(Gateway::new(config, World { network: Simulated, clock, seed: 7, shards: 1 })?);
     gateway.keep_watch();
     let shard = Arc::clone(&gateway.shards()[0]);
     let listener = TcpListener::bind((ANYWHERE, 8080)).await?;

@@ -1,14 +1,13 @@
 //! Our gateway beside others.
 
-use std::collections::BTreeSet;
-
 use maud::{Markup, html};
 
 use super::{cell, section as page_section, table, table_of};
+use crate::compared;
 use crate::plot::intervals::{Intervals, Measure, Row};
 use crate::plot::{Ink, Mark, Shape, both, key};
-use crate::quantity::{count, digits, duration, exact, mebibytes, percent};
-use crate::result::{Compared, Peer, ResultFile};
+use crate::quantity::{digits, duration, mebibytes};
+use crate::result::{Peer, ResultFile};
 
 /// The ratios and the table.
 pub(super) fn section(result: &ResultFile) -> Option<Markup> {
@@ -75,46 +74,33 @@ fn peer_row(name: &str, peer: &Peer) -> Vec<Markup> {
     std::iter::once(cell(name)).chain(told.iter().map(cell)).collect()
 }
 
-/// A line of the comparison: its name and what it says of a gateway.
-type Line = (&'static str, fn(&Compared) -> Option<String>);
-
-const LINES: [Line; 9] = [
-    ("version", |one| Some(one.version.clone())),
-    ("trip time", |one| one.trip_ms.map(|ms| duration(ms * 1e3))),
-    ("attempts leaked while out", |one| one.leaked_attempts.map(count)),
-    ("recovery", |one| one.recovery_ms.map(|ms| duration(ms * 1e3))),
-    ("admitted above the limit", |one| one.over_admission.map(percent)),
-    ("failures at a reload", |one| one.reload_failures.map(count)),
-    ("failures at a drain", |one| one.drain_failures.map(count)),
-    ("as expected", |one| one.success_ratio.map(percent)),
-    ("latency added, p50 and p99", |one| {
-        one.added_us.map(|added| format!("{}, {}", duration(added.p50), duration(added.p99)))
-    }),
-];
-
 /// The same scenario through several gateways: one column each.
 pub(super) fn compare(result: &ResultFile) -> Option<Markup> {
-    if result.compare.is_empty() {
-        return None;
-    }
-    let mut gateways: Vec<(&String, &Compared)> = result.compare.iter().collect();
-    // Ours first; it is called so in every result.
-    gateways.sort_by_key(|(name, _)| name.as_str() != "gateway");
-    let head: Vec<&str> = std::iter::once("").chain(gateways.iter().map(|(name, _)| name.as_str())).collect();
-    let or_none = |text: Option<String>| cell(text.unwrap_or_else(|| "–".to_owned()));
-    let mut rows: Vec<Vec<Markup>> = Vec::new();
-    for (name, figure) in LINES.iter().filter(|line| gateways.iter().any(|(_, one)| line.1(one).is_some())) {
-        rows.push(std::iter::once(cell(name)).chain(gateways.iter().map(|(_, one)| or_none(figure(one)))).collect());
-    }
-    let others: BTreeSet<&String> = gateways.iter().flat_map(|(_, one)| one.figures.keys()).collect();
-    for name in others {
-        let told = gateways.iter().map(|(_, one)| or_none(one.figures.get(name).copied().map(exact)));
-        rows.push(std::iter::once(html! { code { (name) } }).chain(told).collect());
-    }
-    let lacks = gateways
-        .iter()
-        .map(|(_, one)| cell(if one.lacks.is_empty() { "nothing".to_owned() } else { one.lacks.join("; ") }));
-    rows.push(std::iter::once(cell("cannot be configured")).chain(lacks).collect());
+    let lines = compared::lines(result)?;
+    let head: Vec<&str> = std::iter::once("").chain(lines.gateways.iter().map(|(name, _)| *name)).collect();
+    let or_none = |text: &Option<String>| cell(text.as_deref().unwrap_or("–"));
+    let row = |(name, cells): &(&str, Vec<Option<String>>)| {
+        // Figures without a wording of their own have a name.
+        let name = if name.contains(['_', '.']) {
+            html! { code { (name) } }
+        } else {
+            cell(name)
+        };
+        std::iter::once(name).chain(cells.iter().map(or_none)).collect()
+    };
+    let rows: Vec<Vec<Markup>> = lines.rows.iter().map(row).collect();
+    let lacking = || lines.gateways.iter().filter(|(_, one)| !one.lacks.is_empty());
     let note = "Scored from the client's and the services' journals alone: no gateway's own word is asked.";
-    Some(page_section("The same scenario through each", &html! { p.note { (note) } (table_of("wrap", &head, &rows)) }))
+    Some(page_section(
+        "The same scenario through each",
+        &html! {
+            p.note { (note) }
+            (table_of("wrap", &head, &rows))
+            @if lacking().next().is_some() { h3 { "What each cannot be told, or is told otherwise" } }
+            @for (name, one) in lacking() {
+                p { strong { (name) } }
+                ul { @for lack in &one.lacks { li { (lack) } } }
+            }
+        },
+    ))
 }

@@ -1,27 +1,23 @@
-//! Who takes part: how each program is found, configured, started and asked for its version.
+//! Who takes part: how each program is configured and started.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use crate::children::Programs;
 use crate::process::Process;
 use crate::rounds::turn::Arm;
 
 use super::PeersError;
+use super::program::{Found, find, free_address, takes_connections, version_of};
 
 /// The name of our own gateway among the contenders.
 pub const OURS: &str = "gateway";
 
-/// A peer that is known here.
+/// How a known peer is started as a bare proxy.
 #[derive(Debug)]
-struct Known {
+struct Bare {
     name: &'static str,
-    /// Other names of its program.
-    programs: &'static [&'static str],
-    /// How it is asked for its version.
-    version: &'static [&'static str],
     /// The file's name, and its template; `None` when it takes everything from the command line.
     config: Option<(&'static str, &'static str)>,
     /// Its arguments; blanks are filled in, `{config}` is the configuration's path.
@@ -30,43 +26,33 @@ struct Known {
     environment: &'static [(&'static str, &'static str)],
 }
 
-const KNOWN: [Known; 5] = [
-    Known {
+const BARE: [Bare; 5] = [
+    Bare {
         name: "nginx",
-        programs: &["nginx"],
-        version: &["-v"],
         config: Some(("nginx.conf", include_str!("../../peers/nginx.conf"))),
         arguments: &["-p", "{dir}", "-c", "{config}", "-e", "{dir}/nginx.error.log"],
         environment: &[],
     },
-    Known {
+    Bare {
         name: "haproxy",
-        programs: &["haproxy"],
-        version: &["-v"],
         config: Some(("haproxy.cfg", include_str!("../../peers/haproxy.cfg"))),
         arguments: &["-db", "-f", "{config}"],
         environment: &[],
     },
-    Known {
+    Bare {
         name: "envoy",
-        programs: &["envoy"],
-        version: &["--version"],
         config: Some(("envoy.yaml", include_str!("../../peers/envoy.yaml"))),
         arguments: &["-c", "{config}", "--concurrency", "{workers}", "--use-dynamic-base-id", "--log-level", "error"],
         environment: &[],
     },
-    Known {
+    Bare {
         name: "caddy",
-        programs: &["caddy"],
-        version: &["version"],
         config: Some(("Caddyfile", include_str!("../../peers/Caddyfile"))),
         arguments: &["run", "--config", "{config}", "--adapter", "caddyfile"],
         environment: &[("GOMAXPROCS", "{workers}")],
     },
-    Known {
+    Bare {
         name: "pingora",
-        programs: &["pingora", "peer-pingora"],
-        version: &["--version"],
         config: None,
         arguments: &["--listen", "{listen}", "--upstream", "{upstream}", "--threads", "{workers}"],
         environment: &[],
@@ -79,13 +65,13 @@ const OURS_CONFIG: &str = include_str!("../../peers/ours.toml");
 /// The names of all known peers.
 #[must_use]
 pub fn known_names() -> Vec<&'static str> {
-    KNOWN.iter().map(|known| known.name).collect()
+    BARE.iter().map(|bare| bare.name).collect()
 }
 
 /// All configurations, each with its name, as they are committed.
 #[must_use]
 pub fn all_configs() -> Vec<(&'static str, &'static str)> {
-    let peers = KNOWN.iter().filter_map(|known| known.config);
+    let peers = BARE.iter().filter_map(|bare| bare.config);
     std::iter::once(("ours.toml", OURS_CONFIG)).chain(peers).collect()
 }
 
@@ -121,7 +107,7 @@ pub struct Place {
 #[derive(Debug, Clone)]
 enum Program {
     Ours(Programs),
-    Peer { known: usize, path: PathBuf },
+    Peer { bare: &'static Bare, path: PathBuf },
 }
 
 impl Contender {
@@ -129,7 +115,7 @@ impl Contender {
     #[must_use]
     pub fn ours(name: &str, programs: &Programs, workers: usize, place: &Place) -> Self {
         let version = match &programs.gateway {
-            Some(path) => first_line(path, &["--version"]),
+            Some(path) => version_of(path, &["--version"]),
             None => format!("gateway {}", env!("CARGO_PKG_VERSION")),
         };
         let program = Program::Ours(programs.clone());
@@ -141,10 +127,9 @@ impl Contender {
     /// the system's programs.
     #[must_use]
     pub fn peer(name: &str, path: Option<&Path>, place: &Place) -> Option<Self> {
-        let known = KNOWN.iter().position(|known| known.name == name)?;
-        let path = path.map(Path::to_path_buf).or_else(|| find(KNOWN[known].programs))?;
-        let version = first_line(&path, KNOWN[known].version);
-        let program = Program::Peer { known, path };
+        let bare = BARE.iter().find(|bare| bare.name == name)?;
+        let Found { path, version } = find(name, path)?;
+        let program = Program::Peer { bare, path };
         let Place { cores, max_connections, max_pairs } = place.clone();
         Some(Self { name: name.to_owned(), version, workers: 1, cores, max_connections, max_pairs, program })
     }
@@ -165,22 +150,21 @@ impl Contender {
                 let address = address.ok_or_else(|| PeersError::NotServing { name: self.name.clone(), log })?;
                 Ok(Running { process: child.process, address })
             }
-            Program::Peer { known, path } => {
-                let known = &KNOWN[*known];
+            Program::Peer { bare, path } => {
                 let listen = free_address().map_err(|source| PeersError::Start { name: self.name.clone(), source })?;
-                let config = folder.join(known.config.map_or("none", |(file, _)| file));
-                if let Some((_, template)) = known.config {
+                let config = folder.join(bare.config.map_or("none", |(file, _)| file));
+                if let Some((_, template)) = bare.config {
                     write(&config, &self.fill(template, listen, upstream, folder, &config))?;
                 }
                 let mut command = Command::new(path);
                 command.current_dir(folder);
                 let fill = |text: &str| self.fill(text, listen, upstream, folder, &config);
-                command.args(known.arguments.iter().map(|argument| fill(argument)));
-                command.envs(known.environment.iter().map(|(name, value)| (name, fill(value))));
+                command.args(bare.arguments.iter().map(|argument| fill(argument)));
+                command.envs(bare.environment.iter().map(|(name, value)| (name, fill(value))));
                 let process = Process::start(&mut command, &log, &self.cores, false)
                     .map_err(|source| PeersError::Start { name: self.name.clone(), source })?;
                 let mut running = Running { process, address: listen };
-                if running.takes_connections() {
+                if takes_connections(&mut running.process, listen) {
                     return Ok(running);
                 }
                 Err(PeersError::NotServing { name: self.name.clone(), log })
@@ -222,52 +206,10 @@ impl Running {
     pub fn arm<'a>(&'a self, name: &'a str) -> Arm<'a> {
         Arm { name, process: Some(&self.process), address: self.address }
     }
-
-    /// Waits until it takes connections, or has ended, or ten seconds have passed.
-    fn takes_connections(&mut self) -> bool {
-        for _ in 0..500 {
-            if TcpStream::connect_timeout(&self.address, Duration::from_secs(1)).is_ok() {
-                return true;
-            }
-            if !self.process.is_running() {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        false
-    }
-}
-
-/// A loopback address that is free now. Peers cannot take port 0 and say which they got, so the port may be taken by
-/// another between here and their start; then they do not serve, and the run says so.
-fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind(("127.0.0.1", 0))?.local_addr()
 }
 
 fn write(path: &Path, text: &str) -> Result<(), PeersError> {
     std::fs::write(path, text).map_err(|source| PeersError::File { path: path.to_path_buf(), source })
-}
-
-/// Where a program is: beside our build (`target/peers/bin`, made by `cargo xtask peers`), on the path, or where
-/// servers are installed.
-fn find(programs: &[&str]) -> Option<PathBuf> {
-    let exe = std::env::current_exe().ok();
-    let beside = exe.iter().flat_map(|exe| exe.ancestors().skip(1).take(3)).map(|folder| folder.join("peers/bin"));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
-    let mut folders =
-        beside.chain([PathBuf::from("target/peers/bin")]).chain(std::env::split_paths(&path)).chain(system);
-    folders.find_map(|folder| {
-        let folder = std::path::absolute(folder).ok()?;
-        programs.iter().map(|program| folder.join(program)).find(|file| file.is_file())
-    })
-}
-
-/// The first line that a program prints when asked for its version, on either stream.
-fn first_line(program: &Path, arguments: &[&str]) -> String {
-    let Ok(output) = Command::new(program).args(arguments).output() else { return "unknown".to_owned() };
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("unknown").to_owned()
 }
 
 #[cfg(test)]
@@ -288,9 +230,9 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_is_not_known_or_not_there_is_none() {
+    fn every_known_program_can_take_part_and_no_other() {
         assert!(Contender::peer("apache", None, &Place::default()).is_none());
-        assert!(find(&["surely-no-such-program"]).is_none());
-        assert!(find(&["sh"]).is_some());
+        let named: Vec<&str> = super::super::program::KNOWN.iter().map(|known| known.name).collect();
+        assert_eq!(known_names(), named, "each program that is known can be started");
     }
 }

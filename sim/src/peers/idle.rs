@@ -20,7 +20,7 @@ const WANTED_FILES: u64 = 100_000;
 ///
 /// # Errors
 /// When the hard limit is too low for that; the message says what is needed.
-pub(super) fn raise_file_limit(connections: usize) -> io::Result<(u64, u64)> {
+pub(crate) fn raise_file_limit(connections: usize) -> io::Result<(u64, u64)> {
     let needed = connections as u64 + OTHER_FILES;
     let mut limit = getrlimit(Resource::Nofile);
     let wanted = WANTED_FILES.max(2 * needed);

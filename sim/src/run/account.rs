@@ -45,11 +45,12 @@ impl Account {
     }
 }
 
-/// The number of records in each log. Where services call each other through the gateways, those of one client's
-/// request have one trace and count once.
-pub(super) fn count_records(logs: &[PathBuf], nested: bool) -> Result<Vec<u64>, RunError> {
+/// The number of records in each log; none where there is none. Where services call each other through the gateways,
+/// those of one client's request have one trace and count once.
+pub(super) fn count_records(logs: &[Option<PathBuf>], nested: bool) -> Result<Vec<u64>, RunError> {
     let mut traces = HashSet::new();
-    let mut count = |log: &PathBuf| {
+    let mut count = |log: &Option<PathBuf>| {
+        let Some(log) = log else { return Ok(0) };
         let file = std::fs::File::open(log).map_err(RunError::file(log))?;
         let lines = BufReader::new(file).split(b'\n').map_while(Result::ok).filter(|line| !line.is_empty());
         Ok(lines.filter(|line| !nested || trace_of(line).is_none_or(|trace| traces.insert(trace))).count() as u64)
@@ -84,8 +85,8 @@ mod tests {
         let line = |trace: u32| format!("{{\"trace_id\":\"{trace:032x}\"}}\n");
         std::fs::write(&one, line(1) + &line(2) + &line(1) + "{}\n").unwrap();
         std::fs::write(&two, line(2) + &line(3)).unwrap();
-        assert_eq!(count_records(&[one.clone(), two.clone()], true).unwrap(), [3, 1]);
-        assert_eq!(count_records(&[one, two], false).unwrap(), [4, 2]);
+        assert_eq!(count_records(&[Some(one.clone()), Some(two.clone())], true).unwrap(), [3, 1]);
+        assert_eq!(count_records(&[Some(one), Some(two)], false).unwrap(), [4, 2]);
     }
 
     #[test]
@@ -93,7 +94,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("a.log");
         std::fs::write(&log, "{}\n{}\n\n{}").unwrap();
-        assert_eq!(count_records(std::slice::from_ref(&log), false).unwrap(), [3]);
-        assert!(matches!(count_records(&[folder.path().join("none")], false), Err(RunError::File { .. })));
+        assert_eq!(count_records(&[Some(log), None], false).unwrap(), [3, 0]);
+        let none = [Some(folder.path().join("none"))];
+        assert!(matches!(count_records(&none, false), Err(RunError::File { .. })));
     }
 }

@@ -1,6 +1,6 @@
 //! `sim run`: a scenario on the real programs, from warm-up to verdict.
 //!
-//! - `world`, `redis`, `relay`: what is started, and how it is asked; `keys`: what signs tokens;
+//! - `world`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`: what signs tokens;
 //! - `drive`: the loads; `crowd`: the users of journeys;
 //! - `warm_up`, `steady`: until latency is steady; `measure`, `watch`, `timeline`: what happens from t = 0 on;
 //! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`: figures;
@@ -18,6 +18,7 @@ mod gather;
 mod keys;
 mod limits;
 mod measure;
+mod other;
 mod progress;
 mod redis;
 mod relay;
@@ -44,8 +45,11 @@ use loadgen::recorder::Recorder;
 use reports::result::{ResultFile, Verdict};
 
 pub use error::RunError;
+pub(crate) use other::{Other, Place};
+pub(crate) use timeline::Happened;
 
 use crate::children::Programs;
+use crate::history::History;
 use crate::oracle;
 use crate::oracle::policy::Tolerance;
 use crate::scenario::gateway::Checked;
@@ -138,22 +142,42 @@ pub(crate) struct Bench<'a> {
     pub(crate) command: &'a str,
 }
 
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) result: ResultFile,
+    /// What clients and mocks saw; `None` when that was too much to be looked at one by one.
+    pub(crate) history: Option<History>,
+    /// The events that were done.
+    pub(crate) happened: Vec<Happened>,
+}
+
 impl Bench<'_> {
     /// Starts the world, warms it up, measures, and writes everything to the folder.
     pub(crate) fn run(&self, scenario: &Scenario, folder: &Path) -> Result<ResultFile, RunError> {
+        Ok(self.measure(scenario, folder, None)?.result)
+    }
+
+    /// The same with another program in the place of the gateways, when there is one.
+    pub(crate) fn measure(
+        &self,
+        scenario: &Scenario,
+        folder: &Path,
+        other: Option<&Arc<dyn Other>>,
+    ) -> Result<Ran, RunError> {
         let progress = Progress::new(self.quiet);
-        measure_scenario(scenario, self.programs, folder, self.stop, &progress, self.command.to_owned())
+        measure_scenario(self, scenario, folder, &progress, other)
     }
 }
 
 fn measure_scenario(
+    bench: &Bench<'_>,
     scenario: &Scenario,
-    programs: &Programs,
     folder: &Path,
-    stop: &Arc<AtomicBool>,
     progress: &Progress,
-    command: String,
-) -> Result<ResultFile, RunError> {
+    other: Option<&Arc<dyn Other>>,
+) -> Result<Ran, RunError> {
+    let Bench { programs, stop, .. } = *bench;
     std::fs::create_dir_all(folder).map_err(RunError::file(folder))?;
     let folder = std::fs::canonicalize(folder).map_err(RunError::file(folder))?;
     let started_at = rfc3339(unix_seconds());
@@ -171,7 +195,7 @@ fn measure_scenario(
         false => PathBuf::new(),
     };
     progress.say("starting");
-    let world = World::start(scenario, programs, &cores, journal_size(scenario), &folder, &keys.set)?;
+    let world = World::start(scenario, programs, &cores, journal_size(scenario), &folder, &keys.set, other)?;
     let stretch = Stretch {
         gateways: world.listeners(),
         seed: scenario.seed,
@@ -210,8 +234,9 @@ fn measure_scenario(
         names,
         pinning,
         driver_cores: driver_cores.max(1),
+        other,
     };
-    let result = findings.result(started_at, command);
+    let result = findings.result(started_at, bench.command.to_owned());
     let path = folder.join("result.json");
     std::fs::write(&path, result.to_json()).map_err(RunError::file(&path))?;
     for (load, watch) in scenario.loads.iter().zip(&findings.measured.watches) {
@@ -219,7 +244,8 @@ fn measure_scenario(
     }
     // After the histograms, since the page draws them.
     reports::files::write(&result, &folder, &folder).map_err(RunError::file(&folder))?;
-    Ok(result)
+    let happened = timeline::happened(&findings.measured.events);
+    Ok(Ran { result, history: findings.scores.map(|scored| scored.history), happened })
 }
 
 /// Asks the oracles; `None` when there is too much to be asked about one by one.
@@ -240,8 +266,10 @@ fn judge(
         events.extend(told);
         missed += lost;
     }
+    // Another program tells of no breaker.
+    let scores_breakers = scenario.scores_breakers && !followers.is_empty();
     let history = gather::history(scenario, &upstreams, &measured.watches, measured.start_ns, attempts, events);
-    let policies = |alignment| gather::policies(checked, scenario.scores_breakers, alignment);
+    let policies = |alignment| gather::policies(checked, scores_breakers, alignment);
     let mut scores = oracle::judge(&history, &policies(0), TOLERANCE);
     let refusals;
     (scores.limiters, refusals) = limits::judge(checked, followers, measured.zero_ns, TOLERANCE);
@@ -256,7 +284,7 @@ fn judge(
             }
         }
     }
-    Ok(Some(Scored { scores, names: upstreams.names(), events_missed: missed, refusals }))
+    Ok(Some(Scored { scores, names: upstreams.names(), events_missed: missed, refusals, history }))
 }
 
 fn write_histograms(folder: &Path, load: &str, recorder: &Recorder) -> Result<(), RunError> {

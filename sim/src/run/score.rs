@@ -1,6 +1,7 @@
 //! The result of a run: figures from what clients, mocks and gateways showed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::config::settings::upstream::Endpoints;
@@ -12,14 +13,17 @@ use reports::result::{Balance, Breaker, Gateway, Kind, Moment, ResultFile, Retri
 use super::account::Account;
 use super::limits::Refusal;
 use super::measure::Measured;
+use super::other::Other;
 use super::warm_up::WarmedUp;
 use super::watch::Seen;
 use super::{limits, timeline, validity, verdict};
 use crate::demo::findings::same;
+use crate::history::History;
 use crate::oracle::Scores;
 use crate::oracle::breaker::BreakerScore;
 use crate::scenario::Scenario;
 use crate::scenario::gateway::Checked;
+use crate::scenario::model::ExpectPart;
 
 /// The least step of figures over time.
 const LEAST_STEP_MS: u64 = 250;
@@ -34,6 +38,8 @@ pub(super) struct Scored {
     pub(super) names: BTreeMap<String, String>,
     /// Events that were lost; then breakers cannot be scored.
     pub(super) events_missed: u64,
+    /// What they were asked about.
+    pub(super) history: History,
     /// What rate limits decided, in the order of time.
     pub(super) refusals: Vec<Refusal>,
 }
@@ -52,6 +58,8 @@ pub(super) struct Findings<'a> {
     /// Each endpoint's name by its port.
     pub(super) names: BTreeMap<u16, String>,
     pub(super) pinning: String,
+    /// Another program that stood in the gateways' place.
+    pub(super) other: Option<&'a Arc<dyn Other>>,
     /// Cores of the driver, and of the users of journeys.
     pub(super) driver_cores: usize,
 }
@@ -61,8 +69,11 @@ impl Findings<'_> {
     pub(super) fn result(&self, started_at: String, command: String) -> ResultFile {
         let mut environment = Environment::read(&self.measured.steal_before);
         environment.pinning.clone_from(&self.pinning);
-        let version = format!("gateway {}", env!("CARGO_PKG_VERSION"));
-        environment.versions.insert("gateway".to_owned(), version);
+        let (name, version) = match self.other {
+            Some(other) => (other.name().to_owned(), other.version().to_owned()),
+            None => ("gateway".to_owned(), format!("gateway {}", env!("CARGO_PKG_VERSION"))),
+        };
+        environment.versions.insert(name, version);
         let mut validity = validity::judge(
             self.scenario,
             &self.warmed_up,
@@ -94,9 +105,17 @@ impl Findings<'_> {
         if let Some(account) = self.account() {
             result.other.insert("accounting".to_owned(), account.to_json());
         }
-        result.expectations = verdict::expectations(&self.scenario.expectations, &result, &self.measured.died);
+        let expected: Vec<ExpectPart> =
+            self.scenario.expectations.iter().filter(|one| self.can_hold(one)).cloned().collect();
+        result.expectations = verdict::expectations(&expected, &result, &self.measured.died);
         result.verdict = verdict::verdict(result.validity.valid, &result.expectations);
         result
+    }
+
+    /// Whether there is such a figure: another program tells of no breaker and keeps no record.
+    fn can_hold(&self, expected: &ExpectPart) -> bool {
+        let ours = ["breakers.", "limiters.", "accounting."];
+        self.other.is_none() || !ours.iter().any(|section| expected.figure.starts_with(section))
     }
 
     fn loads(&self) -> BTreeMap<String, reports::result::Load> {
@@ -160,7 +179,7 @@ impl Findings<'_> {
 
     fn balance(&self) -> BTreeMap<String, Balance> {
         let counts = self.at_mocks();
-        let one = |upstream: &std::sync::Arc<gateway::config::settings::Upstream>| {
+        let one = |upstream: &Arc<gateway::config::settings::Upstream>| {
             let Endpoints::Static(endpoints) = &upstream.endpoints else { return None };
             let named: Vec<(&str, u32)> = endpoints
                 .iter()
@@ -217,7 +236,7 @@ impl Findings<'_> {
         let every = self.checked.config.telemetry.access_log.sample >= 1.0;
         let all = || self.measured.watches.iter().flat_map(|watch| &watch.seen);
         let whole = self.measured.watches.iter().all(|watch| watch.not_kept == 0);
-        (every && whole).then(|| Account {
+        (every && whole && self.other.is_none()).then(|| Account {
             requests: self.warmed_up.sent + self.sent(),
             answers: self.warmed_up.answered + all().filter(|seen| seen.status != 0).count() as u64,
             records: self.records.iter().sum(),

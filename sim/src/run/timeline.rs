@@ -35,6 +35,22 @@ impl Done {
     }
 }
 
+/// An event that was done, for whoever judges what it did to requests. Times count from t = 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Happened {
+    pub(crate) act: EventAct,
+    pub(crate) from_ns: u64,
+    pub(crate) until_ns: u64,
+}
+
+/// The events that were done, failed ones left out.
+pub(super) fn happened(done: &[Done]) -> Vec<Happened> {
+    let well = done.iter().filter(|done| done.error.is_none());
+    let ns = |ms: u64| ms * 1_000_000;
+    well.map(|done| Happened { act: done.act, from_ns: ns(done.at_ms), until_ns: ns(done.at_ms + done.took_ms) })
+        .collect()
+}
+
 /// The faults as the mocks' rules, with windows from t = 0, which is at `zero_ns` of the machine's monotonic clock.
 pub(super) fn rules(scenario: &Scenario, zero_ns: u64) -> Value {
     let length = scenario.length();

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use loadgen::control::call;
@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::error::RunError;
 use super::events::Follower;
+use super::other::{Other, Place};
 use super::redis::Redis;
 use crate::children::{Child, ChildError, Programs};
 use crate::process::Usage;
@@ -58,6 +59,7 @@ impl Cores {
 /// One gateway instance.
 #[derive(Debug)]
 pub(super) struct Instance {
+    number: usize,
     /// `None` while it is down.
     child: Option<Child>,
     /// What its former processes used.
@@ -67,11 +69,17 @@ pub(super) struct Instance {
     restarts: u32,
     config: PathBuf,
     log: PathBuf,
-    pub(super) access_log: PathBuf,
+    /// `None` of another's, who keeps none for us.
+    access_log: Option<PathBuf>,
     /// Where it takes requests, over restarts.
     pub(super) listener: SocketAddr,
-    admin: SocketAddr,
+    /// `None` of another's.
+    admin: Option<SocketAddr>,
     filling: Filling,
+    /// Another program in its place.
+    other: Option<Arc<dyn Other>>,
+    /// Processes that another's reload has replaced, and that may still finish what they have.
+    replaced: Vec<Child>,
 }
 
 /// The running world.
@@ -108,6 +116,7 @@ impl World {
         journal: u64,
         folder: &Path,
         key_set: &str,
+        other: Option<&Arc<dyn Other>>,
     ) -> Result<Self, RunError> {
         let write = |path: &Path, text: &str| std::fs::write(path, text).map_err(RunError::file(path));
         let file = folder.join("mocks.toml");
@@ -130,7 +139,10 @@ impl World {
         let filling = Filling { endpoints, redis: redis_at, key_set: key_set.to_owned(), ..Filling::default() };
         let mut gateways = Vec::new();
         for number in 0..scenario.gateway.instances {
-            let instance = Instance::start(number, scenario, programs, cores, filling.clone(), folder)?;
+            let instance = match other {
+                Some(other) => Instance::start_other(other, number, cores, filling.clone(), folder)?,
+                None => Instance::start(number, scenario, programs, cores, filling.clone(), folder)?,
+            };
             gateways.push(Mutex::new(instance));
         }
         if let Some(first) = gateways.first().filter(|_| scenario.mocks.iter().any(|mock| !mock.calls.is_empty())) {
@@ -148,16 +160,16 @@ impl World {
         self.gateways.iter().map(|gateway| lock(gateway).listener).collect()
     }
 
-    /// Where each gateway's access log is.
-    pub(super) fn access_logs(&self) -> Vec<PathBuf> {
+    /// Where each gateway's access log is; `None` of another's.
+    pub(super) fn access_logs(&self) -> Vec<Option<PathBuf>> {
         self.gateways.iter().map(|gateway| lock(gateway).access_log.clone()).collect()
     }
 
     /// Follows what each gateway tells of its decisions, where it does.
     pub(super) fn follow(&self, limits: bool) -> Vec<Follower> {
-        let admins: Vec<SocketAddr> = self.gateways.iter().map(|gateway| lock(gateway).admin).collect();
+        let admins: Vec<Option<SocketAddr>> = self.gateways.iter().map(|gateway| lock(gateway).admin).collect();
         let attempts = !self.scenario.faults.is_empty();
-        let follow = |(number, admin)| Follower::follow(number, admin, attempts, limits);
+        let follow = |(number, admin): (usize, Option<_>)| Follower::follow(number, admin?, attempts, limits);
         admins.into_iter().enumerate().filter_map(follow).collect()
     }
 
@@ -197,7 +209,9 @@ impl World {
 
     /// Lets a gateway read its configuration anew; what it says when it does not.
     pub(super) fn reload(&self, number: usize) -> Result<(), RunError> {
-        let admin = lock(&self.gateways[number]).admin;
+        let mut gateway = lock(&self.gateways[number]);
+        let Some(admin) = gateway.admin else { return gateway.reload_other(&self.cores) };
+        drop(gateway);
         ask(admin, &format!("gateway {number}"), "POST", "/reload", "").map(drop)
     }
 
@@ -205,16 +219,16 @@ impl World {
     pub(super) fn terminate(&self, number: usize) -> Result<(), RunError> {
         let mut gateway = lock(&self.gateways[number]);
         gateway.told = true;
-        let told = gateway.child.as_ref().map(|child| child.process.signal(Signal::TERM));
-        told.unwrap_or(Ok(()))
-            .map_err(|error| RunError::Control { what: format!("gateway {number}"), why: error.to_string() })
+        gateway.child.as_ref().map_or(Ok(()), |child| gateway.drain(child))
     }
 
     /// Lets a gateway drain and end, then starts it again on the same ports. Takes as long as the drain.
     pub(super) fn restart(&self, number: usize) -> Result<(), RunError> {
-        let Some(mut child) = lock(&self.gateways[number]).take() else { return Ok(()) };
+        let mut gateway = lock(&self.gateways[number]);
+        let Some(mut child) = gateway.take() else { return Ok(()) };
         // It may have ended by itself, which is what is wanted.
-        let _ = child.process.signal(Signal::TERM);
+        let _ = gateway.drain(&child);
+        drop(gateway);
         child.process.wait(DRAIN);
         drop(child);
         lock(&self.gateways[number]).start_again(&self.scenario, &self.programs, &self.cores)
@@ -227,7 +241,7 @@ impl World {
 
     /// A gateway's own figure by its name, summed over labels; 0 while it is down.
     pub(super) fn metric(&self, number: usize, name: &str) -> f64 {
-        let admin = lock(&self.gateways[number]).admin;
+        let Some(admin) = lock(&self.gateways[number]).admin else { return 0.0 };
         let page = ask(admin, "metrics", "GET", "/metrics", "").unwrap_or_default();
         sum_of(&String::from_utf8_lossy(&page), name)
     }
@@ -278,17 +292,76 @@ impl Instance {
         filling.listeners = child.ready.listeners.clone();
         filling.admin = Some(admin);
         Ok(Self {
+            number,
             child: Some(child),
             past_cpu_us: 0,
             told: false,
             restarts: 0,
             config,
             log,
-            access_log,
+            access_log: Some(access_log),
             listener,
-            admin,
+            admin: Some(admin),
             filling,
+            other: None,
+            replaced: Vec::new(),
         })
+    }
+
+    fn start_other(
+        other: &Arc<dyn Other>,
+        number: usize,
+        cores: &Cores,
+        filling: Filling,
+        folder: &Path,
+    ) -> Result<Self, RunError> {
+        let place = Place { number, endpoints: &filling.endpoints, listener: None, folder, cores: &cores.gateways };
+        let child = other.start(place)?;
+        let not_ready = || ChildError::Ready { name: other.name().to_owned(), line: format!("{:?}", child.ready) };
+        let listener = *child.ready.listeners.first().ok_or_else(not_ready)?;
+        Ok(Self {
+            number,
+            child: Some(child),
+            past_cpu_us: 0,
+            told: false,
+            restarts: 0,
+            config: folder.join(other.name()),
+            log: folder.join(format!("{}-{number}.log", other.name())),
+            access_log: None,
+            listener,
+            admin: None,
+            filling,
+            other: Some(Arc::clone(other)),
+            replaced: Vec::new(),
+        })
+    }
+
+    /// Where another stands that is told something.
+    fn place<'a>(&'a self, cores: &'a Cores) -> Place<'a> {
+        let folder = self.config.parent().unwrap_or(&self.config);
+        let endpoints = &self.filling.endpoints;
+        Place { number: self.number, endpoints, listener: Some(self.listener), folder, cores: &cores.gateways }
+    }
+
+    /// Lets another read its configuration anew.
+    fn reload_other(&mut self, cores: &Cores) -> Result<(), RunError> {
+        let (Some(other), Some(child)) = (&self.other, &self.child) else { return Ok(()) };
+        if let Some(next) = other.reload(child, self.place(cores))? {
+            self.replaced.extend(self.child.replace(next));
+        }
+        Ok(())
+    }
+
+    /// Tells a process to finish what it has, and to end.
+    fn drain(&self, child: &Child) -> Result<(), RunError> {
+        let Some(other) = &self.other else {
+            let told = child.process.signal(Signal::TERM);
+            return told.map_err(|error| RunError::Control {
+                what: format!("gateway {}", self.number),
+                why: error.to_string(),
+            });
+        };
+        other.drain(child, self.number)
     }
 
     /// Takes the process out; what it used is kept.
@@ -299,6 +372,10 @@ impl Instance {
     }
 
     fn start_again(&mut self, scenario: &Scenario, programs: &Programs, cores: &Cores) -> Result<(), RunError> {
+        if let Some(other) = &self.other {
+            self.child = Some(other.start(self.place(cores))?);
+            return Ok(());
+        }
         let text = scenario.gateway.template.fill(&self.filling);
         std::fs::write(&self.config, text).map_err(RunError::file(&self.config))?;
         self.restarts += 1;
@@ -308,7 +385,11 @@ impl Instance {
     }
 
     fn usage(&self) -> Usage {
-        let now = self.child.as_ref().map(|child| child.process.usage()).unwrap_or_default();
+        let all = self.child.iter().chain(&self.replaced).map(|child| child.process.usage());
+        let now = all.fold(Usage::default(), |sum, one| Usage {
+            cpu_us: sum.cpu_us + one.cpu_us,
+            rss_bytes: sum.rss_bytes + one.rss_bytes,
+        });
         Usage { cpu_us: now.cpu_us + self.past_cpu_us, rss_bytes: now.rss_bytes }
     }
 }

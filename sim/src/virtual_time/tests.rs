@@ -1,5 +1,7 @@
 //! Worlds, from file to history.
 
+mod overload;
+
 use super::*;
 use crate::history::{Ended, Ending, EventKind, Outcome};
 use crate::oracle;

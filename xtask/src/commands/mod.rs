@@ -4,6 +4,7 @@ pub(crate) mod bench_counts;
 pub(crate) mod ci;
 pub(crate) mod contract;
 pub(crate) mod deny;
+pub(crate) mod dist;
 pub(crate) mod peers;
 pub(crate) mod schema;
 pub(crate) mod test;

@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use crate::config::check::{Context, Reader};
 use crate::config::key_files;
-use crate::config::schema::identity::{API_KEY, JWT};
+use crate::config::schema::identity::{API_KEY, INTROSPECTION, JWT};
 use crate::config::settings::IdentityHeaders;
 use crate::config::settings::identity::{
-    ApiKeys, Auth, FixedKeys, HeaderPattern, Jwt, Keys, Provider, ProviderKind, SecretKeys,
+    ApiKeys, Auth, FetchedKeys, FixedKeys, HeaderPattern, Introspection, Jwt, KeySource, Keys, Passport, Provider,
+    ProviderKind, Secret, SecretKeys,
 };
 use crate::config::tree::{Entry, Node, Value as Written};
 use crate::config::value::text;
@@ -59,6 +60,7 @@ fn provider(context: &Context<'_>, entry: &Entry) -> Option<Provider> {
     let reader = |def| Reader::new(Some(table), None, def, entry.node.at);
     let kind = match table.get("kind")?.text()? {
         "jwt" => ProviderKind::Jwt(Box::new(jwt(context, &reader(&JWT)))),
+        "introspection" => ProviderKind::Introspection(introspection(context, &reader(&INTROSPECTION))),
         "api_key" => ProviderKind::ApiKey(api_keys(context, &reader(&API_KEY))?),
         _ => return None,
     };
@@ -88,6 +90,15 @@ fn jwt(context: &Context<'_>, table: &Reader<'_>) -> Jwt {
 }
 
 fn keys(context: &Context<'_>, table: &Reader<'_>) -> Keys {
+    let from = match (table.get("url"), table.get("discovery")) {
+        (Some(url), _) => url.text().map(|url| KeySource::Url(url.into())),
+        (_, Some(issuer)) => issuer.text().map(|issuer| KeySource::Discovery(issuer.into())),
+        (None, None) => None,
+    };
+    if let Some(from) = from {
+        let (refresh, cooldown) = (table.duration("refresh"), table.duration("cooldown"));
+        return Keys::Fetched(FetchedKeys { from, refresh, cooldown });
+    }
     let read = key_files::key_set(context.sources, table);
     let file = table.get("file").and_then(|node| Some(context.sources.resolve(node.text()?, node.at)));
     let (text, set) = match read {
@@ -103,11 +114,41 @@ fn secret(context: &Context<'_>, table: &Reader<'_>, algorithms: &[Algorithm]) -
     Some(SecretKeys { set: Arc::new(KeySet::single(key)), secret: Arc::from(secret.as_bytes()) })
 }
 
+fn introspection(context: &Context<'_>, table: &Reader<'_>) -> Introspection {
+    let secret = table.get("client_secret_env").and_then(|node| context.environment.get(node.text()?));
+    let cache = table.table("cache");
+    Introspection {
+        url: table.text("url").into(),
+        client_id: table.text("client_id").into(),
+        client_secret: Secret::new(&secret.unwrap_or_default()),
+        timeout: table.duration("timeout"),
+        capacity: cache.integer("capacity"),
+        positive: cache.duration("positive"),
+        negative: cache.duration("negative"),
+    }
+}
+
 fn api_keys(context: &Context<'_>, table: &Reader<'_>) -> Option<ApiKeys> {
     let node = table.get("file")?;
     let file = context.sources.resolve(node.text()?, node.at);
     let keys = key_files::api_keys(&file).unwrap_or_default();
     Some(ApiKeys { header: text::header_name(&table.text("header")).ok()?, file, keys: Arc::new(keys) })
+}
+
+/// `[identity] passport`; `None` where it is not written.
+pub(crate) fn passport(context: &Context<'_>, identity: &Reader<'_>) -> Option<Arc<Passport>> {
+    identity.get("passport")?;
+    let table = identity.table("passport");
+    let node = table.get("key")?;
+    let file = context.sources.resolve(node.text()?, node.at);
+    let keys = key_files::signers(&file).unwrap_or_default();
+    Some(Arc::new(Passport {
+        header: text::header_name(&table.text("header")).ok()?,
+        keys: keys.into_iter().map(Arc::new).collect(),
+        file,
+        lifetime: table.duration("lifetime"),
+        issuer: table.text("issuer").into(),
+    }))
 }
 
 /// `auth`; `None` where it is not written.

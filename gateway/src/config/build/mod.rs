@@ -4,6 +4,7 @@ pub(crate) mod general;
 pub(crate) mod identity;
 pub(crate) mod rate_limit;
 pub(crate) mod route;
+pub(crate) mod store;
 pub(crate) mod upstream;
 
 use std::collections::BTreeMap;
@@ -49,13 +50,16 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     }
     upstreams.extend(implicit.into_values());
     hand_breakers_over(&routes, &mut upstreams);
+    tell_the_most_critical(&routes, &mut upstreams);
     let config = Config {
         server: general::server(&root.table("server")),
         listeners: general::listeners(root),
         admin: general::admin(&root.table("admin"), context.environment),
         telemetry: general::telemetry(&root.table("telemetry"), context.sources),
         identity: identity::headers(&root.table("identity")),
+        passport: identity::passport(context, &root.table("identity")),
         providers: identity::providers(context, &root.table("identity")),
+        stores: store::all(root, context.environment),
         rate_limits: rate_limit::all(root),
         upstreams: upstreams.into_iter().map(Arc::new).collect(),
         routes,
@@ -70,6 +74,14 @@ fn hand_breakers_over(routes: &[Arc<Route>], upstreams: &mut [Upstream]) {
         if let Some(upstream) = upstreams.iter_mut().find(|upstream| upstream.name == route.upstream) {
             upstream.route_breakers.push(RouteBreaker { route: Arc::clone(&route.name), breaker });
         }
+    }
+}
+
+/// Tells each upstream who shares its limits.
+fn tell_the_most_critical(routes: &[Arc<Route>], upstreams: &mut [Upstream]) {
+    for upstream in upstreams {
+        let served = routes.iter().filter(|route| route.upstream == upstream.name);
+        upstream.concurrency.highest = served.map(|route| route.criticality).max().unwrap_or_default();
     }
 }
 

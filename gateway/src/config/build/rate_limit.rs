@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::check::Reader;
 use crate::config::schema::rate_limit::RATE_LIMIT;
 use crate::config::settings::RateLimit;
-use crate::config::settings::rate_limit::{LimitKey, Rate};
+use crate::config::settings::rate_limit::{LimitKey, Mode, OnFailure, Rate, Shared};
 use crate::config::tree::Node;
 use crate::config::value::{quantity, text};
 
@@ -29,6 +29,20 @@ fn build(name: &str, table: &Reader<'_>) -> Option<RateLimit> {
         ipv6_prefix: table.integer("ipv6_prefix"),
         shadow: table.flag("shadow"),
         max_keys: table.integer("max_keys"),
+        shared: shared(table),
+    })
+}
+
+fn shared(table: &Reader<'_>) -> Option<Shared> {
+    let store = table.text("store");
+    (store != "local").then(|| Shared {
+        store: Arc::from(&*store),
+        mode: if table.text("mode") == "leased" { Mode::Leased(table.integer("max_lease")) } else { Mode::Exact },
+        on_failure: match &*table.text("on_store_failure") {
+            "open" => OnFailure::Open,
+            "closed" => OnFailure::Closed,
+            _ => OnFailure::LocalShare,
+        },
     })
 }
 

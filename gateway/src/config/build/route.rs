@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::{identity, upstream};
+use crate::algorithms::criticality::Criticality;
 use crate::config::check::Reader;
 use crate::config::settings::Route;
 use crate::config::settings::route::{
@@ -42,6 +43,7 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         host: host_policy(&table.text("host")),
         websocket: table.texts("upgrades").iter().any(|upgrade| upgrade == "websocket"),
         retry: retry(&table.table("retry")),
+        criticality: Criticality::parse(&table.text("criticality")).unwrap_or_default(),
         breaker: table.get("breaker").map(|_| upstream::breaker(&table.table("breaker"))),
         max_body: table.get("max_body").map(|_| table.bound("max_body")),
         hedge: hedge(&table.table("hedge")),

@@ -9,7 +9,8 @@ use crate::algorithms::retry_budget::Allowance;
 use crate::config::check::Reader;
 use crate::config::settings::Upstream;
 use crate::config::settings::upstream::{
-    Balance, Breaker, ConsistentHash, DnsDiscovery, Endpoint, Endpoints, Failures, HashKey, Health, Pool, Target,
+    Balance, Breaker, Concurrency, ConsistentHash, DnsDiscovery, Endpoint, Endpoints, Failures, HashKey, Health, Pool,
+    Target,
 };
 use crate::config::tree::{Node, Value};
 use crate::config::value::upstream_url::UpstreamUrl;
@@ -63,7 +64,13 @@ fn with_endpoints(name: &str, endpoints: Endpoints, table: &Reader<'_>) -> Upstr
             share: millionths(table.table("retry_budget").number("ratio")),
             min_per_second: table.table("retry_budget").integer("min_per_second"),
         },
+        concurrency: concurrency(&table.table("concurrency")),
     }
+}
+
+fn concurrency(table: &Reader<'_>) -> Concurrency {
+    let limit = table.limit("max_in_flight").map(|limit: usize| u32::try_from(limit).unwrap_or(u32::MAX));
+    Concurrency { max_in_flight: limit, adaptive: table.flag("adaptive"), ..Concurrency::default() }
 }
 
 fn health(table: &Reader<'_>) -> Option<Health> {

@@ -31,6 +31,7 @@ pub(crate) struct Context<'a> {
     stores: HashSet<&'a str>,
     limits: HashSet<&'a str>,
     providers: HashSet<&'a str>,
+    provider_tables: Option<&'a Table>,
     shared_route: Option<&'a Table>,
     shared_upstream: Option<&'a Table>,
 }
@@ -62,6 +63,7 @@ impl<'a> Context<'a> {
             stores: names(top("stores")),
             limits: names(top("rate_limits")),
             providers: names(providers),
+            provider_tables: providers,
             shared_route: shared("route"),
             shared_upstream: shared("upstream"),
         }
@@ -81,6 +83,11 @@ impl<'a> Context<'a> {
     /// Whether anyone proves identities.
     pub(crate) fn has_providers(&self) -> bool {
         !self.providers.is_empty()
+    }
+
+    /// The `kind` of a provider.
+    pub(crate) fn provider_kind(&self, name: &str) -> Option<&'a str> {
+        self.provider_tables?.get(name)?.table()?.get("kind")?.text()
     }
 
     /// Reports a name of no upstream.

@@ -10,7 +10,7 @@ pub(crate) static IDENTITY: TableDef = TableDef::plain("[identity]", "The header
     key("subject_header", Kind::Text(&text::HEADER), "Carries the proven subject to the upstream.").default("\"x-auth-subject\""),
     key("scopes_header", Kind::Text(&text::HEADER), "Carries the granted scopes to the upstream.").default("\"x-auth-scopes\""),
     key("claims", Kind::Map(&text::HEADER, const { &Kind::Text(&text::NOT_EMPTY) }), "Headers that carry claims: `{ \"x-auth-tenant\" = \"tenant\" }`.").default("{}"),
-    key("passport", Kind::Table(&PASSPORT), "A short-lived token signed by the gateway, so that a service can check identity by itself.").not_yet("passports are"),
+    key("passport", Kind::Table(&PASSPORT), "A short-lived token signed by the gateway, so that a service can check identity by itself."),
     key("providers", Kind::Map(&text::NAME, const { &Kind::Tagged("kind", PROVIDERS) }), "Who proves identities, by name.").default("{}"),
 ])
 .rules(&[identity::distinct_headers]);
@@ -20,11 +20,17 @@ static PASSPORT: TableDef = TableDef::plain(
     "A token of the gateway's own.",
     &[
         key("header", Kind::Text(&text::EDITABLE_HEADER), "The header that carries it.").default("\"x-auth-passport\""),
-        key("key", Kind::File, "The signing key, PEM.").required(),
-        key("lifetime", Kind::Duration(SECOND, HOUR), "How long it holds.").default("\"30s\""),
+        key(
+            "key",
+            Kind::File,
+            "The signing keys, PEM (PKCS #8, Ed25519 or P-256): the first signs, all are published.",
+        )
+        .required(),
+        key("lifetime", Kind::Duration(SECOND, MINUTE), "How long it holds; at most a minute.").default("\"30s\""),
         key("issuer", Kind::Text(&text::NOT_EMPTY), "Its `iss`.").default("\"gateway\""),
     ],
-);
+)
+.rules(&[identity::passport]);
 
 const PROVIDERS: &[(&str, &TableDef)] =
     &[("jwt", &JWT), ("introspection", &INTROSPECTION), ("api_key", &API_KEY), ("mtls", &MTLS)];
@@ -87,17 +93,16 @@ static JWKS: TableDef = TableDef::plain(
     "jwks",
     "A key set: one of `url`, `file`, `inline` and `discovery`.",
     &[
-        key("url", Kind::Text(&text::URL), "Fetched from here.").not_yet("fetching keys is"),
+        key("url", Kind::Text(&text::URL), "Fetched from here: https, or this machine."),
         key("file", Kind::File, "Read from this file."),
         key("inline", Kind::Anything, "Written here: a JWKS as text or as a table."),
-        key("discovery", Kind::Text(&text::URL), "Found through this issuer's OpenID configuration.")
-            .not_yet("fetching keys is"),
+        key("discovery", Kind::Text(&text::URL), "Found through this issuer's OpenID configuration."),
         key("refresh", Kind::Duration(SECOND, DAY), "How often a fetched set is fetched again.").default("\"10m\""),
         key("cooldown", Kind::Duration(SECOND, HOUR), "The shortest time between two fetches for unknown keys.")
             .default("\"5s\""),
     ],
 )
-.rules(&[identity::one_key_source]);
+.rules(&[identity::one_key_source, identity::safe_source]);
 
 static JWT_CACHE: TableDef = TableDef::plain(
     "cache",
@@ -105,7 +110,7 @@ static JWT_CACHE: TableDef = TableDef::plain(
     &[key("max_bytes", Kind::SizeOrZero(1024, 1 << 40), "Its size; \"0\" is no cache.").default("\"64MiB\"")],
 );
 
-static INTROSPECTION: TableDef = TableDef::plain(
+pub(crate) static INTROSPECTION: TableDef = TableDef::plain(
     "[identity.providers.NAME] kind = \"introspection\"",
     "Opaque tokens, asked about at their issuer (RFC 7662).",
     &[
@@ -123,7 +128,7 @@ static INTROSPECTION: TableDef = TableDef::plain(
         key("cache", Kind::Table(&INTROSPECTION_CACHE), "Answers that are kept.").default("{}"),
     ],
 )
-.rules(&[identity::no_introspection_yet]);
+.rules(&[identity::introspection]);
 
 static INTROSPECTION_CACHE: TableDef = TableDef::plain(
     "cache",

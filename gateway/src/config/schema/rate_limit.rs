@@ -46,8 +46,7 @@ pub(crate) static RATE_LIMIT: TableDef = TableDef::plain(
             Kind::Choice(&["exact", "leased"]),
             "exact: one atomic step in Redis for each request. leased: tokens are taken in chunks.",
         )
-        .default("\"exact\"")
-        .not_yet("stores are"),
+        .default("\"exact\""),
         key("max_lease", Kind::Integer(1, MANY), "leased only: most tokens that a gateway takes at once.")
             .default("20"),
         key(
@@ -58,7 +57,7 @@ pub(crate) static RATE_LIMIT: TableDef = TableDef::plain(
         .default("\"local_share\""),
     ],
 )
-.rules(&[limits::cost_within_burst, limits::burst_comes_back, limits::store_exists]);
+.rules(&[limits::cost_within_burst, limits::burst_comes_back, limits::store_exists, limits::store_is_meant]);
 
 static ANONYMOUS: TableDef = TableDef::plain(
     "anonymous",

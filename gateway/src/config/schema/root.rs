@@ -27,9 +27,7 @@ const KEYS: &[Key] = &[
     key("admin", Kind::Table(&ADMIN), "The operator's own address.").default("{}"),
     key("telemetry", Kind::Table(&TELEMETRY), "Access log and tracing.").default("{}"),
     key("identity", Kind::Table(&IDENTITY), "Identity headers and providers.").default("{}"),
-    key("stores", Kind::Map(&text::NAME, const { &Kind::Table(&STORE) }), "Redis, by name.")
-        .default("{}")
-        .not_yet("stores are"),
+    key("stores", Kind::Map(&text::NAME, const { &Kind::Table(&STORE) }), "Redis, by name.").default("{}"),
     key("rate_limits", Kind::Map(&text::NAME, const { &Kind::Table(&RATE_LIMIT) }), "Limits, by name.").default("{}"),
     key("defaults", Kind::Table(&DEFAULTS), "What routes and upstreams share.").default("{}"),
     key("upstreams", Kind::Map(&text::NAME, const { &Kind::Table(&UPSTREAM) }), "Services, by name.").default("{}"),

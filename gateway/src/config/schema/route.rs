@@ -60,8 +60,7 @@ const KEYS: &[Key] = &[
     )
     .default("0"),
     key("criticality", Kind::Choice(&["low", "normal", "high", "critical"]), "What is shed first under overload.")
-        .default("\"normal\"")
-        .not_yet("shedding by criticality is"),
+        .default("\"normal\""),
     key("upstream", Kind::Text(&text::UPSTREAM), "An upstream's name, or a URL such as http://127.0.0.1:9001."),
     key("split", Kind::List(const { &Kind::Table(&SPLIT) }, 1), "Several upstreams by weight.").not_yet("splitting is"),
     key("mirror", Kind::Table(&MIRROR), "A copy of some requests to another upstream.").not_yet("mirroring is"),

@@ -1,7 +1,7 @@
 //! The policies of `[[routes]]` that are tables of their own.
 
 use super::{DAY, HOUR, Kind, TableDef, key};
-use crate::config::validate::{references, route};
+use crate::config::validate::{identity, references, route};
 use crate::config::value::text;
 
 /// `auth`
@@ -19,12 +19,10 @@ pub(crate) static AUTH: TableDef = TableDef::plain(
         key("claims", Kind::Map(&text::NOT_EMPTY, &Kind::Scalar), "Claims and the value that each must equal or hold.")
             .default("{}"),
         key("optional", Kind::Bool, "A request without a credential passes; a bad one does not.").default("false"),
-        key("single_use", Kind::Bool, "A token holds for one request.")
-            .default("false")
-            .not_yet("replay protection is"),
+        key("single_use", Kind::Bool, "A token, by its `jti`, holds for one request.").default("false"),
     ],
 )
-.rules(&[references::auth]);
+.rules(&[references::auth, identity::single_use]);
 
 /// An element of `split`.
 pub(crate) static SPLIT: TableDef = TableDef::plain(

@@ -9,7 +9,7 @@ const H2: &str = "HTTP/2 is";
 /// `[server]`
 pub(crate) static SERVER: TableDef =
     TableDef::plain("[server]", "Workers, limits and timeouts of the whole gateway.", KEYS)
-        .rules(&[server::target_within_head]);
+        .rules(&[server::target_within_head, server::room_to_live]);
 
 const KEYS: &[Key] = &[
     key("workers", Kind::Integer(0, 1024), "Data-plane threads; 0 is one per core.").default("0"),
@@ -87,16 +87,15 @@ const KEYS: &[Key] = &[
     key(
         "max_in_flight",
         Kind::Integer(0, MANY),
-        "Requests in the whole gateway; beyond it 503 with `Retry-After`. 0 is no limit.",
+        "Requests in the whole gateway; beyond it 503 with `Retry-After`, the least critical first. 0 is no limit.",
     )
     .default("0"),
     key(
         "shed_above_rss",
         Kind::SizeOrZero(1 << 20, HUGE),
-        "Memory guard: beyond it new requests get 503; \"0\" is off.",
+        "Memory guard: beyond it new requests get 503, the less critical from 90 % of it on; \"0\" is off.",
     )
-    .default("\"0\"")
-    .not_yet("the memory guard is"),
+    .default("\"0\""),
 ];
 
 /// One of `[[listeners]]`.

@@ -38,9 +38,7 @@ const KEYS: &[Key] = &[
     key("ejection", Kind::Table(&EJECTION), "How many endpoints may be out of balancing.").default("{}"),
     key("panic_below", Kind::Number(0.0, 1.0), "The share of available endpoints under which all are used.")
         .default("0.0"),
-    key("concurrency", Kind::Table(&CONCURRENCY), "Requests in flight.")
-        .default("{}")
-        .not_yet("concurrency limits are"),
+    key("concurrency", Kind::Table(&CONCURRENCY), "How many requests may be in flight to it.").default("{}"),
     key("retry_budget", Kind::Table(&RETRY_BUDGET), "How many retries there may be.").default("{}"),
 ];
 
@@ -170,10 +168,20 @@ static EJECTION: TableDef = TableDef::plain(
 
 static CONCURRENCY: TableDef = TableDef::plain(
     "concurrency",
-    "Requests in flight.",
+    "How many requests may be in flight to the upstream; beyond it 503 with `Retry-After`, the least critical first.",
     &[
-        key("max_in_flight", Kind::Integer(0, MANY), "0 is no limit; exact across workers.").default("0"),
-        key("adaptive", Kind::Bool, "The limit follows latency.").default("false"),
+        key(
+            "max_in_flight",
+            Kind::Integer(0, MANY),
+            "Over all its endpoints, to the last byte of each answer; exact across workers. 0 is no limit.",
+        )
+        .default("0"),
+        key(
+            "adaptive",
+            Kind::Bool,
+            "Each endpoint has a limit besides, found from how long its answers take, while there is a queue at it.",
+        )
+        .default("false"),
     ],
 );
 

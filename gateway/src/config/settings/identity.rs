@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::HeaderName;
 use serde_json::Value;
 
-use crate::jws::{Algorithm, KeySet};
+use crate::jws::{Algorithm, KeySet, Signer};
 
 /// `[identity]`, as far as headers go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Provider {
 pub enum ProviderKind {
     /// Signed tokens.
     Jwt(Box<Jwt>),
+    /// Tokens that their issuer is asked about.
+    Introspection(Introspection),
     /// Keys, of which only hashes are known.
     ApiKey(ApiKeys),
 }
@@ -84,6 +86,69 @@ pub struct Jwt {
 pub enum Keys {
     /// `file` or `inline`: as read when the configuration was.
     Fixed(FixedKeys),
+    /// `url` or `discovery`.
+    Fetched(FetchedKeys),
+}
+
+/// Keys that are fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedKeys {
+    /// Where from.
+    pub from: KeySource,
+    /// How often.
+    pub refresh: Duration,
+    /// The shortest time between two fetches for unknown keys.
+    pub cooldown: Duration,
+}
+
+/// Where keys are fetched from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// A key set.
+    Url(Box<str>),
+    /// The issuer whose configuration names a key set.
+    Discovery(Box<str>),
+}
+
+/// `kind = "introspection"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Introspection {
+    /// Who is asked.
+    pub url: Box<str>,
+    /// The gateway's name there.
+    pub client_id: Box<str>,
+    /// The gateway's secret there.
+    pub client_secret: Secret,
+    /// The longest wait for an answer.
+    pub timeout: Duration,
+    /// Answers that are kept.
+    pub capacity: u64,
+    /// How long "active" is believed.
+    pub positive: Duration,
+    /// How long "not active" is believed.
+    pub negative: Duration,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<str>);
+
+impl Secret {
+    /// Hides a text.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 /// Keys that are a part of the configuration.
@@ -153,6 +218,39 @@ pub struct ApiKey {
     pub subject: Box<str>,
     /// What is granted.
     pub scopes: Vec<Box<str>>,
+}
+
+/// `[identity] passport`.
+#[derive(Clone)]
+pub struct Passport {
+    /// Carries it.
+    pub header: HeaderName,
+    /// The keys: the first one signs. Empty where they could not be read, and then there are no passports.
+    pub keys: Vec<Arc<Signer>>,
+    /// The file that they were read from.
+    pub file: PathBuf,
+    /// How long a passport holds.
+    pub lifetime: Duration,
+    /// Its `iss`.
+    pub issuer: Box<str>,
+}
+
+impl PartialEq for Passport {
+    fn eq(&self, other: &Self) -> bool {
+        let kids = |passport: &Self| passport.keys.iter().map(|key| key.kid().to_owned()).collect::<Vec<_>>();
+        let rest = |passport: &Self| (passport.header.clone(), passport.lifetime, passport.issuer.clone());
+        kids(self) == kids(other) && rest(self) == rest(other)
+    }
+}
+
+impl Eq for Passport {}
+
+impl fmt::Debug for Passport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Passport");
+        shown.field("header", &self.header).field("keys", &self.keys).field("lifetime", &self.lifetime);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// `auth` of a route.

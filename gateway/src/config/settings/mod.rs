@@ -9,13 +9,14 @@ pub mod listener;
 pub mod rate_limit;
 pub mod route;
 pub mod server;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use identity::{Keys, ProviderKind};
+use identity::{Keys, Passport, ProviderKind};
 
 pub use admin::Admin;
 pub use identity::{IdentityHeaders, Provider};
@@ -23,6 +24,7 @@ pub use listener::Listener;
 pub use rate_limit::RateLimit;
 pub use route::Route;
 pub use server::Server;
+pub use store::Store;
 pub use telemetry::Telemetry;
 pub use upstream::Upstream;
 
@@ -41,6 +43,10 @@ pub struct Config {
     pub identity: IdentityHeaders,
     /// `[identity.providers.*]`. Names are unique.
     pub providers: Vec<Arc<Provider>>,
+    /// `[identity] passport`
+    pub passport: Option<Arc<Passport>>,
+    /// `[stores.*]`. Names are unique.
+    pub stores: Vec<Arc<Store>>,
     /// `[rate_limits.*]`. Names are unique.
     pub rate_limits: Vec<Arc<RateLimit>>,
     /// `[upstreams.*]`, also those that a route wrote as a URL. Names are unique.
@@ -55,10 +61,12 @@ impl Config {
         let file = |provider: &Arc<Provider>| match &provider.kind {
             ProviderKind::Jwt(jwt) => match &jwt.keys {
                 Some(Keys::Fixed(keys)) => keys.file.clone(),
-                None => None,
+                Some(Keys::Fetched(_)) | None => None,
             },
             ProviderKind::ApiKey(keys) => Some(keys.file.clone()),
+            ProviderKind::Introspection(_) => None,
         };
-        self.providers.iter().filter_map(file).collect()
+        let passport = self.passport.iter().map(|passport| passport.file.clone());
+        self.providers.iter().filter_map(file).chain(passport).collect()
     }
 }

@@ -24,6 +24,39 @@ pub struct RateLimit {
     pub shadow: bool,
     /// Keys kept at once.
     pub max_keys: usize,
+    /// The store that its buckets are in; `None`: this process.
+    pub shared: Option<Shared>,
+}
+
+/// `store`, `mode`, `on_store_failure`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shared {
+    /// The name of a store in the same configuration.
+    pub store: Arc<str>,
+    /// How tokens are taken.
+    pub mode: Mode,
+    /// What holds while the store is down.
+    pub on_failure: OnFailure,
+}
+
+/// `mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Each request takes its own.
+    Exact,
+    /// So many at once, at most.
+    Leased(u64),
+}
+
+/// `on_store_failure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Every request passes.
+    Open,
+    /// None does.
+    Closed,
+    /// The rate over the last known number of gateways.
+    LocalShare,
 }
 
 /// `rate` and `burst`.

@@ -9,6 +9,7 @@ use regex::Regex;
 
 use super::identity::Auth;
 use super::upstream::{Breaker, Failures};
+use crate::algorithms::criticality::Criticality;
 
 /// One `[[routes]]`.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub struct Route {
     pub websocket: bool,
     /// What is tried again.
     pub retry: Retry,
+    /// How much its requests matter under overload.
+    pub criticality: Criticality,
     /// A breaker for this route alone.
     pub breaker: Option<Breaker>,
     /// A request body's size: `None` = as `[server]` says, `Some(None)` = no limit.

@@ -8,6 +8,7 @@ use http::HeaderName;
 use http::uri::PathAndQuery;
 
 use crate::algorithms::breaker::Policy;
+use crate::algorithms::criticality::Criticality;
 use crate::algorithms::ejection::Bounds;
 use crate::algorithms::health::Thresholds;
 use crate::algorithms::retry_budget::Allowance;
@@ -35,6 +36,27 @@ pub struct Upstream {
     pub slow_start: Duration,
     /// How many retries there may be.
     pub retry_budget: Allowance,
+    /// How many requests may be in flight.
+    pub concurrency: Concurrency,
+}
+
+/// `concurrency`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Concurrency {
+    /// Over all endpoints; `None` = no limit.
+    pub max_in_flight: Option<u32>,
+    /// Each endpoint has a limit that follows its latency.
+    pub adaptive: bool,
+    /// The most critical of the routes that lead here: for those above it nothing is kept free.
+    pub highest: Criticality,
+}
+
+impl Concurrency {
+    /// Whether there is any limit.
+    #[inline]
+    pub fn limits_something(&self) -> bool {
+        self.max_in_flight.is_some() || self.adaptive
+    }
 }
 
 /// `health`.

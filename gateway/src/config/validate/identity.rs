@@ -2,6 +2,7 @@
 
 use crate::config::check::{Context, Reader};
 use crate::config::key_files;
+use crate::config::may_be_asked;
 use crate::config::problem::quoted;
 use crate::jws::{Algorithm, Key};
 
@@ -119,7 +120,51 @@ pub(crate) fn no_mtls_yet(context: &mut Context<'_>, provider: &Reader<'_>) {
     context.not_yet(provider.at("kind"), "kind", "client certificates are");
 }
 
-/// Not yet.
-pub(crate) fn no_introspection_yet(context: &mut Context<'_>, provider: &Reader<'_>) {
-    context.not_yet(provider.at("kind"), "kind", "introspection is");
+/// What decides who is believed is asked with TLS, or on this machine.
+pub(crate) fn safe_source(context: &mut Context<'_>, jwks: &Reader<'_>) {
+    safe_url(context, jwks, "url");
+    safe_url(context, jwks, "discovery");
+}
+
+/// The same of who is asked about tokens.
+pub(crate) fn introspection(context: &mut Context<'_>, provider: &Reader<'_>) {
+    safe_url(context, provider, "url");
+}
+
+fn safe_url(context: &mut Context<'_>, table: &Reader<'_>, key: &str) {
+    let Some(node) = table.get(key) else { return };
+    if node.text().is_some_and(|url| !may_be_asked(url)) {
+        let message = format!("{} is neither https nor on this machine", quoted(node.shown()));
+        context.report.error_with(node.at, message, "whoever is on the way could decide who is believed: use https");
+    }
+}
+
+/// The keys of passports can be read, and are nobody else's to read.
+pub(crate) fn passport(context: &mut Context<'_>, passport: &Reader<'_>) {
+    let Some(node) = passport.get("key") else { return };
+    let Some(file) = node.text().map(|text| context.sources.resolve(text, node.at)).filter(|file| file.is_file())
+    else {
+        return;
+    };
+    if let Err(why) = key_files::signers(&file) {
+        let help = "`openssl genpkey -algorithm ed25519` makes one";
+        context.report.error_with(node.at, format!("{}: {why}", quoted(node.shown())), help);
+    } else if key_files::is_open_to_all(&file) {
+        let help = "`chmod 600` it: whoever reads it can sign";
+        context.report.warning(node.at, format!("{} can be read by everybody", quoted(node.shown())), help);
+    }
+}
+
+/// What holds once is told apart by its `jti`, which only signed tokens have.
+pub(crate) fn single_use(context: &mut Context<'_>, auth: &Reader<'_>) {
+    if !auth.flag("single_use") {
+        return;
+    }
+    for node in auth.nodes("providers") {
+        let kind = node.text().and_then(|name| context.provider_kind(name));
+        if kind.is_some_and(|kind| kind != "jwt") {
+            let message = format!("{} has no tokens with a `jti`, which `single_use` needs", quoted(node.shown()));
+            context.report.error(node.at, message);
+        }
+    }
 }

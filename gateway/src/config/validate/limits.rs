@@ -36,6 +36,19 @@ pub(crate) fn store_exists(context: &mut Context<'_>, limit: &Reader<'_>) {
     }
 }
 
+/// What is said about a store needs one.
+pub(crate) fn store_is_meant(context: &mut Context<'_>, limit: &Reader<'_>) {
+    if limit.text("store") != "local" {
+        return;
+    }
+    for key in ["mode", "max_lease", "on_store_failure"] {
+        if limit.get(key).is_some() {
+            let message = format!("{key} says nothing without a store");
+            context.report.warning(limit.at(key), message, "write store = \"NAME\", or leave it out");
+        }
+    }
+}
+
 /// `local` means this process.
 pub(crate) fn local_is_reserved(context: &mut Context<'_>, root: &Reader<'_>) {
     for entry in root.map("stores").iter().filter(|entry| entry.key == "local") {

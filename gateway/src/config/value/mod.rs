@@ -1,5 +1,7 @@
 //! How single values read: durations, sizes, rates, and the kinds of text.
 pub(crate) mod quantity;
+pub(crate) mod remote_url;
+pub(crate) mod store_url;
 pub(crate) mod text;
 pub(crate) mod upstream_url;
 

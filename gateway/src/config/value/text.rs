@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
-use super::{host_port, path_pattern, upstream_url, value_match};
+use super::{host_port, path_pattern, store_url, upstream_url, value_match};
 
 /// A kind of text.
 pub(crate) struct TextKind {
@@ -78,7 +78,7 @@ kinds! {
     /// An HTTP URL, or nothing.
     URL_OR_EMPTY = "a URL, or empty", "http://127.0.0.1:4318", |text| if text.is_empty() { Ok(()) } else { url(text) };
     /// A Redis URL.
-    REDIS_URL = "a Redis URL", "redis://127.0.0.1:6379", |text| redis_url(text);
+    REDIS_URL = "a Redis URL", "redis://127.0.0.1:6379", |text| store_url::parse(text).map(drop);
     /// What a limit counts by.
     LIMIT_KEY = "client_ip, subject, route, global, header:NAME or claim:NAME", "client_ip", |text| limit_key(text);
     /// What a hash ring hashes.
@@ -242,15 +242,6 @@ fn url(text: &str) -> Result<(), String> {
     let parsed: http::Uri = text.parse().map_err(|_| "that is no URL".to_owned())?;
     require(matches!(parsed.scheme_str(), Some("http" | "https")), "it begins with http:// or https://")?;
     require(parsed.host().is_some_and(|host| !host.is_empty()), "the host is missing")
-}
-
-fn redis_url(text: &str) -> Result<(), String> {
-    const SCHEMES: [&str; 6] =
-        ["redis", "rediss", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"];
-    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-    require(SCHEMES.contains(&scheme), "it begins with redis://, rediss://, redis+cluster:// or redis+sentinel://")?;
-    require(!rest.split('/').next().unwrap_or("").contains('@'), "a password belongs in password_env")?;
-    require(!rest.is_empty() && !rest.starts_with('/'), "the host is missing")
 }
 
 fn limit_key(text: &str) -> Result<(), String> {

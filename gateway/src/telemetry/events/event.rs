@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::algorithms::breaker::{Counts, State, Transition};
 use crate::algorithms::ejection::Place;
 use crate::context::RequestId;
-use crate::telemetry::metrics::{AttemptOutcome, LimitDecision};
+use crate::telemetry::metrics::{AttemptOutcome, LimitDecision, ShedReason};
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,12 +27,28 @@ pub enum Kind {
     Health,
     /// A rate limit decided. Reported only while somebody asks for it.
     Limit,
+    /// Something is turned away to protect the gateway or an upstream, or is not any more.
+    Shed,
+    /// Keys were fetched, changed, or grow old.
+    Keys,
+    /// A store died or healed.
+    Store,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 7] =
-        [Self::Reload, Self::Drain, Self::Attempt, Self::Breaker, Self::Ejection, Self::Health, Self::Limit];
+    pub const ALL: [Self; 10] = [
+        Self::Reload,
+        Self::Drain,
+        Self::Attempt,
+        Self::Breaker,
+        Self::Ejection,
+        Self::Health,
+        Self::Limit,
+        Self::Shed,
+        Self::Keys,
+        Self::Store,
+    ];
 
     /// As written in events and in `?kinds=`.
     pub fn as_str(self) -> &'static str {
@@ -44,6 +60,9 @@ impl Kind {
             Self::Ejection => "ejection",
             Self::Health => "health",
             Self::Limit => "limit",
+            Self::Shed => "shed",
+            Self::Keys => "keys",
+            Self::Store => "store",
         }
     }
 
@@ -159,6 +178,13 @@ pub enum Event {
         /// What is wrong with it, or `recovered`.
         reason: &'static str,
     },
+    /// Something happened to a provider's keys.
+    Keys {
+        /// The provider's name.
+        provider: Arc<str>,
+        /// What.
+        what: KeysEvent,
+    },
     /// Checks of an endpoint have come to another verdict.
     Health {
         /// The upstream's name.
@@ -181,6 +207,60 @@ pub enum Event {
         /// When the key's bucket is full again, by the clock of `ts_ns`; in the past where it is.
         tat_ns: u64,
     },
+    /// Requests or connections are turned away, or are not any more.
+    Shed {
+        /// Why.
+        reason: ShedReason,
+        /// The upstream for whose sake, where it is not the gateway's own.
+        upstream: Option<Arc<str>>,
+        /// Whether it begins.
+        active: bool,
+        /// How many were turned away since it began.
+        refused: u64,
+    },
+    /// A store died or healed.
+    Store {
+        /// Its name.
+        store: Arc<str>,
+        /// `degraded` or `healed`.
+        mode: &'static str,
+        /// What it last failed with, where it died.
+        reason: Option<String>,
+    },
+}
+
+/// What happened to a provider's keys.
+#[derive(Debug, Clone)]
+pub enum KeysEvent {
+    /// They were fetched, or could not be.
+    Fetch {
+        /// Why not.
+        failed: Option<String>,
+    },
+    /// They are others than before.
+    Rotate {
+        /// The names of all that are used.
+        kids: Vec<String>,
+        /// Those that are not used though they are meant for signatures, and why.
+        left_out: Vec<String>,
+    },
+    /// They can be fetched no more, and are used on.
+    Stale,
+}
+
+impl KeysEvent {
+    fn fields(&self, provider: &str) -> Value {
+        match self {
+            Self::Fetch { failed: None } => json!({ "provider": provider, "what": "fetch", "ok": true }),
+            Self::Fetch { failed: Some(why) } => {
+                json!({ "provider": provider, "what": "fetch", "ok": false, "detail": why })
+            }
+            Self::Rotate { kids, left_out } => {
+                json!({ "provider": provider, "what": "rotate", "kids": kids, "left_out": left_out })
+            }
+            Self::Stale => json!({ "provider": provider, "what": "stale" }),
+        }
+    }
 }
 
 impl Event {
@@ -193,7 +273,10 @@ impl Event {
             Self::Breaker { .. } | Self::RollUp { .. } => Kind::Breaker,
             Self::Ejection { .. } => Kind::Ejection,
             Self::Health { .. } => Kind::Health,
+            Self::Keys { .. } => Kind::Keys,
             Self::Limit { .. } => Kind::Limit,
+            Self::Shed { .. } => Kind::Shed,
+            Self::Store { .. } => Kind::Store,
         }
     }
 
@@ -242,10 +325,18 @@ impl Event {
                 fields["capped"] = (*place == Place::Capped).into();
                 fields
             }
+            Self::Keys { provider, what } => what.fields(provider),
             Self::Health { upstream, endpoint, healthy, detail } => {
                 let mut fields = of_endpoint(upstream, endpoint, None);
                 fields["healthy"] = (*healthy).into();
                 fields["detail"] = (**detail).into();
+                fields
+            }
+            Self::Store { store, mode, reason } => {
+                let mut fields = json!({ "store": &**store, "mode": mode });
+                if let Some(reason) = reason {
+                    fields["reason"] = (**reason).into();
+                }
                 fields
             }
             Self::Limit { rule, key, decision, tat_ns } => json!({
@@ -254,6 +345,15 @@ impl Event {
                 "decision": decision.as_str(),
                 "tat_ns": tat_ns,
             }),
+            Self::Shed { reason, upstream, active, refused } => {
+                let mut fields = json!({ "reason": reason.as_str() });
+                if let Some(upstream) = upstream {
+                    fields["upstream"] = (**upstream).into();
+                }
+                fields["active"] = (*active).into();
+                fields["refused"] = (*refused).into();
+                fields
+            }
         }
     }
 }

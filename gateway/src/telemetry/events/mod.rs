@@ -9,5 +9,5 @@ mod event;
 mod file;
 
 pub use bus::{Batch, Events, Follower};
-pub use event::{Event, Kind, Kinds, Stamped, counts};
+pub use event::{Event, KeysEvent, Kind, Kinds, Stamped, counts};
 pub use file::{EventFile, write_to};

@@ -4,7 +4,7 @@ use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
 use crate::error::Code;
 use crate::telemetry::metrics::{
-    AttemptOutcome, CacheResult, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult, HedgeResult,
+    AttemptOutcome, CacheResult, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult, HedgeResult, KeysAge,
     LimitDecision, Registry, RetryResult, RouteTotals, ShedReason, UpstreamTotals,
 };
 use crate::telemetry::process::ProcessStats;
@@ -18,6 +18,8 @@ pub struct ScrapeInputs {
     pub breakers: Vec<EndpointBreaker>,
     /// Ejected endpoints of each upstream.
     pub ejections: Vec<Ejections>,
+    /// Ages of fetched keys.
+    pub keys: Vec<KeysAge>,
     /// Dropped lines of the access log.
     pub log_dropped: u64,
     /// A look at the process.
@@ -31,8 +33,9 @@ pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec
     upstreams(&mut page, registry);
     endpoints(&mut page, &inputs.endpoints);
     breakers(&mut page, inputs);
-    identity(&mut page, registry);
+    identity(&mut page, registry, &inputs.keys);
     limits(&mut page, registry);
+    stores(&mut page, registry);
     gateway(&mut page, registry, inputs);
     process(&mut page, &inputs.process);
     page.finish()
@@ -124,6 +127,16 @@ fn endpoints(page: &mut Page, endpoints: &[EndpointInFlight]) {
     for endpoint in endpoints {
         page.number(&[("upstream", &endpoint.upstream), ("endpoint", &endpoint.endpoint)], endpoint.in_flight);
     }
+    page.family(
+        "gateway_concurrency_limit",
+        Kind::Gauge,
+        "How many may wait for an endpoint's answers, while its adaptive limit is in force.",
+    );
+    for endpoint in endpoints {
+        if let Some(limit) = endpoint.limit {
+            page.number(&[("upstream", &endpoint.upstream), ("endpoint", &endpoint.endpoint)], limit.into());
+        }
+    }
 }
 
 fn breakers(page: &mut Page, inputs: &ScrapeInputs) {
@@ -158,7 +171,19 @@ fn limits(page: &mut Page, registry: &Registry) {
     }
 }
 
-fn identity(page: &mut Page, registry: &Registry) {
+fn stores(page: &mut Page, registry: &Registry) {
+    let stores = registry.stores();
+    page.family("gateway_store_duration_seconds", Kind::Histogram, "Time that a request waited for a store's answer.");
+    for store in &stores {
+        page.histogram(&[("store", store.name())], &store.duration());
+    }
+    page.family("gateway_store_degraded", Kind::Gauge, "1 while limits do without the store, else 0.");
+    for store in &stores {
+        page.number(&[("store", store.name())], u64::from(store.is_degraded()));
+    }
+}
+
+fn identity(page: &mut Page, registry: &Registry, keys: &[KeysAge]) {
     page.family("gateway_auth_total", Kind::Counter, "Credentials, by provider and what came of them.");
     for provider in registry.auths() {
         for (result, count) in provider.totals() {
@@ -168,6 +193,10 @@ fn identity(page: &mut Page, registry: &Registry) {
     page.family("gateway_token_cache_total", Kind::Counter, "Tokens by whether they were known already, and where.");
     for result in CacheResult::ALL {
         page.number(&[("result", result.as_str())], registry.token_cache().total(result));
+    }
+    page.family("gateway_keys_age_seconds", Kind::Gauge, "Time since a provider's keys were fetched.");
+    for age in keys {
+        page.float(&[("provider", &age.provider)], age.seconds);
     }
 }
 

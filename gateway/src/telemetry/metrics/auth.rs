@@ -69,6 +69,14 @@ results! {
     NotYet = "not_yet";
     /// A claim is missing, or of the wrong kind.
     Claims = "claims";
+    /// It was used before, where each holds once.
+    Replayed = "replayed";
+    /// Its issuer says that it does not hold.
+    Inactive = "inactive";
+    /// The keys to verify it could not be fetched.
+    NoKeys = "no_keys";
+    /// Whoever would have to say whether it holds cannot be asked.
+    Unavailable = "unavailable";
     /// Nobody has this API key.
     UnknownApiKey = "unknown_api_key";
     /// It holds, but a scope that the route needs is missing.
@@ -83,6 +91,7 @@ impl AuthResult {
         match self {
             Self::Malformed => Code::BadRequest,
             Self::Scope | Self::ClaimRule => Code::Forbidden,
+            Self::NoKeys | Self::Unavailable => Code::Overloaded,
             _ => Code::Unauthorized,
         }
     }
@@ -91,7 +100,14 @@ impl AuthResult {
     pub fn is_dear(self) -> bool {
         matches!(
             self,
-            Self::Signature | Self::Type | Self::Issuer | Self::Audience | Self::Expired | Self::NotYet | Self::Claims
+            Self::Signature
+                | Self::Inactive
+                | Self::Type
+                | Self::Issuer
+                | Self::Audience
+                | Self::Expired
+                | Self::NotYet
+                | Self::Claims
         )
     }
 }
@@ -114,6 +130,15 @@ impl From<Refusal> for AuthResult {
             Refusal::Type => Self::Type,
         }
     }
+}
+
+/// How old a provider's fetched keys are; read when somebody scrapes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeysAge {
+    /// The provider's name.
+    pub provider: Arc<str>,
+    /// Since they were fetched.
+    pub seconds: f64,
 }
 
 /// What is counted for one provider.

@@ -14,18 +14,40 @@ pub enum ShedReason {
     Connections,
     /// `max_connections_per_ip`
     ConnectionsPerIp,
-    /// `max_in_flight`
+    /// `max_in_flight` of the gateway
     InFlight,
     /// `shed_above_rss`
     Memory,
+    /// A worker's loop is late.
+    LoopDelay,
+    /// `max_in_flight` of an upstream
+    UpstreamInFlight,
+    /// The adaptive limit of every endpoint that could take the request
+    UpstreamLatency,
+    /// `max_connections` of an upstream
+    UpstreamConnections,
     /// The gateway is draining.
     Draining,
 }
 
 impl ShedReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 5] =
-        [Self::Connections, Self::ConnectionsPerIp, Self::InFlight, Self::Memory, Self::Draining];
+    pub const ALL: [Self; 9] = [
+        Self::Connections,
+        Self::ConnectionsPerIp,
+        Self::InFlight,
+        Self::Memory,
+        Self::LoopDelay,
+        Self::UpstreamInFlight,
+        Self::UpstreamLatency,
+        Self::UpstreamConnections,
+        Self::Draining,
+    ];
+
+    /// Whether it protects an upstream, and not the gateway.
+    pub fn is_of_upstream(self) -> bool {
+        matches!(self, Self::UpstreamInFlight | Self::UpstreamLatency | Self::UpstreamConnections)
+    }
 
     /// As written in metrics.
     pub fn as_str(self) -> &'static str {
@@ -34,6 +56,10 @@ impl ShedReason {
             Self::ConnectionsPerIp => "connections_per_ip",
             Self::InFlight => "in_flight",
             Self::Memory => "memory",
+            Self::LoopDelay => "loop_delay",
+            Self::UpstreamInFlight => "upstream_in_flight",
+            Self::UpstreamLatency => "upstream_latency",
+            Self::UpstreamConnections => "upstream_connections",
             Self::Draining => "draining",
         }
     }

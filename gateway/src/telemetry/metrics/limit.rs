@@ -16,11 +16,16 @@ pub enum LimitDecision {
     ShadowRefused,
     /// Its tokens were given back, since another rule refused.
     Refunded,
+    /// Its store is down, and the rule says open.
+    Open,
+    /// Its store is down, and the rule says closed.
+    Closed,
 }
 
 impl LimitDecision {
     /// Every decision, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Admitted, Self::Refused, Self::ShadowRefused, Self::Refunded];
+    pub const ALL: [Self; 6] =
+        [Self::Admitted, Self::Refused, Self::ShadowRefused, Self::Refunded, Self::Open, Self::Closed];
 
     /// As written in metrics and events.
     pub fn as_str(self) -> &'static str {
@@ -29,6 +34,8 @@ impl LimitDecision {
             Self::Refused => "refused",
             Self::ShadowRefused => "shadow_refused",
             Self::Refunded => "refunded",
+            Self::Open => "open",
+            Self::Closed => "closed",
         }
     }
 }

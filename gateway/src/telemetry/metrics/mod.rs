@@ -14,15 +14,17 @@ mod limit;
 mod registry;
 mod route;
 mod shards;
+mod store;
 mod upstream;
 
-pub use auth::{AuthResult, AuthSeries, CacheResult, TokenCacheSeries};
+pub use auth::{AuthResult, AuthSeries, CacheResult, KeysAge, TokenCacheSeries};
 pub use gateway::{GatewaySeries, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry};
 pub use route::{FallbackResult, RouteSeries, RouteTotals};
 pub(crate) use shards::own_thread;
+pub use store::StoreSeries;
 pub use upstream::{AttemptOutcome, ConnectionEvent, HedgeResult, RetryResult, UpstreamSeries, UpstreamTotals};
 
 /// From 50 us to 26 s in half octaves: request and upstream times.

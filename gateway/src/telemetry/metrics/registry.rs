@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::algorithms::breaker::State;
 
 use super::{AuthSeries, TokenCacheSeries};
-use super::{GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, UpstreamSeries};
+use super::{GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, StoreSeries, UpstreamSeries};
 
 /// Names of each kind that are kept: ten times the largest configuration that we aim at (10,000 routes). A process that
 /// sees more over its life counts the rest together under [`OVERFLOW`].
@@ -24,6 +24,8 @@ pub struct EndpointInFlight {
     pub endpoint: Arc<str>,
     /// Requests now.
     pub in_flight: u64,
+    /// How many may wait for its answers, while its adaptive limit is in force.
+    pub limit: Option<u32>,
 }
 
 /// One endpoint's breaker; read when somebody scrapes.
@@ -59,6 +61,7 @@ pub struct Registry {
     auth: Mutex<BTreeMap<Arc<str>, Arc<AuthSeries>>>,
     token_cache: TokenCacheSeries,
     limits: Mutex<BTreeMap<Arc<str>, Arc<LimitSeries>>>,
+    stores: Mutex<BTreeMap<Arc<str>, Arc<StoreSeries>>>,
 }
 
 impl Registry {
@@ -73,6 +76,7 @@ impl Registry {
             auth: Mutex::default(),
             token_cache: TokenCacheSeries::new(workers),
             limits: Mutex::default(),
+            stores: Mutex::default(),
         }
     }
 
@@ -101,6 +105,11 @@ impl Registry {
     /// The series of the rate limit of this name, made if need be.
     pub fn limit(&self, name: &str) -> Arc<LimitSeries> {
         find(&self.limits, name, |name| LimitSeries::new(name, self.workers))
+    }
+
+    /// The series of the store of this name, made if need be.
+    pub fn store(&self, name: &str) -> Arc<StoreSeries> {
+        find(&self.stores, name, |name| StoreSeries::new(name, self.workers))
     }
 
     /// The series of the identity provider of this name, made if need be.
@@ -132,6 +141,11 @@ impl Registry {
     /// All rate limits by name.
     pub fn limits(&self) -> Vec<Arc<LimitSeries>> {
         lock(&self.limits).values().cloned().collect()
+    }
+
+    /// All stores by name.
+    pub fn stores(&self) -> Vec<Arc<StoreSeries>> {
+        lock(&self.stores).values().cloned().collect()
     }
 
     /// All listeners by name.

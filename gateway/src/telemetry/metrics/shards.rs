@@ -40,6 +40,16 @@ impl Alone {
             bump(counter, by);
         }
     }
+
+    /// Moves a gauge.
+    #[inline]
+    pub(super) fn shift(self, gauge: &AtomicI64, by: i64) {
+        if self.0 {
+            gauge.store(gauge.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+        } else {
+            shift(gauge, by);
+        }
+    }
 }
 
 /// Keeps shards of different workers off each other's cache lines.
@@ -89,7 +99,7 @@ pub(super) fn bump(counter: &AtomicU64, by: u64) {
 
 /// The same for a gauge.
 #[inline]
-pub(super) fn shift(gauge: &AtomicI64, by: i64) {
+fn shift(gauge: &AtomicI64, by: i64) {
     gauge.fetch_add(by, Ordering::Relaxed);
 }
 

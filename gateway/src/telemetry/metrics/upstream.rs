@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::shards::{Shards, bump, shift};
+use super::shards::{Shards, bump};
 use super::{DurationHistogram, HistogramTotals};
 
 /// How an attempt ended.
@@ -177,10 +177,10 @@ impl UpstreamSeries {
     /// Counts what happens to a connection.
     #[inline]
     pub fn connection(&self, worker: usize, event: ConnectionEvent) {
-        let shard = self.shards.of(worker);
+        let (shard, alone) = self.shards.own(worker);
         let (busy, idle) = match event {
             ConnectionEvent::Opened => {
-                bump(&shard.opened, 1);
+                alone.bump(&shard.opened, 1);
                 (1, 0)
             }
             ConnectionEvent::Parked => (-1, 1),
@@ -188,8 +188,8 @@ impl UpstreamSeries {
             ConnectionEvent::ClosedBusy => (-1, 0),
             ConnectionEvent::ClosedIdle => (0, -1),
         };
-        shift(&shard.busy, busy);
-        shift(&shard.idle, idle);
+        alone.shift(&shard.busy, busy);
+        alone.shift(&shard.idle, idle);
     }
 
     /// The sum over all workers; `None` while nothing happened.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Client, Gateway};
+use super::{Client, Gateway, guarded};
 
 /// Somebody who reads `/events`.
 pub(crate) struct Events(Client);
@@ -35,6 +35,18 @@ impl Events {
             let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
             events.extend(data.map(|data| serde_json::from_str::<Value>(data).unwrap()));
         }
+        events
+    }
+
+    /// All events, up to those that come with the first that is so.
+    pub(crate) async fn until(&mut self, is_it: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut events = Vec::new();
+        let come = async {
+            while !events.iter().any(&is_it) {
+                events.extend(self.next(1).await);
+            }
+        };
+        guarded("the event", come).await;
         events
     }
 

@@ -4,6 +4,7 @@ mod client;
 mod events;
 mod gateway;
 mod process;
+mod redis;
 mod tokens;
 mod wait;
 
@@ -11,6 +12,7 @@ pub(crate) use client::{Answer, Client, Echo};
 pub(crate) use events::Events;
 pub(crate) use gateway::{Gateway, one_route};
 pub(crate) use process::Process;
+pub(crate) use redis::Redis;
 pub(crate) use tokens::{ISSUER, Issuer, now};
 pub(crate) use wait::{eventually, guarded};
 

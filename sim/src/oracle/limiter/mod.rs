@@ -8,6 +8,8 @@ mod keys;
 mod replay;
 mod window;
 
+pub(crate) use window::worst_excess;
+
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;

@@ -1,0 +1,195 @@
+//! Keys that are fetched: what requests use of them, and how they ask for more.
+//!
+//! Requests read; one task on the control runtime (`key_keeper.rs`) writes. A request whose key is missing waits for
+//! the next fetch, within bounds: so many may wait, for so long, and a key that was not there after a fetch is not
+//! waited for again until another is allowed.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ahash::RandomState;
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Notify, watch};
+
+use crate::config::settings::identity::FetchedKeys;
+use crate::jws::KeySet;
+
+/// Requests that may wait for keys at once.
+const MAX_WAITING: u32 = 256;
+/// Names of missing keys that are remembered between two fetches.
+const MAX_MISSING: usize = 1024;
+/// The longest that a request waits until a fetch may begin.
+const MAX_WAIT: Duration = Duration::from_secs(6);
+/// The longest that one fetch takes.
+pub(super) const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Keys that could not be fetched again for this long are used no more (security.md, H10).
+pub(super) const MAX_STALE: Duration = Duration::from_secs(24 * 3600);
+
+/// Keys that were fetched.
+pub(super) struct Fetched {
+    /// Ready to be used.
+    pub(super) set: KeySet,
+    /// Each as text, to tell which are new and which are gone.
+    pub(super) jwks: BTreeSet<String>,
+    /// When.
+    pub(super) at: Instant,
+}
+
+/// A source of keys, and what was fetched from it.
+pub(super) struct KeyStore {
+    /// Where from, and how often.
+    pub(super) source: FetchedKeys,
+    current: ArcSwapOption<Fetched>,
+    /// Counts up whenever a key is taken back.
+    number: AtomicU64,
+    /// Wakes the keeper: somebody needs a key, or nobody needs the store any more.
+    pub(super) wake: Arc<Notify>,
+    /// Fetches that have ended, well or not.
+    rounds: watch::Sender<u64>,
+    waiting: AtomicU32,
+    /// When the last fetch began.
+    began: Mutex<Option<Instant>>,
+    /// It has not ended yet.
+    is_fetching: AtomicBool,
+    /// After which round these were not there.
+    missing: Mutex<(u64, HashSet<u64>)>,
+    hasher: RandomState,
+    kept: AtomicBool,
+}
+
+impl KeyStore {
+    pub(super) fn new(source: FetchedKeys) -> Self {
+        Self {
+            source,
+            current: ArcSwapOption::empty(),
+            number: AtomicU64::new(0),
+            wake: Arc::default(),
+            rounds: watch::Sender::new(0),
+            waiting: AtomicU32::new(0),
+            began: Mutex::default(),
+            is_fetching: AtomicBool::new(false),
+            missing: Mutex::default(),
+            hasher: RandomState::new(),
+            kept: AtomicBool::new(false),
+        }
+    }
+
+    /// The keys, where there are some.
+    pub(super) fn keys(&self) -> Option<Arc<Fetched>> {
+        self.current.load_full()
+    }
+
+    /// The number of the keys: another one once a key is taken back.
+    #[inline]
+    pub(super) fn number(&self) -> u64 {
+        self.number.load(Ordering::Acquire)
+    }
+
+    /// Whether this caller is the one who is to keep it fresh.
+    pub(super) fn claim(&self) -> bool {
+        !self.kept.swap(true, Ordering::Relaxed)
+    }
+
+    /// How many wait for keys.
+    pub(super) fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Puts keys in force, or takes them away. What was verified with a key that is gone is verified anew: first the
+    /// keys change, then their number, so that nothing verified with old keys has the new number.
+    pub(super) fn put(&self, fetched: Option<Fetched>) {
+        let fetched = fetched.map(Arc::new);
+        let before = self.current.swap(fetched.clone());
+        let gone = before.is_some_and(|before| match &fetched {
+            Some(fetched) => !before.jwks.is_subset(&fetched.jwks),
+            None => true,
+        });
+        if gone {
+            self.number.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// A fetch begins.
+    pub(super) fn begin(&self, now: Instant) {
+        *self.began.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        self.is_fetching.store(true, Ordering::Relaxed);
+    }
+
+    /// How long no fetch may begin for a missing key; one that is under way is as good.
+    fn cooling(&self, now: Instant) -> Duration {
+        if self.is_fetching.load(Ordering::Relaxed) {
+            return Duration::ZERO;
+        }
+        let began = *self.began.lock().unwrap_or_else(PoisonError::into_inner);
+        began.map_or(Duration::ZERO, |began| (began + self.source.cooldown).saturating_duration_since(now))
+    }
+
+    /// A fetch has ended.
+    pub(super) fn end_round(&self) {
+        self.is_fetching.store(false, Ordering::Relaxed);
+        self.rounds.send_modify(|rounds| *rounds += 1);
+    }
+
+    /// Waits for the next fetch, where it may bring the key of this name. False where it is not worth it.
+    pub(super) async fn fetched_again(&self, kid: &[u8], now: Instant) -> bool {
+        let mut rounds = self.rounds.subscribe();
+        let round = *rounds.borrow_and_update();
+        let hash = self.hasher.hash_one(kid);
+        let cooling = self.cooling(now);
+        let is_missing = !cooling.is_zero() && self.is_missing(round, hash);
+        if !self.kept.load(Ordering::Relaxed) || is_missing || cooling > MAX_WAIT {
+            return false;
+        }
+        let Some(_place) = Place::take(&self.waiting) else { return false };
+        self.wake.notify_one();
+        // A fetch that is under way, and then one of discovery's two halves after the other.
+        tokio::time::timeout(cooling + 3 * FETCH_TIMEOUT, rounds.changed()).await.is_ok_and(|changed| changed.is_ok())
+    }
+
+    /// Whether this key was not there after the last fetch.
+    fn is_missing(&self, round: u64, hash: u64) -> bool {
+        let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        missing.0 == round && missing.1.contains(&hash)
+    }
+
+    /// After a fetch this key was still not there.
+    pub(super) fn not_there(&self, kid: &[u8]) {
+        let round = *self.rounds.borrow();
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        if missing.0 != round {
+            *missing = (round, HashSet::new());
+        }
+        if missing.1.len() < MAX_MISSING {
+            let hash = self.hasher.hash_one(kid);
+            missing.1.insert(hash);
+        }
+    }
+}
+
+impl Drop for KeyStore {
+    fn drop(&mut self) {
+        // So that its keeper ends.
+        self.wake.notify_one();
+    }
+}
+
+/// A place among those who wait.
+struct Place<'a>(&'a AtomicU32);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicU32) -> Option<Self> {
+        if waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING {
+            return Some(Self(waiting));
+        }
+        waiting.fetch_sub(1, Ordering::Relaxed);
+        None
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

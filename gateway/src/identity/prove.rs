@@ -1,0 +1,103 @@
+//! Proving a credential of which nothing is known: by its signature, with keys that may have to be fetched first, or by
+//! asking its issuer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::introspection::Issuer;
+use super::key_keeper::kid_of;
+use super::proven::Identity;
+use super::provider::{Kind, Known, Provider};
+use crate::network::Network;
+use crate::shard::Shared;
+use crate::telemetry::metrics::{AuthResult, CacheResult};
+
+/// Proves a credential on a worker.
+///
+/// # Errors
+/// Why it does not hold.
+pub(super) async fn prove<N: Network>(
+    shared: &Shared<N>,
+    worker: usize,
+    provider: &Provider,
+    credential: &Bytes,
+) -> Result<Arc<Identity>, AuthResult> {
+    match &provider.kind {
+        Kind::Signed(_) => by_signature(shared, worker, provider, credential).await,
+        Kind::Opaque(issuer) => {
+            let turn = issuer.turn(worker, credential);
+            let proven = {
+                let _mine = turn.lock().await;
+                by_asking(shared, worker, (provider, issuer), credential).await
+            };
+            issuer.end_turn(worker, credential, &turn);
+            proven
+        }
+        Kind::ApiKey => provider.prove(worker, credential, now(shared)),
+    }
+}
+
+/// Seconds since the Unix epoch.
+fn now<N: Network>(shared: &Shared<N>) -> i64 {
+    shared.clock.unix_us(shared.clock.now()).div_euclid(1_000_000)
+}
+
+/// What another request has found out meanwhile.
+fn again<N: Network>(
+    shared: &Shared<N>,
+    worker: usize,
+    provider: &Provider,
+    credential: &[u8],
+) -> Option<Result<Arc<Identity>, AuthResult>> {
+    let (result, found) = match provider.recall(worker, credential, now(shared)) {
+        Known::Proven(identity) => (CacheResult::Hit, Some(Ok(identity))),
+        Known::Refused(why) => (CacheResult::Negative, Some(Err(why))),
+        Known::Nothing => (CacheResult::Miss, None),
+    };
+    shared.metrics.token_cache().count(worker, result);
+    found
+}
+
+async fn by_signature<N: Network>(
+    shared: &Shared<N>,
+    worker: usize,
+    provider: &Provider,
+    credential: &Bytes,
+) -> Result<Arc<Identity>, AuthResult> {
+    shared.identity.turns(worker).take().await;
+    if let Some(found) = again(shared, worker, provider, credential) {
+        return found;
+    }
+    let first = provider.prove(worker, credential, now(shared));
+    let (Err(AuthResult::UnknownKey | AuthResult::NoKeys), Some(store)) = (&first, provider.store()) else {
+        return first;
+    };
+    let kid = kid_of(credential);
+    if !store.fetched_again(&kid, shared.clock.now()).await {
+        return first;
+    }
+    shared.identity.turns(worker).take().await;
+    let second = provider.prove(worker, credential, now(shared));
+    if matches!(second, Err(AuthResult::UnknownKey)) {
+        store.not_there(&kid);
+    }
+    second
+}
+
+async fn by_asking<N: Network>(
+    shared: &Shared<N>,
+    worker: usize,
+    (provider, issuer): (&Provider, &Issuer),
+    credential: &Bytes,
+) -> Result<Arc<Identity>, AuthResult> {
+    if let Some(found) = again(shared, worker, provider, credential) {
+        return found;
+    }
+    let proof = provider.proof();
+    let judged = match shared.identity.outside() {
+        Some((client, control)) => issuer.ask((client, &control), credential, &shared.clock).await,
+        None => Err(AuthResult::Unavailable),
+    };
+    provider.remember(worker, credential, (proof, now(shared)), judged)
+}

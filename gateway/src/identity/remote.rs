@@ -1,0 +1,99 @@
+//! Asks servers of identity: key sets, configurations of issuers, introspection. Never for long, never for much, never
+//! elsewhere than it was told, and never without TLS but on this machine.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, CACHE_CONTROL, HeaderMap};
+use reqwest::redirect::Policy;
+
+use super::key_store::FETCH_TIMEOUT;
+pub(super) use crate::config::may_be_asked;
+
+/// What a server answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The body.
+    pub(super) body: Vec<u8>,
+    /// How long it may be kept, as the server says.
+    pub(super) fresh_for: Option<Duration>,
+}
+
+/// A client for these purposes. Proxies of the environment are not used: who may see tokens is configured.
+///
+/// # Errors
+/// TLS cannot be set up.
+pub(super) fn client() -> Result<reqwest::Client, String> {
+    let builder = reqwest::Client::builder().redirect(Policy::none()).no_proxy().timeout(FETCH_TIMEOUT);
+    let builder = builder.connect_timeout(Duration::from_secs(2)).user_agent("portcullis");
+    builder.build().map_err(|error| chain(&error))
+}
+
+/// Gets a document of at most this many bytes.
+///
+/// # Errors
+/// There is none, in time, of that size, with status 200.
+pub(super) async fn get(client: &reqwest::Client, url: &str, most: usize) -> Result<Answer, String> {
+    if !may_be_asked(url) {
+        return Err(format!("{url:?} is neither https nor on this machine"));
+    }
+    read(client.get(url).header(ACCEPT, "application/json"), most).await
+}
+
+/// Sends a request, and reads what comes within its bounds.
+///
+/// # Errors
+/// As [`get`].
+pub(super) async fn read(request: reqwest::RequestBuilder, most: usize) -> Result<Answer, String> {
+    let mut response = request.send().await.map_err(|error| chain(&error.without_url()))?;
+    if response.status() != reqwest::StatusCode::OK {
+        return Err(format!("the server answered {}", response.status().as_u16()));
+    }
+    let fresh_for = max_age(response.headers());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error.without_url()))? {
+        if body.len() + chunk.len() > most {
+            return Err(format!("the answer is larger than {most} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { body, fresh_for })
+}
+
+/// `max-age` (RFC 9111, section 5.2.2.1). That a server wants nothing kept is passed over: keys are kept to be used.
+fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let mut directives = values.flat_map(|value| value.split(',')).map(str::trim);
+    let seconds =
+        directives.find_map(|directive| directive.to_ascii_lowercase().strip_prefix("max-age=")?.parse().ok());
+    seconds.map(Duration::from_secs)
+}
+
+/// An error with its causes: the outermost alone says little.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn max_age_is_read_where_it_is_one() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CACHE_CONTROL, value.parse().unwrap());
+            max_age(&headers).map(|age| age.as_secs())
+        };
+        assert_eq!(of("public, Max-Age=60"), Some(60));
+        for none in ["no-cache", "max-age=x", "max-age", "s-maxage=5", "max-age=-1"] {
+            assert_eq!(of(none), None, "{none}");
+        }
+    }
+}

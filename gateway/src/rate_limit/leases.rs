@@ -1,0 +1,210 @@
+//! Tokens that were taken from a store in chunks, and not used yet.
+//!
+//! All workers share a key's chunk, and one of them at a time fetches the next. Tokens have been paid for when they
+//! come, so in the long run nobody gets more than the rate; at one moment all gateways together may let through what
+//! they hold beside what the bucket holds. The bound of a chunk keeps that below half of a burst. What is not used is
+//! given back after a quarter of a second.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::key::Key;
+use super::rule::{Rule, Tier};
+use super::shared::number;
+use super::store::{Call, Down, Script};
+use crate::algorithms::gcra::Quota;
+use crate::algorithms::lease::{Chunk, most};
+
+/// Locks that keys are spread over.
+const SHARDS: usize = 64;
+/// A chunk that nobody took from for so long is given back, nanoseconds.
+const IDLE: u64 = 250_000_000;
+
+/// Keys by their hashes.
+type Shard = Mutex<HashMap<u64, Arc<Lease>>>;
+
+/// The leases of one rule. Bounded: only keys of the last quarter of a second are here, at most `max_keys` of them.
+#[derive(Debug)]
+pub struct Leases {
+    shards: Box<[Shard]>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    /// Whose turn it is to fetch.
+    turn: tokio::sync::Mutex<()>,
+    held: Mutex<Held>,
+    /// What the key is called in the store.
+    name: String,
+    tier: Tier,
+}
+
+#[derive(Debug)]
+struct Held {
+    chunk: Chunk,
+    /// The bucket's TAT, when it was last seen.
+    tat: u64,
+    last_used: u64,
+    /// When the store last had too few tokens.
+    refused_at: Option<u64>,
+}
+
+/// What came of asking for one request's tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// They were there.
+    pub taken: bool,
+    /// The bucket's TAT, as if what is held were still in it.
+    pub tat: u64,
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+    }
+}
+
+impl Leases {
+    fn shard(&self, hash: u64) -> MutexGuard<'_, HashMap<u64, Arc<Lease>>> {
+        lock(&self.shards[(hash >> 32) as usize % SHARDS])
+    }
+
+    fn of(&self, rule: &Rule, (key, tier, hash): (&Key<'_>, Tier, u64), now: u64) -> Option<Arc<Lease>> {
+        let mut shard = self.shard(hash);
+        if let Some(lease) = shard.get(&hash) {
+            return Some(Arc::clone(lease));
+        }
+        if shard.len() >= rule.settings.max_keys.div_ceil(SHARDS) {
+            return None;
+        }
+        let lease = Arc::new(Lease {
+            turn: tokio::sync::Mutex::new(()),
+            held: Mutex::new(Held {
+                chunk: Chunk::default(),
+                tat: rule.cells().look(hash),
+                last_used: now,
+                refused_at: None,
+            }),
+            name: rule.name_in_store(key, tier),
+            tier,
+        });
+        shard.insert(hash, Arc::clone(&lease));
+        Some(lease)
+    }
+
+    /// Keys that hold tokens, and how many they hold.
+    pub fn held(&self) -> (usize, u64) {
+        let tokens = |shard: &Shard| {
+            let shard = lock(shard);
+            (shard.len(), shard.values().map(|lease| lock(&lease.held).chunk.tokens()).sum::<u64>())
+        };
+        self.shards.iter().map(tokens).fold((0, 0), |(keys, sum), (more, tokens)| (keys + more, sum + tokens))
+    }
+}
+
+impl Lease {
+    /// Takes a request's tokens from what is held.
+    fn spend(&self, quota: &Quota, now: u64) -> Option<Outcome> {
+        let mut held = lock(&self.held);
+        held.last_used = now;
+        let taken = held.chunk.spend(quota.cost_tokens());
+        taken.then(|| held.outcome(quota, true))
+    }
+}
+
+impl Held {
+    fn outcome(&self, quota: &Quota, taken: bool) -> Outcome {
+        let unused = self.chunk.tokens().saturating_mul(quota.interval());
+        Outcome { taken, tat: self.tat.saturating_sub(unused) }
+    }
+}
+
+/// Takes a request's tokens: from the chunk that is held, or from the next one.
+///
+/// `None`: there is no room for another key.
+///
+/// # Errors
+/// The store has no answer: nothing was taken.
+pub async fn take(
+    rule: &Rule,
+    worker: usize,
+    who: (&Key<'_>, Tier, u64),
+    max_lease: u64,
+    now: u64,
+) -> Result<Option<Outcome>, Down> {
+    let (tier, hash) = (who.1, who.2);
+    let (Some(store), quota) = (&rule.store, rule.quota(tier)) else { return Err(Down) };
+    let Some(lease) = rule.state.leases.of(rule, who, now) else { return Ok(None) };
+    if let Some(outcome) = lease.spend(quota, now) {
+        return Ok(Some(outcome));
+    }
+    // Whoever comes while one fetches waits for what it brings.
+    let _turn = lease.turn.lock().await;
+    if let Some(outcome) = lease.spend(quota, now) {
+        return Ok(Some(outcome));
+    }
+    // The one before may have learnt that there are none. Others may give some back, which is not known here: so that
+    // is believed for as long as they may take to do so.
+    let tat = rule.cells().known(hash).unwrap_or(0);
+    let is_fresh = lock(&lease.held).refused_at.is_some_and(|at| now.saturating_sub(at) < IDLE);
+    if is_fresh && quota.wait(tat, now) > 0 {
+        return Ok(Some(Outcome { taken: false, tat }));
+    }
+    // What others gave back since must not be taken from them; but a store that was down may have forgotten.
+    let floor = if store.health.healed_within(quota.window()) { tat.saturating_sub(now) } else { 0 };
+    let most = most(quota.burst(), store.gateways(), max_lease);
+    let wanted = lock(&lease.held).chunk.wanted(quota.cost_tokens(), most, now);
+    let mut call = Call::new(Script::Lease);
+    call.keys.push(lease.name.clone());
+    call.numbers.extend([quota.interval(), quota.window(), floor, wanted, 0].map(number));
+    let answer = store.ask(worker, call).await?;
+    let [granted, _at, debt] = answer[..] else { return Err(Down) };
+    let (granted, debt) = (u64::try_from(granted).unwrap_or(0), u64::try_from(debt).unwrap_or(0));
+    let mut held = lock(&lease.held);
+    held.chunk.receive(granted, now);
+    (held.tat, held.last_used) = (now.saturating_add(debt), now);
+    rule.cells().raise(hash, now, held.tat);
+    let taken = held.chunk.spend(quota.cost_tokens());
+    held.refused_at = (!taken).then_some(now);
+    Ok(Some(held.outcome(quota, taken)))
+}
+
+/// Puts a request's tokens back into the chunk.
+pub(super) fn give_back(rule: &Rule, hash: u64, tier: Tier) {
+    // A chunk that went back to the store meanwhile stays there: nobody gets more for it.
+    if let Some(lease) = rule.state.leases.shard(hash).get(&hash) {
+        lock(&lease.held).chunk.return_unused(rule.quota(tier).cost_tokens());
+    }
+}
+
+/// Gives back to the store what nobody used for a while.
+pub(super) fn end_idle(rule: &Rule, now: u64) {
+    let Some(store) = &rule.store else { return };
+    for shard in &rule.state.leases.shards {
+        let mut ended = Vec::new();
+        lock(shard).retain(|hash, lease| {
+            let idle = now.saturating_sub(lock(&lease.held).last_used) >= IDLE;
+            // One that is being fetched for is in use.
+            let ends = idle && Arc::strong_count(lease) == 1;
+            if ends {
+                ended.push((*hash, Arc::clone(lease)));
+            }
+            !ends
+        });
+        for (hash, lease) in ended {
+            let (quota, tokens) = (rule.quota(lease.tier), lock(&lease.held).chunk.take_all());
+            if tokens == 0 {
+                continue;
+            }
+            let mut call = Call::new(Script::Lease);
+            call.keys.push(lease.name.clone());
+            call.numbers.extend([quota.interval(), quota.window(), 0, 0, tokens].map(number));
+            rule.cells().lower(hash, tokens.saturating_mul(quota.interval()));
+            store.tell(0, call);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,175 @@
+//! Whether a store answers: a breaker of which requests see one flag.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::algorithms::breaker::{self, Breaker, Policy, Ticket, Transition, Verdict, WHOLE};
+use crate::clock::Clock;
+use crate::config::settings;
+use crate::telemetry::events::{Event, Events};
+use crate::telemetry::metrics::StoreSeries;
+
+/// More outcomes than come in any window: shares of failures trip nothing.
+const NEVER: u32 = u32::MAX;
+/// Longer reasons are cut.
+const REASON: usize = 200;
+
+/// How limits work on a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Each request asks it.
+    Exact,
+    /// It does not answer, and nobody asks it but the task that watches it.
+    Degraded,
+}
+
+impl State {
+    /// As written by the admin API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Degraded => "degraded",
+        }
+    }
+}
+
+/// A store's health.
+pub struct Health {
+    name: Arc<str>,
+    clock: Clock,
+    events: Arc<Events>,
+    series: Arc<StoreSeries>,
+    breaker: Mutex<Breaker>,
+    /// The breaker is closed.
+    up: AtomicBool,
+    generation: AtomicU32,
+    reason: Mutex<Option<(Instant, String)>>,
+    healed: Mutex<Option<Instant>>,
+}
+
+impl Health {
+    pub(super) fn new(
+        settings: &settings::Store,
+        clock: Clock,
+        events: Arc<Events>,
+        series: &Arc<StoreSeries>,
+    ) -> Self {
+        let policy = Policy {
+            window: settings.open_for,
+            min_requests: NEVER,
+            failure_share: WHOLE,
+            consecutive_failures: Some(settings.consecutive_failures),
+            slow_share: None,
+            open_for: settings.open_for,
+            // It is one small command of one task: there is no reason to ask ever more seldom.
+            max_open_for: settings.open_for,
+            probes: 1,
+            probe_timeout: settings.connect_timeout + 2 * settings.command_timeout,
+        };
+        let breaker = Breaker::new(policy, clock.now());
+        Self {
+            name: Arc::clone(&settings.name),
+            events,
+            series: Arc::clone(series),
+            up: AtomicBool::new(true),
+            generation: AtomicU32::new(breaker.generation()),
+            breaker: Mutex::new(breaker),
+            reason: Mutex::default(),
+            healed: Mutex::default(),
+            clock,
+        }
+    }
+
+    /// Whether anybody is to ask the store.
+    #[inline]
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    /// How limits work on it.
+    pub fn state(&self) -> State {
+        if self.is_up() { State::Exact } else { State::Degraded }
+    }
+
+    /// When and why it last failed.
+    pub fn last_failure(&self) -> Option<(Instant, String)> {
+        lock(&self.reason).clone()
+    }
+
+    /// Whether it came back within the last so many nanoseconds.
+    pub fn healed_within(&self, nanoseconds: u64) -> bool {
+        let healed = *lock(&self.healed);
+        healed.is_some_and(|at| self.clock.now().saturating_duration_since(at).as_nanos() < u128::from(nanoseconds))
+    }
+
+    /// Outcomes are told with the number that held when they were asked for.
+    pub(super) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// It answered.
+    pub(super) fn answered(&self, generation: u32) {
+        self.settle(Ticket::plain(generation), Verdict::Success);
+    }
+
+    /// It did not, or could not do what it was asked.
+    pub(super) fn failed(&self, generation: u32, reason: &str) {
+        self.note(reason);
+        self.settle(Ticket::plain(generation), Verdict::Failure);
+    }
+
+    fn note(&self, reason: &str) {
+        let reason = reason.chars().filter(|c| !c.is_control()).take(REASON).collect();
+        *lock(&self.reason) = Some((self.clock.now(), reason));
+    }
+
+    /// When a dead store is to be asked again; `None` while it is well.
+    pub(super) fn next_probe(&self) -> Option<Instant> {
+        lock(&self.breaker).deadline()
+    }
+
+    /// Leave to ask it once more, for the task that watches it; `None`: not yet.
+    pub(super) fn probe(&self) -> Option<Ticket> {
+        let mut breaker = lock(&self.breaker);
+        let (ticket, transition) = breaker.admit(self.clock.now());
+        self.after(&breaker, transition);
+        ticket
+    }
+
+    /// What came of that.
+    pub(super) fn probed(&self, ticket: Ticket, outcome: Result<(), &str>) {
+        if let Err(reason) = outcome {
+            self.note(reason);
+        }
+        self.settle(ticket, if outcome.is_ok() { Verdict::Success } else { Verdict::Failure });
+    }
+
+    fn settle(&self, ticket: Ticket, verdict: Verdict) {
+        let mut breaker = lock(&self.breaker);
+        let transition = breaker.settle(ticket, verdict, self.clock.now());
+        self.after(&breaker, transition);
+    }
+
+    /// Shows a change to requests, and tells of it.
+    fn after(&self, breaker: &Breaker, transition: Option<Transition>) {
+        let Some(transition) = transition else { return };
+        self.generation.store(breaker.generation(), Ordering::Relaxed);
+        let up = breaker.state() == breaker::State::Closed;
+        if self.up.swap(up, Ordering::Relaxed) == up {
+            return;
+        }
+        if up {
+            *lock(&self.healed) = Some(transition.at);
+        }
+        self.series.set_degraded(!up);
+        let reason = lock(&self.reason).as_ref().filter(|_| !up).map(|(_, reason)| reason.clone());
+        let event =
+            Event::Store { store: Arc::clone(&self.name), mode: if up { "healed" } else { "degraded" }, reason };
+        self.events.report(self.clock.monotonic_ns(transition.at), event);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

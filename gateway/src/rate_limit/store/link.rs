@@ -1,0 +1,114 @@
+//! A connection to a store, whatever its servers are.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline, RedisConnectionInfo,
+    RedisResult, TlsMode, Value,
+};
+
+use crate::config::settings::Store;
+use crate::config::settings::store::Servers;
+
+/// A connection. Copies share it; what they send at the same moment travels together.
+#[derive(Clone)]
+pub(super) enum Link {
+    /// To one server.
+    One(MultiplexedConnection),
+    /// To the nodes of a cluster, each of which has slots of its own.
+    Cluster(Box<ClusterConnection>),
+}
+
+impl Link {
+    /// Connects; with a password where the store has one.
+    pub(super) async fn connect(store: &Store) -> RedisResult<Self> {
+        match &store.servers {
+            Servers::One(server, db) => {
+                let mut user = RedisConnectionInfo::default().set_db(*db).set_skip_set_lib_name();
+                if let Some(password) = &store.password {
+                    user = user.set_password(password);
+                }
+                let info = address(server, store.tls).into_connection_info()?.set_redis_settings(user);
+                let client = Client::open(info)?;
+                client.get_multiplexed_async_connection_with_config(&config(store)).await.map(Self::One)
+            }
+            Servers::Cluster(nodes) => {
+                let nodes = nodes.iter().map(|node| address(node, store.tls));
+                let mut builder = ClusterClientBuilder::new(nodes)
+                    .connection_timeout(store.connect_timeout)
+                    .response_timeout(store.command_timeout)
+                    // Who waits has no time for a second try but after a slot has moved.
+                    .retries(1)
+                    .max_retry_wait(1)
+                    .min_retry_wait(1);
+                if let Some(password) = &store.password {
+                    builder = builder.password(password);
+                }
+                if store.tls {
+                    builder = builder.tls(TlsMode::Secure);
+                }
+                builder.build()?.get_async_connection().await.map(Box::new).map(Self::Cluster)
+            }
+            Servers::Sentinels(sentinels, master, db) => {
+                let sentinels = sentinels.iter().map(|sentinel| address(sentinel, store.tls));
+                let mut builder = SentinelClientBuilder::new(sentinels, master, SentinelServerType::Master)?
+                    .set_client_to_redis_db(*db);
+                if let Some(password) = &store.password {
+                    builder = builder.set_client_to_redis_password(password);
+                }
+                if store.tls {
+                    builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+                }
+                builder.build()?.get_async_connection_with_config(&config(store)).await.map(Self::One)
+            }
+        }
+    }
+
+    /// Sends commands together, and waits for all answers. What a server refuses is an answer; an error is that there
+    /// is none.
+    pub(super) async fn send(&mut self, commands: &[Cmd]) -> RedisResult<Vec<RedisResult<Value>>> {
+        match self {
+            Self::One(connection) => {
+                let mut together = Pipeline::with_capacity(commands.len());
+                for command in commands {
+                    together.add_command(command.clone());
+                }
+                let answers = connection.send_packed_commands(&together, 0, commands.len()).await?;
+                Ok(answers.into_iter().map(Value::extract_error).collect())
+            }
+            Self::Cluster(connection) => {
+                let each = commands.iter().map(|command| {
+                    let mut connection = connection.clone();
+                    async move { redis::aio::ConnectionLike::req_packed_command(&mut *connection, command).await }
+                });
+                let mut answers = Vec::with_capacity(commands.len());
+                for answer in futures_util::future::join_all(each).await {
+                    answers.push(match answer {
+                        Err(error) if !matches!(error.kind(), ErrorKind::Server(_)) => return Err(error),
+                        answer => answer.and_then(Value::extract_error),
+                    });
+                }
+                Ok(answers)
+            }
+        }
+    }
+}
+
+fn address((host, port): &(String, u16), tls: bool) -> ConnectionAddr {
+    if tls {
+        ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: false, tls_params: None }
+    } else {
+        ConnectionAddr::Tcp(host.clone(), *port)
+    }
+}
+
+/// Who asks keeps the time; these bounds hold for what nobody waits for any more.
+fn config(store: &Store) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(store.connect_timeout))
+        .set_response_timeout(Some(store.command_timeout.max(Duration::from_millis(1))))
+}

@@ -1,0 +1,165 @@
+//! Buckets that several gateways share: a Redis, alone, in a cluster, or behind sentinels.
+//!
+//! What a request needs of a store is one call of a script (`script.rs`), which takes its tokens by the store's own
+//! clock or takes none. Each worker has its own connection (`link.rs`), and what its requests ask at the same moment
+//! shares a round trip (`courier.rs`). `health.rs` says whether anybody is to ask at all: a dead store is found out by
+//! the first requests and asked again by a task of its own (`watch.rs`), never by another request.
+
+mod courier;
+mod health;
+mod link;
+mod script;
+pub mod watch;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+pub use courier::{Ask, Down};
+pub use health::{Health, State};
+pub use script::{Call, Script};
+
+use crate::clock::Clock;
+use crate::config::settings;
+use crate::telemetry::events::Events;
+use crate::telemetry::metrics::{Registry as Metrics, StoreSeries};
+
+/// A store, with a connection for each worker.
+pub struct Store {
+    /// As configured.
+    pub settings: settings::Store,
+    /// Whether it answers.
+    pub health: Health,
+    /// Its metrics.
+    pub series: Arc<StoreSeries>,
+    clock: Clock,
+    couriers: Box<[Mutex<Option<mpsc::Sender<Ask>>>]>,
+    /// Gateways that were alive when it was last asked.
+    gateways: AtomicU64,
+    watched: AtomicBool,
+}
+
+impl Store {
+    fn new(settings: settings::Store, surroundings: &Surroundings) -> Self {
+        let series = surroundings.metrics.store(&settings.name);
+        Self {
+            health: Health::new(&settings, surroundings.clock.clone(), Arc::clone(&surroundings.events), &series),
+            series,
+            clock: surroundings.clock.clone(),
+            couriers: (0..surroundings.workers.max(1)).map(|_| Mutex::default()).collect(),
+            gateways: AtomicU64::new(1),
+            watched: AtomicBool::new(false),
+            settings,
+        }
+    }
+
+    /// Calls a script on this worker's connection. Waits for the command's time-out at most, and not at all while the
+    /// store is known to be dead.
+    ///
+    /// # Errors
+    /// The store has no answer; what the script did nobody knows.
+    pub async fn ask(self: &Arc<Self>, worker: usize, call: Call) -> Result<Vec<i64>, Down> {
+        if !self.health.is_up() {
+            return Err(Down);
+        }
+        let began = self.clock.now();
+        let until = began + self.settings.command_timeout;
+        let (ask, answer) = Ask::new(call, until);
+        self.courier(worker).try_send(ask).map_err(|_| Down)?;
+        // The courier keeps this time too, and judges the store by it; but calls may wait behind those that hang.
+        let answer = tokio::time::timeout_at(until.into(), answer).await.map_err(|_| Down)?.map_err(|_| Down)?;
+        if answer.is_ok() {
+            self.series.answered(worker, self.clock.now().saturating_duration_since(began));
+        }
+        answer
+    }
+
+    /// Calls a script, and waits for no answer.
+    pub fn tell(self: &Arc<Self>, worker: usize, call: Call) {
+        if self.health.is_up() {
+            let (ask, _nobody) = Ask::new(call, self.clock.now() + self.settings.command_timeout);
+            // A store that is too busy to take tokens back keeps them: nobody gets more for it.
+            let _ = self.courier(worker).try_send(ask);
+        }
+    }
+
+    /// The way to this worker's connection.
+    fn courier(self: &Arc<Self>, worker: usize) -> mpsc::Sender<Ask> {
+        let mut courier = lock(&self.couriers[worker % self.couriers.len()]);
+        match &*courier {
+            // One whose runtime is gone is of no use.
+            Some(sender) if !sender.is_closed() => sender.clone(),
+            _ => {
+                let (sender, asked) = mpsc::channel(courier::WAITING);
+                tokio::spawn(courier::run(Arc::downgrade(self), asked));
+                *courier = Some(sender.clone());
+                sender
+            }
+        }
+    }
+
+    /// Gateways that share it, this one included, as far as was last heard.
+    pub fn gateways(&self) -> u64 {
+        self.gateways.load(Ordering::Relaxed)
+    }
+
+    fn heard_of(&self, gateways: u64) {
+        self.gateways.store(gateways.max(1), Ordering::Relaxed);
+    }
+
+    /// Monotonic time.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+}
+
+/// What stores need of the process that they are in.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// Time.
+    pub clock: Clock,
+    /// Where changes are told.
+    pub events: Arc<Events>,
+    /// Where they are counted.
+    pub metrics: Arc<Metrics>,
+    /// Workers, each with its own connection.
+    pub workers: usize,
+}
+
+/// The stores of a process, by name.
+pub struct Stores {
+    surroundings: Surroundings,
+    stores: Mutex<Vec<Arc<Store>>>,
+}
+
+impl Stores {
+    /// None yet.
+    pub fn new(surroundings: Surroundings) -> Self {
+        Self { surroundings, stores: Mutex::default() }
+    }
+
+    /// Puts these in force. One whose settings are the same stays as it is; of the others, connections end when nobody
+    /// uses them any more.
+    pub fn apply(&self, wanted: &[Arc<settings::Store>]) {
+        let mut stores = lock(&self.stores);
+        let kept = |settings: &settings::Store| stores.iter().find(|store| store.settings == *settings).cloned();
+        let new = |settings: &settings::Store| Arc::new(Store::new(settings.clone(), &self.surroundings));
+        *stores = wanted.iter().map(|settings| kept(settings).unwrap_or_else(|| new(settings))).collect();
+    }
+
+    /// The store of this name.
+    pub fn find(&self, name: &str) -> Option<Arc<Store>> {
+        lock(&self.stores).iter().find(|store| &*store.settings.name == name).cloned()
+    }
+
+    /// Every store.
+    pub fn all(&self) -> Vec<Arc<Store>> {
+        lock(&self.stores).clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,82 @@
+//! The scripts that run in a store, and calls of them.
+
+use std::sync::LazyLock;
+
+use redis::Cmd;
+use smallvec::SmallVec;
+
+/// A script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    /// Takes a request's tokens from several buckets, or gives them back: `charge.lua`.
+    Charge,
+    /// Takes several tokens from one bucket, or gives them back: `lease.lua`.
+    Lease,
+    /// Says that this gateway is alive: `alive.lua`.
+    Alive,
+}
+
+static CHARGE: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(include_str!("charge.lua")));
+static LEASE: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(include_str!("lease.lua")));
+static ALIVE: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(include_str!("alive.lua")));
+
+impl Script {
+    /// Its text.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Charge => include_str!("charge.lua"),
+            Self::Lease => include_str!("lease.lua"),
+            Self::Alive => include_str!("alive.lua"),
+        }
+    }
+
+    /// The name under which a store knows it once it has seen it.
+    fn hash(self) -> &'static str {
+        match self {
+            Self::Charge => CHARGE.get_hash(),
+            Self::Lease => LEASE.get_hash(),
+            Self::Alive => ALIVE.get_hash(),
+        }
+    }
+}
+
+/// A call of a script.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Which.
+    pub script: Script,
+    /// The keys that it touches, all of one slot.
+    pub keys: SmallVec<[String; 2]>,
+    /// What it is told: numbers.
+    pub numbers: SmallVec<[i64; 8]>,
+    /// What it is told before them, where that is a text.
+    pub text: Option<String>,
+}
+
+impl Call {
+    /// A call without keys.
+    pub fn new(script: Script) -> Self {
+        Self { script, keys: SmallVec::new(), numbers: SmallVec::new(), text: None }
+    }
+
+    /// The command. A store that has not seen the script needs its text.
+    pub(super) fn command(&self, with_text: bool) -> Cmd {
+        let mut command = Cmd::with_capacity(3 + self.keys.len() + self.numbers.len(), 192);
+        if with_text {
+            command.arg("EVAL").arg(self.script.text());
+        } else {
+            command.arg("EVALSHA").arg(self.script.hash());
+        }
+        command.arg(self.keys.len());
+        for key in &self.keys {
+            command.arg(key);
+        }
+        if let Some(text) = &self.text {
+            command.arg(text);
+        }
+        for number in &self.numbers {
+            command.arg(*number);
+        }
+        command
+    }
+}

@@ -1,0 +1,72 @@
+//! The task that watches a store: it says that this gateway is alive, counts the others, and finds out when a store
+//! that was dead answers again. It also says so on standard error, which no worker waits for.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::link::Link;
+use super::script::{Call, Script};
+use super::{Store, Stores};
+use crate::telemetry::notice;
+
+/// How often a gateway says that it is alive.
+const BEAT: Duration = Duration::from_secs(1);
+/// One that was not heard of for so long is gone, seconds.
+const GONE: i64 = 5;
+/// The key under which gateways are.
+const GATEWAYS: &str = "portcullis:gateways";
+
+/// Starts a task for each store that has none. It ends with its store.
+pub fn start(stores: &Stores, id: &Arc<str>) {
+    for store in stores.all() {
+        if !store.watched.swap(true, Ordering::Relaxed) {
+            tokio::spawn(watch(Arc::downgrade(&store), Arc::clone(id)));
+        }
+    }
+}
+
+async fn watch(store: Weak<Store>, id: Arc<str>) {
+    let (mut link, mut was_up) = (None, true);
+    loop {
+        let Some(strong) = store.upgrade() else { return };
+        if let Some(ticket) = strong.health.probe() {
+            let limit = strong.settings.connect_timeout + 2 * strong.settings.command_timeout;
+            let beat = tokio::time::timeout(limit, beat(&strong, &mut link, &id)).await;
+            let outcome = beat.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+            if outcome.is_err() {
+                link = None;
+            }
+            strong.health.probed(ticket, outcome.as_ref().map(|_| ()).map_err(String::as_str));
+            if let Ok(gateways) = outcome {
+                strong.heard_of(gateways);
+            }
+        }
+        let up = strong.health.is_up();
+        if std::mem::replace(&mut was_up, up) != up {
+            let failure = strong.health.last_failure();
+            notice::store(&strong.settings.name, !up, failure.as_ref().map(|(_, reason)| reason.as_str()));
+        }
+        let next = match strong.health.next_probe() {
+            Some(at) => at.min(strong.now() + BEAT),
+            None => strong.now() + BEAT,
+        };
+        drop(strong);
+        tokio::time::sleep_until(next.into()).await;
+    }
+}
+
+/// Says that this gateway is alive; how many are.
+async fn beat(store: &Store, link: &mut Option<Link>, id: &str) -> Result<u64, String> {
+    let link = match link {
+        Some(link) => link,
+        None => link.insert(Link::connect(&store.settings).await.map_err(|error| error.to_string())?),
+    };
+    let mut call = Call::new(Script::Alive);
+    call.keys.push(GATEWAYS.to_owned());
+    call.text = Some(id.to_owned());
+    call.numbers.push(GONE);
+    let answers = super::courier::call(link, &[&call]).await.map_err(|error| error.to_string())?;
+    let answer = answers.into_iter().next().unwrap_or_else(|| Err("no answer".to_owned()))?;
+    answer.first().and_then(|count| u64::try_from(*count).ok()).ok_or_else(|| "no number of gateways".to_owned())
+}

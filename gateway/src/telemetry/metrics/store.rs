@@ -1,0 +1,53 @@
+//! What is counted for a store: how long it takes to answer, and whether it does.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::shards::Shards;
+use super::{DurationHistogram, HistogramTotals};
+
+/// The series of one store.
+#[derive(Debug)]
+pub struct StoreSeries {
+    name: Arc<str>,
+    duration: Shards<DurationHistogram>,
+    degraded: AtomicBool,
+}
+
+impl StoreSeries {
+    pub(super) fn new(name: Arc<str>, workers: usize) -> Self {
+        Self { name, duration: Shards::new(workers), degraded: AtomicBool::new(false) }
+    }
+
+    /// The store's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// A request waited so long for an answer.
+    #[inline]
+    pub fn answered(&self, worker: usize, after: Duration) {
+        let (histogram, alone) = self.duration.own(worker);
+        histogram.record(after, alone);
+    }
+
+    /// Whether limits do without it.
+    pub fn set_degraded(&self, degraded: bool) {
+        self.degraded.store(degraded, Ordering::Relaxed);
+    }
+
+    /// Whether limits do without it.
+    pub fn is_degraded(&self) -> bool {
+        self.degraded.load(Ordering::Relaxed)
+    }
+
+    /// The sum over all workers.
+    pub fn duration(&self) -> HistogramTotals {
+        let mut totals = HistogramTotals::default();
+        for histogram in self.duration.used() {
+            histogram.add_to(&mut totals);
+        }
+        totals
+    }
+}

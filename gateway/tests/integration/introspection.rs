@@ -1,0 +1,124 @@
+//! Opaque tokens, asked about at their issuer (RFC 7662), and tokens that hold once.
+
+use serde_json::json;
+use wiremock::matchers::{body_string_contains, header, method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::support::{Answer, Gateway, Issuer, echo, one_route};
+
+struct World {
+    gateway: Gateway,
+    server: MockServer,
+    _upstream: mocks::Mock,
+}
+
+fn request(token: &str) -> String {
+    format!("GET / HTTP/1.1\r\nhost: a.test\r\nauthorization: Bearer {token}\r\n\r\n")
+}
+
+/// The environment of the tests has no secrets; this variable is everywhere.
+const SECRET_ENV: &str = "PATH";
+
+async fn world(auth: &str, more: &str) -> World {
+    let (upstream, server) = (echo().await, MockServer::start().await);
+    let provider = format!(
+        "[identity.providers.opaque]\nkind = 'introspection'\nurl = '{}/introspect'\nclient_id = 'gateway'\n\
+         client_secret_env = '{SECRET_ENV}'\n{more}\n",
+        server.uri()
+    );
+    let route = one_route("", &format!("auth = {auth}"), upstream.addr());
+    World { gateway: Gateway::start(&format!("{route}\n{provider}")).await, server, _upstream: upstream }
+}
+
+impl World {
+    async fn says(&self, token: &str, answer: ResponseTemplate) {
+        let about = body_string_contains(format!("token={token}&"));
+        Mock::given(method("POST")).and(path("/introspect")).and(about).respond_with(answer).mount(&self.server).await;
+    }
+
+    async fn ask(&self, token: &str) -> Answer {
+        self.gateway.ask(request(token)).await
+    }
+
+    async fn asked(&self) -> usize {
+        self.server.received_requests().await.unwrap().len()
+    }
+}
+
+#[tokio::test]
+async fn an_opaque_token_is_asked_about_once() {
+    let world = world("{ providers = ['opaque'], scopes = ['a'] }", "").await;
+    let active = json!({ "active": true, "sub": "ada", "scope": "a b" });
+    world.says("good", ResponseTemplate::new(200).set_body_json(active)).await;
+    world.says("bad", ResponseTemplate::new(200).set_body_json(json!({ "active": false }))).await;
+    let asked = (0..10).map(|_| world.ask("good"));
+    for answer in futures_util::future::join_all(asked).await {
+        assert_eq!(answer.echo().header("x-auth-subject"), Some("ada"));
+    }
+    assert_eq!(world.asked().await, 1, "ten at once ask once");
+    for _ in 0..3 {
+        let answer = world.ask("bad").await;
+        assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some("Bearer error=\"invalid_token\"")));
+    }
+    assert_eq!(world.asked().await, 2, "a refusal is believed for a while too");
+    let requests = world.server.received_requests().await.unwrap();
+    let credentials = requests[0].headers["authorization"].to_str().unwrap();
+    assert!(credentials.starts_with("Basic Z2F0ZXdheT"), "{credentials}");
+    let text = String::from_utf8_lossy(&requests[0].body).into_owned();
+    assert_eq!(text, "token=good&token_type_hint=access_token");
+}
+
+#[tokio::test]
+async fn an_issuer_that_fails_is_left_alone() {
+    let world = world("{ providers = ['opaque'] }", "timeout = '200ms'").await;
+    Mock::given(header("accept", "application/json"))
+        .respond_with(ResponseTemplate::new(500))
+        .mount(&world.server)
+        .await;
+    for number in 0..20 {
+        let answer = world.ask(&format!("t{number}")).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "nobody can say");
+    }
+    let asked = world.asked().await;
+    assert!(asked < 10, "its breaker is open after five failures: {asked}");
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_slow_is_waited_for_no_longer_than_is_configured() {
+    let world = world("{ providers = ['opaque'] }", "timeout = '50ms'").await;
+    let slow = ResponseTemplate::new(200).set_delay(std::time::Duration::from_secs(30));
+    Mock::given(method("POST")).respond_with(slow).mount(&world.server).await;
+    assert_eq!(world.ask("t").await.status, 503);
+}
+
+#[tokio::test]
+async fn a_signed_token_and_an_opaque_one_go_to_their_own() {
+    let issuer = Issuer::new("k1");
+    let world = world("{ providers = ['main', 'opaque'] }", &issuer.provider("")).await;
+    world.says("opaque-token", ResponseTemplate::new(200).set_body_json(json!({ "active": true, "sub": "bob" }))).await;
+    assert_eq!(world.ask("opaque-token").await.echo().header("x-auth-subject"), Some("bob"));
+    assert_eq!(world.ask(&issuer.token(&json!({}))).await.echo().header("x-auth-subject"), Some("ada"));
+    assert_eq!(world.asked().await, 1, "a signed token is nobody's to be asked about");
+}
+
+#[tokio::test]
+async fn a_token_of_a_single_use_route_holds_once() {
+    let (upstream, issuer) = (echo().await, Issuer::new("k1"));
+    let auth = "auth = { providers = ['main'], single_use = true, scopes = ['orders:read'] }";
+    let text = format!("{}\n{}", one_route("workers = 2", auth, upstream.addr()), issuer.provider(""));
+    let gateway = Gateway::start(&text).await;
+    let token = request(&issuer.token(&json!({ "jti": "1" })));
+    assert_eq!(gateway.ask(&token).await.status, 200);
+    for _ in 0..4 {
+        assert_eq!(gateway.ask(&token).await.status, 401, "on whatever connection and worker");
+    }
+    assert_eq!(gateway.ask(request(&issuer.token(&json!({ "jti": "2" })))).await.status, 200);
+    assert_eq!(gateway.ask(request(&issuer.token(&json!({})))).await.status, 401, "without jti it cannot be told");
+    // What is refused for something else is not used up.
+    let poor = request(&issuer.token(&json!({ "jti": "3", "scope": "x" })));
+    assert_eq!((gateway.ask(&poor).await.status, gateway.ask(&poor).await.status), (403, 403));
+    // Many at once: one gets through.
+    let race = request(&issuer.token(&json!({ "jti": "4" })));
+    let all = futures_util::future::join_all((0..16).map(|_| gateway.ask(&race))).await;
+    assert_eq!(all.iter().filter(|answer| answer.status == 200).count(), 1);
+}

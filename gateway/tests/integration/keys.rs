@@ -1,0 +1,159 @@
+//! Keys that are fetched (security.md, H9 and H10): rotation, key servers that are slow, down or wrong.
+
+use serde_json::{Value, json};
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::support::{Events, Gateway, ISSUER, Issuer, echo, guarded, one_route};
+
+/// A gateway that fetches its keys, and an upstream.
+struct World {
+    gateway: Gateway,
+    _upstream: mocks::Mock,
+}
+
+async fn world(jwks: &str) -> World {
+    let upstream = echo().await;
+    let provider = format!(
+        "[identity.providers.main]\nkind = 'jwt'\nissuer = '{ISSUER}'\naudiences = ['api']\njwks = {{ {jwks} }}\n"
+    );
+    let route = one_route("", "auth = { providers = ['main'] }", upstream.addr());
+    World { gateway: Gateway::start(&format!("{route}\n{provider}")).await, _upstream: upstream }
+}
+
+fn request(token: &str) -> String {
+    format!("GET / HTTP/1.1\r\nhost: a.test\r\nauthorization: Bearer {token}\r\n\r\n")
+}
+
+impl World {
+    async fn status(&self, issuer: &Issuer) -> u16 {
+        self.gateway.ask(request(&issuer.token(&json!({})))).await.status
+    }
+}
+
+fn set(issuers: &[&Issuer]) -> Value {
+    json!({ "keys": issuers.iter().map(|issuer| issuer.jwk()).collect::<Vec<_>>() })
+}
+
+/// Answers with these keys from now on.
+async fn publish(server: &MockServer, issuers: &[&Issuer]) {
+    server.reset().await;
+    let answer = ResponseTemplate::new(200).set_body_json(set(issuers));
+    Mock::given(method("GET")).and(path("/keys")).respond_with(answer).mount(server).await;
+}
+
+async fn fetches(server: &MockServer) -> usize {
+    server.received_requests().await.unwrap().len()
+}
+
+#[tokio::test]
+async fn a_rotation_refuses_no_valid_token_and_ends_those_of_keys_that_are_gone() {
+    let (server, first, second) = (MockServer::start().await, Issuer::new("k1"), Issuer::new("k2"));
+    publish(&server, &[&first]).await;
+    let world = world(&format!("url = '{}/keys', cooldown = '1s'", server.uri())).await;
+    assert_eq!(world.status(&first).await, 200, "the first request waits for the first fetch");
+    let mut client = world.gateway.client().await;
+    let old = request(&first.token(&json!({})));
+    assert_eq!(client.ask(&old).await.status, 200);
+    publish(&server, &[&second]).await;
+    // Many at once bring the new key: one fetch is made for all.
+    let asked = (0..20).map(|_| world.status(&second));
+    assert_eq!(futures_util::future::join_all(asked).await, [200; 20]);
+    assert_eq!(fetches(&server).await, 1);
+    assert_eq!(client.ask(&old).await.status, 401, "also on the connection that knew it");
+    assert_eq!(world.status(&second).await, 200);
+}
+
+#[tokio::test]
+async fn h9_a_flood_of_unknown_keys_makes_one_fetch_and_others_are_served() {
+    let (server, issuer) = (MockServer::start().await, Issuer::new("k1"));
+    publish(&server, &[&issuer]).await;
+    let world = world(&format!("url = '{}/keys', cooldown = '1h', refresh = '2h'", server.uri())).await;
+    assert_eq!(world.status(&issuer).await, 200);
+    let strangers: Vec<Issuer> = (0..40).map(|number| Issuer::new(&format!("x{number}"))).collect();
+    let asked = strangers.iter().map(|stranger| world.status(stranger));
+    assert_eq!(futures_util::future::join_all(asked).await, [401; 40]);
+    assert_eq!(world.status(&issuer).await, 200);
+    assert_eq!(fetches(&server).await, 1, "the one at the start; another is an hour away");
+}
+
+#[tokio::test]
+async fn h10_the_gateway_starts_without_its_key_server_and_finds_it_later() {
+    let issuer = Issuer::new("k1");
+    let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = reserved.local_addr().unwrap();
+    drop(reserved);
+    let world = world(&format!("url = 'http://{address}/keys', cooldown = '1s'")).await;
+    let answer = world.gateway.ask(request(&issuer.token(&json!({})))).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "it may hold: nobody can say");
+    let listener = std::net::TcpListener::bind(address).unwrap();
+    let server = MockServer::builder().listener(listener).start().await;
+    publish(&server, &[&issuer]).await;
+    let mut status = 0;
+    while status != 200 {
+        status = world.status(&issuer).await;
+    }
+    let result = |result: &str| format!("gateway_auth_total{{provider=\"main\",result=\"{result}\"}}");
+    assert!(world.gateway.metric(&result("no_keys")).await >= Some(1.0));
+    assert!(world.gateway.metric("gateway_keys_age_seconds{provider=\"main\"}").await.is_some());
+}
+
+#[tokio::test]
+async fn h10_what_is_no_key_set_changes_nothing() {
+    let (server, issuer) = (MockServer::start().await, Issuer::new("k1"));
+    publish(&server, &[&issuer]).await;
+    let world = world(&format!("url = '{}/keys', refresh = '1s', cooldown = '1s'", server.uri())).await;
+    assert_eq!(world.status(&issuer).await, 200);
+    let secret = json!({ "kty": "oct", "k": "MTIzNDU2NzgxMjM0NTY3ODEyMzQ1Njc4MTIzNDU2NzgxMjM0NTY3OA" });
+    let wrong = [
+        ResponseTemplate::new(500),
+        ResponseTemplate::new(302).insert_header("location", format!("{}/elsewhere", server.uri())),
+        ResponseTemplate::new(200).set_body_string("<html>"),
+        ResponseTemplate::new(200).set_body_json(json!({ "keys": [] })),
+        ResponseTemplate::new(200).set_body_json(set(&[&issuer, &issuer])),
+        ResponseTemplate::new(200).set_body_json(json!({ "keys": [issuer.jwk(), secret] })),
+        ResponseTemplate::new(200).set_body_string(format!("{{\"keys\":[]{}}}", " ".repeat(300_000))),
+    ];
+    for answer in wrong {
+        server.reset().await;
+        Mock::given(method("GET")).respond_with(answer).mount(&server).await;
+        let asked = async {
+            while fetches(&server).await == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        guarded("it is asked", asked).await;
+        assert_eq!(world.status(&issuer).await, 200, "the keys before are used on");
+    }
+    let asked = server.received_requests().await.unwrap();
+    assert!(asked.iter().all(|request| request.url.path() == "/keys"), "a redirect is not followed");
+}
+
+#[tokio::test]
+async fn an_issuers_configuration_says_where_its_keys_are() {
+    let (server, issuer) = (MockServer::start().await, Issuer::new("k1"));
+    let document = json!({ "issuer": server.uri(), "jwks_uri": format!("{}/keys", server.uri()) });
+    let found = ResponseTemplate::new(200).set_body_json(document);
+    Mock::given(path("/.well-known/openid-configuration")).respond_with(found).mount(&server).await;
+    let keys = ResponseTemplate::new(200).set_body_json(set(&[&issuer]));
+    Mock::given(path("/keys")).respond_with(keys).mount(&server).await;
+    let world = world(&format!("discovery = '{}'", server.uri())).await;
+    assert_eq!(world.status(&issuer).await, 200);
+}
+
+#[tokio::test]
+async fn the_keys_events_say_what_happened() {
+    let (server, issuer) = (MockServer::start().await, Issuer::new("k1"));
+    publish(&server, &[&issuer]).await;
+    let world = world(&format!("url = '{}/keys', refresh = '1s', cooldown = '1s'", server.uri())).await;
+    assert_eq!(world.status(&issuer).await, 200, "there are keys that can grow stale");
+    let mut events = Events::of(&world.gateway, "?kinds=keys").await;
+    server.reset().await;
+    let told = events.until(|event| event["what"] == "stale").await;
+    let failed = told.iter().find(|event| event["ok"] == false).unwrap();
+    assert_eq!((&failed["provider"], &failed["detail"]), (&json!("main"), &json!("the server answered 404")));
+    publish(&server, &[&Issuer::new("k2")]).await;
+    let told = events.until(|event| event["what"] == "rotate").await;
+    let rotated = told.iter().find(|event| event["what"] == "rotate").unwrap();
+    assert_eq!(rotated["kids"], json!(["k2"]));
+}

@@ -1,0 +1,84 @@
+//! The passport: what a service can verify by itself (security.md, I).
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
+use serde_json::{Value, json};
+
+use crate::support::{Client, Gateway, Issuer, echo, now, one_route};
+
+fn pem() -> String {
+    let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()))
+}
+
+/// What a service does with a passport, with a library that is not ours; `examples/passport` says it for people.
+fn verify(keys: &Value, passport: &str, service: &str) -> Result<Value, String> {
+    let keys: JwkSet = serde_json::from_value(keys.clone()).unwrap();
+    let header = decode_header(passport).map_err(|error| error.to_string())?;
+    assert_eq!(header.typ.as_deref(), Some("passport+jwt"));
+    let key = keys.find(header.kid.as_deref().unwrap()).ok_or("no such key")?;
+    let mut validation = Validation::new(header.alg);
+    validation.set_audience(&[service]);
+    validation.set_issuer(&["gateway"]);
+    let key = DecodingKey::from_jwk(key).unwrap();
+    decode(passport, &key, &validation).map(|data| data.claims).map_err(|error| error.to_string())
+}
+
+async fn keys(gateway: &Gateway) -> Value {
+    gateway.admin("GET", "/jwks.json").await.json()
+}
+
+fn request(token: &str) -> String {
+    format!("GET / HTTP/1.1\r\nhost: a.test\r\nx-auth-passport: forged\r\nauthorization: Bearer {token}\r\n\r\n")
+}
+
+async fn passport(client: &mut Client, token: &str) -> String {
+    let echo = client.ask(request(token)).await.echo();
+    let all = echo.all("x-auth-passport");
+    assert_eq!(all.len(), 1, "{all:?}");
+    all[0].to_owned()
+}
+
+#[tokio::test]
+async fn a_service_verifies_by_itself_who_asks_and_that_it_is_meant() {
+    let (upstream, issuer, folder) = (echo().await, Issuer::new("k1"), tempfile::tempdir().unwrap());
+    let file = folder.path().join("passport.pem");
+    std::fs::write(&file, pem()).unwrap();
+    let identity =
+        format!("[identity]\npassport = {{ key = '{}' }}\nclaims = {{ x-tenant = 'tenant' }}\n", file.display());
+    let auth = "auth = { providers = ['main'], optional = true }";
+    let text = format!("{}\n{identity}{}", one_route("", auth, upstream.addr()), issuer.provider(""));
+    let gateway = Gateway::start(&text).await;
+    let token = issuer.token(&json!({ "tenant": "acme" }));
+    let mut client = gateway.client().await;
+    let first = passport(&mut client, &token).await;
+    let claims = verify(&keys(&gateway).await, &first, "up").unwrap();
+    let shown = json!([claims["sub"], claims["scope"], claims["tenant"], claims["idp"]]);
+    assert_eq!(shown, json!(["ada", "orders:read", "acme", "main"]));
+    let exp = claims["exp"].as_i64().unwrap();
+    assert!(exp > now() && exp <= now() + 30, "it is short-lived: {exp}");
+    assert!(verify(&keys(&gateway).await, &first, "other").is_err(), "it is for this upstream alone");
+    assert_eq!(passport(&mut client, &token).await, first, "it is signed once for many requests");
+    let anonymous = client.ask("GET / HTTP/1.1\r\nhost: a\r\nx-auth-passport: forged\r\n\r\n").await.echo();
+    assert_eq!(anonymous.all("x-auth-passport"), [""; 0], "nobody has no passport");
+
+    // Another key signs from now on; passports on their way are verified still.
+    std::fs::write(&file, pem()).unwrap();
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    let second = passport(&mut client, &token).await;
+    assert_ne!(second, first);
+    let published = keys(&gateway).await;
+    assert_eq!(published["keys"].as_array().unwrap().len(), 2);
+    assert!(verify(&published, &first, "up").is_ok() && verify(&published, &second, "up").is_ok());
+    assert!(published["keys"].as_array().unwrap().iter().all(|key| key.get("d").is_none()), "public halves alone");
+}
+
+#[tokio::test]
+async fn without_passports_no_keys_are_published() {
+    let gateway = Gateway::to(echo().await.addr()).await;
+    assert_eq!(keys(&gateway).await, json!({ "keys": [] }));
+}

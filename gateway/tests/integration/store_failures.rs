@@ -1,0 +1,182 @@
+//! What happens to limits when their store does not answer (security.md, K3).
+
+use serde_json::Value;
+
+use crate::stores::{get, patient, sharing, statuses, text};
+use crate::support::{Events, Gateway, Redis, echo, eventually};
+
+/// A store that is given up after two failures and asked again soon. Only one that is paused takes the command's time.
+fn quick(redis: &Redis) -> String {
+    let breaker = "breaker = { consecutive_failures = 2, open_for = '50ms' }";
+    format!("url = 'redis://{}'\ncommand_timeout = '1s'\nconnect_timeout = '5s'\n{breaker}", redis.address)
+}
+
+pub(crate) fn rule(on_failure: &str) -> String {
+    format!(
+        "[rate_limits.all]\nrate = '1/h'\nburst = 40\nkey = 'client_ip'\nstore = 'shared'\n\
+         on_store_failure = '{on_failure}'\n"
+    )
+}
+
+async fn store(gateway: &Gateway) -> Value {
+    gateway.admin("GET", "/limits").await.json()["stores"][0].take()
+}
+
+pub(crate) async fn until_mode(gateway: &Gateway, mode: &str) {
+    for _ in 0..5_000 {
+        if store(gateway).await["mode"] == mode {
+            return;
+        }
+    }
+    panic!("the store never became {mode}: {}", store(gateway).await);
+}
+
+/// How many of so many pass.
+async fn passed(gateway: &Gateway, count: usize) -> usize {
+    statuses(&mut gateway.client().await, "", count).await.iter().filter(|status| **status == 200).count()
+}
+
+#[tokio::test]
+async fn k3_a_paused_store_costs_waiting_once_and_each_gateway_gives_its_share() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let one = sharing(&quick(&redis), &rule("local_share"), "'all'", &upstream).await;
+    let other = sharing(&quick(&redis), &rule("local_share"), "'all'", &upstream).await;
+    for gateway in [&one, &other] {
+        for _ in 0..5_000 {
+            if store(gateway).await["gateways"] == 2 {
+                break;
+            }
+        }
+        assert_eq!(store(gateway).await["gateways"], 2, "they know of each other");
+    }
+    let mut events = Events::of(&one, "?kinds=store").await;
+    // Both have seen the bucket with twenty tokens less.
+    assert_eq!((passed(&one, 19).await, passed(&other, 1).await), (19, 1));
+    redis.pause();
+    until_mode_by_asking(&one, "degraded").await;
+    until_mode(&other, "degraded").await;
+    let event = events.next(1).await.remove(0);
+    assert_eq!((&event["store"], &event["mode"]), (&"shared".into(), &"degraded".into()));
+    assert_eq!(one.metric("gateway_store_degraded{store=\"shared\"}").await, Some(1.0));
+    assert_eq!(one.admin("GET", "/readyz").await.status, 200, "the gateway serves");
+    // Half of what was left each, whoever asks.
+    let (first, second) = (passed(&one, 40).await, passed(&other, 40).await);
+    assert!((8..=11).contains(&first) && (8..=11).contains(&second), "{first} {second}");
+    redis.go_on();
+    until_mode(&one, "exact").await;
+    until_mode(&other, "exact").await;
+    assert_eq!(events.next(1).await[0]["mode"], "healed");
+    let more = passed(&one, 40).await + passed(&other, 40).await;
+    assert!(first + second + more <= 22, "no burst after it healed: {first} {second} {more}");
+}
+
+/// Requests find out; the first of them wait, all are answered.
+async fn until_mode_by_asking(gateway: &Gateway, mode: &str) {
+    let mut client = gateway.client().await;
+    for _ in 0..50 {
+        let answer = get(&mut client, "x-tenant: a\r\n").await;
+        assert!(matches!(answer.status, 200 | 429), "{answer:?}");
+        if store(gateway).await["mode"] == mode {
+            return;
+        }
+    }
+    panic!("the store never became {mode}");
+}
+
+#[tokio::test]
+async fn open_lets_all_through_and_closed_none() {
+    for (on_failure, expected) in [("open", 200), ("closed", 503)] {
+        let (mut redis, upstream) = (Redis::start(), echo().await);
+        let gateway = sharing(&quick(&redis), &rule(on_failure), "'all'", &upstream).await;
+        assert_eq!(passed(&gateway, 1).await, 1);
+        redis.kill();
+        until_mode(&gateway, "degraded").await;
+        let mut client = gateway.client().await;
+        let answer = get(&mut client, "").await;
+        assert_eq!(answer.status, expected, "{on_failure}");
+        if expected == 503 {
+            assert_eq!((answer.code().as_str(), answer.header("retry-after")), ("limit_store_down", Some("1")));
+        }
+        assert_eq!(statuses(&mut client, "", 60).await, vec![expected; 60]);
+        let word = if expected == 200 { "open" } else { "closed" };
+        let sample = format!("gateway_limit_decisions_total{{rule=\"all\",decision=\"{word}\"}}");
+        assert!(gateway.metric(&sample).await.unwrap() >= 61.0);
+        redis.restart();
+        until_mode(&gateway, "exact").await;
+        assert_eq!(passed(&gateway, 60).await, 39, "what was taken before is not forgotten");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_was_killed_and_is_empty_when_it_returns_gives_no_burst() {
+    let (mut redis, upstream) = (Redis::start(), echo().await);
+    let gateway = sharing(&quick(&redis), &rule("local_share"), "'all'", &upstream).await;
+    assert_eq!(passed(&gateway, 10).await, 10);
+    redis.kill();
+    until_mode(&gateway, "degraded").await;
+    let alone = passed(&gateway, 10).await;
+    redis.restart();
+    until_mode(&gateway, "exact").await;
+    let after = passed(&gateway, 60).await;
+    assert_eq!(10 + alone + after, 40, "each token once: {alone} {after}");
+}
+
+#[tokio::test]
+async fn a_gateway_that_starts_without_its_store_serves_and_finds_it_later() {
+    let (mut redis, upstream) = (Redis::start(), echo().await);
+    redis.kill();
+    let gateway = sharing(&quick(&redis), &rule("local_share"), "'all'", &upstream).await;
+    assert_eq!(passed(&gateway, 5).await, 5);
+    until_mode(&gateway, "degraded").await;
+    assert!(store(&gateway).await["last_failure"]["reason"].to_string().contains("refused"));
+    redis.restart();
+    until_mode(&gateway, "exact").await;
+    assert_eq!(passed(&gateway, 60).await, 35);
+}
+
+#[tokio::test]
+async fn a_replica_is_no_store_until_it_is_a_master_again() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let gateway = sharing(&quick(&redis), &rule("local_share"), "'all'", &upstream).await;
+    assert_eq!(passed(&gateway, 1).await, 1);
+    assert!(redis.command("REPLICAOF 127.0.0.1 1").starts_with("+OK"));
+    until_mode(&gateway, "degraded").await;
+    assert_eq!(passed(&gateway, 1).await, 1);
+    let reason = store(&gateway).await["last_failure"]["reason"].to_string();
+    assert!(reason.to_lowercase().contains("read"), "{reason}");
+    assert!(redis.command("REPLICAOF NO ONE").starts_with("+OK"));
+    until_mode(&gateway, "exact").await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_named_and_a_right_one_works() {
+    let (redis, upstream) = (Redis::with(&["--requirepass", "right"]), echo().await);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let store = format!("{}\npassword_env = 'STORE_PASSWORD'", quick(&redis));
+    let log = "[telemetry.access_log]\noutput = 'off'\n";
+    let config = text(&store, &rule("closed"), "'all'", &upstream);
+    let config = format!("[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n{log}{config}");
+    std::fs::write(&file, config).unwrap();
+    for (password, expected) in [("wrong", 503), ("right", 200)] {
+        let process = crate::support::Process::start_with(&file, &[("STORE_PASSWORD", password)]).await;
+        let mut client = crate::support::Client::connect(process.address).await;
+        assert_eq!(get(&mut client, "").await.status, expected);
+        let mut admin = crate::support::Client::connect(process.admin).await;
+        let shown = admin.ask(format!("GET /limits HTTP/1.1\r\nhost: {}\r\n\r\n", process.admin)).await;
+        let text = shown.json().to_string();
+        assert!(!text.contains("right\"") && !text.contains("wrong\""), "no password is shown: {text}");
+        assert_eq!(text.contains("WRONGPASS") || text.contains("uthentication"), expected == 503, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_reload_changes_the_store_and_loses_no_request() {
+    let (redis, other, upstream) = (Redis::start(), Redis::start(), echo().await);
+    let gateway = sharing(&patient(&redis), &rule("closed"), "'all'", &upstream).await;
+    assert_eq!(passed(&gateway, 3).await, 3);
+    gateway.rewrite(&text(&patient(&other), &rule("closed"), "'all'", &upstream));
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    assert_eq!(passed(&gateway, 3).await, 3);
+    eventually("the new store has the key", || other.limit_keys() == 1).await;
+}

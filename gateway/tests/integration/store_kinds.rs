@@ -1,0 +1,88 @@
+//! Stores that are more than one server, and stores with TLS.
+
+use serde_json::Value;
+
+use crate::store_failures::{rule, until_mode};
+use crate::stores::{get, patient, sharing, statuses, text};
+use crate::support::{Client, Process, Redis, echo, eventually};
+
+#[tokio::test]
+async fn a_cluster_takes_rules_of_one_key_in_one_step_and_others_one_by_one() {
+    let redis = Redis::with(&["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]);
+    assert!(redis.command("CLUSTER ADDSLOTSRANGE 0 16383").starts_with("+OK"));
+    eventually("the cluster is whole", || redis.command("CLUSTER INFO").contains("cluster_state:ok")).await;
+    let upstream = echo().await;
+    let store = patient(&redis).replace("redis://", "redis+cluster://");
+    let limits = "[rate_limits.a]\nrate = '1/h'\nburst = 9\nkey = 'client_ip'\nstore = 'shared'\n\
+                  [rate_limits.b]\nrate = '1/h'\nburst = 4\nkey = 'client_ip'\nstore = 'shared'\n\
+                  [rate_limits.c]\nrate = '1/h'\nburst = 3\nkey = 'route'\nstore = 'shared'\n";
+    let gateway = sharing(&store, limits, "'a', 'b', 'c'", &upstream).await;
+    let mut client = gateway.client().await;
+    assert_eq!(get(&mut client, "").await.status, 200);
+    let stores = gateway.admin("GET", "/limits").await.json()["stores"].take();
+    assert!(stores[0]["last_failure"].is_null(), "{stores}");
+    assert_eq!(statuses(&mut client, "", 4).await, [200, 200, 429, 429]);
+    let refused = get(&mut client, "").await;
+    let told = refused.header("ratelimit").unwrap();
+    assert!(told.contains("\"c\";r=0"), "{told}");
+    assert_eq!(redis.limit_keys(), 3);
+    // What `a` and `b` were charged for refused requests came back.
+    let other = sharing(&store, limits, "'a', 'b'", &upstream).await;
+    assert_eq!(statuses(&mut other.client().await, "", 2).await, [200, 429], "four of b");
+}
+
+#[tokio::test]
+async fn sentinels_say_who_is_master_and_a_fail_over_gives_no_burst() {
+    let mut master = Redis::start();
+    let follows = ["--replicaof", "127.0.0.1", &master.address.port().to_string()];
+    let replica = Redis::with(&follows);
+    eventually("the replica follows", || replica.command("INFO replication").contains("master_link_status:up")).await;
+    let sentinel = Redis::sentinel(master.address);
+    eventually("the sentinel knows the replica", || sentinel.command("INFO sentinel").contains("slaves=1")).await;
+    let upstream = echo().await;
+    let store = format!(
+        "url = 'redis+sentinel://{}/main'\ncommand_timeout = '1s'\nconnect_timeout = '5s'\n\
+         breaker = {{ consecutive_failures = 2, open_for = '50ms' }}",
+        sentinel.address
+    );
+    let gateway = sharing(&store, &rule("local_share"), "'all'", &upstream).await;
+    let mut client = gateway.client().await;
+    let mut passed = 0;
+    let mut ask = async |count: usize| {
+        passed += statuses(&mut client, "", count).await.iter().filter(|status| **status == 200).count();
+        passed
+    };
+    assert_eq!(ask(10).await, 10);
+    master.kill();
+    until_mode(&gateway, "degraded").await;
+    assert_eq!(ask(10).await, 20, "alone, its share is all");
+    eventually("the replica is master", || replica.command("ROLE").contains("master")).await;
+    until_mode(&gateway, "exact").await;
+    assert_eq!(ask(60).await, 40, "each token once");
+    assert_eq!(replica.limit_keys(), 1, "the new master has the bucket");
+}
+
+#[tokio::test]
+async fn a_store_with_tls_is_checked_against_the_systems_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(file("cert.pem"), certified.cert.pem()).unwrap();
+    std::fs::write(file("key.pem"), certified.signing_key.serialize_pem()).unwrap();
+    let redis = Redis::with_tls(&file("cert.pem"), &file("key.pem"));
+    let upstream = echo().await;
+    let store = patient(&redis).replace("redis://", "rediss://");
+    let config = text(&store, &rule("closed"), "'all'", &upstream);
+    let log = "[telemetry.access_log]\noutput = 'off'\n";
+    let config = format!("[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n{log}{config}");
+    std::fs::write(file("gateway.toml"), config).unwrap();
+    let path = folder.path().join("gateway.toml");
+    for (trusted, expected) in [("cert.pem", 200), ("key.pem", 503)] {
+        let process = Process::start_with(&path, &[("SSL_CERT_FILE", &file(trusted))]).await;
+        let mut client = Client::connect(process.address).await;
+        assert_eq!(get(&mut client, "").await.status, expected, "{trusted}");
+        let mut admin = Client::connect(process.admin).await;
+        let shown: Value = admin.ask(format!("GET /limits HTTP/1.1\r\nhost: {}\r\n\r\n", process.admin)).await.json();
+        assert_eq!(shown["stores"][0]["last_failure"].is_null(), expected == 200, "{shown}");
+    }
+}

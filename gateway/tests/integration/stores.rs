@@ -1,0 +1,222 @@
+//! Limits that gateways share in a Redis (security.md, K1, K4, K7). Rates are so slow that no test waits for a token.
+
+use serde_json::Value;
+
+use crate::support::{Answer, Client, Gateway, Redis, echo};
+
+/// A gateway with a store and these limits on its one route.
+pub(crate) async fn sharing(store: &str, limits: &str, names: &str, upstream: &mocks::Mock) -> Gateway {
+    Gateway::start(&text(store, limits, names, upstream)).await
+}
+
+pub(crate) fn text(store: &str, limits: &str, names: &str, upstream: &mocks::Mock) -> String {
+    format!(
+        "[stores.shared]\n{store}\n{limits}\n[upstreams.up]\nendpoints = ['{}']\n[[routes]]\nname = 'all'\n\
+         path = '/{{*rest}}'\nupstream = 'up'\nrate_limits = [{names}]\n",
+        upstream.addr()
+    )
+}
+
+/// A store that may take its time: only what these tests do to it makes it slow.
+pub(crate) fn patient(redis: &Redis) -> String {
+    format!("url = 'redis://{}'\ncommand_timeout = '5s'\nconnect_timeout = '5s'", redis.address)
+}
+
+pub(crate) async fn get(client: &mut Client, fields: &str) -> Answer {
+    client.ask(format!("GET /a HTTP/1.1\r\nhost: a\r\n{fields}\r\n")).await
+}
+
+pub(crate) async fn statuses(client: &mut Client, fields: &str, count: usize) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for _ in 0..count {
+        statuses.push(get(client, fields).await.status);
+    }
+    statuses
+}
+
+const ONE: &str = "[rate_limits.all]\nrate = '1/h'\nburst = 50\nkey = 'client_ip'\nstore = 'shared'\n";
+
+/// How many of so many requests on each of these connections pass, all at once.
+async fn flood(gateways: &[&Gateway], connections: usize, each: usize) -> usize {
+    let one = |gateway: &Gateway| {
+        let address = gateway.address;
+        tokio::spawn(async move { statuses(&mut Client::connect(address).await, "", each).await })
+    };
+    let tasks: Vec<_> = gateways.iter().flat_map(|gateway| (0..connections).map(|_| one(gateway))).collect();
+    let mut passed = 0;
+    for task in tasks {
+        let statuses = task.await.unwrap();
+        assert!(statuses.iter().all(|status| matches!(status, 200 | 429)), "{statuses:?}");
+        passed += statuses.iter().filter(|status| **status == 200).count();
+    }
+    passed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn k1_four_gateways_at_once_let_exactly_the_burst_through() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let mut gateways = Vec::new();
+    for _ in 0..4 {
+        gateways.push(sharing(&patient(&redis), ONE, "'all'", &upstream).await);
+    }
+    let all: Vec<&Gateway> = gateways.iter().collect();
+    assert_eq!(flood(&all, 5, 50).await, 50);
+    assert_eq!(upstream.journal().len(), 50);
+}
+
+#[tokio::test]
+async fn what_one_gateway_took_the_other_tells() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let one = sharing(&patient(&redis), ONE, "'all'", &upstream).await;
+    let other = sharing(&patient(&redis), ONE, "'all'", &upstream).await;
+    let mut client = one.client().await;
+    assert_eq!(statuses(&mut client, "", 10).await, [200; 10]);
+    let answer = get(&mut other.client().await, "").await;
+    assert_eq!(answer.header("ratelimit-policy"), Some("\"all\";q=50;w=180000"));
+    assert!(answer.header("ratelimit").unwrap().starts_with("\"all\";r=39;t="), "{answer:?}");
+    assert_eq!(redis.limit_keys(), 1);
+    let time: i64 = redis.command("PTTL x").trim_start_matches(':').trim().parse().unwrap();
+    assert_eq!(time, -2, "no such key");
+    let keys = redis.command("KEYS limit:*");
+    let key = keys.lines().find(|line| line.starts_with("limit:")).unwrap();
+    assert!(!key.contains("127.0.0.1"), "keys are hashed: {key}");
+    let time: i64 = redis.command(&format!("PTTL {key}")).trim_start_matches(':').trim().parse().unwrap();
+    assert!((39_000_000..=39_600_000).contains(&time), "a key goes when its bucket is full: {time}");
+}
+
+#[tokio::test]
+async fn an_empty_bucket_is_refused_from_memory_until_its_time() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let limits = ONE.replace("50", "2");
+    let gateway = sharing(&patient(&redis), &limits, "'all'", &upstream).await;
+    let mut client = gateway.client().await;
+    assert_eq!(statuses(&mut client, "", 3).await, [200, 200, 429]);
+    let calls = || -> u64 {
+        let text = redis.command("INFO commandstats");
+        let of = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+            line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+        };
+        of("get")
+    };
+    let before = calls();
+    let refused = get(&mut client, "").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("3600")));
+    assert_eq!(statuses(&mut client, "", 20).await, [429; 20]);
+    assert_eq!(calls(), before, "nobody asked for what was known");
+}
+
+#[tokio::test]
+async fn either_every_rule_is_charged_or_none_wherever_its_bucket_is() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let limits = "[rate_limits.here]\nrate = '1/h'\nburst = 9\nkey = 'client_ip'\n\
+                  [rate_limits.there]\nrate = '1/h'\nburst = 9\nkey = 'client_ip'\nstore = 'shared'\n\
+                  [rate_limits.chunks]\nrate = '1/h'\nburst = 9\nkey = 'global'\nstore = 'shared'\nmode = 'leased'\n\
+                  [rate_limits.narrow]\nrate = '1/h'\nburst = 3\nkey = 'route'\nstore = 'shared'\n\
+                  [rate_limits.watch]\nrate = '1/h'\nburst = 1\nkey = 'route'\nstore = 'shared'\nshadow = true\n";
+    let names = "'here', 'there', 'chunks', 'narrow', 'watch'";
+    let gateway = sharing(&patient(&redis), limits, names, &upstream).await;
+    let mut client = gateway.client().await;
+    assert_eq!(statuses(&mut client, "", 3).await, [200; 3]);
+    for _ in 0..4 {
+        let refused = get(&mut client, "").await;
+        assert_eq!((refused.status, refused.header("retry-after")), (429, Some("3600")));
+        let told = refused.header("ratelimit").unwrap();
+        let told: Vec<&str> = told.split(", ").map(|item| item.split(";t=").next().unwrap()).collect();
+        for name in ["here", "chunks"] {
+            assert!(told.contains(&&*format!("\"{name}\";r=6")), "what was refused costs nothing: {told:?}");
+        }
+    }
+    let decisions = |limits: &Value, name: &str| {
+        let rules = limits["limits"].as_array().unwrap().clone();
+        rules.into_iter().find(|rule| rule["name"] == name).unwrap()["decisions"].take()
+    };
+    let limits = gateway.admin("GET", "/limits").await.json();
+    assert_eq!(decisions(&limits, "watch")["shadow_refused"], 2);
+    assert_eq!(decisions(&limits, "narrow")["refused"], 4);
+    // Had refused requests taken tokens there, this one would not see six.
+    let other = sharing(&patient(&redis), limits_of_one(), "'there'", &upstream).await;
+    let answer = get(&mut other.client().await, "").await;
+    assert!(answer.header("ratelimit").unwrap().starts_with("\"there\";r=5;"), "{answer:?}");
+}
+
+fn limits_of_one() -> &'static str {
+    "[rate_limits.there]\nrate = '1/h'\nburst = 9\nkey = 'client_ip'\nstore = 'shared'\n"
+}
+
+#[tokio::test]
+async fn k7_a_store_that_forgot_its_scripts_is_taught_them_and_nobody_is_told() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let gateway = sharing(&patient(&redis), ONE, "'all'", &upstream).await;
+    let mut client = gateway.client().await;
+    for _ in 0..3 {
+        assert_eq!(statuses(&mut client, "", 3).await, [200; 3]);
+        redis.command("SCRIPT FLUSH");
+    }
+    assert_eq!(statuses(&mut client, "", 42).await.iter().filter(|status| **status == 200).count(), 41);
+    assert_eq!(gateway.metric("gateway_store_degraded{store=\"shared\"}").await, Some(0.0));
+}
+
+#[tokio::test]
+async fn a_store_that_forgot_everything_gives_nobody_another_burst() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let gateway = sharing(&patient(&redis), ONE, "'all'", &upstream).await;
+    let mut client = gateway.client().await;
+    assert_eq!(statuses(&mut client, "", 30).await, [200; 30]);
+    redis.command("FLUSHALL");
+    assert_eq!(statuses(&mut client, "", 30).await.iter().filter(|status| **status == 200).count(), 20);
+}
+
+#[tokio::test]
+async fn a_server_whose_clock_is_behind_refuses_for_one_token_and_no_longer() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let gateway = sharing(&patient(&redis), &ONE.replace("1/h", "100/s"), "'all'", &upstream).await;
+    let mut client = gateway.client().await;
+    assert_eq!(get(&mut client, "").await.status, 200);
+    // As one leaves them whose clock was a day ahead.
+    let keys = redis.command("KEYS limit:*");
+    let key = keys.lines().find(|line| line.starts_with("limit:")).unwrap().to_owned();
+    let ahead = "999999999999999999";
+    redis.command(&format!("SET {key} {ahead}"));
+    let refused = get(&mut client, "").await;
+    assert_eq!(refused.status, 429);
+    assert!(refused.json()["retry_after_ms"].as_u64().unwrap() <= 10, "{}", refused.json());
+    let mut refusals = 0;
+    while get(&mut client, "").await.status == 429 {
+        refusals += 1;
+        assert!(refusals < 10_000, "it passes again within some tokens' time");
+    }
+    assert!(!redis.command(&format!("GET {key}")).contains(ahead));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_let_no_more_through_than_the_burst_and_give_back_what_is_not_used() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let limits = format!("{ONE}mode = 'leased'\nmax_lease = 20\n");
+    let mut gateways = Vec::new();
+    for _ in 0..3 {
+        gateways.push(sharing(&patient(&redis), &limits, "'all'", &upstream).await);
+    }
+    let all: Vec<&Gateway> = gateways.iter().collect();
+    let passed = flood(&all, 4, 3).await;
+    assert_eq!(passed, 36, "there are tokens for all");
+    let held = async |gateway: &Gateway| -> u64 {
+        let limits = gateway.admin("GET", "/limits").await.json();
+        limits["limits"][0]["leases"]["tokens"].as_u64().unwrap()
+    };
+    // Nobody asks any more: what is held goes back, and then whoever comes first gets all of the rest.
+    for gateway in &gateways {
+        for _ in 0..2_000 {
+            if held(gateway).await == 0 {
+                break;
+            }
+        }
+        assert_eq!(held(gateway).await, 0);
+    }
+    let mut client = gateways[0].client().await;
+    let mut more = 0;
+    for _ in 0..200 {
+        more += usize::from(get(&mut client, "").await.status == 200);
+    }
+    assert!((13..=14).contains(&more), "{more}");
+}

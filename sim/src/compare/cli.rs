@@ -1,0 +1,115 @@
+//! The command line of `sim compare`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{KNOWN, Options, compare};
+use crate::children::Programs;
+use crate::cli::parse_bin;
+
+pub(crate) const HELP: &str = "\
+Examples:
+  sim compare sim/scenarios/slow-endpoint.toml --peers nginx,haproxy,envoy
+  sim compare s.toml --peers nginx --bin nginx=/opt/nginx/sbin/nginx
+  sim compare s.toml --peers nginx --peer-config nginx=my-nginx.conf     what you run today
+  sim compare s.toml --peers mine --peer-command 'mine=/opt/mine -c {config}' --peer-config mine=my.conf
+
+A configuration of your own has blanks: {listen} (or {listen_host}, {listen_port}) is where it has to take requests,
+mock://orders/0 (mock-host://, mock-port://) the address of an endpoint, {admin}, {dir} and {workers} what they say.
+nginx, HAProxy and Envoy are configured from the scenario, and what they lack is said beside the result.
+`cargo xtask peers` installs what it can. Exit codes: 0 compared, 1 the scenario is not right, 2 usage,
+3 could not run, 4 the measurement is not valid.";
+
+/// Run a scenario through other gateways too, each scored from the clients' and the mocks' journals alone
+#[derive(Debug, Args)]
+pub(crate) struct CompareArguments {
+    /// The scenario's file
+    scenario: PathBuf,
+    /// Gateways to compare with
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "nginx,haproxy,envoy")]
+    peers: Vec<String>,
+    /// Where a peer's program is, as in envoy=/opt/envoy; may be repeated
+    #[arg(long, value_parser = parse_bin, value_name = "NAME=PATH")]
+    bin: Vec<(String, PathBuf)>,
+    /// A configuration of your own for a peer, with blanks; may be repeated
+    #[arg(long, value_parser = parse_bin, value_name = "NAME=FILE")]
+    peer_config: Vec<(String, PathBuf)>,
+    /// The command line of a peer that is not known here; {config} is its configuration; may be repeated
+    #[arg(long, value_parser = parse_pair, value_name = "NAME=COMMAND")]
+    peer_command: Vec<(String, String)>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// A folder for everything that is written (a new one among the temporary files when absent)
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Seed of everything random, instead of the file's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// A gateway binary to use instead of the one built in
+    #[arg(long, value_name = "PATH")]
+    gateway_bin: Option<PathBuf>,
+    /// A mocks binary to use instead of the one built in
+    #[arg(long, value_name = "PATH")]
+    mocks_bin: Option<PathBuf>,
+    /// The program that holds the users of journeys [default: journeys, beside this one]
+    #[arg(long, value_name = "FILE")]
+    journeys_bin: Option<PathBuf>,
+}
+
+impl CompareArguments {
+    /// Compares; the exit code and the message where that cannot be.
+    pub(crate) fn run(self, command: String) -> Result<ExitCode, (u8, String)> {
+        let options = self.options(command);
+        let is_own = |name: &String| options.commands.contains_key(name) && options.configs.contains_key(name);
+        let is_known = |name: &String| KNOWN.contains(&name.as_str()) || is_own(name);
+        if let Some(name) = options.peers.iter().find(|name| !is_known(name)) {
+            let known = KNOWN.join(", ");
+            let help = format!("bring one with --peer-command '{name}=…' and --peer-config {name}=FILE");
+            return Err((2, format!("no configuration can be made for `{name}`, only for {known}; {help}")));
+        }
+        let named = options.bins.keys().chain(options.configs.keys()).chain(options.commands.keys());
+        if let Some(name) = named.into_iter().find(|name| !options.peers.contains(name)) {
+            return Err((2, format!("`{name}` does not take part; name it with --peers")));
+        }
+        compare(&options).map_err(|error| (error.exit_code(), error.to_string()))
+    }
+
+    fn options(self, command: String) -> Options {
+        let mut peers = self.peers;
+        let mut seen = BTreeSet::new();
+        peers.retain(|name| seen.insert(name.clone()));
+        Options {
+            programs: Programs { gateway: self.gateway_bin, mocks: self.mocks_bin, journeys: self.journeys_bin },
+            scenario: self.scenario,
+            peers,
+            bins: self.bin.into_iter().collect(),
+            configs: self.peer_config.into_iter().collect(),
+            commands: self.peer_command.into_iter().collect(),
+            seed: self.seed,
+            json: self.json,
+            out: self.out,
+            command,
+        }
+    }
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| "write NAME=COMMAND".to_owned())?;
+    let is_name = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
+    if is_name { Ok((name.to_owned(), value.to_owned())) } else { Err(format!("`{name}` is no name")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_is_a_name_and_whatever_follows() {
+        assert_eq!(parse_pair("mine=a -c {config} x=y"), Ok(("mine".to_owned(), "a -c {config} x=y".to_owned())));
+        assert!(parse_pair("mine").is_err() && parse_pair("../x=y").is_err() && parse_pair("=y").is_err());
+    }
+}

@@ -1,0 +1,156 @@
+//! `sim compare` as a user runs it, beside a real nginx, which is skipped with a line where there is none.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use reports::result::{Kind, ResultFile, SCHEMA};
+use serde_json::Value;
+
+const GATEWAY: &str = r#"
+[upstreams.orders]
+endpoints = ["mock://orders/0", "mock://orders/1"]
+balance = { policy = "round_robin" }
+breaker = { consecutive_failures = 3, open_for = "1s", max_open_for = "1s", probes = 1 }
+
+[[routes]]
+path = "/{*rest}"
+upstream = "orders"
+"#;
+
+/// One of two endpoints fails for two seconds; later the configuration is read anew.
+const SCENARIO: &str = r#"
+name = "short"
+warm_up = "100ms"
+
+[gateway]
+config = "gateway.toml"
+
+[mocks.orders]
+endpoints = 2
+
+[[load]]
+name = "main"
+model = "open"
+arrivals = "constant"
+rate = "400/s"
+duration = "5s"
+connections = 8
+request = { path = "/a" }
+
+[[faults]]
+at = "1s"
+for = "2s"
+on = "orders/1"
+act = { status = 503 }
+
+[[events]]
+at = "3500ms"
+do = "reload"
+"#;
+
+/// What the user brings: round robin, and nothing that leaves an endpoint alone.
+const OWN: &str = "daemon off; pid {dir}/own.pid; error_log {dir}/own.log; events {} http { access_log off;
+client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u;
+scgi_temp_path {dir}/s; upstream all { server mock://orders/0 max_fails=0; server mock://orders/1 max_fails=0; }
+server { listen {listen}; location / { proxy_pass http://all; } } }";
+
+fn sim(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sim")).args(arguments).output().unwrap()
+}
+
+fn written() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("s.toml", SCENARIO), ("gateway.toml", GATEWAY), ("own.conf", OWN)] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn has_nginx() -> bool {
+    let found =
+        ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"].iter().any(|path| Path::new(path).is_file());
+    if !found {
+        let _ = writeln!(std::io::stderr(), "skipped: nginx is not on this machine");
+    }
+    found
+}
+
+#[test]
+fn nginx_is_scored_beside_ours_by_the_same_measure() {
+    if !has_nginx() {
+        return;
+    }
+    let folder = written();
+    let (scenario, out) = (folder.path().join("s.toml"), folder.path().join("out"));
+    let absent = ["--peers", "nginx,envoy", "--bin", "envoy=/no/such/envoy"];
+    let output = sim(&[&["compare", text(&scenario), "--json", "--out", text(&out)], &absent[..]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    let written = std::fs::read(out.join("result.json")).unwrap_or_else(|error| panic!("{error}\n{said}"));
+    let written: Value = serde_json::from_slice(&written).unwrap();
+    let validator = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
+    let problems: Vec<String> = validator.iter_errors(&written).map(|error| error.to_string()).collect();
+    assert!(problems.is_empty(), "{problems:?}");
+    let result = ResultFile::read(&out.join("result.json")).unwrap();
+    // Whether the measurement is valid depends on the machine; what happened does not.
+    assert_eq!((result.kind, output.status.code()), (Kind::Compare, Some(if result.validity.valid { 0 } else { 4 })));
+    assert_eq!(result.compare.keys().collect::<Vec<_>>(), ["gateway", "nginx"]);
+    for (name, one) in &result.compare {
+        assert!(one.trip_ms.is_some_and(|ms| ms < 1_000.0), "{name}: {one:?}");
+        assert!(one.reload_failures.is_some() && one.drain_failures.is_none(), "{name}: {one:?}");
+        assert!(one.success_ratio.is_some_and(|ratio| ratio > 0.99), "{name}: a second attempt helps both: {one:?}");
+    }
+    // nginx closes idle connections at a reload, and a request may be on its way to one.
+    assert_eq!(result.compare["gateway"].reload_failures, Some(0));
+    assert!(result.compare["nginx"].version.contains("nginx/") && !result.compare["nginx"].lacks.is_empty());
+    assert_eq!(result.compare["gateway"].lacks, [""; 0]);
+    assert_eq!(result.other["missing"]["peers"][0], "envoy");
+    assert!(result.validity.reasons.iter().any(|reason| reason.contains("cargo xtask peers")), "how to come by it");
+    for page in ["report.html", "gateway/report.html", "nginx/report.html", "nginx/0-nginx.conf"] {
+        assert!(out.join(page).is_file(), "{page}");
+    }
+    assert!(!out.join("nginx/nginx.pid").exists(), "nginx has ended");
+}
+
+#[test]
+fn what_a_user_runs_today_is_compared_as_it_is() {
+    if !has_nginx() {
+        return;
+    }
+    let folder = written();
+    let (scenario, out) = (folder.path().join("s.toml"), folder.path().join("out"));
+    let own = format!("nginx={}", text(&folder.path().join("own.conf")));
+    let output = sim(&["compare", text(&scenario), "--peers", "nginx", "--peer-config", &own, "--out", text(&out)]);
+    let result = ResultFile::read(&out.join("result.json"))
+        .unwrap_or_else(|error| panic!("{error}\n{}", String::from_utf8_lossy(&output.stderr)));
+    let nginx = &result.compare["nginx"];
+    assert_eq!((nginx.trip_ms, nginx.figures["outages_never_left_alone"]), (None, 1.0), "it leaves nothing alone");
+    assert!(nginx.success_ratio.is_some_and(|ratio| ratio < 0.9), "and does not try again");
+    assert!(nginx.lacks[0].contains("own.conf"), "{:?}", nginx.lacks);
+    let table = String::from_utf8_lossy(&output.stdout);
+    let trips = table.lines().find(|line| line.starts_with("trip time"));
+    assert!(trips.is_some_and(|line| line.ends_with("never")), "{table}");
+}
+
+#[test]
+fn who_cannot_take_part_is_told_why_and_nothing_starts() {
+    let folder = written();
+    let (scenario, out) = (folder.path().join("s.toml"), folder.path().join("out"));
+    let compare = |more: &[&str]| {
+        let output = sim(&[&["compare", text(&scenario), "--out", text(&out)], more].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = compare(&["--peers", "apache"]);
+    assert!(code == Some(2) && said.contains("--peer-command"), "{said}");
+    let (code, said) = compare(&["--peers", "nginx", "--bin", "envoy=/x"]);
+    assert!(code == Some(2) && said.contains("does not take part"), "{said}");
+    let (code, said) = compare(&["--peers", "envoy", "--bin", "envoy=/no/such/envoy"]);
+    assert!(code == Some(3) && said.contains("cargo xtask peers"), "{said}");
+    let (code, said) = compare(&["--peers", "nginx", "--peer-config", "nginx=/no/such/file"]);
+    assert!(code == Some(3) && said.contains("/no/such/file"), "{said}");
+    assert!(!out.exists());
+}
