@@ -9,12 +9,13 @@ use std::time::Duration;
 use loadgen::clock::{Clock, duration_ns};
 use loadgen::engine::{Load, Model, Pacing, Schedule, Settings, run_all};
 use loadgen::plan::{Arrivals, Plan};
-use loadgen::request::{Mix, Template, TemplateError};
+use loadgen::request::{Mix, Template, TemplateError, TokenKey};
 use loadgen::result::Offered;
 use loadgen::sample::Observer;
 
 use super::crowd::{self, Crowds, Driven};
 use super::error::RunError;
+use super::keys::RunKeys;
 use crate::process::pin_thread;
 use crate::scenario::model::{LoadModel, LoadPart};
 
@@ -44,6 +45,8 @@ pub(super) struct Stretch {
     pub(super) stop: Arc<AtomicBool>,
     /// The program of the users of journeys.
     pub(super) users: PathBuf,
+    /// What signs tokens.
+    pub(super) keys: Arc<RunKeys>,
 }
 
 impl Stretch {
@@ -69,7 +72,12 @@ impl Stretch {
 
     /// Starts the users of journeys, who wait until the loads begin.
     pub(super) fn gather(&self, loads: &[LoadPart]) -> Result<Crowds, RunError> {
-        crowd::gather(loads, &self.users, (&self.gateways, |number| self.seed_of(number), &self.cores), None)
+        crowd::gather(
+            loads,
+            &self.users,
+            (&self.gateways, |number| self.seed_of(number), &self.cores),
+            Some(&self.keys.shared),
+        )
     }
 
     /// How long a load lasts in this stretch.
@@ -105,7 +113,7 @@ impl Stretch {
             None => Model::Closed { requests: None, duration: Some(self.length(load)) },
         };
         Ok(Settings {
-            mix: mix(load, &self.gateways, self.seed_of(number))?,
+            mix: mix(load, &self.gateways, self.seed_of(number), &self.keys.signing)?,
             model,
             connections: load.connections,
             max_in_flight: load.max_in_flight,
@@ -137,10 +145,10 @@ fn flat(arrivals: Arrivals, rate: f64) -> (Arrivals, f64) {
 }
 
 /// A load's requests, to each gateway alike.
-pub(super) fn mix(load: &LoadPart, gateways: &[SocketAddr], seed: u64) -> Result<Mix, TemplateError> {
+pub(super) fn mix(load: &LoadPart, gateways: &[SocketAddr], seed: u64, key: &TokenKey) -> Result<Mix, TemplateError> {
     let templates: Vec<Template> =
         gateways.iter().flat_map(|gateway| load.requests.iter().map(|request| request.template(*gateway))).collect();
-    Mix::new(&templates, seed)
+    Mix::with_tokens(&templates, seed, Some(key))
 }
 
 #[cfg(test)]

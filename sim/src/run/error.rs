@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use loadgen::control::ControlError;
 use loadgen::journey::UsersError;
-use loadgen::request::TemplateError;
+use loadgen::request::{KeyError, TemplateError};
 
 use crate::children::ChildError;
 use crate::scenario::LoadError;
@@ -31,6 +31,9 @@ pub enum RunError {
     /// A request cannot be sent.
     #[error("{0}")]
     Template(#[from] TemplateError),
+    /// No tokens can be signed.
+    #[error("tokens: {0}")]
+    Key(#[from] KeyError),
     /// A control port did not do its part.
     #[error("{what}: {why}")]
     Control {

@@ -1,7 +1,7 @@
 //! `sim run`: a scenario on the real programs, from warm-up to verdict.
 //!
-//! - `world`, `redis`, `relay`, `other`: what is started, and how it is asked; `drive`: the loads; `crowd`: the users
-//!   of journeys;
+//! - `world`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`: what signs tokens;
+//! - `drive`: the loads; `crowd`: the users of journeys;
 //! - `warm_up`, `steady`: until latency is steady; `measure`, `watch`, `timeline`: what happens from t = 0 on;
 //! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`: figures;
 //! - `validity`, `verdict`: whether they can be believed, and what follows.
@@ -15,6 +15,7 @@ mod drive;
 mod error;
 mod events;
 mod gather;
+mod keys;
 mod limits;
 mod measure;
 mod other;
@@ -57,6 +58,7 @@ use crate::scenario::{Scenario, load};
 use drive::Stretch;
 use events::Follower;
 use gather::Upstreams;
+use keys::RunKeys;
 use progress::Progress;
 use score::{Findings, Scored};
 use world::{Cores, World};
@@ -183,16 +185,17 @@ fn measure_scenario(
     let checked = checked.map_err(|why| RunError::Control { what: "the gateway's configuration".to_owned(), why })?;
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     let cores = Cores::divide(count);
+    let keys = Arc::new(RunKeys::make(&scenario.tokens)?);
     // Every request must be one that can be sent, before anything starts.
     for load in scenario.loads.iter().filter(|load| load.journey.is_none()) {
-        drive::mix(load, &[std::net::SocketAddr::from(([127, 0, 0, 1], 1))], 0)?;
+        drive::mix(load, &[std::net::SocketAddr::from(([127, 0, 0, 1], 1))], 0, &keys.signing)?;
     }
     let users = match scenario.loads.iter().any(|load| load.journey.is_some()) {
         true => find_program(programs.journeys.as_deref())?,
         false => PathBuf::new(),
     };
     progress.say("starting");
-    let world = World::start(scenario, programs, &cores, journal_size(scenario), &folder, other)?;
+    let world = World::start(scenario, programs, &cores, journal_size(scenario), &folder, &keys.set, other)?;
     let stretch = Stretch {
         gateways: world.listeners(),
         seed: scenario.seed,
@@ -203,6 +206,7 @@ fn measure_scenario(
         pacing: if cores.driver == cores.mocks { Pacing::Sleep } else { Pacing::Spin },
         stop: Arc::clone(stop),
         users,
+        keys,
     };
     // From before the warm-up on, since that is what drains the buckets of rate limits.
     let followers = world.follow(!checked.config.rate_limits.is_empty());

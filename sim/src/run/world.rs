@@ -115,6 +115,7 @@ impl World {
         cores: &Cores,
         journal: u64,
         folder: &Path,
+        key_set: &str,
         other: Option<&Arc<dyn Other>>,
     ) -> Result<Self, RunError> {
         let write = |path: &Path, text: &str| std::fs::write(path, text).map_err(RunError::file(path));
@@ -134,7 +135,8 @@ impl World {
             true => Some(Redis::start(folder, &cores.mocks, cuttable).map_err(RunError::Redis)?),
             false => None,
         };
-        let filling = Filling { endpoints, redis: redis.as_ref().map(Redis::address), ..Filling::default() };
+        let redis_at = redis.as_ref().map(Redis::address);
+        let filling = Filling { endpoints, redis: redis_at, key_set: key_set.to_owned(), ..Filling::default() };
         let mut gateways = Vec::new();
         for number in 0..scenario.gateway.instances {
             let instance = match other {

@@ -25,6 +25,8 @@ pub struct Template {
     blanks: Vec<(Range<usize>, Blank)>,
     /// Tables that the text lacks and a run needs.
     lacks: Vec<&'static str>,
+    /// `issuer` and the first of `audiences` of the provider that has the run's keys.
+    pub(super) provider: Option<(Option<String>, Option<String>)>,
 }
 
 /// What takes the place of a written value.
@@ -33,6 +35,8 @@ enum Blank {
     /// An endpoint's address: `orders/0`.
     Endpoint(String),
     Redis,
+    /// The public keys of the run, as text.
+    KeySet,
     Listener(usize),
     Admin,
     AccessLog,
@@ -47,6 +51,8 @@ pub struct Filling {
     pub endpoints: BTreeMap<String, SocketAddr>,
     /// The Redis.
     pub redis: Option<SocketAddr>,
+    /// The public keys of the run, as a JWK set.
+    pub key_set: String,
     /// Listeners in the order of the file; a free port where there is none.
     pub listeners: Vec<SocketAddr>,
     /// The admin address; a free port when `None`.
@@ -55,6 +61,9 @@ pub struct Filling {
     pub access_log: String,
 }
 
+/// A key set to check a configuration with; a run has its own (RFC 7517, appendix A.1, without its private parts).
+const SOME_KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+"y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","use":"sig","alg":"ES256","kid":"1"}]}"#;
 /// A port that the system chooses.
 const FREE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
@@ -62,9 +71,9 @@ impl Template {
     /// Finds the blanks in the file with this number; a placeholder for what is not there is a problem.
     pub(super) fn read(sources: &Sources, file: usize, folder: &Path, known: &Known<'_>, report: &mut Report) -> Self {
         let root = parse(sources, file, report);
-        let mut finder = Finder { folder, known, report, blanks: Vec::new() };
+        let mut finder = Finder { folder, known, report, blanks: Vec::new(), provider: None };
         finder.table(&root);
-        let Finder { mut blanks, report, .. } = finder;
+        let Finder { mut blanks, report, provider, .. } = finder;
         let mut lacks = Vec::new();
         let mut own = |at: Option<&Node>, table: &'static str, blank: Blank, report: &mut Report| match at {
             Some(node) if node.text().is_some() => blanks.push((node.at.range(), blank)),
@@ -88,7 +97,7 @@ impl Template {
         // What the run fills in anyway is no file beside the template.
         blanks.sort_by_key(|(range, blank)| (range.start, matches!(blank, Blank::File(_))));
         blanks.dedup_by_key(|(range, _)| range.start);
-        Self { text: sources.text(file).to_owned(), blanks, lacks }
+        Self { text: sources.text(file).to_owned(), blanks, lacks, provider }
     }
 
     /// The configuration, filled in.
@@ -121,6 +130,7 @@ impl Template {
         let filling = Filling {
             endpoints: numbered.collect(),
             redis: Some(FREE),
+            key_set: SOME_KEYS.to_owned(),
             access_log: "off".to_owned(),
             ..Filling::default()
         };
@@ -156,6 +166,7 @@ impl Filling {
         match blank {
             Blank::Endpoint(name) => self.endpoints.get(name).unwrap_or(&FREE).to_string(),
             Blank::Redis => format!("redis://{}", self.redis.unwrap_or(FREE)),
+            Blank::KeySet => self.key_set.clone(),
             Blank::Listener(index) => self.listeners.get(*index).unwrap_or(&FREE).to_string(),
             Blank::Admin => self.admin.unwrap_or(FREE).to_string(),
             Blank::AccessLog => self.access_log.clone(),
@@ -193,11 +204,24 @@ struct Finder<'a> {
     known: &'a Known<'a>,
     report: &'a mut Report,
     blanks: Vec<(Range<usize>, Blank)>,
+    provider: Option<(Option<String>, Option<String>)>,
 }
 
 impl Finder<'_> {
     fn table(&mut self, table: &Table) {
         for entry in &table.0 {
+            // `jwks = { inline = "mock://jwks" }` of a provider, beside its issuer and audiences.
+            let keys = entry.node.table().and_then(|keys| keys.get("inline")).and_then(Node::text);
+            if entry.key == "jwks" && keys == Some("mock://jwks") {
+                let audience = table.get("audiences").and_then(|node| node.list()?.first()?.text());
+                let issuer = table.get("issuer").and_then(Node::text);
+                self.provider = Some((issuer.map(str::to_owned), audience.map(str::to_owned)));
+            }
+            if entry.key != "inline" && entry.node.text() == Some("mock://jwks") {
+                let help = "write jwks = { inline = \"mock://jwks\" }: the run's keys are written there";
+                self.report.error_with(entry.node.at, "the run's keys are served nowhere so far", help);
+                continue;
+            }
             self.node(&entry.node);
         }
     }
@@ -219,10 +243,7 @@ impl Finder<'_> {
                 self.report.error_with(at, "the scenario has no Redis", help);
                 return;
             }
-            Some("jwks") => {
-                self.report.error(at, "`mock://jwks` is not built yet: a run makes no keys so far");
-                return;
-            }
+            Some("jwks") => Blank::KeySet,
             Some(name) if self.known.endpoints.contains(&name) => Blank::Endpoint(name.to_owned()),
             Some(name) => {
                 let message = format!("no mock has the endpoint `{name}`");

@@ -49,6 +49,8 @@ pub struct Scenario {
     pub faults: Vec<FaultPart>,
     /// The events, by their time.
     pub events: Vec<EventPart>,
+    /// What the tokens of requests have in common.
+    pub tokens: TokenPart,
     /// What is expected.
     pub expectations: Vec<ExpectPart>,
     /// Whether breakers are scored: there is one gateway whose breakers they are.
@@ -62,6 +64,28 @@ pub struct GatewayPart {
     pub instances: usize,
     /// Their configuration, with placeholders.
     pub template: gateway::Template,
+}
+
+/// `[tokens]`: what the tokens of `{token(...)}` have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPart {
+    /// What they are signed with.
+    pub algorithm: TokenAlgorithm,
+    /// Their `iss`; that of the provider which has `mock://jwks` when none is written.
+    pub issuer: Option<String>,
+    /// Their `aud`; the first of that provider's when none is written.
+    pub audience: Option<String>,
+    /// From `iat` to `exp`.
+    pub lifetime: Duration,
+}
+
+/// A signature algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenAlgorithm {
+    /// ECDSA on P-256.
+    Es256,
+    /// RSA, PKCS #1 v1.5.
+    Rs256,
 }
 
 /// `[mocks.NAME]`.

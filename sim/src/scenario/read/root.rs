@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use loadgen::request::{Mix, TemplateError};
+
 use super::super::figures;
-use super::super::model::{Runtime, Scenario};
+use super::super::model::{LoadPart, Runtime, Scenario};
 use super::super::problem::{Problems, Report};
 use super::super::reader::{Reader, is_name};
 use super::super::source::{Sources, Span};
@@ -12,8 +14,8 @@ use super::super::tree::parse;
 use super::{expect, fault, load as loads, world};
 
 const KEYS: &[&str] = &[
-    "name", "about", "seed", "tags", "runtime", "warm_up", "gateway", "mocks", "redis", "load", "faults", "events",
-    "expect",
+    "name", "about", "seed", "tags", "runtime", "warm_up", "gateway", "mocks", "redis", "tokens", "load", "faults",
+    "events", "expect",
 ];
 /// The least warm-up where none is written.
 const WARM_UP: Duration = Duration::from_secs(3);
@@ -74,9 +76,14 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
         let message = "journeys are gone on sockets: their users are a process of its own, with a clock of its own";
         report.error(reader.place("runtime"), message);
     }
+    if is_virtual && loads.iter().any(holds_tokens) {
+        let message = "the virtual runtime signs no tokens; run it with runtime = \"sockets\"";
+        report.error(reader.place("runtime"), message);
+    }
     let gateway = world::gateway(reader, file, &mocks, redis, sources, report);
     let length = loads.iter().map(|load| load.duration).max().unwrap_or_default();
     let faults = fault::faults(reader, &mocks, length, report);
+    let tokens = world::tokens(reader, gateway.as_ref(), report);
     let instances = gateway.as_ref().map_or(1, |gateway| gateway.instances);
     let events = fault::events(reader, instances, redis, length, report);
     let scenario = Scenario {
@@ -93,6 +100,7 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
         loads,
         faults,
         events,
+        tokens,
         expectations: Vec::new(),
         scores_breakers: instances == 1,
     };
@@ -110,6 +118,13 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let known = (whole && checked.is_some()).then_some(figures.as_slice());
     let expectations = expect::expectations(reader, known, report);
     Some(Scenario { expectations, ..scenario })
+}
+
+/// Whether a load's requests hold `{token(...)}`.
+fn holds_tokens(load: &LoadPart) -> bool {
+    let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    let mut requests = load.requests.iter().filter(|request| request.weight > 0);
+    requests.any(|request| matches!(Mix::new(&[request.template(nowhere)], 0), Err(TemplateError::Token { .. })))
 }
 
 /// A file's text, if it is one and not too large.

@@ -1,9 +1,10 @@
 //! `[gateway]`, `[mocks.NAME]`, `[redis]`: what the run starts.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::super::gateway::{Known, Template};
-use super::super::model::{GatewayPart, MockPart};
+use super::super::model::{GatewayPart, MockPart, TokenAlgorithm, TokenPart};
 use super::super::problem::Report;
 use super::super::reader::{Reader, is_name};
 use super::super::source::{Sources, Span};
@@ -13,6 +14,9 @@ use super::root::read_file;
 
 const GATEWAY_KEYS: &[&str] = &["instances", "config"];
 const MOCK_KEYS: &[&str] = &["endpoints", "service_time", "servers", "calls"];
+const TOKEN_KEYS: &[&str] = &["algorithm", "issuer", "audience", "lifetime"];
+/// How long tokens hold: longer than most runs.
+const TOKENS_LAST: Duration = Duration::from_secs(3_600);
 const REDIS_KEYS: &[&str] = &["instances"];
 /// More processes than this on one machine measure only the machine.
 const MOST_GATEWAYS: u64 = 8;
@@ -77,6 +81,20 @@ fn ask_mocks(parts: &[MockPart], table: &Table, report: &mut Report) {
 pub(super) fn redis(reader: &Reader<'_>, report: &mut Report) -> bool {
     let Some(reader) = reader.node("redis").and_then(|node| Reader::of(node, REDIS_KEYS, report)) else { return false };
     reader.integer("instances", 0..=1, report).unwrap_or(0) == 1
+}
+
+/// `[tokens]`; what it leaves open is that of the gateway's provider which has the run's keys.
+pub(super) fn tokens(reader: &Reader<'_>, gateway: Option<&GatewayPart>, report: &mut Report) -> TokenPart {
+    let provider = gateway.and_then(|gateway| gateway.template.provider.clone());
+    let (issuer, audience) = provider.unwrap_or_default();
+    let mut part = TokenPart { algorithm: TokenAlgorithm::Es256, issuer, audience, lifetime: TOKENS_LAST };
+    let Some(reader) = reader.node("tokens").and_then(|node| Reader::of(node, TOKEN_KEYS, report)) else { return part };
+    let algorithms = [("ES256", TokenAlgorithm::Es256), ("RS256", TokenAlgorithm::Rs256)];
+    part.algorithm = reader.word("algorithm", &algorithms, report).unwrap_or(part.algorithm);
+    part.issuer = reader.text("issuer", report).map(str::to_owned).or(part.issuer);
+    part.audience = reader.text("audience", report).map(str::to_owned).or(part.audience);
+    part.lifetime = reader.duration("lifetime", report).unwrap_or(part.lifetime);
+    part
 }
 
 /// `[gateway]` and the configuration that it names.
