@@ -5,7 +5,7 @@
 //! Ctrl-C and standard output for itself. What happened to each request comes back over a pipe and goes into the same
 //! recorder as the engine's samples: latency is that of the whole answer, to the last byte of its body.
 //!
-//! - [`file`]: a file of journeys, and every problem in it; [`model`]: journeys that hold;
+//! - [`mod@file`]: a file of journeys, and every problem in it; [`model`]: journeys that hold;
 //! - [`wire`]: what parent and child tell each other; [`users`]: the child, from its start to its end;
 //! - [`book`]: figures of each journey and each step.
 //!
