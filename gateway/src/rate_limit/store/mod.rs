@@ -2,12 +2,15 @@
 //!
 //! What a request needs of a store is one call of a script (`script.rs`), which takes its tokens by the store's own
 //! clock or takes none. Each worker has its own connection (`link.rs`), and what its requests ask at the same moment
-//! shares a round trip (`courier.rs`). `health.rs` says whether anybody is to ask at all: a dead store is found out by
+//! shares a round trip (`courier.rs`); who asked waits for a time and may learn later what came of it (`posted.rs`). `health.rs` says whether anybody is to ask at all: a dead store is found out by
 //! the first requests and asked again by a task of its own (`watch.rs`), never by another request.
 
 mod courier;
+#[cfg(test)]
+pub(super) mod double;
 mod health;
 mod link;
+mod posted;
 mod script;
 pub mod watch;
 
@@ -19,6 +22,7 @@ use tokio::sync::mpsc;
 
 pub use courier::{Ask, Down};
 pub use health::{Health, State};
+pub use posted::Posted;
 pub use script::{Call, Script};
 
 use crate::clock::Clock;
@@ -61,6 +65,14 @@ impl Store {
     /// # Errors
     /// The store has no answer; what the script did nobody knows.
     pub async fn ask(self: &Arc<Self>, worker: usize, call: Call) -> Result<Vec<i64>, Down> {
+        self.post(worker, call)?.in_time().await.unwrap_or(Err(Down))
+    }
+
+    /// The same for who wants to know what comes of a call that is answered too late.
+    ///
+    /// # Errors
+    /// The store is known to be dead, or has too much to do: it was not called.
+    pub fn post(self: &Arc<Self>, worker: usize, call: Call) -> Result<Posted, Down> {
         if !self.health.is_up() {
             return Err(Down);
         }
@@ -68,18 +80,14 @@ impl Store {
         let until = began + self.settings.command_timeout;
         let (ask, answer) = Ask::new(call, until);
         self.courier(worker).try_send(ask).map_err(|_| Down)?;
-        // The courier keeps this time too, and judges the store by it; but calls may wait behind those that hang.
-        let answer = tokio::time::timeout_at(until.into(), answer).await.map_err(|_| Down)?.map_err(|_| Down)?;
-        if answer.is_ok() {
-            self.series.answered(worker, self.clock.now().saturating_duration_since(began));
-        }
-        answer
+        Ok(Posted { store: Arc::clone(self), worker, began, until, answer })
     }
 
     /// Calls a script, and waits for no answer.
     pub fn tell(self: &Arc<Self>, worker: usize, call: Call) {
         if self.health.is_up() {
-            let (ask, _nobody) = Ask::new(call, self.clock.now() + self.settings.command_timeout);
+            // Nobody waits, so it may stand in line for longer.
+            let (ask, _nobody) = Ask::new(call, self.clock.now() + courier::LATE);
             // A store that is too busy to take tokens back keeps them: nobody gets more for it.
             let _ = self.courier(worker).try_send(ask);
         }
@@ -112,6 +120,11 @@ impl Store {
     /// Monotonic time.
     pub fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    /// The same in nanoseconds, as buckets count it.
+    pub fn now_ns(&self) -> u64 {
+        self.clock.monotonic_ns(self.clock.now())
     }
 }
 
