@@ -33,6 +33,8 @@ pub(super) struct Asked<'a> {
 pub(super) struct Charged {
     /// The first that refused, counted from one; 0 where none did.
     pub(super) refused: usize,
+    /// By its clock.
+    time_us: i64,
     /// What each bucket lacks, nanoseconds, and whether it only watches and would have refused.
     pub(super) debts: SmallVec<[(u64, bool); 2]>,
     /// What was paid of what was owed to each, nanoseconds.
@@ -101,6 +103,7 @@ impl<'a> Flight<'a> {
             let floor = seen.known.saturating_sub(now);
             call.numbers.extend([quota.cost(), quota.window(), floor, enforced, paying].map(number));
         }
+        call.numbers.push(store.time_there_us());
         flight.posted = Some(store.post(worker, call)?);
         Ok(flight)
     }
@@ -114,6 +117,9 @@ impl<'a> Flight<'a> {
         let Some(answer) = posted.in_time().await else { return Err(Down) };
         self.posted = None;
         let charged = answer.ok().and_then(|answer| Charged::read(&answer, self.asked.len()));
+        if let Some(charged) = &charged {
+            self.store.heard_time(charged.time_us);
+        }
         for (at, (one, mark)) in self.asked.iter().zip(&mut self.marks).enumerate() {
             let leg = one.leg();
             let paying = (std::mem::take(&mut mark.paying), charged.as_ref().map(|charged| charged.of(at)));
@@ -236,14 +242,14 @@ impl Leg<'_> {
 pub(super) fn refund(store: &Arc<Store>, worker: usize, name: String, (amount, window): (u64, u64)) {
     let mut call = Call::new(Script::Charge);
     call.keys.push(name);
-    call.numbers.extend([-number(amount), number(window), 0, 1, 0]);
+    call.numbers.extend([-number(amount), number(window), 0, 1, 0, 0]);
     store.tell(worker, call);
 }
 
 impl Charged {
     /// Reads what `charge.lua` answers about so many buckets; `None` where it is something else.
     fn read(answer: &[i64], count: usize) -> Option<Self> {
-        let [refused, _time, rest @ ..] = answer else { return None };
+        let [refused, time_us, rest @ ..] = answer else { return None };
         let refused = usize::try_from(*refused).ok().filter(|refused| *refused <= count)?;
         let (debts, paid) = rest.split_at_checked(count)?;
         if !(paid.is_empty() || paid.len() == count) {
@@ -251,7 +257,7 @@ impl Charged {
         }
         let debt = |debt: &i64| if *debt < 0 { (debt.abs_diff(-1), true) } else { (debt.unsigned_abs(), false) };
         let paid = paid.iter().map(|paid| u64::try_from(*paid).ok()).collect::<Option<_>>()?;
-        Some(Self { refused, debts: debts.iter().map(debt).collect(), paid })
+        Some(Self { refused, time_us: *time_us, debts: debts.iter().map(debt).collect(), paid })
     }
 
     /// What a bucket lacks, and what was paid to it.

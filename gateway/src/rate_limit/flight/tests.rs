@@ -164,7 +164,7 @@ fn stalls(seconds: u64) -> Vec<(Duration, Duration)> {
 
 #[test]
 fn a_store_that_is_in_time_lets_exactly_the_limit_through() {
-    for gateways in [1, 4, 8] {
+    for gateways in [1, 8] {
         let outcome = run("in time", gateways, (5, 3.0), quick(), Vec::new());
         assert!((0.99..=1.0).contains(&outcome.of_bound(5)), "{gateways}: {}", outcome.of_bound(5));
         assert_eq!(outcome.late, 0);
@@ -173,62 +173,50 @@ fn a_store_that_is_in_time_lets_exactly_the_limit_through() {
 
 #[test]
 fn a_store_that_stalls_lets_no_more_than_the_limit_through() {
-    for gateways in [1, 2, 4, 8] {
-        let outcome = run("stalls", gateways, (20, 3.0), quick(), stalls(20));
-        let of_bound = outcome.of_bound(20);
-        println!("{gateways} gateways: {of_bound} of the bound, {} late of {}", outcome.late, outcome.asked);
-        if gateways == 1 {
-            println!("{:?}", stalls(3));
-            for at in 0..300 {
-                let n = outcome.admitted.iter().filter(|a| (ms(at*10)..ms(at*10+10)).contains(*a)).count();
-                print!("{}:{n} ", at*10);
-            }
-            println!();
-        }
+    for gateways in [1, 8] {
+        let outcome = run("stalls", gateways, (6, 3.0), quick(), stalls(6));
+        let of_bound = outcome.of_bound(6);
         assert!(of_bound <= 1.01, "{gateways}: {of_bound}");
-        assert!(of_bound >= 0.9, "{gateways}: {of_bound}");
+        assert!(of_bound >= 0.95, "{gateways}: {of_bound}");
         assert!(outcome.late > 100);
     }
 }
 
 #[test]
 fn answers_that_are_late_to_one_gateway_or_the_other_add_nothing() {
-    for gateways in [2, 4, 8] {
+    for gateways in [2, 8] {
         // Each gateway's answers are late in times of its own.
         let delay: Delay = Box::new(|gateway, now| {
             let turn = (now.as_millis() as u64 + u64::from(gateway) * 137) % 700;
             let back = if turn < 60 { 60 - turn } else { 0 };
             (Duration::from_micros(200), Duration::from_micros(200) + ms(back))
         });
-        let outcome = run("late", gateways, (20, 3.0), delay, Vec::new());
-        let of_bound = outcome.of_bound(20);
-        println!("{gateways} gateways: {of_bound} of the bound, {} late of {}", outcome.late, outcome.asked);
+        let outcome = run("late", gateways, (6, 3.0), delay, Vec::new());
+        let of_bound = outcome.of_bound(6);
         assert!((0.9..=1.01).contains(&of_bound), "{gateways}: {of_bound}");
     }
 }
 
 #[test]
 fn two_of_four_that_are_cut_off_add_their_shares_and_no_more() {
-    let cut = |gateway: u16, now: Duration| gateway < 2 && (ms(6500)..ms(11_500)).contains(&now);
+    let cut = |gateway: u16, now: Duration| gateway < 2 && (ms(3500)..ms(7500)).contains(&now);
     let delay: Delay = Box::new(move |gateway, now| {
         let there = if cut(gateway, now) { Duration::from_secs(1000) } else { Duration::from_micros(200) };
         (there, Duration::from_micros(200))
     });
-    let outcome = run("cut", 4, (20, 3.0), delay, Vec::new());
+    let outcome = run("cut", 4, (9, 3.0), delay, Vec::new());
     let rate = |from: u64, until: u64| outcome.between(from, until) / (RATE * (until - from)) as f64;
-    println!("before {} during {} after {}", rate(1, 5), rate(5, 10), rate(11, 20));
-    assert!((0.99..=1.01).contains(&rate(1, 5)));
-    assert!((1.45..=1.5).contains(&rate(5, 10)), "1 + 2/4: {}", rate(5, 10));
-    assert!((0.98..=1.01).contains(&rate(11, 20)), "no burst: {}", rate(11, 20));
+    assert!((0.99..=1.01).contains(&rate(1, 2)));
+    assert!((1.45..=1.5).contains(&rate(2, 6)), "1 + 2/4: {}", rate(2, 6));
+    assert!((0.95..=1.01).contains(&rate(7, 9)), "no burst: {}", rate(7, 9));
 }
 
 #[test]
 fn a_store_that_is_gone_for_all_leaves_the_limit() {
-    let outcome = run("gone", 4, (20, 3.0), quick(), vec![(ms(6500), ms(11_500))]);
+    let outcome = run("gone", 4, (9, 3.0), quick(), vec![(ms(3500), ms(7500))]);
     let rate = |from: u64, until: u64| outcome.between(from, until) / (RATE * (until - from)) as f64;
-    println!("before {} during {} after {}", rate(1, 5), rate(5, 10), rate(10, 20));
-    assert!((0.9..=1.01).contains(&rate(5, 10)), "{}", rate(5, 10));
-    assert!((0.95..=1.01).contains(&rate(10, 20)), "no burst: {}", rate(10, 20));
+    assert!((0.9..=1.01).contains(&rate(2, 6)), "{}", rate(2, 6));
+    assert!((0.9..=1.01).contains(&rate(6, 9)), "no burst: {}", rate(6, 9));
     // Only those wait who found out: three round trips, and who came meanwhile.
     assert!(outcome.late < 200, "{}", outcome.late);
 }
@@ -236,9 +224,8 @@ fn a_store_that_is_gone_for_all_leaves_the_limit() {
 #[test]
 fn a_store_that_is_always_too_slow_is_left_alone() {
     let delay: Delay = Box::new(|_, _| (ms(12), ms(13)));
-    let outcome = run("slow", 4, (20, 3.0), delay, Vec::new());
-    println!("slow: {} of the bound, {} late of {}", outcome.of_bound(20), outcome.late, outcome.asked);
-    assert!((0.9..=1.01).contains(&outcome.of_bound(20)), "{}", outcome.of_bound(20));
+    let outcome = run("slow", 4, (6, 3.0), delay, Vec::new());
+    assert!((0.9..=1.01).contains(&outcome.of_bound(6)), "{}", outcome.of_bound(6));
     assert!(outcome.late < 400, "nobody waits after the first few: {} of {}", outcome.late, outcome.asked);
 }
 

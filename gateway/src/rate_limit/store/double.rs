@@ -83,10 +83,12 @@ impl Double {
 /// `charge.lua`.
 fn charge(buckets: &mut HashMap<String, u64>, now: u64, keys: &[String], numbers: &[i64]) -> Vec<i64> {
     let (mut debts, mut paid, mut passes, mut refused) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let (numbers, sent) = (&numbers[..5 * keys.len()], numbers[5 * keys.len()]);
+    let age = if sent > 0 { (now as i64 - sent * 1000).clamp(0, 10_000_000_000) } else { 0 };
     for (at, (key, told)) in keys.iter().zip(numbers.chunks(5)).enumerate() {
         let [cost, window, floor, enforced, owed] = told else { panic!("five numbers for each bucket") };
         let known = buckets.get(key).map_or(0, |tat| tat.saturating_sub(now) as i64);
-        let debt = known.max(*floor).clamp(0, *window);
+        let debt = known.max(*floor - age).clamp(0, *window);
         paid.push((*owed).min(window - debt));
         debts.push(debt + paid[at]);
         passes.push(*cost <= 0 || debts[at] + cost <= *window);

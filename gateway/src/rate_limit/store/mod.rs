@@ -14,7 +14,7 @@ mod posted;
 mod script;
 pub mod watch;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -30,6 +30,9 @@ use crate::config::settings;
 use crate::telemetry::events::Events;
 use crate::telemetry::metrics::{Registry as Metrics, StoreSeries};
 
+/// A time that no clock tells.
+const UNHEARD: i64 = i64::MIN;
+
 /// A store, with a connection for each worker.
 pub struct Store {
     /// As configured.
@@ -42,6 +45,8 @@ pub struct Store {
     couriers: Box<[Mutex<Option<mpsc::Sender<Ask>>>]>,
     /// Gateways that were alive when it was last asked.
     gateways: AtomicU64,
+    /// The server's clock less ours when it last answered, microseconds; `UNHEARD` before.
+    ahead_us: AtomicI64,
     watched: AtomicBool,
 }
 
@@ -54,6 +59,7 @@ impl Store {
             clock: surroundings.clock.clone(),
             couriers: (0..surroundings.workers.max(1)).map(|_| Mutex::default()).collect(),
             gateways: AtomicU64::new(1),
+            ahead_us: AtomicI64::new(UNHEARD),
             watched: AtomicBool::new(false),
             settings,
         }
@@ -115,6 +121,23 @@ impl Store {
 
     fn heard_of(&self, gateways: u64) {
         self.gateways.store(gateways.max(1), Ordering::Relaxed);
+    }
+
+    /// The server said what time it was when it answered, just now.
+    pub fn heard_time(&self, server_us: i64) {
+        self.ahead_us.store(server_us.saturating_sub(self.now_us()), Ordering::Relaxed);
+    }
+
+    /// What the server's clock says now, about, microseconds; it is rather behind than ahead. 0 where it never told.
+    pub fn time_there_us(&self) -> i64 {
+        match self.ahead_us.load(Ordering::Relaxed) {
+            UNHEARD => 0,
+            ahead => self.now_us().saturating_add(ahead),
+        }
+    }
+
+    fn now_us(&self) -> i64 {
+        i64::try_from(self.now_ns() / 1000).unwrap_or(i64::MAX)
     }
 
     /// Monotonic time.
