@@ -1,9 +1,9 @@
 //! One step in a store for some buckets of a request, and what becomes of it when its answer comes too late.
 //!
-//! A request that waited in vain is decided here, by what this gateway knows; but the store may do yet what it was told.
-//! So the answer is waited for when the request has long gone. Tokens that were taken for a request that was refused go
-//! back; those for one that was let through pay for it; and where the store refused what was let through, it stays on
-//! the key's tab, which the next request pays first. So a late answer moves tokens, and adds none.
+//! A request that waited in vain is decided here, by what this gateway knows; but the store may do yet what it was
+//! told. So the answer is waited for when the request has long gone. Tokens that were taken for a request that was
+//! refused go back; those for one that was let through pay for it; and where the store refused what was let through,
+//! it stays on the key's tab, which the next request pays first. So a late answer moves tokens, and adds none.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::key::Key;
 use super::rule::{Rule, Tier};
 use super::store::{Call, Down, Posted, Script, Store};
 use super::tabs::Seen;
-use crate::algorithms::gcra::Refused;
+use crate::algorithms::gcra::{Quota, Refused};
 use crate::config::settings::rate_limit::OnFailure;
 
 /// A bucket in a store that a request has to be let through by.
@@ -101,7 +101,8 @@ impl<'a> Flight<'a> {
             call.keys.push(one.rule.name_in_store(&one.key, one.tier));
             let enforced = u64::from(!one.rule.settings.shadow);
             let floor = seen.known.saturating_sub(now);
-            call.numbers.extend([quota.cost(), quota.window(), floor, enforced, paying].map(number));
+            let told = [quota.cost(), quota.window(), floor, enforced, paying, quota.interval()];
+            call.numbers.extend(told.map(number));
         }
         call.numbers.push(store.time_there_us());
         flight.posted = Some(store.post(worker, call)?);
@@ -233,16 +234,16 @@ impl Leg<'_> {
 
     fn refund(&self, store: &Arc<Store>, worker: usize, name: String, amount: u64) {
         let rule = self.rule;
-        refund(store, worker, name, (amount, rule.quota(self.tier).window()));
+        refund(store, worker, name, (amount, rule.quota(self.tier)));
         rule.cells().lower(self.hash, amount);
     }
 }
 
-/// Gives tokens back to the store: so much time, of a bucket that fills in so much.
-pub(super) fn refund(store: &Arc<Store>, worker: usize, name: String, (amount, window): (u64, u64)) {
+/// Gives tokens back to the store: so much time of this quota.
+pub(super) fn refund(store: &Arc<Store>, worker: usize, name: String, (amount, quota): (u64, &Quota)) {
     let mut call = Call::new(Script::Charge);
     call.keys.push(name);
-    call.numbers.extend([-number(amount), number(window), 0, 1, 0, 0]);
+    call.numbers.extend([-number(amount), number(quota.window()), 0, 1, 0, number(quota.interval()), 0]);
     store.tell(worker, call);
 }
 

@@ -172,7 +172,8 @@ pub async fn take(
     let mut call = Call::new(Script::Lease);
     call.keys.push(lease.name.clone());
     call.numbers.extend([quota.interval(), quota.window(), floor, wanted, 0].map(number));
-    let fetched = Fetched { rule: Arc::clone(rule), lease: Arc::clone(&lease), hash, posted: Some(store.post(worker, call)?) };
+    let posted = Some(store.post(worker, call)?);
+    let fetched = Fetched { rule: Arc::clone(rule), lease: Arc::clone(&lease), hash, posted };
     fetched.receive(now).await.map(Some)
 }
 

@@ -206,7 +206,7 @@ impl<'a, N: Network> Asking<'a, N> {
 pub(super) fn give_back(rule: &Rule, worker: usize, (key, tier, hash): (&Key<'_>, Tier, u64)) {
     let (Some(store), quota) = (&rule.store, rule.quota(tier)) else { return };
     rule.cells().lower(hash, quota.cost());
-    refund(store, worker, rule.name_in_store(key, tier), (quota.cost(), quota.window()));
+    refund(store, worker, rule.name_in_store(key, tier), (quota.cost(), quota));
 }
 
 /// Takes a request off the tab. Where the store has been paid for it meanwhile, that goes back.
@@ -216,7 +216,7 @@ pub(super) fn strike_out(rule: &Rule, worker: usize, (key, tier, hash): (&Key<'_
     let rest = rule.state.tabs.credit(hash, quota.cost(), seen);
     if rest > 0 {
         rule.cells().lower(hash, rest);
-        refund(store, worker, rule.name_in_store(key, tier), (rest, quota.window()));
+        refund(store, worker, rule.name_in_store(key, tier), (rest, quota));
     }
 }
 

@@ -80,13 +80,13 @@ impl Double {
     }
 }
 
-/// `charge.lua`.
+/// `charge.lua`, of rates that stay.
 fn charge(buckets: &mut HashMap<String, u64>, now: u64, keys: &[String], numbers: &[i64]) -> Vec<i64> {
     let (mut debts, mut paid, mut passes, mut refused) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    let (numbers, sent) = (&numbers[..5 * keys.len()], numbers[5 * keys.len()]);
+    let (numbers, sent) = (&numbers[..6 * keys.len()], numbers[6 * keys.len()]);
     let age = if sent > 0 { (now as i64 - sent * 1000).clamp(0, 10_000_000_000) } else { 0 };
-    for (at, (key, told)) in keys.iter().zip(numbers.chunks(5)).enumerate() {
-        let [cost, window, floor, enforced, owed] = told else { panic!("five numbers for each bucket") };
+    for (at, (key, told)) in keys.iter().zip(numbers.chunks(6)).enumerate() {
+        let [cost, window, floor, enforced, owed, _token] = told else { panic!("six numbers for each bucket") };
         let known = buckets.get(key).map_or(0, |tat| tat.saturating_sub(now) as i64);
         let debt = known.max(*floor - age).clamp(0, *window);
         paid.push((*owed).min(window - debt));
@@ -99,11 +99,11 @@ fn charge(buckets: &mut HashMap<String, u64>, now: u64, keys: &[String], numbers
     let mut answer = vec![refused, (now / 1000) as i64];
     for (at, key) in keys.iter().enumerate() {
         let taken = refused == 0 && passes[at];
-        let debt = (debts[at] + if taken { numbers[5 * at] } else { 0 }).max(0);
+        let debt = (debts[at] + if taken { numbers[6 * at] } else { 0 }).max(0);
         buckets.insert(key.clone(), now + debt as u64);
         answer.push(if refused == 0 && !passes[at] { -debt - 1 } else { debt });
     }
-    if numbers.chunks(5).any(|told| told[4] > 0) {
+    if numbers.chunks(6).any(|told| told[4] > 0) {
         answer.extend(paid);
     }
     answer

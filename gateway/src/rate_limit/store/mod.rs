@@ -2,8 +2,9 @@
 //!
 //! What a request needs of a store is one call of a script (`script.rs`), which takes its tokens by the store's own
 //! clock or takes none. Each worker has its own connection (`link.rs`), and what its requests ask at the same moment
-//! shares a round trip (`courier.rs`); who asked waits for a time and may learn later what came of it (`posted.rs`). `health.rs` says whether anybody is to ask at all: a dead store is found out by
-//! the first requests and asked again by a task of its own (`watch.rs`), never by another request.
+//! shares a round trip (`courier.rs`). Who asked waits for a time, and may learn later what came of it (`posted.rs`).
+//! `health.rs` says whether anybody is to ask at all: a dead store is found out by the first requests and asked again by
+//! a task of its own (`watch.rs`), never by another request.
 
 mod courier;
 #[cfg(test)]
