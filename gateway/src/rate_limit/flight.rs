@@ -167,7 +167,11 @@ impl Drop for Flight<'_> {
                 };
                 runtime.spawn(come_late(posted, Arc::clone(self.store), self.worker, each.map(late).collect()));
             }
-            _ => each.for_each(|(one, mark)| one.leg().release(*mark, self.store.now_ns())),
+            _ => {
+                for (one, mark) in each.filter(|(_, mark)| mark.paying + mark.shared > 0) {
+                    one.leg().release(*mark, self.store.now_ns());
+                }
+            }
         }
     }
 }
@@ -219,17 +223,16 @@ impl Leg<'_> {
     /// Takes note of what the store said of the bucket, debt and payment, and frees what was held; what was paid too
     /// much.
     fn settle(&self, (held, said): (u64, Option<(u64, u64)>), now: u64) -> u64 {
-        let rule = self.rule;
-        let Some((debt, paid)) = said else {
-            return rule.state.tabs.settle(self.hash, (held, 0), self.seen(now));
-        };
-        rule.cells().raise(self.hash, now, now.saturating_add(debt));
-        rule.state.tabs.settle(self.hash, (held, paid), self.seen(now))
+        let (debt, paid) = said.unwrap_or_default();
+        if debt > 0 {
+            self.rule.cells().raise(self.hash, now, now.saturating_add(debt));
+        }
+        if held == 0 { paid } else { self.rule.state.tabs.settle(self.hash, (held, paid), self.seen(now)) }
     }
 
     /// What was held is owed, as far as anybody knows.
     fn release(&self, mark: Mark, now: u64) {
-        self.rule.state.tabs.settle(self.hash, (mark.paying + mark.shared, 0), self.seen(now));
+        self.settle((mark.paying + mark.shared, None), now);
     }
 
     fn refund(&self, store: &Arc<Store>, worker: usize, name: String, amount: u64) {

@@ -110,12 +110,10 @@ impl Tabs {
     /// Frees what was held, of which so much was paid; what was paid too much, since others had paid it meanwhile.
     pub fn settle(&self, hash: u64, (held, paid): (u64, u64), seen: Seen) -> u64 {
         let mut rest = paid;
-        if held > 0 {
-            self.change(hash, seen, |tab| {
-                tab.release(held);
-                rest = tab.credit(paid, seen.known, seen.now);
-            });
-        }
+        self.change(hash, seen, |tab| {
+            tab.release(held);
+            rest = tab.credit(paid, seen.known, seen.now);
+        });
         rest
     }
 

@@ -238,3 +238,17 @@ fn what_is_no_answer_of_the_script_is_none() {
     let charged = Charged::read(&[0, 1, -6, 7, 1, 2], 2).unwrap();
     assert_eq!((charged.of(0), charged.debts[0].1, charged.of(1)), ((5, 1), true, (7, 2)));
 }
+
+proptest::proptest! {
+    /// Whatever a server says, it is read or refused; what is read has a figure for each bucket.
+    #[test]
+    fn any_answer_is_read_or_refused(answer in proptest::collection::vec(proptest::prelude::any::<i64>(), 0..9), count in 0usize..4) {
+        let small: Vec<i64> = answer.iter().map(|number| number % 4).collect();
+        for answer in [answer, small] {
+            if let Some(charged) = Charged::read(&answer, count) {
+                proptest::prop_assert!(charged.refused <= count && charged.debts.len() == count);
+                let _ = (0..count).map(|at| charged.of(at)).collect::<Vec<_>>();
+            }
+        }
+    }
+}
