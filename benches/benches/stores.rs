@@ -1,9 +1,9 @@
-//! What limits cost: bytes of a key here; and checks a second in a Redis, beside `redis-benchmark` with the same script,
-//! in one run on one server.
+//! What limits cost: bytes of a key here; and checks a second in a Redis, beside `redis-benchmark` with the same
+//! script, in one run on one server.
 //!
-//! `cargo bench -p benches --bench stores`. Does nothing unless it is told `--bench`, and needs `redis-server` and
-//! `redis-benchmark`. Rounds take turns in a fixed order; the median of each is shown. One runtime of one thread asks,
-//! as a worker does.
+//! `cargo bench -p benches --bench stores`; a number behind `--` measures so many keys too. Does nothing unless it is
+//! told `--bench`, and needs `redis-server` and `redis-benchmark`. Rounds take turns in a fixed order; the median of
+//! each is shown. One runtime of one thread asks, as a worker does.
 
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
@@ -171,7 +171,8 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    for keys in [100_000, 1_000_000, 10_000_000] {
+    let more = std::env::args().filter_map(|argument| argument.parse().ok());
+    for keys in [100_000, 1_000_000].into_iter().chain(more) {
         println!("a key of a local limit, among {keys:8}: {:5.1} bytes resident", bytes_a_key(keys));
     }
     let server = Server::start();
