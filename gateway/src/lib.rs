@@ -9,6 +9,7 @@ pub mod clock;
 pub mod error;
 pub mod network;
 pub mod timer;
+pub mod tls;
 
 // From a file to a running gateway.
 pub mod admin;

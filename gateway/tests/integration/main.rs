@@ -44,6 +44,7 @@ mod store_failures;
 mod store_kinds;
 mod stores;
 mod timeouts;
+mod tls;
 mod upstream_faults;
 mod upstream_strictness;
 mod websocket;
