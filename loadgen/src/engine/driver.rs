@@ -43,7 +43,7 @@ pub fn run_all(loads: Vec<Load<'_>>, clock: Clock, schedule: Schedule) -> Result
 }
 
 /// The same on a thread that somebody else shares, who has a turn after each of the driver's. The driver then looks for
-/// news all the time, whatever its pacing, and leaves the core to other threads when neither had anything to do.
+/// news all the time, whatever its pacing.
 ///
 /// # Errors
 /// As [`run_all`].
@@ -166,7 +166,7 @@ impl<'a> Driver<'a, '_> {
             if looked_only {
                 self.spun.looked(turned_ns - now_ns);
             }
-            now_ns = self.lend_thread(turned_ns, looked_only);
+            now_ns = self.lend_thread(turned_ns);
             if now_ns >= next_tick_ns {
                 next_tick_ns = now_ns + TICK_NS;
                 self.on_tick(now_ns);
@@ -176,22 +176,17 @@ impl<'a> Driver<'a, '_> {
         Ok(())
     }
 
-    /// Lets the neighbour have its turn, where there is one; the time afterwards. When neither had anything to do, other
-    /// threads of this core have theirs: a thread that never rests would keep them waiting for a slice of milliseconds,
-    /// and then be kept waiting itself.
-    fn lend_thread(&mut self, turned_ns: u64, looked_only: bool) -> u64 {
+    /// Lets the neighbour have its turn, where there is one; the time afterwards.
+    fn lend_thread(&mut self, turned_ns: u64) -> u64 {
         let Some(neighbour) = &mut self.neighbour else { return turned_ns };
         let worked = neighbour();
         let after_ns = self.clock.now_ns();
         if worked {
             self.neighbour_ns += after_ns - turned_ns;
-            return after_ns;
+        } else {
+            self.spun.looked(after_ns - turned_ns);
         }
-        self.spun.looked(after_ns - turned_ns);
-        if looked_only {
-            std::thread::yield_now();
-        }
-        self.clock.now_ns()
+        after_ns
     }
 
     /// One turn of the loop: sends what is due, waits as the pacing says, takes the news. Whether it did no more than

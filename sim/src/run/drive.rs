@@ -17,7 +17,7 @@ use super::crowd::{self, Crowds, Driven};
 use super::error::RunError;
 use super::keys::RunKeys;
 use super::mocks::Here;
-use crate::process::pin_thread;
+use crate::process::{pin_thread, put_first};
 use crate::scenario::model::{LoadModel, LoadPart};
 
 /// Time before a start in which rules are set, and that every connection adds to be opened in.
@@ -50,6 +50,8 @@ pub(super) struct Stretch {
     pub(super) keys: Arc<RunKeys>,
     /// The mocks, where the driver's thread is theirs too.
     pub(super) mocks: Option<Arc<Here>>,
+    /// Others of the run are on the driver's core.
+    pub(super) crowded: bool,
 }
 
 impl Stretch {
@@ -80,7 +82,19 @@ impl Stretch {
             return Ok(run_all(loads, self.clock, schedule)?);
         };
         let totals = mocks.lend(|shared| {
-            let totals = run_all_beside(loads, self.clock, schedule, &mut || shared.turn());
+            // A thread that spins looks greedy to the scheduler, which lets anybody else on the core run for a slice of
+            // milliseconds. Users of journeys have to run there too; they get the core when there is nothing to do.
+            if !self.crowded {
+                put_first();
+            }
+            let mut turn = || {
+                let worked = shared.turn();
+                if self.crowded && !worked {
+                    std::thread::yield_now();
+                }
+                worked
+            };
+            let totals = run_all_beside(loads, self.clock, schedule, &mut turn);
             let used_ns = totals.as_ref().ok().and_then(|totals| totals.first()).map_or(0, |load| load.neighbour_ns);
             (totals, used_ns)
         })?;

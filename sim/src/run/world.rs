@@ -59,7 +59,12 @@ impl Cores {
         }
     }
 
-    /// Whether mocks and driver have one core, and nobody else of the run is on it.
+    /// Where a Redis runs: beside the mocks, but not on a core that a thread never leaves.
+    fn redis(&self) -> &[usize] {
+        if self.are_shared() { &self.gateways } else { &self.mocks }
+    }
+
+    /// Whether mocks and driver have one core, and so one thread.
     pub(super) fn are_shared(&self) -> bool {
         !self.driver.is_empty() && self.driver == self.mocks
     }
@@ -147,7 +152,7 @@ impl World {
         }
         let cuttable = scenario.events.iter().any(|event| event.act == EventAct::CutRedis);
         let redis = match scenario.redis {
-            true => Some(Redis::start(folder, &cores.mocks, cuttable).map_err(RunError::Redis)?),
+            true => Some(Redis::start(folder, cores.redis(), cuttable).map_err(RunError::Redis)?),
             false => None,
         };
         let redis_at = redis.as_ref().map(Redis::address);
