@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::Notify;
 
 use crate::http1::Date;
 
@@ -18,13 +19,21 @@ const LAST_HTTP_DATE: Duration = Duration::from_secs(253_402_300_799);
 /// How far wall clocks of this process are off on purpose, microseconds.
 static OFF_BY_US: AtomicI64 = AtomicI64::new(0);
 
-/// Lets wall clocks of this process be off by so many microseconds, from when each is next read again: a second later at
-/// most. Monotonic time is as it was.
+/// Tells that it is another amount now.
+static OFF_BY_ANOTHER: Notify = Notify::const_new();
+
+/// Lets the wall clock of this process's gateway be off by so many microseconds from now on. Monotonic time is as it was.
 ///
 /// For simulations of hosts that disagree about the time. No option, variable or file of the gateway leads here, so that
 /// only a program that carries the gateway inside can ask for it.
 pub fn be_off_by(us: i64) {
     OFF_BY_US.store(us, Ordering::Relaxed);
+    OFF_BY_ANOTHER.notify_one();
+}
+
+/// Waits until the wall clock has to be off by another amount.
+pub(crate) async fn told_to_be_off() {
+    OFF_BY_ANOTHER.notified().await;
 }
 
 /// A source of time for one gateway. Cheap to clone; all clones agree.

@@ -267,7 +267,7 @@ impl World {
         lock(&self.gateways[number]).start_again(&self.scenario, &self.programs, &self.cores)
     }
 
-    /// Puts a gateway's wall clock wrong by so many microseconds. The gateway reads it anew within a second.
+    /// Puts a gateway's wall clock wrong by so many microseconds.
     pub(super) fn skew(&self, number: usize, off_us: i64) -> Result<(), RunError> {
         let what = || format!("the clock of gateway {number}");
         // Only the gateway that is built in takes the order; another program would not say that it does not.
