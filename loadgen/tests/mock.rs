@@ -133,7 +133,8 @@ fn a_shared_mock_serves_alone_until_it_is_told_to_stop() {
     let (mock, mut shared) = Mock::builder().service("orders").launch_shared().unwrap();
     let clock = Clock::start();
     let mut recorder = Recorder::new("steady", 0);
-    let one = Settings { model: Model::Closed { requests: Some(10), duration: None }, ..settings(&mock.url("/"), 1.0, 1) };
+    let one =
+        Settings { model: Model::Closed { requests: Some(10), duration: None }, ..settings(&mock.url("/"), 1.0, 1) };
     std::thread::scope(|scope| {
         scope.spawn(|| shared.serve_until(mock.wait_for_requests(10)));
         let load = Load { settings: one, observer: &mut recorder };

@@ -82,8 +82,7 @@ fn a_gateway_whose_clock_is_fast_takes_good_tokens_for_old_ones() {
     let longer = SCENARIO.replace("ALGORITHM", "ES256").replace("duration = \"2s\"", "duration = \"3s\"");
     std::fs::write(&file, format!("{longer}{event}")).unwrap();
     std::fs::write(folder.path().join("gateway.toml"), GATEWAY).unwrap();
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_sim")).arg("run").arg(&file).arg("--out").arg(&out).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sim")).arg("run").arg(&file).arg("--out").arg(&out).output().unwrap();
     let result = ResultFile::read(&out.join("result.json")).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     assert_eq!(result.other["events"]["failed"], 0, "{}", result.other["events"]);
     let known = &result.load["known"].phases["before"].status;

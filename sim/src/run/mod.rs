@@ -1,6 +1,6 @@
 //! `sim run`: a scenario on the real programs, from warm-up to verdict.
 //!
-//! - `world`, `mocks`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`: what signs tokens;
+//! - `world`, `cores`, `mocks`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`: what signs tokens;
 //! - `drive`: the loads; `crowd`: the users of journeys;
 //! - `warm_up`, `steady`: until latency is steady; `capacity`: what can be carried; `measure`, `watch`, `timeline`: what happens from t = 0 on;
 //! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`: figures;
@@ -11,6 +11,7 @@
 
 mod account;
 mod capacity;
+mod cores;
 mod crowd;
 mod drive;
 mod error;
@@ -57,13 +58,14 @@ use crate::oracle::policy::Tolerance;
 use crate::scenario::gateway::Checked;
 use crate::scenario::model::{LoadModel, Runtime};
 use crate::scenario::{Scenario, load};
+use cores::Cores;
 use drive::Stretch;
 use events::Follower;
 use gather::Upstreams;
 use keys::RunKeys;
 use progress::Progress;
 use score::{Findings, Scored};
-use world::{Cores, World};
+use world::World;
 
 /// Requests that the mocks' journal keeps at most: 400 MB.
 const MOST_JOURNALED: u64 = 2_000_000;

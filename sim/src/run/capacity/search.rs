@@ -98,7 +98,8 @@ pub(super) fn crossing(sweep: &[Seen], objective: Objective) -> f64 {
     let Some(good) = first_bad.checked_sub(1).map(|index| &sweep[index]) else { return bad.offered_rps };
     let span = (bad.p99_us / good.p99_us).ln();
     // One that fails by its success alone crosses somewhere between.
-    let share = if bad.p99_us > objective.p99_us && span > 0.0 { (objective.p99_us / good.p99_us).ln() / span } else { 0.5 };
+    let share =
+        if bad.p99_us > objective.p99_us && span > 0.0 { (objective.p99_us / good.p99_us).ln() / span } else { 0.5 };
     good.offered_rps * (bad.offered_rps / good.offered_rps).powf(share.clamp(0.0, 1.0))
 }
 
@@ -133,8 +134,14 @@ mod tests {
     /// An M/M/1 queue that serves `capacity` requests a second: its p99 is that of an exponential sojourn time.
     fn queue(capacity: f64, rate: f64) -> Seen {
         let p99_us = if rate < capacity { 4.605_170_2e6 / (capacity - rate) } else { 1e9 };
-        Seen { offered_rps: rate, achieved_rps: rate.min(capacity), good_rps: rate.min(capacity), success_ratio: 1.0,
-            p50_us: p99_us / 6.64, p99_us }
+        Seen {
+            offered_rps: rate,
+            achieved_rps: rate.min(capacity),
+            good_rps: rate.min(capacity),
+            success_ratio: 1.0,
+            p50_us: p99_us / 6.64,
+            p99_us,
+        }
     }
 
     /// The rate at which that queue's p99 is the objective.
@@ -189,7 +196,8 @@ mod tests {
 
     #[test]
     fn an_interval_holds_its_estimate_and_grows_with_the_spread() {
-        let (calm, wild) = (ratio(&[98.0, 99.0, 100.0, 101.0, 102.0, 100.0]), ratio(&[50.0, 70.0, 100.0, 140.0, 200.0, 100.0]));
+        let (calm, wild) =
+            (ratio(&[98.0, 99.0, 100.0, 101.0, 102.0, 100.0]), ratio(&[50.0, 70.0, 100.0, 140.0, 200.0, 100.0]));
         for one in [calm, wild] {
             assert!(one.ci_low <= one.estimate && one.estimate <= one.ci_high, "{one:?}");
         }

@@ -14,8 +14,8 @@ use super::super::tree::parse;
 use super::{capacity, expect, fault, load as loads, world};
 
 const KEYS: &[&str] = &[
-    "name", "about", "seed", "tags", "runtime", "warm_up", "gateway", "mocks", "redis", "tokens", "load",
-    "capacity", "faults", "events", "expect",
+    "name", "about", "seed", "tags", "runtime", "warm_up", "gateway", "mocks", "redis", "tokens", "load", "capacity",
+    "faults", "events", "expect",
 ];
 /// The least warm-up where none is written.
 const WARM_UP: Duration = Duration::from_secs(3);
