@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::admin;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::settings::Config;
 use crate::connections::Connections;
 use crate::gateway::{Gateway, World};
@@ -146,7 +146,10 @@ fn serve_admin(
 
 async fn follow_wall_clock(clock: Clock) {
     loop {
-        tokio::time::sleep(CLOCK_RESYNC).await;
+        tokio::select! {
+            () = tokio::time::sleep(CLOCK_RESYNC) => {}
+            () = clock::told_to_be_off() => {}
+        }
         clock.resync();
     }
 }

@@ -1,8 +1,10 @@
 //! `sim run`: a scenario on the real programs, from warm-up to verdict.
 //!
-//! - `world`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`: what signs tokens;
+//! - `world`, `cores`, `mocks`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`: what signs
+//!   tokens;
 //! - `drive`: the loads; `crowd`: the users of journeys;
-//! - `warm_up`, `steady`: until latency is steady; `measure`, `watch`, `timeline`: what happens from t = 0 on;
+//! - `warm_up`, `steady`: until latency is steady; `capacity`: what can be carried; `measure`, `watch`, `timeline`: what
+//!   happens from t = 0 on;
 //! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`: figures;
 //! - `validity`, `verdict`: whether they can be believed, and what follows.
 //!
@@ -10,6 +12,8 @@
 //! and never passes; all times are of one monotonic clock.
 
 mod account;
+mod capacity;
+mod cores;
 mod crowd;
 mod drive;
 mod error;
@@ -18,6 +22,7 @@ mod gather;
 mod keys;
 mod limits;
 mod measure;
+mod mocks;
 mod other;
 mod progress;
 mod redis;
@@ -55,13 +60,14 @@ use crate::oracle::policy::Tolerance;
 use crate::scenario::gateway::Checked;
 use crate::scenario::model::{LoadModel, Runtime};
 use crate::scenario::{Scenario, load};
+use cores::Cores;
 use drive::Stretch;
 use events::Follower;
 use gather::Upstreams;
 use keys::RunKeys;
 use progress::Progress;
 use score::{Findings, Scored};
-use world::{Cores, World};
+use world::World;
 
 /// Requests that the mocks' journal keeps at most: 400 MB.
 const MOST_JOURNALED: u64 = 2_000_000;
@@ -207,14 +213,23 @@ fn measure_scenario(
         stop: Arc::clone(stop),
         users,
         keys,
+        mocks: world.mocks_here(),
+        crowded: scenario.loads.iter().any(|load| load.journey.is_some()),
     };
     // From before the warm-up on, since that is what drains the buckets of rate limits.
     let followers = world.follow(!checked.config.rate_limits.is_empty());
     progress.say("warming up");
     let warming =
         Stretch { seed: scenario.seed ^ WARM_UP_SEED, stop: Arc::new(AtomicBool::new(false)), ..stretch.clone() };
-    let warmed_up = warm_up::warm_up(scenario, &warming, stop)?;
+    let mut warmed_up = warm_up::warm_up(scenario, &warming, stop)?;
     progress.warmed_up(&warmed_up);
+    let searched = capacity::search(scenario, &stretch, progress)?;
+    if let Some(searched) = &searched {
+        warmed_up.sent += searched.sent;
+        warmed_up.answered += searched.answered;
+        // The journal is for what comes now.
+        world.ask_mocks("POST", "/reset", "")?;
+    }
     let measured = measure::measure(scenario, &world, &stretch, progress)?;
     progress.say("scoring");
     followers.iter().for_each(Follower::end);
@@ -228,6 +243,7 @@ fn measure_scenario(
         scenario,
         checked: &checked,
         warmed_up,
+        searched,
         measured,
         records,
         scores,
