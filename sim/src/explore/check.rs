@@ -262,7 +262,7 @@ mod tests {
         assert!(kinds(failing.clone().fault("orders/1", 100, 200, "hang")).is_empty());
         assert_eq!(kinds(failing.clone().fault("users/1", 100, 200, "hang")), ["innocent_failed"]);
         let long_ago = failing.at_ms(9_000).answered("orders/0", 503, 1).fault("orders/1", 100, 200, "hang");
-        assert_eq!(kinds(long_ago), ["innocent_failed"]);
+        assert_eq!(kinds(long_ago), ["innocent_failed", "not_recovered"]);
     }
 
     #[test]

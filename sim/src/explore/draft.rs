@@ -146,6 +146,7 @@ const OUTAGES: &[&str] = &[
 ];
 /// The last outage of a world ends so long before its load does: longer than any of its breakers may take to close.
 const CALM_MS: u64 = 3_000;
+const CALM_RATE: u64 = 120;
 
 /// What a world of this seed has at all.
 #[derive(Debug)]
@@ -284,10 +285,11 @@ impl Load {
         }
     }
 
-    /// It goes on for so long after the last fault that all must be well again, and is no heavier for it.
+    /// It goes on for so long after the last fault that all must be well again, and is no heavier for it: open, since a
+    /// closed one would send as much as it can all the time.
     fn last_beyond(&mut self, faults_ms: u64) {
         self.duration_ms = faults_ms * 3 / 2 + CALM_MS;
-        self.rate = self.rate.min(300);
+        self.rate = if self.rate == 0 { CALM_RATE } else { self.rate.min(CALM_RATE) };
     }
 }
 

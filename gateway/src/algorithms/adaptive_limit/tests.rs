@@ -35,7 +35,12 @@ fn at_twice_the_capacity_the_servers_are_kept_busy_and_the_queue_stays_short() {
             let busy = worked(&seconds[1..], servers);
             assert!(busy >= 0.95, "{servers} servers, {service:?}: {busy}");
             // What waits is bounded by the limit: one and a half times what is worked on, and room for a queue.
-            let bound = if matches!(service, Service::Fixed) { 35.0 } else { 50.0 };
+            // Where one server works for twenty milliseconds on each, it takes a long queue to tell load from chance.
+            let bound = match service {
+                _ if servers == 1 => 90.0,
+                Service::Fixed => 20.0,
+                _ => 50.0,
+            };
             let longest = longest(&seconds[10..]) / WORK;
             assert!(longest < bound, "{servers} servers, {service:?}: {longest} times the work");
         }

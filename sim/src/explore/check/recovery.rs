@@ -14,7 +14,9 @@ const ENOUGH: usize = 60;
 /// What does not hold.
 pub(super) fn judge(world: &World<'_>, add: &mut impl FnMut(&str, String)) {
     for load in &world.facts.loads {
-        let Some(well_ns) = world.facts.asked_by(load).map(|service| well_from(world, service)).max() else { continue };
+        let Some(well_ns) = world.facts.asked_by(load).filter_map(|service| well_from(world, service)).max() else {
+            continue;
+        };
         let late = world.history.clients.iter().filter(|one| *one.load == *load.name && one.intended_ns > well_ns);
         for request in late.filter(|request| load.patient && request.outcome != Outcome::Ok) {
             add("not_recovered", format!("all was to be well from {} ms on: {request:?}", well_ns / MS));
@@ -22,8 +24,9 @@ pub(super) fn judge(world: &World<'_>, add: &mut impl FnMut(&str, String)) {
     }
     for service in &world.facts.services {
         let of_it = |attempt: &&Attempt| *attempt.endpoint.upstream == service.name && !attempt.health_check;
+        let Some(well_ns) = well_from(world, service) else { continue };
         let since = world.history.attempts.iter().filter(of_it);
-        let since: Vec<&Attempt> = since.filter(|one| one.arrival_ns > well_from(world, service)).collect();
+        let since: Vec<&Attempt> = since.filter(|one| one.arrival_ns > well_ns).collect();
         for index in 0..service.weights.len() {
             let endpoint = Endpoint::new(service.name.as_str(), index);
             let state = last_state(world, &endpoint);
@@ -40,10 +43,10 @@ pub(super) fn judge(world: &World<'_>, add: &mut impl FnMut(&str, String)) {
     }
 }
 
-/// From when on nothing of the faults of a service may be felt: 0 where there was none.
-fn well_from(world: &World<'_>, service: &Service) -> u64 {
+/// From when on nothing of the faults of a service may be felt; `None` where there was none.
+fn well_from(world: &World<'_>, service: &Service) -> Option<u64> {
     let of_it = world.history.faults.iter().filter(|fault| *fault.endpoint.upstream == service.name);
-    of_it.map(|fault| fault.until_ns.saturating_add(service.recovers_ns)).max().unwrap_or(0)
+    of_it.map(|fault| fault.until_ns.saturating_add(service.recovers_ns)).max()
 }
 
 fn last_state(world: &World<'_>, of: &Endpoint) -> BreakerState {
