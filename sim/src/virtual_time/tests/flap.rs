@@ -11,7 +11,7 @@ use crate::scenario;
 use crate::scenario::model::LoadModel;
 
 const SEEDS: u64 = 20;
-const LASTS: Duration = Duration::from_secs(9);
+const LASTS: Duration = Duration::from_secs(7);
 
 #[test]
 fn in_no_phase_of_a_breaker_does_a_flapping_endpoint_leak_or_stay_out() {
@@ -19,13 +19,13 @@ fn in_no_phase_of_a_breaker_does_a_flapping_endpoint_leak_or_stay_out() {
     let mut scenario = scenario::load(&file).unwrap_or_else(|error| panic!("{error}"));
     // Less of it than on real sockets, where it is one run and not twenty.
     for load in &mut scenario.loads {
-        (load.model, load.duration) = (LoadModel::Open { arrivals: Arrivals::Poisson, rate: 250.0 }, LASTS);
+        (load.model, load.duration) = (LoadModel::Open { arrivals: Arrivals::Poisson, rate: 150.0 }, LASTS);
     }
     let mut phases = std::collections::BTreeSet::new();
     for seed in 1..=SEEDS {
         scenario.seed = seed;
         for (fault, step) in scenario.faults.iter_mut().zip([23, 29, 31]) {
-            (fault.at, fault.lasts) = (Duration::from_millis(1_000 + seed * step), Some(Duration::from_secs(5)));
+            (fault.at, fault.lasts) = (Duration::from_millis(1_000 + seed * step), Some(Duration::from_secs(4)));
         }
         let scores = score(&scenario).unwrap();
         let tripped: u64 = scores.breakers.values().map(|breaker| breaker.trips).sum();
