@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use gateway::config::settings::{Route, Upstream};
 use gateway::config::settings::route::Fallback;
 use gateway::config::settings::upstream::{Balance, Endpoints};
+use gateway::config::settings::{Route, Upstream};
 
 use super::policies;
 use crate::history::Endpoint;

@@ -99,10 +99,7 @@ fn compare(counts: &Counts, budgets: &Counts) -> Vec<String> {
             && more_count * 1_000 > less_count * (1_000 + allowed)
         {
             let apart = (*more_count as f64 / *less_count as f64 - 1.0) * 100.0;
-            wrong.push(format!(
-                "{more}: {apart:.2} % above {less}, more than {:.1} %: {what}",
-                allowed as f64 / 10.0
-            ));
+            wrong.push(format!("{more}: {apart:.2} % above {less}, more than {:.1} %: {what}", allowed as f64 / 10.0));
         }
     }
     let unused = budgets.keys().filter(|name| !counts.contains_key(*name));

@@ -66,9 +66,8 @@ fn of_mock(history: &History, endpoint: &Endpoint, tolerance: Tolerance) -> Vec<
     }
     let of_it = history.attempts.iter().filter(|attempt| attempt.endpoint == *endpoint && !attempt.health_check);
     let seen = of_it.map(|one| {
-        let within = |busy: &Busy| {
-            (busy.start_ns..=busy.end_ns.saturating_add(tolerance.transit_ns)).contains(&one.arrival_ns)
-        };
+        let within =
+            |busy: &Busy| (busy.start_ns..=busy.end_ns.saturating_add(tolerance.transit_ns)).contains(&one.arrival_ns);
         let told = one.request_id.as_ref().and_then(|id| told.get_mut(id));
         // Each is the account of one arrival.
         let made = told.and_then(|made| Some(made.swap_remove(made.iter().position(within)?)));
