@@ -308,7 +308,7 @@ fn write_histograms(folder: &Path, load: &str, recorder: &Recorder) -> Result<()
     recorder.write_hdr_log(&path).map_err(RunError::file(&path))
 }
 
-/// Room in the journal for every request of the run, with retries.
+/// Room in the journal for every request of the run, with retries and with what services ask of each other.
 fn journal_size(scenario: &Scenario) -> u64 {
     let warm_up = warm_up::most(scenario);
     let requests: f64 = scenario
@@ -322,7 +322,9 @@ fn journal_size(scenario: &Scenario) -> u64 {
             rate * (load.duration + warm_up).as_secs_f64()
         })
         .sum();
-    ((requests * 1.5) as u64).clamp(10_000, MOST_JOURNALED)
+    // A service that calls others does so for each request that it gets, and they in turn.
+    let nested: f64 = scenario.mocks.iter().map(|mock| 1.0 + mock.calls.len() as f64).product();
+    ((requests * nested * 1.5) as u64).clamp(10_000, MOST_JOURNALED)
 }
 
 fn print(text: &str) {
