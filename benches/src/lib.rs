@@ -5,6 +5,7 @@
 
 pub mod codec;
 pub mod headers;
+pub mod limits;
 pub mod memory;
 pub mod messages;
 pub mod world;
@@ -167,6 +168,11 @@ mod tests {
             let lookups = Lookups::new(routes);
             assert!((0..REQUESTS).all(|number| lookups.find(number)), "{routes} routes");
         }
+    }
+
+    #[test]
+    fn a_limits_check_may_cost_a_fifth_more_than_governors() {
+        assert!(budget("limit_check_ours") * 10 <= budget("limit_governor_keyed") * 12);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::hint::black_box;
 
 use benches::codec::{Bare, Codec};
 use benches::headers::{From, Headers, REWRITTEN, Rewriting};
+use benches::limits::{Governor, Ours};
 use benches::messages::{answer, chunked_answer, clean_headers, hostile_headers, proxied_headers, wide_answer};
 use benches::world::{Log, World};
 use benches::{Lookups, RULES, balancer, budget, policies, ring};
@@ -140,6 +141,27 @@ fn rewrite(rewriting: &'static Rewriting) -> usize {
     (0..OPERATIONS).filter(|_| black_box(rewriting).apply().is_some()).count()
 }
 
+fn ours() -> &'static Ours {
+    Box::leak(Box::default())
+}
+
+#[library_benchmark(setup = ours)]
+#[bench::ours(config = within("limit_check_ours"))]
+fn limit_check(limits: &'static Ours) -> usize {
+    (0..OPERATIONS as u32).filter(|&number| black_box(limits).check(black_box(number))).count()
+}
+
+fn governor() -> &'static Governor {
+    Box::leak(Box::default())
+}
+
+// What the gateway's check is measured against: at most 1.2 times this.
+#[library_benchmark(setup = governor)]
+#[bench::keyed(config = within("limit_governor_keyed"))]
+fn limit_governor(limits: &'static Governor) -> usize {
+    (0..OPERATIONS as u32).filter(|&number| black_box(limits).check(black_box(number))).count()
+}
+
 fn codec_of(answer: fn() -> &'static [u8]) -> &'static mut Codec {
     let codec = Box::leak(Box::new(Codec::new(answer(), clean_headers())));
     for _ in 0..OPERATIONS {
@@ -191,7 +213,10 @@ fn network(bare: &'static mut Bare) -> usize {
 library_benchmark_group!(name = routing, benchmarks = [matching, normalising, rewrite]);
 library_benchmark_group!(name = balancing, benchmarks = [picking, ring_lookup, key_hash]);
 library_benchmark_group!(name = headers, benchmarks = [screening, forwarded, request_id, trace]);
-library_benchmark_group!(name = whole, benchmarks = [codec, pipeline, unguarded_pipeline, network]);
+library_benchmark_group!(
+    name = whole,
+    benchmarks = [limit_check, limit_governor, codec, pipeline, unguarded_pipeline, network]
+);
 main!(library_benchmark_groups = [routing, balancing, headers, whole]);
 
 /// What `main!` makes of it.

@@ -69,6 +69,7 @@ fn of_rule<N: Network>(rule: &Rule, snapshot: &Snapshot<N>) -> Value {
             OnFailure::Closed => "closed".into(),
             OnFailure::LocalShare => "local_share".into(),
         };
+        shown["tabs"] = rule.state.tabs.len().into();
     }
     if settings.shared.as_ref().is_some_and(|shared| matches!(shared.mode, Mode::Leased(_))) {
         let (keys, tokens) = rule.state.leases.held();

@@ -21,4 +21,5 @@ pub mod retry_budget;
 pub mod rng;
 pub mod slow_start;
 pub mod space_saving;
+pub mod tab;
 pub mod weighted_choice;

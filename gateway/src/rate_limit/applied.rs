@@ -28,6 +28,8 @@ pub(super) enum Paid {
     Lease,
     /// A store.
     Store,
+    /// What this gateway may let through while the store does not answer.
+    Share,
 }
 
 /// What one rule decided.

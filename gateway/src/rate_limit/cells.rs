@@ -29,7 +29,7 @@ const FIRST_SWEEP: usize = 64;
 
 /// Hashes are hashed already.
 #[derive(Debug, Default, Clone, Copy)]
-struct AsItIs(u64);
+pub(super) struct AsItIs(u64);
 
 impl Hasher for AsItIs {
     fn finish(&self) -> u64 {

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::key::Key;
 use super::rule::{Rule, Tier};
-use super::shared::number;
-use super::store::{Call, Down, Script};
+use super::flight::number;
+use super::store::{Call, Down, Posted, Script};
+use super::tabs::Seen;
 use crate::algorithms::gcra::Quota;
 use crate::algorithms::lease::{Chunk, most};
 
@@ -103,16 +104,29 @@ impl Leases {
 }
 
 impl Lease {
-    /// Takes a request's tokens from what is held.
-    fn spend(&self, quota: &Quota, now: u64) -> Option<Outcome> {
+    /// Takes a request's tokens from what is held. What was let through without any is paid first.
+    fn spend(&self, rule: &Rule, (hash, quota): (u64, &Quota), now: u64) -> Option<Outcome> {
         let mut held = lock(&self.held);
         held.last_used = now;
+        held.pay(rule, (hash, quota), now);
         let taken = held.chunk.spend(quota.cost_tokens());
         taken.then(|| held.outcome(quota, true))
     }
 }
 
 impl Held {
+    fn pay(&mut self, rule: &Rule, (hash, quota): (u64, &Quota), now: u64) {
+        let tabs = &rule.state.tabs;
+        if tabs.is_empty() {
+            return;
+        }
+        let seen = Seen { known: rule.cells().known(hash).unwrap_or(0), now };
+        let owed = tabs.owed(hash, seen).div_ceil(quota.interval()).min(self.chunk.tokens());
+        if owed > 0 && self.chunk.spend(owed) {
+            tabs.credit(hash, owed.saturating_mul(quota.interval()), seen);
+        }
+    }
+
     fn outcome(&self, quota: &Quota, taken: bool) -> Outcome {
         let unused = self.chunk.tokens().saturating_mul(quota.interval());
         Outcome { taken, tat: self.tat.saturating_sub(unused) }
@@ -126,7 +140,7 @@ impl Held {
 /// # Errors
 /// The store has no answer: nothing was taken.
 pub async fn take(
-    rule: &Rule,
+    rule: &Arc<Rule>,
     worker: usize,
     who: (&Key<'_>, Tier, u64),
     max_lease: u64,
@@ -135,12 +149,12 @@ pub async fn take(
     let (tier, hash) = (who.1, who.2);
     let (Some(store), quota) = (&rule.store, rule.quota(tier)) else { return Err(Down) };
     let Some(lease) = rule.state.leases.of(rule, who, now) else { return Ok(None) };
-    if let Some(outcome) = lease.spend(quota, now) {
+    if let Some(outcome) = lease.spend(rule, (hash, quota), now) {
         return Ok(Some(outcome));
     }
     // Whoever comes while one fetches waits for what it brings.
     let _turn = lease.turn.lock().await;
-    if let Some(outcome) = lease.spend(quota, now) {
+    if let Some(outcome) = lease.spend(rule, (hash, quota), now) {
         return Ok(Some(outcome));
     }
     // The one before may have learnt that there are none. Others may give some back, which is not known here: so that
@@ -153,20 +167,60 @@ pub async fn take(
     // What others gave back since must not be taken from them; but a store that was down may have forgotten.
     let floor = if store.health.healed_within(quota.window()) { tat.saturating_sub(now) } else { 0 };
     let most = most(quota.burst(), store.gateways(), max_lease);
-    let wanted = lock(&lease.held).chunk.wanted(quota.cost_tokens(), most, now);
+    let owed = rule.state.tabs.owed(hash, Seen { known: tat, now }).div_ceil(quota.interval());
+    let wanted = lock(&lease.held).chunk.wanted(quota.cost_tokens(), most, now).saturating_add(owed.min(quota.burst()));
     let mut call = Call::new(Script::Lease);
     call.keys.push(lease.name.clone());
     call.numbers.extend([quota.interval(), quota.window(), floor, wanted, 0].map(number));
-    let answer = store.ask(worker, call).await?;
-    let [granted, _at, debt] = answer[..] else { return Err(Down) };
-    let (granted, debt) = (u64::try_from(granted).unwrap_or(0), u64::try_from(debt).unwrap_or(0));
-    let mut held = lock(&lease.held);
-    held.chunk.receive(granted, now);
-    (held.tat, held.last_used) = (now.saturating_add(debt), now);
-    rule.cells().raise(hash, now, held.tat);
-    let taken = held.chunk.spend(quota.cost_tokens());
-    held.refused_at = (!taken).then_some(now);
-    Ok(Some(held.outcome(quota, taken)))
+    let posted = Some(store.post(worker, call)?);
+    let fetched = Fetched { rule: Arc::clone(rule), lease: Arc::clone(&lease), hash, posted };
+    fetched.receive(now).await.map(Some)
+}
+
+/// A chunk that is on its way. When nobody waits for it any more it is put where the next request finds it.
+struct Fetched {
+    rule: Arc<Rule>,
+    lease: Arc<Lease>,
+    hash: u64,
+    posted: Option<Posted>,
+}
+
+impl Fetched {
+    /// Waits for it, and takes a request's tokens from it.
+    async fn receive(mut self, now: u64) -> Result<Outcome, Down> {
+        let Some(posted) = &mut self.posted else { return Err(Down) };
+        let Some(answer) = posted.in_time().await else { return Err(Down) };
+        self.posted = None;
+        let mut held = self.put(&answer?, now)?;
+        let quota = self.rule.quota(self.lease.tier);
+        let taken = held.chunk.spend(quota.cost_tokens());
+        held.refused_at = (!taken).then_some(now);
+        Ok(held.outcome(quota, taken))
+    }
+
+    /// Puts what came to what is held.
+    fn put(&self, answer: &[i64], now: u64) -> Result<MutexGuard<'_, Held>, Down> {
+        let [granted, _at, debt] = answer[..] else { return Err(Down) };
+        let (granted, debt) = (u64::try_from(granted).unwrap_or(0), u64::try_from(debt).unwrap_or(0));
+        let mut held = lock(&self.lease.held);
+        held.chunk.receive(granted, now);
+        (held.tat, held.last_used) = (now.saturating_add(debt), now);
+        self.rule.cells().raise(self.hash, now, held.tat);
+        held.pay(&self.rule, (self.hash, self.rule.quota(self.lease.tier)), now);
+        Ok(held)
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        let (Some(posted), Ok(runtime)) = (self.posted.take(), tokio::runtime::Handle::try_current()) else { return };
+        let late = Self { rule: Arc::clone(&self.rule), lease: Arc::clone(&self.lease), hash: self.hash, posted: None };
+        runtime.spawn(async move {
+            if let (Some(store), Ok(answer)) = (late.rule.store.clone(), posted.whenever().await) {
+                drop(late.put(&answer, store.now_ns()));
+            }
+        });
+    }
 }
 
 /// Puts a request's tokens back into the chunk.

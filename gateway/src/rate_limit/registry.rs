@@ -8,6 +8,7 @@ use super::cells::Cells;
 use super::leases::Leases;
 use super::rule::{Rule, quotas};
 use super::store::Stores;
+use super::tabs::Tabs;
 use crate::algorithms::gcra::Quota;
 use crate::algorithms::rng::Draws;
 use crate::config::settings::RateLimit;
@@ -24,6 +25,8 @@ pub struct RuleState {
     pub busiest: Busiest,
     /// Tokens that were taken from its store and not yet used.
     pub leases: Leases,
+    /// What is owed to its store.
+    pub tabs: Tabs,
     kept: Mutex<Kept>,
 }
 
@@ -80,6 +83,7 @@ impl Registry {
             series: self.metrics.limit(&settings.name),
             busiest: Busiest::new(self.workers),
             leases: Leases::default(),
+            tabs: Tabs::default(),
             kept: Mutex::new(Kept { cells: Arc::new(Cells::new(settings.max_keys)), quotas: quotas(settings) }),
         }
     }
@@ -95,6 +99,7 @@ impl Registry {
         for state in states {
             let cells = Arc::clone(&lock(&state.kept).cells);
             cells.sweep(now);
+            state.tabs.sweep(now, |hash| cells.known(hash).unwrap_or(0));
         }
     }
 }
@@ -109,6 +114,7 @@ impl RuleState {
                 let tier = (hash & 1) as usize;
                 new[tier].rescale(tat, now, &old[tier])
             });
+            self.tabs.rescale(&old, &new);
             kept.quotas = new;
         }
         if kept.cells.max_keys() != settings.max_keys {

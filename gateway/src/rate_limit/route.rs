@@ -138,6 +138,7 @@ impl RouteLimits {
                 Paid::Bucket(place) => rule.cells().refund(charge.hash, place, &charge.quota),
                 Paid::Lease => leases::give_back(rule, charge.hash, charge.tier),
                 Paid::Store => shared::give_back(rule, exchange.shard.index, (&key, charge.tier, charge.hash)),
+                Paid::Share => shared::strike_out(rule, exchange.shard.index, (&key, charge.tier, charge.hash)),
             }
             charge.tat = charge.quota.refund(charge.tat);
             rule.decided(exchange, (&key, charge.tier), LimitDecision::Refunded, (charge.now, charge.tat));

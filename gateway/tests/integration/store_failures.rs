@@ -1,5 +1,8 @@
 //! What happens to limits when their store does not answer (security.md, K3).
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::stores::{get, patient, sharing, statuses, text};
@@ -68,6 +71,63 @@ async fn k3_a_paused_store_costs_waiting_once_and_each_gateway_gives_its_share()
     assert_eq!(events.next(1).await[0]["mode"], "healed");
     let more = passed(&one, 40).await + passed(&other, 40).await;
     assert!(first + second + more <= 22, "no burst after it healed: {first} {second} {more}");
+}
+
+#[tokio::test]
+async fn a_store_that_hung_for_a_moment_is_asked_again_at_once() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let store = quick(&redis).replace("50ms", "600s").replace("command_timeout = '1s'", "command_timeout = '100ms'");
+    let gateway = sharing(&store, &rule("local_share"), "'all'", &upstream).await;
+    assert_eq!(passed(&gateway, 5).await, 5);
+    redis.pause();
+    until_mode_by_asking(&gateway, "degraded").await;
+    redis.go_on();
+    until_mode(&gateway, "exact").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_come_too_late_give_nobody_a_token_more_and_lose_none() {
+    let (redis, upstream) = (Arc::new(Redis::start()), echo().await);
+    let store = format!(
+        "url = 'redis://{}'\ncommand_timeout = '15ms'\nconnect_timeout = '5s'\n\
+         breaker = {{ consecutive_failures = 100000, open_for = '50ms' }}",
+        redis.address
+    );
+    let gateway = sharing(&store, &rule("local_share"), "'all'", &upstream).await;
+    assert_eq!(passed(&gateway, 1).await, 1);
+    // It hangs for longer than requests wait, again and again.
+    let pauses = std::thread::spawn({
+        let redis = Arc::clone(&redis);
+        move || {
+            for _ in 0..12 {
+                redis.pause();
+                std::thread::park_timeout(Duration::from_millis(40));
+                redis.go_on();
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+        }
+    });
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let mut client = gateway.client().await;
+        clients.push(tokio::spawn(async move { statuses(&mut client, "", 60).await }));
+    }
+    let mut admitted = 1;
+    for client in clients {
+        let statuses = client.await.unwrap();
+        assert!(statuses.iter().all(|status| matches!(status, 200 | 429)), "{statuses:?}");
+        admitted += statuses.iter().filter(|status| **status == 200).count();
+    }
+    pauses.join().unwrap();
+    // What was taken for requests that had gone comes back.
+    for _ in 0..5_000 {
+        if admitted >= 40 {
+            break;
+        }
+        admitted += passed(&gateway, 1).await;
+    }
+    admitted += passed(&gateway, 50).await;
+    assert_eq!(admitted, 40, "each token once");
 }
 
 /// Requests find out; the first of them wait, all are answered.

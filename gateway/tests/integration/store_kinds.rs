@@ -32,6 +32,42 @@ async fn a_cluster_takes_rules_of_one_key_in_one_step_and_others_one_by_one() {
 }
 
 #[tokio::test]
+async fn a_cluster_of_three_masters_has_buckets_on_each_and_gets_back_what_a_later_rule_refused() {
+    let nodes = Redis::cluster(3);
+    eventually("each node knows all, and all slots are served", || {
+        let whole = |info: String| info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3");
+        nodes.iter().all(|node| whole(node.command("CLUSTER INFO")))
+    })
+    .await;
+    let upstream = echo().await;
+    let store = patient(&nodes[0]).replace("redis://", "redis+cluster://");
+    let tenant = "[rate_limits.tenant]\nrate = '1/h'\nburst = 2\nkey = 'header:x-tenant'\nstore = 'shared'\n";
+    let all = "[rate_limits.all]\nrate = '1/h'\nburst = 40\nkey = 'route'\nstore = 'shared'\n";
+    let gateway = sharing(&store, &format!("{tenant}{all}"), "'tenant', 'all'", &upstream).await;
+    let mut client = gateway.client().await;
+    let of = |number: usize| format!("x-tenant: {number}\r\n");
+    for number in 0..20 {
+        assert_eq!(statuses(&mut client, &of(number), 3).await, [200, 200, 429], "tenant {number}");
+    }
+    for number in 20..24 {
+        assert_eq!(statuses(&mut client, &of(number), 3).await, [429; 3], "all tokens of the route are gone");
+    }
+    let keys = || nodes.iter().map(Redis::limit_keys).collect::<Vec<_>>();
+    eventually("what refused tenants were charged has come back", || keys().iter().sum::<usize>() == 21).await;
+    assert!(keys().iter().all(|keys| *keys > 0), "{:?}", keys());
+    // Another gateway, to whom another node was named, sees the same buckets.
+    let store = patient(&nodes[2]).replace("redis://", "redis+cluster://");
+    let other = sharing(&store, tenant, "'tenant'", &upstream).await;
+    let mut client = other.client().await;
+    for number in 18..24 {
+        let expected = if number < 20 { [429; 3] } else { [200, 200, 429] };
+        assert_eq!(statuses(&mut client, &of(number), 3).await, expected, "tenant {number}");
+    }
+    let stores = gateway.admin("GET", "/limits").await.json()["stores"].take();
+    assert!(stores[0]["last_failure"].is_null(), "{stores}");
+}
+
+#[tokio::test]
 async fn sentinels_say_who_is_master_and_a_fail_over_gives_no_burst() {
     let mut master = Redis::start();
     let follows = ["--replicaof", "127.0.0.1", &master.address.port().to_string()];

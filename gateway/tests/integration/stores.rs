@@ -220,3 +220,22 @@ async fn leases_let_no_more_through_than_the_burst_and_give_back_what_is_not_use
     }
     assert!((13..=14).contains(&more), "{more}");
 }
+
+#[tokio::test]
+async fn another_rate_after_a_reload_leaves_what_was_used_in_the_store() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let gateway = sharing(&patient(&redis), ONE, "'all'", &upstream).await;
+    let mut client = gateway.client().await;
+    assert_eq!(statuses(&mut client, "", 30).await, [200; 30]);
+    for (rate, used) in [("20/h", 31), ("1/h", 32), ("60/h", 33)] {
+        gateway.rewrite(&text(&patient(&redis), &ONE.replace("1/h", rate), "'all'", &upstream));
+        assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+        let answer = get(&mut client, "").await;
+        let left = format!("\"all\";r={};", 50 - used);
+        assert!(answer.header("ratelimit").unwrap().starts_with(&left), "{rate}: {answer:?}");
+    }
+    // One that never saw the bucket finds it so too, by its own rate.
+    let other = sharing(&patient(&redis), &ONE.replace("1/h", "2/h"), "'all'", &upstream).await;
+    let answer = get(&mut other.client().await, "").await;
+    assert!(answer.header("ratelimit").unwrap().starts_with("\"all\";r=16;"), "{answer:?}");
+}

@@ -96,13 +96,15 @@ impl Follower {
 
 impl Follower {
     /// What rate limits decided, from the first that was told; times are those of the machine's monotonic clock. `cost`
-    /// says what a request takes of a rule. Buckets are each gateway's own.
-    pub(super) fn decided(&self, cost: impl Fn(&str) -> u64) -> Vec<Decided> {
+    /// says what a request takes of a rule, `is_shared` whether its buckets are those of all gateways, in a store.
+    pub(super) fn decided(&self, cost: impl Fn(&str) -> u64, is_shared: impl Fn(&str) -> bool) -> Vec<Decided> {
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let one = |told: &Value| {
             let text = |key: &str| told[key].as_str();
             let rule = text("rule").filter(|_| told["kind"] == "limit")?;
-            let key = Name::from(format!("{}/{}", self.gateway, text("key")?));
+            let key = text("key")?;
+            let key = if is_shared(rule) { key.to_owned() } else { format!("{}/{key}", self.gateway) };
+            let key = Name::from(key);
             let asked = Asked { rule: Name::from(rule), key, cost: cost(rule) };
             let word = Word::parse(text("decision")?)?;
             Some(Decided { at_ns: told["ts_ns"].as_u64()?, gateway: self.gateway, asked, word })
@@ -216,9 +218,12 @@ mod tests {
         let line =
             json!({ "ts_ns": 7, "kind": "limit", "rule": "each", "key": "0a", "decision": "refused", "tat_ns": 9 });
         let told = Arc::new(Mutex::new(vec![line, json!({ "ts_ns": 8, "kind": "drain" })]));
-        let decided = Follower { gateway: 1, told, stream: None }.decided(|_| 3);
-        let asked = Asked { rule: "each".into(), key: "1/0a".into(), cost: 3 };
-        assert_eq!(decided, [Decided { at_ns: 7, gateway: 1, asked, word: Word::Refused }]);
+        let follower = Follower { gateway: 1, told, stream: None };
+        for (is_shared, key) in [(false, "1/0a"), (true, "0a")] {
+            let asked = Asked { rule: "each".into(), key: key.into(), cost: 3 };
+            let expected = [Decided { at_ns: 7, gateway: 1, asked, word: Word::Refused }];
+            assert_eq!(follower.decided(|_| 3, |_| is_shared), expected);
+        }
     }
 
     #[test]

@@ -29,7 +29,9 @@ pub(super) fn judge(
     }
     let cost =
         |rule: &str| checked.config.rate_limits.iter().find(|limit| &*limit.name == rule).map_or(1, |one| one.cost);
-    let events = requests(followers.iter().flat_map(|follower| follower.decided(cost)));
+    let is_shared =
+        |rule: &str| checked.config.rate_limits.iter().any(|limit| &*limit.name == rule && limit.shared.is_some());
+    let events = requests(followers.iter().flat_map(|follower| follower.decided(cost, is_shared)));
     let history = History { events, ..History::default() };
     let scores = judge_from(&history, &Policies { limits, ..Policies::default() }, tolerance, zero_ns);
     let decided = history.events.into_iter().filter_map(|event| match event.kind {

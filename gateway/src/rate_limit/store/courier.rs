@@ -1,10 +1,10 @@
 //! One worker's way to a store: what its requests ask at the same moment travels together.
 
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use redis::{ErrorKind, RedisResult, ServerErrorKind, Value};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::Store;
@@ -17,6 +17,16 @@ pub(super) const WAITING: usize = 4096;
 const TOGETHER: usize = 256;
 /// Round trips under way at once.
 const UNDER_WAY: usize = 8;
+/// Round trips whose time is up, of which it is still heard what came.
+const UNDER_WAY_LATE: usize = 64;
+/// How long it is listened for that.
+pub(super) const LATE: Duration = Duration::from_secs(10);
+
+/// What a trip brings: the connection, and an answer for each call.
+type Back = (Link, Vec<Result<Vec<i64>, String>>);
+
+/// Who waits for an answer. When it is dropped there is none.
+type Answer = oneshot::Sender<Result<Vec<i64>, Down>>;
 
 /// The store has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +37,7 @@ pub struct Down;
 pub struct Ask {
     call: Call,
     until: Instant,
-    answer: oneshot::Sender<Result<Vec<i64>, Down>>,
+    answer: Answer,
 }
 
 impl Ask {
@@ -41,6 +51,7 @@ impl Ask {
 /// Carries calls until nobody can ask any more. Runs on the worker's own runtime.
 pub(super) async fn run(store: Weak<Store>, mut asked: mpsc::Receiver<Ask>) {
     let (mut link, mut trips) = (None::<(Link, u32)>, JoinSet::new());
+    let late = Arc::new(Semaphore::new(UNDER_WAY_LATE));
     let mut waiting = Vec::with_capacity(TOGETHER);
     loop {
         // While there is no connection, one trip alone makes it; others would make as many.
@@ -55,86 +66,108 @@ pub(super) async fn run(store: Weak<Store>, mut asked: mpsc::Receiver<Ask>) {
             more = asked.recv_many(&mut waiting, TOGETHER), if trips.len() < most => more,
         };
         let Some(store) = store.upgrade().filter(|_| more > 0) else { return };
-        let asks = std::mem::replace(&mut waiting, Vec::with_capacity(TOGETHER));
-        // A store that died since they were asked is not tried again and again.
-        if !store.health.is_up() {
-            refuse(asks);
+        let mut asks = std::mem::replace(&mut waiting, Vec::with_capacity(TOGETHER));
+        // Whoever waited behind trips that hang has gone on: what was not asked yet is not asked any more.
+        asks.retain(|ask| ask.until > store.now());
+        // A store that died since they were asked is not tried again and again. Who asked learns it by what is dropped.
+        if asks.is_empty() || !store.health.is_up() {
             continue;
         }
         // A connection from before the store died is as dead as it was.
         link = link.filter(|(_, generation)| *generation == store.health.generation());
-        trips.spawn(travel(store, link.clone(), asks));
-    }
-}
-
-fn refuse(asks: Vec<Ask>) {
-    for ask in asks {
-        let _ = ask.answer.send(Err(Down));
+        trips.spawn(travel(store, link.clone(), asks, Arc::clone(&late)));
     }
 }
 
 /// One round trip. The connection that is good for the next one, and the generation that it is of.
-async fn travel(store: Arc<Store>, kept: Option<(Link, u32)>, asks: Vec<Ask>) -> Option<(Link, u32)> {
+async fn travel(
+    store: Arc<Store>,
+    kept: Option<(Link, u32)>,
+    asks: Vec<Ask>,
+    late: Arc<Semaphore>,
+) -> Option<(Link, u32)> {
     let generation = store.health.generation();
-    let until = asks.iter().map(|ask| ask.until).min().unwrap_or_else(|| store.now());
-    let calls: Vec<&Call> = asks.iter().map(|ask| &ask.call).collect();
-    let trip = tokio::time::timeout_at(until.into(), there_and_back(&store, kept.map(|(link, _)| link), &calls)).await;
-    let (link, answers) = match trip {
-        Ok(Ok(back)) => back,
-        Ok(Err(error)) => {
-            store.health.failed(generation, &error.to_string());
-            refuse(asks);
-            return None;
-        }
+    let latest = store.now() + store.settings.command_timeout;
+    let until = asks.iter().fold(latest, |earliest, ask| earliest.min(ask.until));
+    let (calls, asks): (Vec<Call>, Vec<Answer>) = asks.into_iter().map(|ask| (ask.call, ask.answer)).unzip();
+    let mut trip = Box::pin(there_and_back(Arc::clone(&store), kept.map(|(link, _)| link), calls));
+    match tokio::time::timeout_at(until.into(), &mut trip).await {
+        Ok(back) => arrive(&store, generation, back, asks),
         Err(_late) => {
             store.health.failed(generation, "no answer in time");
-            refuse(asks);
-            return None;
+            // The server may do yet what it was told. Who asked has gone on, and wants to know what came of it.
+            if let Ok(place) = late.try_acquire_owned() {
+                tokio::spawn(come_late(store, trip, asks, place));
+            }
+            None
         }
-    };
+    }
+}
+
+/// Waits on for a trip whose time is up. An answer speaks for the store's being well again.
+async fn come_late(
+    store: Arc<Store>,
+    trip: impl Future<Output = RedisResult<Back>>,
+    asks: Vec<Answer>,
+    _place: OwnedSemaphorePermit,
+) {
+    if let Ok(Ok((_link, answers))) = tokio::time::timeout(LATE, trip).await
+        && tell(asks, answers).is_none()
+    {
+        store.health.answered_late();
+    }
+}
+
+/// What came back from a trip is told to who asked, and to those who judge the store.
+fn arrive(store: &Store, generation: u32, back: RedisResult<Back>, asks: Vec<Answer>) -> Option<(Link, u32)> {
+    match back.map(|(link, answers)| (link, tell(asks, answers))) {
+        Ok((link, None)) => {
+            store.health.answered(generation);
+            Some((link, generation))
+        }
+        // It speaks, but cannot do what it is for: a replica, a server that loads its data, one that is full.
+        Ok((_, Some(error))) => {
+            store.health.failed(generation, &error);
+            None
+        }
+        // Dropped with the closure: who asked learns that there is no answer.
+        Err(error) => {
+            store.health.failed(generation, &error.to_string());
+            None
+        }
+    }
+}
+
+/// Tells answers to who asked, who may have left; the last that is none.
+fn tell(asks: Vec<Answer>, answers: Vec<Result<Vec<i64>, String>>) -> Option<String> {
     let mut wrong = None;
     for (ask, answer) in asks.into_iter().zip(answers) {
         let answer = answer.map_err(|error| {
             wrong = Some(error);
             Down
         });
-        // Who asked may have left.
-        let _ = ask.answer.send(answer);
+        let _ = ask.send(answer);
     }
-    match wrong {
-        None => {
-            store.health.answered(generation);
-            Some((link, generation))
-        }
-        // It speaks, but cannot do what it is for: a replica, a server that loads its data, one that is full.
-        Some(error) => {
-            store.health.failed(generation, &error);
-            None
-        }
-    }
+    wrong
 }
 
 /// Calls on a connection that is kept, or on a new one. One that was kept may have been closed since: then once more on
 /// a new one. At worst a request pays twice.
-async fn there_and_back(
-    store: &Store,
-    kept: Option<Link>,
-    calls: &[&Call],
-) -> RedisResult<(Link, Vec<Result<Vec<i64>, String>>)> {
+async fn there_and_back(store: Arc<Store>, kept: Option<Link>, calls: Vec<Call>) -> RedisResult<Back> {
     if let Some(mut link) = kept {
-        match call(&mut link, calls).await {
+        match call(&mut link, &calls).await {
             Ok(answers) => return Ok((link, answers)),
             Err(error) if error.is_timeout() || !error.is_unrecoverable_error() => return Err(error),
             Err(_closed) => {}
         }
     }
     let mut link = Link::connect(&store.settings).await?;
-    let answers = call(&mut link, calls).await?;
+    let answers = call(&mut link, &calls).await?;
     Ok((link, answers))
 }
 
 /// Calls scripts. One that the store has not seen, or forgot, is sent to it once, and nobody is told.
-pub(super) async fn call(link: &mut Link, calls: &[&Call]) -> RedisResult<Vec<Result<Vec<i64>, String>>> {
+pub(super) async fn call(link: &mut Link, calls: &[Call]) -> RedisResult<Vec<Result<Vec<i64>, String>>> {
     let commands: Vec<_> = calls.iter().map(|call| call.command(false)).collect();
     let mut answers = link.send(&commands).await?;
     let unknown: Vec<usize> = (0..answers.len()).filter(|at| is_unknown(&answers[*at])).collect();

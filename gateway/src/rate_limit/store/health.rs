@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::sync::Notify;
+
 use crate::algorithms::breaker::{self, Breaker, Policy, Ticket, Transition, Verdict, WHOLE};
 use crate::clock::Clock;
 use crate::config::settings;
@@ -46,6 +48,8 @@ pub struct Health {
     generation: AtomicU32,
     reason: Mutex<Option<(Instant, String)>>,
     healed: Mutex<Option<Instant>>,
+    /// Wakes the task that watches the store.
+    pub(super) hint: Arc<Notify>,
 }
 
 impl Health {
@@ -77,6 +81,7 @@ impl Health {
             breaker: Mutex::new(breaker),
             reason: Mutex::default(),
             healed: Mutex::default(),
+            hint: Arc::default(),
             clock,
         }
     }
@@ -117,6 +122,15 @@ impl Health {
     pub(super) fn failed(&self, generation: u32, reason: &str) {
         self.note(reason);
         self.settle(Ticket::plain(generation), Verdict::Failure);
+    }
+
+    /// It answered what had been given up. If it counts as dead, it is asked again at once: it may have hung for a
+    /// moment only.
+    pub(super) fn answered_late(&self) {
+        if !self.is_up() {
+            lock(&self.breaker).hasten(self.clock.now());
+            self.hint.notify_one();
+        }
     }
 
     fn note(&self, reason: &str) {

@@ -11,6 +11,7 @@ use redis::{
     RedisResult, TlsMode, Value,
 };
 
+use super::courier::LATE;
 use crate::config::settings::Store;
 use crate::config::settings::store::Servers;
 
@@ -21,12 +22,20 @@ pub(super) enum Link {
     One(MultiplexedConnection),
     /// To the nodes of a cluster, each of which has slots of its own.
     Cluster(Box<ClusterConnection>),
+    /// To a store of a test, which knows the gateway by this number.
+    #[cfg(test)]
+    Double(std::sync::Arc<super::double::Double>, u16),
 }
 
 impl Link {
     /// Connects; with a password where the store has one.
     pub(super) async fn connect(store: &Store) -> RedisResult<Self> {
         match &store.servers {
+            #[cfg(test)]
+            Servers::One((name, gateway), _) if super::double::Double::find(name).is_some() => {
+                let double = super::double::Double::find(name).ok_or_else(|| std::io::Error::other("it is gone"))?;
+                Ok(Self::Double(double, *gateway))
+            }
             Servers::One(server, db) => {
                 let mut user = RedisConnectionInfo::default().set_db(*db).set_skip_set_lib_name();
                 if let Some(password) = &store.password {
@@ -40,7 +49,7 @@ impl Link {
                 let nodes = nodes.iter().map(|node| address(node, store.tls));
                 let mut builder = ClusterClientBuilder::new(nodes)
                     .connection_timeout(store.connect_timeout)
-                    .response_timeout(store.command_timeout)
+                    .response_timeout(response_timeout(store))
                     // Who waits has no time for a second try but after a slot has moved.
                     .retries(1)
                     .max_retry_wait(1)
@@ -94,6 +103,8 @@ impl Link {
                 }
                 Ok(answers)
             }
+            #[cfg(test)]
+            Self::Double(double, gateway) => Ok(double.send(*gateway, commands).await),
         }
     }
 }
@@ -106,9 +117,14 @@ fn address((host, port): &(String, u16), tls: bool) -> ConnectionAddr {
     }
 }
 
+/// Who asks keeps the time, and what comes later is still of use.
+fn response_timeout(store: &Store) -> Duration {
+    store.command_timeout.max(LATE)
+}
+
 /// Who asks keeps the time; these bounds hold for what nobody waits for any more.
 fn config(store: &Store) -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(store.connect_timeout))
-        .set_response_timeout(Some(store.command_timeout.max(Duration::from_millis(1))))
+        .set_response_timeout(Some(response_timeout(store)))
 }

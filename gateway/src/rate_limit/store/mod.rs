@@ -2,16 +2,20 @@
 //!
 //! What a request needs of a store is one call of a script (`script.rs`), which takes its tokens by the store's own
 //! clock or takes none. Each worker has its own connection (`link.rs`), and what its requests ask at the same moment
-//! shares a round trip (`courier.rs`). `health.rs` says whether anybody is to ask at all: a dead store is found out by
-//! the first requests and asked again by a task of its own (`watch.rs`), never by another request.
+//! shares a round trip (`courier.rs`). Who asked waits for a time, and may learn later what came of it (`posted.rs`).
+//! `health.rs` says whether anybody is to ask at all: a dead store is found out by the first requests and asked again by
+//! a task of its own (`watch.rs`), never by another request.
 
 mod courier;
+#[cfg(test)]
+pub(super) mod double;
 mod health;
 mod link;
+mod posted;
 mod script;
 pub mod watch;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -19,12 +23,16 @@ use tokio::sync::mpsc;
 
 pub use courier::{Ask, Down};
 pub use health::{Health, State};
+pub use posted::Posted;
 pub use script::{Call, Script};
 
 use crate::clock::Clock;
 use crate::config::settings;
 use crate::telemetry::events::Events;
 use crate::telemetry::metrics::{Registry as Metrics, StoreSeries};
+
+/// A time that no clock tells.
+const UNHEARD: i64 = i64::MIN;
 
 /// A store, with a connection for each worker.
 pub struct Store {
@@ -38,6 +46,8 @@ pub struct Store {
     couriers: Box<[Mutex<Option<mpsc::Sender<Ask>>>]>,
     /// Gateways that were alive when it was last asked.
     gateways: AtomicU64,
+    /// The server's clock less ours when it last answered, microseconds; `UNHEARD` before.
+    ahead_us: AtomicI64,
     watched: AtomicBool,
 }
 
@@ -50,6 +60,7 @@ impl Store {
             clock: surroundings.clock.clone(),
             couriers: (0..surroundings.workers.max(1)).map(|_| Mutex::default()).collect(),
             gateways: AtomicU64::new(1),
+            ahead_us: AtomicI64::new(UNHEARD),
             watched: AtomicBool::new(false),
             settings,
         }
@@ -61,6 +72,14 @@ impl Store {
     /// # Errors
     /// The store has no answer; what the script did nobody knows.
     pub async fn ask(self: &Arc<Self>, worker: usize, call: Call) -> Result<Vec<i64>, Down> {
+        self.post(worker, call)?.in_time().await.unwrap_or(Err(Down))
+    }
+
+    /// The same for who wants to know what comes of a call that is answered too late.
+    ///
+    /// # Errors
+    /// The store is known to be dead, or has too much to do: it was not called.
+    pub fn post(self: &Arc<Self>, worker: usize, call: Call) -> Result<Posted, Down> {
         if !self.health.is_up() {
             return Err(Down);
         }
@@ -68,18 +87,14 @@ impl Store {
         let until = began + self.settings.command_timeout;
         let (ask, answer) = Ask::new(call, until);
         self.courier(worker).try_send(ask).map_err(|_| Down)?;
-        // The courier keeps this time too, and judges the store by it; but calls may wait behind those that hang.
-        let answer = tokio::time::timeout_at(until.into(), answer).await.map_err(|_| Down)?.map_err(|_| Down)?;
-        if answer.is_ok() {
-            self.series.answered(worker, self.clock.now().saturating_duration_since(began));
-        }
-        answer
+        Ok(Posted { store: Arc::clone(self), worker, began, until, answer })
     }
 
     /// Calls a script, and waits for no answer.
     pub fn tell(self: &Arc<Self>, worker: usize, call: Call) {
         if self.health.is_up() {
-            let (ask, _nobody) = Ask::new(call, self.clock.now() + self.settings.command_timeout);
+            // Nobody waits, so it may stand in line for longer.
+            let (ask, _nobody) = Ask::new(call, self.clock.now() + courier::LATE);
             // A store that is too busy to take tokens back keeps them: nobody gets more for it.
             let _ = self.courier(worker).try_send(ask);
         }
@@ -109,9 +124,31 @@ impl Store {
         self.gateways.store(gateways.max(1), Ordering::Relaxed);
     }
 
+    /// The server said what time it was when it answered, just now.
+    pub fn heard_time(&self, server_us: i64) {
+        self.ahead_us.store(server_us.saturating_sub(self.now_us()), Ordering::Relaxed);
+    }
+
+    /// What the server's clock says now, about, microseconds; it is rather behind than ahead. 0 where it never told.
+    pub fn time_there_us(&self) -> i64 {
+        match self.ahead_us.load(Ordering::Relaxed) {
+            UNHEARD => 0,
+            ahead => self.now_us().saturating_add(ahead),
+        }
+    }
+
+    fn now_us(&self) -> i64 {
+        i64::try_from(self.now_ns() / 1000).unwrap_or(i64::MAX)
+    }
+
     /// Monotonic time.
     pub fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    /// The same in nanoseconds, as buckets count it.
+    pub fn now_ns(&self) -> u64 {
+        self.clock.monotonic_ns(self.clock.now())
     }
 }
 

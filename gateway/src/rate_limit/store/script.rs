@@ -31,7 +31,7 @@ impl Script {
     }
 
     /// The name under which a store knows it once it has seen it.
-    fn hash(self) -> &'static str {
+    pub(super) fn hash(self) -> &'static str {
         match self {
             Self::Charge => CHARGE.get_hash(),
             Self::Lease => LEASE.get_hash(),

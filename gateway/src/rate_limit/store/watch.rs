@@ -26,6 +26,9 @@ pub fn start(stores: &Stores, id: &Arc<str>) {
     }
 }
 
+/// Why a store that is alive counts as dead.
+const LATE: &str = "no answer in time";
+
 async fn watch(store: Weak<Store>, id: Arc<str>) {
     let (mut link, mut was_up) = (None, true);
     loop {
@@ -33,14 +36,18 @@ async fn watch(store: Weak<Store>, id: Arc<str>) {
         if let Some(ticket) = strong.health.probe() {
             let limit = strong.settings.connect_timeout + 2 * strong.settings.command_timeout;
             let beat = tokio::time::timeout(limit, beat(&strong, &mut link, &id)).await;
-            let outcome = beat.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+            let outcome = match beat {
+                Ok(Ok((gateways, in_time))) => {
+                    strong.heard_of(gateways);
+                    if in_time { Ok(()) } else { Err(LATE.to_owned()) }
+                }
+                Ok(Err(reason)) => Err(reason),
+                Err(_) => Err(LATE.to_owned()),
+            };
             if outcome.is_err() {
                 link = None;
             }
-            strong.health.probed(ticket, outcome.as_ref().map(|_| ()).map_err(String::as_str));
-            if let Ok(gateways) = outcome {
-                strong.heard_of(gateways);
-            }
+            strong.health.probed(ticket, outcome.as_ref().map(|()| ()).map_err(String::as_str));
         }
         let up = strong.health.is_up();
         if std::mem::replace(&mut was_up, up) != up {
@@ -51,13 +58,17 @@ async fn watch(store: Weak<Store>, id: Arc<str>) {
             Some(at) => at.min(strong.now() + BEAT),
             None => strong.now() + BEAT,
         };
+        let hint = Arc::clone(&strong.health.hint);
         drop(strong);
-        tokio::time::sleep_until(next.into()).await;
+        tokio::select! {
+            () = tokio::time::sleep_until(next.into()) => {}
+            () = hint.notified() => {}
+        }
     }
 }
 
-/// Says that this gateway is alive; how many are.
-async fn beat(store: &Store, link: &mut Option<Link>, id: &str) -> Result<u64, String> {
+/// Says that this gateway is alive; how many are, and whether the store took no longer for it than requests wait.
+async fn beat(store: &Store, link: &mut Option<Link>, id: &str) -> Result<(u64, bool), String> {
     let link = match link {
         Some(link) => link,
         None => link.insert(Link::connect(&store.settings).await.map_err(|error| error.to_string())?),
@@ -66,7 +77,10 @@ async fn beat(store: &Store, link: &mut Option<Link>, id: &str) -> Result<u64, S
     call.keys.push(GATEWAYS.to_owned());
     call.text = Some(id.to_owned());
     call.numbers.push(GONE);
-    let answers = super::courier::call(link, &[&call]).await.map_err(|error| error.to_string())?;
+    let began = store.now();
+    let answers = super::courier::call(link, &[call]).await.map_err(|error| error.to_string())?;
+    let in_time = store.now().saturating_duration_since(began) <= store.settings.command_timeout;
     let answer = answers.into_iter().next().unwrap_or_else(|| Err("no answer".to_owned()))?;
-    answer.first().and_then(|count| u64::try_from(*count).ok()).ok_or_else(|| "no number of gateways".to_owned())
+    let count = answer.first().and_then(|count| u64::try_from(*count).ok());
+    Ok((count.ok_or_else(|| "no number of gateways".to_owned())?, in_time))
 }

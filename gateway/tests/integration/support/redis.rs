@@ -64,6 +64,24 @@ impl Redis {
         sentinel
     }
 
+    /// A cluster of so many masters, each with its part of the slots. They may take a moment to find each other.
+    pub(crate) fn cluster(masters: usize) -> Vec<Self> {
+        const SLOTS: usize = 16_384;
+        let nodes: Vec<Self> = (0..masters)
+            .map(|_| Self::with(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]))
+            .collect();
+        for (number, node) in nodes.iter().enumerate() {
+            let (from, until) = (number * SLOTS / masters, (number + 1) * SLOTS / masters - 1);
+            assert!(node.command(&format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1)).starts_with("+OK"));
+            assert!(node.command(&format!("CLUSTER ADDSLOTSRANGE {from} {until}")).starts_with("+OK"));
+        }
+        for node in &nodes[1..] {
+            let (ip, port) = (nodes[0].address.ip(), nodes[0].address.port());
+            assert!(node.command(&format!("CLUSTER MEET {ip} {port}")).starts_with("+OK"));
+        }
+        nodes
+    }
+
     /// One that speaks TLS alone.
     pub(crate) fn with_tls(certificate: &str, key: &str) -> Self {
         Self::with(&["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no", TLS])

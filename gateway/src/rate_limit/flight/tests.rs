@@ -1,0 +1,254 @@
+//! Gateways that share a bucket, in virtual time, with a store that is late in every way there is.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::*;
+use crate::algorithms::rng::Draws;
+use crate::clock::Clock;
+use crate::config::settings::rate_limit::{LimitKey, Mode, Rate, Shared};
+use crate::config::settings::store::Servers;
+use crate::config::settings::{self, RateLimit};
+use crate::rate_limit::Registry;
+use crate::rate_limit::store::double::{Delay, Double};
+use crate::rate_limit::store::{Stores, Surroundings, watch};
+use crate::telemetry::metrics::Registry as Metrics;
+
+const RATE: u64 = 1000;
+const BURST: u64 = 200;
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// A gateway, as far as limits go.
+struct Gateway {
+    clock: Clock,
+    store: Arc<Store>,
+    stores: Stores,
+    rule: Arc<Rule>,
+}
+
+impl Gateway {
+    fn start(double: &str, number: u16) -> Self {
+        let clock = Clock::starting_at(Duration::from_secs(1_800_000_000));
+        let metrics = Arc::new(Metrics::new(1));
+        let surroundings =
+            Surroundings { clock: clock.clone(), events: Arc::default(), metrics: Arc::clone(&metrics), workers: 1 };
+        let stores = Stores::new(surroundings);
+        stores.apply(&[Arc::new(settings::Store {
+            name: "shared".into(),
+            servers: Servers::One((double.to_owned(), number), 0),
+            tls: false,
+            password: None,
+            connect_timeout: ms(500),
+            command_timeout: ms(20),
+            consecutive_failures: 3,
+            open_for: ms(1000),
+        })]);
+        let limit = RateLimit {
+            name: "all".into(),
+            key: LimitKey::Global,
+            rate: Rate { tokens: RATE, period: Duration::from_secs(1), burst: BURST },
+            anonymous: None,
+            cost: 1,
+            ipv6_prefix: 64,
+            shadow: false,
+            max_keys: 1000,
+            shared: Some(Shared { store: "shared".into(), mode: Mode::Exact, on_failure: OnFailure::LocalShare }),
+        };
+        let now = clock.monotonic_ns(clock.now());
+        let rule = Arc::new(Registry::new(metrics, 1, number.into()).compile(&Arc::new(limit), &stores, now));
+        watch::start(&stores, &format!("gateway {number}").into());
+        Self { clock, store: stores.find("shared").unwrap(), stores, rule }
+    }
+
+    /// What a request of an exact rule does.
+    async fn ask(&self) -> bool {
+        let now = self.clock.monotonic_ns(self.clock.now());
+        let (key, tier) = (Key::Global, Tier::Own);
+        let hash = self.rule.hash(&key, tier);
+        let asked = [Asked { index: 0, rule: &self.rule, store: &self.store, key, tier, hash }];
+        if self.rule.quota(tier).wait(asked[0].seen(now).known, now) > 0 && self.store.health.is_up() {
+            return false;
+        }
+        let Ok(mut flight) = Flight::start(&self.store, 0, &asked, now) else {
+            return asked[0].take_share(now, false).is_ok();
+        };
+        match flight.land(now).await {
+            Ok(charged) => charged.refused == 0,
+            Err(Down) => {
+                flight.decided_alone();
+                flight.take_share(0, self.store.now_ns()).is_ok()
+            }
+        }
+    }
+}
+
+/// What came of a run: when each admitted request was let through, and the longest wait.
+struct Outcome {
+    admitted: Vec<Duration>,
+    late: usize,
+    asked: usize,
+}
+
+impl Outcome {
+    fn between(&self, from: u64, until: u64) -> f64 {
+        let (from, until) = (Duration::from_secs(from), Duration::from_secs(until));
+        self.admitted.iter().filter(|at| (from..until).contains(*at)).count() as f64
+    }
+
+    /// Of the most that may pass in the run.
+    fn of_bound(&self, seconds: u64) -> f64 {
+        self.between(0, seconds) / (BURST + RATE * seconds) as f64
+    }
+}
+
+/// So many gateways that are asked for so many times the rate together, at times drawn from a seed.
+fn run(name: &str, gateways: u16, (seconds, load): (u64, f64), delay: Delay, stalls: Vec<(Duration, Duration)>) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, async {
+        Double::put_up(name, delay, stalls);
+        let gateways: Vec<_> = (0..gateways).map(|number| Rc::new(Gateway::start(name, number))).collect();
+        // They hear of each other.
+        tokio::time::sleep(ms(1500)).await;
+        let outcome = Rc::new(RefCell::new(Outcome { admitted: Vec::new(), late: 0, asked: 0 }));
+        let (mut draws, origin) = (Draws::new(7), tokio::time::Instant::now());
+        let mut at = 0.0;
+        loop {
+            let drawn = (draws.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+            at -= (1.0 - drawn).ln() / (RATE as f64 * load);
+            if at > seconds as f64 {
+                break;
+            }
+            tokio::time::sleep_until(origin + Duration::from_secs_f64(at)).await;
+            let gateway = Rc::clone(&gateways[(draws.next_u64() % gateways.len() as u64) as usize]);
+            let outcome = Rc::clone(&outcome);
+            tokio::task::spawn_local(async move {
+                let began = tokio::time::Instant::now();
+                let passed = gateway.ask().await;
+                let mut outcome = outcome.borrow_mut();
+                outcome.asked += 1;
+                outcome.late += usize::from(began.elapsed() >= ms(20));
+                assert!(began.elapsed() <= ms(21), "nobody waits for longer than the command may take");
+                if passed {
+                    outcome.admitted.push(origin.elapsed());
+                }
+            });
+        }
+        tokio::time::sleep(ms(50)).await;
+        for gateway in &gateways {
+            assert_eq!(gateway.stores.all().len(), 1);
+        }
+        drop(gateways);
+        let mut outcome = outcome.borrow_mut();
+        Outcome { admitted: std::mem::take(&mut outcome.admitted), late: outcome.late, asked: outcome.asked }
+    })
+}
+
+fn quick() -> Delay {
+    Box::new(|_, _| (Duration::from_micros(200), Duration::from_micros(200)))
+}
+
+/// Times in which the store does nothing: three a second, of 5 to 85 ms.
+fn stalls(seconds: u64) -> Vec<(Duration, Duration)> {
+    let mut draws = Draws::new(3);
+    let each = |number: u64| {
+        let from = ms(1500 + number * 333 + draws.next_u64() % 200);
+        (from, from + ms(5 + draws.next_u64() % 80))
+    };
+    (0..seconds * 3).map(each).collect()
+}
+
+#[test]
+fn a_store_that_is_in_time_lets_exactly_the_limit_through() {
+    for gateways in [1, 8] {
+        let outcome = run("in time", gateways, (5, 3.0), quick(), Vec::new());
+        assert!((0.99..=1.0).contains(&outcome.of_bound(5)), "{gateways}: {}", outcome.of_bound(5));
+        assert_eq!(outcome.late, 0);
+    }
+}
+
+#[test]
+fn a_store_that_stalls_lets_no_more_than_the_limit_through() {
+    for gateways in [1, 8] {
+        let outcome = run("stalls", gateways, (6, 3.0), quick(), stalls(6));
+        let of_bound = outcome.of_bound(6);
+        assert!(of_bound <= 1.01, "{gateways}: {of_bound}");
+        assert!(of_bound >= 0.95, "{gateways}: {of_bound}");
+        assert!(outcome.late > 100);
+    }
+}
+
+#[test]
+fn answers_that_are_late_to_one_gateway_or_the_other_add_nothing() {
+    for gateways in [2, 8] {
+        // Each gateway's answers are late in times of its own.
+        let delay: Delay = Box::new(|gateway, now| {
+            let turn = (now.as_millis() as u64 + u64::from(gateway) * 137) % 700;
+            let back = if turn < 60 { 60 - turn } else { 0 };
+            (Duration::from_micros(200), Duration::from_micros(200) + ms(back))
+        });
+        let outcome = run("late", gateways, (6, 3.0), delay, Vec::new());
+        let of_bound = outcome.of_bound(6);
+        assert!((0.9..=1.01).contains(&of_bound), "{gateways}: {of_bound}");
+    }
+}
+
+#[test]
+fn two_of_four_that_are_cut_off_add_their_shares_and_no_more() {
+    let cut = |gateway: u16, now: Duration| gateway < 2 && (ms(3500)..ms(7500)).contains(&now);
+    let delay: Delay = Box::new(move |gateway, now| {
+        let there = if cut(gateway, now) { Duration::from_secs(1000) } else { Duration::from_micros(200) };
+        (there, Duration::from_micros(200))
+    });
+    let outcome = run("cut", 4, (9, 3.0), delay, Vec::new());
+    let rate = |from: u64, until: u64| outcome.between(from, until) / (RATE * (until - from)) as f64;
+    assert!((0.99..=1.01).contains(&rate(1, 2)));
+    assert!((1.45..=1.5).contains(&rate(2, 6)), "1 + 2/4: {}", rate(2, 6));
+    assert!((0.95..=1.01).contains(&rate(7, 9)), "no burst: {}", rate(7, 9));
+}
+
+#[test]
+fn a_store_that_is_gone_for_all_leaves_the_limit() {
+    let outcome = run("gone", 4, (9, 3.0), quick(), vec![(ms(3500), ms(7500))]);
+    let rate = |from: u64, until: u64| outcome.between(from, until) / (RATE * (until - from)) as f64;
+    assert!((0.9..=1.01).contains(&rate(2, 6)), "{}", rate(2, 6));
+    assert!((0.9..=1.01).contains(&rate(6, 9)), "no burst: {}", rate(6, 9));
+    // Only those wait who found out: three round trips, and who came meanwhile.
+    assert!(outcome.late < 200, "{}", outcome.late);
+}
+
+#[test]
+fn a_store_that_is_always_too_slow_is_left_alone() {
+    let delay: Delay = Box::new(|_, _| (ms(12), ms(13)));
+    let outcome = run("slow", 4, (6, 3.0), delay, Vec::new());
+    assert!((0.9..=1.01).contains(&outcome.of_bound(6)), "{}", outcome.of_bound(6));
+    assert!(outcome.late < 400, "nobody waits after the first few: {} of {}", outcome.late, outcome.asked);
+}
+
+#[test]
+fn what_is_no_answer_of_the_script_is_none() {
+    assert!(Charged::read(&[], 1).is_none() && Charged::read(&[0, 1], 1).is_none());
+    assert!(Charged::read(&[2, 1, 5], 1).is_none(), "there is no second bucket");
+    assert!(Charged::read(&[0, 1, 5, 6, 7], 2).is_none(), "payments of one");
+    assert!(Charged::read(&[0, 1, 5, -6], 1).is_none(), "nobody pays less than nothing");
+    let charged = Charged::read(&[0, 1, -6, 7, 1, 2], 2).unwrap();
+    assert_eq!((charged.of(0), charged.debts[0].1, charged.of(1)), ((5, 1), true, (7, 2)));
+}
+
+proptest::proptest! {
+    /// Whatever a server says, it is read or refused; what is read has a figure for each bucket.
+    #[test]
+    fn any_answer_is_read_or_refused(answer in proptest::collection::vec(proptest::prelude::any::<i64>(), 0..9), count in 0usize..4) {
+        let small: Vec<i64> = answer.iter().map(|number| number % 4).collect();
+        for answer in [answer, small] {
+            if let Some(charged) = Charged::read(&answer, count) {
+                proptest::prop_assert!(charged.refused <= count && charged.debts.len() == count);
+                let _ = (0..count).map(|at| charged.of(at)).collect::<Vec<_>>();
+            }
+        }
+    }
+}

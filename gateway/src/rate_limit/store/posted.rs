@@ -1,0 +1,38 @@
+//! A call that is under way.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::{Down, Store};
+
+/// A call whose answer is waited for.
+pub struct Posted {
+    pub(super) store: Arc<Store>,
+    pub(super) worker: usize,
+    pub(super) began: Instant,
+    pub(super) until: Instant,
+    pub(super) answer: oneshot::Receiver<Result<Vec<i64>, Down>>,
+}
+
+impl Posted {
+    /// The answer, or that there is none; `None`: it has not come in time, but may come yet.
+    pub async fn in_time(&mut self) -> Option<Result<Vec<i64>, Down>> {
+        // The courier keeps this time too, and judges the store by it; but calls may wait behind those that hang.
+        let answer = tokio::time::timeout_at(self.until.into(), &mut self.answer).await.ok()?;
+        let answer = answer.unwrap_or(Err(Down));
+        if answer.is_ok() {
+            self.store.series.answered(self.worker, self.store.now().saturating_duration_since(self.began));
+        }
+        Some(answer)
+    }
+
+    /// The answer, whenever it comes.
+    ///
+    /// # Errors
+    /// It will not come; what the script did nobody knows.
+    pub async fn whenever(self) -> Result<Vec<i64>, Down> {
+        self.answer.await.unwrap_or(Err(Down))
+    }
+}
