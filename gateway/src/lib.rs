@@ -7,6 +7,7 @@
 // What everything stands on.
 pub mod clock;
 pub mod error;
+mod labelled;
 pub mod network;
 pub mod timer;
 
@@ -47,6 +48,7 @@ pub mod rate_limit;
 pub mod response;
 pub mod response_body;
 pub mod routing;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;
 

@@ -223,6 +223,9 @@ struct PeersArguments {
     /// Seconds of each contender's turn in a round
     #[arg(long, default_value = "2", value_parser = parse_seconds)]
     seconds: Duration,
+    /// What the gateways do for a request: pass it on, or route, token, limit, breaker, ids, metrics and log
+    #[arg(long, value_enum, default_value = "bare")]
+    chain: peers::Chain,
     /// Bytes of each answer
     #[arg(long, default_value_t = 512)]
     body: u64,
@@ -386,6 +389,7 @@ impl PeersArguments {
             bins: self.bin.into_iter().collect::<BTreeMap<_, _>>(),
             rounds: self.rounds,
             turn: self.seconds,
+            chain: self.chain,
             body: self.body,
             connections: self.connections as usize,
             workers: self.workers.map(|workers| workers as usize),

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::key::Key;
 use super::rule::{Rule, Tier};
 use super::shared::number;
-use super::store::{Call, Down, Script};
 use crate::algorithms::gcra::Quota;
 use crate::algorithms::lease::{Chunk, most};
+use crate::store::{Call, Down, Script};
 
 /// Locks that keys are spread over.
 const SHARDS: usize = 64;

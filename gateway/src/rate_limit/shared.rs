@@ -15,13 +15,13 @@ use super::key::{Key, short_id};
 use super::leases;
 use super::route::RouteLimits;
 use super::rule::{Rule, Tier};
-use super::store::{Call, Down, Script, Store};
 use crate::algorithms::gcra::Quota;
 use crate::config::settings::rate_limit::{Mode, OnFailure, Shared};
 use crate::config::settings::store::Servers;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::store::{Call, Down, Script, Store};
 use crate::telemetry::metrics::LimitDecision;
 
 /// A rule that waits for its turn to be asked.

@@ -58,7 +58,7 @@ use crate::scenario::{Scenario, load};
 use drive::Stretch;
 use events::Follower;
 use gather::Upstreams;
-use keys::RunKeys;
+pub(crate) use keys::RunKeys;
 use progress::Progress;
 use score::{Findings, Scored};
 use world::{Cores, World};

@@ -1,7 +1,8 @@
-//! Buckets that several gateways share: a Redis, alone, in a cluster, or behind sentinels.
+//! What several gateways share: a Redis, alone, in a cluster, or behind sentinels. Limits keep buckets there, identity
+//! keeps tokens that were used up or taken back.
 //!
-//! What a request needs of a store is one call of a script (`script.rs`), which takes its tokens by the store's own
-//! clock or takes none. Each worker has its own connection (`link.rs`), and what its requests ask at the same moment
+//! What a request needs of a store is one call of a script (`script.rs`), which does all of it or nothing, by the
+//! store's own clock. Each worker has its own connection (`link.rs`), and what its requests ask at the same moment
 //! shares a round trip (`courier.rs`). `health.rs` says whether anybody is to ask at all: a dead store is found out by
 //! the first requests and asked again by a task of its own (`watch.rs`), never by another request.
 
@@ -11,6 +12,7 @@ mod link;
 mod script;
 pub mod watch;
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -39,6 +41,12 @@ pub struct Store {
     /// Gateways that were alive when it was last asked.
     gateways: AtomicU64,
     watched: AtomicBool,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("settings", &self.settings).finish_non_exhaustive()
+    }
 }
 
 impl Store {
