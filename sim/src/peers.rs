@@ -222,6 +222,9 @@ fn write_result(options: &Options, result: &ResultFile, folder: &Path) -> Result
                 text += &format!("{name}: {:.1} KB for each idle connection\n", bytes / 1_000.0);
             }
         }
+        for (name, peer) in result.peers.iter().filter(|(_, peer)| peer.chain.contains("lacks")) {
+            text += &format!("{name}: {}\n", peer.chain);
+        }
         for reason in &result.validity.reasons {
             text += &format!("note: {reason}\n");
         }

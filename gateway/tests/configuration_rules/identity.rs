@@ -120,9 +120,9 @@ fn what_gateways_share_of_tokens_is_in_a_store_that_exists() {
         &with("revocation = { store = 'local' }"),
         &["6:24: tokens that were taken back are in no gateway's own memory"],
     );
-    check(&with("revocation = {}"), &["6:14: \"store\" is missing in [identity.providers.k.revocation]"]);
+    check(&with("revocation = {}"), &["6:14: \"store\" is missing in [identity.providers.a.revocation]"]);
     check(
         &with("revocation = { store = 's', on_store_failure = 'local_share' }\n[stores.s]\nurl = 'redis://a:1'"),
-        &["6:48: \"local_share\" is not one of \"open\", \"closed\""],
+        &["6:48: expected one of \"open\", \"closed\", found \"local_share\""],
     );
 }

@@ -13,10 +13,10 @@ pub struct Luggage {
     pub key: Option<TokenKey>,
 }
 
-impl Luggage {
-    /// None at all.
-    pub const NONE: Self = Self { headers: Vec::new(), key: None };
+/// None at all.
+pub static NOTHING: Luggage = Luggage { headers: Vec::new(), key: None };
 
+impl Luggage {
     /// Gives a template its part.
     pub(super) fn put_on(&self, template: &mut Template) {
         template.headers.extend_from_slice(&self.headers);
