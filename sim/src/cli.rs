@@ -55,6 +55,7 @@ const PEERS_HELP: &str = "\
 Examples:
   sim peers                                   all peers that are found
   sim peers --with nginx --rounds 15          one peer, a narrower interval
+  sim peers --chain full --with nginx,envoy   every policy on, as near as each can be
   sim peers --bin envoy=/opt/envoy            a program that is not on the PATH
 
 `cargo xtask peers` installs what it can. Exit codes: 0 measured, 2 usage, 3 could not run, 4 not valid.";
