@@ -6,7 +6,7 @@
 //! core was busy, and the result says so.
 
 mod board;
-pub(crate) mod chain;
+mod chain;
 mod contender;
 pub(crate) mod idle;
 pub(crate) mod program;
@@ -187,7 +187,7 @@ fn contenders(options: &Options, place: &Place) -> Result<Vec<Contender>, PeersE
         // What the goal of the whole chain is held against.
         if options.chain == Chain::Full && name == "nginx" {
             let bare = Contender::peer(&name, path, &Place { chain: Chain::Bare, ..place.clone() });
-            contenders.extend(bare.map(|bare| Contender { name: "nginx-bare".to_owned(), ..bare }));
+            contenders.extend(bare.map(|bare| bare.called("nginx-bare")));
         }
         match Contender::peer(&name, path, place) {
             Some(contender) => contenders.push(contender),

@@ -31,11 +31,11 @@ pub enum Chain {
 
 /// What requests carry, and what contenders are configured with to judge them.
 #[derive(Debug, Default)]
-pub struct Equipment {
+pub(super) struct Equipment {
     /// The headers of requests.
-    pub luggage: Luggage,
+    pub(super) luggage: Luggage,
     /// Public keys, as a JWK set.
-    pub jwks: String,
+    pub(super) jwks: String,
     /// The RSA one of them in PEM.
     rsa_public: String,
 }
@@ -45,7 +45,7 @@ impl Equipment {
     ///
     /// # Errors
     /// When no keys can be made.
-    pub fn of(chain: Chain) -> Result<Self, KeyError> {
+    pub(super) fn of(chain: Chain) -> Result<Self, KeyError> {
         if chain == Chain::Bare {
             return Ok(Self::default());
         }
@@ -66,7 +66,7 @@ impl Equipment {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn write(&self, folder: &Path) -> std::io::Result<()> {
+    pub(super) fn write(&self, folder: &Path) -> std::io::Result<()> {
         if self.rsa_public.is_empty() { Ok(()) } else { std::fs::write(folder.join("public.pem"), &self.rsa_public) }
     }
 }

@@ -164,6 +164,12 @@ impl Contender {
         Some(Self { name: name.to_owned(), version, workers: 1, cores, max_connections, max_pairs, chain, program })
     }
 
+    /// The same under another name.
+    #[must_use]
+    pub fn called(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
     /// The chain in words, for results: what it does, and what it lacks.
     #[must_use]
     pub fn chain_in_words(&self) -> String {
