@@ -1,7 +1,8 @@
 //! Tokens that hold for one request: those that were used are remembered until they would have ended anyway.
 //!
-//! Where gateways share that memory it is a store's (`ledger.rs`). This one is the process's, so a token is used once whatever worker it comes to. It is bounded: when it is full of
-//! tokens that could still be used again, further ones are refused, since nothing else would keep the promise.
+//! Where gateways share that memory it is a store's (`ledger.rs`). This one is the process's, so a token is used once
+//! whatever worker it comes to. It is bounded: when it is full of tokens that could still be used again, further ones
+//! are refused, since nothing else would keep the promise.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
