@@ -81,6 +81,10 @@ pub fn explain(auth: &RouteAuth, headers: &HeaderMap, now: i64) -> Trial {
         }
     };
     if let Err(why) = result {
+        // What is refused here is asked of nobody.
+        if why != AuthResult::Unavailable {
+            trial.not_tried.clear();
+        }
         trial.result = why.as_str();
         trial.status = Some(why.code().status().as_u16());
     }
