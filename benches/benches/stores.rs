@@ -18,8 +18,8 @@ use gateway::algorithms::gcra::Quota;
 use gateway::algorithms::rng::mix;
 use gateway::clock::Clock;
 use gateway::config::{Purpose, load_text};
-use gateway::rate_limit::store::{Call, Script, Store, Stores, Surroundings};
 use gateway::rate_limit::{Cells, Key, Registry, Rule, Tier, take_leased};
+use gateway::store::{Call, Script, Store, Stores, Surroundings};
 use gateway::telemetry::metrics;
 
 /// As in `redis-benchmark` below: connections times commands on their way.
@@ -77,7 +77,19 @@ fn redis_benchmark(server: &Server, quota: &Quota) -> f64 {
         .args(["-p", &server.1.port().to_string(), "-c", "8", "-P", "32", "--csv"])
         .args(["-n", &CHECKS.to_string(), "-r", &KEYS.to_string()])
         // Loaded first, so that every call is by its hash, as the gateway's are.
-        .args(["evalsha", &load(server, text), "1", "limit:{__rand_int__0123456789}:r", &cost, &window, "0", "1", "0", &token, "0"])
+        .args([
+            "evalsha",
+            &load(server, text),
+            "1",
+            "limit:{__rand_int__0123456789}:r",
+            &cost,
+            &window,
+            "0",
+            "1",
+            "0",
+            &token,
+            "0",
+        ])
         .output()
         .expect("redis-benchmark is installed");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -121,7 +133,10 @@ async fn exact(store: Arc<Store>, rule: Arc<Rule>) -> f64 {
             let quota = rule.quota(Tier::Own);
             let mut call = Call::new(Script::Charge);
             call.keys.push(rule.name_in_store(&key(number), Tier::Own));
-            call.numbers.extend([quota.cost(), quota.window(), 0, 1, 0, quota.interval(), 0].map(|it| i64::try_from(it).unwrap_or(i64::MAX)));
+            call.numbers.extend(
+                [quota.cost(), quota.window(), 0, 1, 0, quota.interval(), 0]
+                    .map(|it| i64::try_from(it).unwrap_or(i64::MAX)),
+            );
             assert_eq!(store.ask(0, call).await.expect("an answer")[0], 0, "admitted");
         }
     })

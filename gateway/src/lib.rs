@@ -7,6 +7,7 @@
 // What everything stands on.
 pub mod clock;
 pub mod error;
+mod labelled;
 pub mod network;
 pub mod timer;
 pub mod tls;
@@ -48,6 +49,7 @@ pub mod rate_limit;
 pub mod response;
 pub mod response_body;
 pub mod routing;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;
 

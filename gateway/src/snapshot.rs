@@ -82,7 +82,8 @@ impl<N: Network> Snapshot<N> {
         let providers = shared.identity.apply(&config.providers, &config.identity);
         let passport = shared.identity.apply_passport(config.passport.as_ref(), &config.identity);
         let auth = |settings: &settings::identity::Auth| {
-            Arc::new(RouteAuth::new(settings, |name| providers.get(name).cloned()))
+            let (provider, store) = (|name: &str| providers.get(name).cloned(), |name: &str| shared.stores.find(name));
+            Arc::new(RouteAuth::new(settings, provider, store))
         };
         let path_rules = PathRules {
             keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,

@@ -58,6 +58,7 @@ const PEERS_HELP: &str = "\
 Examples:
   sim peers                                   all peers that are found
   sim peers --with nginx --rounds 15          one peer, a narrower interval
+  sim peers --chain full --with nginx,envoy   every policy on, as near as each can be
   sim peers --bin envoy=/opt/envoy            a program that is not on the PATH
 
 `cargo xtask peers` installs what it can. Exit codes: 0 measured, 2 usage, 3 could not run, 4 not valid.";
@@ -184,6 +185,9 @@ struct PeersArguments {
     /// Seconds of each contender's turn in a round
     #[arg(long, default_value = "2", value_parser = parse_seconds)]
     seconds: Duration,
+    /// What the gateways do for a request: pass it on, or route, token, limit, breaker, ids, metrics and log
+    #[arg(long, value_enum, default_value = "bare")]
+    chain: peers::Chain,
     /// Bytes of each answer
     #[arg(long, default_value_t = 512)]
     body: u64,
@@ -341,6 +345,7 @@ impl PeersArguments {
             bins: self.bin.into_iter().collect::<BTreeMap<_, _>>(),
             rounds: self.rounds,
             turn: self.seconds,
+            chain: self.chain,
             body: self.body,
             connections: self.connections as usize,
             workers: self.workers.map(|workers| workers as usize),

@@ -64,7 +64,7 @@ use cores::Cores;
 use drive::Stretch;
 use events::Follower;
 use gather::Upstreams;
-use keys::RunKeys;
+pub(crate) use keys::RunKeys;
 use progress::Progress;
 use score::{Findings, Scored};
 use world::World;

@@ -11,8 +11,8 @@ use crate::config::settings::rate_limit::{LimitKey, Mode, Rate, Shared};
 use crate::config::settings::store::Servers;
 use crate::config::settings::{self, RateLimit};
 use crate::rate_limit::Registry;
-use crate::rate_limit::store::double::{Delay, Double};
-use crate::rate_limit::store::{Stores, Surroundings, watch};
+use crate::store::double::{Delay, Double};
+use crate::store::{Stores, Surroundings, watch};
 use crate::telemetry::metrics::Registry as Metrics;
 
 const RATE: u64 = 1000;
@@ -106,7 +106,13 @@ impl Outcome {
 }
 
 /// So many gateways that are asked for so many times the rate together, at times drawn from a seed.
-fn run(name: &str, gateways: u16, (seconds, load): (u64, f64), delay: Delay, stalls: Vec<(Duration, Duration)>) -> Outcome {
+fn run(
+    name: &str,
+    gateways: u16,
+    (seconds, load): (u64, f64),
+    delay: Delay,
+    stalls: Vec<(Duration, Duration)>,
+) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
