@@ -123,6 +123,12 @@ impl Clock {
     }
 }
 
+/// What the system's wall clock says: for what is held against dates when a configuration is read.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+pub fn system_time() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
 #[cfg(test)]
 mod http_dates {
     use super::*;

@@ -1,4 +1,5 @@
 //! A store for tests in virtual time: what the scripts do, in one process, as late as a test wants it.
+#![expect(clippy::disallowed_methods, reason = "this time is virtual: tokio's, paused")]
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};

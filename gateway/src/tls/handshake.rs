@@ -67,7 +67,11 @@ async fn take<S: ByteStream>(mut stream: S, acceptor: &Acceptor) -> Result<Hands
     drop(first);
     if fed.is_err() {
         // One step sends the alert; the next would wait for an answer to it.
-        poll_fn(|cx| Poll::Ready(drop(Pin::new(&mut accept).poll(cx)))).await;
+        poll_fn(|cx| {
+            let _ = Pin::new(&mut accept).poll(cx);
+            Poll::Ready(())
+        })
+        .await;
         return Err(Failure::Failed);
     }
     let stream = accept.await.map_err(|_| Failure::Failed)?;

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::time::SystemTime;
 
+use crate::clock;
 use crate::config::certificates::{self, Fault};
 use crate::config::check::{Context, Reader};
 use crate::config::key_files;
@@ -87,7 +87,7 @@ fn certificate_and_key(context: &mut Context<'_>, table: &Reader<'_>, names: &[&
         Err(Fault::Certificate(why)) => context.report.error(cert.at, format!("{}: {why}", quoted(cert.shown()))),
         Err(Fault::Key(why)) => context.report.error(key.at, format!("{}: {why}", quoted(key.shown()))),
         Ok(certified) => {
-            for doubt in certificates::doubts(&certified, names, SystemTime::now()) {
+            for doubt in certificates::doubts(&certified, names, clock::system_time()) {
                 context.report.warning(cert.at, doubt, "get one from whoever signs yours");
             }
         }

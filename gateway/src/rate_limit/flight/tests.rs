@@ -1,4 +1,5 @@
 //! Gateways that share a bucket, in virtual time, with a store that is late in every way there is.
+#![expect(clippy::disallowed_methods, reason = "this time is virtual: tokio's, paused")]
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -194,7 +195,7 @@ fn answers_that_are_late_to_one_gateway_or_the_other_add_nothing() {
         // Each gateway's answers are late in times of its own.
         let delay: Delay = Box::new(|gateway, now| {
             let turn = (now.as_millis() as u64 + u64::from(gateway) * 137) % 700;
-            let back = if turn < 60 { 60 - turn } else { 0 };
+            let back = 60_u64.saturating_sub(turn);
             (Duration::from_micros(200), Duration::from_micros(200) + ms(back))
         });
         let outcome = run("late", gateways, (6, 3.0), delay, Vec::new());
