@@ -1,9 +1,9 @@
-//! What limits cost: bytes of a key here; and checks a second in a Redis, beside `redis-benchmark` with the same script,
-//! in one run on one server.
+//! What limits cost: bytes of a key here; and checks a second in a Redis, beside `redis-benchmark` with the same
+//! script, in one run on one server.
 //!
-//! `cargo bench -p benches --bench stores`. Does nothing unless it is told `--bench`, and needs `redis-server` and
-//! `redis-benchmark`. Rounds take turns in a fixed order; the median of each is shown. One runtime of one thread asks,
-//! as a worker does.
+//! `cargo bench -p benches --bench stores`; a number behind `--` measures so many keys too. Does nothing unless it is
+//! told `--bench`, and needs `redis-server` and `redis-benchmark`. Rounds take turns in a fixed order; the median of
+//! each is shown. One runtime of one thread asks, as a worker does.
 
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
@@ -18,8 +18,8 @@ use gateway::algorithms::gcra::Quota;
 use gateway::algorithms::rng::mix;
 use gateway::clock::Clock;
 use gateway::config::{Purpose, load_text};
-use gateway::rate_limit::{Cells, Key, Registry, Rule, Tier, take_leased};
 use gateway::store::{Call, Script, Store, Stores, Surroundings};
+use gateway::rate_limit::{Cells, Key, Registry, Rule, Tier, take_leased};
 use gateway::telemetry::metrics;
 
 /// As in `redis-benchmark` below: connections times commands on their way.
@@ -77,19 +77,8 @@ fn redis_benchmark(server: &Server, quota: &Quota) -> f64 {
         .args(["-p", &server.1.port().to_string(), "-c", "8", "-P", "32", "--csv"])
         .args(["-n", &CHECKS.to_string(), "-r", &KEYS.to_string()])
         // Loaded first, so that every call is by its hash, as the gateway's are.
-        .args([
-            "evalsha",
-            &load(server, text),
-            "1",
-            "limit:{__rand_int__0123456789}:r",
-            &cost,
-            &window,
-            "0",
-            "1",
-            "0",
-            &token,
-            "0",
-        ])
+        .args(["evalsha", &load(server, text), "1", "limit:{__rand_int__0123456789}:r"])
+        .args([&cost, &window, "0", "1", "0", &token, "0"])
         .output()
         .expect("redis-benchmark is installed");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -106,6 +95,7 @@ fn load(server: &Server, script: &str) -> String {
 }
 
 /// Checks a second of so many tasks on this thread.
+#[expect(clippy::disallowed_methods, reason = "it measures time")]
 async fn rate<F: Future<Output = ()> + 'static>(check: impl Fn(usize) -> F + Clone + 'static) -> f64 {
     let began = Instant::now();
     let local = tokio::task::LocalSet::new();
@@ -133,10 +123,8 @@ async fn exact(store: Arc<Store>, rule: Arc<Rule>) -> f64 {
             let quota = rule.quota(Tier::Own);
             let mut call = Call::new(Script::Charge);
             call.keys.push(rule.name_in_store(&key(number), Tier::Own));
-            call.numbers.extend(
-                [quota.cost(), quota.window(), 0, 1, 0, quota.interval(), 0]
-                    .map(|it| i64::try_from(it).unwrap_or(i64::MAX)),
-            );
+            let told = [quota.cost(), quota.window(), 0, 1, 0, quota.interval(), 0];
+            call.numbers.extend(told.map(|number| i64::try_from(number).unwrap_or(i64::MAX)));
             assert_eq!(store.ask(0, call).await.expect("an answer")[0], 0, "admitted");
         }
     })
@@ -186,7 +174,8 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    for keys in [100_000, 1_000_000, 10_000_000] {
+    let more = std::env::args().filter_map(|argument| argument.parse().ok());
+    for keys in [100_000, 1_000_000].into_iter().chain(more) {
         println!("a key of a local limit, among {keys:8}: {:5.1} bytes resident", bytes_a_key(keys));
     }
     let server = Server::start();

@@ -133,20 +133,20 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    fn fault(act: serde_json::Value) -> Faults {
+    fn fault(act: &serde_json::Value) -> Faults {
         let endpoint = Endpoint::new("orders", 0);
         let window = FaultWindow { endpoint, from_ns: 30 * MS, until_ns: 80 * MS, share: 1.0, act: "".into() };
-        Faults { seed: 1, list: vec![Fault { window, act: self::act(&act) }] }
+        Faults { seed: 1, list: vec![Fault { window, act: self::act(act) }] }
     }
 
     #[test]
     fn a_flapping_fault_comes_and_goes_from_its_own_beginning_on() {
         let of = Endpoint::new("orders", 0);
-        let fails = fault(serde_json::json!({ "status": 503, "flap": { "period": "20ms", "duty": 0.25 } }));
+        let fails = fault(&serde_json::json!({ "status": 503, "flap": { "period": "20ms", "duty": 0.25 } }));
         let on: Vec<u64> = (0..100).filter(|at| fails.hit(&of, 0, 0, at * MS).is_some()).collect();
         let expected: Vec<u64> = [30..35, 50..55, 70..75].into_iter().flatten().collect();
         assert_eq!(on, expected);
-        let refuses = fault(serde_json::json!({ "refuse": true, "flap": { "period": "20ms", "duty": 0.25 } }));
+        let refuses = fault(&serde_json::json!({ "refuse": true, "flap": { "period": "20ms", "duty": 0.25 } }));
         let at = |ms: u64| refuses.refuses(&of, ms * MS);
         assert_eq!([at(0), at(31), at(40)], [(false, Some(30 * MS)), (true, Some(35 * MS)), (false, Some(50 * MS))]);
         assert_eq!([at(76), at(80)], [(false, Some(80 * MS)), (false, None)]);

@@ -249,7 +249,9 @@ fn what_is_no_answer_of_the_script_is_none() {
 proptest::proptest! {
     /// Whatever a server says, it is read or refused; what is read has a figure for each bucket.
     #[test]
-    fn any_answer_is_read_or_refused(answer in proptest::collection::vec(proptest::prelude::any::<i64>(), 0..9), count in 0usize..4) {
+    fn any_answer_is_read_or_refused(
+        answer in proptest::collection::vec(proptest::prelude::any::<i64>(), 0..9), count in 0usize..4,
+    ) {
         let small: Vec<i64> = answer.iter().map(|number| number % 4).collect();
         for answer in [answer, small] {
             if let Some(charged) = Charged::read(&answer, count) {
