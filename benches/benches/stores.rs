@@ -18,8 +18,8 @@ use gateway::algorithms::gcra::Quota;
 use gateway::algorithms::rng::mix;
 use gateway::clock::Clock;
 use gateway::config::{Purpose, load_text};
-use gateway::store::{Call, Script, Store, Stores, Surroundings};
 use gateway::rate_limit::{Cells, Key, Registry, Rule, Tier, take_leased};
+use gateway::store::{Call, Script, Store, Stores, Surroundings};
 use gateway::telemetry::metrics;
 
 /// As in `redis-benchmark` below: connections times commands on their way.

@@ -22,10 +22,11 @@ static OFF_BY_US: AtomicI64 = AtomicI64::new(0);
 /// Tells that it is another amount now.
 static OFF_BY_ANOTHER: Notify = Notify::const_new();
 
-/// Lets the wall clock of this process's gateway be off by so many microseconds from now on. Monotonic time is as it was.
+/// Lets the wall clock of this process's gateway be off by so many microseconds from now on. Monotonic time is as it
+/// was.
 ///
-/// For simulations of hosts that disagree about the time. No option, variable or file of the gateway leads here, so that
-/// only a program that carries the gateway inside can ask for it.
+/// For simulations of hosts that disagree about the time. No option, variable or file of the gateway leads here, so
+/// that only a program that carries the gateway inside can ask for it.
 pub fn be_off_by(us: i64) {
     OFF_BY_US.store(us, Ordering::Relaxed);
     OFF_BY_ANOTHER.notify_one();
@@ -123,10 +124,11 @@ impl Clock {
     }
 }
 
-/// What the system's wall clock says: for what is held against dates when a configuration is read.
+/// Seconds since the Unix epoch by the system's clock: for what is held against dates when a configuration is read.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
-pub fn system_time() -> std::time::SystemTime {
-    std::time::SystemTime::now()
+pub fn unix_seconds() -> i64 {
+    let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    unix.as_secs().cast_signed()
 }
 
 #[cfg(test)]

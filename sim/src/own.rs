@@ -2,8 +2,8 @@
 //!
 //! Cargo builds only `sim` for `cargo run --bin sim`, so `sim __gateway …` and `sim __mocks …` run the same code as the
 //! `gateway` and `mocks` binaries. Such a process ends itself when its standard input ends, which the system brings
-//! about however its parent ends. A gateway takes one order there, `clock MICROSECONDS`, which puts its wall clock wrong
-//! by so much; the program `gateway` reads no orders, so nothing can put its clock wrong.
+//! about however its parent ends. A gateway takes one order there, `clock MICROSECONDS`, which puts its wall clock
+//! wrong by so much; the program `gateway` reads no orders, so nothing can put its clock wrong.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};

@@ -170,7 +170,8 @@ pub fn pin_thread(cores: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// Puts the calling thread before all others on its core, where the system allows it (to root, as a rule). Whether it did.
+/// Puts the calling thread before all others on its core, where the system allows it (to root, as a rule). Whether it
+/// did.
 pub fn put_first() -> bool {
     const FIRST: i32 = -20;
     // Of no process in particular, this is about the calling thread (setpriority(2), "C library/kernel differences").

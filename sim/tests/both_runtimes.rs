@@ -4,14 +4,14 @@
 //! what its machine made it wait, and the run tells itself how long that was at most: no request of its clients took
 //! longer than this, scheduling included. So a busy machine widens the interval instead of failing the test.
 
-mod common;
+mod worlds;
 
 use std::path::Path;
 
-use common::{Short, result_of, sim, text};
 use sim::explore::score;
 use sim::oracle::breaker::BreakerScore;
 use sim::scenario::load;
+use worlds::{Short, result_of, sim, text};
 
 const SHORT: Short<'_> = Short {
     name: "both",

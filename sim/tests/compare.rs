@@ -1,12 +1,12 @@
 //! `sim compare` as a user runs it, beside a real nginx, which is skipped with a line where there is none.
 
-mod common;
+mod worlds;
 
 use std::io::Write;
 use std::path::Path;
 
-use common::{Short, assert_schema, result_of, sim, text};
 use reports::result::Kind;
+use worlds::{Short, assert_schema, result_of, sim, text};
 
 /// One of two endpoints fails for two seconds; later the configuration is read anew.
 const SHORT: Short<'_> = Short {

@@ -1,16 +1,16 @@
 //! `sim run` as a user runs it, on real programs: what is written, what it exits with, and that nothing is left behind.
 
-mod common;
+mod worlds;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Short, assert_schema, result_of, sim, text};
 use reports::result::{Kind, ResultFile, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use worlds::{Short, assert_schema, result_of, sim, text};
 
 /// One of two endpoints fails for a second; the configuration is read anew meanwhile.
 const SHORT: Short<'_> = Short {

@@ -4,16 +4,16 @@
 //! What a request needs of a store is one call of a script (`script.rs`), which does all of it or nothing, by the
 //! store's own clock. Each worker has its own connection (`link.rs`), and what its requests ask at the same moment
 //! shares a round trip (`courier.rs`). Who asked waits for a time, and may learn later what came of it (`posted.rs`).
-//! `health.rs` says whether anybody is to ask at all: a dead store is found out by the first requests and asked again by
-//! a task of its own (`watch.rs`), never by another request.
+//! `health.rs` says whether anybody is to ask at all: a dead store is found out by the first requests and asked again
+//! by a task of its own (`watch.rs`), never by another request.
 
 mod courier;
-#[cfg(test)]
-pub(crate) mod double;
 mod health;
 mod link;
 mod posted;
 mod script;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod watch;
 
 use std::fmt;

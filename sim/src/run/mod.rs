@@ -3,7 +3,8 @@
 //! - `world`, `cores`, `mocks`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`: what signs
 //!   tokens;
 //! - `drive`: the loads; `crowd`: the users of journeys;
-//! - `warm_up`, `steady`: until latency is steady; `capacity`: what can be carried; `measure`, `watch`, `timeline`: what
+//! - `warm_up`, `steady`: until latency is steady; `capacity`: what can be carried; `measure`, `watch`, `timeline`:
+//! what
 //!   happens from t = 0 on;
 //! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`: figures;
 //! - `validity`, `verdict`: whether they can be believed, and what follows.
@@ -176,6 +177,18 @@ impl Bench<'_> {
     }
 }
 
+/// Every request must be one that can be sent, before anything starts. The program of the users of journeys, where
+/// there are some.
+fn check_loads(scenario: &Scenario, programs: &Programs, keys: &RunKeys) -> Result<PathBuf, RunError> {
+    for load in scenario.loads.iter().filter(|load| load.journey.is_none()) {
+        drive::mix(load, &[std::net::SocketAddr::from(([127, 0, 0, 1], 1))], 0, &keys.signing)?;
+    }
+    match scenario.loads.iter().any(|load| load.journey.is_some()) {
+        true => Ok(find_program(programs.journeys.as_deref())?),
+        false => Ok(PathBuf::new()),
+    }
+}
+
 fn measure_scenario(
     bench: &Bench<'_>,
     scenario: &Scenario,
@@ -192,14 +205,7 @@ fn measure_scenario(
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     let cores = Cores::divide(count);
     let keys = Arc::new(RunKeys::make(&scenario.tokens)?);
-    // Every request must be one that can be sent, before anything starts.
-    for load in scenario.loads.iter().filter(|load| load.journey.is_none()) {
-        drive::mix(load, &[std::net::SocketAddr::from(([127, 0, 0, 1], 1))], 0, &keys.signing)?;
-    }
-    let users = match scenario.loads.iter().any(|load| load.journey.is_some()) {
-        true => find_program(programs.journeys.as_deref())?,
-        false => PathBuf::new(),
-    };
+    let users = check_loads(scenario, programs, &keys)?;
     progress.say("starting");
     let world = World::start(scenario, programs, &cores, journal_size(scenario), &folder, &keys.set, other)?;
     let stretch = Stretch {

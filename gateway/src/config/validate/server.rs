@@ -87,7 +87,7 @@ fn certificate_and_key(context: &mut Context<'_>, table: &Reader<'_>, names: &[&
         Err(Fault::Certificate(why)) => context.report.error(cert.at, format!("{}: {why}", quoted(cert.shown()))),
         Err(Fault::Key(why)) => context.report.error(key.at, format!("{}: {why}", quoted(key.shown()))),
         Ok(certified) => {
-            for doubt in certificates::doubts(&certified, names, clock::system_time()) {
+            for doubt in certificates::doubts(&certified, names, clock::unix_seconds()) {
                 context.report.warning(cert.at, doubt, "get one from whoever signs yours");
             }
         }

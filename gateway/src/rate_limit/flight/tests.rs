@@ -12,7 +12,7 @@ use crate::config::settings::rate_limit::{LimitKey, Mode, Rate, Shared};
 use crate::config::settings::store::Servers;
 use crate::config::settings::{self, RateLimit};
 use crate::rate_limit::Registry;
-use crate::store::double::{Delay, Double};
+use crate::store::tests::double::{Delay, Double};
 use crate::store::{Stores, Surroundings, watch};
 use crate::telemetry::metrics::Registry as Metrics;
 
@@ -120,6 +120,7 @@ fn run(
         Double::put_up(name, delay, stalls);
         let gateways: Vec<_> = (0..gateways).map(|number| Rc::new(Gateway::start(name, number))).collect();
         // They hear of each other.
+        // virtual time
         tokio::time::sleep(ms(1500)).await;
         let outcome = Rc::new(RefCell::new(Outcome { admitted: Vec::new(), late: 0, asked: 0 }));
         let (mut draws, origin) = (Draws::new(7), tokio::time::Instant::now());
@@ -130,6 +131,7 @@ fn run(
             if at > seconds as f64 {
                 break;
             }
+            // virtual time
             tokio::time::sleep_until(origin + Duration::from_secs_f64(at)).await;
             let gateway = Rc::clone(&gateways[(draws.next_u64() % gateways.len() as u64) as usize]);
             let outcome = Rc::clone(&outcome);
@@ -145,6 +147,7 @@ fn run(
                 }
             });
         }
+        // virtual time
         tokio::time::sleep(ms(50)).await;
         for gateway in &gateways {
             assert_eq!(gateway.stores.all().len(), 1);

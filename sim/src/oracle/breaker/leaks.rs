@@ -5,9 +5,9 @@
 //! looked at: the gateway's, which knows of refused connections, and the mocks', which cannot be talked out of
 //! anything; the worse one counts.
 //!
-//! A mock sees a request when it comes to read it, which on a busy machine is long after it was sent. So what came to it
-//! while the gateway says that it was making just this attempt began when the gateway says. What came at another time,
-//! once more, or without an attempt that was told of, began when it came.
+//! A mock sees a request when it comes to read it, which on a busy machine is long after it was sent. So what came to
+//! it while the gateway says that it was making just this attempt began when the gateway says. What came at another
+//! time, once more, or without an attempt that was told of, began when it came.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,8 @@
 //! What the gateways can carry: a load's rate is raised until its objective no longer holds.
 //!
 //! The loads are warm already. One is sent at other rates, the others beside it at their own. Afterwards the measured
-//! part of the scenario runs as always, at the rate that is written, so that its figures also show what an overload left
-//! behind. `search` says which rates are tried.
+//! part of the scenario runs as always, at the rate that is written, so that its figures also show what an overload
+//! left behind. `search` says which rates are tried.
 //!
 //! Invariant: a rate at which the driver itself was short of time decides nothing; the run says so, and is not valid.
 

@@ -1,9 +1,9 @@
 //! Which rates are tried, and what follows from what they showed. Pure.
 //!
 //! First the search: rates are doubled until one no longer holds the objective, then the bracket is halved, in ratios.
-//! It ends with a knee that is roughly right. Then the sweeps: shares of that knee, each sweep in a random order, so that
-//! what drifts hits all alike. Each sweep has a knee of its own, where its tail crosses the objective, and the sweeps'
-//! knees give the estimate and its interval (Hodges and Lehmann; Wilcoxon).
+//! It ends with a knee that is roughly right. Then the sweeps: shares of that knee, each sweep in a random order, so
+//! that what drifts hits all alike. Each sweep has a knee of its own, where its tail crosses the objective, and the
+//! sweeps' knees give the estimate and its interval (Hodges and Lehmann; Wilcoxon).
 
 use reports::result::{CapacityStep, Ratio};
 
