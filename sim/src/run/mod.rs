@@ -4,8 +4,7 @@
 //!   tokens;
 //! - `drive`: the loads; `crowd`: the users of journeys;
 //! - `warm_up`, `steady`: until latency is steady; `capacity`: what can be carried; `measure`, `watch`, `timeline`:
-//! what
-//!   happens from t = 0 on;
+//!   what happens from t = 0 on;
 //! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`: figures;
 //! - `validity`, `verdict`: whether they can be believed, and what follows.
 //!
