@@ -78,7 +78,7 @@ fn redis_benchmark(server: &Server, quota: &Quota) -> f64 {
         .args(["-n", &CHECKS.to_string(), "-r", &KEYS.to_string()])
         // Loaded first, so that every call is by its hash, as the gateway's are.
         .args(["evalsha", &load(server, text), "1", "limit:{__rand_int__0123456789}:r"])
-        .args([&cost, &window, "0", "1", "0", &token, "0"])
+        .args([cost.as_str(), &window, "0", "1", "0", &token, "0"])
         .output()
         .expect("redis-benchmark is installed");
     let text = String::from_utf8_lossy(&output.stdout);
