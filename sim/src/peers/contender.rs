@@ -248,7 +248,8 @@ impl Contender {
             ("{dir}", folder.display().to_string()),
             ("{config}", config.display().to_string()),
         ];
-        blanks.iter().fold(unrolled(text), |text, (blank, value)| text.replace(blank, value))
+        let text = if text.contains("{n}") { unrolled(text) } else { text.to_owned() };
+        blanks.iter().fold(text, |text, (blank, value)| text.replace(blank, value))
     }
 }
 
@@ -289,6 +290,14 @@ mod tests {
             }
             assert!(filled.contains("9001"), "{name} does not name its upstream");
         }
+    }
+
+    #[test]
+    fn an_argument_is_filled_and_nothing_is_added() {
+        let contender = Contender::ours("x", &Programs::default(), 1, &Place::default());
+        let address = SocketAddr::from(([127, 0, 0, 1], 8001));
+        let filled = contender.fill("{dir}/{name}", (address, address), (Path::new("/d"), Path::new("/c")), "");
+        assert_eq!(filled, "/d/x");
     }
 
     #[test]
