@@ -18,8 +18,8 @@ use gateway::algorithms::gcra::Quota;
 use gateway::algorithms::rng::mix;
 use gateway::clock::Clock;
 use gateway::config::{Purpose, load_text};
-use gateway::rate_limit::store::{Call, Script, Store, Stores, Surroundings};
 use gateway::rate_limit::{Cells, Key, Registry, Rule, Tier, take_leased};
+use gateway::store::{Call, Script, Store, Stores, Surroundings};
 use gateway::telemetry::metrics;
 
 /// As in `redis-benchmark` below: connections times commands on their way.
@@ -95,6 +95,7 @@ fn load(server: &Server, script: &str) -> String {
 }
 
 /// Checks a second of so many tasks on this thread.
+#[expect(clippy::disallowed_methods, reason = "it measures time")]
 async fn rate<F: Future<Output = ()> + 'static>(check: impl Fn(usize) -> F + Clone + 'static) -> f64 {
     let began = Instant::now();
     let local = tokio::task::LocalSet::new();

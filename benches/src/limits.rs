@@ -9,6 +9,8 @@ use ahash::RandomState;
 use gateway::algorithms::gcra::Quota;
 use gateway::rate_limit::{Cells, Key};
 use governor::clock::FakeRelativeClock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota as Theirs, RateLimiter};
 
@@ -53,7 +55,9 @@ impl Default for Ours {
 }
 
 /// `governor`'s keyed limiter, as it comes.
-pub struct Governor(RateLimiter<IpAddr, DashMapStateStore<IpAddr>, FakeRelativeClock>);
+pub struct Governor(Limiter);
+
+type Limiter = RateLimiter<IpAddr, DashMapStateStore<IpAddr>, FakeRelativeClock, NoOpMiddleware<Nanos>>;
 
 impl Governor {
     /// The same buckets.

@@ -11,6 +11,7 @@ use crate::exchange::Exchange;
 use crate::identity::Identity;
 use crate::network::Network;
 use crate::timer::{Deadlines, Wait};
+use crate::tls::Secured;
 use crate::upstream::Selected;
 use crate::upstream::connection::OpenConnection;
 
@@ -23,6 +24,8 @@ const DOZE_AFTER: Duration = Duration::from_millis(250);
 pub struct ClientConnection<N: Network> {
     /// The address at the other end, ready for forwarding headers.
     pub peer: Peer,
+    /// What its handshake proved; `None` in the clear.
+    pub secured: Option<Box<Secured>>,
     /// Deadlines of whatever the connection waits for.
     pub deadlines: Arc<Deadlines>,
     /// Whether a request is being served.

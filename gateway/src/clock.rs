@@ -9,11 +9,33 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::Notify;
 
 use crate::http1::Date;
 
 /// An HTTP date has four digits for a year.
 const LAST_HTTP_DATE: Duration = Duration::from_secs(253_402_300_799);
+
+/// How far wall clocks of this process are off on purpose, microseconds.
+static OFF_BY_US: AtomicI64 = AtomicI64::new(0);
+
+/// Tells that it is another amount now.
+static OFF_BY_ANOTHER: Notify = Notify::const_new();
+
+/// Lets the wall clock of this process's gateway be off by so many microseconds from now on. Monotonic time is as it
+/// was.
+///
+/// For simulations of hosts that disagree about the time. No option, variable or file of the gateway leads here, so
+/// that only a program that carries the gateway inside can ask for it.
+pub fn be_off_by(us: i64) {
+    OFF_BY_US.store(us, Ordering::Relaxed);
+    OFF_BY_ANOTHER.notify_one();
+}
+
+/// Waits until the wall clock has to be off by another amount.
+pub(crate) async fn told_to_be_off() {
+    OFF_BY_ANOTHER.notified().await;
+}
 
 /// A source of time for one gateway. Cheap to clone; all clones agree.
 #[derive(Debug, Clone)]
@@ -88,18 +110,41 @@ impl Clock {
     }
 
     /// Reads the system's wall clock again. A clock made by `starting_at` is not meant to be re-read.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
     pub fn resync(&self) {
+        self.read_wall_clock(OFF_BY_US.load(Ordering::Relaxed));
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    fn read_wall_clock(&self, off_us: i64) {
         let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let since = self.now().saturating_duration_since(self.origin);
         let origin = unix.saturating_sub(since);
-        self.origin_unix_us.store(i64::try_from(origin.as_micros()).unwrap_or(i64::MAX), Ordering::Relaxed);
+        let origin_us = i64::try_from(origin.as_micros()).unwrap_or(i64::MAX);
+        self.origin_unix_us.store(origin_us.saturating_add(off_us), Ordering::Relaxed);
     }
+}
+
+/// Seconds since the Unix epoch by the system's clock: for what is held against dates when a configuration is read.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+pub fn unix_seconds() -> i64 {
+    let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    unix.as_secs().cast_signed()
 }
 
 #[cfg(test)]
 mod http_dates {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_to_be_off_is_so_by_that_much() {
+        let clock = Clock::system();
+        let now = clock.now();
+        let right_us = clock.unix_us(now);
+        // The process's own is left alone: other tests read it meanwhile.
+        clock.read_wall_clock(3_600_000_000);
+        let off_us = clock.unix_us(now) - right_us;
+        assert!((off_us - 3_600_000_000).abs() < 60_000_000, "{off_us} us");
+    }
 
     #[test]
     fn a_date_has_the_fixed_length_of_its_form_at_any_time() {

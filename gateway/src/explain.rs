@@ -139,7 +139,7 @@ pub fn answer(config: &Config, question: &Question) -> Answer {
     let registry = Registry::new(std::sync::Arc::new(Metrics::new(1)), clock.clone(), 1);
     let providers = registry.apply(&config.providers, &config.identity);
     let judge = |route: &Route| {
-        let compile = |auth| std::sync::Arc::new(RouteAuth::new(auth, |name| providers.get(name).cloned()));
+        let compile = |auth| std::sync::Arc::new(RouteAuth::new(auth, |name| providers.get(name).cloned(), |_| None));
         route.auth.as_ref().map(compile)
     };
     answer_with(config, question, &judge, clock.unix_us(clock.now()).div_euclid(1_000_000))

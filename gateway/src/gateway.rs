@@ -10,13 +10,14 @@ use crate::config::settings::Config;
 use crate::config::settings::upstream::Endpoints;
 use crate::network::Network;
 use crate::overload::{self, Episodes};
-use crate::rate_limit::store::{self, Stores};
 use crate::rate_limit::{self, Registry as Limits};
 use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
+use crate::store::{self, Stores};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::Registry as Metrics;
+use crate::tls::Slots;
 use crate::upstream::Registry as Upstreams;
 use crate::upstream::Upstream;
 use crate::upstream::discovery;
@@ -71,6 +72,7 @@ impl<N: Network> Gateway<N> {
             limits: Limits::new(Arc::clone(&metrics), shards, world.seed),
             stores,
             identity: crate::identity::Registry::new(Arc::clone(&metrics), world.clock.clone(), shards),
+            tls: Slots::default(),
             network: world.network,
             clock: world.clock,
             metrics,

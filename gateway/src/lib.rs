@@ -7,8 +7,10 @@
 // What everything stands on.
 pub mod clock;
 pub mod error;
+mod labelled;
 pub mod network;
 pub mod timer;
+pub mod tls;
 
 // From a file to a running gateway.
 pub mod admin;
@@ -47,6 +49,7 @@ pub mod rate_limit;
 pub mod response;
 pub mod response_body;
 pub mod routing;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;
 

@@ -11,10 +11,15 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
+/// What bytes come and go by.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ByteStream for S {}
+
 /// What the data plane needs of a network.
 pub trait Network: Clone + Send + Sync + 'static {
     /// A connection, of clients and to upstreams.
-    type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+    type Stream: ByteStream;
 
     /// Opens a connection.
     fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send;

@@ -1,5 +1,6 @@
 //! Reloads: by signal, by a change of the files, by the admin API; atomic, and refused whole when anything is wrong.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use notify::{RecursiveMode, Watcher};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::config::settings::{Admin, Config, Listener};
+use crate::config::settings::{Admin, Config};
 use crate::config::{self, LoadError, Loaded, Problem, Problems, Purpose};
 use crate::gateway::Gateway;
 use crate::network::Network;
@@ -50,7 +51,8 @@ enum Refused {
 
 /// What the process was started with and keeps to its end.
 struct Fixed {
-    listeners: Vec<Listener>,
+    /// Addresses, each with how it is shared, and whether TLS is spoken there.
+    listeners: Vec<(SocketAddr, bool, bool)>,
     admin: Option<Admin>,
     workers: usize,
 }
@@ -58,15 +60,17 @@ struct Fixed {
 impl Fixed {
     fn of(config: &Config) -> Self {
         let Config { listeners, admin, server, .. } = config;
-        Self { listeners: listeners.clone(), admin: admin.clone(), workers: server.workers }
+        let listeners = listeners.iter().map(|one| (one.address, one.reuse_port, one.tls.is_some())).collect();
+        Self { listeners, admin: admin.clone(), workers: server.workers }
     }
 
     /// What a restart would change.
     fn differs_from(&self, config: &Config) -> Vec<&'static str> {
+        let wanted = Self::of(config);
         let differing = [
-            ("listeners", self.listeners != config.listeners),
-            ("admin", self.admin != config.admin),
-            ("server.workers", self.workers != config.server.workers),
+            ("listeners", self.listeners != wanted.listeners),
+            ("admin", self.admin != wanted.admin),
+            ("server.workers", self.workers != wanted.workers),
         ];
         differing.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
     }

@@ -64,6 +64,7 @@ where
             let deadlines = Deadlines::new(shard.shared.clock.clone());
             let connection = Arc::new(ClientConnection {
                 peer: Peer::new(peer_of(&parts), Scheme::Http),
+                secured: None,
                 deadlines: Arc::clone(&deadlines),
                 phase: Arc::default(),
                 idle_timeout: None,

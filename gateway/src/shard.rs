@@ -15,11 +15,12 @@ use crate::identity::Registry as Identities;
 use crate::network::Network;
 use crate::overload::{Episodes, Gate};
 use crate::rate_limit::Registry as Limits;
-use crate::rate_limit::store::Stores;
 use crate::snapshot::Snapshot;
+use crate::store::Stores;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::{Registry as Metrics, ShedReason};
+use crate::tls::Slots;
 use crate::upstream::in_flight::InFlight;
 use crate::upstream::{Registry as Upstreams, Upstream};
 
@@ -43,6 +44,8 @@ pub struct Shared<N: Network> {
     pub stores: Stores,
     /// Who proves identities, over all configurations.
     pub identity: Identities,
+    /// Certificates in force at the listeners.
+    pub tls: Slots,
     /// Requests in the whole gateway.
     pub in_flight: Arc<InFlight>,
     /// When something was turned away for the gateway's own sake.

@@ -76,12 +76,14 @@ impl<N: Network> Snapshot<N> {
     pub fn build(config: Arc<Config>, version: u64, shared: &Shared<N>) -> Self {
         let upstreams: std::collections::HashMap<&str, Arc<Upstream<N>>> =
             config.upstreams.iter().map(|settings| (&*settings.name, shared.upstreams.apply(settings))).collect();
+        shared.tls.apply(&config.listeners);
         shared.upstreams.retain(|name| upstreams.contains_key(name));
         let limits = limits(&config, shared);
         let providers = shared.identity.apply(&config.providers, &config.identity);
         let passport = shared.identity.apply_passport(config.passport.as_ref(), &config.identity);
         let auth = |settings: &settings::identity::Auth| {
-            Arc::new(RouteAuth::new(settings, |name| providers.get(name).cloned()))
+            let (provider, store) = (|name: &str| providers.get(name).cloned(), |name: &str| shared.stores.find(name));
+            Arc::new(RouteAuth::new(settings, provider, store))
         };
         let path_rules = PathRules {
             keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::admin;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::settings::Config;
 use crate::connections::Connections;
 use crate::gateway::{Gateway, World};
@@ -98,16 +98,16 @@ pub async fn start(config: Config, path: Option<PathBuf>, files: Vec<PathBuf>) -
 
 fn bind_all(config: &Config, workers: usize) -> Result<Vec<Listening>, StartError> {
     let mut sockets = Vec::new();
-    for listener in &config.listeners {
+    for (index, listener) in config.listeners.iter().enumerate() {
         if !listener.reuse_port {
-            sockets.push(Listening { socket: listen(listener.address, false)?, worker: None });
+            sockets.push(Listening { socket: listen(listener.address, false)?, worker: None, index });
             continue;
         }
         let first = listen(listener.address, true)?;
         let address = first.local_addr().map_err(|error| StartError(error.to_string()))?;
-        sockets.push(Listening { socket: first, worker: Some(0) });
+        sockets.push(Listening { socket: first, worker: Some(0), index });
         for worker in 1..workers {
-            sockets.push(Listening { socket: listen(address, true)?, worker: Some(worker) });
+            sockets.push(Listening { socket: listen(address, true)?, worker: Some(worker), index });
         }
     }
     Ok(sockets)
@@ -146,7 +146,10 @@ fn serve_admin(
 
 async fn follow_wall_clock(clock: Clock) {
     loop {
-        tokio::time::sleep(CLOCK_RESYNC).await;
+        tokio::select! {
+            () = tokio::time::sleep(CLOCK_RESYNC) => {}
+            () = clock::told_to_be_off() => {}
+        }
         clock.resync();
     }
 }

@@ -11,11 +11,12 @@ use tokio::sync::{mpsc, watch};
 
 use crate::connections::{Full, Place};
 use crate::gateway::Gateway;
-use crate::listener::{connection, refuse};
+use crate::listener::{connection, refuse, secure};
 use crate::network::{Network, Sockets};
 use crate::overload::gate::Keeper;
 use crate::shard::Shard;
 use crate::telemetry::metrics::{ListenerSeries, ShedReason, own_thread};
+use crate::tls::Slot;
 
 /// How often idle connections are swept.
 const TICK: Duration = Duration::from_secs(1);
@@ -40,6 +41,8 @@ pub struct Accepted {
     pub place: Result<Place, Full>,
     /// The metrics of the listener that it came by.
     pub listener: Arc<ListenerSeries>,
+    /// How the listener speaks TLS; `None` = in the clear.
+    pub tls: Option<Arc<Slot>>,
 }
 
 /// A worker as others see it.
@@ -133,9 +136,18 @@ async fn run(
             let Ok(stream) = TcpStream::from_std(accepted.stream) else { continue };
             match accepted.place {
                 Ok(place) => {
-                    let counted = Counted::new(accepted.listener);
-                    let kept = (place, load, counted);
-                    tokio::spawn(connection::serve(Arc::clone(&shard), stream, accepted.peer, drain.clone(), kept));
+                    let listener = Arc::clone(&accepted.listener);
+                    let kept = (place, load, Counted::new(accepted.listener));
+                    let (shard, peer, drain) = (Arc::clone(&shard), accepted.peer, drain.clone());
+                    match accepted.tls.map(|slot| slot.current()) {
+                        None => drop(tokio::spawn(connection::serve(shard, stream, peer, drain, kept))),
+                        Some(Some(acceptor)) => {
+                            let tls = (acceptor, listener);
+                            tokio::spawn(secure::serve(shard, stream, peer, tls, drain, kept));
+                        }
+                        // It cannot speak TLS, and must not speak in the clear.
+                        Some(None) => {}
+                    }
                 }
                 Err(full) => {
                     let reason = match full {
@@ -143,6 +155,10 @@ async fn run(
                         Full::Address => ShedReason::ConnectionsPerIp,
                     };
                     shard.shared.shed(reason);
+                    if accepted.tls.is_some() {
+                        // What is said in the clear is not understood, and a handshake costs more than it is worth.
+                        continue;
+                    }
                     tokio::spawn(async move {
                         refuse::overloaded(stream).await;
                         drop(load);

@@ -1,5 +1,6 @@
 //! Every configuration that people are shown can be used, and does what its comments say.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use gateway::config::settings::upstream::Balance;
@@ -20,11 +21,27 @@ impl Environment for Secrets {
 }
 
 fn example(name: &str) -> Loaded {
-    let path = repository().join("examples").join(name);
+    let mut path = repository().join("examples").join(name);
+    let folder = tempfile::tempdir().expect("a folder");
+    if name == "tls.toml" {
+        path = with_a_certificate(&path, folder.path());
+    }
     match load_with(&path, Purpose::Run, &Secrets) {
         Ok(loaded) => loaded,
         Err(error) => panic!("{name}: {error}"),
     }
+}
+
+/// The example of TLS beside files as its comments make them.
+fn with_a_certificate(example: &Path, folder: &Path) -> PathBuf {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    std::fs::write(folder.join("server.pem"), made.cert.pem()).expect("written");
+    let key = folder.join("server.key");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("ours");
+    let copy = folder.join("tls.toml");
+    std::fs::copy(example, &copy).expect("copied");
+    copy
 }
 
 /// The route that a request takes and what its upstream is asked for; `None` where there is no route.
@@ -123,6 +140,13 @@ fn the_production_example_keeps_its_routes_apart() {
         loaded.config.routes.iter().filter(|route| route.websocket).map(|route| &*route.name).collect();
     assert_eq!(allowed, ["live"], "only one route allows WebSockets");
     assert!(loaded.config.admin.is_some_and(|admin| admin.token.is_some()), "admin needs a token");
+}
+
+#[test]
+fn the_tls_example_shows_its_certificate_to_whoever_comes() {
+    let loaded = example("tls.toml");
+    let tls = loaded.config.listeners[0].tls.as_ref().expect("it speaks TLS");
+    assert!(tls.default.is_some() && tls.named.is_empty());
 }
 
 #[test]

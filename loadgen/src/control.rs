@@ -39,9 +39,23 @@ pub enum ControlError {
 /// # Errors
 /// When the request cannot be sent, or no whole answer comes in time.
 pub fn call(target: &Target, method: &str, body: &[u8]) -> Result<Answer, ControlError> {
+    call_with(target, method, &[], body)
+}
+
+/// As [`call`], with further headers.
+///
+/// # Errors
+/// As [`call`].
+pub fn call_with(
+    target: &Target,
+    method: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Result<Answer, ControlError> {
     let mut template = Template::get("control", target.clone());
     method.clone_into(&mut template.method);
     template.body = body.to_vec();
+    template.headers.extend_from_slice(headers);
     template.headers.push(("connection".to_owned(), "close".to_owned()));
     if !body.is_empty() {
         template.headers.push(("content-type".to_owned(), "application/json".to_owned()));

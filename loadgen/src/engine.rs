@@ -5,7 +5,8 @@
 //! users does. Where none is free a new one is opened, up to the in-flight bound; beyond it the arrival is dropped and
 //! counted, never delayed. How the loop waits for the next time is its [`Pacing`].
 //!
-//! Several loads run side by side on one thread and one clock, each with its own plan, bounds and observer.
+//! Several loads run side by side on one thread and one clock, each with its own plan, bounds and observer. Somebody
+//! else may have a share of that thread: see [`run_all_beside`].
 //!
 //! Invariants: each request that was started ends in exactly one sample. Requests of one target never use a connection
 //! of another, nor those of one load a connection of another. A request costs no memory of its own: buffers belong to
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-pub use driver::{run, run_all};
+pub use driver::{run, run_all, run_all_beside};
 pub use pacing::Pacing;
 
 use crate::plan::Plan;
@@ -74,6 +75,10 @@ pub struct Schedule {
     /// How the driver waits.
     pub pacing: Pacing,
 }
+
+/// Somebody who shares the driver's thread: does what is to be done now, without waiting, and says whether there was
+/// anything.
+pub type Neighbour<'a> = &'a mut dyn FnMut() -> bool;
 
 /// Why a run did not happen.
 #[derive(Debug, thiserror::Error)]

@@ -122,6 +122,8 @@ pub struct Totals {
     pub cpu_ns: u64,
     /// Time that the driver's thread spent looking for news that were not there, nanoseconds.
     pub spun_ns: u64,
+    /// Time that somebody else had of the driver's thread and worked, nanoseconds.
+    pub neighbour_ns: u64,
     /// From the start to the last end, nanoseconds.
     pub wall_ns: u64,
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use loadgen::clock::Clock;
-use loadgen::engine::{Load, Model, Pacing, Schedule, Settings, run_all};
+use loadgen::engine::{Load, Model, Pacing, Schedule, Settings, run_all, run_all_beside};
 use loadgen::plan::{Arrivals, Plan};
 use loadgen::recorder::Recorder;
 use loadgen::request::{Mix, Template};
@@ -109,4 +109,36 @@ fn the_mocks_own_time_is_not_added_latency() {
     let totals = run_all(vec![load], clock, Schedule { start_ns, pacing: Pacing::Spin }).unwrap();
     assert_eq!(stamps.samples, totals[0].finished);
     assert!(stamps.samples > 5 && totals[0].spun_ns > 0, "{totals:?}");
+}
+
+#[test]
+fn a_mock_on_the_drivers_own_thread_serves_in_its_turns() {
+    let delay = Rule::on("/slow").delay(Duration::from_millis(3));
+    let (mock, mut shared) = Mock::builder().service("orders").rule(delay).launch_shared().unwrap();
+    let clock = Clock::start();
+    let (mut fast, mut slow) = (Recorder::new("steady", 0), Recorder::new("steady", 0));
+    let load = |path: &str, observer| Load { settings: settings(&mock.url(path), 300.0, 200_000_000), observer };
+    let loads = vec![load("/fast", &mut fast as &mut dyn Observer), load("/slow", &mut slow)];
+    let totals = run_all_beside(loads, clock, at_once(&clock, Pacing::Sleep), &mut || shared.turn()).unwrap();
+    assert_eq!(fast.phases()[0].ok + slow.phases()[0].ok, mock.counters().requests);
+    assert!(totals.iter().all(|load| load.finished > 20 && load.not_ok == 0), "{totals:?}");
+    assert!(slow.phases()[0].service.min() >= 3_000_000, "the mock's timers ring between its turns");
+    // The thread never slept, and each part of its time is told apart.
+    let Totals { cpu_ns, spun_ns, neighbour_ns, wall_ns, .. } = totals[0];
+    assert!(cpu_ns > 0 && neighbour_ns > 0 && spun_ns > 0 && neighbour_ns + spun_ns <= wall_ns, "{totals:?}");
+}
+
+#[test]
+fn a_shared_mock_serves_alone_until_it_is_told_to_stop() {
+    let (mock, mut shared) = Mock::builder().service("orders").launch_shared().unwrap();
+    let clock = Clock::start();
+    let mut recorder = Recorder::new("steady", 0);
+    let one =
+        Settings { model: Model::Closed { requests: Some(10), duration: None }, ..settings(&mock.url("/"), 1.0, 1) };
+    std::thread::scope(|scope| {
+        scope.spawn(|| shared.serve_until(mock.wait_for_requests(10)));
+        let load = Load { settings: one, observer: &mut recorder };
+        run_all(vec![load], clock, at_once(&clock, Pacing::Sleep)).unwrap();
+    });
+    assert_eq!(recorder.phases()[0].ok, 10);
 }

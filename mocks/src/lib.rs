@@ -74,3 +74,4 @@ pub use faults::{
 };
 pub use journal::{Ended, Entry, Hit, Protocol};
 pub use mock::{Builder, Mock, StartError};
+pub use server::shared::Shared;

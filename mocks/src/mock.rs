@@ -10,11 +10,15 @@ use crate::calls::Calls;
 use crate::counters::Counters;
 use crate::faults::{Delay, Origin, Problems, Rule, Station, WAITING_ROOM};
 use crate::journal::{Entry, Journal};
+use crate::server::shared::Shared;
 use crate::server::{socket::Port, worker};
 use crate::world::{Endpoint, World};
 
 /// The journal's default size: 40 s at 5,000 requests a second, about 50 MB when it is full.
 const JOURNAL: usize = 200_000;
+
+/// Ports with their listeners, in the order of the endpoints.
+type Ports = Vec<(Port, socket2::Socket)>;
 
 /// Why a mock did not start.
 #[derive(Debug, thiserror::Error)]
@@ -218,7 +222,26 @@ impl Builder {
     ///
     /// # Errors
     /// As `start`.
-    pub fn launch(mut self) -> Result<Mock, StartError> {
+    pub fn launch(self) -> Result<Mock, StartError> {
+        let threads = self.threads;
+        let (mut mock, ports) = self.open(threads)?;
+        mock.threads.extend(worker::start(&mock.world, ports, threads, &mock.stop.subscribe())?);
+        Ok(mock)
+    }
+
+    /// The same without a thread for the services: they are served while their [`Shared`] is given turns. The control
+    /// port has its own thread all the same.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn launch_shared(self) -> Result<(Mock, Shared), StartError> {
+        let (mock, ports) = self.open(1)?;
+        let shared = worker::start_shared(&mock.world, ports)?;
+        Ok((mock, shared))
+    }
+
+    /// Opens all ports; nobody serves them yet, but for the control port.
+    fn open(mut self, threads: usize) -> Result<(Mock, Ports), StartError> {
         self.last();
         self.check_names()?;
         let (mut endpoints, mut ports) = (Vec::new(), Vec::new());
@@ -240,16 +263,14 @@ impl Builder {
                 ports.push((port, listener));
             }
         }
-        let journal = Journal::new(self.journal, self.threads);
+        let journal = Journal::new(self.journal, threads);
         let world = Arc::new(World::new(self.seed, endpoints, self.rules, journal));
         world.gateway.store(self.gateway.map(|address| Arc::new(address.to_string())));
         let stop = watch::Sender::new(false);
         let control =
             self.control.map(|address| crate::control::open(address, &world, stop.subscribe())).transpose()?;
-        let threads = worker::start(&world, ports, self.threads, &stop.subscribe())?;
         let (control, control_thread) = control.unzip();
-        let threads = threads.into_iter().chain(control_thread).collect();
-        Ok(Mock { world, control, stop, threads })
+        Ok((Mock { world, control, stop, threads: control_thread.into_iter().collect() }, ports))
     }
 
     fn check_names(&self) -> Result<(), Problems> {
@@ -267,7 +288,8 @@ fn free_port() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
 
-/// Running services. Dropping it closes their ports and all connections before it returns.
+/// Running services. Dropping it closes their ports and all connections before it returns; those of a [`Shared`] are
+/// closed when that is dropped.
 #[derive(Debug)]
 pub struct Mock {
     world: Arc<World>,

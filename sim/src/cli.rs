@@ -2,6 +2,8 @@
 //!
 //! Exit codes: 0 done, 1 what was asked about is bad, 2 usage, 3 it could not run, 4 the measurement is not valid.
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write;
@@ -11,8 +13,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use loadgen::units::{parse_duration, parse_rate};
+pub(crate) use shared::ScenarioArguments;
+use shared::StartArguments;
 
-use crate::children::Programs;
 use crate::compare::cli::CompareArguments;
 use crate::gate::cli::GateArguments;
 use crate::report::{ReportArguments, report};
@@ -55,6 +58,7 @@ const PEERS_HELP: &str = "\
 Examples:
   sim peers                                   all peers that are found
   sim peers --with nginx --rounds 15          one peer, a narrower interval
+  sim peers --chain full --with nginx,envoy   every policy on, as near as each can be
   sim peers --bin envoy=/opt/envoy            a program that is not on the PATH
 
 `cargo xtask peers` installs what it can. Exit codes: 0 measured, 2 usage, 3 could not run, 4 not valid.";
@@ -114,21 +118,11 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct CommonArguments {
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
-    /// A folder for everything that is written (a new one among the temporary files when absent)
-    #[arg(long)]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    start: StartArguments,
     /// Seed of everything random
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A gateway binary to use instead of the one built in
-    #[arg(long, value_name = "PATH")]
-    gateway_bin: Option<PathBuf>,
-    /// A mocks binary to use instead of the one built in
-    #[arg(long, value_name = "PATH")]
-    mocks_bin: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -153,24 +147,8 @@ struct RunArguments {
     /// Only say whether the scenario holds; nothing is started
     #[arg(long)]
     check: bool,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
-    /// A folder for everything that is written (a new one among the temporary files when absent)
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Seed of everything random, instead of the file's
-    #[arg(long)]
-    seed: Option<u64>,
-    /// A gateway binary to use instead of the one built in
-    #[arg(long, value_name = "PATH")]
-    gateway_bin: Option<PathBuf>,
-    /// A mocks binary to use instead of the one built in
-    #[arg(long, value_name = "PATH")]
-    mocks_bin: Option<PathBuf>,
-    /// The program that holds the users of journeys [default: journeys, beside this one]
-    #[arg(long, value_name = "PATH")]
-    journeys_bin: Option<PathBuf>,
+    #[command(flatten)]
+    shared: ScenarioArguments,
 }
 
 #[derive(Debug, Args)]
@@ -187,24 +165,8 @@ struct SuiteArguments {
     /// The folder of the scenarios
     #[arg(long, value_name = "DIR", default_value = suite::FOLDER)]
     scenarios: PathBuf,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
-    /// A folder for everything that is written (a new one among the temporary files when absent)
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Seed of everything random, instead of the files'
-    #[arg(long)]
-    seed: Option<u64>,
-    /// A gateway binary to use instead of the one built in
-    #[arg(long, value_name = "PATH")]
-    gateway_bin: Option<PathBuf>,
-    /// A mocks binary to use instead of the one built in
-    #[arg(long, value_name = "PATH")]
-    mocks_bin: Option<PathBuf>,
-    /// The program that holds the users of journeys [default: journeys, beside this one]
-    #[arg(long, value_name = "PATH")]
-    journeys_bin: Option<PathBuf>,
+    #[command(flatten)]
+    shared: ScenarioArguments,
 }
 
 #[derive(Debug, Args)]
@@ -223,6 +185,9 @@ struct PeersArguments {
     /// Seconds of each contender's turn in a round
     #[arg(long, default_value = "2", value_parser = parse_seconds)]
     seconds: Duration,
+    /// What the gateways do for a request: pass it on, or route, token, limit, breaker, ids, metrics and log
+    #[arg(long, value_enum, default_value = "bare")]
+    chain: peers::Chain,
     /// Bytes of each answer
     #[arg(long, default_value_t = 512)]
     body: u64,
@@ -320,22 +285,16 @@ fn peers_side_by_side(arguments: PeersArguments, command: String) -> Result<Exit
     peers::peers(&arguments.options(command)).map_err(|error| (3, error.to_string()))
 }
 
-impl CommonArguments {
-    fn programs(&self) -> Programs {
-        Programs { gateway: self.gateway_bin.clone(), mocks: self.mocks_bin.clone(), journeys: None }
-    }
-}
-
 impl DemoArguments {
     fn options(self, command: String) -> demo::Options {
         demo::Options {
-            programs: self.common.programs(),
+            programs: self.common.start.programs(),
             rate: self.rate,
             duration: self.duration,
             seed: self.common.seed,
             stay: self.stay,
-            json: self.common.json,
-            out: self.common.out,
+            json: self.common.start.json,
+            out: self.common.start.out,
             command,
         }
     }
@@ -344,12 +303,12 @@ impl DemoArguments {
 impl RunArguments {
     fn options(self, command: String) -> run::Options {
         run::Options {
-            programs: Programs { gateway: self.gateway_bin, mocks: self.mocks_bin, journeys: self.journeys_bin },
+            programs: self.shared.programs(),
             scenario: self.scenario,
             check: self.check,
-            seed: self.seed,
-            json: self.json,
-            out: self.out,
+            seed: self.shared.seed,
+            json: self.shared.start.json,
+            out: self.shared.start.out,
             command,
         }
     }
@@ -358,14 +317,14 @@ impl RunArguments {
 impl SuiteArguments {
     fn options(self, command: String) -> suite::Options {
         suite::Options {
-            programs: Programs { gateway: self.gateway_bin, mocks: self.mocks_bin, journeys: self.journeys_bin },
+            programs: self.shared.programs(),
             scenarios: self.scenarios,
             only: self.only,
             quick: self.quick,
             list: self.list,
-            seed: self.seed,
-            json: self.json,
-            out: self.out,
+            seed: self.shared.seed,
+            json: self.shared.start.json,
+            out: self.shared.start.out,
             command,
         }
     }
@@ -381,18 +340,19 @@ impl ExploreArguments {
 impl PeersArguments {
     fn options(self, command: String) -> peers::Options {
         peers::Options {
-            programs: self.common.programs(),
+            programs: self.common.start.programs(),
             with: self.with,
             bins: self.bin.into_iter().collect::<BTreeMap<_, _>>(),
             rounds: self.rounds,
             turn: self.seconds,
+            chain: self.chain,
             body: self.body,
             connections: self.connections as usize,
             workers: self.workers.map(|workers| workers as usize),
             idle: self.idle.map(|idle| idle as usize),
             seed: self.common.seed,
-            json: self.common.json,
-            out: self.common.out,
+            json: self.common.start.json,
+            out: self.common.start.out,
             command,
         }
     }

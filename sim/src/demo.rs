@@ -19,7 +19,7 @@ use std::time::Duration;
 use loadgen::clock::{Clock, duration_ns, rfc3339, unix_seconds};
 use loadgen::control::{ControlError, call};
 use loadgen::engine::{Model, RunError, Settings, run};
-use loadgen::environment::CpuTicks;
+use loadgen::environment::{CpuTicks, Environment};
 use loadgen::plan::{Arrivals, Plan};
 use loadgen::recorder::Recorder;
 use loadgen::request::{Mix, TemplateError};
@@ -224,7 +224,8 @@ impl World {
         let connections_at_mocks = self.accepts_at_mocks()?;
         let breaker = self.failing_breaker();
         let usage = (usage_before, self.gateway.process.usage());
-        Ok(Findings { watch, totals, offered, injected_at_mock, breaker, connections_at_mocks, usage, steal_before })
+        let environment = Environment::read(&steal_before);
+        Ok(Findings { watch, totals, offered, injected_at_mock, breaker, connections_at_mocks, usage, environment })
     }
 
     /// Waits for the half-way point and lets the endpoint fail; the number of journal entries before, or `None` when

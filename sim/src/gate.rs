@@ -43,6 +43,7 @@ use reports::result::Verdict;
 use crate::children::{Child, ChildError, MockService, Programs};
 use crate::folder::Folder;
 use crate::rounds::Cores;
+use crate::rounds::luggage::NOTHING;
 use crate::rounds::progress::Progress;
 use crate::rounds::turn::{Road, TurnError};
 use binaries::{Binary, Workshop};
@@ -299,6 +300,7 @@ impl World {
             body: work.body_bytes,
             connections: work.connections,
             seed: self.seed,
+            luggage: &NOTHING,
             stop: &self.stop,
         };
         let mut track = Track { road, cores: self.cores, folder, work, seconds, open_rate: 0.0 };

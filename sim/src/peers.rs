@@ -6,6 +6,7 @@
 //! core was busy, and the result says so.
 
 mod board;
+mod chain;
 mod contender;
 pub(crate) mod idle;
 pub(crate) mod program;
@@ -29,6 +30,8 @@ use crate::folder::Folder;
 use crate::rounds::Cores;
 use crate::rounds::turn::{Arm, Road, TurnError, bytes_target};
 use board::Board;
+pub use chain::Chain;
+use chain::Equipment;
 use contender::Running;
 pub use contender::{Contender, OURS, Place, all_configs, known_names};
 
@@ -45,6 +48,8 @@ pub struct Options {
     pub rounds: u32,
     /// Measured time of each turn.
     pub turn: Duration,
+    /// What contenders do for a request.
+    pub chain: Chain,
     /// Bytes of each answer.
     pub body: u64,
     /// Client connections.
@@ -91,6 +96,9 @@ pub enum PeersError {
     /// The gateway or the mock does not serve.
     #[error("{0}")]
     Child(#[from] ChildError),
+    /// No tokens can be signed.
+    #[error("tokens: {0}")]
+    Keys(#[from] loadgen::request::KeyError),
     /// A turn did not happen.
     #[error("{0}")]
     Turn(#[from] TurnError),
@@ -120,15 +128,24 @@ pub fn peers(options: &Options) -> Result<ExitCode, PeersError> {
     let cores = Cores::find();
     let (max_connections, max_pairs) =
         idle::raise_file_limit(options.idle.unwrap_or(0)).map_err(PeersError::Machine)?;
-    let contenders = contenders(options, &Place { cores: cores.contender(), max_connections, max_pairs })?;
+    let contenders =
+        contenders(options, &Place { cores: cores.contender(), max_connections, max_pairs, chain: options.chain })?;
+    let equipment = Equipment::of(options.chain)?;
+    equipment.write(&folder).map_err(|source| PeersError::File { path: folder.clone(), source })?;
     let service = MockService { name: "mock", endpoints: 1, seed: options.seed };
     let mock = options.programs.start_mock(&service, &folder.join("mock.log"), &cores.load())?;
     let upstream = mock.ready.listeners[0];
-    let road =
-        Road { mock: &mock, body: options.body, connections: options.connections, seed: options.seed, stop: &stop };
+    let road = Road {
+        mock: &mock,
+        body: options.body,
+        connections: options.connections,
+        seed: options.seed,
+        luggage: &equipment.luggage,
+        stop: &stop,
+    };
     let mut running = Vec::new();
     for contender in &contenders {
-        let started = contender.start(upstream, &folder)?;
+        let started = contender.start(upstream, &folder, &equipment.jwks)?;
         road.check_bytes(started.arm(&contender.name))?;
         running.push(started);
     }
@@ -167,6 +184,11 @@ fn contenders(options: &Options, place: &Place) -> Result<Vec<Contender>, PeersE
     };
     for name in asked {
         let path = options.bins.get(&name).map(PathBuf::as_path);
+        // What the goal of the whole chain is held against.
+        if options.chain == Chain::Full && name == "nginx" {
+            let bare = Contender::peer(&name, path, &Place { chain: Chain::Bare, ..place.clone() });
+            contenders.extend(bare.map(|bare| bare.called("nginx-bare")));
+        }
         match Contender::peer(&name, path, place) {
             Some(contender) => contenders.push(contender),
             None if options.with.is_empty() => {}
@@ -199,6 +221,9 @@ fn write_result(options: &Options, result: &ResultFile, folder: &Path) -> Result
             if let Some(bytes) = other("idle_connection_bytes") {
                 text += &format!("{name}: {:.1} KB for each idle connection\n", bytes / 1_000.0);
             }
+        }
+        for (name, peer) in result.peers.iter().filter(|(_, peer)| peer.chain.contains("lacks")) {
+            text += &format!("{name}: {}\n", peer.chain);
         }
         for reason in &result.validity.reasons {
             text += &format!("note: {reason}\n");

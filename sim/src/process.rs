@@ -4,7 +4,7 @@
 //! in order, and a program with workers ends as a whole. Dropping a [`Process`] ends it, so a panic does too.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -61,6 +61,15 @@ impl Process {
         self.child.stderr.take()
     }
 
+    /// Writes an order to its standard input.
+    ///
+    /// # Errors
+    /// When it has ended, or reads nothing.
+    pub fn order(&mut self, text: &str) -> io::Result<()> {
+        let stdin = self.child.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        stdin.write_all(text.as_bytes())
+    }
+
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
@@ -86,6 +95,14 @@ impl Process {
             last = now;
         }
         last
+    }
+
+    /// The memory of the program and of all that it started, bytes. Looks at these alone, since a look at every process
+    /// of the machine takes milliseconds, which others on the core then wait.
+    #[must_use]
+    pub fn rss_bytes(&self) -> u64 {
+        let root = self.group.as_raw_nonzero().get();
+        family_rss(root, 0).unwrap_or_else(|| group_usage(root).rss_bytes)
     }
 
     /// Ends the whole group at once, without asking.
@@ -153,6 +170,33 @@ pub fn pin_thread(cores: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
+/// Puts the calling thread before all others on its core, where the system allows it (to root, as a rule). Whether it
+/// did.
+pub fn put_first() -> bool {
+    const FIRST: i32 = -20;
+    // Of no process in particular, this is about the calling thread (setpriority(2), "C library/kernel differences").
+    rustix::process::setpriority_process(None, FIRST).is_ok()
+}
+
+/// How often it is looked how many threads want a core, and how long between two looks.
+const LOOKS: u32 = 8;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(4);
+
+/// Whether more threads want to run than there are cores, whenever one looks: the machine is busy with other work.
+pub fn is_overcrowded(cores: usize) -> bool {
+    (0..LOOKS).all(|look| {
+        if look > 0 {
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+        fs::read_to_string("/proc/loadavg").ok().and_then(|text| running(&text)).is_some_and(|running| running > cores)
+    })
+}
+
+/// The number of threads that run or want to, the one that asks included (proc(5), `/proc/loadavg`).
+fn running(loadavg: &str) -> Option<usize> {
+    loadavg.split_whitespace().nth(3)?.split_once('/')?.0.parse().ok()
+}
+
 /// What processes have used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -179,15 +223,41 @@ fn group_usage(group: i32) -> Usage {
     usage
 }
 
-/// The CPU time of a process's threads, nanoseconds: the first field of each `/proc/PID/task/TID/schedstat`
-/// (Documentation/scheduler/sched-stats in the kernel's sources). `None` where the kernel keeps none.
+/// The CPU time of a process's threads, nanoseconds. `None` where the kernel keeps none.
 fn threads_cpu_ns(process: &Path) -> Option<u64> {
     let mut total_ns = 0;
     for thread in fs::read_dir(process.join("task")).ok()?.flatten() {
-        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        total_ns += text.split_whitespace().next()?.parse::<u64>().ok()?;
+        total_ns += booked_ns(&thread.path())?;
     }
     (total_ns > 0).then_some(total_ns)
+}
+
+/// The CPU time of a thread of this process, nanoseconds; 0 where the kernel keeps none.
+pub(crate) fn thread_cpu_ns(number: i32) -> u64 {
+    booked_ns(Path::new(&format!("/proc/self/task/{number}"))).unwrap_or(0)
+}
+
+/// The first field of a thread's `schedstat` (Documentation/scheduler/sched-stats in the kernel's sources).
+fn booked_ns(thread: &Path) -> Option<u64> {
+    fs::read_to_string(thread.join("schedstat")).ok()?.split_whitespace().next()?.parse().ok()
+}
+
+/// Processes that start each other, one below the other, are at most this many deep.
+const DEEPEST: u32 = 4;
+
+/// The resident memory of a process and of its children; `None` where the kernel does not list them.
+fn family_rss(process: i32, depth: u32) -> Option<u64> {
+    let folder = format!("/proc/{process}");
+    let stat = fs::read_to_string(format!("{folder}/stat")).ok()?;
+    let mut total = parse_stat(&stat)?.rss_pages * rustix::param::page_size() as u64;
+    for thread in fs::read_dir(format!("{folder}/task")).ok()?.flatten() {
+        let children = fs::read_to_string(thread.path().join("children")).ok()?;
+        for child in children.split_whitespace().filter_map(|one| one.parse().ok()).filter(|_| depth < DEEPEST) {
+            // A child that ended meanwhile has none.
+            total += family_rss(child, depth + 1).unwrap_or(0);
+        }
+    }
+    Some(total)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -219,6 +289,13 @@ mod tests {
     }
 
     #[test]
+    fn who_wants_a_core_is_counted() {
+        assert_eq!(running("2.15 2.00 2.13 3/345 21959\n"), Some(3));
+        assert_eq!(running("nonsense"), None);
+        assert!(!is_overcrowded(1_000_000));
+    }
+
+    #[test]
     fn a_dropped_process_is_gone_with_its_children() {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
@@ -232,6 +309,20 @@ mod tests {
         drop(process);
         // Returns only when nobody holds the other end any more.
         assert_eq!(io::Read::read(&mut stderr, &mut started).unwrap(), 0);
+    }
+
+    #[test]
+    fn memory_is_that_of_the_program_and_of_all_that_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "(sh -c 'echo started >&2; exec sleep 1000'; true) & wait"]);
+        let mut process = Process::start(&mut command, &folder.path().join("log"), &[], true).unwrap();
+        let mut said = [0; 8];
+        io::Read::read_exact(&mut process.take_stderr().unwrap(), &mut said).unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", process.group.as_raw_nonzero())).unwrap();
+        let alone = parse_stat(&stat).unwrap().rss_pages * rustix::param::page_size() as u64;
+        let all = process.rss_bytes();
+        assert!(all > alone, "{all} bytes of three processes, {alone} of the first");
     }
 
     #[test]

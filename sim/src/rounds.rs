@@ -7,9 +7,11 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`turn`] | one turn, and what it showed |
+//! | [`luggage`] | what its requests carry |
 //! | [`order`] | who comes when |
 //! | [`progress`] | how far it is |
 
+pub mod luggage;
 pub mod order;
 pub mod progress;
 pub mod turn;

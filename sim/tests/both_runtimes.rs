@@ -4,51 +4,24 @@
 //! what its machine made it wait, and the run tells itself how long that was at most: no request of its clients took
 //! longer than this, scheduling included. So a busy machine widens the interval instead of failing the test.
 
-use std::path::Path;
-use std::process::Command;
+mod worlds;
 
-use reports::result::ResultFile;
+use std::path::Path;
+
 use sim::explore::score;
 use sim::oracle::breaker::BreakerScore;
 use sim::scenario::load;
+use worlds::{Short, result_of, sim, text};
 
-const SCENARIO: &str = r#"
-name = "both"
-warm_up = "100ms"
-
-[gateway]
-config = "gateway.toml"
-
-[mocks.orders]
-endpoints = 2
-
-[[load]]
-name = "main"
-model = "open"
-arrivals = "poisson"
-rate = "300/s"
-duration = "4500ms"
-connections = 8
-request = { path = "/a" }
-
-[[faults]]
-at = "1s"
-for = "2s"
-on = "orders/1"
-act = { status = 503 }
-"#;
-
-const GATEWAY: &str = r#"
-[upstreams.orders]
-endpoints = ["mock://orders/0", "mock://orders/1"]
-balance = "round_robin"
-breaker = { consecutive_failures = 6, min_requests = 1000, open_for = "300ms", max_open_for = "300ms", probes = 1 }
-
-[[routes]]
-path = "/{*rest}"
-upstream = "orders"
-retry = { attempts = 1 }
-"#;
+const SHORT: Short<'_> = Short {
+    name: "both",
+    load: "arrivals = \"poisson\"\nrate = \"300/s\"\nduration = \"4500ms\"\nconnections = 8",
+    fault: "at = \"1s\"\nfor = \"2s\"\nact = { status = 503 }",
+    rest: "",
+    upstream: "breaker = { consecutive_failures = 6, min_requests = 1000, open_for = \"300ms\", \
+               max_open_for = \"300ms\", probes = 1 }",
+    route: "retry = { attempts = 1 }",
+};
 
 /// What virtual time says over many seeds.
 #[derive(Debug)]
@@ -81,13 +54,11 @@ fn predict(file: &Path) -> Predicted {
 
 #[test]
 fn a_breaker_trips_and_recovers_on_sockets_as_it_does_in_virtual_time() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = SHORT.written();
     let (file, out) = (folder.path().join("s.toml"), folder.path().join("out"));
-    std::fs::write(&file, SCENARIO).unwrap();
-    std::fs::write(folder.path().join("gateway.toml"), GATEWAY).unwrap();
     let predicted = predict(&file);
-    let output = Command::new(env!("CARGO_BIN_EXE_sim")).arg("run").arg(&file).arg("--out").arg(&out).output().unwrap();
-    let result = ResultFile::read(&out.join("result.json")).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let output = sim(&["run", text(&file), "--out", text(&out)]);
+    let result = result_of(&out, &output);
     let real = &result.breakers["orders/1"];
     let waited_ms = result.load["main"].phases.values().map(|phase| phase.latency_us.max).fold(0.0, f64::max) / 1e3;
     let told = format!("real {real:?}, predicted {predicted:?}, waited {waited_ms} ms");

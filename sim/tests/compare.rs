@@ -1,53 +1,22 @@
 //! `sim compare` as a user runs it, beside a real nginx, which is skipped with a line where there is none.
 
+mod worlds;
+
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
 
-use reports::result::{Kind, ResultFile, SCHEMA};
-use serde_json::Value;
-
-const GATEWAY: &str = r#"
-[upstreams.orders]
-endpoints = ["mock://orders/0", "mock://orders/1"]
-balance = { policy = "round_robin" }
-breaker = { consecutive_failures = 3, open_for = "1s", max_open_for = "1s", probes = 1 }
-
-[[routes]]
-path = "/{*rest}"
-upstream = "orders"
-"#;
+use reports::result::Kind;
+use worlds::{Short, assert_schema, result_of, sim, text};
 
 /// One of two endpoints fails for two seconds; later the configuration is read anew.
-const SCENARIO: &str = r#"
-name = "short"
-warm_up = "100ms"
-
-[gateway]
-config = "gateway.toml"
-
-[mocks.orders]
-endpoints = 2
-
-[[load]]
-name = "main"
-model = "open"
-arrivals = "constant"
-rate = "400/s"
-duration = "5s"
-connections = 8
-request = { path = "/a" }
-
-[[faults]]
-at = "1s"
-for = "2s"
-on = "orders/1"
-act = { status = 503 }
-
-[[events]]
-at = "3500ms"
-do = "reload"
-"#;
+const SHORT: Short<'_> = Short {
+    name: "short",
+    load: "arrivals = \"constant\"\nrate = \"400/s\"\nduration = \"5s\"\nconnections = 8",
+    fault: "at = \"1s\"\nfor = \"2s\"\nact = { status = 503 }",
+    rest: "\n[[events]]\nat = \"3500ms\"\ndo = \"reload\"\n",
+    upstream: "breaker = { consecutive_failures = 3, open_for = \"1s\", max_open_for = \"1s\", probes = 1 }",
+    route: "",
+};
 
 /// What the user brings: round robin, and nothing that leaves an endpoint alone.
 const OWN: &str = "daemon off; pid {dir}/own.pid; error_log {dir}/own.log; events {} http { access_log off;
@@ -55,20 +24,10 @@ client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/
 scgi_temp_path {dir}/s; upstream all { server mock://orders/0 max_fails=0; server mock://orders/1 max_fails=0; }
 server { listen {listen}; location / { proxy_pass http://all; } } }";
 
-fn sim(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sim")).args(arguments).output().unwrap()
-}
-
 fn written() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, text) in [("s.toml", SCENARIO), ("gateway.toml", GATEWAY), ("own.conf", OWN)] {
-        std::fs::write(folder.path().join(name), text).unwrap();
-    }
+    let folder = SHORT.written();
+    std::fs::write(folder.path().join("own.conf"), OWN).unwrap();
     folder
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 fn has_nginx() -> bool {
@@ -89,13 +48,8 @@ fn nginx_is_scored_beside_ours_by_the_same_measure() {
     let (scenario, out) = (folder.path().join("s.toml"), folder.path().join("out"));
     let absent = ["--peers", "nginx,envoy", "--bin", "envoy=/no/such/envoy"];
     let output = sim(&[&["compare", text(&scenario), "--json", "--out", text(&out)], &absent[..]].concat());
-    let said = String::from_utf8_lossy(&output.stderr);
-    let written = std::fs::read(out.join("result.json")).unwrap_or_else(|error| panic!("{error}\n{said}"));
-    let written: Value = serde_json::from_slice(&written).unwrap();
-    let validator = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
-    let problems: Vec<String> = validator.iter_errors(&written).map(|error| error.to_string()).collect();
-    assert!(problems.is_empty(), "{problems:?}");
-    let result = ResultFile::read(&out.join("result.json")).unwrap();
+    let result = result_of(&out, &output);
+    assert_schema(&out);
     // Whether the measurement is valid depends on the machine; what happened does not.
     assert_eq!((result.kind, output.status.code()), (Kind::Compare, Some(if result.validity.valid { 0 } else { 4 })));
     assert_eq!(result.compare.keys().collect::<Vec<_>>(), ["gateway", "nginx"]);
@@ -125,8 +79,7 @@ fn what_a_user_runs_today_is_compared_as_it_is() {
     let (scenario, out) = (folder.path().join("s.toml"), folder.path().join("out"));
     let own = format!("nginx={}", text(&folder.path().join("own.conf")));
     let output = sim(&["compare", text(&scenario), "--peers", "nginx", "--peer-config", &own, "--out", text(&out)]);
-    let result = ResultFile::read(&out.join("result.json"))
-        .unwrap_or_else(|error| panic!("{error}\n{}", String::from_utf8_lossy(&output.stderr)));
+    let result = result_of(&out, &output);
     let nginx = &result.compare["nginx"];
     assert_eq!((nginx.trip_ms, nginx.figures["outages_never_left_alone"]), (None, 1.0), "it leaves nothing alone");
     assert!(nginx.success_ratio.is_some_and(|ratio| ratio < 0.9), "and does not try again");

@@ -1,50 +1,23 @@
 //! `sim run` as a user runs it, on real programs: what is written, what it exits with, and that nothing is left behind.
 
+mod worlds;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use reports::result::{Kind, ResultFile, SCHEMA, Verdict};
+use reports::result::{Kind, ResultFile, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-
-const GATEWAY: &str = r#"
-[upstreams.orders]
-endpoints = ["mock://orders/0", "mock://orders/1"]
-balance = { policy = "round_robin" }
-
-[[routes]]
-path = "/{*rest}"
-upstream = "orders"
-"#;
+use worlds::{Short, assert_schema, result_of, sim, text};
 
 /// One of two endpoints fails for a second; the configuration is read anew meanwhile.
-const SCENARIO: &str = r#"
-name = "short"
-warm_up = "100ms"
-
-[gateway]
-config = "gateway.toml"
-
-[mocks.orders]
-endpoints = 2
-
-[[load]]
-name = "main"
-model = "open"
-arrivals = "constant"
-rate = "200/s"
-duration = "3s"
-connections = 4
-request = { path = "/a" }
-
-[[faults]]
-at = "1s"
-for = "1s"
-on = "orders/1"
-act = { status = 500 }
-
+const SHORT: Short<'_> = Short {
+    name: "short",
+    load: "arrivals = \"constant\"\nrate = \"200/s\"\nduration = \"3s\"\nconnections = 4",
+    fault: "at = \"1s\"\nfor = \"1s\"\nact = { status = 500 }",
+    rest: r#"
 [[events]]
 at = "1500ms"
 do = "reload"
@@ -63,29 +36,10 @@ min = 0.99
 figure = "balance.orders.share.orders/1"
 min = 0.49
 max = 0.51
-"#;
-
-fn sim(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sim")).args(arguments).output().unwrap()
-}
-
-fn written(scenario: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
-    std::fs::write(folder.path().join("gateway.toml"), GATEWAY).unwrap();
-    folder
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// The result that a run wrote; what the run said when it wrote none.
-#[track_caller]
-fn result_of(out: &Path, output: &Output) -> ResultFile {
-    ResultFile::read(&out.join("result.json"))
-        .unwrap_or_else(|error| panic!("{error}\n{}", String::from_utf8_lossy(&output.stderr)))
-}
+"#,
+    upstream: "",
+    route: "",
+};
 
 /// Whether what the gateway's log says was its listener still takes connections.
 fn gateway_serves(out: &Path) -> bool {
@@ -96,16 +50,11 @@ fn gateway_serves(out: &Path) -> bool {
 
 #[test]
 fn a_scenario_is_run_scored_and_cleared_away() {
-    let folder = written(SCENARIO);
+    let folder = SHORT.written();
     let out = folder.path().join("out");
     let output = sim(&["run", text(&folder.path().join("s.toml")), "--json", "--out", text(&out)]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    let written: Value = serde_json::from_slice(&std::fs::read(out.join("result.json")).expect(&said)).unwrap();
-    assert_eq!(written, serde_json::from_slice::<Value>(&output.stdout).unwrap());
-    let validator = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
-    let problems: Vec<String> = validator.iter_errors(&written).map(|error| error.to_string()).collect();
-    assert!(problems.is_empty(), "{problems:?}");
-    let result = ResultFile::read(&out.join("result.json")).unwrap();
+    let result = result_of(&out, &output);
+    assert_eq!(assert_schema(&out), serde_json::from_slice::<Value>(&output.stdout).unwrap());
     assert_eq!(result.kind, Kind::Run);
     // Whether the measurement is valid depends on the machine; what happened does not.
     for expectation in &result.expectations {
@@ -127,12 +76,11 @@ fn a_scenario_is_run_scored_and_cleared_away() {
 #[test]
 fn two_gateways_share_the_load_and_one_is_restarted() {
     let scenario =
-        SCENARIO.replace("config =", "instances = 2\nconfig =").replace("do = \"reload\"", "do = \"restart\"");
-    let folder = written(&scenario);
+        SHORT.scenario().replace("config =", "instances = 2\nconfig =").replace("do = \"reload\"", "do = \"restart\"");
+    let folder = SHORT.written_as(&scenario);
     let out = folder.path().join("out");
     let output = sim(&["run", text(&folder.path().join("s.toml")), "--json", "--out", text(&out)]);
-    let result = ResultFile::read(&out.join("result.json"))
-        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let result = result_of(&out, &output);
     assert_eq!(result.gateway.len(), 2);
     assert_eq!(result.other["events"]["failed"], 0, "{}", result.other["events"]);
     assert!(out.join("gateway-0.1.log").is_file(), "it was started a second time");
@@ -143,7 +91,7 @@ fn two_gateways_share_the_load_and_one_is_restarted() {
 
 #[test]
 fn an_interrupted_run_writes_what_it_has_and_never_passes() {
-    let folder = written(&SCENARIO.replace("duration = \"3s\"", "duration = \"600s\""));
+    let folder = SHORT.written_as(&SHORT.scenario().replace("duration = \"3s\"", "duration = \"600s\""));
     let out = folder.path().join("out");
     let mut run = Command::new(env!("CARGO_BIN_EXE_sim"))
         .args(["run", text(&folder.path().join("s.toml")), "--out", text(&out)])
@@ -164,16 +112,16 @@ fn an_interrupted_run_writes_what_it_has_and_never_passes() {
 
 #[test]
 fn a_scenario_that_does_not_hold_starts_nothing() {
-    let folder = written(&SCENARIO.replace("orders/1\"\nact", "orders/7\"\nact"));
+    let folder = SHORT.written_as(&SHORT.scenario().replace("on = \"orders/1\"", "on = \"orders/7\""));
     let (file, out) = (folder.path().join("s.toml"), folder.path().join("out"));
     for arguments in [&["run", text(&file), "--out", text(&out)][..], &["run", "--check", text(&file)]] {
         let output = sim(arguments);
         assert_eq!(output.status.code(), Some(1));
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains("s.toml:23:6: error: there is no endpoint `orders/7`"), "{said}");
+        assert!(said.contains("s.toml:21:6: error: there is no endpoint `orders/7`"), "{said}");
         assert!(!out.exists());
     }
-    let good = written(SCENARIO);
+    let good = SHORT.written();
     assert_eq!(sim(&["run", "--check", text(&good.path().join("s.toml"))]).status.code(), Some(0));
     assert_eq!(sim(&["run", "/no/such/scenario.toml"]).status.code(), Some(3));
 }
@@ -195,10 +143,10 @@ fn every_committed_scenario_holds() {
 
 #[test]
 fn a_suite_runs_what_is_asked_for_and_one_that_fails_decides() {
-    let short = SCENARIO.replace("duration = \"3s\"", "duration = \"2200ms\"");
+    let short = SHORT.scenario().replace("duration = \"3s\"", "duration = \"2200ms\"");
     let failing =
         short.replace("\"short\"", "\"failing\"").replace("min = 95\n", "min = 1000\n").replace("max = 105\n", "");
-    let folder = written(&short.replace("warm_up", "tags = [\"quick\"]\nwarm_up"));
+    let folder = SHORT.written_as(&short.replace("warm_up", "tags = [\"quick\"]\nwarm_up"));
     std::fs::write(folder.path().join("failing.toml"), &failing).unwrap();
     let (scenarios, out) = (text(folder.path()), folder.path().join("out"));
     let listed = sim(&["suite", "--list", "--quick", "--scenarios", scenarios]);

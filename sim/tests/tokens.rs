@@ -75,6 +75,22 @@ fn the_gateway_proves_what_the_run_signs_and_nothing_else() {
 }
 
 #[test]
+fn a_gateway_whose_clock_is_fast_takes_good_tokens_for_old_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (folder.path().join("s.toml"), folder.path().join("out"));
+    let event = "[[events]]\nat = \"500ms\"\ndo = \"skew:gateway/0:48h\"\n";
+    let longer = SCENARIO.replace("ALGORITHM", "ES256").replace("duration = \"2s\"", "duration = \"3s\"");
+    std::fs::write(&file, format!("{longer}{event}")).unwrap();
+    std::fs::write(folder.path().join("gateway.toml"), GATEWAY).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sim")).arg("run").arg(&file).arg("--out").arg(&out).output().unwrap();
+    let result = ResultFile::read(&out.join("result.json")).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    assert_eq!(result.other["events"]["failed"], 0, "{}", result.other["events"]);
+    let known = &result.load["known"].phases["before"].status;
+    // It is told after half a second of three.
+    assert!(known["200"] >= 40 && known["401"] >= 200, "{known:?}");
+}
+
+#[test]
 fn keys_have_one_place_and_virtual_time_signs_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |scenario: &str, gateway: &str, word: &str| {

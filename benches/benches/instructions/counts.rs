@@ -11,10 +11,11 @@ use benches::codec::{Bare, Codec};
 use benches::headers::{From, Headers, REWRITTEN, Rewriting};
 use benches::limits::{Governor, Ours};
 use benches::messages::{answer, chunked_answer, clean_headers, hostile_headers, proxied_headers, wide_answer};
-use benches::world::{Log, World};
+use benches::world::{Log, Token, World};
 use benches::{Lookups, RULES, balancer, budget, policies, ring};
 use gateway::algorithms::balancer::{Balancer, Pick};
 use gateway::algorithms::hash_ring::{HashRing, stable_hash};
+use gateway::algorithms::peak_ewma::Estimate;
 use gateway::algorithms::rng::mix;
 use gateway::routing::normalise;
 use gungraun::prelude::*;
@@ -63,10 +64,14 @@ fn balancer_of(policy: usize) -> &'static Balancer {
 #[bench::least_request(args = (1), config = within("picking_least_request"))]
 #[bench::random(args = (2), config = within("picking_random"))]
 #[bench::consistent_hash(args = (3), config = within("picking_consistent_hash"))]
+#[bench::peak_ewma(args = (4), config = within("picking_peak_ewma"))]
 fn picking(balancer: &'static Balancer) -> usize {
+    // As an endpoint keeps it; reading it, with its decay, is a part of the pick.
+    let known: [Estimate; 10] = std::array::from_fn(benches::estimate);
+    let seen = |endpoint: usize| known[endpoint].at(1_000_000_001);
     let pick = |ticket| {
         let (bits, in_flight) = (mix(ticket), |endpoint: usize| endpoint as u32 % 5);
-        let ask = Pick { bits, ticket, hash: bits, in_flight: &in_flight, seen: &benches::seen, eligible: &|_| true };
+        let ask = Pick { bits, ticket, hash: bits, in_flight: &in_flight, seen: &seen, eligible: &|_| true };
         black_box(balancer).pick(black_box(&ask))
     };
     (0..OPERATIONS).filter_map(pick).sum()
@@ -195,6 +200,30 @@ fn unguarded_pipeline(world: &'static mut World) {
     world.exchanges(OPERATIONS);
 }
 
+fn presenting(token: Token) -> &'static mut World {
+    Box::leak(Box::new(World::with_token(Log::Off, token)))
+}
+
+// What the connection's last token costs is the difference of the two.
+#[library_benchmark(setup = presenting)]
+#[bench::carried(args = (Token::Carried), config = within("token_carried"))]
+#[bench::proven(args = (Token::Proven), config = within("token_proven"))]
+fn token(world: &'static mut World) {
+    world.exchanges(OPERATIONS);
+}
+
+fn presenting_in_turn(token: Token) -> &'static mut World {
+    Box::leak(Box::new(World::with_tokens_in_turn(Log::Off, token)))
+}
+
+// What a token of the worker's cache costs is the difference of the two: half as many exchanges of two requests each.
+#[library_benchmark(setup = presenting_in_turn)]
+#[bench::carried(args = (Token::Carried), config = within("tokens_in_turn_carried"))]
+#[bench::proven(args = (Token::Proven), config = within("tokens_in_turn_proven"))]
+fn tokens_in_turn(world: &'static mut World) {
+    world.exchanges(OPERATIONS / 2);
+}
+
 fn bare() -> &'static mut Bare {
     Box::leak(Box::default())
 }
@@ -210,7 +239,7 @@ library_benchmark_group!(name = balancing, benchmarks = [picking, ring_lookup, k
 library_benchmark_group!(name = headers, benchmarks = [screening, forwarded, request_id, trace]);
 library_benchmark_group!(
     name = whole,
-    benchmarks = [limit_check, limit_governor, codec, pipeline, unguarded_pipeline, network]
+    benchmarks = [limit_check, limit_governor, codec, pipeline, unguarded_pipeline, token, tokens_in_turn, network]
 );
 main!(library_benchmark_groups = [routing, balancing, headers, whole]);
 

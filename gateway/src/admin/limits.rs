@@ -11,8 +11,8 @@ use crate::clock::Clock;
 use crate::config::settings::rate_limit::{Mode, OnFailure};
 use crate::network::Network;
 use crate::rate_limit::Rule;
-use crate::rate_limit::store::Store;
 use crate::snapshot::Snapshot;
+use crate::store::Store;
 use crate::telemetry::metrics::LimitDecision;
 use crate::telemetry::timestamp::rfc3339;
 

@@ -20,6 +20,7 @@ pub(super) async fn metrics<N: Network>(Shared(state): Shared<Arc<State<N>>>, he
     let mut inputs =
         ScrapeInputs { log_dropped: shared.log.dropped(), process: ProcessStats::read(), ..ScrapeInputs::default() };
     inputs.keys = shared.identity.key_ages();
+    inputs.certificates = shared.tls.expiries();
     for upstream in state.gateway.upstreams() {
         add(&upstream, &mut inputs);
     }

@@ -143,6 +143,9 @@ fn render_auth(text: &mut String, auth: Option<&Trial>) {
     for field in &auth.fields {
         line(text, "", &format!("sent: {field}"));
     }
+    for what in &auth.not_tried {
+        line(text, "", &format!("not tried: {what}"));
+    }
     for name in &auth.removed {
         line(text, "", &format!("not sent: {name}"));
     }

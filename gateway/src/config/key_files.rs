@@ -45,7 +45,7 @@ pub(crate) fn key_set(sources: &Sources, jwks: &Reader<'_>) -> Option<Result<Rea
 }
 
 /// A file's bytes, if they are not too many.
-fn read(file: &Path, most: u64) -> Result<Vec<u8>, String> {
+pub(super) fn read(file: &Path, most: u64) -> Result<Vec<u8>, String> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(file).map_err(|error| error.to_string())?;

@@ -14,6 +14,7 @@ pub mod publish;
 pub mod settings;
 
 mod build;
+mod certificates;
 mod check;
 mod key_files;
 mod parse;

@@ -65,6 +65,11 @@ fn host<N: Network>(exchange: &Exchange<N>, survey: &Survey<'_>) -> Result<Optio
         return Ok(Some(known));
     }
     let value = target::host_of(survey, &exchange.uri, exchange.version)?;
+    if let (Some(secured), Some(value)) = (&exchange.connection.secured, &value)
+        && !secured.serves(&target::routing_host(value))
+    {
+        return Err(GatewayError::new(Code::Misdirected, "This connection was opened for another host."));
+    }
     Ok(value.map(|value| peer.host(&value)))
 }
 

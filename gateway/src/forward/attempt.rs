@@ -2,7 +2,7 @@
 //!
 //! A pooled connection that its peer closed between two requests is nobody's failure: the request goes out again on a
 //! new connection where nothing was sent, or where sending it twice is safe (RFC 9110, section 9.2.2, and RFC 9112,
-//! section 9.3.1).
+//! section 9.3.1); but not to an endpoint whose breaker has opened meanwhile.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -99,7 +99,12 @@ pub(super) async fn attempt<N: Network>(
         };
         let (stale, nothing_sent) = (broken && connection.nothing_came(), connection.nothing_left());
         match connection.take_body() {
-            Some(again) if stale && connection.is_reused() && (nothing_sent || is_idempotent(&head.method)) => {
+            Some(again)
+                if stale
+                    && connection.is_reused()
+                    && (nothing_sent || is_idempotent(&head.method))
+                    && !selected.is_left_alone() =>
+            {
                 body = again;
             }
             again => return Err(lose(exchange, selected, began, failure, (again, nothing_sent))),

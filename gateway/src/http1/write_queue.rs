@@ -47,6 +47,8 @@ pub(super) struct WriteQueue {
     part: Bytes,
     /// What closes the part: the line end behind a chunk's data.
     part_end: &'static [u8],
+    /// The stream has taken bytes that it may still hold: one that encrypts does.
+    unflushed: bool,
 }
 
 impl WriteQueue {
@@ -65,10 +67,15 @@ impl WriteQueue {
         self.written = 0;
         self.part = Bytes::new();
         self.part_end = b"";
+        self.unflushed = false;
     }
 
-    /// Whether nothing waits.
+    /// Whether nothing waits, here or in the stream.
     pub(super) fn is_empty(&self) -> bool {
+        self.is_written() && !self.unflushed
+    }
+
+    fn is_written(&self) -> bool {
         self.written == self.bytes.len() && self.part.is_empty() && self.part_end.is_empty()
     }
 
@@ -141,7 +148,7 @@ impl WriteQueue {
         cx: &mut Context<'_>,
         sent: &mut u64,
     ) -> Poll<io::Result<()>> {
-        while !self.is_empty() {
+        while !self.is_written() {
             let head = &self.bytes[self.written..];
             let mut count = if self.part.is_empty() && self.part_end.is_empty() {
                 ready!(Pin::new(&mut *stream).poll_write(cx, head))?
@@ -153,6 +160,7 @@ impl WriteQueue {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             *sent += count as u64;
+            self.unflushed = true;
             let of_head = count.min(head.len());
             self.written += of_head;
             count -= of_head;
@@ -162,6 +170,10 @@ impl WriteQueue {
         }
         spare::keep_write_buffer(std::mem::take(&mut self.bytes));
         self.written = 0;
+        if self.unflushed {
+            ready!(Pin::new(&mut *stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
         Poll::Ready(Ok(()))
     }
 }

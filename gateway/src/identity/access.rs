@@ -7,9 +7,11 @@ use serde_json::Value;
 
 use super::claims::claim;
 use super::credential::{self, Malformed};
+use super::ledger::Ledger;
 use super::proven::Identity;
 use super::provider::Provider;
 use crate::config::settings::identity::Auth;
+use crate::store::Store;
 use crate::telemetry::metrics::AuthResult;
 
 /// `auth` of a route.
@@ -23,18 +25,27 @@ pub struct RouteAuth {
     has_several_bearers: bool,
     /// What a client that presents nothing is told to present.
     pub(super) challenge: HeaderValue,
+    /// What stores are asked about the tokens of each provider; empty where they are asked nothing.
+    ledgers: Box<[Option<Ledger>]>,
 }
 
 /// A provider, and the credential that is for it.
 type Presented<'p, 'h> = (&'p Arc<Provider>, &'h [u8]);
 
 impl RouteAuth {
-    /// Compiles it. A provider that is not there proves nobody.
-    pub fn new(settings: &Auth, provider: impl Fn(&str) -> Option<Arc<Provider>>) -> Self {
+    /// Compiles it. A provider that is not there proves nobody; a store that is not there is down.
+    pub fn new(
+        settings: &Auth,
+        provider: impl Fn(&str) -> Option<Arc<Provider>>,
+        store: impl Fn(&str) -> Option<Arc<Store>>,
+    ) -> Self {
         let providers: Box<[_]> = settings.providers.iter().filter_map(|name| provider(name)).collect();
         let bearers = providers.iter().filter(|provider| provider.takes_bearer()).count();
         let challenge = if bearers > 0 { "Bearer" } else { "ApiKey" };
+        let ledger = |provider: &Arc<Provider>| Ledger::of(&provider.settings.kind, settings.single_use, &store);
+        let ledgers: Box<[_]> = providers.iter().map(ledger).collect();
         Self {
+            ledgers: if ledgers.iter().any(Option::is_some) { ledgers } else { Box::default() },
             providers,
             settings: settings.clone(),
             has_several_bearers: bearers > 1,
@@ -70,6 +81,16 @@ impl RouteAuth {
         // A token that none of several looks to have issued is the first one's to refuse.
         let first = self.providers.iter().find(|provider| provider.takes_bearer());
         Ok(first.zip(bearer.flatten()))
+    }
+
+    /// What stores are asked about a provider's tokens.
+    #[inline]
+    pub(super) fn ledger(&self, provider: &Arc<Provider>) -> Option<&Ledger> {
+        if self.ledgers.is_empty() {
+            return None;
+        }
+        let at = self.providers.iter().position(|other| Arc::ptr_eq(other, provider))?;
+        self.ledgers[at].as_ref()
     }
 
     /// Whether an identity has what the route asks for.
@@ -126,6 +147,7 @@ mod tests {
             passports: Passports::default(),
             credential: Box::default(),
             proof: Proof { provider: 0, keys: 0 },
+            digest: std::sync::OnceLock::new(),
         }
     }
 
@@ -137,7 +159,7 @@ mod tests {
             optional: false,
             single_use: false,
         };
-        RouteAuth::new(&settings, |_| None).check(identity)
+        RouteAuth::new(&settings, |_| None, |_| None).check(identity)
     }
 
     #[test]

@@ -115,6 +115,7 @@ mod tests {
             passports: Passports::default(),
             credential: credential.as_bytes().into(),
             proof: Proof { provider: 1, keys: 1 },
+            digest: std::sync::OnceLock::new(),
         })
     }
 

@@ -156,6 +156,8 @@ mod tests {
             cache_bytes: None,
             typ: Vec::new(),
             forward_token: false,
+            replay_store: None,
+            revocation: None,
         }
     }
 

@@ -8,8 +8,8 @@
 //! - `key_store.rs` has keys that are fetched, `key_keeper.rs` fetches them beside all requests, `key_schedule.rs` says
 //!   when, `remote.rs` asks servers.
 //! - `cache.rs` and `refused.rs` remember what was proven and what was refused; `turns.rs` bounds what is verified in
-//!   one turn of a worker's loop; `replay.rs` has tokens that hold once; `fields.rs` writes what the upstream is told,
-//!   `passport.rs` what it can verify by itself.
+//!   one turn of a worker's loop; `replay.rs` has tokens that hold once, `ledger.rs` what gateways share of them;
+//!   `fields.rs` writes what the upstream is told, `passport.rs` what it can verify by itself.
 //!
 //! Invariants (security.md, H and I): nothing is believed of a token before its signature holds; a cached identity is
 //! found by its whole token and lives no longer than its `exp` and its key; a client learns that a credential does not
@@ -26,6 +26,7 @@ mod jwt;
 mod key_keeper;
 mod key_schedule;
 mod key_store;
+mod ledger;
 mod memory;
 mod passport;
 mod prove;

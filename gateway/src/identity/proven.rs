@@ -3,10 +3,11 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
+use super::ledger::digest_of;
 use super::passport::Passports;
 
 /// Who is asking, proven by one credential.
@@ -29,6 +30,8 @@ pub struct Identity {
     pub(super) credential: Box<[u8]>,
     /// Which provider, with which keys, proved it.
     pub(super) proof: Proof,
+    /// What it is called in a list of tokens that were taken back, once somebody has asked.
+    pub(super) digest: OnceLock<Box<str>>,
 }
 
 /// A provider as it was configured, and its keys as they were.
@@ -45,6 +48,11 @@ impl Identity {
     pub(super) fn bytes(&self) -> usize {
         // Claims as values take about three times their text, which is within the credential.
         size_of::<Self>() + 4 * self.credential.len() + self.fields.len() + 128
+    }
+
+    /// What its token is called in a list of those that were taken back.
+    pub(super) fn digest(&self) -> &str {
+        self.digest.get_or_init(|| digest_of(&self.credential).into_boxed_str())
     }
 
     /// Whether it still holds at this second.

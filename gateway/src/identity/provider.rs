@@ -1,7 +1,7 @@
 //! One `[identity.providers.NAME]` at work.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use http::HeaderName;
@@ -253,6 +253,7 @@ impl Provider {
             until: claims.until,
             credential: credential.into(),
             proof,
+            digest: OnceLock::new(),
         }
     }
 }

@@ -1,13 +1,16 @@
 //! Tokens that hold for one request: those that were used are remembered until they would have ended anyway.
 //!
-//! The memory is the process's, so a token is used once whatever worker it comes to. It is bounded: when it is full of
-//! tokens that could still be used again, further ones are refused, since nothing else would keep the promise.
+//! Where gateways share that memory it is a store's (`ledger.rs`). This one is the process's, so a token is used once
+//! whatever worker it comes to. It is bounded: when it is full of tokens that could still be used again, further ones
+//! are refused, since nothing else would keep the promise.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use ahash::RandomState;
 
+use super::ledger::jti;
 use super::proven::Identity;
 use crate::telemetry::metrics::AuthResult;
 
@@ -22,6 +25,8 @@ pub(super) struct Used {
     hashers: [RandomState; 2],
     tokens: Mutex<Tokens>,
     most: usize,
+    /// Uses that were given a name.
+    named: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +39,16 @@ struct Tokens {
 
 impl Used {
     pub(super) fn new() -> Self {
-        Self { hashers: [RandomState::new(), RandomState::new()], tokens: Mutex::default(), most: MOST }
+        let hashers = [RandomState::new(), RandomState::new()];
+        Self { hashers, tokens: Mutex::default(), most: MOST, named: AtomicU64::new(0) }
+    }
+
+    /// A name for one use of a token, which no other use has, in this gateway or another: 128 bits under keys of the
+    /// process's own.
+    pub(super) fn name_of_use(&self) -> String {
+        let number = self.named.fetch_add(1, Ordering::Relaxed);
+        let [a, b] = [0, 1].map(|at| self.hashers[at].hash_one(number));
+        format!("{a:016x}{b:016x}")
     }
 
     /// Uses an identity's token at `now`, seconds since the Unix epoch.
@@ -42,8 +56,7 @@ impl Used {
     /// # Errors
     /// It was used before, has no `jti`, or there is no room to remember it.
     pub(super) fn use_up(&self, identity: &Identity, now: i64) -> Result<(), AuthResult> {
-        let jti = identity.claims.get("jti").and_then(serde_json::Value::as_str).filter(|jti| !jti.is_empty());
-        let jti = jti.ok_or(AuthResult::Claims)?;
+        let jti = jti(identity).ok_or(AuthResult::Claims)?;
         let [a, b] = [0, 1].map(|at| u128::from(self.hashers[at].hash_one((&*identity.provider, jti))));
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         if tokens.ends.len() >= tokens.look_at.max(FEW) || tokens.ends.len() >= self.most {
@@ -81,6 +94,7 @@ mod tests {
             passports: Passports::default(),
             credential: Box::default(),
             proof: Proof { provider: 0, keys: 0 },
+            digest: std::sync::OnceLock::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The stage: finds out who is asking, and whether that is enough for the route.
 //!
 //! In two steps, so that a request whose token is known pays for neither a future nor an allocation: [`recall`] looks,
-//! [`prove`] verifies where nothing is known yet.
+//! [`prove`] verifies where nothing is known yet, and asks stores where tokens are used up or taken back there.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::access::RouteAuth;
+use super::ledger::Ledger;
 use super::prove;
 use super::proven::Identity;
 use super::provider::{Known, Provider};
@@ -18,11 +19,19 @@ use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::telemetry::metrics::{AuthResult, CacheResult};
 
-/// A credential of which nothing is known yet.
+/// A credential about which something has to be found out.
 pub struct Unproven {
     auth: Arc<RouteAuth>,
     provider: Arc<Provider>,
-    credential: Bytes,
+    what: What,
+}
+
+/// What has to be found out.
+enum What {
+    /// Everything.
+    Credential(Bytes),
+    /// Whether the identity that is known still holds, which a store has to say.
+    Identity(Arc<Identity>),
 }
 
 /// Looks for a credential where the route asks for one, and whether it is known. What is granted is in the exchange
@@ -49,12 +58,19 @@ pub fn recall<N: Network>(
     let last = last.filter(|last| *last.credential == *credential && last.holds(provider.proof(), now));
     if let Some(identity) = last {
         cache.count(worker, CacheResult::Connection);
-        return accept(exchange, headers, &auth, provider, identity).map(|()| None);
+        if auth.ledger(provider).is_some() {
+            return Ok(Some(to_be_asked(&auth, provider, identity)));
+        }
+        return accept(exchange, headers, (&auth, provider), identity, Ok(())).map(|()| None);
     }
     match provider.recall(worker, credential, now) {
         Known::Proven(identity) => {
             cache.count(worker, CacheResult::Hit);
-            grant(exchange, headers, &auth, provider, identity).map(|()| None)
+            keep(exchange, provider, &identity);
+            if auth.ledger(provider).is_some() {
+                return Ok(Some(to_be_asked(&auth, provider, identity)));
+            }
+            accept(exchange, headers, (&auth, provider), identity, Ok(())).map(|()| None)
         }
         Known::Refused(why) => {
             cache.count(worker, CacheResult::Negative);
@@ -62,13 +78,19 @@ pub fn recall<N: Network>(
         }
         Known::Nothing => {
             let provider = Arc::clone(provider);
-            let credential = Bytes::copy_from_slice(credential);
-            Ok(Some(Box::new(Unproven { auth, provider, credential })))
+            let what = What::Credential(Bytes::copy_from_slice(credential));
+            Ok(Some(Box::new(Unproven { auth, provider, what })))
         }
     }
 }
 
-/// Proves a credential of which nothing is known.
+#[cold]
+fn to_be_asked(auth: &Arc<RouteAuth>, provider: &Arc<Provider>, identity: Arc<Identity>) -> Box<Unproven> {
+    let what = What::Identity(identity);
+    Box::new(Unproven { auth: Arc::clone(auth), provider: Arc::clone(provider), what })
+}
+
+/// Finds out what [`recall`] left open.
 ///
 /// # Errors
 /// As [`recall`].
@@ -77,44 +99,61 @@ pub async fn prove<N: Network>(
     headers: &mut HeaderMap,
     unproven: Box<Unproven>,
 ) -> Result<(), GatewayError> {
-    let Unproven { auth, provider, credential } = *unproven;
+    let Unproven { auth, provider, what } = *unproven;
     let shared = Arc::clone(&exchange.shard.shared);
-    match prove::prove(&shared, exchange.shard.index, &provider, &credential).await {
-        Ok(identity) => grant(exchange, headers, &auth, &provider, identity),
-        Err(why) => Err(refuse(exchange, &auth, Some(&provider), why)),
-    }
+    let identity = match what {
+        What::Identity(identity) => identity,
+        What::Credential(credential) => {
+            let proven = prove::prove(&shared, exchange.shard.index, &provider, &credential).await;
+            let identity = proven.map_err(|why| refuse(exchange, &auth, Some(&provider), why))?;
+            keep(exchange, &provider, &identity);
+            identity
+        }
+    };
+    let asked = match auth.ledger(&provider) {
+        Some(ledger) => ask(exchange, &auth, ledger, &identity).await,
+        None => Ok(()),
+    };
+    accept(exchange, headers, (&auth, &provider), identity, asked)
+}
+
+/// What stores say of an identity that is proven. It is used up last, when all else holds.
+async fn ask<N: Network>(
+    exchange: &Exchange<N>,
+    auth: &RouteAuth,
+    ledger: &Ledger,
+    identity: &Identity,
+) -> Result<(), AuthResult> {
+    let worker = exchange.shard.index;
+    ledger.not_revoked(worker, identity).await?;
+    auth.check(identity)?;
+    let name = exchange.shard.shared.identity.used().name_of_use();
+    ledger.use_up(worker, identity, (name, unix_seconds(exchange))).await
 }
 
 fn unix_seconds<N: Network>(exchange: &Exchange<N>) -> i64 {
     exchange.shard.shared.clock.unix_us(exchange.started).div_euclid(1_000_000)
 }
 
-/// The identity holds, and is the connection's last from here on: most connections bring the same one again.
+/// An identity that holds is the connection's last from here on: most connections bring the same one again.
 #[inline]
-fn grant<N: Network>(
-    exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
-    auth: &RouteAuth,
-    provider: &Provider,
-    identity: Arc<Identity>,
-) -> Result<(), GatewayError> {
+fn keep<N: Network>(exchange: &Exchange<N>, provider: &Provider, identity: &Arc<Identity>) {
     if provider.remembers() {
         let mut last = exchange.connection.identity.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(Arc::clone(&identity));
+        *last = Some(Arc::clone(identity));
     }
-    accept(exchange, headers, auth, provider, identity)
 }
 
-/// The identity holds: is it enough?
+/// The identity holds, as far as it is known here; `asked` is what stores said. Is it enough?
 #[inline]
 fn accept<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut HeaderMap,
-    auth: &RouteAuth,
-    provider: &Provider,
+    (auth, provider): (&RouteAuth, &Arc<Provider>),
     identity: Arc<Identity>,
+    asked: Result<(), AuthResult>,
 ) -> Result<(), GatewayError> {
-    let enough = auth.check(&identity).and_then(|()| once(exchange, auth, &identity));
+    let enough = asked.and_then(|()| auth.check(&identity)).and_then(|()| once(exchange, auth, provider, &identity));
     exchange.identity = Some(identity);
     if let Err(why) = enough {
         return Err(refuse(exchange, auth, Some(provider), why));
@@ -133,10 +172,15 @@ fn passport<N: Network>(exchange: &Exchange<N>) -> Option<Arc<[u8]>> {
     office.field(exchange.identity.as_ref()?, upstream, unix_seconds(exchange))
 }
 
-/// A token of a route that takes each once is used up here, when all else holds.
+/// A token of a route that takes each once is used up here, when all else holds, unless a store did that.
 #[inline]
-fn once<N: Network>(exchange: &Exchange<N>, auth: &RouteAuth, identity: &Identity) -> Result<(), AuthResult> {
-    if !auth.settings.single_use {
+fn once<N: Network>(
+    exchange: &Exchange<N>,
+    auth: &RouteAuth,
+    provider: &Arc<Provider>,
+    identity: &Identity,
+) -> Result<(), AuthResult> {
+    if !auth.settings.single_use || auth.ledger(provider).is_some_and(Ledger::remembers) {
         return Ok(());
     }
     exchange.shard.shared.identity.used().use_up(identity, unix_seconds(exchange))

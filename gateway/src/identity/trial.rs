@@ -4,6 +4,7 @@ use http::HeaderMap;
 use serde::Serialize;
 
 use super::access::RouteAuth;
+use crate::config::settings::identity::ProviderKind;
 use crate::telemetry::metrics::AuthResult;
 
 /// What a route asks for, and what a request presents.
@@ -35,6 +36,9 @@ pub struct Trial {
     pub fields: Vec<String>,
     /// Headers that would not go on.
     pub removed: Vec<String>,
+    /// What is not tried, since it would use the token up or ask others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_tried: Vec<String>,
 }
 
 /// Tries the credential of these headers at `now`, seconds since the Unix epoch. Nothing is remembered.
@@ -51,6 +55,7 @@ pub fn explain(auth: &RouteAuth, headers: &HeaderMap, now: i64) -> Trial {
         granted: None,
         fields: Vec::new(),
         removed: Vec::new(),
+        not_tried: Vec::new(),
     };
     let result = match auth.present(headers) {
         Err(_) => Err(AuthResult::Malformed),
@@ -61,6 +66,7 @@ pub fn explain(auth: &RouteAuth, headers: &HeaderMap, now: i64) -> Trial {
         Ok(None) => Err(AuthResult::Missing),
         Ok(Some((provider, credential))) => {
             trial.decided_by = Some(provider.name().to_string());
+            trial.not_tried = not_tried(auth, &provider.settings.kind);
             provider.try_out(credential, now).and_then(|identity| {
                 trial.subject = identity.subject.as_ref().map(ToString::to_string);
                 trial.granted = Some(identity.scopes.iter().map(ToString::to_string).collect());
@@ -75,8 +81,33 @@ pub fn explain(auth: &RouteAuth, headers: &HeaderMap, now: i64) -> Trial {
         }
     };
     if let Err(why) = result {
+        // What is refused here is asked of nobody.
+        if why != AuthResult::Unavailable {
+            trial.not_tried.clear();
+        }
         trial.result = why.as_str();
         trial.status = Some(why.code().status().as_u16());
     }
     trial
+}
+
+fn not_tried(auth: &RouteAuth, kind: &ProviderKind) -> Vec<String> {
+    let mut list = Vec::new();
+    match kind {
+        ProviderKind::Jwt(jwt) => {
+            if let Some(revocation) = &jwt.revocation {
+                list.push(format!("whether it was taken back: the store {} is asked", revocation.store));
+            }
+            if auth.settings.single_use {
+                let place = match &jwt.replay_store {
+                    Some(store) => format!("the store {store} remembers"),
+                    None => "this gateway alone remembers".to_owned(),
+                };
+                list.push(format!("whether it was used before: {place}"));
+            }
+        }
+        ProviderKind::Introspection(_) => list.push("what its issuer says of it".to_owned()),
+        ProviderKind::ApiKey(_) => {}
+    }
+    list
 }

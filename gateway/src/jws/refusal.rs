@@ -1,24 +1,10 @@
 //! Why a token is refused: a fixed list, for metrics, logs and `verify-jws`. A client is never told.
 
-macro_rules! refusals {
-    ($($(#[$doc:meta])* $variant:ident = $text:literal;)*) => {
-        /// Why a token is refused.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Refusal { $($(#[$doc])* $variant,)* }
+use crate::labelled::labelled;
 
-        impl Refusal {
-            /// Every reason.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// As written in metrics, logs and answers of `verify-jws`.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
-            }
-        }
-    };
-}
-
-refusals! {
+labelled! {
+    /// Why a token is refused.
+    pub enum Refusal, "As written in metrics, logs and answers of `verify-jws`.";
     /// It is longer than tokens may be.
     TooLarge = "too_large";
     /// It is not three parts with two dots: JSON serialisation, JWE, or no token at all.

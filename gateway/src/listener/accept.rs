@@ -16,6 +16,7 @@ use crate::gateway::Gateway;
 use crate::network::Sockets;
 use crate::overload::gate::LONGEST_HOLD;
 use crate::telemetry::metrics::ListenerSeries;
+use crate::tls::Slot;
 use crate::worker::{Accepted, Worker};
 
 /// After a failure that will not go away by itself at once, such as no more file descriptors.
@@ -30,6 +31,8 @@ pub struct Listening {
     pub socket: TcpListener,
     /// The one worker that it feeds, with `reuse_port`; otherwise any.
     pub worker: Option<usize>,
+    /// Its number in the configuration.
+    pub index: usize,
 }
 
 /// Starts the accept thread. When `stop` turns true it takes what is queued, closes the sockets, and ends.
@@ -52,6 +55,7 @@ pub fn start(
                 let name = listening.socket.local_addr().map_or_else(|_| String::new(), |address| address.to_string());
                 let hand = Hand {
                     listener: gateway.shared().metrics.listener(&name),
+                    tls: gateway.shared().tls.slot(listening.index),
                     gateway: Arc::clone(&gateway),
                     workers: Arc::clone(&workers),
                     connections: Arc::clone(&connections),
@@ -71,6 +75,8 @@ struct Hand {
     workers: Arc<[Worker]>,
     connections: Arc<Connections>,
     only: Option<usize>,
+    /// `None` where it speaks in the clear.
+    tls: Option<Arc<Slot>>,
 }
 
 impl Hand {
@@ -86,7 +92,7 @@ impl Hand {
             None => self.workers.iter().min_by_key(|worker| worker.load()),
         };
         if let Some(worker) = worker {
-            worker.hand(Accepted { stream, peer, place, listener: Arc::clone(&self.listener) });
+            worker.hand(Accepted { stream, peer, place, listener: Arc::clone(&self.listener), tls: self.tls.clone() });
         }
     }
 }

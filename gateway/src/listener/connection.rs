@@ -10,16 +10,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
+use tokio_rustls::server::TlsStream;
 
 use super::drain::{self, Draining};
 use super::drive::{self, End};
 use crate::client::ClientConnection;
 use crate::clock::Clock;
 use crate::context::{Peer, Scheme};
-use crate::network::Network;
+use crate::http1::IsQuiet;
+use crate::network::{ByteStream, Network};
 use crate::pipeline;
 use crate::shard::Shard;
 use crate::timer::{Deadlines, Wait, Watch};
+use crate::tls::{Handshake, Secured};
 
 /// What is read and thrown away after an answer that closes, so that the client gets to read it: a socket closed over
 /// unread bytes is reset.
@@ -34,22 +37,51 @@ const FIRST_BYTES: usize = 2048;
 /// after a moment in which a request that was on its way can still come. What is `kept` is dropped with the connection.
 /// (A future around this one would hold it twice: once as captured, once as awaited. With ten thousand idle connections
 /// that is seen.)
-pub async fn serve<N: Network, K: Send>(
+pub fn serve<N: Network, K: Send>(
     shard: Arc<Shard<N>>,
     stream: N::Stream,
     peer: SocketAddr,
     drain: watch::Receiver<bool>,
     kept: K,
-) {
-    let deadlines = Deadlines::new(shard.shared.clock.clone());
-    let connection = Arc::new(ClientConnection {
-        peer: Peer::new(peer, Scheme::Http),
-        deadlines,
+) -> impl Future<Output = ()> + Send {
+    let connection = client(&shard, Peer::new(peer, Scheme::Http), None);
+    run(shard, connection, (stream, N::is_quiet as IsQuiet<N::Stream>), drain, kept)
+}
+
+/// The same over TLS, once the handshake is over.
+pub fn serve_secured<N: Network, S: ByteStream, K: Send>(
+    shard: Arc<Shard<N>>,
+    handshake: Handshake<S>,
+    peer: SocketAddr,
+    drain: watch::Receiver<bool>,
+    kept: K,
+) -> impl Future<Output = ()> + Send {
+    let Handshake { stream, secured } = handshake;
+    let connection = client(&shard, Peer::new(peer, Scheme::Https), Some(Box::new(secured)));
+    // What has been decrypted waits where no socket tells of it: only a read finds out.
+    let is_quiet: IsQuiet<TlsStream<S>> = |_| false;
+    run(shard, connection, (stream, is_quiet), drain, kept)
+}
+
+fn client<N: Network>(shard: &Shard<N>, peer: Peer, secured: Option<Box<Secured>>) -> Arc<ClientConnection<N>> {
+    Arc::new(ClientConnection {
+        peer,
+        secured,
+        deadlines: Deadlines::new(shard.shared.clock.clone()),
         phase: Arc::default(),
         idle_timeout: Some(shard.snapshot().config.server.idle_timeout),
         identity: Mutex::new(None),
         tunnel: Mutex::new(None),
-    });
+    })
+}
+
+async fn run<N: Network, S: ByteStream, K: Send>(
+    shard: Arc<Shard<N>>,
+    connection: Arc<ClientConnection<N>>,
+    (stream, is_quiet): (S, IsQuiet<S>),
+    drain: watch::Receiver<bool>,
+    kept: K,
+) {
     let clock = &shard.shared.clock;
     let mut watch = Watch::new(Arc::clone(&connection.deadlines));
     let wait = pin!(drain::wait(drain.clone()));
@@ -58,7 +90,8 @@ pub async fn serve<N: Network, K: Send>(
     let mut awake = doze(&connection, stream, &mut watch, &mut draining, clock).await;
     while let Some((stream, read_ahead)) = awake {
         // What is awake is boxed: a connection that dozes holds none of it.
-        let end = Box::pin(drive::drive(&shard, &connection, stream, &read_ahead, &mut watch, &mut draining)).await;
+        let input = (stream, is_quiet, &*read_ahead);
+        let end = Box::pin(drive::drive(&shard, &connection, input, &mut watch, &mut draining)).await;
         drop(read_ahead);
         awake = match end {
             End::Doze(stream) => doze(&connection, stream, &mut watch, &mut draining, clock).await,
@@ -80,13 +113,13 @@ pub async fn serve<N: Network, K: Send>(
 }
 
 /// Waits for the first bytes of a next request, with nothing in memory but the socket. `None` when there will be none.
-async fn doze<N: Network>(
+async fn doze<N: Network, S: ByteStream>(
     connection: &ClientConnection<N>,
-    mut stream: N::Stream,
+    mut stream: S,
     watch: &mut Watch,
     draining: &mut Draining<'_, impl Future<Output = ()>>,
     clock: &Clock,
-) -> Option<(N::Stream, Bytes)> {
+) -> Option<(S, Bytes)> {
     let read_ahead = std::future::poll_fn(|cx| {
         if let Poll::Ready(read) = poll_first_bytes(&mut stream, cx) {
             return Poll::Ready(read);

@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::Body;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::LINGER_TIME;
 use super::drain::Draining;
@@ -16,8 +15,8 @@ use super::seat::Seat;
 use crate::client::{ClientConnection, Phase};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Arrival;
-use crate::http1::{HeadLimits, KnownDate, Next, Refusal, Server};
-use crate::network::Network;
+use crate::http1::{HeadLimits, IsQuiet, KnownDate, Next, Refusal, Server};
+use crate::network::{ByteStream, Network};
 use crate::pipeline;
 use crate::reply::Reply;
 use crate::shard::Shard;
@@ -49,17 +48,16 @@ struct Driver<'a, 'd, N: Network, F> {
 }
 
 /// Serves the connection until it rests or ends.
-pub(super) async fn drive<N: Network>(
+pub(super) async fn drive<N: Network, S: ByteStream>(
     shard: &Arc<Shard<N>>,
     connection: &Arc<ClientConnection<N>>,
-    stream: N::Stream,
-    read_ahead: &[u8],
+    (stream, is_quiet, read_ahead): (S, IsQuiet<S>, &[u8]),
     watch: &mut Watch,
     draining: &mut Draining<'_, impl Future<Output = ()>>,
-) -> End<N::Stream> {
+) -> End<S> {
     let date = shard.date.known();
     let mut driver = Driver { shard, connection, watch, draining, date };
-    let mut server = Box::new(Server::new(stream, read_ahead, limits(shard), N::is_quiet));
+    let mut server = Box::new(Server::new(stream, read_ahead, limits(shard), is_quiet));
     loop {
         let parts = match driver.next(&mut server).await {
             Awaited::Next(Next::Request(parts)) => parts,
@@ -112,7 +110,7 @@ enum Awaited {
 
 impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
     /// Waits for the next request.
-    async fn next(&mut self, server: &mut Server<N::Stream>) -> Awaited {
+    async fn next<S: ByteStream>(&mut self, server: &mut Server<S>) -> Awaited {
         let mut held = None;
         std::future::poll_fn(|cx| {
             let gate = &self.shard.gate;
@@ -146,9 +144,9 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
     }
 
     /// Waits for the pipeline's answer; `None` when the client has left, and with it the request.
-    async fn serve(
+    async fn serve<S: ByteStream>(
         &mut self,
-        seat: &mut Seat<N::Stream>,
+        seat: &mut Seat<S>,
         mut serving: Pin<&mut impl Future<Output = Reply<N>>>,
     ) -> Option<Reply<N>> {
         std::future::poll_fn(|cx| {
@@ -170,7 +168,7 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
     }
 
     /// Writes an answer; false when the client did not get it whole.
-    async fn answer(&mut self, seat: &mut Seat<N::Stream>, reply: Reply<N>) -> bool {
+    async fn answer<S: ByteStream>(&mut self, seat: &mut Seat<S>, reply: Reply<N>) -> bool {
         let Reply { status, head, body } = reply;
         let date = self.shard.date.refresh(&mut self.date);
         let unwanted = !seat.is_shared();
@@ -207,7 +205,7 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
     }
 
     /// Keeps the deadline of a client that is to take bytes: it begins anew whenever some have gone.
-    fn note_write(&self, seat: &mut Seat<N::Stream>) {
+    fn note_write<S: ByteStream>(&self, seat: &mut Seat<S>) {
         let deadlines = &self.connection.deadlines;
         let (waits, moved) = seat.with(|server| server.write_progress()).unwrap_or_default();
         if !waits {
@@ -218,14 +216,14 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
         }
     }
 
-    fn poll_draining(&mut self, cx: &mut Context<'_>, seat: &mut Seat<N::Stream>) {
+    fn poll_draining<S: ByteStream>(&mut self, cx: &mut Context<'_>, seat: &mut Seat<S>) {
         if self.draining.poll_closes(cx, self.connection, &self.shard.shared.clock) {
             seat.with(|server| server.close_after_answer());
         }
     }
 
     /// What never became a request is answered and recorded like any other.
-    async fn refuse(&mut self, mut server: Box<Server<N::Stream>>, refusal: Refusal) -> End<N::Stream> {
+    async fn refuse<S: ByteStream>(&mut self, mut server: Box<Server<S>>, refusal: Refusal) -> End<S> {
         let arrival = Arrival { shard: Arc::clone(self.shard), connection: Arc::clone(self.connection) };
         self.connection.begin();
         server.answer_raw(&pipeline::refuse(arrival, refusal.line, &refusal.error));
@@ -239,7 +237,7 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
 /// waiting for the request's, which is read through the same codec.
 fn poll_answer<S, B>(seat: &mut Seat<S>, mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<bool>
 where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: ByteStream,
     B: Body<Data = Bytes>,
 {
     loop {
@@ -277,12 +275,12 @@ where
 }
 
 /// Whether a body that nobody wants can be read to its end, so that another request can follow it.
-fn may_be_read<S: AsyncRead + AsyncWrite + Unpin>(server: &Server<S>) -> bool {
+fn may_be_read<S: ByteStream>(server: &Server<S>) -> bool {
     !server.has_body() || (!server.awaits_continue() && server.body_left().is_none_or(|left| left <= UNWANTED_BYTES))
 }
 
 /// Reads a body that nobody wanted to its end (security.md, A10); false when the connection is to close.
-async fn read_unwanted<S: AsyncRead + AsyncWrite + Unpin>(server: &mut Server<S>) -> bool {
+async fn read_unwanted<S: ByteStream>(server: &mut Server<S>) -> bool {
     if !server.is_kept_alive() || !may_be_read(server) {
         return false;
     }

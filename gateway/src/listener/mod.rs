@@ -7,3 +7,4 @@ mod drain;
 mod drive;
 pub(crate) mod refuse;
 mod seat;
+pub mod secure;

@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::http1::Server;
+use crate::network::ByteStream;
 use crate::request_body::{BodyFault, Source};
 
 type Shared<S> = Arc<Mutex<Option<Box<Server<S>>>>>;
@@ -24,7 +24,7 @@ pub(super) enum Seat<S> {
     Shared(Shared<S>),
 }
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Seat<S> {
+impl<S: ByteStream> Seat<S> {
     /// The body of the request that has just been read; from here on it is read through the codec.
     pub(super) fn body(self) -> (Self, Source) {
         match self {
@@ -66,7 +66,7 @@ fn lock<S>(shared: &Shared<S>) -> std::sync::MutexGuard<'_, Option<Box<Server<S>
 /// A request's body as it comes.
 struct ClientBody<S>(Shared<S>);
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Body for ClientBody<S> {
+impl<S: ByteStream> Body for ClientBody<S> {
     type Data = Bytes;
     type Error = BodyFault;
 

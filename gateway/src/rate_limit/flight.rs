@@ -11,10 +11,10 @@ use smallvec::SmallVec;
 
 use super::key::Key;
 use super::rule::{Rule, Tier};
-use super::store::{Call, Down, Posted, Script, Store};
 use super::tabs::Seen;
 use crate::algorithms::gcra::{Quota, Refused};
 use crate::config::settings::rate_limit::OnFailure;
+use crate::store::{Call, Down, Posted, Script, Store};
 
 /// A bucket in a store that a request has to be let through by.
 #[derive(Clone, Copy)]
@@ -86,12 +86,7 @@ impl<'a> Flight<'a> {
     ///
     /// # Errors
     /// Nobody asks that store now.
-    pub(super) fn start(
-        store: &'a Arc<Store>,
-        worker: usize,
-        asked: &'a [Asked<'a>],
-        now: u64,
-    ) -> Result<Self, Down> {
+    pub(super) fn start(store: &'a Arc<Store>, worker: usize, asked: &'a [Asked<'a>], now: u64) -> Result<Self, Down> {
         let mut flight = Self { store, worker, asked, marks: SmallVec::new(), posted: None };
         let mut call = Call::new(Script::Charge);
         for one in asked {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::registry::Registry;
 use super::rule::Rule;
-use super::store::{Stores, watch};
 use crate::clock::Clock;
+use crate::store::{Stores, watch};
 
 /// Between two looks at leases and stores.
 const TURN: Duration = Duration::from_millis(100);

@@ -8,13 +8,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::flight::number;
 use super::key::Key;
 use super::rule::{Rule, Tier};
-use super::flight::number;
-use super::store::{Call, Down, Posted, Script};
 use super::tabs::Seen;
 use crate::algorithms::gcra::Quota;
 use crate::algorithms::lease::{Chunk, most};
+use crate::store::{Call, Down, Posted, Script};
 
 /// Locks that keys are spread over.
 const SHARDS: usize = 64;

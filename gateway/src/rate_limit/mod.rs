@@ -7,8 +7,9 @@
 //! `stage.rs` is what the pipeline calls. `rule.rs` is one rule, compiled; `route.rs` those of a route; `applied.rs`
 //! what they came to for one request. `registry.rs` keeps over reloads what belongs to a rule's name: `cells.rs`, its
 //! buckets, and `busiest.rs`, its busiest keys. `key.rs` says who a request counts as. `shared.rs` and `leases.rs` take
-//! tokens from a store (`store/`), where gateways share one; `tabs.rs` remembers what was let through while it did not
-//! answer, and `flight.rs` what became of calls that were answered too late; `house.rs` does what no request waits for.
+//! tokens from a store (`crate::store`), where gateways share one; `tabs.rs` remembers what was let through while it
+//! did not answer, and `flight.rs` what became of calls that were answered too late; `house.rs` does what no request
+//! waits for.
 
 mod applied;
 mod busiest;
@@ -22,7 +23,6 @@ mod route;
 mod rule;
 mod shared;
 pub mod stage;
-pub mod store;
 mod tabs;
 
 pub use applied::{Applied, Fields};

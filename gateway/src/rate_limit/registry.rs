@@ -7,11 +7,11 @@ use super::busiest::Busiest;
 use super::cells::Cells;
 use super::leases::Leases;
 use super::rule::{Rule, quotas};
-use super::store::Stores;
 use super::tabs::Tabs;
 use crate::algorithms::gcra::Quota;
 use crate::algorithms::rng::Draws;
 use crate::config::settings::RateLimit;
+use crate::store::Stores;
 use crate::telemetry::metrics::{LimitSeries, Registry as Metrics};
 
 /// A rule's state.

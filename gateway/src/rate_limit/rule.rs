@@ -6,12 +6,12 @@ use super::Phase;
 use super::cells::{Cells, Taken};
 use super::key::{Key, short_id, stable_id};
 use super::registry::RuleState;
-use super::store::Store;
 use crate::algorithms::gcra::{Quota, Refused};
 use crate::config::settings::RateLimit;
 use crate::config::settings::rate_limit::Rate;
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::store::Store;
 use crate::telemetry::events::{Event, Kind};
 use crate::telemetry::metrics::LimitDecision;
 

@@ -17,7 +17,6 @@ use super::key::{Key, short_id};
 use super::leases;
 use super::route::RouteLimits;
 use super::rule::{Rule, Tier};
-use super::store::{Down, Store};
 use super::tabs::Seen;
 use crate::algorithms::gcra::{Quota, Refused};
 use crate::config::settings::rate_limit::{Mode, OnFailure, Shared};
@@ -25,6 +24,7 @@ use crate::config::settings::store::Servers;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::store::{Down, Store};
 use crate::telemetry::metrics::LimitDecision;
 
 /// One request's way through the rules of its route that are in stores.
@@ -133,9 +133,8 @@ impl<'a, N: Network> Asking<'a, N> {
             }
         }
         let Some(refused) = charged.refused.checked_sub(1).and_then(|at| together.get(at)) else { return Ok(()) };
-        let (asked, quota, tat) = first.unwrap_or_else(|| {
-            (refused, *refused.rule.quota(refused.tier), refused.rule.cells().look(refused.hash))
-        });
+        let (asked, quota, tat) = first
+            .unwrap_or_else(|| (refused, *refused.rule.quota(refused.tier), refused.rule.cells().look(refused.hash)));
         self.refused(asked, quota, tat, longest.max(1))
     }
 

@@ -91,3 +91,8 @@ pub fn store(name: &str, degraded: bool, reason: Option<&str>) {
     }
     event(told);
 }
+
+/// A listener's certificates could not be put in force; those before stay, and without any it closes connections.
+pub fn tls_not_applied(listener: SocketAddr, why: &str) {
+    event(json!({ "event": "tls", "listener": listener.to_string(), "applied": false, "detail": why }));
+}

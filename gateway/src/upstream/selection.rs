@@ -16,6 +16,7 @@ use super::state::{Active, Upstream};
 use crate::algorithms::balancer::{Balancer, Pick};
 use crate::algorithms::breaker::{State, Ticket};
 use crate::algorithms::criticality::Criticality;
+use crate::algorithms::ejection::Place;
 use crate::algorithms::hash_ring::stable_hash;
 use crate::config::settings;
 use crate::config::settings::upstream::{Concurrency, HashKey};
@@ -103,6 +104,13 @@ impl<N: Network> Selected<N> {
     /// Whether the attempt tries out an endpoint that was left alone.
     pub fn is_probe(&self) -> bool {
         matches!(self.pass, Some(Pass::Open(ticket) | Pass::Settled(ticket)) if ticket.is_probe())
+    }
+
+    /// Whether its breaker has opened since it was picked, so that nothing more is to be sent there.
+    #[cold]
+    pub fn is_left_alone(&self) -> bool {
+        let standing = self.standing();
+        !standing.guard.is_closed() && standing.place() != Place::Capped && !self.is_probe()
     }
 
     /// The hash of the request's key.

@@ -110,3 +110,19 @@ fn a_passport_needs_a_key_that_signs() {
         &["2:20: \"Cargo.toml\": there is no PRIVATE KEY in it", "2:45: \"2m\" is not between 1s and 1m"],
     );
 }
+
+#[test]
+fn what_gateways_share_of_tokens_is_in_a_store_that_exists() {
+    let with = |more: &str| format!("{}{more}", inline(KEY));
+    check(&with("replay_store = 'x'"), &["6:16: unknown store \"x\""]);
+    check(&with("revocation = { store = 'x' }"), &["6:24: unknown store \"x\""]);
+    check(
+        &with("revocation = { store = 'local' }"),
+        &["6:24: tokens that were taken back are in no gateway's own memory"],
+    );
+    check(&with("revocation = {}"), &["6:14: \"store\" is missing in [identity.providers.a.revocation]"]);
+    check(
+        &with("revocation = { store = 's', on_store_failure = 'local_share' }\n[stores.s]\nurl = 'redis://a:1'"),
+        &["6:48: expected one of \"open\", \"closed\", found \"local_share\""],
+    );
+}

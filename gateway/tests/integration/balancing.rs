@@ -111,36 +111,46 @@ async fn least_request_counts_a_stream_and_a_tunnel_for_as_long_as_they_last() {
     }
 }
 
-#[tokio::test]
-async fn peak_ewma_leaves_a_slow_endpoint_and_one_that_is_fast_to_fail() {
+/// Three endpoints behind peak EWMA, each of which has answered, and a gateway whose breakers stay out of it.
+async fn peak_ewma_of_three() -> (Mock, Gateway) {
     let upstream = three().await;
     let keys = "'peak_ewma'\nbreaker = { consecutive_failures = 0, min_requests = 1000000000 }";
     let gateway = Gateway::start(&text("", &listed(&upstream, &[1, 1, 1]), keys)).await;
-    let mut client = gateway.client().await;
-    let mut ask = async |count: usize| {
-        for _ in 0..count {
-            client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
-        }
-    };
-    ask(60).await;
+    ask(&gateway, 60).await;
     assert!(shares(&upstream).iter().all(|share| *share > 0), "{:?}", shares(&upstream));
-    let counted = |before: &[u64], endpoint: usize| shares(&upstream)[endpoint] - before[endpoint];
-    // Fast to fail, and so never in flight: after some requests that tell, it gets less than a third of its part.
-    upstream.set_rules([Rule::any().endpoint(1).status(503)]);
-    ask(60).await;
-    let before = shares(&upstream);
-    ask(300).await;
-    assert!(counted(&before, 1) <= 33, "{before:?} {:?}", shares(&upstream));
-    upstream.set_rules([]);
+    (upstream, gateway)
+}
 
-    // Slow, and nothing else is in flight.
-    upstream.set_rules([Rule::any().endpoint(0).delay(std::time::Duration::from_secs(1))]);
-    while shares(&upstream)[0] == before[0] {
-        ask(1).await;
+/// So many requests, one after the other.
+async fn ask(gateway: &Gateway, count: usize) {
+    let mut client = gateway.client().await;
+    for _ in 0..count {
+        client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     }
-    let before = shares(&upstream);
-    ask(100).await;
-    assert!(counted(&before, 0) <= 10, "{before:?} {:?}", shares(&upstream));
+}
+
+#[tokio::test]
+async fn peak_ewma_leaves_an_endpoint_that_is_fast_to_fail() {
+    let (upstream, gateway) = peak_ewma_of_three().await;
+    upstream.set_rules([Rule::any().endpoint(1).status(503)]);
+    // After some requests that tell, it gets less than a third of its part, though it is never in flight.
+    ask(&gateway, 60).await;
+    let before = shares(&upstream)[1];
+    ask(&gateway, 300).await;
+    assert!(shares(&upstream)[1] - before <= 33, "{before} {:?}", shares(&upstream));
+}
+
+#[tokio::test]
+async fn peak_ewma_leaves_a_slow_endpoint_that_is_idle_and_a_reload_forgets_nothing() {
+    let (upstream, gateway) = peak_ewma_of_three().await;
+    upstream.set_rules([Rule::any().endpoint(0).delay(std::time::Duration::from_secs(1))]);
+    let before = shares(&upstream)[0];
+    while shares(&upstream)[0] == before {
+        ask(&gateway, 1).await;
+    }
+    let before = shares(&upstream)[0];
+    ask(&gateway, 100).await;
+    assert!(shares(&upstream)[0] - before <= 10, "{before} {:?}", shares(&upstream));
 
     let shown = async || gateway.admin("GET", "/upstreams").await.json()["upstreams"][0]["endpoints"].clone();
     let seen = shown().await;

@@ -1,6 +1,6 @@
 //! Breakers over real sockets: what fails is left alone, found well again, and every step is told.
 
-use mocks::raw::{Raw, Script};
+use mocks::raw::{Gate, Raw, Script};
 use mocks::{Effect, Mock, Reset, Rule};
 use serde_json::Value;
 
@@ -234,6 +234,34 @@ async fn connections_that_fail_and_answers_that_break_off_count() {
     }
     eventually("open", || state(&gateway, 0) == "open").await;
     assert_eq!(breaker(&gateway, 0).await["cause"], "failure_ratio");
+}
+
+#[tokio::test]
+async fn a_request_that_met_a_stale_connection_is_not_sent_again_to_who_is_left_alone_by_now() {
+    let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    for (opens, expected) in [(false, (200, 2)), (true, (502, 1))] {
+        let gate = Gate::new();
+        let script = Script::new().read_request().send(ok).read_request().wait(&gate).reset();
+        let upstream = Raw::script(script).await.unwrap();
+        let keys = format!("[upstreams.up]\nendpoints = ['{}']\n{TRIPS_AT_3}\n", upstream.addr());
+        let route = "[[routes]]\npath = '/{*rest}'\nupstream = 'up'\nretry = { attempts = 1 }\n";
+        let gateway = Gateway::start(&format!("{keys}{route}")).await;
+        assert_eq!(gateway.get("/").await.status, 200);
+        let mut client = gateway.client().await;
+        client.send(GET).await;
+        let twice = || upstream.received().first().is_some_and(|bytes| bytes.windows(4).filter(is_end).count() == 2);
+        eventually("the second request on the same connection", twice).await;
+        if opens {
+            let open = format!("/breakers/up/{}/open", upstream.addr());
+            assert_eq!(gateway.admin("POST", &open).await.status, 200);
+        }
+        gate.open();
+        assert_eq!((client.answer().await.status, upstream.accepted()), expected, "opened meanwhile: {opens}");
+    }
+}
+
+fn is_end(bytes: &&[u8]) -> bool {
+    *bytes == b"\r\n\r\n"
 }
 
 #[tokio::test]

@@ -261,6 +261,17 @@ async fn a_token_is_verified_once_and_holds_no_longer_than_it_says() {
 }
 
 #[tokio::test]
+async fn of_many_requests_with_one_new_token_one_verifies_it() {
+    let it = plain().await;
+    for round in 1..=3 {
+        let request = request(&bearer(&it.issuer.token(&json!({ "jti": round }))));
+        let answers = futures_util::future::join_all((0..32).map(|_| it.gateway.ask(&request))).await;
+        assert!(answers.iter().all(|answer| answer.status == 200));
+        assert_eq!(it.cached("miss").await, Some(f64::from(round)), "one of 32 in round {round}");
+    }
+}
+
+#[tokio::test]
 async fn a_bad_token_is_not_verified_again_at_once() {
     let it = plain().await;
     let bad = bearer(&it.issuer.token(&json!({ "aud": "x" })));

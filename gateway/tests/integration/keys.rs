@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::{Events, Gateway, ISSUER, Issuer, echo, guarded, one_route};
+use crate::support::{Client, Events, Gateway, ISSUER, Issuer, Process, echo, guarded, one_route};
 
 /// A gateway that fetches its keys, and an upstream.
 struct World {
@@ -62,6 +62,39 @@ async fn a_rotation_refuses_no_valid_token_and_ends_those_of_keys_that_are_gone(
     assert_eq!(fetches(&server).await, 1);
     assert_eq!(client.ask(&old).await.status, 401, "also on the connection that knew it");
     assert_eq!(world.status(&second).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_under_load_refuses_nobody_and_makes_one_fetch() {
+    let (old, new, server) = (Issuer::new("old"), Issuer::new("new"), MockServer::start().await);
+    publish(&server, &[&old]).await;
+    let world = world(&format!("url = '{}/keys', cooldown = '1s'", server.uri())).await;
+    let load = |issuers: &[&Issuer], requests: usize| {
+        let token = |client: usize, at: usize| {
+            issuers[at % issuers.len()].token(&json!({ "jti": format!("{client} {at} {}", issuers.len()) }))
+        };
+        let address = world.gateway.address;
+        let clients = (0..16).map(|client| {
+            let tokens: Vec<String> = (0..requests).map(|at| token(client, at)).collect();
+            tokio::spawn(async move {
+                let mut client = Client::connect(address).await;
+                for token in tokens {
+                    let answer = client.ask(request(&token)).await;
+                    assert_eq!(answer.status, 200, "{answer:?}");
+                }
+            })
+        });
+        futures_util::future::join_all(clients.collect::<Vec<_>>())
+    };
+    for ended in load(&[&old], 20).await {
+        ended.unwrap();
+    }
+    // What was asked before is forgotten here.
+    publish(&server, &[&old, &new]).await;
+    for ended in load(&[&old, &new], 40).await {
+        ended.unwrap();
+    }
+    assert_eq!(fetches(&server).await, 1, "for all who had a token of the new key");
 }
 
 #[tokio::test]
@@ -156,4 +189,57 @@ async fn the_keys_events_say_what_happened() {
     let told = events.until(|event| event["what"] == "rotate").await;
     let rotated = told.iter().find(|event| event["what"] == "rotate").unwrap();
     assert_eq!(rotated["kids"], json!(["k2"]));
+}
+
+/// A key server behind TLS, on a thread of its own that ends with the process.
+fn behind_tls(certified: &rcgen::CertifiedKey<rcgen::KeyPair>, set: String) -> std::net::SocketAddr {
+    use std::io::{Read as _, Write as _};
+    let key = rustls::pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let versions = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = versions.with_no_client_auth().with_single_cert(vec![certified.cert.der().clone()], key).unwrap();
+    let config = std::sync::Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = rustls::ServerConnection::new(std::sync::Arc::clone(&config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream);
+            let (mut head, mut piece) = (Vec::new(), [0; 1024]);
+            while !head.ends_with(b"\r\n\r\n") {
+                match stream.read(&mut piece) {
+                    Ok(count) if count > 0 => head.extend_from_slice(&piece[..count]),
+                    // A client that does not trust the certificate leaves here.
+                    _ => break,
+                }
+            }
+            let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", set.len());
+            let _ = stream.write_all((head + &set).as_bytes());
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn h10_a_key_server_with_tls_is_checked_against_the_systems_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(file("cert.pem"), certified.cert.pem()).unwrap();
+    std::fs::write(file("key.pem"), certified.signing_key.serialize_pem()).unwrap();
+    let (issuer, upstream) = (Issuer::new("k1"), echo().await);
+    let server = behind_tls(&certified, issuer.jwks());
+    let route = one_route("", "auth = { providers = ['main'] }", upstream.addr());
+    let provider = "[identity.providers.main]\nkind = 'jwt'\nissuer = 'https://idp.test'\naudiences = ['api']\n";
+    let config = format!(
+        "{route}\n{provider}jwks = {{ url = 'https://{server}/keys' }}\n[[listeners]]\naddress = '127.0.0.1:0'\n\
+         [admin]\naddress = '127.0.0.1:0'\n[telemetry.access_log]\noutput = 'off'\n"
+    );
+    std::fs::write(file("gateway.toml"), config).unwrap();
+    for (trusted, expected) in [("cert.pem", 200), ("key.pem", 503)] {
+        let process =
+            Process::start_with(&folder.path().join("gateway.toml"), &[("SSL_CERT_FILE", &file(trusted))]).await;
+        let mut client = Client::connect(process.address).await;
+        assert_eq!(client.ask(request(&issuer.token(&json!({})))).await.status, expected, "{trusted}");
+    }
 }

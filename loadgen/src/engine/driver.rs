@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::lane::{Arrival, Lane};
 use super::pacing::{Pacing, Spun, sleep_exactly};
 use super::poller::{Poller, Wait};
-use super::{Load, RunError, Schedule, Settings};
+use super::{Load, Neighbour, RunError, Schedule, Settings};
 use crate::clock::{Clock, duration_ns, thread_cpu_ns};
 use crate::connection::http2::Http2;
 use crate::connection::{Connection, InFlight};
@@ -39,12 +39,36 @@ pub fn run<O: Observer>(settings: Settings, clock: Clock, observer: &mut O) -> R
 /// When a target takes no connection before the start, or the system refuses an epoll. Once requests are sent, every
 /// failure is a sample.
 pub fn run_all(loads: Vec<Load<'_>>, clock: Clock, schedule: Schedule) -> Result<Vec<Totals>, RunError> {
+    run_with(loads, clock, schedule, None)
+}
+
+/// The same on a thread that somebody else shares, who has a turn after each of the driver's. The driver then looks for
+/// news all the time, whatever its pacing.
+///
+/// # Errors
+/// As [`run_all`].
+pub fn run_all_beside(
+    loads: Vec<Load<'_>>,
+    clock: Clock,
+    schedule: Schedule,
+    neighbour: Neighbour<'_>,
+) -> Result<Vec<Totals>, RunError> {
+    run_with(loads, clock, schedule, Some(neighbour))
+}
+
+fn run_with(
+    loads: Vec<Load<'_>>,
+    clock: Clock,
+    schedule: Schedule,
+    neighbour: Option<Neighbour<'_>>,
+) -> Result<Vec<Totals>, RunError> {
     for address in loads.iter().flat_map(|load| &load.settings.mix.targets) {
         BlockingStream::connect_timeout(address, FIRST_CONNECT)
             .map_err(|source| RunError::Connect { address: *address, source })?;
     }
     sleep_exactly();
     let mut driver = Driver::new(loads, clock, schedule)?;
+    driver.neighbour = neighbour;
     driver.open_all();
     driver.drive()?;
     Ok(driver.lanes.into_iter().map(|lane| lane.totals).collect())
@@ -65,11 +89,13 @@ enum Link {
     Http2(Box<Http2>),
 }
 
-struct Driver<'a> {
+struct Driver<'a, 'n> {
     clock: Clock,
     pacing: Pacing,
     poller: Poller,
     lanes: Vec<Lane<'a>>,
+    /// Who shares the thread.
+    neighbour: Option<Neighbour<'n>>,
     /// When plans begin, on the run's clock.
     start_ns: u64,
     /// Whether the closed lanes have begun.
@@ -83,16 +109,19 @@ struct Driver<'a> {
     /// Whether an HTTP/2 connection is being settled: what begins on it then goes out with the next of its pumps.
     settling: bool,
     spun: Spun,
+    /// What the neighbour's turns took in which there was something to do.
+    neighbour_ns: u64,
     cpu_before_ns: u64,
 }
 
-impl<'a> Driver<'a> {
+impl<'a> Driver<'a, '_> {
     fn new(loads: Vec<Load<'a>>, clock: Clock, schedule: Schedule) -> Result<Self, RunError> {
         let mut driver = Self {
             clock,
             pacing: schedule.pacing,
             poller: Poller::new()?,
             lanes: loads.into_iter().map(Lane::new).collect(),
+            neighbour: None,
             start_ns: schedule.start_ns.max(clock.now_ns()),
             begun: false,
             next_due: None,
@@ -101,6 +130,7 @@ impl<'a> Driver<'a> {
             scratch: vec![0; SCRATCH_BYTES],
             settling: false,
             spun: Spun::default(),
+            neighbour_ns: 0,
             cpu_before_ns: thread_cpu_ns(),
         };
         driver.find_next_due();
@@ -136,7 +166,7 @@ impl<'a> Driver<'a> {
             if looked_only {
                 self.spun.looked(turned_ns - now_ns);
             }
-            now_ns = turned_ns;
+            now_ns = self.lend_thread(turned_ns);
             if now_ns >= next_tick_ns {
                 next_tick_ns = now_ns + TICK_NS;
                 self.on_tick(now_ns);
@@ -146,8 +176,21 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
+    /// Lets the neighbour have its turn, where there is one; the time afterwards.
+    fn lend_thread(&mut self, turned_ns: u64) -> u64 {
+        let Some(neighbour) = &mut self.neighbour else { return turned_ns };
+        let worked = neighbour();
+        let after_ns = self.clock.now_ns();
+        if worked {
+            self.neighbour_ns += after_ns - turned_ns;
+        } else {
+            self.spun.looked(after_ns - turned_ns);
+        }
+        after_ns
+    }
+
     /// One turn of the loop: sends what is due, waits as the pacing says, takes the news. Whether it did no more than
-    /// look for some. Whoever shares the thread has its turn after this one.
+    /// look for some.
     fn turn(&mut self, now_ns: u64, next_tick_ns: u64) -> Result<bool, RunError> {
         let mut worked = self.begin_when_due(now_ns);
         worked |= self.send_due();
@@ -156,7 +199,10 @@ impl<'a> Driver<'a> {
         let next_ns = next_ns.min(start_ns).min(next_tick_ns);
         // The closed model needs no pacing: news are all that it waits for.
         let in_flight = self.lanes.iter().any(|lane| lane.in_flight > 0 && !lane.is_closed_model());
-        let wait = self.pacing.wait(self.clock.now_ns(), next_ns, in_flight);
+        let wait = match self.neighbour {
+            Some(_) => Wait::Look,
+            None => self.pacing.wait(self.clock.now_ns(), next_ns, in_flight),
+        };
         let count = self.poller.wait(wait)?;
         for index in 0..count {
             self.on_news(self.poller.news(index));
@@ -178,7 +224,7 @@ impl<'a> Driver<'a> {
         }
         self.begun = true;
         self.cpu_before_ns = thread_cpu_ns();
-        self.spun = Spun::default();
+        (self.spun, self.neighbour_ns) = (Spun::default(), 0);
         for lane in 0..self.lanes.len() {
             if self.lanes[lane].is_closed_model() {
                 for target in 0..self.lanes[lane].idle.len() {
@@ -300,10 +346,11 @@ impl<'a> Driver<'a> {
 
     fn count_time(&mut self, now_ns: u64) {
         let spun_ns = self.spun.ns();
-        let cpu_ns = (thread_cpu_ns() - self.cpu_before_ns).saturating_sub(spun_ns);
+        let cpu_ns = (thread_cpu_ns() - self.cpu_before_ns).saturating_sub(spun_ns + self.neighbour_ns);
         for lane in &mut self.lanes {
             lane.totals.cpu_ns = cpu_ns;
             lane.totals.spun_ns = spun_ns;
+            lane.totals.neighbour_ns = self.neighbour_ns;
             lane.totals.wall_ns = now_ns.saturating_sub(self.start_ns);
         }
     }

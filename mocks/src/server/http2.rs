@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 
 use self::exchange::Exchange;
 use self::wire::Wire;
+use super::shared::spawn;
 use super::site::Site;
 use crate::http1::head::MAX_HEAD;
 
@@ -97,7 +98,7 @@ pub(crate) async fn serve(stream: TcpStream, read_already: Vec<u8>, site: Site) 
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
                     let exchange = Exchange::new(site.clone(), orders.clone(), respond, answered.clone());
-                    tokio::spawn(exchange.run(request));
+                    spawn(exchange.run(request));
                 }
                 // A client that broke the connection off left; one that broke the protocol was told by h2.
                 Some(Err(error)) if error.is_io() || error.is_remote() => return,

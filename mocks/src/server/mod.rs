@@ -8,6 +8,7 @@
 //! - `connection`: a connection's life, the fast path; `site`: what a connection knows of its surroundings;
 //! - `routes`, `content`, `reply`: what is answered; `act`: how faults change it; `garbage`: answers that are wrong on
 //!   purpose; `alarm`: waits to the microsecond;
+//! - `shared`: a worker without a thread of its own;
 //! - `websocket`: the echo over WebSocket; `http2`: the same over HTTP/2, and gRPC.
 
 mod accept;
@@ -20,6 +21,7 @@ mod http2;
 mod input;
 mod reply;
 mod routes;
+pub(crate) mod shared;
 mod site;
 pub(crate) mod socket;
 mod websocket;

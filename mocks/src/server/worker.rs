@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::accept::Accept;
 use super::alarm::{self, Alarm};
 use super::connection::Connection;
+use super::shared::{Shared, spawn};
 use super::site::Site;
 use super::socket::{Port, into_tokio};
 use crate::calls::Pool;
@@ -48,7 +49,7 @@ impl Workers {
         let (endpoint, world, alarm) = (endpoint.clone(), self.world.clone(), desk.alarm.clone());
         let site = Site { endpoint, world, worker, alarm, pool: desk.pool.clone(), number };
         match &desk.sender {
-            None => drop(tokio::spawn(Connection::new(stream, site).run())),
+            None => spawn(Connection::new(stream, site).run()),
             // A stream that cannot be handed over is closed; so is one whose worker has ended.
             Some(sender) => drop(stream.into_std().map(|stream| sender.try_send(Handover { stream, site }))),
         }
@@ -73,31 +74,47 @@ pub(crate) fn start(
         let alarm = alarm::new()?;
         desks.push(Desk { alarm: alarm.clone(), pool: Arc::default(), sender: Some(sender) });
         let work = async move {
-            tokio::spawn(alarm.run());
+            spawn(alarm.run());
             serve_handovers(receiver).await;
         };
         handles.push(thread(number, work, stop.clone())?);
     }
+    handles.push(thread(0, first(world, ports, desks, first_alarm), stop.clone())?);
+    Ok(handles)
+}
+
+/// One worker without a thread of its own.
+pub(crate) fn start_shared(world: &Arc<World>, ports: Vec<(Port, socket2::Socket)>) -> io::Result<Shared> {
+    let alarm = alarm::new()?;
+    let desks = vec![Desk { alarm: alarm.clone(), pool: Arc::default(), sender: None }];
+    Shared::new(first(world, ports, desks, alarm))
+}
+
+/// What the first worker does: it accepts for all.
+fn first(
+    world: &Arc<World>,
+    ports: Vec<(Port, socket2::Socket)>,
+    desks: Vec<Desk>,
+    alarm: Arc<Alarm>,
+) -> impl Future<Output = ()> + Send + use<> {
     let workers = Workers { world: world.clone(), desks: desks.into() };
     let world = world.clone();
-    let first = async move {
-        tokio::spawn(first_alarm.run());
+    async move {
+        spawn(alarm.run());
         for ((port, listener), endpoint) in ports.into_iter().zip(world.endpoints.clone()) {
             // The socket was made by `Port` and is not blocking, so a runtime with a reactor takes it.
             let Ok(listener) = into_tokio(listener) else { continue };
             let accept = Accept { port, endpoint, world: world.clone(), workers: workers.clone() };
-            tokio::spawn(accept.run(listener));
+            spawn(accept.run(listener));
         }
         std::future::pending::<()>().await;
-    };
-    handles.push(thread(0, first, stop.clone())?);
-    Ok(handles)
+    }
 }
 
 async fn serve_handovers(mut receiver: Receiver<Handover>) {
     while let Some(Handover { stream, site }) = receiver.recv().await {
         if let Ok(stream) = TcpStream::from_std(stream) {
-            tokio::spawn(Connection::new(stream, site).run());
+            spawn(Connection::new(stream, site).run());
         }
     }
 }

@@ -7,8 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{KNOWN, Options, compare};
-use crate::children::Programs;
-use crate::cli::parse_bin;
+use crate::cli::{ScenarioArguments, parse_bin};
 
 pub(crate) const HELP: &str = "\
 Examples:
@@ -40,24 +39,8 @@ pub(crate) struct CompareArguments {
     /// The command line of a peer that is not known here; {config} is its configuration; may be repeated
     #[arg(long, value_parser = parse_pair, value_name = "NAME=COMMAND")]
     peer_command: Vec<(String, String)>,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
-    /// A folder for everything that is written (a new one among the temporary files when absent)
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Seed of everything random, instead of the file's
-    #[arg(long)]
-    seed: Option<u64>,
-    /// A gateway binary to use instead of the one built in
-    #[arg(long, value_name = "PATH")]
-    gateway_bin: Option<PathBuf>,
-    /// A mocks binary to use instead of the one built in
-    #[arg(long, value_name = "PATH")]
-    mocks_bin: Option<PathBuf>,
-    /// The program that holds the users of journeys [default: journeys, beside this one]
-    #[arg(long, value_name = "FILE")]
-    journeys_bin: Option<PathBuf>,
+    #[command(flatten)]
+    shared: ScenarioArguments,
 }
 
 impl CompareArguments {
@@ -83,15 +66,15 @@ impl CompareArguments {
         let mut seen = BTreeSet::new();
         peers.retain(|name| seen.insert(name.clone()));
         Options {
-            programs: Programs { gateway: self.gateway_bin, mocks: self.mocks_bin, journeys: self.journeys_bin },
+            programs: self.shared.programs(),
             scenario: self.scenario,
             peers,
             bins: self.bin.into_iter().collect(),
             configs: self.peer_config.into_iter().collect(),
             commands: self.peer_command.into_iter().collect(),
-            seed: self.seed,
-            json: self.json,
-            out: self.out,
+            seed: self.shared.seed,
+            json: self.shared.start.json,
+            out: self.shared.start.out,
             command,
         }
     }

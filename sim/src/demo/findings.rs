@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use loadgen::environment::{CpuTicks, Environment};
+use loadgen::environment::Environment;
 use loadgen::recorder::Phase;
 use loadgen::result::{LoadResult, Offered, Validity};
 use reports::result::{Balance, Gateway, Kind, ResultFile, Rss, Verdict};
@@ -25,7 +25,8 @@ pub(super) struct Findings {
     /// Connections that the mocks accepted.
     pub(super) connections_at_mocks: u64,
     pub(super) usage: UsagePair,
-    pub(super) steal_before: CpuTicks,
+    /// The machine, as it was at the end.
+    pub(super) environment: Environment,
 }
 
 impl Findings {
@@ -51,6 +52,11 @@ impl Findings {
         after.cpu_us.saturating_sub(before.cpu_us) as f64 / self.totals.finished.max(1) as f64
     }
 
+    /// Whether its figures may be believed.
+    pub(super) fn validity(&self) -> Validity {
+        Validity::judge(&self.watch.recorder, &self.totals, Some(self.offered), self.environment.steal_ratio)
+    }
+
     /// Share of upstream requests that used a connection that was open already.
     pub(super) fn reuse_ratio(&self) -> f64 {
         let upstream: u64 = self.by_endpoint().values().sum();
@@ -60,9 +66,7 @@ impl Findings {
 
 /// The demo's `result.json`.
 pub(super) fn result_file(options: &Options, world: &World, findings: &Findings, started_at: String) -> ResultFile {
-    let environment = Environment::read(&findings.steal_before);
     let (recorder, totals) = (&findings.watch.recorder, &findings.totals);
-    let validity = Validity::judge(recorder, totals, Some(findings.offered), environment.steal_ratio);
     let load = LoadResult::of(recorder, totals, Some(findings.offered));
     let (before, after) = findings.usage;
     let gateway = Gateway {
@@ -80,8 +84,8 @@ pub(super) fn result_file(options: &Options, world: &World, findings: &Findings,
         commit: String::new(),
         started_at,
         command: options.command.clone(),
-        environment: same(&environment),
-        validity: same(&validity),
+        environment: same(&findings.environment),
+        validity: same(&findings.validity()),
         load: [("main".to_owned(), same(&load))].into(),
         gateway: [("0".to_owned(), gateway)].into(),
         balance: balance(world, findings),

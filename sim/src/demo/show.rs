@@ -80,6 +80,9 @@ fn traffic(findings: &Findings, paint: Paint) -> String {
         paint.dim("latency  counts from the planned send time"),
         paint.dim("added    by the gateway and the network: the client's time less the mock's own"),
     );
+    for reason in findings.validity().reasons {
+        text += &format!("  {}\n", paint.red(&format!("! not a measurement: {reason}")));
+    }
     text
 }
 

@@ -10,6 +10,8 @@
 //! - a client is told of an answer that an upstream cut, unless a fault cut it: `cut_before_head`;
 //! - nothing passes an open breaker but its probes, and no more of those at once than allowed: `leaked`;
 //! - nobody is refused while an endpoint is there that no fault ever touched: `blackout`;
+//! - so long after the last fault as the configuration allows, every request succeeds, and every endpoint is back:
+//!   `not_recovered`, `not_back` (`recovery`);
 //! - attempts, hedges among them, stay within the retry budget: `amplified`;
 //! - shares follow weights where nothing disturbed them: `balance`.
 
@@ -20,6 +22,8 @@ use crate::history::{Attempt, ClientRequest, Ending, EventKind, FaultWindow, His
 use crate::oracle;
 use crate::oracle::policy::Tolerance;
 use crate::virtual_time::Observed;
+
+mod recovery;
 
 /// Something that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,10 +74,11 @@ pub(super) fn violations(facts: &Facts, seen: &Observed) -> Vec<Violation> {
         world.balance(service, &mut add);
     }
     world.amplification(&mut add);
+    recovery::judge(&world, &mut add);
     found
 }
 
-struct World<'a> {
+pub(super) struct World<'a> {
     facts: &'a Facts,
     history: &'a History,
     attempts: HashMap<&'a Name, Vec<&'a Attempt>>,
@@ -225,12 +230,14 @@ mod tests {
             has_fixed_answer: false,
             gets_more: false,
             stands_in: false,
+            recovers_ns: 1_000 * MS,
+            probes: 3,
         };
         let load = Load { name: "steady".into(), services: vec![0], patient: true, unsafe_only: true };
         Facts { services: vec![service], loads: vec![load], ..Facts::default() }
     }
 
-    fn kinds(story: Story) -> Vec<String> {
+    pub(super) fn kinds(story: Story) -> Vec<String> {
         kinds_of(story, Policy::Exact)
     }
 
@@ -239,7 +246,7 @@ mod tests {
         violations(&facts(policy), &seen).into_iter().map(|violation| violation.kind).collect()
     }
 
-    fn fair() -> Story {
+    pub(super) fn fair() -> Story {
         Story::new().each(0..40, |story, at| story.at_ms(at * 10).answered(&format!("orders/{}", at % 2), 200, 1))
     }
 
@@ -255,7 +262,7 @@ mod tests {
         assert!(kinds(failing.clone().fault("orders/1", 100, 200, "hang")).is_empty());
         assert_eq!(kinds(failing.clone().fault("users/1", 100, 200, "hang")), ["innocent_failed"]);
         let long_ago = failing.at_ms(9_000).answered("orders/0", 503, 1).fault("orders/1", 100, 200, "hang");
-        assert_eq!(kinds(long_ago), ["innocent_failed"]);
+        assert_eq!(kinds(long_ago), ["innocent_failed", "not_recovered"]);
     }
 
     #[test]

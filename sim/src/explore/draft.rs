@@ -39,6 +39,20 @@ pub(super) struct Service {
     /// Idle connections live so long; short ones meet requests at the moment of their end.
     pub pool_idle_ms: u64,
     pub max_idle: u64,
+    /// Its breaker, where it is not the default's: quick enough to open and close again within a world.
+    pub breaker: Option<Breaker>,
+}
+
+/// A breaker, and what is made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Breaker {
+    pub consecutive: u64,
+    pub open_for_ms: u64,
+    pub max_open_for_ms: u64,
+    pub probes: u64,
+    pub probe_timeout_ms: u64,
+    /// Ejection's cap, in hundredths of the endpoints.
+    pub max_percent: u64,
 }
 
 /// What stands in for a failing upstream.
@@ -120,6 +134,19 @@ const ACTS: &[&str] = &[
     "garbage = \"huge_head\"",
     "garbage = \"flood_1xx\"",
 ];
+/// What services do that are out.
+const OUTAGES: &[&str] = &[
+    "status = 503",
+    "hang = true",
+    "reset = \"before_headers\"",
+    "refuse = true",
+    "delay = \"uniform(100ms, 600ms)\"",
+    "status = 429",
+    "status = 503, flap = { period = \"170ms\", duty = 0.5 }",
+];
+/// The last outage of a world ends so long before its load does: longer than any of its breakers may take to close.
+const CALM_MS: u64 = 3_000;
+const CALM_RATE: u64 = 120;
 
 /// What a world of this seed has at all.
 #[derive(Debug)]
@@ -135,6 +162,7 @@ struct Swarm {
     reloads: bool,
     hedges: bool,
     fallbacks: bool,
+    outages: bool,
     acts: Vec<&'static str>,
 }
 
@@ -143,7 +171,7 @@ impl Swarm {
         let mut on = || dice.chance(0.4);
         let (bodies, large, streams, heads) = (on(), on(), on(), on());
         let (impatient, closed, busy, fleeting_pools, reloads) = (on(), on(), on(), on(), on());
-        let (hedges, fallbacks) = (on(), on());
+        let (hedges, fallbacks, outages) = (on(), on(), on());
         let kinds = dice.between(0, 4);
         let acts = (0..kinds).map(|_| *dice.pick(ACTS)).collect();
         Self {
@@ -158,6 +186,7 @@ impl Swarm {
             reloads,
             hedges,
             fallbacks,
+            outages,
             acts,
         }
     }
@@ -180,7 +209,13 @@ impl Draft {
             loads.push(impatient);
         }
         let faults = if swarm.acts.is_empty() { 0 } else { dice.between(1, 6) };
-        let faults = (0..faults).map(|_| Fault::draw(&services, duration_ms, &swarm, &mut dice)).collect();
+        let mut faults: Vec<Fault> =
+            (0..faults).map(|_| Fault::draw(&services, duration_ms, &swarm, &mut dice)).collect();
+        if swarm.outages {
+            let outages = dice.between(1, 3);
+            faults.extend((0..outages).map(|_| Fault::outage(&services, duration_ms, &mut dice)));
+            loads.iter_mut().for_each(|load| load.last_beyond(duration_ms));
+        }
         let reloads = if swarm.reloads { dice.between(1, 12) } else { 0 };
         let mut reloads_ms: Vec<u64> = (0..reloads).map(|_| dice.between(0, duration_ms - 1)).collect();
         reloads_ms.sort_unstable();
@@ -199,12 +234,27 @@ impl Service {
             policy: *dice.pick(POLICIES),
             service_time: *dice.pick(TIMES),
             servers: 0,
-            timeout_ms: *dice.pick(&[300, 1_000, 5_000]),
+            timeout_ms: if swarm.outages { 300 } else { *dice.pick(&[300, 1_000, 5_000]) },
             attempts: dice.between(1, 3),
             hedge: (swarm.hedges && dice.chance(0.6)).then(|| *dice.pick(HEDGES)),
             fallback: (swarm.fallbacks && dice.chance(0.6)).then(|| Fallback::draw(name, names, dice)),
             pool_idle_ms: if swarm.fleeting_pools { dice.between(2, 40) } else { 60_000 },
             max_idle: if swarm.fleeting_pools { dice.between(0, 4) } else { 128 },
+            breaker: swarm.outages.then(|| Breaker::draw(dice)),
+        }
+    }
+}
+
+impl Breaker {
+    fn draw(dice: &mut Dice) -> Self {
+        let open_for_ms = dice.between(20, 400);
+        Self {
+            consecutive: dice.between(1, 10),
+            open_for_ms,
+            max_open_for_ms: open_for_ms * dice.between(1, 4),
+            probes: dice.between(1, 4),
+            probe_timeout_ms: dice.between(50, 400),
+            max_percent: *dice.pick(&[0, 34, 50, 100]),
         }
     }
 }
@@ -233,6 +283,13 @@ impl Load {
             timeout_ms: PATIENT_MS,
             requests: (0..kinds).map(|_| Request::draw(swarm, dice)).collect(),
         }
+    }
+
+    /// It goes on for so long after the last fault that all must be well again, and is no heavier for it: open, since a
+    /// closed one would send as much as it can all the time.
+    fn last_beyond(&mut self, faults_ms: u64) {
+        self.duration_ms = faults_ms * 3 / 2 + CALM_MS;
+        self.rate = if self.rate == 0 { CALM_RATE } else { self.rate.min(CALM_RATE) };
     }
 }
 
@@ -280,6 +337,20 @@ impl Fault {
             share: if act.starts_with("refuse") { 1.0 } else { share },
         }
     }
+
+    /// A whole service, or most of one endpoint, is out.
+    fn outage(services: &[Service], duration_ms: u64, dice: &mut Dice) -> Self {
+        let of = dice.pick(services);
+        let endpoint = dice.between(0, of.weights.len() as u64 - 1);
+        Self {
+            at_ms: dice.between(0, duration_ms - 1),
+            for_ms: dice.between(duration_ms / 8, duration_ms / 2),
+            service: of.name.clone(),
+            endpoint: if dice.chance(0.4) { usize::try_from(endpoint).ok() } else { None },
+            act: (*dice.pick(OUTAGES)).to_owned(),
+            share: 1.0,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -308,6 +379,12 @@ mod tests {
             some.contains(&share(&|draft| stands_in(draft, true)))
                 && some.contains(&share(&|draft| stands_in(draft, false)))
         );
+        let is_out = |draft: &Draft| draft.services.iter().any(|service| service.breaker.is_some());
+        assert!(some.contains(&share(&is_out)));
+        for draft in drafts.iter().filter(|draft| is_out(draft)) {
+            let healed = draft.faults.iter().map(|fault| fault.at_ms + fault.for_ms).max().unwrap();
+            assert!(draft.loads.iter().all(|load| load.duration_ms >= healed + CALM_MS), "{draft:?}");
+        }
         let acts: std::collections::BTreeSet<&str> =
             drafts.iter().flat_map(|draft| draft.faults.iter().map(|fault| fault.act.as_str())).collect();
         assert!(acts.len() > ACTS.len() - 3, "{acts:?}");

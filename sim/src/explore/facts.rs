@@ -1,10 +1,11 @@
 //! What the checks have to know of a scenario: who asks whom, and what was configured.
 
 use std::path::Path;
+use std::time::Duration;
 
-use gateway::config::settings::Route;
 use gateway::config::settings::route::Fallback;
 use gateway::config::settings::upstream::{Balance, Endpoints};
+use gateway::config::settings::{Route, Upstream};
 
 use super::policies;
 use crate::history::Endpoint;
@@ -28,6 +29,10 @@ pub(super) struct Service {
     pub gets_more: bool,
     /// It answers for others where they cannot.
     pub stands_in: bool,
+    /// So long after its last fault nothing of it may be left.
+    pub recovers_ns: u64,
+    /// Probes that close a breaker.
+    pub probes: u64,
 }
 
 /// How endpoints are picked, as far as shares go.
@@ -60,6 +65,8 @@ pub(super) struct Facts {
     pub policies: Policies,
 }
 
+/// Connections that a fault broke are found out, and steps of the network taken.
+const AFTERMATH: Duration = Duration::from_millis(500);
 /// Time for an answer's body, beside the route's timeout for its head. Clients who stay that long have patience.
 const BODY_NS: u64 = 10_000_000_000;
 
@@ -93,10 +100,12 @@ impl Facts {
                     _ => Policy::Busy,
                 },
                 weights: endpoints.iter().map(|endpoint| u64::from(endpoint.weight)).collect(),
-                timeout_ns: route.timeout.map(|timeout| u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)),
+                timeout_ns: route.timeout.map(nanos),
                 has_fixed_answer: matches!(route.fallback, Some(Fallback::Answer(_))),
                 gets_more: route.hedge.is_some() || stands_in,
                 stands_in,
+                recovers_ns: nanos(recovers_within(route, upstream)),
+                probes: u64::from(upstream.breaker.policy.probes),
             });
         }
         let loads = scenario.loads.iter().map(|part| Load::of(part, &services, &prefixes)).collect();
@@ -112,6 +121,18 @@ impl Facts {
     pub(super) fn who_asks<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = &'a Load> + 'a {
         self.loads.iter().filter(|load| self.asked_by(load).any(|asked| asked.name == service.name))
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How long after its last fault an upstream may still suffer from it: what began in the fault takes its time, which
+/// may open a breaker for as long as it may be open.
+fn recovers_within(route: &Route, upstream: &Upstream) -> Duration {
+    let policy = &upstream.breaker.policy;
+    let last_failure = route.timeout.unwrap_or(Duration::MAX).max(policy.probe_timeout);
+    last_failure.saturating_add(policy.max_open_for.max(policy.open_for)).saturating_add(AFTERMATH)
 }
 
 /// Whether a route turns to this upstream where its own cannot answer.

@@ -91,6 +91,7 @@ fn candidates(draft: &Draft) -> Vec<Draft> {
         try_it(&|draft| draft.services[index].attempts = 1);
         try_it(&|draft| draft.services[index].hedge = None);
         try_it(&|draft| draft.services[index].fallback = None);
+        try_it(&|draft| draft.services[index].breaker = None);
         try_it(&|draft| (draft.services[index].pool_idle_ms, draft.services[index].max_idle) = (60_000, 128));
     }
     try_it(&|draft| draft.workers = 1);

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::draft::{Draft, Fallback, Load, Service};
+use super::draft::{Breaker, Draft, Fallback, Load, Service};
 
 /// The body of every fixed answer.
 const FIXED: &str = "in its place";
@@ -101,11 +101,16 @@ fn write_service(text: &mut String, service: &Service) {
     let _ = write!(
         text,
         "\n[upstreams.{name}]\nendpoints = [\n{endpoints}]\nbalance = {{ policy = \"{}\"{key} }}\n\
-         pool = {{ idle_timeout = \"{}ms\", max_idle_per_worker = {} }}\n\n\
+         pool = {{ idle_timeout = \"{}ms\", max_idle_per_worker = {} }}\n{}\n\
          [[routes]]\nname = \"{name}\"\npath = \"/{name}/{{*rest}}\"\nupstream = \"{name}\"\n\
          rewrite = {{ strip_prefix = \"/{name}\" }}\ntimeout = \"{}ms\"\n\
          retry = {{ attempts = {} }}\n",
-        service.policy, service.pool_idle_ms, service.max_idle, service.timeout_ms, service.attempts,
+        service.policy,
+        service.pool_idle_ms,
+        service.max_idle,
+        service.breaker.map(written).unwrap_or_default(),
+        service.timeout_ms,
+        service.attempts,
     );
     if let Some((after, max)) = service.hedge {
         let _ = writeln!(text, "hedge = {{ after = \"{after}\", max = {max} }}");
@@ -115,6 +120,15 @@ fn write_service(text: &mut String, service: &Service) {
         Some(Fallback::Fixed) => writeln!(text, "fallback = {{ status = 200, body = \"{FIXED}\" }}"),
         Some(Fallback::Other(name)) => writeln!(text, "fallback = {{ upstream = \"{name}\" }}"),
     };
+}
+
+fn written(breaker: Breaker) -> String {
+    let Breaker { consecutive, open_for_ms, max_open_for_ms, probes, probe_timeout_ms, max_percent } = breaker;
+    format!(
+        "breaker = {{ consecutive_failures = {consecutive}, open_for = \"{open_for_ms}ms\", \
+         max_open_for = \"{max_open_for_ms}ms\", probes = {probes}, probe_timeout = \"{probe_timeout_ms}ms\" }}\n\
+         ejection = {{ max_percent = {max_percent} }}\n"
+    )
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ impl Board<'_> {
         other.insert("rounds_cpu_us_per_request".to_owned(), rounds.collect());
         let peer = Peer {
             version: contender.version.clone(),
-            chain: "bare".to_owned(),
+            chain: contender.chain_in_words(),
             requests_per_second: self.middle(index, |one| one.requests_per_second).round(),
             cpu_us_per_request: round(self.middle(index, cost), 1e3),
             rss_bytes: self.figures(index).iter().map(|one| one.rss_bytes).max().unwrap_or(0),

@@ -9,17 +9,20 @@ use crate::process::Process;
 use crate::rounds::turn::Arm;
 
 use super::PeersError;
+use super::chain::{Chain, unrolled};
 use super::program::{Found, find, free_address, takes_connections, version_of};
 
 /// The name of our own gateway among the contenders.
 pub const OURS: &str = "gateway";
 
-/// How a known peer is started as a bare proxy.
+/// How a known peer is started.
 #[derive(Debug)]
 struct Bare {
     name: &'static str,
-    /// The file's name, and its template; `None` when it takes everything from the command line.
+    /// As a bare proxy: the file's name, and its template; `None` when it takes everything from the command line.
     config: Option<(&'static str, &'static str)>,
+    /// With the whole chain: the same, and what of the chain it lacks.
+    full: Option<(&'static str, &'static str, &'static str)>,
     /// Its arguments; blanks are filled in, `{config}` is the configuration's path.
     arguments: &'static [&'static str],
     /// Environment variables.
@@ -30,30 +33,47 @@ const BARE: [Bare; 5] = [
     Bare {
         name: "nginx",
         config: Some(("nginx.conf", include_str!("../../peers/nginx.conf"))),
+        full: Some((
+            "nginx-full.conf",
+            include_str!("../../peers/full/nginx.conf"),
+            "no tokens (in the paid version alone), no trace context, no histograms; max_fails for a breaker",
+        )),
         arguments: &["-p", "{dir}", "-c", "{config}", "-e", "{dir}/nginx.error.log"],
         environment: &[],
     },
     Bare {
         name: "haproxy",
         config: Some(("haproxy.cfg", include_str!("../../peers/haproxy.cfg"))),
+        full: Some((
+            "haproxy-full.cfg",
+            include_str!("../../peers/full/haproxy.cfg"),
+            "no cache of verified tokens, one key, no trace context, no histograms; error-limit for a breaker",
+        )),
         arguments: &["-db", "-f", "{config}"],
         environment: &[],
     },
     Bare {
         name: "envoy",
         config: Some(("envoy.yaml", include_str!("../../peers/envoy.yaml"))),
+        full: Some((
+            "envoy-full.yaml",
+            include_str!("../../peers/full/envoy.yaml"),
+            "scopes are passed on, not checked; no trace context; outlier detection for a breaker",
+        )),
         arguments: &["-c", "{config}", "--concurrency", "{workers}", "--use-dynamic-base-id", "--log-level", "error"],
         environment: &[],
     },
     Bare {
         name: "caddy",
         config: Some(("Caddyfile", include_str!("../../peers/Caddyfile"))),
+        full: None,
         arguments: &["run", "--config", "{config}", "--adapter", "caddyfile"],
         environment: &[("GOMAXPROCS", "{workers}")],
     },
     Bare {
         name: "pingora",
         config: None,
+        full: None,
         arguments: &["--listen", "{listen}", "--upstream", "{upstream}", "--threads", "{workers}"],
         environment: &[],
     },
@@ -61,6 +81,8 @@ const BARE: [Bare; 5] = [
 
 /// The gateway's configuration as a bare proxy.
 const OURS_CONFIG: &str = include_str!("../../peers/ours.toml");
+/// With the whole chain.
+const OURS_FULL: &str = include_str!("../../peers/full/ours.toml");
 
 /// The names of all known peers.
 #[must_use]
@@ -72,7 +94,8 @@ pub fn known_names() -> Vec<&'static str> {
 #[must_use]
 pub fn all_configs() -> Vec<(&'static str, &'static str)> {
     let peers = BARE.iter().filter_map(|bare| bare.config);
-    std::iter::once(("ours.toml", OURS_CONFIG)).chain(peers).collect()
+    let full = BARE.iter().filter_map(|bare| bare.full.map(|(name, text, _)| (name, text)));
+    [("ours.toml", OURS_CONFIG), ("ours-full.toml", OURS_FULL)].into_iter().chain(peers).chain(full).collect()
 }
 
 /// A program that takes part, found and ready to be started.
@@ -90,6 +113,8 @@ pub struct Contender {
     pub max_connections: u64,
     /// The same for a peer that wants a file for the upstream side of each, used or not.
     pub max_pairs: u64,
+    /// What it does for a request.
+    pub chain: Chain,
     program: Program,
 }
 
@@ -102,6 +127,8 @@ pub struct Place {
     pub max_connections: u64,
     /// Most client connections with an upstream connection each.
     pub max_pairs: u64,
+    /// What contenders do for a request.
+    pub chain: Chain,
 }
 
 #[derive(Debug, Clone)]
@@ -119,8 +146,8 @@ impl Contender {
             None => format!("gateway {}", env!("CARGO_PKG_VERSION")),
         };
         let program = Program::Ours(programs.clone());
-        let Place { cores, max_connections, max_pairs } = place.clone();
-        Self { name: name.to_owned(), version, workers, cores, max_connections, max_pairs, program }
+        let Place { cores, max_connections, max_pairs, chain } = place.clone();
+        Self { name: name.to_owned(), version, workers, cores, max_connections, max_pairs, chain, program }
     }
 
     /// A peer by its name, when it is on this machine: where `path` says, where `cargo xtask peers` puts it, or among
@@ -130,21 +157,44 @@ impl Contender {
         let bare = BARE.iter().find(|bare| bare.name == name)?;
         let Found { path, version } = find(name, path)?;
         let program = Program::Peer { bare, path };
-        let Place { cores, max_connections, max_pairs } = place.clone();
-        Some(Self { name: name.to_owned(), version, workers: 1, cores, max_connections, max_pairs, program })
+        let Place { cores, max_connections, max_pairs, chain } = place.clone();
+        if chain == Chain::Full && bare.full.is_none() {
+            return None;
+        }
+        Some(Self { name: name.to_owned(), version, workers: 1, cores, max_connections, max_pairs, chain, program })
+    }
+
+    /// The same under another name.
+    #[must_use]
+    pub fn called(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
+    /// The chain in words, for results: what it does, and what it lacks.
+    #[must_use]
+    pub fn chain_in_words(&self) -> String {
+        match (self.chain, &self.program) {
+            (Chain::Bare, _) => "bare".to_owned(),
+            (Chain::Full, Program::Ours(_)) => "full".to_owned(),
+            (Chain::Full, Program::Peer { bare, .. }) => {
+                format!("full; lacks: {}", bare.full.map_or("", |(_, _, lacks)| lacks))
+            }
+        }
     }
 
     /// Starts it in front of `upstream` and waits until it takes connections.
     ///
     /// # Errors
     /// When it cannot be started, or takes no connection in time.
-    pub fn start(&self, upstream: SocketAddr, folder: &Path) -> Result<Running, PeersError> {
+    pub fn start(&self, upstream: SocketAddr, folder: &Path, jwks: &str) -> Result<Running, PeersError> {
+        let fill = |text: &str, listen, config: &Path| self.fill(text, (listen, upstream), (folder, config), jwks);
         let log = folder.join(format!("{}.log", self.name));
         match &self.program {
             Program::Ours(programs) => {
                 let listen = SocketAddr::from(([127, 0, 0, 1], 0));
                 let config = folder.join(format!("{}.toml", self.name));
-                write(&config, &self.fill(OURS_CONFIG, listen, upstream, folder, &config))?;
+                let template = if self.chain == Chain::Full { OURS_FULL } else { OURS_CONFIG };
+                write(&config, &fill(template, listen, &config))?;
                 let child = programs.start_gateway(&config, &log, &self.cores)?;
                 let address = child.ready.listeners.first().copied();
                 let address = address.ok_or_else(|| PeersError::NotServing { name: self.name.clone(), log })?;
@@ -152,15 +202,18 @@ impl Contender {
             }
             Program::Peer { bare, path } => {
                 let listen = free_address().map_err(|source| PeersError::Start { name: self.name.clone(), source })?;
-                let config = folder.join(bare.config.map_or("none", |(file, _)| file));
-                if let Some((_, template)) = bare.config {
-                    write(&config, &self.fill(template, listen, upstream, folder, &config))?;
+                let template = match self.chain {
+                    Chain::Bare => bare.config,
+                    Chain::Full => bare.full.map(|(file, text, _)| (file, text)),
+                };
+                let config = folder.join(template.map_or("none", |(file, _)| file));
+                if let Some((_, template)) = template {
+                    write(&config, &fill(template, listen, &config))?;
                 }
                 let mut command = Command::new(path);
                 command.current_dir(folder);
-                let fill = |text: &str| self.fill(text, listen, upstream, folder, &config);
-                command.args(bare.arguments.iter().map(|argument| fill(argument)));
-                command.envs(bare.environment.iter().map(|(name, value)| (name, fill(value))));
+                command.args(bare.arguments.iter().map(|argument| fill(argument, listen, &config)));
+                command.envs(bare.environment.iter().map(|(name, value)| (name, fill(value, listen, &config))));
                 let process = Process::start(&mut command, &log, &self.cores, false)
                     .map_err(|source| PeersError::Start { name: self.name.clone(), source })?;
                 let mut running = Running { process, address: listen };
@@ -173,8 +226,16 @@ impl Contender {
     }
 
     /// Fills the blanks of a template.
-    fn fill(&self, text: &str, listen: SocketAddr, upstream: SocketAddr, folder: &Path, config: &Path) -> String {
+    fn fill(
+        &self,
+        text: &str,
+        (listen, upstream): (SocketAddr, SocketAddr),
+        (folder, config): (&Path, &Path),
+        jwks: &str,
+    ) -> String {
         let blanks = [
+            ("{name}", self.name.clone()),
+            ("{jwks}", jwks.to_owned()),
             ("{workers}", self.workers.to_string()),
             ("{max_connections}", self.max_connections.to_string()),
             ("{max_pairs}", self.max_pairs.to_string()),
@@ -187,7 +248,8 @@ impl Contender {
             ("{dir}", folder.display().to_string()),
             ("{config}", config.display().to_string()),
         ];
-        blanks.iter().fold(text.to_owned(), |text, (blank, value)| text.replace(blank, value))
+        let text = if text.contains("{n}") { unrolled(text) } else { text.to_owned() };
+        blanks.iter().fold(text, |text, (blank, value)| text.replace(blank, value))
     }
 }
 
@@ -221,12 +283,21 @@ mod tests {
         let contender = Contender::ours("x", &Programs::default(), 3, &Place::default());
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
         for (name, template) in all_configs() {
-            let filled = contender.fill(template, address(8001), address(9001), Path::new("/d"), Path::new("/d/c"));
-            for word in ["{workers}", "{max_", "{listen", "{upstream", "{dir}", "{config}"] {
+            let places = (Path::new("/d"), Path::new("/d/c"));
+            let filled = contender.fill(template, (address(8001), address(9001)), places, "[]");
+            for word in ["{workers}", "{max_", "{listen", "{upstream", "{dir}", "{config}", "{name}", "{jwks}", "{n}"] {
                 assert!(!filled.contains(word), "{name} still has {word}");
             }
             assert!(filled.contains("9001"), "{name} does not name its upstream");
         }
+    }
+
+    #[test]
+    fn an_argument_is_filled_and_nothing_is_added() {
+        let contender = Contender::ours("x", &Programs::default(), 1, &Place::default());
+        let address = SocketAddr::from(([127, 0, 0, 1], 8001));
+        let filled = contender.fill("{dir}/{name}", (address, address), (Path::new("/d"), Path::new("/c")), "");
+        assert_eq!(filled, "/d/x");
     }
 
     #[test]

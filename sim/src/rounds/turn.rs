@@ -15,6 +15,7 @@ use loadgen::request::{Mix, Template, TemplateError};
 use loadgen::target::Target;
 use serde_json::Value;
 
+use super::luggage::Luggage;
 use crate::children::Child;
 use crate::process::{Process, Usage};
 
@@ -54,6 +55,8 @@ pub struct Road<'a> {
     pub connections: usize,
     /// Seed of what the load draws.
     pub seed: u64,
+    /// What requests carry beside their path.
+    pub luggage: &'a Luggage,
     /// Set from outside to end a turn early.
     pub stop: &'a Arc<AtomicBool>,
 }
@@ -141,7 +144,7 @@ impl Road<'_> {
     /// # Errors
     /// When it does not, or does not answer.
     pub fn check_bytes(&self, arm: Arm<'_>) -> Result<(), TurnError> {
-        let ask = |address| call(&self.target(address), "GET", &[]);
+        let ask = |address| self.luggage.call(&self.target(address));
         let (direct, through) = (ask(self.mock.ready.listeners[0])?, ask(arm.address)?);
         let same = direct == through && direct.status == 200 && direct.body.len() as u64 == self.body;
         if same { Ok(()) } else { Err(TurnError::OtherBytes { name: arm.name.to_owned() }) }
@@ -154,6 +157,7 @@ impl Road<'_> {
     pub fn turn(&self, arm: Arm<'_>, pace: Pace, length: Duration) -> Result<Turn, TurnError> {
         let mut template = Template::get(arm.name, self.target(arm.address));
         template.expect.body_bytes = Some(self.body);
+        self.luggage.put_on(&mut template);
         let model = match pace {
             Pace::Closed => Model::Closed { requests: None, duration: Some(length) },
             Pace::Open(rate) => {
@@ -162,7 +166,7 @@ impl Road<'_> {
             }
         };
         let settings = Settings {
-            mix: Mix::new(&[template], self.seed)?,
+            mix: Mix::with_tokens(&[template], self.seed, self.luggage.key.as_ref())?,
             model,
             connections: self.connections,
             max_in_flight: self.connections * IN_FLIGHT_PER_CONNECTION,

@@ -7,16 +7,17 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use loadgen::clock::{Clock, duration_ns};
-use loadgen::engine::{Load, Model, Pacing, Schedule, Settings, run_all};
+use loadgen::engine::{Load, Model, Pacing, Schedule, Settings, run_all, run_all_beside};
 use loadgen::plan::{Arrivals, Plan};
 use loadgen::request::{Mix, Template, TemplateError, TokenKey};
 use loadgen::result::Offered;
-use loadgen::sample::Observer;
+use loadgen::sample::{Observer, Totals};
 
 use super::crowd::{self, Crowds, Driven};
 use super::error::RunError;
 use super::keys::RunKeys;
-use crate::process::pin_thread;
+use super::mocks::Here;
+use crate::process::{is_overcrowded, pin_thread, put_first};
 use crate::scenario::model::{LoadModel, LoadPart};
 
 /// Time before a start in which rules are set, and that every connection adds to be opened in.
@@ -47,6 +48,12 @@ pub(super) struct Stretch {
     pub(super) users: PathBuf,
     /// What signs tokens.
     pub(super) keys: Arc<RunKeys>,
+    /// The mocks, where the driver's thread is theirs too.
+    pub(super) mocks: Option<Arc<Here>>,
+    /// Others of the run are on the driver's core.
+    pub(super) crowded: bool,
+    /// How many cores there are.
+    pub(super) all_cores: usize,
 }
 
 impl Stretch {
@@ -66,8 +73,37 @@ impl Stretch {
                 .into_iter()
                 .map(|(number, observer)| Ok(Load { settings: self.settings(&loads[number], number)?, observer }))
                 .collect();
-            Ok(run_all(sent?, self.clock, Schedule { start_ns, pacing: self.pacing })?)
+            self.send(sent?, start_ns)
         })
+    }
+
+    /// Runs the loads on the calling thread, which serves the mocks meanwhile where they are here.
+    fn send(&self, loads: Vec<Load<'_>>, start_ns: u64) -> Result<Vec<Totals>, RunError> {
+        let schedule = Schedule { start_ns, pacing: self.pacing };
+        let Some(mocks) = self.mocks.as_ref().filter(|_| !loads.is_empty()) else {
+            return Ok(run_all(loads, self.clock, schedule)?);
+        };
+        let totals = mocks.lend(|shared| {
+            // A thread that spins looks greedy to the scheduler, which lets anybody else on the core run for a slice of
+            // milliseconds, so it is put first. But where users of journeys have to run there too, or where the machine
+            // has more to do than this, it lets them run when there is nothing to do: it would drive all others to the
+            // gateways' cores, and a run that is late is told to be so anyway.
+            let gives_way = self.crowded || is_overcrowded(self.all_cores);
+            if !gives_way {
+                put_first();
+            }
+            let mut turn = || {
+                let worked = shared.turn();
+                if gives_way && !worked {
+                    std::thread::yield_now();
+                }
+                worked
+            };
+            let totals = run_all_beside(loads, self.clock, schedule, &mut turn);
+            let used_ns = totals.as_ref().ok().and_then(|totals| totals.first()).map_or(0, |load| load.neighbour_ns);
+            (totals, used_ns)
+        })?;
+        Ok(totals?)
     }
 
     /// Starts the users of journeys, who wait until the loads begin.

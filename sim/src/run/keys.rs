@@ -3,9 +3,9 @@
 //! They are made anew for each run, so that no token outlives it. The set has a key for ES256 and one for RS256; the
 //! scenario says which of them signs.
 
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
@@ -21,19 +21,21 @@ const LINE: usize = 64;
 
 /// The keys of one run.
 #[derive(Debug)]
-pub(super) struct RunKeys {
+pub(crate) struct RunKeys {
     /// Signs the tokens of loads.
-    pub(super) signing: TokenKey,
+    pub(crate) signing: TokenKey,
     /// The same key, for the users of journeys.
     pub(super) shared: Key,
     /// The public keys, as a JWK set.
-    pub(super) set: String,
+    pub(crate) set: String,
+    /// The public RSA key in PEM, for programs that read no JWK sets.
+    pub(crate) rsa_public: String,
 }
 
 impl RunKeys {
     /// Makes them.
-    pub(super) fn make(part: &TokenPart) -> Result<Self, KeyError> {
-        let (ec, rsa) = (ec_pem()?, rsa_pem()?);
+    pub(crate) fn make(part: &TokenPart) -> Result<Self, KeyError> {
+        let (ec, (rsa, rsa_public)) = (ec_pem()?, rsa_pems()?);
         let keys = vec![public(&ec, Algorithm::ES256)?, public(&rsa, Algorithm::RS256)?];
         let set = serde_json::to_string(&JwkSet { keys }).map_err(|error| KeyError::Key(error.to_string()))?;
         let (pem, algorithm) = match part.algorithm {
@@ -48,7 +50,7 @@ impl RunKeys {
             lifetime: part.lifetime,
         };
         let signing = TokenKey::from_pem(pem.as_bytes(), settings.clone())?;
-        Ok(Self { signing, shared: Key { pem, settings }, set })
+        Ok(Self { signing, shared: Key { pem, settings }, set, rsa_public })
     }
 }
 
@@ -58,24 +60,26 @@ fn key_id(algorithm: Algorithm) -> String {
 
 fn ec_pem() -> Result<String, KeyError> {
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(unspecified)?;
-    Ok(pem(pair.to_pkcs8v1().map_err(unspecified)?.as_ref()))
+    Ok(pem("PRIVATE", pair.to_pkcs8v1().map_err(unspecified)?.as_ref()))
 }
 
-fn rsa_pem() -> Result<String, KeyError> {
+/// A private key, and its public half.
+fn rsa_pems() -> Result<(String, String), KeyError> {
     let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(unspecified)?;
-    let der: Pkcs8V1Der<'static> = pair.as_der().map_err(unspecified)?;
-    Ok(pem(der.as_ref()))
+    let private: Pkcs8V1Der<'static> = pair.as_der().map_err(unspecified)?;
+    let public: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(unspecified)?;
+    Ok((pem("PRIVATE", private.as_ref()), pem("PUBLIC", public.as_ref())))
 }
 
 fn unspecified(error: aws_lc_rs::error::Unspecified) -> KeyError {
     KeyError::Key(format!("none could be made: {error}"))
 }
 
-/// A private key in PEM (RFC 7468, section 10).
-fn pem(der: &[u8]) -> String {
+/// A key in PEM (RFC 7468, sections 10 and 13).
+fn pem(kind: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let lines = text.as_bytes().chunks(LINE).map(|line| String::from_utf8_lossy(line).into_owned() + "\n");
-    format!("-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----\n", lines.collect::<String>())
+    format!("-----BEGIN {kind} KEY-----\n{}-----END {kind} KEY-----\n", lines.collect::<String>())
 }
 
 fn public(pem: &str, algorithm: Algorithm) -> Result<Jwk, KeyError> {

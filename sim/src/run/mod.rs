@@ -1,8 +1,10 @@
 //! `sim run`: a scenario on the real programs, from warm-up to verdict.
 //!
-//! - `world`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`: what signs tokens;
+//! - `world`, `cores`, `mocks`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`: what signs
+//!   tokens;
 //! - `drive`: the loads; `crowd`: the users of journeys;
-//! - `warm_up`, `steady`: until latency is steady; `measure`, `watch`, `timeline`: what happens from t = 0 on;
+//! - `warm_up`, `steady`: until latency is steady; `capacity`: what can be carried; `measure`, `watch`, `timeline`:
+//!   what happens from t = 0 on;
 //! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`: figures;
 //! - `validity`, `verdict`: whether they can be believed, and what follows.
 //!
@@ -10,6 +12,8 @@
 //! and never passes; all times are of one monotonic clock.
 
 mod account;
+mod capacity;
+mod cores;
 mod crowd;
 mod drive;
 mod error;
@@ -18,6 +22,7 @@ mod gather;
 mod keys;
 mod limits;
 mod measure;
+mod mocks;
 mod other;
 mod progress;
 mod redis;
@@ -55,13 +60,14 @@ use crate::oracle::policy::Tolerance;
 use crate::scenario::gateway::Checked;
 use crate::scenario::model::{LoadModel, Runtime};
 use crate::scenario::{Scenario, load};
+use cores::Cores;
 use drive::Stretch;
 use events::Follower;
 use gather::Upstreams;
-use keys::RunKeys;
+pub(crate) use keys::RunKeys;
 use progress::Progress;
 use score::{Findings, Scored};
-use world::{Cores, World};
+use world::World;
 
 /// Requests that the mocks' journal keeps at most: 400 MB.
 const MOST_JOURNALED: u64 = 2_000_000;
@@ -170,6 +176,18 @@ impl Bench<'_> {
     }
 }
 
+/// Every request must be one that can be sent, before anything starts. The program of the users of journeys, where
+/// there are some.
+fn check_loads(scenario: &Scenario, programs: &Programs, keys: &RunKeys) -> Result<PathBuf, RunError> {
+    for load in scenario.loads.iter().filter(|load| load.journey.is_none()) {
+        drive::mix(load, &[std::net::SocketAddr::from(([127, 0, 0, 1], 1))], 0, &keys.signing)?;
+    }
+    match scenario.loads.iter().any(|load| load.journey.is_some()) {
+        true => Ok(find_program(programs.journeys.as_deref())?),
+        false => Ok(PathBuf::new()),
+    }
+}
+
 fn measure_scenario(
     bench: &Bench<'_>,
     scenario: &Scenario,
@@ -186,14 +204,7 @@ fn measure_scenario(
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     let cores = Cores::divide(count);
     let keys = Arc::new(RunKeys::make(&scenario.tokens)?);
-    // Every request must be one that can be sent, before anything starts.
-    for load in scenario.loads.iter().filter(|load| load.journey.is_none()) {
-        drive::mix(load, &[std::net::SocketAddr::from(([127, 0, 0, 1], 1))], 0, &keys.signing)?;
-    }
-    let users = match scenario.loads.iter().any(|load| load.journey.is_some()) {
-        true => find_program(programs.journeys.as_deref())?,
-        false => PathBuf::new(),
-    };
+    let users = check_loads(scenario, programs, &keys)?;
     progress.say("starting");
     let world = World::start(scenario, programs, &cores, journal_size(scenario), &folder, &keys.set, other)?;
     let stretch = Stretch {
@@ -207,14 +218,24 @@ fn measure_scenario(
         stop: Arc::clone(stop),
         users,
         keys,
+        mocks: world.mocks_here(),
+        all_cores: count,
+        crowded: scenario.loads.iter().any(|load| load.journey.is_some()),
     };
     // From before the warm-up on, since that is what drains the buckets of rate limits.
     let followers = world.follow(!checked.config.rate_limits.is_empty());
     progress.say("warming up");
     let warming =
         Stretch { seed: scenario.seed ^ WARM_UP_SEED, stop: Arc::new(AtomicBool::new(false)), ..stretch.clone() };
-    let warmed_up = warm_up::warm_up(scenario, &warming, stop)?;
+    let mut warmed_up = warm_up::warm_up(scenario, &warming, stop)?;
     progress.warmed_up(&warmed_up);
+    let searched = capacity::search(scenario, &stretch, progress)?;
+    if let Some(searched) = &searched {
+        warmed_up.sent += searched.sent;
+        warmed_up.answered += searched.answered;
+        // The journal is for what comes now.
+        world.ask_mocks("POST", "/reset", "")?;
+    }
     let measured = measure::measure(scenario, &world, &stretch, progress)?;
     progress.say("scoring");
     followers.iter().for_each(Follower::end);
@@ -228,6 +249,7 @@ fn measure_scenario(
         scenario,
         checked: &checked,
         warmed_up,
+        searched,
         measured,
         records,
         scores,
@@ -292,7 +314,7 @@ fn write_histograms(folder: &Path, load: &str, recorder: &Recorder) -> Result<()
     recorder.write_hdr_log(&path).map_err(RunError::file(&path))
 }
 
-/// Room in the journal for every request of the run, with retries.
+/// Room in the journal for every request of the run, with retries and with what services ask of each other.
 fn journal_size(scenario: &Scenario) -> u64 {
     let warm_up = warm_up::most(scenario);
     let requests: f64 = scenario
@@ -306,7 +328,9 @@ fn journal_size(scenario: &Scenario) -> u64 {
             rate * (load.duration + warm_up).as_secs_f64()
         })
         .sum();
-    ((requests * 1.5) as u64).clamp(10_000, MOST_JOURNALED)
+    // A service that calls others does so for each request that it gets, and they in turn.
+    let nested: f64 = scenario.mocks.iter().map(|mock| 1.0 + mock.calls.len() as f64).product();
+    ((requests * nested * 1.5) as u64).clamp(10_000, MOST_JOURNALED)
 }
 
 fn print(text: &str) {

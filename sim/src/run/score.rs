@@ -11,6 +11,7 @@ use loadgen::sample::Outcome;
 use reports::result::{Balance, Breaker, Gateway, Kind, Moment, ResultFile, Retries, Rss};
 
 use super::account::Account;
+use super::capacity::Searched;
 use super::limits::Refusal;
 use super::measure::Measured;
 use super::other::Other;
@@ -50,6 +51,8 @@ pub(super) struct Findings<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) checked: &'a Checked,
     pub(super) warmed_up: WarmedUp,
+    /// What the gateways can carry, where that was asked.
+    pub(super) searched: Option<Searched>,
     pub(super) measured: Measured,
     /// For each gateway its access records.
     pub(super) records: Vec<u64>,
@@ -80,6 +83,10 @@ impl Findings<'_> {
             &self.measured,
             (self.driver_cores, environment.steal_ratio),
         );
+        if let Some(searched) = self.searched.as_ref().filter(|searched| !searched.reasons.is_empty()) {
+            validity.reasons.extend(searched.reasons.iter().cloned());
+            validity.valid = false;
+        }
         if let Some(missed) = self.scores.as_ref().map(|scored| scored.events_missed).filter(|missed| *missed > 0) {
             validity.reasons.push(format!("{missed} events of the gateways were lost"));
             validity.valid = false;
@@ -95,6 +102,7 @@ impl Findings<'_> {
             load: self.loads(),
             gateway: self.gateways(),
             balance: self.balance(),
+            capacity: self.searched.iter().map(|one| (one.load.clone(), one.capacity.clone())).collect(),
             breakers: self.breakers(),
             limiters: self.scores.as_ref().map(|scored| same(&scored.scores.limiters)).unwrap_or_default(),
             retries: Some(Retries { amplification: self.amplification(), budget_refused: 0 }),

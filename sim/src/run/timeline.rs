@@ -11,8 +11,8 @@ use super::world::World;
 use crate::scenario::Scenario;
 use crate::scenario::model::{EventAct, EventPart};
 
-/// How often the clock is looked at between events.
-const GRAIN: Duration = Duration::from_millis(5);
+/// How often it is looked, between events, whether the run has ended: seldom, since each look takes a core from others.
+const GRAIN: Duration = Duration::from_millis(50);
 /// How often the gateways' memory is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -107,6 +107,7 @@ fn act(act: EventAct, world: &World) -> Result<(), RunError> {
         EventAct::Reload(None) => (0..world.listeners().len()).try_for_each(|number| world.reload(number)),
         EventAct::Sigterm(number) => world.terminate(number),
         EventAct::Restart(number) => world.restart(number),
+        EventAct::Skew(number, off_us) => world.skew(number, off_us),
         EventAct::PauseRedis => redis(super::redis::Redis::pause),
         EventAct::KillRedis => redis(super::redis::Redis::kill),
         EventAct::CutRedis => redis(super::redis::Redis::cut),
@@ -134,6 +135,7 @@ fn name(act: EventAct) -> String {
         EventAct::Reload(Some(number)) => format!("reload:gateway/{number}"),
         EventAct::Sigterm(number) => format!("sigterm:gateway/{number}"),
         EventAct::Restart(number) => format!("restart:gateway/{number}"),
+        EventAct::Skew(number, off_us) => format!("skew:gateway/{number}:{}ms", off_us as f64 / 1e3),
         EventAct::PauseRedis => "pause:redis".to_owned(),
         EventAct::KillRedis => "kill:redis".to_owned(),
         EventAct::CutRedis => "cut:redis".to_owned(),
@@ -148,8 +150,8 @@ pub(super) fn watch_memory(world: &World, ended: &AtomicBool) -> Vec<u64> {
     while !ended.load(Ordering::Relaxed) {
         if waited >= LOOK_EVERY {
             waited = Duration::ZERO;
-            for (peak, usage) in peaks.iter_mut().zip(world.usage()) {
-                *peak = usage.rss_bytes.max(*peak);
+            for (peak, now) in peaks.iter_mut().zip(world.rss_bytes()) {
+                *peak = now.max(*peak);
             }
         }
         std::thread::sleep(GRAIN);

@@ -104,8 +104,9 @@ impl LoadSeen<'_> {
         }
     }
 
+    /// Of the driver's thread, what it worked for itself or for the mocks that share it.
     fn busy(&self) -> f64 {
-        self.totals.cpu_ns as f64 / self.totals.wall_ns.max(1) as f64
+        (self.totals.cpu_ns + self.totals.neighbour_ns) as f64 / self.totals.wall_ns.max(1) as f64
     }
 
     fn reasons(&self, reasons: &mut Vec<String>) {
@@ -132,7 +133,8 @@ impl LoadSeen<'_> {
             reasons.push(format!("load {name}: the pacer's p99 lag was {:.0} us, more than {most:.0} us", self.lag_us));
         }
         if self.busy() > BUSY_DRIVER {
-            reasons.push(format!("load {name}: the driver was busy for {:.0} %", self.busy() * 100.0));
+            let who = if self.totals.neighbour_ns > 0 { "driver and mocks were" } else { "the driver was" };
+            reasons.push(format!("load {name}: {who} busy for {:.0} %", self.busy() * 100.0));
         }
     }
 }
@@ -182,7 +184,8 @@ mod tests {
             (Totals { dropped: 1, ..good }, 0.0, "dropped"),
             (Totals { finished: 980, ..good }, 0.0, "achieved"),
             (good, 201.0, "lag"),
-            (Totals { cpu_ns: 800, ..good }, 0.0, "busy"),
+            (Totals { cpu_ns: 800, ..good }, 0.0, "the driver was busy"),
+            (Totals { cpu_ns: 400, neighbour_ns: 400, ..good }, 0.0, "driver and mocks were busy"),
         ] {
             let reasons = reasons(false, &totals, lag_us);
             assert!(reasons.len() == 1 && reasons[0].contains(word), "{word}: {reasons:?}");

@@ -14,8 +14,10 @@ use loadgen::target::Target;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::cores::Cores;
 use super::error::RunError;
 use super::events::Follower;
+use super::mocks::{Here, Mocks};
 use super::other::{Other, Place};
 use super::redis::Redis;
 use crate::children::{Child, ChildError, Programs};
@@ -28,34 +30,6 @@ use crate::scenario::topology::topology;
 /// Longest wait for a gateway that drains, a little above its own longest by default.
 const DRAIN: Duration = Duration::from_secs(35);
 
-/// Which part runs where. On two or three cores the gateways have the first, and all that measures has the second: what
-/// measures must not take from what is measured.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Cores {
-    pub(super) gateways: Vec<usize>,
-    pub(super) mocks: Vec<usize>,
-    pub(super) driver: Vec<usize>,
-}
-
-impl Cores {
-    /// The division of this many cores.
-    pub(super) fn divide(count: usize) -> Self {
-        match count {
-            0 | 1 => Self::default(),
-            2 | 3 => Self { gateways: (0..count - 1).collect(), mocks: vec![count - 1], driver: vec![count - 1] },
-            _ => Self { gateways: (0..count - 2).collect(), mocks: vec![count - 2], driver: vec![count - 1] },
-        }
-    }
-
-    /// In words, for results.
-    pub(super) fn describe(&self) -> String {
-        if self.gateways.is_empty() {
-            return String::new();
-        }
-        format!("gateways {:?}, mocks {:?}, driver {:?}", self.gateways, self.mocks, self.driver)
-    }
-}
-
 /// One gateway instance.
 #[derive(Debug)]
 pub(super) struct Instance {
@@ -67,6 +41,8 @@ pub(super) struct Instance {
     /// It was told to end.
     told: bool,
     restarts: u32,
+    /// How far its wall clock is off, microseconds.
+    off_us: i64,
     config: PathBuf,
     log: PathBuf,
     /// `None` of another's, who keeps none for us.
@@ -87,7 +63,7 @@ pub(super) struct Instance {
 pub(super) struct World {
     gateways: Vec<Mutex<Instance>>,
     redis: Option<Mutex<Redis>>,
-    mocks: Child,
+    mocks: Mocks,
     control: SocketAddr,
     programs: Programs,
     cores: Cores,
@@ -119,20 +95,24 @@ impl World {
         other: Option<&Arc<dyn Other>>,
     ) -> Result<Self, RunError> {
         let write = |path: &Path, text: &str| std::fs::write(path, text).map_err(RunError::file(path));
-        let file = folder.join("mocks.toml");
-        write(&file, &topology(&scenario.mocks))?;
-        let mocks = programs.start_mocks(&file, scenario.seed, journal, &folder.join("mocks.log"), &cores.mocks)?;
-        let endpoints: BTreeMap<String, SocketAddr> =
-            scenario.endpoints().zip(mocks.ready.listeners.iter().copied()).collect();
-        let line = format!("{:?}", mocks.ready);
-        let not_ready = || ChildError::Ready { name: "the mocks".to_owned(), line: line.clone() };
-        let control = mocks.ready.control.ok_or_else(not_ready)?;
-        if endpoints.len() != mocks.ready.listeners.len() || endpoints.len() != scenario.endpoints().count() {
-            return Err(not_ready().into());
+        let (file, text) = (folder.join("mocks.toml"), topology(&scenario.mocks));
+        write(&file, &text)?;
+        // Another program than ours cannot be a part of our thread.
+        let mocks = match cores.are_shared() && programs.mocks.is_none() {
+            true => Mocks::here(&text, scenario.seed, journal, &cores.mocks)?,
+            false => {
+                let log = folder.join("mocks.log");
+                Mocks::Apart(programs.start_mocks(&file, scenario.seed, journal, &log, &cores.mocks)?)
+            }
+        };
+        let (listeners, control) = mocks.addresses()?;
+        let endpoints: BTreeMap<String, SocketAddr> = scenario.endpoints().zip(listeners.iter().copied()).collect();
+        if endpoints.len() != listeners.len() || endpoints.len() != scenario.endpoints().count() {
+            return Err(ChildError::Ready { name: "the mocks".to_owned(), line: format!("{listeners:?}") }.into());
         }
         let cuttable = scenario.events.iter().any(|event| event.act == EventAct::CutRedis);
         let redis = match scenario.redis {
-            true => Some(Redis::start(folder, &cores.mocks, cuttable).map_err(RunError::Redis)?),
+            true => Some(Redis::start(folder, cores.redis(), cuttable).map_err(RunError::Redis)?),
             false => None,
         };
         let redis_at = redis.as_ref().map(Redis::address);
@@ -178,9 +158,22 @@ impl World {
         self.gateways.iter().map(|gateway| lock(gateway).usage()).collect()
     }
 
+    /// The memory of each gateway now.
+    pub(super) fn rss_bytes(&self) -> Vec<u64> {
+        self.gateways.iter().map(|gateway| lock(gateway).rss_bytes()).collect()
+    }
+
     /// What the mocks have used so far.
     pub(super) fn mocks_usage(&self) -> Usage {
-        self.mocks.process.usage()
+        self.mocks.usage()
+    }
+
+    /// The mocks, where they are to be served on the driver's thread.
+    pub(super) fn mocks_here(&self) -> Option<Arc<Here>> {
+        match &self.mocks {
+            Mocks::Here(here) => Some(Arc::clone(here)),
+            Mocks::Apart(_) => None,
+        }
     }
 
     /// Asks the mocks' control port.
@@ -232,6 +225,19 @@ impl World {
         child.process.wait(DRAIN);
         drop(child);
         lock(&self.gateways[number]).start_again(&self.scenario, &self.programs, &self.cores)
+    }
+
+    /// Puts a gateway's wall clock wrong by so many microseconds.
+    pub(super) fn skew(&self, number: usize, off_us: i64) -> Result<(), RunError> {
+        let what = || format!("the clock of gateway {number}");
+        // Only the gateway that is built in takes the order; another program would not say that it does not.
+        if self.programs.gateway.is_some() || lock(&self.gateways[number]).other.is_some() {
+            let why = "only the gateway that is built in can be put wrong; leave --gateway-bin out".to_owned();
+            return Err(RunError::Control { what: what(), why });
+        }
+        let mut gateway = lock(&self.gateways[number]);
+        gateway.off_us = off_us;
+        gateway.child.as_mut().map_or(Ok(()), |child| order_clock(child, number, off_us))
     }
 
     /// The Redis, where there is one.
@@ -297,6 +303,7 @@ impl Instance {
             past_cpu_us: 0,
             told: false,
             restarts: 0,
+            off_us: 0,
             config,
             log,
             access_log: Some(access_log),
@@ -325,6 +332,7 @@ impl Instance {
             past_cpu_us: 0,
             told: false,
             restarts: 0,
+            off_us: 0,
             config: folder.join(other.name()),
             log: folder.join(format!("{}-{number}.log", other.name())),
             access_log: None,
@@ -380,8 +388,16 @@ impl Instance {
         std::fs::write(&self.config, text).map_err(RunError::file(&self.config))?;
         self.restarts += 1;
         let log = self.log.with_extension(format!("{}.log", self.restarts));
-        self.child = Some(programs.start_gateway(&self.config, &log, &cores.gateways)?);
+        let mut child = programs.start_gateway(&self.config, &log, &cores.gateways)?;
+        if self.off_us != 0 {
+            order_clock(&mut child, self.number, self.off_us)?;
+        }
+        self.child = Some(child);
         Ok(())
+    }
+
+    fn rss_bytes(&self) -> u64 {
+        self.child.iter().chain(&self.replaced).map(|child| child.process.rss_bytes()).sum()
     }
 
     fn usage(&self) -> Usage {
@@ -392,6 +408,12 @@ impl Instance {
         });
         Usage { cpu_us: now.cpu_us + self.past_cpu_us, rss_bytes: now.rss_bytes }
     }
+}
+
+fn order_clock(child: &mut Child, number: usize, off_us: i64) -> Result<(), RunError> {
+    let ordered = child.process.order(&crate::own::clock_order(off_us));
+    ordered
+        .map_err(|error| RunError::Control { what: format!("the clock of gateway {number}"), why: error.to_string() })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -421,14 +443,6 @@ fn sum_of(page: &str, name: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cores_are_divided_so_that_the_gateways_have_their_own() {
-        assert_eq!(Cores::divide(1).describe(), "");
-        assert_eq!(Cores::divide(2).describe(), "gateways [0], mocks [1], driver [1]");
-        assert_eq!(Cores::divide(8).gateways, [0, 1, 2, 3, 4, 5]);
-        assert_ne!(Cores::divide(4).mocks, Cores::divide(4).driver);
-    }
 
     #[test]
     fn a_family_is_summed_over_its_labels() {

@@ -54,6 +54,10 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
     for (load, journey) in scenario.loads.iter().filter_map(|load| Some((load, load.journey.as_ref()?))) {
         journey_figures(&format!("load.{}", load.name), &journey.journeys, &mut names);
     }
+    if let Some(load) = scenario.capacity.and_then(|part| scenario.loads.get(part.load)) {
+        let figures = ["knee_rps.estimate", "knee_rps.ci_low", "knee_rps.ci_high", "goodput_retention"];
+        names.extend(figures.map(|figure| format!("capacity.{}.{figure}", load.name)));
+    }
     for instance in 0..scenario.gateway.instances {
         for figure in ["cpu_us_per_request", "rss_bytes.idle", "rss_bytes.peak", "rss_bytes.end"] {
             names.push(format!("gateway.{instance}.{figure}"));

@@ -45,6 +45,8 @@ pub struct Scenario {
     pub redis: bool,
     /// The loads, in the order of the file.
     pub loads: Vec<LoadPart>,
+    /// Which load's rate is raised before t = 0 until its objective no longer holds.
+    pub capacity: Option<CapacityPart>,
     /// The faults, by their time.
     pub faults: Vec<FaultPart>,
     /// The events, by their time.
@@ -139,6 +141,23 @@ pub struct JourneyPart {
     pub spawn_per_s: Option<f64>,
 }
 
+/// `[capacity]`: a load whose rate is raised until its objective no longer holds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CapacityPart {
+    /// The number of the load.
+    pub load: usize,
+    /// The 99th percentile of latency that has to hold.
+    pub p99: Duration,
+    /// The share of its requests that has to succeed.
+    pub success: f64,
+    /// How long each rate lasts.
+    pub step: Duration,
+    /// How often the whole curve is measured.
+    pub repeats: usize,
+    /// The highest rate that is tried, requests a second.
+    pub most_rps: f64,
+}
+
 /// When a load sends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LoadModel {
@@ -207,6 +226,8 @@ pub enum EventAct {
     Sigterm(usize),
     /// A gateway drains, ends, and is started again on the same ports.
     Restart(usize),
+    /// A gateway's wall clock is off by so many microseconds from now on.
+    Skew(usize, i64),
     /// Redis stops working, its connections stay open.
     PauseRedis,
     /// Redis is killed.

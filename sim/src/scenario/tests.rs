@@ -102,6 +102,28 @@ fn events_are_sorted_by_time() {
 }
 
 #[test]
+fn a_clock_may_be_fast_or_slow() {
+    let of = |by: &str| {
+        let scenario = read(&format!("{SCENARIO}[[events]]\nat = '1s'\ndo = 'skew:gateway/0:{by}'\n"));
+        scenario.events[0].act
+    };
+    assert_eq!(of("50ms"), EventAct::Skew(0, 50_000));
+    assert_eq!(of("-2h"), EventAct::Skew(0, -7_200_000_000));
+}
+
+#[test]
+fn a_search_for_capacity_has_defaults_and_figures() {
+    let expect = "[[expect]]\nfigure = 'capacity.steady.knee_rps.ci_low'\nmin = 1\n";
+    let scenario = read(&format!("{SCENARIO}[capacity]\np99 = '5ms'\n{expect}"));
+    let part = scenario.capacity.unwrap();
+    assert_eq!((part.load, part.p99, part.repeats), (0, Duration::from_millis(5), 6));
+    assert_eq!((part.success, part.step, part.most_rps), (0.999, Duration::from_secs(1), 100_000.0));
+    assert!(refused(&format!("{SCENARIO}{expect}"), GATEWAY).contains("capacity.steady"), "no search, no figure");
+    let spike = SCENARIO.replace("rate = \"100/s\"", "arrivals = \"spike(1/s, 9/s, 1s, 1s)\"");
+    assert!(refused(&format!("{spike}[capacity]\np99 = '5ms'\n"), GATEWAY).contains("one rate to raise"));
+}
+
+#[test]
 fn every_figure_of_the_result_can_be_expected() {
     let figures = [
         "load.steady.requests",
@@ -177,7 +199,11 @@ fn what_cannot_happen_is_refused() {
     says("[[events]]\nat = '1s'\ndo = 'reload:gateway/1'\n", &["`gateway/1` is no gateway"]);
     says("[[events]]\nat = '1s'\ndo = 'relaod'\n", &["`relaod` is no event"]);
     says("[[events]]\nat = '1s'\ndo = 'pause:redis'\n", &["the scenario has no Redis"]);
-    says("[[events]]\nat = '1s'\ndo = 'skew:gateway/0:50ms'\n", &["`skew` is not built yet"]);
+    says("[[events]]\nat = '1s'\ndo = 'skew:gateway/0'\n", &["say by how much"]);
+    says("[[events]]\nat = '1s'\ndo = 'skew:gateway/4:50ms'\n", &["`gateway/4` is no gateway"]);
+    let capacity = "[capacity]\nload = 'stedy'\nrepeats = 0\nmost = '10/s'\n";
+    says(capacity, &["`p99` is missing", "there is no load `stedy`", "`repeats` is a whole number from 1 to 100"]);
+    says("[capacity]\np99 = '5ms'\nmost = '10/s'\nstep = '1ms'\n", &["from the load's own rate, 100/s", "from 200ms"]);
 }
 
 #[test]

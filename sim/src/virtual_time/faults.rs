@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use mocks::{Act, Delay, Draws, Effect, Rule};
+use mocks::{Act, Delay, Draws, Effect, Flap, Rule};
 
 use crate::history::{Endpoint, FaultWindow};
 use crate::scenario::Scenario;
@@ -22,6 +22,31 @@ pub(crate) struct Faults {
 struct Fault {
     window: FaultWindow,
     act: Act,
+}
+
+impl Fault {
+    /// Whether it holds now: one that comes and goes does so from its own beginning on, as at the mocks.
+    fn is_on(&self, now_ns: u64) -> bool {
+        self.window.contains(now_ns)
+            && self.flapping().is_none_or(|(period_ns, on_ns)| (now_ns - self.window.from_ns) % period_ns < on_ns)
+    }
+
+    /// When it may begin or end, around this time.
+    fn edges(&self, now_ns: u64) -> Vec<u64> {
+        let mut edges = vec![self.window.from_ns, self.window.until_ns];
+        if let Some((period_ns, on_ns)) = self.flapping().filter(|_| self.window.contains(now_ns)) {
+            let begun_ns = now_ns - (now_ns - self.window.from_ns) % period_ns;
+            edges.extend([begun_ns + on_ns, begun_ns + period_ns]);
+        }
+        edges
+    }
+
+    /// How often it comes, and for how long it stays.
+    fn flapping(&self) -> Option<(u64, u64)> {
+        let Flap { period, duty } = self.act.flap?;
+        let period_ns = nanos(period).max(1);
+        Some((period_ns, (period_ns as f64 * duty) as u64))
+    }
 }
 
 /// The stream of draws of an endpoint's own times; faults have the streams after it.
@@ -59,7 +84,7 @@ impl Faults {
     pub(crate) fn hit(&self, endpoint: &Endpoint, number: u64, request: u64, now_ns: u64) -> Option<(usize, &Act)> {
         let hits = |(at, fault): &(usize, &Fault)| {
             fault.window.endpoint == *endpoint
-                && fault.window.contains(now_ns)
+                && fault.is_on(now_ns)
                 && (fault.window.share >= 1.0 || self.draws(number, request, at * 2 + 1).unit() < fault.window.share)
         };
         self.list.iter().enumerate().find(hits).map(|(at, fault)| (at, &fault.act))
@@ -79,10 +104,10 @@ impl Faults {
     pub(crate) fn refuses(&self, endpoint: &Endpoint, now_ns: u64) -> (bool, Option<u64>) {
         let of_it = || {
             let refusing = self.list.iter().filter(|fault| fault.act.effect == Effect::Refuse);
-            refusing.map(|fault| &fault.window).filter(|window| window.endpoint == *endpoint)
+            refusing.filter(|fault| fault.window.endpoint == *endpoint)
         };
-        let edges = of_it().flat_map(|window| [window.from_ns, window.until_ns]).filter(|edge| *edge > now_ns);
-        (of_it().any(|window| window.contains(now_ns)), edges.min())
+        let edges = of_it().flat_map(|fault| fault.edges(now_ns)).filter(|edge| *edge > now_ns);
+        (of_it().any(|fault| fault.is_on(now_ns)), edges.min())
     }
 
     fn draws(&self, number: u64, request: u64, stream: usize) -> Draws {
@@ -100,4 +125,30 @@ fn act(act: &serde_json::Value) -> Act {
 /// A duration in nanoseconds.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn fault(act: &serde_json::Value) -> Faults {
+        let endpoint = Endpoint::new("orders", 0);
+        let window = FaultWindow { endpoint, from_ns: 30 * MS, until_ns: 80 * MS, share: 1.0, act: "".into() };
+        Faults { seed: 1, list: vec![Fault { window, act: self::act(act) }] }
+    }
+
+    #[test]
+    fn a_flapping_fault_comes_and_goes_from_its_own_beginning_on() {
+        let of = Endpoint::new("orders", 0);
+        let fails = fault(&serde_json::json!({ "status": 503, "flap": { "period": "20ms", "duty": 0.25 } }));
+        let on: Vec<u64> = (0..100).filter(|at| fails.hit(&of, 0, 0, at * MS).is_some()).collect();
+        let expected: Vec<u64> = [30..35, 50..55, 70..75].into_iter().flatten().collect();
+        assert_eq!(on, expected);
+        let refuses = fault(&serde_json::json!({ "refuse": true, "flap": { "period": "20ms", "duty": 0.25 } }));
+        let at = |ms: u64| refuses.refuses(&of, ms * MS);
+        assert_eq!([at(0), at(31), at(40)], [(false, Some(30 * MS)), (true, Some(35 * MS)), (false, Some(50 * MS))]);
+        assert_eq!([at(76), at(80)], [(false, Some(80 * MS)), (false, None)]);
+    }
 }

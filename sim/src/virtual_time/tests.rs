@@ -1,5 +1,6 @@
 //! Worlds, from file to history.
 
+mod flap;
 mod overload;
 
 use super::*;

@@ -30,6 +30,10 @@ const OPERATIONS: u64 = 100;
 /// With this in their names: allocations. All others are instructions.
 const ALLOCATIONS: &str = "allocations_";
 
+/// Pairs of counts that may be so many parts of a thousand apart at most, and what lies between them.
+const APART: [(&str, &str, u64, &str); 1] =
+    [("pipeline_log_off", "unguarded_pipeline_log_off", 10, "what breakers cost where nothing fails")];
+
 /// Counts, or budgets, by name.
 type Counts = BTreeMap<String, u64>;
 
@@ -88,6 +92,14 @@ fn compare(counts: &Counts, budgets: &Counts) -> Vec<String> {
                 (*count as f64 / *budget as f64 - 1.0) * 100.0
             )),
             None => wrong.push(format!("{name}: {count} {what}, but benches/budgets.toml has no budget for it")),
+        }
+    }
+    for (more, less, allowed, what) in APART {
+        if let (Some(more_count), Some(less_count)) = (counts.get(more), counts.get(less))
+            && more_count * 1_000 > less_count * (1_000 + allowed)
+        {
+            let apart = (*more_count as f64 / *less_count as f64 - 1.0) * 100.0;
+            wrong.push(format!("{more}: {apart:.2} % above {less}, more than {:.1} %: {what}", allowed as f64 / 10.0));
         }
     }
     let unused = budgets.keys().filter(|name| !counts.contains_key(*name));
@@ -192,6 +204,17 @@ mod tests {
                       \x20 L1 Hits:                      99999|N/A                  (*********)\n\
                       counts::ring::home\n  Instructions:    77|N/A   (*********)\n\nGungraun result: Ok. 2 without\n";
         assert_eq!(parse_report(report), counts(&[("find_routes_100", 12345), ("home", 77)]));
+    }
+
+    #[test]
+    fn breakers_cost_one_part_in_a_hundred_at_most() {
+        let budgets = counts(&[("pipeline_log_off", 9_999), ("unguarded_pipeline_log_off", 9_999)]);
+        let wrong = |guarded| {
+            compare(&counts(&[("pipeline_log_off", guarded), ("unguarded_pipeline_log_off", 1_000)]), &budgets)
+        };
+        assert!(wrong(1_010).is_empty());
+        assert_eq!(wrong(1_011).len(), 1);
+        assert!(wrong(1_011)[0].contains("1.10 %"), "{:?}", wrong(1_011));
     }
 
     #[test]

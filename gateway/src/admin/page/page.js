@@ -179,6 +179,8 @@ function remember(series, value) {
 }
 const failing = it => { const kinds = Object.entries(it.failing).sort((a, b) => b[1] - a[1]); return kinds.length ? [kinds.map(([kind, r]) => kind + " " + rate(r)).join(", "), "bad"] : ["–", "quiet"]; };
 const number = text => [text, "number"];
+// Whether an endpoint gets its part, and why not. One that is sick and yet kept in is sick all the same.
+const place = e => e.balancing === "in" && !e.reasons.length ? ["in", "quiet"] : [[e.balancing, ...e.reasons].join(": "), "wraps " + (e.balancing === "in" ? "warn" : "bad")];
 
 function showTop(status, upstreams, of) {
   const reload = status.last_reload, total = of("all"), p99 = quantile(total, 0.99);
@@ -216,8 +218,8 @@ function showTables(upstreams, routes, of) {
   by("upstreams").replaceChildren(...upstreams.flatMap(u => {
     const it = of("upstream " + u.name), style = it.failed > 0 ? "failing" : "";
     const head = [u.name, number(rate(it.rate)), failing(it), number(time(quantile(it, 0.99)))];
-    if (!u.endpoints.length) return [row([...head, ["no endpoint" + (u.discovery ? " found for " + u.discovery : ""), "bad"], "", "", "", ""], "failing")];
-    return u.endpoints.map((e, index) => row([...(index ? ["", "", "", ""] : head), e.address, e.weight, e.in_flight, e.connections, e.idle_connections], style));
+    if (!u.endpoints.length) return [row([...head, ["no endpoint" + (u.discovery ? " found for " + u.discovery : ""), "bad"], "", "", "", "", ""], "failing")];
+    return u.endpoints.map((e, index) => row([...(index ? ["", "", "", ""] : head), e.address, place(e), e.weight, e.in_flight, e.connections, e.idle_connections], e.reasons.length ? "failing" : style));
   }));
   const words = by("filter").value.toLowerCase().split(/\s+/);
   const found = routes.filter(r => { const text = [r.name, ...r.hosts, r.path, ...r.methods, r.upstream].join(" ").toLowerCase(); return words.every(word => text.includes(word)); });

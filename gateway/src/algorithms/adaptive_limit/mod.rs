@@ -5,7 +5,8 @@
 //! the limit as room for a queue (Envoy's `adaptive_concurrency`). Three things differ, each for a reason that a
 //! simulation beside this file shows:
 //!
-//! - **A limit is in force only while there is a queue.** It begins where a queue has stood for a while, at what was
+//! - **A limit is in force only while there is more load than the endpoint can bear.** It begins where a queue has
+//!   stood for a while and has grown as no queue of a steady load does by chance (`Queue::evidence`), at what was
 //!   waiting then, and ends when nothing has been refused for a while. So steady load meets no limit at all, whatever
 //!   its bursts, and nothing has to be probed to be ready for more.
 //! - **The time that is compared follows Little's law** (waiting over rate), where that is less than what was measured.
@@ -24,10 +25,16 @@ mod tests;
 
 /// The least that is ever allowed, but while the base is measured.
 pub const MIN_LIMIT: u32 = 8;
-/// Fewer that wait are no queue. A steady load of four fifths reaches it by chance about once in a thousand bursts; a
-/// load of seven tenths once in a hundred thousand (the share of an M/M/k queue beyond a length falls as the load to
-/// the power of that length).
+/// Fewer that wait are no queue.
 const QUEUE: u32 = 32;
+/// How much of its capacity an endpoint keeps in reserve under a load that is to meet no limit.
+const RESERVE: f64 = 0.2;
+/// How uneven arrivals and work may be: the sum of their squared coefficients of variation. Poisson arrivals have 1,
+/// and so has exponential work; 2 leaves room for work of which a twentieth takes ten times as long.
+const UNEVEN: f64 = 3.0;
+/// A queue is more load than the endpoint can bear where chance would make it with a probability of e to the power of
+/// minus this: one in a million.
+const EVIDENCE: f64 = 14.0;
 /// A window is this long, or twice the base.
 const WINDOW: Duration = Duration::from_millis(100);
 /// A window is never longer, however slow answers are.
@@ -91,6 +98,32 @@ struct Window {
     refused: bool,
 }
 
+/// A queue that stands, while there is no limit.
+#[derive(Debug, Clone, Copy)]
+struct Queue {
+    since: Instant,
+    /// How many waited before it.
+    before: u32,
+    /// The most that waited in it.
+    peak: u32,
+    ended: u32,
+}
+
+impl Queue {
+    /// How surely it is no chance: minus the logarithm of the probability with which a steady load makes it.
+    ///
+    /// A queue is a random walk: while an endpoint ends `n` requests, a load that leaves it a reserve makes its queue
+    /// shorter by `reserve x n`, with a variance of `n x uneven` (Kingman's approximation of heavy traffic, for any
+    /// spread of arrivals and work). It is held against a walk that grew by as much in that time, or, where it took
+    /// longer, in the likeliest time: that a queue stays as long as it is says nothing.
+    fn evidence(&self, seconds: f64, waiting: u32, usual: f64) -> f64 {
+        let grown = f64::from(waiting.saturating_sub(self.before));
+        // An endpoint that is stuck ends nothing: what it usually does says how much of this is chance.
+        let ended = f64::from(self.ended).max(usual * seconds).min(grown / RESERVE).max(1.0);
+        (grown + RESERVE * ended).powi(2) / (2.0 * UNEVEN * ended)
+    }
+}
+
 /// A measurement of the base.
 #[derive(Debug, Clone, Copy)]
 struct Measurement {
@@ -109,8 +142,12 @@ pub struct AdaptiveLimit {
     /// Seconds that an answer takes while nobody queues.
     base: Option<f64>,
     window: Window,
-    /// Since when there has been a queue, and the most that waited in it.
-    queue: Option<(Instant, u32)>,
+    /// The queue that has stood since some window.
+    queue: Option<Queue>,
+    /// How many waited when there was last no queue.
+    lull: u32,
+    /// Attempts that end each second while there is no queue.
+    usual: f64,
     /// Since when nothing was refused.
     calm: Option<Instant>,
     measurement: Option<Measurement>,
@@ -142,6 +179,8 @@ impl AdaptiveLimit {
             base: None,
             window: Window::new(now),
             queue: None,
+            lull: 0,
+            usual: 0.0,
             calm: None,
             measurement: None,
             measure_at: now,
@@ -199,13 +238,13 @@ impl AdaptiveLimit {
         if age < length {
             return;
         }
-        let stuck = waiting >= if self.limit.is_some() { MIN_LIMIT } else { QUEUE };
+        // Without a base there is nothing to hold a window against: the first has to have its answers.
+        let stuck = self.base.is_some() && waiting >= if self.limit.is_some() { MIN_LIMIT } else { QUEUE };
         if self.window.ended >= ENOUGH || stuck {
-            self.close(now, age.as_secs_f64());
+            self.close(now, age.as_secs_f64(), waiting);
         } else if age >= length * PATIENT_WINDOWS {
             // Too little happens here to know anything, or to need a limit.
-            self.queue = None;
-            self.limit = None;
+            (self.limit, self.queue, self.lull) = (None, None, waiting);
             self.window = Window::new(now);
         }
     }
@@ -220,7 +259,7 @@ impl AdaptiveLimit {
     }
 
     /// A window is over.
-    fn close(&mut self, now: Instant, seconds: f64) {
+    fn close(&mut self, now: Instant, seconds: f64, waiting: u32) {
         let window = std::mem::replace(&mut self.window, Window::new(now));
         self.rate = f64::from(window.ended) / seconds;
         let measured = (window.answered > 0).then(|| window.took / f64::from(window.answered));
@@ -229,47 +268,55 @@ impl AdaptiveLimit {
             if window.ended == 0 { f64::INFINITY } else { measured.unwrap_or(f64::INFINITY).min(by_littles_law) };
         let Some(base) = self.base else {
             self.base = measured.filter(|_| window.answered >= ENOUGH);
+            (self.usual, self.lull) = (self.rate, waiting);
             return;
         };
         match self.limit {
-            None => self.watch(now, &window, seconds, (base, measured, now_takes)),
-            Some(limit) => self.follow(now, &window, limit, (base, now_takes)),
+            None => self.watch(now, &window, (seconds, waiting), (base, measured, now_takes)),
+            Some(limit) => self.follow(now, &window, (limit, waiting), (base, now_takes)),
         }
     }
 
-    /// No limit is in force: is there a queue that stands?
+    /// No limit is in force: is there a queue that stands, and is it more than chance?
     fn watch(
         &mut self,
         now: Instant,
         window: &Window,
-        seconds: f64,
+        (seconds, waiting): (f64, u32),
         (base, measured, now_takes): (f64, Option<f64>, f64),
     ) {
         if now_takes > base * QUEUED && window.peak >= QUEUE {
-            let (since, peak) = self.queue.unwrap_or((window.since, 0));
-            let peak = peak.max(window.peak);
-            self.queue = Some((since, peak));
-            if now.saturating_duration_since(since) >= self.times_base(4.0, STANDING) {
+            let begun = Queue { since: window.since, before: self.lull, peak: 0, ended: 0 };
+            let queue = self.queue.get_or_insert(begun);
+            queue.peak = queue.peak.max(window.peak);
+            queue.ended = queue.ended.saturating_add(window.ended);
+            let (queue, stood) = (*queue, now.saturating_duration_since(queue.since));
+            let evidence = queue.evidence(stood.as_secs_f64(), waiting, self.usual);
+            if stood >= self.times_base(4.0, STANDING) && evidence >= EVIDENCE {
                 self.queue = None;
-                self.limit = Some(f64::from(peak));
+                self.limit = Some(f64::from(queue.peak));
                 self.calm = None;
                 self.measure_at = now + self.times_base(10.0, FIRST_MEASURE);
             }
             return;
         }
         self.queue = None;
+        self.lull = waiting;
+        let towards = |constant: f64| 1.0 - (-seconds / constant).exp();
+        self.usual += (self.rate - self.usual) * towards(LONG_AVERAGE);
         if let Some(measured) = measured {
             let constant = if measured < base { LONG_AVERAGE / 10.0 } else { LONG_AVERAGE };
-            self.base = Some(base + (measured - base) * (1.0 - (-seconds / constant).exp()));
+            self.base = Some(base + (measured - base) * towards(constant));
         }
     }
 
     /// A limit is in force: it moves by the gradient, or ends.
-    fn follow(&mut self, now: Instant, window: &Window, limit: f64, (base, now_takes): (f64, f64)) {
+    fn follow(&mut self, now: Instant, window: &Window, (limit, waiting): (f64, u32), (base, now_takes): (f64, f64)) {
         if window.refused {
             self.calm = None;
         } else if now.saturating_duration_since(*self.calm.get_or_insert(window.since)) >= self.times_base(10.0, CALM) {
-            self.limit = None;
+            // What waits now is what waits without a limit.
+            (self.limit, self.lull, self.usual) = (None, waiting, self.rate);
             return;
         }
         let gradient = (TOLERANCE * base / now_takes).clamp(GRADIENT.0, GRADIENT.1);

@@ -35,7 +35,12 @@ fn at_twice_the_capacity_the_servers_are_kept_busy_and_the_queue_stays_short() {
             let busy = worked(&seconds[1..], servers);
             assert!(busy >= 0.95, "{servers} servers, {service:?}: {busy}");
             // What waits is bounded by the limit: one and a half times what is worked on, and room for a queue.
-            let bound = if matches!(service, Service::Fixed) { 20.0 } else { 50.0 };
+            // Where one server works for twenty milliseconds on each, it takes a long queue to tell load from chance.
+            let bound = match service {
+                _ if servers == 1 => 90.0,
+                Service::Fixed => 20.0,
+                _ => 50.0,
+            };
             let longest = longest(&seconds[10..]) / WORK;
             assert!(longest < bound, "{servers} servers, {service:?}: {longest} times the work");
         }
@@ -44,13 +49,29 @@ fn at_twice_the_capacity_the_servers_are_kept_busy_and_the_queue_stays_short() {
 
 #[test]
 fn a_steady_load_is_never_refused() {
-    for servers in [1, 4, 16] {
+    // Queues of chance are worst where few servers do very uneven work: those have many seeds and five minutes each.
+    for (servers, seeds, loads) in [(1, 20, [0.3, 0.7, 0.8]), (4, 6, [0.3, 0.7, 0.8]), (16, 1, [0.3, 0.7, 0.8])] {
         for service in ALL {
-            for load in [0.3, 0.7] {
+            for (load, seed) in loads.into_iter().flat_map(|load| (1..=seeds).map(move |seed| (load, seed))) {
                 let asked = |_| load * servers as f64 / WORK;
-                let seconds = play(&World { service, seconds: 120.0, ..world(servers, &|_, _| WORK, &asked) });
-                assert_eq!(refused(&seconds), 0, "{servers} servers, {service:?}, load {load}");
+                let seconds = if seeds > 1 { 300.0 } else { 120.0 };
+                let seconds = play(&World { service, seconds, seed, ..world(servers, &|_, _| WORK, &asked) });
+                assert_eq!(refused(&seconds), 0, "{servers} servers, {service:?}, load {load}, seed {seed}");
             }
+        }
+    }
+}
+
+#[test]
+fn an_overload_from_the_first_request_on_is_found_too() {
+    // So many wait before there are ten answers that nothing is known of the time that an answer takes.
+    for servers in [1, 2, 4] {
+        for service in ALL {
+            let asked = |_| 3.0 * servers as f64 / WORK;
+            let seconds = play(&World { service, ..world(servers, &|_, _| WORK, &asked) });
+            assert!(refused(&seconds[..5]) > 0, "{servers} servers, {service:?}");
+            let longest = longest(&seconds[10..]);
+            assert!(longest < 2.0, "{servers} servers, {service:?}: {longest} s");
         }
     }
 }

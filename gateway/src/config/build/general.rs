@@ -1,8 +1,13 @@
 //! `[server]`, `[[listeners]]`, `[admin]`, `[telemetry]`.
 
-use crate::config::check::Reader;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::certificates;
+use crate::config::check::{Context, Reader};
 use crate::config::parse::environment::Environment;
-use crate::config::schema::server::LISTENER;
+use crate::config::schema::server::{CERTIFICATE, LISTENER};
+use crate::config::settings::listener::{ClientCertificates, ListenerTls, NamedCertificate};
 use crate::config::settings::server::{EscapedSlash, Http2Limits, Underscores};
 use crate::config::settings::telemetry::{AccessLog, LogOutput, Tracing, TrustTrace};
 use crate::config::settings::{Admin, Listener, Server, Telemetry};
@@ -47,10 +52,10 @@ pub(crate) fn server(table: &Reader<'_>) -> Server {
 }
 
 /// `[[listeners]]`; the default one where none is written.
-pub(crate) fn listeners(root: &Reader<'_>) -> Vec<Listener> {
+pub(crate) fn listeners(context: &Context<'_>, root: &Reader<'_>) -> Vec<Listener> {
     let listener = |table: Reader<'_>| {
         let address = table.text("address").parse().ok()?;
-        Some(Listener { address, reuse_port: table.flag("reuse_port") })
+        Some(Listener { address, reuse_port: table.flag("reuse_port"), tls: tls(context, &table) })
     };
     let written = root.nodes("listeners");
     if written.is_empty() {
@@ -58,6 +63,41 @@ pub(crate) fn listeners(root: &Reader<'_>) -> Vec<Listener> {
     }
     let tables = written.iter().filter_map(|node| Some(Reader::new(Some(node.table()?), None, &LISTENER, node.at)));
     tables.filter_map(listener).collect()
+}
+
+/// `tls`; `None` where it is not written.
+fn tls(context: &Context<'_>, listener: &Reader<'_>) -> Option<Arc<ListenerTls>> {
+    listener.get("tls")?;
+    let table = listener.table("tls");
+    let mut files = Vec::new();
+    let mut certificate = |table: &Reader<'_>| {
+        let [cert, key] = ["cert", "key"].map(|key| file(context, table, key));
+        let (cert, key) = (cert?, key?);
+        let certified = certificates::with_key(&cert, &key).ok();
+        files.extend([cert, key]);
+        certified
+    };
+    let default = certificate(&table);
+    let mut named = Vec::new();
+    for node in table.nodes("certificates") {
+        let table = Reader::new(Some(node.table()?), None, &CERTIFICATE, node.at);
+        let names = table.texts("names").iter().map(|name| name.to_ascii_lowercase().into()).collect();
+        named.extend(certificate(&table).map(|certificate| NamedCertificate { names, certificate }));
+    }
+    let roots = file(context, &table, "client_ca");
+    files.extend(roots.clone());
+    let roots = roots.and_then(|file| certificates::roots(&file).ok());
+    let clients = match (&*table.text("client_auth"), roots) {
+        ("optional", Some(roots)) => ClientCertificates::Optional(roots),
+        ("required", Some(roots)) => ClientCertificates::Required(roots),
+        _ => ClientCertificates::Unwanted,
+    };
+    Some(Arc::new(ListenerTls { default, named: named.into(), clients, files: files.into() }))
+}
+
+fn file(context: &Context<'_>, table: &Reader<'_>, key: &str) -> Option<PathBuf> {
+    let node = table.get(key)?;
+    Some(context.sources.resolve(node.text()?, node.at))
 }
 
 /// `[admin]`; `None` when its address is empty.

@@ -12,7 +12,7 @@ use crate::config::schema::identity::{API_KEY, INTROSPECTION, JWT};
 use crate::config::settings::IdentityHeaders;
 use crate::config::settings::identity::{
     ApiKeys, Auth, FetchedKeys, FixedKeys, HeaderPattern, Introspection, Jwt, KeySource, Keys, Passport, Provider,
-    ProviderKind, Secret, SecretKeys,
+    ProviderKind, Revocation, Secret, SecretKeys,
 };
 use crate::config::tree::{Entry, Node, Value as Written};
 use crate::config::value::text;
@@ -86,6 +86,15 @@ fn jwt(context: &Context<'_>, table: &Reader<'_>) -> Jwt {
         cache_bytes: table.table("cache").bound("max_bytes"),
         typ: boxed(table.texts("typ")),
         forward_token: table.flag("forward_token"),
+        replay_store: Some(table.text("replay_store")).filter(|name| name != "local").map(Arc::from),
+        revocation: table.get("revocation").map(|_| revocation(&table.table("revocation"))),
+    }
+}
+
+fn revocation(table: &Reader<'_>) -> Revocation {
+    Revocation {
+        store: Arc::from(table.text("store")),
+        is_open_without_store: table.text("on_store_failure") == "open",
     }
 }
 

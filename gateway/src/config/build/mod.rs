@@ -53,7 +53,7 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     tell_the_most_critical(&routes, &mut upstreams);
     let config = Config {
         server: general::server(&root.table("server")),
-        listeners: general::listeners(root),
+        listeners: general::listeners(context, root),
         admin: general::admin(&root.table("admin"), context.environment),
         telemetry: general::telemetry(&root.table("telemetry"), context.sources),
         identity: identity::headers(&root.table("identity")),

@@ -85,6 +85,7 @@ pub(crate) static JWT: TableDef = TableDef::plain(
         )
         .secret(),
         key("forward_token", Kind::Bool, "Pass the client's `Authorization` header on.").default("false"),
+        key("revocation", Kind::Table(&REVOCATION), "Tokens that were taken back: each request asks a store."),
     ],
 )
 .rules(&[identity::jwt_keys, identity::key_set, identity::secret_length, identity::replay_store]);
@@ -103,6 +104,21 @@ static JWKS: TableDef = TableDef::plain(
     ],
 )
 .rules(&[identity::one_key_source, identity::safe_source]);
+
+static REVOCATION: TableDef = TableDef::plain(
+    "revocation",
+    "Tokens that were taken back before their `exp`.",
+    &[
+        key("store", Kind::Text(&text::NAME), "The store that has them.").required(),
+        key(
+            "on_store_failure",
+            Kind::Choice(&["open", "closed"]),
+            "What becomes of tokens while the store is down: they hold, or 503.",
+        )
+        .default("\"closed\""),
+    ],
+)
+.rules(&[identity::revocation_store]);
 
 static JWT_CACHE: TableDef = TableDef::plain(
     "cache",

@@ -114,7 +114,11 @@ pub(crate) static LISTENER: TableDef = TableDef::plain(
             "false: one socket and an accept thread. true: the kernel spreads connections over workers.",
         )
         .default("false"),
-        key("tls", Kind::Table(&LISTENER_TLS), "Serve TLS.").not_yet("TLS is"),
+        key(
+            "tls",
+            Kind::Table(&LISTENER_TLS),
+            "Serve TLS 1.2 and 1.3. A changed file is in force for the next connection.",
+        ),
     ],
 );
 
@@ -136,7 +140,7 @@ static LISTENER_TLS: TableDef = TableDef::plain(
 )
 .rules(&[server::listener_certificates]);
 
-static CERTIFICATE: TableDef = TableDef::plain(
+pub(crate) static CERTIFICATE: TableDef = TableDef::plain(
     "certificates",
     "A certificate for some names.",
     &[
@@ -144,7 +148,8 @@ static CERTIFICATE: TableDef = TableDef::plain(
         key("cert", Kind::File, "The certificate chain, PEM.").required(),
         key("key", Kind::File, "Its private key, PEM.").required(),
     ],
-);
+)
+.rules(&[server::certificate]);
 
 /// `[admin]`
 pub(crate) static ADMIN: TableDef = TableDef::plain(

@@ -79,6 +79,19 @@ pub struct Jwt {
     pub typ: Vec<Box<str>>,
     /// The client's `Authorization` is passed on.
     pub forward_token: bool,
+    /// The store that remembers used tokens of `single_use` routes; `None` = this process.
+    pub replay_store: Option<Arc<str>>,
+    /// Where it is asked whether a token was taken back.
+    pub revocation: Option<Revocation>,
+}
+
+/// `revocation`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// The store's name.
+    pub store: Arc<str>,
+    /// `on_store_failure = "open"`: while the store is down, tokens hold that may have been taken back.
+    pub is_open_without_store: bool,
 }
 
 /// `jwks`.

@@ -1,12 +1,52 @@
 //! `[[listeners]]`: the addresses that clients connect to.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::sign::CertifiedKey;
 
 /// One listening address.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Listener {
     /// Where to listen; port 0 takes a free one.
     pub address: SocketAddr,
     /// `false`: one socket and an accept thread. `true`: a socket for each worker, the kernel spreads connections.
     pub reuse_port: bool,
+    /// How it speaks TLS; `None` = in the clear.
+    pub tls: Option<Arc<ListenerTls>>,
+}
+
+/// A listener's certificates, read.
+#[derive(Debug)]
+pub struct ListenerTls {
+    /// Shown where no other has the name that is asked for, and where none is.
+    pub default: Option<Arc<CertifiedKey>>,
+    /// The others.
+    pub named: Box<[NamedCertificate]>,
+    /// Whether clients show one of their own, and who signs those.
+    pub clients: ClientCertificates,
+    /// The files of all that.
+    pub files: Box<[PathBuf]>,
+}
+
+/// A certificate for some names.
+#[derive(Debug)]
+pub struct NamedCertificate {
+    /// In small letters; one that begins with `*.` stands for one label more.
+    pub names: Box<[Box<str>]>,
+    /// With its key.
+    pub certificate: Arc<CertifiedKey>,
+}
+
+/// `client_auth`
+#[derive(Debug)]
+pub enum ClientCertificates {
+    /// None is asked for.
+    Unwanted,
+    /// One may be shown; if it is, it has to hold.
+    Optional(Arc<RootCertStore>),
+    /// Without one that holds there is no connection.
+    Required(Arc<RootCertStore>),
 }

@@ -56,7 +56,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Files with keys, which are a part of the configuration though it is not written in them.
+    /// Files with keys and certificates, which are a part of the configuration though it is not written in them.
     pub(crate) fn key_files(&self) -> Vec<PathBuf> {
         let file = |provider: &Arc<Provider>| match &provider.kind {
             ProviderKind::Jwt(jwt) => match &jwt.keys {
@@ -67,6 +67,8 @@ impl Config {
             ProviderKind::Introspection(_) => None,
         };
         let passport = self.passport.iter().map(|passport| passport.file.clone());
-        self.providers.iter().filter_map(file).chain(passport).collect()
+        let certificates = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        let certificates = certificates.flat_map(|tls| tls.files.iter().cloned());
+        self.providers.iter().filter_map(file).chain(passport).chain(certificates).collect()
     }
 }

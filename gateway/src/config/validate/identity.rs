@@ -50,6 +50,17 @@ pub(crate) fn replay_store(context: &mut Context<'_>, provider: &Reader<'_>) {
     }
 }
 
+/// Tokens that were taken back are in a store that exists; nobody else could put them there.
+pub(crate) fn revocation_store(context: &mut Context<'_>, revocation: &Reader<'_>) {
+    let Some(store) = revocation.get("store") else { return };
+    if store.text() == Some("local") {
+        let help = "name a table [stores.NAME]: whoever takes tokens back writes them there";
+        context.report.error_with(store.at, "tokens that were taken back are in no gateway's own memory", help);
+    } else {
+        context.store_exists(store);
+    }
+}
+
 /// A key set that is written down can be read, and has a key for the algorithms that are accepted.
 pub(crate) fn key_set(context: &mut Context<'_>, provider: &Reader<'_>) {
     let jwks = provider.table("jwks");

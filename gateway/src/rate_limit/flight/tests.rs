@@ -1,4 +1,5 @@
 //! Gateways that share a bucket, in virtual time, with a store that is late in every way there is.
+#![expect(clippy::disallowed_methods, reason = "this time is virtual: tokio's, paused")]
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,8 +12,8 @@ use crate::config::settings::rate_limit::{LimitKey, Mode, Rate, Shared};
 use crate::config::settings::store::Servers;
 use crate::config::settings::{self, RateLimit};
 use crate::rate_limit::Registry;
-use crate::rate_limit::store::double::{Delay, Double};
-use crate::rate_limit::store::{Stores, Surroundings, watch};
+use crate::store::tests::double::{Delay, Double};
+use crate::store::{Stores, Surroundings, watch};
 use crate::telemetry::metrics::Registry as Metrics;
 
 const RATE: u64 = 1000;
@@ -119,6 +120,7 @@ fn run(
         Double::put_up(name, delay, stalls);
         let gateways: Vec<_> = (0..gateways).map(|number| Rc::new(Gateway::start(name, number))).collect();
         // They hear of each other.
+        // virtual time
         tokio::time::sleep(ms(1500)).await;
         let outcome = Rc::new(RefCell::new(Outcome { admitted: Vec::new(), late: 0, asked: 0 }));
         let (mut draws, origin) = (Draws::new(7), tokio::time::Instant::now());
@@ -129,6 +131,7 @@ fn run(
             if at > seconds as f64 {
                 break;
             }
+            // virtual time
             tokio::time::sleep_until(origin + Duration::from_secs_f64(at)).await;
             let gateway = Rc::clone(&gateways[(draws.next_u64() % gateways.len() as u64) as usize]);
             let outcome = Rc::clone(&outcome);
@@ -144,6 +147,7 @@ fn run(
                 }
             });
         }
+        // virtual time
         tokio::time::sleep(ms(50)).await;
         for gateway in &gateways {
             assert_eq!(gateway.stores.all().len(), 1);
@@ -194,7 +198,7 @@ fn answers_that_are_late_to_one_gateway_or_the_other_add_nothing() {
         // Each gateway's answers are late in times of its own.
         let delay: Delay = Box::new(|gateway, now| {
             let turn = (now.as_millis() as u64 + u64::from(gateway) * 137) % 700;
-            let back = if turn < 60 { 60 - turn } else { 0 };
+            let back = 60_u64.saturating_sub(turn);
             (Duration::from_micros(200), Duration::from_micros(200) + ms(back))
         });
         let outcome = run("late", gateways, (6, 3.0), delay, Vec::new());

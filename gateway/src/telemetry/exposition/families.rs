@@ -4,8 +4,8 @@ use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
 use crate::error::Code;
 use crate::telemetry::metrics::{
-    AttemptOutcome, CacheResult, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult, HedgeResult, KeysAge,
-    LimitDecision, Registry, RetryResult, RouteTotals, ShedReason, UpstreamTotals,
+    AttemptOutcome, CacheResult, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult, HandshakeResult,
+    HedgeResult, KeysAge, LimitDecision, Registry, RetryResult, RouteTotals, ShedReason, UpstreamTotals,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -20,6 +20,8 @@ pub struct ScrapeInputs {
     pub ejections: Vec<Ejections>,
     /// Ages of fetched keys.
     pub keys: Vec<KeysAge>,
+    /// When the first certificate of a listener ends, seconds since the Unix epoch.
+    pub certificates: Vec<(String, i64)>,
     /// Dropped lines of the access log.
     pub log_dropped: u64,
     /// A look at the process.
@@ -205,6 +207,23 @@ fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
     page.family("gateway_connections", Kind::Gauge, "Open client connections of a listener.");
     for listener in registry.listeners() {
         page.number(&[("listener", listener.name())], listener.open());
+    }
+    page.family("gateway_tls_handshakes_total", Kind::Counter, "TLS handshakes by what they came to.");
+    for listener in registry.listeners() {
+        for result in HandshakeResult::ALL {
+            // A listener in the clear has none.
+            if listener.handshakes(result) > 0 {
+                page.number(&[("listener", listener.name()), ("result", result.as_str())], listener.handshakes(result));
+            }
+        }
+    }
+    page.family(
+        "gateway_tls_certificate_expiry_seconds",
+        Kind::Gauge,
+        "When the first of a listener's certificates ends, seconds since the Unix epoch.",
+    );
+    for (listener, expires) in &inputs.certificates {
+        page.float(&[("listener", listener)], *expires as f64);
     }
     page.family("gateway_shed_total", Kind::Counter, "Connections and requests turned away to protect the gateway.");
     for reason in ShedReason::ALL {

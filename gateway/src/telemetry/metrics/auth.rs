@@ -6,27 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::shards::Shards;
 use crate::error::Code;
 use crate::jws::Refusal;
+use crate::labelled::labelled;
 
-macro_rules! results {
-    ($($(#[$doc:meta])* $variant:ident = $text:literal;)*) => {
-        /// What came of a credential: a fixed list, which clients never see.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[repr(u8)]
-        pub enum AuthResult { $($(#[$doc])* $variant,)* }
-
-        impl AuthResult {
-            /// Every result, in the order of their numbers.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// As written in metrics, records and explanations.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)* }
-            }
-        }
-    };
-}
-
-results! {
+labelled! {
+    /// What came of a credential: a fixed list, which clients never see.
+    #[repr(u8)]
+    pub enum AuthResult, "As written in metrics, records and explanations.";
     /// It holds, and is enough.
     Granted = "granted";
     /// There is none.
@@ -71,6 +56,8 @@ results! {
     Claims = "claims";
     /// It was used before, where each holds once.
     Replayed = "replayed";
+    /// It was taken back before its time.
+    Revoked = "revoked";
     /// Its issuer says that it does not hold.
     Inactive = "inactive";
     /// The keys to verify it could not be fetched.

@@ -144,16 +144,45 @@ impl GatewaySeries {
     }
 }
 
-/// Open connections of one listener. Counted once a connection: any thread may.
+/// What a TLS handshake came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeResult {
+    /// A connection.
+    Ok = 0,
+    /// The client left, or what it sent or showed was refused.
+    Failed = 1,
+    /// It did not come to an end in time.
+    Timeout = 2,
+    /// The client spoke HTTP in the clear.
+    PlainHttp = 3,
+}
+
+impl HandshakeResult {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Ok, Self::Failed, Self::Timeout, Self::PlainHttp];
+
+    /// As in a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Timeout => "timeout",
+            Self::PlainHttp => "plain_http",
+        }
+    }
+}
+
+/// Open connections of one listener, and its handshakes. Counted once a connection: any thread may.
 #[derive(Debug)]
 pub struct ListenerSeries {
     name: Arc<str>,
     open: AtomicI64,
+    handshakes: [AtomicU64; HandshakeResult::ALL.len()],
 }
 
 impl ListenerSeries {
     pub(super) fn new(name: Arc<str>) -> Self {
-        Self { name, open: AtomicI64::new(0) }
+        Self { name, open: AtomicI64::new(0), handshakes: Default::default() }
     }
 
     /// The listener's name.
@@ -169,6 +198,16 @@ impl ListenerSeries {
     /// A connection is gone.
     pub fn closed(&self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A handshake is over.
+    pub fn shook_hands(&self, result: HandshakeResult) {
+        self.handshakes[result as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Handshakes that came to this.
+    pub fn handshakes(&self, result: HandshakeResult) -> u64 {
+        self.handshakes[result as usize].load(Ordering::Relaxed)
     }
 
     /// Connections open now.

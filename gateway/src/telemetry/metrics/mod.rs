@@ -18,7 +18,7 @@ mod store;
 mod upstream;
 
 pub use auth::{AuthResult, AuthSeries, CacheResult, KeysAge, TokenCacheSeries};
-pub use gateway::{GatewaySeries, ListenerSeries, ShedReason};
+pub use gateway::{GatewaySeries, HandshakeResult, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry};

@@ -4,14 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::guarded;
 
 /// A connection.
-pub(crate) struct Client {
-    stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    stream: S,
     unread: Vec<u8>,
 }
 
@@ -40,8 +40,15 @@ impl Client {
         Self { stream, unread: Vec::new() }
     }
 
+    /// Leaves with a reset.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Around a connection that is there already.
-    pub(crate) fn on(stream: TcpStream) -> Self {
+    pub(crate) fn on(stream: S) -> Self {
         Self { stream, unread: Vec::new() }
     }
 
@@ -182,13 +189,8 @@ impl Client {
         self.stream.shutdown().await.unwrap();
     }
 
-    /// Leaves with a reset.
-    pub(crate) fn reset(self) {
-        socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
-    }
-
     /// The socket, to be written to or read from at will.
-    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+    pub(crate) fn stream(&mut self) -> &mut S {
         &mut self.stream
     }
 

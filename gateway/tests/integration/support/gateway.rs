@@ -49,6 +49,11 @@ impl Gateway {
         Self::start(&one_route("", route, upstream)).await
     }
 
+    /// Where clients connect, in the order of its listeners.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.running.listeners
+    }
+
     /// A connection to it.
     pub(crate) async fn client(&self) -> Client {
         Client::connect(self.address).await
@@ -165,8 +170,9 @@ fn complete(folder: &Path, text: &str) -> String {
     let text = text.replacen("[server]\n", "[server]\nworkers = 1\n", usize::from(!text.contains("workers = ")));
     // Most stories are about one attempt; those about more say so.
     let once = if text.contains("retry") { "" } else { "[defaults.route]\nretry = { attempts = 1 }\n\n" };
+    let listener = if text.contains("[[listeners]]") { "" } else { "[[listeners]]\naddress = '127.0.0.1:0'\n\n" };
     format!(
-        "{workers}[[listeners]]\naddress = '127.0.0.1:0'\n\n[admin]\naddress = '127.0.0.1:0'\n\n\
+        "{workers}{listener}[admin]\naddress = '127.0.0.1:0'\n\n\
          [telemetry.access_log]\noutput = '{}'\n\n{once}{text}",
         log.display()
     )

@@ -5,6 +5,7 @@ mod events;
 mod gateway;
 mod process;
 mod redis;
+mod tls;
 mod tokens;
 mod wait;
 
@@ -13,6 +14,7 @@ pub(crate) use events::Events;
 pub(crate) use gateway::{Gateway, one_route};
 pub(crate) use process::Process;
 pub(crate) use redis::Redis;
+pub(crate) use tls::{Authority, TlsClient, quoted};
 pub(crate) use tokens::{ISSUER, Issuer, now};
 pub(crate) use wait::{eventually, guarded};
 

@@ -67,9 +67,8 @@ impl Redis {
     /// A cluster of so many masters, each with its part of the slots. They may take a moment to find each other.
     pub(crate) fn cluster(masters: usize) -> Vec<Self> {
         const SLOTS: usize = 16_384;
-        let nodes: Vec<Self> = (0..masters)
-            .map(|_| Self::with(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]))
-            .collect();
+        let nodes: Vec<Self> =
+            (0..masters).map(|_| Self::with(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"])).collect();
         for (number, node) in nodes.iter().enumerate() {
             let (from, until) = (number * SLOTS / masters, (number + 1) * SLOTS / masters - 1);
             assert!(node.command(&format!("CLUSTER SET-CONFIG-EPOCH {}", number + 1)).starts_with("+OK"));

@@ -8,7 +8,7 @@ use crate::engine::poller::{News, Token};
 use crate::request::Protocol;
 use crate::sample::Failure;
 
-impl Driver<'_> {
+impl Driver<'_, '_> {
     pub(super) fn on_news(&mut self, news: News) {
         let index = news.token.slot as usize;
         let slot = &mut self.slots[index];

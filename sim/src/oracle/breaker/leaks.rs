@@ -4,9 +4,15 @@
 //! cap on ejection keeps in balancing is no leak, and neither are the gateway's own health checks. Both accounts are
 //! looked at: the gateway's, which knows of refused connections, and the mocks', which cannot be talked out of
 //! anything; the worse one counts.
+//!
+//! A mock sees a request when it comes to read it, which on a busy machine is long after it was sent. So what came to
+//! it while the gateway says that it was making just this attempt began when the gateway says. What came at another
+//! time, once more, or without an attempt that was told of, began when it came.
+
+use std::collections::HashMap;
 
 use super::spans::{Span, capped};
-use crate::history::{BreakerState, Endpoint, EventKind, History};
+use crate::history::{BreakerState, Endpoint, EventKind, History, Name};
 use crate::oracle::policy::{BreakerPolicy, Tolerance};
 
 /// When an attempt was going on.
@@ -35,7 +41,7 @@ pub(crate) fn find(
 ) -> Leaks {
     let capped = capped(history, endpoint);
     let told = account(spans, &capped, policy.probes, &of_gateway(history, endpoint), tolerance.stamp_ns);
-    let seen = account(spans, &capped, policy.probes, &of_mock(history, endpoint), tolerance.transit_ns);
+    let seen = account(spans, &capped, policy.probes, &of_mock(history, endpoint, tolerance), tolerance.transit_ns);
     Leaks { leaked: told.leaked.max(seen.leaked), probes_max: told.probes_max.max(seen.probes_max) }
 }
 
@@ -49,9 +55,26 @@ fn of_gateway(history: &History, endpoint: &Endpoint) -> Vec<Busy> {
     told.collect()
 }
 
-fn of_mock(history: &History, endpoint: &Endpoint) -> Vec<Busy> {
+fn of_mock(history: &History, endpoint: &Endpoint, tolerance: Tolerance) -> Vec<Busy> {
+    let mut told: HashMap<&Name, Vec<Busy>> = HashMap::new();
+    for event in &history.events {
+        if let EventKind::Attempt { request_id: Some(id), endpoint: at, start_ns, .. } = &event.kind
+            && at == endpoint
+        {
+            told.entry(id).or_default().push(Busy { start_ns: *start_ns, end_ns: event.at_ns });
+        }
+    }
     let of_it = history.attempts.iter().filter(|attempt| attempt.endpoint == *endpoint && !attempt.health_check);
-    of_it.map(|one| Busy { start_ns: one.arrival_ns, end_ns: one.end_ns.unwrap_or(u64::MAX) }).collect()
+    let seen = of_it.map(|one| {
+        let within =
+            |busy: &Busy| (busy.start_ns..=busy.end_ns.saturating_add(tolerance.transit_ns)).contains(&one.arrival_ns);
+        let told = one.request_id.as_ref().and_then(|id| told.get_mut(id));
+        // Each is the account of one arrival.
+        let made = told.and_then(|made| Some(made.swap_remove(made.iter().position(within)?)));
+        let start_ns = made.map_or(one.arrival_ns, |made| made.start_ns);
+        Busy { start_ns, end_ns: one.end_ns.unwrap_or(u64::MAX) }
+    });
+    seen.collect()
 }
 
 /// One pass over spans and attempts, both in the order of time.
@@ -142,6 +165,20 @@ mod tests {
     fn the_gateways_account_counts_what_no_mock_saw() {
         let story = outage().at_ms(20).asked().seen("orders/1", crate::history::Seen::Connect, 2);
         assert_eq!(leaks(story, Tolerance::default()).leaked, 1);
+    }
+
+    #[test]
+    fn a_mock_that_reads_late_makes_no_leak_and_a_second_arrival_does() {
+        let transit = Tolerance { transit_ns: 1_000_000, stamp_ns: 0 };
+        // Begun at 5 ms, read at 20, ended at 30; the breaker opened at 10.
+        let late = outage().at_ms(20).asked().tried("orders/1", Ending::Answered(503), 10).at_ms(30);
+        assert_eq!(leaks(late.clone(), transit).leaked, 1, "nobody tells of it");
+        let told = late.seen("orders/1", crate::history::Seen::Status(503), 25);
+        assert_eq!(leaks(told.clone(), transit).leaked, 0);
+        let again = told.at_ms(25).tried("orders/1", Ending::Answered(503), 5);
+        assert_eq!(leaks(again, transit).leaked, 1, "it came once more");
+        let after = outage().at_ms(40).asked().tried("orders/1", Ending::Answered(503), 1).at_ms(8);
+        assert_eq!(leaks(after.seen("orders/1", crate::history::Seen::Reset, 3), transit).leaked, 1, "it was over");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use loadgen::units::parse_duration;
 use serde_json::json;
 
 use super::super::model::{EventAct, EventPart, FaultPart, MockPart};
@@ -135,16 +136,7 @@ pub(super) fn events(
 /// Reads an event; without a message, its word is not known.
 fn event(text: &str, instances: usize, redis: bool) -> Result<EventAct, Option<String>> {
     let (word, on) = text.split_once(':').map_or((text, None), |(word, on)| (word, Some(on)));
-    let instance = || match on {
-        None => Ok(None),
-        Some(on) => {
-            let number = on.strip_prefix("gateway/").and_then(|number| number.parse::<usize>().ok());
-            match number.filter(|number| *number < instances) {
-                Some(number) => Ok(Some(number)),
-                None => Err(Some(format!("`{on}` is no gateway; there are gateway/0 to gateway/{}", instances - 1))),
-            }
-        }
-    };
+    let instance = || on.map(|on| gateway(on, instances)).transpose().map_err(Some);
     match (word, on) {
         ("reload", _) => Ok(EventAct::Reload(instance()?)),
         ("sigterm", _) => Ok(EventAct::Sigterm(instance()?.unwrap_or(0))),
@@ -156,7 +148,24 @@ fn event(text: &str, instances: usize, redis: bool) -> Result<EventAct, Option<S
         ("kill", Some("redis")) => Ok(EventAct::KillRedis),
         ("heal", Some("redis")) => Ok(EventAct::HealRedis),
         ("cut", Some("redis")) => Ok(EventAct::CutRedis),
-        ("skew", _) => Err(Some("`skew` is not built yet: a gateway's clock cannot be moved so far".to_owned())),
+        ("skew", Some(on)) => skew(on, instances).map_err(Some),
         _ => Err(None),
     }
+}
+
+/// Which gateway, as in `gateway/1`.
+fn gateway(on: &str, instances: usize) -> Result<usize, String> {
+    let number = on.strip_prefix("gateway/").and_then(|number| number.parse().ok());
+    let unknown = || format!("`{on}` is no gateway; there are gateway/0 to gateway/{}", instances - 1);
+    number.filter(|number| *number < instances).ok_or_else(unknown)
+}
+
+/// Whose clock is off by how much, as in `gateway/1:50ms` and `gateway/1:-2h`.
+fn skew(on: &str, instances: usize) -> Result<EventAct, String> {
+    let (on, by) = on.split_once(':').ok_or("say by how much, as in skew:gateway/0:50ms or skew:gateway/0:-2h")?;
+    let number = gateway(on, instances)?;
+    let (early, length) = by.strip_prefix('-').map_or((false, by), |length| (true, length));
+    let length = parse_duration(length).map_err(|error| error.to_string())?;
+    let us = i64::try_from(length.as_micros()).unwrap_or(i64::MAX);
+    Ok(EventAct::Skew(number, if early { -us } else { us }))
 }

@@ -34,7 +34,7 @@ const NOT_OF_JOURNEYS: &[&str] =
 const MOST_USERS: u64 = 10_000;
 const REQUEST_KEYS: &[&str] = &["method", "path", "headers", "body", "body_bytes", "weight", "expect"];
 /// What one driver thread can send on a core of its own; more is no plan but a wish.
-const MOST_RATE: f64 = 100_000.0;
+pub(super) const MOST_RATE: f64 = 100_000.0;
 /// The longest run.
 const MOST_DURATION: Duration = Duration::from_secs(24 * 3600);
 

@@ -1,5 +1,6 @@
 //! The parts of a scenario, each read by a file of its own, and what must hold of them together.
 
+mod capacity;
 mod expect;
 mod fault;
 mod load;

@@ -11,11 +11,11 @@ use super::super::problem::{Problems, Report};
 use super::super::reader::{Reader, is_name};
 use super::super::source::{Sources, Span};
 use super::super::tree::parse;
-use super::{expect, fault, load as loads, world};
+use super::{capacity, expect, fault, load as loads, world};
 
 const KEYS: &[&str] = &[
-    "name", "about", "seed", "tags", "runtime", "warm_up", "gateway", "mocks", "redis", "tokens", "load", "faults",
-    "events", "expect",
+    "name", "about", "seed", "tags", "runtime", "warm_up", "gateway", "mocks", "redis", "tokens", "load", "capacity",
+    "faults", "events", "expect",
 ];
 /// The least warm-up where none is written.
 const WARM_UP: Duration = Duration::from_secs(3);
@@ -80,6 +80,7 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
         let message = "the virtual runtime signs no tokens; run it with runtime = \"sockets\"";
         report.error(reader.place("runtime"), message);
     }
+    let capacity = capacity::capacity(reader, &loads, runtime, report);
     let gateway = world::gateway(reader, file, &mocks, redis, sources, report);
     let length = loads.iter().map(|load| load.duration).max().unwrap_or_default();
     let faults = fault::faults(reader, &mocks, length, report);
@@ -98,6 +99,7 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
         mocks,
         redis,
         loads,
+        capacity,
         faults,
         events,
         tokens,

@@ -113,6 +113,7 @@ fn page(format: Format) -> Parsed {
         }],
         ejections: vec![Ejections { upstream: "orders".into(), endpoints: 1 }],
         keys: vec![KeysAge { provider: "main".into(), seconds: 2.5 }],
+        certificates: vec![("127.0.0.1:8443".into(), 2_000_000_000)],
         log_dropped: 9,
         process: ProcessStats { cpu_seconds: Some(1.5), resident_bytes: Some(1 << 20), ..ProcessStats::default() },
     };
@@ -141,6 +142,8 @@ fn both_formats_say_the_same() {
         let tripped = [endpoint[0], endpoint[1], ("cause", "failure_ratio")];
         assert_eq!(page.value("gateway_breaker_trips_total", &tripped), 3.0);
         assert_eq!(page.value("gateway_ejections", &endpoint[..1]), 1.0);
+        let listener = [("listener", "127.0.0.1:8443")];
+        assert_eq!(page.value("gateway_tls_certificate_expiry_seconds", &listener), 2e9);
         assert_eq!(page.value("gateway_connections", &[("listener", "127.0.0.1:8080")]), 1.0);
         assert_eq!(page.value("gateway_shed_total", &[("reason", "in_flight")]), 1.0);
         assert_eq!(page.value("gateway_log_dropped_total", &[]), 9.0);
@@ -173,8 +176,14 @@ fn histograms_are_cumulated_over_shards() {
 }
 
 /// What the contract does not name, and names nothing else.
-const OURS: [&str; 4] =
-    ["gateway_fallbacks_total", "gateway_panics_total", "gateway_build_info", "gateway_concurrency_limit"];
+const OURS: [&str; 6] = [
+    "gateway_fallbacks_total",
+    "gateway_panics_total",
+    "gateway_build_info",
+    "gateway_concurrency_limit",
+    "gateway_tls_handshakes_total",
+    "gateway_tls_certificate_expiry_seconds",
+];
 
 /// The contract's names with their labels, as far as they are built; and nothing that is not in it.
 #[test]

@@ -1,20 +1,22 @@
-//! Buckets that several gateways share: a Redis, alone, in a cluster, or behind sentinels.
+//! What several gateways share: a Redis, alone, in a cluster, or behind sentinels. Limits keep buckets there, identity
+//! keeps tokens that were used up or taken back.
 //!
-//! What a request needs of a store is one call of a script (`script.rs`), which takes its tokens by the store's own
-//! clock or takes none. Each worker has its own connection (`link.rs`), and what its requests ask at the same moment
+//! What a request needs of a store is one call of a script (`script.rs`), which does all of it or nothing, by the
+//! store's own clock. Each worker has its own connection (`link.rs`), and what its requests ask at the same moment
 //! shares a round trip (`courier.rs`). Who asked waits for a time, and may learn later what came of it (`posted.rs`).
-//! `health.rs` says whether anybody is to ask at all: a dead store is found out by the first requests and asked again by
-//! a task of its own (`watch.rs`), never by another request.
+//! `health.rs` says whether anybody is to ask at all: a dead store is found out by the first requests and asked again
+//! by a task of its own (`watch.rs`), never by another request.
 
 mod courier;
-#[cfg(test)]
-pub(super) mod double;
 mod health;
 mod link;
 mod posted;
 mod script;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod watch;
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -49,6 +51,12 @@ pub struct Store {
     /// The server's clock less ours when it last answered, microseconds; `UNHEARD` before.
     ahead_us: AtomicI64,
     watched: AtomicBool,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("settings", &self.settings).finish_non_exhaustive()
+    }
 }
 
 impl Store {

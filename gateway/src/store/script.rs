@@ -14,11 +14,17 @@ pub enum Script {
     Lease,
     /// Says that this gateway is alive: `alive.lua`.
     Alive,
+    /// Uses a token up that holds once: `use_up.lua`.
+    UseUp,
+    /// Looks whether a key is there: `is_there.lua`.
+    IsThere,
 }
 
 static CHARGE: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(include_str!("charge.lua")));
 static LEASE: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(include_str!("lease.lua")));
 static ALIVE: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(include_str!("alive.lua")));
+static USE_UP: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(include_str!("use_up.lua")));
+static IS_THERE: LazyLock<redis::Script> = LazyLock::new(|| redis::Script::new(include_str!("is_there.lua")));
 
 impl Script {
     /// Its text.
@@ -27,6 +33,8 @@ impl Script {
             Self::Charge => include_str!("charge.lua"),
             Self::Lease => include_str!("lease.lua"),
             Self::Alive => include_str!("alive.lua"),
+            Self::UseUp => include_str!("use_up.lua"),
+            Self::IsThere => include_str!("is_there.lua"),
         }
     }
 
@@ -36,6 +44,8 @@ impl Script {
             Self::Charge => CHARGE.get_hash(),
             Self::Lease => LEASE.get_hash(),
             Self::Alive => ALIVE.get_hash(),
+            Self::UseUp => USE_UP.get_hash(),
+            Self::IsThere => IS_THERE.get_hash(),
         }
     }
 }

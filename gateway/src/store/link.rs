@@ -24,7 +24,7 @@ pub(super) enum Link {
     Cluster(Box<ClusterConnection>),
     /// To a store of a test, which knows the gateway by this number.
     #[cfg(test)]
-    Double(std::sync::Arc<super::double::Double>, u16),
+    Double(std::sync::Arc<super::tests::double::Double>, u16),
 }
 
 impl Link {
@@ -32,8 +32,9 @@ impl Link {
     pub(super) async fn connect(store: &Store) -> RedisResult<Self> {
         match &store.servers {
             #[cfg(test)]
-            Servers::One((name, gateway), _) if super::double::Double::find(name).is_some() => {
-                let double = super::double::Double::find(name).ok_or_else(|| std::io::Error::other("it is gone"))?;
+            Servers::One((name, gateway), _) if super::tests::double::Double::find(name).is_some() => {
+                let double =
+                    super::tests::double::Double::find(name).ok_or_else(|| std::io::Error::other("it is gone"))?;
                 Ok(Self::Double(double, *gateway))
             }
             Servers::One(server, db) => {

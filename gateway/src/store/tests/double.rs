@@ -1,4 +1,5 @@
 //! A store for tests in virtual time: what the scripts do, in one process, as late as a test wants it.
+#![expect(clippy::disallowed_methods, reason = "this time is virtual: tokio's, paused")]
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -7,7 +8,7 @@ use std::time::Duration;
 use redis::{Cmd, RedisResult, Value};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::script::Script;
+use crate::store::Script;
 
 /// How long a command takes to the store and its answer back, by the gateway's number and the time since the start.
 pub(crate) type Delay = Box<dyn Fn(u16, Duration) -> (Duration, Duration) + Send + Sync>;
@@ -38,19 +39,22 @@ impl Double {
     }
 
     /// The one of this name.
-    pub(super) fn find(name: &str) -> Option<Arc<Self>> {
+    pub(crate) fn find(name: &str) -> Option<Arc<Self>> {
         ALL.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    pub(super) async fn send(&self, gateway: u16, commands: &[Cmd]) -> Vec<RedisResult<Value>> {
+    pub(crate) async fn send(&self, gateway: u16, commands: &[Cmd]) -> Vec<RedisResult<Value>> {
         let (there, back) = (self.delay)(gateway, self.origin.elapsed());
+        // virtual time
         sleep(there).await;
         while let Some((_, until)) =
             self.stalls.iter().find(|(from, until)| (*from..*until).contains(&self.origin.elapsed()))
         {
+            // virtual time
             sleep_until(self.origin + *until).await;
         }
         let answers = commands.iter().map(|command| Ok(self.run(command))).collect();
+        // virtual time
         sleep(back).await;
         answers
     }

@@ -47,7 +47,7 @@ async fn watch(store: Weak<Store>, id: Arc<str>) {
             if outcome.is_err() {
                 link = None;
             }
-            strong.health.probed(ticket, outcome.as_ref().map(|()| ()).map_err(String::as_str));
+            strong.health.probed(ticket, outcome.as_ref().copied().map_err(String::as_str));
         }
         let up = strong.health.is_up();
         if std::mem::replace(&mut was_up, up) != up {

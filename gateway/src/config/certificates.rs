@@ -1,0 +1,147 @@
+//! Certificates and their keys, which are a part of the configuration: read when it is, and checked with it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, RootCertStore};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use super::key_files::read;
+
+/// The largest file of certificates; the whole of Mozilla's roots takes a quarter of a mebibyte.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// Which of two files is at fault, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The certificates' file.
+    Certificate(String),
+    /// The key's.
+    Key(String),
+}
+
+/// A chain and the key of its first certificate.
+///
+/// # Errors
+/// A file that cannot be read or holds something else; a key that is another certificate's.
+pub(crate) fn with_key(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, Fault> {
+    let chain = chain(certificate).map_err(Fault::Certificate)?;
+    let bytes = read(key, MAX_BYTES).map_err(Fault::Key)?;
+    let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| Fault::Key("it holds no private key in PEM".into()))?;
+    let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
+    certified.map(Arc::new).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            Fault::Key("it is not the key of the certificate".into())
+        }
+        rustls::Error::InvalidCertificate(_) => Fault::Certificate("its first certificate cannot be used".into()),
+        error => Fault::Key(format!("it cannot be used: {error}")),
+    })
+}
+
+/// The certificates of a file, the server's own first.
+fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let bytes = read(file, MAX_BYTES)?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let chain = chain.map_err(|error| format!("it is not PEM: {error}"))?;
+    if chain.is_empty() { Err("it holds no certificate in PEM".into()) } else { Ok(chain) }
+}
+
+/// Who signs certificates.
+///
+/// # Errors
+/// The file cannot be read, or holds none that can be used.
+pub(crate) fn roots(file: &Path) -> Result<Arc<RootCertStore>, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in chain(file)? {
+        roots.add(certificate).map_err(|_| "one of its certificates cannot be used".to_owned())?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// What is odd about a certificate that can be used, in words.
+pub(crate) fn doubts(certificate: &CertifiedKey, names: &[&str], now_unix: i64) -> Vec<String> {
+    let Some((_, parsed)) = certificate.cert.first().and_then(|der| X509Certificate::from_der(der).ok()) else {
+        return Vec::new();
+    };
+    let validity = parsed.validity();
+    let mut doubts = Vec::new();
+    if validity.not_after.timestamp() < now_unix {
+        doubts.push(format!("the certificate has expired: it was valid until {}", validity.not_after));
+    }
+    if validity.not_before.timestamp() > now_unix {
+        doubts.push(format!("the certificate is not valid yet: it begins at {}", validity.not_before));
+    }
+    let held = dns_names(&parsed);
+    for name in names.iter().filter(|name| !held.iter().any(|held| covers(held, name))) {
+        doubts.push(format!("the certificate does not name {name:?}: clients will refuse it"));
+    }
+    doubts
+}
+
+fn dns_names<'a>(certificate: &X509Certificate<'a>) -> Vec<&'a str> {
+    let names = certificate.subject_alternative_name().ok().flatten().map(|extension| &extension.value.general_names);
+    let dns = |name: &GeneralName<'a>| if let GeneralName::DNSName(name) = name { Some(*name) } else { None };
+    names.into_iter().flatten().filter_map(dns).collect()
+}
+
+/// Whether a name of a certificate stands for this one, which may be a wildcard too.
+fn covers(held: &str, name: &str) -> bool {
+    held.eq_ignore_ascii_case(name)
+        || held.strip_prefix("*.").is_some_and(|parent| {
+            name.split_once('.').is_some_and(|(label, rest)| label != "*" && rest.eq_ignore_ascii_case(parent))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
+        let file = folder.join(name);
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_chain_comes_with_its_key_and_each_fault_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+        let other = rcgen::generate_simple_self_signed(["b.test".to_owned()]).unwrap();
+        let certificate = written(folder.path(), "a.pem", &one.cert.pem());
+        let key = written(folder.path(), "a.key", &one.signing_key.serialize_pem());
+        let others = written(folder.path(), "b.key", &other.signing_key.serialize_pem());
+        let nothing = written(folder.path(), "empty.pem", "");
+        assert_eq!(with_key(&certificate, &key).unwrap().cert.len(), 1);
+        let fault = |certificate: &Path, key: &Path| with_key(certificate, key).unwrap_err();
+        assert_eq!(fault(&certificate, &others), Fault::Key("it is not the key of the certificate".into()));
+        assert_eq!(fault(&certificate, &certificate), Fault::Key("it holds no private key in PEM".into()));
+        assert_eq!(fault(&key, &key), Fault::Certificate("it holds no certificate in PEM".into()));
+        assert_eq!(roots(&nothing).unwrap_err(), "it holds no certificate in PEM");
+        assert_eq!(roots(&certificate).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_certificate_that_clients_will_refuse_is_doubted() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["a.test".to_owned(), "*.b.test".to_owned()];
+        let mut params = rcgen::CertificateParams::new(names).unwrap();
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2021, 1, 1));
+        let signing_key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&signing_key).unwrap();
+        let file = written(folder.path(), "a.pem", &certificate.pem());
+        let key = written(folder.path(), "a.key", &signing_key.serialize_pem());
+        let certified = with_key(&file, &key).unwrap();
+        let at = |days: i64| days * 86_400;
+        assert_eq!(doubts(&certified, &["A.test", "x.b.test", "*.b.test"], at(18_400)), [""; 0]);
+        assert!(doubts(&certified, &[], at(20_000))[0].starts_with("the certificate has expired: it was valid until"));
+        assert!(doubts(&certified, &[], at(10_000))[0].starts_with("the certificate is not valid yet"));
+        for unnamed in ["c.test", "x.y.b.test", "b.test", "*.test"] {
+            let told = doubts(&certified, &[unnamed], at(18_400));
+            assert_eq!(told, [format!("the certificate does not name {unnamed:?}: clients will refuse it")]);
+        }
+    }
+}

@@ -1,0 +1,2 @@
+-- Whether KEYS[1] is there: 1 or 0.
+return redis.call('EXISTS', KEYS[1])

@@ -1,0 +1,3 @@
+//! What tests of stores stand on.
+
+pub(crate) mod double;

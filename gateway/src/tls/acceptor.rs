@@ -1,0 +1,75 @@
+//! What a listener's settings come to.
+
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::server::{ProducesTickets, WebPkiClientVerifier};
+use rustls::version::{TLS12, TLS13};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::by_name::ByName;
+use super::secured::Secured;
+use crate::config::settings::listener::{ClientCertificates, ListenerTls};
+
+/// What is spoken over TLS.
+const HTTP_11: &[u8] = b"http/1.1";
+
+/// Takes handshakes of one listener, under one configuration.
+pub struct Acceptor {
+    pub(super) config: Arc<ServerConfig>,
+    certificates: Arc<ByName>,
+    /// When the first of its certificates ends, seconds since the Unix epoch.
+    pub expires_unix: Option<i64>,
+}
+
+impl Acceptor {
+    /// For checked settings. Sessions are resumed by `tickets` where clients prove nothing; where they do, by tickets
+    /// that no other listener takes, and no other configuration: who was believed there need not be believed here
+    /// (CVE-2025-23419).
+    ///
+    /// # Errors
+    /// Why rustls does not take them: no certificate of a client can be checked against these roots.
+    pub fn new(settings: &ListenerTls, tickets: Option<Arc<dyn ProducesTickets>>) -> Result<Self, String> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(|error| error.to_string())?;
+        let verifier = |roots| WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider));
+        let verifier = match &settings.clients {
+            ClientCertificates::Unwanted => None,
+            ClientCertificates::Optional(roots) => Some(verifier(roots).allow_unauthenticated().build()),
+            ClientCertificates::Required(roots) => Some(verifier(roots).build()),
+        };
+        let (builder, tickets) = match verifier {
+            None => (builder.with_no_client_auth(), tickets),
+            Some(verifier) => {
+                let verifier = verifier.map_err(|error| error.to_string())?;
+                (builder.with_client_cert_verifier(verifier), new_tickets())
+            }
+        };
+        let certificates = Arc::new(ByName::new(settings));
+        let mut config = builder.with_cert_resolver(Arc::clone(&certificates) as _);
+        config.alpn_protocols = vec![HTTP_11.to_vec()];
+        if let Some(tickets) = tickets {
+            config.ticketer = tickets;
+        }
+        let ends = certificates.all().filter_map(|certificate| {
+            let (_, parsed) = X509Certificate::from_der(certificate.cert.first()?).ok()?;
+            Some(parsed.validity().not_after.timestamp())
+        });
+        Ok(Self { expires_unix: ends.min(), config: Arc::new(config), certificates })
+    }
+
+    /// What a finished handshake says of the client, and of whom it took us for.
+    pub(super) fn secured(&self, connection: &rustls::ServerConnection) -> Secured {
+        let name = connection.server_name();
+        let shown = self.certificates.find(name).and_then(|certificate| certificate.cert.first().cloned());
+        Secured::new(name, shown, connection.peer_certificates().and_then(|chain| chain.first()))
+    }
+}
+
+/// Keys of tickets, changed every few hours. `None` where the system has no randomness: then nothing is resumed.
+pub(super) fn new_tickets() -> Option<Arc<dyn ProducesTickets>> {
+    aws_lc_rs::Ticketer::new().ok()
+}

@@ -1,0 +1,93 @@
+//! Certificates of an authority of the test's own, and clients that believe it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::Client;
+
+/// A client over TLS.
+pub(crate) type TlsClient = Client<TlsStream<TcpStream>>;
+
+/// Signs certificates, and keeps what it writes in a folder.
+pub(crate) struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: tempfile::TempDir,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
+        Self { issuer, folder }
+    }
+
+    /// Its own certificate.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("ca.pem")
+    }
+
+    /// A certificate and its key, written to files of this name.
+    pub(crate) fn write(&self, file: &str, names: &[&str]) -> (PathBuf, PathBuf) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = self.params(names).signed_by(&key, &self.issuer).unwrap();
+        let paths = ["pem", "key"].map(|extension| self.folder.path().join(format!("{file}.{extension}")));
+        let [chain, secret] = paths;
+        std::fs::write(&chain, certificate.pem()).unwrap();
+        std::fs::write(&secret, key.serialize_pem()).unwrap();
+        (chain, secret)
+    }
+
+    fn params(&self, names: &[&str]) -> CertificateParams {
+        CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap()
+    }
+
+    /// What a client believes that believes this authority; it has no certificate of its own.
+    pub(crate) fn client(&self) -> ClientConfig {
+        self.builder().with_no_client_auth()
+    }
+
+    /// The same, with a certificate of its own that `signer` signs.
+    pub(crate) fn client_as(&self, signer: &Authority, name: &str) -> ClientConfig {
+        let key = KeyPair::generate().unwrap();
+        let certificate = signer.params(&[name]).signed_by(&key, &signer.issuer).unwrap();
+        let secret = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        self.builder().with_client_auth_cert(vec![certificate.der().clone()], secret).unwrap()
+    }
+
+    fn builder(&self) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        builder.with_root_certificates(roots)
+    }
+}
+
+impl TlsClient {
+    /// Connects, asking for this name.
+    pub(crate) async fn over_tls(
+        address: SocketAddr,
+        config: impl Into<Arc<ClientConfig>>,
+        name: &str,
+    ) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        Ok(Self::on(TlsConnector::from(config.into()).connect(name, stream).await?))
+    }
+}
+
+/// As a configuration writes a path.
+pub(crate) fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display())
+}

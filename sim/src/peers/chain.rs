@@ -1,0 +1,109 @@
+//! `--chain full`: every policy on, and requests that make each of them work.
+//!
+//! 200 routes by host, 10,000 subjects (zipf) with an RS256 token each, 100,000 keys of the limit. Each peer is
+//! configured with the nearest equal chain, and says what it lacks. Beside them runs nginx as a bare proxy, with the
+//! same requests.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use loadgen::request::KeyError;
+
+use crate::rounds::luggage::Luggage;
+use crate::run::RunKeys;
+use crate::scenario::model::{TokenAlgorithm, TokenPart};
+
+/// Routes, and lines of a template that stand for one of them.
+pub(super) const ROUTES: usize = 200;
+/// Tokens outlive the longest comparison.
+const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// What contenders do for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Chain {
+    /// They pass it on.
+    #[default]
+    Bare,
+    /// Route, token, limit, breaker, ids, identity headers, metrics, access log.
+    Full,
+}
+
+/// What requests carry, and what contenders are configured with to judge them.
+#[derive(Debug, Default)]
+pub(super) struct Equipment {
+    /// The headers of requests.
+    pub(super) luggage: Luggage,
+    /// Public keys, as a JWK set.
+    pub(super) jwks: String,
+    /// The RSA one of them in PEM.
+    rsa_public: String,
+}
+
+impl Equipment {
+    /// For a chain.
+    ///
+    /// # Errors
+    /// When no keys can be made.
+    pub(super) fn of(chain: Chain) -> Result<Self, KeyError> {
+        if chain == Chain::Bare {
+            return Ok(Self::default());
+        }
+        let (issuer, audience) = (Some("https://idp.test".to_owned()), Some("api".to_owned()));
+        let keys =
+            RunKeys::make(&TokenPart { algorithm: TokenAlgorithm::Rs256, issuer, audience, lifetime: LIFETIME })?;
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let headers = vec![
+            header("host", &format!("s{{int(1, {ROUTES})}}.test")),
+            header("authorization", "Bearer {token(subject=user-{zipf(10000)}, scope=read)}"),
+            header("x-client", "c{int(1, 100000)}"),
+        ];
+        let luggage = Luggage { headers, key: Some(keys.signing) };
+        Ok(Self { luggage, jwks: keys.set, rsa_public: keys.rsa_public })
+    }
+
+    /// Writes what configurations name.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub(super) fn write(&self, folder: &Path) -> std::io::Result<()> {
+        if self.rsa_public.is_empty() { Ok(()) } else { std::fs::write(folder.join("public.pem"), &self.rsa_public) }
+    }
+}
+
+/// A template in which each line that names `{n}` stands once for each route.
+pub(super) fn unrolled(template: &str) -> String {
+    let mut text = String::with_capacity(template.len());
+    for line in template.lines() {
+        if line.contains("{n}") {
+            (1..=ROUTES).for_each(|number| text += &(line.replace("{n}", &number.to_string()) + "\n"));
+        } else {
+            text += line;
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_stands_for_each_route() {
+        let text = unrolled("a\nhost s{n} is {n}\nb");
+        assert_eq!(text.lines().count(), ROUTES + 2);
+        assert!(text.starts_with("a\nhost s1 is 1\nhost s2 is 2\n") && text.ends_with("host s200 is 200\nb\n"));
+    }
+
+    #[test]
+    fn requests_of_the_full_chain_carry_a_token() {
+        assert!(Equipment::of(Chain::Bare).unwrap().luggage.headers.is_empty());
+        let equipment = Equipment::of(Chain::Full).unwrap();
+        assert!(equipment.luggage.headers.iter().any(|(_, value)| value.starts_with("Bearer {token(")));
+        let folder = tempfile::tempdir().unwrap();
+        equipment.write(folder.path()).unwrap();
+        let pem = std::fs::read_to_string(folder.path().join("public.pem")).unwrap();
+        assert!(pem.starts_with("-----BEGIN PUBLIC KEY-----\n"), "{pem}");
+    }
+}
