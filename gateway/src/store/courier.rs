@@ -161,7 +161,7 @@ async fn there_and_back(store: Arc<Store>, kept: Option<Link>, calls: Vec<Call>)
             Err(_closed) => {}
         }
     }
-    let mut link = Link::connect(&store.settings).await?;
+    let mut link = Link::connect(&store.settings, store.settings.command_timeout.max(LATE)).await?;
     let answers = call(&mut link, &calls).await?;
     Ok((link, answers))
 }

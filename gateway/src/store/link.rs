@@ -11,7 +11,6 @@ use redis::{
     RedisResult, TlsMode, Value,
 };
 
-use super::courier::LATE;
 use crate::config::settings::Store;
 use crate::config::settings::store::Servers;
 
@@ -29,7 +28,9 @@ pub(super) enum Link {
 
 impl Link {
     /// Connects; with a password where the store has one.
-    pub(super) async fn connect(store: &Store) -> RedisResult<Self> {
+    ///
+    /// `patience` is how long an answer may take; who asks may stop waiting before.
+    pub(super) async fn connect(store: &Store, patience: Duration) -> RedisResult<Self> {
         match &store.servers {
             #[cfg(test)]
             Servers::One((name, gateway), _) if super::tests::double::Double::find(name).is_some() => {
@@ -44,13 +45,13 @@ impl Link {
                 }
                 let info = address(server, store.tls).into_connection_info()?.set_redis_settings(user);
                 let client = Client::open(info)?;
-                client.get_multiplexed_async_connection_with_config(&config(store)).await.map(Self::One)
+                client.get_multiplexed_async_connection_with_config(&config(store, patience)).await.map(Self::One)
             }
             Servers::Cluster(nodes) => {
                 let nodes = nodes.iter().map(|node| address(node, store.tls));
                 let mut builder = ClusterClientBuilder::new(nodes)
                     .connection_timeout(store.connect_timeout)
-                    .response_timeout(response_timeout(store))
+                    .response_timeout(patience)
                     // Who waits has no time for a second try but after a slot has moved.
                     .retries(1)
                     .max_retry_wait(1)
@@ -73,7 +74,7 @@ impl Link {
                 if store.tls {
                     builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
                 }
-                builder.build()?.get_async_connection_with_config(&config(store)).await.map(Self::One)
+                builder.build()?.get_async_connection_with_config(&config(store, patience)).await.map(Self::One)
             }
         }
     }
@@ -118,14 +119,9 @@ fn address((host, port): &(String, u16), tls: bool) -> ConnectionAddr {
     }
 }
 
-/// Who asks keeps the time, and what comes later is still of use.
-fn response_timeout(store: &Store) -> Duration {
-    store.command_timeout.max(LATE)
-}
-
 /// Who asks keeps the time; these bounds hold for what nobody waits for any more.
-fn config(store: &Store) -> AsyncConnectionConfig {
+fn config(store: &Store, patience: Duration) -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
         .set_connection_timeout(Some(store.connect_timeout))
-        .set_response_timeout(Some(response_timeout(store)))
+        .set_response_timeout(Some(patience))
 }

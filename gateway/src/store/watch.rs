@@ -71,7 +71,11 @@ async fn watch(store: Weak<Store>, id: Arc<str>) {
 async fn beat(store: &Store, link: &mut Option<Link>, id: &str) -> Result<(u64, bool), String> {
     let link = match link {
         Some(link) => link,
-        None => link.insert(Link::connect(&store.settings).await.map_err(|error| error.to_string())?),
+        None => {
+            // One that is too slow by that much has died: nobody waits longer to find out.
+            let patience = 2 * store.settings.command_timeout;
+            link.insert(Link::connect(&store.settings, patience).await.map_err(|error| error.to_string())?)
+        }
     };
     let mut call = Call::new(Script::Alive);
     call.keys.push(GATEWAYS.to_owned());

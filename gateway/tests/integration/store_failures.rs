@@ -57,7 +57,7 @@ async fn k3_a_paused_store_costs_waiting_once_and_each_gateway_gives_its_share()
     assert_eq!((passed(&one, 19).await, passed(&other, 1).await), (19, 1));
     redis.pause();
     until_mode_by_asking(&one, "degraded").await;
-    until_mode(&other, "degraded").await;
+    until_mode_by_asking(&other, "degraded").await;
     let event = events.next(1).await.remove(0);
     assert_eq!((&event["store"], &event["mode"]), (&"shared".into(), &"degraded".into()));
     assert_eq!(one.metric("gateway_store_degraded{store=\"shared\"}").await, Some(1.0));
