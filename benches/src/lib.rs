@@ -119,16 +119,11 @@ pub fn policies() -> [(&'static str, Balance); 5] {
     ]
 }
 
-/// What is remembered of an endpoint that answered once, at the first nanosecond.
-pub fn estimate(endpoint: usize) -> Estimate {
-    let mut estimate = Estimate::default();
-    estimate.hear(Sample::Answered(Duration::from_millis(2 + endpoint as u64 % 3)), 1);
-    estimate
-}
-
 /// What is known of an endpoint that was last heard of a second ago.
 pub fn seen(endpoint: usize) -> Seen {
-    estimate(endpoint).at(1_000_000_001)
+    let mut estimate = Estimate::default();
+    estimate.hear(Sample::Answered(Duration::from_millis(2 + endpoint as u64 % 3)), 1);
+    estimate.at(1_000_000_001)
 }
 
 /// A balancer over so many endpoints, of weights 1 to 4.

@@ -15,7 +15,6 @@ use benches::world::{Log, Token, World};
 use benches::{Lookups, RULES, balancer, budget, policies, ring};
 use gateway::algorithms::balancer::{Balancer, Pick};
 use gateway::algorithms::hash_ring::{HashRing, stable_hash};
-use gateway::algorithms::peak_ewma::Estimate;
 use gateway::algorithms::rng::mix;
 use gateway::routing::normalise;
 use gungraun::prelude::*;
@@ -64,14 +63,10 @@ fn balancer_of(policy: usize) -> &'static Balancer {
 #[bench::least_request(args = (1), config = within("picking_least_request"))]
 #[bench::random(args = (2), config = within("picking_random"))]
 #[bench::consistent_hash(args = (3), config = within("picking_consistent_hash"))]
-#[bench::peak_ewma(args = (4), config = within("picking_peak_ewma"))]
 fn picking(balancer: &'static Balancer) -> usize {
-    // As an endpoint keeps it; reading it, with its decay, is a part of the pick.
-    let known: [Estimate; 10] = std::array::from_fn(benches::estimate);
-    let seen = |endpoint: usize| known[endpoint].at(1_000_000_001);
     let pick = |ticket| {
         let (bits, in_flight) = (mix(ticket), |endpoint: usize| endpoint as u32 % 5);
-        let ask = Pick { bits, ticket, hash: bits, in_flight: &in_flight, seen: &seen, eligible: &|_| true };
+        let ask = Pick { bits, ticket, hash: bits, in_flight: &in_flight, seen: &benches::seen, eligible: &|_| true };
         black_box(balancer).pick(black_box(&ask))
     };
     (0..OPERATIONS).filter_map(pick).sum()

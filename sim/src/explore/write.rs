@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::draft::{Breaker, Draft, Fallback, Load, Service};
 
-/// The body of every fixed answer.
+/// The body of every fixed answer; its status is one that no mock gives, so that nobody takes it for a mock's.
 const FIXED: &str = "in its place";
 
 /// The texts of a world.
@@ -117,7 +117,7 @@ fn write_service(text: &mut String, service: &Service) {
     }
     let _ = match &service.fallback {
         None => Ok(()),
-        Some(Fallback::Fixed) => writeln!(text, "fallback = {{ status = 200, body = \"{FIXED}\" }}"),
+        Some(Fallback::Fixed) => writeln!(text, "fallback = {{ status = 203, body = \"{FIXED}\" }}"),
         Some(Fallback::Other(name)) => writeln!(text, "fallback = {{ upstream = \"{name}\" }}"),
     };
 }

@@ -6,8 +6,8 @@
 //! simulation beside this file shows:
 //!
 //! - **A limit is in force only while there is more load than the endpoint can bear.** It begins where a queue has
-//!   stood for a while and has grown as no queue of a steady load does by chance (`Queue::evidence`), at what was
-//!   waiting then, and ends when nothing has been refused for a while. So steady load meets no limit at all, whatever
+//!   stood for a while and has grown as no queue of a steady load does by chance (`Queue::evidence`), and ends when
+//!   nothing has been refused for a while. So steady load meets no limit at all, whatever
 //!   its bursts, and nothing has to be probed to be ready for more.
 //! - **The time that is compared follows Little's law** (waiting over rate), where that is less than what was measured.
 //!   What was measured began a whole queue ago: a limit that follows it swings.
@@ -294,7 +294,9 @@ impl AdaptiveLimit {
             let evidence = queue.evidence(stood.as_secs_f64(), waiting, self.usual);
             if stood >= self.times_base(4.0, STANDING) && evidence >= EVIDENCE {
                 self.queue = None;
-                self.limit = Some(f64::from(queue.peak));
+                // Twice what is worked on at once is wide enough, and the sooner measured.
+                let wide = (2.0 * self.rate * base).max(f64::from(QUEUE));
+                self.limit = Some(f64::from(queue.peak).min(wide));
                 self.calm = None;
                 self.measure_at = now + self.times_base(10.0, FIRST_MEASURE);
             }

@@ -35,12 +35,7 @@ fn at_twice_the_capacity_the_servers_are_kept_busy_and_the_queue_stays_short() {
             let busy = worked(&seconds[1..], servers);
             assert!(busy >= 0.95, "{servers} servers, {service:?}: {busy}");
             // What waits is bounded by the limit: one and a half times what is worked on, and room for a queue.
-            // Where one server works for twenty milliseconds on each, it takes a long queue to tell load from chance.
-            let bound = match service {
-                _ if servers == 1 => 90.0,
-                Service::Fixed => 20.0,
-                _ => 50.0,
-            };
+            let bound = if matches!(service, Service::Fixed) { 20.0 } else { 50.0 };
             let longest = longest(&seconds[10..]) / WORK;
             assert!(longest < bound, "{servers} servers, {service:?}: {longest} times the work");
         }
@@ -84,7 +79,7 @@ fn after_an_overload_nothing_is_refused_and_answers_are_as_quick_as_before() {
         let (before, after) = (&seconds[..10], &seconds[22..]);
         assert!(refused(&seconds[10..20]) > 3_000);
         assert_eq!((refused(before), refused(after)), (0, 0), "{service:?}");
-        assert!(longest(after) < 1.5 * longest(before), "{service:?}: {} and {}", longest(after), longest(before));
+        assert!(longest(after) < 2.0 * longest(before), "{service:?}: {} and {}", longest(after), longest(before));
     }
 }
 

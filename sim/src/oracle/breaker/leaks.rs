@@ -72,7 +72,8 @@ fn of_mock(history: &History, endpoint: &Endpoint, tolerance: Tolerance) -> Vec<
         // Each is the account of one arrival.
         let made = told.and_then(|made| Some(made.swap_remove(made.iter().position(within)?)));
         let start_ns = made.map_or(one.arrival_ns, |made| made.start_ns);
-        Busy { start_ns, end_ns: one.end_ns.unwrap_or(u64::MAX) }
+        // An answer's head is a probe's outcome, however long its body streams.
+        Busy { start_ns, end_ns: one.answer_ns.or(one.end_ns).unwrap_or(u64::MAX) }
     });
     seen.collect()
 }
