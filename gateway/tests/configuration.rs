@@ -62,7 +62,6 @@ fn ten_mistakes_are_ten_problems() {
             "21:1: this route matches the same requests as the one at ten.toml:16",
             "27:8: the name \"one\" is taken at ten.toml:17",
             "30:21: \"~(\" is not a value, \"*\" or \"~REGEX\": the pattern is invalid: unclosed group",
-            "34:1: [[listeners]] tls: TLS is not built yet",
             "34:16: cannot read the file \"no.pem\": No such file or directory",
             "34:32: cannot read the file \"no.key\": No such file or directory",
         ]

@@ -170,33 +170,6 @@ pub fn pin_thread(cores: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// Puts the calling thread before all others on its core, where the system allows it (to root, as a rule). Whether it
-/// did.
-pub fn put_first() -> bool {
-    const FIRST: i32 = -20;
-    // Of no process in particular, this is about the calling thread (setpriority(2), "C library/kernel differences").
-    rustix::process::setpriority_process(None, FIRST).is_ok()
-}
-
-/// How often it is looked how many threads want a core, and how long between two looks.
-const LOOKS: u32 = 8;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(4);
-
-/// Whether more threads want to run than there are cores, whenever one looks: the machine is busy with other work.
-pub fn is_overcrowded(cores: usize) -> bool {
-    (0..LOOKS).all(|look| {
-        if look > 0 {
-            std::thread::sleep(BETWEEN_LOOKS);
-        }
-        fs::read_to_string("/proc/loadavg").ok().and_then(|text| running(&text)).is_some_and(|running| running > cores)
-    })
-}
-
-/// The number of threads that run or want to, the one that asks included (proc(5), `/proc/loadavg`).
-fn running(loadavg: &str) -> Option<usize> {
-    loadavg.split_whitespace().nth(3)?.split_once('/')?.0.parse().ok()
-}
-
 /// What processes have used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -286,13 +259,6 @@ mod tests {
         let line = "17 (a) (b) S 1 42 17 0 -1 4194560 1 2 3 4 100 23 0 0 20 0 1 0 5 1000000 250 18446744073709551615 1";
         assert_eq!(parse_stat(line), Some(Stat { group: 42, cpu_ticks: 123, rss_pages: 250 }));
         assert_eq!(parse_stat("nonsense"), None);
-    }
-
-    #[test]
-    fn who_wants_a_core_is_counted() {
-        assert_eq!(running("2.15 2.00 2.13 3/345 21959\n"), Some(3));
-        assert_eq!(running("nonsense"), None);
-        assert!(!is_overcrowded(1_000_000));
     }
 
     #[test]

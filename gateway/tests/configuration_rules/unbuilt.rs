@@ -34,14 +34,6 @@ fn what_is_not_built_is_said_once() {
 }
 
 #[test]
-fn what_is_not_built_is_checked_all_the_same() {
-    check_unbuilt(
-        "[[listeners]]\ntls = { cert = \"Cargo.toml\", client_auth = \"required\" }",
-        &["2:7: `cert` and `key` belong together", "2:44: client_auth needs `client_ca`"],
-    );
-}
-
-#[test]
 fn policies_that_are_not_built_are_checked_all_the_same() {
     let route = |keys: &str| format!("[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n{keys}");
     check_unbuilt(&route("mirror = { upstream = \"x\" }"), &["4:23: unknown upstream \"x\""]);

@@ -17,7 +17,7 @@ use super::crowd::{self, Crowds, Driven};
 use super::error::RunError;
 use super::keys::RunKeys;
 use super::mocks::Here;
-use crate::process::{is_overcrowded, pin_thread, put_first};
+use crate::process::pin_thread;
 use crate::scenario::model::{LoadModel, LoadPart};
 
 /// Time before a start in which rules are set, and that every connection adds to be opened in.
@@ -50,10 +50,6 @@ pub(super) struct Stretch {
     pub(super) keys: Arc<RunKeys>,
     /// The mocks, where the driver's thread is theirs too.
     pub(super) mocks: Option<Arc<Here>>,
-    /// Others of the run are on the driver's core.
-    pub(super) crowded: bool,
-    /// How many cores there are.
-    pub(super) all_cores: usize,
 }
 
 impl Stretch {
@@ -84,17 +80,11 @@ impl Stretch {
             return Ok(run_all(loads, self.clock, schedule)?);
         };
         let totals = mocks.lend(|shared| {
-            // A thread that spins looks greedy to the scheduler, which lets anybody else on the core run for a slice of
-            // milliseconds, so it is put first. But where users of journeys have to run there too, or where the machine
-            // has more to do than this, it lets them run when there is nothing to do: it would drive all others to the
-            // gateways' cores, and a run that is late is told to be so anyway.
-            let gives_way = self.crowded || is_overcrowded(self.all_cores);
-            if !gives_way {
-                put_first();
-            }
+            // Others on the core (the kernel's own threads, which carry packets, among them) have it when there is nothing
+            // to do here. Put before them instead, this thread would starve them, and with them its own packets.
             let mut turn = || {
                 let worked = shared.turn();
-                if gives_way && !worked {
+                if !worked {
                     std::thread::yield_now();
                 }
                 worked

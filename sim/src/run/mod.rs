@@ -219,8 +219,6 @@ fn measure_scenario(
         users,
         keys,
         mocks: world.mocks_here(),
-        all_cores: count,
-        crowded: scenario.loads.iter().any(|load| load.journey.is_some()),
     };
     // From before the warm-up on, since that is what drains the buckets of rate limits.
     let followers = world.follow(!checked.config.rate_limits.is_empty());
