@@ -62,14 +62,18 @@ const ISSUER: &str = "-----BEGIN PRIVATE KEY-----\n\
                       MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
                       -----END PRIVATE KEY-----\n";
 
-/// The issuer's public key, and a token of about 800 bytes, as RS256 makes them.
-fn issue() -> (String, String) {
+/// The issuer's public key, and two tokens of about 800 bytes, as RS256 makes them.
+fn issue() -> (String, [String; 2]) {
     let signer = Signer::from_pem(ISSUER).expect("a key").remove(0);
-    let claims = serde_json::json!({
-        "iss": "https://idp.example", "aud": "api", "sub": "5f1d7a84-2c55-4a0c-9a57-1e9ad84c7a10", "exp": 4_000_000_000_u64,
-        "scope": "openid orders:read orders:write", "name": "Ada Lovelace", "padding": "x".repeat(280),
-    });
-    (signer.jwk().to_string(), signer.sign("at+jwt", &claims).expect("a token"))
+    let token = |subject: &str| {
+        let claims = serde_json::json!({
+            "iss": "https://idp.example", "aud": "api", "sub": subject, "exp": 4_000_000_000_u64,
+            "scope": "openid orders:read orders:write", "name": "Ada Lovelace", "padding": "x".repeat(280),
+        });
+        signer.sign("at+jwt", &claims).expect("a token")
+    };
+    let tokens = ["5f1d7a84-2c55-4a0c-9a57-1e9ad84c7a10", "0b6e7c1d-90aa-4f7b-8b2c-6a2f8a9c4e21"].map(token);
+    (signer.jwk().to_string(), tokens)
 }
 
 /// A gateway with the settings of this text on a network in memory.
@@ -139,6 +143,16 @@ impl World {
         Self::answered_with(messages::answer(), log, Breakers::On, token)
     }
 
+    /// The same for a client that sends two requests in a row, each with another token, so that none is its
+    /// connection's last. An exchange is the two of them.
+    ///
+    /// # Panics
+    /// As `new`.
+    pub fn with_tokens_in_turn(log: Log, token: Token) -> Self {
+        let both = issue().1.map(|bearer| messages::bearing(&bearer)).concat().leak();
+        Self::asking(both, messages::answer(), log, Breakers::On, token)
+    }
+
     /// The same without breakers, for what they cost.
     ///
     /// # Panics
@@ -148,14 +162,18 @@ impl World {
     }
 
     fn answered_with(answer: &'static [u8], log: Log, breakers: Breakers, token: Token) -> Self {
+        let request = match token {
+            Token::Absent => messages::REQUEST,
+            Token::Carried | Token::Proven => messages::bearing(&issue().1[0]),
+        };
+        Self::asking(request, answer, log, breakers, token)
+    }
+
+    fn asking(request: &'static [u8], answer: &'static [u8], log: Log, breakers: Breakers, token: Token) -> Self {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime without sockets");
         let wire = Arc::new(Wire::default());
         let network = Memory::new(Arc::clone(&wire), answer);
-        let (key, bearer) = issue();
-        let request = match token {
-            Token::Absent => messages::REQUEST,
-            Token::Carried | Token::Proven => messages::bearing(&bearer),
-        };
+        let (key, _) = issue();
         let client = network.client(request);
         let key = (token == Token::Proven).then_some(&*key);
         let gateway = gateway(&configuration(log, breakers, key), network);
@@ -224,6 +242,13 @@ mod tests {
             world.exchanges(50);
             assert!(world.dialled() <= 2, "{log:?}: {} connections for one client", world.dialled());
         }
+    }
+
+    #[test]
+    fn two_tokens_in_turn_are_two_requests() {
+        let (one, two) =
+            (World::with_token(Log::Off, Token::Proven), World::with_tokens_in_turn(Log::Off, Token::Proven));
+        assert_eq!(two.answer_bytes, 2 * one.answer_bytes);
     }
 
     #[test]

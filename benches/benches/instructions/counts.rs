@@ -10,7 +10,7 @@ use std::hint::black_box;
 use benches::codec::{Bare, Codec};
 use benches::headers::{From, Headers, REWRITTEN, Rewriting};
 use benches::messages::{answer, chunked_answer, clean_headers, hostile_headers, proxied_headers, wide_answer};
-use benches::world::{Log, World};
+use benches::world::{Log, Token, World};
 use benches::{Lookups, RULES, balancer, budget, policies, ring};
 use gateway::algorithms::balancer::{Balancer, Pick};
 use gateway::algorithms::hash_ring::{HashRing, stable_hash};
@@ -173,6 +173,30 @@ fn unguarded_pipeline(world: &'static mut World) {
     world.exchanges(OPERATIONS);
 }
 
+fn presenting(token: Token) -> &'static mut World {
+    Box::leak(Box::new(World::with_token(Log::Off, token)))
+}
+
+// What the connection's last token costs is the difference of the two.
+#[library_benchmark(setup = presenting)]
+#[bench::carried(args = (Token::Carried), config = within("token_carried"))]
+#[bench::proven(args = (Token::Proven), config = within("token_proven"))]
+fn token(world: &'static mut World) {
+    world.exchanges(OPERATIONS);
+}
+
+fn presenting_in_turn(token: Token) -> &'static mut World {
+    Box::leak(Box::new(World::with_tokens_in_turn(Log::Off, token)))
+}
+
+// What a token of the worker's cache costs is the difference of the two: half as many exchanges of two requests each.
+#[library_benchmark(setup = presenting_in_turn)]
+#[bench::carried(args = (Token::Carried), config = within("tokens_in_turn_carried"))]
+#[bench::proven(args = (Token::Proven), config = within("tokens_in_turn_proven"))]
+fn tokens_in_turn(world: &'static mut World) {
+    world.exchanges(OPERATIONS / 2);
+}
+
 fn bare() -> &'static mut Bare {
     Box::leak(Box::default())
 }
@@ -186,7 +210,10 @@ fn network(bare: &'static mut Bare) -> usize {
 library_benchmark_group!(name = routing, benchmarks = [matching, normalising, rewrite]);
 library_benchmark_group!(name = balancing, benchmarks = [picking, ring_lookup, key_hash]);
 library_benchmark_group!(name = headers, benchmarks = [screening, forwarded, request_id, trace]);
-library_benchmark_group!(name = whole, benchmarks = [codec, pipeline, unguarded_pipeline, network]);
+library_benchmark_group!(
+    name = whole,
+    benchmarks = [codec, pipeline, unguarded_pipeline, token, tokens_in_turn, network]
+);
 main!(library_benchmark_groups = [routing, balancing, headers, whole]);
 
 /// What `main!` makes of it.
