@@ -124,8 +124,8 @@ fn a_mock_on_the_drivers_own_thread_serves_in_its_turns() {
     assert!(totals.iter().all(|load| load.finished > 20 && load.not_ok == 0), "{totals:?}");
     assert!(slow.phases()[0].service.min() >= 3_000_000, "the mock's timers ring between its turns");
     // The thread never slept, and each part of its time is told apart.
-    let Totals { cpu_ns, spun_ns, neighbour_ns, wall_ns, .. } = totals[0];
-    assert!(cpu_ns > 0 && neighbour_ns > 0 && spun_ns > 0 && neighbour_ns + spun_ns <= wall_ns, "{totals:?}");
+    let Totals { spun_ns, neighbour_ns, wall_ns, .. } = totals[0];
+    assert!(neighbour_ns > 0 && spun_ns > 0 && neighbour_ns + spun_ns <= wall_ns, "{totals:?}");
 }
 
 #[test]
