@@ -1,8 +1,8 @@
 //! The mocks of a run: a process of their own, or a part of the driver's thread.
 //!
-//! With a core to spare they are a process on it. On two or three cores they would share the driver's core, and two that
-//! share a core wait for each other's slices: a request that is due waits while a mock computes, and a mock that has an
-//! answer waits while the driver looks for news. So they are one thread there, in which each has its turns.
+//! With a core to spare they are a process on it. On two or three cores they would share the driver's core, and two
+//! that share a core wait for each other's slices: a request that is due waits while a mock computes, and a mock that
+//! has an answer waits while the driver looks for news. So they are one thread there, in which each has its turns.
 //!
 //! Invariant: somebody serves all the time. Between the stretches of a run a thread of their own does, the keeper, and
 //! sleeps while there is nothing to do; it hands the services to the driver and gets them back.

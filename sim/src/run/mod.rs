@@ -3,8 +3,8 @@
 //! - `world`, `cores`, `mocks`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`: what signs
 //!   tokens;
 //! - `drive`: the loads; `crowd`: the users of journeys;
-//! - `warm_up`, `steady`: until latency is steady; `capacity`: what can be carried; `measure`, `watch`, `timeline`: what
-//!   happens from t = 0 on;
+//! - `warm_up`, `steady`: until latency is steady; `capacity`: what can be carried; `measure`, `watch`, `timeline`:
+//!   what happens from t = 0 on;
 //! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`: figures;
 //! - `validity`, `verdict`: whether they can be believed, and what follows.
 //!
