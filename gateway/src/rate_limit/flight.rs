@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use super::key::Key;
 use super::rule::{Rule, Tier};
-use super::tabs::Seen;
+use super::tabs::{Bucket, Due, Seen};
 use crate::algorithms::gcra::{Quota, Refused};
 use crate::config::settings::rate_limit::OnFailure;
 use crate::store::{Call, Down, Posted, Script, Store};
@@ -77,7 +77,9 @@ impl Asked<'_> {
     /// There are not enough.
     pub(super) fn take_share(&self, now: u64, holds: bool) -> Result<u64, Refused> {
         let quota = (self.rule.quota(self.tier), self.store.gateways());
-        self.rule.state.tabs.take(self.hash, quota, self.seen(now), (self.rule.settings.max_keys, holds))
+        let (seen, bounds) = (self.seen(now), (self.rule.settings.max_keys, holds));
+        let bucket = || Bucket { name: self.rule.name_in_store(&self.key, self.tier).into(), tier: self.tier };
+        self.rule.state.tabs.take(self.hash, quota, seen, bounds, bucket)
     }
 }
 
@@ -198,6 +200,32 @@ async fn come_late(posted: Posted, store: Arc<Store>, worker: usize, buckets: Bo
         }
         if rest > 0 {
             leg.refund(&store, worker, name, rest);
+        }
+    }
+}
+
+/// Keys whose tabs are paid at once.
+const PAID_AT_ONCE: usize = 1_000;
+
+/// Pays what is owed for keys of a rule, though nobody asks about them: other gateways must not take for free what this
+/// one let through while the store was away.
+pub(super) fn pay_tabs(rule: &Arc<Rule>, store: &Arc<Store>) {
+    if rule.state.tabs.is_empty() || !store.health.is_up() {
+        return;
+    }
+    let known = |hash| rule.cells().known(hash).unwrap_or(0);
+    for Due { hash, bucket, amount } in rule.state.tabs.due(store.now_ns(), PAID_AT_ONCE, known) {
+        let (quota, name) = (rule.quota(bucket.tier), String::from(bucket.name));
+        let mut call = Call::new(Script::Charge);
+        call.keys.push(name.clone());
+        // A request that costs nothing.
+        call.numbers.extend([0, number(quota.window()), 0, 0, number(amount), number(quota.interval())]);
+        call.numbers.push(store.time_there_us());
+        let mark = Mark { paying: amount, ..Mark::default() };
+        let late = Late { rule: Arc::clone(rule), tier: bucket.tier, hash, name, mark };
+        match store.post(store.house(), call) {
+            Ok(posted) => drop(tokio::spawn(come_late(posted, Arc::clone(store), store.house(), Box::new([late])))),
+            Err(Down) => Leg { rule, tier: late.tier, hash }.release(mark, store.now_ns()),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::registry::Registry;
 use super::rule::Rule;
 use crate::clock::Clock;
+use crate::config::settings::rate_limit::Mode;
 use crate::store::{Stores, watch};
 
 /// Between two looks at leases and stores.
@@ -23,6 +24,11 @@ pub async fn keep_house(limits: &Registry, stores: &Stores, clock: &Clock, rules
         let now = clock.monotonic_ns(clock.now());
         for rule in rules() {
             super::leases::end_idle(&rule, now);
+            if let (Some(store), Some(Mode::Exact)) =
+                (&rule.store, rule.settings.shared.as_ref().map(|shared| shared.mode))
+            {
+                super::flight::pay_tabs(&rule, store);
+            }
         }
         if turn.is_multiple_of(SWEEP) {
             limits.sweep(now);

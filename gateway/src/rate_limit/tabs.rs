@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::cells::AsItIs;
+use super::rule::Tier;
 use crate::algorithms::gcra::{Quota, Refused};
 use crate::algorithms::tab::Tab;
 
@@ -17,7 +18,34 @@ const SHARDS: usize = 64;
 /// Keys without a place share so many tabs in each shard.
 const OVERFLOW: u64 = 64;
 
-type Shard = HashMap<u64, Tab, BuildHasherDefault<AsItIs>>;
+/// What is owed for a key, and where: `None` for a tab that several keys share.
+#[derive(Debug, Clone, Default)]
+struct Entry {
+    tab: Tab,
+    bucket: Option<Bucket>,
+}
+
+/// A bucket in a store.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    /// What it is called there.
+    pub name: Box<str>,
+    /// Of whom it is.
+    pub tier: Tier,
+}
+
+/// What is to be paid to a bucket.
+#[derive(Debug)]
+pub struct Due {
+    /// The key's hash.
+    pub hash: u64,
+    /// Where it is paid.
+    pub bucket: Bucket,
+    /// How much; it is held until it is [`Tabs::settle`]d.
+    pub amount: u64,
+}
+
+type Shard = HashMap<u64, Entry, BuildHasherDefault<AsItIs>>;
 
 /// The tabs of one rule.
 #[derive(Debug)]
@@ -69,16 +97,22 @@ impl Tabs {
         (quota, parts): (&Quota, u64),
         seen: Seen,
         (most, holds): (usize, bool),
+        bucket: impl FnOnce() -> Bucket,
     ) -> Result<u64, Refused> {
         let mut shard = self.shard(hash);
         let has_room = shard.len() < most.div_ceil(SHARDS).max(1);
         let key = if has_room || shard.contains_key(&hash) { hash } else { hash % OVERFLOW };
-        let mut tab = shard.get(&key).copied().unwrap_or_default();
-        let tat = tab.take(quota, parts, seen.known, seen.now)?;
+        let known = shard.get_mut(&key);
+        let is_new = known.is_none();
+        let mut new = Entry::default();
+        let entry = known.unwrap_or(&mut new);
+        let tat = entry.tab.take(quota, parts, seen.known, seen.now)?;
         if holds && key == hash {
-            tab.hold(quota.cost());
+            entry.tab.hold(quota.cost());
         }
-        if shard.insert(key, tab).is_none() {
+        if is_new {
+            new.bucket = (key == hash).then(bucket);
+            shard.insert(key, new);
             self.count.fetch_add(1, Ordering::Relaxed);
         }
         Ok(tat)
@@ -89,12 +123,12 @@ impl Tabs {
         if self.is_empty() {
             return 0;
         }
-        self.shard(hash).get(&hash).map_or(0, |tab| tab.owed(seen.known, seen.now))
+        self.shard(hash).get(&hash).map_or(0, |entry| entry.tab.owed(seen.known, seen.now))
     }
 
     /// When the share of a key is full again.
     pub fn tat(&self, hash: u64, seen: Seen) -> u64 {
-        let tat = |tab: &Tab| tab.tat(seen.known, seen.now);
+        let tat = |entry: &Entry| entry.tab.tat(seen.known, seen.now);
         let shard = self.shard(hash);
         shard.get(&hash).or_else(|| shard.get(&(hash % OVERFLOW))).map_or(seen.known.max(seen.now), tat)
     }
@@ -104,7 +138,26 @@ impl Tabs {
         if self.is_empty() {
             return 0;
         }
-        self.shard(hash).get_mut(&hash).map_or(0, |tab| tab.pay(seen.known, seen.now))
+        self.shard(hash).get_mut(&hash).map_or(0, |entry| entry.tab.pay(seen.known, seen.now))
+    }
+
+    /// What is to be paid for keys that nobody asks about just now, at most so much at once. `known` tells what was
+    /// last seen of a bucket.
+    pub fn due(&self, now: u64, most: usize, known: impl Fn(u64) -> u64) -> Vec<Due> {
+        let mut due = Vec::new();
+        for shard in &self.shards {
+            for (hash, Entry { tab, bucket }) in lock(shard).iter_mut() {
+                if due.len() >= most {
+                    return due;
+                }
+                let Some(bucket) = bucket else { continue };
+                let amount = tab.pay(known(*hash), now);
+                if amount > 0 {
+                    due.push(Due { hash: *hash, bucket: bucket.clone(), amount });
+                }
+            }
+        }
+        due
     }
 
     /// Frees what was held, of which so much was paid; what was paid too much, since others had paid it meanwhile.
@@ -130,7 +183,7 @@ impl Tabs {
     fn change(&self, hash: u64, seen: Seen, change: impl FnOnce(&mut Tab)) {
         let mut shard = self.shard(hash);
         let key = if shard.contains_key(&hash) { hash } else { hash % OVERFLOW };
-        let Some(tab) = shard.get_mut(&key) else { return };
+        let Some(Entry { tab, .. }) = shard.get_mut(&key) else { return };
         change(tab);
         if tab.is_settled(seen.known, seen.now) {
             shard.remove(&key);
@@ -141,7 +194,7 @@ impl Tabs {
     /// Brings tabs to other quotas, by tier.
     pub fn rescale(&self, from: &[Quota; 2], to: &[Quota; 2]) {
         for shard in &self.shards {
-            for (hash, tab) in lock(shard).iter_mut() {
+            for (hash, Entry { tab, .. }) in lock(shard).iter_mut() {
                 let tier = (hash & 1) as usize;
                 tab.rescale(&from[tier], &to[tier]);
             }
@@ -156,7 +209,7 @@ impl Tabs {
         for shard in &self.shards {
             let mut shard = lock(shard);
             let before = shard.len();
-            shard.retain(|hash, tab| !tab.is_settled(known(*hash), now));
+            shard.retain(|hash, entry| !entry.tab.is_settled(known(*hash), now));
             self.count.fetch_sub(before - shard.len(), Ordering::Relaxed);
             if shard.capacity() > 8 * shard.len().max(8) {
                 shard.shrink_to_fit();

@@ -45,6 +45,7 @@ pub struct Store {
     /// Its metrics.
     pub series: Arc<StoreSeries>,
     clock: Clock,
+    /// One for each worker, and one for what happens beside requests.
     couriers: Box<[Mutex<Option<mpsc::Sender<Ask>>>]>,
     /// Gateways that were alive when it was last asked.
     gateways: AtomicU64,
@@ -66,7 +67,7 @@ impl Store {
             health: Health::new(&settings, surroundings.clock.clone(), Arc::clone(&surroundings.events), &series),
             series,
             clock: surroundings.clock.clone(),
-            couriers: (0..surroundings.workers.max(1)).map(|_| Mutex::default()).collect(),
+            couriers: (0..=surroundings.workers.max(1)).map(|_| Mutex::default()).collect(),
             gateways: AtomicU64::new(1),
             ahead_us: AtomicI64::new(UNHEARD),
             watched: AtomicBool::new(false),
@@ -121,6 +122,11 @@ impl Store {
                 sender
             }
         }
+    }
+
+    /// The courier of what no worker asks.
+    pub fn house(&self) -> usize {
+        self.couriers.len() - 1
     }
 
     /// Gateways that share it, this one included, as far as was last heard.

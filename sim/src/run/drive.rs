@@ -80,8 +80,9 @@ impl Stretch {
             return Ok(run_all(loads, self.clock, schedule)?);
         };
         let totals = mocks.lend(|shared| {
-            // Others on the core (the kernel's own threads, which carry packets, among them) have it when there is nothing
-            // to do here. Put before them instead, this thread would starve them, and with them its own packets.
+            // Others on the core (the kernel's own threads, which carry packets, among them) have it when there is
+            // nothing to do here. Put before them instead, this thread would starve them, and with them its own
+            // packets.
             let mut turn = || {
                 let worked = shared.turn();
                 if !worked {
