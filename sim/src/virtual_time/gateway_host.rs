@@ -19,7 +19,7 @@ use turmoil::net::TcpListener;
 
 use super::events;
 use super::journal::{Journal, now_ns};
-use super::network::Simulated;
+use super::network::{Doors, Simulated};
 use super::records::parse;
 use crate::history::{Endpoint, EventKind};
 use crate::scenario::model::{EventAct, EventPart};
@@ -55,6 +55,8 @@ pub(crate) struct Held {
 /// What it starts with.
 #[derive(Clone)]
 pub(crate) struct Setting {
+    /// Which mocks refuse connections.
+    pub doors: Doors,
     pub text: String,
     pub port: u16,
     pub seed: u64,
@@ -72,7 +74,7 @@ pub(crate) async fn serve(setting: Setting, handle: Handle, journal: Journal) ->
     let log = AccessLog::kept(&config.telemetry.access_log, shards);
     let clock = Clock::starting_at(EPOCH);
     let started = turmoil::sim_elapsed().unwrap_or_default();
-    let world = World { network: Simulated, clock, seed: setting.seed, shards };
+    let world = World { network: Simulated { doors: setting.doors.clone() }, clock, seed: setting.seed, shards };
     let gateway = Arc::new(Gateway::with_log(config, world, log));
     let (drain, draining) = watch::channel(false);
     let us = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(0);

@@ -17,6 +17,7 @@ use turmoil::net::TcpListener;
 use super::exchange::Connection;
 use super::faults::Faults;
 use super::journal::{Journal, now_ns};
+use super::network::Doors;
 use crate::history::Endpoint;
 use crate::scenario::Scenario;
 
@@ -63,31 +64,39 @@ pub(crate) fn places(scenario: &Scenario) -> Vec<Rc<Place>> {
 }
 
 /// Serves all of them until the world ends.
-pub(crate) async fn serve(places: Vec<Rc<Place>>, faults: Rc<Faults>, journal: Journal) -> turmoil::Result {
+pub(crate) async fn serve(
+    places: Vec<Rc<Place>>,
+    faults: Rc<Faults>,
+    (journal, doors): (Journal, Doors),
+) -> turmoil::Result {
     for place in places {
-        tokio::task::spawn_local(listen(place, Rc::clone(&faults), journal.clone()));
+        tokio::task::spawn_local(listen(place, Rc::clone(&faults), journal.clone(), doors.clone()));
     }
     std::future::pending().await
 }
 
 /// Accepts for one endpoint while no fault closes its port.
-async fn listen(place: Rc<Place>, faults: Rc<Faults>, journal: Journal) -> io::Result<()> {
-    loop {
+async fn listen(place: Rc<Place>, faults: Rc<Faults>, journal: Journal, doors: Doors) -> io::Result<()> {
+    // Until a fault may begin or end. A host's timers may ring early, so whoever slept looks again.
+    let next_look = || {
         let (refused, edge) = faults.refuses(&place.endpoint, now_ns());
-        let until = edge.map_or(LONGEST, |edge| Duration::from_nanos(edge - now_ns()));
-        // Virtual time: it passes as soon as nobody has anything else to do.
-        let change = tokio::time::sleep(until);
+        (refused, edge.map_or(LONGEST, |edge| Duration::from_nanos(edge - now_ns())))
+    };
+    loop {
+        let (refused, until) = next_look();
+        doors.set_closed(place.port, refused);
         if refused {
-            change.await;
+            // Virtual time: it passes as soon as nobody has anything else to do.
+            tokio::time::sleep(until).await;
             continue;
         }
         let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), place.port);
         let listener = TcpListener::bind(address).await?;
-        tokio::pin!(change);
-        loop {
+        while let (false, until) = next_look() {
             tokio::select! {
                 biased;
-                () = &mut change => break,
+                // Virtual time.
+                () = tokio::time::sleep(until) => {}
                 accepted = listener.accept() => {
                     let (stream, _) = accepted?;
                     let connection = Connection::new(stream, Rc::clone(&place), Rc::clone(&faults), journal.clone());

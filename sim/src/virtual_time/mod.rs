@@ -110,7 +110,9 @@ pub fn run(scenario: &Scenario, options: Options) -> Result<Observed, SimulateEr
     let at_gateway = world.lookup(gateway_host::HOST);
     let text = scenario.gateway.template.fill(&filling(&places, at_mocks, at_gateway));
     let name = |place: &Rc<mock::Place>| (SocketAddr::new(at_mocks, place.port).to_string(), place.endpoint.clone());
+    let doors = network::Doors::default();
     let setting = Setting {
+        doors: doors.clone(),
         text,
         port: PORT,
         seed: scenario.seed,
@@ -119,7 +121,9 @@ pub fn run(scenario: &Scenario, options: Options) -> Result<Observed, SimulateEr
     };
     {
         let (faults, journal) = (Rc::clone(&faults), journal.clone());
-        world.host(mock::HOST, move || mock::serve(places.clone(), Rc::clone(&faults), journal.clone()));
+        world.host(mock::HOST, move || {
+            mock::serve(places.clone(), Rc::clone(&faults), (journal.clone(), doors.clone()))
+        });
     }
     {
         let (handle, journal) = (handle.clone(), journal.clone());

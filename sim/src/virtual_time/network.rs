@@ -1,19 +1,53 @@
 //! The gateway's seam to the simulated network.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use gateway::network::Network;
 use turmoil::net::TcpStream;
 
+/// How long a refusal takes to come back: the simulated network's shortest time.
+const REFUSED_AFTER: Duration = Duration::from_millis(1);
+
+/// Ports of mocks that are closed by a fault. turmoil refuses too, but never gives the port back that the connection
+/// was tried from: a long outage would use up all of them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Doors(Arc<Mutex<BTreeSet<u16>>>);
+
+impl Doors {
+    /// From now on nobody gets in, or somebody does.
+    pub(super) fn set_closed(&self, port: u16, closed: bool) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if closed {
+            all.insert(port)
+        } else {
+            all.remove(&port)
+        };
+    }
+
+    fn is_closed(&self, port: u16) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&port)
+    }
+}
+
 /// turmoil's network, seen from the host on which it is used.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Simulated;
+#[derive(Debug, Clone)]
+pub(crate) struct Simulated {
+    pub(super) doors: Doors,
+}
 
 impl Network for Simulated {
     type Stream = TcpStream;
 
     async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        if self.doors.is_closed(address.port()) {
+            // Virtual time.
+            tokio::time::sleep(REFUSED_AFTER).await;
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
         TcpStream::connect(address).await
     }
 

@@ -101,6 +101,19 @@ fn a_refused_endpoint_refuses() {
 }
 
 #[test]
+fn a_long_outage_uses_up_no_ports() {
+    // Once each refused connection took a port for good, of 16,384: then the gateway could not connect to anybody.
+    let load = "[[load]]\nname = \"steady\"\nmodel = \"open\"\nrate = \"3000/s\"\nduration = \"6s\"\n\
+        request = { path = \"/api/a\" }\n";
+    let fault = "[[faults]]\nat = \"0s\"\nfor = \"5900ms\"\non = \"orders\"\nact = { refuse = true }\n";
+    let never = "[defaults.upstream]\nbreaker = { consecutive_failures = 0, min_requests = 1000000000 }\n";
+    let seen = world(&format!("{load}{fault}"), never);
+    let refused = seen.history.clients.iter().filter(|one| one.status == Some(502)).count();
+    assert!(refused > 16_384, "{refused}");
+    assert_eq!(seen.history.clients.last().unwrap().outcome, Outcome::Ok);
+}
+
+#[test]
 fn a_client_that_leaves_is_on_record() {
     let fault = "[[faults]]\nat = \"0s\"\non = \"orders\"\nact = { delay = \"400ms\" }\nshare = 0.2\n";
     let seen = world(&format!("{STEADY}timeout = \"100ms\"\n{fault}"), "");
