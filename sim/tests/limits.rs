@@ -1,8 +1,8 @@
 //! Rate limits in a run: every decision of real gateways held against an exact limiter.
 
-use std::process::Command;
+mod worlds;
 
-use reports::result::ResultFile;
+use worlds::run_of;
 
 const SCENARIO: &str = r#"
 name = "limited"
@@ -55,12 +55,7 @@ rate_limits = ["each"]
 
 #[test]
 fn real_gateways_decide_as_an_exact_limiter_does() {
-    let folder = tempfile::tempdir().unwrap();
-    let (file, out) = (folder.path().join("s.toml"), folder.path().join("out"));
-    std::fs::write(&file, SCENARIO).unwrap();
-    std::fs::write(folder.path().join("gateway.toml"), GATEWAY).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_sim")).arg("run").arg(&file).arg("--out").arg(&out).output().unwrap();
-    let result = ResultFile::read(&out.join("result.json")).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let result = run_of(SCENARIO, GATEWAY);
     assert!(result.expectations.iter().all(|one| one.holds), "{:?} {:?}", result.expectations, result.limiters);
     let score = &result.limiters["each"];
     let load = &result.load["main"];

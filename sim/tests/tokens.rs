@@ -1,8 +1,8 @@
 //! Tokens in scenarios: the run signs them, and the gateway proves them with the run's key set.
 
-use std::process::Command;
+mod worlds;
 
-use reports::result::ResultFile;
+use worlds::{run_of, sim, text, written};
 
 const SCENARIO: &str = r#"
 name = "tokens"
@@ -62,13 +62,7 @@ endpoints = ["mock://orders/0"]
 #[test]
 fn the_gateway_proves_what_the_run_signs_and_nothing_else() {
     for algorithm in ["ES256", "RS256"] {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, out) = (folder.path().join("s.toml"), folder.path().join("out"));
-        std::fs::write(&file, SCENARIO.replace("ALGORITHM", algorithm)).unwrap();
-        std::fs::write(folder.path().join("gateway.toml"), GATEWAY).unwrap();
-        let output =
-            Command::new(env!("CARGO_BIN_EXE_sim")).arg("run").arg(&file).arg("--out").arg(&out).output().unwrap();
-        let result = ResultFile::read(&out.join("result.json")).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+        let result = run_of(&SCENARIO.replace("ALGORITHM", algorithm), GATEWAY);
         assert!(result.expectations.iter().all(|one| one.holds), "{algorithm}: {:?}", result.expectations);
         assert_eq!(result.load["late"].phases["before"].status["401"], 100);
     }
@@ -76,14 +70,9 @@ fn the_gateway_proves_what_the_run_signs_and_nothing_else() {
 
 #[test]
 fn a_gateway_whose_clock_is_fast_takes_good_tokens_for_old_ones() {
-    let folder = tempfile::tempdir().unwrap();
-    let (file, out) = (folder.path().join("s.toml"), folder.path().join("out"));
     let event = "[[events]]\nat = \"500ms\"\ndo = \"skew:gateway/0:48h\"\n";
     let longer = SCENARIO.replace("ALGORITHM", "ES256").replace("duration = \"2s\"", "duration = \"3s\"");
-    std::fs::write(&file, format!("{longer}{event}")).unwrap();
-    std::fs::write(folder.path().join("gateway.toml"), GATEWAY).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_sim")).arg("run").arg(&file).arg("--out").arg(&out).output().unwrap();
-    let result = ResultFile::read(&out.join("result.json")).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let result = run_of(&format!("{longer}{event}"), GATEWAY);
     assert_eq!(result.other["events"]["failed"], 0, "{}", result.other["events"]);
     let known = &result.load["known"].phases["before"].status;
     // It is told after half a second of three.
@@ -92,12 +81,9 @@ fn a_gateway_whose_clock_is_fast_takes_good_tokens_for_old_ones() {
 
 #[test]
 fn keys_have_one_place_and_virtual_time_signs_nothing() {
-    let folder = tempfile::tempdir().unwrap();
     let refused = |scenario: &str, gateway: &str, word: &str| {
-        std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
-        std::fs::write(folder.path().join("gateway.toml"), gateway).unwrap();
-        let file = folder.path().join("s.toml");
-        let output = Command::new(env!("CARGO_BIN_EXE_sim")).args(["run", "--check"]).arg(file).output().unwrap();
+        let folder = written(scenario, gateway);
+        let output = sim(&["run", "--check", text(&folder.path().join("s.toml"))]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && said.contains(word), "{said}");
     };

@@ -1,4 +1,5 @@
-//! A connection beyond the limit: it is told so, and closed.
+//! A connection on which no request is read: beyond the limit, or not of the kind that is spoken there. It is told so,
+//! and closed.
 
 use std::time::Duration;
 
@@ -12,11 +13,15 @@ use crate::response::problem;
 const WRITE_TIME: Duration = Duration::from_secs(1);
 
 /// Answers 503 without reading a request, and closes.
-pub(crate) async fn overloaded<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+pub(crate) async fn overloaded<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
     let error = GatewayError::new(Code::Overloaded, "The gateway has as many connections as it may have.")
-        .retry_after(Duration::from_secs(1))
-        .closing();
-    let bytes = problem::raw(&error, None);
+        .retry_after(Duration::from_secs(1));
+    close_with(stream, error).await;
+}
+
+/// Answers without reading a request, and closes.
+pub(super) async fn close_with<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, error: GatewayError) {
+    let bytes = problem::raw(&error.closing(), None);
     if let Ok(Ok(())) = tokio::time::timeout(WRITE_TIME, stream.write_all(&bytes)).await {
         linger(stream).await;
     }

@@ -2,21 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
-use super::connection::{self, linger};
+use super::connection;
+use super::refuse::close_with;
 use crate::error::{Code, GatewayError};
-use crate::network::{ByteStream, Network};
-use crate::response::problem;
+use crate::network::Network;
 use crate::shard::Shard;
 use crate::telemetry::metrics::{HandshakeResult, ListenerSeries};
 use crate::tls::{Acceptor, Failure, handshake};
-
-/// Beyond this a client that does not read is cut off.
-const WRITE_TIME: Duration = Duration::from_secs(1);
 
 /// Takes the handshake, then serves the connection to its end. What is `kept` is dropped with the connection.
 pub async fn serve<N: Network, K: Send>(
@@ -36,7 +31,9 @@ pub async fn serve<N: Network, K: Send>(
         Err(Failure::TimedOut) => (HandshakeResult::Timeout, None),
         Err(Failure::Failed) => (HandshakeResult::Failed, None),
         Err(Failure::PlainHttp(stream)) => {
-            Box::pin(tell_to_use_tls(stream)).await;
+            // A browser, or a person with `curl`, gets to know what is wrong.
+            let error = GatewayError::new(Code::BadRequest, "This port speaks TLS: the URL begins with https://.");
+            Box::pin(close_with(stream, error)).await;
             (HandshakeResult::PlainHttp, None)
         }
     };
@@ -44,14 +41,5 @@ pub async fn serve<N: Network, K: Send>(
     drop(series);
     if let Some(secured) = secured {
         connection::serve_secured(shard, secured, peer, drain, kept).await;
-    }
-}
-
-/// A browser, or a person with `curl`, gets to know what is wrong.
-async fn tell_to_use_tls<S: ByteStream>(mut stream: S) {
-    let error = GatewayError::new(Code::BadRequest, "This port speaks TLS: the URL begins with https://.").closing();
-    let bytes = problem::raw(&error, None);
-    if let Ok(Ok(())) = tokio::time::timeout(WRITE_TIME, stream.write_all(&bytes)).await {
-        linger(stream).await;
     }
 }

@@ -95,11 +95,13 @@ impl<'a> Flight<'a> {
             let (quota, seen) = (one.rule.quota(one.tier), one.seen(now));
             let paying = one.rule.state.tabs.pay(one.hash, seen);
             flight.marks.push(Mark { paying, ..Mark::default() });
-            call.keys.push(one.rule.name_in_store(&one.key, one.tier));
-            let enforced = u64::from(!one.rule.settings.shadow);
-            let floor = seen.known.saturating_sub(now);
-            let told = [quota.cost(), quota.window(), floor, enforced, paying, quota.interval()];
-            call.numbers.extend(told.map(number));
+            let terms = Terms {
+                cost: number(quota.cost()),
+                floor: seen.known.saturating_sub(now),
+                may_refuse: !one.rule.settings.shadow,
+                owed: paying,
+            };
+            terms.add(&mut call, one.rule.name_in_store(&one.key, one.tier), quota);
         }
         call.numbers.push(store.time_there_us());
         flight.posted = Some(store.post(worker, call)?);
@@ -217,9 +219,8 @@ pub(super) fn pay_tabs(rule: &Arc<Rule>, store: &Arc<Store>) {
     for Due { hash, bucket, amount } in rule.state.tabs.due(store.now_ns(), PAID_AT_ONCE, known) {
         let (quota, name) = (rule.quota(bucket.tier), String::from(bucket.name));
         let mut call = Call::new(Script::Charge);
-        call.keys.push(name.clone());
         // A request that costs nothing.
-        call.numbers.extend([0, number(quota.window()), 0, 0, number(amount), number(quota.interval())]);
+        Terms { owed: amount, ..Terms::default() }.add(&mut call, name.clone(), quota);
         call.numbers.push(store.time_there_us());
         let mark = Mark { paying: amount, ..Mark::default() };
         let late = Late { rule: Arc::clone(rule), tier: bucket.tier, hash, name, mark };
@@ -268,9 +269,32 @@ impl Leg<'_> {
 /// Gives tokens back to the store: so much time of this quota.
 pub(super) fn refund(store: &Arc<Store>, worker: usize, name: String, (amount, quota): (u64, &Quota)) {
     let mut call = Call::new(Script::Charge);
-    call.keys.push(name);
-    call.numbers.extend([-number(amount), number(quota.window()), 0, 1, 0, number(quota.interval()), 0]);
+    Terms { cost: -number(amount), may_refuse: true, ..Terms::default() }.add(&mut call, name, quota);
+    call.numbers.push(0);
     store.tell(worker, call);
+}
+
+/// What `charge.lua` is asked of one bucket; nanoseconds.
+#[derive(Default)]
+struct Terms {
+    /// Below zero, it is given back.
+    cost: i64,
+    /// What the bucket lacks at least.
+    floor: u64,
+    /// Whether it may refuse, or only watches.
+    may_refuse: bool,
+    /// What is paid first.
+    owed: u64,
+}
+
+impl Terms {
+    /// Adds it to a call, in the script's order.
+    fn add(&self, call: &mut Call, name: String, quota: &Quota) {
+        let Self { cost, floor, may_refuse, owed } = *self;
+        call.keys.push(name);
+        let [window, floor, owed, interval] = [quota.window(), floor, owed, quota.interval()].map(number);
+        call.numbers.extend([cost, window, floor, i64::from(may_refuse), owed, interval]);
+    }
 }
 
 impl Charged {

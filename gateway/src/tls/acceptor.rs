@@ -64,8 +64,11 @@ impl Acceptor {
     /// What a finished handshake says of the client, and of whom it took us for.
     pub(super) fn secured(&self, connection: &rustls::ServerConnection) -> Secured {
         let name = connection.server_name();
-        let shown = self.certificates.find(name).and_then(|certificate| certificate.cert.first().cloned());
-        Secured::new(name, shown, connection.peer_certificates().and_then(|chain| chain.first()))
+        Secured::new(
+            name,
+            self.certificates.find(name).cloned(),
+            connection.peer_certificates().and_then(|chain| chain.first()),
+        )
     }
 }
 

@@ -58,12 +58,13 @@ impl ResolvesServerCert for ByName {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::settings::listener::{ClientCertificates, NamedCertificate};
 
-    fn certificate(name: &str) -> Arc<CertifiedKey> {
-        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    pub(in crate::tls) fn certificate(names: &[&str]) -> Arc<CertifiedKey> {
+        let made = rcgen::generate_simple_self_signed(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let made = made.unwrap();
         let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         Arc::new(CertifiedKey::from_der(vec![made.cert.der().clone()], key, &provider).unwrap())
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_nearest_name_has_its_certificate_and_others_the_default() {
-        let [one, wild, default] = ["a.test", "*.a.test", "b.test"].map(certificate);
+        let [one, wild, default] = ["a.test", "*.a.test", "b.test"].map(|name| certificate(&[name]));
         let named = |names: &[&str], certificate: &Arc<CertifiedKey>| NamedCertificate {
             names: names.iter().map(|name| Box::from(*name)).collect(),
             certificate: Arc::clone(certificate),

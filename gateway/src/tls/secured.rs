@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// A connection's TLS, as its requests see it.
@@ -13,7 +14,7 @@ pub struct Secured {
     /// Whom the client asked for, in small letters.
     server_name: Option<Box<str>>,
     /// The certificate that it was shown.
-    shown: Option<CertificateDer<'static>>,
+    shown: Option<Arc<CertifiedKey>>,
     /// Whom the client's own certificate names, where it has shown one that holds.
     pub subject: Option<Arc<str>>,
 }
@@ -21,7 +22,7 @@ pub struct Secured {
 impl Secured {
     pub(super) fn new(
         server_name: Option<&str>,
-        shown: Option<CertificateDer<'static>>,
+        shown: Option<Arc<CertifiedKey>>,
         client: Option<&CertificateDer<'_>>,
     ) -> Self {
         Self { server_name: server_name.map(Box::from), shown, subject: client.and_then(subject) }
@@ -35,7 +36,7 @@ impl Secured {
             return true;
         }
         let name = ServerName::try_from(host.trim_matches(['[', ']'])).ok();
-        let shown = self.shown.as_ref().and_then(|shown| ParsedCertificate::try_from(shown).ok());
+        let shown = self.shown.as_ref().and_then(|shown| ParsedCertificate::try_from(shown.cert.first()?).ok());
         name.zip(shown).is_some_and(|(name, shown)| verify_server_name(&shown, &name).is_ok())
     }
 }
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_host_is_served_that_was_asked_for_or_that_the_shown_certificate_names() {
-        let shown = certificate("", vec![dns("a.test"), dns("*.b.test")]);
+        let shown = crate::tls::by_name::tests::certificate(&["a.test", "*.b.test"]);
         let secured = Secured::new(Some("a.test"), Some(shown), None);
         for (host, serves) in [
             ("a.test", true),

@@ -297,22 +297,9 @@ impl Instance {
         let admin = child.ready.control.ok_or_else(not_ready)?;
         filling.listeners = child.ready.listeners.clone();
         filling.admin = Some(admin);
-        Ok(Self {
-            number,
-            child: Some(child),
-            past_cpu_us: 0,
-            told: false,
-            restarts: 0,
-            off_us: 0,
-            config,
-            log,
-            access_log: Some(access_log),
-            listener,
-            admin: Some(admin),
-            filling,
-            other: None,
-            replaced: Vec::new(),
-        })
+        let admin = Some(admin);
+        let access_log = Some(access_log);
+        Ok(Self { access_log, admin, ..Self::of(number, child, (config, log), listener, filling) })
     }
 
     fn start_other(
@@ -326,22 +313,34 @@ impl Instance {
         let child = other.start(place)?;
         let not_ready = || ChildError::Ready { name: other.name().to_owned(), line: format!("{:?}", child.ready) };
         let listener = *child.ready.listeners.first().ok_or_else(not_ready)?;
-        Ok(Self {
+        let files = (folder.join(other.name()), folder.join(format!("{}-{number}.log", other.name())));
+        Ok(Self { other: Some(Arc::clone(other)), ..Self::of(number, child, files, listener, filling) })
+    }
+
+    /// One that has just been started.
+    fn of(
+        number: usize,
+        child: Child,
+        (config, log): (PathBuf, PathBuf),
+        listener: SocketAddr,
+        filling: Filling,
+    ) -> Self {
+        Self {
             number,
             child: Some(child),
             past_cpu_us: 0,
             told: false,
             restarts: 0,
             off_us: 0,
-            config: folder.join(other.name()),
-            log: folder.join(format!("{}-{number}.log", other.name())),
+            config,
+            log,
             access_log: None,
             listener,
             admin: None,
             filling,
-            other: Some(Arc::clone(other)),
+            other: None,
             replaced: Vec::new(),
-        })
+        }
     }
 
     /// Where another stands that is told something.

@@ -9,7 +9,6 @@ use crate::oracle;
 
 /// A scenario with one service of two endpoints, and these lines beside; the gateway's configuration with these.
 fn scenario(lines: &str, gateway: &str) -> Scenario {
-    let folder = tempfile::tempdir().unwrap();
     let config = format!(
         "[server]\nworkers = 2\ntrusted_proxies = [\"192.168.0.0/16\"]\n[telemetry.access_log]\noutput = \"stdout\"\n\
          [upstreams.orders]\nendpoints = [\"mock://orders/0\", \"mock://orders/1\"]\nbalance = \"round_robin\"\n\
@@ -20,6 +19,12 @@ fn scenario(lines: &str, gateway: &str) -> Scenario {
         "name = \"story\"\nseed = 7\n[gateway]\nconfig = \"story.gateway.toml\"\n[mocks.orders]\nendpoints = 2\n\
          service_time = \"2ms\"\n{lines}"
     );
+    loaded(&text, &config)
+}
+
+/// The scenario of this text; it calls its gateway's configuration `story.gateway.toml`.
+fn loaded(text: &str, config: &str) -> Scenario {
+    let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("story.gateway.toml"), config).unwrap();
     let file = folder.path().join("story.toml");
     std::fs::write(&file, text).unwrap();
@@ -164,7 +169,6 @@ fn a_reload_fails_nothing() {
 #[test]
 fn hedging_halves_the_tail_for_a_twentieth_more_load() {
     for (after, delay_ms) in [("p95", 200), ("p95", 80), ("20ms", 200)] {
-        let folder = tempfile::tempdir().unwrap();
         let endpoints: String = (0..20).map(|index| format!("\"mock://orders/{index}\", ")).collect();
         let route = |name: &str, keys: &str| {
             format!("[[routes]]\nname = \"{name}\"\npath = \"/{name}/{{*rest}}\"\nupstream = \"orders\"\n{keys}\n")
@@ -188,10 +192,7 @@ fn hedging_halves_the_tail_for_a_twentieth_more_load() {
             load("plain"),
             load("hedged"),
         );
-        std::fs::write(folder.path().join("story.gateway.toml"), config).unwrap();
-        let file = folder.path().join("story.toml");
-        std::fs::write(&file, text).unwrap();
-        let seen = run(&crate::scenario::load(&file).unwrap_or_else(|error| panic!("{error}")), EXAMINE).unwrap();
+        let seen = run(&loaded(&text, &config), EXAMINE).unwrap();
         let of = |load: &str| {
             let clients: Vec<_> = seen.history.clients.iter().filter(|one| &*one.load == load).collect();
             let mut took: Vec<u64> = clients.iter().map(|one| one.end_ns.unwrap() - one.intended_ns).collect();

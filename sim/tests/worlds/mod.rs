@@ -77,11 +77,25 @@ upstream = "orders"
 
     /// The same with another text of the scenario.
     pub(crate) fn written_as(&self, scenario: &str) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
-        std::fs::write(folder.path().join("gateway.toml"), self.gateway()).unwrap();
-        folder
+        written(scenario, &self.gateway())
     }
+}
+
+/// A folder with a scenario as `s.toml` and its gateway's configuration as `gateway.toml`.
+pub(crate) fn written(scenario: &str, gateway: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("s.toml"), scenario).unwrap();
+    std::fs::write(folder.path().join("gateway.toml"), gateway).unwrap();
+    folder
+}
+
+/// What a run of these comes to.
+#[track_caller]
+pub(crate) fn run_of(scenario: &str, gateway: &str) -> ResultFile {
+    let folder = written(scenario, gateway);
+    let (file, out) = (folder.path().join("s.toml"), folder.path().join("out"));
+    let output = sim(&["run", text(&file), "--out", text(&out)]);
+    result_of(&out, &output)
 }
 
 /// Runs `sim` to its end.

@@ -109,7 +109,7 @@ fn keys(context: &Context<'_>, table: &Reader<'_>) -> Keys {
         return Keys::Fetched(FetchedKeys { from, refresh, cooldown });
     }
     let read = key_files::key_set(context.sources, table);
-    let file = table.get("file").and_then(|node| Some(context.sources.resolve(node.text()?, node.at)));
+    let file = table.get("file").and_then(|node| context.path(node));
     let (text, set) = match read {
         Some(Ok(read)) => (read.text, read.set),
         _ => (Arc::from(&b""[..]), KeySet::default()),
@@ -138,8 +138,7 @@ fn introspection(context: &Context<'_>, table: &Reader<'_>) -> Introspection {
 }
 
 fn api_keys(context: &Context<'_>, table: &Reader<'_>) -> Option<ApiKeys> {
-    let node = table.get("file")?;
-    let file = context.sources.resolve(node.text()?, node.at);
+    let file = context.path(table.get("file")?)?;
     let keys = key_files::api_keys(&file).unwrap_or_default();
     Some(ApiKeys { header: text::header_name(&table.text("header")).ok()?, file, keys: Arc::new(keys) })
 }
@@ -148,8 +147,7 @@ fn api_keys(context: &Context<'_>, table: &Reader<'_>) -> Option<ApiKeys> {
 pub(crate) fn passport(context: &Context<'_>, identity: &Reader<'_>) -> Option<Arc<Passport>> {
     identity.get("passport")?;
     let table = identity.table("passport");
-    let node = table.get("key")?;
-    let file = context.sources.resolve(node.text()?, node.at);
+    let file = context.path(table.get("key")?)?;
     let keys = key_files::signers(&file).unwrap_or_default();
     Some(Arc::new(Passport {
         header: text::header_name(&table.text("header")).ok()?,

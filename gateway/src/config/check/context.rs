@@ -1,6 +1,7 @@
 //! What the check of a whole configuration knows beside the value it looks at.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use crate::config::load::Purpose;
 use crate::config::parse::environment::Environment;
@@ -78,6 +79,16 @@ impl<'a> Context<'a> {
         } else {
             None
         }
+    }
+
+    /// The path that a key names.
+    pub(crate) fn path(&self, node: &Node) -> Option<PathBuf> {
+        Some(self.sources.resolve(node.text()?, node.at))
+    }
+
+    /// The same, if there is a file; that there is none has been said where the key was checked.
+    pub(crate) fn file(&self, node: &Node) -> Option<PathBuf> {
+        self.path(node).filter(|path| path.is_file())
     }
 
     /// Whether anyone proves identities.

@@ -67,7 +67,7 @@ pub(crate) fn key_set(context: &mut Context<'_>, provider: &Reader<'_>) {
     let at = ["file", "inline"].iter().find_map(|key| jwks.get(key)).map_or(provider.at, |node| node.at);
     let read = match key_files::key_set(context.sources, &jwks) {
         // That a file is not there has been said.
-        Some(Err(_)) if jwks.get("file").is_some_and(|node| !is_file(context, node)) => return,
+        Some(Err(_)) if jwks.get("file").is_some_and(|node| context.file(node).is_none()) => return,
         Some(Err(why)) => return context.report.error(at, why),
         Some(Ok(read)) => read,
         None => return,
@@ -89,10 +89,6 @@ pub(crate) fn key_set(context: &mut Context<'_>, provider: &Reader<'_>) {
     } else if !accepted.iter().any(|algorithm| read.set.keys().iter().any(|key| key.takes(*algorithm))) {
         context.report.error(at, "no key of the set fits an algorithm of `algorithms`: no token would hold");
     }
-}
-
-fn is_file(context: &Context<'_>, node: &crate::config::tree::Node) -> bool {
-    node.text().is_some_and(|text| context.sources.resolve(text, node.at).is_file())
 }
 
 /// A secret is at least as long as the hash (RFC 7518, section 3.2).
@@ -120,8 +116,7 @@ pub(crate) fn secret_length(context: &mut Context<'_>, provider: &Reader<'_>) {
 /// A file of API keys can be read.
 pub(crate) fn api_keys(context: &mut Context<'_>, provider: &Reader<'_>) {
     let Some(node) = provider.get("file") else { return };
-    let file = node.text().map(|text| context.sources.resolve(text, node.at)).filter(|file| file.is_file());
-    if let Some(Err(why)) = file.map(|file| key_files::api_keys(&file)) {
+    if let Some(Err(why)) = context.file(node).map(|file| key_files::api_keys(&file)) {
         context.report.error(node.at, format!("{}: {why}", quoted(node.shown())));
     }
 }
@@ -153,10 +148,7 @@ fn safe_url(context: &mut Context<'_>, table: &Reader<'_>, key: &str) {
 /// The keys of passports can be read, and are nobody else's to read.
 pub(crate) fn passport(context: &mut Context<'_>, passport: &Reader<'_>) {
     let Some(node) = passport.get("key") else { return };
-    let Some(file) = node.text().map(|text| context.sources.resolve(text, node.at)).filter(|file| file.is_file())
-    else {
-        return;
-    };
+    let Some(file) = context.file(node) else { return };
     if let Err(why) = key_files::signers(&file) {
         let help = "`openssl genpkey -algorithm ed25519` makes one";
         context.report.error_with(node.at, format!("{}: {why}", quoted(node.shown())), help);

@@ -1,14 +1,12 @@
 //! `[server]` and listeners.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use crate::clock;
 use crate::config::certificates::{self, Fault};
 use crate::config::check::{Context, Reader};
 use crate::config::key_files;
 use crate::config::problem::quoted;
-use crate::config::tree::Node;
 use crate::config::value::quantity::show_size;
 
 /// What a gateway may take while it does nothing, bytes.
@@ -55,7 +53,7 @@ pub(crate) fn listener_certificates(context: &mut Context<'_>, tls: &Reader<'_>)
         context.report.error(tls.at("client_auth"), "client_auth needs `client_ca`");
     }
     if let Some(node) = tls.get("client_ca") {
-        if let Some(Err(why)) = file(context, node).map(|file| certificates::roots(&file)) {
+        if let Some(Err(why)) = context.file(node).map(|file| certificates::roots(&file)) {
             context.report.error(node.at, format!("{}: {why}", quoted(node.shown())));
         } else if tls.text("client_auth") == "none" {
             let help = "write client_auth = \"required\", or \"optional\"";
@@ -81,8 +79,7 @@ pub(crate) fn certificate(context: &mut Context<'_>, table: &Reader<'_>) {
 
 fn certificate_and_key(context: &mut Context<'_>, table: &Reader<'_>, names: &[&str]) {
     let (Some(cert), Some(key)) = (table.get("cert"), table.get("key")) else { return };
-    // That a file is not there has been said.
-    let (Some(cert_file), Some(key_file)) = (file(context, cert), file(context, key)) else { return };
+    let (Some(cert_file), Some(key_file)) = (context.file(cert), context.file(key)) else { return };
     match certificates::with_key(&cert_file, &key_file) {
         Err(Fault::Certificate(why)) => context.report.error(cert.at, format!("{}: {why}", quoted(cert.shown()))),
         Err(Fault::Key(why)) => context.report.error(key.at, format!("{}: {why}", quoted(key.shown()))),
@@ -96,9 +93,4 @@ fn certificate_and_key(context: &mut Context<'_>, table: &Reader<'_>, names: &[&
         let help = "`chmod 600` it: whoever reads it can pretend to be this gateway";
         context.report.warning(key.at, format!("{} can be read by everybody", quoted(key.shown())), help);
     }
-}
-
-/// The file that is named, if it is one.
-fn file(context: &Context<'_>, node: &Node) -> Option<PathBuf> {
-    Some(context.sources.resolve(node.text()?, node.at)).filter(|file| file.is_file())
 }

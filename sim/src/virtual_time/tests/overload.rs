@@ -12,20 +12,15 @@ const IN_STEPS: f64 = CAPACITY * 20.0 / 21.0;
 
 /// A load of half the capacity, of twice as much from 4 to 10 s, and of half again; with these keys of the upstream.
 fn overloaded(upstream: &str, routes: &str, loads: &str) -> Observed {
-    let folder = tempfile::tempdir().unwrap();
     let config = format!(
         "[server]\nworkers = 2\n[telemetry.access_log]\noutput = \"stdout\"\n\
          [upstreams.orders]\nendpoints = [\"mock://orders/0\", \"mock://orders/1\"]\n{upstream}\n{routes}"
     );
     let text = format!(
-        "name = \"overload\"\nseed = 11\n[gateway]\nconfig = \"overload.gateway.toml\"\n[mocks.orders]\nendpoints = 2\n\
+        "name = \"overload\"\nseed = 11\n[gateway]\nconfig = \"story.gateway.toml\"\n[mocks.orders]\nendpoints = 2\n\
          service_time = \"20ms\"\nservers = 2\n{loads}"
     );
-    std::fs::write(folder.path().join("overload.gateway.toml"), config).unwrap();
-    let file = folder.path().join("overload.toml");
-    std::fs::write(&file, text).unwrap();
-    let scenario = crate::scenario::load(&file).unwrap_or_else(|error| panic!("{error}"));
-    let seen = run(&scenario, Options { examine: false, ..EXAMINE }).unwrap();
+    let seen = run(&loaded(&text, &config), Options { examine: false, ..EXAMINE }).unwrap();
     assert_eq!((&seen.anomalies[..], oracle::answers::judge(&seen.history).violations()), (&[][..], 0));
     seen
 }
