@@ -76,3 +76,23 @@ impl Acceptor {
 pub(super) fn new_tickets() -> Option<Arc<dyn ProducesTickets>> {
     aws_lc_rs::Ticketer::new().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::RootCertStore;
+
+    use super::*;
+    use crate::tls::by_name::tests::certificate;
+
+    #[test]
+    fn a_listener_that_wants_certificates_and_can_check_none_takes_nobody() {
+        let of = |clients| {
+            let default = Some(certificate(&["a.test"]));
+            Acceptor::new(&ListenerTls { default, named: [].into(), clients, files: [].into() }, None)
+        };
+        let none = || Arc::new(RootCertStore::empty());
+        assert!(of(ClientCertificates::Required(none())).is_err());
+        assert!(of(ClientCertificates::Optional(none())).is_err());
+        assert!(of(ClientCertificates::Unwanted).is_ok());
+    }
+}

@@ -1,7 +1,8 @@
 //! `[server]`, `[[listeners]]`, `[admin]`, `[telemetry]`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
+
+use rustls::RootCertStore;
 
 use crate::config::certificates;
 use crate::config::check::{Context, Reader};
@@ -71,8 +72,7 @@ fn tls(context: &Context<'_>, listener: &Reader<'_>) -> Option<Arc<ListenerTls>>
     let table = listener.table("tls");
     let mut files = Vec::new();
     let mut certificate = |table: &Reader<'_>| {
-        let [cert, key] = ["cert", "key"].map(|key| file(context, table, key));
-        let (cert, key) = (cert?, key?);
+        let (cert, key) = (context.path(table.get("cert")?)?, context.path(table.get("key")?)?);
         let certified = certificates::with_key(&cert, &key).ok();
         files.extend([cert, key]);
         certified
@@ -84,20 +84,17 @@ fn tls(context: &Context<'_>, listener: &Reader<'_>) -> Option<Arc<ListenerTls>>
         let names = table.texts("names").iter().map(|name| name.to_ascii_lowercase().into()).collect();
         named.extend(certificate(&table).map(|certificate| NamedCertificate { names, certificate }));
     }
-    let roots = file(context, &table, "client_ca");
-    files.extend(roots.clone());
-    let roots = roots.and_then(|file| certificates::roots(&file).ok());
-    let clients = match (&*table.text("client_auth"), roots) {
-        ("optional", Some(roots)) => ClientCertificates::Optional(roots),
-        ("required", Some(roots)) => ClientCertificates::Required(roots),
+    let file = table.get("client_ca").and_then(|node| context.path(node));
+    // Without any root no acceptor can be made: a file that has gone since it was checked lets nobody in.
+    let roots = file.as_ref().and_then(|file| certificates::roots(file).ok());
+    let roots = roots.unwrap_or_else(|| Arc::new(RootCertStore::empty()));
+    files.extend(file);
+    let clients = match &*table.text("client_auth") {
+        "optional" => ClientCertificates::Optional(roots),
+        "required" => ClientCertificates::Required(roots),
         _ => ClientCertificates::Unwanted,
     };
     Some(Arc::new(ListenerTls { default, named: named.into(), clients, files: files.into() }))
-}
-
-fn file(context: &Context<'_>, table: &Reader<'_>, key: &str) -> Option<PathBuf> {
-    let node = table.get(key)?;
-    Some(context.sources.resolve(node.text()?, node.at))
 }
 
 /// `[admin]`; `None` when its address is empty.
