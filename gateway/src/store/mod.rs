@@ -7,6 +7,7 @@
 //! `health.rs` says whether anybody is to ask at all: a dead store is found out by the first requests and asked again
 //! by a task of its own (`watch.rs`), never by another request.
 
+mod census;
 mod courier;
 mod health;
 mod link;
