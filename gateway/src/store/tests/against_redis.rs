@@ -17,8 +17,9 @@ use crate::config::settings::store::Servers;
 use crate::store::link::Link;
 use crate::store::{Call, Script, courier};
 
-/// A double has 53 bits: nanoseconds since 2026 are exact to 4 of them, and what is computed with them to some more.
-const NEAR: i64 = 32;
+/// A double has 53 bits: nanoseconds since 2026 are exact to 4 of them, and what is computed with them to some more. A
+/// bucket that changes its rate scales them.
+const NEAR: i64 = 64;
 /// Keys of a case.
 const KEYS: usize = 3;
 /// A bucket may change its rate from one call to the next.
@@ -145,7 +146,7 @@ impl Step {
 }
 
 /// Whether what the call decides hangs on some nanoseconds.
-fn is_tie(before: &Buckets, call: &Call, now: i64) -> bool {
+fn is_tie(before: &Buckets, call: &Call, (now, near): (i64, i64)) -> bool {
     let decided = |by: i64| {
         // The same call a little earlier and later.
         let mut buckets = Buckets(before.0.clone());
@@ -157,7 +158,7 @@ fn is_tie(before: &Buckets, call: &Call, now: i64) -> bool {
             (buckets.lease(now + by, &call.keys[0], &call.numbers)[0], Vec::new())
         }
     };
-    decided(-NEAR) != decided(NEAR)
+    decided(-near) != decided(near)
 }
 
 async fn kept(link: &mut Link, key: &str) -> Option<Bucket> {
@@ -170,18 +171,20 @@ async fn kept(link: &mut Link, key: &str) -> Option<Bucket> {
 
 async fn holds_for(link: &mut Link, rates: &Rates, steps: &[Step], names: &[String]) -> Result<(), TestCaseError> {
     let (mut double, mut last) = (Buckets::default(), 1);
+    let [(one, _), (other, _)] = *rates;
+    let nearness = NEAR * (one.max(other) / one.min(other)).max(1);
     for step in steps {
         let call = step.call(rates, names, last);
         let real = courier::call(link, std::slice::from_ref(&call)).await.unwrap().remove(0);
         let real = real.map_err(TestCaseError::fail)?;
         last = real[1];
         let now = last * 1000;
-        let is_tie = is_tie(&double, &call, now);
+        let is_tie = is_tie(&double, &call, (now, nearness));
         let ours = match call.script {
             Script::Charge => double.charge(now, &call.keys, &call.numbers),
             _ => double.lease(now, &call.keys[0], &call.numbers),
         };
-        let near = |one: i64, other: i64| one.abs_diff(other) <= NEAR.unsigned_abs();
+        let near = |one: i64, other: i64| one.abs_diff(other) <= nearness.unsigned_abs();
         if !is_tie {
             prop_assert_eq!(real[0], ours[0], "{:?}: {:?} {:?}", call, &real, &ours);
             prop_assert_eq!(real.len(), ours.len());
@@ -196,7 +199,7 @@ async fn holds_for(link: &mut Link, rates: &Rates, steps: &[Step], names: &[Stri
             }
             // Whichever has none: the other's is full by now, or as good as that.
             if !is_tie && let (None, Some(left)) | (Some(left), None) = (real, ours) {
-                prop_assert!(ours.is_some() || left.tat - now <= NEAR, "{call:?}: {left:?} at {now}");
+                prop_assert!(ours.is_some() || left.tat - now <= nearness, "{call:?}: {left:?} at {now}");
             }
             // From where the server stands, so that nanoseconds do not add up.
             match real {
