@@ -183,6 +183,9 @@ pub async fn take(
     if let Some(outcome) = lease.spend(rule, (hash, quota), now) {
         return Ok(Some(outcome));
     }
+    if rule.has_share() && store.is_silent_somewhere() {
+        return Err(Down);
+    }
     // Nobody waits for longer than a command may take, in whose turn it may be.
     let until = store.now() + store.settings.command_timeout;
     let _turn = lease.turn(until).await?;

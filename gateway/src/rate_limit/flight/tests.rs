@@ -70,11 +70,13 @@ impl Gateway {
         let now = self.clock.monotonic_ns(self.clock.now());
         let (key, tier) = (Key::Global, Tier::Own);
         let hash = self.rule.hash(&key, tier);
-        if let Some(Mode::Leased(most)) = self.rule.settings.shared.as_ref().map(|shared| shared.mode) {
-            let taken = leases::take(&self.rule, 0, (&key, tier, hash), most, now).await;
-            return taken.is_ok_and(|taken| taken.is_some_and(|outcome| outcome.taken));
-        }
         let asked = [Asked { index: 0, rule: &self.rule, store: &self.store, key, tier, hash }];
+        if let Some(Mode::Leased(most)) = self.rule.settings.shared.as_ref().map(|shared| shared.mode) {
+            return match leases::take(&self.rule, 0, (&key, tier, hash), most, now).await {
+                Ok(taken) => taken.is_some_and(|outcome| outcome.taken),
+                Err(Down) => asked[0].take_share(self.store.now_ns(), false).is_ok(),
+            };
+        }
         if self.rule.quota(tier).wait(asked[0].seen(now).known, now) > 0 && self.store.health.is_up() {
             return false;
         }
@@ -243,13 +245,16 @@ fn two_of_four_that_are_cut_off_add_their_shares_and_no_more() {
 }
 
 #[test]
-fn a_store_that_is_gone_for_all_leaves_the_limit() {
-    let outcome = run("gone", 4, (9, 3.0), quick(), Troubles { stalls: vec![(ms(3500), ms(7500))], dead: None });
-    let rate = |from: u64, until: u64| outcome.between(from, until) / (RATE * (until - from)) as f64;
-    assert!((0.9..=1.01).contains(&rate(2, 6)), "{}", rate(2, 6));
-    assert!((0.9..=1.01).contains(&rate(6, 9)), "no burst: {}", rate(6, 9));
-    // Only those wait who found out: three round trips, and who came meanwhile.
-    assert!(outcome.late < 200, "{}", outcome.late);
+fn a_store_that_is_gone_for_all_leaves_the_limit_and_only_the_first_few_wait() {
+    for mode in [Mode::Exact, Mode::Leased(10)] {
+        let troubles = Troubles { stalls: vec![(ms(3500), ms(7500))], dead: None };
+        let outcome = run_in(mode, &format!("gone {mode:?}"), 4, (9, 3.0), quick(), troubles);
+        let rate = |from: u64, until: u64| outcome.between(from, until) / (RATE * (until - from)) as f64;
+        assert!((0.9..=1.01).contains(&rate(2, 6)), "{mode:?}: {}", rate(2, 6));
+        assert!((0.9..=1.01).contains(&rate(6, 9)), "no burst: {mode:?}: {}", rate(6, 9));
+        // Those who found out: 750 a second ask each gateway.
+        assert!(outcome.late < 60, "{mode:?}: {}", outcome.late);
+    }
 }
 
 #[test]
