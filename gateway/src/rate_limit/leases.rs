@@ -189,15 +189,17 @@ pub async fn take(
     // Nobody waits for longer than a command may take, in whose turn it may be.
     let until = store.now() + store.settings.command_timeout;
     let _turn = lease.turn(until).await?;
-    let now = now.max(store.now_ns());
+    let (arrived, now) = (now, now.max(store.now_ns()));
     if let Some(outcome) = lease.spend(rule, (hash, quota), now) {
         return Ok(Some(outcome));
     }
     // The one before may have learnt that there are none. Others may give some back, which is not known here: so that
     // is believed for as long as they may take to do so.
     let tat = rule.cells().known(hash).unwrap_or(0);
-    let is_fresh = lock(&lease.held).refused_at.is_some_and(|at| now.saturating_sub(at) < IDLE);
-    if is_fresh && quota.wait(tat, now) > 0 {
+    let refused_at = lock(&lease.held).refused_at;
+    let is_fresh = refused_at.is_some_and(|at| now.saturating_sub(at) < IDLE);
+    // Who was waiting already when that was asked was asked for, too.
+    if is_fresh && (quota.wait(tat, now) > 0 || refused_at >= Some(arrived)) {
         return Ok(Some(Outcome { taken: false, tat }));
     }
     // What others gave back since must not be taken from them; but a store that was down may have forgotten.

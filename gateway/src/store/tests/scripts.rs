@@ -12,16 +12,21 @@ pub(crate) struct Bucket {
     pub(crate) token: i64,
 }
 
+impl Bucket {
+    /// What it lacks by this time of a token.
+    pub(crate) fn debt(&self, token: i64, now: i64) -> i64 {
+        let debt = self.tat - now;
+        if self.token == token { debt } else { (i128::from(debt) * i128::from(token) / i128::from(self.token)) as i64 }
+    }
+}
+
 /// The buckets of a store.
 #[derive(Debug, Default)]
 pub(crate) struct Buckets(pub(crate) HashMap<String, Bucket>);
 
 impl Buckets {
-    /// What a bucket lacks by this time of a token.
     fn debt(&self, key: &str, token: i64, now: i64) -> i64 {
-        let Some(bucket) = self.0.get(key) else { return 0 };
-        let debt = bucket.tat - now;
-        if bucket.token == token { debt } else { (i128::from(debt) * i128::from(token) / i128::from(bucket.token)) as i64 }
+        self.0.get(key).map_or(0, |bucket| bucket.debt(token, now))
     }
 
     fn keep(&mut self, key: &str, debt: i64, token: i64, now: i64) {
