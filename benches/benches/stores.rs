@@ -207,8 +207,7 @@ fn main() {
         stores.apply(&config.stores);
         let registry = Registry::new(metrics, 1, 1);
         let now = clock.monotonic_ns(clock.now());
-        let [rule, slow] =
-            [0, 1].map(|at: usize| Arc::new(registry.compile(&config.rate_limits[at], &stores, now)));
+        let [rule, slow] = [0, 1].map(|at: usize| Arc::new(registry.compile(&config.rate_limits[at], &stores, now)));
         let store = stores.find("s").expect("the store");
         let mut figures = [(); 2 + LEASES.len()].map(|()| Vec::new());
         for round in 0..=ROUNDS {

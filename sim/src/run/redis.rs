@@ -55,7 +55,7 @@ impl Redis {
             }
             false => None,
         };
-        let relays = (0..plans.ways).map(|_| Relay::start(address)).collect::<io::Result<_>>()?;
+        let relays = (0..plans.ways).map(|_| Relay::start(address, cores)).collect::<io::Result<_>>()?;
         let (folder, cores) = (folder.to_path_buf(), cores.to_vec());
         Ok(Self { address, relays, folder, cores, process, is_paused: false, replica })
     }
@@ -122,11 +122,7 @@ impl Redis {
 }
 
 /// Starts a server on a free port; one that follows this master, where there is one.
-fn start_somewhere(
-    folder: &Path,
-    cores: &[usize],
-    master: Option<SocketAddr>,
-) -> io::Result<(SocketAddr, Process)> {
+fn start_somewhere(folder: &Path, cores: &[usize], master: Option<SocketAddr>) -> io::Result<(SocketAddr, Process)> {
     let mut last = io::Error::other("it was never tried");
     for _ in 0..TRIES {
         let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
@@ -138,12 +134,7 @@ fn start_somewhere(
     Err(last)
 }
 
-fn start_at(
-    address: SocketAddr,
-    folder: &Path,
-    cores: &[usize],
-    master: Option<SocketAddr>,
-) -> io::Result<Process> {
+fn start_at(address: SocketAddr, folder: &Path, cores: &[usize], master: Option<SocketAddr>) -> io::Result<Process> {
     let mut command = Command::new("redis-server");
     let (host, port) = (address.ip().to_string(), address.port().to_string());
     command.args(["--bind", &host, "--port", &port, "--save", "", "--appendonly", "no", "--protected-mode", "no"]);

@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::process::pin_thread;
+
 /// Connections at once; a gateway has a few for each worker.
 const MOST: usize = 1_024;
 /// Longest wait for the server.
@@ -38,8 +40,9 @@ struct Shared {
 }
 
 impl Relay {
-    /// A relay to this server, on a free port.
-    pub(super) fn start(to: SocketAddr) -> io::Result<Self> {
+    /// A relay to this server, on a free port. Its threads stay on these cores, beside the server: the driver's are not
+    /// for them.
+    pub(super) fn start(to: SocketAddr, cores: &[usize]) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
@@ -49,7 +52,12 @@ impl Relay {
             links: Mutex::default(),
         });
         let own = Arc::clone(&shared);
-        let accepting = Some(std::thread::spawn(move || accept(&listener, &own)));
+        let cores = cores.to_vec();
+        let accepting = Some(std::thread::spawn(move || {
+            // Threads inherit it. Where the core is not to be had, they run where they may.
+            let _ = if cores.is_empty() { Ok(()) } else { pin_thread(&cores) };
+            accept(&listener, &own);
+        }));
         Ok(Self { address, shared, accepting })
     }
 
@@ -167,7 +175,7 @@ mod tests {
 
     #[test]
     fn it_is_cut_under_open_connections_and_healed() {
-        let relay = Relay::start(echo()).unwrap();
+        let relay = Relay::start(echo(), &[]).unwrap();
         let connect = || TcpStream::connect(relay.address).unwrap();
         let mut one = connect();
         asks(&mut one).unwrap();
@@ -186,7 +194,7 @@ mod tests {
     #[test]
     fn it_leads_elsewhere_from_one_moment_on() {
         let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let relay = Relay::start(nobody).unwrap();
+        let relay = Relay::start(nobody, &[]).unwrap();
         let connect = || TcpStream::connect(relay.address).unwrap();
         assert!(asks(&mut connect()).is_err(), "nobody is there");
         relay.lead_to(echo());

@@ -114,9 +114,7 @@ fn an_outage_of_redis_is_a_phase_too() {
 
 #[test]
 fn an_expectation_may_be_on_how_far_a_figure_is_above_another() {
-    let expect = |above: &str| {
-        format!("[[expect]]\nfigure = 'load.steady.requests'\nabove = '{above}'\nmax = 1\n")
-    };
+    let expect = |above: &str| format!("[[expect]]\nfigure = 'load.steady.requests'\nabove = '{above}'\nmax = 1\n");
     let scenario = read(&format!("{SCENARIO}{}", expect("load.steady.phases.before.latency_us.p99")));
     assert_eq!(scenario.expectations[0].above.as_deref(), Some("load.steady.phases.before.latency_us.p99"));
     says(&expect("load.steady.nothing"), &["no figure `load.steady.nothing`"]);

@@ -117,7 +117,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// From a microsecond to some seconds a token.
 fn rates() -> impl Strategy<Value = Rates> {
-    let one = || (0u32..7, 1_000i64..10_000, 1i64..9).prop_map(|(scale, token, burst)| (token * 10i64.pow(scale), burst));
+    let one =
+        || (0u32..7, 1_000i64..10_000, 1i64..9).prop_map(|(scale, token, burst)| (token * 10i64.pow(scale), burst));
     [one(), one()].prop_map(|rates| rates.map(|(token, burst)| (token, token * burst)))
 }
 

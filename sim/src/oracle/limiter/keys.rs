@@ -63,7 +63,11 @@ pub(crate) fn sustained_error<'k>(limit: &LimitPolicy, keys: impl IntoIterator<I
 }
 
 /// What keys were given in a phase.
-pub(crate) fn of_phase<'k>(limit: &LimitPolicy, keys: impl IntoIterator<Item = &'k Key>, phase: &Phase) -> LimiterPhase {
+pub(crate) fn of_phase<'k>(
+    limit: &LimitPolicy,
+    keys: impl IntoIterator<Item = &'k Key>,
+    phase: &Phase,
+) -> LimiterPhase {
     let due = limit.rate() * phase.until_ns.saturating_sub(phase.from_ns) as f64 / 1e9;
     let (mut seen, mut given, mut owed) = (LimiterPhase::default(), 0.0, 0.0);
     for key in keys {
