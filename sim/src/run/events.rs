@@ -1,7 +1,7 @@
 //! What the gateways tell of their own decisions: followed from `GET /events`, for oracles and timelines.
 //!
-//! One thread for each gateway reads server-sent events as they come, since the gateway keeps only the last ones. It does
-//! no more than that, and seldom: the driver, which has to be in time, may be on the same core. What was read is
+//! One thread for each gateway reads server-sent events as they come, since the gateway keeps only the last ones. It
+//! does no more than that, and seldom: the driver, which has to be in time, may be on the same core. What was read is
 //! understood when the run is over. A gateway that has no such stream tells nothing, and is judged by what clients and
 //! mocks saw.
 

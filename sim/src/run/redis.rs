@@ -65,8 +65,8 @@ impl Redis {
         self.relays.get(gateway).map_or(self.address, |relay| relay.address)
     }
 
-    /// Breaks its connections from one gateway or from all, and each new one at once; it goes on working, and keeps what
-    /// it knows.
+    /// Breaks its connections from one gateway or from all, and each new one at once; it goes on working, and keeps
+    /// what it knows.
     pub(super) fn cut(&mut self, gateway: Option<usize>) -> io::Result<()> {
         let relays = gateway.map_or(&self.relays[..], |gateway| self.relays.get(gateway..=gateway).unwrap_or_default());
         if relays.is_empty() {
