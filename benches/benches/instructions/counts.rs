@@ -179,7 +179,7 @@ fn world(log: Log) -> &'static mut World {
 
 #[library_benchmark(setup = world)]
 #[bench::log_off(args = (Log::Off), config = within("pipeline_log_off"))]
-#[bench::log_on(args = (Log::On), config = within("pipeline_log_on"))]
+#[bench::log_on(args = (Log::Kept), config = within("pipeline_log_on"))]
 fn pipeline(world: &'static mut World) {
     world.exchanges(OPERATIONS);
 }
