@@ -54,7 +54,7 @@ fn bytes_a_key(keys: u64) -> (u64, u64) {
 fn main() -> ExitCode {
     let counted = [
         ("allocations_pipeline_log_off", pipeline(Log::Off)),
-        ("allocations_pipeline_log_on", pipeline(Log::On)),
+        ("allocations_pipeline_log_on", pipeline(Log::Kept)),
         ("allocations_token_carried", presenting(Token::Carried)),
         ("allocations_token_proven", presenting(Token::Proven)),
         ("allocations_codec_plain", codec()),

@@ -95,6 +95,15 @@ impl Clock {
         self.origin_unix_us.load(Ordering::Relaxed).saturating_add(since)
     }
 
+    /// The same in whole seconds.
+    #[inline]
+    pub fn unix_seconds(&self, at: Instant) -> i64 {
+        let (since, origin) = (at.saturating_duration_since(self.origin), self.origin_unix_us.load(Ordering::Relaxed));
+        let (seconds, micros) = (origin.div_euclid(1_000_000), origin.rem_euclid(1_000_000));
+        let carried = i64::from(micros + i64::from(since.subsec_micros()) >= 1_000_000);
+        seconds.saturating_add(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)).saturating_add(carried)
+    }
+
     /// An instant on the machine's monotonic clock (`CLOCK_MONOTONIC`), nanoseconds: comparable with what other
     /// processes of the machine measure. A simulated clock counts from its start.
     pub fn monotonic_ns(&self, at: Instant) -> u64 {
@@ -144,6 +153,15 @@ mod http_dates {
         clock.read_wall_clock(3_600_000_000);
         let off_us = clock.unix_us(now) - right_us;
         assert!((off_us - 3_600_000_000).abs() < 60_000_000, "{off_us} us");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whole_seconds_are_those_of_the_microseconds(origin_us: u32, later_us in 0_u64..10_000_000_000) {
+            let clock = Clock::starting_at(Duration::from_micros(u64::from(origin_us)));
+            let at = clock.origin + Duration::from_micros(later_us);
+            proptest::prop_assert_eq!(clock.unix_seconds(at), clock.unix_us(at).div_euclid(1_000_000));
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What would happen to a request, without sending it: the route, each policy, the upstream, and why the others did not
 //! match. `gateway explain` and the admin's `/explain` give the same answer.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
 
@@ -21,6 +22,7 @@ pub struct Question {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    certificate: Option<Bytes>,
 }
 
 /// The answer.
@@ -123,7 +125,12 @@ impl Question {
                 HeaderValue::from_str(value.trim()).map_err(|_| format!("{value:?} is not a header's value"))?;
             map.append(name, value);
         }
-        Ok(Self { method, uri, headers: map })
+        Ok(Self { method, uri, headers: map, certificate: None })
+    }
+
+    /// The same, asked on a connection whose client has shown this certificate (DER).
+    pub fn with_certificate(self, certificate: Bytes) -> Self {
+        Self { certificate: Some(certificate), ..self }
     }
 
     fn host(&self) -> String {
@@ -143,7 +150,7 @@ pub fn answer(config: &Config, question: &Question) -> Answer {
         let compile = |auth| std::sync::Arc::new(RouteAuth::new(auth, |name| providers.get(name).cloned(), |_| None));
         route.auth.as_ref().map(compile)
     };
-    answer_with(config, question, &judge, clock.unix_us(clock.now()).div_euclid(1_000_000))
+    answer_with(config, question, &judge, clock.unix_seconds(clock.now()))
 }
 
 /// Explains a request under a configuration; credentials are judged at `now`, seconds since the Unix epoch.
@@ -171,7 +178,8 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
                 Some(Err(error)) => format!("(refused: {error})"),
                 None => query.map_or_else(|| path.clone(), |query| format!("{path}?{query}")),
             };
-            let auth = judges(route).map(|auth| crate::identity::explain(&auth, &question.headers, now));
+            let (headers, certificate) = (&question.headers, question.certificate.as_ref());
+            let auth = judges(route).map(|auth| crate::identity::explain(&auth, headers, certificate, now));
             let limits = limits(config, route, &question.headers);
             Some(Policies { auth, ..policies(config, route, target, limits) })
         }

@@ -118,3 +118,38 @@ fn documents_are_printed() {
     let markdown = gateway(folder.path(), &["schema", "--markdown"]);
     assert_eq!(text(&markdown.stdout), gateway::config::publish::markdown());
 }
+
+#[test]
+fn explain_says_whom_a_certificate_names() {
+    let folder = folder();
+    let signed = rcgen::generate_simple_self_signed(["job.test".to_owned()]).expect("a certificate");
+    for (file, text) in [
+        ("client.pem", signed.cert.pem()),
+        ("server.key", signed.signing_key.serialize_pem()),
+        (
+            "gateway.toml",
+            "[[listeners]]\naddress = \"127.0.0.1:0\"\n\
+             tls = { cert = \"client.pem\", key = \"server.key\", client_ca = \"client.pem\", client_auth = \"optional\" }\n\
+             [identity.providers.jobs]\nkind = \"mtls\"\n\
+             [[routes]]\npath = \"/jobs\"\nupstream = \"http://127.0.0.1:9001\"\n\
+             auth = { providers = [\"jobs\"], claims = { dns = \"job.test\" } }\n"
+                .to_owned(),
+        ),
+    ] {
+        std::fs::write(folder.path().join(file), text).expect("written");
+    }
+    let explain = |more: &[&str]| gateway(folder.path(), &[&["explain", "GET", "/jobs"], more].concat());
+    let granted = explain(&["--cert", "client.pem"]);
+    let shown = text(&granted.stdout);
+    for line in
+        ["identity   granted by jobs", "subject: job.test", "sent: x-auth-subject: job.test", "not tried: whether"]
+    {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert!(text(&explain(&[]).stdout).contains("identity   missing (401)"));
+    let bad = explain(&["--cert", "server.key"]);
+    assert_eq!(
+        (bad.status.code(), &*text(&bad.stderr)),
+        (Some(2), "error: server.key: it holds no certificate in PEM\n")
+    );
+}

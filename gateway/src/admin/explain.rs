@@ -44,6 +44,6 @@ pub(super) async fn explain<N: Network>(
     let snapshot = state.gateway.snapshot();
     let clock = &state.gateway.shared().clock;
     let judge = |route: &Route| snapshot.routes.iter().find(|it| it.settings.name == route.name)?.auth.clone();
-    let now = clock.unix_us(clock.now()).div_euclid(1_000_000);
+    let now = clock.unix_seconds(clock.now());
     Json(explain::answer_with(&snapshot.config, &question, &judge, now)).into_response()
 }

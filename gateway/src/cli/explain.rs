@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::output;
 use super::{BAD, COULD_NOT_RUN, DONE, USAGE};
-use crate::config::{LoadError, Purpose, load};
+use crate::config::{LoadError, Purpose, certificates, load};
 use crate::explain::{Answer, Policies, Question, answer};
 use crate::identity::Trial;
 use crate::routing::explain::Explanation;
@@ -28,6 +28,9 @@ pub(super) struct Explain {
     /// A header of the request; may be repeated.
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
     headers: Vec<String>,
+    /// The certificate (PEM) that the client shows in its handshake.
+    #[arg(long, value_name = "FILE")]
+    cert: Option<PathBuf>,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -35,8 +38,7 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) fn run(&self) -> u8 {
-        let headers: Vec<&str> = self.headers.iter().map(String::as_str).collect();
-        let question = match Question::parse(&self.method, &self.url, &headers) {
+        let question = match self.question() {
             Ok(question) => question,
             Err(why) => {
                 output::problem(&format!("error: {why}"));
@@ -61,6 +63,14 @@ impl Explain {
             output::result(render(&answer).trim_end());
         }
         if answer.policies.is_some() { DONE } else { BAD }
+    }
+
+    fn question(&self) -> Result<Question, String> {
+        let headers: Vec<&str> = self.headers.iter().map(String::as_str).collect();
+        let question = Question::parse(&self.method, &self.url, &headers)?;
+        let Some(file) = &self.cert else { return Ok(question) };
+        let certificate = certificates::first(file).map_err(|why| format!("{}: {why}", file.display()))?;
+        Ok(question.with_certificate(certificate.into()))
     }
 }
 

@@ -14,7 +14,7 @@ pub mod publish;
 pub mod settings;
 
 mod build;
-mod certificates;
+pub(crate) mod certificates;
 mod check;
 mod key_files;
 mod parse;

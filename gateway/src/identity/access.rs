@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::Value;
 
 use super::claims::claim;
-use super::credential::{self, Malformed};
+use super::credential::{self, Credential, Malformed};
 use super::ledger::Ledger;
 use super::proven::Identity;
-use super::provider::Provider;
+use super::provider::{Place, Provider};
 use crate::config::settings::identity::Auth;
 use crate::store::Store;
 use crate::telemetry::metrics::AuthResult;
@@ -30,7 +31,7 @@ pub struct RouteAuth {
 }
 
 /// A provider, and the credential that is for it.
-type Presented<'p, 'h> = (&'p Arc<Provider>, &'h [u8]);
+type Presented<'p> = (&'p Arc<Provider>, Credential);
 
 impl RouteAuth {
     /// Compiles it. A provider that is not there proves nobody; a store that is not there is down.
@@ -41,7 +42,13 @@ impl RouteAuth {
     ) -> Self {
         let providers: Box<[_]> = settings.providers.iter().filter_map(|name| provider(name)).collect();
         let bearers = providers.iter().filter(|provider| provider.takes_bearer()).count();
-        let challenge = if bearers > 0 { "Bearer" } else { "ApiKey" };
+        let has_keys = || providers.iter().any(|provider| matches!(provider.place(), Place::Header(_)));
+        let challenge = match bearers {
+            0 if has_keys() => "ApiKey",
+            // No scheme is registered for it; a 401 has to name one (RFC 9110, section 11.6.1).
+            0 => "ClientCertificate",
+            _ => "Bearer",
+        };
         let ledger = |provider: &Arc<Provider>| Ledger::of(&provider.settings.kind, settings.single_use, &store);
         let ledgers: Box<[_]> = providers.iter().map(ledger).collect();
         Self {
@@ -53,34 +60,44 @@ impl RouteAuth {
         }
     }
 
-    /// The first provider whose credential is there, and the credential.
+    /// The first provider whose credential is there, and the credential, taken out; `certificate` is the client's own,
+    /// where its handshake has verified one.
     ///
     /// # Errors
     /// What is there is not one credential.
     #[inline]
-    pub(super) fn present<'a>(&self, headers: &'a HeaderMap) -> Result<Option<Presented<'_, 'a>>, Malformed> {
-        let mut bearer: Option<Option<&[u8]>> = None;
+    pub(super) fn present(
+        &self,
+        headers: &mut HeaderMap,
+        certificate: Option<&Bytes>,
+    ) -> Result<Option<Presented<'_>>, Malformed> {
+        // The token, once it has been looked for, and that it is none of the providers' so far.
+        let mut bearer: Option<Option<Credential>> = None;
         for provider in &self.providers {
-            if let Some(name) = provider.own_header() {
-                if let Some(key) = credential::api_key(headers, name)? {
-                    return Ok(Some((provider, key)));
-                }
-                continue;
+            let own = match provider.place() {
+                Place::Bearer => None,
+                Place::Header(name) => Some(credential::api_key(headers, name)?),
+                Place::Handshake => Some(certificate.cloned().map(Credential::Certificate)),
+            };
+            match own {
+                Some(Some(credential)) => return Ok(Some((provider, credential))),
+                Some(None) => continue,
+                None => {}
             }
-            let token = match bearer {
+            let token = match bearer.take() {
                 Some(known) => known,
-                None => *bearer.insert(credential::bearer(headers)?),
+                None => credential::bearer(headers)?,
             };
             match token {
-                Some(token) if !self.has_several_bearers || provider.may_have_issued(token, self) => {
+                Some(token) if !self.has_several_bearers || provider.may_have_issued(&token, self) => {
                     return Ok(Some((provider, token)));
                 }
-                _ => {}
+                token => bearer = Some(token),
             }
         }
         // A token that none of several looks to have issued is the first one's to refuse.
-        let first = self.providers.iter().find(|provider| provider.takes_bearer());
-        Ok(first.zip(bearer.flatten()))
+        let Some(token) = bearer.flatten() else { return Ok(None) };
+        Ok(self.providers.iter().find(|provider| provider.takes_bearer()).map(|first| (first, token)))
     }
 
     /// What stores are asked about a provider's tokens.
@@ -110,21 +127,26 @@ impl RouteAuth {
         if self.settings.claims.iter().all(holds) { Ok(()) } else { Err(AuthResult::ClaimRule) }
     }
 
-    /// Takes credentials away that were for the gateway: an upstream is told who it is, not how that was proven.
+    /// Takes credentials away that other providers would have looked at.
     #[inline]
-    pub(super) fn strip(&self, headers: &mut HeaderMap, proven_by: &Provider) {
-        for provider in &self.providers {
-            match provider.own_header() {
-                Some(name) => drop(headers.remove(name)),
-                None if proven_by.forwards_token() => {}
-                None => drop(headers.remove(header::AUTHORIZATION)),
+    pub(super) fn strip(&self, headers: &mut HeaderMap, proven_by: &Arc<Provider>) {
+        // A single provider's has been taken out; `Authorization` of another scheme was for none of them.
+        for provider in self.providers.iter().filter(|provider| !Arc::ptr_eq(provider, proven_by)) {
+            match provider.place() {
+                Place::Header(name) => drop(headers.remove(name)),
+                Place::Bearer if !proven_by.forwards_token() => drop(headers.remove(header::AUTHORIZATION)),
+                Place::Bearer | Place::Handshake => {}
             }
         }
     }
 
     /// Headers that carry credentials here.
     pub(super) fn credential_headers(&self) -> impl Iterator<Item = &HeaderName> {
-        self.providers.iter().map(|provider| provider.own_header().unwrap_or(&header::AUTHORIZATION))
+        self.providers.iter().filter_map(|provider| match provider.place() {
+            Place::Bearer => Some(&header::AUTHORIZATION),
+            Place::Header(name) => Some(name),
+            Place::Handshake => None,
+        })
     }
 }
 

@@ -1,7 +1,11 @@
 //! What a client presents. In the `Authorization` header alone (RFC 6750, section 2.1): a token in a query or a form is
 //! in logs and histories, and is not looked for.
 
-use http::{HeaderMap, header};
+use std::ops::Deref;
+
+use bytes::Bytes;
+use http::header::Entry;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::jws::{decode_base64url, parse_json};
 
@@ -9,22 +13,55 @@ use crate::jws::{decode_base64url, parse_json};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// The bearer token, where there is one. Another scheme is somebody else's credential.
+/// A credential, taken out of the headers that carried it: an upstream is told who it is, not how that was proven.
+pub(super) enum Credential {
+    /// The token of an `Authorization` field, and where it begins there.
+    Bearer(HeaderValue, usize),
+    /// The whole field.
+    Key(HeaderValue),
+    /// The client's certificate (DER), which its handshake has verified.
+    Certificate(Bytes),
+}
+
+impl Credential {
+    /// Puts a bearer token back, for an upstream that is to see it.
+    pub(super) fn put_back(&self, headers: &mut HeaderMap) {
+        if let Self::Bearer(field, _) = self {
+            headers.insert(header::AUTHORIZATION, field.clone());
+        }
+    }
+}
+
+impl Deref for Credential {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Bearer(field, at) => &field.as_bytes()[*at..],
+            Self::Key(field) => field.as_bytes(),
+            Self::Certificate(certificate) => certificate,
+        }
+    }
+}
+
+/// Takes the bearer token out, where there is one. Another scheme is somebody else's credential, and stays.
 ///
 /// # Errors
 /// There are two `Authorization` fields, or the token is empty or has bytes that no token has.
 #[inline]
-pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&[u8]>, Malformed> {
-    let mut fields = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(field) = fields.next() else { return Ok(None) };
-    if fields.next().is_some() {
+pub(super) fn bearer(headers: &mut HeaderMap) -> Result<Option<Credential>, Malformed> {
+    let Entry::Occupied(entry) = headers.entry(header::AUTHORIZATION) else { return Ok(None) };
+    if entry.iter().nth(1).is_some() {
         return Err(Malformed);
     }
-    let value = field.as_bytes();
+    let value = entry.get().as_bytes();
     match value.split_at_checked(7) {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => {
+        // As nearly all write it, which is one comparison.
+        Some((scheme, token)) if scheme == b"Bearer " || scheme.eq_ignore_ascii_case(b"bearer ") => {
             let token = token.trim_ascii_start();
-            if token.is_empty() { Err(Malformed) } else { Ok(Some(token)) }
+            let at = value.len() - token.len();
+            if token.is_empty() { Err(Malformed) } else { Ok(Some(Credential::Bearer(entry.remove(), at))) }
         }
         _ if value.eq_ignore_ascii_case(b"bearer") => Err(Malformed),
         _ => Ok(None),
@@ -44,14 +81,13 @@ pub(super) fn names_issuer(token: &[u8], issuer: &str) -> bool {
     claims.is_some_and(|claims| claims.get("iss").and_then(serde_json::Value::as_str) == Some(issuer))
 }
 
-/// The key in a header of its own.
+/// Takes the key out that has a header of its own.
 ///
 /// # Errors
 /// There are two.
-pub(super) fn api_key<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Result<Option<&'a [u8]>, Malformed> {
-    let mut fields = headers.get_all(name).iter();
-    let first = fields.next();
-    if fields.next().is_some() { Err(Malformed) } else { Ok(first.map(http::HeaderValue::as_bytes)) }
+pub(super) fn api_key(headers: &mut HeaderMap, name: &HeaderName) -> Result<Option<Credential>, Malformed> {
+    let Entry::Occupied(entry) = headers.entry(name) else { return Ok(None) };
+    if entry.iter().nth(1).is_some() { Err(Malformed) } else { Ok(Some(Credential::Key(entry.remove()))) }
 }
 
 #[cfg(test)]
@@ -63,7 +99,7 @@ mod tests {
         for value in values {
             headers.append(header::AUTHORIZATION, value.parse().unwrap());
         }
-        bearer(&headers).map(|token| token.map(|token| String::from_utf8(token.to_vec()).unwrap()))
+        bearer(&mut headers).map(|token| token.map(|token| String::from_utf8(token.to_vec()).unwrap()))
     }
 
     #[test]

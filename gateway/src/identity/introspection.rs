@@ -120,7 +120,7 @@ impl Issuer {
             return Err(AuthResult::Unavailable);
         };
         ticket.settle(Verdict::Success);
-        let unix = clock.unix_us(clock.now()).div_euclid(1_000_000);
+        let unix = clock.unix_seconds(clock.now());
         read(&answer.body, i64::try_from(self.settings.positive.as_secs()).unwrap_or(0), unix)
     }
 }

@@ -127,7 +127,8 @@ pub(super) fn digest_of(credential: &[u8]) -> String {
     format!("sha256:{}", hex(digest(&SHA256, signed).as_ref()))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Small hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -21,11 +21,12 @@ pub(super) async fn prove<N: Network>(
     shared: &Shared<N>,
     worker: usize,
     provider: &Provider,
-    credential: &Bytes,
+    credential: &[u8],
 ) -> Result<Arc<Identity>, AuthResult> {
     match &provider.kind {
         Kind::Signed(_) => by_signature(shared, worker, provider, credential).await,
         Kind::Opaque(issuer) => {
+            let credential = &Bytes::copy_from_slice(credential);
             let turn = issuer.turn(worker, credential);
             let proven = {
                 let _mine = turn.lock().await;
@@ -34,13 +35,13 @@ pub(super) async fn prove<N: Network>(
             issuer.end_turn(worker, credential, &turn);
             proven
         }
-        Kind::ApiKey => provider.prove(worker, credential, now(shared)),
+        Kind::ApiKey | Kind::Certificate => provider.prove(worker, credential, now(shared)),
     }
 }
 
 /// Seconds since the Unix epoch.
 fn now<N: Network>(shared: &Shared<N>) -> i64 {
-    shared.clock.unix_us(shared.clock.now()).div_euclid(1_000_000)
+    shared.clock.unix_seconds(shared.clock.now())
 }
 
 /// What another request has found out meanwhile.
@@ -63,7 +64,7 @@ async fn by_signature<N: Network>(
     shared: &Shared<N>,
     worker: usize,
     provider: &Provider,
-    credential: &Bytes,
+    credential: &[u8],
 ) -> Result<Arc<Identity>, AuthResult> {
     shared.identity.turns(worker).take().await;
     if let Some(found) = again(shared, worker, provider, credential) {

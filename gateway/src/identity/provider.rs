@@ -15,7 +15,7 @@ use super::key_store::KeyStore;
 use super::memory::Memories;
 use super::passport::Passports;
 use super::proven::{Identity, Proof};
-use super::{api_key, credential, fields};
+use super::{api_key, certificate, credential, fields};
 use crate::config::settings::identity::ProviderKind;
 use crate::config::settings::{self, IdentityHeaders};
 use crate::telemetry::metrics::{AuthResult, AuthSeries};
@@ -25,6 +25,9 @@ const REFUSED_FOR: i64 = 10;
 
 /// Identities of API keys that are kept ready.
 const API_KEYS: u64 = 20_000;
+
+/// Bytes of clients' certificates that are kept ready, with whom they name: for the connections that come with them.
+const CERTIFICATE_BYTES: u64 = 16 << 20;
 
 /// A provider: its settings, and what it knows.
 pub struct Provider {
@@ -50,11 +53,24 @@ pub(super) enum Kind {
     Opaque(Box<Issuer>),
     /// By a hash.
     ApiKey,
+    /// By the handshake of the connection.
+    Certificate,
+}
+
+/// Where a provider's credentials are.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// A bearer token in `Authorization`.
+    Bearer,
+    /// In a header of their own.
+    Header(&'a HeaderName),
+    /// In the connection's handshake.
+    Handshake,
 }
 
 /// What a provider is made in.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct Surroundings {
     /// Its number.
     pub(super) number: u64,
     /// Workers.
@@ -83,29 +99,33 @@ impl Provider {
     pub(super) fn new(
         settings: &Arc<settings::Provider>,
         headers: &Arc<IdentityHeaders>,
-        (series, place): (Arc<AuthSeries>, Place),
+        (series, around): (Arc<AuthSeries>, Surroundings),
         before: Option<&Self>,
     ) -> Self {
         let (kind, memories) = match &settings.kind {
             ProviderKind::Jwt(jwt) => {
                 let store = before.and_then(|before| before.store().cloned());
                 let bytes = (jwt.cache_bytes.unwrap_or(0), Measure::Bytes);
-                let memories = Memories::new(bytes, REFUSED_FOR, place.workers);
+                let memories = Memories::new(bytes, REFUSED_FOR, around.workers);
                 (Kind::Signed(Box::new(Signed::new((**jwt).clone(), store))), memories)
             }
             ProviderKind::Introspection(introspection) => {
-                let issuer = Issuer::new(introspection.clone(), place.workers, place.now);
+                let issuer = Issuer::new(introspection.clone(), around.workers, around.now);
                 let entries = (introspection.capacity, Measure::Entries);
-                let memories = Memories::new(entries, issuer.negative(), place.workers);
+                let memories = Memories::new(entries, issuer.negative(), around.workers);
                 (Kind::Opaque(Box::new(issuer)), memories)
             }
             ProviderKind::ApiKey(_) => {
-                let memories = Memories::new((API_KEYS, Measure::Entries), 0, place.workers);
+                let memories = Memories::new((API_KEYS, Measure::Entries), 0, around.workers);
                 (Kind::ApiKey, memories)
+            }
+            ProviderKind::Mtls => {
+                let memories = Memories::new((CERTIFICATE_BYTES, Measure::Bytes), REFUSED_FOR, around.workers);
+                (Kind::Certificate, memories)
             }
         };
         let (settings, headers) = (Arc::clone(settings), Arc::clone(headers));
-        Self { settings, headers, series, number: place.number, kind, memories }
+        Self { settings, headers, series, number: around.number, kind, memories }
     }
 
     /// Its name.
@@ -122,13 +142,13 @@ impl Provider {
     pub(super) fn store(&self) -> Option<&Arc<KeyStore>> {
         match &self.kind {
             Kind::Signed(signed) => signed.store.as_ref(),
-            Kind::Opaque(_) | Kind::ApiKey => None,
+            Kind::Opaque(_) | Kind::ApiKey | Kind::Certificate => None,
         }
     }
 
     /// Whether its credentials are bearer tokens.
     pub(super) fn takes_bearer(&self) -> bool {
-        self.own_header().is_none()
+        matches!(self.place(), Place::Bearer)
     }
 
     /// Whether it remembers credentials as they are presented.
@@ -137,12 +157,13 @@ impl Provider {
         !matches!(self.kind, Kind::ApiKey)
     }
 
-    /// The header of its credentials, where that is not `Authorization`.
+    /// Where its credentials are.
     #[inline]
-    pub(super) fn own_header(&self) -> Option<&HeaderName> {
+    pub(super) fn place(&self) -> Place<'_> {
         match &self.settings.kind {
-            ProviderKind::ApiKey(keys) => Some(&keys.header),
-            ProviderKind::Jwt(_) | ProviderKind::Introspection(_) => None,
+            ProviderKind::Jwt(_) | ProviderKind::Introspection(_) => Place::Bearer,
+            ProviderKind::ApiKey(keys) => Place::Header(&keys.header),
+            ProviderKind::Mtls => Place::Handshake,
         }
     }
 
@@ -151,7 +172,7 @@ impl Provider {
     pub(super) fn forwards_token(&self) -> bool {
         match &self.settings.kind {
             ProviderKind::Jwt(jwt) => jwt.forward_token,
-            ProviderKind::ApiKey(_) | ProviderKind::Introspection(_) => false,
+            ProviderKind::ApiKey(_) | ProviderKind::Introspection(_) | ProviderKind::Mtls => false,
         }
     }
 
@@ -171,7 +192,7 @@ impl Provider {
     pub(super) fn proof(&self) -> Proof {
         let keys = match &self.kind {
             Kind::Signed(signed) => signed.keys_number(),
-            Kind::Opaque(_) | Kind::ApiKey => 0,
+            Kind::Opaque(_) | Kind::ApiKey | Kind::Certificate => 0,
         };
         Proof { provider: self.number, keys }
     }
@@ -237,6 +258,7 @@ impl Provider {
     fn judge(&self, credential: &[u8], now: i64) -> Result<Claims, AuthResult> {
         match (&self.kind, &self.settings.kind) {
             (Kind::Signed(signed), _) => signed.verify(credential, now),
+            (Kind::Certificate, _) => certificate::claims(credential, now),
             (Kind::ApiKey, ProviderKind::ApiKey(keys)) => api_key::find(&keys.keys, &api_key::hash(credential)),
             _ => Err(AuthResult::Unavailable),
         }

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use super::key_keeper::Keeper;
 use super::passport::Office;
-use super::provider::{Place, Provider};
+use super::provider::{Provider, Surroundings};
 use super::remote;
 use super::replay::Used;
 use super::turns::Turns;
@@ -108,9 +108,9 @@ impl Registry {
         now: Instant,
     ) -> Provider {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let place = Place { number, workers: self.workers, now };
+        let around = Surroundings { number, workers: self.workers, now };
         let series = self.metrics.auth(&settings.name);
-        Provider::new(settings, headers, (series, place), before.map(|before| &**before))
+        Provider::new(settings, headers, (series, around), before.map(|before| &**before))
     }
 
     /// Keeps keys that have to be fetched fresh, on the current runtime, where servers are asked from then on. What is

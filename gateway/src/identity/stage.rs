@@ -6,10 +6,10 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::access::RouteAuth;
+use super::credential::Credential;
 use super::ledger::Ledger;
 use super::prove;
 use super::proven::Identity;
@@ -29,7 +29,7 @@ pub struct Unproven {
 /// What has to be found out.
 enum What {
     /// Everything.
-    Credential(Bytes),
+    Credential(Credential),
     /// Whether the identity that is known still holds, which a store has to say.
     Identity(Arc<Identity>),
 }
@@ -45,12 +45,16 @@ pub fn recall<N: Network>(
     headers: &mut HeaderMap,
 ) -> Result<Option<Box<Unproven>>, GatewayError> {
     let Some(auth) = exchange.route().and_then(|route| route.auth.clone()) else { return Ok(None) };
-    let (provider, credential) = match auth.present(headers) {
+    let certificate = exchange.connection.secured.as_ref().and_then(|secured| secured.client.clone());
+    let (provider, credential) = match auth.present(headers, certificate.as_ref()) {
         Ok(Some(found)) => found,
         Ok(None) if auth.settings.optional => return Ok(None),
         Ok(None) => return Err(refuse(exchange, &auth, None, AuthResult::Missing)),
         Err(_) => return Err(refuse(exchange, &auth, None, AuthResult::Malformed)),
     };
+    if provider.forwards_token() {
+        credential.put_back(headers);
+    }
     let now = unix_seconds(exchange);
     let cache = exchange.shard.shared.metrics.token_cache();
     let worker = exchange.shard.index;
@@ -63,7 +67,7 @@ pub fn recall<N: Network>(
         }
         return accept(exchange, headers, (&auth, provider), identity, Ok(())).map(|()| None);
     }
-    match provider.recall(worker, credential, now) {
+    match provider.recall(worker, &credential, now) {
         Known::Proven(identity) => {
             cache.count(worker, CacheResult::Hit);
             keep(exchange, provider, &identity);
@@ -78,7 +82,7 @@ pub fn recall<N: Network>(
         }
         Known::Nothing => {
             let provider = Arc::clone(provider);
-            let what = What::Credential(Bytes::copy_from_slice(credential));
+            let what = What::Credential(credential);
             Ok(Some(Box::new(Unproven { auth, provider, what })))
         }
     }
@@ -132,7 +136,7 @@ async fn ask<N: Network>(
 }
 
 fn unix_seconds<N: Network>(exchange: &Exchange<N>) -> i64 {
-    exchange.shard.shared.clock.unix_us(exchange.started).div_euclid(1_000_000)
+    exchange.shard.shared.clock.unix_seconds(exchange.started)
 }
 
 /// An identity that holds is the connection's last from here on: most connections bring the same one again.

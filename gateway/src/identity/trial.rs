@@ -1,5 +1,6 @@
 //! What would become of a credential, for `explain`: operators are told what clients are not.
 
+use bytes::Bytes;
 use http::HeaderMap;
 use serde::Serialize;
 
@@ -41,8 +42,9 @@ pub struct Trial {
     pub not_tried: Vec<String>,
 }
 
-/// Tries the credential of these headers at `now`, seconds since the Unix epoch. Nothing is remembered.
-pub fn explain(auth: &RouteAuth, headers: &HeaderMap, now: i64) -> Trial {
+/// Tries the credential of these headers, or a client's certificate, at `now`, seconds since the Unix epoch. Nothing is
+/// remembered.
+pub fn explain(auth: &RouteAuth, headers: &HeaderMap, certificate: Option<&Bytes>, now: i64) -> Trial {
     let mut trial = Trial {
         providers: auth.providers.iter().map(|provider| provider.name().to_string()).collect(),
         scopes: auth.settings.scopes.iter().map(ToString::to_string).collect(),
@@ -57,7 +59,8 @@ pub fn explain(auth: &RouteAuth, headers: &HeaderMap, now: i64) -> Trial {
         removed: Vec::new(),
         not_tried: Vec::new(),
     };
-    let result = match auth.present(headers) {
+    let mut headers = headers.clone();
+    let result = match auth.present(&mut headers, certificate) {
         Err(_) => Err(AuthResult::Malformed),
         Ok(None) if auth.settings.optional => {
             trial.result = "anonymous";
@@ -67,7 +70,7 @@ pub fn explain(auth: &RouteAuth, headers: &HeaderMap, now: i64) -> Trial {
         Ok(Some((provider, credential))) => {
             trial.decided_by = Some(provider.name().to_string());
             trial.not_tried = not_tried(auth, &provider.settings.kind);
-            provider.try_out(credential, now).and_then(|identity| {
+            provider.try_out(&credential, now).and_then(|identity| {
                 trial.subject = identity.subject.as_ref().map(ToString::to_string);
                 trial.granted = Some(identity.scopes.iter().map(ToString::to_string).collect());
                 auth.check(&identity)?;
@@ -107,6 +110,9 @@ fn not_tried(auth: &RouteAuth, kind: &ProviderKind) -> Vec<String> {
             }
         }
         ProviderKind::Introspection(_) => list.push("what its issuer says of it".to_owned()),
+        ProviderKind::Mtls => {
+            list.push("whether the listener believes who signed the certificate: the handshake does".to_owned());
+        }
         ProviderKind::ApiKey(_) => {}
     }
     list

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// A connection's TLS, as its requests see it.
 #[derive(Debug)]
@@ -15,8 +15,8 @@ pub struct Secured {
     server_name: Option<Box<str>>,
     /// The certificate that it was shown.
     shown: Option<Arc<CertifiedKey>>,
-    /// Whom the client's own certificate names, where it has shown one that holds.
-    pub subject: Option<Arc<str>>,
+    /// The client's own certificate (DER), where it has shown one that holds.
+    pub client: Option<Bytes>,
 }
 
 impl Secured {
@@ -25,7 +25,7 @@ impl Secured {
         shown: Option<Arc<CertifiedKey>>,
         client: Option<&CertificateDer<'_>>,
     ) -> Self {
-        Self { server_name: server_name.map(Box::from), shown, subject: client.and_then(subject) }
+        Self { server_name: server_name.map(Box::from), shown, client: client.map(|own| Bytes::copy_from_slice(own)) }
     }
 
     /// Whether a request for this host may come on this connection (RFC 9110, section 7.4): the client has asked for
@@ -41,51 +41,9 @@ impl Secured {
     }
 }
 
-/// Whom a certificate names: its first URI, or DNS name, or common name.
-fn subject(certificate: &CertificateDer<'_>) -> Option<Arc<str>> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let names = parsed.subject_alternative_name().ok().flatten().map(|extension| &extension.value.general_names);
-    let names = || names.into_iter().flatten();
-    let uri = names().find_map(|name| if let GeneralName::URI(uri) = name { Some(*uri) } else { None });
-    let dns = || names().find_map(|name| if let GeneralName::DNSName(dns) = name { Some(*dns) } else { None });
-    let common = || parsed.subject().iter_common_name().next()?.as_str().ok();
-    let subject = uri.or_else(dns).or_else(common)?;
-    (!subject.is_empty()).then(|| subject.into())
-}
-
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, DnType, KeyPair, SanType};
-
     use super::*;
-
-    fn certificate(common: &str, names: Vec<SanType>) -> CertificateDer<'static> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, common);
-        params.subject_alt_names = names;
-        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
-    }
-
-    fn uri(text: &str) -> SanType {
-        SanType::URI(text.try_into().unwrap())
-    }
-
-    fn dns(text: &str) -> SanType {
-        SanType::DnsName(text.try_into().unwrap())
-    }
-
-    #[test]
-    fn a_client_is_whom_its_certificate_names_most_exactly() {
-        for (names, expected) in [
-            (vec![dns("d.test"), uri("spiffe://a/b"), uri("spiffe://c/d")], "spiffe://a/b"),
-            (vec![dns("d.test"), dns("e.test")], "d.test"),
-            (vec![], "the job"),
-        ] {
-            assert_eq!(subject(&certificate("the job", names)).as_deref(), Some(expected));
-        }
-        assert_eq!(subject(&certificate("", vec![])), None);
-        assert_eq!(subject(&CertificateDer::from(vec![1, 2, 3])), None);
-    }
 
     #[test]
     fn a_host_is_served_that_was_asked_for_or_that_the_shown_certificate_names() {

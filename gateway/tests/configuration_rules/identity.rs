@@ -27,7 +27,6 @@ fn a_provider_needs_its_keys() {
         "[identity.providers.a]\nkind = \"api_key\"\nfile = \"no-keys.toml\"",
         &["3:8: cannot read the file \"no-keys.toml\": No such file or directory"],
     );
-    check("[identity.providers.a]\nkind = \"mtls\"", &["2:8: kind: client certificates are not built yet"]);
     check(&inline(KEY), &[]);
     check(
         &jwt(
@@ -125,4 +124,25 @@ fn what_gateways_share_of_tokens_is_in_a_store_that_exists() {
         &with("revocation = { store = 's', on_store_failure = 'local_share' }\n[stores.s]\nurl = 'redis://a:1'"),
         &["6:48: expected one of \"open\", \"closed\", found \"local_share\""],
     );
+}
+
+#[test]
+fn a_provider_of_certificates_needs_a_listener_that_asks_for_them() {
+    let provider = "[identity.providers.a]\nkind = 'mtls'\n";
+    let told = warnings(provider);
+    let message = "2:8: no listener asks clients for certificates, so nobody can prove anything by one";
+    assert!(told.iter().any(|warning| warning.starts_with(message)), "{told:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let signed = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (cert, key) = (file("cert", signed.cert.pem()), file("key", signed.signing_key.serialize_pem()));
+    for (client_auth, asks) in [("required", true), ("optional", true), ("none", false)] {
+        let tls = format!("cert = '{cert}', key = '{key}', client_ca = '{cert}', client_auth = '{client_auth}'");
+        let told = warnings(&format!("{provider}\n[[listeners]]\naddress = '127.0.0.1:1'\ntls = {{ {tls} }}\n"));
+        assert_eq!(told.iter().any(|warning| warning.starts_with(message)), !asks, "{client_auth}: {told:?}");
+    }
 }

@@ -7,6 +7,7 @@ mod admin;
 mod balancing;
 mod bodies;
 mod breakers;
+mod certificates;
 mod dozing;
 mod duplex;
 mod embedding;

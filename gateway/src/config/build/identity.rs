@@ -62,6 +62,7 @@ fn provider(context: &Context<'_>, entry: &Entry) -> Option<Provider> {
         "jwt" => ProviderKind::Jwt(Box::new(jwt(context, &reader(&JWT)))),
         "introspection" => ProviderKind::Introspection(introspection(context, &reader(&INTROSPECTION))),
         "api_key" => ProviderKind::ApiKey(api_keys(context, &reader(&API_KEY))?),
+        "mtls" => ProviderKind::Mtls,
         _ => return None,
     };
     Some(Provider { name: Arc::from(&*entry.key), kind })

@@ -33,6 +33,7 @@ pub(crate) struct Context<'a> {
     limits: HashSet<&'a str>,
     providers: HashSet<&'a str>,
     provider_tables: Option<&'a Table>,
+    listeners: Option<&'a Node>,
     shared_route: Option<&'a Table>,
     shared_upstream: Option<&'a Table>,
 }
@@ -65,6 +66,7 @@ impl<'a> Context<'a> {
             limits: names(top("rate_limits")),
             providers: names(providers),
             provider_tables: providers,
+            listeners: root.get("listeners"),
             shared_route: shared("route"),
             shared_upstream: shared("upstream"),
         }
@@ -99,6 +101,13 @@ impl<'a> Context<'a> {
     /// The `kind` of a provider.
     pub(crate) fn provider_kind(&self, name: &str) -> Option<&'a str> {
         self.provider_tables?.get(name)?.table()?.get("kind")?.text()
+    }
+
+    /// Whether a listener asks clients for certificates.
+    pub(crate) fn asks_for_certificates(&self) -> bool {
+        let tls = |listener: &'a Node| listener.table()?.get("tls")?.table()?.get("client_auth")?.text();
+        let listeners = self.listeners.and_then(Node::list).into_iter().flatten();
+        listeners.filter_map(tls).any(|client_auth| client_auth != "none")
     }
 
     /// Reports a name of no upstream.

@@ -169,7 +169,7 @@ pub(crate) static API_KEY: TableDef = TableDef::plain(
 
 static MTLS: TableDef = TableDef::plain(
     "[identity.providers.NAME] kind = \"mtls\"",
-    "The client's certificate: SAN URI, then DNS, then CN.",
+    "The client's certificate, as its handshake has verified it: SAN URI, then DNS, then CN.",
     &[key("kind", Kind::Choice(&["mtls"]), "`mtls`").required()],
 )
-.rules(&[identity::no_mtls_yet]);
+.rules(&[identity::mtls]);

@@ -52,6 +52,8 @@ pub enum ProviderKind {
     Introspection(Introspection),
     /// Keys, of which only hashes are known.
     ApiKey(ApiKeys),
+    /// Clients' certificates, which a listener's handshake verifies.
+    Mtls,
 }
 
 /// `kind = "jwt"`.

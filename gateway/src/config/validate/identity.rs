@@ -121,9 +121,13 @@ pub(crate) fn api_keys(context: &mut Context<'_>, provider: &Reader<'_>) {
     }
 }
 
-/// Client certificates come with TLS.
-pub(crate) fn no_mtls_yet(context: &mut Context<'_>, provider: &Reader<'_>) {
-    context.not_yet(provider.at("kind"), "kind", "client certificates are");
+/// Somewhere clients are asked for certificates.
+pub(crate) fn mtls(context: &mut Context<'_>, provider: &Reader<'_>) {
+    if !context.asks_for_certificates() {
+        let help = "give a listener `tls = { cert, key, client_ca, client_auth = \"optional\" }`, or \"required\"";
+        let message = "no listener asks clients for certificates, so nobody can prove anything by one";
+        context.report.warning(provider.at("kind"), message, help);
+    }
 }
 
 /// What decides who is believed is asked with TLS, or on this machine.

@@ -1,0 +1,121 @@
+//! Clients' certificates. The handshake has verified that somebody believed has signed them, and that the client has
+//! their key; here is read whom they name.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde_json::{Map, Value};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use super::claims::Claims;
+use super::ledger::hex;
+use crate::telemetry::metrics::AuthResult;
+
+/// What a certificate says at `now`, seconds since the Unix epoch. A connection may outlive it, an identity may not.
+///
+/// Its claims: `sub`, which is its first URI, or DNS name, or common name; `uri` and `dns`, all of them; `cn`; and
+/// `fingerprint`, the SHA-256 of it in small hexadecimal digits.
+///
+/// # Errors
+/// It names nobody, or does not hold any more.
+pub(super) fn claims(certificate: &[u8], now: i64) -> Result<Claims, AuthResult> {
+    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| AuthResult::Claims)?;
+    let (uris, dns) = alternative_names(&parsed);
+    let common = parsed.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
+    let subject = uris.first().or(dns.first()).copied().or(common).filter(|subject| !subject.is_empty());
+    let subject: Box<str> = subject.ok_or(AuthResult::Claims)?.into();
+    // It holds in its last second too (RFC 5280, section 4.1.2.5).
+    let until = parsed.validity().not_after.timestamp().saturating_add(1);
+    if now >= until {
+        return Err(AuthResult::Expired);
+    }
+    let mut all = Map::new();
+    all.insert("sub".into(), Value::from(&*subject));
+    all.insert("uri".into(), uris.into());
+    all.insert("dns".into(), dns.into());
+    all.extend(common.map(|common| ("cn".into(), Value::from(common))));
+    all.insert("fingerprint".into(), hex(digest(&SHA256, certificate).as_ref()).into());
+    Ok(Claims { all, subject: Some(subject), scopes: Box::default(), until })
+}
+
+fn alternative_names<'a>(parsed: &'a X509Certificate<'_>) -> (Vec<&'a str>, Vec<&'a str>) {
+    let (mut uris, mut dns) = (Vec::new(), Vec::new());
+    let extension = parsed.subject_alternative_name().ok().flatten();
+    for name in extension.iter().flat_map(|extension| &extension.value.general_names) {
+        match name {
+            GeneralName::URI(uri) => uris.push(*uri),
+            GeneralName::DNSName(name) => dns.push(*name),
+            _ => {}
+        }
+    }
+    (uris, dns)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rcgen::{CertificateParams, DnType, KeyPair, SanType, date_time_ymd};
+    use serde_json::json;
+
+    use super::*;
+
+    /// 2030-01-01T00:00:00Z
+    const LAST: i64 = 1_893_456_000;
+
+    fn certificate(common: &str, names: Vec<SanType>) -> Vec<u8> {
+        let mut params = CertificateParams::default();
+        params.not_after = date_time_ymd(2030, 1, 1);
+        params.distinguished_name.push(DnType::CommonName, common);
+        params.subject_alt_names = names;
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    fn uri(text: &str) -> SanType {
+        SanType::URI(text.try_into().unwrap())
+    }
+
+    fn dns(text: &str) -> SanType {
+        SanType::DnsName(text.try_into().unwrap())
+    }
+
+    #[test]
+    fn a_client_is_whom_its_certificate_names_most_exactly() {
+        let names = || vec![dns("d.test"), uri("spiffe://a/b"), uri("spiffe://c/d")];
+        for (common, names, expected) in [
+            ("the job", names(), Ok("spiffe://a/b")),
+            ("the job", vec![dns("d.test"), dns("e.test")], Ok("d.test")),
+            ("the job", vec![], Ok("the job")),
+            ("", vec![], Err(AuthResult::Claims)),
+        ] {
+            let claims = claims(&certificate(common, names), 0);
+            assert_eq!(claims.as_ref().map(|claims| claims.subject.as_deref().unwrap()).map_err(|why| *why), expected);
+        }
+        let whole = certificate("the job", names());
+        let mut said = claims(&whole, 0).unwrap().all;
+        let fingerprint = said.remove("fingerprint").unwrap();
+        assert_eq!(fingerprint.as_str().unwrap().len(), 64);
+        let expected =
+            json!({"sub": "spiffe://a/b", "uri": ["spiffe://a/b", "spiffe://c/d"], "dns": ["d.test"], "cn": "the job"});
+        assert_eq!(Value::from(said), expected);
+    }
+
+    #[test]
+    fn an_identity_ends_with_its_certificate() {
+        let certificate = certificate("job", vec![]);
+        assert_eq!(claims(&certificate, LAST).unwrap().until, LAST + 1);
+        assert_eq!(claims(&certificate, LAST + 1), Err(AuthResult::Expired));
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_that_are_no_certificate_name_nobody(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert_eq!(claims(&bytes, 0), Err(AuthResult::Claims));
+        }
+
+        #[test]
+        fn a_damaged_certificate_harms_nobody(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut damaged = certificate("job", vec![dns("d.test"), uri("spiffe://a/b")]);
+            let at = at.index(damaged.len());
+            damaged[at] = byte;
+            let _ = claims(&damaged, 0);
+        }
+    }
+}
