@@ -1,17 +1,22 @@
 //! Heap allocations of a hundred exchanges on a warm keep-alive connection, against `budgets.toml`.
 //!
 //! Counts those of the thread that serves, not those of the log's writer. A buffer that grows counts as an allocation.
-//! Exit code 1 above a budget. Under `cargo test` it runs as well: it takes no time and needs nothing.
+//! Also the bytes that keys of a rate limit take, at their most: while a shard's table grows, the old one is there too.
+//! Exit code 1 above a budget. Under `cargo test` it runs as well, with fewer keys: it takes no time and needs nothing.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the counts are what it is for")]
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
 use benches::budget;
 use benches::codec::Codec;
 use benches::messages::{answer, clean_headers};
 use benches::world::{Log, Token, World};
+use gateway::algorithms::gcra::Quota;
+use gateway::algorithms::rng::mix;
+use gateway::rate_limit::Cells;
 
 /// As in the instruction counts.
 const OPERATIONS: u64 = 100;
@@ -33,6 +38,19 @@ fn codec() -> AllocationInfo {
     measure(exchanges)
 }
 
+/// Bytes a key of a local limit with so many keys, at the most that there were while they came, and at the end.
+fn bytes_a_key(keys: u64) -> (u64, u64) {
+    let quota = Quota::new(1, Duration::from_secs(3_600), 100, 1);
+    let mut cells = None;
+    let info = measure(|| {
+        let cells = cells.insert(Cells::new(keys as usize));
+        assert!((0..keys).all(|key| cells.take(mix(key), 1, &quota).is_ok()), "there are tokens");
+    });
+    let kept = cells.map_or(0, |cells| cells.fill().keys as u64);
+    assert_eq!(kept, keys, "each has a bucket of its own");
+    (info.bytes_max / keys, info.bytes_current.unsigned_abs() / keys)
+}
+
 fn main() -> ExitCode {
     let counted = [
         ("allocations_pipeline_log_off", pipeline(Log::Off)),
@@ -48,6 +66,14 @@ fn main() -> ExitCode {
             eprintln!("{name}: {} allocations, above its budget of {}", info.count_total, budget(name));
             code = ExitCode::FAILURE;
         }
+    }
+    let many = if cfg!(debug_assertions) { 100_000 } else { 10_000_000 };
+    let [fewer, more] = [many / 10, many].map(|keys| (keys, bytes_a_key(keys)));
+    let most = fewer.1.0.max(more.1.0);
+    println!("bytes_a_limited_key = {most}   # keys: (at most, in the end) {fewer:?} {more:?}");
+    if most > budget("bytes_a_limited_key") {
+        eprintln!("bytes_a_limited_key: {most}, above its budget of {}", budget("bytes_a_limited_key"));
+        code = ExitCode::FAILURE;
     }
     code
 }

@@ -1,5 +1,5 @@
-//! What limits cost: bytes of a key here; and checks a second in a Redis, beside `redis-benchmark` with the same
-//! script, in one run on one server.
+//! What limits cost: bytes of a key here and in a Redis; and checks a second in a Redis, beside `redis-benchmark` with
+//! the same script, in one run on one server.
 //!
 //! `cargo bench -p benches --bench stores`; a number behind `--` measures so many keys too. Does nothing unless it is
 //! told `--bench`, and needs `redis-server` and `redis-benchmark`. Rounds take turns in a fixed order; the median of
@@ -28,7 +28,11 @@ const AT_ONCE: usize = 256;
 const CHECKS: usize = 200_000;
 /// Keys.
 const KEYS: usize = 10_000;
+/// Keys whose memory in the store is measured.
+const KEPT: usize = 100_000;
 const ROUNDS: usize = 5;
+/// The most tokens that are taken at once.
+const LEASES: [u64; 4] = [1, 5, 20, 100];
 
 struct Server(Child, SocketAddr);
 
@@ -52,7 +56,7 @@ impl Server {
     fn tell(&self, line: &str) -> Option<String> {
         let mut stream = TcpStream::connect(self.1).ok()?;
         stream.write_all(format!("{line}\r\n").as_bytes()).ok()?;
-        let mut buffer = [0; 1024];
+        let mut buffer = [0; 4096];
         let length = stream.read(&mut buffer).ok()?;
         Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
     }
@@ -67,6 +71,7 @@ impl Drop for Server {
 
 const RULE: &str = "[stores.s]\nurl = 'redis://ADDRESS'\ncommand_timeout = '5s'\n\
     [rate_limits.r]\nrate = '1000000/s'\nburst = 1000000\nkey = 'client_ip'\nstore = 's'\nmode = 'leased'\n\
+    [rate_limits.slow]\nrate = '1/h'\nburst = 100\nkey = 'client_ip'\nstore = 's'\n\
     [[routes]]\npath = '/'\nupstream = 'http://127.0.0.1:1'\n";
 
 /// The same script, the same numbers, as many on their way at once.
@@ -111,18 +116,19 @@ async fn rate<F: Future<Output = ()> + 'static>(check: impl Fn(usize) -> F + Clo
     CHECKS as f64 / began.elapsed().as_secs_f64()
 }
 
-fn key(number: usize) -> Key<'static> {
-    let number = (number.wrapping_mul(2_654_435_761) % KEYS) as u32;
+/// One of so many.
+fn key(number: usize, keys: usize) -> Key<'static> {
+    let number = (number.wrapping_mul(2_654_435_761) % keys) as u32;
     Key::Address(Ipv4Addr::from(0x0a00_0000 + number).into())
 }
 
-async fn exact(store: Arc<Store>, rule: Arc<Rule>) -> f64 {
+async fn exact(store: Arc<Store>, rule: Arc<Rule>, keys: usize) -> f64 {
     rate(move |number| {
         let (store, rule) = (Arc::clone(&store), Arc::clone(&rule));
         async move {
             let quota = rule.quota(Tier::Own);
             let mut call = Call::new(Script::Charge);
-            call.keys.push(rule.name_in_store(&key(number), Tier::Own));
+            call.keys.push(rule.name_in_store(&key(number, keys), Tier::Own));
             let told = [quota.cost(), quota.window(), 0, 1, 0, quota.interval(), 0];
             call.numbers.extend(told.map(|number| i64::try_from(number).unwrap_or(i64::MAX)));
             assert_eq!(store.ask(0, call).await.expect("an answer")[0], 0, "admitted");
@@ -132,20 +138,30 @@ async fn exact(store: Arc<Store>, rule: Arc<Rule>) -> f64 {
 }
 
 /// Ten keys are busy, as those are whose owner wants leases.
-async fn leased(rule: Arc<Rule>, clock: Clock) -> f64 {
+async fn leased(rule: Arc<Rule>, clock: Clock, most: u64) -> f64 {
     rate(move |number| {
         let (rule, clock) = (Arc::clone(&rule), clock.clone());
         async move {
-            let key = key(number % 10);
+            let key = key(number % 10, KEYS);
             let hash = rule.hash(&key, Tier::Own);
             let now = clock.monotonic_ns(clock.now());
-            let taken = take_leased(&rule, 0, (&key, Tier::Own, hash), 20, now).await.expect("an answer");
+            let taken = take_leased(&rule, 0, (&key, Tier::Own, hash), most, now).await.expect("an answer");
             assert!(taken.is_some_and(|outcome| outcome.taken), "admitted");
             // As a request does, so that others have their turn.
             tokio::task::yield_now().await;
         }
     })
     .await
+}
+
+/// Bytes that the server has in use, and its keys.
+fn in_use(server: &Server) -> (f64, f64) {
+    let number = |text: Option<String>, before: &str| {
+        let line = text?.lines().find_map(|line| line.strip_prefix(before).map(str::to_owned));
+        line?.trim().parse::<f64>().ok()
+    };
+    let (bytes, keys) = (number(server.tell("INFO memory"), "used_memory:"), number(server.tell("DBSIZE"), ":"));
+    (bytes.expect("it says how much"), keys.expect("it says how many"))
 }
 
 /// Resident bytes of this process.
@@ -191,27 +207,33 @@ fn main() {
         stores.apply(&config.stores);
         let registry = Registry::new(metrics, 1, 1);
         let now = clock.monotonic_ns(clock.now());
-        let rule = Arc::new(registry.compile(&config.rate_limits[0], &stores, now));
+        let [rule, slow] = [0, 1].map(|at: usize| Arc::new(registry.compile(&config.rate_limits[at], &stores, now)));
         let store = stores.find("s").expect("the store");
-        let (mut theirs, mut ours, mut chunks) = (Vec::new(), Vec::new(), Vec::new());
+        let mut figures = [(); 2 + LEASES.len()].map(|()| Vec::new());
         for round in 0..=ROUNDS {
-            let figures = (
-                redis_benchmark(&server, rule.quota(Tier::Own)),
-                exact(Arc::clone(&store), Arc::clone(&rule)).await,
-                leased(Arc::clone(&rule), clock.clone()).await,
-            );
-            println!("{figures:.0?}");
+            let mut these = vec![redis_benchmark(&server, rule.quota(Tier::Own))];
+            these.push(exact(Arc::clone(&store), Arc::clone(&rule), KEYS).await);
+            for most in LEASES {
+                these.push(leased(Arc::clone(&rule), clock.clone(), most).await);
+            }
+            println!("{these:.0?}");
             // The first warms up.
             if round > 0 {
-                theirs.push(figures.0);
-                ours.push(figures.1);
-                chunks.push(figures.2);
+                figures.iter_mut().zip(these).for_each(|(all, this)| all.push(this));
             }
         }
-        let (theirs, ours, chunks) = (median(theirs), median(ours), median(chunks));
+        let figures = figures.map(median);
+        let [theirs, ours, chunks @ ..] = &figures;
         println!("checks a second, medians of {ROUNDS} rounds, {AT_ONCE} at once");
-        println!("redis-benchmark {theirs:9.0}");
-        println!("exact           {ours:9.0}  {:.2} of redis-benchmark", ours / theirs);
-        println!("leased          {chunks:9.0}  {:.1} times exact", chunks / ours);
+        println!("redis-benchmark      {theirs:9.0}");
+        println!("exact                {ours:9.0}  {:4.2} of redis-benchmark", ours / theirs);
+        for (most, rate) in LEASES.iter().zip(chunks) {
+            println!("leased, at most {most:4} {rate:9.0}  {:4.1} times redis-benchmark", rate / theirs);
+        }
+        let before = in_use(&server);
+        exact(store, slow, KEPT).await;
+        let after = in_use(&server);
+        let (bytes, keys) = (after.0 - before.0, after.1 - before.1);
+        println!("a key in the store, among {keys:.0}: {:.1} bytes", bytes / keys);
     });
 }

@@ -11,6 +11,7 @@ use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::{Config, RateLimit, Route};
 use crate::context::target::routing_host;
 use crate::identity::{Registry, RouteAuth, Trial};
+use crate::rate_limit::Key;
 use crate::routing::explain::Explanation;
 use crate::routing::{Ask, CompiledRewrite, Found, PathRules, RouteTable, normalise};
 use crate::telemetry::metrics::Registry as Metrics;
@@ -200,7 +201,10 @@ fn limits(config: &Config, route: &Route, headers: &HeaderMap) -> Vec<Limited> {
             LimitKey::Route => format!("the route {:?}", route.name),
             LimitKey::Global => "all requests together".to_owned(),
             LimitKey::Header(name) => match headers.get(name) {
-                Some(value) => format!("{name}: {}", value.to_str().unwrap_or("(not text)")),
+                Some(value) => {
+                    let shown = Key::Header(value.as_bytes()).shown(&rule.name);
+                    format!("{name}: {} (in /limits {shown})", value.to_str().unwrap_or("(not text)"))
+                }
                 None => format!("{}, since {name} is absent", address()),
             },
         };

@@ -25,7 +25,7 @@ pub use load::{AddedQuantiles, Journey, Load, Phase, Quantiles};
 pub use machine::{Environment, Lag, Validity};
 pub use peers::{Compared, Peer, Ratio};
 pub use read::ReadError;
-pub use resilience::{Breaker, Limiter, Transition};
+pub use resilience::{Breaker, Limiter, LimiterPhase, Transition};
 pub use search::{Capacity, CapacityStep, Explore, FailedSeed, SuiteScenario};
 pub use timeline::Moment;
 

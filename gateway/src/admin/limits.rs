@@ -88,6 +88,8 @@ fn of_store(store: &Store, clock: &Clock) -> Value {
         "gateways": store.gateways(),
         "answers": answers,
         "mean_us": duration.sum_ns.checked_div(answers * 1000),
+        "p50_us": duration.quantile_ns(0.5).map(|ns| ns / 1000),
+        "p99_us": duration.quantile_ns(0.99).map(|ns| ns / 1000),
     });
     if let Some((at, reason)) = store.health.last_failure() {
         shown["last_failure"] = json!({ "at": rfc3339(clock.unix_us(at)), "reason": reason });

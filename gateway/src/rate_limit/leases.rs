@@ -1,12 +1,15 @@
 //! Tokens that were taken from a store in chunks, and not used yet.
 //!
-//! All workers share a key's chunk, and one of them at a time fetches the next. Tokens have been paid for when they
+//! All workers share a key's chunk, and one of them at a time fetches the next, with a request's tokens for each that
+//! waits for it: those are used when they come, so they do not count as held. Tokens have been paid for when they
 //! come, so in the long run nobody gets more than the rate; at one moment all gateways together may let through what
 //! they hold beside what the bucket holds. The bound of a chunk keeps that below half of a burst. What is not used is
 //! given back after a quarter of a second.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::flight::number;
 use super::key::Key;
@@ -34,6 +37,8 @@ pub struct Leases {
 struct Lease {
     /// Whose turn it is to fetch.
     turn: tokio::sync::Mutex<()>,
+    /// Requests that wait for it.
+    waiting: AtomicU64,
     held: Mutex<Held>,
     /// What the key is called in the store.
     name: String,
@@ -80,6 +85,7 @@ impl Leases {
         }
         let lease = Arc::new(Lease {
             turn: tokio::sync::Mutex::new(()),
+            waiting: AtomicU64::new(0),
             held: Mutex::new(Held {
                 chunk: Chunk::default(),
                 tat: rule.cells().look(hash),
@@ -103,7 +109,32 @@ impl Leases {
     }
 }
 
+/// A request that waits for its turn.
+struct Waiting<'a>(&'a AtomicU64);
+
+impl<'a> Waiting<'a> {
+    fn of(lease: &'a Lease) -> Self {
+        lease.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(&lease.waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Lease {
+    /// Whoever comes while one fetches waits for what it brings, but no longer than until then.
+    async fn turn(&self, until: Instant) -> Result<tokio::sync::MutexGuard<'_, ()>, Down> {
+        if let Ok(turn) = self.turn.try_lock() {
+            return Ok(turn);
+        }
+        let _waiting = Waiting::of(self);
+        tokio::time::timeout_at(until.into(), self.turn.lock()).await.map_err(|_late| Down)
+    }
+
     /// Takes a request's tokens from what is held. What was let through without any is paid first.
     fn spend(&self, rule: &Rule, (hash, quota): (u64, &Quota), now: u64) -> Option<Outcome> {
         let mut held = lock(&self.held);
@@ -152,28 +183,38 @@ pub async fn take(
     if let Some(outcome) = lease.spend(rule, (hash, quota), now) {
         return Ok(Some(outcome));
     }
-    // Whoever comes while one fetches waits for what it brings.
-    let _turn = lease.turn.lock().await;
+    if rule.has_share() && store.is_silent_somewhere() {
+        return Err(Down);
+    }
+    // Nobody waits for longer than a command may take, in whose turn it may be.
+    let until = store.now() + store.settings.command_timeout;
+    let _turn = lease.turn(until).await?;
+    let (arrived, now) = (now, now.max(store.now_ns()));
     if let Some(outcome) = lease.spend(rule, (hash, quota), now) {
         return Ok(Some(outcome));
     }
     // The one before may have learnt that there are none. Others may give some back, which is not known here: so that
     // is believed for as long as they may take to do so.
     let tat = rule.cells().known(hash).unwrap_or(0);
-    let is_fresh = lock(&lease.held).refused_at.is_some_and(|at| now.saturating_sub(at) < IDLE);
-    if is_fresh && quota.wait(tat, now) > 0 {
+    let refused_at = lock(&lease.held).refused_at;
+    let is_fresh = refused_at.is_some_and(|at| now.saturating_sub(at) < IDLE);
+    // Who was waiting already when that was asked was asked for, too.
+    if is_fresh && (quota.wait(tat, now) > 0 || refused_at >= Some(arrived)) {
         return Ok(Some(Outcome { taken: false, tat }));
     }
     // What others gave back since must not be taken from them; but a store that was down may have forgotten.
     let floor = if store.health.healed_within(quota.window()) { tat.saturating_sub(now) } else { 0 };
     let most = most(quota.burst(), store.gateways(), max_lease);
     let owed = rule.state.tabs.owed(hash, Seen { known: tat, now }).div_ceil(quota.interval());
-    let wanted = lock(&lease.held).chunk.wanted(quota.cost_tokens(), most, now).saturating_add(owed.min(quota.burst()));
+    let others = lease.waiting.load(Ordering::Relaxed).saturating_mul(quota.cost_tokens());
+    let beside = owed.saturating_add(others).min(quota.burst());
+    let wanted = lock(&lease.held).chunk.wanted(quota.cost_tokens(), most, now).saturating_add(beside);
     let mut call = Call::new(Script::Lease);
     call.keys.push(lease.name.clone());
     call.numbers.extend([quota.interval(), quota.window(), floor, wanted, 0].map(number));
-    let posted = Some(store.post(worker, call)?);
-    let fetched = Fetched { rule: Arc::clone(rule), lease: Arc::clone(&lease), hash, posted };
+    let mut posted = store.post(worker, call)?;
+    posted.give_up_at(until);
+    let fetched = Fetched { rule: Arc::clone(rule), lease: Arc::clone(&lease), hash, wanted, posted: Some(posted) };
     fetched.receive(now).await.map(Some)
 }
 
@@ -182,6 +223,8 @@ struct Fetched {
     rule: Arc<Rule>,
     lease: Arc<Lease>,
     hash: u64,
+    /// Tokens that were asked for.
+    wanted: u64,
     posted: Option<Posted>,
 }
 
@@ -194,7 +237,9 @@ impl Fetched {
         let mut held = self.put(&answer?, now)?;
         let quota = self.rule.quota(self.lease.tier);
         let taken = held.chunk.spend(quota.cost_tokens());
-        held.refused_at = (!taken).then_some(now);
+        if !taken {
+            held.refused_at = Some(now);
+        }
         Ok(held.outcome(quota, taken))
     }
 
@@ -205,6 +250,8 @@ impl Fetched {
         let mut held = lock(&self.lease.held);
         held.chunk.receive(granted, now);
         (held.tat, held.last_used) = (now.saturating_add(debt), now);
+        // Fewer than were asked for: there are no more.
+        held.refused_at = (granted < self.wanted).then_some(now);
         self.rule.cells().raise(self.hash, now, held.tat);
         held.pay(&self.rule, (self.hash, self.rule.quota(self.lease.tier)), now);
         Ok(held)
@@ -214,7 +261,8 @@ impl Fetched {
 impl Drop for Fetched {
     fn drop(&mut self) {
         let (Some(posted), Ok(runtime)) = (self.posted.take(), tokio::runtime::Handle::try_current()) else { return };
-        let late = Self { rule: Arc::clone(&self.rule), lease: Arc::clone(&self.lease), hash: self.hash, posted: None };
+        let (rule, lease) = (Arc::clone(&self.rule), Arc::clone(&self.lease));
+        let late = Self { rule, lease, hash: self.hash, wanted: self.wanted, posted: None };
         runtime.spawn(async move {
             if let (Some(store), Ok(answer)) = (late.rule.store.clone(), posted.whenever().await) {
                 drop(late.put(&answer, store.now_ns()));

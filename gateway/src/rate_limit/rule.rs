@@ -8,7 +8,7 @@ use super::key::{Key, short_id, stable_id};
 use super::registry::RuleState;
 use crate::algorithms::gcra::{Quota, Refused};
 use crate::config::settings::RateLimit;
-use crate::config::settings::rate_limit::Rate;
+use crate::config::settings::rate_limit::{OnFailure, Rate};
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::store::Store;
@@ -79,6 +79,11 @@ impl Rule {
     /// What `ratelimit-policy` says.
     pub fn policy(&self, tier: Tier) -> &str {
         &self.policies[tier as usize]
+    }
+
+    /// Whether this gateway has a share of it that it gives while the store does not answer.
+    pub fn has_share(&self) -> bool {
+        self.settings.shared.as_ref().is_some_and(|shared| shared.on_failure == OnFailure::LocalShare)
     }
 
     /// The buckets.

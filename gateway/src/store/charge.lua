@@ -1,7 +1,8 @@
 -- Takes the tokens of one request from the buckets in KEYS: from all of them, or from none.
 --
 -- A bucket is the time at which it is full again, in nanoseconds since 2026 by this server's clock (GCRA), and behind a
--- colon the time of one token: whoever asks by another rate finds as many tokens missing as before.
+-- colon the time of one token: whoever asks by another rate finds as many tokens missing as before. A gateway of another
+-- version may have written no such time, or more behind it; what is no bucket at all is a full one.
 --
 -- ARGV has for each bucket, times in nanoseconds: the request's cost (below zero: it is given back), the time that the
 -- empty bucket takes to fill, what it lacks at least as its gateway knows, 1 if it may refuse, 0 if it only watches, what
@@ -25,9 +26,9 @@ for i, key in ipairs(KEYS) do
   local at = 6 * i - 5
   local cost, window, floor = ARGV[at] / 1000, ARGV[at + 1] / 1000, ARGV[at + 2] / 1000 - age
   local owed = tonumber(ARGV[at + 4])
-  local debt, kept = 0, redis.call('GET', key)
-  if kept then
-    local tat, token = string.match(kept, '^(%d+):?(%d*)$')
+  local debt, kept = 0, redis.pcall('GET', key)
+  if type(kept) == 'string' then
+    local tat, token = string.match(kept, '^(%d+):?(%d*)')
     debt = (tat or 0) / 1000 - now
     if token and token ~= '' and token ~= ARGV[at + 5] then debt = debt * ARGV[at + 5] / token end
   end

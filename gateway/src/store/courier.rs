@@ -49,7 +49,7 @@ impl Ask {
 }
 
 /// Carries calls until nobody can ask any more. Runs on the worker's own runtime.
-pub(super) async fn run(store: Weak<Store>, mut asked: mpsc::Receiver<Ask>) {
+pub(super) async fn run(store: Weak<Store>, worker: usize, mut asked: mpsc::Receiver<Ask>) {
     let (mut link, mut trips) = (None::<(Link, u32)>, JoinSet::new());
     let late = Arc::new(Semaphore::new(UNDER_WAY_LATE));
     let mut waiting = Vec::with_capacity(TOGETHER);
@@ -75,13 +75,13 @@ pub(super) async fn run(store: Weak<Store>, mut asked: mpsc::Receiver<Ask>) {
         }
         // A connection from before the store died is as dead as it was.
         link = link.filter(|(_, generation)| *generation == store.health.generation());
-        trips.spawn(travel(store, link.clone(), asks, Arc::clone(&late)));
+        trips.spawn(travel((store, worker), link.clone(), asks, Arc::clone(&late)));
     }
 }
 
 /// One round trip. The connection that is good for the next one, and the generation that it is of.
 async fn travel(
-    store: Arc<Store>,
+    (store, worker): (Arc<Store>, usize),
     kept: Option<(Link, u32)>,
     asks: Vec<Ask>,
     late: Arc<Semaphore>,
@@ -90,8 +90,14 @@ async fn travel(
     let latest = store.now() + store.settings.command_timeout;
     let until = asks.iter().fold(latest, |earliest, ask| earliest.min(ask.until));
     let (calls, asks): (Vec<Call>, Vec<Answer>) = asks.into_iter().map(|ask| (ask.call, ask.answer)).unzip();
+    let under_way = store.silence(worker).departed(store.now_ns());
     let mut trip = Box::pin(there_and_back(Arc::clone(&store), kept.map(|(link, _)| link), calls));
-    match tokio::time::timeout_at(until.into(), &mut trip).await {
+    let back = tokio::time::timeout_at(until.into(), &mut trip).await;
+    match &back {
+        Ok(Ok(_)) => under_way.answered(store.now_ns()),
+        Ok(Err(_)) | Err(_) => drop(under_way),
+    }
+    match back {
         Ok(back) => arrive(&store, generation, back, asks),
         Err(_late) => {
             store.health.failed(generation, "no answer in time");

@@ -7,9 +7,9 @@
 local time = redis.call('TIME')
 local now = (time[1] - 1767225600) * 1e6 + time[2]
 local token, window, floor = ARGV[1] / 1000, ARGV[2] / 1000, ARGV[3] / 1000
-local debt, kept = 0, redis.call('GET', KEYS[1])
-if kept then
-  local tat, before = string.match(kept, '^(%d+):?(%d*)$')
+local debt, kept = 0, redis.pcall('GET', KEYS[1])
+if type(kept) == 'string' then
+  local tat, before = string.match(kept, '^(%d+):?(%d*)')
   debt = (tat or 0) / 1000 - now
   if before and before ~= '' and before ~= ARGV[1] then debt = debt * ARGV[1] / before end
 end

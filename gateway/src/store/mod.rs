@@ -7,11 +7,13 @@
 //! `health.rs` says whether anybody is to ask at all: a dead store is found out by the first requests and asked again
 //! by a task of its own (`watch.rs`), never by another request.
 
+mod census;
 mod courier;
 mod health;
 mod link;
 mod posted;
 mod script;
+mod silence;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod watch;
@@ -27,6 +29,7 @@ pub use courier::{Ask, Down};
 pub use health::{Health, State};
 pub use posted::Posted;
 pub use script::{Call, Script};
+use silence::Silence;
 
 use crate::clock::Clock;
 use crate::config::settings;
@@ -47,6 +50,8 @@ pub struct Store {
     clock: Clock,
     /// One for each worker, and one for what happens beside requests.
     couriers: Box<[Mutex<Option<mpsc::Sender<Ask>>>]>,
+    /// Whether their connections are silent.
+    silences: Box<[Silence]>,
     /// Gateways that were alive when it was last asked.
     gateways: AtomicU64,
     /// The server's clock less ours when it last answered, microseconds; `UNHEARD` before.
@@ -68,6 +73,7 @@ impl Store {
             series,
             clock: surroundings.clock.clone(),
             couriers: (0..=surroundings.workers.max(1)).map(|_| Mutex::default()).collect(),
+            silences: (0..=surroundings.workers.max(1)).map(|_| Silence::default()).collect(),
             gateways: AtomicU64::new(1),
             ahead_us: AtomicI64::new(UNHEARD),
             watched: AtomicBool::new(false),
@@ -117,11 +123,25 @@ impl Store {
             Some(sender) if !sender.is_closed() => sender.clone(),
             _ => {
                 let (sender, asked) = mpsc::channel(courier::WAITING);
-                tokio::spawn(courier::run(Arc::downgrade(self), asked));
+                tokio::spawn(courier::run(Arc::downgrade(self), worker, asked));
                 *courier = Some(sender.clone());
                 sender
             }
         }
+    }
+
+    /// Whether this worker's connection has been asked, and says nothing for longer than usual.
+    pub fn is_silent(&self, worker: usize) -> bool {
+        self.silence(worker).lasts(|| self.now_ns(), self.settings.command_timeout)
+    }
+
+    /// Whether any worker's connection does.
+    pub fn is_silent_somewhere(&self) -> bool {
+        (0..self.silences.len()).any(|worker| self.is_silent(worker))
+    }
+
+    fn silence(&self, worker: usize) -> &Silence {
+        &self.silences[worker % self.silences.len()]
     }
 
     /// The courier of what no worker asks.

@@ -17,6 +17,11 @@ pub struct Posted {
 }
 
 impl Posted {
+    /// Who asked waits no longer than until then.
+    pub fn give_up_at(&mut self, until: Instant) {
+        self.until = self.until.min(until);
+    }
+
     /// The answer, or that there is none; `None`: it has not come in time, but may come yet.
     pub async fn in_time(&mut self) -> Option<Result<Vec<i64>, Down>> {
         // The courier keeps this time too, and judges the store by it; but calls may wait behind those that hang.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::census::Census;
 use super::link::Link;
 use super::script::{Call, Script};
 use super::{Store, Stores};
@@ -12,8 +13,8 @@ use crate::telemetry::notice;
 
 /// How often a gateway says that it is alive.
 const BEAT: Duration = Duration::from_secs(1);
-/// One that was not heard of for so long is gone, seconds.
-const GONE: i64 = 5;
+/// One that was not heard of for so long is gone.
+const GONE: Duration = Duration::from_secs(5);
 /// The key under which gateways are.
 const GATEWAYS: &str = "portcullis:gateways";
 
@@ -30,7 +31,7 @@ pub fn start(stores: &Stores, id: &Arc<str>) {
 const LATE: &str = "no answer in time";
 
 async fn watch(store: Weak<Store>, id: Arc<str>) {
-    let (mut link, mut was_up) = (None, true);
+    let (mut link, mut was_up, mut census) = (None, true, Census::new(GONE));
     loop {
         let Some(strong) = store.upgrade() else { return };
         if let Some(ticket) = strong.health.probe() {
@@ -38,13 +39,14 @@ async fn watch(store: Weak<Store>, id: Arc<str>) {
             let beat = tokio::time::timeout(limit, beat(&strong, &mut link, &id)).await;
             let outcome = match beat {
                 Ok(Ok((gateways, in_time))) => {
-                    strong.heard_of(gateways);
+                    strong.heard_of(census.heard(gateways, strong.now()));
                     if in_time { Ok(()) } else { Err(LATE.to_owned()) }
                 }
                 Ok(Err(reason)) => Err(reason),
                 Err(_) => Err(LATE.to_owned()),
             };
             if outcome.is_err() {
+                census.lost();
                 link = None;
             }
             strong.health.probed(ticket, outcome.as_ref().copied().map_err(String::as_str));
@@ -80,7 +82,7 @@ async fn beat(store: &Store, link: &mut Option<Link>, id: &str) -> Result<(u64, 
     let mut call = Call::new(Script::Alive);
     call.keys.push(GATEWAYS.to_owned());
     call.text = Some(id.to_owned());
-    call.numbers.push(GONE);
+    call.numbers.push(GONE.as_secs().cast_signed());
     let began = store.now();
     let answers = super::courier::call(link, &[call]).await.map_err(|error| error.to_string())?;
     let in_time = store.now().saturating_duration_since(began) <= store.settings.command_timeout;

@@ -45,6 +45,7 @@ mod simulated_overload;
 mod sizes;
 mod store_failures;
 mod store_kinds;
+mod store_values;
 mod stores;
 mod timeouts;
 mod tls;

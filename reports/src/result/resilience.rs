@@ -2,6 +2,8 @@
 //!
 //! What did not happen has no figure: a breaker that never tripped has no trip time. So most are optional.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -79,4 +81,20 @@ pub struct Limiter {
     /// Jain's index over keys: 1 is equal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fairness_jain: Option<f64>,
+    /// What was decided in each phase.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub phases: BTreeMap<String, LimiterPhase>,
+}
+
+/// What a rate limit decided in one phase.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LimiterPhase {
+    /// Requests that met the rule.
+    pub offered: u64,
+    /// Requests that it let pass.
+    pub admitted: u64,
+    /// What passed over what the rate gave, of keys that asked for as much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of_rate: Option<f64>,
 }

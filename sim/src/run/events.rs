@@ -1,11 +1,13 @@
 //! What the gateways tell of their own decisions: followed from `GET /events`, for oracles and timelines.
 //!
-//! One thread for each gateway reads server-sent events as they come, since the gateway keeps only the last ones. A
-//! gateway that has no such stream tells nothing, and is judged by what clients and mocks saw.
+//! One thread for each gateway reads server-sent events as they come, since the gateway keeps only the last ones. It
+//! does no more than that, and seldom: the driver, which has to be in time, may be on the same core. What was read is
+//! understood when the run is over. A gateway that has no such stream tells nothing, and is judged by what clients and
+//! mocks saw.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,8 +16,11 @@ use super::gather::Upstreams;
 use crate::history::limit::{Decided, Word};
 use crate::history::{Asked, BreakerState, Endpoint, Event, EventKind, Name, Seen};
 
-/// Events that are kept of one gateway: an attempt takes about 300 bytes of JSON.
-const MOST_KEPT: usize = 2_000_000;
+/// Bytes that are kept of one gateway's stream: an attempt takes about 300.
+const MOST_KEPT: usize = 600 << 20;
+/// How often a stream is read, and how much at once: 50 MB a second.
+const READ_EVERY: Duration = Duration::from_millis(20);
+const PIECE: usize = 1 << 20;
 /// What is always asked for.
 const KINDS: &str = "breaker,ejection,reload,drain";
 /// What rate limits decide is told only while somebody asks, too: asked for where there are limits.
@@ -33,7 +38,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Follower {
     gateway: usize,
-    told: Arc<Mutex<Vec<Value>>>,
+    told: Arc<Mutex<Vec<u8>>>,
+    /// The same, understood.
+    values: OnceLock<Vec<Value>>,
     /// To end it with; `None` in tests.
     stream: Option<TcpStream>,
 }
@@ -62,7 +69,7 @@ impl Follower {
         let told = Arc::new(Mutex::new(Vec::new()));
         let into = Arc::clone(&told);
         std::thread::spawn(move || read(reader, &into));
-        Some(Self { gateway, told, stream: Some(stream) })
+        Some(Self { gateway, told, values: OnceLock::new(), stream: Some(stream) })
     }
 
     /// Ends it, when nothing more has come for a moment: what was decided last has to travel.
@@ -85,12 +92,17 @@ impl Follower {
 
     /// What was told since t = 0, in its order, and how many events were missed.
     pub(super) fn events(&self, upstreams: &Upstreams, zero_ns: u64) -> (Vec<Event>, u64) {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = self.values();
         let missed = told.iter().filter(|event| event["kind"] == "missed");
         let missed = missed.filter_map(|event| event["events"].as_u64()).sum::<u64>();
-        let lost = u64::from(told.len() >= MOST_KEPT);
+        let lost = u64::from(self.told.lock().unwrap_or_else(PoisonError::into_inner).len() >= MOST_KEPT);
         let events = told.iter().filter_map(|told| event(told, self.gateway, upstreams, zero_ns));
         (events.collect(), missed + lost)
+    }
+
+    /// What was told, when nothing more is to come.
+    fn values(&self) -> &[Value] {
+        self.values.get_or_init(|| understood(&self.told.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 
@@ -98,7 +110,6 @@ impl Follower {
     /// What rate limits decided, from the first that was told; times are those of the machine's monotonic clock. `cost`
     /// says what a request takes of a rule, `is_shared` whether its buckets are those of all gateways, in a store.
     pub(super) fn decided(&self, cost: impl Fn(&str) -> u64, is_shared: impl Fn(&str) -> bool) -> Vec<Decided> {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let one = |told: &Value| {
             let text = |key: &str| told[key].as_str();
             let rule = text("rule").filter(|_| told["kind"] == "limit")?;
@@ -109,19 +120,27 @@ impl Follower {
             let word = Word::parse(text("decision")?)?;
             Some(Decided { at_ns: told["ts_ns"].as_u64()?, gateway: self.gateway, asked, word })
         };
-        told.iter().filter_map(one).collect()
+        self.values().iter().filter_map(one).collect()
     }
 }
 
-/// Reads `data:` lines to the end; chunk sizes and everything else are passed over.
-fn read(reader: impl BufRead, told: &Mutex<Vec<Value>>) {
-    for line in reader.lines().map_while(Result::ok) {
-        let Some(event) = line.strip_prefix("data:").and_then(|data| serde_json::from_str(data).ok()) else { continue };
+/// Reads a stream to its end.
+fn read(mut reader: impl Read, told: &Mutex<Vec<u8>>) {
+    let mut piece = vec![0; PIECE];
+    while let Ok(count @ 1..) = reader.read(&mut piece) {
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() < MOST_KEPT {
-            told.push(event);
+            told.extend_from_slice(&piece[..count]);
         }
+        drop(told);
+        std::thread::sleep(READ_EVERY);
     }
+}
+
+/// The events of `data:` lines; chunk sizes and everything else are passed over.
+fn understood(told: &[u8]) -> Vec<Value> {
+    let data = told.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"data:"));
+    data.filter_map(|data| serde_json::from_slice(data).ok()).collect()
 }
 
 /// An event as oracles know it; `None` of what came before t = 0, and of what they do not ask about.
@@ -193,7 +212,8 @@ mod tests {
                       event: missed\ndata: {\"kind\":\"missed\",\"events\":3}\n\ndata: not json\n\n";
         let told = Arc::new(Mutex::new(Vec::new()));
         read(stream.as_bytes(), &told);
-        let (events, missed) = Follower { gateway: 0, told, stream: None }.events(&upstreams(), 0);
+        let follower = Follower { gateway: 0, told, values: OnceLock::new(), stream: None };
+        let (events, missed) = follower.events(&upstreams(), 0);
         assert_eq!((events, missed), (vec![Event { at_ns: 5, gateway: 0, kind: EventKind::Drain }], 3));
     }
 
@@ -217,8 +237,9 @@ mod tests {
     fn decisions_of_rate_limits_are_read_with_the_gateway_that_took_them() {
         let line =
             json!({ "ts_ns": 7, "kind": "limit", "rule": "each", "key": "0a", "decision": "refused", "tat_ns": 9 });
-        let told = Arc::new(Mutex::new(vec![line, json!({ "ts_ns": 8, "kind": "drain" })]));
-        let follower = Follower { gateway: 1, told, stream: None };
+        let told = format!("data: {line}\n\ndata: {}\n\n", json!({ "ts_ns": 8, "kind": "drain" }));
+        let told = Arc::new(Mutex::new(told.into_bytes()));
+        let follower = Follower { gateway: 1, told, values: OnceLock::new(), stream: None };
         for (is_shared, key) in [(false, "1/0a"), (true, "0a")] {
             let asked = Asked { rule: "each".into(), key: key.into(), cost: 3 };
             let expected = [Decided { at_ns: 7, gateway: 1, asked, word: Word::Refused }];

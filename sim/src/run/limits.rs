@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::events::Follower;
 use crate::history::limit::requests;
-use crate::history::{EventKind, History, Name};
+use crate::history::{EventKind, History, Name, Phase};
 use crate::oracle::limiter::{LimiterScore, judge_from};
 use crate::oracle::policy::{Policies, Tolerance};
 use crate::scenario::gateway::Checked;
@@ -20,7 +20,7 @@ pub(super) type Refusal = (u64, Vec<Name>, Option<Name>);
 pub(super) fn judge(
     checked: &Checked,
     followers: &[Follower],
-    zero_ns: u64,
+    (phases, zero_ns): (Vec<Phase>, u64),
     tolerance: Tolerance,
 ) -> (BTreeMap<String, LimiterScore>, Vec<Refusal>) {
     let limits = limits(&checked.config);
@@ -32,7 +32,14 @@ pub(super) fn judge(
     let is_shared =
         |rule: &str| checked.config.rate_limits.iter().any(|limit| &*limit.name == rule && limit.shared.is_some());
     let events = requests(followers.iter().flat_map(|follower| follower.decided(cost, is_shared)));
-    let history = History { events, ..History::default() };
+    // The gateways' times are the machine's.
+    let shifted = |phase: Phase| Phase {
+        from_ns: phase.from_ns.saturating_add(zero_ns),
+        until_ns: phase.until_ns.saturating_add(zero_ns),
+        ..phase
+    };
+    let phases = phases.into_iter().map(shifted).collect();
+    let history = History { events, phases, ..History::default() };
     let scores = judge_from(&history, &Policies { limits, ..Policies::default() }, tolerance, zero_ns);
     let decided = history.events.into_iter().filter_map(|event| match event.kind {
         EventKind::Limit { asked, refused_by, .. } => {

@@ -292,7 +292,8 @@ fn judge(
     let policies = |alignment| gather::policies(checked, scores_breakers, alignment);
     let mut scores = oracle::judge(&history, &policies(0), TOLERANCE);
     let refusals;
-    (scores.limiters, refusals) = limits::judge(checked, followers, measured.zero_ns, TOLERANCE);
+    (scores.limiters, refusals) =
+        limits::judge(checked, followers, (history.phases.clone(), measured.zero_ns), TOLERANCE);
     // Where a window's buckets begin is not seen from outside; the alignment that explains a breaker best counts.
     for alignment in 1..gather::ALIGNMENTS {
         if scores.breakers.values().all(|score| score.trip_error == 0) {

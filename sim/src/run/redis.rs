@@ -1,4 +1,5 @@
-//! A real `redis-server` of the run's own, that can be paused, killed, cut off and healed.
+//! A real `redis-server` of the run's own, that can be paused, killed, cut off and healed; with a replica, where that
+//! is to be promoted.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -20,42 +21,78 @@ const QUESTIONS: usize = 250;
 #[derive(Debug)]
 pub(super) struct Redis {
     address: SocketAddr,
-    /// What stands before it, where it is to be cut off.
-    relay: Option<Relay>,
+    /// What stands before it, one for each gateway, where it is to be cut off or replaced.
+    relays: Vec<Relay>,
     folder: PathBuf,
     cores: Vec<usize>,
     process: Process,
     is_paused: bool,
+    /// Follows it, until it is promoted.
+    replica: Option<(SocketAddr, Process)>,
+}
+
+/// What a run will do to its Redis.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Plans {
+    /// Gateways that it may be cut off from; none where it never is.
+    pub(super) ways: usize,
+    /// Its replica is to be promoted.
+    pub(super) promoted: bool,
 }
 
 impl Redis {
-    /// Starts one on a free port and on these cores, without any persistence, and waits until it answers; with a relay
-    /// before it when it is to be `cuttable`.
-    pub(super) fn start(folder: &Path, cores: &[usize], cuttable: bool) -> io::Result<Self> {
-        let mut last = io::Error::other("it was never tried");
-        for _ in 0..TRIES {
-            let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
-            match start_at(address, folder, cores) {
-                Ok(process) => {
-                    let (folder, cores) = (folder.to_path_buf(), cores.to_vec());
-                    let relay = if cuttable { Some(Relay::start(address)?) } else { None };
-                    return Ok(Self { address, relay, folder, cores, process, is_paused: false });
-                }
-                Err(error) => last = error,
+    /// Starts one on a free port and on these cores, without any persistence, and waits until it answers; with what it
+    /// takes for these plans.
+    pub(super) fn start(folder: &Path, cores: &[usize], plans: Plans) -> io::Result<Self> {
+        let (address, process) = start_somewhere(folder, cores, None)?;
+        let replica = match plans.promoted {
+            true => {
+                let folder = folder.join("replica");
+                std::fs::create_dir_all(&folder)?;
+                let replica = start_somewhere(&folder, cores, Some(address))?;
+                until_says(replica.0, "INFO replication", "master_link_status:up")?;
+                Some(replica)
             }
+            false => None,
+        };
+        let relays = (0..plans.ways).map(|_| Relay::start(address, cores)).collect::<io::Result<_>>()?;
+        let (folder, cores) = (folder.to_path_buf(), cores.to_vec());
+        Ok(Self { address, relays, folder, cores, process, is_paused: false, replica })
+    }
+
+    /// Where this gateway reaches it.
+    pub(super) fn address(&self, gateway: usize) -> SocketAddr {
+        self.relays.get(gateway).map_or(self.address, |relay| relay.address)
+    }
+
+    /// Breaks its connections from one gateway or from all, and each new one at once; it goes on working, and keeps
+    /// what it knows.
+    pub(super) fn cut(&mut self, gateway: Option<usize>) -> io::Result<()> {
+        let relays = gateway.map_or(&self.relays[..], |gateway| self.relays.get(gateway..=gateway).unwrap_or_default());
+        if relays.is_empty() {
+            return Err(io::Error::other("it was started without a relay that could be cut"));
         }
-        Err(last)
+        relays.iter().for_each(Relay::cut);
+        Ok(())
     }
 
-    /// Where gateways reach it.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.relay.as_ref().map_or(self.address, |relay| relay.address)
-    }
-
-    /// Breaks its connections, and each new one at once; it goes on working, and keeps what it knows.
-    pub(super) fn cut(&mut self) -> io::Result<()> {
-        let missing = || io::Error::other("it was started without a relay that could be cut");
-        self.relay.as_ref().ok_or_else(missing).map(Relay::cut)
+    /// Makes its replica the master, which gateways find where they found the former one; that is killed, if it still
+    /// was alive.
+    pub(super) fn promote(&mut self) -> io::Result<()> {
+        let missing = || io::Error::other("it has no replica any more");
+        let (address, process) = self.replica.take().ok_or_else(missing)?;
+        if self.process.is_running() {
+            self.kill()?;
+        }
+        if !ask(address, "REPLICAOF NO ONE")?.starts_with("+OK") {
+            return Err(io::Error::other("its replica refuses to be master"));
+        }
+        (self.address, self.process, self.is_paused) = (address, process, false);
+        for relay in &self.relays {
+            relay.lead_to(address);
+            relay.heal();
+        }
+        Ok(())
     }
 
     /// Stops it from working; its connections stay open.
@@ -72,25 +109,40 @@ impl Redis {
 
     /// Lets it work again, on the same port.
     pub(super) fn heal(&mut self) -> io::Result<()> {
-        if let Some(relay) = &self.relay {
-            relay.heal();
-        }
+        self.relays.iter().for_each(Relay::heal);
         if self.is_paused {
             self.process.signal(Signal::CONT)?;
             self.is_paused = false;
         }
         if !self.process.is_running() || ping(self.address).is_err() {
-            self.process = start_at(self.address, &self.folder, &self.cores)?;
+            self.process = start_at(self.address, &self.folder, &self.cores, None)?;
         }
         Ok(())
     }
 }
 
-fn start_at(address: SocketAddr, folder: &Path, cores: &[usize]) -> io::Result<Process> {
+/// Starts a server on a free port; one that follows this master, where there is one.
+fn start_somewhere(folder: &Path, cores: &[usize], master: Option<SocketAddr>) -> io::Result<(SocketAddr, Process)> {
+    let mut last = io::Error::other("it was never tried");
+    for _ in 0..TRIES {
+        let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
+        match start_at(address, folder, cores, master) {
+            Ok(process) => return Ok((address, process)),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn start_at(address: SocketAddr, folder: &Path, cores: &[usize], master: Option<SocketAddr>) -> io::Result<Process> {
     let mut command = Command::new("redis-server");
     let (host, port) = (address.ip().to_string(), address.port().to_string());
     command.args(["--bind", &host, "--port", &port, "--save", "", "--appendonly", "no", "--protected-mode", "no"]);
-    command.arg("--dir").arg(folder);
+    // Who follows it is served at once.
+    command.args(["--repl-diskless-sync-delay", "0"]).arg("--dir").arg(folder);
+    if let Some(master) = master {
+        command.args(["--replicaof", &master.ip().to_string(), &master.port().to_string()]);
+    }
     let started = Process::start(&mut command, &folder.join("redis.log"), cores, false);
     let mut process = started.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => io::Error::other(
@@ -113,12 +165,31 @@ fn start_at(address: SocketAddr, folder: &Path, cores: &[usize]) -> io::Result<P
 
 /// Asks whether it works.
 fn ping(address: SocketAddr) -> io::Result<()> {
+    if ask(address, "PING")? == "+PONG\r\n" { Ok(()) } else { Err(io::Error::other("it answers something else")) }
+}
+
+/// Asks until it says that.
+fn until_says(address: SocketAddr, words: &str, wanted: &str) -> io::Result<()> {
+    for _ in 0..QUESTIONS {
+        if ask(address, words)?.contains(wanted) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Err(io::Error::other(format!("it never says {wanted}")))
+}
+
+/// Asks it something; the beginning of the answer.
+fn ask(address: SocketAddr, words: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-    stream.write_all(b"PING\r\n")?;
-    let mut answer = [0; 7];
-    stream.read_exact(&mut answer)?;
-    if &answer == b"+PONG\r\n" { Ok(()) } else { Err(io::Error::other("it answers something else")) }
+    stream.write_all(format!("{words}\r\n").as_bytes())?;
+    let mut answer = [0; 4096];
+    let length = stream.read(&mut answer)?;
+    if length == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
 }
 
 #[cfg(test)]
@@ -128,8 +199,8 @@ mod tests {
     #[test]
     fn it_is_paused_killed_and_healed_on_its_port() {
         let folder = tempfile::tempdir().unwrap();
-        let mut redis = Redis::start(folder.path(), &[], false).unwrap();
-        assert_eq!(redis.address(), redis.address);
+        let mut redis = Redis::start(folder.path(), &[], Plans::default()).unwrap();
+        assert_eq!(redis.address(0), redis.address);
         ping(redis.address).unwrap();
         redis.pause().unwrap();
         assert!(ping(redis.address).is_err(), "a paused one takes connections and says nothing");
@@ -138,27 +209,40 @@ mod tests {
         redis.kill().unwrap();
         redis.heal().unwrap();
         ping(redis.address).unwrap();
-        assert!(redis.cut().is_err(), "nothing stands before it");
+        assert!(redis.cut(None).is_err() && redis.promote().is_err(), "nothing stands before it, nobody behind it");
+    }
+
+    #[test]
+    fn its_replica_has_what_it_had_and_takes_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut redis = Redis::start(folder.path(), &[], Plans { ways: 1, promoted: true }).unwrap();
+        let at = redis.address(0);
+        assert_eq!(ask(at, "SET a 7").unwrap(), "+OK\r\n");
+        assert_eq!(ask(at, "WAIT 1 1000").unwrap(), ":1\r\n");
+        redis.kill().unwrap();
+        assert!(ask(at, "GET a").is_err());
+        redis.promote().unwrap();
+        assert_eq!(redis.address(0), at, "gateways need not be told");
+        assert_eq!(ask(at, "GET a").unwrap(), "$1\r\n7\r\n");
+        assert_eq!(ask(at, "SET a 8").unwrap(), "+OK\r\n");
+        assert!(redis.promote().is_err(), "there was one");
     }
 
     #[test]
     fn one_that_is_cut_off_keeps_what_it_knows() {
         let folder = tempfile::tempdir().unwrap();
-        let mut redis = Redis::start(folder.path(), &[], true).unwrap();
-        let ask = |words: &str, length: usize| -> io::Result<String> {
-            let mut stream = TcpStream::connect(redis.address())?;
-            stream.write_all(format!("{words}\r\n").as_bytes())?;
-            let mut answer = vec![0; length];
-            stream.read_exact(&mut answer)?;
-            Ok(String::from_utf8_lossy(&answer).into_owned())
-        };
-        assert_eq!(ask("SET a 7", 5).unwrap(), "+OK\r\n");
-        redis.relay.as_ref().unwrap().cut();
-        assert!(ask("GET a", 7).is_err());
-        redis.relay.as_ref().unwrap().heal();
-        assert_eq!(ask("GET a", 7).unwrap(), "$1\r\n7\r\n");
-        redis.cut().unwrap();
+        let mut redis = Redis::start(folder.path(), &[], Plans { ways: 2, promoted: false }).unwrap();
+        let (one, other) = (redis.address(0), redis.address(1));
+        assert_eq!(ask(one, "SET a 7").unwrap(), "+OK\r\n");
+        redis.cut(Some(0)).unwrap();
+        assert!(ask(one, "GET a").is_err());
+        assert_eq!(ask(other, "GET a").unwrap(), "$1\r\n7\r\n", "the other sees it");
         redis.heal().unwrap();
-        ping(redis.address()).unwrap();
+        assert_eq!(ask(one, "GET a").unwrap(), "$1\r\n7\r\n");
+        redis.cut(None).unwrap();
+        assert!(ask(one, "GET a").is_err() && ask(other, "GET a").is_err());
+        redis.heal().unwrap();
+        ping(other).unwrap();
+        assert!(redis.cut(Some(2)).is_err(), "there are two");
     }
 }

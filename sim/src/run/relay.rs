@@ -1,7 +1,8 @@
 //! A relay in front of a server, that can be cut and healed: connections break, and the server knows nothing of it.
 //!
-//! Unlike a server that was killed, one that was cut off keeps what it knows. Two threads for each connection copy
-//! bytes; it stands in a run only where the scenario cuts, since it takes its time.
+//! Unlike a server that was killed, one that was cut off keeps what it knows. A relay may lead to another server later,
+//! as an address does that a fail-over moves. Two threads for each connection copy bytes; it stands in a run only where
+//! the scenario cuts or fails over, since it takes its time.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -10,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use crate::process::pin_thread;
 
 /// Connections at once; a gateway has a few for each worker.
 const MOST: usize = 1_024;
@@ -26,8 +29,10 @@ pub(super) struct Relay {
     accepting: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    /// The server.
+    to: Mutex<SocketAddr>,
     is_cut: AtomicBool,
     ended: AtomicBool,
     /// Both sides of each connection, by its number.
@@ -35,19 +40,36 @@ struct Shared {
 }
 
 impl Relay {
-    /// A relay to this server, on a free port.
-    pub(super) fn start(to: SocketAddr) -> io::Result<Self> {
+    /// A relay to this server, on a free port. Its threads stay on these cores, beside the server: the driver's are not
+    /// for them.
+    pub(super) fn start(to: SocketAddr, cores: &[usize]) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            to: Mutex::new(to),
+            is_cut: AtomicBool::default(),
+            ended: AtomicBool::default(),
+            links: Mutex::default(),
+        });
         let own = Arc::clone(&shared);
-        let accepting = Some(std::thread::spawn(move || accept(&listener, to, &own)));
+        let cores = cores.to_vec();
+        let accepting = Some(std::thread::spawn(move || {
+            // Threads inherit it. Where the core is not to be had, they run where they may.
+            let _ = if cores.is_empty() { Ok(()) } else { pin_thread(&cores) };
+            accept(&listener, &own);
+        }));
         Ok(Self { address, shared, accepting })
     }
 
     /// Breaks every connection, and each new one at once.
     pub(super) fn cut(&self) {
         self.shared.is_cut.store(true, Ordering::SeqCst);
+        self.shared.break_all();
+    }
+
+    /// Leads to another server from now on; connections to the former one break.
+    pub(super) fn lead_to(&self, server: SocketAddr) {
+        *self.shared.to() = server;
         self.shared.break_all();
     }
 
@@ -74,6 +96,10 @@ impl Shared {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn to(&self) -> std::sync::MutexGuard<'_, SocketAddr> {
+        self.to.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn break_all(&self) {
         for (_, link) in self.links().drain() {
             // One that has ended by itself is broken enough.
@@ -82,7 +108,7 @@ impl Shared {
     }
 }
 
-fn accept(listener: &TcpListener, to: SocketAddr, shared: &Arc<Shared>) {
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for (number, client) in (0..).zip(listener.incoming().flatten()) {
         if shared.ended.load(Ordering::SeqCst) {
             return;
@@ -91,12 +117,13 @@ fn accept(listener: &TcpListener, to: SocketAddr, shared: &Arc<Shared>) {
         if shared.is_cut.load(Ordering::SeqCst) || shared.links().len() >= MOST {
             continue;
         }
+        let to = *shared.to();
         let Ok(server) = TcpStream::connect_timeout(&to, PATIENCE) else { continue };
         let sides = [&client, &server].map(|side| side.set_nodelay(true).and_then(|()| side.try_clone()));
         let [Ok(client_side), Ok(server_side)] = sides else { continue };
         shared.links().insert(number, [client_side, server_side]);
-        // Who cut in between did not see it.
-        if shared.is_cut.load(Ordering::SeqCst) {
+        // Who cut in between, or led elsewhere, did not see it.
+        if shared.is_cut.load(Ordering::SeqCst) || *shared.to() != to {
             shared.break_all();
         }
         let (Ok(from_client), Ok(from_server)) = (client.try_clone(), server.try_clone()) else { continue };
@@ -148,7 +175,7 @@ mod tests {
 
     #[test]
     fn it_is_cut_under_open_connections_and_healed() {
-        let relay = Relay::start(echo()).unwrap();
+        let relay = Relay::start(echo(), &[]).unwrap();
         let connect = || TcpStream::connect(relay.address).unwrap();
         let mut one = connect();
         asks(&mut one).unwrap();
@@ -162,5 +189,19 @@ mod tests {
         asks(&mut last).unwrap();
         drop(relay);
         assert!(asks(&mut last).is_err());
+    }
+
+    #[test]
+    fn it_leads_elsewhere_from_one_moment_on() {
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let relay = Relay::start(nobody, &[]).unwrap();
+        let connect = || TcpStream::connect(relay.address).unwrap();
+        assert!(asks(&mut connect()).is_err(), "nobody is there");
+        relay.lead_to(echo());
+        let mut one = connect();
+        asks(&mut one).unwrap();
+        relay.lead_to(echo());
+        assert!(asks(&mut one).is_err(), "to the former one");
+        asks(&mut connect()).unwrap();
     }
 }

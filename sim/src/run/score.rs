@@ -278,6 +278,7 @@ impl Findings<'_> {
         let (from, until) = (Duration::from_millis(t_ms), Duration::from_millis(t_ms + step_ms));
         let length = self.scenario.length();
         let faults = self.scenario.faults.iter().filter(|fault| fault.at < until && from < fault.until(length));
+        let outages = self.scenario.outages().into_iter().filter(|outage| outage.0 < until && from < outage.1);
         Moment {
             t_ms,
             rps: round(latencies.len() as f64 * 1e3 / step_ms as f64, 10.0),
@@ -286,7 +287,10 @@ impl Findings<'_> {
             errors,
             breaker_states: self.breaker_states(t_ms + step_ms),
             limiter_refused: self.limiter_refused(t_ms, step_ms),
-            fault_active: faults.map(crate::scenario::model::FaultPart::place).collect(),
+            fault_active: faults
+                .map(crate::scenario::model::FaultPart::place)
+                .chain(outages.map(|_| "redis".to_owned()))
+                .collect(),
         }
     }
 }

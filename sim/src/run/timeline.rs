@@ -98,7 +98,7 @@ pub(super) fn perform(
 }
 
 fn act(act: EventAct, world: &World) -> Result<(), RunError> {
-    let redis = |act: fn(&mut super::redis::Redis) -> std::io::Result<()>| match world.redis() {
+    let redis = |act: &dyn Fn(&mut super::redis::Redis) -> std::io::Result<()>| match world.redis() {
         Some(mut redis) => act(&mut redis).map_err(RunError::Redis),
         None => Ok(()),
     };
@@ -108,10 +108,11 @@ fn act(act: EventAct, world: &World) -> Result<(), RunError> {
         EventAct::Sigterm(number) => world.terminate(number),
         EventAct::Restart(number) => world.restart(number),
         EventAct::Skew(number, off_us) => world.skew(number, off_us),
-        EventAct::PauseRedis => redis(super::redis::Redis::pause),
-        EventAct::KillRedis => redis(super::redis::Redis::kill),
-        EventAct::CutRedis => redis(super::redis::Redis::cut),
-        EventAct::HealRedis => redis(super::redis::Redis::heal),
+        EventAct::PauseRedis => redis(&super::redis::Redis::pause),
+        EventAct::KillRedis => redis(&super::redis::Redis::kill),
+        EventAct::CutRedis(from) => redis(&|redis| redis.cut(from)),
+        EventAct::HealRedis => redis(&super::redis::Redis::heal),
+        EventAct::PromoteRedis => redis(&super::redis::Redis::promote),
     }
 }
 
@@ -138,7 +139,9 @@ fn name(act: EventAct) -> String {
         EventAct::Skew(number, off_us) => format!("skew:gateway/{number}:{}ms", off_us as f64 / 1e3),
         EventAct::PauseRedis => "pause:redis".to_owned(),
         EventAct::KillRedis => "kill:redis".to_owned(),
-        EventAct::CutRedis => "cut:redis".to_owned(),
+        EventAct::CutRedis(None) => "cut:redis".to_owned(),
+        EventAct::CutRedis(Some(from)) => format!("cut:redis:gateway/{from}"),
+        EventAct::PromoteRedis => "promote:redis".to_owned(),
         EventAct::HealRedis => "heal:redis".to_owned(),
     }
 }

@@ -13,6 +13,7 @@ pub(super) fn expectations(expected: &[ExpectPart], result: &ResultFile, died: &
         figure: figure.to_owned(),
         min: None,
         max: Some(0.0),
+        above: None,
     });
     let always = always.into_iter().filter(|one| figure(&figures, &one.figure).is_some());
     let written = expected.iter().cloned();
@@ -37,16 +38,20 @@ pub(super) fn verdict(valid: bool, expectations: &[Expectation]) -> Verdict {
 }
 
 fn judge(expected: &ExpectPart, figures: &Value) -> Expectation {
-    let value = figure(figures, &expected.figure);
+    let above = expected.above.as_ref().map_or(Some(0.0), |above| figure(figures, above));
+    let value = figure(figures, &expected.figure).zip(above).map(|(value, above)| value - above);
     let holds = value.is_some_and(|value| {
         expected.min.is_none_or(|min| value >= min) && expected.max.is_none_or(|max| value <= max)
     });
-    let bound = match (expected.min, expected.max) {
+    let mut bound = match (expected.min, expected.max) {
         (Some(min), Some(max)) => format!("from {min} to {max}"),
         (Some(min), None) => format!("at least {min}"),
         (None, Some(max)) => format!("at most {max}"),
         (None, None) => String::new(),
     };
+    if let Some(above) = &expected.above {
+        bound += &format!(" above {above}");
+    }
     Expectation { figure: expected.figure.clone(), bound, value, holds }
 }
 
@@ -75,7 +80,20 @@ mod tests {
     fn one(figure: &str, min: Option<f64>, max: Option<f64>) -> Expectation {
         let figures = json!({ "load": { "main": { "requests": 10, "phases": { "before": {
             "status": { "200": 9, "503": 1 }, "failures": {}, "success_ratio": 0.9, "added_us": null } } } } });
-        judge(&ExpectPart { figure: figure.to_owned(), min, max }, &figures)
+        judge(&ExpectPart { figure: figure.to_owned(), min, max, above: None }, &figures)
+    }
+
+    #[test]
+    fn a_figure_is_held_against_another() {
+        let figures = json!({ "before": { "p99": 500.0 }, "fault_1": { "p99": 1_400.0 } });
+        let judge = |above: &str, max: f64| {
+            let (figure, above) = ("fault_1.p99".to_owned(), Some(above.to_owned()));
+            judge(&ExpectPart { figure, min: None, max: Some(max), above }, &figures)
+        };
+        let judged = judge("before.p99", 1_000.0);
+        assert_eq!((judged.holds, judged.value), (true, Some(900.0)));
+        assert_eq!(judged.bound, "at most 1000 above before.p99");
+        assert!(!judge("before.p99", 899.0).holds && !judge("after.p99", 1_000.0).holds);
     }
 
     #[test]

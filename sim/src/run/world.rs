@@ -19,7 +19,7 @@ use super::error::RunError;
 use super::events::Follower;
 use super::mocks::{Here, Mocks};
 use super::other::{Other, Place};
-use super::redis::Redis;
+use super::redis::{Plans, Redis};
 use crate::children::{Child, ChildError, Programs};
 use crate::process::Usage;
 use crate::scenario::Scenario;
@@ -110,15 +110,14 @@ impl World {
         if endpoints.len() != listeners.len() || endpoints.len() != scenario.endpoints().count() {
             return Err(ChildError::Ready { name: "the mocks".to_owned(), line: format!("{listeners:?}") }.into());
         }
-        let cuttable = scenario.events.iter().any(|event| event.act == EventAct::CutRedis);
         let redis = match scenario.redis {
-            true => Some(Redis::start(folder, cores.redis(), cuttable).map_err(RunError::Redis)?),
+            true => Some(Redis::start(folder, cores.redis(), plans(scenario)).map_err(RunError::Redis)?),
             false => None,
         };
-        let redis_at = redis.as_ref().map(Redis::address);
-        let filling = Filling { endpoints, redis: redis_at, key_set: key_set.to_owned(), ..Filling::default() };
+        let mut filling = Filling { endpoints, key_set: key_set.to_owned(), ..Filling::default() };
         let mut gateways = Vec::new();
         for number in 0..scenario.gateway.instances {
+            filling.redis = redis.as_ref().map(|redis| redis.address(number));
             let instance = match other {
                 Some(other) => Instance::start_other(other, number, cores, filling.clone(), folder)?,
                 None => Instance::start(number, scenario, programs, cores, filling.clone(), folder)?,
@@ -268,6 +267,14 @@ impl World {
             drop(lock(gateway).take());
         }
     }
+}
+
+/// What will happen to the Redis.
+fn plans(scenario: &Scenario) -> Plans {
+    let does = |what: fn(EventAct) -> bool| scenario.events.iter().any(|event| what(event.act));
+    let promoted = does(|act| act == EventAct::PromoteRedis);
+    let cut = does(|act| matches!(act, EventAct::CutRedis(_)));
+    Plans { ways: if cut || promoted { scenario.gateway.instances } else { 0 }, promoted }
 }
 
 impl Instance {

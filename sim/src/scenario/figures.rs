@@ -79,6 +79,9 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
     }
     for rule in checked.into_iter().flat_map(|checked| limits(&checked.config).into_keys()) {
         names.extend(LIMITERS.map(|figure| format!("limiters.{rule}.{figure}")));
+        for (phase, _) in scenario.phases() {
+            names.extend(["offered", "admitted", "of_rate"].map(|one| format!("limiters.{rule}.phases.{phase}.{one}")));
+        }
     }
     names.push("retries.amplification".to_owned());
     for figure in ["dropped", "achieved_over_offered", "client_cpu_ratio", "steady_from_ms"] {

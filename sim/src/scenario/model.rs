@@ -232,10 +232,24 @@ pub enum EventAct {
     PauseRedis,
     /// Redis is killed.
     KillRedis,
-    /// Redis is cut off: its connections break, and it keeps what it knows.
-    CutRedis,
+    /// Redis is cut off from a gateway (from all when `None`): connections break, and it keeps what it knows.
+    CutRedis(Option<usize>),
     /// Redis works again, after any of the above.
     HealRedis,
+    /// The replica of Redis is the master from now on; the old one is gone.
+    PromoteRedis,
+}
+
+impl EventAct {
+    /// It is something that befalls Redis: an outage begins, if there is none.
+    fn begins_outage(self) -> bool {
+        matches!(self, Self::PauseRedis | Self::KillRedis | Self::CutRedis(_))
+    }
+
+    /// Redis is well from then on.
+    fn ends_outage(self) -> bool {
+        matches!(self, Self::HealRedis | Self::PromoteRedis)
+    }
 }
 
 /// One `[[expect]]`.
@@ -247,6 +261,8 @@ pub struct ExpectPart {
     pub min: Option<f64>,
     /// The most that holds.
     pub max: Option<f64>,
+    /// Another figure: the bounds are for how far the figure is above it.
+    pub above: Option<String>,
 }
 
 impl RequestPart {
@@ -289,14 +305,34 @@ impl Scenario {
         self.loads.iter().map(|load| load.duration).max().unwrap_or_default()
     }
 
+    /// When Redis was not well: each time from the event that befell it to the one that healed it, or to the end.
+    #[must_use]
+    pub fn outages(&self) -> Vec<(Duration, Duration)> {
+        let mut outages: Vec<(Duration, Duration)> = Vec::new();
+        let mut since = None;
+        for event in &self.events {
+            if event.act.begins_outage() {
+                since.get_or_insert(event.at);
+            } else if event.act.ends_outage()
+                && let Some(since) = since.take()
+            {
+                outages.push((since, event.at));
+            }
+        }
+        outages.extend(since.map(|since| (since, self.length())));
+        outages
+    }
+
     /// The phases with their beginnings: `before`, `fault_1` to `fault_n`, `healed`.
     ///
-    /// `fault_i` begins with the i-th fault and lasts to the next; faults that begin together are one. `healed` begins
-    /// when the last fault has ended, if that is before the end of the run. A phase that would begin at 0 takes the
-    /// place of `before`.
+    /// `fault_i` begins with the i-th fault and lasts to the next; faults that begin together are one, and an outage of
+    /// Redis is one too. `healed` begins when the last fault has ended, if that is before the end of the run. A phase
+    /// that would begin at 0 takes the place of `before`.
     #[must_use]
     pub fn phases(&self) -> Vec<(String, Duration)> {
+        let outages = self.outages();
         let mut starts: Vec<Duration> = self.faults.iter().map(|fault| fault.at).collect();
+        starts.extend(outages.iter().map(|(from, _)| *from));
         starts.sort_unstable();
         starts.dedup();
         let mut phases = Vec::new();
@@ -305,7 +341,8 @@ impl Scenario {
         }
         phases.extend(starts.into_iter().enumerate().map(|(index, at)| (format!("fault_{}", index + 1), at)));
         let length = self.length();
-        let healed = self.faults.iter().map(|fault| fault.until(length)).max();
+        let ends = self.faults.iter().map(|fault| fault.until(length));
+        let healed = ends.chain(outages.into_iter().map(|(_, until)| until)).max();
         if let Some(at) = healed.filter(|at| *at < length) {
             phases.push(("healed".to_owned(), at));
         }

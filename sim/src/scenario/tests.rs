@@ -94,6 +94,33 @@ fn phases_begin_with_faults_and_end_with_the_last() {
 }
 
 #[test]
+fn an_outage_of_redis_is_a_phase_too() {
+    let with = |more: &str| read(&format!("{SCENARIO}[redis]\ninstances = 1\n{more}"));
+    let event = |at: &str, act: &str| format!("[[events]]\nat = '{at}'\ndo = '{act}'\n");
+    let starts = |more: &str| -> Vec<(String, u64)> {
+        with(more).phases().into_iter().map(|(name, at)| (name, at.as_secs())).collect()
+    };
+    let named = |list: &[(&str, u64)]| list.iter().map(|(name, at)| ((*name).to_owned(), *at)).collect::<Vec<_>>();
+    let healed = named(&[("before", 0), ("fault_1", 2), ("healed", 5)]);
+    assert_eq!(starts(&(event("2s", "pause:redis") + &event("5s", "heal:redis"))), healed);
+    let promoted = event("2s", "kill:redis") + &event("3s", "cut:redis:gateway/0") + &event("5s", "promote:redis");
+    assert_eq!(starts(&promoted), healed, "worse and worse is one outage");
+    assert_eq!(starts(&event("2s", "cut:redis")), named(&[("before", 0), ("fault_1", 2)]));
+    assert_eq!(starts(&event("2s", "heal:redis")), named(&[("before", 0)]), "nothing was wrong");
+    assert_eq!(with(&event("2s", "cut:redis:gateway/0")).events[0].act, EventAct::CutRedis(Some(0)));
+    says(&event("2s", "promote:redis"), &["the scenario has no Redis"]);
+    says(&format!("[redis]\ninstances = 1\n{}", event("2s", "cut:redis:gateway/7")), &["is no gateway"]);
+}
+
+#[test]
+fn an_expectation_may_be_on_how_far_a_figure_is_above_another() {
+    let expect = |above: &str| format!("[[expect]]\nfigure = 'load.steady.requests'\nabove = '{above}'\nmax = 1\n");
+    let scenario = read(&format!("{SCENARIO}{}", expect("load.steady.phases.before.latency_us.p99")));
+    assert_eq!(scenario.expectations[0].above.as_deref(), Some("load.steady.phases.before.latency_us.p99"));
+    says(&expect("load.steady.nothing"), &["no figure `load.steady.nothing`"]);
+}
+
+#[test]
 fn events_are_sorted_by_time() {
     let events = "[[events]]\nat = '5s'\ndo = 'restart'\n[[events]]\nat = '4s'\ndo = 'reload:gateway/0'\n";
     let scenario = read(&format!("{SCENARIO}{events}"));

@@ -29,6 +29,8 @@ const VALGRIND: Need = Need {
 const OPERATIONS: u64 = 100;
 /// With this in their names: allocations. All others are instructions.
 const ALLOCATIONS: &str = "allocations_";
+/// What is counted in bytes, each by itself.
+const BYTES: &str = "bytes_";
 
 /// Pairs of counts that may be so many parts of a thousand apart at most, and what lies between them.
 const APART: [(&str, &str, u64, &str); 1] =
@@ -50,7 +52,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         }
         Err(why) => {
             println!("instructions: skipped: {why}");
-            budgets.retain(|name, _| name.starts_with(ALLOCATIONS));
+            budgets.retain(|name, _| name.starts_with(ALLOCATIONS) || name.starts_with(BYTES));
         }
     }
     print!("{}", table(&counts, &budgets));
@@ -74,7 +76,7 @@ fn table(counts: &Counts, budgets: &Counts) -> String {
     for (name, count) in counts {
         let budget = budgets.get(name).copied().unwrap_or(0);
         let used = if budget == 0 { "-".to_owned() } else { format!("{:.1}%", *count as f64 * 100.0 / budget as f64) };
-        let each = *count as f64 / OPERATIONS as f64;
+        let each = *count as f64 / if name.starts_with(BYTES) { 1.0 } else { OPERATIONS as f64 };
         table.push_str(&format!("{count:>12} {budget:>12} {used:>7} {each:>12.1}  {name}\n"));
     }
     table
@@ -84,11 +86,15 @@ fn table(counts: &Counts, budgets: &Counts) -> String {
 fn compare(counts: &Counts, budgets: &Counts) -> Vec<String> {
     let mut wrong = Vec::new();
     for (name, count) in counts {
-        let what = if name.starts_with(ALLOCATIONS) { "allocations" } else { "instructions" };
+        let what = match name.as_str() {
+            name if name.starts_with(BYTES) => "bytes".to_owned(),
+            name if name.starts_with(ALLOCATIONS) => format!("allocations for {OPERATIONS} operations"),
+            _ => format!("instructions for {OPERATIONS} operations"),
+        };
         match budgets.get(name) {
             Some(budget) if count <= budget => {}
             Some(budget) => wrong.push(format!(
-                "{name}: {count} {what} for {OPERATIONS} operations, above its budget of {budget} by {:.1} %",
+                "{name}: {count} {what}, above its budget of {budget} by {:.1} %",
                 (*count as f64 / *budget as f64 - 1.0) * 100.0
             )),
             None => wrong.push(format!("{name}: {count} {what}, but benches/budgets.toml has no budget for it")),

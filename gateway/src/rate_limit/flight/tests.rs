@@ -11,8 +11,8 @@ use crate::clock::Clock;
 use crate::config::settings::rate_limit::{LimitKey, Mode, Rate, Shared};
 use crate::config::settings::store::Servers;
 use crate::config::settings::{self, RateLimit};
-use crate::rate_limit::Registry;
-use crate::store::tests::double::{Delay, Double};
+use crate::rate_limit::{Registry, leases};
+use crate::store::tests::double::{Delay, Double, Troubles};
 use crate::store::{Stores, Surroundings, watch};
 use crate::telemetry::metrics::Registry as Metrics;
 
@@ -32,7 +32,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn start(double: &str, number: u16) -> Self {
+    fn start(double: &str, number: u16, mode: Mode) -> Self {
         let clock = Clock::starting_at(Duration::from_secs(1_800_000_000));
         let metrics = Arc::new(Metrics::new(1));
         let surroundings =
@@ -57,7 +57,7 @@ impl Gateway {
             ipv6_prefix: 64,
             shadow: false,
             max_keys: 1000,
-            shared: Some(Shared { store: "shared".into(), mode: Mode::Exact, on_failure: OnFailure::LocalShare }),
+            shared: Some(Shared { store: "shared".into(), mode, on_failure: OnFailure::LocalShare }),
         };
         let now = clock.monotonic_ns(clock.now());
         let rule = Arc::new(Registry::new(metrics, 1, number.into()).compile(&Arc::new(limit), &stores, now));
@@ -65,12 +65,18 @@ impl Gateway {
         Self { clock, store: stores.find("shared").unwrap(), stores, rule }
     }
 
-    /// What a request of an exact rule does.
+    /// What a request does.
     async fn ask(&self) -> bool {
         let now = self.clock.monotonic_ns(self.clock.now());
         let (key, tier) = (Key::Global, Tier::Own);
         let hash = self.rule.hash(&key, tier);
         let asked = [Asked { index: 0, rule: &self.rule, store: &self.store, key, tier, hash }];
+        if let Some(Mode::Leased(most)) = self.rule.settings.shared.as_ref().map(|shared| shared.mode) {
+            return match leases::take(&self.rule, 0, (&key, tier, hash), most, now).await {
+                Ok(taken) => taken.is_some_and(|outcome| outcome.taken),
+                Err(Down) => asked[0].take_share(self.store.now_ns(), false).is_ok(),
+            };
+        }
         if self.rule.quota(tier).wait(asked[0].seen(now).known, now) > 0 && self.store.health.is_up() {
             return false;
         }
@@ -106,19 +112,36 @@ impl Outcome {
     }
 }
 
+/// A rule that asks for each request, [`run_in`] its mode.
+fn run(name: &str, gateways: u16, offered: (u64, f64), delay: Delay, troubles: Troubles) -> Outcome {
+    run_in(Mode::Exact, name, gateways, offered, delay, troubles)
+}
+
 /// So many gateways that are asked for so many times the rate together, at times drawn from a seed.
-fn run(
+fn run_in(
+    mode: Mode,
     name: &str,
     gateways: u16,
     (seconds, load): (u64, f64),
     delay: Delay,
-    stalls: Vec<(Duration, Duration)>,
+    troubles: Troubles,
 ) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
-        Double::put_up(name, delay, stalls);
-        let gateways: Vec<_> = (0..gateways).map(|number| Rc::new(Gateway::start(name, number))).collect();
+        Double::put_up(name, delay, troubles);
+        let gateways: Vec<_> = (0..gateways).map(|number| Rc::new(Gateway::start(name, number, mode))).collect();
+        let houses = gateways.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                // virtual time
+                tokio::time::sleep(ms(100)).await;
+                for gateway in &houses {
+                    leases::end_idle(&gateway.rule, gateway.store.now_ns());
+                    pay_tabs(&gateway.rule, &gateway.store);
+                }
+            }
+        });
         // They hear of each other.
         // virtual time
         tokio::time::sleep(ms(1500)).await;
@@ -163,19 +186,19 @@ fn quick() -> Delay {
 }
 
 /// Times in which the store does nothing: three a second, of 5 to 85 ms.
-fn stalls(seconds: u64) -> Vec<(Duration, Duration)> {
+fn stalls(seconds: u64) -> Troubles {
     let mut draws = Draws::new(3);
     let each = |number: u64| {
         let from = ms(1500 + number * 333 + draws.next_u64() % 200);
         (from, from + ms(5 + draws.next_u64() % 80))
     };
-    (0..seconds * 3).map(each).collect()
+    Troubles { stalls: (0..seconds * 3).map(each).collect(), dead: None }
 }
 
 #[test]
 fn a_store_that_is_in_time_lets_exactly_the_limit_through() {
     for gateways in [1, 8] {
-        let outcome = run("in time", gateways, (5, 3.0), quick(), Vec::new());
+        let outcome = run("in time", gateways, (5, 3.0), quick(), Troubles::default());
         assert!((0.99..=1.0).contains(&outcome.of_bound(5)), "{gateways}: {}", outcome.of_bound(5));
         assert_eq!(outcome.late, 0);
     }
@@ -201,7 +224,7 @@ fn answers_that_are_late_to_one_gateway_or_the_other_add_nothing() {
             let back = 60_u64.saturating_sub(turn);
             (Duration::from_micros(200), Duration::from_micros(200) + ms(back))
         });
-        let outcome = run("late", gateways, (6, 3.0), delay, Vec::new());
+        let outcome = run("late", gateways, (6, 3.0), delay, Troubles::default());
         let of_bound = outcome.of_bound(6);
         assert!((0.9..=1.01).contains(&of_bound), "{gateways}: {of_bound}");
     }
@@ -214,7 +237,7 @@ fn two_of_four_that_are_cut_off_add_their_shares_and_no_more() {
         let there = if cut(gateway, now) { Duration::from_secs(1000) } else { Duration::from_micros(200) };
         (there, Duration::from_micros(200))
     });
-    let outcome = run("cut", 4, (9, 3.0), delay, Vec::new());
+    let outcome = run("cut", 4, (9, 3.0), delay, Troubles::default());
     let rate = |from: u64, until: u64| outcome.between(from, until) / (RATE * (until - from)) as f64;
     assert!((0.99..=1.01).contains(&rate(1, 2)));
     assert!((1.45..=1.5).contains(&rate(2, 6)), "1 + 2/4: {}", rate(2, 6));
@@ -222,21 +245,63 @@ fn two_of_four_that_are_cut_off_add_their_shares_and_no_more() {
 }
 
 #[test]
-fn a_store_that_is_gone_for_all_leaves_the_limit() {
-    let outcome = run("gone", 4, (9, 3.0), quick(), vec![(ms(3500), ms(7500))]);
+fn a_store_that_is_gone_for_all_leaves_the_limit_and_only_the_first_few_wait() {
+    for mode in [Mode::Exact, Mode::Leased(10)] {
+        let troubles = Troubles { stalls: vec![(ms(3500), ms(7500))], dead: None };
+        let outcome = run_in(mode, &format!("gone {mode:?}"), 4, (9, 3.0), quick(), troubles);
+        let rate = |from: u64, until: u64| outcome.between(from, until) / (RATE * (until - from)) as f64;
+        assert!((0.9..=1.01).contains(&rate(2, 6)), "{mode:?}: {}", rate(2, 6));
+        assert!((0.9..=1.01).contains(&rate(6, 9)), "no burst: {mode:?}: {}", rate(6, 9));
+        // Those who found out: 750 a second ask each gateway.
+        assert!(outcome.late < 60, "{mode:?}: {}", outcome.late);
+    }
+}
+
+#[test]
+fn a_store_that_is_killed_and_comes_back_empty_leaves_the_limit() {
+    let dead = Some((ms(3500), ms(7450)));
+    let outcome = run("killed", 4, (10, 3.0), quick(), Troubles { stalls: Vec::new(), dead });
     let rate = |from: u64, until: u64| outcome.between(from, until) / (RATE * (until - from)) as f64;
     assert!((0.9..=1.01).contains(&rate(2, 6)), "{}", rate(2, 6));
-    assert!((0.9..=1.01).contains(&rate(6, 9)), "no burst: {}", rate(6, 9));
-    // Only those wait who found out: three round trips, and who came meanwhile.
-    assert!(outcome.late < 200, "{}", outcome.late);
+    assert!((0.9..=1.01).contains(&rate(6, 10)), "no burst: {}", rate(6, 10));
+    assert_eq!(outcome.late, 0, "nobody waits for a server that is not there");
 }
 
 #[test]
 fn a_store_that_is_always_too_slow_is_left_alone() {
     let delay: Delay = Box::new(|_, _| (ms(12), ms(13)));
-    let outcome = run("slow", 4, (6, 3.0), delay, Vec::new());
+    let outcome = run("slow", 4, (6, 3.0), delay, Troubles::default());
     assert!((0.9..=1.01).contains(&outcome.of_bound(6)), "{}", outcome.of_bound(6));
     assert!(outcome.late < 400, "nobody waits after the first few: {} of {}", outcome.late, outcome.asked);
+}
+
+/// How far what passed was above `burst + rate x t` in the worst window.
+fn worst_excess(outcome: &Outcome) -> f64 {
+    let (mut lowest, mut worst) = (f64::MAX, f64::MIN);
+    for (number, at) in outcome.admitted.iter().enumerate() {
+        let above = number as f64 - at.as_secs_f64() * RATE as f64;
+        lowest = lowest.min(above);
+        worst = worst.max(above + 1.0 - lowest);
+    }
+    worst - BURST as f64
+}
+
+#[test]
+fn leases_of_any_size_are_paid_for_and_what_is_held_bounds_the_moment() {
+    for most in [1, 5, 20, 100] {
+        let name = format!("leases of {most}");
+        let outcome = run_in(Mode::Leased(most), &name, 4, (5, 3.0), quick(), Troubles::default());
+        let (of_bound, excess) = (outcome.of_bound(5), worst_excess(&outcome));
+        // Together, gateways hold at most half of a burst.
+        let held = (4 * most).min(BURST / 2) as f64;
+        assert!(of_bound <= 1.0 && excess <= held, "{most}: {of_bound}, {excess} above");
+        assert!(of_bound >= 0.97, "what is held unused is missing: {most}: {of_bound}");
+        // Who asks for less than there is gets it, though a part of it lies elsewhere.
+        let name = format!("leases of {most}, asked for less");
+        let outcome = run_in(Mode::Leased(most), &name, 4, (5, 0.8), quick(), Troubles::default());
+        let refused = 1.0 - outcome.admitted.len() as f64 / outcome.asked as f64;
+        assert!(refused <= 0.001, "{most}: {refused} refused in vain");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use redis::{Cmd, RedisResult, Value};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::scripts::Buckets;
 use crate::store::Script;
 
 /// How long a command takes to the store and its answer back, by the gateway's number and the time since the start.
@@ -17,14 +18,23 @@ pub(crate) type Delay = Box<dyn Fn(u16, Duration) -> (Duration, Duration) + Send
 pub(crate) struct Double {
     origin: Instant,
     delay: Delay,
-    /// Times in which it does nothing.
-    stalls: Vec<(Duration, Duration)>,
+    troubles: Troubles,
     kept: Mutex<Kept>,
+}
+
+/// Times from the start.
+#[derive(Debug, Default)]
+pub(crate) struct Troubles {
+    /// In which it does nothing.
+    pub(crate) stalls: Vec<(Duration, Duration)>,
+    /// In which nobody is there; it has forgotten everything when it is back.
+    pub(crate) dead: Option<(Duration, Duration)>,
 }
 
 #[derive(Default)]
 struct Kept {
-    buckets: HashMap<String, u64>,
+    forgot: bool,
+    buckets: Buckets,
     beats: HashMap<String, Instant>,
 }
 
@@ -32,8 +42,8 @@ static ALL: LazyLock<Mutex<HashMap<String, Arc<Double>>>> = LazyLock::new(Mutex:
 
 impl Double {
     /// Puts one up under a name of its own.
-    pub(crate) fn put_up(name: &str, delay: Delay, stalls: Vec<(Duration, Duration)>) -> Arc<Self> {
-        let double = Arc::new(Self { origin: Instant::now(), delay, stalls, kept: Mutex::default() });
+    pub(crate) fn put_up(name: &str, delay: Delay, troubles: Troubles) -> Arc<Self> {
+        let double = Arc::new(Self { origin: Instant::now(), delay, troubles, kept: Mutex::default() });
         ALL.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::clone(&double));
         double
     }
@@ -43,20 +53,30 @@ impl Double {
         ALL.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    pub(crate) async fn send(&self, gateway: u16, commands: &[Cmd]) -> Vec<RedisResult<Value>> {
+    pub(crate) async fn send(&self, gateway: u16, commands: &[Cmd]) -> RedisResult<Vec<RedisResult<Value>>> {
         let (there, back) = (self.delay)(gateway, self.origin.elapsed());
         // virtual time
         sleep(there).await;
         while let Some((_, until)) =
-            self.stalls.iter().find(|(from, until)| (*from..*until).contains(&self.origin.elapsed()))
+            self.troubles.stalls.iter().find(|(from, until)| (*from..*until).contains(&self.origin.elapsed()))
         {
             // virtual time
             sleep_until(self.origin + *until).await;
         }
+        if let Some((from, until)) = self.troubles.dead {
+            let now = self.origin.elapsed();
+            if (from..until).contains(&now) {
+                return Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into());
+            }
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if now >= until && !kept.forgot {
+                *kept = Kept { forgot: true, ..Kept::default() };
+            }
+        }
         let answers = commands.iter().map(|command| Ok(self.run(command))).collect();
         // virtual time
         sleep(back).await;
-        answers
+        Ok(answers)
     }
 
     fn run(&self, command: &Cmd) -> Value {
@@ -74,52 +94,12 @@ impl Double {
             return Value::Int(kept.beats.len() as i64);
         }
         let numbers: Vec<i64> = words.map(|word| word.parse().unwrap()).collect();
-        let now = self.origin.elapsed().as_nanos() as u64 + 1;
+        let now = self.origin.elapsed().as_nanos() as i64 + 1;
         let answer = if script == Script::Charge.hash() {
-            charge(&mut kept.buckets, now, &keys, &numbers)
+            kept.buckets.charge(now, &keys, &numbers)
         } else {
-            lease(&mut kept.buckets, now, &keys[0], &numbers)
+            kept.buckets.lease(now, &keys[0], &numbers)
         };
         Value::Array(answer.into_iter().map(Value::Int).collect())
     }
-}
-
-/// `charge.lua`, of rates that stay.
-fn charge(buckets: &mut HashMap<String, u64>, now: u64, keys: &[String], numbers: &[i64]) -> Vec<i64> {
-    let (mut debts, mut paid, mut passes, mut refused) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    let (numbers, sent) = (&numbers[..6 * keys.len()], numbers[6 * keys.len()]);
-    let age = if sent > 0 { (now as i64 - sent * 1000).clamp(0, 10_000_000_000) } else { 0 };
-    for (at, (key, told)) in keys.iter().zip(numbers.chunks(6)).enumerate() {
-        let [cost, window, floor, enforced, owed, _token] = told else { panic!("six numbers for each bucket") };
-        let known = buckets.get(key).map_or(0, |tat| tat.saturating_sub(now) as i64);
-        let debt = known.max(*floor - age).clamp(0, *window);
-        paid.push((*owed).min(window - debt));
-        debts.push(debt + paid[at]);
-        passes.push(*cost <= 0 || debts[at] + cost <= *window);
-        if !passes[at] && *enforced == 1 && refused == 0 {
-            refused = at as i64 + 1;
-        }
-    }
-    let mut answer = vec![refused, (now / 1000) as i64];
-    for (at, key) in keys.iter().enumerate() {
-        let taken = refused == 0 && passes[at];
-        let debt = (debts[at] + if taken { numbers[6 * at] } else { 0 }).max(0);
-        buckets.insert(key.clone(), now + debt as u64);
-        answer.push(if refused == 0 && !passes[at] { -debt - 1 } else { debt });
-    }
-    if numbers.chunks(6).any(|told| told[4] > 0) {
-        answer.extend(paid);
-    }
-    answer
-}
-
-/// `lease.lua`.
-fn lease(buckets: &mut HashMap<String, u64>, now: u64, key: &str, numbers: &[i64]) -> Vec<i64> {
-    let [token, window, floor, wanted, back] = numbers else { panic!("five numbers") };
-    let known = buckets.get(key).map_or(0, |tat| tat.saturating_sub(now) as i64);
-    let debt = (known.max(*floor).clamp(0, *window) - back * token).max(0);
-    let taken = (*wanted).min((window - debt) / token).max(0);
-    let debt = debt + taken * token;
-    buckets.insert(key.to_owned(), now + debt as u64);
-    vec![taken, (now / 1000) as i64, debt]
 }

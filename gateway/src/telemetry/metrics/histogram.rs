@@ -79,6 +79,18 @@ impl HistogramTotals {
     pub fn count(&self) -> u64 {
         self.buckets.iter().map(|(_, count)| count).sum()
     }
+
+    /// A duration that this share of them did not exceed, nanoseconds: the bound of a bucket, so at most half too high.
+    /// `None` where none was counted, or it is above the last bound.
+    pub fn quantile_ns(&self, share: f64) -> Option<u64> {
+        let rank = ((self.count() as f64 * share).ceil() as u64).max(1);
+        let mut seen = 0;
+        let reached = |(_, count): &&(Option<u64>, u64)| {
+            seen += count;
+            seen >= rank
+        };
+        self.buckets.iter().find(reached)?.0
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +132,8 @@ mod tests {
         a.add_to(&mut totals);
         b.add_to(&mut totals);
         assert_eq!((totals.count(), totals.buckets[1].1, totals.buckets[29].1), (3, 2, 1));
+        assert_eq!((totals.quantile_ns(0.5), totals.quantile_ns(0.99)), (totals.buckets[1].0, None));
+        assert_eq!(HistogramTotals::default().quantile_ns(0.5), None, "nothing was counted");
     }
 
     proptest! {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::LimiterPhase;
 use super::replay::Decision;
 use super::window::worst_excess;
+use crate::history::Phase;
 use crate::oracle::policy::LimitPolicy;
 
 /// One key of one rule.
@@ -60,6 +62,32 @@ pub(crate) fn sustained_error<'k>(limit: &LimitPolicy, keys: impl IntoIterator<I
     (due > 0.0).then(|| (admitted - due) / due)
 }
 
+/// What keys were given in a phase.
+pub(crate) fn of_phase<'k>(
+    limit: &LimitPolicy,
+    keys: impl IntoIterator<Item = &'k Key>,
+    phase: &Phase,
+) -> LimiterPhase {
+    let due = limit.rate() * phase.until_ns.saturating_sub(phase.from_ns) as f64 / 1e9;
+    let (mut seen, mut given, mut owed) = (LimiterPhase::default(), 0.0, 0.0);
+    for key in keys {
+        // They are in the order of time.
+        let within = |list: &[(u64, u64)]| {
+            let from = list.partition_point(|(at, _)| *at < phase.from_ns);
+            let until = list.partition_point(|(at, _)| *at < phase.until_ns).max(from);
+            ((until - from) as u64, list[from..until].iter().map(|(_, cost)| cost).sum::<u64>() as f64)
+        };
+        let (offered, admitted) = (within(&key.offered), within(&key.admitted));
+        seen.offered += offered.0;
+        seen.admitted += admitted.0;
+        if offered.1 >= due && due > 0.0 && !key.shared {
+            given += admitted.1;
+            owed += due;
+        }
+    }
+    LimiterPhase { of_rate: (owed > 0.0).then(|| given / owed), ..seen }
+}
+
 /// Jain's index of how keys were treated: each key's admitted tokens over what it could have had, the smaller of what
 /// it asked for and `burst + rate * time`. 1 is fair; 1/n when one of n has everything.
 pub(crate) fn fairness<'k>(limit: &LimitPolicy, keys: impl IntoIterator<Item = &'k Key>) -> Option<f64> {
@@ -108,6 +136,21 @@ mod tests {
         burst.refused.retain(|at| *at > 1_000_000);
         assert!(error(burst).unwrap().abs() < 0.011);
         assert_eq!(error(Key { shared: true, ..key(10, 100) }), None);
+    }
+
+    #[test]
+    fn a_phase_is_held_against_the_rate_by_keys_that_asked_for_it() {
+        let limit = LimitPolicy::per_second(10, 1);
+        let phase = |from_ms: u64, until_ms: u64| Phase {
+            name: "fault_1".into(),
+            from_ns: from_ms * 1_000_000,
+            until_ns: until_ms * 1_000_000,
+        };
+        let (greedy, modest) = (key(10, 50), key(500, 500));
+        let seen = of_phase(&limit, [&greedy, &modest], &phase(2_000, 6_000));
+        assert_eq!((seen.offered, seen.admitted, seen.of_rate), (408, 88, Some(2.0)), "twice the rate of one key");
+        assert_eq!(of_phase(&limit, [&modest], &phase(2_000, 6_000)).of_rate, None, "it asked for less");
+        assert_eq!(of_phase(&limit, [&greedy], &phase(6_000, 6_000)).of_rate, None, "no time");
     }
 
     #[test]

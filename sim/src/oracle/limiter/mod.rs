@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use crate::history::{ClientRequest, History, Name};
+use crate::history::{ClientRequest, History, Name, Phase};
 use crate::oracle::policy::{LimitPolicy, Policies, Tolerance};
 use replay::Decision;
 
@@ -43,6 +43,22 @@ pub struct LimiterScore {
     /// Jain's index over keys; 1 is fair.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fairness_jain: Option<f64>,
+    /// What was decided in each phase.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub phases: BTreeMap<String, LimiterPhase>,
+}
+
+/// What a rule decided in one phase.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct LimiterPhase {
+    /// Requests that were held against it.
+    pub offered: u64,
+    /// Those that were admitted.
+    pub admitted: u64,
+    /// Tokens that were admitted over those that the rate gave, of all keys that were asked for as much; a burst that
+    /// was left at the phase's beginning counts too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of_rate: Option<f64>,
 }
 
 /// The limits of a run by name. A rule that no request met has a score of zeros.
@@ -61,8 +77,9 @@ pub fn judge_from(
     decisions.retain(|decision| decision.at_ns >= from_ns);
     let clients: HashMap<&Name, &ClientRequest> =
         history.clients.iter().filter_map(|request| Some((request.request_id.as_ref()?, request))).collect();
-    let score =
-        |(name, limit): (&Name, &LimitPolicy)| (name.to_string(), judge_rule(name, limit, &decisions, &clients));
+    let score = |(name, limit): (&Name, &LimitPolicy)| {
+        (name.to_string(), judge_rule(name, limit, &decisions, (&clients, &history.phases)))
+    };
     policies.limits.iter().map(score).collect()
 }
 
@@ -70,7 +87,7 @@ fn judge_rule(
     rule: &Name,
     limit: &LimitPolicy,
     decisions: &[Decision<'_>],
-    clients: &HashMap<&Name, &ClientRequest>,
+    (clients, phases): (&HashMap<&Name, &ClientRequest>, &[Phase]),
 ) -> LimiterScore {
     let mut score = LimiterScore::default();
     let mut dishonest: Option<u64> = None;
@@ -97,6 +114,8 @@ fn judge_rule(
         score.sustained_error = keys::sustained_error(limit, keys.values());
         score.fairness_jain = keys::fairness(limit, keys.values());
     }
+    let of_phase = |phase: &Phase| (phase.name.to_string(), keys::of_phase(limit, keys.values(), phase));
+    score.phases = phases.iter().map(of_phase).collect();
     score.retry_after_error_ms = dishonest.map(|ns| ns as f64 / 1e6);
     score
 }

@@ -5,7 +5,7 @@ use super::super::model::ExpectPart;
 use super::super::problem::Report;
 use super::super::reader::Reader;
 
-const KEYS: &[&str] = &["figure", "min", "max"];
+const KEYS: &[&str] = &["figure", "above", "min", "max"];
 
 /// Every expectation. `known` holds the figures that the result will have; `None` when that is not known because
 /// something else is wrong.
@@ -28,20 +28,22 @@ pub(super) fn expectations(reader: &Reader<'_>, known: Option<&[String]>, report
             }
             continue;
         };
+        let above = reader.text("above", report);
         if let Some(known) = known {
-            check(figure, known, &reader, report);
+            check(("figure", figure), known, &reader, report);
+            above.into_iter().for_each(|above| check(("above", above), known, &reader, report));
         }
-        expectations.push(ExpectPart { figure: figure.to_owned(), min, max });
+        expectations.push(ExpectPart { figure: figure.to_owned(), min, max, above: above.map(str::to_owned) });
     }
     expectations
 }
 
-fn check(figure: &str, known: &[String], reader: &Reader<'_>, report: &mut Report) {
+fn check((key, figure): (&str, &str), known: &[String], reader: &Reader<'_>, report: &mut Report) {
     if known.iter().any(|name| name == figure) || figures::is_status(figure, known) {
         return;
     }
     let section = figure.split('.').next().unwrap_or_default();
-    let at = reader.place("figure");
+    let at = reader.place(key);
     if section == "limiters" && !known.iter().any(|name| name.starts_with("limiters.")) {
         let message = "the gateway's configuration has no rate limit that is scored (one with `anonymous` is not)";
         report.error(at, message);

@@ -13,8 +13,18 @@ use super::super::tree::Node;
 
 const FAULT_KEYS: &[&str] = &["at", "for", "on", "act", "share"];
 const EVENT_KEYS: &[&str] = &["at", "do"];
-const EVENTS: &[&str] =
-    &["reload", "sigterm", "restart", "pause:redis", "kill:redis", "cut:redis", "heal:redis", "skew:gateway/0:50ms"];
+const EVENTS: &[&str] = &[
+    "reload",
+    "sigterm",
+    "restart",
+    "pause:redis",
+    "kill:redis",
+    "cut:redis",
+    "cut:redis:gateway/0",
+    "promote:redis",
+    "heal:redis",
+    "skew:gateway/0:50ms",
+];
 
 /// Every fault, by its time.
 pub(super) fn faults(reader: &Reader<'_>, mocks: &[MockPart], length: Duration, report: &mut Report) -> Vec<FaultPart> {
@@ -141,13 +151,18 @@ fn event(text: &str, instances: usize, redis: bool) -> Result<EventAct, Option<S
         ("reload", _) => Ok(EventAct::Reload(instance()?)),
         ("sigterm", _) => Ok(EventAct::Sigterm(instance()?.unwrap_or(0))),
         ("restart", _) => Ok(EventAct::Restart(instance()?.unwrap_or(0))),
-        ("pause" | "kill" | "cut" | "heal", Some("redis")) if !redis => {
+        ("pause" | "kill" | "cut" | "heal" | "promote", Some(on)) if on.starts_with("redis") && !redis => {
             Err(Some("the scenario has no Redis: write [redis] with instances = 1".to_owned()))
         }
         ("pause", Some("redis")) => Ok(EventAct::PauseRedis),
         ("kill", Some("redis")) => Ok(EventAct::KillRedis),
         ("heal", Some("redis")) => Ok(EventAct::HealRedis),
-        ("cut", Some("redis")) => Ok(EventAct::CutRedis),
+        ("promote", Some("redis")) => Ok(EventAct::PromoteRedis),
+        ("cut", Some("redis")) => Ok(EventAct::CutRedis(None)),
+        ("cut", Some(on)) => match on.strip_prefix("redis:") {
+            Some(from) => gateway(from, instances).map(|from| EventAct::CutRedis(Some(from))).map_err(Some),
+            None => Err(None),
+        },
         ("skew", Some(on)) => skew(on, instances).map_err(Some),
         _ => Err(None),
     }
