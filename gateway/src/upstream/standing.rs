@@ -40,8 +40,6 @@ pub struct Last {
 impl Standing {
     /// A standing without a stain.
     pub fn new(policy: Policy, now: Instant) -> Self {
-        #[cfg(feature = "planted-bugs")]
-        let policy = crate::planted::policy(policy);
         Self {
             guard: Guard::new(policy, now),
             place: AtomicU8::new(Place::In as u8),
