@@ -18,6 +18,8 @@ pub mod cli;
 pub mod config;
 pub mod explain;
 pub mod gateway;
+#[cfg(feature = "planted-bugs")]
+pub mod planted;
 pub mod reload;
 pub mod service;
 pub mod shard;

@@ -85,6 +85,8 @@ impl<N: Network> Upstream<N> {
         let Some(ticket) = selected.take_ticket() else { return };
         let settings = selected.breaker_settings();
         let verdict = verdict(settings, outcome, status, took);
+        #[cfg(feature = "planted-bugs")]
+        let verdict = crate::planted::verdict(ticket.is_probe(), verdict);
         if let Some(transition) = selected.standing().guard.settle(ticket, verdict, now) {
             self.changed(selected.route_breaker(), &selected.endpoint, selected.standing(), &transition);
         }

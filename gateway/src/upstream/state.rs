@@ -185,6 +185,9 @@ fn scopes_of<N: Network>(
         };
         let standings: Box<[_]> = endpoints.iter().map(standing).collect();
         for standing in &standings {
+            #[cfg(feature = "planted-bugs")]
+            standing.guard.configure(crate::planted::policy(breaker.policy), now);
+            #[cfg(not(feature = "planted-bugs"))]
             standing.guard.configure(breaker.policy, now);
         }
         let before = before(route.as_deref());

@@ -9,6 +9,8 @@
 //!   twice is not: `sent_again`;
 //! - a client is told of an answer that an upstream cut, unless a fault cut it: `cut_before_head`;
 //! - nothing passes an open breaker but its probes, and no more of those at once than allowed: `leaked`;
+//! - breakers trip at the outcome at which their policy says so: `trip`; and what the gateway tells of breakers and
+//!   ejection follows from its attempts, from time and from the rules: `unfounded`;
 //! - nobody is refused while an endpoint is there that no fault ever touched: `blackout`;
 //! - so long after the last fault as the configuration allows, every request succeeds, and every endpoint is back:
 //!   `not_recovered`, `not_back` (`recovery`);
@@ -65,6 +67,12 @@ pub(super) fn violations(facts: &Facts, seen: &Observed) -> Vec<Violation> {
         if breaker.leaked_attempts > 0 {
             add("leaked", format!("{endpoint}: {breaker:?}"));
         }
+        if breaker.trip_error > 0 && !was_cut(&seen.history, &endpoint) {
+            add("trip", format!("{endpoint}: {breaker:?}"));
+        }
+    }
+    for detail in oracle::breaker::unfounded(&seen.history, &facts.policies, TOLERANCE) {
+        add("unfounded", detail);
     }
     let world = World::of(facts, &seen.history);
     for request in &seen.history.clients {
@@ -76,6 +84,13 @@ pub(super) fn violations(facts: &Facts, seen: &Observed) -> Vec<Violation> {
     world.amplification(&mut add);
     recovery::judge(&world, &mut add);
     found
+}
+
+/// Whether some answer of an endpoint broke off behind its head: the breaker takes back that it went well, at a time that
+/// nobody tells.
+fn was_cut(history: &History, endpoint: &str) -> bool {
+    let cut = |attempt: &Attempt| attempt.answer_ns.is_some() && !matches!(attempt.ending, Ending::Answered(_));
+    history.attempts.iter().any(|attempt| cut(attempt) && attempt.endpoint.to_string() == endpoint)
 }
 
 pub(super) struct World<'a> {

@@ -14,6 +14,11 @@ impl Dice {
         Self(Draws::new(seed, STREAM, 0, 0))
     }
 
+    /// A stream of its own, for what was not drawn at first.
+    pub(super) fn apart(seed: u64) -> Self {
+        Self(Draws::new(seed, STREAM, 1, 0))
+    }
+
     /// A number from `low` to `high`, both included.
     pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
         // The bias of a remainder is nothing at these sizes.

@@ -39,6 +39,8 @@ pub(super) struct Service {
     /// Idle connections live so long; short ones meet requests at the moment of their end.
     pub pool_idle_ms: u64,
     pub max_idle: u64,
+    /// Its endpoints' active checks.
+    pub health: Option<Health>,
     /// Its breaker, where it is not the default's: quick enough to open and close again within a world.
     pub breaker: Option<Breaker>,
 }
@@ -53,6 +55,15 @@ pub(super) struct Breaker {
     pub probe_timeout_ms: u64,
     /// Ejection's cap, in hundredths of the endpoints.
     pub max_percent: u64,
+}
+
+/// Active checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Health {
+    pub interval_ms: u64,
+    pub timeout_ms: u64,
+    pub healthy_after: u64,
+    pub unhealthy_after: u64,
 }
 
 /// What stands in for a failing upstream.
@@ -200,7 +211,9 @@ impl Draft {
         let names: &[&str] = &["orders", "users", "search"];
         let count = usize::try_from(dice.between(1, 3)).unwrap_or(1);
         let names = &names[..count];
-        let services: Vec<Service> = names.iter().map(|name| Service::draw(name, names, &swarm, &mut dice)).collect();
+        let mut services: Vec<Service> =
+            names.iter().map(|name| Service::draw(name, names, &swarm, &mut dice)).collect();
+        Health::spread(&mut services, seed);
         let duration_ms = dice.between(500, 4_000);
         let mut loads: Vec<Load> = services.iter().map(|of| Load::draw(of, duration_ms, &swarm, &mut dice)).collect();
         if swarm.impatient {
@@ -240,7 +253,27 @@ impl Service {
             fallback: (swarm.fallbacks && dice.chance(0.6)).then(|| Fallback::draw(name, names, dice)),
             pool_idle_ms: if swarm.fleeting_pools { dice.between(2, 40) } else { 60_000 },
             max_idle: if swarm.fleeting_pools { dice.between(0, 4) } else { 128 },
+            health: None,
             breaker: swarm.outages.then(|| Breaker::draw(dice)),
+        }
+    }
+}
+
+impl Health {
+    /// Gives checks to some services of some worlds. They are drawn apart, so that a world is otherwise the one that
+    /// its seed had before there were checks.
+    fn spread(services: &mut [Service], seed: u64) {
+        let mut dice = Dice::apart(seed);
+        if !dice.chance(0.4) {
+            return;
+        }
+        for service in services {
+            service.health = dice.chance(0.7).then(|| Self {
+                interval_ms: dice.between(100, 400),
+                timeout_ms: dice.between(15, 150),
+                healthy_after: dice.between(1, 3),
+                unhealthy_after: dice.between(1, 3),
+            });
         }
     }
 }
@@ -369,6 +402,8 @@ mod tests {
         assert!(some.contains(&share(&|draft| draft.loads.iter().any(|load| load.rate == 0))));
         let hedges = |draft: &Draft| draft.services.iter().any(|service| service.hedge.is_some());
         assert!(some.contains(&share(&hedges)));
+        let checks = |draft: &Draft| draft.services.iter().any(|service| service.health.is_some());
+        assert!(some.contains(&share(&checks)));
         let stands_in = |draft: &Draft, other: bool| {
             let is = |service: &Service| {
                 matches!((&service.fallback, other), (Some(Fallback::Other(_)), true) | (Some(Fallback::Fixed), false))

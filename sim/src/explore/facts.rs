@@ -132,7 +132,16 @@ fn nanos(duration: Duration) -> u64 {
 fn recovers_within(route: &Route, upstream: &Upstream) -> Duration {
     let policy = &upstream.breaker.policy;
     let last_failure = route.timeout.unwrap_or(Duration::MAX).max(policy.probe_timeout);
-    last_failure.saturating_add(policy.max_open_for.max(policy.open_for)).saturating_add(AFTERMATH)
+    let opened = policy.max_open_for.max(policy.open_for);
+    last_failure.saturating_add(opened).saturating_add(checks_take(upstream)).saturating_add(AFTERMATH)
+}
+
+/// How long checks take to find an endpoint well again: one that is under way when the fault ends may still fail, and
+/// one that opens its breaker again costs another probe.
+fn checks_take(upstream: &Upstream) -> Duration {
+    let Some(health) = &upstream.health else { return Duration::ZERO };
+    let each = health.interval.saturating_mul(11) / 10 + health.timeout;
+    each.saturating_mul(health.thresholds.healthy_after + 1)
 }
 
 /// Whether a route turns to this upstream where its own cannot answer.

@@ -153,6 +153,7 @@ fn scenario_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gateway::planted::{self, Bug};
 
     #[test]
     fn drawn_worlds_hold_and_are_the_same_twice() {
@@ -218,6 +219,52 @@ mod tests {
         for path in scenarios {
             let scenario = scenario::load(&path).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(examine(&scenario, true).unwrap().violations, [], "{}", path.display());
+        }
+    }
+
+    /// Mends what a test has broken, whatever comes of it.
+    struct Mended;
+
+    impl Drop for Mended {
+        fn drop(&mut self) {
+            planted::plant(None);
+        }
+    }
+
+    /// After how many worlds with outages something of this kind is found, with this bug in the gateway.
+    fn found_with(bug: Option<Bug>, kind: Option<&str>, worlds: usize) -> Option<usize> {
+        let folder = tempfile::tempdir().unwrap();
+        let _mended = Mended;
+        let drafts = (1..).map(draft::Draft::draw);
+        let outages = drafts.filter(|draft| draft.services.iter().any(|service| service.breaker.is_some()));
+        outages.take(worlds).position(|draft| {
+            let (scenario, _) = scenario_of(&draft, folder.path(), "drawn", "").unwrap();
+            planted::plant(bug);
+            let violations = examine(&scenario, false).unwrap().violations;
+            violations.iter().any(|one| kind.is_none_or(|kind| one.kind == kind))
+        })
+    }
+
+    /// What explore is worth: each of these bugs is found, by what it breaks, in a few worlds in which a gateway without
+    /// them is found nothing against.
+    #[test]
+    fn explore_finds_the_planted_bug() {
+        const WORLDS: usize = 12;
+        for (bug, kind) in [(Bug::OneLeaks, "leaked"), (Bug::NeverCloses, "unfounded"), (Bug::NeverCloses, "not_back")]
+        {
+            assert!(found_with(Some(bug), Some(kind), WORLDS).is_some(), "{bug:?} is not found as {kind}");
+        }
+        assert_eq!(found_with(None, None, WORLDS), None);
+        // Probes that take long enough to be under way together.
+        let mut draft = outage(1.0);
+        draft.services[0].service_time = Some("30ms");
+        let folder = tempfile::tempdir().unwrap();
+        let (scenario, _) = scenario_of(&draft, folder.path(), "outage", "").unwrap();
+        let _mended = Mended;
+        for (bug, leaks) in [(None, false), (Some(Bug::OneProbeTooMany), true)] {
+            planted::plant(bug);
+            let violations = examine(&scenario, false).unwrap().violations;
+            assert_eq!(violations.iter().any(|one| one.kind == "leaked"), leaks, "{violations:?}");
         }
     }
 

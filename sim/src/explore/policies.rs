@@ -13,7 +13,8 @@ pub(super) fn of(checked: &Checked) -> Policies {
         let Endpoints::Static(endpoints) = &upstream.endpoints else { return None };
         let name = Endpoint::parse(checked.names.get(&*endpoints.first()?.address)?)?.upstream;
         let weights = endpoints.iter().map(|endpoint| endpoint.weight).collect();
-        Some((name, UpstreamPolicy { weights, breaker: Some(breaker(&upstream.breaker)) }))
+        let (breaker, max_percent) = (Some(breaker(&upstream.breaker)), upstream.ejection.max_percent);
+        Some((name, UpstreamPolicy { weights, breaker, max_percent, checked: upstream.health.is_some() }))
     });
     Policies { upstreams: upstreams.collect(), limits: limits(&checked.config) }
 }

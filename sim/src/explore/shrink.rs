@@ -8,13 +8,18 @@ use super::draft::Draft;
 /// The most worlds that are tried.
 const TRIES_MAX: usize = 400;
 
-/// The smallest world that was found, and how many were tried. `fails` runs one.
-pub(super) fn shrink(draft: &Draft, fails: &mut dyn FnMut(&Draft) -> bool) -> (Draft, usize) {
+/// The smallest world that was found, and how many were tried. `fails` runs one; `in_time` says whether there is time for
+/// another.
+pub(super) fn shrink(
+    draft: &Draft,
+    in_time: &dyn Fn() -> bool,
+    fails: &mut dyn FnMut(&Draft) -> bool,
+) -> (Draft, usize) {
     let (mut best, mut tried) = (draft.clone(), 0);
     loop {
         let mut smaller = None;
         for candidate in candidates(&best) {
-            if tried >= TRIES_MAX {
+            if tried >= TRIES_MAX || !in_time() {
                 return (best, tried);
             }
             tried += 1;
@@ -92,6 +97,7 @@ fn candidates(draft: &Draft) -> Vec<Draft> {
         try_it(&|draft| draft.services[index].hedge = None);
         try_it(&|draft| draft.services[index].fallback = None);
         try_it(&|draft| draft.services[index].breaker = None);
+        try_it(&|draft| draft.services[index].health = None);
         try_it(&|draft| (draft.services[index].pool_idle_ms, draft.services[index].max_idle) = (60_000, 128));
     }
     try_it(&|draft| draft.workers = 1);
@@ -128,7 +134,7 @@ mod tests {
     #[test]
     fn what_does_not_matter_goes() {
         let mut fails = |draft: &Draft| draft.faults.iter().any(|fault| fault.for_ms >= 10);
-        let (small, tried) = shrink(&rich(), &mut fails);
+        let (small, tried) = shrink(&rich(), &|| true, &mut fails);
         assert_eq!((small.services.len(), small.loads.len(), small.faults.len(), small.workers), (1, 1, 1, 1));
         assert!(small.reloads_ms.is_empty() && (10..20).contains(&small.faults[0].for_ms), "{small:?}");
         assert!(small.loads[0].rate <= 1 && small.loads[0].requests.len() == 1);
@@ -138,12 +144,21 @@ mod tests {
     #[test]
     fn a_world_that_stops_failing_stays_as_it_was() {
         let rich = rich();
-        assert_eq!(shrink(&rich, &mut |_| false).0, rich);
+        assert_eq!(shrink(&rich, &|| true, &mut |_| false).0, rich);
     }
 
     #[test]
     fn every_step_is_a_world_and_smaller_ones_come_to_an_end() {
-        let (smallest, _) = shrink(&rich(), &mut |_| true);
+        let (smallest, _) = shrink(&rich(), &|| true, &mut |_| true);
         assert_eq!((smallest.services.len(), smallest.loads.len(), smallest.faults.len()), (1, 1, 0));
+    }
+
+    #[test]
+    fn when_time_is_up_the_smallest_so_far_is_kept() {
+        let (rich, turns) = (rich(), std::cell::Cell::new(0));
+        let in_time = || turns.replace(turns.get() + 1) < 3;
+        let (small, tried) = shrink(&rich, &in_time, &mut |_| true);
+        assert_eq!(tried, 3);
+        assert!(small != rich && small.services.len() < rich.services.len());
     }
 }

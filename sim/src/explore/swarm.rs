@@ -13,6 +13,10 @@ use super::shrink::shrink;
 use super::{Examined, ExploreError, Options, examine, scenario_of, show};
 use crate::scenario;
 
+/// For so long a world is shrunk. Most are as small as they get long before; a heavy one would keep its core from the
+/// other seeds.
+const SHRINK_TIME: Duration = Duration::from_secs(20);
+
 /// A world in which something did not hold.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Failure {
@@ -107,7 +111,9 @@ fn one(seed: u64, options: &Options, folder: &Folder) -> Result<(Examined, Optio
         folder.forget(&path);
         examine(&scenario, options.twice).is_ok_and(|examined| examined.violations.iter().any(same))
     };
-    let (small, tried) = shrink(&draft, &mut fails);
+    let began = Clock::start();
+    let in_time = || u128::from(began.now_ns()) < SHRINK_TIME.as_nanos();
+    let (small, tried) = shrink(&draft, &in_time, &mut fails);
     let out = options.out.clone().unwrap_or_else(|| PathBuf::from("explored"));
     let about = format!("Found by seed {seed}: {}.", first.kind);
     let (_, path) = scenario_of(&small, &out, &name, &about)?;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::draft::{Breaker, Draft, Fallback, Load, Service};
+use super::draft::{Breaker, Draft, Fallback, Health, Load, Service};
 
 /// The body of every fixed answer; its status is one that no mock gives, so that nobody takes it for a mock's.
 const FIXED: &str = "in its place";
@@ -101,13 +101,14 @@ fn write_service(text: &mut String, service: &Service) {
     let _ = write!(
         text,
         "\n[upstreams.{name}]\nendpoints = [\n{endpoints}]\nbalance = {{ policy = \"{}\"{key} }}\n\
-         pool = {{ idle_timeout = \"{}ms\", max_idle_per_worker = {} }}\n{}\n\
+         pool = {{ idle_timeout = \"{}ms\", max_idle_per_worker = {} }}\n{}{}\n\
          [[routes]]\nname = \"{name}\"\npath = \"/{name}/{{*rest}}\"\nupstream = \"{name}\"\n\
          rewrite = {{ strip_prefix = \"/{name}\" }}\ntimeout = \"{}ms\"\n\
          retry = {{ attempts = {} }}\n",
         service.policy,
         service.pool_idle_ms,
         service.max_idle,
+        service.health.map(checked).unwrap_or_default(),
         service.breaker.map(written).unwrap_or_default(),
         service.timeout_ms,
         service.attempts,
@@ -120,6 +121,14 @@ fn write_service(text: &mut String, service: &Service) {
         Some(Fallback::Fixed) => writeln!(text, "fallback = {{ status = 203, body = \"{FIXED}\" }}"),
         Some(Fallback::Other(name)) => writeln!(text, "fallback = {{ upstream = \"{name}\" }}"),
     };
+}
+
+fn checked(health: Health) -> String {
+    let Health { interval_ms, timeout_ms, healthy_after, unhealthy_after } = health;
+    format!(
+        "health = {{ path = \"/bytes/1\", interval = \"{interval_ms}ms\", timeout = \"{timeout_ms}ms\", \
+         healthy_after = {healthy_after}, unhealthy_after = {unhealthy_after} }}\n"
+    )
 }
 
 fn written(breaker: Breaker) -> String {

@@ -25,6 +25,16 @@ pub struct UpstreamPolicy {
     pub weights: Vec<u32>,
     /// Its endpoints' breaker; `None` where there is none.
     pub breaker: Option<BreakerPolicy>,
+    /// The share of endpoints that ejection may take out, percent; rounded down, and never the last one.
+    pub max_percent: u32,
+    /// The gateway checks endpoints beside their requests.
+    pub checked: bool,
+}
+
+impl Default for UpstreamPolicy {
+    fn default() -> Self {
+        Self { weights: Vec::new(), breaker: None, max_percent: 50, checked: false }
+    }
 }
 
 /// What counts as a failure (`breaker.failures`).
@@ -78,6 +88,8 @@ pub struct BreakerPolicy {
     pub max_open_for_ns: u64,
     /// Attempts at once that try whether the endpoint is back.
     pub probes: u64,
+    /// An attempt that tries so, and has no outcome after this time, has failed.
+    pub probe_timeout_ns: u64,
     /// Where the buckets begin: the zero of the gateway's clock on the run's clock.
     pub buckets_from_ns: u64,
 }
@@ -96,6 +108,7 @@ impl Default for BreakerPolicy {
             open_for_ns: 5 * SECOND,
             max_open_for_ns: 60 * SECOND,
             probes: 3,
+            probe_timeout_ns: 5 * SECOND,
             buckets_from_ns: 0,
         }
     }

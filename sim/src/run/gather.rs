@@ -106,7 +106,7 @@ pub(super) fn policies(checked: &Checked, scores_breakers: bool, alignment: u64)
         let Endpoints::Static(endpoints) = &upstream.endpoints else { return None };
         let weights = endpoints.iter().map(|endpoint| endpoint.weight).collect();
         let breaker = scores_breakers.then(|| aligned(policy::breaker(&upstream.breaker), alignment));
-        Some((Name::from(&*upstream.name), UpstreamPolicy { weights, breaker }))
+        Some((Name::from(&*upstream.name), UpstreamPolicy { weights, breaker, ..UpstreamPolicy::default() }))
     });
     Policies { upstreams: upstreams.collect(), limits: policy::limits(&checked.config) }
 }

@@ -31,6 +31,7 @@ pub(crate) fn breaker(settings: &Breaker) -> BreakerPolicy {
         open_for_ns: nanos(policy.open_for),
         max_open_for_ns: nanos(policy.max_open_for),
         probes: u64::from(policy.probes),
+        probe_timeout_ns: nanos(policy.probe_timeout),
         buckets_from_ns: 0,
     }
 }

@@ -11,6 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use turmoil::net::TcpStream;
 
 use super::journal::now_ns;
+use super::network::Dial;
 use crate::scenario::model::RequestPart;
 
 /// A connection that may be used again.
@@ -74,7 +75,7 @@ pub(super) async fn exchange(
     let reused = idle.is_some();
     let mut stream = match idle {
         Some(idle) => idle.stream,
-        None => TcpStream::connect(gateway).await?,
+        None => Dial::new(gateway).await?,
     };
     got.borrow_mut().sent_ns = Some(now_ns());
     let sent = stream.write_all(bytes).await;

@@ -37,13 +37,26 @@ pub(super) struct Connection {
     peeked: usize,
     /// When the first byte of the present request came.
     began_ns: u64,
+    /// When the first byte of its answer left.
+    answered_ns: Option<u64>,
 }
 
 impl Connection {
     pub(super) fn new(stream: TcpStream, place: Rc<Place>, faults: Rc<Faults>, journal: Journal) -> Self {
         let number = place.connections.get() + 1;
         place.connections.set(number);
-        Self { stream, place, faults, journal, number, answered: 0, input: Vec::new(), peeked: 0, began_ns: 0 }
+        Self {
+            stream,
+            place,
+            faults,
+            journal,
+            number,
+            answered: 0,
+            input: Vec::new(),
+            peeked: 0,
+            began_ns: 0,
+            answered_ns: None,
+        }
     }
 
     /// Serves it to its end. A connection that breaks is the gateway's right.
@@ -117,7 +130,7 @@ impl Connection {
             end_ns: None,
             ending: Ending::Abandoned,
             hit: hit.map_or(Hit::None, |(rule, _)| Hit::Rule(rule)),
-            health_check: false,
+            health_check: request.health_check,
         });
         let none = Act::default();
         let (rule, act) = hit.unwrap_or((0, &none));
@@ -155,18 +168,28 @@ impl Connection {
             self.journal.attempt_ends(attempt, None, Ending::Abandoned);
             return Ok(Flow::Close);
         }
-        let sent_ns = now_ns();
+        self.answered_ns = None;
         let (flow, ending) = match self.deliver(request, act, &mut draws).await {
             Ok(delivered) => delivered,
             Err(_) => (Flow::Close, Ending::Abandoned),
         };
-        let answered = matches!(ending, Ending::Answered(_) | Ending::Invalid);
-        self.journal.attempt_ends(attempt, answered.then_some(sent_ns), ending);
+        self.journal.attempt_ends(attempt, self.answered_ns, ending);
         Ok(flow)
+    }
+
+    /// Writes a part of an answer.
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let now_ns = now_ns();
+        self.stream.write_all(bytes).await?;
+        self.answered_ns.get_or_insert(now_ns);
+        Ok(())
     }
 
     /// What a gateway must not have changed.
     fn judge(&self, request: &Request) {
+        if request.health_check {
+            return;
+        }
         if let Some(name) = &request.forged {
             self.journal.anomaly("identity_header", format!("`{name}` of a client reached {}", self.place.endpoint));
         }
@@ -197,18 +220,18 @@ impl Connection {
                 let half =
                     if reset == Reset::InHeaders { head.len() / 2 } else { head.len() + answer.wire().len() / 2 };
                 let whole = [head.as_bytes(), &answer.wire()].concat();
-                self.stream.write_all(&whole[..half]).await?;
+                self.write(&whole[..half]).await?;
                 return Ok(close);
             }
             Effect::Garbage(kind) => {
-                self.stream.write_all(&garbage(kind, draws)).await?;
+                self.write(&garbage(kind, draws)).await?;
                 return Ok((Flow::Close, Ending::Invalid));
             }
             Effect::Truncate(bytes) if !answer.wire().is_empty() => {
                 let wire = answer.wire();
                 let half = wire.len() / 2;
                 let kept = bytes.map_or(half, |bytes| usize::try_from(bytes).unwrap_or(half)).min(wire.len() - 1);
-                self.stream.write_all(&[answer.head().as_bytes(), &wire[..kept]].concat()).await?;
+                self.write(&[answer.head().as_bytes(), &wire[..kept]].concat()).await?;
                 return Ok((Flow::Close, Ending::Invalid));
             }
             _ => {}
@@ -223,15 +246,15 @@ impl Connection {
         let wire = answer.wire();
         let head = answer.head();
         match (rate, answer.pause()) {
-            (None, None) => self.stream.write_all(&[head.as_bytes(), &wire].concat()).await,
+            (None, None) => self.write(&[head.as_bytes(), &wire].concat()).await,
             (rate, pause) => {
-                self.stream.write_all(head.as_bytes()).await?;
+                self.write(head.as_bytes()).await?;
                 let slice = rate.map_or(wire.len().div_ceil(answer.pieces()), |rate| (rate / SLICES).max(1) as usize);
                 let tick = rate.map_or_else(|| pause.unwrap_or_default(), |_| Duration::from_millis(1000 / SLICES));
                 for part in wire.chunks(slice.max(1)) {
                     // Virtual time: it passes as soon as nobody has anything else to do.
                     tokio::time::sleep(tick).await;
-                    self.stream.write_all(part).await?;
+                    self.write(part).await?;
                 }
                 Ok(())
             }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use gateway::network::Network;
@@ -33,6 +35,40 @@ impl Doors {
     }
 }
 
+type Dialling = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+
+/// A connection that is being made. turmoil never gives back the port of one that is given up on its way: a client
+/// without patience, in a closed loop, would use up all of them. So it is made all the same, and closed at once, as a
+/// system would have done with it.
+pub(super) struct Dial(Option<Dialling>);
+
+impl Dial {
+    /// Begins.
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self(Some(Box::pin(TcpStream::connect(address))))
+    }
+}
+
+impl Future for Dial {
+    type Output = io::Result<TcpStream>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(dialling) = &mut self.0 else { return Poll::Pending };
+        let made = std::task::ready!(dialling.as_mut().poll(cx));
+        self.0 = None;
+        Poll::Ready(made)
+    }
+}
+
+impl Drop for Dial {
+    fn drop(&mut self) {
+        // A world that ends takes everything with it.
+        if let (Some(dialling), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async { drop(dialling.await) });
+        }
+    }
+}
+
 /// turmoil's network, seen from the host on which it is used.
 #[derive(Debug, Clone)]
 pub(crate) struct Simulated {
@@ -48,7 +84,7 @@ impl Network for Simulated {
             tokio::time::sleep(REFUSED_AFTER).await;
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
-        TcpStream::connect(address).await
+        Dial::new(address).await
     }
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

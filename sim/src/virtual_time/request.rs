@@ -3,6 +3,9 @@
 /// The most header lines: the gateway's own limit, and what it adds.
 const MAX_HEADERS: usize = 160;
 
+/// Who asks, where the gateway checks an endpoint.
+const HEALTH_CHECK: &str = "portcullis-health";
+
 /// What a mock has to know of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Request {
@@ -24,6 +27,8 @@ pub(crate) struct Request {
     pub body_bytes: usize,
     /// The connection ends after the answer.
     pub close: bool,
+    /// The gateway asks by itself whether the endpoint is well.
+    pub health_check: bool,
 }
 
 /// What the bytes so far are.
@@ -61,6 +66,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed {
                 request.close |= value.eq_ignore_ascii_case("close");
             }
             10 if header.name.eq_ignore_ascii_case("x-sim-body") => request.sent_bytes = value.parse().ok(),
+            10 if header.name.eq_ignore_ascii_case("user-agent") => {
+                request.health_check = value == HEALTH_CHECK;
+            }
             12 if header.name.eq_ignore_ascii_case("x-request-id") => request.request_id = Some(value.to_owned()),
             12 if header.name.eq_ignore_ascii_case("x-sim-target") => request.sent_target = Some(value.to_owned()),
             14 if header.name.eq_ignore_ascii_case("content-length") => {

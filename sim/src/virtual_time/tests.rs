@@ -57,7 +57,7 @@ fn requests_pass_and_everything_about_them_is_written_down() {
 }
 
 fn policies() -> oracle::policy::Policies {
-    let upstream = oracle::policy::UpstreamPolicy { weights: vec![1, 1], breaker: None };
+    let upstream = oracle::policy::UpstreamPolicy { weights: vec![1, 1], breaker: None, ..Default::default() };
     oracle::policy::Policies { upstreams: [("orders".into(), upstream)].into(), ..Default::default() }
 }
 

@@ -71,7 +71,7 @@ mod tests {
     use crate::history::story::Story;
 
     fn score(story: Story, weights: &[u32]) -> BalanceScore {
-        let upstream = UpstreamPolicy { weights: weights.to_vec(), breaker: None };
+        let upstream = UpstreamPolicy { weights: weights.to_vec(), ..UpstreamPolicy::default() };
         let policies = Policies { upstreams: [("orders".into(), upstream)].into(), ..Policies::default() };
         judge(&story.end(), &policies).remove("orders").unwrap()
     }

@@ -1,8 +1,10 @@
 //! The breaker's oracle: when did it trip, when should it have, what leaked, how soon was it well again.
 //!
 //! - `outcomes`: what the policy makes of attempts; `reference`: when it is satisfied;
-//! - `spans`: states over time; `trips`, `leaks`, `recovery`: one figure each.
+//! - `spans`: states over time; `trips`, `leaks`, `recovery`: one figure each;
+//! - `claims`: whether what the gateway says of its breakers and of ejection follows from outcomes, time and the rules.
 
+mod claims;
 mod leaks;
 mod outcomes;
 mod recovery;
@@ -111,6 +113,22 @@ pub fn judge_endpoint(
         recovery_oracle_ms: recovery.map(|one| ms(one.bound_ns)),
         transitions: transitions(&spans),
     }
+}
+
+/// What the gateway told of breakers and of ejection that its own attempts and the rules do not bear out. Exact in virtual
+/// time; on sockets two clocks lie between.
+pub fn unfounded(history: &History, policies: &Policies, tolerance: Tolerance) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, upstream) in &policies.upstreams {
+        let Some(policy) = &upstream.breaker else { continue };
+        let endpoints: Vec<Endpoint> =
+            (0..upstream.weights.len()).map(|index| Endpoint::new(name.clone(), index)).collect();
+        for endpoint in &endpoints {
+            found.extend(claims::of_breaker(history, endpoint, (policy, upstream.checked), tolerance));
+        }
+        found.extend(claims::of_ejection(history, &endpoints, upstream.max_percent));
+    }
+    found
 }
 
 fn trips_in(spans: &[Span]) -> u64 {

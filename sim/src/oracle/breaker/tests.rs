@@ -67,7 +67,8 @@ fn a_breaker_that_trips_for_nothing() {
 
 #[test]
 fn every_endpoint_is_judged_and_the_roll_up_is_shown() {
-    let upstream = crate::oracle::policy::UpstreamPolicy { weights: vec![1, 1], breaker: Some(policy()) };
+    let upstream =
+        crate::oracle::policy::UpstreamPolicy { weights: vec![1, 1], breaker: Some(policy()), ..Default::default() };
     let policies = Policies { upstreams: [("orders".into(), upstream)].into(), ..Policies::default() };
     let roll_up = crate::history::EventKind::Breaker {
         upstream: "orders".into(),
