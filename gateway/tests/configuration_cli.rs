@@ -149,7 +149,7 @@ fn explain_says_whom_a_certificate_names() {
     assert!(text(&explain(&[]).stdout).contains("identity   missing (401)"));
     let bad = explain(&["--cert", "server.key"]);
     assert_eq!(
-        (bad.status.code(), &*text(&bad.stderr)),
+        (bad.status.code(), text(&bad.stderr)),
         (Some(2), "error: server.key: it holds no certificate in PEM\n")
     );
 }

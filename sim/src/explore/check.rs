@@ -86,8 +86,8 @@ pub(super) fn violations(facts: &Facts, seen: &Observed) -> Vec<Violation> {
     found
 }
 
-/// Whether some answer of an endpoint broke off behind its head: the breaker takes back that it went well, at a time that
-/// nobody tells.
+/// Whether some answer of an endpoint broke off behind its head: the breaker takes back that it went well, at a time
+/// that nobody tells.
 fn was_cut(history: &History, endpoint: &str) -> bool {
     let cut = |attempt: &Attempt| attempt.answer_ns.is_some() && !matches!(attempt.ending, Ending::Answered(_));
     history.attempts.iter().any(|attempt| cut(attempt) && attempt.endpoint.to_string() == endpoint)

@@ -245,8 +245,8 @@ mod tests {
         })
     }
 
-    /// What explore is worth: each of these bugs is found, by what it breaks, in a few worlds in which a gateway without
-    /// them is found nothing against.
+    /// What explore is worth: each of these bugs is found, by what it breaks, in a few worlds in which a gateway
+    /// without them is found nothing against.
     #[test]
     fn explore_finds_the_planted_bug() {
         const WORLDS: usize = 12;

@@ -8,8 +8,8 @@ use super::draft::Draft;
 /// The most worlds that are tried.
 const TRIES_MAX: usize = 400;
 
-/// The smallest world that was found, and how many were tried. `fails` runs one; `in_time` says whether there is time for
-/// another.
+/// The smallest world that was found, and how many were tried. `fails` runs one; `in_time` says whether there is time
+/// for another.
 pub(super) fn shrink(
     draft: &Draft,
     in_time: &dyn Fn() -> bool,

@@ -1,8 +1,9 @@
 //! What the gateway says of its breakers and of ejection, held against the rules of the contract.
 //!
-//! Each change of state needs its reason in the outcomes of attempts, or in time: an opening ends when it is due and not before, probes close a breaker as soon as enough of them did well, and
-//! one that fails, or says nothing in time, opens it. A state that has lost its reason to last is as wrong. What ejection
-//! takes out is not asked, is no more than it may be, and nothing is capped while somebody else may go.
+//! Each change of state needs its reason in the outcomes of attempts, or in time: an opening ends when it is due and
+//! not before, probes close a breaker as soon as enough of them did well, and one that fails, or says nothing in time,
+//! opens it. A state that has lost its reason to last is as wrong. What ejection takes out is not asked, is no more
+//! than it may be, and nothing is capped while somebody else may go.
 
 use super::outcomes::{self, Judged};
 use super::spans::{self, Span};

@@ -115,8 +115,8 @@ pub fn judge_endpoint(
     }
 }
 
-/// What the gateway told of breakers and of ejection that its own attempts and the rules do not bear out. Exact in virtual
-/// time; on sockets two clocks lie between.
+/// What the gateway told of breakers and of ejection that its own attempts and the rules do not bear out. Exact in
+/// virtual time; on sockets two clocks lie between.
 pub fn unfounded(history: &History, policies: &Policies, tolerance: Tolerance) -> Vec<String> {
     let mut found = Vec::new();
     for (name, upstream) in &policies.upstreams {
