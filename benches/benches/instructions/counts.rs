@@ -65,6 +65,7 @@ fn balancer_of(policy: usize) -> &'static Balancer {
 #[bench::least_request(args = (1), config = within("picking_least_request"))]
 #[bench::random(args = (2), config = within("picking_random"))]
 #[bench::consistent_hash(args = (3), config = within("picking_consistent_hash"))]
+#[bench::peak_ewma(args = (4), config = within("picking_peak_ewma"))]
 fn picking(balancer: &'static Balancer) -> usize {
     let pick = |ticket| {
         let (bits, in_flight) = (mix(ticket), |endpoint: usize| endpoint as u32 % 5);
