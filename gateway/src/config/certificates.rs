@@ -83,17 +83,25 @@ pub(crate) fn doubts(certificate: &CertifiedKey, names: &[&str], now_unix: i64) 
     if validity.not_before.timestamp() > now_unix {
         doubts.push(format!("the certificate is not valid yet: it begins at {}", validity.not_before));
     }
-    let held = dns_names(&parsed);
+    let (_, held) = alternative_names(&parsed);
     for name in names.iter().filter(|name| !held.iter().any(|held| covers(held, name))) {
         doubts.push(format!("the certificate does not name {name:?}: clients will refuse it"));
     }
     doubts
 }
 
-fn dns_names<'a>(certificate: &X509Certificate<'a>) -> Vec<&'a str> {
+/// The URIs and the DNS names of a certificate, in their order.
+pub(crate) fn alternative_names<'a>(certificate: &X509Certificate<'a>) -> (Vec<&'a str>, Vec<&'a str>) {
+    let (mut uris, mut dns) = (Vec::new(), Vec::new());
     let names = certificate.subject_alternative_name().ok().flatten().map(|extension| &extension.value.general_names);
-    let dns = |name: &GeneralName<'a>| if let GeneralName::DNSName(name) = name { Some(*name) } else { None };
-    names.into_iter().flatten().filter_map(dns).collect()
+    for name in names.into_iter().flatten() {
+        match name {
+            GeneralName::URI(uri) => uris.push(*uri),
+            GeneralName::DNSName(name) => dns.push(*name),
+            _ => {}
+        }
+    }
+    (uris, dns)
 }
 
 /// Whether a name of a certificate stands for this one, which may be a wildcard too.

@@ -3,10 +3,11 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Map, Value};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::claims::Claims;
 use super::ledger::hex;
+use crate::config::certificates::alternative_names;
 use crate::telemetry::metrics::AuthResult;
 
 /// What a certificate says at `now`, seconds since the Unix epoch. A connection may outlive it, an identity may not.
@@ -34,19 +35,6 @@ pub(super) fn claims(certificate: &[u8], now: i64) -> Result<Claims, AuthResult>
     all.extend(common.map(|common| ("cn".into(), Value::from(common))));
     all.insert("fingerprint".into(), hex(digest(&SHA256, certificate).as_ref()).into());
     Ok(Claims { all, subject: Some(subject), scopes: Box::default(), until })
-}
-
-fn alternative_names<'a>(parsed: &'a X509Certificate<'_>) -> (Vec<&'a str>, Vec<&'a str>) {
-    let (mut uris, mut dns) = (Vec::new(), Vec::new());
-    let extension = parsed.subject_alternative_name().ok().flatten();
-    for name in extension.iter().flat_map(|extension| &extension.value.general_names) {
-        match name {
-            GeneralName::URI(uri) => uris.push(*uri),
-            GeneralName::DNSName(name) => dns.push(*name),
-            _ => {}
-        }
-    }
-    (uris, dns)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::store_failures::{rule, until_mode};
-use crate::stores::{get, patient, sharing, statuses, text};
+use crate::stores::{Watched, get, patient, sharing, statuses, text, watched};
 use crate::support::{Client, Process, Redis, echo, eventually};
 
 #[tokio::test]
@@ -69,18 +69,8 @@ async fn a_cluster_of_three_masters_has_buckets_on_each_and_gets_back_what_a_lat
 
 #[tokio::test]
 async fn sentinels_say_who_is_master_and_a_fail_over_gives_no_burst() {
-    let mut master = Redis::start();
-    let follows = ["--replicaof", "127.0.0.1", &master.address.port().to_string()];
-    let replica = Redis::with(&follows);
-    eventually("the replica follows", || replica.command("INFO replication").contains("master_link_status:up")).await;
-    let sentinel = Redis::sentinel(master.address);
-    eventually("the sentinel knows the replica", || sentinel.command("INFO sentinel").contains("slaves=1")).await;
+    let Watched { mut master, replica, sentinel: _sentinel, store } = watched().await;
     let upstream = echo().await;
-    let store = format!(
-        "url = 'redis+sentinel://{}/main'\ncommand_timeout = '1s'\nconnect_timeout = '5s'\n\
-         breaker = {{ consecutive_failures = 2, open_for = '50ms' }}",
-        sentinel.address
-    );
     let gateway = sharing(&store, &rule("local_share"), "'all'", &upstream).await;
     let mut client = gateway.client().await;
     let mut passed = 0;

@@ -1,7 +1,7 @@
 //! What gateways make of buckets in a store that others wrote: of another version, by another clock, or no gateway.
 
 use crate::store_failures::until_mode;
-use crate::stores::{get, patient, sharing, statuses};
+use crate::stores::{Watched, get, patient, sharing, statuses, watched};
 use crate::support::{Client, Redis, echo, eventually};
 
 const HOUR_NS: u64 = 3_600_000_000_000;
@@ -78,18 +78,8 @@ async fn what_is_no_bucket_refuses_nobody_for_long_and_does_not_break_the_store(
 
 #[tokio::test]
 async fn a_new_master_whose_clock_is_behind_refuses_for_one_token_and_no_longer() {
-    let mut master = Redis::start();
-    let follows = ["--replicaof", "127.0.0.1", &master.address.port().to_string()];
-    let replica = Redis::with(&follows);
-    eventually("the replica follows", || replica.command("INFO replication").contains("master_link_status:up")).await;
-    let sentinel = Redis::sentinel(master.address);
-    eventually("the sentinel knows the replica", || sentinel.command("INFO sentinel").contains("slaves=1")).await;
+    let Watched { mut master, replica, sentinel: _sentinel, store } = watched().await;
     let upstream = echo().await;
-    let store = format!(
-        "url = 'redis+sentinel://{}/main'\ncommand_timeout = '1s'\nconnect_timeout = '5s'\n\
-         breaker = {{ consecutive_failures = 2, open_for = '50ms' }}",
-        sentinel.address
-    );
     let gateway = sharing(&store, &QUICK.replace("burst = 5", "burst = 500"), "'all'", &upstream).await;
     let mut client = gateway.client().await;
     // So many that the bucket is there for seconds.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Answer, Client, Gateway, Redis, echo};
+use crate::support::{Answer, Client, Gateway, Redis, echo, eventually};
 
 /// A gateway with a store and these limits on its one route.
 pub(crate) async fn sharing(store: &str, limits: &str, names: &str, upstream: &mocks::Mock) -> Gateway {
@@ -20,6 +20,30 @@ pub(crate) fn text(store: &str, limits: &str, names: &str, upstream: &mocks::Moc
 /// A store that may take its time: only what these tests do to it makes it slow.
 pub(crate) fn patient(redis: &Redis) -> String {
     format!("url = 'redis://{}'\ncommand_timeout = '5s'\nconnect_timeout = '5s'", redis.address)
+}
+
+/// A master, a replica that follows it, a sentinel that puts the one in the other's place, and a store by its word.
+pub(crate) struct Watched {
+    pub(crate) master: Redis,
+    pub(crate) replica: Redis,
+    pub(crate) sentinel: Redis,
+    pub(crate) store: String,
+}
+
+/// Starts them, and waits until they know each other.
+pub(crate) async fn watched() -> Watched {
+    let master = Redis::start();
+    let follows = ["--replicaof", "127.0.0.1", &master.address.port().to_string()];
+    let replica = Redis::with(&follows);
+    eventually("the replica follows", || replica.command("INFO replication").contains("master_link_status:up")).await;
+    let sentinel = Redis::sentinel(master.address);
+    eventually("the sentinel knows the replica", || sentinel.command("INFO sentinel").contains("slaves=1")).await;
+    let store = format!(
+        "url = 'redis+sentinel://{}/main'\ncommand_timeout = '1s'\nconnect_timeout = '5s'\n\
+         breaker = {{ consecutive_failures = 2, open_for = '50ms' }}",
+        sentinel.address
+    );
+    Watched { master, replica, sentinel, store }
 }
 
 pub(crate) async fn get(client: &mut Client, fields: &str) -> Answer {
