@@ -1,6 +1,8 @@
 //! The mocks' topology file for a scenario's services.
 
-use super::model::MockPart;
+use serde_json::{Value, json};
+
+use super::model::{KEY_SERVER, MockPart};
 
 /// The file that `mocks --config` reads.
 #[must_use]
@@ -22,6 +24,19 @@ pub fn topology(mocks: &[MockPart]) -> String {
     text
 }
 
+/// What the key server answers with this key set.
+#[must_use]
+pub fn publishing(set: &str) -> Value {
+    json!({ "match": { "service": KEY_SERVER }, "act": { "body": set } })
+}
+
+/// The file's rule for a key server that has this key set from the start.
+#[must_use]
+pub fn first_keys(set: &str) -> String {
+    let set = toml::Value::String(set.to_owned());
+    format!("\n[[rules]]\nmatch = {{ service = \"{KEY_SERVER}\" }}\nact = {{ body = {set} }}\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,9 +51,12 @@ mod tests {
             calls: Vec::new(),
         };
         let calling = MockPart { calls: vec!["/users/7".to_owned()], ..mock("orders", 3) };
-        let text = topology(&[mock("users", 1), calling]);
+        let set = r#"{"keys":[{"kid":"a \"b\""}]}"#;
+        let text = topology(&[mock("users", 1), calling, mock(KEY_SERVER, 1)]) + &first_keys(set);
         let mocks = mocks::Builder::from_toml(&text).unwrap().launch().unwrap();
-        assert_eq!((mocks.addrs().len(), mocks.addrs_of("orders").len()), (4, 3));
+        assert_eq!((mocks.addrs().len(), mocks.addrs_of("orders").len()), (5, 3));
+        let rules = json!({ "rules": [publishing(set)] }).to_string();
+        assert_eq!(mocks.rules(), mocks::Rule::from_json(rules.as_bytes()).unwrap());
         assert_eq!(mocks.addrs_of("users"), mocks.addrs()[..1], "services keep the file's order");
     }
 }
