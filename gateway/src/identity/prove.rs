@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::introspection::Issuer;
 use super::key_keeper::kid_of;
+use super::key_store::Looked;
 use super::proven::Identity;
 use super::provider::{Kind, Known, Provider};
 use crate::network::Network;
@@ -75,15 +76,19 @@ async fn by_signature<N: Network>(
         return first;
     };
     let kid = kid_of(credential);
-    if !store.fetched_again(&kid, shared.clock.now()).await {
-        return first;
+    match (store.fetched_again(&kid, shared.clock.now()).await, &first) {
+        (Looked::Again, _) => {}
+        (Looked::Unable, Err(AuthResult::UnknownKey)) => return Err(AuthResult::Unavailable),
+        (Looked::Unable | Looked::Enough, _) => return first,
     }
     shared.identity.turns(worker).take().await;
     let second = provider.prove(worker, credential, now(shared));
-    if matches!(second, Err(AuthResult::UnknownKey)) {
-        store.not_there(&kid);
+    if !matches!(second, Err(AuthResult::UnknownKey)) {
+        return second;
     }
-    second
+    store.not_there(&kid);
+    // Its issuer may have begun to use it, as long as nobody could be asked about that.
+    if store.is_failing() { Err(AuthResult::Unavailable) } else { second }
 }
 
 async fn by_asking<N: Network>(

@@ -132,6 +132,33 @@ async fn h10_the_gateway_starts_without_its_key_server_and_finds_it_later() {
 }
 
 #[tokio::test]
+async fn h10_a_key_of_which_its_server_could_not_be_asked_is_neither_good_nor_bad() {
+    let (server, old, next) = (MockServer::start().await, Issuer::new("old"), Issuer::new("next"));
+    publish(&server, &[&old]).await;
+    let world = world(&format!("url = '{}/keys', cooldown = '1s'", server.uri())).await;
+    assert_eq!(world.status(&old).await, 200);
+    // The issuer has a new key, and its server is down.
+    server.reset().await;
+    Mock::given(method("GET")).respond_with(ResponseTemplate::new(500)).mount(&server).await;
+    let token = request(&next.token(&json!({})));
+    for asked in ["which waits for the fetch", "which knows that it failed"] {
+        let answer = world.gateway.ask(&token).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{asked}: {answer:?}");
+    }
+    assert_eq!(world.status(&old).await, 200);
+    let unavailable = "gateway_auth_total{provider=\"main\",result=\"unavailable\"}";
+    assert_eq!(world.gateway.metric(unavailable).await, Some(2.0));
+    publish(&server, &[&old, &next]).await;
+    let served = async {
+        while world.gateway.ask(&token).await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    guarded("the new key is found", served).await;
+    assert_eq!(world.status(&Issuer::new("other")).await, 401, "its server has been asked, and it is not there");
+}
+
+#[tokio::test]
 async fn h10_what_is_no_key_set_changes_nothing() {
     let (server, issuer) = (MockServer::start().await, Issuer::new("k1"));
     publish(&server, &[&issuer]).await;
