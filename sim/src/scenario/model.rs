@@ -129,6 +129,8 @@ pub struct MockPart {
     pub servers: u64,
     /// Paths of the gateway that each of its requests calls, one after the other, before it answers.
     pub calls: Vec<String>,
+    /// Header lines of those calls besides the request's context; `{name}` in a value is that header of the request.
+    pub call_headers: Vec<(String, String)>,
 }
 
 /// One `[[load]]`.

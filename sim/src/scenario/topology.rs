@@ -19,6 +19,9 @@ pub fn topology(mocks: &[MockPart]) -> String {
         if !mock.calls.is_empty() {
             let to = mock.calls.iter().cloned().map(toml::Value::String).collect();
             text += &format!("\n[[services.{}.calls]]\nto = {}\n", mock.name, toml::Value::Array(to));
+            let headers: toml::Table =
+                mock.call_headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+            text += &format!("headers = {}\n", toml::Value::Table(headers));
         }
     }
     text
@@ -49,8 +52,10 @@ mod tests {
             service_time: None,
             servers: 0,
             calls: Vec::new(),
+            call_headers: Vec::new(),
         };
-        let calling = MockPart { calls: vec!["/users/7".to_owned()], ..mock("orders", 3) };
+        let call_headers = vec![("authorization".to_owned(), "Bearer {x-auth-passport}".to_owned())];
+        let calling = MockPart { calls: vec!["/users/7".to_owned()], call_headers, ..mock("orders", 3) };
         let set = r#"{"keys":[{"kid":"a \"b\""}]}"#;
         let text = topology(&[mock("users", 1), calling, mock(KEY_SERVER, 1)]) + &first_keys(set);
         let mocks = mocks::Builder::from_toml(&text).unwrap().launch().unwrap();

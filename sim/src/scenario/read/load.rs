@@ -198,7 +198,7 @@ fn request(node: &Node, keys: &[String], report: &mut Report) -> Option<RequestP
     if !path.starts_with('/') {
         report.error(reader.place("path"), "a path starts with `/`");
     }
-    let headers = headers(&reader, report);
+    let headers = reader.pairs("headers", report);
     let body = reader.text("body", report).unwrap_or_default().to_owned();
     let bytes = reader.integer("body_bytes", 1..=(64 << 20), report);
     if bytes.is_some() && reader.has("body") {
@@ -236,17 +236,6 @@ fn check_keys(request: &RequestPart, node: &Node, keys: &[String], report: &mut 
             _ => report.unknown(node.at, message, &name, &known),
         }
     }
-}
-
-fn headers(reader: &Reader<'_>, report: &mut Report) -> Vec<(String, String)> {
-    let Some(node) = reader.node("headers") else { return Vec::new() };
-    let pairs: Option<Vec<(String, String)>> = node.table().and_then(|table| {
-        table.0.iter().map(|entry| Some((entry.key.clone(), entry.node.text()?.to_owned()))).collect()
-    });
-    pairs.unwrap_or_else(|| {
-        report.error(node.at, "`headers` is a table of names and strings");
-        Vec::new()
-    })
 }
 
 fn statuses(reader: &Reader<'_>, report: &mut Report) -> Vec<u16> {

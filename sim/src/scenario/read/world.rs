@@ -12,7 +12,7 @@ use super::super::tree::{Entry, Table, Value};
 use super::root::read_file;
 
 const GATEWAY_KEYS: &[&str] = &["instances", "config"];
-const MOCK_KEYS: &[&str] = &["endpoints", "service_time", "servers", "calls"];
+const MOCK_KEYS: &[&str] = &["endpoints", "service_time", "servers", "calls", "call_headers"];
 const REDIS_KEYS: &[&str] = &["instances"];
 /// More processes than this on one machine measure only the machine.
 const MOST_GATEWAYS: u64 = 8;
@@ -57,23 +57,29 @@ fn mock(entry: &Entry, report: &mut Report) -> Option<MockPart> {
     let endpoints = reader.integer("endpoints", 1..=MOST_ENDPOINTS, report).unwrap_or(1);
     let endpoints = usize::try_from(endpoints).unwrap_or(1);
     let calls = reader.texts("calls", report);
+    let call_headers = reader.pairs("call_headers", report);
+    if calls.is_empty() && reader.has("call_headers") {
+        report.error(reader.place("call_headers"), "headers of calls without `calls` are sent to nobody");
+    }
     if entry.key == KEY_SERVER && endpoints > 1 {
         report.error(reader.place("endpoints"), "`jwks` is the key server, which has one address");
     }
     if entry.key == KEY_SERVER && !calls.is_empty() {
         report.error(reader.place("calls"), "`jwks` is the key server, which calls nobody");
     }
-    Some(MockPart { name: entry.key.clone(), endpoints, service_time, servers, calls })
+    Some(MockPart { name: entry.key.clone(), endpoints, service_time, servers, calls, call_headers })
 }
 
 /// The mocks read their file as they will in the run, and say what they cannot do.
 fn ask_mocks(parts: &[MockPart], table: &Table, report: &mut Report) {
     let Err(problems) = mocks::Builder::from_toml(&topology(parts)) else { return };
     for problem in problems.0 {
-        // `services.orders.service_time`
+        // `services.orders.service_time`, `services.orders.calls[0].headers`
         let mut keys = problem.key.split('.').skip(1);
         let service = keys.next().and_then(|name| table.0.iter().find(|entry| entry.key == name));
-        let key = keys.next().and_then(|key| service?.node.table()?.0.iter().find(|entry| entry.key == key));
+        let key = keys.next().map(|key| key.split('[').next().unwrap_or(key));
+        let key = if keys.next() == Some("headers") { Some("call_headers") } else { key };
+        let key = key.and_then(|key| service?.node.table()?.0.iter().find(|entry| entry.key == key));
         let at = key.or(service).map_or_else(Span::default, |entry| entry.key_at);
         report.error(at, problem.message);
     }
