@@ -30,7 +30,7 @@ pub use token::{KeyError, TokenKey, TokenSettings};
 /// | `{choice(a, b)}` | one of the texts, which may hold placeholders themselves |
 /// | `{seq}` | the request's number in the run, from 0 |
 /// | `{uuid}` | a random UUID (version 4) |
-/// | `{token(subject=user-{zipf(100)})}` | a signed token with these claims, minted before the run; `key=NAME` among them says who signs |
+/// | `{token(subject=user-{zipf(100)})}` | a signed token with these claims; `key=NAME` says which key signs |
 /// | `{value(session)}` | in journeys alone: what the user was given at its start, or took from an earlier answer |
 ///
 /// A brace that no letter follows stands for itself, as in JSON; `{{` before a letter is one brace.
@@ -124,7 +124,7 @@ impl Template {
         Self { name, target, method, headers: Vec::new(), body: Vec::new(), weight: 1, expect }
     }
 
-    /// Which keys its tokens are signed with, by their names in `{token(key=NAME, ...)}`; `None` stands for the run's own.
+    /// Which keys its tokens are signed with, by their names in `{token(key=NAME, ...)}`; `None` is the run's own.
     /// Empty when it holds no tokens.
     ///
     /// # Errors

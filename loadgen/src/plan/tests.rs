@@ -148,7 +148,9 @@ fn summed_up(arrivals: Arrivals, rate: f64, duration_ns: u64, until_ns: u64) -> 
 
 proptest! {
     #[test]
-    fn a_plan_that_is_delayed_is_the_same_one_later(arrivals in any_arrivals(), by_ns in 0_u64..10 * SECOND_NS, seed: u64) {
+    fn a_plan_that_is_delayed_is_the_same_one_later(
+        arrivals in any_arrivals(), by_ns in 0_u64..10 * SECOND_NS, seed: u64,
+    ) {
         let plan = Plan::new(arrivals, 1_000.0, SECOND_NS / 10, seed);
         let later = plan.clone().delayed(by_ns);
         prop_assert_eq!(later.end_ns(), by_ns + plan.end_ns());

@@ -1,7 +1,7 @@
 //! How often keys were fetched: what their server saw, whatever the gateway says of it.
 //!
-//! A gateway may ask again for a key that it lacks once a cooldown, and clients cannot make it ask more often (security.md,
-//! H9). Of several gateways all fetches are counted together: the server does not see whose they are.
+//! A gateway may ask again for a key that it lacks once a cooldown, and clients cannot make it ask more often
+//! (security.md, H9). Of several gateways all fetches are counted together: the server does not see whose they are.
 
 use std::collections::BTreeMap;
 
@@ -41,8 +41,8 @@ pub struct KeyScore {
     pub phases: BTreeMap<String, PhaseFetches>,
 }
 
-/// Judges fetches in the order of their times. What leaves a cooldown after another may come a transit sooner than that:
-/// the server's clock, not the gateway's, is read.
+/// Judges fetches in the order of their times. What leaves a cooldown after another may come a transit sooner than
+/// that: the server's clock, not the gateway's, is read.
 #[must_use]
 pub fn judge(fetches: &[Fetch], cooldown_ns: u64, phases: &[Phase], tolerance: Tolerance) -> KeyScore {
     let window_ns = cooldown_ns.saturating_sub(tolerance.transit_ns);
