@@ -248,7 +248,7 @@ fn a_placeholder_names_the_key_that_signs() {
     let keys = |template: &Template| template.token_keys().unwrap().into_iter().collect::<Vec<_>>();
     assert_eq!(keys(&both), [None, Some("next".to_owned())]);
     assert_eq!((keys(&own), keys(&template("/"))), (vec![None], vec![]));
-    let error = Mix::with_tokens(&[both.clone()], 1, Some(&key())).unwrap_err();
+    let error = Mix::with_tokens(std::slice::from_ref(&both), 1, Some(&key())).unwrap_err();
     assert!(error.to_string().contains("the key `next`, and no key here has a name"), "{error}");
     let error = Mix::with_tokens(&[both], 1, Some(&key().beside("old", key()))).unwrap_err();
     assert!(error.to_string().ends_with("there are old"), "{error}");
