@@ -67,7 +67,7 @@ async fn by_signature<N: Network>(
     provider: &Provider,
     credential: &[u8],
 ) -> Result<Arc<Identity>, AuthResult> {
-    shared.identity.turns(worker).take().await;
+    shared.identity.turns(worker).take(&shared.clock).await;
     if let Some(found) = again(shared, worker, provider, credential) {
         return found;
     }
@@ -84,7 +84,7 @@ async fn by_signature<N: Network>(
             (Looked::Unable, Err(AuthResult::UnknownKey)) => return Err(AuthResult::Unavailable),
             (Looked::Unable | Looked::Enough, _) => return proven,
         };
-        shared.identity.turns(worker).take().await;
+        shared.identity.turns(worker).take(&shared.clock).await;
         proven = provider.prove(worker, credential, now(shared));
         if !matches!(proven, Err(AuthResult::UnknownKey)) {
             return proven;
