@@ -95,6 +95,9 @@ pub(super) async fn attempt<N: Network>(
         connection.begin(head, std::mem::replace(&mut body, RequestBody::Empty));
         let (failure, broken) = match head_of_answer(exchange, &mut connection, &mut limit).await {
             Ok(head) => return accept(exchange, head, Source { connection, selected }, began, manner.switches),
+            Err(unanswered @ (_, true)) if !connection.is_reused() && connection.nothing_came() => {
+                acquire::refused_late(exchange, &selected.endpoint, unanswered)
+            }
             Err(unanswered) => unanswered,
         };
         let (stale, nothing_sent) = (broken && connection.nothing_came(), connection.nothing_left());
