@@ -38,9 +38,7 @@ impl Connector {
         let builder = match &settings.trust {
             // Without any root nobody is believed.
             Trust::System(roots) | Trust::Own(roots) => builder.with_root_certificates(Arc::clone(roots)),
-            Trust::Anybody => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(BelievesAnybody(provider)))
-            }
+            Trust::Anybody => builder.dangerous().with_custom_certificate_verifier(Arc::new(BelievesAnybody(provider))),
         };
         let mut config = match &settings.certificate {
             None => builder.with_no_client_auth(),

@@ -67,7 +67,9 @@ fn judged(error: &Error) -> Kind {
             | Alert::CertificateExpired
             | Alert::CertificateUnknown
             | Alert::UnknownCA
-            | Alert::AccessDenied => Kind::ClientCertificate,
+            | Alert::AccessDenied
+            // Of what a client sends, its certificate and the proof of its key can fail so.
+            | Alert::DecryptError => Kind::ClientCertificate,
             _ => Kind::Refused,
         },
         _ => Kind::Broken,

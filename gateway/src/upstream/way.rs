@@ -85,7 +85,8 @@ impl TlsWay {
         stream: S,
         (clock, series): (&Clock, &UpstreamSeries),
     ) -> Result<Box<TlsStream<S>>, Unsecured> {
-        let mut outcome = Outcome { way: self, clock, series, of: Err(Unsecured::plain(UpstreamHandshake::Unfinished)) };
+        let mut outcome =
+            Outcome { way: self, clock, series, of: Err(Unsecured::plain(UpstreamHandshake::Unfinished)) };
         let connected = match &self.connector {
             Some(connector) => connector.connect(stream).await,
             None => Err(Unsecured::plain(UpstreamHandshake::WrongName)),
