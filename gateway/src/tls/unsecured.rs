@@ -28,7 +28,7 @@ impl Unsecured {
     /// What an error says of the handshake in which it came.
     pub(super) fn new(error: &io::Error) -> Self {
         let (kind, mut detail) = match inner(error) {
-            Some(error) => (judged(error), error.to_string()),
+            Some(error) => (judged(error), told(error)),
             None => (Kind::Broken, error.to_string()),
         };
         if let Some((end, _)) = detail.char_indices().find(|(at, _)| *at >= MAX_DETAIL) {
@@ -47,6 +47,16 @@ impl Unsecured {
 
 fn inner(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
+}
+
+/// rustls' words, and ours where those say nothing to whom made the certificate.
+fn told(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(Flaw::Other(other)) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "it is the certificate of a CA, not of a server: it needs basicConstraints=CA:FALSE".to_owned()
+        }
+        error => error.to_string(),
+    }
 }
 
 fn judged(error: &Error) -> Kind {

@@ -150,3 +150,110 @@ impl<S: ByteStream> AsyncWrite for Held<S> {
         Pin::new(self.get_mut().get()?).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use rustls::{RootCertStore, ServerConfig};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::server::TlsStream as ServerStream;
+
+    use super::*;
+    use crate::config::settings::upstream::Target;
+    use crate::config::settings::upstream_tls::{Trust, UpstreamTls};
+    use crate::http1::Client;
+    use crate::tls::Connector;
+
+    /// Both ends of a connection whose handshake is over; so many bytes are under way in each direction at most.
+    async fn secured(under_way: usize) -> (Transport<DuplexStream>, ServerStream<DuplexStream>) {
+        let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+        let (certificate, key) = (made.cert.der().clone(), PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let settings =
+            UpstreamTls { trust: Trust::Own(Arc::new(roots)), name: None, certificate: None, files: Box::default() };
+        let connector = Connector::new(&settings, &Target::Name("a.test".into(), 1)).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let server = builder.with_no_client_auth().with_single_cert(vec![certificate], key.into()).unwrap();
+        let (ours, theirs) = tokio::io::duplex(under_way);
+        let accept = TlsAcceptor::from(Arc::new(server)).accept(theirs);
+        let (ours, theirs) = tokio::join!(connector.connect(Held::new(ours)), accept);
+        (Transport::Tls(Box::new(ours.unwrap())), theirs.unwrap())
+    }
+
+    fn tickets(transport: &Transport<DuplexStream>) -> u32 {
+        let Transport::Tls(tls) = transport else { panic!("it is encrypted") };
+        tls.get_ref().1.tls13_tickets_received()
+    }
+
+    #[tokio::test]
+    async fn tickets_on_an_idle_connection_are_no_answer_but_an_answer_unasked_and_an_end_are_seen() {
+        let (transport, mut server) = secured(1 << 16).await;
+        assert_eq!(tickets(&transport), 0, "they are on their way, behind the handshake");
+        let mut http = Client::new(transport, |_| false);
+        assert!(http.is_ready() && http.is_ready());
+        let mut http = http.map_stream(|transport| {
+            assert!(tickets(&transport) > 0, "they were read meanwhile");
+            transport.adopt(Ok)
+        });
+        assert!(http.as_mut().unwrap().is_ready(), "also once another worker has adopted it");
+        server.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").await.unwrap();
+        assert!(!http.unwrap().is_ready());
+
+        let (transport, mut server) = secured(1 << 16).await;
+        server.shutdown().await.unwrap();
+        assert!(!Client::new(transport, |_| false).is_ready(), "it said that it closes");
+        let (transport, server) = secured(1 << 16).await;
+        drop(server);
+        assert!(!Client::new(transport, |_| false).is_ready(), "it closed without a word");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_lost_while_it_changes_hands_loses_the_connection() {
+        let (transport, _server) = secured(1 << 16).await;
+        assert!(transport.adopt(|_| Err(io::ErrorKind::NotConnected.into())).is_err());
+        let mut held: Held<DuplexStream> = Held(None);
+        assert_eq!(held.read(&mut [0; 8]).await.unwrap_err().kind(), io::ErrorKind::NotConnected);
+        assert_eq!(held.write(b"x").await.unwrap_err().kind(), io::ErrorKind::NotConnected);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn whatever_is_sent_arrives_however_it_is_cut(
+            parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40_000), 1..6),
+            under_way in 1_usize..100_000,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let (sent, echoed) = runtime.block_on(async {
+                let (mut ours, mut theirs) = secured(under_way).await;
+                let sent = parts.concat();
+                let mut received = vec![0; sent.len()];
+                let (one, two) = (&mut ours, &mut theirs);
+                let there = async {
+                    for part in &parts {
+                        one.write_all(part).await.unwrap();
+                        one.flush().await.unwrap();
+                    }
+                };
+                let (_, read) = tokio::join!(there, two.read_exact(&mut received));
+                read.unwrap();
+                let mut echoed = vec![0; sent.len()];
+                let back = async {
+                    two.write_all(&received).await.unwrap();
+                    two.flush().await.unwrap();
+                };
+                let (_, read) = tokio::join!(back, one.read_exact(&mut echoed));
+                read.unwrap();
+                (sent, echoed)
+            });
+            prop_assert!(sent == echoed);
+        }
+    }
+}

@@ -33,7 +33,10 @@ fn name(tls: &UpstreamTls) -> Option<String> {
 #[test]
 fn mistakes_are_named_with_their_places() {
     check_upstream("tls = { cert = \"Cargo.toml\" }", &["3:7: `cert` and `key` belong together"]);
-    check_upstream("tls = { ca = \"none.pem\" }", &["3:14: cannot read the file \"none.pem\": No such file or directory"]);
+    check_upstream(
+        "tls = { ca = \"none.pem\" }",
+        &["3:14: cannot read the file \"none.pem\": No such file or directory"],
+    );
     check_upstream("tls = { ca = \"Cargo.toml\" }", &["3:14: \"Cargo.toml\": it holds no certificate in PEM"]);
     check_upstream(
         "tls = { sni = \"*.a.test\" }",
