@@ -10,7 +10,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::memory::{Memory, Stream, Wire};
+use crate::memory::{Memory, OK, Stream, Wire};
 use crate::messages;
 
 /// A kept connection, and what is asked on it.
@@ -70,7 +70,7 @@ impl Default for Bare {
         let wire = Arc::new(Wire::default());
         let answer = messages::answer();
         let network = Memory::new(Arc::clone(&wire), answer);
-        let (client, upstream) = (network.client(messages::REQUEST), network.upstream());
+        let (client, upstream) = (network.client(messages::REQUEST, OK), network.upstream());
         Self { wire, client, upstream, buffer: vec![0; 8192].into(), answer }
     }
 }

@@ -14,6 +14,9 @@ use std::task::{Context, Poll};
 use gateway::network::Network;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// What an answer that went well begins with.
+pub const OK: &[u8] = b"HTTP/1.1 200 ";
+
 /// What both ends of the gateway share with whoever measures.
 #[derive(Debug, Default)]
 pub struct Wire {
@@ -64,9 +67,9 @@ impl Memory {
         Self { wire, answer }
     }
 
-    /// A client's connection; what it sends each time it is asked to.
-    pub fn client(&self, request: &'static [u8]) -> Stream {
-        Stream::Client(Client { wire: Arc::clone(&self.wire), request })
+    /// A client's connection; what it sends each time it is asked to, and what every answer to it begins with.
+    pub fn client(&self, request: &'static [u8], expected: &'static [u8]) -> Stream {
+        Stream::Client(Client { wire: Arc::clone(&self.wire), request, expected })
     }
 
     /// A connection to an upstream.
@@ -113,6 +116,7 @@ pub enum Stream {
 pub struct Client {
     wire: Arc<Wire>,
     request: &'static [u8],
+    expected: &'static [u8],
 }
 
 impl Client {
@@ -126,9 +130,9 @@ impl Client {
     }
 
     /// # Errors
-    /// The answer is not a 200: what is measured is not what was meant.
+    /// The answer is not the expected one: what is measured is not what was meant.
     fn write(&self, first: &[u8], length: usize) -> io::Result<usize> {
-        if self.wire.answered() == 0 && !first.starts_with(b"HTTP/1.1 200 ") {
+        if self.wire.answered() == 0 && !first.starts_with(self.expected) {
             return Err(io::Error::other(String::from_utf8_lossy(first).into_owned()));
         }
         advance(&self.wire.answered, length as u64);

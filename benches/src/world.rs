@@ -8,17 +8,20 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use gateway::algorithms::loop_delay::PAUSE;
 use gateway::clock::Clock;
 use gateway::config::{Config, Purpose, load_text};
 use gateway::gateway::{Gateway, World as Surroundings};
 use gateway::jws::Signer;
 use gateway::listener::connection;
+use gateway::overload::gate::{Gate, Keeper};
 use gateway::telemetry::access_log::AccessLog;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use crate::memory::{Memory, Wire};
+use crate::memory::{Memory, OK, Wire};
 use crate::messages;
 
 /// Routes of the configuration.
@@ -29,6 +32,10 @@ pub const ROUTES: usize = 200;
 const WARM_UP: u64 = 320;
 /// Turns after which an exchange that is not over will never be.
 const TURNS_MAX: u64 = 8;
+
+/// Between two looks at a worker's loop that is late, and how many of them it takes until all is refused.
+const LOOK: Duration = Duration::from_millis(100);
+const LATE_LOOKS: u32 = 60;
 
 /// The access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +140,68 @@ fn configuration(log: Log, breakers: Breakers, key: Option<&str>) -> String {
     text
 }
 
+/// What a world is made of.
+struct Plan {
+    log: Log,
+    breakers: Breakers,
+    token: Token,
+    /// The worker's loop is late, and all is refused.
+    is_late: bool,
+    request: &'static [u8],
+    /// What upstreams answer.
+    answer: &'static [u8],
+    /// What the client's answers begin with.
+    expected: &'static [u8],
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            log: Log::Off,
+            breakers: Breakers::On,
+            token: Token::Absent,
+            is_late: false,
+            request: messages::REQUEST,
+            answer: messages::answer(),
+            expected: OK,
+        }
+    }
+}
+
+impl Plan {
+    fn world(self) -> World {
+        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime without sockets");
+        let wire = Arc::new(Wire::default());
+        let network = Memory::new(Arc::clone(&wire), self.answer);
+        let (key, _) = issue();
+        let client = network.client(self.request, self.expected);
+        let key = (self.token == Token::Proven).then_some(&*key);
+        let start = if self.log == Log::Kept { gateway_that_keeps_its_log } else { gateway };
+        let gateway = start(&configuration(self.log, self.breakers, key), network);
+        let (drain, drained) = watch::channel(false);
+        let shard = Arc::clone(&gateway.shards()[0]);
+        if self.is_late {
+            close(&shard.gate);
+        }
+        let connection = Box::pin(connection::serve(shard, client, ([192, 0, 2, 1], 40_000).into(), drained, ()));
+        let mut world = World { connection, wire, answer_bytes: u64::MAX, runtime, _gateway: gateway, _drain: drain };
+        let body = if self.is_late { 0 } else { messages::BODY_BYTES as u64 };
+        world.answer_bytes = world.learn(body);
+        world.exchanges(WARM_UP);
+        world
+    }
+}
+
+/// Finds the worker's loop late until every request is refused, and none is made to wait.
+fn close(gate: &Gate) {
+    let (mut keeper, mut now) = (Keeper::default(), Clock::system().now());
+    for _ in 0..LATE_LOOKS {
+        now += LOOK;
+        gate.observe(&mut keeper, now, PAUSE - Duration::from_millis(1));
+    }
+    assert!(gate.refused_part() >= 1.0 && !gate.is_paused());
+}
+
 /// The gateway, and one client.
 pub struct World {
     connection: Pin<Box<dyn Future<Output = ()>>>,
@@ -150,7 +219,7 @@ impl World {
     /// # Panics
     /// The gateway does not answer 200.
     pub fn new(log: Log) -> Self {
-        Self::answered_with(messages::answer(), log, Breakers::On, Token::Absent)
+        Plan { log, ..Plan::default() }.world()
     }
 
     /// The same for a client that presents a token.
@@ -158,7 +227,8 @@ impl World {
     /// # Panics
     /// As `new`.
     pub fn with_token(log: Log, token: Token) -> Self {
-        Self::answered_with(messages::answer(), log, Breakers::On, token)
+        let request = messages::bearing(&issue().1[0]);
+        Plan { log, token, request, ..Plan::default() }.world()
     }
 
     /// The same for a client that sends two requests in a row, each with another token, so that none is its
@@ -167,8 +237,8 @@ impl World {
     /// # Panics
     /// As `new`.
     pub fn with_tokens_in_turn(log: Log, token: Token) -> Self {
-        let both = issue().1.map(|bearer| messages::bearing(&bearer)).concat().leak();
-        Self::asking(both, messages::answer(), log, Breakers::On, token)
+        let request = issue().1.map(|bearer| messages::bearing(&bearer)).concat().leak();
+        Plan { log, token, request, ..Plan::default() }.world()
     }
 
     /// The same without breakers, for what they cost.
@@ -176,33 +246,15 @@ impl World {
     /// # Panics
     /// As `new`.
     pub fn without_breakers(log: Log) -> Self {
-        Self::answered_with(messages::answer(), log, Breakers::Off, Token::Absent)
+        Plan { log, breakers: Breakers::Off, ..Plan::default() }.world()
     }
 
-    fn answered_with(answer: &'static [u8], log: Log, breakers: Breakers, token: Token) -> Self {
-        let request = match token {
-            Token::Absent => messages::REQUEST,
-            Token::Carried | Token::Proven => messages::bearing(&issue().1[0]),
-        };
-        Self::asking(request, answer, log, breakers, token)
-    }
-
-    fn asking(request: &'static [u8], answer: &'static [u8], log: Log, breakers: Breakers, token: Token) -> Self {
-        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime without sockets");
-        let wire = Arc::new(Wire::default());
-        let network = Memory::new(Arc::clone(&wire), answer);
-        let (key, _) = issue();
-        let client = network.client(request);
-        let key = (token == Token::Proven).then_some(&*key);
-        let start = if log == Log::Kept { gateway_that_keeps_its_log } else { gateway };
-        let gateway = start(&configuration(log, breakers, key), network);
-        let (drain, drained) = watch::channel(false);
-        let shard = Arc::clone(&gateway.shards()[0]);
-        let connection = Box::pin(connection::serve(shard, client, ([192, 0, 2, 1], 40_000).into(), drained, ()));
-        let mut world = Self { connection, wire, answer_bytes: u64::MAX, runtime, _gateway: gateway, _drain: drain };
-        world.answer_bytes = world.learn();
-        world.exchanges(WARM_UP);
-        world
+    /// The same while the worker's loop is late and every request is turned away: what a refusal costs.
+    ///
+    /// # Panics
+    /// The gateway does not answer 503.
+    pub fn refusing(log: Log) -> Self {
+        Plan { log, is_late: true, expected: b"HTTP/1.1 503 ", ..Plan::default() }.world()
     }
 
     /// Sends a request and reads its answer, so many times.
@@ -227,8 +279,8 @@ impl World {
         self.wire.dialled()
     }
 
-    /// The size of an answer: all of them are alike.
-    fn learn(&mut self) -> u64 {
+    /// The size of an answer, which has a body of this size at least: all of them are alike.
+    fn learn(&mut self, body: u64) -> u64 {
         let Self { connection, wire, runtime, .. } = self;
         runtime.block_on(poll_fn(|cx| {
             wire.ask();
@@ -238,7 +290,7 @@ impl World {
             Poll::Ready(())
         }));
         let answered = wire.answered();
-        assert!(answered > messages::BODY_BYTES as u64, "the first request is answered, whole");
+        assert!(answered > body, "the first request is answered, whole");
         answered
     }
 }
@@ -271,8 +323,15 @@ mod tests {
     }
 
     #[test]
+    fn who_is_refused_gets_an_answer_that_costs_no_upstream_anything() {
+        let mut world = World::refusing(Log::Off);
+        world.exchanges(50);
+        assert_eq!(world.dialled(), 0);
+    }
+
+    #[test]
     #[should_panic(expected = "the connection stays open")]
     fn an_answer_that_is_no_200_is_not_measured() {
-        World::answered_with(b"garbage\r\n\r\n", Log::Off, Breakers::On, Token::Absent);
+        Plan { answer: b"garbage\r\n\r\n", ..Plan::default() }.world();
     }
 }

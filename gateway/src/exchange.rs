@@ -55,7 +55,7 @@ pub struct Exchange<N: Network> {
     pub timed: bool,
     /// It is gRPC.
     pub is_grpc: bool,
-    /// The client gave it less time than the route does: that it ran out says nothing about the endpoint.
+    /// The client gave it less time than the route does.
     pub hurried: bool,
     /// The time until response headers, from its start, retries included; `None` = no limit.
     pub timeout: Option<Duration>,
@@ -345,7 +345,7 @@ impl<N: Network> Exchange<N> {
             code: self.code,
             fault: self.fault(ended),
             upstream: self.upstream().filter(|_| self.attempts > 0).map(|upstream| &*upstream.name),
-            endpoint: self.endpoint.as_ref().map(|endpoint| &*endpoint.address),
+            endpoint: self.endpoint.as_ref().filter(|_| self.attempts > 0).map(|endpoint| &*endpoint.address),
             attempts: self.attempts + hedges,
             hedged: route.filter(|route| route.hedging.is_some()).map(|_| hedges > 0),
             breaker: self.breaker,

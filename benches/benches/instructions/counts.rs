@@ -198,6 +198,19 @@ fn unguarded_pipeline(world: &'static mut World) {
     world.exchanges(OPERATIONS);
 }
 
+fn refusing(log: Log) -> &'static mut World {
+    Box::leak(Box::new(World::refusing(log)))
+}
+
+// A request that is turned away because the worker's loop is late. Over `pipeline` it is what overload costs: at m times
+// the capacity a core has (1 - m r)/(1 - r) of its goodput left.
+#[library_benchmark(setup = refusing)]
+#[bench::log_off(args = (Log::Off), config = within("refusal_log_off"))]
+#[bench::log_on(args = (Log::Kept), config = within("refusal_log_on"))]
+fn refusal(world: &'static mut World) {
+    world.exchanges(OPERATIONS);
+}
+
 fn presenting(token: Token) -> &'static mut World {
     Box::leak(Box::new(World::with_token(Log::Off, token)))
 }
@@ -237,7 +250,8 @@ library_benchmark_group!(name = balancing, benchmarks = [picking, ring_lookup, k
 library_benchmark_group!(name = headers, benchmarks = [screening, forwarded, request_id, trace]);
 library_benchmark_group!(
     name = whole,
-    benchmarks = [limit_check, limit_governor, codec, pipeline, unguarded_pipeline, token, tokens_in_turn, network]
+    benchmarks =
+        [limit_check, limit_governor, codec, pipeline, unguarded_pipeline, refusal, token, tokens_in_turn, network]
 );
 main!(library_benchmark_groups = [routing, balancing, headers, whole]);
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 use tokio::time::Sleep;
 
-use super::acquire;
+use super::{acquire, deadline};
 use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::{self, RequestHead, ResponseHead};
@@ -242,10 +242,10 @@ fn conclude<N: Network>(
     let Some(upstream) = exchange.upstream() else { return };
     let duration = now.saturating_duration_since(began);
     upstream.series.attempt(exchange.shard.index, outcome, duration);
-    // Else a client could open a breaker for others, by giving no time.
-    let told = if outcome == AttemptOutcome::Timeout && exchange.hurried { AttemptOutcome::Cancelled } else { outcome };
+    let says_nothing = outcome == AttemptOutcome::Timeout && !deadline::is_telling(exchange, duration);
+    let told = if says_nothing { AttemptOutcome::Cancelled } else { outcome };
     upstream.settle(selected, told, status, duration, now);
-    tell(exchange, &selected.endpoint, (began, now), (outcome, status));
+    tell(exchange, &selected.endpoint, (began, now), (told, status));
 }
 
 /// Counts an attempt that was given up because another one was faster.

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
+use crate::error::GatewayError;
 use crate::context::names::{GRPC_TIMEOUT, X_REQUEST_TIMEOUT_MS};
 use crate::exchange::Exchange;
 use crate::http1::{RequestHead, write_field};
 use crate::network::Network;
+use crate::telemetry::metrics::ShedReason;
 use crate::timer::Wait;
 
 /// The longest time that gRPC's eight digits of milliseconds hold.
@@ -61,6 +63,28 @@ pub(super) fn arm<N: Network>(exchange: &Exchange<N>) {
 pub(super) fn remaining<N: Network>(exchange: &Exchange<N>, now: Instant) -> Option<Duration> {
     let passed = now.saturating_duration_since(exchange.started);
     exchange.timeout.map(|timeout| timeout.saturating_sub(passed))
+}
+
+/// Whether any time is left to ask an upstream in.
+///
+/// # Errors
+/// 503 `overloaded`: all of it went by in the gateway. Nobody is asked then, and no endpoint is blamed.
+pub(super) fn check<N: Network>(exchange: &Exchange<N>, now: Instant) -> Result<(), GatewayError> {
+    if remaining(exchange, now).is_none_or(|left| !left.is_zero()) {
+        return Ok(());
+    }
+    Err(GatewayError::shed(ShedReason::Deadline, "The request's time ran out before an upstream could be asked."))
+}
+
+/// Whether an attempt that ran out of time after `took` says something about its endpoint. One does not that was given
+/// less than half of the time that the route gives an attempt, since the gateway was late or others were asked before;
+/// or where it was the client that gave little, who could else open a breaker for others.
+pub(super) fn is_telling<N: Network>(exchange: &Exchange<N>, took: Duration) -> bool {
+    let given = exchange.route().and_then(|route| {
+        let settings = &route.settings;
+        [settings.timeout, settings.retry.per_try_timeout].into_iter().flatten().min()
+    });
+    !exchange.hurried && given.is_none_or(|given| took >= given / 2)
 }
 
 /// Writes what is left behind the first `plain` bytes of the head's lines.

@@ -36,6 +36,7 @@ pub async fn forward<N: Network>(
 ) -> Result<Answer<N>, Failure> {
     let Outgoing { mut head, mut body } = request;
     let (plain, began) = (head.lines.len(), exchange.now());
+    deadline::check(exchange, began)?;
     deposit(exchange, began);
     let hedged = prepare(exchange, &mut body);
     deadline::stamp(exchange, &mut head, plain, began);
@@ -84,6 +85,7 @@ pub(super) async fn forward_once<N: Network>(
 ) -> Result<Answer<N>, Failure> {
     let Outgoing { mut head, body } = request;
     let plain = head.lines.len();
+    deadline::check(exchange, exchange.now())?;
     let mut tried = anew(exchange, selected, &mut head, plain, (body, true)).await;
     if let Some((selected, body)) = fallback::turn(exchange, &mut head, &mut tried) {
         drop(tried);

@@ -174,6 +174,26 @@ async fn a_client_that_gives_no_time_opens_no_breaker_for_others() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_was_left_little_time_says_nothing_of_its_endpoint() {
+    let upstream = endpoints(2).await;
+    upstream.set_rules([Rule::any().effect(Effect::Hang)]);
+    let text = text(&upstream, "breaker = { consecutive_failures = 1, open_for = '60s' }");
+    // The second attempt gets the sixty milliseconds that the first has left, where one gets two hundred.
+    let gateway = Gateway::start(&text.replace(
+        "retry = { attempts = 1 }",
+        "timeout = '260ms'\nretry = { attempts = 2, per_try_timeout = '200ms', on = ['timeout'], backoff = '0ms' }",
+    ))
+    .await;
+    let mut events = Events::of(&gateway, "?kinds=attempt").await;
+    assert_eq!(gateway.get("/").await.code(), "upstream_timeout");
+    assert_eq!((upstream.counters_of(0).requests, upstream.counters_of(1).requests), (1, 1));
+    let told = events.next(2).await;
+    assert_eq!((&told[0]["outcome"], &told[1]["outcome"]), (&"timeout".into(), &"cancelled".into()));
+    let states = [state(&gateway, 0), state(&gateway, 1)];
+    assert!(states.contains(&"open") && states.contains(&"closed"), "{states:?}: the first that was asked is open");
+}
+
+#[tokio::test]
 async fn where_nothing_is_a_failure_nothing_trips() {
     let upstream = endpoints(1).await;
     upstream.set_rules([Rule::any().status(503)]);

@@ -92,6 +92,34 @@ async fn an_issuer_that_is_slow_is_waited_for_no_longer_than_is_configured() {
 }
 
 #[tokio::test]
+async fn a_request_whose_time_is_gone_before_an_upstream_is_asked_is_the_gateways_own_matter() {
+    let (upstream, server) = (echo().await, MockServer::start().await);
+    let slow = ResponseTemplate::new(200).set_body_json(json!({ "active": true, "sub": "ada" }));
+    let slow = slow.set_delay(std::time::Duration::from_millis(200));
+    Mock::given(method("POST")).respond_with(slow).mount(&server).await;
+    let text = format!(
+        "[identity.providers.opaque]\nkind = 'introspection'\nurl = '{}'\nclient_id = 'gateway'\n\
+         client_secret_env = '{SECRET_ENV}'\n\
+         [upstreams.up]\nendpoints = ['{}']\nbreaker = {{ consecutive_failures = 1 }}\n\
+         [[routes]]\nname = 'hasty'\npath = '/'\nupstream = 'up'\ntimeout = '20ms'\n\
+         auth = {{ providers = ['opaque'] }}\n",
+        server.uri(),
+        upstream.addr()
+    );
+    let gateway = Gateway::start(&text).await;
+    let answer = gateway.ask(request("t1")).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let record = gateway.record().await;
+    assert_eq!((&record["fault"], &record["attempts"]), (&"gateway".into(), &0.into()));
+    assert_eq!(record.get("upstream").or(record.get("endpoint")), None, "nobody was asked, and nobody is blamed");
+    assert_eq!(upstream.counters().requests, 0);
+    assert_eq!(gateway.metric("gateway_shed_total{reason=\"deadline\"}").await, Some(1.0));
+    // The token is known now: the same request is in time, and no breaker stands in its way.
+    assert_eq!(gateway.ask(request("t1")).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_signed_token_and_an_opaque_one_go_to_their_own() {
     let issuer = Issuer::new("k1");
     let world = world("{ providers = ['main', 'opaque'] }", &issuer.provider("")).await;

@@ -26,13 +26,15 @@ pub enum ShedReason {
     UpstreamLatency,
     /// `max_connections` of an upstream
     UpstreamConnections,
+    /// The request's time ran out in the gateway, before an upstream was asked.
+    Deadline,
     /// The gateway is draining.
     Draining,
 }
 
 impl ShedReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Connections,
         Self::ConnectionsPerIp,
         Self::InFlight,
@@ -41,6 +43,7 @@ impl ShedReason {
         Self::UpstreamInFlight,
         Self::UpstreamLatency,
         Self::UpstreamConnections,
+        Self::Deadline,
         Self::Draining,
     ];
 
@@ -60,6 +63,7 @@ impl ShedReason {
             Self::UpstreamInFlight => "upstream_in_flight",
             Self::UpstreamLatency => "upstream_latency",
             Self::UpstreamConnections => "upstream_connections",
+            Self::Deadline => "deadline",
             Self::Draining => "draining",
         }
     }
