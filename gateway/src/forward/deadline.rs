@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
-use crate::error::GatewayError;
 use crate::context::names::{GRPC_TIMEOUT, X_REQUEST_TIMEOUT_MS};
+use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::http1::{RequestHead, write_field};
 use crate::network::Network;

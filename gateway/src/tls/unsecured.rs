@@ -38,8 +38,8 @@ impl Unsecured {
         Self { kind, detail }
     }
 
-    /// The same for an error on a connection that has carried nothing yet: in TLS 1.3 the client is done before it hears
-    /// whether it was believed (RFC 8446, section 4.4.2.4). `None` where it says nothing of a handshake.
+    /// The same for an error on a connection that has carried nothing yet: in TLS 1.3 the client is done before it
+    /// hears whether it was believed (RFC 8446, section 4.4.2.4). `None` where it says nothing of a handshake.
     pub fn late(error: &io::Error) -> Option<Self> {
         matches!(inner(error), Some(Error::AlertReceived(_))).then(|| Self::new(error))
     }

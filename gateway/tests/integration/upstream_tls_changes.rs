@@ -1,4 +1,4 @@
-//! TLS to upstreams over reloads: new files count at once, what is in flight lives on, and what is wrong changes nothing.
+//! TLS to upstreams over reloads: new files count at once, what is in flight lives on, what is wrong changes nothing.
 
 use mocks::raw::{Gate, Raw, Script};
 
