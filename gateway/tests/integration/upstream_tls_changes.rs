@@ -42,7 +42,7 @@ async fn another_ca_is_asked_for_at_once_and_neither_connections_nor_sessions_ge
     trust(&other);
     assert_eq!(reload(&gateway).await, 200);
     assert_eq!(gateway.get("/").await.status, 502, "the idle connection was believed under the old one");
-    assert_eq!(front.failed(), 1);
+    front.failed(1).await;
     eventually("the old connection is closed", || gateway.upstream_connections() == (0, 0)).await;
 
     front.change(other.server(&["up.test"]));

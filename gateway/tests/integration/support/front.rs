@@ -84,9 +84,11 @@ impl Front {
         self.state.shaken.lock().unwrap().clone()
     }
 
-    /// How many failed.
-    pub(crate) fn failed(&self) -> usize {
-        self.state.failed.load(Ordering::SeqCst)
+    /// Waits until so many have failed; more are a failure of the test's. The client may know before the server does.
+    pub(crate) async fn failed(&self, count: usize) {
+        let failed = || self.state.failed.load(Ordering::SeqCst);
+        eventually(&format!("{count} handshakes that failed"), || failed() >= count).await;
+        assert_eq!(failed(), count);
     }
 
     /// Gives an order to every connection, and waits until one more has obeyed.
