@@ -63,9 +63,7 @@ pub(super) async fn open<N: Network>(
     let connect = tokio::time::timeout(time, dial(network, endpoint, around));
     let dialled = match until_expired(&exchange.connection.deadlines, connect).await? {
         Ok(Ok(dialled)) => dialled,
-        Ok(Err(error)) => {
-            return Err(no_connection(error));
-        }
+        Ok(Err(error)) => return Err(no_connection(error)),
         Err(_elapsed) => {
             return Err(GatewayError::new(Code::ConnectTimeout, "The upstream did not accept a connection in time."));
         }

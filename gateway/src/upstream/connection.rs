@@ -20,7 +20,7 @@ use crate::network::{ByteStream, Network};
 use crate::telemetry::metrics::{ConnectionEvent, UpstreamSeries};
 
 /// An open connection. As an HTTP/1 client it is used through `Deref`.
-pub struct Connection<S> {
+pub struct Connection<S: ByteStream> {
     http: Box<Client<Transport<S>>>,
     opened: Instant,
     /// The number of the way in which it was made.
@@ -101,7 +101,7 @@ impl<S: ByteStream> Connection<S> {
     }
 }
 
-impl<S> Deref for Connection<S> {
+impl<S: ByteStream> Deref for Connection<S> {
     type Target = Client<Transport<S>>;
 
     fn deref(&self) -> &Self::Target {
@@ -109,7 +109,7 @@ impl<S> Deref for Connection<S> {
     }
 }
 
-impl<S> DerefMut for Connection<S> {
+impl<S: ByteStream> DerefMut for Connection<S> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.http
     }

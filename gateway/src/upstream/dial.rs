@@ -8,12 +8,12 @@ use super::endpoint::Endpoint;
 use super::transport::{Held, Transport};
 use crate::clock::Clock;
 use crate::config::settings::upstream::Target;
-use crate::network::Network;
+use crate::network::{ByteStream, Network};
 use crate::telemetry::metrics::UpstreamSeries;
 use crate::tls::Unsecured;
 
 /// A fresh stream.
-pub struct Dialled<S> {
+pub struct Dialled<S: ByteStream> {
     /// The stream.
     pub(super) stream: Transport<S>,
     /// The number of the way in which it was made.
@@ -56,7 +56,7 @@ pub async fn dial<N: Network>(
         Some(tls) => {
             // Boxed, so that who dials in the clear has no room for it.
             let handshake = Box::pin(tls.connect(Held::new(stream), (clock, series)));
-            Transport::Tls(handshake.await.map_err(DialError::Unsecured)?)
+            Transport::encrypted(handshake.await.map_err(DialError::Unsecured)?)
         }
     };
     Ok(Dialled { stream, way: way.number })

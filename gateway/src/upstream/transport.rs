@@ -5,7 +5,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
@@ -14,16 +14,27 @@ use crate::network::{ByteStream, Network};
 
 /// A connection's stream.
 #[derive(Debug)]
-pub enum Transport<S> {
+pub enum Transport<S: ByteStream> {
     /// In the clear.
     Plain(S),
     /// Encrypted, with an endpoint that has proven who it is.
-    Tls(Box<TlsStream<Held<S>>>),
+    Tls(Box<Encrypted<S>>),
+}
+
+/// A stream that says that it closes (RFC 8446, section 6.1), as far as that can be said without waiting.
+#[derive(Debug)]
+pub struct Encrypted<S: ByteStream>(TlsStream<Held<S>>);
+
+impl<S: ByteStream> Drop for Encrypted<S> {
+    fn drop(&mut self) {
+        self.0.get_mut().1.send_close_notify();
+        let _ = Pin::new(&mut self.0).poll_flush(&mut Context::from_waker(Waker::noop()));
+    }
 }
 
 /// A stream that can be taken out and put back, since what encrypts does not give its own away.
 #[derive(Debug)]
-pub struct Held<S>(Option<S>);
+pub(super) struct Held<S>(Option<S>);
 
 impl<S> Held<S> {
     /// Holds a stream.
@@ -36,7 +47,12 @@ impl<S> Held<S> {
     }
 }
 
-impl<S> Transport<S> {
+impl<S: ByteStream> Transport<S> {
+    /// On a stream whose handshake is over.
+    pub(super) fn encrypted(stream: TlsStream<Held<S>>) -> Self {
+        Self::Tls(Box::new(Encrypted(stream)))
+    }
+
     /// The same on another form of its stream.
     ///
     /// # Errors
@@ -45,7 +61,7 @@ impl<S> Transport<S> {
         match self {
             Self::Plain(stream) => change(stream).map(Self::Plain),
             Self::Tls(mut tls) => {
-                let held = tls.get_mut().0;
+                let held = tls.0.get_mut().0;
                 let stream = held.0.take().ok_or(io::ErrorKind::NotConnected)?;
                 held.0 = Some(change(stream)?);
                 Ok(Self::Tls(tls))
@@ -59,7 +75,7 @@ pub(super) fn is_quiet<N: Network>(stream: &Transport<N::Stream>) -> bool {
     match stream {
         Transport::Plain(stream) => N::is_quiet(stream),
         Transport::Tls(tls) => {
-            let (held, session) = tls.get_ref();
+            let (held, session) = tls.0.get_ref();
             session.wants_read() && held.0.as_ref().is_some_and(N::is_quiet)
         }
     }
@@ -70,7 +86,7 @@ impl<S: ByteStream> AsyncRead for Transport<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(&mut tls.0).poll_read(cx, buf),
         }
     }
 }
@@ -80,7 +96,7 @@ impl<S: ByteStream> AsyncWrite for Transport<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+            Self::Tls(tls) => Pin::new(&mut tls.0).poll_write(cx, bytes),
         }
     }
 
@@ -92,14 +108,14 @@ impl<S: ByteStream> AsyncWrite for Transport<S> {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
-            Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, parts),
+            Self::Tls(tls) => Pin::new(&mut tls.0).poll_write_vectored(cx, parts),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(tls) => tls.is_write_vectored(),
+            Self::Tls(tls) => tls.0.is_write_vectored(),
         }
     }
 
@@ -107,14 +123,14 @@ impl<S: ByteStream> AsyncWrite for Transport<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(&mut tls.0).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(&mut tls.0).poll_shutdown(cx),
         }
     }
 }
@@ -183,12 +199,12 @@ mod tests {
         let (ours, theirs) = tokio::io::duplex(under_way);
         let accept = TlsAcceptor::from(Arc::new(server)).accept(theirs);
         let (ours, theirs) = tokio::join!(connector.connect(Held::new(ours)), accept);
-        (Transport::Tls(Box::new(ours.unwrap())), theirs.unwrap())
+        (Transport::encrypted(ours.unwrap()), theirs.unwrap())
     }
 
     fn tickets(transport: &Transport<DuplexStream>) -> u32 {
         let Transport::Tls(tls) = transport else { panic!("it is encrypted") };
-        tls.get_ref().1.tls13_tickets_received()
+        tls.0.get_ref().1.tls13_tickets_received()
     }
 
     #[tokio::test]
@@ -211,6 +227,17 @@ mod tests {
         let (transport, server) = secured(1 << 16).await;
         drop(server);
         assert!(!Client::new(transport, |_| false).is_ready(), "it closed without a word");
+    }
+
+    #[tokio::test]
+    async fn who_is_left_is_told_so_and_reads_what_came_before() {
+        let (mut transport, mut server) = secured(1 << 16).await;
+        transport.write_all(b"bye").await.unwrap();
+        drop(transport);
+        let mut read = Vec::new();
+        // Without the word for it this is an error: whatever was read may have been cut.
+        server.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, b"bye");
     }
 
     #[tokio::test]

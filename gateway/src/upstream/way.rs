@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use rustls::HandshakeKind;
 use tokio_rustls::client::TlsStream;
 
 use crate::clock::Clock;
@@ -84,21 +85,19 @@ impl TlsWay {
         &self,
         stream: S,
         (clock, series): (&Clock, &UpstreamSeries),
-    ) -> Result<Box<TlsStream<S>>, Unsecured> {
-        let mut outcome =
-            Outcome { way: self, clock, series, of: Err(Unsecured::plain(UpstreamHandshake::Unfinished)) };
+    ) -> Result<TlsStream<S>, Unsecured> {
+        let mut outcome = Outcome { way: self, clock, series, of: None };
         let connected = match &self.connector {
             Some(connector) => connector.connect(stream).await,
             None => Err(Unsecured::plain(UpstreamHandshake::WrongName)),
         };
-        outcome.of = match &connected {
-            Ok(stream) if stream.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed) => {
-                Ok(UpstreamHandshake::Resumed)
-            }
+        let resumed = |stream: &TlsStream<S>| stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+        outcome.of = Some(match &connected {
+            Ok(stream) if resumed(stream) => Ok(UpstreamHandshake::Resumed),
             Ok(_) => Ok(UpstreamHandshake::Full),
             Err(why) => Err(why.clone()),
-        };
-        connected.map(Box::new)
+        });
+        connected
     }
 
     /// Keeps what came of a handshake.
@@ -114,12 +113,13 @@ struct Outcome<'a> {
     way: &'a TlsWay,
     clock: &'a Clock,
     series: &'a UpstreamSeries,
-    of: Result<UpstreamHandshake, Unsecured>,
+    /// `None` until the handshake has come to its end.
+    of: Option<Result<UpstreamHandshake, Unsecured>>,
 }
 
 impl Drop for Outcome<'_> {
     fn drop(&mut self) {
-        let unfinished = Ok(UpstreamHandshake::Full);
-        self.way.keep(std::mem::replace(&mut self.of, unfinished), (self.clock, self.series));
+        let unfinished = || Err(Unsecured::plain(UpstreamHandshake::Unfinished));
+        self.way.keep(self.of.take().unwrap_or_else(unfinished), (self.clock, self.series));
     }
 }
