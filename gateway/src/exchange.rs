@@ -241,7 +241,7 @@ impl<N: Network> Exchange<N> {
     }
 
     /// How much it matters.
-    fn criticality(&self) -> Criticality {
+    pub fn criticality(&self) -> Criticality {
         self.route().map(|route| route.settings.criticality).unwrap_or_default()
     }
 

@@ -176,10 +176,10 @@ async fn run(
 }
 
 /// Measures how late this worker's loop is, by a timer of its own that stands in the same queue as all else, and moves
-/// its gate; sweeps its idle connections.
+/// its gates; sweeps its idle connections.
 pub async fn keep_house<N: Network>(gateway: Arc<Gateway<N>>, shard: Arc<Shard<N>>) {
     let clock = shard.shared.clock.clone();
-    let (mut keeper, mut wait) = (Keeper::default(), CALM_LOOK);
+    let (mut keeper, mut verifying, mut wait) = (Keeper::default(), Keeper::default(), CALM_LOOK);
     let mut sweep_at = clock.now() + TICK;
     loop {
         let due = clock.now() + wait;
@@ -188,7 +188,8 @@ pub async fn keep_house<N: Network>(gateway: Arc<Gateway<N>>, shard: Arc<Shard<N
         let delay = now.saturating_duration_since(due);
         shard.shared.metrics.gateway().loop_delay(shard.index, delay);
         shard.gate.observe(&mut keeper, now, delay);
-        let calm = delay < A_LITTLE_LATE && shard.gate.is_open() && !shard.gate.is_paused();
+        let none_wait = shard.shared.identity.observe(shard.index, &mut verifying, now);
+        let calm = none_wait && delay < A_LITTLE_LATE && shard.gate.is_open() && !shard.gate.is_paused();
         wait = if calm { CALM_LOOK } else { CLOSE_LOOK };
         if now >= sweep_at {
             sweep_at = now + TICK;

@@ -82,6 +82,7 @@ pub(super) async fn attempt<N: Network>(
     manner: Manner,
 ) -> Tried<N> {
     let began = manner.began;
+    let underway = Underway { exchange, endpoint: &selected.endpoint, began };
     let mut limit = manner.most.map(|most| Box::pin(tokio::time::sleep(most)));
     let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
     loop {
@@ -89,12 +90,18 @@ pub(super) async fn attempt<N: Network>(
             Some(connection) => connection,
             None => match Box::pin(acquire::open(exchange, &selected, manner.most)).await {
                 Ok(connection) => connection,
-                Err(error) => return Err(lose(exchange, selected, began, error.into(), (Some(body), true))),
+                Err(error) => {
+                    underway.over();
+                    return Err(lose(exchange, selected, began, error.into(), (Some(body), true)));
+                }
             },
         };
         connection.begin(head, std::mem::replace(&mut body, RequestBody::Empty));
         let (failure, broken) = match head_of_answer(exchange, &mut connection, &mut limit).await {
-            Ok(head) => return accept(exchange, head, Source { connection, selected }, began, manner.switches),
+            Ok(head) => {
+                underway.over();
+                return accept(exchange, head, Source { connection, selected }, began, manner.switches);
+            }
             Err(unanswered @ (_, true)) if !connection.is_reused() && connection.nothing_came() => {
                 acquire::refused_late(exchange, &selected.endpoint, unanswered)
             }
@@ -110,8 +117,32 @@ pub(super) async fn attempt<N: Network>(
             {
                 body = again;
             }
-            again => return Err(lose(exchange, selected, began, failure, (again, nothing_sent))),
+            again => {
+                underway.over();
+                return Err(lose(exchange, selected, began, failure, (again, nothing_sent)));
+            }
         }
+    }
+}
+
+/// An attempt that has come to nothing yet. Dropped before it has, it was given up: its client left, or another one was
+/// faster.
+struct Underway<'a, N: Network> {
+    exchange: &'a Exchange<N>,
+    endpoint: &'a Endpoint<N>,
+    began: Instant,
+}
+
+impl<N: Network> Underway<'_, N> {
+    /// It has come to an outcome, which somebody else reports.
+    fn over(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl<N: Network> Drop for Underway<'_, N> {
+    fn drop(&mut self) {
+        cancelled(self.exchange, self.endpoint, self.began, self.exchange.now());
     }
 }
 
@@ -248,9 +279,9 @@ fn conclude<N: Network>(
     tell(exchange, &selected.endpoint, (began, now), (told, status));
 }
 
-/// Counts an attempt that was given up because another one was faster.
+/// Counts an attempt that was given up.
 #[cold]
-pub(super) fn cancelled<N: Network>(exchange: &Exchange<N>, endpoint: &Endpoint<N>, began: Instant, now: Instant) {
+fn cancelled<N: Network>(exchange: &Exchange<N>, endpoint: &Endpoint<N>, began: Instant, now: Instant) {
     let Some(upstream) = exchange.upstream() else { return };
     let duration = now.saturating_duration_since(began);
     upstream.series.attempt(exchange.shard.index, AttemptOutcome::Cancelled, duration);

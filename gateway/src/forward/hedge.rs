@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use http::header;
 use smallvec::SmallVec;
 
-use super::attempt::{Failure, Manner, Tried, attempt, cancelled};
+use super::attempt::{Failure, Manner, Tried, attempt};
 use super::deadline;
 use super::retry::{manner_of, may_be_sent_twice, wants_again};
 use crate::config::settings::route::HostPolicy;
@@ -228,9 +228,8 @@ impl<'a, N: Network> Field<'a, N> {
             {
                 hedging.saw(now.saturating_duration_since(run.began));
             }
-            // The attempt first: what it held is free by the time that anybody is told.
+            // It says itself that it is given up.
             drop(run.work);
-            cancelled(self.exchange, &run.endpoint, run.began, now);
             if run.is_hedge
                 && let Some(upstream) = self.exchange.upstream()
             {

@@ -66,7 +66,7 @@ async fn by_signature<N: Network>(
     provider: &Provider,
     credential: &[u8],
 ) -> Result<Arc<Identity>, AuthResult> {
-    shared.identity.turns(worker).take().await;
+    shared.identity.turns(worker).take(&shared.clock).await;
     if let Some(found) = again(shared, worker, provider, credential) {
         return found;
     }
@@ -78,7 +78,7 @@ async fn by_signature<N: Network>(
     if !store.fetched_again(&kid, shared.clock.now()).await {
         return first;
     }
-    shared.identity.turns(worker).take().await;
+    shared.identity.turns(worker).take(&shared.clock).await;
     let second = provider.prove(worker, credential, now(shared));
     if matches!(second, Err(AuthResult::UnknownKey)) {
         store.not_there(&kid);

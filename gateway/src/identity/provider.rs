@@ -151,6 +151,11 @@ impl Provider {
         matches!(self.place(), Place::Bearer)
     }
 
+    /// Whether the worker itself verifies its credentials, which takes it time.
+    pub(super) fn verifies_here(&self) -> bool {
+        matches!(self.kind, Kind::Signed(_))
+    }
+
     /// Whether it remembers credentials as they are presented.
     #[inline]
     pub(super) fn remembers(&self) -> bool {

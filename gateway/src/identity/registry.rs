@@ -17,6 +17,7 @@ use super::turns::Turns;
 use crate::clock::Clock;
 use crate::config::settings::identity::Passport;
 use crate::config::settings::{self, IdentityHeaders};
+use crate::overload::gate;
 use crate::telemetry::events::Events;
 use crate::telemetry::metrics::{KeysAge, Registry as Metrics};
 use crate::telemetry::notice;
@@ -154,7 +155,13 @@ impl Registry {
         ages
     }
 
-    /// A worker's count of verifications.
+    /// Looks at who waits on a worker to have a token verified, and turns some away where too many do; whether none
+    /// does.
+    pub fn observe(&self, worker: usize, keeper: &mut gate::Keeper, now: Instant) -> bool {
+        self.turns(worker).observe(keeper, now)
+    }
+
+    /// A worker's verifications.
     pub(super) fn turns(&self, worker: usize) -> &Turns {
         &self.turns[worker % self.turns.len()]
     }

@@ -17,7 +17,7 @@ use super::provider::{Known, Provider};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
-use crate::telemetry::metrics::{AuthResult, CacheResult};
+use crate::telemetry::metrics::{AuthResult, CacheResult, ShedReason};
 
 /// A credential about which something has to be found out.
 pub struct Unproven {
@@ -108,6 +108,7 @@ pub async fn prove<N: Network>(
     let identity = match what {
         What::Identity(identity) => identity,
         What::Credential(credential) => {
+            enter(exchange, &provider)?;
             let proven = prove::prove(&shared, exchange.shard.index, &provider, &credential).await;
             let identity = proven.map_err(|why| refuse(exchange, &auth, Some(&provider), why))?;
             keep(exchange, &provider, &identity);
@@ -119,6 +120,16 @@ pub async fn prove<N: Network>(
         None => Ok(()),
     };
     accept(exchange, headers, (&auth, &provider), identity, asked)
+}
+
+/// Verifying takes the worker's time: where too many wait for theirs, some are turned away before it is spent.
+fn enter<N: Network>(exchange: &Exchange<N>, provider: &Provider) -> Result<(), GatewayError> {
+    let turns = exchange.shard.shared.identity.turns(exchange.shard.index);
+    if provider.verifies_here() && turns.refuses(exchange.criticality(), exchange.shard.random()) {
+        let detail = "The gateway has more credentials to verify than it can.";
+        return Err(GatewayError::shed(ShedReason::Verification, detail));
+    }
+    Ok(())
 }
 
 /// What stores say of an identity that is proven. It is used up last, when all else holds.

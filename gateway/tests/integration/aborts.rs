@@ -2,7 +2,7 @@
 
 use mocks::{Effect, Rule};
 
-use crate::support::{Client, Gateway, echo, eventually, guarded};
+use crate::support::{Client, Events, Gateway, echo, eventually, guarded};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -11,6 +11,7 @@ async fn l10_a_client_that_leaves_before_its_answer_is_a_499_and_cancels_the_ups
     let upstream = echo().await;
     upstream.set_rules([Rule::any().effect(Effect::Hang)]);
     let gateway = Gateway::to(upstream.addr()).await;
+    let mut events = Events::of(&gateway, "?kinds=attempt").await;
     let mut client = gateway.client().await;
     client.send(GET).await;
     upstream.wait_for_requests(1).await;
@@ -24,6 +25,9 @@ async fn l10_a_client_that_leaves_before_its_answer_is_a_499_and_cancels_the_ups
     assert_eq!((&record["upstream"], &record["attempts"]), (&"up".into(), &1.into()));
     let requests = "gateway_requests_total{route=\"all\",status_class=\"4xx\",code=\"ok\"}";
     assert_eq!(gateway.metric(requests).await, Some(1.0));
+    let attempts = "gateway_upstream_attempts_total{upstream=\"up\",outcome=\"cancelled\"}";
+    assert_eq!(gateway.metric(attempts).await, Some(1.0), "what was asked of the upstream is counted too");
+    assert_eq!(events.next(1).await[0]["outcome"], "cancelled");
 }
 
 #[tokio::test]

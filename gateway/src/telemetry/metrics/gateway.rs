@@ -20,6 +20,8 @@ pub enum ShedReason {
     Memory,
     /// A worker's loop is late.
     LoopDelay,
+    /// Too many wait on a worker to have a token verified.
+    Verification,
     /// `max_in_flight` of an upstream
     UpstreamInFlight,
     /// The adaptive limit of every endpoint that could take the request
@@ -34,12 +36,13 @@ pub enum ShedReason {
 
 impl ShedReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Connections,
         Self::ConnectionsPerIp,
         Self::InFlight,
         Self::Memory,
         Self::LoopDelay,
+        Self::Verification,
         Self::UpstreamInFlight,
         Self::UpstreamLatency,
         Self::UpstreamConnections,
@@ -60,6 +63,7 @@ impl ShedReason {
             Self::InFlight => "in_flight",
             Self::Memory => "memory",
             Self::LoopDelay => "loop_delay",
+            Self::Verification => "verification",
             Self::UpstreamInFlight => "upstream_in_flight",
             Self::UpstreamLatency => "upstream_latency",
             Self::UpstreamConnections => "upstream_connections",

@@ -10,7 +10,7 @@ use reports::result::{CapacityStep, Ratio};
 use crate::statistics::shift::Shift;
 
 /// The shares of the knee that a sweep tries.
-pub(super) const SHARES: [f64; 10] = [0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5];
+pub(super) const SHARES: [f64; 11] = [0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0];
 /// The bracket's ends are this near in the end.
 const NEAR: f64 = 1.05;
 /// How often the first rate is halved at most, when already that does not hold.
