@@ -17,6 +17,8 @@ use crate::overload::gate::Keeper;
 
 /// Verifications in one turn: about 100 us with RS256.
 const IN_ONE_TURN: u32 = 8;
+/// The pace follows with one part in so many: a turn has eight quick steps, and one over all else that is ready.
+const RECENT: u64 = 64;
 
 /// One worker's verifications. Only its own thread touches them, an embedding program's aside.
 #[derive(Debug, Default)]
@@ -25,8 +27,10 @@ pub(super) struct Turns {
     used: Mutex<u32>,
     /// Who waits for a turn.
     waiting: AtomicU32,
-    /// How long the last who got one had waited, nanoseconds.
-    waited_ns: AtomicU64,
+    /// When somebody who had waited got one last, monotonic nanoseconds; 0 = nobody waited then.
+    served_ns: AtomicU64,
+    /// How long it takes lately from one who waits to the next, nanoseconds: verifying, and all else that the worker does.
+    pace_ns: AtomicU64,
     gate: Gate,
 }
 
@@ -38,10 +42,10 @@ impl Turns {
             && *used < IN_ONE_TURN
         {
             *used += 1;
-            self.waited_ns.store(0, Ordering::Relaxed);
+            self.served_ns.store(0, Ordering::Relaxed);
             return;
         }
-        let (came, _waits) = (clock.now(), Waiter::join(&self.waiting));
+        let _waits = Waiter::join(&self.waiting);
         let mut used = self.used.lock().await;
         if *used >= IN_ONE_TURN {
             // It is polled again only after everything else that is ready has been, and the network has been asked.
@@ -49,16 +53,25 @@ impl Turns {
             *used = 0;
         }
         *used += 1;
-        let waited = clock.now().saturating_duration_since(came);
-        self.waited_ns.store(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.pace(clock.monotonic_ns(clock.now()));
     }
 
-    /// How long who comes now has to wait, as far as those tell who came before.
-    fn delay(&self) -> Duration {
-        match self.waiting.load(Ordering::Relaxed) {
-            0 => Duration::ZERO,
-            _ => Duration::from_nanos(self.waited_ns.load(Ordering::Relaxed)),
+    /// Somebody who waited got a turn.
+    fn pace(&self, now_ns: u64) {
+        let before = self.served_ns.swap(now_ns, Ordering::Relaxed);
+        if before == 0 {
+            return;
         }
+        let (took, pace) = (now_ns.saturating_sub(before), self.pace_ns.load(Ordering::Relaxed));
+        let pace = if pace == 0 { took } else { pace - pace / RECENT + took / RECENT };
+        self.pace_ns.store(pace, Ordering::Relaxed);
+    }
+
+    /// How long who comes now has to wait: what is before it, at the pace of those who were served lately. (How long
+    /// those waited would tell of the queue as it was when they came, and a controller that looks back swings.)
+    fn delay(&self) -> Duration {
+        let waiting = u64::from(self.waiting.load(Ordering::Relaxed));
+        Duration::from_nanos(waiting.saturating_mul(self.pace_ns.load(Ordering::Relaxed)))
     }
 
     /// Looks at the queue, and moves the gate; whether nothing waits and nobody is turned away.
@@ -144,8 +157,11 @@ mod tests {
             turns.observe(&mut keeper, now)
         };
         assert!(look(&turns), "nothing waits");
-        let waiter = Waiter::join(&turns.waiting);
-        turns.waited_ns.store(100_000_000, Ordering::Relaxed);
+        let waiters: Vec<Waiter<'_>> = (0..1000).map(|_| Waiter::join(&turns.waiting)).collect();
+        for at in 1..=1000 {
+            turns.pace(at * 100_000);
+        }
+        assert_eq!(turns.delay(), Duration::from_millis(100), "a thousand, a tenth of a millisecond each");
         for _ in 0..40 {
             assert!(!look(&turns) && !turns.refuses(Criticality::Low, 0), "a burst is no overload");
         }
@@ -155,7 +171,7 @@ mod tests {
             turns.refuses(Criticality::Critical, u64::MAX);
         }
         assert!(turns.refuses(Criticality::Low, 0) && !turns.refuses(Criticality::Critical, 0));
-        drop(waiter);
+        drop(waiters);
         for _ in 0..200 {
             look(&turns);
         }
