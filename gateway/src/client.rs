@@ -12,8 +12,8 @@ use crate::identity::Identity;
 use crate::network::Network;
 use crate::timer::{Deadlines, Wait};
 use crate::tls::Secured;
-use crate::upstream::Selected;
 use crate::upstream::connection::OpenConnection;
+use crate::upstream::{Selected, Transport};
 
 /// An idle connection gives its buffers back after this long. A connection that carries ten requests a second never
 /// does; one that carries fewer pays two allocations more for each, and in return ten thousand that come in a burst
@@ -41,7 +41,7 @@ pub struct ClientConnection<N: Network> {
 /// A connection that switched protocols: the upstream's end of it.
 pub struct Tunnel<N: Network> {
     /// The upstream's stream.
-    pub stream: N::Stream,
+    pub stream: Transport<N::Stream>,
     /// What the upstream sent after its 101.
     pub read_ahead: Bytes,
     /// Its place among the endpoint's connections.

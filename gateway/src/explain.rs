@@ -70,6 +70,9 @@ pub struct Policies {
     pub rate_limits: Vec<Limited>,
     /// The upstream's name.
     pub upstream: String,
+    /// How its endpoints have to prove who they are; absent where they are spoken to in the clear.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
     /// What the upstream is asked for.
     pub target: String,
     /// Endpoints that may get it.
@@ -245,6 +248,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
     Policies {
         rate_limits,
         upstream: route.upstream.to_string(),
+        tls: upstream.and_then(|upstream| upstream.tls.as_ref()).map(ToString::to_string),
         target,
         endpoints: endpoints.unwrap_or_default(),
         balance,

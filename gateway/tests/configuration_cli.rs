@@ -97,7 +97,7 @@ fn a_command_line_that_is_not_understood() {
         &[],
         &["init", "--to", "127.0.0.1:3000"],
         &["run", "--to", "127.0.0.1:3000"],
-        &["run", "--to", "https://a"],
+        &["run", "--to", "ftp://a"],
         &["run", "--to", "http://a", "--listen", "8080"],
         &["run", "--listen", "127.0.0.1:8080"],
         &["explain", "GET", "no-slash"],

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use gateway::error::{Code, Fault};
 use gateway::telemetry::exposition::{Format, ScrapeInputs, render};
-use gateway::telemetry::metrics::{AttemptOutcome, AuthResult, CacheResult, Registry, ShedReason};
+use gateway::telemetry::metrics::{AttemptOutcome, AuthResult, CacheResult, Registry, ShedReason, UpstreamHandshake};
 use gateway::telemetry::process::ProcessStats;
 use gateway::telemetry::record::AccessRecord;
 
@@ -81,6 +81,10 @@ fn operating_names_every_outcome_and_every_reason() {
     let reasons = ShedReason::ALL.iter().map(|reason| reason.as_str());
     let results = AuthResult::ALL.iter().map(|result| result.as_str());
     let lookups = CacheResult::ALL.iter().map(|result| result.as_str());
+    let handshakes = section(&operating, "TLS to upstreams");
+    for word in UpstreamHandshake::ALL.iter().map(|result| result.as_str()) {
+        assert!(handshakes.contains(&format!("`{word}`")), "`{word}` is not explained");
+    }
     for word in outcomes.chain(reasons).chain(results).chain(lookups) {
         assert!(metrics.contains(&format!("`{word}`")), "`{word}` is not explained");
     }

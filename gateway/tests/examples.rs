@@ -23,8 +23,8 @@ impl Environment for Secrets {
 fn example(name: &str) -> Loaded {
     let mut path = repository().join("examples").join(name);
     let folder = tempfile::tempdir().expect("a folder");
-    if name == "tls.toml" {
-        path = with_a_certificate(&path, folder.path());
+    if name.ends_with("tls.toml") {
+        path = with_certificates(&path, folder.path());
     }
     match load_with(&path, Purpose::Run, &Secrets) {
         Ok(loaded) => loaded,
@@ -32,14 +32,19 @@ fn example(name: &str) -> Loaded {
     }
 }
 
-/// The example of TLS beside files as its comments make them.
-fn with_a_certificate(example: &Path, folder: &Path) -> PathBuf {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    std::fs::write(folder.join("server.pem"), made.cert.pem()).expect("written");
-    let key = folder.join("server.key");
-    std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("ours");
-    let copy = folder.join("tls.toml");
+/// An example of TLS beside files as its comments make them.
+fn with_certificates(example: &Path, folder: &Path) -> PathBuf {
+    let write = |cert: &str, key: &str, name: &str| {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+        std::fs::write(folder.join(cert), made.cert.pem()).expect("written");
+        let key = folder.join(key);
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("ours");
+    };
+    write("server.pem", "server.key", "localhost");
+    write("services.pem", "services.key", "orders.internal");
+    write("gateway.pem", "gateway.key", "gateway");
+    let copy = folder.join(example.file_name().expect("a name"));
     std::fs::copy(example, &copy).expect("copied");
     copy
 }
@@ -147,6 +152,22 @@ fn the_tls_example_shows_its_certificate_to_whoever_comes() {
     let loaded = example("tls.toml");
     let tls = loaded.config.listeners[0].tls.as_ref().expect("it speaks TLS");
     assert!(tls.default.is_some() && tls.named.is_empty());
+}
+
+#[test]
+fn services_behind_tls_prove_who_they_are_as_the_comments_say() {
+    use gateway::config::settings::upstream_tls::Trust;
+    let loaded = example("upstream-tls.toml");
+    let [orders, partner] = &loaded.config.upstreams[..] else { panic!("two upstreams") };
+    let orders = orders.tls.as_ref().expect("TLS");
+    assert!(matches!(orders.trust, Trust::Own(_)) && orders.certificate.is_some());
+    assert_eq!(orders.name.as_ref().map(|name| name.to_str().into_owned()).as_deref(), Some("orders.internal"));
+    let partner = partner.tls.as_ref().expect("TLS");
+    assert!(matches!(partner.trust, Trust::System(_)) && partner.name.is_none());
+    assert_eq!(sent(&loaded, "GET", "/orders/upstream-tls.toml", &[]), to("orders", "/upstream-tls.toml"));
+    let question = Question::parse("GET", "/partner/x", &[]).expect("a question");
+    let tls = answer(&loaded.config, &question).policies.expect("a route").tls;
+    assert_eq!(tls.as_deref(), Some("checked against the system's certificates, by the name of each endpoint"));
 }
 
 #[test]

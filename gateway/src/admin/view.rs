@@ -11,12 +11,17 @@ use serde_json::{Value, json};
 
 use super::State;
 use crate::algorithms::ejection::Place;
+use crate::clock::Clock;
+use crate::config::settings::Config;
 use crate::config::settings::upstream::{Concurrency, Endpoints};
+use crate::config::settings::upstream_tls::UpstreamTls;
 use crate::gateway::Gateway;
 use crate::network::Network;
 use crate::telemetry::metrics::ShedReason;
 use crate::telemetry::process::resident_bytes;
+use crate::telemetry::timestamp::rfc3339;
 use crate::upstream::Endpoint;
+use crate::upstream::way::TlsWay;
 
 /// A problem document of the admin API.
 pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response {
@@ -126,6 +131,7 @@ pub(super) async fn config<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
         })),
         "routes": route_list(&snapshot),
         "upstreams": snapshot.config.upstreams.iter().map(|upstream| upstream.name.to_string()).collect::<Vec<_>>(),
+        "upstreams_tls": upstreams_tls(&snapshot.config),
     }))
 }
 
@@ -195,6 +201,7 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                         "failing": seen.latency.map(|_| (seen.failing * 1e3).round() / 1e3),
                         "last_check": endpoint.health.last().as_deref(),
                         "adaptive": adaptive.then(|| limiter(endpoint)),
+                        "tls": endpoint.way().tls().map(|tls| tls_of(tls, clock)),
                     })
                 })
                 .collect();
@@ -213,6 +220,34 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
         })
         .collect();
     Json(json!({ "upstreams": upstreams }))
+}
+
+/// How each upstream that speaks TLS is believed; those that nobody checks are seen at once.
+fn upstreams_tls(config: &Config) -> serde_json::Map<String, Value> {
+    let secured = config.upstreams.iter().filter_map(|upstream| Some((&upstream.name, upstream.tls.as_ref()?)));
+    secured.map(|(name, tls)| (name.to_string(), trust(tls))).collect()
+}
+
+fn trust(tls: &UpstreamTls) -> Value {
+    json!({
+        "insecure": tls.is_insecure(),
+        "believes": tls.trust.as_str(),
+        "own_certificate": tls.certificate.is_some(),
+    })
+}
+
+/// How an endpoint proves who it is, and the last handshake, if that failed.
+fn tls_of(tls: &TlsWay, clock: &Clock) -> Value {
+    let mut shown = trust(tls.settings());
+    shown["name"] = tls.name().into();
+    shown["failed"] = tls.failed().map_or(Value::Null, |failed| {
+        json!({
+            "at": rfc3339(clock.unix_us(failed.at)),
+            "reason": failed.why.kind.as_str(),
+            "detail": failed.why.to_string(),
+        })
+    });
+    shown
 }
 
 /// An endpoint's adaptive limit: who waits for its answers, how many may, and how long they take without a queue.

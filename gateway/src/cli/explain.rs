@@ -104,6 +104,9 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         line(text, "limit", &shown);
     }
     line(text, "upstream", &format!("{} ({}: {})", policies.upstream, policies.balance, policies.endpoints.join(", ")));
+    if let Some(tls) = &policies.tls {
+        line(text, "tls", tls);
+    }
     line(text, "sent as", &policies.target);
     let timeout = policies.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms"));
     let body = policies.max_body.map_or_else(|| "no limit".to_owned(), |bytes| format!("{bytes} bytes"));

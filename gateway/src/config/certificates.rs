@@ -70,6 +70,22 @@ pub(crate) fn roots(file: &Path) -> Result<Arc<RootCertStore>, String> {
     Ok(Arc::new(roots))
 }
 
+/// Those whom the system trusts to sign certificates; `SSL_CERT_FILE` and `SSL_CERT_DIR` say where they are, if set.
+///
+/// # Errors
+/// There are none, or they cannot be read.
+pub(crate) fn system_roots() -> Result<Arc<RootCertStore>, String> {
+    let loaded = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // A system has hundreds, and here and there an odd one.
+    roots.add_parsable_certificates(loaded.certs);
+    if !roots.is_empty() {
+        return Ok(Arc::new(roots));
+    }
+    let why = loaded.errors.first().map_or_else(|| "there are none".to_owned(), ToString::to_string);
+    Err(format!("the system's certificates cannot be used: {why}"))
+}
+
 /// What is odd about a certificate that can be used, in words.
 pub(crate) fn doubts(certificate: &CertifiedKey, names: &[&str], now_unix: i64) -> Vec<String> {
     let Some((_, parsed)) = certificate.cert.first().and_then(|der| X509Certificate::from_der(der).ok()) else {

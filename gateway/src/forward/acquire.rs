@@ -2,17 +2,21 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use super::attempt::Failure;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
+use crate::http1;
 use crate::network::Network;
 use crate::telemetry::metrics::ShedReason;
 use crate::timer::{Deadlines, Wait};
-use crate::upstream::connection::{OpenConnection, dial};
+use crate::upstream::connection::OpenConnection;
+use crate::upstream::dial::{DialError, dial};
 use crate::upstream::pool::Taken;
-use crate::upstream::{Connection, Selected};
+use crate::upstream::{Connection, Endpoint, Selected};
 
 /// Takes an idle connection.
 pub(super) fn idle<N: Network>(
@@ -53,20 +57,43 @@ pub(super) async fn open<N: Network>(
     })?;
     let network = &exchange.shard.shared.network;
     let time = most.map_or(settings.pool.connect_timeout, |most| most.min(settings.pool.connect_timeout));
-    let connect = tokio::time::timeout(time, dial(network, &endpoint.target));
-    let stream = match until_expired(&exchange.connection.deadlines, connect).await? {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            return Err(GatewayError::new(Code::UpstreamConnect, "No connection to the upstream.").because(error));
-        }
+    let series = exchange.upstream().map(|upstream| Arc::clone(&upstream.series));
+    let series = series.ok_or_else(|| GatewayError::new(Code::Internal, "No route."))?;
+    let around = (&exchange.shard.shared.clock, &*series);
+    let connect = tokio::time::timeout(time, dial(network, endpoint, around));
+    let dialled = match until_expired(&exchange.connection.deadlines, connect).await? {
+        Ok(Ok(dialled)) => dialled,
+        Ok(Err(error)) => return Err(no_connection(error)),
         Err(_elapsed) => {
             return Err(GatewayError::new(Code::ConnectTimeout, "The upstream did not accept a connection in time."));
         }
     };
-    let series = exchange.upstream().map(|upstream| std::sync::Arc::clone(&upstream.series));
-    let series = series.ok_or_else(|| GatewayError::new(Code::Internal, "No route."))?;
     let open = OpenConnection::new(permit, series, exchange.shard.index);
-    Ok(Connection::new(stream, N::is_quiet, exchange.now(), open))
+    Ok(Connection::new::<N>(dialled, exchange.now(), open))
+}
+
+/// The failure of a connection that broke before it carried an answer: in TLS 1.3 an endpoint may refuse the gateway's
+/// certificate when the request is on its way already. Says too whether it may have been closed for being idle.
+#[cold]
+pub(super) fn refused_late<N: Network>(
+    exchange: &Exchange<N>,
+    endpoint: &Endpoint<N>,
+    (failure, broken): (Failure, bool),
+) -> (Failure, bool) {
+    let Some(upstream) = exchange.upstream() else { return (failure, broken) };
+    let error = match &failure {
+        Failure::Problem(error) => error.internal.as_ref().and_then(|internal| internal.downcast_ref()),
+        Failure::Covered(_) | Failure::ClientLeft => None,
+    };
+    let Some(http1::Error::Broken(error)) = error else { return (failure, broken) };
+    match endpoint.refused_late(error, (&exchange.shard.shared.clock, &upstream.series)) {
+        Some(why) => (no_connection(DialError::Unsecured(why)).into(), false),
+        None => (failure, broken),
+    }
+}
+
+fn no_connection(error: DialError) -> GatewayError {
+    GatewayError::new(Code::UpstreamConnect, "No connection to the upstream.").because(error)
 }
 
 /// Waits for `work`, but not longer than the exchange may take.

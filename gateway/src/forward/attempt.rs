@@ -102,6 +102,9 @@ pub(super) async fn attempt<N: Network>(
                 underway.over();
                 return accept(exchange, head, Source { connection, selected }, began, manner.switches);
             }
+            Err(unanswered @ (_, true)) if !connection.is_reused() && connection.nothing_came() => {
+                acquire::refused_late(exchange, &selected.endpoint, unanswered)
+            }
             Err(unanswered) => unanswered,
         };
         let (stale, nothing_sent) = (broken && connection.nothing_came(), connection.nothing_left());

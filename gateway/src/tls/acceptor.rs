@@ -8,12 +8,10 @@ use rustls::server::{ProducesTickets, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::HTTP_11;
 use super::by_name::ByName;
 use super::secured::Secured;
 use crate::config::settings::listener::{ClientCertificates, ListenerTls};
-
-/// What is spoken over TLS.
-const HTTP_11: &[u8] = b"http/1.1";
 
 /// Takes handshakes of one listener, under one configuration.
 pub struct Acceptor {

@@ -1,18 +1,33 @@
-//! TLS towards clients (RFC 8446, and RFC 5246 with the cipher suites that are still sound), by rustls.
+//! TLS (RFC 8446, and RFC 5246 with the cipher suites that are still sound), by rustls.
+//!
+//! Towards clients:
 //!
 //! - `acceptor`: what one listener's settings come to; `by_name` chooses its certificates.
 //! - `slots`: which acceptor is in force at which listener, over all configurations.
 //! - `handshake`: from a socket to a connection, with what it proved (`secured`).
 //!
-//! Early data is never taken: it can be replayed (RFC 8446, section 8). Renegotiation does not exist in rustls.
+//! Towards upstreams:
+//!
+//! - `connector`: what an upstream's settings come to for one endpoint; from a socket to an endpoint that is believed.
+//! - `unsecured`: why it is not.
+//!
+//! Early data is never taken and never sent: it can be replayed (RFC 8446, section 8). Renegotiation does not exist in
+//! rustls.
 
 mod acceptor;
 mod by_name;
+mod connector;
 mod handshake;
 mod secured;
 mod slots;
+mod unsecured;
 
 pub use acceptor::Acceptor;
+pub use connector::Connector;
 pub use handshake::{Failure, Handshake, handshake};
 pub use secured::Secured;
 pub use slots::{Slot, Slots};
+pub use unsecured::Unsecured;
+
+/// What is spoken over TLS.
+const HTTP_11: &[u8] = b"http/1.1";

@@ -6,24 +6,25 @@
 //! out of the pool, or by the pool's sweep.
 
 use std::io;
-use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::dial::Dialled;
 use super::in_flight::Permit;
-use crate::config::settings::upstream::Target;
-use crate::http1::{Client, IsQuiet};
-use crate::network::Network;
+use super::transport::{Transport, is_quiet};
+use crate::http1::Client;
+use crate::network::{ByteStream, Network};
 use crate::telemetry::metrics::{ConnectionEvent, UpstreamSeries};
 
 /// An open connection. As an HTTP/1 client it is used through `Deref`.
-pub struct Connection<S> {
-    http: Box<Client<S>>,
+pub struct Connection<S: ByteStream> {
+    http: Box<Client<Transport<S>>>,
     opened: Instant,
+    /// The number of the way in which it was made.
+    pub(super) way: u32,
     /// When it was last put into a pool.
     pub(super) idle_since: Instant,
     /// Its place among the endpoint's open connections.
@@ -68,10 +69,11 @@ impl Drop for OpenConnection {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: ByteStream> Connection<S> {
     /// Puts HTTP/1 on a fresh stream.
-    pub fn new(stream: S, is_quiet: IsQuiet<S>, now: Instant, open: OpenConnection) -> Self {
-        Self { http: Box::new(Client::new(stream, is_quiet)), opened: now, idle_since: now, open }
+    pub fn new<N: Network<Stream = S>>(dialled: Dialled<S>, now: Instant, open: OpenConnection) -> Self {
+        let Dialled { stream, way } = dialled;
+        Self { http: Box::new(Client::new(stream, is_quiet::<N>)), opened: now, way, idle_since: now, open }
     }
 
     /// Whether it was idle in a pool: only then can the peer have closed it for being idle.
@@ -89,49 +91,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// # Errors
     /// The connection is lost.
     pub fn adopt(self, adopt: impl FnOnce(S) -> io::Result<S>) -> io::Result<Self> {
-        Ok(Self { http: Box::new(self.http.map_stream(adopt)?), ..self })
+        Ok(Self { http: Box::new(self.http.map_stream(|stream| stream.adopt(adopt))?), ..self })
     }
 
     /// The bare stream, after the upstream switched protocols, with what it has sent already.
-    pub fn into_stream(self) -> (S, Bytes, OpenConnection) {
+    pub fn into_stream(self) -> (Transport<S>, Bytes, OpenConnection) {
         let (stream, read_ahead) = self.http.into_parts();
         (stream, read_ahead, self.open)
     }
 }
 
-impl<S> Deref for Connection<S> {
-    type Target = Client<S>;
+impl<S: ByteStream> Deref for Connection<S> {
+    type Target = Client<Transport<S>>;
 
-    fn deref(&self) -> &Client<S> {
+    fn deref(&self) -> &Self::Target {
         &self.http
     }
 }
 
-impl<S> DerefMut for Connection<S> {
-    fn deref_mut(&mut self) -> &mut Client<S> {
+impl<S: ByteStream> DerefMut for Connection<S> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.http
     }
-}
-
-/// Opens a connection to an endpoint. The caller limits the time.
-///
-/// # Errors
-/// What the network says, of the last address that was tried.
-pub async fn dial<N: Network>(network: &N, target: &Target) -> io::Result<N::Stream> {
-    match target {
-        Target::Socket(address) => network.connect(*address).await,
-        Target::Name(host, port) => dial_any(network, &network.resolve(host, *port).await?).await,
-    }
-}
-
-/// The first address that answers.
-async fn dial_any<N: Network>(network: &N, addresses: &[SocketAddr]) -> io::Result<N::Stream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        match network.connect(*address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use http::HeaderValue;
 
 use super::health::Checks;
@@ -10,10 +11,15 @@ use super::in_flight::InFlight;
 use super::limiter::Limiter;
 use super::pool::Pool;
 use super::standing::Standing;
+use super::way::Way;
 use crate::algorithms::breaker::Policy;
 use crate::algorithms::peak_ewma::{Estimate, Sample, Seen};
+use crate::clock::Clock;
 use crate::config::settings::upstream::Target;
+use crate::config::settings::upstream_tls::UpstreamTls;
 use crate::network::Network;
+use crate::telemetry::metrics::UpstreamSeries;
+use crate::tls::Unsecured;
 
 /// One address of an upstream.
 pub struct Endpoint<N: Network> {
@@ -29,6 +35,8 @@ pub struct Endpoint<N: Network> {
     pub connections: Arc<InFlight>,
     /// Connections that are idle.
     pub pool: Pool<N::Stream>,
+    /// How connections are made.
+    way: ArcSwap<Way>,
     /// How slow and how sick it has been lately; kept where balancing asks for it.
     estimate: Mutex<Estimate>,
     /// How it stands in its upstream.
@@ -43,9 +51,16 @@ pub struct Endpoint<N: Network> {
 
 impl<N: Network> Endpoint<N> {
     /// An endpoint that nobody has used yet.
-    pub fn new(address: Arc<str>, target: Target, policy: Policy, now: Instant, workers: usize) -> Self {
+    pub fn new(
+        (address, target): (Arc<str>, Target),
+        tls: Option<&Arc<UpstreamTls>>,
+        policy: Policy,
+        now: Instant,
+        workers: usize,
+    ) -> Self {
         let host = HeaderValue::from_str(&address).unwrap_or_else(|_| HeaderValue::from_static("invalid"));
         Self {
+            way: ArcSwap::from_pointee(Way::new(0, tls, &target)),
             address,
             target,
             host,
@@ -58,6 +73,32 @@ impl<N: Network> Endpoint<N> {
             limiter: Limiter::new(now),
             route_standings: Mutex::default(),
         }
+    }
+
+    /// How connections are made now.
+    pub fn way(&self) -> Arc<Way> {
+        self.way.load_full()
+    }
+
+    /// What an error says of the handshake, on a connection that has carried nothing yet; kept as its outcome. `None`
+    /// where it says nothing.
+    #[cold]
+    pub fn refused_late(&self, error: &std::io::Error, around: (&Clock, &UpstreamSeries)) -> Option<Unsecured> {
+        let way = self.way();
+        let (tls, why) = way.tls.as_ref().zip(Unsecured::late(error))?;
+        tls.keep(Err(why.clone()), around);
+        Some(why)
+    }
+
+    /// Connections are made so from now on. Those that were made otherwise end with what they carry.
+    pub(super) fn secure(&self, tls: Option<&Arc<UpstreamTls>>) {
+        let old = self.way.load();
+        if old.is_for(tls) {
+            return;
+        }
+        let number = old.number.wrapping_add(1);
+        self.way.store(Arc::new(Way::new(number, tls, &self.target)));
+        self.pool.change_way(number);
     }
 
     /// Takes what an attempt says of its latency and health.

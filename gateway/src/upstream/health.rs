@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use http::{HeaderMap, HeaderValue, Method, header};
 use tokio::sync::Notify;
 
-use super::connection::dial;
+use super::dial::{Dialled, dial};
 use super::endpoint::Endpoint;
 use super::state::Upstream;
+use super::transport::is_quiet;
 use crate::algorithms::health::{Health, next_wait};
 use crate::algorithms::rng::Draws;
 use crate::config::settings;
@@ -119,7 +120,7 @@ async fn keep_checking<N: Network>(
             return;
         }
         checked.standing.guard.set_checked(true);
-        let outcome = check(&network, &checked, &settings).await;
+        let outcome = check(&network, &strong, &checked, &settings).await;
         let verdict = checked.health.observe(&outcome, &settings);
         let detail = outcome.as_ref().map_or_else(Arc::clone, |()| Arc::from("ok"));
         strong.checked(&checked, outcome.is_ok(), verdict, &detail);
@@ -149,12 +150,15 @@ fn is_wanted<N: Network>(
 /// One check.
 async fn check<N: Network>(
     network: &N,
+    upstream: &Upstream<N>,
     endpoint: &Endpoint<N>,
     settings: &settings::upstream::Health,
 ) -> Result<(), Arc<str>> {
     let ask = async {
-        let stream = dial(network, &endpoint.target).await.map_err(|error| Arc::from(error.to_string()))?;
-        let mut client = Client::new(stream, N::is_quiet);
+        let around = (&upstream.surroundings.clock, &*upstream.series);
+        let Dialled { stream, .. } =
+            dial(network, endpoint, around).await.map_err(|error| Arc::from(error.to_string()))?;
+        let mut client = Client::new(stream, is_quiet::<N>);
         client.begin(&request(endpoint, settings), RequestBody::Empty);
         let head = std::future::poll_fn(|cx| client.poll_head(cx)).await;
         let head = head.map_err(|error| Arc::from(error.to_string()))?;

@@ -5,6 +5,7 @@
 
 pub mod budget;
 pub mod connection;
+pub mod dial;
 pub mod discovery;
 pub mod endpoint;
 pub mod guard;
@@ -21,10 +22,13 @@ pub mod stage;
 pub mod standing;
 pub mod state;
 mod sync;
+mod transport;
 pub mod watch;
+pub mod way;
 
 pub use connection::Connection;
 pub use endpoint::Endpoint;
 pub use registry::Registry;
 pub use selection::Selected;
 pub use state::Upstream;
+pub use transport::Transport;

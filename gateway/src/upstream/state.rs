@@ -127,9 +127,11 @@ impl<N: Network> Upstream<N> {
                 let same = |endpoint: &Arc<Endpoint<N>>| {
                     endpoint.address == wanted.address && endpoint.target == wanted.target
                 };
-                known.iter().filter_map(Weak::upgrade).find(same).unwrap_or_else(|| {
-                    let (address, target) = (Arc::clone(&wanted.address), wanted.target.clone());
-                    let made = Arc::new(Endpoint::new(address, target, settings.breaker.policy, now, self.workers));
+                let tls = settings.tls.as_ref();
+                let was_there = known.iter().filter_map(Weak::upgrade).find(same);
+                was_there.inspect(|endpoint| endpoint.secure(tls)).unwrap_or_else(|| {
+                    let named = (Arc::clone(&wanted.address), wanted.target.clone());
+                    let made = Arc::new(Endpoint::new(named, tls, settings.breaker.policy, now, self.workers));
                     if was_in_use {
                         made.standing.set_returned(self.surroundings.clock.monotonic_ns(now));
                     }

@@ -4,6 +4,7 @@ mod identity;
 mod limits;
 mod services;
 mod unbuilt;
+mod upstream_tls;
 mod values;
 
 use std::path::Path;

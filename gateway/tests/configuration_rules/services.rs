@@ -12,7 +12,8 @@ fn upstreams() {
     check("[upstreams.a]\nendpoints = []", &["2:13: the list is empty"]);
     check(
         "[upstreams.a]\nendpoints = [\"http://b:1\"]",
-        &["2:14: \"http://b:1\" is not a host and port: an endpoint is HOST:PORT, without a scheme"],
+        &["2:14: \"http://b:1\" is not a host and port: an endpoint is HOST:PORT, without a scheme; `tls = {}` \
+           beside them speaks TLS"],
     );
     check("[upstreams.a]\nendpoints = [\"b\"]", &["2:14: \"b\" is not a host and port: the port is missing"]);
     check(

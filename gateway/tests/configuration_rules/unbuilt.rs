@@ -29,7 +29,6 @@ fn what_is_not_built_is_said_once() {
         &["2:1: [[listeners]] proxy_protocol: the PROXY protocol is not built yet"],
     );
     check_upstream("protocol = \"http2\"", &["3:1: [upstreams.a] protocol: HTTP/2 is not built yet"]);
-    check("[[routes]]\npath = \"/\"\nupstream = \"https://b\"", &["3:12: upstream: TLS to upstreams is not built yet"]);
     check("[defaults.route]\ncoalesce = true", &["2:1: [defaults.route] coalesce: coalescing is not built yet"]);
 }
 
@@ -46,10 +45,6 @@ fn policies_that_are_not_built_are_checked_all_the_same() {
         &["4:21: \"https://a/\" is not an origin: an origin has no path, and no slash at its end"],
     );
     check_unbuilt(&route("handler = \"h\""), &["4:11: a route has one of `upstream`, `split` and `handler`"]);
-    check_unbuilt(
-        "[upstreams.a]\nendpoints = [\"b:1\"]\ntls = { cert = \"Cargo.toml\" }",
-        &["3:7: `cert` and `key` belong together"],
-    );
 }
 
 #[test]

@@ -51,4 +51,7 @@ mod timeouts;
 mod tls;
 mod upstream_faults;
 mod upstream_strictness;
+mod upstream_tls;
+mod upstream_tls_changes;
+mod upstream_tls_failures;
 mod websocket;

@@ -32,7 +32,7 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     for entry in root.map("upstreams") {
         let Some(table) = entry.node.table() else { continue };
         let reader = Reader::new(Some(table), context.shared(&UPSTREAM), &UPSTREAM, entry.node.at);
-        upstreams.extend(upstream::build(&entry.key, &reader));
+        upstreams.extend(upstream::build(context, &entry.key, &reader));
     }
     let mut implicit: BTreeMap<String, Upstream> = BTreeMap::new();
     let mut routes: Vec<Arc<Route>> = Vec::new();
@@ -43,7 +43,7 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
             let Ok(url) = upstream_url::parse(&route.upstream) else { continue };
             route.upstream = Arc::from(url.authority.as_str());
             let shared = Reader::new(None, context.shared(&UPSTREAM), &UPSTREAM, reader.at);
-            implicit.entry(url.authority.clone()).or_insert_with(|| upstream::implicit(&url, &shared));
+            implicit.entry(url.authority.clone()).or_insert_with(|| upstream::implicit(context, &url, &shared));
         }
         routes.push(Arc::new(route));
         route_places.push(reader.at);

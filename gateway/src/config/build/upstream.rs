@@ -2,35 +2,42 @@
 
 use std::sync::Arc;
 
+use rustls::RootCertStore;
+
 use crate::algorithms::breaker::{Policy, WHOLE};
 use crate::algorithms::ejection::Bounds;
 use crate::algorithms::health::Thresholds;
 use crate::algorithms::retry_budget::Allowance;
-use crate::config::check::Reader;
+use crate::config::certificates;
+use crate::config::check::{Context, Reader};
 use crate::config::settings::Upstream;
 use crate::config::settings::upstream::{
     Balance, Breaker, Concurrency, ConsistentHash, DnsDiscovery, Endpoint, Endpoints, Failures, HashKey, Health, Pool,
     Target,
 };
+use crate::config::settings::upstream_tls::{Trust, UpstreamTls, server_name};
 use crate::config::tree::{Node, Value};
 use crate::config::value::upstream_url::UpstreamUrl;
 use crate::config::value::{host_port, text};
 
 /// A written upstream; `None` where its endpoints are not understood.
-pub(crate) fn build(name: &str, table: &Reader<'_>) -> Option<Upstream> {
+pub(crate) fn build(context: &Context<'_>, name: &str, table: &Reader<'_>) -> Option<Upstream> {
     let endpoints = if table.get("discovery").is_some() {
         Endpoints::Dns(discovery(&table.table("discovery"))?)
     } else {
         let endpoints: Vec<Endpoint> = table.nodes("endpoints").iter().filter_map(endpoint).collect();
         Endpoints::Static(endpoints).nonempty()?
     };
-    Some(with_endpoints(name, endpoints, table))
+    let tls = table.get("tls").map(|_| tls(context, &table.table("tls"), &endpoints));
+    Some(with_endpoints(name, endpoints, tls, table))
 }
 
-/// The upstream of a URL; shared keys hold for it too.
-pub(crate) fn implicit(url: &UpstreamUrl, shared: &Reader<'_>) -> Upstream {
+/// The upstream of a URL, which says whether TLS is spoken; shared keys hold for it too.
+pub(crate) fn implicit(context: &Context<'_>, url: &UpstreamUrl, shared: &Reader<'_>) -> Upstream {
     let endpoint = Endpoint { address: Arc::from(url.authority.as_str()), target: url.target.clone(), weight: 1 };
-    with_endpoints(&url.authority, Endpoints::Static(vec![endpoint]), shared)
+    let endpoints = Endpoints::Static(vec![endpoint]);
+    let tls = url.tls.then(|| tls(context, &shared.table("tls"), &endpoints));
+    with_endpoints(&url.authority, endpoints, tls, shared)
 }
 
 impl Endpoints {
@@ -39,11 +46,12 @@ impl Endpoints {
     }
 }
 
-fn with_endpoints(name: &str, endpoints: Endpoints, table: &Reader<'_>) -> Upstream {
+fn with_endpoints(name: &str, endpoints: Endpoints, tls: Option<UpstreamTls>, table: &Reader<'_>) -> Upstream {
     let pool = table.table("pool");
     Upstream {
         name: Arc::from(name),
         endpoints,
+        tls: tls.map(Arc::new),
         balance: balance(table),
         pool: Pool {
             connect_timeout: pool.duration("connect_timeout"),
@@ -66,6 +74,26 @@ fn with_endpoints(name: &str, endpoints: Endpoints, table: &Reader<'_>) -> Upstr
         },
         concurrency: concurrency(&table.table("concurrency")),
     }
+}
+
+/// `tls`. What has gone since it was checked leaves nobody who is believed.
+fn tls(context: &Context<'_>, table: &Reader<'_>, endpoints: &Endpoints) -> UpstreamTls {
+    let file = |key| table.get(key).and_then(|node| context.path(node));
+    let (ca, cert, key) = (file("ca"), file("cert"), file("key"));
+    let nobody = || Arc::new(RootCertStore::empty());
+    let trust = match &ca {
+        _ if table.flag("insecure") => Trust::Anybody,
+        Some(file) => Trust::Own(certificates::roots(file).unwrap_or_else(|_| nobody())),
+        None => Trust::System(context.system_roots().unwrap_or_else(|_| nobody())),
+    };
+    let asked = table.get("sni").and_then(|node| server_name(&host_port::host(node.text()?).ok()?));
+    let discovered = || match endpoints {
+        Endpoints::Dns(dns) => server_name(&dns.host),
+        Endpoints::Static(_) => None,
+    };
+    let certificate = cert.as_ref().zip(key.as_ref()).and_then(|(cert, key)| certificates::with_key(cert, key).ok());
+    let files = [ca, cert, key].into_iter().flatten().collect();
+    UpstreamTls { trust, name: asked.or_else(discovered), certificate, files }
 }
 
 fn concurrency(table: &Reader<'_>) -> Concurrency {

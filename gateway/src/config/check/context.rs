@@ -1,8 +1,13 @@
 //! What the check of a whole configuration knows beside the value it looks at.
 
-use std::collections::HashSet;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use rustls::RootCertStore;
+
+use crate::config::certificates;
 use crate::config::load::Purpose;
 use crate::config::parse::environment::Environment;
 use crate::config::problem::{Report, did_you_mean, quoted};
@@ -36,6 +41,10 @@ pub(crate) struct Context<'a> {
     listeners: Option<&'a Node>,
     shared_route: Option<&'a Table>,
     shared_upstream: Option<&'a Table>,
+    /// Read once, and only if somebody needs them.
+    system_roots: OnceCell<Result<Arc<RootCertStore>, String>>,
+    /// Addresses that were written as URLs; with TLS or not.
+    schemes: HashMap<String, bool>,
 }
 
 impl<'a> Context<'a> {
@@ -69,6 +78,8 @@ impl<'a> Context<'a> {
             listeners: root.get("listeners"),
             shared_route: shared("route"),
             shared_upstream: shared("upstream"),
+            system_roots: OnceCell::new(),
+            schemes: HashMap::new(),
         }
     }
 
@@ -91,6 +102,19 @@ impl<'a> Context<'a> {
     /// The same, if there is a file; that there is none has been said where the key was checked.
     pub(crate) fn file(&self, node: &Node) -> Option<PathBuf> {
         self.path(node).filter(|path| path.is_file())
+    }
+
+    /// Whom the system trusts to sign certificates.
+    ///
+    /// # Errors
+    /// It trusts nobody, or does not say whom.
+    pub(crate) fn system_roots(&self) -> Result<Arc<RootCertStore>, String> {
+        self.system_roots.get_or_init(certificates::system_roots).clone()
+    }
+
+    /// Whether this address was written as a URL before, and otherwise.
+    pub(crate) fn other_scheme(&mut self, authority: &str, tls: bool) -> bool {
+        *self.schemes.entry(authority.to_owned()).or_insert(tls) != tls
     }
 
     /// Whether anyone proves identities.

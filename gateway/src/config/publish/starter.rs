@@ -45,9 +45,6 @@ pub fn forwarding(to: &str, listen: Option<SocketAddr>, admin: Option<SocketAddr
 /// The URL in its one form.
 fn upstream(to: &str) -> Result<String, String> {
     let url = upstream_url::parse(to)?;
-    if url.tls {
-        // The check of the file would refuse it later, with less to say.
-        return Err("TLS to upstreams is not built yet; write http://".to_owned());
-    }
-    Ok(format!("http://{}", url.authority))
+    let scheme = if url.tls { "https" } else { "http" };
+    Ok(format!("{scheme}://{}", url.authority))
 }

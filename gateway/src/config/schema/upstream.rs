@@ -3,7 +3,7 @@
 use super::rate_limit::MIN_WINDOW;
 use super::server::MIN_INTERVAL;
 use super::{DAY, HOUR, Key, Kind, MANY, SECOND, TableDef, key};
-use crate::config::validate::upstream;
+use crate::config::validate::{upstream, upstream_tls};
 use crate::config::value::text;
 
 /// One of `[upstreams.NAME]`.
@@ -12,6 +12,7 @@ pub(crate) static UPSTREAM: TableDef =
         upstream::one_source,
         upstream::distinct_endpoints,
         upstream::short_form_has_no_key,
+        upstream_tls::names,
     ]);
 
 const KEYS: &[Key] = &[
@@ -24,7 +25,7 @@ const KEYS: &[Key] = &[
     key("protocol", Kind::Choice(&["http1", "http2"]), "What the endpoints speak.")
         .default("\"http1\"")
         .not_yet("HTTP/2 is"),
-    key("tls", Kind::Table(&UPSTREAM_TLS), "Connect with TLS.").not_yet("TLS is"),
+    key("tls", Kind::Table(&UPSTREAM_TLS), "Connect with TLS; `{}` with its defaults."),
     key(
         "balance",
         Kind::Short(const { &Kind::Choice(POLICIES) }, &BALANCE),
@@ -71,14 +72,18 @@ static UPSTREAM_TLS: TableDef = TableDef::plain(
     "tls",
     "TLS to the endpoints.",
     &[
-        key("insecure", Kind::Bool, "Do not verify certificates.").default("false"),
-        key("sni", Kind::Text(&text::HOST), "The name that is asked for and verified."),
-        key("ca", Kind::File, "Who signs the endpoints' certificates, PEM."),
-        key("cert", Kind::File, "The gateway's own certificate, PEM."),
+        key("insecure", Kind::Bool, "Endpoints need not prove who they are. For experiments.").default("false"),
+        key(
+            "sni",
+            Kind::Text(&text::SERVER_NAME),
+            "The name that is asked for and has to be proven; else the endpoint's own, or the discovered one.",
+        ),
+        key("ca", Kind::File, "Who signs the endpoints' certificates, PEM; else those whom the system trusts."),
+        key("cert", Kind::File, "The gateway's own certificate chain, PEM, for endpoints that ask for it."),
         key("key", Kind::File, "Its private key, PEM."),
     ],
 )
-.rules(&[upstream::certificate_and_key]);
+.rules(&[upstream_tls::tls]);
 
 static BALANCE: TableDef = TableDef::plain(
     "balance",

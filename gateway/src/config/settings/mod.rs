@@ -12,6 +12,7 @@ pub mod server;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;
+pub mod upstream_tls;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -69,6 +70,8 @@ impl Config {
         let passport = self.passport.iter().map(|passport| passport.file.clone());
         let certificates = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         let certificates = certificates.flat_map(|tls| tls.files.iter().cloned());
-        self.providers.iter().filter_map(file).chain(passport).chain(certificates).collect()
+        let upstreams = self.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref());
+        let own = self.providers.iter().filter_map(file).chain(passport).chain(certificates);
+        own.chain(upstreams.flat_map(|tls| tls.files.iter().cloned())).collect()
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderName;
 use http::uri::PathAndQuery;
 
+use super::upstream_tls::UpstreamTls;
 use crate::algorithms::breaker::Policy;
 use crate::algorithms::criticality::Criticality;
 use crate::algorithms::ejection::Bounds;
@@ -20,6 +21,8 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// Where its endpoints come from.
     pub endpoints: Endpoints,
+    /// How connections are secured; `None` = they are in the clear.
+    pub tls: Option<Arc<UpstreamTls>>,
     /// How an endpoint is picked.
     pub balance: Balance,
     /// How connections are kept.

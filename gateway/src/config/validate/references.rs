@@ -1,5 +1,6 @@
 //! Names of upstreams, providers and limits: each exists. And who is not protected.
 
+use super::upstream_tls;
 use crate::config::check::{Context, Reader};
 use crate::config::value::upstream_url;
 
@@ -7,7 +8,7 @@ use crate::config::value::upstream_url;
 pub(crate) fn route(context: &mut Context<'_>, route: &Reader<'_>) {
     if let Some(node) = route.get("upstream") {
         match node.text().map(|text| (upstream_url::is_url(text), upstream_url::parse(text))) {
-            Some((true, Ok(url))) if url.tls => context.not_yet(node.at, "upstream", "TLS to upstreams is"),
+            Some((true, Ok(url))) => upstream_tls::url(context, node, &url),
             Some((false, _)) => context.upstream_exists(node),
             _ => {}
         }

@@ -2,10 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::clock;
-use crate::config::certificates::{self, Fault};
+use super::certificates;
 use crate::config::check::{Context, Reader};
-use crate::config::key_files;
 use crate::config::problem::quoted;
 use crate::config::value::quantity::show_size;
 
@@ -42,23 +40,20 @@ pub(crate) fn room_to_live(context: &mut Context<'_>, server: &Reader<'_>) {
 
 /// A certificate comes with its key; client certificates come with who signs them; a name has one certificate.
 pub(crate) fn listener_certificates(context: &mut Context<'_>, tls: &Reader<'_>) {
-    let (cert, key) = (tls.get("cert").is_some(), tls.get("key").is_some());
-    if cert != key {
-        context.report.error(tls.at, "`cert` and `key` belong together");
-    } else if !cert && tls.get("certificates").is_none() {
+    certificates::both(context, tls);
+    if ["cert", "key", "certificates"].iter().all(|key| tls.get(key).is_none()) {
         context.report.error(tls.at, "tls needs `cert` and `key`, or `certificates`");
     }
-    certificate_and_key(context, tls, &[]);
+    certificates::can_be_used(context, tls, &[]);
     if tls.text("client_auth") != "none" && tls.get("client_ca").is_none() {
         context.report.error(tls.at("client_auth"), "client_auth needs `client_ca`");
     }
-    if let Some(node) = tls.get("client_ca") {
-        if let Some(Err(why)) = context.file(node).map(|file| certificates::roots(&file)) {
-            context.report.error(node.at, format!("{}: {why}", quoted(node.shown())));
-        } else if tls.text("client_auth") == "none" {
-            let help = "write client_auth = \"required\", or \"optional\"";
-            context.report.warning(node.at, "no client is asked for a certificate, so this decides nothing", help);
-        }
+    if let Some(node) = tls.get("client_ca")
+        && certificates::roots(context, tls, "client_ca")
+        && tls.text("client_auth") == "none"
+    {
+        let help = "write client_auth = \"required\", or \"optional\"";
+        context.report.warning(node.at, "no client is asked for a certificate, so this decides nothing", help);
     }
     let mut seen = HashSet::new();
     for node in tls.nodes("certificates").iter().filter_map(|node| node.table()?.get("names")) {
@@ -74,23 +69,5 @@ pub(crate) fn listener_certificates(context: &mut Context<'_>, tls: &Reader<'_>)
 /// A certificate can be used, and its key is its own, and nobody else's to read.
 pub(crate) fn certificate(context: &mut Context<'_>, table: &Reader<'_>) {
     let names = table.texts("names");
-    certificate_and_key(context, table, &names.iter().map(|name| &**name).collect::<Vec<_>>());
-}
-
-fn certificate_and_key(context: &mut Context<'_>, table: &Reader<'_>, names: &[&str]) {
-    let (Some(cert), Some(key)) = (table.get("cert"), table.get("key")) else { return };
-    let (Some(cert_file), Some(key_file)) = (context.file(cert), context.file(key)) else { return };
-    match certificates::with_key(&cert_file, &key_file) {
-        Err(Fault::Certificate(why)) => context.report.error(cert.at, format!("{}: {why}", quoted(cert.shown()))),
-        Err(Fault::Key(why)) => context.report.error(key.at, format!("{}: {why}", quoted(key.shown()))),
-        Ok(certified) => {
-            for doubt in certificates::doubts(&certified, names, clock::unix_seconds()) {
-                context.report.warning(cert.at, doubt, "get one from whoever signs yours");
-            }
-        }
-    }
-    if key_files::is_open_to_all(&key_file) {
-        let help = "`chmod 600` it: whoever reads it can pretend to be this gateway";
-        context.report.warning(key.at, format!("{} can be read by everybody", quoted(key.shown())), help);
-    }
+    certificates::can_be_used(context, table, &names.iter().map(|name| &**name).collect::<Vec<_>>());
 }

@@ -64,13 +64,6 @@ pub(crate) fn short_form_has_no_key(context: &mut Context<'_>, upstream: &Reader
     }
 }
 
-/// A certificate comes with its key.
-pub(crate) fn certificate_and_key(context: &mut Context<'_>, tls: &Reader<'_>) {
-    if tls.get("cert").is_some() != tls.get("key").is_some() {
-        context.report.error(tls.at, "`cert` and `key` belong together");
-    }
-}
-
 /// The first opening is no longer than the longest.
 pub(crate) fn breaker_order(context: &mut Context<'_>, breaker: &Reader<'_>) {
     if breaker.duration("open_for") > breaker.duration("max_open_for") {

@@ -11,7 +11,7 @@ pub(crate) fn parse(text: &str) -> Result<Target, String> {
         return if address.port() == 0 { Err(port_zero()) } else { Ok(Target::Socket(address)) };
     }
     if text.contains("://") {
-        return Err("an endpoint is HOST:PORT, without a scheme".to_owned());
+        return Err("an endpoint is HOST:PORT, without a scheme; `tls = {}` beside them speaks TLS".to_owned());
     }
     let Some((host, port)) = text.rsplit_once(':') else {
         return Err("the port is missing".to_owned());

@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
 use super::{host_port, path_pattern, store_url, upstream_url, value_match};
+use crate::config::settings::upstream_tls;
 
 /// A kind of text.
 pub(crate) struct TextKind {
@@ -39,6 +40,8 @@ kinds! {
     HOST_PORT = "a host and port", "127.0.0.1:9001", |text| host_port::parse(text).map(drop);
     /// A route's host.
     HOST = "a host name", "*.example.com", |text| host_pattern(text);
+    /// Who has to prove itself.
+    SERVER_NAME = "a host name or an IP address", "orders.internal", |text| server_name(text);
     /// An environment variable's name.
     ENVIRONMENT = "an environment variable's name", "GATEWAY_ADMIN_TOKEN", |text| environment(text);
     /// A name that other keys refer to.
@@ -129,6 +132,11 @@ fn host_pattern(text: &str) -> Result<(), String> {
         }
         None => host_port::host(text).map(drop),
     }
+}
+
+fn server_name(text: &str) -> Result<(), String> {
+    let host = host_port::host(text)?;
+    upstream_tls::server_name(&host).map(drop).ok_or_else(|| "no certificate can be for it".to_owned())
 }
 
 fn environment(text: &str) -> Result<(), String> {

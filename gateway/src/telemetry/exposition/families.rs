@@ -5,7 +5,8 @@ use crate::algorithms::breaker::State;
 use crate::error::Code;
 use crate::telemetry::metrics::{
     AttemptOutcome, CacheResult, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult, HandshakeResult,
-    HedgeResult, KeysAge, LimitDecision, Registry, RetryResult, RouteTotals, ShedReason, UpstreamTotals,
+    HedgeResult, KeysAge, LimitDecision, Registry, RetryResult, RouteTotals, ShedReason, UpstreamHandshake,
+    UpstreamTotals,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -121,6 +122,19 @@ fn upstreams(page: &mut Page, registry: &Registry) {
     page.family("gateway_upstream_connections_opened_total", Kind::Counter, "Connections ever opened to an upstream.");
     for (upstream, totals) in &totals {
         page.number(&[("upstream", upstream)], totals.opened);
+    }
+    page.family(
+        "gateway_upstream_tls_handshakes_total",
+        Kind::Counter,
+        "TLS handshakes with endpoints of an upstream, by what came of them.",
+    );
+    for upstream in &series {
+        for result in UpstreamHandshake::ALL {
+            let count = upstream.handshakes(*result);
+            if count > 0 {
+                page.number(&[("upstream", upstream.name()), ("result", result.as_str())], count);
+            }
+        }
     }
 }
 

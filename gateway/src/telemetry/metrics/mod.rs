@@ -16,6 +16,7 @@ mod route;
 mod shards;
 mod store;
 mod upstream;
+mod upstream_handshake;
 
 pub use auth::{AuthResult, AuthSeries, CacheResult, KeysAge, TokenCacheSeries};
 pub use gateway::{GatewaySeries, HandshakeResult, ListenerSeries, ShedReason};
@@ -26,6 +27,7 @@ pub use route::{FallbackResult, RouteSeries, RouteTotals};
 pub(crate) use shards::own_thread;
 pub use store::StoreSeries;
 pub use upstream::{AttemptOutcome, ConnectionEvent, HedgeResult, RetryResult, UpstreamSeries, UpstreamTotals};
+pub use upstream_handshake::UpstreamHandshake;
 
 /// From 50 us to 26 s in half octaves: request and upstream times.
 pub type DurationHistogram = Histogram<25_000, 40>;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::shards::{Shards, bump};
-use super::{DurationHistogram, HistogramTotals};
+use super::{DurationHistogram, HistogramTotals, UpstreamHandshake};
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -132,6 +132,8 @@ pub enum ConnectionEvent {
 pub struct UpstreamSeries {
     name: Arc<str>,
     shards: Shards<Shard>,
+    /// Too rare and too dear to be counted apart for each worker.
+    handshakes: [AtomicU64; UpstreamHandshake::ALL.len()],
 }
 
 /// Gauges of one worker may be negative, since a borrowed connection moves between shards: only sums mean something.
@@ -148,7 +150,7 @@ struct Shard {
 
 impl UpstreamSeries {
     pub(super) fn new(name: Arc<str>, workers: usize) -> Self {
-        Self { name, shards: Shards::new(workers) }
+        Self { name, shards: Shards::new(workers), handshakes: Default::default() }
     }
 
     /// The upstream's name.
@@ -172,6 +174,16 @@ impl UpstreamSeries {
     /// Counts a hedge that has ended, or was not sent.
     pub fn hedged(&self, worker: usize, result: HedgeResult) {
         bump(&self.shards.of(worker).hedges[result as usize], 1);
+    }
+
+    /// Counts a TLS handshake with an endpoint that has ended.
+    pub fn shook_hands(&self, result: UpstreamHandshake) {
+        self.handshakes[result as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// TLS handshakes that ended so.
+    pub fn handshakes(&self, result: UpstreamHandshake) -> u64 {
+        self.handshakes[result as usize].load(Ordering::Relaxed)
     }
 
     /// Counts what happens to a connection.

@@ -2,6 +2,7 @@
 
 mod client;
 mod events;
+mod front;
 mod gateway;
 mod process;
 mod redis;
@@ -11,6 +12,7 @@ mod wait;
 
 pub(crate) use client::{Answer, Client, Echo};
 pub(crate) use events::Events;
+pub(crate) use front::{Front, Order, Shaken};
 pub(crate) use gateway::{Gateway, one_route};
 pub(crate) use process::Process;
 pub(crate) use redis::Redis;

@@ -30,7 +30,17 @@ fn command(arguments: &[&str], folder: &Path) -> Command {
 impl Process {
     /// Runs `gateway` to its end: exit code, standard output, standard error.
     pub(crate) async fn run(arguments: &[&str], folder: &Path) -> (i32, String, String) {
-        let output = guarded("the program's end", command(arguments, folder).output()).await.unwrap();
+        Self::run_with(arguments, folder, &[]).await
+    }
+
+    /// The same, with these environment variables.
+    pub(crate) async fn run_with(
+        arguments: &[&str],
+        folder: &Path,
+        variables: &[(&str, &str)],
+    ) -> (i32, String, String) {
+        let mut command = command(arguments, folder);
+        let output = guarded("the program's end", command.envs(variables.iter().copied()).output()).await.unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -59,10 +60,44 @@ impl Authority {
 
     /// The same, with a certificate of its own that `signer` signs.
     pub(crate) fn client_as(&self, signer: &Authority, name: &str) -> ClientConfig {
+        let (chain, secret) = signer.sign(&signer.params(&[name]));
+        self.builder().with_client_auth_cert(chain, secret).unwrap()
+    }
+
+    /// A server of these names.
+    pub(crate) fn server(&self, names: &[&str]) -> ServerConfig {
+        self.server_with(&self.params(names))
+    }
+
+    /// The same, with a certificate that has expired.
+    pub(crate) fn expired_server(&self, names: &[&str]) -> ServerConfig {
+        let mut params = self.params(names);
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2021, 1, 1));
+        self.server_with(&params)
+    }
+
+    /// The same, for clients of this authority only.
+    pub(crate) fn server_for_clients(&self, names: &[&str]) -> ServerConfig {
+        let (provider, mut roots) = (Arc::new(rustls::crypto::aws_lc_rs::default_provider()), RootCertStore::empty());
+        roots.add(self.issuer.der().clone()).unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let (chain, secret) = self.sign(&self.params(names));
+        let builder = builder.with_client_cert_verifier(verifier.build().unwrap());
+        builder.with_single_cert(chain, secret).unwrap()
+    }
+
+    fn server_with(&self, params: &CertificateParams) -> ServerConfig {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let (chain, secret) = self.sign(params);
+        builder.with_no_client_auth().with_single_cert(chain, secret).unwrap()
+    }
+
+    fn sign(&self, params: &CertificateParams) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let key = KeyPair::generate().unwrap();
-        let certificate = signer.params(&[name]).signed_by(&key, &signer.issuer).unwrap();
-        let secret = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-        self.builder().with_client_auth_cert(vec![certificate.der().clone()], secret).unwrap()
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (vec![certificate.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
     }
 
     fn builder(&self) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
