@@ -39,11 +39,17 @@ impl Keeper {
             tokio::select! {
                 () = tokio::time::sleep_until(schedule.next().into()) => {}
                 () = wake.notified() => {
-                    let Some(is_wanted) = store.upgrade().map(|store| store.waiting() > 0) else { return };
-                    if !is_wanted {
-                        continue;
+                    let is_wanted = || store.upgrade().map(|store| store.waiting() > 0);
+                    match is_wanted() {
+                        None => return,
+                        Some(false) => continue,
+                        Some(true) => {}
                     }
                     tokio::time::sleep_until(schedule.next_wanted(self.clock.now()).into()).await;
+                    // Who waited may only not have run yet since the last fetch, and need no other.
+                    if is_wanted() == Some(false) {
+                        continue;
+                    }
                 }
             }
             let began = self.clock.now();
