@@ -24,8 +24,11 @@ pub use trace::{TraceError, parse_trace};
 #[derive(Debug, Clone)]
 pub struct Plan {
     source: Source,
+    /// Counted from when it begins.
     end_ns: u64,
     peak_rate: f64,
+    /// When it begins.
+    from_ns: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -46,7 +49,7 @@ impl Plan {
         } else {
             Source::Even { rate: shape, index: 0 }
         };
-        Self { source, end_ns: duration_ns, peak_rate: shape.peak() }
+        Self { source, end_ns: duration_ns, peak_rate: shape.peak(), from_ns: 0 }
     }
 
     /// A plan that sends when a trace did. The times are nanoseconds from the start and never go back, as
@@ -58,13 +61,20 @@ impl Plan {
         // The busiest hundredth of a second stands for the peak: single gaps say nothing.
         let busiest = times_ns.chunk_by(|one, next| one / 10_000_000 == next / 10_000_000).map(<[u64]>::len).max();
         let peak_rate = busiest.unwrap_or(0) as f64 * 100.0;
-        Self { source: Source::Trace { times_ns: times_ns.into(), index: 0 }, end_ns, peak_rate }
+        Self { source: Source::Trace { times_ns: times_ns.into(), index: 0 }, end_ns, peak_rate, from_ns: 0 }
+    }
+
+    /// The same plan, so much later.
+    #[must_use]
+    pub fn delayed(mut self, by_ns: u64) -> Self {
+        self.from_ns = self.from_ns.saturating_add(by_ns);
+        self
     }
 
     /// No arrival is planned at or after this, nanoseconds from the start.
     #[must_use]
     pub fn end_ns(&self) -> u64 {
-        self.end_ns
+        self.from_ns.saturating_add(self.end_ns)
     }
 
     /// The highest rate of the plan, arrivals a second.
@@ -109,7 +119,7 @@ impl Iterator for Plan {
                 at_ns
             }
         };
-        (at_ns < self.end_ns).then_some(at_ns)
+        (at_ns < self.end_ns).then(|| self.from_ns.saturating_add(at_ns))
     }
 }
 

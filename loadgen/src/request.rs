@@ -10,6 +10,8 @@ mod pattern;
 mod text;
 mod token;
 
+use std::collections::BTreeSet;
+
 use crate::target::Target;
 pub(crate) use compiled::Prepared;
 pub use mix::{Mix, Protocol};
@@ -28,7 +30,7 @@ pub use token::{KeyError, TokenKey, TokenSettings};
 /// | `{choice(a, b)}` | one of the texts, which may hold placeholders themselves |
 /// | `{seq}` | the request's number in the run, from 0 |
 /// | `{uuid}` | a random UUID (version 4) |
-/// | `{token(subject=user-{zipf(100)})}` | a signed token with these claims, minted before the run |
+/// | `{token(subject=user-{zipf(100)})}` | a signed token with these claims; `key=NAME` says which key signs |
 /// | `{value(session)}` | in journeys alone: what the user was given at its start, or took from an earlier answer |
 ///
 /// A brace that no letter follows stands for itself, as in JSON; `{{` before a letter is one brace.
@@ -120,6 +122,15 @@ impl Template {
         let expect = Expectation::default();
         let (name, method) = (name.to_owned(), "GET".to_owned());
         Self { name, target, method, headers: Vec::new(), body: Vec::new(), weight: 1, expect }
+    }
+
+    /// Which keys its tokens are signed with, by their names in `{token(key=NAME, ...)}`; `None` is the run's own.
+    /// Empty when it holds no tokens.
+    ///
+    /// # Errors
+    /// As [`Template::encode`], tokens aside.
+    pub fn token_keys(&self) -> Result<BTreeSet<Option<String>>, TemplateError> {
+        compiled::token_keys(self)
     }
 
     /// The bytes on the wire of the first request that it makes.

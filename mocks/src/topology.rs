@@ -18,7 +18,7 @@
 //! to = ["/users/7", "http://127.0.0.1:9009/stock"]
 //! timeout = "1s"                            # of each
 //! on_failure = 502                          # what is answered when one fails; or "ignore"
-//! headers = { x-api-key = "secret" }        # besides the request's context
+//! headers = { x-api-key = "{x-api-key}" }    # besides the request's context; {name} is a header of the request
 //!
 //! [[rules]]
 //! match = { service = "orders", endpoint = 1, share = 0.5 }

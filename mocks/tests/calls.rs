@@ -50,9 +50,15 @@ async fn what_a_call_looks_like() {
     let raw = Raw::script(Script::always("HTTP/1.1 204 No Content\r\n\r\n")).await.unwrap();
     let mut calls = Calls::on("*", &[]);
     calls.to = vec![Target::Direct(raw.addr().to_string(), "/stock".into())];
-    calls.headers = vec![("x-api-key".into(), "k".into())];
+    let line = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    calls.headers = vec![
+        line("x-api-key", "k"),
+        line("authorization", "Bearer {x-passport}, {X-Passport}"),
+        line("x-other", "{x-not-there}"),
+    ];
     let orders = Mock::builder().calls(calls).launch().unwrap();
-    let context = "X-Request-Id: 7\r\nTracestate: a=1\r\ntracestate: b=2\r\nx-request-timeout-ms: 60000\r\n";
+    let context = "X-Request-Id: 7\r\nTracestate: a=1\r\ntracestate: b=2\r\nx-request-timeout-ms: 60000\r\n\
+                   x-passport: p.q\r\n";
     assert_eq!(Client::connect(orders.addr()).get("/x", context).status, 200);
     let seen = String::from_utf8(raw.received()[0].clone()).unwrap();
     let authority = raw.addr();
@@ -63,7 +69,7 @@ async fn what_a_call_looks_like() {
     let rest = seen.strip_prefix(&start).unwrap_or_else(|| panic!("{seen}"));
     let (left, rest) = rest.split_once("\r\n").unwrap();
     assert!((1..60_000).contains(&left.parse::<u32>().unwrap()), "less the time that has passed: {left}");
-    assert_eq!(rest, "x-api-key: k\r\n\r\n");
+    assert_eq!(rest, "x-api-key: k\r\nauthorization: Bearer p.q, p.q\r\n\r\n");
 }
 
 #[test]

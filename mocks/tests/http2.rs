@@ -134,6 +134,8 @@ async fn rules_and_the_request_header_hit() {
     };
     assert_eq!(with("delay=1ms;status=204").await.status(), 204);
     assert_eq!(with("etag=v1;cache_control=no-cache").await.headers()["etag"], "\"v1\"");
+    let written = with("body={\"keys\":[]};status=203").await;
+    assert_eq!((written.status().as_u16(), read(written).await), (203, "{\"keys\":[]}".into()));
     let bad = with("statis=503").await;
     assert_eq!(bad.status(), 400);
     assert!(json(bad).await["problems"][0].as_str().unwrap().contains("did you mean `status`"));

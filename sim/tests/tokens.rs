@@ -79,6 +79,130 @@ fn a_gateway_whose_clock_is_fast_takes_good_tokens_for_old_ones() {
     assert!(known["200"] >= 40 && known["401"] >= 200, "{known:?}");
 }
 
+const ROTATION: &str = r#"
+name = "rotation"
+warm_up = "100ms"
+
+[gateway]
+config = "gateway.toml"
+
+[tokens]
+keys = [{ name = "old", until = "2s" }, { name = "next", from = "1s" }]
+
+[mocks.orders]
+endpoints = 1
+
+[mocks.jwks]
+
+[[load]]
+name = "old"
+model = "open"
+arrivals = "constant"
+rate = "100/s"
+duration = "2s"
+connections = 2
+request = { path = "/a", headers = { authorization = "Bearer {token(subject=user-{zipf(20)})}" } }
+
+[[load]]
+name = "next"
+model = "open"
+arrivals = "constant"
+rate = "100/s"
+from = "1s"
+duration = "2s"
+connections = 2
+request = { path = "/a", headers = { authorization = "Bearer {token(key=next, subject=user-{zipf(20)})}" } }
+
+[[load]]
+name = "gone"
+model = "open"
+arrivals = "constant"
+rate = "100/s"
+from = "3100ms"
+duration = "400ms"
+connections = 2
+request = { path = "/a", headers = { authorization = "Bearer {token(subject=user-{zipf(20)})}" }, expect = [401] }
+
+[[faults]]
+at = "1500ms"
+for = "1s"
+on = "jwks"
+act = { cache_control = "max-age=1" }
+"#;
+
+const FETCHING: &str = r#"
+[identity.providers.people]
+kind = "jwt"
+issuer = "https://idp.example"
+audiences = ["api"]
+jwks = { url = "mock://jwks", refresh = "1s", cooldown = "1s" }
+
+[[routes]]
+path = "/{*rest}"
+upstream = "orders"
+auth = { providers = ["people"] }
+
+[upstreams.orders]
+endpoints = ["mock://orders/0"]
+"#;
+
+#[test]
+fn keys_come_and_go_at_a_server_and_loads_begin_with_them() {
+    let result = run_of(ROTATION, FETCHING);
+    let phases = |load: &str| &result.load[load].phases;
+    for (load, requests) in [("old", 200), ("next", 200), ("gone", 40)] {
+        assert_eq!(result.load[load].requests, requests, "{load}");
+        let ok: u64 = phases(load).values().map(|phase| phase.outcome.get("ok").copied().unwrap_or(0)).sum();
+        assert_eq!(ok, requests, "{load}: {:?}", result.load[load]);
+    }
+    assert_eq!(phases("next")["before"].status["200"], 50, "it began at 1 s of 1.5");
+    let keys = &result.other["keys"];
+    // Three and a half seconds, and a fetch every second of them.
+    let fetches = keys["fetches"].as_u64().unwrap();
+    assert!((3..=4).contains(&fetches) && keys["most_in_cooldown"] == 1, "{keys}");
+    assert!(keys["failed"] == 0 && keys["phases"]["fault_1"]["fetches"].as_u64() >= Some(1), "{keys}");
+    // What the gateway asks for itself is nothing that clients caused.
+    assert!((0.85..=0.95).contains(&result.retries.as_ref().unwrap().amplification), "{:?}", result.retries);
+}
+
+#[test]
+fn what_a_key_server_lacks_is_told_where_it_stands() {
+    let refused = |scenario: &str, gateway: &str, words: &[&str]| {
+        let folder = written(scenario, gateway);
+        let output = sim(&["run", "--check", text(&folder.path().join("s.toml"))]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let told = words.iter().all(|word| said.contains(word));
+        assert!(output.status.code() == Some(1) && told, "{words:?} {said}");
+    };
+    let change = |from: &str, to: &str| {
+        assert!(ROTATION.contains(from), "{from}");
+        ROTATION.replace(from, to)
+    };
+    let without = change("[mocks.jwks]\n", "").replace("on = \"jwks\"", "on = \"orders\"");
+    refused(&without, FETCHING, &["gateway.toml:6:16: error: the scenario has no key server", "[mocks.jwks]"]);
+    refused(ROTATION, GATEWAY, &["no provider asks it", "keys come and go at a key server, and none is asked"]);
+    refused(&change("[mocks.jwks]", "[mocks.jwks]\nendpoints = 2"), FETCHING, &["which has one address"]);
+    refused(&change("[mocks.jwks]", "[mocks.jwks]\ncalls = [\"/a\"]"), FETCHING, &["calls nobody"]);
+    let asked = FETCHING.replace("mock://orders/0", "mock://jwks/0");
+    refused(ROTATION, &asked, &["`jwks` is the key server", "and by nobody else"]);
+    let elsewhere = FETCHING.replace("\"mock://orders/0\"", "\"mock://jwks\"");
+    refused(ROTATION, &elsewhere, &["are nothing that can stand here"]);
+    refused(&change("key=next", "key=nxt"), FETCHING, &["no key is called `nxt`", "did you mean `next`?"]);
+    let nameless = SCENARIO.replace("ALGORITHM", "ES256").replace("token(subject=user", "token(key=next, subject=user");
+    refused(&nameless, GATEWAY, &["keys = [{ name = \"next\" }]"]);
+    refused(&change("name = \"next\", from", "name = \"old\", from"), FETCHING, &["two keys called `old`"]);
+    refused(&change("from = \"1s\" }", "from = \"9s\" }"), FETCHING, &["so this never happens"]);
+    refused(&change("from = \"1s\" }", "from = \"1s\", until = \"1s\" }"), FETCHING, &["a key goes after it has come"]);
+    refused(&change("name = \"next\", from", "nam = \"next\", from"), FETCHING, &["`name` is missing", "`nam`"]);
+    let closed = change("arrivals = \"constant\"\nrate = \"100/s\"\nfrom", "from").replace("\"open\"", "\"closed\"");
+    refused(&closed, FETCHING, &["a closed load begins with the run"]);
+    let capacity = format!("{ROTATION}[capacity]\nload = \"old\"\np99 = \"5ms\"\n");
+    refused(&capacity, FETCHING, &["where loads that begin later are not"]);
+    refused(&change("warm_up", "runtime = \"virtual\"\nwarm_up"), FETCHING, &["has no key server", "signs no tokens"]);
+    let none = format!("{ROTATION}[[expect]]\nfigure = \"breakers.jwks/0.trips\"\nmax = 0\n");
+    refused(&none, FETCHING, &["no figure `breakers.jwks/0.trips`"]);
+}
+
 #[test]
 fn keys_have_one_place_and_virtual_time_signs_nothing() {
     let refused = |scenario: &str, gateway: &str, word: &str| {
@@ -88,7 +212,6 @@ fn keys_have_one_place_and_virtual_time_signs_nothing() {
         assert!(output.status.code() == Some(1) && said.contains(word), "{said}");
     };
     let scenario = SCENARIO.replace("ALGORITHM", "ES256");
-    refused(&scenario, &GATEWAY.replace("inline", "url"), "jwks = { inline = \"mock://jwks\" }");
     refused(&scenario.replace("ES256", "HS256"), GATEWAY, "`HS256` is no algorithm");
     let in_virtual = scenario.replace("warm_up", "runtime = \"virtual\"\nwarm_up");
     refused(&in_virtual, GATEWAY, "signs no tokens");

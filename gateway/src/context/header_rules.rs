@@ -102,7 +102,8 @@ impl HeaderRules {
     }
 }
 
-/// What only a proxy in front of the gateway may say (security.md, B3): believed from trusted peers.
+/// What only a proxy in front of the gateway may say (security.md, B3): believed from trusted peers. `client-cert` and
+/// `client-cert-chain` are the certificate of a handshake that ended before (RFC 9440, section 2.4).
 #[inline]
 fn is_for_proxies(name: &[u8]) -> bool {
     match name {
@@ -111,7 +112,7 @@ fn is_for_proxies(name: &[u8]) -> bool {
                 || rest.starts_with(b"gw-")
                 || matches!(rest, b"real-ip" | b"request-id" | b"original-url" | b"rewrite-url")
         }
-        _ => name == b"forwarded",
+        _ => matches!(name, b"forwarded" | b"client-cert" | b"client-cert-chain"),
     }
 }
 
@@ -231,6 +232,11 @@ mod tests {
             ("x-forwarded-for", Remove, Keep),
             ("x-forwarded-port", Remove, Keep),
             ("x-forwarded", Keep, Keep),
+            ("x-forwarded-client-cert", Remove, Keep),
+            ("client-cert", Remove, Keep),
+            ("client-cert-chain", Remove, Keep),
+            ("client-certs", Keep, Keep),
+            ("client_cert", Remove, Remove),
             ("forwarded", Remove, Keep),
             ("x-real-ip", Remove, Keep),
             ("x-request-id", Remove, Keep),

@@ -66,7 +66,7 @@ impl Keeper {
                 }
             };
             self.tell(&store, failed.as_deref(), &mut failing, now);
-            store.end_round();
+            store.end_round(failed.is_some());
         }
     }
 

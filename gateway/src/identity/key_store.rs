@@ -37,6 +37,15 @@ pub(super) struct Fetched {
     pub(super) at: Instant,
 }
 
+/// A fetch that has ended.
+#[derive(Debug, Clone, Copy, Default)]
+struct Round {
+    /// Its number, from 1.
+    number: u64,
+    /// When it began.
+    began: Option<Instant>,
+}
+
 /// A source of keys, and what was fetched from it.
 pub(super) struct KeyStore {
     /// Where from, and how often.
@@ -46,13 +55,15 @@ pub(super) struct KeyStore {
     number: AtomicU64,
     /// Wakes the keeper: somebody needs a key, or nobody needs the store any more.
     pub(super) wake: Arc<Notify>,
-    /// Fetches that have ended, well or not.
-    rounds: watch::Sender<u64>,
+    /// The last fetch that has ended, well or not.
+    rounds: watch::Sender<Round>,
     waiting: AtomicU32,
     /// When the last fetch began.
     began: Mutex<Option<Instant>>,
     /// It has not ended yet.
     is_fetching: AtomicBool,
+    /// The last one that ended brought nothing.
+    is_failing: AtomicBool,
     /// After which round these were not there.
     missing: Mutex<(u64, HashSet<u64>)>,
     hasher: RandomState,
@@ -66,10 +77,11 @@ impl KeyStore {
             current: ArcSwapOption::empty(),
             number: AtomicU64::new(0),
             wake: Arc::default(),
-            rounds: watch::Sender::new(0),
+            rounds: watch::Sender::default(),
             waiting: AtomicU32::new(0),
             began: Mutex::default(),
             is_fetching: AtomicBool::new(false),
+            is_failing: AtomicBool::new(false),
             missing: Mutex::default(),
             hasher: RandomState::new(),
             kept: AtomicBool::new(false),
@@ -126,26 +138,36 @@ impl KeyStore {
         began.map_or(Duration::ZERO, |began| (began + self.source.cooldown).saturating_duration_since(now))
     }
 
-    /// A fetch has ended.
-    pub(super) fn end_round(&self) {
+    /// A fetch has ended, and brought a key set or not.
+    pub(super) fn end_round(&self, failed: bool) {
         self.is_fetching.store(false, Ordering::Relaxed);
-        self.rounds.send_modify(|rounds| *rounds += 1);
+        self.is_failing.store(failed, Ordering::Relaxed);
+        let began = *self.began.lock().unwrap_or_else(PoisonError::into_inner);
+        self.rounds.send_modify(|round| *round = Round { number: round.number + 1, began });
     }
 
-    /// Waits for the next fetch, where it may bring the key of this name. False where it is not worth it.
-    pub(super) async fn fetched_again(&self, kid: &[u8], now: Instant) -> bool {
+    /// Whether the last fetch brought nothing.
+    pub(super) fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the next fetch, where it may bring the key of this name.
+    pub(super) async fn fetched_again(&self, kid: &[u8], now: Instant) -> Looked {
         let mut rounds = self.rounds.subscribe();
-        let round = *rounds.borrow_and_update();
+        let round = rounds.borrow_and_update().number;
         let hash = self.hasher.hash_one(kid);
         let cooling = self.cooling(now);
         let is_missing = !cooling.is_zero() && self.is_missing(round, hash);
         if !self.kept.load(Ordering::Relaxed) || is_missing || cooling > MAX_WAIT {
-            return false;
+            return if self.is_failing() { Looked::Unable } else { Looked::Enough };
         }
-        let Some(_place) = Place::take(&self.waiting) else { return false };
+        let Some(_place) = Place::take(&self.waiting) else { return Looked::Unable };
         self.wake.notify_one();
         // A fetch that is under way, and then one of discovery's two halves after the other.
-        tokio::time::timeout(cooling + 3 * FETCH_TIMEOUT, rounds.changed()).await.is_ok_and(|changed| changed.is_ok())
+        match tokio::time::timeout(cooling + 3 * FETCH_TIMEOUT, rounds.changed()).await {
+            Ok(Ok(())) => Looked::Again { began: rounds.borrow().began },
+            Ok(Err(_)) | Err(_) => Looked::Unable,
+        }
     }
 
     /// Whether this key was not there after the last fetch.
@@ -156,7 +178,7 @@ impl KeyStore {
 
     /// After a fetch this key was still not there.
     pub(super) fn not_there(&self, kid: &[u8]) {
-        let round = *self.rounds.borrow();
+        let round = self.rounds.borrow().number;
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
         if missing.0 != round {
             *missing = (round, HashSet::new());
@@ -173,6 +195,17 @@ impl Drop for KeyStore {
         // So that its keeper ends.
         self.wake.notify_one();
     }
+}
+
+/// Whether a key that was missing has been looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// A fetch has ended that began then, and brought a key set or not.
+    Again { began: Option<Instant> },
+    /// It has been before, or is not worth it: what is known counts.
+    Enough,
+    /// Nobody can say now: its server failed a moment ago, or too many wait already.
+    Unable,
 }
 
 /// A place among those who wait.

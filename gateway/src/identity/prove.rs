@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::introspection::Issuer;
 use super::key_keeper::kid_of;
+use super::key_store::Looked;
 use super::proven::Identity;
 use super::provider::{Kind, Known, Provider};
 use crate::network::Network;
@@ -74,16 +75,31 @@ async fn by_signature<N: Network>(
     let (Err(AuthResult::UnknownKey | AuthResult::NoKeys), Some(store)) = (&first, provider.store()) else {
         return first;
     };
-    let kid = kid_of(credential);
-    if !store.fetched_again(&kid, shared.clock.now()).await {
-        return first;
+    let (kid, came) = (kid_of(credential), shared.clock.now());
+    let mut proven = first;
+    // The second time the fetch is one that began later than the token came.
+    for _ in 0..2 {
+        let began = match (store.fetched_again(&kid, shared.clock.now()).await, &proven) {
+            (Looked::Again { began }, _) => began,
+            (Looked::Unable, Err(AuthResult::UnknownKey)) => return Err(AuthResult::Unavailable),
+            (Looked::Unable | Looked::Enough, _) => return proven,
+        };
+        shared.identity.turns(worker).take(&shared.clock).await;
+        proven = provider.prove(worker, credential, now(shared));
+        if !matches!(proven, Err(AuthResult::UnknownKey)) {
+            return proven;
+        }
+        // Its issuer may have begun to use it, as long as nobody could be asked about that.
+        if store.is_failing() {
+            store.not_there(&kid);
+            return Err(AuthResult::Unavailable);
+        }
+        if began >= Some(came) {
+            store.not_there(&kid);
+            return proven;
+        }
     }
-    shared.identity.turns(worker).take(&shared.clock).await;
-    let second = provider.prove(worker, credential, now(shared));
-    if matches!(second, Err(AuthResult::UnknownKey)) {
-        store.not_there(&kid);
-    }
-    second
+    proven
 }
 
 async fn by_asking<N: Network>(

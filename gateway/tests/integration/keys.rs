@@ -1,6 +1,8 @@
 //! Keys that are fetched (security.md, H9 and H10): rotation, key servers that are slow, down or wrong.
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -129,6 +131,70 @@ async fn h10_the_gateway_starts_without_its_key_server_and_finds_it_later() {
     let result = |result: &str| format!("gateway_auth_total{{provider=\"main\",result=\"{result}\"}}");
     assert!(world.gateway.metric(&result("no_keys")).await >= Some(1.0));
     assert!(world.gateway.metric("gateway_keys_age_seconds{provider=\"main\"}").await.is_some());
+}
+
+/// Takes a fetch and answers it when it is told to.
+async fn fetch(server: &TcpListener) -> impl AsyncFnOnce(Value) {
+    let (mut stream, _) = server.accept().await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        assert!(stream.read_buf(&mut head).await.unwrap() > 0);
+    }
+    async move |set: Value| {
+        let set = set.to_string();
+        let answer = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{set}", set.len());
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_that_began_before_a_token_came_says_nothing_against_its_key() {
+    let (old, next, server) =
+        (Issuer::new("old"), Issuer::new("next"), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let url = format!("url = 'http://{}/keys', cooldown = '1s'", server.local_addr().unwrap());
+    let world = world(&url).await;
+    let first = guarded("the first fetch", fetch(&server)).await;
+    first(set(&[&old])).await;
+    let [mut stranger, mut early, mut known] =
+        [world.gateway.client().await, world.gateway.client().await, world.gateway.client().await];
+    assert_eq!(known.ask(request(&old.token(&json!({})))).await.status, 200);
+    stranger.send(request(&Issuer::new("stranger").token(&json!({})))).await;
+    let answer = guarded("a fetch for the stranger", fetch(&server)).await;
+    // The server has made its answer, which is on its way, when the issuer begins to use the next key.
+    early.send(request(&next.token(&json!({})))).await;
+    assert_eq!(known.ask(request(&old.token(&json!({})))).await.status, 200);
+    answer(set(&[&old])).await;
+    assert_eq!(stranger.answer().await.status, 401);
+    let answer = guarded("a fetch for the next key", fetch(&server)).await;
+    answer(set(&[&old, &next])).await;
+    assert_eq!(early.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn h10_a_key_of_which_its_server_could_not_be_asked_is_neither_good_nor_bad() {
+    let (server, old, next) = (MockServer::start().await, Issuer::new("old"), Issuer::new("next"));
+    publish(&server, &[&old]).await;
+    let world = world(&format!("url = '{}/keys', cooldown = '1s'", server.uri())).await;
+    assert_eq!(world.status(&old).await, 200);
+    // The issuer has a new key, and its server is down.
+    server.reset().await;
+    Mock::given(method("GET")).respond_with(ResponseTemplate::new(500)).mount(&server).await;
+    let token = request(&next.token(&json!({})));
+    for asked in ["which waits for the fetch", "which knows that it failed"] {
+        let answer = world.gateway.ask(&token).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{asked}: {answer:?}");
+    }
+    assert_eq!(world.status(&old).await, 200);
+    let unavailable = "gateway_auth_total{provider=\"main\",result=\"unavailable\"}";
+    assert_eq!(world.gateway.metric(unavailable).await, Some(2.0));
+    publish(&server, &[&old, &next]).await;
+    let served = async {
+        while world.gateway.ask(&token).await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    guarded("the new key is found", served).await;
+    assert_eq!(world.status(&Issuer::new("other")).await, 401, "its server has been asked, and it is not there");
 }
 
 #[tokio::test]

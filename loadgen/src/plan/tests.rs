@@ -148,6 +148,16 @@ fn summed_up(arrivals: Arrivals, rate: f64, duration_ns: u64, until_ns: u64) -> 
 
 proptest! {
     #[test]
+    fn a_plan_that_is_delayed_is_the_same_one_later(
+        arrivals in any_arrivals(), by_ns in 0_u64..10 * SECOND_NS, seed: u64,
+    ) {
+        let plan = Plan::new(arrivals, 1_000.0, SECOND_NS / 10, seed);
+        let later = plan.clone().delayed(by_ns);
+        prop_assert_eq!(later.end_ns(), by_ns + plan.end_ns());
+        prop_assert!(later.eq(plan.map(|at_ns| at_ns + by_ns)));
+    }
+
+    #[test]
     fn times_never_go_back_and_stay_inside(arrivals in any_arrivals(), rate in 1.0_f64..50_000.0, seed: u64) {
         let mut last = 0;
         for at_ns in Plan::new(arrivals, rate, SECOND_NS / 10, seed) {

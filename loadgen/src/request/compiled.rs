@@ -1,10 +1,11 @@
 //! A template, compiled: either the same bytes each time, or a head and a body to render.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::draws::{Draws, write_number};
 use super::pattern::Pattern;
-use super::token::{KeyError, TokenKey};
+use super::token::{KeyError, TokenBank, TokenKey, TokenSpec};
 use super::{Expectation, Template, TemplateError, is_token};
 
 /// One template, ready to send.
@@ -33,24 +34,10 @@ enum Body {
 impl Prepared {
     /// Compiles a template for the `target`-th target of its mix. Tokens are minted here, with the key.
     pub(super) fn compile(template: &Template, target: usize, key: Option<&TokenKey>) -> Result<Self, TemplateError> {
-        let mut head = compile_head(template)?;
-        let mut body = match std::str::from_utf8(&template.body) {
-            Ok(text) => match parse(template, "body", text)? {
-                pattern if pattern.fixed().is_some() => {
-                    Body::Fixed(pattern.fixed().unwrap_or_default().as_bytes().into())
-                }
-                pattern => Body::Rendered(pattern),
-            },
-            Err(_) => Body::Fixed(template.body.as_slice().into()),
-        };
-        let mut mint = |spec: &super::token::TokenSpec| {
+        let (head, body) = minted(template, |spec| {
             let minted = key.ok_or(KeyError::Missing).and_then(|key| key.mint(spec));
             minted.map_err(|error| TemplateError::Token { name: template.name.clone(), error })
-        };
-        head.mint(&mut mint)?;
-        if let Body::Rendered(pattern) = &mut body {
-            pattern.mint(&mut mint)?;
-        }
+        })?;
         let says_length = !template.body.is_empty() || matches!(template.method.as_str(), "POST" | "PUT" | "PATCH");
         let is_head = template.method == "HEAD";
         let message = match (head.fixed(), body) {
@@ -90,6 +77,36 @@ impl Prepared {
         end_head(out, says_length.then_some(body.len()));
         out.extend_from_slice(body);
     }
+}
+
+/// Which keys a template's tokens are signed with.
+pub(super) fn token_keys(template: &Template) -> Result<BTreeSet<Option<String>>, TemplateError> {
+    let mut keys = BTreeSet::new();
+    minted(template, |spec| {
+        keys.insert(spec.key.clone());
+        Ok(Arc::default())
+    })?;
+    Ok(keys)
+}
+
+/// The head without its end, and the body, with what `mint` gives for each token.
+fn minted(
+    template: &Template,
+    mut mint: impl FnMut(&TokenSpec) -> Result<Arc<TokenBank>, TemplateError>,
+) -> Result<(Pattern, Body), TemplateError> {
+    let mut head = compile_head(template)?;
+    let mut body = match std::str::from_utf8(&template.body) {
+        Ok(text) => match parse(template, "body", text)? {
+            pattern if pattern.fixed().is_some() => Body::Fixed(pattern.fixed().unwrap_or_default().as_bytes().into()),
+            pattern => Body::Rendered(pattern),
+        },
+        Err(_) => Body::Fixed(template.body.as_slice().into()),
+    };
+    head.mint(&mut mint)?;
+    if let Body::Rendered(pattern) = &mut body {
+        pattern.mint(&mut mint)?;
+    }
+    Ok((head, body))
 }
 
 /// The head without its end.

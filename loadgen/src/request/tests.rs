@@ -142,6 +142,9 @@ fn what_cannot_be_read_names_its_place_and_a_remedy() {
         ("{choice(a, {nope})}", 12, "`nope` is no placeholder"),
         ("{token}", 1, "needs claims"),
         ("{token(subject)}", 8, "a claim has a name"),
+        ("{token(key=next)}", 1, "needs claims"),
+        ("{token(key={int(1, 2)}, subject=a)}", 8, "names the key"),
+        ("{token(key=a, key=b, subject=a)}", 15, "names the key"),
         ("{token(subject={uuid})}", 8, "bounded number of values"),
         ("{token(subject=a, subject=b)}", 19, "there already"),
         ("{choice({choice({choice({choice({seq})})})})}", 33, "at most 4 deep"),
@@ -223,6 +226,32 @@ fn tokens_without_a_key_or_without_bound_are_refused() {
     assert!(error.to_string().contains("1000000 combinations"), "{error}");
     let error = TokenKey::from_pem(EC_PUBLIC, settings()).unwrap_err();
     assert!(error.to_string().contains("openssl genpkey"), "{error}");
+}
+
+#[test]
+fn a_placeholder_names_the_key_that_signs() {
+    let with = |value: &str| Template { headers: vec![("a".to_owned(), value.to_owned())], ..template("/") };
+    let own = with("{token(subject=a)}");
+    let both = with("{choice({token(subject=a)}, {token(key=next, subject=a)})}");
+    let key = || TokenKey::from_pem(EC_KEY, settings()).unwrap();
+    let next = TokenKey::from_pem(RSA_KEY, settings()).unwrap();
+    let mix =
+        Mix::with_tokens(&[with("{token(key=next, subject=a)}"), own.clone()], 1, Some(&key().beside("next", next)));
+    let mix = mix.unwrap();
+    let tokens = (0..50).map(|number| rendered(&mix, number).split("a: ").nth(1).unwrap().trim_end().to_owned());
+    let mut algorithms: Vec<_> =
+        tokens.map(|token| format!("{:?}", jsonwebtoken::decode_header(&token).unwrap().alg)).collect();
+    algorithms.sort_unstable();
+    algorithms.dedup();
+    assert_eq!(algorithms, ["ES256", "RS256"]);
+
+    let keys = |template: &Template| template.token_keys().unwrap().into_iter().collect::<Vec<_>>();
+    assert_eq!(keys(&both), [None, Some("next".to_owned())]);
+    assert_eq!((keys(&own), keys(&template("/"))), (vec![None], vec![]));
+    let error = Mix::with_tokens(std::slice::from_ref(&both), 1, Some(&key())).unwrap_err();
+    assert!(error.to_string().contains("the key `next`, and no key here has a name"), "{error}");
+    let error = Mix::with_tokens(&[both], 1, Some(&key().beside("old", key()))).unwrap_err();
+    assert!(error.to_string().ends_with("there are old"), "{error}");
 }
 
 proptest::proptest! {

@@ -5,7 +5,7 @@
 //! `exp` and `iat` are set here from the time that the caller gives, so tokens differ from run to run; all else about a
 //! request follows from the seed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,9 +31,24 @@ pub enum KeyError {
          `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` makes one"
     )]
     Key(String),
+    /// A placeholder names a key that is not there.
+    #[error("its tokens are to be signed with the key `{name}`, and {}", known_keys(.known))]
+    Unknown {
+        /// The key's name.
+        name: String,
+        /// Names of the keys that are there.
+        known: Vec<String>,
+    },
     /// More combinations of claims than can be kept.
     #[error("its claims have {0} combinations; at most {MAX_TOKENS} tokens are minted: use smaller ranges")]
     Many(String),
+}
+
+fn known_keys(known: &[String]) -> String {
+    match known {
+        [] => "no key here has a name: leave `key` out".to_owned(),
+        known => format!("there are {}", known.join(", ")),
+    }
 }
 
 /// What all tokens of a run have in common.
@@ -58,6 +73,8 @@ pub struct TokenKey {
     algorithm: Algorithm,
     settings: TokenSettings,
     minted: Mutex<HashMap<String, Arc<TokenBank>>>,
+    /// Others, for placeholders that name one of them.
+    named: BTreeMap<String, Self>,
 }
 
 impl TokenKey {
@@ -73,14 +90,28 @@ impl TokenKey {
                 Err(error) => return Err(KeyError::Key(error.to_string())),
             },
         };
-        let made = Self { key, algorithm, settings, minted: Mutex::default() };
+        let made = Self { key, algorithm, settings, minted: Mutex::default(), named: BTreeMap::new() };
         // A key of another curve is noticed only when it signs.
         made.sign(&Map::new())?;
         Ok(made)
     }
 
+    /// With another key beside it, which signs the tokens of placeholders that name it: `{token(key=NAME, subject=a)}`.
+    #[must_use]
+    pub fn beside(mut self, name: &str, key: Self) -> Self {
+        self.named.insert(name.to_owned(), key);
+        self
+    }
+
     /// One token for each combination of the claims; the same ones for the same claims.
     pub(super) fn mint(&self, spec: &TokenSpec) -> Result<Arc<TokenBank>, KeyError> {
+        let Some(name) = &spec.key else { return self.mint_own(spec) };
+        let known = || self.named.keys().cloned().collect();
+        let key = self.named.get(name).ok_or_else(|| KeyError::Unknown { name: name.clone(), known: known() })?;
+        key.mint_own(spec)
+    }
+
+    fn mint_own(&self, spec: &TokenSpec) -> Result<Arc<TokenBank>, KeyError> {
         let mut minted = self.minted.lock().unwrap_or_else(PoisonError::into_inner);
         let identity = spec.identity();
         if let Some(known) = minted.get(&identity) {
@@ -124,20 +155,22 @@ impl TokenKey {
 /// The claims of one placeholder.
 #[derive(Debug, Clone)]
 pub(super) struct TokenSpec {
+    /// Who signs; the run's own key when `None`.
+    pub(super) key: Option<String>,
     claims: Vec<(String, Pattern)>,
 }
 
 impl TokenSpec {
     /// `subject`, `issuer` and `audience` are written out; other names are the claims' own. Each pattern has a bounded
     /// number of variants.
-    pub(super) fn new(claims: Vec<(String, Pattern)>) -> Self {
+    pub(super) fn new(key: Option<String>, claims: Vec<(String, Pattern)>) -> Self {
         let claim = |name: String| match name.as_str() {
             "subject" => "sub".to_owned(),
             "issuer" => "iss".to_owned(),
             "audience" => "aud".to_owned(),
             _ => name,
         };
-        Self { claims: claims.into_iter().map(|(name, value)| (claim(name), value)).collect() }
+        Self { key, claims: claims.into_iter().map(|(name, value)| (claim(name), value)).collect() }
     }
 
     fn variants(&self) -> Option<u64> {
@@ -171,7 +204,7 @@ impl TokenSpec {
 }
 
 /// The tokens of one placeholder.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct TokenBank {
     tokens: Vec<Box<[u8]>>,
 }

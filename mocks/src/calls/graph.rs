@@ -28,7 +28,8 @@ pub struct Calls {
     pub timeout: Duration,
     /// What is answered when a call fails; `None`: the answer is as if it had not.
     pub on_failure: Option<u16>,
-    /// Header lines that each call has besides the context.
+    /// Header lines that each call has besides the context. `{name}` in a value is that header of the request; a line
+    /// that needs one which the request has not is left out.
     pub headers: Vec<(String, String)>,
 }
 
@@ -174,8 +175,35 @@ fn call_headers(value: &Value) -> Result<Vec<(String, String)>, String> {
         if !fits || !named || matches!(name.as_str(), "host" | "connection" | "content-length" | "transfer-encoding") {
             return Err(format!("`{name}` cannot be a header of a call"));
         }
+        parts(line)?;
     }
     Ok(lines)
+}
+
+/// A part of a header's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    /// As it is.
+    Text(&'a str),
+    /// A header of the request.
+    Header(&'a str),
+}
+
+/// The parts of a value: text, and `{name}` for headers of the request.
+pub(super) fn parts(value: &str) -> Result<Vec<Part<'_>>, String> {
+    let (mut parts, mut rest) = (Vec::new(), value);
+    while let Some((text, after)) = rest.split_once('{') {
+        let named = |name: &str| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        };
+        let (name, after) = after.split_once('}').filter(|(name, _)| named(name)).ok_or_else(|| {
+            format!("`{value}`: a brace begins the name of the request's header: write \"Bearer {{x-auth-passport}}\"")
+        })?;
+        parts.extend([Part::Text(text), Part::Header(name)]);
+        rest = after;
+    }
+    parts.push(Part::Text(rest));
+    Ok(parts)
 }
 
 #[cfg(test)]
@@ -199,6 +227,16 @@ mod tests {
         assert_eq!((calls[0].mode, calls[0].on_failure), (Mode::Parallel, None));
         assert_eq!(calls[0].headers, [("x-api-key".to_owned(), "k".to_owned())]);
         assert_eq!(calls[1], Calls { on_failure: Some(504), ..Calls::on("*", &["/a"]) });
+    }
+
+    #[test]
+    fn a_header_of_the_request_is_named_in_braces() {
+        let expected = [Part::Text("Bearer "), Part::Header("x-auth-passport"), Part::Text("")];
+        assert_eq!(parts("Bearer {x-auth-passport}").unwrap(), expected);
+        assert_eq!(parts("plain").unwrap(), [Part::Text("plain")]);
+        for bad in ["{", "{}", "a {b", "{a b}", "{a}{"] {
+            assert!(parts(bad).unwrap_err().contains("the request's header"), "{bad}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::client::Pool;
-use super::graph::{Calls, Mode, Target};
+use super::graph::{Calls, Mode, Part, Target, parts};
 use crate::clock::{between, now_ns};
 use crate::http1::head::Head;
 use crate::http1::json;
@@ -24,6 +24,8 @@ const CONTEXT: &[&str] = &["x-request-id", "traceparent", "tracestate"];
 pub(crate) struct Context {
     /// Header lines, each with its CRLF.
     lines: Vec<u8>,
+    /// Those that the graph adds.
+    added: Vec<u8>,
     depth: u32,
     /// When the request's own time is up, if it has one.
     deadline_ns: Option<u64>,
@@ -47,8 +49,8 @@ pub(crate) struct Outcomes {
 }
 
 impl Context {
-    /// The context of a request.
-    pub(crate) fn of(head: &Head<'_, '_>, arrival_ns: u64) -> Self {
+    /// The context of a request that makes these calls.
+    pub(crate) fn of(head: &Head<'_, '_>, arrival_ns: u64, calls: &Calls) -> Self {
         let mut lines = Vec::new();
         for name in CONTEXT {
             for value in head.values(name) {
@@ -61,8 +63,30 @@ impl Context {
         let number =
             |name| head.values(name).next().and_then(|value| std::str::from_utf8(value).ok()?.parse::<u32>().ok());
         let budget = number("x-request-timeout-ms").map(|ms| arrival_ns.saturating_add(u64::from(ms) * 1_000_000));
-        Self { lines, depth: number(DEPTH).unwrap_or(0), deadline_ns: budget }
+        let mut added = Vec::new();
+        for (name, value) in &calls.headers {
+            // What the request has not is not handed on, and neither is the line that needs it.
+            if let Some(value) = filled(value, head) {
+                added.extend_from_slice(name.as_bytes());
+                added.extend_from_slice(b": ");
+                added.extend_from_slice(&value);
+                added.extend_from_slice(b"\r\n");
+            }
+        }
+        Self { lines, added, depth: number(DEPTH).unwrap_or(0), deadline_ns: budget }
     }
+}
+
+/// A value with the request's own in the place of each `{name}`; `None` when the request lacks one.
+fn filled(value: &str, head: &Head<'_, '_>) -> Option<Vec<u8>> {
+    let mut filled = Vec::new();
+    for part in parts(value).ok()? {
+        match part {
+            Part::Text(text) => filled.extend_from_slice(text.as_bytes()),
+            Part::Header(name) => filled.extend_from_slice(head.values(name).next()?),
+        }
+    }
+    Some(filled)
 }
 
 impl Calls {
@@ -122,9 +146,7 @@ impl Calls {
         if let Some(left) = left {
             request.extend_from_slice(format!("x-request-timeout-ms: {}\r\n", left.as_millis()).as_bytes());
         }
-        for (name, value) in &self.headers {
-            request.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
-        }
+        request.extend_from_slice(&context.added);
         request.extend_from_slice(b"\r\n");
         let timeout = left.map_or(self.timeout, |left| left.min(self.timeout));
         match tokio::time::timeout(timeout, pool.call(authority, &request)).await {

@@ -145,6 +145,8 @@ pub struct Act {
     pub caching: Caching,
     /// More lines of the answer's head, names in small letters.
     pub headers: Vec<(String, String)>,
+    /// Answer with this body, in place of the path's own.
+    pub body: Option<String>,
 }
 
 impl Act {
@@ -273,6 +275,13 @@ impl Rule {
     #[must_use]
     pub fn caching(mut self, caching: Caching) -> Self {
         self.act.caching = caching;
+        self
+    }
+
+    /// Answer with this body.
+    #[must_use]
+    pub fn body(mut self, body: &str) -> Self {
+        self.act.body = Some(body.to_owned());
         self
     }
 

@@ -67,6 +67,7 @@ impl Act {
         put("age", self.caching.age.map(Value::from));
         put("vary", self.caching.vary.as_deref().map(Value::from));
         let headers: Map<String, Value> = self.headers.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
+        put("body", self.body.as_deref().map(Value::from));
         put("headers", (!headers.is_empty()).then_some(Value::Object(headers)));
         Value::Object(map)
     }

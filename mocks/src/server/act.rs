@@ -103,7 +103,7 @@ impl Connection {
                 let outcomes = match calls {
                     None => Outcomes::default(),
                     Some(calls) => {
-                        let context = self.with_head(|head| Context::of(head, job.decision.arrival_ns))?;
+                        let context = self.with_head(|head| Context::of(head, job.decision.arrival_ns, &calls))?;
                         let work = self.site.call(calls, context);
                         self.meanwhile(work).await?
                     }

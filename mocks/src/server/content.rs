@@ -33,6 +33,11 @@ pub(crate) enum Content {
 }
 
 impl Content {
+    /// A body that a rule has written.
+    pub(crate) fn written(body: &str) -> Self {
+        Self::Whole { bytes: body.as_bytes().to_vec(), sent: false }
+    }
+
     /// What the route gives.
     pub(crate) fn of(route: Route, endpoint: &Endpoint, head: &Head<'_, '_>, received: &Received) -> Self {
         match route {

@@ -27,8 +27,12 @@ impl Reply {
         received: &Received,
         calls: &Outcomes,
     ) -> Self {
-        let mut content = Content::of(route, endpoint, head, received);
-        if let (Route::Echo, Content::Whole { bytes, .. }, false) = (route, &mut content, calls.is_empty()) {
+        let mut content = match &act.body {
+            Some(body) => Content::written(body),
+            None => Content::of(route, endpoint, head, received),
+        };
+        let is_echo = route == Route::Echo && act.body.is_none();
+        if let (true, Content::Whole { bytes, .. }, false) = (is_echo, &mut content, calls.is_empty()) {
             calls.add_to(bytes);
         }
         let mut lines = act.headers.clone();

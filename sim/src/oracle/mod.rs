@@ -9,6 +9,7 @@
 //! | [`breaker`] | trips against the smallest prefix that satisfies the policy, leaks, probes, recovery |
 //! | [`limiter`] | every decision by exact replay, the bound over every window, fairness, honesty |
 //! | [`balance`] | shares against weights, regret, keys that left their home |
+//! | [`keys`] | how often keys were fetched |
 //! | [`retries`] | what retries cost the upstreams |
 //! | [`goodput`] | what was answered as wanted, in each phase |
 //! | [`answers`] | one answer and one record for each request |
@@ -18,6 +19,7 @@ pub mod answers;
 pub mod balance;
 pub mod breaker;
 pub mod goodput;
+pub mod keys;
 pub mod limiter;
 pub mod policy;
 pub mod retries;

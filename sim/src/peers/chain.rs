@@ -50,16 +50,22 @@ impl Equipment {
             return Ok(Self::default());
         }
         let (issuer, audience) = (Some("https://idp.test".to_owned()), Some("api".to_owned()));
-        let keys =
-            RunKeys::make(&TokenPart { algorithm: TokenAlgorithm::Rs256, issuer, audience, lifetime: LIFETIME })?;
+        let keys = RunKeys::make(&TokenPart {
+            algorithm: TokenAlgorithm::Rs256,
+            issuer,
+            audience,
+            lifetime: LIFETIME,
+            keys: Vec::new(),
+        })?;
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let headers = vec![
             header("host", &format!("s{{int(1, {ROUTES})}}.test")),
             header("authorization", "Bearer {token(subject=user-{zipf(10000)}, scope=read)}"),
             header("x-client", "c{int(1, 100000)}"),
         ];
+        let jwks = keys.set().to_owned();
         let luggage = Luggage { headers, key: Some(keys.signing) };
-        Ok(Self { luggage, jwks: keys.set, rsa_public: keys.rsa_public })
+        Ok(Self { luggage, jwks, rsa_public: keys.rsa_public })
     }
 
     /// Writes what configurations name.

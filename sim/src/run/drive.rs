@@ -128,7 +128,8 @@ impl Stretch {
         match load.model {
             LoadModel::Open { arrivals, rate } => {
                 let (arrivals, rate) = if self.lasts.is_some() { flat(arrivals, rate) } else { (arrivals, rate) };
-                Some(Plan::new(arrivals, rate, duration_ns(self.length(load)), self.seed_of(number)))
+                let plan = Plan::new(arrivals, rate, duration_ns(self.length(load)), self.seed_of(number));
+                Some(plan.delayed(duration_ns(load.from)))
             }
             LoadModel::Closed | LoadModel::Journey => None,
         }

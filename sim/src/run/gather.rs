@@ -18,6 +18,7 @@ use super::world::World;
 use crate::history::{
     Attempt, ClientRequest, Ending, Endpoint, Event, FaultWindow, History, Hit, Name, Outcome, Phase,
 };
+use crate::oracle::keys::Fetch;
 use crate::oracle::policy::{BreakerPolicy, Policies, UpstreamPolicy};
 use crate::scenario::Scenario;
 use crate::scenario::gateway::Checked;
@@ -116,19 +117,27 @@ fn aligned(policy: BreakerPolicy, alignment: u64) -> BreakerPolicy {
     BreakerPolicy { buckets_from_ns: bucket_ns * alignment / ALIGNMENTS, ..policy }
 }
 
+/// What the mocks' journal tells.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) attempts: Vec<Attempt>,
+    /// Requests to the key server.
+    pub(super) fetches: Vec<Fetch>,
+}
+
 /// The mocks' journal after the entry `since`; `zero_ns` of the machine's monotonic clock is t = 0. `None` when there
 /// is more than oracles are asked about.
-pub(super) fn attempts(
+pub(super) fn journal(
     world: &World,
     upstreams: &Upstreams,
     since: u64,
     recorded: u64,
     zero_ns: u64,
-) -> Result<Option<Vec<Attempt>>, RunError> {
+) -> Result<Option<Told>, RunError> {
     if recorded.saturating_sub(since) > MOST_JUDGED {
         return Ok(None);
     }
-    let mut attempts = Vec::new();
+    let mut told = Told::default();
     let mut from = since;
     loop {
         let page = world.ask_mocks("GET", &format!("/journal?since={from}&limit={PAGE}"), "")?;
@@ -137,12 +146,21 @@ pub(super) fn attempts(
             let entry: Entry = serde_json::from_slice(line)
                 .map_err(|error| RunError::Control { what: "the mocks' journal".to_owned(), why: error.to_string() })?;
             from = from.max(entry.seq);
-            attempts.extend(attempt(entry, world, upstreams, zero_ns));
+            match world.key_server == Some(entry.endpoint) {
+                true => told.fetches.extend(fetch(&entry, zero_ns)),
+                false => told.attempts.extend(attempt(entry, world, upstreams, zero_ns)),
+            }
         }
         if from == before {
-            return Ok(Some(attempts));
+            told.fetches.sort_unstable();
+            return Ok(Some(told));
         }
     }
+}
+
+fn fetch(entry: &Entry, zero_ns: u64) -> Option<Fetch> {
+    let is_answered = entry.ended == "answered" && entry.status == Some(200);
+    Some(Fetch { at_ns: entry.arrival_ns.checked_sub(zero_ns)?, is_answered })
 }
 
 fn attempt(entry: Entry, world: &World, upstreams: &Upstreams, zero_ns: u64) -> Option<Attempt> {

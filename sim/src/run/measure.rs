@@ -13,6 +13,7 @@ use super::crowd::Driven;
 use super::drive::{Stretch, start_ns};
 use super::error::RunError;
 use super::progress::Progress;
+use super::rules;
 use super::timeline::{self, Done};
 use super::watch::{Live, Watch};
 use super::world::{Counted, World};
@@ -68,8 +69,9 @@ pub(super) fn measure(
     let start_ns = start_ns(&scenario.loads, clock.now_ns());
     // Both clocks are the machine's monotonic one; they differ by where they begin to count.
     let zero_ns = mocks::clock::now_ns() - clock.now_ns() + start_ns;
-    if !scenario.faults.is_empty() {
-        world.ask_mocks("PUT", "/faults", &timeline::rules(scenario, zero_ns).to_string())?;
+    if !scenario.faults.is_empty() || scenario.has_key_server() {
+        let rules = rules::rules(scenario, &stretch.keys.published, zero_ns);
+        world.ask_mocks("PUT", "/faults", &rules.to_string())?;
     }
     let mut watches: Vec<Watch> =
         scenario.loads.iter().map(|_| Watch::new(recorder(scenario, start_ns), Arc::clone(&live))).collect();

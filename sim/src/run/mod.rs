@@ -3,6 +3,7 @@
 //! - `world`, `cores`, `mocks`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`: what signs
 //!   tokens;
 //! - `drive`: the loads; `crowd`: the users of journeys;
+//! - `rules`: what happens to the mocks, and which keys their key server has;
 //! - `warm_up`, `steady`: until latency is steady; `capacity`: what can be carried; `measure`, `watch`, `timeline`:
 //!   what happens from t = 0 on;
 //! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`: figures;
@@ -27,6 +28,7 @@ mod other;
 mod progress;
 mod redis;
 mod relay;
+mod rules;
 mod score;
 mod steady;
 mod timeline;
@@ -42,7 +44,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use loadgen::clock::{Clock, rfc3339, unix_seconds};
+use loadgen::clock::{Clock, duration_ns, rfc3339, unix_seconds};
 use loadgen::engine::Pacing;
 use loadgen::journey::users::find_program;
 use loadgen::plan::Plan;
@@ -63,7 +65,7 @@ use crate::scenario::{Scenario, load};
 use cores::Cores;
 use drive::Stretch;
 use events::Follower;
-use gather::Upstreams;
+use gather::{Told, Upstreams};
 pub(crate) use keys::RunKeys;
 use progress::Progress;
 use score::{Findings, Scored};
@@ -206,7 +208,7 @@ fn measure_scenario(
     let keys = Arc::new(RunKeys::make(&scenario.tokens)?);
     let users = check_loads(scenario, programs, &keys)?;
     progress.say("starting");
-    let world = World::start(scenario, programs, &cores, journal_size(scenario), &folder, &keys.set, other)?;
+    let world = World::start(scenario, programs, &cores, journal_size(scenario), &folder, keys.set(), other)?;
     let stretch = Stretch {
         gateways: world.listeners(),
         seed: scenario.seed,
@@ -278,8 +280,8 @@ fn judge(
 ) -> Result<Option<Scored>, RunError> {
     let upstreams = Upstreams::of(checked, &world.names);
     let (before, after) = &measured.counted;
-    let attempts = gather::attempts(world, &upstreams, before.recorded, after.recorded, measured.zero_ns)?;
-    let Some(attempts) = attempts else { return Ok(None) };
+    let told = gather::journal(world, &upstreams, before.recorded, after.recorded, measured.zero_ns)?;
+    let Some(Told { attempts, fetches }) = told else { return Ok(None) };
     let (mut events, mut missed) = (Vec::new(), 0);
     for follower in followers {
         let (told, lost) = follower.events(&upstreams, measured.zero_ns);
@@ -289,6 +291,9 @@ fn judge(
     // Another program tells of no breaker.
     let scores_breakers = scenario.scores_breakers && !followers.is_empty();
     let history = gather::history(scenario, &upstreams, &measured.watches, measured.start_ns, attempts, events);
+    let cooldown = checked.key_cooldown();
+    let keys =
+        cooldown.map(|cooldown| oracle::keys::judge(&fetches, duration_ns(cooldown), &history.phases, TOLERANCE));
     let policies = |alignment| gather::policies(checked, scores_breakers, alignment);
     let mut scores = oracle::judge(&history, &policies(0), TOLERANCE);
     let refusals;
@@ -305,7 +310,7 @@ fn judge(
             }
         }
     }
-    Ok(Some(Scored { scores, names: upstreams.names(), events_missed: missed, refusals, history }))
+    Ok(Some(Scored { scores, names: upstreams.names(), events_missed: missed, refusals, keys, history }))
 }
 
 fn write_histograms(folder: &Path, load: &str, recorder: &Recorder) -> Result<(), RunError> {

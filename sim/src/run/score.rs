@@ -22,6 +22,7 @@ use crate::demo::findings::same;
 use crate::history::History;
 use crate::oracle::Scores;
 use crate::oracle::breaker::BreakerScore;
+use crate::oracle::keys::KeyScore;
 use crate::scenario::Scenario;
 use crate::scenario::gateway::Checked;
 use crate::scenario::model::ExpectPart;
@@ -43,6 +44,8 @@ pub(super) struct Scored {
     pub(super) history: History,
     /// What rate limits decided, in the order of time.
     pub(super) refusals: Vec<Refusal>,
+    /// How keys were fetched, where they were.
+    pub(super) keys: Option<KeyScore>,
 }
 
 /// All that a run came to.
@@ -110,6 +113,11 @@ impl Findings<'_> {
             ..ResultFile::default()
         };
         result.other.insert("events".to_owned(), timeline::to_json(&self.measured.events));
+        // Other programs have keys of their own, or none.
+        let keys = self.scores.as_ref().filter(|_| self.other.is_none()).and_then(|scored| scored.keys.as_ref());
+        if let Some(keys) = keys {
+            result.other.insert("keys".to_owned(), serde_json::to_value(keys).unwrap_or_default());
+        }
         if let Some(account) = self.account() {
             result.other.insert("accounting".to_owned(), account.to_json());
         }
@@ -122,7 +130,7 @@ impl Findings<'_> {
 
     /// Whether there is such a figure: another program tells of no breaker and keeps no record.
     fn can_hold(&self, expected: &ExpectPart) -> bool {
-        let ours = ["breakers.", "limiters.", "accounting."];
+        let ours = ["breakers.", "limiters.", "accounting.", "keys."];
         self.other.is_none() || !ours.iter().any(|section| expected.figure.starts_with(section))
     }
 

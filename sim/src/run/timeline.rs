@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::error::RunError;
 use super::world::World;
-use crate::scenario::Scenario;
 use crate::scenario::model::{EventAct, EventPart};
 
 /// How often it is looked, between events, whether the run has ended: seldom, since each look takes a core from others.
@@ -49,26 +48,6 @@ pub(super) fn happened(done: &[Done]) -> Vec<Happened> {
     let ns = |ms: u64| ms * 1_000_000;
     well.map(|done| Happened { act: done.act, from_ns: ns(done.at_ms), until_ns: ns(done.at_ms + done.took_ms) })
         .collect()
-}
-
-/// The faults as the mocks' rules, with windows from t = 0, which is at `zero_ns` of the machine's monotonic clock.
-pub(super) fn rules(scenario: &Scenario, zero_ns: u64) -> Value {
-    let length = scenario.length();
-    let rules = scenario.faults.iter().map(|fault| {
-        let millis = |duration: Duration| format!("{}us", duration.as_micros());
-        let mut matches = json!({ "service": fault.service, "from": millis(fault.at) });
-        if let Some(endpoint) = fault.endpoint {
-            matches["endpoint"] = endpoint.into();
-        }
-        if let Some(share) = fault.share {
-            matches["share"] = share.into();
-        }
-        if fault.lasts.is_some() && fault.until(length) < length {
-            matches["until"] = millis(fault.until(length)).into();
-        }
-        json!({ "match": matches, "act": fault.act })
-    });
-    json!({ "rules": rules.collect::<Vec<_>>(), "origin": zero_ns })
 }
 
 /// Does every event at its time; ends early when `ended` is set.

@@ -158,6 +158,7 @@ mod tests {
         LoadPart {
             name: "main".to_owned(),
             model: LoadModel::Open { arrivals: Arrivals::Constant, rate: 1_000.0 },
+            from: Duration::ZERO,
             duration: Duration::from_secs(1),
             requests: Vec::new(),
             connections: 1,

@@ -13,6 +13,7 @@ use super::drive::{Stretch, start_ns};
 use super::error::RunError;
 use super::steady::{Steadiness, judge};
 use crate::scenario::Scenario;
+use crate::scenario::model::LoadPart;
 use crate::statistics::median;
 
 /// One stretch whose median latency is one figure.
@@ -41,19 +42,21 @@ pub(super) fn most(scenario: &Scenario) -> Duration {
 /// Warms up.
 pub(super) fn warm_up(scenario: &Scenario, stretch: &Stretch, stop: &AtomicBool) -> Result<WarmedUp, RunError> {
     let stretch = Stretch { lasts: Some(most(scenario)), ..stretch.clone() };
-    let watched: Vec<Mutex<Vec<Vec<u64>>>> = scenario.loads.iter().map(|_| Mutex::default()).collect();
-    let crowds = stretch.gather(&scenario.loads)?;
-    let start_ns = start_ns(&scenario.loads, stretch.clock.now_ns());
+    // One that begins later may be what the gateways are not to have seen before.
+    let loads: Vec<LoadPart> = scenario.loads.iter().filter(|load| load.from.is_zero()).cloned().collect();
+    let watched: Vec<Mutex<Vec<Vec<u64>>>> = loads.iter().map(|_| Mutex::default()).collect();
+    let crowds = stretch.gather(&loads)?;
+    let start_ns = start_ns(&loads, stretch.clock.now_ns());
     let mut warming: Vec<Warming<'_>> =
         watched.iter().map(|stretches| Warming { stretches, start_ns, sent: 0, answered: 0 }).collect();
     let mut steady_from = None;
     let mut lasted = Duration::ZERO;
     std::thread::scope(|scope| {
-        let driver = scope.spawn(|| stretch.drive(&scenario.loads, &mut warming, crowds, start_ns));
+        let driver = scope.spawn(|| stretch.drive(&loads, &mut warming, crowds, start_ns));
         while !driver.is_finished() {
             std::thread::sleep(STRETCH);
             lasted = Duration::from_nanos(stretch.clock.now_ns().saturating_sub(start_ns));
-            let asked = || scenario.loads.iter().zip(&watched).filter(|(load, _)| !load.overload);
+            let asked = || loads.iter().zip(&watched).filter(|(load, _)| !load.overload);
             let since: Option<Vec<usize>> = asked().map(|(_, stretches)| steady_since(stretches)).collect();
             if lasted >= scenario.warm_up
                 && let Some(since) = since

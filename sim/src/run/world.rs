@@ -24,8 +24,8 @@ use crate::children::{Child, ChildError, Programs};
 use crate::process::Usage;
 use crate::scenario::Scenario;
 use crate::scenario::gateway::Filling;
-use crate::scenario::model::EventAct;
-use crate::scenario::topology::topology;
+use crate::scenario::model::{EventAct, KEY_SERVER};
+use crate::scenario::topology::{first_keys, topology};
 
 /// Longest wait for a gateway that drains, a little above its own longest by default.
 const DRAIN: Duration = Duration::from_secs(35);
@@ -68,11 +68,13 @@ pub(super) struct World {
     programs: Programs,
     cores: Cores,
     scenario: Scenario,
-    /// Each endpoint's name by its port.
+    /// Each endpoint's name by its port; the key server's is not among them, since no load is for it.
     pub(super) names: BTreeMap<u16, String>,
+    /// The key server's port.
+    pub(super) key_server: Option<u16>,
 }
 
-/// Counts of all endpoints together.
+/// Counts of all endpoints together but the key server.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counted {
     pub(super) accepts: u64,
@@ -95,7 +97,8 @@ impl World {
         other: Option<&Arc<dyn Other>>,
     ) -> Result<Self, RunError> {
         let write = |path: &Path, text: &str| std::fs::write(path, text).map_err(RunError::file(path));
-        let (file, text) = (folder.join("mocks.toml"), topology(&scenario.mocks));
+        let keys = if scenario.has_key_server() { first_keys(key_set) } else { String::new() };
+        let (file, text) = (folder.join("mocks.toml"), topology(&scenario.mocks) + &keys);
         write(&file, &text)?;
         // Another program than ours cannot be a part of our thread.
         let mocks = match cores.are_shared() && programs.mocks.is_none() {
@@ -128,10 +131,12 @@ impl World {
             let body = serde_json::json!({ "address": lock(first).listener }).to_string();
             ask(control, "the mocks", "PUT", "/gateway", &body)?;
         }
-        let names = filling.endpoints.iter().map(|(name, address)| (address.port(), name.clone())).collect();
+        let key_server = filling.endpoints.get(&format!("{KEY_SERVER}/0")).map(SocketAddr::port);
+        let names = filling.endpoints.iter().map(|(name, address)| (address.port(), name.clone()));
+        let names = names.filter(|(port, _)| Some(*port) != key_server).collect();
         let (programs, cores) = (programs.clone(), cores.clone());
         let redis = redis.map(Mutex::new);
-        Ok(Self { gateways, redis, mocks, control, programs, cores, scenario: scenario.clone(), names })
+        Ok(Self { gateways, redis, mocks, control, programs, cores, scenario: scenario.clone(), names, key_server })
     }
 
     /// Where each gateway takes requests.
@@ -186,6 +191,8 @@ impl World {
         let counters: Value = serde_json::from_slice(&answer)
             .map_err(|error| RunError::Control { what: "the mocks' counters".to_owned(), why: error.to_string() })?;
         let endpoints = counters["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let is_loaded = |endpoint: &&Value| endpoint["endpoint"].as_u64() != self.key_server.map(u64::from);
+        let endpoints: Vec<&Value> = endpoints.iter().filter(is_loaded).collect();
         let requests = endpoints.iter().filter_map(|endpoint| {
             let port = u16::try_from(endpoint["endpoint"].as_u64()?).ok()?;
             Some((port, endpoint["requests"].as_u64()?))

@@ -8,7 +8,7 @@ use gateway::config::settings::upstream::Endpoints;
 use loadgen::journey::Journeys;
 
 use super::gateway::Checked;
-use super::model::Scenario;
+use super::model::{KEY_SERVER, Scenario};
 use super::policy::limits;
 
 const QUANTILES: [&str; 5] = ["p50", "p90", "p99", "p999", "max"];
@@ -73,7 +73,7 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
         balance_figures(checked, !scenario.faults.is_empty(), &mut names);
     }
     if scenario.scores_breakers {
-        for endpoint in scenario.endpoints() {
+        for endpoint in scenario.endpoints().filter(|name| name.split('/').next() != Some(KEY_SERVER)) {
             names.extend(BREAKERS.map(|figure| format!("breakers.{endpoint}.{figure}")));
         }
     }
@@ -81,6 +81,12 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
         names.extend(LIMITERS.map(|figure| format!("limiters.{rule}.{figure}")));
         for (phase, _) in scenario.phases() {
             names.extend(["offered", "admitted", "of_rate"].map(|one| format!("limiters.{rule}.phases.{phase}.{one}")));
+        }
+    }
+    if scenario.has_key_server() {
+        names.extend(["fetches", "failed", "most_in_cooldown"].map(|figure| format!("keys.{figure}")));
+        for (phase, _) in scenario.phases() {
+            names.extend(["fetches", "failed"].map(|figure| format!("keys.phases.{phase}.{figure}")));
         }
     }
     names.push("retries.amplification".to_owned());

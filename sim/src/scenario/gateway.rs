@@ -1,6 +1,7 @@
 //! The gateways' configuration, with placeholders that a run fills in.
 //!
-//! `mock://orders/0` becomes that endpoint's address, `mock://redis` the Redis of the run. Listeners and the admin API
+//! `mock://orders/0` becomes that endpoint's address, `mock://redis` the Redis of the run, `mock://jwks` its keys, or the
+//! server that has them. Listeners and the admin API
 //! get free ports and the access log a file of the run, whatever is written for them. Names of files beside the
 //! template become absolute. Values are replaced where they stand, so lines keep their numbers.
 
@@ -8,9 +9,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
+use gateway::config::settings::identity::{FetchedKeys, KeySource, Keys, ProviderKind};
 use gateway::config::{Config, Purpose, load_text};
 
+use super::model::KEY_SERVER;
 use super::problem::Report;
 use super::source::{Sources, Span};
 use super::tree::{Node, Table, Value, parse};
@@ -27,6 +31,8 @@ pub struct Template {
     lacks: Vec<&'static str>,
     /// `issuer` and the first of `audiences` of the provider that has the run's keys.
     pub(super) provider: Option<(Option<String>, Option<String>)>,
+    /// A provider fetches its keys from the run's key server.
+    pub(super) asks_key_server: bool,
 }
 
 /// What takes the place of a written value.
@@ -37,6 +43,8 @@ enum Blank {
     Redis,
     /// The public keys of the run, as text.
     KeySet,
+    /// Where the public keys of the run are fetched.
+    KeyServer,
     Listener(usize),
     Admin,
     AccessLog,
@@ -72,8 +80,9 @@ impl Template {
     pub(super) fn read(sources: &Sources, file: usize, folder: &Path, known: &Known<'_>, report: &mut Report) -> Self {
         let root = parse(sources, file, report);
         let mut finder = Finder { folder, known, report, blanks: Vec::new(), provider: None };
-        finder.table(&root);
+        finder.table(&root, "");
         let Finder { mut blanks, report, provider, .. } = finder;
+        let asks_key_server = blanks.iter().any(|(_, blank)| *blank == Blank::KeyServer);
         let mut lacks = Vec::new();
         let mut own = |at: Option<&Node>, table: &'static str, blank: Blank, report: &mut Report| match at {
             Some(node) if node.text().is_some() => blanks.push((node.at.range(), blank)),
@@ -97,7 +106,7 @@ impl Template {
         // What the run fills in anyway is no file beside the template.
         blanks.sort_by_key(|(range, blank)| (range.start, matches!(blank, Blank::File(_))));
         blanks.dedup_by_key(|(range, _)| range.start);
-        Self { text: sources.text(file).to_owned(), blanks, lacks, provider }
+        Self { text: sources.text(file).to_owned(), blanks, lacks, provider, asks_key_server }
     }
 
     /// The configuration, filled in.
@@ -148,6 +157,25 @@ pub struct Checked {
     pub names: BTreeMap<String, String>,
 }
 
+impl Checked {
+    /// The shortest time between two fetches for unknown keys, among the providers that ask the run's key server.
+    #[must_use]
+    pub fn key_cooldown(&self) -> Option<Duration> {
+        let server = format!("{KEY_SERVER}/0");
+        let address = self.names.iter().find(|(_, name)| **name == server).map(|(address, _)| address)?;
+        let url = format!("http://{address}/");
+        let fetched = self.config.providers.iter().filter_map(|provider| match &provider.kind {
+            ProviderKind::Jwt(jwt) => match jwt.keys.as_ref()? {
+                Keys::Fetched(source) => Some(source),
+                Keys::Fixed(_) => None,
+            },
+            _ => None,
+        });
+        let ours = |source: &&FetchedKeys| matches!(&source.from, KeySource::Url(asked) if asked.starts_with(&url));
+        fetched.filter(ours).map(|source| source.cooldown).min()
+    }
+}
+
 /// Names by address as it is written in configurations.
 #[must_use]
 pub fn names(endpoints: &BTreeMap<String, SocketAddr>) -> BTreeMap<String, String> {
@@ -159,6 +187,7 @@ pub fn names(endpoints: &BTreeMap<String, SocketAddr>) -> BTreeMap<String, Strin
 pub(super) struct Known<'a> {
     pub(super) endpoints: Vec<&'a str>,
     pub(super) redis: bool,
+    pub(super) key_server: bool,
 }
 
 impl Filling {
@@ -167,6 +196,10 @@ impl Filling {
             Blank::Endpoint(name) => self.endpoints.get(name).unwrap_or(&FREE).to_string(),
             Blank::Redis => format!("redis://{}", self.redis.unwrap_or(FREE)),
             Blank::KeySet => self.key_set.clone(),
+            Blank::KeyServer => {
+                let address = self.endpoints.get(&format!("{KEY_SERVER}/0")).unwrap_or(&FREE);
+                format!("http://{address}/keys")
+            }
             Blank::Listener(index) => self.listeners.get(*index).unwrap_or(&FREE).to_string(),
             Blank::Admin => self.admin.unwrap_or(FREE).to_string(),
             Blank::AccessLog => self.access_log.clone(),
@@ -208,31 +241,49 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    fn table(&mut self, table: &Table) {
+    /// `under` is the key whose table it is.
+    fn table(&mut self, table: &Table, under: &str) {
         for entry in &table.0 {
-            // `jwks = { inline = "mock://jwks" }` of a provider, beside its issuer and audiences.
-            let keys = entry.node.table().and_then(|keys| keys.get("inline")).and_then(Node::text);
-            if entry.key == "jwks" && keys == Some("mock://jwks") {
+            // `jwks = { inline = "mock://jwks" }`, or `url`, of a provider, beside its issuer and audiences.
+            let has_keys = |keys: &Table| ["inline", "url"].iter().any(|key| is_jwks(keys.get(key)));
+            if entry.key == "jwks" && entry.node.table().is_some_and(has_keys) {
                 let audience = table.get("audiences").and_then(|node| node.list()?.first()?.text());
                 let issuer = table.get("issuer").and_then(Node::text);
                 self.provider = Some((issuer.map(str::to_owned), audience.map(str::to_owned)));
             }
-            if entry.key != "inline" && entry.node.text() == Some("mock://jwks") {
-                let help = "write jwks = { inline = \"mock://jwks\" }: the run's keys are written there";
-                self.report.error_with(entry.node.at, "the run's keys are served nowhere so far", help);
-                continue;
+            if is_jwks(Some(&entry.node)) {
+                self.jwks((under, &entry.key), entry.node.at);
+            } else {
+                self.node(&entry.node, &entry.key);
             }
-            self.node(&entry.node);
         }
     }
 
-    fn node(&mut self, node: &Node) {
+    fn node(&mut self, node: &Node, key: &str) {
         match &node.value {
             Value::Text(text) => self.text(text, node.at),
-            Value::List(list) => list.iter().for_each(|node| self.node(node)),
-            Value::Table(table) => self.table(table),
+            Value::List(list) => list.iter().for_each(|node| self.node(node, key)),
+            Value::Table(table) => self.table(table, key),
             _ => {}
         }
+    }
+
+    /// The run's keys, as text or by their server.
+    fn jwks(&mut self, place: (&str, &str), at: Span) {
+        let blank = match place {
+            ("jwks", "inline") => Blank::KeySet,
+            ("jwks", "url") if self.known.key_server => Blank::KeyServer,
+            ("jwks", "url") => {
+                let help = "write [mocks.jwks] in the scenario: a mock that serves the run's keys";
+                return self.report.error_with(at, "the scenario has no key server", help);
+            }
+            _ => {
+                let help = "write jwks = { inline = \"mock://jwks\" } in a provider, or jwks = { url = \"mock://jwks\" }, \
+                            which is the key server";
+                return self.report.error_with(at, "the run's keys are nothing that can stand here", help);
+            }
+        };
+        self.blanks.push((at.range(), blank));
     }
 
     fn text(&mut self, text: &str, at: Span) {
@@ -243,7 +294,11 @@ impl Finder<'_> {
                 self.report.error_with(at, "the scenario has no Redis", help);
                 return;
             }
-            Some("jwks") => Blank::KeySet,
+            Some("jwks") => return self.jwks(("", ""), at),
+            Some(name) if name.split('/').next() == Some(KEY_SERVER) && self.known.key_server => {
+                let help = "it is asked by jwks = { url = \"mock://jwks\" } of a provider, and by nobody else";
+                return self.report.error_with(at, "`jwks` is the key server", help);
+            }
             Some(name) if self.known.endpoints.contains(&name) => Blank::Endpoint(name.to_owned()),
             Some(name) => {
                 let message = format!("no mock has the endpoint `{name}`");
@@ -257,6 +312,10 @@ impl Finder<'_> {
         };
         self.blanks.push((at.range(), blank));
     }
+}
+
+fn is_jwks(node: Option<&Node>) -> bool {
+    node.and_then(Node::text).and_then(|text| text.strip_prefix(SCHEME)) == Some(KEY_SERVER)
 }
 
 /// The absolute path of a file beside the template; a name without an extension is taken for a word.

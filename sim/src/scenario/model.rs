@@ -68,6 +68,9 @@ pub struct GatewayPart {
     pub template: gateway::Template,
 }
 
+/// The service of the mocks that serves the run's key sets: `mock://jwks`.
+pub const KEY_SERVER: &str = "jwks";
+
 /// `[tokens]`: what the tokens of `{token(...)}` have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenPart {
@@ -79,6 +82,29 @@ pub struct TokenPart {
     pub audience: Option<String>,
     /// From `iat` to `exp`.
     pub lifetime: Duration,
+    /// The run's keys, of which the first signs where no other is named; where none is written, one of each algorithm.
+    pub keys: Vec<KeyPart>,
+}
+
+/// One of `keys` in `[tokens]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPart {
+    /// Its name in `{token(key=NAME, ...)}`, and its `kid`.
+    pub name: String,
+    /// What it signs with.
+    pub algorithm: TokenAlgorithm,
+    /// Since when it is in the key set; always when `None`.
+    pub from: Option<Duration>,
+    /// When it is taken out of it; never when `None`.
+    pub until: Option<Duration>,
+}
+
+impl KeyPart {
+    /// Whether it is in the key set at a time.
+    #[must_use]
+    pub fn is_published(&self, at: Duration) -> bool {
+        self.from.is_none_or(|from| from <= at) && self.until.is_none_or(|until| at < until)
+    }
 }
 
 /// A signature algorithm.
@@ -103,6 +129,8 @@ pub struct MockPart {
     pub servers: u64,
     /// Paths of the gateway that each of its requests calls, one after the other, before it answers.
     pub calls: Vec<String>,
+    /// Header lines of those calls besides the request's context; `{name}` in a value is that header of the request.
+    pub call_headers: Vec<(String, String)>,
 }
 
 /// One `[[load]]`.
@@ -112,7 +140,9 @@ pub struct LoadPart {
     pub name: String,
     /// When requests are sent.
     pub model: LoadModel,
-    /// How long it lasts from t = 0.
+    /// When it begins; one that begins later than t = 0 has no part in the warm-up.
+    pub from: Duration,
+    /// How long it lasts from then on.
     pub duration: Duration,
     /// What is sent, by weight.
     pub requests: Vec<RequestPart>,
@@ -281,6 +311,14 @@ impl RequestPart {
     }
 }
 
+impl LoadPart {
+    /// When it ends.
+    #[must_use]
+    pub fn until(&self) -> Duration {
+        self.from + self.duration
+    }
+}
+
 impl FaultPart {
     /// What it is called in a timeline: `orders/1`, or `orders` for all endpoints.
     #[must_use]
@@ -302,7 +340,13 @@ impl Scenario {
     /// How long the loads last from t = 0.
     #[must_use]
     pub fn length(&self) -> Duration {
-        self.loads.iter().map(|load| load.duration).max().unwrap_or_default()
+        self.loads.iter().map(LoadPart::until).max().unwrap_or_default()
+    }
+
+    /// Whether one of the mocks serves the run's key sets.
+    #[must_use]
+    pub fn has_key_server(&self) -> bool {
+        self.mocks.iter().any(|mock| mock.name == KEY_SERVER)
     }
 
     /// When Redis was not well: each time from the event that befell it to the one that healed it, or to the end.

@@ -144,6 +144,18 @@ impl<'a> Reader<'a> {
             Vec::new()
         })
     }
+
+    /// A table of names and strings, in the order of the text.
+    pub(super) fn pairs(&self, key: &str, report: &mut Report) -> Vec<(String, String)> {
+        let Some(node) = self.node(key) else { return Vec::new() };
+        let pairs: Option<Vec<(String, String)>> = node.table().and_then(|table| {
+            table.0.iter().map(|entry| Some((entry.key.clone(), entry.node.text()?.to_owned()))).collect()
+        });
+        pairs.unwrap_or_else(|| {
+            report.error(node.at, format!("`{key}` is a table of names and strings"));
+            Vec::new()
+        })
+    }
 }
 
 /// A name that figures are made of: letters, digits, `_` and `-`.

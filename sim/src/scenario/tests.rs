@@ -234,6 +234,20 @@ fn what_cannot_happen_is_refused() {
 }
 
 #[test]
+fn headers_of_calls_are_told_where_they_stand() {
+    let with = |calls: &str| {
+        let scenario = SCENARIO.replace("endpoints = 2\n", &format!("endpoints = 2\n{calls}\n"));
+        refused(&scenario, GATEWAY)
+    };
+    let text = with("call_headers = { a = 'b' }");
+    assert!(text.contains("s.toml:10:16: error: headers of calls without `calls`"), "{text}");
+    let text = with("calls = ['/a']\ncall_headers = { a = '{b' }");
+    assert!(text.contains("s.toml:11:1: error: `{b`: a brace begins the name of the request's header"), "{text}");
+    let text = with("calls = ['/a']\ncall_headers = { a = 1 }");
+    assert!(text.contains("`call_headers` is a table of names and strings"), "{text}");
+}
+
+#[test]
 fn a_figure_that_cannot_exist_is_refused() {
     says(
         "[[expect]]\nfigure = 'load.steady.phases.healed.success_ratio'\nmin = 1\n",

@@ -79,7 +79,7 @@ impl Load {
             LoadModel::Open { arrivals, rate } => {
                 let seed = Draws::new(self.seed, self.number, 0, 0).next_u64();
                 let mut requests = Vec::new();
-                for at_ns in Plan::new(arrivals, rate, nanos(self.part.duration), seed) {
+                for at_ns in Plan::new(arrivals, rate, nanos(self.part.duration), seed).delayed(nanos(self.part.from)) {
                     wait_until(at_ns).await;
                     if self.in_flight.get() >= self.part.max_in_flight {
                         self.journal.client(self.planned(at_ns));

@@ -45,6 +45,9 @@ fn what_only_proxies_say_is_believed_from_trusted_peers_only() {
     let names = ["host", "x-forwarded-for", "forwarded", "x-real-ip", "x-request-id", "x-gw-timeout", "X-Auth-Subject"];
     check(&names, false, &["host"]);
     check(&names, true, &["forwarded", "host", "x-forwarded-for", "x-gw-timeout", "x-real-ip", "x-request-id"]);
+    let certificates = ["host", "x-forwarded-client-cert", "Client-Cert", "client-cert-chain"];
+    check(&certificates, false, &["host"]);
+    check(&certificates, true, &["client-cert", "client-cert-chain", "host", "x-forwarded-client-cert"]);
 }
 
 #[test]

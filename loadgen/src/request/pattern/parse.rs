@@ -171,11 +171,17 @@ impl Parser<'_> {
     }
 
     fn token(&self, start: usize, arguments: Vec<Argument>) -> Result<Piece, PatternError> {
-        let mut claims: Vec<(String, Pattern)> = Vec::new();
+        let (mut key, mut claims): (Option<String>, Vec<(String, Pattern)>) = (None, Vec::new());
         for Argument { at, name, pattern } in arguments {
             let Some(name) = name else {
                 return Err(self.error(at, "a claim has a name: write {token(subject=user-1, scope=read)}"));
             };
+            if name == "key" {
+                let advice = "`key` names the key that signs, once and as it is: write {token(key=next, subject=a)}";
+                let fixed = pattern.fixed().filter(|name| !name.is_empty() && key.is_none());
+                key = Some(fixed.ok_or_else(|| self.error(at, advice))?.to_owned());
+                continue;
+            }
             if pattern.variants().is_none() {
                 let problem = "a claim must have a bounded number of values, since tokens are minted before the run: \
                                use zipf, int or choice";
@@ -189,7 +195,7 @@ impl Parser<'_> {
         if claims.is_empty() {
             return Err(self.error(start, "`token` needs claims: write {token(subject=user-{zipf(100)})}"));
         }
-        Ok(Piece::Token(TokenSpec::new(claims), None))
+        Ok(Piece::Token(TokenSpec::new(key, claims), None))
     }
 }
 

@@ -24,6 +24,7 @@ const ACT_KEYS: &[&str] = &[
     "age",
     "vary",
     "headers",
+    "body",
 ];
 /// Heads that frame an answer, or say who made it; a rule that set them would say what is not so.
 const OWN_HEADERS: &[&str] = &[
@@ -87,6 +88,7 @@ pub(super) fn read_act(value: &Value, at: &str, problems: &mut Problems) -> Act 
             vary: reader.read("vary", field_value),
         },
         headers: reader.read("headers", answer_headers).unwrap_or_default(),
+        body: reader.read("body", body),
     };
     if act.flap.is_some() && map.len() == 1 {
         act.effect = Effect::Refuse;
@@ -149,6 +151,11 @@ fn answer_headers(value: &Value) -> Result<Vec<(String, String)>, String> {
         field_value(&Value::from(line.as_str()))?;
     }
     Ok(lines)
+}
+
+/// A text; a document is written as one, so that what is sent is what is written, byte for byte.
+fn body(value: &Value) -> Result<String, String> {
+    text(value).map_err(|_| "a body is a text; write a JSON document in quotes".to_owned())
 }
 
 fn truncate(value: &Value) -> Result<Option<Effect>, String> {

@@ -119,6 +119,7 @@ fn any_rule() -> impl Strategy<Value = Rule> {
         };
         let queue = Delay::parse(&format!("queue({close}, lognormal(2ms, 0.4), {ms})")).unwrap();
         let rule = if ms % 17 == 0 { rule.drawn_delay(queue) } else { rule };
+        let rule = if ms % 19 == 0 { rule.body(&format!("{{\"n\": \"{ms}\u{e9}\"}}\n")) } else { rule };
         rule.caching(caching).effect(effect).close(close).slow_body(ms + 1).share(0.25).requests(close..close + 7)
     })
 }

@@ -150,7 +150,8 @@ impl Exchange {
                 let outcomes = match calls {
                     None => Outcomes::default(),
                     Some(calls) => {
-                        let work = self.site.call(calls, Context::of(asked.head, decision.arrival_ns));
+                        let context = Context::of(asked.head, decision.arrival_ns, &calls);
+                        let work = self.site.call(calls, context);
                         self.unless_left(work).await?
                     }
                 };

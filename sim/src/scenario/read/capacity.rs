@@ -34,6 +34,9 @@ pub(super) fn capacity(
     if loads.iter().any(|load| load.journey.is_some()) {
         report.error(node.at, "users of journeys wait for their answers, so beside them there is no rate to raise");
     }
+    if loads.iter().any(|load| !load.from.is_zero()) {
+        report.error(node.at, "it runs before t = 0, where loads that begin later are not");
+    }
     let load = load(&reader, loads, report);
     let objective = reader.duration("p99", report);
     if !reader.has("p99") {

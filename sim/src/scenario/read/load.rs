@@ -16,6 +16,7 @@ const KEYS: &[&str] = &[
     "model",
     "arrivals",
     "rate",
+    "from",
     "duration",
     "request",
     "requests",
@@ -29,7 +30,7 @@ const KEYS: &[&str] = &[
 ];
 /// Keys of the other models.
 const NOT_OF_JOURNEYS: &[&str] =
-    &["arrivals", "rate", "request", "requests", "connections", "max_in_flight", "timeout", "overload"];
+    &["arrivals", "rate", "from", "request", "requests", "connections", "max_in_flight", "timeout", "overload"];
 /// More users than this in one process measure only the process.
 const MOST_USERS: u64 = 10_000;
 const REQUEST_KEYS: &[&str] = &["method", "path", "headers", "body", "body_bytes", "weight", "expect"];
@@ -46,14 +47,16 @@ enum Kind {
 }
 
 /// Every load, one at least, each with a name of its own.
-pub(super) fn loads(reader: &Reader<'_>, file: &Path, report: &mut Report) -> Vec<LoadPart> {
+///
+/// `keys` are the names that `{token(key=NAME, ...)}` may have.
+pub(super) fn loads(reader: &Reader<'_>, file: &Path, keys: &[String], report: &mut Report) -> Vec<LoadPart> {
     if !reader.has("load") {
         reader.missing("load", "write [[load]]: what is sent, and when", report);
     }
     let mut loads: Vec<LoadPart> = Vec::new();
     for node in reader.tables("load", report) {
         let Some(reader) = Reader::of(node, KEYS, report) else { continue };
-        let load = load(&reader, file, report);
+        let load = load(&reader, file, keys, report);
         if loads.iter().any(|other| other.name == load.name) {
             report.error(reader.place("name"), format!("there are two loads called `{}`", load.name));
         }
@@ -62,7 +65,7 @@ pub(super) fn loads(reader: &Reader<'_>, file: &Path, report: &mut Report) -> Ve
     loads
 }
 
-fn load(reader: &Reader<'_>, file: &Path, report: &mut Report) -> LoadPart {
+fn load(reader: &Reader<'_>, file: &Path, keys: &[String], report: &mut Report) -> LoadPart {
     let name = reader.text("name", report).unwrap_or("main").to_owned();
     if !is_name(&name) {
         report.error(reader.place("name"), "a name is made of letters, digits, `_` and `-`");
@@ -82,14 +85,26 @@ fn load(reader: &Reader<'_>, file: &Path, report: &mut Report) -> LoadPart {
     LoadPart {
         name,
         model,
+        from: from(reader, model, report),
         duration,
-        requests: if is_journey { Vec::new() } else { requests(reader, report) },
+        requests: if is_journey { Vec::new() } else { requests(reader, keys, report) },
         connections: count(reader, "connections", 64, report),
         max_in_flight: count(reader, "max_in_flight", 1024, report),
         timeout: reader.duration("timeout", report).unwrap_or(Duration::from_secs(10)),
         overload: flag(reader, "overload", report),
         journey,
     }
+}
+
+/// When an open load begins.
+fn from(reader: &Reader<'_>, model: LoadModel, report: &mut Report) -> Duration {
+    let from = reader.duration("from", report).unwrap_or_default();
+    if model == LoadModel::Closed && reader.has("from") {
+        report.error(reader.place("from"), "a closed load begins with the run: answers say when it sends");
+    } else if from > MOST_DURATION {
+        report.error(reader.place("from"), "at most a day");
+    }
+    from.min(MOST_DURATION)
 }
 
 /// The file of journeys, beside the scenario, and who goes them.
@@ -154,7 +169,7 @@ fn model(reader: &Reader<'_>, report: &mut Report) -> LoadModel {
     LoadModel::Open { arrivals, rate: rate.unwrap_or(1.0) }
 }
 
-fn requests(reader: &Reader<'_>, report: &mut Report) -> Vec<RequestPart> {
+fn requests(reader: &Reader<'_>, keys: &[String], report: &mut Report) -> Vec<RequestPart> {
     let nodes: Vec<&Node> = match (reader.node("request"), reader.node("requests")) {
         (Some(one), None) => vec![one],
         (None, Some(_)) => reader.tables("requests", report).iter().collect(),
@@ -167,14 +182,14 @@ fn requests(reader: &Reader<'_>, report: &mut Report) -> Vec<RequestPart> {
             return Vec::new();
         }
     };
-    let requests: Vec<RequestPart> = nodes.into_iter().filter_map(|node| request(node, report)).collect();
+    let requests: Vec<RequestPart> = nodes.into_iter().filter_map(|node| request(node, keys, report)).collect();
     if !requests.is_empty() && requests.iter().all(|request| request.weight == 0) {
         report.error(reader.place("requests"), "every request has the weight 0, so nothing is sent");
     }
     requests
 }
 
-fn request(node: &Node, report: &mut Report) -> Option<RequestPart> {
+fn request(node: &Node, keys: &[String], report: &mut Report) -> Option<RequestPart> {
     let reader = Reader::of(node, REQUEST_KEYS, report)?;
     let path = reader.text("path", report).unwrap_or("/");
     if !reader.has("path") {
@@ -183,7 +198,7 @@ fn request(node: &Node, report: &mut Report) -> Option<RequestPart> {
     if !path.starts_with('/') {
         report.error(reader.place("path"), "a path starts with `/`");
     }
-    let headers = headers(&reader, report);
+    let headers = reader.pairs("headers", report);
     let body = reader.text("body", report).unwrap_or_default().to_owned();
     let bytes = reader.integer("body_bytes", 1..=(64 << 20), report);
     if bytes.is_some() && reader.has("body") {
@@ -205,18 +220,22 @@ fn request(node: &Node, report: &mut Report) -> Option<RequestPart> {
         Ok(_) | Err(TemplateError::Token { error: KeyError::Missing, .. }) => {}
         Err(error) => report.error(node.at, error.to_string()),
     }
+    check_keys(&request, node, keys, report);
     Some(request)
 }
 
-fn headers(reader: &Reader<'_>, report: &mut Report) -> Vec<(String, String)> {
-    let Some(node) = reader.node("headers") else { return Vec::new() };
-    let pairs: Option<Vec<(String, String)>> = node.table().and_then(|table| {
-        table.0.iter().map(|entry| Some((entry.key.clone(), entry.node.text()?.to_owned()))).collect()
-    });
-    pairs.unwrap_or_else(|| {
-        report.error(node.at, "`headers` is a table of names and strings");
-        Vec::new()
-    })
+/// Who signs has to be a key of the run.
+fn check_keys(request: &RequestPart, node: &Node, keys: &[String], report: &mut Report) {
+    let template = request.template(std::net::SocketAddr::from(([127, 0, 0, 1], 1)));
+    let named = template.token_keys().unwrap_or_default();
+    for name in named.into_iter().flatten().filter(|name| !keys.contains(name)) {
+        let known: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let message = format!("no key is called `{name}`");
+        match keys {
+            [] => report.error_with(node.at, message, format!("write [tokens] with keys = [{{ name = \"{name}\" }}]")),
+            _ => report.unknown(node.at, message, &name, &known),
+        }
+    }
 }
 
 fn statuses(reader: &Reader<'_>, report: &mut Report) -> Vec<u16> {

@@ -5,6 +5,7 @@ mod expect;
 mod fault;
 mod load;
 mod root;
+mod tokens;
 mod world;
 
 pub use root::{LoadError, load};

@@ -6,12 +6,12 @@ use std::time::Duration;
 use loadgen::request::{Mix, TemplateError};
 
 use super::super::figures;
-use super::super::model::{LoadPart, Runtime, Scenario};
+use super::super::model::{KEY_SERVER, LoadPart, Runtime, Scenario};
 use super::super::problem::{Problems, Report};
 use super::super::reader::{Reader, is_name};
 use super::super::source::{Sources, Span};
 use super::super::tree::parse;
-use super::{capacity, expect, fault, load as loads, world};
+use super::{capacity, expect, fault, load as loads, tokens, world};
 
 const KEYS: &[&str] = &[
     "name", "about", "seed", "tags", "runtime", "warm_up", "gateway", "mocks", "redis", "tokens", "load", "capacity",
@@ -70,7 +70,8 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let runtime = reader.word("runtime", &runtimes, report).unwrap_or(Runtime::Sockets);
     let mocks = world::mocks(reader, report);
     let redis = world::redis(reader, report);
-    let loads = loads::loads(reader, file, report);
+    let keys = tokens::key_names(reader);
+    let loads = loads::loads(reader, file, &keys, report);
     let is_virtual = runtime == Runtime::Virtual;
     if is_virtual && loads.iter().any(|load| load.journey.is_some()) {
         let message = "journeys are gone on sockets: their users are a process of its own, with a clock of its own";
@@ -80,11 +81,15 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
         let message = "the virtual runtime signs no tokens; run it with runtime = \"sockets\"";
         report.error(reader.place("runtime"), message);
     }
+    if is_virtual && mocks.iter().any(|mock| mock.name == KEY_SERVER) {
+        let message = "the virtual runtime has no key server; run it with runtime = \"sockets\"";
+        report.error(reader.place("runtime"), message);
+    }
     let capacity = capacity::capacity(reader, &loads, runtime, report);
     let gateway = world::gateway(reader, file, &mocks, redis, sources, report);
-    let length = loads.iter().map(|load| load.duration).max().unwrap_or_default();
+    let length = loads.iter().map(LoadPart::until).max().unwrap_or_default();
     let faults = fault::faults(reader, &mocks, length, report);
-    let tokens = world::tokens(reader, gateway.as_ref(), report);
+    let tokens = tokens::tokens(reader, gateway.as_ref(), length, report);
     let instances = gateway.as_ref().map_or(1, |gateway| gateway.instances);
     let events = fault::events(reader, instances, redis, length, report);
     let scenario = Scenario {

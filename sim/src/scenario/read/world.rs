@@ -1,10 +1,9 @@
 //! `[gateway]`, `[mocks.NAME]`, `[redis]`: what the run starts.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::super::gateway::{Known, Template};
-use super::super::model::{GatewayPart, MockPart, TokenAlgorithm, TokenPart};
+use super::super::model::{GatewayPart, KEY_SERVER, MockPart};
 use super::super::problem::Report;
 use super::super::reader::{Reader, is_name};
 use super::super::source::{Sources, Span};
@@ -13,10 +12,7 @@ use super::super::tree::{Entry, Table, Value};
 use super::root::read_file;
 
 const GATEWAY_KEYS: &[&str] = &["instances", "config"];
-const MOCK_KEYS: &[&str] = &["endpoints", "service_time", "servers", "calls"];
-const TOKEN_KEYS: &[&str] = &["algorithm", "issuer", "audience", "lifetime"];
-/// How long tokens hold: longer than most runs.
-const TOKENS_LAST: Duration = Duration::from_secs(3_600);
+const MOCK_KEYS: &[&str] = &["endpoints", "service_time", "servers", "calls", "call_headers"];
 const REDIS_KEYS: &[&str] = &["instances"];
 /// More processes than this on one machine measure only the machine.
 const MOST_GATEWAYS: u64 = 8;
@@ -61,17 +57,29 @@ fn mock(entry: &Entry, report: &mut Report) -> Option<MockPart> {
     let endpoints = reader.integer("endpoints", 1..=MOST_ENDPOINTS, report).unwrap_or(1);
     let endpoints = usize::try_from(endpoints).unwrap_or(1);
     let calls = reader.texts("calls", report);
-    Some(MockPart { name: entry.key.clone(), endpoints, service_time, servers, calls })
+    let call_headers = reader.pairs("call_headers", report);
+    if calls.is_empty() && reader.has("call_headers") {
+        report.error(reader.place("call_headers"), "headers of calls without `calls` are sent to nobody");
+    }
+    if entry.key == KEY_SERVER && endpoints > 1 {
+        report.error(reader.place("endpoints"), "`jwks` is the key server, which has one address");
+    }
+    if entry.key == KEY_SERVER && !calls.is_empty() {
+        report.error(reader.place("calls"), "`jwks` is the key server, which calls nobody");
+    }
+    Some(MockPart { name: entry.key.clone(), endpoints, service_time, servers, calls, call_headers })
 }
 
 /// The mocks read their file as they will in the run, and say what they cannot do.
 fn ask_mocks(parts: &[MockPart], table: &Table, report: &mut Report) {
     let Err(problems) = mocks::Builder::from_toml(&topology(parts)) else { return };
     for problem in problems.0 {
-        // `services.orders.service_time`
+        // `services.orders.service_time`, `services.orders.calls[0].headers`
         let mut keys = problem.key.split('.').skip(1);
         let service = keys.next().and_then(|name| table.0.iter().find(|entry| entry.key == name));
-        let key = keys.next().and_then(|key| service?.node.table()?.0.iter().find(|entry| entry.key == key));
+        let key = keys.next().map(|key| key.split('[').next().unwrap_or(key));
+        let key = if keys.next() == Some("headers") { Some("call_headers") } else { key };
+        let key = key.and_then(|key| service?.node.table()?.0.iter().find(|entry| entry.key == key));
         let at = key.or(service).map_or_else(Span::default, |entry| entry.key_at);
         report.error(at, problem.message);
     }
@@ -81,20 +89,6 @@ fn ask_mocks(parts: &[MockPart], table: &Table, report: &mut Report) {
 pub(super) fn redis(reader: &Reader<'_>, report: &mut Report) -> bool {
     let Some(reader) = reader.node("redis").and_then(|node| Reader::of(node, REDIS_KEYS, report)) else { return false };
     reader.integer("instances", 0..=1, report).unwrap_or(0) == 1
-}
-
-/// `[tokens]`; what it leaves open is that of the gateway's provider which has the run's keys.
-pub(super) fn tokens(reader: &Reader<'_>, gateway: Option<&GatewayPart>, report: &mut Report) -> TokenPart {
-    let provider = gateway.and_then(|gateway| gateway.template.provider.clone());
-    let (issuer, audience) = provider.unwrap_or_default();
-    let mut part = TokenPart { algorithm: TokenAlgorithm::Es256, issuer, audience, lifetime: TOKENS_LAST };
-    let Some(reader) = reader.node("tokens").and_then(|node| Reader::of(node, TOKEN_KEYS, report)) else { return part };
-    let algorithms = [("ES256", TokenAlgorithm::Es256), ("RS256", TokenAlgorithm::Rs256)];
-    part.algorithm = reader.word("algorithm", &algorithms, report).unwrap_or(part.algorithm);
-    part.issuer = reader.text("issuer", report).map(str::to_owned).or(part.issuer);
-    part.audience = reader.text("audience", report).map(str::to_owned).or(part.audience);
-    part.lifetime = reader.duration("lifetime", report).unwrap_or(part.lifetime);
-    part
 }
 
 /// `[gateway]` and the configuration that it names.
@@ -126,10 +120,17 @@ pub(super) fn gateway(
     };
     let names: Vec<String> =
         mocks.iter().flat_map(|mock| (0..mock.endpoints).map(move |index| format!("{}/{index}", mock.name))).collect();
-    let known = Known { endpoints: names.iter().map(String::as_str).collect(), redis };
+    let key_server = mocks.iter().any(|mock| mock.name == KEY_SERVER);
+    let known = Known { endpoints: names.iter().map(String::as_str).collect(), redis, key_server };
     let number = sources.add(&path, text);
     let folder = path.parent().unwrap_or(Path::new(""));
     let template = Template::read(sources, number, folder, &known, report);
+    if key_server && !template.asks_key_server {
+        let entries = reader.node("mocks").and_then(|node| node.table()).map_or(&[][..], |table| &table.0[..]);
+        let at = entries.iter().find(|entry| entry.key == KEY_SERVER).map_or_else(Span::default, |entry| entry.key_at);
+        let help = "write jwks = { url = \"mock://jwks\" } in a provider of the gateway's configuration";
+        report.error_with(at, "`jwks` is the key server, and no provider asks it", help);
+    }
     Some(GatewayPart { instances: usize::try_from(instances).unwrap_or(1), template })
 }
 
