@@ -15,13 +15,17 @@ use crate::network::Network;
 /// # Errors
 /// The name could not be resolved; nothing was changed.
 pub async fn refresh<N: Network>(upstream: &Upstream<N>, network: &N) -> std::io::Result<()> {
-    let settings = Arc::clone(&upstream.active().settings);
-    let Endpoints::Dns(dns) = &settings.endpoints else { return Ok(()) };
+    let before = Arc::clone(&upstream.active().settings);
+    let Endpoints::Dns(dns) = &before.endpoints else { return Ok(()) };
     let mut addresses = network.resolve(&dns.host, dns.port).await?;
     addresses.sort_unstable();
     addresses.dedup();
     let found: Vec<Endpoint> = addresses.into_iter().map(endpoint_at).collect();
-    if upstream.discovered() != found {
+    // A reload may have come meanwhile: what it said, above all of TLS, must not be taken back.
+    let settings = Arc::clone(&upstream.active().settings);
+    let is_wanted =
+        matches!(&settings.endpoints, Endpoints::Dns(now) if (&now.host, now.port) == (&dns.host, dns.port));
+    if is_wanted && upstream.discovered() != found {
         upstream.apply(settings, &found);
     }
     Ok(())
@@ -61,5 +65,74 @@ impl<N: Network> Upstream<N> {
                 weight: 1,
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tokio::io::DuplexStream;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::settings;
+    use crate::config::{Purpose, load_text};
+    use crate::telemetry::metrics::Registry as Metrics;
+    use crate::upstream::watch::Surroundings;
+
+    /// Says when it is asked, and answers when it may.
+    #[derive(Clone, Default)]
+    struct Slow(Arc<(Notify, Notify)>);
+
+    impl Network for Slow {
+        type Stream = DuplexStream;
+
+        async fn connect(&self, _: SocketAddr) -> std::io::Result<DuplexStream> {
+            Err(std::io::ErrorKind::ConnectionRefused.into())
+        }
+
+        async fn resolve(&self, _: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+            self.0.0.notify_one();
+            self.0.1.notified().await;
+            Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))])
+        }
+
+        fn adopt(&self, stream: DuplexStream) -> std::io::Result<DuplexStream> {
+            Ok(stream)
+        }
+    }
+
+    fn settings(keys: &str) -> Arc<settings::Upstream> {
+        let loaded = load_text(&format!("[upstreams.up]\n{keys}\n"), Path::new("a.toml"), Purpose::Check);
+        Arc::clone(&loaded.unwrap().config.upstreams[0])
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_was_asked_for_before_a_reload_takes_nothing_of_it_back() {
+        let discovered = "discovery = { dns = 'up.test:1' }";
+        let secured = settings(&format!("{discovered}\ntls = {{ insecure = true }}"));
+        let written = settings("endpoints = ['127.0.0.1:2']");
+        for (reloaded, port, is_secured) in [(&secured, 1, true), (&written, 2, false)] {
+            let network = Slow::default();
+            let surroundings = Arc::new(Surroundings::new(Clock::system(), Arc::default()));
+            let series = Metrics::new(1).upstream("up");
+            let upstream: Upstream<Slow> = Upstream::new(settings(discovered), series, surroundings, 1);
+            let reloading = async {
+                network.0.0.notified().await;
+                match &reloaded.endpoints {
+                    Endpoints::Static(endpoints) => upstream.apply(Arc::clone(reloaded), endpoints),
+                    Endpoints::Dns(_) => upstream.apply(Arc::clone(reloaded), &[]),
+                }
+                network.0.1.notify_one();
+            };
+            let (refreshed, ()) = tokio::join!(refresh(&upstream, &network), reloading);
+            refreshed.unwrap();
+            let active = upstream.active();
+            assert_eq!(active.endpoints[0].address.split(':').next_back(), Some(&*port.to_string()));
+            assert_eq!(active.settings.tls.is_some(), is_secured);
+            assert_eq!(active.endpoints[0].way().tls().is_some(), is_secured);
+        }
     }
 }
