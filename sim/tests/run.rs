@@ -131,7 +131,7 @@ fn every_committed_scenario_holds() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let is_scenario = |path: &std::path::PathBuf| {
-        path.is_file() && ![".gateway.toml", ".journey.toml"].iter().any(|end| text(path).ends_with(end))
+        text(path).ends_with(".toml") && ![".gateway.toml", ".journey.toml"].iter().any(|end| text(path).ends_with(end))
     };
     let scenarios: Vec<_> = files.filter(is_scenario).collect();
     assert!(!scenarios.is_empty());

@@ -202,8 +202,8 @@ fn refusing(log: Log) -> &'static mut World {
     Box::leak(Box::new(World::refusing(log)))
 }
 
-// A request that is turned away because the worker's loop is late. Over `pipeline` it is what overload costs: at m times
-// the capacity a core has (1 - m r)/(1 - r) of its goodput left.
+// A request that is turned away because the worker's loop is late. Over `pipeline` it is what overload costs, r: at m
+// times its capacity a core has (1 - m r)/(1 - r) of its goodput left.
 #[library_benchmark(setup = refusing)]
 #[bench::log_off(args = (Log::Off), config = within("refusal_log_off"))]
 #[bench::log_on(args = (Log::Kept), config = within("refusal_log_on"))]

@@ -27,9 +27,10 @@ pub(super) struct Turns {
     used: Mutex<u32>,
     /// Who waits for a turn.
     waiting: AtomicU32,
-    /// When somebody who had waited got one last, monotonic nanoseconds; 0 = nobody waited then.
+    /// When somebody who had waited got one last, monotonic nanoseconds; 0 = nobody was behind it.
     served_ns: AtomicU64,
-    /// How long it takes lately from one who waits to the next, nanoseconds: verifying, and all else that the worker does.
+    /// How long it takes lately from one who waits to the next, nanoseconds: verifying, and all else that the worker
+    /// does.
     pace_ns: AtomicU64,
     gate: Gate,
 }
@@ -56,9 +57,10 @@ impl Turns {
         self.pace(clock.monotonic_ns(clock.now()));
     }
 
-    /// Somebody who waited got a turn.
+    /// Somebody who waited, and still counts, got a turn.
     fn pace(&self, now_ns: u64) {
-        let before = self.served_ns.swap(now_ns, Ordering::Relaxed);
+        let is_last = self.waiting.load(Ordering::Relaxed) <= 1;
+        let before = self.served_ns.swap(if is_last { 0 } else { now_ns }, Ordering::Relaxed);
         if before == 0 {
             return;
         }

@@ -61,6 +61,9 @@ const LONG_AVERAGE: f64 = 10.0;
 /// times the base.
 const FIRST_MEASURE: Duration = Duration::from_secs(1);
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
+/// It is measured only where each of so many windows has refused something: what a limit that is about to end refuses
+/// by chance is no overload, and easing the limit then would refuse more.
+const PRESSED: u32 = 5;
 /// Of what the endpoint works on at once, the part that is let in while the base is measured; never less than a third
 /// of the limit, or a base that is much too small would leave nothing to measure.
 const EASED: f64 = 0.8;
@@ -150,6 +153,8 @@ pub struct AdaptiveLimit {
     usual: f64,
     /// Since when nothing was refused.
     calm: Option<Instant>,
+    /// Windows in a row that refused something.
+    pressed: u32,
     measurement: Option<Measurement>,
     measure_at: Instant,
     /// Attempts that ended each second, in the last window.
@@ -182,6 +187,7 @@ impl AdaptiveLimit {
             lull: 0,
             usual: 0.0,
             calm: None,
+            pressed: 0,
             measurement: None,
             measure_at: now,
             rate: 0.0,
@@ -314,6 +320,7 @@ impl AdaptiveLimit {
 
     /// A limit is in force: it moves by the gradient, or ends.
     fn follow(&mut self, now: Instant, window: &Window, (limit, waiting): (f64, u32), (base, now_takes): (f64, f64)) {
+        self.pressed = if window.refused { self.pressed.saturating_add(1) } else { 0 };
         if window.refused {
             self.calm = None;
         } else if now.saturating_duration_since(*self.calm.get_or_insert(window.since)) >= self.times_base(10.0, CALM) {
@@ -328,7 +335,7 @@ impl AdaptiveLimit {
             let next = limit + (wanted - limit) * SMOOTHING;
             self.limit = Some(next.clamp(f64::from(MIN_LIMIT), f64::from(u32::MAX)));
         }
-        if now >= self.measure_at && window.refused && self.rate > 0.0 {
+        if now >= self.measure_at && self.pressed >= PRESSED && self.rate > 0.0 {
             let eased = (self.rate * base * EASED).max(limit * EASED_LEAST).min(limit) as u32;
             self.measurement = Some(Measurement { asked: now, since: None, limit: eased, ended: 0, waiting: 0 });
         }
