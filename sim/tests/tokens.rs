@@ -130,25 +130,23 @@ on = "jwks"
 act = { cache_control = "max-age=1" }
 "#;
 
-const FETCHING: &str = r#"
-[identity.providers.people]
-kind = "jwt"
-issuer = "https://idp.example"
-audiences = ["api"]
-jwks = { url = "mock://jwks", refresh = "1s", cooldown = "1s" }
+/// The same gateway, which asks a server for its keys.
+fn fetching() -> String {
+    GATEWAY.replace(r#"inline = "mock://jwks""#, r#"url = "mock://jwks", refresh = "1s", cooldown = "1s""#)
+}
 
-[[routes]]
-path = "/{*rest}"
-upstream = "orders"
-auth = { providers = ["people"] }
-
-[upstreams.orders]
-endpoints = ["mock://orders/0"]
-"#;
+/// A scenario is refused, with all these words.
+fn refused(scenario: &str, gateway: &str, words: &[&str]) {
+    let folder = written(scenario, gateway);
+    let output = sim(&["run", "--check", text(&folder.path().join("s.toml"))]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let told = words.iter().all(|word| said.contains(word));
+    assert!(output.status.code() == Some(1) && told, "{words:?} {said}");
+}
 
 #[test]
 fn keys_come_and_go_at_a_server_and_loads_begin_with_them() {
-    let result = run_of(ROTATION, FETCHING);
+    let result = run_of(ROTATION, &fetching());
     let phases = |load: &str| &result.load[load].phases;
     for (load, requests) in [("old", 200), ("next", 200), ("gone", 40)] {
         assert_eq!(result.load[load].requests, requests, "{load}");
@@ -167,52 +165,41 @@ fn keys_come_and_go_at_a_server_and_loads_begin_with_them() {
 
 #[test]
 fn what_a_key_server_lacks_is_told_where_it_stands() {
-    let refused = |scenario: &str, gateway: &str, words: &[&str]| {
-        let folder = written(scenario, gateway);
-        let output = sim(&["run", "--check", text(&folder.path().join("s.toml"))]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let told = words.iter().all(|word| said.contains(word));
-        assert!(output.status.code() == Some(1) && told, "{words:?} {said}");
-    };
+    let fetching = fetching();
+    let fetching = fetching.as_str();
     let change = |from: &str, to: &str| {
         assert!(ROTATION.contains(from), "{from}");
         ROTATION.replace(from, to)
     };
     let without = change("[mocks.jwks]\n", "").replace("on = \"jwks\"", "on = \"orders\"");
-    refused(&without, FETCHING, &["gateway.toml:6:16: error: the scenario has no key server", "[mocks.jwks]"]);
+    refused(&without, fetching, &["gateway.toml:6:16: error: the scenario has no key server", "[mocks.jwks]"]);
     refused(ROTATION, GATEWAY, &["no provider asks it", "keys come and go at a key server, and none is asked"]);
-    refused(&change("[mocks.jwks]", "[mocks.jwks]\nendpoints = 2"), FETCHING, &["which has one address"]);
-    refused(&change("[mocks.jwks]", "[mocks.jwks]\ncalls = [\"/a\"]"), FETCHING, &["calls nobody"]);
-    let asked = FETCHING.replace("mock://orders/0", "mock://jwks/0");
+    refused(&change("[mocks.jwks]", "[mocks.jwks]\nendpoints = 2"), fetching, &["which has one address"]);
+    refused(&change("[mocks.jwks]", "[mocks.jwks]\ncalls = [\"/a\"]"), fetching, &["calls nobody"]);
+    let asked = fetching.replace("mock://orders/0", "mock://jwks/0");
     refused(ROTATION, &asked, &["`jwks` is the key server", "and by nobody else"]);
-    let elsewhere = FETCHING.replace("\"mock://orders/0\"", "\"mock://jwks\"");
+    let elsewhere = fetching.replace("\"mock://orders/0\"", "\"mock://jwks\"");
     refused(ROTATION, &elsewhere, &["are nothing that can stand here"]);
-    refused(&change("key=next", "key=nxt"), FETCHING, &["no key is called `nxt`", "did you mean `next`?"]);
+    refused(&change("key=next", "key=nxt"), fetching, &["no key is called `nxt`", "did you mean `next`?"]);
     let nameless = SCENARIO.replace("ALGORITHM", "ES256").replace("token(subject=user", "token(key=next, subject=user");
     refused(&nameless, GATEWAY, &["keys = [{ name = \"next\" }]"]);
-    refused(&change("name = \"next\", from", "name = \"old\", from"), FETCHING, &["two keys called `old`"]);
-    refused(&change("from = \"1s\" }", "from = \"9s\" }"), FETCHING, &["so this never happens"]);
-    refused(&change("from = \"1s\" }", "from = \"1s\", until = \"1s\" }"), FETCHING, &["a key goes after it has come"]);
-    refused(&change("name = \"next\", from", "nam = \"next\", from"), FETCHING, &["`name` is missing", "`nam`"]);
+    refused(&change("name = \"next\", from", "name = \"old\", from"), fetching, &["two keys called `old`"]);
+    refused(&change("from = \"1s\" }", "from = \"9s\" }"), fetching, &["so this never happens"]);
+    refused(&change("from = \"1s\" }", "from = \"1s\", until = \"1s\" }"), fetching, &["a key goes after it has come"]);
+    refused(&change("name = \"next\", from", "nam = \"next\", from"), fetching, &["`name` is missing", "`nam`"]);
     let closed = change("arrivals = \"constant\"\nrate = \"100/s\"\nfrom", "from").replace("\"open\"", "\"closed\"");
-    refused(&closed, FETCHING, &["a closed load begins with the run"]);
+    refused(&closed, fetching, &["a closed load begins with the run"]);
     let capacity = format!("{ROTATION}[capacity]\nload = \"old\"\np99 = \"5ms\"\n");
-    refused(&capacity, FETCHING, &["where loads that begin later are not"]);
-    refused(&change("warm_up", "runtime = \"virtual\"\nwarm_up"), FETCHING, &["has no key server", "signs no tokens"]);
+    refused(&capacity, fetching, &["where loads that begin later are not"]);
+    refused(&change("warm_up", "runtime = \"virtual\"\nwarm_up"), fetching, &["has no key server", "signs no tokens"]);
     let none = format!("{ROTATION}[[expect]]\nfigure = \"breakers.jwks/0.trips\"\nmax = 0\n");
-    refused(&none, FETCHING, &["no figure `breakers.jwks/0.trips`"]);
+    refused(&none, fetching, &["no figure `breakers.jwks/0.trips`"]);
 }
 
 #[test]
 fn keys_have_one_place_and_virtual_time_signs_nothing() {
-    let refused = |scenario: &str, gateway: &str, word: &str| {
-        let folder = written(scenario, gateway);
-        let output = sim(&["run", "--check", text(&folder.path().join("s.toml"))]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.code() == Some(1) && said.contains(word), "{said}");
-    };
     let scenario = SCENARIO.replace("ALGORITHM", "ES256");
-    refused(&scenario.replace("ES256", "HS256"), GATEWAY, "`HS256` is no algorithm");
+    refused(&scenario.replace("ES256", "HS256"), GATEWAY, &["`HS256` is no algorithm"]);
     let in_virtual = scenario.replace("warm_up", "runtime = \"virtual\"\nwarm_up");
-    refused(&in_virtual, GATEWAY, "signs no tokens");
+    refused(&in_virtual, GATEWAY, &["signs no tokens"]);
 }

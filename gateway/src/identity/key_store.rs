@@ -13,6 +13,7 @@ use ahash::RandomState;
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 
+use super::turns::Waiter;
 use crate::config::settings::identity::FetchedKeys;
 use crate::jws::KeySet;
 
@@ -161,7 +162,7 @@ impl KeyStore {
         if !self.kept.load(Ordering::Relaxed) || is_missing || cooling > MAX_WAIT {
             return if self.is_failing() { Looked::Unable } else { Looked::Enough };
         }
-        let Some(_place) = Place::take(&self.waiting) else { return Looked::Unable };
+        let Some(_waits) = Waiter::join_below(&self.waiting, MAX_WAITING) else { return Looked::Unable };
         self.wake.notify_one();
         // A fetch that is under way, and then one of discovery's two halves after the other.
         match tokio::time::timeout(cooling + 3 * FETCH_TIMEOUT, rounds.changed()).await {
@@ -206,23 +207,4 @@ pub(super) enum Looked {
     Enough,
     /// Nobody can say now: its server failed a moment ago, or too many wait already.
     Unable,
-}
-
-/// A place among those who wait.
-struct Place<'a>(&'a AtomicU32);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicU32) -> Option<Self> {
-        if waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING {
-            return Some(Self(waiting));
-        }
-        waiting.fetch_sub(1, Ordering::Relaxed);
-        None
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }

@@ -89,13 +89,20 @@ impl Turns {
     }
 }
 
-/// Somebody who waits.
-struct Waiter<'a>(&'a AtomicU32);
+/// Somebody who waits, counted as long as it does.
+pub(super) struct Waiter<'a>(&'a AtomicU32);
 
 impl<'a> Waiter<'a> {
     fn join(waiting: &'a AtomicU32) -> Self {
         waiting.fetch_add(1, Ordering::Relaxed);
         Self(waiting)
+    }
+
+    /// Joins those who wait, where they are fewer than `most`.
+    pub(super) fn join_below(waiting: &'a AtomicU32, most: u32) -> Option<Self> {
+        let before = waiting.fetch_add(1, Ordering::Relaxed);
+        let joined = Self(waiting);
+        (before < most).then_some(joined)
     }
 }
 
