@@ -46,16 +46,29 @@ impl Connections {
         }
         let mut place = Place { connections: Arc::clone(self), counted_for: None };
         if let Some(max_per_ip) = max_per_ip {
-            let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = by_address.entry(address).or_default();
-            if *count >= max_per_ip {
-                drop(by_address);
-                return Err(Full::Address);
-            }
-            *count += 1;
-            place.counted_for = Some(address);
+            place.count_for(address, max_per_ip)?;
         }
         Ok(place)
+    }
+}
+
+impl Place {
+    /// Counts the connection, which counts for nobody yet, for this address.
+    ///
+    /// # Errors
+    /// There are as many from there as there may be.
+    pub fn count_for(&mut self, address: IpAddr, max_per_ip: usize) -> Result<(), Full> {
+        debug_assert!(self.counted_for.is_none(), "a connection is one client's");
+        let address = address.to_canonical();
+        let mut by_address = self.connections.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_address.entry(address).or_default();
+        if *count >= max_per_ip {
+            return Err(Full::Address);
+        }
+        *count += 1;
+        drop(by_address);
+        self.counted_for = Some(address);
+        Ok(())
     }
 }
 
@@ -92,7 +105,7 @@ mod tests {
     #[test]
     fn an_address_at_its_limit_does_not_use_up_places_of_others() {
         let connections = Arc::new(Connections::default());
-        let _kept = connections.enter(ADDRESS, 10, Some(1)).unwrap();
+        let _kept = connections.enter("::ffff:127.0.0.1".parse().unwrap(), 10, Some(1)).unwrap();
         assert_eq!(connections.enter(ADDRESS, 10, Some(1)).unwrap_err(), Full::Address);
         assert_eq!(connections.open(), 1, "the refused one gave its place back");
         assert!(connections.enter("127.0.0.2".parse().unwrap(), 10, Some(1)).is_ok());

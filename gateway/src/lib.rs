@@ -37,6 +37,7 @@ pub mod exchange;
 pub mod listener;
 pub mod overload;
 pub mod pipeline;
+pub mod proxy_protocol;
 pub mod replay;
 pub mod reply;
 pub mod request_body;

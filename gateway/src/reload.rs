@@ -9,7 +9,7 @@ use notify::{RecursiveMode, Watcher};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use crate::config::settings::{Admin, Config};
+use crate::config::settings::{Admin, Config, Listener};
 use crate::config::{self, LoadError, Loaded, Problem, Problems, Purpose};
 use crate::gateway::Gateway;
 use crate::network::Network;
@@ -51,8 +51,8 @@ enum Refused {
 
 /// What the process was started with and keeps to its end.
 struct Fixed {
-    /// Addresses, each with how it is shared, and whether TLS is spoken there.
-    listeners: Vec<(SocketAddr, bool, bool)>,
+    /// Addresses, each with how it is shared, and whether TLS and the PROXY protocol are spoken there.
+    listeners: Vec<(SocketAddr, bool, bool, bool)>,
     admin: Option<Admin>,
     workers: usize,
 }
@@ -60,7 +60,8 @@ struct Fixed {
 impl Fixed {
     fn of(config: &Config) -> Self {
         let Config { listeners, admin, server, .. } = config;
-        let listeners = listeners.iter().map(|one| (one.address, one.reuse_port, one.tls.is_some())).collect();
+        let fixed = |one: &Listener| (one.address, one.reuse_port, one.tls.is_some(), one.proxy_protocol);
+        let listeners = listeners.iter().map(fixed).collect();
         Self { listeners, admin: admin.clone(), workers: server.workers }
     }
 
@@ -240,6 +241,8 @@ mod tests {
         // The same file once more still waits for a restart; the first file does not.
         assert_eq!(fixed.differs_from(&other).len(), 3);
         assert!(fixed.differs_from(&start).is_empty());
+        let announced = "[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[[listeners]]\nproxy_protocol = true\n";
+        assert_eq!(fixed.differs_from(&config(announced)), ["listeners"]);
     }
 
     #[tokio::test(start_paused = true)]

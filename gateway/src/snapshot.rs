@@ -131,7 +131,7 @@ impl<N: Network> Snapshot<N> {
     /// Whether this peer's word on forwarding is believed.
     #[inline]
     pub fn trusts(&self, peer: &Peer) -> bool {
-        !self.trusted.is_empty() && self.trusted.contains(peer.ip)
+        !self.trusted.is_empty() && self.trusted.contains(peer.ip) && !peer.is_behind
     }
 }
 

@@ -99,15 +99,18 @@ pub async fn start(config: Config, path: Option<PathBuf>, files: Vec<PathBuf>) -
 fn bind_all(config: &Config, workers: usize) -> Result<Vec<Listening>, StartError> {
     let mut sockets = Vec::new();
     for (index, listener) in config.listeners.iter().enumerate() {
+        let proxy_protocol = listener.proxy_protocol;
         if !listener.reuse_port {
-            sockets.push(Listening { socket: listen(listener.address, false)?, worker: None, index });
+            let socket = listen(listener.address, false)?;
+            sockets.push(Listening { socket, worker: None, index, proxy_protocol });
             continue;
         }
         let first = listen(listener.address, true)?;
         let address = first.local_addr().map_err(|error| StartError(error.to_string()))?;
-        sockets.push(Listening { socket: first, worker: Some(0), index });
+        sockets.push(Listening { socket: first, worker: Some(0), index, proxy_protocol });
         for worker in 1..workers {
-            sockets.push(Listening { socket: listen(address, true)?, worker: Some(worker), index });
+            let socket = listen(address, true)?;
+            sockets.push(Listening { socket, worker: Some(worker), index, proxy_protocol });
         }
     }
     Ok(sockets)

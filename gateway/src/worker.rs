@@ -10,12 +10,13 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
 use crate::connections::{Full, Place};
+use crate::context::Caller;
 use crate::gateway::Gateway;
-use crate::listener::{connection, refuse, secure};
+use crate::listener::{announced, connection, refuse, secure};
 use crate::network::{Network, Sockets};
 use crate::overload::gate::Keeper;
 use crate::shard::Shard;
-use crate::telemetry::metrics::{ListenerSeries, ShedReason, own_thread};
+use crate::telemetry::metrics::{Announcement, ListenerSeries, ShedReason, own_thread};
 use crate::tls::Slot;
 
 /// How often idle connections are swept.
@@ -43,6 +44,8 @@ pub struct Accepted {
     pub listener: Arc<ListenerSeries>,
     /// How the listener speaks TLS; `None` = in the clear.
     pub tls: Option<Arc<Slot>>,
+    /// It begins with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
 }
 
 /// A worker as others see it.
@@ -97,6 +100,76 @@ impl Drop for Load {
     }
 }
 
+/// A connection that has a place.
+struct Arrived {
+    shard: Arc<Shard<Sockets>>,
+    stream: TcpStream,
+    caller: Caller,
+    listener: Arc<ListenerSeries>,
+    tls: Option<Arc<Slot>>,
+    drain: watch::Receiver<bool>,
+    kept: (Place, Load, Counted),
+}
+
+impl Arrived {
+    /// Gives it a task of its own.
+    fn serve(self) {
+        let Self { shard, stream, caller, listener, tls, drain, kept } = self;
+        match tls.map(|slot| slot.current()) {
+            None => drop(tokio::spawn(connection::serve_for(shard, stream, caller, drain, kept))),
+            Some(Some(acceptor)) => {
+                tokio::spawn(secure::serve(shard, stream, caller, (acceptor, listener), drain, kept));
+            }
+            // It cannot speak TLS, and must not speak in the clear.
+            Some(None) => {}
+        }
+    }
+
+    /// Listens to the balancer first, if it is one that is believed. What then is served has a task of its own: what
+    /// was needed here is not held for as long as it lives.
+    async fn announced(mut self) {
+        let snapshot = self.shard.snapshot();
+        let peer = self.caller.address();
+        let trusted = snapshot.trusted.contains(peer.ip());
+        let (within, max_per_ip) = {
+            let server = &snapshot.config.server;
+            (server.header_read_timeout, server.max_connections_per_ip)
+        };
+        drop(snapshot);
+        let (what, caller) = if trusted {
+            announced::read(&mut self.stream, peer, within, self.drain.clone()).await
+        } else {
+            (Announcement::Untrusted, None)
+        };
+        self.listener.announced(what);
+        let Some(caller) = caller else { return };
+        self.caller = caller;
+        if let Some(max) = max_per_ip
+            && let Err(full) = self.kept.0.count_for(caller.address().ip(), max)
+        {
+            turn_away(&self.shard, self.stream, full, self.tls.is_some(), self.kept.1);
+            return;
+        }
+        self.serve();
+    }
+}
+
+/// Tells a connection that has no place so, and closes it.
+fn turn_away(shard: &Shard<Sockets>, stream: TcpStream, full: Full, is_secured: bool, load: Load) {
+    let reason = match full {
+        Full::Total => ShedReason::Connections,
+        Full::Address => ShedReason::ConnectionsPerIp,
+    };
+    shard.shared.shed(reason);
+    // What is said in the clear is not understood there, and a handshake costs more than it is worth.
+    if !is_secured {
+        tokio::spawn(async move {
+            refuse::overloaded(stream).await;
+            drop(load);
+        });
+    }
+}
+
 /// Starts a worker's thread. It ends when `stop` turns true; connections that are open then are cut.
 ///
 /// # Errors
@@ -134,36 +207,22 @@ async fn run(
         while let Some(accepted) = receiver.recv().await {
             let load = Load(Arc::clone(&load));
             let Ok(stream) = TcpStream::from_std(accepted.stream) else { continue };
-            match accepted.place {
-                Ok(place) => {
-                    let listener = Arc::clone(&accepted.listener);
-                    let kept = (place, load, Counted::new(accepted.listener));
-                    let (shard, peer, drain) = (Arc::clone(&shard), accepted.peer, drain.clone());
-                    match accepted.tls.map(|slot| slot.current()) {
-                        None => drop(tokio::spawn(connection::serve(shard, stream, peer, drain, kept))),
-                        Some(Some(acceptor)) => {
-                            let tls = (acceptor, listener);
-                            tokio::spawn(secure::serve(shard, stream, peer, tls, drain, kept));
-                        }
-                        // It cannot speak TLS, and must not speak in the clear.
-                        Some(None) => {}
-                    }
-                }
+            let place = match accepted.place {
+                Ok(place) => place,
                 Err(full) => {
-                    let reason = match full {
-                        Full::Total => ShedReason::Connections,
-                        Full::Address => ShedReason::ConnectionsPerIp,
-                    };
-                    shard.shared.shed(reason);
-                    if accepted.tls.is_some() {
-                        // What is said in the clear is not understood, and a handshake costs more than it is worth.
-                        continue;
-                    }
-                    tokio::spawn(async move {
-                        refuse::overloaded(stream).await;
-                        drop(load);
-                    });
+                    turn_away(&shard, stream, full, accepted.tls.is_some(), load);
+                    continue;
                 }
+            };
+            let (shard, drain) = (Arc::clone(&shard), drain.clone());
+            let counted = Counted::new(Arc::clone(&accepted.listener));
+            let (caller, kept) = (Caller::At(accepted.peer), (place, load, counted));
+            let arrived =
+                Arrived { shard, stream, caller, listener: accepted.listener, tls: accepted.tls, drain, kept };
+            if accepted.proxy_protocol {
+                tokio::spawn(arrived.announced());
+            } else {
+                arrived.serve();
             }
         }
         // Nobody accepts any more; what is open is served until the end is called.

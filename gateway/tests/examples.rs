@@ -155,6 +155,14 @@ fn the_tls_example_shows_its_certificate_to_whoever_comes() {
 }
 
 #[test]
+fn a_balancer_that_names_clients_has_a_port_of_its_own() {
+    let loaded = example("proxy-protocol.toml");
+    let asks: Vec<bool> = loaded.config.listeners.iter().map(|listener| listener.proxy_protocol).collect();
+    assert_eq!(asks, [true, false]);
+    assert!(!loaded.config.server.trusted_proxies.is_empty());
+}
+
+#[test]
 fn services_behind_tls_prove_who_they_are_as_the_comments_say() {
     use gateway::config::settings::upstream_tls::Trust;
     let loaded = example("upstream-tls.toml");

@@ -35,7 +35,7 @@ impl ClientAddress {
 /// Finds the client behind a screened request. Costs one clone where the peer is not a trusted proxy.
 #[inline]
 pub fn client_address(headers: &HeaderMap, peer: &Peer, proxies: &TrustedProxies) -> ClientAddress {
-    if !proxies.contains(peer.ip) {
+    if !proxies.contains(peer.ip) || peer.is_behind {
         return ClientAddress { ip: peer.ip, text: peer.text.clone() };
     }
     let ip = behind_proxies(headers, peer.ip, proxies);
@@ -147,7 +147,7 @@ fn split_quoted<'a>(text: &'a [u8], separator: u8, mut each: impl FnMut(&'a [u8]
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::peer::Scheme;
+    use super::super::peer::{Caller, Scheme};
     use super::*;
 
     #[track_caller]
@@ -170,6 +170,16 @@ mod tests {
     fn an_untrusted_peer_is_the_client_whatever_it_says() {
         check("192.0.2.9:1", &["203.0.113.7"], &["for=203.0.113.7"], "192.0.2.9");
         check("[::ffff:192.0.2.9]:1", &[], &[], "192.0.2.9");
+    }
+
+    #[test]
+    fn whoever_is_behind_a_balancer_is_not_believed_as_the_balancer_is() {
+        let balancer = "10.0.0.1:1".parse().unwrap();
+        let proxies = TrustedProxies::new(&["10.0.0.0/8".parse().unwrap()]);
+        let headers = HeaderMap::from_iter([(X_FORWARDED_FOR.clone(), "203.0.113.7".parse().unwrap())]);
+        for (caller, expected) in [(Caller::Behind(balancer), "10.0.0.1"), (Caller::At(balancer), "203.0.113.7")] {
+            assert_eq!(client_address(&headers, &Peer::of(caller, Scheme::Http), &proxies).as_str(), expected);
+        }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use client_address::{ClientAddress, client_address};
 pub use forwarded::set_forwarded;
 pub use header_rules::HeaderRules;
 pub use hop_by_hop::{is_websocket, mark_websocket, remove_from_response};
-pub use peer::{Host, Peer, Scheme};
+pub use peer::{Caller, Host, Peer, Scheme};
 pub use request_id::RequestId;
 pub use screen::{Refused, screen_request_headers, screen_trailers};
 pub use trace::{TraceContext, TracePolicy};

@@ -36,6 +36,25 @@ impl Scheme {
     }
 }
 
+/// Whose a connection is, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// Whoever is at this address: the socket's other end, or whom a trusted balancer names in the PROXY protocol.
+    At(SocketAddr),
+    /// Somebody whose address the balancer at this one cannot tell. They are not the balancer: its word is believed,
+    /// theirs is not.
+    Behind(SocketAddr),
+}
+
+impl Caller {
+    /// The address that stands for it.
+    pub fn address(self) -> SocketAddr {
+        match self {
+            Self::At(address) | Self::Behind(address) => address,
+        }
+    }
+}
+
 /// One connection's other end.
 #[derive(Debug)]
 pub struct Peer {
@@ -45,6 +64,8 @@ pub struct Peer {
     pub port: u16,
     /// How it speaks to us.
     pub scheme: Scheme,
+    /// The address is a balancer's, and this is not the balancer.
+    pub is_behind: bool,
     /// The address as text, for `x-forwarded-for` and records.
     pub(super) text: HeaderValue,
     /// The last host asked for: most connections ask for one host only. The lock is never waited for: who finds it
@@ -67,8 +88,15 @@ pub struct Host {
 impl Peer {
     /// Prepares what requests from this address need.
     pub fn new(address: SocketAddr, scheme: Scheme) -> Self {
-        let ip = address.ip().to_canonical();
-        Self { ip, port: address.port(), scheme, text: address_value(ip), last: Mutex::new(None) }
+        Self::of(Caller::At(address), scheme)
+    }
+
+    /// The same for whoever it is.
+    pub fn of(caller: Caller, scheme: Scheme) -> Self {
+        let ip = caller.address().ip().to_canonical();
+        let is_behind = matches!(caller, Caller::Behind(_));
+        let (port, text) = (caller.address().port(), address_value(ip));
+        Self { ip, port, scheme, is_behind, text, last: Mutex::new(None) }
     }
 
     /// The last host asked for, if this is it.

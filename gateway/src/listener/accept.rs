@@ -33,6 +33,8 @@ pub struct Listening {
     pub worker: Option<usize>,
     /// Its number in the configuration.
     pub index: usize,
+    /// Connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
 }
 
 /// Starts the accept thread. When `stop` turns true it takes what is queued, closes the sockets, and ends.
@@ -60,6 +62,7 @@ pub fn start(
                     workers: Arc::clone(&workers),
                     connections: Arc::clone(&connections),
                     only: listening.worker,
+                    proxy_protocol: listening.proxy_protocol,
                 };
                 loops.spawn(accept(listening.socket, hand, stop.clone()));
             }
@@ -77,6 +80,7 @@ struct Hand {
     only: Option<usize>,
     /// `None` where it speaks in the clear.
     tls: Option<Arc<Slot>>,
+    proxy_protocol: bool,
 }
 
 impl Hand {
@@ -86,13 +90,16 @@ impl Hand {
         }
         let snapshot = self.gateway.snapshot();
         let server = &snapshot.config.server;
-        let place = self.connections.enter(peer.ip(), server.max_connections, server.max_connections_per_ip);
+        // Behind a balancer a connection counts for the address that is named once it is served.
+        let max_per_ip = server.max_connections_per_ip.filter(|_| !self.proxy_protocol);
+        let place = self.connections.enter(peer.ip(), server.max_connections, max_per_ip);
         let worker = match self.only {
             Some(index) => self.workers.get(index),
             None => self.workers.iter().min_by_key(|worker| worker.load()),
         };
         if let Some(worker) = worker {
-            worker.hand(Accepted { stream, peer, place, listener: Arc::clone(&self.listener), tls: self.tls.clone() });
+            let (listener, tls) = (Arc::clone(&self.listener), self.tls.clone());
+            worker.hand(Accepted { stream, peer, place, listener, tls, proxy_protocol: self.proxy_protocol });
         }
     }
 }

@@ -16,7 +16,7 @@ use super::drain::{self, Draining};
 use super::drive::{self, End};
 use crate::client::ClientConnection;
 use crate::clock::Clock;
-use crate::context::{Peer, Scheme};
+use crate::context::{Caller, Peer, Scheme};
 use crate::http1::IsQuiet;
 use crate::network::{ByteStream, Network};
 use crate::pipeline;
@@ -44,7 +44,18 @@ pub fn serve<N: Network, K: Send>(
     drain: watch::Receiver<bool>,
     kept: K,
 ) -> impl Future<Output = ()> + Send {
-    let connection = client(&shard, Peer::new(peer, Scheme::Http), None);
+    serve_for(shard, stream, Caller::At(peer), drain, kept)
+}
+
+/// The same for whoever the connection is for.
+pub fn serve_for<N: Network, K: Send>(
+    shard: Arc<Shard<N>>,
+    stream: N::Stream,
+    caller: Caller,
+    drain: watch::Receiver<bool>,
+    kept: K,
+) -> impl Future<Output = ()> + Send {
+    let connection = client(&shard, Peer::of(caller, Scheme::Http), None);
     run(shard, connection, (stream, N::is_quiet as IsQuiet<N::Stream>), drain, kept)
 }
 
@@ -52,12 +63,12 @@ pub fn serve<N: Network, K: Send>(
 pub fn serve_secured<N: Network, S: ByteStream, K: Send>(
     shard: Arc<Shard<N>>,
     handshake: Handshake<S>,
-    peer: SocketAddr,
+    caller: Caller,
     drain: watch::Receiver<bool>,
     kept: K,
 ) -> impl Future<Output = ()> + Send {
     let Handshake { stream, secured } = handshake;
-    let connection = client(&shard, Peer::new(peer, Scheme::Https), Some(Box::new(secured)));
+    let connection = client(&shard, Peer::of(caller, Scheme::Https), Some(Box::new(secured)));
     // What has been decrypted waits where no socket tells of it: only a read finds out.
     let is_quiet: IsQuiet<TlsStream<S>> = |_| false;
     run(shard, connection, (stream, is_quiet), drain, kept)

@@ -14,7 +14,7 @@ use crate::timer::Wait;
 
 /// When a drain begins, a request may be on its way already, on a connection that looks idle from here. It is waited
 /// for this long, and answered; closing at once would fail it.
-const ON_ITS_WAY: Duration = Duration::from_millis(100);
+pub(super) const ON_ITS_WAY: Duration = Duration::from_millis(100);
 
 /// A connection's part in the drain.
 pub(super) struct Draining<'a, F> {

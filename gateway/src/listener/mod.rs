@@ -1,6 +1,7 @@
 //! Client connections: accepted by one thread, handed to the worker with the fewest, served until they end.
 
 pub mod accept;
+pub mod announced;
 pub mod bind;
 pub mod connection;
 mod drain;

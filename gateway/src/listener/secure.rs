@@ -1,12 +1,12 @@
 //! A connection that begins with a handshake.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use super::connection;
 use super::refuse::close_with;
+use crate::context::Caller;
 use crate::error::{Code, GatewayError};
 use crate::network::Network;
 use crate::shard::Shard;
@@ -17,7 +17,7 @@ use crate::tls::{Acceptor, Failure, handshake};
 pub async fn serve<N: Network, K: Send>(
     shard: Arc<Shard<N>>,
     stream: N::Stream,
-    peer: SocketAddr,
+    caller: Caller,
     (acceptor, series): (Arc<Acceptor>, Arc<ListenerSeries>),
     drain: watch::Receiver<bool>,
     kept: K,
@@ -40,6 +40,6 @@ pub async fn serve<N: Network, K: Send>(
     series.shook_hands(result);
     drop(series);
     if let Some(secured) = secured {
-        connection::serve_secured(shard, secured, peer, drain, kept).await;
+        connection::serve_secured(shard, secured, caller, drain, kept).await;
     }
 }

@@ -24,10 +24,6 @@ fn what_is_not_built_is_said_once() {
         "[server]\npreserve_header_case = true",
         &["2:1: [server] preserve_header_case: keeping the case of header names is not built yet"],
     );
-    check(
-        "[[listeners]]\nproxy_protocol = true",
-        &["2:1: [[listeners]] proxy_protocol: the PROXY protocol is not built yet"],
-    );
     check_upstream("protocol = \"http2\"", &["3:1: [upstreams.a] protocol: HTTP/2 is not built yet"]);
     check("[defaults.route]\ncoalesce = true", &["2:1: [defaults.route] coalesce: coalescing is not built yet"]);
 }

@@ -75,6 +75,20 @@ fn addresses() {
 }
 
 #[test]
+fn where_balancers_name_clients_some_are_believed_and_not_everybody() {
+    check("[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[[listeners]]\nproxy_protocol = true", &[]);
+    check(
+        "[[listeners]]\nproxy_protocol = true",
+        &["2:18: proxy_protocol without trusted_proxies refuses every connection: nobody's header is believed"],
+    );
+    let text = "[server]\ntrusted_proxies = [\"::/0\"]\n[[listeners]]\nproxy_protocol = true";
+    let warning = "4:18: with ::/0 in trusted_proxies anybody who connects chooses their own address \
+                   (write the balancers' networks there, and no others)";
+    assert!(warnings(text).contains(&warning.to_owned()));
+    check("[[listeners]]\nproxy_protocol = 1", &["2:18: expected true or false, found an integer"]);
+}
+
+#[test]
 fn access_log() {
     check(
         "[telemetry.access_log]\noutput = \"no-such-folder/a.log\"",

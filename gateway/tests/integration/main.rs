@@ -32,6 +32,7 @@ mod paths;
 mod pooling;
 mod pressure;
 mod process;
+mod proxy_protocol;
 mod rate_limits;
 mod records;
 mod reload;

@@ -56,7 +56,8 @@ pub(crate) fn server(table: &Reader<'_>) -> Server {
 pub(crate) fn listeners(context: &Context<'_>, root: &Reader<'_>) -> Vec<Listener> {
     let listener = |table: Reader<'_>| {
         let address = table.text("address").parse().ok()?;
-        Some(Listener { address, reuse_port: table.flag("reuse_port"), tls: tls(context, &table) })
+        let (reuse_port, proxy_protocol) = (table.flag("reuse_port"), table.flag("proxy_protocol"));
+        Some(Listener { address, reuse_port, proxy_protocol, tls: tls(context, &table) })
     };
     let written = root.nodes("listeners");
     if written.is_empty() {

@@ -12,8 +12,11 @@ use crate::config::validate::{addresses, limits};
 use crate::config::value::text;
 
 /// Everything that a configuration may hold.
-pub(crate) static ROOT: TableDef = TableDef::plain("the file", "A gateway's configuration.", KEYS)
-    .rules(&[addresses::distinct, limits::local_is_reserved]);
+pub(crate) static ROOT: TableDef = TableDef::plain("the file", "A gateway's configuration.", KEYS).rules(&[
+    addresses::distinct,
+    addresses::somebody_is_believed,
+    limits::local_is_reserved,
+]);
 
 const KEYS: &[Key] = &[
     key(

@@ -105,9 +105,13 @@ pub(crate) static LISTENER: TableDef = TableDef::plain(
     &[
         key("address", Kind::Text(&text::SOCKET), "Where to listen; port 0 takes a free one.")
             .default("\"127.0.0.1:8080\""),
-        key("proxy_protocol", Kind::Bool, "Connections begin with a PROXY protocol header.")
-            .default("false")
-            .not_yet("the PROXY protocol is"),
+        key(
+            "proxy_protocol",
+            Kind::Bool,
+            "Connections begin with a header of the PROXY protocol (1 or 2), sent by one of `trusted_proxies`. Its client \
+             is the request's.",
+        )
+        .default("false"),
         key(
             "reuse_port",
             Kind::Bool,

@@ -14,6 +14,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// `false`: one socket and an accept thread. `true`: a socket for each worker, the kernel spreads connections.
     pub reuse_port: bool,
+    /// Connections begin with a header of the PROXY protocol, which trusted proxies send.
+    pub proxy_protocol: bool,
     /// How it speaks TLS; `None` = in the clear.
     pub tls: Option<Arc<ListenerTls>>,
 }

@@ -15,6 +15,28 @@ pub(crate) fn admin_needs_token(context: &mut Context<'_>, admin: &Reader<'_>) {
     }
 }
 
+/// Where connections begin with a word on whose they are, somebody is believed, and not everybody.
+pub(crate) fn somebody_is_believed(context: &mut Context<'_>, root: &Reader<'_>) {
+    let trusted = root.table("server").texts("trusted_proxies");
+    let everybody = trusted.iter().find(|network| network.ends_with("/0"));
+    for node in root.nodes("listeners") {
+        let Some(table) = node.table() else { continue };
+        let listener = Reader::new(Some(table), None, &LISTENER, node.at);
+        if !listener.flag("proxy_protocol") {
+            continue;
+        }
+        let at = listener.at("proxy_protocol");
+        if trusted.is_empty() {
+            let message =
+                "proxy_protocol without trusted_proxies refuses every connection: nobody's header is believed";
+            context.report.error_with(at, message, "write the balancers' networks in [server] trusted_proxies");
+        } else if let Some(network) = everybody {
+            let message = format!("with {network} in trusted_proxies anybody who connects chooses their own address");
+            context.report.warning(at, message, "write the balancers' networks there, and no others");
+        }
+    }
+}
+
 /// No two listeners share an address, and admin has its own.
 pub(crate) fn distinct(context: &mut Context<'_>, root: &Reader<'_>) {
     let mut seen: HashMap<SocketAddr, ()> = HashMap::new();

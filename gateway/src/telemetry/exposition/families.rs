@@ -4,9 +4,9 @@ use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
 use crate::error::Code;
 use crate::telemetry::metrics::{
-    AttemptOutcome, CacheResult, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult, HandshakeResult,
-    HedgeResult, KeysAge, LimitDecision, Registry, RetryResult, RouteTotals, ShedReason, UpstreamHandshake,
-    UpstreamTotals,
+    Announcement, AttemptOutcome, CacheResult, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult,
+    HandshakeResult, HedgeResult, KeysAge, LimitDecision, Registry, RetryResult, RouteTotals, ShedReason,
+    UpstreamHandshake, UpstreamTotals,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -228,6 +228,20 @@ fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
             // A listener in the clear has none.
             if listener.handshakes(result) > 0 {
                 page.number(&[("listener", listener.name()), ("result", result.as_str())], listener.handshakes(result));
+            }
+        }
+    }
+    page.family(
+        "gateway_proxy_protocol_total",
+        Kind::Counter,
+        "Connections where the PROXY protocol is spoken, by what was said of whose they are.",
+    );
+    for listener in registry.listeners() {
+        for what in Announcement::ALL {
+            // Where it is not spoken there are none.
+            if listener.announcements(what) > 0 {
+                let labels = [("listener", &**listener.name()), ("result", what.as_str())];
+                page.number(&labels, listener.announcements(what));
             }
         }
     }

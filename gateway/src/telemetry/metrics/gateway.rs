@@ -180,17 +180,68 @@ impl HandshakeResult {
     }
 }
 
-/// Open connections of one listener, and its handshakes. Counted once a connection: any thread may.
+/// What was said of whose a connection is, where the PROXY protocol is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announcement {
+    /// A client's address.
+    Client = 0,
+    /// That the client's address cannot be told.
+    Unknown = 1,
+    /// That the balancer speaks for itself.
+    Local = 2,
+    /// Nothing: the connection began with something else.
+    Absent = 3,
+    /// Something that is no header.
+    Malformed = 4,
+    /// Not enough in time.
+    Timeout = 5,
+    /// Not enough before the connection was closed.
+    Closed = 6,
+    /// Nothing that was read: the peer is no trusted proxy.
+    Untrusted = 7,
+}
+
+impl Announcement {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Client,
+        Self::Unknown,
+        Self::Local,
+        Self::Absent,
+        Self::Malformed,
+        Self::Timeout,
+        Self::Closed,
+        Self::Untrusted,
+    ];
+
+    /// As in a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Unknown => "unknown",
+            Self::Local => "local",
+            Self::Absent => "absent",
+            Self::Malformed => "malformed",
+            Self::Timeout => "timeout",
+            Self::Closed => "closed",
+            Self::Untrusted => "untrusted",
+        }
+    }
+}
+
+/// Open connections of one listener, their handshakes, and what was said of whose they are. Counted once a connection:
+/// any thread may.
 #[derive(Debug)]
 pub struct ListenerSeries {
     name: Arc<str>,
     open: AtomicI64,
+    announcements: [AtomicU64; Announcement::ALL.len()],
     handshakes: [AtomicU64; HandshakeResult::ALL.len()],
 }
 
 impl ListenerSeries {
     pub(super) fn new(name: Arc<str>) -> Self {
-        Self { name, open: AtomicI64::new(0), handshakes: Default::default() }
+        Self { name, open: AtomicI64::new(0), announcements: Default::default(), handshakes: Default::default() }
     }
 
     /// The listener's name.
@@ -206,6 +257,16 @@ impl ListenerSeries {
     /// A connection is gone.
     pub fn closed(&self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A header of the PROXY protocol was read, or was not to be had.
+    pub fn announced(&self, what: Announcement) {
+        self.announcements[what as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Connections of which this was said.
+    pub fn announcements(&self, what: Announcement) -> u64 {
+        self.announcements[what as usize].load(Ordering::Relaxed)
     }
 
     /// A handshake is over.

@@ -19,7 +19,7 @@ mod upstream;
 mod upstream_handshake;
 
 pub use auth::{AuthResult, AuthSeries, CacheResult, KeysAge, TokenCacheSeries};
-pub use gateway::{GatewaySeries, HandshakeResult, ListenerSeries, ShedReason};
+pub use gateway::{Announcement, GatewaySeries, HandshakeResult, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry};

@@ -40,6 +40,11 @@ impl Client {
         Self { stream, unread: Vec::new() }
     }
 
+    /// The socket alone.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Leaves with a reset.
     pub(crate) fn reset(self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();

@@ -116,7 +116,16 @@ impl TlsClient {
         config: impl Into<Arc<ClientConfig>>,
         name: &str,
     ) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        Self::handshake(Client::on(TcpStream::connect(address).await?), config, name).await
+    }
+
+    /// The same on a connection that is there already.
+    pub(crate) async fn handshake(
+        plain: Client,
+        config: impl Into<Arc<ClientConfig>>,
+        name: &str,
+    ) -> std::io::Result<Self> {
+        let stream = plain.into_stream();
         let name = ServerName::try_from(name.to_owned()).unwrap();
         Ok(Self::on(TlsConnector::from(config.into()).connect(name, stream).await?))
     }

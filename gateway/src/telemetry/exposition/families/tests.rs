@@ -176,12 +176,13 @@ fn histograms_are_cumulated_over_shards() {
 }
 
 /// What the contract does not name, and names nothing else.
-const OURS: [&str; 6] = [
+const OURS: [&str; 7] = [
     "gateway_fallbacks_total",
     "gateway_panics_total",
     "gateway_build_info",
     "gateway_concurrency_limit",
     "gateway_tls_handshakes_total",
+    "gateway_proxy_protocol_total",
     "gateway_tls_certificate_expiry_seconds",
 ];
 
