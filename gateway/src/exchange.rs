@@ -343,7 +343,7 @@ impl<N: Network> Exchange<N> {
         let route = self.route();
         let hedges = self.hedges.load(Ordering::Relaxed);
         let unix_us = self.shard.shared.clock.unix_us(self.started);
-        let id = self.request_id.as_str();
+        let id = self.request_id.as_bytes();
         let (method, path) = if self.unread { ("", "") } else { (self.method.as_str(), self.path()) };
         AccessRecord {
             trace_id: Some(self.trace.trace_id_text()),

@@ -111,14 +111,14 @@ impl TraceContext {
 
     /// The trace id as 32 lower-case digits.
     #[inline]
-    pub fn trace_id_text(&self) -> &str {
-        std::str::from_utf8(&self.text[3..35]).unwrap_or_default()
+    pub fn trace_id_text(&self) -> &[u8] {
+        &self.text[3..35]
     }
 
     /// The span id as 16 lower-case digits.
     #[inline]
-    pub fn span_id_text(&self) -> &str {
-        std::str::from_utf8(&self.text[36..52]).unwrap_or_default()
+    pub fn span_id_text(&self) -> &[u8] {
+        &self.text[36..52]
     }
 }
 

@@ -2,6 +2,7 @@
 //! asking its issuer.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -14,7 +15,7 @@ use crate::network::Network;
 use crate::shard::Shared;
 use crate::telemetry::metrics::{AuthResult, CacheResult};
 
-/// Proves a credential on a worker.
+/// Proves a credential on a worker, in its turn where it is verified here; `until` is when nobody waits for it any more.
 ///
 /// # Errors
 /// Why it does not hold.
@@ -22,10 +23,10 @@ pub(super) async fn prove<N: Network>(
     shared: &Shared<N>,
     worker: usize,
     provider: &Provider,
-    credential: &[u8],
+    (credential, until): (&[u8], Option<Instant>),
 ) -> Result<Arc<Identity>, AuthResult> {
     match &provider.kind {
-        Kind::Signed(_) => by_signature(shared, worker, provider, credential).await,
+        Kind::Signed(_) => by_signature(shared, worker, provider, (credential, until)).await,
         Kind::Opaque(issuer) => {
             let credential = &Bytes::copy_from_slice(credential);
             let turn = issuer.turn(worker, credential);
@@ -65,9 +66,8 @@ async fn by_signature<N: Network>(
     shared: &Shared<N>,
     worker: usize,
     provider: &Provider,
-    credential: &[u8],
+    (credential, until): (&[u8], Option<Instant>),
 ) -> Result<Arc<Identity>, AuthResult> {
-    shared.identity.turns(worker).take(&shared.clock).await;
     if let Some(found) = again(shared, worker, provider, credential) {
         return found;
     }
@@ -84,7 +84,9 @@ async fn by_signature<N: Network>(
             (Looked::Unable, Err(AuthResult::UnknownKey)) => return Err(AuthResult::Unavailable),
             (Looked::Unable | Looked::Enough, _) => return proven,
         };
-        shared.identity.turns(worker).take(&shared.clock).await;
+        // Out of time: whatever would be found out is for nobody.
+        let turn = shared.identity.turns(worker).take(&shared.clock, until).await;
+        turn.map_err(|_| AuthResult::Unavailable)?;
         proven = provider.prove(worker, credential, now(shared));
         if !matches!(proven, Err(AuthResult::UnknownKey)) {
             return proven;

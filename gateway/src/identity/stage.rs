@@ -4,7 +4,7 @@
 //! [`prove`] verifies where nothing is known yet, and asks stores where tokens are used up or taken back there.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue};
 
@@ -81,6 +81,9 @@ pub fn recall<N: Network>(
             Err(refuse(exchange, &auth, Some(provider), why))
         }
         Known::Nothing => {
+            if provider.verifies_here() {
+                let_in(exchange)?;
+            }
             let provider = Arc::clone(provider);
             let what = What::Credential(credential);
             Ok(Some(Box::new(Unproven { auth, provider, what })))
@@ -108,8 +111,11 @@ pub async fn prove<N: Network>(
     let identity = match what {
         What::Identity(identity) => identity,
         What::Credential(credential) => {
-            enter(exchange, &provider)?;
-            let proven = prove::prove(&shared, exchange.shard.index, &provider, &credential).await;
+            let until = exchange.route().and_then(|route| exchange.started.checked_add(route.settings.timeout?));
+            if provider.verifies_here() {
+                turn(exchange, until).await?;
+            }
+            let proven = prove::prove(&shared, exchange.shard.index, &provider, (&credential, until)).await;
             let identity = proven.map_err(|why| refuse(exchange, &auth, Some(&provider), why))?;
             keep(exchange, &provider, &identity);
             identity
@@ -122,14 +128,23 @@ pub async fn prove<N: Network>(
     accept(exchange, headers, (&auth, &provider), identity, asked)
 }
 
-/// Verifying takes the worker's time: where too many wait for theirs, some are turned away before it is spent.
-fn enter<N: Network>(exchange: &Exchange<N>, provider: &Provider) -> Result<(), GatewayError> {
+/// Verifying takes the worker's time: where too many wait for theirs, some are turned away before any of it is spent.
+#[inline]
+fn let_in<N: Network>(exchange: &Exchange<N>) -> Result<(), GatewayError> {
     let turns = exchange.shard.shared.identity.turns(exchange.shard.index);
-    if provider.verifies_here() && turns.refuses(exchange.criticality(), exchange.shard.random()) {
+    if turns.refuses(exchange.criticality(), exchange.shard.random()) {
         let detail = "The gateway has more credentials to verify than it can.";
         return Err(GatewayError::shed(ShedReason::Verification, detail));
     }
     Ok(())
+}
+
+/// Waits for a turn to verify in. Whose time is over when it comes gets none of the worker's: upstreams would not be
+/// asked any more.
+async fn turn<N: Network>(exchange: &Exchange<N>, until: Option<Instant>) -> Result<(), GatewayError> {
+    let shared = &exchange.shard.shared;
+    let turn = shared.identity.turns(exchange.shard.index).take(&shared.clock, until).await;
+    turn.map_err(|_| GatewayError::shed(ShedReason::Deadline, "The request's time ran out before it was let in."))
 }
 
 /// What stores say of an identity that is proven. It is used up last, when all else holds.

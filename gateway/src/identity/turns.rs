@@ -35,19 +35,30 @@ pub(super) struct Turns {
     gate: Gate,
 }
 
+/// A request's time went by while it waited for its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OutOfTime;
+
 impl Turns {
     /// Waits until there is room in a turn of the loop, and takes it: first come, first served. Who waits first holds
     /// the lock until the next turn; all others stand behind it, in order, and cost nothing meanwhile.
-    pub(super) async fn take(&self, clock: &Clock) {
+    ///
+    /// # Errors
+    /// Its time was over when it was its turn: it took no room, and verifying would be for nobody. After a burst
+    /// that is what a queue is full of, and who could still be served stands behind it.
+    pub(super) async fn take(&self, clock: &Clock, until: Option<Instant>) -> Result<(), OutOfTime> {
         if let Ok(mut used) = self.used.try_lock()
             && *used < IN_ONE_TURN
         {
             *used += 1;
             self.served_ns.store(0, Ordering::Relaxed);
-            return;
+            return Ok(());
         }
         let _waits = Waiter::join(&self.waiting);
         let mut used = self.used.lock().await;
+        if until.is_some_and(|until| until <= clock.now()) {
+            return Err(OutOfTime);
+        }
         if *used >= IN_ONE_TURN {
             // It is polled again only after everything else that is ready has been, and the network has been asked.
             tokio::task::yield_now().await;
@@ -55,6 +66,7 @@ impl Turns {
         }
         *used += 1;
         self.pace(clock.monotonic_ns(clock.now()));
+        Ok(())
     }
 
     /// Somebody who waited, and still counts, got a turn.
@@ -116,6 +128,7 @@ impl Drop for Waiter<'_> {
 mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
+    use std::task::Poll;
 
     use super::*;
 
@@ -127,7 +140,7 @@ mod tests {
         // Each that is done is at once followed by another, as on a keep-alive connection.
         async fn one_after_another(turns: Rc<Turns>, done: Rc<RefCell<Vec<u32>>>, me: u32) {
             for _ in 0..20 {
-                turns.take(&Clock::system()).await;
+                turns.take(&Clock::system(), None).await.unwrap();
                 done.borrow_mut().push(me);
                 tokio::task::yield_now().await;
             }
@@ -147,15 +160,32 @@ mod tests {
     async fn who_leaves_while_it_waits_holds_nobody_up() {
         let turns = Turns::default();
         for _ in 0..IN_ONE_TURN {
-            turns.take(&Clock::system()).await;
+            turns.take(&Clock::system(), None).await.unwrap();
         }
         {
             let clock = Clock::system();
-            let mut first = std::pin::pin!(turns.take(&clock));
+            let mut first = std::pin::pin!(turns.take(&clock, None));
             assert!(futures_util::poll!(first.as_mut()).is_pending(), "it waits for the next turn, and is dropped");
         }
         assert_eq!(turns.waiting.load(Ordering::Relaxed), 0);
-        turns.take(&Clock::system()).await;
+        turns.take(&Clock::system(), None).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn whose_time_is_over_at_its_turn_takes_none_of_it() {
+        let (turns, clock) = (Turns::default(), Clock::system());
+        for _ in 0..IN_ONE_TURN {
+            turns.take(&clock, Some(clock.now())).await.expect("who need not wait is not late");
+        }
+        {
+            let mut dead: Vec<_> = (0..100).map(|_| Box::pin(turns.take(&clock, Some(clock.now())))).collect();
+            for late in &mut dead {
+                assert_eq!(futures_util::poll!(late.as_mut()), Poll::Ready(Err(OutOfTime)), "not even the next turn");
+            }
+        }
+        let later = clock.now() + Duration::from_secs(3600);
+        turns.take(&clock, Some(later)).await.expect("who has time left is served");
+        assert_eq!(turns.waiting.load(Ordering::Relaxed), 0);
     }
 
     #[test]
@@ -195,7 +225,7 @@ mod tests {
         for _ in 0..100 {
             let (turns, done) = (Rc::clone(&turns), Rc::clone(&done));
             local.spawn_local(async move {
-                turns.take(&Clock::system()).await;
+                turns.take(&Clock::system(), None).await.unwrap();
                 done.borrow_mut().push("flood");
             });
         }

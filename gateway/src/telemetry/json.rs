@@ -24,22 +24,34 @@ const ESCAPES: [u8; 256] = {
     escapes
 };
 
-/// Appends the characters of a JSON string, without its quotes.
+/// Appends the characters of a JSON string, without its quotes. Bytes that are no text are replaced.
 #[inline]
-pub(crate) fn write_escaped(out: &mut Vec<u8>, text: &str) {
-    let plain = text.bytes().position(|byte| ESCAPES[usize::from(byte)] != 0);
-    match plain {
-        None => out.extend_from_slice(text.as_bytes()),
+pub(crate) fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
+    match first_special(text) {
+        None => out.extend_from_slice(text),
         Some(at) => write_slowly(out, text, at),
     }
 }
 
+/// Where the first byte stands that needs more than to be copied. Nearly no text has one, so that sixteen are asked at
+/// once, in a form of which a compiler makes vector instructions.
+#[inline]
+fn first_special(text: &[u8]) -> Option<usize> {
+    let (blocks, rest) = text.as_chunks::<16>();
+    let is_special = |byte: u8| byte.wrapping_sub(b' ') > b'~' - b' ' || byte == b'"' || byte == b'\\';
+    let plain =
+        blocks.iter().take_while(|block| !block.iter().fold(false, |any, byte| any | is_special(*byte))).count();
+    let from = plain * 16;
+    let rest = if plain == blocks.len() { rest } else { &text[from..] };
+    rest.iter().position(|byte| ESCAPES[usize::from(*byte)] != 0).map(|at| from + at)
+}
+
 #[cold]
-fn write_slowly(out: &mut Vec<u8>, text: &str, plain: usize) {
+fn write_slowly(out: &mut Vec<u8>, text: &[u8], plain: usize) {
     // A byte that needs care begins a character, so that this splits between characters.
     let (head, rest) = text.split_at(plain);
-    out.extend_from_slice(head.as_bytes());
-    for c in rest.chars() {
+    out.extend_from_slice(head);
+    for c in String::from_utf8_lossy(rest).chars() {
         let code = u32::from(c);
         match u8::try_from(code).map(|byte| ESCAPES[usize::from(byte)]) {
             Ok(0) => out.push(code as u8),
@@ -71,7 +83,7 @@ mod tests {
 
     fn escaped(text: &str) -> String {
         let mut out = Vec::new();
-        write_escaped(&mut out, text);
+        write_escaped(&mut out, text.as_bytes());
         String::from_utf8(out).unwrap()
     }
 
@@ -90,6 +102,27 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn sixteen_at_once_find_what_one_by_one_finds(
+            plain in "[ !#-\\[\\]-~]{0,70}", special in any::<u8>(), at in 0_usize..70
+        ) {
+            let mut text = plain.into_bytes();
+            prop_assert_eq!(first_special(&text), None);
+            if let Some(byte) = text.get_mut(at) {
+                *byte = special;
+            }
+            prop_assert_eq!(first_special(&text), text.iter().position(|byte| ESCAPES[usize::from(*byte)] != 0));
+        }
+
+        #[test]
+        fn bytes_that_are_no_text_are_replaced(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let mut out = Vec::new();
+            write_escaped(&mut out, &bytes);
+            let written = String::from_utf8(out).unwrap();
+            let read: String = serde_json::from_str(&format!("\"{written}\"")).unwrap();
+            prop_assert_eq!(read, String::from_utf8_lossy(&bytes));
+        }
+
         #[test]
         fn every_string_is_read_back(text in any::<String>(), tail in "[\\x00-\\x7f]{0,20}") {
             let text = text + &tail;

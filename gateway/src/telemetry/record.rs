@@ -40,12 +40,12 @@ impl Ended {
 pub struct AccessRecord<'a> {
     /// When the request's head had come, microseconds since the Unix epoch.
     pub unix_us: i64,
-    /// The request's id.
-    pub request_id: &'a str,
+    /// The request's id, text as the two after it. Bytes, since nobody has to look again whether they are.
+    pub request_id: &'a [u8],
     /// The trace's id, 32 digits; absent for what never became a request.
-    pub trace_id: Option<&'a str>,
+    pub trace_id: Option<&'a [u8]>,
     /// Our span's id, 16 digits.
-    pub span_id: Option<&'a str>,
+    pub span_id: Option<&'a [u8]>,
     /// The client's address, without port.
     pub client: &'a str,
     /// The method as sent; empty, and then not written, where what came was no request.
@@ -102,7 +102,7 @@ impl<'a> AccessRecord<'a> {
     /// A record of what every request has; the rest is absent or zero until set.
     pub fn new(
         unix_us: i64,
-        request_id: &'a str,
+        request_id: &'a [u8],
         client: &'a str,
         method: &'a str,
         path: &'a str,
@@ -155,13 +155,16 @@ impl<'a> AccessRecord<'a> {
         write_rfc3339(out, self.unix_us);
         out.extend_from_slice(b"\",\"schema\":1");
         text(out, b",\"request_id\":\"", self.request_id);
-        optional(out, b",\"trace_id\":\"", self.trace_id);
-        optional(out, b",\"span_id\":\"", self.span_id);
-        text(out, b",\"client\":\"", self.client);
+        for (key, id) in [(b",\"trace_id\":\"".as_slice(), self.trace_id), (b",\"span_id\":\"", self.span_id)] {
+            if let Some(id) = id {
+                text(out, key, id);
+            }
+        }
+        text(out, b",\"client\":\"", self.client.as_bytes());
         optional(out, b",\"method\":\"", known(self.method));
         optional(out, b",\"host\":\"", self.host);
         optional(out, b",\"path\":\"", known(without_query(self.path)));
-        text(out, b",\"protocol\":\"", self.protocol);
+        plain(out, b",\"protocol\":\"", self.protocol);
     }
 
     fn write_answer(&self, out: &mut Vec<u8>) {
@@ -217,7 +220,7 @@ fn without_query(path: &str) -> &str {
 }
 
 #[inline]
-fn text(out: &mut Vec<u8>, key: &[u8], value: &str) {
+fn text(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     out.extend_from_slice(key);
     write_escaped(out, value);
     out.push(b'"');
@@ -226,7 +229,7 @@ fn text(out: &mut Vec<u8>, key: &[u8], value: &str) {
 #[inline]
 fn optional(out: &mut Vec<u8>, key: &[u8], value: Option<&str>) {
     if let Some(value) = value {
-        text(out, key, value);
+        text(out, key, value.as_bytes());
     }
 }
 

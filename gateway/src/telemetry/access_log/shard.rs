@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     fn record(path: &str) -> AccessRecord<'_> {
-        AccessRecord::new(0, "id", "::1", "GET", path, 200)
+        AccessRecord::new(0, b"id", "::1", "GET", path, 200)
     }
 
     #[test]

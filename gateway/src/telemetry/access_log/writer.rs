@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn a_failing_write_keeps_its_lines_and_is_counted() {
         let shared = Arc::new(Shared::new([Shard::new(10)].into()));
-        shared.shards[0].submit(&AccessRecord::new(0, "id", "::1", "GET", "/", 200));
+        shared.shards[0].submit(&AccessRecord::new(0, b"id", "::1", "GET", "/", 200));
         let sink = Sink::open(&LogOutput::File("/dev/full".into())).unwrap();
         let mut writer = Writer { shared: shared.clone(), sink, spare: Vec::new() };
         // Otherwise it would try for ever.

@@ -16,7 +16,7 @@ fn settings(output: LogOutput, queue: usize) -> settings::telemetry::AccessLog {
 
 fn submit(log: &AccessLog, worker: usize, number: usize) {
     let path = format!("/{worker}/{number}");
-    log.submit(worker, &AccessRecord::new(0, "id", "::1", "GET", &path, 200));
+    log.submit(worker, &AccessRecord::new(0, b"id", "::1", "GET", &path, 200));
 }
 
 /// The paths of whole, well-formed lines.
