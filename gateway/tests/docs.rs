@@ -92,9 +92,9 @@ fn operating_names_every_outcome_and_every_reason() {
 
 #[test]
 fn operating_names_every_field_of_an_access_record_in_its_order() {
-    let mut record = AccessRecord::new(0, "id", "127.0.0.1", "GET", "/", 200);
-    record.trace_id = Some("t");
-    record.span_id = Some("s");
+    let mut record = AccessRecord::new(0, b"id", "127.0.0.1", "GET", "/", 200);
+    record.trace_id = Some(b"t");
+    record.span_id = Some(b"s");
     record.host = Some("h");
     record.route = Some("r");
     record.subject = Some("s");
