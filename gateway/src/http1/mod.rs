@@ -16,7 +16,7 @@ mod request_read;
 mod response_head;
 mod response_write;
 mod server;
-mod spare;
+pub(crate) mod spare;
 mod write_queue;
 
 pub use client::{Client, Error};

@@ -76,7 +76,7 @@ pub(super) fn keep_write_buffer(mut buffer: Vec<u8>) {
 
 /// An empty map, with room if one was kept.
 #[inline]
-pub(super) fn map() -> HeaderMap {
+pub(crate) fn map() -> HeaderMap {
     lend(&MAPS).unwrap_or_default()
 }
 

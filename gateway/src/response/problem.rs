@@ -10,6 +10,7 @@ use super::{close_while_draining, cross_origin};
 use crate::context::names::X_REQUEST_ID;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
+use crate::http1::spare;
 use crate::network::Network;
 use crate::reply::Reply;
 use crate::response_body::ResponseBody;
@@ -29,7 +30,9 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
     }
     let body = document(error, Some(exchange.request_id.as_bytes()));
     let head = exchange.method == http::Method::HEAD;
-    let mut headers = HeaderMap::with_capacity(7);
+    // One that a request or an answer before it left, as a rule: under load, memory that is warm.
+    let mut headers = spare::map();
+    headers.reserve(7);
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     describe(&mut headers, error, body.len());
     close_while_draining(&exchange, &mut headers);
