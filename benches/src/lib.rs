@@ -101,6 +101,7 @@ fn route(path: &str) -> Arc<Route> {
         max_body: None,
         hedge: None,
         fallback: None,
+        cors: None,
         breaker: None,
         criticality: Default::default(),
         retry: Default::default(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use http::{Method, StatusCode, Uri, Version};
+use http::{HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::algorithms::criticality::Criticality;
 use crate::client::ClientConnection;
@@ -103,12 +103,22 @@ pub struct Exchange<N: Network> {
     pub stands_in: bool,
     /// The problem that a fallback is to cover, kept to be answered should the fallback fail too.
     pub covered: Option<Box<GatewayError>>,
+    /// The page of another origin that asks, where the route allows it.
+    pub page: Option<Box<Page>>,
     /// Its place among the gateway's requests, while their number is limited.
     place: Option<Permit>,
     /// Nothing is known of method and target: what came was no request.
     pub unread: bool,
     /// Set once the record is written.
     finished: bool,
+}
+
+/// A web page of another origin that the route lets in.
+pub struct Page {
+    /// What its browser is told.
+    pub allowed: HeaderValue,
+    /// It asks whether it may, and no more: a preflight.
+    pub asks: bool,
 }
 
 /// What an exchange begins with.
@@ -175,6 +185,7 @@ impl<N: Network> Exchange<N> {
             answered: None,
             stands_in: false,
             covered: None,
+            page: None,
             place: None,
             unread: false,
             finished: false,

@@ -13,7 +13,7 @@ use crate::context::target::routing_host;
 use crate::identity::{Registry, RouteAuth, Trial};
 use crate::rate_limit::Key;
 use crate::routing::explain::Explanation;
-use crate::routing::{Ask, CompiledRewrite, Found, PathRules, RouteTable, normalise};
+use crate::routing::{Ask, CompiledRewrite, Found, PathRules, Preflight, RouteTable, normalise};
 use crate::telemetry::metrics::Registry as Metrics;
 
 /// A request to be explained.
@@ -105,6 +105,12 @@ pub struct Policies {
     /// What is answered where the upstream cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
+    /// Which pages of other origins may use it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cors: Option<String>,
+    /// What becomes of this request's page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
 }
 
 impl Question {
@@ -171,6 +177,9 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
     let host = question.host();
     let query = question.uri.query();
     let ask = Ask { host: &host, method: &question.method, path: &path, query, headers: &question.headers };
+    if let Some(answer) = preflight(config, &table, &ask) {
+        return answer;
+    }
     let policies = match table.find(&ask) {
         Found::Route { index, params } => {
             let route = &config.routes[index];
@@ -184,12 +193,29 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
             let (headers, certificate) = (&question.headers, question.certificate.as_ref());
             let auth = judges(route).map(|auth| crate::identity::explain(&auth, headers, certificate, now));
             let limits = limits(config, route, &question.headers);
-            Some(Policies { auth, ..policies(config, route, target, limits) })
+            let page = route.cors.as_ref().zip(headers.get(http::header::ORIGIN)).map(|(cors, origin)| {
+                if cors.allows(origin).is_some() { "may read the answer" } else { "may not read the answer" }.to_owned()
+            });
+            Some(Policies { auth, page, ..policies(config, route, target, limits) })
         }
         Found::MethodNotAllowed { .. } | Found::None => None,
     };
     let routing = Some(crate::routing::explain::explain(&table, &ask));
     Answer { path: Some(path), refused: None, routing, policies }
+}
+
+/// What becomes of a preflight that a route answers; its routing is that of the request that is to follow.
+fn preflight(config: &Config, table: &RouteTable, ask: &Ask<'_>) -> Option<Answer> {
+    let preflight = Preflight::of(ask.method, ask.headers)?;
+    let route = &config.routes[table.find_asked(ask, &preflight)?];
+    let page = match route.cors.as_ref()?.allows(preflight.origin) {
+        Some(_) => "may ask: the gateway answers this preflight with 204",
+        None => "may not ask: the gateway answers this preflight with 403",
+    };
+    let target = "(nothing: the gateway answers)".to_owned();
+    let routing = crate::routing::explain::explain(table, &Ask { method: &preflight.method, ..*ask });
+    let policies = Policies { page: Some(page.to_owned()), ..policies(config, route, target, Vec::new()) };
+    Some(Answer { path: Some(ask.path.to_owned()), refused: None, routing: Some(routing), policies: Some(policies) })
 }
 
 /// The limits of a route, and who this request counts as.
@@ -265,5 +291,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         hedge: route.hedge.as_ref().map(ToString::to_string),
         auth: None,
         fallback: route.fallback.as_ref().map(ToString::to_string),
+        cors: route.cors.as_ref().map(ToString::to_string),
+        page: None,
     }
 }

@@ -35,6 +35,8 @@ enum Outcome<N: Network> {
     Switch(Answer<N>),
     /// `OPTIONS *`: about the gateway, not about a resource (RFC 9110, section 9.3.7).
     Options,
+    /// A browser asks whether a page of another origin may send a request (Fetch, "CORS-preflight request").
+    Preflight,
 }
 
 async fn stages<N: Network>(
@@ -49,6 +51,9 @@ async fn stages<N: Network>(
     }
     // routing: the path in its one form; then by host, path, content.
     let params = routing::stage::find(exchange, &headers)?;
+    if exchange.page.as_ref().is_some_and(|page| page.asks) {
+        return Ok(Outcome::Preflight);
+    }
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;
     // limits that need no identity, so that a flood buys nothing dearer than this.
@@ -91,6 +96,7 @@ async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, headers: HeaderMap, 
         Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
         Ok(Outcome::Options) => response::options(exchange),
+        Ok(Outcome::Preflight) => response::preflight(exchange),
         Err(Failure::Problem(error)) => response::problem::answer(exchange, &error),
         Err(Failure::Covered(error)) => response::fallback(exchange, &error),
         Err(Failure::ClientLeft) => response::client_left(exchange),

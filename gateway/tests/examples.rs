@@ -163,6 +163,19 @@ fn a_balancer_that_names_clients_has_a_port_of_its_own() {
 }
 
 #[test]
+fn pages_may_use_what_the_browser_example_says() {
+    let loaded = example("browser.toml");
+    let page = |method: &str, url: &str, headers: &[&str]| {
+        let question = Question::parse(method, url, headers).expect("a question");
+        answer(&loaded.config, &question).policies.expect("a route").page.expect("it says so")
+    };
+    let asks = "access-control-request-method: PUT";
+    assert!(page("OPTIONS", "/api/orders/7", &[asks, "origin: https://app.example"]).ends_with("204"));
+    assert!(page("OPTIONS", "/api/orders/7", &[asks, "origin: https://evil.example"]).ends_with("403"));
+    assert_eq!(page("GET", "/catalogue/1", &["origin: https://any.example"]), "may read the answer");
+}
+
+#[test]
 fn services_behind_tls_prove_who_they_are_as_the_comments_say() {
     use gateway::config::settings::upstream_tls::Trust;
     let loaded = example("upstream-tls.toml");

@@ -120,6 +120,12 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     if let Some(fallback) = &policies.fallback {
         line(text, "fallback", fallback);
     }
+    if let Some(cors) = &policies.cors {
+        line(text, "cors", cors);
+    }
+    if let Some(page) = &policies.page {
+        line(text, "page", page);
+    }
 }
 
 /// What it counts for under overload.

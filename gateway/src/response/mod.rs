@@ -1,5 +1,6 @@
 //! Answers on their way to the client. Only this module writes error bodies.
 
+mod cross_origin;
 mod own;
 pub mod problem;
 mod relay;
@@ -11,6 +12,7 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::exchange::Exchange;
 use crate::network::Network;
 
+pub use cross_origin::preflight;
 pub use own::{client_left, fallback, options};
 pub use relay::{relay, switch};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::close_while_draining;
+use super::{close_while_draining, cross_origin};
 use crate::config::settings::route::Fallback;
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::error::GatewayError;
@@ -48,6 +48,7 @@ pub fn fallback<N: Network>(mut exchange: Box<Exchange<N>>, problem: &GatewayErr
         headers.insert(header::RETRY_AFTER, whole_seconds(after));
     }
     tell_limits(&exchange, &mut headers);
+    cross_origin::tell(&exchange, &mut headers);
     route.response_headers.apply(&mut headers);
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     // Framing and the connection are nothing that a route edits.

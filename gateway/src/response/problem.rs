@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
-use super::close_while_draining;
 use super::own::{closing, tell_limits, whole_seconds};
+use super::{close_while_draining, cross_origin};
 use crate::context::names::X_REQUEST_ID;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
@@ -43,6 +43,7 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
         headers.insert(header::WWW_AUTHENTICATE, (**challenge).clone());
     }
     tell_limits(&exchange, &mut headers);
+    cross_origin::tell(&exchange, &mut headers);
     Reply::own(status, headers, ResponseBody::own(if head { Bytes::new() } else { body }, exchange))
 }
 

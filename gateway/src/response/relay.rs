@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::{close_while_draining, is_draining};
+use super::{close_while_draining, cross_origin, is_draining};
 use crate::client::Tunnel;
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::context::{mark_websocket, remove_from_response};
@@ -60,6 +60,9 @@ fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> AnswerH
     fields.push(&X_REQUEST_ID, exchange.request_id.as_bytes());
     if exchange.limits.is_some() {
         tell_limits(exchange, &mut fields);
+    }
+    if cross_origin::is_told(exchange) {
+        cross_origin::tell_in(exchange, &mut fields);
     }
     let edits = exchange.route().map(|route| &route.settings.response_headers).filter(|edits| !edits.is_empty());
     let Some(edits) = edits else {

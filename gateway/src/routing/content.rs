@@ -49,8 +49,19 @@ impl Content {
 
     /// The first that does not hold.
     pub fn unmet(&self, headers: &HeaderMap, query: Option<&str>) -> Option<Unmet<'_>> {
+        self.unmet_but(headers, query, |_| false)
+    }
+
+    /// The same, where some headers are taken to have whatever value is wanted.
+    #[inline]
+    pub(super) fn unmet_but(
+        &self,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        excused: impl Fn(&HeaderName) -> bool,
+    ) -> Option<Unmet<'_>> {
         for (name, wanted) in &self.headers {
-            if !headers.get_all(name).iter().any(|value| header_is(wanted, value.as_bytes())) {
+            if !excused(name) && !headers.get_all(name).iter().any(|value| header_is(wanted, value.as_bytes())) {
                 return Some(Unmet::Header(name, wanted));
             }
         }

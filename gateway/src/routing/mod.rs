@@ -11,6 +11,7 @@ mod host;
 mod method;
 pub mod path;
 pub mod pattern;
+pub mod preflight;
 pub mod rewrite;
 pub mod stage;
 pub mod table;
@@ -21,5 +22,6 @@ mod naive;
 
 pub use path::{PathError, PathRules, normalise};
 pub use pattern::Pattern;
+pub use preflight::Preflight;
 pub use rewrite::CompiledRewrite;
 pub use table::{Ask, Found, Params, RouteTable};

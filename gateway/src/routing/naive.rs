@@ -38,6 +38,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         max_body: None,
         hedge: None,
         fallback: None,
+        cors: None,
     })
 }
 

@@ -1,34 +1,47 @@
 //! The stage: finds the route of an exchange.
 
-use http::HeaderMap;
 use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, header};
 
+use super::preflight::Preflight;
 use super::table::{Ask, Found, Params};
 use super::{path, rewrite};
 use crate::error::{Code, GatewayError};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Page};
 use crate::network::Network;
 
-/// Brings the path to its one form, and finds the route by it; the exchange holds both from then on.
+/// Brings the path to its one form, and finds the route by it; the exchange holds both from then on. A preflight that
+/// the route answers is noted there too.
 ///
 /// # Errors
-/// 400 for a path that has no one form; 404; 405 with the methods that the path has.
+/// 400 for a path that has no one form; 403 for a preflight of a page that may not; 404; 405 with the methods that the path has.
 pub fn find<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Result<Params, GatewayError> {
     let normal = path::normalise(exchange.uri.path(), exchange.snapshot.path_rules)
         .map_err(|error| GatewayError::new(Code::BadRequest, error.to_string()).closing())?;
     if let std::borrow::Cow::Owned(normal) = normal {
         exchange.path = Some(normal.into_boxed_str());
     }
-    let found = exchange.snapshot.table.find(&Ask {
+    let ask = Ask {
         host: exchange.host.as_ref().map_or("", |host| &host.name),
         method: &exchange.method,
         path: exchange.path(),
         query: exchange.uri.query(),
         headers,
-    });
+    };
+    if let Some(preflight) = Preflight::of(&exchange.method, headers)
+        && let Some(index) = exchange.snapshot.table.find_asked(&ask, &preflight)
+        && exchange.snapshot.routes[index].settings.cors.is_some()
+    {
+        exchange.route = Some(index);
+        return admit(exchange, preflight.origin);
+    }
+    let found = exchange.snapshot.table.find(&ask);
     match found {
         Found::Route { index, params } => {
             exchange.route = Some(index);
+            if exchange.snapshot.routes[index].settings.cors.is_some() {
+                note_page(exchange, headers);
+            }
             Ok(params)
         }
         Found::MethodNotAllowed { allow } => {
@@ -38,6 +51,26 @@ pub fn find<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Resu
         }
         Found::None => Err(GatewayError::new(Code::RouteNotFound, "No route matches the host and path.")),
     }
+}
+
+/// A preflight of a route that says which pages may use it: it ends here.
+#[cold]
+fn admit<N: Network>(exchange: &mut Exchange<N>, origin: &HeaderValue) -> Result<Params, GatewayError> {
+    let cors = exchange.route().and_then(|route| route.settings.cors.as_deref());
+    let Some(allowed) = cors.and_then(|cors| cors.allows(origin)) else {
+        return Err(GatewayError::new(Code::Forbidden, "Pages of this origin may not use this route."));
+    };
+    exchange.page = Some(Box::new(Page { allowed, asks: true }));
+    Ok(Params::new())
+}
+
+/// Remembers whether the page that asks may read the answer. A request with two origins, or none, is no page's.
+#[inline(never)]
+fn note_page<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let (Some(origin), None) = (origins.next(), origins.next()) else { return };
+    let allowed = exchange.route().and_then(|route| route.settings.cors.as_deref()?.allows(origin));
+    exchange.page = allowed.map(|allowed| Box::new(Page { allowed, asks: false }));
 }
 
 /// What the upstream is asked for: the path in its one form, rewritten where the route says so.

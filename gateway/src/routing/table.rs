@@ -123,11 +123,15 @@ impl RouteTable {
         &self.contents[index]
     }
 
+    /// Shows a visitor every place of a request's host and path.
+    pub(super) fn each_place(&self, ask: &Ask<'_>, params: &mut Params, visitor: &mut impl Visitor) {
+        self.hosts.each(ask.host, |root| self.forest.walk(root, ask.path, params, visitor));
+    }
+
     #[cold]
     fn not_found(&self, ask: &Ask<'_>) -> Found {
         let mut methods = Methods { method: ask.method, taken: false, all: None };
-        let mut params = Params::new();
-        self.hosts.each(ask.host, |root| self.forest.walk(root, ask.path, &mut params, &mut methods));
+        self.each_place(ask, &mut Params::new(), &mut methods);
         match methods.all.filter(|_| !methods.taken).map(|all| HeaderValue::try_from(all.list())) {
             Some(Ok(allow)) => Found::MethodNotAllowed { allow },
             // A method is a token, so the list is always a header's value.

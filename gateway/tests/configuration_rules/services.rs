@@ -243,3 +243,39 @@ fn limits_under_overload() {
     );
     assert_eq!(warnings("[server]\nshed_above_rss = \"1GiB\""), [""; 0]);
 }
+
+#[test]
+fn pages_of_other_origins() {
+    check_route("cors = { origins = [\"https://a.test\", \"capacitor://localhost\", \"http://[::1]:3000\"] }", &[]);
+    check_route("cors = { origins = [\"*\"], methods = [\"*\"], headers = [\"*\"] }", &[]);
+    check_route("cors = {}", &["4:8: \"origins\" is missing in [routes.cors]"]);
+    let origin = |origin: &str, why: &str| {
+        let problem = format!("4:21: \"{origin}\" is not an origin: {why}");
+        check_route(&format!("cors = {{ origins = [\"{origin}\"] }}"), &[&problem]);
+    };
+    origin("https://a/", "an origin has no path, and no slash at its end");
+    origin("a.test", "it begins with a scheme, as https://");
+    origin("null", "any page can make itself one without an origin, so that is nobody in particular");
+    origin("https://A.test", "browsers write its host in small letters");
+    origin("HTTPS://a.test", "its scheme is in small letters");
+    origin("https://*.a.test", "a star does not stand for a part of an origin");
+    origin("https://a.test:443", "browsers leave the port of the scheme out");
+    origin("https://a.test:0", "its port is no port");
+    origin("https://a.test:x", "its port is no port");
+    origin("https://", "the host is missing");
+    origin("https://u@a.test", "its host is a name or an address");
+    check_route(
+        "cors = { origins = [\"*\"], credentials = true }",
+        &["4:20: every origin and credentials do not go together"],
+    );
+    check_route("cors = { origins = [\"*\", \"https://a.test\"] }", &["4:20: \"*\" is every origin"]);
+    check_route(
+        "cors = { origins = [\"https://a.test\"], headers = [\"*\"], credentials = true }",
+        &["4:50: to browsers that send credentials \"*\" among headers is a name like any other"],
+    );
+    let text = "[identity.providers.p]\nkind = \"mtls\"\n[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n\
+                auth = { providers = [\"p\"] }\ncors = { origins = [\"https://a.test\"] }";
+    let warning = "7:8: the route wants to know who asks, and pages may send no header that tells it \
+                   (headers = [\"authorization\"], or the header of the API key)";
+    assert!(warnings(text).contains(&warning.to_owned()), "{:?}", warnings(text));
+}

@@ -32,14 +32,6 @@ fn what_is_not_built_is_said_once() {
 fn policies_that_are_not_built_are_checked_all_the_same() {
     let route = |keys: &str| format!("[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n{keys}");
     check_unbuilt(&route("mirror = { upstream = \"x\" }"), &["4:23: unknown upstream \"x\""]);
-    check_unbuilt(
-        &route("cors = { origins = [\"*\"], credentials = true }"),
-        &["4:20: every origin and credentials do not go together"],
-    );
-    check_unbuilt(
-        &route("cors = { origins = [\"https://a/\"] }"),
-        &["4:21: \"https://a/\" is not an origin: an origin has no path, and no slash at its end"],
-    );
     check_unbuilt(&route("handler = \"h\""), &["4:11: a route has one of `upstream`, `split` and `handler`"]);
 }
 

@@ -8,6 +8,7 @@ mod balancing;
 mod bodies;
 mod breakers;
 mod certificates;
+mod cors;
 mod dozing;
 mod duplex;
 mod embedding;

@@ -8,11 +8,11 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use super::{identity, upstream};
 use crate::algorithms::criticality::Criticality;
 use crate::config::check::Reader;
-use crate::config::settings::Route;
 use crate::config::settings::route::{
     Fallback, FixedAnswer, HeaderEdits, Hedge, HedgeAfter, HostPattern, HostPolicy, Retry, Rewrite, RouteMatch,
     ValueMatch,
 };
+use crate::config::settings::{Cors, Route};
 use crate::config::tree::{Entry, Node};
 use crate::config::value::{host_port, path_pattern, quantity, text, value_match};
 
@@ -48,6 +48,7 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         max_body: table.get("max_body").map(|_| table.bound("max_body")),
         hedge: hedge(&table.table("hedge")),
         fallback: table.get("fallback").and_then(|_| fallback(&table.table("fallback"))),
+        cors: table.get("cors").map(|_| Box::new(cors(&table.table("cors")))),
     })
 }
 
@@ -149,6 +150,20 @@ fn fallback(table: &Reader<'_>) -> Option<Fallback> {
     };
     let status = StatusCode::from_u16(table.integer("status")).ok()?;
     Some(Fallback::Answer(FixedAnswer { status, content_type, body: Bytes::from(body.into_owned()) }))
+}
+
+fn cors(table: &Reader<'_>) -> Cors {
+    let (origins, methods, headers) = (table.texts("origins"), table.texts("methods"), table.texts("headers"));
+    let is_every = |list: &[String]| list.iter().any(|one| one == "*");
+    let listed = |list: &[String]| list.iter().filter_map(|one| HeaderValue::from_str(one).ok()).collect();
+    let known = |list: &[String]| list.iter().filter_map(|one| Method::from_bytes(one.as_bytes()).ok()).collect();
+    Cors {
+        origins: (!is_every(&origins)).then(|| listed(&origins)),
+        methods: (!is_every(&methods)).then(|| known(&methods)),
+        headers: headers.iter().filter_map(|name| text::header_name(name).ok()).collect(),
+        credentials: table.flag("credentials"),
+        max_age: table.duration("max_age"),
+    }
 }
 
 fn host_policy(written: &str) -> HostPolicy {

@@ -15,6 +15,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::identity_headers,
         route::fallback_elsewhere,
         route::hedge_within_timeout,
+        route::cors_credential_headers,
         references::route,
     ])
     .exclusive(&["upstream", "split", "handler"]);
@@ -99,7 +100,7 @@ const KEYS: &[Key] = &[
         Kind::Table(&BREAKER),
         "A breaker for this route alone, so that one bad route ejects no endpoint for others.",
     ),
-    key("cors", Kind::Table(&CORS), "Cross-origin rules; preflights are answered before identity.").not_yet("CORS is"),
+    key("cors", Kind::Table(&CORS), "Cross-origin rules; preflights are answered before identity."),
     key(
         "max_body",
         Kind::SizeOrZero(1, HUGE),

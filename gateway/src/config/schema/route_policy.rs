@@ -92,14 +92,29 @@ pub(crate) static CORS: TableDef = TableDef::plain(
     "cors",
     "Cross-origin rules.",
     &[
-        key("origins", Kind::List(const { &Kind::Text(&text::ORIGIN) }, 1), "Who may call.").required(),
-        key("methods", Kind::List(const { &Kind::Text(&text::METHOD) }, 1), "With which methods.").default("[\"GET\"]"),
-        key("headers", Kind::List(const { &Kind::Text(&text::HEADER) }, 0), "With which headers.").default("[]"),
+        key(
+            "origins",
+            Kind::List(const { &Kind::Text(&text::ORIGIN) }, 1),
+            "Who may call: origins as browsers write them, or \"*\" for every one.",
+        )
+        .required(),
+        key(
+            "methods",
+            Kind::List(const { &Kind::Text(&text::CORS_METHOD) }, 1),
+            "With which methods; \"*\" is any. Browsers ask about GET, HEAD and POST only because of headers.",
+        )
+        .default("[\"GET\"]"),
+        key(
+            "headers",
+            Kind::List(const { &Kind::Text(&text::HEADER) }, 0),
+            "With which headers; \"*\" is any but `authorization`.",
+        )
+        .default("[]"),
         key("credentials", Kind::Bool, "With cookies and credentials.").default("false"),
         key("max_age", Kind::Duration(0, DAY), "How long a browser may keep the answer.").default("\"10m\""),
     ],
 )
-.rules(&[route::cors_credentials]);
+.rules(&[route::cors_stars]);
 
 /// `fallback`
 pub(crate) static FALLBACK: TableDef = TableDef::plain(

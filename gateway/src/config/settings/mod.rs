@@ -4,6 +4,7 @@
 //! `config::parse`, so that a problem is reported with its place in the file.
 
 pub mod admin;
+pub mod cors;
 pub mod identity;
 pub mod listener;
 pub mod rate_limit;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use identity::{Keys, Passport, ProviderKind};
 
 pub use admin::Admin;
+pub use cors::Cors;
 pub use identity::{IdentityHeaders, Provider};
 pub use listener::Listener;
 pub use rate_limit::RateLimit;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use regex::Regex;
 
+use super::cors::Cors;
 use super::identity::Auth;
 use super::upstream::{Breaker, Failures};
 use crate::algorithms::criticality::Criticality;
@@ -50,6 +51,8 @@ pub struct Route {
     pub hedge: Option<Hedge>,
     /// What is answered where the upstream cannot; `None` = a problem document.
     pub fallback: Option<Fallback>,
+    /// Which pages of other origins may use it; `None` = the gateway says nothing of it.
+    pub cors: Option<Box<Cors>>,
 }
 
 /// `hedge`: a second attempt beside a slow first one.

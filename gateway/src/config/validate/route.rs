@@ -100,10 +100,37 @@ pub(crate) fn identity_headers(context: &mut Context<'_>, route: &Reader<'_>) {
     }
 }
 
-/// Browsers refuse credentials together with every origin, and so does the gateway (Fetch, CORS protocol).
-pub(crate) fn cors_credentials(context: &mut Context<'_>, cors: &Reader<'_>) {
-    if cors.flag("credentials") && cors.texts("origins").iter().any(|origin| origin == "*") {
+/// Browsers refuse credentials together with every origin, and so does the gateway; other stars are then names (Fetch,
+/// "CORS protocol and credentials").
+pub(crate) fn cors_stars(context: &mut Context<'_>, cors: &Reader<'_>) {
+    let has_star = |key: &str| cors.texts(key).iter().any(|one| one == "*");
+    if has_star("origins") && cors.texts("origins").len() > 1 {
+        context.report.error_with(cors.at("origins"), "\"*\" is every origin", "name the origins, or the star alone");
+    }
+    if !cors.flag("credentials") {
+        return;
+    }
+    if has_star("origins") {
         context.report.error(cors.at("origins"), "every origin and credentials do not go together");
+    }
+    for key in ["methods", "headers"] {
+        if has_star(key) {
+            let message = format!("to browsers that send credentials \"*\" among {key} is a name like any other");
+            context.report.error_with(cors.at(key), message, format!("write which {key} are allowed"));
+        }
+    }
+}
+
+/// A page can prove who it is only by a header that it may send, or by what the browser sends by itself.
+pub(crate) fn cors_credential_headers(context: &mut Context<'_>, route: &Reader<'_>) {
+    let cors = route.table("cors");
+    if route.get("cors").is_some()
+        && route.get("auth").is_some()
+        && !cors.flag("credentials")
+        && cors.texts("headers").is_empty()
+    {
+        let message = "the route wants to know who asks, and pages may send no header that tells it";
+        context.report.warning(cors.at, message, "headers = [\"authorization\"], or the header of the API key");
     }
 }
 

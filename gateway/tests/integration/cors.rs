@@ -1,0 +1,207 @@
+//! Pages of other origins (Fetch, "CORS protocol"): who is told that they may, on which answers, and what is answered
+//! before anybody is asked who they are.
+
+use mocks::raw::{Raw, Script};
+
+use crate::support::{Answer, Gateway, echo, one_route};
+
+const PAGE: &str = "https://app.example";
+const CORS: &str = "cors = { origins = ['https://app.example', 'http://localhost:3000'], methods = ['GET', 'PUT'], \
+                    headers = ['authorization', 'X-Version'], credentials = true, max_age = '5m' }";
+
+fn request(method: &str, fields: &[(&str, &str)]) -> String {
+    let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("{method} /x HTTP/1.1\r\nhost: a.test\r\n{fields}\r\n")
+}
+
+fn preflight(origin: &str, method: &str) -> String {
+    request("OPTIONS", &[("origin", origin), ("access-control-request-method", method)])
+}
+
+/// The fields of the protocol, without their common beginning.
+fn told(answer: &Answer) -> Vec<(&str, &str)> {
+    let fields = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut told: Vec<_> =
+        fields.filter_map(|(name, value)| Some((name.strip_prefix("access-control-")?, value))).collect();
+    told.sort_unstable();
+    told
+}
+
+fn all<'a>(answer: &'a Answer, name: &str) -> Vec<&'a str> {
+    answer.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
+}
+
+const MAY_READ: [(&str, &str); 3] = [
+    ("allow-credentials", "true"),
+    ("allow-origin", PAGE),
+    ("expose-headers", "x-request-id, retry-after, ratelimit, ratelimit-policy, www-authenticate"),
+];
+
+/// A route that wants a key, and counts requests that have none.
+fn guarded(cors: &str, upstream: std::net::SocketAddr) -> String {
+    let provider = "[identity.providers.keys]\nkind = 'api_key'\nfile = 'keys.toml'\n\n\
+                    [rate_limits.few]\nrate = '1/h'\nburst = 1\nkey = 'client_ip'\n\n";
+    let route = format!("methods = ['GET', 'PUT']\nauth = {{ providers = ['keys'] }}\nrate_limits = ['few']\n{cors}");
+    format!("{provider}{}", one_route("", &route, upstream))
+}
+
+async fn start_guarded(upstream: std::net::SocketAddr) -> Gateway {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.toml");
+    std::fs::write(&keys, "").unwrap();
+    let text = guarded(CORS, upstream).replace("'keys.toml'", &format!("'{}'", keys.display()));
+    Gateway::start(&text).await
+}
+
+#[tokio::test]
+async fn a_preflight_is_answered_before_identity_and_limits_and_no_upstream_is_asked() {
+    let upstream = echo().await;
+    let gateway = start_guarded(upstream.addr()).await;
+    let mut client = gateway.client().await;
+    for method in ["PUT", "GET", "PUT"] {
+        let answer = client.ask(preflight(PAGE, method)).await;
+        let expected = [
+            ("allow-credentials", "true"),
+            ("allow-headers", "authorization, x-version"),
+            ("allow-methods", "GET, PUT"),
+            ("allow-origin", PAGE),
+            ("max-age", "300"),
+        ];
+        assert_eq!((answer.status, told(&answer)), (204, expected.to_vec()));
+        assert_eq!((answer.header("vary"), answer.header("content-length")), (Some("origin"), None));
+        assert!(answer.header("x-request-id").is_some());
+    }
+    assert_eq!(upstream.counters().requests, 0);
+    let record = &gateway.records(3).await[0];
+    assert_eq!((&record["route"], &record["status"], &record["attempts"]), (&"all".into(), &204.into(), &0.into()));
+    assert_eq!(client.ask(request("GET", &[])).await.status, 401, "the limit has its token still");
+}
+
+#[tokio::test]
+async fn a_page_can_read_why_it_was_refused() {
+    let upstream = echo().await;
+    let gateway = start_guarded(upstream.addr()).await;
+    for (status, code) in [(401, "unauthorized"), (429, "rate_limited")] {
+        let answer = gateway.ask(request("GET", &[("origin", PAGE)])).await;
+        assert_eq!((answer.status, &*answer.code(), told(&answer)), (status, code, MAY_READ.to_vec()));
+        assert_eq!(answer.header("vary"), Some("origin"));
+    }
+    let stranger = gateway.ask(request("GET", &[("origin", "https://evil.example")])).await;
+    assert_eq!((stranger.status, told(&stranger)), (429, vec![]));
+    assert_eq!(stranger.header("vary"), Some("origin"), "a cache must not show it to others");
+}
+
+#[tokio::test]
+async fn origins_are_compared_exactly() {
+    let upstream = echo().await;
+    let gateway = Gateway::with_route(CORS, upstream.addr()).await;
+    for origin in [
+        "https://app.example.evil.test",
+        "https://evil-app.example",
+        "http://app.example",
+        "https://app.example:444",
+        "https://APP.example",
+        "null",
+        "*",
+        "",
+    ] {
+        let refused = gateway.ask(preflight(origin, "PUT")).await;
+        assert_eq!((refused.status, &*refused.code(), told(&refused)), (403, "forbidden", vec![]), "{origin}");
+        let answer = gateway.ask(request("GET", &[("origin", origin)])).await;
+        assert_eq!((answer.echo_status(), told(&answer)), (200, vec![]), "{origin}");
+    }
+    let twice = [("origin", PAGE), ("origin", "https://evil.example")];
+    assert_eq!(told(&gateway.ask(request("GET", &twice)).await), vec![], "whose page is it?");
+    let other = gateway.ask(request("GET", &[("origin", "http://localhost:3000")])).await;
+    assert_eq!(told(&other)[1], ("allow-origin", "http://localhost:3000"));
+    let none = gateway.ask(request("GET", &[])).await;
+    assert_eq!((told(&none), none.header("vary")), (vec![], Some("origin")));
+    assert_eq!(gateway.ask(request("GET", &[("origin", PAGE)])).await.echo().header("origin"), Some(PAGE));
+}
+
+#[tokio::test]
+async fn what_the_upstream_says_of_it_is_replaced_and_never_doubled() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nAccess-Control-Allow-Origin: *\r\n\
+                access-control-allow-credentials: false\r\naccess-control-allow-methods: DELETE\r\n\
+                access-control-expose-headers: x-total\r\nvary: Accept-Encoding\r\n";
+    for (more, varies) in
+        [("", vec!["Accept-Encoding", "origin"]), ("Vary: x, Origin\r\n", vec!["Accept-Encoding", "x, Origin"])]
+    {
+        let answers = Script::always(format!("{head}{more}\r\nok"));
+        let upstream = Raw::script(answers).await.unwrap();
+        let edits = "response_headers = { set = { x-edited = '1' } }";
+        for route in [CORS.to_owned(), format!("{CORS}\n{edits}")] {
+            let gateway = Gateway::with_route(&route, upstream.addr()).await;
+            let answer = gateway.ask(request("GET", &[("origin", PAGE)])).await;
+            let mut expected = MAY_READ.to_vec();
+            expected.push(("expose-headers", "x-total"));
+            assert_eq!((answer.status, told(&answer), all(&answer, "vary")), (200, expected, varies.clone()));
+            let stranger = gateway.ask(request("GET", &[("origin", "https://evil.example")])).await;
+            assert_eq!(told(&stranger), [("expose-headers", "x-total")]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_origin_is_told_a_star_and_caches_need_not_tell_them_apart() {
+    let upstream = echo().await;
+    let route = "cors = { origins = ['*'], methods = ['*'], headers = ['*'] }";
+    let gateway = Gateway::with_route(route, upstream.addr()).await;
+    let asked = gateway.ask(preflight("https://any.example", "PATCH")).await;
+    let expected = [("allow-headers", "*"), ("allow-methods", "*"), ("allow-origin", "*"), ("max-age", "600")];
+    assert_eq!((asked.status, told(&asked), asked.header("vary")), (204, expected.to_vec(), None));
+    let answer = gateway.ask(request("GET", &[("origin", "https://any.example")])).await;
+    assert_eq!((told(&answer)[0], answer.header("vary")), (("allow-origin", "*"), None));
+}
+
+#[tokio::test]
+async fn options_that_are_no_preflight_and_routes_that_say_nothing_are_served_as_ever() {
+    let upstream = echo().await;
+    let gateway = Gateway::with_route(CORS, upstream.addr()).await;
+    for fields in [&[][..], &[("origin", PAGE)], &[("access-control-request-method", "PUT")]] {
+        let answer = gateway.ask(request("OPTIONS", fields)).await;
+        assert_eq!(answer.echo_status(), 200);
+    }
+    let gateway = Gateway::to(upstream.addr()).await;
+    let answer = gateway.ask(preflight(PAGE, "PUT")).await;
+    assert_eq!((answer.echo_status(), told(&answer)), (200, vec![]));
+}
+
+#[tokio::test]
+async fn the_route_that_a_preflight_is_about_is_the_one_that_the_request_would_take() {
+    let upstream = echo().await;
+    let address = upstream.addr();
+    let text = format!(
+        "[[routes]]\nname = 'read'\npath = '/x'\nmethods = ['GET']\nupstream = 'http://{address}'\n\
+         cors = {{ origins = ['*'] }}\n\n\
+         [[routes]]\nname = 'new'\npath = '/x'\nmethods = ['PUT']\nheaders = {{ x-version = '2' }}\n\
+         upstream = 'http://{address}'\ncors = {{ origins = ['{PAGE}'], methods = ['PUT'], headers = ['x-version'] }}\n\n\
+         [[routes]]\nname = 'old'\npath = '/x'\nmethods = ['PUT']\nupstream = 'http://{address}'\n"
+    );
+    let gateway = Gateway::start(&text).await;
+    let named = request(
+        "OPTIONS",
+        &[("origin", PAGE), ("access-control-request-method", "PUT"), ("access-control-request-headers", "x-version")],
+    );
+    for (asked, status, origin) in [
+        (preflight(PAGE, "GET"), 204, Some("*")),
+        (named, 204, Some(PAGE)),
+        // The route that it is about says nothing, and none takes OPTIONS.
+        (preflight(PAGE, "PUT"), 405, None),
+        (preflight(PAGE, "DELETE"), 405, None),
+    ] {
+        let answer = gateway.ask(&asked).await;
+        assert_eq!((answer.status, answer.header("access-control-allow-origin")), (status, origin), "{asked}");
+    }
+    let explain = async |query: &str| gateway.admin("GET", &format!("/explain?url=/x&{query}")).await.json();
+    let policies = explain("method=GET&headers=origin:%20https://a").await["policies"].clone();
+    assert_eq!(policies["cors"], "every origin; GET; no further headers; without credentials; kept 600s");
+    assert_eq!(policies["page"], "may read the answer");
+    let asks = "method=OPTIONS&headers=access-control-request-method:PUT%0Aaccess-control-request-headers:x-version%0A";
+    for (origin, status) in [(PAGE, "204"), ("https://evil.example", "403")] {
+        let answer = explain(&format!("{asks}origin:{origin}")).await;
+        let page = answer["policies"]["page"].as_str().unwrap();
+        assert!(page.ends_with(status), "{page}");
+        assert_eq!(answer["policies"]["target"], "(nothing: the gateway answers)");
+    }
+}
