@@ -1,5 +1,6 @@
 //! Answers on their way to the client. Only this module writes error bodies.
 
+mod grpc;
 mod own;
 pub mod problem;
 mod relay;
