@@ -105,6 +105,8 @@ fn builder(server: &Server) -> Builder {
         .max_header_list_size(u32::try_from(fields).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BYTES)
         .max_concurrent_reset_streams(RESET_STREAMS)
+        // A burst within the allowance of a second ends nothing: a page that is left resets more than `h2`'s twenty.
+        .max_pending_accept_reset_streams(usize::try_from(server.h2.max_resets_per_second).unwrap_or(usize::MAX))
         .reset_stream_duration(RESET_TIME)
         .enable_connect_protocol();
     builder
@@ -193,7 +195,7 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
                     tokio::spawn(stream::serve(arrival, request, respond, place));
                 }
                 Some(Err(error)) => {
-                    // `h2` has bounds of its own: of resets that come before their request was taken, of small frames.
+                    // `h2` has bounds of its own: of errors in all, of heads in too many pieces, of small DATA.
                     if error.is_library() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM) && !self.ending {
                         self.shard.shared.shed(ShedReason::Http2Flood);
                     }
