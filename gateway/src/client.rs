@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::clock::Clock;
 use crate::context::Peer;
 use crate::exchange::Exchange;
 use crate::identity::Identity;
@@ -23,9 +24,9 @@ const DOZE_AFTER: Duration = Duration::from_millis(250);
 /// A client's connection, as its requests see it.
 pub struct ClientConnection<N: Network> {
     /// The address at the other end, ready for forwarding headers.
-    pub peer: Peer,
+    pub peer: Arc<Peer>,
     /// What its handshake proved; `None` in the clear.
-    pub secured: Option<Box<Secured>>,
+    pub secured: Option<Arc<Secured>>,
     /// Deadlines of whatever the connection waits for.
     pub deadlines: Arc<Deadlines>,
     /// Whether a request is being served.
@@ -55,6 +56,19 @@ pub struct Tunnel<N: Network> {
 }
 
 impl<N: Network> ClientConnection<N> {
+    /// The connection as one of the requests that share it sees it: with deadlines of its own. It is never idle.
+    pub fn of_stream(&self, clock: Clock) -> Self {
+        Self {
+            peer: Arc::clone(&self.peer),
+            secured: self.secured.clone(),
+            deadlines: Deadlines::new(clock),
+            phase: Arc::default(),
+            idle_timeout: None,
+            identity: Mutex::new(None),
+            tunnel: Mutex::new(None),
+        }
+    }
+
     /// A request's head has arrived.
     #[inline]
     pub fn begin(&self) {

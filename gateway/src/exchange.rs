@@ -63,7 +63,7 @@ pub struct Exchange<N: Network> {
     pub path: Option<Box<str>>,
     /// The host.
     pub host: Option<Arc<Host>>,
-    /// HTTP/1.0 or HTTP/1.1.
+    /// HTTP/1.0, HTTP/1.1 or HTTP/2.
     pub version: Version,
     /// Index of the route that matched.
     pub route: Option<usize>,
@@ -357,7 +357,11 @@ impl<N: Network> Exchange<N> {
             trace_id: Some(self.trace.trace_id_text()),
             span_id: Some(self.trace.span_id_text()),
             host: self.host.as_ref().and_then(|host| host.value.to_str().ok()),
-            protocol: if self.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            protocol: match self.version {
+                Version::HTTP_10 => "HTTP/1.0",
+                Version::HTTP_2 => "HTTP/2",
+                _ => "HTTP/1.1",
+            },
             route: route.map(|route| &*route.settings.name),
             subject: self.identity.as_ref().and_then(|identity| identity.subject.as_deref()),
             auth: self.refused.map(AuthResult::as_str),

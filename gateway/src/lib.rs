@@ -44,6 +44,7 @@ pub mod request_body;
 
 // HTTP/1.1 on the wire.
 pub mod http1;
+pub mod http2;
 
 pub mod context;
 pub mod forward;

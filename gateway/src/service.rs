@@ -63,7 +63,7 @@ where
             let (parts, body) = request.into_parts();
             let deadlines = Deadlines::new(shard.shared.clock.clone());
             let connection = Arc::new(ClientConnection {
-                peer: Peer::new(peer_of(&parts), Scheme::Http),
+                peer: Arc::new(Peer::new(peer_of(&parts), Scheme::Http)),
                 secured: None,
                 deadlines: Arc::clone(&deadlines),
                 phase: Arc::default(),

@@ -31,6 +31,7 @@ use crate::result::{Document, JourneyResult, Leeway, LoadResult, Moment, SCHEMA_
 use crate::target::TargetError;
 use crate::text;
 use crate::threshold::ThresholdError;
+use crate::tls::TlsError;
 
 /// The one load's name in the result.
 const LOAD: &str = "main";
@@ -42,6 +43,8 @@ enum CommandError {
     Target(#[from] TargetError),
     #[error("{0}")]
     Template(#[from] TemplateError),
+    #[error("{0}")]
+    Tls(#[from] TlsError),
     #[error("--token-key: {0}")]
     Key(#[from] KeyError),
     #[error("--phase: {0}")]

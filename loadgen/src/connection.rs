@@ -3,6 +3,7 @@
 //! HTTP/1.1 is here; a connection that carries several requests at once is in [`http2`].
 
 pub(crate) mod http2;
+pub(crate) mod wire;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,6 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::response::{Progress, ResponseReader};
 use crate::sample::Failure;
+use wire::Wire;
 
 /// The request that a connection carries.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +53,7 @@ pub(crate) enum ReadOutcome {
 /// A connection and what it carries.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Wire,
     connected: bool,
     pub(crate) in_flight: Option<InFlight>,
     /// Bytes of its request that went out.
@@ -63,7 +65,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Takes a socket of [`open_socket`].
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: Wire) -> Self {
         let (reader, rendered) = (ResponseReader::new(), Vec::new());
         Self { stream, connected: false, in_flight: None, written: 0, reader, rendered }
     }
@@ -82,8 +84,8 @@ impl Connection {
         if self.connected {
             return Ok(());
         }
-        if matches!(self.stream.take_error(), Ok(None)) {
-            match self.stream.peer_addr() {
+        if matches!(self.stream.socket().take_error(), Ok(None)) {
+            match self.stream.socket().peer_addr() {
                 Ok(_) => {
                     self.connected = true;
                     return Ok(());
@@ -113,12 +115,21 @@ impl Connection {
                 Err(_) => return Err(Failure::Closed),
             }
         }
-        Ok(())
+        match self.stream.flush() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(Failure::Closed),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether what is read may be what a write has waited for, as in a handshake.
+    pub(crate) fn writes_after_reads(&self) -> bool {
+        self.stream.is_secured()
     }
 
     /// Reads until the answer is whole or the socket has no more. `may_be_closed` says that the event told of a close,
     /// so that a short read does not mean that the socket is empty.
     pub(crate) fn read(&mut self, scratch: &mut [u8], may_be_closed: bool, now_ns: u64) -> ReadOutcome {
+        let is_secured = self.stream.is_secured();
         loop {
             let count = match self.stream.read(scratch) {
                 Ok(0) => return self.ended(),
@@ -140,7 +151,7 @@ impl Connection {
                 return ReadOutcome::Done { reusable: clean && self.reader.head().keep_alive };
             }
             // A short read from a stream means that it is empty, and the next byte brings a new event (epoll(7)).
-            if count < scratch.len() && !may_be_closed {
+            if count < scratch.len() && !may_be_closed && !is_secured {
                 return ReadOutcome::Waiting;
             }
         }

@@ -91,6 +91,14 @@ pub enum RunError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// It takes connections, and no handshake.
+    #[error("no TLS with {address}: {source} (--ca names who signed its certificate, --insecure believes anybody)")]
+    Handshake {
+        /// The target.
+        address: std::net::SocketAddr,
+        /// What is wrong.
+        source: std::io::Error,
+    },
     /// The system refused an epoll.
     #[error("cannot set up the event loop: {0}")]
     Setup(#[from] std::io::Error),

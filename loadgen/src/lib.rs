@@ -8,7 +8,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`plan`] | when to send: constant, Poisson, ramp and spike arrivals from a seed, or a trace |
-//! | [`target`], [`request`] | where to send, and a weighted mix of what to send, with placeholders and tokens |
+//! | [`target`], [`tls`], [`request`] | where to send, how it is secured, and a weighted mix of what to send, with placeholders and tokens |
 //! | [`response`] | the answer: strict, incremental HTTP/1.1 reading |
 //! | [`engine`] | the event loop over all connections |
 //! | [`sample`], [`recorder`] | what happened to each request, and histograms of it by phase and second |
@@ -37,4 +37,5 @@ pub mod sample;
 pub mod target;
 pub mod text;
 pub mod threshold;
+pub mod tls;
 pub mod units;

@@ -1,4 +1,4 @@
-//! Where requests go: an `http://` URL, taken apart and resolved once.
+//! Where requests go: an `http://` or `https://` URL, taken apart and resolved once.
 //!
 //! Load is sent to loopback addresses only, unless the caller says that another host is meant.
 
@@ -13,17 +13,16 @@ pub struct Target {
     pub authority: String,
     /// Path and query, never empty.
     pub path: String,
+    /// Over TLS.
+    pub is_secure: bool,
 }
 
 /// Why a URL cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// Not `http://HOST[:PORT][/PATH]`.
-    #[error("`{0}` is no URL that can be used here: write http://HOST:PORT/PATH")]
+    /// Not `http://HOST[:PORT][/PATH]`, nor `https://`.
+    #[error("`{0}` is no URL that can be used here: write http://HOST:PORT/PATH or https://HOST:PORT/PATH")]
     Form(String),
-    /// TLS, which is not spoken.
-    #[error("`{0}`: https is not spoken; give the address of a plain http listener")]
-    Tls(String),
     /// The host has no address.
     #[error("the host of `{url}` cannot be resolved: {source}")]
     Resolve {
@@ -38,23 +37,28 @@ pub enum TargetError {
 }
 
 impl Target {
+    /// A path at an address, in the clear.
+    #[must_use]
+    pub fn plain(address: SocketAddr, path: &str) -> Self {
+        Self { address, authority: address.to_string(), path: path.to_owned(), is_secure: false }
+    }
+
     /// Takes a URL apart and resolves its host.
     ///
     /// # Errors
     /// When the URL is malformed, its host has no address, or (without `allow_remote`) that address is not loopback.
     pub fn parse(url: &str, allow_remote: bool) -> Result<Self, TargetError> {
         let form = || TargetError::Form(url.to_owned());
-        if url.starts_with("https://") {
-            return Err(TargetError::Tls(url.to_owned()));
-        }
-        let rest = url.strip_prefix("http://").ok_or_else(form)?;
+        let secure = url.strip_prefix("https://");
+        let rest = secure.or_else(|| url.strip_prefix("http://")).ok_or_else(form)?;
+        let (is_secure, port) = if secure.is_some() { (true, 443) } else { (false, 80) };
         let split = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(split);
         if authority.is_empty() || authority.contains(['@', '{']) || !is_clean(rest) || rest.contains('#') {
             return Err(form());
         }
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let with_port = if has_port { authority.to_owned() } else { format!("{authority}:80") };
+        let with_port = if has_port { authority.to_owned() } else { format!("{authority}:{port}") };
         let resolve = |source| TargetError::Resolve { url: url.to_owned(), source };
         let none = || resolve(std::io::Error::from(std::io::ErrorKind::NotFound));
         let address = with_port.to_socket_addrs().map_err(resolve)?.next().ok_or_else(none)?;
@@ -62,7 +66,7 @@ impl Target {
             return Err(TargetError::Remote(url.to_owned()));
         }
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Ok(Self { address, authority: authority.to_owned(), path })
+        Ok(Self { address, authority: authority.to_owned(), path, is_secure })
     }
 }
 
@@ -96,15 +100,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_http_url_is_refused() {
+    fn what_is_no_http_url_is_refused() {
         for url in ["", "127.0.0.1:80", "ftp://127.0.0.1/", "http://", "http://u@127.0.0.1/", "http://127.0.0.1/a b"] {
             assert!(matches!(Target::parse(url, true), Err(TargetError::Form(_))), "{url}");
         }
     }
 
     #[test]
-    fn tls_is_refused_by_name() {
-        assert!(matches!(Target::parse("https://127.0.0.1/", true), Err(TargetError::Tls(_))));
+    fn tls_has_a_port_of_its_own() {
+        let target = Target::parse("https://127.0.0.1/", false).unwrap();
+        assert!(target.is_secure && target.address.port() == 443);
+        assert!(!Target::parse("http://127.0.0.1/", false).unwrap().is_secure);
+        assert_eq!(Target::parse("https://127.0.0.1:8443/", false).unwrap().address.port(), 8443);
     }
 
     #[test]

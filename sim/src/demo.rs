@@ -264,7 +264,7 @@ impl World {
     /// What the gateway says of the failing endpoint's breaker: its state, and how often it tripped.
     fn failing_breaker(&self) -> Option<(String, u64)> {
         let address = self.gateway.ready.control?;
-        let target = Target { address, authority: address.to_string(), path: "/breakers".to_owned() };
+        let target = Target::plain(address, "/breakers");
         let answer: serde_json::Value = serde_json::from_slice(&call(&target, "GET", b"").ok()?.body).ok()?;
         let endpoints = answer["breakers"].as_array()?.iter().filter_map(|one| one["endpoints"].as_array()).flatten();
         let failing = self.endpoints.failing().to_string();
@@ -289,7 +289,7 @@ impl World {
         let index = [ORDERS, USERS, BILLING].iter().position(|one| one.name == service.name).unwrap_or(0);
         let control = self.mocks[index].ready.control;
         let address = control.ok_or_else(|| DemoError::Control("there is none".to_owned()))?;
-        let target = Target { address, authority: address.to_string(), path: path.to_owned() };
+        let target = Target::plain(address, path);
         let answer = call(&target, method, body.as_bytes())
             .map_err(|error: ControlError| DemoError::Control(format!("{method} {path}: {error}")))?;
         if answer.status != 200 {

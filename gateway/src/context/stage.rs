@@ -8,7 +8,7 @@ use http::request::Parts;
 
 use super::screen::screen_request_headers;
 use super::survey::{Single, Survey};
-use super::{Host, RequestId, TraceContext, client_address, is_websocket, target};
+use super::{Host, RequestId, TraceContext, client_address, http2, is_websocket, target};
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange, Named};
 use crate::network::Network;
@@ -40,13 +40,15 @@ pub struct Admitted {
 /// The problem to answer; after it the connection is closed wherever the request's end is in doubt.
 pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) -> Result<Admitted, GatewayError> {
     let survey = Survey::of(headers);
+    exchange.traced = survey.traced;
+    exchange.timed = survey.timed;
+    // First of all: it decides how whatever follows is answered.
+    exchange.is_grpc = survey.is_grpc;
+    http2::check(exchange.version, headers)?;
     let declared_length = target::check_framing(&survey, exchange.version)?;
     check_sizes(exchange, headers.len(), survey.bytes)?;
     target::check_method_and_target(&exchange.method, &exchange.uri)?;
     check_expectation(survey.expect)?;
-    exchange.traced = survey.traced;
-    exchange.timed = survey.timed;
-    exchange.is_grpc = survey.is_grpc;
     let host = host(exchange, &survey)?;
     let websocket = survey.upgrade.first.is_some() && is_websocket(&exchange.method, exchange.version, headers);
     if let (Some(host), Some(_)) = (&host, exchange.uri.authority()) {

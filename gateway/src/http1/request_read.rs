@@ -98,11 +98,22 @@ pub(super) fn take(
 #[inline]
 fn take_at_once(buffer: &mut BytesMut, limits: &HeadLimits) -> Result<Option<RequestRead>, Box<Refusal>> {
     let bytes = buffer.split().freeze();
-    let (request, length) = parse(&bytes, limits)?;
+    let (request, length) = match parse(&bytes, limits) {
+        Ok(parsed) => parsed,
+        Err(refusal) => return Err(put_back(buffer, bytes, refusal)),
+    };
     if length < bytes.len() {
         buffer.extend_from_slice(&bytes[length..]);
     }
     Ok(Some(request))
+}
+
+/// What is no head may be the beginning of something else.
+#[cold]
+fn put_back(buffer: &mut BytesMut, head: Bytes, refusal: Box<Refusal>) -> Box<Refusal> {
+    let behind = std::mem::replace(buffer, head.into());
+    buffer.extend_from_slice(&behind);
+    refusal
 }
 
 fn take_whole(
@@ -121,8 +132,11 @@ fn take_whole(
         return if first { check_beginning(buffer) } else { Ok(None) };
     };
     *lines = Lines::default();
-    let (request, _) = parse(&buffer.split_to(length).freeze(), limits)?;
-    Ok(Some(request))
+    let head = buffer.split_to(length).freeze();
+    match parse(&head, limits) {
+        Ok((request, _)) => Ok(Some(request)),
+        Err(refusal) => Err(put_back(buffer, head, refusal)),
+    }
 }
 
 const BARE_LINE_FEED: &str = "A line of the request head ends without CR.";

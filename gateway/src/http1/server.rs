@@ -121,6 +121,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         }
     }
 
+    /// What has been read and belongs to no request; after a refusal, what was refused.
+    pub fn unread(&self) -> &[u8] {
+        &self.read.bytes
+    }
+
     /// Whether bytes are there that wait to become a head.
     pub fn has_begun(&self) -> bool {
         !self.read.bytes.is_empty()

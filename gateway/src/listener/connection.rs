@@ -14,6 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::drain::{self, Draining};
 use super::drive::{self, End};
+use super::streams;
 use crate::client::ClientConnection;
 use crate::clock::Clock;
 use crate::context::{Caller, Peer, Scheme};
@@ -32,6 +33,17 @@ pub(super) const LINGER_TIME: Duration = Duration::from_secs(1);
 
 /// What is read at once when a request begins on a connection that dozed.
 const FIRST_BYTES: usize = 2048;
+
+/// What a connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    /// HTTP/1.0 and HTTP/1.1.
+    Http1,
+    /// HTTP/2: the handshake said so.
+    Http2,
+    /// Its first bytes will tell.
+    Either,
+}
 
 /// Serves a connection to its end. Turning `drain` to true closes it after the answer in flight, or, when it is idle,
 /// after a moment in which a request that was on its way can still come. What is `kept` is dropped with the connection.
@@ -56,7 +68,8 @@ pub fn serve_for<N: Network, K: Send>(
     kept: K,
 ) -> impl Future<Output = ()> + Send {
     let connection = client(&shard, Peer::of(caller, Scheme::Http), None);
-    run(shard, connection, (stream, N::is_quiet as IsQuiet<N::Stream>), drain, kept)
+    let protocol = if shard.snapshot().config.server.h2.is_spoken() { Protocol::Either } else { Protocol::Http1 };
+    run(shard, connection, (stream, N::is_quiet as IsQuiet<N::Stream>, protocol), drain, kept)
 }
 
 /// The same over TLS, once the handshake is over.
@@ -67,16 +80,18 @@ pub fn serve_secured<N: Network, S: ByteStream, K: Send>(
     drain: watch::Receiver<bool>,
     kept: K,
 ) -> impl Future<Output = ()> + Send {
-    let Handshake { stream, secured } = handshake;
-    let connection = client(&shard, Peer::of(caller, Scheme::Https), Some(Box::new(secured)));
+    let Handshake { stream, secured, http2 } = handshake;
+    let connection = client(&shard, Peer::of(caller, Scheme::Https), Some(Arc::new(secured)));
+    // RFC 9113, section 3.3: over TLS the handshake alone decides.
+    let protocol = if http2 { Protocol::Http2 } else { Protocol::Http1 };
     // What has been decrypted waits where no socket tells of it: only a read finds out.
     let is_quiet: IsQuiet<TlsStream<S>> = |_| false;
-    run(shard, connection, (stream, is_quiet), drain, kept)
+    run(shard, connection, (stream, is_quiet, protocol), drain, kept)
 }
 
-fn client<N: Network>(shard: &Shard<N>, peer: Peer, secured: Option<Box<Secured>>) -> Arc<ClientConnection<N>> {
+fn client<N: Network>(shard: &Shard<N>, peer: Peer, secured: Option<Arc<Secured>>) -> Arc<ClientConnection<N>> {
     Arc::new(ClientConnection {
-        peer,
+        peer: Arc::new(peer),
         secured,
         deadlines: Deadlines::new(shard.shared.clock.clone()),
         phase: Arc::default(),
@@ -89,7 +104,7 @@ fn client<N: Network>(shard: &Shard<N>, peer: Peer, secured: Option<Box<Secured>
 async fn run<N: Network, S: ByteStream, K: Send>(
     shard: Arc<Shard<N>>,
     connection: Arc<ClientConnection<N>>,
-    (stream, is_quiet): (S, IsQuiet<S>),
+    (stream, is_quiet, protocol): (S, IsQuiet<S>, Protocol),
     drain: watch::Receiver<bool>,
     kept: K,
 ) {
@@ -98,11 +113,19 @@ async fn run<N: Network, S: ByteStream, K: Send>(
     let wait = pin!(drain::wait(drain.clone()));
     let mut draining = Draining::new(wait, drain);
     connection.deadlines.set(Wait::Idle, clock.now(), connection.idle_timeout);
-    let mut awake = doze(&connection, stream, &mut watch, &mut draining, clock).await;
+    let mut may_speak_http2 = protocol == Protocol::Either;
+    let mut awake = if protocol == Protocol::Http2 {
+        Box::pin(streams::serve(&shard, &connection, (stream, Bytes::new()), &mut watch, &mut draining)).await;
+        None
+    } else {
+        doze(&connection, stream, &mut watch, &mut draining, clock).await
+    };
     while let Some((stream, read_ahead)) = awake {
         // What is awake is boxed: a connection that dozes holds none of it.
         let input = (stream, is_quiet, &*read_ahead);
-        let end = Box::pin(drive::drive(&shard, &connection, input, &mut watch, &mut draining)).await;
+        let end = drive::drive(&shard, &connection, input, may_speak_http2, &mut watch, &mut draining);
+        let end = Box::pin(end).await;
+        may_speak_http2 = false;
         drop(read_ahead);
         awake = match end {
             End::Doze(stream) => doze(&connection, stream, &mut watch, &mut draining, clock).await,
@@ -115,6 +138,11 @@ async fn run<N: Network, S: ByteStream, K: Send>(
                 if let Some(tunnel) = tunnel {
                     Box::pin(pipeline::tunnel(stream, read_ahead, *tunnel)).await;
                 }
+                None
+            }
+            End::Http2(stream, read_ahead) => {
+                let input = (stream, read_ahead);
+                Box::pin(streams::serve(&shard, &connection, input, &mut watch, &mut draining)).await;
                 None
             }
             End::Closed => None,

@@ -80,6 +80,11 @@ impl<'a, F: Future<Output = ()>> Draining<'a, F> {
         }
     }
 
+    /// Whether a drain has begun; until then the task is woken when it does.
+    pub(super) fn poll_has_begun(&mut self, cx: &mut Context<'_>) -> bool {
+        self.state != State::NotYet || self.poll_begun(cx)
+    }
+
     fn poll_begun(&mut self, cx: &mut Context<'_>) -> bool {
         if self.registered && matches!(self.peek.has_changed(), Ok(false)) {
             return false;

@@ -16,6 +16,7 @@ use crate::client::{ClientConnection, Phase};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Arrival;
 use crate::http1::{HeadLimits, IsQuiet, KnownDate, Next, Refusal, Server};
+use crate::http2::begins_like_preface;
 use crate::network::{ByteStream, Network};
 use crate::pipeline;
 use crate::reply::Reply;
@@ -31,6 +32,8 @@ pub(super) enum End<S> {
     Doze(S),
     /// The client is to read what was sent, then the connection closes.
     Linger(S),
+    /// It speaks HTTP/2: these bytes of it have come.
+    Http2(S, Bytes),
     /// The client has its 101, and these bytes of it came behind the request.
     Switched(S, Bytes),
     /// The client is gone, or does not take its answer.
@@ -47,21 +50,29 @@ struct Driver<'a, 'd, N: Network, F> {
     date: KnownDate,
 }
 
-/// Serves the connection until it rests or ends.
+/// Serves the connection until it rests or ends. One on which nothing has been served may turn out to speak HTTP/2.
 pub(super) async fn drive<N: Network, S: ByteStream>(
     shard: &Arc<Shard<N>>,
     connection: &Arc<ClientConnection<N>>,
     (stream, is_quiet, read_ahead): (S, IsQuiet<S>, &[u8]),
+    may_speak_http2: bool,
     watch: &mut Watch,
     draining: &mut Draining<'_, impl Future<Output = ()>>,
 ) -> End<S> {
     let date = shard.date.known();
     let mut driver = Driver { shard, connection, watch, draining, date };
     let mut server = Box::new(Server::new(stream, read_ahead, limits(shard), is_quiet));
+    let mut first = may_speak_http2;
     loop {
         let parts = match driver.next(&mut server).await {
             Awaited::Next(Next::Request(parts)) => parts,
-            Awaited::Next(Next::Refused(refusal)) => return driver.refuse(server, *refusal).await,
+            Awaited::Next(Next::Refused(refusal)) => {
+                if first && begins_like_preface(server.unread()) {
+                    let (stream, read_ahead) = server.into_parts();
+                    return End::Http2(stream, read_ahead);
+                }
+                return driver.refuse(server, *refusal).await;
+            }
             Awaited::Next(Next::Closed) => return End::Closed,
             Awaited::SlowHead => {
                 let error = GatewayError::new(Code::RequestTimeout, "The request head did not arrive in time.");
@@ -70,6 +81,7 @@ pub(super) async fn drive<N: Network, S: ByteStream>(
             Awaited::IdleForLong => return End::Linger(server.into_parts().0),
             Awaited::Doze => return End::Doze(server.into_parts().0),
         };
+        first = false;
         let (mut seat, source) = Seat::Own(server).body();
         let status = {
             let arrival = Arrival { shard: Arc::clone(shard), connection: Arc::clone(connection) };

@@ -9,3 +9,5 @@ mod drive;
 pub(crate) mod refuse;
 mod seat;
 pub mod secure;
+mod stream;
+mod streams;

@@ -1,6 +1,7 @@
 //! Answers on their way to the client. Only this module writes error bodies.
 
 mod cross_origin;
+mod grpc;
 mod own;
 pub mod problem;
 mod relay;

@@ -20,13 +20,16 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 /// Most documents are shorter, bytes.
 const DOCUMENT: usize = 320;
 
-/// Turns a failure into the answer of its exchange.
+/// Turns a failure into the answer of its exchange: a document, or what callers of gRPC understand.
 pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) -> Reply<N> {
     let status = error.code.status();
     exchange.status = Some(status);
     exchange.code = Some(error.code);
     if let Some(reason) = error.shed {
         exchange.shed(reason);
+    }
+    if exchange.is_grpc {
+        return super::grpc::answer(exchange, error);
     }
     let body = document(error, Some(exchange.request_id.as_bytes()));
     let head = exchange.method == http::Method::HEAD;

@@ -8,9 +8,9 @@ use rustls::server::{ProducesTickets, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::HTTP_11;
 use super::by_name::ByName;
 use super::secured::Secured;
+use super::{HTTP_2, HTTP_11};
 use crate::config::settings::listener::{ClientCertificates, ListenerTls};
 
 /// Takes handshakes of one listener, under one configuration.
@@ -24,11 +24,11 @@ pub struct Acceptor {
 impl Acceptor {
     /// For checked settings. Sessions are resumed by `tickets` where clients prove nothing; where they do, by tickets
     /// that no other listener takes, and no other configuration: who was believed there need not be believed here
-    /// (CVE-2025-23419).
+    /// (CVE-2025-23419). Clients are offered HTTP/2 first, where `http2` says that it is spoken.
     ///
     /// # Errors
     /// Why rustls does not take them: no certificate of a client can be checked against these roots.
-    pub fn new(settings: &ListenerTls, tickets: Option<Arc<dyn ProducesTickets>>) -> Result<Self, String> {
+    pub fn new(settings: &ListenerTls, tickets: Option<Arc<dyn ProducesTickets>>, http2: bool) -> Result<Self, String> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13, &TLS12])
@@ -48,7 +48,7 @@ impl Acceptor {
         };
         let certificates = Arc::new(ByName::new(settings));
         let mut config = builder.with_cert_resolver(Arc::clone(&certificates) as _);
-        config.alpn_protocols = vec![HTTP_11.to_vec()];
+        config.alpn_protocols = if http2 { vec![HTTP_2.to_vec(), HTTP_11.to_vec()] } else { vec![HTTP_11.to_vec()] };
         if let Some(tickets) = tickets {
             config.ticketer = tickets;
         }
@@ -86,7 +86,7 @@ mod tests {
     fn a_listener_that_wants_certificates_and_can_check_none_takes_nobody() {
         let of = |clients| {
             let default = Some(certificate(&["a.test"]));
-            Acceptor::new(&ListenerTls { default, named: [].into(), clients, files: [].into() }, None)
+            Acceptor::new(&ListenerTls { default, named: [].into(), clients, files: [].into() }, None, true)
         };
         let none = || Arc::new(RootCertStore::empty());
         assert!(of(ClientCertificates::Required(none())).is_err());

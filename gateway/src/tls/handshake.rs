@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::HTTP_2;
 use super::acceptor::Acceptor;
 use super::secured::Secured;
 use crate::network::ByteStream;
@@ -27,6 +28,8 @@ pub struct Handshake<S> {
     pub stream: TlsStream<S>,
     /// What the handshake proved.
     pub secured: Secured,
+    /// It was agreed to speak HTTP/2.
+    pub http2: bool,
 }
 
 /// Why there is none.
@@ -76,7 +79,8 @@ async fn take<S: ByteStream>(mut stream: S, acceptor: &Acceptor) -> Result<Hands
     }
     let stream = accept.await.map_err(|_| Failure::Failed)?;
     let secured = acceptor.secured(stream.get_ref().1);
-    Ok(Handshake { stream, secured })
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
+    Ok(Handshake { stream, secured, http2 })
 }
 
 /// Gives a connection bytes that were read before it was made.

@@ -36,7 +36,7 @@ struct Inner {
 impl Slots {
     /// Puts a configuration's certificates in force. The first says which listeners there are; a later one changes
     /// those that it has too, and that speak TLS already: everything else waits for a restart, and is reported so.
-    pub fn apply(&self, listeners: &[Listener]) {
+    pub fn apply(&self, listeners: &[Listener], http2: bool) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.slots.is_empty() {
             let slot = |listener: &Listener| listener.tls.as_ref().map(|_| Arc::default());
@@ -47,7 +47,7 @@ impl Slots {
             if *address != listener.address {
                 continue;
             }
-            match Acceptor::new(tls, inner.tickets.get_or_init(new_tickets).clone()) {
+            match Acceptor::new(tls, inner.tickets.get_or_init(new_tickets).clone(), http2) {
                 Ok(acceptor) => slot.0.store(Some(Arc::new(acceptor))),
                 Err(why) => notice::tls_not_applied(*address, &why),
             }

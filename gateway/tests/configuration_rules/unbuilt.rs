@@ -17,10 +17,6 @@ fn what_is_off_or_default_is_accepted() {
 #[test]
 fn what_is_not_built_is_said_once() {
     check(
-        "[server]\nh2_max_concurrent_streams = 5",
-        &["2:1: [server] h2_max_concurrent_streams: HTTP/2 is not built yet"],
-    );
-    check(
         "[server]\npreserve_header_case = true",
         &["2:1: [server] preserve_header_case: keeping the case of header names is not built yet"],
     );

@@ -205,7 +205,9 @@ async fn a_stand_in_gets_what_is_left_of_the_time_and_none_where_none_is() {
 async fn a_grpc_client_gets_no_answer_that_is_no_grpc() {
     let gateway = Gateway::start(&text(nowhere().await, nowhere().await, FIXED)).await;
     let call = "POST /s/m HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\ncontent-length: 0\r\n\r\n";
-    assert_eq!(gateway.ask(call).await.code(), "upstream_connect");
+    let answer = gateway.ask(call).await;
+    assert_eq!((answer.header("grpc-status"), answer.body.len()), (Some("14"), 0), "it is not covered");
+    assert_eq!(gateway.record().await["code"], "upstream_connect");
     let keys = "fallback = { status = 200, content_type = 'application/grpc' }\nretry = { attempts = 1 }";
     let gateway = Gateway::start(&text(nowhere().await, nowhere().await, keys)).await;
     let answer = gateway.ask(call).await;

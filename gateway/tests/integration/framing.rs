@@ -291,7 +291,7 @@ async fn a12_what_is_not_http_1_is_never_answered_with_success() {
         "GET / HTTP/1.2\r\nhost: a\r\n\r\n",
         "GET / HTTP/3.0\r\nhost: a\r\n\r\n",
         "GET / http/1.1\r\nhost: a\r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
         "SSH-2.0-x\r\n\r\n",
         "{\"json\": true}\r\n\r\n",
     ] {

@@ -34,7 +34,7 @@ async fn requests_come_over_tls_one_after_the_other_and_the_upstream_is_told() {
     let (upstream, authority) = (echo().await, Authority::new());
     let gateway = Gateway::start(&text(&pair(&authority.write("a", &["a.test"])), "", &upstream)).await;
     let mut config = authority.client();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"spdy/1".to_vec(), b"http/1.1".to_vec()];
     let mut client = TlsClient::over_tls(gateway.address, config, "a.test").await.unwrap();
     {
         let connection = client.stream().get_ref().1;

@@ -17,6 +17,7 @@ Examples:
   loadgen --url http://127.0.0.1:8080/ --rate 5000/s --duration 30s
   loadgen --url http://127.0.0.1:8080/ --requests 100000 --connections 32
   loadgen --url http://127.0.0.1:8080/ --arrivals 'poisson ramp(100/s, 5000/s)' --duration 1m
+  loadgen --url https://127.0.0.1:8443/ --ca ca.pem --http2 --rate 5000/s
   loadgen --url 'http://127.0.0.1:8080/orders/{zipf(1000)}' --rate 500/s \\
           -H 'authorization: Bearer {token(subject=user-{zipf(100)})}' --token-key key.pem
   loadgen --url http://127.0.0.1:8080 --journey shop.toml --users 50 --spawn 10/s --duration 1m
@@ -38,7 +39,7 @@ failures.";
 #[command(name = "loadgen", version, about, after_help = HELP)]
 #[allow(clippy::struct_excessive_bools, reason = "these are command-line switches")]
 pub struct Arguments {
-    /// Where to send: http://HOST:PORT/PATH
+    /// Where to send: http://HOST:PORT/PATH or https://HOST:PORT/PATH
     #[arg(long)]
     pub(super) url: String,
     /// Open model: requests a second, as in 5000/s or 600/m
@@ -63,12 +64,21 @@ pub struct Arguments {
     /// Open model: most requests in flight; arrivals beyond it are dropped and counted
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) max_in_flight: u32,
-    /// Speak HTTP/2 from the first byte (prior knowledge, h2c)
+    /// Speak HTTP/2: by prior knowledge in the clear (h2c), by ALPN over TLS
     #[arg(long)]
     pub(super) http2: bool,
     /// HTTP/2: most requests at once on a connection
     #[arg(long, requires = "http2", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) streams: u32,
+    /// TLS: believe servers whose certificate these authorities signed, PEM, instead of whom the system believes
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub(super) ca: Option<PathBuf>,
+    /// TLS: believe anybody to be the server
+    #[arg(long)]
+    pub(super) insecure: bool,
+    /// TLS: a whole handshake for each connection, no session resumed
+    #[arg(long)]
+    pub(super) full_handshakes: bool,
     /// Let users go the journeys of a file (docs/benchmarking.md says how one is written)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["rate", "arrivals", "replay", "requests", "http2", "headers",
         "method", "body", "expect_statuses", "expect_length", "pacing", "connections", "max_in_flight", "timeout"])]

@@ -17,6 +17,7 @@ use crate::request::{Expectation, Mix, Protocol, Template, TokenKey, TokenSettin
 use crate::result::Offered;
 use crate::sample::Totals;
 use crate::target::Target;
+use crate::tls::{Tls, Trust};
 
 /// Sending starts this long after the connections are asked for, so that they are open by then.
 const LEAD: Duration = Duration::from_millis(100);
@@ -50,7 +51,11 @@ impl Job {
         let template = template(arguments)?;
         let key = arguments.token_key.as_ref().map(|path| token_key(arguments, path)).transpose()?;
         let target_is_local = template.target.address.ip().is_loopback();
-        let mix = Mix::with_tokens(&[template], arguments.seed, key.as_ref())?.speaking(protocol(arguments)?)?;
+        let tls = tls(arguments, &template.target)?;
+        let mut mix = Mix::with_tokens(&[template], arguments.seed, key.as_ref())?.speaking(protocol(arguments)?)?;
+        if let Some(tls) = tls {
+            mix = mix.secured(tls);
+        }
         let model = model(arguments)?;
         let summary = match &model {
             Model::Open(plan) => Some(plan.summary()),
@@ -158,6 +163,22 @@ fn protocol(arguments: &Arguments) -> Result<Protocol, CommandError> {
         Some((name, _)) => Err(CommandError::Usage(format!("HTTP/2 has no header `{name}`: leave it or --http2 out"))),
         None => Ok(Protocol::Http2 { streams: arguments.streams as usize }),
     }
+}
+
+/// How connections are secured; what says so and is not obeyed is an error.
+fn tls(arguments: &Arguments, target: &Target) -> Result<Option<Tls>, CommandError> {
+    if !target.is_secure {
+        let said = arguments.ca.is_some() || arguments.insecure || arguments.full_handshakes;
+        let message = "--ca, --insecure and --full-handshakes are about TLS: give an https:// URL";
+        return if said { Err(CommandError::Usage(message.to_owned())) } else { Ok(None) };
+    }
+    let pem = arguments.ca.as_ref().map(read).transpose()?;
+    let trust = match &pem {
+        Some(pem) => Trust::Own(pem),
+        None if arguments.insecure => Trust::Anybody,
+        None => Trust::System,
+    };
+    Ok(Some(Tls::new(&target.authority, trust, !arguments.full_handshakes)?))
 }
 
 pub(super) fn token_settings(arguments: &Arguments) -> TokenSettings {

@@ -39,6 +39,10 @@ impl JourneyJob {
             let message = format!("`{}`: the paths are those of the journeys; give http://HOST:PORT", arguments.url);
             return Err(CommandError::Usage(message));
         }
+        if target.is_secure {
+            let message = "journeys speak http in the clear: give the address of a plain listener";
+            return Err(CommandError::Usage(message.to_owned()));
+        }
         let key = match &arguments.token_key {
             Some(path) => {
                 let pem = String::from_utf8_lossy(&read(path)?).into_owned();

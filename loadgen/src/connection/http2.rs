@@ -1,4 +1,4 @@
-//! One HTTP/2 connection, by prior knowledge: many requests at once, each a stream.
+//! One HTTP/2 connection, by prior knowledge or by ALPN: many requests at once, each a stream.
 //!
 //! The protocol is the crate `h2`'s. It asks for a runtime only through wakers, so the driver's loop can be one: when
 //! the socket has news, the connection is polled, and then the streams that it woke.
@@ -9,7 +9,6 @@ mod message;
 mod socket;
 
 use std::collections::VecDeque;
-use std::net::TcpStream;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -19,6 +18,7 @@ use h2::RecvStream;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 
 use super::InFlight;
+use super::wire::Wire;
 use crate::clock::Clock;
 use crate::response::Head;
 use crate::sample::Failure;
@@ -105,7 +105,7 @@ pub(crate) fn can_say(bytes: &[u8]) -> bool {
 
 impl Http2 {
     /// Takes a socket that may still be connecting.
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: Wire) -> Self {
         let handshake = Builder::new()
             .enable_push(false)
             // Until the server has said how many it allows, none: what it refuses would count as its failure.

@@ -2,7 +2,7 @@
 
 mod links;
 
-use std::net::TcpStream as BlockingStream;
+use std::net::{SocketAddr, TcpStream as BlockingStream};
 use std::time::Duration;
 
 use super::lane::{Arrival, Lane};
@@ -13,6 +13,7 @@ use crate::clock::{Clock, duration_ns, thread_cpu_ns};
 use crate::connection::http2::Http2;
 use crate::connection::{Connection, InFlight};
 use crate::sample::{Failure, Observer, Totals};
+use crate::tls::Tls;
 
 /// Bigger than the socket buffers' usual fill, so that most bodies take one read.
 const SCRATCH_BYTES: usize = 128 * 1024;
@@ -62,9 +63,8 @@ fn run_with(
     schedule: Schedule,
     neighbour: Option<Neighbour<'_>>,
 ) -> Result<Vec<Totals>, RunError> {
-    for address in loads.iter().flat_map(|load| &load.settings.mix.targets) {
-        BlockingStream::connect_timeout(address, FIRST_CONNECT)
-            .map_err(|source| RunError::Connect { address: *address, source })?;
+    for mix in loads.iter().map(|load| &load.settings.mix) {
+        mix.targets.iter().try_for_each(|address| try_out(*address, mix.tls.as_ref()))?;
     }
     sleep_exactly();
     let mut driver = Driver::new(loads, clock, schedule)?;
@@ -72,6 +72,15 @@ fn run_with(
     driver.open_all();
     driver.drive()?;
     Ok(driver.lanes.into_iter().map(|lane| lane.totals).collect())
+}
+
+/// One connection before the start: who cannot be reached, or is not believed, gets no load.
+fn try_out(address: SocketAddr, tls: Option<&Tls>) -> Result<(), RunError> {
+    let connected = BlockingStream::connect_timeout(&address, FIRST_CONNECT);
+    let stream = connected.map_err(|source| RunError::Connect { address, source })?;
+    let Some(tls) = tls else { return Ok(()) };
+    let bounded = stream.set_read_timeout(Some(FIRST_CONNECT));
+    bounded.and_then(|()| tls.try_out(stream)).map_err(|source| RunError::Handshake { address, source })
 }
 
 /// A place for a connection; it outlives the connection.

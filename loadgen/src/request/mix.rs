@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::draws::Draws;
 use super::{Prepared, Template, TemplateError, TokenKey};
 use crate::connection::http2::can_say;
+use crate::tls::Tls;
 
 /// Another stream than the plan's, which is drawn from the same seed, and than the placeholders'.
 const CHOICE: u64 = 0x6d69_785f_6f66_7265;
@@ -20,6 +21,8 @@ pub struct Mix {
     weights: Vec<u32>,
     seed: u64,
     pub(crate) protocol: Protocol,
+    /// How connections are secured, where they are.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// What is spoken on a connection.
@@ -27,7 +30,7 @@ pub struct Mix {
 pub enum Protocol {
     /// One request at a time.
     Http1,
-    /// By prior knowledge, without an upgrade and without TLS.
+    /// Without an upgrade: by prior knowledge in the clear, by ALPN over TLS.
     Http2 {
         /// Most requests at once on a connection; at least one.
         streams: usize,
@@ -63,7 +66,7 @@ impl Mix {
         }
         let weights = templates.iter().map(|template| template.weight).collect();
         let names = templates.iter().map(|template| template.name.clone()).collect();
-        Ok(Self { prepared, targets, names, weights, seed, protocol: Protocol::Http1 })
+        Ok(Self { prepared, targets, names, weights, seed, protocol: Protocol::Http1, tls: None })
     }
 
     /// The same requests in another protocol. Their `host` becomes `:authority`; headers about an HTTP/1.1 connection
@@ -84,6 +87,13 @@ impl Mix {
             }
         }
         Ok(Self { protocol, ..self })
+    }
+
+    /// The same requests over TLS.
+    #[must_use]
+    pub fn secured(self, tls: Tls) -> Self {
+        let asks_for_http2 = self.protocol != Protocol::Http1;
+        Self { tls: Some(if asks_for_http2 { tls.asking_for_http2() } else { tls }), ..self }
     }
 
     /// The bytes of the request with this number, as HTTP/1.1 writes them; `scratch` and `out` hold them where they are

@@ -248,7 +248,7 @@ fn workers(place: &Place<'_>) -> usize {
 }
 
 fn ask(admin: SocketAddr, method: &str, path: &str) -> Result<Vec<u8>, String> {
-    let target = Target { address: admin, authority: admin.to_string(), path: path.to_owned() };
+    let target = Target::plain(admin, path);
     let answer = call(&target, method, &[]).map_err(|error| error.to_string())?;
     if answer.status == 200 { Ok(answer.body) } else { Err(format!("{method} {path}: {}", answer.status)) }
 }

@@ -38,7 +38,7 @@ pub(super) const EXPECTED_ERRORS: [u16; 2] = [404, 405];
 fn plain(gateway: SocketAddr, weight: u32, method: &str, path: &str) -> Template {
     Template {
         name: format!("{method} {path}"),
-        target: Target { address: gateway, authority: gateway.to_string(), path: path.to_owned() },
+        target: Target::plain(gateway, path),
         method: method.to_owned(),
         headers: vec![("user-agent".to_owned(), "portcullis-demo".to_owned())],
         body: Vec::new(),

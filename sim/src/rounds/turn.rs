@@ -200,13 +200,13 @@ impl Road<'_> {
 /// Where `/bytes/BODY` is at this address.
 #[must_use]
 pub fn bytes_target(address: SocketAddr, body: u64) -> Target {
-    Target { address, authority: address.to_string(), path: format!("/bytes/{body}") }
+    Target::plain(address, &format!("/bytes/{body}"))
 }
 
 /// Connections that the mock took, and requests that it answered.
 fn mock_counters(mock: &Child) -> Result<(u64, u64), TurnError> {
     let address = mock.ready.control.unwrap_or(mock.ready.listeners[0]);
-    let target = Target { address, authority: address.to_string(), path: "/counters".to_owned() };
+    let target = Target::plain(address, "/counters");
     let answer = call(&target, "GET", &[])?;
     let counters: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let endpoints = counters["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();

@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn ask(address: SocketAddr) -> u16 {
-        let target = Target { address, authority: address.to_string(), path: "/x".to_owned() };
+        let target = Target::plain(address, "/x");
         call(&target, "GET", &[]).unwrap().status
     }
 

@@ -434,7 +434,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn ask(address: SocketAddr, whom: &str, method: &str, path: &str, body: &str) -> Result<Vec<u8>, RunError> {
-    let target = Target { address, authority: address.to_string(), path: path.to_owned() };
+    let target = Target::plain(address, path);
     let what = format!("{whom}: {method} {path}");
     let answer = call(&target, method, body.as_bytes()).map_err(RunError::control(&what))?;
     if (200..300).contains(&answer.status) {

@@ -301,7 +301,7 @@ impl RequestPart {
     pub fn template(&self, gateway: SocketAddr) -> Template {
         Template {
             name: format!("{} {}", self.method, self.path),
-            target: Target { address: gateway, authority: gateway.to_string(), path: self.path.clone() },
+            target: Target::plain(gateway, &self.path),
             method: self.method.clone(),
             headers: self.headers.clone(),
             body: self.body.clone().into_bytes(),

@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn what_the_gateway_writes_is_read() {
-        let mut written = gateway::telemetry::record::AccessRecord::new(1_500, "r-1", "::1", "GET", "/a\"b", 503);
+        let mut written = gateway::telemetry::record::AccessRecord::new(1_500, b"r-1", "::1", "GET", "/a\"b", 503);
         (written.route, written.total_us, written.attempts) = (Some("a\"b"), 250, 2);
         let mut line = Vec::new();
         written.write(&mut line);

@@ -4,8 +4,6 @@ use super::{DAY, HOUR, HUGE, Key, Kind, MANY, SECOND, TableDef, key};
 use crate::config::validate::{addresses, server};
 use crate::config::value::text;
 
-const H2: &str = "HTTP/2 is";
-
 /// `[server]`
 pub(crate) static SERVER: TableDef =
     TableDef::plain("[server]", "Workers, limits and timeouts of the whole gateway.", KEYS)
@@ -43,22 +41,22 @@ const KEYS: &[Key] = &[
         "The size of a request body; 413 beyond. A route can override it; \"0\" is no limit.",
     )
     .default("\"10MiB\""),
-    key("h2_max_concurrent_streams", Kind::Integer(1, 1_000_000), "Streams that one HTTP/2 connection may have open.")
-        .default("100")
-        .not_yet(H2),
+    key(
+        "h2_max_concurrent_streams",
+        Kind::Integer(0, 1_000_000),
+        "Streams that one HTTP/2 connection may have open. 0: HTTP/2 is not spoken.",
+    )
+    .default("100"),
     key("h2_stream_window", Kind::Size(1024, (1 << 31) - 1), "The initial window of an HTTP/2 stream.")
-        .default("\"64KiB\"")
-        .not_yet(H2),
+        .default("\"64KiB\""),
     key("h2_connection_window", Kind::Size(65_535, (1 << 31) - 1), "The initial window of an HTTP/2 connection.")
-        .default("\"1MiB\"")
-        .not_yet(H2),
+        .default("\"1MiB\""),
     key(
         "h2_max_resets_per_second",
         Kind::Integer(1, 1_000_000),
-        "Resets a second beyond which an HTTP/2 connection gets GOAWAY.",
+        "Streams of one HTTP/2 connection that its client may reset, or break, in a second. Beyond: GOAWAY.",
     )
-    .default("100")
-    .not_yet(H2),
+    .default("100"),
     key("preserve_header_case", Kind::Bool, "Keep header names as written, from HTTP/1 to HTTP/1.")
         .default("false")
         .not_yet("keeping the case of header names is"),

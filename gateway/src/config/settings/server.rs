@@ -31,7 +31,7 @@ pub struct Server {
     pub max_uri_bytes: usize,
     /// A request body's size; 413 beyond.
     pub max_body: Option<u64>,
-    /// HTTP/2 limits, in force once HTTP/2 is built.
+    /// HTTP/2 of clients.
     pub h2: Http2Limits,
     /// Keep header names byte-exact from HTTP/1 to HTTP/1.
     pub preserve_header_case: bool,
@@ -56,7 +56,7 @@ pub struct Server {
 /// `h2_*` of `[server]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Http2Limits {
-    /// Streams that one connection may have open.
+    /// Streams that one connection may have open; 0 = HTTP/2 is not spoken.
     pub max_concurrent_streams: u32,
     /// Initial window of a stream, bytes.
     pub stream_window: u32,
@@ -64,6 +64,13 @@ pub struct Http2Limits {
     pub connection_window: u32,
     /// Resets a second beyond which the connection gets GOAWAY.
     pub max_resets_per_second: u32,
+}
+
+impl Http2Limits {
+    /// Whether clients may speak HTTP/2.
+    pub fn is_spoken(&self) -> bool {
+        self.max_concurrent_streams > 0
+    }
 }
 
 /// `escaped_slash`.

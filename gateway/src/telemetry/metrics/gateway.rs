@@ -32,11 +32,13 @@ pub enum ShedReason {
     Deadline,
     /// The gateway is draining.
     Draining,
+    /// More resets or empty frames on a connection of HTTP/2 than a client may send.
+    Http2Flood,
 }
 
 impl ShedReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Connections,
         Self::ConnectionsPerIp,
         Self::InFlight,
@@ -48,6 +50,7 @@ impl ShedReason {
         Self::UpstreamConnections,
         Self::Deadline,
         Self::Draining,
+        Self::Http2Flood,
     ];
 
     /// Whether it protects an upstream, and not the gateway.
@@ -69,6 +72,7 @@ impl ShedReason {
             Self::UpstreamConnections => "upstream_connections",
             Self::Deadline => "deadline",
             Self::Draining => "draining",
+            Self::Http2Flood => "h2_flood",
         }
     }
 }

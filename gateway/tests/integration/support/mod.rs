@@ -4,6 +4,7 @@ mod client;
 mod events;
 mod front;
 mod gateway;
+pub(crate) mod h2;
 mod process;
 mod redis;
 mod tls;

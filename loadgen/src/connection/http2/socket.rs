@@ -2,19 +2,20 @@
 //! kept.
 
 use std::io::{ErrorKind, Read, Result, Write};
-use std::net::TcpStream;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::connection::wire::Wire;
+
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Wire,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Wire) -> Self {
         Self { stream }
     }
 
@@ -47,11 +48,11 @@ impl AsyncWrite for Socket {
         Self::attempt(|| self.stream.write(bytes))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
+        Self::attempt(|| self.stream.flush())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
-        Poll::Ready(self.stream.shutdown(std::net::Shutdown::Write))
+        Poll::Ready(self.stream.socket().shutdown(std::net::Shutdown::Write))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Driver, Link, Slot};
 use crate::connection::http2::Http2;
+use crate::connection::wire::Wire;
 use crate::connection::{Connection, ReadOutcome, open_socket};
 use crate::engine::lane::Ended;
 use crate::engine::poller::{News, Token};
@@ -19,7 +20,7 @@ impl Driver<'_, '_> {
                 let now_ns = self.clock.now_ns();
                 let prepared = &self.lanes[slot.lane].settings.mix.prepared;
                 let fixed = connection.in_flight.and_then(|in_flight| prepared[in_flight.template].fixed());
-                if news.writable {
+                if news.writable || connection.writes_after_reads() {
                     let written = connection.check_connected().and_then(|()| connection.write(fixed, now_ns));
                     if let Err(failure) = written {
                         self.fail(index, failure);
@@ -160,10 +161,11 @@ impl Driver<'_, '_> {
         if self.poller.watch(&socket, token).is_err() {
             return false;
         }
+        let Ok(wire) = Wire::over(socket, lane.settings.mix.tls.as_ref()) else { return false };
         lane.totals.connections += 1;
         slot.link = Some(match lane.settings.mix.protocol {
-            Protocol::Http1 => Link::Http1(Connection::new(socket)),
-            Protocol::Http2 { .. } => Link::Http2(Box::new(Http2::new(socket))),
+            Protocol::Http1 => Link::Http1(Connection::new(wire)),
+            Protocol::Http2 { .. } => Link::Http2(Box::new(Http2::new(wire))),
         });
         true
     }

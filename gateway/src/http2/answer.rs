@@ -1,0 +1,85 @@
+//! An answer's head as HTTP/2 has it: without what speaks of a connection (RFC 9113, section 8.2.2), with a length that
+//! fits the body, and a date.
+
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body::Body;
+
+use crate::http1::AnswerHead;
+
+const OF_CONNECTIONS: [HeaderName; 5] = [
+    CONNECTION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// The head of an answer with this body. What a 304, or an answer to HEAD, says of a length is of the body that it does
+/// not have, and stays; 204 says nothing of one (RFC 9110, section 8.6).
+pub fn head(status: StatusCode, fields: AnswerHead, head_only: bool, body: &impl Body, date: &[u8]) -> Response<()> {
+    let mut headers = fields.into_map();
+    for name in &OF_CONNECTIONS {
+        headers.remove(name);
+    }
+    let bodiless = status == StatusCode::NO_CONTENT;
+    let stays = !bodiless && (head_only || status == StatusCode::NOT_MODIFIED);
+    if !stays {
+        set_length(&mut headers, if bodiless { None } else { body.size_hint().exact() });
+    }
+    if !headers.contains_key(DATE)
+        && let Ok(date) = HeaderValue::from_bytes(date)
+    {
+        headers.insert(DATE, date);
+    }
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn set_length(headers: &mut HeaderMap, length: Option<u64>) {
+    match length {
+        Some(length) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(length))),
+        None => drop(headers.remove(CONTENT_LENGTH)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{Empty, Full, StreamBody};
+
+    use super::*;
+
+    fn fields(fields: &[(&'static str, &'static str)]) -> AnswerHead {
+        let field = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        AnswerHead::Map(fields.iter().map(field).collect())
+    }
+
+    fn length(response: &Response<()>) -> Option<&str> {
+        response.headers().get(CONTENT_LENGTH).map(|value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn what_speaks_of_a_connection_is_gone() {
+        let given = [("connection", "close"), ("keep-alive", "1"), ("transfer-encoding", "chunked"), ("x", "y")];
+        let response = head(StatusCode::OK, fields(&given), false, &Empty::<&[u8]>::new(), b"now");
+        let names: Vec<_> = response.headers().keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x", "content-length", "date"]);
+    }
+
+    #[test]
+    fn the_length_is_the_bodys_but_where_there_is_none() {
+        let (ok, none) = (StatusCode::OK, StatusCode::NO_CONTENT);
+        let told = || fields(&[("content-length", "9")]);
+        let unknown = StreamBody::new(futures_util::stream::empty::<Result<_, ()>>());
+        let _: &dyn Body<Data = &[u8], Error = ()> = &unknown;
+        assert_eq!(length(&head(ok, told(), false, &Full::new(&b"four"[..]), b"")), Some("4"));
+        assert_eq!(length(&head(ok, told(), false, &unknown, b"")), None);
+        assert_eq!(length(&head(ok, told(), true, &Empty::<&[u8]>::new(), b"")), Some("9"));
+        assert_eq!(length(&head(StatusCode::NOT_MODIFIED, told(), false, &Empty::<&[u8]>::new(), b"")), Some("9"));
+        assert_eq!(length(&head(none, told(), false, &Empty::<&[u8]>::new(), b"")), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! A request's body as it comes in DATA frames.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::request_body::BodyFault;
+
+/// A body. The client may send more of it as fast as it is read: nothing is held beside the stream's window.
+#[derive(Debug)]
+pub struct ClientBody {
+    stream: RecvStream,
+    /// What is left of the length that was declared. `h2` holds the client to it.
+    left: Option<u64>,
+    /// Set when the body is waited for, where the client waits for a 100.
+    awaited: Option<Arc<AtomicBool>>,
+}
+
+impl ClientBody {
+    /// The body of this declared length.
+    pub fn new(stream: RecvStream, declared: Option<u64>, awaited: Option<Arc<AtomicBool>>) -> Self {
+        Self { stream, left: declared, awaited }
+    }
+}
+
+/// A reset by the client, or the end of its connection, is its leaving; what `h2` resets is malformed: DATA that does
+/// not fit the declared length, beyond the window, after the end.
+fn fault(error: &h2::Error) -> BodyFault {
+    if error.is_library() && !error.is_io() { BodyFault::Malformed } else { BodyFault::ClientLeft }
+}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let this = self.get_mut();
+        let Poll::Ready(data) = this.stream.poll_data(cx) else {
+            if let Some(awaited) = this.awaited.take() {
+                awaited.store(true, Ordering::Relaxed);
+            }
+            return Poll::Pending;
+        };
+        match data {
+            Some(Ok(data)) => {
+                // It goes on at once. That the stream is over already is nothing to complain of here.
+                let _ = this.stream.flow_control().release_capacity(data.len());
+                this.left = this.left.map(|left| left.saturating_sub(data.len() as u64));
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(fault(&error)))),
+            None => match ready!(this.stream.poll_trailers(cx)) {
+                Ok(trailers) => Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers)))),
+                Err(error) => Poll::Ready(Some(Err(fault(&error)))),
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

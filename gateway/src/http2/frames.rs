@@ -1,0 +1,157 @@
+//! Walks over the frames of one direction of a connection (RFC 9113, section 4.1): plain state over bytes, whatever
+//! pieces they come in. Payloads are skipped, but for the code of a reset.
+
+use super::preface::PREFACE;
+
+const HEAD: usize = 9;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
+
+/// What is told of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// A stream was reset, with this code.
+    Reset(u32),
+    /// A frame that carries nothing of a request or an answer: settings, pings, priorities, unknown kinds, and DATA
+    /// that is empty and ends nothing. Updates of windows are not among them: who reads much sends many.
+    Idle,
+}
+
+/// The place in a direction.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    /// A frame's head as far as it has come.
+    head: [u8; HEAD],
+    has: usize,
+    /// Bytes of payload that are still to come.
+    left: usize,
+    kind: u8,
+    flags: u8,
+    /// The last four bytes of a reset's payload.
+    code: u32,
+    /// A block of header fields has begun, and not come to its end.
+    in_block: bool,
+}
+
+impl Walk {
+    /// What a server sends.
+    pub(super) fn of_server() -> Self {
+        Self::default()
+    }
+
+    /// What a client sends: its preface comes before the frames, as if it were a payload.
+    pub(super) fn of_client() -> Self {
+        Self { left: PREFACE.len(), kind: DATA, ..Self::default() }
+    }
+
+    /// Whether a block of header fields has begun, and not come to its end.
+    pub(super) fn in_block(&self) -> bool {
+        self.in_block
+    }
+
+    /// Walks over the next bytes.
+    pub(super) fn over(&mut self, mut bytes: &[u8], mut each: impl FnMut(Seen)) {
+        while !bytes.is_empty() {
+            if self.left > 0 {
+                let (payload, rest) = bytes.split_at(self.left.min(bytes.len()));
+                bytes = rest;
+                self.left -= payload.len();
+                if self.kind == RST_STREAM {
+                    self.code = payload.iter().fold(self.code, |code, byte| code << 8 | u32::from(*byte));
+                }
+                if self.left == 0 {
+                    self.end(&mut each);
+                }
+                continue;
+            }
+            let (part, rest) = bytes.split_at((HEAD - self.has).min(bytes.len()));
+            bytes = rest;
+            self.head[self.has..self.has + part.len()].copy_from_slice(part);
+            self.has += part.len();
+            if self.has == HEAD {
+                self.has = 0;
+                self.begin(&mut each);
+            }
+        }
+    }
+
+    fn begin(&mut self, each: &mut impl FnMut(Seen)) {
+        let [a, b, c, kind, flags, ..] = self.head;
+        self.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        (self.kind, self.flags) = (kind, flags);
+        match kind {
+            HEADERS | CONTINUATION => self.in_block = true,
+            DATA if self.left > 0 || flags & END_STREAM != 0 => {}
+            RST_STREAM => self.code = 0,
+            WINDOW_UPDATE => {}
+            _ => each(Seen::Idle),
+        }
+        if self.left == 0 {
+            self.end(each);
+        }
+    }
+
+    fn end(&mut self, each: &mut impl FnMut(Seen)) {
+        match self.kind {
+            HEADERS | CONTINUATION if self.flags & END_HEADERS != 0 => self.in_block = false,
+            RST_STREAM => each(Seen::Reset(self.code)),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
+    }
+
+    #[test]
+    fn frames_are_told_whatever_pieces_they_come_in() {
+        let bytes = [
+            PREFACE.to_vec(),
+            frame(4, 0, &[0; 6]),
+            frame(HEADERS, END_HEADERS, b"block"),
+            frame(DATA, 0, b"\0\0\0\x03\0"),
+            frame(DATA, 0, b""),
+            frame(DATA, END_STREAM, b""),
+            frame(WINDOW_UPDATE, 0, &[0, 0, 0, 1]),
+            frame(RST_STREAM, 0, &[0, 0, 0, 8]),
+            frame(6, 0, &[0; 8]),
+            frame(0x40, 0, b""),
+        ]
+        .concat();
+        for step in 1..=bytes.len() {
+            let (mut walk, mut seen) = (Walk::of_client(), Vec::new());
+            for piece in bytes.chunks(step) {
+                walk.over(piece, |one| seen.push(one));
+            }
+            assert_eq!(seen, [Seen::Idle, Seen::Idle, Seen::Reset(8), Seen::Idle, Seen::Idle], "in steps of {step}");
+        }
+    }
+
+    #[test]
+    fn a_block_is_open_until_its_last_byte() {
+        let mut walk = Walk::of_server();
+        let mut then = |bytes: &[u8]| {
+            walk.over(bytes, |_| {});
+            walk.in_block()
+        };
+        assert!(!then(&frame(DATA, 0, b"x")));
+        assert!(then(&frame(HEADERS, 0, b"ab")), "more is to come in CONTINUATION");
+        let last = frame(CONTINUATION, END_HEADERS, b"cd");
+        assert!(then(&last[..10]));
+        assert!(!then(&last[10..]));
+        assert!(!then(&frame(HEADERS, END_HEADERS, b"")));
+    }
+}

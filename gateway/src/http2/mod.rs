@@ -1,0 +1,23 @@
+//! HTTP/2 as clients speak it (RFC 9113). The `h2` crate speaks the protocol; here is what it leaves to its user.
+//!
+//! - `preface`: how a connection in the clear says that it speaks HTTP/2.
+//! - `frames`: walks over the frames that pass, without their payload.
+//! - `flood`: what of them may come in a second.
+//! - `watched`: a stream whose frames are counted on their way to `h2` and from it.
+//! - `body`: a request's body as the pipeline reads it.
+//! - `answer`: an answer's head as HTTP/2 has it.
+//!
+//! **Boundary:** knows no route, no pool and no clock but the one that it is given; `listener/streams.rs` drives it.
+
+mod answer;
+mod body;
+mod flood;
+mod frames;
+mod preface;
+mod watched;
+
+pub use answer::head;
+pub use body::ClientBody;
+pub use flood::Allowance;
+pub use preface::begins_like_preface;
+pub use watched::{Pulse, Watched};

@@ -1,0 +1,205 @@
+//! One request of a connection that speaks HTTP/2, in a task of its own: through the pipeline, and its answer back, as
+//! fast as the client opens the stream's window.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{Method, Request, Response, StatusCode, header};
+use http_body::Body;
+
+use super::streams::Place;
+use crate::context::to_http1_form;
+use crate::exchange::Arrival;
+use crate::http2::{self, ClientBody};
+use crate::network::Network;
+use crate::pipeline;
+use crate::reply::Reply;
+use crate::request_body::Source;
+use crate::shard::Shard;
+use crate::timer::{Deadlines, Wait, Watch};
+
+/// Serves a request to its end. The connection goes on whatever becomes of it.
+pub(super) async fn serve<N: Network>(
+    arrival: Arrival<N>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    place: Place,
+) {
+    let (shard, deadlines) = (Arc::clone(&arrival.shard), Arc::clone(&arrival.connection.deadlines));
+    let (mut parts, body) = request.into_parts();
+    to_http1_form(&mut parts);
+    let head_only = parts.method == Method::HEAD;
+    let (source, awaited) = source(&parts, body);
+    let mut watch = Watch::new(Arc::clone(&deadlines));
+    let reply = {
+        let serving = pin!(pipeline::serve(arrival, parts, source));
+        reply(&shard, serving, &mut respond, &mut watch, awaited).await
+    };
+    // Without one, the client has left: what is dropped here ends the upstream's work.
+    if let Some(reply) = reply {
+        answer(&shard, reply, head_only, respond, (&mut watch, &deadlines)).await;
+    }
+    drop(place);
+}
+
+/// The body, and whether somebody waits for it, where the client waits for a 100.
+fn source(parts: &http::request::Parts, body: RecvStream) -> (Source, Option<Arc<AtomicBool>>) {
+    if body.is_end_stream() {
+        return (Source::Empty, None);
+    }
+    let length = parts.headers.get(header::CONTENT_LENGTH);
+    let declared = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    let awaited = parts.headers.contains_key(header::EXPECT).then(Arc::default);
+    (Source::Boxed(Box::pin(ClientBody::new(body, declared, awaited.clone()))), awaited)
+}
+
+/// Waits for the pipeline's answer; `None` when the client has left.
+async fn reply<N: Network>(
+    shard: &Shard<N>,
+    mut serving: Pin<&mut impl Future<Output = Reply<N>>>,
+    respond: &mut SendResponse<Bytes>,
+    watch: &mut Watch,
+    mut awaited: Option<Arc<AtomicBool>>,
+) -> Option<Reply<N>> {
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(reply) = pipeline::poll(&shard.shared, serving.as_mut(), cx) {
+                return Poll::Ready(Some(reply));
+            }
+            if awaited.as_ref().is_some_and(|awaited| awaited.load(Ordering::Relaxed)) {
+                awaited = None;
+                let mut go_on = Response::new(());
+                *go_on.status_mut() = StatusCode::CONTINUE;
+                // A stream that is over says so below.
+                let _ = respond.send_informational(go_on);
+            }
+            if respond.poll_reset(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            // A deadline that has run out is its owner's matter: it is polled again.
+            if watch.poll_expired(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
+}
+
+/// Sends an answer.
+async fn answer<N: Network>(
+    shard: &Shard<N>,
+    reply: Reply<N>,
+    head_only: bool,
+    mut respond: SendResponse<Bytes>,
+    (watch, deadlines): (&mut Watch, &Deadlines),
+) {
+    let Reply { status, head, body } = reply;
+    let date = shard.date.refresh(&mut shard.date.known()).to_owned();
+    let response = http2::head(status, head, head_only, &body, &date);
+    let Ok(stream) = respond.send_response(response, body.is_end_stream()) else { return };
+    let mut sending = Sending { stream, body: pin!(body), part: Bytes::new(), waits: false, moved: false };
+    poll_fn(|cx| {
+        loop {
+            if sending.poll(cx).is_ready() || sending.stream.poll_reset(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let moved = std::mem::take(&mut sending.moved);
+            if !sending.waits {
+                deadlines.clear(Wait::Write);
+            } else if moved || !deadlines.is_set(Wait::Write) {
+                let timeout = shard.snapshot().config.server.body_idle_timeout;
+                deadlines.set(Wait::Write, shard.shared.clock.now(), Some(timeout));
+            }
+            if watch.poll_expired(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if deadlines.has_expired(Wait::Write) {
+                // The client does not take it.
+                sending.stream.send_reset(Reason::CANCEL);
+                return Poll::Ready(());
+            }
+        }
+    })
+    .await;
+}
+
+/// An answer's body on its way.
+struct Sending<'b, B> {
+    stream: SendStream<Bytes>,
+    body: Pin<&'b mut B>,
+    /// What waits for the client's window; no more is read meanwhile.
+    part: Bytes,
+    /// The client's window is shut.
+    waits: bool,
+    /// Bytes have gone since this was last looked at.
+    moved: bool,
+}
+
+impl<B: Body<Data = Bytes>> Sending<'_, B> {
+    /// Ready when the answer is over, whole or not.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.part.is_empty() {
+                if self.body.is_end_stream() {
+                    return Poll::Ready(());
+                }
+                match ready!(self.body.as_mut().poll_frame(cx)) {
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(data) => self.take(data),
+                        Err(frame) => {
+                            let trailers = frame.into_trailers().unwrap_or_default();
+                            let _ = self.stream.send_trailers(trailers);
+                            return Poll::Ready(());
+                        }
+                    },
+                    None => {
+                        let _ = self.stream.send_data(Bytes::new(), true);
+                        return Poll::Ready(());
+                    }
+                    // A cut answer never looks like a whole one.
+                    Some(Err(_)) => {
+                        self.stream.send_reset(Reason::INTERNAL_ERROR);
+                        return Poll::Ready(());
+                    }
+                }
+                continue;
+            }
+            if ready!(self.poll_send(cx)).is_err() {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    fn take(&mut self, data: Bytes) {
+        self.part = data;
+        if self.part.is_empty() && self.body.is_end_stream() {
+            let _ = self.stream.send_data(Bytes::new(), true);
+        }
+    }
+
+    /// Sends as much of the part as the client takes.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+        self.stream.reserve_capacity(self.part.len());
+        let mut room = self.stream.capacity();
+        if room == 0 {
+            match self.stream.poll_capacity(cx) {
+                Poll::Ready(Some(Ok(capacity))) => room = capacity,
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(())),
+                Poll::Pending => {
+                    self.waits = true;
+                    return Poll::Pending;
+                }
+            }
+        }
+        (self.waits, self.moved) = (false, true);
+        let sent = self.part.split_to(room.min(self.part.len()));
+        let last = self.part.is_empty() && self.body.is_end_stream();
+        Poll::Ready(self.stream.send_data(sent, last).map_err(|_| ()))
+    }
+}

@@ -1,0 +1,262 @@
+//! One connection that speaks HTTP/2: its streams, each a task of its own, and what holds for all of them.
+//!
+//! `h2` keeps the streams' states and windows; frames are counted on their way to it (`http2::Watched`). What ends the
+//! connection here: nothing asked for a while, a head that does not come to its end, a client that takes no bytes, more
+//! resets and empty frames than a client may send, a drain.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use h2::Reason;
+use h2::server::{Builder, Connection};
+
+use super::connection::{LINGER_TIME, linger};
+use super::drain::Draining;
+use super::stream;
+use crate::client::ClientConnection;
+use crate::config::settings::server::Server;
+use crate::exchange::Arrival;
+use crate::http2::{Allowance, Pulse, Watched};
+use crate::network::{ByteStream, Network};
+use crate::shard::Shard;
+use crate::telemetry::metrics::ShedReason;
+use crate::timer::{Wait, Watch};
+
+/// What one stream holds of an answer that the client does not take, bytes; the connection it comes from is not read
+/// meanwhile.
+const SEND_BYTES: usize = 64 * 1024;
+
+/// Streams that were reset and whose last frames may still come, and for how long.
+const RESET_STREAMS: usize = 64;
+const RESET_TIME: Duration = Duration::from_secs(1);
+
+/// What a field costs beside its bytes (RFC 9113, section 6.5.2).
+const FIELD_BYTES: usize = 32;
+
+/// Requests that are being served, and who wants to know when there are none.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    count: AtomicUsize,
+    waker: AtomicWaker,
+}
+
+/// One of them, for as long as it is served.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Open>);
+
+impl Place {
+    fn take(open: &Arc<Open>) -> Self {
+        open.count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.waker.wake();
+        }
+    }
+}
+
+/// Serves the connection to its end.
+pub(super) async fn serve<N: Network, S: ByteStream>(
+    shard: &Arc<Shard<N>>,
+    connection: &Arc<ClientConnection<N>>,
+    (stream, read_ahead): (S, Bytes),
+    watch: &mut Watch,
+    draining: &mut Draining<'_, impl Future<Output = ()>>,
+) {
+    let clock = &shard.shared.clock;
+    let snapshot = shard.snapshot();
+    let server = &snapshot.config.server;
+    let allowance = Allowance::new(server.h2.max_resets_per_second);
+    let (stream, pulse) = Watched::new(stream, read_ahead, allowance, clock.clone());
+    connection.begin_head(clock.now(), server.header_read_timeout);
+    let handshake = pin!(builder(server).handshake::<_, Bytes>(stream));
+    drop(snapshot);
+    if let Some(h2) = shake(handshake, connection, watch).await {
+        connection.deadlines.clear(Wait::Head);
+        let (pulse, open) = (Arc::clone(&pulse), Arc::default());
+        let streams = Streams { shard, connection, h2, pulse, open, written: 0, draining: false, ending: false };
+        streams.run(watch, draining).await;
+    }
+    if let Some(stream) = pulse.take_stream() {
+        linger(stream).await;
+    }
+}
+
+/// The limits as `h2` keeps them. The list of header fields may be twice what the gateway takes, so that nearly all of
+/// what is too large gets the gateway's own answer, and a record; of what is more, `h2` keeps nothing.
+fn builder(server: &Server) -> Builder {
+    let fields = 2 * (server.max_header_bytes + server.max_uri_bytes + FIELD_BYTES * server.max_headers);
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(server.h2.max_concurrent_streams)
+        .initial_window_size(server.h2.stream_window)
+        .initial_connection_window_size(server.h2.connection_window)
+        .max_header_list_size(u32::try_from(fields).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BYTES)
+        .max_concurrent_reset_streams(RESET_STREAMS)
+        .reset_stream_duration(RESET_TIME);
+    builder
+}
+
+/// Waits for the preface to be whole; `None` when it is none, or does not come in time.
+async fn shake<N: Network, C>(
+    mut handshake: Pin<&mut impl Future<Output = Result<C, h2::Error>>>,
+    connection: &ClientConnection<N>,
+    watch: &mut Watch,
+) -> Option<C> {
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = handshake.as_mut().poll(cx) {
+            return Poll::Ready(done.ok());
+        }
+        while watch.poll_expired(cx).is_ready() {
+            if connection.deadlines.has_expired(Wait::Head) {
+                return Poll::Ready(None);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// A connection whose preface has come.
+struct Streams<'a, N: Network, S: ByteStream> {
+    shard: &'a Arc<Shard<N>>,
+    connection: &'a Arc<ClientConnection<N>>,
+    h2: Connection<Watched<S>, Bytes>,
+    pulse: Arc<Pulse<S>>,
+    open: Arc<Open>,
+    /// Bytes that had left when that was last looked at.
+    written: u64,
+    /// The client was told that no new request is taken.
+    draining: bool,
+    /// It was told that the connection ends at once.
+    ending: bool,
+}
+
+impl<N: Network, S: ByteStream> Streams<'_, N, S> {
+    async fn run(mut self, watch: &mut Watch, draining: &mut Draining<'_, impl Future<Output = ()>>) {
+        let mut held = None;
+        poll_fn(|cx| {
+            loop {
+                self.open.waker.register(cx.waker());
+                if self.poll_streams(cx, &mut held).is_ready() {
+                    return Poll::Ready(());
+                }
+                if self.pulse.is_flooded() && !self.ending {
+                    self.shard.shared.shed(ShedReason::Http2Flood);
+                    self.end(Reason::ENHANCE_YOUR_CALM);
+                    continue;
+                }
+                if !self.draining && draining.poll_has_begun(cx) {
+                    self.drain();
+                    continue;
+                }
+                self.set_deadlines();
+                if watch.poll_expired(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                if self.has_run_out() {
+                    return Poll::Ready(());
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Reads and writes, and takes the requests that have come; ready when the connection is over.
+    fn poll_streams(&mut self, cx: &mut Context<'_>, held: &mut Option<u64>) -> Poll<()> {
+        let (gate, clock) = (&self.shard.gate, &self.shard.shared.clock);
+        if gate.is_paused() && gate.poll_held(held, clock.now(), cx).is_pending() {
+            // What is being served goes on; what is asked now waits, as many as may be open.
+            return self.h2.poll_closed(cx).map(|_| ());
+        }
+        *held = None;
+        loop {
+            match std::task::ready!(self.h2.poll_accept(cx)) {
+                Some(Ok((request, respond))) => {
+                    let place = Place::take(&self.open);
+                    let connection = Arc::new(self.connection.of_stream(clock.clone()));
+                    let arrival = Arrival { shard: Arc::clone(self.shard), connection };
+                    tokio::spawn(stream::serve(arrival, request, respond, place));
+                }
+                Some(Err(error)) => {
+                    // `h2` has bounds of its own: of resets that come before their request was taken, of small frames.
+                    if error.is_library() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM) && !self.ending {
+                        self.shard.shared.shed(ShedReason::Http2Flood);
+                    }
+                    return Poll::Ready(());
+                }
+                None => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// No new request is taken; those that have come are answered.
+    fn drain(&mut self) {
+        self.draining = true;
+        self.connection.deadlines.clear(Wait::Idle);
+        self.h2.graceful_shutdown();
+    }
+
+    /// Nothing more is done but to say why.
+    fn end(&mut self, reason: Reason) {
+        self.ending = true;
+        self.h2.abrupt_shutdown(reason);
+        self.connection.deadlines.set(Wait::Write, self.shard.shared.clock.now(), Some(LINGER_TIME));
+    }
+
+    fn set_deadlines(&mut self) {
+        let (deadlines, now) = (&self.connection.deadlines, self.shard.shared.clock.now());
+        if self.ending {
+            return;
+        }
+        if self.open.count.load(Ordering::Relaxed) > 0 {
+            deadlines.clear(Wait::Idle);
+        } else if !deadlines.is_set(Wait::Idle) {
+            // A client that was told takes note, or is left.
+            let idle = if self.draining { Some(LINGER_TIME) } else { self.connection.idle_timeout };
+            deadlines.set(Wait::Idle, now, idle);
+        }
+        if !self.pulse.is_in_block() {
+            deadlines.clear(Wait::Head);
+        } else if !deadlines.is_set(Wait::Head) {
+            let timeout = self.shard.snapshot().config.server.header_read_timeout;
+            deadlines.set(Wait::Head, now, Some(timeout));
+        }
+        let moved = std::mem::replace(&mut self.written, self.pulse.written()) != self.pulse.written();
+        if !self.pulse.waits_to_write() {
+            deadlines.clear(Wait::Write);
+        } else if moved || !deadlines.is_set(Wait::Write) {
+            let timeout = self.shard.snapshot().config.server.body_idle_timeout;
+            deadlines.set(Wait::Write, now, Some(timeout));
+        }
+    }
+
+    /// A deadline has run out; whether the connection is over with it.
+    fn has_run_out(&mut self) -> bool {
+        let deadlines = &self.connection.deadlines;
+        if deadlines.has_expired(Wait::Write) {
+            return true;
+        }
+        if deadlines.has_expired(Wait::Head) && self.pulse.is_in_block() {
+            // Nobody can read on behind half a head: other streams' heads are packed with what it holds.
+            self.end(Reason::ENHANCE_YOUR_CALM);
+        } else if deadlines.has_expired(Wait::Idle) && self.open.count.load(Ordering::Relaxed) == 0 {
+            if self.draining {
+                return true;
+            }
+            self.drain();
+        }
+        false
+    }
+}

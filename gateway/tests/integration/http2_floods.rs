@@ -1,0 +1,157 @@
+//! What a client may do to a connection of HTTP/2 without asking for anything (security.md, group D): each is bounded,
+//! ends in GOAWAY, and is counted; the gateway serves on.
+
+use h2::Reason;
+use mocks::{Effect, Rule};
+
+use crate::support::h2::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GET, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+    block, frame,
+};
+use crate::support::{Gateway, echo, eventually};
+
+fn ask(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&GET))
+}
+
+fn post(stream: u32) -> Vec<u8> {
+    let fields = [(":method", "POST"), GET[1], GET[2], GET[3]];
+    frame(HEADERS, END_HEADERS, stream, &block(&fields))
+}
+
+/// The stream of the request of this number.
+fn stream(number: u32) -> u32 {
+    2 * number + 1
+}
+
+/// Sends a flood, and sees that it is ended; whether it was counted as one.
+async fn is_stopped(gateway: &Gateway, flood: Vec<u8>) -> bool {
+    let before = floods(gateway).await;
+    let mut frames = Frames::connect(gateway.address).await;
+    frames.send(flood).await;
+    let code = frames.goaway().await;
+    assert_eq!(code, Some(Reason::ENHANCE_YOUR_CALM));
+    assert_eq!(gateway.get("/").await.status, 200, "others are served");
+    gateway.at_rest().await;
+    floods(gateway).await > before
+}
+
+async fn floods(gateway: &Gateway) -> f64 {
+    gateway.metric("gateway_shed_total{reason=\"h2_flood\"}").await.unwrap_or(0.0)
+}
+
+#[tokio::test]
+async fn d_rapid_resets_end_the_connection() {
+    let upstream = echo().await;
+    let gateway = Gateway::with("h2_max_resets_per_second = 10", upstream.addr()).await;
+    let reset = |number| [ask(stream(number)), frame(RST_STREAM, 0, stream(number), &[0, 0, 0, 8])].concat();
+    assert!(is_stopped(&gateway, (0..1000).flat_map(reset).collect()).await);
+
+    // One at a time, each after its request is being served.
+    upstream.set_rules([Rule::on("/").effect(Effect::Hang)]);
+    let mut frames = Frames::connect(gateway.address).await;
+    for number in 0..10 {
+        frames.send(ask(stream(number))).await;
+        eventually("it is in flight", || gateway.in_flight() == 1).await;
+        frames.send(frame(RST_STREAM, 0, stream(number), &[0, 0, 0, 8])).await;
+        gateway.at_rest().await;
+    }
+    frames.is_alive().await;
+    let more: Vec<u8> = (10..30).flat_map(reset).collect();
+    frames.send(more).await;
+    assert_eq!(frames.goaway().await, Some(Reason::ENHANCE_YOUR_CALM));
+    gateway.at_rest().await;
+}
+
+#[tokio::test]
+async fn d_resets_that_the_client_makes_the_gateway_send_count_as_its_own() {
+    let upstream = echo().await;
+    upstream.set_rules([Rule::on("/hang").effect(Effect::Hang)]);
+    let gateway = Gateway::with("h2_max_resets_per_second = 10", upstream.addr()).await;
+    // A window that grows beyond all bounds is an error of the stream.
+    let beyond =
+        |number| [post(stream(number)), frame(WINDOW_UPDATE, 0, stream(number), &[0x7f, 0xff, 0xff, 0xff])].concat();
+    assert!(is_stopped(&gateway, (0..50).flat_map(beyond).collect()).await);
+    // Heads that are none.
+    let malformed = |number| {
+        let fields = [&GET[..], &[("connection", "x")]].concat();
+        frame(HEADERS, END_HEADERS | END_STREAM, stream(number), &block(&fields))
+    };
+    assert!(is_stopped(&gateway, (0..50).flat_map(malformed).collect()).await);
+}
+
+#[tokio::test]
+async fn d_frames_that_carry_nothing_end_the_connection() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let times = |frame: Vec<u8>, count: usize| frame.repeat(count);
+    assert!(is_stopped(&gateway, times(frame(PING, 0, 0, &[0; 8]), 5000)).await);
+    assert!(is_stopped(&gateway, times(frame(PING, 1, 0, &[0; 8]), 5000)).await);
+    assert!(is_stopped(&gateway, times(frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 9]), 5000)).await);
+    assert!(is_stopped(&gateway, times(frame(0x2, 0, 1, &[0, 0, 0, 0, 9]), 5000)).await);
+    assert!(is_stopped(&gateway, times(frame(0xfe, 0, 0, b""), 5000)).await);
+}
+
+#[tokio::test]
+async fn d_empty_data_ends_the_connection_whether_it_is_read_or_not() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    is_stopped(&gateway, [post(1), frame(DATA, 0, 1, b"").repeat(20_000)].concat()).await;
+    upstream.set_rules([Rule::on("/never").effect(Effect::Hang)]);
+    let padded = frame(DATA, 8, 1, &[3, 0, 0, 0]);
+    is_stopped(&gateway, [post(1), padded.repeat(20_000)].concat()).await;
+}
+
+#[tokio::test]
+async fn d_a_head_without_end_is_bounded() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    for piece in [&b""[..], &[0, 1, b'x', 0].repeat(4000)] {
+        let mut frames = Frames::connect(gateway.address).await;
+        let begun = frame(HEADERS, END_STREAM, 1, &block(&GET));
+        frames.send_while_taken(&[begun, frame(CONTINUATION, 0, 1, piece).repeat(2000)].concat()).await;
+        let code = frames.goaway().await;
+        assert!(matches!(code, Some(Reason::ENHANCE_YOUR_CALM | Reason::COMPRESSION_ERROR)), "{code:?}");
+    }
+    assert_eq!(upstream.counters().requests, 0);
+    assert_eq!(gateway.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn d_e_a_list_of_fields_that_unpacks_to_much_is_431_or_the_end() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    // One field of 3,000 bytes goes into the table; each byte that follows is that field again.
+    let mut bomb = block(&GET);
+    bomb.extend_from_slice(&[0x40, 1, b'x', 0x7f, 0xb9, 0x16]);
+    bomb.extend_from_slice(&[b'a'; 3000]);
+    for again in [15, 30] {
+        let mut frames = Frames::connect(gateway.address).await;
+        let much = [&bomb[..], &vec![0xbe; again]].concat();
+        frames.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &much)).await;
+        let answer = frames.next_of(HEADERS).await.expect("an answer");
+        // `:status` by its place in the static table, and three characters: plain, or packed into three bytes.
+        let status = &answer.payload[1..5];
+        assert!(status == b"\x03431" || status[0] & 0x80 != 0, "{answer:?}");
+        frames.is_alive().await;
+    }
+    assert!(
+        is_stopped(&gateway, frame(HEADERS, END_HEADERS | END_STREAM, 1, &[&bomb[..], &[0xbe; 2000]].concat())).await
+    );
+    assert_eq!(upstream.counters().requests, 1, "only the request that shows that others are served");
+}
+
+#[tokio::test]
+async fn d_streams_beyond_the_most_are_refused_and_the_others_served() {
+    let upstream = echo().await;
+    upstream.set_rules([Rule::any().effect(Effect::Hang)]);
+    let gateway = Gateway::with("h2_max_concurrent_streams = 5", upstream.addr()).await;
+    let mut frames = Frames::connect(gateway.address).await;
+    frames.send((0..7).flat_map(|number| ask(stream(number))).collect::<Vec<_>>()).await;
+    for number in [5, 6] {
+        let reset = frames.next_of(RST_STREAM).await.expect("a refusal");
+        assert_eq!((reset.stream, reset.code(0)), (stream(number), Reason::REFUSED_STREAM));
+    }
+    eventually("five are in flight", || gateway.in_flight() == 5).await;
+    frames.is_alive().await;
+}
