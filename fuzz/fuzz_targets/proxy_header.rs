@@ -1,4 +1,5 @@
-//! Whatever a peer begins a connection with is a header of the PROXY protocol, the beginning of one, or refused for good.
+//! Whatever a peer begins a connection with is a header of the PROXY protocol, the beginning of one, or refused for
+//! good.
 //!
 //! `cargo fuzz run -s none proxy_header` on stable; `fuzz/README.md` says more.
 #![no_main]

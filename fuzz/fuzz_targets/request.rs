@@ -1,5 +1,5 @@
-//! Whatever a client sends is one request after another, each with its body, or refused; the codec never panics, and what
-//! it takes has one length.
+//! Whatever a client sends is a request with its body, or refused; the codec never panics, and what it takes has one
+//! length.
 //!
 //! `cargo fuzz run -s none request` on stable; `fuzz/README.md` says more.
 #![no_main]
