@@ -6,7 +6,7 @@ use gateway::context::{
     Host, Peer, RequestId, Scheme, TraceContext, client_address, screen_request_headers, set_forwarded,
 };
 use gateway::gateway::Gateway;
-use gateway::routing::{Ask, Found, Params};
+use gateway::routing::{Ask, Body, Found, Params};
 use gateway::snapshot::Snapshot;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method};
@@ -114,7 +114,14 @@ impl Headers {
     /// No route with a rewrite has this path.
     pub fn rewrite(&self, path: &'static str) -> Rewriting {
         let headers = HeaderMap::new();
-        let ask = Ask { host: "api.example.com", method: &Method::GET, path, query: None, headers: &headers };
+        let ask = Ask {
+            host: "api.example.com",
+            method: &Method::GET,
+            path,
+            query: None,
+            headers: &headers,
+            body: Body::Absent,
+        };
         let Found::Route { index, params } = self.snapshot.table.find(&ask) else { panic!("no route for {path}") };
         Rewriting { snapshot: Arc::clone(&self.snapshot), index, params, path }
     }

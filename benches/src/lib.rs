@@ -20,7 +20,7 @@ use gateway::algorithms::rng::Draws;
 use gateway::config::settings::Route;
 use gateway::config::settings::route::{HeaderEdits, HostPolicy, RouteMatch};
 use gateway::config::settings::upstream::{Balance, ConsistentHash, HashKey};
-use gateway::routing::{Ask, Found, PathRules, RouteTable};
+use gateway::routing::{Ask, Body, Found, PathRules, RouteTable};
 use http::{HeaderMap, HeaderValue, Method};
 
 /// Requests in a set: a power of two.
@@ -54,7 +54,14 @@ impl Lookups {
     #[inline]
     pub fn find(&self, number: usize) -> bool {
         let path = &self.paths[number % REQUESTS];
-        let ask = Ask { host: "api.example.com", method: &Method::GET, path, query: None, headers: &self.headers };
+        let ask = Ask {
+            host: "api.example.com",
+            method: &Method::GET,
+            path,
+            query: None,
+            headers: &self.headers,
+            body: Body::Absent,
+        };
         matches!(self.table.find(&ask), Found::Route { .. })
     }
 }
@@ -86,6 +93,8 @@ fn route(path: &str) -> Arc<Route> {
             methods: vec![Method::GET],
             headers: vec![],
             query: vec![],
+            body: vec![],
+            body_limit: 0,
             priority: 0,
         },
         upstream: "orders".into(),

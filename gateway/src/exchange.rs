@@ -89,6 +89,8 @@ pub struct Exchange<N: Network> {
     pub hedges: AtomicU32,
     /// The request body, where there is one.
     pub request_body: Option<Arc<BodyProgress>>,
+    /// Time in which the client's body was waited for before the upstream was turned to.
+    pub awaited: Duration,
     /// Bytes that a tunnel brought from the client.
     pub tunnelled_in: u64,
     /// Bytes of response body that were handed to the client's connection.
@@ -178,6 +180,7 @@ impl<N: Network> Exchange<N> {
             attempts: 0,
             hedges: AtomicU32::new(0),
             request_body: None,
+            awaited: Duration::ZERO,
             tunnelled_in: 0,
             bytes_out: 0,
             upstream_began: None,
@@ -243,6 +246,10 @@ impl<N: Network> Exchange<N> {
     }
 
     fn take_place(&mut self, max: usize) -> Result<(), GatewayError> {
+        // Of a request whose body was read before its route was known.
+        if self.place.is_some() {
+            return Ok(());
+        }
         let places = self.criticality().places(u32::try_from(max).unwrap_or(u32::MAX), self.snapshot.highest);
         self.place = self.shard.shared.in_flight.try_enter(places);
         if self.place.is_some() {
@@ -314,14 +321,15 @@ impl<N: Network> Exchange<N> {
 
     /// Time that the gateway itself added: before the upstream was turned to, and from its head to the answer's.
     fn overhead(&self, now: Instant) -> Duration {
-        match (self.upstream_began, self.upstream_head) {
+        let added = match (self.upstream_began, self.upstream_head) {
             (Some(began), Some(head)) => {
                 let before = began.saturating_duration_since(self.started);
                 before + self.answered.unwrap_or(now).saturating_duration_since(head)
             }
             (Some(began), None) => began.saturating_duration_since(self.started),
             (None, _) => self.answered.unwrap_or(now).saturating_duration_since(self.started),
-        }
+        };
+        added.saturating_sub(self.awaited)
     }
 
     /// The name of the rule that refused.

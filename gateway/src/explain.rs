@@ -13,7 +13,7 @@ use crate::context::target::routing_host;
 use crate::identity::{Registry, RouteAuth, Trial};
 use crate::rate_limit::Key;
 use crate::routing::explain::Explanation;
-use crate::routing::{Ask, CompiledRewrite, Found, PathRules, Preflight, RouteTable, normalise};
+use crate::routing::{Ask, Body, CompiledRewrite, Found, PathRules, Preflight, RouteTable, normalise};
 use crate::telemetry::metrics::Registry as Metrics;
 
 /// A request to be explained.
@@ -23,6 +23,8 @@ pub struct Question {
     uri: Uri,
     headers: HeaderMap,
     certificate: Option<Bytes>,
+    /// The body, where it is JSON, and its length.
+    body: Option<(serde_json::Value, usize)>,
 }
 
 /// The answer.
@@ -134,12 +136,17 @@ impl Question {
                 HeaderValue::from_str(value.trim()).map_err(|_| format!("{value:?} is not a header's value"))?;
             map.append(name, value);
         }
-        Ok(Self { method, uri, headers: map, certificate: None })
+        Ok(Self { method, uri, headers: map, certificate: None, body: None })
     }
 
     /// The same, asked on a connection whose client has shown this certificate (DER).
     pub fn with_certificate(self, certificate: Bytes) -> Self {
         Self { certificate: Some(certificate), ..self }
+    }
+
+    /// The same with a body.
+    pub fn with_body(self, body: &[u8]) -> Self {
+        Self { body: crate::jws::parse_json(body).ok().map(|value| (value, body.len())), ..self }
     }
 
     fn host(&self) -> String {
@@ -176,7 +183,8 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
     let table = RouteTable::build(&config.routes);
     let host = question.host();
     let query = question.uri.query();
-    let ask = Ask { host: &host, method: &question.method, path: &path, query, headers: &question.headers };
+    let body = question.body.as_ref().map_or(Body::Absent, |(value, length)| Body::Json(value, *length));
+    let ask = Ask { host: &host, method: &question.method, path: &path, query, headers: &question.headers, body };
     if let Some(answer) = preflight(config, &table, &ask) {
         return answer;
     }

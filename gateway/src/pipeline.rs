@@ -21,6 +21,7 @@ use crate::rate_limit::Phase;
 use crate::reply::Reply;
 use crate::request_body::Source;
 use crate::response_body::Answer;
+use crate::routing::{Body, Params};
 use crate::shard::Shared;
 use crate::telemetry::record::Ended;
 use crate::{context, forward, identity, rate_limit, response, routing, upstream};
@@ -50,7 +51,13 @@ async fn stages<N: Network>(
         return Ok(Outcome::Options);
     }
     // routing: the path in its one form; then by host, path, content.
-    let params = routing::stage::find(exchange, &headers)?;
+    let mut source = source;
+    let may_decide = forward::body::may_decide(exchange, admitted.declared_length, &source);
+    let body = if may_decide { Body::Unread } else { Body::Absent };
+    let params = match routing::stage::find(exchange, &headers, body)? {
+        Some(params) => params,
+        None => Box::pin(by_body(exchange, &headers, &mut source)).await?,
+    };
     if exchange.page.as_ref().is_some_and(|page| page.asks) {
         return Ok(Outcome::Preflight);
     }
@@ -92,6 +99,19 @@ async fn stages<N: Network>(
         return Err(forward::upgrade::refused().into());
     }
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
+}
+
+/// Reads the body first, since its route hangs on it. Its request counts among the gateway's from here on.
+#[cold]
+async fn by_body<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &HeaderMap,
+    source: &mut Source,
+) -> Result<Params, Failure> {
+    exchange.enter()?;
+    let read = forward::body::read(exchange, source).await?;
+    let body = read.as_ref().map_or(Body::Absent, |(value, length)| Body::Json(value, *length));
+    Ok(routing::stage::find_by_body(exchange, headers, body)?)
 }
 
 async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, headers: HeaderMap, source: Source) -> Reply<N> {

@@ -68,6 +68,32 @@ impl Replay {
         self.bytes <= self.most
     }
 
+    /// Bytes that were kept.
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// The bytes that were kept, in one piece.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.bytes);
+        for part in &self.parts {
+            if let Part::Data(data) = part {
+                bytes.extend_from_slice(data);
+            }
+        }
+        bytes
+    }
+
+    /// Changes how much is kept. What was kept before stays in any case, until it has passed again.
+    pub fn keep_up_to(&mut self, most: usize) {
+        self.most = most.max(self.bytes);
+    }
+
     /// The body has come to its end.
     pub fn end(&mut self) {
         self.ended = true;

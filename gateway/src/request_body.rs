@@ -78,6 +78,8 @@ pub enum Source {
     Empty,
     /// A client's connection, or an embedding program.
     Boxed(BoxBody),
+    /// A body that was read for routing, as far as that wanted, and is to be read from its beginning.
+    PutBack(Box<Streaming>),
 }
 
 impl Source {
@@ -86,6 +88,7 @@ impl Source {
         match self {
             Self::Empty => true,
             Self::Boxed(body) => body.is_end_stream(),
+            Self::PutBack(_) => false,
         }
     }
 
@@ -93,6 +96,7 @@ impl Source {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Boxed(body) => body.size_hint(),
+            Self::PutBack(body) => body.size_hint(),
         }
     }
 }
@@ -183,19 +187,55 @@ impl RequestBody {
     /// Keeps up to so many bytes of it as they pass, so that it can be sent again.
     pub fn keep(&mut self, most: usize) {
         if let Self::Streaming(streaming) = self {
+            if let Some(replay) = &mut streaming.replay {
+                replay.keep_up_to(most);
+                return;
+            }
             let hint = streaming.source.size_hint();
             streaming.replay = Replay::may_hold(most, &hint).then(|| Box::new(Replay::new(most, hint)));
         }
     }
 
+    /// Reads until its end, or beyond so many bytes, and keeps it all. All of it, where it is not longer.
+    pub fn poll_held(&mut self, limit: usize, cx: &mut Context<'_>) -> Poll<Result<Option<Vec<u8>>, BodyFault>> {
+        let Self::Streaming(streaming) = self else { return Poll::Ready(Ok(None)) };
+        if streaming.replay.is_none() {
+            // What is beyond the limit is at most what a client's connection reads at once.
+            streaming.replay = Some(Box::new(Replay::new(usize::MAX, streaming.source.size_hint())));
+        }
+        loop {
+            if streaming.replay.as_ref().is_some_and(|replay| replay.len() > limit) {
+                return Poll::Ready(Ok(None));
+            }
+            match std::task::ready!(streaming.poll_frame(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(fault)) => return Poll::Ready(Err(fault)),
+                None => return Poll::Ready(Ok(streaming.replay.as_ref().map(|replay| replay.bytes()))),
+            }
+        }
+    }
+
+    /// A source that begins with what was read of this one.
+    pub fn put_back(self) -> Source {
+        let Self::Streaming(mut streaming) = self else { return Source::Empty };
+        if let Some(replay) = &mut streaming.replay {
+            replay.rewind();
+            replay.keep_up_to(0);
+        }
+        Source::PutBack(streaming)
+    }
+
     /// Lets it be sent a second time beside the first, if what passes of it is kept.
     pub fn twin(&mut self) -> Twin {
         let Self::Streaming(streaming) = self else { return Twin::Empty };
-        if streaming.replay.is_none() {
-            return Twin::Never;
-        }
+        let Some(replay) = &streaming.replay else { return Twin::Never };
         let whole = Arc::<OnceLock<Replay>>::default();
-        streaming.twin = Some(Arc::clone(&whole));
+        if replay.has_ended() {
+            // All of it was read for routing: no end will be seen any more.
+            let _ = whole.set(replay.copy());
+        } else {
+            streaming.twin = Some(Arc::clone(&whole));
+        }
         Twin::Kept(Box::new(Kept {
             whole,
             limits: streaming.limits.clone(),
@@ -233,6 +273,11 @@ impl RequestBody {
     ) -> (Self, Option<Arc<BodyProgress>>) {
         if source.is_end_stream() {
             return (Self::Empty, None);
+        }
+        if let Source::PutBack(mut streaming) = source {
+            streaming.limits = limits;
+            let progress = Arc::clone(&streaming.progress);
+            return (Self::Streaming(streaming), Some(progress));
         }
         let progress = Arc::new(BodyProgress::default());
         let streaming = Streaming {
@@ -280,16 +325,20 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            // Asked when the body is sent from its beginning: what is said then is what was said first.
-            Self::Streaming(streaming) => match &streaming.replay {
-                Some(replay) => replay.hint(),
-                None => streaming.source.size_hint(),
-            },
+            Self::Streaming(streaming) => streaming.size_hint(),
         }
     }
 }
 
 impl Streaming {
+    /// Asked when the body is sent from its beginning: what is said then is what was said first.
+    fn size_hint(&self) -> SizeHint {
+        match &self.replay {
+            Some(replay) => replay.hint(),
+            None => self.source.size_hint(),
+        }
+    }
+
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         if self.deadlines.has_expired(Wait::RequestBody) || self.deadlines.has_expired(Wait::RequestTotal) {
             return self.fail(BodyFault::Stalled);
@@ -306,6 +355,7 @@ impl Streaming {
         let polled = match &mut self.source {
             Source::Empty => Poll::Ready(None),
             Source::Boxed(body) => body.as_mut().poll_frame(cx),
+            Source::PutBack(body) => body.poll_frame(cx),
         };
         match polled {
             Poll::Pending => {

@@ -28,6 +28,9 @@ pub(super) struct Explain {
     /// A header of the request; may be repeated.
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
     headers: Vec<String>,
+    /// The request's body, where routes look into it.
+    #[arg(long, short, value_name = "BODY")]
+    data: Option<String>,
     /// The certificate (PEM) that the client shows in its handshake.
     #[arg(long, value_name = "FILE")]
     cert: Option<PathBuf>,
@@ -68,6 +71,10 @@ impl Explain {
     fn question(&self) -> Result<Question, String> {
         let headers: Vec<&str> = self.headers.iter().map(String::as_str).collect();
         let question = Question::parse(&self.method, &self.url, &headers)?;
+        let question = match &self.data {
+            Some(data) => question.with_body(data.as_bytes()),
+            None => question,
+        };
         let Some(file) = &self.cert else { return Ok(question) };
         let certificate = certificates::first(file).map_err(|why| format!("{}: {why}", file.display()))?;
         Ok(question.with_certificate(certificate.into()))

@@ -228,7 +228,7 @@ fn out_of_time<N: Network>(exchange: &Exchange<N>) -> GatewayError {
 }
 
 /// What a client is told whose body failed.
-fn body_failure(fault: BodyFault) -> Failure {
+pub(super) fn body_failure(fault: BodyFault) -> Failure {
     let (code, detail) = match fault {
         BodyFault::Malformed => (Code::BadRequest, "The request body is malformed."),
         BodyFault::TooLarge => (Code::BodyTooLarge, "The request body is larger than this route allows."),

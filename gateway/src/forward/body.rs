@@ -1,9 +1,16 @@
-//! The request body's limit, and the body as it will stream.
+//! The request body's limit, the body as it will stream, and as it is read before where its route hangs on it.
 
+use std::sync::Arc;
+use std::task::Poll;
+
+use serde_json::Value;
+
+use super::attempt::{Failure, body_failure};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
+use crate::jws::parse_json;
 use crate::network::Network;
-use crate::request_body::{BodyLimits, RequestBody, Source};
+use crate::request_body::{BodyFault, BodyLimits, RequestBody, Source};
 use crate::timer::Wait;
 
 /// Refuses a body that says itself that it is too large; wraps any other, so that it is counted as it streams.
@@ -21,19 +28,67 @@ pub fn prepare<N: Network>(
     exchange.timeout = timeout;
     exchange.connection.deadlines.set(Wait::Exchange, exchange.started, timeout);
     if declared_length.zip(max_bytes).is_some_and(|(declared, max)| declared > max) {
-        return Err(
-            GatewayError::new(Code::BodyTooLarge, "The request body is larger than this route allows.").closing()
-        );
+        return Err(too_large());
     }
     if source.is_end_stream() {
         return Ok(RequestBody::Empty);
     }
+    let body = wrap(exchange, max_bytes, source);
+    let passed = exchange.request_body.as_ref().map_or(0, |progress| progress.bytes());
+    if max_bytes.is_some_and(|max| passed > max) {
+        return Err(too_large());
+    }
+    Ok(body)
+}
+
+fn too_large() -> GatewayError {
+    GatewayError::new(Code::BodyTooLarge, "The request body is larger than this route allows.").closing()
+}
+
+fn wrap<N: Network>(exchange: &mut Exchange<N>, max_bytes: Option<u64>, source: Source) -> RequestBody {
     let server = &exchange.snapshot.config.server;
     let limits = BodyLimits { max_bytes, idle: server.body_idle_timeout, total: server.body_total_timeout };
-    let deadlines = std::sync::Arc::clone(&exchange.connection.deadlines);
+    let deadlines = Arc::clone(&exchange.connection.deadlines);
     let clock = exchange.shard.shared.clock.clone();
-    let rules = std::sync::Arc::clone(&exchange.snapshot.header_rules);
+    let rules = Arc::clone(&exchange.snapshot.header_rules);
     let (body, progress) = RequestBody::new(source, limits, deadlines, clock, rules);
     exchange.request_body = progress;
-    Ok(body)
+    body
+}
+
+/// Whether a body may decide about the route: some route looks into bodies, and this one is not too long for all of
+/// them.
+#[inline]
+pub fn may_decide<N: Network>(exchange: &Exchange<N>, declared_length: Option<u64>, source: &Source) -> bool {
+    let Some(limit) = exchange.snapshot.table.body_limit() else { return false };
+    !source.is_end_stream() && declared_length.is_none_or(|length| length <= limit as u64)
+}
+
+/// Reads a body for routing, as far as any route looks, and puts it back: what is sent later begins with its first
+/// byte.
+/// `None` where it is longer, or no JSON.
+///
+/// # Errors
+/// 400 and 408 of a body that is malformed or slow; the client left.
+pub async fn read<N: Network>(
+    exchange: &mut Exchange<N>,
+    source: &mut Source,
+) -> Result<Option<(Value, usize)>, Failure> {
+    let limit = exchange.snapshot.table.body_limit().unwrap_or(0);
+    let timeout = exchange.route().and_then(|route| route.settings.timeout);
+    let deadlines = Arc::clone(&exchange.connection.deadlines);
+    deadlines.set(Wait::Exchange, exchange.started, timeout);
+    let mut body = wrap(exchange, None, std::mem::replace(source, Source::Empty));
+    let whole = std::future::poll_fn(|cx| {
+        if deadlines.has_expired(Wait::Exchange) {
+            return Poll::Ready(Err(BodyFault::Stalled));
+        }
+        body.poll_held(limit, cx)
+    });
+    let began = exchange.now();
+    let whole = whole.await;
+    exchange.awaited = exchange.now().saturating_duration_since(began);
+    let whole = whole.map_err(body_failure)?;
+    *source = body.put_back();
+    Ok(whole.and_then(|bytes| Some((parse_json(&bytes).ok()?, bytes.len()))))
 }

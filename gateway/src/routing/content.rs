@@ -1,20 +1,39 @@
-//! Conditions on headers and query.
+//! Conditions on headers, query and body.
 //!
 //! A header's condition holds if one of its lines has the value. A query's condition holds if one of the parameters of
 //! that name has the value; names and values are decoded for the comparison (`%XX`, and `+` as a space). Conditions
 //! that hold allocate nothing, a regex over an encoded query value aside.
+//!
+//! A body's condition holds if the body is JSON, no longer than the route looks into, and the pointer leads to the
+//! value; numbers are compared as numbers. An object that names a member twice is no JSON here: what comes behind might
+//! read the other one.
 
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName};
 
+use serde_json::Value;
+
 use crate::config::settings::route::{RouteMatch, ValueMatch};
+
+/// What is known of a request's body.
+#[derive(Debug, Clone, Copy)]
+pub enum Body<'a> {
+    /// No condition holds: there is none, or none that could be looked into.
+    Absent,
+    /// Every condition may hold: it has not been read.
+    Unread,
+    /// It is JSON of this length in bytes.
+    Json(&'a Value, usize),
+}
 
 /// The conditions of a route.
 #[derive(Debug, Clone, Default)]
 pub struct Content {
     pub(super) headers: Vec<(HeaderName, ValueMatch)>,
     pub(super) query: Vec<(String, ValueMatch)>,
+    body: Vec<(Box<str>, Value)>,
+    body_limit: usize,
 }
 
 /// A condition that does not hold.
@@ -24,32 +43,35 @@ pub enum Unmet<'a> {
     Header(&'a HeaderName, &'a ValueMatch),
     /// On this query parameter.
     Query(&'a str, &'a ValueMatch),
+    /// On this place in the body.
+    Body(&'a str, &'a Value),
 }
 
 impl Content {
     /// The conditions as they are written.
     pub fn new(matches: &RouteMatch) -> Self {
-        Self { headers: matches.headers.clone(), query: matches.query.clone() }
+        let RouteMatch { headers, query, body, body_limit, .. } = matches.clone();
+        Self { headers, query, body, body_limit }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.headers.len() + self.query.len()
+        self.headers.len() + self.query.len() + self.body.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.headers.is_empty() && self.query.is_empty()
+        self.len() == 0
     }
 
     /// Whether all hold.
-    pub fn holds(&self, headers: &HeaderMap, query: Option<&str>) -> bool {
-        self.unmet(headers, query).is_none()
+    pub fn holds(&self, headers: &HeaderMap, query: Option<&str>, body: Body<'_>) -> bool {
+        self.unmet(headers, query, body).is_none()
     }
 
     /// The first that does not hold.
-    pub fn unmet(&self, headers: &HeaderMap, query: Option<&str>) -> Option<Unmet<'_>> {
-        self.unmet_but(headers, query, |_| false)
+    pub fn unmet(&self, headers: &HeaderMap, query: Option<&str>, body: Body<'_>) -> Option<Unmet<'_>> {
+        self.unmet_but(headers, query, body, |_| false)
     }
 
     /// The same, where some headers are taken to have whatever value is wanted.
@@ -58,6 +80,7 @@ impl Content {
         &self,
         headers: &HeaderMap,
         query: Option<&str>,
+        body: Body<'_>,
         excused: impl Fn(&HeaderName) -> bool,
     ) -> Option<Unmet<'_>> {
         for (name, wanted) in &self.headers {
@@ -71,7 +94,32 @@ impl Content {
                 return Some(Unmet::Query(name, wanted));
             }
         }
-        None
+        if self.body.is_empty() { None } else { self.unmet_body(body) }
+    }
+
+    fn unmet_body(&self, body: Body<'_>) -> Option<Unmet<'_>> {
+        let holds = |(pointer, wanted): &&(Box<str>, Value)| match body {
+            Body::Absent => false,
+            Body::Unread => true,
+            Body::Json(value, length) => {
+                length <= self.body_limit && value.pointer(pointer).is_some_and(|found| is(found, wanted))
+            }
+        };
+        let (pointer, wanted) = self.body.iter().find(|condition| !holds(condition))?;
+        Some(Unmet::Body(pointer, wanted))
+    }
+
+    /// The largest body in which its conditions on one can hold, bytes; `None` where it has none.
+    pub fn body_limit(&self) -> Option<usize> {
+        (!self.body.is_empty()).then_some(self.body_limit)
+    }
+}
+
+/// Whether a value is what is wanted; `1` is `1.0`.
+fn is(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Number(found), Value::Number(wanted)) => found == wanted || found.as_f64() == wanted.as_f64(),
+        _ => found == wanted,
     }
 }
 
@@ -149,7 +197,33 @@ mod tests {
     #[track_caller]
     fn query(wanted: ValueMatch, query: Option<&str>, holds: bool) {
         let content = Content { query: vec![("a b".to_owned(), wanted)], ..Content::default() };
-        assert_eq!(content.holds(&HeaderMap::new(), query), holds, "{query:?}");
+        assert_eq!(content.holds(&HeaderMap::new(), query, Body::Absent), holds, "{query:?}");
+    }
+
+    #[test]
+    fn a_body_leads_where_the_pointer_says_or_holds_nothing() {
+        let content = |pointer: &str, wanted: Value| Content {
+            body: vec![(pointer.into(), wanted)],
+            body_limit: 10,
+            ..Content::default()
+        };
+        let body = serde_json::json!({ "a": { "b/c": [true, 1.0, "x"] }, "n": null });
+        for (pointer, wanted, holds) in [
+            ("/a/b~1c/0", true.into(), true),
+            ("/a/b~1c/0", "true".into(), false),
+            ("/a/b~1c/1", 1.into(), true),
+            ("/a/b~1c/1", 2.into(), false),
+            ("/a/b~1c/2", "x".into(), true),
+            ("/a/b~1c/3", "x".into(), false),
+            ("/a", "x".into(), false),
+            ("/n", false.into(), false),
+        ] {
+            let content = content(pointer, wanted);
+            assert_eq!(content.holds(&HeaderMap::new(), None, Body::Json(&body, 10)), holds, "{pointer}");
+            assert!(!content.holds(&HeaderMap::new(), None, Body::Json(&body, 11)), "beyond the limit");
+            assert!(!content.holds(&HeaderMap::new(), None, Body::Absent));
+            assert!(content.holds(&HeaderMap::new(), None, Body::Unread));
+        }
     }
 
     #[test]
@@ -176,7 +250,7 @@ mod tests {
         headers.append("x-b", HeaderValue::from_bytes(b"\xff").unwrap());
         let holds = |name, wanted| {
             let headers_wanted = vec![(HeaderName::from_static(name), wanted)];
-            Content { headers: headers_wanted, ..Content::default() }.holds(&headers, None)
+            Content { headers: headers_wanted, ..Content::default() }.holds(&headers, None, Body::Absent)
         };
         assert!(holds("x-a", exact("22")) && holds("x-a", pattern("2+")) && holds("x-b", ValueMatch::Present));
         assert!(!holds("x-a", exact("2")) && !holds("x-b", pattern(".*")) && !holds("x-c", ValueMatch::Present));

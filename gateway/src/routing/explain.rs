@@ -124,7 +124,7 @@ fn check(table: &RouteTable, ask: &Ask<'_>, index: usize) -> Result<(), (Nearnes
         let reason = format!("method {} is not among {}", ask.method, methods.list());
         return Err((Nearness::Method, reason));
     }
-    match table.content(index).unmet(ask.headers, ask.query) {
+    match table.content(index).unmet(ask.headers, ask.query, ask.body) {
         None => Ok(()),
         Some(unmet) => Err((Nearness::Content, unmet_text(unmet, ask.headers))),
     }
@@ -206,6 +206,7 @@ fn because(route: &Route, ask: &Ask<'_>) -> Vec<String> {
     let mut because = vec![host, format!("path {}", matches.path), method];
     because.extend(matches.headers.iter().map(|(name, value)| format!("header {name} {}", value_text(value))));
     because.extend(matches.query.iter().map(|(name, value)| format!("query {name} {}", value_text(value))));
+    because.extend(matches.body.iter().map(|(pointer, value)| format!("body {pointer} {value}")));
     if matches.priority != 0 {
         because.push(format!("priority {}", matches.priority));
     }
@@ -221,6 +222,7 @@ fn unmet_text(unmet: Unmet<'_>, headers: &HeaderMap) -> String {
         Unmet::Header(name, _) => format!("header {name} is absent"),
         Unmet::Query(name, ValueMatch::Present) => format!("query {name} is absent"),
         Unmet::Query(name, wanted) => format!("query {name} is absent, or not {}", value_text(wanted)),
+        Unmet::Body(pointer, wanted) => format!("body {pointer} is absent, or not {wanted}"),
     }
 }
 
@@ -277,11 +279,13 @@ mod tests {
 
     use super::super::naive::route;
     use super::*;
+    use crate::routing::Body;
 
     fn reasons(routes: &[Arc<Route>], path: &str) -> Vec<String> {
         let mut headers = HeaderMap::new();
         headers.insert("x-key", HeaderValue::from_static("secret"));
-        let ask = Ask { host: "a.example", method: &Method::POST, path, query: None, headers: &headers };
+        let ask =
+            Ask { host: "a.example", method: &Method::POST, path, query: None, headers: &headers, body: Body::Absent };
         let explanation = explain(&RouteTable::build(routes), &ask);
         explanation.misses.into_iter().map(|miss| format!("{} {}", miss.route, miss.reason)).collect()
     }
@@ -318,7 +322,8 @@ mod tests {
     #[test]
     fn misses_are_bounded() {
         let routes: Vec<Arc<Route>> = (0..50).map(|number| route(&format!("/r{number}"), |_| {})).collect();
-        let ask = Ask { host: "", method: &Method::GET, path: "/r7", query: None, headers: &HeaderMap::new() };
+        let (headers, body) = (HeaderMap::new(), Body::Absent);
+        let ask = Ask { host: "", method: &Method::GET, path: "/r7", query: None, headers: &headers, body };
         let explanation = explain(&RouteTable::build(&routes), &ask);
         assert_eq!((explanation.misses.len(), explanation.misses_left_out), (MOST_MISSES, 29));
         assert_eq!(explanation.route.as_deref(), Some("/r7"));

@@ -20,6 +20,7 @@ mod tree;
 #[cfg(test)]
 mod naive;
 
+pub use content::Body;
 pub use path::{PathError, PathRules, normalise};
 pub use pattern::Pattern;
 pub use preflight::Preflight;

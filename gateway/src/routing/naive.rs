@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::prelude::*;
 
-use super::content::Content;
+use super::content::{Body, Content};
 use super::host::fits;
 use super::method::MethodSet;
 use super::pattern::{Pattern, Segment};
@@ -16,8 +16,16 @@ use crate::config::settings::route::{HeaderEdits, HostPattern, HostPolicy, Retry
 
 /// A route that matches this path, and no more.
 pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route> {
-    let mut matches =
-        RouteMatch { hosts: vec![], path: path.into(), methods: vec![], headers: vec![], query: vec![], priority: 0 };
+    let mut matches = RouteMatch {
+        hosts: vec![],
+        path: path.into(),
+        methods: vec![],
+        headers: vec![],
+        query: vec![],
+        body: vec![],
+        body_limit: 64,
+        priority: 0,
+    };
     edit(&mut matches);
     Arc::new(Route {
         name: path.into(),
@@ -90,7 +98,7 @@ fn naive(routes: &[Arc<Route>], ask: &Ask<'_>) -> Found {
             continue;
         }
         taken = true;
-        if Content::new(matches).holds(ask.headers, ask.query) {
+        if Content::new(matches).holds(ask.headers, ask.query, ask.body) {
             let implied = *ask.method == Method::HEAD && methods.answers_head_for_get();
             let key = (Reverse(matches.priority), host, path, Reverse(conditions(matches)), implied, index);
             matching.push((key, params));
@@ -127,13 +135,15 @@ fn routes() -> impl Strategy<Value = Vec<Arc<Route>>> {
     ];
     let values = [ValueMatch::Present, ValueMatch::Exact("1".into()), ValueMatch::Exact("2".into())];
     let method = [Method::GET, Method::HEAD, Method::POST, Method::from_bytes(b"PURGE").unwrap()];
-    let one = (path, some(&hosts, 1), some(&method, 2), some(&values, 1), some(&values, 1), 0_i64..3);
-    let built = one.prop_map(|(path, hosts, methods, headers, query, priority)| {
+    let body = prop::option::weighted(0.2, prop::sample::select(vec![1, 2]));
+    let one = (path, some(&hosts, 1), some(&method, 2), some(&values, 1), some(&values, 1), body, 0_i64..3);
+    let built = one.prop_map(|(path, hosts, methods, headers, query, body, priority)| {
         route(&path, |matches| {
             matches.hosts = hosts;
             matches.methods = methods;
             matches.headers = headers.into_iter().map(|value| (HeaderName::from_static("x-v"), value)).collect();
             matches.query = query.into_iter().map(|value| ("v".to_owned(), value)).collect();
+            matches.body = body.map(|value| ("/v".into(), value.into())).into_iter().collect();
             // Most routes share a priority.
             matches.priority = priority / 2;
         })
@@ -152,15 +162,22 @@ proptest! {
             prop::sample::select(&["GET", "HEAD", "POST", "PURGE", "PUT"][..]),
             prop::sample::select(&[None, Some("1"), Some("2")][..]),
             prop::sample::select(&[None, Some("v=1"), Some("u=1&v=%32&v=1")][..]),
+            0_i64..4,
         ), 1..20),
     ) {
         let table = RouteTable::build(&routes);
-        for (host, segments, method, header, query) in asks {
+        for (host, segments, method, header, query, body) in asks {
+            let value = serde_json::json!({ "v": body });
+            let body = match body {
+                0 => Body::Absent,
+                3 => Body::Unread,
+                _ => Body::Json(&value, 7),
+            };
             let path = format!("/{}", segments.join("/"));
             let mut headers = HeaderMap::new();
             headers.extend(header.map(|value| (HeaderName::from_static("x-v"), HeaderValue::from_static(value))));
             let method = method.parse().unwrap();
-            let ask = Ask { host, method: &method, path: &path, query, headers: &headers };
+            let ask = Ask { host, method: &method, path: &path, query, headers: &headers, body };
             prop_assert_eq!(table.find(&ask), naive(&routes, &ask), "{:?}", ask);
             super::explain::assert_agrees(&table, &ask);
         }

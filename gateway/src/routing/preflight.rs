@@ -4,6 +4,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
+use super::content::Body;
 use super::content_index::Leaves;
 use super::method::bit;
 use super::table::{Ask, Params, RouteTable};
@@ -79,7 +80,9 @@ impl Visitor for Search<'_, '_> {
             let content = self.table.content(leaf.route as usize);
             above.is_none_or(|priority| leaf.priority > priority)
                 && leaf.methods.answers_bit(self.method, &self.preflight.method)
-                && content.unmet_but(ask.headers, ask.query, |name| self.preflight.may_have(name)).is_none()
+                && content
+                    .unmet_but(ask.headers, ask.query, Body::Unread, |name| self.preflight.may_have(name))
+                    .is_none()
         });
         if let Some(best) = best {
             self.best = Some((best.route as usize, best.priority));
@@ -130,7 +133,8 @@ mod tests {
                 ("access-control-request-headers", names),
             ]);
             let preflight = Preflight::of(&Method::OPTIONS, &headers).unwrap();
-            table.find_asked(&Ask { host: "", method: &Method::OPTIONS, path, query, headers: &headers }, &preflight)
+            let (method, body) = (&Method::OPTIONS, Body::Absent);
+            table.find_asked(&Ask { host: "", method, path, query, headers: &headers, body }, &preflight)
         };
         assert_eq!(found("/a", None, "GET", ""), Some(0));
         assert_eq!(found("/a", None, "PUT", ""), Some(2), "the header that the other wants will not be sent");

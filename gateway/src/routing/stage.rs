@@ -3,6 +3,7 @@
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, header};
 
+use super::content::Body;
 use super::preflight::Preflight;
 use super::table::{Ask, Found, Params};
 use super::{path, rewrite};
@@ -11,31 +12,66 @@ use crate::exchange::{Exchange, Page};
 use crate::network::Network;
 
 /// Brings the path to its one form, and finds the route by it; the exchange holds both from then on. A preflight that
-/// the route answers is noted there too.
+/// the route answers is noted there too. `None`: the route hangs on the body, which is to be read first; it is then the
+/// best of those that may be.
 ///
 /// # Errors
-/// 400 for a path that has no one form; 403 for a preflight of a page that may not; 404; 405 with the methods that the path has.
-pub fn find<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Result<Params, GatewayError> {
+/// 400 for a path that has no one form; 403 for a preflight of a page that may not; 404; 405 with the methods that the
+/// path has.
+pub fn find<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &HeaderMap,
+    body: Body<'_>,
+) -> Result<Option<Params>, GatewayError> {
     let normal = path::normalise(exchange.uri.path(), exchange.snapshot.path_rules)
         .map_err(|error| GatewayError::new(Code::BadRequest, error.to_string()).closing())?;
     if let std::borrow::Cow::Owned(normal) = normal {
         exchange.path = Some(normal.into_boxed_str());
     }
-    let ask = Ask {
-        host: exchange.host.as_ref().map_or("", |host| &host.name),
-        method: &exchange.method,
-        path: exchange.path(),
-        query: exchange.uri.query(),
-        headers,
-    };
+    let ask = ask(exchange, headers, body);
     if let Some(preflight) = Preflight::of(&exchange.method, headers)
         && let Some(index) = exchange.snapshot.table.find_asked(&ask, &preflight)
         && exchange.snapshot.routes[index].settings.cors.is_some()
     {
         exchange.route = Some(index);
-        return admit(exchange, preflight.origin);
+        return admit(exchange, preflight.origin).map(Some);
     }
     let found = exchange.snapshot.table.find(&ask);
+    if let (Found::Route { index, .. }, Body::Unread) = (&found, body)
+        && exchange.snapshot.table.looks_into_body(*index)
+    {
+        exchange.route = Some(*index);
+        return Ok(None);
+    }
+    settle(exchange, headers, found).map(Some)
+}
+
+/// Finds the route once the body has been read.
+///
+/// # Errors
+/// As `find`, of a request whose path has its one form.
+pub fn find_by_body<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &HeaderMap,
+    body: Body<'_>,
+) -> Result<Params, GatewayError> {
+    exchange.route = None;
+    let found = exchange.snapshot.table.find(&ask(exchange, headers, body));
+    settle(exchange, headers, found)
+}
+
+fn ask<'a, N: Network>(exchange: &'a Exchange<N>, headers: &'a HeaderMap, body: Body<'a>) -> Ask<'a> {
+    Ask {
+        host: exchange.host.as_ref().map_or("", |host| &host.name),
+        method: &exchange.method,
+        path: exchange.path(),
+        query: exchange.uri.query(),
+        headers,
+        body,
+    }
+}
+
+fn settle<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, found: Found) -> Result<Params, GatewayError> {
     match found {
         Found::Route { index, params } => {
             exchange.route = Some(index);

@@ -6,7 +6,8 @@
 //!    this host only by a higher priority;
 //! 3. the more specific path, compared segment by segment from the left: static, then parameter, then rest; where one
 //!    path ends and the other goes on with a rest that matches nothing, the one that ends;
-//! 4. more conditions: each header, each query parameter, and the method where one is named, count one;
+//! 4. more conditions: each header, each query parameter, each place in the body, and the method where one is named,
+//!    count one;
 //! 5. the order of the file; but for `HEAD`, of routes that are equal up to here, one that names `HEAD` comes
 //!    before one that names only `GET`.
 //!
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::content::Content;
+use super::content::{Body, Content};
 use super::content_index::Leaves;
 use super::host::HostTable;
 use super::method::{HEAD, MethodSet, bit};
@@ -41,6 +42,8 @@ pub struct Ask<'a> {
     pub query: Option<&'a str>,
     /// The request's headers.
     pub headers: &'a HeaderMap,
+    /// The request's body.
+    pub body: Body<'a>,
 }
 
 /// The answer.
@@ -70,6 +73,8 @@ pub struct RouteTable {
     contents: Vec<Content>,
     hosts: HostTable,
     forest: Forest,
+    /// The largest body that any route looks into, bytes; `None` where none does.
+    body_limit: Option<usize>,
 }
 
 impl RouteTable {
@@ -93,7 +98,8 @@ impl RouteTable {
             }
         }
         forest.index(&contents);
-        Self { routes: routes.to_vec(), patterns, contents, hosts, forest }
+        let body_limit = contents.iter().filter_map(Content::body_limit).max();
+        Self { routes: routes.to_vec(), patterns, contents, hosts, forest, body_limit }
     }
 
     /// The route of a request.
@@ -106,6 +112,17 @@ impl RouteTable {
             Some(best) => Found::Route { index: best.route as usize, params: best.params },
             None => self.not_found(ask),
         }
+    }
+
+    /// The largest body that any route looks into, bytes; `None` where none does.
+    #[inline]
+    pub fn body_limit(&self) -> Option<usize> {
+        self.body_limit
+    }
+
+    /// Whether a route looks into the body.
+    pub fn looks_into_body(&self, index: usize) -> bool {
+        self.contents[index].body_limit().is_some()
     }
 
     /// The routes that the table was built from.
@@ -142,7 +159,7 @@ impl RouteTable {
 
 /// How many conditions on content a route has.
 pub(super) fn conditions(matches: &RouteMatch) -> u32 {
-    (matches.headers.len() + matches.query.len() + usize::from(!matches.methods.is_empty())) as u32
+    (matches.headers.len() + matches.query.len() + matches.body.len() + usize::from(!matches.methods.is_empty())) as u32
 }
 
 /// The hosts of a route; `None` stands for any.
@@ -171,7 +188,8 @@ struct Best {
 impl Search<'_, '_> {
     fn answers(&self, leaf: &Leaf) -> bool {
         leaf.methods.answers_bit(self.method, self.ask.method)
-            && (!leaf.has_content || self.table.contents[leaf.route as usize].holds(self.ask.headers, self.ask.query))
+            && (!leaf.has_content
+                || self.table.contents[leaf.route as usize].holds(self.ask.headers, self.ask.query, self.ask.body))
     }
 
     /// The best of a list in order, if it beats what was found before.
@@ -270,7 +288,14 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.extend(beta.then(|| (HeaderName::from_static("x-beta"), HeaderValue::from_static(""))));
         let method = method.parse().unwrap();
-        let found = match table.find(&Ask { host, method: &method, path, query: None, headers: &headers }) {
+        let found = match table.find(&Ask {
+            host,
+            method: &method,
+            path,
+            query: None,
+            headers: &headers,
+            body: Body::Absent,
+        }) {
             Found::Route { index, params } => {
                 let values = params.iter().map(|&(start, end)| format!(" [{}]", &path[start as usize..end as usize]));
                 format!("{}{}", table.routes()[index].name, values.collect::<String>())
@@ -312,7 +337,8 @@ mod tests {
         let table = RouteTable::build(&routes);
         for (tenant, expected) in [("t0", 0), ("t9999", 9_999), ("other", 10_000)] {
             let headers = HeaderMap::from_iter([(HeaderName::from_static("x-tenant"), tenant.parse().unwrap())]);
-            let ask = Ask { host: "", method: &Method::GET, path: "/a", query: None, headers: &headers };
+            let (host, method, body) = ("", &Method::GET, Body::Absent);
+            let ask = Ask { host, method, path: "/a", query: None, headers: &headers, body };
             assert_eq!(table.find(&ask), Found::Route { index: expected, params: Params::new() });
         }
     }

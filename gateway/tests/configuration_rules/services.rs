@@ -1,6 +1,6 @@
 //! Upstreams and routes.
 
-use super::{check, check_route, check_upstream, warnings};
+use super::{check, check_route, check_upstream, errors, warnings};
 
 #[test]
 fn upstreams() {
@@ -242,6 +242,21 @@ fn limits_under_overload() {
           (set it well above 32MiB, or to \"0\")"]
     );
     assert_eq!(warnings("[server]\nshed_above_rss = \"1GiB\""), [""; 0]);
+}
+
+#[test]
+fn what_a_body_has_to_say() {
+    check_route("body = { \"/type\" = \"refund\", \"/lines/0/paid\" = true, \"/a~1b\" = 1.5 }", &[]);
+    check_route("body = { type = \"refund\" }", &["4:10: \"type\" is not a JSON pointer: it begins with a slash"]);
+    check_route("body_match_limit = \"0\"", &["4:20: \"0\" is not between 1B and 1GiB"]);
+    let route = |body: &str| {
+        format!("[[routes]]\nupstream = \"http://127.0.0.1:1\"\npath = \"/a\"\nbody = {{ \"/t\" = {body} }}\n")
+    };
+    let two = |one: &str, other: &str| {
+        format!("{}{}", route(one), route(other).replacen("[[routes]]", "[[routes]]\nname = \"b\"", 1))
+    };
+    check(&two("1", "2"), &[]);
+    assert_eq!(errors(&two("1", "1")).len(), 1, "they cannot be told apart");
 }
 
 #[test]

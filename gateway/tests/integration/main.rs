@@ -6,6 +6,7 @@ mod aborts;
 mod admin;
 mod balancing;
 mod bodies;
+mod body_matching;
 mod breakers;
 mod certificates;
 mod cors;

@@ -173,7 +173,8 @@ pub(crate) fn auth(route: &Reader<'_>) -> Option<Auth> {
     })
 }
 
-fn scalar(node: &Node) -> Option<Value> {
+/// A string, number or boolean as JSON has it.
+pub(super) fn scalar(node: &Node) -> Option<Value> {
     match &node.value {
         Written::Text(text) => Some(text.content.as_str().into()),
         Written::Integer(integer) => Some((*integer).into()),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use serde_json::Value;
 
 use super::{identity, upstream};
 use crate::algorithms::criticality::Criticality;
@@ -27,6 +28,8 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         methods: methods(&texts(table, "methods")?)?,
         headers: headers(table)?,
         query: query(table)?,
+        body: body(table)?,
+        body_limit: table.bytes("body_match_limit"),
         priority: table.integer("priority"),
     };
     Some(Route {
@@ -97,6 +100,11 @@ fn headers(table: &Reader<'_>) -> Option<Vec<(HeaderName, ValueMatch)>> {
 fn query(table: &Reader<'_>) -> Option<Vec<(String, ValueMatch)>> {
     let condition = |entry: &Entry| Some((entry.key.clone(), value_match::parse(entry.node.text()?).ok()?));
     entries(table, "query")?.iter().map(condition).collect()
+}
+
+fn body(table: &Reader<'_>) -> Option<Vec<(Box<str>, Value)>> {
+    let condition = |entry: &Entry| Some((entry.key.as_str().into(), identity::scalar(&entry.node)?));
+    entries(table, "body")?.iter().map(condition).collect()
 }
 
 fn rewrite(table: &Reader<'_>) -> Option<Rewrite> {

@@ -47,13 +47,15 @@ const KEYS: &[Key] = &[
     key(
         "body",
         Kind::Map(&text::JSON_POINTER, &Kind::Scalar),
-        "JSON pointers into the body and their values, within `body_match_limit`.",
+        "JSON pointers into the body and what each has to lead to: a string, a number, or true or false.",
     )
-    .default("{}")
-    .not_yet("matching by body is"),
-    key("body_match_limit", Kind::Size(1, 1 << 30), "The largest body that is looked into.")
-        .default("\"16KiB\"")
-        .not_yet("matching by body is"),
+    .default("{}"),
+    key(
+        "body_match_limit",
+        Kind::Size(1, 1 << 30),
+        "The largest body that is looked into; it is kept until it is sent.",
+    )
+    .default("\"16KiB\""),
     key(
         "priority",
         Kind::Integer(-1_000_000, 1_000_000),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use regex::Regex;
+use serde_json::Value;
 
 use super::cors::Cors;
 use super::identity::Auth;
@@ -150,6 +151,10 @@ pub struct RouteMatch {
     pub headers: Vec<(HeaderName, ValueMatch)>,
     /// All must hold.
     pub query: Vec<(String, ValueMatch)>,
+    /// JSON pointers (RFC 6901) into the body, and the string, number or boolean that each has to lead to.
+    pub body: Vec<(Box<str>, Value)>,
+    /// The largest body in which they can hold, bytes.
+    pub body_limit: usize,
     /// The higher first among routes that match; then the more specific.
     pub priority: i64,
 }

@@ -1,0 +1,159 @@
+//! Routes that look into the body: which one is taken, and that the upstream gets what the client sent, byte for byte.
+
+use mocks::raw::{Raw, Script};
+
+use crate::support::{Client, Gateway, echo};
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// Refunds have a route of their own, and what is paid twice another; the rest is `any`.
+fn text(upstream: std::net::SocketAddr, server: &str, keys: &str) -> String {
+    let route = |name: &str, more: &str| {
+        format!(
+            "[[routes]]\nname = '{name}'\npath = '/pay'\nupstream = 'up'\n\
+             response_headers = {{ set = {{ x-route = '{name}' }} }}\n{more}\n"
+        )
+    };
+    format!(
+        "[server]\n{server}\n[upstreams.up]\nendpoints = ['{upstream}']\n{}{}{}",
+        route("refund", &format!("body = {{ '/type' = 'refund' }}\nbody_match_limit = '64B'\n{keys}")),
+        route("twice", &format!("body = {{ '/type' = 'refund', '/times' = 2 }}\nbody_match_limit = '32B'\n{keys}")),
+        route("any", ""),
+    )
+}
+
+fn post(body: &str) -> String {
+    format!("POST /pay HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+fn chunked(parts: &[&str]) -> String {
+    let chunks: String = parts.iter().map(|part| format!("{:x}\r\n{part}\r\n", part.len())).collect();
+    format!("POST /pay HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")
+}
+
+async fn upstream() -> Raw {
+    Raw::script(Script::new().read_request().send(OK).again()).await.unwrap()
+}
+
+/// The route that answers, and the body as the upstream read it.
+async fn taken(gateway: &Gateway, upstream: &Raw, client: &mut Client, request: &str) -> (String, String) {
+    let before: usize = upstream.received().iter().map(Vec::len).sum();
+    let answer = client.ask(request).await;
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    gateway.at_rest().await;
+    let all = String::from_utf8(upstream.received().concat()).unwrap();
+    let (_, body) = all[before..].split_once("\r\n\r\n").unwrap();
+    (answer.header("x-route").unwrap().to_owned(), body.to_owned())
+}
+
+#[tokio::test]
+async fn the_body_decides_and_the_upstream_gets_it_whole() {
+    let upstream = upstream().await;
+    let gateway = Gateway::start(&text(upstream.addr(), "", "")).await;
+    let mut client = gateway.client().await;
+    for (body, route) in [
+        ("{\"type\":\"refund\"}", "refund"),
+        (" { \"type\" : \"refund\" , \"x\" : [1, 2] } ", "refund"),
+        ("{\"type\":\"refund\",\"times\":2}", "twice"),
+        ("{\"type\":\"refund\",\"times\":2.0}", "twice"),
+        ("{\"type\":\"refund\", \"times\":2      }", "refund"),
+        ("{\"type\":\"charge\"}", "any"),
+        ("{\"type\":[\"refund\"]}", "any"),
+        ("", "any"),
+        ("no json", "any"),
+        ("{\"type\":\"refund\"", "any"),
+        // Whoever reads on could take the other one.
+        ("{\"type\":\"refund\",\"type\":\"charge\"}", "any"),
+        ("[{\"type\":\"refund\"}]", "any"),
+    ] {
+        let answered = taken(&gateway, &upstream, &mut client, &post(body)).await;
+        assert_eq!(answered, (route.to_owned(), body.to_owned()));
+    }
+    let answered = taken(&gateway, &upstream, &mut client, &chunked(&["{\"type\":", "\"refund\"", "}"])).await;
+    assert_eq!(answered, ("refund".to_owned(), "8\r\n{\"type\":\r\n8\r\n\"refund\"\r\n1\r\n}\r\n0\r\n\r\n".to_owned()));
+    assert_eq!(upstream.accepted(), 1, "no connection is lost by it");
+    let record = &gateway.records(13).await[0];
+    assert_eq!((&record["route"], &record["bytes_in"]), (&"refund".into(), &17.into()));
+}
+
+#[tokio::test]
+async fn e_what_is_longer_than_a_route_looks_is_not_looked_into_and_streams_on() {
+    let upstream = upstream().await;
+    let gateway = Gateway::start(&text(upstream.addr(), "", "")).await;
+    let mut client = gateway.client().await;
+    for (length, route) in [(63, "refund"), (64, "refund"), (65, "any"), (200_000, "any")] {
+        let body = format!("{{\"type\":\"refund\"{}}}", " ".repeat(length - 17));
+        assert_eq!(taken(&gateway, &upstream, &mut client, &post(&body)).await, (route.to_owned(), body.clone()));
+        let (answered, sent) = taken(&gateway, &upstream, &mut client, &chunked(&[&body[..30], &body[30..]])).await;
+        assert_eq!(answered, route, "{length} bytes in chunks");
+        let data: usize = sent.split("\r\n").map(str::len).filter(|line| *line > 6).sum();
+        assert_eq!(data, length);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_waits_to_be_asked_is_asked() {
+    let upstream = upstream().await;
+    let gateway = Gateway::start(&text(upstream.addr(), "", "")).await;
+    let mut client = gateway.client().await;
+    client.send("POST /pay HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 17\r\n\r\n").await;
+    assert_eq!(client.head().await.status, 100);
+    let answer = client.ask("{\"type\":\"refund\"}").await;
+    assert_eq!((answer.status, answer.header("x-route")), (200, Some("refund")));
+}
+
+#[tokio::test]
+async fn f_a_body_that_does_not_come_is_waited_for_as_long_as_any() {
+    let upstream = echo().await;
+    let gateway = Gateway::start(&text(upstream.addr(), "body_idle_timeout = '50ms'", "")).await;
+    let answer = gateway.ask("POST /pay HTTP/1.1\r\nhost: a\r\ncontent-length: 17\r\n\r\n{\"type\":").await;
+    assert_eq!((answer.status, &*answer.code()), (408, "request_timeout"));
+    // One that comes slowly ends with the route's time.
+    let gateway = Gateway::start(&text(upstream.addr(), "", "timeout = '50ms'")).await;
+    let answer = gateway.ask("POST /pay HTTP/1.1\r\nhost: a\r\ncontent-length: 17\r\n\r\n{").await;
+    assert_eq!(answer.status, 408);
+    assert_eq!(upstream.counters().requests, 0);
+}
+
+#[tokio::test]
+async fn a4_a_malformed_body_is_the_clients_fault_here_too() {
+    let upstream = echo().await;
+    let gateway = Gateway::start(&text(upstream.addr(), "", "")).await;
+    let head = "POST /pay HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    let answer = gateway.ask(format!("{head}5\r\n{{\"typ\r\nzz\r\n")).await;
+    assert_eq!((answer.status, &*answer.code(), answer.header("connection")), (400, "bad_request", Some("close")));
+    // A client that leaves in the middle is nobody's fault.
+    let mut client = gateway.client().await;
+    client.send(format!("{head}5\r\n{{\"typ\r\n")).await;
+    client.reset();
+    let records = gateway.records(2).await;
+    assert_eq!((&records[1]["status"], &records[1]["ended"]), (&499.into(), &"client_left".into()));
+    assert_eq!(upstream.counters().requests, 0);
+}
+
+#[tokio::test]
+async fn e_the_routes_own_limit_of_bodies_holds_for_what_was_read() {
+    let upstream = echo().await;
+    let gateway = Gateway::start(&text(upstream.addr(), "", "max_body = '20B'")).await;
+    let long = "{\"type\":\"refund\", \"a\":1}";
+    for request in [post(long), chunked(&[long])] {
+        let answer = gateway.ask(request).await;
+        assert_eq!((answer.status, &*answer.code()), (413, "body_too_large"));
+    }
+    assert_eq!(gateway.ask(post("{\"type\":\"refund\"}")).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_was_read_can_be_sent_again() {
+    let fails = Script::new().read_request().reset();
+    let upstream = Raw::scripts([fails, Script::new().read_request().send(OK).again()]).await.unwrap();
+    let retry = "retry = { attempts = 2, methods = ['POST'], on = ['reset'] }";
+    let gateway = Gateway::start(&text(upstream.addr(), "", retry)).await;
+    let body = "{\"type\":\"refund\"}";
+    let answer = gateway.ask(post(body)).await;
+    assert_eq!((answer.status, answer.header("x-route")), (200, Some("refund")));
+    for received in upstream.received() {
+        assert!(received.ends_with(body.as_bytes()));
+    }
+    assert_eq!((upstream.accepted(), &gateway.record().await["attempts"]), (2, &2.into()));
+}
