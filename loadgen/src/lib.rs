@@ -8,7 +8,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`plan`] | when to send: constant, Poisson, ramp and spike arrivals from a seed, or a trace |
-//! | [`target`], [`tls`], [`request`] | where to send, how it is secured, and a weighted mix of what to send, with placeholders and tokens |
+//! | [`target`], [`tls`] | where to send, and how that is secured |
+//! | [`request`] | a weighted mix of what to send, with placeholders and tokens |
 //! | [`response`] | the answer: strict, incremental HTTP/1.1 reading |
 //! | [`engine`] | the event loop over all connections |
 //! | [`sample`], [`recorder`] | what happened to each request, and histograms of it by phase and second |

@@ -52,8 +52,8 @@ pub struct Tls {
 pub(crate) type Secured = StreamOwned<ClientConnection, TcpStream>;
 
 impl Tls {
-    /// Settings for the host of a URL's authority. With `resumes`, a later connection takes up the session of an earlier
-    /// one where the server allows it, as browsers do; else each connection takes a whole handshake.
+    /// Settings for the host of a URL's authority. With `resumes`, a later connection takes up the session of an
+    /// earlier one where the server allows it, as browsers do; else each connection takes a whole handshake.
     ///
     /// # Errors
     /// When the authorities cannot be read, or no certificate could be for the host.

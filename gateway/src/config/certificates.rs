@@ -1,5 +1,6 @@
 //! Certificates and their keys, which are a part of the configuration: read when it is, and checked with it.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -100,7 +101,11 @@ pub(crate) fn doubts(certificate: &CertifiedKey, names: &[&str], now_unix: i64) 
         doubts.push(format!("the certificate is not valid yet: it begins at {}", validity.not_before));
     }
     let (_, held) = alternative_names(&parsed);
-    for name in names.iter().filter(|name| !held.iter().any(|held| covers(held, name))) {
+    let is_named = |name: &str| match name.parse() {
+        Ok(address) => is_for(&parsed, address),
+        Err(_) => held.iter().any(|held| covers(held, name)),
+    };
+    for name in names.iter().filter(|name| !is_named(name)) {
         doubts.push(format!("the certificate does not name {name:?}: clients will refuse it"));
     }
     doubts
@@ -118,6 +123,16 @@ pub(crate) fn alternative_names<'a>(certificate: &X509Certificate<'a>) -> (Vec<&
         }
     }
     (uris, dns)
+}
+
+/// Whether a certificate is for an address, as those are of servers without a name.
+fn is_for(certificate: &X509Certificate<'_>, address: IpAddr) -> bool {
+    let names = certificate.subject_alternative_name().ok().flatten().map(|extension| &extension.value.general_names);
+    names.into_iter().flatten().any(|name| match (name, address) {
+        (GeneralName::IPAddress(bytes), IpAddr::V4(address)) => **bytes == address.octets(),
+        (GeneralName::IPAddress(bytes), IpAddr::V6(address)) => **bytes == address.octets(),
+        _ => false,
+    })
 }
 
 /// Whether a name of a certificate stands for this one, which may be a wildcard too.
@@ -159,7 +174,7 @@ mod tests {
     #[test]
     fn a_certificate_that_clients_will_refuse_is_doubted() {
         let folder = tempfile::tempdir().unwrap();
-        let names = ["a.test".to_owned(), "*.b.test".to_owned()];
+        let names = ["a.test".to_owned(), "*.b.test".to_owned(), "192.0.2.1".to_owned(), "::1".to_owned()];
         let mut params = rcgen::CertificateParams::new(names).unwrap();
         (params.not_before, params.not_after) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2021, 1, 1));
         let signing_key = rcgen::KeyPair::generate().unwrap();
@@ -168,10 +183,10 @@ mod tests {
         let key = written(folder.path(), "a.key", &signing_key.serialize_pem());
         let certified = with_key(&file, &key).unwrap();
         let at = |days: i64| days * 86_400;
-        assert_eq!(doubts(&certified, &["A.test", "x.b.test", "*.b.test"], at(18_400)), [""; 0]);
+        assert_eq!(doubts(&certified, &["A.test", "x.b.test", "*.b.test", "192.0.2.1", "0:0::1"], at(18_400)), [""; 0]);
         assert!(doubts(&certified, &[], at(20_000))[0].starts_with("the certificate has expired: it was valid until"));
         assert!(doubts(&certified, &[], at(10_000))[0].starts_with("the certificate is not valid yet"));
-        for unnamed in ["c.test", "x.y.b.test", "b.test", "*.test"] {
+        for unnamed in ["c.test", "x.y.b.test", "b.test", "*.test", "192.0.2.2", "::2"] {
             let told = doubts(&certified, &[unnamed], at(18_400));
             assert_eq!(told, [format!("the certificate does not name {unnamed:?}: clients will refuse it")]);
         }

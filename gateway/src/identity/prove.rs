@@ -15,7 +15,7 @@ use crate::network::Network;
 use crate::shard::Shared;
 use crate::telemetry::metrics::{AuthResult, CacheResult};
 
-/// Proves a credential on a worker, in its turn where it is verified here; `until` is when nobody waits for it any more.
+/// Proves a credential on a worker; nobody waits for it any more after `until`.
 ///
 /// # Errors
 /// Why it does not hold.

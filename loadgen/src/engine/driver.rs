@@ -93,6 +93,7 @@ struct Slot {
 }
 
 /// A connection, by its protocol. HTTP/2's is large, and rare.
+#[expect(clippy::large_enum_variant, reason = "nearly all are the larger one, which is used at each event")]
 enum Link {
     Http1(Connection),
     Http2(Box<Http2>),
