@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::clock::Clock;
-use crate::context::Peer;
+use crate::context::{Peer, WebSocketKey};
 use crate::exchange::Exchange;
 use crate::identity::Identity;
 use crate::network::Network;
@@ -35,6 +35,8 @@ pub struct ClientConnection<N: Network> {
     pub idle_timeout: Option<Duration>,
     /// Who asked last, by a token: most connections bring the same one again.
     pub identity: Mutex<Option<Arc<Identity>>>,
+    /// The key of a WebSocket that was asked for by an extended CONNECT (RFC 8441).
+    pub websocket_key: Option<WebSocketKey>,
     /// Set by an exchange that was answered with 101: what to do once that answer is written.
     pub tunnel: Mutex<Option<Box<Tunnel<N>>>>,
 }
@@ -57,7 +59,7 @@ pub struct Tunnel<N: Network> {
 
 impl<N: Network> ClientConnection<N> {
     /// The connection as one of the requests that share it sees it: with deadlines of its own. It is never idle.
-    pub fn of_stream(&self, clock: Clock) -> Self {
+    pub fn of_stream(&self, clock: Clock, websocket_key: Option<WebSocketKey>) -> Self {
         Self {
             peer: Arc::clone(&self.peer),
             secured: self.secured.clone(),
@@ -65,6 +67,7 @@ impl<N: Network> ClientConnection<N> {
             phase: Arc::default(),
             idle_timeout: None,
             identity: Mutex::new(None),
+            websocket_key,
             tunnel: Mutex::new(None),
         }
     }

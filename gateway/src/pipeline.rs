@@ -95,6 +95,9 @@ async fn stages<N: Network>(
             Upgraded::Refused(answer) => Outcome::Relay(answer),
         });
     }
+    if exchange.connection.websocket_key.is_some() {
+        return Err(forward::upgrade::refused().into());
+    }
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
 }
 

@@ -69,6 +69,7 @@ where
                 phase: Arc::default(),
                 idle_timeout: None,
                 identity: Mutex::new(None),
+                websocket_key: None,
                 tunnel: Mutex::new(None),
             });
             let mut watch = Watch::new(deadlines);

@@ -26,6 +26,7 @@ pub mod target;
 pub mod trace;
 pub mod tracestate;
 pub mod trusted_proxies;
+mod websocket_key;
 
 pub use client_address::{ClientAddress, client_address};
 pub use forwarded::set_forwarded;
@@ -37,3 +38,4 @@ pub use request_id::RequestId;
 pub use screen::{Refused, screen_request_headers, screen_trailers};
 pub use trace::{TraceContext, TracePolicy};
 pub use trusted_proxies::TrustedProxies;
+pub use websocket_key::WebSocketKey;

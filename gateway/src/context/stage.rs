@@ -50,7 +50,8 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
     target::check_method_and_target(&exchange.method, &exchange.uri)?;
     check_expectation(survey.expect)?;
     let host = host(exchange, &survey)?;
-    let websocket = survey.upgrade.first.is_some() && is_websocket(&exchange.method, exchange.version, headers);
+    let websocket = exchange.connection.websocket_key.is_some()
+        || survey.upgrade.first.is_some() && is_websocket(&exchange.method, exchange.version, headers);
     if let (Some(host), Some(_)) = (&host, exchange.uri.authority()) {
         headers.insert(header::HOST, host.value.clone());
     }

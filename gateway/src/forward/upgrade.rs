@@ -1,6 +1,6 @@
 //! WebSocket upgrades (RFC 6455): the tunnel starts after the upstream's 101, never before.
 
-use http::StatusCode;
+use http::{StatusCode, header};
 
 use super::attempt::Failure;
 use super::head::Outgoing;
@@ -30,6 +30,10 @@ pub async fn upgrade<N: Network>(
     mut request: Outgoing,
 ) -> Result<Upgraded<N>, Failure> {
     mark_websocket(&mut request.head.headers);
+    let key = exchange.connection.websocket_key.clone();
+    if let Some(key) = &key {
+        request.head.headers.insert(header::SEC_WEBSOCKET_KEY, key.value());
+    }
     let answer = forward_once(exchange, selected, request).await?;
     if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Upgraded::Refused(answer));
@@ -39,5 +43,16 @@ pub async fn upgrade<N: Network>(
         let detail = "The upstream switched to another protocol than the one asked for.";
         return Err(GatewayError::new(Code::UpstreamInvalid, detail).into());
     }
+    let accept = answer.head.fields.get("sec-websocket-accept").unwrap_or_default();
+    if key.is_some_and(|key| !key.is_answered_by(accept)) {
+        let detail = "The upstream did not prove that it speaks WebSocket.";
+        return Err(GatewayError::new(Code::UpstreamInvalid, detail).into());
+    }
     Ok(Upgraded::Switched(answer))
+}
+
+/// A client of HTTP/2 that asks for a WebSocket gets one, or nothing: without it, its request makes no sense.
+#[cold]
+pub fn refused() -> GatewayError {
+    GatewayError::new(Code::MethodNotAllowed, "This route takes no WebSockets.")
 }

@@ -1,7 +1,7 @@
 //! An answer's head as HTTP/2 has it: without what speaks of a connection (RFC 9113, section 8.2.2), with a length that
 //! fits the body, and a date.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, SEC_WEBSOCKET_ACCEPT, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Body;
 
@@ -34,6 +34,17 @@ pub fn head(status: StatusCode, fields: AnswerHead, head_only: bool, body: &impl
     }
     let mut response = Response::new(());
     *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The head of an answer that opens a tunnel: 101 of HTTP/1 is 200 (RFC 8441, section 5), and nobody asks for a proof.
+pub fn tunnel_head(fields: AnswerHead) -> Response<()> {
+    let mut headers = fields.into_map();
+    for name in OF_CONNECTIONS.iter().chain([&CONTENT_LENGTH, &SEC_WEBSOCKET_ACCEPT]) {
+        headers.remove(name);
+    }
+    let mut response = Response::new(());
     *response.headers_mut() = headers;
     response
 }

@@ -5,19 +5,22 @@
 //! - `flood`: what of them may come in a second.
 //! - `watched`: a stream whose frames are counted on their way to `h2` and from it.
 //! - `body`: a request's body as the pipeline reads it.
+//! - `duplex`: a stream as bytes both ways.
 //! - `answer`: an answer's head as HTTP/2 has it.
 //!
 //! **Boundary:** knows no route, no pool and no clock but the one that it is given; `listener/streams.rs` drives it.
 
 mod answer;
 mod body;
+mod duplex;
 mod flood;
 mod frames;
 mod preface;
 mod watched;
 
-pub use answer::head;
+pub use answer::{head, tunnel_head};
 pub use body::ClientBody;
+pub use duplex::Duplex;
 pub use flood::Allowance;
 pub use preface::begins_like_preface;
 pub use watched::{Pulse, Watched};

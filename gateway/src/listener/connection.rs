@@ -97,6 +97,7 @@ fn client<N: Network>(shard: &Shard<N>, peer: Peer, secured: Option<Arc<Secured>
         phase: Arc::default(),
         idle_timeout: Some(shard.snapshot().config.server.idle_timeout),
         identity: Mutex::new(None),
+        websocket_key: None,
         tunnel: Mutex::new(None),
     })
 }

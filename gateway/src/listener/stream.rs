@@ -3,8 +3,8 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use http_body::Body;
 use super::streams::Place;
 use crate::context::to_http1_form;
 use crate::exchange::Arrival;
-use crate::http2::{self, ClientBody};
+use crate::http2::{self, ClientBody, Duplex};
 use crate::network::Network;
 use crate::pipeline;
 use crate::reply::Reply;
@@ -31,6 +31,9 @@ pub(super) async fn serve<N: Network>(
     mut respond: SendResponse<Bytes>,
     place: Place,
 ) {
+    if arrival.connection.websocket_key.is_some() {
+        return Box::pin(serve_websocket(arrival, request, respond, place)).await;
+    }
     let (shard, deadlines) = (Arc::clone(&arrival.shard), Arc::clone(&arrival.connection.deadlines));
     let (mut parts, body) = request.into_parts();
     to_http1_form(&mut parts);
@@ -44,6 +47,41 @@ pub(super) async fn serve<N: Network>(
     // Without one, the client has left: what is dropped here ends the upstream's work.
     if let Some(reply) = reply {
         answer(&shard, reply, head_only, respond, (&mut watch, &deadlines)).await;
+    }
+    drop(place);
+}
+
+/// Whether a request is an extended CONNECT for a WebSocket. For another protocol it stays a CONNECT, which nobody
+/// serves.
+pub(super) fn asks_for_websocket(request: &Request<RecvStream>) -> bool {
+    request.extensions().get::<h2::ext::Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket")
+}
+
+/// Serves an extended CONNECT: as HTTP/1's request to switch, whose 101 is a 200 here (RFC 8441, section 5).
+async fn serve_websocket<N: Network>(
+    arrival: Arrival<N>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    place: Place,
+) {
+    let (shard, connection) = (Arc::clone(&arrival.shard), Arc::clone(&arrival.connection));
+    let (mut parts, body) = request.into_parts();
+    to_http1_form(&mut parts);
+    parts.method = Method::GET;
+    let mut watch = Watch::new(Arc::clone(&connection.deadlines));
+    let reply = {
+        let serving = pin!(pipeline::serve(arrival, parts, Source::Empty));
+        reply(&shard, serving, &mut respond, &mut watch, None).await
+    };
+    let tunnel = connection.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match (reply, tunnel) {
+        (Some(reply), Some(tunnel)) if reply.status == StatusCode::SWITCHING_PROTOCOLS => {
+            if let Ok(writes) = respond.send_response(http2::tunnel_head(reply.head), false) {
+                pipeline::tunnel(Duplex::new(body, writes), Bytes::new(), *tunnel).await;
+            }
+        }
+        (Some(reply), _) => answer(&shard, reply, false, respond, (&mut watch, &connection.deadlines)).await,
+        (None, _) => {}
     }
     drop(place);
 }

@@ -21,6 +21,7 @@ use super::drain::Draining;
 use super::stream;
 use crate::client::ClientConnection;
 use crate::config::settings::server::Server;
+use crate::context::WebSocketKey;
 use crate::exchange::Arrival;
 use crate::http2::{Allowance, Pulse, Watched};
 use crate::network::{ByteStream, Network};
@@ -104,7 +105,10 @@ fn builder(server: &Server) -> Builder {
         .max_header_list_size(u32::try_from(fields).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BYTES)
         .max_concurrent_reset_streams(RESET_STREAMS)
-        .reset_stream_duration(RESET_TIME);
+        // A burst within the allowance of a second ends nothing: a page that is left resets more than `h2`'s twenty.
+        .max_pending_accept_reset_streams(usize::try_from(server.h2.max_resets_per_second).unwrap_or(usize::MAX))
+        .reset_stream_duration(RESET_TIME)
+        .enable_connect_protocol();
     builder
 }
 
@@ -185,12 +189,13 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
             match std::task::ready!(self.h2.poll_accept(cx)) {
                 Some(Ok((request, respond))) => {
                     let place = Place::take(&self.open);
-                    let connection = Arc::new(self.connection.of_stream(clock.clone()));
+                    let key = stream::asks_for_websocket(&request).then(|| WebSocketKey::new(self.shard.draw()));
+                    let connection = Arc::new(self.connection.of_stream(clock.clone(), key));
                     let arrival = Arrival { shard: Arc::clone(self.shard), connection };
                     tokio::spawn(stream::serve(arrival, request, respond, place));
                 }
                 Some(Err(error)) => {
-                    // `h2` has bounds of its own: of resets that come before their request was taken, of small frames.
+                    // `h2` has bounds of its own: of errors in all, of heads in too many pieces, of small DATA.
                     if error.is_library() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM) && !self.ending {
                         self.shard.shared.shed(ShedReason::Http2Flood);
                     }

@@ -265,3 +265,21 @@ async fn limits_of_connections_hold_whatever_is_spoken() {
     assert_eq!(second.answer().await.status, 503);
     assert_eq!(first.get("/").await.status, 200);
 }
+
+#[tokio::test]
+async fn b3_the_client_that_a_balancer_announces_is_every_requests_client() {
+    let upstream = echo().await;
+    let listener = "[[listeners]]\naddress = '127.0.0.1:0'\nproxy_protocol = true\n\n";
+    let route = one_route("trusted_proxies = ['127.0.0.1/32']", "", upstream.addr());
+    let gateway = Gateway::start(&format!("{listener}{route}")).await;
+    let mut frames = Frames::silent(gateway.address).await;
+    let ask = |stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&GET));
+    let line = b"PROXY TCP4 203.0.113.7 10.0.0.1 51234 443\r\n";
+    frames.send([line, PREFACE, &frame(SETTINGS, 0, 0, b""), &ask(1), &ask(3)].concat()).await;
+    for _ in 0..2 {
+        frames.next_of(HEADERS).await.expect("an answer");
+    }
+    let records = gateway.records(2).await;
+    let is_theirs = |record: &serde_json::Value| record["client"] == "203.0.113.7" && record["protocol"] == "HTTP/2";
+    assert!(records.iter().all(is_theirs), "{records:?}");
+}

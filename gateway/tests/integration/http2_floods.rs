@@ -64,6 +64,25 @@ async fn d_rapid_resets_end_the_connection() {
 }
 
 #[tokio::test]
+async fn d_a_burst_of_resets_within_the_allowance_ends_nothing() {
+    let upstream = echo().await;
+    let gateway = Gateway::with("h2_max_resets_per_second = 300", upstream.addr()).await;
+    let mut frames = Frames::connect(gateway.address).await;
+    let reset = |number| [ask(stream(number)), frame(RST_STREAM, 0, stream(number), &[0, 0, 0, 8])].concat();
+    frames.send((0..200).flat_map(reset).collect::<Vec<_>>()).await;
+    frames.is_alive().await;
+    frames.send(ask(stream(200))).await;
+    loop {
+        let answer = frames.next_of(HEADERS).await.expect("an answer");
+        if answer.stream == stream(200) {
+            break;
+        }
+    }
+    gateway.at_rest().await;
+    gateway.records(201).await;
+}
+
+#[tokio::test]
 async fn d_resets_that_the_client_makes_the_gateway_send_count_as_its_own() {
     let upstream = echo().await;
     upstream.set_rules([Rule::on("/hang").effect(Effect::Hang)]);

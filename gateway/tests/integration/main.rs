@@ -26,6 +26,7 @@ mod http2_bodies;
 mod http2_ends;
 mod http2_floods;
 mod http2_strictness;
+mod http2_websocket;
 mod identity;
 mod idle_connections;
 mod introspection;

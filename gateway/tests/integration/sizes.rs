@@ -37,6 +37,7 @@ async fn a_requests_future_is_small() {
         phase: Arc::default(),
         idle_timeout: None,
         identity: Mutex::new(None),
+        websocket_key: None,
         tunnel: Mutex::new(None),
     });
     let (parts, ()) = http::Request::new(()).into_parts();

@@ -85,6 +85,11 @@ impl H2Client {
         self.send(get(path), "").await
     }
 
+    /// Whether the gateway has said that it takes an extended CONNECT.
+    pub(crate) async fn takes_extended_connect(&self) {
+        super::eventually("the gateway's settings", || self.sender.is_extended_connect_protocol_enabled()).await;
+    }
+
     /// Waits for the connection's end: what the gateway said of it.
     pub(crate) async fn ended(self) -> Result<(), h2::Error> {
         // Its half goes on while somebody could send.
