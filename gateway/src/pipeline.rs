@@ -52,7 +52,7 @@ async fn stages<N: Network>(
     }
     // routing: the path in its one form; then by host, path, content.
     let mut source = source;
-    let may_decide = forward::body::may_decide(exchange, admitted.declared_length, &source);
+    let may_decide = !admitted.websocket && forward::body::may_decide(exchange, admitted.declared_length, &source);
     let body = if may_decide { Body::Unread } else { Body::Absent };
     let params = match routing::stage::find(exchange, &headers, body)? {
         Some(params) => params,

@@ -2,6 +2,7 @@
 
 use mocks::raw::{Raw, Script};
 
+use crate::support::h2::{H2Client, post as over_http_2};
 use crate::support::{Client, Gateway, echo};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -156,4 +157,20 @@ async fn what_was_read_can_be_sent_again() {
         assert!(received.ends_with(body.as_bytes()));
     }
     assert_eq!((upstream.accepted(), &gateway.record().await["attempts"]), (2, &2.into()));
+}
+
+#[tokio::test]
+async fn over_http_2_the_body_decides_in_the_same_way() {
+    let upstream = upstream().await;
+    let gateway = Gateway::start(&text(upstream.addr(), "body_idle_timeout = '100ms'", "")).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    for (body, route) in [("{\"type\":\"refund\"}", "refund"), ("{\"type\":\"charge\"}", "any")] {
+        let answer = client.send(over_http_2("/pay"), body).await;
+        assert_eq!((answer.status, answer.header("x-route")), (200, Some(route)));
+    }
+    // A stream whose body does not come holds up no other.
+    let slow = client.begin(over_http_2("/pay"), false).await;
+    assert_eq!(client.send(over_http_2("/pay"), "{}").await.header("x-route"), Some("any"));
+    let answer = slow.answer().await;
+    assert_eq!((answer.status, &*answer.code()), (408, "request_timeout"));
 }
