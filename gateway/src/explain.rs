@@ -215,14 +215,22 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
 /// What becomes of a preflight that a route answers; its routing is that of the request that is to follow.
 fn preflight(config: &Config, table: &RouteTable, ask: &Ask<'_>) -> Option<Answer> {
     let preflight = Preflight::of(ask.method, ask.headers)?;
-    let route = &config.routes[table.find_asked(ask, &preflight)?];
-    let page = match route.cors.as_ref()?.allows(preflight.origin) {
-        Some(_) => "may ask: the gateway answers this preflight with 204",
-        None => "may not ask: the gateway answers this preflight with 403",
+    let asked = table.find_asked(ask, &preflight);
+    let route = &config.routes[*asked.first()?];
+    let own = route.cors.as_ref()?.allows(preflight.origin);
+    let allows = |index: &usize| config.routes[*index].cors.as_ref()?.allows(preflight.origin);
+    let page = match asked.iter().find(|index| allows(index).is_none()) {
+        None => "may ask: the gateway answers this preflight with 204".to_owned(),
+        Some(other) if own.is_some() => format!(
+            "may not ask: the gateway answers this preflight with 403, since the request may take the route {:?}, which \
+             does not allow it",
+            config.routes[*other].name
+        ),
+        Some(_) => "may not ask: the gateway answers this preflight with 403".to_owned(),
     };
     let target = "(nothing: the gateway answers)".to_owned();
     let routing = crate::routing::explain::explain(table, &Ask { method: &preflight.method, ..*ask });
-    let policies = Policies { page: Some(page.to_owned()), ..policies(config, route, target, Vec::new()) };
+    let policies = Policies { page: Some(page), ..policies(config, route, target, Vec::new()) };
     Some(Answer { path: Some(ask.path.to_owned()), refused: None, routing: Some(routing), policies: Some(policies) })
 }
 

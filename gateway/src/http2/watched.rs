@@ -112,9 +112,8 @@ impl<S: ByteStream> Watched<S> {
     }
 
     fn noted<T>(&self, polled: Poll<T>) -> Poll<T> {
-        if polled.is_pending() {
-            self.pulse.waits.store(true, Ordering::Relaxed);
-        }
+        // A stream that encrypts takes bytes before they have left: only its flush tells when they have.
+        self.pulse.waits.store(polled.is_pending(), Ordering::Relaxed);
         polled
     }
 }
@@ -178,5 +177,51 @@ impl<S: ByteStream> AsyncWrite for Watched<S> {
 impl<S> Drop for Watched<S> {
     fn drop(&mut self) {
         *self.pulse.left.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Takes what is written at once, and lets it leave when it is told to, as a stream does that encrypts.
+    #[derive(Debug, Default)]
+    struct Encrypts {
+        leaves: Arc<AtomicBool>,
+    }
+
+    impl AsyncRead for Encrypts {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Encrypts {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if self.leaves.load(Ordering::Relaxed) { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn what_has_been_flushed_waits_for_nobody() {
+        let stream = Encrypts::default();
+        let leaves = Arc::clone(&stream.leaves);
+        let clock = Clock::starting_at(Duration::ZERO);
+        let (mut watched, pulse) = Watched::new(stream, Bytes::new(), Allowance::new(1), clock);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(Pin::new(&mut watched).poll_write(&mut cx, b"x").is_ready() && !pulse.waits_to_write());
+        assert!(Pin::new(&mut watched).poll_flush(&mut cx).is_pending() && pulse.waits_to_write());
+        leaves.store(true, Ordering::Relaxed);
+        assert!(Pin::new(&mut watched).poll_flush(&mut cx).is_ready() && !pulse.waits_to_write());
     }
 }

@@ -82,7 +82,7 @@ pub(super) async fn serve<N: Network, S: ByteStream>(
     connection.begin_head(clock.now(), server.header_read_timeout);
     let handshake = pin!(builder(server).handshake::<_, Bytes>(stream));
     drop(snapshot);
-    if let Some(h2) = shake(handshake, connection, watch).await {
+    if let Some(h2) = shake(handshake, connection, watch, draining).await {
         connection.deadlines.clear(Wait::Head);
         let (pulse, open) = (Arc::clone(&pulse), Arc::default());
         let streams = Streams { shard, connection, h2, pulse, open, written: 0, draining: false, ending: false };
@@ -117,10 +117,15 @@ async fn shake<N: Network, C>(
     mut handshake: Pin<&mut impl Future<Output = Result<C, h2::Error>>>,
     connection: &ClientConnection<N>,
     watch: &mut Watch,
+    draining: &mut Draining<'_, impl Future<Output = ()>>,
 ) -> Option<C> {
     poll_fn(|cx| {
         if let Poll::Ready(done) = handshake.as_mut().poll(cx) {
             return Poll::Ready(done.ok());
+        }
+        if draining.poll_has_begun(cx) {
+            // It has asked for nothing.
+            return Poll::Ready(None);
         }
         while watch.poll_expired(cx).is_ready() {
             if connection.deadlines.has_expired(Wait::Head) {
@@ -225,7 +230,8 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
         if self.ending {
             return;
         }
-        if self.open.count.load(Ordering::Relaxed) > 0 {
+        // An answer's last bytes may wait for the client after its stream has let go of them.
+        if self.open.count.load(Ordering::Relaxed) > 0 || self.pulse.waits_to_write() {
             deadlines.clear(Wait::Idle);
         } else if !deadlines.is_set(Wait::Idle) {
             // A client that was told takes note, or is left.
@@ -256,7 +262,10 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
         if deadlines.has_expired(Wait::Head) && self.pulse.is_in_block() {
             // Nobody can read on behind half a head: other streams' heads are packed with what it holds.
             self.end(Reason::ENHANCE_YOUR_CALM);
-        } else if deadlines.has_expired(Wait::Idle) && self.open.count.load(Ordering::Relaxed) == 0 {
+        } else if deadlines.has_expired(Wait::Idle)
+            && self.open.count.load(Ordering::Relaxed) == 0
+            && !self.pulse.waits_to_write()
+        {
             if self.draining {
                 return true;
             }

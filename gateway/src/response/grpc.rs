@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
+use super::cross_origin;
 use super::own::tell_limits;
 use crate::context::names::X_REQUEST_ID;
 use crate::error::{Code, GatewayError};
@@ -72,6 +73,10 @@ pub(super) fn answer<N: Network>(exchange: Box<Exchange<N>>, error: &GatewayErro
     tell_limits(&exchange, &mut headers);
     if error.close {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if cross_origin::is_told(&exchange) {
+        cross_origin::tell(&exchange, &mut headers);
+        headers.append(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("grpc-status, grpc-message"));
     }
     super::close_while_draining(&exchange, &mut headers);
     Reply::own(StatusCode::OK, headers, ResponseBody::own(Bytes::new(), exchange))

@@ -115,10 +115,13 @@ impl Content {
     }
 }
 
-/// Whether a value is what is wanted; `1` is `1.0`.
+/// Whether a value is what is wanted; `1` is `1.0`. Two whole numbers are compared as such: as fractions, large ones
+/// would be their neighbours too.
 fn is(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
-        (Value::Number(found), Value::Number(wanted)) => found == wanted || found.as_f64() == wanted.as_f64(),
+        (Value::Number(found), Value::Number(wanted)) => {
+            found == wanted || ((found.is_f64() || wanted.is_f64()) && found.as_f64() == wanted.as_f64())
+        }
         _ => found == wanted,
     }
 }
@@ -198,6 +201,14 @@ mod tests {
     fn query(wanted: ValueMatch, query: Option<&str>, holds: bool) {
         let content = Content { query: vec![("a b".to_owned(), wanted)], ..Content::default() };
         assert_eq!(content.holds(&HeaderMap::new(), query, Body::Absent), holds, "{query:?}");
+    }
+
+    #[test]
+    fn large_numbers_are_not_their_neighbours() {
+        let number = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        assert!(is(&number("1"), &number("1.0")) && is(&number("9007199254740993"), &number("9007199254740993")));
+        assert!(!is(&number("9007199254740992"), &number("9007199254740993")));
+        assert!(!is(&number("1"), &number("1.5")));
     }
 
     #[test]

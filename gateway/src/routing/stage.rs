@@ -29,12 +29,14 @@ pub fn find<N: Network>(
         exchange.path = Some(normal.into_boxed_str());
     }
     let ask = ask(exchange, headers, body);
-    if let Some(preflight) = Preflight::of(&exchange.method, headers)
-        && let Some(index) = exchange.snapshot.table.find_asked(&ask, &preflight)
-        && exchange.snapshot.routes[index].settings.cors.is_some()
-    {
-        exchange.route = Some(index);
-        return admit(exchange, preflight.origin).map(Some);
+    if let Some(preflight) = Preflight::of(&exchange.method, headers) {
+        let asked = exchange.snapshot.table.find_asked(&ask, &preflight);
+        if let Some(index) = asked.first().copied()
+            && exchange.snapshot.routes[index].settings.cors.is_some()
+        {
+            exchange.route = Some(index);
+            return admit(exchange, preflight.origin, &asked).map(Some);
+        }
     }
     let found = exchange.snapshot.table.find(&ask);
     if let (Found::Route { index, .. }, Body::Unread) = (&found, body)
@@ -89,11 +91,17 @@ fn settle<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, found: Fo
     }
 }
 
-/// A preflight of a route that says which pages may use it: it ends here.
+/// A preflight of a route that says which pages may use it: it ends here. Each route that the request may take has to
+/// allow it, or a page could have a request served by one that does not.
 #[cold]
-fn admit<N: Network>(exchange: &mut Exchange<N>, origin: &HeaderValue) -> Result<Params, GatewayError> {
-    let cors = exchange.route().and_then(|route| route.settings.cors.as_deref());
-    let Some(allowed) = cors.and_then(|cors| cors.allows(origin)) else {
+fn admit<N: Network>(
+    exchange: &mut Exchange<N>,
+    origin: &HeaderValue,
+    asked: &[usize],
+) -> Result<Params, GatewayError> {
+    let allows = |index: &usize| exchange.snapshot.routes[*index].settings.cors.as_deref()?.allows(origin);
+    let allowed = if asked.iter().all(|index| allows(index).is_some()) { asked.first().and_then(allows) } else { None };
+    let Some(allowed) = allowed else {
         return Err(GatewayError::new(Code::Forbidden, "Pages of this origin may not use this route."));
     };
     exchange.page = Some(Box::new(Page { allowed, asks: true }));
@@ -118,8 +126,10 @@ pub fn target<N: Network>(exchange: &Exchange<N>, params: &Params) -> Result<Pat
     if let Some(rewrite) = exchange.route().and_then(|route| route.rewrite.as_ref()) {
         return rewrite.apply(exchange.path(), params, query).map_err(|_| invalid_target());
     }
-    if exchange.path.is_none() {
-        return exchange.uri.path_and_query().cloned().ok_or_else(invalid_target);
+    // `?x` alone has an empty path, of which the one form is `/`: that was matched, and that is sent.
+    let as_sent = exchange.uri.path_and_query().filter(|sent| sent.as_str().starts_with('/'));
+    if let (None, Some(sent)) = (&exchange.path, as_sent) {
+        return Ok(sent.clone());
     }
     rewrite::target(exchange.path(), query).map_err(|_| invalid_target())
 }

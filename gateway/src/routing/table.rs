@@ -75,6 +75,8 @@ pub struct RouteTable {
     forest: Forest,
     /// The largest body that any route looks into, bytes; `None` where none does.
     body_limit: Option<usize>,
+    /// Some route says which pages may use it.
+    has_cors: bool,
 }
 
 impl RouteTable {
@@ -98,8 +100,9 @@ impl RouteTable {
             }
         }
         forest.index(&contents);
+        let has_cors = routes.iter().any(|route| route.cors.is_some());
         let body_limit = contents.iter().filter_map(Content::body_limit).max();
-        Self { routes: routes.to_vec(), patterns, contents, hosts, forest, body_limit }
+        Self { routes: routes.to_vec(), patterns, contents, hosts, forest, body_limit, has_cors }
     }
 
     /// The route of a request.
@@ -118,6 +121,11 @@ impl RouteTable {
     #[inline]
     pub fn body_limit(&self) -> Option<usize> {
         self.body_limit
+    }
+
+    /// Whether some route says which pages may use it.
+    pub(super) fn has_cors(&self) -> bool {
+        self.has_cors
     }
 
     /// Whether a route looks into the body.

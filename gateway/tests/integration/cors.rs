@@ -53,6 +53,26 @@ async fn start_guarded(upstream: std::net::SocketAddr) -> Gateway {
     Gateway::start(&text).await
 }
 
+/// Which of two routes takes the request hangs on a value that its preflight does not tell.
+#[tokio::test]
+async fn a_preflight_is_granted_only_if_each_route_that_the_request_may_take_allows_it() {
+    let upstream = echo().await;
+    let route = |name: &str, more: &str, origin: &str| {
+        let endpoint = upstream.addr();
+        format!(
+            "[[routes]]\nname = '{name}'\npath = '/x'\n{more}\nupstream = 'http://{endpoint}'\ncors = {{ origins = ['{origin}'], headers = ['x-api'] }}\n"
+        )
+    };
+    let other = "https://other.example";
+    for (second, status) in [(PAGE, 204), (other, 403)] {
+        let first = route("open", "headers = { x-api = 'public' }", PAGE);
+        let gateway = Gateway::start(&format!("{first}{}", route("rest", "", second))).await;
+        let asked = [("origin", PAGE), ("access-control-request-method", "GET")];
+        let with_header = [&asked[..], &[("access-control-request-headers", "x-api")]].concat();
+        assert_eq!(gateway.ask(request("OPTIONS", &with_header)).await.status, status);
+    }
+}
+
 #[tokio::test]
 async fn a_preflight_is_answered_before_identity_and_limits_and_no_upstream_is_asked() {
     let upstream = echo().await;
@@ -176,7 +196,8 @@ async fn the_route_that_a_preflight_is_about_is_the_one_that_the_request_would_t
          cors = {{ origins = ['*'] }}\n\n\
          [[routes]]\nname = 'new'\npath = '/x'\nmethods = ['PUT']\nheaders = {{ x-version = '2' }}\n\
          upstream = 'http://{address}'\ncors = {{ origins = ['{PAGE}'], methods = ['PUT'], headers = ['x-version'] }}\n\n\
-         [[routes]]\nname = 'old'\npath = '/x'\nmethods = ['PUT']\nupstream = 'http://{address}'\n"
+         [[routes]]\nname = 'old'\npath = '/x'\nmethods = ['PUT']\nupstream = 'http://{address}'\n\
+         cors = {{ origins = ['{PAGE}', 'https://old.example'], methods = ['PUT'] }}\n"
     );
     let gateway = Gateway::start(&text).await;
     let named = request(
@@ -186,8 +207,8 @@ async fn the_route_that_a_preflight_is_about_is_the_one_that_the_request_would_t
     for (asked, status, origin) in [
         (preflight(PAGE, "GET"), 204, Some("*")),
         (named, 204, Some(PAGE)),
-        // The route that it is about says nothing, and none takes OPTIONS.
-        (preflight(PAGE, "PUT"), 405, None),
+        (preflight("https://old.example", "PUT"), 204, Some("https://old.example")),
+        // No route takes it.
         (preflight(PAGE, "DELETE"), 405, None),
     ] {
         let answer = gateway.ask(&asked).await;

@@ -1,5 +1,7 @@
 //! Paths (security.md, group C): what was matched is what is sent, and disguises are refused.
 
+use mocks::raw::{Raw, Script};
+
 use crate::support::{Gateway, echo};
 
 #[tokio::test]
@@ -27,6 +29,16 @@ async fn c1_a_path_has_one_form_and_that_is_sent() {
             assert_eq!(answer.echo().path(), sent, "{asked}");
         }
     }
+}
+
+/// `http://a.test?x` has an empty path, and so has `:path: ?x`; its one form is `/`.
+#[tokio::test]
+async fn c1_an_empty_path_is_sent_as_it_was_matched() {
+    let upstream = Raw::script(Script::always("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await.unwrap();
+    let gateway = Gateway::to(upstream.addr()).await;
+    assert_eq!(gateway.ask("GET http://a.test?x=1 HTTP/1.1\r\nhost: a.test\r\n\r\n").await.status, 200);
+    let sent = String::from_utf8(upstream.received().concat()).unwrap();
+    assert!(sent.starts_with("GET /?x=1 HTTP/1.1\r\n"), "{sent}");
 }
 
 #[tokio::test]

@@ -28,7 +28,14 @@ impl Driver<'_, '_> {
                     }
                 }
                 match connection.read(&mut self.scratch, news.closing, now_ns) {
-                    ReadOutcome::Waiting => {}
+                    ReadOutcome::Waiting => {
+                        // What was read may have been the end of a handshake, for which the request waits.
+                        if connection.writes_after_reads()
+                            && let Err(failure) = connection.write(fixed, now_ns)
+                        {
+                            self.fail(index, failure);
+                        }
+                    }
                     ReadOutcome::Done { reusable } => self.finish(index, reusable),
                     ReadOutcome::Broken(failure) => self.fail(index, failure),
                 }
