@@ -2,21 +2,13 @@
 //!
 //! What cannot be brought into that form is left as it came, and is refused by the rules that follow.
 
-use http::header::{CONNECTION, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{COOKIE, HOST, TE};
 use http::request::Parts;
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
+use http::{HeaderMap, HeaderValue, Uri, Version};
 
 use crate::error::{Code, GatewayError};
-
-/// Fields that speak of a connection, which HTTP/2 has no use for (RFC 9113, section 8.2.2). `te` may say `trailers`.
-const OF_CONNECTIONS: [HeaderName; 5] = [
-    CONNECTION,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
+use crate::http2::OF_CONNECTIONS;
 
 /// Brings a request into the form of HTTP/1: `:authority` becomes `host`, the target a path, and a cookie that came in
 /// crumbs is whole again (RFC 9113, sections 8.3.1 and 8.2.3).

@@ -7,7 +7,8 @@ use http_body::Body;
 
 use crate::http1::AnswerHead;
 
-const OF_CONNECTIONS: [HeaderName; 5] = [
+/// Fields that speak of a connection, which HTTP/2 has no use for (RFC 9113, section 8.2.2). `te` may say `trailers`.
+pub(crate) const OF_CONNECTIONS: [HeaderName; 5] = [
     CONNECTION,
     TRANSFER_ENCODING,
     UPGRADE,

@@ -18,6 +18,7 @@ mod frames;
 mod preface;
 mod watched;
 
+pub(crate) use answer::OF_CONNECTIONS;
 pub use answer::{head, tunnel_head};
 pub use body::ClientBody;
 pub use duplex::Duplex;
