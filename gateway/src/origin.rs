@@ -4,7 +4,7 @@
 //! one branch.
 
 use crate::config::settings::own_answer::{self, Https};
-use crate::context::TrustedProxies as Networks;
+use crate::context::{ClientAddress, TrustedProxies as Networks};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -33,9 +33,15 @@ impl Origin {
         Self { https: settings.https, allow, deny }
     }
 
-    /// Whether this address may use the route.
-    fn lets_in(&self, address: std::net::IpAddr) -> bool {
-        !self.deny.contains(address) && (self.allow.is_empty() || self.allow.contains(address))
+    /// Whether a client may use the route. Where its address is hidden behind a proxy's, that one is no reason to.
+    fn lets_in(&self, client: &ClientAddress) -> bool {
+        let is_allowed = self.allow.is_empty() || (!client.is_hidden && self.allow.contains(client.ip));
+        is_allowed && !self.deny.contains(client.ip)
+    }
+
+    /// Whether it is served in the clear, if only by a redirect.
+    fn is_open_to(&self, secure: bool) -> bool {
+        secure || self.https != Https::Require
     }
 }
 
@@ -47,7 +53,7 @@ impl Origin {
 pub fn look<N: Network>(exchange: &Exchange<N>, routes: &[usize]) -> Result<(), GatewayError> {
     let lets_in = |index: &usize| {
         let origin = exchange.snapshot.routes[*index].origin.as_deref();
-        origin.is_none_or(|origin| origin.lets_in(exchange.client.ip))
+        origin.is_none_or(|origin| origin.lets_in(&exchange.client) && origin.is_open_to(exchange.secure))
     };
     if routes.iter().any(lets_in) { Ok(()) } else { Err(refused().closing()) }
 }
@@ -63,7 +69,7 @@ fn refused() -> GatewayError {
 #[cold]
 pub fn judge<N: Network>(exchange: &Exchange<N>) -> Result<Verdict, GatewayError> {
     let Some(origin) = exchange.route().and_then(|route| route.origin.as_deref()) else { return Ok(Verdict::Passes) };
-    if !origin.lets_in(exchange.client.ip) {
+    if !origin.lets_in(&exchange.client) {
         return Err(refused());
     }
     match origin.https {
@@ -87,7 +93,7 @@ mod tests {
         let lets_in = |allow: &[&str], deny: &[&str], address: &str| {
             let (allow, deny) = (nets(allow), nets(deny));
             let origin = Origin::new(&own_answer::Origin { https: Https::Any, allow, deny });
-            origin.lets_in(address.parse::<IpAddr>().unwrap())
+            origin.lets_in(&ClientAddress::known(address.parse::<IpAddr>().unwrap()))
         };
         let (ten, one) = (&["10.0.0.0/8", "2001:db8::/32"][..], &["10.0.0.1/32"][..]);
         assert!(lets_in(ten, one, "10.0.0.2") && lets_in(ten, &[], "2001:db8::1") && lets_in(&[], one, "9.9.9.9"));

@@ -99,6 +99,10 @@ async fn stages<N: Network>(
     }
     // a route without an upstream ends here.
     if exchange.upstream().is_none() {
+        if exchange.connection.websocket_key.is_some() {
+            // Any 2xx would open a tunnel (RFC 8441, section 5), and nobody is at its other end.
+            return Err(forward::upgrade::refused().into());
+        }
         return Ok(Outcome::Own(routing::stage::target(exchange, &params)?));
     }
     // the body's limit, before a byte of it is read or asked for.

@@ -21,10 +21,19 @@ const ELEMENTS_MAX: usize = 64;
 pub struct ClientAddress {
     /// The address.
     pub ip: IpAddr,
+    /// A proxy did not tell for whom it asks, or in a way that cannot be read: the address is that proxy's, and says
+    /// nothing of where the request comes from.
+    pub is_hidden: bool,
     text: HeaderValue,
 }
 
 impl ClientAddress {
+    /// One that nobody hides.
+    #[cfg(test)]
+    pub(crate) fn known(ip: IpAddr) -> Self {
+        Self { ip, is_hidden: false, text: address_value(ip) }
+    }
+
     /// The address as text.
     #[inline]
     pub fn as_str(&self) -> &str {
@@ -36,17 +45,15 @@ impl ClientAddress {
 #[inline]
 pub fn client_address(headers: &HeaderMap, peer: &Peer, proxies: &TrustedProxies) -> ClientAddress {
     if !proxies.contains(peer.ip) || peer.is_behind {
-        return ClientAddress { ip: peer.ip, text: peer.text.clone() };
+        return ClientAddress { ip: peer.ip, is_hidden: false, text: peer.text.clone() };
     }
-    let ip = behind_proxies(headers, peer.ip, proxies);
-    if ip == peer.ip {
-        ClientAddress { ip, text: peer.text.clone() }
-    } else {
-        ClientAddress { ip, text: address_value(ip) }
-    }
+    let (ip, is_hidden) = behind_proxies(headers, peer.ip, proxies);
+    let text = if ip == peer.ip { peer.text.clone() } else { address_value(ip) };
+    ClientAddress { ip, is_hidden, text }
 }
 
-fn behind_proxies(headers: &HeaderMap, peer: IpAddr, proxies: &TrustedProxies) -> IpAddr {
+/// The last address that can be vouched for, and whether whoever stands behind it is hidden.
+fn behind_proxies(headers: &HeaderMap, peer: IpAddr, proxies: &TrustedProxies) -> (IpAddr, bool) {
     let mut lines = headers.get_all(&X_FORWARDED_FOR).iter().rev().peekable();
     if lines.peek().is_some() {
         let entries = lines.flat_map(|line| line.as_bytes().rsplit(|b| *b == b','));
@@ -55,25 +62,25 @@ fn behind_proxies(headers: &HeaderMap, peer: IpAddr, proxies: &TrustedProxies) -
     let mut elements: SmallVec<[&[u8]; 8]> = SmallVec::new();
     for line in headers.get_all(&FORWARDED) {
         if !split_quoted(line.as_bytes(), b',', |element| elements.push(element)) {
-            return peer;
+            return (peer, true);
         }
     }
     if elements.len() > ELEMENTS_MAX {
-        return peer;
+        return (peer, true);
     }
     walk(elements.iter().rev().map(|element| forwarded_for(element)), peer, proxies)
 }
 
-fn walk(entries: impl Iterator<Item = Option<IpAddr>>, peer: IpAddr, proxies: &TrustedProxies) -> IpAddr {
+fn walk(entries: impl Iterator<Item = Option<IpAddr>>, peer: IpAddr, proxies: &TrustedProxies) -> (IpAddr, bool) {
     let mut nearest = peer;
     for entry in entries {
-        let Some(ip) = entry else { break };
+        let Some(ip) = entry else { return (nearest, true) };
         nearest = ip;
         if !proxies.contains(ip) {
             break;
         }
     }
-    nearest
+    (nearest, false)
 }
 
 /// An address as it is met in both headers: bare, with a port, IPv6 in brackets.

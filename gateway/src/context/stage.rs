@@ -63,6 +63,10 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
     }
     exchange.host = host;
     screen_request_headers(headers, &exchange.snapshot.header_rules, exchange.peer_trusted)?;
+    if let Some(names) = &mut exchange.names {
+        // A field of such a name that is there later is the gateway's, in its own letters.
+        names.keep(headers);
+    }
     Ok(Admitted { websocket, declared_length })
 }
 

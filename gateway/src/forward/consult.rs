@@ -1,7 +1,7 @@
 //! Another service says whether a request may pass (`forward_auth`): it is asked by a GET that tells method, URL and
 //! some headers of the request. 2xx lets it pass, and some headers of that answer go on to the upstream; any other
-//! answer below
-//! 500 is the client's. Where it cannot be asked, or fails, the request is refused, unless the route says otherwise.
+//! answer below 500 is the client's. Where it cannot be asked, or fails, the request is refused, unless the route says
+//! otherwise.
 //!
 //! The service is an upstream like any: its endpoints are balanced, pooled and have breakers, so that one that is down
 //! costs no request any waiting. What it is asked about is the path in its one form. Nothing that a client sends can
@@ -18,7 +18,7 @@ use super::deadline;
 use super::remembered::Remembered;
 use crate::config::settings::forward_auth::ForwardAuth;
 use crate::context::{names, set_forwarded};
-use crate::error::{Code, GatewayError};
+use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::{RequestHead, ResponseHead, write_field};
 use crate::network::Network;
@@ -68,6 +68,10 @@ pub async fn consult<N: Network>(
     headers: &mut HeaderMap,
 ) -> Result<Option<Box<Refused>>, Failure> {
     let Some(authority) = exchange.route().and_then(|route| route.authority.clone()) else { return Ok(None) };
+    if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
+        // The service may look at one of them, and the upstream at another (security.md, H8).
+        return Err(GatewayError::new(Code::BadRequest, "The request has more than one credential.").into());
+    }
     let sent = question(exchange, headers, &authority.settings);
     let key = authority.remembered.as_ref().map(|_| key(exchange, &sent));
     let began = exchange.now();
@@ -78,15 +82,9 @@ pub async fn consult<N: Network>(
     exchange.timeout = exchange.route().and_then(|route| route.settings.timeout);
     deadline::read(exchange, headers);
     deadline::arm(exchange);
-    let asked = match select_authority(exchange, headers, &authority.upstream) {
-        Ok(selected) => {
-            exchange.consults = true;
-            let asked = ask(exchange, selected, sent, &authority.settings).await;
-            exchange.consults = false;
-            asked
-        }
-        Err(error) => Err(error),
-    };
+    exchange.consults = true;
+    let asked = ask_one_or_another(exchange, headers, &authority, sent).await;
+    exchange.consults = false;
     exchange.awaited += exchange.now().saturating_duration_since(began);
     match asked {
         Ok((head, _)) if head.status.is_success() => {
@@ -98,13 +96,21 @@ pub async fn consult<N: Network>(
             Ok(None)
         }
         Ok((head, body)) => Ok(Some(Box::new(Refused { head, body }))),
-        Err(_) if authority.settings.allows_on_error => Ok(None),
+        // The service's own failure, and none that a client can bring about by asking much.
+        Err(error) if authority.settings.allows_on_error && error.shed.is_none() && is_its_fault(error.code) => {
+            Ok(None)
+        }
         Err(error) => {
             let detail = "Whether this request may pass cannot be found out now.";
             let refused = GatewayError::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1));
             Err(refused.because(error).into())
         }
     }
+}
+
+/// Whether the service failed, or is known to fail.
+fn is_its_fault(code: Code) -> bool {
+    code.fault() == Fault::Upstream
 }
 
 /// What the service is sent of the request, but for ids.
@@ -175,6 +181,30 @@ fn copied(head: &ResponseHead, settings: &ForwardAuth) -> Copied {
 
 fn add(headers: &mut HeaderMap, copied: &[(HeaderName, HeaderValue)]) {
     headers.extend(copied.iter().cloned());
+}
+
+/// Asks an endpoint of the service, and another one where that one could not be reached: the question changes nothing,
+/// so it may be put twice.
+async fn ask_one_or_another<N: Network>(
+    exchange: &Exchange<N>,
+    headers: &HeaderMap,
+    authority: &Authority<N>,
+    sent: HeaderMap,
+) -> Result<(ResponseHead, Bytes), GatewayError> {
+    let first = select_authority(exchange, headers, &authority.upstream, &[])?;
+    let tried = [Arc::clone(&first.endpoint)];
+    let asked = ask(exchange, first, sent.clone(), &authority.settings).await;
+    match asked {
+        Err(error) if matches!(error.code, Code::UpstreamConnect | Code::UpstreamReset) => {
+            match select_authority(exchange, headers, &authority.upstream, &tried) {
+                Ok(other) if !Arc::ptr_eq(&other.endpoint, &tried[0]) => {
+                    ask(exchange, other, sent, &authority.settings).await
+                }
+                _ => Err(error),
+            }
+        }
+        asked => asked,
+    }
 }
 
 /// The service's answer, below 500, with its body.

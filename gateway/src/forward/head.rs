@@ -54,7 +54,11 @@ pub fn build<N: Network>(
         // An HTTP/1.0 client may leave it out, and a route may take it away; an HTTP/1.1 request must have one.
         headers.insert(header::HOST, selected.endpoint.host.clone());
     }
-    let names = exchange.names.clone();
+    let mut names = exchange.names.clone();
+    if let (Some(names), Some(route)) = (&mut names, exchange.route()) {
+        let own = [&names::X_REQUEST_ID, &names::TRACEPARENT, &names::TRACESTATE];
+        own.into_iter().chain(route.settings.request_headers.names_set()).for_each(|name| names.forget(name));
+    }
     Outgoing { head: RequestHead { method: exchange.method.clone(), target, headers, lines, names }, body }
 }
 

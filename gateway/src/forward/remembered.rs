@@ -17,7 +17,7 @@ pub(super) struct Remembered<V> {
     most: usize,
     bytes: usize,
     known: HashMap<Arc<[u8]>, Known<V>, RandomState>,
-    /// In the order in which they came; one that was replaced is there twice.
+    /// Each question once, in the order in which they came.
     order: VecDeque<(Arc<[u8]>, Instant)>,
 }
 
@@ -43,18 +43,25 @@ impl<V: Clone> Remembered<V> {
     pub(super) fn put(&mut self, question: Vec<u8>, value: V, bytes: usize, now: Instant) {
         let bytes = question.len() + bytes + ENTRY;
         let Some(until) = now.checked_add(self.ttl).filter(|_| bytes <= self.most) else { return };
-        let question: Arc<[u8]> = question.into();
-        if let Some(old) = self.known.insert(Arc::clone(&question), Known { value, until, bytes }) {
-            self.bytes -= old.bytes;
-        }
+        self.forget(|until, _| until <= now);
         self.bytes += bytes;
-        self.order.push_back((question, until));
-        while let Some((_, until)) = self.order.front().filter(|(_, until)| *until <= now || self.bytes > self.most) {
-            let until = *until;
-            if let Some((question, _)) = self.order.pop_front()
-                && self.known.get(&question).is_some_and(|known| known.until == until)
-                && let Some(gone) = self.known.remove(&question)
-            {
+        if let Some(known) = self.known.get_mut(&*question) {
+            // Asked twice at once. It has its place in the order, and keeps its end.
+            self.bytes -= known.bytes;
+            (known.value, known.bytes) = (value, bytes);
+        } else {
+            let question: Arc<[u8]> = question.into();
+            self.known.insert(Arc::clone(&question), Known { value, until, bytes });
+            self.order.push_back((question, until));
+        }
+        let most = self.most;
+        self.forget(|_, bytes| bytes > most);
+    }
+
+    /// Forgets the oldest as long as this holds of its end and of all bytes.
+    fn forget(&mut self, goes: impl Fn(Instant, usize) -> bool) {
+        while let Some((question, _)) = self.order.pop_front_if(|(_, until)| goes(*until, self.bytes)) {
+            if let Some(gone) = self.known.remove(&question) {
                 self.bytes -= gone.bytes;
             }
         }
@@ -94,7 +101,7 @@ mod tests {
                 }
                 prop_assert!(remembered.bytes <= most);
                 prop_assert_eq!(remembered.known.values().map(|known| known.bytes).sum::<usize>(), remembered.bytes);
-                prop_assert!(remembered.order.len() <= 200);
+                prop_assert_eq!(remembered.order.len(), remembered.known.len());
             }
         }
     }

@@ -27,6 +27,19 @@ impl WireNames {
         Self(Arc::new(map))
     }
 
+    /// Forgets the letters of a name: who sets the field now has not written it so.
+    pub fn forget(&mut self, name: &HeaderName) {
+        if self.0.contains_key(name) {
+            Arc::make_mut(&mut self.0).remove(name);
+        }
+    }
+
+    /// Forgets the names of fields that are not there any more.
+    pub fn keep<V>(&mut self, fields: &HeaderMap<V>) {
+        let gone: Vec<HeaderName> = self.0.keys().filter(|name| !fields.contains_key(*name)).cloned().collect();
+        gone.iter().for_each(|name| self.forget(name));
+    }
+
     /// How the first field of this name was written; its usual form where none was.
     pub(super) fn first<'n>(&'n self, name: &'n HeaderName) -> &'n [u8] {
         self.0.get(name).map_or(name.as_str().as_bytes(), |spelled| &spelled.0)

@@ -115,6 +115,7 @@ pub fn raw(error: &GatewayError, request_id: Option<&str>, more: &HeaderMap) -> 
     let mut headers = HeaderMap::new();
     describe(&mut headers, error, body.len());
     let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or(""));
+    let more = more.iter().filter(|(name, _)| !headers.contains_key(*name));
     for (name, value) in headers.iter().chain(more) {
         let _ = write!(head, "{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes()));
     }

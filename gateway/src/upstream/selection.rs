@@ -290,7 +290,9 @@ impl<N: Network> Picking<'_, N> {
                     && self.scope.may_take(index)
                     && (!adaptive || self.has_room(index, now))
                     && (care == Care::None || !self.was_tried(index))
-                    && (care != Care::NotAgainAndWarm || self.scope.is_warm_for(index, self.ask.bits, now_ns))
+                    && (care != Care::NotAgainAndWarm
+                        || self.wanted == Some(index)
+                        || self.scope.is_warm_for(index, self.ask.bits, now_ns))
             };
             // Each turn takes one endpoint out, or takes less care: so it ends.
             let Some(index) = self.pick(&suits) else {

@@ -60,7 +60,7 @@ pub fn select_beside<N: Network>(exchange: &Exchange<N>, hash: u64, asked: &[Arc
     pick(exchange, own(exchange).ok()?, &HeaderMap::new(), Some(hash), asked).ok()
 }
 
-/// Picks an endpoint of who says whether a request may pass; the exchange stays as it is.
+/// Picks an endpoint of who says whether a request may pass, if possible none that was tried; the exchange stays as it is.
 ///
 /// # Errors
 /// As `select`.
@@ -68,6 +68,7 @@ pub fn select_authority<N: Network>(
     exchange: &Exchange<N>,
     headers: &HeaderMap,
     upstream: &Upstream<N>,
+    tried: &[Arc<Endpoint<N>>],
 ) -> Result<Selected<N>, GatewayError> {
     let ask = Ask {
         client: exchange.client.ip,
@@ -76,7 +77,7 @@ pub fn select_authority<N: Network>(
         bits: exchange.shard.random(),
         route: None,
         hash: None,
-        tried: &[],
+        tried,
         criticality: exchange.criticality(),
     };
     selection::select(upstream, &ask)

@@ -26,6 +26,10 @@ fn destinations() {
 fn redirects() {
     check(&own("redirect = { path = \"/b/{id}\" }"), &[]);
     check(
+        &own("redirect = { scheme = \"https\" }"),
+        &["3:23: a redirect to another scheme alone leads whoever speaks it already in a circle"],
+    );
+    check(
         &own("redirect = { status = 301 }"),
         &["3:12: redirect needs `scheme`, `host`, `port` or `path`: else it leads in a circle"],
     );

@@ -40,7 +40,7 @@ async fn a_cookie_brings_a_client_back_and_says_nothing_of_where() {
     let first = ask(&gateway, "").await;
     let (home, cookie) = (first.header("x-name").unwrap(), pair(&first));
     let (name, token) = cookie.split_once('=').unwrap();
-    assert_eq!((name, token.len()), ("gw-endpoint", 22));
+    assert_eq!((name, token.len()), ("gw-up", 22));
     assert!(first.header("set-cookie").unwrap().ends_with("; Path=/; HttpOnly; Max-Age=3600; SameSite=Strict"));
     for _ in 0..4 {
         let answer = ask(&gateway, &format!("cookie: x=y; {cookie}\r\n")).await;
@@ -61,8 +61,8 @@ async fn a_value_that_nobody_made_addresses_nobody() {
     let (a, elsewhere) = (named("a").await, named("elsewhere").await);
     let gateway = Gateway::start(&text(&[&a], "")).await;
     for value in [elsewhere.addr().to_string(), a.addr().to_string(), "A".repeat(22), String::new()] {
-        let answer = ask(&gateway, &format!("cookie: gw-endpoint={value}\r\n")).await;
-        assert_eq!((answer.header("x-name"), pair(&answer).len()), (Some("a"), 12 + 22), "{value}");
+        let answer = ask(&gateway, &format!("cookie: gw-up={value}\r\n")).await;
+        assert_eq!((answer.header("x-name"), pair(&answer).len()), (Some("a"), 6 + 22), "{value}");
     }
     assert_eq!(elsewhere.accepted(), 0);
 }

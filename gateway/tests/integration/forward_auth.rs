@@ -140,6 +140,45 @@ async fn h_where_it_cannot_be_asked_the_request_is_refused_and_soon_nobody_waits
 }
 
 #[tokio::test]
+async fn no_client_can_open_a_route_by_asking_much() {
+    let up = echo().await;
+    let gate = Gate::new();
+    let slow = Raw::script(Script::new().read_request().wait(&gate).send(YES).again()).await.unwrap();
+    let one = text(up.addr(), slow.addr(), "", ", on_error = 'allow'")
+        .replace("timeout = '300ms'", "timeout = '20s'")
+        .replace("breaker = {", "concurrency = { max_in_flight = 1 }\nbreaker = {");
+    let gateway = Gateway::start(&one).await;
+    let mut client = gateway.client().await;
+    let first = tokio::spawn(async move { client.ask("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await });
+    eventually("the service is asked", || !slow.received().is_empty()).await;
+    assert_eq!(gateway.get("/x").await.status, 503, "that it may be asked no more is no failure of its own");
+    gate.open();
+    assert_eq!(first.await.unwrap().status, 200);
+    assert_eq!(up.counters().requests, 1);
+}
+
+#[tokio::test]
+async fn one_endpoint_of_it_that_is_down_costs_no_request() {
+    let (up, down, authority) = (echo().await, echo().await.addr(), authority(YES).await);
+    let text = text(up.addr(), down, "", "").replace(
+        &format!("endpoints = ['{down}']"),
+        &format!("balance = 'round_robin'\nendpoints = ['{down}', '{}']", authority.addr()),
+    );
+    let gateway = Gateway::start(&text).await;
+    for _ in 0..4 {
+        assert_eq!(gateway.get("/x").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn h8_two_credentials_are_none() {
+    let (up, authority) = (echo().await, authority(YES).await);
+    let gateway = Gateway::start(&text(up.addr(), authority.addr(), "", "")).await;
+    let answer = post(&gateway, "authorization: Bearer good\r\nauthorization: Bearer forged\r\n").await;
+    assert_eq!((answer.status, authority.accepted()), (400, 0));
+}
+
+#[tokio::test]
 async fn the_requests_own_time_bounds_the_question_and_who_leaves_is_not_asked_about() {
     let up = echo().await;
     let gate = Gate::new();

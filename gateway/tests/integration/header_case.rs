@@ -35,10 +35,29 @@ const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nX-SOAP-Action: x\r\nx-Twice: 1
 async fn names_reach_the_upstream_as_the_client_wrote_them() {
     let route = "request_headers = { set = { x-soap-action = 'y', X-New = 'z' }, remove = ['x-gone'] }";
     let (lines, _) = asked("preserve_header_case = true", route, POST).await;
-    assert_eq!(lines, ["Content-Length: 2", "Host: a", "X-SOAP-Action: y", "X-tWICE: 2", "x-Twice: 1", "x-new: z"]);
+    assert_eq!(lines, ["Content-Length: 2", "Host: a", "X-tWICE: 2", "x-Twice: 1", "x-new: z", "x-soap-action: y"]);
     let chunked = POST.replace("Content-Length: 2\r\n\r\nhi", "TRANSFER-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n");
     let (lines, _) = asked("preserve_header_case = true", "", &chunked).await;
     assert!(lines.contains(&"TRANSFER-Encoding: chunked".to_owned()), "{lines:?}");
+}
+
+#[tokio::test]
+async fn b2_a_client_does_not_choose_the_letters_of_what_the_gateway_says() {
+    let upstream = Raw::script(Script::new().read_request().send(OK)).await.unwrap();
+    let authority = Raw::script(
+        Script::new().read_request().send("HTTP/1.1 200 OK\r\nx-restricted: 1\r\ncontent-length: 0\r\n\r\n"),
+    );
+    let authority = authority.await.unwrap();
+    let gateway = Gateway::start(&format!(
+        "[server]\npreserve_header_case = true\n[upstreams.up]\nendpoints = ['{}']\n\
+         [upstreams.authority]\nendpoints = ['{}']\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\n\
+         forward_auth = {{ upstream = 'authority', path = '/', response_headers = ['x-restricted'] }}\n",
+        upstream.addr(),
+        authority.addr()
+    ))
+    .await;
+    gateway.ask("GET / HTTP/1.1\r\nHost: a\r\nX-RESTRICTED: 0\r\nX-Mine: 1\r\n\r\n").await;
+    assert_eq!(got(&upstream).await, ["Host: a", "X-Mine: 1", "x-restricted: 1"]);
 }
 
 #[tokio::test]

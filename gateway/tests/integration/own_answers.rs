@@ -156,6 +156,13 @@ async fn addresses_are_the_clients_own_as_trusted_proxies_tell_them() {
         assert_eq!(answer.status, status, "{told}");
     }
     assert_eq!(gateway.get("/").await.status, 403, "the proxy itself");
+    // The proxy is in the list, and does not say for whom it asks.
+    let keys = "addresses = { allow = ['127.0.0.0/8'] }";
+    let inside = Gateway::start(&one_route("trusted_proxies = ['127.0.0.1/32']", keys, upstream.addr())).await;
+    for hidden in ["forwarded: for=unknown", "forwarded: for=_a", "x-forwarded-for: unix:", "forwarded: for=\"a"] {
+        let answer = inside.ask(format!("GET / HTTP/1.1\r\nhost: a\r\n{hidden}\r\n\r\n")).await;
+        assert_eq!(answer.status, 403, "{hidden}");
+    }
     assert_eq!(upstream.counters().requests, 3);
     let record = gateway.records(8).await.remove(2);
     assert_eq!((&record["client"], &record["code"]), (&"192.0.2.66".into(), &"forbidden".into()));

@@ -47,7 +47,7 @@ impl Endpoints {
     }
 }
 
-fn affinity(context: &Context<'_>, table: &Reader<'_>) -> Option<Affinity> {
+fn affinity(context: &Context<'_>, name: &str, table: &Reader<'_>) -> Option<Affinity> {
     let secret = context.environment.get(table.get("key_env")?.text()?)?;
     let mut attributes = format!("; Path={}; HttpOnly", table.text("path"));
     if let Some(max_age) = table.timeout("max_age") {
@@ -58,7 +58,11 @@ fn affinity(context: &Context<'_>, table: &Reader<'_>) -> Option<Affinity> {
         "none" => "; SameSite=None",
         _ => "; SameSite=Lax",
     });
-    Some(Affinity::new(&table.text("cookie"), attributes, &secret))
+    let cookie = match table.get("cookie").and_then(|node| node.text()) {
+        Some(given) => given.to_owned(),
+        None => format!("gw-{}", name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '_', "-")),
+    };
+    Some(Affinity::new(&cookie, attributes, &secret))
 }
 
 fn with_endpoints(
@@ -73,7 +77,7 @@ fn with_endpoints(
         endpoints,
         tls: tls.map(Arc::new),
         balance: balance(table),
-        affinity: table.get("affinity").and_then(|_| affinity(context, &table.table("affinity"))),
+        affinity: table.get("affinity").and_then(|_| affinity(context, name, &table.table("affinity"))),
         pool: Pool {
             connect_timeout: pool.duration("connect_timeout"),
             idle_timeout: pool.duration("idle_timeout"),

@@ -112,7 +112,11 @@ static AFFINITY: TableDef = TableDef::plain(
     "affinity",
     "A cookie brings a client back to the endpoint that answered it; where that is out, `balance` picks another.",
     &[
-        key("cookie", Kind::Text(&text::HEADER), "The cookie's name.").default("\"gw-endpoint\""),
+        key(
+            "cookie",
+            Kind::Text(&text::HEADER),
+            "The cookie's name; left out it is `gw-` and the upstream's name, so that no upstream overwrites another's.",
+        ),
         key(
             "key_env",
             Kind::Text(&text::ENVIRONMENT),

@@ -233,6 +233,11 @@ impl HeaderEdits {
         self.set.is_empty() && self.remove.is_empty()
     }
 
+    /// The names of fields that are set.
+    pub fn names_set(&self) -> impl Iterator<Item = &HeaderName> {
+        self.set.iter().map(|(name, _)| name)
+    }
+
     /// Applies the edits: removals first, so that what is set stays.
     pub fn apply(&self, headers: &mut HeaderMap) {
         for name in &self.remove {

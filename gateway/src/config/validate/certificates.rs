@@ -41,7 +41,8 @@ pub(crate) fn roots(context: &mut Context<'_>, table: &Reader<'_>, key: &str) ->
     false
 }
 
-/// An OCSP response is about the certificate beside it, and holds.
+/// An OCSP response is about the certificate beside it, and holds. Where it is not, it is not shown, and that is told: a
+/// certificate that was renewed before its response must not keep a configuration out.
 pub(crate) fn stapled(context: &mut Context<'_>, table: &Reader<'_>) {
     let Some(node) = table.get("ocsp") else { return };
     let (Some(cert), Some(key)) = (table.get("cert"), table.get("key")) else {
@@ -51,7 +52,10 @@ pub(crate) fn stapled(context: &mut Context<'_>, table: &Reader<'_>) {
     let files = context.file(cert).zip(context.file(key));
     let Some(certified) = files.and_then(|(cert, key)| certificates::with_key(&cert, &key).ok()) else { return };
     match context.file(node).map(|file| ocsp::about(&certified, &file)) {
-        Some(Err(why)) => context.report.error(node.at, format!("{}: {why}", quoted(node.shown()))),
+        Some(Err(why)) => {
+            let message = format!("{} is not shown: {why}", quoted(node.shown()));
+            context.report.warning(node.at, message, "get one of this certificate; a changed file is in force at once");
+        }
         Some(Ok(staple)) if staple.until.is_some_and(|until| until <= clock::unix_seconds()) => {
             let message = format!("{} does not hold any more: it is not shown", quoted(node.shown()));
             context.report.warning(

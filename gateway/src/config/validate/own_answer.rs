@@ -28,6 +28,11 @@ pub(crate) fn redirect(context: &mut Context<'_>, redirect: &Reader<'_>) {
             .report
             .error(redirect.at, "redirect needs `scheme`, `host`, `port` or `path`: else it leads in a circle");
     }
+    if ["host", "port", "path"].iter().all(|key| redirect.get(key).is_none()) && redirect.get("scheme").is_some() {
+        let help = "`https = \"redirect\"` sends only who comes in the clear";
+        let message = "a redirect to another scheme alone leads whoever speaks it already in a circle";
+        context.report.error_with(redirect.at("scheme"), message, help);
+    }
     let status: u16 = redirect.integer("status");
     if matches!(status, 304..=306) {
         context.report.error(redirect.at("status"), format!("{status} leads nowhere: 301, 302, 303, 307 and 308 do"));
