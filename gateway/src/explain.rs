@@ -72,6 +72,8 @@ pub struct Policies {
     pub rate_limits: Vec<Limited>,
     /// The upstream's name.
     pub upstream: String,
+    /// What its endpoints speak.
+    pub protocol: &'static str,
     /// How its endpoints have to prove who they are; absent where they are spoken to in the clear.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<String>,
@@ -290,6 +292,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
     Policies {
         rate_limits,
         upstream: route.upstream.to_string(),
+        protocol: upstream.map_or("", |upstream| upstream.protocol.name()),
         tls: upstream.and_then(|upstream| upstream.tls.as_ref()).map(ToString::to_string),
         target,
         endpoints: endpoints.unwrap_or_default(),

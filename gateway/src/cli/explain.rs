@@ -111,6 +111,7 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         line(text, "limit", &shown);
     }
     line(text, "upstream", &format!("{} ({}: {})", policies.upstream, policies.balance, policies.endpoints.join(", ")));
+    line(text, "protocol", policies.protocol);
     if let Some(tls) = &policies.tls {
         line(text, "tls", tls);
     }

@@ -5,6 +5,7 @@ mod attempt;
 pub mod body;
 mod deadline;
 pub mod fallback;
+mod grpc_status;
 pub mod head;
 mod hedge;
 mod retry;

@@ -10,6 +10,7 @@ fn what_is_off_or_default_is_accepted() {
         check_route(keys, &[]);
     }
     check_upstream("protocol = \"http1\"", &[]);
+    check_upstream("protocol = \"http2\"", &[]);
     check("[server]\nh2_stream_window = \"65536B\"", &[]);
     check("[stores]\n[rate_limits]\n[identity]\nclaims = {}\n[identity.providers]", &[]);
 }
@@ -20,7 +21,6 @@ fn what_is_not_built_is_said_once() {
         "[server]\npreserve_header_case = true",
         &["2:1: [server] preserve_header_case: keeping the case of header names is not built yet"],
     );
-    check_upstream("protocol = \"http2\"", &["3:1: [upstreams.a] protocol: HTTP/2 is not built yet"]);
     check("[defaults.route]\ncoalesce = true", &["2:1: [defaults.route] coalesce: coalescing is not built yet"]);
 }
 

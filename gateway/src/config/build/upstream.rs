@@ -13,7 +13,7 @@ use crate::config::check::{Context, Reader};
 use crate::config::settings::Upstream;
 use crate::config::settings::upstream::{
     Balance, Breaker, Concurrency, ConsistentHash, DnsDiscovery, Endpoint, Endpoints, Failures, HashKey, Health, Pool,
-    Target,
+    Protocol, Target,
 };
 use crate::config::settings::upstream_tls::{Trust, UpstreamTls, server_name};
 use crate::config::tree::{Node, Value};
@@ -51,6 +51,7 @@ fn with_endpoints(name: &str, endpoints: Endpoints, tls: Option<UpstreamTls>, ta
     Upstream {
         name: Arc::from(name),
         endpoints,
+        protocol: if table.text("protocol") == "http2" { Protocol::Http2 } else { Protocol::Http1 },
         tls: tls.map(Arc::new),
         balance: balance(table),
         pool: Pool {
