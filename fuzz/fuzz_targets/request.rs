@@ -10,7 +10,7 @@ use gateway::http1::{HeadLimits, Next, Server};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: HeadLimits = HeadLimits { fields: 20, target: 256, bytes: 2048 };
+const LIMITS: HeadLimits = HeadLimits { fields: 20, target: 256, bytes: 2048, keep_names: true };
 
 fuzz_target!(|data: &[u8]| {
     let mut cx = Context::from_waker(Waker::noop());

@@ -102,6 +102,7 @@ mod tests {
             target: "/p?q".parse().unwrap(),
             headers: fields.iter().map(field).collect(),
             lines: b"x-request-id: 1\r\nforwarded: for=127.0.0.1;host=\"a:1\"\r\n".to_vec(),
+            names: None,
         }
     }
 
