@@ -13,8 +13,7 @@ use crate::identity::Identity;
 use crate::network::Network;
 use crate::timer::{Deadlines, Wait};
 use crate::tls::Secured;
-use crate::upstream::connection::OpenConnection;
-use crate::upstream::{Selected, Transport};
+use crate::upstream::{Far, Selected};
 
 /// An idle connection gives its buffers back after this long. A connection that carries ten requests a second never
 /// does; one that carries fewer pays two allocations more for each, and in return ten thousand that come in a burst
@@ -44,11 +43,9 @@ pub struct ClientConnection<N: Network> {
 /// A connection that switched protocols: the upstream's end of it.
 pub struct Tunnel<N: Network> {
     /// The upstream's stream.
-    pub stream: Transport<N::Stream>,
+    pub stream: Far<N::Stream>,
     /// What the upstream sent after its 101.
     pub read_ahead: Bytes,
-    /// Its place among the endpoint's connections.
-    pub open: OpenConnection,
     /// The endpoint's place in flight.
     pub selected: Selected<N>,
     /// Silence that ends it.

@@ -82,6 +82,8 @@ pub struct Policies {
     /// The upstream's name; empty where the gateway answers itself.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub upstream: String,
+    /// What its endpoints speak.
+    pub protocol: &'static str,
     /// How its endpoints have to prove who they are; absent where they are spoken to in the clear.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<String>,
@@ -303,6 +305,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         origin: route.origin.as_ref().map(ToString::to_string),
         forward_auth: route.forward_auth.as_ref().map(ToString::to_string),
         upstream: route.upstream.to_string(),
+        protocol: upstream.map_or("", |upstream| upstream.protocol.name()),
         tls: upstream.and_then(|upstream| upstream.tls.as_ref()).map(ToString::to_string),
         target,
         endpoints: endpoints.unwrap_or_default(),

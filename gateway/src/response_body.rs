@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::context::screen_trailers;
@@ -18,7 +19,7 @@ use crate::request_body::{BodyFault, BoxError};
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::telemetry::record::Ended;
 use crate::timer::Wait;
-use crate::upstream::{Connection, Selected};
+use crate::upstream::{Leg, Selected};
 
 /// The body of an answer.
 pub enum ResponseBody<N: Network> {
@@ -40,8 +41,8 @@ pub struct Relay<N: Network> {
 
 /// The connection that a body comes from, and the endpoint's place in flight.
 pub struct Source<N: Network> {
-    /// The connection.
-    pub connection: Connection<N::Stream>,
+    /// Its connection, or its call on one.
+    pub leg: Leg<N::Stream>,
     /// The endpoint; its place in flight is kept until the body has ended.
     pub selected: Selected<N>,
 }
@@ -50,6 +51,8 @@ pub struct Source<N: Network> {
 pub struct Answer<N: Network> {
     /// The head.
     pub head: http1::ResponseHead,
+    /// The status that its upstream is judged by.
+    pub judged: StatusCode,
     /// What the body streams from.
     pub source: Source<N>,
     /// When the head had arrived.
@@ -59,8 +62,10 @@ pub struct Answer<N: Network> {
 impl<N: Network> Source<N> {
     /// The response is over: the connection goes back to its pool if it can be used again.
     pub fn finish(self, exchange: &Exchange<N>, now: Instant) {
-        let pool = &self.selected.endpoint.pool;
-        pool.put(exchange.shard.index, self.connection, now, &self.selected.settings.pool);
+        if let Leg::Own(connection) = self.leg {
+            let pool = &self.selected.endpoint.pool;
+            pool.put(exchange.shard.index, connection, now, &self.selected.settings.pool);
+        }
     }
 }
 
@@ -77,7 +82,7 @@ impl<N: Network> ResponseBody<N> {
 
     /// An upstream's answer. One without a body is over at once.
     pub fn relay(mut exchange: Box<Exchange<N>>, source: Source<N>, idle_timeout: Option<Duration>) -> Self {
-        if source.connection.is_over() {
+        if source.leg.is_over() {
             let now = exchange.now();
             exchange.answered = Some(now);
             source.finish(&exchange, now);
@@ -117,7 +122,7 @@ impl<N: Network> Body for ResponseBody<N> {
             Self::Empty => SizeHint::with_exact(0),
             Self::Own(own) => SizeHint::with_exact(own.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64)),
             Self::Upstream(relay) => {
-                let left = relay.source.as_ref().map_or(Some(0), |source| source.connection.length_left());
+                let left = relay.source.as_ref().map_or(Some(0), |source| source.leg.length_left());
                 left.map_or_else(SizeHint::default, SizeHint::with_exact)
             }
         }
@@ -129,10 +134,11 @@ impl<N: Network> Relay<N> {
         let Some(source) = &mut self.source else { return Poll::Ready(None) };
         let deadlines = &self.exchange.connection.deadlines;
         if deadlines.has_expired(Wait::ResponseBody) {
+            source.leg.timed_out();
             self.blame(AttemptOutcome::Timeout);
             return self.abort(Ended::Timeout, "the upstream's response body did not move in time".into());
         }
-        match source.connection.poll_frame(cx) {
+        match source.leg.poll_frame(cx) {
             Poll::Pending => {
                 // Until now nothing was waited for: the head and what came with it are handed on at this moment.
                 if self.exchange.answered.is_none() {
@@ -167,7 +173,7 @@ impl<N: Network> Relay<N> {
         if let Some(data) = frame.data_ref() {
             self.exchange.bytes_out += data.len() as u64;
         }
-        if self.source.as_ref().is_some_and(|source| source.connection.is_over()) {
+        if self.source.as_ref().is_some_and(|source| source.leg.is_over()) {
             self.end();
         }
         match frame.into_trailers() {

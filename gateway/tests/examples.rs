@@ -192,6 +192,20 @@ fn services_behind_tls_prove_who_they_are_as_the_comments_say() {
 }
 
 #[test]
+fn services_of_grpc_are_spoken_to_and_checked_in_their_own_way() {
+    use gateway::config::settings::upstream::{GRPC_CHECK, Protocol};
+    let loaded = example("grpc.toml");
+    let [greeter] = &loaded.config.upstreams[..] else { panic!("one upstream") };
+    assert_eq!(greeter.protocol, Protocol::Http2);
+    let path = &greeter.health.as_ref().expect("checks").path;
+    assert_eq!((path.path(), path.query()), (GRPC_CHECK, Some("service=greeter")));
+    assert_eq!(sent(&loaded, "POST", "/mocks.Echo/Unary", &[]), to("greeter", "/mocks.Echo/Unary"));
+    assert_eq!(sent(&loaded, "POST", GRPC_CHECK, &[]), to("health", GRPC_CHECK));
+    let question = Question::parse("POST", "/mocks.Echo/Unary", &[]).expect("a question");
+    assert_eq!(answer(&loaded.config, &question).policies.expect("a route").protocol, "HTTP/2");
+}
+
+#[test]
 fn the_shared_limits_say_what_holds_without_their_store() {
     use gateway::config::settings::rate_limit::{Mode, OnFailure};
     let loaded = example("rate-limits-shared.toml");

@@ -196,7 +196,7 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                 .iter()
                 .zip(&active.weights)
                 .map(|(endpoint, weight)| {
-                    let idle = endpoint.pool.idle();
+                    let idle = endpoint.idle_connections();
                     let clock = &state.gateway.shared().clock;
                     let seen = endpoint.seen(clock.monotonic_ns(clock.now()));
                     json!({
@@ -221,6 +221,7 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
             };
             json!({
                 "name": &*upstream.name,
+                "protocol": active.settings.protocol.name(),
                 "discovery": discovery,
                 // Counted only while it is limited.
                 "in_flight": max_in_flight.map(|_| upstream.in_flight.count()),

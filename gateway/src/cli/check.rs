@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::output;
 use super::{BAD, COULD_NOT_RUN, DONE};
+use crate::config::settings::upstream::Protocol;
 use crate::config::{LoadError, Loaded, Problem, Purpose, load};
 
 /// Find every problem in a configuration. Nothing is started.
@@ -51,11 +52,15 @@ fn report(file: &Path, loaded: &Result<Loaded, LoadError>) -> u8 {
     }
 }
 
-/// `gateway.toml: ok (2 routes, 1 upstream)`
+/// `gateway.toml: ok (2 routes, 1 upstream)`; upstreams over HTTP/2 are told.
 fn summary(file: &Path, loaded: &Loaded) -> String {
     let counted = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
     let mut counts =
         vec![counted(loaded.config.routes.len(), "route"), counted(loaded.config.upstreams.len(), "upstream")];
+    let over_http2 = loaded.config.upstreams.iter().filter(|upstream| upstream.protocol == Protocol::Http2).count();
+    if over_http2 > 0 {
+        counts.push(format!("{over_http2} of them over HTTP/2"));
+    }
     if !loaded.warnings.is_empty() {
         counts.push(counted(loaded.warnings.len(), "warning"));
     }

@@ -121,6 +121,7 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         return line(text, if own.starts_with("redirect") { "leads to" } else { "asked as" }, &policies.target);
     }
     line(text, "upstream", &format!("{} ({}: {})", policies.upstream, policies.balance, policies.endpoints.join(", ")));
+    line(text, "protocol", policies.protocol);
     if let Some(tls) = &policies.tls {
         line(text, "tls", tls);
     }

@@ -38,4 +38,4 @@ pub use request_id::RequestId;
 pub use screen::{Refused, screen_request_headers, screen_trailers};
 pub use trace::{TraceContext, TracePolicy};
 pub use trusted_proxies::TrustedProxies;
-pub use websocket_key::WebSocketKey;
+pub use websocket_key::{WebSocketKey, answer_to};

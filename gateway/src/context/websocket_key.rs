@@ -27,12 +27,17 @@ impl WebSocketKey {
 
     /// Whether this `sec-websocket-accept` answers it.
     pub fn is_answered_by(&self, accept: &[u8]) -> bool {
-        // No secret and no signature: it shows that the other side speaks WebSocket.
-        let mut hash = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
-        hash.update(self.0.as_bytes());
-        hash.update(MAGIC);
-        STANDARD.encode(hash.finish()).as_bytes() == accept
+        answer_to(self.0.as_bytes()).as_bytes() == accept
     }
+}
+
+/// The `sec-websocket-accept` that answers a key.
+pub fn answer_to(key: &[u8]) -> String {
+    // No secret and no signature: it shows that the other side speaks WebSocket.
+    let mut hash = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+    hash.update(key);
+    hash.update(MAGIC);
+    STANDARD.encode(hash.finish())
 }
 
 #[cfg(test)]

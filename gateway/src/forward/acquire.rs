@@ -1,45 +1,57 @@
-//! A connection to an endpoint: an idle one of this worker, an idle one of a sibling, or a new one.
+//! A connection to an endpoint: an idle one of this worker, an idle one of a sibling, or a new one; of HTTP/2 a place
+//! on one that others share.
 
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::attempt::Failure;
+use tokio::sync::watch;
+
+use super::attempt::{Failure, Manner};
+use crate::config::settings::upstream::Protocol;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1;
-use crate::network::Network;
-use crate::telemetry::metrics::ShedReason;
+use crate::network::{ByteStream, Network};
+use crate::telemetry::metrics::{ShedReason, UpstreamSeries};
 use crate::timer::{Deadlines, Wait};
+use crate::upstream::carriers::{Carriers, NoCarrier, Outcome, Turn};
 use crate::upstream::connection::OpenConnection;
 use crate::upstream::dial::{DialError, dial};
+use crate::upstream::in_flight::Permit;
+use crate::upstream::open::{self, Means};
 use crate::upstream::pool::Taken;
-use crate::upstream::{Connection, Endpoint, Selected};
+use crate::upstream::way::Way;
+use crate::upstream::{Connection, Endpoint, Leg, Selected};
 
-/// Takes an idle connection.
-pub(super) fn idle<N: Network>(
-    exchange: &Exchange<N>,
-    selected: &Selected<N>,
-    now: Instant,
-) -> Option<Connection<N::Stream>> {
+/// How often a call waits for a connection to be opened, where others were faster to fill it each time.
+const ROUNDS: usize = 4;
+
+/// Takes an idle connection, or a place on one that has room.
+pub(super) fn idle<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>, now: Instant) -> Option<Leg<N::Stream>> {
+    if selected.settings.protocol == Protocol::Http2 {
+        let shared = selected.endpoint.way().carriers.as_ref()?.enter(exchange.shard.index)?;
+        return Some(Leg::Shared(Box::new(shared)));
+    }
     let pool = &selected.endpoint.pool;
     loop {
         match pool.take(exchange.shard.index, now, &selected.settings.pool)? {
-            Taken::Own(connection) => return Some(connection),
+            Taken::Own(connection) => return Some(Leg::Own(connection)),
             Taken::Borrowed(connection) => {
                 let network = &exchange.shard.shared.network;
                 // One that cannot be adopted is lost; the next may do.
                 if let Ok(connection) = connection.adopt(|stream| network.adopt(stream)) {
-                    return Some(connection);
+                    return Some(Leg::Own(connection));
                 }
             }
         }
     }
 }
 
-/// Opens a connection, within `most` where an attempt has less time than a connection.
+/// Opens a connection, within the attempt's time where that is less than a connection's. Of HTTP/2, takes a place on
+/// one that is being opened, or on any other.
 ///
 /// # Errors
 /// `overloaded` at the endpoint's limit of connections, `connect_timeout`, `upstream_connect`; `upstream_timeout` when
@@ -47,29 +59,104 @@ pub(super) fn idle<N: Network>(
 pub(super) async fn open<N: Network>(
     exchange: &Exchange<N>,
     selected: &Selected<N>,
-    most: Option<Duration>,
-) -> Result<Connection<N::Stream>, GatewayError> {
+    manner: Manner,
+) -> Result<Leg<N::Stream>, GatewayError> {
     let Selected { endpoint, settings, .. } = selected;
-    let limit = settings.pool.max_connections.map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX));
-    let permit = endpoint.connections.try_enter(limit).ok_or_else(|| {
-        let detail = "The upstream has as many connections as it may have.";
-        GatewayError::shed(ShedReason::UpstreamConnections, detail)
-    })?;
+    let upstream = exchange.upstream().ok_or_else(|| GatewayError::new(Code::Internal, "No route."))?;
+    let series = Arc::clone(&upstream.series);
+    let time = manner.most.map_or(settings.pool.connect_timeout, |most| most.min(settings.pool.connect_timeout));
+    let way = endpoint.way();
+    if let Some(carriers) = &way.carriers {
+        let sharing = Box::pin(share(exchange, selected, (&way, carriers), series));
+        let sharing = tokio::time::timeout(time, sharing);
+        return match until_expired(&exchange.connection.deadlines, sharing).await? {
+            Ok(shared) => shared.and_then(|leg| may_switch(leg, manner)),
+            Err(_elapsed) => Err(late()),
+        };
+    }
+    let permit = permit(selected).ok_or_else(full)?;
     let network = &exchange.shard.shared.network;
-    let time = most.map_or(settings.pool.connect_timeout, |most| most.min(settings.pool.connect_timeout));
-    let series = exchange.upstream().map(|upstream| Arc::clone(&upstream.series));
-    let series = series.ok_or_else(|| GatewayError::new(Code::Internal, "No route."))?;
     let around = (&exchange.shard.shared.clock, &*series);
-    let connect = tokio::time::timeout(time, dial(network, endpoint, around));
+    let connect = tokio::time::timeout(time, dial(network, endpoint, &way, around));
     let dialled = match until_expired(&exchange.connection.deadlines, connect).await? {
         Ok(Ok(dialled)) => dialled,
         Ok(Err(error)) => return Err(no_connection(error)),
-        Err(_elapsed) => {
-            return Err(GatewayError::new(Code::ConnectTimeout, "The upstream did not accept a connection in time."));
-        }
+        Err(_elapsed) => return Err(late()),
     };
     let open = OpenConnection::new(permit, series, exchange.shard.index);
-    Ok(Connection::new::<N>(dialled, exchange.now(), open))
+    Ok(Leg::Own(Connection::new::<N>(dialled, exchange.now(), open)))
+}
+
+/// A place among the endpoint's connections.
+fn permit<N: Network>(selected: &Selected<N>) -> Option<Permit> {
+    let Selected { endpoint, settings, .. } = selected;
+    let limit = settings.pool.max_connections.map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX));
+    endpoint.connections.try_enter(limit)
+}
+
+/// A place on a connection of HTTP/2, which is opened where it must be. The caller limits the time.
+async fn share<N: Network>(
+    exchange: &Exchange<N>,
+    selected: &Selected<N>,
+    (way, carriers): (&Arc<Way>, &Carriers),
+    series: Arc<UpstreamSeries>,
+) -> Result<Leg<N::Stream>, GatewayError> {
+    let worker = exchange.shard.index;
+    for _ in 0..ROUNDS {
+        if let Some(shared) = carriers.enter(worker) {
+            return Ok(Leg::Shared(Box::new(shared)));
+        }
+        let done = match carriers.turn(worker, || permit(selected)) {
+            Turn::Wait(done) => done,
+            Turn::Open(opening, done) => {
+                let shared = &exchange.shard.shared;
+                let (network, clock) = (shared.network.clone(), shared.clock.clone());
+                let means = Means { network, clock, series: Arc::clone(&series), worker };
+                let within = selected.settings.pool.connect_timeout;
+                open::begin(opening, Arc::clone(&selected.endpoint), Arc::clone(way), means, within);
+                done
+            }
+            Turn::Full => {
+                let shared = carriers.borrow(worker).ok_or_else(full)?;
+                return Ok(Leg::Shared(Box::new(shared)));
+            }
+        };
+        let carrier = outcome(done).await.map_err(|error| match error {
+            NoCarrier::Failed(error) => no_connection(error),
+            NoCarrier::Late => late(),
+        })?;
+        if let Some(shared) = carrier.enter() {
+            return Ok(Leg::Shared(Box::new(shared)));
+        }
+    }
+    Err(full())
+}
+
+/// What came of a connection that is being opened.
+async fn outcome(mut done: watch::Receiver<Option<Outcome>>) -> Outcome {
+    match done.wait_for(Option::is_some).await {
+        Ok(outcome) => outcome.clone().unwrap_or(Err(NoCarrier::Late)),
+        // Its worker has come to its end.
+        Err(_) => Err(NoCarrier::Late),
+    }
+}
+
+/// The leg, if it is good for what is asked.
+fn may_switch<S: ByteStream>(leg: Leg<S>, manner: Manner) -> Result<Leg<S>, GatewayError> {
+    if manner.switches && !leg.can_switch() {
+        let detail = "This route's upstream takes no WebSockets over HTTP/2.";
+        return Err(GatewayError::new(Code::MethodNotAllowed, detail));
+    }
+    Ok(leg)
+}
+
+fn full() -> GatewayError {
+    let detail = "The upstream has as many connections as it may have.";
+    GatewayError::shed(ShedReason::UpstreamConnections, detail)
+}
+
+fn late() -> GatewayError {
+    GatewayError::new(Code::ConnectTimeout, "The upstream did not accept a connection in time.")
 }
 
 /// The failure of a connection that broke before it carried an answer: in TLS 1.3 an endpoint may refuse the gateway's
@@ -92,7 +179,7 @@ pub(super) fn refused_late<N: Network>(
     }
 }
 
-fn no_connection(error: DialError) -> GatewayError {
+fn no_connection(error: impl std::error::Error + Send + Sync + 'static) -> GatewayError {
     GatewayError::new(Code::UpstreamConnect, "No connection to the upstream.").because(error)
 }
 

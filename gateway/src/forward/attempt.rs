@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 use tokio::time::Sleep;
 
-use super::{acquire, deadline};
+use super::{acquire, deadline, grpc_status};
 use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::{self, RequestHead, ResponseHead};
@@ -23,7 +23,7 @@ use crate::response_body::{Answer, Source};
 use crate::telemetry::events::{Event, Kind};
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::timer::Wait;
-use crate::upstream::{Connection, Endpoint, Selected};
+use crate::upstream::{Endpoint, Leg, Selected};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -84,34 +84,36 @@ pub(super) async fn attempt<N: Network>(
     let began = manner.began;
     let underway = Underway { exchange, endpoint: &selected.endpoint, began };
     let mut limit = manner.most.map(|most| Box::pin(tokio::time::sleep(most)));
+    let mut replayed = false;
     let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
     loop {
-        let mut connection = match pooled.take() {
-            Some(connection) => connection,
-            None => match Box::pin(acquire::open(exchange, &selected, manner.most)).await {
-                Ok(connection) => connection,
+        let mut leg = match pooled.take() {
+            Some(leg) => leg,
+            None => match Box::pin(acquire::open(exchange, &selected, manner)).await {
+                Ok(leg) => leg,
                 Err(error) => {
                     underway.over();
                     return Err(lose(exchange, selected, began, error.into(), (Some(body), true)));
                 }
             },
         };
-        connection.begin(head, std::mem::replace(&mut body, RequestBody::Empty));
-        let (failure, broken) = match head_of_answer(exchange, &mut connection, &mut limit).await {
+        leg.begin(head, std::mem::replace(&mut body, RequestBody::Empty));
+        let (failure, broken) = match head_of_answer(exchange, &mut leg, &mut limit).await {
             Ok(head) => {
                 underway.over();
-                return accept(exchange, head, Source { connection, selected }, began, manner.switches);
+                return accept(exchange, head, Source { leg, selected }, began, manner.switches);
             }
-            Err(unanswered @ (_, true)) if !connection.is_reused() && connection.nothing_came() => {
+            Err(unanswered @ (_, true)) if !leg.is_reused() && leg.nothing_came() => {
                 acquire::refused_late(exchange, &selected.endpoint, unanswered)
             }
             Err(unanswered) => unanswered,
         };
-        let (stale, nothing_sent) = (broken && connection.nothing_came(), connection.nothing_left());
-        match connection.take_body() {
+        let (stale, nothing_sent) = (broken && leg.nothing_came(), leg.nothing_left());
+        match leg.take_body() {
             Some(again)
                 if stale
-                    && connection.is_reused()
+                    && leg.is_reused()
+                    && !std::mem::replace(&mut replayed, true)
                     && (nothing_sent || is_idempotent(&head.method))
                     && !selected.is_left_alone() =>
             {
@@ -146,15 +148,15 @@ impl<N: Network> Drop for Underway<'_, N> {
     }
 }
 
-/// Drives the connection until the answer's head is there, or time is up. A failure says whether the connection broke.
+/// Drives its leg until the answer's head is there, or time is up. A failure says whether the connection broke.
 async fn head_of_answer<N: Network>(
     exchange: &Exchange<N>,
-    connection: &mut Connection<N::Stream>,
+    leg: &mut Leg<N::Stream>,
     limit: &mut Option<Pin<Box<Sleep>>>,
 ) -> Result<ResponseHead, (Failure, bool)> {
     let deadlines = &exchange.connection.deadlines;
     let answered = std::future::poll_fn(|cx| {
-        if let Poll::Ready(done) = connection.poll_head(cx) {
+        if let Poll::Ready(done) = leg.poll_head(cx) {
             return Poll::Ready(Some(done));
         }
         let over = limit.as_mut().is_some_and(|limit| limit.as_mut().poll(cx).is_ready());
@@ -163,7 +165,10 @@ async fn head_of_answer<N: Network>(
     .await;
     match answered {
         Some(Ok(head)) => Ok(head),
-        None => Err((out_of_time(exchange).into(), false)),
+        None => {
+            leg.timed_out();
+            Err((out_of_time(exchange).into(), false))
+        }
         Some(Err(http1::Error::RequestBody(fault))) => Err((body_failure(fault), false)),
         Some(Err(error @ http1::Error::Invalid(_))) => {
             let detail = "The upstream's answer is not valid HTTP.";
@@ -213,9 +218,10 @@ fn accept<N: Network>(
         let error = GatewayError::new(Code::UpstreamInvalid, "The upstream switched protocols unasked.");
         return Err(lose(exchange, source.selected, began, error.into(), (None, false)));
     }
-    let outcome = if head.status.is_server_error() { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
-    conclude(exchange, &mut source.selected, began, (outcome, Some(head.status.as_u16())), now);
-    Ok(Answer { head, source, came: now })
+    let judged = grpc_status::judged(exchange, &head);
+    let outcome = if judged.is_server_error() { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
+    conclude(exchange, &mut source.selected, began, (outcome, Some(judged.as_u16())), now);
+    Ok(Answer { head, judged, source, came: now })
 }
 
 /// The time until response headers is up: the client's fault if it is the client that is being waited for.

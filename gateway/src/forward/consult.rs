@@ -245,8 +245,8 @@ async fn ask<N: Network>(
 /// Reads a body to its end, and gives the connection back. `None` where it is cut or too large: then it is lost.
 async fn body<N: Network>(exchange: &Exchange<N>, mut source: Source<N>, most: usize) -> Option<Bytes> {
     let mut bytes = BytesMut::new();
-    while !source.connection.is_over() {
-        match std::future::poll_fn(|cx| source.connection.poll_frame(cx)).await {
+    while !source.leg.is_over() {
+        match std::future::poll_fn(|cx| source.leg.poll_frame(cx)).await {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
                     if bytes.len() + data.len() > most {

@@ -118,7 +118,7 @@ pub(super) fn conclude<N: Network>(
         });
     }
     let failed = match &tried {
-        Ok(answer) => answer.head.status.is_server_error(),
+        Ok(answer) => answer.judged.is_server_error(),
         Err(lost) => matches!(&lost.failure, Failure::Problem(problem) if problem.code.status().is_server_error()),
     };
     if let Some(problem) = exchange.covered.take_if(|_| failed) {

@@ -245,7 +245,7 @@ impl<'a, N: Network> Field<'a, N> {
     fn observe(&self, tried: &Tried<N>, began: Instant) {
         let Some(hedging) = self.hedging else { return };
         let came = match tried {
-            Ok(answer) if !answer.head.status.is_server_error() => answer.came,
+            Ok(answer) if !answer.judged.is_server_error() => answer.came,
             Err(lost) if lost.outcome == AttemptOutcome::Timeout => self.exchange.now(),
             _ => return,
         };
@@ -265,7 +265,7 @@ impl<'a, N: Network> Field<'a, N> {
 
 /// Whether nobody would want another answer than this.
 fn is_good<N: Network>(exchange: &Exchange<N>, tried: &Tried<N>) -> bool {
-    let is_answer = |answer: &Answer<N>| !answer.head.status.is_server_error();
+    let is_answer = |answer: &Answer<N>| !answer.judged.is_server_error();
     tried.as_ref().is_ok_and(is_answer) && !wants_again(exchange, tried)
 }
 

@@ -6,6 +6,7 @@ pub mod body;
 mod consult;
 mod deadline;
 pub mod fallback;
+mod grpc_status;
 pub mod head;
 mod hedge;
 mod remembered;

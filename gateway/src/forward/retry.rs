@@ -144,7 +144,7 @@ fn is_final<N: Network>(exchange: &Exchange<N>, tried: &Tried<N>) -> bool {
         return false;
     }
     match tried {
-        Ok(answer) if answer.head.status.as_u16() < 400 => true,
+        Ok(answer) if answer.judged.as_u16() < 400 => true,
         Ok(answer) => !wants_again(exchange, tried) && !answer.source.selected.is_probe(),
         Err(lost) => lost.outcome == AttemptOutcome::Cancelled && !fallback::can_cover(exchange, &lost.failure),
     }
@@ -170,10 +170,8 @@ pub(super) fn wants_again<N: Network>(exchange: &Exchange<N>, tried: &Tried<N>) 
 
 fn outcome_of<N: Network>(tried: &Tried<N>) -> (AttemptOutcome, Option<u16>) {
     match tried {
-        Ok(answer) if answer.head.status.is_server_error() => {
-            (AttemptOutcome::Status5xx, Some(answer.head.status.as_u16()))
-        }
-        Ok(answer) => (AttemptOutcome::Ok, Some(answer.head.status.as_u16())),
+        Ok(answer) if answer.judged.is_server_error() => (AttemptOutcome::Status5xx, Some(answer.judged.as_u16())),
+        Ok(answer) => (AttemptOutcome::Ok, Some(answer.judged.as_u16())),
         Err(lost) => (lost.outcome, None),
     }
 }
@@ -269,14 +267,14 @@ fn selected_of<N: Network>(tried: &Tried<N>) -> &Selected<N> {
 /// Whether the request is there as a whole to be sent again.
 pub(super) fn can_go_again<N: Network>(tried: &Tried<N>) -> bool {
     match tried {
-        Ok(answer) => answer.source.connection.can_take_body(),
+        Ok(answer) => answer.source.leg.can_take_body(),
         Err(lost) => lost.body.is_some(),
     }
 }
 
 pub(super) fn take_body<N: Network>(tried: &mut Tried<N>) -> Option<RequestBody> {
     match tried {
-        Ok(answer) => answer.source.connection.take_body(),
+        Ok(answer) => answer.source.leg.take_body(),
         Err(lost) => lost.body.take(),
     }
 }

@@ -119,7 +119,7 @@ fn ended_by(client: bool) -> Ended {
 /// Runs a tunnel to its end, then records it. The exchange knows at every moment what has moved, so that the record is
 /// right even if the tunnel is cut.
 pub async fn run<N: Network, S: AsyncRead + AsyncWrite + Unpin>(client: S, client_ahead: Bytes, tunnel: Tunnel<N>) {
-    let Tunnel { mut stream, read_ahead, open: _open, selected: _selected, idle_timeout, mut exchange } = tunnel;
+    let Tunnel { mut stream, read_ahead, selected: _selected, idle_timeout, mut exchange } = tunnel;
     let mut client = client;
     let deadlines = Arc::clone(&exchange.connection.deadlines);
     let mut watch = Watch::new(Arc::clone(&deadlines));

@@ -1,13 +1,14 @@
 //! WebSocket upgrades (RFC 6455): the tunnel starts after the upstream's 101, never before.
 
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 
 use super::attempt::Failure;
 use super::head::Outgoing;
 use super::retry::forward_once;
-use crate::context::mark_websocket;
+use crate::context::{answer_to, mark_websocket};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
+use crate::http1::ResponseHead;
 use crate::network::Network;
 use crate::response_body::Answer;
 use crate::upstream::Selected;
@@ -34,7 +35,16 @@ pub async fn upgrade<N: Network>(
     if let Some(key) = &key {
         request.head.headers.insert(header::SEC_WEBSOCKET_KEY, key.value());
     }
-    let answer = forward_once(exchange, selected, request).await?;
+    let asked = request.head.headers.get(header::SEC_WEBSOCKET_KEY).cloned();
+    let mut answer = forward_once(exchange, selected, request).await?;
+    if answer.source.leg.is_shared() {
+        if !answer.head.status.is_success() {
+            return Ok(Upgraded::Refused(answer));
+        }
+        let own = key.is_some();
+        prove(&mut answer.head, asked.filter(|_| !own).as_ref());
+        return Ok(Upgraded::Switched(answer));
+    }
     if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(Upgraded::Refused(answer));
     }
@@ -49,6 +59,16 @@ pub async fn upgrade<N: Network>(
         return Err(GatewayError::new(Code::UpstreamInvalid, detail).into());
     }
     Ok(Upgraded::Switched(answer))
+}
+
+/// Makes an answer of HTTP/2 the one that a client of HTTP/1 waits for: its 200 is 101 there, and proves nothing (RFC
+/// 8441, section 5), so that the gateway answers the client's key.
+fn prove(head: &mut ResponseHead, asked: Option<&HeaderValue>) {
+    head.status = StatusCode::SWITCHING_PROTOCOLS;
+    head.fields.retain(|name| !name.eq_ignore_ascii_case(header::SEC_WEBSOCKET_ACCEPT.as_str().as_bytes()));
+    if let Some(key) = asked {
+        head.fields.push_more(&[(&header::SEC_WEBSOCKET_ACCEPT, &answer_to(key.as_bytes()))]);
+    }
 }
 
 /// A client of HTTP/2 that asks for a WebSocket gets one, or nothing: without it, its request makes no sense.

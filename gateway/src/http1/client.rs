@@ -21,7 +21,7 @@ use super::write_queue::{Framing, Misfit, WriteQueue};
 use crate::request_body::{BodyFault, RequestBody};
 
 /// Interim answers that are read and dropped before the real one.
-const MAX_INTERIM: u8 = 16;
+pub(crate) const MAX_INTERIM: u8 = 16;
 
 /// Why there is no answer, or no more of it.
 #[derive(Debug)]

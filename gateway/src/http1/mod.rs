@@ -4,6 +4,7 @@
 //! groups A and B). `server` reads requests and writes answers, `client` the other way round; heads, bodies and what
 //! waits to be written are modules of their own, each plain state over bytes.
 
+mod answer_fields;
 mod body_reader;
 mod chunked;
 mod client;
@@ -20,12 +21,15 @@ pub(crate) mod spare;
 mod wire_names;
 mod write_queue;
 
+pub(crate) use answer_fields::AnswerFields;
+pub(crate) use client::MAX_INTERIM;
 pub use client::{Client, Error};
 pub use date::{Date, DateCell, KnownDate};
 pub use fields::Fields;
 pub use intake::IsQuiet;
 pub use request_head::{RequestHead, write_field};
 pub use request_read::{HeadLimits, Refusal};
+pub(crate) use response_head::Body;
 pub use response_head::{MAX_FIELDS, MAX_HEAD_BYTES, ResponseHead};
 pub use response_write::AnswerHead;
 pub use server::{Broken, Next, Server};

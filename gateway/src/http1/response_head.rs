@@ -17,7 +17,7 @@ pub const MAX_HEAD_BYTES: usize = MAX_BLOCK;
 
 /// What comes after a response's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Body {
+pub(crate) enum Body {
     /// Nothing.
     None,
     /// So many bytes.
@@ -117,7 +117,7 @@ fn parse(buffer: &[u8], request: &Method) -> Result<Option<(Taken, usize)>, &'st
 
 /// What the fields say of the body and the connection.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     length: Option<u64>,
     chunked: bool,
     close: bool,
@@ -125,8 +125,12 @@ struct Seen {
 }
 
 impl Seen {
+    /// Looks at one field.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
     #[inline]
-    fn see(&mut self, known: Known, value: &[u8]) -> Result<(), &'static str> {
+    pub(super) fn see(&mut self, known: Known, value: &[u8]) -> Result<(), &'static str> {
         match known {
             Known::ContentLength if self.length.is_some() => return Err("content-length is repeated"),
             Known::ContentLength => self.length = Some(decimal(value).ok_or("content-length is not a number")?),
@@ -147,7 +151,7 @@ impl Seen {
     }
 
     /// RFC 9112, section 6.3; where two ways of reading exist, neither is taken.
-    fn body(&self, status: StatusCode, request: &Method) -> Result<Body, &'static str> {
+    pub(super) fn body(&self, status: StatusCode, request: &Method) -> Result<Body, &'static str> {
         if self.chunked && self.length.is_some() {
             return Err("content-length and transfer-encoding are both there");
         }

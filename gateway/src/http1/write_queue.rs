@@ -131,6 +131,8 @@ impl WriteQueue {
     pub(super) fn push_end(&mut self, trailers: Option<&HeaderMap>, framing: &mut Framing) -> Result<(), Misfit> {
         match *framing {
             Framing::Length(left) if left > 0 => return Err(Misfit::TooShort),
+            // It goes behind the part that waits, not behind the part's head.
+            Framing::Chunked if !self.part.is_empty() && trailers.is_none() => self.part_end = b"\r\n0\r\n\r\n",
             Framing::Chunked => chunked::write_end(trailers, self.out()),
             Framing::Length(_) | Framing::None | Framing::UntilClose => {}
         }
@@ -230,6 +232,19 @@ mod tests {
             wire.extend(written(&mut queue, at_once));
             let expected = [b"head", format!("{size:x}\r\n").as_bytes(), &data, b"\r\n0\r\n\r\n"].concat();
             assert!(wire == expected, "{size} bytes, {at_once} at once");
+        }
+    }
+
+    #[test]
+    fn an_end_that_is_queued_with_the_last_part_leaves_behind_it() {
+        for (at_once, size) in [(1, 10), (1000, COPY_BYTES), (1000, COPY_BYTES + 1), (usize::MAX, 100_000)] {
+            let (mut queue, mut framing) = (WriteQueue::default(), Framing::Chunked);
+            let data = vec![b'x'; size];
+            queue.push(Frame::data(data.clone().into()), &mut framing).unwrap();
+            queue.push_end(None, &mut framing).unwrap();
+            assert_eq!(framing, Framing::None);
+            let expected = [format!("{size:x}\r\n").as_bytes(), &data, b"\r\n0\r\n\r\n"].concat();
+            assert!(written(&mut queue, at_once) == expected, "{size} bytes, {at_once} at once");
         }
     }
 

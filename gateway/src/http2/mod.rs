@@ -1,4 +1,6 @@
-//! HTTP/2 as clients speak it (RFC 9113). The `h2` crate speaks the protocol; here is what it leaves to its user.
+//! HTTP/2 (RFC 9113). The `h2` crate speaks the protocol; here is what it leaves to its user.
+//!
+//! Towards clients:
 //!
 //! - `preface`: how a connection in the clear says that it speaks HTTP/2.
 //! - `frames`: walks over the frames that pass, without their payload.
@@ -8,20 +10,35 @@
 //! - `duplex`: a stream as bytes both ways.
 //! - `answer`: an answer's head as HTTP/2 has it.
 //!
-//! **Boundary:** knows no route, no pool and no clock but the one that it is given; `listener/streams.rs` drives it.
+//! Towards upstreams:
+//!
+//! - `opened`: a connection, from the preface to the upstream's settings; `heard`: its stream.
+//! - `call`: one request and its answer on a stream of it.
+//! - `outgoing`, `incoming`: heads, from the form of HTTP/1 and back into it.
+//!
+//! **Boundary:** knows no route, no pool and no clock but the one that it is given; `listener/streams.rs` drives it
+//! towards clients, `upstream/carrier.rs` and the exchange towards upstreams.
 
 mod answer;
 mod body;
+mod call;
 mod duplex;
 mod flood;
 mod frames;
+mod heard;
+mod incoming;
+mod opened;
+mod outgoing;
 mod preface;
 mod watched;
 
 pub(crate) use answer::OF_CONNECTIONS;
 pub use answer::{head, tunnel_head};
 pub use body::ClientBody;
+pub use call::Call;
 pub use duplex::Duplex;
 pub use flood::Allowance;
+pub use heard::{Heard, Hearing};
+pub use opened::{MOST_CALLS, Opened, Unspoken, Whole, open};
 pub use preface::begins_like_preface;
 pub use watched::{Pulse, Watched};

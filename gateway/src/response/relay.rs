@@ -54,10 +54,11 @@ pub fn switch<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> 
     exchange.answered = Some(exchange.now());
     let connection = Arc::clone(&exchange.connection);
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
-    let Source { connection: upstream, selected } = answer.source;
-    let (stream, read_ahead, open) = upstream.into_stream();
-    let tunnel = Tunnel { stream, read_ahead, open, selected, idle_timeout, exchange };
-    *connection.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tunnel));
+    let Source { leg, selected } = answer.source;
+    if let Some((stream, read_ahead)) = leg.into_tunnel() {
+        let tunnel = Tunnel { stream, read_ahead, selected, idle_timeout, exchange };
+        *connection.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tunnel));
+    }
     Reply::own(status, headers, ResponseBody::Empty)
 }
 

@@ -12,9 +12,9 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::HTTP_11;
 use super::unsecured::Unsecured;
-use crate::config::settings::upstream::Target;
+use super::{HTTP_2, HTTP_11};
+use crate::config::settings::upstream::{Protocol, Target};
 use crate::config::settings::upstream_tls::{Trust, UpstreamTls};
 use crate::network::ByteStream;
 
@@ -30,7 +30,7 @@ pub struct Connector {
 impl Connector {
     /// For checked settings. What it remembers of sessions is its own: whoever was believed under other settings, or at
     /// another endpoint, is asked again. `None` where no certificate could be for the endpoint.
-    pub fn new(settings: &UpstreamTls, target: &Target) -> Option<Self> {
+    pub fn new(settings: &UpstreamTls, target: &Target, protocol: Protocol) -> Option<Self> {
         let name = settings.name_of(target)?;
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
@@ -44,7 +44,8 @@ impl Connector {
             None => builder.with_no_client_auth(),
             Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from((**own).clone()))),
         };
-        config.alpn_protocols = vec![HTTP_11.to_vec()];
+        let spoken = if protocol == Protocol::Http2 { HTTP_2 } else { HTTP_11 };
+        config.alpn_protocols = vec![spoken.to_vec()];
         config.resumption = Resumption::store(Arc::new(ClientSessionMemoryCache::new(SESSIONS)));
         Some(Self { connector: TlsConnector::from(Arc::new(config)), name })
     }

@@ -31,4 +31,4 @@ pub use unsecured::Unsecured;
 
 /// What is spoken over TLS.
 const HTTP_11: &[u8] = b"http/1.1";
-const HTTP_2: &[u8] = b"h2";
+pub(crate) const HTTP_2: &[u8] = b"h2";

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 
 use super::endpoint::Endpoint;
 use super::transport::{Held, Transport};
+use super::way::Way;
 use crate::clock::Clock;
 use crate::config::settings::upstream::Target;
+use crate::http2::Unspoken;
 use crate::network::{ByteStream, Network};
 use crate::telemetry::metrics::UpstreamSeries;
 use crate::tls::Unsecured;
@@ -27,6 +29,8 @@ pub enum DialError {
     Network(io::Error),
     /// The endpoint is not believed, or does not believe the gateway.
     Unsecured(Unsecured),
+    /// It does not speak HTTP/2.
+    Unspoken(Unspoken),
 }
 
 impl fmt::Display for DialError {
@@ -34,22 +38,23 @@ impl fmt::Display for DialError {
         match self {
             Self::Network(error) => error.fmt(f),
             Self::Unsecured(why) => why.fmt(f),
+            Self::Unspoken(why) => why.fmt(f),
         }
     }
 }
 
 impl std::error::Error for DialError {}
 
-/// Opens a connection to an endpoint, as its settings in force say. The caller limits the time.
+/// Opens a connection to an endpoint in this way. The caller limits the time.
 ///
 /// # Errors
 /// As [`DialError`].
 pub async fn dial<N: Network>(
     network: &N,
     endpoint: &Endpoint<N>,
+    way: &Way,
     (clock, series): (&Clock, &UpstreamSeries),
 ) -> Result<Dialled<N::Stream>, DialError> {
-    let way = endpoint.way();
     let stream = connect(network, &endpoint.target).await.map_err(DialError::Network)?;
     let stream = match &way.tls {
         None => Transport::Plain(stream),

@@ -6,6 +6,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 
+use super::carriers::Carriers;
 use super::health::Checks;
 use super::in_flight::InFlight;
 use super::limiter::Limiter;
@@ -15,7 +16,7 @@ use super::way::Way;
 use crate::algorithms::breaker::Policy;
 use crate::algorithms::peak_ewma::{Estimate, Sample, Seen};
 use crate::clock::Clock;
-use crate::config::settings::upstream::Target;
+use crate::config::settings::upstream::{self, Protocol, Target};
 use crate::config::settings::upstream_tls::UpstreamTls;
 use crate::network::Network;
 use crate::telemetry::metrics::UpstreamSeries;
@@ -37,6 +38,7 @@ pub struct Endpoint<N: Network> {
     pub pool: Pool<N::Stream>,
     /// How connections are made.
     way: ArcSwap<Way>,
+    workers: usize,
     /// How slow and how sick it has been lately; kept where balancing asks for it.
     estimate: Mutex<Estimate>,
     /// How it stands in its upstream.
@@ -53,20 +55,21 @@ impl<N: Network> Endpoint<N> {
     /// An endpoint that nobody has used yet.
     pub fn new(
         (address, target): (Arc<str>, Target),
-        tls: Option<&Arc<UpstreamTls>>,
+        way: (Protocol, Option<&Arc<UpstreamTls>>),
         policy: Policy,
         now: Instant,
         workers: usize,
     ) -> Self {
         let host = HeaderValue::from_str(&address).unwrap_or_else(|_| HeaderValue::from_static("invalid"));
         Self {
-            way: ArcSwap::from_pointee(Way::new(0, tls, &target)),
+            way: ArcSwap::from_pointee(Way::new(0, way, &target, workers)),
             address,
             target,
             host,
             in_flight: Arc::default(),
             connections: Arc::default(),
             pool: Pool::new(workers),
+            workers,
             estimate: Mutex::default(),
             standing: Arc::new(Standing::new(policy, now)),
             health: Checks::default(),
@@ -91,14 +94,27 @@ impl<N: Network> Endpoint<N> {
     }
 
     /// Connections are made so from now on. Those that were made otherwise end with what they carry.
-    pub(super) fn secure(&self, tls: Option<&Arc<UpstreamTls>>) {
+    pub(super) fn change_way(&self, protocol: Protocol, tls: Option<&Arc<UpstreamTls>>) {
         let old = self.way.load();
-        if old.is_for(tls) {
+        if old.is_for(protocol, tls) {
             return;
         }
         let number = old.number.wrapping_add(1);
-        self.way.store(Arc::new(Way::new(number, tls, &self.target)));
+        self.way.store(Arc::new(Way::new(number, (protocol, tls), &self.target, self.workers)));
         self.pool.change_way(number);
+    }
+
+    /// Connections that are open and carry nothing.
+    pub fn idle_connections(&self) -> usize {
+        self.pool.idle() + self.way.load().carriers.as_ref().map_or(0, Carriers::idle)
+    }
+
+    /// Lets go of connections of one worker that have had their time.
+    pub(super) fn sweep(&self, worker: usize, now: Instant, limits: &upstream::Pool) {
+        self.pool.sweep(worker, now, limits);
+        if let Some(carriers) = &self.way.load().carriers {
+            carriers.sweep(worker, now, limits);
+        }
     }
 
     /// Takes what an attempt says of its latency and health.

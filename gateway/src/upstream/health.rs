@@ -1,6 +1,7 @@
 //! Active checks: an endpoint is asked now and then, beside its requests, whether it is well.
 //!
-//! A check is one connection, one GET, one answer's head: any 2xx is good. Checks of an endpoint never overlap, and
+//! A check is one connection, one GET, one answer's head: any 2xx is good; gRPC may be asked in its own way instead
+//! (`check_http2`). Checks of an endpoint never overlap, and
 //! their times are off by a tenth. They run on the control runtime, so that a busy worker delays none.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use http::{HeaderMap, HeaderValue, Method, header};
 use tokio::sync::Notify;
 
+use super::check_http2;
 use super::dial::{Dialled, dial};
 use super::endpoint::Endpoint;
 use super::state::Upstream;
@@ -21,7 +23,7 @@ use crate::network::Network;
 use crate::request_body::RequestBody;
 
 /// Who asks, to whoever reads the endpoint's log.
-const USER_AGENT: HeaderValue = HeaderValue::from_static("portcullis-health");
+pub(super) const USER_AGENT: HeaderValue = HeaderValue::from_static("portcullis-health");
 
 /// What checks of one endpoint have come to.
 #[derive(Debug, Default)]
@@ -156,8 +158,12 @@ async fn check<N: Network>(
 ) -> Result<(), Arc<str>> {
     let ask = async {
         let around = (&upstream.surroundings.clock, &*upstream.series);
+        let way = endpoint.way();
         let Dialled { stream, .. } =
-            dial(network, endpoint, around).await.map_err(|error| Arc::from(error.to_string()))?;
+            dial(network, endpoint, &way, around).await.map_err(|error| Arc::from(error.to_string()))?;
+        if way.carriers.is_some() {
+            return check_http2::ask(endpoint, stream, around, &settings.path).await;
+        }
         let mut client = Client::new(stream, is_quiet::<N>);
         client.begin(&request(endpoint, settings), RequestBody::Empty);
         let head = std::future::poll_fn(|cx| client.poll_head(cx)).await;

@@ -4,16 +4,22 @@
 //! in-flight counts and connections.
 
 pub mod budget;
+mod carrier;
+pub(crate) mod carriers;
+mod check_http2;
 pub mod connection;
 pub mod dial;
 pub mod discovery;
 pub mod endpoint;
+mod far;
 pub mod guard;
 pub mod health;
 pub mod hedging;
 pub mod in_flight;
 mod judgement;
+pub mod leg;
 mod limiter;
+pub(crate) mod open;
 pub mod pool;
 pub mod registry;
 pub mod scope;
@@ -28,6 +34,8 @@ pub mod way;
 
 pub use connection::Connection;
 pub use endpoint::Endpoint;
+pub use far::Far;
+pub use leg::Leg;
 pub use registry::Registry;
 pub use selection::Selected;
 pub use state::Upstream;

@@ -130,11 +130,11 @@ impl<N: Network> Upstream<N> {
                 let same = |endpoint: &Arc<Endpoint<N>>| {
                     endpoint.address == wanted.address && endpoint.target == wanted.target
                 };
-                let tls = settings.tls.as_ref();
+                let way = (settings.protocol, settings.tls.as_ref());
                 let was_there = known.iter().filter_map(Weak::upgrade).find(same);
-                was_there.inspect(|endpoint| endpoint.secure(tls)).unwrap_or_else(|| {
+                was_there.inspect(|endpoint| endpoint.change_way(way.0, way.1)).unwrap_or_else(|| {
                     let named = (Arc::clone(&wanted.address), wanted.target.clone());
-                    let made = Arc::new(Endpoint::new(named, tls, settings.breaker.policy, now, self.workers));
+                    let made = Arc::new(Endpoint::new(named, way, settings.breaker.policy, now, self.workers));
                     if was_in_use {
                         made.standing.set_returned(self.surroundings.clock.monotonic_ns(now));
                     }
@@ -173,7 +173,7 @@ impl<N: Network> Upstream<N> {
     pub fn sweep(&self, worker: usize, now: std::time::Instant) {
         let active = self.active();
         for endpoint in &active.endpoints {
-            endpoint.pool.sweep(worker, now, &active.settings.pool);
+            endpoint.sweep(worker, now, &active.settings.pool);
         }
     }
 }

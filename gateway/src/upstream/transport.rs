@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 use crate::network::{ByteStream, Network};
+use crate::tls::HTTP_2;
 
 /// A connection's stream.
 #[derive(Debug)]
@@ -51,6 +52,19 @@ impl<S: ByteStream> Transport<S> {
     /// On a stream whose handshake is over.
     pub(super) fn encrypted(stream: TlsStream<Held<S>>) -> Self {
         Self::Tls(Box::new(Encrypted(stream)))
+    }
+
+    /// Whether it is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Whether the handshake has come to HTTP/2; in the clear there is none that could have come to something else.
+    pub(super) fn agreed_on_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Tls(tls) => tls.0.get_ref().1.alpn_protocol() == Some(HTTP_2),
+        }
     }
 
     /// The same on another form of its stream.
@@ -179,7 +193,7 @@ mod tests {
     use tokio_rustls::server::TlsStream as ServerStream;
 
     use super::*;
-    use crate::config::settings::upstream::Target;
+    use crate::config::settings::upstream::{Protocol, Target};
     use crate::config::settings::upstream_tls::{Trust, UpstreamTls};
     use crate::http1::Client;
     use crate::tls::Connector;
@@ -192,7 +206,7 @@ mod tests {
         roots.add(certificate.clone()).unwrap();
         let settings =
             UpstreamTls { trust: Trust::Own(Arc::new(roots)), name: None, certificate: None, files: Box::default() };
-        let connector = Connector::new(&settings, &Target::Name("a.test".into(), 1)).unwrap();
+        let connector = Connector::new(&settings, &Target::Name("a.test".into(), 1), Protocol::Http1).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let server = builder.with_no_client_auth().with_single_cert(vec![certificate], key.into()).unwrap();

@@ -1,4 +1,5 @@
-//! How connections to an endpoint are made: in the clear, or with TLS; and what became of the last handshake.
+//! How connections to an endpoint are made: in the clear, or with TLS, for HTTP/1 or HTTP/2; and what became of the
+//! last handshake.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -6,8 +7,9 @@ use std::time::Instant;
 use rustls::HandshakeKind;
 use tokio_rustls::client::TlsStream;
 
+use super::carriers::Carriers;
 use crate::clock::Clock;
-use crate::config::settings::upstream::Target;
+use crate::config::settings::upstream::{Protocol, Target};
 use crate::config::settings::upstream_tls::UpstreamTls;
 use crate::network::ByteStream;
 use crate::telemetry::metrics::{UpstreamHandshake, UpstreamSeries};
@@ -19,6 +21,8 @@ pub struct Way {
     pub(super) number: u32,
     /// `None` = in the clear.
     pub(super) tls: Option<TlsWay>,
+    /// Connections of HTTP/2; `None` = HTTP/1 is spoken. They end with what they carry when the way does.
+    pub(crate) carriers: Option<Carriers>,
 }
 
 /// The way of an endpoint that speaks TLS.
@@ -40,17 +44,25 @@ pub struct FailedHandshake {
 
 impl Way {
     /// The way that these settings ask for.
-    pub(super) fn new(number: u32, tls: Option<&Arc<UpstreamTls>>, target: &Target) -> Self {
+    pub(super) fn new(
+        number: u32,
+        (protocol, tls): (Protocol, Option<&Arc<UpstreamTls>>),
+        target: &Target,
+        workers: usize,
+    ) -> Self {
         let tls = tls.map(|settings| TlsWay {
-            connector: Connector::new(settings, target),
+            connector: Connector::new(settings, target, protocol),
             settings: Arc::clone(settings),
             failed: Mutex::default(),
         });
-        Self { number, tls }
+        Self { number, tls, carriers: (protocol == Protocol::Http2).then(|| Carriers::new(workers)) }
     }
 
     /// Whether it is what these settings ask for.
-    pub(super) fn is_for(&self, tls: Option<&Arc<UpstreamTls>>) -> bool {
+    pub(super) fn is_for(&self, protocol: Protocol, tls: Option<&Arc<UpstreamTls>>) -> bool {
+        if (protocol == Protocol::Http2) != self.carriers.is_some() {
+            return false;
+        }
         match (&self.tls, tls) {
             (None, None) => true,
             (Some(way), Some(wanted)) => Arc::ptr_eq(&way.settings, wanted) || *way.settings == **wanted,

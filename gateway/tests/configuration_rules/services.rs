@@ -294,3 +294,10 @@ fn pages_of_other_origins() {
                    (headers = [\"authorization\"], or the header of the API key)";
     assert!(warnings(text).contains(&warning.to_owned()), "{:?}", warnings(text));
 }
+
+#[test]
+fn the_health_check_of_grpc_needs_http_2() {
+    let health = "health = { path = \"/grpc.health.v1.Health/Check?service=a\" }";
+    check_upstream(&format!("protocol = \"http2\"\n{health}"), &[]);
+    check_upstream(health, &["3:19: the health check of gRPC needs an upstream that speaks HTTP/2"]);
+}

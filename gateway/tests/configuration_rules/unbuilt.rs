@@ -10,13 +10,13 @@ fn what_is_off_or_default_is_accepted() {
         check_route(keys, &[]);
     }
     check_upstream("protocol = \"http1\"", &[]);
+    check_upstream("protocol = \"http2\"", &[]);
     check("[server]\nh2_stream_window = \"65536B\"", &[]);
     check("[stores]\n[rate_limits]\n[identity]\nclaims = {}\n[identity.providers]", &[]);
 }
 
 #[test]
 fn what_is_not_built_is_said_once() {
-    check_upstream("protocol = \"http2\"", &["3:1: [upstreams.a] protocol: HTTP/2 is not built yet"]);
     check("[defaults.route]\ncoalesce = true", &["2:1: [defaults.route] coalesce: coalescing is not built yet"]);
 }
 

@@ -14,7 +14,7 @@ use crate::config::settings::Upstream;
 use crate::config::settings::affinity::Affinity;
 use crate::config::settings::upstream::{
     Balance, Breaker, Concurrency, ConsistentHash, DnsDiscovery, Endpoint, Endpoints, Failures, HashKey, Health, Pool,
-    Target,
+    Protocol, Target,
 };
 use crate::config::settings::upstream_tls::{Trust, UpstreamTls, server_name};
 use crate::config::tree::{Node, Value};
@@ -75,6 +75,7 @@ fn with_endpoints(
     Upstream {
         name: Arc::from(name),
         endpoints,
+        protocol: if table.text("protocol") == "http2" { Protocol::Http2 } else { Protocol::Http1 },
         tls: tls.map(Arc::new),
         balance: balance(table),
         affinity: table.get("affinity").and_then(|_| affinity(context, name, &table.table("affinity"))),

@@ -12,6 +12,7 @@ pub(crate) static UPSTREAM: TableDef =
         upstream::one_source,
         upstream::distinct_endpoints,
         upstream::short_form_has_no_key,
+        upstream::grpc_checks_need_http2,
         upstream_tls::names,
     ]);
 
@@ -22,9 +23,12 @@ const KEYS: &[Key] = &[
         "Its addresses: \"host:port\", or tables with a weight.",
     ),
     key("discovery", Kind::Table(&DISCOVERY), "Addresses from DNS, instead of endpoints."),
-    key("protocol", Kind::Choice(&["http1", "http2"]), "What the endpoints speak.")
-        .default("\"http1\"")
-        .not_yet("HTTP/2 is"),
+    key(
+        "protocol",
+        Kind::Choice(&["http1", "http2"]),
+        "What the endpoints speak. HTTP/2 by ALPN over TLS, by prior knowledge in the clear; gRPC needs it.",
+    )
+    .default("\"http1\""),
     key("tls", Kind::Table(&UPSTREAM_TLS), "Connect with TLS; `{}` with its defaults."),
     key(
         "balance",
@@ -186,7 +190,12 @@ static HEALTH: TableDef = TableDef::plain(
     "[upstreams.NAME.health]",
     "Active health checks.",
     &[
-        key("path", Kind::Text(&text::PATH_OR_EMPTY), "What is asked for; empty is no active checks.").default("\"\""),
+        key(
+            "path",
+            Kind::Text(&text::PATH_OR_EMPTY),
+            "What is asked for; empty is no active checks. `/grpc.health.v1.Health/Check?service=NAME` asks gRPC.",
+        )
+        .default("\"\""),
         key("interval", Kind::Duration(MIN_INTERVAL, DAY), "How often.").default("\"5s\""),
         key("timeout", Kind::Duration(1, HOUR), "The longest wait for an answer.").default("\"1s\""),
         key("healthy_after", Kind::Integer(1, 1000), "Good answers in a row that bring an endpoint back.").default("2"),

@@ -22,6 +22,8 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// Where its endpoints come from.
     pub endpoints: Endpoints,
+    /// What they speak.
+    pub protocol: Protocol,
     /// How connections are secured; `None` = they are in the clear.
     pub tls: Option<Arc<UpstreamTls>>,
     /// How an endpoint is picked.
@@ -46,6 +48,26 @@ pub struct Upstream {
     pub concurrency: Concurrency,
 }
 
+/// `protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/1.1, a connection for each request that is under way.
+    #[default]
+    Http1,
+    /// HTTP/2, on connections that requests share: by ALPN over TLS, by prior knowledge in the clear.
+    Http2,
+}
+
+impl Protocol {
+    /// As a sentence names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
+        }
+    }
+}
+
 /// `concurrency`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Concurrency {
@@ -64,6 +86,9 @@ impl Concurrency {
         self.max_in_flight.is_some() || self.adaptive
     }
 }
+
+/// The path of a check that asks gRPC, in its own way (`grpc.health.v1.Health`).
+pub const GRPC_CHECK: &str = "/grpc.health.v1.Health/Check";
 
 /// `health`.
 #[derive(Debug, Clone, PartialEq, Eq)]

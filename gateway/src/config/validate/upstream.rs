@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::config::check::{Context, Reader};
 use crate::config::problem::quoted;
+use crate::config::settings::upstream::GRPC_CHECK;
 
 /// Endpoints are written or discovered, not both.
 pub(crate) fn one_source(context: &mut Context<'_>, upstream: &Reader<'_>) {
@@ -61,6 +62,16 @@ pub(crate) fn short_form_has_no_key(context: &mut Context<'_>, upstream: &Reader
     if node.text() == Some("consistent_hash") {
         let help = "balance = { policy = \"consistent_hash\", key = \"header:x-user\" }";
         context.report.error_with(node.at, "consistent_hash needs a `key`", help);
+    }
+}
+
+/// What is asked by gRPC's own check speaks gRPC, which HTTP/1 cannot carry.
+pub(crate) fn grpc_checks_need_http2(context: &mut Context<'_>, upstream: &Reader<'_>) {
+    let health = upstream.table("health");
+    let asks_grpc = health.text("path").split('?').next() == Some(GRPC_CHECK);
+    if asks_grpc && upstream.text("protocol") != "http2" {
+        let why = "the health check of gRPC needs an upstream that speaks HTTP/2";
+        context.report.error_with(health.at("path"), why, "protocol = \"http2\"");
     }
 }
 

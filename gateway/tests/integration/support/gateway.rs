@@ -129,7 +129,7 @@ impl Gateway {
         for upstream in self.inner().upstreams() {
             for endpoint in &upstream.active().endpoints {
                 open += endpoint.connections.count();
-                idle += endpoint.pool.idle();
+                idle += endpoint.idle_connections();
             }
         }
         (open, idle)

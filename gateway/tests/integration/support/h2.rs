@@ -219,6 +219,17 @@ impl Frames {
         Self { stream }
     }
 
+    /// The server's end of a connection: the client's preface is read, and these settings are told.
+    pub(crate) async fn of_client(stream: TcpStream, settings: &[u8]) -> Self {
+        stream.set_nodelay(true).unwrap();
+        let mut frames = Self { stream };
+        let mut preface = [0; 24];
+        guarded("a preface", frames.stream.read_exact(&mut preface)).await.unwrap();
+        assert_eq!(preface, PREFACE);
+        frames.send(frame(SETTINGS, 0, 0, settings)).await;
+        frames
+    }
+
     /// Sends bytes. A connection that the gateway has closed is no failure: what it said may be there to be read.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = guarded("the gateway takes what is sent", self.stream.write_all(bytes.as_ref())).await;

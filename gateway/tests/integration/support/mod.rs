@@ -6,6 +6,7 @@ mod events;
 mod front;
 mod gateway;
 pub(crate) mod h2;
+pub(crate) mod h2_upstream;
 mod process;
 mod redis;
 mod tls;

@@ -1,0 +1,32 @@
+//! What an answer of gRPC says of its upstream, in the words that breakers, retries and metrics have: those of HTTP.
+//!
+//! Callers of gRPC get 200 whatever comes. A server that fails at once says so in an answer of trailers alone, whose
+//! `grpc-status` stands in its head; one that fails later says so behind its messages, when the answer has been passed
+//! on: that judges nothing any more.
+
+use http::StatusCode;
+
+use crate::exchange::Exchange;
+use crate::http1::ResponseHead;
+use crate::network::Network;
+
+/// The status that the answer is judged by.
+#[inline]
+pub(super) fn judged<N: Network>(exchange: &Exchange<N>, head: &ResponseHead) -> StatusCode {
+    if exchange.is_grpc { of_grpc(head, exchange.hurried) } else { head.status }
+}
+
+/// As gRPC maps the statuses of HTTP, the other way round. What says something of the call alone (not found, invalid,
+/// refused to this caller) is no failure of the upstream; nor is a deadline that the client made short.
+#[cold]
+fn of_grpc(head: &ResponseHead, hurried: bool) -> StatusCode {
+    if head.status != StatusCode::OK {
+        return head.status;
+    }
+    match head.fields.get("grpc-status") {
+        Some(b"14") => StatusCode::SERVICE_UNAVAILABLE,
+        Some(b"4") if !hurried => StatusCode::GATEWAY_TIMEOUT,
+        Some(b"2" | b"13" | b"15") => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => head.status,
+    }
+}

@@ -1,0 +1,364 @@
+//! One request to an upstream, and its answer, on a stream of a connection that others share: what `http1::Client` is
+//! on a connection of its own, with the same rules for what may pass.
+//!
+//! Nothing is lost when polling stops. Dropping a call that is not over resets its stream, which is how an exchange is
+//! cancelled; the connection goes on. The upstream's window opens only as the answer's bytes are taken.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{Reason, RecvStream, SendStream};
+use http::{Method, StatusCode};
+use http_body::{Body as _, Frame};
+
+use super::duplex::Duplex;
+use super::incoming;
+use super::outgoing::{self, Declared};
+use crate::http1::{Error, MAX_INTERIM, RequestHead, ResponseHead};
+use crate::request_body::{BodyFault, RequestBody};
+
+/// What the other side did wrong, where `h2` knows more than it tells.
+const BROKEN_RULE: &str = "a rule of HTTP/2 is broken";
+
+/// The answer's side.
+#[derive(Debug)]
+enum Answer {
+    /// Nothing was asked, or it could not be: why.
+    None(Option<h2::Error>),
+    /// The head is awaited.
+    Head(ResponseFuture),
+    /// The head has been taken.
+    Body(Incoming),
+}
+
+/// A body on its way here.
+#[derive(Debug)]
+struct Incoming {
+    stream: RecvStream,
+    /// What is left of the length that was declared, which `h2` holds the upstream to.
+    left: Option<u64>,
+    /// The answer is one that has none (RFC 9110, section 6.4.1).
+    bodiless: bool,
+    over: bool,
+}
+
+/// A call.
+#[derive(Debug)]
+pub struct Call {
+    connection: SendRequest<Bytes>,
+    /// `https`, where the connection is encrypted.
+    encrypted: bool,
+    method: Method,
+    answer: Answer,
+    interim: u8,
+    /// The sending half, until all has been handed over.
+    sending: Option<SendStream<Bytes>>,
+    body: RequestBody,
+    /// The sending half of what is to become a tunnel.
+    tunnel: Option<SendStream<Bytes>>,
+    /// What is left of the length that the request declares.
+    left: Option<u64>,
+    /// Waits for the upstream's window; no more is read meanwhile.
+    part: Bytes,
+    /// Of the request's body something was read: it cannot be sent again, also when all of it was sent.
+    spent: bool,
+    /// The upstream has said that it has not begun with the request, or never got it (RFC 9113, section 8.7).
+    unbegun: bool,
+}
+
+impl Call {
+    /// A call on this connection, which has room for it.
+    pub fn new(connection: SendRequest<Bytes>, encrypted: bool) -> Self {
+        Self {
+            connection,
+            encrypted,
+            method: Method::GET,
+            answer: Answer::None(None),
+            interim: 0,
+            sending: None,
+            tunnel: None,
+            body: RequestBody::Empty,
+            left: None,
+            part: Bytes::new(),
+            spent: false,
+            unbegun: true,
+        }
+    }
+
+    /// Sends the head, and the body as it comes while the answer is awaited.
+    pub fn begin(&mut self, head: &RequestHead, body: RequestBody) {
+        let declared = match &body {
+            RequestBody::Empty => Declared::Nothing,
+            streaming => streaming.size_hint().exact().map_or(Declared::Unknown, Declared::Length),
+        };
+        self.left = if let Declared::Length(length) = declared { Some(length) } else { None };
+        self.method = head.method.clone();
+        self.body = body;
+        let ends = matches!(self.body, RequestBody::Empty);
+        let sent = outgoing::request(head, declared, self.encrypted).and_then(|request| {
+            let switches = *request.method() == Method::CONNECT;
+            let (answer, stream) = self.connection.send_request(request, ends && !switches)?;
+            Ok((answer, stream, switches))
+        });
+        match sent {
+            Ok((answer, stream, switches)) => {
+                self.unbegun = false;
+                self.answer = Answer::Head(answer);
+                match (switches, ends) {
+                    (true, _) => self.tunnel = Some(stream),
+                    (false, false) => self.sending = Some(stream),
+                    (false, true) => {}
+                }
+            }
+            Err(error) => self.answer = Answer::None(Some(error)),
+        }
+    }
+
+    /// Whether the upstream cannot have begun with it.
+    pub fn nothing_left(&self) -> bool {
+        self.unbegun
+    }
+
+    /// Whether nothing of the answer has come.
+    pub fn nothing_came(&self) -> bool {
+        self.interim == 0 && !matches!(self.answer, Answer::Body(_))
+    }
+
+    /// Whether the request's body can be had back.
+    pub fn can_take_body(&self) -> bool {
+        !self.spent && self.body.can_go_again()
+    }
+
+    /// The request's body back from its beginning, if nothing of it was read or all that was read is kept. After that
+    /// the call is of no more use.
+    pub fn take_body(&mut self) -> Option<RequestBody> {
+        (!self.spent && self.body.rewind()).then(|| std::mem::replace(&mut self.body, RequestBody::Empty))
+    }
+
+    /// Sends what can be sent and reads until the answer's head is there. Interim answers are dropped.
+    ///
+    /// # Errors
+    /// As `Error` says; the call is over then.
+    pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
+        self.poll_send(cx)?;
+        let Answer::Head(answer) = &mut self.answer else { return Poll::Ready(Err(self.unasked())) };
+        let response = loop {
+            match answer.poll_informational(cx) {
+                Poll::Ready(Some(Ok(interim))) if interim.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    return Poll::Ready(Err(Error::Invalid("there is no 101 in HTTP/2")));
+                }
+                Poll::Ready(Some(Ok(_))) => {
+                    self.interim += 1;
+                    if self.interim > MAX_INTERIM {
+                        return Poll::Ready(Err(Error::Invalid("too many interim answers")));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(self.judged(error))),
+                Poll::Ready(None) | Poll::Pending => match ready!(Pin::new(&mut *answer).poll(cx)) {
+                    Ok(response) => break response,
+                    Err(error) => return Poll::Ready(Err(self.judged(error))),
+                },
+            }
+        };
+        let (parts, stream) = response.into_parts();
+        let (head, told) = incoming::head(parts.status, &parts.headers, &self.method).map_err(Error::Invalid)?;
+        let over = stream.is_end_stream();
+        self.answer = Answer::Body(Incoming { stream, left: told.length, bodiless: told.bodiless, over });
+        Poll::Ready(Ok(head))
+    }
+
+    /// The next part of the answer's body; `None` at its end.
+    ///
+    /// # Errors
+    /// The answer is cut or invalid; what was taken so far is not the whole.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        // The request may still be on its way; that the client broke it ends the exchange.
+        if let Err(error) = self.poll_send(cx) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        let Answer::Body(body) = &mut self.answer else { return Poll::Ready(None) };
+        Poll::Ready(match ready!(body.poll(cx)) {
+            None => None,
+            Some(Ok(frame)) => Some(Ok(frame)),
+            Some(Err(Cut::Error(error))) => Some(Err(self.judged(error))),
+            Some(Err(Cut::Unwanted)) => Some(Err(Error::Invalid("the answer has a body where it can have none"))),
+        })
+    }
+
+    /// Whether the answer's last byte has been taken.
+    pub fn is_over(&self) -> bool {
+        match &self.answer {
+            Answer::None(_) => true,
+            Answer::Head(_) => false,
+            Answer::Body(body) => body.is_over(),
+        }
+    }
+
+    /// Bytes of the answer's body that are left, where that is known.
+    pub fn length_left(&self) -> Option<u64> {
+        match &self.answer {
+            Answer::None(_) => Some(0),
+            Answer::Head(_) => None,
+            Answer::Body(body) if body.bodiless || body.is_over() => Some(0),
+            Answer::Body(body) => body.left,
+        }
+    }
+
+    /// The stream as bytes both ways, once the answer's head has come.
+    pub fn into_duplex(mut self) -> Option<Duplex> {
+        let sending = self.tunnel.take()?;
+        match std::mem::replace(&mut self.answer, Answer::None(None)) {
+            Answer::Body(body) => Some(Duplex::new(body.stream, sending)),
+            Answer::None(_) | Answer::Head(_) => None,
+        }
+    }
+
+    /// Moves the request on. That it cannot be sent is seen in its answer: an upstream may answer early and want no
+    /// more.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        while let Some(stream) = &mut self.sending {
+            if !self.part.is_empty() {
+                stream.reserve_capacity(self.part.len());
+                let room = match stream.capacity() {
+                    0 => match stream.poll_capacity(cx) {
+                        Poll::Pending => return Ok(()),
+                        Poll::Ready(Some(Ok(room))) => room,
+                        Poll::Ready(Some(Err(_)) | None) => {
+                            self.stop();
+                            return Ok(());
+                        }
+                    },
+                    room => room,
+                };
+                let now = self.part.split_to(room.min(self.part.len()));
+                let last = self.part.is_empty() && ends(&self.body, self.left);
+                if stream.send_data(now, last).is_err() || last {
+                    self.stop();
+                }
+                continue;
+            }
+            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(frame) => frame,
+            };
+            if let Err(fault) = self.queue(frame) {
+                // Not a byte more, above all not the end: a body that broke off must never look whole upstream. The
+                // stream is reset when the call is dropped.
+                return Err(Error::RequestBody(fault));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a frame of the request's body, or its end.
+    fn queue(&mut self, frame: Option<Result<Frame<Bytes>, BodyFault>>) -> Result<(), BodyFault> {
+        let Some(stream) = &mut self.sending else { return Ok(()) };
+        let frame = frame.transpose()?.map(Frame::into_data);
+        match frame {
+            Some(Ok(data)) => {
+                if let Some(left) = &mut self.left {
+                    *left = left.checked_sub(data.len() as u64).ok_or(BodyFault::Malformed)?;
+                }
+                self.part = data;
+                if self.part.is_empty() && ends(&self.body, self.left) {
+                    let _ = stream.send_data(Bytes::new(), true);
+                    self.stop();
+                }
+                return Ok(());
+            }
+            // Shorter than it said: whoever reads it must not take it for whole.
+            Some(Err(_)) | None if self.left.is_some_and(|left| left > 0) => return Err(BodyFault::ClientLeft),
+            Some(Err(frame)) => {
+                let trailers = frame.into_trailers().unwrap_or_default();
+                let _ = stream.send_trailers(outgoing::trailers(trailers));
+            }
+            None => drop(stream.send_data(Bytes::new(), true)),
+        }
+        self.stop();
+        Ok(())
+    }
+
+    /// Nothing more is sent.
+    fn stop(&mut self) {
+        self.sending = None;
+        self.part = Bytes::new();
+        if !self.body.can_go_again() {
+            self.spent = true;
+            self.body = RequestBody::Empty;
+        }
+    }
+
+    /// Why there is no answer to what could not be asked.
+    #[cold]
+    fn unasked(&mut self) -> Error {
+        match &mut self.answer {
+            Answer::None(error) => match error.take() {
+                Some(error) => self.judged(error),
+                None => Error::Broken(io::ErrorKind::NotConnected.into()),
+            },
+            Answer::Head(_) | Answer::Body(_) => Error::Broken(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// What an error of the stream, or of its connection, says of this call.
+    #[cold]
+    fn judged(&mut self, error: h2::Error) -> Error {
+        // A stream is told of a GOAWAY only where that says that it was not looked at.
+        self.unbegun |= error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM));
+        if error.is_library() && !error.is_io() {
+            return Error::Invalid(BROKEN_RULE);
+        }
+        Error::Broken(if error.is_io() { error.into_io().unwrap_or_else(broken) } else { io::Error::other(error) })
+    }
+}
+
+fn broken() -> io::Error {
+    io::ErrorKind::BrokenPipe.into()
+}
+
+/// Whether a request's body has come to its end with what was read.
+fn ends(body: &RequestBody, left: Option<u64>) -> bool {
+    left.is_none_or(|left| left == 0) && body.is_end_stream()
+}
+
+/// Why a body is not whole.
+enum Cut {
+    Error(h2::Error),
+    /// There is to be none.
+    Unwanted,
+}
+
+impl Incoming {
+    fn is_over(&self) -> bool {
+        self.over || self.stream.is_end_stream()
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        while !self.over {
+            match ready!(self.stream.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    // It goes on at once. That the stream is over already is nothing to complain of here.
+                    let _ = self.stream.flow_control().release_capacity(data.len());
+                    if data.is_empty() {
+                        continue;
+                    }
+                    if self.bodiless {
+                        return Poll::Ready(Some(Err(Cut::Unwanted)));
+                    }
+                    self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(Cut::Error(error)))),
+                None => {
+                    let trailers = ready!(self.stream.poll_trailers(cx)).map_err(Cut::Error)?;
+                    self.over = true;
+                    return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+}

@@ -1,0 +1,172 @@
+//! A request's head as HTTP/2 has it: `host` is `:authority`, nothing speaks of a connection, and one length at most.
+
+use http::header::{CONTENT_LENGTH, HOST};
+use http::uri::{Authority, Parts, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
+
+use super::OF_CONNECTIONS;
+use crate::http1::RequestHead;
+
+/// What the request says of its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Declared {
+    /// There is none.
+    Nothing,
+    /// So many bytes.
+    Length(u64),
+    /// It ends when its stream does.
+    Unknown,
+}
+
+/// The request for `h2`. One that asks to switch to WebSocket becomes an extended CONNECT (RFC 8441, section 5.1).
+///
+/// # Errors
+/// The head is none that HTTP/2 can carry.
+pub(super) fn request(head: &RequestHead, declared: Declared, encrypted: bool) -> Result<Request<()>, h2::Error> {
+    let mut headers = HeaderMap::with_capacity(head.headers.len() + 8);
+    let (mut authority, mut had_length, mut switches) = (None, false, false);
+    for (name, value) in &head.headers {
+        if *name == HOST {
+            authority = Authority::from_maybe_shared(value.clone()).ok();
+        } else if *name == CONTENT_LENGTH {
+            had_length = true;
+        } else if OF_CONNECTIONS.contains(name) {
+            switches |= *name == http::header::UPGRADE;
+        } else {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    append_lines(&mut headers, &head.lines);
+    match declared {
+        Declared::Length(length) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(length))),
+        // RFC 9110, section 8.6: a method that anticipates a body says that there is none.
+        Declared::Nothing if had_length || anticipates_body(&head.method) => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
+        }
+        Declared::Nothing | Declared::Unknown => {}
+    }
+    let mut parts = Parts::default();
+    parts.scheme = Some(if encrypted { Scheme::HTTPS } else { Scheme::HTTP });
+    // Every request that goes out has a host, and one that was judged.
+    parts.authority = Some(authority.ok_or(h2::Reason::INTERNAL_ERROR)?);
+    parts.path_and_query = Some(head.target.clone());
+    let mut request = Request::new(());
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| h2::Reason::INTERNAL_ERROR)?;
+    *request.method_mut() = head.method.clone();
+    *request.version_mut() = Version::HTTP_2;
+    if switches {
+        *request.method_mut() = Method::CONNECT;
+        headers.remove(http::header::SEC_WEBSOCKET_KEY);
+        request.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+    }
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// Trailers without what speaks of a connection.
+pub(super) fn trailers(mut trailers: HeaderMap) -> HeaderMap {
+    for name in &OF_CONNECTIONS {
+        trailers.remove(name);
+    }
+    trailers
+}
+
+/// Fields that were written as lines. They are the gateway's own, so that what could be no field is left out rather
+/// than sent.
+fn append_lines(headers: &mut HeaderMap, lines: &[u8]) {
+    for line in lines.split(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\r")) {
+        let Some(colon) = memchr::memchr(b':', line) else { continue };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            headers.append(name, value);
+        }
+    }
+}
+
+fn anticipates_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header;
+
+    use super::*;
+
+    fn head(method: Method, fields: &[(&'static str, &'static str)]) -> RequestHead {
+        let field = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        RequestHead {
+            method,
+            target: "/p?q".parse().unwrap(),
+            headers: fields.iter().map(field).collect(),
+            lines: b"x-request-id: 1\r\nforwarded: for=127.0.0.1;host=\"a:1\"\r\n".to_vec(),
+            names: None,
+        }
+    }
+
+    #[test]
+    fn the_host_is_the_authority_and_lines_are_fields() {
+        let head = head(Method::GET, &[("host", "a.test:8443"), ("x", "1"), ("x", "2"), ("te", "trailers")]);
+        let request = request(&head, Declared::Nothing, true).unwrap();
+        assert_eq!(request.uri(), "https://a.test:8443/p?q");
+        assert_eq!(request.version(), Version::HTTP_2);
+        let headers = request.headers();
+        assert_eq!(headers.get_all("x").iter().collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(headers["x-request-id"], "1");
+        assert_eq!(headers["te"], "trailers");
+        assert_eq!(headers["forwarded"], "for=127.0.0.1;host=\"a:1\"");
+        assert!(!headers.contains_key(HOST) && !headers.contains_key(CONTENT_LENGTH));
+    }
+
+    #[test]
+    fn b1_what_speaks_of_a_connection_stays_here() {
+        let fields = [("host", "a"), ("connection", "close"), ("keep-alive", "1"), ("transfer-encoding", "chunked")];
+        let request = request(&head(Method::GET, &fields), Declared::Unknown, false).unwrap();
+        assert_eq!(request.headers().len(), 2, "{:?}", request.headers());
+        assert_eq!(request.uri().scheme_str(), Some("http"));
+    }
+
+    #[test]
+    fn one_length_at_most_and_it_is_the_bodys() {
+        let length = |method, fields: &[_], declared| {
+            let request = request(&head(method, fields), declared, false).unwrap();
+            let all: Vec<_> = request.headers().get_all(CONTENT_LENGTH).iter().cloned().collect();
+            assert!(all.len() < 2);
+            all.first().map(|value| value.to_str().unwrap().to_owned())
+        };
+        let told = &[("host", "a"), ("content-length", "9")][..];
+        let untold = &told[..1];
+        assert_eq!(length(Method::POST, told, Declared::Length(4)).as_deref(), Some("4"));
+        assert_eq!(length(Method::POST, told, Declared::Unknown), None);
+        assert_eq!(length(Method::POST, untold, Declared::Nothing).as_deref(), Some("0"));
+        assert_eq!(length(Method::GET, told, Declared::Nothing).as_deref(), Some("0"));
+        assert_eq!(length(Method::GET, untold, Declared::Nothing), None);
+    }
+
+    #[test]
+    fn a_request_to_switch_is_an_extended_connect() {
+        let fields = [("host", "a"), ("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-key", "k")];
+        let request = request(&head(Method::GET, &fields), Declared::Unknown, false).unwrap();
+        assert_eq!(*request.method(), Method::CONNECT);
+        let protocol = request.extensions().get::<h2::ext::Protocol>();
+        assert_eq!(protocol.map(h2::ext::Protocol::as_str), Some("websocket"));
+        assert!(!request.headers().contains_key(header::SEC_WEBSOCKET_KEY), "nobody proves anything by it here");
+        assert_eq!(request.uri(), "http://a/p?q");
+    }
+
+    #[test]
+    fn whatever_may_be_a_host_is_an_authority() {
+        for host in ["a.test", "A_b-c.test:8443", "a:", "127.0.0.1:65535", "[::1]", "[2001:db8::1]:80", "7"] {
+            let request = request(&head(Method::GET, &[("host", host)]), Declared::Nothing, false).unwrap();
+            assert_eq!(request.uri().authority().map(Authority::as_str), Some(host));
+        }
+    }
+
+    #[test]
+    fn a_request_without_a_host_is_none() {
+        assert!(request(&head(Method::GET, &[]), Declared::Nothing, false).is_err());
+        assert!(request(&head(Method::GET, &[("host", "a b")]), Declared::Nothing, false).is_err());
+    }
+}

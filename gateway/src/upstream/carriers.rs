@@ -1,0 +1,160 @@
+//! The connections of HTTP/2 to one endpoint: a few for each worker.
+//!
+//! A call goes by the first connection of its worker that has room, so that surplus connections grow idle and close.
+//! Where none has room one is opened. Whoever comes meanwhile waits for it, as many as it is expected to carry; only
+//! beyond them another one is opened beside it. At the endpoint's limit of connections calls go by the siblings'.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::carrier::{Carrier, Shared};
+use super::dial::DialError;
+use super::in_flight::Permit;
+use crate::config::settings::upstream::Pool;
+use crate::http2::MOST_CALLS;
+
+/// What came of opening a connection.
+pub(crate) type Outcome = Result<Arc<Carrier>, NoCarrier>;
+
+/// Why there is no connection; told to all who waited for it.
+#[derive(Debug, Clone)]
+pub(crate) enum NoCarrier {
+    /// It could not be opened.
+    Failed(Arc<DialError>),
+    /// Its time was up.
+    Late,
+}
+
+/// Connections, by worker.
+pub(crate) struct Carriers {
+    shelves: Box<[Shelf]>,
+}
+
+/// Aligned so that two workers never share a cache line.
+#[repr(align(128))]
+#[derive(Default)]
+struct Shelf(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    carriers: Vec<Arc<Carrier>>,
+    openings: Vec<Underway>,
+    /// Numbers openings.
+    next: u64,
+    /// Calls that the last connection had room for.
+    room: Option<usize>,
+}
+
+/// A connection that is being opened.
+struct Underway {
+    number: u64,
+    /// Calls that may still wait for it.
+    seats: usize,
+    done: watch::Receiver<Option<Outcome>>,
+}
+
+/// To be carried out by whoever gets it.
+pub(crate) struct Opening {
+    number: u64,
+    worker: usize,
+    sender: watch::Sender<Option<Outcome>>,
+    /// Its place among the endpoint's connections.
+    pub(crate) permit: Permit,
+}
+
+/// What a call can do that finds no room.
+pub(crate) enum Turn {
+    /// Wait for a connection that is being opened.
+    Wait(watch::Receiver<Option<Outcome>>),
+    /// Open one, and wait for it like the others.
+    Open(Opening, watch::Receiver<Option<Outcome>>),
+    /// There may be no further one.
+    Full,
+}
+
+impl Carriers {
+    /// No connections yet, for this many workers.
+    pub(super) fn new(workers: usize) -> Self {
+        Self { shelves: (0..workers.max(1)).map(|_| Shelf::default()).collect() }
+    }
+
+    fn shelf(&self, worker: usize) -> MutexGuard<'_, Kept> {
+        self.shelves[worker % self.shelves.len()].0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a call on a connection of this worker.
+    pub(crate) fn enter(&self, worker: usize) -> Option<Shared> {
+        let mut kept = self.shelf(worker);
+        let found = kept.carriers.iter().find_map(Carrier::enter);
+        if found.is_none() {
+            kept.carriers.retain(|carrier| !carrier.is_retired());
+        }
+        found
+    }
+
+    /// The same on a sibling's: its calls are woken from another thread, which costs more than one's own.
+    pub(crate) fn borrow(&self, worker: usize) -> Option<Shared> {
+        let workers = self.shelves.len();
+        (1..workers).find_map(|step| self.enter((worker + step) % workers))
+    }
+
+    /// What a call can do that found no room; `permit` gives the place of a further connection.
+    pub(crate) fn turn(&self, worker: usize, permit: impl FnOnce() -> Option<Permit>) -> Turn {
+        let mut kept = self.shelf(worker);
+        // Of one whose task was dropped nobody will hear.
+        kept.openings.retain(|underway| underway.done.has_changed().is_ok());
+        if let Some(underway) = kept.openings.iter_mut().find(|underway| underway.seats > 0) {
+            underway.seats -= 1;
+            return Turn::Wait(underway.done.clone());
+        }
+        let Some(permit) = permit() else {
+            return kept.openings.last().map_or(Turn::Full, |underway| Turn::Wait(underway.done.clone()));
+        };
+        let (sender, done) = watch::channel(None);
+        let (number, room) = (kept.next, kept.room.unwrap_or(MOST_CALLS));
+        kept.next += 1;
+        kept.openings.push(Underway { number, seats: room.saturating_sub(1), done: done.clone() });
+        Turn::Open(Opening { number, worker, sender, permit }, done)
+    }
+
+    /// Keeps a connection that has been opened, and tells those who wait what came of it.
+    pub(super) fn opened(&self, worker: usize, number: u64, sender: &watch::Sender<Option<Outcome>>, outcome: Outcome) {
+        let mut kept = self.shelf(worker);
+        kept.openings.retain(|underway| underway.number != number);
+        if let Ok(carrier) = &outcome {
+            kept.room = Some(carrier.room().max(1));
+            kept.carriers.push(Arc::clone(carrier));
+        }
+        drop(kept);
+        sender.send_replace(Some(outcome));
+    }
+
+    /// Lets go of connections of one worker that are closed, idle for too long, too many, or too old.
+    pub(super) fn sweep(&self, worker: usize, now: Instant, limits: &Pool) {
+        let mut idle = 0;
+        self.shelf(worker).carriers.retain(|carrier| {
+            idle += usize::from(carrier.is_idle());
+            let is_kept = !carrier.is_retired() && !carrier.is_due(now, limits) && idle <= limits.max_idle_per_worker;
+            if !is_kept {
+                carrier.retire();
+            }
+            is_kept
+        });
+    }
+
+    /// Connections that carry nothing, over all workers.
+    pub(super) fn idle(&self) -> usize {
+        let idle = |worker| self.shelf(worker).carriers.iter().filter(|carrier| carrier.is_idle()).count();
+        (0..self.shelves.len()).map(idle).sum()
+    }
+}
+
+impl Opening {
+    /// Takes it apart: its place among the connections, and who is to be told.
+    pub(super) fn into_parts(self) -> (Permit, impl FnOnce(&Carriers, Outcome)) {
+        let Self { number, worker, sender, permit } = self;
+        (permit, move |carriers: &Carriers, outcome| carriers.opened(worker, number, &sender, outcome))
+    }
+}

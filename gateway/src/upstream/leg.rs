@@ -1,0 +1,143 @@
+//! The upstream's leg of an exchange: a connection of its own, or a call on one that others share. Whoever drives the
+//! exchange sees no difference.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::Frame;
+
+use super::carrier::Shared;
+use super::connection::Connection;
+use super::far::Far;
+use crate::http1::{Error, RequestHead, ResponseHead};
+use crate::network::ByteStream;
+use crate::request_body::RequestBody;
+
+/// The leg.
+pub enum Leg<S: ByteStream> {
+    /// A connection of its own: HTTP/1.
+    Own(Connection<S>),
+    /// A call on a connection that others share: HTTP/2.
+    Shared(Box<Shared>),
+}
+
+/// Calls the same of either.
+macro_rules! either {
+    ($self:expr, $leg:ident => $call:expr) => {
+        match $self {
+            Self::Own($leg) => $call,
+            Self::Shared(shared) => {
+                let $leg = &mut shared.call;
+                $call
+            }
+        }
+    };
+    (ref $self:expr, $leg:ident => $call:expr) => {
+        match $self {
+            Self::Own($leg) => $call,
+            Self::Shared(shared) => {
+                let $leg = &shared.call;
+                $call
+            }
+        }
+    };
+}
+
+impl<S: ByteStream> Leg<S> {
+    /// Begins the exchange.
+    #[inline]
+    pub fn begin(&mut self, head: &RequestHead, body: RequestBody) {
+        either!(self, leg => leg.begin(head, body));
+    }
+
+    /// Sends what can be sent and reads until the answer's head is whole.
+    ///
+    /// # Errors
+    /// As `Error` says; the leg is of no more use then.
+    #[inline]
+    pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
+        either!(self, leg => leg.poll_head(cx))
+    }
+
+    /// The next part of the answer's body; `None` at its end.
+    ///
+    /// # Errors
+    /// The answer is cut or invalid; what was taken so far is not the whole.
+    #[inline]
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        either!(self, leg => leg.poll_frame(cx))
+    }
+
+    /// Whether the answer's last byte has been taken.
+    #[inline]
+    pub fn is_over(&self) -> bool {
+        either!(ref self, leg => leg.is_over())
+    }
+
+    /// Bytes of the answer's body that are left, where that is known.
+    pub fn length_left(&self) -> Option<u64> {
+        either!(ref self, leg => leg.length_left())
+    }
+
+    /// Whether the upstream cannot have begun with the request: then it can go out again elsewhere.
+    pub fn nothing_left(&self) -> bool {
+        either!(ref self, leg => leg.nothing_left())
+    }
+
+    /// Whether nothing of the answer has come.
+    pub fn nothing_came(&self) -> bool {
+        either!(ref self, leg => leg.nothing_came())
+    }
+
+    /// Whether the request's body can be had back.
+    pub fn can_take_body(&self) -> bool {
+        either!(ref self, leg => leg.can_take_body())
+    }
+
+    /// The request's body back from its beginning, if that can be. After that the leg is of no more use.
+    pub fn take_body(&mut self) -> Option<RequestBody> {
+        either!(self, leg => leg.take_body())
+    }
+
+    /// Whether its connection had served others before: only then can the upstream have closed it for being idle.
+    pub fn is_reused(&self) -> bool {
+        match self {
+            Self::Own(connection) => connection.is_reused(),
+            Self::Shared(shared) => shared.place.is_reused(),
+        }
+    }
+
+    /// Whether it shares its connection.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared(_))
+    }
+
+    /// Whether the upstream may be asked to switch to a WebSocket. Over HTTP/2 it says so itself (RFC 8441).
+    pub fn can_switch(&self) -> bool {
+        match self {
+            Self::Own(_) => true,
+            Self::Shared(shared) => shared.place.takes_extended_connect(),
+        }
+    }
+
+    /// The upstream's end of the tunnel, after it has switched, and what it has sent already.
+    pub fn into_tunnel(self) -> Option<(Far<S>, Bytes)> {
+        match self {
+            Self::Own(connection) => {
+                let (stream, read_ahead, open) = connection.into_stream();
+                Some((Far::Own(stream, open), read_ahead))
+            }
+            Self::Shared(shared) => {
+                let Shared { call, place } = *shared;
+                Some((Far::Shared(Box::new((call.into_duplex()?, place))), Bytes::new()))
+            }
+        }
+    }
+
+    /// The time ran out in which something was to come.
+    pub fn timed_out(&self) {
+        if let Self::Shared(shared) = self {
+            shared.place.timed_out();
+        }
+    }
+}
