@@ -6,19 +6,22 @@ use std::time::Duration;
 use loadgen::request::{Mix, TemplateError};
 
 use super::super::figures;
+use super::super::gateway::Checked;
 use super::super::model::{KEY_SERVER, LoadPart, Runtime, Scenario};
 use super::super::problem::{Problems, Report};
 use super::super::reader::{Reader, is_name};
 use super::super::source::{Sources, Span};
 use super::super::tree::parse;
-use super::{capacity, expect, fault, load as loads, tokens, world};
+use super::{capacity, expect, fault, hostile, load as loads, tokens, way, world};
 
 const KEYS: &[&str] = &[
     "name", "about", "seed", "tags", "runtime", "warm_up", "gateway", "mocks", "redis", "tokens", "load", "capacity",
-    "faults", "events", "expect",
+    "faults", "events", "hostile", "rest", "expect",
 ];
 /// The least warm-up where none is written.
 const WARM_UP: Duration = Duration::from_secs(3);
+/// The longest time in which nothing is sent.
+const MOST_REST: Duration = Duration::from_secs(120);
 /// The largest file that is read.
 const MAX_BYTES: u64 = 4 << 20;
 
@@ -91,6 +94,11 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let faults = fault::faults(reader, &mocks, length, report);
     let tokens = tokens::tokens(reader, gateway.as_ref(), length, report);
     let instances = gateway.as_ref().map_or(1, |gateway| gateway.instances);
+    let hostile = hostile::hostile(reader, length, report);
+    let rest = rest(reader, report);
+    if is_virtual {
+        only_on_sockets(reader, &loads, report);
+    }
     let events = fault::events(reader, instances, redis, length, report);
     let scenario = Scenario {
         file: file.to_path_buf(),
@@ -104,6 +112,8 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
         mocks,
         redis,
         loads,
+        hostile,
+        rest,
         capacity,
         faults,
         events,
@@ -114,7 +124,10 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     // A figure of a part that could not be read is not known, and would be reported for nothing.
     let whole = report.is_clean();
     let checked = match scenario.gateway.template.check(&world::config_path(reader, file), scenario.endpoints()) {
-        Ok(checked) => Some(checked),
+        Ok(checked) => {
+            check_ways(reader, &scenario, &checked, report);
+            Some(checked)
+        }
         Err(_) if !whole => None,
         Err(problems) => {
             report.gateway(problems);
@@ -125,6 +138,37 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let known = (whole && checked.is_some()).then_some(figures.as_slice());
     let expectations = expect::expectations(reader, known, report);
     Some(Scenario { expectations, ..scenario })
+}
+
+/// How long nothing is sent, before and after.
+fn rest(reader: &Reader<'_>, report: &mut Report) -> Duration {
+    let rest = reader.duration("rest", report).unwrap_or_default();
+    if rest > MOST_REST {
+        report.error(reader.place("rest"), format!("at most {MOST_REST:?}"));
+    }
+    rest.min(MOST_REST)
+}
+
+/// What a simulated network does not carry.
+fn only_on_sockets(reader: &Reader<'_>, loads: &[LoadPart], report: &mut Report) {
+    if loads.iter().any(|load| !load.way.is_plain()) {
+        let message = "the virtual runtime speaks HTTP/1.1 in the clear; run it with runtime = \"sockets\"";
+        report.error(reader.place("runtime"), message);
+    }
+    for key in ["hostile", "rest"].into_iter().filter(|key| reader.has(key)) {
+        let message = format!("the virtual runtime has no `{key}`; run it with runtime = \"sockets\"");
+        report.error(reader.place("runtime"), message);
+    }
+}
+
+/// Whether everybody speaks what the listener speaks that is meant.
+fn check_ways(reader: &Reader<'_>, scenario: &Scenario, checked: &Checked, report: &mut Report) {
+    for (load, reader) in scenario.loads.iter().zip(loads::readers(reader, report)) {
+        way::check(&load.way, &reader, checked, report);
+    }
+    for (part, reader) in scenario.hostile.iter().zip(hostile::readers(reader, report)) {
+        way::named(part.listener, &reader, checked, report);
+    }
 }
 
 /// Whether a load's requests hold `{token(...)}`.
