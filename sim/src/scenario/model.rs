@@ -138,6 +138,8 @@ pub struct MockPart {
     pub calls: Vec<String>,
     /// Header lines of those calls besides the request's context; `{name}` in a value is that header of the request.
     pub call_headers: Vec<(String, String)>,
+    /// The files of its certificate and of the key, where it speaks TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
 }
 
 /// One `[[load]]`.

@@ -7,7 +7,7 @@ use loadgen::request::{Mix, TemplateError};
 
 use super::super::figures;
 use super::super::gateway::Checked;
-use super::super::model::{KEY_SERVER, LoadPart, Runtime, Scenario};
+use super::super::model::{KEY_SERVER, LoadPart, MockPart, Runtime, Scenario};
 use super::super::problem::{Problems, Report};
 use super::super::reader::{Reader, is_name};
 use super::super::source::{Sources, Span};
@@ -71,7 +71,7 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     }
     let runtimes = [("sockets", Runtime::Sockets), ("virtual", Runtime::Virtual)];
     let runtime = reader.word("runtime", &runtimes, report).unwrap_or(Runtime::Sockets);
-    let mocks = world::mocks(reader, report);
+    let mocks = world::mocks(reader, file, report);
     let redis = world::redis(reader, report);
     let keys = tokens::key_names(reader);
     let loads = loads::loads(reader, file, &keys, report);
@@ -97,7 +97,7 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let hostile = hostile::hostile(reader, length, report);
     let rest = rest(reader, report);
     if is_virtual {
-        only_on_sockets(reader, &loads, report);
+        only_on_sockets(reader, &loads, &mocks, report);
     }
     let events = fault::events(reader, instances, redis, length, report);
     let scenario = Scenario {
@@ -150,8 +150,8 @@ fn rest(reader: &Reader<'_>, report: &mut Report) -> Duration {
 }
 
 /// What a simulated network does not carry.
-fn only_on_sockets(reader: &Reader<'_>, loads: &[LoadPart], report: &mut Report) {
-    if loads.iter().any(|load| !load.way.is_plain()) {
+fn only_on_sockets(reader: &Reader<'_>, loads: &[LoadPart], mocks: &[MockPart], report: &mut Report) {
+    if loads.iter().any(|load| !load.way.is_plain()) || mocks.iter().any(|mock| mock.tls.is_some()) {
         let message = "the virtual runtime speaks HTTP/1.1 in the clear; run it with runtime = \"sockets\"";
         report.error(reader.place("runtime"), message);
     }
