@@ -169,7 +169,9 @@ fn read_station(mut builder: Builder, service: &Map<String, Value>, at: &str, pr
 
 /// The files of a certificate and its key.
 fn read_tls(builder: Builder, tls: &Value, at: &str, problems: &mut Problems) -> Builder {
-    let Some(table) = tls.as_object() else { return refuse(problems, builder, at, "a table of `cert` and `key` is expected") };
+    let Some(table) = tls.as_object() else {
+        return refuse(problems, builder, at, "a table of `cert` and `key` is expected");
+    };
     problems.unknown_keys(table, at, TLS_KEYS);
     let file = |key: &str| table.get(key).and_then(Value::as_str).map(Path::new);
     match (file("cert"), file("key")) {

@@ -233,7 +233,9 @@ fn family(process: i32, depth: u32) -> Vec<i32> {
     }
     for thread in fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
         let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        all.extend(children.split_whitespace().filter_map(|one| one.parse().ok()).flat_map(|one| family(one, depth + 1)));
+        all.extend(
+            children.split_whitespace().filter_map(|one| one.parse().ok()).flat_map(|one| family(one, depth + 1)),
+        );
     }
     all
 }

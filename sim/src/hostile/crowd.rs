@@ -47,7 +47,12 @@ pub(crate) fn attack(
         for (field, seen) in fields.iter().zip(&seen) {
             let field = Rc::new(field.clone());
             for number in 0..field.part.connections {
-                places.push(tokio::task::spawn_local(hold_place(Rc::clone(&field), number, (clock, zero_ns), Rc::clone(seen))));
+                places.push(tokio::task::spawn_local(hold_place(
+                    Rc::clone(&field),
+                    number,
+                    (clock, zero_ns),
+                    Rc::clone(seen),
+                )));
             }
         }
         let all = async {
@@ -78,7 +83,8 @@ async fn hold_place(field: Rc<Field>, place: usize, (clock, zero_ns): (Clock, u6
     let end = part.from + part.duration;
     // Not all at once: they are many, and each is one.
     let later = part.every.mul_f64(place as f64 / part.connections.max(1) as f64);
-    sleep(Duration::from_nanos(zero_ns.saturating_sub(clock.now_ns())) + (part.from + later).saturating_sub(now())).await;
+    sleep(Duration::from_nanos(zero_ns.saturating_sub(clock.now_ns())) + (part.from + later).saturating_sub(now()))
+        .await;
     let mut number = place;
     while now() + part.hold <= end {
         let to = field.to[number % field.to.len().max(1)];

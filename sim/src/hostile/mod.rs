@@ -22,8 +22,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 pub(crate) use act::ACTS;
 pub use act::Act;
-pub(crate) use frames::CODES;
 pub(crate) use crowd::{Field, attack};
+pub(crate) use frames::CODES;
 pub(crate) use seen::{NAMES, Seen, figures};
 
 /// Parts of a scenario that can have an address each.

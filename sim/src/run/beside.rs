@@ -22,13 +22,14 @@ impl Findings<'_> {
             .collect();
         let mut metrics: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
         for figure in self.scenario.expectations.iter().flat_map(|one| std::iter::once(&one.figure).chain(&one.above)) {
-            let Some((number, sample)) = figure.strip_prefix("metrics.").and_then(|rest| rest.split_once('.')) else {
+            let Some((number, sample)) = figure.strip_prefix("prometheus.").and_then(|rest| rest.split_once('.'))
+            else {
                 continue;
             };
             let value = number.parse().ok().map(|number| self.grown(sample, number));
             metrics.entry(number).or_default().insert(sample.to_owned(), json!(value));
         }
-        for (section, figures) in [("hostile", json!(hostile)), ("rest", json!(rest)), ("metrics", json!(metrics))] {
+        for (section, figures) in [("hostile", json!(hostile)), ("rest", json!(rest)), ("prometheus", json!(metrics))] {
             if figures.as_object().is_some_and(|figures| !figures.is_empty()) {
                 result.other.insert(section.to_owned(), figures);
             }

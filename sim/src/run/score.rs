@@ -133,7 +133,7 @@ impl Findings<'_> {
 
     /// Whether there is such a figure: another program tells of no breaker and keeps no record.
     fn can_hold(&self, expected: &ExpectPart) -> bool {
-        let ours = ["breakers.", "limiters.", "accounting.", "keys.", "metrics."];
+        let ours = ["breakers.", "limiters.", "accounting.", "keys.", "prometheus."];
         self.other.is_none() || !ours.iter().any(|section| expected.figure.starts_with(section))
     }
 

@@ -157,7 +157,11 @@ impl World {
         let all = |gateway: &Mutex<Instance>| {
             let gateway = lock(gateway);
             // Another program has one.
-            if gateway.filling.listeners.is_empty() { vec![gateway.listener] } else { gateway.filling.listeners.clone() }
+            if gateway.filling.listeners.is_empty() {
+                vec![gateway.listener]
+            } else {
+                gateway.filling.listeners.clone()
+            }
         };
         self.gateways.iter().map(all).collect()
     }

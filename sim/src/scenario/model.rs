@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use loadgen::journey::Journeys;
 use loadgen::announce::ProxyProtocol;
+use loadgen::journey::Journeys;
 use loadgen::plan::Arrivals;
 use loadgen::request::{Expectation, Protocol, Template};
 use loadgen::target::Target;
@@ -192,10 +192,7 @@ impl WayPart {
     /// HTTP/1.1 in the clear to the first listener: what every gateway and both runtimes have.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        self.listener == 0
-            && self.protocol == Protocol::Http1
-            && self.tls.is_none()
-            && self.proxy_protocol.is_none()
+        self.listener == 0 && self.protocol == Protocol::Http1 && self.tls.is_none() && self.proxy_protocol.is_none()
     }
 }
 

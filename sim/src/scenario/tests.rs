@@ -374,15 +374,15 @@ fn figures_of_what_is_beside_the_loads_are_known() {
         "hostile.a.status.408",
         "hostile.a.goaway.ENHANCE_YOUR_CALM",
         "hostile.a.held_ms.p99",
-        "metrics.0.gateway_shed_total{reason=\"h2_flood\"}",
-        "metrics.0.process_open_fds",
+        "prometheus.0.gateway_shed_total{reason=\"h2_flood\"}",
+        "prometheus.0.process_open_fds",
     ] {
         assert_eq!(read(&format!("{SCENARIO}{}", expect(figure))).expectations.len(), 1, "{figure}");
     }
     says(&expect("hostile.b.status.408"), &["the result will hold no figure"]);
     says(&expect("hostile.a.goaway.CALM"), &["the result will hold no figure"]);
-    says(&expect("metrics.1.gateway_shed_total"), &["there is no gateway 1"]);
-    says(&expect("metrics.0.gateway_shed"), &["has no metric `gateway_shed`"]);
+    says(&expect("prometheus.1.gateway_shed_total"), &["there is no gateway 1"]);
+    says(&expect("prometheus.0.gateway_shed"), &["has no metric `gateway_shed`"]);
     says(&expect("rest.0.descriptors.grown"), &["the result will hold no figure"]);
     let resting = format!("rest = \"1s\"\n{SCENARIO}[[expect]]\nfigure = \"rest.0.descriptors.grown\"\nmax = 0\n");
     assert_eq!(read(&resting).rest, Duration::from_secs(1));

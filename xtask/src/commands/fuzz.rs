@@ -79,7 +79,8 @@ fn manifest() -> Result<String, Failure> {
 /// The names of the targets, as fuzz/Cargo.toml has them.
 fn targets(manifest: &str) -> Vec<String> {
     let bins = manifest.split("[[bin]]").skip(1);
-    let name = |bin: &str| bin.lines().find_map(|line| Some(line.strip_prefix("name = \"")?.strip_suffix('"')?.to_owned()));
+    let name =
+        |bin: &str| bin.lines().find_map(|line| Some(line.strip_prefix("name = \"")?.strip_suffix('"')?.to_owned()));
     bins.filter_map(name).collect()
 }
 
@@ -90,7 +91,8 @@ fn options(args: &[String], targets: &[String]) -> Result<Options, Failure> {
         match arg.as_str() {
             "--plain" => options.plain = true,
             "--seconds" => {
-                let seconds = args.next().and_then(|text| text.parse().ok()).filter(|seconds| (1..=86_400).contains(seconds));
+                let seconds =
+                    args.next().and_then(|text| text.parse().ok()).filter(|seconds| (1..=86_400).contains(seconds));
                 options.seconds = seconds.ok_or_else(|| Failure::usage("--seconds needs a number from 1 to 86400"))?;
             }
             "--only" => {
