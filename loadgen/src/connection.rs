@@ -39,11 +39,17 @@ pub(crate) fn open_socket(address: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
+/// What is written in one go. More would make the requests of other connections late: the kernel carries a loopback
+/// packet to its reader's socket within the sender's call.
+const WRITE_BYTES: usize = 64 * 1024;
+
 /// What reading brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReadOutcome {
     /// Nothing more for now.
     Waiting,
+    /// There may be more: others have their go first.
+    More,
     /// The answer is whole; whether the connection can carry another.
     Done { reusable: bool },
     /// The connection is of no use any more.
@@ -97,27 +103,28 @@ impl Connection {
         Err(Failure::Connect)
     }
 
-    /// Writes what is left of the request, as far as the socket takes it: the bytes that are the same each time, or
-    /// else those that were rendered.
-    pub(crate) fn write(&mut self, fixed: Option<&[u8]>, now_ns: u64) -> Result<(), Failure> {
-        let Some(in_flight) = &mut self.in_flight else { return Ok(()) };
+    /// Writes more of the request, as far as the socket takes it and as much as one go may: of the bytes that are the
+    /// same each time, or else of those that were rendered. Whether there is more that the socket may take.
+    pub(crate) fn write(&mut self, fixed: Option<&[u8]>, now_ns: u64) -> Result<bool, Failure> {
+        let Some(in_flight) = &mut self.in_flight else { return Ok(false) };
         if !self.connected {
-            return Ok(());
+            return Ok(false);
         }
         let bytes = fixed.unwrap_or(&self.rendered);
         in_flight.sent_ns.get_or_insert(now_ns);
-        while self.written < bytes.len() {
-            match self.stream.write(&bytes[self.written..]) {
+        let until = bytes.len().min(self.written + WRITE_BYTES);
+        while self.written < until {
+            match self.stream.write(&bytes[self.written..until]) {
                 Ok(0) => return Err(Failure::Closed),
                 Ok(count) => self.written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Err(Failure::Closed),
             }
         }
         match self.stream.flush() {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(Failure::Closed),
-            _ => Ok(()),
+            _ => Ok(until < bytes.len()),
         }
     }
 
@@ -126,10 +133,11 @@ impl Connection {
         self.stream.is_secured()
     }
 
-    /// Reads until the answer is whole or the socket has no more. `may_be_closed` says that the event told of a close,
-    /// so that a short read does not mean that the socket is empty.
+    /// Reads until the answer is whole, the socket has no more, or one go's share is taken. `may_be_closed` says that
+    /// the event told of a close, so that a short read does not mean that the socket is empty.
     pub(crate) fn read(&mut self, scratch: &mut [u8], may_be_closed: bool, now_ns: u64) -> ReadOutcome {
         let is_secured = self.stream.is_secured();
+        let mut taken = 0;
         loop {
             let count = match self.stream.read(scratch) {
                 Ok(0) => return self.ended(),
@@ -153,6 +161,10 @@ impl Connection {
             // A short read from a stream means that it is empty, and the next byte brings a new event (epoll(7)).
             if count < scratch.len() && !may_be_closed && !is_secured {
                 return ReadOutcome::Waiting;
+            }
+            taken += count;
+            if taken >= scratch.len() {
+                return ReadOutcome::More;
             }
         }
     }

@@ -129,6 +129,32 @@ fn a_mock_on_the_drivers_own_thread_serves_in_its_turns() {
 }
 
 #[test]
+fn a_large_body_leaves_the_thread_to_others_again_and_again() {
+    const BYTES: usize = 8 * 1024 * 1024;
+    let (mock, mut shared) = Mock::builder().service("files").launch_shared().unwrap();
+    let mut up = Template::get("up", Target::parse(&mock.url("/echo"), false).unwrap());
+    (up.method, up.body) = ("POST".to_owned(), vec![b'x'; BYTES]);
+    let down = Template::get("down", Target::parse(&mock.url(&format!("/bytes/{BYTES}")), false).unwrap());
+    for template in [up, down] {
+        let clock = Clock::start();
+        let mut recorder = Recorder::new("steady", 0);
+        let one = Plan::new(Arrivals::Constant, 100.0, 10_000_000, 7);
+        let mix = Mix::new(&[template], 7).unwrap();
+        let settings = Settings { mix, model: Model::Open(one), connections: 1, ..settings(&mock.url("/"), 1.0, 1) };
+        let load = Load { settings, observer: &mut recorder };
+        let mut turns = 0;
+        let mut neighbour = || {
+            turns += 1;
+            shared.turn()
+        };
+        let totals = run_all_beside(vec![load], clock, at_once(&clock, Pacing::Sleep), &mut neighbour).unwrap();
+        assert_eq!((totals[0].finished, totals[0].not_ok), (1, 0), "{totals:?}");
+        // Neither side carries more than 64 KiB in a go.
+        assert!(turns >= BYTES / (64 * 1024), "{turns} turns");
+    }
+}
+
+#[test]
 fn a_shared_mock_serves_alone_until_it_is_told_to_stop() {
     let (mock, mut shared) = Mock::builder().service("orders").launch_shared().unwrap();
     let clock = Clock::start();

@@ -2,12 +2,13 @@
 
 mod links;
 
+use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpStream as BlockingStream};
 use std::time::Duration;
 
 use super::lane::{Arrival, Lane};
 use super::pacing::{Pacing, Spun, sleep_exactly};
-use super::poller::{Poller, Wait};
+use super::poller::{News, Poller, Token, Wait};
 use super::{Load, Neighbour, RunError, Schedule, Settings};
 use crate::announce::Announced;
 use crate::clock::{Clock, duration_ns, thread_cpu_ns};
@@ -16,8 +17,8 @@ use crate::connection::{Connection, InFlight};
 use crate::request::Mix;
 use crate::sample::{Failure, Observer, Totals};
 
-/// Bigger than the socket buffers' usual fill, so that most bodies take one read.
-const SCRATCH_BYTES: usize = 128 * 1024;
+/// What is read in one go: most bodies take one read, and a large one does not make other requests late.
+const SCRATCH_BYTES: usize = 64 * 1024;
 /// How often progress is told, time limits are checked and lost connections are opened again.
 const TICK_NS: u64 = 100_000_000;
 /// How long the first connection to a target may take.
@@ -96,6 +97,8 @@ struct Slot {
     /// How many connections were here before; part of the token.
     life: u32,
     link: Option<Link>,
+    /// What it has still to do once others have had their go.
+    unfinished: Option<News>,
 }
 
 /// A connection, by its protocol. HTTP/2's is large, and rare.
@@ -121,6 +124,8 @@ struct Driver<'a, 'n> {
     slots: Vec<Slot>,
     /// Slots without a connection.
     empty: Vec<usize>,
+    /// Slots that may have something unfinished, in turn.
+    unfinished: VecDeque<usize>,
     scratch: Vec<u8>,
     /// Whether an HTTP/2 connection is being settled: what begins on it then goes out with the next of its pumps.
     settling: bool,
@@ -143,6 +148,7 @@ impl<'a> Driver<'a, '_> {
             next_due: None,
             slots: Vec::new(),
             empty: Vec::new(),
+            unfinished: VecDeque::new(),
             scratch: vec![0; SCRATCH_BYTES],
             settling: false,
             spun: Spun::default(),
@@ -217,6 +223,7 @@ impl<'a> Driver<'a, '_> {
         let in_flight = self.lanes.iter().any(|lane| lane.in_flight > 0 && !lane.is_closed_model());
         let wait = match self.neighbour {
             Some(_) => Wait::Look,
+            None if !self.unfinished.is_empty() => Wait::Look,
             None => self.pacing.wait(self.clock.now_ns(), next_ns, in_flight),
         };
         let count = self.poller.wait(wait)?;
@@ -225,6 +232,7 @@ impl<'a> Driver<'a, '_> {
             // Between any two news, or a long batch would make the next request late.
             self.send_due();
         }
+        worked |= self.go_on();
         Ok(wait == Wait::Look && count == 0 && !worked)
     }
 
@@ -313,8 +321,13 @@ impl<'a> Driver<'a, '_> {
                 let prepared = &mix.prepared[template];
                 let now_ns = self.clock.now_ns();
                 connection.begin(template, prepared.is_head, arrival.intended_ns, now_ns);
-                if let Err(failure) = connection.write(prepared.fixed(), now_ns) {
-                    self.fail(index, failure);
+                match connection.write(prepared.fixed(), now_ns) {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        let token = Token { slot: index as u32, life: slot.life };
+                        self.go_on_later(index, News { token, writable: true, closing: false });
+                    }
+                    Err(failure) => self.fail(index, failure),
                 }
             }
             Link::Http2(connection) => {

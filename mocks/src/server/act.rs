@@ -166,7 +166,7 @@ impl Connection {
             if !pause.is_zero() {
                 self.flush().await?;
                 self.pause(later(now_ns(), pause)).await?;
-            } else if self.out.len() > PIECES {
+            } else if self.out.len() + piece.len() > PIECES {
                 self.flush().await?;
             }
             let mut cut = false;
@@ -240,8 +240,8 @@ impl Connection {
     }
 }
 
-/// Bytes of a body that are written at once.
-const PIECES: usize = 64 * 1024;
+/// Bytes that are written at once: a piece of a body, and a head before it.
+const PIECES: usize = 66 * 1024;
 
 /// The framed bytes that a fault lets through; `None` = all.
 pub(crate) fn budget(act: &Act, content: &Content, ending: Ending) -> Option<u64> {

@@ -31,6 +31,8 @@ use crate::world::Endpoint;
 
 /// Answers to pipelined requests are sent at the latest when they are this long.
 const MAX_OUT: usize = 64 * 1024;
+/// What a connection carries before others have their go: a load generator may have its turns on the same thread.
+const GO_BYTES: usize = 32 * 1024;
 /// How long a closed connection is still read, so that the kernel does not reset what the client has yet to read.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -44,6 +46,8 @@ pub(crate) struct Connection {
     /// Answers written so far.
     pub answered: u64,
     scratch: Vec<u8>,
+    /// Bytes carried since others had their go.
+    carried: usize,
 }
 
 /// A request that is not answered in one step.
@@ -92,8 +96,15 @@ enum Step {
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream, site: Site) -> Self {
-        let stream = Stream::Plain(stream);
-        Self { stream, site, input: Input::new(), out: Vec::with_capacity(1024), answered: 0, scratch: Vec::new() }
+        Self {
+            stream: Stream::Plain(stream),
+            site,
+            input: Input::new(),
+            out: Vec::with_capacity(1024),
+            answered: 0,
+            scratch: Vec::new(),
+            carried: 0,
+        }
     }
 
     /// Serves the connection to its end.
@@ -277,15 +288,29 @@ impl Connection {
             if self.stream.holds_back() {
                 self.stream.flush().await?;
             }
+            self.carried += self.out.len();
             self.out.clear();
+            self.give_way().await;
         }
         Ok(())
     }
 
+    /// Lets others have their go, once much has been carried.
+    #[inline]
+    async fn give_way(&mut self) {
+        if self.carried >= GO_BYTES {
+            self.carried = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+
     #[inline]
     pub(crate) async fn fill(&mut self) -> io::Result<usize> {
+        // Before it is read, not after: whoever gives up waiting for this loses nothing.
+        self.give_way().await;
         let read = self.input.fill(&mut self.stream).await?;
         self.site.endpoint.live.bytes_in.fetch_add(read as u64, Relaxed);
+        self.carried += read;
         Ok(read)
     }
 

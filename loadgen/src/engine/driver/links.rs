@@ -21,20 +21,25 @@ impl Driver<'_, '_> {
                 let now_ns = self.clock.now_ns();
                 let prepared = &self.lanes[slot.lane].settings.mix.prepared;
                 let fixed = connection.in_flight.and_then(|in_flight| prepared[in_flight.template].fixed());
+                let mut more = false;
                 if news.writable || connection.writes_after_reads() {
-                    let written = connection.check_connected().and_then(|()| connection.write(fixed, now_ns));
-                    if let Err(failure) = written {
-                        self.fail(index, failure);
-                        return;
+                    match connection.check_connected().and_then(|()| connection.write(fixed, now_ns)) {
+                        Ok(wrote) => more = wrote,
+                        Err(failure) => return self.fail(index, failure),
                     }
                 }
-                match connection.read(&mut self.scratch, news.closing, now_ns) {
-                    ReadOutcome::Waiting => {
+                let read = connection.read(&mut self.scratch, news.closing, now_ns);
+                match read {
+                    ReadOutcome::Waiting | ReadOutcome::More => {
                         // What was read may have been the end of a handshake, for which the request waits.
-                        if connection.writes_after_reads()
-                            && let Err(failure) = connection.write(fixed, now_ns)
-                        {
-                            self.fail(index, failure);
+                        if connection.writes_after_reads() {
+                            match connection.write(fixed, now_ns) {
+                                Ok(wrote) => more = wrote,
+                                Err(failure) => return self.fail(index, failure),
+                            }
+                        }
+                        if more || read == ReadOutcome::More {
+                            self.go_on_later(index, News { writable: more, ..news });
                         }
                     }
                     ReadOutcome::Done { reusable } => self.finish(index, reusable),
@@ -42,6 +47,33 @@ impl Driver<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Another go for a connection, once others have had theirs.
+    pub(super) fn go_on_later(&mut self, index: usize, news: News) {
+        match &mut self.slots[index].unfinished {
+            Some(before) => {
+                before.writable |= news.writable;
+                before.closing |= news.closing;
+            }
+            None => {
+                self.slots[index].unfinished = Some(news);
+                self.unfinished.push_back(index);
+            }
+        }
+    }
+
+    /// One more go for each connection that has something unfinished; whether there was any.
+    pub(super) fn go_on(&mut self) -> bool {
+        let count = self.unfinished.len();
+        for _ in 0..count {
+            let news = self.unfinished.pop_front().and_then(|index| self.slots[index].unfinished.take());
+            if let Some(news) = news {
+                self.on_news(news);
+                self.send_due();
+            }
+        }
+        count > 0
     }
 
     /// Lets an HTTP/2 connection send and read all that it can, and takes what has ended. What follows from an end
@@ -148,7 +180,7 @@ impl Driver<'_, '_> {
     /// A new connection to a target in an empty slot.
     pub(super) fn open_slot(&mut self, lane: usize, target: usize) -> Option<usize> {
         let index = self.empty.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { lane, target, life: 0, link: None });
+            self.slots.push(Slot { lane, target, life: 0, link: None, unfinished: None });
             self.slots.len() - 1
         });
         (self.slots[index].lane, self.slots[index].target) = (lane, target);
@@ -162,6 +194,7 @@ impl Driver<'_, '_> {
     fn fill_slot(&mut self, index: usize) -> bool {
         let slot = &mut self.slots[index];
         slot.life = slot.life.wrapping_add(1);
+        slot.unfinished = None;
         let lane = &mut self.lanes[slot.lane];
         let Ok(socket) = open_socket(lane.settings.mix.targets[slot.target]) else { return false };
         // A slot's number fits: each holds an open file.
