@@ -75,18 +75,8 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let redis = world::redis(reader, report);
     let keys = tokens::key_names(reader);
     let loads = loads::loads(reader, file, &keys, report);
-    let is_virtual = runtime == Runtime::Virtual;
-    if is_virtual && loads.iter().any(|load| load.journey.is_some()) {
-        let message = "journeys are gone on sockets: their users are a process of its own, with a clock of its own";
-        report.error(reader.place("runtime"), message);
-    }
-    if is_virtual && loads.iter().any(holds_tokens) {
-        let message = "the virtual runtime signs no tokens; run it with runtime = \"sockets\"";
-        report.error(reader.place("runtime"), message);
-    }
-    if is_virtual && mocks.iter().any(|mock| mock.name == KEY_SERVER) {
-        let message = "the virtual runtime has no key server; run it with runtime = \"sockets\"";
-        report.error(reader.place("runtime"), message);
+    if runtime == Runtime::Virtual {
+        only_on_sockets(reader, &loads, &mocks, report);
     }
     let capacity = capacity::capacity(reader, &loads, runtime, report);
     let gateway = world::gateway(reader, file, &mocks, redis, sources, report);
@@ -96,9 +86,6 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let instances = gateway.as_ref().map_or(1, |gateway| gateway.instances);
     let hostile = hostile::hostile(reader, length, report);
     let rest = rest(reader, report);
-    if is_virtual {
-        only_on_sockets(reader, &loads, &mocks, report);
-    }
     let events = fault::events(reader, instances, redis, length, report);
     let scenario = Scenario {
         file: file.to_path_buf(),
@@ -151,14 +138,26 @@ fn rest(reader: &Reader<'_>, report: &mut Report) -> Duration {
 
 /// What a simulated network does not carry.
 fn only_on_sockets(reader: &Reader<'_>, loads: &[LoadPart], mocks: &[MockPart], report: &mut Report) {
-    if loads.iter().any(|load| !load.way.is_plain()) || mocks.iter().any(|mock| mock.tls.is_some()) {
-        let message = "the virtual runtime speaks HTTP/1.1 in the clear; run it with runtime = \"sockets\"";
-        report.error(reader.place("runtime"), message);
-    }
-    for key in ["hostile", "rest"].into_iter().filter(|key| reader.has(key)) {
-        let message = format!("the virtual runtime has no `{key}`; run it with runtime = \"sockets\"");
-        report.error(reader.place("runtime"), message);
-    }
+    let mut refuse = |is_there: bool, message: &str| {
+        if is_there {
+            report.error(reader.place("runtime"), message);
+        }
+    };
+    refuse(
+        loads.iter().any(|load| load.journey.is_some()),
+        "journeys are gone on sockets: their users are a process of its own, with a clock of its own",
+    );
+    refuse(loads.iter().any(holds_tokens), "the virtual runtime signs no tokens; run it with runtime = \"sockets\"");
+    refuse(
+        mocks.iter().any(|mock| mock.name == KEY_SERVER),
+        "the virtual runtime has no key server; run it with runtime = \"sockets\"",
+    );
+    refuse(
+        loads.iter().any(|load| !load.way.is_plain()) || mocks.iter().any(|mock| mock.tls.is_some()),
+        "the virtual runtime speaks HTTP/1.1 in the clear; run it with runtime = \"sockets\"",
+    );
+    refuse(reader.has("hostile"), "the virtual runtime has no `hostile`; run it with runtime = \"sockets\"");
+    refuse(reader.has("rest"), "the virtual runtime has no `rest`; run it with runtime = \"sockets\"");
 }
 
 /// Whether everybody speaks what the listener speaks that is meant.
