@@ -1,8 +1,10 @@
-//! Whatever a client sends is a request with its body, or refused; the codec never panics, and what it takes has one
+//! Whatever a client sends is a request with its body, or refused; the codec never panics, and what is taken has one
 //! length.
 
 use std::task::{Context, Poll, Waker};
 
+use gateway::context::survey::Survey;
+use gateway::context::target::check_framing;
 use gateway::http1::{HeadLimits, Next, Server};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 
@@ -14,6 +16,10 @@ pub fn check(data: &[u8]) {
     let mut server = Server::new(tokio::io::empty(), data, LIMITS, |_| false);
     if let Poll::Ready(Next::Request(parts)) = server.poll_next(&mut cx) {
         assert!(parts.headers.len() <= LIMITS.fields);
+        if check_framing(&Survey::of(&parts.headers), parts.version).is_err() {
+            assert!(!server.stays_open(), "nothing may follow a request whose framing is in doubt");
+            return;
+        }
         let lengths = parts.headers.get_all(CONTENT_LENGTH).iter().count();
         let codings = parts.headers.get_all(TRANSFER_ENCODING).iter().count();
         assert!(lengths + codings <= 1, "the length is in doubt");
