@@ -22,6 +22,8 @@ use crate::process::{Usage, pin_thread};
 use crate::scenario::Scenario;
 use crate::scenario::model::HostilePart;
 
+/// How far hostile clients stand back behind the driver (nice(2)).
+const NICE: i32 = 10;
 /// How often progress is shown.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
 
@@ -149,13 +151,15 @@ fn fields(scenario: &Scenario, stretch: &Stretch) -> Vec<Field> {
     scenario.hostile.iter().enumerate().map(field).collect()
 }
 
-/// Hostile clients take the driver's core, and what they take of it shows in its lag.
+/// Hostile clients take what is left of the driver's core; what they take from it shows in its lag.
 fn attack(fields: &[Field], stretch: &Stretch, start_ns: u64, ended: &AtomicBool) -> Result<Vec<Vec<Seen>>, RunError> {
     if fields.is_empty() {
         return Ok(Vec::new());
     }
     // Where the core is not to be had, they are wherever they may.
     let _ = if stretch.cores.is_empty() { Ok(()) } else { pin_thread(&stretch.cores) };
+    // The driver comes first: what it sends late is a reason against the run.
+    let _ = rustix::process::setpriority_process(None, NICE);
     let why = |error: std::io::Error| RunError::Control { what: "hostile clients".to_owned(), why: error.to_string() };
     hostile::attack(fields, stretch.clock, start_ns, ended).map_err(why)
 }
