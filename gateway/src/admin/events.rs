@@ -34,6 +34,8 @@ pub(super) struct Asked {
     kinds: String,
     /// Events after this number, as far as they are kept; without it, those from now on.
     after: Option<u64>,
+    /// So many of those that are kept first, the last ones; not where a number is given.
+    last: Option<usize>,
 }
 
 pub(super) async fn events<N: Network>(
@@ -54,7 +56,11 @@ pub(super) async fn events<N: Network>(
     };
     // What a browser sends when it connects again.
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let follower = state.gateway.shared().events.follow(kinds, last.or(asked.after));
+    let events = &state.gateway.shared().events;
+    let follower = match (last.or(asked.after), asked.last) {
+        (None, Some(count)) => events.follow_last(kinds, count),
+        (after, _) => events.follow(kinds, after),
+    };
     let (sender, receiver) = mpsc::channel(AHEAD);
     tokio::spawn(send(follower, sender));
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::new(Stream(receiver))).into_response()

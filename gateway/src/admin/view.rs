@@ -52,11 +52,18 @@ pub(super) async fn method_not_allowed() -> Response {
 pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> Json<Value> {
     let shared = state.gateway.shared();
     let snapshot = state.gateway.snapshot();
-    let uptime = shared.clock.now().saturating_duration_since(state.started);
+    let now = shared.clock.now();
+    let uptime = now.saturating_duration_since(state.started);
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "config": { "version": snapshot.version, "file": state.reloader.path() },
         "uptime_seconds": uptime.as_secs(),
+        // Events have times of the machine's monotonic clock: this says what time of day they were.
+        "clock": {
+            "monotonic_ns": shared.clock.monotonic_ns(now),
+            "started_ns": shared.clock.monotonic_ns(state.started),
+            "unix_us": shared.clock.unix_us(now),
+        },
         "draining": state.gateway.is_draining(),
         "workers": state.gateway.shards().len(),
         "connections": state.connections.open(),

@@ -4,6 +4,7 @@ mod support;
 
 mod aborts;
 mod admin;
+mod admin_page;
 mod balancing;
 mod bodies;
 mod body_matching;

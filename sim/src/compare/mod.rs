@@ -88,7 +88,7 @@ pub fn compare(options: &Options) -> Result<ExitCode, RunError> {
     if scenario.loads.iter().any(|load| !load.way.is_plain()) || !scenario.hostile.is_empty() {
         let why = "it has loads over TLS, HTTP/2 or the PROXY protocol, or hostile clients; the other gateways here are set \
                    up with one listener for HTTP/1.1 in the clear";
-        return Err(RunError::Control { what: scenario.name.clone(), why: why.to_owned() });
+        return Err(RunError::Control { what: scenario.name, why: why.to_owned() });
     }
     scenario.seed = options.seed.unwrap_or(scenario.seed);
     let stop = Arc::new(AtomicBool::new(false));

@@ -92,12 +92,10 @@ async fn hold_place(field: Rc<Field>, place: usize, (clock, zero_ns): (Clock, u6
         let kind = number as u64 / part.connections.max(1) as u64 + place as u64;
         let script = part.act.script(&part.path, kind);
         let one = visit(field.from, to, &script, part.hold, clock).await;
-        let mut seen = seen.borrow_mut();
-        if seen.len() >= MOST_KEPT {
+        seen.borrow_mut().push(one);
+        if seen.borrow().len() >= MOST_KEPT {
             return;
         }
-        seen.push(one);
-        drop(seen);
         number += part.connections;
         sleep(part.every).await;
     }

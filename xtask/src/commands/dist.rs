@@ -1,8 +1,10 @@
 //! `cargo xtask dist`: the gateway as it is shipped, laid out by a profile of itself at work.
 //!
-//! Three steps. A gateway is built that counts which way its branches go. The demo's mixed traffic passes through it:
-//! several routes, a log, an endpoint that fails half way, retries. Then the same sources are built again, with what
-//! was counted: what is used stands together and in a line, what is not is out of the way.
+//! Three steps. A gateway is built that counts which way its branches go. Traffic of many kinds passes through it: the
+//! demo's (several routes, a log, an endpoint that fails half way, retries), and scenarios at full speed, with tokens,
+//! limits and bodies. Then the same sources are built again, with what was counted: what is used stands together and in
+//! a line, what is not is out of the way. What no traffic passed through here is built for size, so all that a request
+//! may need is to be among it.
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,9 @@ use crate::workspace::target_dir;
 
 /// The traffic: enough that every branch of the usual way is counted some ten thousand times.
 const RATE: &str = "5000/s";
+
+/// Scenarios whose traffic is counted too.
+const SCENARIOS: [&str; 5] = ["full-speed", "chain", "rate-limit", "identity-flood", "slow-bodies"];
 
 /// Builds it, and prints where it is.
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
@@ -26,6 +31,9 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     run_command(&mut cargo(&["build", "--release", "--bin", "sim"]))?;
     let mut demo = command(target_dir().join("release/sim"));
     run_command(demo.arg("demo").arg("--gateway-bin").arg(&counting).args(["--rate", RATE]))?;
+    for name in SCENARIOS {
+        run_scenario(name, &counting, &folder.join("runs").join(name))?;
+    }
     run_command(command(profdata).arg("merge").arg("-o").arg(&profile).arg(&counts))?;
     let shipped = build(&compiler, &folder.join("shipped"), &format!("-Cprofile-use={}", profile.display()))?;
 
@@ -33,6 +41,20 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     std::fs::copy(&shipped, &program).map_err(|e| Failure::cannot_run(format!("{}: {e}", shipped.display())))?;
     println!("\n{}", program.display());
     Ok(())
+}
+
+/// Lets a scenario's traffic pass. Whether it is fast enough or a valid measurement is not asked here, and it is not:
+/// it counts.
+fn run_scenario(name: &str, gateway: &Path, out: &Path) -> Result<(), Failure> {
+    println!("scenario {name}");
+    let mut sim = command(target_dir().join("release/sim"));
+    sim.arg("run").arg(format!("sim/scenarios/{name}.toml")).arg("--gateway-bin").arg(gateway).arg("--out").arg(out);
+    sim.stdout(std::process::Stdio::null());
+    let status = sim.status().map_err(|e| Failure::cannot_run(format!("{name}: {e}")))?;
+    match status.code() {
+        Some(0 | 1 | 4) => Ok(()),
+        _ => Err(Failure::cannot_run(format!("scenario {name} ended with {status}"))),
+    }
 }
 
 /// Nothing of an earlier run may be counted: the sources may be others.

@@ -26,6 +26,17 @@ const NEEDS: &[Need] = &[
     },
 ];
 
+/// What some tests can do without: they say that they were skipped.
+const WISHES: &[Need] = &[Need {
+    purpose: "tests that look at the admin page in a browser",
+    programs: &["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"],
+    apt: &["chromium"],
+    dnf: &["chromium"],
+    apk: &["chromium"],
+    pacman: &["chromium"],
+    brew: &["chromium"],
+}];
+
 /// Runs all tests. What follows `--` goes to the runner.
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     let extra: Vec<&str> = match args.split_first() {
@@ -36,6 +47,9 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         }
     };
     ensure(NEEDS)?;
+    if let Err(failure) = ensure(WISHES) {
+        println!("{}\nwithout it these tests are skipped", failure.message);
+    }
     // Tests of one crate start the binaries of others.
     run_cargo(&["build", "--workspace", "--bins"], &[])?;
     if succeeds(&mut cargo(&["nextest", "--version"])) {
@@ -68,7 +82,7 @@ mod tests {
 
     #[test]
     fn every_need_names_a_package_for_every_manager() {
-        for need in NEEDS {
+        for need in NEEDS.iter().chain(WISHES) {
             for packages in [need.apt, need.dnf, need.apk, need.pacman, need.brew] {
                 assert!(!packages.is_empty(), "{}", need.purpose);
             }

@@ -35,6 +35,7 @@ function askForToken() {
   by("wrong").hidden = token === null;
   sessionStorage.removeItem(PLACE);
   token = null;
+  stopFollowing();
   document.body.className = "";
   for (const id of ["main", "links", "reload", "forget"]) by(id).hidden = true;
   by("enter").hidden = false;
@@ -127,10 +128,10 @@ function samples(text, family) {
 let before = new Map();
 function changes(text) {
   const now = performance.now(), next = new Map([["at", now]]), all = new Map();
-  const first = !before.size, seconds = (now - (before.get("at") ?? now)) / 1000;
+  const codes = new Map(), first = !before.size, seconds = (now - (before.get("at") ?? now)) / 1000;
   // A counter that went back began anew, with the process.
   const since = (key, value) => { next.set(key, value); const old = before.get(key) ?? 0; return first ? 0 : value < old ? value : value - old; };
-  const of = name => { if (!all.has(name)) all.set(name, { rate: 0, failed: 0, failing: {}, buckets: new Map() }); return all.get(name); };
+  const of = name => { if (!all.has(name)) all.set(name, { rate: 0, failed: 0, total: 0, failing: {}, buckets: new Map() }); return all.get(name); };
   const count = (name, failure, more) => {
     const one = seconds > 0 ? more / seconds : 0, it = of(name);
     it.rate += one;
@@ -140,7 +141,15 @@ function changes(text) {
     const failure = l.status_class === "5xx" ? (l.code === "ok" ? "upstream's 5xx" : l.code) : null;
     const more = since(["request", l.route, l.status_class, l.code].join("|"), value);
     for (const name of ["all", "route " + l.route]) count(name, failure, more);
+    if (value === 0) continue;
+    const name = `code ${l.code} ${l.status_class}`, it = codes.get(name) ?? { code: l.code, status: l.status_class, total: 0, routes: [] };
+    it.total += value;
+    if (more > 0) it.routes.push([l.route, more]);
+    codes.set(name, it);
+    count(name, failure, more);
   }
+  for (const [l, value] of samples(text, "gateway_limit_decisions_total"))
+    count(`limit ${l.rule} ${l.decision}`, null, since(["limit", l.rule, l.decision].join("|"), value));
   for (const [l, value] of samples(text, "gateway_upstream_attempts_total"))
     count("upstream " + l.upstream, l.outcome === "ok" || l.outcome === "cancelled" ? null : l.outcome, since(["attempt", l.upstream, l.outcome].join("|"), value));
   const histogram = (family, label, names) => {
@@ -153,7 +162,9 @@ function changes(text) {
   histogram("gateway_upstream_duration_seconds", "upstream", upstream => ["upstream " + upstream]);
   histogram("gateway_overhead_seconds", "route", () => ["overhead"]);
   before = next;
-  return name => first ? { failing: {}, buckets: new Map() } : of(name);
+  const look = name => first ? { failing: {}, buckets: new Map() } : of(name);
+  look.codes = codes;
+  return look;
 }
 
 // As Prometheus' histogram_quantile: linear within a bucket. Undefined where nothing happened.
@@ -231,6 +242,28 @@ function showTables(upstreams, routes, of) {
   by("more").textContent = found.length < routes.length || found.length > MOST_ROUTES ? `${Math.min(found.length, MOST_ROUTES)} of ${routes.length}` : "";
 }
 
+// What was answered, by code: what comes now is first, what fails is marked.
+function showCodes(of) {
+  const rows = [...of.codes].map(([name, it]) => [it, of(name).rate]);
+  rows.sort((a, b) => (b[1] ?? 0) - (a[1] ?? 0) || b[0].total - a[0].total);
+  by("codes").replaceChildren(...rows.map(([it, r]) => {
+    const routes = it.routes.sort((a, b) => b[1] - a[1]).slice(0, 3).map(([route]) => route).join(", ");
+    return row([it.code, it.status, number(rate(r)), number(it.total.toLocaleString()), [routes, "wraps quiet"]], it.status === "5xx" && r > 0 ? "failing" : "");
+  }));
+}
+
+function showLimits({ limits, stores }, of) {
+  by("limited").hidden = !limits.length;
+  const degraded = new Set(stores.filter(store => store.mode !== "exact").map(store => store.name));
+  by("limits").replaceChildren(...limits.map(limit => {
+    const sum = (...decisions) => decisions.reduce((n, decision) => n + (of(`limit ${limit.name} ${decision}`).rate ?? NaN), 0);
+    const refused = sum("refused", "closed"), shown = r => Number.isNaN(r) ? "…" : rate(r);
+    const busiest = limit.busiest.slice(0, 3).map(it => `${it.key} ${it.requests.toLocaleString()}`).join(", ");
+    const store = limit.store === "local" ? ["this gateway", "quiet"] : degraded.has(limit.store) ? [limit.store + ": degraded", "bad"] : [limit.store, "quiet"];
+    return row([limit.name + (limit.shadow ? " (shadow)" : ""), limit.key, limit.rate, number(shown(sum("admitted", "open"))), refused > 0 ? [rate(refused), "number warn"] : number(shown(refused)), limit.keys.kept, [busiest || "–", "wraps"], store]);
+  }));
+}
+
 // One answer as it came, on request.
 async function raw(path, method = "GET") {
   let text;
@@ -269,7 +302,7 @@ async function look() {
   try {
     // Alone, so that a missing token is met once.
     const status = await json("status");
-    const [upstreams, routes, metrics] = await Promise.all([json("upstreams"), json("routes"), get("metrics").then(answer => answer.text())]);
+    const [upstreams, routes, limits, metrics] = await Promise.all([json("upstreams"), json("routes"), json("limits"), get("metrics").then(answer => answer.text())]);
     // A gateway with thousands of routes is not asked for all their series each second.
     if (metrics.length > 1e6) pause = 10000;
     for (const id of ["main", "links", "reload"]) by(id).hidden = false;
@@ -281,6 +314,9 @@ async function look() {
     showTop(status, upstreams.upstreams, of);
     showAlerts(status);
     showTables(...last);
+    showCodes(of);
+    showLimits(limits, of);
+    keepFollowing(status);
   } catch (error) {
     if (error instanceof Unauthorized) return askForToken();
     document.body.className = "stale";
@@ -289,4 +325,5 @@ async function look() {
   }
   timer = setTimeout(look, pause);
 }
-look();
+// When all scripts are there.
+addEventListener("DOMContentLoaded", look);

@@ -102,6 +102,18 @@ impl Events {
         Follower { events: Arc::clone(self), kinds, next, changed }
     }
 
+    /// Follows these kinds, beginning with the last `count` of them that are kept.
+    pub fn follow_last(self: &Arc<Self>, kinds: Kinds, count: usize) -> Follower {
+        let mut follower = self.follow(kinds, None);
+        let ring = self.lock();
+        let of_kind = ring.events.iter().rev().filter(|event| follower.kinds.has(event.event.kind()));
+        if let Some(first) = of_kind.take(count).last() {
+            follower.next = follower.next.min(first.seq);
+        }
+        drop(ring);
+        follower
+    }
+
     fn lock(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -208,6 +220,19 @@ mod tests {
         tokio::task::yield_now().await;
         events.report(4, Event::Drain);
         assert_eq!(later.await.unwrap(), [4]);
+    }
+
+    #[tokio::test]
+    async fn a_follower_may_begin_with_the_last_few_of_its_kinds() {
+        let events = Arc::new(Events::default());
+        let _asks = events.follow([Kind::Attempt].into_iter().collect(), None);
+        for ts in 0..4 {
+            events.report(ts, Event::Drain);
+            events.report(ts, attempt());
+        }
+        assert_eq!(numbers(&events.follow_last(Kinds::rare(), 2).next().await), [5, 7]);
+        assert_eq!(numbers(&events.follow_last(Kinds::rare(), 100).next().await), [1, 3, 5, 7]);
+        assert!(events.follow_last(Kinds::rare(), 0).take().events.is_empty());
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! What the stories need: a gateway on free ports, a client that sees bytes, a process, and ways to wait for events.
 
+mod browser;
 mod client;
 mod events;
 mod front;
@@ -11,6 +12,7 @@ mod tls;
 mod tokens;
 mod wait;
 
+pub(crate) use browser::Browser;
 pub(crate) use client::{Answer, Client, Echo};
 pub(crate) use events::Events;
 pub(crate) use front::{Front, Order, Shaken};

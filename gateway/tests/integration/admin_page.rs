@@ -1,0 +1,119 @@
+//! The admin page in a real browser: what an operator sees of a fault, a refused reload and a limit, as it happens.
+
+use mocks::Rule;
+
+use crate::support::{Browser, Gateway, Process, echo};
+
+async fn look_at(gateway: &Gateway) -> Option<Browser> {
+    Browser::open(&format!("http://{}/", gateway.admin)).await
+}
+
+/// Waits until what happened names this, newest first; the whole line.
+async fn told(browser: &mut Browser, text: &str) -> String {
+    let line =
+        format!("[...document.querySelectorAll('#feed li')].map(li => li.innerText).find(t => t.includes('{text}'))");
+    browser.until(&line).await.as_str().unwrap_or_default().replace('\n', " ")
+}
+
+#[tokio::test]
+async fn a_fault_shows_in_tiles_tables_and_events() {
+    let upstream = echo().await;
+    let breaker = "breaker = { consecutive_failures = 3, open_for = '60s' }";
+    let gateway = Gateway::start(&format!(
+        "[upstreams.orders]\nendpoints = ['{}']\n{breaker}\n[[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = 'orders'\n",
+        upstream.addr()
+    ))
+    .await;
+    let Some(mut browser) = look_at(&gateway).await else { return };
+    browser.until("document.getElementById('state').textContent === 'serving'").await;
+    browser.until("document.getElementById('feed-state').textContent === 'live'").await;
+    upstream.set_rules([Rule::any().status(503)]);
+    for _ in 0..3 {
+        assert_eq!(gateway.get("/a").await.status, 503);
+    }
+    let line = told(&mut browser, "closed → open, consecutive failures").await;
+    assert!(line.contains(&format!("orders {}", upstream.addr())) && line.contains("3 of 3 failed"), "{line}");
+    browser.until("document.querySelector('#upstreams tr.failing .bad').innerText.includes('breaker is open')").await;
+    let codes = "[...document.querySelectorAll('#codes tr')].some(tr => tr.innerText.includes('5xx'))";
+    browser.until(codes).await;
+    browser.be_as_wide_as(360).await;
+    browser.until("document.documentElement.scrollWidth <= 360").await;
+    assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
+}
+
+#[tokio::test]
+async fn reloads_are_told_with_what_is_wrong_and_events_can_be_chosen() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let Some(mut browser) = look_at(&gateway).await else { return };
+    browser.until("document.getElementById('feed-state').textContent === 'live'").await;
+    std::fs::write(gateway.file(), "[[routes]]\npath = '/'\nupstreem = 'x'\n").unwrap();
+    gateway.admin("POST", "/reload").await;
+    let line = told(&mut browser, "configuration refused").await;
+    assert!(line.contains("gateway.toml:3:") && line.contains("upstreem"), "{line}");
+    browser.until("document.querySelector('#alerts .bad').innerText.includes('upstreem')").await;
+    let choose = |name: &str| {
+        format!("[...document.querySelectorAll('#groups button')].find(b => b.innerText === '{name}').click()")
+    };
+    browser.run(&choose("Keys")).await;
+    browser.until("document.getElementById('feed').innerText === 'Nothing of this kind yet.'").await;
+    browser.run(&choose("Configuration")).await;
+    told(&mut browser, "configuration refused").await;
+}
+
+#[tokio::test]
+async fn a_limit_shows_with_its_busiest_keys() {
+    let upstream = echo().await;
+    let gateway = Gateway::start(&format!(
+        "[rate_limits.each]\nkey = 'client_ip'\nrate = '1/h'\nburst = 2\n[[routes]]\npath = '/{{*rest}}'\n\
+         upstream = 'http://{}'\nrate_limits = ['each']\n",
+        upstream.addr()
+    ))
+    .await;
+    let Some(mut browser) = look_at(&gateway).await else { return };
+    for _ in 0..5 {
+        gateway.get("/").await;
+    }
+    browser.until("document.querySelector('#limits tr')?.innerText.includes('127.0.0.1 5')").await;
+    browser.until("document.querySelector('#codes').innerText.includes('rate_limited')").await;
+    assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_once_and_opens_the_stream_too() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let text = format!(
+        "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\ntoken_env = 'THE_TOKEN'\n\
+         [telemetry.access_log]\noutput = 'off'\n[[routes]]\npath = '/'\nupstream = 'http://{}'\n",
+        upstream.addr()
+    );
+    std::fs::write(&file, text).unwrap();
+    let process = Process::start_with(&file, &[("THE_TOKEN", "s3cret-and-long-enough")]).await;
+    let Some(mut browser) = Browser::open(&format!("http://{}/", process.admin)).await else { return };
+    browser.until("!document.getElementById('enter').hidden").await;
+    let enter = |token: &str| {
+        format!("document.getElementById('token').value = '{token}', document.getElementById('enter').requestSubmit()")
+    };
+    browser.run(&enter("wrong")).await;
+    browser.until("!document.getElementById('wrong').hidden").await;
+    browser.run(&enter("s3cret-and-long-enough")).await;
+    browser.until("document.getElementById('feed-state').textContent === 'live'").await;
+    browser.until("document.getElementById('state').textContent === 'serving'").await;
+}
+
+#[tokio::test]
+async fn another_process_in_its_place_is_followed_from_its_start() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let Some(mut browser) = look_at(&gateway).await else { return };
+    browser.until("document.getElementById('feed-state').textContent === 'live'").await;
+    gateway.admin("POST", "/reload").await;
+    told(&mut browser, "configuration 2 is in force").await;
+    // What the page would be told by one that was started at another time.
+    browser.run("keepFollowing({ clock: { ...feed.clock, started_ns: feed.clock.started_ns + 1 } })").await;
+    told(&mut browser, "another process of the gateway answers").await;
+    let twice = "[...document.querySelectorAll('#feed li')].filter(li => li.innerText.includes('configuration 2')).length === 2";
+    browser.until(twice).await;
+}
