@@ -1,7 +1,8 @@
 //! What has to hold of whatever bytes come from outside, one module for each target.
 //!
-//! cargo-fuzz drives them with what it finds by watching the code ([`fuzz_targets/`](../fuzz_targets)); the same modules
-//! are a part of `gateway/tests/fuzz_targets.rs`, which gives them the seeds and mutants of these in every test run.
+//! cargo-fuzz drives them with what it finds by watching the code ([`fuzz_targets/`](../fuzz_targets)); the same
+//! modules are a part of `gateway/tests/fuzz_targets.rs`, which gives them the seeds and mutants of these in every test
+//! run.
 
 #[path = "answer.rs"]
 pub mod answer;

@@ -1,7 +1,7 @@
 //! The PROXY protocol, as a balancer speaks it: the header that says, before all else, whose connection it is.
 //!
-//! Source: "The PROXY protocol, versions 1 & 2", W. Tarreau, 2020/03/05. Each connection is on behalf of another client,
-//! with an address of 198.18.0.0/15, which is there for benchmarks (RFC 2544, appendix C.2.2).
+//! Source: "The PROXY protocol, versions 1 & 2", W. Tarreau, 2020/03/05. Each connection is on behalf of another
+//! client, with an address of 198.18.0.0/15, which is there for benchmarks (RFC 2544, appendix C.2.2).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};

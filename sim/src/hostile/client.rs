@@ -124,9 +124,9 @@ mod tests {
         assert_eq!((seen.end, seen.status), (End::ByGateway, Some(408)));
         assert_eq!(peer.ip(), address(0), "it has an address of its own");
 
-        let keep = |stream: TcpStream| async move {
-            sleep(Duration::from_millis(100)).await;
-            drop(stream);
+        let keep = |mut stream: TcpStream| async move {
+            let mut nothing = [0; 1];
+            assert_eq!(stream.read(&mut nothing).await.unwrap(), 0, "it leaves without a word");
         };
         let (seen, _) = visited(Act::Silent, Duration::from_millis(50), keep).await;
         assert_eq!((seen.end, seen.status), (End::ByClient, None));

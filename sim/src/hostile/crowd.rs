@@ -28,8 +28,8 @@ pub(crate) struct Field {
     pub(crate) to: Vec<SocketAddr>,
 }
 
-/// Lets all hostile clients do what they do, counted from `zero_ns` of the clock; what came of each part's connections. Returns at the
-/// end of their times, or soon after `ended` is set. Blocks the calling thread.
+/// Lets all hostile clients do what they do, counted from `zero_ns` of the clock; what came of each part's connections.
+/// Returns at the end of their times, or soon after `ended` is set. Blocks the calling thread.
 ///
 /// # Errors
 /// When the system gives no event loop.

@@ -121,8 +121,8 @@ pub(super) fn is_count(name: &str, all: &[String]) -> bool {
     in_range && ["success_ratio", "ended_by_gateway"].iter().any(|figure| all.contains(&format!("{of}.{figure}")))
 }
 
-/// Whether `name` is a sample of a gateway's own page, as in `prometheus.0.gateway_shed_total{reason="h2_flood"}`; why not,
-/// where it only seems to be one.
+/// Whether `name` is a sample of a gateway's own page, as in `prometheus.0.gateway_shed_total{reason="h2_flood"}`; why
+/// not, where it only seems to be one.
 pub(super) fn is_metric(name: &str, instances: usize) -> Result<bool, String> {
     let Some((instance, sample)) = name.strip_prefix("prometheus.").and_then(|rest| rest.split_once('.')) else {
         return Ok(false);

@@ -2,7 +2,8 @@
 //!
 //! With cargo-fuzz they are built so that libFuzzer sees which code each input reaches, and what it finds worth keeping
 //! goes to `fuzz/corpus`. Without it, or with `--plain`, the same properties are held against mutants of the committed
-//! seeds, blindly, by a test of the gateway that is built anyway: that takes no second build of everything, so CI does it.
+//! seeds, blindly, by a test of the gateway that is built anyway: that takes no second build of everything, so CI does
+//! it.
 
 use crate::failure::Failure;
 use crate::process::{cargo, find, run as run_command};
