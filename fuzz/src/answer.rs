@@ -13,11 +13,14 @@ use super::wire::Wire;
 /// Bytes that are read at once whatever else is in the buffer.
 const AT_ONCE: usize = 2048;
 
+/// A status and fields, names in small letters.
+pub type Head = (u16, Vec<(String, Vec<u8>)>);
+
 /// What came of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// The status, and each field in its order.
-    pub head: Option<(u16, Vec<(String, Vec<u8>)>)>,
+    /// The head, its fields in their order.
+    pub head: Option<Head>,
     /// The body, as far as it came.
     pub body: Vec<u8>,
     /// It came to its end.

@@ -29,8 +29,11 @@ pub mod traceparent;
 #[path = "wire.rs"]
 mod wire;
 
+/// A target's name, and what has to hold.
+pub type Target = (&'static str, fn(&[u8]));
+
 /// Each target by its name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[Target] = &[
     ("answer", answer::check),
     ("chunked", chunked::check),
     ("configuration", configuration::check),
