@@ -27,7 +27,11 @@ impl Codec {
         let wire = Arc::new(Wire::default());
         let client = Client::new(Memory::new(Arc::clone(&wire), answer).upstream(), Memory::is_quiet);
         let target = PathAndQuery::from_static("/api/service-17/items/123456?fields=name");
-        Self { wire, client, head: RequestHead { method: Method::GET, target, headers, lines: Vec::new() } }
+        Self {
+            wire,
+            client,
+            head: RequestHead { method: Method::GET, target, headers, lines: Vec::new(), names: None },
+        }
     }
 
     /// One exchange; the bytes of the body.

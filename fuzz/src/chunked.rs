@@ -9,7 +9,7 @@ use http::Method;
 use super::answer;
 use super::wire::Wire;
 
-const LIMITS: HeadLimits = HeadLimits { fields: 20, target: 256, bytes: 2048 };
+const LIMITS: HeadLimits = HeadLimits { fields: 20, target: 256, bytes: 2048, keep_names: true };
 
 /// The body as a naive reader of the grammar has it, and how many bytes it takes; `None` of what is not exactly that.
 /// Trailers are not looked into.

@@ -8,7 +8,7 @@ use gateway::context::target::check_framing;
 use gateway::http1::{HeadLimits, Next, Server};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 
-const LIMITS: HeadLimits = HeadLimits { fields: 20, target: 256, bytes: 2048 };
+const LIMITS: HeadLimits = HeadLimits { fields: 20, target: 256, bytes: 2048, keep_names: true };
 
 /// The bytes of a connection.
 pub fn check(data: &[u8]) {

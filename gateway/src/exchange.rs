@@ -13,6 +13,7 @@ use crate::algorithms::criticality::Criticality;
 use crate::client::ClientConnection;
 use crate::context::{ClientAddress, Host, RequestId, TraceContext};
 use crate::error::{Code, Fault, GatewayError};
+use crate::http1::WireNames;
 use crate::identity::Identity;
 use crate::network::Network;
 use crate::rate_limit;
@@ -45,6 +46,8 @@ pub struct Exchange<N: Network> {
     pub client: ClientAddress,
     /// The peer is a trusted proxy.
     pub peer_trusted: bool,
+    /// The client's own connection is encrypted, as trusted proxies tell it.
+    pub secure: bool,
     /// The method.
     pub method: Method,
     /// The target as received.
@@ -69,6 +72,8 @@ pub struct Exchange<N: Network> {
     pub route: Option<usize>,
     /// Who asks, where the route wants to know and it was proven.
     pub identity: Option<Arc<Identity>>,
+    /// How the client wrote the names of its fields, where they are kept.
+    pub names: Option<WireNames>,
     /// The passport for the upstream, a whole field.
     pub passport: Option<Arc<[u8]>>,
     /// Why its credential was refused.
@@ -89,7 +94,8 @@ pub struct Exchange<N: Network> {
     pub hedges: AtomicU32,
     /// The request body, where there is one.
     pub request_body: Option<Arc<BodyProgress>>,
-    /// Time in which the client's body was waited for before the upstream was turned to.
+    /// Time in which the client's body, or who says whether it may pass, was waited for before the upstream was turned
+    /// to.
     pub awaited: Duration,
     /// Bytes that a tunnel brought from the client.
     pub tunnelled_in: u64,
@@ -103,6 +109,8 @@ pub struct Exchange<N: Network> {
     pub answered: Option<Instant>,
     /// Another upstream is asked in place of the route's own.
     pub stands_in: bool,
+    /// It is being asked of another service whether the request may pass.
+    pub consults: bool,
     /// The problem that a fallback is to cover, kept to be answered should the fallback fail too.
     pub covered: Option<Box<GatewayError>>,
     /// The page of another origin that asks, where the route allows it.
@@ -143,6 +151,8 @@ pub struct Named<N: Network> {
     pub client: ClientAddress,
     /// The peer is a trusted proxy.
     pub peer_trusted: bool,
+    /// The client's own connection is encrypted, as trusted proxies tell it.
+    pub secure: bool,
 }
 
 impl<N: Network> Exchange<N> {
@@ -156,6 +166,7 @@ impl<N: Network> Exchange<N> {
             trace: named.trace,
             client: named.client,
             peer_trusted: named.peer_trusted,
+            secure: named.secure,
             shard,
             connection,
             method,
@@ -170,6 +181,7 @@ impl<N: Network> Exchange<N> {
             host: None,
             route: None,
             identity: None,
+            names: None,
             passport: None,
             refused: None,
             status: None,
@@ -187,6 +199,7 @@ impl<N: Network> Exchange<N> {
             upstream_head: None,
             answered: None,
             stands_in: false,
+            consults: false,
             covered: None,
             page: None,
             place: None,
@@ -204,7 +217,16 @@ impl<N: Network> Exchange<N> {
     #[inline]
     pub fn upstream(&self) -> Option<&Arc<Upstream<N>>> {
         let route = self.route()?;
-        if self.stands_in { route.stand_in.as_ref() } else { Some(&route.upstream) }
+        if self.stands_in || self.consults {
+            return self.other_upstream();
+        }
+        route.upstream.as_ref()
+    }
+
+    #[cold]
+    fn other_upstream(&self) -> Option<&Arc<Upstream<N>>> {
+        let route = self.route()?;
+        if self.consults { route.authority.as_ref().map(|asked| &asked.upstream) } else { route.stand_in.as_ref() }
     }
 
     /// What the client is told of its limits, where it has some.
@@ -274,8 +296,8 @@ impl<N: Network> Exchange<N> {
     /// It is turned away: counts it, and tells where turning away begins.
     #[cold]
     pub fn shed(&self, reason: ShedReason) {
-        match self.route().filter(|_| reason.is_of_upstream()) {
-            Some(route) => self.shard.shared.shed_for(&route.upstream, reason),
+        match self.route().filter(|_| reason.is_of_upstream()).and_then(|route| route.upstream.as_ref()) {
+            Some(upstream) => self.shard.shared.shed_for(upstream, reason),
             None => self.shard.shared.shed(reason),
         }
     }

@@ -70,7 +70,17 @@ pub type Judges<'a> = &'a dyn Fn(&Route) -> Option<std::sync::Arc<RouteAuth>>;
 pub struct Policies {
     /// The limits that hold, in their order.
     pub rate_limits: Vec<Limited>,
-    /// The upstream's name.
+    /// What the gateway answers itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_answer: Option<String>,
+    /// What the route asks of where a request comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// Who is asked whether a request may pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forward_auth: Option<String>,
+    /// The upstream's name; empty where the gateway answers itself.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub upstream: String,
     /// How its endpoints have to prove who they are; absent where they are spoken to in the clear.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -289,6 +299,9 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
     let concurrency = upstream.map(|upstream| upstream.concurrency).unwrap_or_default();
     Policies {
         rate_limits,
+        own_answer: route.own_answer.as_ref().map(ToString::to_string),
+        origin: route.origin.as_ref().map(ToString::to_string),
+        forward_auth: route.forward_auth.as_ref().map(ToString::to_string),
         upstream: route.upstream.to_string(),
         tls: upstream.and_then(|upstream| upstream.tls.as_ref()).map(ToString::to_string),
         target,

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Uri};
 
 use crate::error::{Code, GatewayError};
@@ -17,6 +18,7 @@ use crate::exchange::{Arrival, Exchange};
 use crate::forward::Failure;
 use crate::forward::upgrade::Upgraded;
 use crate::network::Network;
+use crate::origin::Verdict;
 use crate::rate_limit::Phase;
 use crate::reply::Reply;
 use crate::request_body::Source;
@@ -24,7 +26,7 @@ use crate::response_body::Answer;
 use crate::routing::{Body, Params};
 use crate::shard::Shared;
 use crate::telemetry::record::Ended;
-use crate::{context, forward, identity, rate_limit, response, routing, upstream};
+use crate::{context, forward, identity, origin, rate_limit, response, routing, upstream};
 
 pub use crate::forward::tunnel::run as tunnel;
 
@@ -38,6 +40,12 @@ enum Outcome<N: Network> {
     Options,
     /// A browser asks whether a page of another origin may send a request (Fetch, "CORS-preflight request").
     Preflight,
+    /// The gateway's own answer; where a redirect leads.
+    Own(PathAndQuery),
+    /// The same URL over TLS.
+    ToHttps(PathAndQuery),
+    /// Another service's answer to a request that may not pass.
+    Refused(Box<forward::Refused>),
 }
 
 async fn stages<N: Network>(
@@ -56,10 +64,14 @@ async fn stages<N: Network>(
     let body = if may_decide { Body::Unread } else { Body::Absent };
     let params = match routing::stage::find(exchange, &headers, body)? {
         Some(params) => params,
-        None => Box::pin(by_body(exchange, &headers, &mut source)).await?,
+        None => Box::pin(by_body(exchange, &headers, (&mut source, admitted.declared_length))).await?,
     };
     if exchange.page.as_ref().is_some_and(|page| page.asks) {
         return Ok(Outcome::Preflight);
+    }
+    // origin: where the client asks from, where the route wants to know.
+    if exchange.route().is_some_and(|route| route.origin.is_some()) && origin::judge(exchange)? == Verdict::ToHttps {
+        return Ok(Outcome::ToHttps(routing::stage::same_target(exchange)?));
     }
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;
@@ -79,6 +91,16 @@ async fn stages<N: Network>(
     }
     #[cfg(feature = "slow-down")]
     crate::slow_down::burn();
+    // another service's word, where the route asks for it.
+    if exchange.route().is_some_and(|route| route.authority.is_some())
+        && let Some(refused) = Box::pin(forward::consult(exchange, &mut headers)).await?
+    {
+        return Ok(Outcome::Refused(refused));
+    }
+    // a route without an upstream ends here.
+    if exchange.upstream().is_none() {
+        return Ok(Outcome::Own(routing::stage::target(exchange, &params)?));
+    }
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     let target = routing::stage::target(exchange, &params)?;
@@ -101,15 +123,19 @@ async fn stages<N: Network>(
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
 }
 
-/// Reads the body first, since its route hangs on it. Its request counts among the gateway's from here on.
+/// Reads the body first, since its route hangs on it. Its request counts among the gateway's from here on; one that
+/// shows nothing which any of its routes could take for a credential is refused before a byte of it is asked for.
 #[cold]
 async fn by_body<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &HeaderMap,
-    source: &mut Source,
+    body: (&mut Source, Option<u64>),
 ) -> Result<Params, Failure> {
     exchange.enter()?;
-    let read = forward::body::read(exchange, source).await?;
+    let undecided = routing::stage::undecided(exchange, headers);
+    origin::look(exchange, &undecided.routes)?;
+    identity::stage::look(exchange, headers, &undecided.routes)?;
+    let read = forward::body::read(exchange, body, undecided.body_limit).await?;
     let body = read.as_ref().map_or(Body::Absent, |(value, length)| Body::Json(value, *length));
     Ok(routing::stage::find_by_body(exchange, headers, body)?)
 }
@@ -120,6 +146,9 @@ async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, headers: HeaderMap, 
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
         Ok(Outcome::Options) => response::options(exchange),
         Ok(Outcome::Preflight) => response::preflight(exchange),
+        Ok(Outcome::Own(target)) => response::own(exchange, &target),
+        Ok(Outcome::ToHttps(target)) => response::to_https(exchange, &target),
+        Ok(Outcome::Refused(refused)) => response::refused(exchange, refused.head, refused.body),
         Err(Failure::Problem(error)) => response::problem::answer(exchange, &error),
         Err(Failure::Covered(error)) => response::fallback(exchange, &error),
         Err(Failure::ClientLeft) => response::client_left(exchange),
@@ -137,7 +166,8 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
     exchange.unread = unread;
     exchange.status = Some(error.code.status());
     exchange.code = Some(error.code);
-    let bytes = response::problem::raw(error, Some(exchange.request_id.as_str()));
+    let more = response::secured(&exchange);
+    let bytes = response::problem::raw(error, Some(exchange.request_id.as_str()), &more);
     exchange.finish(if error.code == Code::RequestTimeout { Ended::Timeout } else { Ended::Complete });
     bytes
 }

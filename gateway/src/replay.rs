@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
+use crate::held_bytes::{Gathered, Kept};
+
 /// The beginning of a body, or all of it.
 #[derive(Debug)]
 pub struct Replay {
@@ -19,6 +21,10 @@ pub struct Replay {
     ended: bool,
     /// What was known of its length before a byte was read.
     hint: SizeHint,
+    /// Data that is gathered before any of it is passed on.
+    gathered: Option<Gathered>,
+    /// The share of a worker's memory that was taken for it.
+    kept: Option<Kept>,
 }
 
 #[derive(Debug, Clone)]
@@ -30,7 +36,12 @@ enum Part {
 impl Replay {
     /// Keeps up to so many bytes of a body of which this is known.
     pub fn new(most: usize, hint: SizeHint) -> Self {
-        Self { parts: Vec::new(), bytes: 0, most, next: 0, ended: false, hint }
+        Self { parts: Vec::new(), bytes: 0, most, next: 0, ended: false, hint, gathered: None, kept: None }
+    }
+
+    /// Gathers a body of which this is known in one piece, for as long as there is room.
+    pub fn gathering(gathered: Gathered, hint: SizeHint) -> Self {
+        Self { gathered: Some(gathered), ..Self::new(usize::MAX, hint) }
     }
 
     /// Whether a body of which this is known may fit.
@@ -58,6 +69,9 @@ impl Replay {
         let part = match (frame.data_ref(), frame.trailers_ref()) {
             (Some(data), _) => {
                 self.bytes = self.bytes.saturating_add(data.len());
+                if let Some(gathered) = &mut self.gathered {
+                    return gathered.add(data);
+                }
                 Part::Data(data.clone())
             }
             (None, Some(trailers)) => Part::Trailers(trailers.clone()),
@@ -78,14 +92,16 @@ impl Replay {
         self.bytes == 0
     }
 
-    /// The bytes that were kept, in one piece.
-    pub fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.bytes);
-        for part in &self.parts {
-            if let Part::Data(data) = part {
-                bytes.extend_from_slice(data);
-            }
+    /// Ends the gathering: what was gathered is one part from here on.
+    pub fn gathered(&mut self) -> Bytes {
+        let Some(gathered) = self.gathered.take() else { return Bytes::new() };
+        let (bytes, kept) = gathered.into_parts();
+        if !bytes.is_empty() {
+            // Trailers come behind it.
+            self.parts.insert(0, Part::Data(bytes.clone()));
+            self.next = self.parts.len();
         }
+        self.kept = Some(kept);
         bytes
     }
 
@@ -101,7 +117,13 @@ impl Replay {
 
     /// The same body once more, from its beginning; it has come to its end.
     pub fn copy(&self) -> Self {
-        Self { parts: self.parts.clone(), bytes: self.bytes, most: self.most, next: 0, ended: true, hint: self.hint }
+        Self {
+            parts: self.parts.clone(),
+            kept: self.kept.clone(),
+            bytes: self.bytes,
+            ended: true,
+            ..Self::new(self.most, self.hint)
+        }
     }
 
     /// Whether it has.

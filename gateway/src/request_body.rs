@@ -14,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::clock::Clock;
 use crate::context::{HeaderRules, screen_trailers};
+use crate::held_bytes::Gathered;
 use crate::replay::Replay;
 use crate::timer::{Deadlines, Wait};
 
@@ -125,6 +126,17 @@ pub struct Streaming {
     twin: Option<Arc<OnceLock<Replay>>>,
 }
 
+/// What came of reading a body before it is passed on.
+#[derive(Debug)]
+pub enum Read {
+    /// All of it.
+    Whole(Bytes),
+    /// It is longer than what was wanted.
+    Longer,
+    /// All bodies together are as large as they may be.
+    NoRoom,
+}
+
 /// A body that may be sent a second time while it is still being sent once.
 pub enum Twin {
     /// It cannot.
@@ -196,21 +208,32 @@ impl RequestBody {
         }
     }
 
-    /// Reads until its end, or beyond so many bytes, and keeps it all. All of it, where it is not longer.
-    pub fn poll_held(&mut self, limit: usize, cx: &mut Context<'_>) -> Poll<Result<Option<Vec<u8>>, BodyFault>> {
-        let Self::Streaming(streaming) = self else { return Poll::Ready(Ok(None)) };
-        if streaming.replay.is_none() {
-            // What is beyond the limit is at most what a client's connection reads at once.
-            streaming.replay = Some(Box::new(Replay::new(usize::MAX, streaming.source.size_hint())));
+    /// Gathers what is read of it from here on, in one piece.
+    pub fn gather(&mut self, gathered: Gathered) {
+        if let Self::Streaming(streaming) = self {
+            let hint = streaming.source.size_hint();
+            streaming.replay = Some(Box::new(Replay::gathering(gathered, hint)));
         }
+    }
+
+    /// Reads until its end, or beyond so many bytes, and gathers it all. What is beyond is at most what a client's
+    /// connection reads at once.
+    pub fn poll_gathered(&mut self, limit: usize, cx: &mut Context<'_>) -> Poll<Result<Read, BodyFault>> {
+        let Self::Streaming(streaming) = self else { return Poll::Ready(Ok(Read::Whole(Bytes::new()))) };
         loop {
-            if streaming.replay.as_ref().is_some_and(|replay| replay.len() > limit) {
-                return Poll::Ready(Ok(None));
+            // Where there is no room, what was read is forgotten.
+            let Some(replay) = &mut streaming.replay else { return Poll::Ready(Ok(Read::NoRoom)) };
+            if replay.len() > limit {
+                replay.gathered();
+                return Poll::Ready(Ok(Read::Longer));
             }
             match std::task::ready!(streaming.poll_frame(cx)) {
                 Some(Ok(_)) => {}
                 Some(Err(fault)) => return Poll::Ready(Err(fault)),
-                None => return Poll::Ready(Ok(streaming.replay.as_ref().map(|replay| replay.bytes()))),
+                None => {
+                    let whole = streaming.replay.as_mut().map(|replay| replay.gathered());
+                    return Poll::Ready(Ok(Read::Whole(whole.unwrap_or_default())));
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 
 use crate::algorithms::rng;
 use crate::clock::Clock;
+use crate::held_bytes::HeldBytes;
 use crate::http1::DateCell;
 use crate::identity::Registry as Identities;
 use crate::network::Network;
@@ -66,6 +67,8 @@ pub struct Shard<N: Network> {
     pub gate: Gate,
     /// The time of day for answers, moved on once a second.
     pub date: DateCell,
+    /// What bodies that were read for routing hold.
+    pub held: Arc<HeldBytes>,
     snapshot: ArcSwap<Local<N>>,
     /// State of a splitmix64 generator.
     random: AtomicU64,
@@ -115,7 +118,8 @@ impl<N: Network> Shard<N> {
     pub fn new(index: usize, shared: Arc<Shared<N>>, snapshot: Arc<Snapshot<N>>, seed: u64) -> Self {
         let random = AtomicU64::new(rng::mix(seed ^ rng::mix(index as u64 + 1)));
         let date = DateCell::new(shared.clock.http_date(shared.clock.now()));
-        Self { index, shared, gate: Gate::default(), date, snapshot: ArcSwap::from_pointee(Local(snapshot)), random }
+        let snapshot = ArcSwap::from_pointee(Local(snapshot));
+        Self { index, shared, gate: Gate::default(), date, held: Arc::default(), snapshot, random }
     }
 
     /// The snapshot in force; the caller keeps it for as long as its request lives.

@@ -9,8 +9,10 @@ use crate::config::settings::route::Fallback;
 use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::{self, Config};
 use crate::context::{HeaderRules, Peer, TracePolicy, TrustedProxies};
+use crate::forward::Authority;
 use crate::identity::{Office, RouteAuth};
 use crate::network::Network;
+use crate::origin::Origin;
 use crate::rate_limit::{RouteLimits, Rule};
 use crate::routing::{CompiledRewrite, PathRules, RouteTable};
 use crate::shard::Shared;
@@ -22,14 +24,18 @@ use crate::upstream::hedging::Hedging;
 pub struct CompiledRoute<N: Network> {
     /// As configured.
     pub settings: Arc<settings::Route>,
-    /// Where its requests go.
-    pub upstream: Arc<Upstream<N>>,
+    /// Where its requests go; `None` where the gateway answers itself.
+    pub upstream: Option<Arc<Upstream<N>>>,
+    /// What it asks of where a request comes from.
+    pub origin: Option<Box<Origin>>,
     /// Its limits, where it has some.
     pub limits: Option<Box<RouteLimits>>,
     /// What the upstream is sent instead of the path.
     pub rewrite: Option<CompiledRewrite>,
     /// Who may use it; `None` = everybody.
     pub auth: Option<Arc<RouteAuth>>,
+    /// Who is asked whether a request may pass.
+    pub authority: Option<Arc<Authority<N>>>,
     /// Its metrics.
     pub series: Arc<RouteSeries>,
     /// A request body's limit, bytes; `None` = no limit.
@@ -64,6 +70,8 @@ pub struct Snapshot<N: Network> {
     pub path_rules: PathRules,
     /// The most critical of the routes: for those above it nothing is kept free.
     pub highest: Criticality,
+    /// Answers over TLS say that browsers come by it alone.
+    pub tells_hsts: bool,
     /// Metrics of requests that no route matched.
     pub unrouted: Arc<RouteSeries>,
 }
@@ -92,16 +100,24 @@ impl<N: Network> Snapshot<N> {
         let table = RouteTable::build(&config.routes);
         let compile = |(index, route): (usize, &Arc<settings::Route>)| {
             let rewrite = route.rewrite.as_ref();
-            let upstream = Arc::clone(upstreams.get(&*route.upstream)?);
-            let hedging = |hedge| Box::new(Hedging::new(hedge, upstream.sightings.of(&route.name)));
+            let upstream = upstreams.get(&*route.upstream).map(Arc::clone);
+            let hedging = |hedge| {
+                let sightings = upstream.as_ref()?.sightings.of(&route.name);
+                Some(Box::new(Hedging::new(hedge, sightings)))
+            };
             Some(CompiledRoute {
-                hedging: route.hedge.as_ref().map(hedging),
+                hedging: route.hedge.as_ref().and_then(hedging),
                 upstream,
+                origin: route.origin.as_deref().map(|origin| Box::new(Origin::new(origin))),
                 limits: RouteLimits::new(named(&limits, &route.rate_limits)),
                 // Validation tried it: one that cannot be compiled never gets here.
                 rewrite: rewrite
                     .and_then(|rewrite| CompiledRewrite::new(rewrite, table.pattern(index), path_rules).ok()),
                 auth: route.auth.as_ref().map(auth),
+                authority: match &route.forward_auth {
+                    Some(asked) => Some(Arc::new(Authority::new(asked, Arc::clone(upstreams.get(&*asked.upstream)?)))),
+                    None => None,
+                },
                 series: shared.metrics.route(&route.name),
                 max_body: route.max_body.unwrap_or(config.server.max_body),
                 stand_in: match &route.fallback {
@@ -123,6 +139,7 @@ impl<N: Network> Snapshot<N> {
             trace_policy: TracePolicy::new(&config.telemetry.tracing),
             path_rules,
             highest: config.routes.iter().map(|route| route.criticality).max().unwrap_or_default(),
+            tells_hsts: config.server.hsts.is_some(),
             unrouted: shared.metrics.route(UNROUTED),
             config,
         }

@@ -80,7 +80,7 @@ fn wire(bytes: &[u8], piece: usize) -> Wire {
 /// What our codec takes, up to the first thing that it or the first stage refuses.
 fn ours(bytes: &[u8], piece: usize) -> Vec<Seen> {
     let mut cx = Context::from_waker(Waker::noop());
-    let limits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024 };
+    let limits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024, keep_names: false };
     let mut server = Server::new(wire(bytes, piece), b"", limits, |_| false);
     let mut taken = Vec::new();
     loop {

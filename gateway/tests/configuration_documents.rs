@@ -70,7 +70,32 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 1] = ["revocation"];
+const OURS: [&str; 24] = [
+    "addresses",
+    "affinity",
+    "allow",
+    "answer",
+    "body_match_memory",
+    "cookie",
+    "deny",
+    "forward_auth",
+    "hsts",
+    "https",
+    "https_port",
+    "include_subdomains",
+    "key_env",
+    "ocsp",
+    "on_error",
+    "own_headers",
+    "port",
+    "preload",
+    "redirect",
+    "revocation",
+    "same_site",
+    "scheme",
+    "strip_query",
+    "ttl",
+];
 
 #[test]
 fn the_defaults_have_the_contracts_keys() {

@@ -239,3 +239,32 @@ fn the_python_service_is_python() {
     let Ok(run) = std::process::Command::new("python3").args(["-c", check]).arg(&service).output() else { return };
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
 }
+
+#[test]
+fn the_edge_answers_as_the_comments_say() {
+    let loaded = example("edge.toml");
+    let own = |method: &str, url: &str| {
+        let question = Question::parse(method, url, &[]).expect("a question");
+        let policies = answer(&loaded.config, &question).policies.expect("a route");
+        (policies.own_answer.unwrap_or_default(), policies.target, policies.origin.unwrap_or_default())
+    };
+    let in_the_clear = "in the clear: sent to https".to_owned();
+    let fixed = "200 with 26 bytes of text/plain; charset=utf-8".to_owned();
+    assert_eq!(own("GET", "http://a.example/robots.txt"), (fixed, "/robots.txt".to_owned(), in_the_clear.clone()));
+    let moved = ("redirect with 308".to_owned(), "/api/orders/7".to_owned(), in_the_clear);
+    assert_eq!(own("POST", "http://a.example/v1/orders/7"), moved);
+    assert_eq!(own("GET", "http://a.example/.well-known/acme-challenge/x").2, "");
+    let few = "in the clear: refused; only 10.0.0.0/8, fd00::/8; not 10.66.0.0/16";
+    assert_eq!(own("GET", "http://a.example/internal/x").2, few);
+    assert_eq!(own("GET", "http://shop.example/anything").0, "redirect with 301");
+}
+
+#[test]
+fn another_service_is_asked_as_the_comments_say() {
+    let loaded = example("forward-auth.toml");
+    let asked = loaded.config.routes[0].forward_auth.as_ref().expect("somebody is asked");
+    assert_eq!(asked.to_string(), "authority/verify within 500ms, else it is refused");
+    assert_eq!(asked.cache.map(|cache| cache.ttl.as_secs()), Some(5));
+    let question = Question::parse("GET", "/api/orders/7", &["x-user: root"]).expect("a question");
+    assert!(answer(&loaded.config, &question).policies.is_some_and(|policies| policies.forward_auth.is_some()));
+}

@@ -167,7 +167,10 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
                 "methods": settings.matches.methods.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "priority": settings.matches.priority,
                 "criticality": settings.criticality.as_str(),
-                "upstream": &*settings.upstream,
+                "upstream": Some(&*settings.upstream).filter(|name| !name.is_empty()),
+                "own_answer": settings.own_answer.as_ref().map(ToString::to_string),
+                "forward_auth": settings.forward_auth.as_ref().map(ToString::to_string),
+                "origin": settings.origin.as_ref().map(ToString::to_string),
                 "timeout_ms": settings.timeout.map(millis),
                 "max_body": route.max_body,
                 "hedge": settings.hedge.as_ref().map(|hedge| json!({

@@ -110,6 +110,16 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         let shown = format!("{} ({}; {}{store}{shadow}), by {}", limit.rule, limit.rate, limit.runs, limit.key);
         line(text, "limit", &shown);
     }
+    if let Some(origin) = &policies.origin {
+        line(text, "origin", origin);
+    }
+    if let Some(asked) = &policies.forward_auth {
+        line(text, "asks first", asked);
+    }
+    if let Some(own) = &policies.own_answer {
+        line(text, "answer", own);
+        return line(text, if own.starts_with("redirect") { "leads to" } else { "asked as" }, &policies.target);
+    }
     line(text, "upstream", &format!("{} ({}: {})", policies.upstream, policies.balance, policies.endpoints.join(", ")));
     if let Some(tls) = &policies.tls {
         line(text, "tls", tls);

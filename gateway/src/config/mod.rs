@@ -17,6 +17,7 @@ mod build;
 pub(crate) mod certificates;
 mod check;
 mod key_files;
+mod ocsp;
 mod parse;
 mod schema;
 mod source;

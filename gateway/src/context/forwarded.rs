@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::client_address::parse_node;
 use super::names::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
-use super::peer::{Peer, write_node};
+use super::peer::{Peer, Scheme, write_node};
 
 /// Between two entries of a list.
 const SEPARATOR: &[u8] = b", ";
@@ -31,6 +31,20 @@ pub fn set_forwarded(headers: &mut HeaderMap, peer: &Peer, peer_trusted: bool, h
     let mut element = Vec::with_capacity(ELEMENT_BYTES + host.map_or(0, HeaderValue::len));
     peer.write_element(&mut element, host);
     set(headers, &FORWARDED, element);
+}
+
+/// Whether the client's own connection is encrypted: the word of a trusted proxy, where it is one plain value.
+#[inline]
+pub fn is_secure(headers: &HeaderMap, peer: &Peer, peer_trusted: bool) -> bool {
+    let told = if peer_trusted { told_scheme(headers) } else { None };
+    told.unwrap_or(peer.scheme == Scheme::Https)
+}
+
+#[cold]
+fn told_scheme(headers: &HeaderMap) -> Option<bool> {
+    let mut values = headers.get_all(&X_FORWARDED_PROTO).iter().map(HeaderValue::as_bytes);
+    let told = values.next().filter(|value| is_scheme(value) && values.next().is_none())?;
+    Some(told.eq_ignore_ascii_case(b"https"))
 }
 
 /// One buffer of the right size for each header that is written.

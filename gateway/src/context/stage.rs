@@ -8,21 +8,27 @@ use http::request::Parts;
 
 use super::screen::screen_request_headers;
 use super::survey::{Single, Survey};
-use super::{Host, RequestId, TraceContext, client_address, http2, is_websocket, target};
+use super::{Host, RequestId, TraceContext, client_address, forwarded, http2, is_websocket, target};
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange, Named};
 use crate::network::Network;
 
 /// Begins the exchange of a request: gives it an id and a trace, and tells who sent it. Its headers go their own way.
-pub fn begin<N: Network>(arrival: Arrival<N>, parts: Parts) -> (Box<Exchange<N>>, HeaderMap) {
+pub fn begin<N: Network>(arrival: Arrival<N>, mut parts: Parts) -> (Box<Exchange<N>>, HeaderMap) {
     let snapshot = arrival.shard.snapshot();
     let trusted = snapshot.trusts(&arrival.connection.peer);
     let [id_high, id_low, draws @ ..]: [u64; 5] = arrival.shard.draw();
     let request_id = RequestId::accept_or_mint(&parts.headers, trusted, [id_high, id_low]);
     let trace = TraceContext::continue_or_start(&parts.headers, &snapshot.trace_policy, trusted, draws);
     let client = client_address(&parts.headers, &arrival.connection.peer, &snapshot.trusted);
-    let named = Named { snapshot, request_id, trace, client, peer_trusted: trusted };
-    (Box::new(Exchange::new(arrival, (parts.method, parts.uri, parts.version), named)), parts.headers)
+    let secure = forwarded::is_secure(&parts.headers, &arrival.connection.peer, trusted);
+    let named = Named { snapshot, request_id, trace, client, peer_trusted: trusted, secure };
+    let keeps_names = named.snapshot.config.server.preserve_header_case;
+    let mut exchange = Box::new(Exchange::new(arrival, (parts.method, parts.uri, parts.version), named));
+    if keeps_names {
+        exchange.names = parts.extensions.remove();
+    }
+    (exchange, parts.headers)
 }
 
 /// What later stages want to know of a head whose headers have been screened since.

@@ -8,9 +8,11 @@ use serde_json::Value;
 use super::attempt::{Failure, body_failure};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
+use crate::held_bytes::Gathered;
 use crate::jws::parse_json;
 use crate::network::Network;
-use crate::request_body::{BodyFault, BodyLimits, RequestBody, Source};
+use crate::request_body::{BodyFault, BodyLimits, Read, RequestBody, Source};
+use crate::telemetry::metrics::ShedReason;
 use crate::timer::Wait;
 
 /// Refuses a body that says itself that it is too large; wraps any other, so that it is counted as it streams.
@@ -25,8 +27,10 @@ pub fn prepare<N: Network>(
     let Some(route) = exchange.route() else { return Ok(RequestBody::Empty) };
     let max_bytes = route.max_body;
     let timeout = route.settings.timeout;
-    exchange.timeout = timeout;
-    exchange.connection.deadlines.set(Wait::Exchange, exchange.started, timeout);
+    if !exchange.hurried {
+        exchange.timeout = timeout;
+    }
+    exchange.connection.deadlines.set(Wait::Exchange, exchange.started, exchange.timeout);
     if declared_length.zip(max_bytes).is_some_and(|(declared, max)| declared > max) {
         return Err(too_large());
     }
@@ -64,31 +68,47 @@ pub fn may_decide<N: Network>(exchange: &Exchange<N>, declared_length: Option<u6
     !source.is_end_stream() && declared_length.is_none_or(|length| length <= limit as u64)
 }
 
-/// Reads a body for routing, as far as any route looks, and puts it back: what is sent later begins with its first
-/// byte.
-/// `None` where it is longer, or no JSON.
+/// Reads a body for routing, as far as a route that it may take looks, and puts it back: what is sent later begins with
+/// its first byte. `None` where it is longer, or no JSON.
 ///
 /// # Errors
-/// 400 and 408 of a body that is malformed or slow; the client left.
+/// 400 and 408 of a body that is malformed or slow; 503 where such bodies take as much memory as they may; the client
+/// left.
 pub async fn read<N: Network>(
     exchange: &mut Exchange<N>,
-    source: &mut Source,
+    (source, declared_length): (&mut Source, Option<u64>),
+    limit: usize,
 ) -> Result<Option<(Value, usize)>, Failure> {
-    let limit = exchange.snapshot.table.body_limit().unwrap_or(0);
+    if declared_length.is_some_and(|length| length > limit as u64) {
+        return Ok(None);
+    }
     let timeout = exchange.route().and_then(|route| route.settings.timeout);
     let deadlines = Arc::clone(&exchange.connection.deadlines);
     deadlines.set(Wait::Exchange, exchange.started, timeout);
+    let room = Gathered::new(&exchange.shard.held, exchange.snapshot.config.server.body_match_memory);
     let mut body = wrap(exchange, None, std::mem::replace(source, Source::Empty));
-    let whole = std::future::poll_fn(|cx| {
+    body.gather(room);
+    let read = std::future::poll_fn(|cx| {
         if deadlines.has_expired(Wait::Exchange) {
             return Poll::Ready(Err(BodyFault::Stalled));
         }
-        body.poll_held(limit, cx)
+        body.poll_gathered(limit, cx)
     });
     let began = exchange.now();
-    let whole = whole.await;
+    let read = read.await;
     exchange.awaited = exchange.now().saturating_duration_since(began);
-    let whole = whole.map_err(body_failure)?;
-    *source = body.put_back();
-    Ok(whole.and_then(|bytes| Some((parse_json(&bytes).ok()?, bytes.len()))))
+    match read.map_err(body_failure)? {
+        Read::Whole(bytes) => {
+            *source = body.put_back();
+            Ok(parse_json(&bytes).ok().map(|value| (value, bytes.len())))
+        }
+        Read::Longer => {
+            *source = body.put_back();
+            Ok(None)
+        }
+        Read::NoRoom => {
+            let detail = "The gateway holds as many request bodies as it may.";
+            Err(GatewayError::shed(ShedReason::RoutingBodies, detail).closing().into())
+        }
+    }
 }

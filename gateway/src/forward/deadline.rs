@@ -81,6 +81,9 @@ pub(super) fn check<N: Network>(exchange: &Exchange<N>, now: Instant) -> Result<
 /// or where it was the client that gave little, who could else open a breaker for others.
 pub(super) fn is_telling<N: Network>(exchange: &Exchange<N>, took: Duration) -> bool {
     let given = exchange.route().and_then(|route| {
+        if exchange.consults {
+            return route.authority.as_ref().map(|authority| authority.settings.timeout);
+        }
         let settings = &route.settings;
         [settings.timeout, settings.retry.per_try_timeout].into_iter().flatten().min()
     });

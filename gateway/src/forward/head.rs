@@ -54,7 +54,8 @@ pub fn build<N: Network>(
         // An HTTP/1.0 client may leave it out, and a route may take it away; an HTTP/1.1 request must have one.
         headers.insert(header::HOST, selected.endpoint.host.clone());
     }
-    Outgoing { head: RequestHead { method: exchange.method.clone(), target, headers, lines }, body }
+    let names = exchange.names.clone();
+    Outgoing { head: RequestHead { method: exchange.method.clone(), target, headers, lines, names }, body }
 }
 
 fn is_edited<N: Network>(exchange: &Exchange<N>) -> bool {

@@ -3,13 +3,16 @@
 mod acquire;
 mod attempt;
 pub mod body;
+mod consult;
 mod deadline;
 pub mod fallback;
 pub mod head;
 mod hedge;
+mod remembered;
 mod retry;
 pub mod tunnel;
 pub mod upgrade;
 
 pub use attempt::Failure;
+pub use consult::{Authority, Refused, consult};
 pub use retry::forward;

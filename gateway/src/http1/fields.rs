@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
+use super::request_head::write_field;
+
 /// Where one field stands.
 #[derive(Debug, Clone, Copy)]
 struct Place {
@@ -189,6 +191,30 @@ impl Fields {
         }
     }
 
+    /// Replaces fields, the gateway's own too: those of `gone` go, those of `set` come behind the others. No name is
+    /// one that frames a body or speaks of the connection.
+    #[cold]
+    pub fn edit(&mut self, gone: &[HeaderName], set: &[(HeaderName, HeaderValue)]) {
+        let goes = |name: &[u8]| {
+            let mut names = gone.iter().chain(set.iter().map(|(name, _)| name));
+            names.any(|other| other.as_str().as_bytes().eq_ignore_ascii_case(name))
+        };
+        self.retain(|name| !goes(name));
+        self.has_date &= !goes(b"date");
+        let own = std::mem::take(&mut self.own);
+        let mut lines = Vec::with_capacity(own.len() + self.more.len());
+        for line in [&own[..], &self.more].into_iter().flat_map(|lines| lines.split_inclusive(|byte| *byte == b'\n')) {
+            if !goes(&line[..memchr::memchr(b':', line).unwrap_or(0)]) {
+                lines.extend_from_slice(line);
+            }
+        }
+        for (name, value) in set {
+            self.has_date |= *name == http::header::DATE;
+            write_field(&mut lines, name, value.as_bytes());
+        }
+        self.more = lines;
+    }
+
     /// The same fields as a map, for who has to look up, change or merge them.
     pub fn to_map(&self) -> HeaderMap {
         let mut map = HeaderMap::with_capacity(self.places.len() + 4);
@@ -287,6 +313,20 @@ mod tests {
         assert_eq!(map.get_all("x-one").iter().collect::<Vec<_>>(), ["1", "2"]);
         assert_eq!(map.len(), 6);
         assert_eq!((&map["via"], &map["allow"]), (&"1.1 gw".parse().unwrap(), &long.parse().unwrap()));
+    }
+
+    #[test]
+    fn edits_replace_fields_of_the_wire_and_of_the_gateway() {
+        let mut fields = Fields::of_lines(&[("X-One", "1"), ("X-Two", "2"), ("ETag", "a"), ("Date", "then")]);
+        fields.push(&header::VIA, b"1.1 gw");
+        fields.push_more(&[(&header::AGE, "7")]);
+        let set = [(header::ETAG, "b"), (header::AGE, "8"), (header::DATE, "now"), (header::ETAG, "c")];
+        let set = set.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        fields.edit(&[HeaderName::from_static("x-two"), header::VIA], &set);
+        assert_eq!(written(&fields), "X-One: 1\r\netag: b\r\nage: 8\r\ndate: now\r\netag: c\r\n");
+        assert!(fields.has_date());
+        fields.edit(&[header::DATE], &[]);
+        assert!(!fields.has_date() && fields.get("x-one").is_some());
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod response_head;
 mod response_write;
 mod server;
 pub(crate) mod spare;
+mod wire_names;
 mod write_queue;
 
 pub use client::{Client, Error};
@@ -29,3 +30,4 @@ pub use response_head::{MAX_FIELDS, MAX_HEAD_BYTES, ResponseHead};
 pub use response_write::AnswerHead;
 pub use server::{Broken, Next, Server};
 pub use spare::write_buffer;
+pub use wire_names::WireNames;

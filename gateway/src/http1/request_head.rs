@@ -3,9 +3,10 @@
 //! The head is written anew from its parts: one framing field that fits the body, CRLF, token names (security.md, A9).
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::spare;
+use super::wire_names::WireNames;
 use super::write_queue::Framing;
 
 /// A request without its body. Kept by the caller while it is sent, so that it can be sent again.
@@ -19,6 +20,8 @@ pub struct RequestHead {
     pub headers: HeaderMap,
     /// Further fields as they are written, each with its line end; made by `write_field`.
     pub lines: Vec<u8>,
+    /// How the client wrote the names, where they are kept.
+    pub names: Option<WireNames>,
 }
 
 impl RequestHead {
@@ -29,28 +32,30 @@ impl RequestHead {
         out.extend_from_slice(self.target.as_str().as_bytes());
         out.extend_from_slice(b" HTTP/1.1\r\n");
         let mut had_length = false;
-        for (name, value) in &self.headers {
-            if *name == header::CONTENT_LENGTH {
-                had_length = true;
-                continue;
+        match &self.names {
+            None => {
+                for (name, value) in &self.headers {
+                    had_length |= write_unless_framing(out, name.as_str().as_bytes(), name, value);
+                }
             }
-            if *name == header::TRANSFER_ENCODING {
-                continue;
+            Some(names) => {
+                for (spelled, name, value) in names.spell(&self.headers) {
+                    had_length |= write_unless_framing(out, spelled, name, value);
+                }
             }
-            write_field(out, name, value.as_bytes());
         }
         out.extend_from_slice(&self.lines);
         match framing {
             // RFC 9110, section 8.6: a method that anticipates a body says that there is none.
-            Framing::None if had_length || self.anticipates_body() => out.extend_from_slice(b"content-length: 0\r\n"),
+            Framing::None if had_length || self.anticipates_body() => {
+                self.write_framing(out, &header::CONTENT_LENGTH, b"0");
+            }
             // A request's body never ends with its connection (RFC 9112, section 6.3).
             Framing::None | Framing::UntilClose => {}
             Framing::Length(length) => {
-                out.extend_from_slice(b"content-length: ");
-                out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-                out.extend_from_slice(b"\r\n");
+                self.write_framing(out, &header::CONTENT_LENGTH, itoa::Buffer::new().format(length).as_bytes());
             }
-            Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            Framing::Chunked => self.write_framing(out, &header::TRANSFER_ENCODING, b"chunked"),
         }
         out.extend_from_slice(b"\r\n");
     }
@@ -62,6 +67,11 @@ impl RequestHead {
         spare::keep_write_buffer(self.lines);
     }
 
+    fn write_framing(&self, out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+        let spelled = self.names.as_ref().map_or(name.as_str().as_bytes(), |names| names.first(name));
+        write_line(out, spelled, value);
+    }
+
     fn anticipates_body(&self) -> bool {
         matches!(self.method, Method::POST | Method::PUT | Method::PATCH)
     }
@@ -70,7 +80,24 @@ impl RequestHead {
 /// Appends one field as a line. The value must be one that `HeaderValue` would take.
 #[inline]
 pub fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    let name = name.as_str().as_bytes();
+    write_line(out, name.as_str().as_bytes(), value);
+}
+
+/// Appends a field of the head, in these letters, unless it frames the body, which is written by itself; whether it is
+/// a length.
+#[inline]
+fn write_unless_framing(out: &mut Vec<u8>, spelled: &[u8], name: &HeaderName, value: &HeaderValue) -> bool {
+    if *name == header::CONTENT_LENGTH {
+        return true;
+    }
+    if *name != header::TRANSFER_ENCODING {
+        write_line(out, spelled, value.as_bytes());
+    }
+    false
+}
+
+#[inline]
+fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
@@ -88,8 +115,8 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let head =
-            RequestHead { method, target: PathAndQuery::from_static("/a?b=c"), headers, lines: b"y: 3\r\n".to_vec() };
+        let (target, lines) = (PathAndQuery::from_static("/a?b=c"), b"y: 3\r\n".to_vec());
+        let head = RequestHead { method, target, headers, lines, names: None };
         let mut out = Vec::new();
         head.write(framing, &mut out);
         String::from_utf8(out).unwrap()

@@ -14,6 +14,7 @@ use http::{HeaderName, HeaderValue, Method, Uri, Version, header};
 use super::body_reader::BodyReader;
 use super::lines::{Lines, all_end_with_cr};
 use super::spare;
+use super::wire_names::WireNames;
 use crate::error::{Code, GatewayError};
 
 /// Fields for which there is room without asking the allocator.
@@ -30,6 +31,8 @@ pub struct HeadLimits {
     pub target: usize,
     /// Bytes of all fields: names, values, and four for each.
     pub bytes: usize,
+    /// Names are remembered as they were written.
+    pub keep_names: bool,
 }
 
 impl HeadLimits {
@@ -211,7 +214,11 @@ fn parse(head: &Bytes, limits: &HeadLimits) -> Result<(RequestRead, usize), Box<
     let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
     let http_11 = parsed.version == Some(1);
     let line = first_line(head, method, target)?;
-    Ok((collect(head, line, http_11, parsed.headers)?, length))
+    let mut request = collect(head, line, http_11, parsed.headers)?;
+    if limits.keep_names {
+        request.parts.extensions.insert(wire_names(head, parsed.headers));
+    }
+    Ok((request, length))
 }
 
 fn first_line(head: &Bytes, method: &str, target: &str) -> Result<(Method, Uri), Box<Refusal>> {
@@ -265,6 +272,14 @@ fn collect(
     let keep_alive = !in_doubt && !seen.close && (http_11 || seen.keep_alive);
     let expects_continue = http_11 && seen.expects_continue && !body.is_over();
     Ok(RequestRead { parts, body, expects_continue, keep_alive })
+}
+
+#[cold]
+fn wire_names(head: &Bytes, fields: &[httparse::Header<'_>]) -> WireNames {
+    WireNames::of(fields.iter().filter_map(|field| {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        Some((name, head.slice(place(head, field.name.as_bytes()))))
+    }))
 }
 
 /// What the fields say of the body and the connection.
@@ -321,7 +336,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LIMITS: HeadLimits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024 };
+    const LIMITS: HeadLimits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024, keep_names: false };
 
     fn read(text: &str) -> Result<Option<RequestRead>, Box<Refusal>> {
         take(&mut BytesMut::from(text), &mut Lines::default(), &LIMITS)

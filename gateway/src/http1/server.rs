@@ -345,7 +345,7 @@ mod tests {
         }
     }
 
-    const LIMITS: HeadLimits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024 };
+    const LIMITS: HeadLimits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024, keep_names: false };
 
     struct Task;
     impl Wake for Task {

@@ -10,8 +10,10 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
+const SETTINGS: u8 = 4;
 
 const END_STREAM: u8 = 0x1;
+const ACK: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
 
 /// What is told of a frame.
@@ -22,6 +24,10 @@ pub(super) enum Seen {
     /// A frame that carries nothing of a request or an answer: settings, pings, priorities, unknown kinds, and DATA
     /// that is empty and ends nothing. Updates of windows are not among them: who reads much sends many.
     Idle,
+    /// A block of header fields began: of a new stream, or trailers.
+    Opened,
+    /// The settings of the other side were taken note of; carries nothing either.
+    Acknowledged,
 }
 
 /// The place in a direction.
@@ -87,7 +93,12 @@ impl Walk {
         self.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         (self.kind, self.flags) = (kind, flags);
         match kind {
-            HEADERS | CONTINUATION => self.in_block = true,
+            HEADERS => {
+                self.in_block = true;
+                each(Seen::Opened);
+            }
+            CONTINUATION => self.in_block = true,
+            SETTINGS if flags & ACK != 0 => each(Seen::Acknowledged),
             DATA if self.left > 0 || flags & END_STREAM != 0 => {}
             RST_STREAM => self.code = 0,
             WINDOW_UPDATE => {}
@@ -120,7 +131,8 @@ mod tests {
     fn frames_are_told_whatever_pieces_they_come_in() {
         let bytes = [
             PREFACE.to_vec(),
-            frame(4, 0, &[0; 6]),
+            frame(SETTINGS, 0, &[0; 6]),
+            frame(SETTINGS, ACK, b""),
             frame(HEADERS, END_HEADERS, b"block"),
             frame(DATA, 0, b"\0\0\0\x03\0"),
             frame(DATA, 0, b""),
@@ -136,7 +148,9 @@ mod tests {
             for piece in bytes.chunks(step) {
                 walk.over(piece, |one| seen.push(one));
             }
-            assert_eq!(seen, [Seen::Idle, Seen::Idle, Seen::Reset(8), Seen::Idle, Seen::Idle], "in steps of {step}");
+            let (idle, reset) = (Seen::Idle, Seen::Reset(8));
+            let all = [idle, Seen::Acknowledged, Seen::Opened, idle, reset, idle, idle];
+            assert_eq!(seen, all, "in steps of {step}");
         }
     }
 

@@ -89,7 +89,7 @@ impl<S: ByteStream> Watched<S> {
     fn came(&mut self, bytes: &[u8]) {
         let Self { came, allowance, clock, pulse, .. } = self;
         came.over(bytes, |seen| {
-            if !allowance.came(seen, clock.now()) {
+            if !allowance.came(seen, || clock.now()) {
                 pulse.flooded.store(true, Ordering::Relaxed);
             }
         });
@@ -104,7 +104,7 @@ impl<S: ByteStream> Watched<S> {
             let part = &buffer[..buffer.len().min(count)];
             count -= part.len();
             went.over(part, |seen| {
-                if !allowance.went(seen, clock.now()) {
+                if !allowance.went(seen, || clock.now()) {
                     pulse.flooded.store(true, Ordering::Relaxed);
                 }
             });

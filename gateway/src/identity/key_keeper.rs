@@ -15,8 +15,20 @@ use crate::jws::{KeySet, MAX_KEY_SET_BYTES, decode_base64url, parse_json};
 use crate::telemetry::events::{Event, Events, KeysEvent};
 use crate::telemetry::notice;
 
+/// Who is asked for documents.
+pub(super) trait Ask: Send + Sync {
+    /// The document at this URL.
+    fn ask(&self, url: &str) -> impl Future<Output = Result<Answer, String>> + Send;
+}
+
+impl Ask for reqwest::Client {
+    async fn ask(&self, url: &str) -> Result<Answer, String> {
+        remote::get(self, url, MAX_KEY_SET_BYTES).await
+    }
+}
+
 /// What a keeper works with.
-pub(super) struct Keeper {
+pub(super) struct Keeper<A> {
     /// The provider's name.
     pub(super) provider: Arc<str>,
     /// Time.
@@ -24,10 +36,10 @@ pub(super) struct Keeper {
     /// Where events go.
     pub(super) events: Arc<Events>,
     /// What asks key servers.
-    pub(super) client: reqwest::Client,
+    pub(super) client: A,
 }
 
-impl Keeper {
+impl<A: Ask> Keeper<A> {
     /// Fetches until nobody needs the store any more.
     pub(super) async fn keep(self, store: Weak<KeyStore>) {
         let Some((wake, source)) = store.upgrade().map(|store| (Arc::clone(&store.wake), store.source.clone())) else {
@@ -78,12 +90,11 @@ impl Keeper {
 
     async fn fetch(&self, from: &KeySource) -> Result<Answer, String> {
         match from {
-            KeySource::Url(url) => remote::get(&self.client, url, MAX_KEY_SET_BYTES).await,
+            KeySource::Url(url) => self.client.ask(url).await,
             KeySource::Discovery(issuer) => {
                 let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-                let document = remote::get(&self.client, &url, MAX_KEY_SET_BYTES).await?;
-                let url = keys_of(issuer, &document.body)?;
-                remote::get(&self.client, &url, MAX_KEY_SET_BYTES).await
+                let document = self.client.ask(&url).await?;
+                self.client.ask(&keys_of(issuer, &document.body)?).await
             }
         }
     }
@@ -152,7 +163,142 @@ pub(super) fn kid_of(token: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
     use super::*;
+    use crate::config::settings::identity::FetchedKeys;
+    use crate::identity::key_store::Looked;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","alg":"EdDSA",
+        "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    /// A server in virtual time: what it answers, how long that takes, and when it was asked.
+    #[derive(Clone, Default)]
+    struct Server(Arc<Mutex<World>>);
+
+    #[derive(Default)]
+    struct World {
+        documents: HashMap<String, (String, Option<Duration>)>,
+        takes: Duration,
+        asked: Vec<(Duration, String)>,
+    }
+
+    impl Server {
+        fn says(&self, url: &str, document: &str, fresh_for: Option<Duration>) {
+            self.0.lock().unwrap().documents.insert(url.to_owned(), (document.to_owned(), fresh_for));
+        }
+
+        fn is_gone(&self) {
+            self.0.lock().unwrap().documents.clear();
+        }
+
+        /// The seconds at which it was asked.
+        fn asked(&self) -> Vec<u64> {
+            self.0.lock().unwrap().asked.iter().map(|(at, _)| at.as_secs()).collect()
+        }
+    }
+
+    /// A server, and the clock on which it counts.
+    struct Asked(Server, Clock, Instant);
+
+    impl Ask for Asked {
+        async fn ask(&self, url: &str) -> Result<Answer, String> {
+            let (answer, takes) = {
+                let mut world = self.0.0.lock().unwrap();
+                world.asked.push((self.1.now() - self.2, url.to_owned()));
+                (world.documents.get(url).cloned(), world.takes)
+            };
+            tokio::time::sleep(takes).await;
+            let (body, fresh_for) = answer.ok_or("nobody is there")?;
+            Ok(Answer { body: body.into_bytes(), fresh_for })
+        }
+    }
+
+    /// A store that is kept fresh from this server, every ten minutes.
+    fn kept(server: &Server, from: KeySource) -> (Arc<KeyStore>, Clock, tokio::task::JoinHandle<()>) {
+        let clock = Clock::starting_at(Duration::ZERO);
+        let store = Arc::new(KeyStore::new(FetchedKeys { from, refresh: 600 * SECOND, cooldown: 5 * SECOND }));
+        assert!(store.claim());
+        let client = Asked(server.clone(), clock.clone(), clock.now());
+        let keeper = Keeper { provider: "main".into(), clock: clock.clone(), events: Arc::default(), client };
+        let task = tokio::spawn(keeper.keep(Arc::downgrade(&store)));
+        (store, clock, task)
+    }
+
+    fn at(url: &str) -> KeySource {
+        KeySource::Url(url.into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_are_fetched_again_before_they_grow_old_as_their_server_says() {
+        let server = Server::default();
+        server.says("http://k", KEYS, Some(100 * SECOND));
+        let (store, _, _task) = kept(&server, at("http://k"));
+        // virtual time
+        tokio::time::sleep(200 * SECOND).await;
+        assert_eq!(server.asked(), [0, 90, 180]);
+        assert!(store.keys().is_some() && !store.is_failing());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_issuer_says_where_its_keys_are() {
+        let server = Server::default();
+        let document = r#"{"issuer":"http://127.0.0.1:9","jwks_uri":"http://127.0.0.1:9/keys"}"#;
+        server.says("http://127.0.0.1:9/.well-known/openid-configuration", document, None);
+        server.says("http://127.0.0.1:9/keys", KEYS, None);
+        let (store, _, _task) = kept(&server, KeySource::Discovery("http://127.0.0.1:9".into()));
+        tokio::time::sleep(SECOND).await;
+        assert_eq!((server.asked(), store.keys().is_some()), (vec![0, 0], true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h10_keys_are_used_on_for_a_day_while_their_server_is_gone_and_it_is_asked_each_minute() {
+        let server = Server::default();
+        server.says("http://k", KEYS, None);
+        let (store, _, _task) = kept(&server, at("http://k"));
+        tokio::time::sleep(SECOND).await;
+        server.is_gone();
+        tokio::time::sleep(1_000 * SECOND).await;
+        assert_eq!(server.asked()[..9], [0, 600, 601, 603, 607, 615, 631, 663, 723]);
+        assert!(store.keys().is_some() && store.is_failing());
+        tokio::time::sleep(MAX_STALE).await;
+        assert!(store.keys().is_none(), "keys that nobody vouches for any more");
+        server.says("http://k", KEYS, None);
+        tokio::time::sleep(61 * SECOND).await;
+        assert!(store.keys().is_some() && !store.is_failing(), "and found again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h9_whoever_needs_unknown_keys_shares_one_fetch_a_cooldown() {
+        let server = Server::default();
+        server.says("http://k", KEYS, None);
+        server.0.lock().unwrap().takes = SECOND / 2;
+        let (store, clock, _task) = kept(&server, at("http://k"));
+        tokio::time::sleep(60 * SECOND).await;
+        for _ in 0..3 {
+            let needs = |number: u32| {
+                let (store, now) = (Arc::clone(&store), clock.now());
+                async move { store.fetched_again(&number.to_be_bytes(), now).await }
+            };
+            let looked = futures_util::future::join_all((0..200).map(needs)).await;
+            assert!(looked.iter().all(|one| matches!(one, Looked::Again { .. })), "{looked:?}");
+        }
+        assert_eq!(server.asked(), [0, 60, 65, 70], "one for all, and the next a cooldown later");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_keeper_ends_with_its_store() {
+        let server = Server::default();
+        server.says("http://k", KEYS, None);
+        let (store, _, task) = kept(&server, at("http://k"));
+        tokio::time::sleep(SECOND).await;
+        drop(store);
+        task.await.unwrap();
+        assert_eq!(server.asked(), [0]);
+    }
 
     #[test]
     fn an_issuers_configuration_is_its_own_and_names_a_safe_place() {

@@ -91,6 +91,32 @@ pub fn recall<N: Network>(
     }
 }
 
+/// Looks, before a body is read that decides which of these routes is taken, whether any of them could let the request
+/// in: it takes everybody, or finds something that may be a credential. Nothing is verified here, or taken out: limits
+/// that need no identity come before that, and they hang on the route.
+///
+/// # Errors
+/// What the best of the routes answers, where none could.
+#[cold]
+pub fn look<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, routes: &[usize]) -> Result<(), GatewayError> {
+    let certificate = exchange.connection.secured.as_ref().and_then(|secured| secured.client.clone());
+    let mut first = None;
+    for index in routes {
+        let Some(auth) = exchange.snapshot.routes[*index].auth.clone() else { return Ok(()) };
+        let why = match auth.present(&mut headers.clone(), certificate.as_ref()) {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) if auth.settings.optional => return Ok(()),
+            Ok(None) => AuthResult::Missing,
+            Err(_) => AuthResult::Malformed,
+        };
+        first.get_or_insert((auth, why));
+    }
+    match first {
+        Some((auth, why)) => Err(refuse(exchange, &auth, None, why).closing()),
+        None => Ok(()),
+    }
+}
+
 #[cold]
 fn to_be_asked(auth: &Arc<RouteAuth>, provider: &Arc<Provider>, identity: Arc<Identity>) -> Box<Unproven> {
     let what = What::Identity(identity);

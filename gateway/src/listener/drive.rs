@@ -108,7 +108,12 @@ pub(super) async fn drive<N: Network, S: ByteStream>(
 fn limits<N: Network>(shard: &Shard<N>) -> HeadLimits {
     let snapshot = shard.snapshot();
     let server = &snapshot.config.server;
-    HeadLimits { fields: server.max_headers, target: server.max_uri_bytes, bytes: server.max_header_bytes }
+    HeadLimits {
+        fields: server.max_headers,
+        target: server.max_uri_bytes,
+        bytes: server.max_header_bytes,
+        keep_names: server.preserve_header_case,
+    }
 }
 
 /// What waiting for a request came to.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::connection::linger;
@@ -21,7 +22,7 @@ pub(crate) async fn overloaded<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
 
 /// Answers without reading a request, and closes.
 pub(super) async fn close_with<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, error: GatewayError) {
-    let bytes = problem::raw(&error.closing(), None);
+    let bytes = problem::raw(&error.closing(), None, &HeaderMap::new());
     if let Ok(Ok(())) = tokio::time::timeout(WRITE_TIME, stream.write_all(&bytes)).await {
         linger(stream).await;
     }

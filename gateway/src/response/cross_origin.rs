@@ -10,7 +10,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::close_while_draining;
+use super::{close_while_draining, secure_own};
 use crate::config::settings::Cors;
 use crate::context::names::X_REQUEST_ID;
 use crate::exchange::Exchange;
@@ -46,6 +46,7 @@ pub fn preflight<N: Network>(mut exchange: Box<Exchange<N>>) -> Reply<N> {
         });
     }
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
+    secure_own(&exchange, &mut headers);
     close_while_draining(&exchange, &mut headers);
     Reply::own(StatusCode::NO_CONTENT, headers, ResponseBody::own(Bytes::new(), exchange))
 }

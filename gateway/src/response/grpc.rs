@@ -78,6 +78,7 @@ pub(super) fn answer<N: Network>(exchange: Box<Exchange<N>>, error: &GatewayErro
         cross_origin::tell(&exchange, &mut headers);
         headers.append(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("grpc-status, grpc-message"));
     }
+    super::secure_own(&exchange, &mut headers);
     super::close_while_draining(&exchange, &mut headers);
     Reply::own(StatusCode::OK, headers, ResponseBody::own(Bytes::new(), exchange))
 }

@@ -4,18 +4,21 @@ mod cross_origin;
 mod grpc;
 mod own;
 pub mod problem;
+mod redirect;
 mod relay;
 
 use std::sync::atomic::Ordering;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::exchange::Exchange;
+use crate::http1::Fields;
 use crate::network::Network;
 
 pub use cross_origin::preflight;
 pub use own::{client_left, fallback, options};
-pub use relay::{relay, switch};
+pub use redirect::{own, to_https};
+pub use relay::{refused, relay, switch};
 
 fn is_draining<N: Network>(exchange: &Exchange<N>) -> bool {
     exchange.shard.shared.draining.load(Ordering::Relaxed)
@@ -26,4 +29,36 @@ fn close_while_draining<N: Network>(exchange: &Exchange<N>, headers: &mut Header
     if is_draining(exchange) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+}
+
+const HSTS: HeaderName = header::STRICT_TRANSPORT_SECURITY;
+
+/// What every answer of the gateway's own says: `own_headers`, where it does not say it itself, and over TLS `hsts`
+/// (RFC
+/// 6797, section 7.2: never in the clear).
+#[inline]
+fn secure_own<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
+    let server = &exchange.snapshot.config.server;
+    for (name, value) in &server.own_headers {
+        headers.entry(name).or_insert_with(|| value.clone());
+    }
+    if let Some(hsts) = server.hsts.as_ref().filter(|_| exchange.secure) {
+        headers.insert(HSTS, hsts.clone());
+    }
+}
+
+/// The same of an upstream's answer: its own word stands.
+#[cold]
+fn secure_relayed<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
+    let hsts = exchange.snapshot.config.server.hsts.as_ref().and_then(|hsts| hsts.to_str().ok());
+    if let Some(hsts) = hsts.filter(|_| exchange.secure && fields.get(HSTS.as_str()).is_none()) {
+        fields.push_more(&[(&HSTS, hsts)]);
+    }
+}
+
+/// What an answer to something that is no request says beside the problem.
+pub fn secured<N: Network>(exchange: &Exchange<N>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    secure_own(exchange, &mut headers);
+    headers
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::{close_while_draining, cross_origin};
+use super::{close_while_draining, cross_origin, secure_own};
 use crate::config::settings::route::Fallback;
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::error::GatewayError;
@@ -21,6 +21,7 @@ pub fn options<N: Network>(mut exchange: Box<Exchange<N>>) -> Reply<N> {
     exchange.status = Some(StatusCode::NO_CONTENT);
     let mut headers = HeaderMap::with_capacity(2);
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
+    secure_own(&exchange, &mut headers);
     close_while_draining(&exchange, &mut headers);
     Reply::own(StatusCode::NO_CONTENT, headers, ResponseBody::own(Bytes::new(), exchange))
 }
@@ -49,6 +50,7 @@ pub fn fallback<N: Network>(mut exchange: Box<Exchange<N>>, problem: &GatewayErr
     }
     tell_limits(&exchange, &mut headers);
     cross_origin::tell(&exchange, &mut headers);
+    secure_own(&exchange, &mut headers);
     route.response_headers.apply(&mut headers);
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     // Framing and the connection are nothing that a route edits.

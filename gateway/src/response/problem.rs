@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::own::{closing, tell_limits, whole_seconds};
-use super::{close_while_draining, cross_origin};
+use super::{close_while_draining, cross_origin, secure_own};
 use crate::context::names::X_REQUEST_ID;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
@@ -47,6 +47,7 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
     }
     tell_limits(&exchange, &mut headers);
     cross_origin::tell(&exchange, &mut headers);
+    secure_own(&exchange, &mut headers);
     Reply::own(status, headers, ResponseBody::own(if head { Bytes::new() } else { body }, exchange))
 }
 
@@ -107,14 +108,14 @@ pub fn after_panic<N: Network>() -> Reply<N> {
     Reply::own(Code::Internal.status(), closing(), ResponseBody::Empty)
 }
 
-/// A whole HTTP/1.1 answer in bytes, for a connection on which no request could be read.
-pub fn raw(error: &GatewayError, request_id: Option<&str>) -> Vec<u8> {
+/// A whole HTTP/1.1 answer in bytes, for a connection on which no request could be read; `more` of its fields.
+pub fn raw(error: &GatewayError, request_id: Option<&str>, more: &HeaderMap) -> Vec<u8> {
     let body = document(error, request_id.map(str::as_bytes));
     let status = error.code.status();
     let mut headers = HeaderMap::new();
     describe(&mut headers, error, body.len());
     let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or(""));
-    for (name, value) in &headers {
+    for (name, value) in headers.iter().chain(more) {
         let _ = write!(head, "{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes()));
     }
     if let Some(id) = request_id {
@@ -156,7 +157,7 @@ mod tests {
     #[test]
     fn a_raw_answer_is_whole_http() {
         let error = GatewayError::new(Code::RequestTimeout, "The head took too long.").closing();
-        let text = String::from_utf8(raw(&error, Some("id-2"))).unwrap();
+        let text = String::from_utf8(raw(&error, Some("id-2"), &HeaderMap::new())).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 408 Request Timeout\r\n"));
         assert!(head.contains("connection: close"));

@@ -2,12 +2,17 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::{close_while_draining, cross_origin, is_draining};
+use bytes::Bytes;
+use http::header::SET_COOKIE;
+use http::{Method, StatusCode};
+
+use super::{cross_origin, is_draining, secure_relayed};
 use crate::client::Tunnel;
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::context::{mark_websocket, remove_from_response};
+use crate::error::Code;
 use crate::exchange::Exchange;
-use crate::http1::{AnswerHead, Fields};
+use crate::http1::{AnswerHead, Fields, ResponseHead};
 use crate::network::Network;
 use crate::reply::Reply;
 use crate::response_body::{Answer, ResponseBody, Source};
@@ -15,10 +20,29 @@ use crate::response_body::{Answer, ResponseBody, Source};
 /// Passes an answer on, its body as it streams.
 pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> Reply<N> {
     let status = answer.head.status;
-    let head = dress(&exchange, answer.head.fields);
+    let mut fields = answer.head.fields;
+    if let Some(cookie) = answer.source.selected.cookie(exchange.secure)
+        && !status.is_server_error()
+    {
+        fields.push_more(&[(&SET_COOKIE, &cookie)]);
+    }
+    let head = dress(&exchange, fields);
     exchange.status = Some(status);
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
     Reply { status, head, body: ResponseBody::relay(exchange, answer.source, idle_timeout) }
+}
+
+/// Passes on what another service says to a request that may not pass.
+pub fn refused<N: Network>(mut exchange: Box<Exchange<N>>, head: ResponseHead, body: Bytes) -> Reply<N> {
+    exchange.status = Some(head.status);
+    exchange.code = match head.status {
+        StatusCode::UNAUTHORIZED => Some(Code::Unauthorized),
+        StatusCode::FORBIDDEN => Some(Code::Forbidden),
+        _ => None,
+    };
+    let fields = dress(&exchange, head.fields);
+    let body = if exchange.method == Method::HEAD { Bytes::new() } else { body };
+    Reply { status: head.status, head: fields, body: ResponseBody::own(body, exchange) }
 }
 
 /// Passes a switch to WebSocket on; the tunnel waits with the client's connection until the 101 is written.
@@ -61,16 +85,15 @@ fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> AnswerH
     if exchange.limits.is_some() {
         tell_limits(exchange, &mut fields);
     }
+    if exchange.snapshot.tells_hsts {
+        secure_relayed(exchange, &mut fields);
+    }
     if cross_origin::is_told(exchange) {
         cross_origin::tell_in(exchange, &mut fields);
     }
-    let edits = exchange.route().map(|route| &route.settings.response_headers).filter(|edits| !edits.is_empty());
-    let Some(edits) = edits else {
-        fields.closes = is_draining(exchange);
-        return AnswerHead::Wire(fields);
-    };
-    let mut headers = fields.to_map();
-    edits.apply(&mut headers);
-    close_while_draining(exchange, &mut headers);
-    AnswerHead::Map(headers)
+    if let Some(edits) = exchange.route().map(|route| &route.settings.response_headers).filter(|it| !it.is_empty()) {
+        fields.edit(&edits.remove, &edits.set);
+    }
+    fields.closes = is_draining(exchange);
+    AnswerHead::Wire(fields)
 }

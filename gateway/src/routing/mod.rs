@@ -16,6 +16,7 @@ pub mod rewrite;
 pub mod stage;
 pub mod table;
 mod tree;
+pub mod undecided;
 
 #[cfg(test)]
 mod naive;

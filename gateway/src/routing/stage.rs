@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 use super::content::Body;
 use super::preflight::Preflight;
 use super::table::{Ask, Found, Params};
+use super::undecided::Undecided;
 use super::{path, rewrite};
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Exchange, Page};
@@ -46,6 +47,12 @@ pub fn find<N: Network>(
         return Ok(None);
     }
     settle(exchange, headers, found).map(Some)
+}
+
+/// What may come of a request that hangs on its body.
+#[cold]
+pub fn undecided<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap) -> Undecided {
+    exchange.snapshot.table.undecided(&ask(exchange, headers, Body::Unread))
 }
 
 /// Finds the route once the body has been read.
@@ -122,16 +129,24 @@ fn note_page<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) {
 /// # Errors
 /// 400 where what comes out of a rewrite cannot be sent.
 pub fn target<N: Network>(exchange: &Exchange<N>, params: &Params) -> Result<PathAndQuery, GatewayError> {
-    let query = exchange.uri.query();
     if let Some(rewrite) = exchange.route().and_then(|route| route.rewrite.as_ref()) {
-        return rewrite.apply(exchange.path(), params, query).map_err(|_| invalid_target());
+        return rewrite.apply(exchange.path(), params, exchange.uri.query()).map_err(|_| invalid_target());
     }
+    same_target(exchange)
+}
+
+/// The path in its one form, and the query, as they were asked for.
+///
+/// # Errors
+/// As `target`.
+#[inline]
+pub fn same_target<N: Network>(exchange: &Exchange<N>) -> Result<PathAndQuery, GatewayError> {
     // `?x` alone has an empty path, of which the one form is `/`: that was matched, and that is sent.
     let as_sent = exchange.uri.path_and_query().filter(|sent| sent.as_str().starts_with('/'));
     if let (None, Some(sent)) = (&exchange.path, as_sent) {
         return Ok(sent.clone());
     }
-    rewrite::target(exchange.path(), query).map_err(|_| invalid_target())
+    rewrite::target(exchange.path(), exchange.uri.query()).map_err(|_| invalid_target())
 }
 
 fn invalid_target() -> GatewayError {

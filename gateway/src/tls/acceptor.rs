@@ -86,7 +86,11 @@ mod tests {
     fn a_listener_that_wants_certificates_and_can_check_none_takes_nobody() {
         let of = |clients| {
             let default = Some(certificate(&["a.test"]));
-            Acceptor::new(&ListenerTls { default, named: [].into(), clients, files: [].into() }, None, true)
+            Acceptor::new(
+                &ListenerTls { default, named: [].into(), staples: [].into(), clients, files: [].into() },
+                None,
+                true,
+            )
         };
         let none = || Arc::new(RootCertStore::empty());
         assert!(of(ClientCertificates::Required(none())).is_err());

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::config::settings::listener::ListenerTls;
+use crate::clock;
+use crate::config::settings::listener::{ListenerTls, Stapled};
 
 /// The certificates of a listener.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct ByName {
     default: Option<Arc<CertifiedKey>>,
     /// For who asks for none: a client that connects to an address.
     unnamed: Option<Arc<CertifiedKey>>,
+    /// Those that are shown with what their issuers say of them.
+    staples: Arc<[Stapled]>,
 }
 
 impl ByName {
@@ -34,7 +37,8 @@ impl ByName {
         }
         let default = settings.default.clone();
         let first = settings.named.first().map(|named| Arc::clone(&named.certificate));
-        Self { exact, wildcard, unnamed: default.clone().or(first), default }
+        let staples = Arc::clone(&settings.staples);
+        Self { exact, wildcard, unnamed: default.clone().or(first), default, staples }
     }
 
     /// The certificate for a name, in small letters.
@@ -42,6 +46,18 @@ impl ByName {
         let Some(name) = name else { return self.unnamed.as_ref() };
         let by_parent = || self.wildcard.get(name.split_once('.')?.1);
         self.exact.get(name).or_else(by_parent).or(self.default.as_ref())
+    }
+
+    /// What is shown of a certificate at this time: without its issuer's word once that does not hold any more.
+    fn shown<'c>(
+        &'c self,
+        certificate: &'c Arc<CertifiedKey>,
+        now_unix: impl FnOnce() -> i64,
+    ) -> &'c Arc<CertifiedKey> {
+        match self.staples.iter().find(|stapled| Arc::ptr_eq(&stapled.certificate, certificate)) {
+            Some(stapled) if stapled.until <= now_unix() => &stapled.bare,
+            _ => certificate,
+        }
     }
 
     /// All of them, some more than once.
@@ -53,7 +69,7 @@ impl ByName {
 impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         // rustls gives names in small letters, as it checked them.
-        self.find(hello.server_name()).cloned()
+        self.find(hello.server_name()).map(|found| Arc::clone(self.shown(found, clock::unix_seconds)))
     }
 }
 
@@ -80,6 +96,7 @@ pub(super) mod tests {
         let mut settings = ListenerTls {
             default: Some(Arc::clone(&default)),
             named: [named(&["a.test", "x.a.test"], &one), named(&["*.a.test"], &wild)].into(),
+            staples: [].into(),
             clients: ClientCertificates::Unwanted,
             files: [].into(),
         };
@@ -97,5 +114,19 @@ pub(super) mod tests {
         settings.default = None;
         assert!(found(&settings, Some("c.test")).is_none(), "nobody here has that name");
         assert!(Arc::ptr_eq(&found(&settings, None).unwrap(), &one), "who asks for none sees the first");
+    }
+
+    #[test]
+    fn what_an_issuer_said_is_shown_for_as_long_as_it_holds() {
+        let bare = certificate(&["a.test"]);
+        let stapled = Arc::new(CertifiedKey { ocsp: Some(vec![1]), ..CertifiedKey::clone(&bare) });
+        let staple = Stapled { certificate: Arc::clone(&stapled), bare: Arc::clone(&bare), until: 100 };
+        let default = Some(Arc::clone(&stapled));
+        let (named, clients, files) = ([].into(), ClientCertificates::Unwanted, [].into());
+        let by_name = ByName::new(&ListenerTls { default, named, staples: [staple].into(), clients, files });
+        let found = by_name.find(None).unwrap();
+        assert!(Arc::ptr_eq(found, &stapled), "the one certificate of this name, whatever is shown of it");
+        assert!(Arc::ptr_eq(by_name.shown(found, || 99), &stapled));
+        assert!(Arc::ptr_eq(by_name.shown(found, || 100), &bare));
     }
 }

@@ -176,6 +176,7 @@ fn request<N: Network>(endpoint: &Endpoint<N>, settings: &settings::upstream::He
         target: settings.path.clone(),
         headers,
         lines: b"connection: close\r\n".to_vec(),
+        names: None,
     }
 }
 

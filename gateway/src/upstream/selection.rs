@@ -59,6 +59,8 @@ pub struct Selected<N: Network> {
     pub met: &'static str,
     /// The hash of the request's key; 0 where none is used.
     hash: u64,
+    /// The client's cookie stands for it.
+    stays: bool,
     /// `None` where outcomes are not looked at.
     pass: Option<Pass>,
     /// The breaker of the route, where it has one of its own.
@@ -123,6 +125,21 @@ impl<N: Network> Selected<N> {
         self.breaker_settings().failures.has(outcome, status)
     }
 
+    /// The cookie that brings the client back here, where it has none that does: a whole `set-cookie`. `secure`: the
+    /// client's own connection is encrypted.
+    #[inline]
+    pub fn cookie(&self, secure: bool) -> Option<String> {
+        if self.stays || self.settings.affinity.is_none() { None } else { self.new_cookie(secure) }
+    }
+
+    #[cold]
+    fn new_cookie(&self, secure: bool) -> Option<String> {
+        let affinity = self.settings.affinity.as_ref()?;
+        let token = affinity.token(&self.settings.name, &self.endpoint.address);
+        let secure = if secure { "; Secure" } else { "" };
+        Some(format!("{}={token}{}{secure}", affinity.cookie, affinity.attributes))
+    }
+
     /// The ticket, which has its outcome from now on.
     #[inline]
     pub(super) fn take_ticket(&mut self) -> Option<Ticket> {
@@ -165,10 +182,11 @@ impl<N: Network> Drop for Selected<N> {
 pub fn select<N: Network>(upstream: &Upstream<N>, ask: &Ask<'_, N>) -> Result<Selected<N>, GatewayError> {
     let active = upstream.active();
     let scope = active.scope(ask.route);
-    let takes_turns = matches!(active.balancer, Balancer::RoundRobin(_)) && ask.tried.is_empty();
+    let wanted = if active.tokens.is_empty() { None } else { wanted(&active, ask.headers) };
+    let takes_turns = matches!(active.balancer, Balancer::RoundRobin(_)) && ask.tried.is_empty() && wanted.is_none();
     let ticket = if takes_turns { upstream.next_ticket() } else { ask.bits };
     let hash = ask.hash.unwrap_or_else(|| hash_of(&active, ask));
-    let picking = Picking { upstream, active: &active, scope, ask, hash, ticket };
+    let picking = Picking { upstream, active: &active, scope, ask, hash, ticket, wanted };
     if active.settings.concurrency.limits_something() {
         return picking.pick_within_limits();
     }
@@ -199,11 +217,16 @@ struct Picking<'a, N: Network> {
     /// The place of round robin. An attempt that is made again takes none, or the endpoint after a failing one would
     /// get fewer first attempts than its share.
     ticket: u64,
+    /// The endpoint that the client's cookie stands for.
+    wanted: Option<usize>,
 }
 
 impl<N: Network> Picking<'_, N> {
     #[inline]
     fn pick(&self, eligible: &dyn Fn(usize) -> bool) -> Option<usize> {
+        if let Some(wanted) = self.wanted.filter(|wanted| eligible(*wanted)) {
+            return Some(wanted);
+        }
         let in_flight = |index: usize| self.active.endpoints[index].in_flight.count();
         let clock = &self.upstream.surroundings.clock;
         let seen = |index: usize| self.active.endpoints[index].seen(clock.monotonic_ns(clock.now()));
@@ -342,6 +365,7 @@ impl<N: Network> Picking<'_, N> {
             permit,
             met,
             hash: self.hash,
+            stays: self.wanted == Some(index),
             pass,
             route,
             places: None,
@@ -355,6 +379,13 @@ struct Full;
 fn full() -> GatewayError {
     let detail = "The upstream is as busy as it may be.";
     GatewayError::shed(ShedReason::UpstreamLatency, detail)
+}
+
+/// The endpoint that a client's cookie stands for. A value that stands for none of them is no more than none.
+#[cold]
+fn wanted<N: Network>(active: &Active<N>, headers: &HeaderMap) -> Option<usize> {
+    let value = cookie(headers, &active.settings.affinity.as_ref()?.cookie)?;
+    active.tokens.iter().position(|token| **token == *value)
 }
 
 fn hash_of<N: Network>(active: &Active<N>, ask: &Ask<'_, N>) -> u64 {

@@ -60,6 +60,28 @@ pub fn select_beside<N: Network>(exchange: &Exchange<N>, hash: u64, asked: &[Arc
     pick(exchange, own(exchange).ok()?, &HeaderMap::new(), Some(hash), asked).ok()
 }
 
+/// Picks an endpoint of who says whether a request may pass; the exchange stays as it is.
+///
+/// # Errors
+/// As `select`.
+pub fn select_authority<N: Network>(
+    exchange: &Exchange<N>,
+    headers: &HeaderMap,
+    upstream: &Upstream<N>,
+) -> Result<Selected<N>, GatewayError> {
+    let ask = Ask {
+        client: exchange.client.ip,
+        headers,
+        path: exchange.path(),
+        bits: exchange.shard.random(),
+        route: None,
+        hash: None,
+        tried: &[],
+        criticality: exchange.criticality(),
+    };
+    selection::select(upstream, &ask)
+}
+
 fn own<N: Network>(exchange: &Exchange<N>) -> Result<&Arc<Upstream<N>>, GatewayError> {
     exchange.upstream().ok_or_else(no_route)
 }

@@ -52,6 +52,8 @@ pub struct Active<N: Network> {
     pub endpoints: Box<[Arc<Endpoint<N>>]>,
     /// Their weights.
     pub weights: Box<[u32]>,
+    /// What stands for them in cookies; empty where none is set.
+    pub tokens: Box<[Box<str>]>,
     /// Picks among them.
     pub balancer: Balancer,
     /// How they stand: first with the upstream, then with each route that has a breaker of its own.
@@ -84,6 +86,7 @@ impl<N: Network> Upstream<N> {
                 settings,
                 endpoints: Box::default(),
                 weights: Box::default(),
+                tokens: Box::default(),
                 balancer,
                 scopes,
             }),
@@ -148,7 +151,10 @@ impl<N: Network> Upstream<N> {
         let before = |route: Option<&str>| known_scope(route).map_or(State::Closed, Scope::rolled_up);
         let scopes = scopes_of(&settings, &active, &weights, before, now);
         drop(old);
-        self.active.store(Arc::new(Active { settings, endpoints: active, weights, balancer, scopes }));
+        let token =
+            |endpoint: &Arc<Endpoint<N>>| Some(settings.affinity.as_ref()?.token(&self.name, &endpoint.address));
+        let tokens = active.iter().filter_map(token).collect();
+        self.active.store(Arc::new(Active { settings, endpoints: active, weights, tokens, balancer, scopes }));
         self.judge(now);
         self.surroundings.ring();
     }

@@ -55,7 +55,7 @@ fn upstreams() {
 #[test]
 fn routes() {
     check("[[routes]]\nupstream = \"http://b\"", &["1:1: \"path\" is missing in [[routes]]"]);
-    check("[[routes]]\npath = \"/\"", &["1:1: a route needs an `upstream`"]);
+    check("[[routes]]\npath = \"/\"", &["1:1: a route needs an `upstream`, a `redirect` or an `answer`"]);
     check("[[routes]]\npath = \"/\"\nupstream = \"b\"", &["3:12: unknown upstream \"b\""]);
     check(
         "[[routes]]\npath = \"/\"\nupstream = \"127.0.0.1:1\"",
@@ -248,7 +248,7 @@ fn limits_under_overload() {
 fn what_a_body_has_to_say() {
     check_route("body = { \"/type\" = \"refund\", \"/lines/0/paid\" = true, \"/a~1b\" = 1.5 }", &[]);
     check_route("body = { type = \"refund\" }", &["4:10: \"type\" is not a JSON pointer: it begins with a slash"]);
-    check_route("body_match_limit = \"0\"", &["4:20: \"0\" is not between 1B and 1GiB"]);
+    check_route("body_match_limit = \"0\"", &["4:20: \"0\" is not between 1B and 1MiB"]);
     let route = |body: &str| {
         format!("[[routes]]\nupstream = \"http://127.0.0.1:1\"\npath = \"/a\"\nbody = {{ \"/t\" = {body} }}\n")
     };

@@ -16,10 +16,6 @@ fn what_is_off_or_default_is_accepted() {
 
 #[test]
 fn what_is_not_built_is_said_once() {
-    check(
-        "[server]\npreserve_header_case = true",
-        &["2:1: [server] preserve_header_case: keeping the case of header names is not built yet"],
-    );
     check_upstream("protocol = \"http2\"", &["3:1: [upstreams.a] protocol: HTTP/2 is not built yet"]);
     check("[defaults.route]\ncoalesce = true", &["2:1: [defaults.route] coalesce: coalescing is not built yet"]);
 }
@@ -28,7 +24,10 @@ fn what_is_not_built_is_said_once() {
 fn policies_that_are_not_built_are_checked_all_the_same() {
     let route = |keys: &str| format!("[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n{keys}");
     check_unbuilt(&route("mirror = { upstream = \"x\" }"), &["4:23: unknown upstream \"x\""]);
-    check_unbuilt(&route("handler = \"h\""), &["4:11: a route has one of `upstream`, `split` and `handler`"]);
+    check_unbuilt(
+        &route("handler = \"h\""),
+        &["4:11: a route has one of `upstream`, `split`, `handler`, `redirect` and `answer`"],
+    );
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Routes that look into the body: which one is taken, and that the upstream gets what the client sent, byte for byte.
 
-use mocks::raw::{Raw, Script};
+use mocks::raw::{Gate, Raw, Script};
 
 use crate::support::h2::{H2Client, post as over_http_2};
-use crate::support::{Client, Gateway, echo};
+use crate::support::{Client, Gateway, Issuer, echo, eventually};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -71,7 +71,7 @@ async fn the_body_decides_and_the_upstream_gets_it_whole() {
         assert_eq!(answered, (route.to_owned(), body.to_owned()));
     }
     let answered = taken(&gateway, &upstream, &mut client, &chunked(&["{\"type\":", "\"refund\"", "}"])).await;
-    assert_eq!(answered, ("refund".to_owned(), "8\r\n{\"type\":\r\n8\r\n\"refund\"\r\n1\r\n}\r\n0\r\n\r\n".to_owned()));
+    assert_eq!(answered, ("refund".to_owned(), "11\r\n{\"type\":\"refund\"}\r\n0\r\n\r\n".to_owned()));
     assert_eq!(upstream.accepted(), 1, "no connection is lost by it");
     let record = &gateway.records(13).await[0];
     assert_eq!((&record["route"], &record["bytes_in"]), (&"refund".into(), &17.into()));
@@ -173,4 +173,88 @@ async fn over_http_2_the_body_decides_in_the_same_way() {
     assert_eq!(client.send(over_http_2("/pay"), "{}").await.header("x-route"), Some("any"));
     let answer = slow.answer().await;
     assert_eq!((answer.status, &*answer.code()), (408, "request_timeout"));
+}
+
+#[tokio::test]
+async fn e_all_bodies_that_are_read_together_take_no_more_than_they_may() {
+    let gate = Gate::new();
+    let upstream = Raw::script(Script::new().read_request().wait(&gate).send(OK)).await.unwrap();
+    let text = text(upstream.addr(), "body_match_memory = '4MiB'\nh2_max_concurrent_streams = 0", "");
+    let gateway = Gateway::start(&text.replace("'64B'", "'1MiB'")).await;
+    let held = || gateway.inner().shards()[0].held.count();
+    let part = "{\"type\":".to_owned() + &" ".repeat(1_000_000);
+    let head = format!("POST /pay HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", part.len() + 9);
+    // What a client announces takes nothing.
+    let mut silent = gateway.client().await;
+    silent.send(&head).await;
+    let mut clients = Vec::new();
+    for number in 1..=4 {
+        let mut client = gateway.client().await;
+        client.send(format!("{head}{part}")).await;
+        eventually("its body is held", || held() == number << 20).await;
+        clients.push(client);
+    }
+    let answer = gateway.ask(post("{\"type\":\"refund\"}")).await;
+    assert_eq!((answer.status, &*answer.code(), answer.header("retry-after")), (503, "overloaded", Some("1")));
+    assert_eq!(gateway.metric("gateway_shed_total{reason=\"routing_bodies\"}").await, Some(1.0));
+    // Who leaves makes room, and what is read is held until it is sent.
+    clients.pop().unwrap().reset();
+    eventually("there is room", || held() == 3 << 20).await;
+    let mut client = clients.pop().unwrap();
+    client.send("\"refund\"}").await;
+    upstream.wait_for_accepts(1).await;
+    gate.open();
+    assert_eq!(client.answer().await.header("x-route"), Some("refund"));
+    eventually("it is given back", || held() == 2 << 20).await;
+    drop((clients, silent));
+    eventually("all is given back", || held() == 0).await;
+}
+
+#[tokio::test]
+async fn a11_a_body_is_not_asked_for_where_no_route_would_let_its_request_in() {
+    let (upstream, issuer) = (upstream().await, Issuer::new("k1"));
+    let auth = "auth = { providers = ['main'] }";
+    let text = format!("{}\n{auth}\n{}", text(upstream.addr(), "", auth), issuer.provider(""));
+    let gateway = Gateway::start(&text).await;
+    let head = "POST /pay HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 17\r\n";
+    for (fields, status) in [("", 401), ("authorization: Bearer a\r\nauthorization: Bearer b\r\n", 400)] {
+        let answer = gateway.ask(format!("{head}{fields}\r\n")).await;
+        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")), "not 100");
+    }
+    // Something that may be a credential is looked at when the route is known.
+    let mut client = gateway.client().await;
+    client.send(format!("{head}authorization: Bearer x.y.z\r\n\r\n")).await;
+    assert_eq!(client.head().await.status, 100);
+    assert_eq!(client.ask("{\"type\":\"refund\"}").await.status, 401);
+    let mut client = gateway.client().await;
+    let token = issuer.token(&serde_json::json!({}));
+    client.send(format!("{head}authorization: Bearer {token}\r\n\r\n")).await;
+    assert_eq!(client.head().await.status, 100);
+    let answer = client.ask("{\"type\":\"refund\"}").await;
+    assert_eq!((answer.status, answer.header("x-route")), (200, Some("refund")));
+    assert_eq!(upstream.accepted(), 1);
+}
+
+#[tokio::test]
+async fn a11_one_route_that_takes_everybody_is_reason_enough_to_read() {
+    let (upstream, issuer) = (upstream().await, Issuer::new("k1"));
+    let auth = "auth = { providers = ['main'] }";
+    let gateway = Gateway::start(&format!("{}\n{}", text(upstream.addr(), "", auth), issuer.provider(""))).await;
+    let mut client = gateway.client().await;
+    client.send("POST /pay HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 17\r\n\r\n").await;
+    assert_eq!(client.head().await.status, 100);
+    assert_eq!(client.ask("{\"type\":\"charge\"}").await.header("x-route"), Some("any"));
+    assert_eq!(gateway.ask(post("{\"type\":\"refund\"}")).await.status, 401);
+    // A body that is longer than its routes look is no reason to read any of it, however far others look.
+    assert_eq!(gateway.ask(post(&"x".repeat(65))).await.header("x-route"), Some("any"));
+}
+
+#[tokio::test]
+async fn a11_a_body_of_an_address_that_no_route_lets_in_is_not_asked_for() {
+    let upstream = upstream().await;
+    let keys = "addresses = { allow = ['192.0.2.0/24'] }";
+    let gateway = Gateway::start(&format!("{}\n{keys}", text(upstream.addr(), "", keys))).await;
+    let head = "POST /pay HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 17\r\n\r\n";
+    assert_eq!(gateway.ask(head).await.status, 403, "not 100");
+    assert_eq!(upstream.accepted(), 0);
 }

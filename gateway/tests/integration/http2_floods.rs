@@ -5,8 +5,8 @@ use h2::Reason;
 use mocks::{Effect, Rule};
 
 use crate::support::h2::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GET, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE,
-    block, frame,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GET, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS,
+    WINDOW_UPDATE, block, frame,
 };
 use crate::support::{Gateway, echo, eventually};
 
@@ -173,4 +173,33 @@ async fn d_streams_beyond_the_most_are_refused_and_the_others_served() {
     }
     eventually("five are in flight", || gateway.in_flight() == 5).await;
     frames.is_alive().await;
+}
+
+#[tokio::test]
+async fn d_who_has_not_seen_the_settings_may_open_many_streams_and_is_not_taken_for_a_flood() {
+    let upstream = echo().await;
+    let gateway = Gateway::with("h2_max_concurrent_streams = 5\nh2_max_resets_per_second = 20", upstream.addr()).await;
+    upstream.set_rules([Rule::on("/hang").effect(Effect::Hang)]);
+    // The preface and three hundred requests with bodies go out before anything is read.
+    let mut frames = Frames::silent(gateway.address).await;
+    let body = |number| frame(DATA, END_STREAM, stream(number), b"body");
+    let early: Vec<u8> = (0..300).flat_map(|number| [post(stream(number)), body(number)].concat()).collect();
+    frames.send([PREFACE.to_vec(), frame(SETTINGS, 0, 0, b""), early, frame(SETTINGS, 1, 0, b"")].concat()).await;
+    let (mut refused, mut answered) = (0, 0);
+    while refused + answered < 300 {
+        match frames.next().await.expect("the connection goes on") {
+            one if one.kind == RST_STREAM && one.code(0) == Reason::REFUSED_STREAM => refused += 1,
+            one if one.kind == HEADERS => answered += 1,
+            _ => {}
+        }
+    }
+    assert!(refused > 20 && answered >= 5, "{refused} refused, {answered} answered");
+    frames.is_alive().await;
+    assert_eq!(floods(&gateway).await, 0.0);
+    // From here on it knows how many it may have.
+    let busy = [(":method", "GET"), (":scheme", "http"), (":path", "/hang"), (":authority", "a.test")];
+    let late = |number| frame(HEADERS, END_HEADERS | END_STREAM, stream(number), &block(&busy));
+    frames.send((1000..1400).flat_map(late).collect::<Vec<_>>()).await;
+    assert_eq!(frames.goaway().await, Some(Reason::ENHANCE_YOUR_CALM));
+    assert_eq!(floods(&gateway).await, 1.0);
 }

@@ -238,7 +238,7 @@ function showTables(upstreams, routes, of) {
   // What fails comes first; the rest stays where it is, so that it can be read.
   rows.sort((a, b) => (b[1].failed > 0) - (a[1].failed > 0));
   by("routes").replaceChildren(...rows.slice(0, MOST_ROUTES).map(([r, it]) =>
-    row([r.name, number(rate(it.rate)), failing(it), number(time(quantile(it, 0.5))), number(time(quantile(it, 0.99))), [r.hosts.join(" ") || "any", "wraps"], r.path, [r.methods.join(" ") || "any", "wraps"], r.upstream], it.failed > 0 ? "failing" : "")));
+    row([r.name, number(rate(it.rate)), failing(it), number(time(quantile(it, 0.5))), number(time(quantile(it, 0.99))), [r.hosts.join(" ") || "any", "wraps"], r.path, [r.methods.join(" ") || "any", "wraps"], r.upstream ?? r.own_answer], it.failed > 0 ? "failing" : "")));
   by("more").textContent = found.length < routes.length || found.length > MOST_ROUTES ? `${Math.min(found.length, MOST_ROUTES)} of ${routes.length}` : "";
 }
 

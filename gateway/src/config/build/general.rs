@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
 use rustls::RootCertStore;
+use rustls::sign::CertifiedKey;
+
+use super::route::header_pairs;
 
 use crate::config::certificates;
 use crate::config::check::{Context, Reader};
+use crate::config::ocsp;
 use crate::config::parse::environment::Environment;
 use crate::config::schema::server::{CERTIFICATE, LISTENER};
-use crate::config::settings::listener::{ClientCertificates, ListenerTls, NamedCertificate};
+use crate::config::settings::listener::{ClientCertificates, ListenerTls, NamedCertificate, Stapled};
 use crate::config::settings::server::{EscapedSlash, Http2Limits, Underscores};
 use crate::config::settings::telemetry::{AccessLog, LogOutput, Tracing, TrustTrace};
 use crate::config::settings::{Admin, Listener, Server, Telemetry};
@@ -30,6 +35,7 @@ pub(crate) fn server(table: &Reader<'_>) -> Server {
         max_headers: table.integer("max_headers"),
         max_uri_bytes: table.bytes("max_uri_bytes"),
         max_body: table.bound("max_body"),
+        body_match_memory: table.bytes("body_match_memory"),
         h2: Http2Limits {
             max_concurrent_streams: table.integer("h2_max_concurrent_streams"),
             stream_window: table.bytes("h2_stream_window"),
@@ -37,6 +43,9 @@ pub(crate) fn server(table: &Reader<'_>) -> Server {
             max_resets_per_second: table.integer("h2_max_resets_per_second"),
         },
         preserve_header_case: table.flag("preserve_header_case"),
+        own_headers: header_pairs(table, "own_headers"),
+        hsts: table.get("hsts").and_then(|_| hsts(&table.table("hsts"))),
+        https_port: table.integer("https_port"),
         escaped_slash: if table.text("escaped_slash") == "keep" { EscapedSlash::Keep } else { EscapedSlash::Reject },
         merge_slashes: table.flag("merge_slashes"),
         underscores_in_headers: match &*table.text("underscores_in_headers") {
@@ -50,6 +59,16 @@ pub(crate) fn server(table: &Reader<'_>) -> Server {
         max_in_flight: table.limit("max_in_flight"),
         shed_above_rss: table.bound("shed_above_rss"),
     }
+}
+
+fn hsts(table: &Reader<'_>) -> Option<HeaderValue> {
+    let mut text = format!("max-age={}", table.duration("max_age").as_secs());
+    for (key, directive) in [("include_subdomains", "; includeSubDomains"), ("preload", "; preload")] {
+        if table.flag(key) {
+            text.push_str(directive);
+        }
+    }
+    text.try_into().ok()
 }
 
 /// `[[listeners]]`; the default one where none is written.
@@ -72,11 +91,19 @@ fn tls(context: &Context<'_>, listener: &Reader<'_>) -> Option<Arc<ListenerTls>>
     listener.get("tls")?;
     let table = listener.table("tls");
     let mut files = Vec::new();
+    let mut staples = Vec::new();
     let mut certificate = |table: &Reader<'_>| {
         let (cert, key) = (context.path(table.get("cert")?)?, context.path(table.get("key")?)?);
-        let certified = certificates::with_key(&cert, &key).ok();
+        let bare = certificates::with_key(&cert, &key).ok();
         files.extend([cert, key]);
-        certified
+        let response = table.get("ocsp").and_then(|node| context.path(node));
+        let staple = response.as_ref().zip(bare.as_ref()).and_then(|(file, bare)| ocsp::about(bare, file).ok());
+        files.extend(response);
+        let (Some(bare), Some(staple)) = (&bare, staple) else { return bare };
+        let certificate = Arc::new(CertifiedKey { ocsp: Some(staple.der), ..CertifiedKey::clone(bare) });
+        let until = staple.until.unwrap_or(i64::MAX);
+        staples.push(Stapled { certificate: Arc::clone(&certificate), bare: Arc::clone(bare), until });
+        Some(certificate)
     };
     let default = certificate(&table);
     let mut named = Vec::new();
@@ -95,7 +122,7 @@ fn tls(context: &Context<'_>, listener: &Reader<'_>) -> Option<Arc<ListenerTls>>
         "required" => ClientCertificates::Required(roots),
         _ => ClientCertificates::Unwanted,
     };
-    Some(Arc::new(ListenerTls { default, named: named.into(), clients, files: files.into() }))
+    Some(Arc::new(ListenerTls { default, named: named.into(), staples: staples.into(), clients, files: files.into() }))
 }
 
 /// `[admin]`; `None` when its address is empty.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::check::{Context, Reader};
 use super::schema::route::ROUTE;
 use super::schema::upstream::UPSTREAM;
+use super::settings::identity::HeaderPattern;
 use super::settings::upstream::RouteBreaker;
 use super::settings::{Config, Route, Upstream};
 use super::source::Span;
@@ -39,11 +40,19 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     let mut route_places = Vec::new();
     for reader in tables(context, root, "routes") {
         let Some(mut route) = route::build(&reader) else { continue };
-        if upstream_url::is_url(&route.upstream) {
-            let Ok(url) = upstream_url::parse(&route.upstream) else { continue };
-            route.upstream = Arc::from(url.authority.as_str());
-            let shared = Reader::new(None, context.shared(&UPSTREAM), &UPSTREAM, reader.at);
+        let shared = Reader::new(None, context.shared(&UPSTREAM), &UPSTREAM, reader.at);
+        let mut named = |upstream: &mut Arc<str>| {
+            if !upstream_url::is_url(upstream) {
+                return true;
+            }
+            let Ok(url) = upstream_url::parse(upstream) else { return false };
+            *upstream = Arc::from(url.authority.as_str());
             implicit.entry(url.authority.clone()).or_insert_with(|| upstream::implicit(context, &url, &shared));
+            true
+        };
+        let asked = route.forward_auth.as_mut().and_then(Arc::get_mut).map(|auth| &mut auth.upstream);
+        if !named(&mut route.upstream) || !asked.is_none_or(named) {
+            continue;
         }
         routes.push(Arc::new(route));
         route_places.push(reader.at);
@@ -51,12 +60,17 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     upstreams.extend(implicit.into_values());
     hand_breakers_over(&routes, &mut upstreams);
     tell_the_most_critical(&routes, &mut upstreams);
+    let mut identity = identity::headers(&root.table("identity"));
+    // What a service says of who asks is no client's to say, on any route.
+    for auth in routes.iter().filter_map(|route| route.forward_auth.as_ref()) {
+        identity.strip.extend(auth.response_headers.iter().cloned().map(HeaderPattern::Exact));
+    }
     let config = Config {
         server: general::server(&root.table("server")),
         listeners: general::listeners(context, root),
         admin: general::admin(&root.table("admin"), context.environment),
         telemetry: general::telemetry(&root.table("telemetry"), context.sources),
-        identity: identity::headers(&root.table("identity")),
+        identity,
         passport: identity::passport(context, &root.table("identity")),
         providers: identity::providers(context, &root.table("identity")),
         stores: store::all(root, context.environment),
@@ -80,7 +94,8 @@ fn hand_breakers_over(routes: &[Arc<Route>], upstreams: &mut [Upstream]) {
 /// Tells each upstream who shares its limits.
 fn tell_the_most_critical(routes: &[Arc<Route>], upstreams: &mut [Upstream]) {
     for upstream in upstreams {
-        let served = routes.iter().filter(|route| route.upstream == upstream.name);
+        let asks = |route: &Route| route.forward_auth.as_ref().is_some_and(|auth| auth.upstream == upstream.name);
+        let served = routes.iter().filter(|route| route.upstream == upstream.name || asks(route));
         upstream.concurrency.highest = served.map(|route| route.criticality).max().unwrap_or_default();
     }
 }

@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::{identity, upstream};
 use crate::algorithms::criticality::Criticality;
 use crate::config::check::Reader;
+use crate::config::settings::forward_auth::{AnswerCache, ForwardAuth};
+use crate::config::settings::own_answer::{Https, Origin, OwnAnswer, Redirect};
 use crate::config::settings::route::{
     Fallback, FixedAnswer, HeaderEdits, Hedge, HedgeAfter, HostPattern, HostPolicy, Retry, Rewrite, RouteMatch,
     ValueMatch,
@@ -36,10 +38,13 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         name: Arc::from(&*name),
         matches,
         upstream: Arc::from(&*table.text("upstream")),
+        own_answer: own_answer(table),
+        origin: origin(table),
         rewrite: rewrite(table),
         request_headers: edits(&table.table("request_headers")),
         response_headers: edits(&table.table("response_headers")),
         auth: identity::auth(table),
+        forward_auth: forward_auth(table).map(Arc::new),
         rate_limits: table.texts("rate_limits").iter().map(|name| Arc::from(name.as_str())).collect(),
         timeout: table.timeout("timeout"),
         idle_timeout: table.timeout("idle_timeout"),
@@ -108,6 +113,10 @@ fn body(table: &Reader<'_>) -> Option<Vec<(Box<str>, Value)>> {
 }
 
 fn rewrite(table: &Reader<'_>) -> Option<Rewrite> {
+    if table.get("redirect").is_some() {
+        let path = table.table("redirect").get("path")?;
+        return path_pattern::template(path.text()?).ok().map(Rewrite::Path);
+    }
     table.get("rewrite")?;
     let rewrite = table.table("rewrite");
     if let Some(prefix) = rewrite.get("strip_prefix") {
@@ -117,11 +126,64 @@ fn rewrite(table: &Reader<'_>) -> Option<Rewrite> {
 }
 
 fn edits(table: &Reader<'_>) -> HeaderEdits {
-    let set = table.map("set").iter().filter_map(|entry| {
-        Some((text::header_name(&entry.key).ok()?, HeaderValue::from_str(entry.node.text()?).ok()?))
-    });
+    let set = header_pairs(table, "set");
     let remove = table.texts("remove");
-    HeaderEdits { set: set.collect(), remove: remove.iter().filter_map(|name| text::header_name(name).ok()).collect() }
+    HeaderEdits { set, remove: remove.iter().filter_map(|name| text::header_name(name).ok()).collect() }
+}
+
+/// Names and values of a table.
+pub(crate) fn header_pairs(table: &Reader<'_>, key: &str) -> Vec<(HeaderName, HeaderValue)> {
+    let pair =
+        |entry: &Entry| Some((text::header_name(&entry.key).ok()?, HeaderValue::from_str(entry.node.text()?).ok()?));
+    table.map(key).iter().filter_map(pair).collect()
+}
+
+fn forward_auth(table: &Reader<'_>) -> Option<ForwardAuth> {
+    table.get("forward_auth")?;
+    let table = table.table("forward_auth");
+    let cache = table.table("cache");
+    let names = |key: &str| table.texts(key).iter().filter_map(|name| text::header_name(name).ok()).collect();
+    Some(ForwardAuth {
+        upstream: Arc::from(&*table.text("upstream")),
+        path: table.text("path").parse().ok()?,
+        timeout: table.duration("timeout"),
+        request_headers: names("request_headers"),
+        response_headers: names("response_headers"),
+        max_response: table.bytes("max_response"),
+        allows_on_error: table.text("on_error") == "allow",
+        cache: cache.timeout("ttl").map(|ttl| AnswerCache { ttl, max_bytes: cache.bytes("max_bytes") }),
+    })
+}
+
+/// What the gateway answers itself.
+fn own_answer(table: &Reader<'_>) -> Option<Box<OwnAnswer>> {
+    if table.get("answer").is_some() {
+        return fixed_answer(&table.table("answer")).map(|answer| Box::new(OwnAnswer::Fixed(answer)));
+    }
+    table.get("redirect")?;
+    let table = table.table("redirect");
+    Some(Box::new(OwnAnswer::Redirect(Redirect {
+        status: StatusCode::from_u16(table.integer("status")).ok()?,
+        secure: table.get("scheme").map(|_| table.text("scheme") == "https"),
+        host: table.get("host").map(|_| table.text("host").to_ascii_lowercase().into()),
+        port: table.get("port").map(|_| table.integer("port")),
+        strip_query: table.flag("strip_query"),
+    })))
+}
+
+fn origin(table: &Reader<'_>) -> Option<Box<Origin>> {
+    let addresses = table.table("addresses");
+    let nets = |key: &str| match table.get("addresses") {
+        Some(_) => addresses.texts(key).iter().filter_map(|net| text::cidr(net).ok()).collect(),
+        None => Vec::new(),
+    };
+    let https = match &*table.text("https") {
+        "redirect" => Https::Redirect,
+        "require" => Https::Require,
+        _ => Https::Any,
+    };
+    let origin = Origin { https, allow: nets("allow"), deny: nets("deny") };
+    (origin != Origin::default()).then(|| Box::new(origin))
 }
 
 fn retry(table: &Reader<'_>) -> Retry {
@@ -150,6 +212,10 @@ fn fallback(table: &Reader<'_>) -> Option<Fallback> {
     if let Some(upstream) = table.get("upstream") {
         return Some(Fallback::Upstream(Arc::from(upstream.text()?)));
     }
+    fixed_answer(table).map(Fallback::Answer)
+}
+
+fn fixed_answer(table: &Reader<'_>) -> Option<FixedAnswer> {
     let body = table.text("body");
     let content_type = match table.get("content_type") {
         Some(written) => Some(HeaderValue::from_str(written.text()?).ok()?),
@@ -157,7 +223,7 @@ fn fallback(table: &Reader<'_>) -> Option<Fallback> {
         None => (!body.is_empty()).then(|| HeaderValue::from_static("text/plain; charset=utf-8")),
     };
     let status = StatusCode::from_u16(table.integer("status")).ok()?;
-    Some(Fallback::Answer(FixedAnswer { status, content_type, body: Bytes::from(body.into_owned()) }))
+    Some(FixedAnswer { status, content_type, body: Bytes::from(body.into_owned()) })
 }
 
 fn cors(table: &Reader<'_>) -> Cors {

@@ -11,6 +11,7 @@ use crate::algorithms::retry_budget::Allowance;
 use crate::config::certificates;
 use crate::config::check::{Context, Reader};
 use crate::config::settings::Upstream;
+use crate::config::settings::affinity::Affinity;
 use crate::config::settings::upstream::{
     Balance, Breaker, Concurrency, ConsistentHash, DnsDiscovery, Endpoint, Endpoints, Failures, HashKey, Health, Pool,
     Target,
@@ -29,7 +30,7 @@ pub(crate) fn build(context: &Context<'_>, name: &str, table: &Reader<'_>) -> Op
         Endpoints::Static(endpoints).nonempty()?
     };
     let tls = table.get("tls").map(|_| tls(context, &table.table("tls"), &endpoints));
-    Some(with_endpoints(name, endpoints, tls, table))
+    Some(with_endpoints(context, name, (endpoints, tls), table))
 }
 
 /// The upstream of a URL, which says whether TLS is spoken; shared keys hold for it too.
@@ -37,7 +38,7 @@ pub(crate) fn implicit(context: &Context<'_>, url: &UpstreamUrl, shared: &Reader
     let endpoint = Endpoint { address: Arc::from(url.authority.as_str()), target: url.target.clone(), weight: 1 };
     let endpoints = Endpoints::Static(vec![endpoint]);
     let tls = url.tls.then(|| tls(context, &shared.table("tls"), &endpoints));
-    with_endpoints(&url.authority, endpoints, tls, shared)
+    with_endpoints(context, &url.authority, (endpoints, tls), shared)
 }
 
 impl Endpoints {
@@ -46,13 +47,33 @@ impl Endpoints {
     }
 }
 
-fn with_endpoints(name: &str, endpoints: Endpoints, tls: Option<UpstreamTls>, table: &Reader<'_>) -> Upstream {
+fn affinity(context: &Context<'_>, table: &Reader<'_>) -> Option<Affinity> {
+    let secret = context.environment.get(table.get("key_env")?.text()?)?;
+    let mut attributes = format!("; Path={}; HttpOnly", table.text("path"));
+    if let Some(max_age) = table.timeout("max_age") {
+        attributes.push_str(&format!("; Max-Age={}", max_age.as_secs()));
+    }
+    attributes.push_str(match &*table.text("same_site") {
+        "strict" => "; SameSite=Strict",
+        "none" => "; SameSite=None",
+        _ => "; SameSite=Lax",
+    });
+    Some(Affinity::new(&table.text("cookie"), attributes, &secret))
+}
+
+fn with_endpoints(
+    context: &Context<'_>,
+    name: &str,
+    (endpoints, tls): (Endpoints, Option<UpstreamTls>),
+    table: &Reader<'_>,
+) -> Upstream {
     let pool = table.table("pool");
     Upstream {
         name: Arc::from(name),
         endpoints,
         tls: tls.map(Arc::new),
         balance: balance(table),
+        affinity: table.get("affinity").and_then(|_| affinity(context, &table.table("affinity"))),
         pool: Pool {
             connect_timeout: pool.duration("connect_timeout"),
             idle_timeout: pool.duration("idle_timeout"),

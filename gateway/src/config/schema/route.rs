@@ -1,15 +1,24 @@
 //! `[[routes]]`.
 
-use super::route_policy::{AUTH, CORS, FALLBACK, HEDGE, MIRROR, RETRY, SPLIT};
+use super::route_policy::{
+    ADDRESSES, ANSWER, AUTH, CORS, FALLBACK, FORWARD_AUTH, HEDGE, MIRROR, REDIRECT, RETRY, SPLIT,
+};
 use super::upstream::BREAKER;
 use super::{DAY, HUGE, Key, Kind, TableDef, key};
-use crate::config::validate::{references, route};
+use crate::config::validate::{forward_auth, own_answer, references, route};
 use crate::config::value::text;
+
+/// A body is parsed in one turn of a worker's loop, and its values take many times its bytes: more than this would be
+/// felt by every other request.
+const MOST_LOOKED_INTO: u64 = 1 << 20;
 
 /// One of `[[routes]]`.
 pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is matched, and what happens then.", KEYS)
     .rules(&[
         route::one_destination,
+        forward_auth::beside_others,
+        own_answer::no_upstream,
+        own_answer::redirect_parameters,
         route::rewrite_parameters,
         route::tries_within_timeout,
         route::identity_headers,
@@ -18,7 +27,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::cors_credential_headers,
         references::route,
     ])
-    .exclusive(&["upstream", "split", "handler"]);
+    .exclusive(&["upstream", "split", "handler", "redirect", "answer"]);
 
 const KEYS: &[Key] = &[
     key("name", Kind::Text(&text::LABEL), "Its name in logs and metrics; the path when absent."),
@@ -52,7 +61,7 @@ const KEYS: &[Key] = &[
     .default("{}"),
     key(
         "body_match_limit",
-        Kind::Size(1, 1 << 30),
+        Kind::Size(1, MOST_LOOKED_INTO),
         "The largest body that is looked into; it is kept until it is sent.",
     )
     .default("\"16KiB\""),
@@ -69,10 +78,21 @@ const KEYS: &[Key] = &[
     key("mirror", Kind::Table(&MIRROR), "A copy of some requests to another upstream.").not_yet("mirroring is"),
     key("handler", Kind::Text(&text::NAME), "A handler registered in code, instead of an upstream.")
         .not_yet("handlers in code are"),
+    key("redirect", Kind::Table(&REDIRECT), "Where clients are sent to, instead of an upstream."),
+    key("answer", Kind::Table(&ANSWER), "A fixed answer, instead of an upstream."),
+    key(
+        "https",
+        Kind::Choice(&["any", "redirect", "require"]),
+        "What becomes of a request that came in the clear, as trusted proxies tell it: it is served, sent to the same URL \
+         over TLS (308), or refused (403).",
+    )
+    .default("\"any\""),
+    key("addresses", Kind::Table(&ADDRESSES), "Which client addresses may use it, before all else; 403 for others."),
     key("rewrite", Kind::Table(&REWRITE), "What the upstream is sent instead of the path."),
     key("request_headers", Kind::Table(&HEADER_EDITS), "Edits of the request's headers.").default("{}"),
     key("response_headers", Kind::Table(&HEADER_EDITS), "Edits of the response's headers.").default("{}"),
     key("auth", Kind::Table(&AUTH), "Who may use it."),
+    key("forward_auth", Kind::Table(&FORWARD_AUTH), "A service that is asked whether a request may pass."),
     key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "The limits that hold, by name.")
         .default("[]"),
     key("timeout", Kind::DurationOrZero(1, DAY), "Until response headers, retries included; \"0s\" is no limit.")

@@ -1,7 +1,7 @@
 //! The policies of `[[routes]]` that are tables of their own.
 
 use super::{DAY, HOUR, Kind, TableDef, key};
-use crate::config::validate::{identity, references, route};
+use crate::config::validate::{forward_auth, identity, own_answer, references, route};
 use crate::config::value::text;
 
 /// `auth`
@@ -129,3 +129,99 @@ pub(crate) static FALLBACK: TableDef = TableDef::plain(
 )
 .rules(&[route::one_fallback, references::named_upstream])
 .exclusive(&["status", "body", "content_type", "upstream"]);
+
+/// `redirect`
+pub(crate) static REDIRECT: TableDef = TableDef::plain(
+    "redirect",
+    "Where clients are sent to: the URL that they asked for, with these parts of it changed.",
+    &[
+        key("scheme", Kind::Choice(&["http", "https"]), "The new scheme."),
+        key("host", Kind::Text(&text::HOST_NAME), "The new host, without a port."),
+        key(
+            "port",
+            Kind::Integer(1, 65_535),
+            "The new port. Without it a new scheme or host has its usual one, and else it is as asked for.",
+        ),
+        key("path", Kind::Text(&text::PATH_TEMPLATE), "The new path, with parameters of the route's path."),
+        key("strip_query", Kind::Bool, "The query is left out.").default("false"),
+        key(
+            "status",
+            Kind::Integer(301, 308),
+            "301, 302, 303, 307 or 308. With 307 and 308 clients keep method and body.",
+        )
+        .default("308"),
+    ],
+)
+.rules(&[own_answer::redirect]);
+
+/// `answer`
+pub(crate) static ANSWER: TableDef = TableDef::plain(
+    "answer",
+    "A fixed answer; `response_headers` are set on it.",
+    &[
+        key("status", Kind::Integer(200, 599), "Its status.").default("200"),
+        key("body", Kind::Text(&text::ANY), "Its body; empty when absent.").default("\"\""),
+        key("content_type", Kind::Text(&text::HEADER_VALUE), "Its content type; `text/plain` when absent."),
+    ],
+)
+.rules(&[own_answer::answer]);
+
+/// `addresses`
+pub(crate) static ADDRESSES: TableDef = TableDef::plain(
+    "addresses",
+    "Which client addresses may use a route: the client's own, as trusted proxies and the PROXY protocol tell it.",
+    &[
+        key("allow", Kind::List(const { &Kind::Text(&text::CIDR) }, 0), "Networks that may; empty is any.")
+            .default("[]"),
+        key(
+            "deny",
+            Kind::List(const { &Kind::Text(&text::CIDR) }, 0),
+            "Networks that may not, also where `allow` has them.",
+        )
+        .default("[]"),
+    ],
+)
+.rules(&[own_answer::addresses]);
+
+/// `forward_auth`
+pub(crate) static FORWARD_AUTH: TableDef = TableDef::plain(
+    "forward_auth",
+    "A service that is asked, by a GET, whether a request may pass: 2xx lets it, what else is below 500 is the client's answer.",
+    &[
+        key("upstream", Kind::Text(&text::UPSTREAM), "An upstream's name, or a URL such as http://127.0.0.1:9100.").required(),
+        key("path", Kind::Text(&text::CHECK_PATH), "What it is asked for, with a query perhaps.").default("\"/\""),
+        key("timeout", Kind::Duration(1, HOUR), "Until its answer's head; the route's own time bounds it too.")
+            .default("\"1s\""),
+        key(
+            "request_headers",
+            Kind::List(const { &Kind::Text(&text::EDITABLE_HEADER) }, 0),
+            "Headers of the client that it is sent, beside `x-forwarded-*` (with `-method` and `-uri`), ids and identity.",
+        )
+        .default("[\"authorization\", \"cookie\"]"),
+        key(
+            "response_headers",
+            Kind::List(const { &Kind::Text(&text::EDITABLE_HEADER) }, 0),
+            "Headers of its answer that the upstream is sent. No client can send them, on any route.",
+        )
+        .default("[]"),
+        key("max_response", Kind::Size(1, 16 << 20), "The largest body of its answer.").default("\"64KiB\""),
+        key(
+            "on_error",
+            Kind::Choice(&["deny", "allow"]),
+            "What becomes of a request when it cannot be asked, or answers 5xx: 503, or it passes.",
+        )
+        .default("\"deny\""),
+        key("cache", Kind::Table(&AUTH_CACHE), "For how long its yes holds for the same question.").default("{}"),
+    ],
+)
+.rules(&[forward_auth::headers, references::forward_auth]);
+
+static AUTH_CACHE: TableDef = TableDef::plain(
+    "cache",
+    "What is remembered of answers that let pass, by all that was asked. `cache-control: no-store` is respected.",
+    &[
+        key("ttl", Kind::DurationOrZero(1, HOUR), "For how long; \"0s\" is off.").default("\"0s\""),
+        key("max_bytes", Kind::Size(1 << 10, 1 << 32), "What all of a route's take of memory.").default("\"16MiB\""),
+    ],
+)
+.off(&[("ttl", "\"0s\"")]);

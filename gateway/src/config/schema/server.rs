@@ -42,6 +42,12 @@ const KEYS: &[Key] = &[
     )
     .default("\"10MiB\""),
     key(
+        "body_match_memory",
+        Kind::Size(4 << 20, HUGE),
+        "What bodies that are read for routing (`body` of routes) may take together on a worker; 503 beyond.",
+    )
+    .default("\"64MiB\""),
+    key(
         "h2_max_concurrent_streams",
         Kind::Integer(0, 1_000_000),
         "Streams that one HTTP/2 connection may have open. 0: HTTP/2 is not spoken.",
@@ -57,9 +63,24 @@ const KEYS: &[Key] = &[
         "Streams of one HTTP/2 connection that its client may reset, or break, in a second. Beyond: GOAWAY.",
     )
     .default("100"),
-    key("preserve_header_case", Kind::Bool, "Keep header names as written, from HTTP/1 to HTTP/1.")
-        .default("false")
-        .not_yet("keeping the case of header names is"),
+    key(
+        "preserve_header_case",
+        Kind::Bool,
+        "Requests keep the letters of header names, from HTTP/1 to HTTP/1. Answers keep theirs in any case.",
+    )
+    .default("false"),
+    key(
+        "own_headers",
+        Kind::Map(&text::EDITABLE_HEADER, const { &Kind::Text(&text::HEADER_VALUE) }),
+        "Added to every answer of the gateway's own (problems, redirects, fixed answers, preflights) that has no such header.",
+    )
+    .default("{}"),
+    key(
+        "hsts",
+        Kind::Table(&HSTS),
+        "`strict-transport-security` on every answer over TLS, where the upstream does not say it itself.",
+    ),
+    key("https_port", Kind::Integer(1, 65_535), "Where `https = \"redirect\"` of a route sends clients.").default("443"),
     key(
         "escaped_slash",
         Kind::Choice(&["reject", "keep"]),
@@ -96,6 +117,17 @@ const KEYS: &[Key] = &[
     .default("\"0\""),
 ];
 
+static HSTS: TableDef = TableDef::plain(
+    "hsts",
+    "Browsers come over TLS alone from then on (RFC 6797).",
+    &[
+        key("max_age", Kind::Duration(0, 2 * 366 * DAY), "For how long; \"0s\" lets browsers forget it.").required(),
+        key("include_subdomains", Kind::Bool, "Also to every name below the host.").default("false"),
+        key("preload", Kind::Bool, "Browsers may ship with it.").default("false"),
+    ],
+)
+.rules(&[server::hsts]);
+
 /// One of `[[listeners]]`.
 pub(crate) static LISTENER: TableDef = TableDef::plain(
     "[[listeners]]",
@@ -130,6 +162,7 @@ static LISTENER_TLS: TableDef = TableDef::plain(
     &[
         key("cert", Kind::File, "The certificate chain, PEM."),
         key("key", Kind::File, "Its private key, PEM."),
+        key("ocsp", Kind::File, "What its issuer says of it (OCSP), DER: shown with it for as long as it holds."),
         key("client_ca", Kind::File, "Who signs client certificates, PEM."),
         key("client_auth", Kind::Choice(&["none", "optional", "required"]), "Whether clients show a certificate.")
             .default("\"none\""),
@@ -149,6 +182,7 @@ pub(crate) static CERTIFICATE: TableDef = TableDef::plain(
         key("names", Kind::List(const { &Kind::Text(&text::HOST) }, 1), "The names that it is shown for.").required(),
         key("cert", Kind::File, "The certificate chain, PEM.").required(),
         key("key", Kind::File, "Its private key, PEM.").required(),
+        key("ocsp", Kind::File, "What its issuer says of it (OCSP), DER: shown with it for as long as it holds."),
     ],
 )
 .rules(&[server::certificate]);

@@ -32,6 +32,7 @@ const KEYS: &[Key] = &[
         "How an endpoint is picked: a policy's name, or a table.",
     )
     .default("{ policy = \"least_request\" }"),
+    key("affinity", Kind::Table(&AFFINITY), "A cookie brings a client back to the endpoint that answered it."),
     key("slow_start", Kind::Duration(0, HOUR), "A new endpoint's share grows over this time.").default("\"0s\""),
     key("pool", Kind::Table(&POOL), "How connections are kept.").default("{}"),
     key("breaker", Kind::Table(&BREAKER), "When an endpoint is left alone.").default("{}"),
@@ -106,6 +107,31 @@ static BALANCE: TableDef = TableDef::plain(
     ],
 )
 .rules(&[upstream::hash_keys_need_hash]);
+
+static AFFINITY: TableDef = TableDef::plain(
+    "affinity",
+    "A cookie brings a client back to the endpoint that answered it; where that is out, `balance` picks another.",
+    &[
+        key("cookie", Kind::Text(&text::HEADER), "The cookie's name.").default("\"gw-endpoint\""),
+        key(
+            "key_env",
+            Kind::Text(&text::ENVIRONMENT),
+            "The environment variable with the secret of its values, the same at every gateway; 16 characters or more.",
+        )
+        .required()
+        .secret(),
+        key("path", Kind::Text(&text::PATH), "The paths that it is sent for.").default("\"/\""),
+        key(
+            "max_age",
+            Kind::DurationOrZero(SECOND, 400 * DAY),
+            "How long browsers keep it; \"0s\" is as long as they run.",
+        )
+        .default("\"0s\""),
+        key("same_site", Kind::Choice(&["strict", "lax", "none"]), "Whether it is sent from pages of other sites.")
+            .default("\"lax\""),
+    ],
+)
+.rules(&[upstream::affinity]);
 
 static POOL: TableDef = TableDef::plain(
     "[upstreams.NAME.pool]",

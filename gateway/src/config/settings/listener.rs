@@ -27,6 +27,8 @@ pub struct ListenerTls {
     pub default: Option<Arc<CertifiedKey>>,
     /// The others.
     pub named: Box<[NamedCertificate]>,
+    /// What issuers say of them.
+    pub staples: Arc<[Stapled]>,
     /// Whether clients show one of their own, and who signs those.
     pub clients: ClientCertificates,
     /// The files of all that.
@@ -51,4 +53,15 @@ pub enum ClientCertificates {
     Optional(Arc<RootCertStore>),
     /// Without one that holds there is no connection.
     Required(Arc<RootCertStore>),
+}
+
+/// A certificate that is shown with what its issuer says of it.
+#[derive(Debug)]
+pub struct Stapled {
+    /// As it is shown.
+    pub certificate: Arc<CertifiedKey>,
+    /// The same without, for when that does not hold any more.
+    pub bare: Arc<CertifiedKey>,
+    /// Until when it holds, seconds since the Unix epoch.
+    pub until: i64,
 }

@@ -4,9 +4,12 @@
 //! `config::parse`, so that a problem is reported with its place in the file.
 
 pub mod admin;
+pub mod affinity;
 pub mod cors;
+pub mod forward_auth;
 pub mod identity;
 pub mod listener;
+pub mod own_answer;
 pub mod rate_limit;
 pub mod route;
 pub mod server;

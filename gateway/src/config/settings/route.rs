@@ -9,7 +9,9 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::cors::Cors;
+use super::forward_auth::ForwardAuth;
 use super::identity::Auth;
+use super::own_answer::{Origin, OwnAnswer};
 use super::upstream::{Breaker, Failures};
 use crate::algorithms::criticality::Criticality;
 
@@ -20,9 +22,13 @@ pub struct Route {
     pub name: Arc<str>,
     /// What is matched.
     pub matches: RouteMatch,
-    /// The name of an upstream in the same configuration.
+    /// The name of an upstream in the same configuration; empty where the gateway answers itself.
     pub upstream: Arc<str>,
-    /// What the upstream is sent instead of the path.
+    /// What the gateway answers itself, without an upstream.
+    pub own_answer: Option<Box<OwnAnswer>>,
+    /// What it asks of where a request comes from; `None` = nothing.
+    pub origin: Option<Box<Origin>>,
+    /// What the upstream is sent instead of the path, or where a redirect leads.
     pub rewrite: Option<Rewrite>,
     /// Edits of the request's headers, after hop-by-hop and identity headers went.
     pub request_headers: HeaderEdits,
@@ -30,6 +36,8 @@ pub struct Route {
     pub response_headers: HeaderEdits,
     /// Who may use it; `None` = everybody.
     pub auth: Option<Auth>,
+    /// Who is asked whether a request may pass.
+    pub forward_auth: Option<Arc<ForwardAuth>>,
     /// Names of the limits that hold, each once; each exists.
     pub rate_limits: Vec<Arc<str>>,
     /// Until response headers, retries included; `None` = no limit.
@@ -96,13 +104,7 @@ pub enum Fallback {
 impl std::fmt::Display for Fallback {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Answer(FixedAnswer { status, content_type, body }) => {
-                write!(f, "{} with {} bytes", status.as_u16(), body.len())?;
-                match content_type.as_ref().and_then(|kind| kind.to_str().ok()) {
-                    Some(kind) => write!(f, " of {kind}"),
-                    None => Ok(()),
-                }
-            }
+            Self::Answer(answer) => answer.fmt(f),
             Self::Upstream(name) => write!(f, "upstream {name}"),
         }
     }
@@ -117,6 +119,16 @@ pub struct FixedAnswer {
     pub content_type: Option<HeaderValue>,
     /// Empty where the status has no body.
     pub body: Bytes,
+}
+
+impl std::fmt::Display for FixedAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} with {} bytes", self.status.as_u16(), self.body.len())?;
+        match self.content_type.as_ref().and_then(|kind| kind.to_str().ok()) {
+            Some(kind) => write!(f, " of {kind}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// `retry`. By default nothing is.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 /// `[server]`. Sizes are bytes; a limit of `None` means that there is none.
@@ -31,10 +32,18 @@ pub struct Server {
     pub max_uri_bytes: usize,
     /// A request body's size; 413 beyond.
     pub max_body: Option<u64>,
+    /// What bodies that are read for routing may take together, on a worker.
+    pub body_match_memory: usize,
     /// HTTP/2 of clients.
     pub h2: Http2Limits,
     /// Keep header names byte-exact from HTTP/1 to HTTP/1.
     pub preserve_header_case: bool,
+    /// Added to every answer of the gateway's own that has no such header.
+    pub own_headers: Vec<(HeaderName, HeaderValue)>,
+    /// `strict-transport-security` of answers over TLS.
+    pub hsts: Option<HeaderValue>,
+    /// Where clients in the clear are sent to.
+    pub https_port: u16,
     /// What happens to `%2F` and `%5C` in a path.
     pub escaped_slash: EscapedSlash,
     /// `//` counts as `/`.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderName;
 use http::uri::PathAndQuery;
 
+use super::affinity::Affinity;
 use super::upstream_tls::UpstreamTls;
 use crate::algorithms::breaker::Policy;
 use crate::algorithms::criticality::Criticality;
@@ -25,6 +26,8 @@ pub struct Upstream {
     pub tls: Option<Arc<UpstreamTls>>,
     /// How an endpoint is picked.
     pub balance: Balance,
+    /// Who comes back gets the endpoint that answered before; `None` = off.
+    pub affinity: Option<Affinity>,
     /// How connections are kept.
     pub pool: Pool,
     /// When an endpoint is left alone.

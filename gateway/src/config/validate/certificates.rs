@@ -4,6 +4,7 @@ use crate::clock;
 use crate::config::certificates::{self, Fault};
 use crate::config::check::{Context, Reader};
 use crate::config::key_files;
+use crate::config::ocsp;
 use crate::config::problem::quoted;
 
 /// A certificate comes with its key.
@@ -38,4 +39,27 @@ pub(crate) fn roots(context: &mut Context<'_>, table: &Reader<'_>, key: &str) ->
     let Some(Err(why)) = context.file(node).map(|file| certificates::roots(&file)) else { return true };
     context.report.error(node.at, format!("{}: {why}", quoted(node.shown())));
     false
+}
+
+/// An OCSP response is about the certificate beside it, and holds.
+pub(crate) fn stapled(context: &mut Context<'_>, table: &Reader<'_>) {
+    let Some(node) = table.get("ocsp") else { return };
+    let (Some(cert), Some(key)) = (table.get("cert"), table.get("key")) else {
+        return context.report.error(node.at, "`ocsp` is about a `cert`, which is not there");
+    };
+    // What is wrong with the certificate has been said.
+    let files = context.file(cert).zip(context.file(key));
+    let Some(certified) = files.and_then(|(cert, key)| certificates::with_key(&cert, &key).ok()) else { return };
+    match context.file(node).map(|file| ocsp::about(&certified, &file)) {
+        Some(Err(why)) => context.report.error(node.at, format!("{}: {why}", quoted(node.shown()))),
+        Some(Ok(staple)) if staple.until.is_some_and(|until| until <= clock::unix_seconds()) => {
+            let message = format!("{} does not hold any more: it is not shown", quoted(node.shown()));
+            context.report.warning(
+                node.at,
+                message,
+                "get one anew, every few days; a changed file is in force at once",
+            );
+        }
+        _ => {}
+    }
 }

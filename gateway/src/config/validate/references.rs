@@ -6,18 +6,35 @@ use crate::config::value::upstream_url;
 
 /// A route's upstream and limits.
 pub(crate) fn route(context: &mut Context<'_>, route: &Reader<'_>) {
-    if let Some(node) = route.get("upstream") {
-        match node.text().map(|text| (upstream_url::is_url(text), upstream_url::parse(text))) {
-            Some((true, Ok(url))) => upstream_tls::url(context, node, &url),
-            Some((false, _)) => context.upstream_exists(node),
-            _ => {}
-        }
+    upstream_or_url(context, route);
+    let is_closed = ["forward_auth", "redirect"].iter().any(|key| route.get(key).is_some());
+    rate_limits(context, route);
+    if !is_closed {
+        open_to_all(context, route);
     }
-    limits(context, route);
+}
+
+/// Who is asked whether a request may pass.
+pub(crate) fn forward_auth(context: &mut Context<'_>, auth: &Reader<'_>) {
+    upstream_or_url(context, auth);
+}
+
+fn upstream_or_url(context: &mut Context<'_>, table: &Reader<'_>) {
+    let Some(node) = table.get("upstream") else { return };
+    match node.text().map(|text| (upstream_url::is_url(text), upstream_url::parse(text))) {
+        Some((true, Ok(url))) => upstream_tls::url(context, node, &url),
+        Some((false, _)) => context.upstream_exists(node),
+        _ => {}
+    }
 }
 
 /// The limits of a route, an aggregate or a batch; a warning where nobody is asked for identity.
 pub(crate) fn limits(context: &mut Context<'_>, route: &Reader<'_>) {
+    rate_limits(context, route);
+    open_to_all(context, route);
+}
+
+fn rate_limits(context: &mut Context<'_>, route: &Reader<'_>) {
     let written = route.nodes("rate_limits");
     for (position, node) in written.iter().enumerate() {
         context.limit_exists(node);
@@ -25,6 +42,9 @@ pub(crate) fn limits(context: &mut Context<'_>, route: &Reader<'_>) {
             context.report.error(node.at, "this limit is named twice");
         }
     }
+}
+
+fn open_to_all(context: &mut Context<'_>, route: &Reader<'_>) {
     if context.has_providers() && route.get("auth").is_none() {
         let help = "write auth = { providers = [\"NAME\"] }, or auth = { providers = [\"NAME\"], optional = true }";
         context.report.warning(route.at, "this route has no `auth`: everybody may use it", help);

@@ -8,15 +8,17 @@ use crate::config::value::{path_pattern, quantity};
 
 /// A request goes to one place.
 pub(crate) fn one_destination(context: &mut Context<'_>, route: &Reader<'_>) {
-    let destinations = ["upstream", "split", "handler"];
+    let destinations = ["upstream", "split", "handler", "redirect", "answer"];
     let written: Vec<_> = destinations.iter().filter_map(|key| route.get(key)).collect();
     match written.as_slice() {
         [] => {
             let help = "upstream = \"http://127.0.0.1:9001\"";
-            context.report.error_with(route.at, "a route needs an `upstream`", help);
+            context.report.error_with(route.at, "a route needs an `upstream`, a `redirect` or an `answer`", help);
         }
         [_] => {}
-        [_, more, ..] => context.report.error(more.at, "a route has one of `upstream`, `split` and `handler`"),
+        [_, more, ..] => {
+            context.report.error(more.at, "a route has one of `upstream`, `split`, `handler`, `redirect` and `answer`");
+        }
     }
 }
 
@@ -25,11 +27,15 @@ pub(crate) fn rewrite_parameters(context: &mut Context<'_>, route: &Reader<'_>) 
     if route.get("rewrite").is_none() {
         return;
     }
-    let rewrite = route.table("rewrite");
+    template_parameters(context, route, &route.table("rewrite"));
+}
+
+/// The `path` of a table is made of parameters that the route's path has.
+pub(super) fn template_parameters(context: &mut Context<'_>, route: &Reader<'_>, table: &Reader<'_>) {
     let pattern = route.text("path");
     let Ok(segments) = path_pattern::parse(&pattern) else { return };
     let names = path_pattern::parameters(&segments);
-    if let Some(node) = rewrite.get("path")
+    if let Some(node) = table.get("path")
         && let Ok(pieces) = path_pattern::template(node.text().unwrap_or(""))
     {
         for piece in pieces {

@@ -45,6 +45,7 @@ pub(crate) fn listener_certificates(context: &mut Context<'_>, tls: &Reader<'_>)
         context.report.error(tls.at, "tls needs `cert` and `key`, or `certificates`");
     }
     certificates::can_be_used(context, tls, &[]);
+    certificates::stapled(context, tls);
     if tls.text("client_auth") != "none" && tls.get("client_ca").is_none() {
         context.report.error(tls.at("client_auth"), "client_auth needs `client_ca`");
     }
@@ -70,4 +71,14 @@ pub(crate) fn listener_certificates(context: &mut Context<'_>, tls: &Reader<'_>)
 pub(crate) fn certificate(context: &mut Context<'_>, table: &Reader<'_>) {
     let names = table.texts("names");
     certificates::can_be_used(context, table, &names.iter().map(|name| &**name).collect::<Vec<_>>());
+    certificates::stapled(context, table);
+}
+
+/// Lists that browsers ship with take hosts with a year and their subdomains alone (hstspreload.org).
+pub(crate) fn hsts(context: &mut Context<'_>, hsts: &Reader<'_>) {
+    const YEAR: u64 = 365 * 86_400;
+    if hsts.flag("preload") && (!hsts.flag("include_subdomains") || hsts.duration("max_age").as_secs() < YEAR) {
+        let help = "write max_age = \"8760h\" or more, and include_subdomains = true";
+        context.report.error_with(hsts.at("preload"), "no list takes a host without a year and its subdomains", help);
+    }
 }

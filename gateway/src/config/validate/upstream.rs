@@ -71,3 +71,16 @@ pub(crate) fn breaker_order(context: &mut Context<'_>, breaker: &Reader<'_>) {
         context.report.error(breaker.at(key), "open_for is above max_open_for");
     }
 }
+
+/// The secret is one, and the path is one that a cookie can have.
+pub(crate) fn affinity(context: &mut Context<'_>, affinity: &Reader<'_>) {
+    const SHORTEST: usize = 16;
+    let secret = affinity.get("key_env").and_then(|node| Some((node, context.environment.get(node.text()?)?)));
+    if let Some((node, _)) = secret.filter(|(_, secret)| secret.len() < SHORTEST) {
+        let message = format!("the secret in {} has less than {SHORTEST} characters", quoted(node.shown()));
+        context.report.error_with(node.at, message, "make one: `openssl rand -base64 32`");
+    }
+    if affinity.text("path").contains(';') {
+        context.report.error(affinity.at("path"), "a cookie's path has no semicolon");
+    }
+}

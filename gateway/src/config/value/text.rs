@@ -72,8 +72,12 @@ kinds! {
     PATH = "a path", "/api", |text| path_pattern::plain(text);
     /// A fixed path with a query, or nothing.
     PATH_OR_EMPTY = "a path, or empty", "/health", |text| path_or_empty(text);
+    /// A fixed path with a query.
+    CHECK_PATH = "a path", "/verify", |text| check_path(text);
     /// An upstream call's target, parameters in any place.
     CALL = "a path and perhaps a query", "/users/{id}", |text| call(text);
+    /// A host without a port, and no pattern.
+    HOST_NAME = "a host name", "www.example.com", |text| host_port::host(text).map(drop);
     /// `client`, `upstream` or a name.
     SENT_HOST = "client, upstream or a host name", "client", |text| sent_host(text);
     /// An HTTP URL.
@@ -197,6 +201,11 @@ const FRAMING: [&str; 10] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+fn check_path(text: &str) -> Result<(), String> {
+    require(!text.is_empty(), "it is empty")?;
+    path_or_empty(text)
+}
 
 fn editable_header(text: &str) -> Result<(), String> {
     let name = header_name(text)?;

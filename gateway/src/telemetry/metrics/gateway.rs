@@ -34,11 +34,13 @@ pub enum ShedReason {
     Draining,
     /// More resets or empty frames on a connection of HTTP/2 than a client may send.
     Http2Flood,
+    /// `body_match_memory`
+    RoutingBodies,
 }
 
 impl ShedReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Connections,
         Self::ConnectionsPerIp,
         Self::InFlight,
@@ -51,6 +53,7 @@ impl ShedReason {
         Self::Deadline,
         Self::Draining,
         Self::Http2Flood,
+        Self::RoutingBodies,
     ];
 
     /// Whether it protects an upstream, and not the gateway.
@@ -73,6 +76,7 @@ impl ShedReason {
             Self::Deadline => "deadline",
             Self::Draining => "draining",
             Self::Http2Flood => "h2_flood",
+            Self::RoutingBodies => "routing_bodies",
         }
     }
 }

@@ -1,0 +1,41 @@
+//! `forward_auth`: what it is asked by, and what it may say.
+
+use crate::config::check::{Context, Reader};
+use crate::config::problem::quoted;
+use crate::config::settings::identity::HeaderPattern;
+
+/// What is copied is what no client may send, and credentials are what clients send.
+pub(crate) fn headers(context: &mut Context<'_>, auth: &Reader<'_>) {
+    for node in auth.nodes("response_headers") {
+        let name = node.text().unwrap_or("").to_ascii_lowercase();
+        if matches!(&*name, "authorization" | "cookie") {
+            let message = format!("{} would be taken from every client, on every route", quoted(&name));
+            context.report.error_with(node.at, message, "let the service answer under a name of its own");
+        }
+    }
+}
+
+/// Beside `auth`, identity headers are the identity's; what the service says is not edited away.
+pub(crate) fn beside_others(context: &mut Context<'_>, route: &Reader<'_>) {
+    if route.get("forward_auth").is_none() {
+        return;
+    }
+    let auth = route.table("forward_auth");
+    let edits = route.table("request_headers");
+    let removed: Vec<String> = edits.texts("remove").iter().map(|name| name.to_ascii_lowercase()).collect();
+    for node in auth.nodes("response_headers") {
+        let name = node.text().unwrap_or("").to_ascii_lowercase();
+        let is_set = edits.map("set").iter().any(|entry| entry.key.eq_ignore_ascii_case(&name));
+        if is_set || removed.contains(&name) {
+            context.report.error(node.at, format!("{} is edited by `request_headers`", quoted(&name)));
+        }
+        let is_identity = context.identity_headers.iter().any(|pattern| match pattern {
+            HeaderPattern::Exact(exact) => exact.as_str() == name,
+            HeaderPattern::Prefix(prefix) => name.starts_with(prefix.as_str()),
+        });
+        if is_identity && route.get("auth").is_some() {
+            let message = format!("{} is an identity header, which this route's `auth` sets", quoted(&name));
+            context.report.error(node.at, message);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Another service says whether a request may pass (`forward_auth`): it is asked by a GET that tells method, URL and
+//! some headers of the request. 2xx lets it pass, and some headers of that answer go on to the upstream; any other
+//! answer below
+//! 500 is the client's. Where it cannot be asked, or fails, the request is refused, unless the route says otherwise.
+//!
+//! The service is an upstream like any: its endpoints are balanced, pooled and have breakers, so that one that is down
+//! costs no request any waiting. What it is asked about is the path in its one form. Nothing that a client sends can
+//! look like its word: the names that it may set were taken from every request before (`HeaderRules`).
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+
+use super::attempt::{Failure, Manner, Tried, attempt};
+use super::deadline;
+use super::remembered::Remembered;
+use crate::config::settings::forward_auth::ForwardAuth;
+use crate::context::{names, set_forwarded};
+use crate::error::{Code, GatewayError};
+use crate::exchange::Exchange;
+use crate::http1::{RequestHead, ResponseHead, write_field};
+use crate::network::Network;
+use crate::request_body::RequestBody;
+use crate::response_body::Source;
+use crate::upstream::stage::select_authority;
+use crate::upstream::{Selected, Upstream};
+
+const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+
+/// Headers of an answer, to be copied.
+type Copied = Arc<[(HeaderName, HeaderValue)]>;
+
+/// Who is asked.
+pub struct Authority<N: Network> {
+    /// As configured.
+    pub settings: Arc<ForwardAuth>,
+    /// The service.
+    pub upstream: Arc<Upstream<N>>,
+    remembered: Option<Mutex<Remembered<Copied>>>,
+}
+
+impl<N: Network> Authority<N> {
+    /// Compiles it; nothing is remembered of an earlier configuration.
+    pub fn new(settings: &Arc<ForwardAuth>, upstream: Arc<Upstream<N>>) -> Self {
+        let remembered = settings.cache.map(|cache| Mutex::new(Remembered::new(cache.ttl, cache.max_bytes)));
+        Self { settings: Arc::clone(settings), upstream, remembered }
+    }
+}
+
+/// The client's answer, as the service gave it.
+pub struct Refused {
+    /// Its head.
+    pub head: ResponseHead,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// Asks. `None`: the request passes, and its headers have what the service says.
+///
+/// # Errors
+/// 503 where it cannot be asked, or fails.
+#[cold]
+pub async fn consult<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &mut HeaderMap,
+) -> Result<Option<Box<Refused>>, Failure> {
+    let Some(authority) = exchange.route().and_then(|route| route.authority.clone()) else { return Ok(None) };
+    let sent = question(exchange, headers, &authority.settings);
+    let key = authority.remembered.as_ref().map(|_| key(exchange, &sent));
+    let began = exchange.now();
+    if let Some(copied) = recall(&authority, key.as_deref(), began) {
+        add(headers, &copied);
+        return Ok(None);
+    }
+    exchange.timeout = exchange.route().and_then(|route| route.settings.timeout);
+    deadline::read(exchange, headers);
+    deadline::arm(exchange);
+    let asked = match select_authority(exchange, headers, &authority.upstream) {
+        Ok(selected) => {
+            exchange.consults = true;
+            let asked = ask(exchange, selected, sent, &authority.settings).await;
+            exchange.consults = false;
+            asked
+        }
+        Err(error) => Err(error),
+    };
+    exchange.awaited += exchange.now().saturating_duration_since(began);
+    match asked {
+        Ok((head, _)) if head.status.is_success() => {
+            let copied = copied(&head, &authority.settings);
+            add(headers, &copied);
+            if !forbids_keeping(&head) {
+                remember(&authority, key, copied, exchange.now());
+            }
+            Ok(None)
+        }
+        Ok((head, body)) => Ok(Some(Box::new(Refused { head, body }))),
+        Err(_) if authority.settings.allows_on_error => Ok(None),
+        Err(error) => {
+            let detail = "Whether this request may pass cannot be found out now.";
+            let refused = GatewayError::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1));
+            Err(refused.because(error).into())
+        }
+    }
+}
+
+/// What the service is sent of the request, but for ids.
+fn question<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, settings: &ForwardAuth) -> HeaderMap {
+    let told = [&names::X_FORWARDED_FOR, &names::X_FORWARDED_PROTO, &names::X_FORWARDED_HOST, &names::FORWARDED];
+    let told = told.into_iter().filter(|_| exchange.peer_trusted);
+    let mut sent = HeaderMap::with_capacity(settings.request_headers.len() + 8);
+    for name in settings.request_headers.iter().chain(told) {
+        if !sent.contains_key(name) {
+            sent.extend(headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
+        }
+    }
+    let host = exchange.host.as_ref().map(|host| &host.value);
+    set_forwarded(&mut sent, &exchange.connection.peer, exchange.peer_trusted, host);
+    let query = exchange.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let uri = HeaderValue::try_from(format!("{}{query}", exchange.path()));
+    for (name, value) in [(X_FORWARDED_METHOD, HeaderValue::from_str(exchange.method.as_str())), (X_FORWARDED_URI, uri)]
+    {
+        // A method and a target are made of characters that a value may have.
+        if let Ok(value) = value {
+            sent.insert(name, value);
+        }
+    }
+    sent
+}
+
+/// All that its answer may depend on, in a form in which no two questions look alike.
+fn key<N: Network>(exchange: &Exchange<N>, sent: &HeaderMap) -> Vec<u8> {
+    let mut key = Vec::with_capacity(512);
+    for (name, value) in sent {
+        key.extend_from_slice(name.as_str().as_bytes());
+        key.push(b':');
+        key.extend_from_slice(value.as_bytes());
+        key.push(b'\n');
+    }
+    if let Some(identity) = &exchange.identity {
+        key.extend_from_slice(&identity.fields);
+    }
+    key
+}
+
+fn recall<N: Network>(authority: &Authority<N>, key: Option<&[u8]>, now: Instant) -> Option<Copied> {
+    authority.remembered.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).get(key?, now)
+}
+
+fn remember<N: Network>(authority: &Authority<N>, key: Option<Vec<u8>>, copied: Copied, now: Instant) {
+    if let (Some(remembered), Some(key)) = (&authority.remembered, key) {
+        let bytes = copied.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum();
+        remembered.lock().unwrap_or_else(PoisonError::into_inner).put(key, copied, bytes, now);
+    }
+}
+
+fn forbids_keeping(head: &ResponseHead) -> bool {
+    let mut lines = head.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"cache-control"));
+    lines.any(|(_, value)| {
+        value.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(b"no-store"))
+    })
+}
+
+fn copied(head: &ResponseHead, settings: &ForwardAuth) -> Copied {
+    let named = |(name, value): (&[u8], &[u8])| {
+        let known =
+            settings.response_headers.iter().find(|known| name.eq_ignore_ascii_case(known.as_str().as_bytes()))?;
+        Some((known.clone(), HeaderValue::from_bytes(value).ok()?))
+    };
+    head.fields.iter().filter_map(named).collect()
+}
+
+fn add(headers: &mut HeaderMap, copied: &[(HeaderName, HeaderValue)]) {
+    headers.extend(copied.iter().cloned());
+}
+
+/// The service's answer, below 500, with its body.
+async fn ask<N: Network>(
+    exchange: &Exchange<N>,
+    selected: Selected<N>,
+    mut headers: HeaderMap,
+    settings: &ForwardAuth,
+) -> Result<(ResponseHead, Bytes), GatewayError> {
+    headers.insert(header::HOST, selected.endpoint.host.clone());
+    let mut lines = Vec::with_capacity(256);
+    write_field(&mut lines, &names::X_REQUEST_ID, exchange.request_id.as_bytes());
+    write_field(&mut lines, &names::TRACEPARENT, exchange.trace.as_bytes());
+    if let Some(identity) = &exchange.identity {
+        lines.extend_from_slice(&identity.fields);
+    }
+    let head = RequestHead { method: Method::GET, target: settings.path.clone(), headers, lines, names: None };
+    let began = exchange.now();
+    let manner = Manner { began, most: Some(settings.timeout), switches: false };
+    let tried: Tried<N> = Box::pin(attempt(exchange, selected, &head, RequestBody::Empty, manner)).await;
+    let answer = tried.map_err(|lost| match lost.failure {
+        Failure::Problem(error) | Failure::Covered(error) => *error,
+        Failure::ClientLeft => GatewayError::new(Code::Internal, "The client left."),
+    })?;
+    if answer.head.status.is_server_error() {
+        return Err(GatewayError::new(Code::UpstreamInvalid, "The service failed."));
+    }
+    let left = deadline::remaining(exchange, exchange.now()).unwrap_or(settings.timeout).min(settings.timeout);
+    let read = tokio::time::timeout(left, body(exchange, answer.source, settings.max_response)).await;
+    match read.ok().flatten() {
+        Some(body) => Ok((answer.head, body)),
+        // Of a yes nobody wants the body.
+        None if answer.head.status.is_success() => Ok((answer.head, Bytes::new())),
+        None => Err(GatewayError::new(Code::UpstreamInvalid, "The service's answer is cut, late or too large.")),
+    }
+}
+
+/// Reads a body to its end, and gives the connection back. `None` where it is cut or too large: then it is lost.
+async fn body<N: Network>(exchange: &Exchange<N>, mut source: Source<N>, most: usize) -> Option<Bytes> {
+    let mut bytes = BytesMut::new();
+    while !source.connection.is_over() {
+        match std::future::poll_fn(|cx| source.connection.poll_frame(cx)).await {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    if bytes.len() + data.len() > most {
+                        return None;
+                    }
+                    bytes.extend_from_slice(data);
+                }
+            }
+            Some(Err(_)) => return None,
+            None => break,
+        }
+    }
+    source.finish(exchange, exchange.now());
+    Some(bytes.freeze())
+}

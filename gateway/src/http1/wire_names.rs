@@ -1,0 +1,72 @@
+//! Names of header fields as a client wrote them, where they are to reach the upstream in the same letters.
+//!
+//! To HTTP the case of a name says nothing (RFC 9110, section 5.1), and a map of fields forgets it; some old upstreams
+//! compare names by their bytes all the same. Kept beside the map, so that nothing else has to know of it: a field that
+//! is removed is not written, whatever is remembered of its name.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
+
+/// The names of a request's fields, in order for each name.
+#[derive(Debug, Clone, Default)]
+pub struct WireNames(Arc<HeaderMap<Spelled>>);
+
+/// A name in a client's letters; a slice of the head it came in.
+#[derive(Debug, Clone)]
+struct Spelled(Bytes);
+
+impl WireNames {
+    /// Remembers names, in the order of their fields.
+    pub(super) fn of(names: impl Iterator<Item = (HeaderName, Bytes)>) -> Self {
+        let mut map = HeaderMap::with_capacity(names.size_hint().0);
+        for (name, spelled) in names {
+            map.append(name, Spelled(spelled));
+        }
+        Self(Arc::new(map))
+    }
+
+    /// How the first field of this name was written; its usual form where none was.
+    pub(super) fn first<'n>(&'n self, name: &'n HeaderName) -> &'n [u8] {
+        self.0.get(name).map_or(name.as_str().as_bytes(), |spelled| &spelled.0)
+    }
+
+    /// How the fields of a map were written, one by one. A map gives the fields of one name one after another, in their
+    /// order; one of which there are more than came is written like the last of them.
+    pub(super) fn spell<'n, V>(
+        &'n self,
+        fields: &'n HeaderMap<V>,
+    ) -> impl Iterator<Item = (&'n [u8], &'n HeaderName, &'n V)> {
+        fields.keys().flat_map(move |name| {
+            let mut spelled = self.0.get_all(name).iter();
+            let mut last = name.as_str().as_bytes();
+            fields.get_all(name).iter().map(move |value| {
+                last = spelled.next().map_or(last, |spelled| &spelled.0);
+                (last, name, value)
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_field_keeps_its_letters_and_new_ones_have_the_usual() {
+        let came = [("x-a", "X-A"), ("host", "HOST"), ("x-a", "x-a"), ("x-gone", "X-Gone")];
+        let came =
+            came.iter().map(|(name, spelled)| (HeaderName::from_static(name), Bytes::from_static(spelled.as_bytes())));
+        let names = WireNames::of(came);
+        let mut fields = HeaderMap::<&str>::default();
+        for (name, value) in [("x-a", "1"), ("x-a", "2"), ("x-a", "3"), ("host", "a"), ("x-new", "b")] {
+            fields.append(HeaderName::from_static(name), value);
+        }
+        let written: Vec<_> =
+            names.spell(&fields).map(|(name, _, value)| (std::str::from_utf8(name).unwrap(), *value)).collect();
+        assert_eq!(written, [("X-A", "1"), ("x-a", "2"), ("x-a", "3"), ("HOST", "a"), ("x-new", "b")]);
+        assert_eq!(names.first(&http::header::HOST), b"HOST");
+        assert_eq!(names.first(&http::header::CONTENT_LENGTH), b"content-length");
+    }
+}

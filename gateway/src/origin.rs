@@ -1,0 +1,97 @@
+//! What a route asks of where a request comes from: the client's address, and whether its connection is encrypted.
+//!
+//! Asked before anything else of the route, so that who may not use it buys nothing dearer. Routes that ask nothing pay
+//! one branch.
+
+use crate::config::settings::own_answer::{self, Https};
+use crate::context::TrustedProxies as Networks;
+use crate::error::{Code, GatewayError};
+use crate::exchange::Exchange;
+use crate::network::Network;
+
+/// `https` and `addresses` of a route, compiled.
+#[derive(Debug)]
+pub struct Origin {
+    https: Https,
+    allow: Networks,
+    deny: Networks,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on.
+    Passes,
+    /// It is sent to the same URL over TLS.
+    ToHttps,
+}
+
+impl Origin {
+    /// Compiles it.
+    pub fn new(settings: &own_answer::Origin) -> Self {
+        let (allow, deny) = (Networks::new(&settings.allow), Networks::new(&settings.deny));
+        Self { https: settings.https, allow, deny }
+    }
+
+    /// Whether this address may use the route.
+    fn lets_in(&self, address: std::net::IpAddr) -> bool {
+        !self.deny.contains(address) && (self.allow.is_empty() || self.allow.contains(address))
+    }
+}
+
+/// Looks, before a body is read that decides which of these routes is taken, whether any of them lets this client in.
+///
+/// # Errors
+/// 403
+#[cold]
+pub fn look<N: Network>(exchange: &Exchange<N>, routes: &[usize]) -> Result<(), GatewayError> {
+    let lets_in = |index: &usize| {
+        let origin = exchange.snapshot.routes[*index].origin.as_deref();
+        origin.is_none_or(|origin| origin.lets_in(exchange.client.ip))
+    };
+    if routes.iter().any(lets_in) { Ok(()) } else { Err(refused().closing()) }
+}
+
+fn refused() -> GatewayError {
+    GatewayError::new(Code::Forbidden, "This address may not use this route.")
+}
+
+/// Asks it of a request whose route asks something.
+///
+/// # Errors
+/// 403
+#[cold]
+pub fn judge<N: Network>(exchange: &Exchange<N>) -> Result<Verdict, GatewayError> {
+    let Some(origin) = exchange.route().and_then(|route| route.origin.as_deref()) else { return Ok(Verdict::Passes) };
+    if !origin.lets_in(exchange.client.ip) {
+        return Err(refused());
+    }
+    match origin.https {
+        Https::Redirect if !exchange.secure => Ok(Verdict::ToHttps),
+        Https::Require if !exchange.secure => {
+            Err(GatewayError::new(Code::Forbidden, "This route is served over TLS alone."))
+        }
+        _ => Ok(Verdict::Passes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    #[test]
+    fn deny_is_stronger_than_allow_and_no_list_is_any() {
+        let nets = |list: &[&str]| list.iter().map(|net| net.parse().unwrap()).collect();
+        let lets_in = |allow: &[&str], deny: &[&str], address: &str| {
+            let (allow, deny) = (nets(allow), nets(deny));
+            let origin = Origin::new(&own_answer::Origin { https: Https::Any, allow, deny });
+            origin.lets_in(address.parse::<IpAddr>().unwrap())
+        };
+        let (ten, one) = (&["10.0.0.0/8", "2001:db8::/32"][..], &["10.0.0.1/32"][..]);
+        assert!(lets_in(ten, one, "10.0.0.2") && lets_in(ten, &[], "2001:db8::1") && lets_in(&[], one, "9.9.9.9"));
+        assert!(!lets_in(ten, one, "10.0.0.1") && !lets_in(ten, &[], "11.0.0.1") && !lets_in(&[], one, "10.0.0.1"));
+        assert!(lets_in(ten, one, "::ffff:10.0.0.2") && !lets_in(ten, one, "::ffff:10.0.0.1"), "IPv4 in IPv6 clothes");
+    }
+}

@@ -1,0 +1,96 @@
+//! Answers of routes without an upstream: a redirect, or one that is always the same.
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use super::own::tell_limits;
+use super::{close_while_draining, cross_origin, problem, secure_own};
+use crate::config::settings::own_answer::{OwnAnswer, Redirect};
+use crate::config::settings::route::FixedAnswer;
+use crate::context::names::X_REQUEST_ID;
+use crate::error::{Code, GatewayError};
+use crate::exchange::Exchange;
+use crate::network::Network;
+use crate::reply::Reply;
+use crate::response_body::ResponseBody;
+
+/// What the route answers itself; `target` is where a redirect leads, on its host.
+pub fn own<N: Network>(exchange: Box<Exchange<N>>, target: &PathAndQuery) -> Reply<N> {
+    let settings = exchange.route().map(|route| std::sync::Arc::clone(&route.settings));
+    match settings.as_ref().and_then(|route| route.own_answer.as_deref()) {
+        Some(OwnAnswer::Fixed(answer)) => fixed(exchange, answer),
+        Some(OwnAnswer::Redirect(redirect)) => lead(exchange, redirect, target),
+        None => problem::answer(exchange, &GatewayError::new(Code::Internal, "The route has no answer.")),
+    }
+}
+
+/// The same URL over TLS. 308: a method other than GET stays what it is.
+pub fn to_https<N: Network>(exchange: Box<Exchange<N>>, target: &PathAndQuery) -> Reply<N> {
+    let port = exchange.snapshot.config.server.https_port;
+    let status = StatusCode::PERMANENT_REDIRECT;
+    let redirect = Redirect { status, secure: Some(true), host: None, port: Some(port), strip_query: false };
+    lead(exchange, &redirect, target)
+}
+
+fn lead<N: Network>(exchange: Box<Exchange<N>>, redirect: &Redirect, target: &PathAndQuery) -> Reply<N> {
+    let Some(location) = location(&exchange, redirect, target) else {
+        let detail = "A redirect needs the host that was asked for.";
+        return problem::answer(exchange, &GatewayError::new(Code::BadRequest, detail));
+    };
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(header::LOCATION, location);
+    give(exchange, redirect.status, headers, Bytes::new())
+}
+
+/// A whole URL, whatever of it changes: a path alone could be read as another host's (`//host`).
+fn location<N: Network>(exchange: &Exchange<N>, redirect: &Redirect, target: &PathAndQuery) -> Option<HeaderValue> {
+    let secure = redirect.secure.unwrap_or(exchange.secure);
+    let scheme = if secure { "https" } else { "http" };
+    let asked = exchange.host.as_deref();
+    let target = if redirect.strip_query { target.path() } else { target.as_str() };
+    let moves = redirect.host.is_some() || secure != exchange.secure;
+    let url = match (&redirect.host, redirect.port) {
+        // As it was asked for, port and all.
+        (None, None) if !moves => format!("{scheme}://{}{target}", asked?.value.to_str().ok()?),
+        (host, port) => {
+            let host = host.as_deref().or(asked.map(|asked| &*asked.name)).filter(|host| !host.is_empty())?;
+            match port.filter(|port| *port != if secure { 443 } else { 80 }) {
+                Some(port) => format!("{scheme}://{host}:{port}{target}"),
+                None => format!("{scheme}://{host}{target}"),
+            }
+        }
+    };
+    url.try_into().ok()
+}
+
+fn fixed<N: Network>(exchange: Box<Exchange<N>>, answer: &FixedAnswer) -> Reply<N> {
+    let mut headers = HeaderMap::with_capacity(8);
+    if let Some(kind) = &answer.content_type {
+        headers.insert(header::CONTENT_TYPE, kind.clone());
+    }
+    give(exchange, answer.status, headers, answer.body.clone())
+}
+
+fn give<N: Network>(
+    mut exchange: Box<Exchange<N>>,
+    status: StatusCode,
+    mut headers: HeaderMap,
+    body: Bytes,
+) -> Reply<N> {
+    exchange.status = Some(status);
+    tell_limits(&exchange, &mut headers);
+    cross_origin::tell(&exchange, &mut headers);
+    secure_own(&exchange, &mut headers);
+    if let Some(route) = exchange.route() {
+        route.settings.response_headers.apply(&mut headers);
+    }
+    headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
+    // Framing and the connection are nothing that a route edits.
+    if status != StatusCode::NO_CONTENT {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    close_while_draining(&exchange, &mut headers);
+    let body = if exchange.method == Method::HEAD { Bytes::new() } else { body };
+    Reply::own(status, headers, ResponseBody::own(body, exchange))
+}

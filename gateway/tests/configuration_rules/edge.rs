@@ -1,0 +1,72 @@
+//! Routes that the gateway answers itself, where requests come from, and who else says whether they pass.
+
+use super::{check, check_route, warnings};
+
+fn own(keys: &str) -> String {
+    format!("[[routes]]\npath = \"/a/{{id}}\"\n{keys}")
+}
+
+#[test]
+fn destinations() {
+    check_route("answer = {}", &["4:10: a route has one of `upstream`, `split`, `handler`, `redirect` and `answer`"]);
+    check(&own("answer = {}"), &[]);
+    check(&own("answer = { status = 204 }"), &[]);
+    check(&own("answer = { status = 204, body = \"x\" }"), &["3:33: an answer of 204 has no body"]);
+    check(
+        &own("answer = { status = 206 }"),
+        &["3:21: 206 can be no fixed answer: it answers a condition or a range that nobody looks at here"],
+    );
+    check(
+        &own("answer = {}\nrewrite = { strip_prefix = \"/a\" }"),
+        &["4:11: `rewrite` is for a route with an upstream; this one has `answer`"],
+    );
+}
+
+#[test]
+fn redirects() {
+    check(&own("redirect = { path = \"/b/{id}\" }"), &[]);
+    check(
+        &own("redirect = { status = 301 }"),
+        &["3:12: redirect needs `scheme`, `host`, `port` or `path`: else it leads in a circle"],
+    );
+    check(&own("redirect = { port = 1, status = 304 }"), &["3:33: 304 leads nowhere: 301, 302, 303, 307 and 308 do"]);
+    check(&own("redirect = { path = \"/b/{ID}\" }"), &["3:21: the path \"/a/{id}\" has no parameter \"ID\""]);
+    check(
+        &own("redirect = { host = \"*.example\" }"),
+        &["3:21: \"*.example\" is not a host name: that is no host name"],
+    );
+}
+
+#[test]
+fn origins() {
+    check_route("addresses = { allow = [\"10.0.0.0/8\"], deny = [\"10.1.0.0/16\"] }\nhttps = \"require\"", &[]);
+    check_route("addresses = {}", &["4:13: addresses needs `allow` or `deny`"]);
+    check_route(
+        "addresses = { allow = [\"10.1.0.0/16\"], deny = [\"10.0.0.0/8\"] }",
+        &["4:24: all of it is denied below `deny`, which is the stronger"],
+    );
+    check_route("https = \"yes\"", &["4:9: expected one of \"any\", \"redirect\", \"require\", found \"yes\""]);
+    check(
+        "[server]\nhsts = { max_age = \"1h\", preload = true }",
+        &["2:36: no list takes a host without a year and its subdomains"],
+    );
+    check("[server]\nhsts = {}", &["2:8: \"max_age\" is missing in [server.hsts]"]);
+}
+
+#[test]
+fn the_word_of_another_service() {
+    let good =
+        "forward_auth = { upstream = \"http://127.0.0.1:2\", path = \"/v?x=1\", response_headers = [\"x-user\"] }";
+    check_route(good, &[]);
+    assert!(warnings(&format!("[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\n{good}")).is_empty());
+    check_route("forward_auth = { upstream = \"nobody\" }", &["4:29: unknown upstream \"nobody\""]);
+    check_route(
+        "forward_auth = { upstream = \"http://b\", response_headers = [\"Cookie\"] }",
+        &["4:61: \"cookie\" would be taken from every client, on every route"],
+    );
+    check_route(
+        &format!("{good}\nrequest_headers = {{ set = {{ X-User = \"me\" }} }}"),
+        &["4:88: \"x-user\" is edited by `request_headers`"],
+    );
+    check_route("forward_auth = { upstream = \"http://b\", path = \"\" }", &["4:48: \"\" is not a path: it is empty"]);
+}

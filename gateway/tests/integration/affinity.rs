@@ -1,0 +1,85 @@
+//! Affinity: a cookie brings a client back to the endpoint that answered it, for as long as that can answer.
+
+use mocks::raw::{Raw, Script};
+
+use crate::support::{Answer, Gateway, eventually};
+
+/// A secret that every environment has; what it is does not matter here.
+const SECRET_ENV: &str = "PATH";
+
+/// An endpoint that says its name.
+async fn named(name: &str) -> Raw {
+    let answer = format!("HTTP/1.1 200 OK\r\nx-name: {name}\r\ncontent-length: 0\r\n\r\n");
+    Raw::script(Script::new().read_request().send(answer).again()).await.unwrap()
+}
+
+fn text(endpoints: &[&Raw], keys: &str) -> String {
+    let list: Vec<String> = endpoints.iter().map(|endpoint| format!("'{}'", endpoint.addr())).collect();
+    format!(
+        "[server]\ntrusted_proxies = ['127.0.0.1/32']\n[upstreams.up]\nendpoints = [{}]\nbalance = 'round_robin'\n\
+         breaker = {{ consecutive_failures = 1, open_for = '60s' }}\n\
+         affinity = {{ key_env = '{SECRET_ENV}'{keys} }}\n\
+         [[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\nretry = {{ attempts = 2, on = ['reset', 'connect'] }}\n",
+        list.join(", ")
+    )
+}
+
+async fn ask(gateway: &Gateway, fields: &str) -> Answer {
+    gateway.ask(format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n")).await
+}
+
+/// The pair of a `set-cookie`.
+fn pair(answer: &Answer) -> String {
+    answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_cookie_brings_a_client_back_and_says_nothing_of_where() {
+    let (a, b) = (named("a").await, named("b").await);
+    let gateway = Gateway::start(&text(&[&a, &b], ", max_age = '1h', same_site = 'strict'")).await;
+    let first = ask(&gateway, "").await;
+    let (home, cookie) = (first.header("x-name").unwrap(), pair(&first));
+    let (name, token) = cookie.split_once('=').unwrap();
+    assert_eq!((name, token.len()), ("gw-endpoint", 22));
+    assert!(first.header("set-cookie").unwrap().ends_with("; Path=/; HttpOnly; Max-Age=3600; SameSite=Strict"));
+    for _ in 0..4 {
+        let answer = ask(&gateway, &format!("cookie: x=y; {cookie}\r\n")).await;
+        assert_eq!((answer.header("x-name"), answer.header("set-cookie")), (Some(home), None));
+    }
+    // Others take turns, as if nobody had come back in between.
+    let others = [ask(&gateway, "").await, ask(&gateway, "").await, ask(&gateway, "").await];
+    let names: Vec<_> = others.iter().map(|answer| answer.header("x-name").unwrap()).collect();
+    assert!(names[0] != home && names[1] == home && names[2] != home, "{names:?}");
+    assert_ne!(pair(&others[0]), cookie);
+    assert_eq!(pair(&others[1]), cookie);
+    let secure = ask(&gateway, "x-forwarded-proto: https\r\n").await;
+    assert!(secure.header("set-cookie").unwrap().ends_with("; Secure"));
+}
+
+#[tokio::test]
+async fn a_value_that_nobody_made_addresses_nobody() {
+    let (a, elsewhere) = (named("a").await, named("elsewhere").await);
+    let gateway = Gateway::start(&text(&[&a], "")).await;
+    for value in [elsewhere.addr().to_string(), a.addr().to_string(), "A".repeat(22), String::new()] {
+        let answer = ask(&gateway, &format!("cookie: gw-endpoint={value}\r\n")).await;
+        assert_eq!((answer.header("x-name"), pair(&answer).len()), (Some("a"), 12 + 22), "{value}");
+    }
+    assert_eq!(elsewhere.accepted(), 0);
+}
+
+#[tokio::test]
+async fn where_its_endpoint_is_out_a_client_moves_and_stays_there() {
+    let (a, dies) = (named("a").await, Raw::script(Script::new().read_request().reset()).await.unwrap());
+    let gateway = Gateway::start(&text(&[&a, &dies], "")).await;
+    // What stands for the one that dies: both have tokens under the same secret, whatever they answer.
+    let stays = pair(&ask(&gateway, "").await);
+    let moved = ask(&gateway, "").await;
+    assert_eq!((moved.status, moved.header("x-name")), (200, Some("a")), "tried again elsewhere");
+    assert_eq!(pair(&moved), stays, "and its home is who answered");
+    eventually("its breaker is open", || dies.accepted() == 1).await;
+    for _ in 0..4 {
+        let answer = ask(&gateway, &format!("cookie: {stays}\r\n")).await;
+        assert_eq!((answer.header("x-name"), answer.header("set-cookie")), (Some("a"), None));
+    }
+    assert_eq!(dies.accepted(), 1);
+}

@@ -1,0 +1,203 @@
+//! `forward_auth`: another service says whether a request may pass (security.md, B and H).
+
+use std::net::SocketAddr;
+
+use mocks::raw::{Gate, Raw, Script};
+
+use crate::support::{Answer, Gateway, Issuer, echo, eventually};
+
+const YES: &str =
+    "HTTP/1.1 200 OK\r\nx-user: ada\r\nx-role: a\r\nx-role: b\r\nx-other: c\r\ncontent-length: 2\r\n\r\nok";
+
+fn text(up: SocketAddr, authority: SocketAddr, server: &str, keys: &str) -> String {
+    format!(
+        "[server]\n{server}\n[upstreams.up]\nendpoints = ['{up}']\n\
+         [upstreams.authority]\nendpoints = ['{authority}']\nbreaker = {{ consecutive_failures = 2, open_for = '60s' }}\n\
+         [[routes]]\nname = 'open'\npath = '/open'\nupstream = 'up'\n\
+         [[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = 'up'\nrewrite = {{ strip_prefix = '/api' }}\n\
+         forward_auth = {{ upstream = 'authority', path = '/verify?x=1', timeout = '300ms', \
+         response_headers = ['x-user', 'x-role']{keys} }}\n"
+    )
+}
+
+async fn authority(answer: &str) -> Raw {
+    Raw::script(Script::new().read_request().send(answer).again()).await.unwrap()
+}
+
+fn request(fields: &str) -> String {
+    format!("POST /api/a%2Db?q=1 HTTP/1.1\r\nhost: a.test\r\n{fields}content-length: 4\r\n\r\nbody")
+}
+
+/// What the service was asked, one head each.
+fn asked(authority: &Raw) -> Vec<String> {
+    let all = String::from_utf8(authority.received().concat()).unwrap();
+    all.split("\r\n\r\n").filter(|head| !head.is_empty()).map(str::to_owned).collect()
+}
+
+async fn post(gateway: &Gateway, fields: &str) -> Answer {
+    gateway.ask(request(fields)).await
+}
+
+#[tokio::test]
+async fn a_yes_lets_pass_and_its_headers_go_on() {
+    let (up, authority) = (echo().await, authority(YES).await);
+    let gateway = Gateway::start(&text(up.addr(), authority.addr(), "", "")).await;
+    let fields = "authorization: Bearer t\r\ncookie: a=b\r\nx-mine: 1\r\nx-user: root\r\nx.user: root\r\n";
+    let echo = post(&gateway, fields).await.echo();
+    assert_eq!((echo.path(), echo.header("x-user"), echo.all("x-role")), ("/a-b", Some("ada"), vec!["a", "b"]));
+    assert_eq!((echo.header("x-other"), echo.header("x.user"), echo.header("x-mine")), (None, None, Some("1")));
+    assert_eq!(echo.header("authorization"), Some("Bearer t"), "the client's credential is the upstream's too");
+    let head = asked(&authority).remove(0);
+    assert!(head.starts_with("GET /verify?x=1 HTTP/1.1\r\n"), "{head}");
+    for line in [
+        "authorization: Bearer t",
+        "cookie: a=b",
+        "x-forwarded-method: POST",
+        "x-forwarded-uri: /api/a-b?q=1",
+        "x-forwarded-host: a.test",
+        "x-forwarded-proto: http",
+        "x-forwarded-for: 127.0.0.1",
+    ] {
+        assert!(head.contains(&format!("\r\n{line}")), "{line} in {head}");
+    }
+    for absent in ["x-mine", "x-user", "content-length", "root"] {
+        assert!(!head.contains(absent), "{absent} in {head}");
+    }
+    // One connection is enough for the next question.
+    assert_eq!(post(&gateway, "").await.status, 200);
+    assert_eq!(authority.accepted(), 1);
+    let record = gateway.records(2).await.remove(0);
+    assert_eq!((&record["upstream"], &record["attempts"]), (&"up".into(), &1.into()));
+}
+
+#[tokio::test]
+async fn b3_what_the_service_may_say_no_client_can_say_on_any_route() {
+    let (up, authority) = (echo().await, authority("HTTP/1.1 204 No Content\r\n\r\n").await);
+    let gateway = Gateway::start(&text(up.addr(), authority.addr(), "underscores_in_headers = 'keep'", "")).await;
+    for path in ["/open", "/api/x"] {
+        let fields = "x-user: root\r\nX_User: root\r\nx-role: root\r\nx.role: root\r\n";
+        let echo = gateway.ask(format!("GET {path} HTTP/1.1\r\nhost: a\r\n{fields}\r\n")).await.echo();
+        for name in ["x-user", "x_user", "x-role", "x.role"] {
+            assert_eq!(echo.all(name), [""; 0], "{name} on {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_no_is_the_clients_answer_as_it_is() {
+    let no = "HTTP/1.1 302 Found\r\nLocation: https://login.example/\r\nSet-Cookie: s=1\r\nServer: secret\r\n\
+              X-User: ada\r\nContent-Length: 5\r\n\r\nlogin";
+    let (up, authority) = (echo().await, authority(no).await);
+    let gateway = Gateway::start(&text(up.addr(), authority.addr(), "", "")).await;
+    let mut client = gateway.client().await;
+    for _ in 0..2 {
+        let answer = client.ask(request("")).await;
+        assert_eq!((answer.status, &answer.body[..], answer.whole), (302, &b"login"[..], true));
+        assert_eq!(answer.header("location"), Some("https://login.example/"));
+        assert_eq!((answer.header("set-cookie"), answer.header("server")), (Some("s=1"), None));
+        assert!(answer.header("x-request-id").is_some());
+    }
+    assert_eq!(up.counters().requests, 0);
+    for (status, code) in [(401, "unauthorized"), (403, "forbidden"), (429, "ok")] {
+        let no = format!("HTTP/1.1 {status} No\r\ncontent-length: 2\r\n\r\nno");
+        let authority = Raw::script(Script::new().read_request().send(no).again()).await.unwrap();
+        let gateway = Gateway::start(&text(up.addr(), authority.addr(), "", "")).await;
+        assert_eq!(gateway.get("/x").await.status, status);
+        let head = {
+            let mut client = gateway.client().await;
+            client.send("HEAD /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            client.head().await
+        };
+        assert_eq!((head.status, head.header("content-length")), (status, Some("2")));
+        assert_eq!(gateway.records(2).await[0]["code"], code);
+    }
+}
+
+#[tokio::test]
+async fn h_where_it_cannot_be_asked_the_request_is_refused_and_soon_nobody_waits() {
+    let (up, down) = (echo().await, echo().await.addr());
+    let hangs = Raw::script(Script::new().read_request().hang()).await.unwrap();
+    let fails = authority("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n").await;
+    let lies = authority("HTTP/1.1 403 No\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello").await;
+    let large = authority("HTTP/1.1 403 No\r\ncontent-length: 5\r\n\r\nhello").await;
+    for (authority, asked_for) in
+        [(down, None), (hangs.addr(), Some(&hangs)), (fails.addr(), None), (lies.addr(), None), (large.addr(), None)]
+    {
+        let gateway = Gateway::start(&text(up.addr(), authority, "", ", max_response = '4B'")).await;
+        for _ in 0..4 {
+            let answer = gateway.get("/x").await;
+            assert_eq!((answer.status, &*answer.code(), answer.header("retry-after")), (503, "overloaded", Some("1")));
+        }
+        if let Some(hangs) = asked_for {
+            assert_eq!(hangs.accepted(), 2, "then its breaker is open");
+        }
+        assert_eq!(gateway.get("/open").await.status, 200, "other routes are served");
+        let open = Gateway::start(&text(up.addr(), authority, "", ", max_response = '4B', on_error = 'allow'")).await;
+        let echo = open.ask("GET /x HTTP/1.1\r\nhost: a\r\nx-user: root\r\n\r\n").await.echo();
+        assert_eq!(echo.header("x-user"), None, "nobody said who it is");
+    }
+    assert_eq!(up.counters().requests, 10);
+}
+
+#[tokio::test]
+async fn the_requests_own_time_bounds_the_question_and_who_leaves_is_not_asked_about() {
+    let up = echo().await;
+    let gate = Gate::new();
+    let slow = Raw::script(Script::new().read_request().wait(&gate).send(YES)).await.unwrap();
+    let keys = ", timeout = '30s'";
+    let config = text(up.addr(), slow.addr(), "", keys).replace("timeout = '300ms', ", "");
+    let gateway = Gateway::start(&config.replace("name = 'all'\n", "name = 'all'\ntimeout = '100ms'\n")).await;
+    assert_eq!(gateway.get("/x").await.status, 503);
+    let gateway = Gateway::start(&config).await;
+    assert_eq!(gateway.ask("GET /x HTTP/1.1\r\nhost: a\r\nx-request-timeout-ms: 50\r\n\r\n").await.status, 503);
+    let mut client = gateway.client().await;
+    client.send("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    eventually("it is asked about", || gateway.in_flight() == 1).await;
+    client.reset();
+    gateway.at_rest().await;
+    assert_eq!(gateway.records(2).await[1]["status"], 499);
+    assert_eq!(up.counters().requests, 0);
+}
+
+#[tokio::test]
+async fn a_yes_is_remembered_for_the_same_question_alone() {
+    let (up, authority) = (echo().await, authority(YES).await);
+    let keys = ", request_headers = ['authorization'], cache = { ttl = '1h' }";
+    let gateway = Gateway::start(&text(up.addr(), authority.addr(), "", keys)).await;
+    for _ in 0..3 {
+        let echo = post(&gateway, "authorization: a\r\nx-mine: 1\r\n").await.echo();
+        assert_eq!(echo.header("x-user"), Some("ada"));
+    }
+    assert_eq!(asked(&authority).len(), 1);
+    for (fields, count) in [("authorization: b\r\n", 2), ("", 3), ("authorization: a\r\ncookie: c=d\r\n", 3)] {
+        assert_eq!(post(&gateway, fields).await.status, 200);
+        assert_eq!(asked(&authority).len(), count, "{fields}");
+    }
+    gateway.get("/api/other").await;
+    assert_eq!(asked(&authority).len(), 4, "another URL is another question");
+    for answer in [
+        "HTTP/1.1 200 OK\r\ncache-control: private, no-store\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n",
+    ] {
+        let authority = self::authority(answer).await;
+        let gateway = Gateway::start(&text(up.addr(), authority.addr(), "", keys)).await;
+        for count in 1..=2 {
+            gateway.get("/x").await;
+            assert_eq!(asked(&authority).len(), count);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_was_proven_is_told_to_the_service() {
+    let (up, authority, issuer) = (echo().await, authority(YES).await, Issuer::new("k1"));
+    let text = text(up.addr(), authority.addr(), "", "");
+    let text = format!("{text}auth = {{ providers = ['main'] }}\n{}", issuer.provider(""));
+    let gateway = Gateway::start(&text).await;
+    assert_eq!(gateway.get("/x").await.status, 401, "not asked about");
+    let token = issuer.token(&serde_json::json!({}));
+    let answer = gateway.ask(format!("GET /x HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n")).await;
+    assert_eq!((answer.echo().header("x-auth-subject"), asked(&authority).len()), (Some("ada"), 1));
+    let head = asked(&authority).remove(0);
+    assert!(head.contains("x-auth-subject: ada") && !head.contains("authorization"), "{head}");
+}
