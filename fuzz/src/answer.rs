@@ -35,7 +35,8 @@ pub fn read(bytes: &[u8], method: &Method, piece: usize) -> Seen {
     let mut cx = Context::from_waker(Waker::noop());
     let mut client = Client::new(Wire::new(bytes, piece), |_| false);
     let target = PathAndQuery::from_static("/");
-    let head = RequestHead { method: method.clone(), target, headers: HeaderMap::new(), lines: Vec::new(), names: None };
+    let head =
+        RequestHead { method: method.clone(), target, headers: HeaderMap::new(), lines: Vec::new(), names: None };
     client.begin(&head, RequestBody::Empty);
     let mut seen = Seen { head: None, body: Vec::new(), whole: false, rests: false };
     match client.poll_head(&mut cx) {

@@ -175,5 +175,9 @@ fn every_requirement_has_a_row_and_what_holds_is_shown() {
         );
     }
     let wanted: BTreeSet<String> = requirements().into_iter().collect();
-    assert_eq!(written, wanted);
+    let missing: Vec<&String> = wanted.difference(&written).collect();
+    assert!(missing.is_empty(), "docs/security.md has no row for {missing:?}");
+    // What is about a whole group has no number.
+    let unknown: Vec<&String> = written.difference(&wanted).filter(|id| id.len() > 1).collect();
+    assert!(unknown.is_empty(), "docs/security.md has rows for {unknown:?}, which nobody requires");
 }
