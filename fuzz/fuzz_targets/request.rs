@@ -1,30 +1,6 @@
-//! Whatever a client sends is a request with its body, or refused; the codec never panics, and what it takes has one
-//! length.
-//!
-//! `cargo fuzz run -s none request` on stable; `fuzz/README.md` says more.
+//! `cargo xtask fuzz`; what has to hold is in `fuzz/src/request.rs`.
 #![no_main]
 
-use std::task::{Context, Poll, Waker};
-
-use gateway::http1::{HeadLimits, Next, Server};
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use libfuzzer_sys::fuzz_target;
 
-const LIMITS: HeadLimits = HeadLimits { fields: 20, target: 256, bytes: 2048, keep_names: true };
-
-fuzz_target!(|data: &[u8]| {
-    let mut cx = Context::from_waker(Waker::noop());
-    let mut server = Server::new(tokio::io::empty(), data, LIMITS, |_| false);
-    if let Poll::Ready(Next::Request(parts)) = server.poll_next(&mut cx) {
-        assert!(parts.headers.len() <= LIMITS.fields);
-        let lengths = parts.headers.get_all(CONTENT_LENGTH).iter().count();
-        let codings = parts.headers.get_all(TRANSFER_ENCODING).iter().count();
-        assert!(lengths + codings <= 1, "the length is in doubt");
-        let (mut taken, declared) = (0, server.body_left());
-        while let Poll::Ready(Some(frame)) = server.poll_body(&mut cx) {
-            let Ok(frame) = frame else { return };
-            taken += frame.data_ref().map_or(0, |data| data.len() as u64);
-            assert!(taken <= data.len() as u64 && declared.is_none_or(|declared| taken <= declared));
-        }
-    }
-});
+fuzz_target!(|data: &[u8]| fuzz::request::check(data));

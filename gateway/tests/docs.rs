@@ -149,3 +149,35 @@ fn every_test_that_the_papers_name_is_there() {
     }
     assert!(named > 20, "only {named} tests are named");
 }
+
+/// `a`, 14 to `A1` to `A14`; a group without numbers is one requirement.
+fn requirements() -> Vec<String> {
+    let numbered = [("A", 14), ("B", 9), ("C", 5), ("H", 12), ("J", 7), ("K", 7), ("L", 11)];
+    let numbered =
+        numbered.into_iter().flat_map(|(group, last)| (1..=last).map(move |number| format!("{group}{number}")));
+    numbered.chain(["D", "E", "F", "G", "I"].map(str::to_owned)).collect()
+}
+
+#[test]
+fn every_requirement_has_a_row_and_what_holds_is_shown() {
+    let security = read("docs/security.md");
+    let mut written = BTreeSet::new();
+    for line in security.lines().filter(|line| line.starts_with("| `")) {
+        let id = line.split('`').nth(1).unwrap_or_default();
+        written.insert(id.to_owned());
+        let is_shown = [".rs::", "`sim ", "`cargo xtask "].iter().any(|shown| line.contains(shown));
+        assert!(!line.contains("**holds**") || is_shown, "this holds, and no test is named: {line}");
+        assert!(
+            ["**holds**", "**not built yet**", "measured by", "are the default", "chains of"]
+                .iter()
+                .any(|word| line.contains(word)),
+            "it is not said whether this holds: {line}"
+        );
+    }
+    let wanted: BTreeSet<String> = requirements().into_iter().collect();
+    let missing: Vec<&String> = wanted.difference(&written).collect();
+    assert!(missing.is_empty(), "docs/security.md has no row for {missing:?}");
+    // What is about a whole group has no number.
+    let unknown: Vec<&String> = written.difference(&wanted).filter(|id| id.len() > 1).collect();
+    assert!(unknown.is_empty(), "docs/security.md has rows for {unknown:?}, which nobody requires");
+}

@@ -8,7 +8,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`plan`] | when to send: constant, Poisson, ramp and spike arrivals from a seed, or a trace |
-//! | [`target`], [`tls`] | where to send, and how that is secured |
+//! | [`target`], [`tls`], [`announce`] | where to send, how that is secured, and on whose behalf |
 //! | [`request`] | a weighted mix of what to send, with placeholders and tokens |
 //! | [`response`] | the answer: strict, incremental HTTP/1.1 reading |
 //! | [`engine`] | the event loop over all connections |
@@ -21,6 +21,7 @@
 //! Invariants: a request counts as answered only when its body was read to the end and was what was expected. The
 //! driver never delays an arrival because an answer is late: at its bound it drops the arrival and counts it.
 
+pub mod announce;
 pub mod cli;
 pub mod clock;
 mod connection;

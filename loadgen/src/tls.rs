@@ -1,7 +1,6 @@
 //! TLS towards the server under load: whom to believe, and whether sessions are resumed.
 
 use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -11,6 +10,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned};
+
+use crate::announce::Announced;
 
 /// The protocol's name in ALPN (RFC 7301; RFC 9113, section 3.2).
 pub(crate) const HTTP_2: &[u8] = b"h2";
@@ -49,7 +50,7 @@ pub struct Tls {
 }
 
 /// A secured connection.
-pub(crate) type Secured = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Secured = StreamOwned<ClientConnection, Announced>;
 
 impl Tls {
     /// Settings for the host of a URL's authority. With `resumes`, a later connection takes up the session of an
@@ -85,7 +86,7 @@ impl Tls {
     }
 
     /// Begins a handshake, which goes on with each read and write.
-    pub(crate) fn begin(&self, stream: TcpStream) -> io::Result<Secured> {
+    pub(crate) fn begin(&self, stream: Announced) -> io::Result<Secured> {
         let connection =
             ClientConnection::new(Arc::clone(&self.config), self.name.clone()).map_err(io::Error::other)?;
         Ok(StreamOwned::new(connection, stream))
@@ -95,7 +96,7 @@ impl Tls {
     ///
     /// # Errors
     /// Why the server is not believed, or does not speak what is asked for.
-    pub(crate) fn try_out(&self, stream: TcpStream) -> io::Result<()> {
+    pub(crate) fn try_out(&self, stream: Announced) -> io::Result<()> {
         let mut secured = self.begin(stream)?;
         while secured.conn.is_handshaking() {
             secured.conn.complete_io(&mut secured.sock)?;

@@ -167,3 +167,36 @@ async fn http2_over_tls_carries_many_requests_at_once() {
     let output = tokio::task::spawn_blocking(move || loadgen(&server, &arguments)).await.unwrap();
     assert_eq!(outcome(&output)["ok"], 300, "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn a_balancers_header_goes_before_the_handshake_of_every_connection() {
+    let server = serve(2);
+    let address = server.url.trim_start_matches("https://").trim_end_matches('/').to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let front = Server { url: format!("https://{}/", listener.local_addr().unwrap()), ..server };
+    // Takes the header off each connection, and passes the rest on.
+    let named = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&named);
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut header = Vec::new();
+            while !header.ends_with(b"\r\n") {
+                let mut byte = [0];
+                client.read_exact(&mut byte).unwrap();
+                header.push(byte[0]);
+            }
+            seen.lock().unwrap().push(String::from_utf8(header).unwrap());
+            let server = std::net::TcpStream::connect(&address).unwrap();
+            let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            std::thread::spawn(move || std::io::copy(&mut &server, &mut client));
+        }
+    });
+    let arguments = ["--ca", "CA", "--requests", "60", "--connections", "3", "--proxy-protocol", "v1"];
+    assert_eq!(outcome(&loadgen(&front, &arguments))["ok"], 60);
+    let named = named.lock().unwrap();
+    // The first tries the server out.
+    assert_eq!(named.len(), 4, "{named:?}");
+    assert!(named.iter().all(|line| line.starts_with("PROXY TCP4 198.18.0.")), "{named:?}");
+    assert!(named[1] != named[2] && named[2] != named[3], "{named:?}");
+}

@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::faults::Delay;
 use crate::mock::{Builder, Mock, StartError};
+use crate::tls::{Tls, TlsError};
 use crate::topology::render;
 
 const EXAMPLES: &str = r#"Examples:
@@ -45,7 +46,8 @@ Exit codes: 0 ended by SIGTERM or SIGINT, 1 the configuration is bad, 2 usage, 3
 
 /// Mock services with injectable faults.
 ///
-/// HTTP/1.1, HTTP/2 by prior knowledge, and gRPC (mocks.Echo/Unary and /Stream, grpc.health.v1.Health/Check).
+/// HTTP/1.1, HTTP/2 by prior knowledge or over TLS, and gRPC (mocks.Echo/Unary and /Stream,
+/// grpc.health.v1.Health/Check).
 /// Every path echoes the request as JSON, but for /bytes/N, /stream/CHUNKS/MS, /sse/N/MS, /ws, /healthz and
 /// /openapi.json. When it serves, it prints one line of JSON on standard error.
 #[derive(Debug, Parser)]
@@ -66,6 +68,12 @@ struct Arguments {
     /// Requests that may wait at an endpoint; the others are answered 503 [default: 1000]
     #[arg(long, value_name = "COUNT", requires = "service_time")]
     waiting_room: Option<u32>,
+    /// Speak TLS, with this certificate (PEM, with its chain); HTTP/2 and HTTP/1.1 are offered by ALPN
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "config")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// A topology file: services, endpoints and rules
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -125,7 +133,7 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
 
 fn describe(arguments: &Arguments) -> Result<Builder, (u8, String)> {
     let mut builder = match &arguments.config {
-        None => of_one_service(arguments),
+        None => of_one_service(arguments)?,
         Some(path) => {
             let shown = path.display();
             let text = std::fs::read_to_string(path).map_err(|error| {
@@ -149,7 +157,7 @@ fn describe(arguments: &Arguments) -> Result<Builder, (u8, String)> {
     Ok(builder.journal(arguments.journal))
 }
 
-fn of_one_service(arguments: &Arguments) -> Builder {
+fn of_one_service(arguments: &Arguments) -> Result<Builder, (u8, String)> {
     let mut builder = Mock::builder().service(&arguments.service);
     for address in &arguments.listen {
         builder = builder.listen(*address);
@@ -160,10 +168,17 @@ fn of_one_service(arguments: &Arguments) -> Builder {
     if let Some(servers) = arguments.servers {
         builder = builder.servers(servers);
     }
-    match arguments.waiting_room {
-        Some(requests) => builder.waiting_room(requests),
-        None => builder,
+    if let Some(requests) = arguments.waiting_room {
+        builder = builder.waiting_room(requests);
     }
+    if let (Some(cert), Some(key)) = (&arguments.tls_cert, &arguments.tls_key) {
+        builder = match Tls::from_files(cert, key) {
+            Ok(tls) => builder.tls(tls),
+            Err(error @ TlsError::File { .. }) => return Err((3, format!("mocks: {error}"))),
+            Err(error) => return Err((1, format!("mocks: {error}"))),
+        };
+    }
+    Ok(builder)
 }
 
 fn service_time(text: &str) -> Result<Delay, String> {

@@ -49,7 +49,7 @@
 //! (what is kept), `control` (how it is changed and read). `topology` reads files; `raw` is another kind of mock: it
 //! answers given bytes.
 //!
-//! Deliberately absent: TLS, and WebSocket over HTTP/2.
+//! Deliberately absent: WebSocket over HTTP/2, and TLS with client certificates.
 
 mod calls;
 pub mod cli;
@@ -62,6 +62,7 @@ mod journal;
 mod mock;
 pub mod raw;
 mod server;
+mod tls;
 mod topology;
 mod units;
 mod world;
@@ -75,3 +76,4 @@ pub use faults::{
 pub use journal::{Ended, Entry, Hit, Protocol};
 pub use mock::{Builder, Mock, StartError};
 pub use server::shared::Shared;
+pub use tls::{Tls, TlsError};

@@ -12,6 +12,7 @@ use crate::faults::{Delay, Origin, Problems, Rule, Station, WAITING_ROOM};
 use crate::journal::{Entry, Journal};
 use crate::server::shared::Shared;
 use crate::server::{socket::Port, worker};
+use crate::tls::Tls;
 use crate::world::{Endpoint, World};
 
 /// The journal's default size: 40 s at 5,000 requests a second, about 50 MB when it is full.
@@ -60,6 +61,7 @@ struct Service {
     servers: u32,
     room: u32,
     calls: Vec<Arc<Calls>>,
+    tls: Option<Tls>,
 }
 
 impl Service {
@@ -71,6 +73,7 @@ impl Service {
             servers: 0,
             room: WAITING_ROOM,
             calls: Vec::new(),
+            tls: None,
         }
     }
 
@@ -158,6 +161,13 @@ impl Builder {
     #[must_use]
     pub fn calls(mut self, calls: Calls) -> Self {
         self.last().calls.push(Arc::new(calls));
+        self
+    }
+
+    /// Lets the last service speak TLS at all of its endpoints, and nothing else.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.last().tls = Some(tls);
         self
     }
 
@@ -252,14 +262,9 @@ impl Builder {
                 let opened = Port::open(*address);
                 let (port, listener) = opened.map_err(|source| StartError::Listen { address: *address, source })?;
                 let (name, number) = (&service.name, endpoints.len());
-                endpoints.push(Arc::new(Endpoint::new(
-                    name,
-                    index,
-                    number,
-                    port.address(),
-                    station.as_ref(),
-                    &service.calls,
-                )));
+                let address = port.address();
+                let endpoint = Endpoint::new(name, index, number, address, station.as_ref(), &service.calls);
+                endpoints.push(Arc::new(Endpoint { tls: service.tls.clone(), ..endpoint }));
                 ports.push((port, listener));
             }
         }
@@ -326,9 +331,10 @@ impl Mock {
         self.control
     }
 
-    /// `http://` and the first endpoint's address, then `path`.
+    /// `http://` (`https://` where it speaks TLS) and the first endpoint's address, then `path`.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.addr())
+        let is_secured = self.world.endpoints.first().is_some_and(|endpoint| endpoint.tls.is_some());
+        format!("{}://{}{path}", if is_secured { "https" } else { "http" }, self.addr())
     }
 
     /// Replaces the rules, also for connections that are open. Listeners close and open shortly afterwards; `settled`

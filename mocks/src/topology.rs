@@ -11,6 +11,7 @@
 //! service_time = "lognormal(2ms, 0.4)"      # how long a request takes; nothing by default
 //! servers = 8                               # requests that an endpoint serves at once; 0 = any number, the default
 //! waiting_room = 1000                       # requests that may wait at an endpoint; the others get 503
+//! tls = { cert = "a.pem", key = "a.key" }   # PEM, seen from where the program was started; in the clear by default
 //!
 //! [[services.orders.calls]]                 # what is called before the answer
 //! path = "/checkout/*"                      # all by default
@@ -26,19 +27,22 @@
 //! ```
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use crate::calls::read_calls;
 use crate::faults::{Delay, Problems, join, rules_from_value};
 use crate::mock::{Builder, Mock};
+use crate::tls::Tls;
 
 mod places;
 
 pub(crate) use places::render;
 
 const KEYS: &[&str] = &["seed", "threads", "control", "gateway", "services", "rules"];
-const SERVICE_KEYS: &[&str] = &["endpoints", "service_time", "servers", "waiting_room", "calls"];
+const SERVICE_KEYS: &[&str] = &["endpoints", "service_time", "servers", "waiting_room", "calls", "tls"];
+const TLS_KEYS: &[&str] = &["cert", "key"];
 /// More endpoints or threads than this are a slip of the finger.
 const MOST: u64 = 1000;
 
@@ -110,6 +114,9 @@ fn read_service(builder: Builder, name: &str, service: &Value, problems: &mut Pr
     if let Some(calls) = service.get("calls") {
         builder = read_calls(calls, &join(&at, "calls"), problems).into_iter().fold(builder, Builder::calls);
     }
+    if let Some(tls) = service.get("tls") {
+        builder = read_tls(builder, tls, &join(&at, "tls"), problems);
+    }
     let key = join(&at, "endpoints");
     match service.get("endpoints") {
         None => builder.endpoints(1),
@@ -160,6 +167,22 @@ fn read_station(mut builder: Builder, service: &Map<String, Value>, at: &str, pr
     builder
 }
 
+/// The files of a certificate and its key.
+fn read_tls(builder: Builder, tls: &Value, at: &str, problems: &mut Problems) -> Builder {
+    let Some(table) = tls.as_object() else {
+        return refuse(problems, builder, at, "a table of `cert` and `key` is expected");
+    };
+    problems.unknown_keys(table, at, TLS_KEYS);
+    let file = |key: &str| table.get(key).and_then(Value::as_str).map(Path::new);
+    match (file("cert"), file("key")) {
+        (Some(cert), Some(key)) => match Tls::from_files(cert, key) {
+            Ok(tls) => builder.tls(tls),
+            Err(error) => refuse(problems, builder, at, &error.to_string()),
+        },
+        _ => refuse(problems, builder, at, "the files `cert` and `key` are expected"),
+    }
+}
+
 fn refuse(problems: &mut Problems, builder: Builder, key: &str, message: &str) -> Builder {
     problems.add(key, message);
     builder
@@ -196,7 +219,7 @@ mod tests {
     #[test]
     fn every_problem_is_found() {
         let text = "seed = -1\nthreads = 0\ncontrol = 'here'\ngateway = 1\nport = 1\n[services.a]\nendpoints = ['x']\nserver = 1\n\
-                    [services.b]\nendpoints = 0\nservice_time = 'soon'\nservers = -1\n[[rules]]\nact = { status = 1 }";
+                    [services.b]\nendpoints = 0\nservice_time = 'soon'\nservers = -1\ntls = { cert = 'none.pem' }\n[[rules]]\nact = { status = 1 }";
         let problems = Builder::from_toml(text).unwrap_err();
         let keys: Vec<&str> = problems.0.iter().map(|problem| problem.key.as_str()).collect();
         let expected = [
@@ -209,6 +232,7 @@ mod tests {
             "services.a.endpoints[0]",
             "services.b.service_time",
             "services.b.servers",
+            "services.b.tls",
             "services.b.endpoints",
             "rules[0].act.status",
         ];

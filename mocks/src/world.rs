@@ -13,6 +13,7 @@ use crate::clock::now_ns;
 use crate::counters::Live;
 use crate::faults::{Act, Draws, Origin, Place, Queue, Rule, RuleSet, Station};
 use crate::journal::{Entry, Journal};
+use crate::tls::Tls;
 
 /// One address of a service.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Endpoint {
     pub queue: Option<Queue>,
     /// What its requests call.
     pub calls: Vec<Arc<Calls>>,
+    /// How it is secured.
+    pub tls: Option<Tls>,
     /// Its listener is open.
     pub listening: AtomicBool,
     /// The lines that identify it, up to the value of `x-mock-residence-ns`.
@@ -56,6 +59,7 @@ impl Endpoint {
             live: Live::default(),
             queue: station.cloned().map(Queue::new),
             calls: calls.to_vec(),
+            tls: None,
             listening: AtomicBool::new(true),
             identity: identity.into_bytes().into(),
             echo_prefix: prefix.into_bytes().into(),

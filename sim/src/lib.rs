@@ -10,6 +10,8 @@
 //! | [`run`] | `sim run`: a scenario on the real programs, from warm-up to verdict |
 //! | [`explore`] | `sim explore`: worlds drawn from seeds, held against what must always be true |
 //! | [`history`] | what happened in a run, as plain values on one clock |
+//! | [`hostile`] | clients that are slow, broken or mean, beside the loads |
+//! | `metrics_page` | samples of a gateway's own metrics |
 //! | [`oracle`] | what a run should have been, and how far it was from that |
 //! | [`suite`] | `sim suite`: the committed scenarios one after another |
 //! | [`virtual_time`] | a scenario in one thread, on a simulated network and clock |
@@ -30,6 +32,8 @@ pub mod explore;
 mod folder;
 pub mod gate;
 pub mod history;
+pub mod hostile;
+mod metrics_page;
 pub mod oracle;
 mod own;
 pub mod paint;

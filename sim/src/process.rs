@@ -105,6 +105,13 @@ impl Process {
         family_rss(root, 0).unwrap_or_else(|| group_usage(root).rss_bytes)
     }
 
+    /// The open descriptors of the program and of all that it started.
+    #[must_use]
+    pub fn descriptors(&self) -> u64 {
+        let open = |process: i32| fs::read_dir(format!("/proc/{process}/fd")).map_or(0, |list| list.count() as u64);
+        family(self.group.as_raw_nonzero().get(), 0).into_iter().map(open).sum()
+    }
+
     /// Ends the whole group at once, without asking.
     pub fn end_now(&mut self) {
         let _ = kill_process_group(self.group, Signal::KILL);
@@ -218,6 +225,21 @@ fn booked_ns(thread: &Path) -> Option<u64> {
 /// Processes that start each other, one below the other, are at most this many deep.
 const DEEPEST: u32 = 4;
 
+/// A process and its children.
+fn family(process: i32, depth: u32) -> Vec<i32> {
+    let mut all = vec![process];
+    if depth >= DEEPEST {
+        return all;
+    }
+    for thread in fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten() {
+        let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        all.extend(
+            children.split_whitespace().filter_map(|one| one.parse().ok()).flat_map(|one| family(one, depth + 1)),
+        );
+    }
+    all
+}
+
 /// The resident memory of a process and of its children; `None` where the kernel does not list them.
 fn family_rss(process: i32, depth: u32) -> Option<u64> {
     let folder = format!("/proc/{process}");
@@ -275,6 +297,18 @@ mod tests {
         drop(process);
         // Returns only when nobody holds the other end any more.
         assert_eq!(io::Read::read(&mut stderr, &mut started).unwrap(), 0);
+    }
+
+    #[test]
+    fn descriptors_are_those_of_the_program_and_of_all_that_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "(exec 7</dev/null 8</dev/null; echo started >&2; exec sleep 1000 2>&-) & wait"]);
+        let mut process = Process::start(&mut command, &folder.path().join("log"), &[], true).unwrap();
+        let mut said = [0; 8];
+        io::Read::read_exact(&mut process.take_stderr().unwrap(), &mut said).unwrap();
+        let own = fs::read_dir(format!("/proc/{}/fd", process.group.as_raw_nonzero())).unwrap().count() as u64;
+        assert!(process.descriptors() >= own + 4, "{} of both, {own} of the first", process.descriptors());
     }
 
     #[test]

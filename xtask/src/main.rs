@@ -34,6 +34,10 @@ usage: cargo xtask COMMAND [OPTIONS]
   contract             compare docs/contract with $PORTCULLIS_CONTRACT or ../shared/contract, if there
   deny                 licences, banned and duplicate crates, sources, advisories
   bench-counts         instruction counts of the benches under valgrind, against benches/budgets.toml
+  fuzz                 the fuzz targets, by cargo-fuzz where it is installed (docs/ci.md)
+      --seconds N        for each target; 60 when absent
+      --only TARGET      one target; may be repeated
+      --plain            mutants of the seeds, blindly, as in CI
   peers [--no-install] set up nginx, HAProxy, Caddy, Envoy and Pingora for `sim peers`
   dist                 the gateway as it is shipped, laid out by a profile of itself at work: target/pgo/gateway
   help                 this text
@@ -50,6 +54,7 @@ fn dispatch(command: &str, args: &[String]) -> Result<(), Failure> {
         "contract" => commands::contract::run(args),
         "deny" => commands::deny::run(args),
         "bench-counts" => commands::bench_counts::run(args),
+        "fuzz" => commands::fuzz::run(args),
         "peers" => commands::peers::run(args),
         "dist" => commands::dist::run(args),
         "help" | "--help" | "-h" => {
@@ -89,7 +94,7 @@ mod tests {
 
     #[test]
     fn an_unknown_option_is_a_usage_error_for_each_command() {
-        for command in ["ci", "tidy", "schema", "contract", "deny", "bench-counts", "peers"] {
+        for command in ["ci", "tidy", "schema", "contract", "deny", "bench-counts", "fuzz", "peers"] {
             let failure = dispatch(command, &["--nonsense".to_owned()]).unwrap_err();
             assert_eq!(failure.code, 2, "{command}");
             assert!(failure.message.contains("--nonsense"), "{command}: {}", failure.message);

@@ -110,6 +110,10 @@ fn parse(buffer: &[u8], request: &Method) -> Result<Option<(Taken, usize)>, &'st
         let known = fields.note(name_at, field.name.as_bytes(), value_at, field.value.len());
         seen.see(known, field.value)?;
     }
+    // RFC 9112, section 6.1: who speaks HTTP/1.0 knows no chunks, and what it passes on may be read otherwise.
+    if seen.chunked && parsed.version == Some(0) {
+        return Err("transfer-encoding in HTTP/1.0");
+    }
     let body = seen.body(status, request)?;
     let keep_alive = body != Body::UntilClose && !seen.close && (parsed.version == Some(1) || seen.keep_alive);
     Ok(Some((Taken { head: ResponseHead { status, fields }, body, keep_alive }, length)))
@@ -207,6 +211,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
             "HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n",
             "HTTP/1.1 200 OK\r\nX : a\r\n\r\n",
             "HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",

@@ -279,3 +279,28 @@ async fn who_proved_an_identity_is_counted_by_it_and_by_its_rate() {
     let shown = gateway.admin("GET", "/limits").await.json();
     assert_eq!(shown["limits"][0]["busiest"][0]["key"], "bob");
 }
+
+#[tokio::test]
+async fn k6_who_has_no_tokens_left_buys_no_look_at_a_credential() {
+    let (upstream, issuer) = (echo().await, Issuer::new("k1"));
+    let limits = "[rate_limits.edge]\nrate = '2/h'\nburst = 2\nkey = 'client_ip'\n";
+    let gateway = Gateway::start(&format!(
+        "{}{limits}[[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = 'http://{}'\nrate_limits = ['edge']\n\
+         auth = {{ providers = ['main'] }}\n",
+        issuer.provider(""),
+        upstream.addr()
+    ))
+    .await;
+    let mut client = gateway.client().await;
+    assert_eq!(statuses(&mut client, "authorization: Bearer no.such.token\r\n", 4).await, [401, 401, 429, 429]);
+    // Whoever asks, and however well, is not looked at.
+    let token = issuer.token(&serde_json::json!({ "sub": "ada" }));
+    let refused = get(&mut client, &format!("authorization: Bearer {token}\r\n")).await;
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("retry-after").is_some());
+    let page = String::from_utf8(gateway.admin("GET", "/metrics").await.body).unwrap();
+    let looked = page.lines().filter(|line| line.starts_with("gateway_auth_total{"));
+    let looked: f64 = looked.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
+    assert!((looked - 2.0).abs() < 1e-9, "{looked} credentials were looked at");
+    assert_eq!(upstream.counters().requests, 0);
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use crate::announce::ProxyProtocol;
 use crate::clock::duration_ns;
 use crate::engine::Pacing;
 use crate::plan::Arrivals;
@@ -79,6 +80,9 @@ pub struct Arguments {
     /// TLS: a whole handshake for each connection, no session resumed
     #[arg(long)]
     pub(super) full_handshakes: bool,
+    /// Begin each connection with a header of the PROXY protocol, as a balancer does; each names another client
+    #[arg(long, value_enum, value_name = "VERSION", conflicts_with = "journey")]
+    pub(super) proxy_protocol: Option<ProxyProtocol>,
     /// Let users go the journeys of a file (docs/benchmarking.md says how one is written)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["rate", "arrivals", "replay", "requests", "http2", "headers",
         "method", "body", "expect_statuses", "expect_length", "pacing", "connections", "max_in_flight", "timeout"])]

@@ -56,6 +56,9 @@ impl Job {
         if let Some(tls) = tls {
             mix = mix.secured(tls);
         }
+        if let Some(version) = arguments.proxy_protocol {
+            mix = mix.announcing(version);
+        }
         let model = model(arguments)?;
         let summary = match &model {
             Model::Open(plan) => Some(plan.summary()),

@@ -3,18 +3,19 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
+use crate::announce::Announced;
 use crate::tls::{Secured, Tls};
 
 #[derive(Debug)]
 pub(crate) enum Wire {
-    Plain(TcpStream),
+    Plain(Announced),
     // It is large, and the others are not to be.
     Secured(Box<Secured>),
 }
 
 impl Wire {
     /// Secures a socket where `tls` says how; the handshake is part of the first write.
-    pub(crate) fn over(stream: TcpStream, tls: Option<&Tls>) -> io::Result<Self> {
+    pub(crate) fn over(stream: Announced, tls: Option<&Tls>) -> io::Result<Self> {
         Ok(match tls {
             None => Self::Plain(stream),
             Some(tls) => Self::Secured(Box::new(tls.begin(stream)?)),
@@ -24,8 +25,8 @@ impl Wire {
     /// The socket.
     pub(super) fn socket(&self) -> &TcpStream {
         match self {
-            Self::Plain(stream) => stream,
-            Self::Secured(secured) => secured.get_ref(),
+            Self::Plain(stream) => stream.socket(),
+            Self::Secured(secured) => secured.get_ref().socket(),
         }
     }
 

@@ -10,11 +10,12 @@ use super::lane::{Arrival, Lane};
 use super::pacing::{Pacing, Spun, sleep_exactly};
 use super::poller::{News, Poller, Token, Wait};
 use super::{Load, Neighbour, RunError, Schedule, Settings};
+use crate::announce::Announced;
 use crate::clock::{Clock, duration_ns, thread_cpu_ns};
 use crate::connection::http2::Http2;
 use crate::connection::{Connection, InFlight};
+use crate::request::Mix;
 use crate::sample::{Failure, Observer, Totals};
-use crate::tls::Tls;
 
 /// What is read in one go: most bodies take one read, and a large one does not make other requests late.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -65,7 +66,7 @@ fn run_with(
     neighbour: Option<Neighbour<'_>>,
 ) -> Result<Vec<Totals>, RunError> {
     for mix in loads.iter().map(|load| &load.settings.mix) {
-        mix.targets.iter().try_for_each(|address| try_out(*address, mix.tls.as_ref()))?;
+        mix.targets.iter().try_for_each(|address| try_out(*address, mix))?;
     }
     sleep_exactly();
     let mut driver = Driver::new(loads, clock, schedule)?;
@@ -76,11 +77,16 @@ fn run_with(
 }
 
 /// One connection before the start: who cannot be reached, or is not believed, gets no load.
-fn try_out(address: SocketAddr, tls: Option<&Tls>) -> Result<(), RunError> {
+fn try_out(address: SocketAddr, mix: &Mix) -> Result<(), RunError> {
     let connected = BlockingStream::connect_timeout(&address, FIRST_CONNECT);
     let stream = connected.map_err(|source| RunError::Connect { address, source })?;
-    let Some(tls) = tls else { return Ok(()) };
     let bounded = stream.set_read_timeout(Some(FIRST_CONNECT));
+    let mut stream = match mix.announces {
+        None => Announced::plain(stream),
+        Some(version) => Announced::new(stream, version.header(0, address)),
+    };
+    stream.announce().map_err(|source| RunError::Connect { address, source })?;
+    let Some(tls) = &mix.tls else { return Ok(()) };
     bounded.and_then(|()| tls.try_out(stream)).map_err(|source| RunError::Handshake { address, source })
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::draws::Draws;
 use super::{Prepared, Template, TemplateError, TokenKey};
+use crate::announce::ProxyProtocol;
 use crate::connection::http2::can_say;
 use crate::tls::Tls;
 
@@ -23,6 +24,8 @@ pub struct Mix {
     pub(crate) protocol: Protocol,
     /// How connections are secured, where they are.
     pub(crate) tls: Option<Tls>,
+    /// How connections name the client whose they are, where they do.
+    pub(crate) announces: Option<ProxyProtocol>,
 }
 
 /// What is spoken on a connection.
@@ -66,7 +69,7 @@ impl Mix {
         }
         let weights = templates.iter().map(|template| template.weight).collect();
         let names = templates.iter().map(|template| template.name.clone()).collect();
-        Ok(Self { prepared, targets, names, weights, seed, protocol: Protocol::Http1, tls: None })
+        Ok(Self { prepared, targets, names, weights, seed, protocol: Protocol::Http1, tls: None, announces: None })
     }
 
     /// The same requests in another protocol. Their `host` becomes `:authority`; headers about an HTTP/1.1 connection
@@ -94,6 +97,12 @@ impl Mix {
     pub fn secured(self, tls: Tls) -> Self {
         let asks_for_http2 = self.protocol != Protocol::Http1;
         Self { tls: Some(if asks_for_http2 { tls.asking_for_http2() } else { tls }), ..self }
+    }
+
+    /// The same requests as a balancer passes them on: each connection begins with a header that names its client.
+    #[must_use]
+    pub fn announcing(self, version: ProxyProtocol) -> Self {
+        Self { announces: Some(version), ..self }
     }
 
     /// The bytes of the request with this number, as HTTP/1.1 writes them; `scratch` and `out` hold them where they are

@@ -20,6 +20,7 @@ use super::http2::PREFACE;
 use super::input::Input;
 use super::routes::Route;
 use super::site::{Decision, Outcome, Site};
+use super::stream::Stream;
 use crate::faults::Problems;
 use crate::http1::answer::{AnswerHead, Ending, Persistence};
 use crate::http1::body::Decoder;
@@ -38,7 +39,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// One client connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub stream: TcpStream,
+    pub stream: Stream,
     pub site: Site,
     pub input: Input,
     pub out: Vec<u8>,
@@ -96,7 +97,7 @@ enum Step {
 impl Connection {
     pub(crate) fn new(stream: TcpStream, site: Site) -> Self {
         Self {
-            stream,
+            stream: Stream::Plain(stream),
             site,
             input: Input::new(),
             out: Vec::with_capacity(1024),
@@ -110,10 +111,15 @@ impl Connection {
     pub(crate) async fn run(mut self) {
         let _open = Open::new(self.site.endpoint.clone());
         // Without it, the second of two small writes would wait for an acknowledgement.
-        let _ = self.stream.set_nodelay(true);
+        let _ = self.stream.socket().set_nodelay(true);
+        if let Some(tls) = self.site.endpoint.tls.clone() {
+            // Who does not come to an end with the handshake has been told so by it, or has left.
+            let Ok(stream) = Box::pin(self.stream.secured(Some(&tls))).await else { return };
+            self.stream = stream;
+        }
         match self.serve().await {
             Ok(End::Close) => Box::pin(self.linger()).await,
-            Ok(End::Reset) => drop(SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))),
+            Ok(End::Reset) => drop(SockRef::from(self.stream.socket()).set_linger(Some(Duration::ZERO))),
             Ok(End::WebSocket) => Box::pin(super::websocket::echo(self.stream, self.input.take())).await,
             Ok(End::Http2) => Box::pin(super::http2::serve(self.stream, self.input.take(), self.site)).await,
             // A client that left, in either way, needs no answer.
@@ -279,6 +285,9 @@ impl Connection {
             // Counted first: who has read an answer finds it counted.
             self.site.endpoint.live.bytes_out.fetch_add(self.out.len() as u64, Relaxed);
             self.stream.write_all(&self.out).await?;
+            if self.stream.holds_back() {
+                self.stream.flush().await?;
+            }
             self.carried += self.out.len();
             self.out.clear();
             self.give_way().await;

@@ -13,13 +13,13 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU8, AtomicU64};
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use self::exchange::Exchange;
 use self::wire::Wire;
 use super::shared::spawn;
 use super::site::Site;
+use super::stream::Stream;
 use crate::http1::head::MAX_HEAD;
 
 mod exchange;
@@ -75,7 +75,7 @@ impl Orders {
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(stream: TcpStream, read_already: Vec<u8>, site: Site) {
+pub(crate) async fn serve(stream: Stream, read_already: Vec<u8>, site: Site) {
     let orders = Arc::new(Orders::default());
     let wire = Wire::new(stream, read_already, site.endpoint.clone(), orders.clone());
     let mut builder = h2::server::Builder::new();

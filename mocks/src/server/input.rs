@@ -6,8 +6,8 @@
 use std::io;
 
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 
+use super::stream::Stream;
 use crate::clock::now_ns;
 use crate::http1::head::MAX_HEAD;
 
@@ -59,7 +59,7 @@ impl Input {
 
     /// Reads more: the bytes read, 0 at the end of the stream.
     #[inline]
-    pub(crate) async fn fill(&mut self, stream: &mut TcpStream) -> io::Result<usize> {
+    pub(crate) async fn fill(&mut self, stream: &mut Stream) -> io::Result<usize> {
         if self.end == self.bytes.len() {
             self.make_room();
         }

@@ -8,6 +8,7 @@
 //! - `connection`: a connection's life, the fast path; `site`: what a connection knows of its surroundings;
 //! - `routes`, `content`, `reply`: what is answered; `act`: how faults change it; `garbage`: answers that are wrong on
 //!   purpose; `alarm`: waits to the microsecond;
+//! - `stream`: a connection in the clear, or over TLS;
 //! - `shared`: a worker without a thread of its own;
 //! - `websocket`: the echo over WebSocket; `http2`: the same over HTTP/2, and gRPC.
 
@@ -24,6 +25,7 @@ mod routes;
 pub(crate) mod shared;
 mod site;
 pub(crate) mod socket;
+mod stream;
 mod websocket;
 pub(crate) mod worker;
 

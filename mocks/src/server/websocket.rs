@@ -1,11 +1,11 @@
 //! WebSocket: the handshake's check, and the echo (RFC 6455).
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::stream::Stream;
 use crate::http1::head::Head;
 
 /// The value of `sec-websocket-accept`; `None` when the request is no WebSocket handshake.
@@ -28,7 +28,7 @@ pub(crate) fn accept(head: &Head<'_, '_>) -> Option<String> {
 }
 
 /// Sends each message back until the peer closes. Pings are answered and closes returned by the protocol's code.
-pub(crate) async fn echo(stream: TcpStream, read_already: Vec<u8>) {
+pub(crate) async fn echo(stream: Stream, read_already: Vec<u8>) {
     let mut socket = WebSocketStream::from_partially_read(stream, read_already, Role::Server, None).await;
     while let Some(Ok(message)) = socket.next().await {
         let sent = match message {

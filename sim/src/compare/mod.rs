@@ -85,6 +85,11 @@ pub fn compare(options: &Options) -> Result<ExitCode, RunError> {
     if scenario.runtime == Runtime::Virtual {
         return Err(RunError::Virtual(options.scenario.clone()));
     }
+    if scenario.loads.iter().any(|load| !load.way.is_plain()) || !scenario.hostile.is_empty() {
+        let why = "it has loads over TLS, HTTP/2 or the PROXY protocol, or hostile clients; the other gateways here are set \
+                   up with one listener for HTTP/1.1 in the clear";
+        return Err(RunError::Control { what: scenario.name, why: why.to_owned() });
+    }
     scenario.seed = options.seed.unwrap_or(scenario.seed);
     let stop = Arc::new(AtomicBool::new(false));
     loadgen::cli::end_on_interrupt(&stop);

@@ -8,6 +8,7 @@ use loadgen::sample::Failure;
 use serde_json::{Value, json};
 
 use super::error::RunError;
+use crate::hostile;
 
 /// Whether a request reached the wire, as far as its client knows.
 pub(super) fn was_sent(failure: Option<Failure>) -> bool {
@@ -45,17 +46,38 @@ impl Account {
     }
 }
 
+/// The access records of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Records {
+    /// For each gateway those of the loads.
+    pub(super) loads: Vec<u64>,
+    /// For each part of hostile clients those of all gateways.
+    pub(super) hostile: Vec<u64>,
+}
+
 /// The number of records in each log; none where there is none. Where services call each other through the gateways,
-/// those of one client's request have one trace and count once.
-pub(super) fn count_records(logs: &[Option<PathBuf>], nested: bool) -> Result<Vec<u64>, RunError> {
+/// those of one client's request have one trace and count once. Hostile clients are known by their addresses.
+pub(super) fn count_records(logs: &[Option<PathBuf>], nested: bool, parts: usize) -> Result<Records, RunError> {
     let mut traces = HashSet::new();
-    let mut count = |log: &Option<PathBuf>| {
-        let Some(log) = log else { return Ok(0) };
+    let clients: Vec<String> = (0..parts).map(|part| format!("\"client\":\"{}\"", hostile::address(part))).collect();
+    let mut records = Records { loads: Vec::new(), hostile: vec![0; parts] };
+    for log in logs {
+        let mut count = 0;
+        let Some(log) = log else {
+            records.loads.push(count);
+            continue;
+        };
         let file = std::fs::File::open(log).map_err(RunError::file(log))?;
-        let lines = BufReader::new(file).split(b'\n').map_while(Result::ok).filter(|line| !line.is_empty());
-        Ok(lines.filter(|line| !nested || trace_of(line).is_none_or(|trace| traces.insert(trace))).count() as u64)
-    };
-    logs.iter().map(&mut count).collect()
+        for line in BufReader::new(file).split(b'\n').map_while(Result::ok).filter(|line| !line.is_empty()) {
+            let text = String::from_utf8_lossy(&line);
+            match clients.iter().position(|client| text.contains(client)) {
+                Some(part) => records.hostile[part] += 1,
+                None => count += u64::from(!nested || trace_of(&line).is_none_or(|trace| traces.insert(trace))),
+            }
+        }
+        records.loads.push(count);
+    }
+    Ok(records)
 }
 
 /// The trace that a record belongs to.
@@ -85,8 +107,8 @@ mod tests {
         let line = |trace: u32| format!("{{\"trace_id\":\"{trace:032x}\"}}\n");
         std::fs::write(&one, line(1) + &line(2) + &line(1) + "{}\n").unwrap();
         std::fs::write(&two, line(2) + &line(3)).unwrap();
-        assert_eq!(count_records(&[Some(one.clone()), Some(two.clone())], true).unwrap(), [3, 1]);
-        assert_eq!(count_records(&[Some(one), Some(two)], false).unwrap(), [4, 2]);
+        assert_eq!(count_records(&[Some(one.clone()), Some(two.clone())], true, 0).unwrap().loads, [3, 1]);
+        assert_eq!(count_records(&[Some(one), Some(two)], false, 0).unwrap().loads, [4, 2]);
     }
 
     #[test]
@@ -94,8 +116,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("a.log");
         std::fs::write(&log, "{}\n{}\n\n{}").unwrap();
-        assert_eq!(count_records(&[Some(log), None], false).unwrap(), [3, 0]);
+        assert_eq!(count_records(&[Some(log), None], false, 0).unwrap().loads, [3, 0]);
         let none = [Some(folder.path().join("none"))];
-        assert!(matches!(count_records(&none, false), Err(RunError::File { .. })));
+        assert!(matches!(count_records(&none, false, 0), Err(RunError::File { .. })));
+    }
+
+    #[test]
+    fn records_of_hostile_clients_are_counted_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("a.log");
+        let line = |client: &str| format!("{{\"client\":\"{client}\",\"status\":408}}\n");
+        let lines = ["127.0.0.1", "127.66.0.2", "127.66.0.1", "127.66.0.2", "127.66.0.21"].map(line);
+        std::fs::write(&log, lines.concat()).unwrap();
+        let records = count_records(&[Some(log)], false, 2).unwrap();
+        assert_eq!(records, Records { loads: vec![2], hostile: vec![1, 2] });
     }
 }

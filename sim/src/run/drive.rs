@@ -33,8 +33,8 @@ pub(super) fn start_ns(loads: &[LoadPart], now_ns: u64) -> u64 {
 /// What all loads of a stretch share.
 #[derive(Debug, Clone)]
 pub(super) struct Stretch {
-    /// Where the gateways take requests; every load is spread over all of them.
-    pub(super) gateways: Vec<SocketAddr>,
+    /// The listeners of each gateway; every load is spread over all gateways.
+    pub(super) listeners: Vec<Vec<SocketAddr>>,
     pub(super) seed: u64,
     /// How long the loads last, at the rate that each begins with; each as long and in the shape that it says when
     /// `None`.
@@ -102,9 +102,14 @@ impl Stretch {
         crowd::gather(
             loads,
             &self.users,
-            (&self.gateways, |number| self.seed_of(number), &self.cores),
+            (&self.at(0), |number| self.seed_of(number), &self.cores),
             Some(&self.keys.shared),
         )
+    }
+
+    /// The listener with this number, of each gateway that has it.
+    pub(super) fn at(&self, listener: usize) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|all| all.get(listener)).copied().collect()
     }
 
     /// How long a load lasts in this stretch.
@@ -141,7 +146,7 @@ impl Stretch {
             None => Model::Closed { requests: None, duration: Some(self.length(load)) },
         };
         Ok(Settings {
-            mix: mix(load, &self.gateways, self.seed_of(number), &self.keys.signing)?,
+            mix: mix(load, &self.at(load.way.listener), self.seed_of(number), &self.keys.signing)?,
             model,
             connections: load.connections,
             max_in_flight: load.max_in_flight,
@@ -176,7 +181,14 @@ fn flat(arrivals: Arrivals, rate: f64) -> (Arrivals, f64) {
 pub(super) fn mix(load: &LoadPart, gateways: &[SocketAddr], seed: u64, key: &TokenKey) -> Result<Mix, TemplateError> {
     let templates: Vec<Template> =
         gateways.iter().flat_map(|gateway| load.requests.iter().map(|request| request.template(*gateway))).collect();
-    Mix::with_tokens(&templates, seed, Some(key))
+    let mut mix = Mix::with_tokens(&templates, seed, Some(key))?.speaking(load.way.protocol)?;
+    if let Some(tls) = &load.way.tls {
+        mix = mix.secured(tls.clone());
+    }
+    Ok(match load.way.proxy_protocol {
+        Some(version) => mix.announcing(version),
+        None => mix,
+    })
 }
 
 #[cfg(test)]

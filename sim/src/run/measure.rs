@@ -16,10 +16,14 @@ use super::progress::Progress;
 use super::rules;
 use super::timeline::{self, Done};
 use super::watch::{Live, Watch};
-use super::world::{Counted, World};
-use crate::process::Usage;
+use super::world::{Counted, Held, World};
+use crate::hostile::{self, Field, Seen};
+use crate::process::{Usage, pin_thread};
 use crate::scenario::Scenario;
+use crate::scenario::model::HostilePart;
 
+/// How far hostile clients stand back behind the driver (nice(2)).
+const NICE: i32 = 10;
 /// How often progress is shown.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
 
@@ -38,8 +42,12 @@ pub(super) struct Measured {
     pub(super) usage: (Vec<Usage>, Vec<Usage>),
     /// For each gateway the most memory that was seen.
     pub(super) peaks: Vec<u64>,
-    /// For each gateway the upstream connections that it says it opened.
-    pub(super) opened: Vec<f64>,
+    /// For each gateway its page of metrics before and after.
+    pub(super) metrics: (Vec<String>, Vec<String>),
+    /// For each gateway what it held at rest, before and after, where the scenario asks.
+    pub(super) held: (Vec<Held>, Vec<Held>),
+    /// For each part of hostile clients what came of their connections.
+    pub(super) hostile: Vec<Vec<Seen>>,
     pub(super) counted: (Counted, Counted),
     pub(super) mocks_cpu_us: u64,
     pub(super) steal_before: CpuTicks,
@@ -61,8 +69,9 @@ pub(super) fn measure(
 ) -> Result<Measured, RunError> {
     let offered = scenario.loads.iter().enumerate().map(|(number, load)| stretch.offered(load, number)).collect();
     let live = Arc::new(Live::default());
+    let held_before = rest(scenario, world, stretch);
     let (usage_before, counted_before) = (world.usage(), world.counted()?);
-    let (opened_before, mocks_before) = (opened(world), world.mocks_usage());
+    let (metrics_before, mocks_before) = (metrics(world), world.mocks_usage());
     let steal_before = CpuTicks::read();
     let clock = stretch.clock;
     let crowds = stretch.gather(&scenario.loads)?;
@@ -76,9 +85,11 @@ pub(super) fn measure(
     let mut watches: Vec<Watch> =
         scenario.loads.iter().map(|_| Watch::new(recorder(scenario, start_ns), Arc::clone(&live))).collect();
     let ended = AtomicBool::new(false);
-    let (driven, events, peaks) = std::thread::scope(|scope| {
+    let fields = fields(scenario, stretch);
+    let (driven, events, peaks, hostile) = std::thread::scope(|scope| {
         let driver = scope.spawn(|| stretch.drive(&scenario.loads, &mut watches, crowds, start_ns));
         let events = scope.spawn(|| timeline::perform(&scenario.events, world, &clock, start_ns, &ended));
+        let hostile = scope.spawn(|| attack(&fields, stretch, start_ns, &ended));
         let memory = scope.spawn(|| timeline::watch_memory(world, &ended));
         while !driver.is_finished() {
             std::thread::sleep(SHOW_EVERY);
@@ -86,12 +97,13 @@ pub(super) fn measure(
         }
         let driven = driver.join();
         ended.store(true, Ordering::Relaxed);
-        (driven, events.join(), memory.join())
+        (driven, events.join(), memory.join(), hostile.join())
     });
     let lasted = Duration::from_nanos(clock.now_ns().saturating_sub(start_ns));
     let driven = driven.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let interrupted = stretch.stop.load(Ordering::Relaxed) && lasted < scenario.length();
-    let opened = opened(world).iter().zip(opened_before).map(|(after, before)| (after - before).max(0.0)).collect();
+    let usage_after = world.usage();
+    let held_after = rest(scenario, world, stretch);
     Ok(Measured {
         start_ns,
         zero_ns,
@@ -99,9 +111,11 @@ pub(super) fn measure(
         driven,
         offered,
         died: world.died(),
-        usage: (usage_before, world.usage()),
+        usage: (usage_before, usage_after),
         peaks: peaks.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-        opened,
+        metrics: (metrics_before, metrics(world)),
+        held: (held_before, held_after),
+        hostile: hostile.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
         counted: (counted_before, world.counted()?),
         mocks_cpu_us: world.mocks_usage().cpu_us.saturating_sub(mocks_before.cpu_us),
         steal_before,
@@ -111,9 +125,43 @@ pub(super) fn measure(
     })
 }
 
-fn opened(world: &World) -> Vec<f64> {
-    let count = world.listeners().len();
-    (0..count).map(|number| world.metric(number, "gateway_upstream_connections_opened_total")).collect()
+fn metrics(world: &World) -> Vec<String> {
+    (0..world.listeners().len()).map(|number| world.metrics(number)).collect()
+}
+
+/// Lets the gateways rest as long as the scenario says; what each then holds.
+fn rest(scenario: &Scenario, world: &World, stretch: &Stretch) -> Vec<Held> {
+    if scenario.rest.is_zero() {
+        return Vec::new();
+    }
+    let until_ns = stretch.clock.now_ns() + duration_ns(scenario.rest);
+    while stretch.clock.now_ns() < until_ns && !stretch.stop.load(Ordering::Relaxed) {
+        std::thread::sleep(SHOW_EVERY);
+    }
+    world.held()
+}
+
+/// Whom the hostile clients of each part attack.
+fn fields(scenario: &Scenario, stretch: &Stretch) -> Vec<Field> {
+    let field = |(number, part): (usize, &HostilePart)| Field {
+        part: part.clone(),
+        from: hostile::address(number),
+        to: stretch.at(part.listener),
+    };
+    scenario.hostile.iter().enumerate().map(field).collect()
+}
+
+/// Hostile clients take what is left of the driver's core; what they take from it shows in its lag.
+fn attack(fields: &[Field], stretch: &Stretch, start_ns: u64, ended: &AtomicBool) -> Result<Vec<Vec<Seen>>, RunError> {
+    if fields.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Where the core is not to be had, they are wherever they may.
+    let _ = if stretch.cores.is_empty() { Ok(()) } else { pin_thread(&stretch.cores) };
+    // The driver comes first: what it sends late is a reason against the run.
+    let _ = rustix::process::setpriority_process(None, NICE);
+    let why = |error: std::io::Error| RunError::Control { what: "hostile clients".to_owned(), why: error.to_string() };
+    hostile::attack(fields, stretch.clock, start_ns, ended).map_err(why)
 }
 
 /// Histograms for each phase of the scenario.

@@ -6,13 +6,14 @@
 //! - `rules`: what happens to the mocks, and which keys their key server has;
 //! - `warm_up`, `steady`: until latency is steady; `capacity`: what can be carried; `measure`, `watch`, `timeline`:
 //!   what happens from t = 0 on;
-//! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`: figures;
+//! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`, `beside`: figures;
 //! - `validity`, `verdict`: whether they can be believed, and what follows.
 //!
 //! Invariants: what is started has ended when a run returns, on every way out; an interrupted run writes what it has
 //! and never passes; all times are of one monotonic clock.
 
 mod account;
+mod beside;
 mod capacity;
 mod cores;
 mod crowd;
@@ -210,7 +211,7 @@ fn measure_scenario(
     progress.say("starting");
     let world = World::start(scenario, programs, &cores, journal_size(scenario), &folder, keys.set(), other)?;
     let stretch = Stretch {
-        gateways: world.listeners(),
+        listeners: world.all_listeners(),
         seed: scenario.seed,
         lasts: None,
         clock: Clock::start(),
@@ -241,7 +242,7 @@ fn measure_scenario(
     followers.iter().for_each(Follower::end);
     world.end_gateways();
     let nested = scenario.mocks.iter().any(|mock| !mock.calls.is_empty());
-    let records = account::count_records(&world.access_logs(), nested)?;
+    let records = account::count_records(&world.access_logs(), nested, scenario.hostile.len())?;
     let scores = judge(scenario, &checked, &world, &measured, &followers)?;
     let names = world.names;
     let (pinning, driver_cores) = (cores.describe(), if cores.driver.is_empty() { count } else { cores.driver.len() });

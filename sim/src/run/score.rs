@@ -10,7 +10,7 @@ use loadgen::result::{JourneyResult, LoadResult};
 use loadgen::sample::Outcome;
 use reports::result::{Balance, Breaker, Gateway, Kind, Moment, ResultFile, Retries, Rss};
 
-use super::account::Account;
+use super::account::{Account, Records};
 use super::capacity::Searched;
 use super::limits::Refusal;
 use super::measure::Measured;
@@ -27,6 +27,8 @@ use crate::scenario::Scenario;
 use crate::scenario::gateway::Checked;
 use crate::scenario::model::ExpectPart;
 
+/// Connections to upstreams.
+const OPENED: &str = "gateway_upstream_connections_opened_total";
 /// The least step of figures over time.
 const LEAST_STEP_MS: u64 = 250;
 /// About this many steps in a long run.
@@ -57,8 +59,8 @@ pub(super) struct Findings<'a> {
     /// What the gateways can carry, where that was asked.
     pub(super) searched: Option<Searched>,
     pub(super) measured: Measured,
-    /// For each gateway its access records.
-    pub(super) records: Vec<u64>,
+    /// The access records.
+    pub(super) records: Records,
     /// What the oracles say; `None` of a run that is too long for them.
     pub(super) scores: Option<Scored>,
     /// Each endpoint's name by its port.
@@ -113,6 +115,7 @@ impl Findings<'_> {
             ..ResultFile::default()
         };
         result.other.insert("events".to_owned(), timeline::to_json(&self.measured.events));
+        self.beside(&mut result);
         // Other programs have keys of their own, or none.
         let keys = self.scores.as_ref().filter(|_| self.other.is_none()).and_then(|scored| scored.keys.as_ref());
         if let Some(keys) = keys {
@@ -130,7 +133,7 @@ impl Findings<'_> {
 
     /// Whether there is such a figure: another program tells of no breaker and keeps no record.
     fn can_hold(&self, expected: &ExpectPart) -> bool {
-        let ours = ["breakers.", "limiters.", "accounting.", "keys."];
+        let ours = ["breakers.", "limiters.", "accounting.", "keys.", "prometheus."];
         self.other.is_none() || !ours.iter().any(|section| expected.figure.starts_with(section))
     }
 
@@ -167,15 +170,16 @@ impl Findings<'_> {
 
     fn gateways(&self) -> BTreeMap<String, Gateway> {
         let measured = &self.measured;
-        let all_records = self.records.iter().sum::<u64>().max(1) as f64;
+        let all_records = self.records.loads.iter().sum::<u64>().max(1) as f64;
         let upstream = self.at_mocks().values().sum::<u64>().max(1) as f64;
         let accepts = measured.counted.1.accepts.saturating_sub(measured.counted.0.accepts) as f64;
         let one = |number: usize| {
             let (before, after) = (measured.usage.0[number], measured.usage.1[number]);
             // Records tell how the requests were spread over the gateways; with one gateway that is all of them.
-            let share = if self.records.len() == 1 { 1.0 } else { self.records[number] as f64 / all_records };
+            let records = &self.records.loads;
+            let share = if records.len() == 1 { 1.0 } else { records[number] as f64 / all_records };
             // Mocks see connections, but not whose; among several gateways each tells its own.
-            let opened = if self.records.len() == 1 { accepts } else { measured.opened[number] };
+            let opened = if records.len() == 1 { accepts } else { self.grown(OPENED, number) };
             let cpu_us = after.cpu_us.saturating_sub(before.cpu_us) as f64;
             let gateway = Gateway {
                 cpu_us_per_request: round(cpu_us / (self.sent() as f64 * share).max(1.0), 100.0),
@@ -190,7 +194,7 @@ impl Findings<'_> {
             };
             (number.to_string(), gateway)
         };
-        (0..self.records.len()).map(one).collect()
+        (0..self.records.loads.len()).map(one).collect()
     }
 
     fn balance(&self) -> BTreeMap<String, Balance> {
@@ -255,7 +259,7 @@ impl Findings<'_> {
         (every && whole && self.other.is_none()).then(|| Account {
             requests: self.warmed_up.sent + self.sent(),
             answers: self.warmed_up.answered + all().filter(|seen| seen.status != 0).count() as u64,
-            records: self.records.iter().sum(),
+            records: self.records.loads.iter().sum(),
         })
     }
 

@@ -152,7 +152,7 @@ mod tests {
     use loadgen::plan::Arrivals;
 
     use super::*;
-    use crate::scenario::model::LoadModel;
+    use crate::scenario::model::{LoadModel, WayPart};
 
     fn load(overload: bool) -> LoadPart {
         LoadPart {
@@ -166,6 +166,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             overload,
             journey: None,
+            way: WayPart::default(),
         }
     }
 

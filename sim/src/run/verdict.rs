@@ -63,7 +63,7 @@ fn figure(figures: &Value, name: &str) -> Option<f64> {
         match at.get(key) {
             Some(inner) => at = inner,
             None => {
-                let counts = name.contains(".status.") || CAUSES.contains(&key);
+                let counts = name.contains(".status.") || name.contains(".goaway.") || CAUSES.contains(&key);
                 return (counts && keys.peek().is_none()).then_some(0.0);
             }
         }

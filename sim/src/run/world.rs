@@ -21,7 +21,7 @@ use super::mocks::{Here, Mocks};
 use super::other::{Other, Place};
 use super::redis::{Plans, Redis};
 use crate::children::{Child, ChildError, Programs};
-use crate::process::Usage;
+use crate::process::{Process, Usage};
 use crate::scenario::Scenario;
 use crate::scenario::gateway::Filling;
 use crate::scenario::model::{EventAct, KEY_SERVER};
@@ -56,6 +56,14 @@ pub(super) struct Instance {
     other: Option<Arc<dyn Other>>,
     /// Processes that another's reload has replaced, and that may still finish what they have.
     replaced: Vec<Child>,
+}
+
+/// What a gateway holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) rss_bytes: u64,
+    /// Open descriptors.
+    pub(super) descriptors: u64,
 }
 
 /// The running world.
@@ -142,6 +150,33 @@ impl World {
     /// Where each gateway takes requests.
     pub(super) fn listeners(&self) -> Vec<SocketAddr> {
         self.gateways.iter().map(|gateway| lock(gateway).listener).collect()
+    }
+
+    /// All listeners of each gateway, in the order of its configuration.
+    pub(super) fn all_listeners(&self) -> Vec<Vec<SocketAddr>> {
+        let all = |gateway: &Mutex<Instance>| {
+            let gateway = lock(gateway);
+            // Another program has one.
+            if gateway.filling.listeners.is_empty() {
+                vec![gateway.listener]
+            } else {
+                gateway.filling.listeners.clone()
+            }
+        };
+        self.gateways.iter().map(all).collect()
+    }
+
+    /// What each gateway holds now, while nothing is asked of it.
+    pub(super) fn held(&self) -> Vec<Held> {
+        let held = |gateway: &Mutex<Instance>| {
+            let gateway = lock(gateway);
+            let processes = || gateway.child.iter().chain(&gateway.replaced).map(|child| &child.process);
+            Held {
+                rss_bytes: processes().map(Process::rss_bytes).sum(),
+                descriptors: processes().map(Process::descriptors).sum(),
+            }
+        };
+        self.gateways.iter().map(held).collect()
     }
 
     /// Where each gateway's access log is; `None` of another's.
@@ -251,11 +286,11 @@ impl World {
         self.redis.as_ref().map(lock)
     }
 
-    /// A gateway's own figure by its name, summed over labels; 0 while it is down.
-    pub(super) fn metric(&self, number: usize, name: &str) -> f64 {
-        let Some(admin) = lock(&self.gateways[number]).admin else { return 0.0 };
+    /// A gateway's own page of metrics; empty while it is down, and of another's.
+    pub(super) fn metrics(&self, number: usize) -> String {
+        let Some(admin) = lock(&self.gateways[number]).admin else { return String::new() };
         let page = ask(admin, "metrics", "GET", "/metrics", "").unwrap_or_default();
-        sum_of(&String::from_utf8_lossy(&page), name)
+        String::from_utf8_lossy(&page).into_owned()
     }
 
     /// Gateways that have ended though nobody told them to.
@@ -442,25 +477,4 @@ fn ask(address: SocketAddr, whom: &str, method: &str, path: &str, body: &str) ->
     }
     let why = format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body).trim());
     Err(RunError::Control { what, why })
-}
-
-/// The sum of a family's samples in Prometheus's text form.
-fn sum_of(page: &str, name: &str) -> f64 {
-    let samples = page.lines().filter_map(|line| {
-        let rest = line.strip_prefix(name)?;
-        (rest.starts_with('{') || rest.starts_with(' ')).then(|| rest.rsplit(' ').next()?.parse::<f64>().ok()).flatten()
-    });
-    samples.sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_family_is_summed_over_its_labels() {
-        let page = "# TYPE a_total counter\na_total{x=\"1\"} 2\na_total{x=\"2\"} 3\na_total_more 7\nb 1\n";
-        assert!((sum_of(page, "a_total") - 5.0).abs() < 1e-9);
-        assert!((sum_of(page, "c")).abs() < 1e-9);
-    }
 }

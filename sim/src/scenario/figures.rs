@@ -10,6 +10,8 @@ use loadgen::journey::Journeys;
 use super::gateway::Checked;
 use super::model::{KEY_SERVER, Scenario};
 use super::policy::limits;
+use crate::hostile;
+use crate::metrics_page::Wanted;
 
 const QUANTILES: [&str; 5] = ["p50", "p90", "p99", "p999", "max"];
 const OUTCOMES: [&str; 5] = ["ok", "rejected", "failed", "dropped", "client_error"];
@@ -25,6 +27,8 @@ const BREAKERS: [&str; 9] = [
     "recovery_ms",
     "recovery_oracle_ms",
 ];
+/// Figures of what a gateway holds at rest.
+const REST: [&str; 4] = ["before", "after", "grown", "ratio"];
 /// Figures of each rate limit.
 const LIMITERS: [&str; 8] = [
     "offered",
@@ -66,6 +70,15 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
             names.push(format!("gateway.{instance}.{figure}"));
         }
     }
+    for part in &scenario.hostile {
+        names.extend(hostile::NAMES.map(|figure| format!("hostile.{}.{figure}", part.name)));
+    }
+    if !scenario.rest.is_zero() {
+        let figures = ["rss_bytes", "descriptors"].into_iter().flat_map(|what| REST.map(|one| format!("{what}.{one}")));
+        for figure in figures {
+            names.extend((0..scenario.gateway.instances).map(|instance| format!("rest.{instance}.{figure}")));
+        }
+    }
     for figure in ["requests", "answers", "records", "missing", "surplus"] {
         names.push(format!("accounting.{figure}"));
     }
@@ -97,11 +110,27 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
     names
 }
 
-/// Whether `name` is the count of a status, as in `load.x.phases.before.status.503`.
-pub(super) fn is_status(name: &str, all: &[String]) -> bool {
-    let Some((phase, status)) = name.rsplit_once(".status.") else { return false };
+/// Whether `name` is the count of a status, as in `load.x.phases.before.status.503` and `hostile.x.status.408`, or of a
+/// goodbye, as in `hostile.x.goaway.ENHANCE_YOUR_CALM`.
+pub(super) fn is_count(name: &str, all: &[String]) -> bool {
+    if let Some((part, code)) = name.rsplit_once(".goaway.") {
+        return hostile::CODES.contains(&code) && all.contains(&format!("{part}.ended_by_gateway"));
+    }
+    let Some((of, status)) = name.rsplit_once(".status.") else { return false };
     let in_range = status.parse::<u16>().is_ok_and(|status| status == 0 || (100..600).contains(&status));
-    in_range && all.contains(&format!("{phase}.success_ratio"))
+    in_range && ["success_ratio", "ended_by_gateway"].iter().any(|figure| all.contains(&format!("{of}.{figure}")))
+}
+
+/// Whether `name` is a sample of a gateway's own page, as in `prometheus.0.gateway_shed_total{reason="h2_flood"}`; why
+/// not, where it only seems to be one.
+pub(super) fn is_metric(name: &str, instances: usize) -> Result<bool, String> {
+    let Some((instance, sample)) = name.strip_prefix("prometheus.").and_then(|rest| rest.split_once('.')) else {
+        return Ok(false);
+    };
+    if instance.parse::<usize>().map_or(true, |number| number >= instances) {
+        return Err(format!("there is no gateway {instance}: they are counted from 0"));
+    }
+    Wanted::parse(sample).map(|_| true)
 }
 
 fn phase_figures(phase: &str, names: &mut Vec<String>) {

@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use loadgen::announce::ProxyProtocol;
 use loadgen::journey::Journeys;
 use loadgen::plan::Arrivals;
-use loadgen::request::{Expectation, Template};
+use loadgen::request::{Expectation, Protocol, Template};
 use loadgen::target::Target;
+use loadgen::tls::Tls;
 
 use super::gateway;
+use crate::hostile::Act;
 
 /// Where a scenario runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,10 @@ pub struct Scenario {
     pub redis: bool,
     /// The loads, in the order of the file.
     pub loads: Vec<LoadPart>,
+    /// Clients that are slow, broken or mean, in the order of the file.
+    pub hostile: Vec<HostilePart>,
+    /// How long nothing is sent before t = 0 and after the end, so that what gateways hold at rest can be compared.
+    pub rest: Duration,
     /// Which load's rate is raised before t = 0 until its objective no longer holds.
     pub capacity: Option<CapacityPart>,
     /// The faults, by their time.
@@ -131,6 +138,8 @@ pub struct MockPart {
     pub calls: Vec<String>,
     /// Header lines of those calls besides the request's context; `{name}` in a value is that header of the request.
     pub call_headers: Vec<(String, String)>,
+    /// The files of its certificate and of the key, where it speaks TLS.
+    pub tls: Option<(PathBuf, PathBuf)>,
 }
 
 /// One `[[load]]`.
@@ -156,6 +165,58 @@ pub struct LoadPart {
     pub overload: bool,
     /// Of a load of journeys, who goes which.
     pub journey: Option<JourneyPart>,
+    /// What its connections speak, and to which listener.
+    pub way: WayPart,
+}
+
+/// How a load reaches its gateways.
+#[derive(Debug, Clone)]
+pub struct WayPart {
+    /// The number of the listener in the gateway's configuration.
+    pub listener: usize,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Over TLS.
+    pub tls: Option<Tls>,
+    /// Each connection begins with a header of the PROXY protocol.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+impl Default for WayPart {
+    fn default() -> Self {
+        Self { listener: 0, protocol: Protocol::Http1, tls: None, proxy_protocol: None }
+    }
+}
+
+impl WayPart {
+    /// HTTP/1.1 in the clear to the first listener: what every gateway and both runtimes have.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.listener == 0 && self.protocol == Protocol::Http1 && self.tls.is_none() && self.proxy_protocol.is_none()
+    }
+}
+
+/// One `[[hostile]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostilePart {
+    /// Its name in results.
+    pub name: String,
+    /// What is done.
+    pub act: Act,
+    /// The number of the listener in the gateway's configuration.
+    pub listener: usize,
+    /// Path and query of what is asked for.
+    pub path: String,
+    /// When it begins.
+    pub from: Duration,
+    /// How long it lasts from then on.
+    pub duration: Duration,
+    /// Connections at once.
+    pub connections: usize,
+    /// The pause between the end of a connection and the next in its place.
+    pub every: Duration,
+    /// How long a connection is held at most.
+    pub hold: Duration,
 }
 
 /// The users of a load of journeys.

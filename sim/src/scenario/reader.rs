@@ -134,6 +134,18 @@ impl<'a> Reader<'a> {
         found
     }
 
+    /// `true` or `false`; `false` when the key is absent.
+    pub(super) fn flag(&self, key: &str, report: &mut Report) -> bool {
+        match self.node(key).map(|node| (&node.value, node.at)) {
+            None => false,
+            Some((Value::Bool(flag), _)) => *flag,
+            Some((_, at)) => {
+                report.error(at, format!("`{key}` is true or false"));
+                false
+            }
+        }
+    }
+
     /// A list of strings.
     pub(super) fn texts(&self, key: &str, report: &mut Report) -> Vec<String> {
         let Some(node) = self.node(key) else { return Vec::new() };

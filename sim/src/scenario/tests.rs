@@ -327,3 +327,71 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_load_says_how_it_reaches_its_gateways() {
+    let way = |more: &str| read(&SCENARIO.replace("request =", &format!("{more}\nrequest ="))).loads[0].way.clone();
+    assert!(way("").is_plain());
+    let one = way("http2 = true\nstreams = 7");
+    assert_eq!((one.protocol, one.listener), (loadgen::request::Protocol::Http2 { streams: 7 }, 0));
+    let says = |more: &str, expected: &str| {
+        let text = refused(&SCENARIO.replace("request =", &format!("{more}\nrequest =")), GATEWAY);
+        assert!(text.contains(expected), "{expected:?} is not in:\n{text}");
+    };
+    says("listener = 1", "the gateway's configuration has 1 listeners, counted from 0");
+    says("proxy_protocol = \"v1\"", "the listener takes no PROXY protocol");
+    says("proxy_protocol = \"v3\"", "`v3` is no proxy_protocol");
+    says("streams = 7", "need `http2 = true`");
+    says("tls = { ca = \"none.pem\" }", "cannot read");
+    says("tls = { ca = \"gateway.toml\" }", "there is no CERTIFICATE block");
+    says("tls = {}", "`ca` is missing");
+    let closes = SCENARIO.replace(
+        "request = { path = \"/api\" }",
+        "http2 = true\nrequest = { path = \"/api\", headers = { Connection = \"close\" } }",
+    );
+    assert!(refused(&closes, GATEWAY).contains("HTTP/2 has no header `connection`"));
+}
+
+#[test]
+fn hostile_clients_have_a_name_an_act_and_a_time_within_the_run() {
+    let scenario = read(&format!("{SCENARIO}[[hostile]]\nname = \"a\"\nact = \"slow_head\"\nfrom = \"2s\"\n"));
+    let part = &scenario.hostile[0];
+    assert_eq!((part.duration, part.hold, part.connections), (Duration::from_secs(8), Duration::from_secs(5), 1));
+    says("[[hostile]]\nname = \"a\"\nact = \"slow\"\n", &["`slow` is no act"]);
+    says("[[hostile]]\nact = \"silent\"\n", &["`name` is missing"]);
+    says("[[hostile]]\nname = \"a\"\nact = \"silent\"\nduration = \"11s\"\n", &["hostile clients with them"]);
+    says("[[hostile]]\nname = \"a\"\nact = \"silent\"\nhold = \"11s\"\n", &["no connection can be held that long"]);
+    says("[[hostile]]\nname = \"a\"\nact = \"silent\"\nlistener = 3\n", &["1 listeners, counted from 0"]);
+    says("[[hostile]]\nname = \"a\"\nact = \"silent\"\npath = \"a b\"\n", &["a path starts with `/`"]);
+}
+
+#[test]
+fn figures_of_what_is_beside_the_loads_are_known() {
+    let hostile = "[[hostile]]\nname = \"a\"\nact = \"rapid_reset\"\n";
+    let expect = |figure: &str| format!("{hostile}[[expect]]\nfigure = '{figure}'\nmax = 1\n");
+    for figure in [
+        "hostile.a.ended_by_client",
+        "hostile.a.status.408",
+        "hostile.a.goaway.ENHANCE_YOUR_CALM",
+        "hostile.a.held_ms.p99",
+        "prometheus.0.gateway_shed_total{reason=\"h2_flood\"}",
+        "prometheus.0.process_open_fds",
+    ] {
+        assert_eq!(read(&format!("{SCENARIO}{}", expect(figure))).expectations.len(), 1, "{figure}");
+    }
+    says(&expect("hostile.b.status.408"), &["the result will hold no figure"]);
+    says(&expect("hostile.a.goaway.CALM"), &["the result will hold no figure"]);
+    says(&expect("prometheus.1.gateway_shed_total"), &["there is no gateway 1"]);
+    says(&expect("prometheus.0.gateway_shed"), &["has no metric `gateway_shed`"]);
+    says(&expect("rest.0.descriptors.grown"), &["the result will hold no figure"]);
+    let resting = format!("rest = \"1s\"\n{SCENARIO}[[expect]]\nfigure = \"rest.0.descriptors.grown\"\nmax = 0\n");
+    assert_eq!(read(&resting).rest, Duration::from_secs(1));
+}
+
+#[test]
+fn what_only_sockets_carry_is_not_run_in_virtual_time() {
+    let simulated = format!("runtime = \"virtual\"\nrest = \"1s\"\n{SCENARIO}");
+    assert!(refused(&simulated, GATEWAY).contains("the virtual runtime has no `rest`"));
+    let http2 = simulated.replace("rest = \"1s\"\n", "").replace("request =", "http2 = true\nrequest =");
+    assert!(refused(&http2, GATEWAY).contains("speaks HTTP/1.1 in the clear"));
+}

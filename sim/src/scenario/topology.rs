@@ -1,5 +1,7 @@
 //! The mocks' topology file for a scenario's services.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::model::{KEY_SERVER, MockPart};
@@ -15,6 +17,10 @@ pub fn topology(mocks: &[MockPart]) -> String {
         }
         if mock.servers > 0 {
             text += &format!("servers = {}\n", mock.servers);
+        }
+        if let Some((cert, key)) = &mock.tls {
+            let file = |path: &Path| toml::Value::String(path.display().to_string());
+            text += &format!("tls = {{ cert = {}, key = {} }}\n", file(cert), file(key));
         }
         if !mock.calls.is_empty() {
             let to = mock.calls.iter().cloned().map(toml::Value::String).collect();
@@ -53,6 +59,7 @@ mod tests {
             servers: 0,
             calls: Vec::new(),
             call_headers: Vec::new(),
+            tls: None,
         };
         let call_headers = vec![("authorization".to_owned(), "Bearer {x-auth-passport}".to_owned())];
         let calling = MockPart { calls: vec!["/users/7".to_owned()], call_headers, ..mock("orders", 3) };

@@ -3,7 +3,7 @@
 //! A failing check does not keep the others from running: one run tells all that is wrong.
 
 use super::install::ensure_component;
-use super::{bench_counts, contract, deny, schema, test, tidy};
+use super::{bench_counts, contract, deny, fuzz, schema, test, tidy};
 use crate::failure::Failure;
 use crate::process::{cargo, run as run_command};
 
@@ -20,6 +20,7 @@ const CHECKS: &[Check] = &[
     ("docs", docs),
     ("schema", || schema::run(&["--check".to_owned()])),
     ("deny", || deny::run(&[])),
+    ("fuzz", fuzz::in_ci),
     ("bench-counts", || bench_counts::run(&[])),
 ];
 

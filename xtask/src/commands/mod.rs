@@ -5,6 +5,7 @@ pub(crate) mod ci;
 pub(crate) mod contract;
 pub(crate) mod deny;
 pub(crate) mod dist;
+pub(crate) mod fuzz;
 pub(crate) mod peers;
 pub(crate) mod schema;
 pub(crate) mod test;

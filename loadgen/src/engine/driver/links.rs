@@ -1,6 +1,7 @@
 //! What happens to the driver's connections: their news, the ends of what they carry, and how they come and go.
 
 use super::{Driver, Link, Slot};
+use crate::announce::Announced;
 use crate::connection::http2::Http2;
 use crate::connection::wire::Wire;
 use crate::connection::{Connection, ReadOutcome, open_socket};
@@ -201,7 +202,14 @@ impl Driver<'_, '_> {
         if self.poller.watch(&socket, token).is_err() {
             return false;
         }
-        let Ok(wire) = Wire::over(socket, lane.settings.mix.tls.as_ref()) else { return false };
+        let announced = match lane.settings.mix.announces {
+            None => Announced::plain(socket),
+            Some(version) => {
+                let header = version.header(lane.totals.connections, lane.settings.mix.targets[slot.target]);
+                Announced::new(socket, header)
+            }
+        };
+        let Ok(wire) = Wire::over(announced, lane.settings.mix.tls.as_ref()) else { return false };
         lane.totals.connections += 1;
         slot.link = Some(match lane.settings.mix.protocol {
             Protocol::Http1 => Link::Http1(Connection::new(wire)),

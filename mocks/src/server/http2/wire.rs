@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+use super::super::stream::Stream;
 use super::{Order, Orders};
 use crate::world::Endpoint;
 
 /// The socket of an HTTP/2 connection.
 #[derive(Debug)]
 pub(super) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     read_already: Vec<u8>,
     at: usize,
     endpoint: Arc<Endpoint>,
@@ -25,7 +25,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, read_already: Vec<u8>, endpoint: Arc<Endpoint>, orders: Arc<Orders>) -> Self {
+    pub(super) fn new(stream: Stream, read_already: Vec<u8>, endpoint: Arc<Endpoint>, orders: Arc<Orders>) -> Self {
         Self { stream, read_already, at: 0, endpoint, orders }
     }
 
@@ -41,7 +41,7 @@ impl Drop for Wire {
     fn drop(&mut self) {
         if self.orders.get() == Order::Reset {
             // With this, closing is an RST.
-            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(self.stream.socket()).set_linger(Some(Duration::ZERO));
         }
     }
 }

@@ -39,8 +39,14 @@ pub(super) fn expectations(reader: &Reader<'_>, known: Option<&[String]>, report
 }
 
 fn check((key, figure): (&str, &str), known: &[String], reader: &Reader<'_>, report: &mut Report) {
-    if known.iter().any(|name| name == figure) || figures::is_status(figure, known) {
+    if known.iter().any(|name| name == figure) || figures::is_count(figure, known) {
         return;
+    }
+    let instances = known.iter().filter(|name| name.ends_with(".cpu_us_per_request")).count();
+    match figures::is_metric(figure, instances) {
+        Ok(true) => return,
+        Ok(false) => {}
+        Err(message) => return report.error(reader.place(key), message),
     }
     let section = figure.split('.').next().unwrap_or_default();
     let at = reader.place(key);

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use loadgen::plan::{Arrivals, Plan};
-use loadgen::request::{KeyError, Mix, TemplateError};
+use loadgen::request::{KeyError, Mix, Protocol, TemplateError};
 
-use super::super::model::{JourneyPart, LoadModel, LoadPart, RequestPart};
+use super::super::model::{JourneyPart, LoadModel, LoadPart, RequestPart, WayPart};
 use super::super::problem::Report;
 use super::super::reader::{Reader, is_name};
 use super::super::tree::{Node, Value};
+use super::way;
 
 const KEYS: &[&str] = &[
     "name",
@@ -27,10 +28,30 @@ const KEYS: &[&str] = &[
     "journey",
     "users",
     "spawn",
+    "listener",
+    "http2",
+    "streams",
+    "tls",
+    "proxy_protocol",
 ];
 /// Keys of the other models.
-const NOT_OF_JOURNEYS: &[&str] =
-    &["arrivals", "rate", "from", "request", "requests", "connections", "max_in_flight", "timeout", "overload"];
+const NOT_OF_JOURNEYS: &[&str] = &[
+    "arrivals",
+    "rate",
+    "from",
+    "request",
+    "requests",
+    "connections",
+    "max_in_flight",
+    "timeout",
+    "overload",
+    "listener",
+    "http2",
+    "streams",
+    "tls",
+    "proxy_protocol",
+];
+const ABOUT_CONNECTIONS: &[&str] = &["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 /// More users than this in one process measure only the process.
 const MOST_USERS: u64 = 10_000;
 const REQUEST_KEYS: &[&str] = &["method", "path", "headers", "body", "body_bytes", "weight", "expect"];
@@ -82,17 +103,36 @@ fn load(reader: &Reader<'_>, file: &Path, keys: &[String], report: &mut Report) 
     for key in ["journey", "users", "spawn"].into_iter().filter(|key| !is_journey && reader.has(key)) {
         report.error(reader.place(key), format!("`{key}` is for the model \"journey\""));
     }
+    let way = if is_journey { WayPart::default() } else { way::way(reader, file, report) };
+    let requests = if is_journey { Vec::new() } else { requests(reader, keys, report) };
+    if way.protocol != Protocol::Http1 {
+        no_connection_headers(reader, &requests, report);
+    }
     LoadPart {
         name,
         model,
         from: from(reader, model, report),
         duration,
-        requests: if is_journey { Vec::new() } else { requests(reader, keys, report) },
+        requests,
         connections: count(reader, "connections", 64, report),
         max_in_flight: count(reader, "max_in_flight", 1024, report),
         timeout: reader.duration("timeout", report).unwrap_or(Duration::from_secs(10)),
-        overload: flag(reader, "overload", report),
+        overload: reader.flag("overload", report),
         journey,
+        way,
+    }
+}
+
+/// The readers of the loads again, for what can be said only later.
+pub(super) fn readers<'a>(reader: &Reader<'a>, report: &mut Report) -> Vec<Reader<'a>> {
+    reader.tables("load", report).iter().filter_map(|node| Reader::of(node, KEYS, report)).collect()
+}
+
+/// HTTP/2 has no place for headers about an HTTP/1.1 connection, and none is left out in silence.
+fn no_connection_headers(reader: &Reader<'_>, requests: &[RequestPart], report: &mut Report) {
+    let names = requests.iter().flat_map(|request| &request.headers).map(|(name, _)| name.to_lowercase());
+    for name in names.filter(|name| ABOUT_CONNECTIONS.contains(&name.as_str())) {
+        report.error(reader.place("http2"), format!("HTTP/2 has no header `{name}`"));
     }
 }
 
@@ -254,15 +294,4 @@ fn statuses(reader: &Reader<'_>, report: &mut Report) -> Vec<u16> {
 fn count(reader: &Reader<'_>, key: &str, default: usize, report: &mut Report) -> usize {
     let count = reader.integer(key, 1..=100_000, report);
     count.and_then(|count| usize::try_from(count).ok()).unwrap_or(default)
-}
-
-fn flag(reader: &Reader<'_>, key: &str, report: &mut Report) -> bool {
-    match reader.node(key).map(|node| (&node.value, node.at)) {
-        None => false,
-        Some((Value::Bool(flag), _)) => *flag,
-        Some((_, at)) => {
-            report.error(at, format!("`{key}` is true or false"));
-            false
-        }
-    }
 }

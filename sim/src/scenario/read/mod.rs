@@ -3,9 +3,11 @@
 mod capacity;
 mod expect;
 mod fault;
+mod hostile;
 mod load;
 mod root;
 mod tokens;
+mod way;
 mod world;
 
 pub use root::{LoadError, load};

@@ -6,19 +6,22 @@ use std::time::Duration;
 use loadgen::request::{Mix, TemplateError};
 
 use super::super::figures;
-use super::super::model::{KEY_SERVER, LoadPart, Runtime, Scenario};
+use super::super::gateway::Checked;
+use super::super::model::{KEY_SERVER, LoadPart, MockPart, Runtime, Scenario};
 use super::super::problem::{Problems, Report};
 use super::super::reader::{Reader, is_name};
 use super::super::source::{Sources, Span};
 use super::super::tree::parse;
-use super::{capacity, expect, fault, load as loads, tokens, world};
+use super::{capacity, expect, fault, hostile, load as loads, tokens, way, world};
 
 const KEYS: &[&str] = &[
     "name", "about", "seed", "tags", "runtime", "warm_up", "gateway", "mocks", "redis", "tokens", "load", "capacity",
-    "faults", "events", "expect",
+    "faults", "events", "hostile", "rest", "expect",
 ];
 /// The least warm-up where none is written.
 const WARM_UP: Duration = Duration::from_secs(3);
+/// The longest time in which nothing is sent.
+const MOST_REST: Duration = Duration::from_secs(120);
 /// The largest file that is read.
 const MAX_BYTES: u64 = 4 << 20;
 
@@ -68,22 +71,12 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     }
     let runtimes = [("sockets", Runtime::Sockets), ("virtual", Runtime::Virtual)];
     let runtime = reader.word("runtime", &runtimes, report).unwrap_or(Runtime::Sockets);
-    let mocks = world::mocks(reader, report);
+    let mocks = world::mocks(reader, file, report);
     let redis = world::redis(reader, report);
     let keys = tokens::key_names(reader);
     let loads = loads::loads(reader, file, &keys, report);
-    let is_virtual = runtime == Runtime::Virtual;
-    if is_virtual && loads.iter().any(|load| load.journey.is_some()) {
-        let message = "journeys are gone on sockets: their users are a process of its own, with a clock of its own";
-        report.error(reader.place("runtime"), message);
-    }
-    if is_virtual && loads.iter().any(holds_tokens) {
-        let message = "the virtual runtime signs no tokens; run it with runtime = \"sockets\"";
-        report.error(reader.place("runtime"), message);
-    }
-    if is_virtual && mocks.iter().any(|mock| mock.name == KEY_SERVER) {
-        let message = "the virtual runtime has no key server; run it with runtime = \"sockets\"";
-        report.error(reader.place("runtime"), message);
+    if runtime == Runtime::Virtual {
+        only_on_sockets(reader, &loads, &mocks, report);
     }
     let capacity = capacity::capacity(reader, &loads, runtime, report);
     let gateway = world::gateway(reader, file, &mocks, redis, sources, report);
@@ -91,6 +84,8 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let faults = fault::faults(reader, &mocks, length, report);
     let tokens = tokens::tokens(reader, gateway.as_ref(), length, report);
     let instances = gateway.as_ref().map_or(1, |gateway| gateway.instances);
+    let hostile = hostile::hostile(reader, length, report);
+    let rest = rest(reader, report);
     let events = fault::events(reader, instances, redis, length, report);
     let scenario = Scenario {
         file: file.to_path_buf(),
@@ -104,6 +99,8 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
         mocks,
         redis,
         loads,
+        hostile,
+        rest,
         capacity,
         faults,
         events,
@@ -114,7 +111,10 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     // A figure of a part that could not be read is not known, and would be reported for nothing.
     let whole = report.is_clean();
     let checked = match scenario.gateway.template.check(&world::config_path(reader, file), scenario.endpoints()) {
-        Ok(checked) => Some(checked),
+        Ok(checked) => {
+            check_ways(reader, &scenario, &checked, report);
+            Some(checked)
+        }
         Err(_) if !whole => None,
         Err(problems) => {
             report.gateway(problems);
@@ -125,6 +125,49 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let known = (whole && checked.is_some()).then_some(figures.as_slice());
     let expectations = expect::expectations(reader, known, report);
     Some(Scenario { expectations, ..scenario })
+}
+
+/// How long nothing is sent, before and after.
+fn rest(reader: &Reader<'_>, report: &mut Report) -> Duration {
+    let rest = reader.duration("rest", report).unwrap_or_default();
+    if rest > MOST_REST {
+        report.error(reader.place("rest"), format!("at most {MOST_REST:?}"));
+    }
+    rest.min(MOST_REST)
+}
+
+/// What a simulated network does not carry.
+fn only_on_sockets(reader: &Reader<'_>, loads: &[LoadPart], mocks: &[MockPart], report: &mut Report) {
+    let mut refuse = |is_there: bool, message: &str| {
+        if is_there {
+            report.error(reader.place("runtime"), message);
+        }
+    };
+    refuse(
+        loads.iter().any(|load| load.journey.is_some()),
+        "journeys are gone on sockets: their users are a process of its own, with a clock of its own",
+    );
+    refuse(loads.iter().any(holds_tokens), "the virtual runtime signs no tokens; run it with runtime = \"sockets\"");
+    refuse(
+        mocks.iter().any(|mock| mock.name == KEY_SERVER),
+        "the virtual runtime has no key server; run it with runtime = \"sockets\"",
+    );
+    refuse(
+        loads.iter().any(|load| !load.way.is_plain()) || mocks.iter().any(|mock| mock.tls.is_some()),
+        "the virtual runtime speaks HTTP/1.1 in the clear; run it with runtime = \"sockets\"",
+    );
+    refuse(reader.has("hostile"), "the virtual runtime has no `hostile`; run it with runtime = \"sockets\"");
+    refuse(reader.has("rest"), "the virtual runtime has no `rest`; run it with runtime = \"sockets\"");
+}
+
+/// Whether everybody speaks what the listener speaks that is meant.
+fn check_ways(reader: &Reader<'_>, scenario: &Scenario, checked: &Checked, report: &mut Report) {
+    for (load, reader) in scenario.loads.iter().zip(loads::readers(reader, report)) {
+        way::check(&load.way, &reader, checked, report);
+    }
+    for (part, reader) in scenario.hostile.iter().zip(hostile::readers(reader, report)) {
+        way::named(part.listener, &reader, checked, report);
+    }
 }
 
 /// Whether a load's requests hold `{token(...)}`.

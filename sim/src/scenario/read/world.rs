@@ -12,7 +12,8 @@ use super::super::tree::{Entry, Table, Value};
 use super::root::read_file;
 
 const GATEWAY_KEYS: &[&str] = &["instances", "config"];
-const MOCK_KEYS: &[&str] = &["endpoints", "service_time", "servers", "calls", "call_headers"];
+const MOCK_KEYS: &[&str] = &["endpoints", "service_time", "servers", "calls", "call_headers", "tls"];
+const TLS_KEYS: &[&str] = &["cert", "key"];
 const REDIS_KEYS: &[&str] = &["instances"];
 /// More processes than this on one machine measure only the machine.
 const MOST_GATEWAYS: u64 = 8;
@@ -20,7 +21,7 @@ const MOST_GATEWAYS: u64 = 8;
 const MOST_ENDPOINTS: u64 = 256;
 
 /// `[mocks.NAME]`, one at least.
-pub(super) fn mocks(reader: &Reader<'_>, report: &mut Report) -> Vec<MockPart> {
+pub(super) fn mocks(reader: &Reader<'_>, file: &Path, report: &mut Report) -> Vec<MockPart> {
     let Some(node) = reader.node("mocks") else {
         reader.missing("mocks", "write a table for each service: [mocks.orders]", report);
         return Vec::new();
@@ -28,7 +29,7 @@ pub(super) fn mocks(reader: &Reader<'_>, report: &mut Report) -> Vec<MockPart> {
     match &node.value {
         Value::Table(table) if !table.0.is_empty() => {
             let clean = report.is_clean();
-            let parts: Vec<MockPart> = table.0.iter().filter_map(|entry| mock(entry, report)).collect();
+            let parts: Vec<MockPart> = table.0.iter().filter_map(|entry| mock(entry, file, report)).collect();
             if clean && report.is_clean() {
                 ask_mocks(&parts, table, report);
             }
@@ -41,7 +42,7 @@ pub(super) fn mocks(reader: &Reader<'_>, report: &mut Report) -> Vec<MockPart> {
     }
 }
 
-fn mock(entry: &Entry, report: &mut Report) -> Option<MockPart> {
+fn mock(entry: &Entry, file: &Path, report: &mut Report) -> Option<MockPart> {
     if !is_name(&entry.key) {
         report.error(entry.key_at, "a name is made of letters, digits, `_` and `-`");
     }
@@ -67,7 +68,22 @@ fn mock(entry: &Entry, report: &mut Report) -> Option<MockPart> {
     if entry.key == KEY_SERVER && !calls.is_empty() {
         report.error(reader.place("calls"), "`jwks` is the key server, which calls nobody");
     }
-    Some(MockPart { name: entry.key.clone(), endpoints, service_time, servers, calls, call_headers })
+    if entry.key == KEY_SERVER && reader.has("tls") {
+        report.error(reader.place("tls"), "`jwks` is the key server, which is asked in the clear");
+    }
+    let tls = tls(&reader, file, report);
+    Some(MockPart { name: entry.key.clone(), endpoints, service_time, servers, calls, call_headers, tls })
+}
+
+/// The files of a service's certificate and key, which lie beside the scenario.
+fn tls(reader: &Reader<'_>, file: &Path, report: &mut Report) -> Option<(PathBuf, PathBuf)> {
+    let part = Reader::of(reader.node("tls")?, TLS_KEYS, report)?;
+    for key in TLS_KEYS.iter().filter(|key| !part.has(key)) {
+        part.missing(key, "name a PEM file beside the scenario", report);
+    }
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut beside = |key| part.text(key, report).map(|name| std::path::absolute(folder.join(name)));
+    Some((beside("cert")?.ok()?, beside("key")?.ok()?))
 }
 
 /// The mocks read their file as they will in the run, and say what they cannot do.

@@ -1,0 +1,76 @@
+//! Figures of what is beside the loads: hostile clients, gateways at rest, and their own metrics.
+
+use std::collections::BTreeMap;
+
+use reports::result::ResultFile;
+use serde_json::{Map, Value, json};
+
+use super::score::Findings;
+use super::world::Held;
+use crate::hostile;
+use crate::metrics_page::Wanted;
+
+impl Findings<'_> {
+    /// What is beside the loads: hostile clients, gateways at rest, and samples of metrics that are expected.
+    pub(super) fn beside(&self, result: &mut ResultFile) {
+        let measured = &self.measured;
+        let parts = self.scenario.hostile.iter().zip(&measured.hostile).zip(&self.records.hostile);
+        let hostile: Map<String, Value> =
+            parts.map(|((part, seen), records)| (part.name.clone(), hostile::figures(seen, *records))).collect();
+        let rest: Map<String, Value> = (0..measured.held.0.len().min(measured.held.1.len()))
+            .map(|number| (number.to_string(), at_rest(measured.held.0[number], measured.held.1[number])))
+            .collect();
+        let mut metrics: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+        for figure in self.scenario.expectations.iter().flat_map(|one| std::iter::once(&one.figure).chain(&one.above)) {
+            let Some((number, sample)) = figure.strip_prefix("prometheus.").and_then(|rest| rest.split_once('.'))
+            else {
+                continue;
+            };
+            let value = number.parse().ok().map(|number| self.grown(sample, number));
+            metrics.entry(number).or_default().insert(sample.to_owned(), json!(value));
+        }
+        for (section, figures) in [("hostile", json!(hostile)), ("rest", json!(rest)), ("prometheus", json!(metrics))] {
+            if figures.as_object().is_some_and(|figures| !figures.is_empty()) {
+                result.other.insert(section.to_owned(), figures);
+            }
+        }
+    }
+
+    /// By how much a gateway's own counter has grown since t = 0; what a gauge was at the end.
+    pub(super) fn grown(&self, sample: &str, number: usize) -> f64 {
+        let (before, after) = &self.measured.metrics;
+        let (Ok(wanted), Some(before), Some(after)) = (Wanted::parse(sample), before.get(number), after.get(number))
+        else {
+            return 0.0;
+        };
+        // A gateway that was started anew counts from zero.
+        let since = wanted.sum(after) - wanted.sum(before);
+        if wanted.is_counter() { since.max(0.0) } else { wanted.sum(after) }
+    }
+}
+
+/// What a gateway held before and after, and how that compares.
+fn at_rest(before: Held, after: Held) -> Value {
+    let compared = |before: u64, after: u64| {
+        let ratio = (after as f64 / before.max(1) as f64 * 1e4).round() / 1e4;
+        json!({ "before": before, "after": after, "grown": after as f64 - before as f64, "ratio": ratio })
+    };
+    json!({
+        "rss_bytes": compared(before.rss_bytes, after.rss_bytes),
+        "descriptors": compared(before.descriptors, after.descriptors),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_at_rest_is_compared() {
+        let held = |rss_bytes, descriptors| Held { rss_bytes, descriptors };
+        let figures = at_rest(held(20_000_000, 30), held(19_000_000, 33));
+        assert_eq!(figures["rss_bytes"]["ratio"], 0.95);
+        assert_eq!(figures["rss_bytes"]["grown"], -1_000_000.0);
+        assert_eq!(figures["descriptors"], json!({ "before": 30, "after": 33, "grown": 3.0, "ratio": 1.1 }));
+    }
+}

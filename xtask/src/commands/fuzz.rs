@@ -1,0 +1,141 @@
+//! `cargo xtask fuzz`: the fuzz targets, each for a bounded time.
+//!
+//! With cargo-fuzz they are built so that libFuzzer sees which code each input reaches, and what it finds worth keeping
+//! goes to `fuzz/corpus`. Without it, or with `--plain`, the same properties are held against mutants of the committed
+//! seeds, blindly, by a test of the gateway that is built anyway: that takes no second build of everything, so CI does
+//! it.
+
+use crate::failure::Failure;
+use crate::process::{cargo, find, run as run_command};
+use crate::workspace::root;
+
+/// How long each target is run where nobody says.
+const SECONDS: u32 = 60;
+/// How long in CI: some seconds for all, since two run at once.
+const CI_SECONDS: &str = "5";
+/// The longest input, bytes: above every limit that a target sets.
+const LONGEST: u32 = 4_200;
+
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    seconds: u32,
+    plain: bool,
+    only: Vec<String>,
+}
+
+/// Runs the targets.
+pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
+    let targets = targets(&manifest()?);
+    let options = options(args, &targets)?;
+    let chosen: Vec<&String> =
+        targets.iter().filter(|target| options.only.is_empty() || options.only.contains(target)).collect();
+    if options.plain || find("cargo-fuzz").is_none() {
+        if !options.plain {
+            println!("cargo-fuzz is not installed (`cargo install cargo-fuzz`), so nobody watches the code:");
+        }
+        println!("mutants of the seeds, blindly, for {} seconds a target", options.seconds);
+        return plain(&options);
+    }
+    run_command(&mut cargo(&["fuzz", "build", "-s", "none"]))?;
+    for target in chosen {
+        watched(target, options.seconds)?;
+    }
+    Ok(())
+}
+
+/// The check of CI.
+pub(crate) fn in_ci() -> Result<(), Failure> {
+    run(&["--plain", "--seconds", CI_SECONDS].map(str::to_owned))
+}
+
+/// Mutants of the seeds, by a test of the gateway.
+fn plain(options: &Options) -> Result<(), Failure> {
+    let mut args = vec!["test", "--locked", "--package", "gateway", "--test", "fuzz_targets", "--"];
+    if !options.only.is_empty() {
+        args.push("--exact");
+        args.extend(options.only.iter().map(String::as_str));
+    }
+    run_command(cargo(&args).env("FUZZ_SECONDS", options.seconds.to_string()))
+}
+
+/// One target under libFuzzer, from the seeds and from what it has found before.
+fn watched(target: &str, seconds: u32) -> Result<(), Failure> {
+    let corpus = root().join("fuzz/corpus").join(target);
+    std::fs::create_dir_all(&corpus)
+        .map_err(|error| Failure::cannot_run(format!("cannot make {}: {error}", corpus.display())))?;
+    let (found, seeds) = (format!("fuzz/corpus/{target}"), format!("fuzz/seeds/{target}"));
+    let (longest, time) = (format!("-max_len={LONGEST}"), format!("-max_total_time={seconds}"));
+    let words = "-dict=fuzz/http1.dict";
+    let args = ["fuzz", "run", "-s", "none", target, &found, &seeds, "--", &longest, &time, words, "-verbosity=0"];
+    run_command(&mut cargo(&[&args[..], &["-print_final_stats=1"]].concat()))
+}
+
+fn manifest() -> Result<String, Failure> {
+    let path = root().join("fuzz/Cargo.toml");
+    std::fs::read_to_string(&path)
+        .map_err(|error| Failure::cannot_run(format!("cannot read {}: {error}", path.display())))
+}
+
+/// The names of the targets, as fuzz/Cargo.toml has them.
+fn targets(manifest: &str) -> Vec<String> {
+    let bins = manifest.split("[[bin]]").skip(1);
+    let name =
+        |bin: &str| bin.lines().find_map(|line| Some(line.strip_prefix("name = \"")?.strip_suffix('"')?.to_owned()));
+    bins.filter_map(name).collect()
+}
+
+fn options(args: &[String], targets: &[String]) -> Result<Options, Failure> {
+    let mut options = Options { seconds: SECONDS, plain: false, only: Vec::new() };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--plain" => options.plain = true,
+            "--seconds" => {
+                let seconds =
+                    args.next().and_then(|text| text.parse().ok()).filter(|seconds| (1..=86_400).contains(seconds));
+                options.seconds = seconds.ok_or_else(|| Failure::usage("--seconds needs a number from 1 to 86400"))?;
+            }
+            "--only" => {
+                let name = args.next().filter(|name| targets.contains(name));
+                let message = || format!("--only needs a target: {}", targets.join(", "));
+                options.only.push(name.ok_or_else(|| Failure::usage(message()))?.clone());
+            }
+            _ => {
+                let known = "--seconds N, --plain, --only TARGET";
+                return Err(Failure::usage(format!("unknown option `{arg}`; known: {known}")));
+            }
+        }
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(args: &[&str]) -> Result<Options, Failure> {
+        let targets = ["path".to_owned(), "token".to_owned()];
+        options(&args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>(), &targets)
+    }
+
+    #[test]
+    fn the_targets_are_those_of_the_manifest_and_each_has_seeds() {
+        let targets = targets(&manifest().unwrap());
+        assert!(targets.contains(&"request".to_owned()) && targets.len() >= 10, "{targets:?}");
+        for target in targets {
+            assert!(root().join("fuzz/seeds").join(&target).is_dir(), "{target} has no seeds");
+            assert!(root().join(format!("fuzz/src/{target}.rs")).is_file(), "{target} has no property");
+        }
+    }
+
+    #[test]
+    fn options_are_read_and_wrong_ones_are_usage_errors() {
+        let all = asked(&["--seconds", "5", "--plain", "--only", "path"]).unwrap();
+        assert_eq!(all, Options { seconds: 5, plain: true, only: vec!["path".to_owned()] });
+        assert_eq!(asked(&[]).unwrap().seconds, SECONDS);
+        for args in [&["--seconds"][..], &["--seconds", "0"], &["--only", "paths"], &["--fast"]] {
+            assert_eq!(asked(args).unwrap_err().code, 2, "{args:?}");
+        }
+    }
+}
