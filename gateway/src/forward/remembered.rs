@@ -60,10 +60,9 @@ impl<V: Clone> Remembered<V> {
 
     /// Forgets the oldest as long as this holds of its end and of all bytes.
     fn forget(&mut self, goes: impl Fn(Instant, usize) -> bool) {
-        while let Some((question, _)) = self.order.pop_front_if(|(_, until)| goes(*until, self.bytes)) {
-            if let Some(gone) = self.known.remove(&question) {
-                self.bytes -= gone.bytes;
-            }
+        while self.order.front().is_some_and(|(_, until)| goes(*until, self.bytes)) {
+            let gone = self.order.pop_front().and_then(|(question, _)| self.known.remove(&question));
+            self.bytes -= gone.map_or(0, |gone| gone.bytes);
         }
     }
 }

@@ -211,7 +211,7 @@ mod tests {
                 world.asked.push((self.1.now() - self.2, url.to_owned()));
                 (world.documents.get(url).cloned(), world.takes)
             };
-            tokio::time::sleep(takes).await;
+            pass(takes).await;
             let (body, fresh_for) = answer.ok_or("nobody is there")?;
             Ok(Answer { body: body.into_bytes(), fresh_for })
         }
@@ -228,6 +228,12 @@ mod tests {
         (store, clock, task)
     }
 
+    /// Lets so much time go by.
+    async fn pass(time: Duration) {
+        // virtual time
+        tokio::time::sleep(time).await;
+    }
+
     fn at(url: &str) -> KeySource {
         KeySource::Url(url.into())
     }
@@ -237,8 +243,7 @@ mod tests {
         let server = Server::default();
         server.says("http://k", KEYS, Some(100 * SECOND));
         let (store, _, _task) = kept(&server, at("http://k"));
-        // virtual time
-        tokio::time::sleep(200 * SECOND).await;
+        pass(200 * SECOND).await;
         assert_eq!(server.asked(), [0, 90, 180]);
         assert!(store.keys().is_some() && !store.is_failing());
     }
@@ -250,7 +255,7 @@ mod tests {
         server.says("http://127.0.0.1:9/.well-known/openid-configuration", document, None);
         server.says("http://127.0.0.1:9/keys", KEYS, None);
         let (store, _, _task) = kept(&server, KeySource::Discovery("http://127.0.0.1:9".into()));
-        tokio::time::sleep(SECOND).await;
+        pass(SECOND).await;
         assert_eq!((server.asked(), store.keys().is_some()), (vec![0, 0], true));
     }
 
@@ -259,15 +264,15 @@ mod tests {
         let server = Server::default();
         server.says("http://k", KEYS, None);
         let (store, _, _task) = kept(&server, at("http://k"));
-        tokio::time::sleep(SECOND).await;
+        pass(SECOND).await;
         server.is_gone();
-        tokio::time::sleep(1_000 * SECOND).await;
+        pass(1_000 * SECOND).await;
         assert_eq!(server.asked()[..9], [0, 600, 601, 603, 607, 615, 631, 663, 723]);
         assert!(store.keys().is_some() && store.is_failing());
-        tokio::time::sleep(MAX_STALE).await;
+        pass(MAX_STALE).await;
         assert!(store.keys().is_none(), "keys that nobody vouches for any more");
         server.says("http://k", KEYS, None);
-        tokio::time::sleep(61 * SECOND).await;
+        pass(61 * SECOND).await;
         assert!(store.keys().is_some() && !store.is_failing(), "and found again");
     }
 
@@ -277,7 +282,7 @@ mod tests {
         server.says("http://k", KEYS, None);
         server.0.lock().unwrap().takes = SECOND / 2;
         let (store, clock, _task) = kept(&server, at("http://k"));
-        tokio::time::sleep(60 * SECOND).await;
+        pass(60 * SECOND).await;
         for _ in 0..3 {
             let needs = |number: u32| {
                 let (store, now) = (Arc::clone(&store), clock.now());
@@ -294,7 +299,7 @@ mod tests {
         let server = Server::default();
         server.says("http://k", KEYS, None);
         let (store, _, task) = kept(&server, at("http://k"));
-        tokio::time::sleep(SECOND).await;
+        pass(SECOND).await;
         drop(store);
         task.await.unwrap();
         assert_eq!(server.asked(), [0]);

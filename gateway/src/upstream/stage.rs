@@ -60,7 +60,8 @@ pub fn select_beside<N: Network>(exchange: &Exchange<N>, hash: u64, asked: &[Arc
     pick(exchange, own(exchange).ok()?, &HeaderMap::new(), Some(hash), asked).ok()
 }
 
-/// Picks an endpoint of who says whether a request may pass, if possible none that was tried; the exchange stays as it is.
+/// Picks an endpoint of who says whether a request may pass, none that was tried if there is another; the exchange
+/// stays as it is.
 ///
 /// # Errors
 /// As `select`.

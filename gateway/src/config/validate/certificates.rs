@@ -41,8 +41,8 @@ pub(crate) fn roots(context: &mut Context<'_>, table: &Reader<'_>, key: &str) ->
     false
 }
 
-/// An OCSP response is about the certificate beside it, and holds. Where it is not, it is not shown, and that is told: a
-/// certificate that was renewed before its response must not keep a configuration out.
+/// An OCSP response is about the certificate beside it, and holds. Where it is not, it is not shown, and that is told:
+/// a certificate that was renewed before its response must not keep a configuration out.
 pub(crate) fn stapled(context: &mut Context<'_>, table: &Reader<'_>) {
     let Some(node) = table.get("ocsp") else { return };
     let (Some(cert), Some(key)) = (table.get("cert"), table.get("key")) else {
