@@ -24,7 +24,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Progress, Refused> {
     };
     match head[end..] {
         [b'\r', b'\n', ..] => Ok(Progress::Whole(line(&head[..end])?, end + 2)),
-        [b'\r'] if bytes.len() < LONGEST => Ok(Progress::Missing(1)),
+        // What stands before it is whole, and is refused now if ever.
+        [b'\r'] if bytes.len() < LONGEST => line(&head[..end]).map(|_| Progress::Missing(1)),
         _ => Err(Refused::Malformed),
     }
 }

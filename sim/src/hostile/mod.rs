@@ -5,7 +5,7 @@
 //! - `client`: one connection of one of them; `crowd`: all of them, in a thread of their own;
 //! - `seen`: what came of each connection, and the figures of all.
 //!
-//! They come from loopback addresses of their own ([`address`]), so that limits on an address hit them alone, and the
+//! They come from loopback addresses of their own (`address`), so that limits on an address hit them alone, and the
 //! gateway's records of them are told from those of the loads. They speak to loopback only, and all of what they do is
 //! bounded: connections at once, bytes on each, and the time.
 //!
