@@ -102,34 +102,42 @@ async fn share<N: Network>(
     series: Arc<UpstreamSeries>,
 ) -> Result<Leg<N::Stream>, GatewayError> {
     let worker = exchange.shard.index;
+    let mut refused: fn() -> GatewayError = full;
     for _ in 0..ROUNDS {
         if let Some(shared) = carriers.enter(worker) {
             return Ok(Leg::Shared(Box::new(shared)));
         }
-        let done = match carriers.turn(worker, || permit(selected)) {
-            Turn::Wait(done) => done,
+        let (done, is_own) = match carriers.turn(worker, || permit(selected)) {
+            Turn::Wait(done) => (done, false),
             Turn::Open(opening, done) => {
                 let shared = &exchange.shard.shared;
                 let (network, clock) = (shared.network.clone(), shared.clock.clone());
                 let means = Means { network, clock, series: Arc::clone(&series), worker };
                 let within = selected.settings.pool.connect_timeout;
                 open::begin(opening, Arc::clone(&selected.endpoint), Arc::clone(way), means, within);
-                done
+                (done, true)
             }
             Turn::Full => {
                 let shared = carriers.borrow(worker).ok_or_else(full)?;
                 return Ok(Leg::Shared(Box::new(shared)));
             }
         };
-        let carrier = outcome(done).await.map_err(|error| match error {
-            NoCarrier::Failed(error) => no_connection(error),
-            NoCarrier::Late => late(),
-        })?;
+        let carrier = match outcome(done).await {
+            Ok(carrier) => carrier,
+            Err(NoCarrier::Failed(error)) => return Err(no_connection(error)),
+            // Who came while it was under way has time left: one lost packet is not everybody's failure.
+            Err(NoCarrier::Late) if !is_own => {
+                refused = late;
+                continue;
+            }
+            Err(NoCarrier::Late) => return Err(late()),
+        };
         if let Some(shared) = carrier.enter() {
             return Ok(Leg::Shared(Box::new(shared)));
         }
+        refused = full;
     }
-    Err(full())
+    Err(refused())
 }
 
 /// What came of a connection that is being opened.

@@ -109,6 +109,10 @@ impl Carriers {
             underway.seats -= 1;
             return Turn::Wait(underway.done.clone());
         }
+        // One that allows no call now would get no other answer on a further connection.
+        if kept.carriers.iter().any(|carrier| !carrier.is_retired() && carrier.room() == 0) {
+            return Turn::Full;
+        }
         let Some(permit) = permit() else {
             return kept.openings.last().map_or(Turn::Full, |underway| Turn::Wait(underway.done.clone()));
         };
