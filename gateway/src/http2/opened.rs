@@ -135,8 +135,8 @@ pub struct Whole {
 }
 
 impl<S: ByteStream> Opened<S> {
-    /// Asks one thing, and reads the answer, but no more than `most` bytes of its body. For checks, whose connection is
-    /// their own.
+    /// Asks one thing, and reads the answer, but no more than `most` bytes of its body: of 0 the head alone is awaited.
+    /// For checks, whose connection is their own.
     ///
     /// # Errors
     /// `h2`'s.
@@ -154,6 +154,9 @@ impl<S: ByteStream> Opened<S> {
                 body: BytesMut::new(),
                 trailers: HeaderMap::new(),
             };
+            if most == 0 {
+                return Ok(whole);
+            }
             while let Some(data) = stream.data().await {
                 let data = data?;
                 stream.flow_control().release_capacity(data.len())?;

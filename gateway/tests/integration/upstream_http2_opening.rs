@@ -227,3 +227,35 @@ async fn a_reload_changes_what_is_spoken_and_fails_nobody() {
     });
     looks.await.unwrap();
 }
+
+#[tokio::test]
+async fn what_rests_at_an_endpoint_that_is_gone_is_closed_though_a_call_goes_on_there() {
+    let mut builder = h2::server::Builder::new();
+    builder.max_concurrent_streams(1);
+    let mut upstream = H2Upstream::with(builder).await;
+    let gateway = Gateway::start(&text("", "", upstream.address)).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    let long = client.begin(get("/long"), true).await;
+    let long_asked = upstream.next().await;
+    let call = client.begin(get("/"), true).await;
+    let mut asked = upstream.next().await;
+    asked.begin(200, &[]).send_data("ok".into(), true).unwrap();
+    assert_eq!((call.answer().await.status, asked.connection), (200, 1));
+    gateway.rewrite(&text("", "", echo().await.addr()));
+    assert_eq!(gateway.admin("POST", "/reload").await.json()["ok"], true);
+    eventually("it is closed", || asked.has_ended()).await;
+    assert!(!long_asked.has_ended());
+    long_asked.answer("at last");
+    assert_eq!(long.answer().await.body, b"at last");
+}
+
+#[tokio::test]
+async fn a_check_that_is_no_call_of_grpc_is_judged_by_the_head() {
+    let mut upstream = H2Upstream::start().await;
+    let health = "health = { path = '/healthz', interval = '100ms', timeout = '60s' }";
+    let _gateway = Gateway::start(&text(health, "", upstream.address)).await;
+    let mut asked = upstream.next().await;
+    let _stream = asked.begin(200, &[]);
+    // Its body does not come to an end, and yet the next is asked.
+    assert_eq!(upstream.next().await.path(), "/healthz");
+}
