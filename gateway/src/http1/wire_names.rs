@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, header};
 
 /// The names of a request's fields, in order for each name.
 #[derive(Debug, Clone, Default)]
@@ -34,9 +34,12 @@ impl WireNames {
         }
     }
 
-    /// Forgets the names of fields that are not there any more.
+    /// Forgets the names of fields that are not there any more, but for those that say how the body is framed: they are
+    /// written anew for the same body.
     pub fn keep<V>(&mut self, fields: &HeaderMap<V>) {
-        let gone: Vec<HeaderName> = self.0.keys().filter(|name| !fields.contains_key(*name)).cloned().collect();
+        let frames = |name: &HeaderName| matches!(*name, header::TRANSFER_ENCODING | header::CONTENT_LENGTH);
+        let gone = self.0.keys().filter(|name| !fields.contains_key(*name) && !frames(name));
+        let gone: Vec<HeaderName> = gone.cloned().collect();
         gone.iter().for_each(|name| self.forget(name));
     }
 

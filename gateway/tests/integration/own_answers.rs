@@ -25,7 +25,7 @@ async fn a_redirect_leads_to_the_url_with_its_parts_changed() {
         route("/old/{id}", "redirect = { path = '/new/{id}', status = 301 }"),
         route("/moved/{*rest}", "redirect = { host = 'New.example' }"),
         route("/port/{*rest}", "redirect = { port = 8443, scheme = 'https', strip_query = true, status = 302 }"),
-        route("/down/{*rest}", "redirect = { scheme = 'https' }"),
+        route("/down/{*rest}", "redirect = { scheme = 'https', port = 443 }"),
     ]
     .concat();
     let gateway = Gateway::start(&text).await;
