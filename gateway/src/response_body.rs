@@ -129,6 +129,16 @@ impl<N: Network> Body for ResponseBody<N> {
     }
 }
 
+impl<N: Network> Drop for Relay<N> {
+    /// Whoever has had all the bytes that were promised asks for no more, though the upstream's word that this was the
+    /// end may still be on its way.
+    fn drop(&mut self) {
+        if self.source.as_ref().is_some_and(|source| source.leg.length_left() == Some(0)) {
+            self.end();
+        }
+    }
+}
+
 impl<N: Network> Relay<N> {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(source) = &mut self.source else { return Poll::Ready(None) };
@@ -185,6 +195,7 @@ impl<N: Network> Relay<N> {
         }
     }
 
+    /// The response is over, and with it its record.
     fn end(&mut self) {
         let now = self.exchange.now();
         if let Some(source) = self.source.take() {

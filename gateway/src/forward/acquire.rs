@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 use std::time::Instant;
 
@@ -102,34 +102,43 @@ async fn share<N: Network>(
     series: Arc<UpstreamSeries>,
 ) -> Result<Leg<N::Stream>, GatewayError> {
     let worker = exchange.shard.index;
+    let mut refused: fn() -> GatewayError = full;
     for _ in 0..ROUNDS {
         if let Some(shared) = carriers.enter(worker) {
             return Ok(Leg::Shared(Box::new(shared)));
         }
-        let done = match carriers.turn(worker, || permit(selected)) {
-            Turn::Wait(done) => done,
-            Turn::Open(opening, done) => {
+        let (done, first) = match carriers.turn(worker, || permit(selected)) {
+            Turn::Wait(done) => (done, None),
+            Turn::Open(opening, done, first) => {
                 let shared = &exchange.shard.shared;
                 let (network, clock) = (shared.network.clone(), shared.clock.clone());
                 let means = Means { network, clock, series: Arc::clone(&series), worker };
                 let within = selected.settings.pool.connect_timeout;
                 open::begin(opening, Arc::clone(&selected.endpoint), Arc::clone(way), means, within);
-                done
+                (done, Some(first))
             }
             Turn::Full => {
                 let shared = carriers.borrow(worker).ok_or_else(full)?;
                 return Ok(Leg::Shared(Box::new(shared)));
             }
         };
-        let carrier = outcome(done).await.map_err(|error| match error {
-            NoCarrier::Failed(error) => no_connection(error),
-            NoCarrier::Late => late(),
-        })?;
-        if let Some(shared) = carrier.enter() {
+        let carrier = match outcome(done).await {
+            Ok(carrier) => carrier,
+            Err(NoCarrier::Failed(error)) => return Err(no_connection(error)),
+            // Who came while it was under way has time left: one lost packet is not everybody's failure.
+            Err(NoCarrier::Late) if first.is_none() => {
+                refused = late;
+                continue;
+            }
+            Err(NoCarrier::Late) => return Err(late()),
+        };
+        let kept = first.and_then(|first| first.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(shared) = kept.or_else(|| carrier.enter()) {
             return Ok(Leg::Shared(Box::new(shared)));
         }
+        refused = full;
     }
-    Err(full())
+    Err(refused())
 }
 
 /// What came of a connection that is being opened.

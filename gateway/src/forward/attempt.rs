@@ -112,7 +112,7 @@ pub(super) async fn attempt<N: Network>(
         match leg.take_body() {
             Some(again)
                 if stale
-                    && leg.is_reused()
+                    && leg.may_be_stale()
                     && !std::mem::replace(&mut replayed, true)
                     && (nothing_sent || is_idempotent(&head.method))
                     && !selected.is_left_alone() =>

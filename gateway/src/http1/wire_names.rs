@@ -82,7 +82,7 @@ mod tests {
         let written: Vec<_> =
             names.spell(&fields).map(|(name, _, value)| (std::str::from_utf8(name).unwrap(), *value)).collect();
         assert_eq!(written, [("X-A", "1"), ("x-a", "2"), ("x-a", "3"), ("HOST", "a"), ("x-new", "b")]);
-        assert_eq!(names.first(&http::header::HOST), b"HOST");
-        assert_eq!(names.first(&http::header::CONTENT_LENGTH), b"content-length");
+        assert_eq!(names.first(&header::HOST), b"HOST");
+        assert_eq!(names.first(&header::CONTENT_LENGTH), b"content-length");
     }
 }

@@ -67,6 +67,8 @@ pub struct Call {
     spent: bool,
     /// The upstream has said that it has not begun with the request, or never got it (RFC 9113, section 8.7).
     unbegun: bool,
+    /// The connection broke, not the stream alone.
+    cut: bool,
 }
 
 impl Call {
@@ -85,6 +87,7 @@ impl Call {
             part: Bytes::new(),
             spent: false,
             unbegun: true,
+            cut: false,
         }
     }
 
@@ -120,6 +123,11 @@ impl Call {
     /// Whether the upstream cannot have begun with it.
     pub fn nothing_left(&self) -> bool {
         self.unbegun
+    }
+
+    /// Whether its connection broke under it. A stream that was reset is the upstream's own word on this call.
+    pub fn is_cut(&self) -> bool {
+        self.cut
     }
 
     /// Whether nothing of the answer has come.
@@ -221,21 +229,21 @@ impl Call {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         while let Some(stream) = &mut self.sending {
             if !self.part.is_empty() {
-                stream.reserve_capacity(self.part.len());
-                let room = match stream.capacity() {
-                    0 => match stream.poll_capacity(cx) {
+                // Not more: what is set aside for a call whose client stops reading is used by nobody. `h2` takes the
+                // whole part, and sends it as the windows open, whether anybody polls or not.
+                stream.reserve_capacity(1);
+                if stream.capacity() == 0 {
+                    match stream.poll_capacity(cx) {
                         Poll::Pending => return Ok(()),
-                        Poll::Ready(Some(Ok(room))) => room,
+                        Poll::Ready(Some(Ok(_))) => {}
                         Poll::Ready(Some(Err(_)) | None) => {
                             self.stop();
                             return Ok(());
                         }
-                    },
-                    room => room,
-                };
-                let now = self.part.split_to(room.min(self.part.len()));
-                let last = self.part.is_empty() && ends(&self.body, self.left);
-                if stream.send_data(now, last).is_err() || last {
+                    }
+                }
+                let last = ends(&self.body, self.left);
+                if stream.send_data(std::mem::take(&mut self.part), last).is_err() || last {
                     self.stop();
                 }
                 continue;
@@ -308,7 +316,9 @@ impl Call {
     fn judged(&mut self, error: h2::Error) -> Error {
         // A stream is told of a GOAWAY only where that says that it was not looked at.
         self.unbegun |= error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM));
-        if error.is_library() && !error.is_io() {
+        self.cut |= error.is_io();
+        // A GOAWAY by `h2` ends every call of the connection, whichever it was that broke a rule: no call's own fault.
+        if error.is_library() && error.is_reset() {
             return Error::Invalid(BROKEN_RULE);
         }
         Error::Broken(if error.is_io() { error.into_io().unwrap_or_else(broken) } else { io::Error::other(error) })

@@ -20,10 +20,27 @@ use crate::network::ByteStream;
 pub const MOST_CALLS: usize = 100;
 
 /// What an upstream may send of an answer that its client does not take, bytes.
-const CALL_WINDOW: u32 = 128 * 1024;
+const CALL_WINDOW: u32 = 64 * 1024;
 
 /// Each call has room for its window, so that one whose client is slow never holds the others up.
 const CONNECTION_WINDOW: u32 = CALL_WINDOW * MOST_CALLS as u32;
+
+/// What `h2` charges for a small frame that nobody has taken: what it is short of these bytes.
+const SMALL_FRAME: usize = 256;
+
+/// The smallest frames of which every call's window may be full: gRPC's shortest message. Beyond the budget `h2` ends
+/// the connection, and with it the calls of those who do read. It is what holds memory, too: `h2` spends some 250 bytes
+/// on a frame of any size.
+const LEAST_FRAME: usize = 5;
+const FRAME_BUDGET: usize = CONNECTION_WINDOW as usize / LEAST_FRAME * (SMALL_FRAME - LEAST_FRAME);
+
+/// Calls given up of late that are remembered, so that what the upstream had on its way for them is dropped in silence.
+const REMEMBERED: usize = 16 * MOST_CALLS;
+
+/// What comes for a call that is forgotten is answered by a reset, and counted as long as the connection lives. An
+/// honest upstream causes them too, by answers that are late; a bound there must be, since resets wait in memory where
+/// the upstream reads none.
+const LATE_FRAMES: usize = 1_000_000;
 
 /// What one call holds of a request that the upstream does not take, bytes; its client is not read meanwhile.
 const SEND_BYTES: usize = 64 * 1024;
@@ -75,6 +92,9 @@ fn builder() -> Builder {
         .initial_window_size(CALL_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(u32::try_from(MAX_HEAD_BYTES + FIELD_BYTES * MAX_FIELDS).unwrap_or(u32::MAX))
+        .data_frame_budget(FRAME_BUDGET)
+        .max_concurrent_reset_streams(REMEMBERED)
+        .max_local_error_reset_streams(Some(LATE_FRAMES))
         .max_send_buffer_size(SEND_BYTES);
     builder
 }
@@ -115,8 +135,8 @@ pub struct Whole {
 }
 
 impl<S: ByteStream> Opened<S> {
-    /// Asks one thing, and reads the answer, but no more than `most` bytes of its body. For checks, whose connection is
-    /// their own.
+    /// Asks one thing, and reads the answer, but no more than `most` bytes of its body: of 0 the head alone is awaited.
+    /// For checks, whose connection is their own.
     ///
     /// # Errors
     /// `h2`'s.
@@ -134,6 +154,9 @@ impl<S: ByteStream> Opened<S> {
                 body: BytesMut::new(),
                 trailers: HeaderMap::new(),
             };
+            if most == 0 {
+                return Ok(whole);
+            }
             while let Some(data) = stream.data().await {
                 let data = data?;
                 stream.flow_control().release_capacity(data.len())?;

@@ -24,6 +24,9 @@ use crate::network::ByteStream;
 /// How long a connection that nobody holds may take for its goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// A call that is given up before says nothing of a connection on which nothing has come.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// The connection.
 pub(crate) struct Carrier {
     requests: SendRequest<Bytes>,
@@ -130,8 +133,10 @@ impl Carrier {
             open.take();
         }
         let is_reused = std::mem::replace(&mut load.is_used, true);
+        let was_idle = load.calls == 1;
         drop(load);
-        let place = Place { carrier: Arc::clone(self), is_reused, reads: self.hearing.reads() };
+        let (began, reads) = (self.clock.now(), self.hearing.reads());
+        let place = Place { carrier: Arc::clone(self), is_reused, was_idle, began, reads };
         Some(Shared { call: Call::new(requests, self.encrypted), place })
     }
 }
@@ -166,6 +171,9 @@ pub struct Shared {
 pub struct Place {
     carrier: Arc<Carrier>,
     is_reused: bool,
+    /// It carried nothing when the call came.
+    was_idle: bool,
+    began: Instant,
     /// What had been heard of the connection when the call began.
     reads: u64,
 }
@@ -174,6 +182,11 @@ impl Place {
     /// Whether the connection had carried another call before.
     pub(super) fn is_reused(&self) -> bool {
         self.is_reused
+    }
+
+    /// Whether the connection carried no other call when this one came.
+    pub(super) fn was_idle(&self) -> bool {
+        self.was_idle
     }
 
     /// Whether the upstream takes an extended CONNECT (RFC 8441, section 3).
@@ -193,6 +206,10 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let now = self.carrier.clock.now();
+        // Whose clients are less patient than the gateway would never learn that nobody is at the other end.
+        if now.saturating_duration_since(self.began) >= PATIENCE {
+            self.timed_out();
+        }
         let mut load = self.carrier.load();
         load.calls -= 1;
         if load.calls == 0 {

@@ -60,16 +60,21 @@ pub(crate) struct Opening {
     number: u64,
     worker: usize,
     sender: watch::Sender<Option<Outcome>>,
+    /// A call's place on it, taken before others learn of it.
+    first: Seat,
     /// Its place among the endpoint's connections.
     pub(crate) permit: Permit,
 }
+
+/// Where who opened a connection finds its place on it: newcomers could fill it before those who wait are woken.
+pub(crate) type Seat = Arc<Mutex<Option<Shared>>>;
 
 /// What a call can do that finds no room.
 pub(crate) enum Turn {
     /// Wait for a connection that is being opened.
     Wait(watch::Receiver<Option<Outcome>>),
     /// Open one, and wait for it like the others.
-    Open(Opening, watch::Receiver<Option<Outcome>>),
+    Open(Opening, watch::Receiver<Option<Outcome>>, Seat),
     /// There may be no further one.
     Full,
 }
@@ -109,6 +114,10 @@ impl Carriers {
             underway.seats -= 1;
             return Turn::Wait(underway.done.clone());
         }
+        // One that allows no call now would get no other answer on a further connection.
+        if kept.carriers.iter().any(|carrier| !carrier.is_retired() && carrier.room() == 0) {
+            return Turn::Full;
+        }
         let Some(permit) = permit() else {
             return kept.openings.last().map_or(Turn::Full, |underway| Turn::Wait(underway.done.clone()));
         };
@@ -116,11 +125,12 @@ impl Carriers {
         let (number, room) = (kept.next, kept.room.unwrap_or(MOST_CALLS));
         kept.next += 1;
         kept.openings.push(Underway { number, seats: room.saturating_sub(1), done: done.clone() });
-        Turn::Open(Opening { number, worker, sender, permit }, done)
+        let first = Seat::default();
+        Turn::Open(Opening { number, worker, sender, first: Arc::clone(&first), permit }, done, first)
     }
 
     /// Keeps a connection that has been opened, and tells those who wait what came of it.
-    pub(super) fn opened(&self, worker: usize, number: u64, sender: &watch::Sender<Option<Outcome>>, outcome: Outcome) {
+    fn opened(&self, worker: usize, number: u64, sender: &watch::Sender<Option<Outcome>>, outcome: Outcome) {
         let mut kept = self.shelf(worker);
         kept.openings.retain(|underway| underway.number != number);
         if let Ok(carrier) = &outcome {
@@ -154,7 +164,64 @@ impl Carriers {
 impl Opening {
     /// Takes it apart: its place among the connections, and who is to be told.
     pub(super) fn into_parts(self) -> (Permit, impl FnOnce(&Carriers, Outcome)) {
-        let Self { number, worker, sender, permit } = self;
-        (permit, move |carriers: &Carriers, outcome| carriers.opened(worker, number, &sender, outcome))
+        let Self { number, worker, sender, first, permit } = self;
+        let tell = move |carriers: &Carriers, outcome: Outcome| {
+            if let Ok(carrier) = &outcome {
+                *first.lock().unwrap_or_else(PoisonError::into_inner) = carrier.enter();
+            }
+            carriers.opened(worker, number, &sender, outcome);
+        };
+        (permit, tell)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::http2;
+    use crate::telemetry::metrics::Registry as Metrics;
+    use crate::upstream::connection::OpenConnection;
+    use crate::upstream::in_flight::InFlight;
+    use crate::upstream::transport::Transport;
+
+    /// A connection to an upstream that allows so many calls.
+    async fn carrier(permit: Permit, most: u32) -> Arc<Carrier> {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(async move {
+            let mut builder = h2::server::Builder::new();
+            let mut connection =
+                builder.max_concurrent_streams(most).handshake::<_, Bytes>(far).await.expect("a handshake");
+            while connection.accept().await.is_some() {}
+        });
+        let opened = http2::open(Transport::Plain(near)).await.expect("a connection");
+        let open = OpenConnection::new(permit, Metrics::new(1).upstream("up"), 0);
+        Carrier::start(opened, false, Clock::system(), open)
+    }
+
+    #[tokio::test]
+    async fn who_opens_a_connection_has_a_place_on_it_though_others_come_first() {
+        let (carriers, permits) = (Carriers::new(1), Arc::<InFlight>::default());
+        let Turn::Open(opening, done, first) = carriers.turn(0, || permits.try_enter(9)) else {
+            panic!("nothing is there or under way");
+        };
+        let (permit, tell) = opening.into_parts();
+        tell(&carriers, Ok(carrier(permit, 1).await));
+        assert!(done.borrow().is_some() && carriers.enter(0).is_none(), "its one place is taken");
+        drop(first.lock().unwrap().take().expect("by who opened it"));
+        assert!(carriers.enter(0).is_some());
+    }
+
+    #[tokio::test]
+    async fn the_place_of_who_opened_a_connection_and_left_is_free() {
+        let (carriers, permits) = (Carriers::new(1), Arc::<InFlight>::default());
+        let Turn::Open(opening, ..) = carriers.turn(0, || permits.try_enter(9)) else {
+            panic!("nothing is there or under way");
+        };
+        let (permit, tell) = opening.into_parts();
+        tell(&carriers, Ok(carrier(permit, 1).await));
+        assert!(carriers.enter(0).is_some());
     }
 }

@@ -40,7 +40,9 @@ pub(super) async fn ask<N: Network>(
     let service = (path.path() == GRPC_CHECK).then(|| service(path.query().unwrap_or_default()));
     let request = request(&endpoint.host, scheme, path, service.is_some()).ok_or("the check is no request")?;
     let body = service.as_deref().map(question).unwrap_or_default();
-    let whole = opened.ask(request, body, MOST_BYTES).await.map_err(told)?;
+    // What is judged by its status says it in the head, as over HTTP/1.
+    let most = if service.is_some() { MOST_BYTES } else { 0 };
+    let whole = opened.ask(request, body, most).await.map_err(told)?;
     if service.is_some() { judge_grpc(&whole) } else { judge(&whole) }
 }
 

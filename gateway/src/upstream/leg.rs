@@ -107,6 +107,18 @@ impl<S: ByteStream> Leg<S> {
         }
     }
 
+    /// Whether it met a connection that the upstream had closed, or was about to, before the request came. Of one that
+    /// others share only who found it idle can say so, and not of a stream that was reset.
+    pub fn may_be_stale(&self) -> bool {
+        match self {
+            Self::Own(connection) => connection.is_reused(),
+            Self::Shared(shared) => {
+                let Shared { call, place } = &**shared;
+                place.is_reused() && (call.nothing_left() || call.is_cut() && place.was_idle())
+            }
+        }
+    }
+
     /// Whether it shares its connection.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Shared(_))

@@ -175,6 +175,22 @@ impl<N: Network> Upstream<N> {
         for endpoint in &active.endpoints {
             endpoint.sweep(worker, now, &active.settings.pool);
         }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|endpoint| endpoint.strong_count() > 0);
+        if known.len() > active.endpoints.len() {
+            sweep_removed(&known, &active, worker, now);
+        }
+    }
+}
+
+/// Endpoints that are not named any more live as long as a request uses them: what is idle meanwhile, nobody will use.
+#[cold]
+fn sweep_removed<N: Network>(known: &[Weak<Endpoint<N>>], active: &Active<N>, worker: usize, now: std::time::Instant) {
+    let limits = settings::upstream::Pool { idle_timeout: std::time::Duration::ZERO, ..active.settings.pool.clone() };
+    for endpoint in known.iter().filter_map(Weak::upgrade) {
+        if !active.endpoints.iter().any(|named| Arc::ptr_eq(named, &endpoint)) {
+            endpoint.sweep(worker, now, &limits);
+        }
     }
 }
 

@@ -71,6 +71,7 @@ mod upstream_http2;
 mod upstream_http2_ends;
 mod upstream_http2_lies;
 mod upstream_http2_opening;
+mod upstream_http2_sharing;
 mod upstream_http2_websocket;
 mod upstream_strictness;
 mod upstream_tls;

@@ -1,6 +1,8 @@
 //! How calls and connections of HTTP/2 to upstreams end: GOAWAY, resets, cuts, clients that leave, time that runs out.
 //! A connection that dies fails its own calls and no other.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use h2::Reason;
 
@@ -171,6 +173,45 @@ async fn what_may_be_sent_twice_is_when_a_used_connection_is_cut_before_an_answe
 }
 
 #[tokio::test]
+async fn l1_what_was_under_way_together_is_not_doubled_when_its_connection_is_cut() {
+    let mut upstream = H2Upstream::start().await;
+    let gateway = Gateway::start(&text("", "", upstream.address)).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    let warm = client.begin(get("/"), true).await;
+    upstream.next().await.answer("ok");
+    warm.answer().await;
+    eventually("it rests", || gateway.upstream_connections() == (1, 1)).await;
+    // Only the first met a connection that may have been closed for being idle.
+    let (mut calls, mut asked) = (Vec::new(), Vec::new());
+    for _ in 0..10 {
+        calls.push(client.begin(get("/"), true).await);
+        asked.push(upstream.next().await);
+    }
+    asked[0].cut();
+    upstream.next().await.answer("ok");
+    for (n, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.answer().await.status, if n == 0 { 200 } else { 502 });
+    }
+    assert!(upstream.is_quiet());
+}
+
+#[tokio::test]
+async fn l1_a_stream_that_its_upstream_reset_does_not_go_out_again_by_itself() {
+    let mut upstream = H2Upstream::start().await;
+    let gateway = Gateway::start(&text("", "", upstream.address)).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    let warm = client.begin(get("/"), true).await;
+    upstream.next().await.answer("ok");
+    warm.answer().await;
+    for reason in [Reason::INTERNAL_ERROR, Reason::CANCEL, Reason::ENHANCE_YOUR_CALM, Reason::NO_ERROR] {
+        let call = client.begin(get("/"), true).await;
+        upstream.next().await.reset(reason);
+        assert_eq!(call.answer().await.code(), "upstream_reset", "{reason}");
+        assert!(upstream.is_quiet(), "{reason}");
+    }
+}
+
+#[tokio::test]
 async fn l10_a_client_that_leaves_ends_its_call_and_no_other() {
     let mut upstream = H2Upstream::start().await;
     let gateway = Gateway::start(&text("breaker = { consecutive_failures = 1 }", "", upstream.address)).await;
@@ -231,6 +272,31 @@ async fn f_time_that_runs_out_ends_the_call_and_the_connection_only_where_it_was
     let call = client.begin(get("/"), true).await;
     let asked = upstream.next().await;
     assert_eq!(asked.connection, 1);
+    asked.answer("ok");
+    assert_eq!(call.answer().await.status, 200);
+    eventually("the silent one is closed", || gateway.upstream_connections().0 == 1).await;
+}
+
+#[tokio::test]
+async fn f_a_client_that_leaves_a_silent_connection_before_its_time_ends_the_connection() {
+    let mut upstream = H2Upstream::start().await;
+    let gateway = Gateway::start(&text("", "", upstream.address)).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    let warm = client.begin(get("/"), true).await;
+    upstream.next().await.answer("ok");
+    warm.answer().await;
+    let call = client.begin(get("/"), true).await;
+    let mut silent = upstream.next().await;
+    let patience = tokio::time::timeout(Duration::from_secs(1), silent.was_reset());
+    assert!(patience.await.is_err(), "its client still waits");
+    let Call { answer, mut body } = call;
+    body.send_reset(Reason::CANCEL);
+    drop(answer);
+    assert_eq!(silent.was_reset().await, Reason::CANCEL);
+    gateway.at_rest().await;
+    let call = client.begin(get("/"), true).await;
+    let asked = upstream.next().await;
+    assert_eq!(asked.connection, 1, "nobody knows whether anybody is at the other end");
     asked.answer("ok");
     assert_eq!(call.answer().await.status, 200);
     eventually("the silent one is closed", || gateway.upstream_connections().0 == 1).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mocks::raw::{Raw, Script};
 
-use crate::support::h2::{END_HEADERS, END_STREAM, H2Client, HEADERS, block, frame, get};
+use crate::support::h2::{ACK, END_HEADERS, END_STREAM, H2Client, HEADERS, PING, SETTINGS, block, frame, get};
 use crate::support::h2_upstream::{FramesUpstream, H2Upstream};
 use crate::support::{Gateway, echo, eventually};
 use crate::upstream_http2::text;
@@ -130,16 +130,45 @@ async fn at_the_limit_of_connections_workers_share_them() {
 async fn an_upstream_that_allows_no_stream_is_not_asked_and_does_not_get_a_storm_of_connections() {
     let upstream = FramesUpstream::start().await;
     let gateway = Gateway::start(&text("", "", upstream.address)).await;
-    let accepting = tokio::spawn(async move {
-        let mut all = Vec::new();
-        for _ in 0..4 {
-            all.push(upstream.accept(&most(0)).await);
-        }
-        (upstream, all)
-    });
-    let answer = gateway.get("/").await;
-    assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
-    drop(accepting.await.unwrap());
+    let mut client = gateway.client().await;
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let mut frames = upstream.accept(&most(0)).await;
+    assert_eq!(client.answer().await.code(), "overloaded");
+    for _ in 0..3 {
+        let answer = gateway.get("/").await;
+        assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
+    }
+    let opened = gateway.metric("gateway_upstream_connections_opened_total{upstream=\"up\"}").await;
+    assert_eq!(opened, Some(1.0));
+    // Once it allows some, they go by the connection that is there.
+    frames.send(frame(SETTINGS, 0, 0, &most(10))).await;
+    while frames.next_of(SETTINGS).await.unwrap().flags & ACK == 0 {}
+    frames.send(frame(PING, 0, 0, b"in order")).await;
+    while frames.next_of(PING).await.unwrap().payload != b"in order" {}
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let stream = frames.next_of(HEADERS).await.unwrap().stream;
+    frames.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&[(":status", "204")]))).await;
+    assert_eq!(client.answer().await.status, 204);
+}
+
+#[tokio::test]
+async fn a_connection_that_does_not_come_fails_who_asked_for_it_and_others_try_again() {
+    let upstream = FramesUpstream::start().await;
+    let gateway = Gateway::start(&text("pool = { connect_timeout = '1s' }", "", upstream.address)).await;
+    let (mut first, mut second) = (gateway.client().await, gateway.client().await);
+    first.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    eventually("it is being opened", || gateway.upstream_connections().0 == 1).await;
+    gateway.rewrite(&text("pool = { connect_timeout = '20s' }", "", upstream.address));
+    assert_eq!(gateway.admin("POST", "/reload").await.json()["ok"], true);
+    second.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    eventually("both wait", || gateway.in_flight() == 2).await;
+    assert_eq!(gateway.upstream_connections().0, 1, "for the same one");
+    assert_eq!(first.answer().await.code(), "connect_timeout");
+    let _lost = upstream.accept(b"").await;
+    let mut frames = upstream.accept(b"").await;
+    let stream = frames.next_of(HEADERS).await.unwrap().stream;
+    frames.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&[(":status", "204")]))).await;
+    assert_eq!(second.answer().await.status, 204);
 }
 
 #[tokio::test]
@@ -197,4 +226,36 @@ async fn a_reload_changes_what_is_spoken_and_fails_nobody() {
         eventually("the old one is swept", || gateway.upstream_connections().0 == 1).await;
     });
     looks.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_rests_at_an_endpoint_that_is_gone_is_closed_though_a_call_goes_on_there() {
+    let mut builder = h2::server::Builder::new();
+    builder.max_concurrent_streams(1);
+    let mut upstream = H2Upstream::with(builder).await;
+    let gateway = Gateway::start(&text("", "", upstream.address)).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    let long = client.begin(get("/long"), true).await;
+    let long_asked = upstream.next().await;
+    let call = client.begin(get("/"), true).await;
+    let mut asked = upstream.next().await;
+    asked.begin(200, &[]).send_data("ok".into(), true).unwrap();
+    assert_eq!((call.answer().await.status, asked.connection), (200, 1));
+    gateway.rewrite(&text("", "", echo().await.addr()));
+    assert_eq!(gateway.admin("POST", "/reload").await.json()["ok"], true);
+    eventually("it is closed", || asked.has_ended()).await;
+    assert!(!long_asked.has_ended());
+    long_asked.answer("at last");
+    assert_eq!(long.answer().await.body, b"at last");
+}
+
+#[tokio::test]
+async fn a_check_that_is_no_call_of_grpc_is_judged_by_the_head() {
+    let mut upstream = H2Upstream::start().await;
+    let health = "health = { path = '/healthz', interval = '100ms', timeout = '60s' }";
+    let _gateway = Gateway::start(&text(health, "", upstream.address)).await;
+    let mut asked = upstream.next().await;
+    let _stream = asked.begin(200, &[]);
+    // Its body does not come to an end, and yet the next is asked.
+    assert_eq!(upstream.next().await.path(), "/healthz");
 }

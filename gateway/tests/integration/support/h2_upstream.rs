@@ -184,6 +184,11 @@ impl Asked {
         guarded("a reset", poll_fn(|cx| self.respond.poll_reset(cx))).await.unwrap()
     }
 
+    /// Whether its connection has come to its end.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.orders.is_closed()
+    }
+
     /// Its connection takes no new request.
     pub(crate) fn go_away(&self) {
         assert!(self.orders.try_send(Order::GoAway).is_ok());
