@@ -186,7 +186,9 @@ fn users_have_sessions_and_their_whole_answers_are_timed() {
     }
     let steps = &buyer["steps"];
     assert_eq!(count(&steps["log-in"]["outcome"]["ok"]), 4);
-    assert_eq!(count(&steps["rest"]["outcome"]["rejected"]), abandoned);
+    // A user whom the end meets between a refusal and giving up has not given up.
+    let rejected = count(&steps["rest"]["outcome"]["rejected"]);
+    assert!((abandoned..=abandoned + 4).contains(&rejected), "{buyer}");
     // Goose's own time would end at the head, long before.
     let slow_us = SLOW_MS as f64 * 1e3 * 0.99;
     assert!(steps["page"]["latency_us"]["p50"].as_f64().unwrap() >= slow_us, "{steps}");
