@@ -103,7 +103,11 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     for because in routing.map(|routing| &routing.because[..]).unwrap_or_default() {
         line(text, "", because);
     }
-    render_auth(text, policies.auth.as_ref());
+    match (&policies.auth, &policies.forward_auth) {
+        (Some(auth), _) => render_auth(text, auth),
+        (None, None) => line(text, "auth", "none: everybody may use it"),
+        (None, Some(_)) => line(text, "auth", "none of its own: another service says who may use it"),
+    }
     for limit in &policies.rate_limits {
         let shadow = if limit.shadow { ", only watched" } else { "" };
         let store = limit.store.as_ref().map(|store| format!("; in {store}")).unwrap_or_default();
@@ -161,8 +165,7 @@ fn class(policies: &Policies) -> String {
     class
 }
 
-fn render_auth(text: &mut String, auth: Option<&Trial>) {
-    let Some(auth) = auth else { return line(text, "auth", "none: everybody may use it") };
+fn render_auth(text: &mut String, auth: &Trial) {
     let or_none = |list: &[String]| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
     let optional = if auth.optional { " (or nobody: it is optional)" } else { "" };
     line(text, "auth", &format!("{}{optional}", auth.providers.join(", then ")));
