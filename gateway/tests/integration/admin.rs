@@ -38,15 +38,7 @@ async fn j1_another_sites_page_may_not_write() {
 #[tokio::test]
 async fn j1_with_a_token_everything_but_the_probes_needs_it() {
     let upstream = echo().await;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("gateway.toml");
-    let text = format!(
-        "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\ntoken_env = 'THE_TOKEN'\n\
-         [telemetry.access_log]\noutput = 'off'\n[[routes]]\npath = '/'\nupstream = 'http://{}'\n",
-        upstream.addr()
-    );
-    std::fs::write(&file, text).unwrap();
-    let process = Process::start_with(&file, &[("THE_TOKEN", "s3cret-and-long-enough")]).await;
+    let (process, _folder) = Process::start_with_token(upstream.addr(), "s3cret-and-long-enough").await;
     let ask = async |path: &str, more: &str| {
         let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{more}\r\n", process.admin);
         Client::connect(process.admin).await.ask(head).await

@@ -82,15 +82,7 @@ async fn a_limit_shows_with_its_busiest_keys() {
 #[tokio::test]
 async fn a_token_is_asked_for_once_and_opens_the_stream_too() {
     let upstream = echo().await;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("gateway.toml");
-    let text = format!(
-        "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\ntoken_env = 'THE_TOKEN'\n\
-         [telemetry.access_log]\noutput = 'off'\n[[routes]]\npath = '/'\nupstream = 'http://{}'\n",
-        upstream.addr()
-    );
-    std::fs::write(&file, text).unwrap();
-    let process = Process::start_with(&file, &[("THE_TOKEN", "s3cret-and-long-enough")]).await;
+    let (process, _folder) = Process::start_with_token(upstream.addr(), "s3cret-and-long-enough").await;
     let Some(mut browser) = Browser::open(&format!("http://{}/", process.admin)).await else { return };
     browser.until("!document.getElementById('enter').hidden").await;
     let enter = |token: &str| {

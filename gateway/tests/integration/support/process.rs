@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
@@ -55,7 +56,19 @@ impl Process {
         Self::launch(config, &[], variables).await
     }
 
-    /// The same, with these arguments more.
+    /// Starts one in front of this upstream whose admin asks for this token; its configuration lies in the folder.
+    pub(crate) async fn start_with_token(upstream: SocketAddr, token: &str) -> (Self, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gateway.toml");
+        let text = format!(
+            "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\ntoken_env = 'THE_TOKEN'\n\
+             [telemetry.access_log]\noutput = 'off'\n[[routes]]\npath = '/'\nupstream = 'http://{upstream}'\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        (Self::start_with(&file, &[("THE_TOKEN", token)]).await, folder)
+    }
+
+    /// Starts `gateway run` with these arguments more.
     pub(crate) async fn start_with_arguments(config: &Path, arguments: &[&str]) -> Self {
         Self::launch(config, arguments, &[]).await
     }
