@@ -1,7 +1,7 @@
 //! Which commit a program was built from, for `gateway --version`.
 //!
-//! `PORTCULLIS_COMMIT` says so where there is no repository (a container's build); otherwise git does. A debug build does
-//! not ask: it would be built anew after each commit, and tells nobody anything.
+//! `PORTCULLIS_COMMIT` says so where there is no repository (a container's build); otherwise git does. A debug build
+//! does not ask: it would be built anew after each commit, and tells nobody anything.
 
 use std::process::Command;
 

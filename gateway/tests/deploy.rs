@@ -29,7 +29,8 @@ fn gateway(arguments: &[&str]) -> std::process::Output {
         .unwrap()
 }
 
-/// A document goes through the type, and comes out with everything that it had: a name that the type does not know is lost.
+/// A document goes through the type, and comes out with everything that it had: a name that the type does not know is
+/// lost.
 fn holds<T: DeserializeOwned + Serialize>(document: &Value) -> Result<(), String> {
     let typed: T = serde_json::from_value(document.clone()).map_err(|error| error.to_string())?;
     let back = serde_json::to_value(typed).map_err(|error| error.to_string())?;

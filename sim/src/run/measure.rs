@@ -157,8 +157,8 @@ fn attack(fields: &[Field], stretch: &Stretch, start_ns: u64, ended: &AtomicBool
     }
     // Where the core is not to be had, they are wherever they may.
     let _ = if stretch.cores.is_empty() { Ok(()) } else { pin_thread(&stretch.cores) };
-    // The driver comes first, at once: what it sends late is a reason against the run. A thread that is merely nicer ends
-    // its slice of milliseconds before it is put off the core; one of the idle class (sched(7)) does not.
+    // The driver comes first, at once: what it sends late is a reason against the run. A thread that is merely nicer
+    // ends its slice of milliseconds before it is put off the core; one of the idle class (sched(7)) does not.
     let _ = thread_priority::set_thread_priority_and_policy(
         thread_priority::thread_native_id(),
         ThreadPriority::Min,
