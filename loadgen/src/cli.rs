@@ -189,8 +189,8 @@ fn write_result(arguments: &Arguments, document: &Document, measured: &Measured)
     Ok(())
 }
 
-/// Sets `stop` at the first Ctrl-C or SIGTERM, so that the run ends what it started and still tells what it has; the second
-/// ends the process.
+/// Sets `stop` at the first Ctrl-C or SIGTERM, so that the run ends what it started and still tells what it has; the
+/// second ends the process.
 pub fn end_on_interrupt(stop: &Arc<AtomicBool>) {
     let stop = Arc::clone(stop);
     std::thread::spawn(move || {
