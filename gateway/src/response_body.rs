@@ -21,6 +21,8 @@ use crate::telemetry::record::Ended;
 use crate::timer::Wait;
 use crate::upstream::{Leg, Selected};
 
+pub use crate::compose::Document;
+
 /// The body of an answer.
 pub enum ResponseBody<N: Network> {
     /// Nothing, and nothing left to record.
@@ -29,6 +31,8 @@ pub enum ResponseBody<N: Network> {
     Own(Option<(Bytes, Box<Exchange<N>>)>),
     /// An upstream's answer.
     Upstream(Box<Relay<N>>),
+    /// An answer that is put together of several.
+    Composed(Box<Composed<N>>),
 }
 
 /// An upstream's body as it streams through.
@@ -37,6 +41,14 @@ pub struct Relay<N: Network> {
     /// Taken when the body has ended.
     source: Option<Source<N>>,
     idle_timeout: Option<Duration>,
+}
+
+/// An aggregate's document as it streams through, and the exchange that it answers.
+pub struct Composed<N: Network> {
+    exchange: Box<Exchange<N>>,
+    /// Taken when it has ended.
+    document: Option<Document<N>>,
+    length: Option<u64>,
 }
 
 /// The connection that a body comes from, and the endpoint's place in flight.
@@ -91,6 +103,12 @@ impl<N: Network> ResponseBody<N> {
         }
         Self::Upstream(Box::new(Relay { exchange, source: Some(source), idle_timeout }))
     }
+
+    /// An aggregate's answer.
+    pub fn composed(exchange: Box<Exchange<N>>, document: Document<N>) -> Self {
+        let length = document.length();
+        Self::Composed(Box::new(Composed { exchange, document: Some(document), length }))
+    }
 }
 
 impl<N: Network> Body for ResponseBody<N> {
@@ -106,6 +124,7 @@ impl<N: Network> Body for ResponseBody<N> {
                 Ok(Frame::data(bytes))
             })),
             Self::Upstream(relay) => relay.poll_frame(cx),
+            Self::Composed(composed) => composed.poll_frame(cx),
         }
     }
 
@@ -114,6 +133,7 @@ impl<N: Network> Body for ResponseBody<N> {
             Self::Empty => true,
             Self::Own(own) => own.is_none(),
             Self::Upstream(relay) => relay.source.is_none(),
+            Self::Composed(composed) => composed.document.is_none(),
         }
     }
 
@@ -125,7 +145,43 @@ impl<N: Network> Body for ResponseBody<N> {
                 let left = relay.source.as_ref().map_or(Some(0), |source| source.leg.length_left());
                 left.map_or_else(SizeHint::default, SizeHint::with_exact)
             }
+            Self::Composed(composed) => composed.length.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
+    }
+}
+
+impl<N: Network> Composed<N> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(document) = &mut self.document else { return Poll::Ready(None) };
+        let polled = document.poll_frame(&self.exchange, cx);
+        if self.exchange.answered.is_none() {
+            self.exchange.answered = Some(self.exchange.now());
+        }
+        let frame = match std::task::ready!(polled) {
+            Some(Ok(frame)) => frame,
+            None => {
+                self.end();
+                return Poll::Ready(None);
+            }
+            Some(Err(cut)) => {
+                self.document = None;
+                self.exchange.code = Some(cut.code);
+                self.exchange.finish(cut.ended);
+                return Poll::Ready(Some(Err(cut.why)));
+            }
+        };
+        let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+        self.exchange.bytes_out += bytes;
+        self.length = self.length.map(|left| left.saturating_sub(bytes));
+        if self.document.as_ref().is_some_and(Document::is_over) {
+            self.end();
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn end(&mut self) {
+        self.document = None;
+        self.exchange.finish(Ended::Complete);
     }
 }
 

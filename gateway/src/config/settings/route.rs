@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use regex::Regex;
 use serde_json::Value;
 
+use super::aggregate::Aggregate;
 use super::cors::Cors;
 use super::forward_auth::ForwardAuth;
 use super::identity::Auth;
@@ -62,6 +63,8 @@ pub struct Route {
     pub fallback: Option<Fallback>,
     /// Which pages of other origins may use it; `None` = the gateway says nothing of it.
     pub cors: Option<Box<Cors>>,
+    /// The calls that its answer is put together of; `None` = it is a route of `[[routes]]`.
+    pub aggregate: Option<Arc<Aggregate>>,
 }
 
 /// `hedge`: a second attempt beside a slow first one.
