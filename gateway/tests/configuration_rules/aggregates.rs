@@ -25,7 +25,7 @@ fn parts_use_what_there_is() {
         &["4:35: unknown upstream \"v\"", "4:63: a part's fallback is JSON"],
     );
     check(&aggregate(&[part("a", "/"), part("a", "/")].join(", ")), &["4:63: the part \"a\" is there twice"]);
-    check(&aggregate(""), &["4:9: parts: at least 1 is needed"]);
+    check(&aggregate(""), &["4:9: the list is empty"]);
     let many: Vec<String> = (0..33).map(|n| part(&format!("p{n}"), "/")).collect();
     check(&aggregate(&many.join(", ")), &["4:9: more than 32 parts"]);
 }

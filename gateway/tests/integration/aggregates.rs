@@ -6,7 +6,6 @@ use mocks::raw::{Gate, Raw, Script};
 use mocks::{Mock, Rule};
 
 use crate::support::h2::H2Client;
-use crate::support::h2_upstream::H2Upstream;
 use crate::support::{Answer, Gateway, Issuer, echo, eventually};
 
 fn ok(body: &str) -> String {
@@ -445,9 +444,9 @@ async fn a_part_is_tried_again_like_any_call() {
 
 #[tokio::test]
 async fn it_is_the_same_over_http_2_on_both_sides() {
-    let (a, b) = (H2Upstream::start().await, json("[1]").await);
+    let (a, b) = (echo().await, json("[1]").await);
     let parts = ["name = 'a', upstream = 'a', path = '/a'", "name = 'b', upstream = 'b', path = '/'"];
-    let text = text(&[a.address, b.addr()], "", &parts).replacen("breaker", "protocol = 'http2'\nbreaker", 1);
+    let text = text(&[a.addr(), b.addr()], "", &parts).replacen("breaker", "protocol = 'http2'\nbreaker", 1);
     let gateway = Gateway::start(&text).await;
     let mut client = H2Client::connect(gateway.address).await;
     for _ in 0..2 {
@@ -455,6 +454,7 @@ async fn it_is_the_same_over_http_2_on_both_sides() {
         assert_eq!(answer.status, 200);
         let document = answer.json();
         assert_eq!((&document["a"]["path"], &document["b"]), (&"/a".into(), &serde_json::json!([1])));
+        assert_eq!(document["a"]["protocol"], "HTTP/2", "{document}");
     }
     assert_eq!(gateway.get("/board/1").await.status, 200);
 }
