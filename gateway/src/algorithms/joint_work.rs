@@ -79,6 +79,11 @@ impl<K: Ord + Clone, V: Clone> JointWork<K, V> {
         self.entries.len()
     }
 
+    /// How many wait for what can be joined.
+    pub fn waiting(&self) -> usize {
+        self.entries.values().map(|entry| entry.waiting).sum()
+    }
+
     /// Whether nothing is.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -194,6 +199,8 @@ mod tests {
                     Step::Pass(seconds) => now += seconds,
                 }
                 prop_assert_eq!(work.len(), naive.works.iter().filter(|work| work.3).count());
+                let open = |waiter: &&Waiter| naive.works[waiter.work as usize].3;
+                prop_assert_eq!(work.waiting(), naive.waiting.iter().filter(open).count());
                 prop_assert!(work.len() <= most);
             }
         }

@@ -86,7 +86,7 @@ fn busy_registry() -> Registry {
     registry.route(HOSTILE).record(0, 502, Some(Code::UpstreamReset), Duration::from_secs(100), None);
     registry.upstream(HOSTILE).connection(1, crate::telemetry::metrics::ConnectionEvent::Opened);
     registry.upstream("orders").retried(1, RetryResult::NoBudget);
-    registry.part("board", "user").settled(1, crate::telemetry::metrics::PartResult::Timeout);
+    registry.part("board", "user").settled(1, PartResult::Timeout);
     registry.listener("127.0.0.1:8080").opened();
     registry.gateway().shed(ShedReason::InFlight);
     registry.auth("main").count(1, AuthResult::Granted);
