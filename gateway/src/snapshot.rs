@@ -160,7 +160,8 @@ impl<N: Network> Snapshot<N> {
     }
 }
 
-/// Compiles the aggregate of a route, whose parts have the routes from `first_part` on; what follows begins behind them.
+/// Compiles the aggregate of a route, whose parts have the routes from `first_part` on; what follows begins behind
+/// them.
 fn aggregate(
     route: &settings::Route,
     table: &RouteTable,
