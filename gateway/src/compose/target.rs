@@ -105,7 +105,8 @@ impl Filling {
 /// Whether somebody who decodes an encoded segment could find a dot segment in it: one who takes an encoded slash for a
 /// separator, or who cuts parameters off behind a `;`. What follows dots and is encoded is never looked into.
 fn may_be_dots(segment: &str) -> bool {
-    let mut starts = std::iter::once(segment).chain(segment.match_indices('%').filter_map(|(at, _)| segment.get(at + 3..)));
+    let mut starts =
+        std::iter::once(segment).chain(segment.match_indices('%').filter_map(|(at, _)| segment.get(at + 3..)));
     starts.any(|rest| {
         let behind = rest.trim_start_matches('.');
         matches!(rest.len() - behind.len(), 1 | 2) && (behind.is_empty() || behind.starts_with('%'))
