@@ -115,6 +115,7 @@ fn route(path: &str) -> Arc<Route> {
         fallback: None,
         cors: None,
         aggregate: None,
+        compress: None,
         breaker: None,
         criticality: Default::default(),
         retry: Default::default(),

@@ -3,6 +3,8 @@
 //! The upstream's connection is driven from here while its body streams, and goes back to its pool at the body's last
 //! byte. A body that breaks off aborts the client's response: a cut answer never looks like a whole one.
 
+mod packed;
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -23,6 +25,9 @@ use crate::upstream::{Leg, Selected};
 
 pub use crate::compose::Document;
 
+use packed::Packed;
+pub use packed::Packing;
+
 /// The body of an answer.
 pub enum ResponseBody<N: Network> {
     /// Nothing, and nothing left to record.
@@ -33,6 +38,8 @@ pub enum ResponseBody<N: Network> {
     Upstream(Box<Relay<N>>),
     /// An answer that is put together of several.
     Composed(Box<Composed<N>>),
+    /// An upstream's answer, compressed on its way.
+    Packed(Box<Packed<N>>),
 }
 
 /// An upstream's body as it streams through.
@@ -41,6 +48,8 @@ pub struct Relay<N: Network> {
     /// Taken when the body has ended.
     source: Option<Source<N>>,
     idle_timeout: Option<Duration>,
+    /// What passes here is not yet what the client gets: who makes it that counts it, and records the end.
+    is_packed: bool,
 }
 
 /// An aggregate's document as it streams through, and the exchange that it answers.
@@ -101,7 +110,19 @@ impl<N: Network> ResponseBody<N> {
             exchange.finish_at(Ended::Complete, now);
             return Self::Empty;
         }
-        Self::Upstream(Box::new(Relay { exchange, source: Some(source), idle_timeout }))
+        Self::Upstream(Box::new(Relay { exchange, source: Some(source), idle_timeout, is_packed: false }))
+    }
+
+    /// An upstream's answer that is not over, compressed.
+    #[cold]
+    pub fn packed(
+        exchange: Box<Exchange<N>>,
+        source: Source<N>,
+        idle_timeout: Option<Duration>,
+        packing: Packing,
+    ) -> Self {
+        let relay = Relay { exchange, source: Some(source), idle_timeout, is_packed: true };
+        Self::Packed(Box::new(Packed::new(relay, packing)))
     }
 
     /// An aggregate's answer.
@@ -125,6 +146,7 @@ impl<N: Network> Body for ResponseBody<N> {
             })),
             Self::Upstream(relay) => relay.poll_frame(cx),
             Self::Composed(composed) => composed.poll_frame(cx),
+            Self::Packed(packed) => packed.poll_frame(cx),
         }
     }
 
@@ -134,6 +156,7 @@ impl<N: Network> Body for ResponseBody<N> {
             Self::Own(own) => own.is_none(),
             Self::Upstream(relay) => relay.source.is_none(),
             Self::Composed(composed) => composed.document.is_none(),
+            Self::Packed(packed) => packed.is_over(),
         }
     }
 
@@ -146,6 +169,7 @@ impl<N: Network> Body for ResponseBody<N> {
                 left.map_or_else(SizeHint::default, SizeHint::with_exact)
             }
             Self::Composed(composed) => composed.length.map_or_else(SizeHint::default, SizeHint::with_exact),
+            Self::Packed(_) => SizeHint::default(),
         }
     }
 }
@@ -236,7 +260,9 @@ impl<N: Network> Relay<N> {
 
     fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
         self.exchange.connection.deadlines.clear(Wait::ResponseBody);
-        if let Some(data) = frame.data_ref() {
+        if let Some(data) = frame.data_ref()
+            && !self.is_packed
+        {
             self.exchange.bytes_out += data.len() as u64;
         }
         if self.source.as_ref().is_some_and(|source| source.leg.is_over()) {
@@ -257,7 +283,9 @@ impl<N: Network> Relay<N> {
         if let Some(source) = self.source.take() {
             source.finish(&self.exchange, now);
         }
-        self.exchange.finish_at(Ended::Complete, now);
+        if !self.is_packed {
+            self.exchange.finish_at(Ended::Complete, now);
+        }
     }
 
     /// Tells the endpoint's breaker that it broke its answer off.

@@ -51,6 +51,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         fallback: None,
         cors: None,
         aggregate: None,
+        compress: None,
     })
 }
 
