@@ -3,7 +3,7 @@
 //! Stages share state through this alone. Whatever ends a request (an answer, a refusal, a client that left, a panic),
 //! dropping the exchange writes its access record and counts it, exactly once.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use crate::shard::{Local, Shard};
 use crate::snapshot::CompiledRoute;
 use crate::telemetry::metrics::{AuthResult, ShedReason};
 use crate::telemetry::record::{AccessRecord, Ended};
+use crate::telemetry::recorder::Notes;
 use crate::upstream::in_flight::Permit;
 use crate::upstream::{Endpoint, Upstream};
 
@@ -115,6 +116,8 @@ pub struct Exchange<N: Network> {
     pub covered: Option<Box<GatewayError>>,
     /// The page of another origin that asks, where the route allows it.
     pub page: Option<Box<Page>>,
+    /// What the flight recorder is to be told, where something was noted.
+    pub(crate) notes: OnceLock<Box<Mutex<Notes>>>,
     /// Its place among the gateway's requests, while their number is limited.
     place: Option<Permit>,
     /// Nothing is known of method and target: what came was no request.
@@ -202,6 +205,7 @@ impl<N: Network> Exchange<N> {
             consults: false,
             covered: None,
             page: None,
+            notes: OnceLock::new(),
             place: None,
             unread: false,
             finished: false,
@@ -326,6 +330,7 @@ impl<N: Network> Exchange<N> {
         if log.is_on() && (self.code.is_some() || log.wants(status, self.shard.random())) {
             log.submit(self.shard.index, &self.record(status, ended, total, overhead));
         }
+        self.keep_if_of_note((status, ended), now);
         self.place = None;
     }
 
@@ -342,7 +347,7 @@ impl<N: Network> Exchange<N> {
     }
 
     /// Time that the gateway itself added: before the upstream was turned to, and from its head to the answer's.
-    fn overhead(&self, now: Instant) -> Duration {
+    pub(crate) fn overhead(&self, now: Instant) -> Duration {
         let added = match (self.upstream_began, self.upstream_head) {
             (Some(began), Some(head)) => {
                 let before = began.saturating_duration_since(self.started);
@@ -360,7 +365,8 @@ impl<N: Network> Exchange<N> {
         self.limits.as_ref()?.refused(limits).map(|rule| &*rule.settings.name)
     }
 
-    fn fault(&self, ended: Ended) -> Option<Fault> {
+    /// Whose fault its end is.
+    pub(crate) fn fault(&self, ended: Ended) -> Option<Fault> {
         match ended {
             Ended::ClientLeft => Some(Fault::Client),
             Ended::UpstreamCut => Some(Fault::Upstream),
@@ -369,7 +375,8 @@ impl<N: Network> Exchange<N> {
         }
     }
 
-    fn record(&self, status: u16, ended: Ended, total: Duration, overhead: Duration) -> AccessRecord<'_> {
+    /// Its access record.
+    pub(crate) fn record(&self, status: u16, ended: Ended, total: Duration, overhead: Duration) -> AccessRecord<'_> {
         let route = self.route();
         let hedges = self.hedges.load(Ordering::Relaxed);
         let unix_us = self.shard.shared.clock.unix_us(self.started);

@@ -36,6 +36,7 @@ pub mod connections;
 pub mod exchange;
 pub mod held_bytes;
 pub mod listener;
+mod noted;
 pub mod origin;
 pub mod overload;
 pub mod pipeline;

@@ -70,7 +70,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 24] = [
+const OURS: [&str; 26] = [
     "addresses",
     "affinity",
     "allow",
@@ -90,9 +90,11 @@ const OURS: [&str; 24] = [
     "port",
     "preload",
     "redirect",
+    "requests",
     "revocation",
     "same_site",
     "scheme",
+    "slow",
     "strip_query",
     "ttl",
 ];

@@ -11,6 +11,7 @@ use crate::config::settings::route::Fallback;
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
+use crate::http1::AnswerHead;
 use crate::network::Network;
 use crate::reply::Reply;
 use crate::response_body::ResponseBody;
@@ -62,7 +63,9 @@ pub fn fallback<N: Network>(mut exchange: Box<Exchange<N>>, problem: &GatewayErr
     }
     close_while_draining(&exchange, &mut headers);
     let body = if exchange.method == http::Method::HEAD { Bytes::new() } else { answer.body.clone() };
-    Reply::own(answer.status, headers, ResponseBody::own(body, exchange))
+    let head = AnswerHead::Map(headers);
+    exchange.note_answered(&head);
+    Reply { status: answer.status, head, body: ResponseBody::own(body, exchange) }
 }
 
 /// What the client is told of its limits, where it has some.

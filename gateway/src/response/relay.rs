@@ -96,5 +96,7 @@ fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> AnswerH
         fields.edit(&edits.remove, &edits.set);
     }
     fields.closes = is_draining(exchange);
-    AnswerHead::Wire(fields)
+    let head = AnswerHead::Wire(fields);
+    exchange.note_answered(&head);
+    head
 }
