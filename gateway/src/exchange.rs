@@ -325,12 +325,12 @@ impl<N: Network> Exchange<N> {
         let status = self.status.map_or(CLIENT_LEFT_STATUS, |status| status.as_u16());
         let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
         series.record(self.shard.index, status, self.code, total, Some(overhead));
+        self.keep_if_of_note((status, ended), now);
         let log = &self.shard.shared.log;
         // What a fallback covered is a failure all the same, whatever its status.
         if log.is_on() && (self.code.is_some() || log.wants(status, self.shard.random())) {
             log.submit(self.shard.index, &self.record(status, ended, total, overhead));
         }
-        self.keep_if_of_note((status, ended), now);
         self.place = None;
     }
 
