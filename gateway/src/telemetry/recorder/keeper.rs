@@ -139,7 +139,8 @@ impl Recorder {
     /// Takes over new settings under running requests; what does not fit any more goes.
     pub fn configure(&self, settings: &settings::telemetry::Recorder) {
         let rings = self.shards.len() * Lane::COUNT;
-        let (most, most_bytes) = (settings.requests.div_ceil(rings), settings.max_bytes / rings);
+        let most = if settings.requests == 0 { 0 } else { (settings.requests / rings).max(1) };
+        let most_bytes = settings.max_bytes / rings;
         self.most.store(most, Ordering::Relaxed);
         self.most_bytes.store(most_bytes, Ordering::Relaxed);
         // The conversion of a float saturates.
