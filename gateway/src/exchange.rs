@@ -3,8 +3,8 @@
 //! Stages share state through this alone. Whatever ends a request (an answer, a refusal, a client that left, a panic),
 //! dropping the exchange writes its access record and counts it, exactly once.
 
-use std::sync::{Arc, Mutex, OnceLock};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Method, StatusCode, Uri, Version};

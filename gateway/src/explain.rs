@@ -224,6 +224,25 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
     Answer { path: Some(path), refused: None, routing, policies }
 }
 
+/// Why a request that is over did not take the other routes; of it method, host and path are known still. `took` is the
+/// route that it took. The second is how many more there are.
+pub fn look_back(
+    table: &RouteTable,
+    [method, host, path]: [&str; 3],
+    took: Option<usize>,
+) -> (Vec<crate::routing::explain::Miss>, usize) {
+    let host = HeaderValue::from_str(host).unwrap_or(HeaderValue::from_static(""));
+    let (host, headers) = (routing_host(&host), HeaderMap::new());
+    match Method::from_bytes(method.as_bytes()) {
+        Ok(method) if path.starts_with('/') => {
+            let ask = Ask { host: &host, method: &method, path, query: None, headers: &headers, body: Body::Absent };
+            crate::routing::explain::look_back(table, &ask, took)
+        }
+        // What came was no request, or about the gateway itself.
+        _ => (Vec::new(), 0),
+    }
+}
+
 /// What becomes of a preflight that a route answers; its routing is that of the request that is to follow.
 fn preflight(config: &Config, table: &RouteTable, ask: &Ask<'_>) -> Option<Answer> {
     let preflight = Preflight::of(ask.method, ask.headers)?;

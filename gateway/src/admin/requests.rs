@@ -8,15 +8,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State as Shared};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::State;
 use super::view::refusal;
-use crate::context::target::routing_host;
+use crate::explain;
 use crate::network::Network;
-use crate::routing::{Ask, Body, explain};
 use crate::snapshot::Snapshot;
 use crate::telemetry::recorder::{Kept, Wanted};
 
@@ -26,8 +25,23 @@ const SHOWN: usize = 100;
 const MOST_SHOWN: usize = 1000;
 /// What a list tells of each request, in this order.
 const SUMMARY: [&str; 17] = [
-    "ts", "kinds", "request_id", "client", "method", "host", "path", "route", "status", "code", "fault", "upstream",
-    "endpoint", "attempts", "total_us", "overhead_us", "ended",
+    "ts",
+    "kinds",
+    "request_id",
+    "client",
+    "method",
+    "host",
+    "path",
+    "route",
+    "status",
+    "code",
+    "fault",
+    "upstream",
+    "endpoint",
+    "attempts",
+    "total_us",
+    "overhead_us",
+    "ended",
 ];
 /// Fields that a list can be narrowed by.
 const NARROWED_BY: [&str; 6] = ["route", "code", "status", "upstream", "endpoint", "client"];
@@ -70,7 +84,8 @@ impl Asked {
         self.fields.iter().all(|(name, wanted)| match &request[&**name] {
             Value::String(text) => text == wanted,
             Value::Null => wanted.is_empty(),
-            other => other.to_string() == *wanted,
+            Value::Number(number) => wanted.parse().is_ok_and(|wanted: u64| number.as_u64() == Some(wanted)),
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
         })
     }
 }
@@ -161,18 +176,9 @@ fn summary(mut request: Value) -> Value {
 /// The routes that it did not take, and why, under the configuration of now.
 fn routing<N: Network>(snapshot: &Snapshot<N>, request: &Value) -> Value {
     let text = |name: &str| request[name].as_str().unwrap_or_default();
-    let (host, path, headers) = (text("host"), text("path"), HeaderMap::new());
-    let mut told = json!({ "config_version": snapshot.version, "misses": [], "misses_left_out": 0 });
-    let method = Method::from_bytes(text("method").as_bytes());
-    let (Ok(method), true) = (method, path.starts_with('/')) else { return told };
-    let host = HeaderValue::from_str(host).unwrap_or(HeaderValue::from_static(""));
-    let host = routing_host(&host);
-    let ask = Ask { host: &host, method: &method, path, query: None, headers: &headers, body: Body::Absent };
     let took = snapshot.routes.iter().position(|route| request["route"] == *route.settings.name);
-    let (misses, left_out) = explain::look_back(&snapshot.table, &ask, took);
-    told["misses"] = json!(misses);
-    told["misses_left_out"] = left_out.into();
-    told
+    let (misses, left_out) = explain::look_back(&snapshot.table, [text("method"), text("host"), text("path")], took);
+    json!({ "config_version": snapshot.version, "misses": misses, "misses_left_out": left_out })
 }
 
 #[cfg(test)]

@@ -84,8 +84,8 @@ pub fn explain(table: &RouteTable, ask: &Ask<'_>) -> Explanation {
 }
 
 /// The routes that a request did not take, of which only host, method and path are known any more; `took` is the one
-/// that it took. What of a route hangs on headers, query or body cannot be told then. The nearest come first; the second
-/// is how many more there are.
+/// that it took. What of a route hangs on headers, query or body cannot be told then. The nearest come first; the
+/// second is how many more there are.
 pub fn look_back(table: &RouteTable, ask: &Ask<'_>, took: Option<usize>) -> (Vec<Miss>, usize) {
     misses(table, ask, took, Some("it asks for more than host, path and method, which is not kept"))
 }

@@ -81,7 +81,8 @@ async fn a_request_that_failed_twice_is_told_with_every_decision_and_no_secret()
         let expected = if exchanges[at]["endpoint"] == bad.addr().to_string() { reset } else { answered };
         assert_eq!(((outcome, status), breaker), (expected, &json!("closed")), "{exchanges:#?}");
     }
-    let times: Vec<u64> = exchanges.iter().flat_map(|it| [&it["start_us"], &it["end_us"]]).map(|it| it.as_u64().unwrap()).collect();
+    let times: Vec<u64> =
+        exchanges.iter().flat_map(|it| [&it["start_us"], &it["end_us"]]).map(|it| it.as_u64().unwrap()).collect();
     assert!(times.is_sorted() && times.last() <= told["total_us"].as_u64().as_ref(), "{times:?}");
 
     let (sent, answered) = (names(&told["sent"]), names(&told["answered"]));
@@ -103,13 +104,17 @@ async fn a_refusal_says_what_came_and_which_limit_or_credential_it_was() {
     let limits = "[rate_limits.one]\nkey = 'client_ip'\nrate = '1/h'\nburst = 1\n\n\
                   [rate_limits.ten]\nkey = 'global'\nrate = '10/h'\nburst = 10\n\n";
     let route = one_route("", "rate_limits = ['ten', 'one']", upstream.addr());
-    let guarded = format!("[[routes]]\nname = 'mine'\npath = '/mine'\nupstream = 'up'\nauth = {{ providers = ['main'] }}\n{}", issuer.provider(""));
+    let guarded = format!(
+        "[[routes]]\nname = 'mine'\npath = '/mine'\nupstream = 'up'\nauth = {{ providers = ['main'] }}\n{}",
+        issuer.provider("")
+    );
     let gateway = Gateway::start(&recording("sample = 0.0", &format!("{limits}{route}\n{guarded}"))).await;
     assert_eq!(gateway.get("/a").await.status, 200);
     assert_eq!(gateway.get("/a?key=secret").await.status, 429);
     let told = gateway.only("failed", 2).await;
     assert_eq!((&told["limit"], &told["exchanges"], &told["sent"]), (&json!("one"), &json!([]), &Value::Null));
-    let decisions: Vec<_> = told["limits"].as_array().unwrap().iter().map(|it| (&it["rule"], &it["decision"])).collect();
+    let decisions: Vec<_> =
+        told["limits"].as_array().unwrap().iter().map(|it| (&it["rule"], &it["decision"])).collect();
     assert_eq!(decisions, [(&json!("ten"), &json!("given_back")), (&json!("one"), &json!("refused"))]);
     assert_eq!(names(&told["received"]), ["host"]);
     assert!(names(&told["answered"]).contains(&"retry-after"), "{told:#}");
@@ -137,7 +142,10 @@ async fn a_slow_request_is_kept_with_what_it_waited_for() {
     let told = gateway.only("slow", 1).await;
     assert_eq!((&told["kinds"], &told["code"]), (&json!(["slow"]), &json!("ok")));
     let exchange = &told["exchanges"][0];
-    assert_eq!((&exchange["outcome"], &exchange["status"], &exchange["upstream"]), (&json!("ok"), &json!(200), &json!("up")));
+    assert_eq!(
+        (&exchange["outcome"], &exchange["status"], &exchange["upstream"]),
+        (&json!("ok"), &json!(200), &json!("up"))
+    );
     assert!(exchange["end_us"].as_u64().unwrap() - exchange["start_us"].as_u64().unwrap() >= 50_000, "{exchange}");
     assert!(names(&told["sent"]).contains(&"traceparent"), "it was slow already when the answer came: {told:#}");
 }
@@ -151,7 +159,8 @@ async fn requests_are_sampled_by_a_share_and_lists_are_narrowed() {
     for path in ["/a", "/bad", "/b"] {
         gateway.get(path).await;
     }
-    let paths = |listed: Vec<Value>| listed.iter().map(|it| it["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let paths =
+        |listed: Vec<Value>| listed.iter().map(|it| it["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(paths(gateway.listed("", 3).await), ["/b", "/bad", "/a"], "the newest first");
     assert_eq!(paths(gateway.listed("failed", 3).await), ["/bad"]);
     assert_eq!(paths(gateway.listed("sampled&status=200", 3).await), ["/b", "/a"]);
@@ -189,7 +198,10 @@ async fn a_client_that_leaves_and_an_answer_that_is_cut_are_told() {
     assert_eq!(told["exchanges"][0]["outcome"], "cancelled");
     gateway.get("/cut").await;
     let told = gateway.only("status=200", 2).await;
-    assert_eq!((&told["ended"], &told["fault"], &told["kinds"]), (&json!("upstream_cut"), &json!("upstream"), &json!(["failed"])));
+    assert_eq!(
+        (&told["ended"], &told["fault"], &told["kinds"]),
+        (&json!("upstream_cut"), &json!("upstream"), &json!(["failed"]))
+    );
 }
 
 #[tokio::test]
@@ -218,16 +230,24 @@ async fn a_breaker_that_is_open_and_a_fallback_are_told() {
 #[tokio::test]
 async fn what_is_kept_is_bounded_and_a_reload_changes_it() {
     let upstream = echo().await;
-    let gateway = Gateway::start(&recording("requests = 40", "[[routes]]\npath = '/'\nanswer = { status = 204 }\n")).await;
+    let gateway =
+        Gateway::start(&recording("requests = 40", "[[routes]]\npath = '/'\nanswer = { status = 204 }\n")).await;
     let mut client = gateway.client().await;
     for number in 0..60 {
         let answer = client.ask(format!("GET /nowhere/{number} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
         assert_eq!(answer.status, 404);
     }
     let listed = gateway.listed("failed", 60).await;
-    assert_eq!((listed.len(), &listed[0]["path"]), (10, &json!("/nowhere/59")), "a quarter is for what clients do wrong");
+    assert_eq!(
+        (listed.len(), &listed[0]["path"]),
+        (10, &json!("/nowhere/59")),
+        "a quarter is for what clients do wrong"
+    );
     let kept = gateway.admin("GET", "/requests?limit=3").await.json();
-    assert_eq!((&kept["more"], &kept["kept"]["requests"], &kept["kept"]["max_requests"]), (&json!(true), &json!(10), &json!(40)));
+    assert_eq!(
+        (&kept["more"], &kept["kept"]["requests"], &kept["kept"]["max_requests"]),
+        (&json!(true), &json!(10), &json!(40))
+    );
     assert!(kept["kept"]["bytes"].as_u64().unwrap() > 0);
     gateway.rewrite(&recording("requests = 0", &one_route("", "", upstream.addr())));
     assert_eq!(gateway.admin("POST", "/reload").await.status, 200);

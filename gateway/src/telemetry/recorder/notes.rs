@@ -110,6 +110,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::clock::Clock;
 
     fn read(given: &[(&str, &str)]) -> Value {
         let bytes = fields(given.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
@@ -144,14 +145,14 @@ mod tests {
         assert_eq!(shown.as_array().unwrap().len(), MOST_FIELDS + 1);
         assert_eq!(shown[MOST_FIELDS], json!({ "more": true }));
         let long = "\u{1}".repeat(60_000);
-        let shown = read(&[("accept", &long); 60]);
+        let shown = read(&[("accept", &*long); 60]);
         assert!(shown.to_string().len() < 2 * MOST_FIELD_BYTES, "{}", shown.to_string().len());
         assert_eq!(read(&[]), json!([]));
     }
 
     #[test]
     fn attempts_are_bounded_and_the_rest_is_counted() {
-        let (mut notes, now) = (Notes::default(), tokio::time::Instant::now().into_std());
+        let (mut notes, now) = (Notes::default(), Clock::system().now());
         for _ in 0..MOST_ATTEMPTS + 3 {
             notes.attempt(AttemptNote {
                 upstream: "u".into(),

@@ -41,14 +41,14 @@ impl Slowness {
         for route in routes {
             let Some(totals) = route.totals() else { continue };
             let lately = self.routes.entry(Arc::clone(route.name())).or_default();
-            lately.see(totals.duration);
+            lately.see(&totals.duration);
             route.set_slow_above(lately.above(percent));
         }
     }
 }
 
 impl Lately {
-    fn see(&mut self, totals: HistogramTotals) {
+    fn see(&mut self, totals: &HistogramTotals) {
         let counts: Vec<u64> = totals.buckets.iter().map(|(_, count)| *count).collect();
         if self.lately.buckets.is_empty() {
             self.lately.buckets = totals.buckets.iter().map(|(bound, _)| (*bound, 0)).collect();
@@ -112,15 +112,15 @@ mod tests {
         let registry = Registry::new(1);
         let (route, mut slowness) = (registry.route("r"), Slowness::default());
         serve(&route, 1000, 1);
-        slowness.turn(Slow::Percentile(95), &[route.clone()]);
+        slowness.turn(Slow::Percentile(95), std::slice::from_ref(&route));
         assert!(route.is_slow(Duration::from_millis(40)));
         for _ in 0..30 {
             serve(&route, 200, 100);
-            slowness.turn(Slow::Percentile(95), &[route.clone()]);
+            slowness.turn(Slow::Percentile(95), std::slice::from_ref(&route));
         }
         assert!(!route.is_slow(Duration::from_millis(100)), "that is usual by now");
         for _ in 0..30 {
-            slowness.turn(Slow::Percentile(95), &[route.clone()]);
+            slowness.turn(Slow::Percentile(95), std::slice::from_ref(&route));
         }
         assert!(!route.is_slow(Duration::from_secs(3600)), "nothing is known any more");
     }
