@@ -61,15 +61,26 @@ impl<N: Network> Exchange<N> {
     /// Notes why the request is answered with a problem; where it got no further, also what the client had sent.
     #[cold]
     pub(crate) fn note_problem(&self, headers: &HeaderMap, error: &GatewayError) {
-        let by_client = error.code.fault() == Fault::Client;
+        let cause = || match &error.internal {
+            Some(internal) => format!("{} ({internal})", error.detail),
+            None => error.detail.clone().into_owned(),
+        };
+        self.note_failure(headers, error.code.fault() == Fault::Client, cause);
+    }
+
+    /// The same where another service said that the request may not pass.
+    #[cold]
+    pub(crate) fn note_refusal(&self, headers: &HeaderMap) {
+        let asked = || self.route().and_then(|route| Some(route.authority.as_ref()?.upstream.name.to_string()));
+        self.note_failure(headers, true, || format!("{} does not let it pass.", asked().unwrap_or_default()));
+    }
+
+    fn note_failure(&self, headers: &HeaderMap, by_client: bool, cause: impl FnOnce() -> String) {
         self.note(Lane::of(Wanted::FAILED, by_client), |notes| {
             if !headers.is_empty() {
                 notes.received = fields(of_map(headers));
             }
-            notes.cause = Some(match &error.internal {
-                Some(internal) => format!("{} ({internal})", error.detail).into(),
-                None => (*error.detail).into(),
-            });
+            notes.cause = Some(cause().into());
         });
     }
 
@@ -169,10 +180,16 @@ impl<N: Network> Exchange<N> {
         })
     }
 
-    /// Notes an attempt, unless it is one that can be told from the exchange itself.
+    /// Notes an attempt, unless it is one that can be told from the exchange itself: the first, with a good answer. Of who
+    /// says whether a request may pass, a yes is not noted.
     #[inline]
-    pub(crate) fn note_unless_plain(&self, outcome: AttemptOutcome, attempt: impl FnOnce() -> AttemptNote) {
-        if outcome != AttemptOutcome::Ok || self.attempts > 1 || self.hedges.load(Ordering::Relaxed) > 0 {
+    pub(crate) fn note_unless_plain(
+        &self,
+        (outcome, status): (AttemptOutcome, Option<u16>),
+        attempt: impl FnOnce() -> AttemptNote,
+    ) {
+        let is_no = self.consults && status.is_some_and(|status| status >= 300);
+        if outcome != AttemptOutcome::Ok || self.attempts > 1 || is_no || self.hedges.load(Ordering::Relaxed) > 0 {
             self.note_attempt(attempt());
         }
     }

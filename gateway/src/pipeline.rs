@@ -146,8 +146,10 @@ async fn by_body<N: Network>(
 
 async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, mut headers: HeaderMap, source: Source) -> Reply<N> {
     let outcome = stages(&mut exchange, &mut headers, source).await;
-    if let Err(Failure::Problem(error) | Failure::Covered(error)) = &outcome {
-        exchange.note_problem(&headers, error);
+    match &outcome {
+        Err(Failure::Problem(error) | Failure::Covered(error)) => exchange.note_problem(&headers, error),
+        Ok(Outcome::Refused(_)) => exchange.note_refusal(&headers),
+        _ => {}
     }
     match outcome {
         Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),

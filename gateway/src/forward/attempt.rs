@@ -284,7 +284,7 @@ fn conclude<N: Network>(
     let says_nothing = outcome == AttemptOutcome::Timeout && !deadline::is_telling(exchange, duration);
     let told = if says_nothing { AttemptOutcome::Cancelled } else { outcome };
     upstream.settle(selected, told, status, duration, now);
-    exchange.note_unless_plain(outcome, || {
+    exchange.note_unless_plain((outcome, status), || {
         note((upstream, &selected.endpoint), selected.met, (began, now), (outcome, status))
     });
     tell(exchange, &selected.endpoint, (began, now), (told, status));

@@ -255,3 +255,18 @@ async fn what_is_kept_is_bounded_and_a_reload_changes_it() {
     let absent = gateway.admin("GET", &format!("/requests/{}", listed[0]["request_id"].as_str().unwrap())).await;
     assert!(absent.json()["detail"].as_str().unwrap().contains("requests is 0"), "{absent:?}");
 }
+
+#[tokio::test]
+async fn another_services_no_is_told_with_who_said_it() {
+    let (upstream, authority) = (echo().await, echo().await);
+    authority.set_rules([Rule::any().status(403)]);
+    let route = format!("forward_auth = {{ upstream = 'http://{}', path = '/ask' }}", authority.addr());
+    let gateway = Gateway::start(&recording("sample = 0.0", &one_route("", &route, upstream.addr()))).await;
+    let ask = "GET /a HTTP/1.1\r\nhost: a\r\nauthorization: Bearer secret\r\n\r\n";
+    assert_eq!(gateway.ask(ask).await.status, 403);
+    let told = gateway.only("failed", 1).await;
+    assert_eq!(told["cause"], format!("{} does not let it pass.", authority.addr()));
+    let exchange = &told["exchanges"][0];
+    assert_eq!((&exchange["upstream"], &exchange["status"]), (&json!(authority.addr().to_string()), &json!(403)));
+    assert!(names(&told["received"]).contains(&"authorization") && !told.to_string().contains("secret"), "{told:#}");
+}
