@@ -4,6 +4,7 @@
 
 mod check;
 mod defaults;
+mod diff;
 mod explain;
 mod init;
 pub mod output;
@@ -41,6 +42,7 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Explain(explain::Explain),
+    Diff(diff::Diff),
     Defaults(defaults::Defaults),
     Schema(schema::Schema),
     Init(init::Init),
@@ -62,6 +64,7 @@ where
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Diff(diff) => diff.run(),
         Command::Defaults(defaults) => defaults.run(),
         Command::Schema(schema) => schema.run(),
         Command::Init(init) => init.run(),

@@ -16,6 +16,7 @@ pub mod tls;
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod diff;
 pub mod explain;
 pub mod gateway;
 #[cfg(feature = "planted-bugs")]

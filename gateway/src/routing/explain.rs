@@ -112,6 +112,31 @@ fn misses(table: &RouteTable, ask: &Ask<'_>, chosen: Option<usize>, unknown: Opt
     (told.collect(), left_out)
 }
 
+/// Whether a route that looks at headers, query or body would be taken instead of what was found, if they are as it
+/// asks.
+pub fn could_be_instead(table: &RouteTable, ask: &Ask<'_>, index: usize, found: Option<usize>) -> bool {
+    if !matches!(check(table, ask, index), Err((Nearness::Content, _))) {
+        return false;
+    }
+    let Some(found) = found else { return true };
+    let rank = |index: usize| {
+        let matches = &table.routes()[index].matches;
+        let host = match best_host(matches, ask.host) {
+            None => 0,
+            Some(HostPattern::Wildcard(suffix)) => suffix.len(),
+            Some(HostPattern::Exact(_)) => usize::MAX,
+        };
+        let kind = |segment: &Segment| match segment {
+            Segment::Static(_) => 3,
+            Segment::Param(_) => 2,
+            Segment::Rest(_) => 0,
+        };
+        let path: Vec<u8> = table.pattern(index).segments().iter().map(kind).chain([1]).collect();
+        (matches.priority, host, path, conditions(matches), Reverse(index))
+    };
+    rank(index) > rank(found)
+}
+
 /// How far a route came: the later in this order, the nearer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Nearness {
