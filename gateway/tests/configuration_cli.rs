@@ -188,7 +188,7 @@ fn diff_says_by_its_code_whether_anything_differs() {
     let same = gateway(folder.path(), &["diff", "a.toml", "b.toml", "--replay", "log"]);
     assert_eq!(same.status.code(), Some(0), "{same:?}");
     assert!(text(&same.stdout).starts_with("both configurations mean the same\n"), "{same:?}");
-    assert!(text(&same.stdout).contains("1 lines are no access records\n      line 1: no access record"), "{same:?}");
+    assert!(text(&same.stdout).contains("  1 line: no access record\n      line 1: expected"), "{same:?}");
 
     write("bad.toml", &format!("{route}timeot = '1s'\n"));
     let bad = gateway(folder.path(), &["diff", "a.toml", "bad.toml"]);

@@ -157,20 +157,26 @@ fn of_item(out: &mut String, item: &Item) {
 }
 
 fn of_replay(out: &mut String, replayed: &Replay) {
-    let Replay { requests, same, differing, .. } = replayed;
-    let _ = writeln!(out, "replay: {requests} requests, {same} treated as before, {differing} otherwise");
-    for (count, what) in [
-        (replayed.undecided, "undecided: their routes hang on headers, query or body, which are not in the log"),
+    let Replay { same, differing, .. } = replayed;
+    let requests = counted(replayed.requests, "request");
+    let _ = writeln!(out, "replay: {requests}, {same} treated as before, {differing} otherwise");
+    for (count, one, what) in [
+        (
+            replayed.undecided,
+            "request",
+            "undecided: the route hangs on headers, query or body, which are not in the log",
+        ),
         (
             replayed.of_another_configuration,
+            "request",
             "took another route than the old configuration says: is the log of another one?",
         ),
-        (replayed.no_requests, "records of what was no request"),
-        (replayed.bad_lines, "lines are no access records"),
-        (replayed.beyond_groups, "requests beyond the groups below"),
+        (replayed.no_requests, "record", "of what was no request"),
+        (replayed.bad_lines, "line", "no access record"),
+        (replayed.beyond_groups, "request", "otherwise in yet other ways"),
     ] {
         if count > 0 {
-            let _ = writeln!(out, "  {count} {what}");
+            let _ = writeln!(out, "  {}: {what}", counted(count, one));
         }
     }
     for bad in &replayed.bad {
@@ -181,9 +187,14 @@ fn of_replay(out: &mut String, replayed: &Replay) {
     }
 }
 
+/// `1 request`, `2 requests`
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 fn of_group(out: &mut String, group: &Group) {
     let way = if group.old == group.new { group.old.clone() } else { format!("{} → {}", group.old, group.new) };
-    let _ = writeln!(out, "  {} requests: {way}", group.count);
+    let _ = writeln!(out, "  {}: {way}", counted(group.count, "request"));
     for differs in &group.differs {
         let _ = writeln!(out, "      {differs}");
     }

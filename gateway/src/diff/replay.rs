@@ -146,13 +146,20 @@ pub fn replay(old: &Side, new: &Side, mut log: impl BufRead) -> io::Result<Repla
         } else if !line.iter().all(u8::is_ascii_whitespace) {
             match serde_json::from_slice::<Record>(&line) {
                 Ok(record) => replayer.decide(number, &record),
-                Err(error) => replayer.bad(number, &format!("no access record: {error}")),
+                Err(error) => replayer.bad(number, &told(&error)),
             }
         }
     }
     let mut told = replayer.told;
     told.groups.sort_by_key(|group| std::cmp::Reverse(group.count));
     Ok(told)
+}
+
+/// What is wrong with a line; which one it is, is said elsewhere.
+fn told(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let what = text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what);
+    format!("{what} (column {})", error.column())
 }
 
 /// Reads to the end of a line of which this is the beginning.
@@ -182,7 +189,7 @@ impl Replayer<'_> {
     fn decide(&mut self, line: u64, record: &Record) {
         // What is not known of a record is no reason to refuse it; what each has is.
         if record.request_id.is_empty() || !(100..1000).contains(&record.status) {
-            return self.bad(line, "no access record: its id or status is none");
+            return self.bad(line, "its id or status is none");
         }
         let (Ok(method), false) = (Method::from_bytes(record.method.as_bytes()), record.path.is_empty()) else {
             self.told.no_requests += 1;
