@@ -3,10 +3,12 @@
 //! Exit codes are stable: 0 done, 1 the thing asked about is bad, 2 usage, 3 could not run.
 
 mod check;
+mod completions;
 mod defaults;
 mod diff;
 mod explain;
 mod init;
+mod man;
 pub mod output;
 mod run;
 mod schema;
@@ -29,7 +31,7 @@ pub const COULD_NOT_RUN: u8 = 3;
 #[derive(Debug, Parser)]
 #[command(
     name = "gateway",
-    version,
+    version = crate::build::version(),
     after_help = "Examples:\n  gateway init --to http://127.0.0.1:9001   write a first gateway.toml\n  gateway check gateway.toml                find every problem in it\n\nExit codes: 0 done, 1 the configuration is bad, 2 usage, 3 could not run."
 )]
 struct Arguments {
@@ -47,6 +49,8 @@ enum Command {
     Schema(schema::Schema),
     Init(init::Init),
     VerifyJws(verify_jws::VerifyJws),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// Reads the command line and does what it says.
@@ -69,6 +73,8 @@ where
         Command::Schema(schema) => schema.run(),
         Command::Init(init) => init.run(),
         Command::VerifyJws(verify) => verify.run(),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     };
     ExitCode::from(code)
 }

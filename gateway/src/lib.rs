@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 // What everything stands on.
+pub mod build;
 pub mod clock;
 pub mod error;
 mod labelled;

@@ -162,6 +162,9 @@ struct SuiteArguments {
     /// Only say which there are
     #[arg(long)]
     list: bool,
+    /// How often one that was not valid as a measurement is measured again, after the others
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10))]
+    again: u32,
     /// The folder of the scenarios
     #[arg(long, value_name = "DIR", default_value = suite::FOLDER)]
     scenarios: PathBuf,
@@ -322,6 +325,7 @@ impl SuiteArguments {
             only: self.only,
             quick: self.quick,
             list: self.list,
+            again: self.again,
             seed: self.shared.seed,
             json: self.shared.start.json,
             out: self.shared.start.out,

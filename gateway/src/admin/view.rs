@@ -55,7 +55,8 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
     let now = shared.clock.now();
     let uptime = now.saturating_duration_since(state.started);
     Json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
+        "version": crate::build::VERSION,
+        "commit": crate::build::COMMIT,
         "config": { "version": snapshot.version, "file": state.reloader.path() },
         "uptime_seconds": uptime.as_secs(),
         // Events have times of the machine's monotonic clock: this says what time of day they were.

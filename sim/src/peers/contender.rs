@@ -143,7 +143,7 @@ impl Contender {
     pub fn ours(name: &str, programs: &Programs, workers: usize, place: &Place) -> Self {
         let version = match &programs.gateway {
             Some(path) => version_of(path, &["--version"]),
-            None => format!("gateway {}", env!("CARGO_PKG_VERSION")),
+            None => format!("gateway {}", gateway::build::version()),
         };
         let program = Program::Ours(programs.clone());
         let Place { cores, max_connections, max_pairs, chain } = place.clone();

@@ -79,7 +79,7 @@ impl Findings<'_> {
         environment.pinning.clone_from(&self.pinning);
         let (name, version) = match self.other {
             Some(other) => (other.name().to_owned(), other.version().to_owned()),
-            None => ("gateway".to_owned(), format!("gateway {}", env!("CARGO_PKG_VERSION"))),
+            None => ("gateway".to_owned(), format!("gateway {}", gateway::build::version())),
         };
         environment.versions.insert(name, version);
         let mut validity = validity::judge(

@@ -1,6 +1,8 @@
 //! `sim suite`: the committed scenarios one after another, with one table and one result.
 //!
 //! All are read and checked before the first is started. One that cannot be run is said to be so, and the rest go on.
+//! What was not valid as a measurement is measured again after the others, when whatever disturbed it may be over: the
+//! table says so, what the earlier run wrote stays, and one that is valid is never run again, whatever it showed.
 //! An interrupt ends the one that runs, and nothing more is started.
 
 mod show;
@@ -37,6 +39,8 @@ pub struct Options {
     pub quick: bool,
     /// Only say which there are.
     pub list: bool,
+    /// How often one that was not valid is measured again.
+    pub again: u32,
     /// Another seed than the files'.
     pub seed: Option<u64>,
     /// Print the result as JSON.
@@ -70,12 +74,19 @@ pub fn suite(options: &Options) -> Result<ExitCode, RunError> {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        if !options.json {
-            say(&format!("{} of {}  {}", number + 1, scenarios.len(), scenario.name));
+        announce(options, &format!("{} of {}  {}", number + 1, scenarios.len(), scenario.name));
+        done.push(Done::of(&bench, scenario, &out));
+    }
+    for _ in 0..options.again {
+        for (scenario, done) in scenarios.iter().zip(&mut done).filter(|(_, done)| done.may_be_valid_next_time()) {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            announce(options, &format!("again  {}, which was not valid", scenario.name));
+            done.set_aside(&out)?;
+            let latest = Done::of(&bench, scenario, &out);
+            done.replaced_by(latest);
         }
-        let clock = Clock::start();
-        let result = bench.run(scenario, &out.join(&scenario.name));
-        done.push(Done::new(&scenario.name, Duration::from_nanos(clock.now_ns()), result));
     }
     let result = summary(options, &scenarios, &done, started_at);
     let path = out.join("result.json");
@@ -121,14 +132,44 @@ fn is_scenario(path: &Path) -> bool {
 #[derive(Debug)]
 struct Done {
     name: String,
+    /// Of all its runs together.
     seconds: f64,
     result: Result<ResultFile, String>,
+    /// Why each earlier run was not valid.
+    earlier: Vec<String>,
 }
 
 impl Done {
+    /// Runs it, into a folder of its name.
+    fn of(bench: &Bench<'_>, scenario: &Scenario, out: &Path) -> Self {
+        let clock = Clock::start();
+        let result = bench.run(scenario, &out.join(&scenario.name));
+        Self::new(&scenario.name, Duration::from_nanos(clock.now_ns()), result)
+    }
+
     fn new(name: &str, took: Duration, result: Result<ResultFile, RunError>) -> Self {
         let seconds = (took.as_secs_f64() * 10.0).round() / 10.0;
-        Self { name: name.to_owned(), seconds, result: result.map_err(|error| error.to_string()) }
+        let result = result.map_err(|error| error.to_string());
+        Self { name: name.to_owned(), seconds, result, earlier: Vec::new() }
+    }
+
+    /// Whether it ran, and what it measured cannot be believed. What could not be run at all will not run now either.
+    fn may_be_valid_next_time(&self) -> bool {
+        self.result.as_ref().is_ok_and(|result| result.verdict == Verdict::Invalid)
+    }
+
+    /// Keeps what the last run wrote, in a folder beside the next one's.
+    fn set_aside(&self, out: &Path) -> Result<(), RunError> {
+        let written = out.join(&self.name);
+        let kept = out.join(format!("{}.run-{}", self.name, self.earlier.len() + 1));
+        std::fs::rename(&written, kept).map_err(RunError::file(&written))
+    }
+
+    fn replaced_by(&mut self, latest: Self) {
+        let why = self.result.as_ref().map(|result| result.validity.reasons.join("; ")).unwrap_or_default();
+        self.earlier.push(why);
+        self.seconds += latest.seconds;
+        self.result = latest.result;
     }
 
     fn verdict(&self) -> Verdict {
@@ -136,7 +177,7 @@ impl Done {
     }
 
     fn to_result(&self) -> SuiteScenario {
-        let reasons = match &self.result {
+        let latest: Vec<String> = match &self.result {
             Err(error) => vec![format!("it could not be run: {error}")],
             Ok(result) => {
                 let failed = result.expectations.iter().filter(|expectation| !expectation.holds);
@@ -147,6 +188,8 @@ impl Done {
                 failed.chain(result.validity.reasons.iter().cloned()).collect()
             }
         };
+        let earlier = self.earlier.iter().zip(1..).map(|(why, run)| format!("run {run} was not valid: {why}"));
+        let reasons = earlier.chain(latest).collect();
         SuiteScenario {
             name: self.name.clone(),
             verdict: self.verdict(),
@@ -198,6 +241,12 @@ fn verdict(done: &[Done], valid: bool) -> Verdict {
     }
 }
 
+fn announce(options: &Options, text: &str) {
+    if !options.json {
+        say(text);
+    }
+}
+
 fn print(text: &str) {
     // A reader that has gone away is no reason to fail.
     let _ = std::io::stdout().write_all(text.as_bytes());
@@ -214,7 +263,7 @@ mod tests {
 
     fn done(verdict: Verdict) -> Done {
         let result = ResultFile { verdict, ..ResultFile::default() };
-        Done { name: "x".to_owned(), seconds: 1.0, result: Ok(result) }
+        Done { name: "x".to_owned(), seconds: 1.0, result: Ok(result), earlier: Vec::new() }
     }
 
     #[test]
@@ -228,9 +277,32 @@ mod tests {
 
     #[test]
     fn what_could_not_be_run_is_invalid_and_says_why() {
-        let done = Done { name: "x".to_owned(), seconds: 0.0, result: Err("no mocks".to_owned()) };
+        let result = Err("no mocks".to_owned());
+        let done = Done { name: "x".to_owned(), seconds: 0.0, result, earlier: Vec::new() };
+        assert!(!done.may_be_valid_next_time(), "it would not run a second time either");
         let told = done.to_result();
         assert_eq!((told.verdict, told.reasons), (Verdict::Invalid, vec!["it could not be run: no mocks".to_owned()]));
+    }
+
+    #[test]
+    fn only_what_was_not_valid_is_measured_again_and_the_table_says_why() {
+        assert!(!done(Verdict::Pass).may_be_valid_next_time());
+        assert!(!done(Verdict::Fail).may_be_valid_next_time(), "a failure stands");
+        let mut first = done(Verdict::Invalid);
+        assert!(first.may_be_valid_next_time());
+        first.result.as_mut().unwrap().validity.reasons.push("the host took 2.0 %".to_owned());
+        first.replaced_by(done(Verdict::Pass));
+        let told = first.to_result();
+        assert_eq!((told.verdict, told.seconds), (Verdict::Pass, 2.0));
+        assert_eq!(told.reasons, ["run 1 was not valid: the host took 2.0 %"]);
+    }
+
+    #[test]
+    fn what_an_earlier_run_wrote_stays() {
+        let out = tempfile::tempdir().unwrap();
+        std::fs::create_dir(out.path().join("x")).unwrap();
+        done(Verdict::Invalid).set_aside(out.path()).unwrap();
+        assert!(out.path().join("x.run-1").is_dir() && !out.path().join("x").exists());
     }
 
     #[test]

@@ -274,7 +274,7 @@ fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
     page.family("gateway_panics_total", Kind::Counter, "Requests that met a bug and were answered with 500.");
     page.number(&[], gateway.panics_total());
     page.family("gateway_build_info", Kind::Gauge, "Always 1; the labels tell the build.");
-    page.number(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.number(&[("version", crate::build::VERSION), ("commit", crate::build::COMMIT)], 1);
 }
 
 /// Names as in the Prometheus client libraries, so that existing dashboards show them.
