@@ -180,8 +180,8 @@ impl<N: Network> Exchange<N> {
         })
     }
 
-    /// Notes an attempt, unless it is one that can be told from the exchange itself: the first, with a good answer. Of who
-    /// says whether a request may pass, a yes is not noted.
+    /// Notes an attempt, unless it is one that can be told from the exchange itself: the first, with a good answer. Of
+    /// who says whether a request may pass, a yes is not noted.
     #[inline]
     pub(crate) fn note_unless_plain(
         &self,

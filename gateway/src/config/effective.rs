@@ -1,8 +1,8 @@
 //! What a configuration comes to, as one value: each key with what holds for it, defaults and shared keys filled in, in
 //! one form. Two configurations that mean the same come to the same value, however they are written.
 //!
-//! Tables that have a name or an address are objects under it, whatever their order; lists whose order means nothing are
-//! sorted; a table that is turned off is `"off"`. Variables of the environment stay names, as do files.
+//! Tables that have a name or an address are objects under it, whatever their order; lists whose order means nothing
+//! are sorted; a table that is turned off is `"off"`. Variables of the environment stay names, as do files.
 
 use serde_json::{Map, Value, json};
 
