@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::algorithms::criticality::Criticality;
 use crate::client::ClientConnection;
+use crate::compression::Accepted;
 use crate::context::{ClientAddress, Host, RequestId, TraceContext};
 use crate::error::{Code, Fault, GatewayError};
 use crate::http1::WireNames;
@@ -118,6 +119,8 @@ pub struct Exchange<N: Network> {
     pub page: Option<Box<Page>>,
     /// What the flight recorder is to be told, where something was noted.
     pub(crate) notes: OnceLock<Box<Mutex<Notes>>>,
+    /// What its client takes of the codings that the route offers.
+    pub accepts: Accepted,
     /// Its place among the gateway's requests, while their number is limited.
     place: Option<Permit>,
     /// Nothing is known of method and target: what came was no request.
@@ -206,6 +209,7 @@ impl<N: Network> Exchange<N> {
             covered: None,
             page: None,
             notes: OnceLock::new(),
+            accepts: Accepted::default(),
             place: None,
             unread: false,
             finished: false,

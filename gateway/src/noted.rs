@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::error::{Fault, GatewayError};
 use crate::exchange::Exchange;
-use crate::http1::{AnswerHead, RequestHead};
+use crate::http1::{Fields, RequestHead};
 use crate::network::Network;
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::telemetry::record::{AccessRecord, Ended};
@@ -86,20 +86,23 @@ impl<N: Network> Exchange<N> {
 
     /// Notes what the client is answered, where the request is of note.
     #[inline]
-    pub(crate) fn note_answered(&self, head: &AnswerHead) {
+    pub(crate) fn note_answered(&self, head: &HeaderMap) {
         if self.notes.get().is_some() {
             self.note_answer(head);
         }
     }
 
+    /// The same of an upstream's answer.
+    #[inline]
+    pub(crate) fn note_relayed(&self, head: &Fields) {
+        if self.notes.get().is_some() {
+            self.note_answer(&head.to_map());
+        }
+    }
+
     #[cold]
-    fn note_answer(&self, head: &AnswerHead) {
-        self.note(Lane::Failed, |notes| {
-            notes.answered = match head {
-                AnswerHead::Map(map) => fields(of_map(map)),
-                AnswerHead::Wire(wire) => fields(of_map(&wire.to_map())),
-            };
-        });
+    fn note_answer(&self, head: &HeaderMap) {
+        self.note(Lane::Failed, |notes| notes.answered = fields(of_map(head)));
     }
 
     /// Notes something, unless too much is going on for the request to be written down.

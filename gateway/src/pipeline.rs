@@ -113,6 +113,10 @@ async fn stages<N: Network>(
         Ok(selected) => selected,
         Err(problem) => forward::fallback::instead(exchange, headers, problem)?,
     };
+    // response: what its client takes, where the route compresses.
+    if exchange.route().is_some_and(|route| route.settings.compress.is_some()) {
+        response::note_accepted(exchange, &headers);
+    }
     // forward: what the upstream is asked, and what it answers.
     let request = forward::head::build(exchange, &selected, std::mem::take(headers), target, body);
     if admitted.websocket && exchange.route().is_some_and(|route| route.settings.websocket) {
@@ -145,22 +149,25 @@ async fn by_body<N: Network>(
 }
 
 async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, mut headers: HeaderMap, source: Source) -> Reply<N> {
-    let outcome = stages(&mut exchange, &mut headers, source).await;
-    match &outcome {
-        Err(Failure::Problem(error) | Failure::Covered(error)) => exchange.note_problem(&headers, error),
-        Ok(Outcome::Refused(_)) => exchange.note_refusal(&headers),
-        _ => {}
-    }
-    match outcome {
+    match stages(&mut exchange, &mut headers, source).await {
         Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
         Ok(Outcome::Options) => response::options(exchange),
         Ok(Outcome::Preflight) => response::preflight(exchange),
         Ok(Outcome::Own(target)) => response::own(exchange, &target),
         Ok(Outcome::ToHttps(target)) => response::to_https(exchange, &target),
-        Ok(Outcome::Refused(refused)) => response::refused(exchange, refused.head, refused.body),
-        Err(Failure::Problem(error)) => response::problem::answer(exchange, &error),
-        Err(Failure::Covered(error)) => response::fallback(exchange, &error),
+        Ok(Outcome::Refused(refused)) => {
+            exchange.note_refusal(&headers);
+            response::refused(exchange, refused.head, refused.body)
+        }
+        Err(Failure::Problem(error)) => {
+            exchange.note_problem(&headers, &error);
+            response::problem::answer(exchange, &error)
+        }
+        Err(Failure::Covered(error)) => {
+            exchange.note_problem(&headers, &error);
+            response::fallback(exchange, &error)
+        }
         Err(Failure::ClientLeft) => response::client_left(exchange),
     }
 }

@@ -3,6 +3,8 @@
 //! The upstream's connection is driven from here while its body streams, and goes back to its pool at the body's last
 //! byte. A body that breaks off aborts the client's response: a cut answer never looks like a whole one.
 
+mod packed;
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -21,6 +23,9 @@ use crate::telemetry::record::Ended;
 use crate::timer::Wait;
 use crate::upstream::{Leg, Selected};
 
+use packed::Packed;
+pub use packed::Packing;
+
 /// The body of an answer.
 pub enum ResponseBody<N: Network> {
     /// Nothing, and nothing left to record.
@@ -29,6 +34,8 @@ pub enum ResponseBody<N: Network> {
     Own(Option<(Bytes, Box<Exchange<N>>)>),
     /// An upstream's answer.
     Upstream(Box<Relay<N>>),
+    /// An upstream's answer, compressed on its way.
+    Packed(Box<Packed<N>>),
 }
 
 /// An upstream's body as it streams through.
@@ -37,6 +44,8 @@ pub struct Relay<N: Network> {
     /// Taken when the body has ended.
     source: Option<Source<N>>,
     idle_timeout: Option<Duration>,
+    /// What passes here is not yet what the client gets: who makes it that counts it, and records the end.
+    is_packed: bool,
 }
 
 /// The connection that a body comes from, and the endpoint's place in flight.
@@ -89,7 +98,19 @@ impl<N: Network> ResponseBody<N> {
             exchange.finish_at(Ended::Complete, now);
             return Self::Empty;
         }
-        Self::Upstream(Box::new(Relay { exchange, source: Some(source), idle_timeout }))
+        Self::Upstream(Box::new(Relay { exchange, source: Some(source), idle_timeout, is_packed: false }))
+    }
+
+    /// An upstream's answer that is not over, compressed.
+    #[cold]
+    pub fn packed(
+        exchange: Box<Exchange<N>>,
+        source: Source<N>,
+        idle_timeout: Option<Duration>,
+        packing: Packing,
+    ) -> Self {
+        let relay = Relay { exchange, source: Some(source), idle_timeout, is_packed: true };
+        Self::Packed(Box::new(Packed::new(relay, packing)))
     }
 }
 
@@ -106,6 +127,7 @@ impl<N: Network> Body for ResponseBody<N> {
                 Ok(Frame::data(bytes))
             })),
             Self::Upstream(relay) => relay.poll_frame(cx),
+            Self::Packed(packed) => packed.poll_frame(cx),
         }
     }
 
@@ -114,6 +136,7 @@ impl<N: Network> Body for ResponseBody<N> {
             Self::Empty => true,
             Self::Own(own) => own.is_none(),
             Self::Upstream(relay) => relay.source.is_none(),
+            Self::Packed(packed) => packed.is_over(),
         }
     }
 
@@ -125,6 +148,7 @@ impl<N: Network> Body for ResponseBody<N> {
                 let left = relay.source.as_ref().map_or(Some(0), |source| source.leg.length_left());
                 left.map_or_else(SizeHint::default, SizeHint::with_exact)
             }
+            Self::Packed(_) => SizeHint::default(),
         }
     }
 }
@@ -180,7 +204,9 @@ impl<N: Network> Relay<N> {
 
     fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
         self.exchange.connection.deadlines.clear(Wait::ResponseBody);
-        if let Some(data) = frame.data_ref() {
+        if let Some(data) = frame.data_ref()
+            && !self.is_packed
+        {
             self.exchange.bytes_out += data.len() as u64;
         }
         if self.source.as_ref().is_some_and(|source| source.leg.is_over()) {
@@ -201,7 +227,9 @@ impl<N: Network> Relay<N> {
         if let Some(source) = self.source.take() {
             source.finish(&self.exchange, now);
         }
-        self.exchange.finish_at(Ended::Complete, now);
+        if !self.is_packed {
+            self.exchange.finish_at(Ended::Complete, now);
+        }
     }
 
     /// Tells the endpoint's breaker that it broke its answer off.

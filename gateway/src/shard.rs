@@ -72,6 +72,8 @@ pub struct Shard<N: Network> {
     pub date: DateCell,
     /// What bodies that were read for routing hold.
     pub held: Arc<HeldBytes>,
+    /// What encoders of answers hold.
+    pub encoders: Arc<HeldBytes>,
     snapshot: ArcSwap<Local<N>>,
     /// State of a splitmix64 generator.
     random: AtomicU64,
@@ -122,7 +124,16 @@ impl<N: Network> Shard<N> {
         let random = AtomicU64::new(rng::mix(seed ^ rng::mix(index as u64 + 1)));
         let date = DateCell::new(shared.clock.http_date(shared.clock.now()));
         let snapshot = ArcSwap::from_pointee(Local(snapshot));
-        Self { index, shared, gate: Gate::default(), date, held: Arc::default(), snapshot, random }
+        Self {
+            index,
+            shared,
+            gate: Gate::default(),
+            date,
+            held: Arc::default(),
+            encoders: Arc::default(),
+            snapshot,
+            random,
+        }
     }
 
     /// The snapshot in force; the caller keeps it for as long as its request lives.

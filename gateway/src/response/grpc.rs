@@ -12,7 +12,6 @@ use super::own::tell_limits;
 use crate::context::names::X_REQUEST_ID;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
-use crate::http1::AnswerHead;
 use crate::network::Network;
 use crate::reply::Reply;
 use crate::response_body::ResponseBody;
@@ -81,9 +80,8 @@ pub(super) fn answer<N: Network>(exchange: Box<Exchange<N>>, error: &GatewayErro
     }
     super::secure_own(&exchange, &mut headers);
     super::close_while_draining(&exchange, &mut headers);
-    let head = AnswerHead::Map(headers);
-    exchange.note_answered(&head);
-    Reply { status: StatusCode::OK, head, body: ResponseBody::own(Bytes::new(), exchange) }
+    exchange.note_answered(&headers);
+    Reply::own(StatusCode::OK, headers, ResponseBody::own(Bytes::new(), exchange))
 }
 
 fn message(detail: &str) -> Result<HeaderValue, header::InvalidHeaderValue> {

@@ -1,5 +1,6 @@
 //! Answers on their way to the client. Only this module writes error bodies.
 
+mod compress;
 mod cross_origin;
 mod grpc;
 mod own;
@@ -15,6 +16,7 @@ use crate::exchange::Exchange;
 use crate::http1::Fields;
 use crate::network::Network;
 
+pub use compress::note_accepted;
 pub use cross_origin::preflight;
 pub use own::{client_left, fallback, options};
 pub use redirect::{own, to_https};

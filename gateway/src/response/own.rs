@@ -11,7 +11,6 @@ use crate::config::settings::route::Fallback;
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
-use crate::http1::AnswerHead;
 use crate::network::Network;
 use crate::reply::Reply;
 use crate::response_body::ResponseBody;
@@ -63,9 +62,8 @@ pub fn fallback<N: Network>(mut exchange: Box<Exchange<N>>, problem: &GatewayErr
     }
     close_while_draining(&exchange, &mut headers);
     let body = if exchange.method == http::Method::HEAD { Bytes::new() } else { answer.body.clone() };
-    let head = AnswerHead::Map(headers);
-    exchange.note_answered(&head);
-    Reply { status: answer.status, head, body: ResponseBody::own(body, exchange) }
+    exchange.note_answered(&headers);
+    Reply::own(answer.status, headers, ResponseBody::own(body, exchange))
 }
 
 /// What the client is told of its limits, where it has some.

@@ -10,7 +10,7 @@ use super::{close_while_draining, cross_origin, secure_own};
 use crate::context::names::X_REQUEST_ID;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
-use crate::http1::{AnswerHead, spare};
+use crate::http1::spare;
 use crate::network::Network;
 use crate::reply::Reply;
 use crate::response_body::ResponseBody;
@@ -48,10 +48,8 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
     tell_limits(&exchange, &mut headers);
     cross_origin::tell(&exchange, &mut headers);
     secure_own(&exchange, &mut headers);
-    let answered = AnswerHead::Map(headers);
-    exchange.note_answered(&answered);
-    let body = ResponseBody::own(if head { Bytes::new() } else { body }, exchange);
-    Reply { status, head: answered, body }
+    exchange.note_answered(&headers);
+    Reply::own(status, headers, ResponseBody::own(if head { Bytes::new() } else { body }, exchange))
 }
 
 /// The headers of a problem document.

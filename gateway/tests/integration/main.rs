@@ -11,6 +11,7 @@ mod bodies;
 mod body_matching;
 mod breakers;
 mod certificates;
+mod compression;
 mod cors;
 mod dozing;
 mod duplex;

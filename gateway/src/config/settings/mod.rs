@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod affinity;
+pub mod compress;
 pub mod cors;
 pub mod forward_auth;
 pub mod identity;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use identity::{Keys, Passport, ProviderKind};
 
 pub use admin::Admin;
+pub use compress::Compress;
 pub use cors::Cors;
 pub use identity::{IdentityHeaders, Provider};
 pub use listener::Listener;

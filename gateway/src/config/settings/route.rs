@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use regex::Regex;
 use serde_json::Value;
 
+use super::compress::Compress;
 use super::cors::Cors;
 use super::forward_auth::ForwardAuth;
 use super::identity::Auth;
@@ -62,6 +63,8 @@ pub struct Route {
     pub fallback: Option<Fallback>,
     /// Which pages of other origins may use it; `None` = the gateway says nothing of it.
     pub cors: Option<Box<Cors>>,
+    /// Which answers are compressed; `None` = none is.
+    pub compress: Option<Box<Compress>>,
 }
 
 /// `hedge`: a second attempt beside a slow first one.

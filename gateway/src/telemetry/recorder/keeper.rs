@@ -164,8 +164,11 @@ impl Recorder {
 
     /// Whether a request would be written down now. Ask before anything is put together for it.
     pub fn has_room(&self, worker: usize, lane: Lane, second: u64) -> bool {
+        if !self.is_on() {
+            return false;
+        }
         let pace = self.track(worker, lane).pace.load(Ordering::Relaxed);
-        self.is_on() && (pace >> 32 < second || pace & 0xffff_ffff < MOST_A_SECOND)
+        pace >> 32 < second || pace & 0xffff_ffff < MOST_A_SECOND
     }
 
     /// Writes a request down, with what `write` appends: one JSON object. `second` counts from any moment.
