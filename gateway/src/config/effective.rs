@@ -19,7 +19,7 @@ use super::value::text::TextKind;
 use super::value::{quantity, text, upstream_url};
 
 /// Lists whose order says something: who is asked first.
-const ORDERED: [&str; 3] = ["providers", "rate_limits", "certificates"];
+const ORDERED: [&str; 4] = ["providers", "rate_limits", "certificates", "codings"];
 /// What only helps to write a file.
 const WRITING: [&str; 4] = ["include", "defaults", "routes", "listeners"];
 
