@@ -115,7 +115,7 @@ async fn stages<N: Network>(
     };
     // response: what its client takes, where the route compresses.
     if exchange.route().is_some_and(|route| route.settings.compress.is_some()) {
-        response::note_accepted(exchange, &headers);
+        response::note_accepted(exchange, headers);
     }
     // forward: what the upstream is asked, and what it answers.
     let request = forward::head::build(exchange, &selected, std::mem::take(headers), target, body);
