@@ -7,7 +7,7 @@ use crate::error::Code;
 use crate::telemetry::metrics::{
     Announcement, AttemptOutcome, CacheResult, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult,
     HandshakeResult, HedgeResult, KeysAge, LimitDecision, Registry, RetryResult, RouteTotals, ShedReason,
-    UpstreamHandshake, UpstreamTotals,
+    UpstreamHandshake, UpstreamTotals, WordResult,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -68,6 +68,16 @@ fn routes(page: &mut Page, registry: &Registry) {
     );
     for (route, totals) in &totals {
         for (result, count) in FallbackResult::ALL.iter().zip(totals.fallbacks).filter(|(_, count)| *count > 0) {
+            page.number(&[("route", route), ("result", result.as_str())], count);
+        }
+    }
+    page.family(
+        "gateway_forward_auth_total",
+        Kind::Counter,
+        "Requests of which another service was asked whether they pass, by what came of it.",
+    );
+    for (route, totals) in &totals {
+        for (result, count) in WordResult::ALL.iter().zip(totals.words).filter(|(_, count)| *count > 0) {
             page.number(&[("route", route), ("result", result.as_str())], count);
         }
     }
