@@ -5,6 +5,7 @@
 mod check;
 mod completions;
 mod defaults;
+mod diff;
 mod explain;
 mod init;
 mod man;
@@ -43,6 +44,7 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Explain(explain::Explain),
+    Diff(diff::Diff),
     Defaults(defaults::Defaults),
     Schema(schema::Schema),
     Init(init::Init),
@@ -66,6 +68,7 @@ where
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Diff(diff) => diff.run(),
         Command::Defaults(defaults) => defaults.run(),
         Command::Schema(schema) => schema.run(),
         Command::Init(init) => init.run(),

@@ -5,8 +5,8 @@
 
 mod part;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
@@ -25,6 +25,7 @@ use crate::shard::{Local, Shard};
 use crate::snapshot::CompiledRoute;
 use crate::telemetry::metrics::{AuthResult, ShedReason};
 use crate::telemetry::record::{AccessRecord, Ended};
+use crate::telemetry::recorder::Notes;
 use crate::upstream::in_flight::Permit;
 use crate::upstream::{Endpoint, Upstream};
 
@@ -120,6 +121,8 @@ pub struct Exchange<N: Network> {
     pub covered: Option<Box<GatewayError>>,
     /// The page of another origin that asks, where the route allows it.
     pub page: Option<Box<Page>>,
+    /// What the flight recorder is to be told, where something was noted.
+    pub(crate) notes: OnceLock<Box<Mutex<Notes>>>,
     /// What its client takes of the codings that the route offers.
     pub accepts: Accepted,
     /// Its place among the gateway's requests, while their number is limited.
@@ -210,6 +213,7 @@ impl<N: Network> Exchange<N> {
             consults: false,
             covered: None,
             page: None,
+            notes: OnceLock::new(),
             accepts: Accepted::default(),
             place: None,
             unread: false,
@@ -330,6 +334,7 @@ impl<N: Network> Exchange<N> {
         let status = self.status.map_or(CLIENT_LEFT_STATUS, |status| status.as_u16());
         let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
         series.record(self.shard.index, status, self.code, total, Some(overhead));
+        self.keep_if_of_note((status, ended), now);
         let log = &self.shard.shared.log;
         // What a fallback covered is a failure all the same, whatever its status.
         if log.is_on() && (self.code.is_some() || log.wants(status, self.shard.random())) {
@@ -351,7 +356,7 @@ impl<N: Network> Exchange<N> {
     }
 
     /// Time that the gateway itself added: before the upstream was turned to, and from its head to the answer's.
-    fn overhead(&self, now: Instant) -> Duration {
+    pub(crate) fn overhead(&self, now: Instant) -> Duration {
         let added = match (self.upstream_began, self.upstream_head) {
             (Some(began), Some(head)) => {
                 let before = began.saturating_duration_since(self.started);
@@ -369,7 +374,8 @@ impl<N: Network> Exchange<N> {
         self.limits.as_ref()?.refused(limits).map(|rule| &*rule.settings.name)
     }
 
-    fn fault(&self, ended: Ended) -> Option<Fault> {
+    /// Whose fault its end is.
+    pub(crate) fn fault(&self, ended: Ended) -> Option<Fault> {
         match ended {
             Ended::ClientLeft => Some(Fault::Client),
             Ended::UpstreamCut => Some(Fault::Upstream),
@@ -384,7 +390,8 @@ impl<N: Network> Exchange<N> {
         }
     }
 
-    fn record(&self, status: u16, ended: Ended, total: Duration, overhead: Duration) -> AccessRecord<'_> {
+    /// Its access record.
+    pub(crate) fn record(&self, status: u16, ended: Ended, total: Duration, overhead: Duration) -> AccessRecord<'_> {
         let route = self.route();
         let hedges = self.hedges.load(Ordering::Relaxed);
         let unix_us = self.shard.shared.clock.unix_us(self.started);

@@ -1,6 +1,8 @@
 //! What would happen to a request, without sending it: the route, each policy, the upstream, and why the others did not
 //! match. `gateway explain` and the admin's `/explain` give the same answer.
 
+pub mod judge;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
@@ -9,14 +11,15 @@ use crate::clock::Clock;
 use crate::compression::Accepted;
 use crate::config::settings::compress::Coding;
 use crate::config::settings::rate_limit::{LimitKey, Mode, Rate};
-use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::{Config, RateLimit, Route};
 use crate::context::target::routing_host;
 use crate::identity::{Registry, RouteAuth, Trial};
 use crate::rate_limit::Key;
 use crate::routing::explain::Explanation;
-use crate::routing::{Ask, Body, CompiledRewrite, Found, PathRules, Preflight, RouteTable, normalise};
+use crate::routing::{Ask, Body, Found, Preflight, RouteTable};
 use crate::telemetry::metrics::Registry as Metrics;
+
+use judge::Judge;
 
 /// A request to be explained.
 #[derive(Debug)]
@@ -191,33 +194,22 @@ pub fn answer(config: &Config, question: &Question) -> Answer {
 
 /// Explains a request under a configuration; credentials are judged at `now`, seconds since the Unix epoch.
 pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -> Answer {
-    let rules = PathRules {
-        keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,
-        merge_slashes: config.server.merge_slashes,
-    };
-    let raw = question.uri.path();
-    let path = match normalise(if raw.is_empty() { "/" } else { raw }, rules) {
-        Ok(path) => path.into_owned(),
+    let judge = Judge::new(config);
+    let path = match judge.path(question.uri.path()) {
+        Ok(path) => path,
         Err(error) => return Answer { path: None, refused: Some(error.to_string()), routing: None, policies: None },
     };
-    let table = RouteTable::build(&config.routes);
     let host = question.host();
     let query = question.uri.query();
     let body = question.body.as_ref().map_or(Body::Absent, |(value, length)| Body::Json(value, *length));
     let ask = Ask { host: &host, method: &question.method, path: &path, query, headers: &question.headers, body };
-    if let Some(answer) = preflight(config, &table, &ask) {
+    if let Some(answer) = preflight(config, &judge.table, &ask) {
         return answer;
     }
-    let policies = match table.find(&ask) {
+    let policies = match judge.table.find(&ask) {
         Found::Route { index, params } => {
             let route = &config.routes[index];
-            let rewrite = route.rewrite.as_ref();
-            let rewrite = rewrite.and_then(|it| CompiledRewrite::new(it, table.pattern(index), rules).ok());
-            let target = match rewrite.map(|rewrite| rewrite.apply(&path, &params, query)) {
-                Some(Ok(target)) => target.to_string(),
-                Some(Err(error)) => format!("(refused: {error})"),
-                None => query.map_or_else(|| path.clone(), |query| format!("{path}?{query}")),
-            };
+            let target = judge.sent(index, &path, &params, query);
             let (headers, certificate) = (&question.headers, question.certificate.as_ref());
             let auth = judges(route).map(|auth| crate::identity::explain(&auth, headers, certificate, now));
             let limits = limits(config, route, &question.headers);
@@ -229,8 +221,27 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
         }
         Found::MethodNotAllowed { .. } | Found::None => None,
     };
-    let routing = Some(crate::routing::explain::explain(&table, &ask));
+    let routing = Some(crate::routing::explain::explain(&judge.table, &ask));
     Answer { path: Some(path), refused: None, routing, policies }
+}
+
+/// Why a request that is over did not take the other routes; of it method, host and path are known still. `took` is the
+/// route that it took. The second is how many more there are.
+pub fn look_back(
+    table: &RouteTable,
+    [method, host, path]: [&str; 3],
+    took: Option<usize>,
+) -> (Vec<crate::routing::explain::Miss>, usize) {
+    let host = HeaderValue::from_str(host).unwrap_or(HeaderValue::from_static(""));
+    let (host, headers) = (routing_host(&host), HeaderMap::new());
+    match Method::from_bytes(method.as_bytes()) {
+        Ok(method) if path.starts_with('/') => {
+            let ask = Ask { host: &host, method: &method, path, query: None, headers: &headers, body: Body::Absent };
+            crate::routing::explain::look_back(table, &ask, took)
+        }
+        // What came was no request, or about the gateway itself.
+        _ => (Vec::new(), 0),
+    }
 }
 
 /// What becomes of the answer's size.

@@ -17,6 +17,7 @@ use crate::store::{self, Stores};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::Registry as Metrics;
+use crate::telemetry::recorder::{self, Recorder};
 use crate::tls::Slots;
 use crate::upstream::Registry as Upstreams;
 use crate::upstream::Upstream;
@@ -77,6 +78,7 @@ impl<N: Network> Gateway<N> {
             clock: world.clock,
             metrics,
             log,
+            recorder: Recorder::new(&config.telemetry.recorder, shards),
             events,
             in_flight: Arc::new(InFlight::default()),
             episodes: Episodes::default(),
@@ -99,6 +101,7 @@ impl<N: Network> Gateway<N> {
     pub fn apply(&self, config: Config) -> std::io::Result<u64> {
         let mut current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.log.reconfigure(&config.telemetry.access_log)?;
+        self.shared.recorder.configure(&config.telemetry.recorder);
         let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
         let snapshot = Arc::new(Snapshot::build(Arc::new(config), version, &self.shared));
         for shard in &self.shards {
@@ -148,6 +151,14 @@ impl<N: Network> Gateway<N> {
     pub fn keep_watch(self: &Arc<Self>) {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(overload::watch::keep_watch(Arc::clone(self)));
+        let shard = Arc::clone(&self.shards[0]);
+        let routes = move || {
+            let snapshot = shard.snapshot();
+            let series = snapshot.routes.iter().map(|route| Arc::clone(&route.series));
+            let series = series.chain([Arc::clone(&snapshot.unrouted)]).collect();
+            (snapshot.config.telemetry.recorder.slow, series)
+        };
+        tokio::spawn(recorder::keep_pace(routes));
         tokio::spawn(async move { watch::keep_watch(&shared.upstreams, &shared.network).await });
         let (shared, shard) = (Arc::clone(&self.shared), Arc::clone(&self.shards[0]));
         let rules = move || shard.snapshot().limits.to_vec();

@@ -18,6 +18,7 @@ pub mod admin;
 pub mod cli;
 pub mod compression;
 pub mod config;
+pub mod diff;
 pub mod explain;
 pub mod gateway;
 #[cfg(feature = "planted-bugs")]
@@ -38,6 +39,7 @@ pub mod connections;
 pub mod exchange;
 pub mod held_bytes;
 pub mod listener;
+mod noted;
 pub mod origin;
 pub mod overload;
 pub mod pipeline;

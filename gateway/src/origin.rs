@@ -34,7 +34,7 @@ impl Origin {
     }
 
     /// Whether a client may use the route. Where its address is hidden behind a proxy's, that one is no reason to.
-    fn lets_in(&self, client: &ClientAddress) -> bool {
+    pub(crate) fn lets_in(&self, client: &ClientAddress) -> bool {
         let is_allowed = self.allow.is_empty() || (!client.is_hidden && self.allow.contains(client.ip));
         is_allowed && !self.deny.contains(client.ip)
     }

@@ -52,11 +52,11 @@ enum Outcome<N: Network> {
 
 async fn stages<N: Network>(
     exchange: &mut Exchange<N>,
-    mut headers: HeaderMap,
+    headers: &mut HeaderMap,
     source: Source,
 ) -> Result<Outcome<N>, Failure> {
     // context: is this one request, what is it about, and which of its headers may be believed?
-    let admitted = context::stage::admit(exchange, &mut headers)?;
+    let admitted = context::stage::admit(exchange, headers)?;
     if exchange.uri.path() == "*" {
         return Ok(Outcome::Options);
     }
@@ -64,9 +64,9 @@ async fn stages<N: Network>(
     let mut source = source;
     let may_decide = !admitted.websocket && forward::body::may_decide(exchange, admitted.declared_length, &source);
     let body = if may_decide { Body::Unread } else { Body::Absent };
-    let params = match routing::stage::find(exchange, &headers, body)? {
+    let params = match routing::stage::find(exchange, headers, body)? {
         Some(params) => params,
-        None => match Box::pin(by_body(exchange, &headers, (&mut source, admitted.declared_length))).await? {
+        None => match Box::pin(by_body(exchange, headers, (&mut source, admitted.declared_length))).await? {
             Some(params) => params,
             None => return Ok(Outcome::ToHttps(routing::stage::same_target(exchange)?)),
         },
@@ -81,24 +81,24 @@ async fn stages<N: Network>(
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;
     // limits that need no identity, so that a flood buys nothing dearer than this.
-    if let Some(asking) = rate_limit::stage::admit(exchange, &headers, Phase::Edge)? {
+    if let Some(asking) = rate_limit::stage::admit(exchange, headers, Phase::Edge)? {
         asking.await?;
     }
     // identity: who asks, where the route wants to know.
     if exchange.route().is_some_and(|route| route.auth.is_some())
-        && let Some(unproven) = identity::stage::recall(exchange, &mut headers)?
+        && let Some(unproven) = identity::stage::recall(exchange, headers)?
     {
-        Box::pin(identity::stage::prove(exchange, &mut headers, unproven)).await?;
+        Box::pin(identity::stage::prove(exchange, headers, unproven)).await?;
     }
     // limits that count by who asks.
-    if let Some(asking) = rate_limit::stage::admit(exchange, &headers, Phase::Proven)? {
+    if let Some(asking) = rate_limit::stage::admit(exchange, headers, Phase::Proven)? {
         asking.await?;
     }
     #[cfg(feature = "slow-down")]
     crate::slow_down::burn();
     // another service's word, where the route asks for it.
     if exchange.route().is_some_and(|route| route.authority.is_some())
-        && let Some(refused) = Box::pin(forward::consult(exchange, &mut headers)).await?
+        && let Some(refused) = Box::pin(forward::consult(exchange, headers)).await?
     {
         return Ok(Outcome::Refused(refused));
     }
@@ -110,7 +110,7 @@ async fn stages<N: Network>(
         }
         if exchange.route().is_some_and(|route| route.aggregate.is_some()) {
             forward::body::refuse(&source)?;
-            return Box::pin(composed(exchange, headers, &params)).await;
+            return Box::pin(composed(exchange, std::mem::take(headers), &params)).await;
         }
         return Ok(Outcome::Own(routing::stage::target(exchange, &params)?));
     }
@@ -118,16 +118,16 @@ async fn stages<N: Network>(
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     let target = routing::stage::target(exchange, &params)?;
     // upstream: one endpoint, by the balancer; where there is none, what the route gives in its place.
-    let selected = match upstream::stage::select(exchange, &headers) {
+    let selected = match upstream::stage::select(exchange, headers) {
         Ok(selected) => selected,
-        Err(problem) => forward::fallback::instead(exchange, &headers, problem)?,
+        Err(problem) => forward::fallback::instead(exchange, headers, problem)?,
     };
     // response: what its client takes, where the route compresses.
     if exchange.route().is_some_and(|route| route.settings.compress.is_some()) {
-        response::note_accepted(exchange, &headers);
+        response::note_accepted(exchange, headers);
     }
     // forward: what the upstream is asked, and what it answers.
-    let request = forward::head::build(exchange, &selected, headers, target, body);
+    let request = forward::head::build(exchange, &selected, std::mem::take(headers), target, body);
     if admitted.websocket && exchange.route().is_some_and(|route| route.settings.websocket) {
         return Ok(match Box::pin(forward::upgrade::upgrade(exchange, selected, request)).await? {
             Upgraded::Switched(answer) => Outcome::Switch(answer),
@@ -188,8 +188,8 @@ async fn by_body<N: Network>(
     Ok(Some(routing::stage::find_by_body(exchange, headers, body)?))
 }
 
-async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, headers: HeaderMap, source: Source) -> Reply<N> {
-    match stages(&mut exchange, headers, source).await {
+async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, mut headers: HeaderMap, source: Source) -> Reply<N> {
+    match stages(&mut exchange, &mut headers, source).await {
         Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),
         Ok(Outcome::Composed(document)) => response::composed(exchange, *document),
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
@@ -197,9 +197,18 @@ async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, headers: HeaderMap, 
         Ok(Outcome::Preflight) => response::preflight(exchange),
         Ok(Outcome::Own(target)) => response::own(exchange, &target),
         Ok(Outcome::ToHttps(target)) => response::to_https(exchange, &target),
-        Ok(Outcome::Refused(refused)) => response::refused(exchange, refused.head, refused.body),
-        Err(Failure::Problem(error)) => response::problem::answer(exchange, &error),
-        Err(Failure::Covered(error)) => response::fallback(exchange, &error),
+        Ok(Outcome::Refused(refused)) => {
+            exchange.note_refusal(&headers);
+            response::refused(exchange, refused.head, refused.body)
+        }
+        Err(Failure::Problem(error)) => {
+            exchange.note_problem(&headers, &error);
+            response::problem::answer(exchange, &error)
+        }
+        Err(Failure::Covered(error)) => {
+            exchange.note_problem(&headers, &error);
+            response::fallback(exchange, &error)
+        }
         Err(Failure::ClientLeft) => response::client_left(exchange),
     }
 }
@@ -213,6 +222,7 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
     }
     let (mut exchange, _) = context::stage::begin(arrival, parts);
     exchange.unread = unread;
+    exchange.note_problem(&HeaderMap::new(), error);
     exchange.status = Some(error.code.status());
     exchange.code = Some(error.code);
     let more = response::secured(&exchange);

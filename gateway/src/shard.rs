@@ -21,6 +21,7 @@ use crate::store::Stores;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::{Registry as Metrics, ShedReason};
+use crate::telemetry::recorder::Recorder;
 use crate::tls::Slots;
 use crate::upstream::in_flight::InFlight;
 use crate::upstream::{Registry as Upstreams, Upstream};
@@ -35,6 +36,8 @@ pub struct Shared<N: Network> {
     pub metrics: Arc<Metrics>,
     /// The access log.
     pub log: Arc<AccessLog>,
+    /// The last requests of note.
+    pub recorder: Recorder,
     /// What happens, for who follows it.
     pub events: Arc<Events>,
     /// Upstreams over all configurations.

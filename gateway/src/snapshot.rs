@@ -3,11 +3,13 @@
 //! What must outlive a configuration (counts, connections, metrics) is not here; the snapshot holds handles to it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::algorithms::criticality::Criticality;
 use crate::compose::Aggregate;
 use crate::config::settings::route::Fallback;
 use crate::config::settings::server::EscapedSlash;
+use crate::config::settings::telemetry::Slow;
 use crate::config::settings::{self, Config};
 use crate::context::{HeaderRules, Peer, TracePolicy, TrustedProxies};
 use crate::forward::Authority;
@@ -102,6 +104,16 @@ impl<N: Network> Snapshot<N> {
         };
         let table = RouteTable::build(&config.routes);
         let mut first_part = config.routes.len();
+        let series = |name: &str| {
+            let series = shared.metrics.route(name);
+            match config.telemetry.recorder.slow {
+                Slow::Never => series.set_slow_above(None),
+                Slow::From(from) => series.set_slow_above(from.checked_sub(Duration::from_nanos(1))),
+                // Found out in time, and kept over reloads.
+                Slow::Percentile(_) => {}
+            }
+            series
+        };
         let compile = |(index, route): (usize, &Arc<settings::Route>)| {
             let rewrite = route.rewrite.as_ref();
             let upstream = upstreams.get(&*route.upstream).map(Arc::clone);
@@ -122,7 +134,7 @@ impl<N: Network> Snapshot<N> {
                     Some(asked) => Some(Arc::new(Authority::new(asked, Arc::clone(upstreams.get(&*asked.upstream)?)))),
                     None => None,
                 },
-                series: shared.metrics.route(&route.name),
+                series: series(&route.name),
                 max_body: route.max_body.unwrap_or(config.server.max_body),
                 stand_in: match &route.fallback {
                     Some(Fallback::Upstream(name)) => Some(Arc::clone(upstreams.get(&**name)?)),
@@ -148,7 +160,7 @@ impl<N: Network> Snapshot<N> {
             path_rules,
             highest: config.routes.iter().map(|route| route.criticality).max().unwrap_or_default(),
             tells_hsts: config.server.hsts.is_some(),
-            unrouted: shared.metrics.route(UNROUTED),
+            unrouted: series(UNROUTED),
             config,
         }
     }

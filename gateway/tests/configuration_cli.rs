@@ -153,3 +153,53 @@ fn explain_says_whom_a_certificate_names() {
         (Some(2), "error: server.key: it holds no certificate in PEM\n")
     );
 }
+
+/// The example that is shown in docs/operating.md.
+fn diff(arguments: &[&str]) -> Output {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/diff");
+    gateway(&folder, &[&["diff"][..], arguments].concat())
+}
+
+#[test]
+fn diff_tells_what_changes_and_what_becomes_of_logged_requests() {
+    let told = diff(&["old.toml", "new.toml", "--replay", "access.log"]);
+    assert_eq!((told.status.code(), text(&told.stderr)), (Some(1), ""));
+    let page =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operating.md")).expect("the page");
+    let shown =
+        page.split("--replay access.log\n").nth(1).and_then(|rest| rest.split("```").next()).expect("shown there");
+    assert_eq!(text(&told.stdout), shown, "docs/operating.md shows what is printed");
+
+    let told = diff(&["old.toml", "new.toml", "--replay", "access.log", "--format", "json"]);
+    let document: Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    assert_eq!((told.status.code(), &document["same"], &document["schema"]), (Some(1), &false.into(), &1.into()));
+    assert_eq!(document["changes"][0]["section"], "routes");
+    assert_eq!(document["replay"]["requests"], 6);
+}
+
+#[test]
+fn diff_says_by_its_code_whether_anything_differs() {
+    let folder = folder();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    let route = "[[routes]]\npath = '/a'\nupstream = 'http://127.0.0.1:1'\n";
+    write("a.toml", &format!("{route}timeout = '60s'\n"));
+    write("b.toml", &format!("# the same\n{route}timeout = '1m'\nretry = {{ attempts = 2 }}\n"));
+    write("log", "no record\n");
+    let same = gateway(folder.path(), &["diff", "a.toml", "b.toml", "--replay", "log"]);
+    assert_eq!(same.status.code(), Some(0), "{same:?}");
+    assert!(text(&same.stdout).starts_with("both configurations mean the same\n"), "{same:?}");
+    assert!(text(&same.stdout).contains("  1 line: no access record\n      line 1: expected"), "{same:?}");
+
+    write("bad.toml", &format!("{route}timeot = '1s'\n"));
+    let bad = gateway(folder.path(), &["diff", "a.toml", "bad.toml"]);
+    assert_eq!((bad.status.code(), text(&bad.stdout)), (Some(3), ""));
+    assert!(text(&bad.stderr).starts_with("bad.toml:4:1: error: unknown key \"timeot\""), "{bad:?}");
+    for arguments in
+        [&["a.toml", "none.toml"][..], &["a.toml", "b.toml", "--replay", "none.log"], &["a.toml", ".", "--replay", "."]]
+    {
+        let absent = gateway(folder.path(), &[&["diff"][..], arguments].concat());
+        assert_eq!((absent.status.code(), text(&absent.stdout)), (Some(3), ""), "{arguments:?}");
+        assert!(text(&absent.stderr).contains("cannot read"), "{absent:?}");
+    }
+    assert_eq!(gateway(folder.path(), &["diff", "a.toml"]).status.code(), Some(2));
+}

@@ -70,7 +70,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 30] = [
+const OURS: [&str; 32] = [
     "addresses",
     "affinity",
     "allow",
@@ -95,9 +95,11 @@ const OURS: [&str; 30] = [
     "port",
     "preload",
     "redirect",
+    "requests",
     "revocation",
     "same_site",
     "scheme",
+    "slow",
     "strip_query",
     "ttl",
     "types",

@@ -8,6 +8,7 @@ mod limits;
 mod metrics;
 mod page;
 mod probes;
+mod requests;
 mod serve;
 mod view;
 mod write;
@@ -72,6 +73,8 @@ pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
         .route("/breakers/{upstream}/{endpoint}/{action}", post(breakers::force::<N>))
         .route("/limits", get(limits::limits::<N>))
         .route("/events", get(events::events::<N>))
+        .route("/requests", get(requests::list::<N>))
+        .route("/requests/{*id}", get(requests::one::<N>))
         .route("/explain", get(explain::explain::<N>))
         .route("/reload", post(write::reload::<N>))
         .route("/drain", post(write::drain::<N>))

@@ -5,8 +5,11 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::build::{self, Built};
 use super::check::{Context, Reader, walk};
+use super::effective;
 use super::parse::document::Parsed;
 use super::parse::environment::{Environment, ProcessEnvironment};
 use super::parse::{document, include};
@@ -88,6 +91,34 @@ pub fn load_with(path: &Path, purpose: Purpose, environment: &dyn Environment) -
     load_bytes(&text, path, purpose, environment).map_err(LoadError::Invalid)
 }
 
+/// The same with what the configuration comes to, key by key: see `gateway diff`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_effective(path: &Path, purpose: Purpose) -> Result<(Loaded, Value), LoadError> {
+    let text = read(path).map_err(|source| LoadError::Unreadable { path: path.to_path_buf(), source })?;
+    load_both(&text, path, purpose, &ProcessEnvironment, effective::of).map_err(LoadError::Invalid)
+}
+
+/// The same of a text.
+///
+/// # Errors
+/// As [`load_text`].
+pub fn load_effective_text(text: &str, file_name: &Path, purpose: Purpose) -> Result<(Loaded, Value), Problems> {
+    load_both(text.as_bytes(), file_name, purpose, &ProcessEnvironment, effective::of)
+}
+
+/// Opens a log that is to be read line by line; a pipe is one too.
+///
+/// # Errors
+/// It cannot be opened, or is a folder.
+pub fn log_file(path: &Path) -> io::Result<std::fs::File> {
+    if path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+    }
+    std::fs::File::open(path)
+}
+
 /// Loads a text as if it were in a file of this name; nothing is read for the text itself.
 ///
 /// # Errors
@@ -126,6 +157,17 @@ fn read_included(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn load_bytes(bytes: &[u8], path: &Path, purpose: Purpose, environment: &dyn Environment) -> Result<Loaded, Problems> {
+    load_both(bytes, path, purpose, environment, |_, _| ()).map(|(loaded, ())| loaded)
+}
+
+/// Loads, and looks at what was loaded before the tree is gone.
+fn load_both<T>(
+    bytes: &[u8],
+    path: &Path,
+    purpose: Purpose,
+    environment: &dyn Environment,
+    look: impl FnOnce(&Context<'_>, &Reader<'_>) -> T,
+) -> Result<(Loaded, T), Problems> {
     let mut sources = Sources::default();
     let mut report = Report::default();
     let Parsed { table: mut root, mut complete } = parse(bytes, path, &mut sources, environment, &mut report);
@@ -148,13 +190,14 @@ fn load_bytes(bytes: &[u8], path: &Path, purpose: Purpose, environment: &dyn Env
     context.identity_headers = build::identity::headers(&reader.table("identity")).strip;
     walk::check(&mut context, &root);
     let config = if context.complete { Some(finish(&mut context, &reader)) } else { None };
+    let seen = config.as_ref().filter(|_| !context.report.has_errors()).map(|_| look(&context, &reader));
     let mut report = context.report;
     report.drop_echoes(syntax, &sources);
     let problems = report.finish(&sources);
-    match config {
-        Some(config) if problems.is_empty() => {
+    match config.zip(seen) {
+        Some((config, seen)) if problems.is_empty() => {
             let files = sources.paths().into_iter().chain(config.key_files()).collect();
-            Ok(Loaded { config, warnings: problems.into_list(), files })
+            Ok((Loaded { config, warnings: problems.into_list(), files }, seen))
         }
         _ => Err(problems),
     }

@@ -16,6 +16,7 @@ pub mod settings;
 mod build;
 pub(crate) mod certificates;
 mod check;
+mod effective;
 mod key_files;
 mod ocsp;
 mod parse;
@@ -28,7 +29,10 @@ mod value;
 pub(crate) use value::path_pattern;
 pub(crate) use value::remote_url::may_be_asked;
 
-pub use load::{LoadError, Loaded, Purpose, load, load_text, load_text_with, load_with};
+pub use load::{
+    LoadError, Loaded, Purpose, load, load_effective, load_effective_text, load_text, load_text_with, load_with,
+    log_file,
+};
 pub use parse::environment::{Environment, ProcessEnvironment};
 pub use problem::{Problem, Problems, Severity};
 pub use settings::Config;

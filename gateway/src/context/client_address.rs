@@ -29,7 +29,6 @@ pub struct ClientAddress {
 
 impl ClientAddress {
     /// One that nobody hides.
-    #[cfg(test)]
     pub(crate) fn known(ip: IpAddr) -> Self {
         Self { ip, is_hidden: false, text: address_value(ip) }
     }

@@ -22,8 +22,9 @@ use crate::request_body::{BodyFault, RequestBody};
 use crate::response_body::{Answer, Source};
 use crate::telemetry::events::{Event, Kind};
 use crate::telemetry::metrics::AttemptOutcome;
+use crate::telemetry::recorder::AttemptNote;
 use crate::timer::Wait;
-use crate::upstream::{Endpoint, Leg, Selected};
+use crate::upstream::{Endpoint, Leg, Selected, Upstream};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ pub(super) async fn attempt<N: Network>(
     manner: Manner,
 ) -> Tried<N> {
     let began = manner.began;
-    let underway = Underway { exchange, endpoint: &selected.endpoint, began };
+    let underway = Underway { exchange, endpoint: &selected.endpoint, met: selected.met, began };
     let mut limit = manner.most.map(|most| Box::pin(tokio::time::sleep(most)));
     let mut replayed = false;
     let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
@@ -132,6 +133,7 @@ pub(super) async fn attempt<N: Network>(
 struct Underway<'a, N: Network> {
     exchange: &'a Exchange<N>,
     endpoint: &'a Endpoint<N>,
+    met: &'static str,
     began: Instant,
 }
 
@@ -144,7 +146,7 @@ impl<N: Network> Underway<'_, N> {
 
 impl<N: Network> Drop for Underway<'_, N> {
     fn drop(&mut self) {
-        cancelled(self.exchange, self.endpoint, self.began, self.exchange.now());
+        cancelled(self.exchange, (self.endpoint, self.met), self.began, self.exchange.now());
     }
 }
 
@@ -288,16 +290,37 @@ fn conclude<N: Network>(
     let says_nothing = is_told || (outcome == AttemptOutcome::Timeout && !deadline::is_telling(exchange, duration));
     let told = if says_nothing { AttemptOutcome::Cancelled } else { outcome };
     upstream.settle(selected, told, status, duration, now);
+    exchange.note_unless_plain((outcome, status), || {
+        note((upstream, &selected.endpoint), selected.met, (began, now), (outcome, status))
+    });
     tell(exchange, &selected.endpoint, (began, now), (told, status));
 }
 
 /// Counts an attempt that was given up.
 #[cold]
-fn cancelled<N: Network>(exchange: &Exchange<N>, endpoint: &Endpoint<N>, began: Instant, now: Instant) {
+fn cancelled<N: Network>(
+    exchange: &Exchange<N>,
+    (endpoint, met): (&Endpoint<N>, &'static str),
+    began: Instant,
+    now: Instant,
+) {
     let Some(upstream) = exchange.upstream() else { return };
     let duration = now.saturating_duration_since(began);
     upstream.series.attempt(exchange.shard.index, AttemptOutcome::Cancelled, duration);
-    tell(exchange, endpoint, (began, now), (AttemptOutcome::Cancelled, None));
+    let ended = (AttemptOutcome::Cancelled, None);
+    exchange.note_attempt(note((upstream, endpoint), met, (began, now), ended));
+    tell(exchange, endpoint, (began, now), ended);
+}
+
+/// An attempt as the flight recorder is told of it.
+fn note<N: Network>(
+    (upstream, endpoint): (&Upstream<N>, &Endpoint<N>),
+    breaker: &'static str,
+    (began, ended): (Instant, Instant),
+    (outcome, status): (AttemptOutcome, Option<u16>),
+) -> AttemptNote {
+    let (upstream, endpoint) = (Arc::clone(&upstream.name), Arc::clone(&endpoint.address));
+    AttemptNote { upstream, endpoint, breaker, began, ended, outcome, status }
 }
 
 /// Reports an attempt that has ended, where somebody asks for it.

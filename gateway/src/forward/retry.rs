@@ -52,6 +52,7 @@ pub async fn forward<N: Network>(
     if !is_final(exchange, &tried) {
         return Box::pin(beyond(exchange, head, plain, (tried, asked))).await;
     }
+    note_sent(exchange, &tried, &head);
     if tried.is_ok() {
         head.recycle();
     }
@@ -71,6 +72,7 @@ async fn beyond<N: Network>(
         let first = anew(exchange, selected, &mut head, plain, (body, false)).await;
         tried = again(exchange, &mut head, plain, (first, Asked::new())).await;
     }
+    note_sent(exchange, &tried, &head);
     fallback::conclude(exchange, tried)
 }
 
@@ -91,7 +93,17 @@ pub(super) async fn forward_once<N: Network>(
         drop(tried);
         tried = anew(exchange, selected, &mut head, plain, (body, true)).await;
     }
+    note_sent(exchange, &tried, &head);
     fallback::conclude(exchange, tried)
+}
+
+/// Tells the flight recorder what the upstream was sent, where the request is of note.
+#[inline]
+fn note_sent<N: Network>(exchange: &Exchange<N>, tried: &Tried<N>, head: &RequestHead) {
+    match tried {
+        Ok(answer) => exchange.note_sent(Some(answer.head.status), answer.came, head),
+        Err(_) => exchange.note_sent(None, exchange.started, head),
+    }
 }
 
 /// A first attempt at an upstream, outside the usual way.

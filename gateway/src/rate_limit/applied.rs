@@ -8,6 +8,7 @@ use super::cells::Place;
 use super::route::RouteLimits;
 use super::rule::{Rule, Tier, seconds};
 use crate::algorithms::gcra::Quota;
+use crate::telemetry::recorder::Consulted;
 
 /// What was taken for one request.
 #[derive(Debug, Default)]
@@ -60,6 +61,32 @@ impl Applied {
     /// The rule that refused.
     pub fn refused<'a>(&self, limits: &'a RouteLimits) -> Option<&'a Rule> {
         limits.rules().get(self.refused?).map(|rule| &**rule)
+    }
+
+    /// What each rule that was asked came to.
+    pub fn consulted<'a>(&self, limits: &'a RouteLimits) -> Vec<Consulted<'a>> {
+        let of = |charge: &Charge| {
+            let rule = limits.rules().get(charge.rule)?;
+            Some(Consulted {
+                rule: &rule.settings.name,
+                decision: match charge.paid {
+                    _ if self.refused == Some(charge.rule) => "refused",
+                    Paid::Nothing if self.refused.is_some() => "given_back",
+                    Paid::Nothing if rule.settings.shadow => "would_refuse",
+                    Paid::Nothing => "open",
+                    Paid::Bucket(_) | Paid::Lease | Paid::Store | Paid::Share => "let_through",
+                },
+                remaining: charge.quota.remaining(charge.tat, charge.now),
+                taken_from: match charge.paid {
+                    Paid::Nothing => None,
+                    Paid::Bucket(_) => Some("gateway"),
+                    Paid::Lease => Some("lease"),
+                    Paid::Store => Some("store"),
+                    Paid::Share => Some("share"),
+                },
+            })
+        };
+        self.charges.iter().filter_map(of).collect()
     }
 
     /// What the client is told: of each rule that could refuse it, how much there is, how much is left, and when all of

@@ -81,6 +81,7 @@ pub(super) fn answer<N: Network>(exchange: Box<Exchange<N>>, error: &GatewayErro
     }
     super::secure_own(&exchange, &mut headers);
     super::close_while_draining(&exchange, &mut headers);
+    exchange.note_answered(&headers);
     Reply::own(StatusCode::OK, headers, ResponseBody::own(Bytes::new(), exchange))
 }
 

@@ -62,6 +62,7 @@ pub fn fallback<N: Network>(mut exchange: Box<Exchange<N>>, problem: &GatewayErr
     }
     close_while_draining(&exchange, &mut headers);
     let body = if exchange.method == http::Method::HEAD { Bytes::new() } else { answer.body.clone() };
+    exchange.note_answered(&headers);
     Reply::own(answer.status, headers, ResponseBody::own(body, exchange))
 }
 

@@ -48,6 +48,7 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
     tell_limits(&exchange, &mut headers);
     cross_origin::tell(&exchange, &mut headers);
     secure_own(&exchange, &mut headers);
+    exchange.note_answered(&headers);
     Reply::own(status, headers, ResponseBody::own(if head { Bytes::new() } else { body }, exchange))
 }
 

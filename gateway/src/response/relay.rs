@@ -31,7 +31,9 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
     let settings = exchange.route().map(|route| &route.settings);
     let idle_timeout = settings.and_then(|settings| settings.idle_timeout);
     let compresses = settings.is_some_and(|settings| settings.compress.is_some());
-    let body = match compresses.then(|| compress::prepare(&exchange, status, &mut fields, &answer.source)).flatten() {
+    let packing = compresses.then(|| compress::prepare(&exchange, status, &mut fields, &answer.source)).flatten();
+    exchange.note_relayed(&fields);
+    let body = match packing {
         None => ResponseBody::relay(exchange, answer.source, idle_timeout),
         Some(packing) => ResponseBody::packed(exchange, answer.source, idle_timeout, packing),
     };
@@ -46,7 +48,9 @@ pub fn refused<N: Network>(mut exchange: Box<Exchange<N>>, head: ResponseHead, b
         StatusCode::FORBIDDEN => Some(Code::Forbidden),
         _ => None,
     };
-    let fields = AnswerHead::Wire(dress(&exchange, head.fields));
+    let fields = dress(&exchange, head.fields);
+    exchange.note_relayed(&fields);
+    let fields = AnswerHead::Wire(fields);
     let body = if exchange.method == Method::HEAD { Bytes::new() } else { body };
     Reply { status: head.status, head: fields, body: ResponseBody::own(body, exchange) }
 }

@@ -54,22 +54,7 @@ pub struct Miss {
 pub fn explain(table: &RouteTable, ask: &Ask<'_>) -> Explanation {
     let found = table.find(ask);
     let chosen = if let Found::Route { index, .. } = &found { Some(*index) } else { None };
-    let mut misses: Vec<(Nearness, usize)> = (0..table.routes().len())
-        .filter(|&index| Some(index) != chosen)
-        .map(|index| (check(table, ask, index).map_or_else(|failed| failed.0, |()| Nearness::Matched), index))
-        .collect();
-    misses.sort_unstable_by_key(|&(nearness, index)| (Reverse(nearness), index));
-    let misses_left_out = misses.len().saturating_sub(MOST_MISSES);
-    let told = misses.into_iter().take(MOST_MISSES).map(|(_, index)| Miss {
-        route: table.routes()[index].name.to_string(),
-        reason: match (check(table, ask, index), chosen) {
-            (Err((_, reason)), _) => reason,
-            (Ok(()), Some(chosen)) => outranked(table, ask, index, chosen),
-            // What matches is chosen, or something better is.
-            (Ok(()), None) => "matches".to_owned(),
-        },
-    });
-    let misses = told.collect();
+    let (misses, misses_left_out) = misses(table, ask, chosen, None);
     let mut explanation = Explanation {
         outcome: "not_found",
         route: None,
@@ -96,6 +81,60 @@ pub fn explain(table: &RouteTable, ask: &Ask<'_>) -> Explanation {
         Found::None => {}
     }
     explanation
+}
+
+/// The routes that a request did not take, of which only host, method and path are known any more; `took` is the one
+/// that it took. What of a route hangs on headers, query or body cannot be told then. The nearest come first; the
+/// second is how many more there are.
+pub fn look_back(table: &RouteTable, ask: &Ask<'_>, took: Option<usize>) -> (Vec<Miss>, usize) {
+    misses(table, ask, took, Some("it asks for more than host, path and method, which is not kept"))
+}
+
+/// The routes but the chosen one, the nearest first, and how many are left out. `unknown` is said of those that hang on
+/// what the request holds, where that is not known.
+fn misses(table: &RouteTable, ask: &Ask<'_>, chosen: Option<usize>, unknown: Option<&str>) -> (Vec<Miss>, usize) {
+    let mut misses: Vec<(Nearness, usize)> = (0..table.routes().len())
+        .filter(|&index| Some(index) != chosen)
+        .map(|index| (check(table, ask, index).map_or_else(|failed| failed.0, |()| Nearness::Matched), index))
+        .collect();
+    misses.sort_unstable_by_key(|&(nearness, index)| (Reverse(nearness), index));
+    let left_out = misses.len().saturating_sub(MOST_MISSES);
+    let told = misses.into_iter().take(MOST_MISSES).map(|(_, index)| Miss {
+        route: table.routes()[index].name.to_string(),
+        reason: match (check(table, ask, index), chosen, unknown) {
+            (Err((Nearness::Content, _)), _, Some(unknown)) => unknown.to_owned(),
+            (Err((_, reason)), _, _) => reason,
+            (Ok(()), Some(chosen), _) => outranked(table, ask, index, chosen),
+            // What matches is chosen, or something better is.
+            (Ok(()), None, _) => "matches".to_owned(),
+        },
+    });
+    (told.collect(), left_out)
+}
+
+/// Whether a route that looks at headers, query or body would be taken instead of what was found, if they are as it
+/// asks.
+pub fn could_be_instead(table: &RouteTable, ask: &Ask<'_>, index: usize, found: Option<usize>) -> bool {
+    if !matches!(check(table, ask, index), Err((Nearness::Content, _))) {
+        return false;
+    }
+    let Some(found) = found else { return true };
+    let rank = |index: usize| {
+        let matches = &table.routes()[index].matches;
+        let host = match best_host(matches, ask.host) {
+            None => 0,
+            Some(HostPattern::Wildcard(suffix)) => suffix.len(),
+            Some(HostPattern::Exact(_)) => usize::MAX,
+        };
+        let kind = |segment: &Segment| match segment {
+            Segment::Static(_) => 3,
+            Segment::Param(_) => 2,
+            Segment::Rest(_) => 0,
+        };
+        let path: Vec<u8> = table.pattern(index).segments().iter().map(kind).chain([1]).collect();
+        (matches.priority, host, path, conditions(matches), Reverse(index))
+    };
+    rank(index) > rank(found)
 }
 
 /// How far a route came: the later in this order, the nearer.

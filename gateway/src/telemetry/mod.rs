@@ -1,7 +1,8 @@
 //! The last stage of a request's way: its record and its numbers. Never fails a request, never makes one wait.
 //!
 //! `metrics` counts on each worker's own memory and merges when somebody asks; `exposition` writes what was merged;
-//! `record` writes a request's line; `access_log` takes lines off the request path. Only this module names metrics.
+//! `record` writes a request's line; `access_log` takes lines off the request path; `recorder` keeps requests of note.
+//! Only this module names metrics.
 
 pub mod access_log;
 pub mod events;
@@ -11,6 +12,7 @@ pub mod metrics;
 pub mod notice;
 pub mod process;
 pub mod record;
+pub mod recorder;
 pub mod timestamp;
 
 pub use access_log::AccessLog;

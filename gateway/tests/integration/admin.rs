@@ -51,7 +51,7 @@ async fn j1_with_a_token_everything_but_the_probes_needs_it() {
         assert_eq!(answer.status, 200, "a browser can open the page: {path}");
         assert!(!String::from_utf8(answer.body).unwrap().contains("s3cret"));
     }
-    for path in ["/status", "/metrics", "/config", "/upstreams", "/routes", "/nowhere"] {
+    for path in ["/status", "/metrics", "/config", "/upstreams", "/routes", "/requests", "/requests/x", "/nowhere"] {
         let answer = ask(path, "").await;
         assert_eq!((answer.status, answer.code().as_str()), (401, "unauthorized"), "{path}");
         assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
@@ -117,7 +117,10 @@ async fn j6_the_page_needs_nothing_that_its_policy_forbids() {
     for file in page.split(['"', '\'']).filter(|word| [".js", ".css", ".svg"].iter().any(|end| word.ends_with(end))) {
         assert_eq!(gateway.admin("GET", &format!("/{file}")).await.status, 200, "{file}");
     }
-    let script = String::from_utf8(gateway.admin("GET", "/page.js").await.body).unwrap();
+    let mut script = String::new();
+    for file in ["/page.js", "/feed.js", "/requests.js"] {
+        script += &String::from_utf8(gateway.admin("GET", file).await.body).unwrap();
+    }
     for markup in ["innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "new Function"] {
         assert!(!script.contains(markup), "what the API says is shown as text: {markup}");
     }

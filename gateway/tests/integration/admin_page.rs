@@ -80,6 +80,41 @@ async fn a_limit_shows_with_its_busiest_keys() {
 }
 
 #[tokio::test]
+async fn a_failed_request_opens_to_its_time_line() {
+    let (good, bad) = (echo().await, echo().await);
+    for mock in [&good, &bad] {
+        mock.set_rules([Rule::any().effect(mocks::Effect::Reset(mocks::Reset::BeforeHeaders))]);
+    }
+    let gateway = Gateway::start(&format!(
+        "[upstreams.orders]\nendpoints = ['{}', '{}']\n[[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = 'orders'\n\
+         retry = {{ attempts = 2 }}\n",
+        good.addr(),
+        bad.addr()
+    ))
+    .await;
+    let Some(mut browser) = look_at(&gateway).await else { return };
+    browser.until("!document.getElementById('no-requests').hidden").await;
+    let answer = gateway.get("/orders/7?token=secret").await;
+    assert_eq!(answer.code(), "upstream_reset");
+    browser.until("document.querySelector('#requests tr.failing')?.innerText.includes('/orders/7')").await;
+    browser.run("document.querySelector('#requests button').click()").await;
+    let id = answer.header("x-request-id").unwrap();
+    browser.until(&format!("document.getElementById('request-name').innerText.includes('{id}')")).await;
+    browser.until("document.querySelectorAll('#timeline rect.bad').length === 3").await;
+    let text = browser.until("document.getElementById('request').innerText").await.as_str().unwrap().to_owned();
+    for said in [&good.addr().to_string(), &bad.addr().to_string(), "reset", "fault of the upstream", "x-forwarded-for"]
+    {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    assert!(!text.contains("secret"), "{text}");
+    browser.run("[...document.querySelectorAll('#choices button')].find(b => b.innerText === 'Sampled').click()").await;
+    browser.until("document.querySelectorAll('#requests tr').length === 0").await;
+    browser.be_as_wide_as(360).await;
+    browser.until("document.documentElement.scrollWidth <= 360").await;
+    assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
+}
+
+#[tokio::test]
 async fn a_token_is_asked_for_once_and_opens_the_stream_too() {
     let upstream = echo().await;
     let (process, _folder) = Process::start_with_token(upstream.addr(), "s3cret-and-long-enough").await;

@@ -54,6 +54,7 @@ mod proxy_protocol;
 mod rate_limits;
 mod records;
 mod reload;
+mod requests;
 mod retries;
 mod routing;
 mod shared_tokens;

@@ -302,7 +302,8 @@ async function look() {
   try {
     // Alone, so that a missing token is met once.
     const status = await json("status");
-    const [upstreams, routes, limits, metrics] = await Promise.all([json("upstreams"), json("routes"), json("limits"), get("metrics").then(answer => answer.text())]);
+    const asked = requestsAsked();
+    const [upstreams, routes, limits, requests, metrics] = await Promise.all([json("upstreams"), json("routes"), json("limits"), json(asked), get("metrics").then(answer => answer.text())]);
     // A gateway with thousands of routes is not asked for all their series each second.
     if (metrics.length > 1e6) pause = 10000;
     for (const id of ["main", "links", "reload"]) by(id).hidden = false;
@@ -316,6 +317,8 @@ async function look() {
     showTables(...last);
     showCodes(of);
     showLimits(limits, of);
+    // Another choice may have been made meanwhile.
+    if (asked === requestsAsked()) showRequests(requests);
     keepFollowing(status);
   } catch (error) {
     if (error instanceof Unauthorized) return askForToken();

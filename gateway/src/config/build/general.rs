@@ -15,10 +15,10 @@ use crate::config::parse::environment::Environment;
 use crate::config::schema::server::{CERTIFICATE, LISTENER};
 use crate::config::settings::listener::{ClientCertificates, ListenerTls, NamedCertificate, Stapled};
 use crate::config::settings::server::{EscapedSlash, Http2Limits, Underscores};
-use crate::config::settings::telemetry::{AccessLog, LogOutput, Tracing, TrustTrace};
+use crate::config::settings::telemetry::{AccessLog, LogOutput, Recorder, Slow, Tracing, TrustTrace};
 use crate::config::settings::{Admin, Listener, Server, Telemetry};
 use crate::config::source::Sources;
-use crate::config::value::text;
+use crate::config::value::{quantity, text};
 
 /// `[server]`
 pub(crate) fn server(table: &Reader<'_>) -> Server {
@@ -144,6 +144,7 @@ pub(crate) fn telemetry(table: &Reader<'_>, sources: &Sources) -> Telemetry {
     let tracing = table.table("tracing");
     Telemetry {
         access_log: AccessLog { output, sample: log.number("sample"), queue: log.integer("queue") },
+        recorder: recorder(&table.table("recorder")),
         tracing: Tracing {
             sample_ratio: tracing.number("sample_ratio"),
             trust_incoming: match &*tracing.text("trust_incoming") {
@@ -152,5 +153,19 @@ pub(crate) fn telemetry(table: &Reader<'_>, sources: &Sources) -> Telemetry {
                 _ => TrustTrace::Always,
             },
         },
+    }
+}
+
+fn recorder(table: &Reader<'_>) -> Recorder {
+    let written = table.text("slow");
+    let slow = match written.strip_prefix('p') {
+        Some(percent) => percent.parse().ok().map(Slow::Percentile),
+        None => quantity::duration(&written).ok().filter(|from| !from.is_zero()).map(Slow::From),
+    };
+    Recorder {
+        requests: table.integer("requests"),
+        max_bytes: table.bytes("max_bytes"),
+        slow: slow.unwrap_or(Slow::Never),
+        sample: table.number("sample"),
     }
 }

@@ -28,6 +28,11 @@ impl<'a> Reader<'a> {
         Self { own, base, def, at }
     }
 
+    /// Its known keys.
+    pub(crate) fn def(&self) -> &'static TableDef {
+        self.def
+    }
+
     /// The value as written, here or in the shared table; `None` where only the default holds.
     pub(crate) fn get(&self, key: &str) -> Option<&'a Node> {
         debug_assert!(self.def.key(key).is_some(), "no key {key} in {}", self.def.title);
@@ -53,7 +58,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The value as written, or its default.
-    fn effective(&self, key: &str) -> Option<Cow<'a, Node>> {
+    pub(crate) fn effective(&self, key: &str) -> Option<Cow<'a, Node>> {
         self.get(key).map(Cow::Borrowed).or_else(|| self.fallback(key).map(Cow::Owned))
     }
 

@@ -28,7 +28,7 @@ const KEYS: &[Key] = &[
     key("server", Kind::Table(&SERVER), "Workers, limits and timeouts.").default("{}"),
     key("listeners", Kind::Tables(&LISTENER), "The addresses that clients connect to."),
     key("admin", Kind::Table(&ADMIN), "The operator's own address.").default("{}"),
-    key("telemetry", Kind::Table(&TELEMETRY), "Access log and tracing.").default("{}"),
+    key("telemetry", Kind::Table(&TELEMETRY), "Access log, flight recorder and tracing.").default("{}"),
     key("identity", Kind::Table(&IDENTITY), "Identity headers and providers.").default("{}"),
     key("stores", Kind::Map(&text::NAME, const { &Kind::Table(&STORE) }), "Redis, by name.").default("{}"),
     key("rate_limits", Kind::Map(&text::NAME, const { &Kind::Table(&RATE_LIMIT) }), "Limits, by name.").default("{}"),

@@ -8,9 +8,11 @@ const OTLP: &str = "trace export is";
 /// `[telemetry]`
 pub(crate) static TELEMETRY: TableDef = TableDef::plain(
     "[telemetry]",
-    "Access log and tracing.",
+    "Access log, flight recorder and tracing.",
     &[
         key("access_log", Kind::Table(&ACCESS_LOG), "One line for each request.").default("{}"),
+        key("recorder", Kind::Table(&RECORDER), "The last failed, slow and sampled requests, with all decisions.")
+            .default("{}"),
         key("tracing", Kind::Table(&TRACING), "Trace context and spans.").default("{}"),
     ],
 );
@@ -28,6 +30,23 @@ static ACCESS_LOG: TableDef = TableDef::plain(
             "Lines that may wait; when full, lines are dropped and counted, requests never wait.",
         )
         .default("65536"),
+    ],
+);
+
+static RECORDER: TableDef = TableDef::plain(
+    "[telemetry.recorder]",
+    "The flight recorder: the last failed, slow and sampled requests with every decision, for the admin API.",
+    &[
+        key("requests", Kind::Integer(0, 1 << 16), "Requests that are kept, in all; 0 is none.").default("4096"),
+        key("max_bytes", Kind::Size(1 << 16, 1 << 30), "What they may take of memory, in all.").default("\"8MiB\""),
+        key(
+            "slow",
+            Kind::Text(&text::SLOW),
+            "From which time on a request is slow: a duration, or a percentile of its route's lately; `0s` is never.",
+        )
+        .default("\"1s\""),
+        key("sample", Kind::Number(0.0, 1.0), "The share of all requests that is kept, whatever became of them.")
+            .default("0.001"),
     ],
 );
 

@@ -1,12 +1,15 @@
-//! `[telemetry.*]`: access log and tracing.
+//! `[telemetry.*]`: access log, flight recorder and tracing.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// `[telemetry]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Telemetry {
     /// `[telemetry.access_log]`
     pub access_log: AccessLog,
+    /// `[telemetry.recorder]`
+    pub recorder: Recorder,
     /// `[telemetry.tracing]`
     pub tracing: Tracing,
 }
@@ -31,6 +34,30 @@ pub enum LogOutput {
     Off,
     /// A file, appended to; reopened on reload, so that log rotation works.
     File(PathBuf),
+}
+
+/// `[telemetry.recorder]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recorder {
+    /// Requests that are kept, over all workers; 0 = none.
+    pub requests: usize,
+    /// What they may take of memory, bytes.
+    pub max_bytes: usize,
+    /// From which time on a request is slow.
+    pub slow: Slow,
+    /// Share of all requests that is kept, 0 to 1.
+    pub sample: f64,
+}
+
+/// `slow`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slow {
+    /// None ever is.
+    Never,
+    /// From this time on; above zero.
+    From(Duration),
+    /// Whatever takes longer than so many percent of its route's requests lately; 50 to 99.
+    Percentile(u8),
 }
 
 /// `[telemetry.tracing]`, as far as propagation goes.

@@ -95,6 +95,8 @@ kinds! {
     FAILURE = "connect, reset, timeout or a status", "503", |text| failure(text);
     /// When a hedge starts.
     HEDGE_AFTER = "a duration or a percentile", "p95", |text| hedge_after(text);
+    /// When a request is slow.
+    SLOW = "a duration or a percentile", "p99", |text| slow(text);
     /// RFC 6901.
     JSON_POINTER = "a JSON pointer", "/type", |text| json_pointer(text);
     /// A method that pages may use, or any.
@@ -294,6 +296,14 @@ fn hedge_after(text: &str) -> Result<(), String> {
         Some(percent) => require(percent.parse::<u8>().is_ok_and(|p| (50..=99).contains(&p)), "it is p50 to p99"),
         None => super::quantity::duration(text).map(drop),
     }
+}
+
+fn slow(text: &str) -> Result<(), String> {
+    if text.starts_with('p') {
+        return hedge_after(text);
+    }
+    let after = super::quantity::duration(text)?;
+    require(after <= std::time::Duration::from_secs(3600), "it is an hour at most")
 }
 
 fn json_pointer(text: &str) -> Result<(), String> {

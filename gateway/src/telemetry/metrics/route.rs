@@ -76,6 +76,8 @@ impl WordResult {
 #[derive(Debug)]
 pub struct RouteSeries {
     name: Arc<str>,
+    /// What a slow request takes longer than, nanoseconds.
+    slow_above_ns: AtomicU64,
     shards: Shards<Shard>,
 }
 
@@ -113,12 +115,25 @@ struct Rare {
 
 impl RouteSeries {
     pub(super) fn new(name: Arc<str>, workers: usize) -> Self {
-        Self { name, shards: Shards::new(workers) }
+        Self { name, slow_above_ns: AtomicU64::new(u64::MAX), shards: Shards::new(workers) }
     }
 
     /// The route's name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// From now on what takes longer than this is slow; `None`: nothing is.
+    pub fn set_slow_above(&self, above: Option<Duration>) {
+        let above = above.map_or(u64::MAX, |above| u64::try_from(above.as_nanos()).unwrap_or(u64::MAX));
+        self.slow_above_ns.store(above, Ordering::Relaxed);
+    }
+
+    /// Whether a request that took so long is slow.
+    #[inline]
+    pub fn is_slow(&self, took: Duration) -> bool {
+        let ns = took.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(took.subsec_nanos()));
+        ns > self.slow_above_ns.load(Ordering::Relaxed)
     }
 
     /// Counts one request that has ended. `overhead` is the time that the gateway itself added, where it was measured.

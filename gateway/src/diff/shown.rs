@@ -1,0 +1,116 @@
+//! Values as people read them, without what may be secret in them.
+
+use serde_json::Value;
+
+/// Parts of headers' names whose values are not shown.
+const SECRET: [&str; 6] = ["authorization", "cookie", "token", "secret", "password", "key"];
+/// Longer lists are shown by what came and what went.
+const LONG: usize = 60;
+const MASK: &str = "(not shown)";
+
+/// A value on one line.
+pub fn in_a_line(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) if text.is_empty() => "\"\"".to_owned(),
+        Value::String(text) => text.escape_debug().to_string(),
+        Value::Array(list) => format!("[{}]", list.iter().map(in_a_line).collect::<Vec<_>>().join(", ")),
+        Value::Object(table) => {
+            let entries: Vec<String> = table.iter().map(|(key, it)| format!("{key} = {}", in_a_line(it))).collect();
+            if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", entries.join(", ")) }
+        }
+        other => other.to_string(),
+    }
+}
+
+/// What was and what is: `15s → 5s`, of long lists what came and went.
+pub fn differing(old: Option<&Value>, new: Option<&Value>) -> String {
+    let text = |side: Option<&Value>| side.map_or_else(|| "none".to_owned(), in_a_line);
+    if let (Some(Value::Array(before)), Some(Value::Array(after))) = (old, new)
+        && text(old).len() + text(new).len() > LONG
+    {
+        let only = |these: &[Value], those: &[Value], sign: &str| {
+            these
+                .iter()
+                .filter(|it| !those.contains(it))
+                .map(|it| format!("{sign}{}", in_a_line(it)))
+                .collect::<Vec<_>>()
+        };
+        let moved = [only(after, before, "+ "), only(before, after, "- ")].concat();
+        return if moved.is_empty() { "in another order".to_owned() } else { moved.join(", ") };
+    }
+    format!("{} → {}", text(old), text(new))
+}
+
+/// The value without passwords in URLs and without values of headers that carry secrets.
+pub fn masked(value: &Value) -> Value {
+    mask("", value)
+}
+
+fn mask(key: &str, value: &Value) -> Value {
+    match value {
+        Value::String(text) => mask_text(key, text).into(),
+        Value::Array(list) => list.iter().map(|item| mask(key, item)).collect(),
+        Value::Object(table) => table
+            .iter()
+            .map(|(name, value)| {
+                let inner = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                (name.clone(), mask(&inner, value))
+            })
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+fn mask_text(key: &str, text: &str) -> String {
+    let sets_header = key.contains("headers.") && !key.ends_with(".remove") || key.starts_with("headers");
+    let name = key.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    if sets_header && SECRET.iter().any(|secret| name.contains(secret)) {
+        return MASK.to_owned();
+    }
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let authority = &rest[..rest.find('/').unwrap_or(rest.len())];
+    match authority.rfind('@') {
+        Some(at) => format!("{scheme}://{MASK}{}", &rest[at..]),
+        None => text.to_owned(),
+    }
+}
+
+/// Both masked; where that leaves no difference, it is said that there is one.
+pub(super) fn masked_pair(key: &str, old: Option<&Value>, new: Option<&Value>) -> (Option<Value>, Option<Value>) {
+    let before = old.map(|value| mask(key, value));
+    let mut after = new.map(|value| mask(key, value));
+    if before == after {
+        after = Some("(another secret)".into());
+    }
+    (before, after)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_and_yet_told_to_differ() {
+        let of = |url: &str| Some(json!(url));
+        let (one, other) = (json!("redis://u:old@h:1/2"), json!("redis://u:new@h:1/2"));
+        let (old, new) = masked_pair("url", Some(&one), Some(&other));
+        assert_eq!((old, new), (of("redis://(not shown)@h:1/2"), of("(another secret)")));
+        let edits =
+            json!({ "request_headers": { "set": { "authorization": "Basic x", "x-api-key": "y", "x-a": "z" } } });
+        let shown = masked(&edits).to_string();
+        assert!(!shown.contains("Basic") && !shown.contains("\"y\"") && shown.contains("\"z\""), "{shown}");
+        assert_eq!(masked(&json!("http://h/a@b")), json!("http://h/a@b"));
+    }
+
+    #[test]
+    fn values_are_one_line_each() {
+        assert_eq!(in_a_line(&json!({ "a": [1, "x"], "b": {} })), "{ a = [1, x], b = {} }");
+        assert_eq!(differing(Some(&json!("1s")), None), "1s → none");
+        let long = |last: &str| json!(["10.0.0.0/8", "192.168.0.0/16", "172.16.0.0/12", last]);
+        assert_eq!(differing(Some(&long("a")), Some(&long("b"))), "+ b, - a");
+        assert_eq!(in_a_line(&json!("a\nb")), "a\\nb");
+    }
+}

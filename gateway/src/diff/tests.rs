@@ -1,0 +1,170 @@
+//! Changes as they are told, and requests decided anew.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::{Purpose, load_effective_text};
+
+const OLD: &str = "[upstreams.a]\nendpoints = ['10.0.0.1:80']\n[upstreams.b]\nendpoints = ['10.0.0.2:80']\n\
+                   [rate_limits.each]\nkey = 'client_ip'\nrate = '10/s'\nburst = 10\n\
+                   [identity.providers.main]\nkind = 'api_key'\nkeys = 'keys.toml'\n\
+                   [[routes]]\nname = 'orders'\npath = '/orders/{id}'\nupstream = 'a'\nrate_limits = ['each']\n\
+                   [[routes]]\nname = 'legacy'\npath = '/legacy/{*rest}'\nupstream = 'b'\n";
+
+fn side(text: &str) -> Side {
+    // Providers name files, which are not there.
+    let text = text.replace(
+        "kind = 'api_key'\nkeys = 'keys.toml'\n",
+        "kind = 'jwt'\nissuer = 'i'\naudiences = ['a']\njwks = { url = 'https://idp.example/jwks' }\n",
+    );
+    let loaded = load_effective_text(&text, Path::new("gateway.toml"), Purpose::Check);
+    let (loaded, effective) = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+    Side { config: loaded.config, effective }
+}
+
+fn told(new: &str) -> Vec<String> {
+    let items = compare(&side(OLD), &side(new));
+    let line = |item: &Item| {
+        let changes: Vec<String> = item
+            .changes
+            .iter()
+            .map(|it| format!("{} {}", it.key, differing(it.old.as_ref(), it.new.as_ref())))
+            .map(|it| if it.len() > 80 { "(all)".to_owned() } else { it })
+            .collect();
+        format!("{} {} {:?} {}{:?}", item.section, item.name, item.what, changes.join("; "), item.used_by)
+    };
+    items.iter().map(line).collect()
+}
+
+fn record(method: &str, path: &str, more: &Value) -> String {
+    let mut record =
+        json!({ "schema": 1, "request_id": "i", "method": method, "host": "h", "path": path, "status": 200 });
+    record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    format!("{record}\n")
+}
+
+fn replayed(new: &str, log: &str) -> Replay {
+    replay(&side(OLD), &side(new), log.as_bytes()).unwrap()
+}
+
+#[test]
+fn only_what_means_something_else_is_told() {
+    assert!(told(&OLD.replace("'10/s'", "'600/m'")).is_empty());
+    assert_eq!(
+        told(&OLD.replace("'10/s'", "'5/s'").replace("upstream = 'b'\n", "upstream = 'b'\ntimeout = '5s'\n")),
+        ["routes legacy Changed timeout 15s → 5s[]", "rate_limits each Changed rate 10/s → 5/s[\"orders\"]"]
+    );
+    let body = OLD.replace("upstream = 'b'\n", "upstream = 'b'\nmax_body = '10MiB'\n");
+    assert!(told(&body).is_empty(), "that is what [server] says");
+    assert!(!told(&body.replace("10MiB", "11MiB")).is_empty());
+    let moved = OLD.replace("name = 'legacy'", "name = 'older'").replace("10.0.0.2", "10.0.0.3");
+    assert_eq!(
+        told(&moved),
+        [
+            "routes legacy Removed (all)[]",
+            "routes older Added (all)[]",
+            "upstreams b Changed endpoints.10.0.0.2:80 { weight = 1 } → none; endpoints.10.0.0.3:80 none → { weight = 1 }\
+             [\"older\"]"
+        ]
+    );
+    assert_eq!(
+        told(&format!("[server]\nmax_uri_bytes = '4KiB'\n{OLD}")),
+        ["server server Changed max_uri_bytes 8KiB → 4KiB[]"]
+    );
+}
+
+#[test]
+fn the_order_of_routes_counts_where_it_decides() {
+    let route = |name: &str, key: &str, path: &str| {
+        format!("[[routes]]\nname = '{name}'\npath = '{path}'\nupstream = 'http://h:1'\nheaders = {{ {key} = '1' }}\n")
+    };
+    let [a, b] = [route("a", "x-a", "/p/{id}"), route("b", "x-b", "/p/{number}")];
+    let items = compare(&side(&format!("{a}{b}")), &side(&format!("{b}{a}")));
+    assert_eq!((items.len(), items[0].name.as_str()), (1, "(order in the file)"));
+    let other = route("b", "x-b", "/q/{id}");
+    assert!(compare(&side(&format!("{a}{other}")), &side(&format!("{other}{a}"))).is_empty());
+}
+
+#[test]
+fn requests_are_grouped_by_what_becomes_of_them() {
+    let new = OLD
+        .replace(
+            "name = 'orders'\npath = '/orders/{id}'\nupstream = 'a'",
+            "name = 'orders'\npath = '/orders/{id}'\nupstream = 'b'\nauth = { providers = ['main'] }",
+        )
+        .replace("/legacy/{*rest}", "/legacy/v2/{*rest}");
+    let log = [
+        record("GET", "/orders/1", &json!({ "route": "orders" })),
+        record("GET", "/orders/2", &json!({ "route": "orders", "subject": "ada" })),
+        record("GET", "/legacy/x", &json!({ "route": "legacy" })),
+        record("GET", "/legacy/v2/x", &json!({ "route": "legacy" })),
+        record("GET", "/nowhere", &json!({ "status": 404 })),
+        record("GET", "/orders/3", &json!({ "route": "another" })),
+        "{\"broken\n".to_owned(),
+        "\n".to_owned(),
+        "{\"request_id\":\"i\",\"status\":400}\n".to_owned(),
+    ]
+    .concat();
+    let told = replayed(&new, &log);
+    assert_eq!((told.requests, told.same, told.differing, told.undecided), (6, 2, 4, 0));
+    assert_eq!((told.bad_lines, told.bad[0].line, told.no_requests, told.of_another_configuration), (1, 7, 1, 1));
+    let orders = &told.groups[0];
+    assert_eq!((orders.count, orders.old.as_str(), orders.without_identity), (3, "route orders", Some(2)));
+    assert_eq!(orders.differs, ["upstream a → b", "now needs identity (main)"]);
+    assert_eq!(orders.examples.iter().map(|it| it.line).collect::<Vec<_>>(), [1, 2, 6]);
+    let legacy = &told.groups[1];
+    assert_eq!((legacy.count, &legacy.old[..], &legacy.new[..]), (1, "route legacy", "404"));
+    assert_eq!((&legacy.differs[..], legacy.examples[0].line), (&["now 404".to_owned()][..], 3));
+}
+
+#[test]
+fn what_a_route_does_to_a_request_is_told_where_only_that_changes() {
+    let log = record("GET", "/orders/1", &json!({ "route": "orders" }));
+    let differs = |new: &str| replayed(new, &log).groups.first().map(|group| group.differs.clone()).unwrap_or_default();
+    assert_eq!(differs(&OLD.replace("burst = 10", "burst = 3")), ["limit each: burst 10 → 3"]);
+    assert_eq!(differs(&OLD.replace("rate_limits = ['each']\n", "")), ["not under limit each any more"]);
+    assert_eq!(
+        differs(&OLD.replace("10.0.0.1:80']", "10.0.0.1:80']\nslow_start = '5s'")),
+        ["upstream a: slow_start 0s → 5s"]
+    );
+    let rewritten = OLD.replace("rate_limits = ['each']\n", "rate_limits = ['each']\nrewrite = { path = '/o/{id}' }\n");
+    let told = replayed(&rewritten, &log);
+    assert!(told.groups[0].differs.contains(&"the upstream is sent another path".to_owned()), "{told:?}");
+    assert_eq!(told.groups[0].examples[0].sent.as_deref(), Some("/o/1"));
+    let closed =
+        OLD.replace("rate_limits = ['each']\n", "rate_limits = ['each']\naddresses = { deny = ['10.9.0.0/16'] }\n");
+    let from = |client: &str| record("GET", "/orders/1", &json!({ "route": "orders", "client": client }));
+    let told = replayed(&closed, &[from("10.9.0.1"), from("10.8.0.1")].concat());
+    assert!(told.groups.iter().any(|it| it.count == 1 && it.new.starts_with("403")), "{told:?}");
+    assert_eq!(replayed(OLD, &log).differing, 0);
+}
+
+#[test]
+fn what_hangs_on_headers_is_decided_only_where_nothing_of_it_changed() {
+    let with = |condition: &str, base: &str| {
+        format!(
+            "{base}[[routes]]\nname = 'beta'\npath = '/orders/{{id}}'\nupstream = 'b'\nheaders = {{ x-beta = '{condition}' }}\n"
+        )
+    };
+    let (old, changed) = (with("1", OLD), with("2", OLD));
+    let same_match = with("1", &OLD.replace("upstream = 'a'\nrate", "upstream = 'b'\nrate"));
+    let log = |route: &str| record("GET", "/orders/1", &json!({ "route": route }));
+    let run = |new: &str, log: String| replay(&side(&old), &side(new), log.as_bytes()).unwrap();
+    assert_eq!(run(&changed, log("beta")).undecided, 1);
+    assert_eq!(run(&same_match, log("beta")).same, 1, "it took beta, and takes it still");
+    let told = run(&same_match, log("orders"));
+    assert_eq!((told.differing, told.groups[0].differs[0].as_str()), (1, "upstream a → b"));
+    let elsewhere = run(&changed, record("GET", "/legacy/x", &json!({ "route": "legacy" })));
+    assert_eq!((elsewhere.undecided, elsewhere.same), (0, 1));
+}
+
+#[test]
+fn a_line_without_end_and_one_that_is_too_long_are_bad_and_no_more() {
+    let long = "x".repeat(3 << 20);
+    let log = format!("{long}\n{}{{\"request_id\":", record("GET", "/orders/1", &json!({ "route": "orders" })));
+    let told = replayed(OLD, &log);
+    assert_eq!((told.requests, told.bad_lines), (1, 2));
+    assert_eq!(told.bad.iter().map(|bad| bad.line).collect::<Vec<_>>(), [1, 3]);
+}

@@ -1,0 +1,162 @@
+//! What is done to a request on its route, and how that differs between two routes of two configurations.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{Side, changes, differing};
+
+/// What of a route decides which requests take it, and nothing else.
+const MATCHING: [&str; 8] = ["hosts", "path", "methods", "headers", "query", "body", "body_match_limit", "priority"];
+/// What is told in words of its own.
+const TOLD: [&str; 4] = ["upstream", "rate_limits", "auth", "forward_auth"];
+/// Keys of an upstream, a limit or a provider that are told; the rest is counted.
+const MOST_KEYS: usize = 3;
+
+/// The upstreams that a route's requests may reach.
+pub(super) fn upstreams(route: &Value) -> Vec<&str> {
+    let named = [&route["upstream"], &route["forward_auth"]["upstream"], &route["fallback"]["upstream"]];
+    named.into_iter().filter_map(Value::as_str).collect()
+}
+
+/// What is said of a request's treatment, and whether it needs an identity only now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Treatment {
+    /// How it differs; nothing where it is the same.
+    pub(super) differs: Vec<String>,
+    /// Who asks has to be proven, and had not to be before.
+    pub(super) needs_identity: bool,
+    /// Its path may be sent in another form.
+    pub(super) may_be_sent_otherwise: bool,
+}
+
+/// How requests are treated otherwise that took one route and take another, or the same.
+pub(super) fn between((old, before): (&Side, &str), (new, after): (&Side, &str)) -> Treatment {
+    let of = |side: &Side, name: &str| side.effective["routes"][name].clone();
+    let (one, other) = levelled((old, &of(old, before)), (new, &of(new, after)));
+    let mut told = Treatment::default();
+    if before != after {
+        told.differs.push(format!("route {before} → {after}"));
+    }
+    if one["upstream"] != other["upstream"] {
+        told.differs.push(format!("upstream {}", differing(there(&one["upstream"]), there(&other["upstream"]))));
+    }
+    identity((&one, &other), &mut told);
+    limits((old, &one), (new, &other), &mut told.differs);
+    for (section, names) in [("upstreams", upstreams(&other)), ("providers", texts(&other["auth"]["providers"]))] {
+        for name in names {
+            definition((old, new), section, name, &mut told.differs);
+        }
+    }
+    for change in changes(&one, &other) {
+        let first = change.key.split('.').next().unwrap_or_default();
+        if !MATCHING.contains(&first) && !TOLD.contains(&first) {
+            told.differs.push(format!("{} {}", change.key, differing(change.old.as_ref(), change.new.as_ref())));
+        }
+    }
+    told.may_be_sent_otherwise =
+        before != after || ["rewrite", "redirect", "path"].iter().any(|key| one[*key] != other[*key]);
+    told
+}
+
+/// Two routes, of which one leaves to `[server]` what the other says itself: what holds for it, so that both can be
+/// compared.
+pub(super) fn levelled((old, one): (&Side, &Value), (new, other): (&Side, &Value)) -> (Value, Value) {
+    let (mut one, mut other) = (one.clone(), other.clone());
+    let of = |side: &Side| side.effective["server"]["max_body"].clone();
+    match (one["max_body"].is_null(), other["max_body"].is_null()) {
+        (true, false) => one["max_body"] = of(old),
+        (false, true) => other["max_body"] = of(new),
+        _ => {}
+    }
+    (one, other)
+}
+
+/// The value, where there is one.
+pub(super) fn there(value: &Value) -> Option<&Value> {
+    (!value.is_null()).then_some(value)
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+fn identity((old, new): (&Value, &Value), told: &mut Treatment) {
+    let needs = |route: &Value| route["auth"].is_object() && route["auth"]["optional"] != true;
+    if needs(new) && !needs(old) {
+        told.needs_identity = true;
+        told.differs.push(format!("now needs identity ({})", texts(&new["auth"]["providers"]).join(", then ")));
+    } else if needs(old) && !needs(new) {
+        told.differs.push("needs no identity any more".to_owned());
+    } else {
+        for change in changes(&old["auth"], &new["auth"]) {
+            let key = if change.key.is_empty() { "auth".to_owned() } else { format!("auth.{}", change.key) };
+            told.differs.push(format!("{key} {}", differing(change.old.as_ref(), change.new.as_ref())));
+        }
+    }
+    match (there(&old["forward_auth"]), there(&new["forward_auth"])) {
+        (None, Some(asked)) => {
+            told.differs.push(format!("now asks {} first", asked["upstream"].as_str().unwrap_or("")));
+        }
+        (Some(_), None) => told.differs.push("asks no other service first any more".to_owned()),
+        (Some(old), Some(new)) => {
+            for change in changes(old, new) {
+                let shown = differing(change.old.as_ref(), change.new.as_ref());
+                told.differs.push(format!("forward_auth.{} {shown}", change.key));
+            }
+        }
+        (None, None) => {}
+    }
+}
+
+fn limits((old, one): (&Side, &Value), (new, other): (&Side, &Value), out: &mut Vec<String>) {
+    let (before, after) = (texts(&one["rate_limits"]), texts(&other["rate_limits"]));
+    for name in after.iter().filter(|name| !before.contains(name)) {
+        let rule = &new.effective["rate_limits"][*name];
+        let text = |key: &str| rule[key].as_str().unwrap_or_default().to_owned();
+        out.push(format!("now under limit {name} ({} by {})", text("rate"), text("key")));
+    }
+    for name in before.iter().filter(|name| !after.contains(name)) {
+        out.push(format!("not under limit {name} any more"));
+    }
+    for name in after.iter().filter(|name| before.contains(name)) {
+        definition((old, new), "rate_limits", name, out);
+    }
+}
+
+/// How something with a name differs that both sides have.
+fn definition((old, new): (&Side, &Side), section: &str, name: &str, out: &mut Vec<String>) {
+    let of = |side: &Side| match section {
+        "providers" => side.effective["identity"]["providers"][name].clone(),
+        _ => side.effective[section][name].clone(),
+    };
+    let (before, after) = (of(old), of(new));
+    if before.is_null() || after.is_null() {
+        return;
+    }
+    let changes = changes(&before, &after);
+    if changes.is_empty() {
+        return;
+    }
+    let shown: Vec<String> = changes
+        .iter()
+        .take(MOST_KEYS)
+        .map(|change| format!("{} {}", change.key, differing(change.old.as_ref(), change.new.as_ref())))
+        .collect();
+    let more = changes.len().saturating_sub(MOST_KEYS);
+    let more = if more > 0 { format!(" and {more} keys more") } else { String::new() };
+    let what = match section {
+        "rate_limits" => "limit",
+        "providers" => "provider",
+        _ => "upstream",
+    };
+    out.push(format!("{what} {name}: {}{more}", shown.join(", ")));
+}
+
+/// Whether routes of these names match the same requests on both sides, and are the same routes.
+pub(super) fn match_alike(old: &Side, new: &Side, names: &BTreeSet<&str>) -> bool {
+    names.iter().all(|name| {
+        let (one, other) = (&old.effective["routes"][*name], &new.effective["routes"][*name]);
+        one.is_object() && other.is_object() && MATCHING.iter().all(|key| one[*key] == other[*key])
+    })
+}

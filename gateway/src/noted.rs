@@ -1,0 +1,208 @@
+//! What the flight recorder gets of an exchange: notes on the way while it is of note, and all the rest at its end.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use http::{HeaderMap, StatusCode};
+
+use crate::error::{Fault, GatewayError};
+use crate::exchange::Exchange;
+use crate::http1::{Fields, RequestHead};
+use crate::network::Network;
+use crate::telemetry::metrics::AttemptOutcome;
+use crate::telemetry::record::{AccessRecord, Ended};
+use crate::telemetry::recorder::{AttemptNote, Details, Lane, Notes, Wanted, fields};
+
+impl<N: Network> Exchange<N> {
+    /// The same random number whenever it is asked for: what the flight recorder samples by.
+    #[inline]
+    fn lot(&self) -> u64 {
+        u64::from_be_bytes(self.trace.span_id)
+    }
+
+    /// What a request is of note for that ends, or would, with this status after so long. `cut`: it is no whole answer.
+    #[inline]
+    fn wanted(&self, (status, cut): (u16, bool), now: Instant) -> Wanted {
+        // A tunnel is as long as its two ends like.
+        let is_tunnel = status == StatusCode::SWITCHING_PROTOCOLS.as_u16();
+        let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
+        let slow = !is_tunnel && series.is_slow(now.saturating_duration_since(self.started));
+        let failed = Wanted::FAILED.when(status >= 400 || cut || self.code.is_some());
+        failed.and(Wanted::SLOW.when(slow)).and(Wanted::SAMPLED.when(self.shard.shared.recorder.samples(self.lot())))
+    }
+
+    /// Notes what an upstream was sent, where the request is of note once an answer of this status has come, or none.
+    #[inline]
+    pub(crate) fn note_sent(&self, status: Option<StatusCode>, now: Instant, head: &RequestHead) {
+        let wanted = self.wanted((status.map_or(0, |status| status.as_u16()), status.is_none()), now);
+        if wanted != Wanted::default() {
+            self.note_head(wanted, head);
+        }
+    }
+
+    #[cold]
+    fn note_head(&self, wanted: Wanted, head: &RequestHead) {
+        self.note(Lane::of(wanted, false), |notes| {
+            let own = head.lines.split(|byte| *byte == b'\n').filter_map(|line| {
+                let colon = line.iter().position(|byte| *byte == b':')?;
+                Some((&line[..colon], line[colon + 1..].trim_ascii()))
+            });
+            notes.sent = fields(of_map(&head.headers).chain(own));
+        });
+    }
+
+    /// Notes an attempt that has come to its outcome.
+    #[cold]
+    pub(crate) fn note_attempt(&self, attempt: AttemptNote) {
+        self.note(Lane::Failed, |notes| notes.attempt(attempt));
+    }
+
+    /// Notes why the request is answered with a problem; where it got no further, also what the client had sent.
+    #[cold]
+    pub(crate) fn note_problem(&self, headers: &HeaderMap, error: &GatewayError) {
+        let cause = || match &error.internal {
+            Some(internal) => format!("{} ({internal})", error.detail),
+            None => error.detail.clone().into_owned(),
+        };
+        self.note_failure(headers, error.code.fault() == Fault::Client, cause);
+    }
+
+    /// The same where another service said that the request may not pass.
+    #[cold]
+    pub(crate) fn note_refusal(&self, headers: &HeaderMap) {
+        let asked = || self.route().and_then(|route| Some(route.authority.as_ref()?.upstream.name.to_string()));
+        self.note_failure(headers, true, || format!("{} does not let it pass.", asked().unwrap_or_default()));
+    }
+
+    fn note_failure(&self, headers: &HeaderMap, by_client: bool, cause: impl FnOnce() -> String) {
+        self.note(Lane::of(Wanted::FAILED, by_client), |notes| {
+            if !headers.is_empty() {
+                notes.received = fields(of_map(headers));
+            }
+            notes.cause = Some(cause().into());
+        });
+    }
+
+    /// Notes what the client is answered, where the request is of note.
+    #[inline]
+    pub(crate) fn note_answered(&self, head: &HeaderMap) {
+        if self.notes.get().is_some() {
+            self.note_answer(head);
+        }
+    }
+
+    /// The same of an upstream's answer.
+    #[inline]
+    pub(crate) fn note_relayed(&self, head: &Fields) {
+        if self.notes.get().is_some() {
+            self.note_answer(&head.to_map());
+        }
+    }
+
+    #[cold]
+    fn note_answer(&self, head: &HeaderMap) {
+        self.note(Lane::Failed, |notes| notes.answered = fields(of_map(head)));
+    }
+
+    /// Notes something, unless too much is going on for the request to be written down.
+    fn note(&self, lane: Lane, note: impl FnOnce(&mut Notes)) {
+        let shared = &self.shard.shared;
+        let second = shared.clock.ticks_ms(self.started) / 1000;
+        if self.notes.get().is_none() && !shared.recorder.has_room(self.shard.index, lane, second) {
+            return;
+        }
+        let notes = self.notes.get_or_init(Box::default);
+        note(&mut lock(notes));
+    }
+
+    /// Hands the request to the flight recorder, where it is of note. Its last act.
+    #[inline]
+    pub(crate) fn keep_if_of_note(&self, (status, ended): (u16, Ended), now: Instant) {
+        let wanted = self.wanted((status, ended != Ended::Complete), now);
+        if wanted != Wanted::default() {
+            self.keep(wanted, (status, ended), now);
+        }
+    }
+
+    #[cold]
+    fn keep(&self, wanted: Wanted, (status, ended): (u16, Ended), now: Instant) {
+        let (shared, worker) = (&self.shard.shared, self.shard.index);
+        let by_client = match self.fault(ended) {
+            Some(fault) => fault == Fault::Client,
+            None => status < 500,
+        };
+        let second = shared.clock.ticks_ms(now) / 1000;
+        let who = (self.request_id.as_bytes(), shared.clock.unix_us(now));
+        shared.recorder.keep((worker, second), (Lane::of(wanted, by_client), wanted), who, |out| {
+            let total = now.saturating_duration_since(self.started);
+            let record = self.record(status, ended, total, self.overhead(now));
+            self.write_down(wanted, &record, now, out);
+        });
+    }
+
+    fn write_down(&self, wanted: Wanted, record: &AccessRecord<'_>, now: Instant, out: &mut Vec<u8>) {
+        let notes = self.notes.get().map(|notes| lock(notes));
+        let limits = self.route().and_then(|route| Some(self.limits.as_ref()?.consulted(route.limits.as_deref()?)));
+        let noted = |began: Instant| notes.as_ref().is_some_and(|it| it.attempts.iter().any(|one| one.began == began));
+        let details = Details {
+            wanted: &wanted.names(),
+            config_version: self.snapshot.version,
+            worker: self.shard.index,
+            started: self.started,
+            identity: match (&self.identity, self.refused) {
+                (_, Some(_)) => "refused",
+                (Some(_), None) => "proven",
+                (None, None) => "none",
+            },
+            provider: self.identity.as_ref().map(|identity| &*identity.provider),
+            scopes: self.identity.as_ref().map(|identity| &identity.scopes[..]).unwrap_or_default(),
+            limits: limits.as_deref().unwrap_or_default(),
+            attempt: self.only_attempt(now).filter(|attempt| !noted(attempt.began)),
+            times: [
+                ("upstream_began", self.upstream_began),
+                ("upstream_head", self.upstream_head),
+                ("answered", self.answered),
+            ],
+            notes: notes.as_deref(),
+        };
+        details.write(record, out);
+    }
+
+    /// The first attempt: one that was good at once is noted nowhere else.
+    fn only_attempt(&self, now: Instant) -> Option<AttemptNote> {
+        let (began, head) = (self.upstream_began?, self.upstream_head);
+        Some(AttemptNote {
+            upstream: self.upstream()?.name.clone(),
+            endpoint: self.endpoint.as_ref()?.address.clone(),
+            breaker: self.breaker.unwrap_or_default(),
+            began,
+            ended: head.unwrap_or(now),
+            outcome: if head.is_some() { AttemptOutcome::Ok } else { AttemptOutcome::Cancelled },
+            status: head.and(self.status).map(|status| status.as_u16()),
+        })
+    }
+
+    /// Notes an attempt, unless it is one that can be told from the exchange itself: the first, with a good answer. Of
+    /// who says whether a request may pass, a yes is not noted.
+    #[inline]
+    pub(crate) fn note_unless_plain(
+        &self,
+        (outcome, status): (AttemptOutcome, Option<u16>),
+        attempt: impl FnOnce() -> AttemptNote,
+    ) {
+        let is_no = self.consults && status.is_some_and(|status| status >= 300);
+        if outcome != AttemptOutcome::Ok || self.attempts > 1 || is_no || self.hedges.load(Ordering::Relaxed) > 0 {
+            self.note_attempt(attempt());
+        }
+    }
+}
+
+fn of_map(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+}
+
+/// A panic while something is noted leaves at worst half a note.
+fn lock(notes: &Mutex<Notes>) -> MutexGuard<'_, Notes> {
+    notes.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,272 @@
+//! The flight recorder: what became of the last failed, slow and sampled requests, for operators alone.
+
+use std::time::Duration;
+
+use mocks::{Effect, Reset, Rule};
+use serde_json::{Value, json};
+
+use crate::support::{Gateway, Issuer, echo, one_route};
+
+/// A recorder with these keys, before a configuration.
+fn recording(keys: &str, text: &str) -> String {
+    format!("[telemetry.recorder]\n{keys}\n\n{text}")
+}
+
+impl Gateway {
+    /// What `/requests` lists, once so many requests have their records.
+    async fn listed(&self, query: &str, records: usize) -> Vec<Value> {
+        self.records(records).await;
+        let answer = self.admin("GET", &format!("/requests?{query}")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["requests"].as_array().unwrap().clone()
+    }
+
+    /// The only request that is listed, with all that is known of it.
+    async fn only(&self, query: &str, records: usize) -> Value {
+        let listed = self.listed(query, records).await;
+        assert_eq!(listed.len(), 1, "{listed:#?}");
+        self.told(listed[0]["request_id"].as_str().unwrap()).await
+    }
+
+    /// All that is known of a request.
+    async fn told(&self, id: &str) -> Value {
+        let answer = self.admin("GET", &format!("/requests/{id}")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+}
+
+fn names(part: &Value) -> Vec<&str> {
+    part["headers"].as_array().unwrap().iter().map(|field| field["name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_request_that_failed_twice_is_told_with_every_decision_and_no_secret() {
+    let (good, bad) = (echo().await, echo().await);
+    good.set_rules([Rule::any().status(502)]);
+    bad.set_rules([Rule::any().effect(Effect::Reset(Reset::BeforeHeaders))]);
+    let gateway = Gateway::start(&recording(
+        "sample = 0.0",
+        &format!(
+            "[rate_limits.each]\nkey = 'client_ip'\nrate = '10/h'\nburst = 10\n\n\
+             [upstreams.up]\nendpoints = ['{}', '{}']\nbalance = 'round_robin'\n\
+             [[routes]]\nname = 'orders'\npath = '/orders/{{id}}'\nupstream = 'up'\nrate_limits = ['each']\n\
+             retry = {{ attempts = 3, backoff = '1ms', max_backoff = '1ms' }}\n\
+             [[routes]]\nname = 'private'\npath = '/orders/{{id}}'\nupstream = 'up'\nheaders = {{ x-key = 'k' }}\n",
+            bad.addr(),
+            good.addr()
+        ),
+    ))
+    .await;
+    let answer = gateway
+        .ask("GET /orders/7?token=secret HTTP/1.1\r\nhost: shop.test\r\naccept: text/html\r\ncookie: s=secret\r\nauthorization: Bearer secret\r\nx-thing: secret\r\n\r\n")
+        .await;
+    assert_eq!(answer.status, 502);
+    let told = gateway.only("failed", 1).await;
+    assert!(!told.to_string().contains("secret"), "{told:#}");
+    let record = gateway.record().await;
+    for (key, value) in record.as_object().unwrap() {
+        assert_eq!(&told[key], value, "all that the access record says: {key}");
+    }
+    assert_eq!((&told["kinds"], &told["config_version"], &told["worker"]), (&json!(["failed"]), &json!(1), &json!(0)));
+    assert_eq!(told["identity"], json!({ "result": "none" }));
+    let limit = json!({ "rule": "each", "decision": "let_through", "remaining": 9, "taken_from": "gateway" });
+    assert_eq!(told["limits"], json!([limit]));
+
+    let exchanges = told["exchanges"].as_array().unwrap();
+    let outcomes: Vec<_> = exchanges.iter().map(|it| (&it["outcome"], &it["status"], &it["breaker"])).collect();
+    let (reset, answered) = ((&json!("reset"), &Value::Null), (&json!("status_5xx"), &json!(502)));
+    assert_eq!(outcomes.len(), 3, "{exchanges:#?}");
+    for (at, (outcome, status, breaker)) in outcomes.into_iter().enumerate() {
+        let expected = if exchanges[at]["endpoint"] == bad.addr().to_string() { reset } else { answered };
+        assert_eq!(((outcome, status), breaker), (expected, &json!("closed")), "{exchanges:#?}");
+    }
+    let times: Vec<u64> =
+        exchanges.iter().flat_map(|it| [&it["start_us"], &it["end_us"]]).map(|it| it.as_u64().unwrap()).collect();
+    assert!(times.is_sorted() && times.last() <= told["total_us"].as_u64().as_ref(), "{times:?}");
+
+    let (sent, answered) = (names(&told["sent"]), names(&told["answered"]));
+    for name in ["host", "cookie", "authorization", "x-thing", "x-request-id", "traceparent", "x-forwarded-for"] {
+        assert!(sent.contains(&name), "{name}: {sent:?}");
+    }
+    assert!(told["sent"]["headers"].to_string().contains("text/html"), "harmless values are there: {told:#}");
+    assert!(answered.iter().any(|name| name.eq_ignore_ascii_case("x-request-id")), "{answered:?}");
+    assert_eq!(told["routing"]["config_version"], 1);
+    assert_eq!(
+        told["routing"]["misses"],
+        json!([{ "route": "private", "reason": "it asks for more than host, path and method, which is not kept" }])
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_came_and_which_limit_or_credential_it_was() {
+    let (upstream, issuer) = (echo().await, Issuer::new("k1"));
+    let limits = "[rate_limits.one]\nkey = 'client_ip'\nrate = '1/h'\nburst = 1\n\n\
+                  [rate_limits.ten]\nkey = 'global'\nrate = '10/h'\nburst = 10\n\n";
+    let route = one_route("", "rate_limits = ['ten', 'one']", upstream.addr());
+    let guarded = format!(
+        "[[routes]]\nname = 'mine'\npath = '/mine'\nupstream = 'up'\nauth = {{ providers = ['main'] }}\n{}",
+        issuer.provider("")
+    );
+    let gateway = Gateway::start(&recording("sample = 0.0", &format!("{limits}{route}\n{guarded}"))).await;
+    assert_eq!(gateway.get("/a").await.status, 200);
+    assert_eq!(gateway.get("/a?key=secret").await.status, 429);
+    let told = gateway.only("failed", 2).await;
+    assert_eq!((&told["limit"], &told["exchanges"], &told["sent"]), (&json!("one"), &json!([]), &Value::Null));
+    let decisions: Vec<_> =
+        told["limits"].as_array().unwrap().iter().map(|it| (&it["rule"], &it["decision"])).collect();
+    assert_eq!(decisions, [(&json!("ten"), &json!("given_back")), (&json!("one"), &json!("refused"))]);
+    assert_eq!(names(&told["received"]), ["host"]);
+    assert!(names(&told["answered"]).contains(&"retry-after"), "{told:#}");
+    assert!(told["cause"].as_str().unwrap().contains("\"one\" is used up"), "{told:#}");
+
+    let token = issuer.token(&json!({ "exp": 1_000_000 }));
+    let ask = format!("GET /mine HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n");
+    assert_eq!(gateway.ask(ask).await.status, 401);
+    let told = gateway.only("route=mine", 3).await;
+    assert_eq!((&told["identity"]["result"], &told["auth"]), (&json!("refused"), &json!("expired")));
+    assert!(!told.to_string().contains(&token));
+
+    assert_eq!(gateway.get("/nowhere/%00").await.status, 400);
+    assert_eq!(gateway.ask("NONSENSE\r\n\r\n").await.status, 400);
+    assert_eq!(gateway.listed("status=400", 5).await.len(), 2, "what was no request is kept too");
+}
+
+#[tokio::test]
+async fn a_slow_request_is_kept_with_what_it_waited_for() {
+    let upstream = echo().await;
+    upstream.set_rules([Rule::on("/slow").delay(Duration::from_millis(60))]);
+    let route = one_route("", "", upstream.addr());
+    let gateway = Gateway::start(&recording("sample = 0.0\nslow = '50ms'", &route)).await;
+    assert_eq!(gateway.get("/slow").await.status, 200);
+    let told = gateway.only("slow", 1).await;
+    assert_eq!((&told["kinds"], &told["code"]), (&json!(["slow"]), &json!("ok")));
+    let exchange = &told["exchanges"][0];
+    assert_eq!(
+        (&exchange["outcome"], &exchange["status"], &exchange["upstream"]),
+        (&json!("ok"), &json!(200), &json!("up"))
+    );
+    assert!(exchange["end_us"].as_u64().unwrap() - exchange["start_us"].as_u64().unwrap() >= 50_000, "{exchange}");
+    assert!(names(&told["sent"]).contains(&"traceparent"), "it was slow already when the answer came: {told:#}");
+}
+
+#[tokio::test]
+async fn requests_are_sampled_by_a_share_and_lists_are_narrowed() {
+    let upstream = echo().await;
+    upstream.set_rules([Rule::on("/bad").status(404)]);
+    let route = one_route("", "", upstream.addr());
+    let gateway = Gateway::start(&recording("sample = 1.0\nslow = '0s'", &route)).await;
+    for path in ["/a", "/bad", "/b"] {
+        gateway.get(path).await;
+    }
+    let paths =
+        |listed: Vec<Value>| listed.iter().map(|it| it["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(paths(gateway.listed("", 3).await), ["/b", "/bad", "/a"], "the newest first");
+    assert_eq!(paths(gateway.listed("failed", 3).await), ["/bad"]);
+    assert_eq!(paths(gateway.listed("sampled&status=200", 3).await), ["/b", "/a"]);
+    assert_eq!(paths(gateway.listed("limit=1", 3).await), ["/b"]);
+    assert_eq!(paths(gateway.listed("slow", 3).await), [""; 0]);
+    let told = gateway.only("failed", 3).await;
+    assert_eq!((&told["kinds"], &told["fault"]), (&json!(["failed", "sampled"]), &Value::Null));
+    assert_eq!(told["exchanges"][0]["status"], 404);
+
+    let text = String::from_utf8(gateway.admin("GET", "/requests?failed&format=text").await.body).unwrap();
+    assert!(text.contains(" 404 ok") && text.contains("GET /bad") && text.lines().count() == 1, "{text}");
+    let id = told["request_id"].as_str().unwrap();
+    let text = String::from_utf8(gateway.admin("GET", &format!("/requests/{id}?format=text")).await.body).unwrap();
+    for said in ["route      all", "asked up at", ": ok 404", "traceparent", "kept for   failed, sampled"] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    for wrong in ["/requests?colour=red", "/requests?limit=0", "/requests?format=xml"] {
+        assert_eq!(gateway.admin("GET", wrong).await.code(), "bad_request", "{wrong}");
+    }
+    let absent = gateway.admin("GET", "/requests/nobody").await;
+    assert_eq!((absent.status, absent.code().as_str()), (404, "request_not_kept"));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_and_an_answer_that_is_cut_are_told() {
+    let upstream = echo().await;
+    upstream.set_rules([Rule::on("/hang").effect(Effect::Hang), Rule::on("/cut").effect(Effect::Truncate(Some(1)))]);
+    let gateway = Gateway::start(&recording("sample = 0.0", &one_route("", "", upstream.addr()))).await;
+    let mut client = gateway.client().await;
+    client.send("GET /hang HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    upstream.wait_for_requests(1).await;
+    client.reset();
+    let told = gateway.only("failed", 1).await;
+    assert_eq!((&told["status"], &told["ended"]), (&json!(499), &json!("client_left")));
+    assert_eq!(told["exchanges"][0]["outcome"], "cancelled");
+    gateway.get("/cut").await;
+    let told = gateway.only("status=200", 2).await;
+    assert_eq!(
+        (&told["ended"], &told["fault"], &told["kinds"]),
+        (&json!("upstream_cut"), &json!("upstream"), &json!(["failed"]))
+    );
+}
+
+#[tokio::test]
+async fn a_breaker_that_is_open_and_a_fallback_are_told() {
+    let (upstream, stand_in) = (echo().await, echo().await);
+    upstream.set_rules([Rule::any().status(503)]);
+    let text = format!(
+        "[upstreams.up]\nendpoints = ['{}']\nbreaker = {{ consecutive_failures = 1, open_for = '60s' }}\n\
+         [upstreams.other]\nendpoints = ['{}']\n\
+         [[routes]]\npath = '/plain'\nupstream = 'up'\n\
+         [[routes]]\npath = '/covered'\nupstream = 'up'\nfallback = {{ upstream = 'other' }}\n",
+        upstream.addr(),
+        stand_in.addr()
+    );
+    let gateway = Gateway::start(&recording("sample = 0.0", &text)).await;
+    assert_eq!(gateway.get("/plain").await.status, 503);
+    assert_eq!(gateway.get("/plain").await.code(), "breaker_open");
+    assert_eq!(gateway.get("/covered").await.status, 200);
+    let refused = gateway.only("code=breaker_open&status=503", 3).await;
+    assert_eq!((&refused["breaker"], &refused["exchanges"]), (&json!("open"), &json!([])));
+    let covered = gateway.only("status=200", 3).await;
+    assert_eq!((&covered["code"], &covered["kinds"]), (&json!("breaker_open"), &json!(["failed"])));
+    assert_eq!(covered["exchanges"][0]["upstream"], "other");
+}
+
+#[tokio::test]
+async fn what_is_kept_is_bounded_and_a_reload_changes_it() {
+    let upstream = echo().await;
+    let gateway =
+        Gateway::start(&recording("requests = 40", "[[routes]]\npath = '/'\nanswer = { status = 204 }\n")).await;
+    let mut client = gateway.client().await;
+    for number in 0..60 {
+        let answer = client.ask(format!("GET /nowhere/{number} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+        assert_eq!(answer.status, 404);
+    }
+    let listed = gateway.listed("failed", 60).await;
+    assert_eq!(
+        (listed.len(), &listed[0]["path"]),
+        (10, &json!("/nowhere/59")),
+        "a quarter is for what clients do wrong"
+    );
+    let kept = gateway.admin("GET", "/requests?limit=3").await.json();
+    assert_eq!(
+        (&kept["more"], &kept["kept"]["requests"], &kept["kept"]["max_requests"]),
+        (&json!(true), &json!(10), &json!(40))
+    );
+    assert!(kept["kept"]["bytes"].as_u64().unwrap() > 0);
+    gateway.rewrite(&recording("requests = 0", &one_route("", "", upstream.addr())));
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    assert!(gateway.listed("", 60).await.is_empty());
+    let absent = gateway.admin("GET", &format!("/requests/{}", listed[0]["request_id"].as_str().unwrap())).await;
+    assert!(absent.json()["detail"].as_str().unwrap().contains("requests is 0"), "{absent:?}");
+}
+
+#[tokio::test]
+async fn another_services_no_is_told_with_who_said_it() {
+    let (upstream, authority) = (echo().await, echo().await);
+    authority.set_rules([Rule::any().status(403)]);
+    let route = format!("forward_auth = {{ upstream = 'http://{}', path = '/ask' }}", authority.addr());
+    let gateway = Gateway::start(&recording("sample = 0.0", &one_route("", &route, upstream.addr()))).await;
+    let ask = "GET /a HTTP/1.1\r\nhost: a\r\nauthorization: Bearer secret\r\n\r\n";
+    assert_eq!(gateway.ask(ask).await.status, 403);
+    let told = gateway.only("failed", 1).await;
+    assert_eq!(told["cause"], format!("{} does not let it pass.", authority.addr()));
+    let exchange = &told["exchanges"][0];
+    assert_eq!((&exchange["upstream"], &exchange["status"]), (&json!(authority.addr().to_string()), &json!(403)));
+    assert!(names(&told["received"]).contains(&"authorization") && !told.to_string().contains("secret"), "{told:#}");
+}
