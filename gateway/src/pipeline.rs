@@ -9,20 +9,23 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Uri};
 
+use crate::compose::Turn;
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange};
 use crate::forward::Failure;
 use crate::forward::upgrade::Upgraded;
+use crate::http1::ResponseHead;
 use crate::network::Network;
 use crate::origin::Verdict;
 use crate::rate_limit::Phase;
 use crate::reply::Reply;
 use crate::request_body::{RequestBody, Source};
-use crate::response_body::{Answer, Document};
+use crate::response_body::{Answer, Behind, Document};
 use crate::routing::{Body, Params};
 use crate::shard::Shared;
 use crate::telemetry::record::Ended;
@@ -36,6 +39,10 @@ enum Outcome<N: Network> {
     Relay(Answer<N>),
     /// An answer that is put together of several.
     Composed(Box<Document<N>>),
+    /// An answer that several get.
+    Given(Box<(ResponseHead, Bytes)>),
+    /// An upstream's answer of whose body some has been read.
+    Taken(Box<(Answer<N>, Behind)>),
     /// A switch to WebSocket.
     Switch(Answer<N>),
     /// `OPTIONS *`: about the gateway, not about a resource (RFC 9110, section 9.3.7).
@@ -113,6 +120,15 @@ async fn stages<N: Network>(
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     let target = routing::stage::target(exchange, &params)?;
+    // coalesce: what others ask for at this moment too is asked for once.
+    if exchange.route().is_some_and(|route| route.settings.coalesce)
+        && !admitted.websocket
+        && matches!(body, RequestBody::Empty)
+        && matches!(exchange.method, Method::GET | Method::HEAD)
+        && let Some(outcome) = Box::pin(coalesced(exchange, &mut headers, &target)).await?
+    {
+        return Ok(outcome);
+    }
     // upstream: one endpoint, by the balancer; where there is none, what the route gives in its place.
     let selected = match upstream::stage::select(exchange, &headers) {
         Ok(selected) => selected,
@@ -144,19 +160,41 @@ async fn composed<N: Network>(
     Ok(Outcome::Composed(Box::new(document)))
 }
 
-/// One call of an aggregate.
+/// coalesce: a call that several requests may share. `None`: the request asks for itself.
+#[cold]
+async fn coalesced<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &mut HeaderMap,
+    target: &PathAndQuery,
+) -> Result<Option<Outcome<N>>, Failure> {
+    forward::deadline::begin(exchange, headers);
+    match compose::share(exchange, headers, target, part).await {
+        Turn::Alone => Ok(None),
+        Turn::Given(head, body) => Ok(Some(Outcome::Given(Box::new((head, body))))),
+        Turn::Taken(answer, behind) => Ok(Some(Outcome::Taken(Box::new((answer, behind))))),
+        Turn::Failed(problem, true) => Err(Failure::Covered(problem)),
+        Turn::Failed(problem, false) => Err(Failure::Problem(problem)),
+    }
+}
+
+/// A call of an aggregate, or one that several requests share.
 async fn part<N: Network>(call: compose::Call<N>) -> compose::Called<N> {
     let compose::Call { mut exchange, headers, target } = call;
     let sent = async {
-        let selected = upstream::stage::select(&mut exchange, &headers)?;
+        let selected = match upstream::stage::select(&mut exchange, &headers) {
+            Ok(selected) => selected,
+            Err(problem) => forward::fallback::instead(&mut exchange, &headers, problem)?,
+        };
         let request = forward::head::build(&mut exchange, &selected, headers, target, RequestBody::Empty);
         forward::forward(&mut exchange, selected, request).await
     };
-    let answer = sent.await.map_err(|failure| match failure {
+    let answer = sent.await;
+    let covered = matches!(answer, Err(Failure::Covered(_)));
+    let answer = answer.map_err(|failure| match failure {
         Failure::Problem(problem) | Failure::Covered(problem) => problem,
         Failure::ClientLeft => Box::new(GatewayError::new(Code::Internal, "It was given up.")),
     });
-    compose::Called { exchange, answer }
+    compose::Called { exchange, answer, covered }
 }
 
 /// Reads the body first, since its route hangs on it. Its request counts among the gateway's from here on; one that
@@ -180,6 +218,8 @@ async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, headers: HeaderMap, 
     match stages(&mut exchange, headers, source).await {
         Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),
         Ok(Outcome::Composed(document)) => response::composed(exchange, *document),
+        Ok(Outcome::Given(given)) => response::given(exchange, given.0, given.1),
+        Ok(Outcome::Taken(taken)) => response::relay_behind(exchange, taken.0, taken.1),
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
         Ok(Outcome::Options) => response::options(exchange),
         Ok(Outcome::Preflight) => response::preflight(exchange),

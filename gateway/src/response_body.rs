@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
+use smallvec::SmallVec;
 
 use crate::context::screen_trailers;
 use crate::exchange::Exchange;
+use crate::held_bytes::Kept;
 use crate::http1;
 use crate::network::Network;
 use crate::request_body::{BodyFault, BoxError};
@@ -31,6 +33,8 @@ pub enum ResponseBody<N: Network> {
     Own(Option<(Bytes, Box<Exchange<N>>)>),
     /// An upstream's answer.
     Upstream(Box<Relay<N>>),
+    /// An upstream's answer of which some has been read before.
+    Behind(Box<Prefixed<N>>),
     /// An answer that is put together of several.
     Composed(Box<Composed<N>>),
 }
@@ -41,6 +45,43 @@ pub struct Relay<N: Network> {
     /// Taken when the body has ended.
     source: Option<Source<N>>,
     idle_timeout: Option<Duration>,
+}
+
+/// What has been read of a body before it streams, and its share of the worker's memory.
+#[derive(Default)]
+pub struct Behind {
+    read: SmallVec<[Bytes; 2]>,
+    kept: Option<Kept>,
+}
+
+impl Behind {
+    /// These bytes, in order.
+    pub fn new(read: impl IntoIterator<Item = Bytes>, kept: Kept) -> Self {
+        Self { read: read.into_iter().filter(|bytes| !bytes.is_empty()).collect(), kept: Some(kept) }
+    }
+
+    fn length(&self) -> u64 {
+        self.read.iter().map(|bytes| bytes.len() as u64).sum()
+    }
+}
+
+/// An upstream's body behind what has been read of it.
+pub struct Prefixed<N: Network> {
+    behind: Behind,
+    rest: ResponseBody<N>,
+}
+
+impl<N: Network> Prefixed<N> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.behind.read.is_empty() {
+            return Pin::new(&mut self.rest).poll_frame(cx);
+        }
+        let bytes = self.behind.read.remove(0);
+        if self.behind.read.is_empty() {
+            self.behind.kept = None;
+        }
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
 }
 
 /// An aggregate's document as it streams through, and the exchange that it answers.
@@ -104,6 +145,21 @@ impl<N: Network> ResponseBody<N> {
         Self::Upstream(Box::new(Relay { exchange, source: Some(source), idle_timeout }))
     }
 
+    /// The same, behind what has been read of it.
+    pub fn relay_behind(
+        mut exchange: Box<Exchange<N>>,
+        source: Source<N>,
+        idle_timeout: Option<Duration>,
+        behind: Behind,
+    ) -> Self {
+        if behind.read.is_empty() {
+            return Self::relay(exchange, source, idle_timeout);
+        }
+        exchange.bytes_out += behind.length();
+        let rest = Self::relay(exchange, source, idle_timeout);
+        Self::Behind(Box::new(Prefixed { behind, rest }))
+    }
+
     /// An aggregate's answer.
     pub fn composed(exchange: Box<Exchange<N>>, document: Document<N>) -> Self {
         let length = document.length();
@@ -125,6 +181,7 @@ impl<N: Network> Body for ResponseBody<N> {
             })),
             Self::Upstream(relay) => relay.poll_frame(cx),
             Self::Composed(composed) => composed.poll_frame(cx),
+            Self::Behind(prefixed) => prefixed.poll_frame(cx),
         }
     }
 
@@ -134,6 +191,7 @@ impl<N: Network> Body for ResponseBody<N> {
             Self::Own(own) => own.is_none(),
             Self::Upstream(relay) => relay.source.is_none(),
             Self::Composed(composed) => composed.document.is_none(),
+            Self::Behind(prefixed) => prefixed.behind.read.is_empty() && prefixed.rest.is_end_stream(),
         }
     }
 
@@ -146,6 +204,10 @@ impl<N: Network> Body for ResponseBody<N> {
                 left.map_or_else(SizeHint::default, SizeHint::with_exact)
             }
             Self::Composed(composed) => composed.length.map_or_else(SizeHint::default, SizeHint::with_exact),
+            Self::Behind(prefixed) => match prefixed.rest.size_hint().exact() {
+                Some(rest) => SizeHint::with_exact(rest + prefixed.behind.length()),
+                None => SizeHint::default(),
+            },
         }
     }
 }

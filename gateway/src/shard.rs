@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 
 use crate::algorithms::rng;
 use crate::clock::Clock;
+use crate::compose::Flights;
 use crate::held_bytes::HeldBytes;
 use crate::http1::DateCell;
 use crate::identity::Registry as Identities;
@@ -69,6 +70,8 @@ pub struct Shard<N: Network> {
     pub date: DateCell,
     /// What bodies that were read for routing hold.
     pub held: Arc<HeldBytes>,
+    /// Calls that several requests may share.
+    pub flights: Flights<N>,
     snapshot: ArcSwap<Local<N>>,
     /// State of a splitmix64 generator.
     random: AtomicU64,
@@ -119,7 +122,16 @@ impl<N: Network> Shard<N> {
         let random = AtomicU64::new(rng::mix(seed ^ rng::mix(index as u64 + 1)));
         let date = DateCell::new(shared.clock.http_date(shared.clock.now()));
         let snapshot = ArcSwap::from_pointee(Local(snapshot));
-        Self { index, shared, gate: Gate::default(), date, held: Arc::default(), snapshot, random }
+        Self {
+            index,
+            shared,
+            gate: Gate::default(),
+            date,
+            held: Arc::default(),
+            flights: Flights::default(),
+            snapshot,
+            random,
+        }
     }
 
     /// The snapshot in force; the caller keeps it for as long as its request lives.

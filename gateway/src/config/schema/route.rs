@@ -129,9 +129,7 @@ const KEYS: &[Key] = &[
         "The size of a request body; as `[server]` says when absent, \"0\" is no limit.",
     ),
     key("fallback", Kind::Table(&FALLBACK), "What is answered when the upstream cannot."),
-    key("coalesce", Kind::Bool, "Identical concurrent GETs share one upstream call.")
-        .default("false")
-        .not_yet("coalescing is"),
+    key("coalesce", Kind::Bool, "Identical concurrent GETs share one upstream call.").default("false"),
     key("openapi", Kind::Text(&text::ANY), "A file or an upstream path whose document is merged into /openapi.json.")
         .default("\"\"")
         .not_yet("merging OpenAPI documents is"),

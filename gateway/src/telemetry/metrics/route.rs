@@ -40,6 +40,37 @@ impl FallbackResult {
     }
 }
 
+/// What a request came to that may share a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CoalesceResult {
+    /// The call began with it.
+    Began,
+    /// It shared another one's call.
+    Shared,
+    /// It waited for a call whose answer may not be shared, and asked for itself.
+    Unshared,
+    /// Its time was up before the call's.
+    Late,
+    /// There were too many calls to begin one more; it asked for itself.
+    Full,
+}
+
+impl CoalesceResult {
+    /// Every result, in the order of their numbers.
+    pub const ALL: [Self; 5] = [Self::Began, Self::Shared, Self::Unshared, Self::Late, Self::Full];
+
+    /// As written in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Began => "began",
+            Self::Shared => "shared",
+            Self::Unshared => "unshared",
+            Self::Late => "late",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// The series of one route; shared by all snapshots that have a route of this name.
 #[derive(Debug)]
 pub struct RouteSeries {
@@ -56,13 +87,16 @@ struct Shard {
     failed: OnceLock<Box<Failed>>,
 }
 
-/// Made with a worker's first failure: most routes of a large configuration have none.
+/// Made with a worker's first failure, or the first call that may be shared: most routes of a large configuration have
+/// none.
 #[derive(Debug, Default)]
 struct Failed {
     /// Requests answered with the code's own status class.
     plain: [AtomicU64; CODES],
     /// What fallbacks came to.
     fallbacks: [AtomicU64; FallbackResult::ALL.len()],
+    /// What requests came to that may share a call.
+    coalesced: [AtomicU64; CoalesceResult::ALL.len()],
     /// Requests whose status was of another class, as when an answer broke off after `200 OK`; by class, then code.
     late: OnceLock<Box<[[AtomicU64; CODES]; CLASSES]>>,
 }
@@ -105,6 +139,12 @@ impl RouteSeries {
         bump(&self.shards.of(worker).failed.get_or_init(Box::default).fallbacks[result as usize], 1);
     }
 
+    /// Counts what a request came to that may share a call.
+    #[cold]
+    pub fn coalesced(&self, worker: usize, result: CoalesceResult) {
+        bump(&self.shards.of(worker).failed.get_or_init(Box::default).coalesced[result as usize], 1);
+    }
+
     /// The sum over all workers; `None` while no request has ended.
     pub fn totals(&self) -> Option<RouteTotals> {
         let mut requests = [[0_u64; CODES + 1]; CLASSES];
@@ -115,6 +155,10 @@ impl RouteSeries {
             shard.add_requests(&mut requests);
             let fallbacks = shard.failed.get().into_iter().flat_map(|failed| &failed.fallbacks);
             for (total, count) in totals.fallbacks.iter_mut().zip(fallbacks) {
+                *total += count.load(Ordering::Relaxed);
+            }
+            let coalesced = shard.failed.get().into_iter().flat_map(|failed| &failed.coalesced);
+            for (total, count) in totals.coalesced.iter_mut().zip(coalesced) {
                 *total += count.load(Ordering::Relaxed);
             }
             shard.duration.add_to(&mut totals.duration);
@@ -167,6 +211,8 @@ pub struct RouteTotals {
     pub requests: Vec<(u8, Option<Code>, u64)>,
     /// What fallbacks came to, in the order of [`FallbackResult::ALL`].
     pub fallbacks: [u64; FallbackResult::ALL.len()],
+    /// What requests came to that may share a call, in the order of [`CoalesceResult::ALL`].
+    pub coalesced: [u64; CoalesceResult::ALL.len()],
     /// Whole time of requests.
     pub duration: HistogramTotals,
     /// Time that the gateway added.
