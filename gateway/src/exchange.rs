@@ -13,6 +13,7 @@ use http::{HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::algorithms::criticality::Criticality;
 use crate::client::ClientConnection;
+use crate::compression::Accepted;
 use crate::context::{ClientAddress, Host, RequestId, TraceContext};
 use crate::error::{Code, Fault, GatewayError};
 use crate::http1::WireNames;
@@ -119,6 +120,8 @@ pub struct Exchange<N: Network> {
     pub covered: Option<Box<GatewayError>>,
     /// The page of another origin that asks, where the route allows it.
     pub page: Option<Box<Page>>,
+    /// What its client takes of the codings that the route offers.
+    pub accepts: Accepted,
     /// Its place among the gateway's requests, while their number is limited.
     place: Option<Permit>,
     /// Nothing is known of method and target: what came was no request.
@@ -207,6 +210,7 @@ impl<N: Network> Exchange<N> {
             consults: false,
             covered: None,
             page: None,
+            accepts: Accepted::default(),
             place: None,
             unread: false,
             finished: false,

@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
 
 use crate::clock::Clock;
+use crate::compression::Accepted;
+use crate::config::settings::compress::Coding;
 use crate::config::settings::rate_limit::{LimitKey, Mode, Rate};
 use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::{Config, RateLimit, Route};
@@ -128,6 +130,9 @@ pub struct Policies {
     /// Which pages of other origins may use it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cors: Option<String>,
+    /// Which answers are compressed, and what this request's client takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compress: Option<String>,
     /// What becomes of this request's page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<String>,
@@ -222,12 +227,21 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
             let page = route.cors.as_ref().zip(headers.get(http::header::ORIGIN)).map(|(cors, origin)| {
                 if cors.allows(origin).is_some() { "may read the answer" } else { "may not read the answer" }.to_owned()
             });
-            Some(Policies { auth, page, ..policies(config, route, target, limits) })
+            let compress = compress(route, headers);
+            Some(Policies { auth, page, compress, ..policies(config, route, target, limits) })
         }
         Found::MethodNotAllowed { .. } | Found::None => None,
     };
     let routing = Some(crate::routing::explain::explain(&table, &ask));
     Answer { path: Some(path), refused: None, routing, policies }
+}
+
+/// What becomes of the answer's size.
+fn compress(route: &Route, headers: &HeaderMap) -> Option<String> {
+    let compress = route.compress.as_deref()?;
+    let lines = headers.get_all(http::header::ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes);
+    let takes = Accepted::choose(lines, &compress.codings).coding.map_or("the answer as it is", Coding::as_str);
+    Some(format!("{compress}; this client takes {takes}"))
 }
 
 /// What becomes of a preflight that a route answers; its routing is that of the request that is to follow.
@@ -332,6 +346,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         auth: None,
         fallback: route.fallback.as_ref().map(ToString::to_string),
         cors: route.cors.as_ref().map(ToString::to_string),
+        compress: None,
         page: None,
     }
 }

@@ -1,5 +1,5 @@
-//! What bodies that were read for routing take of a worker's memory, all of them together: counted, so that it is
-//! bounded.
+//! What bodies that were read for routing, or encoders of answers, take of a worker's memory, all of them together:
+//! counted, so that it is bounded.
 //!
 //! A share is taken as the bytes come, never for what a client only announces, and is given back when the last copy of
 //! them is dropped.
@@ -15,6 +15,12 @@ const STEP: usize = 1024;
 pub struct HeldBytes(AtomicUsize);
 
 impl HeldBytes {
+    /// Takes so many bytes for as long as what is returned lives; `None` where all would then hold more than `most`.
+    pub fn take(self: &Arc<Self>, bytes: usize, most: usize) -> Option<Kept> {
+        let mut share = Share { of: Arc::clone(self), bytes: 0 };
+        share.grow(bytes, most).then(|| Kept(Arc::new(share)))
+    }
+
     /// What is held right now, bytes.
     pub fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
@@ -88,6 +94,19 @@ impl Gathered {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_taken_at_once_is_held_as_long_as_it_is_kept() {
+        let all = Arc::new(HeldBytes::default());
+        let one = all.take(600, 1000).unwrap();
+        assert!(all.take(401, 1000).is_none());
+        let other = all.take(400, 1000).unwrap();
+        assert_eq!(all.count(), 1000);
+        drop(one);
+        assert_eq!(all.count(), 400);
+        drop(other);
+        assert_eq!(all.count(), 0);
+    }
 
     #[test]
     fn shares_are_of_what_came_and_end_with_the_last_copy() {

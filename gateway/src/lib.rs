@@ -16,6 +16,7 @@ pub mod tls;
 // From a file to a running gateway.
 pub mod admin;
 pub mod cli;
+pub mod compression;
 pub mod config;
 pub mod explain;
 pub mod gateway;

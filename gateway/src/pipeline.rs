@@ -134,6 +134,10 @@ async fn stages<N: Network>(
         Ok(selected) => selected,
         Err(problem) => forward::fallback::instead(exchange, &headers, problem)?,
     };
+    // response: what its client takes, where the route compresses.
+    if exchange.route().is_some_and(|route| route.settings.compress.is_some()) {
+        response::note_accepted(exchange, &headers);
+    }
     // forward: what the upstream is asked, and what it answers.
     let request = forward::head::build(exchange, &selected, headers, target, body);
     if admitted.websocket && exchange.route().is_some_and(|route| route.settings.websocket) {

@@ -3,6 +3,8 @@
 //! The upstream's connection is driven from here while its body streams, and goes back to its pool at the body's last
 //! byte. A body that breaks off aborts the client's response: a cut answer never looks like a whole one.
 
+mod packed;
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -25,6 +27,9 @@ use crate::upstream::{Leg, Selected};
 
 pub use crate::compose::Document;
 
+use packed::Packed;
+pub use packed::Packing;
+
 /// The body of an answer.
 pub enum ResponseBody<N: Network> {
     /// Nothing, and nothing left to record.
@@ -37,6 +42,8 @@ pub enum ResponseBody<N: Network> {
     Behind(Box<Prefixed<N>>),
     /// An answer that is put together of several.
     Composed(Box<Composed<N>>),
+    /// An upstream's answer, compressed on its way.
+    Packed(Box<Packed<N>>),
 }
 
 /// An upstream's body as it streams through.
@@ -45,6 +52,8 @@ pub struct Relay<N: Network> {
     /// Taken when the body has ended.
     source: Option<Source<N>>,
     idle_timeout: Option<Duration>,
+    /// What passes here is not yet what the client gets: who makes it that counts it, and records the end.
+    is_packed: bool,
 }
 
 /// What has been read of a body before it streams, and its share of the worker's memory.
@@ -142,7 +151,19 @@ impl<N: Network> ResponseBody<N> {
             exchange.finish_at(Ended::Complete, now);
             return Self::Empty;
         }
-        Self::Upstream(Box::new(Relay { exchange, source: Some(source), idle_timeout }))
+        Self::Upstream(Box::new(Relay { exchange, source: Some(source), idle_timeout, is_packed: false }))
+    }
+
+    /// An upstream's answer that is not over, compressed.
+    #[cold]
+    pub fn packed(
+        exchange: Box<Exchange<N>>,
+        source: Source<N>,
+        idle_timeout: Option<Duration>,
+        packing: Packing,
+    ) -> Self {
+        let relay = Relay { exchange, source: Some(source), idle_timeout, is_packed: true };
+        Self::Packed(Box::new(Packed::new(relay, packing)))
     }
 
     /// The same, behind what has been read of it.
@@ -182,6 +203,7 @@ impl<N: Network> Body for ResponseBody<N> {
             Self::Upstream(relay) => relay.poll_frame(cx),
             Self::Composed(composed) => composed.poll_frame(cx),
             Self::Behind(prefixed) => prefixed.poll_frame(cx),
+            Self::Packed(packed) => packed.poll_frame(cx),
         }
     }
 
@@ -192,6 +214,7 @@ impl<N: Network> Body for ResponseBody<N> {
             Self::Upstream(relay) => relay.source.is_none(),
             Self::Composed(composed) => composed.document.is_none(),
             Self::Behind(prefixed) => prefixed.behind.read.is_empty() && prefixed.rest.is_end_stream(),
+            Self::Packed(packed) => packed.is_over(),
         }
     }
 
@@ -208,6 +231,7 @@ impl<N: Network> Body for ResponseBody<N> {
                 Some(rest) => SizeHint::with_exact(rest + prefixed.behind.length()),
                 None => SizeHint::default(),
             },
+            Self::Packed(_) => SizeHint::default(),
         }
     }
 }
@@ -298,7 +322,9 @@ impl<N: Network> Relay<N> {
 
     fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
         self.exchange.connection.deadlines.clear(Wait::ResponseBody);
-        if let Some(data) = frame.data_ref() {
+        if let Some(data) = frame.data_ref()
+            && !self.is_packed
+        {
             self.exchange.bytes_out += data.len() as u64;
         }
         if self.source.as_ref().is_some_and(|source| source.leg.is_over()) {
@@ -319,7 +345,9 @@ impl<N: Network> Relay<N> {
         if let Some(source) = self.source.take() {
             source.finish(&self.exchange, now);
         }
-        self.exchange.finish_at(Ended::Complete, now);
+        if !self.is_packed {
+            self.exchange.finish_at(Ended::Complete, now);
+        }
     }
 
     /// Tells the endpoint's breaker that it broke its answer off.

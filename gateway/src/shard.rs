@@ -72,6 +72,8 @@ pub struct Shard<N: Network> {
     pub held: Arc<HeldBytes>,
     /// Calls that several requests may share.
     pub flights: Flights<N>,
+    /// What encoders of answers hold.
+    pub encoders: Arc<HeldBytes>,
     snapshot: ArcSwap<Local<N>>,
     /// State of a splitmix64 generator.
     random: AtomicU64,
@@ -129,6 +131,7 @@ impl<N: Network> Shard<N> {
             date,
             held: Arc::default(),
             flights: Flights::default(),
+            encoders: Arc::default(),
             snapshot,
             random,
         }

@@ -292,6 +292,28 @@ fn the_edge_answers_as_the_comments_say() {
 }
 
 #[test]
+fn answers_are_compressed_as_the_comments_say() {
+    let loaded = example("compression.toml");
+    let compress = |url: &str, accept: &str| {
+        let header = format!("accept-encoding: {accept}");
+        let question = Question::parse("GET", url, &[&header]).expect("a question");
+        answer(&loaded.config, &question).policies.expect("a route").compress
+    };
+    let site = compress("/index.html", "gzip, br, zstd").expect("by default");
+    assert!(
+        site.starts_with("zstd or gzip with normal effort, from 1024 bytes on: text/*, application/json,"),
+        "{site}"
+    );
+    assert!(site.ends_with("; this client takes zstd"), "{site}");
+    let catalogue = "zstd or gzip with high effort, from 4096 bytes on: application/json; this client takes gzip";
+    assert_eq!(compress("/api/catalogue", "gzip").as_deref(), Some(catalogue));
+    let events = compress("/api/events", "br").expect("by its name");
+    assert!(events.contains("text/event-stream") && events.ends_with("takes the answer as it is"), "{events}");
+    assert_eq!(compress("/account/me", "gzip"), None);
+    assert_eq!(loaded.config.server.compress_memory, 64 << 20);
+}
+
+#[test]
 fn another_service_is_asked_as_the_comments_say() {
     let loaded = example("forward-auth.toml");
     let asked = loaded.config.routes[0].forward_auth.as_ref().expect("somebody is asked");

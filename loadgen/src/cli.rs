@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 pub use arguments::Arguments;
 use job::{Job, Measured};
@@ -188,17 +189,27 @@ fn write_result(arguments: &Arguments, document: &Document, measured: &Measured)
     Ok(())
 }
 
-/// Sets `stop` at the first Ctrl-C, so that the run ends and still tells what it has; the second ends the process.
+/// Sets `stop` at the first Ctrl-C or SIGTERM, so that the run ends what it started and still tells what it has; the
+/// second ends the process.
 pub fn end_on_interrupt(stop: &Arc<AtomicBool>) {
     let stop = Arc::clone(stop);
     std::thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
         runtime.block_on(async {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                stop.store(true, Ordering::Relaxed);
-                let _ = tokio::signal::ctrl_c().await;
-                std::process::exit(130);
-            }
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
+            let mut either = async || {
+                tokio::select! {
+                    _ = interrupt.recv() => 130,
+                    _ = terminate.recv() => 143,
+                }
+            };
+            either().await;
+            stop.store(true, Ordering::Relaxed);
+            std::process::exit(either().await);
         });
     });
 }

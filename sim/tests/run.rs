@@ -91,6 +91,16 @@ fn two_gateways_share_the_load_and_one_is_restarted() {
 
 #[test]
 fn an_interrupted_run_writes_what_it_has_and_never_passes() {
+    ends_with_what_it_has(Signal::INT);
+}
+
+/// As a job's runner or `timeout` ends it: nothing that it started is left behind.
+#[test]
+fn a_run_that_is_told_to_end_leaves_nothing_behind() {
+    ends_with_what_it_has(Signal::TERM);
+}
+
+fn ends_with_what_it_has(signal: Signal) {
     let folder = SHORT.written_as(&SHORT.scenario().replace("duration = \"3s\"", "duration = \"600s\""));
     let out = folder.path().join("out");
     let mut run = Command::new(env!("CARGO_BIN_EXE_sim"))
@@ -101,7 +111,7 @@ fn an_interrupted_run_writes_what_it_has_and_never_passes() {
         .unwrap();
     let mut lines = BufReader::new(run.stderr.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains(" requests, ")), "it measures");
-    kill_process(Pid::from_child(&run), Signal::INT).unwrap();
+    kill_process(Pid::from_child(&run), signal).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(4));
     let result = ResultFile::read(&out.join("result.json")).unwrap();
     assert_eq!(result.verdict, Verdict::Invalid);

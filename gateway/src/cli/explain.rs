@@ -148,6 +148,9 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     if let Some(fallback) = &policies.fallback {
         line(text, "fallback", fallback);
     }
+    if let Some(compress) = &policies.compress {
+        line(text, "compress", compress);
+    }
     if let Some(cors) = &policies.cors {
         line(text, "cors", cors);
     }

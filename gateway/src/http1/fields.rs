@@ -156,6 +156,24 @@ impl Fields {
         self.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
+    /// All values under a name, those of the gateway's own lines too.
+    pub fn all<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        let name = name.as_str().as_bytes();
+        let of_wire = self.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        let of_own = self.own_lines().filter(move |(other, _)| other.eq_ignore_ascii_case(name));
+        of_wire.chain(of_own.map(|(_, value)| value))
+    }
+
+    /// Names and values of the gateway's own lines.
+    fn own_lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let lines = [&self.own[..], &self.more].into_iter().flat_map(|lines| lines.split(|byte| *byte == b'\n'));
+        lines.filter_map(|line| {
+            let line = line.strip_suffix(b"\r")?;
+            let colon = memchr::memchr(b':', line)?;
+            Some((&line[..colon], line[colon + 1..].trim_ascii_start()))
+        })
+    }
+
     /// Drops fields from the wire whose name is not to be kept.
     #[inline]
     pub fn retain(&mut self, keep: impl Fn(&[u8]) -> bool) {
@@ -223,11 +241,8 @@ impl Fields {
             let value = self.block.slice(at..at + usize::from(place.length));
             append(&mut map, self.name(*place), HeaderValue::from_maybe_shared(value));
         }
-        let own = [&self.own[..], &self.more].into_iter().flat_map(|lines| lines.split(|byte| *byte == b'\n'));
-        for line in own.filter_map(|line| line.strip_suffix(b"\r")) {
-            if let Some(colon) = memchr::memchr(b':', line) {
-                append(&mut map, &line[..colon], HeaderValue::from_bytes(line[colon + 1..].trim_ascii_start()));
-            }
+        for (name, value) in self.own_lines() {
+            append(&mut map, name, HeaderValue::from_bytes(value));
         }
         map
     }
@@ -309,6 +324,10 @@ mod tests {
         let expected = "X-One: 1\r\nETag: \"a\"\r\nx-one: 2\r\nvia: 1.1 gw\r\nage: 7\r\nallow: ";
         assert_eq!(written(&fields), format!("{expected}{long}\r\n"));
         assert_eq!((fields.get("etag"), fields.get("server")), (Some(&b"\"a\""[..]), None));
+        let all = |name: &HeaderName| fields.all(name).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        assert_eq!(all(&HeaderName::from_static("x-one")), [b"1", b"2"]);
+        assert_eq!((all(&header::VIA), all(&header::AGE)), (vec![b"1.1 gw".to_vec()], vec![b"7".to_vec()]));
+        assert_eq!(all(&header::SERVER), Vec::<Vec<u8>>::new());
         let map = fields.to_map();
         assert_eq!(map.get_all("x-one").iter().collect::<Vec<_>>(), ["1", "2"]);
         assert_eq!(map.len(), 6);

@@ -1,6 +1,7 @@
 //! Answers on their way to the client. Only this module writes error bodies.
 
 mod composed;
+mod compress;
 mod cross_origin;
 mod grpc;
 mod own;
@@ -17,6 +18,7 @@ use crate::http1::Fields;
 use crate::network::Network;
 
 pub use composed::composed;
+pub use compress::note_accepted;
 pub use cross_origin::preflight;
 pub use own::{client_left, fallback, options};
 pub use redirect::{own, to_https};

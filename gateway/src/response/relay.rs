@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::{Method, StatusCode};
 
-use super::{cross_origin, is_draining, secure_relayed};
+use super::{compress, cross_origin, is_draining, secure_relayed};
 use crate::client::Tunnel;
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::context::{mark_websocket, remove_from_response};
@@ -26,16 +26,22 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
     {
         fields.push_more(&[(&SET_COOKIE, &cookie)]);
     }
-    let head = dress(&exchange, fields);
+    let mut fields = dress(&exchange, fields);
     exchange.status = Some(status);
-    let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
-    Reply { status, head, body: ResponseBody::relay(exchange, answer.source, idle_timeout) }
+    let settings = exchange.route().map(|route| &route.settings);
+    let idle_timeout = settings.and_then(|settings| settings.idle_timeout);
+    let compresses = settings.is_some_and(|settings| settings.compress.is_some());
+    let body = match compresses.then(|| compress::prepare(&exchange, status, &mut fields, &answer.source)).flatten() {
+        None => ResponseBody::relay(exchange, answer.source, idle_timeout),
+        Some(packing) => ResponseBody::packed(exchange, answer.source, idle_timeout, packing),
+    };
+    Reply { status, head: AnswerHead::Wire(fields), body }
 }
 
 /// Passes an answer on of whose body some has been read.
 pub fn relay_behind<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>, behind: Behind) -> Reply<N> {
     let status = answer.head.status;
-    let head = dress(&exchange, answer.head.fields);
+    let head = AnswerHead::Wire(dress(&exchange, answer.head.fields));
     exchange.status = Some(status);
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
     Reply { status, head, body: ResponseBody::relay_behind(exchange, answer.source, idle_timeout, behind) }
@@ -44,7 +50,7 @@ pub fn relay_behind<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N
 /// Passes on an answer that several get.
 pub fn given<N: Network>(mut exchange: Box<Exchange<N>>, head: ResponseHead, body: Bytes) -> Reply<N> {
     exchange.status = Some(head.status);
-    let fields = dress(&exchange, head.fields);
+    let fields = AnswerHead::Wire(dress(&exchange, head.fields));
     Reply { status: head.status, head: fields, body: ResponseBody::own(body, exchange) }
 }
 
@@ -56,7 +62,7 @@ pub fn refused<N: Network>(mut exchange: Box<Exchange<N>>, head: ResponseHead, b
         StatusCode::FORBIDDEN => Some(Code::Forbidden),
         _ => None,
     };
-    let fields = dress(&exchange, head.fields);
+    let fields = AnswerHead::Wire(dress(&exchange, head.fields));
     let body = if exchange.method == Method::HEAD { Bytes::new() } else { body };
     Reply { status: head.status, head: fields, body: ResponseBody::own(body, exchange) }
 }
@@ -64,7 +70,7 @@ pub fn refused<N: Network>(mut exchange: Box<Exchange<N>>, head: ResponseHead, b
 /// Passes a switch to WebSocket on; the tunnel waits with the client's connection until the 101 is written.
 pub fn switch<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> Reply<N> {
     let status = answer.head.status;
-    let mut headers = dress(&exchange, answer.head.fields).into_map();
+    let mut headers = dress(&exchange, answer.head.fields).to_map();
     mark_websocket(&mut headers);
     exchange.status = Some(status);
     exchange.answered = Some(exchange.now());
@@ -96,7 +102,7 @@ fn tell_limits<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
     fields.push_more(&[(&RATELIMIT_POLICY, &told.policy), (&RATELIMIT, &told.state)]);
 }
 
-fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> AnswerHead {
+fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> Box<Fields> {
     remove_from_response(&mut fields, is_not_passed);
     fields.push(&X_REQUEST_ID, exchange.request_id.as_bytes());
     if exchange.limits.is_some() {
@@ -112,5 +118,5 @@ fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> AnswerH
         fields.edit(&edits.remove, &edits.set);
     }
     fields.closes = is_draining(exchange);
-    AnswerHead::Wire(fields)
+    fields
 }

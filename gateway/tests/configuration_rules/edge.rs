@@ -42,6 +42,31 @@ fn redirects() {
 }
 
 #[test]
+fn compression() {
+    check_route("compress = true", &[]);
+    check_route("compress = { codings = [\"gzip\"], types = [\"text/*\", \"Image/SVG+xml\"], effort = \"low\" }", &[]);
+    check_route("compress = {}", &[]);
+    check_route("compress = \"yes\"", &["4:12: expected true or false, found a string"]);
+    check_route("compress = { codings = [] }", &["4:24: the list is empty"]);
+    check_route("compress = { codings = [\"gzip\", \"zstd\", \"gzip\"] }", &["4:41: this coding is named twice"]);
+    check_route(
+        "compress = { types = [\"text\", \"*/*\", \"text/html;q=1\", \"application/GRPC\"] }",
+        &[
+            "4:23: \"text\" is not a content type: it is a type, a slash and a subtype",
+            "4:31: \"*/*\" is not a content type: a star stands for a whole subtype, and for nothing else",
+            "4:38: \"text/html;q=1\" is not a content type: it is written without parameters",
+            "4:55: gRPC has codings of its own, and is never compressed here",
+        ],
+    );
+    let mistake = "3:12: `compress` is for the answers of an upstream; this route has `answer`";
+    check(&own("compress = true\nanswer = {}"), &[mistake]);
+    check(&own("compress = false\nanswer = {}"), &[]);
+    check(&format!("[defaults.route]\ncompress = true\n{}", own("answer = {}")), &[]);
+    let route = "[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\ncompress = { types = [\"image/png\"] }";
+    assert!(warnings(route)[0].contains("most of image/png is compressed already"), "{:?}", warnings(route));
+}
+
+#[test]
 fn origins() {
     check_route("addresses = { allow = [\"10.0.0.0/8\"], deny = [\"10.1.0.0/16\"] }\nhttps = \"require\"", &[]);
     check_route("addresses = {}", &["4:13: addresses needs `allow` or `deny`"]);

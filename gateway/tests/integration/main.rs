@@ -13,6 +13,7 @@ mod body_matching;
 mod breakers;
 mod certificates;
 mod coalescing;
+mod compression;
 mod cors;
 mod dozing;
 mod duplex;

@@ -24,6 +24,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long one that breaks its connection lets the request be taken up.
 const TAKEN_UP: Duration = Duration::from_millis(5);
 
+/// How much is sent in one call, bytes. The kernel carries all of it to the other side before it gives up the core, and
+/// meanwhile the driver, which has that core too, would be late.
+const AT_ONCE: usize = 16 * 1024;
+
 /// Does what the script says until the gateway ends it, or `hold` is over.
 pub(super) async fn visit(from: IpAddr, to: SocketAddr, script: &Script, hold: Duration, clock: Clock) -> Seen {
     let begun_ns = clock.now_ns();
@@ -76,7 +80,12 @@ async fn read(stream: &mut (impl AsyncRead + Unpin), came: &mut Vec<u8>) {
 
 /// Sends what there is to be sent, as far as it is taken. Whether it was taken is seen by who reads.
 async fn write(stream: &mut (impl AsyncWrite + Unpin), script: &Script) -> Infallible {
-    let mut taken = stream.write_all(&script.first).await;
+    let mut taken = Ok(());
+    for piece in script.first.chunks(AT_ONCE) {
+        if taken.is_ok() {
+            taken = stream.write_all(piece).await;
+        }
+    }
     if let Some((piece, pause)) = &script.then {
         while taken.is_ok() {
             sleep(*pause).await;

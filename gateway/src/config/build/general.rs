@@ -36,6 +36,7 @@ pub(crate) fn server(table: &Reader<'_>) -> Server {
         max_uri_bytes: table.bytes("max_uri_bytes"),
         max_body: table.bound("max_body"),
         body_match_memory: table.bytes("body_match_memory"),
+        compress_memory: table.bytes("compress_memory"),
         h2: Http2Limits {
             max_concurrent_streams: table.integer("h2_max_concurrent_streams"),
             stream_window: table.bytes("h2_stream_window"),

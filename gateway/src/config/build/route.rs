@@ -10,6 +10,7 @@ use super::{identity, upstream};
 use crate::algorithms::criticality::Criticality;
 use crate::config::check::Reader;
 use crate::config::schema::route::ROUTE;
+use crate::config::settings::compress::{Coding, Compress, Effort};
 use crate::config::settings::forward_auth::{AnswerCache, ForwardAuth};
 use crate::config::settings::own_answer::{Https, Origin, OwnAnswer, Redirect};
 use crate::config::settings::route::{
@@ -18,7 +19,7 @@ use crate::config::settings::route::{
 };
 use crate::config::settings::{Cors, Route};
 use crate::config::source::Span;
-use crate::config::tree::{Entry, Node};
+use crate::config::tree::{Entry, Node, Value as TreeValue};
 use crate::config::value::{host_port, path_pattern, quantity, text, value_match};
 
 /// A route; `None` where what it matches is not understood, so that no rule compares a half-read one.
@@ -80,6 +81,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         fallback: table.get("fallback").and_then(|_| fallback(&table.table("fallback"))),
         cors: table.get("cors").map(|_| Box::new(cors(&table.table("cors")))),
         coalesce: table.flag("coalesce"),
+        compress: compress(table).map(Box::new),
         aggregate: None,
     }
 }
@@ -262,6 +264,24 @@ fn cors(table: &Reader<'_>) -> Cors {
         credentials: table.flag("credentials"),
         max_age: table.duration("max_age"),
     }
+}
+
+fn compress(table: &Reader<'_>) -> Option<Compress> {
+    let written = table.get("compress")?;
+    if let TreeValue::Bool(false) = written.value {
+        return None;
+    }
+    let table = table.table("compress");
+    let types = table.texts("types");
+    let codings = table.texts("codings");
+    let known = |name: &String| Coding::ALL.iter().copied().find(|coding| coding.as_str() == name);
+    let effort = table.text("effort");
+    Some(Compress {
+        codings: codings.iter().filter_map(known).collect(),
+        types: types.iter().filter_map(|one| text::media_range(one).ok()).collect(),
+        min_size: table.size("min_size"),
+        effort: Effort::ALL.iter().copied().find(|one| one.as_str() == effort).unwrap_or(Effort::Normal),
+    })
 }
 
 fn host_policy(written: &str) -> HostPolicy {

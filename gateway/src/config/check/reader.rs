@@ -42,6 +42,11 @@ impl<'a> Reader<'a> {
         self.base.and_then(|base| base.get(key))
     }
 
+    /// The value as written in the table itself, not in what it shares.
+    pub(crate) fn own(&self, key: &str) -> Option<&'a Node> {
+        self.own.and_then(|own| own.get(key))
+    }
+
     /// Where the key's value is written, or the table where it is not.
     pub(crate) fn at(&self, key: &str) -> Span {
         self.get(key).map_or(self.at, |node| node.at)

@@ -1,11 +1,11 @@
 //! `[[routes]]`.
 
 use super::route_policy::{
-    ADDRESSES, ANSWER, AUTH, CORS, FALLBACK, FORWARD_AUTH, HEDGE, MIRROR, REDIRECT, RETRY, SPLIT,
+    ADDRESSES, ANSWER, AUTH, COMPRESS, CORS, FALLBACK, FORWARD_AUTH, HEDGE, MIRROR, REDIRECT, RETRY, SPLIT,
 };
 use super::upstream::BREAKER;
 use super::{DAY, HUGE, Key, Kind, TableDef, key};
-use crate::config::validate::{forward_auth, own_answer, references, route};
+use crate::config::validate::{compress, forward_auth, own_answer, references, route};
 use crate::config::value::text;
 
 /// A body is parsed in one turn of a worker's loop, and its values take many times its bytes: more than this would be
@@ -24,7 +24,9 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::identity_headers,
         route::fallback_elsewhere,
         route::hedge_within_timeout,
+        route::coalesced_as_they_come,
         route::cors_credential_headers,
+        compress::upstreams_answers,
         references::route,
     ])
     .exclusive(&["upstream", "split", "handler", "redirect", "answer"]);
@@ -91,6 +93,12 @@ const KEYS: &[Key] = &[
     key("rewrite", Kind::Table(&REWRITE), "What the upstream is sent instead of the path."),
     key("request_headers", Kind::Table(&HEADER_EDITS), "Edits of the request's headers.").default("{}"),
     key("response_headers", Kind::Table(&HEADER_EDITS), "Edits of the response's headers.").default("{}"),
+    key(
+        "compress",
+        Kind::Short(const { &Kind::Bool }, &COMPRESS),
+        "Answers of the upstream are compressed for clients that take it: true, or a table.",
+    )
+    .default("false"),
     key("auth", Kind::Table(&AUTH), "Who may use it."),
     key("forward_auth", Kind::Table(&FORWARD_AUTH), "A service that is asked whether a request may pass."),
     key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "The limits that hold, by name.")

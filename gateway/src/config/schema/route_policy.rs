@@ -1,7 +1,7 @@
 //! The policies of `[[routes]]` that are tables of their own.
 
-use super::{DAY, HOUR, Kind, TableDef, key};
-use crate::config::validate::{forward_auth, identity, own_answer, references, route};
+use super::{DAY, HOUR, HUGE, Kind, TableDef, key};
+use crate::config::validate::{compress, forward_auth, identity, own_answer, references, route};
 use crate::config::value::text;
 
 /// `auth`
@@ -115,6 +115,41 @@ pub(crate) static CORS: TableDef = TableDef::plain(
     ],
 )
 .rules(&[route::cors_stars]);
+
+/// `compress`
+pub(crate) static COMPRESS: TableDef = TableDef::plain(
+    "compress",
+    "Which answers are compressed, for clients whose `accept-encoding` says so. `vary` tells caches. A strong `etag` becomes a \
+     weak one.",
+    &[
+        key(
+            "codings",
+            Kind::List(const { &Kind::Choice(&["zstd", "gzip"]) }, 1),
+            "What with; the first that a client likes best.",
+        )
+        .default("[\"zstd\", \"gzip\"]"),
+        key(
+            "types",
+            Kind::List(const { &Kind::Text(&text::MEDIA_RANGE) }, 1),
+            "Content types, `text/*` too. `text/event-stream` only where it is named itself; gRPC never.",
+        )
+        .default(
+            "[\"text/*\", \"application/json\", \"application/problem+json\", \"application/ld+json\", \
+             \"application/geo+json\", \"application/vnd.api+json\", \"application/manifest+json\", \
+             \"application/x-ndjson\", \"application/javascript\", \"application/xml\", \"application/xhtml+xml\", \
+             \"application/atom+xml\", \"application/rss+xml\", \"application/graphql-response+json\", \
+             \"application/wasm\", \"application/yaml\", \"image/svg+xml\", \"font/otf\", \"font/ttf\"]",
+        ),
+        key(
+            "min_size",
+            Kind::SizeOrZero(1, HUGE),
+            "The smallest that is worth it, where the upstream says how long its answer is.",
+        )
+        .default("\"1KiB\""),
+        key("effort", Kind::Choice(&["low", "normal", "high"]), "How much time is spent on it.").default("\"normal\""),
+    ],
+)
+.rules(&[compress::codings, compress::types]);
 
 /// `fallback`
 pub(crate) static FALLBACK: TableDef = TableDef::plain(

@@ -48,6 +48,12 @@ const KEYS: &[Key] = &[
     )
     .default("\"64MiB\""),
     key(
+        "compress_memory",
+        Kind::Size(4 << 20, HUGE),
+        "What compressing answers (`compress` of routes) may take together on a worker; answers beyond stay as they are.",
+    )
+    .default("\"64MiB\""),
+    key(
         "h2_max_concurrent_streams",
         Kind::Integer(0, 1_000_000),
         "Streams that one HTTP/2 connection may have open. 0: HTTP/2 is not spoken.",

@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod affinity;
 pub mod aggregate;
+pub mod compress;
 pub mod cors;
 pub mod forward_auth;
 pub mod identity;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use identity::{Keys, Passport, ProviderKind};
 
 pub use admin::Admin;
+pub use compress::Compress;
 pub use cors::Cors;
 pub use identity::{IdentityHeaders, Provider};
 pub use listener::Listener;

@@ -9,6 +9,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::aggregate::Aggregate;
+use super::compress::Compress;
 use super::cors::Cors;
 use super::forward_auth::ForwardAuth;
 use super::identity::Auth;
@@ -67,6 +68,8 @@ pub struct Route {
     pub coalesce: bool,
     /// The calls that its answer is put together of; `None` = it is a route of `[[routes]]`.
     pub aggregate: Option<Arc<Aggregate>>,
+    /// Which answers are compressed; `None` = none is.
+    pub compress: Option<Box<Compress>>,
 }
 
 /// `hedge`: a second attempt beside a slow first one.

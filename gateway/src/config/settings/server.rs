@@ -34,6 +34,8 @@ pub struct Server {
     pub max_body: Option<u64>,
     /// What bodies that are read for routing may take together, on a worker.
     pub body_match_memory: usize,
+    /// What encoders of answers may take together on a worker, bytes.
+    pub compress_memory: usize,
     /// HTTP/2 of clients.
     pub h2: Http2Limits,
     /// Keep header names byte-exact from HTTP/1 to HTTP/1.

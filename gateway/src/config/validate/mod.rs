@@ -2,6 +2,7 @@
 pub(crate) mod addresses;
 pub(crate) mod certificates;
 pub(crate) mod compose;
+pub(crate) mod compress;
 pub(crate) mod conflicts;
 pub(crate) mod forward_auth;
 pub(crate) mod identity;

@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
 use super::{host_port, path_pattern, store_url, upstream_url, value_match};
+use crate::config::settings::compress::MediaRange;
 use crate::config::settings::upstream_tls;
 
 /// A kind of text.
@@ -98,6 +99,8 @@ kinds! {
     JSON_POINTER = "a JSON pointer", "/type", |text| json_pointer(text);
     /// A method that pages may use, or any.
     CORS_METHOD = "a method, or *", "GET", |text| cors_method(text);
+    /// Content types.
+    MEDIA_RANGE = "a content type", "text/html", |text| media_range(text).map(drop);
     /// A CORS origin.
     ORIGIN = "an origin", "https://app.example", |text| origin(text);
     /// An `include` pattern.
@@ -321,6 +324,11 @@ fn origin(text: &str) -> Result<(), String> {
         Some(("http", Ok(80)) | ("https", Ok(443))) => Err("browsers leave the port of the scheme out".to_owned()),
         Some((_, port)) => require(port.is_ok_and(|port| port > 0), "its port is no port"),
     }
+}
+
+/// A content type, or all of a kind.
+pub(crate) fn media_range(text: &str) -> Result<MediaRange, String> {
+    MediaRange::parse(text)
 }
 
 fn cors_method(text: &str) -> Result<(), String> {

@@ -2,6 +2,7 @@
 
 use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
+use crate::config::settings::compress::Coding;
 use crate::error::Code;
 use crate::telemetry::metrics::{
     Announcement, AttemptOutcome, CacheResult, CoalesceResult, Ejections, EndpointBreaker, EndpointInFlight,
@@ -77,6 +78,7 @@ fn routes(page: &mut Page, registry: &Registry) {
             page.number(&[("route", route), ("result", result.as_str())], count);
         }
     }
+    compression(page, &totals);
     page.family("gateway_request_duration_seconds", Kind::Histogram, "Time from a request's head to its answer's end.");
     for (route, totals) in &totals {
         page.histogram(&[("route", route)], &totals.duration);
@@ -94,6 +96,41 @@ fn aggregates(page: &mut Page, registry: &Registry) {
         for (result, count) in PartResult::ALL.iter().zip(series.totals()).filter(|(_, count)| *count > 0) {
             page.number(&[("aggregate", aggregate), ("part", part), ("result", result.as_str())], count);
         }
+    }
+}
+
+fn compression(page: &mut Page, totals: &[(&str, RouteTotals)]) {
+    let coded = || {
+        totals.iter().flat_map(|(route, totals)| {
+            let used = Coding::ALL.iter().zip(totals.compressed).filter(|(_, totals)| totals.answers > 0);
+            used.map(move |(coding, totals)| (*route, coding.as_str(), totals))
+        })
+    };
+    page.family(
+        "gateway_compressed_answers_total",
+        Kind::Counter,
+        "Answers that were compressed, by route and coding.",
+    );
+    for (route, coding, totals) in coded() {
+        page.number(&[("route", route), ("coding", coding)], totals.answers);
+    }
+    page.family(
+        "gateway_compressed_bytes_total",
+        Kind::Counter,
+        "Bytes of answers that were compressed, as they came (before) and as they went (after).",
+    );
+    for (route, coding, totals) in coded() {
+        for (form, bytes) in [("before", totals.before), ("after", totals.after)] {
+            page.number(&[("route", route), ("coding", coding), ("form", form)], bytes);
+        }
+    }
+    page.family(
+        "gateway_left_uncompressed_total",
+        Kind::Counter,
+        "Answers that were left as they are, since encoders held all the memory that they may (compress_memory).",
+    );
+    for (route, totals) in totals.iter().filter(|(_, totals)| totals.left_uncompressed > 0) {
+        page.number(&[("route", route)], totals.left_uncompressed);
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::shards::{Shards, bump};
 use super::{DurationHistogram, HistogramTotals, OverheadHistogram};
+use crate::config::settings::compress::Coding;
 use crate::error::Code;
 
 const CODES: usize = Code::ALL.len();
@@ -84,21 +85,30 @@ struct Shard {
     ok: [AtomicU64; CLASSES],
     duration: DurationHistogram,
     overhead: OverheadHistogram,
-    failed: OnceLock<Box<Failed>>,
+    rare: OnceLock<Box<Rare>>,
 }
 
-/// Made with a worker's first failure, or the first call that may be shared: most routes of a large configuration have
-/// none.
+/// What policies came to that most routes do not have.
 #[derive(Debug, Default)]
-struct Failed {
+struct Policies {
+    /// Answers, their bytes before and after.
+    by_coding: [[AtomicU64; 3]; Coding::ALL.len()],
+    /// Answers that were left as they are for want of memory.
+    left: AtomicU64,
+    /// What requests came to that may share a call.
+    coalesced: [AtomicU64; CoalesceResult::ALL.len()],
+}
+
+/// Made when a worker first counts something of it: most routes of a large configuration never do.
+#[derive(Debug, Default)]
+struct Rare {
     /// Requests answered with the code's own status class.
     plain: [AtomicU64; CODES],
     /// What fallbacks came to.
     fallbacks: [AtomicU64; FallbackResult::ALL.len()],
-    /// What requests came to that may share a call.
-    coalesced: [AtomicU64; CoalesceResult::ALL.len()],
     /// Requests whose status was of another class, as when an answer broke off after `200 OK`; by class, then code.
     late: OnceLock<Box<[[AtomicU64; CODES]; CLASSES]>>,
+    policies: OnceLock<Box<Policies>>,
 }
 
 impl RouteSeries {
@@ -136,13 +146,28 @@ impl RouteSeries {
     /// Counts what a fallback came to.
     #[cold]
     pub fn fell_back(&self, worker: usize, result: FallbackResult) {
-        bump(&self.shards.of(worker).failed.get_or_init(Box::default).fallbacks[result as usize], 1);
+        bump(&self.shards.of(worker).rare.get_or_init(Box::default).fallbacks[result as usize], 1);
+    }
+
+    /// Counts an answer that was compressed, as far as it went.
+    #[cold]
+    pub fn compressed(&self, worker: usize, coding: Coding, before: u64, after: u64) {
+        let counts = &self.shards.of(worker).policies().by_coding[coding as usize];
+        for (count, by) in counts.iter().zip([1, before, after]) {
+            bump(count, by);
+        }
+    }
+
+    /// Counts an answer that was left as it is, since there was no memory to compress it.
+    #[cold]
+    pub fn left_uncompressed(&self, worker: usize) {
+        bump(&self.shards.of(worker).policies().left, 1);
     }
 
     /// Counts what a request came to that may share a call.
     #[cold]
     pub fn coalesced(&self, worker: usize, result: CoalesceResult) {
-        bump(&self.shards.of(worker).failed.get_or_init(Box::default).coalesced[result as usize], 1);
+        bump(&self.shards.of(worker).policies().coalesced[result as usize], 1);
     }
 
     /// The sum over all workers; `None` while no request has ended.
@@ -153,13 +178,13 @@ impl RouteSeries {
         for shard in self.shards.used() {
             used = true;
             shard.add_requests(&mut requests);
-            let fallbacks = shard.failed.get().into_iter().flat_map(|failed| &failed.fallbacks);
+            let rare = shard.rare.get();
+            let fallbacks = rare.into_iter().flat_map(|rare| &rare.fallbacks);
             for (total, count) in totals.fallbacks.iter_mut().zip(fallbacks) {
                 *total += count.load(Ordering::Relaxed);
             }
-            let coalesced = shard.failed.get().into_iter().flat_map(|failed| &failed.coalesced);
-            for (total, count) in totals.coalesced.iter_mut().zip(coalesced) {
-                *total += count.load(Ordering::Relaxed);
+            if let Some(policies) = rare.and_then(|rare| rare.policies.get()) {
+                policies.add_to(&mut totals);
             }
             shard.duration.add_to(&mut totals.duration);
             shard.overhead.add_to(&mut totals.overhead);
@@ -173,10 +198,28 @@ impl RouteSeries {
     }
 }
 
+impl Policies {
+    fn add_to(&self, totals: &mut RouteTotals) {
+        for (totals, counts) in totals.compressed.iter_mut().zip(&self.by_coding) {
+            totals.answers += counts[0].load(Ordering::Relaxed);
+            totals.before += counts[1].load(Ordering::Relaxed);
+            totals.after += counts[2].load(Ordering::Relaxed);
+        }
+        totals.left_uncompressed += self.left.load(Ordering::Relaxed);
+        for (total, count) in totals.coalesced.iter_mut().zip(&self.coalesced) {
+            *total += count.load(Ordering::Relaxed);
+        }
+    }
+}
+
 impl Shard {
+    fn policies(&self) -> &Policies {
+        self.rare.get_or_init(Box::default).policies.get_or_init(Box::default)
+    }
+
     #[cold]
     fn record_failure(&self, class: usize, code: Code) {
-        let failed = self.failed.get_or_init(Box::default);
+        let failed = self.rare.get_or_init(Box::default);
         if class == self::class(code.status().as_u16()) {
             bump(&failed.plain[code as usize], 1);
         } else {
@@ -188,7 +231,7 @@ impl Shard {
         for (class, count) in self.ok.iter().enumerate() {
             requests[class][0] += count.load(Ordering::Relaxed);
         }
-        let Some(failed) = self.failed.get() else { return };
+        let Some(failed) = self.rare.get() else { return };
         for (at, code) in Code::ALL.iter().enumerate() {
             requests[class(code.status().as_u16())][at + 1] += failed.plain[at].load(Ordering::Relaxed);
             for (class, late) in failed.late.get().into_iter().flat_map(|late| late.iter().enumerate()) {
@@ -213,10 +256,25 @@ pub struct RouteTotals {
     pub fallbacks: [u64; FallbackResult::ALL.len()],
     /// What requests came to that may share a call, in the order of [`CoalesceResult::ALL`].
     pub coalesced: [u64; CoalesceResult::ALL.len()],
+    /// Compressed answers, in the order of [`Coding::ALL`].
+    pub compressed: [CompressedTotals; Coding::ALL.len()],
+    /// Answers that were left as they are for want of memory.
+    pub left_uncompressed: u64,
     /// Whole time of requests.
     pub duration: HistogramTotals,
     /// Time that the gateway added.
     pub overhead: HistogramTotals,
+}
+
+/// Compressed answers of one coding.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CompressedTotals {
+    /// How many.
+    pub answers: u64,
+    /// Bytes of their bodies as they came.
+    pub before: u64,
+    /// Bytes of their bodies as they went.
+    pub after: u64,
 }
 
 #[cfg(test)]
@@ -265,6 +323,19 @@ mod tests {
             (0..=at).for_each(|n| series.fell_back(n % 2, result));
         }
         assert_eq!(series.totals().unwrap().fallbacks, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn compressed_answers_are_counted_by_coding_with_their_bytes() {
+        let series = RouteSeries::new("r".into(), 2);
+        series.compressed(0, Coding::Gzip, 100, 40);
+        series.compressed(1, Coding::Gzip, 50, 30);
+        series.compressed(1, Coding::Zstd, 7, 9);
+        series.left_uncompressed(0);
+        let totals = series.totals().unwrap();
+        let of = |answers, before, after| CompressedTotals { answers, before, after };
+        assert_eq!(totals.compressed, [of(2, 150, 70), of(1, 7, 9)]);
+        assert_eq!(totals.left_uncompressed, 1);
     }
 
     #[test]

@@ -165,9 +165,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// The next chunk of a chunked body that has more.
     pub(crate) async fn chunk(&mut self) -> String {
+        String::from_utf8(self.raw_chunk().await).unwrap()
+    }
+
+    /// The same of a body that is no text.
+    pub(crate) async fn raw_chunk(&mut self) -> Vec<u8> {
         let line = self.line().await.expect("the body goes on");
-        let data = self.bytes(usize::from_str_radix(&line, 16).unwrap() + 2).await;
-        String::from_utf8(data[..data.len() - 2].to_vec()).unwrap()
+        let mut data = self.bytes(usize::from_str_radix(&line, 16).unwrap() + 2).await;
+        data.truncate(data.len() - 2);
+        data
     }
 
     /// Reads so many bytes.

@@ -1,0 +1,51 @@
+//! `compress`: what is named can be compressed, and is there to be.
+
+use crate::config::check::{Context, Reader};
+use crate::config::settings::compress::is_grpc;
+use crate::config::tree::Value;
+
+/// What the gateway answers itself is no stream from an upstream, which is what is compressed.
+pub(crate) fn upstreams_answers(context: &mut Context<'_>, route: &Reader<'_>) {
+    // What is shared by all routes is a mistake on none of them.
+    let Some(node) = route.own("compress").filter(|node| !matches!(node.value, Value::Bool(false))) else { return };
+    if let Some(own) = ["redirect", "answer"].into_iter().find(|key| route.get(key).is_some()) {
+        context.report.error(node.at, format!("`compress` is for the answers of an upstream; this route has `{own}`"));
+    }
+}
+
+/// Each coding once.
+pub(crate) fn codings(context: &mut Context<'_>, compress: &Reader<'_>) {
+    let written = compress.nodes("codings");
+    for (position, node) in written.iter().enumerate() {
+        if node.text().is_some() && written[..position].iter().any(|before| before.text() == node.text()) {
+            context.report.error(node.at, "this coding is named twice");
+        }
+    }
+}
+
+/// Kinds of content that are compressed already.
+const COMPRESSED: [&str; 9] = [
+    "image/*",
+    "image/png",
+    "image/jpeg",
+    "image/webp",
+    "image/avif",
+    "audio/*",
+    "video/*",
+    "application/zip",
+    "application/gzip",
+];
+
+/// Types that compressing would be of no use to.
+pub(crate) fn types(context: &mut Context<'_>, compress: &Reader<'_>) {
+    for node in compress.nodes("types") {
+        let Some(text) = node.text() else { continue };
+        if text.split_once('/').is_some_and(|(kind, subtype)| is_grpc(kind, subtype)) {
+            let message = "gRPC has codings of its own, and is never compressed here";
+            context.report.error(node.at, message);
+        } else if COMPRESSED.contains(&text.to_ascii_lowercase().as_str()) {
+            let message = format!("most of {text} is compressed already: this costs time and saves nothing");
+            context.report.warning(node.at, message, "name the types that are not, as image/svg+xml");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Which answers are compressed, on routes that say so, and what their heads say of it.
+//!
+//! An answer whose bytes somebody vouches for (a digest, a range of them, `no-transform`) is left as it is, and so is
+//! one that has a coding already: its upstream knew better. Whatever could have been compressed says that it varies,
+//! to each client, as a cache keeps one answer for all.
+
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    VARY,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+
+use crate::compression::{Accepted, Encoder};
+use crate::config::settings::Compress;
+use crate::exchange::Exchange;
+use crate::http1::Fields;
+use crate::network::Network;
+use crate::response_body::{Packing, Source};
+
+/// Digests of the bytes as the upstream sent them (RFC 9530; RFC 3230; RFC 1864).
+const DIGESTS: [HeaderName; 4] = [
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-md5"),
+];
+
+/// Notes which coding the client takes: its fields are gone when the answer comes.
+///
+/// HTTP/1.0 has no chunks: its client could not tell a whole answer from a cut one.
+#[cold]
+pub fn note_accepted<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) {
+    let Some(compress) = exchange.route().and_then(|route| route.settings.compress.as_deref()) else { return };
+    let is_to_stay = headers.get_all(CACHE_CONTROL).iter().any(|value| names(value.as_bytes(), b"no-transform"));
+    if exchange.version != Version::HTTP_10 && !is_to_stay {
+        let lines = headers.get_all(ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes);
+        exchange.accepts = Accepted::choose(lines, &compress.codings);
+    }
+}
+
+/// Says in the head what is done with the body, and how to do it; `None` where it passes as it is.
+#[cold]
+pub(super) fn prepare<N: Network>(
+    exchange: &Exchange<N>,
+    status: StatusCode,
+    fields: &mut Fields,
+    source: &Source<N>,
+) -> Option<Packing> {
+    let route = exchange.route()?;
+    let compress = route.settings.compress.as_deref()?;
+    if exchange.is_grpc || !may_differ(compress, status, fields) {
+        return None;
+    }
+    if !fields.all(&VARY).any(|value| value.trim_ascii() == b"*" || names(value, b"accept-encoding")) {
+        fields.push_more(&[(&VARY, ACCEPT_ENCODING.as_str())]);
+    }
+    let coding = exchange.accepts.coding?;
+    if status == StatusCode::NOT_MODIFIED {
+        // It speaks of an answer that the client has, with the tag that it has.
+        weaken(fields);
+        return None;
+    }
+    let is_head = exchange.method == Method::HEAD;
+    let length = if is_head { told_length(fields) } else { source.leg.length_left() };
+    if length == Some(0) || (length.is_some_and(|length| length < compress.min_size) && !exchange.accepts.only) {
+        return None;
+    }
+    if is_head {
+        // As GET would say it (RFC 9110, section 8.6: else nothing is said of the length).
+        weaken(fields);
+        fields.retain(|name| !name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str().as_bytes()));
+        return None;
+    }
+    if source.leg.is_over() {
+        return None;
+    }
+    let (effort, most) = (compress.effort, exchange.snapshot.config.server.compress_memory);
+    let room = exchange.shard.encoders.take(Encoder::memory(coding, effort), most);
+    let (Some(room), Ok(encoder)) = (room, Encoder::lend(coding, effort, length)) else {
+        route.series.left_uncompressed(exchange.shard.index);
+        return None;
+    };
+    weaken(fields);
+    // A range would be one of other bytes.
+    fields.edit(&[ACCEPT_RANGES], &[(CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()))]);
+    Some(Packing { coding, encoder, room, length })
+}
+
+/// Whether such an answer is compressed for some client.
+fn may_differ(compress: &Compress, status: StatusCode, fields: &Fields) -> bool {
+    let is_not_modified = status == StatusCode::NOT_MODIFIED;
+    let has_body = !matches!(
+        status,
+        StatusCode::NO_CONTENT
+            | StatusCode::RESET_CONTENT
+            | StatusCode::PARTIAL_CONTENT
+            | StatusCode::RANGE_NOT_SATISFIABLE
+    );
+    let is_plain = fields.all(&CONTENT_ENCODING).all(|value| value.trim_ascii().eq_ignore_ascii_case(b"identity"));
+    let covered = match fields.all(&CONTENT_TYPE).next() {
+        Some(value) => std::str::from_utf8(value).is_ok_and(|value| compress.covers(value)),
+        // A 304 need not say it.
+        None => is_not_modified,
+    };
+    (has_body || is_not_modified)
+        && is_plain
+        && covered
+        && fields.all(&CONTENT_RANGE).next().is_none()
+        && !fields.all(&CACHE_CONTROL).any(|value| names(value, b"no-transform"))
+        && DIGESTS.iter().all(|digest| fields.all(digest).next().is_none())
+}
+
+/// Whether a list names a word, in whatever letters, perhaps with a value.
+fn names(value: &[u8], word: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(word))
+}
+
+fn told_length(fields: &Fields) -> Option<u64> {
+    std::str::from_utf8(fields.all(&CONTENT_LENGTH).next()?).ok()?.trim().parse().ok()
+}
+
+/// A tag that stood for each byte stands for what they mean (RFC 9110, section 8.8.1).
+fn weaken(fields: &mut Fields) {
+    let Some(tag) = fields.all(&ETAG).next().filter(|tag| tag.starts_with(b"\"")) else { return };
+    if let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag].concat()) {
+        fields.edit(&[], &[(ETAG, weak)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::compress::{Coding, Effort, MediaRange};
+
+    fn text() -> Compress {
+        let types = vec![MediaRange::parse("text/*").unwrap()];
+        Compress { codings: vec![Coding::Gzip], types, min_size: 0, effort: Effort::Low }
+    }
+
+    fn differs(status: u16, lines: &[(&str, &str)]) -> bool {
+        may_differ(&text(), StatusCode::from_u16(status).unwrap(), &Fields::of_lines(lines))
+    }
+
+    #[test]
+    fn what_is_vouched_for_or_coded_or_no_whole_is_left_as_it_is() {
+        let html = ("Content-Type", "text/html; charset=utf-8");
+        assert!(differs(200, &[html]) && differs(404, &[html]) && differs(503, &[html]));
+        for status in [204, 205, 206, 416] {
+            assert!(!differs(status, &[html]), "{status}");
+        }
+        assert!(differs(304, &[]) && differs(304, &[html]) && !differs(304, &[("content-type", "image/png")]));
+        assert!(!differs(200, &[]) && !differs(200, &[("content-type", "image/png")]));
+        for (name, value, differ) in [
+            ("Content-Encoding", "br", false),
+            ("Content-Encoding", "identity", true),
+            ("Content-Range", "bytes 0-1/9", false),
+            ("Cache-Control", "max-age=1, No-Transform", false),
+            ("Cache-Control", "no-transformation", true),
+            ("Content-Digest", "sha-256=:x=:", false),
+            ("Repr-Digest", "sha-256=:x=:", false),
+            ("Digest", "md5=x", false),
+            ("Content-MD5", "x", false),
+        ] {
+            assert_eq!(differs(200, &[html, (name, value)]), differ, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn a_strong_tag_is_made_weak_and_no_other_is_touched() {
+        for (tag, made) in [("\"a\"", "W/\"a\""), ("W/\"a\"", "W/\"a\""), ("a", "a")] {
+            let mut fields = Fields::of_lines(&[("ETag", tag)]);
+            weaken(&mut fields);
+            assert_eq!(fields.all(&ETAG).collect::<Vec<_>>(), [made.as_bytes()]);
+        }
+        let mut none = Fields::of_lines(&[("Date", "now")]);
+        weaken(&mut none);
+        assert_eq!(none.all(&ETAG).count(), 0);
+    }
+}

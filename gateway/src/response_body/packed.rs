@@ -1,0 +1,208 @@
+//! An upstream's answer that is compressed on its way to the client.
+//!
+//! The relay below it drives the upstream's connection as ever. Where nothing more has come for now and nobody knows
+//! how much is to come, what has come is flushed, so that an event is never held back. A worker's other requests have
+//! their turn between pieces.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
+
+use super::Relay;
+use crate::compression::{Encoder, Failed};
+use crate::config::settings::compress::Coding;
+use crate::error::Code;
+use crate::held_bytes::Kept;
+use crate::network::Network;
+use crate::request_body::BoxError;
+use crate::telemetry::record::Ended;
+
+/// What is compressed in one step, bytes: about a tenth of a millisecond.
+const STEP: usize = 8 * 1024;
+/// After so many bytes others have their turn.
+const TURN: usize = 4 * STEP;
+
+/// How an answer is compressed.
+pub struct Packing {
+    /// What with.
+    pub coding: Coding,
+    /// The encoder, ready.
+    pub encoder: Box<Encoder>,
+    /// Its part of the worker's memory.
+    pub room: Kept,
+    /// The answer's length as its upstream told it.
+    pub length: Option<u64>,
+}
+
+/// The compressed body.
+pub struct Packed<N: Network> {
+    relay: Relay<N>,
+    coding: Coding,
+    /// Taken when all is out.
+    encoder: Option<Box<Encoder>>,
+    _room: Kept,
+    /// Nobody knows how much is to come.
+    is_open: bool,
+    /// What came and is not compressed yet.
+    input: Bytes,
+    /// Something went in since all of it last came out.
+    holds: bool,
+    /// No more comes.
+    has_ended: bool,
+    trailers: Option<HeaderMap>,
+    /// Bytes that were compressed since others had their turn.
+    in_turn: usize,
+    bytes_in: u64,
+}
+
+type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
+
+impl<N: Network> Packed<N> {
+    pub(super) fn new(relay: Relay<N>, packing: Packing) -> Self {
+        Self {
+            relay,
+            coding: packing.coding,
+            encoder: Some(packing.encoder),
+            _room: packing.room,
+            is_open: packing.length.is_none(),
+            input: Bytes::new(),
+            holds: false,
+            has_ended: false,
+            trailers: None,
+            in_turn: 0,
+            bytes_in: 0,
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.encoder.is_none() && self.trailers.is_none()
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
+        loop {
+            let Some(mut encoder) = self.encoder.take() else { return Poll::Ready(self.rest()) };
+            let mut out = Vec::new();
+            let went = match self.poll_step(cx, &mut encoder, &mut out) {
+                Poll::Pending => {
+                    self.encoder = Some(encoder);
+                    return Poll::Pending;
+                }
+                Poll::Ready(went) => went,
+            };
+            match went {
+                // The relay has recorded why.
+                Err(Cut::Upstream(error)) => return Poll::Ready(Some(Err(error))),
+                Err(Cut::Encoder) => return Poll::Ready(Some(Err(self.fail()))),
+                Ok(Step::Last) => encoder.give_back(),
+                Ok(Step::More) => self.encoder = Some(encoder),
+            }
+            if !out.is_empty() {
+                self.relay.exchange.bytes_out += out.len() as u64;
+                if self.is_over() {
+                    self.relay.exchange.finish(Ended::Complete);
+                }
+                return Poll::Ready(Some(Ok(Frame::data(out.into()))));
+            }
+        }
+    }
+
+    /// A step: something comes, goes in, or comes out.
+    fn poll_step(&mut self, cx: &mut Context<'_>, encoder: &mut Encoder, out: &mut Vec<u8>) -> Poll<Result<Step, Cut>> {
+        if !self.input.is_empty() {
+            ready!(self.poll_turn(cx));
+            let part = self.input.split_to(STEP.min(self.input.len()));
+            (self.in_turn, self.holds) = (self.in_turn + part.len(), true);
+            self.bytes_in += part.len() as u64;
+            encoder.write(&part, out)?;
+            return Poll::Ready(Ok(Step::More));
+        }
+        if self.has_ended {
+            encoder.finish(out)?;
+            return Poll::Ready(Ok(Step::Last));
+        }
+        match self.relay.poll_frame(cx) {
+            Poll::Pending => {
+                self.in_turn = 0;
+                if !(self.is_open && std::mem::take(&mut self.holds)) {
+                    return Poll::Pending;
+                }
+                encoder.flush(out)?;
+            }
+            Poll::Ready(None) => self.has_ended = true,
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Cut::Upstream(error))),
+            Poll::Ready(Some(Ok(frame))) => {
+                match frame.into_data() {
+                    Ok(data) => self.input = data,
+                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                }
+                self.has_ended = self.relay.source.is_none();
+            }
+        }
+        Poll::Ready(Ok(Step::More))
+    }
+
+    /// Ready while it is this answer's turn. Others, and the sockets of all, have theirs before it goes on.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.in_turn < TURN {
+            return Poll::Ready(());
+        }
+        self.in_turn = 0;
+        // What is ready is handed on at this moment.
+        if self.relay.exchange.answered.is_none() {
+            self.relay.exchange.answered = Some(self.relay.exchange.now());
+        }
+        // Pending at its first poll, when it has seen to it that this task is woken again.
+        pin!(tokio::task::yield_now()).poll(cx)
+    }
+
+    /// What follows the compressed bytes.
+    fn rest(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
+        let trailers = self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)));
+        self.relay.exchange.finish(Ended::Complete);
+        trailers
+    }
+
+    /// A cut answer never looks like a whole one.
+    #[cold]
+    fn fail(&mut self) -> BoxError {
+        self.relay.source = None;
+        self.relay.exchange.code = Some(Code::Internal);
+        self.relay.exchange.finish(Ended::Complete);
+        "the answer could not be compressed to its end".into()
+    }
+}
+
+/// What a step came to.
+enum Step {
+    More,
+    /// All is out.
+    Last,
+}
+
+/// Why the answer breaks off.
+enum Cut {
+    Upstream(BoxError),
+    Encoder,
+}
+
+impl From<Failed> for Cut {
+    fn from(_: Failed) -> Self {
+        Self::Encoder
+    }
+}
+
+impl<N: Network> Drop for Packed<N> {
+    fn drop(&mut self) {
+        let exchange = &self.relay.exchange;
+        if let Some(route) = exchange.route() {
+            route.series.compressed(exchange.shard.index, self.coding, self.bytes_in, exchange.bytes_out);
+        }
+        if let Some(encoder) = self.encoder.take() {
+            encoder.give_back();
+        }
+    }
+}
