@@ -89,9 +89,10 @@ mod tests {
         let field = |(name, value): &(String, String)| {
             (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
         };
-        let mut map = HeaderMap::new();
-        fields.iter().map(field).for_each(|(name, value)| drop(map.append(name, value)));
-        map
+        fields.iter().map(field).fold(HeaderMap::new(), |mut map, (name, value)| {
+            map.append(name, value);
+            map
+        })
     }
 
     /// What has to be alike, name by name.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{StatusCode, header};
-use smallvec::SmallVec;
 
 use super::key;
 use crate::error::{Code, GatewayError};
