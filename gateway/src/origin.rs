@@ -45,17 +45,23 @@ impl Origin {
     }
 }
 
-/// Looks, before a body is read that decides which of these routes is taken, whether any of them lets this client in.
+/// Looks, before a body is read that decides which of these routes is taken, whether any of them lets this client in,
+/// and whether those that do all send it to TLS.
 ///
 /// # Errors
 /// 403
 #[cold]
-pub fn look<N: Network>(exchange: &Exchange<N>, routes: &[usize]) -> Result<(), GatewayError> {
+pub fn look<N: Network>(exchange: &Exchange<N>, routes: &[usize]) -> Result<Verdict, GatewayError> {
+    let origin = |index: &usize| exchange.snapshot.routes[*index].origin.as_deref();
     let lets_in = |index: &usize| {
-        let origin = exchange.snapshot.routes[*index].origin.as_deref();
-        origin.is_none_or(|origin| origin.lets_in(&exchange.client) && origin.is_open_to(exchange.secure))
+        origin(index).is_none_or(|origin| origin.lets_in(&exchange.client) && origin.is_open_to(exchange.secure))
     };
-    if routes.iter().any(lets_in) { Ok(()) } else { Err(refused().closing()) }
+    let sends = |index: &usize| !exchange.secure && origin(index).is_some_and(|it| it.https == Https::Redirect);
+    if !routes.iter().any(lets_in) {
+        return Err(refused().closing());
+    }
+    let all_send = routes.iter().all(|index| sends(index) && lets_in(index));
+    Ok(if all_send { Verdict::ToHttps } else { Verdict::Passes })
 }
 
 fn refused() -> GatewayError {

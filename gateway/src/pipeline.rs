@@ -73,7 +73,10 @@ async fn stages<N: Network>(
     let body = if may_decide { Body::Unread } else { Body::Absent };
     let params = match routing::stage::find(exchange, &headers, body)? {
         Some(params) => params,
-        None => Box::pin(by_body(exchange, &headers, (&mut source, admitted.declared_length))).await?,
+        None => match Box::pin(by_body(exchange, &headers, (&mut source, admitted.declared_length))).await? {
+            Some(params) => params,
+            None => return Ok(Outcome::ToHttps(routing::stage::same_target(exchange)?)),
+        },
     };
     if exchange.page.as_ref().is_some_and(|page| page.asks) {
         return Ok(Outcome::Preflight);
@@ -202,20 +205,23 @@ async fn part<N: Network>(call: compose::Call<N>) -> compose::Called<N> {
 }
 
 /// Reads the body first, since its route hangs on it. Its request counts among the gateway's from here on; one that
-/// shows nothing which any of its routes could take for a credential is refused before a byte of it is asked for.
+/// shows nothing which any of its routes could take for a credential is refused before a byte of it is asked for, and
+/// one that all of them send to TLS is sent there (`None`).
 #[cold]
 async fn by_body<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &HeaderMap,
     body: (&mut Source, Option<u64>),
-) -> Result<Params, Failure> {
+) -> Result<Option<Params>, Failure> {
     exchange.enter()?;
     let undecided = routing::stage::undecided(exchange, headers);
-    origin::look(exchange, &undecided.routes)?;
+    if origin::look(exchange, &undecided.routes)? == Verdict::ToHttps {
+        return Ok(None);
+    }
     identity::stage::look(exchange, headers, &undecided.routes)?;
     let read = forward::body::read(exchange, body, undecided.body_limit).await?;
     let body = read.as_ref().map_or(Body::Absent, |(value, length)| Body::Json(value, *length));
-    Ok(routing::stage::find_by_body(exchange, headers, body)?)
+    Ok(Some(routing::stage::find_by_body(exchange, headers, body)?))
 }
 
 async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, headers: HeaderMap, source: Source) -> Reply<N> {

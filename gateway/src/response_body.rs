@@ -10,12 +10,13 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use smallvec::SmallVec;
 
 use crate::context::screen_trailers;
 use crate::exchange::Exchange;
+use crate::forward::grpc_failure;
 use crate::held_bytes::Kept;
 use crate::http1;
 use crate::network::Network;
@@ -327,6 +328,11 @@ impl<N: Network> Relay<N> {
         {
             self.exchange.bytes_out += data.len() as u64;
         }
+        if self.exchange.is_grpc
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            self.judge(trailers);
+        }
         if self.source.as_ref().is_some_and(|source| source.leg.is_over()) {
             self.end();
         }
@@ -353,7 +359,18 @@ impl<N: Network> Relay<N> {
     /// Tells the endpoint's breaker that it broke its answer off.
     fn blame(&self, outcome: AttemptOutcome) {
         if let (Some(source), Some(upstream)) = (&self.source, self.exchange.upstream()) {
-            upstream.broke_off(&source.selected, outcome, self.exchange.now());
+            upstream.broke_off(&source.selected, outcome, None, self.exchange.now());
+        }
+    }
+
+    /// What a call of gRPC came to is said behind its messages.
+    #[cold]
+    fn judge(&self, trailers: &HeaderMap) {
+        let status = trailers.get("grpc-status").map(HeaderValue::as_bytes);
+        let failed = status.and_then(|status| grpc_failure(status, self.exchange.hurried));
+        if let (Some(status), Some(source), Some(upstream)) = (failed, &self.source, self.exchange.upstream()) {
+            let (outcome, status) = (AttemptOutcome::Status5xx, Some(status.as_u16()));
+            upstream.broke_off(&source.selected, outcome, status, self.exchange.now());
         }
     }
 

@@ -70,20 +70,25 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 24] = [
+const OURS: [&str; 30] = [
     "addresses",
     "affinity",
     "allow",
     "answer",
     "body_match_memory",
+    "codings",
+    "compress",
+    "compress_memory",
     "cookie",
     "deny",
+    "effort",
     "forward_auth",
     "hsts",
     "https",
     "https_port",
     "include_subdomains",
     "key_env",
+    "min_size",
     "ocsp",
     "on_error",
     "own_headers",
@@ -95,6 +100,7 @@ const OURS: [&str; 24] = [
     "scheme",
     "strip_query",
     "ttl",
+    "types",
 ];
 
 #[test]

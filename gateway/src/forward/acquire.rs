@@ -3,11 +3,9 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Instant;
-
-use tokio::sync::watch;
 
 use super::attempt::{Failure, Manner};
 use crate::config::settings::upstream::Protocol;
@@ -17,7 +15,7 @@ use crate::http1;
 use crate::network::{ByteStream, Network};
 use crate::telemetry::metrics::{ShedReason, UpstreamSeries};
 use crate::timer::{Deadlines, Wait};
-use crate::upstream::carriers::{Carriers, NoCarrier, Outcome, Turn};
+use crate::upstream::carriers::{Awaited, Carriers, NoCarrier, Turn};
 use crate::upstream::connection::OpenConnection;
 use crate::upstream::dial::{DialError, dial};
 use crate::upstream::in_flight::Permit;
@@ -67,11 +65,12 @@ pub(super) async fn open<N: Network>(
     let time = manner.most.map_or(settings.pool.connect_timeout, |most| most.min(settings.pool.connect_timeout));
     let way = endpoint.way();
     if let Some(carriers) = &way.carriers {
-        let sharing = Box::pin(share(exchange, selected, (&way, carriers), series));
+        let awaited = Mutex::new(None);
+        let sharing = Box::pin(share(exchange, selected, (&way, carriers), series, &awaited));
         let sharing = tokio::time::timeout(time, sharing);
         return match until_expired(&exchange.connection.deadlines, sharing).await? {
             Ok(shared) => shared.and_then(|leg| may_switch(leg, manner)),
-            Err(_elapsed) => Err(late()),
+            Err(_elapsed) => Err(late_for(awaited.into_inner().unwrap_or_else(PoisonError::into_inner).as_ref())),
         };
     }
     let permit = permit(selected).ok_or_else(full)?;
@@ -94,60 +93,54 @@ fn permit<N: Network>(selected: &Selected<N>) -> Option<Permit> {
     endpoint.connections.try_enter(limit)
 }
 
-/// A place on a connection of HTTP/2, which is opened where it must be. The caller limits the time.
+/// A place on a connection of HTTP/2, which is opened where it must be. The caller limits the time, and finds in
+/// `noted` what was waited for last.
 async fn share<N: Network>(
     exchange: &Exchange<N>,
     selected: &Selected<N>,
     (way, carriers): (&Arc<Way>, &Carriers),
     series: Arc<UpstreamSeries>,
+    noted: &Mutex<Option<Awaited>>,
 ) -> Result<Leg<N::Stream>, GatewayError> {
     let worker = exchange.shard.index;
-    let mut refused: fn() -> GatewayError = full;
+    let mut was_late = None;
     for _ in 0..ROUNDS {
         if let Some(shared) = carriers.enter(worker) {
             return Ok(Leg::Shared(Box::new(shared)));
         }
-        let (done, first) = match carriers.turn(worker, || permit(selected)) {
-            Turn::Wait(done) => (done, None),
-            Turn::Open(opening, done, first) => {
+        let (mut awaited, first) = match carriers.turn(worker, || permit(selected)) {
+            Turn::Wait(awaited) => (awaited, None),
+            Turn::Open(opening, awaited, first) => {
                 let shared = &exchange.shard.shared;
                 let (network, clock) = (shared.network.clone(), shared.clock.clone());
                 let means = Means { network, clock, series: Arc::clone(&series), worker };
                 let within = selected.settings.pool.connect_timeout;
                 open::begin(opening, Arc::clone(&selected.endpoint), Arc::clone(way), means, within);
-                (done, Some(first))
+                (awaited, Some(first))
             }
             Turn::Full => {
                 let shared = carriers.borrow(worker).ok_or_else(full)?;
                 return Ok(Leg::Shared(Box::new(shared)));
             }
         };
-        let carrier = match outcome(done).await {
+        *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(awaited.clone());
+        let carrier = match awaited.outcome().await {
             Ok(carrier) => carrier,
             Err(NoCarrier::Failed(error)) => return Err(no_connection(error)),
             // Who came while it was under way has time left: one lost packet is not everybody's failure.
             Err(NoCarrier::Late) if first.is_none() => {
-                refused = late;
+                was_late = Some(awaited);
                 continue;
             }
-            Err(NoCarrier::Late) => return Err(late()),
+            Err(NoCarrier::Late) => return Err(late_for(Some(&awaited))),
         };
         let kept = first.and_then(|first| first.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(shared) = kept.or_else(|| carrier.enter()) {
             return Ok(Leg::Shared(Box::new(shared)));
         }
-        refused = full;
+        was_late = None;
     }
-    Err(refused())
-}
-
-/// What came of a connection that is being opened.
-async fn outcome(mut done: watch::Receiver<Option<Outcome>>) -> Outcome {
-    match done.wait_for(Option::is_some).await {
-        Ok(outcome) => outcome.clone().unwrap_or(Err(NoCarrier::Late)),
-        // Its worker has come to its end.
-        Err(_) => Err(NoCarrier::Late),
-    }
+    Err(if was_late.is_some() { late_for(was_late.as_ref()) } else { full() })
 }
 
 /// The leg, if it is good for what is asked.
@@ -163,6 +156,17 @@ fn full() -> GatewayError {
     let detail = "The upstream has as many connections as it may have.";
     GatewayError::shed(ShedReason::UpstreamConnections, detail)
 }
+
+/// The failure of one of those who waited for a connection. The first to say so says it for all.
+fn late_for(awaited: Option<&Awaited>) -> GatewayError {
+    let error = late();
+    if awaited.is_none_or(Awaited::is_mine_to_blame) { error } else { error.because(AlreadyTold) }
+}
+
+/// The endpoint's breaker hears of this failure from another attempt.
+#[derive(Debug, thiserror::Error)]
+#[error("others waited for the same connection")]
+pub(super) struct AlreadyTold;
 
 fn late() -> GatewayError {
     GatewayError::new(Code::ConnectTimeout, "The upstream did not accept a connection in time.")

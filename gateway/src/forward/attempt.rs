@@ -220,7 +220,7 @@ fn accept<N: Network>(
     }
     let judged = grpc_status::judged(exchange, &head);
     let outcome = if judged.is_server_error() { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
-    conclude(exchange, &mut source.selected, began, (outcome, Some(judged.as_u16())), now);
+    conclude(exchange, &mut source.selected, began, (outcome, Some(judged.as_u16()), false), now);
     Ok(Answer { head, judged, source, came: now })
 }
 
@@ -264,8 +264,14 @@ fn lose<N: Network>(
             _ => AttemptOutcome::Reset,
         },
     };
-    conclude(exchange, &mut selected, began, (outcome, None), exchange.now());
+    conclude(exchange, &mut selected, began, (outcome, None, is_told(&failure)), exchange.now());
     Box::new(Lost { failure, outcome, selected, body, nothing_sent })
+}
+
+/// Whether another attempt has told the breaker of this failure.
+fn is_told(failure: &Failure) -> bool {
+    let Failure::Problem(error) = failure else { return false };
+    error.internal.as_ref().is_some_and(|internal| internal.is::<acquire::AlreadyTold>())
 }
 
 /// Counts an attempt that has come to its outcome, and tells the breaker.
@@ -273,13 +279,13 @@ fn conclude<N: Network>(
     exchange: &Exchange<N>,
     selected: &mut Selected<N>,
     began: Instant,
-    (outcome, status): (AttemptOutcome, Option<u16>),
+    (outcome, status, is_told): (AttemptOutcome, Option<u16>, bool),
     now: Instant,
 ) {
     let Some(upstream) = exchange.upstream() else { return };
     let duration = now.saturating_duration_since(began);
     upstream.series.attempt(exchange.shard.index, outcome, duration);
-    let says_nothing = outcome == AttemptOutcome::Timeout && !deadline::is_telling(exchange, duration);
+    let says_nothing = is_told || (outcome == AttemptOutcome::Timeout && !deadline::is_telling(exchange, duration));
     let told = if says_nothing { AttemptOutcome::Cancelled } else { outcome };
     upstream.settle(selected, told, status, duration, now);
     tell(exchange, &selected.endpoint, (began, now), (told, status));

@@ -24,6 +24,7 @@ use crate::http1::{RequestHead, ResponseHead, write_field};
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::response_body::Source;
+use crate::telemetry::metrics::WordResult;
 use crate::upstream::stage::select_authority;
 use crate::upstream::{Selected, Upstream};
 
@@ -76,6 +77,7 @@ pub async fn consult<N: Network>(
     let key = authority.remembered.as_ref().map(|_| key(exchange, &sent));
     let began = exchange.now();
     if let Some(copied) = recall(&authority, key.as_deref(), began) {
+        heard(exchange, WordResult::Remembered);
         add(headers, &copied);
         return Ok(None);
     }
@@ -91,18 +93,31 @@ pub async fn consult<N: Network>(
             if !forbids_keeping(&head) {
                 remember(&authority, key, copied, exchange.now());
             }
+            heard(exchange, WordResult::Allowed);
             Ok(None)
         }
-        Ok((head, body)) => Ok(Some(Box::new(Refused { head, body }))),
+        Ok((head, body)) => {
+            heard(exchange, WordResult::Refused);
+            Ok(Some(Box::new(Refused { head, body })))
+        }
         // The service's own failure, and none that a client can bring about by asking much.
         Err(error) if authority.settings.allows_on_error && error.shed.is_none() && is_its_fault(error.code) => {
+            heard(exchange, WordResult::FailedOpen);
             Ok(None)
         }
         Err(error) => {
+            heard(exchange, WordResult::Failed);
             let detail = "Whether this request may pass cannot be found out now.";
             let refused = GatewayError::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1));
             Err(refused.because(error).into())
         }
+    }
+}
+
+/// Counts what came of it.
+fn heard<N: Network>(exchange: &Exchange<N>, result: WordResult) {
+    if let Some(route) = exchange.route() {
+        route.series.heard(exchange.shard.index, result);
     }
 }
 

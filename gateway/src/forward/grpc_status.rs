@@ -2,7 +2,8 @@
 //!
 //! Callers of gRPC get 200 whatever comes. A server that fails at once says so in an answer of trailers alone, whose
 //! `grpc-status` stands in its head; one that fails later says so behind its messages, when the answer has been passed
-//! on: that judges nothing any more.
+//! on: that
+//! is told to the breaker alone.
 
 use http::StatusCode;
 
@@ -23,10 +24,15 @@ fn of_grpc(head: &ResponseHead, hurried: bool) -> StatusCode {
     if head.status != StatusCode::OK {
         return head.status;
     }
-    match head.fields.get("grpc-status") {
-        Some(b"14") => StatusCode::SERVICE_UNAVAILABLE,
-        Some(b"4") if !hurried => StatusCode::GATEWAY_TIMEOUT,
-        Some(b"2" | b"13" | b"15") => StatusCode::INTERNAL_SERVER_ERROR,
-        _ => head.status,
+    head.fields.get("grpc-status").and_then(|status| failure(status, hurried)).unwrap_or(head.status)
+}
+
+/// The status of HTTP for one of gRPC that speaks of a failure of the upstream.
+pub(crate) fn failure(status: &[u8], hurried: bool) -> Option<StatusCode> {
+    match status {
+        b"14" => Some(StatusCode::SERVICE_UNAVAILABLE),
+        b"4" if !hurried => Some(StatusCode::GATEWAY_TIMEOUT),
+        b"2" | b"13" | b"15" => Some(StatusCode::INTERNAL_SERVER_ERROR),
+        _ => None,
     }
 }

@@ -16,4 +16,5 @@ pub mod upgrade;
 
 pub use attempt::Failure;
 pub use consult::{Authority, Refused, consult};
+pub(crate) use grpc_status::failure as grpc_failure;
 pub use retry::forward;

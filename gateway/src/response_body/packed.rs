@@ -105,6 +105,10 @@ impl<N: Network> Packed<N> {
                 if self.is_over() {
                     self.relay.exchange.finish(Ended::Complete);
                 }
+                // A little is often all, and may wait long for its client: then it keeps no room for more.
+                if out.len() < out.capacity() / 2 {
+                    out.shrink_to_fit();
+                }
                 return Poll::Ready(Some(Ok(Frame::data(out.into()))));
             }
         }

@@ -4,6 +4,7 @@
 //! Where none has room one is opened. Whoever comes meanwhile waits for it, as many as it is expected to carry; only
 //! beyond them another one is opened beside it. At the endpoint's limit of connections calls go by the siblings'.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -52,7 +53,31 @@ struct Underway {
     number: u64,
     /// Calls that may still wait for it.
     seats: usize,
+    done: Awaited,
+}
+
+/// A connection that is being opened, for those who wait for it.
+#[derive(Clone)]
+pub(crate) struct Awaited {
     done: watch::Receiver<Option<Outcome>>,
+    /// Somebody has said that it is late.
+    is_blamed: Arc<AtomicBool>,
+}
+
+impl Awaited {
+    /// What came of it.
+    pub(crate) async fn outcome(&mut self) -> Outcome {
+        match self.done.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or(Err(NoCarrier::Late)),
+            // Its worker has come to its end.
+            Err(_) => Err(NoCarrier::Late),
+        }
+    }
+
+    /// Whether it is for the caller to say that it is late: one connection is one failure, however many wait for it.
+    pub(crate) fn is_mine_to_blame(&self) -> bool {
+        !self.is_blamed.swap(true, Ordering::Relaxed)
+    }
 }
 
 /// To be carried out by whoever gets it.
@@ -72,9 +97,9 @@ pub(crate) type Seat = Arc<Mutex<Option<Shared>>>;
 /// What a call can do that finds no room.
 pub(crate) enum Turn {
     /// Wait for a connection that is being opened.
-    Wait(watch::Receiver<Option<Outcome>>),
+    Wait(Awaited),
     /// Open one, and wait for it like the others.
-    Open(Opening, watch::Receiver<Option<Outcome>>, Seat),
+    Open(Opening, Awaited, Seat),
     /// There may be no further one.
     Full,
 }
@@ -109,7 +134,7 @@ impl Carriers {
     pub(crate) fn turn(&self, worker: usize, permit: impl FnOnce() -> Option<Permit>) -> Turn {
         let mut kept = self.shelf(worker);
         // Of one whose task was dropped nobody will hear.
-        kept.openings.retain(|underway| underway.done.has_changed().is_ok());
+        kept.openings.retain(|underway| underway.done.done.has_changed().is_ok());
         if let Some(underway) = kept.openings.iter_mut().find(|underway| underway.seats > 0) {
             underway.seats -= 1;
             return Turn::Wait(underway.done.clone());
@@ -122,6 +147,7 @@ impl Carriers {
             return kept.openings.last().map_or(Turn::Full, |underway| Turn::Wait(underway.done.clone()));
         };
         let (sender, done) = watch::channel(None);
+        let done = Awaited { done, is_blamed: Arc::default() };
         let (number, room) = (kept.next, kept.room.unwrap_or(MOST_CALLS));
         kept.next += 1;
         kept.openings.push(Underway { number, seats: room.saturating_sub(1), done: done.clone() });
@@ -209,9 +235,25 @@ mod tests {
         };
         let (permit, tell) = opening.into_parts();
         tell(&carriers, Ok(carrier(permit, 1).await));
-        assert!(done.borrow().is_some() && carriers.enter(0).is_none(), "its one place is taken");
+        assert!(done.done.borrow().is_some() && carriers.enter(0).is_none(), "its one place is taken");
         drop(first.lock().unwrap().take().expect("by who opened it"));
         assert!(carriers.enter(0).is_some());
+    }
+
+    #[tokio::test]
+    async fn of_all_who_wait_for_a_late_connection_one_is_to_say_so() {
+        let (carriers, permits) = (Carriers::new(1), Arc::<InFlight>::default());
+        let Turn::Open(opening, mut opener, _) = carriers.turn(0, || permits.try_enter(9)) else {
+            panic!("nothing is there or under way");
+        };
+        let Turn::Wait(other) = carriers.turn(0, || permits.try_enter(9)) else { panic!("one is under way") };
+        let (_permit, tell) = opening.into_parts();
+        tell(&carriers, Err(NoCarrier::Late));
+        assert!(matches!(opener.outcome().await, Err(NoCarrier::Late)));
+        let blamed = [other.is_mine_to_blame(), opener.is_mine_to_blame(), other.is_mine_to_blame()];
+        assert_eq!(blamed, [true, false, false]);
+        let Turn::Open(_, next, _) = carriers.turn(0, || permits.try_enter(9)) else { panic!("it is over") };
+        assert!(next.is_mine_to_blame(), "another connection, another word");
     }
 
     #[tokio::test]

@@ -110,10 +110,10 @@ impl<N: Network> Upstream<N> {
         endpoint.hear(sample, self.surroundings.clock.monotonic_ns(now));
     }
 
-    /// Tells the breaker that an answer broke off behind its head.
-    pub fn broke_off(&self, selected: &Selected<N>, outcome: AttemptOutcome, now: Instant) {
+    /// Tells the breaker that an answer broke off behind its head, or said only there that it failed.
+    pub fn broke_off(&self, selected: &Selected<N>, outcome: AttemptOutcome, status: Option<u16>, now: Instant) {
         let Some(ticket) = selected.settled_ticket() else { return };
-        if !selected.breaker_settings().failures.has(outcome, None) {
+        if !selected.breaker_settings().failures.has(outcome, status) {
             return;
         }
         if let Some(transition) = selected.standing().guard.break_off(ticket, now) {

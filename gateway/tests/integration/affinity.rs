@@ -83,3 +83,33 @@ async fn where_its_endpoint_is_out_a_client_moves_and_stays_there() {
     }
     assert_eq!(dies.accepted(), 1);
 }
+
+#[tokio::test]
+async fn a_client_comes_back_to_an_endpoint_whose_share_still_grows() {
+    let (a, b) = (named("a").await, named("b").await);
+    let slow = |endpoints: &[&Raw]| text(endpoints, "").replace("balance = 'round_robin'", "slow_start = '1h'");
+    let gateway = Gateway::start(&slow(&[&a, &b])).await;
+    let mut cookie = None;
+    for _ in 0..200 {
+        let answer = ask(&gateway, "").await;
+        if answer.header("x-name") == Some("b") {
+            cookie = Some(pair(&answer));
+            break;
+        }
+    }
+    let cookie = cookie.expect("one of two hundred goes to b");
+    // It leaves and is back: a new endpoint, whose share begins with a tenth.
+    for endpoints in [&[&a][..], &[&a, &b]] {
+        gateway.rewrite(&slow(endpoints));
+        assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    }
+    for _ in 0..20 {
+        let answer = ask(&gateway, &format!("cookie: {cookie}\r\n")).await;
+        assert_eq!((answer.header("x-name"), answer.header("set-cookie")), (Some("b"), None));
+    }
+    let mut others = 0;
+    for _ in 0..100 {
+        others += u32::from(ask(&gateway, "").await.header("x-name") == Some("b"));
+    }
+    assert!(others < 25, "{others} of 100: it is warming still");
+}

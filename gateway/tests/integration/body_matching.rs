@@ -258,3 +258,23 @@ async fn a11_a_body_of_an_address_that_no_route_lets_in_is_not_asked_for() {
     assert_eq!(gateway.ask(head).await.status, 403, "not 100");
     assert_eq!(upstream.accepted(), 0);
 }
+
+#[tokio::test]
+async fn a_request_in_the_clear_that_every_route_sends_to_tls_is_sent_there_before_its_body_is_asked_for() {
+    let upstream = upstream().await;
+    let shared = "[defaults.route]\nretry = { attempts = 1 }\nhttps = 'redirect'\n";
+    let all = shared.to_owned() + &text(upstream.addr(), "https_port = 8443", "");
+    let head = "POST /pay?x=1 HTTP/1.1\r\nhost: a.test\r\nexpect: 100-continue\r\ncontent-length: 17\r\n\r\n";
+    let gateway = Gateway::start(&all).await;
+    let answer = gateway.ask(head).await;
+    assert_eq!((answer.status, answer.header("location")), (308, Some("https://a.test:8443/pay?x=1")));
+    // One of them serves it in the clear: which it is, the body says.
+    let some = text(upstream.addr(), "https_port = 8443", "https = 'redirect'");
+    let gateway = Gateway::start(&some).await;
+    let mut client = gateway.client().await;
+    client.send(head).await;
+    assert_eq!(client.head().await.status, 100);
+    assert_eq!(client.ask("{\"type\":\"refund\"}").await.status, 308);
+    let answer = gateway.ask(post("{\"type\":\"charge\"}")).await;
+    assert_eq!((answer.status, answer.header("x-route")), (200, Some("any")));
+}

@@ -240,3 +240,33 @@ async fn who_was_proven_is_told_to_the_service() {
     let head = asked(&authority).remove(0);
     assert!(head.contains("x-auth-subject: ada") && !head.contains("authorization"), "{head}");
 }
+
+#[tokio::test]
+async fn what_came_of_each_question_is_counted() {
+    let up = echo().await;
+    let counted = async |gateway: &Gateway, result: &str| {
+        let sample = format!("gateway_forward_auth_total{{route=\"all\",result=\"{result}\"}}");
+        gateway.metric(&sample).await
+    };
+    let yes = authority(YES).await;
+    let gateway = Gateway::start(&text(up.addr(), yes.addr(), "", ", cache = { ttl = '1h' }")).await;
+    for _ in 0..3 {
+        assert_eq!(post(&gateway, "").await.status, 200);
+    }
+    assert_eq!((counted(&gateway, "allowed").await, counted(&gateway, "remembered").await), (Some(1.0), Some(2.0)));
+    assert_eq!(counted(&gateway, "refused").await, None);
+    let no = authority("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await;
+    let gateway = Gateway::start(&text(up.addr(), no.addr(), "", "")).await;
+    assert_eq!(post(&gateway, "").await.status, 403);
+    assert_eq!(counted(&gateway, "refused").await, Some(1.0));
+    // A route that asks nobody counts nothing.
+    let open = gateway.ask("GET /open HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(open.status, 200);
+    assert_eq!(gateway.metric("gateway_forward_auth_total{route=\"open\",result=\"allowed\"}").await, None);
+    let broken = authority("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n").await;
+    for (keys, status, result) in [("", 503, "failed"), (", on_error = 'allow'", 200, "failed_open")] {
+        let gateway = Gateway::start(&text(up.addr(), broken.addr(), "", keys)).await;
+        assert_eq!(post(&gateway, "").await.status, status);
+        assert_eq!(counted(&gateway, result).await, Some(1.0), "{result}");
+    }
+}

@@ -280,3 +280,35 @@ async fn health_is_asked_in_grpcs_way() {
     eventually("it is asked", || last(&gateway, 1).is_some()).await;
     assert_eq!(last(&gateway, 1).as_deref(), Some("ok"), "and any other path by GET");
 }
+
+#[tokio::test]
+async fn a_call_that_fails_behind_its_messages_counts_for_the_breaker() {
+    let mut upstream = H2Upstream::start().await;
+    let keys = "breaker = { failures = ['503'], window = '60s', min_requests = 4, failure_ratio = 0.5, \
+                consecutive_failures = 1000, open_for = '60s' }";
+    let gateway = Gateway::start(&text(keys, "", upstream.address)).await;
+    let mut client = client(gateway.address).await;
+    let serving = tokio::spawn(async move {
+        for status in ["0", "5", "14", "14", "14"] {
+            let mut asked = upstream.next().await;
+            asked.read().await.unwrap();
+            let mut stream = asked.begin(200, &[("content-type", "application/grpc")]);
+            stream.send_data(Bytes::from_static(&[0, 0, 0, 0, 1, 7]), false).unwrap();
+            let mut trailers = http::HeaderMap::new();
+            trailers.insert("grpc-status", status.parse().unwrap());
+            stream.send_trailers(trailers).unwrap();
+        }
+        upstream
+    });
+    for expected in [None, Some(Code::NotFound), Some(Code::Unavailable), Some(Code::Unavailable)] {
+        assert_eq!(unary(&mut client, message("x")).await.err().map(|status| status.code()), expected);
+    }
+    // Two of four: as many as the rule says.
+    gateway.at_rest().await;
+    let breaker = gateway.admin("GET", "/breakers").await.json();
+    assert_eq!(breaker["breakers"][0]["state"], "open", "{breaker}");
+    let status = unary(&mut client, message("x")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(gateway.records(5).await[4]["code"], "breaker_open");
+    serving.abort();
+}

@@ -114,3 +114,16 @@ async fn l10_a_client_that_leaves_its_tunnel_ends_it_and_no_other_request() {
     assert_eq!(client.send(get("/"), "").await.status, 200);
     assert_eq!(gateway.upstream_connections().0, 1, "the tunnel's connection is closed");
 }
+
+#[tokio::test]
+async fn b8_a_route_that_answers_itself_opens_no_tunnel() {
+    for own in ["answer = { body = 'x' }", "answer = { status = 204 }", "redirect = { path = '/elsewhere' }"] {
+        let gateway = Gateway::start(&format!("[[routes]]\npath = '/ws'\n{own}\n")).await;
+        let answer = refused(&gateway, connect("websocket", "/ws")).await;
+        assert_eq!((answer.status, &*answer.code()), (405, "method_not_allowed"), "{own}");
+        // Anybody else gets it.
+        assert_ne!(client(&gateway).await.get("/ws").await.status, 405);
+        let record = gateway.records(2).await.remove(0);
+        assert_eq!((&record["status"], &record["protocol"]), (&405.into(), &"HTTP/2".into()));
+    }
+}

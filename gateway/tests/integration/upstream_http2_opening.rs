@@ -259,3 +259,23 @@ async fn a_check_that_is_no_call_of_grpc_is_judged_by_the_head() {
     // Its body does not come to an end, and yet the next is asked.
     assert_eq!(upstream.next().await.path(), "/healthz");
 }
+
+#[tokio::test]
+async fn a_connection_that_is_late_is_one_failure_however_many_wait_for_it() {
+    let silent = Raw::script(Script::new().hang()).await.unwrap();
+    let keys = "pool = { connect_timeout = '200ms' }\nbreaker = { window = '60s', consecutive_failures = 8 }";
+    let gateway = Gateway::start(&text(keys, "", silent.addr())).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    let mut calls = Vec::new();
+    for _ in 0..20 {
+        calls.push(client.begin(get("/"), true).await);
+    }
+    for call in calls {
+        let answer = call.answer().await;
+        assert_eq!((answer.status, answer.code().as_str()), (504, "connect_timeout"));
+    }
+    let endpoint = gateway.admin("GET", "/breakers").await.json()["breakers"][0]["endpoints"][0].clone();
+    let failures = endpoint["window"]["failures"].as_u64().unwrap();
+    assert!((1..=4).contains(&failures) && endpoint["state"] == "closed", "{endpoint}");
+    assert!(failures <= silent.accepted(), "{failures} of {} connections", silent.accepted());
+}

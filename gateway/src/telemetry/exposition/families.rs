@@ -7,7 +7,7 @@ use crate::error::Code;
 use crate::telemetry::metrics::{
     Announcement, AttemptOutcome, CacheResult, CoalesceResult, Ejections, EndpointBreaker, EndpointInFlight,
     FallbackResult, HandshakeResult, HedgeResult, KeysAge, LimitDecision, PartResult, Registry, RetryResult,
-    RouteTotals, ShedReason, UpstreamHandshake, UpstreamTotals,
+    RouteTotals, ShedReason, UpstreamHandshake, UpstreamTotals, WordResult,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -75,6 +75,16 @@ fn routes(page: &mut Page, registry: &Registry) {
     page.family("gateway_coalesced_total", Kind::Counter, "Requests that may share a call, by what they came to.");
     for (route, totals) in &totals {
         for (result, count) in CoalesceResult::ALL.iter().zip(totals.coalesced).filter(|(_, count)| *count > 0) {
+            page.number(&[("route", route), ("result", result.as_str())], count);
+        }
+    }
+    page.family(
+        "gateway_forward_auth_total",
+        Kind::Counter,
+        "Requests of which another service was asked whether they pass, by what came of it.",
+    );
+    for (route, totals) in &totals {
+        for (result, count) in WordResult::ALL.iter().zip(totals.words).filter(|(_, count)| *count > 0) {
             page.number(&[("route", route), ("result", result.as_str())], count);
         }
     }

@@ -72,6 +72,37 @@ impl CoalesceResult {
     }
 }
 
+/// What another service's word came to (`forward_auth`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WordResult {
+    /// It said yes.
+    Allowed,
+    /// It had said yes to the same question a moment ago.
+    Remembered,
+    /// Its answer was the client's.
+    Refused,
+    /// It could not be asked, or failed, and the request was refused.
+    Failed,
+    /// It could not be asked, or failed, and the request passed: the route says so.
+    FailedOpen,
+}
+
+impl WordResult {
+    /// Every result, in the order of their numbers.
+    pub const ALL: [Self; 5] = [Self::Allowed, Self::Remembered, Self::Refused, Self::Failed, Self::FailedOpen];
+
+    /// As written in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Remembered => "remembered",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::FailedOpen => "failed_open",
+        }
+    }
+}
+
 /// The series of one route; shared by all snapshots that have a route of this name.
 #[derive(Debug)]
 pub struct RouteSeries {
@@ -91,7 +122,9 @@ struct Shard {
 /// What policies came to that most routes do not have.
 #[derive(Debug, Default)]
 struct Policies {
-    /// Answers, their bytes before and after.
+    /// Words of another service.
+    words: [AtomicU64; WordResult::ALL.len()],
+    /// Compressed answers, their bytes before and after.
     by_coding: [[AtomicU64; 3]; Coding::ALL.len()],
     /// Answers that were left as they are for want of memory.
     left: AtomicU64,
@@ -149,6 +182,12 @@ impl RouteSeries {
         bump(&self.shards.of(worker).rare.get_or_init(Box::default).fallbacks[result as usize], 1);
     }
 
+    /// Counts what another service's word came to.
+    #[cold]
+    pub fn heard(&self, worker: usize, result: WordResult) {
+        bump(&self.shards.of(worker).policies().words[result as usize], 1);
+    }
+
     /// Counts an answer that was compressed, as far as it went.
     #[cold]
     pub fn compressed(&self, worker: usize, coding: Coding, before: u64, after: u64) {
@@ -200,6 +239,9 @@ impl RouteSeries {
 
 impl Policies {
     fn add_to(&self, totals: &mut RouteTotals) {
+        for (total, count) in totals.words.iter_mut().zip(&self.words) {
+            *total += count.load(Ordering::Relaxed);
+        }
         for (totals, counts) in totals.compressed.iter_mut().zip(&self.by_coding) {
             totals.answers += counts[0].load(Ordering::Relaxed);
             totals.before += counts[1].load(Ordering::Relaxed);
@@ -256,6 +298,8 @@ pub struct RouteTotals {
     pub fallbacks: [u64; FallbackResult::ALL.len()],
     /// What requests came to that may share a call, in the order of [`CoalesceResult::ALL`].
     pub coalesced: [u64; CoalesceResult::ALL.len()],
+    /// Words of another service, in the order of [`WordResult::ALL`].
+    pub words: [u64; WordResult::ALL.len()],
     /// Compressed answers, in the order of [`Coding::ALL`].
     pub compressed: [CompressedTotals; Coding::ALL.len()],
     /// Answers that were left as they are for want of memory.
@@ -323,6 +367,15 @@ mod tests {
             (0..=at).for_each(|n| series.fell_back(n % 2, result));
         }
         assert_eq!(series.totals().unwrap().fallbacks, [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn words_of_another_service_are_counted_by_what_they_came_to() {
+        let series = RouteSeries::new("r".into(), 2);
+        for (at, result) in WordResult::ALL.into_iter().enumerate() {
+            (0..=at).for_each(|n| series.heard(n % 2, result));
+        }
+        assert_eq!(series.totals().unwrap().words, [1, 2, 3, 4, 5]);
     }
 
     #[test]
