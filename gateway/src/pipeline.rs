@@ -125,9 +125,7 @@ async fn stages<N: Network>(
     let target = routing::stage::target(exchange, &params)?;
     // coalesce: what others ask for at this moment too is asked for once.
     if exchange.route().is_some_and(|route| route.settings.coalesce)
-        && !admitted.websocket
-        && matches!(body, RequestBody::Empty)
-        && matches!(exchange.method, Method::GET | Method::HEAD)
+        && (!admitted.websocket && is_plain_get(exchange, &body))
         && let Some(outcome) = Box::pin(coalesced(exchange, &mut headers, &target)).await?
     {
         return Ok(outcome);
@@ -165,6 +163,12 @@ async fn composed<N: Network>(
     forward::deadline::begin(exchange, &mut headers);
     let document = compose::stage::gather(exchange, headers, params, part).await.map_err(Failure::Problem)?;
     Ok(Outcome::Composed(Box::new(document)))
+}
+
+/// Whether it only reads: what a call is shared for.
+#[cold]
+fn is_plain_get<N: Network>(exchange: &Exchange<N>, body: &RequestBody) -> bool {
+    matches!(body, RequestBody::Empty) && matches!(exchange.method, Method::GET | Method::HEAD)
 }
 
 /// coalesce: a call that several requests may share. `None`: the request asks for itself.
