@@ -111,14 +111,10 @@ async fn stages<N: Network>(
     }
     // a route without an upstream ends here.
     if exchange.upstream().is_none() {
-        if exchange.connection.websocket_key.is_some() {
-            // Any 2xx would open a tunnel (RFC 8441, section 5), and nobody is at its other end.
-            return Err(forward::upgrade::refused().into());
-        }
-        if exchange.route().is_some_and(|route| route.aggregate.is_some()) {
-            return Box::pin(composed(exchange, headers, &params)).await;
-        }
-        return Ok(Outcome::Own(routing::stage::target(exchange, &params)?));
+        return match own(exchange, &params)? {
+            Some(own) => Ok(own),
+            None => Box::pin(composed(exchange, headers, &params)).await,
+        };
     }
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
@@ -151,6 +147,18 @@ async fn stages<N: Network>(
         return Err(forward::upgrade::refused().into());
     }
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
+}
+
+/// What the gateway answers itself; `None` where it is put together of several answers.
+fn own<N: Network>(exchange: &Exchange<N>, params: &Params) -> Result<Option<Outcome<N>>, GatewayError> {
+    if exchange.connection.websocket_key.is_some() {
+        // Any 2xx would open a tunnel (RFC 8441, section 5), and nobody is at its other end.
+        return Err(forward::upgrade::refused());
+    }
+    if exchange.route().is_some_and(|route| route.aggregate.is_some()) {
+        return Ok(None);
+    }
+    Ok(Some(Outcome::Own(routing::stage::target(exchange, params)?)))
 }
 
 /// compose: several calls, each forwarded as any request is.

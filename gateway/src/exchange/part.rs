@@ -88,7 +88,7 @@ impl<N: Network> Exchange<N> {
     pub fn blame(&self, source: &Source<N>, outcome: AttemptOutcome) {
         let says_nothing = outcome == AttemptOutcome::Timeout && self.hurried;
         if let Some(upstream) = self.upstream().filter(|_| !says_nothing) {
-            upstream.broke_off(&source.selected, outcome, self.now());
+            upstream.broke_off(&source.selected, outcome, None, self.now());
         }
     }
 }
