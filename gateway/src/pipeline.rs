@@ -60,7 +60,7 @@ enum Outcome<N: Network> {
 async fn stages<N: Network>(
     exchange: &mut Exchange<N>,
     mut headers: HeaderMap,
-    source: Source,
+    mut source: Source,
 ) -> Result<Outcome<N>, Failure> {
     // context: is this one request, what is it about, and which of its headers may be believed?
     let admitted = context::stage::admit(exchange, &mut headers)?;
@@ -68,7 +68,6 @@ async fn stages<N: Network>(
         return Ok(Outcome::Options);
     }
     // routing: the path in its one form; then by host, path, content.
-    let mut source = source;
     let may_decide = !admitted.websocket && forward::body::may_decide(exchange, admitted.declared_length, &source);
     let body = if may_decide { Body::Unread } else { Body::Absent };
     let params = match routing::stage::find(exchange, &headers, body)? {
