@@ -171,6 +171,21 @@ impl GatewayError {
         }
     }
 
+    /// The same for another one whom it concerns, without what only operators may see.
+    pub fn again(&self) -> Self {
+        Self {
+            code: self.code,
+            detail: self.detail.clone(),
+            internal: None,
+            retry_after: self.retry_after,
+            close: self.close,
+            allow: self.allow.clone(),
+            shed: self.shed,
+            challenge: self.challenge.clone(),
+            part: self.part.clone(),
+        }
+    }
+
     /// The status that it is answered with.
     pub fn status(&self) -> StatusCode {
         self.part.as_ref().and_then(|part| part.status).unwrap_or_else(|| self.code.status())

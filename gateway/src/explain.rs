@@ -118,6 +118,9 @@ pub struct Policies {
     pub adaptive: bool,
     /// Whether a WebSocket may begin.
     pub websocket: bool,
+    /// Identical concurrent GETs share one call.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub coalesce: bool,
     /// When a second attempt begins beside a slow first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hedge: Option<String>,
@@ -349,6 +352,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         upstream_places: concurrency.max_in_flight.map(|max| route.criticality.places(max, concurrency.highest)),
         adaptive: concurrency.adaptive,
         websocket: route.websocket,
+        coalesce: route.coalesce,
         hedge: route.hedge.as_ref().map(ToString::to_string),
         auth: None,
         fallback: route.fallback.as_ref().map(ToString::to_string),

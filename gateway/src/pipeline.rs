@@ -9,20 +9,23 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Uri};
 
+use crate::compose::Turn;
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange};
 use crate::forward::Failure;
 use crate::forward::upgrade::Upgraded;
+use crate::http1::ResponseHead;
 use crate::network::Network;
 use crate::origin::Verdict;
 use crate::rate_limit::Phase;
 use crate::reply::Reply;
 use crate::request_body::{RequestBody, Source};
-use crate::response_body::{Answer, Document};
+use crate::response_body::{Answer, Behind, Document};
 use crate::routing::{Body, Params};
 use crate::shard::Shared;
 use crate::telemetry::record::Ended;
@@ -36,6 +39,10 @@ enum Outcome<N: Network> {
     Relay(Answer<N>),
     /// An answer that is put together of several.
     Composed(Box<Document<N>>),
+    /// An answer that several get.
+    Given(Box<(ResponseHead, Bytes)>),
+    /// An upstream's answer of whose body some has been read.
+    Taken(Box<(Answer<N>, Behind)>),
     /// A switch to WebSocket.
     Switch(Answer<N>),
     /// `OPTIONS *`: about the gateway, not about a resource (RFC 9110, section 9.3.7).
@@ -53,7 +60,7 @@ enum Outcome<N: Network> {
 async fn stages<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut HeaderMap,
-    source: Source,
+    mut source: Source,
 ) -> Result<Outcome<N>, Failure> {
     // context: is this one request, what is it about, and which of its headers may be believed?
     let admitted = context::stage::admit(exchange, headers)?;
@@ -61,7 +68,6 @@ async fn stages<N: Network>(
         return Ok(Outcome::Options);
     }
     // routing: the path in its one form; then by host, path, content.
-    let mut source = source;
     let may_decide = !admitted.websocket && forward::body::may_decide(exchange, admitted.declared_length, &source);
     let body = if may_decide { Body::Unread } else { Body::Absent };
     let params = match routing::stage::find(exchange, headers, body)? {
@@ -104,19 +110,24 @@ async fn stages<N: Network>(
     }
     // a route without an upstream ends here.
     if exchange.upstream().is_none() {
-        if exchange.connection.websocket_key.is_some() {
-            // Any 2xx would open a tunnel (RFC 8441, section 5), and nobody is at its other end.
-            return Err(forward::upgrade::refused().into());
-        }
-        if exchange.route().is_some_and(|route| route.aggregate.is_some()) {
-            forward::body::refuse(&source)?;
-            return Box::pin(composed(exchange, std::mem::take(headers), &params)).await;
-        }
-        return Ok(Outcome::Own(routing::stage::target(exchange, &params)?));
+        return match own(exchange, &params)? {
+            Some(own) => Ok(own),
+            None => {
+                forward::body::refuse(&source)?;
+                Box::pin(composed(exchange, std::mem::take(headers), &params)).await
+            }
+        };
     }
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     let target = routing::stage::target(exchange, &params)?;
+    // coalesce: what others ask for at this moment too is asked for once.
+    if exchange.route().is_some_and(|route| route.settings.coalesce)
+        && (!admitted.websocket && is_plain_get(exchange, &body))
+        && let Some(outcome) = Box::pin(coalesced(exchange, headers, &target)).await?
+    {
+        return Ok(outcome);
+    }
     // upstream: one endpoint, by the balancer; where there is none, what the route gives in its place.
     let selected = match upstream::stage::select(exchange, headers) {
         Ok(selected) => selected,
@@ -140,6 +151,18 @@ async fn stages<N: Network>(
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
 }
 
+/// What the gateway answers itself; `None` where it is put together of several answers.
+fn own<N: Network>(exchange: &Exchange<N>, params: &Params) -> Result<Option<Outcome<N>>, GatewayError> {
+    if exchange.connection.websocket_key.is_some() {
+        // Any 2xx would open a tunnel (RFC 8441, section 5), and nobody is at its other end.
+        return Err(forward::upgrade::refused());
+    }
+    if exchange.route().is_some_and(|route| route.aggregate.is_some()) {
+        return Ok(None);
+    }
+    Ok(Some(Outcome::Own(routing::stage::target(exchange, params)?)))
+}
+
 /// compose: several calls, each forwarded as any request is.
 #[cold]
 async fn composed<N: Network>(
@@ -152,20 +175,48 @@ async fn composed<N: Network>(
     Ok(Outcome::Composed(Box::new(document)))
 }
 
-/// One call of an aggregate.
+/// Whether it only reads: what a call is shared for.
+#[cold]
+fn is_plain_get<N: Network>(exchange: &Exchange<N>, body: &RequestBody) -> bool {
+    matches!(body, RequestBody::Empty) && matches!(exchange.method, Method::GET | Method::HEAD)
+}
+
+/// coalesce: a call that several requests may share. `None`: the request asks for itself.
+#[cold]
+async fn coalesced<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &mut HeaderMap,
+    target: &PathAndQuery,
+) -> Result<Option<Outcome<N>>, Failure> {
+    forward::deadline::begin(exchange, headers);
+    match compose::share(exchange, headers, target, part).await {
+        Turn::Alone => Ok(None),
+        Turn::Given(head, body) => Ok(Some(Outcome::Given(Box::new((head, body))))),
+        Turn::Taken(answer, behind) => Ok(Some(Outcome::Taken(Box::new((answer, behind))))),
+        Turn::Failed(problem, true) => Err(Failure::Covered(problem)),
+        Turn::Failed(problem, false) => Err(Failure::Problem(problem)),
+    }
+}
+
+/// A call of an aggregate, or one that several requests share.
 async fn part<N: Network>(call: compose::Call<N>) -> compose::Called<N> {
     let compose::Call { mut exchange, headers, target } = call;
     let sent = async {
         exchange.passport = identity::stage::passport(&exchange);
-        let selected = upstream::stage::select(&mut exchange, &headers)?;
+        let selected = match upstream::stage::select(&mut exchange, &headers) {
+            Ok(selected) => selected,
+            Err(problem) => forward::fallback::instead(&mut exchange, &headers, problem)?,
+        };
         let request = forward::head::build(&mut exchange, &selected, headers, target, RequestBody::Empty);
         forward::forward(&mut exchange, selected, request).await
     };
-    let answer = sent.await.map_err(|failure| match failure {
+    let answer = sent.await;
+    let covered = matches!(answer, Err(Failure::Covered(_)));
+    let answer = answer.map_err(|failure| match failure {
         Failure::Problem(problem) | Failure::Covered(problem) => problem,
         Failure::ClientLeft => Box::new(GatewayError::new(Code::Internal, "It was given up.")),
     });
-    compose::Called { exchange, answer }
+    compose::Called { exchange, answer, covered }
 }
 
 /// Reads the body first, since its route hangs on it. Its request counts among the gateway's from here on; one that
@@ -192,6 +243,8 @@ async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, mut headers: HeaderM
     match stages(&mut exchange, &mut headers, source).await {
         Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),
         Ok(Outcome::Composed(document)) => response::composed(exchange, *document),
+        Ok(Outcome::Given(given)) => response::given(exchange, given.0, given.1),
+        Ok(Outcome::Taken(taken)) => response::relay_behind(exchange, taken.0, taken.1),
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
         Ok(Outcome::Options) => response::options(exchange),
         Ok(Outcome::Preflight) => response::preflight(exchange),

@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use smallvec::SmallVec;
 
 use crate::context::screen_trailers;
 use crate::exchange::Exchange;
 use crate::forward::grpc_failure;
+use crate::held_bytes::Kept;
 use crate::http1;
 use crate::network::Network;
 use crate::request_body::{BodyFault, BoxError};
@@ -37,6 +39,8 @@ pub enum ResponseBody<N: Network> {
     Own(Option<(Bytes, Box<Exchange<N>>)>),
     /// An upstream's answer.
     Upstream(Box<Relay<N>>),
+    /// An upstream's answer of which some has been read before.
+    Behind(Box<Prefixed<N>>),
     /// An answer that is put together of several.
     Composed(Box<Composed<N>>),
     /// An upstream's answer, compressed on its way.
@@ -51,6 +55,43 @@ pub struct Relay<N: Network> {
     idle_timeout: Option<Duration>,
     /// What passes here is not yet what the client gets: who makes it that counts it, and records the end.
     is_packed: bool,
+}
+
+/// What has been read of a body before it streams, and its share of the worker's memory.
+#[derive(Default)]
+pub struct Behind {
+    read: SmallVec<[Bytes; 2]>,
+    kept: Option<Kept>,
+}
+
+impl Behind {
+    /// These bytes, in order.
+    pub fn new(read: impl IntoIterator<Item = Bytes>, kept: Kept) -> Self {
+        Self { read: read.into_iter().filter(|bytes| !bytes.is_empty()).collect(), kept: Some(kept) }
+    }
+
+    fn length(&self) -> u64 {
+        self.read.iter().map(|bytes| bytes.len() as u64).sum()
+    }
+}
+
+/// An upstream's body behind what has been read of it.
+pub struct Prefixed<N: Network> {
+    behind: Behind,
+    rest: ResponseBody<N>,
+}
+
+impl<N: Network> Prefixed<N> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.behind.read.is_empty() {
+            return Pin::new(&mut self.rest).poll_frame(cx);
+        }
+        let bytes = self.behind.read.remove(0);
+        if self.behind.read.is_empty() {
+            self.behind.kept = None;
+        }
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
 }
 
 /// An aggregate's document as it streams through, and the exchange that it answers.
@@ -126,6 +167,21 @@ impl<N: Network> ResponseBody<N> {
         Self::Packed(Box::new(Packed::new(relay, packing)))
     }
 
+    /// The same, behind what has been read of it.
+    pub fn relay_behind(
+        mut exchange: Box<Exchange<N>>,
+        source: Source<N>,
+        idle_timeout: Option<Duration>,
+        behind: Behind,
+    ) -> Self {
+        if behind.read.is_empty() {
+            return Self::relay(exchange, source, idle_timeout);
+        }
+        exchange.bytes_out += behind.length();
+        let rest = Self::relay(exchange, source, idle_timeout);
+        Self::Behind(Box::new(Prefixed { behind, rest }))
+    }
+
     /// An aggregate's answer.
     pub fn composed(exchange: Box<Exchange<N>>, document: Document<N>) -> Self {
         let length = document.length();
@@ -147,6 +203,7 @@ impl<N: Network> Body for ResponseBody<N> {
             })),
             Self::Upstream(relay) => relay.poll_frame(cx),
             Self::Composed(composed) => composed.poll_frame(cx),
+            Self::Behind(prefixed) => prefixed.poll_frame(cx),
             Self::Packed(packed) => packed.poll_frame(cx),
         }
     }
@@ -157,6 +214,7 @@ impl<N: Network> Body for ResponseBody<N> {
             Self::Own(own) => own.is_none(),
             Self::Upstream(relay) => relay.source.is_none(),
             Self::Composed(composed) => composed.document.is_none(),
+            Self::Behind(prefixed) => prefixed.behind.read.is_empty() && prefixed.rest.is_end_stream(),
             Self::Packed(packed) => packed.is_over(),
         }
     }
@@ -170,6 +228,10 @@ impl<N: Network> Body for ResponseBody<N> {
                 left.map_or_else(SizeHint::default, SizeHint::with_exact)
             }
             Self::Composed(composed) => composed.length.map_or_else(SizeHint::default, SizeHint::with_exact),
+            Self::Behind(prefixed) => match prefixed.rest.size_hint().exact() {
+                Some(rest) => SizeHint::with_exact(rest + prefixed.behind.length()),
+                None => SizeHint::default(),
+            },
             Self::Packed(_) => SizeHint::default(),
         }
     }

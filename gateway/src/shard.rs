@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 
 use crate::algorithms::rng;
 use crate::clock::Clock;
+use crate::compose::Flights;
 use crate::held_bytes::HeldBytes;
 use crate::http1::DateCell;
 use crate::identity::Registry as Identities;
@@ -72,6 +73,8 @@ pub struct Shard<N: Network> {
     pub date: DateCell,
     /// What bodies that were read for routing hold.
     pub held: Arc<HeldBytes>,
+    /// Calls that several requests may share.
+    pub flights: Flights<N>,
     /// What encoders of answers hold.
     pub encoders: Arc<HeldBytes>,
     snapshot: ArcSwap<Local<N>>,
@@ -130,6 +133,7 @@ impl<N: Network> Shard<N> {
             gate: Gate::default(),
             date,
             held: Arc::default(),
+            flights: Flights::default(),
             encoders: Arc::default(),
             snapshot,
             random,

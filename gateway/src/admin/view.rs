@@ -177,6 +177,7 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
                 "origin": settings.origin.as_ref().map(ToString::to_string),
                 "timeout_ms": settings.timeout.map(millis),
                 "max_body": route.max_body,
+                "coalesce": settings.coalesce,
                 "hedge": settings.hedge.as_ref().map(|hedge| json!({
                     "after": hedge.to_string(),
                     "now_us": route.hedging.as_ref().and_then(|hedging| hedging.after()).map(micros),

@@ -13,6 +13,7 @@ pub mod ejection;
 pub mod gcra;
 pub mod hash_ring;
 pub mod health;
+pub mod joint_work;
 pub mod json_scan;
 pub mod latency;
 pub mod lease;

@@ -139,6 +139,9 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     line(text, "max body", &body);
     line(text, "class", &class(policies));
     line(text, "websocket", if policies.websocket { "allowed" } else { "not allowed" });
+    if policies.coalesce {
+        line(text, "coalesce", "identical concurrent GETs share one call");
+    }
     if let Some(hedge) = &policies.hedge {
         line(text, "hedge", hedge);
     }

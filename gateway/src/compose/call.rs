@@ -40,6 +40,8 @@ pub struct Called<N: Network> {
     pub exchange: Box<Exchange<N>>,
     /// The answer, or why there is none.
     pub answer: Result<Answer<N>, Box<GatewayError>>,
+    /// The route's fixed answer stands in for it.
+    pub covered: bool,
 }
 
 /// What became of a part.
@@ -96,8 +98,7 @@ pub(super) async fn run<N: Network>(
     mut tally: Tally,
 ) -> (u32, Outcome<N>) {
     let mut watch = Watch::new(deadlines);
-    let mut sending = pin!(sending);
-    let Called { exchange, answer } = poll_fn(|cx| poll_watched(cx, &mut watch, |cx| sending.as_mut().poll(cx))).await;
+    let Called { exchange, answer, .. } = called(sending, &mut watch).await;
     let attempts = exchange.attempts_made();
     let settled = match answer.and_then(|answer| judge(answer, &exchange, wanted.most)) {
         Ok(source) if !wanted.whole => {
@@ -118,6 +119,12 @@ pub(super) async fn run<N: Network>(
         }
     };
     (attempts, outcome)
+}
+
+/// Waits for what a call comes to, its deadlines watched.
+pub(super) async fn called<N: Network>(sending: impl Future<Output = Called<N>>, watch: &mut Watch) -> Called<N> {
+    let mut sending = pin!(sending);
+    poll_fn(|cx| poll_watched(cx, watch, |cx| sending.as_mut().poll(cx))).await
 }
 
 /// Polls, and again whenever a deadline has run out: that is its owner's matter.

@@ -1,4 +1,5 @@
-//! One request, several upstream calls, one JSON document (`[[aggregates]]`).
+//! One request, several upstream calls, one JSON document (`[[aggregates]]`); and several requests, one upstream call
+//! (`coalesce`, in `flights.rs`).
 //!
 //! Each part is an ordinary forwarded call: `pipeline.rs` lends what picks an endpoint and sends, so that balancing,
 //! breakers, budgets, retries, limits and pools are those of any request, and this module knows none of them. It knows
@@ -13,6 +14,9 @@
 mod aggregate;
 mod call;
 mod document;
+mod flights;
+mod key;
+mod landed;
 pub mod stage;
 mod target;
 mod values;
@@ -20,3 +24,4 @@ mod values;
 pub use aggregate::Aggregate;
 pub use call::{Call, Called};
 pub use document::Document;
+pub use flights::{Flights, Turn, share};

@@ -1,5 +1,6 @@
-//! The exchange of an aggregate's part: a call of the gateway's own on behalf of a request. It has the request's name,
-//! client and identity, and deadlines of its own; it leaves no record, for the request's tells of all.
+//! The exchange of an aggregate's part, or of a call that several requests share: a call of the gateway's own on behalf
+//! of a request. It has the request's name, client and identity, and deadlines of its own; it leaves no record, for the
+//! request's tells of all.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,13 +11,34 @@ use http::{Method, Uri};
 use super::{Arrival, Exchange, Named};
 use crate::network::Network;
 use crate::response_body::Source;
-use crate::telemetry::metrics::AttemptOutcome;
+use crate::telemetry::metrics::{AttemptOutcome, CoalesceResult};
 use crate::timer::Wait;
 
 impl<N: Network> Exchange<N> {
     /// An exchange that asks the upstream of this route of the snapshot for the target, from now on: within the route's
     /// time, and what is left of this exchange's.
     pub fn part(&self, route: usize, target: &PathAndQuery) -> Box<Self> {
+        let mut part = self.call(route, Method::GET, Uri::from(target.clone()));
+        let given = part.route().and_then(|route| route.settings.timeout);
+        let passed = part.started.saturating_duration_since(self.started);
+        let left = self.timeout.map(|timeout| timeout.saturating_sub(passed));
+        part.timeout = given.into_iter().chain(left).min();
+        // What it was given little time for says nothing of who was asked.
+        part.hurried = self.hurried || left.zip(given).is_some_and(|(left, given)| left < given / 2);
+        part.connection.deadlines.set(Wait::Exchange, part.started, part.timeout);
+        part
+    }
+
+    /// An exchange for a call that others may share: it asks for the same, from now on, with the route's own time.
+    pub fn shared_call(&self) -> Box<Self> {
+        let mut call = self.call(self.route.unwrap_or(usize::MAX), self.method.clone(), self.uri.clone());
+        call.path.clone_from(&self.path);
+        call.timeout = self.route().and_then(|route| route.settings.timeout);
+        call.connection.deadlines.set(Wait::Exchange, call.started, call.timeout);
+        call
+    }
+
+    fn call(&self, route: usize, method: Method, uri: Uri) -> Box<Self> {
         let clock = self.shard.shared.clock.clone();
         let connection = Arc::new(self.connection.of_stream(clock, None));
         let arrival = Arrival { shard: Arc::clone(&self.shard), connection };
@@ -28,21 +50,32 @@ impl<N: Network> Exchange<N> {
             peer_trusted: self.peer_trusted,
             secure: self.secure,
         };
-        let mut part = Box::new(Self::new(arrival, (Method::GET, Uri::from(target.clone()), self.version), named));
-        part.finished = true;
-        part.route = Some(route);
-        part.traced = self.traced;
-        part.host.clone_from(&self.host);
-        part.identity.clone_from(&self.identity);
-        part.names.clone_from(&self.names);
-        let given = part.route().and_then(|route| route.settings.timeout);
-        let passed = part.started.saturating_duration_since(self.started);
-        let left = self.timeout.map(|timeout| timeout.saturating_sub(passed));
-        part.timeout = given.into_iter().chain(left).min();
-        // What it was given little time for says nothing of who was asked.
-        part.hurried = self.hurried || left.zip(given).is_some_and(|(left, given)| left < given / 2);
-        part.connection.deadlines.set(Wait::Exchange, part.started, part.timeout);
-        part
+        let mut call = Box::new(Self::new(arrival, (method, uri, self.version), named));
+        call.finished = true;
+        call.route = Some(route);
+        call.traced = self.traced;
+        call.host.clone_from(&self.host);
+        call.identity.clone_from(&self.identity);
+        call.names.clone_from(&self.names);
+        call
+    }
+
+    /// Its answer is that of a shared call: its record tells of that one's way, and whoever began it of the attempts.
+    pub fn came_by(&mut self, call: &Self, is_first: bool) {
+        self.endpoint.clone_from(&call.endpoint);
+        (self.breaker, self.stands_in, self.code) = (call.breaker, call.stands_in, call.code);
+        self.upstream_head = Some(self.now());
+        if is_first {
+            self.attempts += call.attempts;
+            self.hedges.fetch_add(call.hedges.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    /// Counts what a request came to that may share a call.
+    pub fn count_coalesced(&self, result: CoalesceResult) {
+        if let Some(route) = self.route() {
+            route.series.coalesced(self.shard.index, result);
+        }
     }
 
     /// Attempts that were made, hedges included.

@@ -62,7 +62,7 @@ pub(super) const MAX_BLOCK: usize = u16::MAX as usize;
 const OWN_BYTES: usize = 160;
 
 /// Fields, in order. Every value is one that `HeaderValue` would take: no control character but a tab.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Fields {
     /// The whole head, its empty line included.
     block: Bytes,

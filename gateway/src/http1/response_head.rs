@@ -29,7 +29,7 @@ pub(crate) enum Body {
 }
 
 /// A response's head.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ResponseHead {
     /// The status.
     pub status: StatusCode,

@@ -22,7 +22,7 @@ pub use compress::note_accepted;
 pub use cross_origin::preflight;
 pub use own::{client_left, fallback, options};
 pub use redirect::{own, to_https};
-pub use relay::{refused, relay, switch};
+pub use relay::{given, refused, relay, relay_behind, switch};
 
 fn is_draining<N: Network>(exchange: &Exchange<N>) -> bool {
     exchange.shard.shared.draining.load(Ordering::Relaxed)

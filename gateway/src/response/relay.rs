@@ -15,7 +15,7 @@ use crate::exchange::Exchange;
 use crate::http1::{AnswerHead, Fields, ResponseHead};
 use crate::network::Network;
 use crate::reply::Reply;
-use crate::response_body::{Answer, ResponseBody, Source};
+use crate::response_body::{Answer, Behind, ResponseBody, Source};
 
 /// Passes an answer on, its body as it streams.
 pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> Reply<N> {
@@ -38,6 +38,22 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
         Some(packing) => ResponseBody::packed(exchange, answer.source, idle_timeout, packing),
     };
     Reply { status, head: AnswerHead::Wire(fields), body }
+}
+
+/// Passes an answer on of whose body some has been read.
+pub fn relay_behind<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>, behind: Behind) -> Reply<N> {
+    let status = answer.head.status;
+    let head = AnswerHead::Wire(dress(&exchange, answer.head.fields));
+    exchange.status = Some(status);
+    let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
+    Reply { status, head, body: ResponseBody::relay_behind(exchange, answer.source, idle_timeout, behind) }
+}
+
+/// Passes on an answer that several get.
+pub fn given<N: Network>(mut exchange: Box<Exchange<N>>, head: ResponseHead, body: Bytes) -> Reply<N> {
+    exchange.status = Some(head.status);
+    let fields = AnswerHead::Wire(dress(&exchange, head.fields));
+    Reply { status: head.status, head: fields, body: ResponseBody::own(body, exchange) }
 }
 
 /// Passes on what another service says to a request that may not pass.

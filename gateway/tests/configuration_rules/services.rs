@@ -3,6 +3,13 @@
 use super::{check, check_route, check_upstream, errors, warnings};
 
 #[test]
+fn what_is_shared_is_given_as_it_came() {
+    check_route("coalesce = true", &[]);
+    check_route("coalesce = true\ncompress = false", &[]);
+    check_route("coalesce = true\ncompress = true", &["4:12: a route does not coalesce and compress"]);
+}
+
+#[test]
 fn upstreams() {
     check("[upstreams.a]", &["1:1: an upstream needs `endpoints` or `discovery`"]);
     check(

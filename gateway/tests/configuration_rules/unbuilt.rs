@@ -17,7 +17,10 @@ fn what_is_off_or_default_is_accepted() {
 
 #[test]
 fn what_is_not_built_is_said_once() {
-    check("[defaults.route]\ncoalesce = true", &["2:1: [defaults.route] coalesce: coalescing is not built yet"]);
+    check(
+        "[defaults.route]\nopenapi = \"x\"",
+        &["2:1: [defaults.route] openapi: merging OpenAPI documents is not built yet"],
+    );
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod bodies;
 mod body_matching;
 mod breakers;
 mod certificates;
+mod coalescing;
 mod compression;
 mod cors;
 mod dozing;

@@ -80,6 +80,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         hedge: hedge(&table.table("hedge")),
         fallback: table.get("fallback").and_then(|_| fallback(&table.table("fallback"))),
         cors: table.get("cors").map(|_| Box::new(cors(&table.table("cors")))),
+        coalesce: table.flag("coalesce"),
         compress: compress(table).map(Box::new),
         aggregate: None,
     }

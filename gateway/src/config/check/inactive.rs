@@ -47,8 +47,13 @@ pub(crate) fn same(kind: Kind, a: &Node, b: &Node) -> bool {
             (Some(a), Some(b)) => same_set(*element, a, b),
             _ => false,
         },
-        Kind::Table(def) | Kind::Shared(def, _) | Kind::Short(_, def) => match (a.table(), b.table()) {
+        Kind::Table(def) | Kind::Shared(def, _) => match (a.table(), b.table()) {
             (Some(a), Some(b)) => same_table(def, a, b),
+            _ => false,
+        },
+        Kind::Short(short, def) => match (a.table(), b.table()) {
+            (Some(a), Some(b)) => same_table(def, a, b),
+            (None, None) => same(*short, a, b),
             _ => false,
         },
         Kind::Map(..) => match (a.table(), b.table()) {

@@ -24,6 +24,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::identity_headers,
         route::fallback_elsewhere,
         route::hedge_within_timeout,
+        route::coalesced_as_they_come,
         route::cors_credential_headers,
         compress::upstreams_answers,
         references::route,
@@ -136,9 +137,7 @@ const KEYS: &[Key] = &[
         "The size of a request body; as `[server]` says when absent, \"0\" is no limit.",
     ),
     key("fallback", Kind::Table(&FALLBACK), "What is answered when the upstream cannot."),
-    key("coalesce", Kind::Bool, "Identical concurrent GETs share one upstream call.")
-        .default("false")
-        .not_yet("coalescing is"),
+    key("coalesce", Kind::Bool, "Identical concurrent GETs share one upstream call.").default("false"),
     key("openapi", Kind::Text(&text::ANY), "A file or an upstream path whose document is merged into /openapi.json.")
         .default("\"\"")
         .not_yet("merging OpenAPI documents is"),

@@ -64,6 +64,8 @@ pub struct Route {
     pub fallback: Option<Fallback>,
     /// Which pages of other origins may use it; `None` = the gateway says nothing of it.
     pub cors: Option<Box<Cors>>,
+    /// Identical concurrent GETs share one call.
+    pub coalesce: bool,
     /// The calls that its answer is put together of; `None` = it is a route of `[[routes]]`.
     pub aggregate: Option<Arc<Aggregate>>,
     /// Which answers are compressed; `None` = none is.

@@ -4,6 +4,7 @@ use crate::config::check::{Context, Reader};
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::settings::identity::HeaderPattern;
 use crate::config::settings::route::RewritePiece;
+use crate::config::tree::Value;
 use crate::config::value::{path_pattern, quantity};
 
 /// A request goes to one place.
@@ -55,6 +56,15 @@ pub(crate) fn one_rewrite(context: &mut Context<'_>, rewrite: &Reader<'_>) {
         (None, None) => context.report.error(rewrite.at, "rewrite needs `strip_prefix` or `path`"),
         (Some(_), Some(path)) => context.report.error(path.at, "rewrite has `strip_prefix` or `path`, not both"),
         _ => {}
+    }
+}
+
+/// What is shared is given to everybody as the upstream sent it.
+pub(crate) fn coalesced_as_they_come(context: &mut Context<'_>, route: &Reader<'_>) {
+    let compresses = route.get("compress").is_some_and(|node| !matches!(node.value, Value::Bool(false)));
+    if route.flag("coalesce") && compresses {
+        let help = "let the upstream compress, or leave one of both out";
+        context.report.error_with(route.at("coalesce"), "a route does not coalesce and compress", help);
     }
 }
 

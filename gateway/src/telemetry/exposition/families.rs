@@ -5,9 +5,9 @@ use crate::algorithms::breaker::State;
 use crate::config::settings::compress::Coding;
 use crate::error::Code;
 use crate::telemetry::metrics::{
-    Announcement, AttemptOutcome, CacheResult, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult,
-    HandshakeResult, HedgeResult, KeysAge, LimitDecision, PartResult, Registry, RetryResult, RouteTotals, ShedReason,
-    UpstreamHandshake, UpstreamTotals, WordResult,
+    Announcement, AttemptOutcome, CacheResult, CoalesceResult, Ejections, EndpointBreaker, EndpointInFlight,
+    FallbackResult, HandshakeResult, HedgeResult, KeysAge, LimitDecision, PartResult, Registry, RetryResult,
+    RouteTotals, ShedReason, UpstreamHandshake, UpstreamTotals, WordResult,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -69,6 +69,12 @@ fn routes(page: &mut Page, registry: &Registry) {
     );
     for (route, totals) in &totals {
         for (result, count) in FallbackResult::ALL.iter().zip(totals.fallbacks).filter(|(_, count)| *count > 0) {
+            page.number(&[("route", route), ("result", result.as_str())], count);
+        }
+    }
+    page.family("gateway_coalesced_total", Kind::Counter, "Requests that may share a call, by what they came to.");
+    for (route, totals) in &totals {
+        for (result, count) in CoalesceResult::ALL.iter().zip(totals.coalesced).filter(|(_, count)| *count > 0) {
             page.number(&[("route", route), ("result", result.as_str())], count);
         }
     }

@@ -25,7 +25,7 @@ pub use gateway::{Announcement, GatewaySeries, HandshakeResult, ListenerSeries, 
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry};
-pub use route::{CompressedTotals, FallbackResult, RouteSeries, RouteTotals, WordResult};
+pub use route::{CoalesceResult, CompressedTotals, FallbackResult, RouteSeries, RouteTotals, WordResult};
 pub(crate) use shards::own_thread;
 pub use store::StoreSeries;
 pub use upstream::{AttemptOutcome, ConnectionEvent, HedgeResult, RetryResult, UpstreamSeries, UpstreamTotals};

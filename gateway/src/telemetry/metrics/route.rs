@@ -41,6 +41,37 @@ impl FallbackResult {
     }
 }
 
+/// What a request came to that may share a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CoalesceResult {
+    /// The call began with it.
+    Began,
+    /// It shared another one's call.
+    Shared,
+    /// It waited for a call whose answer may not be shared, and asked for itself.
+    Unshared,
+    /// Its time was up before the call's.
+    Late,
+    /// There were too many calls to begin one more; it asked for itself.
+    Full,
+}
+
+impl CoalesceResult {
+    /// Every result, in the order of their numbers.
+    pub const ALL: [Self; 5] = [Self::Began, Self::Shared, Self::Unshared, Self::Late, Self::Full];
+
+    /// As written in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Began => "began",
+            Self::Shared => "shared",
+            Self::Unshared => "unshared",
+            Self::Late => "late",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// What another service's word came to (`forward_auth`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum WordResult {
@@ -99,6 +130,8 @@ struct Policies {
     by_coding: [[AtomicU64; 3]; Coding::ALL.len()],
     /// Answers that were left as they are for want of memory.
     left: AtomicU64,
+    /// What requests came to that may share a call.
+    coalesced: [AtomicU64; CoalesceResult::ALL.len()],
 }
 
 /// Made when a worker first counts something of it: most routes of a large configuration never do.
@@ -185,6 +218,12 @@ impl RouteSeries {
         bump(&self.shards.of(worker).policies().left, 1);
     }
 
+    /// Counts what a request came to that may share a call.
+    #[cold]
+    pub fn coalesced(&self, worker: usize, result: CoalesceResult) {
+        bump(&self.shards.of(worker).policies().coalesced[result as usize], 1);
+    }
+
     /// The sum over all workers; `None` while no request has ended.
     pub fn totals(&self) -> Option<RouteTotals> {
         let mut requests = [[0_u64; CODES + 1]; CLASSES];
@@ -224,6 +263,9 @@ impl Policies {
             totals.after += counts[2].load(Ordering::Relaxed);
         }
         totals.left_uncompressed += self.left.load(Ordering::Relaxed);
+        for (total, count) in totals.coalesced.iter_mut().zip(&self.coalesced) {
+            *total += count.load(Ordering::Relaxed);
+        }
     }
 }
 
@@ -269,6 +311,8 @@ pub struct RouteTotals {
     pub requests: Vec<(u8, Option<Code>, u64)>,
     /// What fallbacks came to, in the order of [`FallbackResult::ALL`].
     pub fallbacks: [u64; FallbackResult::ALL.len()],
+    /// What requests came to that may share a call, in the order of [`CoalesceResult::ALL`].
+    pub coalesced: [u64; CoalesceResult::ALL.len()],
     /// Words of another service, in the order of [`WordResult::ALL`].
     pub words: [u64; WordResult::ALL.len()],
     /// Compressed answers, in the order of [`Coding::ALL`].

@@ -1,0 +1,149 @@
+//! What a shared call came to, and whether several may have it.
+
+use std::future::{Future as _, poll_fn};
+use std::sync::Mutex;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{StatusCode, header};
+
+use super::key;
+use crate::error::{Code, GatewayError};
+use crate::exchange::Exchange;
+use crate::held_bytes::{Gathered, Kept};
+use crate::http1::{Fields, ResponseHead};
+use crate::network::Network;
+use crate::response_body::{Answer, Behind};
+use crate::telemetry::metrics::AttemptOutcome;
+
+/// The largest body that several get, bytes.
+const LARGEST: usize = 256 * 1024;
+/// A body that is not whole so long after its head streams, and streams are not shared.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// What streams by its kind.
+const STREAMS: [&str; 4] =
+    ["text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson", "application/grpc"];
+
+/// What a shared call came to, and its exchange, which knows the way that it took.
+pub(super) struct Landed<N: Network> {
+    pub(super) exchange: Box<Exchange<N>>,
+    pub(super) what: What<N>,
+}
+
+/// What it came to.
+pub(super) enum What<N: Network> {
+    /// Whoever waits gets it. Its share of the worker's memory is kept for as long.
+    Whole(ResponseHead, Bytes, #[expect(dead_code, reason = "held for its drop")] Kept),
+    /// One of them gets it.
+    One(Mutex<Option<(Answer<N>, Behind)>>),
+    /// There is no answer; whether the route's fixed answer stands in for one.
+    Failed(Box<GatewayError>, bool),
+}
+
+/// Takes an answer: as a whole, where several may have it.
+pub(super) async fn land<N: Network>(exchange: &Exchange<N>, answer: Answer<N>) -> What<N> {
+    let one = |answer, behind| What::One(Mutex::new(Some((answer, behind))));
+    if !may_be_shared(exchange, &answer) {
+        return one(answer, Behind::default());
+    }
+    let Answer { head, judged, mut source, came } = answer;
+    let mut gathered = Gathered::new(&exchange.shard.held, exchange.snapshot.config.server.body_match_memory);
+    let (mut length, mut patience) = (0, None);
+    while !source.leg.is_over() {
+        let frame = poll_fn(|cx| match source.leg.poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(Some(frame)),
+            Poll::Pending => {
+                let patience = patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+                patience.as_mut().poll(cx).map(|()| None)
+            }
+        })
+        .await;
+        let data = match frame {
+            Some(None) => break,
+            // Trailers are left out: nobody was promised any.
+            Some(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            Some(Some(Err(error))) => {
+                exchange.blame(&source, AttemptOutcome::Reset);
+                let problem = GatewayError::new(Code::UpstreamReset, "The upstream broke its answer off.");
+                return What::Failed(Box::new(problem.because(error)), false);
+            }
+            None => {
+                let (read, kept) = gathered.into_parts();
+                return one(Answer { head, judged, source, came }, Behind::new([read], kept));
+            }
+        };
+        length += data.len();
+        if length > LARGEST || !gathered.add(&data) {
+            let (read, kept) = gathered.into_parts();
+            return one(Answer { head, judged, source, came }, Behind::new([read, data], kept));
+        }
+    }
+    source.finish(exchange, exchange.now());
+    let (body, kept) = gathered.into_parts();
+    What::Whole(head, body, kept)
+}
+
+/// Whether an answer, by its head, may be given to others than who asked (RFC 9111, sections 3 and 4).
+fn may_be_shared<N: Network>(exchange: &Exchange<N>, answer: &Answer<N>) -> bool {
+    let status = answer.head.status;
+    let is_for_all = status != StatusCode::TOO_MANY_REQUESTS && !status.is_informational();
+    let source = &answer.source;
+    is_for_all
+        && says_so(&answer.head.fields)
+        && source.leg.length_left().is_none_or(|length| length <= LARGEST as u64)
+        && source.selected.cookie(exchange.secure).is_none()
+}
+
+fn says_so(fields: &Fields) -> bool {
+    fields.iter().all(|(name, value)| {
+        let is = |known: http::HeaderName| name.eq_ignore_ascii_case(known.as_str().as_bytes());
+        let mut words = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        if is(header::SET_COOKIE) {
+            return false;
+        }
+        if is(header::CACHE_CONTROL) {
+            // `private="x"` and `no-cache="x"` forbid less; nobody takes a field out of an answer here.
+            let word = |word: &[u8]| {
+                let end = word.iter().position(|byte| *byte == b'=').unwrap_or(word.len());
+                word[..end].to_ascii_lowercase()
+            };
+            return !words.any(|it| matches!(&*word(it), b"private" | b"no-store" | b"no-cache"));
+        }
+        if is(header::VARY) {
+            return !words.any(|name| name == b"*" || key::tells_apart(name));
+        }
+        if is(header::CONTENT_TYPE) {
+            let kind = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+            return !STREAMS.iter().any(|stream| {
+                kind.get(..stream.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(stream.as_bytes()))
+            });
+        }
+        true
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn answers_say_whether_others_may_have_them() {
+        for (fields, expected) in [
+            (
+                &[("content-type", "application/json"), ("vary", "accept, cookie"), ("cache-control", "max-age=1")][..],
+                true,
+            ),
+            (&[("set-cookie", "a=b")], false),
+            (&[("cache-control", "max-age=1, Private")], false),
+            (&[("cache-control", "no-cache=\"x\"")], false),
+            (&[("cache-control", "no-store")], false),
+            (&[("vary", "accept, User-Agent")], false),
+            (&[("vary", "*")], false),
+            (&[("Content-Type", "Text/Event-Stream;charset=utf-8")], false),
+            (&[("content-type", "application/grpc+proto")], false),
+            (&[], true),
+        ] {
+            assert_eq!(says_so(&Fields::of_lines(fields)), expected, "{fields:?}");
+        }
+    }
+}

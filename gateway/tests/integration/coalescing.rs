@@ -1,0 +1,304 @@
+//! `coalesce`: identical requests at the same moment share one call, and nothing else.
+
+use std::net::SocketAddr;
+
+use mocks::raw::{Gate, Raw, Script};
+
+use crate::support::h2::H2Client;
+use crate::support::{Answer, Client, Gateway, Issuer, echo, eventually};
+
+fn text(up: SocketAddr, route: &str, more: &str) -> String {
+    format!(
+        "[upstreams.up]\nendpoints = ['{up}']\nbreaker = {{ consecutive_failures = 100, open_for = '60s' }}\n\
+         [[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = 'up'\ncoalesce = true\nretry = {{ attempts = 1 }}\n\
+         {route}\n{more}\n"
+    )
+}
+
+fn ok(fields: &str, body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\n{fields}content-length: {}\r\n\r\n{body}", body.len())
+}
+
+/// Answers once the gate is open; each connection once, then as often as it is asked.
+async fn gated(gate: &Gate, answer: &str) -> Raw {
+    Raw::script(Script::new().read_request().wait(gate).send(answer).again()).await.unwrap()
+}
+
+async fn counted(gateway: &Gateway, result: &str) -> Option<f64> {
+    gateway.metric(&format!("gateway_coalesced_total{{route=\"all\",result=\"{result}\"}}")).await
+}
+
+/// Requests that wait for an answer, each on a connection of its own.
+async fn asking(gateway: &Gateway, requests: &[String]) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for request in requests {
+        let mut client = gateway.client().await;
+        client.send(request).await;
+        clients.push(client);
+    }
+    // Each has come to its place once so many are served.
+    clients
+}
+
+fn get(path: &str, fields: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: a.test\r\n{fields}\r\n")
+}
+
+async fn answers(clients: &mut [Client]) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    for client in clients {
+        answers.push(client.answer().await);
+    }
+    answers
+}
+
+/// Waits until so many requests wait for shared calls.
+async fn waiting(gateway: &Gateway, count: usize) {
+    let flights = &gateway.inner().shards()[0].flights;
+    eventually(&format!("{count} requests wait"), || flights.waiting() == count).await;
+}
+
+#[tokio::test]
+async fn what_is_asked_for_at_the_same_moment_is_asked_for_once() {
+    let gate = Gate::new();
+    let up = gated(&gate, &ok("x-answer: 1\r\n", "hello")).await;
+    let gateway = Gateway::start(&text(up.addr(), "response_headers = { set = { x-edge = '1' } }", "")).await;
+    // What tells clients apart, and the order of headers, is nothing to the answer.
+    let requests: Vec<String> = (0..5)
+        .map(|n| {
+            if n % 2 == 0 {
+                get("/a?b=c", &format!("user-agent: {n}\r\na: 1\r\nb: 2\r\n"))
+            } else {
+                get("/a?b=c", "b: 2\r\na: 1\r\n")
+            }
+        })
+        .collect();
+    let mut clients = asking(&gateway, &requests).await;
+    waiting(&gateway, 5).await;
+    gate.open();
+    let answers = answers(&mut clients).await;
+    let mut ids: Vec<&str> = answers.iter().map(|answer| answer.header("x-request-id").unwrap()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 5, "each has its own id");
+    for answer in &answers {
+        assert_eq!((answer.status, &answer.body[..], answer.whole), (200, &b"hello"[..], true));
+        assert_eq!((answer.header("x-answer"), answer.header("x-edge")), (Some("1"), Some("1")));
+    }
+    assert_eq!(up.received().concat().windows(5).filter(|bytes| bytes == b"GET /").count(), 1);
+    assert_eq!((counted(&gateway, "began").await, counted(&gateway, "shared").await), (Some(1.0), Some(4.0)));
+    let records = gateway.records(5).await;
+    let attempts: u64 = records.iter().map(|record| record["attempts"].as_u64().unwrap()).sum();
+    assert_eq!(attempts, 1);
+    assert!(records.iter().all(|record| record["bytes_out"] == 5 && record["ended"] == "complete"));
+    assert_eq!(gateway.inner().shards()[0].held.count(), 0, "what was held is given back");
+    // Nothing is kept: what comes later is asked for anew.
+    assert_eq!(gateway.get("/a?b=c").await.status, 200);
+    assert_eq!(counted(&gateway, "began").await, Some(2.0));
+}
+
+#[tokio::test]
+async fn requests_that_differ_share_nothing() {
+    let gate = Gate::new();
+    let up = gated(&gate, &ok("", "x")).await;
+    let gateway = Gateway::start(&text(up.addr(), "", "")).await;
+    let requests = [
+        get("/a", ""),
+        get("/a?", ""),
+        get("/b", ""),
+        get("/a", "cookie: s=1\r\n"),
+        get("/a", "cookie: s=2\r\n"),
+        get("/a", "authorization: Bearer 1\r\n"),
+        get("/a", "authorization: Bearer 2\r\n"),
+        get("/a", "accept: text/html\r\n"),
+        get("/a", "range: bytes=0-1\r\n"),
+        get("/a", "if-none-match: \"x\"\r\n"),
+        get("/a", "x-any: 1\r\n"),
+        "GET /a HTTP/1.1\r\nhost: b.test\r\n\r\n".to_owned(),
+    ];
+    let mut clients = asking(&gateway, &requests).await;
+    waiting(&gateway, requests.len()).await;
+    eventually("each asks for itself", || up.accepted() == requests.len() as u64).await;
+    gate.open();
+    assert!(answers(&mut clients).await.iter().all(|answer| answer.status == 200));
+    // A body, or a method that changes something, is nobody else's.
+    for request in [
+        "POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n",
+        "GET /a HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\nx",
+    ] {
+        assert_eq!(gateway.ask(request).await.status, 200);
+    }
+    assert_eq!(counted(&gateway, "began").await, Some(requests.len() as f64));
+}
+
+#[tokio::test]
+async fn subjects_are_never_mixed_and_one_subjects_tokens_are() {
+    let (gate, issuer) = (Gate::new(), Issuer::new("k1"));
+    let up = gated(&gate, &ok("", "x")).await;
+    let text = text(up.addr(), "auth = { providers = ['main'] }", &issuer.provider(""));
+    let gateway = Gateway::start(&text).await;
+    let token = |sub: &str, scope: &str, jti: u64| {
+        let token = issuer.token(&serde_json::json!({ "sub": sub, "scope": scope, "jti": jti.to_string() }));
+        get("/", &format!("authorization: Bearer {token}\r\n"))
+    };
+    // Two tokens of one subject with the same scopes; another subject; other scopes.
+    let requests = [token("ada", "r", 1), token("ada", "r", 2), token("bob", "r", 3), token("ada", "r w", 4)];
+    let mut clients = asking(&gateway, &requests).await;
+    waiting(&gateway, 4).await;
+    eventually("three calls", || up.accepted() == 3).await;
+    gate.open();
+    assert!(answers(&mut clients).await.iter().all(|answer| answer.status == 200));
+    assert_eq!((counted(&gateway, "began").await, counted(&gateway, "shared").await), (Some(3.0), Some(1.0)));
+}
+
+#[tokio::test]
+async fn who_leaves_harms_nobody_and_the_last_one_takes_the_call_along() {
+    let gate = Gate::new();
+    let up = gated(&gate, &ok("", "hello")).await;
+    let gateway = Gateway::start(&text(up.addr(), "", "")).await;
+    let mut clients = asking(&gateway, &[get("/", ""), get("/", ""), get("/", "")]).await;
+    waiting(&gateway, 3).await;
+    // Whoever began it is among those who leave, or one who joined is: it is the same.
+    clients.remove(0).reset();
+    clients.remove(0).reset();
+    waiting(&gateway, 1).await;
+    gate.open();
+    assert_eq!(clients[0].answer().await.body, b"hello");
+    assert_eq!(up.accepted(), 1, "the call went on");
+
+    let gate = Gate::new();
+    let up = gated(&gate, &ok("", "hello")).await;
+    let gateway = Gateway::start(&text(up.addr(), "", "")).await;
+    let clients = asking(&gateway, &[get("/", ""), get("/", "")]).await;
+    waiting(&gateway, 2).await;
+    eventually("it is asked", || gateway.in_flight() == 1).await;
+    clients.into_iter().for_each(Client::reset);
+    gateway.at_rest().await;
+    assert_eq!(gateway.upstream_connections(), (0, 0), "nobody waits: what was asked is closed");
+    assert_eq!(gateway.inner().shards()[0].flights.waiting(), 0);
+}
+
+#[tokio::test]
+async fn answers_that_are_one_clients_are_given_to_one() {
+    for fields in [
+        "set-cookie: s=1\r\n",
+        "cache-control: private, max-age=1\r\n",
+        "cache-control: no-store\r\n",
+        "vary: accept, user-agent\r\n",
+        "vary: *\r\n",
+        "content-type: text/event-stream\r\n",
+    ] {
+        let gate = Gate::new();
+        let up = gated(&gate, &ok(fields, "hello")).await;
+        let gateway = Gateway::start(&text(up.addr(), "", "")).await;
+        let mut clients = asking(&gateway, &[get("/", ""), get("/", ""), get("/", "")]).await;
+        waiting(&gateway, 3).await;
+        gate.open();
+        assert!(answers(&mut clients).await.iter().all(|answer| answer.status == 200 && answer.body == b"hello"));
+        let asked = up.received().concat().windows(5).filter(|bytes| bytes == b"GET /").count();
+        assert_eq!((asked, counted(&gateway, "unshared").await), (3, Some(2.0)), "{fields}");
+        gateway.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_large_or_streams_is_ones_alone_and_whole() {
+    let large = "x".repeat(300 * 1024);
+    let chunked = |body: &str| {
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
+    };
+    for answer in [ok("", &large), chunked(&large)] {
+        let gate = Gate::new();
+        let up = gated(&gate, &answer).await;
+        let gateway = Gateway::start(&text(up.addr(), "", "")).await;
+        let mut clients = asking(&gateway, &[get("/", ""), get("/", "")]).await;
+        waiting(&gateway, 2).await;
+        gate.open();
+        assert!(answers(&mut clients).await.iter().all(|answer| answer.whole && answer.body == large.as_bytes()));
+        assert_eq!(counted(&gateway, "unshared").await, Some(1.0));
+        let records = gateway.records(2).await;
+        assert!(records.iter().all(|record| record["bytes_out"] == large.len()), "{records:?}");
+        eventually("what was held is given back", || gateway.inner().shards()[0].held.count() == 0).await;
+    }
+    // A small one without a length is shared.
+    let gate = Gate::new();
+    let up = gated(&gate, &chunked("hello")).await;
+    let gateway = Gateway::start(&text(up.addr(), "", "")).await;
+    let mut clients = asking(&gateway, &[get("/", ""), get("/", "")]).await;
+    waiting(&gateway, 2).await;
+    gate.open();
+    for answer in answers(&mut clients).await {
+        assert_eq!((answer.header("content-length"), &answer.body[..]), (Some("5"), &b"hello"[..]));
+    }
+    // One that goes on slowly streams to who began it, from its first byte.
+    let (begin, end) = (Gate::new(), Gate::new());
+    let slow = Script::new()
+        .read_request()
+        .wait(&begin)
+        .send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello")
+        .wait(&end)
+        .send("world");
+    let up = Raw::scripts([slow, Script::always(ok("", "helloworld"))]).await.unwrap();
+    let gateway = Gateway::start(&text(up.addr(), "", "")).await;
+    let mut clients = asking(&gateway, &[get("/", ""), get("/", "")]).await;
+    waiting(&gateway, 2).await;
+    begin.open();
+    eventually("the other one asks for itself", || up.accepted() == 2).await;
+    end.open();
+    assert!(answers(&mut clients).await.iter().all(|answer| answer.whole && answer.body == b"helloworld"));
+}
+
+#[tokio::test]
+async fn failures_are_shared_as_answers_are_and_nobodys_time_is_anothers() {
+    let fallback = "fallback = { status = 200, body = 'later' }";
+    for (route, status, body) in [("", 502, None), (fallback, 200, Some("later"))] {
+        let gate = Gate::new();
+        let closes = Raw::script(Script::new().read_request().wait(&gate)).await.unwrap();
+        let gateway = Gateway::start(&text(closes.addr(), route, "")).await;
+        let mut clients = asking(&gateway, &[get("/", ""), get("/", "")]).await;
+        waiting(&gateway, 2).await;
+        gate.open();
+        for answer in answers(&mut clients).await {
+            assert_eq!(answer.status, status);
+            match body {
+                Some(body) => assert_eq!(answer.body, body.as_bytes()),
+                None => assert_eq!(answer.code(), "upstream_reset"),
+            }
+        }
+        let records = gateway.records(2).await;
+        assert!(records.iter().all(|record| record["code"] == "upstream_reset"), "{records:?}");
+    }
+    // Who has little time leaves earlier, and the others get their answer.
+    let gate = Gate::new();
+    let up = gated(&gate, &ok("", "hello")).await;
+    let gateway = Gateway::start(&text(up.addr(), "", "")).await;
+    let mut clients = asking(&gateway, &[get("/", "x-request-timeout-ms: 50\r\n"), get("/", "")]).await;
+    assert_eq!(clients[0].answer().await.code(), "upstream_timeout");
+    waiting(&gateway, 1).await;
+    gate.open();
+    assert_eq!(clients[1].answer().await.body, b"hello");
+    assert_eq!((up.accepted(), counted(&gateway, "late").await), (1, Some(1.0)));
+}
+
+#[tokio::test]
+async fn head_and_http_2_share_too() {
+    let gate = Gate::new();
+    let up = gated(&gate, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n").await;
+    let gateway = Gateway::start(&text(up.addr(), "", "")).await;
+    let head = "HEAD / HTTP/1.1\r\nhost: a.test\r\n\r\n".to_owned();
+    let mut clients = asking(&gateway, &[head.clone(), head]).await;
+    waiting(&gateway, 2).await;
+    gate.open();
+    for client in &mut clients {
+        let answer = client.head().await;
+        assert_eq!((answer.status, answer.header("content-length")), (200, Some("5")));
+    }
+    assert_eq!((up.accepted(), counted(&gateway, "shared").await), (1, Some(1.0)));
+
+    let up = echo().await;
+    let gateway = Gateway::start(&text(up.addr(), "", "")).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    for _ in 0..2 {
+        assert_eq!(client.get("/x").await.echo().path(), "/x");
+    }
+}
