@@ -114,6 +114,7 @@ fn route(path: &str) -> Arc<Route> {
         hedge: None,
         fallback: None,
         cors: None,
+        aggregate: None,
         compress: None,
         breaker: None,
         criticality: Default::default(),

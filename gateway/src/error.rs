@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
@@ -100,6 +101,8 @@ codes! {
     UpstreamReset = "upstream_reset", BAD_GATEWAY, Upstream, "The upstream closed the connection";
     /// The upstream's answer is not HTTP, or too large.
     UpstreamInvalid = "upstream_invalid", BAD_GATEWAY, Upstream, "The upstream's answer is invalid";
+    /// A part of an aggregate cannot be had; answered with the part's own status where it has one.
+    PartFailed = "part_failed", BAD_GATEWAY, Upstream, "A part of the answer is missing";
     /// No endpoint is there to be picked.
     NoEndpoint = "no_endpoint", SERVICE_UNAVAILABLE, Upstream, "No endpoint is available";
     /// The upstream's breaker is open.
@@ -123,7 +126,7 @@ impl fmt::Display for Code {
 /// A request that failed in the gateway, ready to be answered.
 #[derive(Debug)]
 pub struct GatewayError {
-    /// The stable code; it decides the status.
+    /// The stable code; it decides the status, but for a part's own.
     pub code: Code,
     /// What the client is told about this occurrence; names nothing internal.
     pub detail: Cow<'static, str>,
@@ -139,6 +142,17 @@ pub struct GatewayError {
     pub shed: Option<ShedReason>,
     /// How the client may prove who it is (`WWW-Authenticate`).
     pub challenge: Option<Box<HeaderValue>>,
+    /// The part of an aggregate that it is about.
+    pub part: Option<Box<FailedPart>>,
+}
+
+/// A part of an aggregate without which there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedPart {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The status that it was answered with, which is the answer's then.
+    pub status: Option<StatusCode>,
 }
 
 impl GatewayError {
@@ -153,7 +167,13 @@ impl GatewayError {
             allow: None,
             challenge: None,
             shed: None,
+            part: None,
         }
+    }
+
+    /// The status that it is answered with.
+    pub fn status(&self) -> StatusCode {
+        self.part.as_ref().and_then(|part| part.status).unwrap_or_else(|| self.code.status())
     }
 
     /// Turned away at a limit: 503 with a time to come back; `detail` is public.

@@ -3,6 +3,8 @@
 //! Stages share state through this alone. Whatever ends a request (an answer, a refusal, a client that left, a panic),
 //! dropping the exchange writes its access record and counts it, exactly once.
 
+mod part;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -89,6 +91,8 @@ pub struct Exchange<N: Network> {
     pub endpoint: Option<Arc<Endpoint<N>>>,
     /// The breaker's state that the last attempt met, or that refused it.
     pub breaker: Option<&'static str>,
+    /// How many parts its answer is put together of.
+    pub parts: Option<u32>,
     /// Attempts that were made, but for hedges.
     pub attempts: u32,
     /// Hedges that were sent. Counted where attempts are under way, which borrow the exchange.
@@ -192,6 +196,7 @@ impl<N: Network> Exchange<N> {
             limits: None,
             endpoint: None,
             breaker: None,
+            parts: None,
             attempts: 0,
             hedges: AtomicU32::new(0),
             request_body: None,
@@ -369,6 +374,12 @@ impl<N: Network> Exchange<N> {
             Ended::ClientLeft => Some(Fault::Client),
             Ended::UpstreamCut => Some(Fault::Upstream),
             Ended::Drained => Some(Fault::Gateway),
+            // A part that says 404 says it to its client, as an upstream's own answer does, which is nobody's fault.
+            Ended::Complete
+                if self.code == Some(Code::PartFailed) && self.status.is_some_and(|it| it.is_client_error()) =>
+            {
+                None
+            }
             Ended::Complete | Ended::Timeout => self.code.map(Code::fault),
         }
     }
@@ -405,6 +416,7 @@ impl<N: Network> Exchange<N> {
             upstream_us: self.upstream_began.map(|_| micros(total.saturating_sub(overhead))),
             overhead_us: Some(micros(overhead)),
             ended,
+            parts: self.parts,
             ..AccessRecord::new(unix_us, id, self.client.as_str(), method, path, status)
         }
     }

@@ -81,6 +81,9 @@ pub struct Policies {
     /// Who is asked whether a request may pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forward_auth: Option<String>,
+    /// The calls that the answer is put together of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<String>,
     /// The upstream's name; empty where the gateway answers itself.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub upstream: String,
@@ -318,6 +321,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         own_answer: route.own_answer.as_ref().map(ToString::to_string),
         origin: route.origin.as_ref().map(ToString::to_string),
         forward_auth: route.forward_auth.as_ref().map(ToString::to_string),
+        parts: route.aggregate.as_ref().map(|aggregate| aggregate.described()).unwrap_or_default(),
         upstream: route.upstream.to_string(),
         protocol: upstream.map_or("", |upstream| upstream.protocol.name()),
         tls: upstream.and_then(|upstream| upstream.tls.as_ref()).map(ToString::to_string),

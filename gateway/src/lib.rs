@@ -50,6 +50,7 @@ pub mod request_body;
 pub mod http1;
 pub mod http2;
 
+pub mod compose;
 pub mod context;
 pub mod forward;
 pub mod identity;

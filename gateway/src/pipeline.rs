@@ -21,12 +21,12 @@ use crate::network::Network;
 use crate::origin::Verdict;
 use crate::rate_limit::Phase;
 use crate::reply::Reply;
-use crate::request_body::Source;
-use crate::response_body::Answer;
+use crate::request_body::{RequestBody, Source};
+use crate::response_body::{Answer, Document};
 use crate::routing::{Body, Params};
 use crate::shard::Shared;
 use crate::telemetry::record::Ended;
-use crate::{context, forward, identity, origin, rate_limit, response, routing, upstream};
+use crate::{compose, context, forward, identity, origin, rate_limit, response, routing, upstream};
 
 pub use crate::forward::tunnel::run as tunnel;
 
@@ -34,6 +34,8 @@ pub use crate::forward::tunnel::run as tunnel;
 enum Outcome<N: Network> {
     /// An upstream's answer.
     Relay(Answer<N>),
+    /// An answer that is put together of several.
+    Composed(Box<Document<N>>),
     /// A switch to WebSocket.
     Switch(Answer<N>),
     /// `OPTIONS *`: about the gateway, not about a resource (RFC 9110, section 9.3.7).
@@ -106,6 +108,10 @@ async fn stages<N: Network>(
             // Any 2xx would open a tunnel (RFC 8441, section 5), and nobody is at its other end.
             return Err(forward::upgrade::refused().into());
         }
+        if exchange.route().is_some_and(|route| route.aggregate.is_some()) {
+            forward::body::refuse(&source)?;
+            return Box::pin(composed(exchange, headers, &params)).await;
+        }
         return Ok(Outcome::Own(routing::stage::target(exchange, &params)?));
     }
     // the body's limit, before a byte of it is read or asked for.
@@ -134,6 +140,34 @@ async fn stages<N: Network>(
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
 }
 
+/// compose: several calls, each forwarded as any request is.
+#[cold]
+async fn composed<N: Network>(
+    exchange: &mut Exchange<N>,
+    mut headers: HeaderMap,
+    params: &Params,
+) -> Result<Outcome<N>, Failure> {
+    forward::deadline::begin(exchange, &mut headers);
+    let document = compose::stage::gather(exchange, headers, params, part).await.map_err(Failure::Problem)?;
+    Ok(Outcome::Composed(Box::new(document)))
+}
+
+/// One call of an aggregate.
+async fn part<N: Network>(call: compose::Call<N>) -> compose::Called<N> {
+    let compose::Call { mut exchange, headers, target } = call;
+    let sent = async {
+        exchange.passport = identity::stage::passport(&exchange);
+        let selected = upstream::stage::select(&mut exchange, &headers)?;
+        let request = forward::head::build(&mut exchange, &selected, headers, target, RequestBody::Empty);
+        forward::forward(&mut exchange, selected, request).await
+    };
+    let answer = sent.await.map_err(|failure| match failure {
+        Failure::Problem(problem) | Failure::Covered(problem) => problem,
+        Failure::ClientLeft => Box::new(GatewayError::new(Code::Internal, "It was given up.")),
+    });
+    compose::Called { exchange, answer }
+}
+
 /// Reads the body first, since its route hangs on it. Its request counts among the gateway's from here on; one that
 /// shows nothing which any of its routes could take for a credential is refused before a byte of it is asked for, and
 /// one that all of them send to TLS is sent there (`None`).
@@ -157,6 +191,7 @@ async fn by_body<N: Network>(
 async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, headers: HeaderMap, source: Source) -> Reply<N> {
     match stages(&mut exchange, headers, source).await {
         Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),
+        Ok(Outcome::Composed(document)) => response::composed(exchange, *document),
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
         Ok(Outcome::Options) => response::options(exchange),
         Ok(Outcome::Preflight) => response::preflight(exchange),

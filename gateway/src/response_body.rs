@@ -24,6 +24,8 @@ use crate::telemetry::record::Ended;
 use crate::timer::Wait;
 use crate::upstream::{Leg, Selected};
 
+pub use crate::compose::Document;
+
 use packed::Packed;
 pub use packed::Packing;
 
@@ -35,6 +37,8 @@ pub enum ResponseBody<N: Network> {
     Own(Option<(Bytes, Box<Exchange<N>>)>),
     /// An upstream's answer.
     Upstream(Box<Relay<N>>),
+    /// An answer that is put together of several.
+    Composed(Box<Composed<N>>),
     /// An upstream's answer, compressed on its way.
     Packed(Box<Packed<N>>),
 }
@@ -47,6 +51,14 @@ pub struct Relay<N: Network> {
     idle_timeout: Option<Duration>,
     /// What passes here is not yet what the client gets: who makes it that counts it, and records the end.
     is_packed: bool,
+}
+
+/// An aggregate's document as it streams through, and the exchange that it answers.
+pub struct Composed<N: Network> {
+    exchange: Box<Exchange<N>>,
+    /// Taken when it has ended.
+    document: Option<Document<N>>,
+    length: Option<u64>,
 }
 
 /// The connection that a body comes from, and the endpoint's place in flight.
@@ -113,6 +125,12 @@ impl<N: Network> ResponseBody<N> {
         let relay = Relay { exchange, source: Some(source), idle_timeout, is_packed: true };
         Self::Packed(Box::new(Packed::new(relay, packing)))
     }
+
+    /// An aggregate's answer.
+    pub fn composed(exchange: Box<Exchange<N>>, document: Document<N>) -> Self {
+        let length = document.length();
+        Self::Composed(Box::new(Composed { exchange, document: Some(document), length }))
+    }
 }
 
 impl<N: Network> Body for ResponseBody<N> {
@@ -128,6 +146,7 @@ impl<N: Network> Body for ResponseBody<N> {
                 Ok(Frame::data(bytes))
             })),
             Self::Upstream(relay) => relay.poll_frame(cx),
+            Self::Composed(composed) => composed.poll_frame(cx),
             Self::Packed(packed) => packed.poll_frame(cx),
         }
     }
@@ -137,6 +156,7 @@ impl<N: Network> Body for ResponseBody<N> {
             Self::Empty => true,
             Self::Own(own) => own.is_none(),
             Self::Upstream(relay) => relay.source.is_none(),
+            Self::Composed(composed) => composed.document.is_none(),
             Self::Packed(packed) => packed.is_over(),
         }
     }
@@ -149,8 +169,44 @@ impl<N: Network> Body for ResponseBody<N> {
                 let left = relay.source.as_ref().map_or(Some(0), |source| source.leg.length_left());
                 left.map_or_else(SizeHint::default, SizeHint::with_exact)
             }
+            Self::Composed(composed) => composed.length.map_or_else(SizeHint::default, SizeHint::with_exact),
             Self::Packed(_) => SizeHint::default(),
         }
+    }
+}
+
+impl<N: Network> Composed<N> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(document) = &mut self.document else { return Poll::Ready(None) };
+        let polled = document.poll_frame(&self.exchange, cx);
+        if self.exchange.answered.is_none() {
+            self.exchange.answered = Some(self.exchange.now());
+        }
+        let frame = match std::task::ready!(polled) {
+            Some(Ok(frame)) => frame,
+            None => {
+                self.end();
+                return Poll::Ready(None);
+            }
+            Some(Err(cut)) => {
+                self.document = None;
+                self.exchange.code = Some(cut.code);
+                self.exchange.finish(cut.ended);
+                return Poll::Ready(Some(Err(cut.why)));
+            }
+        };
+        let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+        self.exchange.bytes_out += bytes;
+        self.length = self.length.map(|left| left.saturating_sub(bytes));
+        if self.document.as_ref().is_some_and(Document::is_over) {
+            self.end();
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn end(&mut self) {
+        self.document = None;
+        self.exchange.finish(Ended::Complete);
     }
 }
 

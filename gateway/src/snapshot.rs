@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::algorithms::criticality::Criticality;
+use crate::compose::Aggregate;
 use crate::config::settings::route::Fallback;
 use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::{self, Config};
@@ -16,7 +17,7 @@ use crate::origin::Origin;
 use crate::rate_limit::{RouteLimits, Rule};
 use crate::routing::{CompiledRewrite, PathRules, RouteTable};
 use crate::shard::Shared;
-use crate::telemetry::metrics::RouteSeries;
+use crate::telemetry::metrics::{Registry as Metrics, RouteSeries};
 use crate::upstream::Upstream;
 use crate::upstream::hedging::Hedging;
 
@@ -44,6 +45,8 @@ pub struct CompiledRoute<N: Network> {
     pub hedging: Option<Box<Hedging>>,
     /// The upstream that stands in for a failing one.
     pub stand_in: Option<Arc<Upstream<N>>>,
+    /// What its answer is put together of.
+    pub aggregate: Option<Arc<Aggregate>>,
 }
 
 /// One configuration, compiled.
@@ -58,7 +61,7 @@ pub struct Snapshot<N: Network> {
     pub limits: Box<[Arc<Rule>]>,
     /// Finds routes.
     pub table: RouteTable,
-    /// Routes, by the index that the table gives.
+    /// Routes, by the index that the table gives; behind them those that parts of aggregates are called by.
     pub routes: Box<[CompiledRoute<N>]>,
     /// Whose forwarding headers are believed.
     pub trusted: TrustedProxies,
@@ -98,6 +101,7 @@ impl<N: Network> Snapshot<N> {
             merge_slashes: config.server.merge_slashes,
         };
         let table = RouteTable::build(&config.routes);
+        let mut first_part = config.routes.len();
         let compile = |(index, route): (usize, &Arc<settings::Route>)| {
             let rewrite = route.rewrite.as_ref();
             let upstream = upstreams.get(&*route.upstream).map(Arc::clone);
@@ -124,10 +128,14 @@ impl<N: Network> Snapshot<N> {
                     Some(Fallback::Upstream(name)) => Some(Arc::clone(upstreams.get(&**name)?)),
                     _ => None,
                 },
+                aggregate: match &route.aggregate {
+                    Some(_) => Some(aggregate(route, &table, index, &mut first_part, &shared.metrics)?),
+                    None => None,
+                },
                 settings: Arc::clone(route),
             })
         };
-        let routes = config.routes.iter().enumerate().filter_map(compile).collect();
+        let routes = config.routes.iter().chain(config.parts()).enumerate().filter_map(compile).collect();
         Self {
             version,
             passport,
@@ -150,6 +158,22 @@ impl<N: Network> Snapshot<N> {
     pub fn trusts(&self, peer: &Peer) -> bool {
         !self.trusted.is_empty() && self.trusted.contains(peer.ip) && !peer.is_behind
     }
+}
+
+/// Compiles the aggregate of a route, whose parts have the routes from `first_part` on; what follows begins behind
+/// them.
+fn aggregate(
+    route: &settings::Route,
+    table: &RouteTable,
+    index: usize,
+    first_part: &mut usize,
+    metrics: &Metrics,
+) -> Option<Arc<Aggregate>> {
+    let settings = route.aggregate.as_ref()?;
+    let place = |name: &str| table.pattern(index).place_of(name);
+    let compiled = Aggregate::new(&route.name, settings, *first_part, place, metrics);
+    *first_part += settings.parts.len();
+    compiled.map(Arc::new)
 }
 
 /// Compiles every rule, and forgets the state of those that are gone.

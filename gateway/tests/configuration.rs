@@ -25,7 +25,7 @@ fn the_contract_needs_only_what_is_not_built_yet() {
     };
     let later = messages(&problems, Severity::Error);
     let later: Vec<&str> = later.iter().map(|text| text.strip_suffix(" not built yet").unwrap_or(text)).collect();
-    assert_eq!(later, ["[[aggregates]]: aggregates are", "[[batches]]: batches are"], "{problems}");
+    assert_eq!(later, ["[[batches]]: batches are"], "{problems}");
 }
 
 struct Variables(&'static [(&'static str, &'static str)]);

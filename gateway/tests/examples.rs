@@ -57,6 +57,24 @@ fn sent(loaded: &Loaded, method: &str, url: &str, headers: &[&str]) -> Option<(S
     Some((answer.routing?.route?, target))
 }
 
+#[test]
+fn an_aggregate_is_told_with_its_parts() {
+    let loaded = example("aggregates.toml");
+    let question = Question::parse("GET", "/api/dashboard/42", &[]).expect("a question");
+    let answer = answer(&loaded.config, &question);
+    assert_eq!(answer.routing.expect("a path").route.as_deref(), Some("dashboard"));
+    let parts = answer.policies.expect("a route").parts;
+    assert_eq!(
+        parts,
+        [
+            "user: GET /users/{id} of users, required, within 500ms",
+            "orders: GET /orders?user={id} of orders, optional, within 300ms, else 2 bytes of JSON",
+            "offers: GET /offers?tier={user.tier} of offers, optional, within 2s",
+        ]
+    );
+    assert_eq!(sent(&loaded, "GET", "/api/orders/7", &[]), to("orders", "/api/orders/7"));
+}
+
 fn to(route: &str, target: &str) -> Option<(String, String)> {
     Some((route.to_owned(), target.to_owned()))
 }

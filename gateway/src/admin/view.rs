@@ -69,7 +69,7 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
         "workers": state.gateway.shards().len(),
         "connections": state.connections.open(),
         "worker_connections": state.loads.iter().map(|load| load.load(Ordering::Relaxed)).collect::<Vec<_>>(),
-        "routes": snapshot.routes.len(),
+        "routes": snapshot.config.routes.len(),
         "upstreams": snapshot.config.upstreams.len(),
         "panics": shared.metrics.gateway().panics_total(),
         "overload": overload(&state.gateway),
@@ -159,6 +159,8 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
     snapshot
         .routes
         .iter()
+        // What follows are the calls of aggregates.
+        .take(snapshot.config.routes.len())
         .map(|route| {
             let settings = &route.settings;
             json!({
@@ -169,6 +171,7 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
                 "priority": settings.matches.priority,
                 "criticality": settings.criticality.as_str(),
                 "upstream": Some(&*settings.upstream).filter(|name| !name.is_empty()),
+                "parts": settings.aggregate.as_ref().map(|aggregate| aggregate.described()),
                 "own_answer": settings.own_answer.as_ref().map(ToString::to_string),
                 "forward_auth": settings.forward_auth.as_ref().map(ToString::to_string),
                 "origin": settings.origin.as_ref().map(ToString::to_string),

@@ -55,8 +55,12 @@ fn report(file: &Path, loaded: &Result<Loaded, LoadError>) -> u8 {
 /// `gateway.toml: ok (2 routes, 1 upstream)`; upstreams over HTTP/2 are told.
 fn summary(file: &Path, loaded: &Loaded) -> String {
     let counted = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
-    let mut counts =
-        vec![counted(loaded.config.routes.len(), "route"), counted(loaded.config.upstreams.len(), "upstream")];
+    let aggregates = loaded.config.routes.iter().filter(|route| route.aggregate.is_some()).count();
+    let mut counts = vec![counted(loaded.config.routes.len() - aggregates, "route")];
+    if aggregates > 0 {
+        counts.push(counted(aggregates, "aggregate"));
+    }
+    counts.push(counted(loaded.config.upstreams.len(), "upstream"));
     let over_http2 = loaded.config.upstreams.iter().filter(|upstream| upstream.protocol == Protocol::Http2).count();
     if over_http2 > 0 {
         counts.push(format!("{over_http2} of them over HTTP/2"));
@@ -71,9 +75,15 @@ fn report_json(file: &Path, loaded: &Result<Loaded, LoadError>) -> u8 {
     let file = file.display().to_string();
     let (code, document) = match loaded {
         Ok(loaded) => {
-            let (routes, upstreams) = (loaded.config.routes.len(), loaded.config.upstreams.len());
+            let aggregates = loaded.config.routes.iter().filter(|route| route.aggregate.is_some()).count();
+            let (routes, upstreams) = (loaded.config.routes.len() - aggregates, loaded.config.upstreams.len());
             let problems: &[Problem] = &loaded.warnings;
-            (DONE, json!({"file": file, "ok": true, "routes": routes, "upstreams": upstreams, "problems": problems}))
+            let mut document =
+                json!({"file": file, "ok": true, "routes": routes, "upstreams": upstreams, "problems": problems});
+            if aggregates > 0 {
+                document["aggregates"] = aggregates.into();
+            }
+            (DONE, document)
         }
         Err(LoadError::Invalid(problems)) => (BAD, json!({"file": file, "ok": false, "problems": problems})),
         Err(error) => (COULD_NOT_RUN, json!({"file": file, "ok": false, "error": error.to_string()})),

@@ -124,6 +124,9 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         line(text, "answer", own);
         return line(text, if own.starts_with("redirect") { "leads to" } else { "asked as" }, &policies.target);
     }
+    if !policies.parts.is_empty() {
+        return render_parts(text, policies);
+    }
     line(text, "upstream", &format!("{} ({}: {})", policies.upstream, policies.balance, policies.endpoints.join(", ")));
     line(text, "protocol", policies.protocol);
     if let Some(tls) = &policies.tls {
@@ -151,6 +154,16 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     if let Some(page) = &policies.page {
         line(text, "page", page);
     }
+}
+
+/// What an aggregate's answer is put together of.
+fn render_parts(text: &mut String, policies: &Policies) {
+    for part in &policies.parts {
+        line(text, "part", part);
+    }
+    let timeout = policies.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms in all"));
+    line(text, "timeout", &timeout);
+    line(text, "class", &class(policies));
 }
 
 /// What it counts for under overload.

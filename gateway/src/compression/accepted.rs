@@ -12,6 +12,8 @@ pub struct Accepted {
     pub coding: Option<Coding>,
     /// It does not take an answer as it is.
     pub only: bool,
+    /// It asks whether it has the latest by a weak tag, as answers that were made smaller have.
+    pub has_weak_tag: bool,
 }
 
 /// A weight in thousandths (RFC 9110, section 12.4.2).
@@ -46,7 +48,7 @@ impl Accepted {
         }
         let only = identity.or(others) == Some(0);
         let coding = best.filter(|(_, weight)| only || *weight >= identity.unwrap_or(0)).map(|(coding, _)| coding);
-        Self { coding, only: only && coding.is_some() }
+        Self { coding, only: only && coding.is_some(), has_weak_tag: false }
     }
 }
 
@@ -96,7 +98,7 @@ mod tests {
     const BOTH: &[Coding] = &[Coding::Zstd, Coding::Gzip];
 
     fn chosen(value: &str) -> (Option<Coding>, bool) {
-        let Accepted { coding, only } = Accepted::choose([value.as_bytes()].into_iter(), BOTH);
+        let Accepted { coding, only, .. } = Accepted::choose([value.as_bytes()].into_iter(), BOTH);
         (coding, only)
     }
 

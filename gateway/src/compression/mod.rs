@@ -8,3 +8,11 @@ mod encoder;
 
 pub use accepted::Accepted;
 pub use encoder::{Encoder, Failed};
+
+/// Digests of the bytes as the upstream sent them (RFC 9530; RFC 3230; RFC 1864).
+pub const DIGESTS: [http::HeaderName; 4] = [
+    http::HeaderName::from_static("content-digest"),
+    http::HeaderName::from_static("repr-digest"),
+    http::HeaderName::from_static("digest"),
+    http::HeaderName::from_static("content-md5"),
+];

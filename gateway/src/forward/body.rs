@@ -45,6 +45,17 @@ pub fn prepare<N: Network>(
     Ok(body)
 }
 
+/// Refuses any body, before a byte of it is asked for: for what takes none.
+///
+/// # Errors
+/// 413.
+pub fn refuse(source: &Source) -> Result<(), GatewayError> {
+    if source.is_end_stream() {
+        return Ok(());
+    }
+    Err(GatewayError::new(Code::BodyTooLarge, "This takes no request body.").closing())
+}
+
 fn too_large() -> GatewayError {
     GatewayError::new(Code::BodyTooLarge, "The request body is larger than this route allows.").closing()
 }

@@ -81,9 +81,7 @@ pub async fn consult<N: Network>(
         add(headers, &copied);
         return Ok(None);
     }
-    exchange.timeout = exchange.route().and_then(|route| route.settings.timeout);
-    deadline::read(exchange, headers);
-    deadline::arm(exchange);
+    deadline::begin(exchange, headers);
     exchange.consults = true;
     let asked = ask_one_or_another(exchange, headers, &authority, sent).await;
     exchange.consults = false;

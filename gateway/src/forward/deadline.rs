@@ -18,6 +18,13 @@ use crate::timer::Wait;
 /// The longest time that gRPC's eight digits of milliseconds hold.
 const GRPC_MOST_MS: u128 = 99_999_999;
 
+/// The exchange has the time that its route gives, or less where its client says so; it is watched from now on.
+pub fn begin<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) {
+    exchange.timeout = exchange.route().and_then(|route| route.settings.timeout);
+    read(exchange, headers);
+    arm(exchange);
+}
+
 /// Reads, and takes away, what the client says of its time.
 pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) {
     if !exchange.timed {

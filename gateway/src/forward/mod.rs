@@ -4,7 +4,7 @@ mod acquire;
 mod attempt;
 pub mod body;
 mod consult;
-mod deadline;
+pub mod deadline;
 pub mod fallback;
 mod grpc_status;
 pub mod head;

@@ -18,7 +18,7 @@ use crate::http1::write_field;
 /// Its `typ`: no other token of the gateway, or of an issuer, is taken for one.
 const TYP: &str = "passport+jwt";
 /// Passports that an identity keeps, one for each upstream.
-const KEPT: usize = 8;
+const KEPT: usize = 32;
 /// Keys that were in force before are published on, so that a passport on its way is still verified.
 const FORMER: usize = 4;
 

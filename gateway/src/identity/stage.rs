@@ -220,11 +220,15 @@ fn accept<N: Network>(
     Ok(())
 }
 
-/// The passport for the route's upstream, where passports are made.
+/// The passport for the route's upstream, where passports are made. A route without an upstream has none: each part of
+/// an aggregate has one of its own.
 #[inline]
-fn passport<N: Network>(exchange: &Exchange<N>) -> Option<Arc<[u8]>> {
+pub fn passport<N: Network>(exchange: &Exchange<N>) -> Option<Arc<[u8]>> {
     let office = exchange.snapshot.passport.as_ref()?;
     let upstream = &exchange.route()?.settings.upstream;
+    if upstream.is_empty() {
+        return None;
+    }
     office.field(exchange.identity.as_ref()?, upstream, unix_seconds(exchange))
 }
 

@@ -6,24 +6,16 @@
 
 use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-    VARY,
+    IF_NONE_MATCH, TRAILER, VARY,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
-use crate::compression::{Accepted, Encoder};
+use crate::compression::{Accepted, DIGESTS, Encoder};
 use crate::config::settings::Compress;
 use crate::exchange::Exchange;
 use crate::http1::Fields;
 use crate::network::Network;
 use crate::response_body::{Packing, Source};
-
-/// Digests of the bytes as the upstream sent them (RFC 9530; RFC 3230; RFC 1864).
-const DIGESTS: [HeaderName; 4] = [
-    HeaderName::from_static("content-digest"),
-    HeaderName::from_static("repr-digest"),
-    HeaderName::from_static("digest"),
-    HeaderName::from_static("content-md5"),
-];
 
 /// Notes which coding the client takes: its fields are gone when the answer comes.
 ///
@@ -35,6 +27,8 @@ pub fn note_accepted<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap
     if exchange.version != Version::HTTP_10 && !is_to_stay {
         let lines = headers.get_all(ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes);
         exchange.accepts = Accepted::choose(lines, &compress.codings);
+        let weak = |value: &HeaderValue| value.as_bytes().windows(3).any(|part| part == b"W/\"");
+        exchange.accepts.has_weak_tag = headers.get_all(IF_NONE_MATCH).iter().any(weak);
     }
 }
 
@@ -48,7 +42,7 @@ pub(super) fn prepare<N: Network>(
 ) -> Option<Packing> {
     let route = exchange.route()?;
     let compress = route.settings.compress.as_deref()?;
-    if exchange.is_grpc || !may_differ(compress, status, fields) {
+    if exchange.is_grpc || !may_differ(compress, (status, exchange.accepts.has_weak_tag), fields) {
         return None;
     }
     if !fields.all(&VARY).any(|value| value.trim_ascii() == b"*" || names(value, b"accept-encoding")) {
@@ -56,8 +50,12 @@ pub(super) fn prepare<N: Network>(
     }
     let coding = exchange.accepts.coding?;
     if status == StatusCode::NOT_MODIFIED {
-        // It speaks of an answer that the client has, with the tag that it has.
-        weaken(fields);
+        // It speaks of an answer that the client has. Whether that was made smaller is told by the tag that it came
+        // with.
+        if exchange.accepts.has_weak_tag {
+            weaken(fields);
+            drop_length(fields);
+        }
         return None;
     }
     let is_head = exchange.method == Method::HEAD;
@@ -68,7 +66,8 @@ pub(super) fn prepare<N: Network>(
     if is_head {
         // As GET would say it (RFC 9110, section 8.6: else nothing is said of the length).
         weaken(fields);
-        fields.retain(|name| !name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str().as_bytes()));
+        drop_length(fields);
+        fields.edit(&[ACCEPT_RANGES], &[]);
         return None;
     }
     if source.leg.is_over() {
@@ -81,13 +80,16 @@ pub(super) fn prepare<N: Network>(
         return None;
     };
     weaken(fields);
+    drop_length(fields);
+    // Events are not to wait for others, however many were announced.
+    let length = length.filter(|_| !is_event_stream(fields));
     // A range would be one of other bytes.
     fields.edit(&[ACCEPT_RANGES], &[(CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()))]);
     Some(Packing { coding, encoder, room, length })
 }
 
 /// Whether such an answer is compressed for some client.
-fn may_differ(compress: &Compress, status: StatusCode, fields: &Fields) -> bool {
+fn may_differ(compress: &Compress, (status, has_weak_tag): (StatusCode, bool), fields: &Fields) -> bool {
     let is_not_modified = status == StatusCode::NOT_MODIFIED;
     let has_body = !matches!(
         status,
@@ -99,8 +101,8 @@ fn may_differ(compress: &Compress, status: StatusCode, fields: &Fields) -> bool 
     let is_plain = fields.all(&CONTENT_ENCODING).all(|value| value.trim_ascii().eq_ignore_ascii_case(b"identity"));
     let covered = match fields.all(&CONTENT_TYPE).next() {
         Some(value) => std::str::from_utf8(value).is_ok_and(|value| compress.covers(value)),
-        // A 304 need not say it.
-        None => is_not_modified,
+        // A 304 need not say it; the tag of what was made smaller is weak.
+        None => is_not_modified && has_weak_tag,
     };
     (has_body || is_not_modified)
         && is_plain
@@ -108,6 +110,16 @@ fn may_differ(compress: &Compress, status: StatusCode, fields: &Fields) -> bool 
         && fields.all(&CONTENT_RANGE).next().is_none()
         && !fields.all(&CACHE_CONTROL).any(|value| names(value, b"no-transform"))
         && DIGESTS.iter().all(|digest| fields.all(digest).next().is_none())
+        && !fields.all(&TRAILER).any(|value| DIGESTS.iter().any(|digest| names(value, digest.as_str().as_bytes())))
+}
+
+/// The length of other bytes than those that come.
+fn drop_length(fields: &mut Fields) {
+    fields.retain(|name| !name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str().as_bytes()));
+}
+
+fn is_event_stream(fields: &Fields) -> bool {
+    fields.all(&CONTENT_TYPE).any(|value| value.to_ascii_lowercase().starts_with(b"text/event-stream"))
 }
 
 /// Whether a list names a word, in whatever letters, perhaps with a value.
@@ -138,7 +150,7 @@ mod tests {
     }
 
     fn differs(status: u16, lines: &[(&str, &str)]) -> bool {
-        may_differ(&text(), StatusCode::from_u16(status).unwrap(), &Fields::of_lines(lines))
+        may_differ(&text(), (StatusCode::from_u16(status).unwrap(), true), &Fields::of_lines(lines))
     }
 
     #[test]
@@ -160,6 +172,8 @@ mod tests {
             ("Repr-Digest", "sha-256=:x=:", false),
             ("Digest", "md5=x", false),
             ("Content-MD5", "x", false),
+            ("Trailer", "x-a, Repr-Digest", false),
+            ("Trailer", "x-a", true),
         ] {
             assert_eq!(differs(200, &[html, (name, value)]), differ, "{name}: {value}");
         }

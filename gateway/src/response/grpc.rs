@@ -47,6 +47,7 @@ fn status(code: Code) -> u16 {
         | Code::UpstreamConnect
         | Code::UpstreamReset
         | Code::UpstreamInvalid
+        | Code::PartFailed
         | Code::NoEndpoint
         | Code::BreakerOpen
         | Code::Overloaded

@@ -1,5 +1,6 @@
 //! Answers on their way to the client. Only this module writes error bodies.
 
+mod composed;
 mod compress;
 mod cross_origin;
 mod grpc;
@@ -16,6 +17,7 @@ use crate::exchange::Exchange;
 use crate::http1::Fields;
 use crate::network::Network;
 
+pub use composed::composed;
 pub use compress::note_accepted;
 pub use cross_origin::preflight;
 pub use own::{client_left, fallback, options};

@@ -22,7 +22,7 @@ const DOCUMENT: usize = 320;
 
 /// Turns a failure into the answer of its exchange: a document, or what callers of gRPC understand.
 pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) -> Reply<N> {
-    let status = error.code.status();
+    let status = error.status();
     exchange.status = Some(status);
     exchange.code = Some(error.code);
     if let Some(reason) = error.shed {
@@ -71,7 +71,7 @@ fn describe(headers: &mut HeaderMap, error: &GatewayError, length: usize) {
 /// request that is served.
 pub fn document(error: &GatewayError, request_id: Option<&[u8]>) -> Bytes {
     let mut out = Vec::with_capacity(DOCUMENT);
-    let (code, status) = (error.code.as_str(), error.code.status());
+    let (code, status) = (error.code.as_str(), error.status());
     // Codes, titles and statuses are ours: nothing in them needs an escape.
     let parts = [
         "{\"type\":\"urn:portcullis:problem:",
@@ -91,6 +91,10 @@ pub fn document(error: &GatewayError, request_id: Option<&[u8]>) -> Bytes {
     if let Some(id) = request_id {
         out.extend_from_slice(b"\",\"request_id\":\"");
         json::write_escaped(&mut out, id);
+    }
+    if let Some(part) = &error.part {
+        out.extend_from_slice(b"\",\"part\":\"");
+        json::write_escaped(&mut out, part.name.as_bytes());
     }
     out.push(b'"');
     if let Some(after) = error.retry_after {

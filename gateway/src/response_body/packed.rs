@@ -13,15 +13,17 @@ use http::HeaderMap;
 use http_body::Frame;
 
 use super::Relay;
-use crate::compression::{Encoder, Failed};
+use crate::compression::{DIGESTS, Encoder, Failed};
 use crate::config::settings::compress::Coding;
 use crate::error::Code;
 use crate::held_bytes::Kept;
 use crate::network::Network;
 use crate::request_body::BoxError;
 use crate::telemetry::record::Ended;
+use crate::timer::Wait;
 
-/// What is compressed in one step, bytes: about a tenth of a millisecond.
+/// What is compressed in one step, bytes: about a tenth of a millisecond. (zstd gathers 128 KiB and compresses them in
+/// one step, which takes one to two.)
 const STEP: usize = 8 * 1024;
 /// After so many bytes others have their turn.
 const TURN: usize = 4 * STEP;
@@ -109,7 +111,7 @@ impl<N: Network> Packed<N> {
                 if out.len() < out.capacity() / 2 {
                     out.shrink_to_fit();
                 }
-                return Poll::Ready(Some(Ok(Frame::data(out.into()))));
+                return Poll::Ready(Some(Ok(Frame::data(tight(out)))));
             }
         }
     }
@@ -131,17 +133,22 @@ impl<N: Network> Packed<N> {
         match self.relay.poll_frame(cx) {
             Poll::Pending => {
                 self.in_turn = 0;
-                if !(self.is_open && std::mem::take(&mut self.holds)) {
+                let all_came = self.relay.source.as_ref().is_some_and(|source| source.leg.length_left() == Some(0));
+                if !((self.is_open || all_came) && std::mem::take(&mut self.holds)) {
                     return Poll::Pending;
                 }
                 encoder.flush(out)?;
+                // While the client takes its time with what came out, nobody waits for the upstream.
+                if !out.is_empty() {
+                    self.relay.exchange.connection.deadlines.clear(Wait::ResponseBody);
+                }
             }
             Poll::Ready(None) => self.has_ended = true,
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Cut::Upstream(error))),
             Poll::Ready(Some(Ok(frame))) => {
                 match frame.into_data() {
                     Ok(data) => self.input = data,
-                    Err(frame) => self.trailers = frame.into_trailers().ok(),
+                    Err(frame) => self.trailers = frame.into_trailers().ok().map(without_digests),
                 }
                 self.has_ended = self.relay.source.is_none();
             }
@@ -178,6 +185,19 @@ impl<N: Network> Packed<N> {
         self.relay.exchange.finish(Ended::Complete);
         "the answer could not be compressed to its end".into()
     }
+}
+
+/// The bytes without the room behind them, where that is most of it: they may wait for their client.
+fn tight(out: Vec<u8>) -> Bytes {
+    if out.len() < out.capacity() / 2 { Bytes::copy_from_slice(&out) } else { out.into() }
+}
+
+/// Digests of other bytes than these.
+fn without_digests(mut trailers: HeaderMap) -> HeaderMap {
+    for digest in &DIGESTS {
+        trailers.remove(digest);
+    }
+    trailers
 }
 
 /// What a step came to.

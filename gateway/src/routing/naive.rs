@@ -50,6 +50,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         hedge: None,
         fallback: None,
         cors: None,
+        aggregate: None,
         compress: None,
     })
 }

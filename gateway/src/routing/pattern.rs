@@ -34,6 +34,13 @@ impl Pattern {
     pub fn index_of(&self, name: &str) -> Option<usize> {
         self.names().position(|own| own == name)
     }
+
+    /// The same, and whether it is the rest.
+    pub fn place_of(&self, name: &str) -> Option<(usize, bool)> {
+        let mut named = self.segments.iter().filter(|segment| segment.name().is_some()).enumerate();
+        let (at, segment) = named.find(|(_, segment)| segment.name() == Some(name))?;
+        Some((at, matches!(segment, Segment::Rest(_))))
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Each rule with a value that breaks it: (what is written, what is said, with its place).
 
+mod aggregates;
 mod edge;
 mod identity;
 mod limits;

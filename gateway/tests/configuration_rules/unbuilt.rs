@@ -31,21 +31,7 @@ fn policies_that_are_not_built_are_checked_all_the_same() {
 }
 
 #[test]
-fn compositions_are_checked_all_the_same() {
-    let aggregate = |parts: &str| {
-        format!("upstreams.u.endpoints = [\"b:1\"]\n[[aggregates]]\npath = \"/d/{{id}}\"\nparts = [{parts}]")
-    };
-    check_unbuilt(
-        &aggregate("{ name = \"a\", upstream = \"u\", path = \"/{id}?t={b.c}\" }"),
-        &["4:47: \"b.c\" is neither a parameter of the path nor a part's value"],
-    );
-    check_unbuilt(
-        &aggregate("{ name = \"a\", upstream = \"v\", path = \"/\", fallback = \"{\" }"),
-        &["4:35: unknown upstream \"v\"", "4:63: a part's fallback is JSON"],
-    );
-    let circle =
-        "{ name = \"a\", upstream = \"u\", path = \"/{b.x}\" }, { name = \"b\", upstream = \"u\", path = \"/{a.x}\" }";
-    check_unbuilt(&aggregate(circle), &["4:10: parts wait for each other in a circle"]);
+fn batches_are_checked_all_the_same() {
     let batch = "upstreams.u.endpoints = [\"b:1\"]\n[[batches]]\npath = \"/i/{id}\"\nupstream = \"u\"\n\
                  request = { path = \"/items\" }\nresponse = { items = \"items\", key = \"/id\" }";
     check_unbuilt(

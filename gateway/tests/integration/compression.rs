@@ -161,9 +161,18 @@ async fn head_and_304_say_what_get_would_say() {
     }
     let upstream = answering("HTTP/1.1 304 Not Modified\r\netag: \"a\"\r\n\r\n").await;
     let gateway = Gateway::with_route("compress = true", upstream.addr()).await;
-    let answer = ask(&gateway, "gzip").await;
+    let known =
+        |tag: &str| format!("GET / HTTP/1.1\r\nhost: a\r\naccept-encoding: gzip\r\nif-none-match: {tag}\r\n\r\n");
+    let answer = gateway.ask(known("\"b\", W/\"a\"")).await;
     assert_eq!((answer.status, answer.header("etag")), (304, Some("W/\"a\"")));
     assert_eq!((answer.header("vary"), answer.header("content-encoding")), (Some("accept-encoding"), None));
+    let answer = gateway.ask(known("\"a\"")).await;
+    assert_eq!(
+        (answer.status, answer.header("etag")),
+        (304, Some("\"a\"")),
+        "what the client has was never made smaller"
+    );
+    assert_eq!(answer.header("vary"), None);
     let empty = answering("HTTP/1.1 204 No Content\r\ncontent-type: text/plain\r\n\r\n").await;
     let gateway = Gateway::with_route("compress = true", empty.addr()).await;
     let answer = ask(&gateway, "gzip").await;
@@ -376,4 +385,56 @@ async fn an_http2_client_that_shuts_its_window_holds_one_piece_and_no_more() {
     assert_eq!(answer.header("content-encoding"), Some("gzip"));
     crate::support::h2::rest(&mut answer, &mut stream).await.unwrap();
     assert_eq!(unpacked(&answer), text.as_bytes());
+}
+
+/// What came out waits for its client; that is not the silence of an upstream.
+#[tokio::test]
+async fn a_client_that_takes_its_time_is_not_taken_for_a_silent_upstream() {
+    let gate = Gate::new();
+    let text = body(4_000);
+    let chunk = format!("{:x}\r\n{text}\r\n", text.len());
+    let script = Script::new()
+        .read_request()
+        .send(format!("HTTP/1.1 200 OK\r\n{TEXT}transfer-encoding: chunked\r\n\r\n{chunk}"))
+        .wait(&gate)
+        .send(format!("{chunk}0\r\n\r\n"));
+    let upstream = Raw::script(script).await.unwrap();
+    let silent = Raw::script(Script::new().read_request().hang()).await.unwrap();
+    let other = format!(
+        "[upstreams.silent]\nendpoints = ['{}']\n[[routes]]\nname = 'slow'\npath = '/slow'\nupstream = 'silent'\n\
+         timeout = '900ms'\n",
+        silent.addr()
+    );
+    let one = one_route("", "compress = true\nidle_timeout = '300ms'", upstream.addr());
+    let gateway = Gateway::start(&format!("{one}\n{other}")).await;
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(10);
+    let mut client = H2Client::with(gateway.address, builder).await;
+    let mut request = get("/");
+    request.headers_mut().insert("accept-encoding", "gzip".parse().unwrap());
+    let call = client.begin(request, true).await;
+    let (mut answer, mut stream) = head(call.answer).await.unwrap();
+    // Three times the route's patience passes, and the client has taken ten bytes.
+    assert_eq!(gateway.get("/slow").await.status, 504);
+    gate.open();
+    crate::support::h2::rest(&mut answer, &mut stream).await.unwrap();
+    assert_eq!(unpacked(&answer), format!("{text}{text}").as_bytes());
+}
+
+/// The bytes that somebody vouches for behind them are not changed; and nobody vouches for other bytes.
+#[tokio::test]
+async fn digests_in_trailers_are_digests_of_what_comes() {
+    let text = body(3_000);
+    let answer = |fields: &str| {
+        let chunk = format!("{:x}\r\n{text}\r\n0\r\nrepr-digest: sha-256=:AA==:\r\nx-sum: 1\r\n\r\n", text.len());
+        format!("HTTP/1.1 200 OK\r\n{TEXT}{fields}transfer-encoding: chunked\r\n\r\n{chunk}")
+    };
+    let told = answering(answer("trailer: Repr-Digest\r\n")).await;
+    let gateway = Gateway::with_route("compress = true", told.addr()).await;
+    assert!(as_it_is(&ask(&gateway, "gzip").await), "a digest is announced");
+    let untold = answering(answer("")).await;
+    let gateway = Gateway::with_route("compress = true", untold.addr()).await;
+    let packed = ask(&gateway, "gzip").await;
+    assert_eq!(unpacked(&packed), text.as_bytes());
+    assert_eq!(packed.trailers, [("x-sum".to_owned(), "1".to_owned())]);
 }

@@ -6,6 +6,7 @@ mod aborts;
 mod admin;
 mod admin_page;
 mod affinity;
+mod aggregates;
 mod balancing;
 mod bodies;
 mod body_matching;

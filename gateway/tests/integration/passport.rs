@@ -77,6 +77,31 @@ async fn a_service_verifies_by_itself_who_asks_and_that_it_is_meant() {
     assert!(published["keys"].as_array().unwrap().iter().all(|key| key.get("d").is_none()), "public halves alone");
 }
 
+/// A passport for one service is no use at another, also where both are asked for one request.
+#[tokio::test]
+async fn each_part_of_an_aggregate_has_a_passport_of_its_own() {
+    let (a, b, issuer, folder) = (echo().await, echo().await, Issuer::new("k1"), tempfile::tempdir().unwrap());
+    let file = folder.path().join("passport.pem");
+    std::fs::write(&file, pem()).unwrap();
+    let text = format!(
+        "[upstreams.a]\nendpoints = ['{}']\n[upstreams.b]\nendpoints = ['{}']\n[[aggregates]]\nname = 'board'\n\
+         path = '/'\nauth = {{ providers = ['main'] }}\nparts = [\n  {{ name = 'a', upstream = 'a', path = '/' }},\n  \
+         {{ name = 'b', upstream = 'b', path = '/' }},\n]\n[identity]\npassport = {{ key = '{}' }}\n{}",
+        a.addr(),
+        b.addr(),
+        file.display(),
+        issuer.provider("")
+    );
+    let gateway = Gateway::start(&text).await;
+    let answer = gateway.ask(request(&issuer.token(&json!({})))).await.json();
+    let keys = keys(&gateway).await;
+    for service in ["a", "b"] {
+        let headers = answer[service]["headers"].to_string();
+        let shown = headers.split('"').find(|text| text.starts_with("eyJ")).unwrap_or_else(|| panic!("{headers}"));
+        assert!(verify(&keys, shown, service).is_ok(), "{service}: {headers}");
+    }
+}
+
 #[tokio::test]
 async fn without_passports_no_keys_are_published() {
     let gateway = Gateway::to(echo().await.addr()).await;

@@ -1,5 +1,6 @@
 //! The third pass: checked tables to settings. It runs over bad tables too, so that every rule can speak; what it makes
 //! of them is dropped.
+pub(crate) mod aggregate;
 pub(crate) mod general;
 pub(crate) mod identity;
 pub(crate) mod rate_limit;
@@ -57,6 +58,11 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
         routes.push(Arc::new(route));
         route_places.push(reader.at);
     }
+    for reader in tables(context, root, "aggregates") {
+        let Some(route) = aggregate::build(&reader) else { continue };
+        routes.push(Arc::new(route));
+        route_places.push(reader.at);
+    }
     upstreams.extend(implicit.into_values());
     hand_breakers_over(&routes, &mut upstreams);
     tell_the_most_critical(&routes, &mut upstreams);
@@ -95,7 +101,10 @@ fn hand_breakers_over(routes: &[Arc<Route>], upstreams: &mut [Upstream]) {
 fn tell_the_most_critical(routes: &[Arc<Route>], upstreams: &mut [Upstream]) {
     for upstream in upstreams {
         let asks = |route: &Route| route.forward_auth.as_ref().is_some_and(|auth| auth.upstream == upstream.name);
-        let served = routes.iter().filter(|route| route.upstream == upstream.name || asks(route));
+        let parts = |route: &Route| {
+            route.aggregate.as_ref().is_some_and(|it| it.parts.iter().any(|part| part.route.upstream == upstream.name))
+        };
+        let served = routes.iter().filter(|route| route.upstream == upstream.name || asks(route) || parts(route));
         upstream.concurrency.highest = served.map(|route| route.criticality).max().unwrap_or_default();
     }
 }

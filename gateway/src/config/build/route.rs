@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{identity, upstream};
 use crate::algorithms::criticality::Criticality;
 use crate::config::check::Reader;
+use crate::config::schema::route::ROUTE;
 use crate::config::settings::compress::{Coding, Compress, Effort};
 use crate::config::settings::forward_auth::{AnswerCache, ForwardAuth};
 use crate::config::settings::own_answer::{Https, Origin, OwnAnswer, Redirect};
@@ -17,6 +18,7 @@ use crate::config::settings::route::{
     ValueMatch,
 };
 use crate::config::settings::{Cors, Route};
+use crate::config::source::Span;
 use crate::config::tree::{Entry, Node, Value as TreeValue};
 use crate::config::value::{host_port, path_pattern, quantity, text, value_match};
 
@@ -35,8 +37,28 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         body_limit: table.bytes("body_match_limit"),
         priority: table.integer("priority"),
     };
-    Some(Route {
-        name: Arc::from(&*name),
+    Some(with(table, &name, matches))
+}
+
+/// A route that matches nothing in particular, with what holds where a route says nothing.
+pub(crate) fn plain(name: &str, path: &str, methods: Vec<Method>, at: Span) -> Route {
+    let table = Reader::new(None, None, &ROUTE, at);
+    let matches = RouteMatch {
+        hosts: Vec::new(),
+        path: Arc::from(path),
+        methods,
+        headers: Vec::new(),
+        query: Vec::new(),
+        body: Vec::new(),
+        body_limit: table.bytes("body_match_limit"),
+        priority: 0,
+    };
+    with(&table, name, matches)
+}
+
+fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
+    Route {
+        name: Arc::from(name),
         matches,
         upstream: Arc::from(&*table.text("upstream")),
         own_answer: own_answer(table),
@@ -59,12 +81,13 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         fallback: table.get("fallback").and_then(|_| fallback(&table.table("fallback"))),
         cors: table.get("cors").map(|_| Box::new(cors(&table.table("cors")))),
         compress: compress(table).map(Box::new),
-    })
+        aggregate: None,
+    }
 }
 
 /// A list of texts, empty where none is written; `None` where an element is no text, as without it the route would
 /// match something else.
-fn texts<'a>(table: &Reader<'a>, key: &str) -> Option<Vec<&'a str>> {
+pub(super) fn texts<'a>(table: &Reader<'a>, key: &str) -> Option<Vec<&'a str>> {
     match table.get(key) {
         Some(node) => node.list()?.iter().map(Node::text).collect(),
         None => Some(Vec::new()),
@@ -87,7 +110,7 @@ fn host_pattern(written: &str) -> Option<HostPattern> {
 }
 
 /// The methods in one order, each once.
-fn methods(written: &[&str]) -> Option<Vec<Method>> {
+pub(super) fn methods(written: &[&str]) -> Option<Vec<Method>> {
     let mut methods: Vec<Method> = Vec::new();
     for method in written {
         let method = Method::from_bytes(method.as_bytes()).ok()?;

@@ -12,17 +12,28 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
     &[
         key("name", Kind::Text(&text::LABEL), "Its name in logs and metrics; the path when absent."),
         key("path", Kind::Text(&text::PATH_PATTERN), "As on a route.").required(),
-        key("methods", Kind::List(const { &Kind::Text(&text::METHOD) }, 0), "As on a route.").default("[\"GET\"]"),
+        key(
+            "methods",
+            Kind::List(const { &Kind::Text(&text::METHOD) }, 1),
+            "What it answers: GET, and with it HEAD. Its calls are GETs.",
+        )
+        .default("[\"GET\"]"),
         key("auth", Kind::Table(&AUTH), "As on a route."),
         key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
-        key("timeout", Kind::DurationOrZero(1, DAY), "The whole answer.").default("\"2s\""),
-        key("max_response", Kind::Size(1, 1 << 40), "The size of the answer.").default("\"4MiB\""),
-        key("parts", Kind::List(const { &Kind::Table(&PART) }, 1), "The calls.").required(),
+        key(
+            "timeout",
+            Kind::DurationOrZero(1, DAY),
+            "The whole answer: how long upstreams are waited for, all calls and their bodies together; \"0s\" is no limit.",
+        )
+        .default("\"2s\""),
+        key("max_response", Kind::Size(1, 1 << 40), "The size of the answer, and of each call's.").default("\"4MiB\""),
+        key("parts", Kind::List(const { &Kind::Table(&PART) }, 1), "The calls, at most 32, in the document's order.")
+            .required(),
     ],
 )
-.rules(&[compose::parts, references::limits]);
+.rules(&[compose::parts, compose::answers_get, compose::parts_within_timeout, references::limits]);
 
-static PART: TableDef = TableDef::plain(
+pub(crate) static PART: TableDef = TableDef::plain(
     "parts",
     "One upstream call and its place in the document.",
     &[
@@ -35,7 +46,11 @@ static PART: TableDef = TableDef::plain(
         )
         .required(),
         key("required", Kind::Bool, "Without it the whole answer fails.").default("false"),
-        key("timeout", Kind::Duration(1, DAY), "This call alone."),
+        key(
+            "timeout",
+            Kind::Duration(1, DAY),
+            "This call alone, until its answer's head; until its end where others need its values.",
+        ),
         key("fallback", Kind::Text(&text::NOT_EMPTY), "The JSON that stands in for a missing part."),
     ],
 )

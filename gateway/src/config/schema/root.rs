@@ -35,7 +35,7 @@ const KEYS: &[Key] = &[
     key("defaults", Kind::Table(&DEFAULTS), "What routes and upstreams share.").default("{}"),
     key("upstreams", Kind::Map(&text::NAME, const { &Kind::Table(&UPSTREAM) }), "Services, by name.").default("{}"),
     key("routes", Kind::Tables(&ROUTE), "What is matched, and what happens then."),
-    key("aggregates", Kind::Tables(&AGGREGATE), "One request, several upstream calls.").not_yet("aggregates are"),
+    key("aggregates", Kind::Tables(&AGGREGATE), "One request, several upstream calls, one JSON document."),
     key("batches", Kind::Tables(&BATCH), "Many requests, one upstream call.").not_yet("batches are"),
 ];
 

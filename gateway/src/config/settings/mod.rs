@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod affinity;
+pub mod aggregate;
 pub mod compress;
 pub mod cors;
 pub mod forward_auth;
@@ -59,11 +60,18 @@ pub struct Config {
     pub rate_limits: Vec<Arc<RateLimit>>,
     /// `[upstreams.*]`, also those that a route wrote as a URL. Names are unique.
     pub upstreams: Vec<Arc<Upstream>>,
-    /// `[[routes]]`, in the order of the file. Names are unique; each upstream that a route names exists.
+    /// `[[routes]]` in the order of the file, then `[[aggregates]]` as routes that are answered with one. Names are
+    /// unique; each upstream that a route names exists.
     pub routes: Vec<Arc<Route>>,
 }
 
 impl Config {
+    /// The routes that parts of aggregates are called by, in the order of the aggregates.
+    pub fn parts(&self) -> impl Iterator<Item = &Arc<Route>> {
+        let aggregates = self.routes.iter().filter_map(|route| route.aggregate.as_ref());
+        aggregates.flat_map(|aggregate| aggregate.parts.iter().map(|part| &part.route))
+    }
+
     /// Files with keys and certificates, which are a part of the configuration though it is not written in them.
     pub(crate) fn key_files(&self) -> Vec<PathBuf> {
         let file = |provider: &Arc<Provider>| match &provider.kind {

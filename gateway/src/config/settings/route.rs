@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use regex::Regex;
 use serde_json::Value;
 
+use super::aggregate::Aggregate;
 use super::compress::Compress;
 use super::cors::Cors;
 use super::forward_auth::ForwardAuth;
@@ -63,6 +64,8 @@ pub struct Route {
     pub fallback: Option<Fallback>,
     /// Which pages of other origins may use it; `None` = the gateway says nothing of it.
     pub cors: Option<Box<Cors>>,
+    /// The calls that its answer is put together of; `None` = it is a route of `[[routes]]`.
+    pub aggregate: Option<Arc<Aggregate>>,
     /// Which answers are compressed; `None` = none is.
     pub compress: Option<Box<Compress>>,
 }

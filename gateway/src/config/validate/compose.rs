@@ -1,15 +1,23 @@
 //! `[[aggregates]]` and `[[batches]]`.
 
-use std::collections::HashMap;
-
+use crate::algorithms::part_graph::{Circle, PartGraph};
 use crate::config::check::{Context, Reader};
-use crate::config::problem::quoted;
+use crate::config::problem::{did_you_mean, quoted};
+use crate::config::settings::aggregate::CallPiece;
 use crate::config::tree::Node;
-use crate::config::value::path_pattern;
+use crate::config::value::{call, path_pattern, quantity, text};
 
-/// Names in braces: `/users/{id}` has `id`, `/offers?tier={user.tier}` has `user.tier`.
-fn placeholders(call: &str) -> impl Iterator<Item = &str> {
-    call.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name))
+/// The most parts: each is a call that a single request makes.
+const MOST_PARTS: usize = 32;
+
+/// Its calls are GETs, so that it can answer nothing else: no body reaches them.
+pub(crate) fn answers_get(context: &mut Context<'_>, aggregate: &Reader<'_>) {
+    for method in aggregate.nodes("methods") {
+        if method.text().is_some_and(|method| !matches!(method, "GET" | "HEAD")) {
+            let help = "its calls are GETs without a body: write methods = [\"GET\"], which answers HEAD too";
+            context.report.error_with(method.at, "an aggregate answers GET and HEAD", help);
+        }
+    }
 }
 
 /// Parts have names of their own, use what there is, and do not wait for each other in a circle.
@@ -17,54 +25,88 @@ pub(crate) fn parts(context: &mut Context<'_>, aggregate: &Reader<'_>) {
     let pattern = aggregate.text("path");
     let Ok(segments) = path_pattern::parse(&pattern) else { return };
     let parameters = path_pattern::parameters(&segments);
-    let mut names: HashMap<&str, usize> = HashMap::new();
     let parts = aggregate.nodes("parts");
-    let text = |node: &'_ Node, key: &str| node.table().and_then(|table| table.get(key)).cloned();
+    if parts.len() > MOST_PARTS {
+        let help = "split it into several aggregates, or let an upstream answer more at once";
+        context.report.error_with(aggregate.at("parts"), format!("more than {MOST_PARTS} parts"), help);
+    }
+    let names = names(parts);
     for (index, part) in parts.iter().enumerate() {
-        let Some(name) = part.table().and_then(|table| table.get("name")) else { continue };
-        if names.insert(name.text().unwrap_or(""), index).is_some() {
-            context.report.error(name.at, format!("the part {} is there twice", quoted(name.text().unwrap_or(""))));
+        if let Some(name) = node(part, "name")
+            && name.text().is_some_and(|name| names[..index].contains(&name))
+        {
+            context.report.error(name.at, format!("the part {} is there twice", quoted(names[index])));
         }
     }
     let mut needs: Vec<Vec<usize>> = vec![Vec::new(); parts.len()];
     for (index, part) in parts.iter().enumerate() {
-        let Some(path) = text(part, "path") else { continue };
-        for placeholder in placeholders(path.text().unwrap_or("")) {
-            match placeholder.split_once('.').map(|(name, _)| names.get(name)) {
-                Some(Some(&other)) => needs[index].push(other),
-                None if parameters.contains(&placeholder) => {}
-                _ => {
-                    let message =
-                        format!("{} is neither a parameter of the path nor a part's value", quoted(placeholder));
-                    context.report.error(path.at, message);
-                }
+        let Some(path) = node(part, "path") else { continue };
+        // A path that is none was reported for itself.
+        let Some(text) = path.text().filter(|text| (text::CALL.check)(text).is_ok()) else { continue };
+        match call::parse(text, &parameters, &names) {
+            Ok(pieces) => {
+                needs[index] = pieces
+                    .iter()
+                    .filter_map(|piece| if let CallPiece::Value(part, _) = piece { Some(*part) } else { None })
+                    .collect();
+            }
+            Err(unknown) => {
+                let message = format!("{} is neither a parameter of the path nor a part's value", quoted(&unknown));
+                let help = did_you_mean(&unknown, parameters.iter().copied()).or_else(|| {
+                    let part = names.iter().copied().find(|name| *name == unknown)?;
+                    Some(format!("a value of that part's answer is written {{{part}.NAME}}"))
+                });
+                context.report.error_maybe(path.at, message, help);
             }
         }
+        if let Err(problem) = fixed_shape(text) {
+            context.report.error(path.at, problem);
+        }
     }
-    if let Some(index) = circle(&needs) {
-        context.report.error(parts[index].at, "parts wait for each other in a circle");
+    if let Err(Circle(way)) = PartGraph::new(&needs) {
+        let round = way.iter().chain(way.first()).map(|part| quoted(names[*part])).collect::<Vec<_>>().join(" needs ");
+        let message = format!("parts wait for each other in a circle: {round}");
+        let help = "one of them has to do without the other's value";
+        context.report.error_with(parts[way[0]].at, message, help);
     }
 }
 
-/// A part that can never start, if there is one: parts whose needs are met are taken away until none is left.
-fn circle(needs: &[Vec<usize>]) -> Option<usize> {
-    let mut waiting: Vec<usize> = needs.iter().map(Vec::len).collect();
-    let mut waited_for: Vec<Vec<usize>> = vec![Vec::new(); needs.len()];
-    for (index, needed) in needs.iter().enumerate() {
-        for &other in needed {
-            waited_for[other].push(index);
+/// The parts' names, empty where one has none.
+fn names(parts: &[Node]) -> Vec<&str> {
+    parts.iter().map(|part| node(part, "name").and_then(Node::text).unwrap_or("")).collect()
+}
+
+fn node<'n>(table: &'n Node, key: &str) -> Option<&'n Node> {
+    table.table().and_then(|table| table.get(key))
+}
+
+/// A call's path is in its one form, whatever its placeholders turn out to be.
+fn fixed_shape(text: &str) -> Result<(), String> {
+    let path = call::sample(text);
+    path_pattern::plain(&path)?;
+    let is_dots = |segment: &str| matches!(segment, "." | "..");
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        if is_dots(segment) || segment.is_empty() && segments.peek().is_some() {
+            return Err("a call's path has no dot segments and no empty ones".to_owned());
         }
     }
-    let mut ready: Vec<usize> = (0..needs.len()).filter(|&index| waiting[index] == 0).collect();
-    while let Some(done) = ready.pop() {
-        for &index in &waited_for[done] {
-            waiting[index] -= 1;
-            if waiting[index] == 0 {
-                ready.push(index);
-            }
+    if text.split('/').filter_map(|segment| segment.split_once('{')).any(|(before, _)| is_dots(before)) {
+        return Err("a value cannot follow dots alone in a segment: the whole might be a dot segment".to_owned());
+    }
+    Ok(())
+}
+
+/// A part's time is within the whole's.
+pub(crate) fn parts_within_timeout(context: &mut Context<'_>, aggregate: &Reader<'_>) {
+    let Some(whole) = aggregate.timeout("timeout") else { return };
+    for part in aggregate.nodes("parts") {
+        let Some(timeout) = node(part, "timeout") else { continue };
+        let one = timeout.text().and_then(|text| quantity::duration(text).ok());
+        if one.is_some_and(|one| one > whole) {
+            context.report.error(timeout.at, "the part's timeout is above the aggregate's");
         }
     }
-    waiting.iter().position(|&open| open > 0)
 }
 
 /// What stands in for a missing part is JSON, as it becomes a part of a JSON document.
@@ -81,17 +123,5 @@ pub(crate) fn ids_are_sent(context: &mut Context<'_>, request: &Reader<'_>) {
     let sent = ["path", "body"].iter().any(|key| request.text(key).contains("{ids}"));
     if !sent {
         context.report.error(request.at, "neither `path` nor `body` holds {ids}");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::circle;
-
-    #[test]
-    fn a_circle_is_found() {
-        assert_eq!(circle(&[vec![], vec![0], vec![1, 0]]), None);
-        assert_eq!(circle(&[vec![], vec![2], vec![1]]), Some(1));
-        assert_eq!(circle(&[vec![0]]), Some(0));
     }
 }

@@ -6,7 +6,7 @@ use crate::config::settings::compress::Coding;
 use crate::error::Code;
 use crate::telemetry::metrics::{
     Announcement, AttemptOutcome, CacheResult, Ejections, EndpointBreaker, EndpointInFlight, FallbackResult,
-    HandshakeResult, HedgeResult, KeysAge, LimitDecision, Registry, RetryResult, RouteTotals, ShedReason,
+    HandshakeResult, HedgeResult, KeysAge, LimitDecision, PartResult, Registry, RetryResult, RouteTotals, ShedReason,
     UpstreamHandshake, UpstreamTotals, WordResult,
 };
 use crate::telemetry::process::ProcessStats;
@@ -34,6 +34,7 @@ pub struct ScrapeInputs {
 pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec<u8> {
     let mut page = Page::new(format);
     routes(&mut page, registry);
+    aggregates(&mut page, registry);
     upstreams(&mut page, registry);
     endpoints(&mut page, &inputs.endpoints);
     breakers(&mut page, inputs);
@@ -89,6 +90,16 @@ fn routes(page: &mut Page, registry: &Registry) {
     page.family("gateway_overhead_seconds", Kind::Histogram, "Time that the gateway itself added to a request.");
     for (route, totals) in &totals {
         page.histogram(&[("route", route)], &totals.overhead);
+    }
+}
+
+fn aggregates(page: &mut Page, registry: &Registry) {
+    page.family("gateway_aggregate_parts_total", Kind::Counter, "Parts of aggregates, by what became of them.");
+    for series in registry.parts() {
+        let (aggregate, part) = series.names();
+        for (result, count) in PartResult::ALL.iter().zip(series.totals()).filter(|(_, count)| *count > 0) {
+            page.number(&[("aggregate", aggregate), ("part", part), ("result", result.as_str())], count);
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! Series are kept by name for the life of the process, so that they survive reloads; their number is bounded.
 
+mod aggregate;
 mod auth;
 mod gateway;
 mod histogram;
@@ -18,6 +19,7 @@ mod store;
 mod upstream;
 mod upstream_handshake;
 
+pub use aggregate::{PartResult, PartSeries};
 pub use auth::{AuthResult, AuthSeries, CacheResult, KeysAge, TokenCacheSeries};
 pub use gateway::{Announcement, GatewaySeries, HandshakeResult, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};

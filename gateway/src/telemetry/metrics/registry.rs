@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::algorithms::breaker::State;
 
-use super::{AuthSeries, TokenCacheSeries};
+use super::{AuthSeries, PartSeries, TokenCacheSeries};
 use super::{GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, StoreSeries, UpstreamSeries};
 
 /// Names of each kind that are kept: ten times the largest configuration that we aim at (10,000 routes). A process that
@@ -62,6 +62,8 @@ pub struct Registry {
     token_cache: TokenCacheSeries,
     limits: Mutex<BTreeMap<Arc<str>, Arc<LimitSeries>>>,
     stores: Mutex<BTreeMap<Arc<str>, Arc<StoreSeries>>>,
+    /// By aggregate, then part.
+    parts: Mutex<BTreeMap<(Arc<str>, Arc<str>), Arc<PartSeries>>>,
 }
 
 impl Registry {
@@ -77,6 +79,7 @@ impl Registry {
             token_cache: TokenCacheSeries::new(workers),
             limits: Mutex::default(),
             stores: Mutex::default(),
+            parts: Mutex::default(),
         }
     }
 
@@ -115,6 +118,21 @@ impl Registry {
     /// The series of the identity provider of this name, made if need be.
     pub fn auth(&self, name: &str) -> Arc<AuthSeries> {
         find(&self.auth, name, |name| AuthSeries::new(name, self.workers))
+    }
+
+    /// The series of this part of the aggregate of this name, made if need be.
+    pub fn part(&self, aggregate: &str, part: &str) -> Arc<PartSeries> {
+        let mut parts = lock(&self.parts);
+        let key = (Arc::from(aggregate), Arc::from(part));
+        let full = parts.len() >= NAMES_MAX && !parts.contains_key(&key);
+        let (aggregate, part) = if full { (OVERFLOW.into(), OVERFLOW.into()) } else { key };
+        let make = || Arc::new(PartSeries::new(Arc::clone(&aggregate), Arc::clone(&part), self.workers));
+        Arc::clone(parts.entry((Arc::clone(&aggregate), Arc::clone(&part))).or_insert_with(make))
+    }
+
+    /// All parts by the names of their aggregates and their own.
+    pub fn parts(&self) -> Vec<Arc<PartSeries>> {
+        lock(&self.parts).values().cloned().collect()
     }
 
     /// All identity providers by name.
@@ -169,7 +187,7 @@ fn find<T>(named: &Named<T>, name: &str, make: impl FnOnce(Arc<str>) -> T) -> Ar
 }
 
 /// A panic elsewhere leaves a map of counters as good as it was.
-fn lock<T>(named: &Named<T>) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<T>>> {
+fn lock<T>(named: &Mutex<T>) -> MutexGuard<'_, T> {
     named.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -88,6 +88,7 @@ fn busy_registry() -> Registry {
     registry.route(HOSTILE).record(0, 502, Some(Code::UpstreamReset), Duration::from_secs(100), None);
     registry.upstream(HOSTILE).connection(1, crate::telemetry::metrics::ConnectionEvent::Opened);
     registry.upstream("orders").retried(1, RetryResult::NoBudget);
+    registry.part("board", "user").settled(1, PartResult::Timeout);
     registry.upstream("orders").shook_hands(UpstreamHandshake::Full);
     registry.listener("127.0.0.1:8080").opened();
     registry.listener("127.0.0.1:8080").shook_hands(HandshakeResult::Ok);
@@ -228,7 +229,7 @@ fn names_and_labels_are_the_contracts() {
         let found: BTreeSet<_> = labels.iter().map(|(name, _)| name.clone()).filter(|name| name != "le").collect();
         assert_eq!(&found, expected, "{name}");
     }
-    let later = ["aggregate_parts_total", "batch_size", "spans_dropped_total"];
+    let later = ["batch_size", "spans_dropped_total"];
     for name in promised.keys() {
         let later = later.iter().any(|later| name == &format!("gateway_{later}"));
         assert_ne!(later, page.types.contains_key(name), "{name}");

@@ -1,0 +1,22 @@
+//! One request, several upstream calls, one JSON document (`[[aggregates]]`).
+//!
+//! Each part is an ordinary forwarded call: `pipeline.rs` lends what picks an endpoint and sends, so that balancing,
+//! breakers, budgets, retries, limits and pools are those of any request, and this module knows none of them. It knows
+//! which part waits for which (`algorithms/part_graph.rs`), what each is asked for (`target.rs`), what becomes of one
+//! that fails (`stage.rs`), and how answers become one (`document.rs`).
+//!
+//! Invariants: no value, whoever it comes from, changes the shape of what an upstream is asked for; what stands in the
+//! document is JSON, byte for byte as the parts sent it, or the answer is cut; of no part more is held than what
+//! streams through, but for those whose values others need, and those count in the worker's memory; dropping what is
+//! here ends every call.
+
+mod aggregate;
+mod call;
+mod document;
+pub mod stage;
+mod target;
+mod values;
+
+pub use aggregate::Aggregate;
+pub use call::{Call, Called};
+pub use document::Document;

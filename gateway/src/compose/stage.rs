@@ -1,0 +1,177 @@
+//! The stage: calls the parts, each as soon as those are there whose values it needs, until it is known of each whether
+//! it is in the answer.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use http::{HeaderMap, HeaderValue, header};
+use smallvec::SmallVec;
+
+use super::aggregate::{Aggregate, Parameters, Part};
+use super::call::{Call, Called, Outcome, Tally, Wanted, run};
+use super::document::{Document, Place};
+use crate::error::{Code, FailedPart, GatewayError};
+use crate::exchange::Exchange;
+use crate::network::Network;
+use crate::telemetry::metrics::PartResult;
+
+/// What concerns a request's own body, conditions and codings: it is the aggregate that is asked, not one of its parts.
+const NOT_PASSED: [http::HeaderName; 11] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::EXPECT,
+    header::RANGE,
+    header::IF_RANGE,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    header::TE,
+];
+
+/// Calls the parts of the exchange's aggregate: `params` are its parameters' ranges of the path, `send` makes calls.
+///
+/// # Errors
+/// What a required part failed with, in its name.
+pub async fn gather<N, F>(
+    exchange: &mut Exchange<N>,
+    headers: HeaderMap,
+    params: &[(u32, u32)],
+    send: impl Fn(Call<N>) -> F,
+) -> Result<Document<N>, Box<GatewayError>>
+where
+    N: Network,
+    F: Future<Output = Called<N>>,
+{
+    let aggregate = exchange.route().and_then(|route| route.aggregate.clone());
+    let aggregate = aggregate.ok_or_else(|| GatewayError::new(Code::Internal, "The route is no aggregate."))?;
+    exchange.parts = u32::try_from(aggregate.parts.len()).ok();
+    exchange.upstream_began = Some(exchange.now());
+    let headers = headers_of_parts(headers);
+    let mut places: Vec<Option<Place<N>>> = (0..aggregate.parts.len()).map(|_| None).collect();
+    let (mut course, ready) = aggregate.graph.begin();
+    let mut ready: SmallVec<[usize; 8]> = ready.collect();
+    let mut calls = FuturesUnordered::new();
+    loop {
+        let mut settled: SmallVec<[(usize, Outcome<N>); 2]> = SmallVec::new();
+        for number in ready.drain(..) {
+            match begin(exchange, &aggregate, number, params, &places, &headers) {
+                Ok(call) => calls.push(answered(number, &aggregate, call, &send)),
+                Err(problem) => settled.push((number, Outcome::Failed(problem))),
+            }
+        }
+        if settled.is_empty() {
+            let Some((number, (attempts, outcome))) = calls.next().await else { break };
+            exchange.attempts += attempts;
+            settled.push((number, outcome));
+        }
+        for (number, outcome) in settled {
+            match place(&aggregate.parts[number], outcome) {
+                Ok(place) => places[number] = Some(place),
+                Err(problem) => {
+                    places.into_iter().flatten().for_each(|place| place.give_up(PartResult::Cancelled));
+                    return Err(problem);
+                }
+            }
+            ready.extend(course.settle(&aggregate.graph, number));
+        }
+    }
+    drop(calls);
+    exchange.upstream_head = Some(exchange.now());
+    let places = places.into_iter().map(|place| place.unwrap_or_else(Place::nothing)).collect();
+    let mut document = fit(Document::new(aggregate, places))?;
+    document.begin(exchange);
+    Ok(document)
+}
+
+/// Begins a part's call; why it cannot be made, where others did not give what it needs.
+fn begin<N: Network>(
+    exchange: &Exchange<N>,
+    aggregate: &Aggregate,
+    number: usize,
+    params: &[(u32, u32)],
+    places: &[Option<Place<N>>],
+    headers: &HeaderMap,
+) -> Result<Call<N>, Box<GatewayError>> {
+    let part = &aggregate.parts[number];
+    let passed = exchange.now().saturating_duration_since(exchange.started);
+    if exchange.timeout.is_some_and(|timeout| timeout <= passed) {
+        Tally::new(&part.series, exchange.shard.index).result = PartResult::Timeout;
+        return Err(Box::new(GatewayError::new(Code::UpstreamTimeout, "Others took all the time that there was.")));
+    }
+    let parameters = Parameters { path: exchange.path(), ranges: params };
+    let value_of = |other: usize| places.get(other)?.as_ref()?.bytes();
+    match part.target(parameters, value_of) {
+        Ok(target) => Ok(Call { exchange: exchange.part(part.route, &target), headers: headers.clone(), target }),
+        Err(_) => {
+            Tally::new(&part.series, exchange.shard.index).result = PartResult::Unasked;
+            let detail = "It cannot be asked for: a value that it needs is missing, or cannot stand in its path.";
+            Err(Box::new(GatewayError::new(Code::PartFailed, detail)))
+        }
+    }
+}
+
+async fn answered<N: Network, F: Future<Output = Called<N>>>(
+    number: usize,
+    aggregate: &Aggregate,
+    call: Call<N>,
+    send: &impl Fn(Call<N>) -> F,
+) -> (usize, (u32, Outcome<N>)) {
+    let part = &aggregate.parts[number];
+    let wanted = Wanted { whole: aggregate.graph.is_needed(number), most: aggregate.settings.max_response };
+    let tally = Tally::new(&part.series, call.exchange.shard.index);
+    let deadlines = Arc::clone(&call.exchange.connection.deadlines);
+    (number, run(deadlines, send(call), wanted, tally).await)
+}
+
+/// A part's place in the document.
+fn place<N: Network>(part: &Part, outcome: Outcome<N>) -> Result<Place<N>, Box<GatewayError>> {
+    match outcome {
+        Outcome::Streams(streaming) => Ok(Place::Streams(streaming)),
+        Outcome::Whole(bytes, kept) => Ok(Place::Whole(bytes, Some(kept))),
+        Outcome::Failed(problem) if part.required => Err(in_the_name_of(part, problem)),
+        Outcome::Failed(_) => Ok(Place::Missing(part.fallback.clone())),
+    }
+}
+
+/// The problem that the client is told of: the part's own, with the part's name.
+fn in_the_name_of(part: &Part, mut problem: Box<GatewayError>) -> Box<GatewayError> {
+    problem.detail = Cow::Owned(format!("The part \"{}\" failed. {}", part.name, problem.detail));
+    let status = problem.part.take().and_then(|part| part.status);
+    problem.part = Some(Box::new(FailedPart { name: Arc::clone(&part.name), status }));
+    problem
+}
+
+/// Sees to it that the document is no larger than it may be, as far as that is known: optional parts are left out, the
+/// largest first.
+fn fit<N: Network>(mut document: Document<N>) -> Result<Document<N>, Box<GatewayError>> {
+    while document.is_too_large() {
+        if !document.leave_one_out() {
+            document.discard();
+            let detail = "The answer would be larger than this aggregate's may be.";
+            return Err(Box::new(GatewayError::new(Code::UpstreamInvalid, detail)));
+        }
+    }
+    Ok(document)
+}
+
+/// What parts are sent of the client's headers.
+fn headers_of_parts(mut headers: HeaderMap) -> HeaderMap {
+    for name in &NOT_PASSED {
+        headers.remove(name);
+    }
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers
+}
+
+impl<N: Network> Place<N> {
+    /// Of a part that was never heard of again, which cannot be: every one settles.
+    fn nothing() -> Self {
+        Self::Missing(Bytes::from_static(b"null"))
+    }
+}

@@ -1,0 +1,220 @@
+//! What a part is asked for: its template, filled with values.
+//!
+//! Invariant: the result has the path segments and the query parameters of the template, whatever the values are. All
+//! that is not unreserved (RFC 3986, section 2.3) is percent-encoded, and what would make a segment of dots, or an
+//! empty one, is refused.
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+
+/// Everything but unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A piece of a target.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Piece<'a> {
+    /// Copied as it is.
+    Literal(&'a str),
+    /// A parameter as it stands in the request's path, percent-encoded there as its client liked.
+    Param(&'a str),
+    /// The same of `{*rest}`: it may be several segments, or none.
+    Rest(&'a str),
+    /// Any text.
+    Value(&'a str),
+}
+
+/// A value cannot stand where the template has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unfit;
+
+/// Fills a template.
+///
+/// # Errors
+/// A segment of the path with a value in it would be empty, or could be taken for a dot segment.
+pub(super) fn fill<'a>(pieces: impl Iterator<Item = Piece<'a>>) -> Result<PathAndQuery, Unfit> {
+    let mut filling =
+        Filling { text: String::with_capacity(96), segment: 0, has_value: false, is_gap: false, in_query: false };
+    for piece in pieces {
+        match piece {
+            Piece::Literal(text) => filling.literal(text)?,
+            Piece::Param(text) => filling.value(&decoded(text)),
+            // A service that decodes before it matches would find a segment more, or a name cut short. A client may not
+            // write that into a path either.
+            Piece::Value(text) if !filling.in_query && text.contains(['/', '\\', '\0']) => return Err(Unfit),
+            Piece::Value(text) => filling.value(text.as_bytes()),
+            Piece::Rest(text) if filling.in_query => filling.value(&decoded(text)),
+            Piece::Rest(text) => filling.rest(text)?,
+        }
+    }
+    filling.end_segment()?;
+    PathAndQuery::from_maybe_shared(Bytes::from(filling.text)).map_err(|_| Unfit)
+}
+
+fn decoded(text: &str) -> Vec<u8> {
+    percent_decode_str(text).collect()
+}
+
+struct Filling {
+    text: String,
+    /// Where the segment begins that is being written.
+    segment: usize,
+    /// There is a value in it.
+    has_value: bool,
+    /// A rest stands there that is nothing.
+    is_gap: bool,
+    in_query: bool,
+}
+
+impl Filling {
+    fn literal(&mut self, text: &str) -> Result<(), Unfit> {
+        for c in text.chars() {
+            if !self.in_query && matches!(c, '/' | '?') {
+                self.end_segment()?;
+                // Of `/docs/{rest}/acl` there would be `/docs//acl` left, which many take for `/docs/acl`.
+                if std::mem::take(&mut self.is_gap) && c == '/' {
+                    return Err(Unfit);
+                }
+                self.in_query = c == '?';
+                self.segment = self.text.len() + 1;
+            }
+            self.text.push(c);
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, value: &[u8]) {
+        self.text.extend(percent_encode(value, RESERVED));
+        self.has_value = true;
+    }
+
+    /// Nothing is no value: `/files/{*rest}` also matches `/files/`.
+    fn rest(&mut self, text: &str) -> Result<(), Unfit> {
+        for (number, segment) in text.split('/').enumerate() {
+            if number > 0 {
+                self.literal("/")?;
+            }
+            if !segment.is_empty() {
+                self.value(&decoded(segment));
+            }
+        }
+        self.is_gap = text.is_empty() || text.ends_with('/');
+        Ok(())
+    }
+
+    fn end_segment(&mut self) -> Result<(), Unfit> {
+        if std::mem::take(&mut self.has_value) && !self.in_query {
+            let segment = &self.text[self.segment..];
+            if segment.is_empty() || may_be_dots(segment) {
+                return Err(Unfit);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether somebody who decodes an encoded segment could find a dot segment in it: one who takes an encoded slash for a
+/// separator, or who cuts parameters off behind a `;`. What follows dots and is encoded is never looked into.
+fn may_be_dots(segment: &str) -> bool {
+    let mut starts =
+        std::iter::once(segment).chain(segment.match_indices('%').filter_map(|(at, _)| segment.get(at + 3..)));
+    starts.any(|rest| {
+        let behind = rest.trim_start_matches('.');
+        matches!(rest.len() - behind.len(), 1 | 2) && (behind.is_empty() || behind.starts_with('%'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::routing::{PathRules, normalise};
+
+    fn filled(pieces: &[Piece<'_>]) -> Result<String, Unfit> {
+        fill(pieces.iter().copied()).map(|target| target.to_string())
+    }
+
+    #[test]
+    fn values_stay_within_their_place() {
+        use Piece::{Literal, Param, Rest, Value};
+        for (pieces, expected) in [
+            (&[Literal("/users/"), Param("7")][..], Ok("/users/7")),
+            (&[Literal("/users/"), Param("a%2Fb;c=1&d")], Ok("/users/a%2Fb%3Bc%3D1%26d")),
+            (&[Literal("/users/"), Value("../admin?x#y")], Err(Unfit)),
+            (&[Literal("/users/"), Value("a/../admin")], Err(Unfit)),
+            (&[Literal("/users/"), Value("a/.")], Err(Unfit)),
+            (&[Literal("/users/"), Value("b?x#y..z")], Ok("/users/b%3Fx%23y..z")),
+            (&[Literal("/users/"), Value("a/b")], Err(Unfit)),
+            (&[Literal("/users/"), Value("a\\b")], Err(Unfit)),
+            (&[Literal("/users/"), Value("a\0")], Err(Unfit)),
+            (&[Literal("/o?a="), Value("a/b\\\0")], Ok("/o?a=a%2Fb%5C%00")),
+            (&[Literal("/users/"), Value("..")], Err(Unfit)),
+            (&[Literal("/users/"), Value("."), Literal("/x")], Err(Unfit)),
+            (&[Literal("/users/"), Value(".;x")], Err(Unfit)),
+            (&[Literal("/users/"), Value("")], Err(Unfit)),
+            (&[Literal("/users/"), Value(""), Literal("-x")], Ok("/users/-x")),
+            (&[Literal("/users/"), Value("..."), Literal("/")], Ok("/users/.../")),
+            (&[Literal("/o?user="), Param("1&admin=true+%41")], Ok("/o?user=1%26admin%3Dtrue%2BA")),
+            (&[Literal("/o?a="), Value(""), Literal("&b="), Value("..")], Ok("/o?a=&b=..")),
+            (&[Literal("/o?a=?/"), Value("é ")], Ok("/o?a=?/%C3%A9%20")),
+            (&[Literal("/f/"), Rest("a/b%20c/")], Ok("/f/a/b%20c/")),
+            (&[Literal("/f/"), Rest("")], Ok("/f/")),
+            (&[Literal("/f/"), Rest(""), Literal("/acl")], Err(Unfit)),
+            (&[Literal("/f/"), Rest("a/"), Literal("/acl")], Err(Unfit)),
+            (&[Literal("/f/"), Rest("a"), Literal("/acl")], Ok("/f/a/acl")),
+            (&[Literal("/f/"), Rest(""), Literal("?x")], Ok("/f/?x")),
+            (&[Literal("/f?p="), Rest("a/b")], Ok("/f?p=a%2Fb")),
+            (&[Literal("/"), Value("..%2F")], Err(Unfit)),
+        ] {
+            assert_eq!(filled(pieces), expected.map(str::to_owned), "{pieces:?}");
+        }
+    }
+
+    /// What a reader makes of a target: the segments of its path, decoded, and the parameters of its query.
+    fn read(target: &str) -> (Vec<Vec<u8>>, Vec<(Vec<u8>, Vec<u8>)>) {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let segments = path.split('/').skip(1).map(decoded).collect();
+        let pair = |pair: &str| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decoded(name), decoded(value))
+        };
+        (segments, query.split('&').map(pair).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_changes_the_shape(
+            value in "(\\.|/|\\\\|%2[eEfF]|%|[?#&=;+ ]|é|\u{0}|\n|[a-z]){0,6}",
+            parameter in "([.;@=&+a]|%2E|%3F|%26){1,6}",
+        ) {
+            let pieces = [
+                Piece::Literal("/a/"), Piece::Value(&value), Piece::Literal("/b/"), Piece::Param(&parameter),
+                Piece::Literal("?x="), Piece::Value(&value), Piece::Literal("&y="), Piece::Param(&parameter),
+            ];
+            match filled(&pieces) {
+                Ok(target) => {
+                    let (segments, query) = read(&target);
+                    let (value, parameter) = (value.clone().into_bytes(), decoded(&parameter));
+                    prop_assert_eq!(segments, vec![b"a".to_vec(), value.clone(), b"b".to_vec(), parameter.clone()]);
+                    prop_assert_eq!(query, vec![(b"x".to_vec(), value), (b"y".to_vec(), parameter)]);
+                    let rules = PathRules { keep_escaped_slash: true, merge_slashes: true };
+                    let path = target.split_once('?').map_or(&*target, |(path, _)| path);
+                    if !value_is_never_matched(path) {
+                        let normal = normalise(path, rules);
+                        prop_assert_eq!(normal.as_deref(), Ok(path), "it is in its one form");
+                    }
+                }
+                Err(Unfit) => {
+                    let dots = |value: &[u8]| value.is_empty() || value.iter().any(|byte| b"./\\\0".contains(byte));
+                    prop_assert!(dots(value.as_bytes()) || dots(&decoded(&parameter)));
+                }
+            }
+        }
+    }
+
+    /// What no request's path may hold at all, an upstream may be asked for all the same: it is encoded.
+    fn value_is_never_matched(path: &str) -> bool {
+        path.contains("%00") || path.contains("%5C")
+    }
+}

@@ -1,0 +1,78 @@
+//! `[[aggregates]]`: what an answer is put together of.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::route::Route;
+
+/// The calls of one of `[[aggregates]]`.
+#[derive(Debug, Clone)]
+pub struct Aggregate {
+    /// The largest answer, bytes.
+    pub max_response: u64,
+    /// The calls, in the order of the document. At least one; names are unique; none waits for itself.
+    pub parts: Vec<Part>,
+}
+
+/// One call and its place in the document.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Its key in the document.
+    pub name: Arc<str>,
+    /// How it is called: a route to its upstream that no request matches.
+    pub route: Arc<Route>,
+    /// What is called.
+    pub call: Vec<CallPiece>,
+    /// Without it the whole answer fails.
+    pub required: bool,
+    /// The JSON that stands in for it; `None` = `null` does.
+    pub fallback: Option<Bytes>,
+}
+
+/// A piece of what is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallPiece {
+    /// Copied as it is. The first `?` in one begins the query.
+    Literal(String),
+    /// The value of this parameter of the aggregate's path.
+    Param(String),
+    /// A value from another part's answer: that part's number, and the names that lead to the value.
+    Value(usize, Vec<String>),
+}
+
+impl Part {
+    /// The numbers of the parts that it needs.
+    pub fn needs(&self) -> impl Iterator<Item = usize> {
+        self.call.iter().filter_map(|piece| if let CallPiece::Value(part, _) = piece { Some(*part) } else { None })
+    }
+}
+
+impl Aggregate {
+    /// Each part in a line, for people.
+    pub fn described(&self) -> Vec<String> {
+        self.parts.iter().map(|part| self.describe(part)).collect()
+    }
+
+    fn describe(&self, part: &Part) -> String {
+        let mut text = format!("{}: GET ", part.name);
+        for piece in &part.call {
+            match piece {
+                CallPiece::Literal(literal) => text.push_str(literal),
+                CallPiece::Param(name) => text.push_str(&format!("{{{name}}}")),
+                CallPiece::Value(other, path) => {
+                    let other = self.parts.get(*other).map_or("", |other| &*other.name);
+                    text.push_str(&format!("{{{other}.{}}}", path.join(".")));
+                }
+            }
+        }
+        text.push_str(&format!(" of {}, {}", part.route.upstream, if part.required { "required" } else { "optional" }));
+        if let Some(timeout) = part.route.timeout {
+            text.push_str(&format!(", within {timeout:?}"));
+        }
+        if let Some(fallback) = &part.fallback {
+            text.push_str(&format!(", else {} bytes of JSON", fallback.len()));
+        }
+        text
+    }
+}

@@ -1,0 +1,40 @@
+//! An aggregate's answer on its way to the client.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use super::own::tell_limits;
+use super::{close_while_draining, cross_origin, secure_own};
+use crate::context::names::{X_AGGREGATE_MISSING, X_REQUEST_ID};
+use crate::exchange::Exchange;
+use crate::network::Network;
+use crate::reply::Reply;
+use crate::response_body::{Document, ResponseBody};
+
+/// Passes a document on, as its parts stream. It is not to be kept: what its parts said of that is not looked at.
+pub fn composed<N: Network>(mut exchange: Box<Exchange<N>>, document: Document<N>) -> Reply<N> {
+    exchange.status = Some(StatusCode::OK);
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
+    // Names of parts are letters, digits, dots, hyphens and underscores.
+    if let Ok(missing) = HeaderValue::try_from(document.missing())
+        && !missing.is_empty()
+    {
+        headers.insert(X_AGGREGATE_MISSING.clone(), missing);
+    }
+    tell_limits(&exchange, &mut headers);
+    cross_origin::tell(&exchange, &mut headers);
+    secure_own(&exchange, &mut headers);
+    close_while_draining(&exchange, &mut headers);
+    if exchange.method == Method::HEAD {
+        if let Some(length) = document.length() {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        document.discard();
+        return Reply::own(StatusCode::OK, headers, ResponseBody::own(Bytes::new(), exchange));
+    }
+    Reply::own(StatusCode::OK, headers, ResponseBody::composed(exchange, document))
+}

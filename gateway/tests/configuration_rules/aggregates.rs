@@ -1,0 +1,77 @@
+//! `[[aggregates]]`.
+
+use super::{check, errors};
+
+/// An aggregate with these parts, which begin at column 10 of line 4.
+fn aggregate(parts: &str) -> String {
+    format!("upstreams.u.endpoints = [\"b:1\"]\n[[aggregates]]\npath = \"/d/{{id}}/{{*rest}}\"\nparts = [{parts}]")
+}
+
+fn part(name: &str, path: &str) -> String {
+    format!("{{ name = \"{name}\", upstream = \"u\", path = \"{path}\" }}")
+}
+
+#[test]
+fn parts_use_what_there_is() {
+    check(&aggregate(&part("a", "/x/{id}/{rest}?t={id}")), &[]);
+    check(&aggregate(&[part("a", "/"), part("b", "/{a.x.0}?{a.y}")].join(", ")), &[]);
+    check(
+        &aggregate(&part("a", "/{id}?t={b.c}")),
+        &["4:47: \"b.c\" is neither a parameter of the path nor a part's value"],
+    );
+    check(&aggregate(&part("a", "/{a}")), &["4:47: \"a\" is neither a parameter of the path nor a part's value"]);
+    check(
+        &aggregate("{ name = \"a\", upstream = \"v\", path = \"/\", fallback = \"{\" }"),
+        &["4:35: unknown upstream \"v\"", "4:63: a part's fallback is JSON"],
+    );
+    check(&aggregate(&[part("a", "/"), part("a", "/")].join(", ")), &["4:63: the part \"a\" is there twice"]);
+    check(&aggregate(""), &["4:9: the list is empty"]);
+    let many: Vec<String> = (0..33).map(|n| part(&format!("p{n}"), "/")).collect();
+    check(&aggregate(&many.join(", ")), &["4:9: more than 32 parts"]);
+}
+
+#[test]
+fn parts_wait_for_each_other_in_no_circle() {
+    let circle = [part("a", "/{b.x}"), part("b", "/{c.x}"), part("c", "/{a.x}")].join(", ");
+    check(
+        &aggregate(&circle),
+        &["4:10: parts wait for each other in a circle: \"a\" needs \"b\" needs \"c\" needs \"a\""],
+    );
+    check(&aggregate(&part("a", "/{a.x}")), &["4:10: parts wait for each other in a circle: \"a\" needs \"a\""]);
+}
+
+#[test]
+fn a_calls_path_is_in_its_one_form() {
+    for path in ["/a/../b", "/a//b", "/a/./{id}", "//{id}"] {
+        check(&aggregate(&part("a", path)), &["4:47: a call's path has no dot segments and no empty ones"]);
+    }
+    check(
+        &aggregate(&part("a", "/a/..{id}")),
+        &["4:47: a value cannot follow dots alone in a segment: the whole might be a dot segment"],
+    );
+    check(&aggregate(&part("a", "/a/v.{id}/?x=//..")), &[]);
+}
+
+#[test]
+fn it_answers_get_within_its_time() {
+    let with = |keys: &str| aggregate(&part("a", "/")).replacen("path =", &format!("{keys}\npath ="), 1);
+    check(&with("methods = [\"GET\", \"HEAD\"]"), &[]);
+    check(&with("methods = [\"GET\", \"POST\"]"), &["3:19: an aggregate answers GET and HEAD"]);
+    let timed = |whole: &str| {
+        let part = "{ name = \"a\", upstream = \"u\", path = \"/\", timeout = \"3s\" }";
+        aggregate(part).replacen("path =", &format!("timeout = \"{whole}\"\npath ="), 1)
+    };
+    check(&timed("3s"), &[]);
+    check(&timed("0s"), &[]);
+    check(&timed("2s"), &["5:62: the part's timeout is above the aggregate's"]);
+}
+
+#[test]
+fn it_is_a_route_among_others() {
+    let route = "[[routes]]\nname = \"r\"\npath = \"/d/{x}/{*y}\"\nmethods = [\"GET\"]\nupstream = \"u\"";
+    let both = format!("{}\n{route}", aggregate(&part("a", "/")));
+    assert_eq!(errors(&both), ["2:1: this route matches the same requests as the one at gateway.toml:5"]);
+    let named = aggregate(&part("a", "/")).replacen("path =", "name = \"r\"\npath =", 1);
+    let both = format!("{named}\n{}", route.replace("/d/", "/e/"));
+    assert_eq!(errors(&both).len(), 1, "{:?}", errors(&both));
+}

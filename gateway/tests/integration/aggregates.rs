@@ -1,0 +1,539 @@
+//! Aggregates: one request, several upstream calls, one JSON document (security.md, C5).
+
+use std::net::SocketAddr;
+
+use mocks::raw::{Gate, Raw, Script};
+use mocks::{Mock, Rule};
+
+use crate::support::h2::H2Client;
+use crate::support::{Answer, Gateway, Issuer, echo, eventually};
+
+fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+fn status(status: u16, fields: &str) -> String {
+    format!("HTTP/1.1 {status} No\r\n{fields}content-length: 2\r\n\r\nno")
+}
+
+async fn always(answer: &str) -> Raw {
+    Raw::script(Script::always(answer)).await.unwrap()
+}
+
+async fn json(body: &str) -> Raw {
+    always(&ok(body)).await
+}
+
+/// Sends so much, and no more.
+async fn stalls_after(bytes: &str) -> Raw {
+    Raw::script(Script::new().read_request().send(bytes).hang()).await.unwrap()
+}
+
+/// Upstreams `a`, `b` and so on, and an aggregate `board` at `/board/{id}` with these keys and parts.
+fn text(upstreams: &[SocketAddr], keys: &str, parts: &[&str]) -> String {
+    let upstream = |(number, address): (usize, &SocketAddr)| {
+        let name = char::from(b'a' + u8::try_from(number).unwrap());
+        format!(
+            "[upstreams.{name}]\nendpoints = ['{address}']\n\
+             breaker = {{ consecutive_failures = 2, open_for = '60s' }}\n"
+        )
+    };
+    let upstreams: String = upstreams.iter().enumerate().map(upstream).collect();
+    let parts: Vec<String> = parts.iter().map(|part| format!("  {{ {part} }},\n")).collect();
+    format!(
+        "{upstreams}[[aggregates]]\nname = 'board'\npath = '/board/{{id}}'\n{keys}\nparts = [\n{}]\n",
+        parts.concat()
+    )
+}
+
+async fn counted(gateway: &Gateway, part: &str, result: &str) -> Option<f64> {
+    let labels = format!("aggregate=\"board\",part=\"{part}\",result=\"{result}\"");
+    gateway.metric(&format!("gateway_aggregate_parts_total{{{labels}}}")).await
+}
+
+/// What an upstream was asked, one head each.
+fn asked(upstream: &Raw) -> Vec<String> {
+    let all = String::from_utf8(upstream.received().concat()).unwrap();
+    all.split("\r\n\r\n").filter(|head| !head.is_empty()).map(str::to_owned).collect()
+}
+
+fn body(answer: &Answer) -> &str {
+    std::str::from_utf8(&answer.body).unwrap()
+}
+
+/// The name of the part that a problem document is about.
+fn failed_part(answer: &Answer) -> String {
+    answer.json()["part"].as_str().expect("it names the part").to_owned()
+}
+
+#[tokio::test]
+async fn parts_become_one_document_byte_for_byte() {
+    let (a, b, c) = (json(" {\"n\": 1.0e0,\n\"n\":\"\\u00e9\"}\n").await, json("[]").await, json("7").await);
+    let parts = [
+        "name = 'user', upstream = 'a', path = '/users/{id}', required = true",
+        "name = 'orders', upstream = 'b', path = '/orders?user={id}&all=1'",
+        "name = 'x.y', upstream = 'c', path = '/'",
+    ];
+    let gateway = Gateway::start(&text(&[a.addr(), b.addr(), c.addr()], "", &parts)).await;
+    let fields =
+        "accept: text/html\r\naccept-encoding: gzip\r\nif-none-match: \"x\"\r\nrange: bytes=0-1\r\nx-mine: 1\r\n";
+    let mut client = gateway.client().await;
+    for _ in 0..2 {
+        let answer = client.ask(format!("GET /board/42 HTTP/1.1\r\nhost: a.test\r\n{fields}\r\n")).await;
+        let expected = "{\"user\": {\"n\": 1.0e0,\n\"n\":\"\\u00e9\"}\n,\"orders\":[],\"x.y\":7}";
+        assert_eq!((answer.status, body(&answer)), (200, expected));
+        assert_eq!(answer.header("content-length"), Some(&*expected.len().to_string()), "each length was known");
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        assert_eq!((answer.header("cache-control"), answer.header("x-aggregate-missing")), (Some("no-store"), None));
+        assert!(answer.header("x-request-id").is_some());
+    }
+    let head = asked(&b).remove(0);
+    assert!(head.starts_with("GET /orders?user=42&all=1 HTTP/1.1\r\n"), "{head}");
+    for line in ["host: a.test", "x-mine: 1", "accept: application/json", "accept-encoding: identity", "x-request-id: "]
+    {
+        assert!(head.contains(&format!("\r\n{line}")), "{line} in {head}");
+    }
+    for absent in ["if-none-match", "range", "text/html", "gzip"] {
+        assert!(!head.contains(absent), "{absent} in {head}");
+    }
+    assert_eq!((a.accepted(), b.accepted(), c.accepted()), (1, 1, 1), "connections are used again");
+    let record = gateway.records(2).await.remove(0);
+    assert_eq!((&record["route"], &record["parts"], &record["attempts"]), (&"board".into(), &3.into(), &3.into()));
+    assert_eq!((&record["ended"], &record["code"]), (&"complete".into(), &"ok".into()));
+    assert!(record["upstream_us"].is_u64() && record.get("upstream").is_none());
+    assert_eq!(counted(&gateway, "x.y", "ok").await, Some(2.0));
+    assert_eq!(gateway.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn a_part_that_needs_anothers_value_is_asked_with_it() {
+    let (a, b) = (json("{\"tier\":\"go&ld=1/..\",\"team\":{\"ids\":[3,7]}}").await, json("true").await);
+    let parts = [
+        "name = 'more', upstream = 'b', path = '/teams/{user.team.ids.1}/{id}?tier={user.tier}&x=1'",
+        "name = 'user', upstream = 'a', path = '/users/{id}', required = true",
+    ];
+    let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "", &parts)).await;
+    let answer = gateway.get("/board/a%3Fb").await;
+    assert_eq!(body(&answer), "{\"more\":true,\"user\":{\"tier\":\"go&ld=1/..\",\"team\":{\"ids\":[3,7]}}}");
+    let head = asked(&b).remove(0);
+    assert!(head.starts_with("GET /teams/7/a%3Fb?tier=go%26ld%3D1%2F..&x=1 HTTP/1.1\r\n"), "{head}");
+    assert!(asked(&a)[0].starts_with("GET /users/a%3Fb HTTP/1.1\r\n"));
+}
+
+#[tokio::test]
+async fn c5_no_value_changes_what_an_upstream_is_asked_for() {
+    for value in ["..", ".", "", "../admin", ".;x"] {
+        let (a, b) = (json(&format!("{{\"name\":\"{value}\"}}")).await, json("1").await);
+        let parts = [
+            "name = 'user', upstream = 'a', path = '/users/{id}', required = true",
+            "name = 'more', upstream = 'b', path = '/of/{user.name}/x', fallback = '[]'",
+        ];
+        let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "", &parts)).await;
+        let answer = gateway.get("/board/7&admin=true;x").await;
+        assert_eq!((answer.status, &answer.json()["more"]), (200, &serde_json::json!([])), "{value:?}");
+        assert_eq!(answer.header("x-aggregate-missing"), Some("more"));
+        assert_eq!((b.accepted(), counted(&gateway, "more", "unasked").await), (0, Some(1.0)));
+        assert!(asked(&a)[0].starts_with("GET /users/7%26admin%3Dtrue%3Bx HTTP/1.1\r\n"));
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_not_there_is_a_part_that_is_not_there() {
+    let (a, b) = (json("{\"tier\":null}").await, json("1").await);
+    for (required, expected) in [("false", 200), ("true", 502)] {
+        let more = format!("name = 'more', upstream = 'b', path = '/?t={{user.tier}}', required = {required}");
+        let parts = ["name = 'user', upstream = 'a', path = '/'", &*more];
+        let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "", &parts)).await;
+        let answer = gateway.get("/board/1").await;
+        assert_eq!(answer.status, expected);
+        if required == "true" {
+            assert_eq!((answer.code(), failed_part(&answer)), ("part_failed".into(), "more".into()));
+        } else {
+            assert_eq!(body(&answer), "{\"user\":{\"tier\":null},\"more\":null}");
+        }
+    }
+    // What stands in for a part gives its values too.
+    let dead = echo().await.addr();
+    let parts = [
+        "name = 'user', upstream = 'a', path = '/', fallback = '{\"tier\":\"none\"}'",
+        "name = 'more', upstream = 'b', path = '/?t={user.tier}'",
+    ];
+    let gateway = Gateway::start(&text(&[dead, b.addr()], "", &parts)).await;
+    assert_eq!(body(&gateway.get("/board/1").await), "{\"user\":{\"tier\":\"none\"},\"more\":1}");
+    assert!(asked(&b)[0].starts_with("GET /?t=none "));
+}
+
+#[tokio::test]
+async fn a_required_part_fails_with_its_own_status_and_in_its_name() {
+    let b = json("1").await;
+    for (fields, its_status, answered, code) in [
+        ("", 404, 404, "part_failed"),
+        ("", 500, 500, "part_failed"),
+        ("retry-after: 7\r\n", 429, 429, "part_failed"),
+        ("www-authenticate: Basic\r\n", 401, 401, "part_failed"),
+        ("location: /\r\n", 302, 502, "part_failed"),
+        ("", 204, 502, "upstream_invalid"),
+    ] {
+        let a = match its_status {
+            204 => always("HTTP/1.1 204 No Content\r\n\r\n").await,
+            _ => always(&status(its_status, fields)).await,
+        };
+        let parts = [
+            "name = 'other', upstream = 'b', path = '/'",
+            "name = 'user', upstream = 'a', path = '/', required = true",
+        ];
+        let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "", &parts)).await;
+        let mut client = gateway.client().await;
+        let answer = client.ask("GET /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!((answer.status, &*answer.code(), &*failed_part(&answer)), (answered, code, "user"));
+        assert_eq!(answer.header("retry-after"), (its_status == 429).then_some("7"));
+        assert_eq!(answer.header("www-authenticate"), (its_status == 401).then_some("Basic"));
+        assert!(answer.json()["detail"].as_str().unwrap().starts_with("The part \"user\" failed. "));
+        assert_eq!(gateway.record().await["code"], code);
+        // The next request finds its connection again, though nobody read the body.
+        client.ask("GET /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(a.accepted(), 1, "{its_status}");
+    }
+    let dead = echo().await.addr();
+    let parts = ["name = 'user', upstream = 'a', path = '/', required = true"];
+    let gateway = Gateway::start(&text(&[dead], "", &parts)).await;
+    let answer = gateway.get("/board/1").await;
+    assert_eq!((answer.status, &*answer.code(), &*failed_part(&answer)), (502, "upstream_connect", "user"));
+    assert_eq!(counted(&gateway, "user", "failed").await, Some(1.0));
+}
+
+#[tokio::test]
+async fn optional_parts_that_fail_are_named_and_something_stands_in() {
+    let dead = echo().await.addr();
+    let (gone, packed) = (
+        always(&status(404, "")).await,
+        always("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}").await,
+    );
+    let parts = [
+        "name = 'dead', upstream = 'a', path = '/', fallback = '{ \"a\": [] }'",
+        "name = 'gone', upstream = 'b', path = '/'",
+        "name = 'packed', upstream = 'c', path = '/'",
+    ];
+    let gateway = Gateway::start(&text(&[dead, gone.addr(), packed.addr()], "", &parts)).await;
+    let answer = gateway.get("/board/1").await;
+    assert_eq!((answer.status, body(&answer)), (200, "{\"dead\":{ \"a\": [] },\"gone\":null,\"packed\":null}"));
+    assert_eq!(answer.header("x-aggregate-missing"), Some("dead, gone, packed"));
+    for (part, result) in [("dead", "failed"), ("gone", "status"), ("packed", "invalid")] {
+        assert_eq!(counted(&gateway, part, result).await, Some(1.0), "{part}");
+    }
+    assert_eq!(gateway.record().await["code"], "ok");
+}
+
+#[tokio::test]
+async fn each_part_has_its_time() {
+    let (a, b) = (json("1").await, stalls_after("").await);
+    let slow = "name = 'slow', upstream = 'b', path = '/', timeout = '100ms'";
+    let parts = ["name = 'user', upstream = 'a', path = '/', required = true", slow];
+    let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "timeout = '60s'", &parts)).await;
+    let answer = gateway.get("/board/1").await;
+    assert_eq!((answer.status, body(&answer)), (200, "{\"user\":1,\"slow\":null}"));
+    assert_eq!(answer.header("x-aggregate-missing"), Some("slow"));
+    assert_eq!(counted(&gateway, "slow", "timeout").await, Some(1.0));
+
+    let required = format!("{slow}, required = true");
+    let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "timeout = '60s'", &[parts[0], &required])).await;
+    let answer = gateway.get("/board/1").await;
+    assert_eq!((answer.status, &*answer.code(), &*failed_part(&answer)), (504, "upstream_timeout", "slow"));
+    gateway.at_rest().await;
+}
+
+#[tokio::test]
+async fn one_time_holds_for_all_of_it() {
+    let (a, b) = (json("1").await, stalls_after("").await);
+    // The last one waits for one that never comes.
+    let parts = [
+        "name = 'user', upstream = 'a', path = '/', required = true",
+        "name = 'slow', upstream = 'b', path = '/'",
+        "name = 'more', upstream = 'a', path = '/?x={slow.x}'",
+    ];
+    let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "timeout = '150ms'", &parts)).await;
+    let answer = gateway.get("/board/1").await;
+    assert_eq!((answer.status, body(&answer)), (200, "{\"user\":1,\"slow\":null,\"more\":null}"));
+    assert_eq!(answer.header("x-aggregate-missing"), Some("slow, more"));
+    // A client may give it less.
+    let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "timeout = '60s'", &parts)).await;
+    let answer = gateway.ask("GET /board/1 HTTP/1.1\r\nhost: a\r\nx-request-timeout-ms: 100\r\n\r\n").await;
+    assert_eq!(answer.header("x-aggregate-missing"), Some("slow, more"));
+}
+
+#[tokio::test]
+async fn an_answer_that_has_begun_is_cut_and_never_looks_whole() {
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let closes = Raw::script(Script::new().read_request().send(format!("{head}3\r\n[1,\r\n"))).await.unwrap();
+    let stalls = stalls_after(&format!("{head}3\r\n[1,\r\n")).await;
+    let no_json = always(&format!("{head}3\r\n[1}}\r\n0\r\n\r\n")).await;
+    let not_whole = always(&format!("{head}3\r\n[1,\r\n0\r\n\r\n")).await;
+    for (upstream, ended, code, result) in [
+        (closes.addr(), "upstream_cut", "upstream_reset", "failed"),
+        (stalls.addr(), "timeout", "upstream_timeout", "timeout"),
+        (no_json.addr(), "upstream_cut", "upstream_invalid", "invalid"),
+        (not_whole.addr(), "upstream_cut", "upstream_invalid", "invalid"),
+    ] {
+        let parts = ["name = 'a', upstream = 'a', path = '/'"];
+        let gateway = Gateway::start(&text(&[upstream], "timeout = '300ms'", &parts)).await;
+        let answer = gateway.get("/board/1").await;
+        assert_eq!((answer.status, answer.whole), (200, false), "{answer:?}");
+        let record = gateway.record().await;
+        assert_eq!((&record["ended"], &record["code"]), (&ended.into(), &code.into()));
+        assert_eq!(counted(&gateway, "a", result).await, Some(1.0), "{ended}");
+        gateway.at_rest().await;
+    }
+}
+
+#[tokio::test]
+async fn a_part_whose_values_are_needed_is_judged_before_the_answer_begins() {
+    let (b, no_json) = (json("1").await, json("{\"a\":1").await);
+    let cut =
+        Raw::script(Script::new().read_request().send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{")).await.unwrap();
+    let slow = stalls_after("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{").await;
+    for (upstream, result) in [(no_json.addr(), "invalid"), (cut.addr(), "failed"), (slow.addr(), "timeout")] {
+        let parts = [
+            "name = 'a', upstream = 'a', path = '/', timeout = '200ms'",
+            "name = 'b', upstream = 'b', path = '/?x={a.a}'",
+        ];
+        let gateway = Gateway::start(&text(&[upstream, b.addr()], "", &parts)).await;
+        let answer = gateway.get("/board/1").await;
+        assert_eq!((answer.status, body(&answer)), (200, "{\"a\":null,\"b\":null}"));
+        assert_eq!(
+            (counted(&gateway, "a", result).await, counted(&gateway, "b", "unasked").await),
+            (Some(1.0), Some(1.0))
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_answer_is_larger_than_it_may_be() {
+    let large = format!("\"{}\"", "x".repeat(3000));
+    let chunked = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nbba\r\n{large}\r\n0\r\n\r\n");
+    let (a, b) = (json(&large).await, always(&chunked).await);
+    let keys = "max_response = '4000B'";
+    let part = |upstream: &str, required: bool| {
+        format!("name = '{upstream}', upstream = '{upstream}', path = '/', required = {required}")
+    };
+    // One is enough; of two, one that may be left out is.
+    for (required, expected) in [(false, 200), (true, 502)] {
+        let parts = ["name = 'one', upstream = 'a', path = '/', required = true".to_owned(), part("a", required)];
+        let gateway = Gateway::start(&text(&[a.addr(), b.addr()], keys, &[&parts[0], &parts[1]])).await;
+        let answer = gateway.get("/board/1").await;
+        assert_eq!(answer.status, expected);
+        if required {
+            assert_eq!(answer.code(), "upstream_invalid");
+        } else {
+            assert_eq!(body(&answer), format!("{{\"one\":{large},\"a\":null}}"));
+            assert_eq!(answer.header("x-aggregate-missing"), Some("a"));
+        }
+    }
+    // A length that nobody told is counted.
+    let parts = [part("a", true), part("b", true)];
+    let gateway = Gateway::start(&text(&[a.addr(), b.addr()], keys, &[&parts[0], &parts[1]])).await;
+    let answer = gateway.get("/board/1").await;
+    assert_eq!((answer.status, answer.whole), (200, false));
+    assert!(answer.body.len() <= 4000);
+    assert_eq!(gateway.record().await["code"], "upstream_invalid");
+    // A single part that is larger than the whole may be.
+    let gateway = Gateway::start(&text(&[a.addr()], "max_response = '2000B'", &[&part("a", true)])).await;
+    let answer = gateway.get("/board/1").await;
+    assert_eq!((answer.status, &*answer.code(), &*failed_part(&answer)), (502, "upstream_invalid", "a"));
+}
+
+#[tokio::test]
+async fn large_parts_stream_while_others_are_on_their_way() {
+    let (large, gate) = (format!("[\"{}\"]", "é".repeat(200_000)), Gate::new());
+    let a = json(&large).await;
+    let late =
+        Script::new().read_request().send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ntr").wait(&gate).send("ue");
+    let b = Raw::script(late).await.unwrap();
+    let parts = ["name = 'a', upstream = 'a', path = '/'", "name = 'b', upstream = 'b', path = '/'"];
+    let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "timeout = '60s'", &parts)).await;
+    let mut client = gateway.client().await;
+    client.send("GET /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let head = client.head().await;
+    let length: usize = head.header("content-length").unwrap().parse().unwrap();
+    let expected = format!("{{\"a\":{large},\"b\":true}}");
+    assert_eq!(length, expected.len());
+    let first = client.bytes(length - 10).await;
+    assert_eq!(first, expected.as_bytes()[..length - 10], "it is there before the other's body is");
+    gate.open();
+    assert_eq!(client.bytes(10).await, expected.as_bytes()[length - 10..]);
+}
+
+#[tokio::test]
+async fn who_leaves_takes_the_calls_along() {
+    let (a, b) = (stalls_after("").await, stalls_after("").await);
+    let parts = ["name = 'a', upstream = 'a', path = '/'", "name = 'b', upstream = 'b', path = '/', required = true"];
+    let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "timeout = '60s'", &parts)).await;
+    let mut client = gateway.client().await;
+    client.send("GET /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    eventually("both are asked", || gateway.in_flight() == 2).await;
+    client.reset();
+    gateway.at_rest().await;
+    let record = gateway.record().await;
+    assert_eq!((&record["status"], &record["ended"]), (&499.into(), &"client_left".into()));
+    assert_eq!(
+        (counted(&gateway, "a", "cancelled").await, counted(&gateway, "b", "cancelled").await),
+        (Some(1.0), Some(1.0))
+    );
+    let (open, idle) = gateway.upstream_connections();
+    assert_eq!((open, idle), (0, 0), "what was asked is closed");
+}
+
+#[tokio::test]
+async fn identity_and_limits_are_the_aggregates_and_each_part_is_told_who_asks() {
+    let (a, b, issuer) = (json("1").await, json("2").await, Issuer::new("k1"));
+    let parts = ["name = 'a', upstream = 'a', path = '/'", "name = 'b', upstream = 'b', path = '/'"];
+    let keys = "auth = { providers = ['main'], scopes = ['read'] }\nrate_limits = ['two']";
+    let limit = "[rate_limits.two]\nrate = '2/h'\nburst = 2\nkey = 'subject'\n";
+    let text = format!("{}{limit}{}", text(&[a.addr(), b.addr()], keys, &parts), issuer.provider(""));
+    let gateway = Gateway::start(&text).await;
+    assert_eq!(gateway.get("/board/1").await.code(), "unauthorized");
+    let of = |scope: &str| issuer.token(&serde_json::json!({ "sub": "ada", "scope": scope }));
+    let request = |token: &str| {
+        format!("GET /board/1 HTTP/1.1\r\nhost: a\r\nx-auth-subject: root\r\nauthorization: Bearer {token}\r\n\r\n")
+    };
+    assert_eq!(gateway.ask(request(&of("none"))).await.code(), "forbidden");
+    let token = of("read");
+    for _ in 0..2 {
+        let answer = gateway.ask(request(&token)).await;
+        assert_eq!((answer.status, body(&answer)), (200, "{\"a\":1,\"b\":2}"));
+        assert!(answer.header("ratelimit").is_some());
+    }
+    assert_eq!(gateway.ask(request(&token)).await.code(), "rate_limited");
+    for upstream in [&a, &b] {
+        let heads = asked(upstream);
+        assert_eq!(heads.len(), 2);
+        for head in heads {
+            assert!(head.contains("\r\nx-auth-subject: ada\r\n") && !head.contains("root"), "{head}");
+            assert!(!head.contains("authorization"), "{head}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_breaker_that_is_open_refuses_a_part_at_once() {
+    let (a, b) = (json("1").await, always(&status(503, "")).await);
+    let parts = ["name = 'a', upstream = 'a', path = '/'", "name = 'b', upstream = 'b', path = '/'"];
+    let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "", &parts)).await;
+    for _ in 0..4 {
+        let answer = gateway.get("/board/1").await;
+        assert_eq!((answer.status, body(&answer)), (200, "{\"a\":1,\"b\":null}"));
+    }
+    assert!(asked(&b).len() <= 3, "it is left alone");
+    assert!(counted(&gateway, "b", "refused").await >= Some(2.0));
+    let required = format!("{}, required = true", parts[1]);
+    gateway.rewrite(&text(&[a.addr(), b.addr()], "", &[parts[0], &required]));
+    gateway.admin("POST", "/reload").await;
+    let answer = gateway.get("/board/1").await;
+    assert_eq!((answer.status, &*answer.code(), &*failed_part(&answer)), (503, "breaker_open", "b"));
+    assert!(answer.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn a_part_is_tried_again_like_any_call() {
+    let flaky = Raw::scripts([Script::new().read_request().reset(), Script::always(ok("1"))]).await.unwrap();
+    let parts = ["name = 'a', upstream = 'a', path = '/', required = true"];
+    let gateway = Gateway::start(&text(&[flaky.addr()], "", &parts)).await;
+    assert_eq!(body(&gateway.get("/board/1").await), "{\"a\":1}");
+    assert_eq!(gateway.record().await["attempts"], 2);
+    assert_eq!(gateway.metric("gateway_retries_total{upstream=\"a\",result=\"ok\"}").await, Some(1.0));
+}
+
+#[tokio::test]
+async fn it_is_the_same_over_http_2_on_both_sides() {
+    let (a, b) = (echo().await, json("[1]").await);
+    let parts = ["name = 'a', upstream = 'a', path = '/a'", "name = 'b', upstream = 'b', path = '/'"];
+    let text = text(&[a.addr(), b.addr()], "", &parts).replacen("breaker", "protocol = 'http2'\nbreaker", 1);
+    let gateway = Gateway::start(&text).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    for _ in 0..2 {
+        let answer = client.get("/board/1").await;
+        assert_eq!(answer.status, 200);
+        let document = answer.json();
+        assert_eq!((&document["a"]["path"], &document["b"]), (&"/a".into(), &serde_json::json!([1])));
+    }
+    assert_eq!(gateway.get("/board/1").await.status, 200);
+}
+
+#[tokio::test]
+async fn head_is_answered_with_the_length_and_other_methods_are_not() {
+    let a = json("[1]").await;
+    let gateway = Gateway::start(&text(&[a.addr()], "", &["name = 'a', upstream = 'a', path = '/'"])).await;
+    let mut client = gateway.client().await;
+    for _ in 0..2 {
+        client.send("HEAD /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let head = client.head().await;
+        assert_eq!((head.status, head.header("content-length")), (200, Some("9")));
+    }
+    assert_eq!((a.accepted(), counted(&gateway, "a", "ok").await), (1, Some(2.0)), "its connection is used again");
+    assert!(asked(&a)[0].starts_with("GET / "), "parts are documents, of which there is a head only if they are had");
+    let answer = client.ask("POST /board/1 HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")));
+    let upgrade = "GET /board/1 HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                   sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    assert_eq!(body(&gateway.ask(upgrade).await), "{\"a\":[1]}", "a request to switch is answered without");
+}
+
+#[tokio::test]
+async fn operators_see_what_it_is_put_together_of() {
+    let upstream = Mock::builder().rule(Rule::any().status(200)).start().await.unwrap();
+    let parts = [
+        "name = 'user', upstream = 'a', path = '/users/{id}', required = true, timeout = '500ms'",
+        "name = 'more', upstream = 'a', path = '/more?t={user.tier}', fallback = '[]'",
+    ];
+    let gateway = Gateway::start(&text(&[upstream.addr()], "", &parts)).await;
+    let expected = serde_json::json!([
+        "user: GET /users/{id} of a, required, within 500ms",
+        "more: GET /more?t={user.tier} of a, optional, within 2s, else 2 bytes of JSON",
+    ]);
+    let routes = gateway.admin("GET", "/routes").await.json();
+    assert_eq!((routes["routes"].as_array().unwrap().len(), &routes["routes"][0]["parts"]), (1, &expected));
+    let explained = gateway.admin("GET", "/explain?method=GET&url=/board/1").await.json();
+    assert_eq!((&explained["routing"]["route"], &explained["policies"]["parts"]), (&"board".into(), &expected));
+}
+
+#[tokio::test]
+async fn a_request_with_a_body_is_refused_before_anybody_is_asked() {
+    let a = json("1").await;
+    let gateway = Gateway::start(&text(&[a.addr()], "", &["name = 'a', upstream = 'a', path = '/'"])).await;
+    let answer = gateway.ask("GET /board/1 HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n").await;
+    assert_eq!((answer.status, answer.header("connection")), (413, Some("close")));
+    assert_eq!(a.accepted(), 0);
+}
+
+/// A phone in a tunnel is not an upstream that fails.
+#[tokio::test]
+async fn the_time_that_a_client_takes_to_read_is_nobodys_fault() {
+    let large = format!("\"{}\"", "x".repeat(16 << 20));
+    let (a, silent) = (json(&large).await, stalls_after("").await);
+    let keys = "timeout = '300ms'\nmax_response = '64MiB'";
+    let parts = ["name = 'a', upstream = 'a', path = '/'"];
+    let slow = "[[routes]]\nname = 'slow'\npath = '/slow'\nupstream = 'b'\ntimeout = '900ms'\n\
+                breaker = { consecutive_failures = 100 }\n";
+    let gateway = Gateway::start(&format!("{}{slow}", text(&[a.addr(), silent.addr()], keys, &parts))).await;
+    for _ in 0..3 {
+        let mut client = gateway.client().await;
+        client.send("GET /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let mut answer = client.head().await;
+        // Three times the aggregate's time passes, and the client has read nothing.
+        assert_eq!(gateway.get("/slow").await.status, 504);
+        client.body_of(&mut answer).await;
+        assert!(answer.whole, "{} bytes", answer.body.len());
+        assert_eq!(answer.body.len(), large.len() + 6);
+    }
+    assert_eq!(counted(&gateway, "a", "ok").await, Some(3.0), "and its breaker is closed");
+}
+
+/// What is not there for its client is no failure of the service that says so.
+#[tokio::test]
+async fn a_part_that_is_not_found_is_nobodys_fault() {
+    let a = always(&status(404, "")).await;
+    let part = "name = 'a', upstream = 'a', path = '/', required = true";
+    let gateway = Gateway::start(&text(&[a.addr()], "", &[part])).await;
+    assert_eq!(gateway.get("/board/1").await.status, 404);
+    let record = gateway.record().await;
+    assert_eq!((&record["code"], record.get("fault")), (&"part_failed".into(), None));
+}
