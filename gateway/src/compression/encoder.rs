@@ -21,7 +21,7 @@ const GZIP_WINDOW: u8 = 15;
 const ZSTD_WINDOW_LOG: u32 = 18;
 
 thread_local! {
-    static SPARE: RefCell<Vec<Box<Encoder>>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Vec<Encoder>> = const { RefCell::new(Vec::new()) };
 }
 
 /// An encoder would not go on. None does so with what can be asked of it here, but for want of memory.
@@ -63,7 +63,7 @@ impl Encoder {
             Some(spare.swap_remove(at))
         });
         let mut encoder = match spare.ok().flatten() {
-            Some(encoder) => encoder,
+            Some(encoder) => Box::new(encoder),
             None => Box::new(Self { coding, effort, state: State::new(coding, effort)? }),
         };
         encoder.state.begin(length)?;
@@ -76,7 +76,7 @@ impl Encoder {
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
             if spare.len() < KEPT {
-                spare.push(self);
+                spare.push(*self);
             }
         });
     }
