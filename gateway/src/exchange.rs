@@ -394,6 +394,8 @@ impl<N: Network> Exchange<N> {
     pub(crate) fn record(&self, status: u16, ended: Ended, total: Duration, overhead: Duration) -> AccessRecord<'_> {
         let route = self.route();
         let hedges = self.hedges.load(Ordering::Relaxed);
+        // An answer may be that of another one's call.
+        let was_asked = self.attempts > 0 || (self.upstream_head.is_some() && self.parts.is_none());
         let unix_us = self.shard.shared.clock.unix_us(self.started);
         let id = self.request_id.as_bytes();
         let (method, path) = if self.unread { ("", "") } else { (self.method.as_str(), self.path()) };
@@ -411,8 +413,8 @@ impl<N: Network> Exchange<N> {
             auth: self.refused.map(AuthResult::as_str),
             code: self.code,
             fault: self.fault(ended),
-            upstream: self.upstream().filter(|_| self.attempts > 0).map(|upstream| &*upstream.name),
-            endpoint: self.endpoint.as_ref().filter(|_| self.attempts > 0).map(|endpoint| &*endpoint.address),
+            upstream: self.upstream().filter(|_| was_asked).map(|upstream| &*upstream.name),
+            endpoint: self.endpoint.as_ref().filter(|_| was_asked).map(|endpoint| &*endpoint.address),
             attempts: self.attempts + hedges,
             hedged: route.filter(|route| route.hedging.is_some()).map(|_| hedges > 0),
             breaker: self.breaker,

@@ -37,13 +37,13 @@ impl<N: Network> Exchange<N> {
     pub(crate) fn note_sent(&self, status: Option<StatusCode>, now: Instant, head: &RequestHead) {
         let wanted = self.wanted((status.map_or(0, |status| status.as_u16()), status.is_none()), now);
         if wanted != Wanted::default() {
-            self.note_head(wanted, head);
+            self.note_head(wanted, status.is_some_and(|status| status.is_client_error()), head);
         }
     }
 
     #[cold]
-    fn note_head(&self, wanted: Wanted, head: &RequestHead) {
-        self.note(Lane::of(wanted, false), |notes| {
+    fn note_head(&self, wanted: Wanted, by_client: bool, head: &RequestHead) {
+        self.note(Lane::of(wanted, by_client), |notes| {
             let own = head.lines.split(|byte| *byte == b'\n').filter_map(|line| {
                 let colon = line.iter().position(|byte| *byte == b':')?;
                 Some((&line[..colon], line[colon + 1..].trim_ascii()))
@@ -55,7 +55,8 @@ impl<N: Network> Exchange<N> {
     /// Notes an attempt that has come to its outcome.
     #[cold]
     pub(crate) fn note_attempt(&self, attempt: AttemptNote) {
-        self.note(Lane::Failed, |notes| notes.attempt(attempt));
+        let by_client = attempt.status.is_some_and(|status| (400..500).contains(&status));
+        self.note(Lane::of(Wanted::FAILED, by_client), |notes| notes.attempt(attempt));
     }
 
     /// Notes why the request is answered with a problem; where it got no further, also what the client had sent.
@@ -171,6 +172,10 @@ impl<N: Network> Exchange<N> {
 
     /// The first attempt: one that was good at once is noted nowhere else.
     fn only_attempt(&self, now: Instant) -> Option<AttemptNote> {
+        // Of several, the first may be another one's than the last, and of a shared call there may be none.
+        if self.attempts != 1 || self.hedges.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
         let (began, head) = (self.upstream_began?, self.upstream_head);
         Some(AttemptNote {
             upstream: self.upstream()?.name.clone(),
@@ -192,7 +197,10 @@ impl<N: Network> Exchange<N> {
         attempt: impl FnOnce() -> AttemptNote,
     ) {
         let is_no = self.consults && status.is_some_and(|status| status >= 300);
-        if outcome != AttemptOutcome::Ok || self.attempts > 1 || is_no || self.hedges.load(Ordering::Relaxed) > 0 {
+        // Some that say no in words of HTTP are asked again.
+        let is_again = matches!(status, Some(408 | 425 | 429));
+        let is_plain = outcome == AttemptOutcome::Ok && !is_no && !is_again;
+        if !is_plain || self.attempts > 1 || self.hedges.load(Ordering::Relaxed) > 0 {
             self.note_attempt(attempt());
         }
     }

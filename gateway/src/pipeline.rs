@@ -110,13 +110,7 @@ async fn stages<N: Network>(
     }
     // a route without an upstream ends here.
     if exchange.upstream().is_none() {
-        return match own(exchange, &params)? {
-            Some(own) => Ok(own),
-            None => {
-                forward::body::refuse(&source)?;
-                Box::pin(composed(exchange, std::mem::take(headers), &params)).await
-            }
-        };
+        return Box::pin(without_upstream(exchange, headers, &params, source)).await;
     }
     // the body's limit, before a byte of it is read or asked for.
     let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
@@ -151,16 +145,23 @@ async fn stages<N: Network>(
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
 }
 
-/// What the gateway answers itself; `None` where it is put together of several answers.
-fn own<N: Network>(exchange: &Exchange<N>, params: &Params) -> Result<Option<Outcome<N>>, GatewayError> {
+/// What the gateway answers itself, or puts together of several answers.
+#[cold]
+async fn without_upstream<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &mut HeaderMap,
+    params: &Params,
+    source: Source,
+) -> Result<Outcome<N>, Failure> {
     if exchange.connection.websocket_key.is_some() {
         // Any 2xx would open a tunnel (RFC 8441, section 5), and nobody is at its other end.
-        return Err(forward::upgrade::refused());
+        return Err(forward::upgrade::refused().into());
     }
-    if exchange.route().is_some_and(|route| route.aggregate.is_some()) {
-        return Ok(None);
+    if exchange.route().is_none_or(|route| route.aggregate.is_none()) {
+        return Ok(Outcome::Own(routing::stage::target(exchange, params)?));
     }
-    Ok(Some(Outcome::Own(routing::stage::target(exchange, params)?)))
+    forward::body::refuse(&source)?;
+    composed(exchange, std::mem::take(headers), params).await
 }
 
 /// compose: several calls, each forwarded as any request is.

@@ -84,6 +84,18 @@ pub struct Snapshot<N: Network> {
 /// The route label of requests that no route matched.
 pub const UNROUTED: &str = "";
 
+/// What is counted of a route, and from what time on a request of it is slow.
+fn series<N: Network>(name: &str, slow: Slow, shared: &Shared<N>) -> Arc<RouteSeries> {
+    let series = shared.metrics.route(name);
+    match slow {
+        Slow::Never => series.set_slow_above(None),
+        Slow::From(from) => series.set_slow_above(from.checked_sub(Duration::from_nanos(1))),
+        // Found out in time, and kept over reloads.
+        Slow::Percentile(_) => {}
+    }
+    series
+}
+
 impl<N: Network> Snapshot<N> {
     /// Compiles a checked configuration, and puts its upstreams' settings in force.
     pub fn build(config: Arc<Config>, version: u64, shared: &Shared<N>) -> Self {
@@ -104,16 +116,7 @@ impl<N: Network> Snapshot<N> {
         };
         let table = RouteTable::build(&config.routes);
         let mut first_part = config.routes.len();
-        let series = |name: &str| {
-            let series = shared.metrics.route(name);
-            match config.telemetry.recorder.slow {
-                Slow::Never => series.set_slow_above(None),
-                Slow::From(from) => series.set_slow_above(from.checked_sub(Duration::from_nanos(1))),
-                // Found out in time, and kept over reloads.
-                Slow::Percentile(_) => {}
-            }
-            series
-        };
+        let series = |name: &str| series(name, config.telemetry.recorder.slow, shared);
         let compile = |(index, route): (usize, &Arc<settings::Route>)| {
             let rewrite = route.rewrite.as_ref();
             let upstream = upstreams.get(&*route.upstream).map(Arc::clone);

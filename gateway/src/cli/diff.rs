@@ -203,10 +203,11 @@ fn of_group(out: &mut String, group: &Group) {
     }
     for example in &group.examples {
         let sent = match (&example.was_sent, &example.sent) {
-            (Some(was), Some(is)) => format!(" (sent {is} instead of {was})"),
+            (Some(was), Some(is)) => format!(" (sent {} instead of {})", is.escape_debug(), was.escape_debug()),
             _ => String::new(),
         };
-        let (method, host, path) = (&example.method, &example.host, &example.path);
-        let _ = writeln!(out, "      line {}: {method} {host}{}{sent}", example.line, path.escape_debug());
+        // Whoever wrote the log may have written it for this terminal.
+        let [method, host, path] = [&example.method, &example.host, &example.path].map(|it| it.escape_debug());
+        let _ = writeln!(out, "      line {}: {method} {host}{path}{sent}", example.line);
     }
 }

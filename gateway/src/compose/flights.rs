@@ -7,6 +7,7 @@
 //! time, and lives as long as anybody waits for it: who leaves harms nobody, and the last one takes the call along.
 
 use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -34,6 +35,9 @@ use crate::timer::{Wait, Watch};
 const MOST: usize = 1024;
 /// Without a time of the route's, a call can be joined for so long.
 const OLDEST: Duration = Duration::from_secs(5);
+/// Who waits does so for a little longer than the call may take, so that it is the call that is late: then its
+/// endpoint's breaker hears of it, and a fallback is given.
+const GRACE: Duration = Duration::from_millis(20);
 
 type Flight<N> = Shared<Pin<Box<dyn Future<Output = Arc<Landed<N>>> + Send>>>;
 type Key = Box<[u8]>;
@@ -96,6 +100,9 @@ where
     N: Network,
     F: Future<Output = Called<N>> + Send + 'static,
 {
+    if key::is_for_itself(headers) {
+        return Turn::Alone;
+    }
     let shard = Arc::clone(&exchange.shard);
     let (now, key) = (exchange.now(), key::of(exchange, headers, target));
     let given = exchange.route().and_then(|route| route.settings.timeout);
@@ -118,6 +125,10 @@ where
     };
     let seat = Seat { flights: &shard.flights, key, number };
     exchange.upstream_began = Some(now);
+    if !exchange.hurried {
+        let patience = exchange.timeout.map(|timeout| timeout + GRACE);
+        exchange.connection.deadlines.set(Wait::Exchange, exchange.started, patience);
+    }
     let Some(landed) = wait(exchange, flight).await else {
         exchange.count_coalesced(CoalesceResult::Late);
         let problem = GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time.");
@@ -144,7 +155,7 @@ async fn wait<N: Network>(exchange: &Exchange<N>, mut flight: Flight<N>) -> Opti
 fn take<N: Network>(exchange: &mut Exchange<N>, landed: &Landed<N>, is_first: bool) -> Turn<N> {
     let result = if is_first { CoalesceResult::Began } else { CoalesceResult::Shared };
     let turn = match &landed.what {
-        What::Whole(head, body, _) => Turn::Given(head.clone(), body.clone()),
+        What::Whole(head, body) => Turn::Given(head.clone(), body.clone()),
         What::Failed(problem, covered) => Turn::Failed(Box::new(problem.again()), *covered),
         What::One(one) => match one.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some((answer, behind)) => Turn::Taken(answer, behind),
@@ -159,7 +170,9 @@ fn take<N: Network>(exchange: &mut Exchange<N>, landed: &Landed<N>, is_first: bo
     };
     exchange.connection.deadlines.clear(Wait::Exchange);
     exchange.count_coalesced(result);
-    exchange.came_by(&landed.exchange, is_first);
+    if let Some(call) = &landed.exchange {
+        exchange.came_by(call, is_first, !matches!(turn, Turn::Failed(..)));
+    }
     turn
 }
 
@@ -169,11 +182,21 @@ where
     N: Network,
     F: Future<Output = Called<N>>,
 {
+    let shard = Arc::clone(&call.exchange.shard);
     let mut watch = Watch::new(Arc::clone(&call.exchange.connection.deadlines));
-    let Called { exchange, answer, covered } = called(send(call), &mut watch).await;
-    let what = match answer {
-        Ok(answer) => land(&exchange, answer).await,
-        Err(problem) => What::Failed(problem, covered),
+    let landing = async {
+        let Called { exchange, answer, covered } = called(send(call), &mut watch).await;
+        let what = match answer {
+            Ok(answer) => land(&exchange, answer).await,
+            Err(problem) => What::Failed(problem, covered),
+        };
+        Landed { exchange: Some(exchange), what }
     };
-    Arc::new(Landed { exchange, what })
+    // A bug costs those who wait this answer, and no more than this one: who comes next begins anew.
+    let landed = AssertUnwindSafe(landing).catch_unwind().await.unwrap_or_else(|_| {
+        shard.shared.metrics.gateway().panicked();
+        let problem = GatewayError::new(Code::Internal, "The gateway met a bug.");
+        Landed { exchange: None, what: What::Failed(Box::new(problem), false) }
+    });
+    Arc::new(landed)
 }

@@ -8,12 +8,11 @@ use crate::network::Network;
 
 /// Headers that tell one client, or one request, from another that asks for the same. Everything else has to be alike.
 /// An answer that says by `Vary` that it hangs on one of these is not shared.
-const APART: [&str; 21] = [
+const APART: [&str; 20] = [
     "cache-control",
     "content-length",
     "date",
     "dnt",
-    "forwarded",
     "pragma",
     "priority",
     "referer",
@@ -31,6 +30,15 @@ const APART: [&str; 21] = [
     "x-forwarded-for",
     "x-request-id",
 ];
+
+/// Whether a request wants what no other may have: trailers, or an answer only if a cache has it.
+pub(super) fn is_for_itself(headers: &HeaderMap) -> bool {
+    let names = |name: http::HeaderName, word: &str| {
+        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(word))
+    };
+    names(http::header::TE, "trailers") || names(http::header::CACHE_CONTROL, "only-if-cached")
+}
 
 /// Whether requests that differ in this header share a call.
 pub(super) fn tells_apart(name: &[u8]) -> bool {

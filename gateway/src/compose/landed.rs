@@ -27,18 +27,31 @@ const STREAMS: [&str; 4] =
 
 /// What a shared call came to, and its exchange, which knows the way that it took.
 pub(super) struct Landed<N: Network> {
-    pub(super) exchange: Box<Exchange<N>>,
+    /// `None` where a bug ended the call.
+    pub(super) exchange: Option<Box<Exchange<N>>>,
     pub(super) what: What<N>,
 }
 
 /// What it came to.
 pub(super) enum What<N: Network> {
-    /// Whoever waits gets it. Its share of the worker's memory is kept for as long.
-    Whole(ResponseHead, Bytes, #[expect(dead_code, reason = "held for its drop")] Kept),
+    /// Whoever waits gets it.
+    Whole(ResponseHead, Bytes),
     /// One of them gets it.
     One(Mutex<Option<(Answer<N>, Behind)>>),
     /// There is no answer; whether the route's fixed answer stands in for one.
     Failed(Box<GatewayError>, bool),
+}
+
+/// A body with its share of the worker's memory, which is kept until the last of those who get it has written it.
+struct Held {
+    body: Bytes,
+    _share: Kept,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
 }
 
 /// Takes an answer: as a whole, where several may have it.
@@ -80,14 +93,16 @@ pub(super) async fn land<N: Network>(exchange: &Exchange<N>, answer: Answer<N>) 
         }
     }
     source.finish(exchange, exchange.now());
-    let (body, kept) = gathered.into_parts();
-    What::Whole(head, body, kept)
+    let (body, share) = gathered.into_parts();
+    What::Whole(head, Bytes::from_owner(Held { body, _share: share }))
 }
 
 /// Whether an answer, by its head, may be given to others than who asked (RFC 9111, sections 3 and 4).
 fn may_be_shared<N: Network>(exchange: &Exchange<N>, answer: &Answer<N>) -> bool {
     let status = answer.head.status;
-    let is_for_all = status != StatusCode::TOO_MANY_REQUESTS && !status.is_informational();
+    // A refusal may hang on what the key leaves out, as an address or a browser.
+    let is_refusal = status.is_client_error() && !matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
+    let is_for_all = !is_refusal && !status.is_informational();
     let source = &answer.source;
     is_for_all
         && says_so(&answer.head.fields)
@@ -99,7 +114,8 @@ fn says_so(fields: &Fields) -> bool {
     fields.iter().all(|(name, value)| {
         let is = |known: http::HeaderName| name.eq_ignore_ascii_case(known.as_str().as_bytes());
         let mut words = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        if is(header::SET_COOKIE) {
+        // Trailers are not kept with a body.
+        if is(header::SET_COOKIE) || is(header::TRAILER) {
             return false;
         }
         if is(header::CACHE_CONTROL) {
@@ -134,6 +150,7 @@ mod tests {
                 true,
             ),
             (&[("set-cookie", "a=b")], false),
+            (&[("Trailer", "x-sum")], false),
             (&[("cache-control", "max-age=1, Private")], false),
             (&[("cache-control", "no-cache=\"x\"")], false),
             (&[("cache-control", "no-store")], false),

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::check::inactive::same;
 use super::check::{Context, Reader};
 use super::parse::document;
+use super::schema::aggregate::AGGREGATE;
 use super::schema::root::ROOT;
 use super::schema::route::ROUTE;
 use super::schema::server::LISTENER;
@@ -18,10 +19,10 @@ use super::tree::{Entry, Node, Table, Value as Written};
 use super::value::text::TextKind;
 use super::value::{quantity, text, upstream_url};
 
-/// Lists whose order says something: who is asked first.
-const ORDERED: [&str; 4] = ["providers", "rate_limits", "certificates", "codings"];
-/// What only helps to write a file.
-const WRITING: [&str; 4] = ["include", "defaults", "routes", "listeners"];
+/// Lists whose order says something: who is asked first, and what comes first in a document.
+const ORDERED: [&str; 5] = ["providers", "rate_limits", "certificates", "codings", "parts"];
+/// What only helps to write a file, and what is walked through below.
+const WRITING: [&str; 5] = ["include", "defaults", "routes", "aggregates", "listeners"];
 
 /// What a checked configuration comes to.
 pub(crate) fn of(context: &Context<'_>, root: &Reader<'_>) -> Value {
@@ -43,10 +44,12 @@ pub(crate) fn of(context: &Context<'_>, root: &Reader<'_>) -> Value {
     for node in root.nodes("routes") {
         let Some(table) = node.table() else { continue };
         let mut route = walk.table(&Reader::new(Some(table), shared, &ROUTE, node.at));
-        let name = route["name"].as_str().or(route["path"].as_str()).unwrap_or_default().to_owned();
-        walk.resolve(&mut route["upstream"], &mut upstreams);
+        // Names are what routes are called by in records, whatever variables they were written with.
+        let content = |key: &str| table.get(key).and_then(Node::text);
+        let name = content("name").or(content("path")).unwrap_or_default().to_owned();
+        walk.resolve(content("upstream"), &mut route["upstream"], &mut upstreams);
         if let Some(asked) = route.get_mut("forward_auth") {
-            walk.resolve(&mut asked["upstream"], &mut upstreams);
+            walk.resolve(None, &mut asked["upstream"], &mut upstreams);
         }
         if let Some(route) = route.as_object_mut() {
             route.retain(|key, value| key != "name" && !value.is_null());
@@ -54,6 +57,21 @@ pub(crate) fn of(context: &Context<'_>, root: &Reader<'_>) -> Value {
         order.push(Value::from(name.as_str()));
         routes.insert(name, route);
     }
+    let mut aggregates = Map::new();
+    for node in root.nodes("aggregates") {
+        let Some(reader) = plain(node, &AGGREGATE) else { continue };
+        let content = |key: &str| node.table()?.get(key).and_then(Node::text);
+        let name = content("name").or(content("path")).unwrap_or_default().to_owned();
+        let mut aggregate = walk.table(&reader);
+        for part in aggregate["parts"].as_array_mut().into_iter().flatten() {
+            walk.resolve(None, &mut part["upstream"], &mut upstreams);
+        }
+        if let Some(table) = aggregate.as_object_mut() {
+            table.remove("name");
+        }
+        aggregates.insert(name, aggregate);
+    }
+    all.insert("aggregates".to_owned(), aggregates.into());
     all.insert("upstreams".to_owned(), upstreams.into());
     all.insert("routes".to_owned(), routes.into());
     all.insert("route_order".to_owned(), order.into());
@@ -165,8 +183,9 @@ impl Walk<'_, '_> {
     }
 
     /// Gives an upstream that is written as a URL its name, and a place among the others.
-    fn resolve(&self, upstream: &mut Value, upstreams: &mut Map<String, Value>) {
-        let Some(url) = upstream.as_str().filter(|it| upstream_url::is_url(it)) else { return };
+    /// `content` is what it comes to where variables are in it.
+    fn resolve(&self, content: Option<&str>, upstream: &mut Value, upstreams: &mut Map<String, Value>) {
+        let Some(url) = content.or(upstream.as_str()).filter(|it| upstream_url::is_url(it)) else { return };
         let Ok(url) = upstream_url::parse(url) else { return };
         *upstream = url.authority.as_str().into();
         upstreams.entry(url.authority.as_str()).or_insert_with(|| {

@@ -52,7 +52,8 @@ pub struct Change {
 /// Something that is not what it was.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Item {
-    /// `routes`, `upstreams`, `rate_limits`, `providers`, `stores`, `listeners`, or a table of which there is one.
+    /// `routes`, `aggregates`, `upstreams`, `rate_limits`, `providers`, `stores`, `listeners`, or a table of which
+    /// there is one.
     pub section: &'static str,
     /// Its name; that of the table where there is one.
     pub name: String,
@@ -66,8 +67,9 @@ pub struct Item {
 }
 
 /// Where things with names stand, by what they are called.
-const NAMED: [(&str, &[&str]); 6] = [
+const NAMED: [(&str, &[&str]); 7] = [
     ("routes", &["routes"]),
+    ("aggregates", &["aggregates"]),
     ("upstreams", &["upstreams"]),
     ("rate_limits", &["rate_limits"]),
     ("providers", &["identity", "providers"]),
@@ -184,7 +186,8 @@ fn order(old: &Side, new: &Side) -> Option<Item> {
         for name in side.effective["route_order"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             let there = |side: &Side| side.effective["routes"][name].is_object();
             let route = &side.effective["routes"][name];
-            if there(old) && there(new) && old.effective["routes"][name] == new.effective["routes"][name] {
+            let alike = |key: &&str| old.effective["routes"][name][*key] == new.effective["routes"][name][*key];
+            if there(old) && there(new) && treatment::MATCHING.iter().all(|key| alike(key)) {
                 let conditions = ["headers", "query", "body"].map(|key| route[key].as_object().map_or(0, Map::len));
                 let methods = route["methods"].as_array().is_some_and(|list| !list.is_empty());
                 let path: Vec<&str> = route["path"].as_str().unwrap_or_default().split('/').collect();

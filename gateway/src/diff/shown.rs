@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-/// Parts of headers' names whose values are not shown.
-const SECRET: [&str; 6] = ["authorization", "cookie", "token", "secret", "password", "key"];
+/// Parts of names of headers, parameters and members whose values are not shown.
+const SECRET: [&str; 11] =
+    ["auth", "cookie", "token", "secret", "pass", "key", "sig", "cred", "session", "jwt", "private"];
 /// Longer lists are shown by what came and what went.
 const LONG: usize = 60;
 const MASK: &str = "(not shown)";
@@ -63,11 +64,18 @@ fn mask(key: &str, value: &Value) -> Value {
 }
 
 fn mask_text(key: &str, text: &str) -> String {
-    let sets_header = key.contains("headers.") && !key.ends_with(".remove") || key.starts_with("headers");
+    let has_names =
+        ["headers", "query", "body"].iter().any(|it| key.starts_with(it) || key.contains(&format!("{it}.")));
+    let sets_header = has_names && !key.ends_with(".remove");
     let name = key.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     if sets_header && SECRET.iter().any(|secret| name.contains(secret)) {
         return MASK.to_owned();
     }
+    // What is asked for may carry a key: `/check?token=…`.
+    let text = match text.split_once('?') {
+        Some((before, query)) if query.contains('=') => &*format!("{before}?{MASK}"),
+        _ => text,
+    };
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let authority = &rest[..rest.find('/').unwrap_or(rest.len())];
     match authority.rfind('@') {
@@ -103,6 +111,10 @@ mod tests {
         let shown = masked(&edits).to_string();
         assert!(!shown.contains("Basic") && !shown.contains("\"y\"") && shown.contains("\"z\""), "{shown}");
         assert_eq!(masked(&json!("http://h/a@b")), json!("http://h/a@b"));
+        assert_eq!(masked(&json!("https://h/keys?api=1")), json!("https://h/keys?(not shown)"));
+        let conditions = json!({ "query": { "token": "s3", "page": "2" }, "headers": { "x-internal-auth": "s3" } });
+        let shown = masked(&conditions).to_string();
+        assert!(!shown.contains("s3") && shown.contains("\"2\""), "{shown}");
     }
 
     #[test]

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::{Side, changes, differing};
 
 /// What of a route decides which requests take it, and nothing else.
-const MATCHING: [&str; 8] = ["hosts", "path", "methods", "headers", "query", "body", "body_match_limit", "priority"];
+pub(super) const MATCHING: [&str; 8] =
+    ["hosts", "path", "methods", "headers", "query", "body", "body_match_limit", "priority"];
 /// What is told in words of its own.
 const TOLD: [&str; 4] = ["upstream", "rate_limits", "auth", "forward_auth"];
 /// Keys of an upstream, a limit or a provider that are told; the rest is counted.
@@ -16,7 +17,14 @@ const MOST_KEYS: usize = 3;
 /// The upstreams that a route's requests may reach.
 pub(super) fn upstreams(route: &Value) -> Vec<&str> {
     let named = [&route["upstream"], &route["forward_auth"]["upstream"], &route["fallback"]["upstream"]];
-    named.into_iter().filter_map(Value::as_str).collect()
+    let parts = route["parts"].as_array().into_iter().flatten().map(|part| &part["upstream"]);
+    named.into_iter().chain(parts).filter_map(Value::as_str).collect()
+}
+
+/// The route, or the aggregate, of this name.
+fn route_of<'a>(side: &'a Side, name: &str) -> &'a Value {
+    let route = &side.effective["routes"][name];
+    if route.is_null() { &side.effective["aggregates"][name] } else { route }
 }
 
 /// What is said of a request's treatment, and whether it needs an identity only now.
@@ -32,8 +40,7 @@ pub(super) struct Treatment {
 
 /// How requests are treated otherwise that took one route and take another, or the same.
 pub(super) fn between((old, before): (&Side, &str), (new, after): (&Side, &str)) -> Treatment {
-    let of = |side: &Side, name: &str| side.effective["routes"][name].clone();
-    let (one, other) = levelled((old, &of(old, before)), (new, &of(new, after)));
+    let (one, other) = levelled((old, route_of(old, before)), (new, route_of(new, after)));
     let mut told = Treatment::default();
     if before != after {
         told.differs.push(format!("route {before} → {after}"));
@@ -153,10 +160,16 @@ fn definition((old, new): (&Side, &Side), section: &str, name: &str, out: &mut V
     out.push(format!("{what} {name}: {}{more}", shown.join(", ")));
 }
 
-/// Whether routes of these names match the same requests on both sides, and are the same routes.
+/// Whether routes of these names match the same requests on both sides, and are the same routes, in the same order: of
+/// two that match alike, the first one in the file is taken.
 pub(super) fn match_alike(old: &Side, new: &Side, names: &BTreeSet<&str>) -> bool {
-    names.iter().all(|name| {
-        let (one, other) = (&old.effective["routes"][*name], &new.effective["routes"][*name]);
+    let order = |side: &Side| -> Vec<String> {
+        let all = side.effective["route_order"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        all.filter(|name| names.contains(name)).map(str::to_owned).collect()
+    };
+    let alike = names.iter().all(|name| {
+        let (one, other) = (route_of(old, name), route_of(new, name));
         one.is_object() && other.is_object() && MATCHING.iter().all(|key| one[*key] == other[*key])
-    })
+    });
+    alike && order(old) == order(new)
 }

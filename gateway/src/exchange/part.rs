@@ -33,7 +33,12 @@ impl<N: Network> Exchange<N> {
     pub fn shared_call(&self) -> Box<Self> {
         let mut call = self.call(self.route.unwrap_or(usize::MAX), self.method.clone(), self.uri.clone());
         call.path.clone_from(&self.path);
-        call.timeout = self.route().and_then(|route| route.settings.timeout);
+        let given = self.route().and_then(|route| route.settings.timeout);
+        // Whoever begins it has waited for less time than it has itself; what it has little of says nothing of who is
+        // asked.
+        let passed = call.started.saturating_duration_since(self.started);
+        call.timeout = given.map(|given| given.saturating_sub(passed));
+        call.hurried = given.is_some_and(|given| passed > given / 2);
         call.connection.deadlines.set(Wait::Exchange, call.started, call.timeout);
         call
     }
@@ -61,10 +66,12 @@ impl<N: Network> Exchange<N> {
     }
 
     /// Its answer is that of a shared call: its record tells of that one's way, and whoever began it of the attempts.
-    pub fn came_by(&mut self, call: &Self, is_first: bool) {
+    pub fn came_by(&mut self, call: &Self, is_first: bool, was_answered: bool) {
         self.endpoint.clone_from(&call.endpoint);
         (self.breaker, self.stands_in, self.code) = (call.breaker, call.stands_in, call.code);
-        self.upstream_head = Some(self.now());
+        if was_answered {
+            self.upstream_head = Some(self.now());
+        }
         if is_first {
             self.attempts += call.attempts;
             self.hedges.fetch_add(call.hedges.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -20,12 +20,7 @@ use crate::response_body::{Answer, Behind, ResponseBody, Source};
 /// Passes an answer on, its body as it streams.
 pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> Reply<N> {
     let status = answer.head.status;
-    let mut fields = answer.head.fields;
-    if let Some(cookie) = answer.source.selected.cookie(exchange.secure)
-        && !status.is_server_error()
-    {
-        fields.push_more(&[(&SET_COOKIE, &cookie)]);
-    }
+    let fields = with_affinity(&exchange, &answer.source, status, answer.head.fields);
     let mut fields = dress(&exchange, fields);
     exchange.status = Some(status);
     let settings = exchange.route().map(|route| &route.settings);
@@ -43,8 +38,11 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
 /// Passes an answer on of whose body some has been read.
 pub fn relay_behind<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>, behind: Behind) -> Reply<N> {
     let status = answer.head.status;
-    let head = AnswerHead::Wire(dress(&exchange, answer.head.fields));
+    let fields = with_affinity(&exchange, &answer.source, status, answer.head.fields);
+    let fields = dress(&exchange, fields);
     exchange.status = Some(status);
+    exchange.note_relayed(&fields);
+    let head = AnswerHead::Wire(fields);
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
     Reply { status, head, body: ResponseBody::relay_behind(exchange, answer.source, idle_timeout, behind) }
 }
@@ -52,8 +50,25 @@ pub fn relay_behind<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N
 /// Passes on an answer that several get.
 pub fn given<N: Network>(mut exchange: Box<Exchange<N>>, head: ResponseHead, body: Bytes) -> Reply<N> {
     exchange.status = Some(head.status);
-    let fields = AnswerHead::Wire(dress(&exchange, head.fields));
-    Reply { status: head.status, head: fields, body: ResponseBody::own(body, exchange) }
+    let fields = dress(&exchange, head.fields);
+    exchange.note_relayed(&fields);
+    Reply { status: head.status, head: AnswerHead::Wire(fields), body: ResponseBody::own(body, exchange) }
+}
+
+/// The cookie that brings a client back to its endpoint, where the route has one to give.
+#[inline]
+fn with_affinity<N: Network>(
+    exchange: &Exchange<N>,
+    source: &Source<N>,
+    status: StatusCode,
+    mut fields: Box<Fields>,
+) -> Box<Fields> {
+    if let Some(cookie) = source.selected.cookie(exchange.secure)
+        && !status.is_server_error()
+    {
+        fields.push_more(&[(&SET_COOKIE, &cookie)]);
+    }
+    fields
 }
 
 /// Passes on what another service says to a request that may not pass.

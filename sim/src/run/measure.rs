@@ -8,7 +8,6 @@ use loadgen::clock::duration_ns;
 use loadgen::environment::CpuTicks;
 use loadgen::recorder::Recorder;
 use loadgen::result::Offered;
-use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy};
 
 use super::crowd::Driven;
 use super::drive::{Stretch, start_ns};
@@ -23,6 +22,8 @@ use crate::process::{Usage, pin_thread};
 use crate::scenario::Scenario;
 use crate::scenario::model::HostilePart;
 
+/// How far hostile clients stand back behind the driver (nice(2)).
+const NICE: i32 = 10;
 /// How often progress is shown.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
 
@@ -157,13 +158,8 @@ fn attack(fields: &[Field], stretch: &Stretch, start_ns: u64, ended: &AtomicBool
     }
     // Where the core is not to be had, they are wherever they may.
     let _ = if stretch.cores.is_empty() { Ok(()) } else { pin_thread(&stretch.cores) };
-    // The driver comes first, at once: what it sends late is a reason against the run. A thread that is merely nicer
-    // ends its slice of milliseconds before it is put off the core; one of the idle class (sched(7)) does not.
-    let _ = thread_priority::set_thread_priority_and_policy(
-        thread_priority::thread_native_id(),
-        ThreadPriority::Min,
-        ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle),
-    );
+    // The driver comes first: what it sends late is a reason against the run.
+    let _ = rustix::process::setpriority_process(None, NICE);
     let why = |error: std::io::Error| RunError::Control { what: "hostile clients".to_owned(), why: error.to_string() };
     hostile::attack(fields, stretch.clock, start_ns, ended).map_err(why)
 }

@@ -24,6 +24,21 @@ pub(super) fn list(requests: &[Value]) -> String {
     if out.is_empty() {
         out.push_str("No such request is kept.\n");
     }
+    harmless(&out)
+}
+
+/// Nothing in it moves a terminal's cursor, or turns what stands behind it round: clients chose some of these words.
+fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let turns =
+            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        if c != '\n' && (c.is_control() || turns) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
     out
 }
 
@@ -61,7 +76,7 @@ pub(super) fn one(request: &Value) -> String {
     for miss in items(&request["routing"]["misses"]) {
         line(&mut out, "not", &format!("{}: {}", word(miss, "route"), word(miss, "reason")));
     }
-    out
+    harmless(&out)
 }
 
 /// What happened when, microseconds from the start.
