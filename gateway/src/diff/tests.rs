@@ -168,3 +168,36 @@ fn a_line_without_end_and_one_that_is_too_long_are_bad_and_no_more() {
     assert_eq!((told.requests, told.bad_lines), (1, 2));
     assert_eq!(told.bad.iter().map(|bad| bad.line).collect::<Vec<_>>(), [1, 3]);
 }
+
+const BOARD: &str = "[[aggregates]]\nname = 'board'\npath = '/board'\nparts = [\n  { name = 'x', upstream = 'a', path = '/x' },\n  \
+                     { name = 'y', upstream = 'b', path = '/y' },\n]\n";
+
+#[test]
+fn aggregates_are_compared_and_replayed_too() {
+    let (old, plain) = (side(&format!("{OLD}{BOARD}")), BOARD);
+    let of = |board: &str| side(&format!("{OLD}{board}"));
+    assert!(compare(&old, &of(plain)).is_empty());
+    let sections = |new: &Side| compare(&old, new).iter().map(|item| (item.section, item.what)).collect::<Vec<_>>();
+    assert_eq!(sections(&side(OLD)), [("aggregates", What::Removed)]);
+    let swapped = "[[aggregates]]\nname = 'board'\npath = '/board'\nparts = [\n  { name = 'y', upstream = 'b', path = '/y' },\n  \
+                   { name = 'x', upstream = 'a', path = '/x' },\n]\n";
+    assert_eq!(sections(&of(swapped)), [("aggregates", What::Changed)], "the order is that of the document");
+    let guarded = BOARD.replace("path = '/board'", "path = '/board'\nauth = { providers = ['main'] }");
+    assert_eq!(sections(&of(&guarded)), [("aggregates", What::Changed)]);
+    let log = record("GET", "/board", &json!({ "route": "board" }));
+    let told = replay(&old, &of(&guarded), log.as_bytes()).unwrap();
+    let group = &told.groups[0];
+    assert!(group.differs.iter().any(|it| it.contains("now needs identity")), "{:?}", group.differs);
+}
+
+#[test]
+fn an_order_that_decides_is_told_though_more_has_changed() {
+    let two = |first: &str, second: &str| {
+        let route = |name: &str, more: &str| {
+            format!("[[routes]]\nname = '{name}'\npath = '/h'\nheaders = {{ x-{name} = '1' }}\nupstream = 'a'\n{more}")
+        };
+        side(&format!("{OLD}{}{}", route(first, ""), route(second, if first == "q" { "timeout = '1s'\n" } else { "" })))
+    };
+    let (old, new) = (two("p", "q"), two("q", "p"));
+    assert!(compare(&old, &new).iter().any(|item| item.name == "(order in the file)"), "p has another timeout too");
+}

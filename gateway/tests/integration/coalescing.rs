@@ -302,3 +302,47 @@ async fn head_and_http_2_share_too() {
         assert_eq!(client.get("/x").await.echo().path(), "/x");
     }
 }
+
+/// The call is late before who waits for it: else nobody would ever hear of an endpoint that hangs.
+#[tokio::test]
+async fn an_endpoint_that_hangs_is_blamed_and_the_fallback_is_given() {
+    let up = Raw::script(Script::new().read_request().hang()).await.unwrap();
+    let route = "timeout = '200ms'\nfallback = { status = 200, body = 'later' }";
+    let gateway = Gateway::start(&text(up.addr(), route, "")).await;
+    for _ in 0..2 {
+        let answer = gateway.ask(get("/", "")).await;
+        assert_eq!((answer.status, &answer.body[..]), (200, &b"later"[..]));
+    }
+    let attempts = "gateway_upstream_attempts_total{upstream=\"up\",outcome=\"timeout\"}";
+    assert_eq!(gateway.metric(attempts).await, Some(2.0));
+    let record = gateway.records(2).await.remove(0);
+    assert_eq!((&record["attempts"], &record["endpoint"]), (&1.into(), &up.addr().to_string().into()));
+}
+
+#[tokio::test]
+async fn a_client_that_takes_the_answer_gets_its_cookie_and_its_trailers() {
+    let up = Raw::script(Script::always(ok("", "hello"))).await.unwrap();
+    let sticky = text(up.addr(), "", "").replacen("[[routes]]", "affinity = { cookie = 'at',  }\n[[routes]]", 1);
+    let gateway = Gateway::start(&sticky).await;
+    let answer = gateway.ask(get("/", "")).await;
+    assert!(answer.header("set-cookie").is_some_and(|cookie| cookie.starts_with("at=")), "{answer:?}");
+    let chunked =
+        "HTTP/1.1 200 OK\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nx-sum: 1\r\n\r\n";
+    let up = Raw::script(Script::always(chunked)).await.unwrap();
+    let gateway = Gateway::start(&text(up.addr(), "", "")).await;
+    assert_eq!(gateway.ask(get("/", "")).await.trailers, [("x-sum".to_owned(), "1".to_owned())]);
+}
+
+/// A refusal may hang on what the comparison leaves out: it is its client's alone.
+#[tokio::test]
+async fn a_refusal_is_given_to_one() {
+    let gate = Gate::new();
+    let refusal = "HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno";
+    let up = gated(&gate, refusal).await;
+    let gateway = Gateway::start(&text(up.addr(), "", "")).await;
+    let mut clients = asking(&gateway, &[get("/", "user-agent: bad\r\n"), get("/", "user-agent: good\r\n")]).await;
+    waiting(&gateway, 2).await;
+    gate.open();
+    answers(&mut clients).await;
+    assert_eq!(counted(&gateway, "unshared").await, Some(1.0), "the other one asked for itself");
+}
