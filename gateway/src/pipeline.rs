@@ -193,7 +193,7 @@ async fn coalesced<N: Network>(
     match compose::share(exchange, headers, target, part).await {
         Turn::Alone => Ok(None),
         Turn::Given(head, body) => Ok(Some(Outcome::Given(Box::new((head, body))))),
-        Turn::Taken(answer, behind) => Ok(Some(Outcome::Taken(Box::new((answer, behind))))),
+        Turn::Taken(taken) => Ok(Some(Outcome::Taken(taken))),
         Turn::Failed(problem, true) => Err(Failure::Covered(problem)),
         Turn::Failed(problem, false) => Err(Failure::Problem(problem)),
     }

@@ -131,9 +131,8 @@ impl JsonScan {
             (_, b' ' | b'\t' | b'\n' | b'\r') => Ok(state),
             (State::Value | State::FirstValue, b'[') => self.open(false),
             (State::Value | State::FirstValue, b'{') => self.open(true),
-            (State::FirstValue, b']') => Ok(self.close()),
+            (State::FirstValue, b']') | (State::FirstName, b'}') => Ok(self.close()),
             (State::Value | State::FirstValue, _) => self.value(byte),
-            (State::FirstName, b'}') => Ok(self.close()),
             (State::FirstName | State::Name, b'"') => {
                 self.is_name = true;
                 Ok(State::Text)

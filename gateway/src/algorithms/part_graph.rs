@@ -177,8 +177,8 @@ mod tests {
                     ready.push(more);
                 }
                 // Nobody waits who could go on.
-                for part in 0..needs.len() {
-                    let could = needs[part].iter().all(|need| settled.contains(need));
+                for (part, needs) in needs.iter().enumerate() {
+                    let could = needs.iter().all(|need| settled.contains(need));
                     prop_assert_eq!(could, told.contains(&part));
                 }
             }

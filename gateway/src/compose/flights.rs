@@ -58,7 +58,7 @@ pub enum Turn<N: Network> {
     /// An answer that several get.
     Given(ResponseHead, Bytes),
     /// The call's answer, for this one alone; these bytes of its body have been read.
-    Taken(Answer<N>, Behind),
+    Taken(Box<(Answer<N>, Behind)>),
     /// The call failed; the last one says whether the route's fixed answer is given in its place.
     Failed(Box<GatewayError>, bool),
 }
@@ -158,7 +158,7 @@ fn take<N: Network>(exchange: &mut Exchange<N>, landed: &Landed<N>, is_first: bo
         What::Whole(head, body) => Turn::Given(head.clone(), body.clone()),
         What::Failed(problem, covered) => Turn::Failed(Box::new(problem.again()), *covered),
         What::One(one) => match one.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some((answer, behind)) => Turn::Taken(answer, behind),
+            Some(taken) => Turn::Taken(taken),
             None => {
                 exchange.count_coalesced(CoalesceResult::Unshared);
                 // What it has waited for was another one's call.

@@ -32,12 +32,15 @@ pub(super) struct Landed<N: Network> {
     pub(super) what: What<N>,
 }
 
+/// An answer, and what of its body has been read.
+pub(super) type Taken<N> = Box<(Answer<N>, Behind)>;
+
 /// What it came to.
 pub(super) enum What<N: Network> {
     /// Whoever waits gets it.
     Whole(ResponseHead, Bytes),
     /// One of them gets it.
-    One(Mutex<Option<(Answer<N>, Behind)>>),
+    One(Mutex<Option<Taken<N>>>),
     /// There is no answer; whether the route's fixed answer stands in for one.
     Failed(Box<GatewayError>, bool),
 }
@@ -56,7 +59,7 @@ impl AsRef<[u8]> for Held {
 
 /// Takes an answer: as a whole, where several may have it.
 pub(super) async fn land<N: Network>(exchange: &Exchange<N>, answer: Answer<N>) -> What<N> {
-    let one = |answer, behind| What::One(Mutex::new(Some((answer, behind))));
+    let one = |answer, behind| What::One(Mutex::new(Some(Box::new((answer, behind)))));
     if !may_be_shared(exchange, &answer) {
         return one(answer, Behind::default());
     }

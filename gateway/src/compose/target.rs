@@ -171,8 +171,10 @@ mod tests {
         }
     }
 
+    type Pair = (Vec<u8>, Vec<u8>);
+
     /// What a reader makes of a target: the segments of its path, decoded, and the parameters of its query.
-    fn read(target: &str) -> (Vec<Vec<u8>>, Vec<(Vec<u8>, Vec<u8>)>) {
+    fn read(target: &str) -> (Vec<Vec<u8>>, Vec<Pair>) {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let segments = path.split('/').skip(1).map(decoded).collect();
         let pair = |pair: &str| {

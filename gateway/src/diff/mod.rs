@@ -187,7 +187,7 @@ fn order(old: &Side, new: &Side) -> Option<Item> {
             let there = |side: &Side| side.effective["routes"][name].is_object();
             let route = &side.effective["routes"][name];
             let alike = |key: &&str| old.effective["routes"][name][*key] == new.effective["routes"][name][*key];
-            if there(old) && there(new) && treatment::MATCHING.iter().all(|key| alike(key)) {
+            if there(old) && there(new) && treatment::MATCHING.iter().all(alike) {
                 let conditions = ["headers", "query", "body"].map(|key| route[key].as_object().map_or(0, Map::len));
                 let methods = route["methods"].as_array().is_some_and(|list| !list.is_empty());
                 let path: Vec<&str> = route["path"].as_str().unwrap_or_default().split('/').collect();

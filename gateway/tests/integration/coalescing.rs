@@ -322,7 +322,8 @@ async fn an_endpoint_that_hangs_is_blamed_and_the_fallback_is_given() {
 #[tokio::test]
 async fn a_client_that_takes_the_answer_gets_its_cookie_and_its_trailers() {
     let up = Raw::script(Script::always(ok("", "hello"))).await.unwrap();
-    let sticky = text(up.addr(), "", "").replacen("[[routes]]", "affinity = { cookie = 'at', key_env = 'PATH' }\n[[routes]]", 1);
+    let sticky =
+        text(up.addr(), "", "").replacen("[[routes]]", "affinity = { cookie = 'at', key_env = 'PATH' }\n[[routes]]", 1);
     let gateway = Gateway::start(&sticky).await;
     let answer = gateway.ask(get("/", "")).await;
     assert!(answer.header("set-cookie").is_some_and(|cookie| cookie.starts_with("at=")), "{answer:?}");

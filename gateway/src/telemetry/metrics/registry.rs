@@ -50,6 +50,9 @@ pub struct Ejections {
     pub endpoints: u64,
 }
 
+/// Series of parts by their aggregates' names and their own.
+type Parts = BTreeMap<(Arc<str>, Arc<str>), Arc<PartSeries>>;
+
 /// The process's series.
 #[derive(Debug)]
 pub struct Registry {
@@ -63,7 +66,7 @@ pub struct Registry {
     limits: Mutex<BTreeMap<Arc<str>, Arc<LimitSeries>>>,
     stores: Mutex<BTreeMap<Arc<str>, Arc<StoreSeries>>>,
     /// By aggregate, then part.
-    parts: Mutex<BTreeMap<(Arc<str>, Arc<str>), Arc<PartSeries>>>,
+    parts: Mutex<Parts>,
 }
 
 impl Registry {
