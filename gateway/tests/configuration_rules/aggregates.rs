@@ -1,6 +1,6 @@
 //! `[[aggregates]]`.
 
-use super::{check, errors};
+use super::{check, errors, warnings};
 
 /// An aggregate with these parts, which begin at column 10 of line 4.
 fn aggregate(parts: &str) -> String {
@@ -74,4 +74,18 @@ fn it_is_a_route_among_others() {
     let named = aggregate(&part("a", "/")).replacen("path =", "name = \"r\"\npath =", 1);
     let both = format!("{named}\n{}", route.replace("/d/", "/e/"));
     assert_eq!(errors(&both).len(), 1, "{:?}", errors(&both));
+}
+
+#[test]
+fn defaults_that_keep_requests_out_keep_none_out_here() {
+    let text = |keys: &str| {
+        format!(
+            "[defaults.route]\n{keys}\n{}",
+            aggregate(&part("a", "/")).replacen("upstreams.u.endpoints = ", "[upstreams.u]\nendpoints = ", 1)
+        )
+    };
+    assert!(!warnings(&text("timeout = \"1s\"")).iter().any(|it| it.contains("does not hold")));
+    let told = warnings(&text("https = \"require\"\naddresses = { allow = [\"10.0.0.0/8\"] }"));
+    let expected = "\"https\", \"addresses\" of [defaults.route] does not hold for an aggregate";
+    assert!(told.iter().any(|it| it.contains(expected)), "{told:?}");
 }

@@ -31,7 +31,13 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
             .required(),
     ],
 )
-.rules(&[compose::parts, compose::answers_get, compose::parts_within_timeout, references::limits]);
+.rules(&[
+    compose::parts,
+    compose::answers_get,
+    compose::defaults_that_do_not_hold,
+    compose::parts_within_timeout,
+    references::limits,
+]);
 
 pub(crate) static PART: TableDef = TableDef::plain(
     "parts",

@@ -3,6 +3,7 @@
 use crate::algorithms::part_graph::{Circle, PartGraph};
 use crate::config::check::{Context, Reader};
 use crate::config::problem::{did_you_mean, quoted};
+use crate::config::schema::route::ROUTE;
 use crate::config::settings::aggregate::CallPiece;
 use crate::config::tree::Node;
 use crate::config::value::{call, path_pattern, quantity, text};
@@ -17,6 +18,18 @@ pub(crate) fn answers_get(context: &mut Context<'_>, aggregate: &Reader<'_>) {
             let help = "its calls are GETs without a body: write methods = [\"GET\"], which answers HEAD too";
             context.report.error_with(method.at, "an aggregate answers GET and HEAD", help);
         }
+    }
+}
+
+/// What keeps requests out by `[defaults.route]` keeps none out here: an aggregate has no such keys.
+pub(crate) fn defaults_that_do_not_hold(context: &mut Context<'_>, aggregate: &Reader<'_>) {
+    let Some(shared) = context.shared(&ROUTE) else { return };
+    let written = ["https", "addresses", "forward_auth"].into_iter().filter(|key| shared.get(key).is_some());
+    let names: Vec<String> = written.map(quoted).collect();
+    if !names.is_empty() {
+        let message = format!("{} of [defaults.route] does not hold for an aggregate", names.join(", "));
+        let help = "give it `auth`, or let routes that have these keys stand before its upstreams";
+        context.report.warning(aggregate.at("path"), message, help);
     }
 }
 
