@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use http::uri::PathAndQuery;
 
+use crate::context::names::lists;
 use crate::exchange::Exchange;
 use crate::network::Network;
 
@@ -33,11 +34,8 @@ const APART: [&str; 20] = [
 
 /// Whether a request wants what no other may have: trailers, or an answer only if a cache has it.
 pub(super) fn is_for_itself(headers: &HeaderMap) -> bool {
-    let names = |name: http::HeaderName, word: &str| {
-        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(word))
-    };
-    names(http::header::TE, "trailers") || names(http::header::CACHE_CONTROL, "only-if-cached")
+    let says = |name, word: &[u8]| headers.get_all(name).iter().any(|value| lists(value.as_bytes(), word));
+    says(http::header::TE, b"trailers") || says(http::header::CACHE_CONTROL, b"only-if-cached")
 }
 
 /// Whether requests that differ in this header share a call.

@@ -1,6 +1,11 @@
-//! The names of the headers that the gateway itself sets, made once.
+//! The names of the headers that the gateway itself sets, made once; and words in lists that headers hold.
 
 use http::HeaderName;
+
+/// Whether a header's list, as `a, b`, has this word in it, in whatever letters.
+pub fn lists(value: &[u8], word: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(word))
+}
 
 /// `x-request-id`
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -178,9 +178,7 @@ fn remember<N: Network>(authority: &Authority<N>, key: Option<Vec<u8>>, copied: 
 
 fn forbids_keeping(head: &ResponseHead) -> bool {
     let mut lines = head.fields.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"cache-control"));
-    lines.any(|(_, value)| {
-        value.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(b"no-store"))
-    })
+    lines.any(|(_, value)| names::lists(value, b"no-store"))
 }
 
 fn copied(head: &ResponseHead, settings: &ForwardAuth) -> Copied {

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
 use crate::compression::{Accepted, DIGESTS, Encoder};
 use crate::config::settings::Compress;
+use crate::context::names::lists;
 use crate::exchange::Exchange;
 use crate::http1::Fields;
 use crate::network::Network;
@@ -23,7 +24,7 @@ use crate::response_body::{Packing, Source};
 #[cold]
 pub fn note_accepted<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) {
     let Some(compress) = exchange.route().and_then(|route| route.settings.compress.as_deref()) else { return };
-    let is_to_stay = headers.get_all(CACHE_CONTROL).iter().any(|value| names(value.as_bytes(), b"no-transform"));
+    let is_to_stay = headers.get_all(CACHE_CONTROL).iter().any(|value| lists(value.as_bytes(), b"no-transform"));
     if exchange.version != Version::HTTP_10 && !is_to_stay {
         let lines = headers.get_all(ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes);
         exchange.accepts = Accepted::choose(lines, &compress.codings);
@@ -45,7 +46,7 @@ pub(super) fn prepare<N: Network>(
     if exchange.is_grpc || !may_differ(compress, (status, exchange.accepts.has_weak_tag), fields) {
         return None;
     }
-    if !fields.all(&VARY).any(|value| value.trim_ascii() == b"*" || names(value, b"accept-encoding")) {
+    if !fields.all(&VARY).any(|value| value.trim_ascii() == b"*" || lists(value, b"accept-encoding")) {
         fields.push_more(&[(&VARY, ACCEPT_ENCODING.as_str())]);
     }
     let coding = exchange.accepts.coding?;
@@ -108,9 +109,9 @@ fn may_differ(compress: &Compress, (status, has_weak_tag): (StatusCode, bool), f
         && is_plain
         && covered
         && fields.all(&CONTENT_RANGE).next().is_none()
-        && !fields.all(&CACHE_CONTROL).any(|value| names(value, b"no-transform"))
+        && !fields.all(&CACHE_CONTROL).any(|value| lists(value, b"no-transform"))
         && DIGESTS.iter().all(|digest| fields.all(digest).next().is_none())
-        && !fields.all(&TRAILER).any(|value| DIGESTS.iter().any(|digest| names(value, digest.as_str().as_bytes())))
+        && !fields.all(&TRAILER).any(|value| DIGESTS.iter().any(|digest| lists(value, digest.as_str().as_bytes())))
 }
 
 /// The length of other bytes than those that come.
@@ -120,11 +121,6 @@ fn drop_length(fields: &mut Fields) {
 
 fn is_event_stream(fields: &Fields) -> bool {
     fields.all(&CONTENT_TYPE).any(|value| value.to_ascii_lowercase().starts_with(b"text/event-stream"))
-}
-
-/// Whether a list names a word, in whatever letters, perhaps with a value.
-fn names(value: &[u8], word: &[u8]) -> bool {
-    value.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(word))
 }
 
 fn told_length(fields: &Fields) -> Option<u64> {

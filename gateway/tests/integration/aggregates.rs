@@ -6,7 +6,7 @@ use mocks::raw::{Gate, Raw, Script};
 use mocks::{Mock, Rule};
 
 use crate::support::h2::H2Client;
-use crate::support::{Answer, Gateway, Issuer, echo, eventually};
+use crate::support::{Answer, Gateway, Issuer, echo};
 
 fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
@@ -20,17 +20,17 @@ async fn always(answer: &str) -> Raw {
     Raw::script(Script::always(answer)).await.unwrap()
 }
 
-async fn json(body: &str) -> Raw {
+pub(crate) async fn json(body: &str) -> Raw {
     always(&ok(body)).await
 }
 
 /// Sends so much, and no more.
-async fn stalls_after(bytes: &str) -> Raw {
+pub(crate) async fn stalls_after(bytes: &str) -> Raw {
     Raw::script(Script::new().read_request().send(bytes).hang()).await.unwrap()
 }
 
 /// Upstreams `a`, `b` and so on, and an aggregate `board` at `/board/{id}` with these keys and parts.
-fn text(upstreams: &[SocketAddr], keys: &str, parts: &[&str]) -> String {
+pub(crate) fn text(upstreams: &[SocketAddr], keys: &str, parts: &[&str]) -> String {
     let upstream = |(number, address): (usize, &SocketAddr)| {
         let name = char::from(b'a' + u8::try_from(number).unwrap());
         format!(
@@ -46,18 +46,18 @@ fn text(upstreams: &[SocketAddr], keys: &str, parts: &[&str]) -> String {
     )
 }
 
-async fn counted(gateway: &Gateway, part: &str, result: &str) -> Option<f64> {
+pub(crate) async fn counted(gateway: &Gateway, part: &str, result: &str) -> Option<f64> {
     let labels = format!("aggregate=\"board\",part=\"{part}\",result=\"{result}\"");
     gateway.metric(&format!("gateway_aggregate_parts_total{{{labels}}}")).await
 }
 
 /// What an upstream was asked, one head each.
-fn asked(upstream: &Raw) -> Vec<String> {
+pub(crate) fn asked(upstream: &Raw) -> Vec<String> {
     let all = String::from_utf8(upstream.received().concat()).unwrap();
     all.split("\r\n\r\n").filter(|head| !head.is_empty()).map(str::to_owned).collect()
 }
 
-fn body(answer: &Answer) -> &str {
+pub(crate) fn body(answer: &Answer) -> &str {
     std::str::from_utf8(&answer.body).unwrap()
 }
 
@@ -363,26 +363,6 @@ async fn large_parts_stream_while_others_are_on_their_way() {
 }
 
 #[tokio::test]
-async fn who_leaves_takes_the_calls_along() {
-    let (a, b) = (stalls_after("").await, stalls_after("").await);
-    let parts = ["name = 'a', upstream = 'a', path = '/'", "name = 'b', upstream = 'b', path = '/', required = true"];
-    let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "timeout = '60s'", &parts)).await;
-    let mut client = gateway.client().await;
-    client.send("GET /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    eventually("both are asked", || gateway.in_flight() == 2).await;
-    client.reset();
-    gateway.at_rest().await;
-    let record = gateway.record().await;
-    assert_eq!((&record["status"], &record["ended"]), (&499.into(), &"client_left".into()));
-    assert_eq!(
-        (counted(&gateway, "a", "cancelled").await, counted(&gateway, "b", "cancelled").await),
-        (Some(1.0), Some(1.0))
-    );
-    let (open, idle) = gateway.upstream_connections();
-    assert_eq!((open, idle), (0, 0), "what was asked is closed");
-}
-
-#[tokio::test]
 async fn identity_and_limits_are_the_aggregates_and_each_part_is_told_who_asks() {
     let (a, b, issuer) = (json("1").await, json("2").await, Issuer::new("k1"));
     let parts = ["name = 'a', upstream = 'a', path = '/'", "name = 'b', upstream = 'b', path = '/'"];
@@ -459,25 +439,6 @@ async fn it_is_the_same_over_http_2_on_both_sides() {
 }
 
 #[tokio::test]
-async fn head_is_answered_with_the_length_and_other_methods_are_not() {
-    let a = json("[1]").await;
-    let gateway = Gateway::start(&text(&[a.addr()], "", &["name = 'a', upstream = 'a', path = '/'"])).await;
-    let mut client = gateway.client().await;
-    for _ in 0..2 {
-        client.send("HEAD /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
-        let head = client.head().await;
-        assert_eq!((head.status, head.header("content-length")), (200, Some("9")));
-    }
-    assert_eq!((a.accepted(), counted(&gateway, "a", "ok").await), (1, Some(2.0)), "its connection is used again");
-    assert!(asked(&a)[0].starts_with("GET / "), "parts are documents, of which there is a head only if they are had");
-    let answer = client.ask("POST /board/1 HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n").await;
-    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")));
-    let upgrade = "GET /board/1 HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-                   sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    assert_eq!(body(&gateway.ask(upgrade).await), "{\"a\":[1]}", "a request to switch is answered without");
-}
-
-#[tokio::test]
 async fn operators_see_what_it_is_put_together_of() {
     let upstream = Mock::builder().rule(Rule::any().status(200)).start().await.unwrap();
     let parts = [
@@ -493,35 +454,6 @@ async fn operators_see_what_it_is_put_together_of() {
     assert_eq!((routes["routes"].as_array().unwrap().len(), &routes["routes"][0]["parts"]), (1, &expected));
     let explained = gateway.admin("GET", "/explain?method=GET&url=/board/1").await.json();
     assert_eq!((&explained["routing"]["route"], &explained["policies"]["parts"]), (&"board".into(), &expected));
-}
-
-#[tokio::test]
-async fn a_request_with_a_body_is_refused_before_anybody_is_asked() {
-    let a = json("1").await;
-    let gateway = Gateway::start(&text(&[a.addr()], "", &["name = 'a', upstream = 'a', path = '/'"])).await;
-    let answer = gateway.ask("GET /board/1 HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n").await;
-    assert_eq!((answer.status, answer.header("connection")), (413, Some("close")));
-    assert_eq!(a.accepted(), 0);
-}
-
-/// A phone in a tunnel is not an upstream that fails.
-#[tokio::test]
-async fn the_time_that_a_client_takes_to_read_is_nobodys_fault() {
-    let large = format!("\"{}\"", "x".repeat(16 << 20));
-    let (a, silent) = (json(&large).await, stalls_after("").await);
-    let keys = "timeout = '2s'\nmax_response = '64MiB'";
-    let parts = ["name = 'a', upstream = 'a', path = '/'"];
-    let slow = "[[routes]]\nname = 'slow'\npath = '/slow'\nupstream = 'b'\ntimeout = '4s'\n";
-    let gateway = Gateway::start(&format!("{}{slow}", text(&[a.addr(), silent.addr()], keys, &parts))).await;
-    let mut client = gateway.client().await;
-    client.send("GET /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    let mut answer = client.head().await;
-    // Twice the aggregate's time passes, and the client has read nothing.
-    assert_eq!(gateway.get("/slow").await.status, 504);
-    client.body_of(&mut answer).await;
-    assert!(answer.whole, "{} bytes", answer.body.len());
-    assert_eq!(answer.body.len(), large.len() + 6);
-    assert_eq!(counted(&gateway, "a", "ok").await, Some(1.0), "and its breaker is closed");
 }
 
 /// What is not there for its client is no failure of the service that says so.

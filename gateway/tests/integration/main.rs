@@ -7,6 +7,7 @@ mod admin;
 mod admin_page;
 mod affinity;
 mod aggregates;
+mod aggregates_clients;
 mod balancing;
 mod bodies;
 mod body_matching;

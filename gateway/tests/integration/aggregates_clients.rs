@@ -1,0 +1,72 @@
+//! Aggregates and how clients behave: who asks with a body or for a head alone, reads late, or leaves.
+
+use crate::aggregates::{asked, body, counted, json, stalls_after, text};
+use crate::support::{Gateway, eventually};
+
+#[tokio::test]
+async fn who_leaves_takes_the_calls_along() {
+    let (a, b) = (stalls_after("").await, stalls_after("").await);
+    let parts = ["name = 'a', upstream = 'a', path = '/'", "name = 'b', upstream = 'b', path = '/', required = true"];
+    let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "timeout = '60s'", &parts)).await;
+    let mut client = gateway.client().await;
+    client.send("GET /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    eventually("both are asked", || gateway.in_flight() == 2).await;
+    client.reset();
+    gateway.at_rest().await;
+    let record = gateway.record().await;
+    assert_eq!((&record["status"], &record["ended"]), (&499.into(), &"client_left".into()));
+    assert_eq!(
+        (counted(&gateway, "a", "cancelled").await, counted(&gateway, "b", "cancelled").await),
+        (Some(1.0), Some(1.0))
+    );
+    let (open, idle) = gateway.upstream_connections();
+    assert_eq!((open, idle), (0, 0), "what was asked is closed");
+}
+
+#[tokio::test]
+async fn head_is_answered_with_the_length_and_other_methods_are_not() {
+    let a = json("[1]").await;
+    let gateway = Gateway::start(&text(&[a.addr()], "", &["name = 'a', upstream = 'a', path = '/'"])).await;
+    let mut client = gateway.client().await;
+    for _ in 0..2 {
+        client.send("HEAD /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        let head = client.head().await;
+        assert_eq!((head.status, head.header("content-length")), (200, Some("9")));
+    }
+    assert_eq!((a.accepted(), counted(&gateway, "a", "ok").await), (1, Some(2.0)), "its connection is used again");
+    assert!(asked(&a)[0].starts_with("GET / "), "parts are documents, of which there is a head only if they are had");
+    let answer = client.ask("POST /board/1 HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")));
+    let upgrade = "GET /board/1 HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                   sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    assert_eq!(body(&gateway.ask(upgrade).await), "{\"a\":[1]}", "a request to switch is answered without");
+}
+
+#[tokio::test]
+async fn a_request_with_a_body_is_refused_before_anybody_is_asked() {
+    let a = json("1").await;
+    let gateway = Gateway::start(&text(&[a.addr()], "", &["name = 'a', upstream = 'a', path = '/'"])).await;
+    let answer = gateway.ask("GET /board/1 HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n").await;
+    assert_eq!((answer.status, answer.header("connection")), (413, Some("close")));
+    assert_eq!(a.accepted(), 0);
+}
+
+/// A phone in a tunnel is not an upstream that fails.
+#[tokio::test]
+async fn the_time_that_a_client_takes_to_read_is_nobodys_fault() {
+    let large = format!("\"{}\"", "x".repeat(16 << 20));
+    let (a, silent) = (json(&large).await, stalls_after("").await);
+    let keys = "timeout = '2s'\nmax_response = '64MiB'";
+    let parts = ["name = 'a', upstream = 'a', path = '/'"];
+    let slow = "[[routes]]\nname = 'slow'\npath = '/slow'\nupstream = 'b'\ntimeout = '4s'\n";
+    let gateway = Gateway::start(&format!("{}{slow}", text(&[a.addr(), silent.addr()], keys, &parts))).await;
+    let mut client = gateway.client().await;
+    client.send("GET /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let mut answer = client.head().await;
+    // Twice the aggregate's time passes, and the client has read nothing.
+    assert_eq!(gateway.get("/slow").await.status, 504);
+    client.body_of(&mut answer).await;
+    assert!(answer.whole, "{} bytes", answer.body.len());
+    assert_eq!(answer.body.len(), large.len() + 6);
+    assert_eq!(counted(&gateway, "a", "ok").await, Some(1.0), "and its breaker is closed");
+}
