@@ -108,8 +108,8 @@ async fn stages<N: Network>(
     {
         return Ok(Outcome::Refused(refused));
     }
-    // a route without an upstream ends here.
-    if exchange.upstream().is_none() {
+    // split: one upstream of several. A route without any ends here.
+    if exchange.upstream().is_none() && !splits(exchange, headers) {
         return Box::pin(without_upstream(exchange, headers, &params, source)).await;
     }
     // the body's limit, before a byte of it is read or asked for.
@@ -143,6 +143,16 @@ async fn stages<N: Network>(
         return Err(forward::upgrade::refused().into());
     }
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
+}
+
+/// split: one of the route's upstreams, and what proves to that one who asks. False where the route has none.
+#[cold]
+fn splits<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> bool {
+    let has_chosen = upstream::split::choose(exchange, headers);
+    if has_chosen {
+        exchange.passport = identity::stage::passport(exchange);
+    }
+    has_chosen
 }
 
 /// What the gateway answers itself, or puts together of several answers.

@@ -22,13 +22,16 @@ use crate::shard::Shared;
 use crate::telemetry::metrics::{Registry as Metrics, RouteSeries};
 use crate::upstream::Upstream;
 use crate::upstream::hedging::Hedging;
+use crate::upstream::split::Split;
 
 /// Everything a route needs, ready to be used.
 pub struct CompiledRoute<N: Network> {
     /// As configured.
     pub settings: Arc<settings::Route>,
-    /// Where its requests go; `None` where the gateway answers itself.
+    /// Where its requests go; `None` where the gateway answers itself, or where there are several.
     pub upstream: Option<Arc<Upstream<N>>>,
+    /// Several upstreams by weight.
+    pub split: Option<Box<Split>>,
     /// What it asks of where a request comes from.
     pub origin: Option<Box<Origin>>,
     /// Its limits, where it has some.
@@ -63,7 +66,8 @@ pub struct Snapshot<N: Network> {
     pub limits: Box<[Arc<Rule>]>,
     /// Finds routes.
     pub table: RouteTable,
-    /// Routes, by the index that the table gives; behind them those that parts of aggregates are called by.
+    /// Routes, by the index that the table gives; behind them those that parts of aggregates, then those that
+    /// upstreams of splits are called by.
     pub routes: Box<[CompiledRoute<N>]>,
     /// Whose forwarding headers are believed.
     pub trusted: TrustedProxies,
@@ -116,6 +120,7 @@ impl<N: Network> Snapshot<N> {
         };
         let table = RouteTable::build(&config.routes);
         let mut first_part = config.routes.len();
+        let mut first_share = first_part + config.parts().count();
         let series = |name: &str| series(name, config.telemetry.recorder.slow, shared);
         let compile = |(index, route): (usize, &Arc<settings::Route>)| {
             let rewrite = route.rewrite.as_ref();
@@ -127,6 +132,7 @@ impl<N: Network> Snapshot<N> {
             Some(CompiledRoute {
                 hedging: route.hedge.as_ref().and_then(hedging),
                 upstream,
+                split: split(route, &mut first_share, &shared.metrics),
                 origin: route.origin.as_deref().map(|origin| Box::new(Origin::new(origin))),
                 limits: RouteLimits::new(named(&limits, &route.rate_limits)),
                 // Validation tried it: one that cannot be compiled never gets here.
@@ -150,7 +156,9 @@ impl<N: Network> Snapshot<N> {
                 settings: Arc::clone(route),
             })
         };
-        let routes = config.routes.iter().chain(config.parts()).enumerate().filter_map(compile).collect();
+        // What a part sends is not rewritten: it is of no route's path.
+        let parts = config.parts().map(|part| (usize::MAX, part));
+        let routes = config.routes.iter().enumerate().chain(parts).chain(config.shares()).filter_map(compile).collect();
         Self {
             version,
             passport,
@@ -189,6 +197,14 @@ fn aggregate(
     let compiled = Aggregate::new(&route.name, settings, *first_part, place, metrics);
     *first_part += settings.parts.len();
     compiled.map(Arc::new)
+}
+
+/// Compiles the split of a route, the routes for whose upstreams begin at `first`; what follows begins behind them.
+fn split(route: &settings::Route, first: &mut usize, metrics: &Metrics) -> Option<Box<Split>> {
+    let settings = route.split.as_ref()?;
+    let compiled = Split::new(&route.name, settings, *first, metrics);
+    *first += settings.shares.len();
+    Some(Box::new(compiled))
 }
 
 /// Compiles every rule, and forgets the state of those that are gone.

@@ -5,6 +5,7 @@ mod edge;
 mod identity;
 mod limits;
 mod services;
+mod splits;
 mod unbuilt;
 mod upstream_tls;
 mod values;

@@ -65,6 +65,7 @@ mod simulated;
 mod simulated_breaker;
 mod simulated_overload;
 mod sizes;
+mod splits;
 mod store_failures;
 mod store_kinds;
 mod store_values;

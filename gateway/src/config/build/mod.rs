@@ -5,6 +5,7 @@ pub(crate) mod general;
 pub(crate) mod identity;
 pub(crate) mod rate_limit;
 pub(crate) mod route;
+mod split;
 pub(crate) mod store;
 pub(crate) mod upstream;
 
@@ -87,9 +88,15 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     Built { config, route_places }
 }
 
+/// A route, and those of the upstreams that share its requests.
+fn with_shares(route: &Route) -> impl Iterator<Item = &Route> {
+    let shares = route.split.iter().flat_map(|split| split.shares.iter().map(|share| &*share.route));
+    std::iter::once(route).chain(shares)
+}
+
 /// Breakers of routes are kept with the endpoints that they judge.
 fn hand_breakers_over(routes: &[Arc<Route>], upstreams: &mut [Upstream]) {
-    for route in routes {
+    for route in routes.iter().flat_map(|route| with_shares(route)) {
         let Some(breaker) = route.breaker.clone() else { continue };
         if let Some(upstream) = upstreams.iter_mut().find(|upstream| upstream.name == route.upstream) {
             upstream.route_breakers.push(RouteBreaker { route: Arc::clone(&route.name), breaker });
@@ -104,7 +111,10 @@ fn tell_the_most_critical(routes: &[Arc<Route>], upstreams: &mut [Upstream]) {
         let parts = |route: &Route| {
             route.aggregate.as_ref().is_some_and(|it| it.parts.iter().any(|part| part.route.upstream == upstream.name))
         };
-        let served = routes.iter().filter(|route| route.upstream == upstream.name || asks(route) || parts(route));
+        let is_asked = |route: &Route| {
+            with_shares(route).any(|route| route.upstream == upstream.name) || asks(route) || parts(route)
+        };
+        let served = routes.iter().filter(|route| is_asked(route));
         upstream.concurrency.highest = served.map(|route| route.criticality).max().unwrap_or_default();
     }
 }

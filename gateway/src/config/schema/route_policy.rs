@@ -30,8 +30,12 @@ pub(crate) static SPLIT: TableDef = TableDef::plain(
     "An upstream and its share.",
     &[
         key("upstream", Kind::Text(&text::NAME), "Its name.").required(),
-        key("weight", Kind::Integer(0, 1_000_000), "Its share.").required(),
-        key("sticky", Kind::Text(&text::LIMIT_KEY), "Requests with the same value stay together."),
+        key("weight", Kind::Integer(0, 1_000_000), "Its share, of the sum of all; 0 is none.").required(),
+        key(
+            "sticky",
+            Kind::Text(&text::STICKY_KEY),
+            "Clients that it gets stay with it, told apart by this; by their address where it is missing.",
+        ),
     ],
 )
 .rules(&[references::named_upstream]);

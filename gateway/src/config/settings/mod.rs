@@ -15,6 +15,7 @@ pub mod own_answer;
 pub mod rate_limit;
 pub mod route;
 pub mod server;
+pub mod split;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;
@@ -70,6 +71,12 @@ impl Config {
     pub fn parts(&self) -> impl Iterator<Item = &Arc<Route>> {
         let aggregates = self.routes.iter().filter_map(|route| route.aggregate.as_ref());
         aggregates.flat_map(|aggregate| aggregate.parts.iter().map(|part| &part.route))
+    }
+
+    /// The routes that the upstreams of splits are called by, with the place among `routes` of the one that each is of.
+    pub fn shares(&self) -> impl Iterator<Item = (usize, &Arc<Route>)> {
+        let splits = self.routes.iter().enumerate().filter_map(|(at, route)| Some((at, route.split.as_ref()?)));
+        splits.flat_map(|(at, split)| split.shares.iter().map(move |share| (at, &share.route)))
     }
 
     /// Files with keys and certificates, which are a part of the configuration though it is not written in them.

@@ -14,6 +14,7 @@ use super::cors::Cors;
 use super::forward_auth::ForwardAuth;
 use super::identity::Auth;
 use super::own_answer::{Origin, OwnAnswer};
+use super::split::Split;
 use super::upstream::{Breaker, Failures};
 use crate::algorithms::criticality::Criticality;
 
@@ -24,8 +25,10 @@ pub struct Route {
     pub name: Arc<str>,
     /// What is matched.
     pub matches: RouteMatch,
-    /// The name of an upstream in the same configuration; empty where the gateway answers itself.
+    /// The name of an upstream in the same configuration; empty where there are several, or the gateway answers itself.
     pub upstream: Arc<str>,
+    /// Several upstreams by weight, in place of one.
+    pub split: Option<Arc<Split>>,
     /// What the gateway answers itself, without an upstream.
     pub own_answer: Option<Box<OwnAnswer>>,
     /// What it asks of where a request comes from; `None` = nothing.
@@ -107,6 +110,16 @@ pub enum Fallback {
     Answer(FixedAnswer),
     /// `{ upstream = "cache" }`: the name of another upstream in the same configuration.
     Upstream(Arc<str>),
+}
+
+impl Fallback {
+    /// The upstream that stands in.
+    pub fn upstream(&self) -> Option<&str> {
+        match self {
+            Self::Answer(_) => None,
+            Self::Upstream(name) => Some(name),
+        }
+    }
 }
 
 impl std::fmt::Display for Fallback {

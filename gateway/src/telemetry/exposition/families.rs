@@ -34,6 +34,7 @@ pub struct ScrapeInputs {
 pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec<u8> {
     let mut page = Page::new(format);
     routes(&mut page, registry);
+    shares(&mut page, registry);
     aggregates(&mut page, registry);
     upstreams(&mut page, registry);
     endpoints(&mut page, &inputs.endpoints);
@@ -96,6 +97,14 @@ fn routes(page: &mut Page, registry: &Registry) {
     page.family("gateway_overhead_seconds", Kind::Histogram, "Time that the gateway itself added to a request.");
     for (route, totals) in &totals {
         page.histogram(&[("route", route)], &totals.overhead);
+    }
+}
+
+fn shares(page: &mut Page, registry: &Registry) {
+    page.family("gateway_split_total", Kind::Counter, "Requests of split routes, by the upstream that they went to.");
+    for series in registry.shares() {
+        let (route, upstream) = series.names();
+        page.number(&[("route", route), ("upstream", upstream)], series.total());
     }
 }
 

@@ -90,6 +90,7 @@ fn busy_registry() -> Registry {
     registry.upstream("orders").retried(1, RetryResult::NoBudget);
     registry.part("board", "user").settled(1, PartResult::Timeout);
     registry.upstream("orders").shook_hands(UpstreamHandshake::Full);
+    registry.share("orders", "canary").chosen(1);
     registry.route("orders").coalesced(1, CoalesceResult::Shared);
     registry.listener("127.0.0.1:8080").opened();
     registry.listener("127.0.0.1:8080").shook_hands(HandshakeResult::Ok);
@@ -188,8 +189,9 @@ fn histograms_are_cumulated_over_shards() {
 }
 
 /// What the contract does not name, and names nothing else.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
     "gateway_coalesced_total",
+    "gateway_split_total",
     "gateway_fallbacks_total",
     "gateway_panics_total",
     "gateway_build_info",
