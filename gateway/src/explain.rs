@@ -98,6 +98,9 @@ pub struct Policies {
     /// Why the request goes to the upstream that is named, where several share the route's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chosen: Option<String>,
+    /// What is copied of its requests, and where to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
     /// The upstream's name; empty where the gateway answers itself.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub upstream: String,
@@ -284,7 +287,7 @@ fn shared(
         None => (None, "by chance, each request anew".to_owned()),
         Some(key @ StickyKey::Claim(_)) => (None, format!("by {key}, which hangs on the token")),
         Some(key) => match hash(key, shown) {
-            None => (None, format!("by {key}, for which the client's address stands: say which, to be told")),
+            None => (None, format!("by {key}, for which the client's address stands, and none is given")),
             Some(hash) => match choice.kept(hash) {
                 Some(kept) => (Some(kept), format!("by {key}, always the same")),
                 None => (None, format!("by {key} to one that keeps no clients: by chance, each request anew")),
@@ -397,6 +400,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         parts: route.aggregate.as_ref().map(|aggregate| aggregate.described()).unwrap_or_default(),
         split: Vec::new(),
         chosen: None,
+        mirror: route.mirror.as_ref().map(ToString::to_string),
         upstream: route.upstream.to_string(),
         protocol: upstream.map_or("", |upstream| upstream.protocol.name()),
         tls: upstream.and_then(|upstream| upstream.tls.as_ref()).map(ToString::to_string),

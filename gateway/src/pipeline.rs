@@ -113,7 +113,7 @@ async fn stages<N: Network>(
         return Box::pin(without_upstream(exchange, headers, &params, source)).await;
     }
     // the body's limit, before a byte of it is read or asked for.
-    let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
+    let mut body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     let target = routing::stage::target(exchange, &params)?;
     // coalesce: what others ask for at this moment too is asked for once.
     if exchange.route().is_some_and(|route| route.settings.coalesce)
@@ -127,6 +127,10 @@ async fn stages<N: Network>(
         Ok(selected) => selected,
         Err(problem) => forward::fallback::instead(exchange, headers, problem)?,
     };
+    // mirror: a copy of some requests, for another upstream.
+    if exchange.route().is_some_and(|route| route.mirror.is_some()) && !admitted.websocket {
+        mirrored(exchange, headers, &target, &mut body);
+    }
     // response: what its client takes, where the route compresses.
     if exchange.route().is_some_and(|route| route.settings.compress.is_some()) {
         response::note_accepted(exchange, headers);
@@ -153,6 +157,15 @@ fn splits<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> bool {
         exchange.passport = identity::stage::passport(exchange);
     }
     has_chosen
+}
+
+/// mirror: sends a copy of the request, where one is made, by a task of its own.
+#[cold]
+fn mirrored<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, target: &PathAndQuery, body: &mut RequestBody) {
+    if let Some(mut copy) = forward::mirror::copy(exchange, headers, target, body) {
+        copy.exchange.passport = identity::stage::passport(&copy.exchange);
+        tokio::spawn(forward::mirror::send(copy));
+    }
 }
 
 /// What the gateway answers itself, or puts together of several answers.
@@ -218,6 +231,9 @@ async fn part<N: Network>(call: compose::Call<N>) -> compose::Called<N> {
             Ok(selected) => selected,
             Err(problem) => forward::fallback::instead(&mut exchange, &headers, problem)?,
         };
+        if exchange.route().is_some_and(|route| route.mirror.is_some()) {
+            mirrored(&exchange, &headers, &target, &mut RequestBody::Empty);
+        }
         let request = forward::head::build(&mut exchange, &selected, headers, target, RequestBody::Empty);
         forward::forward(&mut exchange, selected, request).await
     };

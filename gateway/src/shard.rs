@@ -75,6 +75,8 @@ pub struct Shard<N: Network> {
     pub held: Arc<HeldBytes>,
     /// Calls that several requests may share.
     pub flights: Flights<N>,
+    /// Copies of requests that are in flight to other upstreams.
+    pub copies: Arc<InFlight>,
     /// What encoders of answers hold.
     pub encoders: Arc<HeldBytes>,
     snapshot: ArcSwap<Local<N>>,
@@ -134,6 +136,7 @@ impl<N: Network> Shard<N> {
             date,
             held: Arc::default(),
             flights: Flights::default(),
+            copies: Arc::default(),
             encoders: Arc::default(),
             snapshot,
             random,

@@ -340,3 +340,13 @@ fn a_canary_gets_the_clients_that_the_comments_promise() {
     let fallbacks: Vec<bool> = split.shares.iter().map(|share| share.route.fallback.is_some()).collect();
     assert_eq!(fallbacks, [false, true], "nothing stands in for itself");
 }
+
+#[test]
+fn a_part_of_what_only_reads_is_copied_as_the_comments_say() {
+    let loaded = example("mirror.toml");
+    let question = Question::parse("GET", "/api/orders/7", &[]).expect("a question");
+    let policies = answer(&loaded.config, &question).policies.expect("a route");
+    assert_eq!(policies.upstream, "orders");
+    let told = "1 % of GET, HEAD to orders-next, with bodies up to 65536 bytes";
+    assert_eq!(policies.mirror.as_deref(), Some(told));
+}

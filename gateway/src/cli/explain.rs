@@ -152,6 +152,9 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     if policies.coalesce {
         line(text, "coalesce", "identical concurrent GETs share one call");
     }
+    if let Some(mirror) = &policies.mirror {
+        line(text, "mirror", mirror);
+    }
     if let Some(hedge) = &policies.hedge {
         line(text, "hedge", hedge);
     }

@@ -17,7 +17,8 @@ const MOST_KEYS: usize = 3;
 
 /// The upstreams that a route's requests may reach.
 pub(super) fn upstreams(route: &Value) -> Vec<&str> {
-    let named = [&route["upstream"], &route["forward_auth"]["upstream"], &route["fallback"]["upstream"]];
+    let of = |key: &str| &route[key]["upstream"];
+    let named = [&route["upstream"], of("forward_auth"), of("fallback"), of("mirror")];
     let of = |key: &str| route[key].as_array().into_iter().flatten().map(|one| &one["upstream"]);
     named.into_iter().chain(of("parts")).chain(of("split")).filter_map(Value::as_str).collect()
 }

@@ -1,6 +1,6 @@
-//! The exchange of an aggregate's part, or of a call that several requests share: a call of the gateway's own on behalf
-//! of a request. It has the request's name, client and identity, and deadlines of its own; it leaves no record, for the
-//! request's tells of all.
+//! The exchange of an aggregate's part, of a call that several requests share, or of a copy: a call of the gateway's
+//! own on behalf of a request. It has the request's name, client and identity, and deadlines of its own; it leaves no
+//! record, for the request's tells of all.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,6 +41,15 @@ impl<N: Network> Exchange<N> {
         call.hurried = given.is_some_and(|given| passed > given / 2);
         call.connection.deadlines.set(Wait::Exchange, call.started, call.timeout);
         call
+    }
+
+    /// An exchange that sends a copy of this one's request by this route of the snapshot, with that one's time.
+    pub fn copied(&self, route: usize) -> Box<Self> {
+        let mut copy = self.call(route, self.method.clone(), self.uri.clone());
+        copy.path.clone_from(&self.path);
+        (copy.timed, copy.is_grpc) = (self.timed, self.is_grpc);
+        copy.timeout = copy.route().and_then(|route| route.settings.timeout);
+        copy
     }
 
     fn call(&self, route: usize, method: Method, uri: Uri) -> Box<Self> {

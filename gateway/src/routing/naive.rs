@@ -32,6 +32,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         matches,
         upstream: "u".into(),
         split: None,
+        mirror: None,
         own_answer: None,
         forward_auth: None,
         origin: None,

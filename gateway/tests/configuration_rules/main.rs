@@ -4,6 +4,7 @@ mod aggregates;
 mod edge;
 mod identity;
 mod limits;
+mod mirrors;
 mod services;
 mod splits;
 mod unbuilt;

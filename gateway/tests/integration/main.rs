@@ -43,6 +43,7 @@ mod introspection;
 mod keys;
 mod limits;
 mod metrics;
+mod mirrors;
 mod mutations;
 mod ocsp;
 mod overload;

@@ -3,6 +3,7 @@
 pub(crate) mod aggregate;
 pub(crate) mod general;
 pub(crate) mod identity;
+mod mirror;
 pub(crate) mod rate_limit;
 pub(crate) mod route;
 mod split;
@@ -16,6 +17,7 @@ use super::check::{Context, Reader};
 use super::schema::route::ROUTE;
 use super::schema::upstream::UPSTREAM;
 use super::settings::identity::HeaderPattern;
+use super::settings::mirror::MARK;
 use super::settings::upstream::RouteBreaker;
 use super::settings::{Config, Route, Upstream};
 use super::source::Span;
@@ -72,6 +74,10 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     for auth in routes.iter().filter_map(|route| route.forward_auth.as_ref()) {
         identity.strip.extend(auth.response_headers.iter().cloned().map(HeaderPattern::Exact));
     }
+    // Nor is it a client's to say that a request is a copy.
+    if routes.iter().any(|route| route.mirror.is_some()) {
+        identity.strip.push(HeaderPattern::Exact(MARK.clone()));
+    }
     let config = Config {
         server: general::server(&root.table("server")),
         listeners: general::listeners(context, root),
@@ -88,10 +94,11 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     Built { config, route_places }
 }
 
-/// A route, and those of the upstreams that share its requests.
+/// A route, and those of the upstreams that share its requests or get copies of them.
 fn with_shares(route: &Route) -> impl Iterator<Item = &Route> {
     let shares = route.split.iter().flat_map(|split| split.shares.iter().map(|share| &*share.route));
-    std::iter::once(route).chain(shares)
+    let copies = route.mirror.iter().map(|mirror| &*mirror.route);
+    std::iter::once(route).chain(shares).chain(copies)
 }
 
 /// Breakers of routes are kept with the endpoints that they judge.

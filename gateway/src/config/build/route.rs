@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 
-use super::{identity, split, upstream};
+use super::{identity, mirror, split, upstream};
 use crate::algorithms::criticality::Criticality;
 use crate::config::check::Reader;
 use crate::config::schema::route::ROUTE;
@@ -62,6 +62,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         matches,
         upstream: Arc::from(&*table.text("upstream")),
         split: None,
+        mirror: None,
         own_answer: own_answer(table),
         origin: origin(table),
         rewrite: rewrite(table),
@@ -85,6 +86,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         compress: compress(table).map(Box::new),
         aggregate: None,
     };
+    route.mirror = mirror::mirror(table, &route).map(Arc::new);
     route.split = split::split(table, &route).map(Arc::new);
     route
 }

@@ -47,6 +47,18 @@ pub(crate) static MIRROR: TableDef = TableDef::plain(
     &[
         key("upstream", Kind::Text(&text::NAME), "Where copies go.").required(),
         key("fraction", Kind::Number(0.0, 1.0), "The share of requests that is copied.").default("1.0"),
+        key(
+            "methods",
+            Kind::List(const { &Kind::Text(&text::METHOD) }, 0),
+            "Which are copied; empty is all that the route takes, those that change something too.",
+        )
+        .default("[]"),
+        key(
+            "max_body",
+            Kind::SizeOrZero(1, 16 << 20),
+            "The largest body that is copied; a request with a larger one is not. \"0\" copies those without a body.",
+        )
+        .default("\"64KiB\""),
     ],
 )
 .rules(&[references::named_upstream])

@@ -13,6 +13,7 @@ use super::compress::Compress;
 use super::cors::Cors;
 use super::forward_auth::ForwardAuth;
 use super::identity::Auth;
+use super::mirror::Mirror;
 use super::own_answer::{Origin, OwnAnswer};
 use super::split::Split;
 use super::upstream::{Breaker, Failures};
@@ -29,6 +30,8 @@ pub struct Route {
     pub upstream: Arc<str>,
     /// Several upstreams by weight, in place of one.
     pub split: Option<Arc<Split>>,
+    /// A copy of some of its requests, for another upstream.
+    pub mirror: Option<Arc<Mirror>>,
     /// What the gateway answers itself, without an upstream.
     pub own_answer: Option<Box<OwnAnswer>>,
     /// What it asks of where a request comes from; `None` = nothing.

@@ -7,6 +7,7 @@ pub(crate) mod conflicts;
 pub(crate) mod forward_auth;
 pub(crate) mod identity;
 pub(crate) mod limits;
+pub(crate) mod mirror;
 pub(crate) mod names;
 pub(crate) mod own_answer;
 pub(crate) mod references;

@@ -193,15 +193,20 @@ pub(crate) fn hedge_within_timeout(context: &mut Context<'_>, route: &Reader<'_>
     }
 }
 
+/// The upstreams that a route's requests go to, as they are written.
+pub(super) fn upstreams<'a>(route: &Reader<'a>) -> Vec<&'a Node> {
+    let shares = route.nodes("split").iter().filter_map(|share| share.table()?.get("upstream"));
+    route.get("upstream").into_iter().chain(shares).collect()
+}
+
 /// What stands in is another upstream than the one that fails, and gets time to answer.
 pub(crate) fn fallback_elsewhere(context: &mut Context<'_>, route: &Reader<'_>) {
     if route.get("fallback").is_none() {
         return;
     }
     let Some(node) = route.table("fallback").get("upstream") else { return };
-    let shares = route.nodes("split").iter().filter_map(|share| share.table()?.get("upstream"));
-    let mut own = route.get("upstream").into_iter().chain(shares).map(Node::text).peekable();
-    if own.peek().is_some() && own.all(|own| own == node.text()) {
+    let own = upstreams(route);
+    if !own.is_empty() && own.iter().all(|own| own.text() == node.text()) {
         context.report.error(node.at, "a route's fallback is another upstream than its own");
         return;
     }

@@ -6,8 +6,8 @@ use crate::config::settings::compress::Coding;
 use crate::error::Code;
 use crate::telemetry::metrics::{
     Announcement, AttemptOutcome, CacheResult, CoalesceResult, Ejections, EndpointBreaker, EndpointInFlight,
-    FallbackResult, HandshakeResult, HedgeResult, KeysAge, LimitDecision, PartResult, Registry, RetryResult,
-    RouteTotals, ShedReason, UpstreamHandshake, UpstreamTotals, WordResult,
+    FallbackResult, HandshakeResult, HedgeResult, KeysAge, LimitDecision, MirrorResult, PartResult, Registry,
+    RetryResult, RouteTotals, ShedReason, UpstreamHandshake, UpstreamTotals, WordResult,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -76,6 +76,12 @@ fn routes(page: &mut Page, registry: &Registry) {
     page.family("gateway_coalesced_total", Kind::Counter, "Requests that may share a call, by what they came to.");
     for (route, totals) in &totals {
         for (result, count) in CoalesceResult::ALL.iter().zip(totals.coalesced).filter(|(_, count)| *count > 0) {
+            page.number(&[("route", route), ("result", result.as_str())], count);
+        }
+    }
+    page.family("gateway_mirrored_total", Kind::Counter, "Copies of requests, by what became of them.");
+    for (route, totals) in &totals {
+        for (result, count) in MirrorResult::ALL.iter().zip(totals.mirrored).filter(|(_, count)| *count > 0) {
             page.number(&[("route", route), ("result", result.as_str())], count);
         }
     }

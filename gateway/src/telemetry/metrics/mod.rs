@@ -26,7 +26,7 @@ pub use gateway::{Announcement, GatewaySeries, HandshakeResult, ListenerSeries, 
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry};
-pub use route::{CoalesceResult, CompressedTotals, FallbackResult, RouteSeries, RouteTotals, WordResult};
+pub use route::{CoalesceResult, CompressedTotals, FallbackResult, MirrorResult, RouteSeries, RouteTotals, WordResult};
 pub(crate) use shards::own_thread;
 pub use share::ShareSeries;
 pub use store::StoreSeries;

@@ -91,6 +91,7 @@ fn busy_registry() -> Registry {
     registry.part("board", "user").settled(1, PartResult::Timeout);
     registry.upstream("orders").shook_hands(UpstreamHandshake::Full);
     registry.share("orders", "canary").chosen(1);
+    registry.route("orders").mirrored(1, MirrorResult::Answered);
     registry.route("orders").coalesced(1, CoalesceResult::Shared);
     registry.listener("127.0.0.1:8080").opened();
     registry.listener("127.0.0.1:8080").shook_hands(HandshakeResult::Ok);
@@ -189,9 +190,10 @@ fn histograms_are_cumulated_over_shards() {
 }
 
 /// What the contract does not name, and names nothing else.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     "gateway_coalesced_total",
     "gateway_split_total",
+    "gateway_mirrored_total",
     "gateway_fallbacks_total",
     "gateway_panics_total",
     "gateway_build_info",
