@@ -87,6 +87,9 @@ pub struct Policies {
     /// The calls that the answer is put together of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<String>,
+    /// How it becomes one call with others; empty where it does not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub batch: Vec<String>,
     /// The upstream's name; empty where the gateway answers itself.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub upstream: String,
@@ -336,6 +339,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         origin: route.origin.as_ref().map(ToString::to_string),
         forward_auth: route.forward_auth.as_ref().map(ToString::to_string),
         parts: route.aggregate.as_ref().map(|aggregate| aggregate.described()).unwrap_or_default(),
+        batch: route.batch.as_ref().map(|batch| batch.described()).unwrap_or_default(),
         upstream: route.upstream.to_string(),
         protocol: upstream.map_or("", |upstream| upstream.protocol.name()),
         tls: upstream.and_then(|upstream| upstream.tls.as_ref()).map(ToString::to_string),

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use crate::algorithms::rng;
 use crate::clock::Clock;
-use crate::compose::Flights;
+use crate::compose::{Batches, Flights};
 use crate::held_bytes::HeldBytes;
 use crate::http1::DateCell;
 use crate::identity::Registry as Identities;
@@ -75,6 +75,8 @@ pub struct Shard<N: Network> {
     pub held: Arc<HeldBytes>,
     /// Calls that several requests may share.
     pub flights: Flights<N>,
+    /// Requests that are gathered to be asked for together.
+    pub batches: Batches<N>,
     /// What encoders of answers hold.
     pub encoders: Arc<HeldBytes>,
     snapshot: ArcSwap<Local<N>>,
@@ -134,6 +136,7 @@ impl<N: Network> Shard<N> {
             date,
             held: Arc::default(),
             flights: Flights::default(),
+            batches: Batches::default(),
             encoders: Arc::default(),
             snapshot,
             random,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::algorithms::criticality::Criticality;
-use crate::compose::Aggregate;
+use crate::compose::{Aggregate, Batch};
 use crate::config::settings::route::Fallback;
 use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::telemetry::Slow;
@@ -49,6 +49,10 @@ pub struct CompiledRoute<N: Network> {
     pub stand_in: Option<Arc<Upstream<N>>>,
     /// What its answer is put together of.
     pub aggregate: Option<Arc<Aggregate>>,
+    /// How its requests become one call.
+    pub batch: Option<Arc<Batch>>,
+    /// Its requests may share calls: it coalesces, or is a batch.
+    pub shares_calls: bool,
 }
 
 /// One configuration, compiled.
@@ -147,6 +151,11 @@ impl<N: Network> Snapshot<N> {
                     Some(_) => Some(aggregate(route, &table, index, &mut first_part, &shared.metrics)?),
                     None => None,
                 },
+                batch: match &route.batch {
+                    Some(_) => Some(batch(route, &table, index, &shared.metrics)?),
+                    None => None,
+                },
+                shares_calls: route.coalesce || route.batch.is_some(),
                 settings: Arc::clone(route),
             })
         };
@@ -189,6 +198,14 @@ fn aggregate(
     let compiled = Aggregate::new(&route.name, settings, *first_part, place, metrics);
     *first_part += settings.parts.len();
     compiled.map(Arc::new)
+}
+
+/// Compiles the batch of a route.
+fn batch(route: &settings::Route, table: &RouteTable, index: usize, metrics: &Metrics) -> Option<Arc<Batch>> {
+    let pattern = table.pattern(index);
+    let named = |name| (name, pattern.place_of(name).is_some_and(|(_, is_rest)| is_rest));
+    let parameters: Vec<(&str, bool)> = pattern.names().map(named).collect();
+    Batch::new(&route.name, route.batch.as_ref()?, &parameters, metrics).map(Arc::new)
 }
 
 /// Compiles every rule, and forgets the state of those that are gone.

@@ -172,6 +172,7 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
                 "criticality": settings.criticality.as_str(),
                 "upstream": Some(&*settings.upstream).filter(|name| !name.is_empty()),
                 "parts": settings.aggregate.as_ref().map(|aggregate| aggregate.described()),
+                "batch": settings.batch.as_ref().map(|batch| batch.described()),
                 "own_answer": settings.own_answer.as_ref().map(ToString::to_string),
                 "forward_auth": settings.forward_auth.as_ref().map(ToString::to_string),
                 "origin": settings.origin.as_ref().map(ToString::to_string),

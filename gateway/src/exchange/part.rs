@@ -1,4 +1,4 @@
-//! The exchange of an aggregate's part, or of a call that several requests share: a call of the gateway's own on behalf
+//! The exchange of an aggregate's part, or of a call that several requests share (`coalesce`, `[[batches]]`): a call of the gateway's own on behalf
 //! of a request. It has the request's name, client and identity, and deadlines of its own; it leaves no record, for the
 //! request's tells of all.
 
@@ -9,6 +9,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Uri};
 
 use super::{Arrival, Exchange, Named};
+use crate::config::settings::batch::Batch;
 use crate::network::Network;
 use crate::response_body::Source;
 use crate::telemetry::metrics::{AttemptOutcome, CoalesceResult};
@@ -40,6 +41,17 @@ impl<N: Network> Exchange<N> {
         call.timeout = given.map(|given| given.saturating_sub(passed));
         call.hurried = given.is_some_and(|given| passed > given / 2);
         call.connection.deadlines.set(Wait::Exchange, call.started, call.timeout);
+        call
+    }
+
+    /// An exchange for a call that asks for many requests' items; for nobody in particular where it is for several
+    /// subjects.
+    pub fn call_for_many(&self, batch: &Batch) -> Box<Self> {
+        let mut call = self.shared_call();
+        call.method = batch.method.clone();
+        if batch.across_subjects {
+            call.identity = None;
+        }
         call
     }
 

@@ -83,6 +83,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         coalesce: table.flag("coalesce"),
         compress: compress(table).map(Box::new),
         aggregate: None,
+        batch: None,
     }
 }
 

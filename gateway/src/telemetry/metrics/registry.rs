@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::algorithms::breaker::State;
 
-use super::{AuthSeries, PartSeries, TokenCacheSeries};
+use super::{AuthSeries, BatchSeries, PartSeries, TokenCacheSeries};
 use super::{GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, StoreSeries, UpstreamSeries};
 
 /// Names of each kind that are kept: ten times the largest configuration that we aim at (10,000 routes). A process that
@@ -67,6 +67,7 @@ pub struct Registry {
     stores: Mutex<BTreeMap<Arc<str>, Arc<StoreSeries>>>,
     /// By aggregate, then part.
     parts: Mutex<Parts>,
+    batches: Mutex<BTreeMap<Arc<str>, Arc<BatchSeries>>>,
 }
 
 impl Registry {
@@ -83,6 +84,7 @@ impl Registry {
             limits: Mutex::default(),
             stores: Mutex::default(),
             parts: Mutex::default(),
+            batches: Mutex::default(),
         }
     }
 
@@ -136,6 +138,16 @@ impl Registry {
     /// All parts by the names of their aggregates and their own.
     pub fn parts(&self) -> Vec<Arc<PartSeries>> {
         lock(&self.parts).values().cloned().collect()
+    }
+
+    /// The series of the batch of this name, made if need be.
+    pub fn batch(&self, name: &str) -> Arc<BatchSeries> {
+        find(&self.batches, name, |name| BatchSeries::new(name, self.workers))
+    }
+
+    /// All batches by name.
+    pub fn batches(&self) -> Vec<Arc<BatchSeries>> {
+        lock(&self.batches).values().cloned().collect()
     }
 
     /// All identity providers by name.
