@@ -383,8 +383,7 @@ impl<N: Network> Exchange<N> {
             Ended::ClientLeft => Some(Fault::Client),
             Ended::UpstreamCut => Some(Fault::Upstream),
             Ended::Drained => Some(Fault::Gateway),
-            // A part or a batch that says 404 says it to its client, as an upstream's own answer does, which is nobody's
-            // fault.
+            // A part or a batch that says 404 says it to its client, as an upstream's own answer does: nobody's fault.
             Ended::Complete
                 if matches!(self.code, Some(Code::PartFailed | Code::BatchFailed | Code::ItemNotFound))
                     && self.status.is_some_and(|it| it.is_client_error()) =>

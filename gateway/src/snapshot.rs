@@ -151,10 +151,7 @@ impl<N: Network> Snapshot<N> {
                     Some(_) => Some(aggregate(route, &table, index, &mut first_part, &shared.metrics)?),
                     None => None,
                 },
-                batch: match &route.batch {
-                    Some(_) => Some(batch(route, &table, index, &shared.metrics)?),
-                    None => None,
-                },
+                batch: batch(route, &table, index, &shared.metrics)?,
                 shares_calls: route.coalesce || route.batch.is_some(),
                 settings: Arc::clone(route),
             })
@@ -200,12 +197,13 @@ fn aggregate(
     compiled.map(Arc::new)
 }
 
-/// Compiles the batch of a route.
-fn batch(route: &settings::Route, table: &RouteTable, index: usize, metrics: &Metrics) -> Option<Arc<Batch>> {
+/// Compiles the batch of a route, where it is one; `None` where it cannot be.
+fn batch(route: &settings::Route, table: &RouteTable, index: usize, metrics: &Metrics) -> Option<Option<Arc<Batch>>> {
+    let Some(settings) = &route.batch else { return Some(None) };
     let pattern = table.pattern(index);
     let named = |name| (name, pattern.place_of(name).is_some_and(|(_, is_rest)| is_rest));
     let parameters: Vec<(&str, bool)> = pattern.names().map(named).collect();
-    Batch::new(&route.name, route.batch.as_ref()?, &parameters, metrics).map(Arc::new)
+    Batch::new(&route.name, settings, &parameters, metrics).map(|batch| Some(Arc::new(batch)))
 }
 
 /// Compiles every rule, and forgets the state of those that are gone.

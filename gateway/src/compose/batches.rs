@@ -245,7 +245,7 @@ where
     let _ = signal.sent.set(exchange.now());
     batch.series.sent(shard.index, taken.requests, taken.reason);
     let requests = u32::try_from(taken.requests).unwrap_or(u32::MAX);
-    let asking = ask(&batch, (exchange, headers, &ranges), taken.ids, send);
+    let asking = ask(&batch, exchange, (headers, &ranges), taken.ids, send);
     // A bug costs those who are in it this answer, and no more than this one.
     let landed = AssertUnwindSafe(asking).catch_unwind().await;
     let (exchange, what) = landed.unwrap_or_else(|_| {
@@ -301,7 +301,8 @@ type Landing<N> = (Option<Box<Exchange<N>>>, Result<Items, Box<GatewayError>>);
 /// Makes the call, and takes its answer apart.
 async fn ask<N, F>(
     batch: &Batch,
-    (mut exchange, headers, ranges): (Box<Exchange<N>>, HeaderMap, &[(u32, u32)]),
+    mut exchange: Box<Exchange<N>>,
+    (headers, ranges): (HeaderMap, &[(u32, u32)]),
     ids: Vec<Arc<str>>,
     send: impl FnOnce(Call<N>) -> F,
 ) -> Landing<N>

@@ -52,8 +52,8 @@ pub struct Change {
 /// Something that is not what it was.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Item {
-    /// `routes`, `aggregates`, `batches`, `upstreams`, `rate_limits`, `providers`, `stores`, `listeners`, or a table of which
-    /// there is one.
+    /// `routes`, `aggregates`, `batches`, `upstreams`, `rate_limits`, `providers`, `stores`, `listeners`, or a table of
+    /// which there is one.
     pub section: &'static str,
     /// Its name; that of the table where there is one.
     pub name: String,

@@ -43,12 +43,12 @@ fn calls_use_what_there_is() {
 fn a_body_is_json_whatever_the_ids_are() {
     for body in ["{\\\"ids\\\": \\\"{ids}\\\"}", "ids={ids}", "{\\\"ids\\\": {ids}", "[{ids}", "{ids}{ids}"] {
         let request = format!("path = \"/i\", body = \"{body}\"");
-        check(&batch("/i/{id}", &request, ""), &["5:31: the body is not JSON"]);
+        check(&batch("/i/{id}", &request, ""), &["5:33: the body is not JSON"]);
     }
-    check(&batch("/i/{id}", &format!("method = \"GET\", {BODY}"), ""), &["5:47: a GET has no body"]);
+    check(&batch("/i/{id}", &format!("method = \"GET\", {BODY}"), ""), &["5:49: a GET has no body"]);
     check(
         &batch("/i/{id}", "path = \"/{ids}\", method = \"HEAD\"", ""),
-        &["5:38: a call of the method HEAD does not ask for items"],
+        &["5:39: a call of the method HEAD does not ask for items"],
     );
 }
 

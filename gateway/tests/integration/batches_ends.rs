@@ -114,17 +114,16 @@ async fn a_call_that_is_lost_is_made_again_with_the_same_body() {
 
 #[tokio::test]
 async fn nobodys_time_is_anothers() {
-    // Who has little time leaves earlier, gathered or asked for, and the others get their items.
+    // Who has little time leaves earlier, and the others get their items.
     let gate = Gate::new();
     let up = gated(&gate, &items(&["1", "2", "3"])).await;
     let gateway = Gateway::start(&text(up.addr(), "max_size = 2", "")).await;
     let hurried = "x-request-timeout-ms: 50\r\n";
-    let mut clients = asking(&gateway, &[get("1", ""), get("9", hurried)]).await;
-    assert_eq!(clients.remove(1).answer().await.code(), "upstream_timeout");
-    clients.extend(asking(&gateway, &[get("2", "")]).await);
+    let mut clients = asking(&gateway, &[get("1", hurried), get("2", "")]).await;
+    assert_eq!(clients.remove(0).answer().await.code(), "upstream_timeout");
     gate.open();
-    assert!(answers(&mut clients).await.iter().all(|answer| answer.status == 200));
-    assert!(bodies(&up).last().unwrap().contains("\"1\""));
+    assert_eq!(body(&clients.remove(0).answer().await), item("2"));
+    assert_eq!(bodies(&up), ["{\"ids\": [\"1\",\"2\"]}"], "what others were given was not asked for anew");
     // One that is gathered alone is not asked for at all.
     assert_eq!(gateway.ask(get("3", hurried)).await.code(), "upstream_timeout");
     gathered(&gateway, 0).await;
@@ -192,4 +191,56 @@ async fn a_drain_waits_for_what_is_gathered() {
         assert_eq!((answer.status, body(answer), answer.header("connection")), (200, &*item(id), Some("close")));
     }
     assert_eq!(bodies(&up).len(), 1);
+}
+
+/// A network that breaks when it is asked to connect.
+#[derive(Clone)]
+struct Breaks;
+
+impl gateway::network::Network for Breaks {
+    type Stream = tokio::net::TcpStream;
+
+    async fn connect(&self, _: std::net::SocketAddr) -> std::io::Result<Self::Stream> {
+        panic!("a bug")
+    }
+
+    async fn resolve(&self, _: &str, _: u16) -> std::io::Result<Vec<std::net::SocketAddr>> {
+        panic!("a bug")
+    }
+
+    fn adopt(&self, stream: Self::Stream) -> std::io::Result<Self::Stream> {
+        Ok(stream)
+    }
+}
+
+#[tokio::test]
+async fn a_bug_in_a_call_costs_those_who_wait_for_it_and_nobody_who_comes_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let text = format!(
+        "[telemetry.access_log]\noutput = '{}'\n{}",
+        log.display(),
+        text("127.0.0.1:1".parse().unwrap(), "max_size = 3", "")
+    );
+    let config = gateway::config::load_text(&text, folder.path(), gateway::config::Purpose::Run).unwrap().config;
+    let clock = gateway::clock::Clock::system();
+    let world = gateway::gateway::World { network: Breaks, clock, seed: 1, shards: 1 };
+    let gateway = std::sync::Arc::new(gateway::gateway::Gateway::new(config, world).unwrap());
+    let service = std::sync::Arc::clone(&gateway).into_service();
+    let ask = |id: &str| {
+        let request = http::Request::get(format!("/items/{id}")).header("host", "a");
+        let asked = tower::ServiceExt::oneshot(service.clone(), request.body(axum::body::Body::empty()).unwrap());
+        async { asked.await.unwrap().status() }
+    };
+    for round in 1..3 {
+        let statuses = tokio::join!(ask("1"), ask("2"), ask("3"));
+        assert_eq!(statuses, (http::StatusCode::INTERNAL_SERVER_ERROR, statuses.0, statuses.0));
+        assert_eq!(gateway.shared().metrics.gateway().panics_total(), round);
+    }
+    gateway.shared().log.flush(std::time::Duration::from_secs(5));
+    let lines = std::fs::read_to_string(log).unwrap();
+    let records: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.len(), 6);
+    assert!(records.iter().all(|record| record["status"] == 500 && record["code"] == "internal"), "{records:?}");
+    assert!(records.iter().all(|record| record["batch_size"] == 3), "{records:?}");
 }

@@ -11,7 +11,6 @@ struct Remembered {
     began: u64,
     /// Who is in it: the item that each wants.
     members: Vec<u8>,
-    /// Every item, who left included, since its bytes are free again only when nobody wants it.
     closed: Option<Reason>,
     taken: bool,
     done: bool,
@@ -24,6 +23,10 @@ impl Remembered {
         items.sort_unstable();
         items.dedup();
         items
+    }
+
+    fn is_kept(&self) -> bool {
+        !self.taken && !self.given_up
     }
 
     fn is_open(&self) -> bool {
@@ -45,7 +48,7 @@ impl Naive {
     }
 
     fn kept(&self) -> usize {
-        self.0.iter().filter(|batch| !batch.taken && !batch.given_up).count()
+        self.0.iter().filter(|batch| batch.is_kept()).count()
     }
 
     /// The number of the batch, or none.
@@ -187,7 +190,7 @@ proptest! {
                     joins((&mut gathering, &mut naive), (key, item), (&terms, now, at), most)?;
                 }
                 Step::Leave(batch, member) => {
-                    let Some(number) = chosen(&naive, &batch, |batch| !batch.taken && !batch.given_up) else { continue };
+                    let Some(number) = chosen(&naive, &batch, Remembered::is_kept) else { continue };
                     let member = member.index(naive.0[number].members.len());
                     let item = naive.0[number].members.remove(member);
                     let mut expected = Left { given_up: None, send: None };
@@ -203,7 +206,7 @@ proptest! {
                     prop_assert_eq!(gathering.leave(number as u64, &item, usize::from(item)), expected);
                 }
                 Step::Take(batch) => {
-                    let Some(number) = chosen(&naive, &batch, |batch| !batch.taken && !batch.given_up) else { continue };
+                    let Some(number) = chosen(&naive, &batch, Remembered::is_kept) else { continue };
                     // Only the one that is asked for is looked at: the others' senders have not woken yet.
                     let mut alone = Naive(vec![naive.0[number].clone()]);
                     alone.settle(now, &terms);
@@ -230,7 +233,7 @@ proptest! {
                 Step::Pass(ms) => now += ms,
             }
             prop_assert!(naive.kept() <= most);
-            let waiting = naive.0.iter().filter(|batch| !batch.taken && !batch.given_up);
+            let waiting = naive.0.iter().filter(|batch| batch.is_kept());
             prop_assert_eq!(gathering.waiting(), waiting.map(|batch| batch.members.len()).sum::<usize>());
         }
     }

@@ -62,7 +62,8 @@ impl Batch {
             call.push_str(&format!(" with {}", shown(&self.body)));
         }
         let pointer = |names: &[String]| names.iter().map(|name| format!("/{name}")).collect::<String>();
-        let answer = format!("items at {}, their ids at {}", pointer(&self.items), pointer(&self.key));
+        let items = if self.items.is_empty() { "the answer itself".to_owned() } else { pointer(&self.items) };
+        let answer = format!("items at {items}, their ids at {}", pointer(&self.key));
         vec![how, call, answer]
     }
 }
