@@ -114,9 +114,7 @@ impl Batch {
     /// What an id takes of a call, bytes: at least as many as are written.
     pub(super) fn weight(&self, id: &str) -> usize {
         let of = |byte: u8| match (self.stands, byte) {
-            (Stands::Path | Stands::Query, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~') => {
-                1
-            }
+            (Stands::Path | Stands::Query, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~') => 1,
             (Stands::Path | Stands::Query, _) => 3,
             (Stands::Body, b'"' | b'\\' | 0..=0x1f | 0x7f..) => 6,
             (Stands::Body, _) => 1,
