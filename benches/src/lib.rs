@@ -116,6 +116,7 @@ fn route(path: &str) -> Arc<Route> {
         cors: None,
         coalesce: false,
         aggregate: None,
+        batch: None,
         compress: None,
         breaker: None,
         criticality: Default::default(),

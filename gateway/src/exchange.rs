@@ -94,6 +94,8 @@ pub struct Exchange<N: Network> {
     pub breaker: Option<&'static str>,
     /// How many parts its answer is put together of.
     pub parts: Option<u32>,
+    /// How many requests shared the call that it was answered by, where it was gathered with others.
+    pub batch_size: Option<u32>,
     /// Attempts that were made, but for hedges.
     pub attempts: u32,
     /// Hedges that were sent. Counted where attempts are under way, which borrow the exchange.
@@ -200,6 +202,7 @@ impl<N: Network> Exchange<N> {
             endpoint: None,
             breaker: None,
             parts: None,
+            batch_size: None,
             attempts: 0,
             hedges: AtomicU32::new(0),
             request_body: None,
@@ -380,9 +383,10 @@ impl<N: Network> Exchange<N> {
             Ended::ClientLeft => Some(Fault::Client),
             Ended::UpstreamCut => Some(Fault::Upstream),
             Ended::Drained => Some(Fault::Gateway),
-            // A part that says 404 says it to its client, as an upstream's own answer does, which is nobody's fault.
+            // A part or a batch that says 404 says it to its client, as an upstream's own answer does: nobody's fault.
             Ended::Complete
-                if self.code == Some(Code::PartFailed) && self.status.is_some_and(|it| it.is_client_error()) =>
+                if matches!(self.code, Some(Code::PartFailed | Code::BatchFailed | Code::ItemNotFound))
+                    && self.status.is_some_and(|it| it.is_client_error()) =>
             {
                 None
             }
@@ -426,6 +430,7 @@ impl<N: Network> Exchange<N> {
             overhead_us: Some(micros(overhead)),
             ended,
             parts: self.parts,
+            batch_size: self.batch_size,
             ..AccessRecord::new(unix_us, id, self.client.as_str(), method, path, status)
         }
     }

@@ -101,6 +101,9 @@ pub struct Policies {
     /// What is copied of its requests, and where to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirror: Option<String>,
+    /// How it becomes one call with others; empty where it does not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub batch: Vec<String>,
     /// The upstream's name; empty where the gateway answers itself.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub upstream: String,
@@ -401,6 +404,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         split: Vec::new(),
         chosen: None,
         mirror: route.mirror.as_ref().map(ToString::to_string),
+        batch: route.batch.as_ref().map(|batch| batch.described()).unwrap_or_default(),
         upstream: route.upstream.to_string(),
         protocol: upstream.map_or("", |upstream| upstream.protocol.name()),
         tls: upstream.and_then(|upstream| upstream.tls.as_ref()).map(ToString::to_string),

@@ -75,6 +75,32 @@ fn an_aggregate_is_told_with_its_parts() {
     assert_eq!(sent(&loaded, "GET", "/api/orders/7", &[]), to("orders", "/api/orders/7"));
 }
 
+#[test]
+fn a_batch_is_told_with_its_call() {
+    let loaded = example("batches.toml");
+    let told = |method: &str, url: &str| {
+        let answer = answer(&loaded.config, &Question::parse(method, url, &[]).expect("a question"));
+        (answer.routing.expect("a path").route, answer.policies.expect("a route").batch)
+    };
+    assert_eq!(
+        told("GET", "/api/items/42"),
+        (
+            Some("items".to_owned()),
+            [
+                "up to 50 items within 5ms are one call, at once while none is under way; of one subject",
+                "POST /items:batch with {\"ids\": {ids}}",
+                "items at /items, their ids at /id",
+            ]
+            .map(str::to_owned)
+            .to_vec()
+        )
+    );
+    let (route, batch) = told("GET", "/api/shops/7/prices/42");
+    assert_eq!((route.as_deref(), &*batch[1]), (Some("prices"), "GET /shops/{shop}/prices?ids={ids}"));
+    assert_eq!(batch[2], "items at the answer itself, their ids at /item");
+    assert_eq!(sent(&loaded, "PUT", "/api/items/7", &[]), to("edit", "/api/items/7"));
+}
+
 fn to(route: &str, target: &str) -> Option<(String, String)> {
     Some((route.to_owned(), target.to_owned()))
 }

@@ -9,6 +9,8 @@ mod affinity;
 mod aggregates;
 mod aggregates_clients;
 mod balancing;
+mod batches;
+mod batches_ends;
 mod bodies;
 mod body_matching;
 mod breakers;

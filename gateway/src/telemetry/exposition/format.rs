@@ -96,16 +96,30 @@ impl Page {
 
     /// The samples of one histogram: cumulated buckets, sum and count, in seconds.
     pub(super) fn histogram(&mut self, labels: Labels<'_>, totals: &HistogramTotals) {
+        self.buckets(labels, &totals.buckets, (totals.sum_ns, seconds));
+    }
+
+    /// The same of plain numbers.
+    pub(super) fn counts(&mut self, labels: Labels<'_>, buckets: &[(Option<u64>, u64)], sum: u64) {
+        self.buckets(labels, buckets, (sum, |number| number.to_string()));
+    }
+
+    fn buckets(
+        &mut self,
+        labels: Labels<'_>,
+        buckets: &[(Option<u64>, u64)],
+        (sum, shown): (u64, impl Fn(u64) -> String),
+    ) {
         let mut count = 0;
-        for (bound, in_bucket) in &totals.buckets {
+        for (bound, in_bucket) in buckets {
             count += in_bucket;
-            let bound = bound.map_or(Cow::Borrowed("+Inf"), |ns| Cow::Owned(seconds(ns)));
+            let bound = bound.map_or(Cow::Borrowed("+Inf"), |bound| Cow::Owned(shown(bound)));
             self.sample("_bucket", labels, Some(&bound));
             write_number(&mut self.out, count);
             self.out.push(b'\n');
         }
         self.sample("_sum", labels, None);
-        self.text(&[&seconds(totals.sum_ns), "\n"]);
+        self.text(&[&shown(sum), "\n"]);
         self.sample("_count", labels, None);
         write_number(&mut self.out, count);
         self.out.push(b'\n');

@@ -9,6 +9,7 @@
 
 mod aggregate;
 mod auth;
+mod batch;
 mod gateway;
 mod histogram;
 mod limit;
@@ -22,6 +23,7 @@ mod upstream_handshake;
 
 pub use aggregate::{PartResult, PartSeries};
 pub use auth::{AuthResult, AuthSeries, CacheResult, KeysAge, TokenCacheSeries};
+pub use batch::{BatchSeries, BatchTotals};
 pub use gateway::{Announcement, GatewaySeries, HandshakeResult, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};
