@@ -40,6 +40,7 @@ pub mod exchange;
 pub mod held_bytes;
 pub mod listener;
 mod noted;
+mod traced;
 pub mod origin;
 pub mod overload;
 pub mod pipeline;

@@ -6,6 +6,7 @@ pub(crate) mod identity;
 pub(crate) mod rate_limit;
 pub(crate) mod route;
 pub(crate) mod store;
+pub(crate) mod tracing;
 pub(crate) mod upstream;
 
 use std::collections::BTreeMap;

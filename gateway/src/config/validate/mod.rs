@@ -12,5 +12,6 @@ pub(crate) mod own_answer;
 pub(crate) mod references;
 pub(crate) mod route;
 pub(crate) mod server;
+pub(crate) mod tracing;
 pub(crate) mod upstream;
 pub(crate) mod upstream_tls;

@@ -9,24 +9,28 @@
 
 mod aggregate;
 mod auth;
+mod exemplar;
 mod gateway;
 mod histogram;
 mod limit;
 mod registry;
 mod route;
 mod shards;
+mod span;
 mod store;
 mod upstream;
 mod upstream_handshake;
 
 pub use aggregate::{PartResult, PartSeries};
 pub use auth::{AuthResult, AuthSeries, CacheResult, KeysAge, TokenCacheSeries};
+pub use exemplar::Exemplar;
 pub use gateway::{Announcement, GatewaySeries, HandshakeResult, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry};
 pub use route::{CoalesceResult, CompressedTotals, FallbackResult, RouteSeries, RouteTotals, WordResult};
 pub(crate) use shards::own_thread;
+pub use span::{SpanResult, SpanSeries};
 pub use store::StoreSeries;
 pub use upstream::{AttemptOutcome, ConnectionEvent, HedgeResult, RetryResult, UpstreamSeries, UpstreamTotals};
 pub use upstream_handshake::UpstreamHandshake;

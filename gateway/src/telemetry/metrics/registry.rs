@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::algorithms::breaker::State;
 
-use super::{AuthSeries, PartSeries, TokenCacheSeries};
+use super::{AuthSeries, PartSeries, SpanSeries, TokenCacheSeries};
 use super::{GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, StoreSeries, UpstreamSeries};
 
 /// Names of each kind that are kept: ten times the largest configuration that we aim at (10,000 routes). A process that
@@ -65,6 +65,7 @@ pub struct Registry {
     token_cache: TokenCacheSeries,
     limits: Mutex<BTreeMap<Arc<str>, Arc<LimitSeries>>>,
     stores: Mutex<BTreeMap<Arc<str>, Arc<StoreSeries>>>,
+    spans: SpanSeries,
     /// By aggregate, then part.
     parts: Mutex<Parts>,
 }
@@ -82,6 +83,7 @@ impl Registry {
             token_cache: TokenCacheSeries::new(workers),
             limits: Mutex::default(),
             stores: Mutex::default(),
+            spans: SpanSeries::default(),
             parts: Mutex::default(),
         }
     }
@@ -131,6 +133,11 @@ impl Registry {
         let (aggregate, part) = if full { (OVERFLOW.into(), OVERFLOW.into()) } else { key };
         let make = || Arc::new(PartSeries::new(Arc::clone(&aggregate), Arc::clone(&part), self.workers));
         Arc::clone(parts.entry((Arc::clone(&aggregate), Arc::clone(&part))).or_insert_with(make))
+    }
+
+    /// What became of spans.
+    pub fn spans(&self) -> &SpanSeries {
+        &self.spans
     }
 
     /// All parts by the names of their aggregates and their own.

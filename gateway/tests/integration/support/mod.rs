@@ -2,6 +2,7 @@
 
 mod browser;
 mod client;
+mod collector;
 mod events;
 mod front;
 mod gateway;
@@ -14,6 +15,7 @@ mod tokens;
 mod wait;
 
 pub(crate) use browser::Browser;
+pub(crate) use collector::{Collector, GrpcCollector, Seen, traced};
 pub(crate) use client::{Answer, Client, Echo};
 pub(crate) use events::Events;
 pub(crate) use front::{Front, Order, Shaken};
