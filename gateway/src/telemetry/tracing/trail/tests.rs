@@ -41,7 +41,7 @@ fn ids_are_all_different_and_hang_on_the_requests_own() {
     };
     let drawn = ids(&one);
     assert_eq!(drawn, ids(&other));
-    let different: std::collections::BTreeSet<_> = drawn.iter().chain([&one.span()]).collect();
+    let different: std::collections::BTreeSet<_> = drawn.into_iter().chain([one.span()]).collect();
     assert_eq!(different.len(), 201);
 }
 
