@@ -40,7 +40,6 @@ pub mod exchange;
 pub mod held_bytes;
 pub mod listener;
 mod noted;
-mod traced;
 pub mod origin;
 pub mod overload;
 pub mod pipeline;
@@ -48,6 +47,7 @@ pub mod proxy_protocol;
 pub mod replay;
 pub mod reply;
 pub mod request_body;
+mod traced;
 
 // HTTP/1.1 on the wire.
 pub mod http1;

@@ -322,3 +322,13 @@ fn another_service_is_asked_as_the_comments_say() {
     let question = Question::parse("GET", "/api/orders/7", &["x-user: root"]).expect("a question");
     assert!(answer(&loaded.config, &question).policies.is_some_and(|policies| policies.forward_auth.is_some()));
 }
+
+#[test]
+fn the_traced_example_sends_spans_of_one_in_a_hundred() {
+    let loaded = example("tracing.toml");
+    let export = loaded.config.telemetry.tracing.export.as_ref().expect("spans are sent");
+    assert_eq!((&*export.endpoint, &*export.service_name), ("http://127.0.0.1:4318", "edge"));
+    let question = Question::parse("GET", "/orders/7", &[]).expect("a question");
+    let trace = answer(&loaded.config, &question).trace.expect("it is told");
+    assert_eq!(trace, "begins here; sampled by its id (0.01 of all); spans go to http://127.0.0.1:4318");
+}

@@ -209,12 +209,7 @@ fn is_idempotent(method: &Method) -> bool {
 }
 
 /// Takes the head of an answer.
-fn accept<N: Network>(
-    exchange: &Exchange<N>,
-    head: ResponseHead,
-    mut source: Source<N>,
-    manner: Manner,
-) -> Tried<N> {
+fn accept<N: Network>(exchange: &Exchange<N>, head: ResponseHead, mut source: Source<N>, manner: Manner) -> Tried<N> {
     let now = exchange.now();
     exchange.connection.deadlines.clear(Wait::Exchange);
     if head.status == StatusCode::SWITCHING_PROTOCOLS && !manner.switches {

@@ -1,7 +1,7 @@
 //! Traces as collectors get them: which spans a request leaves, what they say, and what upstreams are told of them.
 
-use mocks::raw::{Raw, Script};
 use mocks::Rule;
+use mocks::raw::{Raw, Script};
 
 use crate::aggregates;
 use crate::stores;
@@ -81,14 +81,17 @@ async fn a_request_and_its_attempt_are_told_and_the_upstreams_own_span_belongs_u
         assert_eq!(attempt.get(key), value, "{key}");
     }
     assert!(!own.failed() && !attempt.failed());
-    assert_eq!((own.resource("service.name"), collector.field("authorization")), ("edge".into(), Some("Bearer token".into())));
+    assert_eq!(
+        (own.resource("service.name"), collector.field("authorization")),
+        ("edge".into(), Some("Bearer token".into()))
+    );
     assert_eq!(own.resource("service.version"), env!("CARGO_PKG_VERSION"));
     assert!(!format!("{spans:?}").contains("secret"), "{spans:?}");
 }
 
 #[tokio::test]
 async fn each_attempt_has_a_span_of_its_own_and_the_upstream_is_told_of_that_one() {
-    let (mock, collector ) = (echo().await, Collector::start().await);
+    let (mock, collector) = (echo().await, Collector::start().await);
     for edits in ["", "request_headers = { set = { x-a = '1' } }\n"] {
         mock.reset();
         mock.set_rules([Rule::any().requests(1..3).status(503)]);
@@ -167,7 +170,10 @@ async fn a_call_of_a_store_is_a_span() {
     }
     assert_eq!(calls.len(), 1);
     let refused = spans.iter().find(|seen| seen.get("gateway.limit") == "all").unwrap();
-    assert_eq!((refused.get("http.response.status_code"), refused.get("error.type")), ("429".into(), "rate_limited".into()));
+    assert_eq!(
+        (refused.get("http.response.status_code"), refused.get("error.type")),
+        ("429".into(), "rate_limited".into())
+    );
     assert!(!refused.failed(), "a client that asks too much is no failure of the server");
 }
 
@@ -194,7 +200,8 @@ async fn a_clients_sampled_bit_counts_only_from_trusted_proxies_and_who_is_not_s
 #[tokio::test]
 async fn whatever_clients_send_names_are_few_and_texts_are_short() {
     let (upstream, collector) = (echo().await, Collector::start().await);
-    let route = "[upstreams.up]\nendpoints = ['{}']\n[[routes]]\nname = 'orders'\npath = '/orders/{id}'\nupstream = 'up'\n";
+    let route =
+        "[upstreams.up]\nendpoints = ['{}']\n[[routes]]\nname = 'orders'\npath = '/orders/{id}'\nupstream = 'up'\n";
     let text = format!("{}{}", traced(&collector.endpoint()), route.replace("{}", &upstream.addr().to_string()));
     let gateway = Gateway::start(&text).await;
     let long = "x".repeat(4000);
@@ -222,7 +229,10 @@ async fn a_failing_upstream_is_told_on_both_spans() {
     let (own, attempt) = (server(&spans), clients(&spans)[0]);
     assert!(own.failed() && attempt.failed());
     assert_eq!((own.get("error.type"), attempt.get("error.type")), ("upstream_connect".into(), "connect".into()));
-    assert_eq!((own.get("gateway.fault"), attempt.get("http.response.status_code")), ("upstream".into(), String::new()));
+    assert_eq!(
+        (own.get("gateway.fault"), attempt.get("http.response.status_code")),
+        ("upstream".into(), String::new())
+    );
 }
 
 #[tokio::test]

@@ -41,7 +41,11 @@ pub(crate) fn headers(context: &mut Context<'_>, tracing: &Reader<'_>) {
             context.report.error(entry.node.at, format!("the header `{name}` is written by the gateway"));
         } else if entry.node.text() == Some(entry.node.shown()) {
             let help = "write \"${NAME}\" for what is secret, and set that variable";
-            context.report.warning(entry.node.at, "this value is written plainly: whoever reads the file, or sees a `gateway diff`, knows it", help);
+            context.report.warning(
+                entry.node.at,
+                "this value is written plainly: whoever reads the file, or sees a `gateway diff`, knows it",
+                help,
+            );
         }
     }
 }

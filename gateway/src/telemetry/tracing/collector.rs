@@ -76,9 +76,7 @@ impl Wire {
             }
         }
         Ok(match self.protocol {
-            OtlpProtocol::Http => {
-                Verdict::of_http(head.status.as_u16(), retry_after(&head.headers), &data)
-            }
+            OtlpProtocol::Http => Verdict::of_http(head.status.as_u16(), retry_after(&head.headers), &data),
             OtlpProtocol::Grpc => of_grpc(head.status.as_u16(), &head.headers, &trailers, &data),
         })
     }

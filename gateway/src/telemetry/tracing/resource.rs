@@ -18,6 +18,7 @@ pub(super) fn this_process(service: &str, instance: &str) -> Resource {
     let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
     let pid = ("process.pid", Said::Number(i64::from(std::process::id())));
     let attributes = texts.map(|(key, text)| (key, Said::Text(text))).chain([pid]);
-    let attribute = |(key, said): (&str, Said)| KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(said) }) };
+    let attribute =
+        |(key, said): (&str, Said)| KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(said) }) };
     Resource { attributes: attributes.map(attribute).collect() }
 }

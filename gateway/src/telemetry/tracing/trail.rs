@@ -76,7 +76,13 @@ impl Track {
     }
 
     /// A call begins, which ends by [`Track::end`]. Under its id others may begin.
-    pub fn call(&self, kind: Kind, name: Value, began: Instant, attributes: impl FnOnce(&mut Vec<Attribute>)) -> SpanId {
+    pub fn call(
+        &self,
+        kind: Kind,
+        name: Value,
+        began: Instant,
+        attributes: impl FnOnce(&mut Vec<Attribute>),
+    ) -> SpanId {
         let mut gathered = self.trail.lock();
         let id = loop {
             if let Some(id) = SpanId::new(gathered.ids.next_u64()) {

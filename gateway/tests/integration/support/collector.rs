@@ -136,7 +136,8 @@ impl Respond for Shared {
         let message = ExportTraceServiceRequest::decode(&*request.body).expect("OTLP");
         assert_eq!(request.headers["content-type"], "application/x-protobuf");
         self.with(|kept| {
-            let fields = request.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+            let fields =
+                request.headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
             kept.head = fields.collect();
             match kept.statuses.pop_front() {
                 None | Some(200) => kept.keep(message),

@@ -15,8 +15,8 @@ mod tokens;
 mod wait;
 
 pub(crate) use browser::Browser;
-pub(crate) use collector::{Collector, GrpcCollector, Seen, traced};
 pub(crate) use client::{Answer, Client, Echo};
+pub(crate) use collector::{Collector, GrpcCollector, Seen, traced};
 pub(crate) use events::Events;
 pub(crate) use front::{Front, Order, Shaken};
 pub(crate) use gateway::{Gateway, one_route};
