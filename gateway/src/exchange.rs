@@ -4,6 +4,7 @@
 //! dropping the exchange writes its access record and counts it, exactly once.
 
 mod part;
+mod traced;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};

@@ -151,8 +151,8 @@ impl<N: Network> Gateway<N> {
     }
 
     /// Starts what happens beside requests, on the current runtime: the time of breakers, checks of endpoints, the size
-    /// of the process, letting go of limits' buckets, watching the stores that hold them, and sending spans. Without it no
-    /// store heals that has died, and no span is sent.
+    /// of the process, letting go of limits' buckets, watching the stores that hold them, and sending spans. Without it
+    /// no store heals that has died, and no span is sent.
     pub fn keep_watch(self: &Arc<Self>) {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(overload::watch::keep_watch(Arc::clone(self)));

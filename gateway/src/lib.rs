@@ -47,7 +47,6 @@ pub mod proxy_protocol;
 pub mod replay;
 pub mod reply;
 pub mod request_body;
-mod traced;
 
 // HTTP/1.1 on the wire.
 pub mod http1;

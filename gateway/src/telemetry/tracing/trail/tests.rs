@@ -1,3 +1,5 @@
+//! Who may add to a trail, for how long, and how much.
+
 use std::time::Duration;
 
 use super::super::tracer::tests::tracer;

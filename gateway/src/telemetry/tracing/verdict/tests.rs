@@ -1,3 +1,5 @@
+//! What answers mean, as the specification has it.
+
 use super::super::message::{Delay, PartialSuccess};
 use super::*;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use http::{Method, Version};
 
-use crate::exchange::Exchange;
+use super::Exchange;
 use crate::http1::RequestHead;
 use crate::network::Network;
 use crate::store::By;
