@@ -59,6 +59,7 @@ Examples:
   sim peers                                   all peers that are found
   sim peers --with nginx --rounds 15          one peer, a narrower interval
   sim peers --chain full --with nginx,envoy   every policy on, as near as each can be
+  sim peers --chain grpc --with nginx,envoy   unary calls of gRPC
   sim peers --bin envoy=/opt/envoy            a program that is not on the PATH
 
 `cargo xtask peers` installs what it can. Exit codes: 0 measured, 2 usage, 3 could not run, 4 not valid.";
@@ -188,13 +189,13 @@ struct PeersArguments {
     /// Seconds of each contender's turn in a round
     #[arg(long, default_value = "2", value_parser = parse_seconds)]
     seconds: Duration,
-    /// What the gateways do for a request: pass it on, or route, token, limit, breaker, ids, metrics and log
+    /// What the gateways do for a request
     #[arg(long, value_enum, default_value = "bare")]
     chain: peers::Chain,
     /// Bytes of each answer
     #[arg(long, default_value_t = 512)]
     body: u64,
-    /// Client connections
+    /// Client connections; over HTTP/2, requests at once, eight on a connection
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     connections: u32,
     /// Measure the gateway with this many workers, on all cores, beside that with one
@@ -284,6 +285,13 @@ fn peers_side_by_side(arguments: PeersArguments, command: String) -> Result<Exit
     let named = arguments.with.iter().chain(arguments.bin.iter().map(|(name, _)| name));
     if let Some(name) = named.into_iter().find(|name| !known.contains(&name.as_str())) {
         return Err((2, format!("no peer is called `{name}`; there are {}", known.join(", "))));
+    }
+    let able: Vec<_> = known.into_iter().filter(|name| peers::is_able(name, arguments.chain)).collect();
+    if let Some(name) = arguments.with.iter().find(|name| !able.contains(&name.as_str())) {
+        return Err((2, format!("{name} has no configuration for this chain here; {} have one", able.join(", "))));
+    }
+    if arguments.idle.is_some() && arguments.chain.is_http2() {
+        return Err((2, "--idle counts connections of HTTP/1.1: ask for it with --chain bare or full".to_owned()));
     }
     peers::peers(&arguments.options(command)).map_err(|error| (3, error.to_string()))
 }

@@ -33,7 +33,7 @@ use board::Board;
 pub use chain::Chain;
 use chain::Equipment;
 use contender::Running;
-pub use contender::{Contender, OURS, Place, all_configs, known_names};
+pub use contender::{Contender, OURS, Place, all_configs, is_able, known_names};
 
 /// What a comparison is asked for.
 #[derive(Debug, Clone)]

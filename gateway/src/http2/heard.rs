@@ -1,5 +1,5 @@
-//! An upstream's stream on its way to `h2`: it tells whether anything has come of late, and keeps the error that broke
-//! it, of which `h2` passes on the words alone.
+//! An upstream's stream on its way to `h2`: it tells whether anything has come of late, keeps the error that broke it, of
+//! which `h2` passes on the words alone, and breaks when the upstream floods it with frames that carry nothing.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,7 +9,13 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::flood::UpstreamAllowance;
+use super::frames::Walk;
+use crate::clock::Clock;
 use crate::network::ByteStream;
+
+/// Why a connection was broken by the gateway.
+const FLOOD: &str = "the upstream floods its connection with frames that carry nothing";
 
 /// What is known of a connection beside its requests.
 #[derive(Debug, Default)]
@@ -46,13 +52,25 @@ impl Hearing {
 pub struct Heard<S> {
     stream: S,
     hearing: Arc<Hearing>,
+    came: Walk,
+    allowance: UpstreamAllowance,
+    clock: Clock,
 }
 
 impl<S: ByteStream> Heard<S> {
     /// Listens to a stream.
-    pub(super) fn new(stream: S) -> (Self, Arc<Hearing>) {
+    pub(super) fn new(stream: S, clock: Clock) -> (Self, Arc<Hearing>) {
         let hearing = Arc::<Hearing>::default();
-        (Self { stream, hearing: Arc::clone(&hearing) }, hearing)
+        let (came, allowance) = (Walk::of_server(), UpstreamAllowance::new());
+        (Self { stream, hearing: Arc::clone(&hearing), came, allowance, clock }, hearing)
+    }
+
+    /// Whether what came is within what may come.
+    fn is_calm(&mut self, bytes: &[u8]) -> bool {
+        let Self { came, allowance, clock, .. } = self;
+        let mut calm = true;
+        came.over(bytes, |seen| calm &= allowance.came(seen, || clock.now()));
+        calm
     }
 }
 
@@ -60,9 +78,12 @@ impl<S: ByteStream> AsyncRead for Heard<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        let mut polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
             this.hearing.reads.fetch_add(1, Ordering::Relaxed);
+            if !this.is_calm(&buffer.filled()[before..]) {
+                polled = Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, FLOOD)));
+            }
         }
         this.hearing.keep(polled)
     }
@@ -97,5 +118,42 @@ impl<S: ByteStream> AsyncWrite for Heard<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Settings that say nothing.
+    const FRAME: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+    #[tokio::test(start_paused = true)]
+    async fn d_frames_of_an_upstream_that_carry_nothing_are_borne_up_to_a_number_a_second() {
+        let (near, mut far) = tokio::io::duplex(64 * 1024);
+        let (mut heard, hearing) = Heard::new(near, Clock::starting_at(Duration::ZERO));
+        let mut piece = [0; FRAME.len() * 100];
+        for second in 0..3 {
+            for _ in 0..100 {
+                far.write_all(&FRAME.repeat(100)).await.unwrap();
+                heard.read_exact(&mut piece).await.unwrap_or_else(|error| panic!("second {second}: {error}"));
+            }
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        let flood = FRAME.repeat(10_001);
+        let (sent, error) = tokio::join!(far.write_all(&flood), async {
+            loop {
+                if let Err(error) = heard.read(&mut piece).await {
+                    break error;
+                }
+            }
+        });
+        assert!(sent.is_ok());
+        assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::InvalidData, FLOOD));
+        assert!(hearing.take_error().is_some());
     }
 }

@@ -13,6 +13,7 @@ use h2::client::{Builder, Connection, SendRequest};
 use http::{HeaderMap, Request, StatusCode};
 
 use super::heard::{Heard, Hearing};
+use crate::clock::Clock;
 use crate::http1::{MAX_FIELDS, MAX_HEAD_BYTES};
 use crate::network::ByteStream;
 
@@ -103,8 +104,8 @@ fn builder() -> Builder {
 ///
 /// # Errors
 /// As [`Unspoken`].
-pub async fn open<S: ByteStream>(stream: S) -> Result<Opened<S>, Unspoken> {
-    let (stream, hearing) = Heard::new(stream);
+pub async fn open<S: ByteStream>(stream: S, clock: Clock) -> Result<Opened<S>, Unspoken> {
+    let (stream, hearing) = Heard::new(stream, clock);
     let told = |error: h2::Error| match hearing.take_error() {
         Some(error) => Unspoken::Broken(error),
         None if error.is_io() => Unspoken::Broken(io::Error::other(error)),

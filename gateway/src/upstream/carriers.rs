@@ -222,7 +222,7 @@ mod tests {
                 builder.max_concurrent_streams(most).handshake::<_, Bytes>(far).await.expect("a handshake");
             while connection.accept().await.is_some() {}
         });
-        let opened = http2::open(Transport::Plain(near)).await.expect("a connection");
+        let opened = http2::open(Transport::Plain(near), Clock::system()).await.expect("a connection");
         let open = OpenConnection::new(permit, Metrics::new(1).upstream("up"), 0);
         Carrier::start(opened, false, Clock::system(), open)
     }

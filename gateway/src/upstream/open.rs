@@ -74,7 +74,7 @@ pub(super) async fn opened<N: Network>(
     if !stream.agreed_on_http2() {
         return Err(DialError::Unspoken(Unspoken::NotAgreed));
     }
-    http2::open(stream).await.map_err(|error| {
+    http2::open(stream, around.0.clone()).await.map_err(|error| {
         let late = match &error {
             Unspoken::Broken(error) => endpoint.refused_late(error, around),
             Unspoken::Other(_) | Unspoken::NotAgreed => None,

@@ -174,3 +174,27 @@ async fn a14_a_connection_that_breaks_a_rule_is_closed_and_its_calls_are_502() {
         eventually("it is closed", || gateway.upstream_connections() == (0, 0)).await;
     }
 }
+
+#[tokio::test]
+async fn d_an_upstream_that_floods_its_connection_loses_it_and_its_calls_are_502() {
+    let (upstream, gateway) = world().await;
+    let mut client = H2Client::connect(gateway.address).await;
+    let call = client.begin(get("/"), true).await;
+    let mut frames = upstream.accept(b"").await;
+    frames.next_of(HEADERS).await.unwrap();
+    // Of a kind that nobody knows: to be ignored (RFC 9113, section 5.5), but not for ever.
+    let flood = frame(0x40, 0, 0, b"").repeat(1_000);
+    let (mut answer, mut sent) = (std::pin::pin!(call.answer()), 0);
+    let answer = loop {
+        tokio::select! {
+            answer = &mut answer => break answer,
+            () = frames.send(flood.clone()), if sent < 1_000 => sent += 1,
+        }
+    };
+    assert_eq!(answer.code(), "upstream_reset");
+    let call = client.begin(get("/"), true).await;
+    let mut next = upstream.accept(b"").await;
+    let stream = next.next_of(HEADERS).await.unwrap().stream;
+    next.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&[(":status", "204")]))).await;
+    assert_eq!(call.answer().await.status, 204);
+}

@@ -83,6 +83,12 @@ pub(super) struct Script {
 }
 
 impl Act {
+    /// The scripts of this act, which connections take in turns.
+    pub(super) fn scripts(self, path: &str) -> Vec<Script> {
+        let kinds = if self == Self::Malformed { BROKEN.len() as u64 } else { 1 };
+        (0..kinds).map(|number| self.script(path, number)).collect()
+    }
+
     /// What is done on the connection with this number, about this path.
     pub(super) fn script(self, path: &str, number: u64) -> Script {
         let at_once = |first: Vec<u8>| Script { first, then: None, reads: true, breaks: false };
@@ -143,19 +149,21 @@ impl Act {
     }
 }
 
-/// A head that breaks one rule (security.md, group A).
+/// Fields that each break one rule (security.md, group A).
+const BROKEN: [&str; 8] = [
+    "host: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked",
+    "host: a\r\ncontent-length: 3\r\ncontent-length: 4",
+    "host: a\r\ntransfer-encoding: xchunked",
+    "host: a\nx: b",
+    "host: a\r\nx: b\r\n folded",
+    "host: a\r\nx : b",
+    "host: a\r\nx: b\0c",
+    "x: without a host",
+];
+
+/// A head that breaks one rule.
 fn malformed(path: &str, number: u64) -> Vec<u8> {
-    let fields: [&str; 8] = [
-        "host: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked",
-        "host: a\r\ncontent-length: 3\r\ncontent-length: 4",
-        "host: a\r\ntransfer-encoding: xchunked",
-        "host: a\nx: b",
-        "host: a\r\nx: b\r\n folded",
-        "host: a\r\nx : b",
-        "host: a\r\nx: b\0c",
-        "x: without a host",
-    ];
-    let broken = fields[usize::try_from(number % fields.len() as u64).unwrap_or(0)];
+    let broken = BROKEN[usize::try_from(number % BROKEN.len() as u64).unwrap_or(0)];
     format!("POST {path} HTTP/1.1\r\n{broken}\r\n\r\n0\r\n\r\n").into_bytes()
 }
 
@@ -176,8 +184,11 @@ mod tests {
 
     #[test]
     fn malformed_heads_take_turns() {
-        let bytes = |number| Act::Malformed.script("/a", number).first;
-        assert!(bytes(0) != bytes(1) && bytes(0) == bytes(8));
-        assert!(bytes(0).starts_with(b"POST /a HTTP/1.1\r\n"));
+        let scripts = Act::Malformed.scripts("/a");
+        assert!(scripts.iter().all(|script| script.first.starts_with(b"POST /a HTTP/1.1\r\n")));
+        for (index, script) in scripts.iter().enumerate() {
+            assert!(scripts[..index].iter().all(|other| other != script), "{index}");
+        }
+        assert_eq!((scripts.len(), Act::RapidReset.scripts("/a").len()), (BROKEN.len(), 1));
     }
 }

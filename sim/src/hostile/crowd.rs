@@ -10,6 +10,7 @@ use loadgen::clock::Clock;
 use tokio::task::LocalSet;
 use tokio::time::sleep;
 
+use super::act::Script;
 use super::client::visit;
 use super::seen::Seen;
 use crate::scenario::model::HostilePart;
@@ -46,9 +47,12 @@ pub(crate) fn attack(
         let mut places = Vec::new();
         for (field, seen) in fields.iter().zip(&seen) {
             let field = Rc::new(field.clone());
+            // Written before the run: half a megabyte of frames takes milliseconds, in which the driver, which has this
+            // core too, would be late.
+            let scripts: Rc<[Script]> = field.part.act.scripts(&field.part.path).into();
             for number in 0..field.part.connections {
                 places.push(tokio::task::spawn_local(hold_place(
-                    Rc::clone(&field),
+                    (Rc::clone(&field), Rc::clone(&scripts)),
                     number,
                     (clock, zero_ns),
                     Rc::clone(seen),
@@ -76,7 +80,12 @@ pub(crate) fn attack(
 }
 
 /// One client: a connection after the other, each by a whole `hold`, as long as there is time for another.
-async fn hold_place(field: Rc<Field>, place: usize, (clock, zero_ns): (Clock, u64), seen: Rc<RefCell<Vec<Seen>>>) {
+async fn hold_place(
+    (field, scripts): (Rc<Field>, Rc<[Script]>),
+    place: usize,
+    (clock, zero_ns): (Clock, u64),
+    seen: Rc<RefCell<Vec<Seen>>>,
+) {
     let part = &field.part;
     // From t = 0; nothing before it.
     let now = || Duration::from_nanos(clock.now_ns().saturating_sub(zero_ns));
@@ -89,9 +98,9 @@ async fn hold_place(field: Rc<Field>, place: usize, (clock, zero_ns): (Clock, u6
     while now() + part.hold <= end {
         let to = field.to[number % field.to.len().max(1)];
         // Each does all kinds of its act in turns.
-        let kind = number as u64 / part.connections.max(1) as u64 + place as u64;
-        let script = part.act.script(&part.path, kind);
-        let one = visit(field.from, to, &script, part.hold, clock).await;
+        let kind = number / part.connections.max(1) + place;
+        let script = &scripts[kind % scripts.len()];
+        let one = visit(field.from, to, script, part.hold, clock).await;
         seen.borrow_mut().push(one);
         if seen.borrow().len() >= MOST_KEPT {
             return;

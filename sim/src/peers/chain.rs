@@ -1,5 +1,4 @@
-//! `--chain full`: every policy on, and requests that make each of them work.
-//!
+//! What contenders do for a request. `--chain full` is every policy on, and requests that make each of them work:
 //! 200 routes by host, 10,000 subjects (zipf) with an RS256 token each, 100,000 keys of the limit. Each peer is
 //! configured with the nearest equal chain, and says what it lacks. Beside them runs nginx as a bare proxy, with the
 //! same requests.
@@ -10,7 +9,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use loadgen::request::KeyError;
 
-use crate::rounds::luggage::Luggage;
+use crate::rounds::luggage::{Luggage, Speech};
 use crate::run::RunKeys;
 use crate::scenario::model::{TokenAlgorithm, TokenPart};
 
@@ -27,6 +26,35 @@ pub enum Chain {
     Bare,
     /// Route, token, limit, breaker, ids, identity headers, metrics, access log.
     Full,
+    /// They pass it on, from clients that speak HTTP/2 to a service that speaks HTTP/1.1.
+    Http2,
+    /// They pass on unary calls of gRPC.
+    Grpc,
+}
+
+impl Chain {
+    /// Its word, on the command line and in results.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Full => "full",
+            Self::Http2 => "http2",
+            Self::Grpc => "grpc",
+        }
+    }
+
+    /// Whether clients speak HTTP/2.
+    pub(crate) fn is_http2(self) -> bool {
+        self.speech() != Speech::Http1
+    }
+
+    fn speech(self) -> Speech {
+        match self {
+            Self::Bare | Self::Full => Speech::Http1,
+            Self::Http2 => Speech::Http2,
+            Self::Grpc => Speech::Grpc,
+        }
+    }
 }
 
 /// What requests carry, and what contenders are configured with to judge them.
@@ -46,8 +74,9 @@ impl Equipment {
     /// # Errors
     /// When no keys can be made.
     pub(super) fn of(chain: Chain) -> Result<Self, KeyError> {
-        if chain == Chain::Bare {
-            return Ok(Self::default());
+        let speech = chain.speech();
+        if chain != Chain::Full {
+            return Ok(Self { luggage: Luggage { speech, ..Luggage::default() }, ..Self::default() });
         }
         let (issuer, audience) = (Some("https://idp.test".to_owned()), Some("api".to_owned()));
         let keys = RunKeys::make(&TokenPart {
@@ -64,7 +93,7 @@ impl Equipment {
             header("x-client", "c{int(1, 100000)}"),
         ];
         let jwks = keys.set().to_owned();
-        let luggage = Luggage { headers, key: Some(keys.signing) };
+        let luggage = Luggage { headers, key: Some(keys.signing), speech };
         Ok(Self { luggage, jwks, rsa_public: keys.rsa_public })
     }
 
@@ -100,6 +129,13 @@ mod tests {
         let text = unrolled("a\nhost s{n} is {n}\nb");
         assert_eq!(text.lines().count(), ROUTES + 2);
         assert!(text.starts_with("a\nhost s1 is 1\nhost s2 is 2\n") && text.ends_with("host s200 is 200\nb\n"));
+    }
+
+    #[test]
+    fn chains_have_the_words_of_the_command_line() {
+        for chain in Chain::value_variants() {
+            assert_eq!(Chain::from_str(chain.word(), false), Ok(*chain));
+        }
     }
 
     #[test]

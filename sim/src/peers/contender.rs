@@ -19,70 +19,104 @@ pub const OURS: &str = "gateway";
 #[derive(Debug)]
 struct Bare {
     name: &'static str,
-    /// As a bare proxy: the file's name, and its template; `None` when it takes everything from the command line.
-    config: Option<(&'static str, &'static str)>,
-    /// With the whole chain: the same, and what of the chain it lacks.
-    full: Option<(&'static str, &'static str, &'static str)>,
+    /// What it can do here, and how it is told to.
+    work: &'static [Work],
     /// Its arguments; blanks are filled in, `{config}` is the configuration's path.
     arguments: &'static [&'static str],
     /// Environment variables.
     environment: &'static [(&'static str, &'static str)],
 }
 
+/// One chain of a program.
+#[derive(Debug)]
+struct Work {
+    chain: Chain,
+    /// The file's name, and its template; `None` when it takes everything from the command line.
+    config: Option<(&'static str, &'static str)>,
+    /// What of the chain it lacks; empty when nothing.
+    lacks: &'static str,
+}
+
+impl Work {
+    /// It does all of this chain.
+    const fn whole(chain: Chain, file: &'static str, template: &'static str) -> Self {
+        Self { chain, config: Some((file, template)), lacks: "" }
+    }
+
+    /// It does the whole chain but for this.
+    const fn full(file: &'static str, template: &'static str, lacks: &'static str) -> Self {
+        Self { chain: Chain::Full, config: Some((file, template)), lacks }
+    }
+}
+
 const BARE: [Bare; 5] = [
     Bare {
         name: "nginx",
-        config: Some(("nginx.conf", include_str!("../../peers/nginx.conf"))),
-        full: Some((
-            "nginx-full.conf",
-            include_str!("../../peers/full/nginx.conf"),
-            "no tokens (in the paid version alone), no trace context, no histograms; max_fails for a breaker",
-        )),
+        work: &[
+            Work::whole(Chain::Bare, "nginx.conf", include_str!("../../peers/nginx.conf")),
+            Work::full(
+                "nginx-full.conf",
+                include_str!("../../peers/full/nginx.conf"),
+                "no tokens (in the paid version alone), no trace context, no histograms; max_fails for a breaker",
+            ),
+            Work::whole(Chain::Http2, "nginx-http2.conf", include_str!("../../peers/http2/nginx.conf")),
+            Work::whole(Chain::Grpc, "nginx-grpc.conf", include_str!("../../peers/grpc/nginx.conf")),
+        ],
         arguments: &["-p", "{dir}", "-c", "{config}", "-e", "{dir}/nginx.error.log"],
         environment: &[],
     },
     Bare {
         name: "haproxy",
-        config: Some(("haproxy.cfg", include_str!("../../peers/haproxy.cfg"))),
-        full: Some((
-            "haproxy-full.cfg",
-            include_str!("../../peers/full/haproxy.cfg"),
-            "no cache of verified tokens, one key, no trace context, no histograms; error-limit for a breaker",
-        )),
+        work: &[
+            Work::whole(Chain::Bare, "haproxy.cfg", include_str!("../../peers/haproxy.cfg")),
+            Work::full(
+                "haproxy-full.cfg",
+                include_str!("../../peers/full/haproxy.cfg"),
+                "no cache of verified tokens, one key, no trace context, no histograms; error-limit for a breaker",
+            ),
+            Work::whole(Chain::Http2, "haproxy-http2.cfg", include_str!("../../peers/http2/haproxy.cfg")),
+            Work::whole(Chain::Grpc, "haproxy-grpc.cfg", include_str!("../../peers/grpc/haproxy.cfg")),
+        ],
         arguments: &["-db", "-f", "{config}"],
         environment: &[],
     },
     Bare {
         name: "envoy",
-        config: Some(("envoy.yaml", include_str!("../../peers/envoy.yaml"))),
-        full: Some((
-            "envoy-full.yaml",
-            include_str!("../../peers/full/envoy.yaml"),
-            "scopes are passed on, not checked; no trace context; outlier detection for a breaker",
-        )),
+        work: &[
+            Work::whole(Chain::Bare, "envoy.yaml", include_str!("../../peers/envoy.yaml")),
+            Work::full(
+                "envoy-full.yaml",
+                include_str!("../../peers/full/envoy.yaml"),
+                "scopes are passed on, not checked; no trace context; outlier detection for a breaker",
+            ),
+            // It sees what clients speak.
+            Work::whole(Chain::Http2, "envoy.yaml", include_str!("../../peers/envoy.yaml")),
+            Work::whole(Chain::Grpc, "envoy-grpc.yaml", include_str!("../../peers/grpc/envoy.yaml")),
+        ],
         arguments: &["-c", "{config}", "--concurrency", "{workers}", "--use-dynamic-base-id", "--log-level", "error"],
         environment: &[],
     },
     Bare {
         name: "caddy",
-        config: Some(("Caddyfile", include_str!("../../peers/Caddyfile"))),
-        full: None,
+        work: &[Work::whole(Chain::Bare, "Caddyfile", include_str!("../../peers/Caddyfile"))],
         arguments: &["run", "--config", "{config}", "--adapter", "caddyfile"],
         environment: &[("GOMAXPROCS", "{workers}")],
     },
     Bare {
         name: "pingora",
-        config: None,
-        full: None,
+        work: &[Work { chain: Chain::Bare, config: None, lacks: "" }],
         arguments: &["--listen", "{listen}", "--upstream", "{upstream}", "--threads", "{workers}"],
         environment: &[],
     },
 ];
 
-/// The gateway's configuration as a bare proxy.
-const OURS_CONFIG: &str = include_str!("../../peers/ours.toml");
-/// With the whole chain.
-const OURS_FULL: &str = include_str!("../../peers/full/ours.toml");
+/// Our gateway for each chain; it sees what clients speak.
+const OURS_WORK: [Work; 4] = [
+    Work::whole(Chain::Bare, "ours.toml", include_str!("../../peers/ours.toml")),
+    Work::whole(Chain::Full, "ours-full.toml", include_str!("../../peers/full/ours.toml")),
+    Work::whole(Chain::Http2, "ours.toml", include_str!("../../peers/ours.toml")),
+    Work::whole(Chain::Grpc, "ours-grpc.toml", include_str!("../../peers/grpc/ours.toml")),
+];
 
 /// The names of all known peers.
 #[must_use]
@@ -90,12 +124,20 @@ pub fn known_names() -> Vec<&'static str> {
     BARE.iter().map(|bare| bare.name).collect()
 }
 
+/// Whether a known peer can do this chain.
+#[must_use]
+pub fn is_able(name: &str, chain: Chain) -> bool {
+    BARE.iter().any(|bare| bare.name == name && bare.work.iter().any(|work| work.chain == chain))
+}
+
 /// All configurations, each with its name, as they are committed.
 #[must_use]
 pub fn all_configs() -> Vec<(&'static str, &'static str)> {
-    let peers = BARE.iter().filter_map(|bare| bare.config);
-    let full = BARE.iter().filter_map(|bare| bare.full.map(|(name, text, _)| (name, text)));
-    [("ours.toml", OURS_CONFIG), ("ours-full.toml", OURS_FULL)].into_iter().chain(peers).chain(full).collect()
+    let mut all: Vec<_> =
+        OURS_WORK.iter().chain(BARE.iter().flat_map(|bare| bare.work)).filter_map(|work| work.config).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// A program that takes part, found and ready to be started.
@@ -137,6 +179,16 @@ enum Program {
     Peer { bare: &'static Bare, path: PathBuf },
 }
 
+impl Program {
+    /// How it does a chain; `None` when it cannot.
+    fn work(&self, chain: Chain) -> Option<&'static Work> {
+        match self {
+            Self::Ours(_) => OURS_WORK.iter().find(|work| work.chain == chain),
+            Self::Peer { bare, .. } => bare.work.iter().find(|work| work.chain == chain),
+        }
+    }
+}
+
 impl Contender {
     /// Our own gateway.
     #[must_use]
@@ -158,9 +210,7 @@ impl Contender {
         let Found { path, version } = find(name, path)?;
         let program = Program::Peer { bare, path };
         let Place { cores, max_connections, max_pairs, chain } = place.clone();
-        if chain == Chain::Full && bare.full.is_none() {
-            return None;
-        }
+        program.work(chain)?;
         Some(Self { name: name.to_owned(), version, workers: 1, cores, max_connections, max_pairs, chain, program })
     }
 
@@ -173,12 +223,10 @@ impl Contender {
     /// The chain in words, for results: what it does, and what it lacks.
     #[must_use]
     pub fn chain_in_words(&self) -> String {
-        match (self.chain, &self.program) {
-            (Chain::Bare, _) => "bare".to_owned(),
-            (Chain::Full, Program::Ours(_)) => "full".to_owned(),
-            (Chain::Full, Program::Peer { bare, .. }) => {
-                format!("full; lacks: {}", bare.full.map_or("", |(_, _, lacks)| lacks))
-            }
+        let word = self.chain.word();
+        match self.program.work(self.chain).map_or("", |work| work.lacks) {
+            "" => word.to_owned(),
+            lacks => format!("{word}; lacks: {lacks}"),
         }
     }
 
@@ -189,12 +237,12 @@ impl Contender {
     pub fn start(&self, upstream: SocketAddr, folder: &Path, jwks: &str) -> Result<Running, PeersError> {
         let fill = |text: &str, listen, config: &Path| self.fill(text, (listen, upstream), (folder, config), jwks);
         let log = folder.join(format!("{}.log", self.name));
+        let template = self.program.work(self.chain).and_then(|work| work.config);
         match &self.program {
             Program::Ours(programs) => {
                 let listen = SocketAddr::from(([127, 0, 0, 1], 0));
                 let config = folder.join(format!("{}.toml", self.name));
-                let template = if self.chain == Chain::Full { OURS_FULL } else { OURS_CONFIG };
-                write(&config, &fill(template, listen, &config))?;
+                write(&config, &fill(template.map_or("", |(_, text)| text), listen, &config))?;
                 let child = programs.start_gateway(&config, &log, &self.cores)?;
                 let address = child.ready.listeners.first().copied();
                 let address = address.ok_or_else(|| PeersError::NotServing { name: self.name.clone(), log })?;
@@ -202,10 +250,6 @@ impl Contender {
             }
             Program::Peer { bare, path } => {
                 let listen = free_address().map_err(|source| PeersError::Start { name: self.name.clone(), source })?;
-                let template = match self.chain {
-                    Chain::Bare => bare.config,
-                    Chain::Full => bare.full.map(|(file, text, _)| (file, text)),
-                };
                 let config = folder.join(template.map_or("none", |(file, _)| file));
                 if let Some((_, template)) = template {
                     write(&config, &fill(template, listen, &config))?;
@@ -276,6 +320,8 @@ fn write(path: &Path, text: &str) -> Result<(), PeersError> {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::*;
 
     #[test]
@@ -303,6 +349,16 @@ mod tests {
     #[test]
     fn every_known_program_can_take_part_and_no_other() {
         assert!(Contender::peer("apache", None, &Place::default()).is_none());
+        for bare in &BARE {
+            let chains: Vec<Chain> = bare.work.iter().map(|work| work.chain).collect();
+            assert!(chains.contains(&Chain::Bare), "{}", bare.name);
+            for (index, chain) in chains.iter().enumerate() {
+                assert!(!chains[..index].contains(chain), "{}: {chain:?} twice", bare.name);
+            }
+        }
+        for chain in Chain::value_variants() {
+            assert!(OURS_WORK.iter().any(|work| work.chain == *chain), "{chain:?}");
+        }
         let named: Vec<&str> = super::super::program::KNOWN.iter().map(|known| known.name).collect();
         assert_eq!(known_names(), named, "each program that is known can be started");
     }

@@ -11,11 +11,11 @@ use loadgen::control::{ControlError, call};
 use loadgen::engine::{Model, RunError, Settings, run};
 use loadgen::plan::{Arrivals, Plan};
 use loadgen::recorder::Recorder;
-use loadgen::request::{Mix, Template, TemplateError};
+use loadgen::request::{Mix, TemplateError};
 use loadgen::target::Target;
 use serde_json::Value;
 
-use super::luggage::Luggage;
+use super::luggage::{Luggage, Speech};
 use crate::children::Child;
 use crate::process::{Process, Usage};
 
@@ -51,11 +51,11 @@ pub struct Road<'a> {
     pub mock: &'a Child,
     /// Bytes of each answer.
     pub body: u64,
-    /// Client connections.
+    /// Client connections; over HTTP/2, requests at once.
     pub connections: usize,
     /// Seed of what the load draws.
     pub seed: u64,
-    /// What requests carry beside their path.
+    /// What is spoken, and what requests carry.
     pub luggage: &'a Luggage,
     /// Set from outside to end a turn early.
     pub stop: &'a Arc<AtomicBool>,
@@ -144,10 +144,34 @@ impl Road<'_> {
     /// # Errors
     /// When it does not, or does not answer.
     pub fn check_bytes(&self, arm: Arm<'_>) -> Result<(), TurnError> {
+        if self.luggage.speech != Speech::Http1 {
+            return self.check_one(arm);
+        }
         let ask = |address| self.luggage.call(&self.target(address));
         let (direct, through) = (ask(self.mock.ready.listeners[0])?, ask(arm.address)?);
         let same = direct == through && direct.status == 200 && direct.body.len() as u64 == self.body;
         if same { Ok(()) } else { Err(TurnError::OtherBytes { name: arm.name.to_owned() }) }
+    }
+
+    /// Checks the length of one answer, in what is spoken.
+    fn check_one(&self, arm: Arm<'_>) -> Result<(), TurnError> {
+        let settings = self.settings(arm, Model::Closed { requests: Some(1), duration: None })?;
+        let totals = run(settings, Clock::start(), &mut Recorder::new("check", 0))?;
+        let right = totals.finished == 1 && totals.not_ok == 0;
+        if right { Ok(()) } else { Err(TurnError::OtherBytes { name: arm.name.to_owned() }) }
+    }
+
+    fn settings(&self, arm: Arm<'_>, model: Model) -> Result<Settings, TurnError> {
+        let template = self.luggage.template(arm.name, arm.address, self.body);
+        let mix = Mix::with_tokens(&[template], self.seed, self.luggage.key.as_ref())?;
+        Ok(Settings {
+            mix: mix.speaking(self.luggage.protocol())?,
+            model,
+            connections: self.luggage.connections(self.connections),
+            max_in_flight: self.connections * IN_FLIGHT_PER_CONNECTION,
+            timeout: REQUEST_TIMEOUT,
+            stop: Arc::clone(self.stop),
+        })
     }
 
     /// One turn.
@@ -155,9 +179,6 @@ impl Road<'_> {
     /// # Errors
     /// When the load cannot start, or the mock does not tell its counters.
     pub fn turn(&self, arm: Arm<'_>, pace: Pace, length: Duration) -> Result<Turn, TurnError> {
-        let mut template = Template::get(arm.name, self.target(arm.address));
-        template.expect.body_bytes = Some(self.body);
-        self.luggage.put_on(&mut template);
         let model = match pace {
             Pace::Closed => Model::Closed { requests: None, duration: Some(length) },
             Pace::Open(rate) => {
@@ -165,14 +186,7 @@ impl Road<'_> {
                 Model::Open(Plan::new(Arrivals::Poisson, rate, length_ns, self.seed))
             }
         };
-        let settings = Settings {
-            mix: Mix::with_tokens(&[template], self.seed, self.luggage.key.as_ref())?,
-            model,
-            connections: self.connections,
-            max_in_flight: self.connections * IN_FLIGHT_PER_CONNECTION,
-            timeout: REQUEST_TIMEOUT,
-            stop: Arc::clone(self.stop),
-        };
+        let settings = self.settings(arm, model)?;
         let mut recorder = Recorder::new("steady", 0);
         let usage = || arm.process.map(Process::settled_usage).unwrap_or_default();
         let counted_before = mock_counters(self.mock)?;
