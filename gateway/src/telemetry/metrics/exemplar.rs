@@ -23,13 +23,13 @@ pub struct Exemplar {
 
 /// The last exemplar of each bucket.
 #[derive(Debug, Default)]
-pub(super) struct Exemplars(OnceLock<Mutex<Vec<Option<Exemplar>>>>);
+pub(super) struct Exemplars(OnceLock<Box<Mutex<Vec<Option<Exemplar>>>>>);
 
 impl Exemplars {
     /// Keeps one, in place of the one before it in its bucket.
     pub(super) fn keep(&self, exemplar: Exemplar) {
         let slot = DurationHistogram::slot_of(Duration::from_nanos(exemplar.took_ns));
-        let mut kept = lock(self.0.get_or_init(|| Mutex::new(vec![None; DurationHistogram::COUNT])));
+        let mut kept = lock(self.0.get_or_init(|| Box::new(Mutex::new(vec![None; DurationHistogram::COUNT]))));
         kept[slot] = Some(exemplar);
     }
 
