@@ -23,6 +23,7 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::{Registry as Metrics, ShedReason};
 use crate::telemetry::recorder::Recorder;
+use crate::telemetry::tracing::Tracer;
 use crate::tls::Slots;
 use crate::upstream::in_flight::InFlight;
 use crate::upstream::{Registry as Upstreams, Upstream};
@@ -39,6 +40,8 @@ pub struct Shared<N: Network> {
     pub log: Arc<AccessLog>,
     /// The last requests of note.
     pub recorder: Recorder,
+    /// Where spans go.
+    pub tracer: Arc<Tracer>,
     /// What happens, for who follows it.
     pub events: Arc<Events>,
     /// Upstreams over all configurations.

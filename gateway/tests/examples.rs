@@ -376,3 +376,13 @@ fn a_part_of_what_only_reads_is_copied_as_the_comments_say() {
     let told = "1 % of GET, HEAD to orders-next, with bodies up to 65536 bytes";
     assert_eq!(policies.mirror.as_deref(), Some(told));
 }
+
+#[test]
+fn the_traced_example_sends_spans_of_one_in_a_hundred() {
+    let loaded = example("tracing.toml");
+    let export = loaded.config.telemetry.tracing.export.as_ref().expect("spans are sent");
+    assert_eq!((&*export.endpoint, &*export.service_name), ("http://127.0.0.1:4318", "edge"));
+    let question = Question::parse("GET", "/orders/7", &[]).expect("a question");
+    let trace = answer(&loaded.config, &question).trace.expect("it is told");
+    assert_eq!(trace, "begins here; sampled by its id (0.01 of all); spans go to http://127.0.0.1:4318");
+}

@@ -96,6 +96,9 @@ fn render(answer: &Answer) -> String {
     if let Some(policies) = &answer.policies {
         render_policies(&mut text, answer.routing.as_ref(), policies);
     }
+    if let Some(trace) = &answer.trace {
+        line(&mut text, "trace", trace);
+    }
     if let Some(routing) = &answer.routing {
         render_routing(&mut text, routing);
     }

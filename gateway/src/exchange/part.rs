@@ -83,6 +83,7 @@ impl<N: Network> Exchange<N> {
         call.host.clone_from(&self.host);
         call.identity.clone_from(&self.identity);
         call.names.clone_from(&self.names);
+        call.track.clone_from(&self.track);
         call
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod rate_limit;
 pub(crate) mod route;
 mod split;
 pub(crate) mod store;
+pub(crate) mod tracing;
 pub(crate) mod upstream;
 
 use std::collections::BTreeMap;

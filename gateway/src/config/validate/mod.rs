@@ -15,5 +15,6 @@ pub(crate) mod references;
 pub(crate) mod route;
 pub(crate) mod server;
 pub(crate) mod split;
+pub(crate) mod tracing;
 pub(crate) mod upstream;
 pub(crate) mod upstream_tls;

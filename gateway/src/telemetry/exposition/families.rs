@@ -8,7 +8,7 @@ use crate::error::Code;
 use crate::telemetry::metrics::{
     Announcement, AttemptOutcome, CacheResult, CoalesceResult, Ejections, EndpointBreaker, EndpointInFlight,
     FallbackResult, HandshakeResult, HedgeResult, KeysAge, LimitDecision, MirrorResult, PartResult, Registry,
-    RetryResult, RouteTotals, ShedReason, UpstreamHandshake, UpstreamTotals, WordResult,
+    RetryResult, RouteTotals, ShedReason, SpanResult, UpstreamHandshake, UpstreamTotals, WordResult,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -367,6 +367,12 @@ fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
         "Access records dropped because the log could not keep up.",
     );
     page.number(&[], inputs.log_dropped);
+    page.family("gateway_spans_total", Kind::Counter, "Spans of traced requests, by what became of them.");
+    for result in SpanResult::ALL {
+        page.number(&[("result", result.as_str())], registry.spans().total(*result));
+    }
+    page.family("gateway_spans_dropped_total", Kind::Counter, "Spans that no collector has taken.");
+    page.number(&[], registry.spans().dropped());
     page.family("gateway_config_version", Kind::Gauge, "The version of the configuration in force.");
     page.number(&[], gateway.config_version());
     page.family("gateway_config_reload_failures_total", Kind::Counter, "Reloads that were refused.");

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::algorithms::breaker::State;
 
-use super::{AuthSeries, BatchSeries, PartSeries, ShareSeries, TokenCacheSeries};
+use super::{AuthSeries, BatchSeries, PartSeries, ShareSeries, SpanSeries, TokenCacheSeries};
 use super::{GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, StoreSeries, UpstreamSeries};
 
 /// Names of each kind that are kept: ten times the largest configuration that we aim at (10,000 routes). A process that
@@ -68,6 +68,7 @@ pub struct Registry {
     token_cache: TokenCacheSeries,
     limits: Mutex<BTreeMap<Arc<str>, Arc<LimitSeries>>>,
     stores: Mutex<BTreeMap<Arc<str>, Arc<StoreSeries>>>,
+    spans: SpanSeries,
     /// By aggregate, then part.
     parts: Mutex<Parts>,
     /// By route, then upstream.
@@ -88,6 +89,7 @@ impl Registry {
             token_cache: TokenCacheSeries::new(workers),
             limits: Mutex::default(),
             stores: Mutex::default(),
+            spans: SpanSeries::default(),
             parts: Mutex::default(),
             shares: Mutex::default(),
             batches: Mutex::default(),
@@ -154,6 +156,11 @@ impl Registry {
     /// All upstreams of splits, by the names of their routes and their own.
     pub fn shares(&self) -> Vec<Arc<ShareSeries>> {
         lock(&self.shares).values().cloned().collect()
+    }
+
+    /// What became of spans.
+    pub fn spans(&self) -> &SpanSeries {
+        &self.spans
     }
 
     /// All parts by the names of their aggregates and their own.
