@@ -70,11 +70,12 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 33] = [
+const OURS: [&str; 38] = [
     "addresses",
     "affinity",
     "allow",
     "answer",
+    "authorization",
     "body_match_memory",
     "codings",
     "compress",
@@ -92,6 +93,9 @@ const OURS: [&str; 33] = [
     "numbers",
     "ocsp",
     "on_error",
+    "otlp_headers",
+    "otlp_queue",
+    "otlp_timeout",
     "own_headers",
     "port",
     "preload",
@@ -100,6 +104,7 @@ const OURS: [&str; 33] = [
     "revocation",
     "same_site",
     "scheme",
+    "service_name",
     "slow",
     "strip_query",
     "ttl",

@@ -1,7 +1,7 @@
 //! Traces as collectors get them: which spans a request leaves, what they say, and what upstreams are told of them.
 
-use mocks::Rule;
 use mocks::raw::{Raw, Script};
+use mocks::{Effect, Rule};
 
 use crate::aggregates;
 use crate::stores;
@@ -233,6 +233,21 @@ async fn a_failing_upstream_is_told_on_both_spans() {
         (own.get("gateway.fault"), attempt.get("http.response.status_code")),
         ("upstream".into(), String::new())
     );
+}
+
+#[tokio::test]
+async fn an_attempt_whose_answer_breaks_off_has_failed_though_its_head_was_good() {
+    let (mock, collector) = (echo().await, Collector::start().await);
+    mock.set_rules([Rule::any().effect(Effect::Truncate(Some(1)))]);
+    let text = format!("{}{}", traced(&collector.endpoint()), one_route("", "", mock.addr()));
+    let gateway = Gateway::start(&text).await;
+    assert_eq!(gateway.get("/").await.status, 200);
+    let spans = collector.spans(2).await;
+    let (own, attempt) = (server(&spans), clients(&spans)[0]);
+    assert!(own.failed() && attempt.failed());
+    assert_eq!(own.get("gateway.ended"), "upstream_cut");
+    assert_eq!(attempt.get("gateway.outcome"), attempt.get("error.type"), "said once, and not that it went well");
+    assert_eq!(attempt.get("http.response.status_code"), "200");
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ struct State {
     came: Vec<(Instant, Arc<str>, usize)>,
     /// It says nothing.
     hangs: bool,
+    /// Spans that are still to come, one while each message is under way.
+    more: usize,
 }
 
 struct Way(Collector, Arc<Tracer>, Arc<str>);
@@ -49,6 +51,8 @@ impl Carrier for Way {
         let spans = read.resource_spans[0].scope_spans[0].spans.len();
         let (verdict, hangs) = self.0.with(|state| {
             state.came.push((self.1.now(), Arc::clone(&self.2), spans));
+            put(&self.1, state.more.min(1));
+            state.more = state.more.saturating_sub(1);
             (state.verdicts.pop_front().unwrap_or(Verdict::WHOLE), state.hangs)
         });
         if hangs {
@@ -68,6 +72,9 @@ fn sending(queue: usize, collector: &Collector) -> (Arc<Tracer>, Arc<Registry>, 
 }
 
 fn put(tracer: &Tracer, spans: usize) {
+    if spans == 0 {
+        return;
+    }
     let span = Span::new(Kind::Server, Value::Fixed("GET"), SpanId::MIN, None, tracer.now());
     tracer.put(Trace { trace_id: [1; 16], state: None, spans: vec![span; spans] });
 }
@@ -226,4 +233,19 @@ async fn other_settings_hold_for_what_waits_too() {
     assert!(!tracer.is_on());
     put(&tracer, 1);
     assert_eq!(tracer.outbox.len(), 0, "there is no room for any");
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_settings_hold_though_there_is_always_something_to_send() {
+    let collector = Collector::default();
+    collector.with(|state| state.more = 100);
+    let (tracer, ..) = sending(1_000, &collector);
+    put(&tracer, 1);
+    came(&collector, 3).await;
+    let mut other = Export::clone(&export(1_000));
+    other.endpoint = "http://127.0.0.2:4318".into();
+    tracer.configure(Some(&Arc::new(other)));
+    came(&collector, 8).await;
+    let places: Vec<String> = collector.with(|state| state.came.iter().map(|(_, to, _)| to.to_string()).collect());
+    assert!(places[4..].iter().all(|to| to == "http://127.0.0.2:4318"), "one may be under way: {places:?}");
 }
