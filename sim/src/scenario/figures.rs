@@ -70,6 +70,12 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
             names.push(format!("gateway.{instance}.{figure}"));
         }
     }
+    for load in scenario.alone() {
+        names.push(format!("alone.{}.cpu_us_per_request", load.name));
+    }
+    for route in checked.into_iter().flat_map(|checked| &checked.config.routes) {
+        names.extend(["p50", "p90", "p99"].map(|part| format!("routes.{}.over_slowest_us.{part}", route.name)));
+    }
     for part in &scenario.hostile {
         names.extend(hostile::NAMES.map(|figure| format!("hostile.{}.{figure}", part.name)));
     }
