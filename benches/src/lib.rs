@@ -116,6 +116,8 @@ fn route(path: &str) -> Arc<Route> {
         cors: None,
         coalesce: false,
         aggregate: None,
+        split: None,
+        mirror: None,
         batch: None,
         compress: None,
         breaker: None,

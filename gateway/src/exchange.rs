@@ -4,6 +4,7 @@
 //! dropping the exchange writes its access record and counts it, exactly once.
 
 mod part;
+mod traced;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -26,6 +27,7 @@ use crate::snapshot::CompiledRoute;
 use crate::telemetry::metrics::{AuthResult, ShedReason};
 use crate::telemetry::record::{AccessRecord, Ended};
 use crate::telemetry::recorder::Notes;
+use crate::telemetry::tracing::Track;
 use crate::upstream::in_flight::Permit;
 use crate::upstream::{Endpoint, Upstream};
 
@@ -125,6 +127,8 @@ pub struct Exchange<N: Network> {
     pub page: Option<Box<Page>>,
     /// What the flight recorder is to be told, where something was noted.
     pub(crate) notes: OnceLock<Box<Mutex<Notes>>>,
+    /// Its place in its trace, where it is traced.
+    pub(crate) track: Option<Track>,
     /// What its client takes of the codings that the route offers.
     pub accepts: Accepted,
     /// Its place among the gateway's requests, while their number is limited.
@@ -217,6 +221,7 @@ impl<N: Network> Exchange<N> {
             covered: None,
             page: None,
             notes: OnceLock::new(),
+            track: None,
             accepts: Accepted::default(),
             place: None,
             unread: false,
@@ -338,6 +343,7 @@ impl<N: Network> Exchange<N> {
         let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
         series.record(self.shard.index, status, self.code, total, Some(overhead));
         self.keep_if_of_note((status, ended), now);
+        self.end_track((status, ended), now, overhead);
         let log = &self.shard.shared.log;
         // What a fallback covered is a failure all the same, whatever its status.
         if log.is_on() && (self.code.is_some() || log.wants(status, self.shard.random())) {

@@ -110,12 +110,12 @@ async fn stages<N: Network>(
     {
         return Ok(Outcome::Refused(refused));
     }
-    // a route without an upstream ends here.
-    if exchange.upstream().is_none() {
+    // split: one upstream of several. A route without any ends here.
+    if exchange.upstream().is_none() && !splits(exchange, headers) {
         return Box::pin(without_upstream(exchange, headers, &params, source)).await;
     }
     // the body's limit, before a byte of it is read or asked for.
-    let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
+    let mut body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     let target = routing::stage::target(exchange, &params)?;
     // coalesce, batch: what others ask for at this moment too is asked for once.
     if exchange.route().is_some_and(|route| route.shares_calls)
@@ -129,6 +129,10 @@ async fn stages<N: Network>(
         Ok(selected) => selected,
         Err(problem) => forward::fallback::instead(exchange, headers, problem)?,
     };
+    // mirror: a copy of some requests, for another upstream.
+    if exchange.route().is_some_and(|route| route.mirror.is_some()) && !admitted.websocket {
+        mirrored(exchange, headers, &target, &mut body);
+    }
     // response: what its client takes, where the route compresses.
     if exchange.route().is_some_and(|route| route.settings.compress.is_some()) {
         response::note_accepted(exchange, headers);
@@ -145,6 +149,25 @@ async fn stages<N: Network>(
         return Err(forward::upgrade::refused().into());
     }
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
+}
+
+/// split: one of the route's upstreams, and what proves to that one who asks. False where the route has none.
+#[cold]
+fn splits<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> bool {
+    let has_chosen = upstream::split::choose(exchange, headers);
+    if has_chosen {
+        exchange.passport = identity::stage::passport(exchange);
+    }
+    has_chosen
+}
+
+/// mirror: sends a copy of the request, where one is made, by a task of its own.
+#[cold]
+fn mirrored<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, target: &PathAndQuery, body: &mut RequestBody) {
+    if let Some(mut copy) = forward::mirror::copy(exchange, headers, target, body) {
+        copy.exchange.passport = identity::stage::passport(&copy.exchange);
+        tokio::spawn(forward::mirror::send(copy));
+    }
 }
 
 /// What the gateway answers itself, or puts together of several answers.
@@ -234,13 +257,16 @@ async fn coalesced<N: Network>(
 
 /// A call of an aggregate, or one that several requests share.
 async fn part<N: Network>(call: compose::Call<N>) -> compose::Called<N> {
-    let compose::Call { mut exchange, headers, target, body } = call;
+    let compose::Call { mut exchange, headers, target, mut body } = call;
     let sent = async {
         exchange.passport = identity::stage::passport(&exchange);
         let selected = match upstream::stage::select(&mut exchange, &headers) {
             Ok(selected) => selected,
             Err(problem) => forward::fallback::instead(&mut exchange, &headers, problem)?,
         };
+        if exchange.route().is_some_and(|route| route.mirror.is_some()) {
+            mirrored(&exchange, &headers, &target, &mut body);
+        }
         let request = forward::head::build(&mut exchange, &selected, headers, target, body);
         forward::forward(&mut exchange, selected, request).await
     };

@@ -23,6 +23,7 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::{Registry as Metrics, ShedReason};
 use crate::telemetry::recorder::Recorder;
+use crate::telemetry::tracing::Tracer;
 use crate::tls::Slots;
 use crate::upstream::in_flight::InFlight;
 use crate::upstream::{Registry as Upstreams, Upstream};
@@ -39,6 +40,8 @@ pub struct Shared<N: Network> {
     pub log: Arc<AccessLog>,
     /// The last requests of note.
     pub recorder: Recorder,
+    /// Where spans go.
+    pub tracer: Arc<Tracer>,
     /// What happens, for who follows it.
     pub events: Arc<Events>,
     /// Upstreams over all configurations.
@@ -75,6 +78,8 @@ pub struct Shard<N: Network> {
     pub held: Arc<HeldBytes>,
     /// Calls that several requests may share.
     pub flights: Flights<N>,
+    /// Copies of requests that are in flight to other upstreams.
+    pub copies: Arc<InFlight>,
     /// Requests that are gathered to be asked for together.
     pub batches: Batches<N>,
     /// What encoders of answers hold.
@@ -136,6 +141,7 @@ impl<N: Network> Shard<N> {
             date,
             held: Arc::default(),
             flights: Flights::default(),
+            copies: Arc::default(),
             batches: Batches::default(),
             encoders: Arc::default(),
             snapshot,

@@ -348,3 +348,41 @@ fn another_service_is_asked_as_the_comments_say() {
     let question = Question::parse("GET", "/api/orders/7", &["x-user: root"]).expect("a question");
     assert!(answer(&loaded.config, &question).policies.is_some_and(|policies| policies.forward_auth.is_some()));
 }
+
+#[test]
+fn a_canary_gets_the_clients_that_the_comments_promise() {
+    let loaded = example("split.toml");
+    let goes = |headers: &[&str]| {
+        let question = Question::parse("GET", "/api/orders/7", headers).expect("a question");
+        answer(&loaded.config, &question).policies.expect("a route").upstream
+    };
+    let users = || (0..1_000).map(|user| format!("x-user: user-{user}"));
+    let canaries = users().filter(|user| goes(&[user]) == "orders-canary").count();
+    // Four standard deviations.
+    assert!((23..=77).contains(&canaries), "{canaries} of 1000");
+    assert!(users().take(20).all(|user| goes(&[&user, "x-preview: 1"]) == "orders-canary"));
+    let [_, orders] = &loaded.config.routes[..] else { panic!("two routes") };
+    let split = orders.split.as_ref().expect("several upstreams");
+    let fallbacks: Vec<bool> = split.shares.iter().map(|share| share.route.fallback.is_some()).collect();
+    assert_eq!(fallbacks, [false, true], "nothing stands in for itself");
+}
+
+#[test]
+fn a_part_of_what_only_reads_is_copied_as_the_comments_say() {
+    let loaded = example("mirror.toml");
+    let question = Question::parse("GET", "/api/orders/7", &[]).expect("a question");
+    let policies = answer(&loaded.config, &question).policies.expect("a route");
+    assert_eq!(policies.upstream, "orders");
+    let told = "1 % of GET, HEAD to orders-next, with bodies up to 65536 bytes";
+    assert_eq!(policies.mirror.as_deref(), Some(told));
+}
+
+#[test]
+fn the_traced_example_sends_spans_of_one_in_a_hundred() {
+    let loaded = example("tracing.toml");
+    let export = loaded.config.telemetry.tracing.export.as_ref().expect("spans are sent");
+    assert_eq!((&*export.endpoint, &*export.service_name), ("http://127.0.0.1:4318", "edge"));
+    let question = Question::parse("GET", "/orders/7", &[]).expect("a question");
+    let trace = answer(&loaded.config, &question).trace.expect("it is told");
+    assert_eq!(trace, "begins here; sampled by its id (0.01 of all); spans go to http://127.0.0.1:4318");
+}

@@ -171,6 +171,8 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
                 "priority": settings.matches.priority,
                 "criticality": settings.criticality.as_str(),
                 "upstream": Some(&*settings.upstream).filter(|name| !name.is_empty()),
+                "split": settings.split.as_ref().map(|split| split.described()),
+                "mirror": settings.mirror.as_ref().map(ToString::to_string),
                 "parts": settings.aggregate.as_ref().map(|aggregate| aggregate.described()),
                 "batch": settings.batch.as_ref().map(|batch| batch.described()),
                 "own_answer": settings.own_answer.as_ref().map(ToString::to_string),

@@ -20,6 +20,7 @@ use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::response_body::{Answer, Source};
 use crate::telemetry::metrics::{AttemptOutcome, PartResult, PartSeries, ShedReason};
+use crate::telemetry::tracing::{Opened, Value};
 use crate::timer::{Deadlines, Wait, Watch};
 
 /// Of an answer that is not wanted so much is read, if it is there already, so that its connection can be used again.
@@ -69,18 +70,31 @@ pub(super) struct Tally {
     series: Arc<PartSeries>,
     worker: usize,
     pub(super) result: PartResult,
+    /// Its span, where the request is traced.
+    span: Option<Box<Opened>>,
 }
 
 impl Tally {
     /// Of a part that is given up unless something else is said.
     pub(super) fn new(series: &Arc<PartSeries>, worker: usize) -> Self {
-        Self { series: Arc::clone(series), worker, result: PartResult::Cancelled }
+        Self { series: Arc::clone(series), worker, result: PartResult::Cancelled, span: None }
+    }
+
+    /// The same of a call: what it does is a part of the part, in a trace too.
+    pub(super) fn of<N: Network>(series: &Arc<PartSeries>, exchange: &mut Exchange<N>) -> Self {
+        let mut tally = Self::new(series, exchange.shard.index);
+        tally.span = exchange.open_part(series.names().1);
+        tally
     }
 }
 
 impl Drop for Tally {
     fn drop(&mut self) {
         self.series.settled(self.worker, self.result);
+        if let Some(mut span) = self.span.take() {
+            let failed = !matches!(self.result, PartResult::Ok | PartResult::Cancelled);
+            span.came_to(failed, ("gateway.part.result", Value::Fixed(self.result.as_str())));
+        }
     }
 }
 

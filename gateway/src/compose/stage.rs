@@ -122,12 +122,12 @@ fn begin<N: Network>(
 async fn answered<N: Network, F: Future<Output = Called<N>>>(
     number: usize,
     aggregate: &Aggregate,
-    call: Call<N>,
+    mut call: Call<N>,
     send: &impl Fn(Call<N>) -> F,
 ) -> (usize, (u32, Outcome<N>)) {
     let part = &aggregate.parts[number];
     let wanted = Wanted { whole: aggregate.graph.is_needed(number), most: aggregate.settings.max_response };
-    let tally = Tally::new(&part.series, call.exchange.shard.index);
+    let tally = Tally::of(&part.series, &mut call.exchange);
     let deadlines = Arc::clone(&call.exchange.connection.deadlines);
     (number, run(deadlines, send(call), wanted, tally).await)
 }

@@ -224,3 +224,25 @@ fn an_order_that_decides_is_told_though_more_has_changed() {
     let (old, new) = (two("p", "q"), two("q", "p"));
     assert!(compare(&old, &new).iter().any(|item| item.name == "(order in the file)"), "p has another timeout too");
 }
+
+#[test]
+fn a_split_is_told_by_its_shares() {
+    let split = |stable: u32, canary: u32| {
+        let shares = format!(
+            "split = [{{ upstream = 'b', weight = {canary}, sticky = 'client_ip' }}, {{ upstream = 'a', weight = {stable} }}]"
+        );
+        OLD.replacen("upstream = 'a'", &shares, 1)
+    };
+    let log = record("GET", "/orders/7", &json!({ "route": "orders" }));
+    let told = replayed(&split(95, 5), &log);
+    assert_eq!(told.groups[0].differs, ["upstream a → a 95 %; b 5 %, by client_ip"]);
+    let between = replay(&side(&split(95, 5)), &side(&split(90, 10)), log.as_bytes()).unwrap();
+    let grown = "upstream a 95 %; b 5 %, by client_ip → a 90 %; b 10 %, by client_ip";
+    assert_eq!(between.groups[0].differs, [grown]);
+    let other = replay(&side(&split(95, 5)), &side(&split(190, 10)), log.as_bytes()).unwrap();
+    assert_eq!(other.differing, 0, "the shares are the same");
+    // An upstream that shares is one that the route may reach.
+    let changed = split(95, 5).replace("[upstreams.b]\n", "[upstreams.b]\nslow_start = '5s'\n");
+    let told = replay(&side(&split(95, 5)), &side(&changed), log.as_bytes()).unwrap();
+    assert_eq!(told.groups[0].differs, ["upstream b: slow_start 0s → 5s"]);
+}

@@ -1,6 +1,6 @@
-//! The exchange of an aggregate's part, or of a call that several requests share (`coalesce`, `[[batches]]`): a call of
-//! the gateway's own on behalf of a request. It has the request's name, client and identity, and deadlines of its own;
-//! it leaves no record, for the request's tells of all.
+//! The exchange of an aggregate's part, of a call that several requests share (`coalesce`, `[[batches]]`), or of a copy: a
+//! call of the gateway's own on behalf of a request. It has the request's name, client and identity, and deadlines of its
+//! own; it leaves no record, for the request's tells of all.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,6 +44,15 @@ impl<N: Network> Exchange<N> {
         call
     }
 
+    /// An exchange that sends a copy of this one's request by this route of the snapshot, with that one's time.
+    pub fn copied(&self, route: usize) -> Box<Self> {
+        let mut copy = self.call(route, self.method.clone(), self.uri.clone());
+        copy.path.clone_from(&self.path);
+        (copy.timed, copy.is_grpc) = (self.timed, self.is_grpc);
+        copy.timeout = copy.route().and_then(|route| route.settings.timeout);
+        copy
+    }
+
     /// An exchange for a call that asks for many requests' items; for nobody in particular where it is for several
     /// subjects.
     pub fn call_for_many(&self, batch: &Batch) -> Box<Self> {
@@ -74,6 +83,7 @@ impl<N: Network> Exchange<N> {
         call.host.clone_from(&self.host);
         call.identity.clone_from(&self.identity);
         call.names.clone_from(&self.names);
+        call.track.clone_from(&self.track);
         call
     }
 

@@ -31,6 +31,8 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         name: path.into(),
         matches,
         upstream: "u".into(),
+        split: None,
+        mirror: None,
         own_answer: None,
         forward_auth: None,
         origin: None,

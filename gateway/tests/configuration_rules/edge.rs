@@ -108,3 +108,43 @@ fn the_word_of_another_service() {
     );
     check_route("forward_auth = { upstream = \"http://b\", path = \"\" }", &["4:48: \"\" is not a path: it is empty"]);
 }
+
+#[test]
+fn a_collector_is_named_by_its_place_alone() {
+    let tracing = |keys: &str| format!("[telemetry.tracing]\n{keys}\n");
+    let endpoint = |url: &str| tracing(&format!("otlp_endpoint = \"{url}\""));
+    check(&endpoint("http://127.0.0.1:4318"), &[]);
+    check(&endpoint("https://otlp.example/otlp/"), &[]);
+    check(
+        &endpoint("http://127.0.0.1:4318/v1/traces"),
+        &["2:17: otlp_endpoint ends in /v1/traces, which is added: write what stands before it"],
+    );
+    check(
+        &endpoint("http://127.0.0.1:4318/?key=1"),
+        &["2:17: otlp_endpoint holds a query, which collectors do not read"],
+    );
+    check(
+        &endpoint("https://me:secret@otlp.example"),
+        &["2:17: otlp_endpoint holds a user's name: write credentials in otlp_headers"],
+    );
+    check(
+        &tracing("otlp_endpoint = \"http://127.0.0.1:4317/x\"\notlp_protocol = \"grpc\""),
+        &["2:17: otlp_endpoint holds a path, which gRPC does not have: write scheme, host and port"],
+    );
+    check(
+        &tracing("otlp_headers = { Content-Type = \"a\", grpc-timeout = \"1S\" }"),
+        &[
+            "2:33: the header `content-type` is written by the gateway",
+            "2:53: the header `grpc-timeout` is written by the gateway",
+        ],
+    );
+    let plain = tracing("otlp_endpoint = \"http://otlp.example\"\notlp_headers = { x-token = \"sesame\" }");
+    let told = warnings(&plain);
+    assert!(told.iter().any(|it| it.contains("in the clear")), "{told:?}");
+    assert!(
+        told.iter().any(|it| it.contains("written plainly")) && !format!("{told:?}").contains("sesame"),
+        "{told:?}"
+    );
+    let good = tracing("otlp_endpoint = \"https://otlp.example\"\notlp_headers = { x-token = \"${GATEWAY_T:-a}\" }");
+    assert_eq!(warnings(&good).len(), 1, "there are no routes, and nothing else is wrong");
+}

@@ -7,8 +7,8 @@ use crate::config::settings::compress::Coding;
 use crate::error::Code;
 use crate::telemetry::metrics::{
     Announcement, AttemptOutcome, CacheResult, CoalesceResult, Ejections, EndpointBreaker, EndpointInFlight,
-    FallbackResult, HandshakeResult, HedgeResult, KeysAge, LimitDecision, PartResult, Registry, RetryResult,
-    RouteTotals, ShedReason, UpstreamHandshake, UpstreamTotals, WordResult,
+    FallbackResult, HandshakeResult, HedgeResult, KeysAge, LimitDecision, MirrorResult, PartResult, Registry,
+    RetryResult, RouteTotals, ShedReason, SpanResult, UpstreamHandshake, UpstreamTotals, WordResult,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -35,6 +35,7 @@ pub struct ScrapeInputs {
 pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec<u8> {
     let mut page = Page::new(format);
     routes(&mut page, registry);
+    shares(&mut page, registry);
     aggregates(&mut page, registry);
     batches(&mut page, registry);
     upstreams(&mut page, registry);
@@ -80,6 +81,12 @@ fn routes(page: &mut Page, registry: &Registry) {
             page.number(&[("route", route), ("result", result.as_str())], count);
         }
     }
+    page.family("gateway_mirrored_total", Kind::Counter, "Copies of requests, by what became of them.");
+    for (route, totals) in &totals {
+        for (result, count) in MirrorResult::ALL.iter().zip(totals.mirrored).filter(|(_, count)| *count > 0) {
+            page.number(&[("route", route), ("result", result.as_str())], count);
+        }
+    }
     page.family(
         "gateway_forward_auth_total",
         Kind::Counter,
@@ -98,6 +105,14 @@ fn routes(page: &mut Page, registry: &Registry) {
     page.family("gateway_overhead_seconds", Kind::Histogram, "Time that the gateway itself added to a request.");
     for (route, totals) in &totals {
         page.histogram(&[("route", route)], &totals.overhead);
+    }
+}
+
+fn shares(page: &mut Page, registry: &Registry) {
+    page.family("gateway_split_total", Kind::Counter, "Requests of split routes, by the upstream that they went to.");
+    for series in registry.shares() {
+        let (route, upstream) = series.names();
+        page.number(&[("route", route), ("upstream", upstream)], series.total());
     }
 }
 
@@ -352,6 +367,12 @@ fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
         "Access records dropped because the log could not keep up.",
     );
     page.number(&[], inputs.log_dropped);
+    page.family("gateway_spans_total", Kind::Counter, "Spans of traced requests, by what became of them.");
+    for result in SpanResult::ALL {
+        page.number(&[("result", result.as_str())], registry.spans().total(*result));
+    }
+    page.family("gateway_spans_dropped_total", Kind::Counter, "Spans that no collector has taken.");
+    page.number(&[], registry.spans().dropped());
     page.family("gateway_config_version", Kind::Gauge, "The version of the configuration in force.");
     page.number(&[], gateway.config_version());
     page.family("gateway_config_reload_failures_total", Kind::Counter, "Reloads that were refused.");

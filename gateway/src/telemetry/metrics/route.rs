@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::exemplar::{Exemplar, Exemplars};
 use super::shards::{Shards, bump};
 use super::{DurationHistogram, HistogramTotals, OverheadHistogram};
 use crate::config::settings::compress::Coding;
@@ -103,6 +104,59 @@ impl WordResult {
     }
 }
 
+/// What became of a copy of a request (`mirror`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MirrorResult {
+    /// It was sent, and answered, with whatever status.
+    Answered,
+    /// It was sent, or was to be, and there was no answer: no connection, a broken one, none in time.
+    Failed,
+    /// Its upstream had nobody to ask: no endpoint, open breakers, a limit.
+    Refused,
+    /// The worker had as many copies in flight as it may have.
+    Full,
+    /// Its body is larger than what is copied.
+    TooLarge,
+    /// The worker held as much of bodies as it may hold.
+    NoMemory,
+    /// The client's request never came whole.
+    BodyCut,
+    /// The gateway protects itself, and leaves out copies first.
+    Shed,
+    /// It was under way when the gateway ended.
+    Abandoned,
+}
+
+impl MirrorResult {
+    /// Every result, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::Answered,
+        Self::Failed,
+        Self::Refused,
+        Self::Full,
+        Self::TooLarge,
+        Self::NoMemory,
+        Self::BodyCut,
+        Self::Shed,
+        Self::Abandoned,
+    ];
+
+    /// As written in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Full => "full",
+            Self::TooLarge => "too_large",
+            Self::NoMemory => "no_memory",
+            Self::BodyCut => "body_cut",
+            Self::Shed => "shed",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
 /// The series of one route; shared by all snapshots that have a route of this name.
 #[derive(Debug)]
 pub struct RouteSeries {
@@ -110,6 +164,7 @@ pub struct RouteSeries {
     /// What a slow request takes longer than, nanoseconds.
     slow_above_ns: AtomicU64,
     shards: Shards<Shard>,
+    exemplars: Exemplars,
 }
 
 #[derive(Debug, Default)]
@@ -132,6 +187,8 @@ struct Policies {
     left: AtomicU64,
     /// What requests came to that may share a call.
     coalesced: [AtomicU64; CoalesceResult::ALL.len()],
+    /// What became of copies.
+    mirrored: [AtomicU64; MirrorResult::ALL.len()],
 }
 
 /// Made when a worker first counts something of it: most routes of a large configuration never do.
@@ -148,7 +205,8 @@ struct Rare {
 
 impl RouteSeries {
     pub(super) fn new(name: Arc<str>, workers: usize) -> Self {
-        Self { name, slow_above_ns: AtomicU64::new(u64::MAX), shards: Shards::new(workers) }
+        let shards = Shards::new(workers);
+        Self { name, slow_above_ns: AtomicU64::new(u64::MAX), shards, exemplars: Exemplars::default() }
     }
 
     /// The route's name.
@@ -191,6 +249,12 @@ impl RouteSeries {
         }
     }
 
+    /// Shows a traced request as an example of those that take as long.
+    #[cold]
+    pub fn show(&self, exemplar: Exemplar) {
+        self.exemplars.keep(exemplar);
+    }
+
     /// Counts what a fallback came to.
     #[cold]
     pub fn fell_back(&self, worker: usize, result: FallbackResult) {
@@ -224,6 +288,12 @@ impl RouteSeries {
         bump(&self.shards.of(worker).policies().coalesced[result as usize], 1);
     }
 
+    /// Counts what became of a copy.
+    #[cold]
+    pub fn mirrored(&self, worker: usize, result: MirrorResult) {
+        bump(&self.shards.of(worker).policies().mirrored[result as usize], 1);
+    }
+
     /// The sum over all workers; `None` while no request has ended.
     pub fn totals(&self) -> Option<RouteTotals> {
         let mut requests = [[0_u64; CODES + 1]; CLASSES];
@@ -243,6 +313,7 @@ impl RouteSeries {
             shard.duration.add_to(&mut totals.duration);
             shard.overhead.add_to(&mut totals.overhead);
         }
+        self.exemplars.add_to(&mut totals.duration);
         for (class, counts) in requests.iter().enumerate() {
             for (at, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
                 totals.requests.push((class as u8 + 1, at.checked_sub(1).map(|code| Code::ALL[code]), *count));
@@ -263,6 +334,9 @@ impl Policies {
             totals.after += counts[2].load(Ordering::Relaxed);
         }
         totals.left_uncompressed += self.left.load(Ordering::Relaxed);
+        for (total, count) in totals.mirrored.iter_mut().zip(&self.mirrored) {
+            *total += count.load(Ordering::Relaxed);
+        }
         for (total, count) in totals.coalesced.iter_mut().zip(&self.coalesced) {
             *total += count.load(Ordering::Relaxed);
         }
@@ -313,6 +387,8 @@ pub struct RouteTotals {
     pub fallbacks: [u64; FallbackResult::ALL.len()],
     /// What requests came to that may share a call, in the order of [`CoalesceResult::ALL`].
     pub coalesced: [u64; CoalesceResult::ALL.len()],
+    /// What became of copies, in the order of [`MirrorResult::ALL`].
+    pub mirrored: [u64; MirrorResult::ALL.len()],
     /// Words of another service, in the order of [`WordResult::ALL`].
     pub words: [u64; WordResult::ALL.len()],
     /// Compressed answers, in the order of [`Coding::ALL`].
