@@ -73,7 +73,9 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
     for load in scenario.alone() {
         names.push(format!("alone.{}.cpu_us_per_request", load.name));
     }
-    for route in checked.into_iter().flat_map(|checked| &checked.config.routes) {
+    // Figures are told apart by dots.
+    let routes = checked.into_iter().flat_map(|checked| &checked.config.routes);
+    for route in routes.filter(|route| !route.name.contains('.')) {
         names.extend(["p50", "p90", "p99"].map(|part| format!("routes.{}.over_slowest_us.{part}", route.name)));
     }
     for part in &scenario.hostile {

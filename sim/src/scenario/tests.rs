@@ -172,7 +172,7 @@ fn every_figure_of_the_result_can_be_expected() {
         "retries.amplification",
         "breakers.orders/1.trip_ms",
         "alone.steady.cpu_us_per_request",
-        "routes.orders.over_slowest_us.p50",
+        "routes./{*rest}.over_slowest_us.p50",
         "prometheus.0.gateway_batch_size_sum",
     ];
     let expect: String = figures.map(|figure| format!("[[expect]]\nfigure = '{figure}'\nmax = 1\n")).concat();
