@@ -247,12 +247,7 @@ fn measure_scenario(
     let nested = scenario.mocks.iter().any(|mock| !mock.calls.is_empty());
     let records = account::count_records(&world.access_logs(), nested, scenario.hostile.len())?;
     let scores = judge(scenario, &checked, &world, &measured, &followers)?;
-    let asks_for_routes =
-        scenario.expectations.iter().flat_map(ExpectPart::figures).any(|it| it.starts_with("routes."));
-    let routes = match &scores {
-        Some(scored) if asks_for_routes => slowest::over_slowest(&world.access_logs(), &scored.history.attempts)?,
-        _ => BTreeMap::new(),
-    };
+    let routes = times_of_routes(scenario, &world, scores.as_ref())?;
     let names = world.names;
     let (pinning, driver_cores) = (cores.describe(), if cores.driver.is_empty() { count } else { cores.driver.len() });
     let findings = Findings {
@@ -279,6 +274,19 @@ fn measure_scenario(
     reports::files::write(&result, &folder, &folder).map_err(RunError::file(&folder))?;
     let happened = timeline::happened(&findings.measured.events);
     Ok(Ran { result, history: findings.scores.map(|scored| scored.history), happened })
+}
+
+/// How long requests of each route took beyond what upstreams did, where that is expected.
+fn times_of_routes(
+    scenario: &Scenario,
+    world: &World,
+    scores: Option<&Scored>,
+) -> Result<BTreeMap<String, serde_json::Value>, RunError> {
+    let mut figures = scenario.expectations.iter().flat_map(ExpectPart::figures);
+    match scores.filter(|_| figures.any(|figure| figure.starts_with("routes."))) {
+        Some(scored) => slowest::over_slowest(&world.access_logs(), &scored.history.attempts),
+        None => Ok(BTreeMap::new()),
+    }
 }
 
 /// Asks the oracles; `None` when there is too much to be asked about one by one.
