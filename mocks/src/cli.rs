@@ -48,8 +48,8 @@ Exit codes: 0 ended by SIGTERM or SIGINT, 1 the configuration is bad, 2 usage, 3
 ///
 /// HTTP/1.1, HTTP/2 by prior knowledge or over TLS, and gRPC (mocks.Echo/Unary and /Stream,
 /// grpc.health.v1.Health/Check).
-/// Every path echoes the request as JSON, but for /bytes/N, /stream/CHUNKS/MS, /sse/N/MS, /ws, /healthz and
-/// /openapi.json. When it serves, it prints one line of JSON on standard error.
+/// Every path echoes the request as JSON, but for /bytes/N, /stream/CHUNKS/MS, /sse/N/MS, /ws, /items?ids=A,B,
+/// /healthz and /openapi.json. When it serves, it prints one line of JSON on standard error.
 #[derive(Debug, Parser)]
 #[command(name = "mocks", version, after_help = EXAMPLES, styles = Styles::plain())]
 struct Arguments {

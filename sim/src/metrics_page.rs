@@ -7,6 +7,9 @@ use gateway::telemetry::exposition::{Format, ScrapeInputs, render};
 use gateway::telemetry::metrics::Registry;
 use gateway::telemetry::process::ProcessStats;
 
+/// What of a histogram counts up, and can be expected.
+const COUNTS: [&str; 2] = ["_sum", "_count"];
+
 /// A family and labels that samples have to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted<'a> {
@@ -70,8 +73,16 @@ fn split_labels(text: &str) -> Option<Vec<(&str, &str)>> {
     Some(labels)
 }
 
-/// The kind of a family of the gateway's.
+/// The kind of a family of the gateway's; the sum and the count of a histogram are counters.
 fn kind(family: &str) -> Option<String> {
+    let of_histogram = |end: &str| family.strip_suffix(end).and_then(kind_of).is_some_and(|it| it == "histogram");
+    if COUNTS.into_iter().any(of_histogram) {
+        return Some("counter".to_owned());
+    }
+    kind_of(family)
+}
+
+fn kind_of(family: &str) -> Option<String> {
     let one = Some(1);
     let process = ProcessStats {
         cpu_seconds: Some(1.0),
@@ -104,6 +115,8 @@ mod tests {
         assert!((sum("process_open_fds") - 12.0).abs() < 1e-9);
         assert!(Wanted::parse("gateway_shed_total").unwrap().is_counter());
         assert!(!Wanted::parse("process_open_fds").unwrap().is_counter());
+        assert!(Wanted::parse("gateway_batch_size_sum{batch=\"a\"}").unwrap().is_counter());
+        assert!(Wanted::parse("gateway_shed_total_sum").is_err(), "only a histogram has a sum");
     }
 
     #[test]

@@ -374,7 +374,7 @@ fn answer(
     let waits = match decision.route {
         Route::Bytes(_) => few.is_none(),
         Route::Stream(..) | Route::Events(..) | Route::WebSocket => true,
-        Route::Echo | Route::Health | Route::OpenApi => false,
+        Route::Echo | Route::Items | Route::Health | Route::OpenApi => false,
     };
     if waits || decision.plan.is_some() {
         return Step::Wait(Box::new(Job { decision, facts: *facts, received: None }));

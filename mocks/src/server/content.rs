@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::routes::Route;
+use super::routes::{Route, ids};
 use crate::http1::answer::{Ending, LAST_CHUNK, chunk};
 use crate::http1::head::Head;
 use crate::http1::json::{self, Received};
@@ -44,7 +44,7 @@ impl Content {
             Route::Bytes(left) => Self::Bytes { left },
             Route::Stream(count, pause) => Self::Lines { next: 0, count, pause, events: false },
             Route::Events(count, pause) => Self::Lines { next: 0, count, pause, events: true },
-            Route::Echo | Route::WebSocket | Route::Health | Route::OpenApi => {
+            Route::Echo | Route::WebSocket | Route::Items | Route::Health | Route::OpenApi => {
                 let mut bytes = Vec::new();
                 small(&mut bytes, route, endpoint, head, received);
                 Self::Whole { bytes, sent: false }
@@ -141,6 +141,7 @@ pub(crate) fn few_bytes(count: u64) -> Option<&'static [u8]> {
 pub(crate) fn small(out: &mut Vec<u8>, route: Route, endpoint: &Endpoint, head: &Head<'_, '_>, received: &Received) {
     match route {
         Route::OpenApi => out.extend_from_slice(OPENAPI.as_bytes()),
+        Route::Items => items(out, head.path_and_query().1.unwrap_or("")),
         Route::Health => {
             out.extend_from_slice(&endpoint.echo_prefix);
             out.extend_from_slice(b",\"status\":\"ok\"}");
@@ -149,17 +150,73 @@ pub(crate) fn small(out: &mut Vec<u8>, route: Route, endpoint: &Endpoint, head: 
     }
 }
 
+/// `{"items":[{"id":"7","name":"item 7"}]}`: an object for each id, in their order.
+fn items(out: &mut Vec<u8>, query: &str) {
+    out.extend_from_slice(b"{\"items\":[");
+    for (number, id) in ids(query).into_iter().flatten().enumerate() {
+        out.extend_from_slice(if number > 0 { b",{\"id\":" } else { b"{\"id\":" });
+        let id = decoded(id);
+        json::string(out, &id);
+        out.extend_from_slice(b",\"name\":");
+        json::string(out, &[b"item ", &*id].concat());
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"]}");
+}
+
+/// Without its percent signs; what is no encoding stays.
+fn decoded(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let code = after.get(..2).and_then(|code| std::str::from_utf8(code).ok());
+        match code.filter(|_| byte == b'%').and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(code) => {
+                bytes.push(code);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn items_are_those_that_are_asked_for() {
+        let written = |query: &str| {
+            let mut out = Vec::new();
+            items(&mut out, query);
+            serde_json::from_slice::<serde_json::Value>(&out).unwrap()
+        };
+        let item = |id: &str| serde_json::json!({ "id": id, "name": format!("item {id}") });
+        assert_eq!(
+            written("ids=7,a%22%2cb,%zz"),
+            serde_json::json!({ "items": [item("7"), item("a\",b"), item("%zz")] })
+        );
+        assert_eq!(written("ids="), serde_json::json!({ "items": [] }));
+    }
+
+    #[test]
     fn the_openapi_document_is_one() {
         let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
         assert_eq!(document["openapi"], "3.1.0");
-        for path in
-            ["/echo", "/bytes/{n}", "/stream/{chunks}/{ms}", "/sse/{n}/{ms}", "/ws", "/healthz", "/openapi.json"]
-        {
+        for path in [
+            "/echo",
+            "/bytes/{n}",
+            "/stream/{chunks}/{ms}",
+            "/sse/{n}/{ms}",
+            "/ws",
+            "/items",
+            "/healthz",
+            "/openapi.json",
+        ] {
             assert!(document["paths"][path]["get"]["responses"].is_object(), "{path}");
         }
     }

@@ -6,6 +6,8 @@ use crate::http1::head::Head;
 
 /// The largest body that `/bytes/{n}` gives: 1 TiB.
 const MAX_BYTES: u64 = 1 << 40;
+/// Where items are asked for, `/items?ids=1,2`.
+const ITEMS: &str = "/items";
 
 /// What a request asks for. Every path that is none of the others is an echo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub(crate) enum Route {
     /// So many events, with this pause between two.
     Events(u64, Duration),
     WebSocket,
+    /// An object for each id that the query names.
+    Items,
     Health,
     OpenApi,
 }
@@ -29,7 +33,10 @@ impl Route {
         if !matches!(head.method, "GET" | "HEAD") {
             return Self::Echo;
         }
-        Self::of_path(head.path_and_query().0).unwrap_or(Self::Echo)
+        match head.path_and_query() {
+            (ITEMS, Some(query)) if ids(query).is_some() => Self::Items,
+            (path, _) => Self::of_path(path).unwrap_or(Self::Echo),
+        }
     }
 
     fn of_path(path: &str) -> Option<Self> {
@@ -51,6 +58,12 @@ impl Route {
             _ => return None,
         })
     }
+}
+
+/// The ids that a query names, as they are written there.
+pub(crate) fn ids(query: &str) -> Option<impl Iterator<Item = &str>> {
+    let list = query.split('&').find_map(|pair| pair.strip_prefix("ids="))?;
+    Some(list.split(',').filter(|id| !id.is_empty()))
 }
 
 fn series(rest: &str) -> Option<(u64, Duration)> {
@@ -87,5 +100,12 @@ mod tests {
         ] {
             assert_eq!(Route::of_path(path), route, "{path}");
         }
+    }
+
+    #[test]
+    fn a_query_names_ids() {
+        let named = |query| ids(query).map(|ids| ids.map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(named("x=1&ids=7,%2C,,a"), Some(vec!["7".to_owned(), "%2C".to_owned(), "a".to_owned()]));
+        assert_eq!((named("ids="), named("idss=1"), named("")), (Some(vec![]), None, None));
     }
 }

@@ -9,6 +9,7 @@ use super::score::Findings;
 use super::world::Held;
 use crate::hostile;
 use crate::metrics_page::Wanted;
+use crate::scenario::model::ExpectPart;
 
 impl Findings<'_> {
     /// What is beside the loads: hostile clients, gateways at rest, and samples of metrics that are expected.
@@ -21,7 +22,7 @@ impl Findings<'_> {
             .map(|number| (number.to_string(), at_rest(measured.held.0[number], measured.held.1[number])))
             .collect();
         let mut metrics: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
-        for figure in self.scenario.expectations.iter().flat_map(|one| std::iter::once(&one.figure).chain(&one.above)) {
+        for figure in self.scenario.expectations.iter().flat_map(ExpectPart::figures) {
             let Some((number, sample)) = figure.strip_prefix("prometheus.").and_then(|rest| rest.split_once('.'))
             else {
                 continue;
@@ -29,7 +30,9 @@ impl Findings<'_> {
             let value = number.parse().ok().map(|number| self.grown(sample, number));
             metrics.entry(number).or_default().insert(sample.to_owned(), json!(value));
         }
-        for (section, figures) in [("hostile", json!(hostile)), ("rest", json!(rest)), ("prometheus", json!(metrics))] {
+        let (alone, routes) = (json!(self.alone()), json!(self.routes));
+        let sections = [("hostile", json!(hostile)), ("rest", json!(rest)), ("prometheus", json!(metrics))];
+        for (section, figures) in sections.into_iter().chain([("alone", alone), ("routes", routes)]) {
             if figures.as_object().is_some_and(|figures| !figures.is_empty()) {
                 result.other.insert(section.to_owned(), figures);
             }

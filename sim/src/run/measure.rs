@@ -40,6 +40,8 @@ pub(super) struct Measured {
     pub(super) offered: Vec<Option<Offered>>,
     /// For each gateway before and after.
     pub(super) usage: (Vec<Usage>, Vec<Usage>),
+    /// What all gateways together had used of their cores, microseconds, at times of the run's clock.
+    pub(super) cpu: Vec<(u64, u64)>,
     /// For each gateway the most memory that was seen.
     pub(super) peaks: Vec<u64>,
     /// For each gateway its page of metrics before and after.
@@ -86,12 +88,14 @@ pub(super) fn measure(
         scenario.loads.iter().map(|_| Watch::new(recorder(scenario, start_ns), Arc::clone(&live))).collect();
     let ended = AtomicBool::new(false);
     let fields = fields(scenario, stretch);
+    let mut cpu = Vec::new();
     let (driven, events, peaks, hostile) = std::thread::scope(|scope| {
         let driver = scope.spawn(|| stretch.drive(&scenario.loads, &mut watches, crowds, start_ns));
         let events = scope.spawn(|| timeline::perform(&scenario.events, world, &clock, start_ns, &ended));
         let hostile = scope.spawn(|| attack(&fields, stretch, start_ns, &ended));
         let memory = scope.spawn(|| timeline::watch_memory(world, &ended));
         while !driver.is_finished() {
+            cpu.push((clock.now_ns(), world.usage().iter().map(|usage| usage.cpu_us).sum()));
             std::thread::sleep(SHOW_EVERY);
             progress.measuring(scenario, Duration::from_nanos(clock.now_ns().saturating_sub(start_ns)), &live);
         }
@@ -111,6 +115,7 @@ pub(super) fn measure(
         driven,
         offered,
         died: world.died(),
+        cpu,
         usage: (usage_before, usage_after),
         peaks: peaks.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
         metrics: (metrics_before, metrics(world)),

@@ -13,6 +13,7 @@
 //! and never passes; all times are of one monotonic clock.
 
 mod account;
+mod alone;
 mod beside;
 mod capacity;
 mod cores;
@@ -31,6 +32,7 @@ mod redis;
 mod relay;
 mod rules;
 mod score;
+mod slowest;
 mod steady;
 mod timeline;
 mod validity;
@@ -39,6 +41,7 @@ mod warm_up;
 mod watch;
 mod world;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -61,7 +64,7 @@ use crate::history::History;
 use crate::oracle;
 use crate::oracle::policy::Tolerance;
 use crate::scenario::gateway::Checked;
-use crate::scenario::model::{LoadModel, Runtime};
+use crate::scenario::model::{ExpectPart, LoadModel, Runtime};
 use crate::scenario::{Scenario, load};
 use cores::Cores;
 use drive::Stretch;
@@ -209,7 +212,7 @@ fn measure_scenario(
     let keys = Arc::new(RunKeys::make(&scenario.tokens)?);
     let users = check_loads(scenario, programs, &keys)?;
     progress.say("starting");
-    let world = World::start(scenario, programs, &cores, journal_size(scenario), &folder, keys.set(), other)?;
+    let world = World::start(scenario, programs, &cores, journal_size(scenario, &checked), &folder, keys.set(), other)?;
     let stretch = Stretch {
         listeners: world.all_listeners(),
         seed: scenario.seed,
@@ -244,6 +247,7 @@ fn measure_scenario(
     let nested = scenario.mocks.iter().any(|mock| !mock.calls.is_empty());
     let records = account::count_records(&world.access_logs(), nested, scenario.hostile.len())?;
     let scores = judge(scenario, &checked, &world, &measured, &followers)?;
+    let routes = times_of_routes(scenario, &world, scores.as_ref())?;
     let names = world.names;
     let (pinning, driver_cores) = (cores.describe(), if cores.driver.is_empty() { count } else { cores.driver.len() });
     let findings = Findings {
@@ -253,6 +257,7 @@ fn measure_scenario(
         searched,
         measured,
         records,
+        routes,
         scores,
         names,
         pinning,
@@ -269,6 +274,19 @@ fn measure_scenario(
     reports::files::write(&result, &folder, &folder).map_err(RunError::file(&folder))?;
     let happened = timeline::happened(&findings.measured.events);
     Ok(Ran { result, history: findings.scores.map(|scored| scored.history), happened })
+}
+
+/// How long requests of each route took beyond what upstreams did, where that is expected.
+fn times_of_routes(
+    scenario: &Scenario,
+    world: &World,
+    scores: Option<&Scored>,
+) -> Result<BTreeMap<String, serde_json::Value>, RunError> {
+    let mut figures = scenario.expectations.iter().flat_map(ExpectPart::figures);
+    match scores.filter(|_| figures.any(|figure| figure.starts_with("routes."))) {
+        Some(scored) => slowest::over_slowest(&world.access_logs(), &scored.history.attempts),
+        None => Ok(BTreeMap::new()),
+    }
 }
 
 /// Asks the oracles; `None` when there is too much to be asked about one by one.
@@ -319,8 +337,9 @@ fn write_histograms(folder: &Path, load: &str, recorder: &Recorder) -> Result<()
     recorder.write_hdr_log(&path).map_err(RunError::file(&path))
 }
 
-/// Room in the journal for every request of the run, with retries and with what services ask of each other.
-fn journal_size(scenario: &Scenario) -> u64 {
+/// Room in the journal for every request of the run, with retries, with what services ask of each other, and with the
+/// parts that the gateway asks for.
+fn journal_size(scenario: &Scenario, checked: &Checked) -> u64 {
     let warm_up = warm_up::most(scenario);
     let requests: f64 = scenario
         .loads
@@ -335,6 +354,8 @@ fn journal_size(scenario: &Scenario) -> u64 {
         .sum();
     // A service that calls others does so for each request that it gets, and they in turn.
     let nested: f64 = scenario.mocks.iter().map(|mock| 1.0 + mock.calls.len() as f64).product();
+    let parts = checked.config.routes.iter().filter_map(|route| Some(route.aggregate.as_ref()?.parts.len()));
+    let nested = nested * parts.max().unwrap_or(1) as f64;
     ((requests * nested * 1.5) as u64).clamp(10_000, MOST_JOURNALED)
 }
 

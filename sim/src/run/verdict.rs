@@ -14,6 +14,7 @@ pub(super) fn expectations(expected: &[ExpectPart], result: &ResultFile, died: &
         min: None,
         max: Some(0.0),
         above: None,
+        per: None,
     });
     let always = always.into_iter().filter(|one| figure(&figures, &one.figure).is_some());
     let written = expected.iter().cloned();
@@ -39,7 +40,9 @@ pub(super) fn verdict(valid: bool, expectations: &[Expectation]) -> Verdict {
 
 fn judge(expected: &ExpectPart, figures: &Value) -> Expectation {
     let above = expected.above.as_ref().map_or(Some(0.0), |above| figure(figures, above));
+    let per = expected.per.as_ref().map_or(Some(1.0), |per| figure(figures, per).filter(|per| *per > 0.0));
     let value = figure(figures, &expected.figure).zip(above).map(|(value, above)| value - above);
+    let value = value.zip(per).map(|(value, per)| value / per);
     let holds = value.is_some_and(|value| {
         expected.min.is_none_or(|min| value >= min) && expected.max.is_none_or(|max| value <= max)
     });
@@ -51,6 +54,9 @@ fn judge(expected: &ExpectPart, figures: &Value) -> Expectation {
     };
     if let Some(above) = &expected.above {
         bound += &format!(" above {above}");
+    }
+    if let Some(per) = &expected.per {
+        bound += &format!(" per {per}");
     }
     Expectation { figure: expected.figure.clone(), bound, value, holds }
 }
@@ -80,7 +86,7 @@ mod tests {
     fn one(figure: &str, min: Option<f64>, max: Option<f64>) -> Expectation {
         let figures = json!({ "load": { "main": { "requests": 10, "phases": { "before": {
             "status": { "200": 9, "503": 1 }, "failures": {}, "success_ratio": 0.9, "added_us": null } } } } });
-        judge(&ExpectPart { figure: figure.to_owned(), min, max, above: None }, &figures)
+        judge(&ExpectPart { figure: figure.to_owned(), min, max, above: None, per: None }, &figures)
     }
 
     #[test]
@@ -88,12 +94,26 @@ mod tests {
         let figures = json!({ "before": { "p99": 500.0 }, "fault_1": { "p99": 1_400.0 } });
         let judge = |above: &str, max: f64| {
             let (figure, above) = ("fault_1.p99".to_owned(), Some(above.to_owned()));
-            judge(&ExpectPart { figure, min: None, max: Some(max), above }, &figures)
+            judge(&ExpectPart { figure, min: None, max: Some(max), above, per: None }, &figures)
         };
         let judged = judge("before.p99", 1_000.0);
         assert_eq!((judged.holds, judged.value), (true, Some(900.0)));
         assert_eq!(judged.bound, "at most 1000 above before.p99");
         assert!(!judge("before.p99", 899.0).holds && !judge("after.p99", 1_000.0).holds);
+    }
+
+    #[test]
+    fn a_figure_is_held_per_another() {
+        let figures = json!({ "requests": 1_200.0, "calls": 80.0, "none": 0.0 });
+        let judge = |per: &str, min: f64| {
+            let (figure, per) = ("requests".to_owned(), Some(per.to_owned()));
+            judge(&ExpectPart { figure, min: Some(min), max: None, above: None, per }, &figures)
+        };
+        let judged = judge("calls", 10.0);
+        assert_eq!((judged.holds, judged.value), (true, Some(15.0)));
+        assert_eq!(judged.bound, "at least 10 per calls");
+        assert!(!judge("calls", 15.1).holds);
+        assert!(!judge("none", 0.0).holds && !judge("nothing", 0.0).holds, "nothing goes into nothing");
     }
 
     #[test]

@@ -70,6 +70,14 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
             names.push(format!("gateway.{instance}.{figure}"));
         }
     }
+    for load in scenario.alone() {
+        names.push(format!("alone.{}.cpu_us_per_request", load.name));
+    }
+    // Figures are told apart by dots.
+    let routes = checked.into_iter().flat_map(|checked| &checked.config.routes);
+    for route in routes.filter(|route| !route.name.contains('.')) {
+        names.extend(["p50", "p90", "p99"].map(|part| format!("routes.{}.over_slowest_us.{part}", route.name)));
+    }
     for part in &scenario.hostile {
         names.extend(hostile::NAMES.map(|figure| format!("hostile.{}.{figure}", part.name)));
     }

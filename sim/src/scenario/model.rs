@@ -354,6 +354,15 @@ pub struct ExpectPart {
     pub max: Option<f64>,
     /// Another figure: the bounds are for how far the figure is above it.
     pub above: Option<String>,
+    /// Another figure: the bounds are for how often it is in the figure.
+    pub per: Option<String>,
+}
+
+impl ExpectPart {
+    /// Every figure that it names.
+    pub fn figures(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.figure).chain(&self.above).chain(&self.per)
+    }
 }
 
 impl RequestPart {
@@ -402,6 +411,15 @@ impl Scenario {
     #[must_use]
     pub fn length(&self) -> Duration {
         self.loads.iter().map(LoadPart::until).max().unwrap_or_default()
+    }
+
+    /// The loads that no other one, and no hostile client, runs beside.
+    pub fn alone(&self) -> impl Iterator<Item = &LoadPart> {
+        let apart = |one: &LoadPart, other: &LoadPart| other.until() <= one.from || one.until() <= other.from;
+        let is_alone = move |one: &&LoadPart| {
+            self.hostile.is_empty() && self.loads.iter().all(|other| std::ptr::eq(other, *one) || apart(one, other))
+        };
+        self.loads.iter().filter(is_alone)
     }
 
     /// Whether one of the mocks serves the run's key sets.

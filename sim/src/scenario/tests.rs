@@ -121,6 +121,15 @@ fn an_expectation_may_be_on_how_far_a_figure_is_above_another() {
 }
 
 #[test]
+fn an_expectation_may_be_on_a_figure_per_another() {
+    let expect = |more: &str| format!("[[expect]]\nfigure = 'load.steady.requests'\n{more}\nmax = 1\n");
+    let scenario = read(&format!("{SCENARIO}{}", expect("per = 'accounting.requests'")));
+    assert_eq!(scenario.expectations[0].per.as_deref(), Some("accounting.requests"));
+    says(&expect("per = 'load.steady.nothing'"), &["no figure `load.steady.nothing`"]);
+    says(&expect("per = 'accounting.requests'\nabove = 'accounting.requests'"), &["not both"]);
+}
+
+#[test]
 fn events_are_sorted_by_time() {
     let events = "[[events]]\nat = '5s'\ndo = 'restart'\n[[events]]\nat = '4s'\ndo = 'reload:gateway/0'\n";
     let scenario = read(&format!("{SCENARIO}{events}"));
@@ -162,6 +171,9 @@ fn every_figure_of_the_result_can_be_expected() {
         "accounting.missing",
         "retries.amplification",
         "breakers.orders/1.trip_ms",
+        "alone.steady.cpu_us_per_request",
+        "routes./{*rest}.over_slowest_us.p50",
+        "prometheus.0.gateway_batch_size_sum",
     ];
     let expect: String = figures.map(|figure| format!("[[expect]]\nfigure = '{figure}'\nmax = 1\n")).concat();
     assert_eq!(read(&format!("{SCENARIO}{expect}")).expectations.len(), figures.len());

@@ -5,7 +5,7 @@ use super::super::model::ExpectPart;
 use super::super::problem::Report;
 use super::super::reader::Reader;
 
-const KEYS: &[&str] = &["figure", "above", "min", "max"];
+const KEYS: &[&str] = &["figure", "above", "per", "min", "max"];
 
 /// Every expectation. `known` holds the figures that the result will have; `None` when that is not known because
 /// something else is wrong.
@@ -28,12 +28,17 @@ pub(super) fn expectations(reader: &Reader<'_>, known: Option<&[String]>, report
             }
             continue;
         };
-        let above = reader.text("above", report);
+        let (above, per) = (reader.text("above", report), reader.text("per", report));
+        if above.is_some() && per.is_some() {
+            report.error(reader.place("per"), "a figure is held above another, or per another, not both");
+        }
         if let Some(known) = known {
             check(("figure", figure), known, &reader, report);
             above.into_iter().for_each(|above| check(("above", above), known, &reader, report));
+            per.into_iter().for_each(|per| check(("per", per), known, &reader, report));
         }
-        expectations.push(ExpectPart { figure: figure.to_owned(), min, max, above: above.map(str::to_owned) });
+        let [above, per] = [above, per].map(|other| other.map(str::to_owned));
+        expectations.push(ExpectPart { figure: figure.to_owned(), min, max, above, per });
     }
     expectations
 }
@@ -42,7 +47,7 @@ fn check((key, figure): (&str, &str), known: &[String], reader: &Reader<'_>, rep
     if known.iter().any(|name| name == figure) || figures::is_count(figure, known) {
         return;
     }
-    let instances = known.iter().filter(|name| name.ends_with(".cpu_us_per_request")).count();
+    let instances = known.iter().filter(|name| name.ends_with(".rss_bytes.peak")).count();
     match figures::is_metric(figure, instances) {
         Ok(true) => return,
         Ok(false) => {}
