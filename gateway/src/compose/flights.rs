@@ -59,6 +59,8 @@ pub enum Turn<N: Network> {
     Given(ResponseHead, Bytes),
     /// The call's answer, for this one alone; these bytes of its body have been read.
     Taken(Box<(Answer<N>, Behind)>),
+    /// This request's own time is up; the call goes on for others.
+    Late,
     /// The call failed; the last one says whether the route's fixed answer is given in its place.
     Failed(Box<GatewayError>, bool),
 }
@@ -131,8 +133,7 @@ where
     }
     let Some(landed) = wait(exchange, flight).await else {
         exchange.count_coalesced(CoalesceResult::Late);
-        let problem = GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time.");
-        return Turn::Failed(Box::new(problem), false);
+        return Turn::Late;
     };
     let done = shard.flights.with(|flights| flights.done(&seat.key, seat.number));
     drop(done);
