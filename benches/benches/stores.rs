@@ -19,7 +19,7 @@ use gateway::algorithms::rng::mix;
 use gateway::clock::Clock;
 use gateway::config::{Purpose, load_text};
 use gateway::rate_limit::{Cells, Key, Registry, Rule, Tier, take_leased};
-use gateway::store::{Call, Script, Store, Stores, Surroundings};
+use gateway::store::{By, Call, Script, Store, Stores, Surroundings};
 use gateway::telemetry::metrics;
 
 /// As in `redis-benchmark` below: connections times commands on their way.
@@ -131,7 +131,7 @@ async fn exact(store: Arc<Store>, rule: Arc<Rule>, keys: usize) -> f64 {
             call.keys.push(rule.name_in_store(&key(number, keys), Tier::Own));
             let told = [quota.cost(), quota.window(), 0, 1, 0, quota.interval(), 0];
             call.numbers.extend(told.map(|number| i64::try_from(number).unwrap_or(i64::MAX)));
-            assert_eq!(store.ask(0, call).await.expect("an answer")[0], 0, "admitted");
+            assert_eq!(store.ask(By::worker(0), call).await.expect("an answer")[0], 0, "admitted");
         }
     })
     .await
@@ -145,7 +145,7 @@ async fn leased(rule: Arc<Rule>, clock: Clock, most: u64) -> f64 {
             let key = key(number % 10, KEYS);
             let hash = rule.hash(&key, Tier::Own);
             let now = clock.monotonic_ns(clock.now());
-            let taken = take_leased(&rule, 0, (&key, Tier::Own, hash), most, now).await.expect("an answer");
+            let taken = take_leased(&rule, By::worker(0), (&key, Tier::Own, hash), most, now).await.expect("an answer");
             assert!(taken.is_some_and(|outcome| outcome.taken), "admitted");
             // As a request does, so that others have their turn.
             tokio::task::yield_now().await;

@@ -14,7 +14,7 @@ pub fn check(data: &[u8]) {
             headers.insert(HeaderName::from_static(name), value);
         }
     }
-    let policy = TracePolicy::new(&Tracing { sample_ratio: 0.5, trust_incoming: TrustTrace::Always });
+    let policy = TracePolicy::new(&Tracing { sample_ratio: 0.5, trust_incoming: TrustTrace::Always, export: None });
     let here = TraceContext::continue_or_start(&headers, &policy, first & 1 != 0, [1, 2, 3]);
     let sent = HeaderMap::from_iter([(HeaderName::from_static("traceparent"), here.to_header_value())]);
     let there = TraceContext::continue_or_start(&sent, &policy, true, [4, 5, 6]);

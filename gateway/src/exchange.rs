@@ -4,6 +4,7 @@
 //! dropping the exchange writes its access record and counts it, exactly once.
 
 mod part;
+mod traced;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -26,6 +27,7 @@ use crate::snapshot::CompiledRoute;
 use crate::telemetry::metrics::{AuthResult, ShedReason};
 use crate::telemetry::record::{AccessRecord, Ended};
 use crate::telemetry::recorder::Notes;
+use crate::telemetry::tracing::Track;
 use crate::upstream::in_flight::Permit;
 use crate::upstream::{Endpoint, Upstream};
 
@@ -96,6 +98,8 @@ pub struct Exchange<N: Network> {
     pub parts: Option<u32>,
     /// The names of those that are not in it, in a list.
     missing: Option<Box<str>>,
+    /// How many requests shared the call that it was answered by, where it was gathered with others.
+    pub batch_size: Option<u32>,
     /// Attempts that were made, but for hedges.
     pub attempts: u32,
     /// Hedges that were sent. Counted where attempts are under way, which borrow the exchange.
@@ -125,6 +129,8 @@ pub struct Exchange<N: Network> {
     pub page: Option<Box<Page>>,
     /// What the flight recorder is to be told, where something was noted.
     pub(crate) notes: OnceLock<Box<Mutex<Notes>>>,
+    /// Its place in its trace, where it is traced.
+    pub(crate) track: Option<Track>,
     /// What its client takes of the codings that the route offers.
     pub accepts: Accepted,
     /// Its place among the gateway's requests, while their number is limited.
@@ -203,6 +209,7 @@ impl<N: Network> Exchange<N> {
             breaker: None,
             parts: None,
             missing: None,
+            batch_size: None,
             attempts: 0,
             hedges: AtomicU32::new(0),
             request_body: None,
@@ -217,6 +224,7 @@ impl<N: Network> Exchange<N> {
             covered: None,
             page: None,
             notes: OnceLock::new(),
+            track: None,
             accepts: Accepted::default(),
             place: None,
             unread: false,
@@ -347,6 +355,7 @@ impl<N: Network> Exchange<N> {
         let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
         series.record(self.shard.index, status, self.code, total, Some(overhead));
         self.keep_if_of_note((status, ended), now);
+        self.end_track((status, ended), now, overhead);
         let log = &self.shard.shared.log;
         // What a fallback covered is a failure all the same, whatever its status.
         if log.is_on() && (self.code.is_some() || log.wants(status, self.shard.random())) {
@@ -392,9 +401,10 @@ impl<N: Network> Exchange<N> {
             Ended::ClientLeft => Some(Fault::Client),
             Ended::UpstreamCut => Some(Fault::Upstream),
             Ended::Drained => Some(Fault::Gateway),
-            // A part that says 404 says it to its client, as an upstream's own answer does, which is nobody's fault.
+            // A part or a batch that says 404 says it to its client, as an upstream's own answer does: nobody's fault.
             Ended::Complete
-                if self.code == Some(Code::PartFailed) && self.status.is_some_and(|it| it.is_client_error()) =>
+                if matches!(self.code, Some(Code::PartFailed | Code::BatchFailed | Code::ItemNotFound))
+                    && self.status.is_some_and(|it| it.is_client_error()) =>
             {
                 None
             }
@@ -439,6 +449,7 @@ impl<N: Network> Exchange<N> {
             ended,
             parts: self.parts,
             parts_missing: self.missing.as_deref(),
+            batch_size: self.batch_size,
             ..AccessRecord::new(unix_us, id, self.client.as_str(), method, path, status)
         }
     }

@@ -2,6 +2,7 @@
 //! match. `gateway explain` and the admin's `/explain` give the same answer.
 
 pub mod judge;
+mod trace;
 
 use std::net::IpAddr;
 
@@ -52,6 +53,9 @@ pub struct Answer {
     /// What the route does with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policies: Option<Policies>,
+    /// Whether it would be traced, where spans are sent or it brings a trace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }
 
 /// A limit that holds for a request.
@@ -101,6 +105,9 @@ pub struct Policies {
     /// What is copied of its requests, and where to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirror: Option<String>,
+    /// How it becomes one call with others; empty where it does not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub batch: Vec<String>,
     /// The upstream's name; empty where the gateway answers itself.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub upstream: String,
@@ -219,7 +226,10 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
     let judge = Judge::new(config);
     let path = match judge.path(question.uri.path()) {
         Ok(path) => path,
-        Err(error) => return Answer { path: None, refused: Some(error.to_string()), routing: None, policies: None },
+        Err(error) => {
+            let refused = Some(error.to_string());
+            return Answer { path: None, refused, routing: None, policies: None, trace: None };
+        }
     };
     let host = question.host();
     let query = question.uri.query();
@@ -252,7 +262,8 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
         Found::MethodNotAllowed { .. } | Found::None => None,
     };
     let routing = Some(crate::routing::explain::explain(&judge.table, &ask));
-    Answer { path: Some(path), refused: None, routing, policies }
+    let trace = trace::told(&config.telemetry.tracing, &question.headers);
+    Answer { path: Some(path), refused: None, routing, policies, trace }
 }
 
 /// Why a request that is over did not take the other routes; of it method, host and path are known still. `took` is the
@@ -336,7 +347,8 @@ fn preflight(config: &Config, table: &RouteTable, ask: &Ask<'_>) -> Option<Answe
     let target = "(nothing: the gateway answers)".to_owned();
     let routing = crate::routing::explain::explain(table, &Ask { method: &preflight.method, ..*ask });
     let policies = Policies { page: Some(page), ..policies(config, route, target, Vec::new()) };
-    Some(Answer { path: Some(ask.path.to_owned()), refused: None, routing: Some(routing), policies: Some(policies) })
+    let (path, routing) = (Some(ask.path.to_owned()), Some(routing));
+    Some(Answer { path, refused: None, routing, policies: Some(policies), trace: None })
 }
 
 /// The limits of a route, and who this request counts as.
@@ -401,6 +413,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         split: Vec::new(),
         chosen: None,
         mirror: route.mirror.as_ref().map(ToString::to_string),
+        batch: route.batch.as_ref().map(|batch| batch.described()).unwrap_or_default(),
         upstream: route.upstream.to_string(),
         protocol: upstream.map_or("", |upstream| upstream.protocol.name()),
         tls: upstream.and_then(|upstream| upstream.tls.as_ref()).map(ToString::to_string),

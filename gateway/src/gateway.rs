@@ -18,6 +18,7 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::telemetry::recorder::{self, Recorder};
+use crate::telemetry::tracing::{self, Tracer};
 use crate::tls::Slots;
 use crate::upstream::Registry as Upstreams;
 use crate::upstream::Upstream;
@@ -68,7 +69,10 @@ impl<N: Network> Gateway<N> {
             workers: shards,
         });
         let surroundings = Surroundings::new(world.clock.clone(), Arc::clone(&events));
+        let tracer = Tracer::new(world.clock.clone(), Arc::clone(&events), Arc::clone(&metrics), world.seed);
+        tracer.configure(config.telemetry.tracing.export.as_ref());
         let shared = Arc::new(Shared {
+            tracer: Arc::new(tracer),
             upstreams: Upstreams::new(Arc::clone(&metrics), surroundings, shards),
             limits: Limits::new(Arc::clone(&metrics), shards, world.seed),
             stores,
@@ -102,6 +106,7 @@ impl<N: Network> Gateway<N> {
         let mut current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.log.reconfigure(&config.telemetry.access_log)?;
         self.shared.recorder.configure(&config.telemetry.recorder);
+        self.shared.tracer.configure(config.telemetry.tracing.export.as_ref());
         let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
         let snapshot = Arc::new(Snapshot::build(Arc::new(config), version, &self.shared));
         for shard in &self.shards {
@@ -146,8 +151,8 @@ impl<N: Network> Gateway<N> {
     }
 
     /// Starts what happens beside requests, on the current runtime: the time of breakers, checks of endpoints, the size
-    /// of the process, letting go of limits' buckets, and watching the stores that hold them. Without it no store heals
-    /// that has died.
+    /// of the process, letting go of limits' buckets, watching the stores that hold them, and sending spans. Without it
+    /// no store heals that has died, and no span is sent.
     pub fn keep_watch(self: &Arc<Self>) {
         let shared = Arc::clone(&self.shared);
         tokio::spawn(overload::watch::keep_watch(Arc::clone(self)));
@@ -159,6 +164,7 @@ impl<N: Network> Gateway<N> {
             (snapshot.config.telemetry.recorder.slow, series)
         };
         tokio::spawn(recorder::keep_pace(routes));
+        tokio::spawn(tracing::run(Arc::clone(&self.shared.tracer)));
         tokio::spawn(async move { watch::keep_watch(&shared.upstreams, &shared.network).await });
         let (shared, shard) = (Arc::clone(&self.shared), Arc::clone(&self.shards[0]));
         let rules = move || shard.snapshot().limits.to_vec();

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt as _, Full};
 
 use crate::clock::Clock;
 use crate::context::{HeaderRules, screen_trailers};
@@ -282,6 +283,16 @@ impl RequestBody {
             replay.rewind();
         }
         self.can_go_again()
+    }
+
+    /// A body of the gateway's own, which is there as a whole.
+    pub fn whole(bytes: Bytes, deadlines: Arc<Deadlines>, clock: Clock, rules: Arc<HeaderRules>) -> Self {
+        if bytes.is_empty() {
+            return Self::Empty;
+        }
+        let source = Source::Boxed(Box::pin(Full::new(bytes).map_err(|never| match never {})));
+        let limits = BodyLimits { max_bytes: None, idle: Duration::from_secs(60), total: None };
+        Self::new(source, limits, deadlines, clock, rules).0
     }
 
     /// Wraps a source; `progress` tells the exchange how it goes. A source that is at its end already is `Empty`.

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use crate::algorithms::rng;
 use crate::clock::Clock;
-use crate::compose::Flights;
+use crate::compose::{Batches, Flights};
 use crate::held_bytes::HeldBytes;
 use crate::http1::DateCell;
 use crate::identity::Registry as Identities;
@@ -23,6 +23,7 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::{Registry as Metrics, ShedReason};
 use crate::telemetry::recorder::Recorder;
+use crate::telemetry::tracing::Tracer;
 use crate::tls::Slots;
 use crate::upstream::in_flight::InFlight;
 use crate::upstream::{Registry as Upstreams, Upstream};
@@ -39,6 +40,8 @@ pub struct Shared<N: Network> {
     pub log: Arc<AccessLog>,
     /// The last requests of note.
     pub recorder: Recorder,
+    /// Where spans go.
+    pub tracer: Arc<Tracer>,
     /// What happens, for who follows it.
     pub events: Arc<Events>,
     /// Upstreams over all configurations.
@@ -77,6 +80,8 @@ pub struct Shard<N: Network> {
     pub flights: Flights<N>,
     /// Copies of requests that are in flight to other upstreams.
     pub copies: Arc<InFlight>,
+    /// Requests that are gathered to be asked for together.
+    pub batches: Batches<N>,
     /// What encoders of answers hold.
     pub encoders: Arc<HeldBytes>,
     snapshot: ArcSwap<Local<N>>,
@@ -137,6 +142,7 @@ impl<N: Network> Shard<N> {
             held: Arc::default(),
             flights: Flights::default(),
             copies: Arc::default(),
+            batches: Batches::default(),
             encoders: Arc::default(),
             snapshot,
             random,

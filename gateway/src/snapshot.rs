@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::algorithms::criticality::Criticality;
-use crate::compose::Aggregate;
+use crate::compose::{Aggregate, Batch};
 use crate::config::settings::route::Fallback;
 use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::telemetry::Slow;
@@ -55,6 +55,10 @@ pub struct CompiledRoute<N: Network> {
     pub stand_in: Option<Arc<Upstream<N>>>,
     /// What its answer is put together of.
     pub aggregate: Option<Arc<Aggregate>>,
+    /// How its requests become one call.
+    pub batch: Option<Arc<Batch>>,
+    /// Its requests may share calls: it coalesces, or is a batch.
+    pub shares_calls: bool,
 }
 
 /// One configuration, compiled.
@@ -153,6 +157,8 @@ impl<N: Network> Snapshot<N> {
                     Some(_) => Some(aggregate(route, &table, index, &mut places.part, &shared.metrics)?),
                     None => None,
                 },
+                batch: batch(route, &table, index, &shared.metrics)?,
+                shares_calls: route.coalesce || route.batch.is_some(),
                 settings: Arc::clone(route),
             })
         };
@@ -243,6 +249,15 @@ impl Places {
 fn rewrite(route: &settings::Route, (table, at): (&RouteTable, usize), rules: PathRules) -> Option<CompiledRewrite> {
     // Validation tried it: one that cannot be compiled never gets here.
     CompiledRewrite::new(route.rewrite.as_ref()?, table.pattern(at), rules).ok()
+}
+
+/// Compiles the batch of a route, where it is one; `None` where it cannot be.
+fn batch(route: &settings::Route, table: &RouteTable, index: usize, metrics: &Metrics) -> Option<Option<Arc<Batch>>> {
+    let Some(settings) = &route.batch else { return Some(None) };
+    let pattern = table.pattern(index);
+    let named = |name| (name, pattern.place_of(name).is_some_and(|(_, is_rest)| is_rest));
+    let parameters: Vec<(&str, bool)> = pattern.names().map(named).collect();
+    Batch::new(&route.name, settings, &parameters, metrics).map(|batch| Some(Arc::new(batch)))
 }
 
 /// Compiles every rule, and forgets the state of those that are gone.

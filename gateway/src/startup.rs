@@ -32,6 +32,8 @@ const LOG_LOOK: Duration = Duration::from_secs(5);
 const THREADS_END: Duration = Duration::from_secs(2);
 /// The longest that the last access records are waited for.
 const LOG_FLUSH: Duration = Duration::from_secs(2);
+/// The longest that a collector is waited for then.
+const SPANS_FLUSH: Duration = Duration::from_secs(2);
 
 /// What could not be had at start; the text is one line with the remedy.
 #[derive(Debug)]
@@ -203,8 +205,8 @@ impl Running {
         self.drain_until(std::future::pending()).await
     }
 
-    /// Drains and ends; once `hurry` is ready, what is left is cut, and the end comes within `THREADS_END` and
-    /// `LOG_FLUSH`. Every request has its record then, as far as the log can be written.
+    /// Drains and ends; once `hurry` is ready, what is left is cut, and the end comes within `THREADS_END`,
+    /// `SPANS_FLUSH` and `LOG_FLUSH`. Every request has its record then, as far as the log can be written.
     pub async fn drain_until(self, hurry: impl Future<Output = ()>) -> Drained {
         let drained = shutdown::drain(&self.gateway, &self.switches, &self.connections, hurry).await;
         let all_ended = async {
@@ -213,6 +215,7 @@ impl Running {
             }
         };
         let _ = tokio::time::timeout(THREADS_END, all_ended).await;
+        self.gateway.shared().tracer.finish(SPANS_FLUSH).await;
         self.gateway.shared().log.flush(LOG_FLUSH);
         match drained {
             Drained::Clean => {}

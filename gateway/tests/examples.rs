@@ -75,6 +75,32 @@ fn an_aggregate_is_told_with_its_parts() {
     assert_eq!(sent(&loaded, "GET", "/api/orders/7", &[]), to("orders", "/api/orders/7"));
 }
 
+#[test]
+fn a_batch_is_told_with_its_call() {
+    let loaded = example("batches.toml");
+    let told = |method: &str, url: &str| {
+        let answer = answer(&loaded.config, &Question::parse(method, url, &[]).expect("a question"));
+        (answer.routing.expect("a path").route, answer.policies.expect("a route").batch)
+    };
+    assert_eq!(
+        told("GET", "/api/items/42"),
+        (
+            Some("items".to_owned()),
+            [
+                "up to 50 items within 5ms are one call, at once while none is under way; of one subject",
+                "POST /items:batch with {\"ids\": {ids}}",
+                "items at /items, their ids at /id",
+            ]
+            .map(str::to_owned)
+            .to_vec()
+        )
+    );
+    let (route, batch) = told("GET", "/api/shops/7/prices/42");
+    assert_eq!((route.as_deref(), &*batch[1]), (Some("prices"), "GET /shops/{shop}/prices?ids={ids}"));
+    assert_eq!(batch[2], "items at the answer itself, their ids at /item");
+    assert_eq!(sent(&loaded, "PUT", "/api/items/7", &[]), to("edit", "/api/items/7"));
+}
+
 fn to(route: &str, target: &str) -> Option<(String, String)> {
     Some((route.to_owned(), target.to_owned()))
 }
@@ -349,4 +375,14 @@ fn a_part_of_what_only_reads_is_copied_as_the_comments_say() {
     assert_eq!(policies.upstream, "orders");
     let told = "1 % of GET, HEAD to orders-next, with bodies up to 65536 bytes";
     assert_eq!(policies.mirror.as_deref(), Some(told));
+}
+
+#[test]
+fn the_traced_example_sends_spans_of_one_in_a_hundred() {
+    let loaded = example("tracing.toml");
+    let export = loaded.config.telemetry.tracing.export.as_ref().expect("spans are sent");
+    assert_eq!((&*export.endpoint, &*export.service_name), ("http://127.0.0.1:4318", "edge"));
+    let question = Question::parse("GET", "/orders/7", &[]).expect("a question");
+    let trace = answer(&loaded.config, &question).trace.expect("it is told");
+    assert_eq!(trace, "begins here; sampled by its id (0.01 of all); spans go to http://127.0.0.1:4318");
 }

@@ -174,6 +174,7 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
                 "split": settings.split.as_ref().map(|split| split.described()),
                 "mirror": settings.mirror.as_ref().map(ToString::to_string),
                 "parts": settings.aggregate.as_ref().map(|aggregate| aggregate.described()),
+                "batch": settings.batch.as_ref().map(|batch| batch.described()),
                 "own_answer": settings.own_answer.as_ref().map(ToString::to_string),
                 "forward_auth": settings.forward_auth.as_ref().map(ToString::to_string),
                 "origin": settings.origin.as_ref().map(ToString::to_string),

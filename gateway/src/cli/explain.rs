@@ -96,6 +96,9 @@ fn render(answer: &Answer) -> String {
     if let Some(policies) = &answer.policies {
         render_policies(&mut text, answer.routing.as_ref(), policies);
     }
+    if let Some(trace) = &answer.trace {
+        line(&mut text, "trace", trace);
+    }
     if let Some(routing) = &answer.routing {
         render_routing(&mut text, routing);
     }
@@ -142,7 +145,12 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     if let Some(tls) = &policies.tls {
         line(text, "tls", tls);
     }
-    line(text, "sent as", &policies.target);
+    if policies.batch.is_empty() {
+        line(text, "sent as", &policies.target);
+    }
+    for (number, rule) in policies.batch.iter().enumerate() {
+        line(text, if number == 0 { "batch" } else { "" }, rule);
+    }
     let timeout = policies.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms"));
     let body = policies.max_body.map_or_else(|| "no limit".to_owned(), |bytes| format!("{bytes} bytes"));
     line(text, "timeout", &timeout);

@@ -17,8 +17,10 @@ use crate::exchange::Exchange;
 use crate::held_bytes::{Gathered, Kept};
 use crate::http1;
 use crate::network::Network;
+use crate::request_body::RequestBody;
 use crate::response_body::{Answer, Source};
 use crate::telemetry::metrics::{AttemptOutcome, PartResult, PartSeries, ShedReason};
+use crate::telemetry::tracing::{Opened, Value};
 use crate::timer::{Deadlines, Wait, Watch};
 
 /// Of an answer that is not wanted so much is read, if it is there already, so that its connection can be used again.
@@ -32,6 +34,8 @@ pub struct Call<N: Network> {
     pub headers: HeaderMap,
     /// What is asked for.
     pub target: PathAndQuery,
+    /// With this body.
+    pub body: RequestBody,
 }
 
 /// What a call came to.
@@ -66,18 +70,31 @@ pub(super) struct Tally {
     series: Arc<PartSeries>,
     worker: usize,
     pub(super) result: PartResult,
+    /// Its span, where the request is traced.
+    span: Option<Box<Opened>>,
 }
 
 impl Tally {
     /// Of a part that is given up unless something else is said.
     pub(super) fn new(series: &Arc<PartSeries>, worker: usize) -> Self {
-        Self { series: Arc::clone(series), worker, result: PartResult::Cancelled }
+        Self { series: Arc::clone(series), worker, result: PartResult::Cancelled, span: None }
+    }
+
+    /// The same of a call: what it does is a part of the part, in a trace too.
+    pub(super) fn of<N: Network>(series: &Arc<PartSeries>, exchange: &mut Exchange<N>) -> Self {
+        let mut tally = Self::new(series, exchange.shard.index);
+        tally.span = exchange.open_part(series.names().1);
+        tally
     }
 }
 
 impl Drop for Tally {
     fn drop(&mut self) {
         self.series.settled(self.worker, self.result);
+        if let Some(mut span) = self.span.take() {
+            let failed = !matches!(self.result, PartResult::Ok | PartResult::Cancelled);
+            span.came_to(failed, ("gateway.part.result", Value::Fixed(self.result.as_str())));
+        }
     }
 }
 
@@ -154,7 +171,11 @@ fn result_of(code: Code) -> PartResult {
 }
 
 /// Whether an answer, by its head, can become a part.
-fn judge<N: Network>(answer: Answer<N>, exchange: &Exchange<N>, most: u64) -> Result<Source<N>, Box<GatewayError>> {
+pub(super) fn judge<N: Network>(
+    answer: Answer<N>,
+    exchange: &Exchange<N>,
+    most: u64,
+) -> Result<Source<N>, Box<GatewayError>> {
     let Answer { head, source, .. } = answer;
     let problem = if !head.status.is_success() {
         own_status(&head)
@@ -186,7 +207,7 @@ fn own_status(head: &http1::ResponseHead) -> Box<GatewayError> {
     Box::new(problem)
 }
 
-fn invalid(why: &str) -> Box<GatewayError> {
+pub(super) fn invalid(why: &str) -> Box<GatewayError> {
     Box::new(GatewayError::new(Code::UpstreamInvalid, format!("Its answer cannot be used: {why}.")))
 }
 
@@ -207,7 +228,7 @@ pub(super) fn discard<N: Network>(mut source: Source<N>, exchange: &Exchange<N>)
 }
 
 /// Reads an answer that others need values of: within its time, its size, and what a worker may hold.
-async fn read<N: Network>(
+pub(super) async fn read<N: Network>(
     exchange: &Exchange<N>,
     mut source: Source<N>,
     most: u64,

@@ -25,6 +25,7 @@ pub fn begin<N: Network>(arrival: Arrival<N>, mut parts: Parts) -> (Box<Exchange
     let named = Named { snapshot, request_id, trace, client, peer_trusted: trusted, secure };
     let keeps_names = named.snapshot.config.server.preserve_header_case;
     let mut exchange = Box::new(Exchange::new(arrival, (parts.method, parts.uri, parts.version), named));
+    exchange.begin_track();
     if keeps_names {
         exchange.names = parts.extensions.remove();
     }

@@ -6,14 +6,21 @@
 //! the bit costs money. A client that chooses its trace id may still choose one that falls under the ratio: that is the
 //! price of agreement, and `trust_incoming = "trusted"` avoids it.
 
+use std::num::NonZeroU64;
+use std::ops::Range;
+
 use http::{HeaderMap, HeaderValue};
+use memchr::memmem;
 
 use super::names::TRACEPARENT;
 use super::{hex, tracestate};
 use crate::config::settings::telemetry::{Tracing, TrustTrace};
+use crate::http1::RequestHead;
 
 /// `00-`, 32 digits, `-`, 16 digits, `-`, 2 digits.
 const LEN: usize = 55;
+/// The span's digits.
+const SPAN: Range<usize> = 36..52;
 
 /// `[telemetry.tracing]`, compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +99,7 @@ impl TraceContext {
     ) -> Self {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         hex::encode(&trace_id, &mut text[3..35]);
-        hex::encode(&span_id, &mut text[36..52]);
+        hex::encode(&span_id, &mut text[SPAN]);
         text[54] = b'0' + u8::from(sampled);
         Self { trace_id, span_id, parent_id, sampled, tracestate, text }
     }
@@ -101,6 +108,29 @@ impl TraceContext {
     #[inline]
     pub fn to_header_value(&self) -> HeaderValue {
         HeaderValue::from_bytes(&self.text).unwrap_or(HeaderValue::from_static(""))
+    }
+
+    /// Names this span of ours as the parent in a head that tells of this trace. A head that does not, since its route
+    /// says something else there or nothing, stays as it is.
+    #[cold]
+    pub fn name_parent(&self, head: &mut RequestHead, span: NonZeroU64) {
+        let trace = &self.text[..SPAN.start];
+        let mut digits = [0; SPAN.end - SPAN.start];
+        hex::encode(&span.get().to_be_bytes(), &mut digits);
+        let start = b"\r\ntraceparent: ".len();
+        let line = [b"\r\ntraceparent: ", trace].concat();
+        if let Some(at) = memmem::find(&head.lines, &line) {
+            let at = at + start + SPAN.start;
+            if let Some(old) = head.lines.get_mut(at..at + digits.len()) {
+                old.copy_from_slice(&digits);
+            }
+        } else if head.headers.get(&TRACEPARENT).is_some_and(|told| told.as_bytes().starts_with(trace)) {
+            let mut text = self.text;
+            text[SPAN].copy_from_slice(&digits);
+            if let Ok(value) = HeaderValue::from_bytes(&text) {
+                head.headers.insert(TRACEPARENT.clone(), value);
+            }
+        }
     }
 
     /// The outgoing `traceparent`.
@@ -118,7 +148,7 @@ impl TraceContext {
     /// The span id as 16 lower-case digits.
     #[inline]
     pub fn span_id_text(&self) -> &[u8] {
-        &self.text[36..52]
+        &self.text[SPAN]
     }
 }
 

@@ -169,6 +169,29 @@ fn a_line_without_end_and_one_that_is_too_long_are_bad_and_no_more() {
     assert_eq!(told.bad.iter().map(|bad| bad.line).collect::<Vec<_>>(), [1, 3]);
 }
 
+#[test]
+fn batches_are_compared_and_replayed_too() {
+    let batch = "[[batches]]\nname = 'items'\npath = '/items/{id}'\nupstream = 'a'\n\
+                 request = { path = '/items:batch', body = '{ids}' }\nresponse = { items = '', key = '/id' }\n";
+    let of = |batch: &str| side(&format!("{OLD}{batch}"));
+    let old = of(batch);
+    assert!(compare(&old, &of(&format!("{batch}max_size = 50\nwindow = '5ms'\n"))).is_empty());
+    let changes = |new: &Side| {
+        let items = compare(&old, new);
+        items.iter().map(|item| (item.section, item.what, item.changes[0].key.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(changes(&side(OLD)), [("batches", What::Removed, String::new())]);
+    assert_eq!(
+        changes(&of(&batch.replace("/items:batch", "/new"))),
+        [("batches", What::Changed, "request.path".into())]
+    );
+    let shared = format!("{batch}across_subjects = true\n");
+    assert_eq!(changes(&of(&shared)), [("batches", What::Changed, "across_subjects".into())]);
+    let log = record("GET", "/items/7", &json!({ "route": "items" }));
+    let told = replay(&old, &of(&shared), log.as_bytes()).unwrap();
+    assert!(told.groups[0].differs.iter().any(|it| it.contains("across_subjects")), "{:?}", told.groups[0].differs);
+}
+
 const BOARD: &str = "[[aggregates]]\nname = 'board'\npath = '/board'\nparts = [\n  { name = 'x', upstream = 'a', path = '/x' },\n  \
                      { name = 'y', upstream = 'b', path = '/y' },\n]\n";
 

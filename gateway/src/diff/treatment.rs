@@ -23,10 +23,10 @@ pub(super) fn upstreams(route: &Value) -> Vec<&str> {
     named.into_iter().chain(of("parts")).chain(of("split")).filter_map(Value::as_str).collect()
 }
 
-/// The route, or the aggregate, of this name.
+/// The route, the aggregate or the batch of this name.
 fn route_of<'a>(side: &'a Side, name: &str) -> &'a Value {
-    let route = &side.effective["routes"][name];
-    if route.is_null() { &side.effective["aggregates"][name] } else { route }
+    let sections = ["routes", "aggregates", "batches"].map(|section| &side.effective[section][name]);
+    sections.into_iter().find(|route| !route.is_null()).unwrap_or(&Value::Null)
 }
 
 /// What is said of a request's treatment, and whether it needs an identity only now.

@@ -1,6 +1,6 @@
-//! The exchange of an aggregate's part, of a call that several requests share, or of a copy: a call of the gateway's
-//! own on behalf of a request. It has the request's name, client and identity, and deadlines of its own; it leaves no
-//! record, for the request's tells of all.
+//! The exchange of an aggregate's part, of a call that several requests share (`coalesce`, `[[batches]]`), or of a copy: a
+//! call of the gateway's own on behalf of a request. It has the request's name, client and identity, and deadlines of its
+//! own; it leaves no record, for the request's tells of all.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,6 +9,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Uri};
 
 use super::{Arrival, Exchange, Named};
+use crate::config::settings::batch::Batch;
 use crate::network::Network;
 use crate::response_body::Source;
 use crate::telemetry::metrics::{AttemptOutcome, CoalesceResult};
@@ -52,6 +53,17 @@ impl<N: Network> Exchange<N> {
         copy
     }
 
+    /// An exchange for a call that asks for many requests' items; for nobody in particular where it is for several
+    /// subjects.
+    pub fn call_for_many(&self, batch: &Batch) -> Box<Self> {
+        let mut call = self.shared_call();
+        call.method = batch.method.clone();
+        if batch.across_subjects {
+            call.identity = None;
+        }
+        call
+    }
+
     fn call(&self, route: usize, method: Method, uri: Uri) -> Box<Self> {
         let clock = self.shard.shared.clock.clone();
         let connection = Arc::new(self.connection.of_stream(clock, None));
@@ -71,6 +83,7 @@ impl<N: Network> Exchange<N> {
         call.host.clone_from(&self.host);
         call.identity.clone_from(&self.identity);
         call.names.clone_from(&self.names);
+        call.track.clone_from(&self.track);
         call
     }
 

@@ -23,6 +23,7 @@ use crate::response_body::{Answer, Source};
 use crate::telemetry::events::{Event, Kind};
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::telemetry::recorder::AttemptNote;
+use crate::telemetry::tracing::SpanId;
 use crate::timer::Wait;
 use crate::upstream::{Endpoint, Leg, Selected, Upstream};
 
@@ -69,6 +70,8 @@ pub(super) struct Manner {
     pub(super) most: Option<Duration>,
     /// On a connection of its own, and the answer may be a switch of protocols.
     pub(super) switches: bool,
+    /// Its span, where the request is traced.
+    pub(super) span: Option<SpanId>,
 }
 
 /// Sends the request to the selected endpoint and waits for the answer's head.
@@ -83,7 +86,7 @@ pub(super) async fn attempt<N: Network>(
     manner: Manner,
 ) -> Tried<N> {
     let began = manner.began;
-    let underway = Underway { exchange, endpoint: &selected.endpoint, met: selected.met, began };
+    let underway = Underway { exchange, endpoint: &selected.endpoint, met: selected.met, manner };
     let mut limit = manner.most.map(|most| Box::pin(tokio::time::sleep(most)));
     let mut replayed = false;
     let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
@@ -94,7 +97,7 @@ pub(super) async fn attempt<N: Network>(
                 Ok(leg) => leg,
                 Err(error) => {
                     underway.over();
-                    return Err(lose(exchange, selected, began, error.into(), (Some(body), true)));
+                    return Err(lose(exchange, selected, manner, error.into(), (Some(body), true)));
                 }
             },
         };
@@ -102,7 +105,7 @@ pub(super) async fn attempt<N: Network>(
         let (failure, broken) = match head_of_answer(exchange, &mut leg, &mut limit).await {
             Ok(head) => {
                 underway.over();
-                return accept(exchange, head, Source { leg, selected }, began, manner.switches);
+                return accept(exchange, head, Source { leg, selected }, manner);
             }
             Err(unanswered @ (_, true)) if !leg.is_reused() && leg.nothing_came() => {
                 acquire::refused_late(exchange, &selected.endpoint, unanswered)
@@ -122,7 +125,7 @@ pub(super) async fn attempt<N: Network>(
             }
             again => {
                 underway.over();
-                return Err(lose(exchange, selected, began, failure, (again, nothing_sent)));
+                return Err(lose(exchange, selected, manner, failure, (again, nothing_sent)));
             }
         }
     }
@@ -134,7 +137,7 @@ struct Underway<'a, N: Network> {
     exchange: &'a Exchange<N>,
     endpoint: &'a Endpoint<N>,
     met: &'static str,
-    began: Instant,
+    manner: Manner,
 }
 
 impl<N: Network> Underway<'_, N> {
@@ -146,7 +149,7 @@ impl<N: Network> Underway<'_, N> {
 
 impl<N: Network> Drop for Underway<'_, N> {
     fn drop(&mut self) {
-        cancelled(self.exchange, (self.endpoint, self.met), self.began, self.exchange.now());
+        cancelled(self.exchange, (self.endpoint, self.met), self.manner, self.exchange.now());
     }
 }
 
@@ -206,23 +209,17 @@ fn is_idempotent(method: &Method) -> bool {
 }
 
 /// Takes the head of an answer.
-fn accept<N: Network>(
-    exchange: &Exchange<N>,
-    head: ResponseHead,
-    mut source: Source<N>,
-    began: Instant,
-    switch_asked: bool,
-) -> Tried<N> {
+fn accept<N: Network>(exchange: &Exchange<N>, head: ResponseHead, mut source: Source<N>, manner: Manner) -> Tried<N> {
     let now = exchange.now();
     exchange.connection.deadlines.clear(Wait::Exchange);
-    if head.status == StatusCode::SWITCHING_PROTOCOLS && !switch_asked {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS && !manner.switches {
         // security.md, B8
         let error = GatewayError::new(Code::UpstreamInvalid, "The upstream switched protocols unasked.");
-        return Err(lose(exchange, source.selected, began, error.into(), (None, false)));
+        return Err(lose(exchange, source.selected, manner, error.into(), (None, false)));
     }
     let judged = grpc_status::judged(exchange, &head);
     let outcome = if judged.is_server_error() { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
-    conclude(exchange, &mut source.selected, began, (outcome, Some(judged.as_u16()), false), now);
+    conclude(exchange, &mut source.selected, manner, (outcome, Some(judged.as_u16()), false), now);
     Ok(Answer { head, judged, source, came: now })
 }
 
@@ -250,7 +247,7 @@ pub(super) fn body_failure(fault: BodyFault) -> Failure {
 fn lose<N: Network>(
     exchange: &Exchange<N>,
     mut selected: Selected<N>,
-    began: Instant,
+    manner: Manner,
     failure: Failure,
     (body, nothing_sent): (Option<RequestBody>, bool),
 ) -> Box<Lost<N>> {
@@ -266,7 +263,7 @@ fn lose<N: Network>(
             _ => AttemptOutcome::Reset,
         },
     };
-    conclude(exchange, &mut selected, began, (outcome, None, is_told(&failure)), exchange.now());
+    conclude(exchange, &mut selected, manner, (outcome, None, is_told(&failure)), exchange.now());
     Box::new(Lost { failure, outcome, selected, body, nothing_sent })
 }
 
@@ -280,7 +277,7 @@ fn is_told(failure: &Failure) -> bool {
 fn conclude<N: Network>(
     exchange: &Exchange<N>,
     selected: &mut Selected<N>,
-    began: Instant,
+    Manner { began, span, .. }: Manner,
     (outcome, status, is_told): (AttemptOutcome, Option<u16>, bool),
     now: Instant,
 ) {
@@ -293,6 +290,9 @@ fn conclude<N: Network>(
     exchange.note_unless_plain((outcome, status), || {
         note((upstream, &selected.endpoint), selected.met, (began, now), (outcome, status))
     });
+    if let Some(span) = span {
+        exchange.end_attempt(span, (upstream, selected.met), now, (outcome, status));
+    }
     tell(exchange, &selected.endpoint, (began, now), (told, status));
 }
 
@@ -301,7 +301,7 @@ fn conclude<N: Network>(
 fn cancelled<N: Network>(
     exchange: &Exchange<N>,
     (endpoint, met): (&Endpoint<N>, &'static str),
-    began: Instant,
+    Manner { began, span, .. }: Manner,
     now: Instant,
 ) {
     let Some(upstream) = exchange.upstream() else { return };
@@ -309,6 +309,9 @@ fn cancelled<N: Network>(
     upstream.series.attempt(exchange.shard.index, AttemptOutcome::Cancelled, duration);
     let ended = (AttemptOutcome::Cancelled, None);
     exchange.note_attempt(note((upstream, endpoint), met, (began, now), ended));
+    if let Some(span) = span {
+        exchange.end_attempt(span, (upstream, met), now, ended);
+    }
     tell(exchange, endpoint, (began, now), ended);
 }
 

@@ -46,12 +46,14 @@ pub(super) async fn race<N: Network>(
     mut body: RequestBody,
 ) -> (Tried<N>, Asked<N>) {
     let began = exchange.now();
+    let mut first = head.clone();
+    let manner = manner_of(exchange, &selected, &mut first, began);
     exchange.begins(began);
     let twin = if may_be_sent_twice(exchange) { body.twin() } else { Twin::Never };
     let ended = {
         let mut field = Field::new(exchange, head, plain, twin);
-        let (hash, manner) = (selected.hash(), manner_of(exchange, began));
-        field.begin(selected, head.clone(), body, manner);
+        let hash = selected.hash();
+        field.begin(selected, first, body, manner);
         field.run(hash).await
     };
     exchange.endpoint = Some(Arc::clone(&ended.endpoint));
@@ -188,8 +190,9 @@ impl<'a, N: Network> Field<'a, N> {
             head.headers.insert(header::HOST, selected.endpoint.host.clone());
         }
         deadline::stamp(exchange, &mut head, self.plain, now);
+        let manner = manner_of(exchange, &selected, &mut head, now);
         exchange.hedges.fetch_add(1, Ordering::Relaxed);
-        self.begin(selected, head, body, manner_of(exchange, now));
+        self.begin(selected, head, body, manner);
     }
 
     /// An attempt has ended: what the race came to, if that decides it.

@@ -43,7 +43,7 @@ pub async fn forward<N: Network>(
     let (tried, asked) = if hedged {
         Box::pin(race(exchange, selected, &head, plain, body)).await
     } else {
-        let manner = manner_of(exchange, began);
+        let manner = manner_of(exchange, &selected, &mut head, began);
         exchange.begins(began);
         let tried = attempt(exchange, selected, &head, body, manner).await;
         exchange.came(&tried);
@@ -118,17 +118,22 @@ async fn anew<N: Network>(
     deposit(exchange, began);
     deadline::arm(exchange);
     deadline::stamp(exchange, head, plain, began);
+    let manner = Manner { switches, ..manner_of(exchange, &selected, head, began) };
     exchange.begins(began);
-    let manner = Manner { switches, ..manner_of(exchange, began) };
     let tried = attempt(exchange, selected, head, body, manner).await;
     exchange.came(&tried);
     tried
 }
 
-/// How an attempt that begins now is made.
-pub(super) fn manner_of<N: Network>(exchange: &Exchange<N>, began: Instant) -> Manner {
+/// How an attempt that begins now with this head is made.
+pub(super) fn manner_of<N: Network>(
+    exchange: &Exchange<N>,
+    selected: &Selected<N>,
+    head: &mut RequestHead,
+    began: Instant,
+) -> Manner {
     let most = exchange.route().and_then(|route| route.settings.retry.per_try_timeout);
-    Manner { began, most, switches: false }
+    Manner { began, most, switches: false, span: exchange.begin_attempt(&selected.endpoint, head, began) }
 }
 
 /// A request was made: it pays for a part of a retry.
@@ -212,8 +217,9 @@ async fn again<N: Network>(
         deadline::arm(exchange);
         deadline::stamp(exchange, head, plain, began);
         retries.made += 1;
+        let manner = manner_of(exchange, &selected, head, began);
         exchange.begins(began);
-        tried = attempt(exchange, selected, head, body, manner_of(exchange, began)).await;
+        tried = attempt(exchange, selected, head, body, manner).await;
         exchange.came(&tried);
         retries.count(exchange, &tried);
     }

@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::proven::Identity;
 use crate::config::settings::identity::{Jwt, ProviderKind};
-use crate::store::{Call, Down, Script, Store};
+use crate::store::{By, Call, Down, Script, Store};
 use crate::telemetry::metrics::AuthResult;
 
 /// Clocks of gateways differ: a used token is remembered so much longer than it holds here, seconds.
@@ -32,9 +32,9 @@ pub(super) struct Ledger {
 struct Shelf(Option<Arc<Store>>);
 
 impl Shelf {
-    async fn ask(&self, worker: usize, call: Call) -> Result<bool, Down> {
+    async fn ask(&self, by: By<'_>, call: Call) -> Result<bool, Down> {
         let store = self.0.as_ref().ok_or(Down)?;
-        match *store.ask(worker, call).await? {
+        match *store.ask(by, call).await? {
             [answer] => Ok(answer == 1),
             _ => Err(Down),
         }
@@ -65,13 +65,13 @@ impl Ledger {
     ///
     /// # Errors
     /// It was; or nobody can say, and then it does not pass.
-    pub(super) async fn not_revoked(&self, worker: usize, identity: &Identity) -> Result<(), AuthResult> {
+    pub(super) async fn not_revoked(&self, by: By<'_>, identity: &Identity) -> Result<(), AuthResult> {
         let Some(shelf) = &self.revoked else { return Ok(()) };
         let look = |id: Option<String>| async move {
             let Some(id) = id else { return Ok(false) };
             let mut call = Call::new(Script::IsThere);
             call.keys.push(format!("revoked:{}:{id}", identity.provider));
-            shelf.ask(worker, call).await
+            shelf.ask(by, call).await
         };
         let by_jti = jti(identity).filter(|jti| jti.len() <= MAX_JTI_BYTES).map(str::to_owned);
         // Two calls, since in a cluster their keys are in two places; they travel together.
@@ -89,7 +89,7 @@ impl Ledger {
     /// It was used before, has no `jti`, or nobody can say.
     pub(super) async fn use_up(
         &self,
-        worker: usize,
+        by: By<'_>,
         identity: &Identity,
         (name, now): (String, i64),
     ) -> Result<(), AuthResult> {
@@ -99,7 +99,7 @@ impl Ledger {
         call.keys.push(key_of_use(&identity.provider, jti));
         call.text = Some(name);
         call.numbers.push(identity.until.saturating_sub(now).max(1).saturating_add(MARGIN).saturating_mul(1000));
-        match shelf.ask(worker, call).await {
+        match shelf.ask(by, call).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(AuthResult::Replayed),
             Err(Down) => Err(AuthResult::Unavailable),

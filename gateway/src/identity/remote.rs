@@ -23,7 +23,7 @@ pub(super) struct Answer {
 /// # Errors
 /// TLS cannot be set up.
 pub(super) fn client() -> Result<reqwest::Client, String> {
-    let builder = reqwest::Client::builder().redirect(Policy::none()).no_proxy().timeout(FETCH_TIMEOUT);
+    let builder = reqwest::Client::builder().http1_only().redirect(Policy::none()).no_proxy().timeout(FETCH_TIMEOUT);
     let builder = builder.connect_timeout(Duration::from_secs(2)).user_agent("portcullis");
     builder.build().map_err(|error| chain(&error))
 }

@@ -180,11 +180,10 @@ async fn ask<N: Network>(
     ledger: &Ledger,
     identity: &Identity,
 ) -> Result<(), AuthResult> {
-    let worker = exchange.shard.index;
-    ledger.not_revoked(worker, identity).await?;
+    ledger.not_revoked(exchange.by(), identity).await?;
     auth.check(identity)?;
     let name = exchange.shard.shared.identity.used().name_of_use();
-    ledger.use_up(worker, identity, (name, unix_seconds(exchange))).await
+    ledger.use_up(exchange.by(), identity, (name, unix_seconds(exchange))).await
 }
 
 fn unix_seconds<N: Network>(exchange: &Exchange<N>) -> i64 {

@@ -14,7 +14,7 @@ use super::rule::{Rule, Tier};
 use super::tabs::{Bucket, Due, Seen};
 use crate::algorithms::gcra::{Quota, Refused};
 use crate::config::settings::rate_limit::OnFailure;
-use crate::store::{Call, Down, Posted, Script, Store};
+use crate::store::{By, Call, Down, Posted, Script, Store};
 
 /// A bucket in a store that a request has to be let through by.
 #[derive(Clone, Copy)]
@@ -88,8 +88,8 @@ impl<'a> Flight<'a> {
     ///
     /// # Errors
     /// Nobody asks that store now.
-    pub(super) fn start(store: &'a Arc<Store>, worker: usize, asked: &'a [Asked<'a>], now: u64) -> Result<Self, Down> {
-        let mut flight = Self { store, worker, asked, marks: SmallVec::new(), posted: None };
+    pub(super) fn start(store: &'a Arc<Store>, by: By<'_>, asked: &'a [Asked<'a>], now: u64) -> Result<Self, Down> {
+        let mut flight = Self { store, worker: by.worker, asked, marks: SmallVec::new(), posted: None };
         let mut call = Call::new(Script::Charge);
         for one in asked {
             let (quota, seen) = (one.rule.quota(one.tier), one.seen(now));
@@ -104,7 +104,7 @@ impl<'a> Flight<'a> {
             terms.add(&mut call, one.rule.name_in_store(&one.key, one.tier), quota);
         }
         call.numbers.push(store.time_there_us());
-        flight.posted = Some(store.post(worker, call)?);
+        flight.posted = Some(store.post(by, call)?);
         Ok(flight)
     }
 
@@ -227,7 +227,7 @@ pub(super) fn pay_tabs(rule: &Arc<Rule>, store: &Arc<Store>) {
         call.numbers.push(store.time_there_us());
         let mark = Mark { paying: amount, ..Mark::default() };
         let late = Late { rule: Arc::clone(rule), tier: bucket.tier, hash, name, mark };
-        match store.post(store.house(), call) {
+        match store.post(By::worker(store.house()), call) {
             Ok(posted) => drop(tokio::spawn(come_late(posted, Arc::clone(store), store.house(), Box::new([late])))),
             Err(Down) => Leg { rule, tier: late.tier, hash }.release(mark, store.now_ns()),
         }

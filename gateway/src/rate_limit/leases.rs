@@ -17,7 +17,7 @@ use super::rule::{Rule, Tier};
 use super::tabs::Seen;
 use crate::algorithms::gcra::Quota;
 use crate::algorithms::lease::{Chunk, most};
-use crate::store::{Call, Down, Posted, Script};
+use crate::store::{By, Call, Down, Posted, Script};
 
 /// Locks that keys are spread over.
 const SHARDS: usize = 64;
@@ -172,7 +172,7 @@ impl Held {
 /// The store has no answer: nothing was taken.
 pub async fn take(
     rule: &Arc<Rule>,
-    worker: usize,
+    by: By<'_>,
     who: (&Key<'_>, Tier, u64),
     max_lease: u64,
     now: u64,
@@ -212,7 +212,7 @@ pub async fn take(
     let mut call = Call::new(Script::Lease);
     call.keys.push(lease.name.clone());
     call.numbers.extend([quota.interval(), quota.window(), floor, wanted, 0].map(number));
-    let mut posted = store.post(worker, call)?;
+    let mut posted = store.post(by, call)?;
     posted.give_up_at(until);
     let fetched = Fetched { rule: Arc::clone(rule), lease: Arc::clone(&lease), hash, wanted, posted: Some(posted) };
     fetched.receive(now).await.map(Some)

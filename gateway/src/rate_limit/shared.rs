@@ -82,7 +82,7 @@ impl<'a, N: Network> Asking<'a, N> {
     /// Whether there was room to keep a chunk; without it the request is to ask for itself.
     async fn lease(&mut self, asked: &Asked<'a>, most: u64) -> Result<bool, GatewayError> {
         let who = (&asked.key, asked.tier, asked.hash);
-        match leases::take(asked.rule, self.exchange.shard.index, who, most, self.now).await {
+        match leases::take(asked.rule, self.exchange.by(), who, most, self.now).await {
             Ok(None) => Ok(false),
             Ok(Some(outcome)) => {
                 let quota = *asked.rule.quota(asked.tier);
@@ -99,8 +99,7 @@ impl<'a, N: Network> Asking<'a, N> {
 
     /// One atomic step in a store for all of these.
     async fn exact(&mut self, store: &Arc<Store>, together: &[Asked<'a>]) -> Result<(), GatewayError> {
-        let worker = self.exchange.shard.index;
-        let Ok(mut flight) = Flight::start(store, worker, together, self.now) else {
+        let Ok(mut flight) = Flight::start(store, self.exchange.by(), together, self.now) else {
             return together.iter().try_for_each(|asked| self.without_store(asked, |now| asked.take_share(now, false)));
         };
         match flight.land(self.now).await {

@@ -54,6 +54,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         cors: None,
         coalesce: false,
         aggregate: None,
+        batch: None,
         compress: None,
     })
 }

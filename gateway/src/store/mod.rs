@@ -33,8 +33,26 @@ use silence::Silence;
 
 use crate::clock::Clock;
 use crate::config::settings;
+use crate::config::settings::store::Servers;
 use crate::telemetry::events::Events;
 use crate::telemetry::metrics::{Registry as Metrics, StoreSeries};
+use crate::telemetry::tracing::{Kind, Opened, Track, Value};
+
+/// On whose behalf a store is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct By<'a> {
+    /// The worker on whose connection.
+    pub worker: usize,
+    /// The trace of the request, where it is traced.
+    pub track: Option<&'a Track>,
+}
+
+impl By<'_> {
+    /// A worker, for nobody's request.
+    pub fn worker(worker: usize) -> Self {
+        Self { worker, track: None }
+    }
+}
 
 /// A time that no clock tells.
 const UNHEARD: i64 = i64::MIN;
@@ -86,23 +104,40 @@ impl Store {
     ///
     /// # Errors
     /// The store has no answer; what the script did nobody knows.
-    pub async fn ask(self: &Arc<Self>, worker: usize, call: Call) -> Result<Vec<i64>, Down> {
-        self.post(worker, call)?.in_time().await.unwrap_or(Err(Down))
+    pub async fn ask(self: &Arc<Self>, by: By<'_>, call: Call) -> Result<Vec<i64>, Down> {
+        self.post(by, call)?.in_time().await.unwrap_or(Err(Down))
     }
 
     /// The same for who wants to know what comes of a call that is answered too late.
     ///
     /// # Errors
     /// The store is known to be dead, or has too much to do: it was not called.
-    pub fn post(self: &Arc<Self>, worker: usize, call: Call) -> Result<Posted, Down> {
+    pub fn post(self: &Arc<Self>, by: By<'_>, call: Call) -> Result<Posted, Down> {
         if !self.health.is_up() {
             return Err(Down);
         }
         let began = self.clock.now();
         let until = began + self.settings.command_timeout;
+        let span = by.track.map(|track| self.span(track, &call));
+        let worker = by.worker;
         let (ask, answer) = Ask::new(call, until);
         self.courier(worker).try_send(ask).map_err(|_| Down)?;
-        Ok(Posted { store: Arc::clone(self), worker, began, until, answer })
+        Ok(Posted { store: Arc::clone(self), worker, began, until, answer, span })
+    }
+
+    #[cold]
+    fn span(&self, track: &Track, call: &Call) -> Box<Opened> {
+        Box::new(track.open(Kind::Client, Value::Fixed("EVALSHA"), |attributes| {
+            attributes.extend([
+                ("db.system.name", Value::Fixed("redis")),
+                ("db.operation.name", Value::Fixed("EVALSHA")),
+                ("db.stored_procedure.name", Value::Fixed(call.script.name())),
+                ("gateway.store", Value::Name(Arc::clone(&self.settings.name))),
+            ]);
+            if let Servers::One((host, port), _) = &self.settings.servers {
+                attributes.extend([("server.address", Value::text(host)), ("server.port", Value::number(*port))]);
+            }
+        }))
     }
 
     /// Calls a script, and waits for no answer.

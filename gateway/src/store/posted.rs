@@ -6,6 +6,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::{Down, Store};
+use crate::telemetry::tracing::{Opened, Value};
 
 /// A call whose answer is waited for.
 pub struct Posted {
@@ -14,6 +15,8 @@ pub struct Posted {
     pub(super) began: Instant,
     pub(super) until: Instant,
     pub(super) answer: oneshot::Receiver<Result<Vec<i64>, Down>>,
+    /// Lasts as long as it is waited for.
+    pub(super) span: Option<Box<Opened>>,
 }
 
 impl Posted {
@@ -24,9 +27,17 @@ impl Posted {
 
     /// The answer, or that there is none; `None`: it has not come in time, but may come yet.
     pub async fn in_time(&mut self) -> Option<Result<Vec<i64>, Down>> {
+        // Whatever ends the wait ends the span.
+        let mut span = self.span.take();
         // The courier keeps this time too, and judges the store by it; but calls may wait behind those that hang.
-        let answer = tokio::time::timeout_at(self.until.into(), &mut self.answer).await.ok()?;
-        let answer = answer.unwrap_or(Err(Down));
+        let answer = tokio::time::timeout_at(self.until.into(), &mut self.answer).await;
+        if let Some(span) = &mut span
+            && !matches!(answer, Ok(Ok(Ok(_))))
+        {
+            let why = if answer.is_err() { "timeout" } else { "unavailable" };
+            span.came_to(true, ("error.type", Value::Fixed(why)));
+        }
+        let answer = answer.ok()?.unwrap_or(Err(Down));
         if answer.is_ok() {
             self.store.series.answered(self.worker, self.store.now().saturating_duration_since(self.began));
         }
@@ -37,7 +48,8 @@ impl Posted {
     ///
     /// # Errors
     /// It will not come; what the script did nobody knows.
-    pub async fn whenever(self) -> Result<Vec<i64>, Down> {
+    pub async fn whenever(mut self) -> Result<Vec<i64>, Down> {
+        self.span = None;
         self.answer.await.unwrap_or(Err(Down))
     }
 }

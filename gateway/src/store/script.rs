@@ -38,6 +38,17 @@ impl Script {
         }
     }
 
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Charge => "charge",
+            Self::Lease => "lease",
+            Self::Alive => "alive",
+            Self::UseUp => "use_up",
+            Self::IsThere => "is_there",
+        }
+    }
+
     /// The name under which a store knows it once it has seen it.
     pub(super) fn hash(self) -> &'static str {
         match self {

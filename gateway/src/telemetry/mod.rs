@@ -1,7 +1,8 @@
 //! The last stage of a request's way: its record and its numbers. Never fails a request, never makes one wait.
 //!
 //! `metrics` counts on each worker's own memory and merges when somebody asks; `exposition` writes what was merged;
-//! `record` writes a request's line; `access_log` takes lines off the request path; `recorder` keeps requests of note.
+//! `record` writes a request's line; `access_log` takes lines off the request path; `recorder` keeps requests of note;
+//! `tracing` sends spans of sampled ones.
 //! Only this module names metrics.
 
 pub mod access_log;
@@ -14,6 +15,7 @@ pub mod process;
 pub mod record;
 pub mod recorder;
 pub mod timestamp;
+pub mod tracing;
 
 pub use access_log::AccessLog;
 pub use metrics::Registry;

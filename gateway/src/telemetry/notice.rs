@@ -92,6 +92,15 @@ pub fn store(name: &str, degraded: bool, reason: Option<&str>) {
     event(told);
 }
 
+/// A collector does not take spans, and why; or it does again.
+pub fn tracing(failed: Option<&str>) {
+    let mut told = json!({ "event": "tracing", "failing": failed.is_some() });
+    if let Some(why) = failed {
+        told["detail"] = why.into();
+    }
+    event(told);
+}
+
 /// A listener's certificates could not be put in force; those before stay, and without any it closes connections.
 pub fn tls_not_applied(listener: SocketAddr, why: &str) {
     event(json!({ "event": "tls", "listener": listener.to_string(), "applied": false, "detail": why }));

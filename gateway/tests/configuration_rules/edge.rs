@@ -88,7 +88,7 @@ fn the_word_of_another_service() {
         "forward_auth = { upstream = \"http://127.0.0.1:2\", path = \"/v?x=1\", response_headers = [\"x-user\"] }";
     check_route(good, &[]);
     assert!(warnings(&format!("[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\n{good}")).is_empty());
-    // It is asked who may use the route: that no provider is named opens it to nobody. A batch has no such key.
+    // It is asked who may use the route: that no provider is named opens it to nobody.
     let provider = "\n[identity.providers.keys]\nkind = \"mtls\"";
     let is_open = |keys: &str| {
         let told = warnings(&format!("[[routes]]\npath = \"/\"\n{keys}{provider}"));
@@ -97,8 +97,6 @@ fn the_word_of_another_service() {
     assert!(!is_open(&format!("upstream = \"http://127.0.0.1:1\"\n{good}")));
     assert!(!is_open("redirect = { path = \"/b\" }"));
     assert!(is_open("upstream = \"http://127.0.0.1:1\""));
-    let batch = "upstreams.up.endpoints = [\"a:1\"]\n[[batches]]\nname = \"b\"\npath = \"/b/{id}\"\nupstream = \"up\"";
-    assert!(!super::errors(&format!("{batch}{provider}")).is_empty(), "batches are not there yet, and nothing panics");
     check_route("forward_auth = { upstream = \"nobody\" }", &["4:29: unknown upstream \"nobody\""]);
     check_route(
         "forward_auth = { upstream = \"http://b\", response_headers = [\"Cookie\"] }",
@@ -109,4 +107,44 @@ fn the_word_of_another_service() {
         &["4:88: \"x-user\" is edited by `request_headers`"],
     );
     check_route("forward_auth = { upstream = \"http://b\", path = \"\" }", &["4:48: \"\" is not a path: it is empty"]);
+}
+
+#[test]
+fn a_collector_is_named_by_its_place_alone() {
+    let tracing = |keys: &str| format!("[telemetry.tracing]\n{keys}\n");
+    let endpoint = |url: &str| tracing(&format!("otlp_endpoint = \"{url}\""));
+    check(&endpoint("http://127.0.0.1:4318"), &[]);
+    check(&endpoint("https://otlp.example/otlp/"), &[]);
+    check(
+        &endpoint("http://127.0.0.1:4318/v1/traces"),
+        &["2:17: otlp_endpoint ends in /v1/traces, which is added: write what stands before it"],
+    );
+    check(
+        &endpoint("http://127.0.0.1:4318/?key=1"),
+        &["2:17: otlp_endpoint holds a query, which collectors do not read"],
+    );
+    check(
+        &endpoint("https://me:secret@otlp.example"),
+        &["2:17: otlp_endpoint holds a user's name: write credentials in otlp_headers"],
+    );
+    check(
+        &tracing("otlp_endpoint = \"http://127.0.0.1:4317/x\"\notlp_protocol = \"grpc\""),
+        &["2:17: otlp_endpoint holds a path, which gRPC does not have: write scheme, host and port"],
+    );
+    check(
+        &tracing("otlp_headers = { Content-Type = \"a\", grpc-timeout = \"1S\" }"),
+        &[
+            "2:33: the header `content-type` is written by the gateway",
+            "2:53: the header `grpc-timeout` is written by the gateway",
+        ],
+    );
+    let plain = tracing("otlp_endpoint = \"http://otlp.example\"\notlp_headers = { x-token = \"sesame\" }");
+    let told = warnings(&plain);
+    assert!(told.iter().any(|it| it.contains("in the clear")), "{told:?}");
+    assert!(
+        told.iter().any(|it| it.contains("written plainly")) && !format!("{told:?}").contains("sesame"),
+        "{told:?}"
+    );
+    let good = tracing("otlp_endpoint = \"https://otlp.example\"\notlp_headers = { x-token = \"${GATEWAY_T:-a}\" }");
+    assert_eq!(warnings(&good).len(), 1, "there are no routes, and nothing else is wrong");
 }

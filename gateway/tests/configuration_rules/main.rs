@@ -1,6 +1,7 @@
 //! Each rule with a value that breaks it: (what is written, what is said, with its place).
 
 mod aggregates;
+mod batches;
 mod edge;
 mod identity;
 mod limits;

@@ -31,16 +31,3 @@ fn policies_that_are_not_built_are_checked_all_the_same() {
         &["4:11: a route has one of `upstream`, `split`, `handler`, `redirect` and `answer`"],
     );
 }
-
-#[test]
-fn batches_are_checked_all_the_same() {
-    let batch = "upstreams.u.endpoints = [\"b:1\"]\n[[batches]]\npath = \"/i/{id}\"\nupstream = \"u\"\n\
-                 request = { path = \"/items\" }\nresponse = { items = \"items\", key = \"/id\" }";
-    check_unbuilt(
-        batch,
-        &[
-            "5:11: neither `path` nor `body` holds {ids}",
-            "6:22: \"items\" is not a JSON pointer: it begins with a slash",
-        ],
-    );
-}

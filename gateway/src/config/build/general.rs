@@ -7,6 +7,7 @@ use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
 
 use super::route::header_pairs;
+use super::tracing;
 
 use crate::config::certificates;
 use crate::config::check::{Context, Reader};
@@ -15,7 +16,7 @@ use crate::config::parse::environment::Environment;
 use crate::config::schema::server::{CERTIFICATE, LISTENER};
 use crate::config::settings::listener::{ClientCertificates, ListenerTls, NamedCertificate, Stapled};
 use crate::config::settings::server::{EscapedSlash, Http2Limits, Underscores};
-use crate::config::settings::telemetry::{AccessLog, LogOutput, Recorder, Slow, Tracing, TrustTrace};
+use crate::config::settings::telemetry::{AccessLog, LogOutput, Recorder, Slow};
 use crate::config::settings::{Admin, Listener, Server, Telemetry};
 use crate::config::source::Sources;
 use crate::config::value::{quantity, text};
@@ -141,18 +142,10 @@ pub(crate) fn telemetry(table: &Reader<'_>, sources: &Sources) -> Telemetry {
         "off" => LogOutput::Off,
         path => LogOutput::File(sources.resolve(path, log.at("output"))),
     };
-    let tracing = table.table("tracing");
     Telemetry {
         access_log: AccessLog { output, sample: log.number("sample"), queue: log.integer("queue") },
         recorder: recorder(&table.table("recorder")),
-        tracing: Tracing {
-            sample_ratio: tracing.number("sample_ratio"),
-            trust_incoming: match &*tracing.text("trust_incoming") {
-                "trusted" => TrustTrace::Trusted,
-                "never" => TrustTrace::Never,
-                _ => TrustTrace::Always,
-            },
-        },
+        tracing: tracing::tracing(&table.table("tracing")),
     }
 }
 

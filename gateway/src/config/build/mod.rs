@@ -1,6 +1,7 @@
 //! The third pass: checked tables to settings. It runs over bad tables too, so that every rule can speak; what it makes
 //! of them is dropped.
 pub(crate) mod aggregate;
+pub(crate) mod batch;
 pub(crate) mod general;
 pub(crate) mod identity;
 mod mirror;
@@ -8,6 +9,7 @@ pub(crate) mod rate_limit;
 pub(crate) mod route;
 mod split;
 pub(crate) mod store;
+pub(crate) mod tracing;
 pub(crate) mod upstream;
 
 use std::collections::BTreeMap;
@@ -63,6 +65,11 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     }
     for reader in tables(context, root, "aggregates") {
         let Some(route) = aggregate::build(&reader) else { continue };
+        routes.push(Arc::new(route));
+        route_places.push(reader.at);
+    }
+    for reader in tables(context, root, "batches") {
+        let Some(route) = batch::build(&reader) else { continue };
         routes.push(Arc::new(route));
         route_places.push(reader.at);
     }
@@ -134,7 +141,7 @@ pub(crate) fn tables<'a>(
 ) -> impl Iterator<Item = Reader<'a>> + use<'a> {
     let def = match key {
         "aggregates" => &super::schema::aggregate::AGGREGATE,
-        "batches" => &super::schema::aggregate::BATCH,
+        "batches" => &super::schema::batch::BATCH,
         _ => &ROUTE,
     };
     let shared = context.shared(def);

@@ -85,6 +85,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         coalesce: table.flag("coalesce"),
         compress: compress(table).map(Box::new),
         aggregate: None,
+        batch: None,
     };
     route.mirror = mirror::mirror(table, &route).map(Arc::new);
     route.split = split::split(table, &route).map(Arc::new);

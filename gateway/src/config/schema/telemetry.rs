@@ -1,9 +1,8 @@
 //! `[telemetry.*]`.
 
 use super::{Kind, TableDef, key};
+use crate::config::validate::tracing;
 use crate::config::value::text;
-
-const OTLP: &str = "trace export is";
 
 /// `[telemetry]`
 pub(crate) static TELEMETRY: TableDef = TableDef::plain(
@@ -50,9 +49,44 @@ static RECORDER: TableDef = TableDef::plain(
     ],
 );
 
-static TRACING: TableDef = TableDef::plain("[telemetry.tracing]", "Trace context (W3C) and spans (OTLP).", &[
-    key("otlp_protocol", Kind::Choice(&["http", "grpc"]), "How spans are sent.").default("\"http\"").not_yet(OTLP),
-    key("otlp_endpoint", Kind::Text(&text::URL_OR_EMPTY), "Where spans are sent; empty is propagation only.").default("\"\"").not_yet(OTLP),
-    key("sample_ratio", Kind::Number(0.0, 1.0), "The share of new traces that is sampled, decided before a span is made.").default("0.01"),
-    key("trust_incoming", Kind::Choice(&["always", "trusted", "never"]), "always: the trace id goes on, the sampled bit only from trusted proxies. trusted: both, from trusted proxies only. never: each request starts a trace.").default("\"always\""),
-]);
+static TRACING: TableDef = TableDef::plain(
+    "[telemetry.tracing]",
+    "Trace context (W3C) and spans (OTLP).",
+    &[
+        key("otlp_protocol", Kind::Choice(&["http", "grpc"]), "How spans are sent.").default("\"http\""),
+        key(
+            "otlp_endpoint",
+            Kind::Text(&text::URL_OR_EMPTY),
+            "Where spans are sent; empty is propagation only. Over HTTP `/v1/traces` is added.",
+        )
+        .default("\"\""),
+        key(
+            "otlp_headers",
+            Kind::Map(&text::HEADER, &Kind::Text(&text::HEADER_VALUE)),
+            "Sent with each message, as `authorization = \"Bearer ${OTLP_TOKEN}\"`.",
+        )
+        .default("{}"),
+        key("otlp_timeout", Kind::Duration(10, 60_000), "For one message, its answer included.").default("\"10s\""),
+        key(
+            "otlp_queue",
+            Kind::Integer(64, 1 << 20),
+            "Spans that may wait; while it is full requests are not traced, and never wait.",
+        )
+        .default("8192"),
+        key("service_name", Kind::Text(&text::LABEL), "What the gateway is called in traces.").default("\"gateway\""),
+        key(
+            "sample_ratio",
+            Kind::Number(0.0, 1.0),
+            "The share of new traces that is sampled, decided before a span is made.",
+        )
+        .default("0.01"),
+        key(
+            "trust_incoming",
+            Kind::Choice(&["always", "trusted", "never"]),
+            "always: the trace id goes on, the sampled bit only from trusted proxies. trusted: both, from trusted proxies \
+             only. never: each request starts a trace.",
+        )
+        .default("\"always\""),
+    ],
+)
+.rules(&[tracing::endpoint, tracing::headers]);

@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod affinity;
 pub mod aggregate;
+pub mod batch;
 pub mod compress;
 pub mod cors;
 pub mod forward_auth;
@@ -62,8 +63,8 @@ pub struct Config {
     pub rate_limits: Vec<Arc<RateLimit>>,
     /// `[upstreams.*]`, also those that a route wrote as a URL. Names are unique.
     pub upstreams: Vec<Arc<Upstream>>,
-    /// `[[routes]]` in the order of the file, then `[[aggregates]]` as routes that are answered with one. Names are
-    /// unique; each upstream that a route names exists.
+    /// `[[routes]]` in the order of the file, then `[[aggregates]]` and `[[batches]]` as routes that are answered
+    /// with one. Names are unique; each upstream that a route names exists.
     pub routes: Vec<Arc<Route>>,
 }
 

@@ -9,6 +9,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::aggregate::Aggregate;
+use super::batch::Batch;
 use super::compress::Compress;
 use super::cors::Cors;
 use super::forward_auth::ForwardAuth;
@@ -74,6 +75,8 @@ pub struct Route {
     pub coalesce: bool,
     /// The calls that its answer is put together of; `None` = it is a route of `[[routes]]`.
     pub aggregate: Option<Arc<Aggregate>>,
+    /// How its requests become one call; `None` = each is forwarded.
+    pub batch: Option<Arc<Batch>>,
     /// Which answers are compressed; `None` = none is.
     pub compress: Option<Box<Compress>>,
 }

@@ -1,7 +1,10 @@
 //! `[telemetry.*]`: access log, flight recorder and tracing.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
 
 /// `[telemetry]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,13 +63,41 @@ pub enum Slow {
     Percentile(u8),
 }
 
-/// `[telemetry.tracing]`, as far as propagation goes.
+/// `[telemetry.tracing]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tracing {
     /// Share of new traces that are sampled, 0 to 1.
     pub sample_ratio: f64,
     /// Whose `traceparent` is continued.
     pub trust_incoming: TrustTrace,
+    /// Where spans are sent; `None` = propagation only.
+    pub export: Option<Arc<Export>>,
+}
+
+/// Where spans are sent, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Export {
+    /// `otlp_protocol`
+    pub protocol: OtlpProtocol,
+    /// `otlp_endpoint`, an HTTP URL; over HTTP `/v1/traces` is added.
+    pub endpoint: Box<str>,
+    /// `otlp_headers`: sent with each message. Marked as sensitive, so that nothing shows their values.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// `service_name`: what the gateway is called in traces.
+    pub service_name: Box<str>,
+    /// `otlp_timeout`: for one message, its answer included.
+    pub timeout: Duration,
+    /// `otlp_queue`: spans that may wait.
+    pub queue: usize,
+}
+
+/// `otlp_protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtlpProtocol {
+    /// Protobuf over HTTP/1.1.
+    Http,
+    /// gRPC, over HTTP/2.
+    Grpc,
 }
 
 /// `trust_incoming`.

@@ -1,5 +1,6 @@
 //! Rules between keys. One file a setting; each rule reports at the place of what it refuses.
 pub(crate) mod addresses;
+pub(crate) mod batch;
 pub(crate) mod certificates;
 pub(crate) mod compose;
 pub(crate) mod compress;
@@ -14,5 +15,6 @@ pub(crate) mod references;
 pub(crate) mod route;
 pub(crate) mod server;
 pub(crate) mod split;
+pub(crate) mod tracing;
 pub(crate) mod upstream;
 pub(crate) mod upstream_tls;

@@ -102,6 +102,9 @@ kinds! {
     SLOW = "a duration or a percentile", "p99", |text| slow(text);
     /// RFC 6901.
     JSON_POINTER = "a JSON pointer", "/type", |text| json_pointer(text);
+    /// RFC 6901, the whole document too.
+    JSON_POINTER_OR_EMPTY = "a JSON pointer, or empty", "/items",
+        |text| if text.is_empty() { Ok(()) } else { json_pointer(text) };
     /// A method that pages may use, or any.
     CORS_METHOD = "a method, or *", "GET", |text| cors_method(text);
     /// Content types.

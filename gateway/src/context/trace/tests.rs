@@ -11,7 +11,7 @@ const RANDOM: [u64; 3] = [0x1111_1111_1111_1111, 0x2222_2222_2222_2222, 0x3333_3
 const FRESH: &str = "11111111111111112222222222222222";
 
 fn policy(trust_incoming: TrustTrace, sample_ratio: f64) -> TracePolicy {
-    TracePolicy::new(&Tracing { sample_ratio, trust_incoming })
+    TracePolicy::new(&Tracing { sample_ratio, trust_incoming, export: None })
 }
 
 fn headers(parents: &[&str], states: &[&str]) -> HeaderMap {
@@ -155,5 +155,38 @@ proptest! {
         if Incoming::parse(&text).is_some() {
             prop_assert!(text.len() >= LEN);
         }
+    }
+}
+
+#[test]
+fn a_head_that_tells_of_the_trace_names_another_span_and_any_other_stays_as_it_is() {
+    let ours = TraceContext::new([0xab; 16], [1; 8], None, true, None);
+    let span = NonZeroU64::new(0x0123_4567_89ab_cdef).unwrap();
+    let told = format!("00-{}-0123456789abcdef-01", "ab".repeat(16));
+    let other = "00-cccccccccccccccccccccccccccccccc-1111111111111111-01";
+    let head = |lines: &[u8], field: Option<&str>| {
+        let mut headers = HeaderMap::new();
+        headers.extend(field.map(|value| (TRACEPARENT.clone(), value.parse().unwrap())));
+        let target = http::uri::PathAndQuery::from_static("/");
+        RequestHead { method: http::Method::GET, target, headers, lines: lines.to_vec(), names: None }
+    };
+    let own = std::str::from_utf8(ours.as_bytes()).unwrap();
+
+    let line = |value: &str| format!("x-request-id: traceparent\r\ntraceparent: {value}\r\nx-a: 1\r\n").into_bytes();
+    let mut lines = head(&line(own), None);
+    // Once more for the next attempt.
+    ours.name_parent(&mut lines, NonZeroU64::MAX);
+    ours.name_parent(&mut lines, span);
+    assert_eq!(lines.lines, line(&told));
+
+    let mut field = head(b"", Some(own));
+    ours.name_parent(&mut field, NonZeroU64::MAX);
+    ours.name_parent(&mut field, span);
+    assert_eq!(field.headers[&TRACEPARENT], told);
+
+    for mut untouched in [head(&line(other), None), head(b"", Some(other)), head(b"", None)] {
+        let (lines, headers) = (untouched.lines.clone(), untouched.headers.clone());
+        ours.name_parent(&mut untouched, span);
+        assert_eq!((untouched.lines, untouched.headers), (lines, headers));
     }
 }

@@ -72,7 +72,7 @@ impl Gateway {
         let hash = self.rule.hash(&key, tier);
         let asked = [Asked { index: 0, rule: &self.rule, store: &self.store, key, tier, hash }];
         if let Some(Mode::Leased(most)) = self.rule.settings.shared.as_ref().map(|shared| shared.mode) {
-            return match leases::take(&self.rule, 0, (&key, tier, hash), most, now).await {
+            return match leases::take(&self.rule, By::worker(0), (&key, tier, hash), most, now).await {
                 Ok(taken) => taken.is_some_and(|outcome| outcome.taken),
                 Err(Down) => asked[0].take_share(self.store.now_ns(), false).is_ok(),
             };
@@ -80,7 +80,7 @@ impl Gateway {
         if self.rule.quota(tier).wait(asked[0].seen(now).known, now) > 0 && self.store.health.is_up() {
             return false;
         }
-        let Ok(mut flight) = Flight::start(&self.store, 0, &asked, now) else {
+        let Ok(mut flight) = Flight::start(&self.store, By::worker(0), &asked, now) else {
             return asked[0].take_share(now, false).is_ok();
         };
         match flight.land(now).await {

@@ -33,11 +33,13 @@ pub enum Kind {
     Keys,
     /// A store died or healed.
     Store,
+    /// A collector takes no spans, or does again.
+    Tracing,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Reload,
         Self::Drain,
         Self::Attempt,
@@ -48,6 +50,7 @@ impl Kind {
         Self::Shed,
         Self::Keys,
         Self::Store,
+        Self::Tracing,
     ];
 
     /// As written in events and in `?kinds=`.
@@ -63,6 +66,7 @@ impl Kind {
             Self::Shed => "shed",
             Self::Keys => "keys",
             Self::Store => "store",
+            Self::Tracing => "tracing",
         }
     }
 
@@ -227,6 +231,11 @@ pub enum Event {
         /// What it last failed with, where it died.
         reason: Option<String>,
     },
+    /// A collector takes no spans, or does again.
+    Tracing {
+        /// Why not.
+        failed: Option<String>,
+    },
 }
 
 /// What happened to a provider's keys.
@@ -277,6 +286,7 @@ impl Event {
             Self::Limit { .. } => Kind::Limit,
             Self::Shed { .. } => Kind::Shed,
             Self::Store { .. } => Kind::Store,
+            Self::Tracing { .. } => Kind::Tracing,
         }
     }
 
@@ -329,6 +339,7 @@ impl Event {
             Self::Store { store, mode, reason } => {
                 with(json!({ "store": &**store, "mode": mode }), "reason", reason.as_deref())
             }
+            Self::Tracing { failed } => with(json!({ "failing": failed.is_some() }), "detail", failed.as_deref()),
             Self::Limit { rule, key, decision, tat_ns } => json!({
                 "rule": &**rule,
                 "key": format!("{key:032x}"),

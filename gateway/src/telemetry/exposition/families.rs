@@ -2,12 +2,13 @@
 
 use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
+use crate::algorithms::gathering::Reason;
 use crate::config::settings::compress::Coding;
 use crate::error::Code;
 use crate::telemetry::metrics::{
     Announcement, AttemptOutcome, CacheResult, CoalesceResult, Ejections, EndpointBreaker, EndpointInFlight,
     FallbackResult, HandshakeResult, HedgeResult, KeysAge, LimitDecision, MirrorResult, PartResult, Registry,
-    RetryResult, RouteTotals, ShedReason, UpstreamHandshake, UpstreamTotals, WordResult,
+    RetryResult, RouteTotals, ShedReason, SpanResult, UpstreamHandshake, UpstreamTotals, WordResult,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -36,6 +37,7 @@ pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec
     routes(&mut page, registry);
     shares(&mut page, registry);
     aggregates(&mut page, registry);
+    batches(&mut page, registry);
     upstreams(&mut page, registry);
     endpoints(&mut page, &inputs.endpoints);
     breakers(&mut page, inputs);
@@ -121,6 +123,29 @@ fn aggregates(page: &mut Page, registry: &Registry) {
         for (result, count) in PartResult::ALL.iter().zip(series.totals()).filter(|(_, count)| *count > 0) {
             page.number(&[("aggregate", aggregate), ("part", part), ("result", result.as_str())], count);
         }
+    }
+}
+
+fn batches(page: &mut Page, registry: &Registry) {
+    let series = registry.batches();
+    let totals: Vec<_> = series.iter().map(|batch| (&**batch.name(), batch.totals())).collect();
+    page.family("gateway_batch_size", Kind::Histogram, "Requests that share a call for many, of each call.");
+    for (batch, totals) in &totals {
+        page.counts(&[("batch", batch)], &totals.sizes, totals.requests);
+    }
+    page.family("gateway_batches_sent_total", Kind::Counter, "Calls for many, by why they were made when they were.");
+    for (batch, totals) in &totals {
+        for (reason, count) in Reason::ALL.iter().zip(totals.reasons).filter(|(_, count)| *count > 0) {
+            page.number(&[("batch", batch), ("reason", reason.as_str())], count);
+        }
+    }
+    page.family(
+        "gateway_batch_merged_total",
+        Kind::Counter,
+        "Requests that asked for what another one in their batch asked for.",
+    );
+    for (batch, totals) in &totals {
+        page.number(&[("batch", batch)], totals.merged);
     }
 }
 
@@ -342,6 +367,12 @@ fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
         "Access records dropped because the log could not keep up.",
     );
     page.number(&[], inputs.log_dropped);
+    page.family("gateway_spans_total", Kind::Counter, "Spans of traced requests, by what became of them.");
+    for result in SpanResult::ALL {
+        page.number(&[("result", result.as_str())], registry.spans().total(*result));
+    }
+    page.family("gateway_spans_dropped_total", Kind::Counter, "Spans that no collector has taken.");
+    page.number(&[], registry.spans().dropped());
     page.family("gateway_config_version", Kind::Gauge, "The version of the configuration in force.");
     page.number(&[], gateway.config_version());
     page.family("gateway_config_reload_failures_total", Kind::Counter, "Reloads that were refused.");

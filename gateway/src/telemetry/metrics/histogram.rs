@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::exemplar::Exemplar;
 use super::shards::Alone;
 
 /// Counts of durations, written by one thread and read by any. `UNIT_NS` is half of the first bound; the last of
@@ -30,6 +31,14 @@ impl<const UNIT_NS: u64, const SLOTS: usize> Histogram<UNIT_NS, SLOTS> {
         let ns = duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()));
         alone.bump(&self.counts[Self::slot(ns)], 1);
         alone.bump(&self.sum_ns, ns);
+    }
+
+    /// How many buckets there are.
+    pub(super) const COUNT: usize = SLOTS;
+
+    /// The number of a duration's bucket.
+    pub(super) fn slot_of(duration: Duration) -> usize {
+        Self::slot(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// The bucket of a duration: the first whose bound is not below it.
@@ -72,6 +81,8 @@ pub struct HistogramTotals {
     pub buckets: Vec<(Option<u64>, u64)>,
     /// Sum of all durations, nanoseconds.
     pub sum_ns: u64,
+    /// A traced request of each bucket, where there is one; empty where none was ever traced.
+    pub exemplars: Vec<Option<Exemplar>>,
 }
 
 impl HistogramTotals {

@@ -9,6 +9,8 @@
 
 mod aggregate;
 mod auth;
+mod batch;
+mod exemplar;
 mod gateway;
 mod histogram;
 mod limit;
@@ -16,12 +18,15 @@ mod registry;
 mod route;
 mod shards;
 mod share;
+mod span;
 mod store;
 mod upstream;
 mod upstream_handshake;
 
 pub use aggregate::{PartResult, PartSeries};
 pub use auth::{AuthResult, AuthSeries, CacheResult, KeysAge, TokenCacheSeries};
+pub use batch::{BatchSeries, BatchTotals};
+pub use exemplar::Exemplar;
 pub use gateway::{Announcement, GatewaySeries, HandshakeResult, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};
@@ -29,6 +34,7 @@ pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Regis
 pub use route::{CoalesceResult, CompressedTotals, FallbackResult, MirrorResult, RouteSeries, RouteTotals, WordResult};
 pub(crate) use shards::own_thread;
 pub use share::ShareSeries;
+pub use span::{SpanResult, SpanSeries};
 pub use store::StoreSeries;
 pub use upstream::{AttemptOutcome, ConnectionEvent, HedgeResult, RetryResult, UpstreamSeries, UpstreamTotals};
 pub use upstream_handshake::UpstreamHandshake;

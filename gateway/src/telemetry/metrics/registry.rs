@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::algorithms::breaker::State;
 
-use super::{AuthSeries, PartSeries, ShareSeries, TokenCacheSeries};
+use super::{AuthSeries, BatchSeries, PartSeries, ShareSeries, SpanSeries, TokenCacheSeries};
 use super::{GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, StoreSeries, UpstreamSeries};
 
 /// Names of each kind that are kept: ten times the largest configuration that we aim at (10,000 routes). A process that
@@ -68,10 +68,12 @@ pub struct Registry {
     token_cache: TokenCacheSeries,
     limits: Mutex<BTreeMap<Arc<str>, Arc<LimitSeries>>>,
     stores: Mutex<BTreeMap<Arc<str>, Arc<StoreSeries>>>,
+    spans: SpanSeries,
     /// By aggregate, then part.
     parts: Mutex<Parts>,
     /// By route, then upstream.
     shares: Mutex<OfShares>,
+    batches: Mutex<BTreeMap<Arc<str>, Arc<BatchSeries>>>,
 }
 
 impl Registry {
@@ -87,8 +89,10 @@ impl Registry {
             token_cache: TokenCacheSeries::new(workers),
             limits: Mutex::default(),
             stores: Mutex::default(),
+            spans: SpanSeries::default(),
             parts: Mutex::default(),
             shares: Mutex::default(),
+            batches: Mutex::default(),
         }
     }
 
@@ -154,9 +158,24 @@ impl Registry {
         lock(&self.shares).values().cloned().collect()
     }
 
+    /// What became of spans.
+    pub fn spans(&self) -> &SpanSeries {
+        &self.spans
+    }
+
     /// All parts by the names of their aggregates and their own.
     pub fn parts(&self) -> Vec<Arc<PartSeries>> {
         lock(&self.parts).values().cloned().collect()
+    }
+
+    /// The series of the batch of this name, made if need be.
+    pub fn batch(&self, name: &str) -> Arc<BatchSeries> {
+        find(&self.batches, name, |name| BatchSeries::new(name, self.workers))
+    }
+
+    /// All batches by name.
+    pub fn batches(&self) -> Vec<Arc<BatchSeries>> {
+        lock(&self.batches).values().cloned().collect()
     }
 
     /// All identity providers by name.

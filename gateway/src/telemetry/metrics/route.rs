@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::exemplar::{Exemplar, Exemplars};
 use super::shards::{Shards, bump};
 use super::{DurationHistogram, HistogramTotals, OverheadHistogram};
 use crate::config::settings::compress::Coding;
@@ -163,6 +164,7 @@ pub struct RouteSeries {
     /// What a slow request takes longer than, nanoseconds.
     slow_above_ns: AtomicU64,
     shards: Shards<Shard>,
+    exemplars: Exemplars,
 }
 
 #[derive(Debug, Default)]
@@ -203,7 +205,8 @@ struct Rare {
 
 impl RouteSeries {
     pub(super) fn new(name: Arc<str>, workers: usize) -> Self {
-        Self { name, slow_above_ns: AtomicU64::new(u64::MAX), shards: Shards::new(workers) }
+        let shards = Shards::new(workers);
+        Self { name, slow_above_ns: AtomicU64::new(u64::MAX), shards, exemplars: Exemplars::default() }
     }
 
     /// The route's name.
@@ -244,6 +247,12 @@ impl RouteSeries {
         if let Some(overhead) = overhead {
             shard.overhead.record(overhead, alone);
         }
+    }
+
+    /// Shows a traced request as an example of those that take as long.
+    #[cold]
+    pub fn show(&self, exemplar: Exemplar) {
+        self.exemplars.keep(exemplar);
     }
 
     /// Counts what a fallback came to.
@@ -304,6 +313,7 @@ impl RouteSeries {
             shard.duration.add_to(&mut totals.duration);
             shard.overhead.add_to(&mut totals.overhead);
         }
+        self.exemplars.add_to(&mut totals.duration);
         for (class, counts) in requests.iter().enumerate() {
             for (at, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
                 totals.requests.push((class as u8 + 1, at.checked_sub(1).map(|code| Code::ALL[code]), *count));

@@ -2,6 +2,7 @@
 
 mod browser;
 mod client;
+mod collector;
 mod events;
 mod front;
 mod gateway;
@@ -15,6 +16,7 @@ mod wait;
 
 pub(crate) use browser::Browser;
 pub(crate) use client::{Answer, Client, Echo};
+pub(crate) use collector::{Collector, GrpcCollector, Seen, traced};
 pub(crate) use events::Events;
 pub(crate) use front::{Front, Order, Shaken};
 pub(crate) use gateway::{Gateway, one_route};
