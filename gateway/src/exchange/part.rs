@@ -1,6 +1,6 @@
-//! The exchange of an aggregate's part, of a call that several requests share (`coalesce`, `[[batches]]`), or of a copy: a
-//! call of the gateway's own on behalf of a request. It has the request's name, client and identity, and deadlines of its
-//! own; it leaves no record, for the request's tells of all.
+//! The exchange of an aggregate's part, of a call that several requests share (`coalesce`, `[[batches]]`), or of a
+//! copy: a call of the gateway's own on behalf of a request. It has the request's name, client and identity, and
+//! deadlines of its own; it leaves no record, for the request's tells of all.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
