@@ -96,6 +96,8 @@ pub struct Exchange<N: Network> {
     pub breaker: Option<&'static str>,
     /// How many parts its answer is put together of.
     pub parts: Option<u32>,
+    /// The names of those that are not in it, in a list.
+    missing: Option<Box<str>>,
     /// How many requests shared the call that it was answered by, where it was gathered with others.
     pub batch_size: Option<u32>,
     /// Attempts that were made, but for hedges.
@@ -206,6 +208,7 @@ impl<N: Network> Exchange<N> {
             endpoint: None,
             breaker: None,
             parts: None,
+            missing: None,
             batch_size: None,
             attempts: 0,
             hedges: AtomicU32::new(0),
@@ -253,6 +256,15 @@ impl<N: Network> Exchange<N> {
     /// What the client is told of its limits, where it has some.
     pub fn limit_fields(&self) -> Option<rate_limit::Fields> {
         self.limits.as_ref()?.fields(self.route()?.limits.as_ref()?)
+    }
+
+    /// Its answer, or what should have been one, is without these parts.
+    #[cold]
+    pub fn lacks(&mut self, parts: &str) {
+        if !parts.is_empty() {
+            let others = self.missing.take().map(|others| format!("{others}, ")).unwrap_or_default();
+            self.missing = Some(format!("{others}{parts}").into());
+        }
     }
 
     /// The path in its one form: what was matched, and what is sent.
@@ -436,6 +448,7 @@ impl<N: Network> Exchange<N> {
             overhead_us: Some(micros(overhead)),
             ended,
             parts: self.parts,
+            parts_missing: self.missing.as_deref(),
             batch_size: self.batch_size,
             ..AccessRecord::new(unix_us, id, self.client.as_str(), method, path, status)
         }

@@ -250,6 +250,7 @@ async fn coalesced<N: Network>(
         Turn::Alone => Ok(None),
         Turn::Given(head, body) => Ok(Some(Outcome::Given(Box::new((head, body))))),
         Turn::Taken(taken) => Ok(Some(Outcome::Taken(taken))),
+        Turn::Late => Err(forward::fallback::late(exchange)),
         Turn::Failed(problem, true) => Err(Failure::Covered(problem)),
         Turn::Failed(problem, false) => Err(Failure::Problem(problem)),
     }

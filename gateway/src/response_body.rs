@@ -32,6 +32,10 @@ pub use crate::compose::Document;
 use packed::Packed;
 pub use packed::Packing;
 
+/// So much of the gateway's own answer is handed on at once, bytes: who reads slowly keeps its place among the requests
+/// in flight.
+const PIECE: usize = 32 * 1024;
+
 /// The body of an answer.
 pub enum ResponseBody<N: Network> {
     /// Nothing, and nothing left to record.
@@ -199,11 +203,7 @@ impl<N: Network> Body for ResponseBody<N> {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Own(own) => Poll::Ready(own.take().map(|(bytes, mut exchange)| {
-                exchange.bytes_out = bytes.len() as u64;
-                exchange.finish(Ended::Complete);
-                Ok(Frame::data(bytes))
-            })),
+            Self::Own(own) => Poll::Ready(next_piece(own).map(|piece| Ok(Frame::data(piece)))),
             Self::Upstream(relay) => relay.poll_frame(cx),
             Self::Composed(composed) => composed.poll_frame(cx),
             Self::Behind(prefixed) => prefixed.poll_frame(cx),
@@ -240,6 +240,18 @@ impl<N: Network> Body for ResponseBody<N> {
     }
 }
 
+/// The next piece of the gateway's own answer, which is over with the last one.
+fn next_piece<N: Network>(own: &mut Option<(Bytes, Box<Exchange<N>>)>) -> Option<Bytes> {
+    let (bytes, exchange) = own.as_mut()?;
+    let piece = bytes.split_to(bytes.len().min(PIECE));
+    exchange.bytes_out += piece.len() as u64;
+    if bytes.is_empty() {
+        exchange.finish(Ended::Complete);
+        *own = None;
+    }
+    Some(piece)
+}
+
 impl<N: Network> Composed<N> {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(document) = &mut self.document else { return Poll::Ready(None) };
@@ -254,6 +266,9 @@ impl<N: Network> Composed<N> {
                 return Poll::Ready(None);
             }
             Some(Err(cut)) => {
+                if let Some(part) = document.turn_of() {
+                    self.exchange.lacks(&part);
+                }
                 self.document = None;
                 self.exchange.code = Some(cut.code);
                 self.exchange.finish(cut.ended);

@@ -108,6 +108,7 @@ fn operating_names_every_field_of_an_access_record_in_its_order() {
     record.upstream_us = Some(1);
     record.overhead_us = Some(1);
     record.parts = Some(1);
+    record.parts_missing = Some("p");
     record.batch_size = Some(1);
     let mut line = Vec::new();
     record.write(&mut line);

@@ -134,12 +134,7 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     if !policies.parts.is_empty() {
         return render_parts(text, policies);
     }
-    for share in &policies.split {
-        line(text, "split", share);
-    }
-    if let Some(chosen) = &policies.chosen {
-        line(text, "chosen", chosen);
-    }
+    render_split(text, policies);
     line(text, "upstream", &format!("{} ({}: {})", policies.upstream, policies.balance, policies.endpoints.join(", ")));
     line(text, "protocol", policies.protocol);
     if let Some(tls) = &policies.tls {
@@ -172,6 +167,16 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         if let Some(value) = value {
             line(text, name, value);
         }
+    }
+}
+
+/// The upstreams that share the route's requests, and why this one gets the request.
+fn render_split(text: &mut String, policies: &Policies) {
+    for share in &policies.split {
+        line(text, "split", share);
+    }
+    if let Some(chosen) = &policies.chosen {
+        line(text, "chosen", chosen);
     }
 }
 

@@ -144,6 +144,11 @@ impl<N: Network> Document<N> {
         names
     }
 
+    /// The name of the part that is being written.
+    pub fn turn_of(&self) -> Option<Arc<str>> {
+        Some(Arc::clone(&self.aggregate.parts.get(self.number.checked_sub(1)?)?.name))
+    }
+
     /// The document's length, where that of each part is known. To be asked before anything of it was taken.
     pub fn length(&self) -> Option<u64> {
         let parts = self.aggregate.parts.iter().zip(&self.places);

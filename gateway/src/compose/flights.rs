@@ -60,6 +60,8 @@ pub enum Turn<N: Network> {
     Given(ResponseHead, Bytes),
     /// The call's answer, for this one alone; these bytes of its body have been read.
     Taken(Box<(Answer<N>, Behind)>),
+    /// This request's own time is up; the call goes on for others.
+    Late,
     /// The call failed; the last one says whether the route's fixed answer is given in its place.
     Failed(Box<GatewayError>, bool),
 }
@@ -129,7 +131,7 @@ where
     exchange.upstream_began = Some(now);
     let Some(landed) = wait(exchange, flight).await else {
         exchange.count_coalesced(CoalesceResult::Late);
-        return Turn::Failed(late(), false);
+        return Turn::Late;
     };
     let done = shard.flights.with(|flights| flights.done(&seat.key, seat.number));
     drop(done);

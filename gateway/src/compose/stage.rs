@@ -74,6 +74,7 @@ where
             match place(&aggregate.parts[number], outcome) {
                 Ok(place) => places[number] = Some(place),
                 Err(problem) => {
+                    exchange.lacks(&aggregate.parts[number].name);
                     places.into_iter().flatten().for_each(|place| place.give_up(PartResult::Cancelled));
                     return Err(problem);
                 }
@@ -85,6 +86,7 @@ where
     exchange.upstream_head = Some(exchange.now());
     let places = places.into_iter().map(|place| place.unwrap_or_else(Place::nothing)).collect();
     let mut document = fit(Document::new(aggregate, places))?;
+    exchange.lacks(&document.missing());
     document.begin(exchange);
     Ok(document)
 }

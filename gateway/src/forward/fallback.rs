@@ -15,7 +15,7 @@ use super::attempt::{Failure, Tried};
 use super::retry::{can_go_again, take_body};
 use super::{deadline, retry};
 use crate::config::settings::route::{Fallback, HostPolicy};
-use crate::error::GatewayError;
+use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::RequestHead;
 use crate::network::Network;
@@ -64,6 +64,21 @@ pub fn instead<N: Network>(
         return Err(give_fixed(exchange, Box::new(problem)));
     }
     stand_in(exchange, headers, problem.into()).map_err(Failure::Problem)
+}
+
+/// Where a request's time is up that waited for another one's call: what it would be told had it asked for itself.
+#[cold]
+pub fn late<N: Network>(exchange: &Exchange<N>) -> Failure {
+    let problem = GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time.");
+    if !covers(exchange, &problem) {
+        return problem.into();
+    }
+    if is_fixed(exchange) {
+        return give_fixed(exchange, Box::new(problem));
+    }
+    // No time is left to ask another one in.
+    count(exchange, FallbackResult::Unsent);
+    problem.into()
 }
 
 /// Where the route's own upstream has failed and another may be asked: its endpoint, and the body from its beginning.

@@ -94,6 +94,8 @@ pub struct AccessRecord<'a> {
     pub ended: Ended,
     /// Parts of an aggregate.
     pub parts: Option<u32>,
+    /// The names of those that are not in the answer, in a list.
+    pub parts_missing: Option<&'a str>,
     /// Requests that went in one batch.
     pub batch_size: Option<u32>,
 }
@@ -137,6 +139,7 @@ impl<'a> AccessRecord<'a> {
             overhead_us: None,
             ended: Ended::Complete,
             parts: None,
+            parts_missing: None,
             batch_size: None,
         }
     }
@@ -205,6 +208,7 @@ impl<'a> AccessRecord<'a> {
         if let Some(parts) = self.parts {
             number(out, b",\"parts\":", u64::from(parts));
         }
+        optional(out, b",\"parts_missing\":\"", self.parts_missing);
         if let Some(size) = self.batch_size {
             number(out, b",\"batch_size\":", u64::from(size));
         }

@@ -189,7 +189,8 @@ async fn a_required_part_fails_with_its_own_status_and_in_its_name() {
         assert_eq!(answer.header("retry-after"), (its_status == 429).then_some("7"));
         assert_eq!(answer.header("www-authenticate"), (its_status == 401).then_some("Basic"));
         assert!(answer.json()["detail"].as_str().unwrap().starts_with("The part \"user\" failed. "));
-        assert_eq!(gateway.record().await["code"], code);
+        let record = gateway.record().await;
+        assert_eq!((&record["code"], &record["parts_missing"]), (&code.into(), &"user".into()));
         // The next request finds its connection again, though nobody read the body.
         client.ask("GET /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert_eq!(a.accepted(), 1, "{its_status}");
@@ -221,7 +222,8 @@ async fn optional_parts_that_fail_are_named_and_something_stands_in() {
     for (part, result) in [("dead", "failed"), ("gone", "status"), ("packed", "invalid")] {
         assert_eq!(counted(&gateway, part, result).await, Some(1.0), "{part}");
     }
-    assert_eq!(gateway.record().await["code"], "ok");
+    let record = gateway.record().await;
+    assert_eq!((&record["code"], &record["parts_missing"]), (&"ok".into(), &"dead, gone, packed".into()));
 }
 
 #[tokio::test]
@@ -280,6 +282,7 @@ async fn an_answer_that_has_begun_is_cut_and_never_looks_whole() {
         assert_eq!((answer.status, answer.whole), (200, false), "{answer:?}");
         let record = gateway.record().await;
         assert_eq!((&record["ended"], &record["code"]), (&ended.into(), &code.into()));
+        assert_eq!(record["parts_missing"], "a");
         assert_eq!(counted(&gateway, "a", result).await, Some(1.0), "{ended}");
         gateway.at_rest().await;
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use mocks::raw::{Gate, Raw, Script};
 
-use crate::support::h2::H2Client;
+use crate::support::h2::{self, H2Client};
 use crate::support::{Answer, Client, Gateway, Issuer, echo, eventually};
 
 fn text(up: SocketAddr, route: &str, more: &str) -> String {
@@ -346,4 +346,84 @@ async fn a_refusal_is_given_to_one() {
     gate.open();
     answers(&mut clients).await;
     assert_eq!(counted(&gateway, "unshared").await, Some(1.0), "the other one asked for itself");
+}
+
+/// As it would be had it asked for itself.
+#[tokio::test]
+async fn who_has_little_time_gets_what_the_route_gives_in_place_of_an_answer() {
+    let up = Raw::script(Script::new().read_request().hang()).await.unwrap();
+    let cache = Raw::script(Script::always(ok("", "cached"))).await.unwrap();
+    let other = format!("[upstreams.cache]\nendpoints = ['{}']", cache.addr());
+    for (fallback, status, result) in [
+        ("fallback = { status = 200, body = 'later' }", 200, "fixed"),
+        ("fallback = { upstream = 'cache' }\nidle_timeout = '1s'", 504, "unsent"),
+    ] {
+        for coalesce in ["true", "false"] {
+            let route = text(up.addr(), &format!("{fallback}\ntimeout = '9s'"), &other)
+                .replace("coalesce = true", &format!("coalesce = {coalesce}"));
+            let gateway = Gateway::start(&route).await;
+            let answer = gateway.ask(get("/", "x-request-timeout-ms: 50\r\n")).await;
+            assert_eq!(answer.status, status, "coalesce = {coalesce}, {fallback}");
+            let counted = format!("gateway_fallbacks_total{{route=\"all\",result=\"{result}\"}}");
+            assert_eq!(gateway.metric(&counted).await, Some(1.0), "coalesce = {coalesce}, {fallback}");
+            assert_eq!(gateway.record().await["code"], "upstream_timeout");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_read_its_answer_keeps_its_place() {
+    let large = "x".repeat(200 * 1024);
+    let up = Raw::script(Script::always(ok("", &large))).await.unwrap();
+    let gateway = Gateway::start(&format!("[server]\nmax_in_flight = 8\n{}", text(up.addr(), "", ""))).await;
+    let in_flight = || gateway.inner().shared().in_flight.count();
+    let mut client = H2Client::connect(gateway.address).await;
+    let call = client.begin(h2::get("/"), true).await;
+    let (mut answer, mut body) = h2::head(call.answer).await.unwrap();
+    // What fits into its window, and no more.
+    let mut taken = 0;
+    while taken < 65_535 {
+        let data = body.data().await.unwrap().unwrap();
+        taken += data.len();
+        answer.body.extend_from_slice(&data);
+    }
+    assert_eq!(in_flight(), 1);
+    body.flow_control().release_capacity(taken).unwrap();
+    h2::rest(&mut answer, &mut body).await.unwrap();
+    assert_eq!(answer.body, large.as_bytes());
+    eventually("its place is free", || in_flight() == 0).await;
+    let record = gateway.record().await;
+    assert_eq!((&record["bytes_out"], &record["ended"]), (&large.len().into(), &"complete".into()));
+}
+
+#[tokio::test]
+async fn without_room_an_answer_is_ones_alone() {
+    let gate = Gate::new();
+    let up = gated(&gate, &ok("", "hello")).await;
+    let gateway = Gateway::start(&text(up.addr(), "", "")).await;
+    let held = &gateway.inner().shards()[0].held;
+    let all = held.take(64 << 20, usize::MAX);
+    let mut clients = asking(&gateway, &[get("/", ""), get("/", "")]).await;
+    waiting(&gateway, 2).await;
+    gate.open();
+    assert!(answers(&mut clients).await.iter().all(|answer| answer.whole && answer.body == b"hello"));
+    assert_eq!(counted(&gateway, "unshared").await, Some(1.0));
+    drop(all);
+    assert_eq!(held.count(), 0);
+}
+
+/// It tells of scheme and host too, on which an answer may hang.
+#[tokio::test]
+async fn requests_that_a_proxy_tells_different_things_of_share_nothing() {
+    let gate = Gate::new();
+    let up = gated(&gate, &ok("", "x")).await;
+    let trusting = "[server]\ntrusted_proxies = ['127.0.0.1/32']\n";
+    let gateway = Gateway::start(&format!("{trusting}{}", text(up.addr(), "", ""))).await;
+    let of = |told: &str| get("/", &format!("forwarded: {told}\r\n"));
+    let told = ["for=203.0.113.1;proto=https", "for=203.0.113.1;proto=http", "for=203.0.113.1;host=b.test"];
+    let mut clients = asking(&gateway, &told.map(of)).await;
+    waiting(&gateway, 3).await;
+    eventually("each asks for itself", || up.accepted() == 3).await;
+    gate.open();
+    assert!(answers(&mut clients).await.iter().all(|answer| answer.status == 200));
 }

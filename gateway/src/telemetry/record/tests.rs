@@ -77,9 +77,16 @@ fn a_query_is_never_written() {
 
 #[test]
 fn parts_and_batches_are_told_after_the_end() {
-    let record =
-        AccessRecord { parts: Some(3), batch_size: Some(9), ..AccessRecord::new(0, b"i", "c", "GET", "/", 200) };
-    assert!(line(&record).ends_with("\"ended\":\"complete\",\"parts\":3,\"batch_size\":9}\n"));
+    let record = AccessRecord {
+        parts: Some(3),
+        parts_missing: Some("user, offers"),
+        batch_size: Some(9),
+        ..AccessRecord::new(0, b"i", "c", "GET", "/", 200)
+    };
+    assert!(
+        line(&record)
+            .ends_with("\"ended\":\"complete\",\"parts\":3,\"parts_missing\":\"user, offers\",\"batch_size\":9}\n")
+    );
 }
 
 proptest! {
