@@ -103,6 +103,10 @@ codes! {
     UpstreamInvalid = "upstream_invalid", BAD_GATEWAY, Upstream, "The upstream's answer is invalid";
     /// A part of an aggregate cannot be had; answered with the part's own status where it has one.
     PartFailed = "part_failed", BAD_GATEWAY, Upstream, "A part of the answer is missing";
+    /// An item of a batch is not in its upstream's answer.
+    ItemNotFound = "item_not_found", NOT_FOUND, Client, "There is no such item";
+    /// The call for all items of a batch was refused; answered with its own status where that concerns each of them.
+    BatchFailed = "batch_failed", BAD_GATEWAY, Upstream, "The upstream did not answer the batch";
     /// No endpoint is there to be picked.
     NoEndpoint = "no_endpoint", SERVICE_UNAVAILABLE, Upstream, "No endpoint is available";
     /// The upstream's breaker is open.
@@ -142,14 +146,14 @@ pub struct GatewayError {
     pub shed: Option<ShedReason>,
     /// How the client may prove who it is (`WWW-Authenticate`).
     pub challenge: Option<Box<HeaderValue>>,
-    /// The part of an aggregate that it is about.
+    /// The part of an aggregate, or the call of a batch, that it is about.
     pub part: Option<Box<FailedPart>>,
 }
 
 /// A part of an aggregate without which there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedPart {
-    /// Its name.
+    /// Its name; empty for what has none.
     pub name: Arc<str>,
     /// The status that it was answered with, which is the answer's then.
     pub status: Option<StatusCode>,

@@ -27,7 +27,7 @@ use crate::snapshot::CompiledRoute;
 use crate::telemetry::metrics::{AuthResult, ShedReason};
 use crate::telemetry::record::{AccessRecord, Ended};
 use crate::telemetry::recorder::Notes;
-use crate::telemetry::tracing::Track;
+use crate::telemetry::tracing::{Link, Track};
 use crate::upstream::in_flight::Permit;
 use crate::upstream::{Endpoint, Upstream};
 
@@ -96,6 +96,8 @@ pub struct Exchange<N: Network> {
     pub breaker: Option<&'static str>,
     /// How many parts its answer is put together of.
     pub parts: Option<u32>,
+    /// How many requests shared the call that it was answered by, where it was gathered with others.
+    pub batch_size: Option<u32>,
     /// Attempts that were made, but for hedges.
     pub attempts: u32,
     /// Hedges that were sent. Counted where attempts are under way, which borrow the exchange.
@@ -127,6 +129,8 @@ pub struct Exchange<N: Network> {
     pub(crate) notes: OnceLock<Box<Mutex<Notes>>>,
     /// Its place in its trace, where it is traced.
     pub(crate) track: Option<Track>,
+    /// Another one's call whose answer it has, in a trace of its own.
+    pub(crate) shared: Option<Box<Link>>,
     /// What its client takes of the codings that the route offers.
     pub accepts: Accepted,
     /// Its place among the gateway's requests, while their number is limited.
@@ -204,6 +208,7 @@ impl<N: Network> Exchange<N> {
             endpoint: None,
             breaker: None,
             parts: None,
+            batch_size: None,
             attempts: 0,
             hedges: AtomicU32::new(0),
             request_body: None,
@@ -219,6 +224,7 @@ impl<N: Network> Exchange<N> {
             page: None,
             notes: OnceLock::new(),
             track: None,
+            shared: None,
             accepts: Accepted::default(),
             place: None,
             unread: false,
@@ -386,9 +392,10 @@ impl<N: Network> Exchange<N> {
             Ended::ClientLeft => Some(Fault::Client),
             Ended::UpstreamCut => Some(Fault::Upstream),
             Ended::Drained => Some(Fault::Gateway),
-            // A part that says 404 says it to its client, as an upstream's own answer does, which is nobody's fault.
+            // A part or a batch that says 404 says it to its client, as an upstream's own answer does: nobody's fault.
             Ended::Complete
-                if self.code == Some(Code::PartFailed) && self.status.is_some_and(|it| it.is_client_error()) =>
+                if matches!(self.code, Some(Code::PartFailed | Code::BatchFailed | Code::ItemNotFound))
+                    && self.status.is_some_and(|it| it.is_client_error()) =>
             {
                 None
             }
@@ -432,6 +439,7 @@ impl<N: Network> Exchange<N> {
             overhead_us: Some(micros(overhead)),
             ended,
             parts: self.parts,
+            batch_size: self.batch_size,
             ..AccessRecord::new(unix_us, id, self.client.as_str(), method, path, status)
         }
     }

@@ -4,6 +4,8 @@
 pub mod judge;
 mod trace;
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
@@ -12,6 +14,7 @@ use crate::clock::Clock;
 use crate::compression::Accepted;
 use crate::config::settings::compress::Coding;
 use crate::config::settings::rate_limit::{LimitKey, Mode, Rate};
+use crate::config::settings::split::{Split, StickyKey};
 use crate::config::settings::{Config, RateLimit, Route};
 use crate::context::target::routing_host;
 use crate::identity::{Registry, RouteAuth, Trial};
@@ -19,6 +22,7 @@ use crate::rate_limit::Key;
 use crate::routing::explain::Explanation;
 use crate::routing::{Ask, Body, Found, Preflight, RouteTable};
 use crate::telemetry::metrics::Registry as Metrics;
+use crate::upstream::split::{Shown, hash};
 
 use judge::Judge;
 
@@ -29,6 +33,7 @@ pub struct Question {
     uri: Uri,
     headers: HeaderMap,
     certificate: Option<Bytes>,
+    client: Option<IpAddr>,
     /// The body, where it is JSON, and its length.
     body: Option<(serde_json::Value, usize)>,
 }
@@ -91,6 +96,18 @@ pub struct Policies {
     /// The calls that the answer is put together of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<String>,
+    /// The upstreams that share its requests, and how.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub split: Vec<String>,
+    /// Why the request goes to the upstream that is named, where several share the route's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<String>,
+    /// What is copied of its requests, and where to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
+    /// How it becomes one call with others; empty where it does not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub batch: Vec<String>,
     /// The upstream's name; empty where the gateway answers itself.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub upstream: String,
@@ -166,12 +183,17 @@ impl Question {
                 HeaderValue::from_str(value.trim()).map_err(|_| format!("{value:?} is not a header's value"))?;
             map.append(name, value);
         }
-        Ok(Self { method, uri, headers: map, certificate: None, body: None })
+        Ok(Self { method, uri, headers: map, certificate: None, client: None, body: None })
     }
 
     /// The same, asked on a connection whose client has shown this certificate (DER).
     pub fn with_certificate(self, certificate: Bytes) -> Self {
         Self { certificate: Some(certificate), ..self }
+    }
+
+    /// The same, asked by a client at this address.
+    pub fn asked_from(self, client: IpAddr) -> Self {
+        Self { client: Some(client), ..self }
     }
 
     /// The same with a body.
@@ -227,7 +249,15 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
                 if cors.allows(origin).is_some() { "may read the answer" } else { "may not read the answer" }.to_owned()
             });
             let compress = compress(route, headers);
-            Some(Policies { auth, page, compress, ..policies(config, route, target, limits) })
+            let told = match route.split.as_deref() {
+                None => policies(config, route, target, limits),
+                Some(split) => {
+                    let subject = auth.as_ref().and_then(|auth| auth.subject.as_deref());
+                    let shown = Shown { client: question.client, subject, claims: None, headers };
+                    shared(config, (route, split), (target, limits), &shown)
+                }
+            };
+            Some(Policies { auth, page, compress, ..told })
         }
         Found::MethodNotAllowed { .. } | Found::None => None,
     };
@@ -252,6 +282,41 @@ pub fn look_back(
         }
         // What came was no request, or about the gateway itself.
         _ => (Vec::new(), 0),
+    }
+}
+
+/// What a route with several upstreams does with a request: what the one does that gets it, or else the one that gets
+/// most.
+fn shared(
+    config: &Config,
+    (route, split): (&Route, &Split),
+    (target, limits): (String, Vec<Limited>),
+    shown: &Shown<'_>,
+) -> Policies {
+    let choice = split.choice();
+    let (kept, why) = match &split.key {
+        None => (None, "by chance, each request anew".to_owned()),
+        Some(key @ StickyKey::Claim(_)) => (None, format!("by {key}, which hangs on the token")),
+        Some(key) => match hash(key, shown) {
+            None => (None, format!("by {key}, for which the client's address stands, and none is given")),
+            Some(hash) => match choice.kept(hash) {
+                Some(kept) => (Some(kept), format!("by {key}, always the same")),
+                None => (None, format!("by {key} to one that keeps no clients: by chance, each request anew")),
+            },
+        },
+    };
+    let most = split.shares.iter().enumerate().max_by_key(|(at, share)| (share.weight, std::cmp::Reverse(*at)));
+    let Some(share) = kept.or(most.map(|(at, _)| at)).and_then(|at| split.shares.get(at)) else {
+        return policies(config, route, target, limits);
+    };
+    let chosen = if kept.is_some() { why } else { format!("not known here: {why}; shown is the one that gets most") };
+    let whole = policies(config, route, String::new(), Vec::new());
+    Policies {
+        split: split.described(),
+        chosen: Some(chosen),
+        origin: whole.origin,
+        forward_auth: whole.forward_auth,
+        ..policies(config, &share.route, target, limits)
     }
 }
 
@@ -345,6 +410,10 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         origin: route.origin.as_ref().map(ToString::to_string),
         forward_auth: route.forward_auth.as_ref().map(ToString::to_string),
         parts: route.aggregate.as_ref().map(|aggregate| aggregate.described()).unwrap_or_default(),
+        split: Vec::new(),
+        chosen: None,
+        mirror: route.mirror.as_ref().map(ToString::to_string),
+        batch: route.batch.as_ref().map(|batch| batch.described()).unwrap_or_default(),
         upstream: route.upstream.to_string(),
         protocol: upstream.map_or("", |upstream| upstream.protocol.name()),
         tls: upstream.and_then(|upstream| upstream.tls.as_ref()).map(ToString::to_string),

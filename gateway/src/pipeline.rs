@@ -39,6 +39,8 @@ enum Outcome<N: Network> {
     Relay(Answer<N>),
     /// An answer that is put together of several.
     Composed(Box<Document<N>>),
+    /// An item of a call for many.
+    Item(Bytes),
     /// An answer that several get.
     Given(Box<(ResponseHead, Bytes)>),
     /// An upstream's answer of whose body some has been read.
@@ -108,17 +110,17 @@ async fn stages<N: Network>(
     {
         return Ok(Outcome::Refused(refused));
     }
-    // a route without an upstream ends here.
-    if exchange.upstream().is_none() {
+    // split: one upstream of several. A route without any ends here.
+    if exchange.upstream().is_none() && !splits(exchange, headers) {
         return Box::pin(without_upstream(exchange, headers, &params, source)).await;
     }
     // the body's limit, before a byte of it is read or asked for.
-    let body = forward::body::prepare(exchange, admitted.declared_length, source)?;
+    let mut body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     let target = routing::stage::target(exchange, &params)?;
-    // coalesce: what others ask for at this moment too is asked for once.
-    if exchange.route().is_some_and(|route| route.settings.coalesce)
-        && (!admitted.websocket && is_plain_get(exchange, &body))
-        && let Some(outcome) = Box::pin(coalesced(exchange, headers, &target)).await?
+    // coalesce, batch: what others ask for at this moment too is asked for once.
+    if exchange.route().is_some_and(|route| route.shares_calls)
+        && let Some(outcome) =
+            Box::pin(shared(exchange, headers, (&params, &target), (is_empty(&body), admitted.websocket))).await?
     {
         return Ok(outcome);
     }
@@ -127,6 +129,10 @@ async fn stages<N: Network>(
         Ok(selected) => selected,
         Err(problem) => forward::fallback::instead(exchange, headers, problem)?,
     };
+    // mirror: a copy of some requests, for another upstream.
+    if exchange.route().is_some_and(|route| route.mirror.is_some()) && !admitted.websocket {
+        mirrored(exchange, headers, &target, &mut body);
+    }
     // response: what its client takes, where the route compresses.
     if exchange.route().is_some_and(|route| route.settings.compress.is_some()) {
         response::note_accepted(exchange, headers);
@@ -143,6 +149,25 @@ async fn stages<N: Network>(
         return Err(forward::upgrade::refused().into());
     }
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
+}
+
+/// split: one of the route's upstreams, and what proves to that one who asks. False where the route has none.
+#[cold]
+fn splits<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> bool {
+    let has_chosen = upstream::split::choose(exchange, headers);
+    if has_chosen {
+        exchange.passport = identity::stage::passport(exchange);
+    }
+    has_chosen
+}
+
+/// mirror: sends a copy of the request, where one is made, by a task of its own.
+#[cold]
+fn mirrored<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, target: &PathAndQuery, body: &mut RequestBody) {
+    if let Some(mut copy) = forward::mirror::copy(exchange, headers, target, body) {
+        copy.exchange.passport = identity::stage::passport(&copy.exchange);
+        tokio::spawn(forward::mirror::send(copy));
+    }
 }
 
 /// What the gateway answers itself, or puts together of several answers.
@@ -176,14 +201,45 @@ async fn composed<N: Network>(
     Ok(Outcome::Composed(Box::new(document)))
 }
 
-/// Whether it only reads: what a call is shared for.
+fn is_empty(body: &RequestBody) -> bool {
+    matches!(body, RequestBody::Empty)
+}
+
+/// A call that others may share: of the same thing, or of many. `None`: the request asks for itself.
 #[cold]
-fn is_plain_get<N: Network>(exchange: &Exchange<N>, body: &RequestBody) -> bool {
-    matches!(body, RequestBody::Empty) && matches!(exchange.method, Method::GET | Method::HEAD)
+async fn shared<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &mut HeaderMap,
+    (params, target): (&Params, &PathAndQuery),
+    (has_no_body, is_websocket): (bool, bool),
+) -> Result<Option<Outcome<N>>, Failure> {
+    if exchange.route().is_some_and(|route| route.batch.is_some()) {
+        return batched(exchange, headers, params, has_no_body).await.map(Some);
+    }
+    if is_websocket || !has_no_body || !matches!(exchange.method, Method::GET | Method::HEAD) {
+        return Ok(None);
+    }
+    coalesced(exchange, headers, target).await
+}
+
+/// batch: an item of a call for many.
+async fn batched<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &mut HeaderMap,
+    params: &Params,
+    has_no_body: bool,
+) -> Result<Outcome<N>, Failure> {
+    if exchange.connection.websocket_key.is_some() {
+        return Err(forward::upgrade::refused().into());
+    }
+    if !has_no_body {
+        return Err(forward::body::none_is_taken().into());
+    }
+    forward::deadline::begin(exchange, headers);
+    compose::gather(exchange, headers, params, part).await.map(Outcome::Item).map_err(Failure::Problem)
 }
 
 /// coalesce: a call that several requests may share. `None`: the request asks for itself.
-#[cold]
 async fn coalesced<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut HeaderMap,
@@ -201,14 +257,17 @@ async fn coalesced<N: Network>(
 
 /// A call of an aggregate, or one that several requests share.
 async fn part<N: Network>(call: compose::Call<N>) -> compose::Called<N> {
-    let compose::Call { mut exchange, headers, target } = call;
+    let compose::Call { mut exchange, headers, target, mut body } = call;
     let sent = async {
         exchange.passport = identity::stage::passport(&exchange);
         let selected = match upstream::stage::select(&mut exchange, &headers) {
             Ok(selected) => selected,
             Err(problem) => forward::fallback::instead(&mut exchange, &headers, problem)?,
         };
-        let request = forward::head::build(&mut exchange, &selected, headers, target, RequestBody::Empty);
+        if exchange.route().is_some_and(|route| route.mirror.is_some()) {
+            mirrored(&exchange, &headers, &target, &mut body);
+        }
+        let request = forward::head::build(&mut exchange, &selected, headers, target, body);
         forward::forward(&mut exchange, selected, request).await
     };
     let answer = sent.await;
@@ -244,6 +303,7 @@ async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, mut headers: HeaderM
     match stages(&mut exchange, &mut headers, source).await {
         Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),
         Ok(Outcome::Composed(document)) => response::composed(exchange, *document),
+        Ok(Outcome::Item(item)) => response::item(exchange, item),
         Ok(Outcome::Given(given)) => response::given(exchange, given.0, given.1),
         Ok(Outcome::Taken(taken)) => response::relay_behind(exchange, taken.0, taken.1),
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),

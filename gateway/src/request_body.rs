@@ -3,6 +3,8 @@
 //! Its errors say why it failed, so that a client's malformed or oversized body is answered as the client's fault and
 //! never as the upstream's.
 
+mod tap;
+
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,12 +13,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt as _, Full};
 
 use crate::clock::Clock;
 use crate::context::{HeaderRules, screen_trailers};
 use crate::held_bytes::Gathered;
 use crate::replay::Replay;
 use crate::timer::{Deadlines, Wait};
+
+pub use tap::{NotCopied, Tapped};
+
+use tap::Tap;
 
 /// An error of whatever stands behind a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -124,6 +131,8 @@ pub struct Streaming {
     replay: Option<Box<Replay>>,
     /// Where a copy is left once all of it has passed.
     twin: Option<Arc<OnceLock<Replay>>>,
+    /// What copies it as it passes.
+    tap: Option<Box<Tap>>,
 }
 
 /// What came of reading a body before it is passed on.
@@ -150,7 +159,6 @@ pub enum Twin {
 /// What a second body is made of.
 pub struct Kept {
     whole: Arc<OnceLock<Replay>>,
-    limits: BodyLimits,
     deadlines: Arc<Deadlines>,
     clock: Clock,
     rules: Arc<HeaderRules>,
@@ -176,18 +184,10 @@ impl Twin {
             Self::Kept(kept) => kept,
         };
         match kept.whole.get() {
-            Some(replay) => Again::Whole(RequestBody::Streaming(Box::new(Streaming {
-                source: Source::Empty,
-                progress: Arc::default(),
-                limits: kept.limits.clone(),
-                deadlines: Arc::clone(&kept.deadlines),
-                clock: kept.clock.clone(),
-                rules: Arc::clone(&kept.rules),
-                begun: true,
-                waited: true,
-                replay: Some(Box::new(replay.copy())),
-                twin: None,
-            }))),
+            Some(replay) => {
+                let (deadlines, clock) = (Arc::clone(&kept.deadlines), kept.clock.clone());
+                Again::Whole(RequestBody::again(replay.copy(), deadlines, clock, Arc::clone(&kept.rules)))
+            }
             // Who would leave a copy is gone, or has let go of it.
             None if Arc::strong_count(&kept.whole) == 1 => Again::Never,
             None => Again::Later,
@@ -261,7 +261,6 @@ impl RequestBody {
         }
         Twin::Kept(Box::new(Kept {
             whole,
-            limits: streaming.limits.clone(),
             deadlines: Arc::clone(&streaming.deadlines),
             clock: streaming.clock.clone(),
             rules: Arc::clone(&streaming.rules),
@@ -284,6 +283,16 @@ impl RequestBody {
             replay.rewind();
         }
         self.can_go_again()
+    }
+
+    /// A body of the gateway's own, which is there as a whole.
+    pub fn whole(bytes: Bytes, deadlines: Arc<Deadlines>, clock: Clock, rules: Arc<HeaderRules>) -> Self {
+        if bytes.is_empty() {
+            return Self::Empty;
+        }
+        let source = Source::Boxed(Box::pin(Full::new(bytes).map_err(|never| match never {})));
+        let limits = BodyLimits { max_bytes: None, idle: Duration::from_secs(60), total: None };
+        Self::new(source, limits, deadlines, clock, rules).0
     }
 
     /// Wraps a source; `progress` tells the exchange how it goes. A source that is at its end already is `Empty`.
@@ -314,6 +323,7 @@ impl RequestBody {
             waited: false,
             replay: None,
             twin: None,
+            tap: None,
         };
         (Self::Streaming(Box::new(streaming)), Some(progress))
     }
@@ -392,7 +402,7 @@ impl Streaming {
                 if let Some(replay) = &mut self.replay {
                     replay.end();
                 }
-                self.leave_copy();
+                self.leave_copies();
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(fault))) => self.fail(fault),
@@ -427,18 +437,24 @@ impl Streaming {
             }
             Err(frame) => frame,
         };
+        if self.tap.is_some() {
+            self.tap_frame(&frame);
+        }
         if self.replay.as_mut().is_some_and(|replay| !replay.keep(&frame)) {
             self.replay = None;
             self.twin = None;
         }
         // Of a body whose length was told, nobody asks for the end behind the last byte.
-        if self.twin.is_some() && self.source.is_end_stream() {
-            self.leave_copy();
+        if (self.twin.is_some() || self.tap.is_some()) && self.source.is_end_stream() {
+            self.leave_copies();
         }
         Poll::Ready(Some(Ok(frame)))
     }
 
-    fn leave_copy(&mut self) {
+    fn leave_copies(&mut self) {
+        if let Some(tap) = self.tap.take() {
+            tap.end();
+        }
         if let (Some(twin), Some(replay)) = (self.twin.take(), &self.replay) {
             // It is the only one that is ever left.
             let _ = twin.set(replay.copy());

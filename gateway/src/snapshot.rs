@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::algorithms::criticality::Criticality;
-use crate::compose::Aggregate;
+use crate::compose::{Aggregate, Batch};
 use crate::config::settings::route::Fallback;
 use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::telemetry::Slow;
 use crate::config::settings::{self, Config};
 use crate::context::{HeaderRules, Peer, TracePolicy, TrustedProxies};
 use crate::forward::Authority;
+use crate::forward::mirror::Mirroring;
 use crate::identity::{Office, RouteAuth};
 use crate::network::Network;
 use crate::origin::Origin;
@@ -22,13 +23,18 @@ use crate::shard::Shared;
 use crate::telemetry::metrics::{Registry as Metrics, RouteSeries};
 use crate::upstream::Upstream;
 use crate::upstream::hedging::Hedging;
+use crate::upstream::split::Split;
 
 /// Everything a route needs, ready to be used.
 pub struct CompiledRoute<N: Network> {
     /// As configured.
     pub settings: Arc<settings::Route>,
-    /// Where its requests go; `None` where the gateway answers itself.
+    /// Where its requests go; `None` where the gateway answers itself, or where there are several.
     pub upstream: Option<Arc<Upstream<N>>>,
+    /// Several upstreams by weight.
+    pub split: Option<Box<Split>>,
+    /// What is copied of its requests.
+    pub mirror: Option<Box<Mirroring>>,
     /// What it asks of where a request comes from.
     pub origin: Option<Box<Origin>>,
     /// Its limits, where it has some.
@@ -49,6 +55,10 @@ pub struct CompiledRoute<N: Network> {
     pub stand_in: Option<Arc<Upstream<N>>>,
     /// What its answer is put together of.
     pub aggregate: Option<Arc<Aggregate>>,
+    /// How its requests become one call.
+    pub batch: Option<Arc<Batch>>,
+    /// Its requests may share calls: it coalesces, or is a batch.
+    pub shares_calls: bool,
 }
 
 /// One configuration, compiled.
@@ -63,7 +73,8 @@ pub struct Snapshot<N: Network> {
     pub limits: Box<[Arc<Rule>]>,
     /// Finds routes.
     pub table: RouteTable,
-    /// Routes, by the index that the table gives; behind them those that parts of aggregates are called by.
+    /// Routes, by the index that the table gives; behind them those that parts of aggregates, then those that
+    /// upstreams of splits are called by, then those for copies.
     pub routes: Box<[CompiledRoute<N>]>,
     /// Whose forwarding headers are believed.
     pub trusted: TrustedProxies,
@@ -115,10 +126,9 @@ impl<N: Network> Snapshot<N> {
             merge_slashes: config.server.merge_slashes,
         };
         let table = RouteTable::build(&config.routes);
-        let mut first_part = config.routes.len();
+        let mut places = Places::of(&config);
         let series = |name: &str| series(name, config.telemetry.recorder.slow, shared);
         let compile = |(index, route): (usize, &Arc<settings::Route>)| {
-            let rewrite = route.rewrite.as_ref();
             let upstream = upstreams.get(&*route.upstream).map(Arc::clone);
             let hedging = |hedge| {
                 let sightings = upstream.as_ref()?.sightings.of(&route.name);
@@ -127,11 +137,11 @@ impl<N: Network> Snapshot<N> {
             Some(CompiledRoute {
                 hedging: route.hedge.as_ref().and_then(hedging),
                 upstream,
+                split: places.split(route, &shared.metrics),
+                mirror: places.mirror(route, index),
                 origin: route.origin.as_deref().map(|origin| Box::new(Origin::new(origin))),
                 limits: RouteLimits::new(named(&limits, &route.rate_limits)),
-                // Validation tried it: one that cannot be compiled never gets here.
-                rewrite: rewrite
-                    .and_then(|rewrite| CompiledRewrite::new(rewrite, table.pattern(index), path_rules).ok()),
+                rewrite: rewrite(route, (&table, index), path_rules),
                 auth: route.auth.as_ref().map(auth),
                 authority: match &route.forward_auth {
                     Some(asked) => Some(Arc::new(Authority::new(asked, Arc::clone(upstreams.get(&*asked.upstream)?)))),
@@ -144,13 +154,15 @@ impl<N: Network> Snapshot<N> {
                     _ => None,
                 },
                 aggregate: match &route.aggregate {
-                    Some(_) => Some(aggregate(route, &table, index, &mut first_part, &shared.metrics)?),
+                    Some(_) => Some(aggregate(route, &table, index, &mut places.part, &shared.metrics)?),
                     None => None,
                 },
+                batch: batch(route, &table, index, &shared.metrics)?,
+                shares_calls: route.coalesce || route.batch.is_some(),
                 settings: Arc::clone(route),
             })
         };
-        let routes = config.routes.iter().chain(config.parts()).enumerate().filter_map(compile).collect();
+        let routes = all(&config).filter_map(compile).collect();
         Self {
             version,
             passport,
@@ -189,6 +201,63 @@ fn aggregate(
     let compiled = Aggregate::new(&route.name, settings, *first_part, place, metrics);
     *first_part += settings.parts.len();
     compiled.map(Arc::new)
+}
+
+/// Every route in its place, with that of the one whose path it is sent by.
+fn all(config: &Config) -> impl Iterator<Item = (usize, &Arc<settings::Route>)> {
+    // What a part sends is not rewritten: it is of no route's path.
+    let parts = config.parts().map(|part| (usize::MAX, part));
+    config.routes.iter().enumerate().chain(parts).chain(config.shares()).chain(config.copies())
+}
+
+/// Where routes stand that no request matches.
+struct Places {
+    /// The next part of an aggregate.
+    part: usize,
+    /// The next upstream of a split.
+    share: usize,
+    /// The first of those that copies are sent by.
+    copies: usize,
+    /// The routes whose requests are copied, in their order.
+    mirrored: Vec<usize>,
+}
+
+impl Places {
+    fn of(config: &Config) -> Self {
+        let part = config.routes.len();
+        let share = part + config.parts().count();
+        let copies = share + config.shares().count();
+        Self { part, share, copies, mirrored: config.copies().map(|(of, _)| of).collect() }
+    }
+
+    /// Compiles the split of a route.
+    fn split(&mut self, route: &settings::Route, metrics: &Metrics) -> Option<Box<Split>> {
+        let settings = route.split.as_ref()?;
+        let compiled = Split::new(&route.name, settings, self.share, metrics);
+        self.share += settings.shares.len();
+        Some(Box::new(compiled))
+    }
+
+    /// Compiles what is copied of the requests of the route at this place, or of an upstream that shares them.
+    fn mirror(&self, route: &settings::Route, at: usize) -> Option<Box<Mirroring>> {
+        let number = self.mirrored.binary_search(&at).ok()?;
+        Some(Box::new(Mirroring::new(route.mirror.as_ref()?, self.copies + number)))
+    }
+}
+
+/// Compiles what the upstream of a route is sent instead of the path, which is that of the route at this place.
+fn rewrite(route: &settings::Route, (table, at): (&RouteTable, usize), rules: PathRules) -> Option<CompiledRewrite> {
+    // Validation tried it: one that cannot be compiled never gets here.
+    CompiledRewrite::new(route.rewrite.as_ref()?, table.pattern(at), rules).ok()
+}
+
+/// Compiles the batch of a route, where it is one; `None` where it cannot be.
+fn batch(route: &settings::Route, table: &RouteTable, index: usize, metrics: &Metrics) -> Option<Option<Arc<Batch>>> {
+    let Some(settings) = &route.batch else { return Some(None) };
+    let pattern = table.pattern(index);
+    let named = |name| (name, pattern.place_of(name).is_some_and(|(_, is_rest)| is_rest));
+    let parameters: Vec<(&str, bool)> = pattern.names().map(named).collect();
+    Batch::new(&route.name, settings, &parameters, metrics).map(|batch| Some(Arc::new(batch)))
 }
 
 /// Compiles every rule, and forgets the state of those that are gone.

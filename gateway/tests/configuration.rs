@@ -19,13 +19,9 @@ fn messages(problems: &Problems, severity: Severity) -> Vec<&str> {
 }
 
 #[test]
-fn the_contract_needs_only_what_is_not_built_yet() {
-    let Err(LoadError::Invalid(problems)) = load(&contract("reference.toml"), Purpose::Check) else {
-        panic!("the contract names features that are not built")
-    };
-    let later = messages(&problems, Severity::Error);
-    let later: Vec<&str> = later.iter().map(|text| text.strip_suffix(" not built yet").unwrap_or(text)).collect();
-    assert_eq!(later, ["[[batches]]: batches are"], "{problems}");
+fn the_contracts_file_holds() {
+    let loaded = load(&contract("reference.toml"), Purpose::Check);
+    assert!(loaded.is_ok(), "{:?}", loaded.err());
 }
 
 struct Variables(&'static [(&'static str, &'static str)]);

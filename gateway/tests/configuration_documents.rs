@@ -70,7 +70,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 32] = [
+const OURS: [&str; 33] = [
     "addresses",
     "affinity",
     "allow",
@@ -89,6 +89,7 @@ const OURS: [&str; 32] = [
     "include_subdomains",
     "key_env",
     "min_size",
+    "numbers",
     "ocsp",
     "on_error",
     "own_headers",

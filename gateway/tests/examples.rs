@@ -75,6 +75,32 @@ fn an_aggregate_is_told_with_its_parts() {
     assert_eq!(sent(&loaded, "GET", "/api/orders/7", &[]), to("orders", "/api/orders/7"));
 }
 
+#[test]
+fn a_batch_is_told_with_its_call() {
+    let loaded = example("batches.toml");
+    let told = |method: &str, url: &str| {
+        let answer = answer(&loaded.config, &Question::parse(method, url, &[]).expect("a question"));
+        (answer.routing.expect("a path").route, answer.policies.expect("a route").batch)
+    };
+    assert_eq!(
+        told("GET", "/api/items/42"),
+        (
+            Some("items".to_owned()),
+            [
+                "up to 50 items within 5ms are one call, at once while none is under way; of one subject",
+                "POST /items:batch with {\"ids\": {ids}}",
+                "items at /items, their ids at /id",
+            ]
+            .map(str::to_owned)
+            .to_vec()
+        )
+    );
+    let (route, batch) = told("GET", "/api/shops/7/prices/42");
+    assert_eq!((route.as_deref(), &*batch[1]), (Some("prices"), "GET /shops/{shop}/prices?ids={ids}"));
+    assert_eq!(batch[2], "items at the answer itself, their ids at /item");
+    assert_eq!(sent(&loaded, "PUT", "/api/items/7", &[]), to("edit", "/api/items/7"));
+}
+
 fn to(route: &str, target: &str) -> Option<(String, String)> {
     Some((route.to_owned(), target.to_owned()))
 }
@@ -321,6 +347,34 @@ fn another_service_is_asked_as_the_comments_say() {
     assert_eq!(asked.cache.map(|cache| cache.ttl.as_secs()), Some(5));
     let question = Question::parse("GET", "/api/orders/7", &["x-user: root"]).expect("a question");
     assert!(answer(&loaded.config, &question).policies.is_some_and(|policies| policies.forward_auth.is_some()));
+}
+
+#[test]
+fn a_canary_gets_the_clients_that_the_comments_promise() {
+    let loaded = example("split.toml");
+    let goes = |headers: &[&str]| {
+        let question = Question::parse("GET", "/api/orders/7", headers).expect("a question");
+        answer(&loaded.config, &question).policies.expect("a route").upstream
+    };
+    let users = || (0..1_000).map(|user| format!("x-user: user-{user}"));
+    let canaries = users().filter(|user| goes(&[user]) == "orders-canary").count();
+    // Four standard deviations.
+    assert!((23..=77).contains(&canaries), "{canaries} of 1000");
+    assert!(users().take(20).all(|user| goes(&[&user, "x-preview: 1"]) == "orders-canary"));
+    let [_, orders] = &loaded.config.routes[..] else { panic!("two routes") };
+    let split = orders.split.as_ref().expect("several upstreams");
+    let fallbacks: Vec<bool> = split.shares.iter().map(|share| share.route.fallback.is_some()).collect();
+    assert_eq!(fallbacks, [false, true], "nothing stands in for itself");
+}
+
+#[test]
+fn a_part_of_what_only_reads_is_copied_as_the_comments_say() {
+    let loaded = example("mirror.toml");
+    let question = Question::parse("GET", "/api/orders/7", &[]).expect("a question");
+    let policies = answer(&loaded.config, &question).policies.expect("a route");
+    assert_eq!(policies.upstream, "orders");
+    let told = "1 % of GET, HEAD to orders-next, with bodies up to 65536 bytes";
+    assert_eq!(policies.mirror.as_deref(), Some(told));
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub(super) struct Asked {
     /// `name: value`, separated by line ends.
     #[serde(default)]
     headers: String,
+    /// The client's address.
+    client: Option<std::net::IpAddr>,
 }
 
 fn get() -> String {
@@ -41,6 +43,7 @@ pub(super) async fn explain<N: Network>(
         Ok(question) => question,
         Err(why) => return refusal(StatusCode::BAD_REQUEST, "bad_request", &why),
     };
+    let question = asked.client.into_iter().fold(question, Question::asked_from);
     let snapshot = state.gateway.snapshot();
     let clock = &state.gateway.shared().clock;
     let judge = |route: &Route| snapshot.routes.iter().find(|it| it.settings.name == route.name)?.auth.clone();

@@ -52,13 +52,32 @@ fn report(file: &Path, loaded: &Result<Loaded, LoadError>) -> u8 {
     }
 }
 
+/// How many there are of what is matched.
+struct Composed {
+    routes: usize,
+    aggregates: usize,
+    batches: usize,
+}
+
+impl Composed {
+    fn of(loaded: &Loaded) -> Self {
+        let all = &loaded.config.routes;
+        let aggregates = all.iter().filter(|route| route.aggregate.is_some()).count();
+        let batches = all.iter().filter(|route| route.batch.is_some()).count();
+        Self { routes: all.len() - aggregates - batches, aggregates, batches }
+    }
+}
+
 /// `gateway.toml: ok (2 routes, 1 upstream)`; upstreams over HTTP/2 are told.
 fn summary(file: &Path, loaded: &Loaded) -> String {
     let counted = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
-    let aggregates = loaded.config.routes.iter().filter(|route| route.aggregate.is_some()).count();
-    let mut counts = vec![counted(loaded.config.routes.len() - aggregates, "route")];
+    let Composed { routes, aggregates, batches } = Composed::of(loaded);
+    let mut counts = vec![counted(routes, "route")];
     if aggregates > 0 {
         counts.push(counted(aggregates, "aggregate"));
+    }
+    if batches > 0 {
+        counts.push(if batches == 1 { "1 batch".to_owned() } else { format!("{batches} batches") });
     }
     counts.push(counted(loaded.config.upstreams.len(), "upstream"));
     let over_http2 = loaded.config.upstreams.iter().filter(|upstream| upstream.protocol == Protocol::Http2).count();
@@ -75,13 +94,16 @@ fn report_json(file: &Path, loaded: &Result<Loaded, LoadError>) -> u8 {
     let file = file.display().to_string();
     let (code, document) = match loaded {
         Ok(loaded) => {
-            let aggregates = loaded.config.routes.iter().filter(|route| route.aggregate.is_some()).count();
-            let (routes, upstreams) = (loaded.config.routes.len() - aggregates, loaded.config.upstreams.len());
+            let Composed { routes, aggregates, batches } = Composed::of(loaded);
+            let upstreams = loaded.config.upstreams.len();
             let problems: &[Problem] = &loaded.warnings;
             let mut document =
                 json!({"file": file, "ok": true, "routes": routes, "upstreams": upstreams, "problems": problems});
             if aggregates > 0 {
                 document["aggregates"] = aggregates.into();
+            }
+            if batches > 0 {
+                document["batches"] = batches.into();
             }
             (DONE, document)
         }

@@ -34,6 +34,9 @@ pub(super) struct Explain {
     /// The certificate (PEM) that the client shows in its handshake.
     #[arg(long, value_name = "FILE")]
     cert: Option<PathBuf>,
+    /// The client's address, where a split keeps clients by it.
+    #[arg(long, value_name = "ADDRESS")]
+    client: Option<std::net::IpAddr>,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -75,6 +78,7 @@ impl Explain {
             Some(data) => question.with_body(data.as_bytes()),
             None => question,
         };
+        let question = self.client.into_iter().fold(question, Question::asked_from);
         let Some(file) = &self.cert else { return Ok(question) };
         let certificate = certificates::first(file).map_err(|why| format!("{}: {why}", file.display()))?;
         Ok(question.with_certificate(certificate.into()))
@@ -130,12 +134,23 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     if !policies.parts.is_empty() {
         return render_parts(text, policies);
     }
+    for share in &policies.split {
+        line(text, "split", share);
+    }
+    if let Some(chosen) = &policies.chosen {
+        line(text, "chosen", chosen);
+    }
     line(text, "upstream", &format!("{} ({}: {})", policies.upstream, policies.balance, policies.endpoints.join(", ")));
     line(text, "protocol", policies.protocol);
     if let Some(tls) = &policies.tls {
         line(text, "tls", tls);
     }
-    line(text, "sent as", &policies.target);
+    if policies.batch.is_empty() {
+        line(text, "sent as", &policies.target);
+    }
+    for (number, rule) in policies.batch.iter().enumerate() {
+        line(text, if number == 0 { "batch" } else { "" }, rule);
+    }
     let timeout = policies.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms"));
     let body = policies.max_body.map_or_else(|| "no limit".to_owned(), |bytes| format!("{bytes} bytes"));
     line(text, "timeout", &timeout);
@@ -144,6 +159,9 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     line(text, "websocket", if policies.websocket { "allowed" } else { "not allowed" });
     if policies.coalesce {
         line(text, "coalesce", "identical concurrent GETs share one call");
+    }
+    if let Some(mirror) = &policies.mirror {
+        line(text, "mirror", mirror);
     }
     if let Some(hedge) = &policies.hedge {
         line(text, "hedge", hedge);

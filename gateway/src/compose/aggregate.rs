@@ -52,8 +52,8 @@ pub(super) struct Parameters<'a> {
     pub(super) ranges: &'a [(u32, u32)],
 }
 
-impl Parameters<'_> {
-    fn get(&self, number: usize) -> &str {
+impl<'a> Parameters<'a> {
+    pub(super) fn get(self, number: usize) -> &'a str {
         let range = self.ranges.get(number).map(|&(start, end)| start as usize..end as usize);
         range.and_then(|range| self.path.get(range)).unwrap_or("")
     }

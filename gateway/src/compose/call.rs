@@ -17,6 +17,7 @@ use crate::exchange::Exchange;
 use crate::held_bytes::{Gathered, Kept};
 use crate::http1;
 use crate::network::Network;
+use crate::request_body::RequestBody;
 use crate::response_body::{Answer, Source};
 use crate::telemetry::metrics::{AttemptOutcome, PartResult, PartSeries, ShedReason};
 use crate::telemetry::tracing::{Opened, Value};
@@ -33,6 +34,8 @@ pub struct Call<N: Network> {
     pub headers: HeaderMap,
     /// What is asked for.
     pub target: PathAndQuery,
+    /// With this body.
+    pub body: RequestBody,
 }
 
 /// What a call came to.
@@ -168,7 +171,11 @@ fn result_of(code: Code) -> PartResult {
 }
 
 /// Whether an answer, by its head, can become a part.
-fn judge<N: Network>(answer: Answer<N>, exchange: &Exchange<N>, most: u64) -> Result<Source<N>, Box<GatewayError>> {
+pub(super) fn judge<N: Network>(
+    answer: Answer<N>,
+    exchange: &Exchange<N>,
+    most: u64,
+) -> Result<Source<N>, Box<GatewayError>> {
     let Answer { head, source, .. } = answer;
     let problem = if !head.status.is_success() {
         own_status(&head)
@@ -200,7 +207,7 @@ fn own_status(head: &http1::ResponseHead) -> Box<GatewayError> {
     Box::new(problem)
 }
 
-fn invalid(why: &str) -> Box<GatewayError> {
+pub(super) fn invalid(why: &str) -> Box<GatewayError> {
     Box::new(GatewayError::new(Code::UpstreamInvalid, format!("Its answer cannot be used: {why}.")))
 }
 
@@ -221,7 +228,7 @@ pub(super) fn discard<N: Network>(mut source: Source<N>, exchange: &Exchange<N>)
 }
 
 /// Reads an answer that others need values of: within its time, its size, and what a worker may hold.
-async fn read<N: Network>(
+pub(super) async fn read<N: Network>(
     exchange: &Exchange<N>,
     mut source: Source<N>,
     most: u64,

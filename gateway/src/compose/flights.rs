@@ -27,6 +27,7 @@ use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::ResponseHead;
 use crate::network::Network;
+use crate::request_body::RequestBody;
 use crate::response_body::{Answer, Behind};
 use crate::telemetry::metrics::CoalesceResult;
 use crate::timer::{Wait, Watch};
@@ -109,7 +110,8 @@ where
     // One that is nearly out of time says little to who has just come.
     let oldest = given.map_or(OLDEST, |given| given / 2);
     let begin = || {
-        let call = Call { exchange: exchange.shared_call(), headers: headers.clone(), target: target.clone() };
+        let (exchange, headers) = (exchange.shared_call(), headers.clone());
+        let call = Call { exchange, headers, target: target.clone(), body: RequestBody::Empty };
         let flight: Pin<Box<dyn Future<Output = Arc<Landed<N>>> + Send>> = Box::pin(fly(call, send));
         flight.shared()
     };
@@ -125,14 +127,9 @@ where
     };
     let seat = Seat { flights: &shard.flights, key, number };
     exchange.upstream_began = Some(now);
-    if !exchange.hurried {
-        let patience = exchange.timeout.map(|timeout| timeout + GRACE);
-        exchange.connection.deadlines.set(Wait::Exchange, exchange.started, patience);
-    }
     let Some(landed) = wait(exchange, flight).await else {
         exchange.count_coalesced(CoalesceResult::Late);
-        let problem = GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time.");
-        return Turn::Failed(Box::new(problem), false);
+        return Turn::Failed(late(), false);
     };
     let done = shard.flights.with(|flights| flights.done(&seat.key, seat.number));
     drop(done);
@@ -140,15 +137,27 @@ where
     take(exchange, &landed, is_first)
 }
 
-/// Waits for the answer, for as long as this request has time.
-async fn wait<N: Network>(exchange: &Exchange<N>, mut flight: Flight<N>) -> Option<Arc<Landed<N>>> {
+/// Waits for what several wait for, for as long as this request has time.
+pub(super) async fn wait<N: Network, T: Clone>(
+    exchange: &Exchange<N>,
+    mut flight: Shared<Pin<Box<dyn Future<Output = T> + Send>>>,
+) -> Option<T> {
     let deadlines = &exchange.connection.deadlines;
+    if !exchange.hurried {
+        let patience = exchange.timeout.map(|timeout| timeout + GRACE);
+        deadlines.set(Wait::Exchange, exchange.started, patience);
+    }
     poll_fn(|cx| match Pin::new(&mut flight).poll(cx) {
         Poll::Ready(landed) => Poll::Ready(Some(landed)),
         Poll::Pending if deadlines.has_expired(Wait::Exchange) => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     })
     .await
+}
+
+/// What a request is told whose time was up first.
+pub(super) fn late() -> Box<GatewayError> {
+    Box::new(GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time."))
 }
 
 /// This request's part of what came.

@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use http::uri::PathAndQuery;
+use smallvec::SmallVec;
 
 use crate::context::names::lists;
 use crate::exchange::Exchange;
@@ -56,6 +57,28 @@ pub(super) fn of<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, target
     let path = exchange.path().as_bytes();
     let (method, target) = (exchange.method.as_str().as_bytes(), target.as_str().as_bytes());
     let about = [&snapshot[..], &route, secure, method, host, path, target, is_proven, identity, passport];
+    written(&about, headers)
+}
+
+/// The same of requests that share a call for many, whatever each asks for: `others` are the parameters of the path
+/// that are no id. Who asks says nothing where subjects share calls, which carry nobody's identity then.
+pub(super) fn of_batch<'p, N: Network>(
+    exchange: &Exchange<N>,
+    headers: &HeaderMap,
+    others: impl Iterator<Item = &'p str>,
+    across_subjects: bool,
+) -> Box<[u8]> {
+    let snapshot = exchange.snapshot.version.to_be_bytes();
+    let route = exchange.route.unwrap_or(usize::MAX).to_be_bytes();
+    let secure: &[u8] = if exchange.secure { b"s" } else { b"c" };
+    let host = exchange.host.as_ref().map_or(&[][..], |host| host.value.as_bytes());
+    let identity = exchange.identity.as_ref().filter(|_| !across_subjects);
+    let is_proven: &[u8] = if identity.is_some() { b"i" } else { b"-" };
+    let passport = exchange.passport.as_deref().filter(|_| !across_subjects).unwrap_or_default();
+    let identity = identity.map_or(&[][..], |identity| &identity.fields);
+    let about = [&snapshot[..], &route, secure, host, is_proven, identity, passport];
+    let mut about: SmallVec<[&[u8]; 10]> = about.into_iter().collect();
+    about.extend(others.map(|value| value.as_bytes()));
     written(&about, headers)
 }
 

@@ -1,5 +1,5 @@
-//! One request, several upstream calls, one JSON document (`[[aggregates]]`); and several requests, one upstream call
-//! (`coalesce`, in `flights.rs`).
+//! One request, several upstream calls, one JSON document (`[[aggregates]]`); and several requests, one upstream call:
+//! of the same thing (`coalesce`, in `flights.rs`), or of many (`[[batches]]`, in `batches.rs`).
 //!
 //! Each part is an ordinary forwarded call: `pipeline.rs` lends what picks an endpoint and sends, so that balancing,
 //! breakers, budgets, retries, limits and pools are those of any request, and this module knows none of them. It knows
@@ -12,9 +12,12 @@
 //! here ends every call.
 
 mod aggregate;
+mod batch;
+mod batches;
 mod call;
 mod document;
 mod flights;
+mod items;
 mod key;
 mod landed;
 pub mod stage;
@@ -22,6 +25,8 @@ mod target;
 mod values;
 
 pub use aggregate::Aggregate;
+pub use batch::Batch;
+pub use batches::{Batches, gather};
 pub use call::{Call, Called};
 pub use document::Document;
 pub use flights::{Flights, Turn, share};

@@ -16,6 +16,7 @@ use super::document::{Document, Place};
 use crate::error::{Code, FailedPart, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::request_body::RequestBody;
 use crate::telemetry::metrics::PartResult;
 
 /// What concerns a request's own body, conditions and codings: it is the aggregate that is asked, not one of its parts.
@@ -106,7 +107,10 @@ fn begin<N: Network>(
     let parameters = Parameters { path: exchange.path(), ranges: params };
     let value_of = |other: usize| places.get(other)?.as_ref()?.bytes();
     match part.target(parameters, value_of) {
-        Ok(target) => Ok(Call { exchange: exchange.part(part.route, &target), headers: headers.clone(), target }),
+        Ok(target) => {
+            let exchange = exchange.part(part.route, &target);
+            Ok(Call { exchange, headers: headers.clone(), target, body: RequestBody::Empty })
+        }
         Err(_) => {
             Tally::new(&part.series, exchange.shard.index).result = PartResult::Unasked;
             let detail = "It cannot be asked for: a value that it needs is missing, or cannot stand in its path.";
@@ -159,8 +163,8 @@ fn fit<N: Network>(mut document: Document<N>) -> Result<Document<N>, Box<Gateway
     Ok(document)
 }
 
-/// What parts are sent of the client's headers.
-fn headers_of_parts(mut headers: HeaderMap) -> HeaderMap {
+/// What parts, or a call for many, are sent of the client's headers.
+pub(super) fn headers_of_parts(mut headers: HeaderMap) -> HeaderMap {
     for name in &NOT_PASSED {
         headers.remove(name);
     }

@@ -10,6 +10,7 @@ use super::check::inactive::same;
 use super::check::{Context, Reader};
 use super::parse::document;
 use super::schema::aggregate::AGGREGATE;
+use super::schema::batch::BATCH;
 use super::schema::root::ROOT;
 use super::schema::route::ROUTE;
 use super::schema::server::LISTENER;
@@ -22,7 +23,7 @@ use super::value::{quantity, text, upstream_url};
 /// Lists whose order says something: who is asked first, and what comes first in a document.
 const ORDERED: [&str; 5] = ["providers", "rate_limits", "certificates", "codings", "parts"];
 /// What only helps to write a file, and what is walked through below.
-const WRITING: [&str; 5] = ["include", "defaults", "routes", "aggregates", "listeners"];
+const WRITING: [&str; 6] = ["include", "defaults", "routes", "aggregates", "batches", "listeners"];
 
 /// What a checked configuration comes to.
 pub(crate) fn of(context: &Context<'_>, root: &Reader<'_>) -> Value {
@@ -57,21 +58,23 @@ pub(crate) fn of(context: &Context<'_>, root: &Reader<'_>) -> Value {
         order.push(Value::from(name.as_str()));
         routes.insert(name, route);
     }
-    let mut aggregates = Map::new();
-    for node in root.nodes("aggregates") {
-        let Some(reader) = plain(node, &AGGREGATE) else { continue };
-        let content = |key: &str| node.table()?.get(key).and_then(Node::text);
-        let name = content("name").or(content("path")).unwrap_or_default().to_owned();
-        let mut aggregate = walk.table(&reader);
-        for part in aggregate["parts"].as_array_mut().into_iter().flatten() {
-            walk.resolve(None, &mut part["upstream"], &mut upstreams);
+    for (section, def) in [("aggregates", &AGGREGATE), ("batches", &BATCH)] {
+        let mut tables = Map::new();
+        for node in root.nodes(section) {
+            let Some(reader) = plain(node, def) else { continue };
+            let content = |key: &str| node.table()?.get(key).and_then(Node::text);
+            let name = content("name").or(content("path")).unwrap_or_default().to_owned();
+            let mut table = walk.table(&reader);
+            for part in table.get_mut("parts").and_then(Value::as_array_mut).into_iter().flatten() {
+                walk.resolve(None, &mut part["upstream"], &mut upstreams);
+            }
+            if let Some(table) = table.as_object_mut() {
+                table.remove("name");
+            }
+            tables.insert(name, table);
         }
-        if let Some(table) = aggregate.as_object_mut() {
-            table.remove("name");
-        }
-        aggregates.insert(name, aggregate);
+        all.insert(section.to_owned(), tables.into());
     }
-    all.insert("aggregates".to_owned(), aggregates.into());
     all.insert("upstreams".to_owned(), upstreams.into());
     all.insert("routes".to_owned(), routes.into());
     all.insert("route_order".to_owned(), order.into());

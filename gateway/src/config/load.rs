@@ -243,10 +243,8 @@ fn finish(context: &mut Context<'_>, root: &Reader<'_>) -> Config {
     let named: Vec<Reader<'_>> = all.filter(|reader| reader.get("name").is_some() || !conflicting(reader)).collect();
     names::distinct(context, named.into_iter());
     // Beside an error it would only say what a mistyped key has led to.
-    if context.complete
-        && !context.report.has_errors()
-        && root.nodes("routes").is_empty()
-        && root.nodes("aggregates").is_empty()
+    let is_empty = |key: &str| root.nodes(key).is_empty();
+    if context.complete && !context.report.has_errors() && ["routes", "aggregates", "batches"].into_iter().all(is_empty)
     {
         let help = "a route is [[routes]], path = \"/{*rest}\", upstream = \"http://127.0.0.1:9001\"";
         context.report.warning(Span::default(), "there are no routes: every request is answered 404", help);

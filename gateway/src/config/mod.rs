@@ -26,6 +26,8 @@ mod tree;
 mod validate;
 mod value;
 
+#[cfg(test)]
+pub(crate) use value::batch_call;
 pub(crate) use value::path_pattern;
 pub(crate) use value::remote_url::may_be_asked;
 

@@ -52,8 +52,8 @@ pub struct Change {
 /// Something that is not what it was.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Item {
-    /// `routes`, `aggregates`, `upstreams`, `rate_limits`, `providers`, `stores`, `listeners`, or a table of which
-    /// there is one.
+    /// `routes`, `aggregates`, `batches`, `upstreams`, `rate_limits`, `providers`, `stores`, `listeners`, or a table of
+    /// which there is one.
     pub section: &'static str,
     /// Its name; that of the table where there is one.
     pub name: String,
@@ -67,9 +67,10 @@ pub struct Item {
 }
 
 /// Where things with names stand, by what they are called.
-const NAMED: [(&str, &[&str]); 7] = [
+const NAMED: [(&str, &[&str]); 8] = [
     ("routes", &["routes"]),
     ("aggregates", &["aggregates"]),
+    ("batches", &["batches"]),
     ("upstreams", &["upstreams"]),
     ("rate_limits", &["rate_limits"]),
     ("providers", &["identity", "providers"]),

@@ -169,6 +169,29 @@ fn a_line_without_end_and_one_that_is_too_long_are_bad_and_no_more() {
     assert_eq!(told.bad.iter().map(|bad| bad.line).collect::<Vec<_>>(), [1, 3]);
 }
 
+#[test]
+fn batches_are_compared_and_replayed_too() {
+    let batch = "[[batches]]\nname = 'items'\npath = '/items/{id}'\nupstream = 'a'\n\
+                 request = { path = '/items:batch', body = '{ids}' }\nresponse = { items = '', key = '/id' }\n";
+    let of = |batch: &str| side(&format!("{OLD}{batch}"));
+    let old = of(batch);
+    assert!(compare(&old, &of(&format!("{batch}max_size = 50\nwindow = '5ms'\n"))).is_empty());
+    let changes = |new: &Side| {
+        let items = compare(&old, new);
+        items.iter().map(|item| (item.section, item.what, item.changes[0].key.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(changes(&side(OLD)), [("batches", What::Removed, String::new())]);
+    assert_eq!(
+        changes(&of(&batch.replace("/items:batch", "/new"))),
+        [("batches", What::Changed, "request.path".into())]
+    );
+    let shared = format!("{batch}across_subjects = true\n");
+    assert_eq!(changes(&of(&shared)), [("batches", What::Changed, "across_subjects".into())]);
+    let log = record("GET", "/items/7", &json!({ "route": "items" }));
+    let told = replay(&old, &of(&shared), log.as_bytes()).unwrap();
+    assert!(told.groups[0].differs.iter().any(|it| it.contains("across_subjects")), "{:?}", told.groups[0].differs);
+}
+
 const BOARD: &str = "[[aggregates]]\nname = 'board'\npath = '/board'\nparts = [\n  { name = 'x', upstream = 'a', path = '/x' },\n  \
                      { name = 'y', upstream = 'b', path = '/y' },\n]\n";
 
@@ -200,4 +223,26 @@ fn an_order_that_decides_is_told_though_more_has_changed() {
     };
     let (old, new) = (two("p", "q"), two("q", "p"));
     assert!(compare(&old, &new).iter().any(|item| item.name == "(order in the file)"), "p has another timeout too");
+}
+
+#[test]
+fn a_split_is_told_by_its_shares() {
+    let split = |stable: u32, canary: u32| {
+        let shares = format!(
+            "split = [{{ upstream = 'b', weight = {canary}, sticky = 'client_ip' }}, {{ upstream = 'a', weight = {stable} }}]"
+        );
+        OLD.replacen("upstream = 'a'", &shares, 1)
+    };
+    let log = record("GET", "/orders/7", &json!({ "route": "orders" }));
+    let told = replayed(&split(95, 5), &log);
+    assert_eq!(told.groups[0].differs, ["upstream a → a 95 %; b 5 %, by client_ip"]);
+    let between = replay(&side(&split(95, 5)), &side(&split(90, 10)), log.as_bytes()).unwrap();
+    let grown = "upstream a 95 %; b 5 %, by client_ip → a 90 %; b 10 %, by client_ip";
+    assert_eq!(between.groups[0].differs, [grown]);
+    let other = replay(&side(&split(95, 5)), &side(&split(190, 10)), log.as_bytes()).unwrap();
+    assert_eq!(other.differing, 0, "the shares are the same");
+    // An upstream that shares is one that the route may reach.
+    let changed = split(95, 5).replace("[upstreams.b]\n", "[upstreams.b]\nslow_start = '5s'\n");
+    let told = replay(&side(&split(95, 5)), &side(&changed), log.as_bytes()).unwrap();
+    assert_eq!(told.groups[0].differs, ["upstream b: slow_start 0s → 5s"]);
 }

@@ -5,26 +5,28 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{Side, changes, differing};
+use crate::config::settings::split::percent;
 
 /// What of a route decides which requests take it, and nothing else.
 pub(super) const MATCHING: [&str; 8] =
     ["hosts", "path", "methods", "headers", "query", "body", "body_match_limit", "priority"];
 /// What is told in words of its own.
-const TOLD: [&str; 4] = ["upstream", "rate_limits", "auth", "forward_auth"];
+const TOLD: [&str; 5] = ["upstream", "split", "rate_limits", "auth", "forward_auth"];
 /// Keys of an upstream, a limit or a provider that are told; the rest is counted.
 const MOST_KEYS: usize = 3;
 
 /// The upstreams that a route's requests may reach.
 pub(super) fn upstreams(route: &Value) -> Vec<&str> {
-    let named = [&route["upstream"], &route["forward_auth"]["upstream"], &route["fallback"]["upstream"]];
-    let parts = route["parts"].as_array().into_iter().flatten().map(|part| &part["upstream"]);
-    named.into_iter().chain(parts).filter_map(Value::as_str).collect()
+    let of = |key: &str| &route[key]["upstream"];
+    let named = [&route["upstream"], of("forward_auth"), of("fallback"), of("mirror")];
+    let of = |key: &str| route[key].as_array().into_iter().flatten().map(|one| &one["upstream"]);
+    named.into_iter().chain(of("parts")).chain(of("split")).filter_map(Value::as_str).collect()
 }
 
-/// The route, or the aggregate, of this name.
+/// The route, the aggregate or the batch of this name.
 fn route_of<'a>(side: &'a Side, name: &str) -> &'a Value {
-    let route = &side.effective["routes"][name];
-    if route.is_null() { &side.effective["aggregates"][name] } else { route }
+    let sections = ["routes", "aggregates", "batches"].map(|section| &side.effective[section][name]);
+    sections.into_iter().find(|route| !route.is_null()).unwrap_or(&Value::Null)
 }
 
 /// What is said of a request's treatment, and whether it needs an identity only now.
@@ -45,8 +47,9 @@ pub(super) fn between((old, before): (&Side, &str), (new, after): (&Side, &str))
     if before != after {
         told.differs.push(format!("route {before} → {after}"));
     }
-    if one["upstream"] != other["upstream"] {
-        told.differs.push(format!("upstream {}", differing(there(&one["upstream"]), there(&other["upstream"]))));
+    let (from, to) = (destination(&one), destination(&other));
+    if from != to {
+        told.differs.push(format!("upstream {}", differing(there(&from), there(&to))));
     }
     identity((&one, &other), &mut told);
     limits((old, &one), (new, &other), &mut told.differs);
@@ -64,6 +67,19 @@ pub(super) fn between((old, before): (&Side, &str), (new, after): (&Side, &str))
     told.may_be_sent_otherwise =
         before != after || ["rewrite", "redirect", "path"].iter().any(|key| one[*key] != other[*key]);
     told
+}
+
+/// Where a route's requests go: one upstream, or several with their shares.
+fn destination(route: &Value) -> Value {
+    let Some(split) = route["split"].as_array() else { return route["upstream"].clone() };
+    let weight = |share: &Value| share["weight"].as_u64().unwrap_or_default();
+    let total: u64 = split.iter().map(weight).sum();
+    let shown = |share: &Value| {
+        let key = share["sticky"].as_str().map(|key| format!(", by {key}")).unwrap_or_default();
+        let percent = percent(weight(share) as f64 / total.max(1) as f64);
+        format!("{} {percent}{key}", share["upstream"].as_str().unwrap_or_default())
+    };
+    split.iter().map(shown).collect::<Vec<_>>().join("; ").into()
 }
 
 /// Two routes, of which one leaves to `[server]` what the other says itself: what holds for it, so that both can be

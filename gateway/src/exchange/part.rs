@@ -1,6 +1,6 @@
-//! The exchange of an aggregate's part, or of a call that several requests share: a call of the gateway's own on behalf
-//! of a request. It has the request's name, client and identity, and deadlines of its own; it leaves no record, for the
-//! request's tells of all.
+//! The exchange of an aggregate's part, of a call that several requests share (`coalesce`, `[[batches]]`), or of a copy: a
+//! call of the gateway's own on behalf of a request. It has the request's name, client and identity, and deadlines of its
+//! own; it leaves no record, for the request's tells of all.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,6 +9,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Uri};
 
 use super::{Arrival, Exchange, Named};
+use crate::config::settings::batch::Batch;
 use crate::network::Network;
 use crate::response_body::Source;
 use crate::telemetry::metrics::{AttemptOutcome, CoalesceResult};
@@ -43,6 +44,26 @@ impl<N: Network> Exchange<N> {
         call
     }
 
+    /// An exchange that sends a copy of this one's request by this route of the snapshot, with that one's time.
+    pub fn copied(&self, route: usize) -> Box<Self> {
+        let mut copy = self.call(route, self.method.clone(), self.uri.clone());
+        copy.path.clone_from(&self.path);
+        (copy.timed, copy.is_grpc) = (self.timed, self.is_grpc);
+        copy.timeout = copy.route().and_then(|route| route.settings.timeout);
+        copy
+    }
+
+    /// An exchange for a call that asks for many requests' items; for nobody in particular where it is for several
+    /// subjects.
+    pub fn call_for_many(&self, batch: &Batch) -> Box<Self> {
+        let mut call = self.shared_call();
+        call.method = batch.method.clone();
+        if batch.across_subjects {
+            call.identity = None;
+        }
+        call
+    }
+
     fn call(&self, route: usize, method: Method, uri: Uri) -> Box<Self> {
         let clock = self.shard.shared.clock.clone();
         let connection = Arc::new(self.connection.of_stream(clock, None));
@@ -72,6 +93,9 @@ impl<N: Network> Exchange<N> {
         (self.breaker, self.stands_in, self.code) = (call.breaker, call.stands_in, call.code);
         if was_answered {
             self.upstream_head = Some(self.now());
+        }
+        if !is_first {
+            self.shared = self.link_to(call);
         }
         if is_first {
             self.attempts += call.attempts;

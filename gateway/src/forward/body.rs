@@ -53,7 +53,12 @@ pub fn refuse(source: &Source) -> Result<(), GatewayError> {
     if source.is_end_stream() {
         return Ok(());
     }
-    Err(GatewayError::new(Code::BodyTooLarge, "This takes no request body.").closing())
+    Err(none_is_taken())
+}
+
+/// What a client is told that sends a body where none is taken.
+pub fn none_is_taken() -> GatewayError {
+    GatewayError::new(Code::BodyTooLarge, "This takes no request body.").closing()
 }
 
 fn too_large() -> GatewayError {

@@ -9,6 +9,7 @@ pub mod fallback;
 mod grpc_status;
 pub mod head;
 mod hedge;
+pub mod mirror;
 mod remembered;
 mod retry;
 pub mod tunnel;

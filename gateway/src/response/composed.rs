@@ -1,4 +1,4 @@
-//! An aggregate's answer on its way to the client.
+//! An aggregate's answer, or an item of a batch, on its way to the client.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -14,21 +14,13 @@ use crate::response_body::{Document, ResponseBody};
 /// Passes a document on, as its parts stream. It is not to be kept: what its parts said of that is not looked at.
 pub fn composed<N: Network>(mut exchange: Box<Exchange<N>>, document: Document<N>) -> Reply<N> {
     exchange.status = Some(StatusCode::OK);
-    let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
+    let mut headers = head(&exchange);
     // Names of parts are letters, digits, dots, hyphens and underscores.
     if let Ok(missing) = HeaderValue::try_from(document.missing())
         && !missing.is_empty()
     {
         headers.insert(X_AGGREGATE_MISSING.clone(), missing);
     }
-    tell_limits(&exchange, &mut headers);
-    cross_origin::tell(&exchange, &mut headers);
-    secure_own(&exchange, &mut headers);
-    close_while_draining(&exchange, &mut headers);
     if exchange.method == Method::HEAD {
         if let Some(length) = document.length() {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -37,4 +29,28 @@ pub fn composed<N: Network>(mut exchange: Box<Exchange<N>>, document: Document<N
         return Reply::own(StatusCode::OK, headers, ResponseBody::own(Bytes::new(), exchange));
     }
     Reply::own(StatusCode::OK, headers, ResponseBody::composed(exchange, document))
+}
+
+/// Passes an item on, as it stood in the answer for many. It is not to be kept either.
+pub fn item<N: Network>(mut exchange: Box<Exchange<N>>, item: Bytes) -> Reply<N> {
+    exchange.status = Some(StatusCode::OK);
+    let mut headers = head(&exchange);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(item.len()));
+    exchange.note_answered(&headers);
+    let body = if exchange.method == Method::HEAD { Bytes::new() } else { item };
+    Reply::own(StatusCode::OK, headers, ResponseBody::own(body, exchange))
+}
+
+/// What both say.
+fn head<N: Network>(exchange: &Exchange<N>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
+    tell_limits(exchange, &mut headers);
+    cross_origin::tell(exchange, &mut headers);
+    secure_own(exchange, &mut headers);
+    close_while_draining(exchange, &mut headers);
+    headers
 }

@@ -26,6 +26,7 @@ const GRPC_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-m
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
 const DEADLINE_EXCEEDED: u16 = 4;
+const NOT_FOUND: u16 = 5;
 const PERMISSION_DENIED: u16 = 7;
 const RESOURCE_EXHAUSTED: u16 = 8;
 const UNIMPLEMENTED: u16 = 12;
@@ -40,6 +41,7 @@ fn status(code: Code) -> u16 {
         Code::Unauthorized => UNAUTHENTICATED,
         Code::Forbidden => PERMISSION_DENIED,
         Code::RouteNotFound | Code::MethodNotAllowed => UNIMPLEMENTED,
+        Code::ItemNotFound => NOT_FOUND,
         Code::RequestTimeout | Code::UpstreamTimeout => DEADLINE_EXCEEDED,
         Code::BodyTooLarge | Code::UriTooLong | Code::HeadersTooLarge | Code::RateLimited => RESOURCE_EXHAUSTED,
         Code::BadRequest | Code::ExpectationFailed | Code::Internal => INTERNAL,
@@ -48,6 +50,7 @@ fn status(code: Code) -> u16 {
         | Code::UpstreamReset
         | Code::UpstreamInvalid
         | Code::PartFailed
+        | Code::BatchFailed
         | Code::NoEndpoint
         | Code::BreakerOpen
         | Code::Overloaded

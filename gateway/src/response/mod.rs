@@ -17,7 +17,7 @@ use crate::exchange::Exchange;
 use crate::http1::Fields;
 use crate::network::Network;
 
-pub use composed::composed;
+pub use composed::{composed, item};
 pub use compress::note_accepted;
 pub use cross_origin::preflight;
 pub use own::{client_left, fallback, options};

@@ -93,7 +93,7 @@ pub fn document(error: &GatewayError, request_id: Option<&[u8]>) -> Bytes {
         out.extend_from_slice(b"\",\"request_id\":\"");
         json::write_escaped(&mut out, id);
     }
-    if let Some(part) = &error.part {
+    if let Some(part) = error.part.as_ref().filter(|part| !part.name.is_empty()) {
         out.extend_from_slice(b"\",\"part\":\"");
         json::write_escaped(&mut out, part.name.as_bytes());
     }

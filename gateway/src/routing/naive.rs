@@ -31,6 +31,8 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         name: path.into(),
         matches,
         upstream: "u".into(),
+        split: None,
+        mirror: None,
         own_answer: None,
         forward_auth: None,
         origin: None,
@@ -52,6 +54,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         cors: None,
         coalesce: false,
         aggregate: None,
+        batch: None,
         compress: None,
     })
 }

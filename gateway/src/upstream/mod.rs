@@ -24,6 +24,7 @@ pub mod pool;
 pub mod registry;
 pub mod scope;
 pub mod selection;
+pub mod split;
 pub mod stage;
 pub mod standing;
 pub mod state;

@@ -414,7 +414,7 @@ fn hash_address(address: IpAddr) -> u64 {
 }
 
 /// The value of a cookie (RFC 6265, section 4.2.1), the first where it is repeated.
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers
         .get_all(http::header::COOKIE)
         .iter()

@@ -88,7 +88,7 @@ fn the_word_of_another_service() {
         "forward_auth = { upstream = \"http://127.0.0.1:2\", path = \"/v?x=1\", response_headers = [\"x-user\"] }";
     check_route(good, &[]);
     assert!(warnings(&format!("[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\n{good}")).is_empty());
-    // It is asked who may use the route: that no provider is named opens it to nobody. A batch has no such key.
+    // It is asked who may use the route: that no provider is named opens it to nobody.
     let provider = "\n[identity.providers.keys]\nkind = \"mtls\"";
     let is_open = |keys: &str| {
         let told = warnings(&format!("[[routes]]\npath = \"/\"\n{keys}{provider}"));
@@ -97,8 +97,6 @@ fn the_word_of_another_service() {
     assert!(!is_open(&format!("upstream = \"http://127.0.0.1:1\"\n{good}")));
     assert!(!is_open("redirect = { path = \"/b\" }"));
     assert!(is_open("upstream = \"http://127.0.0.1:1\""));
-    let batch = "upstreams.up.endpoints = [\"a:1\"]\n[[batches]]\nname = \"b\"\npath = \"/b/{id}\"\nupstream = \"up\"";
-    assert!(!super::errors(&format!("{batch}{provider}")).is_empty(), "batches are not there yet, and nothing panics");
     check_route("forward_auth = { upstream = \"nobody\" }", &["4:29: unknown upstream \"nobody\""]);
     check_route(
         "forward_auth = { upstream = \"http://b\", response_headers = [\"Cookie\"] }",

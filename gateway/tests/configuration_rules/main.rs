@@ -1,10 +1,13 @@
 //! Each rule with a value that breaks it: (what is written, what is said, with its place).
 
 mod aggregates;
+mod batches;
 mod edge;
 mod identity;
 mod limits;
+mod mirrors;
 mod services;
+mod splits;
 mod unbuilt;
 mod upstream_tls;
 mod values;

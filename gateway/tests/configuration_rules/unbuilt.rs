@@ -26,22 +26,8 @@ fn what_is_not_built_is_said_once() {
 #[test]
 fn policies_that_are_not_built_are_checked_all_the_same() {
     let route = |keys: &str| format!("[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n{keys}");
-    check_unbuilt(&route("mirror = { upstream = \"x\" }"), &["4:23: unknown upstream \"x\""]);
     check_unbuilt(
         &route("handler = \"h\""),
         &["4:11: a route has one of `upstream`, `split`, `handler`, `redirect` and `answer`"],
-    );
-}
-
-#[test]
-fn batches_are_checked_all_the_same() {
-    let batch = "upstreams.u.endpoints = [\"b:1\"]\n[[batches]]\npath = \"/i/{id}\"\nupstream = \"u\"\n\
-                 request = { path = \"/items\" }\nresponse = { items = \"items\", key = \"/id\" }";
-    check_unbuilt(
-        batch,
-        &[
-            "5:11: neither `path` nor `body` holds {ids}",
-            "6:22: \"items\" is not a JSON pointer: it begins with a slash",
-        ],
     );
 }

@@ -233,12 +233,12 @@ function showTables(upstreams, routes, of) {
     return u.endpoints.map((e, index) => row([...(index ? ["", "", "", ""] : head), e.address, place(e), e.weight, e.in_flight, e.connections, e.idle_connections], e.reasons.length ? "failing" : style));
   }));
   const words = by("filter").value.toLowerCase().split(/\s+/);
-  const found = routes.filter(r => { const text = [r.name, ...r.hosts, r.path, ...r.methods, r.upstream].join(" ").toLowerCase(); return words.every(word => text.includes(word)); });
+  const found = routes.filter(r => { const text = [r.name, ...r.hosts, r.path, ...r.methods, r.upstream, ...(r.split ?? [])].join(" ").toLowerCase(); return words.every(word => text.includes(word)); });
   const rows = found.map(r => [r, of("route " + r.name)]);
   // What fails comes first; the rest stays where it is, so that it can be read.
   rows.sort((a, b) => (b[1].failed > 0) - (a[1].failed > 0));
   by("routes").replaceChildren(...rows.slice(0, MOST_ROUTES).map(([r, it]) =>
-    row([r.name, number(rate(it.rate)), failing(it), number(time(quantile(it, 0.5))), number(time(quantile(it, 0.99))), [r.hosts.join(" ") || "any", "wraps"], r.path, [r.methods.join(" ") || "any", "wraps"], r.upstream ?? r.own_answer], it.failed > 0 ? "failing" : "")));
+    row([r.name, number(rate(it.rate)), failing(it), number(time(quantile(it, 0.5))), number(time(quantile(it, 0.99))), [r.hosts.join(" ") || "any", "wraps"], r.path, [r.methods.join(" ") || "any", "wraps"], r.upstream ?? r.split?.join("; ") ?? r.own_answer], it.failed > 0 ? "failing" : "")));
   by("more").textContent = found.length < routes.length || found.length > MOST_ROUTES ? `${Math.min(found.length, MOST_ROUTES)} of ${routes.length}` : "";
 }
 

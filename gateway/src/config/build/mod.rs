@@ -1,10 +1,13 @@
 //! The third pass: checked tables to settings. It runs over bad tables too, so that every rule can speak; what it makes
 //! of them is dropped.
 pub(crate) mod aggregate;
+pub(crate) mod batch;
 pub(crate) mod general;
 pub(crate) mod identity;
+mod mirror;
 pub(crate) mod rate_limit;
 pub(crate) mod route;
+mod split;
 pub(crate) mod store;
 pub(crate) mod tracing;
 pub(crate) mod upstream;
@@ -16,6 +19,7 @@ use super::check::{Context, Reader};
 use super::schema::route::ROUTE;
 use super::schema::upstream::UPSTREAM;
 use super::settings::identity::HeaderPattern;
+use super::settings::mirror::MARK;
 use super::settings::upstream::RouteBreaker;
 use super::settings::{Config, Route, Upstream};
 use super::source::Span;
@@ -64,6 +68,11 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
         routes.push(Arc::new(route));
         route_places.push(reader.at);
     }
+    for reader in tables(context, root, "batches") {
+        let Some(route) = batch::build(&reader) else { continue };
+        routes.push(Arc::new(route));
+        route_places.push(reader.at);
+    }
     upstreams.extend(implicit.into_values());
     hand_breakers_over(&routes, &mut upstreams);
     tell_the_most_critical(&routes, &mut upstreams);
@@ -71,6 +80,10 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     // What a service says of who asks is no client's to say, on any route.
     for auth in routes.iter().filter_map(|route| route.forward_auth.as_ref()) {
         identity.strip.extend(auth.response_headers.iter().cloned().map(HeaderPattern::Exact));
+    }
+    // Nor is it a client's to say that a request is a copy.
+    if routes.iter().any(|route| route.mirror.is_some()) {
+        identity.strip.push(HeaderPattern::Exact(MARK.clone()));
     }
     let config = Config {
         server: general::server(&root.table("server")),
@@ -88,9 +101,16 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     Built { config, route_places }
 }
 
+/// A route, and those of the upstreams that share its requests or get copies of them.
+fn with_shares(route: &Route) -> impl Iterator<Item = &Route> {
+    let shares = route.split.iter().flat_map(|split| split.shares.iter().map(|share| &*share.route));
+    let copies = route.mirror.iter().map(|mirror| &*mirror.route);
+    std::iter::once(route).chain(shares).chain(copies)
+}
+
 /// Breakers of routes are kept with the endpoints that they judge.
 fn hand_breakers_over(routes: &[Arc<Route>], upstreams: &mut [Upstream]) {
-    for route in routes {
+    for route in routes.iter().flat_map(|route| with_shares(route)) {
         let Some(breaker) = route.breaker.clone() else { continue };
         if let Some(upstream) = upstreams.iter_mut().find(|upstream| upstream.name == route.upstream) {
             upstream.route_breakers.push(RouteBreaker { route: Arc::clone(&route.name), breaker });
@@ -105,7 +125,10 @@ fn tell_the_most_critical(routes: &[Arc<Route>], upstreams: &mut [Upstream]) {
         let parts = |route: &Route| {
             route.aggregate.as_ref().is_some_and(|it| it.parts.iter().any(|part| part.route.upstream == upstream.name))
         };
-        let served = routes.iter().filter(|route| route.upstream == upstream.name || asks(route) || parts(route));
+        let is_asked = |route: &Route| {
+            with_shares(route).any(|route| route.upstream == upstream.name) || asks(route) || parts(route)
+        };
+        let served = routes.iter().filter(|route| is_asked(route));
         upstream.concurrency.highest = served.map(|route| route.criticality).max().unwrap_or_default();
     }
 }
@@ -118,7 +141,7 @@ pub(crate) fn tables<'a>(
 ) -> impl Iterator<Item = Reader<'a>> + use<'a> {
     let def = match key {
         "aggregates" => &super::schema::aggregate::AGGREGATE,
-        "batches" => &super::schema::aggregate::BATCH,
+        "batches" => &super::schema::batch::BATCH,
         _ => &ROUTE,
     };
     let shared = context.shared(def);

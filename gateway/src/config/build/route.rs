@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 
-use super::{identity, upstream};
+use super::{identity, mirror, split, upstream};
 use crate::algorithms::criticality::Criticality;
 use crate::config::check::Reader;
 use crate::config::schema::route::ROUTE;
@@ -57,10 +57,12 @@ pub(crate) fn plain(name: &str, path: &str, methods: Vec<Method>, at: Span) -> R
 }
 
 fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
-    Route {
+    let mut route = Route {
         name: Arc::from(name),
         matches,
         upstream: Arc::from(&*table.text("upstream")),
+        split: None,
+        mirror: None,
         own_answer: own_answer(table),
         origin: origin(table),
         rewrite: rewrite(table),
@@ -83,7 +85,11 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         coalesce: table.flag("coalesce"),
         compress: compress(table).map(Box::new),
         aggregate: None,
-    }
+        batch: None,
+    };
+    route.mirror = mirror::mirror(table, &route).map(Arc::new);
+    route.split = split::split(table, &route).map(Arc::new);
+    route
 }
 
 /// A list of texts, empty where none is written; `None` where an element is no text, as without it the route would

@@ -1,7 +1,7 @@
-//! `[[aggregates]]` and `[[batches]]`.
+//! `[[aggregates]]`.
 
 use super::route_policy::AUTH;
-use super::{DAY, Kind, MANY, SECOND, TableDef, key};
+use super::{DAY, Kind, TableDef, key};
 use crate::config::validate::{compose, references};
 use crate::config::value::text;
 
@@ -61,45 +61,3 @@ pub(crate) static PART: TableDef = TableDef::plain(
     ],
 )
 .rules(&[references::named_upstream, compose::fallback_is_json]);
-
-/// One of `[[batches]]`.
-pub(crate) static BATCH: TableDef = TableDef::plain(
-    "[[batches]]",
-    "Many single requests become one upstream call.",
-    &[
-        key("name", Kind::Text(&text::LABEL), "Its name in logs and metrics; the path when absent."),
-        key("path", Kind::Text(&text::PATH_PATTERN), "As on a route.").required(),
-        key("upstream", Kind::Text(&text::NAME), "Who is called.").required(),
-        key("window", Kind::Duration(1, 10 * SECOND), "How long requests are gathered.").default("\"5ms\""),
-        key("max_size", Kind::Integer(1, MANY), "How many at most.").default("50"),
-        key("across_subjects", Kind::Bool, "Requests of different subjects may share an upstream call.")
-            .default("false"),
-        key("methods", Kind::List(const { &Kind::Text(&text::METHOD) }, 0), "As on a route.").default("[\"GET\"]"),
-        key("auth", Kind::Table(&AUTH), "As on a route."),
-        key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
-        key("timeout", Kind::DurationOrZero(1, DAY), "As on a route.").default("\"15s\""),
-        key("request", Kind::Table(&BATCH_REQUEST), "The one call.").required(),
-        key("response", Kind::Table(&BATCH_RESPONSE), "How its answer is taken apart.").required(),
-    ],
-)
-.rules(&[references::named_upstream, references::limits]);
-
-static BATCH_REQUEST: TableDef = TableDef::plain(
-    "request",
-    "The one call.",
-    &[
-        key("method", Kind::Text(&text::METHOD), "Its method.").default("\"POST\""),
-        key("path", Kind::Text(&text::CALL), "What is called; `{ids}` is the list of ids.").required(),
-        key("body", Kind::Text(&text::ANY), "Its body; `{ids}` is the JSON list of ids.").default("\"\""),
-    ],
-)
-.rules(&[compose::ids_are_sent]);
-
-static BATCH_RESPONSE: TableDef = TableDef::plain(
-    "response",
-    "How the answer is taken apart.",
-    &[
-        key("items", Kind::Text(&text::JSON_POINTER), "The array of items.").required(),
-        key("key", Kind::Text(&text::JSON_POINTER), "The id in an item; a missing item is 404.").required(),
-    ],
-);

@@ -4,6 +4,7 @@
 //! documentation, the "did you mean". One file a setting.
 
 pub(crate) mod aggregate;
+pub(crate) mod batch;
 pub(crate) mod identity;
 pub(crate) mod rate_limit;
 pub(crate) mod root;

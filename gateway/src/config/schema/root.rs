@@ -1,6 +1,7 @@
 //! The whole file.
 
-use super::aggregate::{AGGREGATE, BATCH};
+use super::aggregate::AGGREGATE;
+use super::batch::BATCH;
 use super::identity::IDENTITY;
 use super::rate_limit::{RATE_LIMIT, STORE};
 use super::route::ROUTE;
@@ -36,7 +37,7 @@ const KEYS: &[Key] = &[
     key("upstreams", Kind::Map(&text::NAME, const { &Kind::Table(&UPSTREAM) }), "Services, by name.").default("{}"),
     key("routes", Kind::Tables(&ROUTE), "What is matched, and what happens then."),
     key("aggregates", Kind::Tables(&AGGREGATE), "One request, several upstream calls, one JSON document."),
-    key("batches", Kind::Tables(&BATCH), "Many requests, one upstream call.").not_yet("batches are"),
+    key("batches", Kind::Tables(&BATCH), "Many requests, one upstream call."),
 ];
 
 static DEFAULTS: TableDef = TableDef::plain(

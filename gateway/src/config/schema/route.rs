@@ -5,7 +5,7 @@ use super::route_policy::{
 };
 use super::upstream::BREAKER;
 use super::{DAY, HUGE, Key, Kind, TableDef, key};
-use crate::config::validate::{compress, forward_auth, own_answer, references, route};
+use crate::config::validate::{compress, forward_auth, mirror, own_answer, references, route, split};
 use crate::config::value::text;
 
 /// A body is parsed in one turn of a worker's loop, and its values take many times its bytes: more than this would be
@@ -23,6 +23,11 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::tries_within_timeout,
         route::identity_headers,
         route::fallback_elsewhere,
+        split::keys,
+        split::shares,
+        mirror::elsewhere,
+        mirror::of_an_upstreams_requests,
+        mirror::unsafe_methods,
         route::hedge_within_timeout,
         route::coalesced_as_they_come,
         route::cors_credential_headers,
@@ -76,8 +81,8 @@ const KEYS: &[Key] = &[
     key("criticality", Kind::Choice(&["low", "normal", "high", "critical"]), "What is shed first under overload.")
         .default("\"normal\""),
     key("upstream", Kind::Text(&text::UPSTREAM), "An upstream's name, or a URL such as http://127.0.0.1:9001."),
-    key("split", Kind::List(const { &Kind::Table(&SPLIT) }, 1), "Several upstreams by weight.").not_yet("splitting is"),
-    key("mirror", Kind::Table(&MIRROR), "A copy of some requests to another upstream.").not_yet("mirroring is"),
+    key("split", Kind::List(const { &Kind::Table(&SPLIT) }, 1), "Several upstreams that share its requests by weight."),
+    key("mirror", Kind::Table(&MIRROR), "A copy of some requests to another upstream."),
     key("handler", Kind::Text(&text::NAME), "A handler registered in code, instead of an upstream.")
         .not_yet("handlers in code are"),
     key("redirect", Kind::Table(&REDIRECT), "Where clients are sent to, instead of an upstream."),

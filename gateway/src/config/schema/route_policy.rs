@@ -30,8 +30,12 @@ pub(crate) static SPLIT: TableDef = TableDef::plain(
     "An upstream and its share.",
     &[
         key("upstream", Kind::Text(&text::NAME), "Its name.").required(),
-        key("weight", Kind::Integer(0, 1_000_000), "Its share.").required(),
-        key("sticky", Kind::Text(&text::LIMIT_KEY), "Requests with the same value stay together."),
+        key("weight", Kind::Integer(0, 1_000_000), "Its share, of the sum of all; 0 is none.").required(),
+        key(
+            "sticky",
+            Kind::Text(&text::STICKY_KEY),
+            "Clients that it gets stay with it, told apart by this; by their address where it is missing.",
+        ),
     ],
 )
 .rules(&[references::named_upstream]);
@@ -43,6 +47,18 @@ pub(crate) static MIRROR: TableDef = TableDef::plain(
     &[
         key("upstream", Kind::Text(&text::NAME), "Where copies go.").required(),
         key("fraction", Kind::Number(0.0, 1.0), "The share of requests that is copied.").default("1.0"),
+        key(
+            "methods",
+            Kind::List(const { &Kind::Text(&text::METHOD) }, 0),
+            "Which are copied; empty is all that the route takes, those that change something too.",
+        )
+        .default("[]"),
+        key(
+            "max_body",
+            Kind::SizeOrZero(1, 16 << 20),
+            "The largest body that is copied; a request with a larger one is not. \"0\" copies those without a body.",
+        )
+        .default("\"64KiB\""),
     ],
 )
 .rules(&[references::named_upstream])

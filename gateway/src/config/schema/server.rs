@@ -44,7 +44,8 @@ const KEYS: &[Key] = &[
     key(
         "body_match_memory",
         Kind::Size(4 << 20, HUGE),
-        "What bodies that are read for routing (`body` of routes) may take together on a worker; 503 beyond.",
+        "What bodies that are read for routing (`body` of routes) may take together on a worker, with those that `coalesce` \
+         and `mirror` hold; 503 beyond, for those that routing reads.",
     )
     .default("\"64MiB\""),
     key(

@@ -6,15 +6,18 @@
 pub mod admin;
 pub mod affinity;
 pub mod aggregate;
+pub mod batch;
 pub mod compress;
 pub mod cors;
 pub mod forward_auth;
 pub mod identity;
 pub mod listener;
+pub mod mirror;
 pub mod own_answer;
 pub mod rate_limit;
 pub mod route;
 pub mod server;
+pub mod split;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;
@@ -60,8 +63,8 @@ pub struct Config {
     pub rate_limits: Vec<Arc<RateLimit>>,
     /// `[upstreams.*]`, also those that a route wrote as a URL. Names are unique.
     pub upstreams: Vec<Arc<Upstream>>,
-    /// `[[routes]]` in the order of the file, then `[[aggregates]]` as routes that are answered with one. Names are
-    /// unique; each upstream that a route names exists.
+    /// `[[routes]]` in the order of the file, then `[[aggregates]]` and `[[batches]]` as routes that are answered
+    /// with one. Names are unique; each upstream that a route names exists.
     pub routes: Vec<Arc<Route>>,
 }
 
@@ -70,6 +73,18 @@ impl Config {
     pub fn parts(&self) -> impl Iterator<Item = &Arc<Route>> {
         let aggregates = self.routes.iter().filter_map(|route| route.aggregate.as_ref());
         aggregates.flat_map(|aggregate| aggregate.parts.iter().map(|part| &part.route))
+    }
+
+    /// The routes that the upstreams of splits are called by, with the place among `routes` of the one that each is of.
+    pub fn shares(&self) -> impl Iterator<Item = (usize, &Arc<Route>)> {
+        let splits = self.routes.iter().enumerate().filter_map(|(at, route)| Some((at, route.split.as_ref()?)));
+        splits.flat_map(|(at, split)| split.shares.iter().map(move |share| (at, &share.route)))
+    }
+
+    /// The routes that copies are sent by, with the place among `routes` of the one whose requests are copied.
+    pub fn copies(&self) -> impl Iterator<Item = (usize, &Arc<Route>)> {
+        let mirrored = self.routes.iter().enumerate();
+        mirrored.filter_map(|(at, route)| Some((at, &route.mirror.as_ref()?.route)))
     }
 
     /// Files with keys and certificates, which are a part of the configuration though it is not written in them.

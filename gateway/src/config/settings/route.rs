@@ -9,11 +9,14 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::aggregate::Aggregate;
+use super::batch::Batch;
 use super::compress::Compress;
 use super::cors::Cors;
 use super::forward_auth::ForwardAuth;
 use super::identity::Auth;
+use super::mirror::Mirror;
 use super::own_answer::{Origin, OwnAnswer};
+use super::split::Split;
 use super::upstream::{Breaker, Failures};
 use crate::algorithms::criticality::Criticality;
 
@@ -24,8 +27,12 @@ pub struct Route {
     pub name: Arc<str>,
     /// What is matched.
     pub matches: RouteMatch,
-    /// The name of an upstream in the same configuration; empty where the gateway answers itself.
+    /// The name of an upstream in the same configuration; empty where there are several, or the gateway answers itself.
     pub upstream: Arc<str>,
+    /// Several upstreams by weight, in place of one.
+    pub split: Option<Arc<Split>>,
+    /// A copy of some of its requests, for another upstream.
+    pub mirror: Option<Arc<Mirror>>,
     /// What the gateway answers itself, without an upstream.
     pub own_answer: Option<Box<OwnAnswer>>,
     /// What it asks of where a request comes from; `None` = nothing.
@@ -68,6 +75,8 @@ pub struct Route {
     pub coalesce: bool,
     /// The calls that its answer is put together of; `None` = it is a route of `[[routes]]`.
     pub aggregate: Option<Arc<Aggregate>>,
+    /// How its requests become one call; `None` = each is forwarded.
+    pub batch: Option<Arc<Batch>>,
     /// Which answers are compressed; `None` = none is.
     pub compress: Option<Box<Compress>>,
 }
@@ -107,6 +116,16 @@ pub enum Fallback {
     Answer(FixedAnswer),
     /// `{ upstream = "cache" }`: the name of another upstream in the same configuration.
     Upstream(Arc<str>),
+}
+
+impl Fallback {
+    /// The upstream that stands in.
+    pub fn upstream(&self) -> Option<&str> {
+        match self {
+            Self::Answer(_) => None,
+            Self::Upstream(name) => Some(name),
+        }
+    }
 }
 
 impl std::fmt::Display for Fallback {

@@ -1,4 +1,4 @@
-//! `[[aggregates]]` and `[[batches]]`.
+//! `[[aggregates]]`, and what holds for `[[batches]]` too.
 
 use crate::algorithms::part_graph::{Circle, PartGraph};
 use crate::config::check::{Context, Reader};
@@ -21,15 +21,16 @@ pub(crate) fn answers_get(context: &mut Context<'_>, aggregate: &Reader<'_>) {
     }
 }
 
-/// What keeps requests out by `[defaults.route]` keeps none out here: an aggregate has no such keys.
-pub(crate) fn defaults_that_do_not_hold(context: &mut Context<'_>, aggregate: &Reader<'_>) {
+/// What keeps requests out by `[defaults.route]` keeps none out here: an aggregate or a batch has no such keys.
+pub(crate) fn defaults_that_do_not_hold(context: &mut Context<'_>, table: &Reader<'_>) {
     let Some(shared) = context.shared(&ROUTE) else { return };
     let written = ["https", "addresses", "forward_auth"].into_iter().filter(|key| shared.get(key).is_some());
     let names: Vec<String> = written.map(quoted).collect();
     if !names.is_empty() {
-        let message = format!("{} of [defaults.route] does not hold for an aggregate", names.join(", "));
+        let what = if table.def().title == "[[batches]]" { "a batch" } else { "an aggregate" };
+        let message = format!("{} of [defaults.route] does not hold for {what}", names.join(", "));
         let help = "give it `auth`, or let routes that have these keys stand before its upstreams";
-        context.report.warning(aggregate.at("path"), message, help);
+        context.report.warning(table.at("path"), message, help);
     }
 }
 
@@ -94,7 +95,7 @@ fn node<'n>(table: &'n Node, key: &str) -> Option<&'n Node> {
 }
 
 /// A call's path is in its one form, whatever its placeholders turn out to be.
-fn fixed_shape(text: &str) -> Result<(), String> {
+pub(super) fn fixed_shape(text: &str) -> Result<(), String> {
     let path = call::sample(text);
     path_pattern::plain(&path)?;
     let is_dots = |segment: &str| matches!(segment, "." | "..");
@@ -128,13 +129,5 @@ pub(crate) fn fallback_is_json(context: &mut Context<'_>, part: &Reader<'_>) {
     let Some(text) = node.text() else { return };
     if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
         context.report.error(node.at, "a part's fallback is JSON");
-    }
-}
-
-/// The one call says which items it wants.
-pub(crate) fn ids_are_sent(context: &mut Context<'_>, request: &Reader<'_>) {
-    let sent = ["path", "body"].iter().any(|key| request.text(key).contains("{ids}"));
-    if !sent {
-        context.report.error(request.at, "neither `path` nor `body` holds {ids}");
     }
 }

@@ -4,7 +4,7 @@ use crate::config::check::{Context, Reader};
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::settings::identity::HeaderPattern;
 use crate::config::settings::route::RewritePiece;
-use crate::config::tree::Value;
+use crate::config::tree::{Node, Value};
 use crate::config::value::{path_pattern, quantity};
 
 /// A request goes to one place.
@@ -14,7 +14,11 @@ pub(crate) fn one_destination(context: &mut Context<'_>, route: &Reader<'_>) {
     match written.as_slice() {
         [] => {
             let help = "upstream = \"http://127.0.0.1:9001\"";
-            context.report.error_with(route.at, "a route needs an `upstream`, a `redirect` or an `answer`", help);
+            context.report.error_with(
+                route.at,
+                "a route needs an `upstream`, a `split`, a `redirect` or an `answer`",
+                help,
+            );
         }
         [_] => {}
         [_, more, ..] => {
@@ -189,13 +193,20 @@ pub(crate) fn hedge_within_timeout(context: &mut Context<'_>, route: &Reader<'_>
     }
 }
 
+/// The upstreams that a route's requests go to, as they are written.
+pub(super) fn upstreams<'a>(route: &Reader<'a>) -> Vec<&'a Node> {
+    let shares = route.nodes("split").iter().filter_map(|share| share.table()?.get("upstream"));
+    route.get("upstream").into_iter().chain(shares).collect()
+}
+
 /// What stands in is another upstream than the one that fails, and gets time to answer.
 pub(crate) fn fallback_elsewhere(context: &mut Context<'_>, route: &Reader<'_>) {
     if route.get("fallback").is_none() {
         return;
     }
     let Some(node) = route.table("fallback").get("upstream") else { return };
-    if node.text() == route.get("upstream").and_then(|upstream| upstream.text()) {
+    let own = upstreams(route);
+    if !own.is_empty() && own.iter().all(|own| own.text() == node.text()) {
         context.report.error(node.at, "a route's fallback is another upstream than its own");
         return;
     }

@@ -5,6 +5,7 @@ pub(crate) mod store_url;
 pub(crate) mod text;
 pub(crate) mod upstream_url;
 
+pub(crate) mod batch_call;
 pub(crate) mod call;
 pub(crate) mod host_port;
 pub(crate) mod method;

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::{host_port, path_pattern, store_url, upstream_url, value_match};
 use crate::config::settings::compress::MediaRange;
+use crate::config::settings::split::StickyKey;
 use crate::config::settings::upstream_tls;
 
 /// A kind of text.
@@ -91,6 +92,8 @@ kinds! {
     LIMIT_KEY = "client_ip, subject, route, global, header:NAME or claim:NAME", "client_ip", |text| limit_key(text);
     /// What a hash ring hashes.
     HASH_KEY = "client_ip, path, header:NAME or cookie:NAME", "header:x-user", |text| hash_key(text);
+    /// What a split keeps clients by.
+    STICKY_KEY = "client_ip, subject, header:NAME, cookie:NAME or claim:NAME", "subject", |text| sticky_key(text).map(drop);
     /// What a failure of an upstream is.
     FAILURE = "connect, reset, timeout or a status", "503", |text| failure(text);
     /// When a hedge starts.
@@ -99,6 +102,9 @@ kinds! {
     SLOW = "a duration or a percentile", "p99", |text| slow(text);
     /// RFC 6901.
     JSON_POINTER = "a JSON pointer", "/type", |text| json_pointer(text);
+    /// RFC 6901, the whole document too.
+    JSON_POINTER_OR_EMPTY = "a JSON pointer, or empty", "/items",
+        |text| if text.is_empty() { Ok(()) } else { json_pointer(text) };
     /// A method that pages may use, or any.
     CORS_METHOD = "a method, or *", "GET", |text| cors_method(text);
     /// Content types.
@@ -283,6 +289,27 @@ fn hash_key(text: &str) -> Result<(), String> {
         Some(("cookie", cookie)) => header_name(cookie).map(drop).map_err(|_| "that is no cookie's name".to_owned()),
         None if matches!(text, "client_ip" | "path") => Ok(()),
         _ => Err("that is no key".to_owned()),
+    }
+}
+
+/// What clients of a split are kept by.
+pub(crate) fn sticky_key(text: &str) -> Result<StickyKey, String> {
+    match text.split_once(':') {
+        Some(("claim", claim)) => {
+            limit_key(text)?;
+            Ok(StickyKey::Claim(claim.into()))
+        }
+        Some(("header", header)) => header_name(header).map(StickyKey::Header),
+        Some(("cookie", cookie)) => {
+            hash_key(text)?;
+            Ok(StickyKey::Cookie(cookie.into()))
+        }
+        _ => match text {
+            "client_ip" => Ok(StickyKey::ClientIp),
+            "subject" => Ok(StickyKey::Subject),
+            "route" | "global" => Err("that keeps all clients together: leave `sticky` out".to_owned()),
+            _ => Err("that is no key".to_owned()),
+        },
     }
 }
 

@@ -2,12 +2,13 @@
 
 use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
+use crate::algorithms::gathering::Reason;
 use crate::config::settings::compress::Coding;
 use crate::error::Code;
 use crate::telemetry::metrics::{
     Announcement, AttemptOutcome, CacheResult, CoalesceResult, Ejections, EndpointBreaker, EndpointInFlight,
-    FallbackResult, HandshakeResult, HedgeResult, KeysAge, LimitDecision, PartResult, Registry, RetryResult,
-    RouteTotals, ShedReason, SpanResult, UpstreamHandshake, UpstreamTotals, WordResult,
+    FallbackResult, HandshakeResult, HedgeResult, KeysAge, LimitDecision, MirrorResult, PartResult, Registry,
+    RetryResult, RouteTotals, ShedReason, SpanResult, UpstreamHandshake, UpstreamTotals, WordResult,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -34,7 +35,9 @@ pub struct ScrapeInputs {
 pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec<u8> {
     let mut page = Page::new(format);
     routes(&mut page, registry);
+    shares(&mut page, registry);
     aggregates(&mut page, registry);
+    batches(&mut page, registry);
     upstreams(&mut page, registry);
     endpoints(&mut page, &inputs.endpoints);
     breakers(&mut page, inputs);
@@ -78,6 +81,12 @@ fn routes(page: &mut Page, registry: &Registry) {
             page.number(&[("route", route), ("result", result.as_str())], count);
         }
     }
+    page.family("gateway_mirrored_total", Kind::Counter, "Copies of requests, by what became of them.");
+    for (route, totals) in &totals {
+        for (result, count) in MirrorResult::ALL.iter().zip(totals.mirrored).filter(|(_, count)| *count > 0) {
+            page.number(&[("route", route), ("result", result.as_str())], count);
+        }
+    }
     page.family(
         "gateway_forward_auth_total",
         Kind::Counter,
@@ -99,6 +108,14 @@ fn routes(page: &mut Page, registry: &Registry) {
     }
 }
 
+fn shares(page: &mut Page, registry: &Registry) {
+    page.family("gateway_split_total", Kind::Counter, "Requests of split routes, by the upstream that they went to.");
+    for series in registry.shares() {
+        let (route, upstream) = series.names();
+        page.number(&[("route", route), ("upstream", upstream)], series.total());
+    }
+}
+
 fn aggregates(page: &mut Page, registry: &Registry) {
     page.family("gateway_aggregate_parts_total", Kind::Counter, "Parts of aggregates, by what became of them.");
     for series in registry.parts() {
@@ -106,6 +123,29 @@ fn aggregates(page: &mut Page, registry: &Registry) {
         for (result, count) in PartResult::ALL.iter().zip(series.totals()).filter(|(_, count)| *count > 0) {
             page.number(&[("aggregate", aggregate), ("part", part), ("result", result.as_str())], count);
         }
+    }
+}
+
+fn batches(page: &mut Page, registry: &Registry) {
+    let series = registry.batches();
+    let totals: Vec<_> = series.iter().map(|batch| (&**batch.name(), batch.totals())).collect();
+    page.family("gateway_batch_size", Kind::Histogram, "Requests that share a call for many, of each call.");
+    for (batch, totals) in &totals {
+        page.counts(&[("batch", batch)], &totals.sizes, totals.requests);
+    }
+    page.family("gateway_batches_sent_total", Kind::Counter, "Calls for many, by why they were made when they were.");
+    for (batch, totals) in &totals {
+        for (reason, count) in Reason::ALL.iter().zip(totals.reasons).filter(|(_, count)| *count > 0) {
+            page.number(&[("batch", batch), ("reason", reason.as_str())], count);
+        }
+    }
+    page.family(
+        "gateway_batch_merged_total",
+        Kind::Counter,
+        "Requests that asked for what another one in their batch asked for.",
+    );
+    for (batch, totals) in &totals {
+        page.number(&[("batch", batch)], totals.merged);
     }
 }
 

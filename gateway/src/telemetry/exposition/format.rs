@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use crate::telemetry::json::write_number;
 use crate::telemetry::metrics::{Exemplar, HistogramTotals};
 
+/// A bucket: its bound, `None` without one, and how many are in it.
+type Bucket = (Option<u64>, u64);
+
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -96,19 +99,33 @@ impl Page {
 
     /// The samples of one histogram: cumulated buckets, sum and count, in seconds.
     pub(super) fn histogram(&mut self, labels: Labels<'_>, totals: &HistogramTotals) {
+        self.buckets(labels, (&totals.buckets, &totals.exemplars), (totals.sum_ns, seconds));
+    }
+
+    /// The same of plain numbers.
+    pub(super) fn counts(&mut self, labels: Labels<'_>, buckets: &[Bucket], sum: u64) {
+        self.buckets(labels, (buckets, &[]), (sum, |number| number.to_string()));
+    }
+
+    fn buckets(
+        &mut self,
+        labels: Labels<'_>,
+        (buckets, exemplars): (&[Bucket], &[Option<Exemplar>]),
+        (sum, shown): (u64, impl Fn(u64) -> String),
+    ) {
         let mut count = 0;
-        for (slot, (bound, in_bucket)) in totals.buckets.iter().enumerate() {
+        for (slot, (bound, in_bucket)) in buckets.iter().enumerate() {
             count += in_bucket;
-            let bound = bound.map_or(Cow::Borrowed("+Inf"), |ns| Cow::Owned(seconds(ns)));
+            let bound = bound.map_or(Cow::Borrowed("+Inf"), |bound| Cow::Owned(shown(bound)));
             self.sample("_bucket", labels, Some(&bound));
             write_number(&mut self.out, count);
-            if let Some(exemplar) = totals.exemplars.get(slot).and_then(Option::as_ref) {
+            if let Some(exemplar) = exemplars.get(slot).and_then(Option::as_ref) {
                 self.exemplar(exemplar);
             }
             self.out.push(b'\n');
         }
         self.sample("_sum", labels, None);
-        self.text(&[&seconds(totals.sum_ns), "\n"]);
+        self.text(&[&shown(sum), "\n"]);
         self.sample("_count", labels, None);
         write_number(&mut self.out, count);
         self.out.push(b'\n');

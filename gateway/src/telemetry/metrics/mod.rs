@@ -9,6 +9,7 @@
 
 mod aggregate;
 mod auth;
+mod batch;
 mod exemplar;
 mod gateway;
 mod histogram;
@@ -16,6 +17,7 @@ mod limit;
 mod registry;
 mod route;
 mod shards;
+mod share;
 mod span;
 mod store;
 mod upstream;
@@ -23,13 +25,15 @@ mod upstream_handshake;
 
 pub use aggregate::{PartResult, PartSeries};
 pub use auth::{AuthResult, AuthSeries, CacheResult, KeysAge, TokenCacheSeries};
+pub use batch::{BatchSeries, BatchTotals};
 pub use exemplar::Exemplar;
 pub use gateway::{Announcement, GatewaySeries, HandshakeResult, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry};
-pub use route::{CoalesceResult, CompressedTotals, FallbackResult, RouteSeries, RouteTotals, WordResult};
+pub use route::{CoalesceResult, CompressedTotals, FallbackResult, MirrorResult, RouteSeries, RouteTotals, WordResult};
 pub(crate) use shards::own_thread;
+pub use share::ShareSeries;
 pub use span::{SpanResult, SpanSeries};
 pub use store::StoreSeries;
 pub use upstream::{AttemptOutcome, ConnectionEvent, HedgeResult, RetryResult, UpstreamSeries, UpstreamTotals};

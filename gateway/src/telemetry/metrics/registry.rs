@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::algorithms::breaker::State;
 
-use super::{AuthSeries, PartSeries, SpanSeries, TokenCacheSeries};
+use super::{AuthSeries, BatchSeries, PartSeries, ShareSeries, SpanSeries, TokenCacheSeries};
 use super::{GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, StoreSeries, UpstreamSeries};
 
 /// Names of each kind that are kept: ten times the largest configuration that we aim at (10,000 routes). A process that
@@ -53,6 +53,9 @@ pub struct Ejections {
 /// Series of parts by their aggregates' names and their own.
 type Parts = BTreeMap<(Arc<str>, Arc<str>), Arc<PartSeries>>;
 
+/// Series of upstreams by the names of the routes that they share, and their own.
+type OfShares = BTreeMap<(Arc<str>, Arc<str>), Arc<ShareSeries>>;
+
 /// The process's series.
 #[derive(Debug)]
 pub struct Registry {
@@ -68,6 +71,9 @@ pub struct Registry {
     spans: SpanSeries,
     /// By aggregate, then part.
     parts: Mutex<Parts>,
+    /// By route, then upstream.
+    shares: Mutex<OfShares>,
+    batches: Mutex<BTreeMap<Arc<str>, Arc<BatchSeries>>>,
 }
 
 impl Registry {
@@ -85,6 +91,8 @@ impl Registry {
             stores: Mutex::default(),
             spans: SpanSeries::default(),
             parts: Mutex::default(),
+            shares: Mutex::default(),
+            batches: Mutex::default(),
         }
     }
 
@@ -135,6 +143,21 @@ impl Registry {
         Arc::clone(parts.entry((Arc::clone(&aggregate), Arc::clone(&part))).or_insert_with(make))
     }
 
+    /// The series of this upstream of the split of the route of this name, made if need be.
+    pub fn share(&self, route: &str, upstream: &str) -> Arc<ShareSeries> {
+        let mut shares = lock(&self.shares);
+        let key = (Arc::from(route), Arc::from(upstream));
+        let full = shares.len() >= NAMES_MAX && !shares.contains_key(&key);
+        let (route, upstream) = if full { (OVERFLOW.into(), OVERFLOW.into()) } else { key };
+        let make = || Arc::new(ShareSeries::new(Arc::clone(&route), Arc::clone(&upstream), self.workers));
+        Arc::clone(shares.entry((Arc::clone(&route), Arc::clone(&upstream))).or_insert_with(make))
+    }
+
+    /// All upstreams of splits, by the names of their routes and their own.
+    pub fn shares(&self) -> Vec<Arc<ShareSeries>> {
+        lock(&self.shares).values().cloned().collect()
+    }
+
     /// What became of spans.
     pub fn spans(&self) -> &SpanSeries {
         &self.spans
@@ -143,6 +166,16 @@ impl Registry {
     /// All parts by the names of their aggregates and their own.
     pub fn parts(&self) -> Vec<Arc<PartSeries>> {
         lock(&self.parts).values().cloned().collect()
+    }
+
+    /// The series of the batch of this name, made if need be.
+    pub fn batch(&self, name: &str) -> Arc<BatchSeries> {
+        find(&self.batches, name, |name| BatchSeries::new(name, self.workers))
+    }
+
+    /// All batches by name.
+    pub fn batches(&self) -> Vec<Arc<BatchSeries>> {
+        lock(&self.batches).values().cloned().collect()
     }
 
     /// All identity providers by name.

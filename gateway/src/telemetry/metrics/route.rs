@@ -104,6 +104,59 @@ impl WordResult {
     }
 }
 
+/// What became of a copy of a request (`mirror`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MirrorResult {
+    /// It was sent, and answered, with whatever status.
+    Answered,
+    /// It was sent, or was to be, and there was no answer: no connection, a broken one, none in time.
+    Failed,
+    /// Its upstream had nobody to ask: no endpoint, open breakers, a limit.
+    Refused,
+    /// The worker had as many copies in flight as it may have.
+    Full,
+    /// Its body is larger than what is copied.
+    TooLarge,
+    /// The worker held as much of bodies as it may hold.
+    NoMemory,
+    /// The client's request never came whole.
+    BodyCut,
+    /// The gateway protects itself, and leaves out copies first.
+    Shed,
+    /// It was under way when the gateway ended.
+    Abandoned,
+}
+
+impl MirrorResult {
+    /// Every result, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::Answered,
+        Self::Failed,
+        Self::Refused,
+        Self::Full,
+        Self::TooLarge,
+        Self::NoMemory,
+        Self::BodyCut,
+        Self::Shed,
+        Self::Abandoned,
+    ];
+
+    /// As written in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Full => "full",
+            Self::TooLarge => "too_large",
+            Self::NoMemory => "no_memory",
+            Self::BodyCut => "body_cut",
+            Self::Shed => "shed",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
 /// The series of one route; shared by all snapshots that have a route of this name.
 #[derive(Debug)]
 pub struct RouteSeries {
@@ -134,6 +187,8 @@ struct Policies {
     left: AtomicU64,
     /// What requests came to that may share a call.
     coalesced: [AtomicU64; CoalesceResult::ALL.len()],
+    /// What became of copies.
+    mirrored: [AtomicU64; MirrorResult::ALL.len()],
 }
 
 /// Made when a worker first counts something of it: most routes of a large configuration never do.
@@ -233,6 +288,12 @@ impl RouteSeries {
         bump(&self.shards.of(worker).policies().coalesced[result as usize], 1);
     }
 
+    /// Counts what became of a copy.
+    #[cold]
+    pub fn mirrored(&self, worker: usize, result: MirrorResult) {
+        bump(&self.shards.of(worker).policies().mirrored[result as usize], 1);
+    }
+
     /// The sum over all workers; `None` while no request has ended.
     pub fn totals(&self) -> Option<RouteTotals> {
         let mut requests = [[0_u64; CODES + 1]; CLASSES];
@@ -273,6 +334,9 @@ impl Policies {
             totals.after += counts[2].load(Ordering::Relaxed);
         }
         totals.left_uncompressed += self.left.load(Ordering::Relaxed);
+        for (total, count) in totals.mirrored.iter_mut().zip(&self.mirrored) {
+            *total += count.load(Ordering::Relaxed);
+        }
         for (total, count) in totals.coalesced.iter_mut().zip(&self.coalesced) {
             *total += count.load(Ordering::Relaxed);
         }
@@ -323,6 +387,8 @@ pub struct RouteTotals {
     pub fallbacks: [u64; FallbackResult::ALL.len()],
     /// What requests came to that may share a call, in the order of [`CoalesceResult::ALL`].
     pub coalesced: [u64; CoalesceResult::ALL.len()],
+    /// What became of copies, in the order of [`MirrorResult::ALL`].
+    pub mirrored: [u64; MirrorResult::ALL.len()],
     /// Words of another service, in the order of [`WordResult::ALL`].
     pub words: [u64; WordResult::ALL.len()],
     /// Compressed answers, in the order of [`Coding::ALL`].

@@ -1,0 +1,72 @@
+//! `split`: who shares a route's requests, and what clients are kept by.
+
+use crate::config::check::{Context, Reader};
+use crate::config::problem::quoted;
+use crate::config::schema::route_policy::SPLIT;
+use crate::config::settings::identity::HeaderPattern;
+use crate::config::settings::split::StickyKey;
+use crate::config::tree::Node;
+use crate::config::value::text;
+
+/// Each upstream once, and somebody has a share.
+pub(crate) fn shares(context: &mut Context<'_>, route: &Reader<'_>) {
+    let shares = written(route);
+    for (position, share) in shares.iter().enumerate() {
+        let Some(node) = share.get("upstream") else { continue };
+        let name = node.text();
+        if name.is_some() && shares[..position].iter().any(|before| before.get("upstream").and_then(Node::text) == name)
+        {
+            context.report.error(node.at, "this upstream is named twice");
+        }
+    }
+    let is_nothing = |share: &Reader<'_>| share.get("weight").is_some() && share.integer::<u32>("weight") == 0;
+    if !shares.is_empty() && shares.iter().all(is_nothing) {
+        context.report.error_with(route.at("split"), "every upstream has weight 0", "give one of them a weight");
+    }
+}
+
+/// One key for all, and one that can be there.
+pub(crate) fn keys(context: &mut Context<'_>, route: &Reader<'_>) {
+    let shares = written(route);
+    let mut first: Option<&str> = None;
+    for node in shares.iter().filter_map(|share| share.get("sticky")) {
+        let Some((written, Ok(key))) = node.text().map(|written| (written, text::sticky_key(written))) else {
+            continue;
+        };
+        match first {
+            Some(first) if first != written => {
+                let message = format!("another upstream of this split keeps its clients by {}", quoted(first));
+                context.report.error_with(node.at, message, "one key decides for all: write the same one");
+            }
+            Some(_) => {}
+            None => {
+                first = Some(written);
+                can_be_there(context, route, (node, &key));
+            }
+        }
+    }
+}
+
+fn can_be_there(context: &mut Context<'_>, route: &Reader<'_>, (node, key): (&Node, &StickyKey)) {
+    if key.needs_identity() && route.get("auth").is_none() {
+        let message = "this route proves nobody's identity, so it has no such key";
+        context.report.error_with(node.at, message, "write auth = { providers = [\"NAME\"] }, or another key");
+    }
+    let StickyKey::Header(name) = key else { return };
+    let auth = route.table("forward_auth");
+    let is_told = route.get("forward_auth").is_some()
+        && auth.texts("response_headers").iter().any(|told| told.eq_ignore_ascii_case(name.as_str()));
+    let is_identity = context.identity_headers.iter().any(|pattern| match pattern {
+        HeaderPattern::Exact(exact) => exact == name,
+        HeaderPattern::Prefix(prefix) => name.as_str().starts_with(prefix.as_str()),
+    });
+    if is_identity && !is_told {
+        let message = format!("{} is an identity header, which is taken from every request", quoted(name.as_str()));
+        context.report.error_with(node.at, message, "`subject` and `claim:NAME` are what was proven");
+    }
+}
+
+fn written<'a>(route: &Reader<'a>) -> Vec<Reader<'a>> {
+    let nodes = route.nodes("split").iter();
+    nodes.filter_map(|node| Some(Reader::new(Some(node.table()?), None, &SPLIT, node.at))).collect()
+}
