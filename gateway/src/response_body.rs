@@ -23,6 +23,7 @@ use crate::network::Network;
 use crate::request_body::{BodyFault, BoxError};
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::telemetry::record::Ended;
+use crate::telemetry::tracing::SpanId;
 use crate::timer::Wait;
 use crate::upstream::{Leg, Selected};
 
@@ -108,6 +109,8 @@ pub struct Source<N: Network> {
     pub leg: Leg<N::Stream>,
     /// The endpoint; its place in flight is kept until the body has ended.
     pub selected: Selected<N>,
+    /// The span of its attempt, where the request is traced.
+    pub span: Option<SpanId>,
 }
 
 /// An upstream's answer, as far as its head.
@@ -360,6 +363,7 @@ impl<N: Network> Relay<N> {
     fn blame(&self, outcome: AttemptOutcome) {
         if let (Some(source), Some(upstream)) = (&self.source, self.exchange.upstream()) {
             upstream.broke_off(&source.selected, outcome, None, self.exchange.now());
+            self.exchange.amend_attempt(source.span, (outcome, None), self.exchange.now());
         }
     }
 
@@ -371,6 +375,7 @@ impl<N: Network> Relay<N> {
         if let (Some(status), Some(source), Some(upstream)) = (failed, &self.source, self.exchange.upstream()) {
             let (outcome, status) = (AttemptOutcome::Status5xx, Some(status.as_u16()));
             upstream.broke_off(&source.selected, outcome, status, self.exchange.now());
+            self.exchange.amend_attempt(source.span, (outcome, status), self.exchange.now());
         }
     }
 

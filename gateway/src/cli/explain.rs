@@ -160,23 +160,18 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     if policies.coalesce {
         line(text, "coalesce", "identical concurrent GETs share one call");
     }
-    if let Some(mirror) = &policies.mirror {
-        line(text, "mirror", mirror);
-    }
-    if let Some(hedge) = &policies.hedge {
-        line(text, "hedge", hedge);
-    }
-    if let Some(fallback) = &policies.fallback {
-        line(text, "fallback", fallback);
-    }
-    if let Some(compress) = &policies.compress {
-        line(text, "compress", compress);
-    }
-    if let Some(cors) = &policies.cors {
-        line(text, "cors", cors);
-    }
-    if let Some(page) = &policies.page {
-        line(text, "page", page);
+    let more = [
+        ("mirror", &policies.mirror),
+        ("hedge", &policies.hedge),
+        ("fallback", &policies.fallback),
+        ("compress", &policies.compress),
+        ("cors", &policies.cors),
+        ("page", &policies.page),
+    ];
+    for (name, value) in more {
+        if let Some(value) = value {
+            line(text, name, value);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
-//! The exchange of an aggregate's part, of a call that several requests share (`coalesce`, `[[batches]]`), or of a copy: a
-//! call of the gateway's own on behalf of a request. It has the request's name, client and identity, and deadlines of its
-//! own; it leaves no record, for the request's tells of all.
+//! The exchange of an aggregate's part, of a call that several requests share (`coalesce`, `[[batches]]`), or of a
+//! copy: a call of the gateway's own on behalf of a request. It has the request's name, client and identity, and
+//! deadlines of its own; it leaves no record, for the request's tells of all.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -48,6 +48,8 @@ impl<N: Network> Exchange<N> {
     pub fn copied(&self, route: usize) -> Box<Self> {
         let mut copy = self.call(route, self.method.clone(), self.uri.clone());
         copy.path.clone_from(&self.path);
+        // It has no span, and a slow one would hold back those of the request.
+        copy.track = None;
         (copy.timed, copy.is_grpc) = (self.timed, self.is_grpc);
         copy.timeout = copy.route().and_then(|route| route.settings.timeout);
         copy
@@ -57,6 +59,10 @@ impl<N: Network> Exchange<N> {
     /// subjects.
     pub fn call_for_many(&self, batch: &Batch) -> Box<Self> {
         let mut call = self.shared_call();
+        // Who joins has all of its own time, whatever the first has used of its; each waits no longer than that.
+        call.timeout = self.route().and_then(|route| route.settings.timeout);
+        call.hurried = false;
+        call.connection.deadlines.set(Wait::Exchange, call.started, call.timeout);
         call.method = batch.method.clone();
         if batch.across_subjects {
             call.identity = None;
@@ -120,6 +126,7 @@ impl<N: Network> Exchange<N> {
         let says_nothing = outcome == AttemptOutcome::Timeout && self.hurried;
         if let Some(upstream) = self.upstream().filter(|_| !says_nothing) {
             upstream.broke_off(&source.selected, outcome, None, self.now());
+            self.amend_attempt(source.span, (outcome, None), self.now());
         }
     }
 }

@@ -34,6 +34,7 @@ const KNOWN: [Method; 9] = [
 const METHOD: &str = "http.request.method";
 const STATUS: &str = "http.response.status_code";
 const ERROR: &str = "error.type";
+const OUTCOME: &str = "gateway.outcome";
 
 impl<N: Network> Exchange<N> {
     /// Decides whether it is traced. Nothing has been allocated for that before, and nothing is where it is not.
@@ -98,7 +99,7 @@ impl<N: Network> Exchange<N> {
         let Some(track) = &self.track else { return };
         let mut attributes: Vec<Attribute> = Vec::with_capacity(8);
         attributes.push(("gateway.upstream", Value::Name(Arc::clone(&upstream.name))));
-        attributes.push(("gateway.outcome", Value::Fixed(outcome.as_str())));
+        attributes.push((OUTCOME, Value::Fixed(outcome.as_str())));
         if !breaker.is_empty() {
             attributes.push(("gateway.breaker", Value::Fixed(breaker)));
         }
@@ -107,6 +108,19 @@ impl<N: Network> Exchange<N> {
         let failed = error.is_some();
         attributes.extend(error.map(|error| (ERROR, error)));
         track.end(span, ended, failed, attributes);
+    }
+
+    /// What followed on the head of its answer shows that the attempt has failed: it broke off, or trailers say so.
+    pub(crate) fn amend_attempt(
+        &self,
+        span: Option<SpanId>,
+        (outcome, status): (AttemptOutcome, Option<u16>),
+        now: Instant,
+    ) {
+        if let (Some(track), Some(span)) = (&self.track, span) {
+            let error = error_of_attempt(outcome, status).map(|error| (ERROR, error));
+            track.amend(span, now, std::iter::once((OUTCOME, Value::Fixed(outcome.as_str()))).chain(error));
+        }
     }
 
     /// The span of an aggregate's part, and the part's place in the trace: what it calls is under it.

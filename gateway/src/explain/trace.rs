@@ -16,7 +16,7 @@ pub(super) fn told(settings: &Tracing, headers: &HeaderMap) -> Option<String> {
         trace.parent_id.is_some().then_some(trace.sampled)
     };
     let ratio = settings.sample_ratio;
-    let sends = settings.export.as_ref().map(|export| &export.endpoint);
+    let sends = settings.export.as_ref().map(|export| origin(&export.endpoint));
     let text = match (brought(false), brought(true)) {
         (None, None) if sends.is_none() => return None,
         (None, None) => format!("begins here; sampled by its id ({ratio} of all)"),
@@ -38,6 +38,12 @@ pub(super) fn told(settings: &Tracing, headers: &HeaderMap) -> Option<String> {
         Some(endpoint) => format!("{text}; spans go to {endpoint}"),
         None => format!("{text}; no spans are made"),
     })
+}
+
+/// An address without its path, in which some collectors take a secret.
+fn origin(endpoint: &str) -> &str {
+    let host = endpoint.find("://").map_or(0, |at| at + 3);
+    endpoint[host..].find('/').map_or(endpoint, |end| &endpoint[..host + end])
 }
 
 #[cfg(test)]
@@ -64,6 +70,8 @@ mod tests {
         assert_eq!(ask("", None), None);
         let begins = "begins here; sampled by its id (0.01 of all); spans go to http://127.0.0.1:4318";
         assert_eq!(ask(sends, None).as_deref(), Some(begins));
+        let secret = "otlp_endpoint = 'http://127.0.0.1:4318/of/s3cret'";
+        assert_eq!(ask(secret, None).as_deref(), Some(begins), "no path is told");
         let low = "goes on, not sampled by its id (0.01 of all). From a trusted proxy it is, as its bit says; no spans are made";
         assert_eq!(ask("", Some(LOW)).as_deref(), Some(low));
         let high = "goes on, sampled by its id (0.01 of all). From a trusted proxy it is not, as its bit says; no spans are made";

@@ -105,7 +105,7 @@ pub(super) async fn attempt<N: Network>(
         let (failure, broken) = match head_of_answer(exchange, &mut leg, &mut limit).await {
             Ok(head) => {
                 underway.over();
-                return accept(exchange, head, Source { leg, selected }, manner);
+                return accept(exchange, head, Source { leg, selected, span: manner.span }, manner);
             }
             Err(unanswered @ (_, true)) if !leg.is_reused() && leg.nothing_came() => {
                 acquire::refused_late(exchange, &selected.endpoint, unanswered)

@@ -43,6 +43,14 @@ pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderM
     }
 }
 
+/// Forgets how long the client means to wait: a copy has the route's time, also of a client that is in a hurry.
+pub(super) fn forget<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) {
+    if std::mem::take(&mut exchange.timed) {
+        headers.remove(&X_REQUEST_TIMEOUT_MS);
+        headers.remove(&GRPC_TIMEOUT);
+    }
+}
+
 /// `TimeoutValue TimeoutUnit` of gRPC over HTTP/2: up to eight digits and one of `HMSmun`.
 fn grpc_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

@@ -106,7 +106,8 @@ pub fn copy<N: Network>(
         tally.result = MirrorResult::Full;
         return None;
     }
-    let room = Gathered::new(&shard.held, exchange.snapshot.config.server.body_match_memory);
+    // Of the memory that bodies share, copies leave three quarters to those whom clients wait for.
+    let room = Gathered::new(&shard.held, exchange.snapshot.config.server.body_match_memory / 4);
     let body = match body.tap(room, mirroring.settings.max_body) {
         Ok(body) => body,
         Err(why) => {
@@ -162,11 +163,12 @@ async fn sent<N: Network>(copy: Copy<N>) {
 /// Asks one endpoint, once.
 async fn asked<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: HeaderMap,
+    mut headers: HeaderMap,
     target: PathAndQuery,
     body: RequestBody,
     tally: &mut Tally,
 ) {
+    deadline::forget(exchange, &mut headers);
     let Ok(selected) = select(exchange, &headers) else {
         tally.result = MirrorResult::Refused;
         return;

@@ -5,6 +5,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, DATE, SEC_WEBSOCKET_ACCEPT, TRANS
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Body;
 
+use crate::context::names::X_REQUEST_ID;
 use crate::http1::AnswerHead;
 
 /// Fields that speak of a connection, which HTTP/2 has no use for (RFC 9113, section 8.2.2). `te` may say `trailers`.
@@ -22,6 +23,10 @@ pub fn head(status: StatusCode, fields: AnswerHead, head_only: bool, body: &impl
     let mut headers = fields.into_map();
     for name in &OF_CONNECTIONS {
         headers.remove(name);
+    }
+    if let Some(id) = headers.get_mut(&X_REQUEST_ID) {
+        // It never comes again: kept in no table of fields (RFC 7541, section 6.2.3), it drives out none that does.
+        id.set_sensitive(true);
     }
     let bodiless = status == StatusCode::NO_CONTENT;
     let stays = !bodiless && (head_only || status == StatusCode::NOT_MODIFIED);

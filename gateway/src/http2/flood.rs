@@ -1,5 +1,5 @@
-//! What a client or an upstream may send in a second that costs the gateway work and is no request and no answer: resets
-//! of a client, and frames that carry nothing. Counted in whole seconds from the first of each; time comes in.
+//! What a client or an upstream may send in a second that costs the gateway work and is no request and no answer:
+//! resets of a client, and frames that carry nothing. Counted in whole seconds from the first of each; time comes in.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! An upstream's stream on its way to `h2`: it tells whether anything has come of late, keeps the error that broke it, of
-//! which `h2` passes on the words alone, and breaks when the upstream floods it with frames that carry nothing.
+//! An upstream's stream on its way to `h2`: it tells whether anything has come of late, keeps the error that broke it,
+//! of which `h2` passes on the words alone, and breaks when the upstream floods it with frames that carry nothing.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

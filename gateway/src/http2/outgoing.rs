@@ -5,7 +5,23 @@ use http::uri::{Authority, Parts, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use super::OF_CONNECTIONS;
+use crate::context::names;
 use crate::http1::RequestHead;
+
+/// Names that the gateway writes as lines, and whether each request has a value of its own. The tables that both sides
+/// keep of fields (RFC 7541, section 2.3.2) would be filled with such values, which never come again and drive out
+/// those that do.
+static WRITTEN: [(&HeaderName, bool); 9] = [
+    (&names::X_REQUEST_ID, true),
+    (&names::TRACEPARENT, true),
+    (&names::X_REQUEST_TIMEOUT_MS, true),
+    (&names::GRPC_TIMEOUT, true),
+    (&names::TRACESTATE, false),
+    (&names::FORWARDED, false),
+    (&names::X_FORWARDED_FOR, false),
+    (&names::X_FORWARDED_PROTO, false),
+    (&names::X_FORWARDED_HOST, false),
+];
 
 /// What the request says of its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +93,11 @@ fn append_lines(headers: &mut HeaderMap, lines: &[u8]) {
     for line in lines.split(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\r")) {
         let Some(colon) = memchr::memchr(b':', line) else { continue };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        let known = WRITTEN.iter().find(|(known, _)| known.as_str().as_bytes() == name);
+        let name = known.map_or_else(|| HeaderName::from_bytes(name).ok(), |(known, _)| Some((*known).clone()));
+        if let (Some(name), Ok(mut value)) = (name, HeaderValue::from_bytes(value)) {
+            // `h2` says such fields in full, and keeps none of them (RFC 7541, section 6.2.3).
+            value.set_sensitive(known.is_some_and(|(_, its_own)| *its_own));
             headers.append(name, value);
         }
     }
@@ -118,6 +138,13 @@ mod tests {
         assert_eq!(headers["te"], "trailers");
         assert_eq!(headers["forwarded"], "for=127.0.0.1;host=\"a:1\"");
         assert!(!headers.contains_key(HOST) && !headers.contains_key(CONTENT_LENGTH));
+    }
+
+    #[test]
+    fn what_only_this_request_has_is_kept_in_no_table() {
+        let request = request(&head(Method::GET, &[("host", "a")]), Declared::Nothing, false).unwrap();
+        let kept: Vec<_> = request.headers().iter().filter(|(_, value)| !value.is_sensitive()).collect();
+        assert_eq!(kept, [(&names::FORWARDED, &HeaderValue::from_static("for=127.0.0.1;host=\"a:1\""))]);
     }
 
     #[test]

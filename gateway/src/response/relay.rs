@@ -95,7 +95,7 @@ pub fn switch<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> 
     exchange.answered = Some(exchange.now());
     let connection = Arc::clone(&exchange.connection);
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
-    let Source { leg, selected } = answer.source;
+    let Source { leg, selected, .. } = answer.source;
     if let Some((stream, read_ahead)) = leg.into_tunnel() {
         let tunnel = Tunnel { stream, read_ahead, selected, idle_timeout, exchange };
         *connection.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tunnel));

@@ -45,6 +45,11 @@ fn a_body_is_json_whatever_the_ids_are() {
         let request = format!("path = \"/i\", body = \"{body}\"");
         check(&batch("/i/{id}", &request, ""), &["5:33: the body is not JSON"]);
     }
+    // What a client writes would end the string that it stands in; a name that is none would be sent as it is.
+    for body in ["{\\\"ids\\\": {ids}, \\\"of\\\": [\\\"{shop}\\\"]}", "{\\\"ids\\\": {ids}, \\\"of\\\": {shpo}}"] {
+        let request = format!("path = \"/{{shop}}\", body = \"{body}\"");
+        check(&batch("/s/{shop}/{id}", &request, ""), &["5:38: the body is not JSON"]);
+    }
     check(&batch("/i/{id}", &format!("method = \"GET\", {BODY}"), ""), &["5:49: a GET has no body"]);
     check(
         &batch("/i/{id}", "path = \"/{ids}\", method = \"HEAD\"", ""),

@@ -88,7 +88,7 @@ pub(crate) static BATCH_REQUEST: TableDef = TableDef::plain(
         key("numbers", Kind::Bool, "Ids are whole numbers, and are sent as such in the body.").default("false"),
     ],
 )
-.rules(&[batch::ids_are_sent, batch::body_is_json]);
+.rules(&[batch::ids_are_sent, batch::method_can_ask]);
 
 pub(crate) static BATCH_RESPONSE: TableDef = TableDef::plain(
     "response",

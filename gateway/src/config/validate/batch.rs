@@ -36,6 +36,8 @@ pub(crate) fn placeholders(context: &mut Context<'_>, batch: &Reader<'_>) {
         context.report.error_with(batch.at("path"), "an item's id is one segment", format!("write {{{id}}}"));
     }
     let request = batch.table("request");
+    let body = batch_call::body(&request.text("body"), &parameters);
+    body_is_json(context, &request, &body);
     let path = request.text("path");
     // A path that is none was reported for itself.
     if (text::CALL.check)(&path).is_err() {
@@ -53,7 +55,6 @@ pub(crate) fn placeholders(context: &mut Context<'_>, batch: &Reader<'_>) {
     if let Err(problem) = compose::fixed_shape(&path) {
         context.report.error(request.at("path"), problem);
     }
-    let body = batch_call::body(&request.text("body"), &parameters);
     for (key, pieces) in [("path", &call), ("body", &body)] {
         if pieces.contains(&BatchPiece::Param(id.to_owned())) {
             let help = "write {ids}, the list of all";
@@ -84,8 +85,24 @@ pub(crate) fn ids_are_sent(context: &mut Context<'_>, request: &Reader<'_>) {
     }
 }
 
-/// A body is JSON once the ids are in it, and they are a value of it, whatever they are.
-pub(crate) fn body_is_json(context: &mut Context<'_>, request: &Reader<'_>) {
+/// A body is JSON once its placeholders are filled, each with a value of its own: within a string, the quotes of what a
+/// client writes would end the string.
+fn body_is_json(context: &mut Context<'_>, request: &Reader<'_>, body: &[BatchPiece]) {
+    let sample = |piece: &BatchPiece| match piece {
+        BatchPiece::Literal(text) => text.clone(),
+        BatchPiece::Ids => "[\"x\",\"y\"]".to_owned(),
+        BatchPiece::Param(_) => "\"x\"".to_owned(),
+    };
+    let filled: String = body.iter().map(sample).collect();
+    if !filled.is_empty() && serde_json::from_str::<serde::de::IgnoredAny>(&filled).is_err() {
+        let help = "placeholders stand where values do, without quotes, and are {ids} or parameters of the path: body = \
+                    \"{\\\"ids\\\": {ids}}\"";
+        context.report.error_with(request.at("body"), "the body is not JSON", help);
+    }
+}
+
+/// A call that can ask for items: what its method says of a body is so.
+pub(crate) fn method_can_ask(context: &mut Context<'_>, request: &Reader<'_>) {
     let (method, body) = (request.text("method"), request.text("body"));
     if matches!(&*method, "HEAD" | "OPTIONS" | "DELETE") {
         let message = format!("a call of the method {method} does not ask for items");
@@ -98,27 +115,4 @@ pub(crate) fn body_is_json(context: &mut Context<'_>, request: &Reader<'_>) {
         let help = "write the ids into `path`, or use another method";
         context.report.error_with(request.at("body"), "a GET has no body", help);
     }
-    // Within a string, the quotes of this would end it.
-    let filled = body.replace("{ids}", "[\"x\",\"y\"]");
-    let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-    // Another parameter's braces are in the way; with a value in them they are not.
-    if !is_json(&filled) && !is_json(&with_values(&filled)) {
-        let help = "placeholders stand where values do, without quotes: body = \"{\\\"ids\\\": {ids}}\"";
-        context.report.error_with(request.at("body"), "the body is not JSON", help);
-    }
-}
-
-/// A string in each place of a name in braces.
-fn with_values(text: &str) -> String {
-    let mut filled = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('{') {
-        filled.push_str(before);
-        let name = after.split('}').next().unwrap_or("");
-        let is_name = !name.is_empty() && name.len() < after.len() && !name.contains(['"', '{', ' ', ':', '\n', '\t']);
-        filled.push_str(if is_name { "\"x\"" } else { "{" });
-        rest = if is_name { &after[name.len() + 1..] } else { after };
-    }
-    filled.push_str(rest);
-    filled
 }

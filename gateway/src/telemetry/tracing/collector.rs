@@ -68,7 +68,13 @@ impl Wire {
         let (head, mut body) = answer.into_parts();
         let (mut data, mut trailers) = (BytesMut::new(), HeaderMap::new());
         while let Some(frame) = body.frame().await {
-            match frame?.into_data() {
+            let frame = match frame {
+                Ok(frame) => frame,
+                // Its status has been said, whatever comes of the rest; that of gRPC comes last.
+                Err(_) if self.protocol == OtlpProtocol::Http => break,
+                Err(error) => return Err(error),
+            };
+            match frame.into_data() {
                 Ok(part) if data.len() + part.len() <= MOST_ANSWER => data.put(part),
                 // What is so long is no answer of a collector: what it says by its status still counts.
                 Ok(_) => break,

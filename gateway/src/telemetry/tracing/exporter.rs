@@ -99,7 +99,8 @@ pub(super) async fn run_with<C: Carrier>(tracer: Arc<Tracer>, connect: impl Fn(&
                 Ok(carrier) => exporter.send_all(export, &carrier).await,
                 Err(why) => {
                     exporter.note(Some(&why));
-                    exporter.rest().await
+                    exporter.forget();
+                    exporter.pause(LONGEST_WAIT).await
                 }
             },
         };
@@ -115,29 +116,44 @@ pub async fn run(tracer: Arc<Tracer>) {
 }
 
 impl Exporter<'_> {
-    /// Nobody is to be sent anything: what waits is forgotten.
+    /// Nobody is to be sent anything.
     async fn rest(&mut self) -> Turn {
-        let held = self.held.take().map_or(0, |parcel| parcel.spans);
-        self.tracer.count(SpanResult::Ended, held);
-        loop {
-            let left = self.tracer.outbox.take();
-            if left.is_empty() {
-                break;
-            }
-            self.tracer.count(SpanResult::Ended, left.iter().map(|trace| trace.spans.len() as u64).sum());
-        }
-        if *self.ending.borrow() {
-            return Turn::Ended;
-        }
+        self.forget();
         tokio::select! {
             _ = self.export.changed() => Turn::Changed,
             _ = self.ending.wait_for(|ending| *ending) => Turn::Ended,
         }
     }
 
+    /// Waits until somebody may be there to send to.
+    async fn pause(&mut self, time: Duration) -> Turn {
+        tokio::select! {
+            _ = self.export.changed() => Turn::Changed,
+            _ = self.ending.wait_for(|ending| *ending) => Turn::Ended,
+            () = tokio::time::sleep(time) => Turn::Changed,
+        }
+    }
+
+    /// Forgets what waits.
+    fn forget(&mut self) {
+        let held = self.held.take().map_or(0, |parcel| parcel.spans);
+        self.tracer.count(SpanResult::Ended, held);
+        loop {
+            let left = self.tracer.outbox.take();
+            if left.is_empty() {
+                return;
+            }
+            self.tracer.count(SpanResult::Ended, left.iter().map(|trace| trace.spans.len() as u64).sum());
+        }
+    }
+
     /// Sends what waits and what comes, until something else is to be done.
     async fn send_all(&mut self, export: &Export, carrier: &impl Carrier) -> Turn {
         loop {
+            // With spans to send at every moment, it would be looked at nowhere else.
+            if self.export.has_changed().unwrap_or(false) {
+                return Turn::Changed;
+            }
             if self.held.is_none() {
                 match self.next(export).await {
                     Turn::Done => {}

@@ -82,7 +82,8 @@ impl Tracer {
     pub(super) fn put(&self, trace: Trace) {
         let spans = trace.spans.len() as u64;
         if !self.outbox.put(trace) {
-            self.count(SpanResult::QueueFull, spans);
+            // Of a request that was under way when tracing was turned off.
+            self.count(if self.is_on() { SpanResult::QueueFull } else { SpanResult::Ended }, spans);
         }
     }
 

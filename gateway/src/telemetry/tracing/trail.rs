@@ -116,6 +116,21 @@ impl Track {
         }
     }
 
+    /// The call of this span, which had ended, has failed after all: at this time, and with these attributes in place
+    /// of those of the same names.
+    pub fn amend(&self, id: SpanId, ended: Instant, more: impl IntoIterator<Item = Attribute>) {
+        let mut gathered = self.trail.lock();
+        if let Some(span) = gathered.spans.iter_mut().find(|span| span.id == id) {
+            (span.ended, span.failed) = (Some(ended), true);
+            for (name, value) in more {
+                match span.attributes.iter_mut().find(|(known, _)| *known == name) {
+                    Some(known) => known.1 = value,
+                    None => span.attributes.push((name, value)),
+                }
+            }
+        }
+    }
+
     /// Adds a span that has ended: the request's own.
     pub fn add(&self, span: Span) {
         self.trail.lock().add(span, MOST_SPANS);
