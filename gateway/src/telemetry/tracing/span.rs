@@ -75,7 +75,18 @@ impl Span {
     /// One that has just begun.
     pub fn new(kind: Kind, name: Value, id: SpanId, parent: Option<SpanId>, began: Instant) -> Self {
         let attributes = Vec::with_capacity(8);
-        Self { id, parent, parent_is_remote: false, kind, name, began, ended: None, failed: false, attributes, link: None }
+        Self {
+            id,
+            parent,
+            parent_is_remote: false,
+            kind,
+            name,
+            began,
+            ended: None,
+            failed: false,
+            attributes,
+            link: None,
+        }
     }
 }
 
