@@ -27,7 +27,7 @@ use crate::snapshot::CompiledRoute;
 use crate::telemetry::metrics::{AuthResult, ShedReason};
 use crate::telemetry::record::{AccessRecord, Ended};
 use crate::telemetry::recorder::Notes;
-use crate::telemetry::tracing::Track;
+use crate::telemetry::tracing::{Link, Track};
 use crate::upstream::in_flight::Permit;
 use crate::upstream::{Endpoint, Upstream};
 
@@ -131,6 +131,8 @@ pub struct Exchange<N: Network> {
     pub(crate) notes: OnceLock<Box<Mutex<Notes>>>,
     /// Its place in its trace, where it is traced.
     pub(crate) track: Option<Track>,
+    /// Another one's call whose answer it has, in a trace of its own.
+    pub(crate) shared: Option<Box<Link>>,
     /// What its client takes of the codings that the route offers.
     pub accepts: Accepted,
     /// Its place among the gateway's requests, while their number is limited.
@@ -225,6 +227,7 @@ impl<N: Network> Exchange<N> {
             page: None,
             notes: OnceLock::new(),
             track: None,
+            shared: None,
             accepts: Accepted::default(),
             place: None,
             unread: false,

@@ -32,6 +32,7 @@ use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::shard::Shard;
+use crate::telemetry::tracing::Value;
 use crate::timer::{Wait, Watch};
 
 /// Batches of a worker that are gathered at once; a request that finds no room is a batch of its own.
@@ -239,7 +240,8 @@ where
     N: Network,
     F: Future<Output = Called<N>>,
 {
-    let Gathered { batch, exchange, headers, ranges, signal, place } = gathered;
+    let Gathered { batch, mut exchange, headers, ranges, signal, place } = gathered;
+    let mut span = exchange.open_batch();
     let shard = Arc::clone(&exchange.shard);
     let (taken, _under_way) = closed(&shard, place, &signal).await;
     let _ = signal.sent.set(exchange.now());
@@ -252,6 +254,9 @@ where
         shard.shared.metrics.gateway().panicked();
         (None, Err(Box::new(GatewayError::new(Code::Internal, "The gateway met a bug."))))
     });
+    if let Some(span) = &mut span {
+        span.came_to(what.is_err(), ("gateway.batch_size", Value::number(requests)));
+    }
     Arc::new(Landed { exchange, requests, what })
 }
 

@@ -15,7 +15,7 @@ use crate::network::Network;
 use crate::store::By;
 use crate::telemetry::metrics::{AttemptOutcome, Exemplar};
 use crate::telemetry::record::{AccessRecord, Ended};
-use crate::telemetry::tracing::{Attribute, Kind, Opened, Span, SpanId, Track, Value};
+use crate::telemetry::tracing::{Attribute, Kind, Link, Opened, Span, SpanId, Track, Value};
 use crate::upstream::{Endpoint, Upstream};
 
 /// The methods that conventions know (RFC 9110, RFC 5789); what a client makes up must not become a name.
@@ -138,6 +138,31 @@ impl<N: Network> Exchange<N> {
         Box::new(opened)
     }
 
+    /// The span of a batch, from its first request on; what it asks for is under it.
+    #[inline]
+    pub(crate) fn open_batch(&mut self) -> Option<Box<Opened>> {
+        let track = self.track.take()?;
+        Some(self.batch_in(&track))
+    }
+
+    #[cold]
+    fn batch_in(&mut self, track: &Track) -> Box<Opened> {
+        let name = self.route().map(|route| Arc::clone(&route.settings.name)).unwrap_or_default();
+        let opened = track.open(Kind::Internal, Value::text(&format!("batch {name}")), |attributes| {
+            attributes.push(("gateway.batch", Value::Name(name)));
+        });
+        self.track = Some(track.under(opened.id()));
+        Box::new(opened)
+    }
+
+    /// Where another one's call stands in its trace, for this one's span to tell of. `None` where one of the two is not
+    /// traced.
+    #[cold]
+    pub(super) fn link_to(&self, call: &Self) -> Option<Box<Link>> {
+        self.track.as_ref()?;
+        call.track.as_ref().map(|track| Box::new(track.as_link()))
+    }
+
     /// Its own span, made at its end.
     #[inline]
     pub(crate) fn end_track(&mut self, (status, ended): (u16, Ended), now: Instant, overhead: Duration) {
@@ -153,6 +178,7 @@ impl<N: Network> Exchange<N> {
         let record = self.record(status, ended, total, overhead);
         let mut span = Span::new(Kind::Server, self.span_name(), track.span(), parent, self.started);
         (span.parent_is_remote, span.ended) = (parent.is_some(), Some(now));
+        span.link = self.shared.as_deref().copied();
         self.describe_request(&record, &mut span.attributes);
         self.describe_way(&record, &mut span.attributes);
         let answered = self.status.is_some();

@@ -4,6 +4,7 @@ use mocks::raw::{Raw, Script};
 use mocks::{Effect, Rule};
 
 use crate::aggregates;
+use crate::batches;
 use crate::stores;
 use crate::support::{Collector, Gateway, GrpcCollector, Redis, Seen, echo, one_route, traced};
 
@@ -283,4 +284,31 @@ async fn a_buckets_exemplar_names_the_trace_of_a_request_in_it() {
     assert_eq!(shown.len(), 1, "{open}");
     assert!(shown[0].starts_with("gateway_request_duration_seconds_bucket{route=\"all\",le="), "{shown:?}");
     assert!(!page("text/plain").await.contains("trace_id"), "the older format has none");
+}
+
+#[tokio::test]
+async fn a_batch_is_a_span_of_its_first_request_and_the_others_are_linked_to_it() {
+    let (upstream, collector) = (batches::always(&batches::items(&["1", "2", "3"])).await, Collector::start().await);
+    let text = batches::text(upstream.addr(), "max_size = 3\n", "");
+    let gateway = Gateway::start(&format!("{}{text}", traced(&collector.endpoint()))).await;
+    let requests = ["1", "2", "3"].map(|id| batches::get(id, ""));
+    let mut clients = batches::asking(&gateway, &requests).await;
+    assert!(batches::answers(&mut clients).await.iter().all(|answer| answer.status == 200));
+    let spans = collector.spans(5).await;
+    let batch = spans.iter().find(|seen| seen.name() == "batch items").unwrap();
+    assert_eq!((batch.get("gateway.batch"), batch.get("gateway.batch_size")), ("items".into(), "3".into()));
+    assert_eq!(clients_of(&spans).parent(), batch.id(), "one call for all");
+    let (first, others): (Vec<&Seen>, Vec<&Seen>) =
+        spans.iter().filter(|seen| seen.is_server()).partition(|seen| seen.id() == batch.parent());
+    assert_eq!((first.len(), first[0].span.links.len(), others.len()), (1, 0, 2));
+    for other in others {
+        assert_ne!(other.trace(), batch.trace());
+        let [link] = &other.span.links[..] else { panic!("{other:?}") };
+        assert_eq!((&link.trace_id, &link.span_id), (&batch.span.trace_id, &batch.span.span_id));
+    }
+}
+
+fn clients_of(spans: &[Seen]) -> &Seen {
+    let [only] = clients(spans)[..] else { panic!("{spans:#?}") };
+    only
 }

@@ -5,9 +5,9 @@ use std::time::Instant;
 use prost::Message as _;
 
 use super::message::{
-    AnyValue, KeyValue, Resource, ResourceSpans, Said, Scope, ScopeSpans, SpanMessage, SpanStatus, Traces,
+    AnyValue, KeyValue, LinkMessage, Resource, ResourceSpans, Said, Scope, ScopeSpans, SpanMessage, SpanStatus, Traces,
 };
-use super::span::{Kind, Span, SpanId, Value};
+use super::span::{Kind, Link, Span, SpanId, Value};
 use super::trail::Trace;
 use crate::build;
 
@@ -53,9 +53,14 @@ fn message(span: Span, (trace_id, state): (&[u8], &str), unix_ns: impl Fn(Instan
         // The wall clock may have been set back meanwhile; nothing ends before it begins.
         end_time_unix_nano: span.ended.map_or(began, unix_ns).max(began),
         attributes: span.attributes.into_iter().map(|(key, value)| attribute(key, value)).collect(),
+        links: span.link.map(link).into_iter().collect(),
         status: span.failed.then(|| SpanStatus { message: String::new(), code: ERROR }),
         flags: SAMPLED | KNOWS_REMOTE | if span.parent_is_remote { IS_REMOTE } else { 0 },
     }
+}
+
+fn link(link: Link) -> LinkMessage {
+    LinkMessage { trace_id: link.trace_id.to_vec(), span_id: id(link.span), flags: SAMPLED | KNOWS_REMOTE }
 }
 
 fn id(id: SpanId) -> Vec<u8> {

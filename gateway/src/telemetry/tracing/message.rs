@@ -72,9 +72,22 @@ pub(super) struct SpanMessage {
     pub(super) end_time_unix_nano: u64,
     #[prost(message, repeated, tag = "9")]
     pub(super) attributes: Vec<KeyValue>,
+    #[prost(message, repeated, tag = "13")]
+    pub(super) links: Vec<LinkMessage>,
     #[prost(message, optional, tag = "15")]
     pub(super) status: Option<SpanStatus>,
     #[prost(fixed32, tag = "16")]
+    pub(super) flags: u32,
+}
+
+/// `Span.Link`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct LinkMessage {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) trace_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    pub(super) span_id: Vec<u8>,
+    #[prost(fixed32, tag = "6")]
     pub(super) flags: u32,
 }
 

@@ -20,6 +20,6 @@ mod trail;
 mod verdict;
 
 pub use exporter::run;
-pub use span::{Attribute, Kind, Span, SpanId, Value};
+pub use span::{Attribute, Kind, Link, Span, SpanId, Value};
 pub use tracer::Tracer;
 pub use trail::{Opened, Track};

@@ -58,13 +58,35 @@ pub struct Span {
     pub failed: bool,
     /// What is known of it.
     pub attributes: Vec<Attribute>,
+    /// Work of another trace that it waited for.
+    pub link: Option<Link>,
+}
+
+/// A span of another trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// The trace.
+    pub trace_id: [u8; 16],
+    /// The span in it.
+    pub span: SpanId,
 }
 
 impl Span {
     /// One that has just begun.
     pub fn new(kind: Kind, name: Value, id: SpanId, parent: Option<SpanId>, began: Instant) -> Self {
         let attributes = Vec::with_capacity(8);
-        Self { id, parent, parent_is_remote: false, kind, name, began, ended: None, failed: false, attributes }
+        Self {
+            id,
+            parent,
+            parent_is_remote: false,
+            kind,
+            name,
+            began,
+            ended: None,
+            failed: false,
+            attributes,
+            link: None,
+        }
     }
 }
 

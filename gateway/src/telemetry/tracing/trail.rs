@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::span::{Attribute, Kind, Span, SpanId, Value};
+use super::span::{Attribute, Kind, Link, Span, SpanId, Value};
 use super::tracer::Tracer;
 use crate::algorithms::rng::Draws;
 use crate::telemetry::metrics::SpanResult;
@@ -68,6 +68,11 @@ impl Track {
     /// The span under which things happen here.
     pub fn span(&self) -> SpanId {
         self.span
+    }
+
+    /// Where it is, as seen from another trace.
+    pub fn as_link(&self) -> Link {
+        Link { trace_id: self.trail.trace_id, span: self.span }
     }
 
     /// The same trail, under another of its spans.

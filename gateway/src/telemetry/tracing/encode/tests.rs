@@ -19,6 +19,7 @@ fn what_is_written_others_read() {
     first.attributes = vec![("url.path", Value::text("/a")), ("gateway.route", Value::Name("r".into()))];
     let mut second = Span::new(Kind::Client, Value::Fixed("GET"), call, Some(root), began);
     second.failed = true;
+    second.link = Some(Link { trace_id: [8; 16], span: root });
     second.attributes.push(("http.response.status_code", Value::Number(503)));
     let trace = Trace { trace_id: [7; 16], state: Some("a=1".into()), spans: vec![first, second] };
     let unix_ns = |at| u64::try_from(clock.unix_us(at)).unwrap() * 1000;
@@ -51,6 +52,8 @@ fn what_is_written_others_read() {
     assert_eq!((client.kind, client.flags, &client.parent_span_id), (3, 0x101, &server.span_id));
     assert_eq!(client.status.as_ref().map(|status| status.code), Some(2));
     assert_eq!(client.start_time_unix_nano, client.end_time_unix_nano, "without an end it has no length");
+    let link = &client.links[0];
+    assert_eq!((&link.trace_id[..], &link.span_id, server.links.len()), (&[8; 16][..], &server.span_id, 0));
     let number = client.attributes[0].value.clone().unwrap().value;
     assert_eq!(number, Some(any_value::Value::IntValue(503)));
 }
