@@ -48,7 +48,7 @@ fn scenario(more: &str) -> String {
         load("http2", "listener = 1\ntls = { ca = \"edge.ca.pem\" }\nhttp2 = true\nstreams = 5"),
         load("balancer", "listener = 2\nproxy_protocol = \"v2\""),
     ];
-    let head = "name = \"edge\"\nwarm_up = \"100ms\"\nrest = \"1s\"\n[gateway]\nconfig = \"gateway.toml\"\n\
+    let head = "name = \"edge\"\nwarm_up = \"100ms\"\nrest = \"3s\"\n[gateway]\nconfig = \"gateway.toml\"\n\
                 [mocks.orders]\nendpoints = 1\n";
     head.to_owned() + &loads.concat() + more
 }
