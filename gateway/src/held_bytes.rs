@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
+
 /// The least that is taken at once, bytes.
 const STEP: usize = 1024;
 
@@ -65,6 +67,25 @@ pub struct Gathered {
 #[derive(Debug, Clone)]
 pub struct Kept(#[expect(dead_code, reason = "held for its drop")] Arc<Share>);
 
+impl Kept {
+    /// A body that keeps its share until the last of those who get a part of it has written it.
+    pub fn hold(self, body: Bytes) -> Bytes {
+        Bytes::from_owner(Held { body, _share: self })
+    }
+}
+
+/// A body with its share.
+struct Held {
+    body: Bytes,
+    _share: Kept,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
 impl Gathered {
     /// Nothing yet; all of a worker's may hold `most` bytes.
     pub fn new(of: &Arc<HeldBytes>, most: usize) -> Self {
@@ -86,7 +107,7 @@ impl Gathered {
     }
 
     /// The bytes, and what to keep for as long as they are there.
-    pub fn into_parts(self) -> (bytes::Bytes, Kept) {
+    pub fn into_parts(self) -> (Bytes, Kept) {
         (self.bytes.into(), Kept(Arc::new(self.share)))
     }
 }

@@ -39,19 +39,6 @@ pub(super) enum Found {
     Twice,
 }
 
-/// A body with its share of the worker's memory, which is kept until the last of those who get a part of it has written
-/// it.
-struct Held {
-    body: Bytes,
-    _share: Kept,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.body
-    }
-}
-
 impl Items {
     /// Takes an answer apart that is JSON; `ids` are those that were asked for, in order. `None` where there is no
     /// array of items where it should be. Items without an id, and those that nobody asked for, are passed over.
@@ -66,7 +53,7 @@ impl Items {
                 Place::At(_) | Place::Twice => Place::Twice,
             };
         }
-        Some(Self { body: Bytes::from_owner(Held { body, _share: share }), ids, places })
+        Some(Self { body: share.hold(body), ids, places })
     }
 
     /// What it holds of this id.

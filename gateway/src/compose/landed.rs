@@ -11,7 +11,7 @@ use http::{StatusCode, header};
 use super::key;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
-use crate::held_bytes::{Gathered, Kept};
+use crate::held_bytes::Gathered;
 use crate::http1::{Fields, ResponseHead};
 use crate::network::Network;
 use crate::response_body::{Answer, Behind};
@@ -43,18 +43,6 @@ pub(super) enum What<N: Network> {
     One(Mutex<Option<Taken<N>>>),
     /// There is no answer; whether the route's fixed answer stands in for one.
     Failed(Box<GatewayError>, bool),
-}
-
-/// A body with its share of the worker's memory, which is kept until the last of those who get it has written it.
-struct Held {
-    body: Bytes,
-    _share: Kept,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.body
-    }
 }
 
 /// Takes an answer: as a whole, where several may have it.
@@ -97,7 +85,7 @@ pub(super) async fn land<N: Network>(exchange: &Exchange<N>, answer: Answer<N>) 
     }
     source.finish(exchange, exchange.now());
     let (body, share) = gathered.into_parts();
-    What::Whole(head, Bytes::from_owner(Held { body, _share: share }))
+    What::Whole(head, share.hold(body))
 }
 
 /// Whether an answer, by its head, may be given to others than who asked (RFC 9111, sections 3 and 4).

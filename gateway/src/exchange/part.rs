@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
@@ -32,12 +33,16 @@ impl<N: Network> Exchange<N> {
 
     /// An exchange for a call that others may share: it asks for the same, from now on, with the route's own time.
     pub fn shared_call(&self) -> Box<Self> {
+        self.call_of_route(self.now().saturating_duration_since(self.started))
+    }
+
+    /// A call by its own route, of whose time so much has passed.
+    fn call_of_route(&self, passed: Duration) -> Box<Self> {
         let mut call = self.call(self.route.unwrap_or(usize::MAX), self.method.clone(), self.uri.clone());
         call.path.clone_from(&self.path);
         let given = self.route().and_then(|route| route.settings.timeout);
         // Whoever begins it has waited for less time than it has itself; what it has little of says nothing of who is
         // asked.
-        let passed = call.started.saturating_duration_since(self.started);
         call.timeout = given.map(|given| given.saturating_sub(passed));
         call.hurried = given.is_some_and(|given| passed > given / 2);
         call.connection.deadlines.set(Wait::Exchange, call.started, call.timeout);
@@ -58,11 +63,8 @@ impl<N: Network> Exchange<N> {
     /// An exchange for a call that asks for many requests' items; for nobody in particular where it is for several
     /// subjects.
     pub fn call_for_many(&self, batch: &Batch) -> Box<Self> {
-        let mut call = self.shared_call();
         // Who joins has all of its own time, whatever the first has used of its; each waits no longer than that.
-        call.timeout = self.route().and_then(|route| route.settings.timeout);
-        call.hurried = false;
-        call.connection.deadlines.set(Wait::Exchange, call.started, call.timeout);
+        let mut call = self.call_of_route(Duration::ZERO);
         call.method = batch.method.clone();
         if batch.across_subjects {
             call.identity = None;

@@ -8,6 +8,7 @@ use reqwest::redirect::Policy;
 
 use super::key_store::FETCH_TIMEOUT;
 pub(super) use crate::config::may_be_asked;
+use crate::error::with_causes;
 
 /// What a server answered.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub(super) struct Answer {
 pub(super) fn client() -> Result<reqwest::Client, String> {
     let builder = reqwest::Client::builder().http1_only().redirect(Policy::none()).no_proxy().timeout(FETCH_TIMEOUT);
     let builder = builder.connect_timeout(Duration::from_secs(2)).user_agent("portcullis");
-    builder.build().map_err(|error| chain(&error))
+    builder.build().map_err(|error| with_causes(&error))
 }
 
 /// Gets a document of at most this many bytes.
@@ -44,13 +45,13 @@ pub(super) async fn get(client: &reqwest::Client, url: &str, most: usize) -> Res
 /// # Errors
 /// As [`get`].
 pub(super) async fn read(request: reqwest::RequestBuilder, most: usize) -> Result<Answer, String> {
-    let mut response = request.send().await.map_err(|error| chain(&error.without_url()))?;
+    let mut response = request.send().await.map_err(|error| with_causes(&error.without_url()))?;
     if response.status() != reqwest::StatusCode::OK {
         return Err(format!("the server answered {}", response.status().as_u16()));
     }
     let fresh_for = max_age(response.headers());
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error.without_url()))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| with_causes(&error.without_url()))? {
         if body.len() + chunk.len() > most {
             return Err(format!("the answer is larger than {most} bytes"));
         }
@@ -66,18 +67,6 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let seconds =
         directives.find_map(|directive| directive.to_ascii_lowercase().strip_prefix("max-age=")?.parse().ok());
     seconds.map(Duration::from_secs)
-}
-
-/// An error with its causes: the outermost alone says little.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

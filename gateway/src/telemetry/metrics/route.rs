@@ -9,152 +9,76 @@ use super::shards::{Shards, bump};
 use super::{DurationHistogram, HistogramTotals, OverheadHistogram};
 use crate::config::settings::compress::Coding;
 use crate::error::Code;
+use crate::labelled::labelled;
 
 const CODES: usize = Code::ALL.len();
 /// Status classes 1xx to 5xx.
 const CLASSES: usize = 5;
 
-/// What became of a failure on a route that has a fallback.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FallbackResult {
+labelled! {
+    /// What became of a failure on a route that has a fallback.
+    pub enum FallbackResult, "As written in metrics.";
     /// The fixed answer was given.
-    Fixed,
+    Fixed = "fixed";
     /// The other upstream answered.
-    Upstream,
+    Upstream = "upstream";
     /// The other upstream failed too.
-    Failed,
+    Failed = "failed";
     /// There was none: it was not safe to send the request a second time, its body was gone, or no time was left.
-    Unsent,
+    Unsent = "unsent";
 }
 
-impl FallbackResult {
-    /// Every result, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Fixed, Self::Upstream, Self::Failed, Self::Unsent];
-
-    /// As written in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fixed => "fixed",
-            Self::Upstream => "upstream",
-            Self::Failed => "failed",
-            Self::Unsent => "unsent",
-        }
-    }
-}
-
-/// What a request came to that may share a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CoalesceResult {
+labelled! {
+    /// What a request came to that may share a call.
+    pub enum CoalesceResult, "As written in metrics.";
     /// The call began with it.
-    Began,
+    Began = "began";
     /// It shared another one's call.
-    Shared,
+    Shared = "shared";
     /// It waited for a call whose answer may not be shared, and asked for itself.
-    Unshared,
+    Unshared = "unshared";
     /// Its time was up before the call's.
-    Late,
+    Late = "late";
     /// There were too many calls to begin one more; it asked for itself.
-    Full,
+    Full = "full";
 }
 
-impl CoalesceResult {
-    /// Every result, in the order of their numbers.
-    pub const ALL: [Self; 5] = [Self::Began, Self::Shared, Self::Unshared, Self::Late, Self::Full];
-
-    /// As written in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Began => "began",
-            Self::Shared => "shared",
-            Self::Unshared => "unshared",
-            Self::Late => "late",
-            Self::Full => "full",
-        }
-    }
-}
-
-/// What another service's word came to (`forward_auth`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum WordResult {
+labelled! {
+    /// What another service's word came to (`forward_auth`).
+    pub enum WordResult, "As written in metrics.";
     /// It said yes.
-    Allowed,
+    Allowed = "allowed";
     /// It had said yes to the same question a moment ago.
-    Remembered,
+    Remembered = "remembered";
     /// Its answer was the client's.
-    Refused,
+    Refused = "refused";
     /// It could not be asked, or failed, and the request was refused.
-    Failed,
+    Failed = "failed";
     /// It could not be asked, or failed, and the request passed: the route says so.
-    FailedOpen,
+    FailedOpen = "failed_open";
 }
 
-impl WordResult {
-    /// Every result, in the order of their numbers.
-    pub const ALL: [Self; 5] = [Self::Allowed, Self::Remembered, Self::Refused, Self::Failed, Self::FailedOpen];
-
-    /// As written in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Allowed => "allowed",
-            Self::Remembered => "remembered",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::FailedOpen => "failed_open",
-        }
-    }
-}
-
-/// What became of a copy of a request (`mirror`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MirrorResult {
+labelled! {
+    /// What became of a copy of a request (`mirror`).
+    pub enum MirrorResult, "As written in metrics.";
     /// It was sent, and answered, with whatever status.
-    Answered,
+    Answered = "answered";
     /// It was sent, or was to be, and there was no answer: no connection, a broken one, none in time.
-    Failed,
+    Failed = "failed";
     /// Its upstream had nobody to ask: no endpoint, open breakers, a limit.
-    Refused,
+    Refused = "refused";
     /// The worker had as many copies in flight as it may have.
-    Full,
+    Full = "full";
     /// Its body is larger than what is copied.
-    TooLarge,
+    TooLarge = "too_large";
     /// The worker held as much of bodies as it may hold.
-    NoMemory,
+    NoMemory = "no_memory";
     /// The client's request never came whole.
-    BodyCut,
+    BodyCut = "body_cut";
     /// The gateway protects itself, and leaves out copies first.
-    Shed,
+    Shed = "shed";
     /// It was under way when the gateway ended.
-    Abandoned,
-}
-
-impl MirrorResult {
-    /// Every result, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
-        Self::Answered,
-        Self::Failed,
-        Self::Refused,
-        Self::Full,
-        Self::TooLarge,
-        Self::NoMemory,
-        Self::BodyCut,
-        Self::Shed,
-        Self::Abandoned,
-    ];
-
-    /// As written in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Answered => "answered",
-            Self::Failed => "failed",
-            Self::Refused => "refused",
-            Self::Full => "full",
-            Self::TooLarge => "too_large",
-            Self::NoMemory => "no_memory",
-            Self::BodyCut => "body_cut",
-            Self::Shed => "shed",
-            Self::Abandoned => "abandoned",
-        }
-    }
+    Abandoned = "abandoned";
 }
 
 /// The series of one route; shared by all snapshots that have a route of this name.
@@ -454,8 +378,8 @@ mod tests {
     #[test]
     fn fallbacks_are_counted_by_what_they_came_to() {
         let series = RouteSeries::new("r".into(), 2);
-        for (at, result) in FallbackResult::ALL.into_iter().enumerate() {
-            (0..=at).for_each(|n| series.fell_back(n % 2, result));
+        for (at, result) in FallbackResult::ALL.iter().enumerate() {
+            (0..=at).for_each(|n| series.fell_back(n % 2, *result));
         }
         assert_eq!(series.totals().unwrap().fallbacks, [1, 2, 3, 4]);
     }
@@ -463,8 +387,8 @@ mod tests {
     #[test]
     fn words_of_another_service_are_counted_by_what_they_came_to() {
         let series = RouteSeries::new("r".into(), 2);
-        for (at, result) in WordResult::ALL.into_iter().enumerate() {
-            (0..=at).for_each(|n| series.heard(n % 2, result));
+        for (at, result) in WordResult::ALL.iter().enumerate() {
+            (0..=at).for_each(|n| series.heard(n % 2, *result));
         }
         assert_eq!(series.totals().unwrap().words, [1, 2, 3, 4, 5]);
     }

@@ -10,6 +10,7 @@ use reqwest::redirect::Policy;
 use super::exporter::Carrier;
 use super::verdict::Verdict;
 use crate::config::settings::telemetry::{Export, OtlpProtocol};
+use crate::error::with_causes;
 
 /// Opening a connection.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -44,7 +45,7 @@ impl Wire {
             OtlpProtocol::Http => builder.http1_only(),
             OtlpProtocol::Grpc => builder.http2_prior_knowledge(),
         };
-        let client = builder.build().map_err(|error| chain(&error))?;
+        let client = builder.build().map_err(|error| with_causes(&error))?;
         let base = export.endpoint.trim_end_matches('/');
         let (path, kind) = match export.protocol {
             OtlpProtocol::Http => (TRACES, "application/x-protobuf"),
@@ -92,7 +93,7 @@ impl Carrier for Wire {
     async fn carry(&self, message: Bytes) -> Verdict {
         match self.send(message).await {
             Ok(verdict) => verdict,
-            Err(error) => Verdict::unanswered(chain(&error.without_url())),
+            Err(error) => Verdict::unanswered(with_causes(&error.without_url())),
         }
     }
 }
@@ -132,18 +133,6 @@ fn details(text: Option<&str>) -> Vec<u8> {
 /// In seconds; a date is passed over, and then the usual time is waited.
 fn retry_after(head: &HeaderMap) -> Option<Duration> {
     head.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
-}
-
-/// An error with its causes: the outermost alone says little.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]
