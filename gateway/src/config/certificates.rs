@@ -43,8 +43,11 @@ pub(crate) fn with_key(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKe
     })
 }
 
-/// The certificates of a file, the server's own first.
-fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The certificates of a file, the server's own first; one at least.
+///
+/// # Errors
+/// The file cannot be read, or holds none.
+pub(crate) fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let bytes = read(file, MAX_BYTES)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let chain = chain.map_err(|error| format!("it is not PEM: {error}"))?;

@@ -78,6 +78,7 @@ mod tls;
 mod traces;
 mod traces_graph;
 mod traces_lost;
+mod traces_tls;
 mod upstream_faults;
 mod upstream_http2;
 mod upstream_http2_ends;

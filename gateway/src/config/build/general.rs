@@ -145,7 +145,7 @@ pub(crate) fn telemetry(table: &Reader<'_>, sources: &Sources) -> Telemetry {
     Telemetry {
         access_log: AccessLog { output, sample: log.number("sample"), queue: log.integer("queue") },
         recorder: recorder(&table.table("recorder")),
-        tracing: tracing::tracing(&table.table("tracing")),
+        tracing: tracing::tracing(&table.table("tracing"), sources),
     }
 }
 

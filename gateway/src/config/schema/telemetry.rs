@@ -66,6 +66,11 @@ static TRACING: TableDef = TableDef::plain(
             "Sent with each message, as `authorization = \"Bearer ${OTLP_TOKEN}\"`.",
         )
         .default("{}"),
+        key(
+            "otlp_ca",
+            Kind::File,
+            "Who signs the collector's certificate, PEM; else those whom the system trusts.",
+        ),
         key("otlp_timeout", Kind::Duration(10, 60_000), "For one message, its answer included.").default("\"10s\""),
         key(
             "otlp_queue",
@@ -89,4 +94,4 @@ static TRACING: TableDef = TableDef::plain(
         .default("\"always\""),
     ],
 )
-.rules(&[tracing::endpoint, tracing::headers]);
+.rules(&[tracing::endpoint, tracing::headers, tracing::ca]);

@@ -101,7 +101,9 @@ impl Config {
         let certificates = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         let certificates = certificates.flat_map(|tls| tls.files.iter().cloned());
         let upstreams = self.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref());
+        let collector =
+            self.telemetry.tracing.export.iter().filter_map(|export| Some(export.ca.as_ref()?.file.clone()));
         let own = self.providers.iter().filter_map(file).chain(passport).chain(certificates);
-        own.chain(upstreams.flat_map(|tls| tls.files.iter().cloned())).collect()
+        own.chain(collector).chain(upstreams.flat_map(|tls| tls.files.iter().cloned())).collect()
     }
 }

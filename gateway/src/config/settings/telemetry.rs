@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use rustls::pki_types::CertificateDer;
 
 /// `[telemetry]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,10 +86,21 @@ pub struct Export {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// `service_name`: what the gateway is called in traces.
     pub service_name: Box<str>,
+    /// `otlp_ca`: who signs the collector's certificate, and its file; `None` = those whom the system trusts.
+    pub ca: Option<OtlpCa>,
     /// `otlp_timeout`: for one message, its answer included.
     pub timeout: Duration,
     /// `otlp_queue`: spans that may wait.
     pub queue: usize,
+}
+
+/// `otlp_ca`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtlpCa {
+    /// The file.
+    pub file: PathBuf,
+    /// Its certificates, DER; one at least.
+    pub certificates: Vec<CertificateDer<'static>>,
 }
 
 /// `otlp_protocol`.

@@ -2,6 +2,7 @@
 
 use http::Uri;
 
+use super::certificates;
 use crate::config::check::{Context, Reader};
 use crate::config::may_be_asked;
 
@@ -47,5 +48,15 @@ pub(crate) fn headers(context: &mut Context<'_>, tracing: &Reader<'_>) {
                 help,
             );
         }
+    }
+}
+
+/// Who signs the collector's certificate can be read, and there is one to be signed.
+pub(crate) fn ca(context: &mut Context<'_>, tracing: &Reader<'_>) {
+    let Some(ca) = tracing.get("otlp_ca") else { return };
+    let endpoint = tracing.text("otlp_endpoint");
+    if certificates::roots(context, tracing, "otlp_ca") && !endpoint.starts_with("https:") {
+        let message = "spans are not sent over TLS, so this decides nothing";
+        context.report.warning(ca.at, message, "write an otlp_endpoint with https, or take `otlp_ca` away");
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body_util::BodyExt as _;
+use reqwest::Certificate;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, TE};
 use reqwest::redirect::Policy;
 
@@ -44,6 +45,14 @@ impl Wire {
         let builder = match export.protocol {
             OtlpProtocol::Http => builder.http1_only(),
             OtlpProtocol::Grpc => builder.http2_prior_knowledge(),
+        };
+        let builder = match &export.ca {
+            None => builder,
+            Some(ca) => {
+                let certificates: Result<Vec<_>, _> =
+                    ca.certificates.iter().map(|der| Certificate::from_der(der)).collect();
+                builder.tls_certs_only(certificates.map_err(|error| with_causes(&error))?)
+            }
         };
         let client = builder.build().map_err(|error| with_causes(&error))?;
         let base = export.endpoint.trim_end_matches('/');

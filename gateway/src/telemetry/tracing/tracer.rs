@@ -134,6 +134,7 @@ pub(super) mod tests {
             endpoint: "http://127.0.0.1:4318".into(),
             headers: Vec::new(),
             service_name: "gateway".into(),
+            ca: None,
             timeout: Duration::from_secs(10),
             queue,
         })
