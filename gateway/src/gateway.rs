@@ -10,6 +10,7 @@ use crate::config::settings::Config;
 use crate::config::settings::upstream::Endpoints;
 use crate::network::Network;
 use crate::overload::{self, Episodes};
+use crate::plugins::Plugins;
 use crate::rate_limit::{self, Registry as Limits};
 use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
@@ -52,12 +53,21 @@ impl<N: Network> Gateway<N> {
     /// # Errors
     /// The access log's file cannot be opened.
     pub fn new(config: Config, world: World<N>) -> std::io::Result<Self> {
+        Self::with_plugins(config, world, Plugins::none())
+    }
+
+    /// The same of a program that has registered something in code.
+    pub(crate) fn with_plugins(config: Config, world: World<N>, plugins: Plugins) -> std::io::Result<Self> {
         let log = AccessLog::start(&config.telemetry.access_log, world.shards.max(1))?;
-        Ok(Self::with_log(config, world, log))
+        Ok(Self::assemble(config, world, log, plugins))
     }
 
     /// The same with an access log of the caller's: one that is kept ([`AccessLog::kept`]).
     pub fn with_log(config: Config, world: World<N>, log: AccessLog) -> Self {
+        Self::assemble(config, world, log, Plugins::none())
+    }
+
+    fn assemble(config: Config, world: World<N>, log: AccessLog, plugins: Plugins) -> Self {
         let shards = world.shards.max(1);
         let metrics = Arc::new(Metrics::new(shards));
         let log = Arc::new(log);
@@ -79,6 +89,7 @@ impl<N: Network> Gateway<N> {
             identity: crate::identity::Registry::new(Arc::clone(&metrics), world.clock.clone(), shards),
             tls: Slots::default(),
             network: world.network,
+            plugins,
             clock: world.clock,
             metrics,
             log,

@@ -15,6 +15,7 @@ pub mod tls;
 
 // From a file to a running gateway.
 pub mod admin;
+pub mod builder;
 pub mod cli;
 pub mod compression;
 pub mod config;
@@ -43,6 +44,8 @@ mod noted;
 pub mod origin;
 pub mod overload;
 pub mod pipeline;
+pub mod plugins;
+pub mod prelude;
 pub mod proxy_protocol;
 pub mod replay;
 pub mod reply;

@@ -62,7 +62,10 @@ fn upstreams() {
 #[test]
 fn routes() {
     check("[[routes]]\nupstream = \"http://b\"", &["1:1: \"path\" is missing in [[routes]]"]);
-    check("[[routes]]\npath = \"/\"", &["1:1: a route needs an `upstream`, a `split`, a `redirect` or an `answer`"]);
+    check(
+        "[[routes]]\npath = \"/\"",
+        &["1:1: a route needs an `upstream`, a `split`, a `handler`, a `redirect` or an `answer`"],
+    );
     check("[[routes]]\npath = \"/\"\nupstream = \"b\"", &["3:12: unknown upstream \"b\""]);
     check(
         "[[routes]]\npath = \"/\"\nupstream = \"127.0.0.1:1\"",

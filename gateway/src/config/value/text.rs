@@ -218,7 +218,8 @@ fn check_path(text: &str) -> Result<(), String> {
     path_or_empty(text)
 }
 
-fn editable_header(text: &str) -> Result<(), String> {
+/// A header that may be set or removed.
+pub(crate) fn editable_header(text: &str) -> Result<(), String> {
     let name = header_name(text)?;
     match name.as_str() {
         "host" => Err("the gateway sets it, see the route's key `host`".to_owned()),

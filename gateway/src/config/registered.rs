@@ -1,0 +1,102 @@
+//! What the program that loads a configuration has registered in code: the names that the configuration may use for it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use super::problem::{did_you_mean, quoted};
+use super::settings::Config;
+use super::settings::own_answer::OwnAnswer;
+
+/// What can be registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PluginKind {
+    /// Answers in place of an upstream: `handler` of a route.
+    Handler,
+    /// Looks at requests and answers: `stages` of a route.
+    Stage,
+}
+
+impl PluginKind {
+    /// As it is called in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Handler => "handler",
+            Self::Stage => "stage",
+        }
+    }
+
+    /// What a configuration writes that uses one.
+    fn used_by(self) -> &'static str {
+        match self {
+            Self::Handler => "no route has `handler`",
+            Self::Stage => "no route has it among its `stages`",
+        }
+    }
+}
+
+impl fmt::Display for PluginKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The names of all that is registered.
+#[derive(Debug, Clone, Default)]
+pub struct Registered {
+    /// `None`: this program registers nothing at all, as the gateway's own does.
+    names: Option<BTreeSet<(PluginKind, Arc<str>)>>,
+}
+
+impl Registered {
+    /// These, by a program that can register more.
+    pub fn new(names: impl IntoIterator<Item = (PluginKind, Arc<str>)>) -> Self {
+        Self { names: Some(names.into_iter().collect()) }
+    }
+
+    /// Whether the program can register anything.
+    pub(super) fn is_open(&self) -> bool {
+        self.names.is_some()
+    }
+
+    /// What is wrong with a name, and what to do about it; `None` where it is registered.
+    pub(super) fn lacks(&self, kind: PluginKind, name: &str) -> Option<(String, String)> {
+        let Some(names) = &self.names else {
+            let message = format!("the {kind} {} is registered in code, and this program registers none", quoted(name));
+            return Some((message, "it needs a program that embeds the gateway: docs/embedding.md".to_owned()));
+        };
+        let known: Vec<&str> = names.iter().filter(|(of, _)| *of == kind).map(|(_, name)| &**name).collect();
+        if known.contains(&name) {
+            return None;
+        }
+        let all = known.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
+        let help = did_you_mean(name, known.iter().copied()).map(|hint| format!("{hint} "));
+        let help = match known.is_empty() {
+            true => format!("the program registers no {kind}"),
+            false => format!("{}registered are: {all}", help.unwrap_or_default()),
+        };
+        Some((format!("no {kind} {} is registered", quoted(name)), help))
+    }
+
+    /// A sentence for each that this configuration does not use.
+    pub(super) fn unused(&self, config: &Config) -> Vec<String> {
+        let used = used(config);
+        let names = self.names.iter().flatten().filter(|(kind, name)| !used.contains(&(*kind, &**name)));
+        let told = |(kind, name): &(PluginKind, Arc<str>)| {
+            format!("the program registers the {kind} {}, and {}", quoted(name), kind.used_by())
+        };
+        names.map(told).collect()
+    }
+}
+
+/// What a configuration uses.
+fn used(config: &Config) -> BTreeSet<(PluginKind, &str)> {
+    let mut used = BTreeSet::new();
+    for route in &config.routes {
+        if let Some(OwnAnswer::Handler(name)) = route.own_answer.as_deref() {
+            used.insert((PluginKind::Handler, &**name));
+        }
+        used.extend(route.stages.iter().map(|name| (PluginKind::Stage, &**name)));
+    }
+    used
+}
