@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{self, LoadError, Loaded, PluginKind, Problem};
 use crate::gateway::{Gateway, World};
 use crate::network::Sockets;
-use crate::plugins::{Handler, Plugins, Stage};
+use crate::plugins::{BalancePolicy, Handler, IdentityProvider, LimitKey, Plugins, Stage};
 use crate::startup::{self, Running, Signals, StartError};
 use crate::telemetry::notice;
 
@@ -137,8 +137,8 @@ impl Builder {
     /// Registers what answers routes with `handler = "NAME"`: an axum `MethodRouter` (`get(f)`), a `Router`, or any
     /// service like them. It finds a [`RequestInfo`](crate::plugins::RequestInfo) among its request's extensions.
     ///
-    /// The route's policies hold for it as they do for an upstream: limits, identity, edits of headers, `rewrite`, CORS,
-    /// `max_body` (413; in place of axum's own limit), `timeout` until it has answered (504) and `idle_timeout` while
+    /// The route's policies hold for it as they do for an upstream: limits, identity, edits of headers, `rewrite`,
+    /// CORS, `max_body` (413; in place of axum's own limit), `timeout` until it has answered (504) and `idle_timeout` while
     /// its body streams. A client that leaves drops its future. A panic is answered with 500, and counted.
     pub fn handler<S>(mut self, name: impl Into<String>, service: S) -> Self
     where
@@ -156,6 +156,27 @@ impl Builder {
         let name = name.into();
         let is_new = self.plugins.add_stage(Arc::from(&*name), stage);
         self.note(PluginKind::Stage, name, is_new)
+    }
+
+    /// Registers a provider of identity, for `[identity.providers.*]` with `kind = "custom"` and this `name`.
+    pub fn identity(mut self, name: impl Into<String>, provider: impl IdentityProvider) -> Self {
+        let name = name.into();
+        let is_new = self.plugins.add_identity(Arc::from(&*name), provider);
+        self.note(PluginKind::IdentityProvider, name, is_new)
+    }
+
+    /// Registers a policy of balancing, for upstreams with `balance = { policy = "custom", name = "NAME" }`.
+    pub fn balancer(mut self, name: impl Into<String>, policy: impl BalancePolicy) -> Self {
+        let name = name.into();
+        let is_new = self.plugins.add_balancer(Arc::from(&*name), policy);
+        self.note(PluginKind::Balancer, name, is_new)
+    }
+
+    /// Registers what requests are counted by, for `[rate_limits.*]` with `key = "custom:NAME"`.
+    pub fn limit_key(mut self, name: impl Into<String>, key: impl LimitKey) -> Self {
+        let name = name.into();
+        let is_new = self.plugins.add_limit_key(Arc::from(&*name), key);
+        self.note(PluginKind::LimitKey, name, is_new)
     }
 
     fn note(mut self, kind: PluginKind, name: String, is_new: bool) -> Self {

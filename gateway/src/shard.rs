@@ -34,7 +34,7 @@ pub struct Shared<N: Network> {
     /// How connections are opened.
     pub network: N,
     /// What the program around the gateway has registered in code.
-    pub plugins: Plugins,
+    pub plugins: Arc<Plugins>,
     /// Time.
     pub clock: Clock,
     /// Metrics of the whole gateway.

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use super::problem::{did_you_mean, quoted};
 use super::settings::Config;
+use super::settings::identity::ProviderKind;
 use super::settings::own_answer::OwnAnswer;
+use super::settings::rate_limit::LimitKey;
+use super::settings::upstream::Balance;
 
 /// What can be registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +18,12 @@ pub enum PluginKind {
     Handler,
     /// Looks at requests and answers: `stages` of a route.
     Stage,
+    /// Proves who asks: `[identity.providers.*]` with `kind = "custom"`.
+    IdentityProvider,
+    /// Picks endpoints: `balance = { policy = "custom" }` of an upstream.
+    Balancer,
+    /// Says what requests are counted by: `key = "custom:NAME"` of a rate limit.
+    LimitKey,
 }
 
 impl PluginKind {
@@ -23,6 +32,9 @@ impl PluginKind {
         match self {
             Self::Handler => "handler",
             Self::Stage => "stage",
+            Self::IdentityProvider => "identity provider",
+            Self::Balancer => "balancer",
+            Self::LimitKey => "limit key",
         }
     }
 
@@ -31,6 +43,9 @@ impl PluginKind {
         match self {
             Self::Handler => "no route has `handler`",
             Self::Stage => "no route has it among its `stages`",
+            Self::IdentityProvider => "no provider with `kind = \"custom\"` has it as its `name`",
+            Self::Balancer => "no `balance` with `policy = \"custom\"` has it as its `name`",
+            Self::LimitKey => "no rate limit has it as its `key`",
         }
     }
 }
@@ -97,6 +112,21 @@ fn used(config: &Config) -> BTreeSet<(PluginKind, &str)> {
             used.insert((PluginKind::Handler, &**name));
         }
         used.extend(route.stages.iter().map(|name| (PluginKind::Stage, &**name)));
+    }
+    for provider in &config.providers {
+        if let ProviderKind::Custom(custom) = &provider.kind {
+            used.insert((PluginKind::IdentityProvider, &*custom.name));
+        }
+    }
+    for upstream in &config.upstreams {
+        if let Balance::Custom(name) = &upstream.balance {
+            used.insert((PluginKind::Balancer, &**name));
+        }
+    }
+    for limit in &config.rate_limits {
+        if let LimitKey::Custom(name) = &limit.key {
+            used.insert((PluginKind::LimitKey, &**name));
+        }
     }
     used
 }

@@ -1,10 +1,13 @@
 //! What a program that embeds the gateway adds to it in code: small traits, and the names by which a configuration uses
 //! what implements them.
 //!
-//! | what | how it is written | what is registered | what a configuration writes |
-//! |---|---|---|---|
-//! | a handler answers in place of an upstream | any axum `MethodRouter`, `Router` or tower `Service` | [`Builder::handler`] | `handler = "NAME"` in `[[routes]]` |
-//! | a stage looks at requests and answers | [`Stage`] | [`Builder::stage`] | `stages = ["NAME"]` in `[[routes]]` |
+//! | registered by | what it is | used by |
+//! |---|---|---|
+//! | [`Builder::handler`] | any axum `MethodRouter`, `Router` or tower `Service` | `handler = "NAME"` of a route |
+//! | [`Builder::stage`] | a [`Stage`] | `stages = ["NAME"]` of a route |
+//! | [`Builder::identity`] | an [`IdentityProvider`] | `kind = "custom"`, `name = "NAME"` of a provider |
+//! | [`Builder::balancer`] | a [`BalancePolicy`] | `balance = { policy = "custom", name = "NAME" }` of an upstream |
+//! | [`Builder::limit_key`] | a [`LimitKey`] | `key = "custom:NAME"` of a rate limit |
 //!
 //! All of it is `Send + Sync`: each thread that serves requests calls it. What it does is on the way of a request that
 //! somebody waits for, and on a thread that others' requests wait for: it never blocks. A panic costs one request.
@@ -12,9 +15,14 @@
 //!
 //! [`Builder::handler`]: crate::builder::Builder::handler
 //! [`Builder::stage`]: crate::builder::Builder::stage
+//! [`Builder::identity`]: crate::builder::Builder::identity
+//! [`Builder::balancer`]: crate::builder::Builder::balancer
+//! [`Builder::limit_key`]: crate::builder::Builder::limit_key
 
 mod guard;
 mod handler;
+mod identity;
+mod limit;
 mod request;
 mod stage;
 
@@ -24,11 +32,15 @@ use std::sync::Arc;
 
 use crate::config::{PluginKind, Registered};
 
+pub use crate::algorithms::balancer::{BalancePolicy, Candidates};
 pub use handler::Handler;
+pub use identity::{Denied, Granted, IdentityProvider};
+pub use limit::{LimitKey, LimitRequest};
 pub use request::RequestInfo;
 pub use stage::{NotEditable, Stage, StageRequest};
 
 pub(crate) use guard::{Lost, guarded};
+pub(crate) use identity::AnyIdentityProvider;
 pub(crate) use stage::{AnyStage, Seen, before};
 
 /// All that a program has registered, by name.
@@ -38,6 +50,9 @@ pub struct Plugins {
     closed: bool,
     handlers: HashMap<Arc<str>, Handler>,
     stages: HashMap<Arc<str>, Arc<dyn AnyStage>>,
+    identities: HashMap<Arc<str>, Arc<dyn AnyIdentityProvider>>,
+    balancers: HashMap<Arc<str>, Arc<dyn BalancePolicy>>,
+    limit_keys: HashMap<Arc<str>, Arc<dyn LimitKey>>,
 }
 
 impl fmt::Debug for Plugins {
@@ -62,6 +77,36 @@ impl Plugins {
         self.stages.insert(name, Arc::new(stage)).is_none()
     }
 
+    /// A provider of identity; false where there is one of this name.
+    pub(crate) fn add_identity(&mut self, name: Arc<str>, provider: impl IdentityProvider) -> bool {
+        self.identities.insert(name, Arc::new(provider)).is_none()
+    }
+
+    /// A policy of balancing; false where there is one of this name.
+    pub(crate) fn add_balancer(&mut self, name: Arc<str>, policy: impl BalancePolicy) -> bool {
+        self.balancers.insert(name, Arc::new(policy)).is_none()
+    }
+
+    /// What requests are counted by; false where there is one of this name.
+    pub(crate) fn add_limit_key(&mut self, name: Arc<str>, key: impl LimitKey) -> bool {
+        self.limit_keys.insert(name, Arc::new(key)).is_none()
+    }
+
+    /// The provider of identity of this name.
+    pub(crate) fn identity(&self, name: &str) -> Option<Arc<dyn AnyIdentityProvider>> {
+        self.identities.get(name).cloned()
+    }
+
+    /// The policy of balancing of this name.
+    pub(crate) fn balancer(&self, name: &str) -> Option<Arc<dyn BalancePolicy>> {
+        self.balancers.get(name).cloned()
+    }
+
+    /// What requests are counted by, of this name.
+    pub(crate) fn limit_key(&self, name: &str) -> Option<&dyn LimitKey> {
+        self.limit_keys.get(name).map(|key| &**key)
+    }
+
     /// The handler of this name.
     pub(crate) fn handler(&self, name: &str) -> Option<Handler> {
         self.handlers.get(name).cloned()
@@ -75,8 +120,14 @@ impl Plugins {
     }
 
     fn names(&self) -> impl Iterator<Item = (PluginKind, &Arc<str>)> {
-        let handlers = self.handlers.keys().map(|name| (PluginKind::Handler, name));
-        handlers.chain(self.stages.keys().map(|name| (PluginKind::Stage, name)))
+        fn of<T>(kind: PluginKind, map: &HashMap<Arc<str>, T>) -> impl Iterator<Item = (PluginKind, &Arc<str>)> {
+            map.keys().map(move |name| (kind, name))
+        }
+        of(PluginKind::Handler, &self.handlers)
+            .chain(of(PluginKind::Stage, &self.stages))
+            .chain(of(PluginKind::IdentityProvider, &self.identities))
+            .chain(of(PluginKind::Balancer, &self.balancers))
+            .chain(of(PluginKind::LimitKey, &self.limit_keys))
     }
 
     /// The names that a configuration may use.

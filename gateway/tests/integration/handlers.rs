@@ -152,7 +152,7 @@ impl Endless {
     }
 }
 
-fn post(path: &str, body: &str) -> String {
+fn posted(path: &str, body: &str) -> String {
     format!("POST {path} HTTP/1.1\r\nhost: a.test\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
@@ -186,8 +186,8 @@ async fn a_handler_gets_the_body_that_its_route_allows() {
             .handler("large", any(|body: Bytes| async move { body.len().to_string() }))
     })
     .await;
-    assert_eq!(gateway.ask(post("/read", "0123456789")).await.body, b"true");
-    let declared = gateway.ask(post("/read", "0123456789a")).await;
+    assert_eq!(gateway.ask(posted("/read", "0123456789")).await.body, b"true");
+    let declared = gateway.ask(posted("/read", "0123456789a")).await;
     assert_eq!((declared.status, &*declared.code()), (413, "body_too_large"));
     let chunked = "POST /read HTTP/1.1\r\nhost: a.test\r\ntransfer-encoding: chunked\r\n\r\n\
                    6\r\n012345\r\n6\r\n012345\r\n0\r\n\r\n";
@@ -195,7 +195,7 @@ async fn a_handler_gets_the_body_that_its_route_allows() {
     assert_eq!((streamed.status, &*streamed.code()), (413, "body_too_large"), "whatever the handler made of it");
     let malformed = "POST /read HTTP/1.1\r\nhost: a.test\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n";
     assert_eq!(gateway.ask(malformed).await.code(), "bad_request");
-    let large = gateway.ask(post("/large", &"b".repeat(3 << 20))).await;
+    let large = gateway.ask(posted("/large", &"b".repeat(3 << 20))).await;
     assert_eq!(large.body, (3 << 20).to_string().as_bytes(), "the route's limit holds, not axum's");
 }
 

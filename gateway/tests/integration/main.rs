@@ -53,6 +53,7 @@ mod overload;
 mod own_answers;
 mod passport;
 mod paths;
+mod plugins;
 mod pooling;
 mod pressure;
 mod process;

@@ -167,12 +167,22 @@ impl<'a> Context<'a> {
     /// Reports a name under which the program has registered nothing. Where it registers nothing at all and is not to
     /// serve, it is perhaps another program's configuration that is looked at.
     pub(crate) fn is_registered(&mut self, kind: PluginKind, node: &Node) {
-        let Some(name) = node.text().filter(|name| (NAME.check)(name).is_ok()) else { return };
+        if let Some(name) = node.text() {
+            self.is_registered_as(kind, name, node.at);
+        }
+    }
+
+    /// The same of a name that is only a part of what is written there.
+    pub(crate) fn is_registered_as(&mut self, kind: PluginKind, name: &str, at: Span) {
+        // What is no name at all has been reported as such.
+        if (NAME.check)(name).is_err() {
+            return;
+        }
         match self.registered.lacks(kind, name) {
             Some((message, help)) if self.purpose == Purpose::Check && !self.registered.is_open() => {
-                self.report.warning(node.at, message, help);
+                self.report.warning(at, message, help);
             }
-            Some((message, help)) => self.report.error_with(node.at, message, help),
+            Some((message, help)) => self.report.error_with(at, message, help),
             None => {}
         }
     }

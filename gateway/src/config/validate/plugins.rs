@@ -40,3 +40,29 @@ pub(crate) fn stages(context: &mut Context<'_>, route: &Reader<'_>) {
         context.report.error_with(node.at, "a route does not compress and have stages", help);
     }
 }
+
+/// A provider of identity is there.
+pub(crate) fn identity(context: &mut Context<'_>, provider: &Reader<'_>) {
+    if let Some(node) = provider.get("name") {
+        context.is_registered(PluginKind::IdentityProvider, node);
+    }
+}
+
+/// A policy of balancing is there, and named where it is meant.
+pub(crate) fn balancer(context: &mut Context<'_>, balance: &Reader<'_>) {
+    let is_custom = balance.text("policy") == "custom";
+    match balance.get("name") {
+        Some(node) if is_custom => context.is_registered(PluginKind::Balancer, node),
+        Some(node) => context.report.error(node.at, "`name` is for the policy custom"),
+        None if is_custom => context.report.error(balance.at, "custom needs the `name` of what is registered in code"),
+        None => {}
+    }
+}
+
+/// What requests are counted by is there.
+pub(crate) fn limit_key(context: &mut Context<'_>, limit: &Reader<'_>) {
+    let Some(node) = limit.get("key") else { return };
+    if let Some(("custom", name)) = node.text().and_then(|key| key.split_once(':')) {
+        context.is_registered_as(PluginKind::LimitKey, name, node.at);
+    }
+}
