@@ -117,8 +117,7 @@ async fn stages<N: Network>(
     }
     // split: one upstream of several. A route without any ends here.
     if exchange.upstream().is_none() && !splits(exchange, headers) {
-        let body = (source, admitted.declared_length);
-        return Box::pin(without_upstream(exchange, headers, &params, body)).await;
+        return Box::pin(without_upstream(exchange, headers, &params, (source, admitted.declared_length))).await;
     }
     // the body's limit, before a byte of it is read or asked for.
     let mut body = forward::body::prepare(exchange, admitted.declared_length, source)?;
@@ -191,7 +190,10 @@ async fn others<N: Network>(
     if exchange.route().is_none_or(|route| route.stages.is_none()) {
         return Ok(None);
     }
-    forward::deadline::begin(exchange, headers);
+    if exchange.timeout.is_none() {
+        // It runs already where another service was asked.
+        forward::deadline::begin(exchange, headers);
+    }
     let info = RequestInfo::of(exchange, routing::stage::parameters(exchange, params));
     let answered = plugins::before(exchange, headers, info).await?;
     Ok(answered.map(|response| Outcome::Handled(Box::new(response))))
@@ -364,12 +366,13 @@ async fn shown<N: Network>(
 ) -> Reply<N> {
     let Some(seen) = exchange.seen.take() else { return give(exchange, headers, outcome) };
     let (shared, deadlines) = (Arc::clone(&exchange.shard.shared), Arc::clone(&exchange.connection.deadlines));
-    deadlines.set(Wait::Exchange, exchange.now(), exchange.timeout);
+    let (now, timeout) = (exchange.now(), exchange.timeout);
     let (held, response) = match outcome {
         Ok(Outcome::Relay(answer)) => response::lend(exchange, answer),
         Ok(Outcome::Handled(response)) => (Held::Own(exchange), *response),
         other => return give(exchange, headers, other),
     };
+    deadlines.set(Wait::Exchange, now, timeout);
     let response = seen.after(&shared, &deadlines, response).await;
     deadlines.clear(Wait::Exchange);
     match response {

@@ -112,15 +112,18 @@ impl<N: Network> Handled<N> {
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        if self.deadlines.has_expired(Wait::ResponseBody) {
-            return self.abort(Ended::Timeout, "the response body did not move in time".into());
-        }
+        // An upstream's body that stands still says so itself, and tells its breaker.
         let Ok(polled) = std::panic::catch_unwind(AssertUnwindSafe(|| Pin::new(body).poll_frame(cx))) else {
             self.held.with(|exchange| exchange.shard.shared.metrics.gateway().panicked());
             return self.abort(Ended::UpstreamCut, "the response body panicked".into());
         };
-        if polled.is_pending() && self.idle_timeout.is_some() && !self.deadlines.is_set(Wait::ResponseBody) {
-            self.deadlines.set(Wait::ResponseBody, self.clock.now(), self.idle_timeout);
+        if polled.is_pending() {
+            if self.deadlines.has_expired(Wait::ResponseBody) {
+                return self.abort(Ended::Timeout, "the response body did not move in time".into());
+            }
+            if self.idle_timeout.is_some() && !self.deadlines.is_set(Wait::ResponseBody) {
+                self.deadlines.set(Wait::ResponseBody, self.clock.now(), self.idle_timeout);
+            }
         }
         match ready!(polled) {
             None => {
