@@ -35,7 +35,7 @@ async fn told(Extension(info): Extension<RequestInfo>, uri: Uri, headers: Header
 
 #[tokio::test]
 async fn a_handler_is_told_what_an_upstream_is_told_and_answers_like_one() {
-    let text = "[server]\nhsts = { max_age = '1h' }\nown_headers = { x-own = 'gateway' }\n".to_owned()
+    let text = "[server]\nown_headers = { x-own = 'gateway' }\n".to_owned()
         + &route(
             "/api/{id}/{*rest}",
             "told",

@@ -146,12 +146,11 @@ async fn whatever_a_stage_makes_of_an_answer_its_record_says_what_was_given() {
         (Change::Panic, 500, "The gateway failed", "internal"),
         (Change::Hang, 504, "upstream_timeout", "upstream_timeout"),
     ] {
+        let time = if matches!(change, Change::Hang) { "timeout = '200ms'" } else { "" };
         let upstream = echo().await;
         upstream.set_rules([Rule::any().body("12345")]);
-        let gateway = Gateway::built(&text(&upstream, "'change'", "timeout = '200ms'"), |builder| {
-            builder.stage("change", change)
-        })
-        .await;
+        let gateway =
+            Gateway::built(&text(&upstream, "'change'", time), |builder| builder.stage("change", change)).await;
         let mut client = gateway.client().await;
         let answer = client.ask(GET).await;
         let given = String::from_utf8(answer.body.clone()).unwrap();
@@ -182,6 +181,7 @@ async fn a_body_streams_through_and_a_client_that_leaves_ends_it() {
     let answer = gateway.ask(GET).await;
     assert!(answer.body == large.as_bytes());
     assert_eq!(answer.header("content-length"), Some("1048576"));
+    upstream.set_rules([Rule::any().body(&large).slow_body(1 << 16)]);
     let mut client = gateway.client().await;
     client.send(GET).await;
     client.head().await;
