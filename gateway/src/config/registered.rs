@@ -85,10 +85,11 @@ impl Registered {
             return None;
         }
         let all = known.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
-        let help = did_you_mean(name, known.iter().copied()).map(|hint| format!("{hint} "));
-        let help = match known.is_empty() {
-            true => format!("the program registers no {kind}"),
-            false => format!("{}registered are: {all}", help.unwrap_or_default()),
+        let nearest = did_you_mean(name, known.iter().copied()).map(|nearest| nearest + " ").unwrap_or_default();
+        let help = if known.is_empty() {
+            format!("the program registers no {kind}")
+        } else {
+            format!("{nearest}registered are: {all}")
         };
         Some((format!("no {kind} {} is registered", quoted(name)), help))
     }
