@@ -35,7 +35,7 @@ fn upstreams() {
     check_upstream(
         "balance = \"ronud_robin\"",
         &[
-            "3:11: expected one of \"round_robin\", \"least_request\", \"peak_ewma\", \"random\", \"consistent_hash\", found \
+            "3:11: expected one of \"round_robin\", \"least_request\", \"peak_ewma\", \"random\", \"consistent_hash\", \"custom\", found \
          \"ronud_robin\"",
         ],
     );
