@@ -138,8 +138,8 @@ impl Builder {
     /// service like them. It finds a [`RequestInfo`](crate::plugins::RequestInfo) among its request's extensions.
     ///
     /// The route's policies hold for it as they do for an upstream: limits, identity, edits of headers, `rewrite`,
-    /// CORS, `max_body` (413; in place of axum's own limit), `timeout` until it has answered (504) and `idle_timeout` while
-    /// its body streams. A client that leaves drops its future. A panic is answered with 500, and counted.
+    /// CORS, `max_body` (413; in place of axum's own limit), `timeout` until it has answered (504) and `idle_timeout`
+    /// while its body streams. A client that leaves drops its future. A panic is answered with 500, and counted.
     pub fn handler<S>(mut self, name: impl Into<String>, service: S) -> Self
     where
         S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,

@@ -1,7 +1,7 @@
 //! The gateway: a reverse proxy, and a framework to build one with.
 //!
-//! As a program it is `gateway run`. As a library it takes a configuration and what a program adds to it in code, and is
-//! mounted in an axum `Router` or serves by itself:
+//! As a program it is `gateway run`. As a library it takes a configuration and what a program adds to it in code, and
+//! is mounted in an axum `Router` or serves by itself:
 //!
 //! ```
 //! use axum::routing::get;
@@ -37,7 +37,7 @@
 //!
 //! | by | what | named by |
 //! |---|---|---|
-//! | [`Builder::handler`] | an answer in place of an upstream's: an axum handler, router or service | `handler` of a route |
+//! | [`Builder::handler`] | an answer in place of an upstream's: axum handler, router, service | `handler` of a route |
 //! | [`Builder::stage`] | a look at requests and answers: [`Stage`] | `stages` of a route |
 //! | [`Builder::identity`] | whose a credential is: [`IdentityProvider`] | a provider of `kind = "custom"` |
 //! | [`Builder::balancer`] | which endpoint is asked: [`BalancePolicy`] | `balance` of an upstream |

@@ -1,7 +1,7 @@
 //! What programs that embed the gateway use: `use gateway::prelude::*;`.
 //!
-//! These names, and what can be reached from them, are the supported surface of this crate. All other modules are public
-//! for the tools of this repository, and may change with any version (docs/adr/0044).
+//! These names, and what can be reached from them, are the supported surface of this crate. All other modules are
+//! public for the tools of this repository, and may change with any version (docs/adr/0044).
 
 #[doc(inline)]
 pub use crate::builder::{BuildError, Builder};

@@ -129,10 +129,7 @@ impl<N: Network> Snapshot<N> {
             let (provider, store) = (|name: &str| providers.get(name).cloned(), |name: &str| shared.stores.find(name));
             Arc::new(RouteAuth::new(settings, provider, store))
         };
-        let path_rules = PathRules {
-            keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,
-            merge_slashes: config.server.merge_slashes,
-        };
+        let path_rules = path_rules(&config);
         let table = RouteTable::build(&config.routes);
         let mut places = Places::of(&config);
         let series = |name: &str| series(name, config.telemetry.recorder.slow, shared);
@@ -195,6 +192,14 @@ impl<N: Network> Snapshot<N> {
     #[inline]
     pub fn trusts(&self, peer: &Peer) -> bool {
         !self.trusted.is_empty() && self.trusted.contains(peer.ip) && !peer.is_behind
+    }
+}
+
+/// How paths are brought to one form.
+fn path_rules(config: &Config) -> PathRules {
+    PathRules {
+        keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,
+        merge_slashes: config.server.merge_slashes,
     }
 }
 

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 /// Proves who asks by a credential of the program's own kind, for `[identity.providers.*]` with `kind = "custom"`.
 ///
 /// The gateway finds the credential (a bearer token, or a header of its own), takes it out of what is sent on,
-/// remembers what came of it, holds scopes and claims against what the route asks for, and tells upstreams. What is left
-/// to do is to say whose it is:
+/// remembers what came of it, holds scopes and claims against what the route asks for, and tells upstreams. What is
+/// left to do is to say whose it is:
 ///
 /// ```
 /// use gateway::prelude::{Denied, Granted, IdentityProvider};

@@ -18,7 +18,8 @@ use super::{LeastRequest, Pick};
 /// # let _ = gateway::gateway::Gateway::builder().balancer("first", first);
 /// ```
 pub trait BalancePolicy: Send + Sync + 'static {
-    /// The place of the endpoint that is to be asked. `None`, and one that is not eligible, leave it to `least_request`.
+    /// The place of the endpoint that is to be asked. `None`, and one that is not eligible, leave it to
+    /// `least_request`.
     fn pick(&self, candidates: &Candidates<'_>) -> Option<usize>;
 }
 
