@@ -1,31 +1,44 @@
-//! A gateway inside an axum program: the program's own routes first, everything else through the gateway.
+//! A gateway inside an axum program: the program's own routes first, everything else through the gateway, which has a
+//! handler of the program among its routes.
 //!
 //! `cargo run --example embed -- http://127.0.0.1:9001` listens on 127.0.0.1:8080.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
 
-use axum::Router;
 use axum::routing::get;
-use gateway::clock::Clock;
-use gateway::config::{self, Purpose};
-use gateway::gateway::{Gateway, World};
-use gateway::network::Sockets;
+use axum::{Extension, Router};
+use gateway::prelude::*;
 
-/// The program: `/hello` is its own, the rest goes to `upstream`.
+/// What answers `/greet/{name}`: limits, identity and records are the gateway's.
+async fn greet(Extension(request): Extension<RequestInfo>) -> String {
+    format!("hello {}\n", request.parameter("name").unwrap_or("you"))
+}
+
+/// The program: `/hello` is its own, `/greet/{name}` a route of the gateway, and the rest goes to `upstream`.
 ///
 /// # Errors
 /// The configuration is bad, or the access log cannot be opened.
-pub(crate) fn program(upstream: &str) -> Result<Router, Box<dyn std::error::Error>> {
-    let text = format!(
-        "[telemetry.access_log]\noutput = 'off'\n\
-         [[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = '{upstream}'\nmax_body = '1KiB'\ntimeout = '1s'\n"
-    );
-    let config = config::load_text(&text, Path::new("embedded"), Purpose::Run)?.config;
-    // The seed decides every random choice; a program that is measured or tested passes its own.
-    let world = World { network: Sockets, clock: Clock::system(), seed: 1, shards: 2 };
-    let gateway = Arc::new(Gateway::new(config, world)?);
+pub(crate) fn program(upstream: &str) -> Result<Router, BuildError> {
+    let gateway = Gateway::builder()
+        .config_text(format!(
+            r#"
+            [telemetry.access_log]
+            output = "off"
+
+            [[routes]]
+            path = "/greet/{{name}}"
+            handler = "greet"
+
+            [[routes]]
+            name = "all"
+            path = "/{{*rest}}"
+            upstream = "{upstream}"
+            max_body = "1KiB"
+            timeout = "1s"
+            "#
+        ))
+        .handler("greet", get(greet))
+        .build()?;
     Ok(Router::new()
         .route("/hello", get(|| async { "hello from the program\n" }))
         .fallback_service(gateway.into_service()))

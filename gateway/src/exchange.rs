@@ -20,6 +20,7 @@ use crate::error::{Code, Fault, GatewayError};
 use crate::http1::WireNames;
 use crate::identity::Identity;
 use crate::network::Network;
+use crate::plugins::Seen;
 use crate::rate_limit;
 use crate::request_body::BodyProgress;
 use crate::shard::{Local, Shard};
@@ -133,6 +134,8 @@ pub struct Exchange<N: Network> {
     pub(crate) track: Option<Track>,
     /// Another one's call whose answer it has, in a trace of its own.
     pub(crate) shared: Option<Box<Link>>,
+    /// The program's own stages that are to see its answer.
+    pub(crate) seen: Option<Box<Seen>>,
     /// What its client takes of the codings that the route offers.
     pub accepts: Accepted,
     /// Its place among the gateway's requests, while their number is limited.
@@ -228,6 +231,7 @@ impl<N: Network> Exchange<N> {
             notes: OnceLock::new(),
             track: None,
             shared: None,
+            seen: None,
             accepts: Accepted::default(),
             place: None,
             unread: false,

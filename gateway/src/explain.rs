@@ -360,6 +360,7 @@ fn limits(config: &Config, route: &Route, headers: &HeaderMap) -> Vec<Limited> {
             LimitKey::ClientIp => address(),
             LimitKey::Subject => format!("the proven subject; without one, {}", address()),
             LimitKey::Claim(name) => format!("the proven claim {name:?}; without one, {}", address()),
+            LimitKey::Custom(name) => format!("what the program says ({name}); where it says nothing, {}", address()),
             LimitKey::Route => format!("the route {:?}", route.name),
             LimitKey::Global => "all requests together".to_owned(),
             LimitKey::Header(name) => match headers.get(name) {
@@ -401,6 +402,7 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         Balance::PeakEwma => "peak_ewma",
         Balance::Random => "random",
         Balance::ConsistentHash(_) => "consistent_hash",
+        Balance::Custom(_) => "custom",
     });
     let highest = config.routes.iter().map(|route| route.criticality).max().unwrap_or_default();
     let concurrency = upstream.map(|upstream| upstream.concurrency).unwrap_or_default();

@@ -10,6 +10,7 @@ use crate::config::settings::Config;
 use crate::config::settings::upstream::Endpoints;
 use crate::network::Network;
 use crate::overload::{self, Episodes};
+use crate::plugins::Plugins;
 use crate::rate_limit::{self, Registry as Limits};
 use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
@@ -51,13 +52,24 @@ impl<N: Network> Gateway<N> {
     ///
     /// # Errors
     /// The access log's file cannot be opened.
+    #[doc(hidden)]
     pub fn new(config: Config, world: World<N>) -> std::io::Result<Self> {
+        Self::with_plugins(config, world, Plugins::none())
+    }
+
+    /// The same of a program that has registered something in code.
+    pub(crate) fn with_plugins(config: Config, world: World<N>, plugins: Plugins) -> std::io::Result<Self> {
         let log = AccessLog::start(&config.telemetry.access_log, world.shards.max(1))?;
-        Ok(Self::with_log(config, world, log))
+        Ok(Self::assemble(config, world, log, plugins))
     }
 
     /// The same with an access log of the caller's: one that is kept ([`AccessLog::kept`]).
+    #[doc(hidden)]
     pub fn with_log(config: Config, world: World<N>, log: AccessLog) -> Self {
+        Self::assemble(config, world, log, Plugins::none())
+    }
+
+    fn assemble(config: Config, world: World<N>, log: AccessLog, plugins: Plugins) -> Self {
         let shards = world.shards.max(1);
         let metrics = Arc::new(Metrics::new(shards));
         let log = Arc::new(log);
@@ -68,7 +80,8 @@ impl<N: Network> Gateway<N> {
             metrics: Arc::clone(&metrics),
             workers: shards,
         });
-        let surroundings = Surroundings::new(world.clock.clone(), Arc::clone(&events));
+        let plugins = Arc::new(plugins);
+        let surroundings = Surroundings::new(world.clock.clone(), Arc::clone(&events), Arc::clone(&plugins));
         let tracer = Tracer::new(world.clock.clone(), Arc::clone(&events), Arc::clone(&metrics), world.seed);
         tracer.configure(config.telemetry.tracing.export.as_ref());
         let shared = Arc::new(Shared {
@@ -76,9 +89,11 @@ impl<N: Network> Gateway<N> {
             upstreams: Upstreams::new(Arc::clone(&metrics), surroundings, shards),
             limits: Limits::new(Arc::clone(&metrics), shards, world.seed),
             stores,
-            identity: crate::identity::Registry::new(Arc::clone(&metrics), world.clock.clone(), shards),
+            identity: crate::identity::Registry::new(Arc::clone(&metrics), world.clock.clone(), shards)
+                .with_plugins(Arc::clone(&plugins)),
             tls: Slots::default(),
             network: world.network,
+            plugins,
             clock: world.clock,
             metrics,
             log,
@@ -102,6 +117,7 @@ impl<N: Network> Gateway<N> {
     ///
     /// # Errors
     /// The access log's file cannot be opened; nothing has changed then.
+    #[doc(hidden)]
     pub fn apply(&self, config: Config) -> std::io::Result<u64> {
         let mut current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.log.reconfigure(&config.telemetry.access_log)?;
@@ -118,21 +134,25 @@ impl<N: Network> Gateway<N> {
     }
 
     /// The configuration in force, compiled.
+    #[doc(hidden)]
     pub fn snapshot(&self) -> Arc<Snapshot<N>> {
         Arc::clone(&self.snapshot.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The shards, one for each worker.
+    #[doc(hidden)]
     pub fn shards(&self) -> &[Arc<Shard<N>>] {
         &self.shards
     }
 
     /// What all shards share.
+    #[doc(hidden)]
     pub fn shared(&self) -> &Arc<Shared<N>> {
         &self.shared
     }
 
     /// Every upstream, by name.
+    #[doc(hidden)]
     pub fn upstreams(&self) -> Vec<Arc<Upstream<N>>> {
         self.shared.upstreams.all()
     }

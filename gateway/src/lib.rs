@@ -1,69 +1,180 @@
 //! The gateway: a reverse proxy, and a framework to build one with.
 //!
-//! The data plane is one tower `Service` ([`gateway::Gateway::into_service`]), so it mounts in any axum `Router`; the
-//! binary drives it from its own listeners and workers. [`pipeline`] shows a request's whole way on one screen.
+//! As a program it is `gateway run`. As a library it takes a configuration and what a program adds to it in code, and
+//! is mounted in an axum `Router` or serves by itself:
+//!
+//! ```
+//! use axum::routing::get;
+//! use axum::{Extension, Router};
+//! use gateway::prelude::*;
+//!
+//! async fn hello(Extension(request): Extension<RequestInfo>) -> String {
+//!     format!("hello {}", request.parameter("name").unwrap_or("you"))
+//! }
+//!
+//! # fn main() -> Result<(), BuildError> {
+//! let gateway = Gateway::builder()
+//!     .config_text(
+//!         r#"
+//!         [[routes]]
+//!         path = "/hello/{name}"
+//!         handler = "hello"
+//!
+//!         [[routes]]
+//!         path = "/api/{*rest}"
+//!         upstream = "http://127.0.0.1:9001"
+//!         "#,
+//!     )
+//!     .handler("hello", get(hello))
+//!     .build()?;
+//! let program: Router = Router::new().fallback_service(gateway.into_service());
+//! # let _ = program;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What a program can add
+//!
+//! | by | what | named by |
+//! |---|---|---|
+//! | [`Builder::handler`] | an answer in place of an upstream's: axum handler, router, service | `handler` of a route |
+//! | [`Builder::stage`] | a look at requests and answers: [`Stage`] | `stages` of a route |
+//! | [`Builder::identity`] | whose a credential is: [`IdentityProvider`] | a provider of `kind = "custom"` |
+//! | [`Builder::balancer`] | which endpoint is asked: [`BalancePolicy`] | `balance` of an upstream |
+//! | [`Builder::limit_key`] | what is counted together: [`LimitKey`] | `key` of a rate limit |
+//!
+//! [`Builder::handler`]: builder::Builder::handler
+//! [`Builder::stage`]: builder::Builder::stage
+//! [`Builder::identity`]: builder::Builder::identity
+//! [`Builder::balancer`]: builder::Builder::balancer
+//! [`Builder::limit_key`]: builder::Builder::limit_key
+//! [`Stage`]: plugins::Stage
+//! [`IdentityProvider`]: plugins::IdentityProvider
+//! [`BalancePolicy`]: plugins::BalancePolicy
+//! [`LimitKey`]: plugins::LimitKey
+//!
+//! Every one has an example in `gateway/examples`, and `docs/embedding.md` says what holds for it.
+//!
+//! # What is supported
+//!
+//! [`prelude`], and what its names lead to. Other modules are public for the tools of this repository alone.
+//! `pipeline.rs` shows a request's whole way on one screen, for who reads the source.
 #![forbid(unsafe_code)]
 
 // What everything stands on.
+#[doc(hidden)]
 pub mod build;
+#[doc(hidden)]
 pub mod clock;
 pub mod error;
 mod labelled;
+#[doc(hidden)]
 pub mod network;
+#[doc(hidden)]
 pub mod timer;
+#[doc(hidden)]
 pub mod tls;
 
 // From a file to a running gateway.
+#[doc(hidden)]
 pub mod admin;
+pub mod builder;
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod compression;
 pub mod config;
+#[doc(hidden)]
 pub mod diff;
+#[doc(hidden)]
 pub mod explain;
+#[doc(hidden)]
 pub mod gateway;
 #[cfg(feature = "planted-bugs")]
+#[doc(hidden)]
 pub mod planted;
+#[doc(hidden)]
 pub mod reload;
+#[doc(hidden)]
 pub mod service;
+#[doc(hidden)]
 pub mod shard;
+#[doc(hidden)]
 pub mod shutdown;
 #[cfg(feature = "slow-down")]
 mod slow_down;
+#[doc(hidden)]
 pub mod snapshot;
+#[doc(hidden)]
 pub mod startup;
+#[doc(hidden)]
 pub mod worker;
 
 // A request's way, in its order.
+#[doc(hidden)]
 pub mod client;
+#[doc(hidden)]
 pub mod connections;
+#[doc(hidden)]
 pub mod exchange;
+#[doc(hidden)]
 pub mod held_bytes;
+#[doc(hidden)]
 pub mod listener;
 mod noted;
+#[doc(hidden)]
 pub mod origin;
+#[doc(hidden)]
 pub mod overload;
+#[doc(hidden)]
 pub mod pipeline;
+pub mod plugins;
+pub mod prelude;
+#[doc(hidden)]
 pub mod proxy_protocol;
+#[doc(hidden)]
 pub mod replay;
+#[doc(hidden)]
 pub mod reply;
+#[doc(hidden)]
 pub mod request_body;
 
 // HTTP/1.1 on the wire.
+#[doc(hidden)]
 pub mod http1;
+#[doc(hidden)]
 pub mod http2;
 
+#[doc(hidden)]
 pub mod compose;
+#[doc(hidden)]
 pub mod context;
+#[doc(hidden)]
 pub mod forward;
+#[doc(hidden)]
 pub mod identity;
+#[doc(hidden)]
 pub mod rate_limit;
+#[doc(hidden)]
 pub mod response;
+#[doc(hidden)]
 pub mod response_body;
+#[doc(hidden)]
 pub mod routing;
+#[doc(hidden)]
 pub mod store;
+#[doc(hidden)]
 pub mod telemetry;
+#[doc(hidden)]
 pub mod upstream;
 
 // Pure decisions, asked by the stages.
+#[doc(hidden)]
 pub mod algorithms;
+#[doc(hidden)]
 pub mod jws;
+
+/// What the guide says is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embedding.md")]
+mod embedding {}

@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -22,14 +23,16 @@ use crate::forward::upgrade::Upgraded;
 use crate::http1::ResponseHead;
 use crate::network::Network;
 use crate::origin::Verdict;
+use crate::plugins::{Handler, RequestInfo};
 use crate::rate_limit::Phase;
 use crate::reply::Reply;
 use crate::request_body::{RequestBody, Source};
-use crate::response_body::{Answer, Behind, Document};
+use crate::response_body::{Answer, Behind, Document, Held};
 use crate::routing::{Body, Params};
 use crate::shard::Shared;
 use crate::telemetry::record::Ended;
-use crate::{compose, context, forward, identity, origin, rate_limit, response, routing, upstream};
+use crate::timer::Wait;
+use crate::{compose, context, forward, identity, origin, plugins, rate_limit, response, routing, upstream};
 
 pub use crate::forward::tunnel::run as tunnel;
 
@@ -55,6 +58,8 @@ enum Outcome<N: Network> {
     Own(PathAndQuery),
     /// The same URL over TLS.
     ToHttps(PathAndQuery),
+    /// What the program's own code answers: a handler, or a stage.
+    Handled(Box<axum::response::Response>),
     /// Another service's answer to a request that may not pass.
     Refused(Box<forward::Refused>),
 }
@@ -104,15 +109,15 @@ async fn stages<N: Network>(
     }
     #[cfg(feature = "slow-down")]
     crate::slow_down::burn();
-    // another service's word, where the route asks for it.
-    if exchange.route().is_some_and(|route| route.authority.is_some())
-        && let Some(refused) = Box::pin(forward::consult(exchange, headers)).await?
+    // others' word, where the route asks for it: another service's, then that of the program's own stages.
+    if exchange.route().is_some_and(|route| route.asks_others)
+        && let Some(outcome) = Box::pin(others(exchange, headers, &params)).await?
     {
-        return Ok(Outcome::Refused(refused));
+        return Ok(outcome);
     }
     // split: one upstream of several. A route without any ends here.
     if exchange.upstream().is_none() && !splits(exchange, headers) {
-        return Box::pin(without_upstream(exchange, headers, &params, source)).await;
+        return Box::pin(without_upstream(exchange, headers, &params, (source, admitted.declared_length))).await;
     }
     // the body's limit, before a byte of it is read or asked for.
     let mut body = forward::body::prepare(exchange, admitted.declared_length, source)?;
@@ -170,22 +175,66 @@ fn mirrored<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, target: &Pa
     }
 }
 
-/// What the gateway answers itself, or puts together of several answers.
+/// Another service, then the program's own stages: whether the request passes, and what it is answered if not.
+#[cold]
+async fn others<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &mut HeaderMap,
+    params: &Params,
+) -> Result<Option<Outcome<N>>, Failure> {
+    if exchange.route().is_some_and(|route| route.authority.is_some())
+        && let Some(refused) = forward::consult(exchange, headers).await?
+    {
+        return Ok(Some(Outcome::Refused(refused)));
+    }
+    if exchange.route().is_none_or(|route| route.stages.is_none()) {
+        return Ok(None);
+    }
+    if exchange.timeout.is_none() {
+        // It runs already where another service was asked.
+        forward::deadline::begin(exchange, headers);
+    }
+    let info = RequestInfo::of(exchange, routing::stage::parameters(exchange, params));
+    let answered = plugins::before(exchange, headers, info).await?;
+    Ok(answered.map(|response| Outcome::Handled(Box::new(response))))
+}
+
+/// handler: the program's own code answers, with the body and the time that an upstream would have.
+#[cold]
+async fn handled<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &mut HeaderMap,
+    params: &Params,
+    (source, declared_length): (Source, Option<u64>),
+    handler: &Handler,
+) -> Result<Outcome<N>, Failure> {
+    let body = forward::body::prepare(exchange, declared_length, source)?;
+    let target = routing::stage::target(exchange, params)?;
+    let info = RequestInfo::of(exchange, routing::stage::parameters(exchange, params));
+    let parts = forward::head::for_handler(exchange, std::mem::take(headers), target);
+    let response = forward::handler::ask(exchange, handler, (parts, info), body).await?;
+    Ok(Outcome::Handled(Box::new(response)))
+}
+
+/// What the gateway or its program answers itself, or what is put together of several answers.
 #[cold]
 async fn without_upstream<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut HeaderMap,
     params: &Params,
-    source: Source,
+    body: (Source, Option<u64>),
 ) -> Result<Outcome<N>, Failure> {
     if exchange.connection.websocket_key.is_some() {
         // Any 2xx would open a tunnel (RFC 8441, section 5), and nobody is at its other end.
         return Err(forward::upgrade::refused().into());
     }
+    if let Some(handler) = exchange.route().and_then(|route| route.handler.clone()) {
+        return handled(exchange, headers, params, body, &handler).await;
+    }
     if exchange.route().is_none_or(|route| route.aggregate.is_none()) {
         return Ok(Outcome::Own(routing::stage::target(exchange, params)?));
     }
-    forward::body::refuse(&source)?;
+    forward::body::refuse(&body.0)?;
     composed(exchange, std::mem::take(headers), params).await
 }
 
@@ -301,7 +350,39 @@ async fn by_body<N: Network>(
 }
 
 async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, mut headers: HeaderMap, source: Source) -> Reply<N> {
-    match stages(&mut exchange, &mut headers, source).await {
+    let outcome = stages(&mut exchange, &mut headers, source).await;
+    if exchange.seen.is_some() {
+        return Box::pin(shown(exchange, &headers, outcome)).await;
+    }
+    give(exchange, &headers, outcome)
+}
+
+/// response: the program's own stages see what comes from behind the gateway, in the other order.
+#[cold]
+async fn shown<N: Network>(
+    mut exchange: Box<Exchange<N>>,
+    headers: &HeaderMap,
+    outcome: Result<Outcome<N>, Failure>,
+) -> Reply<N> {
+    let Some(seen) = exchange.seen.take() else { return give(exchange, headers, outcome) };
+    let (shared, deadlines) = (Arc::clone(&exchange.shard.shared), Arc::clone(&exchange.connection.deadlines));
+    let (now, timeout) = (exchange.now(), exchange.timeout);
+    let (held, response) = match outcome {
+        Ok(Outcome::Relay(answer)) => response::lend(exchange, answer),
+        Ok(Outcome::Handled(response)) => (Held::Own(exchange), *response),
+        other => return give(exchange, headers, other),
+    };
+    deadlines.set(Wait::Exchange, now, timeout);
+    let response = seen.after(&shared, &deadlines, response).await;
+    deadlines.clear(Wait::Exchange);
+    match response {
+        Ok(response) => response::handled(held, response),
+        Err(error) => response::lost(held, &error),
+    }
+}
+
+fn give<N: Network>(exchange: Box<Exchange<N>>, headers: &HeaderMap, outcome: Result<Outcome<N>, Failure>) -> Reply<N> {
+    match outcome {
         Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),
         Ok(Outcome::Composed(document)) => response::composed(exchange, *document),
         Ok(Outcome::Item(item)) => response::item(exchange, item),
@@ -310,18 +391,19 @@ async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, mut headers: HeaderM
         Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
         Ok(Outcome::Options) => response::options(exchange),
         Ok(Outcome::Preflight) => response::preflight(exchange),
+        Ok(Outcome::Handled(response)) => response::handled(Held::Own(exchange), *response),
         Ok(Outcome::Own(target)) => response::own(exchange, &target),
         Ok(Outcome::ToHttps(target)) => response::to_https(exchange, &target),
         Ok(Outcome::Refused(refused)) => {
-            exchange.note_refusal(&headers);
+            exchange.note_refusal(headers);
             response::refused(exchange, refused.head, refused.body)
         }
         Err(Failure::Problem(error)) => {
-            exchange.note_problem(&headers, &error);
+            exchange.note_problem(headers, &error);
             response::problem::answer(exchange, &error)
         }
         Err(Failure::Covered(error)) => {
-            exchange.note_problem(&headers, &error);
+            exchange.note_problem(headers, &error);
             response::fallback(exchange, &error)
         }
         Err(Failure::ClientLeft) => response::client_left(exchange),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::config::settings::{Admin, Config, Listener};
-use crate::config::{self, LoadError, Loaded, Problem, Problems, Purpose};
+use crate::config::{self, LoadError, Loaded, Problem, Problems};
 use crate::gateway::Gateway;
 use crate::network::Network;
 use crate::telemetry::events::Event;
@@ -144,7 +144,8 @@ impl<N: Network> Reloader<N> {
 
     async fn try_reload(&self) -> Result<Vec<&'static str>, Refused> {
         let path = self.path.clone().ok_or_else(|| Refused::Other("the gateway was started without a file".into()))?;
-        let loaded = tokio::task::spawn_blocking(move || config::load(&path, Purpose::Run))
+        let registered = self.gateway.shared().plugins.registered();
+        let loaded = tokio::task::spawn_blocking(move || config::load_for(&path, &registered))
             .await
             .map_err(|error| Refused::Other(error.to_string()))?;
         let Loaded { config, files, .. } = match loaded {
@@ -224,7 +225,7 @@ async fn quiet(changed: &mut mpsc::Receiver<()>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load_text;
+    use crate::config::{Purpose, load_text};
 
     fn config(text: &str) -> Config {
         load_text(text, Path::new("gateway.toml"), Purpose::Check).unwrap().config

@@ -3,6 +3,7 @@
 //! The upstream's connection is driven from here while its body streams, and goes back to its pool at the body's last
 //! byte. A body that breaks off aborts the client's response: a cut answer never looks like a whole one.
 
+mod handled;
 mod packed;
 
 use std::pin::Pin;
@@ -29,6 +30,9 @@ use crate::upstream::{Leg, Selected};
 
 pub use crate::compose::Document;
 
+pub use handled::Held;
+
+use handled::Handled;
 use packed::Packed;
 pub use packed::Packing;
 
@@ -50,6 +54,8 @@ pub enum ResponseBody<N: Network> {
     Composed(Box<Composed<N>>),
     /// An upstream's answer, compressed on its way.
     Packed(Box<Packed<N>>),
+    /// What the program's own code answers.
+    Handled(Box<Handled<N>>),
 }
 
 /// An upstream's body as it streams through.
@@ -208,6 +214,7 @@ impl<N: Network> Body for ResponseBody<N> {
             Self::Composed(composed) => composed.poll_frame(cx),
             Self::Behind(prefixed) => prefixed.poll_frame(cx),
             Self::Packed(packed) => packed.poll_frame(cx),
+            Self::Handled(handled) => handled.poll_frame(cx),
         }
     }
 
@@ -219,6 +226,7 @@ impl<N: Network> Body for ResponseBody<N> {
             Self::Composed(composed) => composed.document.is_none(),
             Self::Behind(prefixed) => prefixed.behind.read.is_empty() && prefixed.rest.is_end_stream(),
             Self::Packed(packed) => packed.is_over(),
+            Self::Handled(handled) => handled.is_over(),
         }
     }
 
@@ -226,16 +234,14 @@ impl<N: Network> Body for ResponseBody<N> {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Own(own) => SizeHint::with_exact(own.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64)),
-            Self::Upstream(relay) => {
-                let left = relay.source.as_ref().map_or(Some(0), |source| source.leg.length_left());
-                left.map_or_else(SizeHint::default, SizeHint::with_exact)
-            }
+            Self::Upstream(relay) => relay.size_hint(),
             Self::Composed(composed) => composed.length.map_or_else(SizeHint::default, SizeHint::with_exact),
             Self::Behind(prefixed) => match prefixed.rest.size_hint().exact() {
                 Some(rest) => SizeHint::with_exact(rest + prefixed.behind.length()),
                 None => SizeHint::default(),
             },
             Self::Packed(_) => SizeHint::default(),
+            Self::Handled(handled) => handled.size_hint(),
         }
     }
 }
@@ -301,6 +307,11 @@ impl<N: Network> Drop for Relay<N> {
 }
 
 impl<N: Network> Relay<N> {
+    fn size_hint(&self) -> SizeHint {
+        let left = self.source.as_ref().map_or(Some(0), |source| source.leg.length_left());
+        left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(source) = &mut self.source else { return Poll::Ready(None) };
         let deadlines = &self.exchange.connection.deadlines;

@@ -16,6 +16,7 @@ use crate::http1::DateCell;
 use crate::identity::Registry as Identities;
 use crate::network::Network;
 use crate::overload::{Episodes, Gate};
+use crate::plugins::Plugins;
 use crate::rate_limit::Registry as Limits;
 use crate::snapshot::Snapshot;
 use crate::store::Stores;
@@ -32,6 +33,8 @@ use crate::upstream::{Registry as Upstreams, Upstream};
 pub struct Shared<N: Network> {
     /// How connections are opened.
     pub network: N,
+    /// What the program around the gateway has registered in code.
+    pub plugins: Arc<Plugins>,
     /// Time.
     pub clock: Clock,
     /// Metrics of the whole gateway.

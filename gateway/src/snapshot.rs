@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::algorithms::criticality::Criticality;
 use crate::compose::{Aggregate, Batch};
+use crate::config::settings::own_answer::OwnAnswer;
 use crate::config::settings::route::Fallback;
 use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::telemetry::Slow;
@@ -17,6 +18,7 @@ use crate::forward::mirror::Mirroring;
 use crate::identity::{Office, RouteAuth};
 use crate::network::Network;
 use crate::origin::Origin;
+use crate::plugins::{AnyStage, Handler, Plugins};
 use crate::rate_limit::{RouteLimits, Rule};
 use crate::routing::{CompiledRewrite, PathRules, RouteTable};
 use crate::shard::Shared;
@@ -45,6 +47,12 @@ pub struct CompiledRoute<N: Network> {
     pub auth: Option<Arc<RouteAuth>>,
     /// Who is asked whether a request may pass.
     pub authority: Option<Arc<Authority<N>>>,
+    /// The program's own stages that see its requests.
+    pub(crate) stages: Option<Arc<[Arc<dyn AnyStage>]>>,
+    /// Somebody else has a word about its requests: who is asked, or stages.
+    pub asks_others: bool,
+    /// What answers in place of an upstream.
+    pub handler: Option<Handler>,
     /// Its metrics.
     pub series: Arc<RouteSeries>,
     /// A request body's limit, bytes; `None` = no limit.
@@ -121,10 +129,7 @@ impl<N: Network> Snapshot<N> {
             let (provider, store) = (|name: &str| providers.get(name).cloned(), |name: &str| shared.stores.find(name));
             Arc::new(RouteAuth::new(settings, provider, store))
         };
-        let path_rules = PathRules {
-            keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,
-            merge_slashes: config.server.merge_slashes,
-        };
+        let path_rules = path_rules(&config);
         let table = RouteTable::build(&config.routes);
         let mut places = Places::of(&config);
         let series = |name: &str| series(name, config.telemetry.recorder.slow, shared);
@@ -158,6 +163,9 @@ impl<N: Network> Snapshot<N> {
                     None => None,
                 },
                 batch: batch(route, &table, index, &shared.metrics)?,
+                asks_others: route.forward_auth.is_some() || !route.stages.is_empty(),
+                stages: shared.plugins.stages(&route.stages),
+                handler: handler(route, &shared.plugins),
                 shares_calls: route.coalesce || route.batch.is_some(),
                 settings: Arc::clone(route),
             })
@@ -184,6 +192,22 @@ impl<N: Network> Snapshot<N> {
     #[inline]
     pub fn trusts(&self, peer: &Peer) -> bool {
         !self.trusted.is_empty() && self.trusted.contains(peer.ip) && !peer.is_behind
+    }
+}
+
+/// How paths are brought to one form.
+fn path_rules(config: &Config) -> PathRules {
+    PathRules {
+        keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,
+        merge_slashes: config.server.merge_slashes,
+    }
+}
+
+/// The handler of a route that has one.
+fn handler(route: &settings::Route, plugins: &Plugins) -> Option<Handler> {
+    match route.own_answer.as_deref()? {
+        OwnAnswer::Handler(name) => plugins.handler(name),
+        OwnAnswer::Redirect(_) | OwnAnswer::Fixed(_) => None,
     }
 }
 

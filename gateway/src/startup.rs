@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin;
@@ -18,6 +19,7 @@ use crate::gateway::{Gateway, World};
 use crate::listener::accept::{self, Listening};
 use crate::listener::{bind, refuse};
 use crate::network::Sockets;
+use crate::plugins::Plugins;
 use crate::reload::Reloader;
 use crate::shutdown::{self, Drained, Switches};
 use crate::telemetry::notice;
@@ -54,11 +56,50 @@ pub struct Running {
     drain_asked: watch::Receiver<bool>,
 }
 
+/// The signals that a gateway listens to, from when this is made.
+pub struct Signals {
+    hang_up: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listens to them, on the current runtime.
+    ///
+    /// # Errors
+    /// The system does not let it.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for one that ends the process.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
 /// Binds, starts workers and the accept thread, and serves admin on the current runtime.
 ///
 /// # Errors
 /// What could not be had, with the remedy.
 pub async fn start(config: Config, path: Option<PathBuf>, files: Vec<PathBuf>) -> Result<Running, StartError> {
+    start_with(config, (path, files), Plugins::none(), seed()).await
+}
+
+/// The same for a program that has registered something in code.
+pub(crate) async fn start_with(
+    config: Config,
+    (path, files): (Option<PathBuf>, Vec<PathBuf>),
+    plugins: Plugins,
+    seed: u64,
+) -> Result<Running, StartError> {
     let workers = match config.server.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
@@ -67,8 +108,9 @@ pub async fn start(config: Config, path: Option<PathBuf>, files: Vec<PathBuf>) -
     let listeners = addresses(&sockets)?;
     let admin_socket = config.admin.as_ref().map(|admin| listen(admin.address, false)).transpose();
     let admin_socket = admin_socket.map_err(|StartError(why)| StartError(format!("admin: {why}")))?;
-    let world = World { network: Sockets, clock: Clock::system(), seed: seed(), shards: workers };
-    let gateway = Gateway::new(config, world).map_err(|error| StartError(format!("access log: {error}")))?;
+    let world = World { network: Sockets, clock: Clock::system(), seed, shards: workers };
+    let gateway =
+        Gateway::with_plugins(config, world, plugins).map_err(|error| StartError(format!("access log: {error}")))?;
     let gateway = Arc::new(gateway);
     let (stop_accepting, accepting) = watch::channel(false);
     let (close_idle, idle) = watch::channel(false);
@@ -82,8 +124,7 @@ pub async fn start(config: Config, path: Option<PathBuf>, files: Vec<PathBuf>) -
         handles.push(handle);
         threads.push(thread);
     }
-    gateway.keep_discovering();
-    gateway.keep_watch();
+    keep_up(&gateway);
     let loads = handles.iter().map(worker::Worker::load_handle).collect();
     let accept = accept::start(Arc::clone(&gateway), sockets, handles, Arc::clone(&connections), accepting)
         .map_err(|error| StartError(format!("cannot start the accept thread: {error}")))?;
@@ -92,10 +133,16 @@ pub async fn start(config: Config, path: Option<PathBuf>, files: Vec<PathBuf>) -
     let (ask_drain, drain_asked) = watch::channel(false);
     let admin = serve_admin(admin_socket, &gateway, &reloader, (&connections, loads), ask_drain)?;
     tokio::spawn(Arc::clone(&reloader).watch_files());
-    tokio::spawn(follow_wall_clock(gateway.shared().clock.clone()));
-    tokio::spawn(tell_of_log_failures(Arc::clone(&gateway)));
     let switches = Switches { stop_accepting, close_idle, stop_workers };
     Ok(Running { gateway, reloader, switches, connections, threads, listeners, admin, drain_asked })
+}
+
+/// Starts all that happens beside requests, on the current runtime.
+pub(crate) fn keep_up(gateway: &Arc<Gateway<Sockets>>) {
+    gateway.keep_discovering();
+    gateway.keep_watch();
+    tokio::spawn(follow_wall_clock(gateway.shared().clock.clone()));
+    tokio::spawn(tell_of_log_failures(Arc::clone(gateway)));
 }
 
 fn bind_all(config: &Config, workers: usize) -> Result<Vec<Listening>, StartError> {
@@ -175,7 +222,7 @@ async fn tell_of_log_failures(gateway: Arc<Gateway<Sockets>>) {
 }
 
 /// Bits from the operating system, for ids and balancing.
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     // The standard library's hasher is keyed from the system's entropy.
     std::collections::hash_map::RandomState::new().build_hasher().finish()
@@ -197,6 +244,26 @@ impl Running {
         let mut asked = self.drain_asked.clone();
         if asked.wait_for(|asked| *asked).await.is_err() {
             std::future::pending::<()>().await;
+        }
+    }
+
+    /// Serves until a signal or the admin API ends it, then drains; a second signal cuts what is left. SIGHUP reloads.
+    /// How it ended, as the last notice says it.
+    pub async fn serve(self, mut signals: Signals) -> &'static str {
+        notice::ready(&self.listeners, self.admin);
+        let cause = loop {
+            tokio::select! {
+                _ = signals.hang_up.recv() => notice::reload(&self.reloader.reload("signal").await),
+                _ = signals.terminate.recv() => break "signal",
+                _ = signals.interrupt.recv() => break "signal",
+                () = self.drain_asked() => break "admin",
+            }
+        };
+        notice::draining(cause);
+        match self.drain_until(signals.end()).await {
+            Drained::Clean => "drain",
+            Drained::Cut(_) => "drain_timeout",
+            Drained::Hurried(_) => "second_signal",
         }
     }
 

@@ -70,7 +70,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 38] = [
+const OURS: [&str; 39] = [
     "addresses",
     "affinity",
     "allow",
@@ -106,6 +106,7 @@ const OURS: [&str; 38] = [
     "scheme",
     "service_name",
     "slow",
+    "stages",
     "strip_query",
     "ttl",
     "types",

@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::{BAD, COULD_NOT_RUN, DONE, USAGE, output};
 use crate::config::{self, LoadError, Loaded, Purpose, publish};
-use crate::shutdown::Drained;
-use crate::startup::{self, Running};
+use crate::startup::{self, Signals};
 use crate::telemetry::events::{EventFile, Kinds, write_to};
 use crate::telemetry::notice;
 
@@ -102,9 +100,7 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile,
     for warning in &loaded.warnings {
         notice::warning(warning);
     }
-    let (Ok(mut hang_up), Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::hangup()), signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let Ok(signals) = Signals::new() else {
         notice::could_not_start("signals cannot be handled");
         return COULD_NOT_RUN;
     };
@@ -121,36 +117,11 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile,
         let follower = shared.events.follow(kinds, Some(0));
         tokio::spawn(write_to(file, follower, ended))
     });
-    notice::ready(&running.listeners, running.admin);
-    let cause = loop {
-        tokio::select! {
-            _ = hang_up.recv() => reload(&running).await,
-            _ = terminate.recv() => break "signal",
-            _ = interrupt.recv() => break "signal",
-            () = running.drain_asked() => break "admin",
-        }
-    };
-    notice::draining(cause);
-    let again = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
-    let after = match running.drain_until(again).await {
-        Drained::Clean => "drain",
-        Drained::Cut(_) => "drain_timeout",
-        Drained::Hurried(_) => "second_signal",
-    };
+    let after = running.serve(signals).await;
     if let (Some(writer), Ok(())) = (writer, end.send(())) {
         // A disk that stands still keeps nobody from ending.
         let _ = tokio::time::timeout(EVENTS_FLUSH, writer).await;
     }
     notice::stopped(after);
     DONE
-}
-
-async fn reload(running: &Running) {
-    let report = running.reloader().reload("signal").await;
-    notice::reload(&report);
 }

@@ -14,6 +14,7 @@ use super::parse::document::Parsed;
 use super::parse::environment::{Environment, ProcessEnvironment};
 use super::parse::{document, include};
 use super::problem::{Problem, Problems, Report, quoted};
+use super::registered::Registered;
 use super::schema::ROOT;
 use super::settings::Config;
 use super::source::{Source, Sources, Span};
@@ -91,13 +92,31 @@ pub fn load_with(path: &Path, purpose: Purpose, environment: &dyn Environment) -
     load_bytes(&text, path, purpose, environment).map_err(LoadError::Invalid)
 }
 
+/// The same for a program that has registered these names in code, and is to serve the configuration.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_for(path: &Path, registered: &Registered) -> Result<Loaded, LoadError> {
+    let text = read(path).map_err(|source| LoadError::Unreadable { path: path.to_path_buf(), source })?;
+    load_text_bytes(&text, path, registered).map_err(LoadError::Invalid)
+}
+
+/// The same of a text.
+///
+/// # Errors
+/// As [`load_text`].
+pub fn load_text_for(text: &str, file_name: &Path, registered: &Registered) -> Result<Loaded, Problems> {
+    load_text_bytes(text.as_bytes(), file_name, registered)
+}
+
 /// The same with what the configuration comes to, key by key: see `gateway diff`.
 ///
 /// # Errors
 /// As [`load`].
 pub fn load_effective(path: &Path, purpose: Purpose) -> Result<(Loaded, Value), LoadError> {
     let text = read(path).map_err(|source| LoadError::Unreadable { path: path.to_path_buf(), source })?;
-    load_both(&text, path, purpose, &ProcessEnvironment, effective::of).map_err(LoadError::Invalid)
+    let around = Around::new(purpose, &ProcessEnvironment);
+    load_both(&text, path, &around, effective::of).map_err(LoadError::Invalid)
 }
 
 /// The same of a text.
@@ -105,7 +124,7 @@ pub fn load_effective(path: &Path, purpose: Purpose) -> Result<(Loaded, Value), 
 /// # Errors
 /// As [`load_text`].
 pub fn load_effective_text(text: &str, file_name: &Path, purpose: Purpose) -> Result<(Loaded, Value), Problems> {
-    load_both(text.as_bytes(), file_name, purpose, &ProcessEnvironment, effective::of)
+    load_both(text.as_bytes(), file_name, &Around::new(purpose, &ProcessEnvironment), effective::of)
 }
 
 /// Opens a log that is to be read line by line; a pipe is one too.
@@ -157,17 +176,36 @@ fn read_included(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn load_bytes(bytes: &[u8], path: &Path, purpose: Purpose, environment: &dyn Environment) -> Result<Loaded, Problems> {
-    load_both(bytes, path, purpose, environment, |_, _| ()).map(|(loaded, ())| loaded)
+    load_both(bytes, path, &Around::new(purpose, environment), |_, _| ()).map(|(loaded, ())| loaded)
+}
+
+fn load_text_bytes(bytes: &[u8], path: &Path, registered: &Registered) -> Result<Loaded, Problems> {
+    let around = Around { registered: registered.clone(), ..Around::new(Purpose::Run, &ProcessEnvironment) };
+    load_both(bytes, path, &around, |_, _| ()).map(|(loaded, ())| loaded)
+}
+
+/// What a configuration is loaded in.
+struct Around<'a> {
+    purpose: Purpose,
+    environment: &'a dyn Environment,
+    registered: Registered,
+}
+
+impl<'a> Around<'a> {
+    /// A program that registers nothing.
+    fn new(purpose: Purpose, environment: &'a dyn Environment) -> Self {
+        Self { purpose, environment, registered: Registered::default() }
+    }
 }
 
 /// Loads, and looks at what was loaded before the tree is gone.
 fn load_both<T>(
     bytes: &[u8],
     path: &Path,
-    purpose: Purpose,
-    environment: &dyn Environment,
+    around: &Around<'_>,
     look: impl FnOnce(&Context<'_>, &Reader<'_>) -> T,
 ) -> Result<(Loaded, T), Problems> {
+    let environment = around.environment;
     let mut sources = Sources::default();
     let mut report = Report::default();
     let Parsed { table: mut root, mut complete } = parse(bytes, path, &mut sources, environment, &mut report);
@@ -186,7 +224,8 @@ fn load_both<T>(
     }
     let syntax = report.mark();
     let reader = Reader::new(Some(&root), None, &ROOT, Span::default());
-    let mut context = Context::new(&root, report, complete, &sources, environment, purpose);
+    let mut context = Context::new(&root, report, complete, &sources, environment, around.purpose);
+    context.registered = around.registered.clone();
     context.identity_headers = build::identity::headers(&reader.table("identity")).strip;
     walk::check(&mut context, &root);
     let config = if context.complete { Some(finish(&mut context, &reader)) } else { None };
@@ -248,6 +287,11 @@ fn finish(context: &mut Context<'_>, root: &Reader<'_>) -> Config {
     {
         let help = "a route is [[routes]], path = \"/{*rest}\", upstream = \"http://127.0.0.1:9001\"";
         context.report.warning(Span::default(), "there are no routes: every request is answered 404", help);
+    }
+    if context.complete && !context.report.has_errors() {
+        for message in context.registered.unused(&config) {
+            context.report.warning(Span::default(), message, "a name is used where it is written in the configuration");
+        }
     }
     config
 }

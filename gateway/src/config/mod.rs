@@ -11,6 +11,7 @@ pub mod fingerprint;
 pub mod load;
 pub mod problem;
 pub mod publish;
+pub mod registered;
 pub mod settings;
 
 mod build;
@@ -30,12 +31,14 @@ mod value;
 pub(crate) use value::batch_call;
 pub(crate) use value::path_pattern;
 pub(crate) use value::remote_url::may_be_asked;
+pub(crate) use value::text::editable_header;
 
 pub use load::{
-    LoadError, Loaded, Purpose, load, load_effective, load_effective_text, load_text, load_text_with, load_with,
-    log_file,
+    LoadError, Loaded, Purpose, load, load_effective, load_effective_text, load_for, load_text, load_text_for,
+    load_text_with, load_with, log_file,
 };
 pub use parse::environment::{Environment, ProcessEnvironment};
 pub use problem::{Problem, Problems, Severity};
+pub use registered::{PluginKind, Registered};
 pub use settings::Config;
 pub use validate::conflicts::{Conflict, conflicts};

@@ -153,6 +153,16 @@ pub fn remove_from_response(fields: &mut Fields, also: impl Fn(&[u8]) -> bool) {
     });
 }
 
+/// Removes what ends here from an answer that did not come over the wire.
+pub fn remove_from_answer(headers: &mut HeaderMap) {
+    remove_named(headers);
+    let doomed: Names =
+        headers.keys().filter(|name| kind(name.as_str().as_bytes()) != Kind::EndToEnd).cloned().collect();
+    for name in &doomed {
+        headers.remove(name);
+    }
+}
+
 /// The fields that a response's `Connection` values name.
 #[cold]
 fn named_by_connection(fields: &Fields) -> Vec<Vec<u8>> {

@@ -225,11 +225,16 @@ fn accept<N: Network>(exchange: &Exchange<N>, head: ResponseHead, mut source: So
 
 /// The time until response headers is up: the client's fault if it is the client that is being waited for.
 fn out_of_time<N: Network>(exchange: &Exchange<N>) -> GatewayError {
-    if exchange.connection.deadlines.is_set(Wait::RequestBody) {
+    if waits_for_client(exchange) {
         GatewayError::new(Code::RequestTimeout, "The request body did not arrive in time.").closing()
     } else {
         GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time.")
     }
+}
+
+/// Whether it is the client's body that is being waited for.
+pub(super) fn waits_for_client<N: Network>(exchange: &Exchange<N>) -> bool {
+    exchange.connection.deadlines.is_set(Wait::RequestBody)
 }
 
 /// What a client is told whose body failed.

@@ -1,8 +1,9 @@
 //! The request head as the upstream is sent it: the client's, less what must not pass, plus what the gateway vouches
 //! for.
 
+use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 
 use super::deadline;
 use crate::config::settings::route::HostPolicy;
@@ -60,6 +61,36 @@ pub fn build<N: Network>(
         own.into_iter().chain(route.settings.request_headers.names_set()).for_each(|name| names.forget(name));
     }
     Outgoing { head: RequestHead { method: exchange.method.clone(), target, headers, lines, names }, body }
+}
+
+/// The same for a handler, in the form of `http`.
+pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: HeaderMap, target: PathAndQuery) -> Parts {
+    deadline::read(exchange, &mut headers);
+    add_to_headers(exchange, &mut headers);
+    let identity = exchange.identity.as_ref().map(|identity| &identity.fields[..]);
+    headers.extend(identity.into_iter().flat_map(written));
+    if let Some(host) = exchange.host.as_ref().filter(|_| !headers.contains_key(header::HOST)) {
+        headers.insert(header::HOST, host.value.clone());
+    }
+    if let Some(route) = exchange.route() {
+        route.settings.request_headers.apply(&mut headers);
+    }
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = exchange.method.clone();
+    parts.uri = Uri::from(target);
+    parts.version = exchange.version;
+    parts.headers = headers;
+    parts
+}
+
+/// Fields that were written as lines.
+fn written(lines: &[u8]) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let field = |line: &[u8]| {
+        let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
+        let name = HeaderName::from_bytes(name).ok()?;
+        Some((name, HeaderValue::from_bytes(value.get(1..)?.trim_ascii()).ok()?))
+    };
+    lines.split(|byte| *byte == b'\n').filter_map(move |line| field(line.strip_suffix(b"\r")?))
 }
 
 fn is_edited<N: Network>(exchange: &Exchange<N>) -> bool {

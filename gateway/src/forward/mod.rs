@@ -7,6 +7,7 @@ mod consult;
 pub mod deadline;
 pub mod fallback;
 mod grpc_status;
+pub mod handler;
 pub mod head;
 mod hedge;
 pub mod mirror;

@@ -26,6 +26,25 @@ pub(super) struct Claims {
     pub(super) until: i64,
 }
 
+impl Claims {
+    /// Of what the program's own code says, which is held against the same bounds.
+    ///
+    /// # Errors
+    /// The subject, or a scope, cannot be told to an upstream.
+    pub(super) fn of_program(
+        subject: Option<Box<str>>,
+        scopes: Vec<Box<str>>,
+        all: Map<String, Value>,
+        until: i64,
+    ) -> Result<Self, AuthResult> {
+        let bad = |text: &str| text.is_empty() || text.len() > MAX_SUBJECT_BYTES;
+        if subject.as_deref().is_some_and(bad) || scopes.iter().any(|scope| bad(scope) || scope.contains(' ')) {
+            return Err(AuthResult::Claims);
+        }
+        Ok(Self { all, subject, scopes: scopes.into(), until })
+    }
+}
+
 /// Reads a payload and judges it at `now`, seconds since the Unix epoch.
 ///
 /// # Errors

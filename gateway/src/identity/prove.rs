@@ -2,16 +2,19 @@
 //! asking its issuer.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::claims::Claims;
 use super::introspection::Issuer;
 use super::key_keeper::kid_of;
 use super::key_store::Looked;
 use super::proven::Identity;
 use super::provider::{Kind, Known, Provider};
+use crate::config::settings::identity::ProviderKind;
 use crate::network::Network;
+use crate::plugins::{AnyIdentityProvider, Denied, Granted, guarded};
 use crate::shard::Shared;
 use crate::telemetry::metrics::{AuthResult, CacheResult};
 
@@ -37,6 +40,7 @@ pub(super) async fn prove<N: Network>(
             issuer.end_turn(worker, credential, &turn);
             proven
         }
+        Kind::Custom(own) => by_program(shared, worker, (provider, own.as_deref()), credential).await,
         Kind::ApiKey | Kind::Certificate => provider.prove(worker, credential, now(shared)),
     }
 }
@@ -119,4 +123,35 @@ async fn by_asking<N: Network>(
         None => Err(AuthResult::Unavailable),
     };
     provider.remember(worker, credential, (proof, now(shared)), judged)
+}
+
+async fn by_program<N: Network>(
+    shared: &Shared<N>,
+    worker: usize,
+    (provider, own): (&Provider, Option<&dyn AnyIdentityProvider>),
+    credential: &[u8],
+) -> Result<Arc<Identity>, AuthResult> {
+    if let Some(found) = again(shared, worker, provider, credential) {
+        return found;
+    }
+    let ProviderKind::Custom(settings) = &provider.settings.kind else { return Err(AuthResult::Unavailable) };
+    let own = own.ok_or(AuthResult::Unavailable)?;
+    let text = std::str::from_utf8(credential).map_err(|_| AuthResult::Malformed)?;
+    let proof = provider.proof();
+    let asking = tokio::time::timeout(settings.timeout, own.identify(text));
+    let asked = guarded(shared, asking, || None::<()>).await;
+    let judged = match asked {
+        Ok(Ok(Ok(granted))) => believed(granted, settings.positive, now(shared)),
+        Ok(Ok(Err(Denied::Invalid))) => Err(AuthResult::Inactive),
+        // It panicked, has no time left, or cannot say.
+        Ok(Ok(Err(Denied::Unavailable)) | Err(_)) | Err(_) => Err(AuthResult::Unavailable),
+    };
+    provider.remember(worker, credential, (proof, now(shared)), judged)
+}
+
+/// What the program's own code grants, for as long as it is believed.
+fn believed(granted: Granted, most: Duration, now: i64) -> Result<Claims, AuthResult> {
+    let seconds = granted.good_for.unwrap_or(most).min(most).as_secs();
+    let until = now.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
+    Claims::of_program(granted.subject, granted.scopes, granted.claims, until)
 }

@@ -18,6 +18,7 @@ use super::proven::{Identity, Proof};
 use super::{api_key, certificate, credential, fields};
 use crate::config::settings::identity::ProviderKind;
 use crate::config::settings::{self, IdentityHeaders};
+use crate::plugins::{AnyIdentityProvider, Plugins};
 use crate::telemetry::metrics::{AuthResult, AuthSeries};
 
 /// How long a token that was refused is remembered, seconds: it may hold soon, after a step of a clock.
@@ -55,6 +56,8 @@ pub(super) enum Kind {
     ApiKey,
     /// By the handshake of the connection.
     Certificate,
+    /// By asking the program's own code; `None` where it is not there, and then nothing is proven.
+    Custom(Option<Arc<dyn AnyIdentityProvider>>),
 }
 
 /// Where a provider's credentials are.
@@ -70,13 +73,15 @@ pub(super) enum Place<'a> {
 
 /// What a provider is made in.
 #[derive(Clone, Copy)]
-pub(super) struct Surroundings {
+pub(super) struct Surroundings<'a> {
     /// Its number.
     pub(super) number: u64,
     /// Workers.
     pub(super) workers: usize,
     /// Monotonic time.
     pub(super) now: Instant,
+    /// What the program has registered.
+    pub(super) plugins: &'a Plugins,
 }
 
 impl fmt::Debug for Provider {
@@ -99,7 +104,7 @@ impl Provider {
     pub(super) fn new(
         settings: &Arc<settings::Provider>,
         headers: &Arc<IdentityHeaders>,
-        (series, around): (Arc<AuthSeries>, Surroundings),
+        (series, around): (Arc<AuthSeries>, Surroundings<'_>),
         before: Option<&Self>,
     ) -> Self {
         let (kind, memories) = match &settings.kind {
@@ -123,6 +128,12 @@ impl Provider {
                 let memories = Memories::new((CERTIFICATE_BYTES, Measure::Bytes), REFUSED_FOR, around.workers);
                 (Kind::Certificate, memories)
             }
+            ProviderKind::Custom(custom) => {
+                let entries = (custom.capacity, Measure::Entries);
+                let refused_for = i64::try_from(custom.negative.as_secs()).unwrap_or(0);
+                let memories = Memories::new(entries, refused_for, around.workers);
+                (Kind::Custom(around.plugins.identity(&custom.name)), memories)
+            }
         };
         let (settings, headers) = (Arc::clone(settings), Arc::clone(headers));
         Self { settings, headers, series, number: around.number, kind, memories }
@@ -142,7 +153,7 @@ impl Provider {
     pub(super) fn store(&self) -> Option<&Arc<KeyStore>> {
         match &self.kind {
             Kind::Signed(signed) => signed.store.as_ref(),
-            Kind::Opaque(_) | Kind::ApiKey | Kind::Certificate => None,
+            Kind::Opaque(_) | Kind::ApiKey | Kind::Certificate | Kind::Custom(_) => None,
         }
     }
 
@@ -169,6 +180,7 @@ impl Provider {
             ProviderKind::Jwt(_) | ProviderKind::Introspection(_) => Place::Bearer,
             ProviderKind::ApiKey(keys) => Place::Header(&keys.header),
             ProviderKind::Mtls => Place::Handshake,
+            ProviderKind::Custom(custom) => custom.header.as_ref().map_or(Place::Bearer, Place::Header),
         }
     }
 
@@ -177,7 +189,9 @@ impl Provider {
     pub(super) fn forwards_token(&self) -> bool {
         match &self.settings.kind {
             ProviderKind::Jwt(jwt) => jwt.forward_token,
-            ProviderKind::ApiKey(_) | ProviderKind::Introspection(_) | ProviderKind::Mtls => false,
+            ProviderKind::ApiKey(_) | ProviderKind::Introspection(_) | ProviderKind::Mtls | ProviderKind::Custom(_) => {
+                false
+            }
         }
     }
 
@@ -197,7 +211,7 @@ impl Provider {
     pub(super) fn proof(&self) -> Proof {
         let keys = match &self.kind {
             Kind::Signed(signed) => signed.keys_number(),
-            Kind::Opaque(_) | Kind::ApiKey | Kind::Certificate => 0,
+            Kind::Opaque(_) | Kind::ApiKey | Kind::Certificate | Kind::Custom(_) => 0,
         };
         Proof { provider: self.number, keys }
     }

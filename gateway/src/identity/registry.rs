@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::settings::identity::Passport;
 use crate::config::settings::{self, IdentityHeaders};
 use crate::overload::gate;
+use crate::plugins::Plugins;
 use crate::telemetry::events::Events;
 use crate::telemetry::metrics::{KeysAge, Registry as Metrics};
 use crate::telemetry::notice;
@@ -27,6 +28,7 @@ pub struct Registry {
     metrics: Arc<Metrics>,
     clock: Clock,
     workers: usize,
+    plugins: Arc<Plugins>,
     next: AtomicU64,
     known: Mutex<HashMap<Arc<str>, Arc<Provider>>>,
     turns: Box<[Turns]>,
@@ -48,6 +50,7 @@ impl Registry {
             metrics,
             clock,
             workers,
+            plugins: Arc::default(),
             next: AtomicU64::new(1),
             known: Mutex::default(),
             turns,
@@ -56,6 +59,13 @@ impl Registry {
             client: OnceLock::new(),
             control: OnceLock::new(),
         }
+    }
+
+    /// The same where the program has registered providers of its own.
+    #[must_use]
+    pub(crate) fn with_plugins(mut self, plugins: Arc<Plugins>) -> Self {
+        self.plugins = plugins;
+        self
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Provider>>> {
@@ -109,7 +119,7 @@ impl Registry {
         now: Instant,
     ) -> Provider {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let around = Surroundings { number, workers: self.workers, now };
+        let around = Surroundings { number, workers: self.workers, now, plugins: &self.plugins };
         let series = self.metrics.auth(&settings.name);
         Provider::new(settings, headers, (series, around), before.map(|before| &**before))
     }

@@ -11,6 +11,7 @@ use crate::config::settings::RateLimit;
 use crate::config::settings::rate_limit::LimitKey;
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::plugins::LimitRequest;
 
 /// Longer names of keys are cut where they are shown.
 const SHOWN: usize = 128;
@@ -32,6 +33,8 @@ pub enum Key<'a> {
     Claim(&'a str),
     /// The same where it is a whole number.
     NumberClaim(i64),
+    /// What the program's own code says: the first half of a SHA-256 of it.
+    Custom(u128),
 }
 
 impl<'a> Key<'a> {
@@ -45,9 +48,17 @@ impl<'a> Key<'a> {
             LimitKey::Claim(name) => {
                 exchange.identity.as_deref().and_then(|it| Self::of_claim(it.claims.get(&**name)?))
             }
+            LimitKey::Custom(name) => Self::of_program(name, exchange, headers),
             LimitKey::ClientIp => None,
         };
         named.unwrap_or_else(|| Self::Address(network_of(exchange.client.ip, rule.ipv6_prefix)))
+    }
+
+    /// What the program's own code says.
+    #[cold]
+    fn of_program<N: Network>(name: &str, exchange: &Exchange<N>, headers: &HeaderMap) -> Option<Self> {
+        let key = exchange.shard.shared.plugins.limit_key(name)?;
+        key.key(&LimitRequest::of(exchange, headers)).map(|text| Self::Custom(first_half(text.as_bytes())))
     }
 
     /// A claim that is one value; lists and objects are none.
@@ -87,6 +98,7 @@ impl<'a> Key<'a> {
             Self::Subject(subject) => (b"subject", subject.as_bytes().into()),
             Self::Claim(value) => (b"claim", value.as_bytes().into()),
             Self::NumberClaim(number) => (b"number", number.to_be_bytes().to_vec().into()),
+            Self::Custom(digest) => (b"custom", digest.to_be_bytes().to_vec().into()),
         };
         out.extend_from_slice(kind);
         out.push(0);
@@ -100,7 +112,7 @@ impl<'a> Key<'a> {
             Self::Global => "(all requests)".to_owned(),
             Self::Route(name) => cut(name),
             Self::Address(address) => address.to_string(),
-            Self::Header(_) => format!("sha256:{:032x}", stable_id(rule, None, self)),
+            Self::Header(_) | Self::Custom(_) => format!("sha256:{:032x}", stable_id(rule, None, self)),
             Self::Subject(text) | Self::Claim(text) => cut(text),
             Self::NumberClaim(number) => number.to_string(),
         }
@@ -129,14 +141,19 @@ pub(super) fn short_id(key: &Key<'_>) -> String {
 /// What a key is called where it must not be readable: in events, and in a store. The first half of a SHA-256 over the
 /// rule's name, the tier where it has one, and the key, so that it is the same in every gateway.
 pub fn stable_id(rule: &str, tier: Option<&str>, key: &Key<'_>) -> u128 {
-    use sha2::{Digest, Sha256};
     let mut bytes = Vec::with_capacity(64);
     for part in [rule, tier.unwrap_or("")] {
         bytes.extend_from_slice(part.as_bytes());
         bytes.push(0);
     }
     key.write(&mut bytes);
-    let digest = Sha256::digest(&bytes);
+    first_half(&bytes)
+}
+
+/// The first half of a SHA-256.
+fn first_half(bytes: &[u8]) -> u128 {
+    use sha2::{Digest, Sha256};
+    let digest = Sha256::digest(bytes);
     digest.iter().take(16).fold(0, |id, byte| id << 8 | u128::from(*byte))
 }
 
@@ -187,6 +204,7 @@ mod tests {
                 Key::Header(value.as_bytes()),
                 Key::Subject(&value),
                 Key::Claim(&value),
+                Key::Custom(first_half(value.as_bytes())),
             ];
             for (position, a) in keys.iter().enumerate() {
                 for b in &keys[position + 1..] {

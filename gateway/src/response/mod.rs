@@ -4,6 +4,7 @@ mod composed;
 mod compress;
 mod cross_origin;
 mod grpc;
+mod handled;
 mod own;
 pub mod problem;
 mod redirect;
@@ -20,6 +21,7 @@ use crate::network::Network;
 pub use composed::{composed, item};
 pub use compress::note_accepted;
 pub use cross_origin::preflight;
+pub use handled::{handled, lend, lost};
 pub use own::{client_left, fallback, options};
 pub use redirect::{own, to_https};
 pub use relay::{given, refused, relay, relay_behind, switch};
@@ -57,6 +59,13 @@ fn secure_relayed<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
     let hsts = exchange.snapshot.config.server.hsts.as_ref().and_then(|hsts| hsts.to_str().ok());
     if let Some(hsts) = hsts.filter(|_| exchange.secure && fields.get(HSTS.as_str()).is_none()) {
         fields.push_more(&[(&HSTS, hsts)]);
+    }
+}
+
+/// The same of one that stages have seen.
+fn secure_seen<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
+    if let Some(hsts) = exchange.snapshot.config.server.hsts.as_ref().filter(|_| exchange.secure) {
+        headers.entry(HSTS).or_insert_with(|| hsts.clone());
     }
 }
 

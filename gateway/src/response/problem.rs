@@ -53,7 +53,7 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
 }
 
 /// The headers of a problem document.
-fn describe(headers: &mut HeaderMap, error: &GatewayError, length: usize) {
+pub(super) fn describe(headers: &mut HeaderMap, error: &GatewayError, length: usize) {
     headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

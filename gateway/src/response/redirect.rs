@@ -21,7 +21,10 @@ pub fn own<N: Network>(exchange: Box<Exchange<N>>, target: &PathAndQuery) -> Rep
     match settings.as_ref().and_then(|route| route.own_answer.as_deref()) {
         Some(OwnAnswer::Fixed(answer)) => fixed(exchange, answer),
         Some(OwnAnswer::Redirect(redirect)) => lead(exchange, redirect, target),
-        None => problem::answer(exchange, &GatewayError::new(Code::Internal, "The route has no answer.")),
+        // One that is registered has answered.
+        Some(OwnAnswer::Handler(_)) | None => {
+            problem::answer(exchange, &GatewayError::new(Code::Internal, "The route has no answer."))
+        }
     }
 }
 

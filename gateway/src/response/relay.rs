@@ -121,6 +121,18 @@ fn tell_limits<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
     fields.push_more(&[(&RATELIMIT_POLICY, &told.policy), (&RATELIMIT, &told.state)]);
 }
 
+/// An upstream's fields as stages see them: what is added to them comes when they are given to the client.
+pub(super) fn received<N: Network>(
+    exchange: &Exchange<N>,
+    source: &Source<N>,
+    status: StatusCode,
+    fields: Box<Fields>,
+) -> Box<Fields> {
+    let mut fields = with_affinity(exchange, source, status, fields);
+    remove_from_response(&mut fields, is_not_passed);
+    fields
+}
+
 fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> Box<Fields> {
     remove_from_response(&mut fields, is_not_passed);
     fields.push(&X_REQUEST_ID, exchange.request_id.as_bytes());

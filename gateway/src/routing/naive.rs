@@ -45,6 +45,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         websocket: false,
         retry: Retry::default(),
         criticality: crate::algorithms::criticality::Criticality::Normal,
+        stages: Box::default(),
         rate_limits: Vec::new(),
         auth: None,
         breaker: None,

@@ -135,6 +135,16 @@ pub fn target<N: Network>(exchange: &Exchange<N>, params: &Params) -> Result<Pat
     same_target(exchange)
 }
 
+/// The parameters of the route's path, with their values.
+pub fn parameters<N: Network>(exchange: &Exchange<N>, params: &Params) -> Vec<(Box<str>, Box<str>)> {
+    let Some(index) = exchange.route.filter(|index| *index < exchange.snapshot.config.routes.len()) else {
+        return Vec::new();
+    };
+    let value = |&(start, end): &(u32, u32)| exchange.path().get(start as usize..end as usize).unwrap_or_default();
+    let names = exchange.snapshot.table.pattern(index).names();
+    names.zip(params).map(|(name, at)| (name.into(), value(at).into())).collect()
+}
+
 /// The path in its one form, and the query, as they were asked for.
 ///
 /// # Errors

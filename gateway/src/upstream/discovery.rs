@@ -116,7 +116,7 @@ mod tests {
         let written = settings("endpoints = ['127.0.0.1:2']");
         for (reloaded, port, is_secured) in [(&secured, 1, true), (&written, 2, false)] {
             let network = Slow::default();
-            let surroundings = Arc::new(Surroundings::new(Clock::system(), Arc::default()));
+            let surroundings = Arc::new(Surroundings::new(Clock::system(), Arc::default(), Arc::default()));
             let series = Metrics::new(1).upstream("up");
             let upstream: Upstream<Slow> = Upstream::new(settings(discovered), series, surroundings, 1);
             let reloading = async {

@@ -144,7 +144,7 @@ impl<N: Network> Upstream<N> {
             })
             .collect();
         let weights: Vec<(&str, u32)> = endpoints.iter().map(|e| (&*e.address, e.weight)).collect();
-        let balancer = Balancer::new(&settings.balance, &weights);
+        let balancer = self.balancer(&settings, &weights);
         let weights: Box<[u32]> = weights.into_iter().map(|(_, weight)| weight).collect();
         let old = self.active();
         let known_scope = |route: Option<&str>| old.scopes.iter().find(|scope| scope.route.as_deref() == route);
@@ -157,6 +157,15 @@ impl<N: Network> Upstream<N> {
         self.active.store(Arc::new(Active { settings, endpoints: active, weights, tokens, balancer, scopes }));
         self.judge(now);
         self.surroundings.ring();
+    }
+
+    /// What picks among endpoints of these addresses and weights.
+    fn balancer(&self, settings: &settings::Upstream, endpoints: &[(&str, u32)]) -> Balancer {
+        let own = match &settings.balance {
+            settings::upstream::Balance::Custom(name) => self.surroundings.plugins.balancer(name),
+            _ => None,
+        };
+        own.map_or_else(|| Balancer::new(&settings.balance, endpoints), |policy| Balancer::custom(policy, endpoints))
     }
 
     /// Says that the caller will keep this discovery fresh; false when somebody does already.

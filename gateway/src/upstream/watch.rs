@@ -9,6 +9,7 @@ use super::health::start_checks;
 use super::registry::Registry;
 use crate::clock::Clock;
 use crate::network::Network;
+use crate::plugins::Plugins;
 use crate::telemetry::events::{Event, Events};
 
 /// Time, the stream of events, and a bell for the task that keeps time. Shared by all upstreams.
@@ -16,6 +17,8 @@ use crate::telemetry::events::{Event, Events};
 pub struct Surroundings {
     /// Time.
     pub clock: Clock,
+    /// Where policies of balancing of the program's own are.
+    pub(super) plugins: Arc<Plugins>,
     events: Arc<Events>,
     /// Rings when something has a new time at which it is due.
     bell: Notify,
@@ -23,8 +26,8 @@ pub struct Surroundings {
 
 impl Surroundings {
     /// Of this process.
-    pub fn new(clock: Clock, events: Arc<Events>) -> Self {
-        Self { clock, events, bell: Notify::new() }
+    pub fn new(clock: Clock, events: Arc<Events>, plugins: Arc<Plugins>) -> Self {
+        Self { clock, plugins, events, bell: Notify::new() }
     }
 
     /// Tells of an event.

@@ -20,7 +20,7 @@ fn a_provider_needs_its_keys() {
     check(&jwt("jwks = {}"), &["5:8: jwks needs one of `url`, `file`, `inline` and `discovery`"]);
     check(
         "[identity.providers.a]\nkind = \"jwtt\"",
-        &["2:8: expected one of \"jwt\", \"introspection\", \"api_key\", \"mtls\", found \"jwtt\""],
+        &["2:8: expected one of \"jwt\", \"introspection\", \"api_key\", \"mtls\", \"custom\", found \"jwtt\""],
     );
     check("[identity.providers.a]\nfile = \"x\"", &["1:1: \"kind\" is missing in [identity.providers.a]"]);
     check(

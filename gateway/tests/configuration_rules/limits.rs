@@ -8,7 +8,7 @@ fn each_key_is_checked_and_every_problem_is_told() {
         "[rate_limits.a]\nrate = \"1/s\"\nburst = 1\ncost = 2\nkey = \"claim:\"\nstore = \"b\"",
         &[
             "4:8: a cost of 2 is above the burst of 1",
-            "5:7: \"claim:\" is not client_ip, subject, route, global, header:NAME or claim:NAME: the claim's name is missing",
+            "5:7: \"claim:\" is not client_ip, subject, route, global, header:NAME, claim:NAME or custom:NAME: the claim's name is missing",
             "6:9: unknown store \"b\"",
         ],
     );

@@ -6,6 +6,7 @@ mod edge;
 mod identity;
 mod limits;
 mod mirrors;
+mod plugins;
 mod services;
 mod splits;
 mod unbuilt;

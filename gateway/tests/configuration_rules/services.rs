@@ -35,7 +35,7 @@ fn upstreams() {
     check_upstream(
         "balance = \"ronud_robin\"",
         &[
-            "3:11: expected one of \"round_robin\", \"least_request\", \"peak_ewma\", \"random\", \"consistent_hash\", found \
+            "3:11: expected one of \"round_robin\", \"least_request\", \"peak_ewma\", \"random\", \"consistent_hash\", \"custom\", found \
          \"ronud_robin\"",
         ],
     );
@@ -62,7 +62,10 @@ fn upstreams() {
 #[test]
 fn routes() {
     check("[[routes]]\nupstream = \"http://b\"", &["1:1: \"path\" is missing in [[routes]]"]);
-    check("[[routes]]\npath = \"/\"", &["1:1: a route needs an `upstream`, a `split`, a `redirect` or an `answer`"]);
+    check(
+        "[[routes]]\npath = \"/\"",
+        &["1:1: a route needs an `upstream`, a `split`, a `handler`, a `redirect` or an `answer`"],
+    );
     check("[[routes]]\npath = \"/\"\nupstream = \"b\"", &["3:12: unknown upstream \"b\""]);
     check(
         "[[routes]]\npath = \"/\"\nupstream = \"127.0.0.1:1\"",

@@ -27,7 +27,7 @@ fn what_is_not_built_is_said_once() {
 fn policies_that_are_not_built_are_checked_all_the_same() {
     let route = |keys: &str| format!("[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n{keys}");
     check_unbuilt(
-        &route("handler = \"h\""),
-        &["4:11: a route has one of `upstream`, `split`, `handler`, `redirect` and `answer`"],
+        &route("openapi = \"x\"\nanswer = { status = 200 }"),
+        &["5:10: a route has one of `upstream`, `split`, `handler`, `redirect` and `answer`"],
     );
 }

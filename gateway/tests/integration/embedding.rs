@@ -19,6 +19,9 @@ async fn the_example_serves_its_own_routes_and_the_gateways() {
     let mut client = Client::connect(address).await;
     let own = client.ask("GET /hello HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert_eq!((own.status, &own.body[..]), (200, &b"hello from the program\n"[..]));
+    let greeted = client.ask("GET /greet/ada HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!((greeted.status, &greeted.body[..]), (200, &b"hello ada\n"[..]));
+    assert!(greeted.header("x-request-id").is_some(), "a handler's answer is the gateway's");
     let echo =
         client.ask("POST /x?y HTTP/1.1\r\nhost: a\r\nx-auth-subject: me\r\ncontent-length: 2\r\n\r\nhi").await.echo();
     assert_eq!((echo.path(), echo.get("body_bytes")), ("/x", &2.into()));

@@ -53,7 +53,7 @@ pub(super) fn shared_limit(config: &Config) -> Option<&RateLimit> {
     let one_key = match limit.key {
         LimitKey::ClientIp | LimitKey::Global => true,
         LimitKey::Route => config.routes.len() == 1,
-        LimitKey::Subject | LimitKey::Header(_) | LimitKey::Claim(_) => false,
+        LimitKey::Subject | LimitKey::Header(_) | LimitKey::Claim(_) | LimitKey::Custom(_) => false,
     };
     let plain = !limit.shadow && limit.cost == 1 && limit.anonymous.is_none();
     (one_key && plain && config.routes.iter().all(|route| is_on(limit, route))).then_some(&**limit)

@@ -5,6 +5,7 @@
 //! finds an eligible endpoint of weight above 0 whenever there is one. Weight 0 gets no new requests.
 
 mod consistent_hash;
+mod custom;
 mod least_request;
 mod peak_ewma;
 mod random;
@@ -13,10 +14,13 @@ mod round_robin;
 mod simulation;
 
 pub use consistent_hash::ConsistentHash;
+pub use custom::{BalancePolicy, Candidates, Custom};
 pub use least_request::LeastRequest;
 pub use peak_ewma::PeakEwma;
 pub use random::Random;
 pub use round_robin::RoundRobin;
+
+use std::sync::Arc;
 
 use crate::algorithms::peak_ewma::Seen;
 use crate::config::settings::upstream::Balance;
@@ -51,6 +55,8 @@ pub enum Balancer {
     Random(Random),
     /// A ring with bounded load.
     ConsistentHash(Box<ConsistentHash>),
+    /// Somebody else's.
+    Custom(Box<Custom>),
 }
 
 impl Balancer {
@@ -59,13 +65,19 @@ impl Balancer {
         let weights: Vec<u32> = endpoints.iter().map(|endpoint| endpoint.1).collect();
         match balance {
             Balance::RoundRobin => Self::RoundRobin(RoundRobin::new(&weights)),
-            Balance::LeastRequest => Self::LeastRequest(LeastRequest::new(&weights)),
+            // Whose own policy is not there is served by the one that holds where nothing is said.
+            Balance::LeastRequest | Balance::Custom(_) => Self::LeastRequest(LeastRequest::new(&weights)),
             Balance::PeakEwma => Self::PeakEwma(PeakEwma::new(&weights)),
             Balance::Random => Self::Random(Random::new(&weights)),
             Balance::ConsistentHash(hash) => {
                 Self::ConsistentHash(Box::new(ConsistentHash::new(endpoints, hash.bound, hash.bound_min)))
             }
         }
+    }
+
+    /// A policy of somebody else's, for such endpoints.
+    pub fn custom(policy: Arc<dyn BalancePolicy>, endpoints: &[(&str, u32)]) -> Self {
+        Self::Custom(Box::new(Custom::new(policy, endpoints)))
     }
 
     /// The endpoint for this request; `None` only when no endpoint of weight above 0 is eligible.
@@ -77,6 +89,7 @@ impl Balancer {
             Self::PeakEwma(balancer) => balancer.pick(ask.bits, ask.in_flight, ask.seen, ask.eligible),
             Self::Random(balancer) => balancer.pick(ask.bits, ask.eligible),
             Self::ConsistentHash(balancer) => balancer.pick(ask.hash, ask.in_flight, ask.eligible),
+            Self::Custom(balancer) => balancer.pick(ask),
         }
     }
 }

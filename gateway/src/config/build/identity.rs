@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use crate::config::check::{Context, Reader};
 use crate::config::key_files;
-use crate::config::schema::identity::{API_KEY, INTROSPECTION, JWT};
+use crate::config::schema::identity::{API_KEY, CUSTOM, INTROSPECTION, JWT};
 use crate::config::settings::IdentityHeaders;
 use crate::config::settings::identity::{
-    ApiKeys, Auth, FetchedKeys, FixedKeys, HeaderPattern, Introspection, Jwt, KeySource, Keys, Passport, Provider,
-    ProviderKind, Revocation, Secret, SecretKeys,
+    ApiKeys, Auth, Custom, FetchedKeys, FixedKeys, HeaderPattern, Introspection, Jwt, KeySource, Keys, Passport,
+    Provider, ProviderKind, Revocation, Secret, SecretKeys,
 };
 use crate::config::tree::{Entry, Node, Value as Written};
 use crate::config::value::text;
@@ -63,6 +63,7 @@ fn provider(context: &Context<'_>, entry: &Entry) -> Option<Provider> {
         "introspection" => ProviderKind::Introspection(introspection(context, &reader(&INTROSPECTION))),
         "api_key" => ProviderKind::ApiKey(api_keys(context, &reader(&API_KEY))?),
         "mtls" => ProviderKind::Mtls,
+        "custom" => ProviderKind::Custom(custom(&reader(&CUSTOM))),
         _ => return None,
     };
     Some(Provider { name: Arc::from(&*entry.key), kind })
@@ -131,6 +132,18 @@ fn introspection(context: &Context<'_>, table: &Reader<'_>) -> Introspection {
         url: table.text("url").into(),
         client_id: table.text("client_id").into(),
         client_secret: Secret::new(&secret.unwrap_or_default()),
+        timeout: table.duration("timeout"),
+        capacity: cache.integer("capacity"),
+        positive: cache.duration("positive"),
+        negative: cache.duration("negative"),
+    }
+}
+
+fn custom(table: &Reader<'_>) -> Custom {
+    let cache = table.table("cache");
+    Custom {
+        name: Arc::from(&*table.text("name")),
+        header: table.get("header").and_then(|node| text::header_name(node.text()?).ok()),
         timeout: table.duration("timeout"),
         capacity: cache.integer("capacity"),
         positive: cache.duration("positive"),

@@ -57,6 +57,7 @@ fn key(written: &str) -> Option<LimitKey> {
     Some(match written.split_once(':') {
         Some(("header", name)) => LimitKey::Header(text::header_name(name).ok()?),
         Some(("claim", name)) => LimitKey::Claim(Arc::from(name)),
+        Some(("custom", name)) => LimitKey::Custom(Arc::from(name)),
         _ => match written {
             "client_ip" => LimitKey::ClientIp,
             "subject" => LimitKey::Subject,

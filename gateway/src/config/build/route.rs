@@ -70,6 +70,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         response_headers: edits(&table.table("response_headers")),
         auth: identity::auth(table),
         forward_auth: forward_auth(table).map(Arc::new),
+        stages: table.texts("stages").iter().map(|name| Arc::from(name.as_str())).collect(),
         rate_limits: table.texts("rate_limits").iter().map(|name| Arc::from(name.as_str())).collect(),
         timeout: table.timeout("timeout"),
         idle_timeout: table.timeout("idle_timeout"),
@@ -191,6 +192,9 @@ fn forward_auth(table: &Reader<'_>) -> Option<ForwardAuth> {
 fn own_answer(table: &Reader<'_>) -> Option<Box<OwnAnswer>> {
     if table.get("answer").is_some() {
         return fixed_answer(&table.table("answer")).map(|answer| Box::new(OwnAnswer::Fixed(answer)));
+    }
+    if let Some(name) = table.get("handler") {
+        return Some(Box::new(OwnAnswer::Handler(Arc::from(name.text()?))));
     }
     table.get("redirect")?;
     let table = table.table("redirect");

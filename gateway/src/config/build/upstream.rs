@@ -213,6 +213,7 @@ fn balance(table: &Reader<'_>) -> Balance {
             bound: detail.number("bound"),
             bound_min: detail.integer("bound_min"),
         }),
+        "custom" => Balance::Custom(Arc::from(&*detail.text("name"))),
         _ => Balance::LeastRequest,
     }
 }

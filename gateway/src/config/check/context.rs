@@ -11,6 +11,7 @@ use crate::config::certificates;
 use crate::config::load::Purpose;
 use crate::config::parse::environment::Environment;
 use crate::config::problem::{Report, did_you_mean, quoted};
+use crate::config::registered::{PluginKind, Registered};
 use crate::config::schema::TableDef;
 use crate::config::schema::route::ROUTE;
 use crate::config::schema::upstream::UPSTREAM;
@@ -33,6 +34,8 @@ pub(crate) struct Context<'a> {
     pub(crate) complete: bool,
     /// The headers that clients cannot set, and edits cannot either.
     pub(crate) identity_headers: Vec<HeaderPattern>,
+    /// What the program has registered in code.
+    pub(crate) registered: Registered,
     upstreams: HashSet<&'a str>,
     stores: HashSet<&'a str>,
     limits: HashSet<&'a str>,
@@ -70,6 +73,7 @@ impl<'a> Context<'a> {
             environment,
             purpose,
             identity_headers: Vec::new(),
+            registered: Registered::default(),
             upstreams: names(top("upstreams")),
             stores: names(top("stores")),
             limits: names(top("rate_limits")),
@@ -157,6 +161,29 @@ impl<'a> Context<'a> {
         if node.text() != Some("local") {
             let message = known(node, "store", &self.stores, "`local`, or a table [stores.NAME]");
             self.unknown(node, message);
+        }
+    }
+
+    /// Reports a name under which the program has registered nothing. Where it registers nothing at all and is not to
+    /// serve, it is perhaps another program's configuration that is looked at.
+    pub(crate) fn is_registered(&mut self, kind: PluginKind, node: &Node) {
+        if let Some(name) = node.text() {
+            self.is_registered_as(kind, name, node.at);
+        }
+    }
+
+    /// The same of a name that is only a part of what is written there.
+    pub(crate) fn is_registered_as(&mut self, kind: PluginKind, name: &str, at: Span) {
+        // What is no name at all has been reported as such.
+        if (NAME.check)(name).is_err() {
+            return;
+        }
+        match self.registered.lacks(kind, name) {
+            Some((message, help)) if self.purpose == Purpose::Check && !self.registered.is_open() => {
+                self.report.warning(at, message, help);
+            }
+            Some((message, help)) => self.report.error_with(at, message, help),
+            None => {}
         }
     }
 

@@ -179,7 +179,11 @@ fn a_balancing_policy_is_marked_for_as_long_as_it_is_refused() {
     let comment = DEFAULTS.lines().find(offered).and_then(|line| line.split_once('#')).expect("the policies").1;
     for choice in comment.split('|') {
         let policy = choice.split_whitespace().next().expect("a policy");
-        let key = if policy == "consistent_hash" { ", key = \"path\"" } else { "" };
+        let key = match policy {
+            "consistent_hash" => ", key = \"path\"",
+            "custom" => ", name = \"own\"",
+            _ => "",
+        };
         let text = format!("[upstreams.a]\nendpoints = [\"a:1\"]\nbalance = {{ policy = \"{policy}\"{key} }}");
         let refused = load_text(&text, Path::new("gateway.toml"), Purpose::Check).is_err();
         assert_eq!(choice.contains("not built yet"), refused, "{policy}");

@@ -1,7 +1,7 @@
 //! `[identity]` and its providers.
 
 use super::{DAY, HOUR, Kind, MANY, MINUTE, SECOND, TableDef, key};
-use crate::config::validate::identity;
+use crate::config::validate::{identity, plugins};
 use crate::config::value::text;
 
 /// `[identity]`
@@ -33,7 +33,7 @@ static PASSPORT: TableDef = TableDef::plain(
 .rules(&[identity::passport]);
 
 const PROVIDERS: &[(&str, &TableDef)] =
-    &[("jwt", &JWT), ("introspection", &INTROSPECTION), ("api_key", &API_KEY), ("mtls", &MTLS)];
+    &[("jwt", &JWT), ("introspection", &INTROSPECTION), ("api_key", &API_KEY), ("mtls", &MTLS), ("custom", &CUSTOM)];
 
 const ALGORITHMS: &[&str] = &[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519", "HS256",
@@ -151,8 +151,8 @@ static INTROSPECTION_CACHE: TableDef = TableDef::plain(
     "Answers that are kept.",
     &[
         key("capacity", Kind::Integer(0, MANY), "How many.").default("100000"),
-        key("positive", Kind::Duration(0, DAY), "How long \"active\" is believed.").default("\"30s\""),
-        key("negative", Kind::Duration(0, DAY), "How long \"not active\" is believed.").default("\"5s\""),
+        key("positive", Kind::Duration(0, DAY), "How long a yes (\"active\") is believed.").default("\"30s\""),
+        key("negative", Kind::Duration(0, DAY), "How long a no is believed.").default("\"5s\""),
     ],
 );
 
@@ -173,3 +173,20 @@ static MTLS: TableDef = TableDef::plain(
     &[key("kind", Kind::Choice(&["mtls"]), "`mtls`").required()],
 )
 .rules(&[identity::mtls]);
+
+pub(crate) static CUSTOM: TableDef = TableDef::plain(
+    "[identity.providers.NAME] kind = \"custom\"",
+    "A provider registered in code.",
+    &[
+        key("kind", Kind::Choice(&["custom"]), "`custom`").required(),
+        key("name", Kind::Text(&text::NAME), "The name under which it is registered.").required(),
+        key(
+            "header",
+            Kind::Text(&text::EDITABLE_HEADER),
+            "The header that carries its credentials; bearer tokens when absent.",
+        ),
+        key("timeout", Kind::Duration(1, HOUR), "The longest wait for its word.").default("\"1s\""),
+        key("cache", Kind::Table(&INTROSPECTION_CACHE), "Its words that are kept.").default("{}"),
+    ],
+)
+.rules(&[plugins::identity]);

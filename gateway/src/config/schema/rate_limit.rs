@@ -1,7 +1,7 @@
 //! `[stores.NAME]` and `[rate_limits.NAME]`.
 
 use super::{HOUR, Kind, MANY, SECOND, TableDef, key};
-use crate::config::validate::limits;
+use crate::config::validate::{limits, plugins};
 use crate::config::value::text;
 
 /// One of `[stores.NAME]`.
@@ -57,7 +57,13 @@ pub(crate) static RATE_LIMIT: TableDef = TableDef::plain(
         .default("\"local_share\""),
     ],
 )
-.rules(&[limits::cost_within_burst, limits::burst_comes_back, limits::store_exists, limits::store_is_meant]);
+.rules(&[
+    limits::cost_within_burst,
+    limits::burst_comes_back,
+    limits::store_exists,
+    limits::store_is_meant,
+    plugins::limit_key,
+]);
 
 static ANONYMOUS: TableDef = TableDef::plain(
     "anonymous",

@@ -5,7 +5,7 @@ use super::route_policy::{
 };
 use super::upstream::BREAKER;
 use super::{DAY, HUGE, Key, Kind, TableDef, key};
-use crate::config::validate::{compress, forward_auth, mirror, own_answer, references, route, split};
+use crate::config::validate::{compress, forward_auth, mirror, own_answer, plugins, references, route, split};
 use crate::config::value::text;
 
 /// A body is parsed in one turn of a worker's loop, and its values take many times its bytes: more than this would be
@@ -19,6 +19,8 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         forward_auth::beside_others,
         own_answer::no_upstream,
         own_answer::redirect_parameters,
+        plugins::handler,
+        plugins::stages,
         route::rewrite_parameters,
         route::tries_within_timeout,
         route::identity_headers,
@@ -83,8 +85,7 @@ const KEYS: &[Key] = &[
     key("upstream", Kind::Text(&text::UPSTREAM), "An upstream's name, or a URL such as http://127.0.0.1:9001."),
     key("split", Kind::List(const { &Kind::Table(&SPLIT) }, 1), "Several upstreams that share its requests by weight."),
     key("mirror", Kind::Table(&MIRROR), "A copy of some requests to another upstream."),
-    key("handler", Kind::Text(&text::NAME), "A handler registered in code, instead of an upstream.")
-        .not_yet("handlers in code are"),
+    key("handler", Kind::Text(&text::NAME), "A handler registered in code, instead of an upstream."),
     key("redirect", Kind::Table(&REDIRECT), "Where clients are sent to, instead of an upstream."),
     key("answer", Kind::Table(&ANSWER), "A fixed answer, instead of an upstream."),
     key(
@@ -106,6 +107,12 @@ const KEYS: &[Key] = &[
     .default("false"),
     key("auth", Kind::Table(&AUTH), "Who may use it."),
     key("forward_auth", Kind::Table(&FORWARD_AUTH), "A service that is asked whether a request may pass."),
+    key(
+        "stages",
+        Kind::List(const { &Kind::Text(&text::NAME) }, 0),
+        "Stages registered in code that see its requests, in this order, and its answers, in the other.",
+    )
+    .default("[]"),
     key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "The limits that hold, by name.")
         .default("[]"),
     key("timeout", Kind::DurationOrZero(1, DAY), "Until response headers, retries included; \"0s\" is no limit.")

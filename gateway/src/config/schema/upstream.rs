@@ -3,7 +3,7 @@
 use super::rate_limit::MIN_WINDOW;
 use super::server::MIN_INTERVAL;
 use super::{DAY, HOUR, Key, Kind, MANY, SECOND, TableDef, key};
-use crate::config::validate::{upstream, upstream_tls};
+use crate::config::validate::{plugins, upstream, upstream_tls};
 use crate::config::value::text;
 
 /// One of `[upstreams.NAME]`.
@@ -48,7 +48,7 @@ const KEYS: &[Key] = &[
     key("retry_budget", Kind::Table(&RETRY_BUDGET), "How many retries there may be.").default("{}"),
 ];
 
-const POLICIES: &[&str] = &["round_robin", "least_request", "peak_ewma", "random", "consistent_hash"];
+const POLICIES: &[&str] = &["round_robin", "least_request", "peak_ewma", "random", "consistent_hash", "custom"];
 
 static ENDPOINT: TableDef = TableDef::plain(
     "endpoints",
@@ -95,6 +95,7 @@ static BALANCE: TableDef = TableDef::plain(
     "How an endpoint is picked.",
     &[
         key("policy", Kind::Choice(POLICIES), "The policy.").default("\"least_request\""),
+        key("name", Kind::Text(&text::NAME), "custom only: the name under which it is registered in code."),
         key("key", Kind::Text(&text::HASH_KEY), "consistent_hash only: what is hashed."),
         key(
             "bound",
@@ -110,7 +111,7 @@ static BALANCE: TableDef = TableDef::plain(
         .default("8"),
     ],
 )
-.rules(&[upstream::hash_keys_need_hash]);
+.rules(&[upstream::hash_keys_need_hash, plugins::balancer]);
 
 static AFFINITY: TableDef = TableDef::plain(
     "affinity",

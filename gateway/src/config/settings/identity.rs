@@ -54,6 +54,8 @@ pub enum ProviderKind {
     ApiKey(ApiKeys),
     /// Clients' certificates, which a listener's handshake verifies.
     Mtls,
+    /// What the program has registered.
+    Custom(Custom),
 }
 
 /// `kind = "jwt"`.
@@ -123,6 +125,23 @@ pub enum KeySource {
     Url(Box<str>),
     /// The issuer whose configuration names a key set.
     Discovery(Box<str>),
+}
+
+/// `kind = "custom"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Custom {
+    /// The name under which it is registered.
+    pub name: Arc<str>,
+    /// The header that carries its credentials; `None` = they are bearer tokens.
+    pub header: Option<HeaderName>,
+    /// The longest wait for its word.
+    pub timeout: Duration,
+    /// Answers that are kept.
+    pub capacity: u64,
+    /// How long a yes is believed, at most.
+    pub positive: Duration,
+    /// How long a no is believed.
+    pub negative: Duration,
 }
 
 /// `kind = "introspection"`.

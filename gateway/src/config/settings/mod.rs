@@ -95,7 +95,7 @@ impl Config {
                 Some(Keys::Fetched(_)) | None => None,
             },
             ProviderKind::ApiKey(keys) => Some(keys.file.clone()),
-            ProviderKind::Introspection(_) | ProviderKind::Mtls => None,
+            ProviderKind::Introspection(_) | ProviderKind::Mtls | ProviderKind::Custom(_) => None,
         };
         let passport = self.passport.iter().map(|passport| passport.file.clone());
         let certificates = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());

@@ -1,5 +1,7 @@
 //! Routes that the gateway answers itself, and what a route asks of where a request comes from.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use ipnet::IpNet;
 
@@ -12,6 +14,8 @@ pub enum OwnAnswer {
     Redirect(Redirect),
     /// `answer`
     Fixed(FixedAnswer),
+    /// `handler`: what the program has registered under this name.
+    Handler(Arc<str>),
 }
 
 /// `redirect`: which parts of the URL change.
@@ -33,6 +37,7 @@ impl std::fmt::Display for OwnAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Fixed(answer) => answer.fmt(f),
+            Self::Handler(name) => write!(f, "handler {name}"),
             Self::Redirect(redirect) => write!(f, "redirect with {}", redirect.status.as_u16()),
         }
     }

@@ -97,12 +97,14 @@ pub enum LimitKey {
     Header(HeaderName),
     /// A claim of the identity; the client's address where there is none.
     Claim(Arc<str>),
+    /// What the program has registered under this name says; the client's address where it says nothing.
+    Custom(Arc<str>),
 }
 
 impl LimitKey {
     /// Whether it hangs on who was proven to ask.
     pub fn needs_identity(&self) -> bool {
-        matches!(self, Self::Subject | Self::Claim(_))
+        matches!(self, Self::Subject | Self::Claim(_) | Self::Custom(_))
     }
 }
 
@@ -115,6 +117,7 @@ impl std::fmt::Display for LimitKey {
             Self::Global => f.write_str("global"),
             Self::Header(name) => write!(f, "header:{name}"),
             Self::Claim(name) => write!(f, "claim:{name}"),
+            Self::Custom(name) => write!(f, "custom:{name}"),
         }
     }
 }

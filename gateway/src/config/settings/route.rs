@@ -45,6 +45,8 @@ pub struct Route {
     pub response_headers: HeaderEdits,
     /// Who may use it; `None` = everybody.
     pub auth: Option<Auth>,
+    /// Names of the program's own stages, in the order in which they see its requests.
+    pub stages: Box<[Arc<str>]>,
     /// Who is asked whether a request may pass.
     pub forward_auth: Option<Arc<ForwardAuth>>,
     /// Names of the limits that hold, each once; each exists.

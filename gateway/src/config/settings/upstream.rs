@@ -189,6 +189,8 @@ pub enum Balance {
     Random,
     /// A ring with bounded load.
     ConsistentHash(ConsistentHash),
+    /// What the program has registered under this name.
+    Custom(Arc<str>),
 }
 
 /// `balance = { policy = "consistent_hash", … }`

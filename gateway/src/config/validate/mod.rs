@@ -11,6 +11,7 @@ pub(crate) mod limits;
 pub(crate) mod mirror;
 pub(crate) mod names;
 pub(crate) mod own_answer;
+pub(crate) mod plugins;
 pub(crate) mod references;
 pub(crate) mod route;
 pub(crate) mod server;

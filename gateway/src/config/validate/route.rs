@@ -16,7 +16,7 @@ pub(crate) fn one_destination(context: &mut Context<'_>, route: &Reader<'_>) {
             let help = "upstream = \"http://127.0.0.1:9001\"";
             context.report.error_with(
                 route.at,
-                "a route needs an `upstream`, a `split`, a `redirect` or an `answer`",
+                "a route needs an `upstream`, a `split`, a `handler`, a `redirect` or an `answer`",
                 help,
             );
         }

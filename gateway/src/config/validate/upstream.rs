@@ -59,6 +59,10 @@ pub(crate) fn hash_keys_need_hash(context: &mut Context<'_>, balance: &Reader<'_
 /// The short form of consistent_hash has no room for its key.
 pub(crate) fn short_form_has_no_key(context: &mut Context<'_>, upstream: &Reader<'_>) {
     let Some(node) = upstream.get("balance") else { return };
+    if node.text() == Some("custom") {
+        let help = "balance = { policy = \"custom\", name = \"NAME\" }";
+        context.report.error_with(node.at, "custom needs the `name` of what is registered in code", help);
+    }
     if node.text() == Some("consistent_hash") {
         let help = "balance = { policy = \"consistent_hash\", key = \"header:x-user\" }";
         context.report.error_with(node.at, "consistent_hash needs a `key`", help);

@@ -89,7 +89,7 @@ kinds! {
     /// A Redis URL.
     REDIS_URL = "a Redis URL", "redis://127.0.0.1:6379", |text| store_url::parse(text).map(drop);
     /// What a limit counts by.
-    LIMIT_KEY = "client_ip, subject, route, global, header:NAME or claim:NAME", "client_ip", |text| limit_key(text);
+    LIMIT_KEY = "client_ip, subject, route, global, header:NAME, claim:NAME or custom:NAME", "client_ip", |text| limit_key(text);
     /// What a hash ring hashes.
     HASH_KEY = "client_ip, path, header:NAME or cookie:NAME", "header:x-user", |text| hash_key(text);
     /// What a split keeps clients by.
@@ -218,7 +218,8 @@ fn check_path(text: &str) -> Result<(), String> {
     path_or_empty(text)
 }
 
-fn editable_header(text: &str) -> Result<(), String> {
+/// A header that may be set or removed.
+pub(crate) fn editable_header(text: &str) -> Result<(), String> {
     let name = header_name(text)?;
     match name.as_str() {
         "host" => Err("the gateway sets it, see the route's key `host`".to_owned()),
@@ -278,6 +279,7 @@ fn limit_key(text: &str) -> Result<(), String> {
     match text.split_once(':') {
         Some(("header", header)) => header_name(header).map(drop),
         Some(("claim", claim)) => require(!claim.is_empty(), "the claim's name is missing"),
+        Some(("custom", key)) => name(key),
         None if matches!(text, "client_ip" | "subject" | "route" | "global") => Ok(()),
         _ => Err("that is no key".to_owned()),
     }

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use gateway::builder::Builder;
 use gateway::config::{Loaded, Purpose, load};
+use gateway::reload::ReloadReport;
 use gateway::shutdown::Drained;
 use gateway::startup::{self, Running};
 use serde_json::Value;
@@ -32,6 +34,22 @@ impl Gateway {
         let running = startup::start(config, Some(path), files).await.unwrap_or_else(|error| panic!("{}", error.0));
         let (address, admin) = (running.listeners[0], running.admin.unwrap());
         Self { running, folder, address, admin }
+    }
+
+    /// Starts with what the program around it registers in code.
+    pub(crate) async fn built(text: &str, register: impl FnOnce(Builder) -> Builder) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.toml");
+        std::fs::write(&path, complete(folder.path(), text)).unwrap();
+        let builder = register(gateway::gateway::Gateway::builder().config_file(&path));
+        let running = builder.start().await.unwrap_or_else(|error| panic!("{error}"));
+        let (address, admin) = (running.listeners[0], running.admin.unwrap());
+        Self { running, folder, address, admin }
+    }
+
+    /// Reads its file anew.
+    pub(crate) async fn reload(&self) -> ReloadReport {
+        self.running.reloader().reload("signal").await
     }
 
     /// Starts with one route for everything, and one worker.

@@ -169,7 +169,7 @@ fn retry(route: &Route, lacks: &mut Lacks) -> Value {
 fn cluster(upstream: &Upstream, lacks: &mut Lacks) -> Value {
     let balance = match &upstream.balance {
         Balance::RoundRobin => "ROUND_ROBIN",
-        Balance::LeastRequest | Balance::PeakEwma => "LEAST_REQUEST",
+        Balance::LeastRequest | Balance::PeakEwma | Balance::Custom(_) => "LEAST_REQUEST",
         Balance::Random => "RANDOM",
         Balance::ConsistentHash(_) => "RING_HASH",
     };

@@ -89,7 +89,7 @@ fn refusal(number: usize, limit: &RateLimit, routes: &[(&Route, &Upstream)], lac
         LimitKey::ClientIp => "src".to_owned(),
         LimitKey::Global | LimitKey::Route => "dst".to_owned(),
         LimitKey::Header(name) => format!("req.hdr({name})"),
-        LimitKey::Subject | LimitKey::Claim(_) => {
+        LimitKey::Subject | LimitKey::Claim(_) | LimitKey::Custom(_) => {
             lacks.say(format!("limits by `{}`: by the client's address instead", limit.key));
             "src".to_owned()
         }
@@ -115,7 +115,7 @@ fn backend(number: usize, route: &Route, upstream: &Upstream, lacks: &mut Lacks)
     let mut text = format!("\nbackend r{number}\n");
     let balance = match &upstream.balance {
         Balance::RoundRobin => "roundrobin".to_owned(),
-        Balance::LeastRequest | Balance::PeakEwma => "leastconn".to_owned(),
+        Balance::LeastRequest | Balance::PeakEwma | Balance::Custom(_) => "leastconn".to_owned(),
         Balance::Random => "random(1)".to_owned(),
         Balance::ConsistentHash(hash) => {
             let factor = ((hash.bound * 100.0) as u32).max(101);

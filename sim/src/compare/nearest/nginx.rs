@@ -59,7 +59,7 @@ fn zone(limit: &RateLimit, lacks: &mut Lacks) -> String {
         LimitKey::ClientIp => "$binary_remote_addr".to_owned(),
         LimitKey::Global | LimitKey::Route => "$server_port".to_owned(),
         LimitKey::Header(name) => variable("http", name.as_str()),
-        LimitKey::Subject | LimitKey::Claim(_) => {
+        LimitKey::Subject | LimitKey::Claim(_) | LimitKey::Custom(_) => {
             lacks.say(format!("limits by `{}`: by the client's address instead", limit.key));
             "$binary_remote_addr".to_owned()
         }
@@ -80,7 +80,7 @@ fn of_upstream(upstream: &Upstream, lacks: &mut Lacks) -> String {
     let mut text = format!("    upstream {} {{\n        zone {} 256k;\n", upstream.name, upstream.name);
     match &upstream.balance {
         Balance::RoundRobin => {}
-        Balance::LeastRequest | Balance::PeakEwma => text += "        least_conn;\n",
+        Balance::LeastRequest | Balance::PeakEwma | Balance::Custom(_) => text += "        least_conn;\n",
         Balance::Random => text += "        random;\n",
         Balance::ConsistentHash(hash) => {
             let key = match &hash.key {

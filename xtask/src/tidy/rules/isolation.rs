@@ -31,6 +31,8 @@ const KNOWS_ALL: &[&str] = &[
     "cli",
     "startup",
     "shutdown",
+    "builder",
+    "prelude",
     "pipeline", // the whole
     "gateway",
     "worker",
@@ -53,6 +55,7 @@ const EDGES: &[(&str, &str, &str)] = &[
     ("admin", "upstream", "breakers are shown as they are, and moved by hand"),
     ("admin", "rate_limit", "limits are shown as they are"),
     ("listener", "pipeline", "a connection hands each of its requests over"),
+    ("plugins", "identity", "the program's own code is told who asks"),
 ];
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {

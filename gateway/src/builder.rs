@@ -1,0 +1,280 @@
+//! From a program's own pieces to a gateway: a configuration, and what is registered in code.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::IntoResponse;
+use tower_service::Service;
+
+use crate::clock::Clock;
+use crate::config::{self, LoadError, Loaded, PluginKind, Problem};
+use crate::gateway::{Gateway, World};
+use crate::network::Sockets;
+use crate::plugins::{BalancePolicy, Handler, IdentityProvider, LimitKey, Plugins, Stage};
+use crate::startup::{self, Running, Signals, StartError};
+use crate::telemetry::notice;
+
+/// What a text is called in messages, in place of a file.
+const TEXT: &str = "config_text";
+
+/// Why there is no gateway.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// Neither `config_text` nor `config_file` was called, or both were.
+    OneConfiguration,
+    /// Two of a kind were registered under one name.
+    Twice {
+        /// What.
+        kind: PluginKind,
+        /// The name.
+        name: String,
+    },
+    /// The configuration cannot be read, is not right, or names what is not registered; every problem with its place.
+    Configuration(LoadError),
+    /// What the configuration asks for cannot be had: a port, a file.
+    Start(String),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OneConfiguration => f.write_str("a gateway needs one configuration: `config_text` or `config_file`"),
+            Self::Twice { kind, name } => write!(f, "two of kind {kind} are registered under the name {name:?}"),
+            Self::Configuration(error) => error.fmt(f),
+            Self::Start(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Configuration(error) => Some(error),
+            Self::OneConfiguration | Self::Twice { .. } | Self::Start(_) => None,
+        }
+    }
+}
+
+impl From<StartError> for BuildError {
+    fn from(error: StartError) -> Self {
+        Self::Start(error.0)
+    }
+}
+
+/// Where the configuration is.
+#[derive(Debug)]
+enum Written {
+    Text(String),
+    File(PathBuf),
+}
+
+/// Puts a gateway together; [`Gateway::builder`] gives one.
+///
+/// Mistakes are told at the end, by [`Builder::build`], [`Builder::start`], [`Builder::run`] or [`Builder::check`].
+#[derive(Debug)]
+#[must_use = "a builder does nothing before `build`, `start` or `run`"]
+pub struct Builder {
+    written: Vec<Written>,
+    plugins: Plugins,
+    twice: Option<(PluginKind, String)>,
+    seed: Option<u64>,
+    shards: Option<usize>,
+}
+
+impl Gateway<Sockets> {
+    /// Begins to put a gateway together.
+    ///
+    /// ```
+    /// use axum::routing::get;
+    /// use gateway::prelude::*;
+    ///
+    /// # fn main() -> Result<(), BuildError> {
+    /// let gateway = Gateway::builder()
+    ///     .config_text(
+    ///         r#"
+    ///         [telemetry.access_log]
+    ///         output = "off"
+    ///
+    ///         [[routes]]
+    ///         path = "/hello"
+    ///         handler = "hello"
+    ///
+    ///         [[routes]]
+    ///         path = "/api/{*rest}"
+    ///         upstream = "http://127.0.0.1:9001"
+    ///         "#,
+    ///     )
+    ///     .handler("hello", get(|| async { "hello" }))
+    ///     .build()?;
+    /// let program: axum::Router = axum::Router::new().fallback_service(gateway.into_service());
+    /// # let _ = program;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> Builder {
+        Builder { written: Vec::new(), plugins: Plugins::default(), twice: None, seed: None, shards: None }
+    }
+}
+
+impl Builder {
+    /// The configuration, as it would stand in a file.
+    pub fn config_text(mut self, text: impl Into<String>) -> Self {
+        self.written.push(Written::Text(text.into()));
+        self
+    }
+
+    /// The configuration's file. A gateway that is started from it ([`Builder::start`], [`Builder::run`]) reloads it
+    /// when it changes.
+    pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.written.push(Written::File(path.into()));
+        self
+    }
+
+    /// Registers what answers routes with `handler = "NAME"`: an axum `MethodRouter` (`get(f)`), a `Router`, or any
+    /// service like them. It finds a [`RequestInfo`](crate::plugins::RequestInfo) among its request's extensions.
+    ///
+    /// The route's policies hold for it as they do for an upstream: limits, identity, edits of headers, `rewrite`,
+    /// CORS, `max_body` (413; in place of axum's own limit), `timeout` until it has answered (504) and `idle_timeout`
+    /// while its body streams. A client that leaves drops its future. A panic is answered with 500, and counted.
+    pub fn handler<S>(mut self, name: impl Into<String>, service: S) -> Self
+    where
+        S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Response: IntoResponse,
+        S::Future: Send,
+    {
+        let name = name.into();
+        let is_new = self.plugins.add_handler(Arc::from(&*name), Handler::new(service));
+        self.note(PluginKind::Handler, name, is_new)
+    }
+
+    /// Registers a stage, for routes that name it among their `stages`.
+    pub fn stage(mut self, name: impl Into<String>, stage: impl Stage) -> Self {
+        let name = name.into();
+        let is_new = self.plugins.add_stage(Arc::from(&*name), stage);
+        self.note(PluginKind::Stage, name, is_new)
+    }
+
+    /// Registers a provider of identity, for `[identity.providers.*]` with `kind = "custom"` and this `name`.
+    pub fn identity(mut self, name: impl Into<String>, provider: impl IdentityProvider) -> Self {
+        let name = name.into();
+        let is_new = self.plugins.add_identity(Arc::from(&*name), provider);
+        self.note(PluginKind::IdentityProvider, name, is_new)
+    }
+
+    /// Registers a policy of balancing, for upstreams with `balance = { policy = "custom", name = "NAME" }`.
+    pub fn balancer(mut self, name: impl Into<String>, policy: impl BalancePolicy) -> Self {
+        let name = name.into();
+        let is_new = self.plugins.add_balancer(Arc::from(&*name), policy);
+        self.note(PluginKind::Balancer, name, is_new)
+    }
+
+    /// Registers what requests are counted by, for `[rate_limits.*]` with `key = "custom:NAME"`.
+    pub fn limit_key(mut self, name: impl Into<String>, key: impl LimitKey) -> Self {
+        let name = name.into();
+        let is_new = self.plugins.add_limit_key(Arc::from(&*name), key);
+        self.note(PluginKind::LimitKey, name, is_new)
+    }
+
+    fn note(mut self, kind: PluginKind, name: String, is_new: bool) -> Self {
+        if !is_new {
+            self.twice.get_or_insert((kind, name));
+        }
+        self
+    }
+
+    /// What decides every random choice (ids, samples, balancing), for tests and measurements; the system's entropy
+    /// where it is not called.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// How many threads of the program serve requests through [`Gateway::into_service`]; as many as there are cores
+    /// where it is not called. A gateway with listeners of its own has the workers that its configuration says.
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = Some(shards);
+        self
+    }
+
+    /// Reads the configuration and holds it against what is registered; nothing is started. What is perhaps not meant
+    /// comes back.
+    ///
+    /// # Errors
+    /// As [`Builder::build`], but for what only a start can show.
+    pub fn check(&self) -> Result<Vec<Problem>, BuildError> {
+        self.load().map(|loaded| loaded.warnings)
+    }
+
+    /// A gateway without listeners, to be mounted in an axum program by [`Gateway::into_service`]; `[[listeners]]` and
+    /// `[admin]` of its configuration are not looked at. Warnings go to standard error.
+    ///
+    /// Within a tokio runtime, what has to happen beside requests (health checks, discovery, keys, spans) happens on it
+    /// from here on. Elsewhere nothing of that happens before [`Gateway::keep_watch`] and [`Gateway::keep_discovering`]
+    /// are called within one.
+    ///
+    /// # Errors
+    /// There is no configuration, it is not right, it names what is not registered, or its access log cannot be opened.
+    pub fn build(self) -> Result<Arc<Gateway<Sockets>>, BuildError> {
+        let Loaded { config, warnings, .. } = self.load()?;
+        warnings.iter().for_each(notice::warning);
+        let shards =
+            self.shards.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
+        let seed = self.seed.unwrap_or_else(startup::seed);
+        let world = World { network: Sockets, clock: Clock::system(), seed, shards };
+        let gateway = Gateway::with_plugins(config, world, self.plugins)
+            .map_err(|error| BuildError::Start(format!("access log: {error}")))?;
+        let gateway = Arc::new(gateway);
+        if tokio::runtime::Handle::try_current().is_ok() {
+            startup::keep_up(&gateway);
+        }
+        Ok(gateway)
+    }
+
+    /// A gateway that serves: on its own listeners, with its own workers and admin port, as `gateway run` does. It ends
+    /// by [`Running::drain`]. Warnings go to standard error.
+    ///
+    /// # Errors
+    /// As [`Builder::build`], and where an address cannot be had.
+    pub async fn start(self) -> Result<Running, BuildError> {
+        let Loaded { config, warnings, files } = self.load()?;
+        warnings.iter().for_each(notice::warning);
+        let path = self.written.into_iter().find_map(|written| match written {
+            Written::File(path) => Some(path),
+            Written::Text(_) => None,
+        });
+        let seed = self.seed.unwrap_or_else(startup::seed);
+        Ok(startup::start_with(config, (path, files), self.plugins, seed).await?)
+    }
+
+    /// The same to its end, which SIGTERM, SIGINT or the admin API bring: then it drains. SIGHUP reloads. Events go to
+    /// standard error, as those of `gateway run` do.
+    ///
+    /// # Errors
+    /// As [`Builder::start`].
+    pub async fn run(self) -> Result<(), BuildError> {
+        let signals = Signals::new().map_err(|error| BuildError::Start(format!("signals: {error}")))?;
+        let running = self.start().await?;
+        let ended = running.serve(signals).await;
+        notice::stopped(ended);
+        Ok(())
+    }
+
+    fn load(&self) -> Result<Loaded, BuildError> {
+        if let Some((kind, name)) = &self.twice {
+            return Err(BuildError::Twice { kind: *kind, name: name.clone() });
+        }
+        let [written] = &self.written[..] else { return Err(BuildError::OneConfiguration) };
+        let registered = self.plugins.registered();
+        let loaded = match written {
+            Written::File(path) => config::load_for(path, &registered),
+            Written::Text(text) => {
+                config::load_text_for(text, Path::new(TEXT), &registered).map_err(LoadError::Invalid)
+            }
+        };
+        loaded.map_err(BuildError::Configuration)
+    }
+}

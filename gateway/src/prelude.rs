@@ -1,0 +1,20 @@
+//! What programs that embed the gateway use: `use gateway::prelude::*;`.
+//!
+//! These names, and what can be reached from them, are the supported surface of this crate. All other modules are
+//! public for the tools of this repository, and may change with any version (docs/adr/0044).
+
+#[doc(inline)]
+pub use crate::builder::{BuildError, Builder};
+#[doc(inline)]
+pub use crate::gateway::Gateway;
+#[doc(inline)]
+pub use crate::identity::Identity;
+#[doc(inline)]
+pub use crate::plugins::{
+    BalancePolicy, Candidates, Denied, Granted, IdentityProvider, LimitKey, LimitRequest, NotEditable, RequestInfo,
+    Stage, StageRequest,
+};
+#[doc(inline)]
+pub use crate::service::GatewayService;
+#[doc(inline)]
+pub use crate::startup::Running;

@@ -1,0 +1,104 @@
+//! What the program's own code answers, as the client gets it: with the gateway's headers, and framed by its body.
+
+use axum::body::Body as AnyBody;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body::Body as _;
+
+use super::own::tell_limits;
+use super::relay::received;
+use super::{close_while_draining, cross_origin, problem, secure_own, secure_seen};
+use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
+use crate::context::remove_from_answer;
+use crate::error::{Code, GatewayError};
+use crate::exchange::Exchange;
+use crate::network::Network;
+use crate::reply::Reply;
+use crate::response_body::{Answer, Held, ResponseBody};
+
+/// An upstream's answer, for stages to look at.
+pub fn lend<N: Network>(exchange: Box<Exchange<N>>, answer: Answer<N>) -> (Held<N>, Response) {
+    let status = answer.head.status;
+    let fields = received(&exchange, &answer.source, status, answer.head.fields);
+    let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
+    let (held, body) = Held::lend(exchange, answer.source, idle_timeout);
+    let mut response = Response::new(AnyBody::new(body));
+    *response.status_mut() = status;
+    *response.headers_mut() = fields.to_map();
+    (held, response)
+}
+
+/// Passes a handler's answer on, or one that stages have seen.
+pub fn handled<N: Network>(mut held: Held<N>, response: Response) -> Reply<N> {
+    let (parts, body) = response.into_parts();
+    let (status, mut headers) = (parts.status, parts.headers);
+    if status.is_informational() {
+        return lost(held, &GatewayError::new(Code::Internal, "The program's answer is no final one."));
+    }
+    let has_none = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let length = body.size_hint().exact();
+    let is_own = matches!(held, Held::Own(_));
+    let is_head = held.with(|exchange| {
+        exchange.status = Some(status);
+        let is_head = exchange.method == Method::HEAD;
+        dress(exchange, &mut headers, is_own);
+        frame(&mut headers, length, has_none, is_head);
+        close_while_draining(exchange, &mut headers);
+        exchange.note_answered(&headers);
+        is_head
+    });
+    let body = if is_head || has_none { None } else { Some(body) };
+    Reply::own(status, headers, ResponseBody::handled(held, body))
+}
+
+/// Answers with a problem where an answer was in hand already.
+pub fn lost<N: Network>(held: Held<N>, error: &GatewayError) -> Reply<N> {
+    match held {
+        Held::Own(exchange) => problem::answer(exchange, error),
+        Held::Lent(_) => handled_problem(held, error),
+    }
+}
+
+fn handled_problem<N: Network>(mut held: Held<N>, error: &GatewayError) -> Reply<N> {
+    let document = held.with(|exchange| {
+        exchange.code = Some(error.code);
+        problem::document(error, Some(exchange.request_id.as_bytes()))
+    });
+    let mut response = Response::new(AnyBody::from(document.clone()));
+    *response.status_mut() = error.status();
+    problem::describe(response.headers_mut(), error, document.len());
+    handled(held, response)
+}
+
+/// What belongs to one connection goes, and what is the gateway's to say is said.
+fn dress<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap, is_own: bool) {
+    remove_from_answer(headers);
+    if exchange.limits.is_some() {
+        headers.remove(&RATELIMIT);
+        headers.remove(&RATELIMIT_POLICY);
+        tell_limits(exchange, headers);
+    }
+    cross_origin::tell(exchange, headers);
+    if is_own {
+        secure_own(exchange, headers);
+    } else {
+        secure_seen(exchange, headers);
+    }
+    if let Some(route) = exchange.route() {
+        route.settings.response_headers.apply(headers);
+    }
+    headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
+}
+
+/// One length, which is the body's. What is said of one to HEAD is of the body that GET has.
+fn frame(headers: &mut HeaderMap, length: Option<u64>, has_none: bool, is_head: bool) {
+    let said = headers.remove(header::CONTENT_LENGTH);
+    if has_none {
+        return;
+    }
+    let said = said.filter(|said| is_head && said.as_bytes().iter().all(u8::is_ascii_digit));
+    // A handler that knows of HEAD has left its body out.
+    if let Some(length) = said.or_else(|| length.filter(|length| !is_head || *length > 0).map(HeaderValue::from)) {
+        headers.insert(header::CONTENT_LENGTH, length);
+    }
+}

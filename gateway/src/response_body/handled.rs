@@ -1,0 +1,178 @@
+//! An answer of the program's own code on its way to the client: a handler's, or an upstream's that a stage has seen.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::{Relay, ResponseBody, Source};
+use crate::clock::Clock;
+use crate::context::screen_trailers;
+use crate::exchange::Exchange;
+use crate::network::Network;
+use crate::request_body::BoxError;
+use crate::telemetry::record::Ended;
+use crate::timer::{Deadlines, Wait};
+
+type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
+
+/// The exchange of an answer that the program's own code has in hand.
+pub enum Held<N: Network> {
+    /// A handler's.
+    Own(Box<Exchange<N>>),
+    /// An upstream's, whose body streams through a stage.
+    Lent(Arc<Mutex<Relay<N>>>),
+}
+
+impl<N: Network> Held<N> {
+    /// Takes an upstream's answer apart: the exchange, and a body for whoever wants to see it.
+    pub fn lend(mut exchange: Box<Exchange<N>>, source: Source<N>, idle_timeout: Option<Duration>) -> (Self, Lent<N>) {
+        let source = if source.leg.is_over() {
+            source.finish(&exchange, exchange.now());
+            None
+        } else {
+            Some(source)
+        };
+        exchange.answered = None;
+        let relay = Arc::new(Mutex::new(Relay { exchange, source, idle_timeout, is_packed: true }));
+        (Self::Lent(Arc::clone(&relay)), Lent { relay })
+    }
+
+    /// Does something with the exchange.
+    pub fn with<T>(&mut self, work: impl FnOnce(&mut Exchange<N>) -> T) -> T {
+        match self {
+            Self::Own(exchange) => work(exchange),
+            Self::Lent(relay) => work(&mut relay.lock().unwrap_or_else(PoisonError::into_inner).exchange),
+        }
+    }
+}
+
+/// An upstream's body, as a stage reads it.
+pub struct Lent<N: Network> {
+    relay: Arc<Mutex<Relay<N>>>,
+}
+
+impl<N: Network> Body for Lent<N> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        self.relay.lock().unwrap_or_else(PoisonError::into_inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.relay.lock().unwrap_or_else(PoisonError::into_inner).source.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.relay.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
+    }
+}
+
+/// A body of the program's own as it streams through.
+pub struct Handled<N: Network> {
+    held: Held<N>,
+    /// Taken when it has ended.
+    body: Option<axum::body::Body>,
+    deadlines: Arc<Deadlines>,
+    clock: Clock,
+    idle_timeout: Option<Duration>,
+    bytes: u64,
+}
+
+impl<N: Network> ResponseBody<N> {
+    /// The program's own answer. One without a body is over at once.
+    pub fn handled(mut held: Held<N>, body: Option<axum::body::Body>) -> Self {
+        let (deadlines, clock, idle_timeout) = held.with(|exchange| {
+            exchange.answered = Some(exchange.now());
+            let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
+            let clock = exchange.shard.shared.clock.clone();
+            (Arc::clone(&exchange.connection.deadlines), clock, idle_timeout)
+        });
+        let Some(body) = body.filter(|body| !body.is_end_stream()) else {
+            held.with(|exchange| exchange.finish(Ended::Complete));
+            return Self::Empty;
+        };
+        Self::Handled(Box::new(Handled { held, body: Some(body), deadlines, clock, idle_timeout, bytes: 0 }))
+    }
+}
+
+impl<N: Network> Handled<N> {
+    pub(super) fn is_over(&self) -> bool {
+        self.body.is_none()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        // An upstream's body that stands still says so itself, and tells its breaker.
+        let Ok(polled) = std::panic::catch_unwind(AssertUnwindSafe(|| Pin::new(body).poll_frame(cx))) else {
+            self.held.with(|exchange| exchange.shard.shared.metrics.gateway().panicked());
+            return self.abort(Ended::UpstreamCut, "the response body panicked".into());
+        };
+        if polled.is_pending() {
+            if self.deadlines.has_expired(Wait::ResponseBody) {
+                return self.abort(Ended::Timeout, "the response body did not move in time".into());
+            }
+            if self.idle_timeout.is_some() && !self.deadlines.is_set(Wait::ResponseBody) {
+                self.deadlines.set(Wait::ResponseBody, self.clock.now(), self.idle_timeout);
+            }
+        }
+        match ready!(polled) {
+            None => {
+                self.end(Ended::Complete);
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => self.abort(Ended::UpstreamCut, error.into()),
+            Some(Ok(frame)) => Poll::Ready(Some(Ok(self.pass(frame)))),
+        }
+    }
+
+    fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        self.deadlines.clear(Wait::ResponseBody);
+        self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+        if self.body.as_ref().is_some_and(Body::is_end_stream) {
+            self.end(Ended::Complete);
+        }
+        match frame.into_trailers() {
+            Ok(mut trailers) => {
+                self.held.with(|exchange| screen_trailers(&mut trailers, &exchange.snapshot.header_rules));
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        }
+    }
+
+    /// It is over, and with it its record. What is left of the body goes first: an upstream's connection is with it.
+    fn end(&mut self, ended: Ended) {
+        self.body = None;
+        self.deadlines.clear(Wait::ResponseBody);
+        let bytes = self.bytes;
+        self.held.with(|exchange| {
+            exchange.bytes_out = bytes;
+            exchange.finish(ended);
+        });
+    }
+
+    fn abort(&mut self, ended: Ended, error: BoxError) -> Polled {
+        self.end(ended);
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl<N: Network> Drop for Handled<N> {
+    /// Whoever has left is said to have had so many bytes.
+    fn drop(&mut self) {
+        if self.body.is_some() {
+            let bytes = self.bytes;
+            self.held.with(|exchange| exchange.bytes_out = bytes);
+        }
+    }
+}
