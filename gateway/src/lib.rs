@@ -10,6 +10,7 @@ pub mod clock;
 pub mod error;
 mod labelled;
 pub mod network;
+pub mod openapi;
 pub mod timer;
 pub mod tls;
 

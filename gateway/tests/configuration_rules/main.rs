@@ -1,6 +1,7 @@
 //! Each rule with a value that breaks it: (what is written, what is said, with its place).
 
 mod aggregates;
+mod api_documents;
 mod batches;
 mod edge;
 mod identity;

@@ -18,8 +18,8 @@ fn what_is_off_or_default_is_accepted() {
 #[test]
 fn what_is_not_built_is_said_once() {
     check(
-        "[defaults.route]\nopenapi = \"x\"",
-        &["2:1: [defaults.route] openapi: merging OpenAPI documents is not built yet"],
+        "[defaults.route]\nhandler = \"x\"",
+        &["2:1: [defaults.route] handler: handlers in code are not built yet"],
     );
 }
 
