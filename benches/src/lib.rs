@@ -119,6 +119,7 @@ fn route(path: &str) -> Arc<Route> {
         split: None,
         mirror: None,
         batch: None,
+        openapi: None,
         compress: None,
         breaker: None,
         criticality: Default::default(),

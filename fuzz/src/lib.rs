@@ -16,6 +16,8 @@ pub mod frames;
 pub mod key_set;
 #[path = "mutants.rs"]
 pub mod mutants;
+#[path = "openapi.rs"]
+pub mod openapi;
 #[path = "path.rs"]
 pub mod path;
 #[path = "proxy_header.rs"]
@@ -39,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     ("configuration", configuration::check),
     ("frames", frames::check),
     ("key_set", key_set::check),
+    ("openapi", openapi::check),
     ("path", path::check),
     ("proxy_header", proxy_header::check),
     ("request", request::check),

@@ -9,6 +9,7 @@ mod diff;
 mod explain;
 mod init;
 mod man;
+mod openapi;
 pub mod output;
 mod run;
 mod schema;
@@ -45,6 +46,7 @@ enum Command {
     Check(check::Check),
     Explain(explain::Explain),
     Diff(diff::Diff),
+    Openapi(openapi::Openapi),
     Defaults(defaults::Defaults),
     Schema(schema::Schema),
     Init(init::Init),
@@ -69,6 +71,7 @@ where
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
         Command::Diff(diff) => diff.run(),
+        Command::Openapi(openapi) => openapi.run(),
         Command::Defaults(defaults) => defaults.run(),
         Command::Schema(schema) => schema.run(),
         Command::Init(init) => init.run(),

@@ -5,6 +5,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::watch;
+
 use crate::clock::Clock;
 use crate::config::settings::Config;
 use crate::config::settings::upstream::Endpoints;
@@ -25,7 +27,7 @@ use crate::upstream::Registry as Upstreams;
 use crate::upstream::Upstream;
 use crate::upstream::discovery;
 use crate::upstream::in_flight::InFlight;
-use crate::upstream::watch::{self, Surroundings};
+use crate::upstream::watch::{self as upstream_watch, Surroundings};
 
 /// A gateway.
 pub struct Gateway<N: Network> {
@@ -33,6 +35,8 @@ pub struct Gateway<N: Network> {
     shared: Arc<Shared<N>>,
     snapshot: Mutex<Arc<Snapshot<N>>>,
     version: AtomicU64,
+    /// The version in force, for who waits for the next.
+    applied: watch::Sender<u64>,
 }
 
 /// What a gateway is made with, beside its configuration.
@@ -109,7 +113,13 @@ impl<N: Network> Gateway<N> {
         let shards = (0..shards)
             .map(|index| Arc::new(Shard::new(index, Arc::clone(&shared), Arc::clone(&snapshot), world.seed)))
             .collect();
-        Self { shards, shared, snapshot: Mutex::new(snapshot), version: AtomicU64::new(1) }
+        Self {
+            shards,
+            shared,
+            snapshot: Mutex::new(snapshot),
+            version: AtomicU64::new(1),
+            applied: watch::Sender::new(1),
+        }
     }
 
     /// Puts another configuration in force, for requests that begin from now on. In-flight counts, connections and
@@ -130,7 +140,13 @@ impl<N: Network> Gateway<N> {
         }
         *current = snapshot;
         self.shared.metrics.gateway().set_config_version(version);
+        self.applied.send_replace(version);
         Ok(version)
+    }
+
+    /// The version of the configuration in force, as it changes.
+    pub fn versions(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
     }
 
     /// The configuration in force, compiled.
@@ -185,7 +201,7 @@ impl<N: Network> Gateway<N> {
         };
         tokio::spawn(recorder::keep_pace(routes));
         tokio::spawn(tracing::run(Arc::clone(&self.shared.tracer)));
-        tokio::spawn(async move { watch::keep_watch(&shared.upstreams, &shared.network).await });
+        tokio::spawn(async move { upstream_watch::keep_watch(&shared.upstreams, &shared.network).await });
         let (shared, shard) = (Arc::clone(&self.shared), Arc::clone(&self.shards[0]));
         let rules = move || shard.snapshot().limits.to_vec();
         tokio::spawn(async move {

@@ -71,6 +71,8 @@ mod labelled;
 #[doc(hidden)]
 pub mod network;
 #[doc(hidden)]
+pub mod openapi;
+#[doc(hidden)]
 pub mod timer;
 #[doc(hidden)]
 pub mod tls;

@@ -19,6 +19,7 @@ use crate::gateway::{Gateway, World};
 use crate::listener::accept::{self, Listening};
 use crate::listener::{bind, refuse};
 use crate::network::Sockets;
+use crate::openapi::{self, Keeper};
 use crate::plugins::Plugins;
 use crate::reload::Reloader;
 use crate::shutdown::{self, Drained, Switches};
@@ -131,7 +132,7 @@ pub(crate) async fn start_with(
     threads.push(accept);
     let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), path, files));
     let (ask_drain, drain_asked) = watch::channel(false);
-    let admin = serve_admin(admin_socket, &gateway, &reloader, (&connections, loads), ask_drain)?;
+    let admin = serve_admin(admin_socket, &gateway, &reloader, (&connections, loads), (ask_drain, &listeners))?;
     tokio::spawn(Arc::clone(&reloader).watch_files());
     let switches = Switches { stop_accepting, close_idle, stop_workers };
     Ok(Running { gateway, reloader, switches, connections, threads, listeners, admin, drain_asked })
@@ -185,15 +186,25 @@ fn serve_admin(
     gateway: &Arc<Gateway<Sockets>>,
     reloader: &Arc<Reloader<Sockets>>,
     (connections, loads): (&Arc<Connections>, Vec<Arc<AtomicUsize>>),
-    ask_drain: watch::Sender<bool>,
+    (ask_drain, listeners): (watch::Sender<bool>, &[SocketAddr]),
 ) -> Result<Option<SocketAddr>, StartError> {
     let Some(socket) = socket else { return Ok(None) };
     let address = socket.local_addr().map_err(|error| StartError(error.to_string()))?;
     let socket = tokio::net::TcpListener::from_std(socket).map_err(|error| StartError(error.to_string()))?;
-    let state = admin::State::new(gateway, reloader, connections, loads, ask_drain);
+    let documents = Keeper::new(Arc::clone(gateway), listening(&gateway.snapshot().config, listeners));
+    tokio::spawn(Arc::clone(&documents).keep());
+    let state = admin::State::new(gateway, reloader, connections, loads, ask_drain, documents);
     // It ends with the process.
     tokio::spawn(admin::serve(socket, admin::router(state), refuse::overloaded));
     Ok(Some(address))
+}
+
+/// Where clients connect, and what they speak there: the addresses are in the order of the configuration.
+fn listening(config: &Config, addresses: &[SocketAddr]) -> Vec<openapi::Listening> {
+    let listeners = config.listeners.iter().zip(addresses);
+    listeners
+        .map(|(listener, address)| openapi::Listening { address: *address, is_secure: listener.tls.is_some() })
+        .collect()
 }
 
 async fn follow_wall_clock(clock: Clock) {

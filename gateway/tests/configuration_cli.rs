@@ -112,7 +112,7 @@ fn a_command_line_that_is_not_understood() {
 fn documents_are_printed() {
     let folder = folder();
     let defaults = gateway(folder.path(), &["defaults"]);
-    assert_eq!(text(&defaults.stdout), gateway::config::publish::defaults());
+    assert_eq!(text(&defaults.stdout), gateway::config::publish::DEFAULTS);
     let schema = gateway(folder.path(), &["schema"]);
     assert_eq!(text(&schema.stdout), gateway::config::publish::json_schema());
     let markdown = gateway(folder.path(), &["schema", "--markdown"]);

@@ -1,5 +1,7 @@
 //! Every configuration that people are shown can be used, and does what its comments say.
 
+mod openapi_validity;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -119,6 +121,48 @@ fn every_example_can_be_run_and_gives_no_warning() {
         }
     }
     assert!(seen >= 5, "only {seen} examples were found");
+}
+
+#[test]
+fn every_example_comes_to_a_valid_openapi_document() {
+    let listeners = [gateway::openapi::Listening { address: ([127, 0, 0, 1], 8080).into(), is_secure: false }];
+    let given = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(repository().join("examples")).expect("examples/ is there") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+        if !name.ends_with(".toml") {
+            continue;
+        }
+        let config = example(&name).config;
+        let wanted = gateway::openapi::Wanted { listeners: &listeners, host: None, given: &given };
+        let document = gateway::openapi::merged(&config, &wanted);
+        openapi_validity::assert_valid(&document, &name);
+        let text = document.to_string();
+        for route in &config.routes {
+            // Each is an operation, an alternative of one, or what a service says of it.
+            assert!(
+                text.contains(&format!("\"route\":{}", serde_json::Value::from(&*route.name))),
+                "{name}: {}",
+                route.name
+            );
+        }
+    }
+}
+
+#[test]
+fn the_example_of_documents_says_what_its_comments_promise() {
+    let config = example("openapi.toml").config;
+    let given = std::collections::BTreeMap::new();
+    let document =
+        gateway::openapi::merged(&config, &gateway::openapi::Wanted { listeners: &[], host: None, given: &given });
+    let users = document["paths"]["/api/users/{userId}"].as_object().expect("the file's path");
+    assert_eq!(users.keys().collect::<Vec<_>>(), ["get", "patch"], "DELETE does not pass");
+    assert_eq!(users["get"]["operationId"], "getUser");
+    let nickname = &document["components"]["schemas"]["User"]["properties"]["nickname"];
+    assert_eq!(nickname["type"], serde_json::json!(["string", "null"]));
+    assert!(document["paths"]["/reports/{year}"]["get"].is_object());
+    // Of the other nothing was asked yet: the route stands by itself.
+    assert!(document["paths"]["/api/orders/{rest}"]["get"].is_object());
 }
 
 #[test]

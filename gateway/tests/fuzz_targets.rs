@@ -69,4 +69,4 @@ macro_rules! targets {
     };
 }
 
-targets!(answer, chunked, configuration, frames, key_set, path, proxy_header, request, token, traceparent);
+targets!(answer, chunked, configuration, frames, key_set, openapi, path, proxy_header, request, token, traceparent);

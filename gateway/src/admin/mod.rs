@@ -6,6 +6,7 @@ mod events;
 mod explain;
 mod limits;
 mod metrics;
+mod openapi;
 mod page;
 mod probes;
 mod requests;
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 use crate::connections::Connections;
 use crate::gateway::Gateway;
 use crate::network::{Network, Sockets};
+use crate::openapi::Keeper;
 use crate::reload::Reloader;
 
 /// What the admin API looks at and acts on.
@@ -35,6 +37,7 @@ pub struct State<N: Network = Sockets> {
     /// Connections of each worker.
     loads: Vec<Arc<AtomicUsize>>,
     ask_drain: watch::Sender<bool>,
+    documents: Arc<Keeper<N>>,
     token: Option<Box<str>>,
     started: std::time::Instant,
 }
@@ -47,6 +50,7 @@ impl<N: Network> State<N> {
         connections: &Arc<Connections>,
         loads: Vec<Arc<AtomicUsize>>,
         ask_drain: watch::Sender<bool>,
+        documents: Arc<Keeper<N>>,
     ) -> Arc<Self> {
         let token = gateway.snapshot().config.admin.as_ref().and_then(|admin| admin.token.as_deref().map(Box::from));
         Arc::new(Self {
@@ -56,12 +60,13 @@ impl<N: Network> State<N> {
             connections: Arc::clone(connections),
             loads,
             ask_drain,
+            documents,
             token,
         })
     }
 }
 
-/// The routes. Every one but the probes, the passport's public keys and the page's files passes `access`.
+/// The routes. Every one but the probes, the passport's public keys and the pages' files passes `access`.
 pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics::metrics::<N>))
@@ -76,6 +81,7 @@ pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
         .route("/requests", get(requests::list::<N>))
         .route("/requests/{*id}", get(requests::one::<N>))
         .route("/explain", get(explain::explain::<N>))
+        .route("/openapi.json", get(openapi::document::<N>))
         .route("/reload", post(write::reload::<N>))
         .route("/drain", post(write::drain::<N>))
         .fallback(view::not_found)
@@ -86,6 +92,7 @@ pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
         .route("/readyz", get(probes::ready::<N>))
         .route("/jwks.json", get(probes::passport_keys::<N>))
         .merge(page::router())
+        .merge(openapi::page())
         .merge(guarded)
         .layer(axum::middleware::map_response(access::harden))
         .with_state(state)

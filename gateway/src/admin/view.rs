@@ -39,7 +39,7 @@ pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response 
 }
 
 pub(super) async fn not_found() -> Response {
-    let there = "There are / /livez /readyz /metrics /status /config /upstreams /breakers /limits /routes /requests /explain /events, \
+    let there = "There are / /livez /readyz /metrics /status /config /upstreams /breakers /limits /routes /requests /explain /events /openapi.json /docs, \
                  POST /reload, POST /drain and POST /breakers/{upstream}/{endpoint}/{open|close|auto}.";
     refusal(StatusCode::NOT_FOUND, "route_not_found", there)
 }
@@ -76,6 +76,7 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
         "access_log_dropped": shared.log.dropped(),
         "access_log_write_failures": shared.log.write_failures(),
         "events_missed": shared.events.missed(),
+        "documents": state.documents.told(),
         "last_reload": state.reloader.last(),
     }))
 }

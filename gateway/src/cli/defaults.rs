@@ -12,7 +12,7 @@ pub(super) struct Defaults {}
 
 impl Defaults {
     pub(super) fn run(&self) -> u8 {
-        output::result(&publish::defaults());
+        output::result(publish::DEFAULTS);
         DONE
     }
 }

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::check::inactive::same;
+use super::check::same::same;
 use super::check::{Context, Reader};
 use super::parse::document;
 use super::schema::aggregate::AGGREGATE;
@@ -29,7 +29,7 @@ const WRITING: [&str; 6] = ["include", "defaults", "routes", "aggregates", "batc
 pub(crate) fn of(context: &Context<'_>, root: &Reader<'_>) -> Value {
     let walk = Walk { context };
     let mut all = Map::new();
-    for key in ROOT.keys.iter().filter(|key| key.not_yet.is_none() && !WRITING.contains(&key.name)) {
+    for key in ROOT.keys.iter().filter(|key| !WRITING.contains(&key.name)) {
         all.extend(walk.key(root, key).map(|value| (key.name.to_owned(), value)));
     }
     let mut listeners = Map::new();
@@ -98,7 +98,7 @@ impl Walk<'_, '_> {
         if is_off(reader) {
             return "off".into();
         }
-        let keys = reader.def().keys.iter().filter(|key| key.not_yet.is_none());
+        let keys = reader.def().keys.iter();
         keys.filter_map(|key| Some((key.name.to_owned(), self.key(reader, key)?))).collect::<Map<_, _>>().into()
     }
 

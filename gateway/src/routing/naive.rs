@@ -56,6 +56,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         coalesce: false,
         aggregate: None,
         batch: None,
+        openapi: None,
         compress: None,
     })
 }

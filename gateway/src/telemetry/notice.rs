@@ -69,6 +69,15 @@ pub fn stopped(after: &str) {
     event(json!({ "event": "stopped", "after": after }));
 }
 
+/// A service's document cannot be had, or can be again.
+pub fn document(upstream: &str, path: &str, failed: Option<&str>) {
+    let mut document = json!({ "event": "document", "upstream": upstream, "path": path, "failing": failed.is_some() });
+    if let Some(why) = failed {
+        document["detail"] = why.into();
+    }
+    event(document);
+}
+
 /// A provider's keys cannot be fetched, or can be again.
 pub fn keys(provider: &str, failed: Option<&str>) {
     let mut keys = json!({ "event": "keys", "provider": provider, "failing": failed.is_some() });

@@ -56,7 +56,7 @@ fn service(query: &str) -> String {
     percent_decode_str(named).decode_utf8_lossy().into_owned()
 }
 
-fn request(host: &HeaderValue, scheme: Scheme, path: &PathAndQuery, is_grpc: bool) -> Option<Request<()>> {
+pub(super) fn request(host: &HeaderValue, scheme: Scheme, path: &PathAndQuery, is_grpc: bool) -> Option<Request<()>> {
     let mut parts = Parts::default();
     parts.scheme = Some(scheme);
     parts.authority = Some(Authority::from_maybe_shared(host.clone()).ok()?);

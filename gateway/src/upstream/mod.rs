@@ -10,6 +10,7 @@ mod check_http2;
 pub mod connection;
 pub mod dial;
 pub mod discovery;
+pub mod document;
 pub mod endpoint;
 mod far;
 pub mod guard;

@@ -1,6 +1,7 @@
 //! Each rule with a value that breaks it: (what is written, what is said, with its place).
 
 mod aggregates;
+mod api_documents;
 mod batches;
 mod edge;
 mod identity;
@@ -9,7 +10,7 @@ mod mirrors;
 mod plugins;
 mod services;
 mod splits;
-mod unbuilt;
+mod turned_off;
 mod upstream_tls;
 mod values;
 

@@ -1,6 +1,7 @@
 //! The third pass: checked tables to settings. It runs over bad tables too, so that every rule can speak; what it makes
 //! of them is dropped.
 pub(crate) mod aggregate;
+pub(crate) mod api_document;
 pub(crate) mod batch;
 pub(crate) mod general;
 pub(crate) mod identity;
@@ -46,6 +47,7 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     let mut route_places = Vec::new();
     for reader in tables(context, root, "routes") {
         let Some(mut route) = route::build(&reader) else { continue };
+        route.openapi = api_document::build(context, &reader);
         let shared = Reader::new(None, context.shared(&UPSTREAM), &UPSTREAM, reader.at);
         let mut named = |upstream: &mut Arc<str>| {
             if !upstream_url::is_url(upstream) {

@@ -87,6 +87,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         compress: compress(table).map(Box::new),
         aggregate: None,
         batch: None,
+        openapi: None,
     };
     route.mirror = mirror::mirror(table, &route).map(Arc::new);
     route.split = split::split(table, &route).map(Arc::new);

@@ -192,15 +192,6 @@ impl<'a> Context<'a> {
             self.report.error_maybe(node.at, message, help);
         }
     }
-
-    /// Reports a feature that is not there.
-    pub(crate) fn not_yet(&mut self, at: Span, key: &str, what: &str) {
-        self.report.error_with(
-            at,
-            format!("{key}: {what} not built yet"),
-            "leave it out until a later version brings it",
-        );
-    }
 }
 
 fn known(node: &Node, what: &str, names: &HashSet<&str>, place: &str) -> Option<(String, Option<String>)> {

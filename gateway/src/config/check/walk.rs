@@ -1,6 +1,5 @@
-//! A tree against the tables of keys: unknown keys, types, missing keys, features that are not built, rules.
+//! A tree against the tables of keys: unknown keys, types, missing keys, rules.
 
-use super::inactive::is_inactive;
 use super::scalar;
 use super::{Context, Reader};
 use crate::config::load::Purpose;
@@ -18,8 +17,6 @@ struct Position {
     list: bool,
     /// Within `[defaults.*]`: nothing is required, rules wait for the tables that share it.
     shared: bool,
-    /// Within something that is refused as not built already: said once.
-    refused: bool,
 }
 
 impl Position {
@@ -35,7 +32,7 @@ impl Position {
 
 /// Checks a whole configuration.
 pub(crate) fn check(context: &mut Context<'_>, root: &Table) {
-    let position = Position { path: String::new(), list: false, shared: false, refused: false };
+    let position = Position { path: String::new(), list: false, shared: false };
     table(context, Some(root), None, Span::default(), &ROOT, &position);
 }
 
@@ -98,27 +95,7 @@ fn known_key(context: &mut Context<'_>, entry: &Entry, base: Option<&Table>, key
     if matches!(entry.node.value, Value::Broken) {
         return;
     }
-    let by_entry = matches!(key.kind, Kind::Tables(_) | Kind::Map(_, Kind::Table(_) | Kind::Tagged(..)));
-    let refused = key.not_yet.filter(|_| !position.refused && !is_inactive(key, &entry.node));
-    if let Some(what) = refused {
-        let inside = position.below(key.name);
-        match (&entry.node.value, by_entry) {
-            (Value::Table(table), true) => {
-                for named in &table.entries {
-                    context.not_yet(named.key_at, &inside.below(&named.key).header(), what);
-                }
-            }
-            (Value::List(list), true) => {
-                for element in list {
-                    context.not_yet(element.at, &format!("[[{}]]", key.name), what);
-                }
-            }
-            _ if position.path.is_empty() => context.not_yet(entry.key_at, key.name, what),
-            _ => context.not_yet(entry.key_at, &format!("{} {}", position.header(), key.name), what),
-        }
-    }
-    let mut inside = position.below(key.name);
-    inside.refused |= key.not_yet.is_some();
+    let inside = position.below(key.name);
     let right = value(context, &entry.node, base.and_then(|base| base.get(key.name)), key.kind, &inside);
     if right && key.secret {
         secret(context, &entry.node);

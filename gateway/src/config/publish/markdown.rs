@@ -37,8 +37,7 @@ fn row(out: &mut String, key: &Key) {
         Some("{}") | None => String::new(),
         Some(toml) => format!("`{}`", cell(toml)),
     };
-    let later = if key.not_yet.is_some() { " *Not built yet.*" } else { "" };
-    let _ = writeln!(out, "| `{}` | {} | {default} | {}{later} |", key.name, cell(&takes(key.kind)), cell(key.doc));
+    let _ = writeln!(out, "| `{}` | {} | {default} | {} |", key.name, cell(&takes(key.kind)), cell(key.doc));
 }
 
 fn cell(text: &str) -> String {

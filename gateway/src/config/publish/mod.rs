@@ -1,17 +1,14 @@
 //! The keys for people and editors: commented defaults, JSON Schema, documentation, a starter file.
 
-mod defaults;
 mod json_schema;
 mod markdown;
 mod starter;
 #[cfg(test)]
 mod tests;
 
-pub use defaults::defaults;
 pub use json_schema::json_schema;
 pub use markdown::markdown;
 pub use starter::{forwarding, starter};
 
-/// Every key with its default, commented; [`defaults`] adds what is not built yet. Tests hold it to the tables of keys
-/// and to the contract.
+/// Every key with its default, commented. Tests hold it to the tables of keys and to the contract.
 pub const DEFAULTS: &str = include_str!("../../../defaults.toml");

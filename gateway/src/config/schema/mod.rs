@@ -47,8 +47,6 @@ pub(crate) struct Key {
     pub(crate) required: bool,
     /// What it means, a sentence.
     pub(crate) doc: &'static str,
-    /// What is missing still; values that need it are refused.
-    pub(crate) not_yet: Option<&'static str>,
     /// Names a secret's environment variable.
     pub(crate) secret: bool,
 }
@@ -102,7 +100,7 @@ pub(crate) enum Kind {
 
 /// A key that may be absent.
 pub(crate) const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key { name, kind, default: None, required: false, doc, not_yet: None, secret: false }
+    Key { name, kind, default: None, required: false, doc, secret: false }
 }
 
 impl Key {
@@ -115,12 +113,6 @@ impl Key {
     /// The same, to be written always.
     pub(crate) const fn required(mut self) -> Self {
         self.required = true;
-        self
-    }
-
-    /// The same, but values that need what is named here are refused for now.
-    pub(crate) const fn not_yet(mut self, what: &'static str) -> Self {
-        self.not_yet = Some(what);
         self
     }
 

@@ -5,7 +5,9 @@ use super::route_policy::{
 };
 use super::upstream::BREAKER;
 use super::{DAY, HUGE, Key, Kind, TableDef, key};
-use crate::config::validate::{compress, forward_auth, mirror, own_answer, plugins, references, route, split};
+use crate::config::validate::{
+    api_document, compress, forward_auth, mirror, own_answer, plugins, references, route, split,
+};
 use crate::config::value::text;
 
 /// A body is parsed in one turn of a worker's loop, and its values take many times its bytes: more than this would be
@@ -34,6 +36,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::coalesced_as_they_come,
         route::cors_credential_headers,
         compress::upstreams_answers,
+        api_document::readable,
         references::route,
     ])
     .exclusive(&["upstream", "split", "handler", "redirect", "answer"]);
@@ -150,9 +153,8 @@ const KEYS: &[Key] = &[
     ),
     key("fallback", Kind::Table(&FALLBACK), "What is answered when the upstream cannot."),
     key("coalesce", Kind::Bool, "Identical concurrent GETs share one upstream call.").default("false"),
-    key("openapi", Kind::Text(&text::ANY), "A file or an upstream path whose document is merged into /openapi.json.")
-        .default("\"\"")
-        .not_yet("merging OpenAPI documents is"),
+    key("openapi", Kind::Text(&text::DOCUMENT), "A file or an upstream path whose document is merged into /openapi.json.")
+        .default("\"\""),
 ];
 
 static REWRITE: TableDef = TableDef::plain(

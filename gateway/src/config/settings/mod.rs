@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod affinity;
 pub mod aggregate;
+pub mod api_document;
 pub mod batch;
 pub mod compress;
 pub mod cors;
@@ -26,6 +27,7 @@ pub mod upstream_tls;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use api_document::ApiDocument;
 use identity::{Keys, Passport, ProviderKind};
 
 pub use admin::Admin;
@@ -87,7 +89,8 @@ impl Config {
         mirrored.filter_map(|(at, route)| Some((at, &route.mirror.as_ref()?.route)))
     }
 
-    /// Files with keys and certificates, which are a part of the configuration though it is not written in them.
+    /// Files with keys, certificates and documents, which are a part of the configuration though it is not written in
+    /// them.
     pub(crate) fn key_files(&self) -> Vec<PathBuf> {
         let file = |provider: &Arc<Provider>| match &provider.kind {
             ProviderKind::Jwt(jwt) => match &jwt.keys {
@@ -103,7 +106,13 @@ impl Config {
         let upstreams = self.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref());
         let collector =
             self.telemetry.tracing.export.iter().filter_map(|export| Some(export.ca.as_ref()?.file.clone()));
+        let document = |route: &Arc<Route>| match &route.openapi {
+            Some(ApiDocument::File(file)) => Some(file.path.clone()),
+            Some(ApiDocument::Upstream(_)) | None => None,
+        };
+        let documents = self.routes.iter().filter_map(document);
         let own = self.providers.iter().filter_map(file).chain(passport).chain(certificates);
-        own.chain(collector).chain(upstreams.flat_map(|tls| tls.files.iter().cloned())).collect()
+        let own = own.chain(collector).chain(documents);
+        own.chain(upstreams.flat_map(|tls| tls.files.iter().cloned())).collect()
     }
 }

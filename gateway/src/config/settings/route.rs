@@ -9,6 +9,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::aggregate::Aggregate;
+use super::api_document::ApiDocument;
 use super::batch::Batch;
 use super::compress::Compress;
 use super::cors::Cors;
@@ -81,6 +82,8 @@ pub struct Route {
     pub batch: Option<Arc<Batch>>,
     /// Which answers are compressed; `None` = none is.
     pub compress: Option<Box<Compress>>,
+    /// Where the document of its service is; `None` = nobody says.
+    pub openapi: Option<ApiDocument>,
 }
 
 /// `hedge`: a second attempt beside a slow first one.

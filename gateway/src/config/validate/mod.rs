@@ -1,5 +1,6 @@
 //! Rules between keys. One file a setting; each rule reports at the place of what it refuses.
 pub(crate) mod addresses;
+pub(crate) mod api_document;
 pub(crate) mod batch;
 pub(crate) mod certificates;
 pub(crate) mod compose;

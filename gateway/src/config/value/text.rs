@@ -82,6 +82,8 @@ kinds! {
     HOST_NAME = "a host name", "www.example.com", |text| host_port::host(text).map(drop);
     /// `client`, `upstream` or a name.
     SENT_HOST = "client, upstream or a host name", "client", |text| sent_host(text);
+    /// Where a service says what it offers, or nothing.
+    DOCUMENT = "a file, a path of the upstream, or empty", "/openapi.json", |_| Ok(());
     /// An HTTP URL.
     URL = "a URL", "http://127.0.0.1:4318", |text| url(text);
     /// An HTTP URL, or nothing.

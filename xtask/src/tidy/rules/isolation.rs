@@ -54,6 +54,7 @@ const EDGES: &[(&str, &str, &str)] = &[
     ("forward", "upstream", "each attempt asks for an endpoint and its connection"),
     ("admin", "upstream", "breakers are shown as they are, and moved by hand"),
     ("admin", "rate_limit", "limits are shown as they are"),
+    ("openapi", "upstream", "services are asked for their documents, beside all requests"),
     ("listener", "pipeline", "a connection hands each of its requests over"),
     ("plugins", "identity", "the program's own code is told who asks"),
 ];

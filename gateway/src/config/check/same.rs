@@ -1,5 +1,4 @@
-//! Whether a value changes nothing: it equals the default, or it turns its feature off. Such values are accepted while
-//! a feature is not built.
+//! Whether two values of a key mean the same.
 
 use super::reader::number;
 use crate::config::parse::document;
@@ -9,27 +8,6 @@ use crate::config::value::quantity;
 
 /// Lists that are compared as sets; longer ones are no default.
 const MAX_COMPARED: usize = 64;
-
-/// Whether this value of the key changes nothing.
-pub(crate) fn is_inactive(key: &Key, node: &Node) -> bool {
-    if let (Kind::Table(def), Some(table)) = (key.kind, node.table())
-        && is_off(def, table)
-    {
-        return true;
-    }
-    key.default.and_then(document::literal).is_some_and(|default| same(key.kind, node, &default))
-}
-
-/// Whether one of the table's values turns it off.
-fn is_off(def: &'static TableDef, table: &Table) -> bool {
-    def.off.iter().any(|(name, off)| {
-        let Some(key) = def.key(name) else { return false };
-        let default = key.default.and_then(document::literal);
-        let value = table.get(name).or(default.as_ref());
-        let off = document::literal(off);
-        value.zip(off.as_ref()).is_some_and(|(value, off)| same(key.kind, value, off))
-    })
-}
 
 /// Whether two values of a key mean the same.
 pub(crate) fn same(kind: Kind, a: &Node, b: &Node) -> bool {

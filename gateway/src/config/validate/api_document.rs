@@ -1,0 +1,31 @@
+//! `openapi` of a route.
+
+use crate::config::check::{Context, Reader};
+use crate::config::key_files;
+use crate::config::problem::quoted;
+use crate::config::value::text;
+use crate::openapi::{MAX_DOCUMENT_BYTES, Source};
+
+/// A document that is a file is there and can be read, and one that is asked for has somebody to be asked of.
+pub(crate) fn readable(context: &mut Context<'_>, route: &Reader<'_>) {
+    let Some(node) = route.get("openapi") else { return };
+    let Some(written) = node.text().filter(|text| !text.is_empty()) else { return };
+    if written.starts_with('/') {
+        if let Err(why) = (text::CHECK_PATH.check)(written) {
+            context.report.error(node.at, format!("openapi: {why}"));
+        }
+        // What is shared may be of no use to one of those that share it.
+        let own = ["redirect", "answer"].into_iter().find(|key| route.get(key).is_some());
+        if let (Some(own), Some(_)) = (own, route.own("openapi")) {
+            let message = format!("a path is asked of the route's upstream, and this one has `{own}`");
+            context.report.error_with(node.at, message, "a file is written without a slash before it");
+        }
+        return;
+    }
+    let path = context.sources.resolve(written, node.at);
+    let document = key_files::read(&path, MAX_DOCUMENT_BYTES as u64).and_then(|text| Source::read(&text).map(drop));
+    if let Err(why) = document {
+        let help = "a file is named as seen from this one, a path of the upstream begins with a slash";
+        context.report.error_with(node.at, format!("{}: {why}", quoted(written)), help);
+    }
+}

@@ -1,0 +1,231 @@
+//! Problem documents: which ones a route can answer with, and what they look like.
+
+use std::collections::BTreeMap;
+
+use http::{Method, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::limits;
+use crate::config::settings::own_answer::Https;
+use crate::config::settings::rate_limit::OnFailure;
+use crate::config::settings::route::Fallback;
+use crate::config::settings::{Config, Route};
+use crate::error::Code;
+
+/// The media type of a problem document.
+pub(super) const KIND: &str = "application/problem+json";
+/// The schema of a problem document, among the components.
+pub(super) const SCHEMA: &str = "Problem";
+
+/// The codes that a route's own policies and its upstream can come to, with this method.
+pub(super) fn codes(config: &Config, route: &Route, method: &Method) -> Vec<Code> {
+    let mut codes = vec![Code::BadRequest];
+    let is_asked = route.forward_auth.is_some();
+    if route.auth.is_some() || is_asked {
+        codes.push(Code::Unauthorized);
+    }
+    let asks_more = route.auth.as_ref().is_some_and(|auth| !auth.scopes.is_empty() || !auth.claims.is_empty());
+    let asks_where = route
+        .origin
+        .as_ref()
+        .is_some_and(|origin| origin.https == Https::Require || !origin.allow.is_empty() || !origin.deny.is_empty());
+    if asks_more || asks_where || is_asked {
+        codes.push(Code::Forbidden);
+    }
+    if route.batch.is_some() {
+        codes.push(Code::ItemNotFound);
+    }
+    if route.own_answer.is_none() && brings_body(method) {
+        codes.push(Code::RequestTimeout);
+        if max_body(config, route).is_some() {
+            codes.push(Code::BodyTooLarge);
+        }
+    }
+    let rules = limits::of_route(config, route);
+    if rules.iter().any(|rule| !rule.shadow) {
+        codes.push(Code::RateLimited);
+    }
+    upstream_codes(route, &mut codes);
+    codes.push(Code::Overloaded);
+    let is_closed = |rule: &&crate::config::settings::RateLimit| {
+        !rule.shadow && rule.shared.as_ref().is_some_and(|shared| shared.on_failure == OnFailure::Closed)
+    };
+    if rules.iter().any(is_closed) {
+        codes.push(Code::LimitStoreDown);
+    }
+    codes
+}
+
+/// What a failing upstream comes to; nothing where a fixed answer stands in for it.
+fn upstream_codes(route: &Route, codes: &mut Vec<Code>) {
+    if route.own_answer.is_some() || matches!(route.fallback, Some(Fallback::Answer(_))) {
+        return;
+    }
+    if route.aggregate.is_some() {
+        codes.push(Code::PartFailed);
+    }
+    if route.batch.is_some() {
+        codes.push(Code::BatchFailed);
+    }
+    codes.extend([Code::UpstreamConnect, Code::UpstreamReset, Code::UpstreamInvalid]);
+    codes.extend([Code::NoEndpoint, Code::BreakerOpen, Code::ConnectTimeout, Code::UpstreamTimeout]);
+}
+
+/// Whether requests of this method have a body, as a rule.
+pub(super) fn brings_body(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS | Method::TRACE)
+}
+
+/// The largest body of a request, bytes.
+pub(super) fn max_body(config: &Config, route: &Route) -> Option<u64> {
+    route.max_body.unwrap_or(config.server.max_body)
+}
+
+/// The component for a status.
+pub(super) fn name(status: StatusCode) -> String {
+    status.canonical_reason().unwrap_or("Problem").split([' ', '-']).collect()
+}
+
+/// Codes by their status, with a reference to the component for it that says which codes these are.
+pub(super) fn responses(codes: &[Code]) -> Vec<(StatusCode, String, Value)> {
+    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in codes {
+        by_status.entry(code.status().as_u16()).or_default().push(*code);
+    }
+    let response = |(_, codes): (u16, Vec<Code>)| {
+        let status = codes.first()?.status();
+        let words = in_words(&codes);
+        let reference = format!("#/components/responses/{}", name(status));
+        let response = json!({ "$ref": reference, "description": format!("{words}.") });
+        Some((status, words, response))
+    };
+    by_status.into_iter().filter_map(response).collect()
+}
+
+/// Codes with what they mean, in one sentence.
+fn in_words(codes: &[Code]) -> String {
+    let said = |(at, code): (usize, &Code)| {
+        let mut title = code.title().to_owned();
+        if let Some(first) = title.get_mut(..1).filter(|_| at > 0) {
+            first.make_ascii_lowercase();
+        }
+        format!("{title} (`{code}`)")
+    };
+    codes.iter().enumerate().map(said).collect::<Vec<_>>().join("; or ")
+}
+
+/// The schema that all problem documents have.
+pub(super) fn schema() -> Value {
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    json!({
+        "type": "object",
+        "description": "What went wrong (RFC 9457), as the gateway says it.",
+        "required": ["type", "title", "status", "detail", "code"],
+        "properties": {
+            "type": { "type": "string", "format": "uri", "examples": ["urn:portcullis:problem:rate_limited"] },
+            "title": { "type": "string", "description": "The same for each occurrence of the code." },
+            "status": { "type": "integer", "minimum": 400, "maximum": 599 },
+            "detail": { "type": "string", "description": "This occurrence, in a sentence." },
+            "code": { "type": "string", "description": "Stable.", "enum": codes },
+            "request_id": { "type": "string", "description": "That of the header `x-request-id`." },
+            "part": { "type": "string", "description": "The part of an aggregate that failed." },
+            "retry_after_ms": { "type": "integer", "minimum": 0, "description": "When it is worth trying again." },
+        },
+    })
+}
+
+/// The components for all statuses of problems.
+pub(super) fn components() -> Map<String, Value> {
+    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in Code::ALL {
+        by_status.entry(code.status().as_u16()).or_default().push(*code);
+    }
+    let component = |codes: Vec<Code>| {
+        let status = codes.first()?.status();
+        Some((name(status), response(status, &codes)))
+    };
+    by_status.into_values().filter_map(component).collect()
+}
+
+fn response(status: StatusCode, codes: &[Code]) -> Value {
+    let titles = in_words(codes);
+    let words: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    let reference = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });
+    let mut headers = json!({ "x-request-id": reference("x-request-id") });
+    match status {
+        StatusCode::UNAUTHORIZED => headers["www-authenticate"] = reference("www-authenticate"),
+        StatusCode::METHOD_NOT_ALLOWED => headers["allow"] = reference("allow"),
+        StatusCode::SERVICE_UNAVAILABLE => headers["retry-after"] = reference("retry-after"),
+        StatusCode::TOO_MANY_REQUESTS => {
+            for name in ["retry-after", "ratelimit", "ratelimit-policy"] {
+                headers[name] = reference(name);
+            }
+        }
+        _ => {}
+    }
+    json!({
+        "description": format!("{titles}."),
+        "headers": headers,
+        "content": { KIND: { "schema": {
+            "allOf": [{ "$ref": format!("#/components/schemas/{SCHEMA}") }],
+            "properties": { "code": { "enum": words } },
+        } } },
+    })
+}
+
+/// Headers that the gateway writes.
+pub(super) fn headers() -> Map<String, Value> {
+    let header = |description: &str, kind: &str, example: Value| json!({ "description": description, "schema": { "type": kind }, "example": example });
+    let limits = "draft-ietf-httpapi-ratelimit-headers-10";
+    Map::from_iter([
+        (
+            "x-request-id".to_owned(),
+            header("The request's id, as in records.", "string", "0f0c9a3e-7f5b-4c0e-9f7e-5f1d8f7f1a11".into()),
+        ),
+        (
+            "ratelimit-policy".to_owned(),
+            header(
+                &format!("Each limit: `q` tokens in `w` seconds ({limits})."),
+                "string",
+                "\"public\";q=250;w=5".into(),
+            ),
+        ),
+        (
+            "ratelimit".to_owned(),
+            header(
+                &format!("What is left of each limit, and the seconds until all is there again ({limits})."),
+                "string",
+                "\"public\";r=249;t=1".into(),
+            ),
+        ),
+        ("retry-after".to_owned(), header("Seconds until it is worth trying again.", "integer", 1.into())),
+        ("www-authenticate".to_owned(), header("How to prove who asks.", "string", "Bearer".into())),
+        ("allow".to_owned(), header("The methods of this path.", "string", "GET, HEAD".into())),
+        ("x-aggregate-missing".to_owned(), header("The parts that are not in the answer.", "string", "offers".into())),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_component_under_the_name_of_its_status() {
+        let components = components();
+        for code in Code::ALL {
+            let response = &components[&name(code.status())];
+            let codes = &response["content"][KIND]["schema"]["properties"]["code"]["enum"];
+            assert!(codes.as_array().is_some_and(|codes| codes.contains(&code.as_str().into())), "{code}");
+        }
+        assert!(components.contains_key("TooManyRequests") && components.contains_key("BadGateway"));
+    }
+
+    #[test]
+    fn codes_of_one_status_are_one_answer_that_names_them() {
+        let responses = responses(&[Code::NoEndpoint, Code::BadRequest, Code::BreakerOpen]);
+        let statuses: Vec<u16> = responses.iter().map(|(status, ..)| status.as_u16()).collect();
+        assert_eq!(statuses, [400, 503]);
+        let said = responses[1].2["description"].as_str().unwrap();
+        assert!(said.contains("no_endpoint") && said.contains("breaker_open"), "{said}");
+    }
+}

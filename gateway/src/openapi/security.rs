@@ -1,0 +1,103 @@
+//! Who may use a route, in OpenAPI's words.
+
+use serde_json::{Map, Value, json};
+
+use super::names::fitting;
+use crate::config::settings::identity::{KeySource, Keys, Provider, ProviderKind};
+use crate::config::settings::{Config, Route};
+
+/// The schemes of all providers, under their names.
+pub(super) fn schemes(config: &Config) -> Map<String, Value> {
+    config.providers.iter().map(|provider| (fitting(&provider.name), scheme(provider))).collect()
+}
+
+fn scheme(provider: &Provider) -> Value {
+    match &provider.kind {
+        ProviderKind::Jwt(jwt) => {
+            let algorithms: Vec<&str> = jwt.algorithms.iter().map(|algorithm| algorithm.as_str()).collect();
+            let audiences =
+                jwt.audiences.iter().map(|audience| format!("`{audience}`")).collect::<Vec<_>>().join(" or ");
+            let description = format!(
+                "A signed token (JWT, {}) of `{}` for {audiences}, as `Authorization: Bearer TOKEN`.",
+                algorithms.join(", "),
+                jwt.issuer
+            );
+            let discovered = match &jwt.keys {
+                Some(Keys::Fetched(fetched)) => match &fetched.from {
+                    KeySource::Discovery(issuer) => Some(issuer),
+                    KeySource::Url(_) => None,
+                },
+                Some(Keys::Fixed(_)) | None => None,
+            };
+            match discovered {
+                Some(issuer) => {
+                    let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+                    json!({ "type": "openIdConnect", "description": description, "openIdConnectUrl": url })
+                }
+                None => {
+                    json!({ "type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": description })
+                }
+            }
+        }
+        // Where such tokens are given out, the configuration does not know; so it is no flow of OAuth here.
+        ProviderKind::Introspection(_) => json!({
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "opaque",
+            "description": "An access token whose issuer is asked about it (RFC 7662), as `Authorization: Bearer TOKEN`.",
+        }),
+        ProviderKind::ApiKey(keys) => json!({
+            "type": "apiKey",
+            "in": "header",
+            "name": keys.header.as_str(),
+            "description": format!("A key, as `{}: KEY`.", keys.header),
+        }),
+        ProviderKind::Mtls => json!({
+            "type": "mutualTLS",
+            "description": "A client's certificate, shown in the TLS handshake.",
+        }),
+    }
+}
+
+/// The alternatives of a route; `None` where it asks for no identity by itself.
+///
+/// Scopes are listed for every kind of scheme: OpenAPI 3.1 takes them for roles where the scheme has none.
+pub(super) fn of_route(route: &Route) -> Option<Vec<Value>> {
+    let auth = route.auth.as_ref()?;
+    let scopes: Vec<&str> = auth.scopes.iter().map(|scope| &**scope).collect();
+    let mut alternatives: Vec<Value> =
+        auth.providers.iter().map(|name| Value::Object(Map::from_iter([(fitting(name), json!(scopes))]))).collect();
+    if auth.optional {
+        alternatives.push(json!({}));
+    }
+    Some(alternatives)
+}
+
+/// What is asked for, in a sentence.
+pub(super) fn in_words(route: &Route) -> Option<String> {
+    let Some(auth) = &route.auth else {
+        return route.forward_auth.as_ref().map(|_| "Another service decides who may use it.".to_owned());
+    };
+    let mut text =
+        format!("Needs {}", auth.providers.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or "));
+    if auth.optional {
+        text = text.replacen("Needs", "Takes", 1);
+        text.push_str(", or nobody's identity");
+    }
+    let quoted = |names: Vec<String>| names.join(", ");
+    if !auth.scopes.is_empty() {
+        text.push_str(&format!("; scopes {}", quoted(auth.scopes.iter().map(|scope| format!("`{scope}`")).collect())));
+    }
+    if !auth.claims.is_empty() {
+        let claims = auth.claims.iter().map(|(name, value)| format!("`{name}` = `{value}`")).collect();
+        text.push_str(&format!("; claims {}", quoted(claims)));
+    }
+    if auth.single_use {
+        text.push_str("; a token holds for one request");
+    }
+    if route.forward_auth.is_some() {
+        text.push_str("; another service decides too");
+    }
+    text.push('.');
+    Some(text)
+}
