@@ -2,6 +2,8 @@
 //!
 //! Text from the result is escaped, so that a hostile name is no markup, no link and no table of its own.
 
+mod article;
+
 use std::fmt::Write as _;
 
 use crate::compared;
@@ -20,6 +22,7 @@ pub fn render(result: &ResultFile) -> String {
     for sentence in &story.sentences {
         line(&mut text, &format!("- {}", plain(sentence)));
     }
+    article::claims(result, &mut text);
     expectations(result, &mut text);
     gate(result, &mut text);
     rates(result, &mut text);
