@@ -25,9 +25,9 @@ fn overview(claim: &Claim) -> Vec<Markup> {
     let told = html! {
         (claim.claim)
         @if let Some(figure) = first {
-            br; small { (figure.name) ": " (claim_value(figure)) " (" (claim_interval(figure)) ")" }
+            div.note { (figure.name) ": " (claim_value(figure)) " (" (claim_interval(figure)) ")" }
         } @else {
-            br; small { (claim.why) }
+            div.note { (claim.why) }
         }
     };
     vec![cell(&claim.id), cell(&claim.section), sign(claim.verdict), told]

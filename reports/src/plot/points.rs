@@ -24,8 +24,9 @@ impl Points {
         let mut plot = plot.clone();
         let (x_log, y_log) = (plot.x_log, plot.y_log);
         let fits = |value: f64, log: bool| value.abs() < BEYOND && (!log || value > 0.0);
-        let is_drawable =
-            |point: &ClaimPoint| fits(point.x, x_log) && [point.y, point.low, point.high].iter().all(|y| fits(*y, y_log));
+        let is_drawable = |point: &ClaimPoint| {
+            fits(point.x, x_log) && [point.y, point.low, point.high].iter().all(|y| fits(*y, y_log))
+        };
         plot.series.iter_mut().for_each(|series| series.points.retain(is_drawable));
         plot.series.retain(|series| !series.points.is_empty());
         (!plot.series.is_empty()).then_some(Self { plot })
@@ -46,7 +47,11 @@ impl Points {
     }
 
     fn points(&self) -> impl Iterator<Item = (usize, &ClaimPoint)> {
-        self.plot.series.iter().enumerate().flat_map(|(index, series)| series.points.iter().map(move |one| (index, one)))
+        self.plot
+            .series
+            .iter()
+            .enumerate()
+            .flat_map(|(index, series)| series.points.iter().map(move |one| (index, one)))
     }
 
     fn reach(ends: impl Iterator<Item = f64>) -> (f64, f64) {

@@ -149,9 +149,17 @@ mod tests {
     fn a_run_that_was_not_valid_counts_but_its_times_do_not() {
         let mut samples = samples(&[("x", &[1.0, 5.0])]);
         samples.get_mut("x").unwrap()[1].as_mut().unwrap().is_valid = false;
-        assert_eq!(drawn(&Figure::timed("t", Unit::Us, X).most(3.0), &samples, 2).holds, None, "one run decides nothing");
+        assert_eq!(
+            drawn(&Figure::timed("t", Unit::Us, X).most(3.0), &samples, 2).holds,
+            None,
+            "one run decides nothing"
+        );
         let exact = drawn(&Figure::exact("n", Unit::Number, X).most(3.0), &samples, 2);
-        assert_eq!((exact.ci_high, exact.holds, exact.coverage), (Some(5.0), Some(false), None), "the worst run decides");
+        assert_eq!(
+            (exact.ci_high, exact.holds, exact.coverage),
+            (Some(5.0), Some(false), None),
+            "the worst run decides"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
-use reports::result::{Environment, ResultFile};
+use reports::result::{Capacity, Environment, ResultFile};
 use serde_json::Value;
 
 use super::experiment::{Arm, Claim, Terms, Work};
@@ -44,6 +44,8 @@ pub(super) struct Performed {
     pub(super) configuration: Vec<String>,
     /// The machine, as the last run saw it.
     pub(super) environment: Option<Environment>,
+    /// Latency against load, where a run looked for it.
+    pub(super) capacity: Option<Capacity>,
 }
 
 impl Performed {
@@ -135,6 +137,7 @@ impl Shop<'_> {
                     done.note(format!("not valid as a measurement of times: {}: {reasons}", arm.name));
                 }
                 done.environment = Some(result.environment.clone());
+                done.capacity = result.capacity.values().next().cloned().or(done.capacity.take());
                 let mut figures = serde_json::to_value(&result).map_err(|error| error.to_string())?;
                 if let Some(also) = also {
                     figures["also"] = also(place)?;
@@ -164,10 +167,7 @@ fn asked_for(claim: &Claim, arm: &str) -> Vec<ExpectPart> {
 }
 
 fn describe(file: &str, scenario: &Scenario, done: &mut Performed) {
-    let loads: Vec<String> = scenario
-        .loads
-        .iter()
-        .map(|load| format!("{} for {} s", load.name, load.duration.as_secs_f64()))
-        .collect();
+    let loads: Vec<String> =
+        scenario.loads.iter().map(|load| format!("{} for {} s", load.name, load.duration.as_secs_f64())).collect();
     done.told(format!("{file}: {} gateway(s), loads {}", scenario.gateway.instances, loads.join(", ")));
 }

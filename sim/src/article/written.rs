@@ -57,12 +57,7 @@ pub fn scenario(scenarios: &Path, file: &str, edits: &[Edit], folder: &Path) -> 
 ///
 /// # Errors
 /// In words: what cannot be read, or an edit that changed nothing.
-pub fn configuration(
-    scenarios: &Path,
-    file: &str,
-    edits: &[Edit],
-    blanks: &[(&str, &str)],
-) -> Result<String, String> {
+pub fn configuration(scenarios: &Path, file: &str, edits: &[Edit], blanks: &[(&str, &str)]) -> Result<String, String> {
     let path = scenarios.join(file);
     let mut found = vec![false; edits.len()];
     let text = edited(&read(&path)?, edits, &mut found);

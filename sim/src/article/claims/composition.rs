@@ -33,14 +33,28 @@ pub(super) static A23: Claim = Claim {
         parts("sequential-16", &[Edit("/parallel-8/", "/sequential-16/"), Edit("\"40/s\"", "\"20/s\"")], 16.0).slow(),
     ],
     figures: &[
-        Figure::timed("p50 of eight parts, one after the other over at once", Unit::Times, Ratio(&Of("sequential-8", P50), &Of("parallel-8", P50)))
-            .least(3.0)
-            .core(),
-        Figure::timed("p50 of two parts, one after the other over at once", Unit::Times, Ratio(&Of("sequential-2", P50), &Of("parallel-2", P50)))
-            .least(1.2)
-            .core(),
-        Figure::timed("p50 of sixteen parts at once over two", Unit::Times, Ratio(&Of("parallel-16", P50), &Of("parallel-2", P50))).most(2.5),
-        Figure::exact("answered as expected, sixteen parts at once", Unit::Share, Of("parallel-16", SUCCESS)).least(1.0),
+        Figure::timed(
+            "p50 of eight parts, one after the other over at once",
+            Unit::Times,
+            Ratio(&Of("sequential-8", P50), &Of("parallel-8", P50)),
+        )
+        .least(3.0)
+        .core(),
+        Figure::timed(
+            "p50 of two parts, one after the other over at once",
+            Unit::Times,
+            Ratio(&Of("sequential-2", P50), &Of("parallel-2", P50)),
+        )
+        .least(1.2)
+        .core(),
+        Figure::timed(
+            "p50 of sixteen parts at once over two",
+            Unit::Times,
+            Ratio(&Of("parallel-16", P50), &Of("parallel-2", P50)),
+        )
+        .most(2.5),
+        Figure::exact("answered as expected, sixteen parts at once", Unit::Share, Of("parallel-16", SUCCESS))
+            .least(1.0),
         Figure::timed("p50 of eight parts at once", Unit::Us, Of("parallel-8", P50)),
         Figure::timed("p50 of eight parts one after the other", Unit::Us, Of("sequential-8", P50)),
     ],
@@ -50,8 +64,18 @@ pub(super) static A23: Claim = Claim {
         y: ("p50", false),
         unit: Unit::Us,
         series: &[
-            Series { name: "at once", arms: &["parallel-2", "parallel-4", "parallel-8", "parallel-16"], figure: P50, scale: 1.0 },
-            Series { name: "one after the other", arms: &["sequential-2", "sequential-4", "sequential-8", "sequential-16"], figure: P50, scale: 1.0 },
+            Series {
+                name: "at once",
+                arms: &["parallel-2", "parallel-4", "parallel-8", "parallel-16"],
+                figure: P50,
+                scale: 1.0,
+            },
+            Series {
+                name: "one after the other",
+                arms: &["sequential-2", "sequential-4", "sequential-8", "sequential-16"],
+                figure: P50,
+                scale: 1.0,
+            },
         ],
     }],
     missing: &["throughput: composition-aggregate holds the CPU of an aggregate against that of plain requests"],
@@ -60,8 +84,10 @@ pub(super) static A23: Claim = Claim {
 const POOLS: &str = "article/pools.toml";
 const IDLE: &str = "max_idle_per_worker = 128";
 const OFF: Edit = Edit(IDLE, "max_idle_per_worker = 0");
-const TLS_MOCK: Edit = Edit("service_time = \"2ms\"\n", "service_time = \"2ms\"\ntls = { cert = \"edge.pem\", key = \"edge.key.pem\" }\n");
-const TLS_GATEWAY: Edit = Edit("endpoints = [\"mock://orders/0\"]\n", "endpoints = [\"mock://orders/0\"]\ntls = { ca = \"edge.ca.pem\" }\n");
+const TLS_MOCK: Edit =
+    Edit("service_time = \"2ms\"\n", "service_time = \"2ms\"\ntls = { cert = \"edge.pem\", key = \"edge.key.pem\" }\n");
+const TLS_GATEWAY: Edit =
+    Edit("endpoints = [\"mock://orders/0\"]\n", "endpoints = [\"mock://orders/0\"]\ntls = { ca = \"edge.ca.pem\" }\n");
 const REUSE: &str = "gateway.0.reuse_ratio";
 const HANDSHAKES: &str = "prometheus.0.gateway_upstream_tls_handshakes_total";
 
@@ -84,18 +110,27 @@ pub(super) static A24: Claim = Claim {
         Arm::scenario("tls-128", POOLS, &[TLS_MOCK, TLS_GATEWAY]),
     ],
     figures: &[
-        Figure::timed("p50 that a pool saves over TLS", Unit::Us, Less(&Of("tls-0", P50), &Of("tls-128", P50))).least(0.0).core(),
+        Figure::timed("p50 that a pool saves over TLS", Unit::Us, Less(&Of("tls-0", P50), &Of("tls-128", P50)))
+            .least(0.0)
+            .core(),
         Figure::timed(
             "of that, what the handshake is: less what a pool saves in the clear",
             Unit::Share,
-            Ratio(&Less(&Less(&Of("tls-0", P50), &Of("tls-128", P50)), &Less(&Of("clear-0", P50), &Of("clear-128", P50))), &Less(&Of("tls-0", P50), &Of("tls-128", P50))),
+            Ratio(
+                &Less(&Less(&Of("tls-0", P50), &Of("tls-128", P50)), &Less(&Of("clear-0", P50), &Of("clear-128", P50))),
+                &Less(&Of("tls-0", P50), &Of("tls-128", P50)),
+            ),
         )
         .least(0.5)
         .core(),
         Figure::exact("requests on a connection that was open", Unit::Share, Of("tls-128", REUSE)).least(0.95).core(),
         Figure::exact("handshakes without a pool", Unit::Number, Of("tls-0", HANDSHAKES)),
         Figure::exact("handshakes with one", Unit::Number, Of("tls-128", HANDSHAKES)),
-        Figure::timed("CPU a request over TLS, without a pool over with one", Unit::Times, Ratio(&Of("tls-0", "gateway.0.cpu_us_per_request"), &Of("tls-128", "gateway.0.cpu_us_per_request"))),
+        Figure::timed(
+            "CPU a request over TLS, without a pool over with one",
+            Unit::Times,
+            Ratio(&Of("tls-0", "gateway.0.cpu_us_per_request"), &Of("tls-128", "gateway.0.cpu_us_per_request")),
+        ),
         Figure::exact("reuse with one idle connection kept", Unit::Share, Of("tls-1", REUSE)),
         Figure::exact("reuse with eight", Unit::Share, Of("tls-8", REUSE)),
     ],
@@ -105,7 +140,12 @@ pub(super) static A24: Claim = Claim {
         y: ("p50", false),
         unit: Unit::Us,
         series: &[
-            Series { name: "in the clear", arms: &["clear-0", "clear-1", "clear-8", "clear-128"], figure: P50, scale: 1.0 },
+            Series {
+                name: "in the clear",
+                arms: &["clear-0", "clear-1", "clear-8", "clear-128"],
+                figure: P50,
+                scale: 1.0,
+            },
             Series { name: "over TLS", arms: &["tls-0", "tls-1", "tls-8", "tls-128"], figure: P50, scale: 1.0 },
         ],
     }],
@@ -136,17 +176,42 @@ pub(super) static A25: Claim = Claim {
         Arm::scenario("20ms-of-500", BATCH, &[Edit(WINDOW, "window = \"20ms\""), Edit(SIZE, "max_size = 500")]).slow(),
     ],
     figures: &[
-        Figure::exact("upstream calls saved by a window of 20 ms", Unit::Share, Rest(&Ratio(&Of("20ms", CALLS), &Of("20ms", REQUESTS))))
-            .least(0.5)
+        Figure::exact(
+            "upstream calls saved by a window of 20 ms",
+            Unit::Share,
+            Rest(&Ratio(&Of("20ms", CALLS), &Of("20ms", REQUESTS))),
+        )
+        .least(0.5)
+        .core(),
+        Figure::exact(
+            "upstream calls saved by a window of 5 ms",
+            Unit::Share,
+            Rest(&Ratio(&Of("5ms", CALLS), &Of("5ms", REQUESTS))),
+        )
+        .least(0.3),
+        Figure::timed("p50 that a window of 5 ms adds", Unit::Us, Less(&Of("5ms", P50), &Of("plain", P50)))
+            .most(6_000.0)
             .core(),
-        Figure::exact("upstream calls saved by a window of 5 ms", Unit::Share, Rest(&Ratio(&Of("5ms", CALLS), &Of("5ms", REQUESTS))))
-            .least(0.3),
-        Figure::timed("p50 that a window of 5 ms adds", Unit::Us, Less(&Of("5ms", P50), &Of("plain", P50))).most(6_000.0).core(),
-        Figure::timed("p99 that a window of 5 ms adds", Unit::Us, Less(&Of("5ms", P99), &Of("plain", P99))).most(10_000.0),
-        Figure::timed("p50 that a window of 20 ms adds", Unit::Us, Less(&Of("20ms", P50), &Of("plain", P50))).most(21_000.0),
-        Figure::exact("requests a call, 20 ms and 4 at most", Unit::Number, Ratio(&Of("20ms-of-4", REQUESTS), &Of("20ms-of-4", CALLS))).most(4.0),
-        Figure::exact("requests a call, 20 ms and 100 at most", Unit::Number, Ratio(&Of("20ms", REQUESTS), &Of("20ms", CALLS))),
-        Figure::timed("CPU a request, 20 ms over not gathered", Unit::Times, Ratio(&Of("20ms", "gateway.0.cpu_us_per_request"), &Of("plain", "gateway.0.cpu_us_per_request"))),
+        Figure::timed("p99 that a window of 5 ms adds", Unit::Us, Less(&Of("5ms", P99), &Of("plain", P99)))
+            .most(10_000.0),
+        Figure::timed("p50 that a window of 20 ms adds", Unit::Us, Less(&Of("20ms", P50), &Of("plain", P50)))
+            .most(21_000.0),
+        Figure::exact(
+            "requests a call, 20 ms and 4 at most",
+            Unit::Number,
+            Ratio(&Of("20ms-of-4", REQUESTS), &Of("20ms-of-4", CALLS)),
+        )
+        .most(4.0),
+        Figure::exact(
+            "requests a call, 20 ms and 100 at most",
+            Unit::Number,
+            Ratio(&Of("20ms", REQUESTS), &Of("20ms", CALLS)),
+        ),
+        Figure::timed(
+            "CPU a request, 20 ms over not gathered",
+            Unit::Times,
+            Ratio(&Of("20ms", "gateway.0.cpu_us_per_request"), &Of("plain", "gateway.0.cpu_us_per_request")),
+        ),
         Figure::exact("answered as expected, 20 ms", Unit::Share, Of("20ms", SUCCESS)).least(1.0),
     ],
     plots: &[Plot {

@@ -58,26 +58,59 @@ pub(super) static A28: Claim = Claim {
         Arm::scenario("redis", SESSIONS, &[Edit("path = \"/token/{zipf(1000)}\"", "path = \"/redis/{zipf(1000)}\"")]),
     ],
     figures: &[
-        Figure::timed("CPU a request, verified anew over asked about", Unit::Share, Ratio(&Of("verified", CPU), &Of("introspected", CPU)))
-            .most(1.0)
-            .core(),
-        Figure::timed("CPU a request, known over asked about", Unit::Share, Ratio(&Of("known", CPU), &Of("introspected", CPU)))
-            .most(0.9)
-            .core(),
-        Figure::timed("CPU a request, token over a look-up in a Redis", Unit::Share, Ratio(&Of("token", GATEWAY_CPU), &Of("redis", GATEWAY_CPU)))
-            .most(0.95)
-            .core(),
+        Figure::timed(
+            "CPU a request, verified anew over asked about",
+            Unit::Share,
+            Ratio(&Of("verified", CPU), &Of("introspected", CPU)),
+        )
+        .most(1.0)
+        .core(),
+        Figure::timed(
+            "CPU a request, known over asked about",
+            Unit::Share,
+            Ratio(&Of("known", CPU), &Of("introspected", CPU)),
+        )
+        .most(0.9)
+        .core(),
+        Figure::timed(
+            "CPU a request, token over a look-up in a Redis",
+            Unit::Share,
+            Ratio(&Of("token", GATEWAY_CPU), &Of("redis", GATEWAY_CPU)),
+        )
+        .most(0.95)
+        .core(),
         Figure::timed("p50 that the look-up adds", Unit::Us, Less(&Of("redis", P50), &Of("token", P50))).least(0.0),
-        Figure::exact("calls of the authority for a request with a token", Unit::Number, Ratio(&Of("token", "prometheus.0.gateway_store_duration_seconds_count"), &Of("token", "load.main.requests")))
-            .most(0.0),
-        Figure::exact("calls of the Redis for a request with a session", Unit::Number, Ratio(&Of("redis", "prometheus.0.gateway_store_duration_seconds_count"), &Of("redis", "load.main.requests"))),
+        Figure::exact(
+            "calls of the authority for a request with a token",
+            Unit::Number,
+            Ratio(
+                &Of("token", "prometheus.0.gateway_store_duration_seconds_count"),
+                &Of("token", "load.main.requests"),
+            ),
+        )
+        .most(0.0),
+        Figure::exact(
+            "calls of the Redis for a request with a session",
+            Unit::Number,
+            Ratio(
+                &Of("redis", "prometheus.0.gateway_store_duration_seconds_count"),
+                &Of("redis", "load.main.requests"),
+            ),
+        ),
     ],
     plots: &[Plot {
         caption: "CPU time of a request by how it is proven who asks.",
         x: ("", false),
         y: ("CPU a request", false),
         unit: Unit::Us,
-        series: &[Series { name: "CPU a request", arms: &["known", "verified", "introspected"], figure: CPU, scale: 1.0 }],
+        series: &[Series {
+            name: "CPU a request",
+            arms: &["known", "verified", "introspected"],
+            figure: CPU,
+            scale: 1.0,
+        }],
     }],
-    missing: &["a session's own look-up: the gateway has none; a token with a look-up in the list of what was taken back stands for it"],
+    missing: &[
+        "a session's own look-up: the gateway has none; a token with a look-up in the list of what was taken back stands for it",
+    ],
 };

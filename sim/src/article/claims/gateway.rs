@@ -47,8 +47,12 @@ pub(super) static A1: Claim = Claim {
         )
         .least(1.0)
         .core(),
-        Figure::timed("ours over FastAPI's with httpx", Unit::Times, Ratio(&Of("fastapi-httpx", CPU), &of_gateway(CPU)))
-            .least(2.0),
+        Figure::timed(
+            "ours over FastAPI's with httpx",
+            Unit::Times,
+            Ratio(&Of("fastapi-httpx", CPU), &of_gateway(CPU)),
+        )
+        .least(2.0),
         Figure::timed(
             "ours over FastAPI's with aiohttp",
             Unit::Times,
@@ -134,13 +138,9 @@ pub(super) static A3: Claim = Claim {
     rounds: (2, 4),
     arms: &[Arm::scenario("search", "article/capacity.toml", &[]).also(logs::curve)],
     figures: &[
-        Figure::timed(
-            "p50 at 80 % of capacity over that at 30 %",
-            Unit::Times,
-            Of("search", "also.p50_high_over_low"),
-        )
-        .most(3.0)
-        .core(),
+        Figure::timed("p50 at 80 % of capacity over that at 30 %", Unit::Times, Of("search", "also.p50_high_over_low"))
+            .most(3.0)
+            .core(),
         Figure::timed(
             "goodput at 150 % over that at capacity",
             Unit::Share,
@@ -194,7 +194,11 @@ pub(super) static A26: Claim = Claim {
         )
         .least(1.5)
         .core(),
-        Figure::timed("memory, ours over nginx's", Unit::Times, Ratio(&of_gateway("rss_bytes"), &Of("nginx", "rss_bytes"))),
+        Figure::timed(
+            "memory, ours over nginx's",
+            Unit::Times,
+            Ratio(&of_gateway("rss_bytes"), &Of("nginx", "rss_bytes")),
+        ),
         Figure::timed("memory idle, ours", Unit::Bytes, of_gateway("idle_rss_bytes")),
         Figure::timed("memory under load, ours", Unit::Bytes, of_gateway("rss_bytes")),
         Figure::timed("requests for a core, ours", Unit::PerSecond, of_gateway("requests_per_core")),

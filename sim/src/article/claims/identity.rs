@@ -58,12 +58,8 @@ pub(super) static A12: Claim = Claim {
         .core(),
         Figure::timed("CPU saved over 8 services", Unit::Us, Less(&Of("everywhere-8", CPU), &Of("once-8", CPU))),
         Figure::timed("CPU saved over 2 services", Unit::Us, Less(&Of("everywhere-2", CPU), &Of("once-2", CPU))),
-        Figure::exact(
-            "answered as expected",
-            Unit::Share,
-            Of("once-8", "load.main.phases.before.success_ratio"),
-        )
-        .least(1.0),
+        Figure::exact("answered as expected", Unit::Share, Of("once-8", "load.main.phases.before.success_ratio"))
+            .least(1.0),
     ],
     plots: &[Plot {
         caption: "CPU time of the gateway for a client's request, against how many services it touches.",
@@ -92,11 +88,17 @@ const TOKENS: &str = "article/tokens.toml";
 const KNOWN: &str = "int(1, 100)";
 const NEW: &[Edit] = &[
     Edit(KNOWN, "int(1, 20000)"),
-    Edit("jwks = { inline = \"mock://jwks\" }\n", "jwks = { inline = \"mock://jwks\" }\ncache = { max_bytes = \"64KiB\" }\n"),
+    Edit(
+        "jwks = { inline = \"mock://jwks\" }\n",
+        "jwks = { inline = \"mock://jwks\" }\ncache = { max_bytes = \"64KiB\" }\n",
+    ),
 ];
 const HALF: &[Edit] = &[
     Edit(KNOWN, "int(1, 250)"),
-    Edit("jwks = { inline = \"mock://jwks\" }\n", "jwks = { inline = \"mock://jwks\" }\ncache = { max_bytes = \"64KiB\" }\n"),
+    Edit(
+        "jwks = { inline = \"mock://jwks\" }\n",
+        "jwks = { inline = \"mock://jwks\" }\ncache = { max_bytes = \"64KiB\" }\n",
+    ),
 ];
 const TOKEN_P99: &str = "load.tokens.phases.before.latency_us.p99";
 const OPEN_P99: &str = "load.open.phases.before.latency_us.p99";
@@ -119,7 +121,9 @@ pub(super) static A13: Claim = Claim {
         Arm::scenario("keys-slow", "identity-keys-slow.toml", &[]).slow(),
     ],
     figures: &[
-        Figure::timed("ES256 verifications a second on a core", Unit::PerSecond, Of("speed", "ES256.per_second")).least(5_000.0).core(),
+        Figure::timed("ES256 verifications a second on a core", Unit::PerSecond, Of("speed", "ES256.per_second"))
+            .least(5_000.0)
+            .core(),
         Figure::timed(
             "p99 of the route without tokens, beside new tokens over beside known ones",
             Unit::Times,
@@ -127,7 +131,12 @@ pub(super) static A13: Claim = Claim {
         )
         .most(2.0)
         .core(),
-        Figure::timed("p99 with new tokens over with known ones", Unit::Times, Ratio(&Of("new", TOKEN_P99), &Of("known", TOKEN_P99))).most(2.0),
+        Figure::timed(
+            "p99 with new tokens over with known ones",
+            Unit::Times,
+            Ratio(&Of("new", TOKEN_P99), &Of("known", TOKEN_P99)),
+        )
+        .most(2.0),
         Figure::exact(
             "key server down: longest wait of the route without tokens",
             Unit::Us,

@@ -35,11 +35,26 @@ pub(super) static A16: Claim = Claim {
         )
         .most(0.0)
         .core(),
-        Figure::exact("fair clients who were refused", Unit::Number, Of("greedy", "load.fair.phases.before.status.429")).most(0.0).core(),
-        Figure::exact("floods at the edges: requests above burst and rate", Unit::Number, Of("boundary", "limiters.everyone.bound_violation"))
-            .most(2.0),
-        Figure::timed("p99 of fair clients", Unit::Us, Of("greedy", "load.fair.phases.before.latency_us.p99")).most(10_000.0),
-        Figure::exact("decisions that were taken again", Unit::Number, Sum(&[Of("burst", "limiters.client.offered"), Of("greedy", "limiters.client.offered")])),
+        Figure::exact(
+            "fair clients who were refused",
+            Unit::Number,
+            Of("greedy", "load.fair.phases.before.status.429"),
+        )
+        .most(0.0)
+        .core(),
+        Figure::exact(
+            "floods at the edges: requests above burst and rate",
+            Unit::Number,
+            Of("boundary", "limiters.everyone.bound_violation"),
+        )
+        .most(2.0),
+        Figure::timed("p99 of fair clients", Unit::Us, Of("greedy", "load.fair.phases.before.latency_us.p99"))
+            .most(10_000.0),
+        Figure::exact(
+            "decisions that were taken again",
+            Unit::Number,
+            Sum(&[Of("burst", "limiters.client.offered"), Of("greedy", "limiters.client.offered")]),
+        ),
     ],
     plots: &[],
     missing: &[],
@@ -65,13 +80,21 @@ pub(super) static A17: Claim = Claim {
         Arm::scenario("8", "limits-of-8.toml", &[]).at(8.0).slow(),
     ],
     figures: &[
-        Figure::exact("admitted over the limit, the worst number of gateways", Unit::Share, Most(&[Of("1", ERROR), Of("4", ERROR)]))
-            .most(0.01)
-            .core(),
+        Figure::exact(
+            "admitted over the limit, the worst number of gateways",
+            Unit::Share,
+            Most(&[Of("1", ERROR), Of("4", ERROR)]),
+        )
+        .most(0.01)
+        .core(),
         Figure::exact("admitted over the limit, 8 gateways", Unit::Share, Of("8", ERROR)).most(0.01),
-        Figure::exact("a check's wait for the Redis, mean, one gateway", Unit::Ms, Ratio(&Times(1e3, &Of("1", STORE_SUM)), &Of("1", STORE_COUNT)))
-            .most(2.0)
-            .core(),
+        Figure::exact(
+            "a check's wait for the Redis, mean, one gateway",
+            Unit::Ms,
+            Ratio(&Times(1e3, &Of("1", STORE_SUM)), &Of("1", STORE_COUNT)),
+        )
+        .most(2.0)
+        .core(),
         Figure::timed("p50, 4 gateways less one", Unit::Us, Less(&Of("4", ADDED), &Of("1", ADDED))),
         Figure::exact("checks of the Redis", Unit::Number, Of("1", STORE_COUNT)),
     ],
@@ -107,14 +130,34 @@ pub(super) static A18: Claim = Claim {
     ],
     figures: &[
         Figure::exact("clocks apart: admitted over the limit", Unit::Share, Of("skew", ERROR)).most(0.01).core(),
-        Figure::exact("during an outage, of what the rate gives, the worst", Unit::Share, Most(&[Of("pause", OF_RATE), Of("kill", OF_RATE)]))
-            .least(0.9)
-            .most(1.1)
-            .core(),
-        Figure::exact("after the heal, of what the rate gives, the worst", Unit::Share, Most(&[Of("pause", HEALED), Of("kill", HEALED)])).most(1.1).core(),
+        Figure::exact(
+            "during an outage, of what the rate gives, the worst",
+            Unit::Share,
+            Most(&[Of("pause", OF_RATE), Of("kill", OF_RATE)]),
+        )
+        .least(0.9)
+        .most(1.1)
+        .core(),
+        Figure::exact(
+            "after the heal, of what the rate gives, the worst",
+            Unit::Share,
+            Most(&[Of("pause", HEALED), Of("kill", HEALED)]),
+        )
+        .most(1.1)
+        .core(),
         Figure::exact("two of four cut off: of what the rate gives", Unit::Share, Of("cut-two", OF_RATE)).most(1.6),
-        Figure::timed("p99 during a hang less before", Unit::Us, Less(&Of("pause", FAULT_P99), &Of("pause", BEFORE_P99))).most(5_000.0),
-        Figure::exact("requests that failed during a hang", Unit::Number, Of("pause", "load.main.phases.fault_1.outcome.failed")).most(0.0),
+        Figure::timed(
+            "p99 during a hang less before",
+            Unit::Us,
+            Less(&Of("pause", FAULT_P99), &Of("pause", BEFORE_P99)),
+        )
+        .most(5_000.0),
+        Figure::exact(
+            "requests that failed during a hang",
+            Unit::Number,
+            Of("pause", "load.main.phases.fault_1.outcome.failed"),
+        )
+        .most(0.0),
     ],
     plots: &[],
     missing: &[],
@@ -137,7 +180,12 @@ pub(super) static A19: Claim = Claim {
     figures: &[
         Figure::timed("bytes a key among a million", Unit::Bytes, Of("1000000", "bytes_a_key")).most(200.0).core(),
         Figure::timed("a check among a million keys", Unit::Ns, Of("1000000", "ns")).most(2_000.0).core(),
-        Figure::timed("a check among a million keys over among ten thousand", Unit::Times, Ratio(&Of("1000000", "ns"), &Of("10000", "ns"))).most(10.0),
+        Figure::timed(
+            "a check among a million keys over among ten thousand",
+            Unit::Times,
+            Ratio(&Of("1000000", "ns"), &Of("10000", "ns")),
+        )
+        .most(10.0),
         Figure::timed("bytes a key among ten million", Unit::Bytes, Of("10000000", "bytes_a_key")).most(200.0),
         Figure::timed("checks a second among a million keys", Unit::PerSecond, Of("1000000", "per_second")),
     ],
@@ -167,13 +215,20 @@ pub(super) static A20: Claim = Claim {
         Figure::exact(
             "normal day: requests that were refused",
             Unit::Number,
-            Sum(&[Of("normal", "load.users.phases.before.status.429"), Of("normal", "load.public.phases.before.status.429")]),
+            Sum(&[
+                Of("normal", "load.users.phases.before.status.429"),
+                Of("normal", "load.public.phases.before.status.429"),
+            ]),
         )
         .most(0.0)
         .core(),
-        Figure::exact("abnormal day: users who were refused", Unit::Number, Of("abnormal", "load.users.phases.before.status.429"))
-            .most(0.0)
-            .core(),
+        Figure::exact(
+            "abnormal day: users who were refused",
+            Unit::Number,
+            Of("abnormal", "load.users.phases.before.status.429"),
+        )
+        .most(0.0)
+        .core(),
         Figure::exact(
             "abnormal day: the flood that services did not see",
             Unit::Share,
@@ -181,7 +236,14 @@ pub(super) static A20: Claim = Claim {
         )
         .least(0.8)
         .core(),
-        Figure::timed("p99 of users, abnormal over normal", Unit::Times, Ratio(&Of("abnormal", "load.users.phases.before.latency_us.p99"), &Of("normal", "load.users.phases.before.latency_us.p99"))),
+        Figure::timed(
+            "p99 of users, abnormal over normal",
+            Unit::Times,
+            Ratio(
+                &Of("abnormal", "load.users.phases.before.latency_us.p99"),
+                &Of("normal", "load.users.phases.before.latency_us.p99"),
+            ),
+        ),
     ],
     plots: &[],
     missing: &[],

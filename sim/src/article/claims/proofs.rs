@@ -24,15 +24,28 @@ pub(super) static A14: Claim = Claim {
     ],
     figures: &[
         Figure::exact("attacks of the corpus that are found", Unit::Share, Of("corpus", "detected")).least(1.0).core(),
-        Figure::exact("valid tokens of the corpus that are refused", Unit::Number, Of("corpus", "false_refusals")).most(0.0).core(),
-        Figure::exact("attacks that were tried", Unit::Number, Of("corpus", "attacks")),
-        Figure::exact("forged tokens of the flood that got in", Unit::Number, Of("flood", "load.forged.phases.before.status.200"))
+        Figure::exact("valid tokens of the corpus that are refused", Unit::Number, Of("corpus", "false_refusals"))
             .most(0.0)
             .core(),
-        Figure::exact("known tokens beside the flood answered as expected", Unit::Share, Of("flood", "load.known.phases.before.success_ratio"))
-            .least(1.0),
-        Figure::exact("tokens that hold once and got in, of 500", Unit::Number, Of("replay", REPLAYED)).most(500.0).core(),
-        Figure::exact("replays that were refused", Unit::Number, Of("replay", "load.main.phases.before.status.401")).least(1_000.0),
+        Figure::exact("attacks that were tried", Unit::Number, Of("corpus", "attacks")),
+        Figure::exact(
+            "forged tokens of the flood that got in",
+            Unit::Number,
+            Of("flood", "load.forged.phases.before.status.200"),
+        )
+        .most(0.0)
+        .core(),
+        Figure::exact(
+            "known tokens beside the flood answered as expected",
+            Unit::Share,
+            Of("flood", "load.known.phases.before.success_ratio"),
+        )
+        .least(1.0),
+        Figure::exact("tokens that hold once and got in, of 500", Unit::Number, Of("replay", REPLAYED))
+            .most(500.0)
+            .core(),
+        Figure::exact("replays that were refused", Unit::Number, Of("replay", "load.main.phases.before.status.401"))
+            .least(1_000.0),
     ],
     plots: &[],
     missing: &[],
@@ -75,15 +88,22 @@ pub(super) static A15: Claim = Claim {
         )
         .least(1.0)
         .core(),
-        Figure::exact("intruders in the middle who were refused", Unit::Share, Of("hops", "load.intruder.phases.before.success_ratio"))
-            .least(1.0)
-            .core(),
+        Figure::exact(
+            "intruders in the middle who were refused",
+            Unit::Share,
+            Of("hops", "load.intruder.phases.before.success_ratio"),
+        )
+        .least(1.0)
+        .core(),
         Figure::timed(
             "latency of a hop, from chains of eight and of one",
             Unit::Us,
             Times(
                 1.0 / 7.0,
-                &Less(&Of("hops", "load.chain-8.phases.before.latency_us.p50"), &Of("hops", "load.chain-1.phases.before.latency_us.p50")),
+                &Less(
+                    &Of("hops", "load.chain-8.phases.before.latency_us.p50"),
+                    &Of("hops", "load.chain-1.phases.before.latency_us.p50"),
+                ),
             ),
         )
         .most(2_000.0),

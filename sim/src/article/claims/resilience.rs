@@ -35,12 +35,16 @@ pub(super) static A9: Claim = Claim {
         ),
     ],
     figures: &[
-        Figure::timed("CPU a request, on over off", Unit::Times, Ratio(&Of("on", CPU), &Of("off", CPU))).most(1.03).core(),
+        Figure::timed("CPU a request, on over off", Unit::Times, Ratio(&Of("on", CPU), &Of("off", CPU)))
+            .most(1.03)
+            .core(),
         Figure::timed("added by breakers", Unit::Us, Less(&Of("on", CPU), &Of("off", CPU))),
         Figure::timed("CPU a request, off", Unit::Us, Of("off", CPU)),
     ],
     plots: &[],
-    missing: &["instructions a request: `cargo xtask bench-counts` counts them (pipeline_log_off beside unguarded_pipeline_log_off)"],
+    missing: &[
+        "instructions a request: `cargo xtask bench-counts` counts them (pipeline_log_off beside unguarded_pipeline_log_off)",
+    ],
 };
 
 const BREAKER: &str = "article/breaker.toml";
@@ -92,7 +96,9 @@ pub(super) static A10: Claim = Claim {
         )
         .most(0.0)
         .core(),
-        Figure::exact("errors: attempts to the trip, less the oracle's", Unit::Number, Of("error", TRIP_ERROR)).most(8.0).core(),
+        Figure::exact("errors: attempts to the trip, less the oracle's", Unit::Number, Of("error", TRIP_ERROR))
+            .most(8.0)
+            .core(),
         Figure::exact("errors: from the first failure to the trip", Unit::Ms, Of("error", TRIP_MS)).most(250.0).core(),
         Figure::exact(
             "errors during the fault, with a breaker over without",
@@ -132,7 +138,10 @@ pub(super) static A10: Claim = Claim {
 
 const CHAIN: &str = "article/chain.toml";
 const BARE: &[Edit] = &[
-    Edit("breaker = { open_for = \"500ms\", max_open_for = \"1s\" }", "breaker = { failures = [], consecutive_failures = 0 }"),
+    Edit(
+        "breaker = { open_for = \"500ms\", max_open_for = \"1s\" }",
+        "breaker = { failures = [], consecutive_failures = 0 }",
+    ),
     Edit("retry = { attempts = 2 }", "retry = { attempts = 1 }"),
 ];
 const OUT: &str = "load.main.phases.fault_1.success_ratio";
@@ -163,8 +172,12 @@ pub(super) static A11: Claim = Claim {
             Less(&Of("on", "breakers.stock/1.recovery_ms"), &Of("on", "breakers.stock/1.recovery_oracle_ms")),
         )
         .most(250.0),
-        Figure::exact("answered as expected after the heal", Unit::Share, Of("on", "load.main.phases.healed.success_ratio"))
-            .least(1.0),
+        Figure::exact(
+            "answered as expected after the heal",
+            Unit::Share,
+            Of("on", "load.main.phases.healed.success_ratio"),
+        )
+        .least(1.0),
         // A chain of three is three attempts for a request.
         Figure::exact(
             "retry amplification, beyond the chain's three",

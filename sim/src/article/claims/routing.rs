@@ -53,7 +53,8 @@ pub(super) static A4: Claim = Claim {
 
 const CONTENT: &str = "article/content.toml";
 const CHEAP_P99: &str = "load.cheap.phases.before.latency_us.p99";
-const MIXED: &[Edit] = &[Edit("upstream = \"cheap\"", "upstream = \"all\""), Edit("upstream = \"dear\"", "upstream = \"all\"")];
+const MIXED: &[Edit] =
+    &[Edit("upstream = \"cheap\"", "upstream = \"all\""), Edit("upstream = \"dear\"", "upstream = \"all\"")];
 const TURN: &str = "article/turn.gateway.toml";
 const PLAIN: &str = "name = \"all\"\npath = \"/{*rest}\"\nupstream = \"mock\"\n";
 const CPU: &str = "cpu_us_per_request";
@@ -104,7 +105,11 @@ pub(super) static A5: Claim = Claim {
             Unit::Times,
             Ratio(&Of("mixed", "also.deviation_us"), &Of("split", "also.deviation_us")),
         ),
-        Figure::timed("variation of endpoints' load in steps of 100 ms, split", Unit::Number, Of("split", "also.load_variation")),
+        Figure::timed(
+            "variation of endpoints' load in steps of 100 ms, split",
+            Unit::Number,
+            Of("split", "also.load_variation"),
+        ),
         Figure::timed("the same, mixed", Unit::Number, Of("mixed", "also.load_variation")),
     ],
     plots: &[],
@@ -149,12 +154,24 @@ pub(super) static A6: Claim = Claim {
         )
         .least(1.2)
         .core(),
-        Figure::exact("share of the endpoint of weight 3 of 6", Unit::Share, Of("weights", "balance.orders.share.orders/0"))
-            .least(0.45)
-            .most(0.55),
-        Figure::exact("share of the slow endpoint, round robin", Unit::Share, Of("round-robin", "balance.orders.share.orders/2")),
+        Figure::exact(
+            "share of the endpoint of weight 3 of 6",
+            Unit::Share,
+            Of("weights", "balance.orders.share.orders/0"),
+        )
+        .least(0.45)
+        .most(0.55),
+        Figure::exact(
+            "share of the slow endpoint, round robin",
+            Unit::Share,
+            Of("round-robin", "balance.orders.share.orders/2"),
+        ),
         Figure::exact("the same, least request", Unit::Share, Of("least-request", "balance.orders.share.orders/2")),
-        Figure::timed("p99, round robin over peak EWMA", Unit::Times, Ratio(&Of("round-robin", SICK_P99), &Of("peak-ewma", SICK_P99))),
+        Figure::timed(
+            "p99, round robin over peak EWMA",
+            Unit::Times,
+            Ratio(&Of("round-robin", SICK_P99), &Of("peak-ewma", SICK_P99)),
+        ),
     ],
     plots: &[Plot {
         caption: "99th percentile of latency by policy; one of three endpoints is slow.",
@@ -177,16 +194,24 @@ pub(super) static A7: Claim = Claim {
     rounds: (3, 6),
     arms: &[Arm::here("ring", hashing::measured)],
     figures: &[
-        Figure::exact("keys that moved at 10 to 11 endpoints, over 1/11", Unit::Times, Of("ring", "moved_of_fair_added"))
-            .least(0.8)
-            .most(1.2)
-            .core(),
+        Figure::exact(
+            "keys that moved at 10 to 11 endpoints, over 1/11",
+            Unit::Times,
+            Of("ring", "moved_of_fair_added"),
+        )
+        .least(0.8)
+        .most(1.2)
+        .core(),
         Figure::exact("keys that moved though they had no need to", Unit::Number, Of("ring", "needless_added"))
             .most(0.0)
             .core(),
-        Figure::exact("keys that moved at 10 to 9 endpoints, over 1/10", Unit::Times, Of("ring", "moved_of_fair_removed"))
-            .least(0.8)
-            .most(1.2),
+        Figure::exact(
+            "keys that moved at 10 to 9 endpoints, over 1/10",
+            Unit::Times,
+            Of("ring", "moved_of_fair_removed"),
+        )
+        .least(0.8)
+        .most(1.2),
         Figure::exact("needlessly moved at 10 to 9", Unit::Number, Of("ring", "needless_removed")).most(0.0),
         Figure::exact(
             "cache hits by the ring, less those by round robin",
@@ -234,14 +259,34 @@ pub(super) static A8: Claim = Claim {
         )
         .most(0.9)
         .core(),
-        Figure::timed("p99, least request over round robin", Unit::Times, Ratio(&Of("least-request", SICK_P99), &Of("round-robin", SICK_P99))),
-        Figure::timed("p99, peak EWMA over round robin", Unit::Times, Ratio(&Of("peak-ewma", SICK_P99), &Of("round-robin", SICK_P99))),
-        Figure::exact("share of the varying endpoint, least request", Unit::Share, Of("least-request", "balance.orders.share.orders/1")),
-        Figure::exact("share of the varying endpoint, peak EWMA", Unit::Share, Of("peak-ewma", "balance.orders.share.orders/1")),
-        Figure::exact("answered as expected, the worst", Unit::Share, Rest(&Most(&[
-            Rest(&Of("least-request", "load.main.phases.fault_1.success_ratio")),
-            Rest(&Of("peak-ewma", "load.main.phases.fault_1.success_ratio")),
-        ]))),
+        Figure::timed(
+            "p99, least request over round robin",
+            Unit::Times,
+            Ratio(&Of("least-request", SICK_P99), &Of("round-robin", SICK_P99)),
+        ),
+        Figure::timed(
+            "p99, peak EWMA over round robin",
+            Unit::Times,
+            Ratio(&Of("peak-ewma", SICK_P99), &Of("round-robin", SICK_P99)),
+        ),
+        Figure::exact(
+            "share of the varying endpoint, least request",
+            Unit::Share,
+            Of("least-request", "balance.orders.share.orders/1"),
+        ),
+        Figure::exact(
+            "share of the varying endpoint, peak EWMA",
+            Unit::Share,
+            Of("peak-ewma", "balance.orders.share.orders/1"),
+        ),
+        Figure::exact(
+            "answered as expected, the worst",
+            Unit::Share,
+            Rest(&Most(&[
+                Rest(&Of("least-request", "load.main.phases.fault_1.success_ratio")),
+                Rest(&Of("peak-ewma", "load.main.phases.fault_1.success_ratio")),
+            ])),
+        ),
     ],
     plots: &[Plot {
         caption: "Standard deviation of response times by policy.",

@@ -23,7 +23,9 @@ pub(super) static A21: Claim = Claim {
         Arm::turn("turn", TURN, &[], &[]),
     ],
     figures: &[
-        Figure::exact("chains of eight with every record under one trace", Unit::Share, Of("chain", "also.whole")).least(1.0).core(),
+        Figure::exact("chains of eight with every record under one trace", Unit::Share, Of("chain", "also.whole"))
+            .least(1.0)
+            .core(),
         Figure::timed("an id", Unit::Ns, Of("ids", "ns")).most(1_000.0).core(),
         Figure::exact("chains of eight with one request id throughout", Unit::Share, Of("chain", "also.one_id")),
         Figure::exact("bytes that id and trace take in a request", Unit::Bytes, Of("ids", "bytes")).most(200.0),
@@ -52,13 +54,29 @@ pub(super) static A22: Claim = Claim {
     rounds: (1, 3),
     arms: &[
         Arm::scenario("status", GRAPH, &[]).also(logs::located),
-        Arm::scenario("reset", GRAPH, &[Edit("act = { status = 503 }", "act = { reset = \"before_headers\" }")]).also(logs::located),
-        Arm::scenario("half", GRAPH, &[Edit("act = { status = 503 }", "act = { status = 500 }\nshare = 0.5")]).also(logs::located).slow(),
+        Arm::scenario("reset", GRAPH, &[Edit("act = { status = 503 }", "act = { reset = \"before_headers\" }")])
+            .also(logs::located),
+        Arm::scenario("half", GRAPH, &[Edit("act = { status = 503 }", "act = { status = 500 }\nshare = 0.5")])
+            .also(logs::located)
+            .slow(),
     ],
     figures: &[
-        Figure::exact("failed requests whose cause is found: an answer of 503", Unit::Share, Of("status", "also.located")).least(1.0).core(),
-        Figure::exact("failed requests whose cause is found: a reset", Unit::Share, Of("reset", "also.located")).least(1.0).core(),
-        Figure::exact("failed requests whose cause is found: half of its answers are 500", Unit::Share, Of("half", "also.located")).least(1.0),
+        Figure::exact(
+            "failed requests whose cause is found: an answer of 503",
+            Unit::Share,
+            Of("status", "also.located"),
+        )
+        .least(1.0)
+        .core(),
+        Figure::exact("failed requests whose cause is found: a reset", Unit::Share, Of("reset", "also.located"))
+            .least(1.0)
+            .core(),
+        Figure::exact(
+            "failed requests whose cause is found: half of its answers are 500",
+            Unit::Share,
+            Of("half", "also.located"),
+        )
+        .least(1.0),
         Figure::exact("failed requests whose records join", Unit::Share, Of("status", "also.joined")).least(1.0).core(),
         Figure::exact("requests that failed", Unit::Number, Of("status", "also.failed")).least(1.0),
     ],

@@ -124,7 +124,8 @@ pub(in crate::article) fn chains(folder: &Path) -> Result<Value, String> {
     // Whatever entered at the first service, wherever its records are: what was cut off by the look-back has none there.
     let entered: Vec<&Vec<&Record>> =
         traces.values().filter(|trace| trace.iter().any(|record| record.route == "s1")).collect();
-    let routes = |trace: &[&Record]| trace.iter().map(|record| record.route.clone()).collect::<BTreeSet<String>>().len();
+    let routes =
+        |trace: &[&Record]| trace.iter().map(|record| record.route.clone()).collect::<BTreeSet<String>>().len();
     let whole = entered.iter().filter(|trace| trace.len() == 8 && routes(trace) == 8).count();
     let one_id = |trace: &&&Vec<&Record>| trace.iter().map(|record| &record.id).collect::<BTreeSet<_>>().len() == 1;
     let with_one_id = entered.iter().filter(one_id).count();

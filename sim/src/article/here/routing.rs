@@ -39,7 +39,8 @@ fn measured(routes: u64, terms: &Terms) -> Result<Value, String> {
     let patterns: Vec<String> = (0..routes).map(pattern).collect();
     let mut text = "[telemetry.access_log]\noutput = 'off'\n[upstreams.u]\nendpoints = ['127.0.0.1:9']\n".to_owned();
     text.extend(patterns.iter().map(|pattern| format!("[[routes]]\npath = '{pattern}'\nupstream = 'u'\n")));
-    let config = load_text(&text, Path::new("routes"), Purpose::Run).map_err(|_| "the routes are not right".to_owned())?;
+    let config =
+        load_text(&text, Path::new("routes"), Purpose::Run).map_err(|_| "the routes are not right".to_owned())?;
     let table = RouteTable::build(&config.config.routes);
     let mut draws = Draws::new(terms.seed);
     let paths: Vec<String> = (0..PATHS).map(|_| path(draws.below(routes), draws.below(1_000_000))).collect();
