@@ -32,7 +32,7 @@ use crate::rounds::turn::{Arm, Road, TurnError, bytes_target};
 use board::Board;
 pub use chain::Chain;
 use chain::Equipment;
-use contender::Running;
+pub(crate) use contender::Running;
 pub use contender::{Contender, OURS, Place, all_configs, is_able, is_usual, known_names};
 
 /// What a comparison is asked for.

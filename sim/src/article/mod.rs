@@ -30,6 +30,7 @@ use loadgen::environment::{CpuTicks, Environment};
 use reports::result::{Kind, ResultFile, Validity, Verdict};
 
 use crate::children::Programs;
+use crate::demo::findings::same;
 use crate::folder::Folder;
 use crate::suite;
 use claims::CLAIMS;
@@ -175,8 +176,8 @@ fn earlier(folder: &Path) -> Result<ResultFile, ArticleError> {
     }
 }
 
-fn machine(ticks: &CpuTicks, cores: usize) -> Environment {
-    Environment { cores, ..Environment::read(ticks) }
+fn machine(ticks: &CpuTicks, cores: usize) -> reports::result::Environment {
+    same(&Environment { cores, ..Environment::read(ticks) })
 }
 
 /// What is said of all claims together. None of them is a failure of the run: whether a claim holds is what it finds out.

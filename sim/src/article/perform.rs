@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
 use reports::result::{Capacity, Environment, ResultFile};
-use serde_json::Value;
 
 use super::experiment::{Arm, Claim, Terms, Work};
 use super::figure::{Sample, Samples};
@@ -19,7 +18,6 @@ use crate::scenario::Scenario;
 use crate::scenario::model::ExpectPart;
 
 /// What all claims share.
-#[derive(Debug)]
 pub(super) struct Shop<'a> {
     pub(super) programs: &'a Programs,
     pub(super) scenarios: &'a Path,

@@ -57,7 +57,7 @@ fn build(options: &Options) -> String {
 }
 
 fn plotted(claim: &Claim, plot: &Plot, done: &Performed) -> Option<ClaimPlot> {
-    let arm = |name: &&str| claim.arms.iter().find(|arm| arm.name == **name);
+    let arm = |name: &&'static str| claim.arms.iter().find(|arm| arm.name == *name);
     let series = |series: &Series| ClaimSeries {
         name: series.name.to_owned(),
         points: series.arms.iter().filter_map(arm).filter_map(|arm| point(arm, series, done)).collect(),

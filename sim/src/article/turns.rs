@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use loadgen::control::call;
+use loadgen::target::Target;
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
 use serde_json::{Value, json};
@@ -29,6 +31,9 @@ const FIRST_WARM_UP: Duration = Duration::from_millis(1_500);
 const BODY: u64 = 512;
 /// Client connections.
 const CONNECTIONS: usize = 64;
+/// The mock's answer where an authority is asked about a token.
+const AUTHORITY: &str = r#"{"rules":[{"match":{"path":"/introspect*"},
+    "act":{"body":"{\"active\":true,\"sub\":\"user\",\"client_id\":\"api\"}"}}]}"#;
 /// Tokens outlive the longest comparison.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -116,6 +121,9 @@ fn all(
     let service = MockService { name: "mock", endpoints: 1, seed: still.seed };
     let mock = still.programs.start_mock(&service, &still.folder.join("mock.log"), &cores.load());
     let mock = mock.map_err(|error| words(&error))?;
+    // Who is asked about a token says that it holds.
+    let target = Target::plain(mock.ready.control.unwrap_or(mock.ready.listeners[0]), "/faults");
+    call(&target, "PUT", AUTHORITY.as_bytes()).map_err(|error| words(&error))?;
     let mut found = All::default();
     let mut ready = Vec::new();
     for arm in arms {
@@ -133,7 +141,7 @@ fn all(
         length.as_secs_f64(),
         cores.pinning()
     ));
-    let driver = &Driver { still, mock: &mock, length };
+    let driver = &Driver { still, mock: &mock };
     ready.retain(|one| match driver.checked(one) {
         Ok(()) => true,
         Err(why) => {
@@ -173,7 +181,6 @@ fn all(
 struct Driver<'a> {
     still: &'a Still<'a>,
     mock: &'a Child,
-    length: Duration,
 }
 
 impl Driver<'_> {

@@ -6,13 +6,13 @@ use super::experiment::Edit;
 use crate::scenario::{Scenario, load};
 
 /// Where a written scenario is.
-pub const FILE: &str = "scenario.toml";
+pub(super) const FILE: &str = "scenario.toml";
 
 /// A text with its edits. One that changes nothing is a mistake: the file is no longer what the edit was written for.
 ///
 /// # Errors
 /// The edit that found nothing.
-pub fn edited(text: &str, edits: &[Edit], found: &mut [bool]) -> String {
+pub(super) fn edited(text: &str, edits: &[Edit], found: &mut [bool]) -> String {
     let mut text = text.to_owned();
     for (Edit(from, to), found) in edits.iter().zip(found) {
         *found |= text.contains(from);
@@ -25,7 +25,7 @@ pub fn edited(text: &str, edits: &[Edit], found: &mut [bool]) -> String {
 ///
 /// # Errors
 /// In words: what cannot be read, written, or is not right; an edit that changed nothing.
-pub fn scenario(scenarios: &Path, file: &str, edits: &[Edit], folder: &Path) -> Result<Scenario, String> {
+pub(super) fn scenario(scenarios: &Path, file: &str, edits: &[Edit], folder: &Path) -> Result<Scenario, String> {
     let path = scenarios.join(file);
     let from = path.parent().unwrap_or(scenarios);
     std::fs::create_dir_all(folder).map_err(|error| cannot(folder, &error))?;
@@ -57,7 +57,12 @@ pub fn scenario(scenarios: &Path, file: &str, edits: &[Edit], folder: &Path) -> 
 ///
 /// # Errors
 /// In words: what cannot be read, or an edit that changed nothing.
-pub fn configuration(scenarios: &Path, file: &str, edits: &[Edit], blanks: &[(&str, &str)]) -> Result<String, String> {
+pub(super) fn configuration(
+    scenarios: &Path,
+    file: &str,
+    edits: &[Edit],
+    blanks: &[(&str, &str)],
+) -> Result<String, String> {
     let path = scenarios.join(file);
     let mut found = vec![false; edits.len()];
     let text = edited(&read(&path)?, edits, &mut found);

@@ -140,11 +140,12 @@ pub(in crate::article) fn located(folder: &Path) -> Result<Value, String> {
     let failed: Vec<&Vec<&Record>> =
         traces.values().filter(|trace| trace.iter().any(|record| record.route == "s0" && record.failed())).collect();
     // Whoever asked the one that failed waited for it, and ended later.
-    let cause = |trace: &&&Vec<&Record>| {
+    let is_found = |trace: &&&Vec<&Record>| {
         let failing = trace.iter().filter(|record| record.failed());
-        failing.min_by(|one, other| one.end_us().total_cmp(&other.end_us())).map(|first| first.upstream.as_str())
+        let first = failing.min_by(|one, other| one.end_us().total_cmp(&other.end_us()));
+        first.is_some_and(|first| first.upstream == GUILTY)
     };
-    let found = failed.iter().filter(|trace| cause(trace) == Some(GUILTY)).count();
+    let found = failed.iter().filter(is_found).count();
     let joined = failed.iter().filter(|trace| trace.iter().any(|record| record.upstream == GUILTY)).count();
     let of = |count: usize| count as f64 / failed.len().max(1) as f64;
     Ok(json!({ "failed": failed.len(), "located": of(found), "joined": of(joined) }))
