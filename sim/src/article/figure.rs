@@ -1,8 +1,8 @@
 //! Figures out of samples: pure.
 //!
-//! A round gives each arm one sample, and a figure one value: of samples of the same round, so that drift of the machine
-//! hits all sides of a ratio alike. What was not valid as a measurement counts where it is counted or replayed, and has
-//! no part in times.
+//! A round gives each arm one sample, and a figure one value: of samples of the same round, so that drift of the
+//! machine hits all sides of a ratio alike. What was not valid as a measurement counts where it is counted or replayed,
+//! and has no part in times.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! `sim article`: every claim of the article that the gateway was built after, each held against an experiment.
 //!
-//! - [`experiment`]: what an experiment is; [`claims`]: all of them, as data; `here/`: what is computed in this process;
+//! - [`experiment`]: what an experiment is; [`claims`]: all of them, as data; `here/`: what is computed in this
+//! process;
 //! - `written`, `perform`, `turns`: arms are written, run, and have their turns;
 //! - [`figure`], [`verdict`]: figures out of samples, and what follows: pure;
 //! - `record`: a claim as it stands in the result; [`cli`]: the command line.
@@ -180,7 +181,8 @@ fn machine(ticks: &CpuTicks, cores: usize) -> reports::result::Environment {
     same(&Environment { cores, ..Environment::read(ticks) })
 }
 
-/// What is said of all claims together. None of them is a failure of the run: whether a claim holds is what it finds out.
+/// What is said of all claims together. None of them is a failure of the run: whether a claim holds is what it finds
+/// out.
 fn finish(result: &mut ResultFile, options: &Options) {
     let place = |id: &str| CLAIMS.iter().position(|claim| claim.id == id).unwrap_or(usize::MAX);
     result.claims.sort_by_key(|claim| place(&claim.id));

@@ -92,7 +92,7 @@ fn every_configuration_of_a_turn_is_right_with_its_edits() {
             let blanks = [("upstream", "127.0.0.1:9"), ("jwks", jwks), ("dir", "/tmp")];
             let text = written::configuration(&scenarios(), config, edits, &blanks);
             let text = text.unwrap_or_else(|why| panic!("{} {}: {why}", claim.id, arm.name));
-            let loaded = gateway::config::load_text(&text, Path::new("turn"), gateway::config::Purpose::Run);
+            let loaded = gateway::config::load_text(&text, Path::new("turn"), gateway::config::Purpose::Check);
             assert!(loaded.is_ok(), "{} {}: {:?}\n{text}", claim.id, arm.name, loaded.err());
         }
     }

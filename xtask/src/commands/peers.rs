@@ -2,8 +2,8 @@
 //!
 //! nginx, HAProxy and Caddy come from the system's packages, Envoy from a Python package, Pingora is built from
 //! `sim/peers/pingora`; the reference gateways in Python get an environment of pinned versions, that in plain Node runs
-//! where there is a `node`. Each that was found stands as `target/peers/bin/NAME`, where `sim peers` looks for it. A peer
-//! that cannot be had is no failure: one compares with those that are there.
+//! where there is a `node`. Each that was found stands as `target/peers/bin/NAME`, where `sim peers` looks for it. A
+//! peer that cannot be had is no failure: one compares with those that are there.
 
 use std::path::{Path, PathBuf};
 

@@ -23,14 +23,14 @@ pub(super) static A23: Claim = Claim {
     experiment: "aggregates of 2 to 16 parts of four milliseconds each, asked for at once, or each after the one before",
     rounds: (2, 6),
     arms: &[
-        parts("parallel-2", &[Edit("/parallel-8/", "/parallel-2/")], 2.0),
-        parts("parallel-4", &[Edit("/parallel-8/", "/parallel-4/")], 4.0).slow(),
+        parts("parallel-2", &[Edit("/parallel-8/{zipf", "/parallel-2/{zipf")], 2.0),
+        parts("parallel-4", &[Edit("/parallel-8/{zipf", "/parallel-4/{zipf")], 4.0).slow(),
         parts("parallel-8", &[], 8.0),
-        parts("parallel-16", &[Edit("/parallel-8/", "/parallel-16/")], 16.0),
-        parts("sequential-2", &[Edit("/parallel-8/", "/sequential-2/")], 2.0),
-        parts("sequential-4", &[Edit("/parallel-8/", "/sequential-4/")], 4.0).slow(),
-        parts("sequential-8", &[Edit("/parallel-8/", "/sequential-8/")], 8.0),
-        parts("sequential-16", &[Edit("/parallel-8/", "/sequential-16/"), Edit("\"40/s\"", "\"20/s\"")], 16.0).slow(),
+        parts("parallel-16", &[Edit("/parallel-8/{zipf", "/parallel-16/{zipf")], 16.0),
+        parts("sequential-2", &[Edit("/parallel-8/{zipf", "/sequential-2/{zipf")], 2.0),
+        parts("sequential-4", &[Edit("/parallel-8/{zipf", "/sequential-4/{zipf")], 4.0).slow(),
+        parts("sequential-8", &[Edit("/parallel-8/{zipf", "/sequential-8/{zipf")], 8.0),
+        parts("sequential-16", &[Edit("/parallel-8/{zipf", "/sequential-16/{zipf"), Edit("\"40/s\"", "\"20/s\"")], 16.0).slow(),
     ],
     figures: &[
         Figure::timed(

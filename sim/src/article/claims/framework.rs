@@ -30,9 +30,10 @@ const ISSUED: &str = "[upstreams.mock]\n";
 const SIGNED: &str = "[identity.providers.people]\nkind = \"jwt\"\nissuer = \"https://idp.example\"\naudiences = [\"api\"]\n\
      jwks = { inline = '{jwks}' }\n\n[upstreams.mock]\n";
 const UNKNOWN: &str = "[identity.providers.people]\nkind = \"jwt\"\nissuer = \"https://idp.example\"\naudiences = [\"api\"]\n\
-     jwks = { inline = '{jwks}' }\ncache = { max_bytes = \"64KiB\" }\n\n[upstreams.mock]\n";
+     jwks = { inline = '{jwks}' }\ncache = { max_bytes = \"0\" }\n\n[upstreams.mock]\n";
 const ASKED: &str = "[identity.providers.people]\nkind = \"introspection\"\nurl = \"http://{upstream}/introspect\"\n\
-     cache = { capacity = 1, positive = \"1ms\", negative = \"1ms\" }\n\n[upstreams.mock]\n";
+     client_id = \"gateway\"\nclient_secret_env = \"SIM_SECRET\"\n\
+     cache = { capacity = 0, positive = \"0s\", negative = \"0s\" }\n\n[upstreams.mock]\n";
 const WITH_AUTH: Edit = Edit(ROUTE, "upstream = \"mock\"\nauth = { providers = [\"people\"] }\n");
 const FEW: &[(&str, &str)] = &[("authorization", "Bearer {token(subject=user-{int(1, 200)})}")];
 const MANY: &[(&str, &str)] = &[("authorization", "Bearer {token(subject=user-{int(1, 20000)})}")];

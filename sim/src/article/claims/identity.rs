@@ -8,10 +8,9 @@ use crate::article::here::tokens;
 
 const HOPS: &str = "article/hops.toml";
 const ONCE: Edit = Edit("auth = { providers = [\"people\"] } # each hop\n", "");
-const OF_1: Edit = Edit("/enter/8", "/enter/1");
-const OF_2: Edit = Edit("/enter/8", "/enter/2");
-const OF_4: Edit = Edit("/enter/8", "/enter/4");
-/// The configuration names all chains, so that of eight keeps its name where another is asked for.
+const OF_1: Edit = Edit("\"/enter/8\", headers", "\"/enter/1\", headers");
+const OF_2: Edit = Edit("\"/enter/8\", headers", "\"/enter/2\", headers");
+const OF_4: Edit = Edit("\"/enter/8\", headers", "\"/enter/4\", headers");
 const CPU: &str = "gateway.0.cpu_us_per_request";
 const VERIFIED: &str = "prometheus.0.gateway_token_cache_total{result=\"miss\"}";
 const REQUESTS: &str = "load.main.requests";
@@ -90,7 +89,7 @@ const NEW: &[Edit] = &[
     Edit(KNOWN, "int(1, 20000)"),
     Edit(
         "jwks = { inline = \"mock://jwks\" }\n",
-        "jwks = { inline = \"mock://jwks\" }\ncache = { max_bytes = \"64KiB\" }\n",
+        "jwks = { inline = \"mock://jwks\" }\ncache = { max_bytes = \"0\" }\n",
     ),
 ];
 const HALF: &[Edit] = &[

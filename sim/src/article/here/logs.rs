@@ -121,7 +121,8 @@ fn by_trace(records: &[Record]) -> BTreeMap<&str, Vec<&Record>> {
 pub(in crate::article) fn chains(folder: &Path) -> Result<Value, String> {
     let records = records(folder)?;
     let traces = by_trace(&records);
-    // Whatever entered at the first service, wherever its records are: what was cut off by the look-back has none there.
+    // Whatever entered at the first service, wherever its records are: what was cut off by the look-back has none
+    // there.
     let entered: Vec<&Vec<&Record>> =
         traces.values().filter(|trace| trace.iter().any(|record| record.route == "s1")).collect();
     let routes =
