@@ -146,12 +146,13 @@ impl Shop<'_> {
         }
     }
 
-    /// Runs a scenario; once more when its times were not valid, since whatever disturbed it may be over.
+    /// Runs a scenario; once more when its times were not valid, since whatever disturbed it may be over. Not when
+    /// there is little time.
     fn measured(&self, scenario: &Scenario, place: &Path) -> Result<ResultFile, String> {
         let bench = Bench { programs: self.programs, stop: self.stop, quiet: true, command: self.command };
         let run = |place: PathBuf| bench.run(scenario, &place).map_err(|error| error.to_string());
         let first = run(place.to_path_buf())?;
-        if first.validity.valid || self.is_over() {
+        if first.validity.valid || self.is_quick || self.is_over() {
             return Ok(first);
         }
         run(place.to_path_buf())

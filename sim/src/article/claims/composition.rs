@@ -26,11 +26,16 @@ pub(super) static A23: Claim = Claim {
         parts("parallel-2", &[Edit("/parallel-8/{zipf", "/parallel-2/{zipf")], 2.0),
         parts("parallel-4", &[Edit("/parallel-8/{zipf", "/parallel-4/{zipf")], 4.0).slow(),
         parts("parallel-8", &[], 8.0),
-        parts("parallel-16", &[Edit("/parallel-8/{zipf", "/parallel-16/{zipf")], 16.0),
+        parts("parallel-16", &[Edit("/parallel-8/{zipf", "/parallel-16/{zipf")], 16.0).slow(),
         parts("sequential-2", &[Edit("/parallel-8/{zipf", "/sequential-2/{zipf")], 2.0),
         parts("sequential-4", &[Edit("/parallel-8/{zipf", "/sequential-4/{zipf")], 4.0).slow(),
         parts("sequential-8", &[Edit("/parallel-8/{zipf", "/sequential-8/{zipf")], 8.0),
-        parts("sequential-16", &[Edit("/parallel-8/{zipf", "/sequential-16/{zipf"), Edit("\"40/s\"", "\"20/s\"")], 16.0).slow(),
+        parts(
+            "sequential-16",
+            &[Edit("/parallel-8/{zipf", "/sequential-16/{zipf"), Edit("\"40/s\"", "\"20/s\"")],
+            16.0,
+        )
+        .slow(),
     ],
     figures: &[
         Figure::timed(
@@ -172,7 +177,7 @@ pub(super) static A25: Claim = Claim {
         Arm::scenario("5ms", BATCH, &[]).at(5.0),
         Arm::scenario("20ms", BATCH, &[Edit(WINDOW, "window = \"20ms\"")]).at(20.0),
         Arm::scenario("50ms", BATCH, &[Edit(WINDOW, "window = \"50ms\"")]).at(50.0).slow(),
-        Arm::scenario("20ms-of-4", BATCH, &[Edit(WINDOW, "window = \"20ms\""), Edit(SIZE, "max_size = 4")]),
+        Arm::scenario("20ms-of-4", BATCH, &[Edit(WINDOW, "window = \"20ms\""), Edit(SIZE, "max_size = 4")]).slow(),
         Arm::scenario("20ms-of-500", BATCH, &[Edit(WINDOW, "window = \"20ms\""), Edit(SIZE, "max_size = 500")]).slow(),
     ],
     figures: &[

@@ -50,7 +50,7 @@ pub(super) static A28: Claim = Claim {
     system: "verifier, stores",
     experiment: "the same route with a token that is known, one that is verified anew each time, one that its issuer is asked \
                  about, and a look-up in a Redis for each request",
-    rounds: (3, 8),
+    rounds: (2, 8),
     arms: &[
         Arm::turn("known", TURN, &[Edit(ISSUED, SIGNED), WITH_AUTH], FEW),
         Arm::turn("verified", TURN, &[Edit(ISSUED, UNKNOWN), WITH_AUTH], MANY),

@@ -30,7 +30,7 @@ pub(super) static A1: Claim = Claim {
     claim: "An asynchronous gateway has far higher throughput than a synchronous one",
     system: "thread-per-core gateway",
     experiment: "the same GET through ours, FastAPI (httpx and aiohttp), Flask under gunicorn and plain Node, one core each",
-    rounds: (3, 7),
+    rounds: (2, 7),
     arms: &PEERS,
     figures: &[
         Figure::timed(
@@ -90,7 +90,7 @@ pub(super) static A2: Claim = Claim {
     rounds: (2, 6),
     arms: &[
         Arm::scenario("64", CONNECTIONS, &[]).at(64.0),
-        Arm::scenario("1000", CONNECTIONS, &[Edit("connections = 64", "connections = 1000")]).at(1_000.0),
+        Arm::scenario("1000", CONNECTIONS, &[Edit("connections = 64", "connections = 1000")]).at(1_000.0).slow(),
         Arm::scenario("4000", CONNECTIONS, &[Edit("connections = 64", "connections = 4000")]).at(4_000.0).slow(),
         Arm::scenario("10000", CONNECTIONS, &[Edit("connections = 64", "connections = 10000")]).at(10_000.0),
     ],
@@ -161,7 +161,7 @@ pub(super) static A26: Claim = Claim {
     claim: "It needs fewer resources than alternatives: memory and instances",
     system: "gateway",
     experiment: "the turns of A1: memory idle and loaded, requests/s for a core, beside every peer that is found",
-    rounds: (3, 7),
+    rounds: (2, 7),
     arms: &PEERS,
     figures: &[
         Figure::timed(

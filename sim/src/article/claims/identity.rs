@@ -26,11 +26,11 @@ pub(super) static A12: Claim = Claim {
     rounds: (2, 6),
     arms: &[
         Arm::scenario("everywhere-1", HOPS, &[OF_1]).at(1.0).slow(),
-        Arm::scenario("everywhere-2", HOPS, &[OF_2]).at(2.0),
+        Arm::scenario("everywhere-2", HOPS, &[OF_2]).at(2.0).slow(),
         Arm::scenario("everywhere-4", HOPS, &[OF_4]).at(4.0).slow(),
         Arm::scenario("everywhere-8", HOPS, &[]).at(8.0),
         Arm::scenario("once-1", HOPS, &[ONCE, OF_1]).at(1.0).slow(),
-        Arm::scenario("once-2", HOPS, &[ONCE, OF_2]).at(2.0),
+        Arm::scenario("once-2", HOPS, &[ONCE, OF_2]).at(2.0).slow(),
         Arm::scenario("once-4", HOPS, &[ONCE, OF_4]).at(4.0).slow(),
         Arm::scenario("once-8", HOPS, &[ONCE]).at(8.0),
     ],

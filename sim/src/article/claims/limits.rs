@@ -17,7 +17,7 @@ pub(super) static A16: Claim = Claim {
     rounds: (1, 3),
     arms: &[
         Arm::scenario("burst", "rate-limit.toml", &[]),
-        Arm::scenario("boundary", "limits-boundary.toml", &[]),
+        Arm::scenario("boundary", "limits-boundary.toml", &[]).slow(),
         Arm::scenario("greedy", "limits-greedy.toml", &[]),
     ],
     figures: &[

@@ -16,7 +16,7 @@ pub(super) static A9: Claim = Claim {
     claim: "Breakers add minimal overhead",
     system: "breaker",
     experiment: "the same gateway with breakers at work, and with breakers that count nothing and never trip, in paired rounds",
-    rounds: (8, 20),
+    rounds: (6, 20),
     arms: &[
         Arm::turn(
             "on",

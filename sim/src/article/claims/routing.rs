@@ -67,7 +67,7 @@ pub(super) static A5: Claim = Claim {
     system: "content routing",
     experiment: "tiers by header, query and method beside a plain route; dear requests on endpoints of their own or among \
                  all others",
-    rounds: (3, 8),
+    rounds: (2, 8),
     arms: &[
         Arm::scenario("split", CONTENT, &[]).also(logs::spread),
         Arm::scenario("mixed", CONTENT, MIXED).also(logs::spread),
@@ -131,7 +131,7 @@ pub(super) static A6: Claim = Claim {
     claim: "Weighted least-connection uses endpoints better than round robin",
     system: "balancers",
     experiment: "one of three endpoints takes five times as long, by every policy; and weights 3, 2, 1 on equal endpoints",
-    rounds: (3, 8),
+    rounds: (2, 8),
     arms: &[
         Arm::scenario("round-robin", UNEQUAL, &[]).also(logs::spread),
         Arm::scenario("least-request", UNEQUAL, LEAST_REQUEST).also(logs::spread),
@@ -237,7 +237,7 @@ pub(super) static A8: Claim = Claim {
     claim: "Good balancing lowers the deviation of response times when one instance varies",
     system: "least request, peak EWMA",
     experiment: "one of three endpoints takes 40 ms for half of each second, by every policy",
-    rounds: (3, 8),
+    rounds: (2, 8),
     arms: &[
         Arm::scenario("round-robin", WANDERING, &[]).also(logs::spread),
         Arm::scenario("random", WANDERING, RANDOM).also(logs::spread).slow(),

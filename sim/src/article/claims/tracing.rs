@@ -16,7 +16,7 @@ pub(super) static A21: Claim = Claim {
     claim: "Correlation ids survive every service boundary, and UUIDv4 costs little",
     system: "ids, W3C trace context",
     experiment: "chains of eight services through the gateway, read from its access records; minting an id in this process",
-    rounds: (3, 6),
+    rounds: (2, 6),
     arms: &[
         Arm::scenario("chain", "article/trace.toml", &[]).also(logs::chains),
         Arm::here("ids", ids::measured),
