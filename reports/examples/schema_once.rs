@@ -1,4 +1,0 @@
-//! Scratch.
-fn main() {
-    std::fs::write("reports/schema/result.schema.json", reports::result::schema()).unwrap();
-}
