@@ -14,7 +14,7 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// The switches that a drain throws, in order.
 pub struct Switches {
-    /// Stop accepting.
+    /// Stop accepting. Who accepts keeps a receiver until it has handed over the last connection that was queued.
     pub stop_accepting: watch::Sender<bool>,
     /// Close connections after the answer in flight.
     pub close_idle: watch::Sender<bool>,
@@ -63,6 +63,8 @@ async fn finish<N: Network>(gateway: &Arc<Gateway<N>>, switches: &Switches, conn
     switches.stop_accepting.send_replace(true);
     switches.close_idle.send_replace(true);
     let all_gone = async {
+        // A count of none says nothing before: what the kernel has accepted may still be in its queue.
+        switches.stop_accepting.closed().await;
         while connections.open() > 0 {
             tokio::time::sleep(LOOK).await;
         }

@@ -111,9 +111,10 @@ fn the_journal_has_what_an_oracle_needs() {
 #[test]
 fn an_origin_is_set_with_the_rules_or_a_reset() {
     let (_mock, mut service, mut control) = mock();
-    let window = json!([{ "match": { "from": "1h", "until": "2h" }, "act": { "status": 503 } }]);
-    let hour_and_a_half = 5_400_000_000_000_u64;
-    let origin = mocks::clock::now_ns() - hour_and_a_half;
+    let window = json!([{ "match": { "from": "30s", "until": "2h" }, "act": { "status": 503 } }]);
+    // The clock counts from the machine's start, which may be a few minutes ago.
+    let a_minute = 60_000_000_000_u64;
+    let origin = mocks::clock::now_ns() - a_minute;
     let set = |control: &mut Client, origin: Value| {
         call(control, "PUT", "/faults", &json!({ "rules": window, "origin": origin }).to_string())
     };

@@ -37,7 +37,8 @@ pub struct Listening {
     pub proxy_protocol: bool,
 }
 
-/// Starts the accept thread. When `stop` turns true it takes what is queued, closes the sockets, and ends.
+/// Starts the accept thread. When `stop` turns true it takes what is queued, closes the sockets, and ends; its
+/// receivers of `stop` are dropped only then, which a drain waits for.
 ///
 /// # Errors
 /// The thread or its runtime could not be made.
@@ -68,6 +69,7 @@ pub fn start(
             }
             while loops.join_next().await.is_some() {}
         });
+        drop(stop);
     })
 }
 

@@ -1,8 +1,16 @@
 //! The end (security.md, L7): not ready, no more connections, answers in flight finish, exit 0.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use gateway::clock::Clock;
+use gateway::connections::Connections;
+use gateway::gateway::World;
+use gateway::network::Sockets;
+use gateway::shutdown::Switches;
 use mocks::raw::{Gate, Raw, Script};
+use tokio::sync::watch;
 
 use crate::support::{Answer, Client, Gateway, Process, echo, eventually, guarded};
 
@@ -230,6 +238,34 @@ async fn connections_that_the_kernel_has_accepted_are_served_after_a_drain_begin
     }
     let (drained, _folder) = guarded("the drain", drain).await.unwrap();
     assert_eq!(drained, gateway::shutdown::Drained::Clean);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_who_still_takes_connections_from_the_queue() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[telemetry.access_log]\noutput = 'off'\n[server]\ndrain_timeout = '1h'\n";
+    let config = gateway::config::load_text(text, folder.path(), gateway::config::Purpose::Run).unwrap().config;
+    let world = World { network: Sockets, clock: Clock::system(), seed: 1, shards: 1 };
+    let gateway = Arc::new(gateway::gateway::Gateway::new(config, world).unwrap());
+    let connections = Arc::new(Connections::default());
+    let (stop_accepting, mut accepting) = watch::channel(false);
+    let switches =
+        Switches { stop_accepting, close_idle: watch::Sender::new(false), stop_workers: watch::Sender::new(false) };
+    let counted = Arc::clone(&connections);
+    let drain =
+        tokio::spawn(
+            async move { gateway::shutdown::drain(&gateway, &switches, &counted, std::future::pending()).await },
+        );
+    accepting.wait_for(|stop| *stop).await.unwrap();
+    let a_while = || tokio::time::sleep(Duration::from_secs(60));
+    a_while().await;
+    assert!(!drain.is_finished(), "nobody is connected yet, and somebody may be in the queue");
+    let place = connections.enter([127, 0, 0, 1].into(), 1, None).unwrap();
+    drop(accepting);
+    a_while().await;
+    assert!(!drain.is_finished(), "somebody was");
+    drop(place);
+    assert_eq!(drain.await.unwrap(), gateway::shutdown::Drained::Clean);
 }
 
 /// What a client met in a run.
