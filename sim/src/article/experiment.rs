@@ -45,6 +45,9 @@ pub struct Arm {
     pub work: Work,
 }
 
+/// Figures out of what a run wrote into its folder.
+pub type Also = fn(&Path) -> Result<Value, String>;
+
 /// What an arm does in a round.
 #[derive(Debug, Clone, Copy)]
 pub enum Work {
@@ -55,7 +58,7 @@ pub enum Work {
         /// What is other than in the file and its gateway's configuration.
         edits: &'static [Edit],
         /// Adds figures from what the run wrote into its folder.
-        also: Option<fn(&Path) -> Result<Value, String>>,
+        also: Option<Also>,
     },
     /// Has its turn in front of a mock: our gateway with a configuration.
     Turn {
@@ -184,7 +187,7 @@ impl Arm {
     }
 
     /// With figures from what the run wrote.
-    pub const fn also(self, also: fn(&Path) -> Result<Value, String>) -> Self {
+    pub const fn also(self, also: Also) -> Self {
         match self.work {
             Work::Scenario { file, edits, .. } => {
                 Self { work: Work::Scenario { file, edits, also: Some(also) }, ..self }

@@ -71,8 +71,8 @@ pub struct Estimate {
 /// The Hodges-Lehmann estimate of values with its interval; of ratios, which are positive, by their logarithms.
 pub fn estimate(values: &[f64], is_ratio: bool) -> Option<Estimate> {
     let by_logarithms = is_ratio && values.iter().all(|value| *value > 0.0);
-    let (there, back): (fn(f64) -> f64, fn(f64) -> f64) =
-        if by_logarithms { (f64::ln, f64::exp) } else { (|value| value, |value| value) };
+    let there = |value: f64| if by_logarithms { value.ln() } else { value };
+    let back = |value: f64| if by_logarithms { value.exp() } else { value };
     let shift = Shift::of(&values.iter().copied().map(there).collect::<Vec<_>>())?;
     let interval = shift.interval(OUTSIDE);
     let coverage = 1.0 - 2.0 * interval.outside;

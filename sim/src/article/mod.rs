@@ -1,7 +1,7 @@
 //! `sim article`: every claim of the article that the gateway was built after, each held against an experiment.
 //!
 //! - [`experiment`]: what an experiment is; [`claims`]: all of them, as data; `here/`: what is computed in this
-//! process;
+//!   process;
 //! - `written`, `perform`, `turns`: arms are written, run, and have their turns;
 //! - [`figure`], [`verdict`]: figures out of samples, and what follows: pure;
 //! - `record`: a claim as it stands in the result; [`cli`]: the command line.
