@@ -137,6 +137,10 @@ pub fn article(options: &Options) -> Result<ExitCode, ArticleError> {
         tell(&format!("{} of {}  {}  {}", number + 1, chosen.len(), claim.id, claim.claim));
         let clock = Clock::start();
         let done = shop.perform(claim, &folder.join(claim.id));
+        // Half a claim says nothing, and would take the place of a whole one of an earlier run.
+        if shop.is_over() {
+            break;
+        }
         let seconds = clock.now_ns() as f64 / 1e9;
         let told = record::of(claim, &done, seconds, options);
         if !options.json {
