@@ -2,6 +2,8 @@
 //!
 //! Text from the result is escaped, so that a hostile name is no markup, no link and no table of its own.
 
+mod article;
+
 use std::fmt::Write as _;
 
 use crate::compared;
@@ -14,12 +16,17 @@ use crate::story::{self, is_invalid};
 pub fn render(result: &ResultFile) -> String {
     let story = story::of(result);
     let verdict_word = if is_invalid(result) { "invalid" } else { verdict(result.verdict) };
-    let mut text = format!("## {} {}: {}\n\n", sign(result), plain(&result.name), verdict_word);
+    let mut text = match result.claims.is_empty() {
+        true => format!("## {} {}: {}\n\n", sign(result), plain(&result.name), verdict_word),
+        // Claims have verdicts of their own.
+        false => format!("## {}\n\n", plain(&result.name)),
+    };
     line(&mut text, &format!("**{}**", plain(&story.headline)));
     text.push('\n');
     for sentence in &story.sentences {
         line(&mut text, &format!("- {}", plain(sentence)));
     }
+    article::claims(result, &mut text);
     expectations(result, &mut text);
     gate(result, &mut text);
     rates(result, &mut text);

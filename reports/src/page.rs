@@ -4,6 +4,7 @@
 //! run nothing. A section is there when the result has its figures, whatever kind it is, so that a newer kind of an old
 //! version still shows what it shares.
 
+mod article;
 mod capacity;
 mod gate;
 mod machine;
@@ -32,6 +33,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'n
 pub fn render(result: &ResultFile, folder: Option<&Path>) -> String {
     let sections = [
         verdict::section(result),
+        article::section(result),
         time::section(result),
         phases::section(result),
         time::spectra(result, folder),

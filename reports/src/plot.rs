@@ -11,6 +11,7 @@ pub(crate) mod lanes;
 pub(crate) mod load_curve;
 mod panel;
 pub(crate) mod percentiles;
+pub(crate) mod points;
 pub(crate) mod time_series;
 pub(crate) mod trend;
 

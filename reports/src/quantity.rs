@@ -1,6 +1,6 @@
 //! Figures as people read them: three digits and a unit.
 
-use crate::result::Verdict;
+use crate::result::{ClaimFigure, Unit, Verdict};
 
 /// No figure is so large: JSON has no infinity, and who writes one writes the largest number that there is.
 pub(crate) const BEYOND: f64 = 1e15;
@@ -118,6 +118,49 @@ pub fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Fail => "fail",
         Verdict::Inconclusive => "inconclusive",
         Verdict::Invalid => "invalid",
+    }
+}
+
+/// A value in its unit.
+#[must_use]
+pub fn in_unit(value: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Number => digits(value),
+        Unit::Times => format!("{} ×", digits(value)),
+        Unit::Share if value == 0.0 => "0 %".to_owned(),
+        Unit::Share => format!("{} %", digits(value * 100.0)),
+        Unit::Ns if value.abs() < 1e3 => format!("{} ns", digits(value)),
+        Unit::Ns => duration(value / 1e3),
+        Unit::Us => duration(value),
+        Unit::Ms => duration(value * 1e3),
+        Unit::Bytes if value.abs() < 10_240.0 => format!("{} B", digits(value)),
+        Unit::Bytes if value.abs() < f64::from(1 << 20) => format!("{} KiB", digits(value / 1_024.0)),
+        Unit::Bytes => format!("{} MiB", digits(value / f64::from(1 << 20))),
+        Unit::PerSecond => format!("{}/s", digits(value)),
+    }
+}
+
+/// A claim's figure: the estimate, or that there is none.
+#[must_use]
+pub fn claim_value(figure: &ClaimFigure) -> String {
+    figure.value.map_or_else(|| "none".to_owned(), |value| in_unit(value, figure.unit))
+}
+
+/// A claim's figure: its interval, or that it is exact.
+#[must_use]
+pub fn claim_interval(figure: &ClaimFigure) -> String {
+    let (Some(low), Some(high)) = (figure.ci_low, figure.ci_high) else { return String::new() };
+    let ends = format!("{} to {}", in_unit(low, figure.unit), in_unit(high, figure.unit));
+    let rounds = match figure.rounds {
+        1 => "1 run".to_owned(),
+        rounds => format!("{rounds} runs"),
+    };
+    match figure.coverage {
+        None if (low - high).abs() < f64::EPSILON => format!("exact, {rounds}"),
+        None => format!("exact, {ends} over {rounds}"),
+        // One run has no interval.
+        Some(_) if figure.rounds < 2 => "1 run, no interval".to_owned(),
+        Some(coverage) => format!("{ends} ({:.0} %, {rounds})", coverage * 100.0),
     }
 }
 

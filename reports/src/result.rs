@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+mod article;
 mod gate;
 mod gateway;
 mod load;
@@ -19,6 +20,7 @@ mod resilience;
 mod search;
 mod timeline;
 
+pub use article::{Claim, ClaimFigure, ClaimPlot, ClaimPoint, ClaimSeries, ClaimVerdict, Unit};
 pub use gate::{GateMetric, Pair, SelfTest, SelfTestCase};
 pub use gateway::{Balance, Gateway, Retries, Rss};
 pub use load::{AddedQuantiles, Journey, Load, Phase, Quantiles};
@@ -101,6 +103,9 @@ pub struct ResultFile {
     /// Each peer by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub peers: BTreeMap<String, Peer>,
+    /// The article's claims, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
     /// Figures over time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub timeline: Vec<Moment>,
@@ -209,6 +214,7 @@ impl Default for ResultFile {
             scenarios: Vec::new(),
             compare: BTreeMap::new(),
             peers: BTreeMap::new(),
+            claims: Vec::new(),
             timeline: Vec::new(),
             expectations: Vec::new(),
             verdict: Verdict::Invalid,

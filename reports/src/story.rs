@@ -1,7 +1,7 @@
 //! What a result says, in sentences. Every rendering begins with these, so all say the same.
 
 use crate::quantity::{change, count, digits, duration, exact, percent};
-use crate::result::{Expectation, GateMetric, Kind, ResultFile, Verdict};
+use crate::result::{ClaimVerdict, Expectation, GateMetric, Kind, ResultFile, Verdict};
 
 /// A headline and the sentences that belong to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,7 @@ pub fn of(result: &ResultFile) -> Story {
     sentences.extend(explore(result));
     sentences.extend(suite(result));
     sentences.extend(peers(result));
+    sentences.extend(claims(result));
     sentences.extend(capacity(result));
     sentences.extend(loads(result));
     sentences.extend(result.expectations.iter().filter(|one| !one.holds).map(missed));
@@ -89,6 +90,7 @@ fn headline(result: &ResultFile) -> String {
         (_, Verdict::Inconclusive) => "The figures do not decide.".to_owned(),
         (_, _) if expectations == 1 => "The one expectation holds.".to_owned(),
         (_, _) if expectations > 0 => format!("All {expectations} expectations hold."),
+        (Kind::Article, _) if !result.claims.is_empty() => claims_headline(result),
         (Kind::Peers | Kind::Compare | Kind::Article | Kind::Load, _) => "Measured, and valid.".to_owned(),
         (_, _) => "Nothing failed.".to_owned(),
     }
@@ -157,6 +159,29 @@ fn peers(result: &ResultFile) -> Vec<String> {
     };
     let ratios: Vec<String> = result.peers.iter().filter_map(ratio).collect();
     if ratios.is_empty() { Vec::new() } else { vec![format!("Our CPU time a request is {}.", ratios.join(", "))] }
+}
+
+/// How many claims have each verdict.
+fn claims_headline(result: &ResultFile) -> String {
+    let of = |verdict| result.claims.iter().filter(|claim| claim.verdict == verdict).count();
+    let told = ClaimVerdict::ALL.map(|verdict| (of(verdict), verdict));
+    let told: Vec<String> = told
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, verdict)| match verdict {
+            ClaimVerdict::Holds => format!("{number} hold"),
+            ClaimVerdict::HoldsInPart => format!("{number} hold in part"),
+            ClaimVerdict::DoesNotHold => format!("{number} do not hold"),
+            ClaimVerdict::NotMeasured => format!("{number} are not measured"),
+        })
+        .collect();
+    format!("Of {} claims {}.", result.claims.len(), told.join(", "))
+}
+
+/// The claims that do not simply hold.
+fn claims(result: &ResultFile) -> Vec<String> {
+    let open = result.claims.iter().filter(|claim| claim.verdict != ClaimVerdict::Holds);
+    open.map(|claim| format!("{} {}: {}", claim.id, claim.verdict, sentence(&claim.why))).collect()
 }
 
 fn capacity(result: &ResultFile) -> Vec<String> {

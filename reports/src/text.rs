@@ -1,9 +1,9 @@
 //! A whole result as text: the same on a terminal and in a pipe.
 
 use crate::compared;
-use crate::quantity::verdict;
+use crate::quantity::{claim_interval, claim_value, verdict};
 pub use crate::quantity::{mebibytes, micros};
-use crate::result::{AddedQuantiles, Journey, Peer, Quantiles, ResultFile};
+use crate::result::{AddedQuantiles, Claim, Journey, Peer, Quantiles, ResultFile};
 use crate::table::{Table, bar};
 
 /// The result as text, with a line end at its end.
@@ -20,6 +20,7 @@ pub fn render(result: &ResultFile) -> String {
         lines.extend(peers(result.peers.iter().map(|(name, peer)| (name.as_str(), peer))));
     }
     compare(result, &mut lines);
+    claims(result, &mut lines);
     expectations(result, &mut lines);
     lines.push(String::new());
     lines.push(format!("verdict  {}", verdict(result.verdict)));
@@ -130,6 +131,37 @@ fn balance(result: &ResultFile, lines: &mut Vec<String>) {
         }
         lines.extend(table.lines());
     }
+}
+
+fn claims(result: &ResultFile, lines: &mut Vec<String>) {
+    for one in &result.claims {
+        lines.push(String::new());
+        lines.extend(claim(one));
+    }
+}
+
+/// A claim with its figures and its verdict.
+#[must_use]
+pub fn claim(claim: &Claim) -> Vec<String> {
+    let mut lines = vec![format!("{}  section {}  {}", claim.id, claim.section, claim.claim)];
+    let mut table = Table::new(["figure", "value", "interval", "wanted", ""]).left(2).left(3).left(4);
+    for figure in &claim.figures {
+        let holds = figure.holds.map_or("", |holds| if holds { "holds" } else { "does not" });
+        table.row([
+            figure.name.clone(),
+            claim_value(figure),
+            claim_interval(figure),
+            figure.wanted.clone(),
+            holds.to_owned(),
+        ]);
+    }
+    if !claim.figures.is_empty() {
+        lines.extend(table.lines().into_iter().map(|line| format!("  {line}")));
+    }
+    lines.extend(claim.configuration.iter().map(|line| format!("  {line}")));
+    lines.extend(claim.notes.iter().map(|note| format!("  note: {note}")));
+    lines.push(format!("  {}: {}", claim.verdict.word().to_uppercase(), claim.why));
+    lines
 }
 
 fn expectations(result: &ResultFile, lines: &mut Vec<String>) {

@@ -58,6 +58,32 @@ fn every_page_is_well_formed_and_needs_nothing_from_outside() {
     }
 }
 
+/// All claims in a table, then each under its own heading.
+const ARTICLE: [&str; 7] = [
+    "Claims",
+    "A4 Path routing adds minimal overhead, and a prefix tree beats hand-written matching",
+    "A10 Breakers isolate a failing service soon after it degrades",
+    "A28 Token-based authentication costs less than session-based",
+    "A1 An asynchronous gateway has far higher throughput than a synchronous one",
+    "Latency against load",
+    "Beside other gateways",
+];
+
+#[test]
+fn each_claim_is_told_with_its_verdict_its_interval_and_why() {
+    let result = fixtures::named("article").result;
+    let said = words(Document::parse(&as_xml(&page::render(&result, None))).unwrap().root());
+    let markdown = markdown::render(&result);
+    for word in ["holds in part", "does not hold", "not measured", "405 ns to 421 ns (97 %, 6 runs)", "exact, 6 runs"] {
+        assert!(said.contains(word) && markdown.contains(word), "{word}");
+    }
+    let row = "| A4 | 2 | Path routing adds minimal overhead, and a prefix tree beats hand-written matching |";
+    assert!(markdown.contains(row), "{markdown}");
+    assert!(said.contains("Of 4 claims 1 hold, 1 hold in part, 1 do not hold, 1 are not measured."), "{said}");
+    let text = text::render(&result);
+    assert!(text.contains("NOT MEASURED: flask is not on this machine"), "{text}");
+}
+
 #[test]
 fn each_kind_has_its_sections_and_each_plot_its_two_widths() {
     let cases: [(&str, &[&str], usize); 11] = [
@@ -71,7 +97,7 @@ fn each_kind_has_its_sections_and_each_plot_its_two_widths() {
         ("suite", &["Scenarios"], 0),
         ("compare", &["The same scenario through each"], 0),
         ("peers", &["Beside other gateways"], 1),
-        ("article", &["Latency against load", "Beside other gateways"], 2),
+        ("article", &ARTICLE, 4),
     ];
     for (name, sections, plots) in cases {
         let html = page::render(&fixtures::named(name).result, None);

@@ -17,6 +17,8 @@ use serde_json::Value;
 use crate::own;
 use crate::process::Process;
 
+/// The variable with a secret for whatever gateways of a world have to prove to its services. It opens nothing else.
+const SECRET: (&str, &str) = ("SIM_SECRET", "known to every world and of no use outside");
 /// Longest wait for the ready line.
 const READY_WITHIN: Duration = Duration::from_secs(15);
 
@@ -170,7 +172,7 @@ fn start(
             command
         }
     };
-    command.args(arguments);
+    command.args(arguments).env(SECRET.0, SECRET.1);
     let mut process = Process::start(&mut command, log, cores, true).map_err(cannot)?;
     let stderr = process.take_stderr().ok_or_else(|| cannot(io::Error::other("no standard error")))?;
     let log = File::options().append(true).open(log).map_err(cannot)?;

@@ -16,10 +16,11 @@ use loadgen::units::{parse_duration, parse_rate};
 pub(crate) use shared::ScenarioArguments;
 use shared::StartArguments;
 
+use crate::article::cli::ArticleArguments;
 use crate::compare::cli::CompareArguments;
 use crate::gate::cli::GateArguments;
 use crate::report::{ReportArguments, report};
-use crate::{compare, demo, explore, gate, own, peers, run, suite};
+use crate::{article, compare, demo, explore, gate, own, peers, run, suite};
 
 const HELP: &str = "\
 Examples:
@@ -28,6 +29,7 @@ Examples:
   sim peers --with nginx,haproxy       compare with these two
   sim compare sim/scenarios/slow-endpoint.toml    what others do to the same scenario
   sim gate --base main --head HEAD     is head slower than main?
+  sim article --quick                  every claim of the article, measured
   sim explore --seeds 1000             look for worlds in which something breaks
   sim report /tmp/x                    show a result again, and write its page
 
@@ -109,6 +111,8 @@ enum Command {
     Compare(CompareArguments),
     #[command(after_help = gate::cli::HELP)]
     Gate(GateArguments),
+    #[command(after_help = article::cli::HELP)]
+    Article(ArticleArguments),
     /// Draw worlds from seeds, run the gateway in them in virtual time, and look for what must not happen
     #[command(after_help = EXPLORE_HELP)]
     Explore(ExploreArguments),
@@ -261,6 +265,7 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Gate(arguments) => {
             arguments.run(words.join(" ")).map_err(|error| (error.exit_code(), error.to_string()))
         }
+        Command::Article(arguments) => arguments.run(words.join(" ")),
         Command::Explore(arguments) => {
             explore::explore(&arguments.options(words.join(" "))).map_err(|error| (3, error.to_string()))
         }

@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`cli`] | the command line of `sim` |
+//! | [`article`] | `sim article`: every claim of the article, each held against an experiment |
 //! | [`demo`] | `sim demo`: a small world, ten seconds of traffic, one injected fault |
 //! | [`peers`] | `sim peers`: the gateway and its peers on the same work, in interleaved rounds |
 //! | [`compare`] | `sim compare`: a scenario through other gateways too, each scored from outside |
@@ -24,6 +25,7 @@
 //!
 //! Invariant: whatever a run starts has ended before the run has, on every way out.
 
+pub mod article;
 pub mod children;
 pub mod cli;
 pub mod compare;

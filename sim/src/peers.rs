@@ -32,8 +32,8 @@ use crate::rounds::turn::{Arm, Road, TurnError, bytes_target};
 use board::Board;
 pub use chain::Chain;
 use chain::Equipment;
-use contender::Running;
-pub use contender::{Contender, OURS, Place, all_configs, is_able, known_names};
+pub(crate) use contender::Running;
+pub use contender::{Contender, OURS, Place, all_configs, is_able, is_usual, known_names};
 
 /// What a comparison is asked for.
 #[derive(Debug, Clone)]
@@ -178,7 +178,7 @@ fn contenders(options: &Options, place: &Place) -> Result<Vec<Contender>, PeersE
         ));
     }
     let asked: Vec<String> = if options.with.is_empty() {
-        known_names().into_iter().map(str::to_owned).collect()
+        known_names().into_iter().filter(|name| is_usual(name)).map(str::to_owned).collect()
     } else {
         options.with.clone()
     };

@@ -11,10 +11,12 @@ use crate::story::{self, is_invalid};
 pub(super) fn section(result: &ResultFile) -> Option<Markup> {
     let story = story::of(result);
     let verdict = if is_invalid(result) { Verdict::Invalid } else { result.verdict };
+    // Claims have verdicts of their own; that they were measured says nothing of them.
+    let has_claims = !result.claims.is_empty();
     let class = match verdict {
-        Verdict::Pass => "verdict good",
+        Verdict::Pass if !has_claims => "verdict good",
         Verdict::Fail => "verdict bad",
-        Verdict::Inconclusive | Verdict::Invalid => "verdict unsure",
+        Verdict::Pass | Verdict::Inconclusive | Verdict::Invalid => "verdict unsure",
     };
     Some(html! {
         header {
@@ -25,7 +27,7 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
                 @if !result.commit.is_empty() { " · commit " code { (result.commit) } }
             }
             div class=(class) {
-                p.headline { (sign(verdict)) " " (story.headline) }
+                p.headline { @if !has_claims { (sign(verdict)) " " } (story.headline) }
                 @if !story.sentences.is_empty() {
                     ul { @for sentence in &story.sentences { li { (sentence) } } }
                 }

@@ -27,6 +27,14 @@ struct Bare {
     environment: &'static [(&'static str, &'static str)],
 }
 
+impl Bare {
+    /// A reference gateway; it takes everything from the command line.
+    const fn reference(name: &'static str) -> Self {
+        let work = &[Work { chain: Chain::Bare, config: None, lacks: "" }];
+        Self { name, work, arguments: REFERENCE, environment: &[] }
+    }
+}
+
 /// One chain of a program.
 #[derive(Debug)]
 struct Work {
@@ -49,7 +57,7 @@ impl Work {
     }
 }
 
-const BARE: [Bare; 5] = [
+const BARE: [Bare; 9] = [
     Bare {
         name: "nginx",
         work: &[
@@ -108,7 +116,14 @@ const BARE: [Bare; 5] = [
         arguments: &["--listen", "{listen}", "--upstream", "{upstream}", "--threads", "{workers}"],
         environment: &[],
     },
+    Bare::reference("fastapi-httpx"),
+    Bare::reference("fastapi-aiohttp"),
+    Bare::reference("flask"),
+    Bare::reference("node"),
 ];
+
+/// What starts one of the reference gateways that a team writes by itself (`sim/peers/python`, `sim/peers/node`).
+const REFERENCE: &[&str] = &["--listen", "{listen}", "--upstream", "{upstream}", "--workers", "{workers}"];
 
 /// Our gateway for each chain; it sees what clients speak.
 const OURS_WORK: [Work; 4] = [
@@ -122,6 +137,13 @@ const OURS_WORK: [Work; 4] = [
 #[must_use]
 pub fn known_names() -> Vec<&'static str> {
     BARE.iter().map(|bare| bare.name).collect()
+}
+
+/// Whether a known peer takes part without being named. The reference gateways do not: each costs many times what a
+/// proxy does, and `sim article` is what asks for them.
+#[must_use]
+pub fn is_usual(name: &str) -> bool {
+    BARE.iter().any(|bare| bare.name == name && !std::ptr::eq(bare.arguments, REFERENCE))
 }
 
 /// Whether a known peer can do this chain.

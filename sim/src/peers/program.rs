@@ -23,12 +23,16 @@ pub(crate) struct Known {
 }
 
 /// All of them.
-pub(crate) const KNOWN: [Known; 5] = [
+pub(crate) const KNOWN: [Known; 9] = [
     Known { name: "nginx", files: &["nginx"], version: &["-v"] },
     Known { name: "haproxy", files: &["haproxy"], version: &["-v"] },
     Known { name: "envoy", files: &["envoy"], version: &["--version"] },
     Known { name: "caddy", files: &["caddy"], version: &["version"] },
     Known { name: "pingora", files: &["pingora", "peer-pingora"], version: &["--version"] },
+    Known { name: "fastapi-httpx", files: &["peer-fastapi-httpx"], version: &["--version"] },
+    Known { name: "fastapi-aiohttp", files: &["peer-fastapi-aiohttp"], version: &["--version"] },
+    Known { name: "flask", files: &["peer-flask"], version: &["--version"] },
+    Known { name: "node", files: &["peer-node"], version: &["--version"] },
 ];
 
 /// A program that is on this machine.

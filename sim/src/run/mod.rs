@@ -58,6 +58,7 @@ use reports::result::{ResultFile, Verdict};
 pub use error::RunError;
 pub(crate) use other::{Other, Place};
 pub(crate) use timeline::Happened;
+pub(crate) use verdict::figure as figure_of;
 
 use crate::children::Programs;
 use crate::history::History;

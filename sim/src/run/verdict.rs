@@ -62,7 +62,7 @@ fn judge(expected: &ExpectPart, figures: &Value) -> Expectation {
 }
 
 /// The figure with this dotted name. What was not counted of a status or a cause is zero.
-fn figure(figures: &Value, name: &str) -> Option<f64> {
+pub(crate) fn figure(figures: &Value, name: &str) -> Option<f64> {
     let mut keys = name.split('.').peekable();
     let mut at = figures;
     while let Some(key) = keys.next() {

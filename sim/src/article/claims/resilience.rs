@@ -1,0 +1,197 @@
+//! Breakers, ejection and retries.
+
+use reports::result::Unit;
+
+use crate::article::experiment::Draw::{Less, Most, Of, Ratio, Rest, Sum};
+use crate::article::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
+
+const TURN: &str = "article/turn.gateway.toml";
+const CPU: &str = "cpu_us_per_request";
+const ENDPOINT: &str = "endpoints = [\"{upstream}\"]\n";
+
+/// What breakers cost.
+pub(super) static A9: Claim = Claim {
+    id: "A9",
+    section: "2",
+    claim: "Breakers add minimal overhead",
+    system: "breaker",
+    experiment: "the same gateway with breakers at work, and with breakers that count nothing and never trip, in paired rounds",
+    rounds: (6, 20),
+    arms: &[
+        Arm::turn(
+            "on",
+            TURN,
+            &[Edit(
+                ENDPOINT,
+                "endpoints = [\"{upstream}\"]\nbreaker = { slow_call = \"1s\", slow_ratio = 0.5, consecutive_failures = 10 }\n",
+            )],
+            &[],
+        ),
+        Arm::turn(
+            "off",
+            TURN,
+            &[Edit(ENDPOINT, "endpoints = [\"{upstream}\"]\nbreaker = { failures = [], consecutive_failures = 0 }\n")],
+            &[],
+        ),
+    ],
+    figures: &[
+        Figure::timed("CPU a request, on over off", Unit::Times, Ratio(&Of("on", CPU), &Of("off", CPU)))
+            .most(1.03)
+            .core(),
+        Figure::timed("added by breakers", Unit::Us, Less(&Of("on", CPU), &Of("off", CPU))),
+        Figure::timed("CPU a request, off", Unit::Us, Of("off", CPU)),
+    ],
+    plots: &[],
+    missing: &[
+        "instructions a request: `cargo xtask bench-counts` counts them (pipeline_log_off beside unguarded_pipeline_log_off)",
+    ],
+};
+
+const BREAKER: &str = "article/breaker.toml";
+const WITHOUT: Edit = Edit(
+    "breaker = { window = \"1s\", min_requests = 20, failure_ratio = 0.5, consecutive_failures = 5, slow_call = \"100ms\", \
+     slow_ratio = 0.5, open_for = \"500ms\", max_open_for = \"500ms\", probes = 2, probe_timeout = \"300ms\" }",
+    "breaker = { failures = [], consecutive_failures = 0 }",
+);
+const STATUS: &str = "act = { status = 503 }";
+const HANG: Edit = Edit(STATUS, "act = { hang = true }");
+const SLOW: Edit = Edit(STATUS, "act = { delay = \"200ms\" }");
+const FLAP: Edit = Edit(STATUS, "act = { status = 503, flap = { period = \"700ms\", duty = 0.5 } }");
+/// The fault begins at another phase of the breaker's window.
+const LATER: Edit = Edit("at = \"1s\"", "at = \"1330ms\"");
+const LATEST: Edit = Edit("at = \"1s\"", "at = \"1660ms\"");
+const LEAKED: &str = "breakers.orders/1.leaked_attempts";
+const TRIP_ERROR: &str = "breakers.orders/1.trip_error";
+const TRIP_MS: &str = "breakers.orders/1.trip_ms";
+const FAILED: &str = "load.main.phases.fault_1.success_ratio";
+
+const fn failed(arm: &'static str) -> crate::article::experiment::Draw {
+    Of(arm, FAILED)
+}
+
+/// Breakers isolate.
+pub(super) static A10: Claim = Claim {
+    id: "A10",
+    section: "2",
+    claim: "Breakers isolate a failing service soon after it degrades, so errors spread less",
+    system: "breaker",
+    experiment: "one of three endpoints answers 503 (at three phases of the window), hangs, is slow, or flaps for three \
+                 seconds; with a breaker and without, no second attempts",
+    rounds: (1, 6),
+    arms: &[
+        Arm::scenario("error", BREAKER, &[]),
+        Arm::scenario("error-later", BREAKER, &[LATER]).slow(),
+        Arm::scenario("error-latest", BREAKER, &[LATEST]).slow(),
+        Arm::scenario("hang", BREAKER, &[HANG]),
+        Arm::scenario("slow", BREAKER, &[SLOW]),
+        Arm::scenario("flap", BREAKER, &[FLAP]),
+        Arm::scenario("error-without", BREAKER, &[WITHOUT]),
+        Arm::scenario("hang-without", BREAKER, &[WITHOUT, HANG]),
+    ],
+    figures: &[
+        Figure::exact(
+            "attempts that no permit allowed, all kinds together",
+            Unit::Number,
+            Sum(&[Of("error", LEAKED), Of("hang", LEAKED), Of("slow", LEAKED), Of("flap", LEAKED)]),
+        )
+        .most(0.0)
+        .core(),
+        Figure::exact("errors: attempts to the trip, less the oracle's", Unit::Number, Of("error", TRIP_ERROR))
+            .most(8.0)
+            .core(),
+        Figure::exact("errors: from the first failure to the trip", Unit::Ms, Of("error", TRIP_MS)).most(250.0).core(),
+        Figure::exact(
+            "errors during the fault, with a breaker over without",
+            Unit::Share,
+            Ratio(&Rest(&failed("error")), &Rest(&failed("error-without"))),
+        )
+        .most(0.25)
+        .core(),
+        Figure::exact(
+            "errors while it hangs, with a breaker over without",
+            Unit::Share,
+            Ratio(&Rest(&failed("hang")), &Rest(&failed("hang-without"))),
+        )
+        .most(0.5),
+        Figure::exact("hang: attempts to the trip, less the oracle's", Unit::Number, Of("hang", TRIP_ERROR)),
+        Figure::exact("hang: from the first failure to the trip", Unit::Ms, Of("hang", TRIP_MS)),
+        Figure::exact("slow: from the first slow answer to the trip", Unit::Ms, Of("slow", TRIP_MS)),
+        Figure::exact("flapping: answered as expected", Unit::Share, failed("flap")),
+        Figure::exact(
+            "errors: from the heal to the breaker's closing, less what the policy asks for",
+            Unit::Ms,
+            Less(&Of("error", "breakers.orders/1.recovery_ms"), &Of("error", "breakers.orders/1.recovery_oracle_ms")),
+        ),
+    ],
+    plots: &[Plot {
+        caption: "Share of requests answered as expected while one of three endpoints degrades.",
+        x: ("", false),
+        y: ("answered as expected", false),
+        unit: Unit::Share,
+        series: &[
+            Series { name: "with a breaker", arms: &["error", "hang", "slow", "flap"], figure: FAILED, scale: 1.0 },
+            Series { name: "without", arms: &["error-without", "hang-without"], figure: FAILED, scale: 1.0 },
+        ],
+    }],
+    missing: &[],
+};
+
+const CHAIN: &str = "article/chain.toml";
+const BARE: &[Edit] = &[
+    Edit(
+        "breaker = { open_for = \"500ms\", max_open_for = \"1s\" }",
+        "breaker = { failures = [], consecutive_failures = 0 }",
+    ),
+    Edit("retry = { attempts = 2 }", "retry = { attempts = 1 }"),
+];
+const OUT: &str = "load.main.phases.fault_1.success_ratio";
+
+/// Availability in a chain.
+pub(super) static A11: Claim = Claim {
+    id: "A11",
+    section: "2",
+    claim: "Availability improves and the mean time to recovery falls",
+    system: "breaker, ejection, retries with a budget",
+    experiment: "a chain of three services through the gateway; half of the last one fails for two seconds; with everything \
+                 on, and with nothing",
+    rounds: (2, 6),
+    arms: &[Arm::scenario("on", CHAIN, &[]), Arm::scenario("off", CHAIN, BARE)],
+    figures: &[
+        Figure::exact("available during the outage, with all on", Unit::Share, Of("on", OUT)).least(0.99).core(),
+        Figure::exact("available during the outage, with nothing", Unit::Share, Of("off", OUT)),
+        Figure::exact(
+            "failures during the outage, with all on over with nothing",
+            Unit::Share,
+            Ratio(&Rest(&Of("on", OUT)), &Rest(&Of("off", OUT))),
+        )
+        .most(0.1)
+        .core(),
+        Figure::exact(
+            "from the heal to normal service, beyond what the policy asks for",
+            Unit::Ms,
+            Less(&Of("on", "breakers.stock/1.recovery_ms"), &Of("on", "breakers.stock/1.recovery_oracle_ms")),
+        )
+        .most(250.0),
+        Figure::exact(
+            "answered as expected after the heal",
+            Unit::Share,
+            Of("on", "load.main.phases.healed.success_ratio"),
+        )
+        .least(1.0),
+        // A chain of three is three attempts for a request.
+        Figure::exact(
+            "retry amplification, beyond the chain's three",
+            Unit::Times,
+            Most(&[Ratio(&Of("on", "retries.amplification"), &Of("off", "retries.amplification"))]),
+        )
+        .most(1.25),
+    ],
+    plots: &[Plot {
+        caption: "Share of requests answered as expected during the outage.",
+        x: ("", false),
+        y: ("answered as expected", false),
+        unit: Unit::Share,
+        series: &[Series { name: "available", arms: &["on", "off"], figure: OUT, scale: 1.0 }],
+    }],
+    missing: &[],
+};

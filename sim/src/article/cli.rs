@@ -1,0 +1,61 @@
+//! The command line of `sim article`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{FOLDER, Options, article};
+use crate::cli::ScenarioArguments;
+
+pub(crate) const HELP: &str = "\
+Examples:
+  sim article --quick --out article        all claims, within a quarter of an hour
+  sim article --only A10,A16 --out article two of them; what the folder holds of the others stays
+  sim article --list                       which there are, and what is done for each
+
+Each claim gets a figure with its interval, the configuration, and a verdict: holds, holds in part, does not hold,
+or not measured and why. All of them are in DIR/report.html and DIR/report.md, and in DIR/result.json after each.
+`cargo xtask peers` brings the gateways that A1 and A26 compare with. Run it in the repository, built in release.
+Exit codes: 0 done, whatever the verdicts say, 2 usage, 3 could not run, 4 interrupted.";
+
+/// Hold every claim of the article against an experiment: figure, interval, configuration, verdict
+#[derive(Debug, Args)]
+pub(crate) struct ArticleArguments {
+    /// Only these claims, as in A10,A16
+    #[arg(long, value_delimiter = ',', value_name = "IDS")]
+    only: Vec<String>,
+    /// Fewer and shorter rounds: within a quarter of an hour in all
+    #[arg(long)]
+    quick: bool,
+    /// Only say which there are
+    #[arg(long)]
+    list: bool,
+    /// Rounds of each arm, in place of the claims' own
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: Option<u32>,
+    /// The folder of the scenarios
+    #[arg(long, value_name = "DIR", default_value = FOLDER)]
+    scenarios: PathBuf,
+    #[command(flatten)]
+    shared: ScenarioArguments,
+}
+
+impl ArticleArguments {
+    /// Runs it; the exit code and the message where that cannot be.
+    pub(crate) fn run(self, command: String) -> Result<ExitCode, (u8, String)> {
+        let options = Options {
+            programs: self.shared.programs(),
+            scenarios: self.scenarios,
+            only: self.only,
+            quick: self.quick,
+            list: self.list,
+            rounds: self.rounds,
+            seed: self.shared.seed.unwrap_or(1),
+            json: self.shared.start.json,
+            out: self.shared.start.out,
+            command,
+        };
+        article(&options).map_err(|error| (error.exit_code(), error.to_string()))
+    }
+}

@@ -1,0 +1,266 @@
+//! What an experiment is: arms that are run in rounds, figures that are drawn from them, and what is asked of those.
+//!
+//! All of it is data. Nothing here runs, measures or judges.
+
+use std::path::Path;
+
+use reports::result::Unit;
+use serde_json::Value;
+
+/// A claim of the article, and the experiment that it is held against.
+#[derive(Debug)]
+pub struct Claim {
+    /// Its id: `A1`.
+    pub id: &'static str,
+    /// The sections of the article that make it.
+    pub section: &'static str,
+    /// What it says, in short.
+    pub claim: &'static str,
+    /// What of this project it is about.
+    pub system: &'static str,
+    /// What is done, in a sentence.
+    pub experiment: &'static str,
+    /// How often each arm is run: with `--quick`, and without.
+    pub rounds: (u32, u32),
+    /// What is run.
+    pub arms: &'static [Arm],
+    /// What is drawn from it.
+    pub figures: &'static [Figure],
+    /// What is drawn as a plot.
+    pub plots: &'static [Plot],
+    /// What of the claim is not measured here, and why.
+    pub missing: &'static [&'static str],
+}
+
+/// One way of doing the work; arms of a claim take turns.
+#[derive(Debug, Clone, Copy)]
+pub struct Arm {
+    /// Its name, to which figures refer.
+    pub name: &'static str,
+    /// Its place on the axis of a sweep.
+    pub x: f64,
+    /// It has no part in `--quick`.
+    pub is_slow: bool,
+    /// What it does.
+    pub work: Work,
+}
+
+/// Figures out of what a run wrote into its folder.
+pub type Also = fn(&Path) -> Result<Value, String>;
+
+/// What an arm does in a round.
+#[derive(Debug, Clone, Copy)]
+pub enum Work {
+    /// Runs a scenario.
+    Scenario {
+        /// Its file, in the folder of the scenarios.
+        file: &'static str,
+        /// What is other than in the file and its gateway's configuration.
+        edits: &'static [Edit],
+        /// Adds figures from what the run wrote into its folder.
+        also: Option<Also>,
+    },
+    /// Has its turn in front of a mock: our gateway with a configuration.
+    Turn {
+        /// The configuration's file, in the folder of the scenarios.
+        config: &'static str,
+        /// What is other in it.
+        edits: &'static [Edit],
+        /// What its requests carry.
+        headers: &'static [(&'static str, &'static str)],
+    },
+    /// Has its turn in front of the same mock: another gateway.
+    Peer(&'static str),
+    /// Computes in this process.
+    Here(fn(&Terms) -> Result<Value, String>),
+}
+
+/// On what terms something is computed here.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// The seed of this round.
+    pub seed: u64,
+    /// There is little time.
+    pub is_quick: bool,
+}
+
+/// A text that takes the place of another one, wherever that stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Edit(pub &'static str, pub &'static str);
+
+/// A figure, and what is asked of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Figure {
+    /// What it is of.
+    pub name: &'static str,
+    /// What it is counted in.
+    pub unit: Unit,
+    /// It is a count or an exact replay: the worst run decides, and load that was late does no harm.
+    pub is_exact: bool,
+    /// How it is drawn from the arms.
+    pub draw: Draw,
+    /// The least that is wanted.
+    pub min: Option<f64>,
+    /// The most that is wanted.
+    pub max: Option<f64>,
+    /// The claim stands or falls with it.
+    pub is_core: bool,
+}
+
+/// How a figure is drawn from the samples of one round.
+#[derive(Debug, Clone, Copy)]
+pub enum Draw {
+    /// An arm's figure, by its dotted name.
+    Of(&'static str, &'static str),
+    /// The one over the other.
+    Ratio(&'static Self, &'static Self),
+    /// The one less the other.
+    Less(&'static Self, &'static Self),
+    /// All together.
+    Sum(&'static [Self]),
+    /// The largest of all.
+    Most(&'static [Self]),
+    /// The smallest of all.
+    Least(&'static [Self]),
+    /// So many times it.
+    Times(f64, &'static Self),
+    /// What is missing to one.
+    Rest(&'static Self),
+}
+
+/// A plot over arms.
+#[derive(Debug, Clone, Copy)]
+pub struct Plot {
+    /// What it shows.
+    pub caption: &'static str,
+    /// What the axis below is of, and whether it is logarithmic; with an empty name each arm has a row of its own.
+    pub x: (&'static str, bool),
+    /// What is measured, and whether that axis is logarithmic.
+    pub y: (&'static str, bool),
+    /// The unit of what is measured.
+    pub unit: Unit,
+    /// What is compared.
+    pub series: &'static [Series],
+}
+
+/// One series of a plot.
+#[derive(Debug, Clone, Copy)]
+pub struct Series {
+    /// Its name.
+    pub name: &'static str,
+    /// Its arms.
+    pub arms: &'static [&'static str],
+    /// Their figure.
+    pub figure: &'static str,
+    /// What the figure is multiplied by.
+    pub scale: f64,
+}
+
+impl Arm {
+    const fn new(name: &'static str, work: Work) -> Self {
+        Self { name, x: 0.0, is_slow: false, work }
+    }
+
+    /// A scenario as it stands in its file but for the edits.
+    pub const fn scenario(name: &'static str, file: &'static str, edits: &'static [Edit]) -> Self {
+        Self::new(name, Work::Scenario { file, edits, also: None })
+    }
+
+    /// Our gateway with a configuration.
+    pub const fn turn(
+        name: &'static str,
+        config: &'static str,
+        edits: &'static [Edit],
+        headers: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        Self::new(name, Work::Turn { config, edits, headers })
+    }
+
+    /// Another gateway.
+    pub const fn peer(name: &'static str) -> Self {
+        Self::new(name, Work::Peer(name))
+    }
+
+    /// A computation.
+    pub const fn here(name: &'static str, work: fn(&Terms) -> Result<Value, String>) -> Self {
+        Self::new(name, Work::Here(work))
+    }
+
+    /// With figures from what the run wrote.
+    pub const fn also(self, also: Also) -> Self {
+        match self.work {
+            Work::Scenario { file, edits, .. } => {
+                Self { work: Work::Scenario { file, edits, also: Some(also) }, ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// At this place of a sweep.
+    pub const fn at(self, x: f64) -> Self {
+        Self { x, ..self }
+    }
+
+    /// Left out with `--quick`.
+    pub const fn slow(self) -> Self {
+        Self { is_slow: true, ..self }
+    }
+}
+
+impl Figure {
+    /// An estimate, with an interval over rounds.
+    pub const fn timed(name: &'static str, unit: Unit, draw: Draw) -> Self {
+        Self { name, unit, is_exact: false, draw, min: None, max: None, is_core: false }
+    }
+
+    /// A count or an exact replay.
+    pub const fn exact(name: &'static str, unit: Unit, draw: Draw) -> Self {
+        Self { is_exact: true, ..Self::timed(name, unit, draw) }
+    }
+
+    /// At least so much is wanted.
+    pub const fn least(self, min: f64) -> Self {
+        Self { min: Some(min), ..self }
+    }
+
+    /// At most so much is wanted.
+    pub const fn most(self, max: f64) -> Self {
+        Self { max: Some(max), ..self }
+    }
+
+    /// The claim stands or falls with it.
+    pub const fn core(self) -> Self {
+        Self { is_core: true, ..self }
+    }
+}
+
+impl Draw {
+    /// Every figure of an arm that it is drawn from.
+    pub fn names_of(&self, arm: &str, names: &mut Vec<&'static str>) {
+        match self {
+            Self::Of(of, name) if *of == arm => names.push(name),
+            Self::Of(..) => {}
+            Self::Ratio(one, other) | Self::Less(one, other) => {
+                one.names_of(arm, names);
+                other.names_of(arm, names);
+            }
+            Self::Sum(all) | Self::Most(all) | Self::Least(all) => {
+                all.iter().for_each(|one| one.names_of(arm, names));
+            }
+            Self::Times(_, one) | Self::Rest(one) => one.names_of(arm, names),
+        }
+    }
+}
+
+impl Claim {
+    /// Every figure of an arm that something is drawn from.
+    pub fn names_of(&self, arm: &str) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        self.figures.iter().for_each(|figure| figure.draw.names_of(arm, &mut names));
+        let series = self.plots.iter().flat_map(|plot| plot.series).filter(|series| series.arms.contains(&arm));
+        names.extend(series.map(|series| series.figure));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}

@@ -1,0 +1,174 @@
+//! Figures out of samples: pure.
+//!
+//! A round gives each arm one sample, and a figure one value: of samples of the same round, so that drift of the
+//! machine hits all sides of a ratio alike. What was not valid as a measurement counts where it is counted or replayed,
+//! and has no part in times.
+
+use std::collections::BTreeMap;
+
+use reports::result::ClaimFigure;
+use serde_json::Value;
+
+use super::experiment::{Draw, Figure};
+use super::verdict;
+use crate::run::figure_of;
+use crate::statistics::median;
+use crate::statistics::shift::Shift;
+
+/// Left out on each side of an interval.
+const OUTSIDE: f64 = 0.025;
+
+/// What an arm showed in one round.
+#[derive(Debug, Clone, Default)]
+pub struct Sample {
+    /// All its figures, as in a result file.
+    pub figures: Value,
+    /// Its times can be believed.
+    pub is_valid: bool,
+}
+
+/// The samples of each arm by its name, round by round; `None` where a round gave none.
+pub type Samples = BTreeMap<String, Vec<Option<Sample>>>;
+
+/// The value of a draw in one round; `None` where a sample or a figure is missing.
+pub fn value(draw: &Draw, samples: &Samples, round: usize, is_exact: bool) -> Option<f64> {
+    let of = |draw: &Draw| value(draw, samples, round, is_exact);
+    let all = |draws: &[Draw]| draws.iter().map(of).collect::<Option<Vec<f64>>>().filter(|values| !values.is_empty());
+    let found = match draw {
+        Draw::Of(arm, name) => {
+            let sample = samples.get(*arm)?.get(round)?.as_ref()?;
+            (is_exact || sample.is_valid).then(|| figure_of(&sample.figures, name)).flatten()
+        }
+        Draw::Ratio(one, other) => Some(of(one)? / of(other).filter(|below| *below != 0.0)?),
+        Draw::Less(one, other) => Some(of(one)? - of(other)?),
+        Draw::Sum(draws) => Some(all(draws)?.into_iter().sum()),
+        Draw::Most(draws) => Some(all(draws)?.into_iter().fold(f64::NEG_INFINITY, f64::max)),
+        Draw::Least(draws) => Some(all(draws)?.into_iter().fold(f64::INFINITY, f64::min)),
+        Draw::Times(times, one) => Some(times * of(one)?),
+        Draw::Rest(one) => Some(1.0 - of(one)?),
+    };
+    found.filter(|value| value.is_finite())
+}
+
+/// The values of all rounds that have one.
+pub fn values(draw: &Draw, samples: &Samples, rounds: usize, is_exact: bool) -> Vec<f64> {
+    (0..rounds).filter_map(|round| value(draw, samples, round, is_exact)).collect()
+}
+
+/// An estimate with its interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// The estimate.
+    pub value: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// How often such an interval holds the truth.
+    pub coverage: f64,
+}
+
+/// The Hodges-Lehmann estimate of values with its interval; of ratios, which are positive, by their logarithms.
+pub fn estimate(values: &[f64], is_ratio: bool) -> Option<Estimate> {
+    let by_logarithms = is_ratio && values.iter().all(|value| *value > 0.0);
+    let there = |value: f64| if by_logarithms { value.ln() } else { value };
+    let back = |value: f64| if by_logarithms { value.exp() } else { value };
+    let shift = Shift::of(&values.iter().copied().map(there).collect::<Vec<_>>())?;
+    let interval = shift.interval(OUTSIDE);
+    let coverage = 1.0 - 2.0 * interval.outside;
+    Some(Estimate {
+        value: back(shift.estimate()),
+        low: back(interval.low),
+        high: back(interval.high),
+        coverage: coverage.max(0.0),
+    })
+}
+
+/// The figure as it stands in the result, held against what is wanted of it.
+pub fn drawn(figure: &Figure, samples: &Samples, rounds: usize) -> ClaimFigure {
+    let mut values = values(&figure.draw, samples, rounds, figure.is_exact);
+    let mut told = ClaimFigure {
+        name: figure.name.to_owned(),
+        unit: figure.unit,
+        exact: figure.is_exact,
+        rounds: u32::try_from(values.len()).unwrap_or(u32::MAX),
+        wanted: verdict::wanted(figure),
+        core: figure.is_core,
+        ..ClaimFigure::default()
+    };
+    if figure.is_exact {
+        values.sort_unstable_by(f64::total_cmp);
+        if let (Some(low), Some(high)) = (values.first(), values.last()) {
+            (told.value, told.ci_low, told.ci_high) = (median(&values), Some(*low), Some(*high));
+        }
+    } else if let Some(found) = estimate(&values, matches!(figure.draw, Draw::Ratio(..))) {
+        (told.value, told.ci_low, told.ci_high) = (Some(found.value), Some(found.low), Some(found.high));
+        told.coverage = Some(found.coverage);
+    }
+    told.holds = verdict::holds(figure, &told);
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use reports::result::Unit;
+    use serde_json::json;
+
+    use super::*;
+
+    fn samples(arms: &[(&str, &[f64])]) -> Samples {
+        let sample = |value: &f64| Some(Sample { figures: json!({ "a": { "b": value } }), is_valid: true });
+        arms.iter().map(|(name, values)| ((*name).to_owned(), values.iter().map(sample).collect())).collect()
+    }
+
+    const X: Draw = Draw::Of("x", "a.b");
+    const Y: Draw = Draw::Of("y", "a.b");
+
+    #[test]
+    fn a_ratio_is_of_samples_of_the_same_round() {
+        let samples = samples(&[("x", &[2.0, 20.0, 200.0]), ("y", &[1.0, 10.0, 100.0])]);
+        assert_eq!(values(&Draw::Ratio(&X, &Y), &samples, 3, false), [2.0, 2.0, 2.0]);
+        assert_eq!(values(&Draw::Less(&X, &Y), &samples, 3, false), [1.0, 10.0, 100.0]);
+        assert_eq!(values(&Draw::Sum(&[X, Y]), &samples, 1, false), [3.0]);
+        assert_eq!(values(&Draw::Most(&[X, Y]), &samples, 1, false), [2.0]);
+        assert_eq!(values(&Draw::Least(&[X, Y]), &samples, 1, false), [1.0]);
+        assert_eq!(values(&Draw::Rest(&Draw::Times(0.25, &X)), &samples, 1, false), [0.5]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_no_value_and_never_a_zero() {
+        let mut samples = samples(&[("x", &[2.0, 3.0]), ("y", &[0.0, 1.0])]);
+        assert_eq!(values(&Draw::Ratio(&X, &Y), &samples, 2, false), [3.0], "nothing goes into nothing");
+        assert!(values(&Draw::Of("z", "a.b"), &samples, 2, true).is_empty());
+        assert!(values(&Draw::Of("x", "a.c"), &samples, 2, true).is_empty());
+        samples.get_mut("x").unwrap()[0] = None;
+        assert_eq!(values(&X, &samples, 2, false), [3.0]);
+    }
+
+    #[test]
+    fn a_run_that_was_not_valid_counts_but_its_times_do_not() {
+        let mut samples = samples(&[("x", &[1.0, 5.0])]);
+        samples.get_mut("x").unwrap()[1].as_mut().unwrap().is_valid = false;
+        assert_eq!(
+            drawn(&Figure::timed("t", Unit::Us, X).most(3.0), &samples, 2).holds,
+            None,
+            "one run decides nothing"
+        );
+        let exact = drawn(&Figure::exact("n", Unit::Number, X).most(3.0), &samples, 2);
+        assert_eq!(
+            (exact.ci_high, exact.holds, exact.coverage),
+            (Some(5.0), Some(false), None),
+            "the worst run decides"
+        );
+    }
+
+    #[test]
+    fn an_interval_says_how_sure_it_is() {
+        let six = estimate(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], false).unwrap();
+        assert!((six.value - 3.5).abs() < 1e-9 && six.low <= 1.0 && six.high >= 6.0 && six.coverage > 0.95);
+        let three = estimate(&[1.0, 2.0, 4.0], true).unwrap();
+        assert!((three.value - 2.0).abs() < 1e-9, "in the middle of the logarithms");
+        assert!((three.coverage - 0.75).abs() < 1e-9);
+        assert_eq!(estimate(&[], false), None);
+    }
+}

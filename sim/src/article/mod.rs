@@ -1,0 +1,241 @@
+//! `sim article`: every claim of the article that the gateway was built after, each held against an experiment.
+//!
+//! - [`experiment`]: what an experiment is; [`claims`]: all of them, as data; `here/`: what is computed in this
+//!   process;
+//! - `written`, `perform`, `turns`: arms are written, run, and have their turns;
+//! - [`figure`], [`verdict`]: figures out of samples, and what follows: pure;
+//! - `record`: a claim as it stands in the result; [`cli`]: the command line.
+//!
+//! Invariants: no figure of the result is written in the code; a claim that could not be measured says why; what was
+//! measured is in the result file before the next claim begins.
+
+pub mod claims;
+pub(crate) mod cli;
+pub mod experiment;
+pub mod figure;
+mod here;
+mod perform;
+mod record;
+mod turns;
+pub mod verdict;
+mod written;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use loadgen::clock::{Clock, rfc3339, unix_seconds};
+use loadgen::environment::{CpuTicks, Environment};
+use reports::result::{Kind, ResultFile, Validity, Verdict};
+
+use crate::children::Programs;
+use crate::demo::findings::same;
+use crate::folder::Folder;
+use crate::suite;
+use claims::CLAIMS;
+use experiment::Claim;
+use perform::Shop;
+
+/// The result's name.
+const NAME: &str = "article";
+/// The result's file.
+const FILE: &str = "result.json";
+
+/// What the article's claims are held against with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Which programs to start.
+    pub programs: Programs,
+    /// The scenarios' folder.
+    pub scenarios: PathBuf,
+    /// Only these claims, by id; empty means all.
+    pub only: Vec<String>,
+    /// Fewer and shorter rounds: a quarter of an hour in all.
+    pub quick: bool,
+    /// Only say which there are.
+    pub list: bool,
+    /// Rounds of each arm, in place of the claims' own.
+    pub rounds: Option<u32>,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// Print the result as JSON.
+    pub json: bool,
+    /// Where everything is written; a new folder among the temporary files when `None`.
+    pub out: Option<PathBuf>,
+    /// The command line, for the result.
+    pub command: String,
+}
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum ArticleError {
+    /// A claim was asked for that is not there.
+    #[error("no claim is called `{0}`; --list shows them")]
+    NoClaim(String),
+    /// The scenarios are not there.
+    #[error("{0}: no scenarios there; run it in the repository, or name their folder with --scenarios")]
+    NoScenarios(PathBuf),
+    /// The folder holds another result, which would be lost.
+    #[error("{0}: this is no result of `sim article`; name another folder with --out")]
+    OtherResult(PathBuf),
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl ArticleError {
+    /// The exit code.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        if matches!(self, Self::NoClaim(_)) { 2 } else { 3 }
+    }
+}
+
+/// Holds the claims against their experiments, one after the other. What a folder holds of an earlier run is kept where
+/// it is not measured again.
+///
+/// # Errors
+/// When a claim is asked for that is not there, or a file cannot be read or written.
+pub fn article(options: &Options) -> Result<ExitCode, ArticleError> {
+    let chosen = chosen(&options.only)?;
+    if options.list {
+        print(&record::list(&chosen));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !options.scenarios.is_dir() {
+        return Err(ArticleError::NoScenarios(options.scenarios.clone()));
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    loadgen::cli::end_on_interrupt(&stop);
+    let folder = Folder::make(options.out.as_deref(), NAME);
+    let folder = folder.map_err(|(path, source)| ArticleError::File { path, source })?.path().to_path_buf();
+    let mut result = earlier(&folder)?;
+    let ticks = CpuTicks::read();
+    let tell = |text: &str| progress(options, text);
+    let shop = Shop {
+        programs: &options.programs,
+        scenarios: &options.scenarios,
+        stop: &stop,
+        seed: options.seed,
+        is_quick: options.quick,
+        rounds: options.rounds,
+        command: &options.command,
+        tell: &tell,
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    for (number, claim) in chosen.iter().enumerate() {
+        if shop.is_over() {
+            break;
+        }
+        tell(&format!("{} of {}  {}  {}", number + 1, chosen.len(), claim.id, claim.claim));
+        let clock = Clock::start();
+        let done = shop.perform(claim, &folder.join(claim.id));
+        // Half a claim says nothing, and would take the place of a whole one of an earlier run.
+        if shop.is_over() {
+            break;
+        }
+        let seconds = clock.now_ns() as f64 / 1e9;
+        let told = record::of(claim, &done, seconds, options);
+        if !options.json {
+            wipe();
+            print(&format!("{}\n\n", reports::text::claim(&told).join("\n")));
+        }
+        result.claims.retain(|one| one.id != claim.id);
+        result.claims.push(told);
+        result.capacity.extend(done.capacity.map(|capacity| (claim.id.to_owned(), capacity)));
+        result.environment = done.environment.unwrap_or_else(|| machine(&ticks, cores));
+        finish(&mut result, options);
+        write(&result, &folder)?;
+    }
+    let summary = format!("{}\npage     {}\n", record::table(&result), folder.join(reports::files::PAGE).display());
+    print(&if options.json { result.to_json() } else { summary });
+    Ok(if stop.load(std::sync::atomic::Ordering::Relaxed) { ExitCode::from(4) } else { ExitCode::SUCCESS })
+}
+
+/// The claims that are asked for, in the article's order.
+fn chosen(only: &[String]) -> Result<Vec<&'static Claim>, ArticleError> {
+    let is_known = |name: &String| CLAIMS.iter().any(|claim| claim.id.eq_ignore_ascii_case(name));
+    if let Some(name) = only.iter().find(|name| !is_known(name)) {
+        return Err(ArticleError::NoClaim(name.clone()));
+    }
+    let is_asked = |claim: &&&Claim| only.is_empty() || only.iter().any(|name| claim.id.eq_ignore_ascii_case(name));
+    Ok(CLAIMS.iter().filter(is_asked).copied().collect())
+}
+
+/// What the folder holds of an earlier run.
+fn earlier(folder: &Path) -> Result<ResultFile, ArticleError> {
+    let path = folder.join(FILE);
+    if !path.is_file() {
+        return Ok(ResultFile { kind: Kind::Article, name: NAME.to_owned(), ..ResultFile::default() });
+    }
+    match ResultFile::read(&path) {
+        Ok(result) if result.kind == Kind::Article => Ok(result),
+        _ => Err(ArticleError::OtherResult(path)),
+    }
+}
+
+fn machine(ticks: &CpuTicks, cores: usize) -> reports::result::Environment {
+    same(&Environment { cores, ..Environment::read(ticks) })
+}
+
+/// What is said of all claims together. None of them is a failure of the run: whether a claim holds is what it finds
+/// out.
+fn finish(result: &mut ResultFile, options: &Options) {
+    let place = |id: &str| CLAIMS.iter().position(|claim| claim.id == id).unwrap_or(usize::MAX);
+    result.claims.sort_by_key(|claim| place(&claim.id));
+    result.seed = options.seed;
+    result.started_at = rfc3339(unix_seconds());
+    result.command.clone_from(&options.command);
+    gateway::build::COMMIT.clone_into(&mut result.commit);
+    result.validity = Validity { valid: true, achieved_over_offered: 1.0, ..Validity::default() };
+    result.verdict = Verdict::Pass;
+}
+
+fn write(result: &ResultFile, folder: &Path) -> Result<(), ArticleError> {
+    let path = folder.join(FILE);
+    // One that is stopped here leaves the file as it was.
+    let new = folder.join("result.json.new");
+    std::fs::write(&new, result.to_json())
+        .and_then(|()| std::fs::rename(&new, &path))
+        .and_then(|()| reports::files::write(result, folder, folder))
+        .map_err(|source| ArticleError::File { path, source })
+}
+
+/// One line that is written over on a terminal, lines in a pipe.
+fn progress(options: &Options, text: &str) {
+    if options.json {
+        return;
+    }
+    let mut stderr = std::io::stderr();
+    // With standard error closed there is no one to tell.
+    let _ = if stderr.is_terminal() {
+        write!(stderr, "\r\u{1b}[2K{text}").and_then(|()| stderr.flush())
+    } else {
+        writeln!(stderr, "{text}")
+    };
+}
+
+/// Takes the line of progress away.
+fn wipe() {
+    if std::io::stderr().is_terminal() {
+        let _ = write!(std::io::stderr(), "\r\u{1b}[2K");
+    }
+}
+
+fn print(text: &str) {
+    // A reader that has gone away is no reason to fail.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Where scenarios are, seen from the repository.
+pub(crate) const FOLDER: &str = suite::FOLDER;
+
+#[cfg(test)]
+mod tests;

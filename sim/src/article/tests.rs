@@ -1,0 +1,99 @@
+//! The table of claims is whole, and everything in it can be run.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::claims::CLAIMS;
+use super::experiment::{Draw, Work};
+use super::written;
+
+fn scenarios() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
+}
+
+#[test]
+fn every_claim_is_there_once_and_in_order() {
+    let ids: Vec<&str> = CLAIMS.iter().map(|claim| claim.id).collect();
+    let wanted: Vec<String> = (1..=28).map(|number| format!("A{number}")).collect();
+    assert_eq!(ids, wanted);
+}
+
+#[test]
+fn every_claim_has_something_that_it_stands_or_falls_with() {
+    for claim in CLAIMS {
+        let core: Vec<_> = claim.figures.iter().filter(|figure| figure.is_core).collect();
+        assert!(!core.is_empty(), "{}", claim.id);
+        assert!(core.iter().all(|figure| figure.min.is_some() || figure.max.is_some()), "{}", claim.id);
+        assert!(claim.figures[0].is_core, "{}: the first figure is the one that tables show", claim.id);
+        assert!(!claim.arms.is_empty() && claim.rounds.0 > 0 && claim.rounds.1 >= claim.rounds.0, "{}", claim.id);
+    }
+}
+
+fn arms_of(draw: &Draw, arms: &mut Vec<&'static str>) {
+    match draw {
+        Draw::Of(arm, _) => arms.push(arm),
+        Draw::Ratio(one, other) | Draw::Less(one, other) => {
+            arms_of(one, arms);
+            arms_of(other, arms);
+        }
+        Draw::Sum(all) | Draw::Most(all) | Draw::Least(all) => all.iter().for_each(|one| arms_of(one, arms)),
+        Draw::Times(_, one) | Draw::Rest(one) => arms_of(one, arms),
+    }
+}
+
+#[test]
+fn figures_and_plots_are_drawn_from_arms_that_are_run() {
+    for claim in CLAIMS {
+        let known: BTreeSet<&str> = claim.arms.iter().map(|arm| arm.name).collect();
+        assert_eq!(known.len(), claim.arms.len(), "{}: a name twice", claim.id);
+        for figure in claim.figures {
+            let mut arms = Vec::new();
+            arms_of(&figure.draw, &mut arms);
+            for arm in arms {
+                let found = claim.arms.iter().find(|one| one.name == arm);
+                let found = found.unwrap_or_else(|| panic!("{}: {} is drawn from {arm}", claim.id, figure.name));
+                assert!(!(figure.is_core && found.is_slow), "{}: {} would be open with --quick", claim.id, figure.name);
+            }
+        }
+        for arm in claim.plots.iter().flat_map(|plot| plot.series).flat_map(|series| series.arms) {
+            assert!(known.contains(arm), "{}: a plot shows {arm}", claim.id);
+        }
+        for arm in claim.arms {
+            let is_plotted = claim.plots.iter().flat_map(|plot| plot.series).any(|one| one.arms.contains(&arm.name));
+            let is_used = is_plotted || !claim.names_of(arm.name).is_empty();
+            assert!(is_used || arm.is_slow, "{}: nothing is drawn from {}", claim.id, arm.name);
+        }
+    }
+}
+
+#[test]
+fn every_scenario_is_right_with_its_edits() {
+    for claim in CLAIMS {
+        for arm in claim.arms {
+            let Work::Scenario { file, edits, .. } = arm.work else { continue };
+            let folder = tempfile::tempdir().unwrap();
+            let scenario = written::scenario(&scenarios(), file, edits, folder.path());
+            let scenario = scenario.unwrap_or_else(|why| panic!("{} {}:\n{why}", claim.id, arm.name));
+            for figure in claim.names_of(arm.name).iter().filter(|name| !name.starts_with("also.")) {
+                let known = crate::scenario::has_figure(&scenario, figure);
+                assert!(known, "{} {}: no result will hold {figure}", claim.id, arm.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_configuration_of_a_turn_is_right_with_its_edits() {
+    for claim in CLAIMS {
+        for arm in claim.arms {
+            let Work::Turn { config, edits, headers } = arm.work else { continue };
+            let keys = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"IA5eEdhBekQjfzFCItfplQVFbQnIryPt84iSIH4IeDE","kid":"1"}]}"#;
+            let jwks = if headers.iter().any(|(_, value)| value.contains("{token(")) { keys } else { "" };
+            let blanks = [("upstream", "127.0.0.1:9"), ("jwks", jwks), ("dir", "/tmp")];
+            let text = written::configuration(&scenarios(), config, edits, &blanks);
+            let text = text.unwrap_or_else(|why| panic!("{} {}: {why}", claim.id, arm.name));
+            let loaded = gateway::config::load_text(&text, Path::new("turn"), gateway::config::Purpose::Check);
+            assert!(loaded.is_ok(), "{} {}: {:?}\n{text}", claim.id, arm.name, loaded.err());
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Turns in front of one mock: our gateway with several configurations, and other gateways, in interleaved rounds.
+
+use std::path::Path;
+use std::time::Duration;
+
+use loadgen::control::call;
+use loadgen::target::Target;
+use rand_pcg::Pcg64;
+use rand_pcg::rand_core::SeedableRng;
+use serde_json::{Value, json};
+
+use super::experiment::{Arm as Wanted, Claim, Work};
+use super::figure::Sample;
+use super::perform::{Performed, Shop};
+use super::written;
+use crate::children::{Child, MockService};
+use crate::peers::{Contender, Place, Running, idle};
+use crate::process::Process;
+use crate::rounds::Cores;
+use crate::rounds::luggage::{Luggage, Speech};
+use crate::rounds::order::shuffled;
+use crate::rounds::turn::{Arm, Pace, Road, Turn};
+use crate::run::RunKeys;
+use crate::scenario::model::{TokenAlgorithm, TokenPart};
+
+/// Unmeasured load before each turn.
+const WARM_UP: Duration = Duration::from_millis(250);
+/// The same before the first: caches of tokens fill.
+const FIRST_WARM_UP: Duration = Duration::from_millis(1_500);
+/// Bytes of each answer.
+const BODY: u64 = 512;
+/// Client connections.
+const CONNECTIONS: usize = 64;
+/// The mock's answer where an authority is asked about a token.
+const AUTHORITY: &str = r#"{"rules":[{"match":{"path":"/introspect*"},
+    "act":{"body":"{\"active\":true,\"sub\":\"user\",\"client_id\":\"api\"}"}}]}"#;
+/// Tokens outlive the longest comparison.
+const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// One that serves, and what its requests carry.
+struct Ready {
+    name: &'static str,
+    served_by: ServedBy,
+    luggage: Luggage,
+    idle_rss: u64,
+}
+
+enum ServedBy {
+    Ours(Child),
+    Other(Running),
+}
+
+impl Ready {
+    fn process(&self) -> &Process {
+        match &self.served_by {
+            ServedBy::Ours(child) => &child.process,
+            ServedBy::Other(running) => &running.process,
+        }
+    }
+
+    fn arm(&self) -> Arm<'_> {
+        let address = match &self.served_by {
+            ServedBy::Ours(child) => child.ready.listeners[0],
+            ServedBy::Other(running) => running.address,
+        };
+        Arm { name: self.name, process: Some(self.process()), address }
+    }
+}
+
+/// Runs all turns of a claim, on a thread of its own, since the driver is pinned to a core.
+pub(super) fn perform(shop: &Shop<'_>, claim: &Claim, arms: &[&Wanted], folder: &Path, done: &mut Performed) {
+    let rounds = done.rounds;
+    let outcome = std::thread::scope(|scope| {
+        let (programs, scenarios, stop, seed) = (shop.programs, shop.scenarios, shop.stop, shop.seed);
+        let still = Still { programs, scenarios, stop, seed, is_quick: shop.is_quick, folder };
+        let (tell, told) = std::sync::mpsc::sync_channel::<String>(64);
+        let thread = scope.spawn(move || all(&still, arms, rounds, &tell));
+        told.iter().for_each(|text| (shop.tell)(&format!("{}  {text}", claim.id)));
+        thread.join().unwrap_or_else(|_| Err("the driver ended early".to_owned()))
+    });
+    match outcome {
+        Ok(all) => {
+            for (arm, samples) in all.samples {
+                samples.into_iter().for_each(|sample| done.put(arm, sample));
+            }
+            all.notes.into_iter().for_each(|note| done.note(note));
+            all.configuration.into_iter().for_each(|line| done.told(line));
+        }
+        Err(why) => done.note(why),
+    }
+}
+
+/// What the driver's thread needs of the shop.
+struct Still<'a> {
+    programs: &'a crate::children::Programs,
+    scenarios: &'a Path,
+    stop: &'a std::sync::Arc<std::sync::atomic::AtomicBool>,
+    seed: u64,
+    is_quick: bool,
+    folder: &'a Path,
+}
+
+#[derive(Default)]
+struct All {
+    samples: Vec<(&'static str, Vec<Option<Sample>>)>,
+    notes: Vec<String>,
+    configuration: Vec<String>,
+}
+
+fn all(
+    still: &Still<'_>,
+    arms: &[&Wanted],
+    rounds: usize,
+    tell: &std::sync::mpsc::SyncSender<String>,
+) -> Result<All, String> {
+    let words = |error: &dyn std::error::Error| error.to_string();
+    std::fs::create_dir_all(still.folder).map_err(|error| words(&error))?;
+    let cores = Cores::find();
+    let (max_connections, max_pairs) = idle::raise_file_limit(CONNECTIONS).map_err(|error| words(&error))?;
+    let place = Place { cores: cores.contender(), max_connections, max_pairs, ..Place::default() };
+    let service = MockService { name: "mock", endpoints: 1, seed: still.seed };
+    let mock = still.programs.start_mock(&service, &still.folder.join("mock.log"), &cores.load());
+    let mock = mock.map_err(|error| words(&error))?;
+    // Who is asked about a token says that it holds.
+    let target = Target::plain(mock.ready.control.unwrap_or(mock.ready.listeners[0]), "/faults");
+    call(&target, "PUT", AUTHORITY.as_bytes()).map_err(|error| words(&error))?;
+    let mut found = All::default();
+    let mut ready = Vec::new();
+    for arm in arms {
+        match start(still, arm, &mock, &place) {
+            Ok((one, told)) => {
+                found.configuration.push(told);
+                ready.push(one);
+            }
+            Err(why) => found.notes.push(why),
+        }
+    }
+    let length = if still.is_quick { Duration::from_millis(700) } else { Duration::from_secs(2) };
+    found.configuration.push(format!(
+        "turns of {} s, {CONNECTIONS} connections, answers of {BODY} bytes, one worker; {}",
+        length.as_secs_f64(),
+        cores.pinning()
+    ));
+    let driver = &Driver { still, mock: &mock };
+    ready.retain(|one| match driver.checked(one) {
+        Ok(()) => true,
+        Err(why) => {
+            found.notes.push(format!("{}: {why}", one.name));
+            false
+        }
+    });
+    cores.pin_driver().map_err(|error| words(&error))?;
+    for one in &ready {
+        driver.turn(one, FIRST_WARM_UP)?;
+    }
+    let mut samples: Vec<Vec<Option<Sample>>> = vec![Vec::new(); ready.len()];
+    let mut rng = Pcg64::seed_from_u64(still.seed);
+    for round in 1..=rounds {
+        for index in shuffled(ready.len(), &mut rng) {
+            if still.stop.load(std::sync::atomic::Ordering::Relaxed) {
+                samples[index].push(None);
+                continue;
+            }
+            driver.turn(&ready[index], WARM_UP)?;
+            let turn = driver.turn(&ready[index], length)?;
+            let told = format!(
+                "round {round} of {rounds}  {:<16} {:>7.0}/s  {:>7.1} us",
+                ready[index].name,
+                turn.requests_per_second(),
+                turn.cpu_us_per_request()
+            );
+            // Nobody listens when the other side has gone.
+            let _ = tell.send(told);
+            samples[index].push(Some(sample(&turn, ready[index].idle_rss)));
+        }
+    }
+    found.samples = ready.iter().map(|one| one.name).zip(samples).collect();
+    Ok(found)
+}
+
+struct Driver<'a> {
+    still: &'a Still<'a>,
+    mock: &'a Child,
+}
+
+impl Driver<'_> {
+    fn road<'b>(&'b self, luggage: &'b Luggage) -> Road<'b> {
+        Road {
+            mock: self.mock,
+            body: BODY,
+            connections: CONNECTIONS,
+            seed: self.still.seed,
+            luggage,
+            stop: self.still.stop,
+        }
+    }
+
+    fn checked(&self, one: &Ready) -> Result<(), String> {
+        self.road(&one.luggage).check_bytes(one.arm()).map_err(|error| error.to_string())
+    }
+
+    fn turn(&self, one: &Ready, length: Duration) -> Result<Turn, String> {
+        self.road(&one.luggage).turn(one.arm(), Pace::Closed, length).map_err(|error| error.to_string())
+    }
+}
+
+fn start(still: &Still<'_>, arm: &Wanted, mock: &Child, place: &Place) -> Result<(Ready, String), String> {
+    let upstream = mock.ready.listeners[0];
+    let (served_by, luggage, told) = match arm.work {
+        Work::Peer(name) => {
+            let missing = || format!("{name} is not on this machine: `cargo xtask peers` brings it");
+            let contender = Contender::peer(name, None, place).ok_or_else(missing)?;
+            let told = format!("{name}: {}", contender.version);
+            let running = contender.start(upstream, still.folder, "").map_err(|error| error.to_string())?;
+            (ServedBy::Other(running), Luggage::default(), told)
+        }
+        Work::Turn { config, edits, headers } => {
+            let (luggage, jwks) = luggage(headers)?;
+            let upstream = upstream.to_string();
+            let dir = still.folder.display().to_string();
+            let blanks = [("upstream", upstream.as_str()), ("jwks", jwks.as_str()), ("dir", dir.as_str())];
+            let text = written::configuration(still.scenarios, config, edits, &blanks)?;
+            let path = still.folder.join(format!("{}.toml", arm.name));
+            std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+            let log = still.folder.join(format!("{}.log", arm.name));
+            let child = still.programs.start_gateway(&path, &log, &place.cores).map_err(|error| error.to_string())?;
+            (ServedBy::Ours(child), luggage, format!("{}: {config}{}", arm.name, in_words(edits)))
+        }
+        Work::Scenario { .. } | Work::Here(_) => return Err(format!("{} has no turns", arm.name)),
+    };
+    let mut ready = Ready { name: arm.name, served_by, luggage, idle_rss: 0 };
+    ready.idle_rss = ready.process().usage().rss_bytes;
+    Ok((ready, told))
+}
+
+fn in_words(edits: &[super::experiment::Edit]) -> String {
+    edits.iter().map(|edit| format!(" with `{}`", edit.1.trim().replace('\n', " "))).collect()
+}
+
+/// What requests carry, and the public keys that it is held against; keys are made only where a token is carried.
+fn luggage(headers: &[(&str, &str)]) -> Result<(Luggage, String), String> {
+    let headers: Vec<(String, String)> =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    if !headers.iter().any(|(_, value)| value.contains("{token(")) {
+        return Ok((Luggage { headers, key: None, speech: Speech::Http1 }, String::new()));
+    }
+    let keys = RunKeys::make(&TokenPart {
+        algorithm: TokenAlgorithm::Es256,
+        issuer: Some("https://idp.example".to_owned()),
+        audience: Some("api".to_owned()),
+        lifetime: LIFETIME,
+        keys: Vec::new(),
+    });
+    let keys = keys.map_err(|error| error.to_string())?;
+    let jwks = keys.set().to_owned();
+    Ok((Luggage { headers, key: Some(keys.signing), speech: Speech::Http1 }, jwks))
+}
+
+fn sample(turn: &Turn, idle_rss: u64) -> Sample {
+    let cpu_us = turn.cpu_us_per_request();
+    let figures: Value = json!({
+        "cpu_us_per_request": cpu_us,
+        "requests_per_second": turn.requests_per_second(),
+        "requests_per_core": if cpu_us > 0.0 { 1e6 / cpu_us } else { 0.0 },
+        "p50_us": turn.latency_us(0.5),
+        "p99_us": turn.latency_us(0.99),
+        "rss_bytes": turn.rss_bytes,
+        "idle_rss_bytes": idle_rss,
+        "core_share": turn.core_share(),
+        "reuse_ratio": turn.reuse_ratio,
+        "not_ok": turn.not_ok,
+        "failed_share": turn.not_ok as f64 / turn.finished.max(1) as f64,
+    });
+    Sample { figures, is_valid: turn.finished > 0 }
+}
