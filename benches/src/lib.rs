@@ -120,6 +120,7 @@ fn route(path: &str) -> Arc<Route> {
         mirror: None,
         batch: None,
         openapi: None,
+        stages: Box::default(),
         compress: None,
         breaker: None,
         criticality: Default::default(),

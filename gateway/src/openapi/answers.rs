@@ -18,6 +18,9 @@ pub(super) fn of_route(route: &Route) -> Map<String, Value> {
     let (status, mut response) = match (route.own_answer.as_deref(), &route.aggregate, &route.batch) {
         (Some(OwnAnswer::Fixed(answer)), ..) => (answer.status.as_str().to_owned(), fixed(answer, "A fixed answer.")),
         (Some(OwnAnswer::Redirect(to)), ..) => (to.status.as_str().to_owned(), redirect("Leads to another address.")),
+        (Some(OwnAnswer::Handler(_)), ..) => {
+            ("default".to_owned(), json!({ "description": "What the program's own code answers." }))
+        }
         (None, Some(aggregate), _) => ("200".to_owned(), parts(aggregate)),
         (None, None, Some(_)) => (
             "200".to_owned(),
@@ -38,6 +41,7 @@ pub(super) fn in_words(route: &Route) -> Option<String> {
         return Some(match &**own {
             OwnAnswer::Fixed(_) => "The gateway answers itself.".to_owned(),
             OwnAnswer::Redirect(_) => "The gateway sends clients elsewhere.".to_owned(),
+            OwnAnswer::Handler(name) => format!("The gateway's program answers itself, by its handler `{name}`."),
         });
     }
     if let Some(aggregate) = &route.aggregate {

@@ -57,6 +57,7 @@ fn by(key: &LimitKey) -> String {
         LimitKey::Global => "for all requests together".to_owned(),
         LimitKey::Header(name) => format!("for each `{name}`"),
         LimitKey::Claim(name) => format!("for each `{name}` of the identity"),
+        LimitKey::Custom(name) => format!("for each `{name}`, which the gateway's program knows"),
     }
 }
 

@@ -123,7 +123,7 @@ impl Of<'_> {
 
     /// What a request may bring.
     fn body(self, method: &Method, said: Option<Value>, is_documented: bool) -> Option<Value> {
-        if said.is_some() || is_documented || self.route.own_answer.is_some() || !problems::brings_body(method) {
+        if said.is_some() || is_documented || problems::is_fixed(self.route) || !problems::brings_body(method) {
             return said;
         }
         let most = problems::max_body(self.config, self.route);
@@ -183,7 +183,7 @@ impl Of<'_> {
             "documented": is_documented,
             "problems": codes.iter().map(|code| code.as_str()).collect::<Vec<_>>(),
         });
-        if let Some(timeout) = route.timeout.filter(|_| route.own_answer.is_none()) {
+        if let Some(timeout) = route.timeout.filter(|_| !problems::is_fixed(route)) {
             told["timeout_ms"] = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).into();
         }
         if let Some(most) = problems::max_body(config, route).filter(|_| problems::brings_body(method)) {

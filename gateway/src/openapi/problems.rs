@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::limits;
-use crate::config::settings::own_answer::Https;
+use crate::config::settings::own_answer::{Https, OwnAnswer};
 use crate::config::settings::rate_limit::OnFailure;
 use crate::config::settings::route::Fallback;
 use crate::config::settings::{Config, Route};
@@ -35,7 +35,7 @@ pub(super) fn codes(config: &Config, route: &Route, method: &Method) -> Vec<Code
     if route.batch.is_some() {
         codes.push(Code::ItemNotFound);
     }
-    if route.own_answer.is_none() && brings_body(method) {
+    if !is_fixed(route) && brings_body(method) {
         codes.push(Code::RequestTimeout);
         if max_body(config, route).is_some() {
             codes.push(Code::BodyTooLarge);
@@ -56,9 +56,19 @@ pub(super) fn codes(config: &Config, route: &Route, method: &Method) -> Vec<Code
     codes
 }
 
+/// Whether a route has one answer, which nobody else is asked for and no body is read for.
+pub(super) fn is_fixed(route: &Route) -> bool {
+    matches!(route.own_answer.as_deref(), Some(OwnAnswer::Fixed(_) | OwnAnswer::Redirect(_)))
+}
+
 /// What a failing upstream comes to; nothing where a fixed answer stands in for it.
 fn upstream_codes(route: &Route, codes: &mut Vec<Code>) {
-    if route.own_answer.is_some() || matches!(route.fallback, Some(Fallback::Answer(_))) {
+    if is_fixed(route) || matches!(route.fallback, Some(Fallback::Answer(_))) {
+        return;
+    }
+    if route.own_answer.is_some() {
+        // A handler is late, or panics.
+        codes.extend([Code::UpstreamTimeout, Code::Internal]);
         return;
     }
     if route.aggregate.is_some() {

@@ -52,6 +52,19 @@ fn scheme(provider: &Provider) -> Value {
             "name": keys.header.as_str(),
             "description": format!("A key, as `{}: KEY`.", keys.header),
         }),
+        ProviderKind::Custom(custom) => match &custom.header {
+            Some(name) => json!({
+                "type": "apiKey",
+                "in": "header",
+                "name": name.as_str(),
+                "description": format!("A credential that the gateway's program knows, as `{name}: CREDENTIAL`."),
+            }),
+            None => json!({
+                "type": "http",
+                "scheme": "bearer",
+                "description": "A credential that the gateway's program knows, as `Authorization: Bearer CREDENTIAL`.",
+            }),
+        },
         ProviderKind::Mtls => json!({
             "type": "mutualTLS",
             "description": "A client's certificate, shown in the TLS handshake.",

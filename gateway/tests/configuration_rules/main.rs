@@ -64,12 +64,3 @@ fn check_route(keys: &str, expected: &[&str]) {
 fn check_upstream(keys: &str, expected: &[&str]) {
     check(&format!("[upstreams.a]\nendpoints = [\"127.0.0.1:1\"]\n{keys}"), expected);
 }
-
-/// The same for a not built table, whose one "not yet" is left out.
-#[track_caller]
-fn check_unbuilt(input: &str, expected: &[&str]) {
-    let (later, found): (Vec<String>, Vec<String>) =
-        errors(input).into_iter().partition(|error| error.ends_with("not built yet"));
-    assert_eq!(found, expected, "\n{input}");
-    assert_eq!(later.len(), 1, "{later:?}");
-}

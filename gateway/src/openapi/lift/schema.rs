@@ -240,30 +240,30 @@ mod tests {
     }
 
     #[track_caller]
-    fn of_old(schema: Value, expected: Value) {
-        assert_eq!(lifted("3.0.3", &schema).0, expected);
+    fn of_old([schema, expected]: &[Value; 2]) {
+        assert_eq!(lifted("3.0.3", schema).0, *expected);
     }
 
     #[test]
     fn what_3_0_says_otherwise_is_said_as_3_1_does() {
-        of_old(json!({ "type": "string", "nullable": true }), json!({ "type": ["string", "null"] }));
-        of_old(
+        of_old(&[json!({ "type": "string", "nullable": true }), json!({ "type": ["string", "null"] })]);
+        of_old(&[
             json!({ "type": "string", "enum": ["a"], "nullable": true }),
             json!({ "type": ["string", "null"], "enum": ["a", null] }),
-        );
-        of_old(
+        ]);
+        of_old(&[
             json!({ "nullable": true, "allOf": [{ "$ref": "#/components/schemas/A" }] }),
             json!({ "anyOf": [{ "allOf": [{ "$ref": "#/components/schemas/svc.A" }] }, { "type": "null" }] }),
-        );
-        of_old(
+        ]);
+        of_old(&[
             json!({ "type": "integer", "minimum": 0, "exclusiveMinimum": true, "maximum": 9, "exclusiveMaximum": false }),
             json!({ "type": "integer", "maximum": 9, "exclusiveMinimum": 0 }),
-        );
-        of_old(json!({ "type": "string", "example": "x" }), json!({ "type": "string", "examples": ["x"] }));
-        of_old(
+        ]);
+        of_old(&[json!({ "type": "string", "example": "x" }), json!({ "type": "string", "examples": ["x"] })]);
+        of_old(&[
             json!({ "$ref": "#/components/schemas/A", "description": "passed over" }),
             json!({ "$ref": "#/components/schemas/svc.A" }),
-        );
+        ]);
     }
 
     #[test]
