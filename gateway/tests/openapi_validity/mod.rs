@@ -1,5 +1,5 @@
-//! Whether a document is OpenAPI 3.1: by the official schemas, those for the schemas within it too; and by what a schema
-//! cannot say: references lead somewhere, ids and paths are there once, parameters of a path are described.
+//! Whether a document is OpenAPI 3.1: by the official schemas, those for the schemas within it too; and by what a
+//! schema cannot say: references lead somewhere, ids and paths are there once, parameters of a path are described.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
