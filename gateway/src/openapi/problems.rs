@@ -185,9 +185,7 @@ fn response(status: StatusCode, codes: &[Code]) -> Value {
 
 /// Headers that the gateway writes.
 pub(super) fn headers() -> Map<String, Value> {
-    let header = |description: &str, kind: &str, example: Value| {
-        json!({ "description": description, "schema": { "type": kind }, "example": example })
-    };
+    let header = |description: &str, kind: &str, example: Value| json!({ "description": description, "schema": { "type": kind }, "example": example });
     let limits = "draft-ietf-httpapi-ratelimit-headers-10";
     Map::from_iter([
         (

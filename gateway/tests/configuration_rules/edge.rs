@@ -149,6 +149,6 @@ fn a_collector_is_named_by_its_place_alone() {
     assert_eq!(warnings(&good).len(), 1, "there are no routes, and nothing else is wrong");
     check(
         &tracing("otlp_endpoint = \"https://otlp.example\"\notlp_ca = \"none.pem\""),
-        &["3:11: none.pem: there is no such file"],
+        &["3:11: cannot read the file \"none.pem\": No such file or directory"],
     );
 }

@@ -225,7 +225,7 @@ async fn a_client_that_leaves_ends_its_retries() {
     let gateway = Gateway::start(&text(&upstream, "", "attempts = 10, per_try_timeout = '10s'")).await;
     let mut client = gateway.client().await;
     client.send(GET).await;
-    eventually("it is in flight", || gateway.in_flight() == 1).await;
+    upstream.wait_for_requests(1).await;
     drop(client);
     gateway.at_rest().await;
     assert_eq!(upstream.counters().requests, 1);

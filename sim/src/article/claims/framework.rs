@@ -20,7 +20,9 @@ pub(super) static A27: Claim = Claim {
         Figure::exact("lines of the whole program", Unit::Number, Of("embedding", "whole")).most(60.0),
     ],
     plots: &[],
-    missing: &["generated documentation: this build of the gateway makes no merged OpenAPI document"],
+    missing: &[
+        "generated documentation: that the merged OpenAPI document is valid is held by tests, and not measured here",
+    ],
 };
 
 const TURN: &str = "article/turn.gateway.toml";

@@ -7,12 +7,14 @@ use crate::article::experiment::Terms;
 /// The example.
 const EXAMPLE: &str = include_str!("../../../../gateway/examples/embed.rs");
 
-/// Lines of the function that builds the program, its configuration apart; and of the whole example.
+/// Lines of the function that builds the program, the text of its configuration apart; and of the whole example.
 pub(in crate::article) fn lines(_: &Terms) -> Result<Value, String> {
     let code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
-    let from = EXAMPLE.find("let config").ok_or("the example builds no configuration")?;
+    let from = EXAMPLE.find("let gateway").ok_or("the example builds no gateway")?;
     let to = EXAMPLE[from..].find("\n}").ok_or("the function does not end")?;
-    let mounted = EXAMPLE[from..from + to].lines().filter(code).count();
+    let (before, text) = EXAMPLE[from..from + to].split_once("r#\"").ok_or("the example has no configuration")?;
+    let (_, after) = text.split_once("\"#").ok_or("the configuration does not end")?;
+    let mounted = format!("{before}{after}").lines().filter(code).count();
     Ok(json!({ "mounting": mounted, "whole": EXAMPLE.lines().filter(code).count() }))
 }
 
