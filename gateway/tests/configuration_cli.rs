@@ -86,6 +86,7 @@ fn a_file_that_cannot_be_read_is_another_matter() {
     assert_eq!(text(&check.stderr).lines().count(), 1);
     assert!(text(&check.stderr).contains("`gateway init`"), "the remedy");
     assert_eq!(gateway(folder.path(), &["run"]).stderr, gateway(folder.path(), &["check"]).stderr);
+    assert_eq!(gateway(folder.path(), &["run", "none.toml"]).stderr, check.stderr, "named as `check` takes it");
 }
 
 #[test]
@@ -100,6 +101,7 @@ fn a_command_line_that_is_not_understood() {
         &["run", "--to", "ftp://a"],
         &["run", "--to", "http://a", "--listen", "8080"],
         &["run", "--listen", "127.0.0.1:8080"],
+        &["run", "a.toml", "--config", "b.toml"],
         &["explain", "GET", "no-slash"],
     ];
     for arguments in asked {

@@ -22,6 +22,9 @@ const EVENTS_FLUSH: Duration = Duration::from_secs(1);
     after_help = "Examples:\n  gateway run --config gateway.toml\n  gateway run --to http://127.0.0.1:9001 --listen 0.0.0.0:8080\n\nAccess records go to standard output, events to standard error. A second SIGTERM or SIGINT ends it at once.\n\nExit codes: 0 ended by a signal or a drain, 1 the configuration is bad, 2 usage, 3 could not run."
 )]
 pub(super) struct Run {
+    /// The configuration, as for `check`; the same as --config.
+    #[arg(value_name = "FILE", conflicts_with_all = ["config", "to"])]
+    file: Option<PathBuf>,
     /// The configuration; ./gateway.toml when neither this nor --to is given.
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -51,7 +54,7 @@ impl Run {
     pub(super) fn run(&self) -> u8 {
         #[cfg(feature = "slow-down")]
         crate::slow_down::set(self.slow_down_steps);
-        let path = self.config.clone().unwrap_or_else(|| PathBuf::from("gateway.toml"));
+        let path = self.config.clone().or_else(|| self.file.clone()).unwrap_or_else(|| PathBuf::from("gateway.toml"));
         let (loaded, path) = match &self.to {
             Some(url) => match publish::forwarding(url, self.listen, self.admin) {
                 Ok(text) => {
