@@ -1,7 +1,7 @@
 //! The stage: finds out who is asking, and whether that is enough for the route.
 //!
 //! In two steps, so that a request whose token is known pays for neither a future nor an allocation: [`recall`] looks,
-//! [`prove`] verifies where nothing is known yet, and asks stores where tokens are used up or taken back there.
+//! `prove` verifies where nothing is known yet, and asks stores where tokens are used up or taken back there.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};

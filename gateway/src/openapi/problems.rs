@@ -183,9 +183,14 @@ fn response(status: StatusCode, codes: &[Code]) -> Value {
     })
 }
 
+fn header(description: &str, kind: &str, example: Value) -> Value {
+    let mut header = json!({ "description": description, "schema": { "type": kind } });
+    header["example"] = example;
+    header
+}
+
 /// Headers that the gateway writes.
 pub(super) fn headers() -> Map<String, Value> {
-    let header = |description: &str, kind: &str, example: Value| json!({ "description": description, "schema": { "type": kind }, "example": example });
     let limits = "draft-ietf-httpapi-ratelimit-headers-10";
     Map::from_iter([
         (

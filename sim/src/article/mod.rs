@@ -4,7 +4,7 @@
 //!   process;
 //! - `written`, `perform`, `turns`: arms are written, run, and have their turns;
 //! - [`figure`], [`verdict`]: figures out of samples, and what follows: pure;
-//! - `record`: a claim as it stands in the result; [`cli`]: the command line.
+//! - `record`: a claim as it stands in the result; `cli`: the command line.
 //!
 //! Invariants: no figure of the result is written in the code; a claim that could not be measured says why; what was
 //! measured is in the result file before the next claim begins.
