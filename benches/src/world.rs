@@ -140,6 +140,10 @@ fn configuration(log: Log, breakers: Breakers, key: Option<&str>) -> String {
     text
 }
 
+/// Every request is sampled; there is room for the spans of all that are counted.
+const TRACED: &str = "[telemetry.tracing]\notlp_endpoint = \"http://127.0.0.1:4318\"\nsample_ratio = 1.0\n\
+                      otlp_queue = 1048576\n\n";
+
 /// What a world is made of.
 struct Plan {
     log: Log,
@@ -147,6 +151,8 @@ struct Plan {
     token: Token,
     /// The worker's loop is late, and all is refused.
     is_late: bool,
+    /// Every request is traced, and nobody sends the spans.
+    is_traced: bool,
     request: &'static [u8],
     /// What upstreams answer.
     answer: &'static [u8],
@@ -161,6 +167,7 @@ impl Default for Plan {
             breakers: Breakers::On,
             token: Token::Absent,
             is_late: false,
+            is_traced: false,
             request: messages::REQUEST,
             answer: messages::answer(),
             expected: OK,
@@ -181,6 +188,9 @@ impl Plan {
         if self.is_late {
             // Of a flood so many a second are written down, so that a count would hang on the clock.
             text.insert_str(0, "[telemetry.recorder]\nrequests = 0\n\n");
+        }
+        if self.is_traced {
+            text.insert_str(0, TRACED);
         }
         let gateway = start(&text, network);
         let (drain, drained) = watch::channel(false);
@@ -252,6 +262,14 @@ impl World {
     /// As `new`.
     pub fn without_breakers(log: Log) -> Self {
         Plan { log, breakers: Breakers::Off, ..Plan::default() }.world()
+    }
+
+    /// The same where every request is traced: what a sampled request costs.
+    ///
+    /// # Panics
+    /// As `new`.
+    pub fn traced(log: Log) -> Self {
+        Plan { log, is_traced: true, ..Plan::default() }.world()
     }
 
     /// The same while the worker's loop is late and every request is turned away: what a refusal costs.

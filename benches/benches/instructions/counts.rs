@@ -198,6 +198,17 @@ fn unguarded_pipeline(world: &'static mut World) {
     world.exchanges(OPERATIONS);
 }
 
+fn traced(log: Log) -> &'static mut World {
+    Box::leak(Box::new(World::traced(log)))
+}
+
+// What a traced request costs its worker is the difference to `pipeline`; at 1 % that is a hundredth of it for each.
+#[library_benchmark(setup = traced)]
+#[bench::log_off(args = (Log::Off), config = within("traced_pipeline_log_off"))]
+fn traced_pipeline(world: &'static mut World) {
+    world.exchanges(OPERATIONS);
+}
+
 fn refusing(log: Log) -> &'static mut World {
     Box::leak(Box::new(World::refusing(log)))
 }
@@ -250,8 +261,18 @@ library_benchmark_group!(name = balancing, benchmarks = [picking, ring_lookup, k
 library_benchmark_group!(name = headers, benchmarks = [screening, forwarded, request_id, trace]);
 library_benchmark_group!(
     name = whole,
-    benchmarks =
-        [limit_check, limit_governor, codec, pipeline, unguarded_pipeline, refusal, token, tokens_in_turn, network]
+    benchmarks = [
+        limit_check,
+        limit_governor,
+        codec,
+        pipeline,
+        unguarded_pipeline,
+        traced_pipeline,
+        refusal,
+        token,
+        tokens_in_turn,
+        network
+    ]
 );
 main!(library_benchmark_groups = [routing, balancing, headers, whole]);
 
