@@ -190,9 +190,10 @@ async fn others<N: Network>(
     if exchange.route().is_none_or(|route| route.stages.is_none()) {
         return Ok(None);
     }
-    if exchange.timeout.is_none() {
-        // It runs already where another service was asked.
-        forward::deadline::begin(exchange, headers);
+    match exchange.timeout {
+        None => forward::deadline::begin(exchange, headers),
+        // Another service was asked, and what waited for it waits no more; the client's wish has been read.
+        Some(_) => forward::deadline::arm(exchange),
     }
     let info = RequestInfo::of(exchange, routing::stage::parameters(exchange, params));
     let answered = plugins::before(exchange, headers, info).await?;

@@ -66,6 +66,10 @@ pub struct Relay<N: Network> {
     idle_timeout: Option<Duration>,
     /// What passes here is not yet what the client gets: who makes it that counts it, and records the end.
     is_packed: bool,
+    /// The program's own code reads it, and may answer with something else.
+    is_lent: bool,
+    /// How a lent one has ended that did not come whole.
+    cut: Option<Ended>,
 }
 
 /// What has been read of a body before it streams, and its share of the worker's memory.
@@ -165,7 +169,14 @@ impl<N: Network> ResponseBody<N> {
             exchange.finish_at(Ended::Complete, now);
             return Self::Empty;
         }
-        Self::Upstream(Box::new(Relay { exchange, source: Some(source), idle_timeout, is_packed: false }))
+        Self::Upstream(Box::new(Relay {
+            exchange,
+            source: Some(source),
+            idle_timeout,
+            is_packed: false,
+            is_lent: false,
+            cut: None,
+        }))
     }
 
     /// An upstream's answer that is not over, compressed.
@@ -176,7 +187,7 @@ impl<N: Network> ResponseBody<N> {
         idle_timeout: Option<Duration>,
         packing: Packing,
     ) -> Self {
-        let relay = Relay { exchange, source: Some(source), idle_timeout, is_packed: true };
+        let relay = Relay { exchange, source: Some(source), idle_timeout, is_packed: true, is_lent: false, cut: None };
         Self::Packed(Box::new(Packed::new(relay, packing)))
     }
 
@@ -408,7 +419,13 @@ impl<N: Network> Relay<N> {
     fn abort(&mut self, ended: Ended, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         // The connection is dropped with its source: nobody may read what is left on it.
         self.source = None;
-        self.exchange.finish(ended);
+        if self.is_lent {
+            // Who reads it may answer all the same: what becomes of the exchange is told at its own end.
+            self.cut = Some(ended);
+            self.exchange.connection.deadlines.set(Wait::ResponseBody, self.exchange.now(), None);
+        } else {
+            self.exchange.finish(ended);
+        }
         Poll::Ready(Some(Err(error)))
     }
 }

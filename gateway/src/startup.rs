@@ -288,9 +288,16 @@ impl Running {
     pub async fn drain_until(self, hurry: impl Future<Output = ()>) -> Drained {
         let drained = shutdown::drain(&self.gateway, &self.switches, &self.connections, hurry).await;
         let all_ended = async {
-            for thread in self.threads {
-                let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-            }
+            // By a thread of its own: a runtime that ends waits for what it has been given to block on, and a worker may
+            // be held up by the program's code for ever.
+            let (tell, told) = tokio::sync::oneshot::channel();
+            std::thread::spawn(move || {
+                for thread in self.threads {
+                    let _ = thread.join();
+                }
+                let _ = tell.send(());
+            });
+            let _ = told.await;
         };
         let _ = tokio::time::timeout(THREADS_END, all_ended).await;
         self.gateway.shared().tracer.finish(SPANS_FLUSH).await;

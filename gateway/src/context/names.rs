@@ -31,3 +31,19 @@ pub static X_AGGREGATE_MISSING: HeaderName = HeaderName::from_static("x-aggregat
 pub static X_REQUEST_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeout-ms");
 /// `grpc-timeout`: the same, to gRPC
 pub static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// Whether the gateway writes this header of each request that it sends on.
+pub fn is_own(name: &HeaderName) -> bool {
+    let own = [
+        &X_REQUEST_ID,
+        &TRACEPARENT,
+        &TRACESTATE,
+        &X_FORWARDED_FOR,
+        &X_FORWARDED_PROTO,
+        &X_FORWARDED_HOST,
+        &FORWARDED,
+        &X_REQUEST_TIMEOUT_MS,
+        &GRPC_TIMEOUT,
+    ];
+    own.into_iter().any(|own| own == name)
+}

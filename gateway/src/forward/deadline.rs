@@ -70,7 +70,7 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
 }
 
 /// Watches the deadline; an answer's head has stopped that.
-pub(super) fn arm<N: Network>(exchange: &Exchange<N>) {
+pub(crate) fn arm<N: Network>(exchange: &Exchange<N>) {
     exchange.connection.deadlines.set(Wait::Exchange, exchange.started, exchange.timeout);
 }
 

@@ -118,6 +118,8 @@ pub(super) fn add_fallback(route: &Route, responses: &mut Map<String, Value>) {
     let stands_in = fixed(answer, description);
     match responses.get_mut(answer.status.as_str()) {
         None => drop(responses.insert(answer.status.as_str().to_owned(), stands_in)),
+        // What is shared with others is not added to.
+        Some(response) if response.get("$ref").is_some() => {}
         Some(response) => {
             say(response, description);
             for (kind, media) in stands_in["content"].as_object().into_iter().flatten() {

@@ -36,6 +36,8 @@ struct Drawn {
     rank: Rank,
     route: String,
     when: Option<String>,
+    /// What is told of it where another one stands first; of itself, whatever it has taken in.
+    told: Value,
     operation: Map<String, Value>,
 }
 
@@ -62,8 +64,9 @@ impl Draft {
         (route, operation): (&Route, Map<String, Value>),
     ) {
         let place = self.place(template);
-        let mut drawn =
-            Drawn { rank: rank(&route.matches), route: route.name.to_string(), when: when(&route.matches), operation };
+        let (name, when) = (route.name.to_string(), when(&route.matches));
+        let told = told(&name, when.as_deref(), &operation);
+        let mut drawn = Drawn { rank: rank(&route.matches), route: name, when, told, operation };
         rename(&mut drawn.operation, template, &place.template);
         match place.operations.iter_mut().find(|(own, _)| own == method) {
             None => place.operations.push((method.clone(), drawn)),
@@ -106,18 +109,12 @@ impl Draft {
 impl Drawn {
     /// Tells of another route with the same method and path.
     fn take_in(&mut self, other: &Self) {
-        let mut told = json!({ "route": other.route, "when": other.when, "summary": other.operation["summary"] });
-        for name in ["security", "servers", "x-rate-limits", "x-gateway"] {
-            if let Some(value) = other.operation.get(name) {
-                told[name] = value.clone();
-            }
-        }
         let when = other.when.as_deref().unwrap_or("whatever else comes");
         let said = self.operation.get("description").and_then(Value::as_str).unwrap_or_default();
         let security = security_in_words(&other.operation);
         let said = format!("{said}\n\nAnother route takes it, `{}`: {when}. {security}", other.route);
         self.operation.insert("description".to_owned(), said.trim().into());
-        append(&mut self.operation, "x-alternatives", vec![told]);
+        append(&mut self.operation, "x-alternatives", vec![other.told.clone()]);
         let inherited = other.operation.get("x-alternatives").and_then(Value::as_array).cloned().unwrap_or_default();
         append(&mut self.operation, "x-alternatives", inherited);
         // What only one of them asks for is no more asked for by all.
@@ -149,8 +146,11 @@ impl Drawn {
         let theirs = other.operation.get("servers").and_then(Value::as_array);
         match (self.operation.get_mut("servers").and_then(Value::as_array_mut), theirs) {
             (Some(own), Some(theirs)) => {
-                own.extend(theirs.iter().cloned());
-                dedup(own);
+                for server in theirs {
+                    if !own.contains(server) {
+                        own.push(server.clone());
+                    }
+                }
             }
             // One of them is asked at any of the gateway's addresses.
             _ => drop(self.operation.remove("servers")),
@@ -164,6 +164,17 @@ impl Drawn {
             own.entry(status.clone()).or_insert_with(|| response.clone());
         }
     }
+}
+
+/// A route as it is told of beside another one, by itself.
+fn told(route: &str, when: Option<&str>, operation: &Map<String, Value>) -> Value {
+    let mut told = json!({ "route": route, "when": when, "summary": operation.get("summary") });
+    for name in ["security", "servers", "x-rate-limits", "x-gateway"] {
+        if let Some(value) = operation.get(name) {
+            told[name] = value.clone();
+        }
+    }
+    told
 }
 
 fn security_in_words(operation: &Map<String, Value>) -> &'static str {

@@ -48,7 +48,7 @@ pub struct Keeper<N: Network> {
     /// The version of the configuration whose documents have all been asked for.
     asked: watch::Sender<u64>,
     /// The last document that was put together; one at a time is.
-    made: tokio::sync::Mutex<Option<(Stamp, Bytes)>>,
+    made: Arc<tokio::sync::Mutex<Option<(Stamp, Bytes)>>>,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +72,7 @@ impl<N: Network> Keeper<N> {
     /// For a gateway whose clients connect there.
     pub fn new(gateway: Arc<Gateway<N>>, listeners: Vec<Listening>) -> Arc<Self> {
         let (known, asked) = (Mutex::default(), watch::Sender::new(0));
-        Arc::new(Self { gateway, listeners, known, asked, made: tokio::sync::Mutex::default() })
+        Arc::new(Self { gateway, listeners, known, asked, made: Arc::default() })
     }
 
     /// Where clients connect.
@@ -194,7 +194,7 @@ impl<N: Network> Keeper<N> {
             let _ = tokio::time::timeout(FIRST_LOOK, asked.wait_for(|version| *version >= snapshot.version)).await;
         }
         let stamp = (snapshot.version, self.known().revision, host);
-        let mut made = self.made.lock().await;
+        let mut made = Arc::clone(&self.made).lock_owned().await;
         if let Some((known, text)) = &*made
             && *known == stamp
         {
@@ -202,14 +202,14 @@ impl<N: Network> Keeper<N> {
         }
         let (given, listeners, host) = (self.given(), self.listeners.clone(), stamp.2.clone());
         let config = Arc::clone(&snapshot.config);
-        // The control runtime has more to do, health checks among it.
+        // The control runtime has more to do, health checks among it. Who asked may leave: it goes on, and one at a time.
         let making = tokio::task::spawn_blocking(move || {
             let wanted = Wanted { listeners: &listeners, host: host.as_deref(), given: &given };
-            Bytes::from(merged(&config, &wanted).to_string())
+            let text = Bytes::from(merged(&config, &wanted).to_string());
+            *made = Some((stamp, text.clone()));
+            text
         });
-        let text = making.await.unwrap_or_default();
-        *made = Some((stamp, text.clone()));
-        text
+        making.await.unwrap_or_default()
     }
 
     /// What `/status` says of documents.

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::draft::Draft;
@@ -310,9 +309,4 @@ fn weight(value: &Value) -> usize {
         Value::Object(map) => 2 + map.iter().map(|(name, value)| name.len() + 4 + weight(value)).sum::<usize>(),
         Value::Null | Value::Bool(_) | Value::Number(_) => 8,
     }
-}
-
-/// The methods of a path item.
-pub(super) fn method_of(name: &str) -> Option<Method> {
-    super::operation::METHODS.into_iter().find(|method| method.as_str().to_ascii_lowercase() == name)
 }

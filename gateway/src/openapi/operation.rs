@@ -192,6 +192,9 @@ impl Of<'_> {
         if let Some(when) = when(&route.matches) {
             told["when"] = when.into();
         }
+        if route.origin.as_ref().is_some_and(|origin| !origin.allow.is_empty() || !origin.deny.is_empty()) {
+            told["addresses"] = true.into();
+        }
         if let Some(aggregate) = &route.aggregate {
             told["parts"] =
                 aggregate.parts.iter().map(|part| json!({ "name": &*part.name, "required": part.required })).collect();

@@ -6,9 +6,28 @@ use super::names::fitting;
 use crate::config::settings::identity::{KeySource, Keys, Provider, ProviderKind};
 use crate::config::settings::{Config, Route};
 
-/// The schemes of all providers, under their names.
+/// Where another service says who may use a route: what it asks for, only it knows.
+const AUTHORITY: &str = "forward_auth";
+
+/// The schemes of all providers, under their names; and that of routes for which another service has the only word.
 pub(super) fn schemes(config: &Config) -> Map<String, Value> {
-    config.providers.iter().map(|provider| (fitting(&provider.name), scheme(provider))).collect()
+    let mut schemes: Map<String, Value> =
+        config.providers.iter().map(|provider| (fitting(&provider.name), scheme(provider))).collect();
+    if config.routes.iter().any(|route| is_judged_elsewhere(route)) {
+        schemes.entry(AUTHORITY).or_insert_with(|| {
+            json!({
+                "type": "apiKey",
+                "in": "header",
+                "name": "authorization",
+                "description": "Another service decides who may use it; what it asks for, it says itself.",
+            })
+        });
+    }
+    schemes
+}
+
+fn is_judged_elsewhere(route: &Route) -> bool {
+    route.auth.is_none() && route.forward_auth.is_some()
 }
 
 fn scheme(provider: &Provider) -> Value {
@@ -76,6 +95,9 @@ fn scheme(provider: &Provider) -> Value {
 ///
 /// Scopes are listed for every kind of scheme: OpenAPI 3.1 takes them for roles where the scheme has none.
 pub(super) fn of_route(route: &Route) -> Option<Vec<Value>> {
+    if is_judged_elsewhere(route) {
+        return Some(vec![json!({ AUTHORITY: [] })]);
+    }
     let auth = route.auth.as_ref()?;
     let scopes: Vec<&str> = auth.scopes.iter().map(|scope| &**scope).collect();
     let mut alternatives: Vec<Value> =

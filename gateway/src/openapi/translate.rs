@@ -8,8 +8,7 @@ use http::Method;
 use serde_json::{Map, Value};
 
 use super::lift::{self, Lift};
-use super::merge::method_of;
-use super::operation::Said;
+use super::operation::{METHODS, Said};
 use super::source::Source;
 use super::template::{Candidate, Template, ways_to};
 use crate::config::settings::Route;
@@ -48,8 +47,10 @@ pub(super) fn translated<'s>(
     let mut all = All { operations: Vec::new(), passed_over: 0 };
     for (path, item) in source.paths() {
         let Some(item) = source.path_item(item) else { continue };
-        for (name, operation) in item {
-            let Some(method) = method_of(name).filter(|_| operation.is_object()) else { continue };
+        // Asked for by name: several paths may share an item, and an item may hold any number of other names.
+        for method in METHODS {
+            let operation = item.get(&method.as_str().to_ascii_lowercase()).filter(|operation| operation.is_object());
+            let Some(operation) = operation else { continue };
             if all.operations.len() + all.passed_over >= MAX_TRIED {
                 return all;
             }
@@ -102,11 +103,10 @@ impl Translated<'_> {
 
     /// What the service says of it, in the form of the merged document.
     pub(super) fn said(&self, lift: &mut Lift<'_>) -> Said {
-        let list =
-            |of: Option<&'_ Value>| of.and_then(Value::as_array).into_iter().flatten().cloned().collect::<Vec<_>>();
         // The operation's own come before those that hold for the whole path.
-        let mut parameters = list(self.operation.get("parameters"));
-        parameters.extend(list(self.item.get("parameters")));
+        let lists = [self.operation.get("parameters"), self.item.get("parameters")];
+        let all = lists.into_iter().filter_map(|list| list?.as_array()).flatten();
+        let mut parameters: Vec<Value> = all.take(MAX_PARAMETERS + 1).cloned().collect();
         if parameters.len() > MAX_PARAMETERS {
             lift.notes.tell(format!("parameters beyond {MAX_PARAMETERS} of an operation are left out"));
             parameters.truncate(MAX_PARAMETERS);

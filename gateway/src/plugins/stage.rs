@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::guard::{Lost, guarded};
 use super::request::RequestInfo;
 use crate::config::editable_header;
-use crate::context::HeaderRules;
+use crate::context::{HeaderRules, names};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -75,8 +75,8 @@ pub struct StageRequest<'a> {
     rules: &'a HeaderRules,
 }
 
-/// A header that no stage sets or removes: it frames the message, belongs to one connection, is the `host`, or says who
-/// asks, which is proven by identity providers alone.
+/// A header that no stage sets or removes: it frames the message, belongs to one connection, is the `host`, is one that the
+/// gateway writes of each request (ids, forwarding, times), or says who asks, which is proven by identity providers alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotEditable(pub HeaderName);
 
@@ -135,7 +135,7 @@ impl StageRequest<'_> {
     }
 
     fn may_edit(&self, name: &HeaderName) -> Result<(), NotEditable> {
-        if editable_header(name.as_str()).is_err() || self.rules.is_identity(name.as_str()) {
+        if editable_header(name.as_str()).is_err() || self.rules.is_identity(name.as_str()) || names::is_own(name) {
             return Err(NotEditable(name.clone()));
         }
         Ok(())

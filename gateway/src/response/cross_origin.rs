@@ -68,6 +68,25 @@ pub(super) fn tell<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) 
     }
 }
 
+/// Tells it in an answer of the program's own, or in one that its stages have seen.
+pub(super) fn tell_instead<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
+    if !is_told(exchange) {
+        return;
+    }
+    for name in &DECIDED {
+        headers.remove(name);
+    }
+    let varies_already = headers.get_all(VARY).iter().any(|value| names_origin(value.as_bytes()));
+    let mut own = HeaderMap::new();
+    tell(exchange, &mut own);
+    if varies_already {
+        own.remove(VARY);
+    }
+    for (name, value) in &own {
+        headers.append(name, value.clone());
+    }
+}
+
 /// Tells it in an upstream's answer.
 #[inline(never)]
 pub(super) fn tell_in<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {

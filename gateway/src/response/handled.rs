@@ -12,6 +12,7 @@ use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::context::remove_from_answer;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
+use crate::forward::upgrade::refused;
 use crate::network::Network;
 use crate::reply::Reply;
 use crate::response_body::{Answer, Held, ResponseBody};
@@ -34,6 +35,10 @@ pub fn handled<N: Network>(mut held: Held<N>, response: Response) -> Reply<N> {
     let (status, mut headers) = (parts.status, parts.headers);
     if status.is_informational() {
         return lost(held, &GatewayError::new(Code::Internal, "The program's answer is no final one."));
+    }
+    if status.is_success() && held.with(|exchange| exchange.connection.websocket_key.is_some()) {
+        // Any 2xx would open a tunnel (RFC 8441, section 5), and nobody is at its other end.
+        return lost(held, &refused());
     }
     let has_none = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let length = body.size_hint().exact();
@@ -78,7 +83,7 @@ fn dress<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap, is_own: bo
         headers.remove(&RATELIMIT_POLICY);
         tell_limits(exchange, headers);
     }
-    cross_origin::tell(exchange, headers);
+    cross_origin::tell_instead(exchange, headers);
     if is_own {
         secure_own(exchange, headers);
     } else {

@@ -38,8 +38,17 @@ impl<N: Network> Held<N> {
             Some(source)
         };
         exchange.answered = None;
-        let relay = Arc::new(Mutex::new(Relay { exchange, source, idle_timeout, is_packed: true }));
+        let relay =
+            Arc::new(Mutex::new(Relay { exchange, source, idle_timeout, is_packed: true, is_lent: true, cut: None }));
         (Self::Lent(Arc::clone(&relay)), Lent { relay })
+    }
+
+    /// How an upstream's body has ended that did not come whole.
+    fn cut(&self) -> Option<Ended> {
+        match self {
+            Self::Own(_) => None,
+            Self::Lent(relay) => relay.lock().unwrap_or_else(PoisonError::into_inner).cut,
+        }
     }
 
     /// Does something with the exchange.
@@ -130,7 +139,10 @@ impl<N: Network> Handled<N> {
                 self.end(Ended::Complete);
                 Poll::Ready(None)
             }
-            Some(Err(error)) => self.abort(Ended::UpstreamCut, error.into()),
+            Some(Err(error)) => {
+                let ended = self.held.cut().unwrap_or(Ended::UpstreamCut);
+                self.abort(ended, error.into())
+            }
             Some(Ok(frame)) => Poll::Ready(Some(Ok(self.pass(frame)))),
         }
     }

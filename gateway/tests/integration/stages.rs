@@ -67,7 +67,7 @@ impl Noting {
 impl Stage for Noting {
     async fn request(&self, request: &mut StageRequest<'_>) -> ControlFlow<Response> {
         self.note(&format!("{} {} {:?}", request.method(), request.path(), request.query()));
-        for refused in ["x-auth-subject", "content-length", "connection", "host", "transfer-encoding"] {
+        for refused in ["x-auth-subject", "content-length", "connection", "host", "x-forwarded-for", "traceparent"] {
             let name = HeaderName::from_static(refused);
             assert!(request.set_header(name.clone(), HeaderValue::from_static("1")).is_err(), "{refused}");
             assert!(request.remove_header(&name).is_err(), "{refused}");
@@ -218,4 +218,57 @@ async fn a_stage_learns_who_asks_and_sees_handlers_too_but_not_what_the_gateway_
     let answer = gateway.ask(format!("GET /x/y HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n")).await;
     assert_eq!(answer.body, b"changed");
     assert_eq!(*seen.lock().unwrap(), ["Some(\"me\") Some(\"x/y\")"]);
+}
+
+/// Says of who may read an answer what services say of it by themselves.
+struct OpenToAll;
+
+impl Stage for OpenToAll {
+    async fn response(&self, _: &RequestInfo, mut response: Response) -> Response {
+        response.headers_mut().insert("access-control-allow-origin", HeaderValue::from_static("*"));
+        response.headers_mut().insert("access-control-allow-credentials", HeaderValue::from_static("true"));
+        response.headers_mut().insert("vary", HeaderValue::from_static("Origin"));
+        response
+    }
+}
+
+#[tokio::test]
+async fn who_may_read_an_answer_is_said_once_and_by_the_route_alone() {
+    let upstream = echo().await;
+    let cors = "cors = { origins = ['https://app.example'] }";
+    let gateway = Gateway::built(&text(&upstream, "'open'", cors), |builder| builder.stage("open", OpenToAll)).await;
+    let mut client = gateway.client().await;
+    for (origin, allowed) in [("https://app.example", vec!["https://app.example"]), ("https://evil.example", vec![])] {
+        let answer = client.ask(format!("GET / HTTP/1.1\r\nhost: a\r\norigin: {origin}\r\n\r\n")).await;
+        let all = |name: &str| -> Vec<&str> {
+            answer.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
+        };
+        assert_eq!((answer.status, all("access-control-allow-origin")), (200, allowed));
+        assert_eq!((all("access-control-allow-credentials").len(), all("vary").len()), (0, 1));
+    }
+}
+
+/// Reads the whole body, or answers without it.
+struct Whole;
+
+impl Stage for Whole {
+    async fn response(&self, _: &RequestInfo, response: Response) -> Response {
+        let (parts, body) = response.into_parts();
+        match to_bytes(body, 1 << 20).await {
+            Ok(whole) => Response::from_parts(parts, Body::from(whole)),
+            Err(_) => (StatusCode::BAD_GATEWAY, "it broke off").into_response(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_within_a_stage_is_recorded_as_what_the_client_got() {
+    let upstream = echo().await;
+    upstream.set_rules([Rule::any().effect(mocks::Effect::Truncate(Some(10)))]);
+    let gateway = Gateway::built(&text(&upstream, "'whole'", ""), |builder| builder.stage("whole", Whole)).await;
+    let answer = gateway.ask(GET).await;
+    assert_eq!((answer.status, &answer.body[..]), (502, &b"it broke off"[..]));
+    let record = gateway.record().await;
+    assert_eq!((&record["status"], &record["ended"]), (&502.into(), &"complete".into()), "{record}");
+    gateway.at_rest().await;
 }

@@ -194,7 +194,7 @@ function about({ path, method, it }) {
 }
 
 function access(it) {
-  if (!it.security?.length) return make("p", "Everybody.");
+  if (!it.security?.length) return make("p", it["x-gateway"]?.addresses ? "Who asks from an address that the route lets in." : "Everybody.");
   const schemes = docs.document.components.securitySchemes ?? {};
   const way = one => {
     const names = Object.entries(one);

@@ -37,13 +37,13 @@ function resolved(value) {
 
 const LISTS = { allOf: "all of", anyOf: "any of", oneOf: "one of", prefixItems: "items in this order" };
 
-function typeOf(schema) {
+function typeOf(schema, depth = 0) {
   if (schema === true || schema === false) return schema ? "anything" : "nothing";
   const [it, name] = resolved(schema);
   const kinds = [it.type ?? []].flat();
   let text = kinds.length ? kinds.join(" or ") : it.const !== undefined ? "exactly " + JSON.stringify(it.const)
     : it.enum ? "one of these" : it.properties ? "object" : Object.keys(LISTS).filter(list => it[list]).map(list => LISTS[list])[0] ?? "anything";
-  if (kinds.includes("array") && it.items !== undefined) text = text.replace("array", "array of " + typeOf(it.items));
+  if (kinds.includes("array") && it.items !== undefined) text = text.replace("array", depth < 3 ? "array of " + typeOf(it.items, depth + 1) : "array of more");
   return (name ? name + ": " : "") + text + (it.format ? ` (${it.format})` : "");
 }
 
@@ -94,19 +94,19 @@ function schemaView(schema, open = true) {
   return all;
 }
 
-// A value that fits, as far as that can be seen.
-function example(schema, depth = 0) {
+// A value that fits, as far as that can be seen, of so many values at most.
+function example(schema, depth = 0, left = { values: 2000 }) {
   const [it] = resolved(schema);
-  if (it === true || it === false || depth > DEEPEST_EXAMPLE) return null;
+  if (it === true || it === false || depth > DEEPEST_EXAMPLE || left.values-- <= 0) return null;
   if (Array.isArray(it.examples) && it.examples.length) return it.examples[0];
   for (const key of ["example", "default", "const"]) if (it[key] !== undefined) return it[key];
   if (Array.isArray(it.enum)) return it.enum[0];
-  for (const list of ["oneOf", "anyOf"]) if (Array.isArray(it[list]) && it[list].length) return example(it[list][0], depth + 1);
-  if (Array.isArray(it.allOf)) return Object.assign({}, ...it.allOf.map(one => example(one, depth + 1)).filter(one => one && typeof one === "object"), it.properties ? example({ properties: it.properties }, depth + 1) : {});
+  for (const list of ["oneOf", "anyOf"]) if (Array.isArray(it[list]) && it[list].length) return example(it[list][0], depth + 1, left);
+  if (Array.isArray(it.allOf)) return Object.assign({}, ...it.allOf.map(one => example(one, depth + 1, left)).filter(one => one && typeof one === "object"), it.properties ? example({ properties: it.properties }, depth + 1, left) : {});
   const kind = [it.type ?? (it.properties ? "object" : "string")].flat().find(one => one !== "null");
   switch (kind) {
-    case "object": return Object.fromEntries(Object.entries(it.properties ?? {}).filter(([, one]) => !resolved(one)[0].readOnly).map(([name, one]) => [name, example(one, depth + 1)]));
-    case "array": return it.items === undefined ? [] : [example(it.items, depth + 1)];
+    case "object": return Object.fromEntries(Object.entries(it.properties ?? {}).filter(([, one]) => !resolved(one)[0].readOnly).map(([name, one]) => [name, example(one, depth + 1, left)]));
+    case "array": return it.items === undefined ? [] : [example(it.items, depth + 1, left)];
     case "integer": case "number": return it.minimum ?? 0;
     case "boolean": return true;
     default: return "text";

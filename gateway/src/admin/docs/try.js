@@ -96,17 +96,22 @@ function request(method, path, it) {
 function curl(asked, operation) {
   const words = ["curl -i"];
   let server = asked.server;
-  const named = operation.servers?.[0]?.url;
+  const there = new URL(asked.server), all = (operation.servers ?? []).map(one => one.url);
+  const port = at => at.port || (at.protocol === "https:" ? "443" : "80");
+  const fits = url => { const at = new URL(url.replaceAll("{subdomain}", "www")); return at.protocol === there.protocol && port(at) === port(there); };
+  const named = all.find(fits) ?? all[0];
   if (named) {
     // The host of the route, at the address of the listener.
-    const there = new URL(asked.server);
     server = named.replaceAll("{subdomain}", "www");
-    words.push("--connect-to " + quoted("::" + there.hostname + ":" + (there.port || (there.protocol === "https:" ? 443 : 80))));
+    words.push("--connect-to " + quoted("::" + there.hostname + ":" + port(there)));
   }
-  if (asked.method !== "GET") words.push("-X " + asked.method);
+  // A path may hold what curl would expand.
+  if (/[[\]{}]/.test(asked.target)) words.push("-g");
+  if (asked.method === "HEAD") words.push("-I");
+  else if (asked.method !== "GET") words.push("-X " + asked.method);
   for (const [name, value] of asked.headers) words.push("-H " + quoted(`${name}: ${value}`));
   if (asked.cookies.length) words.push("-b " + quoted(asked.cookies.join("; ")));
-  if (asked.body !== undefined) words.push("--data-binary " + quoted(asked.body));
+  if (asked.body !== undefined) words.push("--data-raw " + quoted(asked.body));
   words.push(quoted(server + asked.target));
   return words.join(" \\\n  ");
 }
