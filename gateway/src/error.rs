@@ -195,6 +195,12 @@ impl GatewayError {
         self.part.as_ref().and_then(|part| part.status).unwrap_or_else(|| self.code.status())
     }
 
+    /// A client of HTTP/2 that asks for a WebSocket gets one, or nothing: without it, its request makes no sense.
+    #[cold]
+    pub fn no_websocket() -> Self {
+        Self::new(Code::MethodNotAllowed, "This route takes no WebSockets.")
+    }
+
     /// Turned away at a limit: 503 with a time to come back; `detail` is public.
     pub fn shed(reason: ShedReason, detail: &'static str) -> Self {
         let error = Self::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1));

@@ -151,7 +151,7 @@ async fn stages<N: Network>(
         });
     }
     if exchange.connection.websocket_key.is_some() {
-        return Err(forward::upgrade::refused().into());
+        return Err(GatewayError::no_websocket().into());
     }
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
 }
@@ -227,7 +227,7 @@ async fn without_upstream<N: Network>(
 ) -> Result<Outcome<N>, Failure> {
     if exchange.connection.websocket_key.is_some() {
         // Any 2xx would open a tunnel (RFC 8441, section 5), and nobody is at its other end.
-        return Err(forward::upgrade::refused().into());
+        return Err(GatewayError::no_websocket().into());
     }
     if let Some(handler) = exchange.route().and_then(|route| route.handler.clone()) {
         return handled(exchange, headers, params, body, &handler).await;
@@ -280,7 +280,7 @@ async fn batched<N: Network>(
     has_no_body: bool,
 ) -> Result<Outcome<N>, Failure> {
     if exchange.connection.websocket_key.is_some() {
-        return Err(forward::upgrade::refused().into());
+        return Err(GatewayError::no_websocket().into());
     }
     if !has_no_body {
         return Err(forward::body::none_is_taken().into());

@@ -288,8 +288,8 @@ impl Running {
     pub async fn drain_until(self, hurry: impl Future<Output = ()>) -> Drained {
         let drained = shutdown::drain(&self.gateway, &self.switches, &self.connections, hurry).await;
         let all_ended = async {
-            // By a thread of its own: a runtime that ends waits for what it has been given to block on, and a worker may
-            // be held up by the program's code for ever.
+            // By a thread of its own: a runtime that ends waits for what it has been given to block on, and a worker
+            // may be held up by the program's code for ever.
             let (tell, told) = tokio::sync::oneshot::channel();
             std::thread::spawn(move || {
                 for thread in self.threads {

@@ -70,9 +70,3 @@ fn prove(head: &mut ResponseHead, asked: Option<&HeaderValue>) {
         head.fields.push_more(&[(&header::SEC_WEBSOCKET_ACCEPT, &answer_to(key.as_bytes()))]);
     }
 }
-
-/// A client of HTTP/2 that asks for a WebSocket gets one, or nothing: without it, its request makes no sense.
-#[cold]
-pub fn refused() -> GatewayError {
-    GatewayError::new(Code::MethodNotAllowed, "This route takes no WebSockets.")
-}

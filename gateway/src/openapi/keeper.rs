@@ -202,7 +202,8 @@ impl<N: Network> Keeper<N> {
         }
         let (given, listeners, host) = (self.given(), self.listeners.clone(), stamp.2.clone());
         let config = Arc::clone(&snapshot.config);
-        // The control runtime has more to do, health checks among it. Who asked may leave: it goes on, and one at a time.
+        // The control runtime has more to do, health checks among it. Who asked may leave: it goes on, and one at a
+        // time.
         let making = tokio::task::spawn_blocking(move || {
             let wanted = Wanted { listeners: &listeners, host: host.as_deref(), given: &given };
             let text = Bytes::from(merged(&config, &wanted).to_string());

@@ -75,8 +75,9 @@ pub struct StageRequest<'a> {
     rules: &'a HeaderRules,
 }
 
-/// A header that no stage sets or removes: it frames the message, belongs to one connection, is the `host`, is one that the
-/// gateway writes of each request (ids, forwarding, times), or says who asks, which is proven by identity providers alone.
+/// A header that no stage sets or removes: it frames the message, belongs to one connection, is the `host`, is one that
+/// the gateway writes of each request (ids, forwarding, times), or says who asks, which is proven by identity providers
+/// alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotEditable(pub HeaderName);
 

@@ -12,7 +12,6 @@ use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::context::remove_from_answer;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
-use crate::forward::upgrade::refused;
 use crate::network::Network;
 use crate::reply::Reply;
 use crate::response_body::{Answer, Held, ResponseBody};
@@ -38,7 +37,7 @@ pub fn handled<N: Network>(mut held: Held<N>, response: Response) -> Reply<N> {
     }
     if status.is_success() && held.with(|exchange| exchange.connection.websocket_key.is_some()) {
         // Any 2xx would open a tunnel (RFC 8441, section 5), and nobody is at its other end.
-        return lost(held, &refused());
+        return lost(held, &GatewayError::no_websocket());
     }
     let has_none = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let length = body.size_hint().exact();
