@@ -25,6 +25,11 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
+    /// A GET beside all requests, on a connection of its own that ends with it.
+    pub fn alone(target: PathAndQuery, headers: HeaderMap) -> Self {
+        Self { method: Method::GET, target, headers, lines: b"connection: close\r\n".to_vec(), names: None }
+    }
+
     /// Appends the head, its empty line included.
     pub(super) fn write(&self, framing: Framing, out: &mut Vec<u8>) {
         out.extend_from_slice(self.method.as_str().as_bytes());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HOST, USER_AGENT};
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::check_http2;
 use super::dial::{Dialled, dial};
@@ -81,11 +81,5 @@ fn head<N: Network>(endpoint: &Endpoint<N>, path: &PathAndQuery) -> RequestHead 
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(HOST, endpoint.host.clone());
     describe(&mut headers);
-    RequestHead {
-        method: Method::GET,
-        target: path.clone(),
-        headers,
-        lines: b"connection: close\r\n".to_vec(),
-        names: None,
-    }
+    RequestHead::alone(path.clone(), headers)
 }

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, header};
 use tokio::sync::Notify;
 
 use super::check_http2;
@@ -177,13 +177,7 @@ fn request<N: Network>(endpoint: &Endpoint<N>, settings: &settings::upstream::He
     let mut headers = HeaderMap::with_capacity(3);
     headers.insert(header::HOST, endpoint.host.clone());
     headers.insert(header::USER_AGENT, USER_AGENT);
-    RequestHead {
-        method: Method::GET,
-        target: settings.path.clone(),
-        headers,
-        lines: b"connection: close\r\n".to_vec(),
-        names: None,
-    }
+    RequestHead::alone(settings.path.clone(), headers)
 }
 
 /// Endpoints' checks fall apart by their addresses.
