@@ -311,7 +311,7 @@ impl<N: Network> Drop for Relay<N> {
     /// Whoever has had all the bytes that were promised asks for no more, though the upstream's word that this was the
     /// end may still be on its way.
     fn drop(&mut self) {
-        if self.source.as_ref().is_some_and(|source| source.leg.length_left() == Some(0)) {
+        if self.is_passed() {
             self.end();
         }
     }
@@ -393,6 +393,21 @@ impl<N: Network> Relay<N> {
         }
         if !self.is_packed {
             self.exchange.finish_at(Ended::Complete, now);
+        }
+    }
+
+    /// All bytes that were promised have come.
+    fn is_passed(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.leg.length_left() == Some(0))
+    }
+
+    /// Whoever read it wants no more of it: its upstream is done with, which is no end of the exchange.
+    fn let_go(&mut self) {
+        if self.is_passed() {
+            self.end();
+        }
+        if self.source.take().is_some() {
+            self.exchange.connection.deadlines.clear(Wait::ResponseBody);
         }
     }
 

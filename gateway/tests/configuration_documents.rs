@@ -70,7 +70,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 39] = [
+const OURS: [&str; 40] = [
     "addresses",
     "affinity",
     "allow",
@@ -93,6 +93,7 @@ const OURS: [&str; 39] = [
     "numbers",
     "ocsp",
     "on_error",
+    "otlp_ca",
     "otlp_headers",
     "otlp_queue",
     "otlp_timeout",

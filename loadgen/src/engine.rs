@@ -76,6 +76,16 @@ pub struct Schedule {
     pub pacing: Pacing,
 }
 
+/// What a connection may take to be opened, and to be taken by a server that others on the machine keep from its work.
+const OPENING: Duration = Duration::from_micros(150);
+
+/// How long before a start so many connections should be asked for: a plan that begins before they are open is late
+/// from its first request on.
+#[must_use]
+pub fn opening(connections: usize) -> Duration {
+    OPENING * u32::try_from(connections).unwrap_or(u32::MAX)
+}
+
 /// Somebody who shares the driver's thread: does what is to be done now, without waiting, and says whether there was
 /// anything.
 pub type Neighbour<'a> = &'a mut dyn FnMut() -> bool;

@@ -39,8 +39,8 @@ const EXAMPLES: &str = r#"Examples:
     curl -H 'x-mock-fault: delay=50ms;status=503' 127.0.0.1:9001/echo
 
 A rule matches by service, endpoint, path, method, header, share, from, until, requests.
-Acts: delay, status, hang, reset, slow_body, truncate, garbage, close, refuse, flap, grpc_status,
-cache_control, etag, age, vary, headers, body.
+Acts: delay, service, status, hang, reset, slow_body, truncate, garbage, close, refuse, flap,
+grpc_status, cache_control, etag, age, vary, headers, body.
 Control port: /faults, /journal, /counters, /reset, /gateway, /healthz, /openapi.json.
 Exit codes: 0 ended by SIGTERM or SIGINT, 1 the configuration is bad, 2 usage, 3 could not run."#;
 

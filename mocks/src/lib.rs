@@ -29,6 +29,7 @@
 //! | act | value | what happens |
 //! |---|---|---|
 //! | `delay` | a time or a distribution: see [`Delay`] | a wait, in place of the service's own time |
+//! | `service` | a time or a distribution | so long a service, by the endpoint's own servers: others wait behind it |
 //! | `status` | 200 to 599 | the route's answer with this status |
 //! | `hang` | `true` | no answer; the connection stays open until the client leaves |
 //! | `reset` | `before_headers`, `in_headers`, `in_body` | RST there |

@@ -40,6 +40,30 @@ fn with_one_server_requests_are_served_one_after_the_other() {
 }
 
 #[tokio::test]
+async fn a_dear_request_keeps_cheap_ones_waiting_behind_it() {
+    let mock = Mock::builder().service_time(queue("1ms")).servers(1).launch().unwrap();
+    let mut clients: Vec<Client> = (0..2).map(|_| Client::connect(mock.addr())).collect();
+    for (client, request) in clients.iter_mut().zip(["x-mock-fault: service=60ms\r\n", ""]) {
+        client.send(format!("GET /x HTTP/1.1\r\nhost: a\r\n{request}\r\n"));
+        // The second one comes when the first has been seen.
+        mock.wait_for_requests(1).await;
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().status, 200);
+    }
+    let journal = mock.journal();
+    let took = journal[1].answer_ns.unwrap() - journal[0].arrival_ns;
+    assert!(took >= 61_000_000, "{took} ns");
+    assert!(journal[1].waited_ns.unwrap() > 0, "{journal:?}");
+    let alone = Mock::builder().launch().unwrap();
+    let mut client = Client::connect(alone.addr());
+    client.send("GET /x HTTP/1.1\r\nhost: a\r\nx-mock-fault: service=20ms\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+    let entry = &alone.journal()[0];
+    assert!(entry.answer_ns.unwrap() - entry.arrival_ns >= 20_000_000, "where no line is, it is a wait");
+}
+
+#[tokio::test]
 async fn who_finds_the_waiting_room_full_is_refused() {
     let builder = Mock::builder().service("orders").service_time(Delay::Fixed(Duration::from_secs(3600)));
     let (mock, mut control) = with_control(builder.servers(2).waiting_room(1));

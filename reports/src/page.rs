@@ -87,6 +87,7 @@ fn kind(result: &ResultFile) -> &'static str {
         Kind::Compare => "Comparison",
         Kind::Peers => "Peers",
         Kind::Article => "Article",
+        Kind::Growth => "Growth",
         Kind::Suite => "Suite",
     }
 }

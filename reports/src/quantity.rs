@@ -137,6 +137,7 @@ pub fn in_unit(value: f64, unit: Unit) -> String {
         Unit::Bytes if value.abs() < f64::from(1 << 20) => format!("{} KiB", digits(value / 1_024.0)),
         Unit::Bytes => format!("{} MiB", digits(value / f64::from(1 << 20))),
         Unit::PerSecond => format!("{}/s", digits(value)),
+        Unit::BytesPerSecond => format!("{}/s", in_unit(value, Unit::Bytes)),
     }
 }
 

@@ -141,6 +141,8 @@ pub enum Kind {
     Peers,
     /// The figures of the article.
     Article,
+    /// What a request costs when there is more of something.
+    Growth,
     /// Many scenarios.
     Suite,
 }

@@ -143,7 +143,8 @@ fn claims(result: &ResultFile, lines: &mut Vec<String>) {
 /// A claim with its figures and its verdict.
 #[must_use]
 pub fn claim(claim: &Claim) -> Vec<String> {
-    let mut lines = vec![format!("{}  section {}  {}", claim.id, claim.section, claim.claim)];
+    let section = if claim.section.is_empty() { String::new() } else { format!("section {}  ", claim.section) };
+    let mut lines = vec![format!("{}  {section}{}", claim.id, claim.claim)];
     let mut table = Table::new(["figure", "value", "interval", "wanted", ""]).left(2).left(3).left(4);
     for figure in &claim.figures {
         let holds = figure.holds.map_or("", |holds| if holds { "holds" } else { "does not" });

@@ -16,11 +16,12 @@ use loadgen::units::{parse_duration, parse_rate};
 pub(crate) use shared::ScenarioArguments;
 use shared::StartArguments;
 
-use crate::article::cli::ArticleArguments;
 use crate::compare::cli::CompareArguments;
 use crate::gate::cli::GateArguments;
 use crate::report::{ReportArguments, report};
-use crate::{article, compare, demo, explore, gate, own, peers, run, suite};
+use crate::study::Study;
+use crate::study::cli::StudyArguments;
+use crate::{compare, demo, explore, gate, own, peers, run, study, suite};
 
 const HELP: &str = "\
 Examples:
@@ -30,6 +31,7 @@ Examples:
   sim compare sim/scenarios/slow-endpoint.toml    what others do to the same scenario
   sim gate --base main --head HEAD     is head slower than main?
   sim article --quick                  every claim of the article, measured
+  sim growth --quick                   what a request costs when there is more of everything
   sim explore --seeds 1000             look for worlds in which something breaks
   sim report /tmp/x                    show a result again, and write its page
 
@@ -111,8 +113,12 @@ enum Command {
     Compare(CompareArguments),
     #[command(after_help = gate::cli::HELP)]
     Gate(GateArguments),
-    #[command(after_help = article::cli::HELP)]
-    Article(ArticleArguments),
+    /// Hold every claim of the article against an experiment: figure, interval, configuration, verdict
+    #[command(after_help = study::cli::ARTICLE_HELP)]
+    Article(StudyArguments),
+    /// Measure what a request costs when there are more routes, connections, upstreams, keys or bytes: curves
+    #[command(after_help = study::cli::GROWTH_HELP)]
+    Growth(StudyArguments),
     /// Draw worlds from seeds, run the gateway in them in virtual time, and look for what must not happen
     #[command(after_help = EXPLORE_HELP)]
     Explore(ExploreArguments),
@@ -265,7 +271,8 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Gate(arguments) => {
             arguments.run(words.join(" ")).map_err(|error| (error.exit_code(), error.to_string()))
         }
-        Command::Article(arguments) => arguments.run(words.join(" ")),
+        Command::Article(arguments) => arguments.run(Study::Article, words.join(" ")),
+        Command::Growth(arguments) => arguments.run(Study::Growth, words.join(" ")),
         Command::Explore(arguments) => {
             explore::explore(&arguments.options(words.join(" "))).map_err(|error| (3, error.to_string()))
         }

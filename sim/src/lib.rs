@@ -3,7 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`cli`] | the command line of `sim` |
-//! | [`article`] | `sim article`: every claim of the article, each held against an experiment |
+//! | [`study`] | `sim article`, `sim growth`: claims, each held against an experiment |
 //! | [`demo`] | `sim demo`: a small world, ten seconds of traffic, one injected fault |
 //! | [`peers`] | `sim peers`: the gateway and its peers on the same work, in interleaved rounds |
 //! | [`compare`] | `sim compare`: a scenario through other gateways too, each scored from outside |
@@ -25,7 +25,6 @@
 //!
 //! Invariant: whatever a run starts has ended before the run has, on every way out.
 
-pub mod article;
 pub mod children;
 pub mod cli;
 pub mod compare;
@@ -46,5 +45,6 @@ pub mod rounds;
 pub mod run;
 pub mod scenario;
 pub mod statistics;
+pub mod study;
 pub mod suite;
 pub mod virtual_time;

@@ -10,11 +10,13 @@
 //! | [`luggage`] | what its requests carry |
 //! | [`order`] | who comes when |
 //! | [`progress`] | how far it is |
+//! | [`unrolled`] | configurations with many lines that are alike |
 
 pub mod luggage;
 pub mod order;
 pub mod progress;
 pub mod turn;
+pub mod unrolled;
 
 use crate::process::pin_thread;
 

@@ -50,7 +50,8 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
     exchange.traced = survey.traced;
     exchange.timed = survey.timed;
     // First of all: it decides how whatever follows is answered.
-    exchange.is_grpc = survey.is_grpc;
+    // What asks for a tunnel is no call, whatever it says of itself: 200, by which a problem is told, would open one.
+    exchange.is_grpc = survey.is_grpc && exchange.connection.websocket_key.is_none();
     http2::check(exchange.version, headers)?;
     let declared_length = target::check_framing(&survey, exchange.version)?;
     check_sizes(exchange, headers.len(), survey.bytes)?;

@@ -3,7 +3,8 @@
 //!
 //! OpenAPI has one operation for a method of a path, and no place for hosts and headers beside it. So where routes
 //! share a path and a method, the one that asks for least is the operation, and the others are its alternatives, told
-//! in words and in `x-alternatives`.
+//! in words and in `x-alternatives`. A route that no request comes to, since another one takes them all, is not told of:
+//! what it asks for is asked of nobody.
 
 use std::collections::HashMap;
 
@@ -11,12 +12,15 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::operation::{CONDITION, METHODS, Rank, rank, when};
+use super::precedence::{Precedence, Shadow};
 use super::template::Template;
 use crate::config::settings::Route;
 
 /// Paths in the order in which they came.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Draft {
+    /// It is for those who ask for one host.
+    is_of_host: bool,
     paths: Vec<Place>,
     by_shape: HashMap<String, usize>,
 }
@@ -25,29 +29,35 @@ pub(super) struct Draft {
 #[derive(Debug)]
 struct Place {
     template: Template,
-    operations: Vec<(Method, Drawn)>,
+    /// All routes of each method, in the order of the file.
+    operations: Vec<(Method, Vec<Drawn>)>,
     /// Methods that OpenAPI has no place for.
     others: Vec<Value>,
 }
 
-/// One operation, and how much it asks for.
+/// One route's operation, and how much it asks for.
 #[derive(Debug)]
 struct Drawn {
     rank: Rank,
+    precedence: Precedence,
     route: String,
     when: Option<String>,
-    /// What is told of it where another one stands first; of itself, whatever it has taken in.
+    /// What is told of it where another one stands first.
     told: Value,
     operation: Map<String, Value>,
 }
 
 impl Draft {
+    /// Without paths.
+    pub(super) fn new(is_of_host: bool) -> Self {
+        Self { is_of_host, paths: Vec::new(), by_shape: HashMap::new() }
+    }
+
     /// Whether a route has this method of a path already.
     pub(super) fn has(&self, method: &Method, template: &Template, route: &Route) -> bool {
         let place = self.by_shape.get(&template.shape()).and_then(|at| self.paths.get(*at));
-        place.is_some_and(|place| {
-            place.operations.iter().any(|(own, drawn)| own == method && drawn.route == *route.name)
-        })
+        let drawn = place.and_then(|place| place.operations.iter().find(|(own, _)| own == method));
+        drawn.is_some_and(|(_, drawn)| drawn.iter().any(|one| one.route == *route.name))
     }
 
     /// Adds methods that OpenAPI cannot show.
@@ -61,21 +71,17 @@ impl Draft {
         &mut self,
         method: &Method,
         template: &Template,
-        (route, operation): (&Route, Map<String, Value>),
+        (route, mut operation): (&Route, Map<String, Value>),
     ) {
+        let precedence = Precedence::of(&route.matches, self.is_of_host);
         let place = self.place(template);
         let (name, when) = (route.name.to_string(), when(&route.matches));
         let told = told(&name, when.as_deref(), &operation);
-        let mut drawn = Drawn { rank: rank(&route.matches), route: name, when, told, operation };
-        rename(&mut drawn.operation, template, &place.template);
+        rename(&mut operation, template, &place.template);
+        let drawn = Drawn { rank: rank(&route.matches), precedence, route: name, when, told, operation };
         match place.operations.iter_mut().find(|(own, _)| own == method) {
-            None => place.operations.push((method.clone(), drawn)),
-            Some((_, first)) => {
-                if drawn.rank < first.rank {
-                    std::mem::swap(first, &mut drawn);
-                }
-                first.take_in(&drawn);
-            }
+            None => place.operations.push((method.clone(), vec![drawn])),
+            Some((_, all)) => all.push(drawn),
         }
     }
 
@@ -95,7 +101,9 @@ impl Draft {
             let mut operations = place.operations;
             operations.sort_by_key(|(method, _)| METHODS.iter().position(|known| known == method));
             for (method, drawn) in operations {
-                item.insert(method.as_str().to_ascii_lowercase(), drawn.operation.into());
+                if let Some(operation) = settled(drawn) {
+                    item.insert(method.as_str().to_ascii_lowercase(), operation.into());
+                }
             }
             if !place.others.is_empty() {
                 item.insert("x-other-methods".to_owned(), place.others.into());
@@ -106,17 +114,42 @@ impl Draft {
     }
 }
 
+/// The operation of several routes.
+fn settled(mut all: Vec<Drawn>) -> Option<Map<String, Value>> {
+    let shadow = |of: usize| {
+        let others = all[..of].iter().map(|one| (one, true)).chain(all[of + 1..].iter().map(|one| (one, false)));
+        others.map(|(one, is_before)| one.precedence.shadow_on(&all[of].precedence, is_before)).max()
+    };
+    let shadows: Vec<Shadow> = (0..all.len()).map(|of| shadow(of).unwrap_or_default()).collect();
+    let mut left = shadows.iter();
+    let mut kept: Vec<(Shadow, Drawn)> = all.drain(..).filter_map(|one| Some((*left.next()?, one))).collect();
+    kept.retain(|(shadow, _)| *shadow != Shadow::Whole);
+    kept.sort_by_key(|(shadow, one)| (*shadow, one.rank));
+    let mut kept = kept.into_iter();
+    let (_, mut first) = kept.next()?;
+    for (shadow, other) in kept {
+        first.tell_of(&other, shadow);
+        if shadow == Shadow::None {
+            first.take_in(&other);
+        }
+    }
+    Some(first.operation)
+}
+
 impl Drawn {
     /// Tells of another route with the same method and path.
-    fn take_in(&mut self, other: &Self) {
-        let when = other.when.as_deref().unwrap_or("whatever else comes");
+    fn tell_of(&mut self, other: &Self, shadow: Shadow) {
+        let deeper = "whatever lies deeper";
+        let when = other.when.as_deref().unwrap_or(if shadow == Shadow::None { "whatever else comes" } else { deeper });
         let said = self.operation.get("description").and_then(Value::as_str).unwrap_or_default();
         let security = security_in_words(&other.operation);
         let said = format!("{said}\n\nAnother route takes it, `{}`: {when}. {security}", other.route);
         self.operation.insert("description".to_owned(), said.trim().into());
         append(&mut self.operation, "x-alternatives", vec![other.told.clone()]);
-        let inherited = other.operation.get("x-alternatives").and_then(Value::as_array).cloned().unwrap_or_default();
-        append(&mut self.operation, "x-alternatives", inherited);
+    }
+
+    /// Takes in what another route asks and answers: either may be who a request comes to.
+    fn take_in(&mut self, other: &Self) {
         // What only one of them asks for is no more asked for by all.
         for parameter in self.operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
             if parameter.get(CONDITION).is_some() {

@@ -96,7 +96,7 @@ impl<'c> Merging<'c> {
             config,
             wanted,
             judge: Judge::new(config),
-            draft: Draft::default(),
+            draft: Draft::new(wanted.host.is_some()),
             taken,
             services: HashMap::new(),
             order: Vec::new(),

@@ -4,7 +4,7 @@
 //! - `source` reads a service's document, `lift` brings it into one form, `names` keeps names apart.
 //! - `template` and `translate` find the paths under which clients reach it.
 //! - `operation` adds what the route does: `security`, `limits`, `problems`, `answers`, `servers`.
-//! - `draft` and `merge` put the document together.
+//! - `draft` and `merge` put the document together; `precedence` knows which of two routes a request comes to.
 //!
 //! All of it is pure. `keeper` asks services for their documents, beside all requests.
 //! ([0045](../../../docs/adr/0045-what-does-the-merged-document-say-where-routes-meet.md))
@@ -17,6 +17,7 @@ mod limits;
 mod merge;
 mod names;
 mod operation;
+mod precedence;
 mod problems;
 mod security;
 mod servers;

@@ -114,8 +114,7 @@ impl Of<'_> {
             all.push(parameter);
         }
         let conditions = conditions(&self.route.matches);
-        let is_asked_for =
-            |one: &Value| conditions.iter().any(|own| own["in"] == one["in"] && own["name"] == one["name"]);
+        let is_asked_for = |one: &Value| conditions.iter().any(|own| is_same(own, one));
         all.extend(said.parameters.drain(..).filter(|one| !is_asked_for(one)));
         all.extend(conditions);
         all
@@ -221,6 +220,13 @@ fn conditions(matches: &RouteMatch) -> Vec<Value> {
     let headers = matches.headers.iter().filter(|(name, _)| is_parameter(name));
     let headers = headers.map(|(name, value)| condition("header", name.as_str(), value));
     headers.chain(matches.query.iter().map(|(name, value)| condition("query", name, value))).collect()
+}
+
+/// Whether two parameters are one: headers are, whatever their case.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let name = |of: &Value| of["name"].as_str().map(str::to_ascii_lowercase);
+    let is_header = one["in"] == "header";
+    one["in"] == other["in"] && if is_header { name(one) == name(other) } else { one["name"] == other["name"] }
 }
 
 fn condition(place: &str, name: &str, value: &ValueMatch) -> Value {

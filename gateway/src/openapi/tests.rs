@@ -128,6 +128,40 @@ fn routes_that_meet_are_one_operation_that_tells_of_all() {
 }
 
 #[test]
+fn who_is_protected_is_not_told_as_open_since_another_route_that_nobody_reaches_is() {
+    let keys = "[identity.providers.main]\nkind = 'jwt'\nissuer = 'https://idp.test'\naudiences = ['api']\n\
+                algorithms = ['ES256']\njwks = { discovery = 'https://idp.test' }\n";
+    let route = |name: &str, path: &str, more: &str| {
+        format!("[[routes]]\nname = '{name}'\npath = '{path}'\nmethods = ['GET']\nupstream = 'up'\n{more}\n")
+    };
+    let protected = "auth = { providers = ['main'] }";
+    for (text, host, path, others) in [
+        // A higher priority takes all.
+        (
+            route("open", "/a/{id}", "") + &route("kept", "/a/{id}", &format!("{protected}\npriority = 1")),
+            None,
+            "/a/{id}",
+            0,
+        ),
+        // What is deeper is left to the other one, which is told of.
+        (route("open", "/a/{*rest}", "") + &route("kept", "/a/{id}", protected), None, "/a/{rest}", 1),
+        // A host's own route is what it asks for.
+        (
+            route("open", "/a", "") + &route("kept", "/a", &format!("{protected}\nhosts = ['a.test']")),
+            Some("a.test"),
+            "/a",
+            0,
+        ),
+    ] {
+        let document = document_with(&format!("{UP}{keys}{text}"), host, &[]);
+        let get = &document["paths"][path]["get"];
+        assert_eq!(get["security"], json!([{ "main": [] }]), "{text}{document}");
+        assert_eq!(get["x-gateway"]["route"], "kept");
+        assert_eq!(get["x-alternatives"].as_array().map_or(0, Vec::len), others, "{text}");
+    }
+}
+
+#[test]
 fn a_host_sees_what_is_its_own() {
     let for_b = document_with(TWO_HOSTS, Some("shop.b.test"), &[]);
     assert_eq!(paths(&for_b), ["/x/{name}: get put"]);

@@ -62,14 +62,7 @@ fn status(code: Code) -> u16 {
 /// Turns a failure into the answer of its exchange, whose status and code are set already.
 pub(super) fn answer<N: Network>(exchange: Box<Exchange<N>>, error: &GatewayError) -> Reply<N> {
     let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(header::CONTENT_TYPE, GRPC);
-    headers.insert(GRPC_STATUS, HeaderValue::from(status(error.code)));
-    if let Ok(message) = message(&error.detail) {
-        headers.insert(GRPC_MESSAGE, message);
-    }
-    if let Some(after) = error.retry_after {
-        headers.insert(GRPC_PUSHBACK, HeaderValue::from(whole_milliseconds(after)));
-    }
+    describe(&mut headers, error);
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     if let Some(challenge) = &error.challenge {
         headers.insert(header::WWW_AUTHENTICATE, (**challenge).clone());
@@ -86,6 +79,18 @@ pub(super) fn answer<N: Network>(exchange: Box<Exchange<N>>, error: &GatewayErro
     super::close_while_draining(&exchange, &mut headers);
     exchange.note_answered(&headers);
     Reply::own(StatusCode::OK, headers, ResponseBody::own(Bytes::new(), exchange))
+}
+
+/// The headers by which a failure is told.
+pub(super) fn describe(headers: &mut HeaderMap, error: &GatewayError) {
+    headers.insert(header::CONTENT_TYPE, GRPC);
+    headers.insert(GRPC_STATUS, HeaderValue::from(status(error.code)));
+    if let Ok(message) = message(&error.detail) {
+        headers.insert(GRPC_MESSAGE, message);
+    }
+    if let Some(after) = error.retry_after {
+        headers.insert(GRPC_PUSHBACK, HeaderValue::from(whole_milliseconds(after)));
+    }
 }
 
 fn message(detail: &str) -> Result<HeaderValue, header::InvalidHeaderValue> {

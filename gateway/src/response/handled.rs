@@ -7,7 +7,7 @@ use http_body::Body as _;
 
 use super::own::tell_limits;
 use super::relay::received;
-use super::{close_while_draining, cross_origin, problem, secure_own, secure_seen};
+use super::{close_while_draining, cross_origin, grpc, problem, secure_own, secure_seen};
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::context::remove_from_answer;
 use crate::error::{Code, GatewayError};
@@ -30,8 +30,7 @@ pub fn lend<N: Network>(exchange: Box<Exchange<N>>, answer: Answer<N>) -> (Held<
 
 /// Passes a handler's answer on, or one that stages have seen.
 pub fn handled<N: Network>(mut held: Held<N>, response: Response) -> Reply<N> {
-    let (parts, body) = response.into_parts();
-    let (status, mut headers) = (parts.status, parts.headers);
+    let status = response.status();
     if status.is_informational() {
         return lost(held, &GatewayError::new(Code::Internal, "The program's answer is no final one."));
     }
@@ -39,11 +38,18 @@ pub fn handled<N: Network>(mut held: Held<N>, response: Response) -> Reply<N> {
         // Any 2xx would open a tunnel (RFC 8441, section 5), and nobody is at its other end.
         return lost(held, &GatewayError::no_websocket());
     }
+    pass(held, response, status)
+}
+
+/// Gives it, and records this status.
+fn pass<N: Network>(mut held: Held<N>, response: Response, recorded: StatusCode) -> Reply<N> {
+    let (parts, body) = response.into_parts();
+    let (status, mut headers) = (parts.status, parts.headers);
     let has_none = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let length = body.size_hint().exact();
     let is_own = matches!(held, Held::Own(_));
     let is_head = held.with(|exchange| {
-        exchange.status = Some(status);
+        exchange.status = Some(recorded);
         let is_head = exchange.method == Method::HEAD;
         dress(exchange, &mut headers, is_own);
         frame(&mut headers, length, has_none, is_head);
@@ -64,14 +70,19 @@ pub fn lost<N: Network>(held: Held<N>, error: &GatewayError) -> Reply<N> {
 }
 
 fn handled_problem<N: Network>(mut held: Held<N>, error: &GatewayError) -> Reply<N> {
-    let document = held.with(|exchange| {
+    let response = held.with(|exchange| {
         exchange.code = Some(error.code);
-        problem::document(error, Some(exchange.request_id.as_bytes()))
+        let mut response = Response::new(AnyBody::empty());
+        if exchange.is_grpc {
+            grpc::describe(response.headers_mut(), error);
+            return response;
+        }
+        let document = problem::document(error, Some(exchange.request_id.as_bytes()));
+        *response.status_mut() = error.status();
+        problem::describe(response.headers_mut(), error, document.len());
+        response.map(|_| AnyBody::from(document))
     });
-    let mut response = Response::new(AnyBody::from(document.clone()));
-    *response.status_mut() = error.status();
-    problem::describe(response.headers_mut(), error, document.len());
-    handled(held, response)
+    pass(held, response, error.status())
 }
 
 /// What belongs to one connection goes, and what is the gateway's to say is said.

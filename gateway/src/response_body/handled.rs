@@ -82,6 +82,14 @@ impl<N: Network> Body for Lent<N> {
     }
 }
 
+impl<N: Network> Drop for Lent<N> {
+    /// Nobody reads the rest. What a stage gives in its place may take long: the connection and the endpoint's place are
+    /// not kept for that.
+    fn drop(&mut self) {
+        self.relay.lock().unwrap_or_else(PoisonError::into_inner).let_go();
+    }
+}
+
 /// A body of the program's own as it streams through.
 pub struct Handled<N: Network> {
     held: Held<N>,
@@ -91,6 +99,8 @@ pub struct Handled<N: Network> {
     clock: Clock,
     idle_timeout: Option<Duration>,
     bytes: u64,
+    /// How many bytes it is, where that was known before.
+    length: Option<u64>,
 }
 
 impl<N: Network> ResponseBody<N> {
@@ -106,7 +116,8 @@ impl<N: Network> ResponseBody<N> {
             held.with(|exchange| exchange.finish(Ended::Complete));
             return Self::Empty;
         };
-        Self::Handled(Box::new(Handled { held, body: Some(body), deadlines, clock, idle_timeout, bytes: 0 }))
+        let length = body.size_hint().exact();
+        Self::Handled(Box::new(Handled { held, body: Some(body), deadlines, clock, idle_timeout, bytes: 0, length }))
     }
 }
 
@@ -180,9 +191,11 @@ impl<N: Network> Handled<N> {
 }
 
 impl<N: Network> Drop for Handled<N> {
-    /// Whoever has left is said to have had so many bytes.
+    /// Whoever has had all bytes that were promised asks for no more, and whoever has left is said to have had so many.
     fn drop(&mut self) {
-        if self.body.is_some() {
+        if self.body.is_some() && self.length == Some(self.bytes) {
+            self.end(Ended::Complete);
+        } else if self.body.is_some() {
             let bytes = self.bytes;
             self.held.with(|exchange| exchange.bytes_out = bytes);
         }

@@ -93,6 +93,10 @@ async fn b8_only_routes_that_allow_it_and_only_websocket() {
     let gateway = Gateway::with_route("upgrades = []", upstream.addr()).await;
     let answer = refused(&gateway, connect("websocket", "/ws")).await;
     assert_eq!((answer.status, answer.code().as_str()), (405, "method_not_allowed"));
+    let mut as_a_call = connect("websocket", "/ws");
+    as_a_call.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+    let answer = refused(&gateway, as_a_call).await;
+    assert_eq!(answer.status, 405, "a refusal of gRPC's is a 200, which opens a tunnel");
     let gateway = Gateway::to(upstream.addr()).await;
     let answer = refused(&gateway, connect("connect-udp", "/ws")).await;
     assert_eq!((answer.status, answer.code().as_str()), (405, "method_not_allowed"));

@@ -1,7 +1,9 @@
 //! Stages of the program around the gateway: what they see of requests and answers, and what they cannot do.
 
 use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use axum::body::{Body, to_bytes};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +12,7 @@ use gateway::prelude::{RequestInfo, Stage, StageRequest};
 use http::{HeaderName, HeaderValue, StatusCode};
 use mocks::Rule;
 
-use crate::support::{Client, Gateway, Issuer, echo};
+use crate::support::{Client, Gateway, Issuer, echo, eventually};
 
 #[path = "../../examples/stage.rs"]
 mod stage;
@@ -270,5 +272,79 @@ async fn a_body_that_breaks_off_within_a_stage_is_recorded_as_what_the_client_go
     assert_eq!((answer.status, &answer.body[..]), (502, &b"it broke off"[..]));
     let record = gateway.record().await;
     assert_eq!((&record["status"], &record["ended"]), (&502.into(), &"complete".into()), "{record}");
+    gateway.at_rest().await;
+}
+
+/// Answers with its own body, whatever came.
+struct Instead<B>(Mutex<Option<B>>);
+
+impl<B: http_body::Body<Data = bytes::Bytes, Error = std::convert::Infallible> + Send + 'static> Stage for Instead<B> {
+    async fn response(&self, _: &RequestInfo, _: Response) -> Response {
+        Body::new(self.0.lock().unwrap().take().unwrap()).into_response()
+    }
+}
+
+#[tokio::test]
+async fn what_takes_an_answers_place_keeps_no_upstream_waiting() {
+    let (sender, told) = tokio::sync::oneshot::channel::<&str>();
+    let later = async move { Ok(http_body::Frame::data(told.await.unwrap().into())) };
+    let body = http_body_util::StreamBody::new(futures_util::stream::once(later));
+    let upstream = echo().await;
+    upstream.set_rules([Rule::any().body(&"b".repeat(1 << 20)).slow_body(1 << 10)]);
+    let stage = Instead(Mutex::new(Some(body)));
+    let gateway = Gateway::built(&text(&upstream, "'instead'", ""), |builder| builder.stage("instead", stage)).await;
+    let mut client = gateway.client().await;
+    client.send(GET).await;
+    eventually("the upstream is let go", || upstream.journal().len() == 1 && gateway.upstream_connections() == (0, 0))
+        .await;
+    sender.send("later").unwrap();
+    assert_eq!(client.answer().await.body, b"later");
+    let record = gateway.record().await;
+    assert_eq!(
+        (&record["status"], &record["ended"], &record["bytes_out"]),
+        (&200.into(), &"complete".into(), &5.into())
+    );
+    gateway.at_rest().await;
+}
+
+/// Has given all that it promised, and does not say that this was the end.
+struct NoEnd(Option<&'static str>);
+
+impl http_body::Body for NoEnd {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+        self.0.take().map_or(Poll::Pending, |text| Poll::Ready(Some(Ok(http_body::Frame::data(text.into())))))
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.0.map_or(0, |text| text.len() as u64))
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_with_the_last_byte_had_the_whole_answer() {
+    let upstream = echo().await;
+    let stage = Instead(Mutex::new(Some(NoEnd(Some("whole")))));
+    let gateway = Gateway::built(&text(&upstream, "'instead'", ""), |builder| builder.stage("instead", stage)).await;
+    assert_eq!(gateway.ask(GET).await.body, b"whole");
+    let record = gateway.record().await;
+    assert_eq!((&record["ended"], &record["bytes_out"]), (&"complete".into(), &5.into()), "{record}");
+}
+
+#[tokio::test]
+async fn callers_of_grpc_learn_in_its_words_that_a_stage_failed() {
+    let call = "POST /s/m HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\ncontent-length: 0\r\n\r\n";
+    let upstream = echo().await;
+    let stages = text(&upstream, "'change'", "");
+    let gateway = Gateway::built(&stages, |builder| builder.stage("change", Change::Panic)).await;
+    let answer = gateway.ask(call).await;
+    assert_eq!((answer.status, answer.header("grpc-status"), answer.body.len()), (200, Some("13"), 0));
+    let record = gateway.record().await;
+    assert_eq!((&record["status"], &record["code"]), (&500.into(), &"internal".into()), "{record}");
     gateway.at_rest().await;
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::CommandError;
 use super::arguments::Arguments;
 use crate::clock::{Clock, duration_ns, unix_seconds};
-use crate::engine::{Load, Model, Pacing, Schedule, Settings, run_all};
+use crate::engine::{Load, Model, Pacing, Schedule, Settings, opening, run_all};
 use crate::journey::Book;
 use crate::plan::{Arrivals, Plan, PlanSummary, parse_trace};
 use crate::progress::Shown;
@@ -80,7 +80,7 @@ impl Job {
             stop: Arc::clone(stop),
         };
         let clock = Clock::start();
-        let start_ns = clock.now_ns() + duration_ns(LEAD);
+        let start_ns = clock.now_ns() + duration_ns(LEAD + opening(settings.connections));
         let mut recorder = recorder(arguments, start_ns)?;
         let (length_ns, requests) = match &self.model {
             Model::Open(plan) => (Some(plan.end_ns()), None),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::lane::{Arrival, Lane};
 use super::pacing::{Pacing, Spun, sleep_exactly};
 use super::poller::{News, Poller, Token, Wait};
-use super::{Load, Neighbour, RunError, Schedule, Settings};
+use super::{Load, Neighbour, RunError, Schedule, Settings, opening};
 use crate::announce::Announced;
 use crate::clock::{Clock, duration_ns, thread_cpu_ns};
 use crate::connection::http2::Http2;
@@ -30,7 +30,8 @@ const FIRST_CONNECT: Duration = Duration::from_secs(3);
 /// # Errors
 /// As [`run_all`].
 pub fn run<O: Observer>(settings: Settings, clock: Clock, observer: &mut O) -> Result<Totals, RunError> {
-    let schedule = Schedule { start_ns: clock.now_ns(), pacing: Pacing::Sleep };
+    let start_ns = clock.now_ns() + duration_ns(opening(settings.connections));
+    let schedule = Schedule { start_ns, pacing: Pacing::Sleep };
     let totals = run_all(vec![Load { settings, observer }], clock, schedule)?;
     Ok(totals.into_iter().next().unwrap_or_default())
 }

@@ -139,7 +139,11 @@ impl Queue {
 
     /// A request arrives; its service time is drawn.
     pub(crate) fn arrive(&self, now_ns: u64, draws: &mut Draws) -> Ticket {
-        let service = self.station.time.sample(draws);
+        self.arrive_for(now_ns, self.station.time.sample(draws))
+    }
+
+    /// A request arrives whose service takes so long.
+    pub(crate) fn arrive_for(&self, now_ns: u64, service: Duration) -> Ticket {
         self.lock().arrive(now_ns, service)
     }
 

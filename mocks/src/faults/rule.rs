@@ -129,6 +129,8 @@ pub struct Caching {
 pub struct Act {
     /// Wait before anything else happens, in place of the service's own time.
     pub delay: Option<Delay>,
+    /// So long a service, by the endpoint's own servers: the request waits in line as all others do.
+    pub service: Option<Delay>,
     /// Answer with this status.
     pub status: Option<u16>,
     /// What happens to the answer.
@@ -230,6 +232,13 @@ impl Rule {
     #[must_use]
     pub fn drawn_delay(mut self, delay: Delay) -> Self {
         self.act.delay = Some(delay);
+        self
+    }
+
+    /// A service that takes so long, by the endpoint's own servers.
+    #[must_use]
+    pub fn service(mut self, time: Delay) -> Self {
+        self.act.service = Some(time);
         self
     }
 

@@ -43,6 +43,7 @@ impl Act {
             }
         };
         put("delay", self.delay.as_ref().map(|delay| delay.to_string().into()));
+        put("service", self.service.as_ref().map(|time| time.to_string().into()));
         put("status", self.status.map(Value::from));
         let only_flaps =
             self.flap.is_some() && *self == Self { flap: self.flap, effect: Effect::Refuse, ..Self::default() };

@@ -139,7 +139,10 @@ impl Site {
     /// Draws how long the request takes, by the act's delay or else by the service's own time.
     fn plan(&self, hit: Hit, act: &Arc<Act>, queue: Option<&Queue>, mut draws: Draws, request: u64) -> Fate {
         let never_served = matches!(act.effect, Effect::Hang | Effect::Refuse) || act.close == Some(0);
-        let ticket = match (&act.delay, queue, self.endpoint.queue.as_ref()) {
+        // Where there is no line to stand in, a service is a wait.
+        let own_line = self.endpoint.queue.as_ref();
+        let delay = act.delay.as_ref().or_else(|| act.service.as_ref().filter(|_| own_line.is_none()));
+        let ticket = match (delay, queue, own_line) {
             (Some(_), Some(queue), _) => Some(queue.arrive(now_ns(), &mut draws)),
             (Some(delay), None, _) => {
                 let plan =
@@ -148,7 +151,10 @@ impl Site {
             }
             (None, _, Some(service)) if !never_served => {
                 let mut own = self.world.service_draws(self.endpoint.number, request);
-                Some(service.arrive(now_ns(), &mut own))
+                Some(match &act.service {
+                    Some(time) => service.arrive_for(now_ns(), time.sample(&mut draws)),
+                    None => service.arrive(now_ns(), &mut own),
+                })
             }
             (None, ..) => None,
         };

@@ -51,7 +51,10 @@ fn claim(claim: &Claim) -> Markup {
     page_section(
         &format!("{} {}", claim.id, claim.claim),
         &html! {
-            p.note { "Section " (claim.section) " · " (claim.system) " · " (claim.experiment) }
+            p.note {
+                @if !claim.section.is_empty() { "Section " (claim.section) " · " }
+                (claim.system) " · " (claim.experiment)
+            }
             p { (sign(claim.verdict)) " " (claim.why) }
             @if !rows.is_empty() { (table_of("wrap", &head, &rows)) }
             @for plot in &claim.plots { (drawn(plot)) }

@@ -146,5 +146,6 @@ fn writer(unit: Unit) -> fn(f64) -> String {
         Unit::Ms => |value| in_unit(value, Unit::Ms),
         Unit::Bytes => |value| in_unit(value, Unit::Bytes),
         Unit::PerSecond => |value| in_unit(value, Unit::PerSecond),
+        Unit::BytesPerSecond => |value| in_unit(value, Unit::BytesPerSecond),
     }
 }

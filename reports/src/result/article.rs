@@ -126,6 +126,8 @@ pub enum Unit {
     Bytes,
     /// So many a second.
     PerSecond,
+    /// Bytes a second.
+    BytesPerSecond,
 }
 
 /// One plot.

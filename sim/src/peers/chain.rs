@@ -106,30 +106,9 @@ impl Equipment {
     }
 }
 
-/// A template in which each line that names `{n}` stands once for each route.
-pub(super) fn unrolled(template: &str) -> String {
-    let mut text = String::with_capacity(template.len());
-    for line in template.lines() {
-        if line.contains("{n}") {
-            (1..=ROUTES).for_each(|number| text += &(line.replace("{n}", &number.to_string()) + "\n"));
-        } else {
-            text += line;
-            text.push('\n');
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_stands_for_each_route() {
-        let text = unrolled("a\nhost s{n} is {n}\nb");
-        assert_eq!(text.lines().count(), ROUTES + 2);
-        assert!(text.starts_with("a\nhost s1 is 1\nhost s2 is 2\n") && text.ends_with("host s200 is 200\nb\n"));
-    }
 
     #[test]
     fn chains_have_the_words_of_the_command_line() {

@@ -7,9 +7,10 @@ use std::process::Command;
 use crate::children::Programs;
 use crate::process::Process;
 use crate::rounds::turn::Arm;
+use crate::rounds::unrolled::unrolled;
 
 use super::PeersError;
-use super::chain::{Chain, unrolled};
+use super::chain::{Chain, ROUTES};
 use super::program::{Found, find, free_address, takes_connections, version_of};
 
 /// The name of our own gateway among the contenders.
@@ -314,7 +315,7 @@ impl Contender {
             ("{dir}", folder.display().to_string()),
             ("{config}", config.display().to_string()),
         ];
-        let text = if text.contains("{n}") { unrolled(text) } else { text.to_owned() };
+        let text = if text.contains("{n}") { unrolled(text, ROUTES) } else { text.to_owned() };
         blanks.iter().fold(text, |text, (blank, value)| text.replace(blank, value))
     }
 }

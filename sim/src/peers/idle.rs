@@ -51,17 +51,22 @@ pub(crate) fn raise_file_limit(connections: usize) -> io::Result<(u64, u64)> {
 /// # Errors
 /// When a connection cannot be opened, or its request is not answered.
 pub(super) fn bytes_per_connection(process: &Process, target: &Target, connections: usize) -> io::Result<f64> {
-    let request = Template::get("idle", target.clone()).encode().map_err(io::Error::other)?;
     // Pools and caches grow with the first requests; that is no cost of a connection.
-    drop(ask(target, &request)?);
+    drop(open(target, 1)?);
     let before = process.usage().rss_bytes;
-    let mut open = Vec::with_capacity(connections);
-    for _ in 0..connections {
-        open.push(ask(target, &request)?);
-    }
+    let open = open(target, connections)?;
     let after = process.usage().rss_bytes;
     drop(open);
     Ok(after.saturating_sub(before) as f64 / connections.max(1) as f64)
+}
+
+/// Connections that have carried one request each, and are idle.
+///
+/// # Errors
+/// When one cannot be opened, or its request is not answered.
+pub(crate) fn open(target: &Target, connections: usize) -> io::Result<Vec<TcpStream>> {
+    let request = Template::get("idle", target.clone()).encode().map_err(io::Error::other)?;
+    (0..connections).map(|_| ask(target, &request)).collect()
 }
 
 /// A connection that has carried one request.

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use loadgen::clock::{Clock, duration_ns};
-use loadgen::engine::{Load, Model, Pacing, Schedule, Settings, run_all, run_all_beside};
+use loadgen::engine::{Load, Model, Pacing, Schedule, Settings, opening, run_all, run_all_beside};
 use loadgen::plan::{Arrivals, Plan};
 use loadgen::request::{Mix, Template, TemplateError, TokenKey};
 use loadgen::result::Offered;
@@ -20,14 +20,13 @@ use super::mocks::Here;
 use crate::process::pin_thread;
 use crate::scenario::model::{LoadModel, LoadPart};
 
-/// Time before a start in which rules are set, and that every connection adds to be opened in.
-const OPENING_NS: u64 = 100_000_000;
-const OPENING_EACH_NS: u64 = 50_000;
+/// Time before a start in which rules are set; connections are opened in more.
+const LEAD_NS: u64 = 100_000_000;
 
 /// When loads can start that are asked for now.
 pub(super) fn start_ns(loads: &[LoadPart], now_ns: u64) -> u64 {
     let connections: usize = loads.iter().map(|load| load.connections).sum();
-    now_ns + OPENING_NS + connections as u64 * OPENING_EACH_NS
+    now_ns + LEAD_NS + duration_ns(opening(connections))
 }
 
 /// What all loads of a stretch share.

@@ -138,7 +138,7 @@ impl Connection {
         if !matches!(act.effect, Effect::Refuse | Effect::Reset(Reset::BeforeHeaders)) {
             self.consume().await?;
         }
-        let wait = match (&act.delay, &place.service) {
+        let wait = match (act.delay.as_ref().or(act.service.as_ref()), &place.service) {
             (Some(delay), _) => delay.sample(&mut draws),
             (None, Some(service)) => faults.service(service, place.number, number),
             (None, None) => Duration::ZERO,

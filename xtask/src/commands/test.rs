@@ -52,15 +52,16 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     }
     // Tests of one crate start the binaries of others.
     run_cargo(&["build", "--workspace", "--bins"], &[])?;
+    // Every test runs, whatever failed before it: who waits for CI learns of all that is broken at once.
     if succeeds(&mut cargo(&["nextest", "--version"])) {
-        run_cargo(&["nextest", "run", "--workspace"], &extra)?;
+        run_cargo(&["nextest", "run", "--workspace", "--no-fail-fast"], &extra)?;
         // With a choice of tests given, examples in the documentation are not what was asked for.
         if extra.is_empty() {
             run_cargo(&["test", "--doc", "--workspace"], &[])?;
         }
     } else {
         println!("cargo-nextest is not there; `cargo test` does, more slowly (see https://nexte.st)");
-        run_cargo(&["test", "--workspace"], &extra)?;
+        run_cargo(&["test", "--workspace", "--no-fail-fast"], &extra)?;
     }
     println!("all tests passed");
     Ok(())

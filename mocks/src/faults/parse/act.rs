@@ -9,6 +9,7 @@ use crate::units;
 
 const ACT_KEYS: &[&str] = &[
     "delay",
+    "service",
     "status",
     "hang",
     "reset",
@@ -60,6 +61,10 @@ pub(super) fn read_act(value: &Value, at: &str, problems: &mut Problems) -> Act 
     ];
     let mut act = Act {
         delay: reader.read("delay", |value| Delay::parse(&text(value)?)),
+        service: reader.read("service", |value| match Delay::parse(&text(value)?)? {
+            Delay::Queue(_) => Err("the line is the endpoint's own: write how long a service takes".into()),
+            time => Ok(time),
+        }),
         status: reader.read("status", |value| {
             let status = number(value)?;
             u16::try_from(status)
@@ -92,6 +97,9 @@ pub(super) fn read_act(value: &Value, at: &str, problems: &mut Problems) -> Act 
     };
     if act.flap.is_some() && map.len() == 1 {
         act.effect = Effect::Refuse;
+    }
+    if act.delay.is_some() && act.service.is_some() {
+        problems.add(at, "delay and service exclude each other");
     }
     let set: Vec<&str> = effects.iter().filter(|(_, effect)| effect.is_some()).map(|(key, _)| *key).collect();
     if set.len() > 1 {

@@ -9,7 +9,7 @@ use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
 use serde_json::{Value, json};
 
-use super::experiment::{Arm as Wanted, Claim, Work};
+use super::experiment::{Arm as Wanted, Claim, Load, Work};
 use super::figure::Sample;
 use super::perform::{Performed, Shop};
 use super::written;
@@ -27,10 +27,6 @@ use crate::scenario::model::{TokenAlgorithm, TokenPart};
 const WARM_UP: Duration = Duration::from_millis(250);
 /// The same before the first: caches of tokens fill.
 const FIRST_WARM_UP: Duration = Duration::from_millis(1_500);
-/// Bytes of each answer.
-const BODY: u64 = 512;
-/// Client connections.
-const CONNECTIONS: usize = 64;
 /// The mock's answer where an authority is asked about a token.
 const AUTHORITY: &str = r#"{"rules":[{"match":{"path":"/introspect*"},
     "act":{"body":"{\"active\":true,\"sub\":\"user\",\"client_id\":\"api\"}"}}]}"#;
@@ -42,6 +38,7 @@ struct Ready {
     name: &'static str,
     served_by: ServedBy,
     luggage: Luggage,
+    load: Load,
     idle_rss: u64,
 }
 
@@ -116,7 +113,7 @@ fn all(
     let words = |error: &dyn std::error::Error| error.to_string();
     std::fs::create_dir_all(still.folder).map_err(|error| words(&error))?;
     let cores = Cores::find();
-    let (max_connections, max_pairs) = idle::raise_file_limit(CONNECTIONS).map_err(|error| words(&error))?;
+    let (max_connections, max_pairs) = idle::raise_file_limit(most_connections(arms)).map_err(|error| words(&error))?;
     let place = Place { cores: cores.contender(), max_connections, max_pairs, ..Place::default() };
     let service = MockService { name: "mock", endpoints: 1, seed: still.seed };
     let mock = still.programs.start_mock(&service, &still.folder.join("mock.log"), &cores.load());
@@ -137,8 +134,9 @@ fn all(
     }
     let length = if still.is_quick { Duration::from_millis(700) } else { Duration::from_secs(2) };
     found.configuration.push(format!(
-        "turns of {} s, {CONNECTIONS} connections, answers of {BODY} bytes, one worker; {}",
+        "turns of {} s, {}, one worker; {}",
         length.as_secs_f64(),
+        loads_in_words(arms),
         cores.pinning()
     ));
     let driver = &Driver { still, mock: &mock };
@@ -162,7 +160,7 @@ fn all(
                 continue;
             }
             driver.turn(&ready[index], WARM_UP)?;
-            let turn = driver.turn(&ready[index], length)?;
+            let turn = driver.turn(&ready[index], lasting(length, &ready[index].load))?;
             let told = format!(
                 "round {round} of {rounds}  {:<16} {:>7.0}/s  {:>7.1} us",
                 ready[index].name,
@@ -171,11 +169,35 @@ fn all(
             );
             // Nobody listens when the other side has gone.
             let _ = tell.send(told);
-            samples[index].push(Some(sample(&turn, ready[index].idle_rss)));
+            samples[index].push(Some(sample(&turn, &ready[index])));
         }
     }
     found.samples = ready.iter().map(|one| one.name).zip(samples).collect();
     Ok(found)
+}
+
+/// Connections are opened within a turn, so one with many of them is longer.
+fn lasting(length: Duration, load: &Load) -> Duration {
+    length * (1 + u32::try_from(load.connections / 1_000).unwrap_or(u32::MAX))
+}
+
+fn most_connections(arms: &[&Wanted]) -> usize {
+    arms.iter().map(|arm| arm.load.connections + arm.load.idle).max().unwrap_or_default()
+}
+
+/// What comes to all of them, as far as it is the same.
+fn loads_in_words(arms: &[&Wanted]) -> String {
+    let of = |get: fn(&Load) -> u64| {
+        let mut all: Vec<u64> = arms.iter().map(|arm| get(&arm.load)).collect();
+        all.sort_unstable();
+        match (all.first(), all.last()) {
+            (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
+            (first, _) => first.map(u64::to_string).unwrap_or_default(),
+        }
+    };
+    let idle = of(|load| load.idle as u64);
+    let idle = if idle == "0" { String::new() } else { format!(" beside {idle} idle ones") };
+    format!("{} connections{idle}, answers of {} bytes", of(|load| load.connections as u64), of(|load| load.body))
 }
 
 struct Driver<'a> {
@@ -184,23 +206,29 @@ struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    fn road<'b>(&'b self, luggage: &'b Luggage) -> Road<'b> {
+    fn road<'b>(&'b self, one: &'b Ready) -> Road<'b> {
         Road {
             mock: self.mock,
-            body: BODY,
-            connections: CONNECTIONS,
+            body: one.load.body,
+            connections: one.load.connections,
             seed: self.still.seed,
-            luggage,
+            luggage: &one.luggage,
             stop: self.still.stop,
         }
     }
 
     fn checked(&self, one: &Ready) -> Result<(), String> {
-        self.road(&one.luggage).check_bytes(one.arm()).map_err(|error| error.to_string())
+        self.road(one).check_bytes(one.arm()).map_err(|error| error.to_string())
     }
 
     fn turn(&self, one: &Ready, length: Duration) -> Result<Turn, String> {
-        self.road(&one.luggage).turn(one.arm(), Pace::Closed, length).map_err(|error| error.to_string())
+        let (road, arm) = (self.road(one), one.arm());
+        // They stay open for the turn, and are gone before that of the next.
+        let idle = idle::open(&road.target(arm.address), one.load.idle);
+        let idle = idle.map_err(|error| format!("{}: idle connections: {error}", one.name))?;
+        let turn = road.turn(arm, Pace::Closed, length).map_err(|error| error.to_string());
+        drop(idle);
+        turn
     }
 }
 
@@ -214,12 +242,12 @@ fn start(still: &Still<'_>, arm: &Wanted, mock: &Child, place: &Place) -> Result
             let running = contender.start(upstream, still.folder, "").map_err(|error| error.to_string())?;
             (ServedBy::Other(running), Luggage::default(), told)
         }
-        Work::Turn { config, edits, headers } => {
+        Work::Turn { config, edits, copies, headers } => {
             let (luggage, jwks) = luggage(headers)?;
             let upstream = upstream.to_string();
             let dir = still.folder.display().to_string();
             let blanks = [("upstream", upstream.as_str()), ("jwks", jwks.as_str()), ("dir", dir.as_str())];
-            let text = written::configuration(still.scenarios, config, edits, &blanks)?;
+            let text = written::configuration(still.scenarios, (config, edits, copies), &blanks)?;
             let path = still.folder.join(format!("{}.toml", arm.name));
             std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
             let log = still.folder.join(format!("{}.log", arm.name));
@@ -228,7 +256,7 @@ fn start(still: &Still<'_>, arm: &Wanted, mock: &Child, place: &Place) -> Result
         }
         Work::Scenario { .. } | Work::Here(_) => return Err(format!("{} has no turns", arm.name)),
     };
-    let mut ready = Ready { name: arm.name, served_by, luggage, idle_rss: 0 };
+    let mut ready = Ready { name: arm.name, served_by, luggage, load: arm.load, idle_rss: 0 };
     ready.idle_rss = ready.process().usage().rss_bytes;
     Ok((ready, told))
 }
@@ -256,7 +284,7 @@ fn luggage(headers: &[(&str, &str)]) -> Result<(Luggage, String), String> {
     Ok((Luggage { headers, key: Some(keys.signing), speech: Speech::Http1 }, jwks))
 }
 
-fn sample(turn: &Turn, idle_rss: u64) -> Sample {
+fn sample(turn: &Turn, ready: &Ready) -> Sample {
     let cpu_us = turn.cpu_us_per_request();
     let figures: Value = json!({
         "cpu_us_per_request": cpu_us,
@@ -265,7 +293,8 @@ fn sample(turn: &Turn, idle_rss: u64) -> Sample {
         "p50_us": turn.latency_us(0.5),
         "p99_us": turn.latency_us(0.99),
         "rss_bytes": turn.rss_bytes,
-        "idle_rss_bytes": idle_rss,
+        "idle_rss_bytes": ready.idle_rss,
+        "bytes_per_core": if cpu_us > 0.0 { ready.load.body as f64 * 1e6 / cpu_us } else { 0.0 },
         "core_share": turn.core_share(),
         "reuse_ratio": turn.reuse_ratio,
         "not_ok": turn.not_ok,

@@ -1,4 +1,4 @@
-//! `sim article` as a user runs it, on few and short experiments.
+//! `sim article` and `sim growth` as a user runs them, on few and short experiments.
 
 mod worlds;
 
@@ -11,9 +11,13 @@ fn scenarios() -> String {
     text(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")).to_owned()
 }
 
-fn article(arguments: &[&str], out: &Path) -> std::process::Output {
+fn study(name: &str, arguments: &[&str], out: &Path) -> std::process::Output {
     let scenarios = scenarios();
-    sim(&[&["article", "--quick", "--scenarios", &scenarios, "--out", text(out)], arguments].concat())
+    sim(&[&[name, "--quick", "--scenarios", &scenarios, "--out", text(out)], arguments].concat())
+}
+
+fn article(arguments: &[&str], out: &Path) -> std::process::Output {
+    study("article", arguments, out)
 }
 
 #[test]
@@ -77,4 +81,20 @@ fn what_is_asked_for_and_not_there_is_said_before_anything_runs() {
     std::fs::write(out.path().join("result.json"), "{}").unwrap();
     let output = article(&["--only", "A27"], out.path());
     assert!(String::from_utf8_lossy(&output.stderr).contains("no result of `sim article`"), "{output:?}");
+}
+
+#[test]
+fn a_curve_has_a_point_for_each_size_and_one_round_decides_nothing() {
+    let out = tempfile::tempdir().unwrap();
+    let output = study("growth", &["--only", "g4", "--rounds", "1"], out.path());
+    let result = result_of(out.path(), &output);
+    assert_schema(out.path());
+    assert_eq!((result.kind, output.status.code()), (Kind::Growth, Some(0)));
+    let curve = &result.claims[0];
+    assert_eq!((curve.id.as_str(), curve.verdict), ("G4", ClaimVerdict::NotMeasured), "{curve:?}");
+    let sizes: Vec<f64> = curve.plots[0].series[0].points.iter().map(|point| point.x).collect();
+    assert_eq!(sizes, [1.0, 100.0, 1_000.0]);
+    assert!(curve.plots[0].series[0].points.iter().all(|point| point.y > 0.0), "{curve:?}");
+    let wrong = article(&["--only", "A27"], out.path());
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("no result of `sim article`"), "{wrong:?}");
 }

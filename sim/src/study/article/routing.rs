@@ -2,9 +2,9 @@
 
 use reports::result::Unit;
 
-use crate::article::experiment::Draw::{Less, Most, Of, Ratio, Rest};
-use crate::article::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
-use crate::article::here::{hashing, logs, routing};
+use crate::study::experiment::Draw::{Less, Most, Of, Ratio, Rest};
+use crate::study::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
+use crate::study::here::{hashing, logs, routing};
 
 /// Path routing.
 pub(super) static A4: Claim = Claim {

@@ -2,9 +2,9 @@
 
 use reports::result::Unit;
 
-use crate::article::experiment::Draw::{Of, Ratio, Times};
-use crate::article::experiment::{Arm, Claim, Edit, Figure};
-use crate::article::here::{ids, logs};
+use crate::study::experiment::Draw::{Of, Ratio, Times};
+use crate::study::experiment::{Arm, Claim, Edit, Figure};
+use crate::study::here::{ids, logs};
 
 const TURN: &str = "article/turn.gateway.toml";
 const CPU: &str = "cpu_us_per_request";

@@ -80,7 +80,7 @@ fn records(folder: &Path) -> Result<Vec<Record>, String> {
 }
 
 /// The spread of response times, and of what endpoints have to do.
-pub(in crate::article) fn spread(folder: &Path) -> Result<Value, String> {
+pub(in crate::study) fn spread(folder: &Path) -> Result<Value, String> {
     let records = records(folder)?;
     let times: Vec<f64> = records.iter().map(|record| record.total_us).collect();
     let mut busy: BTreeMap<&str, f64> = BTreeMap::new();
@@ -118,7 +118,7 @@ fn by_trace(records: &[Record]) -> BTreeMap<&str, Vec<&Record>> {
 }
 
 /// Of chains of eight services: how many have all their records under one trace, and under one id.
-pub(in crate::article) fn chains(folder: &Path) -> Result<Value, String> {
+pub(in crate::study) fn chains(folder: &Path) -> Result<Value, String> {
     let records = records(folder)?;
     let traces = by_trace(&records);
     // Whatever entered at the first service, wherever its records are: what was cut off by the look-back has none
@@ -135,7 +135,7 @@ pub(in crate::article) fn chains(folder: &Path) -> Result<Value, String> {
 }
 
 /// Of requests of the graph that failed: how often the records alone say which service was the cause.
-pub(in crate::article) fn located(folder: &Path) -> Result<Value, String> {
+pub(in crate::study) fn located(folder: &Path) -> Result<Value, String> {
     let records = records(folder)?;
     let traces = by_trace(&records);
     let failed: Vec<&Vec<&Record>> =
@@ -153,7 +153,7 @@ pub(in crate::article) fn located(folder: &Path) -> Result<Value, String> {
 }
 
 /// Of a search for capacity: the tail near the most that holds the objective, over that at a third of it.
-pub(in crate::article) fn curve(folder: &Path) -> Result<Value, String> {
+pub(in crate::study) fn curve(folder: &Path) -> Result<Value, String> {
     let path = folder.join("result.json");
     let result = reports::result::ResultFile::read(&path).map_err(|error| error.to_string())?;
     let capacity = result.capacity.values().next().ok_or("no capacity was looked for")?;

@@ -9,28 +9,28 @@ use gateway::rate_limit::Cells;
 use serde_json::{Value, json};
 
 use super::{ns_each, resident};
-use crate::article::experiment::Terms;
+use crate::study::experiment::Terms;
 
 /// Checks that are timed.
 const CHECKS: u64 = 1_000_000;
 
 /// One key.
-pub(in crate::article) fn of_1(_: &Terms) -> Result<Value, String> {
+pub(in crate::study) fn of_1(_: &Terms) -> Result<Value, String> {
     measured(1)
 }
 
 /// Ten thousand.
-pub(in crate::article) fn of_10_000(_: &Terms) -> Result<Value, String> {
+pub(in crate::study) fn of_10_000(_: &Terms) -> Result<Value, String> {
     measured(10_000)
 }
 
 /// A million.
-pub(in crate::article) fn of_1_000_000(_: &Terms) -> Result<Value, String> {
+pub(in crate::study) fn of_1_000_000(_: &Terms) -> Result<Value, String> {
     measured(1_000_000)
 }
 
 /// Ten million.
-pub(in crate::article) fn of_10_000_000(_: &Terms) -> Result<Value, String> {
+pub(in crate::study) fn of_10_000_000(_: &Terms) -> Result<Value, String> {
     measured(10_000_000)
 }
 

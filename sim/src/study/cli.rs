@@ -1,14 +1,14 @@
-//! The command line of `sim article`.
+//! The command lines of `sim article` and `sim growth`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{FOLDER, Options, article};
+use super::{FOLDER, Options, Study, study};
 use crate::cli::ScenarioArguments;
 
-pub(crate) const HELP: &str = "\
+pub(crate) const ARTICLE_HELP: &str = "\
 Examples:
   sim article --quick --out article        all claims, within a quarter of an hour
   sim article --only A10,A16 --out article two of them; what the folder holds of the others stays
@@ -19,10 +19,21 @@ or not measured and why. All of them are in DIR/report.html and DIR/report.md, a
 `cargo xtask peers` brings the gateways that A1 and A26 compare with. Run it in the repository, built in release.
 Exit codes: 0 done, whatever the verdicts say, 2 usage, 3 could not run, 4 interrupted.";
 
-/// Hold every claim of the article against an experiment: figure, interval, configuration, verdict
+pub(crate) const GROWTH_HELP: &str = "\
+Examples:
+  sim growth --quick --out growth          all curves, in some minutes
+  sim growth --only G2,G5 --out growth     two of them; what the folder holds of the others stays
+  sim growth --list                        which there are, and what is done for each
+
+Each curve is what a request costs against how many routes, connections, upstreams, keys or bytes there are, beside nginx
+where that is on the machine (`cargo xtask peers`), and a verdict on what is promised of it. All of them are in
+DIR/report.html and DIR/report.md, and in DIR/result.json after each. Run it in the repository, built in release.
+Exit codes: 0 done, whatever the verdicts say, 2 usage, 3 could not run, 4 interrupted.";
+
+/// Which claims are held against their experiments, and how thoroughly.
 #[derive(Debug, Args)]
-pub(crate) struct ArticleArguments {
-    /// Only these claims, as in A10,A16
+pub(crate) struct StudyArguments {
+    /// Only these, as in A10,A16
     #[arg(long, value_delimiter = ',', value_name = "IDS")]
     only: Vec<String>,
     /// Fewer and shorter rounds: within a quarter of an hour in all
@@ -41,10 +52,11 @@ pub(crate) struct ArticleArguments {
     shared: ScenarioArguments,
 }
 
-impl ArticleArguments {
+impl StudyArguments {
     /// Runs it; the exit code and the message where that cannot be.
-    pub(crate) fn run(self, command: String) -> Result<ExitCode, (u8, String)> {
+    pub(crate) fn run(self, of: Study, command: String) -> Result<ExitCode, (u8, String)> {
         let options = Options {
+            study: of,
             programs: self.shared.programs(),
             scenarios: self.scenarios,
             only: self.only,
@@ -56,6 +68,6 @@ impl ArticleArguments {
             out: self.shared.start.out,
             command,
         };
-        article(&options).map_err(|error| (error.exit_code(), error.to_string()))
+        study(&options).map_err(|error| (error.exit_code(), error.to_string()))
     }
 }

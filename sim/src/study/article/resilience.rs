@@ -2,8 +2,8 @@
 
 use reports::result::Unit;
 
-use crate::article::experiment::Draw::{Less, Most, Of, Ratio, Rest, Sum};
-use crate::article::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
+use crate::study::experiment::Draw::{Less, Most, Of, Ratio, Rest, Sum};
+use crate::study::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
 
 const TURN: &str = "article/turn.gateway.toml";
 const CPU: &str = "cpu_us_per_request";
@@ -65,7 +65,7 @@ const TRIP_ERROR: &str = "breakers.orders/1.trip_error";
 const TRIP_MS: &str = "breakers.orders/1.trip_ms";
 const FAILED: &str = "load.main.phases.fault_1.success_ratio";
 
-const fn failed(arm: &'static str) -> crate::article::experiment::Draw {
+const fn failed(arm: &'static str) -> crate::study::experiment::Draw {
     Of(arm, FAILED)
 }
 

@@ -10,28 +10,28 @@ use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 
 use super::ns_each;
-use crate::article::experiment::Terms;
+use crate::study::experiment::Terms;
 
 /// Paths that are looked up in turn.
 const PATHS: u64 = 1_024;
 
 /// One route.
-pub(in crate::article) fn of_1(terms: &Terms) -> Result<Value, String> {
+pub(in crate::study) fn of_1(terms: &Terms) -> Result<Value, String> {
     measured(1, terms)
 }
 
 /// A hundred.
-pub(in crate::article) fn of_100(terms: &Terms) -> Result<Value, String> {
+pub(in crate::study) fn of_100(terms: &Terms) -> Result<Value, String> {
     measured(100, terms)
 }
 
 /// A thousand.
-pub(in crate::article) fn of_1_000(terms: &Terms) -> Result<Value, String> {
+pub(in crate::study) fn of_1_000(terms: &Terms) -> Result<Value, String> {
     measured(1_000, terms)
 }
 
 /// Ten thousand.
-pub(in crate::article) fn of_10_000(terms: &Terms) -> Result<Value, String> {
+pub(in crate::study) fn of_10_000(terms: &Terms) -> Result<Value, String> {
     measured(10_000, terms)
 }
 

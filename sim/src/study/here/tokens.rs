@@ -12,9 +12,9 @@ use loadgen::request::{Dice, Text};
 use serde_json::{Value, json};
 
 use super::ns_each;
-use crate::article::experiment::Terms;
 use crate::run::RunKeys;
 use crate::scenario::model::{TokenAlgorithm, TokenPart};
+use crate::study::experiment::Terms;
 
 /// A private key of Ed25519 for this alone: the scenario's, whose public half anybody may know.
 const ED25519: &str = include_str!("../../../scenarios/identity-hops.passport.pem");
@@ -140,7 +140,7 @@ fn changed(token: &str, draws: &mut Draws) -> String {
 }
 
 /// How many attacks are found, and how many valid tokens are refused.
-pub(in crate::article) fn corpus(terms: &Terms) -> Result<Value, String> {
+pub(in crate::study) fn corpus(terms: &Terms) -> Result<Value, String> {
     let mut draws = Draws::new(terms.seed);
     let (mut valid, mut refused, mut tried, mut missed) = (0_u64, 0_u64, 0_u64, 0_u64);
     for kind in kinds(terms.seed)? {
@@ -159,7 +159,7 @@ pub(in crate::article) fn corpus(terms: &Terms) -> Result<Value, String> {
 }
 
 /// How many tokens a core verifies in a second, by algorithm.
-pub(in crate::article) fn speed(terms: &Terms) -> Result<Value, String> {
+pub(in crate::study) fn speed(terms: &Terms) -> Result<Value, String> {
     let times = if terms.is_quick { 1_000 } else { 5_000 };
     let mut found = json!({});
     for kind in kinds(terms.seed)? {

@@ -2,9 +2,9 @@
 
 use reports::result::Unit;
 
-use crate::article::experiment::Draw::{Less, Of, Ratio};
-use crate::article::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
-use crate::article::here::embedding;
+use crate::study::experiment::Draw::{Less, Of, Ratio};
+use crate::study::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
+use crate::study::here::embedding;
 
 /// Documentation and injection.
 pub(super) static A27: Claim = Claim {

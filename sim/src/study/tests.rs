@@ -1,11 +1,15 @@
-//! The table of claims is whole, and everything in it can be run.
+//! The tables of claims are whole, and everything in them can be run.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::claims::CLAIMS;
-use super::experiment::{Draw, Work};
+use super::Study;
+use super::experiment::{Claim, Draw, Work};
 use super::written;
+
+fn all() -> impl Iterator<Item = &'static Claim> {
+    [Study::Article, Study::Growth].into_iter().flat_map(|study| study.claims().iter().copied())
+}
 
 fn scenarios() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")
@@ -13,14 +17,16 @@ fn scenarios() -> std::path::PathBuf {
 
 #[test]
 fn every_claim_is_there_once_and_in_order() {
-    let ids: Vec<&str> = CLAIMS.iter().map(|claim| claim.id).collect();
-    let wanted: Vec<String> = (1..=28).map(|number| format!("A{number}")).collect();
-    assert_eq!(ids, wanted);
+    for (study, letter, count) in [(Study::Article, 'A', 28), (Study::Growth, 'G', 6)] {
+        let ids: Vec<&str> = study.claims().iter().map(|claim| claim.id).collect();
+        let wanted: Vec<String> = (1..=count).map(|number| format!("{letter}{number}")).collect();
+        assert_eq!(ids, wanted);
+    }
 }
 
 #[test]
 fn every_claim_has_something_that_it_stands_or_falls_with() {
-    for claim in CLAIMS {
+    for claim in all() {
         let core: Vec<_> = claim.figures.iter().filter(|figure| figure.is_core).collect();
         assert!(!core.is_empty(), "{}", claim.id);
         assert!(core.iter().all(|figure| figure.min.is_some() || figure.max.is_some()), "{}", claim.id);
@@ -43,7 +49,7 @@ fn arms_of(draw: &Draw, arms: &mut Vec<&'static str>) {
 
 #[test]
 fn figures_and_plots_are_drawn_from_arms_that_are_run() {
-    for claim in CLAIMS {
+    for claim in all() {
         let known: BTreeSet<&str> = claim.arms.iter().map(|arm| arm.name).collect();
         assert_eq!(known.len(), claim.arms.len(), "{}: a name twice", claim.id);
         for figure in claim.figures {
@@ -68,7 +74,7 @@ fn figures_and_plots_are_drawn_from_arms_that_are_run() {
 
 #[test]
 fn every_scenario_is_right_with_its_edits() {
-    for claim in CLAIMS {
+    for claim in all() {
         for arm in claim.arms {
             let Work::Scenario { file, edits, .. } = arm.work else { continue };
             let folder = tempfile::tempdir().unwrap();
@@ -84,13 +90,13 @@ fn every_scenario_is_right_with_its_edits() {
 
 #[test]
 fn every_configuration_of_a_turn_is_right_with_its_edits() {
-    for claim in CLAIMS {
+    for claim in all() {
         for arm in claim.arms {
-            let Work::Turn { config, edits, headers } = arm.work else { continue };
+            let Work::Turn { config, edits, copies, headers } = arm.work else { continue };
             let keys = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"IA5eEdhBekQjfzFCItfplQVFbQnIryPt84iSIH4IeDE","kid":"1"}]}"#;
             let jwks = if headers.iter().any(|(_, value)| value.contains("{token(")) { keys } else { "" };
             let blanks = [("upstream", "127.0.0.1:9"), ("jwks", jwks), ("dir", "/tmp")];
-            let text = written::configuration(&scenarios(), config, edits, &blanks);
+            let text = written::configuration(&scenarios(), (config, edits, copies), &blanks);
             let text = text.unwrap_or_else(|why| panic!("{} {}: {why}", claim.id, arm.name));
             let loaded = gateway::config::load_text(&text, Path::new("turn"), gateway::config::Purpose::Check);
             assert!(loaded.is_ok(), "{} {}: {:?}\n{text}", claim.id, arm.name, loaded.err());

@@ -2,9 +2,9 @@
 
 use reports::result::Unit;
 
-use crate::article::experiment::Draw::{Least, Less, Most, Of, Ratio, Times};
-use crate::article::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
-use crate::article::here::logs;
+use crate::study::experiment::Draw::{Least, Less, Most, Of, Ratio, Times};
+use crate::study::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
+use crate::study::here::logs;
 
 const BARE: &str = "article/turn.gateway.toml";
 const CPU: &str = "cpu_us_per_request";
@@ -19,7 +19,7 @@ const PEERS: [Arm; 7] = [
 ];
 const NAMES: &[&str] = &["gateway", "fastapi-httpx", "fastapi-aiohttp", "flask", "node", "nginx", "haproxy"];
 
-const fn of_gateway(figure: &'static str) -> crate::article::experiment::Draw {
+const fn of_gateway(figure: &'static str) -> crate::study::experiment::Draw {
     Of("gateway", figure)
 }
 

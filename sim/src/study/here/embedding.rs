@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::article::experiment::Terms;
+use crate::study::experiment::Terms;
 
 /// The example.
 const EXAMPLE: &str = include_str!("../../../../gateway/examples/embed.rs");
 
 /// Lines of the function that builds the program, the text of its configuration apart; and of the whole example.
-pub(in crate::article) fn lines(_: &Terms) -> Result<Value, String> {
+pub(in crate::study) fn lines(_: &Terms) -> Result<Value, String> {
     let code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
     let from = EXAMPLE.find("let gateway").ok_or("the example builds no gateway")?;
     let to = EXAMPLE[from..].find("\n}").ok_or("the function does not end")?;

@@ -2,9 +2,9 @@
 
 use reports::result::Unit;
 
-use crate::article::experiment::Draw::{Least, Less, Of, Times};
-use crate::article::experiment::{Arm, Claim, Figure};
-use crate::article::here::tokens;
+use crate::study::experiment::Draw::{Least, Less, Of, Times};
+use crate::study::experiment::{Arm, Claim, Figure};
+use crate::study::here::tokens;
 
 const REPLAYED: &str = "load.main.phases.before.status.200";
 

@@ -2,9 +2,9 @@
 
 use reports::result::Unit;
 
-use crate::article::experiment::Draw::{Less, Most, Of, Ratio, Sum, Times};
-use crate::article::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
-use crate::article::here::limits;
+use crate::study::experiment::Draw::{Less, Most, Of, Ratio, Sum, Times};
+use crate::study::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
+use crate::study::here::limits;
 
 /// Bursts.
 pub(super) static A16: Claim = Claim {

@@ -1,7 +1,8 @@
-//! `sim article`: every claim of the article that the gateway was built after, each held against an experiment.
+//! Studies: claims, each held against an experiment. `sim article` has those of the article that the gateway was built
+//! after, `sim growth` its own: what a request costs when there is more of something.
 //!
-//! - [`experiment`]: what an experiment is; [`claims`]: all of them, as data; `here/`: what is computed in this
-//!   process;
+//! - [`experiment`]: what an experiment is; [`article`], [`growth`]: all of them, as data; `here/`: what is computed in
+//!   this process;
 //! - `written`, `perform`, `turns`: arms are written, run, and have their turns;
 //! - [`figure`], [`verdict`]: figures out of samples, and what follows: pure;
 //! - `record`: a claim as it stands in the result; `cli`: the command line.
@@ -9,10 +10,11 @@
 //! Invariants: no figure of the result is written in the code; a claim that could not be measured says why; what was
 //! measured is in the result file before the next claim begins.
 
-pub mod claims;
+pub mod article;
 pub(crate) mod cli;
 pub mod experiment;
 pub mod figure;
+pub mod growth;
 mod here;
 mod perform;
 mod record;
@@ -34,18 +36,53 @@ use crate::children::Programs;
 use crate::demo::findings::same;
 use crate::folder::Folder;
 use crate::suite;
-use claims::CLAIMS;
 use experiment::Claim;
 use perform::Shop;
 
-/// The result's name.
-const NAME: &str = "article";
 /// The result's file.
 const FILE: &str = "result.json";
 
-/// What the article's claims are held against with.
+/// Claims that belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Study {
+    /// Those of the article.
+    Article,
+    /// How cost grows.
+    Growth,
+}
+
+impl Study {
+    /// Its claims, in order.
+    #[must_use]
+    pub fn claims(self) -> &'static [&'static Claim] {
+        match self {
+            Self::Article => &article::CLAIMS,
+            Self::Growth => &growth::CLAIMS,
+        }
+    }
+
+    /// Its name, which its command and its result have.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Article => "article",
+            Self::Growth => "growth",
+        }
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Self::Article => Kind::Article,
+            Self::Growth => Kind::Growth,
+        }
+    }
+}
+
+/// What claims are held against with.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Whose claims.
+    pub study: Study,
     /// Which programs to start.
     pub programs: Programs,
     /// The scenarios' folder.
@@ -70,7 +107,7 @@ pub struct Options {
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
-pub enum ArticleError {
+pub enum StudyError {
     /// A claim was asked for that is not there.
     #[error("no claim is called `{0}`; --list shows them")]
     NoClaim(String),
@@ -78,8 +115,13 @@ pub enum ArticleError {
     #[error("{0}: no scenarios there; run it in the repository, or name their folder with --scenarios")]
     NoScenarios(PathBuf),
     /// The folder holds another result, which would be lost.
-    #[error("{0}: this is no result of `sim article`; name another folder with --out")]
-    OtherResult(PathBuf),
+    #[error("{path}: this is no result of `sim {study}`; name another folder with --out", path = path.display())]
+    OtherResult {
+        /// Its file.
+        path: PathBuf,
+        /// What would have been written there.
+        study: &'static str,
+    },
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {
@@ -90,7 +132,7 @@ pub enum ArticleError {
     },
 }
 
-impl ArticleError {
+impl StudyError {
     /// The exit code.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -103,20 +145,20 @@ impl ArticleError {
 ///
 /// # Errors
 /// When a claim is asked for that is not there, or a file cannot be read or written.
-pub fn article(options: &Options) -> Result<ExitCode, ArticleError> {
-    let chosen = chosen(&options.only)?;
+pub fn study(options: &Options) -> Result<ExitCode, StudyError> {
+    let chosen = chosen(options.study, &options.only)?;
     if options.list {
         print(&record::list(&chosen));
         return Ok(ExitCode::SUCCESS);
     }
     if !options.scenarios.is_dir() {
-        return Err(ArticleError::NoScenarios(options.scenarios.clone()));
+        return Err(StudyError::NoScenarios(options.scenarios.clone()));
     }
     let stop = Arc::new(AtomicBool::new(false));
     loadgen::cli::end_on_interrupt(&stop);
-    let folder = Folder::make(options.out.as_deref(), NAME);
-    let folder = folder.map_err(|(path, source)| ArticleError::File { path, source })?.path().to_path_buf();
-    let mut result = earlier(&folder)?;
+    let folder = Folder::make(options.out.as_deref(), options.study.name());
+    let folder = folder.map_err(|(path, source)| StudyError::File { path, source })?.path().to_path_buf();
+    let mut result = earlier(options.study, &folder)?;
     let ticks = CpuTicks::read();
     let tell = |text: &str| progress(options, text);
     let shop = Shop {
@@ -159,25 +201,25 @@ pub fn article(options: &Options) -> Result<ExitCode, ArticleError> {
     Ok(if stop.load(std::sync::atomic::Ordering::Relaxed) { ExitCode::from(4) } else { ExitCode::SUCCESS })
 }
 
-/// The claims that are asked for, in the article's order.
-fn chosen(only: &[String]) -> Result<Vec<&'static Claim>, ArticleError> {
-    let is_known = |name: &String| CLAIMS.iter().any(|claim| claim.id.eq_ignore_ascii_case(name));
+/// The claims that are asked for, in their order.
+fn chosen(study: Study, only: &[String]) -> Result<Vec<&'static Claim>, StudyError> {
+    let is_known = |name: &String| study.claims().iter().any(|claim| claim.id.eq_ignore_ascii_case(name));
     if let Some(name) = only.iter().find(|name| !is_known(name)) {
-        return Err(ArticleError::NoClaim(name.clone()));
+        return Err(StudyError::NoClaim(name.clone()));
     }
     let is_asked = |claim: &&&Claim| only.is_empty() || only.iter().any(|name| claim.id.eq_ignore_ascii_case(name));
-    Ok(CLAIMS.iter().filter(is_asked).copied().collect())
+    Ok(study.claims().iter().filter(is_asked).copied().collect())
 }
 
 /// What the folder holds of an earlier run.
-fn earlier(folder: &Path) -> Result<ResultFile, ArticleError> {
+fn earlier(study: Study, folder: &Path) -> Result<ResultFile, StudyError> {
     let path = folder.join(FILE);
     if !path.is_file() {
-        return Ok(ResultFile { kind: Kind::Article, name: NAME.to_owned(), ..ResultFile::default() });
+        return Ok(ResultFile { kind: study.kind(), name: study.name().to_owned(), ..ResultFile::default() });
     }
     match ResultFile::read(&path) {
-        Ok(result) if result.kind == Kind::Article => Ok(result),
-        _ => Err(ArticleError::OtherResult(path)),
+        Ok(result) if result.kind == study.kind() => Ok(result),
+        _ => Err(StudyError::OtherResult { path, study: study.name() }),
     }
 }
 
@@ -188,7 +230,7 @@ fn machine(ticks: &CpuTicks, cores: usize) -> reports::result::Environment {
 /// What is said of all claims together. None of them is a failure of the run: whether a claim holds is what it finds
 /// out.
 fn finish(result: &mut ResultFile, options: &Options) {
-    let place = |id: &str| CLAIMS.iter().position(|claim| claim.id == id).unwrap_or(usize::MAX);
+    let place = |id: &str| options.study.claims().iter().position(|claim| claim.id == id).unwrap_or(usize::MAX);
     result.claims.sort_by_key(|claim| place(&claim.id));
     result.seed = options.seed;
     result.started_at = rfc3339(unix_seconds());
@@ -198,14 +240,14 @@ fn finish(result: &mut ResultFile, options: &Options) {
     result.verdict = Verdict::Pass;
 }
 
-fn write(result: &ResultFile, folder: &Path) -> Result<(), ArticleError> {
+fn write(result: &ResultFile, folder: &Path) -> Result<(), StudyError> {
     let path = folder.join(FILE);
     // One that is stopped here leaves the file as it was.
     let new = folder.join("result.json.new");
     std::fs::write(&new, result.to_json())
         .and_then(|()| std::fs::rename(&new, &path))
         .and_then(|()| reports::files::write(result, folder, folder))
-        .map_err(|source| ArticleError::File { path, source })
+        .map_err(|source| StudyError::File { path, source })
 }
 
 /// One line that is written over on a terminal, lines in a pipe.

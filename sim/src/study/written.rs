@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::experiment::Edit;
+use crate::rounds::unrolled::unrolled;
 use crate::scenario::{Scenario, load};
 
 /// Where a written scenario is.
@@ -53,20 +54,21 @@ pub(super) fn scenario(scenarios: &Path, file: &str, edits: &[Edit], folder: &Pa
     load(&folder.join(FILE)).map_err(|error| error.to_string())
 }
 
-/// A gateway's configuration with its edits and its blanks, in the form of `{name}`.
+/// A gateway's configuration with its edits and its blanks, in the form of `{name}`; a line that names `{n}` stands
+/// once for each of the copies.
 ///
 /// # Errors
 /// In words: what cannot be read, or an edit that changed nothing.
 pub(super) fn configuration(
     scenarios: &Path,
-    file: &str,
-    edits: &[Edit],
+    (file, edits, copies): (&str, &[Edit], usize),
     blanks: &[(&str, &str)],
 ) -> Result<String, String> {
     let path = scenarios.join(file);
     let mut found = vec![false; edits.len()];
     let text = edited(&read(&path)?, edits, &mut found);
     all_found(&path, edits, &found)?;
+    let text = unrolled(&text, copies);
     Ok(blanks.iter().fold(text, |text, (blank, value)| text.replace(&format!("{{{blank}}}"), value)))
 }
 
@@ -104,9 +106,9 @@ mod tests {
     fn an_edit_that_finds_nothing_is_told() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.toml"), "rate = 1\nto = '{upstream}'\n").unwrap();
-        let made = configuration(folder.path(), "a.toml", &[Edit("rate = 1", "rate = 2")], &[("upstream", "x:1")]);
+        let made = configuration(folder.path(), ("a.toml", &[Edit("rate = 1", "rate = 2")], 1), &[("upstream", "x:1")]);
         assert_eq!(made.unwrap(), "rate = 2\nto = 'x:1'\n");
-        let why = configuration(folder.path(), "a.toml", &[Edit("burst", "x")], &[]).unwrap_err();
+        let why = configuration(folder.path(), ("a.toml", &[Edit("burst", "x")], 1), &[]).unwrap_err();
         assert!(why.contains("no `burst` to change") && why.contains("a.toml"), "{why}");
     }
 }

@@ -7,7 +7,7 @@ use gateway::context::RequestId;
 use serde_json::{Value, json};
 
 use super::ns_each;
-use crate::article::experiment::Terms;
+use crate::study::experiment::Terms;
 
 /// A trace context of version 0 (W3C Trace Context, 3.2.2): version, trace, parent, flags.
 const TRACEPARENT: usize = "traceparent: ".len() + 2 + 1 + 32 + 1 + 16 + 1 + 2;
@@ -15,7 +15,7 @@ const TRACEPARENT: usize = "traceparent: ".len() + 2 + 1 + 32 + 1 + 16 + 1 + 2;
 const LINE_END: usize = 2;
 
 /// Nanoseconds to mint an id, and bytes that a request carries of ids.
-pub(in crate::article) fn measured(terms: &Terms) -> Result<Value, String> {
+pub(in crate::study) fn measured(terms: &Terms) -> Result<Value, String> {
     let mut draws = Draws::new(terms.seed);
     let ns = ns_each(1_000_000, |_| {
         black_box(RequestId::mint(black_box([draws.next_u64(), draws.next_u64()])));

@@ -2,9 +2,9 @@
 
 use reports::result::Unit;
 
-use crate::article::experiment::Draw::{Less, Most, Of, Ratio};
-use crate::article::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
-use crate::article::here::tokens;
+use crate::study::experiment::Draw::{Less, Most, Of, Ratio};
+use crate::study::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
+use crate::study::here::tokens;
 
 const HOPS: &str = "article/hops.toml";
 const ONCE: Edit = Edit("auth = { providers = [\"people\"] } # each hop\n", "");

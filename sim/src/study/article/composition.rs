@@ -2,8 +2,8 @@
 
 use reports::result::Unit;
 
-use crate::article::experiment::Draw::{Less, Of, Ratio, Rest};
-use crate::article::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
+use crate::study::experiment::Draw::{Less, Of, Ratio, Rest};
+use crate::study::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
 
 const PARTS: &str = "article/aggregate.toml";
 const P50: &str = "load.main.phases.before.latency_us.p50";

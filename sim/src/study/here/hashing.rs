@@ -6,7 +6,7 @@ use gateway::algorithms::hash_ring::{HashRing, stable_hash};
 use gateway::algorithms::rng::Draws;
 use serde_json::{Value, json};
 
-use crate::article::experiment::Terms;
+use crate::study::experiment::Terms;
 
 /// Keys that are followed.
 const KEYS: u64 = 100_000;
@@ -18,7 +18,7 @@ const CACHED: usize = 1_000;
 const REQUESTS: u64 = 200_000;
 
 /// Which keys move, and how often caches have what is asked for.
-pub(in crate::article) fn measured(terms: &Terms) -> Result<Value, String> {
+pub(in crate::study) fn measured(terms: &Terms) -> Result<Value, String> {
     let (before, more, fewer) = (ring(ENDPOINTS), ring(ENDPOINTS + 1), ring(ENDPOINTS - 1));
     let added = moved(&before, &more, terms.seed, |_, to| to == ENDPOINTS)?;
     let removed = moved(&before, &fewer, terms.seed, |from, _| from == ENDPOINTS - 1)?;

@@ -1,4 +1,4 @@
-//! All claims, in the article's order, each with its experiment: data alone.
+//! All claims of the article, in its order, each with its experiment: data alone.
 //!
 //! Thresholds are what the claim's words come to in figures; `docs/article.md` says how verdicts follow from them.
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 pub struct Claim {
     /// Its id: `A1`.
     pub id: &'static str,
-    /// The sections of the article that make it.
+    /// The sections of the article that make it; empty for what this project itself promises.
     pub section: &'static str,
     /// What it says, in short.
     pub claim: &'static str,
@@ -41,8 +41,26 @@ pub struct Arm {
     pub x: f64,
     /// It has no part in `--quick`.
     pub is_slow: bool,
+    /// What comes to it while it has its turn.
+    pub load: Load,
     /// What it does.
     pub work: Work,
+}
+
+/// What comes to those that have turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Connections that send one request after the other.
+    pub connections: usize,
+    /// Connections beside them that have carried one request, and are open.
+    pub idle: usize,
+    /// Bytes of each answer.
+    pub body: u64,
+}
+
+impl Load {
+    /// As published comparisons have it.
+    pub const USUAL: Self = Self { connections: 64, idle: 0, body: 512 };
 }
 
 /// Figures out of what a run wrote into its folder.
@@ -66,10 +84,12 @@ pub enum Work {
         config: &'static str,
         /// What is other in it.
         edits: &'static [Edit],
+        /// How often a line of it stands that names `{n}`.
+        copies: usize,
         /// What its requests carry.
         headers: &'static [(&'static str, &'static str)],
     },
-    /// Has its turn in front of the same mock: another gateway.
+    /// Has its turn in front of the same mock: another gateway, by its name.
     Peer(&'static str),
     /// Computes in this process.
     Here(fn(&Terms) -> Result<Value, String>),
@@ -158,7 +178,7 @@ pub struct Series {
 
 impl Arm {
     const fn new(name: &'static str, work: Work) -> Self {
-        Self { name, x: 0.0, is_slow: false, work }
+        Self { name, x: 0.0, is_slow: false, load: Load::USUAL, work }
     }
 
     /// A scenario as it stands in its file but for the edits.
@@ -173,12 +193,17 @@ impl Arm {
         edits: &'static [Edit],
         headers: &'static [(&'static str, &'static str)],
     ) -> Self {
-        Self::new(name, Work::Turn { config, edits, headers })
+        Self::new(name, Work::Turn { config, edits, copies: 1, headers })
     }
 
     /// Another gateway.
     pub const fn peer(name: &'static str) -> Self {
         Self::new(name, Work::Peer(name))
+    }
+
+    /// Another gateway, in an arm that has a name of its own.
+    pub const fn peer_as(name: &'static str, peer: &'static str) -> Self {
+        Self::new(name, Work::Peer(peer))
     }
 
     /// A computation.
@@ -194,6 +219,31 @@ impl Arm {
             }
             _ => self,
         }
+    }
+
+    /// With lines that stand so often.
+    pub const fn copies(self, copies: usize) -> Self {
+        match self.work {
+            Work::Turn { config, edits, headers, .. } => {
+                Self { work: Work::Turn { config, edits, copies, headers }, ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// Over so many connections.
+    pub const fn over(self, connections: usize) -> Self {
+        Self { load: Load { connections, ..self.load }, ..self }
+    }
+
+    /// Beside so many idle connections.
+    pub const fn beside(self, idle: usize) -> Self {
+        Self { load: Load { idle, ..self.load }, ..self }
+    }
+
+    /// With answers of so many bytes.
+    pub const fn of_bytes(self, body: u64) -> Self {
+        Self { load: Load { body, ..self.load }, ..self }
     }
 
     /// At this place of a sweep.
