@@ -187,7 +187,7 @@ struct SuiteArguments {
 struct PeersArguments {
     #[command(flatten)]
     common: CommonArguments,
-    /// Peers to compare with, as in nginx,haproxy (all that are found when absent)
+    /// Peers to compare with, as in nginx,haproxy (all that are found when absent, but the reference gateways)
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     with: Vec<String>,
     /// Where a peer's program is, as in envoy=/opt/envoy; may be repeated

@@ -38,7 +38,8 @@ usage: cargo xtask COMMAND [OPTIONS]
       --seconds N        for each target; 60 when absent
       --only TARGET      one target; may be repeated
       --plain            mutants of the seeds, blindly, as in CI
-  peers [--no-install] set up nginx, HAProxy, Caddy, Envoy and Pingora for `sim peers`
+  peers [--no-install] set up nginx, HAProxy, Caddy, Envoy and Pingora for `sim peers`, and the reference gateways in
+                       Python and Node for `sim article`
   dist                 the gateway as it is shipped, laid out by a profile of itself at work: target/pgo/gateway
   help                 this text
 

@@ -40,7 +40,7 @@ pub(super) struct Run {
     /// Write events here, one JSON object a line, as in the admin API's /events.
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
-    /// The kinds of events to write, separated by commas; all but `attempt` when absent.
+    /// The kinds of events to write, separated by commas; all but `attempt` and `limit` when absent.
     #[arg(long, value_name = "KINDS", requires = "events", value_parser = Kinds::parse)]
     event_kinds: Option<Kinds>,
     /// Burn this many steps of work in each request, to test the performance gate.
