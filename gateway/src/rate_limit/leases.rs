@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::flight::number;
-use super::key::Key;
+use super::key::{Key, ShortId};
 use super::rule::{Rule, Tier};
 use super::tabs::Seen;
 use crate::algorithms::gcra::Quota;
@@ -92,7 +92,7 @@ impl Leases {
                 last_used: now,
                 refused_at: None,
             }),
-            name: rule.name_in_store(key, tier),
+            name: rule.name_in_store(ShortId::of(key), tier),
             tier,
         });
         shard.insert(hash, Arc::clone(&lease));

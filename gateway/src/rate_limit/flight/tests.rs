@@ -70,7 +70,7 @@ impl Gateway {
         let now = self.clock.monotonic_ns(self.clock.now());
         let (key, tier) = (Key::Global, Tier::Own);
         let hash = self.rule.hash(&key, tier);
-        let asked = [Asked { index: 0, rule: &self.rule, store: &self.store, key, tier, hash }];
+        let asked = [Asked { index: 0, rule: &self.rule, store: &self.store, key, id: None, tier, hash }];
         if let Some(Mode::Leased(most)) = self.rule.settings.shared.as_ref().map(|shared| shared.mode) {
             return match leases::take(&self.rule, By::worker(0), (&key, tier, hash), most, now).await {
                 Ok(taken) => taken.is_some_and(|outcome| outcome.taken),
