@@ -302,7 +302,8 @@ pub(super) fn end_idle(rule: &Rule, now: u64) {
             call.keys.push(lease.name.clone());
             call.numbers.extend([quota.interval(), quota.window(), 0, 0, tokens].map(number));
             rule.cells().lower(hash, tokens.saturating_mul(quota.interval()));
-            store.tell(0, call);
+            // This is the house's work, in its own runtime: a worker's way would move there.
+            store.tell(store.house(), call);
         }
     }
 }
