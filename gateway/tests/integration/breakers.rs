@@ -217,9 +217,9 @@ async fn clients_that_read_late_open_no_breaker_for_others() {
     let silent = Raw::script(Script::new().read_request().hang()).await.unwrap();
     let text = format!(
         "[upstreams.up]\nendpoints = ['{}']\nbreaker = {{ min_requests = 1, open_for = '60s' }}\n\
-         [upstreams.silent]\nendpoints = ['{}']\n\
+         [upstreams.waits]\nendpoints = ['{}']\n\
          [[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\n\
-         [[routes]]\npath = '/slow'\nupstream = 'silent'\ntimeout = '2s'\n",
+         [[routes]]\npath = '/slow'\nupstream = 'waits'\ntimeout = '2s'\n",
         cut.addr(),
         silent.addr()
     );
