@@ -39,6 +39,8 @@ pub use packed::Packing;
 /// So much of the gateway's own answer is handed on at once, bytes: who reads slowly keeps its place among the requests
 /// in flight.
 const PIECE: usize = 32 * 1024;
+/// Upstreams wait for longer until somebody reads what they send.
+pub(crate) const SOON: Duration = Duration::from_secs(1);
 
 /// The body of an answer.
 pub enum ResponseBody<N: Network> {
@@ -64,6 +66,8 @@ pub struct Relay<N: Network> {
     /// Taken when the body has ended.
     source: Option<Source<N>>,
     idle_timeout: Option<Duration>,
+    /// The client has let it wait for long.
+    was_unread: bool,
     /// What passes here is not yet what the client gets: who makes it that counts it, and records the end.
     is_packed: bool,
     /// The program's own code reads it, and may answer with something else.
@@ -139,6 +143,21 @@ pub struct Answer<N: Network> {
     pub came: Instant,
 }
 
+impl<N: Network> Exchange<N> {
+    /// Whether the client has taken nothing for so long that an upstream may have given up. Asked while it still waits to
+    /// be written to, or is written to for the first time since.
+    #[inline]
+    pub fn is_unread(&self) -> bool {
+        self.connection.deadlines.is_set(Wait::Write) && self.is_unread_for(SOON)
+    }
+
+    #[cold]
+    fn is_unread_for(&self, long: Duration) -> bool {
+        let left = self.connection.deadlines.left(Wait::Write, self.now());
+        left.is_some_and(|left| left + long <= self.snapshot.config.server.body_idle_timeout)
+    }
+}
+
 impl<N: Network> Source<N> {
     /// The response is over: the connection goes back to its pool if it can be used again.
     pub fn finish(self, exchange: &Exchange<N>, now: Instant) {
@@ -169,14 +188,7 @@ impl<N: Network> ResponseBody<N> {
             exchange.finish_at(Ended::Complete, now);
             return Self::Empty;
         }
-        Self::Upstream(Box::new(Relay {
-            exchange,
-            source: Some(source),
-            idle_timeout,
-            is_packed: false,
-            is_lent: false,
-            cut: None,
-        }))
+        Self::Upstream(Box::new(Relay::new(exchange, Some(source), idle_timeout)))
     }
 
     /// An upstream's answer that is not over, compressed.
@@ -187,7 +199,8 @@ impl<N: Network> ResponseBody<N> {
         idle_timeout: Option<Duration>,
         packing: Packing,
     ) -> Self {
-        let relay = Relay { exchange, source: Some(source), idle_timeout, is_packed: true, is_lent: false, cut: None };
+        let mut relay = Relay::new(exchange, Some(source), idle_timeout);
+        relay.is_packed = true;
         Self::Packed(Box::new(Packed::new(relay, packing)))
     }
 
@@ -318,6 +331,10 @@ impl<N: Network> Drop for Relay<N> {
 }
 
 impl<N: Network> Relay<N> {
+    fn new(exchange: Box<Exchange<N>>, source: Option<Source<N>>, idle_timeout: Option<Duration>) -> Self {
+        Self { exchange, source, idle_timeout, was_unread: false, is_packed: false, is_lent: false, cut: None }
+    }
+
     fn size_hint(&self) -> SizeHint {
         let left = self.source.as_ref().map_or(Some(0), |source| source.leg.length_left());
         left.map_or_else(SizeHint::default, SizeHint::with_exact)
@@ -325,6 +342,7 @@ impl<N: Network> Relay<N> {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(source) = &mut self.source else { return Poll::Ready(None) };
+        self.was_unread |= self.exchange.is_unread();
         let deadlines = &self.exchange.connection.deadlines;
         if deadlines.has_expired(Wait::ResponseBody) {
             source.leg.timed_out();
@@ -351,6 +369,8 @@ impl<N: Network> Relay<N> {
                 let ended = match error {
                     http1::Error::RequestBody(BodyFault::Stalled) => Ended::Timeout,
                     http1::Error::RequestBody(_) => Ended::ClientLeft,
+                    // The upstream no longer waits for a client that is slow.
+                    http1::Error::Broken(_) if self.was_unread => Ended::UpstreamCut,
                     http1::Error::Broken(_) | http1::Error::Invalid(_) => {
                         self.blame(AttemptOutcome::Reset);
                         Ended::UpstreamCut

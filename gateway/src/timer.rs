@@ -96,6 +96,12 @@ impl Deadlines {
         self.at[wait as usize].load(Ordering::Relaxed) != NEVER
     }
 
+    /// The time that is left; `None` where the deadline is not set.
+    pub fn left(&self, wait: Wait, now: Instant) -> Option<Duration> {
+        let at = self.at[wait as usize].load(Ordering::Relaxed);
+        (at != NEVER).then(|| Duration::from_millis(at.saturating_sub(self.clock.ticks_ms(now))))
+    }
+
     /// Whether the timer found that `wait` has run out since it was last set.
     #[inline]
     pub fn has_expired(&self, wait: Wait) -> bool {

@@ -21,6 +21,7 @@ use crate::exchange::Exchange;
 use crate::held_bytes::Kept;
 use crate::network::Network;
 use crate::request_body::BoxError;
+use crate::response_body::SOON;
 use crate::telemetry::metrics::{AttemptOutcome, PartResult};
 use crate::telemetry::record::Ended;
 use crate::timer::Wait;
@@ -95,6 +96,8 @@ struct Turn<N: Network> {
     scan: JsonScan,
     /// How long it was waited for.
     waited: Duration,
+    /// Nobody has read it for so long that its upstream may have given up: others had their turn, or the client is slow.
+    was_unread: bool,
 }
 
 /// Why a document ends early.
@@ -216,11 +219,12 @@ impl<N: Network> Document<N> {
                 return Poll::Ready(None);
             }
             let Some(turn) = &mut self.turn else {
-                if let Err(cut) = self.next_part() {
+                if let Err(cut) = self.next_part(exchange) {
                     return Poll::Ready(Some(Err(cut)));
                 }
                 continue;
             };
+            turn.was_unread |= exchange.is_unread();
             match turn.streaming.source.leg.poll_frame(cx) {
                 Poll::Pending if !self.together.is_empty() => return self.take_together(),
                 Poll::Pending => return self.wait(exchange),
@@ -281,7 +285,7 @@ impl<N: Network> Document<N> {
     }
 
     /// Begins with the next part, or ends the document.
-    fn next_part(&mut self) -> Result<(), Cut> {
+    fn next_part(&mut self, exchange: &Exchange<N>) -> Result<(), Cut> {
         let Some(place) = self.places.pop_front() else {
             self.closed = true;
             return self.add(Bytes::from_static(b"}"));
@@ -291,7 +295,9 @@ impl<N: Network> Document<N> {
         self.add(prefix)?;
         match place {
             Place::Streams(streaming) => {
-                self.turn = Some(Turn { streaming, scan: JsonScan::default(), waited: Duration::ZERO });
+                let came = streaming.exchange.upstream_head;
+                let was_unread = came.is_some_and(|came| exchange.now().saturating_duration_since(came) >= SOON);
+                self.turn = Some(Turn { streaming, scan: JsonScan::default(), waited: Duration::ZERO, was_unread });
                 Ok(())
             }
             Place::Whole(bytes, kept) => {
@@ -324,7 +330,10 @@ impl<N: Network> Document<N> {
             }
             Some(Err(error)) => {
                 turn.streaming.tally.result = PartResult::Failed;
-                turn.streaming.exchange.blame(&turn.streaming.source, AttemptOutcome::Reset);
+                let is_cut = matches!(error, crate::http1::Error::Broken(_));
+                if !(is_cut && turn.was_unread) {
+                    turn.streaming.exchange.blame(&turn.streaming.source, AttemptOutcome::Reset);
+                }
                 return Err(Cut { ended: Ended::UpstreamCut, code: Code::UpstreamReset, why: error.into() });
             }
         }

@@ -9,7 +9,6 @@ use crate::exchange::Exchange;
 use crate::network::Network;
 
 /// Headers that tell one client, or one request, from another that asks for the same. Everything else has to be alike.
-/// An answer that says by `Vary` that it hangs on one of these is not shared.
 const APART: [&str; 20] = [
     "cache-control",
     "content-length",
@@ -40,8 +39,14 @@ pub(super) fn is_for_itself(headers: &HeaderMap) -> bool {
 }
 
 /// Whether requests that differ in this header share a call.
-pub(super) fn tells_apart(name: &[u8]) -> bool {
+fn tells_apart(name: &[u8]) -> bool {
     APART.iter().any(|apart| apart.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// Whether an answer that hangs on this header is one request's: those that share a call differ in it, or it names its
+/// client once the gateway has added its own `forwarded` to what is compared.
+pub(super) fn is_ones_own(name: &[u8]) -> bool {
+    tells_apart(name) || name.eq_ignore_ascii_case(b"forwarded")
 }
 
 /// All that an answer may hang on, in a form in which no two requests look alike that are not.

@@ -118,7 +118,7 @@ fn says_so(fields: &Fields) -> bool {
             return !words.any(|it| matches!(&*word(it), b"private" | b"no-store" | b"no-cache"));
         }
         if is(header::VARY) {
-            return !words.any(|name| name == b"*" || key::tells_apart(name));
+            return !words.any(|name| name == b"*" || key::is_ones_own(name));
         }
         if is(header::CONTENT_TYPE) {
             let kind = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
@@ -146,6 +146,8 @@ mod tests {
             (&[("cache-control", "no-cache=\"x\"")], false),
             (&[("cache-control", "no-store")], false),
             (&[("vary", "accept, User-Agent")], false),
+            (&[("vary", "accept-encoding,Forwarded")], false),
+            (&[("vary", "x-forwarded-host")], true),
             (&[("vary", "*")], false),
             (&[("Content-Type", "Text/Event-Stream;charset=utf-8")], false),
             (&[("content-type", "application/grpc+proto")], false),

@@ -289,7 +289,13 @@ fn conclude<N: Network>(
     let Some(upstream) = exchange.upstream() else { return };
     let duration = now.saturating_duration_since(began);
     upstream.series.attempt(exchange.shard.index, outcome, duration);
-    let says_nothing = is_told || (outcome == AttemptOutcome::Timeout && !deadline::is_telling(exchange, duration));
+    let says_nothing = is_told
+        || match outcome {
+            AttemptOutcome::Timeout => !deadline::is_telling(exchange, duration),
+            // An upstream that no longer waits for a client that is slow has not failed.
+            AttemptOutcome::Reset => waits_for_client(exchange),
+            _ => false,
+        };
     let told = if says_nothing { AttemptOutcome::Cancelled } else { outcome };
     upstream.settle(selected, told, status, duration, now);
     exchange.note_unless_plain((outcome, status), || {

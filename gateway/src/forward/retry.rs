@@ -3,7 +3,8 @@
 //! An attempt is made again where its outcome is one that the route names, where that is safe (the method may be sent
 //! twice, or nothing was sent), where the body can be sent again byte for byte, and where the upstream's budget has a
 //! retry left; on another endpoint each time, as long as there is one; after a wait with full jitter, or as long as the
-//! answer's `Retry-After` says; and only if that ends before the exchange's own deadline.
+//! answer's `Retry-After` says; and only if that ends before the exchange's own deadline, and is no longer than a client
+//! may be kept for nothing. Who waits has no place in flight meanwhile.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,6 +25,9 @@ use crate::response_body::Answer;
 use crate::telemetry::metrics::{AttemptOutcome, RetryResult};
 use crate::upstream::Selected;
 use crate::upstream::stage::select_again;
+
+/// A `Retry-After` of so long is waited for, also where the policy's own waits are shorter.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// Sends the request to the selected endpoint, and again where that may help.
 ///
@@ -202,13 +206,21 @@ async fn again<N: Network>(
 ) -> Tried<N> {
     let mut retries = Retries { asked, made: 0, probe_forgiven: false };
     while let Some(wait) = retries.grant(exchange, &tried) {
+        let last = selected_mut(&mut tried);
+        let hash = last.hash();
+        last.step_aside();
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        let hash = selected_of(&tried).hash();
-        let Ok(selected) = select_again(exchange, hash, &retries.asked) else { break };
+        let Ok(selected) = select_again(exchange, hash, &retries.asked) else {
+            // What came is what the client gets, so it is in flight again.
+            if let Some(upstream) = exchange.upstream() {
+                selected_mut(&mut tried).step_back(upstream);
+            }
+            break;
+        };
         let Some(body) = take_body(&mut tried) else { break };
-        // The connection that failed goes with it, and its endpoint's place in flight.
+        // The connection that failed goes with it.
         drop(tried);
         if exchange.route().is_some_and(|route| route.settings.host == HostPolicy::Upstream) {
             head.headers.insert(header::HOST, selected.endpoint.host.clone());
@@ -250,7 +262,11 @@ impl<N: Network> Retries<N> {
             return None;
         }
         let wait = backoff::wait(self.made + 1, retry.backoff, retry.max_backoff, exchange.shard.random());
-        let wait = wait.max(retry_after(tried).unwrap_or(Duration::ZERO));
+        let told = retry_after(tried).unwrap_or(Duration::ZERO);
+        if told > retry.max_backoff.max(SHORT) {
+            return None;
+        }
+        let wait = wait.max(told);
         let now = exchange.now();
         if deadline::remaining(exchange, now).is_some_and(|left| wait >= left) {
             return None;
@@ -279,6 +295,13 @@ fn selected_of<N: Network>(tried: &Tried<N>) -> &Selected<N> {
     match tried {
         Ok(answer) => &answer.source.selected,
         Err(lost) => &lost.selected,
+    }
+}
+
+fn selected_mut<N: Network>(tried: &mut Tried<N>) -> &mut Selected<N> {
+    match tried {
+        Ok(answer) => &mut answer.source.selected,
+        Err(lost) => &mut lost.selected,
     }
 }
 

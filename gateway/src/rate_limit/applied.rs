@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use smallvec::SmallVec;
 
 use super::cells::Place;
+use super::key::ShortId;
 use super::route::RouteLimits;
 use super::rule::{Rule, Tier, seconds};
 use crate::algorithms::gcra::Quota;
@@ -27,19 +28,22 @@ pub(super) enum Paid {
     Bucket(Place),
     /// A chunk that had been taken from a store.
     Lease,
-    /// A store.
-    Store,
+    /// A store, where the key is called this.
+    Store(ShortId),
     /// What this gateway may let through while the store does not answer.
-    Share,
+    Share(ShortId),
 }
 
-/// What one rule decided.
+/// What one rule decided. The request's headers may be others by the time that it is given back: a key is taken out of
+/// them once it is known whose it is.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Charge {
     /// The rule, by its place in the route.
     pub(super) rule: usize,
     pub(super) tier: Tier,
     pub(super) hash: u64,
+    /// What the key is called to who follows decisions, where anybody does.
+    pub(super) followed: Option<u128>,
     pub(super) paid: Paid,
     /// The quota that held.
     pub(super) quota: Quota,
@@ -74,15 +78,15 @@ impl Applied {
                     Paid::Nothing if self.refused.is_some() => "given_back",
                     Paid::Nothing if rule.settings.shadow => "would_refuse",
                     Paid::Nothing => "open",
-                    Paid::Bucket(_) | Paid::Lease | Paid::Store | Paid::Share => "let_through",
+                    Paid::Bucket(_) | Paid::Lease | Paid::Store(_) | Paid::Share(_) => "let_through",
                 },
                 remaining: charge.quota.remaining(charge.tat, charge.now),
                 taken_from: match charge.paid {
                     Paid::Nothing => None,
                     Paid::Bucket(_) => Some("gateway"),
                     Paid::Lease => Some("lease"),
-                    Paid::Store => Some("store"),
-                    Paid::Share => Some("share"),
+                    Paid::Store(_) => Some("store"),
+                    Paid::Share(_) => Some("share"),
                 },
             })
         };

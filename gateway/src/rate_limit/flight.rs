@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::key::Key;
+use super::key::{Key, ShortId};
 use super::rule::{Rule, Tier};
 use super::tabs::{Bucket, Due, Seen};
 use crate::algorithms::gcra::{Quota, Refused};
@@ -24,6 +24,8 @@ pub(super) struct Asked<'a> {
     pub(super) rule: &'a Arc<Rule>,
     pub(super) store: &'a Arc<Store>,
     pub(super) key: Key<'a>,
+    /// What the key is called in the store, once it is known that the store is asked.
+    pub(super) id: Option<ShortId>,
     pub(super) tier: Tier,
     pub(super) hash: u64,
 }
@@ -66,6 +68,16 @@ impl Asked<'_> {
         Leg { rule: self.rule, tier: self.tier, hash: self.hash }
     }
 
+    /// What the key is called in the store.
+    pub(super) fn id(&self) -> ShortId {
+        self.id.unwrap_or_else(|| ShortId::of(&self.key))
+    }
+
+    /// What the bucket is called there.
+    fn name(&self) -> String {
+        self.rule.name_in_store(self.id(), self.tier)
+    }
+
     /// What is known of the bucket.
     pub(super) fn seen(&self, now: u64) -> Seen {
         self.leg().seen(now)
@@ -78,7 +90,7 @@ impl Asked<'_> {
     pub(super) fn take_share(&self, now: u64, holds: bool) -> Result<u64, Refused> {
         let quota = (self.rule.quota(self.tier), self.store.gateways());
         let (seen, bounds) = (self.seen(now), (self.rule.settings.max_keys, holds));
-        let bucket = || Bucket { name: self.rule.name_in_store(&self.key, self.tier).into(), tier: self.tier };
+        let bucket = || Bucket { name: self.name().into(), tier: self.tier };
         self.rule.state.tabs.take(self.hash, quota, seen, bounds, bucket)
     }
 }
@@ -101,7 +113,7 @@ impl<'a> Flight<'a> {
                 may_refuse: !one.rule.settings.shadow,
                 owed: paying,
             };
-            terms.add(&mut call, one.rule.name_in_store(&one.key, one.tier), quota);
+            terms.add(&mut call, one.name(), quota);
         }
         call.numbers.push(store.time_there_us());
         flight.posted = Some(store.post(by, call)?);
@@ -128,7 +140,7 @@ impl<'a> Flight<'a> {
             let paying = (std::mem::take(&mut mark.paying), charged.as_ref().map(|charged| charged.of(at)));
             let rest = leg.settle(paying, now);
             if rest > 0 {
-                leg.refund(self.store, self.worker, one.rule.name_in_store(&one.key, one.tier), rest);
+                leg.refund(self.store, self.worker, one.name(), rest);
             }
         }
         charged.ok_or(Down)
@@ -164,7 +176,7 @@ impl Drop for Flight<'_> {
                     rule: Arc::clone(one.rule),
                     tier: one.tier,
                     hash: one.hash,
-                    name: one.rule.name_in_store(&one.key, one.tier),
+                    name: one.name(),
                     mark: *mark,
                 };
                 runtime.spawn(come_late(posted, Arc::clone(self.store), self.worker, each.map(late).collect()));

@@ -1,6 +1,7 @@
 //! Who a request counts as.
 
 use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -132,10 +133,20 @@ pub(super) fn network_of(address: IpAddr, ipv6_prefix: u8) -> IpAddr {
 }
 
 /// What a key is called in a store, whatever its rule: 128 bits of a SHA-256, in 22 characters.
-pub(super) fn short_id(key: &Key<'_>) -> String {
-    const DIGITS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
-    let id = stable_id("", None, key);
-    (0..22).map(|digit| char::from(DIGITS[(id >> (6 * digit)) as usize & 63])).collect()
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ShortId(u128);
+
+impl ShortId {
+    pub(super) fn of(key: &Key<'_>) -> Self {
+        Self(stable_id("", None, key))
+    }
+}
+
+impl fmt::Display for ShortId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+        (0..22).try_for_each(|digit| f.write_char(char::from(DIGITS[(self.0 >> (6 * digit)) as usize & 63])))
+    }
 }
 
 /// What a key is called where it must not be readable: in events, and in a store. The first half of a SHA-256 over the

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::flight::number;
-use super::key::Key;
+use super::key::{Key, ShortId};
 use super::rule::{Rule, Tier};
 use super::tabs::Seen;
 use crate::algorithms::gcra::Quota;
@@ -92,7 +92,7 @@ impl Leases {
                 last_used: now,
                 refused_at: None,
             }),
-            name: rule.name_in_store(key, tier),
+            name: rule.name_in_store(ShortId::of(key), tier),
             tier,
         });
         shard.insert(hash, Arc::clone(&lease));
@@ -302,7 +302,8 @@ pub(super) fn end_idle(rule: &Rule, now: u64) {
             call.keys.push(lease.name.clone());
             call.numbers.extend([quota.interval(), quota.window(), 0, 0, tokens].map(number));
             rule.cells().lower(hash, tokens.saturating_mul(quota.interval()));
-            store.tell(0, call);
+            // This is the house's work, in its own runtime: a worker's way would move there.
+            store.tell(store.house(), call);
         }
     }
 }

@@ -73,12 +73,12 @@ impl RouteLimits {
             let (key, tier) = (Key::of(&rule.settings, exchange, headers), rule.tier(exchange));
             let hash = rule.hash(&key, tier);
             rule.note(exchange, &key, hash);
-            let mut charge =
-                Charge { rule: index, tier, hash, paid: Paid::Nothing, quota: *rule.quota(tier), tat: 0, now };
+            let (paid, quota) = (Paid::Nothing, *rule.quota(tier));
+            let mut charge = Charge { rule: index, tier, hash, followed: None, paid, quota, tat: 0, now };
             match rule.take(hash, tier, now) {
                 Ok(taken) => {
                     (charge.paid, charge.tat) = (Paid::Bucket(taken.place), taken.tat);
-                    rule.decided(exchange, (&key, tier), LimitDecision::Admitted, (now, taken.tat));
+                    charge.followed = rule.decided(exchange, (&key, tier), LimitDecision::Admitted, (now, taken.tat));
                     applied.charges.push(charge);
                 }
                 Err(refused) => {
@@ -89,7 +89,7 @@ impl RouteLimits {
                     applied.charges.push(charge);
                     if !shadow {
                         let wait = self.wait_for_all(exchange, headers, (phase, index), now).max(refused.wait);
-                        return Err(self.refuse(exchange, headers, applied, (index, wait)));
+                        return Err(self.refuse(exchange, applied, (index, wait)));
                     }
                 }
             }
@@ -117,31 +117,30 @@ impl RouteLimits {
     pub(super) fn refuse<N: Network>(
         &self,
         exchange: &Exchange<N>,
-        headers: &HeaderMap,
         applied: &mut Applied,
         (index, wait): (usize, u64),
     ) -> GatewayError {
         applied.refused = Some(index);
-        self.give_back(exchange, headers, applied);
+        self.give_back(exchange, applied);
         let rule = self.rules.get(index).map_or("", |rule| &*rule.settings.name);
         let detail = format!("The limit {rule:?} is used up.");
         GatewayError::new(Code::RateLimited, detail).retry_after(Duration::from_nanos(wait))
     }
 
     /// Gives back what a request was charged: one that is refused costs nothing.
-    pub(super) fn give_back<N: Network>(&self, exchange: &Exchange<N>, headers: &HeaderMap, applied: &mut Applied) {
+    pub(super) fn give_back<N: Network>(&self, exchange: &Exchange<N>, applied: &mut Applied) {
         for charge in &mut applied.charges {
             let Some(rule) = self.rules.get(charge.rule) else { continue };
-            let key = Key::of(&rule.settings, exchange, headers);
+            let worker = exchange.shard.index;
             match std::mem::replace(&mut charge.paid, Paid::Nothing) {
                 Paid::Nothing => continue,
                 Paid::Bucket(place) => rule.cells().refund(charge.hash, place, &charge.quota),
                 Paid::Lease => leases::give_back(rule, charge.hash, charge.tier),
-                Paid::Store => shared::give_back(rule, exchange.shard.index, (&key, charge.tier, charge.hash)),
-                Paid::Share => shared::strike_out(rule, exchange.shard.index, (&key, charge.tier, charge.hash)),
+                Paid::Store(key) => shared::give_back(rule, worker, (key, charge.tier, charge.hash)),
+                Paid::Share(key) => shared::strike_out(rule, worker, (key, charge.tier, charge.hash)),
             }
             charge.tat = charge.quota.refund(charge.tat);
-            rule.decided(exchange, (&key, charge.tier), LimitDecision::Refunded, (charge.now, charge.tat));
+            rule.tell(exchange, charge.followed, LimitDecision::Refunded, (charge.now, charge.tat));
         }
     }
 }

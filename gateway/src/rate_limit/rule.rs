@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Phase;
 use super::cells::{Cells, Taken};
-use super::key::{Key, short_id, stable_id};
+use super::key::{Key, ShortId, stable_id};
 use super::registry::RuleState;
 use crate::algorithms::gcra::{Quota, Refused};
 use crate::config::settings::RateLimit;
@@ -100,9 +100,9 @@ impl Rule {
 
     /// What a key's bucket is called in a store. In a cluster, what stands in braces decides the slot: buckets of one
     /// key share it, whatever their rules.
-    pub fn name_in_store(&self, key: &Key<'_>, tier: Tier) -> String {
+    pub(super) fn name_in_store(&self, key: ShortId, tier: Tier) -> String {
         let tier = if tier == Tier::Anonymous { ":anonymous" } else { "" };
-        format!("limit:{{{}}}:{}{tier}", short_id(key), self.settings.name)
+        format!("limit:{{{}}}:{}{tier}", key, self.settings.name)
     }
 
     /// Takes a request's tokens.
@@ -121,22 +121,35 @@ impl Rule {
         self.state.busiest.note(exchange.shard.index, exchange.shard.random(), hash, shown);
     }
 
-    /// Counts a decision, and tells who follows.
+    /// Counts a decision, and tells who follows; what the key is called to them, if anybody does.
     #[inline]
-    pub fn decided<N: Network>(
+    pub(super) fn decided<N: Network>(
         &self,
         exchange: &Exchange<N>,
         (key, tier): (&Key<'_>, Tier),
         decision: LimitDecision,
+        at: (u64, u64),
+    ) -> Option<u128> {
+        let followed = exchange.shard.shared.events.wants(Kind::Limit).then(|| {
+            let tier = self.settings.anonymous.map(|_| if tier == Tier::Own { "own" } else { "anonymous" });
+            stable_id(&self.settings.name, tier, key)
+        });
+        self.tell(exchange, followed, decision, at);
+        followed
+    }
+
+    /// The same of a key that was told before.
+    pub(super) fn tell<N: Network>(
+        &self,
+        exchange: &Exchange<N>,
+        followed: Option<u128>,
+        decision: LimitDecision,
         (now, tat): (u64, u64),
     ) {
         self.state.series.decided(exchange.shard.index, decision);
-        let events = &exchange.shard.shared.events;
-        if events.wants(Kind::Limit) {
-            let tier = self.settings.anonymous.map(|_| if tier == Tier::Own { "own" } else { "anonymous" });
-            let key = stable_id(&self.settings.name, tier, key);
+        if let Some(key) = followed {
             let rule = Arc::clone(&self.settings.name);
-            events.report(now, Event::Limit { rule, key, decision, tat_ns: tat });
+            exchange.shard.shared.events.report(now, Event::Limit { rule, key, decision, tat_ns: tat });
         }
     }
 }

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::Phase;
 use super::applied::{Applied, Charge, Paid};
 use super::flight::{Asked, Charged, Flight, refund};
-use super::key::{Key, short_id};
+use super::key::{Key, ShortId};
 use super::leases;
 use super::route::RouteLimits;
 use super::rule::{Rule, Tier};
@@ -49,11 +49,11 @@ impl<'a, N: Network> Asking<'a, N> {
             let (key, tier) = (Key::of(&rule.settings, self.exchange, self.headers), rule.tier(self.exchange));
             let hash = rule.hash(&key, tier);
             rule.note(self.exchange, &key, hash);
-            let asked = Asked { index, rule, store, key, tier, hash };
+            let asked = Asked { index, rule, store, key, id: None, tier, hash };
             match shared.mode {
                 Mode::Leased(most) if self.lease(&asked, most).await? => {}
                 Mode::Exact if self.is_known_empty(&asked)? => {}
-                Mode::Exact | Mode::Leased(_) => exact.push(asked),
+                Mode::Exact | Mode::Leased(_) => exact.push(Asked { id: Some(asked.id()), ..asked }),
             }
         }
         while let Some(first) = exact.first() {
@@ -128,7 +128,7 @@ impl<'a, N: Network> Asking<'a, N> {
                 // It only watches, so nobody is refused.
                 let _ = self.refused(asked, quota, tat, 0);
             } else {
-                self.admitted(asked, Paid::Store, quota, tat);
+                self.admitted(asked, Paid::Store(asked.id()), quota, tat);
             }
         }
         let Some(refused) = charged.refused.checked_sub(1).and_then(|at| together.get(at)) else { return Ok(()) };
@@ -159,7 +159,7 @@ impl<'a, N: Network> Asking<'a, N> {
                     return Ok(());
                 }
                 self.applied.refused = Some(asked.index);
-                self.limits.give_back(self.exchange, self.headers, self.applied);
+                self.limits.give_back(self.exchange, self.applied);
                 let detail = "The limit's store does not answer.";
                 Err(GatewayError::new(Code::LimitStoreDown, detail).retry_after(asked.store.settings.open_for))
             }
@@ -167,7 +167,7 @@ impl<'a, N: Network> Asking<'a, N> {
                 let quota = rule.quota(asked.tier).share(asked.store.gateways());
                 match take_share(self.now) {
                     Ok(tat) => {
-                        self.admitted(asked, Paid::Share, quota, tat);
+                        self.admitted(asked, Paid::Share(asked.id()), quota, tat);
                         Ok(())
                     }
                     Err(refused) => {
@@ -190,25 +190,25 @@ impl<'a, N: Network> Asking<'a, N> {
         if shadow {
             return Ok(());
         }
-        Err(self.limits.refuse(self.exchange, self.headers, self.applied, (asked.index, wait)))
+        Err(self.limits.refuse(self.exchange, self.applied, (asked.index, wait)))
     }
 
     fn decided(&mut self, asked: &Asked<'a>, decision: LimitDecision, (paid, quota, tat): (Paid, Quota, u64)) {
         let Asked { index, tier, hash, .. } = *asked;
-        asked.rule.decided(self.exchange, (&asked.key, tier), decision, (self.now, tat));
-        self.applied.charges.push(Charge { rule: index, tier, hash, paid, quota, tat, now: self.now });
+        let followed = asked.rule.decided(self.exchange, (&asked.key, tier), decision, (self.now, tat));
+        self.applied.charges.push(Charge { rule: index, tier, hash, followed, paid, quota, tat, now: self.now });
     }
 }
 
 /// Gives tokens back to the store that they were taken from.
-pub(super) fn give_back(rule: &Rule, worker: usize, (key, tier, hash): (&Key<'_>, Tier, u64)) {
+pub(super) fn give_back(rule: &Rule, worker: usize, (key, tier, hash): (ShortId, Tier, u64)) {
     let (Some(store), quota) = (&rule.store, rule.quota(tier)) else { return };
     rule.cells().lower(hash, quota.cost());
     refund(store, worker, rule.name_in_store(key, tier), (quota.cost(), quota));
 }
 
 /// Takes a request off the tab. Where the store has been paid for it meanwhile, that goes back.
-pub(super) fn strike_out(rule: &Rule, worker: usize, (key, tier, hash): (&Key<'_>, Tier, u64)) {
+pub(super) fn strike_out(rule: &Rule, worker: usize, (key, tier, hash): (ShortId, Tier, u64)) {
     let (Some(store), quota) = (&rule.store, rule.quota(tier)) else { return };
     let seen = Seen { known: rule.cells().known(hash).unwrap_or(0), now: store.now_ns() };
     let rest = rule.state.tabs.credit(hash, quota.cost(), seen);
@@ -219,10 +219,10 @@ pub(super) fn strike_out(rule: &Rule, worker: usize, (key, tier, hash): (&Key<'_
 }
 
 /// In a cluster: what decides the slot.
-fn tag(asked: &Asked<'_>) -> Option<String> {
+fn tag(asked: &Asked<'_>) -> Option<ShortId> {
     tag_of(asked, matches!(asked.store.settings.servers, Servers::Cluster(_)))
 }
 
-fn tag_of(asked: &Asked<'_>, clustered: bool) -> Option<String> {
-    clustered.then(|| short_id(&asked.key))
+fn tag_of(asked: &Asked<'_>, clustered: bool) -> Option<ShortId> {
+    clustered.then(|| asked.id())
 }

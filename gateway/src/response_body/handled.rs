@@ -38,8 +38,9 @@ impl<N: Network> Held<N> {
             Some(source)
         };
         exchange.answered = None;
-        let relay =
-            Arc::new(Mutex::new(Relay { exchange, source, idle_timeout, is_packed: true, is_lent: true, cut: None }));
+        let mut relay = Relay::new(exchange, source, idle_timeout);
+        (relay.is_packed, relay.is_lent) = (true, true);
+        let relay = Arc::new(Mutex::new(relay));
         (Self::Lent(Arc::clone(&relay)), Lent { relay })
     }
 

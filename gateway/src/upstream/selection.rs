@@ -53,8 +53,8 @@ pub struct Selected<N: Network> {
     pub endpoint: Arc<Endpoint<N>>,
     /// Settings that were in force when it was picked.
     pub settings: Arc<settings::Upstream>,
-    /// Its place in flight.
-    pub permit: Permit,
+    /// Its place in flight; `None` while it has stepped aside.
+    permit: Option<Permit>,
     /// What its breaker was.
     pub met: &'static str,
     /// The hash of the request's key; 0 where none is used.
@@ -113,6 +113,20 @@ impl<N: Network> Selected<N> {
     pub fn is_left_alone(&self) -> bool {
         let standing = self.standing();
         !standing.guard.is_closed() && standing.place() != Place::Capped && !self.is_probe()
+    }
+
+    /// Gives its places in flight back: its attempt is over, and whoever waits for the next one keeps nobody out.
+    pub fn step_aside(&mut self) {
+        self.permit = None;
+        self.places = None;
+    }
+
+    /// Takes them again, as there was no next attempt: its answer has come, so that no limit turns it away.
+    pub fn step_back(&mut self, upstream: &Upstream<N>) {
+        self.permit = Some(self.endpoint.in_flight.enter());
+        if self.settings.concurrency.max_in_flight.is_some() {
+            self.places.get_or_insert_default().in_flight = Some(upstream.in_flight.enter());
+        }
     }
 
     /// The hash of the request's key.
@@ -356,7 +370,7 @@ impl<N: Network> Picking<'_, N> {
     #[inline]
     fn selected(&self, index: usize, pass: Option<Pass>, met: &'static str) -> Selected<N> {
         let endpoint = Arc::clone(&self.active.endpoints[index]);
-        let permit = endpoint.in_flight.enter();
+        let permit = Some(endpoint.in_flight.enter());
         let route = self.scope.route.as_ref().map(|route| {
             let standing = Arc::clone(&self.scope.standings[index]);
             Box::new(OwnBreaker { route: Arc::clone(route), settings: self.scope.settings.clone(), standing })

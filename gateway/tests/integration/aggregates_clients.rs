@@ -1,5 +1,7 @@
 //! Aggregates and how clients behave: who asks with a body or for a head alone, reads late, or leaves.
 
+use mocks::raw::{Raw, Script};
+
 use crate::aggregates::{asked, body, counted, json, stalls_after, text};
 use crate::support::{Gateway, eventually};
 
@@ -49,6 +51,41 @@ async fn a_request_with_a_body_is_refused_before_anybody_is_asked() {
     let answer = gateway.ask("GET /board/1 HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n").await;
     assert_eq!((answer.status, answer.header("connection")), (413, Some("close")));
     assert_eq!(a.accepted(), 0);
+}
+
+async fn stops_after(bytes: &str) -> Raw {
+    Raw::script(Script::new().read_request().send(bytes)).await.unwrap()
+}
+
+/// Nor is an upstream that does not wait until somebody reads its part.
+#[tokio::test]
+async fn a_part_that_breaks_off_while_nobody_reads_it_is_nobodys_fault() {
+    let large = format!("\"{}\"", "x".repeat(16 << 20));
+    let half = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n[1,";
+    let (a, cut, silent) = (json(&large).await, stops_after(half).await, stalls_after("").await);
+    let parts = ["name = 'a', upstream = 'a', path = '/'", "name = 'b', upstream = 'b', path = '/'"];
+    let slow = "[[routes]]\nname = 'slow'\npath = '/slow'\nupstream = 'c'\ntimeout = '2s'\n";
+    let small =
+        "[[aggregates]]\nname = 'small'\npath = '/small'\nparts = [{ name = 'b', upstream = 'b', path = '/' }]\n";
+    let upstreams = [a.addr(), cut.addr(), silent.addr()];
+    let text =
+        text(&upstreams, "max_response = '64MiB'", &parts).replace("consecutive_failures = 2", "min_requests = 1");
+    let gateway = Gateway::start(&format!("{text}{small}{slow}")).await;
+    let state = || gateway.inner().upstreams()[1].active().endpoints[0].standing.guard.state().as_str();
+    let mut client = gateway.client().await;
+    client.send("GET /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let mut answer = client.head().await;
+    // Two seconds pass, and the client has read nothing.
+    assert_eq!(gateway.get("/slow").await.status, 504);
+    client.body_of(&mut answer).await;
+    assert!(!answer.whole);
+    gateway.at_rest().await;
+    assert_eq!((counted(&gateway, "b", "failed").await, state()), (Some(1.0), "closed"));
+    // Where its turn comes at once it is.
+    let mut client = gateway.client().await;
+    client.send("GET /small HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    client.rest().await;
+    eventually("open", || state() == "open").await;
 }
 
 /// A phone in a tunnel is not an upstream that fails.

@@ -185,6 +185,8 @@ async fn answers_that_are_one_clients_are_given_to_one() {
         "cache-control: private, max-age=1\r\n",
         "cache-control: no-store\r\n",
         "vary: accept, user-agent\r\n",
+        "vary: X-Forwarded-For\r\n",
+        "vary: Forwarded\r\n",
         "vary: *\r\n",
         "content-type: text/event-stream\r\n",
     ] {

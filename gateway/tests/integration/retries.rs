@@ -138,6 +138,48 @@ async fn retry_after_is_waited_for_within_the_deadline() {
 }
 
 #[tokio::test]
+async fn who_has_no_deadline_waits_no_longer_than_the_policy_for_a_retry_after() {
+    let late = "HTTP/1.1 503 Busy\r\nretry-after: 3600\r\ncontent-length: 0\r\n\r\n";
+    for retry in ["", "max_backoff = '3599s'"] {
+        let upstream = Raw::script(Script::always(late)).await.unwrap();
+        let gateway = Gateway::with_route(&format!("timeout = '0s'\nretry = {{ {retry} }}"), upstream.addr()).await;
+        let answer = gateway.get("/").await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some("3600")), "{retry}");
+        assert_eq!(upstream.accepted(), 1, "{retry}");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_the_next_attempt_has_no_place_in_flight() {
+    let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let busy = |fields: &str| format!("HTTP/1.1 503 Busy\r\n{fields}content-length: 0\r\n\r\n");
+    let started = async |fields: &str| {
+        let upstream =
+            Raw::scripts([Script::new().read_request().send(busy(fields)), Script::always(ok)]).await.unwrap();
+        let text = format!(
+            "[upstreams.up]\nendpoints = ['{}']\nconcurrency = {{ max_in_flight = 1 }}\n[[routes]]\npath = '/{{*rest}}'\n\
+             upstream = 'up'\ntimeout = '0s'\nretry = {{ backoff = '0ms', max_backoff = '60s' }}\n",
+            upstream.addr()
+        );
+        (Gateway::start(&text).await, upstream)
+    };
+    let (gateway, upstream) = started("retry-after: 60\r\n").await;
+    let mut waits = gateway.client().await;
+    waits.send(GET).await;
+    upstream.wait_for_accepts(1).await;
+    let endpoint = std::sync::Arc::clone(&gateway.inner().upstreams()[0].active().endpoints[0]);
+    eventually("it waits", || endpoint.in_flight.count() == 0).await;
+    assert_eq!(gateway.get("/").await.status, 200, "nobody is shed for one that waits");
+    drop(waits);
+    gateway.at_rest().await;
+
+    // Nor does a request's own place keep its next attempt out.
+    let (gateway, upstream) = started("").await;
+    assert_eq!(gateway.get("/").await.status, 200);
+    assert_eq!(upstream.accepted(), 2);
+}
+
+#[tokio::test]
 async fn an_attempt_that_takes_too_long_is_made_elsewhere() {
     let upstream = endpoints(2).await;
     upstream.set_rules([Rule::any().endpoint(0).effect(Effect::Hang)]);

@@ -164,6 +164,34 @@ async fn either_every_rule_is_charged_or_none_wherever_its_bucket_is() {
     assert!(answer.header("ratelimit").unwrap().starts_with("\"there\";r=5;"), "{answer:?}");
 }
 
+/// Its key is taken out of the request once it is known whose it is.
+#[tokio::test]
+async fn tokens_go_back_to_the_bucket_that_they_were_taken_from() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/contract/api-keys.toml");
+    let limits = format!(
+        "[rate_limits.key]\nrate = '1/h'\nburst = 9\nkey = 'header:x-api-key'\nstore = 'shared'\n\
+         [rate_limits.subject]\nrate = '1/h'\nburst = 1\nkey = 'subject'\n\
+         [identity.providers.keys]\nkind = 'api_key'\nfile = '{keys}'\n"
+    );
+    let open = "[[routes]]\nname = 'open'\npath = '/open'\nupstream = 'up'\nrate_limits = ['key']\n";
+    let text = text(&patient(&redis), &limits, "'key', 'subject'", &upstream)
+        .replace("[[routes]]\n", &format!("{open}[[routes]]\nauth = {{ providers = ['keys'] }}\n"));
+    let gateway = Gateway::start(&text).await;
+    let mut client = gateway.client().await;
+    let mut left = async |fields: &str| {
+        let answer = client.ask(format!("GET /open HTTP/1.1\r\nhost: a\r\n{fields}\r\n")).await;
+        answer.header("ratelimit").unwrap().split(";t=").next().unwrap().to_owned()
+    };
+    const KEY: &str = "x-api-key: demo-key\r\n";
+    // Who sends no key is counted by its address.
+    assert_eq!((left("").await, left("").await), ("\"key\";r=8".into(), "\"key\";r=7".into()));
+    let mut asks = gateway.client().await;
+    assert_eq!(statuses(&mut asks, KEY, 4).await, [200, 429, 429, 429]);
+    assert_eq!(left(KEY).await, "\"key\";r=7", "what was refused costs its key nothing");
+    assert_eq!(left("").await, "\"key\";r=6", "and gives nobody else anything");
+}
+
 fn limits_of_one() -> &'static str {
     "[rate_limits.there]\nrate = '1/h'\nburst = 9\nkey = 'client_ip'\nstore = 'shared'\n"
 }

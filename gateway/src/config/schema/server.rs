@@ -44,8 +44,9 @@ const KEYS: &[Key] = &[
     key(
         "body_match_memory",
         Kind::Size(4 << 20, HUGE),
-        "What bodies that are read for routing (`body` of routes) may take together on a worker, with those that `coalesce` \
-         and `mirror` hold; 503 beyond, for those that routing reads.",
+        "What bodies that are read for routing (`body` of routes) may take together on a worker, with those that `coalesce`, \
+         `mirror`, aggregates and batches hold; 503 beyond, for those that routing reads and for parts and batches that are \
+         read whole.",
     )
     .default("\"64MiB\""),
     key(

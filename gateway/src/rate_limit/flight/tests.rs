@@ -36,7 +36,7 @@ impl Gateway {
         let clock = Clock::starting_at(Duration::from_secs(1_800_000_000));
         let metrics = Arc::new(Metrics::new(1));
         let surroundings =
-            Surroundings { clock: clock.clone(), events: Arc::default(), metrics: Arc::clone(&metrics), workers: 1 };
+            Surroundings { clock: clock.clone(), events: Arc::default(), metrics: Arc::clone(&metrics), workers: 2 };
         let stores = Stores::new(surroundings);
         stores.apply(&[Arc::new(settings::Store {
             name: "shared".into(),
@@ -70,7 +70,7 @@ impl Gateway {
         let now = self.clock.monotonic_ns(self.clock.now());
         let (key, tier) = (Key::Global, Tier::Own);
         let hash = self.rule.hash(&key, tier);
-        let asked = [Asked { index: 0, rule: &self.rule, store: &self.store, key, tier, hash }];
+        let asked = [Asked { index: 0, rule: &self.rule, store: &self.store, key, id: None, tier, hash }];
         if let Some(Mode::Leased(most)) = self.rule.settings.shared.as_ref().map(|shared| shared.mode) {
             return match leases::take(&self.rule, By::worker(0), (&key, tier, hash), most, now).await {
                 Ok(taken) => taken.is_some_and(|outcome| outcome.taken),
@@ -91,6 +91,30 @@ impl Gateway {
             }
         }
     }
+}
+
+/// The house has a runtime of its own, in which no worker's way may run.
+#[test]
+fn what_nobody_used_goes_back_by_the_houses_way_and_no_workers() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        Double::put_up("idle", quick(), Troubles::default());
+        let gateway = Gateway::start("idle", 0, Mode::Leased(10));
+        let (rule, store) = (&gateway.rule, &gateway.store);
+        let who = (&Key::Global, Tier::Own, rule.hash(&Key::Global, Tier::Own));
+        assert!(leases::take(rule, By::worker(1), who, 10, store.now_ns()).await.unwrap().unwrap().taken);
+        // It asks for more the sooner the last ones were gone.
+        for _ in 0..10 {
+            leases::take(rule, By::worker(1), who, 10, store.now_ns()).await.unwrap();
+        }
+        let held = rule.state.leases.held();
+        assert!(held.1 > 0, "{held:?}");
+        // virtual time
+        tokio::time::sleep(ms(300)).await;
+        leases::end_idle(rule, store.now_ns());
+        assert_eq!(rule.state.leases.held(), (0, 0));
+        assert_eq!([0, 1, store.house()].map(|worker| store.has_way(worker)), [false, true, true]);
+    });
 }
 
 /// What came of a run: when each admitted request was let through, and the longest wait.
