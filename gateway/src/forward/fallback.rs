@@ -93,8 +93,7 @@ pub(super) fn turn<N: Network>(
         return None;
     }
     let is_safe = lost.nothing_sent || retry::may_be_sent_twice(exchange);
-    let in_time = deadline::remaining(exchange, exchange.now()).is_none_or(|left| !left.is_zero());
-    if !is_safe || !in_time || !can_go_again(tried) {
+    if !is_safe || deadline::is_over(exchange, exchange.now()) || !can_go_again(tried) {
         count(exchange, FallbackResult::Unsent);
         return None;
     }
