@@ -39,7 +39,7 @@ pub struct Loaded {
     pub config: Config,
     /// What is perhaps not meant.
     pub warnings: Vec<Problem>,
-    /// The files that were read, the one that was asked for first, and the patterns of `include`; what a watch looks at.
+    /// The files that were read, the first that was asked for, and the patterns of `include`: what a watch looks at.
     pub files: Vec<PathBuf>,
 }
 
