@@ -140,7 +140,7 @@ async fn b8_a_route_that_answers_itself_opens_no_tunnel() {
 async fn b8_what_stands_in_for_an_upstream_opens_no_tunnel() {
     let nowhere = echo().await.addr();
     let plain = Raw::script(Script::always("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno")).await.unwrap();
-    let other = format!("fallback = {{ upstream = 'http://{}' }}", plain.addr());
+    let other = format!("fallback = {{ upstream = 'cache' }}\n[upstreams.cache]\nendpoints = ['{}']", plain.addr());
     for (fallback, code) in [
         ("fallback = { status = 200, body = 'x' }", "upstream_connect"),
         ("fallback = { status = 204 }", "upstream_connect"),
