@@ -132,16 +132,18 @@ mod tests {
         let first = upstream.claim_discovery().unwrap();
         assert!(upstream.claim_discovery().is_none(), "somebody does it");
         let first = tokio::spawn(keep_fresh(Arc::downgrade(&upstream), Quick, first));
-        // It waits in virtual time: for less than a refresh, then for more.
+        // For less than a refresh, then for more.
         for waited in [1, 60] {
             upstreams.apply(&written);
             assert!(upstream.claim_discovery().is_none(), "there is nothing to discover");
+            // virtual time
             tokio::time::sleep(std::time::Duration::from_secs(waited)).await;
             upstreams.apply(&named);
             let before = upstream.in_force();
             assert_eq!((&*before[0].address, before[0].weight), ("127.0.0.1:2", 3), "until the first answer");
             let again = upstream.claim_discovery().unwrap();
             let again = tokio::spawn(keep_fresh(Arc::downgrade(&upstream), Quick, again));
+            // virtual time
             tokio::time::sleep(std::time::Duration::from_secs(40)).await;
             let found = upstream.in_force();
             assert_eq!((&*found[0].address, found[0].weight), ("127.0.0.1:1", 1));
