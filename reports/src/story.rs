@@ -91,7 +91,9 @@ fn headline(result: &ResultFile) -> String {
         (_, _) if expectations == 1 => "The one expectation holds.".to_owned(),
         (_, _) if expectations > 0 => format!("All {expectations} expectations hold."),
         (Kind::Article | Kind::Growth, _) if !result.claims.is_empty() => claims_headline(result),
-        (Kind::Peers | Kind::Compare | Kind::Article | Kind::Growth | Kind::Load, _) => "Measured, and valid.".to_owned(),
+        (Kind::Peers | Kind::Compare | Kind::Article | Kind::Growth | Kind::Load, _) => {
+            "Measured, and valid.".to_owned()
+        }
         (_, _) => "Nothing failed.".to_owned(),
     }
 }

@@ -10,7 +10,7 @@ use crate::cli::ScenarioArguments;
 
 pub(crate) const ARTICLE_HELP: &str = "\
 Examples:
-  sim article --quick --out article        all claims, within a quarter of an hour
+  sim article --quick --out article        all claims, within twenty minutes
   sim article --only A10,A16 --out article two of them; what the folder holds of the others stays
   sim article --list                       which there are, and what is done for each
 
@@ -36,7 +36,7 @@ pub(crate) struct StudyArguments {
     /// Only these, as in A10,A16
     #[arg(long, value_delimiter = ',', value_name = "IDS")]
     only: Vec<String>,
-    /// Fewer and shorter rounds: within a quarter of an hour in all
+    /// Fewer and shorter rounds: within twenty minutes in all
     #[arg(long)]
     quick: bool,
     /// Only say which there are

@@ -89,7 +89,7 @@ pub struct Options {
     pub scenarios: PathBuf,
     /// Only these claims, by id; empty means all.
     pub only: Vec<String>,
-    /// Fewer and shorter rounds: a quarter of an hour in all.
+    /// Fewer and shorter rounds: less than twenty minutes in all.
     pub quick: bool,
     /// Only say which there are.
     pub list: bool,

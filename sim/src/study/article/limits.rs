@@ -209,7 +209,7 @@ pub(super) static A20: Claim = Claim {
     claim: "Refill rates and bucket sizes differ for public and authenticated endpoints, with room for seconds of peak",
     system: "limit tiers",
     experiment: "a normal day whose peak lasts two seconds, and one on which strangers flood",
-    rounds: (2, 4),
+    rounds: (1, 4),
     arms: &[Arm::scenario("normal", TIERS, &[]), Arm::scenario("abnormal", TIERS, FLOOD)],
     figures: &[
         Figure::exact(

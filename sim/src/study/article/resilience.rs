@@ -154,7 +154,7 @@ pub(super) static A11: Claim = Claim {
     system: "breaker, ejection, retries with a budget",
     experiment: "a chain of three services through the gateway; half of the last one fails for two seconds; with everything \
                  on, and with nothing",
-    rounds: (2, 6),
+    rounds: (1, 6),
     arms: &[Arm::scenario("on", CHAIN, &[]), Arm::scenario("off", CHAIN, BARE)],
     figures: &[
         Figure::exact("available during the outage, with all on", Unit::Share, Of("on", OUT)).least(0.99).core(),

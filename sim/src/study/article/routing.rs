@@ -136,7 +136,7 @@ pub(super) static A6: Claim = Claim {
         Arm::scenario("round-robin", UNEQUAL, &[]).also(logs::spread),
         Arm::scenario("least-request", UNEQUAL, LEAST_REQUEST).also(logs::spread),
         Arm::scenario("random", UNEQUAL, RANDOM).also(logs::spread).slow(),
-        Arm::scenario("peak-ewma", UNEQUAL, PEAK_EWMA).also(logs::spread),
+        Arm::scenario("peak-ewma", UNEQUAL, PEAK_EWMA).also(logs::spread).slow(),
         Arm::scenario("weights", "article/weighted.toml", &[]),
     ],
     figures: &[
