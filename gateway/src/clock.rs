@@ -80,7 +80,7 @@ impl Clock {
     #[inline]
     pub fn ticks_ms(&self, at: Instant) -> u64 {
         let since = at.saturating_duration_since(self.origin);
-        since.as_secs() * 1000 + u64::from(since.subsec_millis())
+        since.as_secs().saturating_mul(1000).saturating_add(u64::from(since.subsec_millis()))
     }
 
     /// The instant of a tick.
@@ -153,6 +153,14 @@ mod http_dates {
         clock.read_wall_clock(3_600_000_000);
         let off_us = clock.unix_us(now) - right_us;
         assert!((off_us - 3_600_000_000).abs() < 60_000_000, "{off_us} us");
+    }
+
+    #[test]
+    fn the_longest_time_that_a_client_can_give_has_a_tick() {
+        let clock = Clock::starting_at(Duration::ZERO);
+        let at = clock.origin + Duration::from_mins(1) + Duration::from_millis(u64::MAX);
+        assert_eq!(clock.ticks_ms(at), u64::MAX);
+        assert_eq!(clock.ticks_ms(clock.origin + Duration::from_millis(1_234)), 1_234);
     }
 
     proptest::proptest! {

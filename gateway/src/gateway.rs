@@ -9,7 +9,6 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::settings::Config;
-use crate::config::settings::upstream::Endpoints;
 use crate::network::Network;
 use crate::overload::{self, Episodes};
 use crate::plugins::Plugins;
@@ -178,10 +177,9 @@ impl<N: Network> Gateway<N> {
     pub fn keep_discovering(&self) {
         self.shared.identity.keep_keys(&self.shared.events);
         for upstream in self.upstreams() {
-            let Endpoints::Dns(dns) = upstream.active().settings.endpoints.clone() else { continue };
-            if upstream.claim_discovery(&dns) {
+            if let Some(claim) = upstream.claim_discovery() {
                 let network = self.shared.network.clone();
-                tokio::spawn(discovery::keep_fresh(Arc::downgrade(&upstream), network, dns));
+                tokio::spawn(discovery::keep_fresh(Arc::downgrade(&upstream), network, claim));
             }
         }
     }

@@ -190,11 +190,7 @@ async fn others<N: Network>(
     if exchange.route().is_none_or(|route| route.stages.is_none()) {
         return Ok(None);
     }
-    match exchange.timeout {
-        None => forward::deadline::begin(exchange, headers),
-        // Another service was asked, and what waited for it waits no more; the client's wish has been read.
-        Some(_) => forward::deadline::arm(exchange),
-    }
+    forward::deadline::begin(exchange, headers);
     let info = RequestInfo::of(exchange, routing::stage::parameters(exchange, params));
     let answered = plugins::before(exchange, headers, info).await?;
     Ok(answered.map(|response| Outcome::Handled(Box::new(response))))

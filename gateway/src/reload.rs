@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use notify::{RecursiveMode, Watcher};
@@ -77,13 +77,26 @@ impl Fixed {
     }
 }
 
+/// What a change has to be looked for in, patterns of `include` among it.
+struct Files {
+    /// What the configuration in force was read from.
+    in_force: Vec<PathBuf>,
+    /// What one was read from that was refused since: to mend it may be to change one of these.
+    refused: Vec<PathBuf>,
+}
+
+impl Files {
+    fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        self.in_force.iter().chain(&self.refused)
+    }
+}
+
 /// Reloads one gateway from one file.
 pub struct Reloader<N: Network> {
     gateway: Arc<Gateway<N>>,
     fixed: Fixed,
     path: Option<PathBuf>,
-    /// Every file that the configuration in force was read from.
-    files: Mutex<Vec<PathBuf>>,
+    files: Mutex<Files>,
     last: Mutex<Option<ReloadReport>>,
     /// One reload at a time: the last asked for is the last in force.
     turn: tokio::sync::Mutex<()>,
@@ -92,7 +105,7 @@ pub struct Reloader<N: Network> {
 impl<N: Network> Reloader<N> {
     /// Reloads from `path`, of which `files` were read so far; without a path, every reload is refused.
     pub fn new(gateway: Arc<Gateway<N>>, path: Option<PathBuf>, files: Vec<PathBuf>) -> Self {
-        let files = Mutex::new(files);
+        let files = Mutex::new(Files { in_force: files, refused: Vec::new() });
         let fixed = Fixed::of(&gateway.snapshot().config);
         Self { gateway, fixed, path, files, last: Mutex::new(None), turn: tokio::sync::Mutex::new(()) }
     }
@@ -150,35 +163,43 @@ impl<N: Network> Reloader<N> {
             .map_err(|error| Refused::Other(error.to_string()))?;
         let Loaded { config, files, .. } = match loaded {
             Ok(loaded) => loaded,
-            Err(LoadError::Invalid(problems)) => return Err(Refused::Invalid(problems)),
+            Err(LoadError::Invalid(problems)) => {
+                self.files().refused = problems.files().to_vec();
+                return Err(Refused::Invalid(problems));
+            }
             Err(error) => return Err(Refused::Other(error.to_string())),
         };
         if config.routes.is_empty() && !self.gateway.snapshot().config.routes.is_empty() {
             // An empty file is valid, and is what a watcher sees of one that is being written.
+            self.files().refused = files;
             return Err(Refused::Other("the file has no route; write it beside and rename it".into()));
         }
         let needs_restart = self.fixed.differs_from(&config);
         let not_opened = |error| Refused::Other(format!("the access log cannot be opened: {error}"));
         self.gateway.apply(config).map_err(not_opened)?;
-        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+        *self.files() = Files { in_force: files, refused: Vec::new() };
         self.gateway.keep_discovering();
         Ok(needs_restart)
     }
 
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn fingerprint(&self) -> u64 {
-        config::fingerprint::of(&self.files.lock().unwrap_or_else(PoisonError::into_inner))
+        config::fingerprint::of(self.files().all())
     }
 
     /// The folders of all files, but those within this one.
     fn folders_beside(&self, directory: &Path) -> Vec<PathBuf> {
-        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let folders = files.iter().filter_map(|file| file.parent()).filter(|folder| !folder.starts_with(directory));
+        let files = self.files();
+        let folders = files.all().filter_map(|file| file.parent()).filter(|folder| !folder.starts_with(directory));
         let given = |folder: &&Path| !folder.as_os_str().is_empty();
         folders.filter(given).map(Path::to_owned).collect()
     }
 
-    /// Reloads whenever the file, one that it includes, or a file of keys that it names changes. Ends when the watcher
-    /// does.
+    /// Reloads whenever the file, one that it includes, or a file of keys that it names changes, comes or goes; whether
+    /// that is in force, or was refused last. Ends when the watcher does.
     pub async fn watch_files(self: Arc<Self>) {
         let Some(directory) = self.path().and_then(Path::parent).map(Path::to_owned) else { return };
         let directory = if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };

@@ -1,14 +1,20 @@
 //! Whether files have changed since they were looked at last.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
-/// A number that changes when a file's bytes change, or when it comes or goes.
-pub fn of(files: &[PathBuf]) -> u64 {
+use super::load::read_included;
+use super::parse::include::named_by;
+
+/// A number that changes when a file's bytes change, or when it comes or goes. A path with stars is every file that it
+/// fits now.
+pub fn of<'a>(files: impl Iterator<Item = &'a PathBuf>) -> u64 {
+    let files: BTreeSet<PathBuf> = files.flat_map(|file| named_by(file)).collect();
     let mut hasher = DefaultHasher::new();
     for file in files {
+        read_included(&file).ok().hash(&mut hasher);
         file.hash(&mut hasher);
-        std::fs::read(file).ok().hash(&mut hasher);
     }
     hasher.finish()
 }

@@ -39,7 +39,7 @@ pub struct Loaded {
     pub config: Config,
     /// What is perhaps not meant.
     pub warnings: Vec<Problem>,
-    /// The files that were read, the one that was asked for first; what a watch looks at.
+    /// The files that were read, the first that was asked for, and the patterns of `include`: what a watch looks at.
     pub files: Vec<PathBuf>,
 }
 
@@ -171,7 +171,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// An included file. Only files: a pipe would be waited for.
-fn read_included(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_included(path: &Path) -> io::Result<Vec<u8>> {
     if std::fs::metadata(path)?.is_file() { read(path) } else { Err(io::Error::other("it is not a file")) }
 }
 
@@ -209,6 +209,7 @@ fn load_both<T>(
     let mut sources = Sources::default();
     let mut report = Report::default();
     let Parsed { table: mut root, mut complete } = parse(bytes, path, &mut sources, environment, &mut report);
+    let patterns = include::patterns(&root, &sources);
     for (file, at) in include::find(&root, &sources, &mut report) {
         match read_included(&file) {
             Ok(bytes) => {
@@ -232,10 +233,11 @@ fn load_both<T>(
     let seen = config.as_ref().filter(|_| !context.report.has_errors()).map(|_| look(&context, &reader));
     let mut report = context.report;
     report.drop_echoes(syntax, &sources);
-    let problems = report.finish(&sources);
+    let mut problems = report.finish(&sources);
+    problems.files.extend(patterns.into_iter().chain(config.iter().flat_map(Config::key_files)));
     match config.zip(seen) {
         Some((config, seen)) if problems.is_empty() => {
-            let files = sources.paths().into_iter().chain(config.key_files()).collect();
+            let files = std::mem::take(&mut problems.files);
             Ok((Loaded { config, warnings: problems.into_list(), files }, seen))
         }
         _ => Err(problems),

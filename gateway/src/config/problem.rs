@@ -7,7 +7,7 @@ mod render;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -83,6 +83,9 @@ pub struct Problems {
     list: Vec<Problem>,
     #[serde(skip)]
     not_kept: usize,
+    /// What their mending can change: as [`Loaded::files`](super::Loaded::files).
+    #[serde(skip)]
+    pub(super) files: Vec<PathBuf>,
 }
 
 impl Problems {
@@ -109,6 +112,11 @@ impl Problems {
     /// The problems themselves.
     pub(super) fn into_list(self) -> Vec<Problem> {
         self.list
+    }
+
+    /// The files that were read, and the patterns of `include`; what a watch looks at.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// Errors that were counted but not kept.
@@ -208,7 +216,11 @@ impl Report {
             let Finding { severity, message, help, .. } = finding;
             Problem { severity, file, line, column, message, help, place }
         };
-        Problems { list: self.findings.into_iter().map(place).collect(), not_kept: self.not_kept }
+        Problems {
+            list: self.findings.into_iter().map(place).collect(),
+            not_kept: self.not_kept,
+            files: sources.paths(),
+        }
     }
 }
 

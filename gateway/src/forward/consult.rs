@@ -100,8 +100,7 @@ pub async fn consult<N: Network>(
             heard(exchange, WordResult::Refused);
             Ok(Some(Box::new(Refused { head, body })))
         }
-        // The service's own failure, and none that a client can bring about by asking much.
-        Err(error) if authority.settings.allows_on_error && error.shed.is_none() && is_its_fault(error.code) => {
+        Err(error) if authority.settings.allows_on_error && is_its_fault(exchange, &error) => {
             heard(exchange, WordResult::FailedOpen);
             Ok(None)
         }
@@ -121,9 +120,10 @@ fn heard<N: Network>(exchange: &Exchange<N>, result: WordResult) {
     }
 }
 
-/// Whether the service failed, or is known to fail.
-fn is_its_fault(code: Code) -> bool {
-    code.fault() == Fault::Upstream
+/// Whether the service failed, or is known to fail; not what a client can bring about, by asking much or by giving
+/// little time: a request whose own time is up does not pass unasked.
+fn is_its_fault<N: Network>(exchange: &Exchange<N>, error: &GatewayError) -> bool {
+    error.shed.is_none() && error.code.fault() == Fault::Upstream && !deadline::is_over(exchange, exchange.now())
 }
 
 /// What the service is sent of the request, but for ids.

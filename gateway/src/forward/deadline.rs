@@ -18,9 +18,12 @@ use crate::timer::Wait;
 /// The longest time that gRPC's eight digits of milliseconds hold.
 const GRPC_MOST_MS: u128 = 99_999_999;
 
-/// The exchange has the time that its route gives, or less where its client says so; it is watched from now on.
+/// The exchange has the time that its route gives, or less where its client says so; it is watched from now on. Several
+/// stages may begin: what the client said is read once, and holds for all of them.
 pub fn begin<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) {
-    exchange.timeout = exchange.route().and_then(|route| route.settings.timeout);
+    if !exchange.hurried {
+        exchange.timeout = exchange.route().and_then(|route| route.settings.timeout);
+    }
     read(exchange, headers);
     arm(exchange);
 }
@@ -80,15 +83,21 @@ pub(super) fn remaining<N: Network>(exchange: &Exchange<N>, now: Instant) -> Opt
     exchange.timeout.map(|timeout| timeout.saturating_sub(passed))
 }
 
+/// Whether none of its time is left.
+pub(super) fn is_over<N: Network>(exchange: &Exchange<N>, now: Instant) -> bool {
+    remaining(exchange, now).is_some_and(|left| left.is_zero())
+}
+
 /// Whether any time is left to ask an upstream in.
 ///
 /// # Errors
 /// 503 `overloaded`: all of it went by in the gateway. Nobody is asked then, and no endpoint is blamed.
 pub(super) fn check<N: Network>(exchange: &Exchange<N>, now: Instant) -> Result<(), GatewayError> {
-    if remaining(exchange, now).is_none_or(|left| !left.is_zero()) {
-        return Ok(());
+    if is_over(exchange, now) {
+        let detail = "The request's time ran out before an upstream could be asked.";
+        return Err(GatewayError::shed(ShedReason::Deadline, detail));
     }
-    Err(GatewayError::shed(ShedReason::Deadline, "The request's time ran out before an upstream could be asked."))
+    Ok(())
 }
 
 /// Whether an attempt that ran out of time after `took` says something about its endpoint. One does not that was given

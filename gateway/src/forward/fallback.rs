@@ -37,10 +37,13 @@ fn covers<N: Network>(exchange: &Exchange<N>, problem: &GatewayError) -> bool {
     match exchange.route().and_then(|route| route.settings.fallback.as_ref()) {
         None => false,
         Some(Fallback::Upstream(_)) => true,
-        // To a gRPC client, an answer that is no gRPC is a failure of another kind.
         Some(Fallback::Answer(answer)) => {
+            // To a gRPC client, an answer that is no gRPC is a failure of another kind.
             let is_grpc = |kind: &http::HeaderValue| kind.as_bytes().starts_with(b"application/grpc");
-            !exchange.is_grpc || answer.content_type.as_ref().is_some_and(is_grpc)
+            let is_understood = !exchange.is_grpc || answer.content_type.as_ref().is_some_and(is_grpc);
+            // To an extended CONNECT, any 2xx is a tunnel.
+            let opens_tunnel = exchange.connection.websocket_key.is_some() && answer.status.is_success();
+            is_understood && !opens_tunnel
         }
     }
 }
@@ -93,8 +96,7 @@ pub(super) fn turn<N: Network>(
         return None;
     }
     let is_safe = lost.nothing_sent || retry::may_be_sent_twice(exchange);
-    let in_time = deadline::remaining(exchange, exchange.now()).is_none_or(|left| !left.is_zero());
-    if !is_safe || !in_time || !can_go_again(tried) {
+    if !is_safe || deadline::is_over(exchange, exchange.now()) || !can_go_again(tried) {
         count(exchange, FallbackResult::Unsent);
         return None;
     }

@@ -19,9 +19,9 @@ pub(super) struct Census {
 }
 
 impl Census {
-    /// This gateway alone. `patience`: after this silence a gateway is gone.
-    pub(super) fn new(patience: Duration) -> Self {
-        Self { gateways: 1, fewer: None, patience }
+    /// So many are believed in at first. `patience`: after this silence a gateway is gone.
+    pub(super) fn new(gateways: u64, patience: Duration) -> Self {
+        Self { gateways, fewer: None, patience }
     }
 
     /// The store knows of so many; how many to believe in.
@@ -50,7 +50,7 @@ mod tests {
 
     /// What is believed after each of these, a second apart; `None`: no answer.
     fn believed(heard: &[Option<u64>]) -> Vec<u64> {
-        let (mut census, begin) = (Census::new(Duration::from_secs(5)), crate::clock::Clock::system().now());
+        let (mut census, begin) = (Census::new(1, Duration::from_secs(5)), crate::clock::Clock::system().now());
         let mut believed = Vec::new();
         for (second, heard) in heard.iter().enumerate() {
             match heard {

@@ -84,7 +84,8 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    fn new(settings: settings::Store, surroundings: &Surroundings) -> Self {
+    /// One that so many gateways are taken to share until something else is heard.
+    fn new(settings: settings::Store, surroundings: &Surroundings, gateways: u64) -> Self {
         let series = surroundings.metrics.store(&settings.name);
         Self {
             health: Health::new(&settings, surroundings.clock.clone(), Arc::clone(&surroundings.events), &series),
@@ -92,7 +93,7 @@ impl Store {
             clock: surroundings.clock.clone(),
             couriers: (0..=surroundings.workers.max(1)).map(|_| Mutex::default()).collect(),
             silences: (0..=surroundings.workers.max(1)).map(|_| Silence::default()).collect(),
-            gateways: AtomicU64::new(1),
+            gateways: AtomicU64::new(gateways),
             ahead_us: AtomicI64::new(UNHEARD),
             watched: AtomicBool::new(false),
             settings,
@@ -246,12 +247,16 @@ impl Stores {
         Self { surroundings, stores: Mutex::default() }
     }
 
-    /// Puts these in force. One whose settings are the same stays as it is; of the others, connections end when nobody
-    /// uses them any more.
+    /// Puts these in force. One whose settings are the same stays as it is. Of the others, connections end when nobody
+    /// uses them any more; what takes their name believes in as many gateways, since it may be dead.
     pub fn apply(&self, wanted: &[Arc<settings::Store>]) {
         let mut stores = lock(&self.stores);
         let kept = |settings: &settings::Store| stores.iter().find(|store| store.settings == *settings).cloned();
-        let new = |settings: &settings::Store| Arc::new(Store::new(settings.clone(), &self.surroundings));
+        let before =
+            |name: &str| stores.iter().find(|store| &*store.settings.name == name).map_or(1, |it| it.gateways());
+        let new = |settings: &settings::Store| {
+            Arc::new(Store::new(settings.clone(), &self.surroundings, before(&settings.name)))
+        };
         *stores = wanted.iter().map(|settings| kept(settings).unwrap_or_else(|| new(settings))).collect();
     }
 

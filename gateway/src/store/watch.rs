@@ -22,7 +22,8 @@ const GATEWAYS: &str = "portcullis:gateways";
 pub fn start(stores: &Stores, id: &Arc<str>) {
     for store in stores.all() {
         if !store.watched.swap(true, Ordering::Relaxed) {
-            tokio::spawn(watch(Arc::downgrade(&store), Arc::clone(id)));
+            let census = Census::new(store.gateways(), GONE);
+            tokio::spawn(watch(Arc::downgrade(&store), Arc::clone(id), census));
         }
     }
 }
@@ -30,8 +31,8 @@ pub fn start(stores: &Stores, id: &Arc<str>) {
 /// Why a store that is alive counts as dead.
 const LATE: &str = "no answer in time";
 
-async fn watch(store: Weak<Store>, id: Arc<str>) {
-    let (mut link, mut was_up, mut census) = (None, true, Census::new(GONE));
+async fn watch(store: Weak<Store>, id: Arc<str>, mut census: Census) {
+    let (mut link, mut was_up) = (None, true);
     loop {
         let Some(strong) = store.upgrade() else { return };
         if let Some(ticket) = strong.health.probe() {

@@ -25,23 +25,20 @@ pub async fn refresh<N: Network>(upstream: &Upstream<N>, network: &N) -> std::io
     let settings = Arc::clone(&upstream.active().settings);
     let is_wanted =
         matches!(&settings.endpoints, Endpoints::Dns(now) if (&now.host, now.port) == (&dns.host, dns.port));
-    if is_wanted && upstream.discovered() != found {
+    if is_wanted && upstream.in_force() != found {
         upstream.apply(settings, &found);
     }
     Ok(())
 }
 
 /// Refreshes for as long as the upstream lives and is discovered so.
-pub async fn keep_fresh<N: Network>(upstream: Weak<Upstream<N>>, network: N, dns: DnsDiscovery) {
+pub async fn keep_fresh<N: Network>(upstream: Weak<Upstream<N>>, network: N, claim: Arc<DnsDiscovery>) {
     loop {
-        let Some(strong) = upstream.upgrade() else { return };
-        if !matches!(&strong.active().settings.endpoints, Endpoints::Dns(now) if *now == dns) {
-            return;
-        }
+        let Some(strong) = upstream.upgrade().filter(|strong| strong.is_discovering(&claim)) else { return };
         // A failure is met again at the next refresh; until then the last good answer serves.
         let _ = refresh(&strong, &network).await;
         drop(strong);
-        tokio::time::sleep(dns.refresh).await;
+        tokio::time::sleep(claim.refresh).await;
     }
 }
 
@@ -50,21 +47,16 @@ fn endpoint_at(address: SocketAddr) -> Endpoint {
 }
 
 impl<N: Network> Upstream<N> {
-    /// The endpoints in force, in the form of settings; what discovery compares its answer with.
-    pub fn discovered(&self) -> Vec<Endpoint> {
+    /// The endpoints in force, found or written, in the form of settings; what discovery compares its answer with.
+    pub fn in_force(&self) -> Vec<Endpoint> {
         let active = self.active();
-        if matches!(active.settings.endpoints, Endpoints::Static(_)) {
-            return Vec::new();
-        }
-        active
-            .endpoints
-            .iter()
-            .map(|endpoint| Endpoint {
-                address: Arc::clone(&endpoint.address),
-                target: endpoint.target.clone(),
-                weight: 1,
-            })
-            .collect()
+        let weighted = active.endpoints.iter().zip(&active.weights);
+        let written = weighted.map(|(endpoint, weight)| Endpoint {
+            address: Arc::clone(&endpoint.address),
+            target: endpoint.target.clone(),
+            weight: *weight,
+        });
+        written.collect()
     }
 }
 
@@ -80,6 +72,7 @@ mod tests {
     use crate::config::settings;
     use crate::config::{Purpose, load_text};
     use crate::telemetry::metrics::Registry as Metrics;
+    use crate::upstream::registry::Registry;
     use crate::upstream::watch::Surroundings;
 
     /// Says when it is asked, and answers when it may.
@@ -107,6 +100,56 @@ mod tests {
     fn settings(keys: &str) -> Arc<settings::Upstream> {
         let loaded = load_text(&format!("[upstreams.up]\n{keys}\n"), Path::new("a.toml"), Purpose::Check);
         Arc::clone(&loaded.unwrap().config.upstreams[0])
+    }
+
+    /// Answers at once.
+    #[derive(Clone)]
+    struct Quick;
+
+    impl Network for Quick {
+        type Stream = DuplexStream;
+
+        async fn connect(&self, _: SocketAddr) -> std::io::Result<DuplexStream> {
+            Err(std::io::ErrorKind::ConnectionRefused.into())
+        }
+
+        async fn resolve(&self, _: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+            Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))])
+        }
+
+        fn adopt(&self, stream: DuplexStream) -> std::io::Result<DuplexStream> {
+            Ok(stream)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_comes_back_is_resolved_again_by_one_task() {
+        let named = settings("discovery = { dns = 'up.test:1', refresh = '30s' }");
+        let written = settings("endpoints = [{ address = '127.0.0.1:2', weight = 3 }]");
+        let surroundings = Surroundings::new(Clock::system(), Arc::default(), Arc::default());
+        let upstreams: Registry<Quick> = Registry::new(Arc::new(Metrics::new(1)), surroundings, 1);
+        let upstream = upstreams.apply(&named);
+        let first = upstream.claim_discovery().unwrap();
+        assert!(upstream.claim_discovery().is_none(), "somebody does it");
+        let first = tokio::spawn(keep_fresh(Arc::downgrade(&upstream), Quick, first));
+        // For less than a refresh, then for more.
+        for waited in [1, 60] {
+            upstreams.apply(&written);
+            assert!(upstream.claim_discovery().is_none(), "there is nothing to discover");
+            // virtual time
+            tokio::time::sleep(std::time::Duration::from_secs(waited)).await;
+            upstreams.apply(&named);
+            let before = upstream.in_force();
+            assert_eq!((&*before[0].address, before[0].weight), ("127.0.0.1:2", 3), "until the first answer");
+            let again = upstream.claim_discovery().unwrap();
+            let again = tokio::spawn(keep_fresh(Arc::downgrade(&upstream), Quick, again));
+            // virtual time
+            tokio::time::sleep(std::time::Duration::from_secs(40)).await;
+            let found = upstream.in_force();
+            assert_eq!((&*found[0].address, found[0].weight), ("127.0.0.1:1", 1));
+            assert!(!again.is_finished());
+        }
+        assert!(first.is_finished(), "another one has taken its place");
     }
 
     #[tokio::test]

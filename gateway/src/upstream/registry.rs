@@ -39,10 +39,10 @@ impl<N: Network> Registry<N> {
         });
         match &settings.endpoints {
             Endpoints::Static(endpoints) => upstream.apply(Arc::clone(settings), endpoints),
-            // What discovery found last stays in force until it finds something else.
+            // What was found last, or written before, stays in force until discovery finds something else.
             Endpoints::Dns(_) => {
-                let found = upstream.discovered();
-                upstream.apply(Arc::clone(settings), &found);
+                let before = upstream.in_force();
+                upstream.apply(Arc::clone(settings), &before);
             }
         }
         Arc::clone(upstream)

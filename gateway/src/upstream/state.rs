@@ -14,6 +14,7 @@ use super::watch::Surroundings;
 use crate::algorithms::balancer::Balancer;
 use crate::algorithms::breaker::State;
 use crate::config::settings;
+use crate::config::settings::upstream::{DnsDiscovery, Endpoints};
 use crate::network::Network;
 use crate::overload::Episodes;
 use crate::telemetry::metrics::UpstreamSeries;
@@ -40,8 +41,8 @@ pub struct Upstream<N: Network> {
     /// Round robin's place; it goes on over reloads.
     ticket: AtomicU64,
     workers: usize,
-    /// The name that a task resolves for this upstream now and then.
-    discovering: Mutex<Option<settings::upstream::DnsDiscovery>>,
+    /// The name that a task resolves for this upstream now and then: the task holds it.
+    discovering: Mutex<Weak<DnsDiscovery>>,
 }
 
 /// What is in force now.
@@ -154,6 +155,7 @@ impl<N: Network> Upstream<N> {
         let token =
             |endpoint: &Arc<Endpoint<N>>| Some(settings.affinity.as_ref()?.token(&self.name, &endpoint.address));
         let tokens = active.iter().filter_map(token).collect();
+        self.end_other_discovery(&settings);
         self.active.store(Arc::new(Active { settings, endpoints: active, weights, tokens, balancer, scopes }));
         self.judge(now);
         self.surroundings.ring();
@@ -168,14 +170,33 @@ impl<N: Network> Upstream<N> {
         own.map_or_else(|| Balancer::new(&settings.balance, endpoints), |policy| Balancer::custom(policy, endpoints))
     }
 
-    /// Says that the caller will keep this discovery fresh; false when somebody does already.
-    pub fn claim_discovery(&self, dns: &settings::upstream::DnsDiscovery) -> bool {
+    /// What the caller has to keep fresh, for as long as `is_discovering` says so; `None` where nothing is to be
+    /// discovered, or somebody does it already.
+    pub fn claim_discovery(&self) -> Option<Arc<DnsDiscovery>> {
+        let active = self.active();
+        let Endpoints::Dns(dns) = &active.settings.endpoints else { return None };
         let mut discovering = self.discovering.lock().unwrap_or_else(PoisonError::into_inner);
-        if discovering.as_ref() == Some(dns) {
-            return false;
+        if discovering.upgrade().is_some_and(|held| *held == *dns) {
+            return None;
         }
-        *discovering = Some(dns.clone());
-        true
+        let claim = Arc::new(dns.clone());
+        *discovering = Arc::downgrade(&claim);
+        Some(claim)
+    }
+
+    /// Whether what was claimed is still to be kept fresh, and by this claim.
+    pub fn is_discovering(&self, claim: &Arc<DnsDiscovery>) -> bool {
+        let discovering = self.discovering.lock().unwrap_or_else(PoisonError::into_inner);
+        std::ptr::eq(discovering.as_ptr(), Arc::as_ptr(claim))
+    }
+
+    /// Whoever discovers anything else than these settings say is not to go on, even if they come back before it looks.
+    fn end_other_discovery(&self, settings: &settings::Upstream) {
+        let mut discovering = self.discovering.lock().unwrap_or_else(PoisonError::into_inner);
+        let goes_on = |held: &DnsDiscovery| matches!(&settings.endpoints, Endpoints::Dns(dns) if dns == held);
+        if discovering.upgrade().is_some_and(|held| !goes_on(&held)) {
+            *discovering = Weak::new();
+        }
     }
 
     /// Drops idle connections of one worker that are closed or have had their time.

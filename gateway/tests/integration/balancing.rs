@@ -262,6 +262,30 @@ async fn addresses_of_a_discovered_name_become_endpoints() {
 }
 
 #[tokio::test]
+async fn a_reload_from_endpoints_to_a_name_and_back_fails_no_request() {
+    let (written, named) = (echo().await, Mock::builder().start().await.unwrap());
+    let text = |keys: &str| format!("[upstreams.up]\n{keys}\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\n");
+    let by_list = text(&format!("endpoints = ['{}']", written.addr()));
+    let by_name = text(&format!("discovery = {{ dns = 'localhost:{}', refresh = '1h' }}", named.addr().port()));
+    // `localhost` may have an address that nobody listens on.
+    let by_name = format!("[defaults.route]\nretry = {{ attempts = 2 }}\n{by_name}");
+    let gateway = Gateway::start(&by_list).await;
+    for round in 1..=3 {
+        for text in [&by_name, &by_list] {
+            gateway.rewrite(text);
+            assert!(gateway.reload().await.ok);
+            assert_eq!(gateway.get("/").await.status, 200);
+        }
+        gateway.rewrite(&by_name);
+        assert!(gateway.reload().await.ok);
+        let found = format!("127.0.0.1:{}", named.addr().port());
+        let upstream = gateway.inner().upstreams().remove(0);
+        let is_found = || upstream.active().endpoints.iter().any(|endpoint| *endpoint.address == *found);
+        eventually(&format!("the name is resolved in round {round}"), is_found).await;
+    }
+}
+
+#[tokio::test]
 async fn an_upstream_whose_name_is_not_found_has_no_endpoint() {
     let text = "[upstreams.up]\ndiscovery = { dns = 'nowhere.invalid:80', refresh = '1s' }\n\
                 [[routes]]\npath = '/{*rest}'\nupstream = 'up'\n";

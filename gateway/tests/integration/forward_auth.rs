@@ -158,6 +158,36 @@ async fn no_client_can_open_a_route_by_asking_much() {
 }
 
 #[tokio::test]
+async fn no_client_can_open_a_route_by_giving_little_time() {
+    let up = echo().await;
+    let silent = Raw::script(Script::new().read_request().hang()).await.unwrap();
+    let half = "HTTP/1.1 403 Forbidden\r\ncontent-length: 9\r\n\r\nno";
+    let half = Raw::script(Script::new().read_request().send(half).hang()).await.unwrap();
+    let routed = "upstream = 'up'\nrewrite = { strip_prefix = '/api' }\n";
+    for authority in [&silent, &half] {
+        let text = text(up.addr(), authority.addr(), "", ", on_error = 'allow'").replace("'300ms'", "'20s'");
+        for route in [routed, "upstream = 'up'\ncoalesce = true\n", "answer = { body = 'secret' }\n"] {
+            let gateway = Gateway::start(&text.replace(routed, route)).await;
+            let answer = gateway.ask("GET /x HTTP/1.1\r\nhost: a\r\nx-request-timeout-ms: 20\r\n\r\n").await;
+            assert_eq!((answer.status, &*answer.code()), (503, "overloaded"), "{route}");
+        }
+    }
+    assert_eq!(up.counters().requests, 0);
+}
+
+#[tokio::test]
+async fn what_the_client_says_of_its_time_holds_after_the_question_too() {
+    let authority = authority(YES).await;
+    let slow = Raw::script(Script::new().read_request().hang()).await.unwrap();
+    let text = text(slow.addr(), authority.addr(), "", "");
+    for more in ["", "coalesce = true\n"] {
+        let gateway = Gateway::start(&text.replace("name = 'all'\n", &format!("name = 'all'\n{more}"))).await;
+        let answer = gateway.ask("GET /x HTTP/1.1\r\nhost: a\r\nx-request-timeout-ms: 500\r\n\r\n").await;
+        assert_eq!((answer.status, &*answer.code()), (504, "upstream_timeout"), "{more}");
+    }
+}
+
+#[tokio::test]
 async fn one_endpoint_of_it_that_is_down_costs_no_request() {
     let (up, down, authority) = (echo().await, echo().await.addr(), authority(YES).await);
     let text = text(up.addr(), down, "", "").replace(

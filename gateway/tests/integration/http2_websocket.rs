@@ -76,9 +76,13 @@ async fn b8_an_upstream_that_does_not_switch_or_proves_nothing_makes_no_tunnel()
     assert!(asked.starts_with("GET /ws HTTP/1.1\r\n") && asked.contains("upgrade: websocket\r\n"), "{asked}");
     assert!(!asked.contains("the client's own"), "the key is the gateway's");
 
-    for accept in ["", "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"] {
-        let switch =
-            format!("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n{accept}\r\n");
+    let switch = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n";
+    for switch in [
+        // Of HTTP/2 this would be a tunnel.
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n".to_owned(),
+        format!("{switch}\r\n"),
+        format!("{switch}sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"),
+    ] {
         let upstream = Raw::script(Script::new().read_head().send(switch).hang()).await.unwrap();
         let gateway = Gateway::to(upstream.addr()).await;
         let answer = refused(&gateway, connect("websocket", "/ws")).await;
@@ -130,4 +134,24 @@ async fn b8_a_route_that_answers_itself_opens_no_tunnel() {
         let record = gateway.records(2).await.remove(0);
         assert_eq!((&record["status"], &record["protocol"]), (&405.into(), &"HTTP/2".into()));
     }
+}
+
+#[tokio::test]
+async fn b8_what_stands_in_for_an_upstream_opens_no_tunnel() {
+    let nowhere = echo().await.addr();
+    let plain = Raw::script(Script::always("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno")).await.unwrap();
+    let other = format!("fallback = {{ upstream = 'cache' }}\n[upstreams.cache]\nendpoints = ['{}']", plain.addr());
+    for (fallback, code) in [
+        ("fallback = { status = 200, body = 'x' }", "upstream_connect"),
+        ("fallback = { status = 204 }", "upstream_connect"),
+        (&other, "upstream_invalid"),
+    ] {
+        let gateway = Gateway::with_route(fallback, nowhere).await;
+        let answer = refused(&gateway, connect("websocket", "/ws")).await;
+        assert_eq!((answer.status, &*answer.code()), (502, code), "{fallback}");
+        // Anybody else gets it.
+        assert!((200..300).contains(&client(&gateway).await.get("/ws").await.status));
+    }
+    let gateway = Gateway::with_route("fallback = { status = 404, body = 'x' }", nowhere).await;
+    assert_eq!(refused(&gateway, connect("websocket", "/ws")).await.status, 404, "this one opens none");
 }

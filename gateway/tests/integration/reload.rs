@@ -44,6 +44,52 @@ async fn a_change_of_the_file_is_seen() {
     assert_eq!(last["last_reload"]["cause"], "file");
 }
 
+/// Writes a file again and again, as the watcher may not have begun, until it has led to something.
+async fn written_until(file: &std::path::Path, text: &str, what: &str, is_seen: impl Fn() -> bool) {
+    let mut n = 0;
+    eventually(what, || {
+        if n % 500 == 0 {
+            std::fs::write(file, format!("{text}# {n}\n")).unwrap();
+        }
+        n += 1;
+        is_seen()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_new_file_that_a_pattern_names_is_seen_and_so_is_the_repair_of_a_bad_one() {
+    let upstream = echo().await;
+    let gateway = Gateway::start(&routed("main", upstream.addr())).await;
+    let routes = gateway.file().with_file_name("routes");
+    std::fs::create_dir(&routes).unwrap();
+    let text = std::fs::read_to_string(gateway.file()).unwrap();
+    std::fs::write(gateway.file(), format!("include = ['routes/*.toml']\n{text}")).unwrap();
+    assert!(gateway.reload().await.ok);
+    let route = |name: &str| {
+        format!(
+            "[[routes]]\nname = '{name}'\npath = '/{name}'\nupstream = 'up'\n\
+             response_headers = {{ set = {{ x-route = '{name}' }} }}\n"
+        )
+    };
+    let in_force = |name: &'static str| {
+        let gateway = &gateway;
+        move || gateway.inner().snapshot().config.routes.iter().any(|route| &*route.name == name)
+    };
+    written_until(&routes.join("one.toml"), &route("one"), "the new file is in force", in_force("one")).await;
+    assert_eq!(gateway.get("/one").await.header("x-route"), Some("one"));
+
+    let bad = format!("{}colour = 'red'\n", route("two"));
+    let is_refused = || gateway.inner().shared().metrics.gateway().reload_failures_total() > 0;
+    written_until(&routes.join("two.toml"), &bad, "a bad one is refused", is_refused).await;
+    assert_eq!(gateway.get("/two").await.header("x-route"), Some("main"));
+    written_until(&routes.join("two.toml"), &route("two"), "its repair is in force", in_force("two")).await;
+    assert_eq!(gateway.get("/two").await.header("x-route"), Some("two"));
+
+    std::fs::remove_file(routes.join("one.toml")).unwrap();
+    eventually("a file that is gone is not in force", || !in_force("one")()).await;
+}
+
 #[tokio::test]
 async fn j3_a_bad_file_changes_nothing_and_says_so() {
     let upstream = echo().await;

@@ -44,6 +44,17 @@ async fn until_paid(gateway: &Gateway) {
     panic!("somebody still owes: {}", gateway.admin("GET", "/limits").await.json());
 }
 
+async fn until_they_know_each_other(gateways: &[&Gateway]) {
+    for gateway in gateways {
+        for _ in 0..5_000 {
+            if store(gateway).await["gateways"] == gateways.len() {
+                break;
+            }
+        }
+        assert_eq!(store(gateway).await["gateways"], gateways.len(), "they know of each other");
+    }
+}
+
 /// How many of so many pass.
 async fn passed(gateway: &Gateway, count: usize) -> usize {
     statuses(&mut gateway.client().await, "", count).await.iter().filter(|status| **status == 200).count()
@@ -54,14 +65,7 @@ async fn k3_a_paused_store_costs_waiting_once_and_each_gateway_gives_its_share()
     let (redis, upstream) = (Redis::start(), echo().await);
     let one = sharing(&quick(&redis), &rule("local_share"), "'all'", &upstream).await;
     let other = sharing(&quick(&redis), &rule("local_share"), "'all'", &upstream).await;
-    for gateway in [&one, &other] {
-        for _ in 0..5_000 {
-            if store(gateway).await["gateways"] == 2 {
-                break;
-            }
-        }
-        assert_eq!(store(gateway).await["gateways"], 2, "they know of each other");
-    }
+    until_they_know_each_other(&[&one, &other]).await;
     let mut events = Events::of(&one, "?kinds=store").await;
     // Both have seen the bucket with twenty tokens less.
     assert_eq!((passed(&one, 19).await, passed(&other, 1).await), (19, 1));
@@ -83,6 +87,23 @@ async fn k3_a_paused_store_costs_waiting_once_and_each_gateway_gives_its_share()
     assert_eq!(events.next(1).await[0]["mode"], "healed");
     let more = passed(&one, 40).await + passed(&other, 40).await;
     assert!(first + second + more <= 22, "no burst after it healed: {first} {second} {more}");
+}
+
+#[tokio::test]
+async fn k3_a_reload_while_the_store_is_dead_leaves_each_gateway_its_share() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let one = sharing(&quick(&redis), &rule("local_share"), "'all'", &upstream).await;
+    let other = sharing(&quick(&redis), &rule("local_share"), "'all'", &upstream).await;
+    until_they_know_each_other(&[&one, &other]).await;
+    redis.pause();
+    until_mode_by_asking(&one, "degraded").await;
+    let changed = quick(&redis).replace("command_timeout = '1s'", "command_timeout = '900ms'");
+    one.rewrite(&text(&changed, &rule("local_share"), "'all'", &upstream));
+    assert!(one.reload().await.ok);
+    until_mode_by_asking(&one, "degraded").await;
+    assert_eq!(store(&one).await["gateways"], 2, "the last known number");
+    let passed = passed(&one, 60).await;
+    assert!(passed <= 21, "half of the burst at most: {passed}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Turns in front of one mock: our gateway with several configurations, and other gateways, in interleaved rounds.
 
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -147,6 +148,8 @@ fn all(
             false
         }
     });
+    // Opened once: connections that come and go between turns would be what a turn measures.
+    let _idle = ready.iter().map(|one| driver.idle_beside(one)).collect::<Result<Vec<_>, String>>()?;
     cores.pin_driver().map_err(|error| words(&error))?;
     for one in &ready {
         driver.turn(one, FIRST_WARM_UP)?;
@@ -181,8 +184,10 @@ fn lasting(length: Duration, load: &Load) -> Duration {
     length * (1 + u32::try_from(load.connections / 1_000).unwrap_or(u32::MAX))
 }
 
+/// Open at once: idle ones stay for all turns, those of a turn go with it.
 fn most_connections(arms: &[&Wanted]) -> usize {
-    arms.iter().map(|arm| arm.load.connections + arm.load.idle).max().unwrap_or_default()
+    let idle: usize = arms.iter().map(|arm| arm.load.idle).sum();
+    idle + arms.iter().map(|arm| arm.load.connections).max().unwrap_or_default()
 }
 
 /// What comes to all of them, as far as it is the same.
@@ -221,14 +226,14 @@ impl Driver<'_> {
         self.road(one).check_bytes(one.arm()).map_err(|error| error.to_string())
     }
 
+    /// Connections that are open from now on, and say nothing.
+    fn idle_beside(&self, one: &Ready) -> Result<Vec<TcpStream>, String> {
+        let opened = idle::open(&self.road(one).target(one.arm().address), one.load.idle);
+        opened.map_err(|error| format!("{}: idle connections: {error}", one.name))
+    }
+
     fn turn(&self, one: &Ready, length: Duration) -> Result<Turn, String> {
-        let (road, arm) = (self.road(one), one.arm());
-        // They stay open for the turn, and are gone before that of the next.
-        let idle = idle::open(&road.target(arm.address), one.load.idle);
-        let idle = idle.map_err(|error| format!("{}: idle connections: {error}", one.name))?;
-        let turn = road.turn(arm, Pace::Closed, length).map_err(|error| error.to_string());
-        drop(idle);
-        turn
+        self.road(one).turn(one.arm(), Pace::Closed, length).map_err(|error| error.to_string())
     }
 }
 

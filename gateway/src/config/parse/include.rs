@@ -19,11 +19,9 @@ const MAX_FILES: usize = 10_000;
 pub(crate) fn find(root: &Table, sources: &Sources, report: &mut Report) -> Vec<(PathBuf, Span)> {
     let mut found = Vec::new();
     let mut seen: HashSet<PathBuf> = sources.paths().iter().map(|path| identity(path)).collect();
-    let patterns = root.get("include").and_then(Node::list).unwrap_or(&[]);
-    for node in patterns {
-        let Some(written) = node.text().filter(|text| !text.is_empty()) else { continue };
-        let path = sources.resolve(written, node.at);
-        let matches = if written.contains('*') { expand(&path) } else { BTreeSet::from([path]) };
+    for (node, path) in written(root, sources) {
+        let has_stars = node.text().is_some_and(|text| text.contains('*'));
+        let matches = if has_stars { expand(&path) } else { BTreeSet::from([path]) };
         if matches.is_empty() {
             report.warning(node.at, format!("{} matches no file", quoted(node.shown())), "nothing is included");
         }
@@ -38,6 +36,23 @@ pub(crate) fn find(root: &Table, sources: &Sources, report: &mut Report) -> Vec<
         }
     }
     found
+}
+
+/// Where the patterns of a tree lead, whether anything is there or not.
+pub(crate) fn patterns(root: &Table, sources: &Sources) -> Vec<PathBuf> {
+    written(root, sources).map(|(_, path)| path).collect()
+}
+
+fn written<'a>(root: &'a Table, sources: &'a Sources) -> impl Iterator<Item = (&'a Node, PathBuf)> {
+    let patterns = root.get("include").and_then(Node::list).unwrap_or(&[]);
+    let named = patterns.iter().filter(|node| node.text().is_some_and(|text| !text.is_empty()));
+    named.map(|node| (node, sources.resolve(node.text().unwrap_or_default(), node.at)))
+}
+
+/// The files that a path names now: with stars all that it fits, without any itself.
+pub(crate) fn named_by(path: &Path) -> BTreeSet<PathBuf> {
+    let has_stars = path.to_str().is_some_and(|path| path.contains('*'));
+    if has_stars { expand(path) } else { BTreeSet::from([path.to_path_buf()]) }
 }
 
 /// One name for a file, however it is written.
