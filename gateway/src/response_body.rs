@@ -144,8 +144,8 @@ pub struct Answer<N: Network> {
 }
 
 impl<N: Network> Exchange<N> {
-    /// Whether the client has taken nothing for so long that an upstream may have given up. Asked while it still waits to
-    /// be written to, or is written to for the first time since.
+    /// Whether the client has taken nothing for so long that an upstream may have given up. Asked while it still waits
+    /// to be written to, or is written to for the first time since.
     #[inline]
     pub fn is_unread(&self) -> bool {
         self.connection.deadlines.is_set(Wait::Write) && self.is_unread_for(SOON)

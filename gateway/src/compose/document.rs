@@ -96,7 +96,8 @@ struct Turn<N: Network> {
     scan: JsonScan,
     /// How long it was waited for.
     waited: Duration,
-    /// Nobody has read it for so long that its upstream may have given up: others had their turn, or the client is slow.
+    /// Nobody has read it for so long that its upstream may have given up: others had their turn, or the client is
+    /// slow.
     was_unread: bool,
 }
 

@@ -3,8 +3,8 @@
 //! An attempt is made again where its outcome is one that the route names, where that is safe (the method may be sent
 //! twice, or nothing was sent), where the body can be sent again byte for byte, and where the upstream's budget has a
 //! retry left; on another endpoint each time, as long as there is one; after a wait with full jitter, or as long as the
-//! answer's `Retry-After` says; and only if that ends before the exchange's own deadline, and is no longer than a client
-//! may be kept for nothing. Who waits has no place in flight meanwhile.
+//! answer's `Retry-After` says; and only if that ends before the exchange's own deadline, and is no longer than a
+//! client may be kept for nothing. Who waits has no place in flight meanwhile.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
