@@ -18,7 +18,7 @@ use gateway::algorithms::gcra::Quota;
 use gateway::algorithms::rng::mix;
 use gateway::clock::Clock;
 use gateway::config::{Purpose, load_text};
-use gateway::rate_limit::{Cells, Key, Registry, Rule, Tier, take_leased};
+use gateway::rate_limit::{Cells, Key, Registry, Rule, ShortId, Tier, take_leased};
 use gateway::store::{By, Call, Script, Store, Stores, Surroundings};
 use gateway::telemetry::metrics;
 
@@ -128,7 +128,7 @@ async fn exact(store: Arc<Store>, rule: Arc<Rule>, keys: usize) -> f64 {
         async move {
             let quota = rule.quota(Tier::Own);
             let mut call = Call::new(Script::Charge);
-            call.keys.push(rule.name_in_store(&key(number, keys), Tier::Own));
+            call.keys.push(rule.name_in_store(ShortId::of(&key(number, keys)), Tier::Own));
             let told = [quota.cost(), quota.window(), 0, 1, 0, quota.interval(), 0];
             call.numbers.extend(told.map(|number| i64::try_from(number).unwrap_or(i64::MAX)));
             assert_eq!(store.ask(By::worker(0), call).await.expect("an answer")[0], 0, "admitted");

@@ -134,10 +134,11 @@ pub(super) fn network_of(address: IpAddr, ipv6_prefix: u8) -> IpAddr {
 
 /// What a key is called in a store, whatever its rule: 128 bits of a SHA-256, in 22 characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ShortId(u128);
+pub struct ShortId(u128);
 
 impl ShortId {
-    pub(super) fn of(key: &Key<'_>) -> Self {
+    /// Of a key.
+    pub fn of(key: &Key<'_>) -> Self {
         Self(stable_id("", None, key))
     }
 }

@@ -29,7 +29,7 @@ pub use applied::{Applied, Fields};
 pub use busiest::Busiest;
 pub use cells::{Cells, Fill, Place, Taken};
 pub use house::keep_house;
-pub use key::{Key, stable_id};
+pub use key::{Key, ShortId, stable_id};
 pub use leases::take as take_leased;
 pub use registry::{Registry, RuleState};
 pub use route::RouteLimits;

@@ -100,7 +100,7 @@ impl Rule {
 
     /// What a key's bucket is called in a store. In a cluster, what stands in braces decides the slot: buckets of one
     /// key share it, whatever their rules.
-    pub(super) fn name_in_store(&self, key: ShortId, tier: Tier) -> String {
+    pub fn name_in_store(&self, key: ShortId, tier: Tier) -> String {
         let tier = if tier == Tier::Anonymous { ":anonymous" } else { "" };
         format!("limit:{{{}}}:{}{tier}", key, self.settings.name)
     }
