@@ -3,8 +3,8 @@
 //!
 //! OpenAPI has one operation for a method of a path, and no place for hosts and headers beside it. So where routes
 //! share a path and a method, the one that asks for least is the operation, and the others are its alternatives, told
-//! in words and in `x-alternatives`. A route that no request comes to, since another one takes them all, is not told of:
-//! what it asks for is asked of nobody.
+//! in words and in `x-alternatives`. A route that no request comes to, since another one takes them all, is not told
+//! of: what it asks for is asked of nobody.
 
 use std::collections::HashMap;
 

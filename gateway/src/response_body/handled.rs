@@ -84,8 +84,8 @@ impl<N: Network> Body for Lent<N> {
 }
 
 impl<N: Network> Drop for Lent<N> {
-    /// Nobody reads the rest. What a stage gives in its place may take long: the connection and the endpoint's place are
-    /// not kept for that.
+    /// Nobody reads the rest. What a stage gives in its place may take long: the connection and the endpoint's place
+    /// are not kept for that.
     fn drop(&mut self) {
         self.relay.lock().unwrap_or_else(PoisonError::into_inner).let_go();
     }
