@@ -170,11 +170,14 @@ fn claims_headline(result: &ResultFile) -> String {
     let told: Vec<String> = told
         .iter()
         .filter(|(number, _)| *number > 0)
-        .map(|(number, verdict)| match verdict {
-            ClaimVerdict::Holds => format!("{number} hold"),
-            ClaimVerdict::HoldsInPart => format!("{number} hold in part"),
-            ClaimVerdict::DoesNotHold => format!("{number} do not hold"),
-            ClaimVerdict::NotMeasured => format!("{number} are not measured"),
+        .map(|(number, verdict)| {
+            let (one, several) = match verdict {
+                ClaimVerdict::Holds => ("holds", "hold"),
+                ClaimVerdict::HoldsInPart => ("holds in part", "hold in part"),
+                ClaimVerdict::DoesNotHold => ("does not hold", "do not hold"),
+                ClaimVerdict::NotMeasured => ("is not measured", "are not measured"),
+            };
+            format!("{number} {}", if *number == 1 { one } else { several })
         })
         .collect();
     format!("Of {} claims {}.", result.claims.len(), told.join(", "))

@@ -79,7 +79,7 @@ fn each_claim_is_told_with_its_verdict_its_interval_and_why() {
     }
     let row = "| A4 | 2 | Path routing adds minimal overhead, and a prefix tree beats hand-written matching |";
     assert!(markdown.contains(row), "{markdown}");
-    assert!(said.contains("Of 4 claims 1 hold, 1 hold in part, 1 do not hold, 1 are not measured."), "{said}");
+    assert!(said.contains("Of 4 claims 1 holds, 1 holds in part, 1 does not hold, 1 is not measured."), "{said}");
     let text = text::render(&result);
     assert!(text.contains("NOT MEASURED: flask is not on this machine"), "{text}");
 }

@@ -13,14 +13,18 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
     if result.claims.is_empty() {
         return None;
     }
-    let rows: Vec<Vec<Markup>> = result.claims.iter().map(overview).collect();
+    // What this project promises itself stands in no section of the article.
+    let has_sections = result.claims.iter().any(|claim| !claim.section.is_empty());
+    let rows: Vec<Vec<Markup>> = result.claims.iter().map(|claim| overview(claim, has_sections)).collect();
+    let head: &[&str] = &["", "section", "verdict", "claim and figure"];
+    let head: Vec<&str> = head.iter().copied().filter(|name| has_sections || *name != "section").collect();
     Some(html! {
-        (page_section("Claims", &table_of("words", &["", "section", "verdict", "claim and figure"], &rows)))
+        (page_section("Claims", &table_of("words", &head, &rows)))
         @for one in &result.claims { (claim(one)) }
     })
 }
 
-fn overview(claim: &Claim) -> Vec<Markup> {
+fn overview(claim: &Claim, has_sections: bool) -> Vec<Markup> {
     let first = claim.figures.first().filter(|figure| figure.value.is_some());
     let told = html! {
         (claim.claim)
@@ -30,7 +34,8 @@ fn overview(claim: &Claim) -> Vec<Markup> {
             div.note { (claim.why) }
         }
     };
-    vec![cell(&claim.id), cell(&claim.section), sign(claim.verdict), told]
+    let section = has_sections.then(|| cell(&claim.section));
+    [Some(cell(&claim.id)), section, Some(sign(claim.verdict)), Some(told)].into_iter().flatten().collect()
 }
 
 /// A verdict as a small sign with its words: never colour alone.
