@@ -31,6 +31,8 @@ const FIRST_WARM_UP: Duration = Duration::from_millis(1_500);
 /// The mock's answer where an authority is asked about a token.
 const AUTHORITY: &str = r#"{"rules":[{"match":{"path":"/introspect*"},
     "act":{"body":"{\"active\":true,\"sub\":\"user\",\"client_id\":\"api\"}"}}]}"#;
+/// After this long an idle connection has given back what it does not need to wait.
+const SETTLING: Duration = Duration::from_secs(3);
 /// Tokens outlive the longest comparison.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -148,8 +150,6 @@ fn all(
             false
         }
     });
-    // Opened once: connections that come and go between turns would be what a turn measures.
-    let _idle = ready.iter().map(|one| driver.idle_beside(one)).collect::<Result<Vec<_>, String>>()?;
     cores.pin_driver().map_err(|error| words(&error))?;
     for one in &ready {
         driver.turn(one, FIRST_WARM_UP)?;
@@ -162,8 +162,10 @@ fn all(
                 samples[index].push(None);
                 continue;
             }
+            let idle = driver.idle_beside(&ready[index])?;
             driver.turn(&ready[index], WARM_UP)?;
             let turn = driver.turn(&ready[index], lasting(length, &ready[index].load))?;
+            let_go(idle);
             let told = format!(
                 "round {round} of {rounds}  {:<16} {:>7.0}/s  {:>7.1} us",
                 ready[index].name,
@@ -179,15 +181,21 @@ fn all(
     Ok(found)
 }
 
+/// Ends idle connections, and waits until that is dealt with: it is no part of the next turn.
+fn let_go(idle: Vec<TcpStream>) {
+    if !idle.is_empty() {
+        drop(idle);
+        std::thread::sleep(SETTLING);
+    }
+}
+
 /// Connections are opened within a turn, so one with many of them is longer.
 fn lasting(length: Duration, load: &Load) -> Duration {
     length * (1 + u32::try_from(load.connections / 1_000).unwrap_or(u32::MAX))
 }
 
-/// Open at once: idle ones stay for all turns, those of a turn go with it.
 fn most_connections(arms: &[&Wanted]) -> usize {
-    let idle: usize = arms.iter().map(|arm| arm.load.idle).sum();
-    idle + arms.iter().map(|arm| arm.load.connections).max().unwrap_or_default()
+    arms.iter().map(|arm| arm.load.connections + arm.load.idle).max().unwrap_or_default()
 }
 
 /// What comes to all of them, as far as it is the same.
@@ -226,10 +234,16 @@ impl Driver<'_> {
         self.road(one).check_bytes(one.arm()).map_err(|error| error.to_string())
     }
 
-    /// Connections that are open from now on, and say nothing.
+    /// Connections that are open from now on, and say nothing. That they have come, and that they have nothing more to
+    /// say, is dealt with before anything is measured.
     fn idle_beside(&self, one: &Ready) -> Result<Vec<TcpStream>, String> {
+        if one.load.idle == 0 {
+            return Ok(Vec::new());
+        }
         let opened = idle::open(&self.road(one).target(one.arm().address), one.load.idle);
-        opened.map_err(|error| format!("{}: idle connections: {error}", one.name))
+        let opened = opened.map_err(|error| format!("{}: idle connections: {error}", one.name))?;
+        std::thread::sleep(SETTLING);
+        Ok(opened)
     }
 
     fn turn(&self, one: &Ready, length: Duration) -> Result<Turn, String> {
