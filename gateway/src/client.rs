@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::StatusCode;
 
 use crate::clock::Clock;
 use crate::context::{Peer, WebSocketKey};
@@ -55,6 +56,12 @@ pub struct Tunnel<N: Network> {
 }
 
 impl<N: Network> ClientConnection<N> {
+    /// Whether an answer of this status would open a tunnel: any 2xx does for who asks for a WebSocket by an extended
+    /// CONNECT (RFC 8441, section 5), whoever is at its other end.
+    pub fn opens_tunnel(&self, status: StatusCode) -> bool {
+        self.websocket_key.is_some() && status.is_success()
+    }
+
     /// The connection as one of the requests that share it sees it: with deadlines of its own. It is never idle.
     pub fn of_stream(&self, clock: Clock, websocket_key: Option<WebSocketKey>) -> Self {
         Self {

@@ -41,9 +41,7 @@ fn covers<N: Network>(exchange: &Exchange<N>, problem: &GatewayError) -> bool {
             // To a gRPC client, an answer that is no gRPC is a failure of another kind.
             let is_grpc = |kind: &http::HeaderValue| kind.as_bytes().starts_with(b"application/grpc");
             let is_understood = !exchange.is_grpc || answer.content_type.as_ref().is_some_and(is_grpc);
-            // To an extended CONNECT, any 2xx is a tunnel.
-            let opens_tunnel = exchange.connection.websocket_key.is_some() && answer.status.is_success();
-            is_understood && !opens_tunnel
+            is_understood && !exchange.connection.opens_tunnel(answer.status)
         }
     }
 }

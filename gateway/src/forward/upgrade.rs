@@ -46,8 +46,7 @@ pub async fn upgrade<N: Network>(
         return Ok(Upgraded::Switched(answer));
     }
     if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
-        if key.is_some() && answer.head.status.is_success() {
-            // Any 2xx would open a tunnel (RFC 8441, section 5), and nobody is at its other end.
+        if exchange.connection.opens_tunnel(answer.head.status) {
             let detail = "The upstream did not switch to WebSocket.";
             return Err(GatewayError::new(Code::UpstreamInvalid, detail).into());
         }

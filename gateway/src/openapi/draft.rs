@@ -115,14 +115,13 @@ impl Draft {
 }
 
 /// The operation of several routes.
-fn settled(mut all: Vec<Drawn>) -> Option<Map<String, Value>> {
+fn settled(all: Vec<Drawn>) -> Option<Map<String, Value>> {
     let shadow = |of: usize| {
         let others = all[..of].iter().map(|one| (one, true)).chain(all[of + 1..].iter().map(|one| (one, false)));
         others.map(|(one, is_before)| one.precedence.shadow_on(&all[of].precedence, is_before)).max()
     };
     let shadows: Vec<Shadow> = (0..all.len()).map(|of| shadow(of).unwrap_or_default()).collect();
-    let mut left = shadows.iter();
-    let mut kept: Vec<(Shadow, Drawn)> = all.drain(..).filter_map(|one| Some((*left.next()?, one))).collect();
+    let mut kept: Vec<(Shadow, Drawn)> = shadows.into_iter().zip(all).collect();
     kept.retain(|(shadow, _)| *shadow != Shadow::Whole);
     kept.sort_by_key(|(shadow, one)| (*shadow, one.rank));
     let mut kept = kept.into_iter();

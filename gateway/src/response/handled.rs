@@ -34,8 +34,7 @@ pub fn handled<N: Network>(mut held: Held<N>, response: Response) -> Reply<N> {
     if status.is_informational() {
         return lost(held, &GatewayError::new(Code::Internal, "The program's answer is no final one."));
     }
-    if status.is_success() && held.with(|exchange| exchange.connection.websocket_key.is_some()) {
-        // Any 2xx would open a tunnel (RFC 8441, section 5), and nobody is at its other end.
+    if held.with(|exchange| exchange.connection.opens_tunnel(status)) {
         return lost(held, &GatewayError::no_websocket());
     }
     pass(held, response, status)
