@@ -39,7 +39,7 @@ pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response 
 }
 
 pub(super) async fn not_found() -> Response {
-    let there = "There are / /livez /readyz /metrics /status /config /upstreams /breakers /limits /routes /requests /explain /events /openapi.json /docs, \
+    let there = "There are / /livez /readyz /metrics /status /config /upstreams /breakers /limits /routes /requests /explain /events /jwks.json /openapi.json /docs, \
                  POST /reload, POST /drain and POST /breakers/{upstream}/{endpoint}/{open|close|auto}.";
     refusal(StatusCode::NOT_FOUND, "route_not_found", there)
 }
