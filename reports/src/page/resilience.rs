@@ -35,6 +35,15 @@ fn ms(value: f64) -> String {
     duration(value * 1e3)
 }
 
+/// How long it took, or that it has not come to an end.
+fn recovery(breaker: &Breaker) -> String {
+    match breaker.recovery_ms {
+        Some(took) => ms(took),
+        None if breaker.never_closed.is_some() => "never closed".to_owned(),
+        None => "–".to_owned(),
+    }
+}
+
 fn breakers(result: &ResultFile) -> Markup {
     let head = [
         "endpoint",
@@ -56,7 +65,7 @@ fn breakers(result: &ResultFile) -> Markup {
             or_none(breaker.oracle_attempts, count),
             cell(count(breaker.leaked_attempts)),
             cell(count(breaker.probes_max_concurrent)),
-            or_none(breaker.recovery_ms, ms),
+            cell(recovery(breaker)),
             or_none(breaker.recovery_oracle_ms, ms),
         ]
     };
