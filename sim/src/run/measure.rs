@@ -44,8 +44,10 @@ pub(super) struct Measured {
     pub(super) cpu: Vec<(u64, u64)>,
     /// For each gateway the most memory that was seen.
     pub(super) peaks: Vec<u64>,
-    /// For each gateway its page of metrics before and after.
-    pub(super) metrics: (Vec<String>, Vec<String>),
+    /// For each gateway its page of metrics before and after, where it had one.
+    pub(super) metrics: (Vec<Option<String>>, Vec<Option<String>>),
+    /// For each gateway whether it was started anew meanwhile.
+    pub(super) restarted: Vec<bool>,
     /// For each gateway what it held at rest, before and after, where the scenario asks.
     pub(super) held: (Vec<Held>, Vec<Held>),
     /// For each part of hostile clients what came of their connections.
@@ -119,6 +121,7 @@ pub(super) fn measure(
         usage: (usage_before, usage_after),
         peaks: peaks.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
         metrics: (metrics_before, metrics(world)),
+        restarted: world.restarted(),
         held: (held_before, held_after),
         hostile: hostile.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
         counted: (counted_before, world.counted()?),
@@ -130,7 +133,7 @@ pub(super) fn measure(
     })
 }
 
-fn metrics(world: &World) -> Vec<String> {
+fn metrics(world: &World) -> Vec<Option<String>> {
     (0..world.listeners().len()).map(|number| world.metrics(number)).collect()
 }
 

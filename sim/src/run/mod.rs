@@ -316,9 +316,13 @@ fn judge(
         cooldown.map(|cooldown| oracle::keys::judge(&fetches, duration_ns(cooldown), &history.phases, TOLERANCE));
     let policies = |alignment| gather::policies(checked, scores_breakers, alignment);
     let mut scores = oracle::judge(&history, &policies(0), TOLERANCE);
-    let refusals;
-    (scores.limiters, refusals) =
-        limits::judge(checked, followers, (history.phases.clone(), measured.zero_ns), TOLERANCE);
+    let mut refusals = Vec::new();
+    scores.limiters.clear();
+    // Nobody has followed a gateway beyond its restart.
+    if !scenario.restarts() {
+        (scores.limiters, refusals) =
+            limits::judge(checked, followers, (history.phases.clone(), measured.zero_ns), TOLERANCE);
+    }
     // Where a window's buckets begin is not seen from outside; the alignment that explains a breaker best counts.
     for alignment in 1..gather::ALIGNMENTS {
         if scores.breakers.values().all(|score| score.trip_error == 0) {

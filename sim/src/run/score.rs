@@ -176,13 +176,18 @@ impl Findings<'_> {
         let all_records = self.records.loads.iter().sum::<u64>().max(1) as f64;
         let upstream = self.at_mocks().values().sum::<u64>().max(1) as f64;
         let accepts = measured.counted.1.accepts.saturating_sub(measured.counted.0.accepts) as f64;
+        // Mocks see connections, but not whose; among several gateways each tells its own, and who cannot tell has an
+        // equal part of what is left.
+        let count = self.records.loads.len();
+        let told: Vec<Option<f64>> = (0..count).map(|number| self.grown(OPENED, number)).collect();
+        let untold = told.iter().filter(|opened| opened.is_none()).count().max(1) as f64;
+        let left = (accepts - told.iter().flatten().sum::<f64>()).max(0.0) / untold;
         let one = |number: usize| {
             let (before, after) = (measured.usage.0[number], measured.usage.1[number]);
             // Records tell how the requests were spread over the gateways; with one gateway that is all of them.
             let records = &self.records.loads;
             let share = if records.len() == 1 { 1.0 } else { records[number] as f64 / all_records };
-            // Mocks see connections, but not whose; among several gateways each tells its own.
-            let opened = if records.len() == 1 { accepts } else { self.grown(OPENED, number) };
+            let opened = if count == 1 { accepts } else { told[number].unwrap_or(left) };
             let cpu_us = after.cpu_us.saturating_sub(before.cpu_us) as f64;
             let gateway = Gateway {
                 cpu_us_per_request: round(cpu_us / (self.sent() as f64 * share).max(1.0), 100.0),
@@ -197,7 +202,7 @@ impl Findings<'_> {
             };
             (number.to_string(), gateway)
         };
-        (0..self.records.loads.len()).map(one).collect()
+        (0..count).map(one).collect()
     }
 
     fn balance(&self) -> BTreeMap<String, Balance> {

@@ -40,6 +40,8 @@ pub(super) struct Instance {
     past_cpu_us: u64,
     /// It was told to end.
     told: bool,
+    /// A process of it has ended though nobody told it to.
+    crashed: bool,
     restarts: u32,
     /// How far its wall clock is off, microseconds.
     off_us: i64,
@@ -252,6 +254,7 @@ impl World {
     /// Tells a gateway to drain and end.
     pub(super) fn terminate(&self, number: usize) -> Result<(), RunError> {
         let mut gateway = lock(&self.gateways[number]);
+        gateway.look();
         gateway.told = true;
         gateway.child.as_ref().map_or(Ok(()), |child| gateway.drain(child))
     }
@@ -259,6 +262,7 @@ impl World {
     /// Lets a gateway drain and end, then starts it again on the same ports. Takes as long as the drain.
     pub(super) fn restart(&self, number: usize) -> Result<(), RunError> {
         let mut gateway = lock(&self.gateways[number]);
+        gateway.look();
         let Some(mut child) = gateway.take() else { return Ok(()) };
         // It may have ended by itself, which is what is wanted.
         let _ = gateway.drain(&child);
@@ -286,21 +290,21 @@ impl World {
         self.redis.as_ref().map(lock)
     }
 
-    /// A gateway's own page of metrics; empty while it is down, and of another's.
-    pub(super) fn metrics(&self, number: usize) -> String {
-        let Some(admin) = lock(&self.gateways[number]).admin else { return String::new() };
-        let page = ask(admin, "metrics", "GET", "/metrics", "").unwrap_or_default();
-        String::from_utf8_lossy(&page).into_owned()
+    /// A gateway's own page of metrics; `None` while it is down, and of another's.
+    pub(super) fn metrics(&self, number: usize) -> Option<String> {
+        let admin = lock(&self.gateways[number]).admin?;
+        let page = ask(admin, "metrics", "GET", "/metrics", "").ok()?;
+        Some(String::from_utf8_lossy(&page).into_owned())
+    }
+
+    /// Which gateways were started anew.
+    pub(super) fn restarted(&self) -> Vec<bool> {
+        self.gateways.iter().map(|gateway| lock(gateway).restarts > 0).collect()
     }
 
     /// Gateways that have ended though nobody told them to.
     pub(super) fn died(&self) -> Vec<usize> {
-        let died = |gateway: &Mutex<Instance>| {
-            let mut gateway = lock(gateway);
-            let told = gateway.told;
-            gateway.child.as_mut().is_some_and(|child| !told && !child.process.is_running())
-        };
-        (0..self.gateways.len()).filter(|number| died(&self.gateways[*number])).collect()
+        (0..self.gateways.len()).filter(|number| lock(&self.gateways[*number]).look()).collect()
     }
 
     /// Ends the gateways, so that their logs are whole.
@@ -379,6 +383,7 @@ impl Instance {
             child: Some(child),
             past_cpu_us: 0,
             told: false,
+            crashed: false,
             restarts: 0,
             off_us: 0,
             config,
@@ -420,6 +425,19 @@ impl Instance {
         other.drain(child, self.number)
     }
 
+    /// Whether a process of it has ended though nobody told it to, now or before.
+    fn look(&mut self) -> bool {
+        let ended = self.child.as_mut().is_some_and(|child| !child.process.is_running());
+        self.crashed |= ended && !self.told;
+        self.crashed
+    }
+
+    /// The process from now on, which nobody has told to end.
+    fn succeed(&mut self, child: Child) {
+        self.child = Some(child);
+        self.told = false;
+    }
+
     /// Takes the process out; what it used is kept.
     fn take(&mut self) -> Option<Child> {
         let child = self.child.take()?;
@@ -429,7 +447,8 @@ impl Instance {
 
     fn start_again(&mut self, scenario: &Scenario, programs: &Programs, cores: &Cores) -> Result<(), RunError> {
         if let Some(other) = &self.other {
-            self.child = Some(other.start(self.place(cores))?);
+            let child = other.start(self.place(cores))?;
+            self.succeed(child);
             return Ok(());
         }
         let text = scenario.gateway.template.fill(&self.filling);
@@ -440,7 +459,7 @@ impl Instance {
         if self.off_us != 0 {
             order_clock(&mut child, self.number, self.off_us)?;
         }
-        self.child = Some(child);
+        self.succeed(child);
         Ok(())
     }
 
@@ -477,4 +496,43 @@ fn ask(address: SocketAddr, whom: &str, method: &str, path: &str, body: &str) ->
     }
     let why = format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body).trim());
     Err(RunError::Control { what, why })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::children::Ready;
+
+    const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+
+    /// A process of a gateway's that runs this.
+    fn child(folder: &Path, script: &str) -> Child {
+        let mut command = Command::new("sh");
+        let process = Process::start(command.args(["-c", script]), &folder.join("log"), &[], false).unwrap();
+        Child { process, ready: Ready { listeners: vec![NOWHERE], control: None } }
+    }
+
+    fn ended(folder: &Path) -> Child {
+        let mut child = child(folder, "exit 1");
+        child.process.wait(Duration::from_secs(60));
+        child
+    }
+
+    #[test]
+    fn a_crash_is_not_hidden_by_a_restart_nor_by_a_restart_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |child| Instance::of(0, child, Default::default(), NOWHERE, Filling::default());
+        let mut crashed = of(ended(folder.path()));
+        assert!(crashed.look());
+        crashed.succeed(child(folder.path(), "exec sleep 1000"));
+        assert!(crashed.look(), "its successor runs");
+
+        let mut told = of(ended(folder.path()));
+        told.told = true;
+        assert!(!told.look(), "it did as it was told");
+        told.succeed(ended(folder.path()));
+        assert!(told.look(), "nobody told its successor");
+    }
 }

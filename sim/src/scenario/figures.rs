@@ -98,7 +98,9 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
             names.extend(BREAKERS.map(|figure| format!("breakers.{endpoint}.{figure}")));
         }
     }
-    for rule in checked.into_iter().flat_map(|checked| limits(&checked.config).into_keys()) {
+    // Decisions are followed up to a gateway's first restart.
+    let limited = checked.filter(|_| !scenario.restarts());
+    for rule in limited.into_iter().flat_map(|checked| limits(&checked.config).into_keys()) {
         names.extend(LIMITERS.map(|figure| format!("limiters.{rule}.{figure}")));
         for (phase, _) in scenario.phases() {
             names.extend(["offered", "admitted", "of_rate"].map(|one| format!("limiters.{rule}.phases.{phase}.{one}")));

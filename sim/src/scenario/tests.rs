@@ -281,6 +281,22 @@ fn the_breakers_of_several_gateways_are_not_mixed_up() {
 }
 
 #[test]
+fn what_is_not_followed_beyond_a_restart_is_refused_before_it() {
+    let gateway = &format!("{GATEWAY}rate_limits = ['each']\n[[rate_limits]]\nname = 'each'\nkey = 'address'\nrate = '9/s'\n");
+    let expect = |figure: &str| format!("[[expect]]\nfigure = '{figure}'\nmax = 1\n");
+    let restart = "[[events]]\nat = '1s'\ndo = 'restart'\n";
+    for figure in ["breakers.orders/1.trips", "limiters.each.false_admits"] {
+        let text = refused(&format!("{SCENARIO}{restart}{}", expect(figure)), gateway);
+        assert!(text.contains("s.toml:22:10: error") && text.contains("leave the event `restart` out"), "{text}");
+        let folder = written(&format!("{SCENARIO}{}", expect(figure)), gateway);
+        assert!(load(&folder.path().join("s.toml")).is_ok(), "{figure} without a restart");
+    }
+    let other = expect("load.steady.requests");
+    let scenario = read(&format!("{SCENARIO}{restart}{other}"));
+    assert!(!scenario.scores_breakers, "they are not shown as scored either");
+}
+
+#[test]
 fn placeholders_that_mean_nothing_are_refused_where_they_stand() {
     let text = refused(SCENARIO, &GATEWAY.replace("mock://orders/1", "mock://order/1"));
     assert!(text.contains("gateway.toml:3:45: error: no mock has the endpoint `order/1`"), "{text}");
