@@ -37,7 +37,7 @@ figure = "balance.orders.share.orders/1"
 min = 0.49
 max = 0.51
 "#,
-    upstream: "",
+    upstream: "health = { path = \"/healthz\", interval = \"100ms\", unhealthy_after = 100 }",
     route: "",
 };
 
@@ -67,6 +67,8 @@ fn a_scenario_is_run_scored_and_cleared_away() {
     let steps_with_fault = result.timeline.iter().filter(|moment| !moment.fault_active.is_empty()).count();
     assert_eq!((result.timeline.len(), steps_with_fault), (12, 4), "250 ms a step");
     assert!(result.gateway["0"].cpu_us_per_request > 0.0 && result.gateway["0"].rss_bytes.peak > 0);
+    let retries = result.retries.as_ref().unwrap();
+    assert_eq!(retries.amplification, 1.0, "the gateway's own health checks are nobody's requests");
     assert!(!gateway_serves(&out), "the gateway has ended");
     assert!(out.join("main.hlog").is_file());
     assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("every request counts"));

@@ -42,6 +42,9 @@ struct Entry {
     ended: String,
     rule: Value,
     request_id: Option<String>,
+    /// Mocks of another version may not tell.
+    #[serde(default)]
+    health_check: bool,
 }
 
 /// The gateway's name of each mock endpoint.
@@ -185,7 +188,7 @@ fn attempt(entry: Entry, world: &World, upstreams: &Upstreams, zero_ns: u64) -> 
         end_ns: Some(entry.end_ns.saturating_sub(zero_ns)),
         ending,
         hit,
-        health_check: false,
+        health_check: entry.health_check,
     })
 }
 

@@ -88,7 +88,7 @@ pub(super) struct World {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Counted {
     pub(super) accepts: u64,
-    /// Requests by the endpoint's port.
+    /// Requests by the endpoint's port, without the gateways' own health checks.
     pub(super) requests: BTreeMap<u16, u64>,
     pub(super) journal_dropped: u64,
     /// Entries made so far.
@@ -232,7 +232,8 @@ impl World {
         let endpoints: Vec<&Value> = endpoints.iter().filter(is_loaded).collect();
         let requests = endpoints.iter().filter_map(|endpoint| {
             let port = u16::try_from(endpoint["endpoint"].as_u64()?).ok()?;
-            Some((port, endpoint["requests"].as_u64()?))
+            let checks = endpoint["health_checks"].as_u64().unwrap_or(0);
+            Some((port, endpoint["requests"].as_u64()?.saturating_sub(checks)))
         });
         let journal = |key: &str| counters["journal"][key].as_u64().unwrap_or(0);
         Ok(Counted {
