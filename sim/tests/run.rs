@@ -102,10 +102,18 @@ fn a_run_that_is_told_to_end_leaves_nothing_behind() {
     ends_with_what_it_has(Signal::TERM);
 }
 
+/// As a terminal that is closed ends it.
+#[test]
+fn a_run_whose_terminal_is_gone_leaves_nothing_behind() {
+    ends_with_what_it_has(Signal::HUP);
+}
+
 fn ends_with_what_it_has(signal: Signal) {
     let folder = SHORT.written_as(&SHORT.scenario().replace("duration = \"3s\"", "duration = \"600s\""));
     let out = folder.path().join("out");
-    let mut run = Command::new(env!("CARGO_BIN_EXE_sim"))
+    // Whoever runs the tests may ignore SIGHUP, and then so would this.
+    let mut run = Command::new("env")
+        .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_sim")])
         .args(["run", text(&folder.path().join("s.toml")), "--out", text(&out)])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

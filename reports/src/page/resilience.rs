@@ -19,8 +19,9 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
         @if let Some(retries) = &result.retries {
             h3 { "Retries" }
             p.note {
-                (exact(retries.amplification)) " upstream attempts for each request; the budget refused "
-                (count(retries.budget_refused)) "."
+                (exact(retries.amplification)) " upstream attempts for each request"
+                @if let Some(refused) = retries.budget_refused { "; the budget refused " (count(refused)) }
+                "."
             }
         }
     };

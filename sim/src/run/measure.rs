@@ -58,7 +58,7 @@ pub(super) struct Measured {
     pub(super) events: Vec<Done>,
     /// Gateways that ended by themselves.
     pub(super) died: Vec<usize>,
-    /// It was ended before its time.
+    /// It was ended before its time, or in the rest behind it.
     pub(super) interrupted: bool,
     /// From t = 0 to the last answer.
     pub(super) lasted: Duration,
@@ -91,7 +91,7 @@ pub(super) fn measure(
     let ended = AtomicBool::new(false);
     let fields = fields(scenario, stretch);
     let mut cpu = Vec::new();
-    let (driven, events, peaks, hostile) = std::thread::scope(|scope| {
+    let (driven, lasted, events, peaks, hostile) = std::thread::scope(|scope| {
         let driver = scope.spawn(|| stretch.drive(&scenario.loads, &mut watches, crowds, start_ns));
         let events = scope.spawn(|| timeline::perform(&scenario.events, world, &clock, start_ns, &ended));
         let hostile = scope.spawn(|| attack(&fields, stretch, start_ns, &ended));
@@ -102,14 +102,15 @@ pub(super) fn measure(
             progress.measuring(scenario, Duration::from_nanos(clock.now_ns().saturating_sub(start_ns)), &live);
         }
         let driven = driver.join();
+        let lasted = Duration::from_nanos(clock.now_ns().saturating_sub(start_ns));
         ended.store(true, Ordering::Relaxed);
-        (driven, events.join(), memory.join(), hostile.join())
+        (driven, lasted, events.join(), memory.join(), hostile.join())
     });
-    let lasted = Duration::from_nanos(clock.now_ns().saturating_sub(start_ns));
     let driven = driven.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    let interrupted = stretch.stop.load(Ordering::Relaxed) && lasted < scenario.length();
     let usage_after = world.usage();
     let held_after = rest(scenario, world, stretch);
+    // The rest is a part of what is measured.
+    let interrupted = stretch.stop.load(Ordering::Relaxed);
     Ok(Measured {
         start_ns,
         zero_ns,
