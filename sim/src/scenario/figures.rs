@@ -41,7 +41,7 @@ const LIMITERS: [&str; 8] = [
     "fairness_jain",
 ];
 /// Causes of failures, as `loadgen` names them.
-pub(crate) const CAUSES: [&str; 6] = ["connect", "closed", "malformed", "length", "timeout", "missing"];
+pub(crate) const CAUSES: [&str; 7] = ["connect", "closed", "reset", "malformed", "length", "timeout", "missing"];
 
 /// Every figure's name, but for `status.NNN`.
 pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String> {

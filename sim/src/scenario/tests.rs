@@ -166,6 +166,7 @@ fn every_figure_of_the_result_can_be_expected() {
         "load.steady.phases.before.latency_us.p999",
         "load.steady.phases.before.status.503",
         "load.steady.phases.before.failures.closed",
+        "load.steady.phases.before.failures.reset",
         "gateway.0.rss_bytes.peak",
         "balance.orders.share.orders/1",
         "accounting.missing",
