@@ -110,8 +110,15 @@ impl Users {
         let (input, output) = (child.stdin.take(), child.stdout.take().ok_or_else(missing)?);
         let words = Some(std::thread::spawn(move || last_words(BufReader::new(stderr))));
         let program = program.to_path_buf();
-        let mut users =
-            Self { program, child, _group: group, input, output: BufReader::with_capacity(1 << 16, output), words, timeout };
+        let mut users = Self {
+            program,
+            child,
+            _group: group,
+            input,
+            output: BufReader::with_capacity(1 << 16, output),
+            words,
+            timeout,
+        };
         users.tell(&serde_json::to_string(job).unwrap_or_else(|error| unreachable!("plain data is JSON: {error}")));
         match users.next()? {
             Some(Message::Ready) => Ok(users),

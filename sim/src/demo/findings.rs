@@ -148,10 +148,9 @@ mod tests {
 
     #[test]
     fn what_is_not_valid_is_no_pass() {
-        assert_eq!([(true, true), (true, false), (false, true)].map(|(valid, holds)| verdict(valid, holds)), [
-            Verdict::Pass,
-            Verdict::Fail,
-            Verdict::Invalid
-        ]);
+        assert_eq!(
+            [(true, true), (true, false), (false, true)].map(|(valid, holds)| verdict(valid, holds)),
+            [Verdict::Pass, Verdict::Fail, Verdict::Invalid]
+        );
     }
 }

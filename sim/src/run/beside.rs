@@ -79,7 +79,8 @@ mod tests {
         let counter = |before, after, restarted| {
             grown(&Wanted::parse("gateway_requests_total").unwrap(), before, after, restarted)
         };
-        let (few, many) = (Some("gateway_requests_total{route=\"a\"} 2\n"), Some("gateway_requests_total{route=\"a\"} 7\n"));
+        let (few, many) =
+            (Some("gateway_requests_total{route=\"a\"} 2\n"), Some("gateway_requests_total{route=\"a\"} 7\n"));
         assert_eq!(counter(few, many, false), Some(5.0));
         assert_eq!(counter(few, few, false), Some(0.0));
         assert_eq!(counter(few, None, false), None, "it is down");

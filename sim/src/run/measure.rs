@@ -9,6 +9,7 @@ use loadgen::environment::CpuTicks;
 use loadgen::recorder::Recorder;
 use loadgen::result::Offered;
 
+use super::counted::Counted;
 use super::crowd::Driven;
 use super::drive::{Stretch, start_ns};
 use super::error::RunError;
@@ -16,7 +17,7 @@ use super::progress::Progress;
 use super::rules;
 use super::timeline::{self, Done};
 use super::watch::{Live, Watch};
-use super::world::{Counted, Held, World};
+use super::world::{Held, World};
 use crate::hostile::{self, Field, Seen};
 use crate::process::{Usage, pin_thread};
 use crate::scenario::Scenario;

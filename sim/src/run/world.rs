@@ -15,6 +15,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::cores::Cores;
+use super::counted::Counted;
 use super::error::RunError;
 use super::events::Follower;
 use super::mocks::{Here, Mocks};
@@ -82,17 +83,6 @@ pub(super) struct World {
     pub(super) names: BTreeMap<u16, String>,
     /// The key server's port.
     pub(super) key_server: Option<u16>,
-}
-
-/// Counts of all endpoints together but the key server.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Counted {
-    pub(super) accepts: u64,
-    /// Requests by the endpoint's port, without the gateways' own health checks.
-    pub(super) requests: BTreeMap<u16, u64>,
-    pub(super) journal_dropped: u64,
-    /// Entries made so far.
-    pub(super) recorded: u64,
 }
 
 impl World {
@@ -227,21 +217,7 @@ impl World {
         let answer = self.ask_mocks("GET", "/counters", "")?;
         let counters: Value = serde_json::from_slice(&answer)
             .map_err(|error| RunError::Control { what: "the mocks' counters".to_owned(), why: error.to_string() })?;
-        let endpoints = counters["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let is_loaded = |endpoint: &&Value| endpoint["endpoint"].as_u64() != self.key_server.map(u64::from);
-        let endpoints: Vec<&Value> = endpoints.iter().filter(is_loaded).collect();
-        let requests = endpoints.iter().filter_map(|endpoint| {
-            let port = u16::try_from(endpoint["endpoint"].as_u64()?).ok()?;
-            let checks = endpoint["health_checks"].as_u64().unwrap_or(0);
-            Some((port, endpoint["requests"].as_u64()?.saturating_sub(checks)))
-        });
-        let journal = |key: &str| counters["journal"][key].as_u64().unwrap_or(0);
-        Ok(Counted {
-            accepts: endpoints.iter().filter_map(|endpoint| endpoint["accepts"].as_u64()).sum(),
-            requests: requests.collect(),
-            journal_dropped: journal("dropped"),
-            recorded: journal("recorded"),
-        })
+        Ok(Counted::read(&counters, self.key_server))
     }
 
     /// Lets a gateway read its configuration anew; what it says when it does not.
