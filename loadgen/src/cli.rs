@@ -12,10 +12,9 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 
 pub use arguments::Arguments;
 use job::{Job, Measured};
@@ -24,6 +23,7 @@ use journey::JourneyJob;
 use crate::clock::{rfc3339, unix_seconds};
 use crate::engine::RunError;
 use crate::environment::{CpuTicks, Environment};
+use crate::interrupt::end_on_interrupt;
 use crate::journey::{FileError, UsersError};
 use crate::plan::TraceError;
 use crate::recorder::WindowError;
@@ -187,29 +187,4 @@ fn write_result(arguments: &Arguments, document: &Document, measured: &Measured)
     // A reader that has gone away is no reason to fail.
     let _ = std::io::stdout().write_all(shown.as_bytes());
     Ok(())
-}
-
-/// Sets `stop` at the first Ctrl-C or SIGTERM, so that the run ends what it started and still tells what it has; the
-/// second ends the process.
-pub fn end_on_interrupt(stop: &Arc<AtomicBool>) {
-    let stop = Arc::clone(stop);
-    std::thread::spawn(move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
-        runtime.block_on(async {
-            let (Ok(mut interrupt), Ok(mut terminate)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
-                return;
-            };
-            let mut either = async || {
-                tokio::select! {
-                    _ = interrupt.recv() => 130,
-                    _ = terminate.recv() => 143,
-                }
-            };
-            either().await;
-            stop.store(true, Ordering::Relaxed);
-            std::process::exit(either().await);
-        });
-    });
 }

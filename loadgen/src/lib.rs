@@ -16,6 +16,7 @@
 //! | [`result`], [`environment`], [`text`] | the versioned result, where it was measured, and its summary |
 //! | [`threshold`] | conditions under which a run has failed |
 //! | [`journey`] | users who go step by step, in a child process, recorded with the rest |
+//! | [`interrupt`] | Ctrl-C, and what ends with it |
 //! | [`control`] | one request at a time, for control ports |
 //!
 //! Invariants: a request counts as answered only when its body was read to the end and was what was expected. The
@@ -28,6 +29,7 @@ mod connection;
 pub mod control;
 pub mod engine;
 pub mod environment;
+pub mod interrupt;
 pub mod journey;
 pub mod plan;
 mod progress;

@@ -89,7 +89,8 @@ impl Recorder {
                 return Err(WindowError::Overlap(pair[0].name.clone(), pair[1].name.clone()));
             }
         }
-        let first = windows.first().filter(|first| first.from_ns <= from_ns).map_or(REST, |first| &first.name);
+        let first = windows.iter().find(|window| (window.from_ns..window.until_ns).contains(&from_ns));
+        let first = first.map_or(REST, |first| &first.name);
         let mut recorder = Self::new(first, from_ns);
         for (index, window) in windows.iter().enumerate() {
             if window.from_ns > from_ns {

@@ -13,6 +13,8 @@ pub struct Counters {
     pub connections: u64,
     /// Requests whose head and body were whole.
     pub requests: u64,
+    /// Of those, a gateway's own health checks.
+    pub health_checks: u64,
     /// Requests that were malformed.
     pub bad_requests: u64,
     /// Bytes read.
@@ -29,7 +31,7 @@ impl Counters {
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "accepts": self.accepts, "connections": self.connections, "requests": self.requests,
-            "bad_requests": self.bad_requests, "bytes_in": self.bytes_in, "bytes_out": self.bytes_out,
+            "health_checks": self.health_checks, "bad_requests": self.bad_requests, "bytes_in": self.bytes_in, "bytes_out": self.bytes_out,
             "in_flight": self.in_flight, "concurrent_max": self.concurrent_max,
         })
     }
@@ -38,6 +40,7 @@ impl Counters {
         self.accepts += other.accepts;
         self.connections += other.connections;
         self.requests += other.requests;
+        self.health_checks += other.health_checks;
         self.bad_requests += other.bad_requests;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
@@ -52,6 +55,7 @@ pub(crate) struct Live {
     pub accepts: AtomicU64,
     pub connections: AtomicU64,
     pub requests: AtomicU64,
+    health_checks: AtomicU64,
     pub bad_requests: AtomicU64,
     pub bytes_in: AtomicU64,
     pub bytes_out: AtomicU64,
@@ -60,9 +64,12 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Counts a request and gives its number, from 1.
+    /// Counts a request, which may be a gateway's health check, and gives its number, from 1.
     #[inline]
-    pub(crate) fn next_request(&self) -> u64 {
+    pub(crate) fn next_request(&self, health_check: bool) -> u64 {
+        if health_check {
+            self.health_checks.fetch_add(1, Relaxed);
+        }
         self.requests.fetch_add(1, Relaxed) + 1
     }
 
@@ -90,6 +97,7 @@ impl Live {
             accepts: self.accepts.load(Relaxed),
             connections: self.connections.load(Relaxed),
             requests: self.requests.load(Relaxed),
+            health_checks: self.health_checks.load(Relaxed),
             bad_requests: self.bad_requests.load(Relaxed),
             bytes_in: self.bytes_in.load(Relaxed),
             bytes_out: self.bytes_out.load(Relaxed),
@@ -100,7 +108,8 @@ impl Live {
 
     /// Back to zero, but for what is open or in flight now.
     pub(crate) fn reset(&self) {
-        for counter in [&self.accepts, &self.requests, &self.bad_requests, &self.bytes_in, &self.bytes_out] {
+        let requests = [&self.requests, &self.health_checks, &self.bad_requests];
+        for counter in [&self.accepts, &self.bytes_in, &self.bytes_out].into_iter().chain(requests) {
             counter.store(0, Relaxed);
         }
         self.concurrent_max.store(self.in_flight.load(Relaxed), Relaxed);

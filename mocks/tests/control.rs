@@ -153,6 +153,20 @@ fn counters_and_reset() {
 }
 
 #[test]
+fn a_gateways_own_health_checks_are_told_apart() {
+    let (_mock, mut service, mut control) = mock();
+    service.get("/healthz", "User-Agent: portcullis-health\r\n");
+    service.get("/healthz", "User-Agent: curl/8\r\n");
+    let endpoint = control.get("/counters", "").json()["endpoints"][0].clone();
+    assert_eq!((endpoint["requests"].as_u64(), endpoint["health_checks"].as_u64()), (Some(2), Some(1)));
+    let journal = String::from_utf8(control.get("/journal", "").body).unwrap();
+    let told: Vec<Value> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&told[0]["health_check"], &told[1]["health_check"]), (&json!(true), &json!(false)));
+    call(&mut control, "POST", "/reset", "");
+    assert_eq!(control.get("/counters", "").json()["endpoints"][0]["health_checks"], 0);
+}
+
+#[test]
 fn wrong_paths_and_methods_are_told_apart() {
     let (_mock, _service, mut control) = mock();
     assert_eq!(control.get("/nowhere", "").status, 404);

@@ -219,7 +219,7 @@ fn breakers(result: &ResultFile, text: &mut String) {
             ms(breaker.trip_ms),
             breaker.trip_error.map_or_else(String::new, |error| format!("{error:+}")),
             count(breaker.leaked_attempts),
-            ms(breaker.recovery_ms),
+            breaker.never_closed.map_or_else(|| ms(breaker.recovery_ms), |_| "never closed".to_owned()),
             ms(breaker.recovery_oracle_ms),
         ]
     };

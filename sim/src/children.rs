@@ -33,6 +33,14 @@ pub struct Programs {
     pub journeys: Option<PathBuf>,
 }
 
+impl Programs {
+    /// The gateway's commit: that of this binary where it is its own, and nothing of another's.
+    #[must_use]
+    pub fn commit(&self) -> &'static str {
+        if self.gateway.is_none() { gateway::build::COMMIT } else { "" }
+    }
+}
+
 /// Where a child serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ready {

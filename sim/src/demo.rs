@@ -103,7 +103,7 @@ struct World {
 /// When a program cannot be started, or a file not be written.
 pub fn demo(options: &Options) -> Result<ExitCode, DemoError> {
     let stop = Arc::new(AtomicBool::new(false));
-    loadgen::cli::end_on_interrupt(&stop);
+    loadgen::interrupt::end_on_interrupt(&stop);
     let folder =
         Folder::make(options.out.as_deref(), "demo").map_err(|(path, source)| DemoError::File { path, source })?;
     let held = match run_and_show(options, &folder, &stop) {

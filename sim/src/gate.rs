@@ -209,12 +209,20 @@ pub fn gate(options: &Options) -> Result<ExitCode, GateError> {
         arguments: Vec::new(),
     });
     let recording = record(options, &settings, looks, &sides, &folder)?;
-    let counts = if options.counts { count(&base, &head, options, &settings)? } else { Vec::new() };
+    // Counting builds for minutes, and may fail: what was measured is on disk by then.
+    recording::save(&recording.rounds, &folder.join("rounds.jsonl"))?;
+    let counted = match options.counts && !recording.interrupted {
+        true => count(&base, &head, options, &settings),
+        false => Ok(Vec::new()),
+    };
+    let uncounted = counted.as_ref().err().map(ToString::to_string);
+    let counts = counted.unwrap_or_default();
     let report = Report {
         options,
         settings: &settings,
         recording: &recording,
         counts: &counts,
+        uncounted: uncounted.as_deref(),
         base: &base,
         head: &head,
         started_at: &started_at,
@@ -277,7 +285,7 @@ impl World {
     /// Starts the mock, and makes the calling thread the driver.
     fn start(programs: &Programs, folder: &Path, seed: u64) -> Result<Self, GateError> {
         let stop = Arc::new(AtomicBool::new(false));
-        loadgen::cli::end_on_interrupt(&stop);
+        loadgen::interrupt::end_on_interrupt(&stop);
         let cores = Cores::find();
         let steal_before = CpuTicks::read();
         let service = MockService { name: "mock", endpoints: 1, seed };

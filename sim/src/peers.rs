@@ -121,7 +121,7 @@ pub enum PeersError {
 /// When someone cannot be started, gives wrong bytes, or a file cannot be written.
 pub fn peers(options: &Options) -> Result<ExitCode, PeersError> {
     let stop = Arc::new(AtomicBool::new(false));
-    loadgen::cli::end_on_interrupt(&stop);
+    loadgen::interrupt::end_on_interrupt(&stop);
     let started_at = rfc3339(unix_seconds());
     let folder = Folder::make(options.out.as_deref(), "peers");
     let folder = folder.map_err(|(path, source)| PeersError::File { path, source })?.path().to_path_buf();

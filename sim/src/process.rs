@@ -1,7 +1,8 @@
 //! A program that a run starts, and what it takes from the machine.
 //!
 //! Each is the leader of a process group of its own: Ctrl-C in a terminal reaches `sim` alone, which ends its programs
-//! in order, and a program with workers ends as a whole. Dropping a [`Process`] ends it, so a panic does too.
+//! in order, and a program with workers ends as a whole. Dropping a [`Process`] ends it, so a panic does too, and so does
+//! a second Ctrl-C.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,6 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use loadgen::interrupt::Group;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
@@ -28,6 +30,7 @@ const SETTLING_ASKS: u32 = 15;
 pub struct Process {
     child: Child,
     group: Pid,
+    _listed: Group,
 }
 
 impl Process {
@@ -53,7 +56,8 @@ impl Process {
             pinned.join().unwrap_or_else(|_| Err(io::Error::other("the starting thread panicked")))
         })?;
         let group = Pid::from_child(&child);
-        Ok(Self { child, group })
+        let listed = Group::of(&child);
+        Ok(Self { child, group, _listed: listed })
     }
 
     /// Its standard error, once, when it was kept.

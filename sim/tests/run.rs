@@ -37,7 +37,7 @@ figure = "balance.orders.share.orders/1"
 min = 0.49
 max = 0.51
 "#,
-    upstream: "",
+    upstream: "health = { path = \"/healthz\", interval = \"100ms\", unhealthy_after = 100 }",
     route: "",
 };
 
@@ -67,6 +67,8 @@ fn a_scenario_is_run_scored_and_cleared_away() {
     let steps_with_fault = result.timeline.iter().filter(|moment| !moment.fault_active.is_empty()).count();
     assert_eq!((result.timeline.len(), steps_with_fault), (12, 4), "250 ms a step");
     assert!(result.gateway["0"].cpu_us_per_request > 0.0 && result.gateway["0"].rss_bytes.peak > 0);
+    let retries = result.retries.as_ref().unwrap();
+    assert_eq!(retries.amplification, 1.0, "the gateway's own health checks are nobody's requests");
     assert!(!gateway_serves(&out), "the gateway has ended");
     assert!(out.join("main.hlog").is_file());
     assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("every request counts"));
@@ -100,10 +102,18 @@ fn a_run_that_is_told_to_end_leaves_nothing_behind() {
     ends_with_what_it_has(Signal::TERM);
 }
 
+/// As a terminal that is closed ends it.
+#[test]
+fn a_run_whose_terminal_is_gone_leaves_nothing_behind() {
+    ends_with_what_it_has(Signal::HUP);
+}
+
 fn ends_with_what_it_has(signal: Signal) {
     let folder = SHORT.written_as(&SHORT.scenario().replace("duration = \"3s\"", "duration = \"600s\""));
     let out = folder.path().join("out");
-    let mut run = Command::new(env!("CARGO_BIN_EXE_sim"))
+    // Whoever runs the tests may ignore SIGHUP, and then so would this.
+    let mut run = Command::new("env")
+        .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_sim")])
         .args(["run", text(&folder.path().join("s.toml")), "--out", text(&out)])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::book::Book;
 use super::wire::{Job, MESSAGE_BYTES, Message, Start};
 use crate::clock::{Clock, duration_ns, monotonic_ns};
+use crate::interrupt::Group;
 use crate::sample::{Observer, Outcome, Totals};
 
 /// The program with goose in it.
@@ -83,6 +84,7 @@ pub fn find_program(given: Option<&Path>) -> Result<PathBuf, UsersError> {
 pub struct Users {
     program: PathBuf,
     child: Child,
+    _group: Group,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     /// Reads standard error, and has its last lines at its end.
@@ -102,13 +104,21 @@ impl Users {
         // A group of its own: Ctrl-C in a terminal is for this program, which ends the child in its turn.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().map_err(failed)?;
+        let group = Group::of(&child);
         let missing = || failed(io::Error::from(io::ErrorKind::BrokenPipe));
         let stderr = child.stderr.take().ok_or_else(missing)?;
         let (input, output) = (child.stdin.take(), child.stdout.take().ok_or_else(missing)?);
         let words = Some(std::thread::spawn(move || last_words(BufReader::new(stderr))));
         let program = program.to_path_buf();
-        let mut users =
-            Self { program, child, input, output: BufReader::with_capacity(1 << 16, output), words, timeout };
+        let mut users = Self {
+            program,
+            child,
+            _group: group,
+            input,
+            output: BufReader::with_capacity(1 << 16, output),
+            words,
+            timeout,
+        };
         users.tell(&serde_json::to_string(job).unwrap_or_else(|error| unreachable!("plain data is JSON: {error}")));
         match users.next()? {
             Some(Message::Ready) => Ok(users),

@@ -57,6 +57,16 @@ fn windows_are_phases_and_the_rest_is_one_too() {
     // A window that begins in the warm-up begins with what is measured.
     let recorder = Recorder::with_windows(&[window("a", 0, 1_500), window("b", 1_500, 2_000)], 1_000).unwrap();
     assert_eq!(recorder.phases().iter().map(|phase| phase.from_ns).collect::<Vec<_>>(), [1_000, 1_500, 2_000]);
+    // One that the warm-up leaves nothing of is no phase, and its successor has its own requests.
+    let names = |windows: &[Window]| {
+        let mut recorder = Recorder::with_windows(windows, 1_000).unwrap();
+        recorder.sample(&sample(1_200, 1_250, 200, Outcome::Ok));
+        recorder.phases().iter().map(|phase| (phase.name.clone(), phase.ok)).collect::<Vec<_>>()
+    };
+    let both = [window("a", 0, 500), window("b", 500, 2_000)];
+    assert_eq!(names(&both), [("b".to_owned(), 1), (REST.to_owned(), 0)]);
+    assert_eq!(names(&both[..1]), [(REST.to_owned(), 1)]);
+    assert_eq!(names(&[window("a", 0, 1_000)]), [(REST.to_owned(), 1)], "it ends with the warm-up");
 }
 
 #[test]

@@ -3,23 +3,32 @@
 use super::*;
 use crate::sample::{Observer, Outcome, Sample};
 
+/// A good answer.
+const SAMPLE: Sample = Sample {
+    template: 0,
+    intended_ns: 0,
+    sent_ns: 0,
+    head_ns: 0,
+    end_ns: 0,
+    status: 200,
+    body_bytes: 0,
+    outcome: Outcome::Ok,
+    failure: None,
+    residence_ns: None,
+    endpoint: None,
+};
+
 fn recorder(requests: u64, lag_ns: u64) -> Recorder {
     let mut recorder = Recorder::new("steady", 0);
     for number in 0..requests {
         let intended_ns = number * 1_000_000;
         recorder.lag(intended_ns, lag_ns);
         recorder.sample(&Sample {
-            template: 0,
             intended_ns,
             sent_ns: intended_ns,
             head_ns: intended_ns,
             end_ns: intended_ns + 100_000,
-            status: 200,
-            body_bytes: 0,
-            outcome: Outcome::Ok,
-            failure: None,
-            residence_ns: None,
-            endpoint: None,
+            ..SAMPLE
         });
     }
     recorder
@@ -39,10 +48,10 @@ fn a_run_that_kept_its_plan_is_valid() {
 
 #[test]
 fn each_fault_of_a_run_is_a_reason_of_its_own() {
-    let mut dropping = totals(1_000, 100);
-    dropping.dropped = 1;
+    let mut dropping = recorder(1_000, 10);
+    dropping.dropped(1_000_000);
     let cases = [
-        (recorder(1_000, 10), dropping, 0.0, "dropped"),
+        (dropping, totals(1_000, 100), 0.0, "dropped"),
         (recorder(980, 10), totals(980, 100), 0.0, "achieved"),
         (recorder(1_000, 300_000), totals(1_000, 100), 0.0, "lag"),
         (recorder(1_000, 10), totals(1_000, 800_000_000), 0.0, "busy"),
@@ -54,6 +63,17 @@ fn each_fault_of_a_run_is_a_reason_of_its_own() {
         assert_eq!(validity.reasons.len(), 1, "{word}: {:?}", validity.reasons);
         assert!(validity.reasons[0].contains(word), "{word}: {:?}", validity.reasons);
     }
+}
+
+#[test]
+fn a_drop_in_the_warm_up_is_left_out_with_it() {
+    let mut recorder = Recorder::new("steady", 1_000_000);
+    recorder.sample(&Sample { intended_ns: 1_000_000, end_ns: 1_100_000, ..SAMPLE });
+    recorder.dropped(999_999);
+    let totals = Totals { dropped: 1, ..totals(2, 100) };
+    let offered = Some(Offered { arrivals: 1, rate: 1.0, hash: 7 });
+    let validity = Validity::judge(&recorder, &totals, offered, 0.0);
+    assert_eq!((validity.valid, validity.dropped), (true, 0), "{:?}", validity.reasons);
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Validity {
         Self {
             valid: reasons.is_empty(),
             reasons,
-            dropped: totals.dropped,
+            dropped: dropped(recorder),
             pacer_lag_us: Lag { p50: lag.p50, p99: lag.p99 },
             achieved_over_offered: round(achieved, 1e4),
             client_cpu_ratio: round(client_cpu_ratio, 1e3),
@@ -107,10 +107,15 @@ pub fn journey_reasons(ended: &Ended, cores: usize) -> Vec<String> {
     reasons
 }
 
+/// Arrivals that were dropped in what is measured: those of a warm-up are left out with it.
+fn dropped(recorder: &Recorder) -> u64 {
+    recorder.phases().iter().map(|phase| phase.dropped).sum()
+}
+
 /// What only the open model can do wrong.
 fn open_reasons(reasons: &mut Vec<String>, recorder: &Recorder, totals: &Totals, offered: Offered, leeway: Leeway) {
     let ended: u64 = recorder.phases().iter().map(Phase::requests).sum();
-    let dropped: u64 = recorder.phases().iter().map(|phase| phase.dropped).sum();
+    let dropped = dropped(recorder);
     let busy = totals.cpu_ns as f64 / totals.wall_ns.max(1) as f64;
     if totals.gave_up {
         let sent = totals.started as f64 * 1e9 / totals.wall_ns.max(1) as f64;
@@ -120,8 +125,8 @@ fn open_reasons(reasons: &mut Vec<String>, recorder: &Recorder, totals: &Totals,
             offered.rate
         ));
     }
-    if totals.dropped > 0 && !leeway.drops_are_judged {
-        reasons.push(format!("{} arrivals were dropped at the in-flight bound", totals.dropped));
+    if dropped > 0 && !leeway.drops_are_judged {
+        reasons.push(format!("{dropped} arrivals were dropped at the in-flight bound"));
     }
     let judged = if leeway.drops_are_judged { ended + dropped } else { ended };
     let achieved = judged as f64 / offered.arrivals.max(1) as f64;

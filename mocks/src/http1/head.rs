@@ -13,6 +13,9 @@ pub(crate) const MAX_HEAD: usize = 64 * 1024;
 /// The most header lines that are read; 431 beyond.
 pub(crate) const MAX_HEADERS: usize = 128;
 
+/// How a gateway's own health checks name themselves.
+const HEALTH_CHECK: &[u8] = b"portcullis-health";
+
 /// Room for a head's lines.
 pub(crate) type Storage<'b> = [MaybeUninit<Header<'b>>; MAX_HEADERS];
 
@@ -70,6 +73,8 @@ pub(crate) struct Facts {
     pub fault: Option<usize>,
     /// The line that holds `x-request-id`.
     pub request_id: Option<usize>,
+    /// A gateway's own health check, by its `user-agent`.
+    pub health_check: bool,
     /// The head's bytes, with the empty line.
     pub head_len: usize,
 }
@@ -126,6 +131,9 @@ impl<'b> Head<'_, 'b> {
                 4 if header.name.eq_ignore_ascii_case("host") => scan.hosts += 1,
                 6 if header.name.eq_ignore_ascii_case("expect") => scan.expect(header.value)?,
                 10 if header.name.eq_ignore_ascii_case("connection") => scan.connection(header.value),
+                10 if header.name.eq_ignore_ascii_case("user-agent") => {
+                    scan.health_check = header.value == HEALTH_CHECK
+                }
                 11 if header.name.eq_ignore_ascii_case("traceparent") => scan.trace(header.value),
                 12 if header.name.eq_ignore_ascii_case("x-request-id") => scan.request_id = Some(index),
                 12 if header.name.eq_ignore_ascii_case("x-mock-fault") => scan.fault = Some(index),
@@ -149,6 +157,7 @@ struct Scan {
     trace_id: u128,
     fault: Option<usize>,
     request_id: Option<usize>,
+    health_check: bool,
 }
 
 impl Scan {
@@ -213,6 +222,7 @@ impl Scan {
             trace_id: self.trace_id,
             fault: self.fault,
             request_id: self.request_id,
+            health_check: self.health_check,
             head_len: head.len,
         })
     }
@@ -251,6 +261,13 @@ mod tests {
         assert_eq!(format!("{id:032x}"), "0af7651916cd43dd8448eb211c80319c");
         assert_eq!(with("00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01").unwrap().trace_id, 0);
         assert_eq!(with("00-0af7").unwrap().trace_id, 0);
+    }
+
+    #[test]
+    fn a_health_check_is_told_by_its_name() {
+        let by = |agent: &str| facts(format!("GET / HTTP/1.1\r\nhost: a\r\nUser-Agent: {agent}\r\n\r\n").as_bytes());
+        assert!(by("portcullis-health").unwrap().health_check);
+        assert!(!by("portcullis-healthy").unwrap().health_check);
     }
 
     #[test]

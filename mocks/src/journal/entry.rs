@@ -113,6 +113,8 @@ pub struct Entry {
     pub trace_id: Option<String>,
     /// The request's `x-request-id`, its first 128 bytes.
     pub request_id: Option<String>,
+    /// A gateway's own health check, by its `user-agent`.
+    pub health_check: bool,
 }
 
 impl Entry {
@@ -130,6 +132,7 @@ impl Entry {
             "request": self.request, "protocol": self.protocol.name(), "method": self.method, "path": self.path,
             "status": self.status, "grpc_status": self.grpc_status, "ended": self.ended.name(), "rule": rule, "rules_version": self.rules_version,
             "waited_ns": self.waited_ns, "trace_id": self.trace_id, "request_id": self.request_id,
+            "health_check": self.health_check,
         })
     }
 }

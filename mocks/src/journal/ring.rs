@@ -33,6 +33,7 @@ pub(crate) struct Record<'a> {
     pub trace_id: u128,
     /// Empty when there was none.
     pub request_id: &'a [u8],
+    pub health_check: bool,
 }
 
 /// An entry where it is kept.
@@ -56,6 +57,7 @@ pub(super) struct Slot {
     method: SmallVec<[u8; 8]>,
     path: SmallVec<[u8; 64]>,
     request_id: SmallVec<[u8; 36]>,
+    health_check: bool,
 }
 
 impl Slot {
@@ -75,6 +77,7 @@ impl Slot {
         self.ended = record.ended;
         self.grpc_status = record.grpc_status;
         self.hit = record.hit;
+        self.health_check = record.health_check;
         keep(&mut self.method, record.method.as_bytes(), METHOD);
         keep(&mut self.path, record.path.as_bytes(), PATH);
         keep(&mut self.request_id, record.request_id, REQUEST_ID);
@@ -104,6 +107,7 @@ impl Slot {
             waited_ns: self.waited_ns,
             trace_id: (self.trace_id != 0).then(|| format!("{:032x}", self.trace_id)),
             request_id: (!self.request_id.is_empty()).then(|| text(&self.request_id)),
+            health_check: self.health_check,
         }
     }
 }

@@ -83,7 +83,7 @@ impl Site {
     /// Counts and numbers the request, finds its route and what hits it.
     #[inline]
     pub(crate) fn decide(&self, head: &Head<'_, '_>, facts: &Facts, arrival_ns: u64) -> Result<Decision, Problems> {
-        let request = self.endpoint.live.next_request();
+        let request = self.endpoint.live.next_request(facts.health_check);
         let rules = self.world.rules.load();
         let Fate { hit, waited_ns, mut plan } = self.fate(&rules, head, facts, request, arrival_ns)?;
         if !self.endpoint.calls.is_empty() {
@@ -191,6 +191,7 @@ impl Site {
             waited_ns: decision.waited_ns,
             trace_id: facts.trace_id,
             request_id: facts.request_id.map_or(&[][..], |line| head.headers[line].value),
+            health_check: facts.health_check,
         };
         self.world.journal.record(self.worker, &record);
         self.world.progressed();

@@ -19,8 +19,9 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
         @if let Some(retries) = &result.retries {
             h3 { "Retries" }
             p.note {
-                (exact(retries.amplification)) " upstream attempts for each request; the budget refused "
-                (count(retries.budget_refused)) "."
+                (exact(retries.amplification)) " upstream attempts for each request"
+                @if let Some(refused) = retries.budget_refused { "; the budget refused " (count(refused)) }
+                "."
             }
         }
     };
@@ -33,6 +34,15 @@ fn or_none<T>(value: Option<T>, write: impl Fn(T) -> String) -> Markup {
 
 fn ms(value: f64) -> String {
     duration(value * 1e3)
+}
+
+/// How long it took, or that it has not come to an end.
+fn recovery(breaker: &Breaker) -> String {
+    match breaker.recovery_ms {
+        Some(took) => ms(took),
+        None if breaker.never_closed.is_some() => "never closed".to_owned(),
+        None => "–".to_owned(),
+    }
 }
 
 fn breakers(result: &ResultFile) -> Markup {
@@ -56,7 +66,7 @@ fn breakers(result: &ResultFile) -> Markup {
             or_none(breaker.oracle_attempts, count),
             cell(count(breaker.leaked_attempts)),
             cell(count(breaker.probes_max_concurrent)),
-            or_none(breaker.recovery_ms, ms),
+            cell(recovery(breaker)),
             or_none(breaker.recovery_oracle_ms, ms),
         ]
     };

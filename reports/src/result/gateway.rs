@@ -59,6 +59,7 @@ pub struct Balance {
 pub struct Retries {
     /// Upstream attempts over client requests, counted at the mocks.
     pub amplification: f64,
-    /// Retries that the budget refused.
-    pub budget_refused: u64,
+    /// Retries that the budget refused, where the gateways could tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget_refused: Option<u64>,
 }

@@ -29,12 +29,15 @@ pub struct Breaker {
     pub leaked_attempts: u64,
     /// The most probes at one time.
     pub probes_max_concurrent: u64,
-    /// From the first moment the endpoint would have served to normal service, milliseconds; the worst.
+    /// From the end of the fault to the breaker's closing, milliseconds; the worst. Absent when it never closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_ms: Option<f64>,
     /// The least that the configured policy allows, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_oracle_ms: Option<f64>,
+    /// Faults that were over, and after which it never closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub never_closed: Option<u64>,
     /// Its changes of state, in order of time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub transitions: Vec<Transition>,

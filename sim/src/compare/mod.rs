@@ -92,7 +92,7 @@ pub fn compare(options: &Options) -> Result<ExitCode, RunError> {
     }
     scenario.seed = options.seed.unwrap_or(scenario.seed);
     let stop = Arc::new(AtomicBool::new(false));
-    loadgen::cli::end_on_interrupt(&stop);
+    loadgen::interrupt::end_on_interrupt(&stop);
     let started_at = rfc3339(unix_seconds());
     let (stands, missing) = take_part(options, &scenario)?;
     if stands.is_empty() {

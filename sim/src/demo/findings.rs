@@ -76,22 +76,32 @@ pub(super) fn result_file(options: &Options, world: &World, findings: &Findings,
         reuse_ratio: round(findings.reuse_ratio(), 1e5),
         instructions_per_request: None,
     };
+    let validity = findings.validity();
     let failing = world.endpoints.name_of(world.endpoints.failing().port());
     ResultFile {
         kind: Kind::Demo,
         name: "demo".to_owned(),
         seed: options.seed,
-        commit: String::new(),
+        commit: options.programs.commit().to_owned(),
         started_at,
         command: options.command.clone(),
         environment: same(&findings.environment),
-        validity: same(&findings.validity()),
+        verdict: verdict(validity.valid, findings.holds()),
+        validity: same(&validity),
         load: [("main".to_owned(), same(&load))].into(),
         gateway: [("0".to_owned(), gateway)].into(),
         balance: balance(world, findings),
         timeline: findings.watch.timeline(&failing),
-        verdict: if findings.holds() { Verdict::Pass } else { Verdict::Fail },
         ..ResultFile::default()
+    }
+}
+
+/// What cannot be believed as a measurement passes nothing and fails nothing.
+fn verdict(valid: bool, holds: bool) -> Verdict {
+    match (valid, holds) {
+        (false, _) => Verdict::Invalid,
+        (true, true) => Verdict::Pass,
+        (true, false) => Verdict::Fail,
     }
 }
 
@@ -130,4 +140,17 @@ pub(crate) fn same<T: DeserializeOwned>(value: &impl serde::Serialize) -> T {
 
 fn round(value: f64, steps: f64) -> f64 {
     (value * steps).round() / steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_valid_is_no_pass() {
+        assert_eq!(
+            [(true, true), (true, false), (false, true)].map(|(valid, holds)| verdict(valid, holds)),
+            [Verdict::Pass, Verdict::Fail, Verdict::Invalid]
+        );
+    }
 }

@@ -81,6 +81,9 @@ pub struct Figures {
     pub not_ok: u64,
     /// Arrivals dropped at the driver's bound.
     pub dropped: u64,
+    /// How late the driver was in turns of open load, microseconds: median and 99th percentile of the worst one.
+    #[serde(default)]
+    pub lag_us: (f64, f64),
 }
 
 impl Figures {

@@ -21,6 +21,8 @@ use crate::statistics::shift::Shift;
 
 /// More than this share of the machine's time taken by its host, and the run is not valid.
 const STEAL_MOST: f64 = 0.01;
+/// Lines that are shown of what a command said when it failed.
+const LAST_WORDS: usize = 5;
 /// Left out on each side of the noise's interval.
 const NOISE_OUTSIDE: f64 = 0.025;
 
@@ -35,6 +37,8 @@ pub struct Report<'a> {
     pub recording: &'a Recording,
     /// Instructions and allocations, where they were counted.
     pub counts: &'a [Counted],
+    /// Why they could not be counted, though that was asked.
+    pub uncounted: Option<&'a str>,
     /// One side.
     pub base: &'a Binary,
     /// The other.
@@ -72,7 +76,6 @@ impl Report<'_> {
         for (name, text) in files {
             write(&folder.join(name), &text)?;
         }
-        super::recording::save(&self.recording.rounds, &folder.join("rounds.jsonl"))?;
         let text = if self.options.json {
             result.to_json()
         } else {
@@ -148,7 +151,17 @@ impl Report<'_> {
         if self.recording.interrupted {
             troubles.push("interrupted".to_owned());
         }
+        if let Some(why) = self.uncounted {
+            let words: Vec<&str> = why.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let last = &words[words.len().saturating_sub(LAST_WORDS)..];
+            troubles.push(format!("instructions and allocations could not be counted: {}", last.join("; ")));
+        }
         troubles
+    }
+
+    /// What follows for one figure: nothing, when the run is not valid.
+    fn said(&self, verdict: Verdict) -> Verdict {
+        if self.troubles().is_empty() { verdict } else { Verdict::Invalid }
     }
 
     /// What to know beside the figures.
@@ -178,6 +191,9 @@ impl Report<'_> {
 
     /// The counts in words: those that fail, and how many there are.
     fn count_lines(&self) -> Vec<String> {
+        if !self.troubles().is_empty() {
+            return Vec::new();
+        }
         let failed = self.counts.iter().filter(|count| count.verdict == Verdict::Fail);
         let mut lines: Vec<String> = failed.map(count_line).collect();
         if !self.counts.is_empty() {
@@ -225,6 +241,11 @@ fn title(metric: Metric) -> &'static str {
         Metric::P99 => "p99",
         Metric::Rss => "RSS",
     }
+}
+
+/// What follows for one figure, in a word or two.
+fn figure_word(verdict: Verdict) -> &'static str {
+    if verdict == Verdict::Invalid { "not judged" } else { word(verdict) }
 }
 
 /// A verdict in one word.

@@ -174,8 +174,14 @@ impl Track<'_> {
             core_share: median(&turns.iter().map(Turn::core_share).collect::<Vec<_>>()).unwrap_or(0.0),
             not_ok: all().map(|turn| turn.not_ok).sum(),
             dropped: all().map(|turn| turn.dropped).sum(),
+            lag_us: (worst(open, |turn| turn.lag_p50_ns), worst(open, |turn| turn.lag_p99_ns)),
         }
     }
+}
+
+/// The largest of the turns' figures, in microseconds.
+fn worst(turns: &[Turn], of: fn(&Turn) -> u64) -> f64 {
+    turns.iter().map(of).max().unwrap_or(0) as f64 / 1e3
 }
 
 /// The latencies of several turns as one histogram: percentiles are never averaged.

@@ -34,7 +34,7 @@ impl Board<'_> {
             kind: Kind::Peers,
             name: "peers".to_owned(),
             seed: self.options.seed,
-            commit: String::new(),
+            commit: self.options.programs.commit().to_owned(),
             started_at,
             command: self.options.command.clone(),
             environment: same(&environment),

@@ -82,7 +82,9 @@ pub struct Turn {
     pub reuse_ratio: f64,
     /// From the intended time to the end, nanoseconds.
     pub latency: Histogram<u64>,
-    /// How late the driver was, nanoseconds, 99th percentile.
+    /// How late the driver was, nanoseconds, median.
+    pub lag_p50_ns: u64,
+    /// The same, 99th percentile.
     pub lag_p99_ns: u64,
 }
 
@@ -206,6 +208,7 @@ impl Road<'_> {
             driver_share: totals.cpu_ns as f64 / totals.wall_ns.max(1) as f64,
             reuse_ratio: 1.0 - accepts / requests,
             latency: recorder.phases()[0].latency.clone(),
+            lag_p50_ns: recorder.pacer_lag().value_at_quantile(0.5),
             lag_p99_ns: recorder.pacer_lag().value_at_quantile(0.99),
         })
     }

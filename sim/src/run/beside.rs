@@ -40,15 +40,21 @@ impl Findings<'_> {
     }
 
     /// By how much a gateway's own counter has grown since t = 0; what a gauge was at the end.
-    pub(super) fn grown(&self, sample: &str, number: usize) -> f64 {
+    /// `None` where its page could not be read, or what it counted ended with a process of it.
+    pub(super) fn grown(&self, sample: &str, number: usize) -> Option<f64> {
         let (before, after) = &self.measured.metrics;
-        let (Ok(wanted), Some(before), Some(after)) = (Wanted::parse(sample), before.get(number), after.get(number))
-        else {
-            return 0.0;
-        };
-        // A gateway that was started anew counts from zero.
-        let since = wanted.sum(after) - wanted.sum(before);
-        if wanted.is_counter() { since.max(0.0) } else { wanted.sum(after) }
+        let restarted = self.measured.restarted.get(number).copied().unwrap_or(false);
+        grown(&Wanted::parse(sample).ok()?, before.get(number)?.as_deref(), after.get(number)?.as_deref(), restarted)
+    }
+}
+
+fn grown(wanted: &Wanted<'_>, before: Option<&str>, after: Option<&str>, restarted: bool) -> Option<f64> {
+    let at_the_end = wanted.sum(after?);
+    match wanted.is_counter() {
+        true if restarted => None,
+        // A sample may have gone with what it was of.
+        true => Some((at_the_end - wanted.sum(before?)).max(0.0)),
+        false => Some(at_the_end),
     }
 }
 
@@ -67,6 +73,21 @@ fn at_rest(before: Held, after: Held) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_that_is_not_there_has_no_value() {
+        let counter = |before, after, restarted| {
+            grown(&Wanted::parse("gateway_requests_total").unwrap(), before, after, restarted)
+        };
+        let (few, many) =
+            (Some("gateway_requests_total{route=\"a\"} 2\n"), Some("gateway_requests_total{route=\"a\"} 7\n"));
+        assert_eq!(counter(few, many, false), Some(5.0));
+        assert_eq!(counter(few, few, false), Some(0.0));
+        assert_eq!(counter(few, None, false), None, "it is down");
+        assert_eq!(counter(few, many, true), None, "it began anew");
+        let gauge = |after| grown(&Wanted::parse("process_open_fds").unwrap(), None, after, true);
+        assert_eq!((gauge(Some("process_open_fds 9\n")), gauge(None)), (Some(9.0), None));
+    }
 
     #[test]
     fn what_is_held_at_rest_is_compared() {

@@ -90,14 +90,16 @@ impl Follower {
         }
     }
 
-    /// What was told since t = 0, in its order, and how many events were missed.
-    pub(super) fn events(&self, upstreams: &Upstreams, zero_ns: u64) -> (Vec<Event>, u64) {
-        let told = self.values();
-        let missed = told.iter().filter(|event| event["kind"] == "missed");
+    /// What was told since t = 0, in its order.
+    pub(super) fn events(&self, upstreams: &Upstreams, zero_ns: u64) -> Vec<Event> {
+        self.values().iter().filter_map(|told| event(told, self.gateway, upstreams, zero_ns)).collect()
+    }
+
+    /// How many events were missed.
+    pub(super) fn missed(&self) -> u64 {
+        let missed = self.values().iter().filter(|event| event["kind"] == "missed");
         let missed = missed.filter_map(|event| event["events"].as_u64()).sum::<u64>();
-        let lost = u64::from(self.told.lock().unwrap_or_else(PoisonError::into_inner).len() >= MOST_KEPT);
-        let events = told.iter().filter_map(|told| event(told, self.gateway, upstreams, zero_ns));
-        (events.collect(), missed + lost)
+        missed + u64::from(self.told.lock().unwrap_or_else(PoisonError::into_inner).len() >= MOST_KEPT)
     }
 
     /// What was told, when nothing more is to come.
@@ -213,8 +215,8 @@ mod tests {
         let told = Arc::new(Mutex::new(Vec::new()));
         read(stream.as_bytes(), &told);
         let follower = Follower { gateway: 0, told, values: OnceLock::new(), stream: None };
-        let (events, missed) = follower.events(&upstreams(), 0);
-        assert_eq!((events, missed), (vec![Event { at_ns: 5, gateway: 0, kind: EventKind::Drain }], 3));
+        let events = follower.events(&upstreams(), 0);
+        assert_eq!((events, follower.missed()), (vec![Event { at_ns: 5, gateway: 0, kind: EventKind::Drain }], 3));
     }
 
     #[test]

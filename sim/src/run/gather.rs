@@ -27,7 +27,7 @@ use crate::scenario::policy;
 /// Journal entries that are asked for at once.
 const PAGE: u64 = 50_000;
 /// Requests that oracles are asked about; of longer runs there are histograms and counts.
-const MOST_JUDGED: u64 = 500_000;
+pub(super) const MOST_JUDGED: u64 = 500_000;
 
 /// An entry of the mocks' journal, as far as it is needed.
 #[derive(Debug, Deserialize)]
@@ -42,6 +42,9 @@ struct Entry {
     ended: String,
     rule: Value,
     request_id: Option<String>,
+    /// Mocks of another version may not tell.
+    #[serde(default)]
+    health_check: bool,
 }
 
 /// The gateway's name of each mock endpoint.
@@ -185,7 +188,7 @@ fn attempt(entry: Entry, world: &World, upstreams: &Upstreams, zero_ns: u64) -> 
         end_ns: Some(entry.end_ns.saturating_sub(zero_ns)),
         ending,
         hit,
-        health_check: false,
+        health_check: entry.health_check,
     })
 }
 
@@ -210,7 +213,7 @@ pub(super) fn history(
     history
 }
 
-fn phases(scenario: &Scenario) -> Vec<Phase> {
+pub(super) fn phases(scenario: &Scenario) -> Vec<Phase> {
     let starts = scenario.phases();
     let until = |index: usize| starts.get(index + 1).map_or(scenario.length(), |(_, at)| *at);
     let phase = |(index, (name, at)): (usize, &(String, std::time::Duration))| Phase {

@@ -16,16 +16,27 @@ use crate::scenario::policy::limits;
 /// A decision of the measured part: nanoseconds from t = 0, the rules that were asked, and which refused.
 pub(super) type Refusal = (u64, Vec<Name>, Option<Name>);
 
-/// Scores every limit that can be scored; and what was decided, for figures over time.
+/// What rate limits decided.
+#[derive(Debug, Default)]
+pub(super) struct Limited {
+    /// By rule.
+    pub(super) scores: BTreeMap<String, LimiterScore>,
+    /// In the order of time, for figures over it.
+    pub(super) refusals: Vec<Refusal>,
+    /// Events that were lost; then neither breakers nor limits can be scored.
+    pub(super) events_missed: u64,
+}
+
+/// Scores every limit that can be scored.
 pub(super) fn judge(
     checked: &Checked,
     followers: &[Follower],
     (phases, zero_ns): (Vec<Phase>, u64),
     tolerance: Tolerance,
-) -> (BTreeMap<String, LimiterScore>, Vec<Refusal>) {
+) -> Limited {
     let limits = limits(&checked.config);
     if limits.is_empty() || followers.is_empty() {
-        return (BTreeMap::new(), Vec::new());
+        return Limited::default();
     }
     let cost =
         |rule: &str| checked.config.rate_limits.iter().find(|limit| &*limit.name == rule).map_or(1, |one| one.cost);
@@ -48,7 +59,7 @@ pub(super) fn judge(
         }
         _ => None,
     });
-    (scores, decided.collect())
+    Limited { scores, refusals: decided.collect(), events_missed: 0 }
 }
 
 /// The share of requests that each rule refused from one time to another, nanoseconds from t = 0.

@@ -9,6 +9,7 @@ use loadgen::environment::CpuTicks;
 use loadgen::recorder::Recorder;
 use loadgen::result::Offered;
 
+use super::counted::Counted;
 use super::crowd::Driven;
 use super::drive::{Stretch, start_ns};
 use super::error::RunError;
@@ -16,7 +17,7 @@ use super::progress::Progress;
 use super::rules;
 use super::timeline::{self, Done};
 use super::watch::{Live, Watch};
-use super::world::{Counted, Held, World};
+use super::world::{Held, World};
 use crate::hostile::{self, Field, Seen};
 use crate::process::{Usage, pin_thread};
 use crate::scenario::Scenario;
@@ -44,8 +45,10 @@ pub(super) struct Measured {
     pub(super) cpu: Vec<(u64, u64)>,
     /// For each gateway the most memory that was seen.
     pub(super) peaks: Vec<u64>,
-    /// For each gateway its page of metrics before and after.
-    pub(super) metrics: (Vec<String>, Vec<String>),
+    /// For each gateway its page of metrics before and after, where it had one.
+    pub(super) metrics: (Vec<Option<String>>, Vec<Option<String>>),
+    /// For each gateway whether it was started anew meanwhile.
+    pub(super) restarted: Vec<bool>,
     /// For each gateway what it held at rest, before and after, where the scenario asks.
     pub(super) held: (Vec<Held>, Vec<Held>),
     /// For each part of hostile clients what came of their connections.
@@ -56,7 +59,7 @@ pub(super) struct Measured {
     pub(super) events: Vec<Done>,
     /// Gateways that ended by themselves.
     pub(super) died: Vec<usize>,
-    /// It was ended before its time.
+    /// It was ended before its time, or in the rest behind it.
     pub(super) interrupted: bool,
     /// From t = 0 to the last answer.
     pub(super) lasted: Duration,
@@ -89,7 +92,7 @@ pub(super) fn measure(
     let ended = AtomicBool::new(false);
     let fields = fields(scenario, stretch);
     let mut cpu = Vec::new();
-    let (driven, events, peaks, hostile) = std::thread::scope(|scope| {
+    let (driven, lasted, events, peaks, hostile) = std::thread::scope(|scope| {
         let driver = scope.spawn(|| stretch.drive(&scenario.loads, &mut watches, crowds, start_ns));
         let events = scope.spawn(|| timeline::perform(&scenario.events, world, &clock, start_ns, &ended));
         let hostile = scope.spawn(|| attack(&fields, stretch, start_ns, &ended));
@@ -100,14 +103,15 @@ pub(super) fn measure(
             progress.measuring(scenario, Duration::from_nanos(clock.now_ns().saturating_sub(start_ns)), &live);
         }
         let driven = driver.join();
+        let lasted = Duration::from_nanos(clock.now_ns().saturating_sub(start_ns));
         ended.store(true, Ordering::Relaxed);
-        (driven, events.join(), memory.join(), hostile.join())
+        (driven, lasted, events.join(), memory.join(), hostile.join())
     });
-    let lasted = Duration::from_nanos(clock.now_ns().saturating_sub(start_ns));
     let driven = driven.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    let interrupted = stretch.stop.load(Ordering::Relaxed) && lasted < scenario.length();
     let usage_after = world.usage();
     let held_after = rest(scenario, world, stretch);
+    // The rest is a part of what is measured.
+    let interrupted = stretch.stop.load(Ordering::Relaxed);
     Ok(Measured {
         start_ns,
         zero_ns,
@@ -119,6 +123,7 @@ pub(super) fn measure(
         usage: (usage_before, usage_after),
         peaks: peaks.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
         metrics: (metrics_before, metrics(world)),
+        restarted: world.restarted(),
         held: (held_before, held_after),
         hostile: hostile.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
         counted: (counted_before, world.counted()?),
@@ -130,7 +135,7 @@ pub(super) fn measure(
     })
 }
 
-fn metrics(world: &World) -> Vec<String> {
+fn metrics(world: &World) -> Vec<Option<String>> {
     (0..world.listeners().len()).map(|number| world.metrics(number)).collect()
 }
 

@@ -1,7 +1,7 @@
 //! `sim run`: a scenario on the real programs, from warm-up to verdict.
 //!
-//! - `world`, `cores`, `mocks`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`: what signs
-//!   tokens;
+//! - `world`, `cores`, `counted`, `mocks`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`: what
+//!   signs tokens;
 //! - `drive`: the loads; `crowd`: the users of journeys;
 //! - `rules`: what happens to the mocks, and which keys their key server has;
 //! - `warm_up`, `steady`: until latency is steady; `capacity`: what can be carried; `measure`, `watch`, `timeline`:
@@ -17,6 +17,7 @@ mod alone;
 mod beside;
 mod capacity;
 mod cores;
+mod counted;
 mod crowd;
 mod drive;
 mod error;
@@ -119,7 +120,7 @@ pub fn run(options: &Options) -> Result<ExitCode, RunError> {
     }
     scenario.seed = options.seed.unwrap_or(scenario.seed);
     let stop = Arc::new(AtomicBool::new(false));
-    loadgen::cli::end_on_interrupt(&stop);
+    loadgen::interrupt::end_on_interrupt(&stop);
     let folder = match &options.out {
         Some(folder) => folder.clone(),
         None => std::env::temp_dir().join(format!("portcullis-run-{}-{}", scenario.name, std::process::id())),
@@ -178,6 +179,10 @@ impl Bench<'_> {
         folder: &Path,
         other: Option<&Arc<dyn Other>>,
     ) -> Result<Ran, RunError> {
+        // What it says of the network and of time does not hold on sockets.
+        if scenario.runtime == Runtime::Virtual {
+            return Err(RunError::Virtual(scenario.file.clone()));
+        }
         let progress = Progress::new(self.quiet);
         measure_scenario(self, scenario, folder, &progress, other)
     }
@@ -247,6 +252,7 @@ fn measure_scenario(
     world.end_gateways();
     let nested = scenario.mocks.iter().any(|mock| !mock.calls.is_empty());
     let records = account::count_records(&world.access_logs(), nested, scenario.hostile.len())?;
+    let limited = limited(scenario, &checked, &measured, &followers);
     let scores = judge(scenario, &checked, &world, &measured, &followers)?;
     let routes = times_of_routes(scenario, &world, scores.as_ref())?;
     let names = world.names;
@@ -259,9 +265,11 @@ fn measure_scenario(
         measured,
         records,
         routes,
+        limited,
         scores,
         names,
         pinning,
+        commit: if other.is_none() { programs.commit() } else { "" },
         driver_cores: driver_cores.max(1),
         other,
     };
@@ -302,11 +310,9 @@ fn judge(
     let (before, after) = &measured.counted;
     let told = gather::journal(world, &upstreams, before.recorded, after.recorded, measured.zero_ns)?;
     let Some(Told { attempts, fetches }) = told else { return Ok(None) };
-    let (mut events, mut missed) = (Vec::new(), 0);
+    let mut events = Vec::new();
     for follower in followers {
-        let (told, lost) = follower.events(&upstreams, measured.zero_ns);
-        events.extend(told);
-        missed += lost;
+        events.extend(follower.events(&upstreams, measured.zero_ns));
     }
     // Another program tells of no breaker.
     let scores_breakers = scenario.scores_breakers && !followers.is_empty();
@@ -316,9 +322,6 @@ fn judge(
         cooldown.map(|cooldown| oracle::keys::judge(&fetches, duration_ns(cooldown), &history.phases, TOLERANCE));
     let policies = |alignment| gather::policies(checked, scores_breakers, alignment);
     let mut scores = oracle::judge(&history, &policies(0), TOLERANCE);
-    let refusals;
-    (scores.limiters, refusals) =
-        limits::judge(checked, followers, (history.phases.clone(), measured.zero_ns), TOLERANCE);
     // Where a window's buckets begin is not seen from outside; the alignment that explains a breaker best counts.
     for alignment in 1..gather::ALIGNMENTS {
         if scores.breakers.values().all(|score| score.trip_error == 0) {
@@ -330,7 +333,23 @@ fn judge(
             }
         }
     }
-    Ok(Some(Scored { scores, names: upstreams.names(), events_missed: missed, refusals, keys, history }))
+    Ok(Some(Scored { scores, names: upstreams.names(), keys, history }))
+}
+
+/// What rate limits decided, however much that was, and what of the gateways' own account was lost.
+fn limited(
+    scenario: &Scenario,
+    checked: &Checked,
+    measured: &measure::Measured,
+    followers: &[Follower],
+) -> limits::Limited {
+    let events_missed = followers.iter().map(Follower::missed).sum();
+    // Nobody has followed a gateway beyond its restart.
+    if scenario.restarts() {
+        return limits::Limited { events_missed, ..limits::Limited::default() };
+    }
+    let phases = gather::phases(scenario);
+    limits::Limited { events_missed, ..limits::judge(checked, followers, (phases, measured.zero_ns), TOLERANCE) }
 }
 
 fn write_histograms(folder: &Path, load: &str, recorder: &Recorder) -> Result<(), RunError> {

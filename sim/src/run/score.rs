@@ -12,7 +12,8 @@ use reports::result::{Balance, Breaker, Gateway, Kind, Moment, ResultFile, Retri
 
 use super::account::{Account, Records};
 use super::capacity::Searched;
-use super::limits::Refusal;
+use super::gather::MOST_JUDGED;
+use super::limits::Limited;
 use super::measure::Measured;
 use super::other::Other;
 use super::warm_up::WarmedUp;
@@ -29,6 +30,8 @@ use crate::scenario::model::ExpectPart;
 
 /// Connections to upstreams.
 const OPENED: &str = "gateway_upstream_connections_opened_total";
+/// Retries for which there was no budget.
+const REFUSED: &str = "gateway_retries_total{result=\"no_budget\"}";
 /// The least step of figures over time.
 const LEAST_STEP_MS: u64 = 250;
 /// About this many steps in a long run.
@@ -40,12 +43,8 @@ pub(super) struct Scored {
     pub(super) scores: Scores,
     /// For each endpoint as oracles name it, its name in the scenario.
     pub(super) names: BTreeMap<String, String>,
-    /// Events that were lost; then breakers cannot be scored.
-    pub(super) events_missed: u64,
     /// What they were asked about.
     pub(super) history: History,
-    /// What rate limits decided, in the order of time.
-    pub(super) refusals: Vec<Refusal>,
     /// How keys were fetched, where they were.
     pub(super) keys: Option<KeyScore>,
 }
@@ -63,11 +62,15 @@ pub(super) struct Findings<'a> {
     pub(super) records: Records,
     /// How long requests of each route took beyond what upstreams did, where that is expected.
     pub(super) routes: BTreeMap<String, serde_json::Value>,
-    /// What the oracles say; `None` of a run that is too long for them.
+    /// What rate limits decided.
+    pub(super) limited: Limited,
+    /// What the other oracles say; `None` of a run that is too long for them.
     pub(super) scores: Option<Scored>,
     /// Each endpoint's name by its port.
     pub(super) names: BTreeMap<u16, String>,
     pub(super) pinning: String,
+    /// The gateways' commit, where it is known.
+    pub(super) commit: &'a str,
     /// Another program that stood in the gateways' place.
     pub(super) other: Option<&'a Arc<dyn Other>>,
     /// Cores of the driver, and of the users of journeys.
@@ -94,14 +97,17 @@ impl Findings<'_> {
             validity.reasons.extend(searched.reasons.iter().cloned());
             validity.valid = false;
         }
-        if let Some(missed) = self.scores.as_ref().map(|scored| scored.events_missed).filter(|missed| *missed > 0) {
-            validity.reasons.push(format!("{missed} events of the gateways were lost"));
+        let missed = Some(self.limited.events_missed).filter(|missed| *missed > 0);
+        let missed = missed.map(|missed| format!("{missed} events of the gateways were lost"));
+        for reason in missed.into_iter().chain(self.unjudged()) {
+            validity.reasons.push(reason);
             validity.valid = false;
         }
         let mut result = ResultFile {
             kind: Kind::Run,
             name: self.scenario.name.clone(),
             seed: self.scenario.seed,
+            commit: self.commit.to_owned(),
             started_at,
             command,
             environment: same(&environment),
@@ -111,8 +117,8 @@ impl Findings<'_> {
             balance: self.balance(),
             capacity: self.searched.iter().map(|one| (one.load.clone(), one.capacity.clone())).collect(),
             breakers: self.breakers(),
-            limiters: self.scores.as_ref().map(|scored| same(&scored.scores.limiters)).unwrap_or_default(),
-            retries: Some(Retries { amplification: self.amplification(), budget_refused: 0 }),
+            limiters: same(&self.limited.scores),
+            retries: Some(Retries { amplification: self.amplification(), budget_refused: self.budget_refused() }),
             timeline: self.timeline(),
             ..ResultFile::default()
         };
@@ -131,6 +137,16 @@ impl Findings<'_> {
         result.expectations = verdict::expectations(&expected, &result, &self.measured.died);
         result.verdict = verdict::verdict(result.validity.valid, &result.expectations);
         result
+    }
+
+    /// Why figures are expected in vain: there was too much to be judged request by request.
+    fn unjudged(&self) -> Option<String> {
+        let (before, after) = &self.measured.counted;
+        let count = after.recorded.saturating_sub(before.recorded);
+        let figure = self.scenario.expectations.iter().filter(|one| self.can_hold(one)).find_map(needs_history)?;
+        self.scores.is_none().then(|| {
+            format!("{figure} is not known: {count} requests at the mocks are more than the {MOST_JUDGED} that are judged one by one")
+        })
     }
 
     /// Whether there is such a figure: another program tells of no breaker and keeps no record.
@@ -171,18 +187,30 @@ impl Findings<'_> {
         round(self.at_mocks().values().sum::<u64>() as f64 / self.sent().max(1) as f64, 1e4)
     }
 
+    /// Retries that budgets refused, by all gateways' own counts; `None` where one of them cannot tell.
+    fn budget_refused(&self) -> Option<u64> {
+        let count = self.records.loads.len();
+        let refused: Option<f64> = (0..count).map(|number| self.grown(REFUSED, number)).sum();
+        refused.map(|refused| refused as u64)
+    }
+
     fn gateways(&self) -> BTreeMap<String, Gateway> {
         let measured = &self.measured;
         let all_records = self.records.loads.iter().sum::<u64>().max(1) as f64;
         let upstream = self.at_mocks().values().sum::<u64>().max(1) as f64;
         let accepts = measured.counted.1.accepts.saturating_sub(measured.counted.0.accepts) as f64;
+        // Mocks see connections, but not whose; among several gateways each tells its own, and who cannot tell has an
+        // equal part of what is left.
+        let count = self.records.loads.len();
+        let told: Vec<Option<f64>> = (0..count).map(|number| self.grown(OPENED, number)).collect();
+        let untold = told.iter().filter(|opened| opened.is_none()).count().max(1) as f64;
+        let left = (accepts - told.iter().flatten().sum::<f64>()).max(0.0) / untold;
         let one = |number: usize| {
             let (before, after) = (measured.usage.0[number], measured.usage.1[number]);
             // Records tell how the requests were spread over the gateways; with one gateway that is all of them.
             let records = &self.records.loads;
             let share = if records.len() == 1 { 1.0 } else { records[number] as f64 / all_records };
-            // Mocks see connections, but not whose; among several gateways each tells its own.
-            let opened = if records.len() == 1 { accepts } else { self.grown(OPENED, number) };
+            let opened = if count == 1 { accepts } else { told[number].unwrap_or(left) };
             let cpu_us = after.cpu_us.saturating_sub(before.cpu_us) as f64;
             let gateway = Gateway {
                 cpu_us_per_request: round(cpu_us / (self.sent() as f64 * share).max(1.0), 100.0),
@@ -197,7 +225,7 @@ impl Findings<'_> {
             };
             (number.to_string(), gateway)
         };
-        (0..self.records.loads.len()).map(one).collect()
+        (0..count).map(one).collect()
     }
 
     fn balance(&self) -> BTreeMap<String, Balance> {
@@ -250,8 +278,7 @@ impl Findings<'_> {
 
     /// The share of requests that each limit refused in a step.
     fn limiter_refused(&self, t_ms: u64, step_ms: u64) -> BTreeMap<String, f64> {
-        let Some(scored) = &self.scores else { return BTreeMap::new() };
-        limits::refused(&scored.refusals, t_ms * 1_000_000, (t_ms + step_ms) * 1_000_000)
+        limits::refused(&self.limited.refusals, t_ms * 1_000_000, (t_ms + step_ms) * 1_000_000)
     }
 
     /// The account, where every record was kept.
@@ -310,6 +337,36 @@ impl Findings<'_> {
     }
 }
 
+/// A figure of this expectation that oracles read from every single request.
+fn needs_history(expected: &ExpectPart) -> Option<&String> {
+    let needs = |figure: &&String| {
+        ["breakers.", "keys.", "routes."].iter().any(|section| figure.starts_with(section))
+            || (figure.starts_with("balance.") && figure.contains(".regret_"))
+    };
+    expected.figures().find(needs)
+}
+
 fn round(value: f64, steps: f64) -> f64 {
     (value * steps).round() / steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_figures_need_every_request() {
+        let needs = |figure: &str, above: Option<&str>| {
+            let above = above.map(str::to_owned);
+            let expected = ExpectPart { figure: figure.to_owned(), min: None, max: Some(0.0), above, per: None };
+            needs_history(&expected).cloned()
+        };
+        for figure in ["breakers.a/0.trips", "keys.fetches", "routes.a.over_slowest_us.p50", "balance.a.regret_bad"] {
+            assert_eq!(needs(figure, None).as_deref(), Some(figure));
+            assert_eq!(needs("load.main.requests", Some(figure)).as_deref(), Some(figure), "beside another");
+        }
+        for figure in ["load.main.requests", "limiters.each.offered", "balance.a.share.a/0", "retries.amplification"] {
+            assert_eq!(needs(figure, None), None, "{figure}");
+        }
+    }
 }

@@ -10,6 +10,8 @@
 pub(super) const PER_BATCH: usize = 5;
 /// Fewest batches that are judged: three seconds, of which half may go.
 const LEAST: usize = 6;
+/// Fewest figures that are judged.
+pub(super) const FEWEST: usize = LEAST * PER_BATCH;
 /// A trend is believed beyond this many standard deviations: one in a hundred by chance.
 const BELIEVED: f64 = 2.58;
 /// A drift over the whole rest below this share of its median is none that matters.

@@ -56,10 +56,15 @@ pub(super) fn judge(
     world_reasons(scenario, measured, steal_ratio, &mut reasons);
     match warmed_up.steady_from_ms {
         Some(since) => validity.steady_from_ms = since,
-        None => reasons.push(format!("NOT STEADY: latency still changed after {} of warm-up", secs(warmed_up.lasted))),
+        None => reasons.push(format!(
+            "NOT STEADY after {} of warm-up: {}",
+            secs(warmed_up.lasted),
+            warmed_up.unsteady.join("; ")
+        )),
     }
     if measured.interrupted {
-        reasons.insert(0, format!("it was interrupted after {} of {}", secs(measured.lasted), secs(scenario.length())));
+        let lasted = measured.lasted.min(scenario.length());
+        reasons.insert(0, format!("it was interrupted after {} of {}", secs(lasted), secs(scenario.length())));
     }
     Validity { valid: reasons.is_empty(), reasons, ..validity }
 }

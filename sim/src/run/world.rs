@@ -15,6 +15,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::cores::Cores;
+use super::counted::Counted;
 use super::error::RunError;
 use super::events::Follower;
 use super::mocks::{Here, Mocks};
@@ -40,6 +41,8 @@ pub(super) struct Instance {
     past_cpu_us: u64,
     /// It was told to end.
     told: bool,
+    /// A process of it has ended though nobody told it to.
+    crashed: bool,
     restarts: u32,
     /// How far its wall clock is off, microseconds.
     off_us: i64,
@@ -80,17 +83,6 @@ pub(super) struct World {
     pub(super) names: BTreeMap<u16, String>,
     /// The key server's port.
     pub(super) key_server: Option<u16>,
-}
-
-/// Counts of all endpoints together but the key server.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Counted {
-    pub(super) accepts: u64,
-    /// Requests by the endpoint's port.
-    pub(super) requests: BTreeMap<u16, u64>,
-    pub(super) journal_dropped: u64,
-    /// Entries made so far.
-    pub(super) recorded: u64,
 }
 
 impl World {
@@ -225,20 +217,7 @@ impl World {
         let answer = self.ask_mocks("GET", "/counters", "")?;
         let counters: Value = serde_json::from_slice(&answer)
             .map_err(|error| RunError::Control { what: "the mocks' counters".to_owned(), why: error.to_string() })?;
-        let endpoints = counters["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let is_loaded = |endpoint: &&Value| endpoint["endpoint"].as_u64() != self.key_server.map(u64::from);
-        let endpoints: Vec<&Value> = endpoints.iter().filter(is_loaded).collect();
-        let requests = endpoints.iter().filter_map(|endpoint| {
-            let port = u16::try_from(endpoint["endpoint"].as_u64()?).ok()?;
-            Some((port, endpoint["requests"].as_u64()?))
-        });
-        let journal = |key: &str| counters["journal"][key].as_u64().unwrap_or(0);
-        Ok(Counted {
-            accepts: endpoints.iter().filter_map(|endpoint| endpoint["accepts"].as_u64()).sum(),
-            requests: requests.collect(),
-            journal_dropped: journal("dropped"),
-            recorded: journal("recorded"),
-        })
+        Ok(Counted::read(&counters, self.key_server))
     }
 
     /// Lets a gateway read its configuration anew; what it says when it does not.
@@ -252,6 +231,7 @@ impl World {
     /// Tells a gateway to drain and end.
     pub(super) fn terminate(&self, number: usize) -> Result<(), RunError> {
         let mut gateway = lock(&self.gateways[number]);
+        gateway.look();
         gateway.told = true;
         gateway.child.as_ref().map_or(Ok(()), |child| gateway.drain(child))
     }
@@ -259,6 +239,7 @@ impl World {
     /// Lets a gateway drain and end, then starts it again on the same ports. Takes as long as the drain.
     pub(super) fn restart(&self, number: usize) -> Result<(), RunError> {
         let mut gateway = lock(&self.gateways[number]);
+        gateway.look();
         let Some(mut child) = gateway.take() else { return Ok(()) };
         // It may have ended by itself, which is what is wanted.
         let _ = gateway.drain(&child);
@@ -286,21 +267,21 @@ impl World {
         self.redis.as_ref().map(lock)
     }
 
-    /// A gateway's own page of metrics; empty while it is down, and of another's.
-    pub(super) fn metrics(&self, number: usize) -> String {
-        let Some(admin) = lock(&self.gateways[number]).admin else { return String::new() };
-        let page = ask(admin, "metrics", "GET", "/metrics", "").unwrap_or_default();
-        String::from_utf8_lossy(&page).into_owned()
+    /// A gateway's own page of metrics; `None` while it is down, and of another's.
+    pub(super) fn metrics(&self, number: usize) -> Option<String> {
+        let admin = lock(&self.gateways[number]).admin?;
+        let page = ask(admin, "metrics", "GET", "/metrics", "").ok()?;
+        Some(String::from_utf8_lossy(&page).into_owned())
+    }
+
+    /// Which gateways were started anew.
+    pub(super) fn restarted(&self) -> Vec<bool> {
+        self.gateways.iter().map(|gateway| lock(gateway).restarts > 0).collect()
     }
 
     /// Gateways that have ended though nobody told them to.
     pub(super) fn died(&self) -> Vec<usize> {
-        let died = |gateway: &Mutex<Instance>| {
-            let mut gateway = lock(gateway);
-            let told = gateway.told;
-            gateway.child.as_mut().is_some_and(|child| !told && !child.process.is_running())
-        };
-        (0..self.gateways.len()).filter(|number| died(&self.gateways[*number])).collect()
+        (0..self.gateways.len()).filter(|number| lock(&self.gateways[*number]).look()).collect()
     }
 
     /// Ends the gateways, so that their logs are whole.
@@ -379,6 +360,7 @@ impl Instance {
             child: Some(child),
             past_cpu_us: 0,
             told: false,
+            crashed: false,
             restarts: 0,
             off_us: 0,
             config,
@@ -420,6 +402,19 @@ impl Instance {
         other.drain(child, self.number)
     }
 
+    /// Whether a process of it has ended though nobody told it to, now or before.
+    fn look(&mut self) -> bool {
+        let ended = self.child.as_mut().is_some_and(|child| !child.process.is_running());
+        self.crashed |= ended && !self.told;
+        self.crashed
+    }
+
+    /// The process from now on, which nobody has told to end.
+    fn succeed(&mut self, child: Child) {
+        self.child = Some(child);
+        self.told = false;
+    }
+
     /// Takes the process out; what it used is kept.
     fn take(&mut self) -> Option<Child> {
         let child = self.child.take()?;
@@ -429,7 +424,8 @@ impl Instance {
 
     fn start_again(&mut self, scenario: &Scenario, programs: &Programs, cores: &Cores) -> Result<(), RunError> {
         if let Some(other) = &self.other {
-            self.child = Some(other.start(self.place(cores))?);
+            let child = other.start(self.place(cores))?;
+            self.succeed(child);
             return Ok(());
         }
         let text = scenario.gateway.template.fill(&self.filling);
@@ -440,7 +436,7 @@ impl Instance {
         if self.off_us != 0 {
             order_clock(&mut child, self.number, self.off_us)?;
         }
-        self.child = Some(child);
+        self.succeed(child);
         Ok(())
     }
 
@@ -477,4 +473,43 @@ fn ask(address: SocketAddr, whom: &str, method: &str, path: &str, body: &str) ->
     }
     let why = format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body).trim());
     Err(RunError::Control { what, why })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::children::Ready;
+
+    const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+
+    /// A process of a gateway's that runs this.
+    fn child(folder: &Path, script: &str) -> Child {
+        let mut command = Command::new("sh");
+        let process = Process::start(command.args(["-c", script]), &folder.join("log"), &[], false).unwrap();
+        Child { process, ready: Ready { listeners: vec![NOWHERE], control: None } }
+    }
+
+    fn ended(folder: &Path) -> Child {
+        let mut child = child(folder, "exit 1");
+        child.process.wait(Duration::from_secs(60));
+        child
+    }
+
+    #[test]
+    fn a_crash_is_not_hidden_by_a_restart_nor_by_a_restart_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |child| Instance::of(0, child, Default::default(), NOWHERE, Filling::default());
+        let mut crashed = of(ended(folder.path()));
+        assert!(crashed.look());
+        crashed.succeed(child(folder.path(), "exec sleep 1000"));
+        assert!(crashed.look(), "its successor runs");
+
+        let mut told = of(ended(folder.path()));
+        told.told = true;
+        assert!(!told.look(), "it did as it was told");
+        told.succeed(ended(folder.path()));
+        assert!(told.look(), "nobody told its successor");
+    }
 }

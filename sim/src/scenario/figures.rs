@@ -41,7 +41,7 @@ const LIMITERS: [&str; 8] = [
     "fairness_jain",
 ];
 /// Causes of failures, as `loadgen` names them.
-pub(crate) const CAUSES: [&str; 6] = ["connect", "closed", "malformed", "length", "timeout", "missing"];
+pub(crate) const CAUSES: [&str; 7] = ["connect", "closed", "reset", "malformed", "length", "timeout", "missing"];
 
 /// Every figure's name, but for `status.NNN`.
 pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String> {
@@ -98,7 +98,9 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
             names.extend(BREAKERS.map(|figure| format!("breakers.{endpoint}.{figure}")));
         }
     }
-    for rule in checked.into_iter().flat_map(|checked| limits(&checked.config).into_keys()) {
+    // Decisions are followed up to a gateway's first restart.
+    let limited = checked.filter(|_| !scenario.restarts());
+    for rule in limited.into_iter().flat_map(|checked| limits(&checked.config).into_keys()) {
         names.extend(LIMITERS.map(|figure| format!("limiters.{rule}.{figure}")));
         for (phase, _) in scenario.phases() {
             names.extend(["offered", "admitted", "of_rate"].map(|one| format!("limiters.{rule}.phases.{phase}.{one}")));

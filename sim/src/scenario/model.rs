@@ -62,7 +62,7 @@ pub struct Scenario {
     pub tokens: TokenPart,
     /// What is expected.
     pub expectations: Vec<ExpectPart>,
-    /// Whether breakers are scored: there is one gateway whose breakers they are.
+    /// Whether breakers are scored: there is one gateway whose breakers they are, and it is never restarted.
     pub scores_breakers: bool,
 }
 
@@ -420,6 +420,12 @@ impl Scenario {
             self.hostile.is_empty() && self.loads.iter().all(|other| std::ptr::eq(other, *one) || apart(one, other))
         };
         self.loads.iter().filter(is_alone)
+    }
+
+    /// Whether a gateway is restarted. Nobody is told what it decides from then on.
+    #[must_use]
+    pub fn restarts(&self) -> bool {
+        self.events.iter().any(|event| matches!(event.act, EventAct::Restart(_)))
     }
 
     /// Whether one of the mocks serves the run's key sets.

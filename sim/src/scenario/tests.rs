@@ -166,6 +166,7 @@ fn every_figure_of_the_result_can_be_expected() {
         "load.steady.phases.before.latency_us.p999",
         "load.steady.phases.before.status.503",
         "load.steady.phases.before.failures.closed",
+        "load.steady.phases.before.failures.reset",
         "gateway.0.rss_bytes.peak",
         "balance.orders.share.orders/1",
         "accounting.missing",
@@ -278,6 +279,22 @@ fn the_breakers_of_several_gateways_are_not_mixed_up() {
     let several = SCENARIO.replace("config =", "instances = 2\nconfig =");
     let text = refused(&format!("{several}[[expect]]\nfigure = 'breakers.orders/1.trips'\nmax = 0\n"), GATEWAY);
     assert!(text.contains("breakers are scored where there is one gateway"), "{text}");
+}
+
+#[test]
+fn what_is_not_followed_beyond_a_restart_is_refused_before_it() {
+    let gateway = &format!("{GATEWAY}rate_limits = ['each']\n[rate_limits.each]\nkey = 'header:x-who'\nrate = '9/s'\n");
+    let expect = |figure: &str| format!("[[expect]]\nfigure = '{figure}'\nmax = 1\n");
+    let restart = "[[events]]\nat = '1s'\ndo = 'restart'\n";
+    for figure in ["breakers.orders/1.trips", "limiters.each.false_admits"] {
+        let text = refused(&format!("{SCENARIO}{restart}{}", expect(figure)), gateway);
+        assert!(text.contains("s.toml:22:10: error") && text.contains("leave the event `restart` out"), "{text}");
+        let folder = written(&format!("{SCENARIO}{}", expect(figure)), gateway);
+        assert!(load(&folder.path().join("s.toml")).is_ok(), "{figure} without a restart");
+    }
+    let other = expect("load.steady.requests");
+    let scenario = read(&format!("{SCENARIO}{restart}{other}"));
+    assert!(!scenario.scores_breakers, "they are not shown as scored either");
 }
 
 #[test]

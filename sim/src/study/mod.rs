@@ -155,7 +155,7 @@ pub fn study(options: &Options) -> Result<ExitCode, StudyError> {
         return Err(StudyError::NoScenarios(options.scenarios.clone()));
     }
     let stop = Arc::new(AtomicBool::new(false));
-    loadgen::cli::end_on_interrupt(&stop);
+    loadgen::interrupt::end_on_interrupt(&stop);
     let folder = Folder::make(options.out.as_deref(), options.study.name());
     let folder = folder.map_err(|(path, source)| StudyError::File { path, source })?.path().to_path_buf();
     let mut result = earlier(options.study, &folder)?;

@@ -62,7 +62,7 @@ pub fn suite(options: &Options) -> Result<ExitCode, RunError> {
         return Ok(ExitCode::SUCCESS);
     }
     let stop = Arc::new(AtomicBool::new(false));
-    loadgen::cli::end_on_interrupt(&stop);
+    loadgen::interrupt::end_on_interrupt(&stop);
     let out = match &options.out {
         Some(out) => out.clone(),
         None => std::env::temp_dir().join(format!("portcullis-suite-{}", std::process::id())),
@@ -83,7 +83,11 @@ pub fn suite(options: &Options) -> Result<ExitCode, RunError> {
                 break;
             }
             announce(options, &format!("again  {}, which was not valid", scenario.name));
-            done.set_aside(&out)?;
+            if let Err(error) = done.set_aside(&out) {
+                // What there is stays as it is, and so does what the others have shown.
+                done.kept_back = Some(error.to_string());
+                continue;
+            }
             let latest = Done::of(&bench, scenario, &out);
             done.replaced_by(latest);
         }
@@ -137,6 +141,8 @@ struct Done {
     result: Result<ResultFile, String>,
     /// Why each earlier run was not valid.
     earlier: Vec<String>,
+    /// Why it could not be measured again.
+    kept_back: Option<String>,
 }
 
 impl Done {
@@ -150,19 +156,20 @@ impl Done {
     fn new(name: &str, took: Duration, result: Result<ResultFile, RunError>) -> Self {
         let seconds = (took.as_secs_f64() * 10.0).round() / 10.0;
         let result = result.map_err(|error| error.to_string());
-        Self { name: name.to_owned(), seconds, result, earlier: Vec::new() }
+        Self { name: name.to_owned(), seconds, result, earlier: Vec::new(), kept_back: None }
     }
 
     /// Whether it ran, and what it measured cannot be believed. What could not be run at all will not run now either.
     fn may_be_valid_next_time(&self) -> bool {
-        self.result.as_ref().is_ok_and(|result| result.verdict == Verdict::Invalid)
+        self.kept_back.is_none() && self.result.as_ref().is_ok_and(|result| result.verdict == Verdict::Invalid)
     }
 
-    /// Keeps what the last run wrote, in a folder beside the next one's.
+    /// Keeps what the last run wrote, in a folder beside the next one's; those of former suites stay too.
     fn set_aside(&self, out: &Path) -> Result<(), RunError> {
         let written = out.join(&self.name);
-        let kept = out.join(format!("{}.run-{}", self.name, self.earlier.len() + 1));
-        std::fs::rename(&written, kept).map_err(RunError::file(&written))
+        let mut folders = (1_u32..).map(|number| out.join(format!("{}.run-{number}", self.name)));
+        let free = folders.find(|folder| !folder.exists()).ok_or(std::io::ErrorKind::AlreadyExists.into());
+        free.and_then(|free| std::fs::rename(&written, free)).map_err(RunError::file(&written))
     }
 
     fn replaced_by(&mut self, latest: Self) {
@@ -189,7 +196,8 @@ impl Done {
             }
         };
         let earlier = self.earlier.iter().zip(1..).map(|(why, run)| format!("run {run} was not valid: {why}"));
-        let reasons = earlier.chain(latest).collect();
+        let kept_back = self.kept_back.iter().map(|why| format!("it was not measured again: {why}"));
+        let reasons = earlier.chain(latest).chain(kept_back).collect();
         SuiteScenario {
             name: self.name.clone(),
             verdict: self.verdict(),
@@ -222,6 +230,7 @@ fn summary(options: &Options, scenarios: &[Scenario], done: &[Done], started_at:
         kind: Kind::Suite,
         name: "suite".to_owned(),
         seed: options.seed.unwrap_or(0),
+        commit: options.programs.commit().to_owned(),
         started_at,
         command: options.command.clone(),
         environment: results().next_back().map(|result| result.environment.clone()).unwrap_or_default(),
@@ -263,7 +272,7 @@ mod tests {
 
     fn done(verdict: Verdict) -> Done {
         let result = ResultFile { verdict, ..ResultFile::default() };
-        Done { name: "x".to_owned(), seconds: 1.0, result: Ok(result), earlier: Vec::new() }
+        Done { name: "x".to_owned(), seconds: 1.0, result: Ok(result), earlier: Vec::new(), kept_back: None }
     }
 
     #[test]
@@ -277,8 +286,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_run_is_invalid_and_says_why() {
-        let result = Err("no mocks".to_owned());
-        let done = Done { name: "x".to_owned(), seconds: 0.0, result, earlier: Vec::new() };
+        let done = Done { result: Err("no mocks".to_owned()), ..done(Verdict::Invalid) };
         assert!(!done.may_be_valid_next_time(), "it would not run a second time either");
         let told = done.to_result();
         assert_eq!((told.verdict, told.reasons), (Verdict::Invalid, vec!["it could not be run: no mocks".to_owned()]));
@@ -303,6 +311,38 @@ mod tests {
         std::fs::create_dir(out.path().join("x")).unwrap();
         done(Verdict::Invalid).set_aside(out.path()).unwrap();
         assert!(out.path().join("x.run-1").is_dir() && !out.path().join("x").exists());
+    }
+
+    #[test]
+    fn what_a_former_suite_wrote_stays_too() {
+        let out = tempfile::tempdir().unwrap();
+        for folder in ["x", "x.run-1"] {
+            std::fs::create_dir(out.path().join(folder)).unwrap();
+        }
+        std::fs::write(out.path().join("x.run-1/result.json"), "{}").unwrap();
+        done(Verdict::Invalid).set_aside(out.path()).unwrap();
+        assert!(out.path().join("x.run-1/result.json").is_file() && out.path().join("x.run-2").is_dir());
+    }
+
+    #[test]
+    fn what_cannot_be_set_aside_is_not_run_again_and_says_why() {
+        let out = tempfile::tempdir().unwrap();
+        let mut done = done(Verdict::Invalid);
+        done.kept_back = done.set_aside(out.path()).err().map(|error| error.to_string());
+        assert!(!done.may_be_valid_next_time());
+        assert!(done.to_result().reasons[0].starts_with("it was not measured again: "), "{done:?}");
+    }
+
+    #[test]
+    fn a_virtual_scenario_is_not_run_on_sockets() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/found/no-patience.toml");
+        let (programs, stop) = (Programs::default(), Arc::new(AtomicBool::new(false)));
+        let bench = Bench { programs: &programs, stop: &stop, quiet: true, command: "" };
+        let out = tempfile::tempdir().unwrap();
+        let done = Done::of(&bench, &load(&file).unwrap(), out.path());
+        let reasons = done.to_result().reasons;
+        assert!(reasons[0].starts_with("it could not be run: ") && reasons[0].contains("explore"), "{reasons:?}");
+        assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "nothing was started");
     }
 
     #[test]

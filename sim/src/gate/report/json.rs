@@ -18,8 +18,10 @@ pub(super) fn result_file(report: &Report<'_>) -> ResultFile {
     environment.noise_aa = report.noise().map(|noise| round(noise, 1e5));
     let troubles = report.troubles();
     let driver_share = recording.rounds.iter().map(|round| round.driver_share).fold(0.0, f64::max);
+    let figures = || recording.rounds.iter().flat_map(|round| [&round.base, &round.head]);
+    let lag_us = |of: fn(&Figures) -> f64| round(figures().map(of).fold(0.0, f64::max), 10.0);
     let judged = recording.judged.iter().map(|judged| (judged.metric.name(), metric(report, judged)));
-    let counted = report.counts.iter().map(|count| (count.name.as_str(), exact(count)));
+    let counted = report.counts.iter().map(|count| (count.name.as_str(), exact(report, count)));
     let metrics: BTreeMap<&str, Value> = judged.chain(counted).collect();
     let document = json!({
         "schema_version": SCHEMA_VERSION,
@@ -34,7 +36,7 @@ pub(super) fn result_file(report: &Report<'_>) -> ResultFile {
             "valid": troubles.is_empty(),
             "reasons": troubles.into_iter().chain(report.notes()).collect::<Vec<_>>(),
             "dropped": recording.rounds.iter().map(|round| round.base.dropped + round.head.dropped).sum::<u64>(),
-            "pacer_lag_us": {"p50": 0.0, "p99": 0.0},
+            "pacer_lag_us": {"p50": lag_us(|figures| figures.lag_us.0), "p99": lag_us(|figures| figures.lag_us.1)},
             "achieved_over_offered": 1.0,
             "client_cpu_ratio": driver_share,
             "steady_from_ms": 0,
@@ -68,7 +70,7 @@ fn metric(report: &Report<'_>, judged: &Judged) -> Value {
         "floor_pct": tolerance.floor_pct,
         "rounds": judged.rounds,
         "p_value": judged.p_value,
-        "verdict": judged.verdict,
+        "verdict": report.said(judged.verdict),
         "base": round(judged.base, 1e3),
         "head": round(judged.head, 1e3),
     });
@@ -79,7 +81,7 @@ fn metric(report: &Report<'_>, judged: &Judged) -> Value {
 }
 
 /// An exact figure has no interval, and one look at it is enough.
-fn exact(count: &Counted) -> Value {
+fn exact(report: &Report<'_>, count: &Counted) -> Value {
     let change = round(count.change_pct(), 1e3);
     json!({
         "estimate_pct": change,
@@ -88,7 +90,7 @@ fn exact(count: &Counted) -> Value {
         "mde_pct": 0.0,
         "tolerance_pct": count.tolerance_pct,
         "rounds": 1,
-        "verdict": count.verdict,
+        "verdict": report.said(count.verdict),
         "base": count.base,
         "head": count.head,
         "budget": count.budget,

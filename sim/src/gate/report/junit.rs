@@ -1,4 +1,5 @@
-//! The gate as JUnit XML: one test case for each metric, and one for the run's validity.
+//! The gate as JUnit XML: one test case for each metric, and one for the run's validity. Of a run that is not valid no
+//! metric passes or fails: each is skipped.
 
 use std::fmt::Write as _;
 
@@ -6,35 +7,42 @@ use reports::result::Verdict;
 
 use super::{Report, change, count_line, title};
 
+/// What stands in the place of a judgement where the run is not valid.
+const NOT_JUDGED: &str = "<skipped message=\"not judged: the run is not valid\"/>";
+
 pub(super) fn render(report: &Report<'_>) -> String {
     let recording = report.recording;
     let troubles = report.troubles();
     let judged = &recording.judged;
-    let of_metrics = |verdict| judged.iter().filter(|one| one.verdict == verdict).count();
-    let failed_counts = report.counts.iter().filter(|count| count.verdict == Verdict::Fail).count();
+    let all = || judged.iter().map(|one| one.verdict).chain(report.counts.iter().map(|count| count.verdict));
+    let of = |verdicts: &[Verdict]| all().filter(|one| verdicts.contains(&report.said(*one))).count();
     let seconds = recording.took.as_secs_f64();
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
         xml,
         "<testsuite name=\"sim gate\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{seconds:.3}\">",
         judged.len() + report.counts.len() + 1,
-        of_metrics(Verdict::Fail) + failed_counts,
+        of(&[Verdict::Fail]),
         usize::from(!troubles.is_empty()),
-        of_metrics(Verdict::Inconclusive)
+        of(&[Verdict::Inconclusive, Verdict::Invalid])
     );
     let inner = (!troubles.is_empty()).then(|| format!("<error message=\"{}\"/>", escaped(&troubles.join("; "))));
     case(&mut xml, "validity", inner.as_deref());
     for one in judged {
-        let message = match one.verdict {
+        let message = match report.said(one.verdict) {
             Verdict::Fail => Some(format!("<failure message=\"{}: worse by {}\"/>", title(one.metric), change(one))),
             Verdict::Inconclusive => Some(format!("<skipped message=\"{}\"/>", escaped(&report.advice(one)))),
-            Verdict::Pass | Verdict::Invalid => None,
+            Verdict::Invalid => Some(NOT_JUDGED.to_owned()),
+            Verdict::Pass => None,
         };
         case(&mut xml, one.metric.name(), message.as_deref());
     }
     for count in report.counts {
-        let failed = count.verdict == Verdict::Fail;
-        let message = failed.then(|| format!("<failure message=\"{}\"/>", escaped(&count_line(count))));
+        let message = match report.said(count.verdict) {
+            Verdict::Fail => Some(format!("<failure message=\"{}\"/>", escaped(&count_line(count)))),
+            Verdict::Invalid => Some(NOT_JUDGED.to_owned()),
+            Verdict::Pass | Verdict::Inconclusive => None,
+        };
         case(&mut xml, &count.name, message.as_deref());
     }
     xml.push_str("</testsuite>\n");

@@ -2,7 +2,7 @@
 
 use reports::result::Verdict;
 
-use super::{Report, change, percent, title, value, word};
+use super::{Report, change, figure_word, percent, title, value};
 
 pub(super) fn render(report: &Report<'_>) -> String {
     let recording = report.recording;
@@ -28,11 +28,11 @@ pub(super) fn render(report: &Report<'_>) -> String {
             value(judged.metric, judged.head),
             change(judged),
             percent(judged.found),
-            word(judged.verdict)
+            figure_word(report.said(judged.verdict))
         ));
     }
     lines.push(String::new());
-    let undecided = recording.judged.iter().filter(|judged| judged.verdict == Verdict::Inconclusive);
+    let undecided = recording.judged.iter().filter(|judged| report.said(judged.verdict) == Verdict::Inconclusive);
     let remarks = report.troubles().into_iter().map(|trouble| format!("**not valid: {trouble}**"));
     let remarks =
         remarks.chain(undecided.map(|judged| report.advice(judged))).chain(report.count_lines()).chain(report.notes());

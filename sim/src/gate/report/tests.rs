@@ -19,7 +19,8 @@ fn rounds(worse: f64) -> Vec<Round> {
     let side = |cpu: f64| {
         let values = Metric::ALL.map(|metric| (metric, if metric == Metric::Cpu { cpu } else { 1_000.0 }));
         let cpu_turns = vec![cpu, cpu * 1.01, cpu, cpu * 1.02];
-        Figures { values: BTreeMap::from(values), cpu_turns, core_share: 1.0, ..Figures::default() }
+        let lag_us = (12.0, 150.0);
+        Figures { values: BTreeMap::from(values), cpu_turns, core_share: 1.0, lag_us, ..Figures::default() }
     };
     let round = |number: u32| {
         let noise = f64::from(number % 3) * 0.001;
@@ -36,6 +37,16 @@ fn with_report<T>(rounds: Vec<Round>, then: impl FnOnce(&Report<'_>) -> T) -> T 
 
 /// The same with counts.
 fn with_counts<T>(rounds: Vec<Round>, counts: &[Counted], then: impl FnOnce(&Report<'_>) -> T) -> T {
+    with_all(rounds, counts, None, then)
+}
+
+/// The same, or with why they could not be counted.
+fn with_all<T>(
+    rounds: Vec<Round>,
+    counts: &[Counted],
+    uncounted: Option<&str>,
+    then: impl FnOnce(&Report<'_>) -> T,
+) -> T {
     let settings = Settings::load(None).unwrap();
     let looks = Looks::new(&settings, 32);
     let options = Options {
@@ -79,6 +90,7 @@ fn with_counts<T>(rounds: Vec<Round>, counts: &[Counted], then: impl FnOnce(&Rep
         settings: &settings,
         recording: &recording,
         counts,
+        uncounted,
         base: &base,
         head: &head,
         started_at,
@@ -95,6 +107,7 @@ fn the_result_is_one_that_others_can_read() {
     let read: ResultFile = serde_json::from_str(&json).unwrap();
     assert_eq!((read.kind, read.verdict), (Kind::Gate, Verdict::Pass));
     assert_eq!(written["pairs"].as_array().unwrap().len(), 12);
+    assert_eq!(read.validity.pacer_lag_us.p99, 150.0, "as the driver showed it");
     assert_eq!((&written["pairs"][0]["first"], &written["pairs"][1]["first"]), (&"base".into(), &"head".into()));
     assert_eq!(written["pairs"][0]["base"]["cpu_us_per_request"], 10.0);
     let cpu = &written["metrics"]["cpu_us_per_request"];
@@ -129,6 +142,22 @@ fn what_is_not_valid_is_nothing_else() {
         assert!(report.text().contains("not valid: head: 2 answers were not as expected"));
         assert!(!report.result_file().validity.valid);
         assert!(report.junit().contains("name=\"validity\"><error message=\"head: 2 answers"));
+        assert!(report.junit().contains("failures=\"0\" errors=\"1\" skipped=\"5\""), "{}", report.junit());
+        for text in [report.text(), report.markdown()] {
+            assert!(text.contains("not judged") && !text.contains("FAIL") && !text.contains("pass"), "{text}");
+        }
+        assert!(report.result_file().metrics.values().all(|metric| metric.verdict == Verdict::Invalid));
+    });
+}
+
+#[test]
+fn counts_that_failed_leave_the_rounds_and_a_reason() {
+    let said = "cargo xtask bench-counts failed:\nCompiling\n\nvalgrind is not there";
+    with_all(rounds(0.0), &[], Some(said), |report| {
+        assert_eq!(report.verdict(), Verdict::Invalid);
+        let reason = "could not be counted: cargo xtask bench-counts failed:; Compiling; valgrind is not there";
+        assert!(report.text().contains(reason), "{}", report.text());
+        assert_eq!(report.result_file().pairs.len(), 12);
     });
 }
 

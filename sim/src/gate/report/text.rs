@@ -3,7 +3,7 @@
 use reports::result::Verdict;
 use reports::table::Table;
 
-use super::{Report, change, percent, title, value, word};
+use super::{Report, change, figure_word, percent, title, value, word};
 
 pub(super) fn render(report: &Report<'_>) -> String {
     let recording = report.recording;
@@ -22,12 +22,12 @@ pub(super) fn render(report: &Report<'_>) -> String {
             format!("{:.1} %", percent(judged.found)),
             format!("{:.1} %", report.settings.metrics[&judged.metric].tolerance_pct),
             judged.rounds.to_string(),
-            word(judged.verdict).to_owned(),
+            figure_word(report.said(judged.verdict)).to_owned(),
         ]);
     }
     lines.extend(table.lines());
     lines.push(String::new());
-    let undecided = recording.judged.iter().filter(|judged| judged.verdict == Verdict::Inconclusive);
+    let undecided = recording.judged.iter().filter(|judged| report.said(judged.verdict) == Verdict::Inconclusive);
     lines.extend(undecided.map(|judged| report.advice(judged)));
     lines.extend(report.count_lines());
     lines.extend(report.troubles().into_iter().map(|trouble| format!("not valid: {trouble}")));

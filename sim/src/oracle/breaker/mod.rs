@@ -41,12 +41,16 @@ pub struct BreakerScore {
     pub leaked_attempts: u64,
     /// The most probes at once.
     pub probes_max_concurrent: u64,
-    /// From the end of the fault to the breaker's closing, the worst over its bound.
+    /// From the end of the fault to the breaker's closing, the worst over its bound; absent when after one it never
+    /// closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_ms: Option<f64>,
     /// What no breaker with this policy could beat.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_oracle_ms: Option<f64>,
+    /// Faults that were over, and after which it never closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub never_closed: Option<u64>,
     /// Every change of state.
     pub transitions: Vec<Transition>,
 }
@@ -100,7 +104,10 @@ pub fn judge_endpoint(
     let worst = trips.iter().max_by_key(|trip| (trip.error, trip.attempts));
     let leaks = leaks::find(history, endpoint, policy, &spans, tolerance);
     let recoveries = recovery::find(history, endpoint, policy, &spans, &outcomes);
-    let recovery = recoveries.iter().max_by_key(|one| one.took_ns.saturating_sub(one.bound_ns));
+    // What never closed is worse than whatever did.
+    let over = |one: &&recovery::Recovery| one.took_ns.map_or(u64::MAX, |took| took.saturating_sub(one.bound_ns));
+    let recovery = recoveries.iter().max_by_key(over);
+    let never_closed = recoveries.iter().filter(|one| one.took_ns.is_none()).count() as u64;
     BreakerScore {
         trips: trips_in(&spans),
         trip_ms: trips.iter().filter_map(|trip| trip.after_ns).max().map(ms),
@@ -109,8 +116,9 @@ pub fn judge_endpoint(
         trip_error: worst.map_or(0, |trip| trip.error),
         leaked_attempts: leaks.leaked,
         probes_max_concurrent: leaks.probes_max,
-        recovery_ms: recovery.map(|one| ms(one.took_ns)),
+        recovery_ms: recovery.and_then(|one| one.took_ns).map(ms),
         recovery_oracle_ms: recovery.map(|one| ms(one.bound_ns)),
+        never_closed: Some(never_closed).filter(|count| *count > 0),
         transitions: transitions(&spans),
     }
 }

@@ -3,6 +3,9 @@
 //! From the end of its last fault to the moment at which its breaker closed. No breaker could be faster than its
 //! policy: the next probe is due when the present opening ends, or at once when it is half-open already, and a probe
 //! takes as long as the endpoint takes to answer. That sum is the lower bound that stands beside the figure.
+//!
+//! Invariant: what never closed has no time, however soon the run ended. A fault that lasts to the end of the run heals
+//! nothing that could be seen.
 
 use super::outcomes::Judged;
 use super::spans::Span;
@@ -12,8 +15,8 @@ use crate::oracle::policy::BreakerPolicy;
 /// One recovery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Recovery {
-    /// From the end of the fault to the breaker's closing; to the end of the run when it never closed.
-    pub took_ns: u64,
+    /// From the end of the fault to the breaker's closing; `None` when it never closed.
+    pub took_ns: Option<u64>,
     /// What no breaker with this policy could beat.
     pub bound_ns: u64,
 }
@@ -27,9 +30,10 @@ pub(crate) fn find(
     outcomes: &[Judged],
 ) -> Vec<Recovery> {
     let service = service_ns(outcomes);
-    let last_ns = end_of(history);
+    let end_ns = end_of(history);
     healed_at(history, endpoint)
         .into_iter()
+        .filter(|healed| *healed < end_ns)
         .filter_map(|healed| {
             let at = spans.iter().position(|span| span.contains(healed))?;
             let probe = match spans[at].state {
@@ -38,8 +42,8 @@ pub(crate) fn find(
                 BreakerState::Open => healed.max(spans[at].from_ns.saturating_add(policy.open_for(spans[at].openings))),
             };
             let closed = spans[at..].iter().find(|span| span.state == BreakerState::Closed);
-            let until = closed.map_or(last_ns.max(healed), |span| span.from_ns);
-            Some(Recovery { took_ns: until - healed, bound_ns: (probe - healed).saturating_add(service) })
+            let took_ns = closed.map(|span| span.from_ns - healed);
+            Some(Recovery { took_ns, bound_ns: (probe - healed).saturating_add(service) })
         })
         .collect()
 }
@@ -61,10 +65,9 @@ fn service_ns(outcomes: &[Judged]) -> u64 {
     good.get(good.len() / 2).copied().unwrap_or(0)
 }
 
+/// Where the plan ends, whenever the last answer came; where there is none nothing is known of its end.
 fn end_of(history: &History) -> u64 {
-    let phases = history.phases.iter().map(|phase| phase.until_ns);
-    let clients = history.clients.iter().filter_map(|request| request.end_ns);
-    phases.chain(clients).max().unwrap_or(0)
+    history.phases.iter().map(|phase| phase.until_ns).max().unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -75,13 +78,13 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    fn recoveries(story: Story) -> Vec<(u64, u64)> {
+    fn recoveries(story: Story) -> Vec<(Option<u64>, u64)> {
         let (history, of) = (story.end(), endpoint("orders/1"));
         let policy = BreakerPolicy { open_for_ns: 100 * MS, ..BreakerPolicy::default() };
         let spans = super::super::spans::of(&history, &of);
         let outcomes = super::super::outcomes::judged(&history, &of, &policy);
         let found = find(&history, &of, &policy, &spans, &outcomes);
-        found.into_iter().map(|one| (one.took_ns / MS, one.bound_ns / MS)).collect()
+        found.into_iter().map(|one| (one.took_ns.map(|ns| ns / MS), one.bound_ns / MS)).collect()
     }
 
     fn outage() -> Story {
@@ -102,12 +105,19 @@ mod tests {
     fn the_second_opening_is_twice_as_long() {
         let story =
             outage().at_ms(325).breaker("orders/1", Open, HalfOpen).at_ms(331).breaker("orders/1", HalfOpen, Closed);
-        assert_eq!(recoveries(story), [(181, 177)], "healed at 150; due at 325, and 2 ms to answer");
+        assert_eq!(recoveries(story), [(Some(181), 177)], "healed at 150; due at 325, and 2 ms to answer");
     }
 
     #[test]
-    fn what_never_closes_takes_to_the_end() {
-        assert_eq!(recoveries(outage()), [(850, 177)]);
+    fn what_never_closes_has_no_time() {
+        assert_eq!(recoveries(outage()), [(None, 177)]);
+    }
+
+    #[test]
+    fn a_fault_that_lasts_to_the_end_heals_nothing() {
+        let story = Story::new().phase_between("before", 0, 150).answered("orders/1", 200, 2);
+        let story = story.fault("orders/1", 10, 150, "hang").at_ms(20).breaker("orders/1", Closed, Open);
+        assert!(recoveries(story).is_empty());
     }
 
     #[test]

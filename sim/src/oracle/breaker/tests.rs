@@ -60,6 +60,21 @@ fn a_breaker_that_never_trips() {
 }
 
 #[test]
+fn a_breaker_that_stays_open_has_no_recovery_however_soon_the_run_ends() {
+    let story = |until_ms| {
+        let story = Story::new().phase_between("healed", 0, until_ms).fault("orders/1", 10, 20, "status = 503");
+        let story = story.each(10..13, |story, at| story.at_ms(at).answered("orders/1", 503, 1));
+        story.at_ms(13).breaker("orders/1", Closed, Open)
+    };
+    for until_ms in [22, 1_000] {
+        let score = score(story(until_ms));
+        assert_eq!((score.recovery_ms, score.recovery_oracle_ms), (None, Some(93.0)), "{until_ms}");
+        assert_eq!(score.never_closed, Some(1));
+    }
+    assert_eq!(score(story(20)).never_closed, None, "the fault lasts to the end");
+}
+
+#[test]
 fn a_breaker_that_trips_for_nothing() {
     let score = score(Story::new().answered("orders/1", 200, 1).at_ms(5).breaker("orders/1", Closed, Open));
     assert_eq!((score.trips, score.trip_error, score.oracle_attempts), (1, 1, None));

@@ -18,7 +18,7 @@ use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
 use reports::result::{Capacity, Ratio};
 
-use self::search::{Objective, SHARES, Search, Seen, crossing, ratio, step};
+use self::search::{Objective, SHARES, Search, Seen, crossing, is_tried, ratio, step};
 use super::drive::{Stretch, start_ns};
 use super::error::RunError;
 use super::progress::Progress;
@@ -103,7 +103,8 @@ fn sweep(
     let mut knees = Vec::new();
     bench.short.clear();
     for _ in 0..bench.part.repeats {
-        for index in shuffled(SHARES.len(), &mut rng) {
+        let shares = shuffled(SHARES.len(), &mut rng);
+        for index in shares.into_iter().filter(|index| is_tried(knee, SHARES[*index], bench.part.most_rps)) {
             if bench.is_stopped() {
                 return Ok(Vec::new());
             }
@@ -113,10 +114,12 @@ fn sweep(
         knees.push(crossing(&last, objective));
     }
     capacity.knee_rps = ratio(&knees);
-    capacity.steps = by_share.iter().map(|repeats| step(repeats)).collect();
+    capacity.steps = by_share.iter().filter(|repeats| !repeats.is_empty()).map(|repeats| step(repeats)).collect();
     let goodput = |share: f64| {
         let index = SHARES.iter().position(|one| (one - share).abs() < 1e-9)?;
-        Some(ratio(&by_share[index].iter().map(|seen| seen.good_rps).collect::<Vec<f64>>()))
+        // One above the most was not tried, and has no value.
+        let repeats = Some(&by_share[index]).filter(|repeats| !repeats.is_empty())?;
+        Some(ratio(&repeats.iter().map(|seen| seen.good_rps).collect::<Vec<f64>>()))
     };
     if let (Some(Ratio { estimate: at_knee, .. }), Some(above)) = (goodput(1.0), goodput(1.5)) {
         capacity.goodput_retention = (at_knee > 0.0).then(|| (above.estimate / at_knee * 1e4).round() / 1e4);

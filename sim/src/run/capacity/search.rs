@@ -64,7 +64,7 @@ impl Search {
     /// The next rate to try; `None` when the search is over.
     pub(super) fn next(&self) -> Option<f64> {
         match (self.held, self.failed) {
-            (None, None) => Some(self.first),
+            (None, None) => Some(self.first.min(self.most)),
             (Some(held), None) => (held < self.most).then(|| (held * 2.0).min(self.most)),
             (None, Some(failed)) => (failed > self.first * FLOOR).then_some(failed / 2.0),
             (Some(held), Some(failed)) => (failed / held > NEAR).then(|| (held * failed).sqrt()),
@@ -103,12 +103,21 @@ pub(super) fn crossing(sweep: &[Seen], objective: Objective) -> f64 {
     good.offered_rps * (bad.offered_rps / good.offered_rps).powf(share.clamp(0.0, 1.0))
 }
 
-/// The estimate of a positive figure over repetitions, with its interval; on logarithms, since ratios are what differs.
+/// Whether a sweep around this knee tries this share of it.
+pub(super) fn is_tried(knee: f64, share: f64, most: f64) -> bool {
+    // A knee that is the most is tried itself, whatever its last digit.
+    knee * share <= most * (1.0 + 1e-9)
+}
+
+/// The estimate of a figure over repetitions, with its interval; on logarithms, since ratios are what differs, and on
+/// the figures themselves where one is zero, which has none.
 pub(super) fn ratio(values: &[f64]) -> Ratio {
-    let logs: Vec<f64> = values.iter().filter(|value| **value > 0.0).map(|value| value.ln()).collect();
-    let Some(shift) = Shift::of(&logs) else { return Ratio::default() };
+    let has_logs = values.iter().all(|value| *value > 0.0);
+    let scaled: Vec<f64> = values.iter().map(|value| if has_logs { value.ln() } else { *value }).collect();
+    let Some(shift) = Shift::of(&scaled) else { return Ratio::default() };
     let interval = shift.interval(OUTSIDE);
-    let round = |log: f64| (log.exp() * 10.0).round() / 10.0;
+    let back = |value: f64| if has_logs { value.exp() } else { value };
+    let round = |value: f64| (back(value) * 10.0).round() / 10.0;
     Ratio { estimate: round(shift.estimate()), ci_low: round(interval.low), ci_high: round(interval.high) }
 }
 
@@ -116,12 +125,14 @@ pub(super) fn ratio(values: &[f64]) -> Ratio {
 pub(super) fn step(repeats: &[Seen]) -> CapacityStep {
     let of = |figure: fn(&Seen) -> f64| repeats.iter().map(figure).collect::<Vec<f64>>();
     let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
+    // Where nothing was answered there is no latency.
+    let latency = |figure| ratio(&of(figure).into_iter().filter(|us| *us > 0.0).collect::<Vec<f64>>());
     CapacityStep {
         offered_rps: mean(of(|seen| seen.offered_rps)).round(),
         achieved_rps: mean(of(|seen| seen.achieved_rps)).round(),
         success_ratio: (mean(of(|seen| seen.success_ratio)) * 1e5).round() / 1e5,
-        p50_us: ratio(&of(|seen| seen.p50_us)),
-        p99_us: ratio(&of(|seen| seen.p99_us)),
+        p50_us: latency(|seen| seen.p50_us),
+        p99_us: latency(|seen| seen.p99_us),
     }
 }
 
@@ -203,5 +214,23 @@ mod tests {
         }
         assert!(wild.ci_high - wild.ci_low > 10.0 * (calm.ci_high - calm.ci_low));
         assert_eq!(ratio(&[]), Ratio::default());
+    }
+
+    #[test]
+    fn nothing_is_a_figure_too() {
+        let half = ratio(&[100.0, 0.0, 100.0, 0.0, 100.0, 0.0]);
+        assert!(half.estimate <= 50.0 && half.ci_low == 0.0, "{half:?}");
+        assert_eq!(ratio(&[0.0; 6]), Ratio::default());
+        let silent = Seen { good_rps: 0.0, p50_us: 0.0, p99_us: 0.0, ..queue(6_000.0, 1_000.0) };
+        let steps = step(&[queue(6_000.0, 1_000.0), silent, queue(6_000.0, 1_000.0)]);
+        assert!(steps.p99_us.ci_low > 900.0, "a stretch without answers has no latency: {steps:?}");
+    }
+
+    #[test]
+    fn a_sweep_stays_below_the_most() {
+        let rates = |knee: f64, most: f64| SHARES.iter().filter(|share| is_tried(knee, **share, most)).count();
+        assert_eq!(rates(1_000.0, 10_000.0), SHARES.len());
+        let below = SHARES.iter().filter(|share| **share <= 1.0).count();
+        assert_eq!((rates(10_000.0, 10_000.0), rates(10_000.0 / 3.0 * 3.0, 10_000.0)), (below, below));
     }
 }

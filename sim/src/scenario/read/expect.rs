@@ -7,9 +7,17 @@ use super::super::reader::Reader;
 
 const KEYS: &[&str] = &["figure", "above", "per", "min", "max"];
 
-/// Every expectation. `known` holds the figures that the result will have; `None` when that is not known because
-/// something else is wrong.
-pub(super) fn expectations(reader: &Reader<'_>, known: Option<&[String]>, report: &mut Report) -> Vec<ExpectPart> {
+/// What the result will tell.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    /// The figures that it will have.
+    pub(super) figures: &'a [String],
+    /// A gateway is restarted, and nobody is told what it decides from then on.
+    pub(super) restarts: bool,
+}
+
+/// Every expectation; `known` is `None` when that is not known because something else is wrong.
+pub(super) fn expectations(reader: &Reader<'_>, known: Option<Known<'_>>, report: &mut Report) -> Vec<ExpectPart> {
     let mut expectations = Vec::new();
     for node in reader.tables("expect", report) {
         let Some(reader) = Reader::of(node, KEYS, report) else { continue };
@@ -43,7 +51,8 @@ pub(super) fn expectations(reader: &Reader<'_>, known: Option<&[String]>, report
     expectations
 }
 
-fn check((key, figure): (&str, &str), known: &[String], reader: &Reader<'_>, report: &mut Report) {
+fn check((key, figure): (&str, &str), told: Known<'_>, reader: &Reader<'_>, report: &mut Report) {
+    let known = told.figures;
     if known.iter().any(|name| name == figure) || figures::is_count(figure, known) {
         return;
     }
@@ -55,6 +64,12 @@ fn check((key, figure): (&str, &str), known: &[String], reader: &Reader<'_>, rep
     }
     let section = figure.split('.').next().unwrap_or_default();
     let at = reader.place(key);
+    if told.restarts && ["breakers", "limiters"].contains(&section) {
+        let message = "what a gateway decides is followed up to its first restart, so that breakers and rate limits are \
+                       not scored where one is restarted; leave the event `restart` out, or expect what clients see";
+        report.error(at, message);
+        return;
+    }
     if section == "limiters" && !known.iter().any(|name| name.starts_with("limiters.")) {
         let message = "the gateway's configuration has no rate limit that is scored (one with `anonymous` is not)";
         report.error(at, message);

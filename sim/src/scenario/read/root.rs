@@ -12,6 +12,7 @@ use super::super::problem::{Problems, Report};
 use super::super::reader::{Reader, is_name};
 use super::super::source::{Sources, Span};
 use super::super::tree::parse;
+use super::expect::Known;
 use super::{capacity, expect, fault, hostile, load as loads, tokens, way, world};
 
 const KEYS: &[&str] = &[
@@ -106,8 +107,9 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
         events,
         tokens,
         expectations: Vec::new(),
-        scores_breakers: instances == 1,
+        scores_breakers: false,
     };
+    let scenario = Scenario { scores_breakers: instances == 1 && !scenario.restarts(), ..scenario };
     // A figure of a part that could not be read is not known, and would be reported for nothing.
     let whole = report.is_clean();
     let checked = match scenario.gateway.template.check(&world::config_path(reader, file), scenario.endpoints()) {
@@ -122,7 +124,8 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
         }
     };
     let figures = figures::all(&scenario, checked.as_ref());
-    let known = (whole && checked.is_some()).then_some(figures.as_slice());
+    let known = Known { figures: &figures, restarts: scenario.restarts() };
+    let known = (whole && checked.is_some()).then_some(known);
     let expectations = expect::expectations(reader, known, report);
     Some(Scenario { expectations, ..scenario })
 }
