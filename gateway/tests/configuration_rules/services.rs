@@ -311,3 +311,24 @@ fn the_health_check_of_grpc_needs_http_2() {
     check_upstream(&format!("protocol = \"http2\"\n{health}"), &[]);
     check_upstream(health, &["3:19: the health check of gRPC needs an upstream that speaks HTTP/2"]);
 }
+
+#[test]
+fn what_requests_are_told_apart_by_can_be_there() {
+    let identity = "is an identity header, which is taken from every request";
+    check_route("headers = { X-Auth-Tenant = 'a' }", &[&format!("4:13: \"x-auth-tenant\" {identity}")]);
+    check_route(
+        "headers = { upgrade = '*' }",
+        &["4:13: \"upgrade\" speaks of one connection, and ends at the gateway"],
+    );
+    check_route("headers = { te = 'trailers', host = '*', x-version = '2' }", &[]);
+    let by = |key: &str| format!("balance = {{ policy = 'consistent_hash', key = '{key}' }}");
+    check_upstream(&by("header:x-auth-tenant"), &[&format!("3:47: \"x-auth-tenant\" {identity}")]);
+    let told = format!(
+        "{}\n[[routes]]\npath = '/'\nupstream = 'a'\n\
+         forward_auth = {{ upstream = 'a', response_headers = ['x-auth-tenant'] }}",
+        by("header:x-auth-tenant")
+    );
+    check_upstream(&told, &[]);
+    let without = format!("{}\n[identity]\nstrip_headers = ['cookie']", by("cookie:session"));
+    check_upstream(&without, &[&format!("3:47: \"cookie\" {identity}")]);
+}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustls::RootCertStore;
 
+use super::screening::Screening;
 use crate::config::certificates;
 use crate::config::load::Purpose;
 use crate::config::parse::environment::Environment;
@@ -34,6 +35,8 @@ pub(crate) struct Context<'a> {
     pub(crate) complete: bool,
     /// The headers that clients cannot set, and edits cannot either.
     pub(crate) identity_headers: Vec<HeaderPattern>,
+    /// What becomes of clients' headers.
+    pub(crate) screening: Screening,
     /// What the program has registered in code.
     pub(crate) registered: Registered,
     upstreams: HashSet<&'a str>,
@@ -73,6 +76,7 @@ impl<'a> Context<'a> {
             environment,
             purpose,
             identity_headers: Vec::new(),
+            screening: Screening::of(root, shared("route")),
             registered: Registered::default(),
             upstreams: names(top("upstreams")),
             stores: names(top("stores")),

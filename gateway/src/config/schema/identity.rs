@@ -1,7 +1,7 @@
 //! `[identity]` and its providers.
 
 use super::{DAY, HOUR, Kind, MANY, MINUTE, SECOND, TableDef, key};
-use crate::config::validate::{identity, plugins};
+use crate::config::validate::{identity, plugins, screening};
 use crate::config::value::text;
 
 /// `[identity]`
@@ -88,7 +88,13 @@ pub(crate) static JWT: TableDef = TableDef::plain(
         key("revocation", Kind::Table(&REVOCATION), "Tokens that were taken back: each request asks a store."),
     ],
 )
-.rules(&[identity::jwt_keys, identity::key_set, identity::secret_length, identity::replay_store]);
+.rules(&[
+    identity::jwt_keys,
+    identity::key_set,
+    identity::secret_length,
+    identity::replay_store,
+    screening::credentials,
+]);
 
 static JWKS: TableDef = TableDef::plain(
     "jwks",
@@ -144,7 +150,7 @@ pub(crate) static INTROSPECTION: TableDef = TableDef::plain(
         key("cache", Kind::Table(&INTROSPECTION_CACHE), "Answers that are kept.").default("{}"),
     ],
 )
-.rules(&[identity::introspection]);
+.rules(&[identity::introspection, screening::credentials]);
 
 static INTROSPECTION_CACHE: TableDef = TableDef::plain(
     "cache",
@@ -165,7 +171,7 @@ pub(crate) static API_KEY: TableDef = TableDef::plain(
         key("file", Kind::File, "The SHA-256 of each key, its subject and its scopes; reloaded on change.").required(),
     ],
 )
-.rules(&[identity::api_keys]);
+.rules(&[identity::api_keys, screening::credentials]);
 
 static MTLS: TableDef = TableDef::plain(
     "[identity.providers.NAME] kind = \"mtls\"",
@@ -189,4 +195,4 @@ pub(crate) static CUSTOM: TableDef = TableDef::plain(
         key("cache", Kind::Table(&INTROSPECTION_CACHE), "Its words that are kept.").default("{}"),
     ],
 )
-.rules(&[plugins::identity]);
+.rules(&[plugins::identity, screening::credentials]);
