@@ -188,3 +188,34 @@ fn what_takes_a_header_is_told_with_what_to_do() {
     let help = problems.unwrap_err().iter().find_map(|problem| problem.help.clone());
     assert_eq!(help.as_deref(), Some("`strip_headers` of [identity] names \"x-auth-*\": use another header"));
 }
+
+#[test]
+fn what_is_told_of_an_identity_frames_no_message_and_has_its_own_header() {
+    let framing = "the gateway sets it; an edit could change where a message ends";
+    check(
+        "[identity]\nsubject_header = 'Content-Length'\nscopes_header = 'connection'\n\
+         claims = { transfer-encoding = 'te', host = 'h', x-tenant = 'tenant' }",
+        &[
+            &format!("2:18: \"Content-Length\" is not a header's name: {framing}"),
+            &format!("3:17: \"connection\" is not a header's name: {framing}"),
+            &format!("4:12: \"transfer-encoding\" is not a header's name: {framing}"),
+            "4:38: \"host\" is not a header's name: the gateway sets it, see the route's key `host`",
+        ],
+    );
+    check(
+        "[identity]\nclaims = { x-tenant = 'tenant', X-Tenant = 'org' }",
+        &["2:33: this header carries another claim already"],
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.pem");
+    std::fs::write(&key, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    let passport = |header: &str| {
+        format!("[identity]\nclaims = {{ x-tenant = 'tenant' }}\npassport = {{ key = '{}'{header} }}", key.display())
+    };
+    check(&passport(""), &[]);
+    let message = "the passport's header carries the subject, the scopes or a claim already";
+    for header in ["x-auth-subject", "X-Auth-Scopes", "x-tenant"] {
+        let told = errors(&passport(&format!(", header = '{header}'")));
+        assert!(told.len() == 1 && told[0].ends_with(message), "{header}: {told:?}");
+    }
+}

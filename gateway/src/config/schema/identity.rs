@@ -7,9 +7,9 @@ use crate::config::value::text;
 /// `[identity]`
 pub(crate) static IDENTITY: TableDef = TableDef::plain("[identity]", "The headers that only the gateway sets, and who proves identities.", &[
     key("strip_headers", Kind::List(const { &Kind::Text(&text::HEADER_PATTERN) }, 0), "Removed from every client request, on every route, authenticated or not. The headers named below are always among them.").default("[\"x-auth-*\"]"),
-    key("subject_header", Kind::Text(&text::HEADER), "Carries the proven subject to the upstream.").default("\"x-auth-subject\""),
-    key("scopes_header", Kind::Text(&text::HEADER), "Carries the granted scopes to the upstream.").default("\"x-auth-scopes\""),
-    key("claims", Kind::Map(&text::HEADER, const { &Kind::Text(&text::NOT_EMPTY) }), "Headers that carry claims: `{ \"x-auth-tenant\" = \"tenant\" }`.").default("{}"),
+    key("subject_header", Kind::Text(&text::EDITABLE_HEADER), "Carries the proven subject to the upstream.").default("\"x-auth-subject\""),
+    key("scopes_header", Kind::Text(&text::EDITABLE_HEADER), "Carries the granted scopes to the upstream.").default("\"x-auth-scopes\""),
+    key("claims", Kind::Map(&text::EDITABLE_HEADER, const { &Kind::Text(&text::NOT_EMPTY) }), "Headers that carry claims: `{ \"x-auth-tenant\" = \"tenant\" }`.").default("{}"),
     key("passport", Kind::Table(&PASSPORT), "A short-lived token signed by the gateway, so that a service can check identity by itself."),
     key("providers", Kind::Map(&text::NAME, const { &Kind::Tagged("kind", PROVIDERS) }), "Who proves identities, by name.").default("{}"),
 ])
