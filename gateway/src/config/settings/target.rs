@@ -1,0 +1,40 @@
+//! What services are asked for, as people are shown it: a query may carry a key (`/check?token=…`), which variables fill in.
+
+/// Stands where a value is not shown.
+pub const NOT_SHOWN: &str = "(not shown)";
+
+/// A path without the values of its query; what stands for a value of a request (`{id}`) is told.
+pub fn shown(path: &str) -> String {
+    let Some((path, query)) = path.split_once('?') else { return path.to_owned() };
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some((_, value)) if value.is_empty() || is_placeholder(value) => pair.to_owned(),
+        Some((name, _)) => format!("{name}={NOT_SHOWN}"),
+        None if pair.is_empty() || is_placeholder(pair) => pair.to_owned(),
+        None => NOT_SHOWN.to_owned(),
+    };
+    format!("{path}?{}", query.split('&').map(pair).collect::<Vec<_>>().join("&"))
+}
+
+fn is_placeholder(text: &str) -> bool {
+    let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+    inner.is_some_and(|inner| !inner.contains(['{', '}']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn values_of_a_query_are_not_shown() {
+        for (path, expected) in [
+            ("/verify", "/verify"),
+            ("/verify?token=s3cret", "/verify?token=(not shown)"),
+            ("/orders?user={id}&key=s3cret&page=", "/orders?user={id}&key=(not shown)&page="),
+            ("/orders?s3cret", "/orders?(not shown)"),
+            ("/orders?ids={a}s3cret{b}", "/orders?ids=(not shown)"),
+            ("/orders?{a}?", "/orders?(not shown)"),
+        ] {
+            assert_eq!(shown(path), expected);
+        }
+    }
+}
