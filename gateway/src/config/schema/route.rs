@@ -24,6 +24,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         plugins::handler,
         plugins::stages,
         route::rewrite_parameters,
+        route::rewrite_can_be_sent,
         route::tries_within_timeout,
         route::identity_headers,
         screening::conditions,
