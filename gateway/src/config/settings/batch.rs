@@ -61,7 +61,7 @@ impl Batch {
         let shown = |pieces: &[BatchPiece]| pieces.iter().map(ToString::to_string).collect::<String>();
         let mut call = format!("{} {}", self.method, target::shown(&shown(&self.call)));
         if !self.body.is_empty() {
-            call.push_str(&format!(" with {}", shown(&self.body)));
+            call.push_str(&format!(" with {}", target::shown_body(&shown(&self.body))));
         }
         let pointer = |names: &[String]| names.iter().map(|name| format!("/{name}")).collect::<String>();
         let items = if self.items.is_empty() { "the answer itself".to_owned() } else { pointer(&self.items) };
