@@ -2,6 +2,7 @@
 //! match. `gateway explain` and the admin's `/explain` give the same answer.
 
 pub mod judge;
+mod screened;
 mod trace;
 
 use std::net::IpAddr;
@@ -17,6 +18,7 @@ use crate::config::settings::rate_limit::{LimitKey, Mode, Rate};
 use crate::config::settings::split::{Split, StickyKey};
 use crate::config::settings::{Config, RateLimit, Route};
 use crate::context::target::routing_host;
+use crate::error::{Code, GatewayError};
 use crate::identity::{Registry, RouteAuth, Trial};
 use crate::rate_limit::Key;
 use crate::routing::explain::Explanation;
@@ -25,6 +27,7 @@ use crate::telemetry::metrics::Registry as Metrics;
 use crate::upstream::split::{Shown, hash};
 
 use judge::Judge;
+use screened::Screened;
 
 /// A request to be explained.
 #[derive(Debug)]
@@ -39,14 +42,23 @@ pub struct Question {
 }
 
 /// The answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Answer {
     /// The path that is matched and sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Why the path is refused, with 400.
+    /// Why it is refused before any route is looked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// The status of that refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The code of that refusal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    /// Headers that are taken from a client that is no trusted proxy, before anything looks at them; each with why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub removed: Vec<String>,
     /// Which route, and why not the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routing: Option<Explanation>,
@@ -160,6 +172,10 @@ pub struct Policies {
     /// What becomes of this request's page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<String>,
+    /// The request is a preflight, which the gateway answers before it asks for an identity, counts it by limits, or asks
+    /// another service.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub preflight: bool,
 }
 
 impl Question {
@@ -168,8 +184,7 @@ impl Question {
     /// # Errors
     /// Which part is not valid.
     pub fn parse(method: &str, url: &str, headers: &[&str]) -> Result<Self, String> {
-        let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes())
-            .map_err(|_| format!("{method:?} is not a method"))?;
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| format!("{method:?} is not a method"))?;
         if !url.starts_with('/') && !url.contains("://") {
             return Err(format!("{url:?} is neither a URL nor a path: a path begins with a slash"));
         }
@@ -223,37 +238,38 @@ pub fn answer(config: &Config, question: &Question) -> Answer {
 
 /// Explains a request under a configuration; credentials are judged at `now`, seconds since the Unix epoch.
 pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -> Answer {
+    let Screened { headers, removed } = match screened::screen(config, question) {
+        Ok(screened) => screened,
+        Err(error) => return Answer::refused(&error),
+    };
     let judge = Judge::new(config);
     let path = match judge.path(question.uri.path()) {
         Ok(path) => path,
-        Err(error) => {
-            let refused = Some(error.to_string());
-            return Answer { path: None, refused, routing: None, policies: None, trace: None };
-        }
+        Err(error) => return Answer::refused(&GatewayError::new(Code::BadRequest, error.to_string())),
     };
     let host = question.host();
     let query = question.uri.query();
     let body = question.body.as_ref().map_or(Body::Absent, |(value, length)| Body::Json(value, *length));
-    let ask = Ask { host: &host, method: &question.method, path: &path, query, headers: &question.headers, body };
+    let ask = Ask { host: &host, method: &question.method, path: &path, query, headers: &headers, body };
     if let Some(answer) = preflight(config, &judge.table, &ask) {
-        return answer;
+        return Answer { removed, ..answer };
     }
     let policies = match judge.table.find(&ask) {
         Found::Route { index, params } => {
             let route = &config.routes[index];
             let target = judge.sent(index, &path, &params, query);
-            let (headers, certificate) = (&question.headers, question.certificate.as_ref());
-            let auth = judges(route).map(|auth| crate::identity::explain(&auth, headers, certificate, now));
-            let limits = limits(config, route, &question.headers);
+            let certificate = question.certificate.as_ref();
+            let auth = judges(route).map(|auth| crate::identity::explain(&auth, &headers, certificate, now));
+            let limits = limits(config, route, &headers);
             let page = route.cors.as_ref().zip(headers.get(http::header::ORIGIN)).map(|(cors, origin)| {
                 if cors.allows(origin).is_some() { "may read the answer" } else { "may not read the answer" }.to_owned()
             });
-            let compress = compress(route, headers);
+            let compress = compress(route, &headers);
             let told = match route.split.as_deref() {
                 None => policies(config, route, target, limits),
                 Some(split) => {
                     let subject = auth.as_ref().and_then(|auth| auth.subject.as_deref());
-                    let shown = Shown { client: question.client, subject, claims: None, headers };
+                    let shown = Shown { client: question.client, subject, claims: None, headers: &headers };
                     shared(config, (route, split), (target, limits), &shown)
                 }
             };
@@ -262,8 +278,17 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
         Found::MethodNotAllowed { .. } | Found::None => None,
     };
     let routing = Some(crate::routing::explain::explain(&judge.table, &ask));
+    // A trace is continued before headers are looked at.
     let trace = trace::told(&config.telemetry.tracing, &question.headers);
-    Answer { path: Some(path), refused: None, routing, policies, trace }
+    Answer { path: Some(path), removed, routing, policies, trace, ..Answer::default() }
+}
+
+impl Answer {
+    /// What no route is looked for.
+    fn refused(error: &GatewayError) -> Self {
+        let (status, code) = (Some(error.status().as_u16()), Some(error.code.as_str()));
+        Self { refused: Some(error.detail.to_string()), status, code, ..Self::default() }
+    }
 }
 
 /// Why a request that is over did not take the other routes; of it method, host and path are known still. `took` is the
@@ -346,9 +371,11 @@ fn preflight(config: &Config, table: &RouteTable, ask: &Ask<'_>) -> Option<Answe
     };
     let target = "(nothing: the gateway answers)".to_owned();
     let routing = crate::routing::explain::explain(table, &Ask { method: &preflight.method, ..*ask });
-    let policies = Policies { page: Some(page), ..policies(config, route, target, Vec::new()) };
+    let told = policies(config, route, target, Vec::new());
+    // It is answered before all that other requests of the route meet.
+    let policies = Policies { page: Some(page), preflight: true, origin: None, forward_auth: None, ..told };
     let (path, routing) = (Some(ask.path.to_owned()), Some(routing));
-    Some(Answer { path, refused: None, routing, policies: Some(policies), trace: None })
+    Some(Answer { path, routing, policies: Some(policies), ..Answer::default() })
 }
 
 /// The limits of a route, and who this request counts as.
@@ -439,5 +466,6 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         cors: route.cors.as_ref().map(ToString::to_string),
         compress: None,
         page: None,
+        preflight: false,
     }
 }

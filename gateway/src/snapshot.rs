@@ -271,7 +271,7 @@ impl Places {
 
 /// Compiles what the upstream of a route is sent instead of the path, which is that of the route at this place.
 fn rewrite(route: &settings::Route, (table, at): (&RouteTable, usize), rules: PathRules) -> Option<CompiledRewrite> {
-    // Validation tried it: one that cannot be compiled never gets here.
+    // A rule of the route has tried it (`config::validate::route`): one that cannot be compiled never gets here.
     CompiledRewrite::new(route.rewrite.as_ref()?, table.pattern(at), rules).ok()
 }
 

@@ -91,7 +91,11 @@ fn render(answer: &Answer) -> String {
         line(&mut text, "path", path);
     }
     if let Some(why) = &answer.refused {
-        line(&mut text, "refused", &format!("400 bad_request: {why}"));
+        let (status, code) = (answer.status.unwrap_or_default(), answer.code.unwrap_or_default());
+        line(&mut text, "refused", &format!("{status} {code}: {why}"));
+    }
+    for removed in &answer.removed {
+        line(&mut text, "taken away", removed);
     }
     if let Some(policies) = &answer.policies {
         render_policies(&mut text, answer.routing.as_ref(), policies);
@@ -109,6 +113,13 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     line(text, "route", routing.and_then(|routing| routing.route.as_deref()).unwrap_or(""));
     for because in routing.map(|routing| &routing.because[..]).unwrap_or_default() {
         line(text, "", because);
+    }
+    if policies.preflight {
+        line(text, "auth", "not asked for: preflights are answered before identity and limits");
+        for (name, value) in [("cors", &policies.cors), ("page", &policies.page)] {
+            line(text, name, value.as_deref().unwrap_or_default());
+        }
+        return;
     }
     match (&policies.auth, &policies.forward_auth) {
         (Some(auth), _) => render_auth(text, auth),

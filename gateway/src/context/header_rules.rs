@@ -5,6 +5,7 @@
 //! punctuation only: many a framework hands `X_User_Id`, `X.User.Id` and `X-User-Id` to the application as one variable
 //! (CGI, RFC 3875, section 4.1.18). So names are compared with every punctuation mark read as a dash.
 
+use http::HeaderName;
 use smallvec::SmallVec;
 
 use super::hop_by_hop;
@@ -23,6 +24,21 @@ pub(super) enum Verdict {
     Remove,
     /// The whole request is refused.
     Refuse,
+}
+
+/// Why a field does not get past the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It speaks of one connection, or its name looks like one that does or that frames a message.
+    Connection,
+    /// Its name has an underscore, and `underscores_in_headers = "reject"`: the whole request is refused.
+    Refused,
+    /// Its name has an underscore, and `underscores_in_headers = "drop"`.
+    Underscore,
+    /// Only the gateway says who asks.
+    Identity,
+    /// Only a proxy that is trusted says it.
+    ForProxies,
 }
 
 /// The compiled rules. One value serves all requests of a snapshot.
@@ -93,6 +109,23 @@ impl HeaderRules {
         if frames || self.matches_folded(&folded) || is_for_proxies(&folded) { Verdict::Remove } else { Verdict::Keep }
     }
 
+    /// Why no field of this name gets past the gateway; `None` where it does. `te` does as far as it says `trailers`.
+    pub fn why_taken(&self, name: &HeaderName, peer_trusted: bool) -> Option<Taken> {
+        let name = name.as_str().as_bytes();
+        if matches!(hop_by_hop::kind(name), hop_by_hop::Kind::Connection | hop_by_hop::Kind::Hop) {
+            return Some(Taken::Connection);
+        }
+        let folded: Folded = name.iter().map(|byte| fold_byte(*byte)).collect();
+        match self.judge(name, peer_trusted) {
+            Verdict::Keep => None,
+            Verdict::Refuse => Some(Taken::Refused),
+            Verdict::Remove if self.underscores == Underscores::Drop && name.contains(&b'_') => Some(Taken::Underscore),
+            Verdict::Remove if self.matches_folded(&folded) => Some(Taken::Identity),
+            Verdict::Remove if is_for_proxies(&folded) => Some(Taken::ForProxies),
+            Verdict::Remove => Some(Taken::Connection),
+        }
+    }
+
     #[inline]
     fn matches_folded(&self, name: &[u8]) -> bool {
         let Some(first) = name.first() else { return false };
@@ -150,7 +183,6 @@ fn fold(name: &str) -> Box<[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
     use proptest::prelude::*;
 
     use super::*;
@@ -263,6 +295,30 @@ mod tests {
             let reject = rules(Underscores::Reject).judge(name.as_bytes(), false);
             assert_eq!(reject, if has_underscore { Refuse } else { untrusted }, "{name}");
         }
+    }
+
+    #[test]
+    fn why_a_field_is_taken_is_told() {
+        let why = |underscores, name| rules(underscores).why_taken(&HeaderName::from_static(name), false);
+        for (name, expected) in [
+            ("x-custom", None),
+            ("te", None),
+            ("host", None),
+            ("upgrade", Some(Taken::Connection)),
+            ("proxy-authorization", Some(Taken::Connection)),
+            ("content.length", Some(Taken::Connection)),
+            ("x-auth-key", Some(Taken::Identity)),
+            ("x.user", Some(Taken::Identity)),
+            ("x_user", Some(Taken::Identity)),
+            ("x_custom", None),
+            ("x-gw-key", Some(Taken::ForProxies)),
+        ] {
+            assert_eq!(why(Underscores::Keep, name), expected, "{name}");
+        }
+        assert_eq!(why(Underscores::Reject, "x_custom"), Some(Taken::Refused));
+        assert_eq!(why(Underscores::Drop, "x_custom"), Some(Taken::Underscore));
+        let name = HeaderName::from_static("x-real-ip");
+        assert_eq!(rules(Underscores::Reject).why_taken(&name, true), None);
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod websocket_key;
 
 pub use client_address::{ClientAddress, client_address};
 pub use forwarded::set_forwarded;
-pub use header_rules::HeaderRules;
+pub use header_rules::{HeaderRules, Taken};
 pub use hop_by_hop::{is_websocket, mark_websocket, remove_from_answer, remove_from_response};
 pub use http2::to_http1_form;
 pub use peer::{Caller, Host, Peer, Scheme};

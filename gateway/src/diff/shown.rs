@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
+use crate::config::settings::target::NOT_SHOWN as MASK;
+
 /// Parts of names of headers, parameters and members whose values are not shown.
 const SECRET: [&str; 11] =
     ["auth", "cookie", "token", "secret", "pass", "key", "sig", "cred", "session", "jwt", "private"];
 /// Longer lists are shown by what came and what went.
 const LONG: usize = 60;
-const MASK: &str = "(not shown)";
 
 /// A value on one line.
 pub fn in_a_line(value: &Value) -> String {

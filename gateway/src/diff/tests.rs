@@ -246,3 +246,21 @@ fn a_split_is_told_by_its_shares() {
     let told = replay(&side(&split(95, 5)), &side(&changed), log.as_bytes()).unwrap();
     assert_eq!(told.groups[0].differs, ["upstream b: slow_start 0s → 5s"]);
 }
+
+#[test]
+fn the_order_of_stages_is_their_meaning() {
+    let of = |stages: &str| side(&OLD.replace("upstream = 'b'\n", &format!("upstream = 'b'\nstages = [{stages}]\n")));
+    let items = compare(&of("'one', 'two'"), &of("'two', 'one'"));
+    assert_eq!(items.iter().map(|item| (item.section, &*item.name)).collect::<Vec<_>>(), [("routes", "legacy")]);
+}
+
+#[test]
+fn another_form_of_paths_is_told_where_a_request_has_it() {
+    let apart = format!("[server]\nmerge_slashes = false\n{OLD}");
+    let log = [record("GET", "/legacy//x", &json!({})), record("GET", "/legacy/x", &json!({}))].concat();
+    let told = replay(&side(OLD), &side(&apart), log.as_bytes()).unwrap();
+    assert_eq!((told.same, told.differing), (1, 1), "{told:?}");
+    assert_eq!(told.groups[0].differs, ["the upstream is sent another path"]);
+    let example = &told.groups[0].examples[0];
+    assert_eq!((example.was_sent.as_deref(), example.sent.as_deref()), (Some("/legacy/x"), Some("/legacy//x")));
+}

@@ -64,8 +64,12 @@ pub(super) fn between((old, before): (&Side, &str), (new, after): (&Side, &str))
             told.differs.push(format!("{} {}", change.key, differing(change.old.as_ref(), change.new.as_ref())));
         }
     }
+    let rules = |side: &Side, key: &str| side.effective["server"][key].clone();
+    // A fixed answer is the same whatever form the path has.
+    let has_other_form = !other["answer"].is_object()
+        && ["merge_slashes", "escaped_slash"].iter().any(|key| rules(old, key) != rules(new, key));
     told.may_be_sent_otherwise =
-        before != after || ["rewrite", "redirect", "path"].iter().any(|key| one[*key] != other[*key]);
+        before != after || has_other_form || ["rewrite", "redirect", "path"].iter().any(|key| one[*key] != other[*key]);
     told
 }
 

@@ -15,8 +15,8 @@ use tokio::sync::watch;
 use super::merge::{Given, Wanted, merged};
 use super::servers::Listening;
 use super::source::{MAX_DOCUMENT_BYTES, Source};
-use crate::config::settings::Config;
 use crate::config::settings::api_document::{ApiDocument, Key};
+use crate::config::settings::{Config, target};
 use crate::gateway::Gateway;
 use crate::network::Network;
 use crate::telemetry::{notice, timestamp};
@@ -88,7 +88,7 @@ impl<N: Network> Keeper<N> {
             let is_new = version != *self.asked.borrow();
             for (key, failed) in self.ask(is_new).await {
                 if let Key::Upstream(upstream, path) = &key {
-                    notice::document(upstream, path, failed.as_deref());
+                    notice::document(upstream, &target::shown(path), failed.as_deref());
                 }
             }
             self.asked.send_replace(version);
@@ -221,7 +221,8 @@ impl<N: Network> Keeper<N> {
             let Key::Upstream(upstream, path) = key else { return None };
             let came = kept.came.map(|came| timestamp::rfc3339(clock.unix_us(came)));
             Some(json!({
-                "upstream": &**upstream, "path": path, "bytes": kept.bytes(), "came": came, "failed": kept.given.failed,
+                "upstream": &**upstream, "path": target::shown(path), "bytes": kept.bytes(), "came": came,
+                "failed": kept.given.failed,
             }))
         };
         known.documents.iter().filter_map(one).collect()

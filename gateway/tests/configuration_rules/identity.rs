@@ -1,5 +1,7 @@
 //! Identity: providers, their keys, and what routes ask for.
 
+use gateway::config::Purpose;
+
 use super::{check, check_route, errors, warnings};
 
 const KEY: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
@@ -144,5 +146,76 @@ fn a_provider_of_certificates_needs_a_listener_that_asks_for_them() {
         let tls = format!("cert = '{cert}', key = '{key}', client_ca = '{cert}', client_auth = '{client_auth}'");
         let told = warnings(&format!("{provider}\n[[listeners]]\naddress = '127.0.0.1:1'\ntls = {{ {tls} }}\n"));
         assert_eq!(told.iter().any(|warning| warning.starts_with(message)), !asks, "{client_auth}: {told:?}");
+    }
+}
+
+/// A provider of API keys whose header is on line 4, and what stands before it on line 1.
+fn keys_in(before: &str, header: &str) -> String {
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/contract/api-keys.toml");
+    format!("{before}\n[identity.providers.k]\nkind = 'api_key'\nheader = '{header}'\nfile = '{keys}'")
+}
+
+#[test]
+fn credentials_are_in_a_header_that_gets_to_who_looks_at_them() {
+    let identity = "is an identity header, which is taken from every request";
+    check(&keys_in("", "x-auth-key"), &[&format!("4:10: \"x-auth-key\" {identity}")]);
+    check(&keys_in("[identity]\nstrip_headers = []", "x-auth-key"), &[]);
+    check(&keys_in("[identity]\nsubject_header = 'x-who'", "X-Who"), &[&format!("5:10: \"x-who\" {identity}")]);
+    let for_proxies = "is for proxies to say, and is taken from every client";
+    for header in ["x-gw-key", "x-real-ip", "client-cert"] {
+        check(&keys_in("", header), &[&format!("4:10: \"{header}\" {for_proxies}")]);
+        check(&keys_in("[server]\ntrusted_proxies = ['10.0.0.0/8']", header), &[]);
+    }
+    let refused = ["4:10: \"x_api_key\" has an underscore: every request is refused with it"];
+    check(&keys_in("", "x_api_key"), &refused);
+    let dropped = ["5:10: \"x_api_key\" has an underscore: every request is sent on without it"];
+    check(&keys_in("[server]\nunderscores_in_headers = 'drop'", "x_api_key"), &dropped);
+    check(&keys_in("[server]\nunderscores_in_headers = 'keep'", "x_api_key"), &[]);
+    check(
+        &keys_in("", "proxy-authorization"),
+        &["4:10: \"proxy-authorization\" speaks of one connection, and ends at the gateway"],
+    );
+    let stripped = format!("[identity]\nstrip_headers = ['authorization']\n{}", inline(KEY));
+    check(&stripped, &[&format!("4:8: \"authorization\" {identity}")]);
+    let told = "[[routes]]\npath = '/'\nupstream = 'http://127.0.0.1:1'\n\
+                forward_auth = { upstream = 'http://127.0.0.1:2', response_headers = ['x-api-key'] }";
+    check(&keys_in(told, "x-api-key"), &[&format!("7:10: \"x-api-key\" {identity}")]);
+}
+
+#[test]
+fn what_takes_a_header_is_told_with_what_to_do() {
+    let problems = gateway::config::load_text(&keys_in("", "x-auth-key"), "gateway.toml".as_ref(), Purpose::Check);
+    let help = problems.unwrap_err().iter().find_map(|problem| problem.help.clone());
+    assert_eq!(help.as_deref(), Some("`strip_headers` of [identity] names \"x-auth-*\": use another header"));
+}
+
+#[test]
+fn what_is_told_of_an_identity_frames_no_message_and_has_its_own_header() {
+    let framing = "the gateway sets it; an edit could change where a message ends";
+    check(
+        "[identity]\nsubject_header = 'Content-Length'\nscopes_header = 'connection'\n\
+         claims = { transfer-encoding = 'te', host = 'h', x-tenant = 'tenant' }",
+        &[
+            &format!("2:18: \"Content-Length\" is not a header's name: {framing}"),
+            &format!("3:17: \"connection\" is not a header's name: {framing}"),
+            &format!("4:12: \"transfer-encoding\" is not a header's name: {framing}"),
+            "4:38: \"host\" is not a header's name: the gateway sets it, see the route's key `host`",
+        ],
+    );
+    check(
+        "[identity]\nclaims = { x-tenant = 'tenant', X-Tenant = 'org' }",
+        &["2:33: this header carries another claim already"],
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.pem");
+    std::fs::write(&key, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
+    let passport = |header: &str| {
+        format!("[identity]\nclaims = {{ x-tenant = 'tenant' }}\npassport = {{ key = '{}'{header} }}", key.display())
+    };
+    check(&passport(""), &[]);
+    let message = "the passport's header carries the subject, the scopes or a claim already";
+    for header in ["x-auth-subject", "X-Auth-Scopes", "x-tenant"] {
+        let told = errors(&passport(&format!(", header = '{header}'")));
+        assert!(told.len() == 1 && told[0].ends_with(message), "{header}: {told:?}");
     }
 }

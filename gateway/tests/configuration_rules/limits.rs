@@ -74,3 +74,14 @@ fn what_is_said_of_a_store_that_is_not_used_is_doubtful() {
                 [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\n";
     assert_eq!(warnings(text), ["5:8: mode says nothing without a store (write store = \"NAME\", or leave it out)"]);
 }
+
+#[test]
+fn what_is_counted_by_can_be_there() {
+    let by = |key: &str| format!("[rate_limits.a]\nrate = '1/s'\nburst = 1\nkey = '{key}'");
+    check(&by("header:x-tenant"), &[]);
+    check(
+        &by("header:X-Auth-Tenant"),
+        &["4:7: \"x-auth-tenant\" is an identity header, which is taken from every request"],
+    );
+    check(&by("header:x_tenant"), &["4:7: \"x_tenant\" has an underscore: every request is refused with it"]);
+}

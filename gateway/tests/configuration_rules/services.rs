@@ -311,3 +311,67 @@ fn the_health_check_of_grpc_needs_http_2() {
     check_upstream(&format!("protocol = \"http2\"\n{health}"), &[]);
     check_upstream(health, &["3:19: the health check of gRPC needs an upstream that speaks HTTP/2"]);
 }
+
+#[test]
+fn what_requests_are_told_apart_by_can_be_there() {
+    let identity = "is an identity header, which is taken from every request";
+    check_route("headers = { X-Auth-Tenant = 'a' }", &[&format!("4:13: \"x-auth-tenant\" {identity}")]);
+    check_route(
+        "headers = { upgrade = '*' }",
+        &["4:13: \"upgrade\" speaks of one connection, and ends at the gateway"],
+    );
+    check_route("headers = { te = 'trailers', host = '*', x-version = '2' }", &[]);
+    let by = |key: &str| format!("balance = {{ policy = 'consistent_hash', key = '{key}' }}");
+    check_upstream(&by("header:x-auth-tenant"), &[&format!("3:47: \"x-auth-tenant\" {identity}")]);
+    let told = format!(
+        "{}\n[[routes]]\npath = '/'\nupstream = 'a'\n\
+         forward_auth = {{ upstream = 'a', response_headers = ['x-auth-tenant'] }}",
+        by("header:x-auth-tenant")
+    );
+    check_upstream(&told, &[]);
+    let without = format!("{}\n[identity]\nstrip_headers = ['cookie']", by("cookie:session"));
+    check_upstream(&without, &[&format!("3:47: \"cookie\" {identity}")]);
+}
+
+#[test]
+fn what_upstreams_share_is_checked_for_those_that_only_inherit_it() {
+    let named = "[upstreams.a]\nendpoints = ['b:1']\n[[routes]]\npath = '/'\nupstream = 'a'";
+    let by_url = "[[routes]]\npath = '/'\nupstream = 'http://b'";
+    for upstream in [named, by_url] {
+        for (shared, expected) in [
+            ("balance = { policy = 'consistent_hash' }", "consistent_hash needs a `key`"),
+            ("balance = 'consistent_hash'", "consistent_hash needs a `key`"),
+            ("balance = { policy = 'random', bound = 2.0 }", "`bound` is for the policy consistent_hash"),
+            ("affinity = { path = '/' }", "\"key_env\" is missing in"),
+            ("breaker = { open_for = '2m' }", "open_for is above max_open_for"),
+            (
+                "health = { path = '/grpc.health.v1.Health/Check' }",
+                "the health check of gRPC needs an upstream that speaks HTTP/2",
+            ),
+        ] {
+            let told = errors(&format!("[defaults.upstream]\n{shared}\n{upstream}"));
+            assert!(told.len() == 1 && told[0].starts_with("2:"), "{shared}: {told:?}");
+            assert!(told[0].contains(expected), "{told:?}");
+        }
+        check(&format!("[defaults.upstream]\nbalance = 'random'\nhealth = {{ path = '/h' }}\n{upstream}"), &[]);
+    }
+    let of_routes = "[defaults.route]\ncompress = { codings = ['gzip', 'gzip'] }\n";
+    check(&format!("{of_routes}{by_url}"), &["2:33: this coding is named twice"]);
+}
+
+#[test]
+fn a_new_path_is_one_that_can_be_sent() {
+    let refused = "the rewritten path is refused: The path";
+    check_route("rewrite = { path = '/../v2/{id}' }", &[&format!("4:20: {refused} leads above the root")]);
+    check_route("rewrite = { path = '/v1/../v2/{id}' }", &[]);
+    check_route("rewrite = { strip_prefix = '/%2e%2e/api' }", &[&format!("4:28: {refused} leads above the root")]);
+    check_route("rewrite = { strip_prefix = '/a' }", &[]);
+    check(
+        "[[routes]]\npath = '/a'\nredirect = { host = 'b', path = '/../x' }",
+        &[&format!("3:33: {refused} leads above the root")],
+    );
+    check(
+        "[defaults.route]\nrewrite = { path = '/..;/x' }\n[[routes]]\npath = '/a'\nupstream = 'http://b'",
+        &[&format!("2:20: {refused} holds a dot segment in disguise")],
+    );
+}

@@ -224,5 +224,6 @@ async fn the_route_that_a_preflight_is_about_is_the_one_that_the_request_would_t
         let page = answer["policies"]["page"].as_str().unwrap();
         assert!(page.ends_with(status), "{page}");
         assert_eq!(answer["policies"]["target"], "(nothing: the gateway answers)");
+        assert_eq!(answer["policies"]["preflight"], true, "nobody's identity is asked for");
     }
 }

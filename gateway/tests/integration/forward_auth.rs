@@ -300,3 +300,14 @@ async fn what_came_of_each_question_is_counted() {
         assert_eq!(counted(&gateway, result).await, Some(1.0), "{result}");
     }
 }
+
+#[tokio::test]
+async fn the_admin_port_does_not_show_a_key_in_what_is_asked() {
+    let (up, authority) = (echo().await, authority(YES).await);
+    let text = text(up.addr(), authority.addr(), "", "").replace("?x=1", "?token=s3cret");
+    let gateway = Gateway::start(&text).await;
+    for path in ["/config", "/routes", "/explain?url=/api/a"] {
+        let told = gateway.admin("GET", path).await.json().to_string();
+        assert!(told.contains("authority/verify?token=(not shown)") && !told.contains("s3cret"), "{path}: {told}");
+    }
+}

@@ -14,6 +14,7 @@ use crate::config::settings::identity::{
     ApiKeys, Auth, Custom, FetchedKeys, FixedKeys, HeaderPattern, Introspection, Jwt, KeySource, Keys, Passport,
     Provider, ProviderKind, Revocation, Secret, SecretKeys,
 };
+use crate::config::settings::mirror::MARK;
 use crate::config::tree::{Entry, Node, Value as Written};
 use crate::config::value::text;
 use crate::jws::{Algorithm, Key, KeySet};
@@ -41,6 +42,17 @@ pub(crate) fn headers(table: &Reader<'_>) -> IdentityHeaders {
         }
     }
     IdentityHeaders { strip, subject_header, scopes_header, claims }
+}
+
+/// What more no client may say: what services say of who asks (`told`), and, where there are mirrors, that a request is
+/// a copy.
+pub(crate) fn add_stripped<'a>(
+    identity: &mut IdentityHeaders,
+    told: impl Iterator<Item = &'a HeaderName>,
+    has_mirrors: bool,
+) {
+    let more = told.chain(has_mirrors.then_some(&MARK));
+    identity.strip.extend(more.cloned().map(HeaderPattern::Exact));
 }
 
 fn pattern(written: &str) -> Option<HeaderPattern> {

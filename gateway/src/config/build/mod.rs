@@ -19,8 +19,6 @@ use std::sync::Arc;
 use super::check::{Context, Reader};
 use super::schema::route::ROUTE;
 use super::schema::upstream::UPSTREAM;
-use super::settings::identity::HeaderPattern;
-use super::settings::mirror::MARK;
 use super::settings::upstream::RouteBreaker;
 use super::settings::{Config, Route, Upstream};
 use super::source::Span;
@@ -79,14 +77,8 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     hand_breakers_over(&routes, &mut upstreams);
     tell_the_most_critical(&routes, &mut upstreams);
     let mut identity = identity::headers(&root.table("identity"));
-    // What a service says of who asks is no client's to say, on any route.
-    for auth in routes.iter().filter_map(|route| route.forward_auth.as_ref()) {
-        identity.strip.extend(auth.response_headers.iter().cloned().map(HeaderPattern::Exact));
-    }
-    // Nor is it a client's to say that a request is a copy.
-    if routes.iter().any(|route| route.mirror.is_some()) {
-        identity.strip.push(HeaderPattern::Exact(MARK.clone()));
-    }
+    let told = routes.iter().filter_map(|route| route.forward_auth.as_ref()).flat_map(|auth| &auth.response_headers);
+    identity::add_stripped(&mut identity, told, routes.iter().any(|route| route.mirror.is_some()));
     let config = Config {
         server: general::server(&root.table("server")),
         listeners: general::listeners(context, root),

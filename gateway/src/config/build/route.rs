@@ -146,7 +146,8 @@ fn body(table: &Reader<'_>) -> Option<Vec<(Box<str>, Value)>> {
     entries(table, "body")?.iter().map(condition).collect()
 }
 
-fn rewrite(table: &Reader<'_>) -> Option<Rewrite> {
+/// What is sent in place of the path, or where a redirect leads.
+pub(crate) fn rewrite(table: &Reader<'_>) -> Option<Rewrite> {
     if table.get("redirect").is_some() {
         let path = table.table("redirect").get("path")?;
         return path_pattern::template(path.text()?).ok().map(Rewrite::Path);

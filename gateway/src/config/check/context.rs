@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use rustls::RootCertStore;
 
+use super::Reader;
+use super::screening::Screening;
 use crate::config::certificates;
 use crate::config::load::Purpose;
 use crate::config::parse::environment::Environment;
 use crate::config::problem::{Report, did_you_mean, quoted};
 use crate::config::registered::{PluginKind, Registered};
-use crate::config::schema::TableDef;
 use crate::config::schema::route::ROUTE;
 use crate::config::schema::upstream::UPSTREAM;
+use crate::config::schema::{ROOT, TableDef};
 use crate::config::settings::identity::HeaderPattern;
 use crate::config::source::{Sources, Span};
 use crate::config::tree::{Node, Table};
@@ -34,6 +36,10 @@ pub(crate) struct Context<'a> {
     pub(crate) complete: bool,
     /// The headers that clients cannot set, and edits cannot either.
     pub(crate) identity_headers: Vec<HeaderPattern>,
+    /// What becomes of clients' headers.
+    pub(crate) screening: Screening,
+    /// `merge_slashes`
+    pub(crate) merges_slashes: bool,
     /// What the program has registered in code.
     pub(crate) registered: Registered,
     upstreams: HashSet<&'a str>,
@@ -73,6 +79,8 @@ impl<'a> Context<'a> {
             environment,
             purpose,
             identity_headers: Vec::new(),
+            screening: Screening::of(root, shared("route")),
+            merges_slashes: Reader::new(Some(root), None, &ROOT, Span::default()).table("server").flag("merge_slashes"),
             registered: Registered::default(),
             upstreams: names(top("upstreams")),
             stores: names(top("stores")),
@@ -119,6 +127,11 @@ impl<'a> Context<'a> {
     /// Whether this address was written as a URL before, and otherwise.
     pub(crate) fn other_scheme(&mut self, authority: &str, tls: bool) -> bool {
         *self.schemes.entry(authority.to_owned()).or_insert(tls) != tls
+    }
+
+    /// Whether some upstream is written as a URL.
+    pub(crate) fn has_url_upstreams(&self) -> bool {
+        !self.schemes.is_empty()
     }
 
     /// Whether anyone proves identities.

@@ -3,6 +3,7 @@ pub(crate) mod context;
 pub(crate) mod reader;
 pub(crate) mod same;
 pub(crate) mod scalar;
+pub(crate) mod screening;
 pub(crate) mod walk;
 
 pub(crate) use context::Context;

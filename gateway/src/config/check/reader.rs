@@ -52,6 +52,11 @@ impl<'a> Reader<'a> {
         self.own.and_then(|own| own.get(key))
     }
 
+    /// Whether there is a table at all, and not only what is shared.
+    pub(crate) fn is_written(&self) -> bool {
+        self.own.is_some()
+    }
+
     /// Where the key's value is written, or the table where it is not.
     pub(crate) fn at(&self, key: &str) -> Span {
         self.get(key).map_or(self.at, |node| node.at)

@@ -4,6 +4,7 @@ use super::scalar;
 use super::{Context, Reader};
 use crate::config::load::Purpose;
 use crate::config::problem::{did_you_mean, quoted};
+use crate::config::schema::upstream::UPSTREAM;
 use crate::config::schema::{Key, Kind, ROOT, TableDef};
 use crate::config::source::Span;
 use crate::config::tree::{Entry, Node, Table, Text, Value};
@@ -34,6 +35,18 @@ impl Position {
 pub(crate) fn check(context: &mut Context<'_>, root: &Table) {
     let position = Position { path: String::new(), list: false, shared: false };
     table(context, Some(root), None, Span::default(), &ROOT, &position);
+    if context.has_url_upstreams() {
+        shared_with_urls(context, &position.below("defaults").below("upstream"));
+    }
+}
+
+/// What upstreams share holds for one that is written as a URL too, and no table of its own inherits it. Whether TLS is
+/// spoken is the URL's to say, and is checked with it.
+fn shared_with_urls(context: &mut Context<'_>, position: &Position) {
+    let Some(shared) = context.shared(&UPSTREAM) else { return };
+    let entries: Vec<Entry> = shared.entries.iter().filter(|entry| entry.key != "tls").cloned().collect();
+    let at = shared.entries.first().map_or_else(Span::default, |entry| entry.key_at);
+    table(context, None, Some(&Table { entries }), at, &UPSTREAM, position);
 }
 
 fn table(
@@ -61,6 +74,9 @@ fn table(
             (Kind::Table(inner), Some(node)) if !written => {
                 table(context, None, node.table(), node.at, inner, &position.below(key.name));
             }
+            (Kind::Short(_, inner), Some(node)) if !written && node.table().is_some() => {
+                table(context, None, node.table(), node.at, inner, &position.below(key.name));
+            }
             (_, None) if key.required && !written => {
                 context.report.error(at, format!("{} is missing in {}", quoted(key.name), position.header()));
             }
@@ -68,7 +84,7 @@ fn table(
         }
     }
     // A rule over a value that could not be read would only say that it is missing.
-    if !own.is_some_and(Table::has_broken) {
+    if ![own, base].into_iter().flatten().any(Table::has_broken) {
         for rule in def.rules {
             rule(context, &reader);
         }

@@ -1,15 +1,15 @@
 //! `[identity]` and its providers.
 
 use super::{DAY, HOUR, Kind, MANY, MINUTE, SECOND, TableDef, key};
-use crate::config::validate::{identity, plugins};
+use crate::config::validate::{identity, plugins, screening};
 use crate::config::value::text;
 
 /// `[identity]`
 pub(crate) static IDENTITY: TableDef = TableDef::plain("[identity]", "The headers that only the gateway sets, and who proves identities.", &[
     key("strip_headers", Kind::List(const { &Kind::Text(&text::HEADER_PATTERN) }, 0), "Removed from every client request, on every route, authenticated or not. The headers named below are always among them.").default("[\"x-auth-*\"]"),
-    key("subject_header", Kind::Text(&text::HEADER), "Carries the proven subject to the upstream.").default("\"x-auth-subject\""),
-    key("scopes_header", Kind::Text(&text::HEADER), "Carries the granted scopes to the upstream.").default("\"x-auth-scopes\""),
-    key("claims", Kind::Map(&text::HEADER, const { &Kind::Text(&text::NOT_EMPTY) }), "Headers that carry claims: `{ \"x-auth-tenant\" = \"tenant\" }`.").default("{}"),
+    key("subject_header", Kind::Text(&text::EDITABLE_HEADER), "Carries the proven subject to the upstream.").default("\"x-auth-subject\""),
+    key("scopes_header", Kind::Text(&text::EDITABLE_HEADER), "Carries the granted scopes to the upstream.").default("\"x-auth-scopes\""),
+    key("claims", Kind::Map(&text::EDITABLE_HEADER, const { &Kind::Text(&text::NOT_EMPTY) }), "Headers that carry claims: `{ \"x-auth-tenant\" = \"tenant\" }`.").default("{}"),
     key("passport", Kind::Table(&PASSPORT), "A short-lived token signed by the gateway, so that a service can check identity by itself."),
     key("providers", Kind::Map(&text::NAME, const { &Kind::Tagged("kind", PROVIDERS) }), "Who proves identities, by name.").default("{}"),
 ])
@@ -88,7 +88,13 @@ pub(crate) static JWT: TableDef = TableDef::plain(
         key("revocation", Kind::Table(&REVOCATION), "Tokens that were taken back: each request asks a store."),
     ],
 )
-.rules(&[identity::jwt_keys, identity::key_set, identity::secret_length, identity::replay_store]);
+.rules(&[
+    identity::jwt_keys,
+    identity::key_set,
+    identity::secret_length,
+    identity::replay_store,
+    screening::credentials,
+]);
 
 static JWKS: TableDef = TableDef::plain(
     "jwks",
@@ -144,7 +150,7 @@ pub(crate) static INTROSPECTION: TableDef = TableDef::plain(
         key("cache", Kind::Table(&INTROSPECTION_CACHE), "Answers that are kept.").default("{}"),
     ],
 )
-.rules(&[identity::introspection]);
+.rules(&[identity::introspection, screening::credentials]);
 
 static INTROSPECTION_CACHE: TableDef = TableDef::plain(
     "cache",
@@ -165,7 +171,7 @@ pub(crate) static API_KEY: TableDef = TableDef::plain(
         key("file", Kind::File, "The SHA-256 of each key, its subject and its scopes; reloaded on change.").required(),
     ],
 )
-.rules(&[identity::api_keys]);
+.rules(&[identity::api_keys, screening::credentials]);
 
 static MTLS: TableDef = TableDef::plain(
     "[identity.providers.NAME] kind = \"mtls\"",
@@ -189,4 +195,4 @@ pub(crate) static CUSTOM: TableDef = TableDef::plain(
         key("cache", Kind::Table(&INTROSPECTION_CACHE), "Its words that are kept.").default("{}"),
     ],
 )
-.rules(&[plugins::identity]);
+.rules(&[plugins::identity, screening::credentials]);

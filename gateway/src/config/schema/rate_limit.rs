@@ -1,7 +1,7 @@
 //! `[stores.NAME]` and `[rate_limits.NAME]`.
 
 use super::{HOUR, Kind, MANY, SECOND, TableDef, key};
-use crate::config::validate::{limits, plugins};
+use crate::config::validate::{limits, plugins, screening};
 use crate::config::value::text;
 
 /// One of `[stores.NAME]`.
@@ -63,6 +63,7 @@ pub(crate) static RATE_LIMIT: TableDef = TableDef::plain(
     limits::store_exists,
     limits::store_is_meant,
     plugins::limit_key,
+    screening::limit_key,
 ]);
 
 static ANONYMOUS: TableDef = TableDef::plain(

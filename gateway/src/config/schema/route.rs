@@ -6,7 +6,7 @@ use super::route_policy::{
 use super::upstream::BREAKER;
 use super::{DAY, HUGE, Key, Kind, TableDef, key};
 use crate::config::validate::{
-    api_document, compress, forward_auth, mirror, own_answer, plugins, references, route, split,
+    api_document, compress, forward_auth, mirror, own_answer, plugins, references, route, screening, split,
 };
 use crate::config::value::text;
 
@@ -24,8 +24,10 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         plugins::handler,
         plugins::stages,
         route::rewrite_parameters,
+        route::rewrite_can_be_sent,
         route::tries_within_timeout,
         route::identity_headers,
+        screening::conditions,
         route::fallback_elsewhere,
         split::keys,
         split::shares,

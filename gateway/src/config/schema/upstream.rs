@@ -3,7 +3,7 @@
 use super::rate_limit::MIN_WINDOW;
 use super::server::MIN_INTERVAL;
 use super::{DAY, HOUR, Key, Kind, MANY, SECOND, TableDef, key};
-use crate::config::validate::{plugins, upstream, upstream_tls};
+use crate::config::validate::{plugins, screening, upstream, upstream_tls};
 use crate::config::value::text;
 
 /// One of `[upstreams.NAME]`.
@@ -111,7 +111,7 @@ static BALANCE: TableDef = TableDef::plain(
         .default("8"),
     ],
 )
-.rules(&[upstream::hash_keys_need_hash, plugins::balancer]);
+.rules(&[upstream::hash_keys_need_hash, plugins::balancer, screening::hash_key]);
 
 static AFFINITY: TableDef = TableDef::plain(
     "affinity",
@@ -140,7 +140,7 @@ static AFFINITY: TableDef = TableDef::plain(
             .default("\"lax\""),
     ],
 )
-.rules(&[upstream::affinity]);
+.rules(&[upstream::affinity, screening::cookie]);
 
 static POOL: TableDef = TableDef::plain(
     "[upstreams.NAME.pool]",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::route::Route;
+use super::target;
 
 /// The calls of one of `[[aggregates]]`.
 #[derive(Debug, Clone)]
@@ -55,17 +56,18 @@ impl Aggregate {
     }
 
     fn describe(&self, part: &Part) -> String {
-        let mut text = format!("{}: GET ", part.name);
+        let mut call = String::new();
         for piece in &part.call {
             match piece {
-                CallPiece::Literal(literal) => text.push_str(literal),
-                CallPiece::Param(name) => text.push_str(&format!("{{{name}}}")),
+                CallPiece::Literal(literal) => call.push_str(literal),
+                CallPiece::Param(name) => call.push_str(&format!("{{{name}}}")),
                 CallPiece::Value(other, path) => {
                     let other = self.parts.get(*other).map_or("", |other| &*other.name);
-                    text.push_str(&format!("{{{other}.{}}}", path.join(".")));
+                    call.push_str(&format!("{{{other}.{}}}", path.join(".")));
                 }
             }
         }
+        let mut text = format!("{}: GET {}", part.name, target::shown(&call));
         text.push_str(&format!(" of {}, {}", part.route.upstream, if part.required { "required" } else { "optional" }));
         if let Some(timeout) = part.route.timeout {
             text.push_str(&format!(", within {timeout:?}"));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 
 use super::route::Route;
+use super::target;
 
 /// `openapi` of a route.
 #[derive(Debug, Clone)]
@@ -64,11 +65,11 @@ fn asked(route: &Route) -> Arc<str> {
 }
 
 impl fmt::Display for ApiDocument {
-    /// As it is written.
+    /// As it is written, but for a query's values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(file) => f.write_str(&file.written),
-            Self::Upstream(path) => path.fmt(f),
+            Self::Upstream(path) => f.write_str(&target::shown(path.as_str())),
         }
     }
 }

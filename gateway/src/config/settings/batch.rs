@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::Method;
 
+use super::target;
+
 /// One of `[[batches]]`.
 #[derive(Debug, Clone)]
 pub struct Batch {
@@ -57,9 +59,9 @@ impl Batch {
         }
         how.push_str(if self.across_subjects { "; of all subjects together" } else { "; of one subject" });
         let shown = |pieces: &[BatchPiece]| pieces.iter().map(ToString::to_string).collect::<String>();
-        let mut call = format!("{} {}", self.method, shown(&self.call));
+        let mut call = format!("{} {}", self.method, target::shown(&shown(&self.call)));
         if !self.body.is_empty() {
-            call.push_str(&format!(" with {}", shown(&self.body)));
+            call.push_str(&format!(" with {}", target::shown_body(&shown(&self.body))));
         }
         let pointer = |names: &[String]| names.iter().map(|name| format!("/{name}")).collect::<String>();
         let items = if self.items.is_empty() { "the answer itself".to_owned() } else { pointer(&self.items) };

@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::HeaderName;
 use http::uri::PathAndQuery;
 
+use super::target;
+
 /// `forward_auth`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardAuth {
@@ -39,6 +41,12 @@ pub struct AnswerCache {
 impl std::fmt::Display for ForwardAuth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let otherwise = if self.allows_on_error { "passes" } else { "is refused" };
-        write!(f, "{}{} within {:?}, else it {otherwise}", self.upstream, self.path, self.timeout)
+        write!(
+            f,
+            "{}{} within {:?}, else it {otherwise}",
+            self.upstream,
+            target::shown(self.path.as_str()),
+            self.timeout
+        )
     }
 }

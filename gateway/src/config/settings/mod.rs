@@ -20,6 +20,7 @@ pub mod route;
 pub mod server;
 pub mod split;
 pub mod store;
+pub mod target;
 pub mod telemetry;
 pub mod upstream;
 pub mod upstream_tls;

@@ -6,7 +6,7 @@ use crate::config::may_be_asked;
 use crate::config::problem::quoted;
 use crate::jws::{Algorithm, Key};
 
-/// Subject, scopes and claims travel in headers of their own.
+/// Subject, scopes, claims and passports travel in headers of their own.
 pub(crate) fn distinct_headers(context: &mut Context<'_>, identity: &Reader<'_>) {
     let subject = identity.text("subject_header").to_ascii_lowercase();
     let scopes = identity.text("scopes_header").to_ascii_lowercase();
@@ -14,10 +14,23 @@ pub(crate) fn distinct_headers(context: &mut Context<'_>, identity: &Reader<'_>)
         let key = if identity.get("scopes_header").is_some() { "scopes_header" } else { "subject_header" };
         context.report.error(identity.at(key), "subject_header and scopes_header are the same header");
     }
+    let mut taken = vec![subject, scopes];
     for entry in identity.map("claims") {
-        if [&subject, &scopes].contains(&&entry.key.to_ascii_lowercase()) {
+        let name = entry.key.to_ascii_lowercase();
+        if taken[..2].contains(&name) {
             context.report.error(entry.key_at, "this header carries the subject or the scopes already");
+        } else if taken.contains(&name) {
+            context.report.error(entry.key_at, "this header carries another claim already");
         }
+        taken.push(name);
+    }
+    if identity.get("passport").is_none() {
+        return;
+    }
+    let passport = identity.table("passport");
+    if taken.contains(&passport.text("header").to_ascii_lowercase()) {
+        let message = "the passport's header carries the subject, the scopes or a claim already";
+        context.report.error_with(passport.at("header"), message, "give the passport a header of its own");
     }
 }
 

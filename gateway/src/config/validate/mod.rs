@@ -15,6 +15,7 @@ pub(crate) mod own_answer;
 pub(crate) mod plugins;
 pub(crate) mod references;
 pub(crate) mod route;
+pub(crate) mod screening;
 pub(crate) mod server;
 pub(crate) mod split;
 pub(crate) mod tracing;

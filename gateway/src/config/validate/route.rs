@@ -1,11 +1,14 @@
 //! `[[routes]]`.
 
+use crate::config::build;
 use crate::config::check::{Context, Reader};
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::settings::identity::HeaderPattern;
-use crate::config::settings::route::RewritePiece;
+use crate::config::settings::route::{Rewrite, RewritePiece};
 use crate::config::tree::{Node, Value};
 use crate::config::value::{path_pattern, quantity};
+use crate::routing::rewrite::RewriteError;
+use crate::routing::{CompiledRewrite, PathRules, Pattern};
 
 /// A request goes to one place.
 pub(crate) fn one_destination(context: &mut Context<'_>, route: &Reader<'_>) {
@@ -33,6 +36,23 @@ pub(crate) fn rewrite_parameters(context: &mut Context<'_>, route: &Reader<'_>) 
         return;
     }
     template_parameters(context, route, &route.table("rewrite"));
+}
+
+/// A new path is one that can be sent: a request whose path cannot be rewritten must not go out as it came.
+pub(crate) fn rewrite_can_be_sent(context: &mut Context<'_>, route: &Reader<'_>) {
+    let Some(rewrite) = build::route::rewrite(route) else { return };
+    let table = route.table(if route.get("redirect").is_some() { "redirect" } else { "rewrite" });
+    let key = if matches!(rewrite, Rewrite::StripPrefix(_)) { "strip_prefix" } else { "path" };
+    let rules = PathRules { keep_escaped_slash: true, merge_slashes: context.merges_slashes };
+    match CompiledRewrite::new(&rewrite, &Pattern::of(&route.text("path")), rules) {
+        // That has been said in words of its own.
+        Ok(_) | Err(RewriteError::UnknownParam(_)) => {}
+        Err(why) => {
+            let message = why.to_string();
+            let help = "write it as an upstream is to see it: no `..` above the root, no encoded dots or slashes";
+            context.report.error_with(table.at(key), message.trim_end_matches('.'), help);
+        }
+    }
 }
 
 /// The `path` of a table is made of parameters that the route's path has.

@@ -1,9 +1,9 @@
 //! `split`: who shares a route's requests, and what clients are kept by.
 
+use super::screening;
 use crate::config::check::{Context, Reader};
 use crate::config::problem::quoted;
 use crate::config::schema::route_policy::SPLIT;
-use crate::config::settings::identity::HeaderPattern;
 use crate::config::settings::split::StickyKey;
 use crate::config::tree::Node;
 use crate::config::value::text;
@@ -52,18 +52,7 @@ fn can_be_there(context: &mut Context<'_>, route: &Reader<'_>, (node, key): (&No
         let message = "this route proves nobody's identity, so it has no such key";
         context.report.error_with(node.at, message, "write auth = { providers = [\"NAME\"] }, or another key");
     }
-    let StickyKey::Header(name) = key else { return };
-    let auth = route.table("forward_auth");
-    let is_told = route.get("forward_auth").is_some()
-        && auth.texts("response_headers").iter().any(|told| told.eq_ignore_ascii_case(name.as_str()));
-    let is_identity = context.identity_headers.iter().any(|pattern| match pattern {
-        HeaderPattern::Exact(exact) => exact == name,
-        HeaderPattern::Prefix(prefix) => name.as_str().starts_with(prefix.as_str()),
-    });
-    if is_identity && !is_told {
-        let message = format!("{} is an identity header, which is taken from every request", quoted(name.as_str()));
-        context.report.error_with(node.at, message, "`subject` and `claim:NAME` are what was proven");
-    }
+    screening::sticky_key(context, route, (node, key));
 }
 
 fn written<'a>(route: &Reader<'a>) -> Vec<Reader<'a>> {

@@ -8,6 +8,10 @@ use crate::config::settings::upstream::GRPC_CHECK;
 
 /// Endpoints are written or discovered, not both.
 pub(crate) fn one_source(context: &mut Context<'_>, upstream: &Reader<'_>) {
+    // A URL is its own endpoint.
+    if !upstream.is_written() {
+        return;
+    }
     match (upstream.get("endpoints"), upstream.get("discovery")) {
         (None, None) => {
             let help = "endpoints = [\"127.0.0.1:9001\"]";

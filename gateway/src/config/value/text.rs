@@ -56,7 +56,7 @@ kinds! {
     HEADER = "a header's name", "x-user", |text| header_name(text).map(drop);
     /// A header's name or the beginning of names.
     HEADER_PATTERN = "a header's name, or the beginning of one and a star", "x-auth-*", |text| header_pattern(text);
-    /// A header that a route may set or remove.
+    /// A header that a route or an identity may set.
     EDITABLE_HEADER = "a header's name", "x-user", |text| editable_header(text);
     /// A header's value.
     HEADER_VALUE = "a header's value", "text", |text| header_value(text);

@@ -55,6 +55,7 @@ const EDGES: &[(&str, &str, &str)] = &[
     ("admin", "upstream", "breakers are shown as they are, and moved by hand"),
     ("admin", "rate_limit", "limits are shown as they are"),
     ("openapi", "upstream", "services are asked for their documents, beside all requests"),
+    ("config", "routing", "a rewrite is tried where it is checked"),
     ("listener", "pipeline", "a connection hands each of its requests over"),
     ("plugins", "identity", "the program's own code is told who asks"),
 ];
