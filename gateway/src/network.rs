@@ -38,6 +38,10 @@ pub trait Network: Clone + Send + Sync + 'static {
     fn is_quiet(_stream: &Self::Stream) -> bool {
         false
     }
+
+    /// Makes the end of a stream that is dropped next a reset: whoever reads it cannot take what came for all there is.
+    /// A network that knows no such thing does nothing.
+    fn reset(_stream: &Self::Stream) {}
 }
 
 /// The real network: tokio's sockets.
@@ -69,5 +73,10 @@ impl Network for Sockets {
     fn is_quiet(stream: &TcpStream) -> bool {
         // The work is not done, and that it could not be is said, while the stream is not ready.
         stream.try_io(Interest::READABLE, || Ok(())).is_err()
+    }
+
+    fn reset(stream: &TcpStream) {
+        // A socket of which that cannot be said is gone already.
+        let _ = stream.set_zero_linger();
     }
 }

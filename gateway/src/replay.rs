@@ -1,18 +1,25 @@
 //! What has passed of a request's body, kept so that it can be sent again.
 //!
 //! Bounded: a body that grows beyond the bound is not kept, and streams on as if nobody had asked. What is replayed is
-//! byte for byte what passed, trailers included.
+//! byte for byte what passed, trailers included. Small parts are copied together: each would else keep all of the
+//! buffer that it was read into, and a client chooses how small they are.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 
 use crate::held_bytes::{Gathered, Kept};
 
+/// A part below this is copied behind the one before it, into pieces of up to this size; a larger one is kept as it is,
+/// in the buffer that it was read into, which has at most a few times its size.
+const COPIED_BYTES: usize = 16 * 1024;
+
 /// The beginning of a body, or all of it.
 #[derive(Debug)]
 pub struct Replay {
     parts: Vec<Part>,
+    /// Small parts behind those, copied together; none of them while something is replayed.
+    tail: BytesMut,
     bytes: usize,
     most: usize,
     /// The next part to be replayed; the number of parts where none is.
@@ -30,13 +37,14 @@ pub struct Replay {
 #[derive(Debug, Clone)]
 enum Part {
     Data(Bytes),
-    Trailers(HeaderMap),
+    Trailers(Box<HeaderMap>),
 }
 
 impl Replay {
     /// Keeps up to so many bytes of a body of which this is known.
     pub fn new(most: usize, hint: SizeHint) -> Self {
-        Self { parts: Vec::new(), bytes: 0, most, next: 0, ended: false, hint, gathered: None, kept: None }
+        let (parts, tail) = (Vec::new(), BytesMut::new());
+        Self { parts, tail, bytes: 0, most, next: 0, ended: false, hint, gathered: None, kept: None }
     }
 
     /// Gathers a body of which this is known in one piece, for as long as there is room.
@@ -55,7 +63,7 @@ impl Replay {
         self.next += 1;
         Some(match part {
             Part::Data(data) => Frame::data(data.clone()),
-            Part::Trailers(trailers) => Frame::trailers(trailers.clone()),
+            Part::Trailers(trailers) => Frame::trailers((**trailers).clone()),
         })
     }
 
@@ -66,20 +74,45 @@ impl Replay {
 
     /// Keeps a part that passes for the first time; false when it does not fit, and then all is to be forgotten.
     pub fn keep(&mut self, frame: &Frame<Bytes>) -> bool {
-        let part = match (frame.data_ref(), frame.trailers_ref()) {
-            (Some(data), _) => {
-                self.bytes = self.bytes.saturating_add(data.len());
-                if let Some(gathered) = &mut self.gathered {
-                    return gathered.add(data);
-                }
-                Part::Data(data.clone())
+        if let Some(data) = frame.data_ref() {
+            self.bytes = self.bytes.saturating_add(data.len());
+            if let Some(gathered) = &mut self.gathered {
+                return gathered.add(data);
             }
-            (None, Some(trailers)) => Part::Trailers(trailers.clone()),
-            (None, None) => return true,
-        };
+            if self.bytes > self.most {
+                return false;
+            }
+            self.keep_data(data);
+        } else if let Some(trailers) = frame.trailers_ref() {
+            self.push(Part::Trailers(Box::new(trailers.clone())));
+        }
+        true
+    }
+
+    fn keep_data(&mut self, data: &Bytes) {
+        if data.len() >= COPIED_BYTES {
+            self.push(Part::Data(data.clone()));
+            return;
+        }
+        if self.tail.len() + data.len() > COPIED_BYTES {
+            self.settle();
+        }
+        self.tail.extend_from_slice(data);
+    }
+
+    /// Puts a part behind all that was kept.
+    fn push(&mut self, part: Part) {
+        self.settle();
         self.parts.push(part);
         self.next = self.parts.len();
-        self.bytes <= self.most
+    }
+
+    /// Makes a part of what was copied together.
+    fn settle(&mut self) {
+        if !self.tail.is_empty() {
+            self.parts.push(Part::Data(std::mem::take(&mut self.tail).freeze()));
+            self.next = self.parts.len();
+        }
     }
 
     /// Bytes that were kept.
@@ -113,17 +146,16 @@ impl Replay {
     /// The body has come to its end.
     pub fn end(&mut self) {
         self.ended = true;
+        self.settle();
     }
 
     /// The same body once more, from its beginning; it has come to its end.
     pub fn copy(&self) -> Self {
-        Self {
-            parts: self.parts.clone(),
-            kept: self.kept.clone(),
-            bytes: self.bytes,
-            ended: true,
-            ..Self::new(self.most, self.hint)
+        let mut parts = self.parts.clone();
+        if !self.tail.is_empty() {
+            parts.push(Part::Data(Bytes::copy_from_slice(&self.tail)));
         }
+        Self { parts, kept: self.kept.clone(), bytes: self.bytes, ended: true, ..Self::new(self.most, self.hint) }
     }
 
     /// Whether it has.
@@ -133,6 +165,7 @@ impl Replay {
 
     /// From the beginning again.
     pub fn rewind(&mut self) {
+        self.settle();
         self.next = 0;
     }
 
@@ -171,11 +204,59 @@ mod tests {
         assert_eq!(text(&mut replay), b"abc{\"x-sum\": \"1\"}");
     }
 
+    #[test]
+    fn what_comes_byte_by_byte_is_kept_in_a_few_pieces_that_hold_nothing_else() {
+        const MOST: usize = 4 * COPIED_BYTES;
+        let mut replay = Replay::new(MOST, SizeHint::default());
+        let read = Bytes::from(vec![b'x'; 8192]);
+        for at in 0..MOST {
+            let byte = at % read.len();
+            assert!(replay.keep(&Frame::data(read.slice(byte..=byte))));
+            assert!(replay.keep(&Frame::data(Bytes::new())), "what is empty takes nothing");
+        }
+        assert!(read.is_unique(), "nothing keeps what was read");
+        assert_eq!(replay.copy().parts.len(), 4);
+        replay.rewind();
+        assert_eq!(replay.parts.len(), 4);
+        assert_eq!(text(&mut replay).len(), MOST);
+        assert!(size_of::<Part>() <= size_of::<Bytes>() + size_of::<usize>());
+    }
+
+    #[test]
+    fn a_large_part_is_kept_as_it_is_in_its_place() {
+        let large = Bytes::from(vec![b'l'; COPIED_BYTES]);
+        let mut replay = Replay::new(usize::MAX, SizeHint::default());
+        for data in [Bytes::from_static(b"ab"), large.clone(), Bytes::from_static(b"c"), Bytes::from_static(b"d")] {
+            assert!(replay.keep(&Frame::data(data)));
+        }
+        assert!(replay.is_even());
+        let mut twin = replay.copy();
+        replay.rewind();
+        assert_eq!(text(&mut replay), [b"ab", &large[..], b"cd"].concat());
+        assert_eq!(text(&mut twin), [b"ab", &large[..], b"cd"].concat());
+        assert!(replay.keep(&Frame::data(Bytes::from_static(b"e"))) && replay.is_even(), "it goes on behind them");
+        replay.rewind();
+        assert_eq!(text(&mut replay), [b"ab", &large[..], b"cde"].concat());
+        let part = match &replay.parts[1] {
+            Part::Data(data) => data.as_ptr(),
+            Part::Trailers(_) => unreachable!(),
+        };
+        assert_eq!(part, large.as_ptr());
+    }
+
+    /// Mostly small ones.
+    fn part() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            4 => prop::collection::vec(any::<u8>(), 0..20),
+            1 => (COPIED_BYTES - 1..=COPIED_BYTES, any::<u8>()).prop_map(|(length, byte)| vec![byte; length]),
+        ]
+    }
+
     proptest! {
         /// However often it is begun again, and wherever that was broken off, the bytes are the same.
         #[test]
         fn a_replay_is_byte_exact(
-            parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..10),
+            parts in prop::collection::vec(part(), 0..10),
             breaks in prop::collection::vec(0_usize..12, 0..5),
         ) {
             let all: Vec<u8> = parts.concat();

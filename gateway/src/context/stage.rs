@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
+use http::{HeaderMap, Method};
 
 use super::screen::screen_request_headers;
 use super::survey::{Single, Survey};
@@ -49,9 +49,9 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
     let survey = Survey::of(headers);
     exchange.traced = survey.traced;
     exchange.timed = survey.timed;
-    // First of all: it decides how whatever follows is answered.
-    // What asks for a tunnel is no call, whatever it says of itself: 200, by which a problem is told, would open one.
-    exchange.is_grpc = survey.is_grpc && exchange.connection.websocket_key.is_none();
+    // First of all: it decides how whatever follows is answered. A call is a POST, and nothing else is one, whatever it
+    // says of itself: 200, by which a problem is told, would open a tunnel, or be kept by a cache as a GET's answer.
+    exchange.is_grpc = survey.is_grpc && exchange.method == Method::POST;
     http2::check(exchange.version, headers)?;
     let declared_length = target::check_framing(&survey, exchange.version)?;
     check_sizes(exchange, headers.len(), survey.bytes)?;

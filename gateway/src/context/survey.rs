@@ -38,7 +38,7 @@ pub struct Survey<'h> {
     pub traced: bool,
     /// `x-request-timeout-ms` or `grpc-timeout`
     pub timed: bool,
-    /// `content-type: application/grpc…`
+    /// `content-type: application/grpc`, or a form of it
     pub is_grpc: bool,
     /// Bytes of all fields as on the wire: name, colon, space, value, line end.
     pub bytes: usize,
@@ -62,7 +62,7 @@ impl<'h> Survey<'h> {
                 TRANSFER_ENCODING => survey.transfer_encoding.see(value),
                 EXPECT => survey.expect.see(value),
                 UPGRADE => survey.upgrade.see(value),
-                CONTENT_TYPE => survey.is_grpc |= value.as_bytes().starts_with(b"application/grpc"),
+                CONTENT_TYPE => survey.is_grpc |= is_grpc(value.as_bytes()),
                 _ => {
                     survey.traced |= *name == TRACEPARENT || *name == TRACESTATE;
                     survey.timed |= *name == X_REQUEST_TIMEOUT_MS || *name == GRPC_TIMEOUT;
@@ -73,9 +73,29 @@ impl<'h> Survey<'h> {
     }
 }
 
+/// `application/grpc`, with parameters, of some encoding (`+proto`), or as web pages send it (`-web`, `-web-text+proto`).
+#[inline]
+fn is_grpc(content_type: &[u8]) -> bool {
+    match content_type.strip_prefix(b"application/grpc") {
+        Some([] | [b'+' | b';' | b' ' | b'\t', ..]) => true,
+        Some(form) => form.starts_with(b"-web"),
+        None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_types_of_grpc_are_grpc() {
+        for form in ["", "+proto", "+json; charset=utf-8", ";a=b", " ; a=b", "-web", "-web+proto", "-web-text"] {
+            assert!(is_grpc(format!("application/grpc{form}").as_bytes()), "{form:?}");
+        }
+        for other in ["application/grpcx", "application/grpc.json", "application/grp", "application/json", ""] {
+            assert!(!is_grpc(other.as_bytes()), "{other:?}");
+        }
+    }
 
     #[test]
     fn every_field_is_seen_as_often_as_it_is_there() {

@@ -15,7 +15,7 @@ const MAX_METHOD_BYTES: usize = 32;
 ///
 /// # Errors
 /// 405 for CONNECT, TRACE and over-long methods; 400 for a target that is none of origin-form, absolute-form, and `*`
-/// with OPTIONS.
+/// with OPTIONS, or whose query has bytes above ASCII. Those of a path are routing's to judge.
 pub fn check_method_and_target(method: &Method, uri: &Uri) -> Result<(), GatewayError> {
     if *method == Method::CONNECT || *method == Method::TRACE || method.as_str().len() > MAX_METHOD_BYTES {
         return Err(GatewayError::new(Code::MethodNotAllowed, "This gateway does not serve the method.").closing());
@@ -26,6 +26,9 @@ pub fn check_method_and_target(method: &Method, uri: &Uri) -> Result<(), Gateway
     }
     if !path.starts_with('/') {
         return Err(bad("The request target is neither a path nor an absolute URL."));
+    }
+    if uri.query().is_some_and(|query| !query.is_ascii()) {
+        return Err(bad("The request target has bytes above ASCII, which are written with percent signs."));
     }
     match uri.scheme() {
         Some(scheme) if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS => {
@@ -262,6 +265,8 @@ mod tests {
         assert_eq!(check("GET", "/a"), Ok(()));
         assert_eq!(check("OPTIONS", "*"), Ok(()));
         assert_eq!(check("GET", "*"), Err(Code::BadRequest));
+        assert_eq!(check("GET", "/a?b=%C3%A9"), Ok(()));
+        assert_eq!(check("GET", "/a?b=\u{e9}"), Err(Code::BadRequest));
         assert_eq!(check("CONNECT", "example.com:443"), Err(Code::MethodNotAllowed));
         assert_eq!(check("TRACE", "/"), Err(Code::MethodNotAllowed));
         assert_eq!(check(&"A".repeat(33), "/"), Err(Code::MethodNotAllowed));

@@ -89,6 +89,10 @@ pub(super) fn take(
         while buffer.starts_with(b"\r\n") {
             buffer.advance(2);
         }
+        if **buffer == *b"\r" {
+            // Its other half is on its way.
+            return Ok(None);
+        }
     }
     // Most heads come at once and alone; others are looked for line by line.
     if lines.is_untouched() && buffer.ends_with(b"\r\n\r\n") && buffer.len() <= limits.head() {
@@ -370,6 +374,20 @@ mod tests {
             assert_eq!(head.parts.headers["empty"], "");
             assert_eq!((head.body.length_left(), head.keep_alive), (Some(5), true));
             assert_eq!(&buffer[..], b"hello");
+        }
+    }
+
+    #[test]
+    fn an_empty_line_before_a_request_may_come_in_pieces() {
+        let (mut buffer, mut lines) = (BytesMut::new(), Lines::default());
+        for byte in *b"\r\n\r\nGET / HTTP/1.1\r\n\r" {
+            buffer.extend_from_slice(&[byte]);
+            assert!(take(&mut buffer, &mut lines, &LIMITS).unwrap().is_none());
+        }
+        buffer.extend_from_slice(b"\n");
+        assert!(take(&mut buffer, &mut lines, &LIMITS).unwrap().is_some());
+        for bad in ["\rGET / HTTP/1.1\r\n\r\n", "\r\r", "\n"] {
+            assert_eq!(refused(bad).error.code, Code::BadRequest, "{bad:?}");
         }
     }
 

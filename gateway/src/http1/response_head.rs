@@ -52,6 +52,11 @@ pub(super) struct Taken {
 /// The rule that it breaks.
 #[inline]
 pub(super) fn take(buffer: &mut BytesMut, lines: &mut Lines, request: &Method) -> Result<Option<Taken>, &'static str> {
+    // `httparse` skips line ends before a head; an answer has none. Looked at first of all: what is skipped there has no
+    // bound.
+    if !buffer.starts_with(BEGINNING) {
+        return beginning(buffer);
+    }
     // Most heads come at once, and are parsed at once. One that drips in is parsed again when its end has come, not for
     // each of its bytes.
     let first = lines.is_untouched();
@@ -65,11 +70,22 @@ pub(super) fn take(buffer: &mut BytesMut, lines: &mut Lines, request: &Method) -
             taken.head.fields.set_block(buffer.split_to(length).freeze());
             Ok(Some(taken))
         }
+        // Nothing is waited for behind the end that was found: how much might come has no bound.
+        None if whole.is_some() => Err("the head is not valid HTTP/1.1"),
         None => {
             lines_end(buffer, lines, false)?;
             Ok(None)
         }
     }
+}
+
+/// What every answer begins with.
+const BEGINNING: &[u8] = b"HTTP/";
+
+/// What is not even that may become it.
+#[cold]
+fn beginning(buffer: &[u8]) -> Result<Option<Taken>, &'static str> {
+    if BEGINNING.starts_with(buffer) { Ok(None) } else { Err("the head does not begin with HTTP/") }
 }
 
 /// Looks for the head's end, unless it is to be parsed anyway.
@@ -96,8 +112,7 @@ fn parse(buffer: &[u8], request: &Method) -> Result<Option<(Taken, usize)>, &'st
     if length > MAX_HEAD_BYTES {
         return Err("the head is too large");
     }
-    // `httparse` skips line ends before a head; an answer has none.
-    if !buffer.starts_with(b"HTTP/") || !all_end_with_cr(&buffer[..length]) {
+    if !all_end_with_cr(&buffer[..length]) {
         return Err("a line of the head ends without CR");
     }
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or("the status is not valid")?;
@@ -221,6 +236,23 @@ mod tests {
         ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a14_an_answer_begins_with_its_first_byte() {
+        for bad in ["\r\n", "\r", "\n", "\r\nHTTP/1.1 200 OK\r\n\r\n", " HTTP/1.1 200 OK\r\n\r\n", "HTTQ", "h", "\0"] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+        for begun in ["", "H", "HTTP", "HTTP/"] {
+            assert!(parse(begun).unwrap().is_none(), "{begun:?}");
+        }
+        let (mut buffer, mut lines) = (BytesMut::new(), Lines::default());
+        for byte in *b"HTTP/1.1 204 X\r\na: b\r\n\r\n" {
+            buffer.extend_from_slice(&[byte]);
+            let taken = take(&mut buffer, &mut lines, &Method::GET).unwrap();
+            assert_eq!(taken.is_some(), buffer.is_empty());
+        }
+        assert!(buffer.is_empty());
     }
 
     #[test]

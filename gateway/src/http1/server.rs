@@ -46,6 +46,8 @@ pub struct Server<S> {
     write: WriteQueue,
     /// How the body of the answer is framed; `None` once its last byte is queued.
     outgoing: Framing,
+    /// The end of the answer's body is the end of the connection.
+    until_close: bool,
     answering: bool,
     /// Bytes that have left, now and when that was last asked.
     flushed: u64,
@@ -87,6 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
             head_only: false,
             write: WriteQueue::default(),
             outgoing: Framing::None,
+            until_close: false,
             answering: false,
             flushed: 0,
             flushed_before: 0,
@@ -211,6 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         );
         self.keep_alive = written.keep_alive;
         self.outgoing = written.framing;
+        self.until_close = written.framing == Framing::UntilClose;
         self.answering = true;
     }
 
@@ -234,9 +238,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         self.outgoing != Framing::None && self.write.has_room()
     }
 
-    /// Whether a client can tell an answer that ends now from a whole one.
+    /// Whether a client can tell an answer that ends before its last byte from a whole one, by its framing.
     pub fn shows_a_cut(&self) -> bool {
-        self.outgoing != Framing::UntilClose
+        !self.until_close
     }
 
     /// Queues a part of the answer's body; `None` is its end, as `ended` says that this was the last part.

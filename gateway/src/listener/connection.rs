@@ -45,6 +45,15 @@ enum Protocol {
     Either,
 }
 
+/// What can be done with a stream beside reading and writing it.
+#[derive(Debug)]
+pub(super) struct Beside<S> {
+    /// `Network::is_quiet`
+    pub(super) is_quiet: IsQuiet<S>,
+    /// `Network::reset`
+    reset: fn(&S),
+}
+
 /// Serves a connection to its end. Turning `drain` to true closes it after the answer in flight, or, when it is idle,
 /// after a moment in which a request that was on its way can still come. What is `kept` is dropped with the connection.
 /// (A future around this one would hold it twice: once as captured, once as awaited. With ten thousand idle connections
@@ -69,13 +78,14 @@ pub fn serve_for<N: Network, K: Send>(
 ) -> impl Future<Output = ()> + Send {
     let connection = client(&shard, Peer::of(caller, Scheme::Http), None);
     let protocol = if shard.snapshot().config.server.h2.is_spoken() { Protocol::Either } else { Protocol::Http1 };
-    run(shard, connection, (stream, N::is_quiet as IsQuiet<N::Stream>, protocol), drain, kept)
+    let beside = const { &Beside { is_quiet: N::is_quiet, reset: N::reset } };
+    run(shard, connection, (stream, beside, protocol), drain, kept)
 }
 
 /// The same over TLS, once the handshake is over.
-pub fn serve_secured<N: Network, S: ByteStream, K: Send>(
+pub fn serve_secured<N: Network, K: Send>(
     shard: Arc<Shard<N>>,
-    handshake: Handshake<S>,
+    handshake: Handshake<N::Stream>,
     caller: Caller,
     drain: watch::Receiver<bool>,
     kept: K,
@@ -85,8 +95,9 @@ pub fn serve_secured<N: Network, S: ByteStream, K: Send>(
     // RFC 9113, section 3.3: over TLS the handshake alone decides.
     let protocol = if http2 { Protocol::Http2 } else { Protocol::Http1 };
     // What has been decrypted waits where no socket tells of it: only a read finds out.
-    let is_quiet: IsQuiet<TlsStream<S>> = |_| false;
-    run(shard, connection, (stream, is_quiet, protocol), drain, kept)
+    let beside: &Beside<TlsStream<N::Stream>> =
+        const { &Beside { is_quiet: |_| false, reset: |stream| N::reset(stream.get_ref().0) } };
+    run(shard, connection, (stream, beside, protocol), drain, kept)
 }
 
 fn client<N: Network>(shard: &Shard<N>, peer: Peer, secured: Option<Arc<Secured>>) -> Arc<ClientConnection<N>> {
@@ -105,7 +116,7 @@ fn client<N: Network>(shard: &Shard<N>, peer: Peer, secured: Option<Arc<Secured>
 async fn run<N: Network, S: ByteStream, K: Send>(
     shard: Arc<Shard<N>>,
     connection: Arc<ClientConnection<N>>,
-    (stream, is_quiet, protocol): (S, IsQuiet<S>, Protocol),
+    (stream, beside, protocol): (S, &'static Beside<S>, Protocol),
     drain: watch::Receiver<bool>,
     kept: K,
 ) {
@@ -123,7 +134,7 @@ async fn run<N: Network, S: ByteStream, K: Send>(
     };
     while let Some((stream, read_ahead)) = awake {
         // What is awake is boxed: a connection that dozes holds none of it.
-        let input = (stream, is_quiet, &*read_ahead);
+        let input = (stream, beside.is_quiet, &*read_ahead);
         let end = drive::drive(&shard, &connection, input, may_speak_http2, &mut watch, &mut draining);
         let end = Box::pin(end).await;
         may_speak_http2 = false;
@@ -144,6 +155,10 @@ async fn run<N: Network, S: ByteStream, K: Send>(
             End::Http2(stream, read_ahead) => {
                 let input = (stream, read_ahead);
                 Box::pin(streams::serve(&shard, &connection, input, &mut watch, &mut draining)).await;
+                None
+            }
+            End::Cut(stream) => {
+                (beside.reset)(&stream);
                 None
             }
             End::Closed => None,

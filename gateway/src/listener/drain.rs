@@ -30,10 +30,8 @@ pub(super) struct Draining<'a, F> {
 enum State {
     /// None has begun.
     NotYet,
-    /// It has begun, and the connection has not been looked at since.
+    /// It has begun; while the connection is idle, it is waited for a moment.
     Begun,
-    /// The connection is idle, and is waited for a moment.
-    Waiting,
     /// The connection closes after the answer in flight.
     Closing,
 }
@@ -62,18 +60,17 @@ impl<'a, F: Future<Output = ()>> Draining<'a, F> {
             return false;
         }
         match (connection.phase.get(), self.state) {
-            (_, State::NotYet | State::Closing) | (Phase::Idle, State::Waiting) => false,
-            (Phase::Idle, State::Begun) => {
-                connection.deadlines.set(Wait::Idle, clock.now(), Some(ON_ITS_WAY));
-                self.state = State::Waiting;
-                false
-            }
             // Half a head must not be thrown away: its request is still to come, and is answered.
-            (Phase::Head, _) => {
-                self.state = State::Begun;
+            (_, State::NotYet | State::Closing) | (Phase::Head, State::Begun) => false,
+            (Phase::Idle, State::Begun) => {
+                // An answer that has ended since then has set it anew.
+                let (deadlines, now) = (&connection.deadlines, clock.now());
+                if deadlines.left(Wait::Idle, now).is_none_or(|left| left > 2 * ON_ITS_WAY) {
+                    deadlines.set(Wait::Idle, now, Some(ON_ITS_WAY));
+                }
                 false
             }
-            (Phase::Serving, _) => {
+            (Phase::Serving, State::Begun) => {
                 self.state = State::Closing;
                 true
             }

@@ -36,6 +36,8 @@ pub(super) enum End<S> {
     Http2(S, Bytes),
     /// The client has its 101, and these bytes of it came behind the request.
     Switched(S, Bytes),
+    /// The client did not get its answer whole, and only a reset of the connection can tell it.
+    Cut(S),
     /// The client is gone, or does not take its answer.
     Closed,
 }
@@ -89,7 +91,7 @@ pub(super) async fn drive<N: Network, S: ByteStream>(
             let Some(reply) = driver.serve(&mut seat, serving).await else { return End::Closed };
             let status = reply.status;
             if !driver.answer(&mut seat, reply).await {
-                return End::Closed;
+                return cut(seat);
             }
             status
         };
@@ -102,6 +104,14 @@ pub(super) async fn drive<N: Network, S: ByteStream>(
         if !server.stays_open() && !Box::pin(read_unwanted(&mut server)).await {
             return End::Linger(server.into_parts().0);
         }
+    }
+}
+
+/// How the connection ends whose client did not get its answer whole.
+fn cut<S: ByteStream>(seat: Seat<S>) -> End<S> {
+    match seat.reclaim() {
+        Some(server) if !server.shows_a_cut() => End::Cut(server.into_parts().0),
+        _ => End::Closed,
     }
 }
 

@@ -78,11 +78,37 @@ impl<S: ByteStream> Body for ClientBody<S> {
     }
 
     fn is_end_stream(&self) -> bool {
-        lock(&self.0).as_ref().is_none_or(|server| !server.has_body())
+        // One that is kept beyond its request was not read to its end, as far as anybody can tell: it never looks whole.
+        lock(&self.0).as_ref().is_some_and(|server| !server.has_body())
     }
 
     fn size_hint(&self) -> SizeHint {
         let left = lock(&self.0).as_ref().and_then(|server| server.body_left());
         left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    use crate::http1::{HeadLimits, Next};
+
+    #[test]
+    fn a_body_that_is_kept_beyond_its_request_is_cut_and_not_whole() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let (_client, stream) = tokio::io::duplex(64);
+        let limits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024, keep_names: false };
+        let head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhel";
+        let mut server = Box::new(Server::new(stream, head, limits, |_| false));
+        assert!(matches!(server.poll_next(&mut cx), Poll::Ready(Next::Request(_))));
+        let (seat, source) = Seat::Own(server).body();
+        let Source::Boxed(mut body) = source else { panic!("it has a body") };
+        assert!(!body.is_end_stream());
+        assert!(matches!(body.as_mut().poll_frame(&mut cx), Poll::Ready(Some(Ok(_)))));
+        assert!(seat.reclaim().is_some());
+        assert!(!body.is_end_stream());
+        assert!(matches!(body.as_mut().poll_frame(&mut cx), Poll::Ready(Some(Err(BodyFault::ClientLeft)))));
     }
 }

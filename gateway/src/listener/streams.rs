@@ -17,9 +17,10 @@ use h2::Reason;
 use h2::server::{Builder, Connection};
 
 use super::connection::{LINGER_TIME, linger};
-use super::drain::Draining;
+use super::drain::{Draining, ON_ITS_WAY};
 use super::stream;
 use crate::client::ClientConnection;
+use crate::clock::Clock;
 use crate::config::settings::server::Server;
 use crate::context::WebSocketKey;
 use crate::exchange::Arrival;
@@ -80,9 +81,13 @@ pub(super) async fn serve<N: Network, S: ByteStream>(
     let allowance = Allowance::new(server.h2.max_resets_per_second);
     let (stream, pulse) = Watched::new(stream, read_ahead, allowance, clock.clone());
     connection.begin_head(clock.now(), server.header_read_timeout);
-    let handshake = pin!(builder(server).handshake::<_, Bytes>(stream));
-    drop(snapshot);
-    if let Some(h2) = shake(handshake, connection, watch, draining).await {
+    let shaken = {
+        // One that did not come to its end gives the stream back when it is dropped.
+        let handshake = pin!(builder(server).handshake::<_, Bytes>(stream));
+        drop(snapshot);
+        shake(handshake, connection, clock, watch, draining).await
+    };
+    if let Some(h2) = shaken {
         connection.deadlines.clear(Wait::Head);
         let (pulse, open) = (Arc::clone(&pulse), Arc::default());
         let streams = Streams { shard, connection, h2, pulse, open, written: 0, draining: false, ending: false };
@@ -112,20 +117,23 @@ fn builder(server: &Server) -> Builder {
     builder
 }
 
-/// Waits for the preface to be whole; `None` when it is none, or does not come in time.
+/// Waits for the preface to be whole; `None` when it is none, or does not come in time. Where a drain begins, or began
+/// before, it may be on its way with a request behind it: that is waited for as on an idle connection.
 async fn shake<N: Network, C>(
     mut handshake: Pin<&mut impl Future<Output = Result<C, h2::Error>>>,
     connection: &ClientConnection<N>,
+    clock: &Clock,
     watch: &mut Watch,
     draining: &mut Draining<'_, impl Future<Output = ()>>,
 ) -> Option<C> {
+    let mut hurried = false;
     poll_fn(|cx| {
         if let Poll::Ready(done) = handshake.as_mut().poll(cx) {
             return Poll::Ready(done.ok());
         }
-        if draining.poll_has_begun(cx) {
-            // It has asked for nothing.
-            return Poll::Ready(None);
+        if !hurried && draining.poll_has_begun(cx) {
+            hurried = true;
+            connection.deadlines.set(Wait::Head, clock.now(), Some(ON_ITS_WAY));
         }
         while watch.poll_expired(cx).is_ready() {
             if connection.deadlines.has_expired(Wait::Head) {

@@ -84,6 +84,8 @@ pub(super) fn answer<N: Network>(exchange: Box<Exchange<N>>, error: &GatewayErro
 /// The headers by which a failure is told.
 pub(super) fn describe(headers: &mut HeaderMap, error: &GatewayError) {
     headers.insert(header::CONTENT_TYPE, GRPC);
+    // To who knows nothing of gRPC it is a success.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(GRPC_STATUS, HeaderValue::from(status(error.code)));
     if let Ok(message) = message(&error.detail) {
         headers.insert(GRPC_MESSAGE, message);

@@ -177,3 +177,31 @@ fn habits_of_other_programs_are_met_with_advice() {
     let problems = said("listeners = [\"0.0.0.0:80\"]");
     assert_eq!(problems.iter().next().unwrap().help.as_deref(), Some("write [[listeners]] and its keys below"));
 }
+
+#[test]
+fn who_mistakes_the_form_of_a_table_is_told_the_right_one() {
+    for (text, message, wanted) in [
+        ("[[upstreams]]\nname = \"a\"", "1:1: expected a table, found a list", "[upstreams.NAME] and its keys below"),
+        (
+            "[[rate_limits]]\nrate = \"1/s\"",
+            "1:1: expected a table, found a list",
+            "[rate_limits.NAME] and its keys below",
+        ),
+        ("[[upstreams.a]]\n", "1:1: expected a table, found a list", "[upstreams.a] and its keys below"),
+        ("[upstreams]\nurl = \"a\"", "2:7: expected a table, found a string", "[upstreams.NAME] and its keys below"),
+        ("[upstreams]\nendpoints = []", "2:13: expected a table, found a list", "[upstreams.NAME] and its keys below"),
+        ("[[server]]\n", "1:1: expected a table, found a list", "[server] and its keys below"),
+        (
+            "[[identity.providers]]\n",
+            "1:1: expected a table, found a list",
+            "[identity.providers.NAME] and its keys below",
+        ),
+        ("[routes]\npath = \"/\"", "1:1: expected a list of tables, found a table", "[[routes]]"),
+    ] {
+        let problems = load_text_with(text, Path::new("gateway.toml"), Purpose::Check, &NoEnvironment).unwrap_err();
+        let told = problems.iter().find(|problem| problem.message.starts_with("expected"));
+        let told = told.unwrap_or_else(|| panic!("{text:?}: {problems:?}"));
+        assert_eq!(format!("{}:{}: {}", told.line, told.column, told.message), message, "{text:?}");
+        assert_eq!(told.help.as_deref(), Some(&*format!("write {wanted}")), "{text:?}");
+    }
+}

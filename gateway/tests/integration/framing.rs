@@ -253,7 +253,7 @@ async fn a7_methods_and_targets_that_nobody_serves_are_refused() {
     refused_with(&gateway, &upstream, "CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n", 405, "method_not_allowed").await;
     refused_with(&gateway, &upstream, "TRACE / HTTP/1.1\r\nhost: a\r\n\r\n", 405, "method_not_allowed").await;
     refused_with(&gateway, &upstream, "GET * HTTP/1.1\r\nhost: a\r\n\r\n", 400, "bad_request").await;
-    for target in ["/a b", "a/b", "/\u{e9}", "/a\\b", "/\x01"] {
+    for target in ["/a b", "a/b", "/\u{e9}", "/?\u{e9}", "/?a=b\u{10ffff}", "http://a/?\u{e9}", "/a\\b", "/\x01"] {
         refused(&gateway, &upstream, format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"), 400).await;
     }
 }

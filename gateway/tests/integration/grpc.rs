@@ -211,6 +211,20 @@ async fn what_goes_wrong_before_the_service_is_told_in_grpcs_words() {
 }
 
 #[tokio::test]
+async fn what_only_looks_like_a_call_is_refused_with_a_status_that_caches_understand() {
+    let gateway = Gateway::start("[[routes]]\npath = '/other'\nupstream = 'http://127.0.0.1:9'\n").await;
+    let ask = async |method: &str, kind: &str| {
+        let fields = format!("host: a\r\ncontent-type: {kind}\r\ncontent-length: 0\r\n");
+        gateway.ask(format!("{method} /s/m HTTP/1.1\r\n{fields}\r\n")).await
+    };
+    for (method, kind) in [("GET", "application/grpc"), ("PUT", "application/grpc"), ("POST", "application/grpcx")] {
+        assert_eq!(ask(method, kind).await.code(), "route_not_found", "{method} {kind}");
+    }
+    let answer = ask("POST", "application/grpc-web+proto").await;
+    assert_eq!((answer.status, answer.header("grpc-status")), (200, Some("12")));
+}
+
+#[tokio::test]
 async fn a_client_that_gives_up_its_call_ends_it_at_the_service() {
     let mut upstream = H2Upstream::start().await;
     let gateway = Gateway::start(&text("", "", upstream.address)).await;

@@ -243,6 +243,7 @@ async fn callers_of_grpc_are_told_in_their_own_words() {
         assert_eq!(answer.header("grpc-status"), Some(status), "{path}");
         assert!(answer.header("grpc-message").is_some_and(|message| !message.is_empty()));
         assert!(answer.body.is_empty() && answer.header("x-request-id").is_some());
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "a refusal that says 200 is nobody's to keep");
         let records = gateway.records(gateway_records(path)).await;
         assert_eq!(records.last().unwrap()["code"], code);
         assert_ne!(records.last().unwrap()["status"], 200, "the record says what others would have got");

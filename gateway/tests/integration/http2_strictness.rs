@@ -93,6 +93,7 @@ async fn a13_a_request_has_its_own_fields_once_and_first() {
         changed(":path", "/a b"),
         changed(":path", "http://b.test/"),
         changed(":path", "*"),
+        changed(":path", "/?\u{e9}"),
         changed(":scheme", "ftp"),
         changed(":authority", "u@a.test"),
         changed(":authority", "a.test/path"),

@@ -236,7 +236,8 @@ async fn upstreams_are_told_how_much_time_is_left() {
     assert!(left(&more) <= 2_000, "and not for more");
     let nonsense = ask("x-request-timeout-ms: soon\r\n").await;
     assert!((1_500..=2_000).contains(&left(&nonsense)));
-    let grpc = ask("content-type: application/grpc+proto\r\ngrpc-timeout: 500m\r\n").await;
+    let call = "content-type: application/grpc+proto\r\ngrpc-timeout: 500m\r\ncontent-length: 0\r\n";
+    let grpc = gateway.ask(format!("POST / HTTP/1.1\r\nhost: a\r\n{call}\r\n")).await;
     let told = grpc.echo().header("grpc-timeout").unwrap().trim_end_matches('m').parse::<u64>().unwrap();
     assert!((1..=500).contains(&told) && left(&grpc) == told);
 

@@ -3,7 +3,9 @@
 use mocks::raw::{Raw, Script};
 use mocks::{Effect, Garbage, Reset, Rule};
 
-use crate::support::{Gateway, echo};
+use tokio::io::AsyncReadExt;
+
+use crate::support::{Gateway, echo, guarded};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -31,6 +33,16 @@ async fn a14_an_answer_that_is_no_http_is_502_and_its_connection_is_not_used_aga
         assert_eq!((&records[0]["fault"], &records[0]["code"]), (&"upstream".into(), &"upstream_invalid".into()));
         assert_eq!(records[1]["code"], "ok");
     }
+}
+
+#[tokio::test]
+async fn a14_line_ends_before_an_answer_are_502_and_nobody_waits_for_what_follows() {
+    let upstream = first_answers("\r\n").await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let answer = gateway.get("/").await;
+    assert_eq!((answer.status, answer.code().as_str()), (502, "upstream_invalid"));
+    gateway.at_rest().await;
+    assert_eq!(gateway.upstream_connections(), (0, 0));
 }
 
 #[tokio::test]
@@ -130,6 +142,24 @@ async fn an_answer_that_breaks_off_late_is_cut_where_it_broke() {
     let record = gateway.record().await;
     assert_eq!((&record["ended"], &record["status"]), (&"upstream_cut".into(), &200.into()));
     assert_eq!(record["bytes_out"], 4);
+}
+
+#[tokio::test]
+async fn a14_an_answer_that_breaks_off_resets_a_client_to_whom_its_end_is_the_connections() {
+    let gate = mocks::raw::Gate::new();
+    let half = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n";
+    let upstream = Raw::script(Script::new().read_request().send(half).wait(&gate).reset()).await.unwrap();
+    let gateway = Gateway::to(upstream.addr()).await;
+    let mut client = gateway.client().await;
+    client.send("GET / HTTP/1.0\r\nhost: a\r\n\r\n").await;
+    let answer = client.head().await;
+    assert_eq!((answer.header("content-length"), answer.header("transfer-encoding")), (None, None));
+    assert_eq!(client.bytes(4).await, b"half");
+    gate.open();
+    let end = guarded("the connection's end", client.stream().read(&mut [0])).await;
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    assert_eq!(gateway.record().await["ended"], "upstream_cut");
+    gateway.at_rest().await;
 }
 
 #[tokio::test]

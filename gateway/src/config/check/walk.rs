@@ -123,7 +123,7 @@ fn value(context: &mut Context<'_>, node: &Node, base: Option<&Node>, kind: Kind
     match kind {
         Kind::Table(def) => match &node.value {
             Value::Table(own) => table(context, Some(own), base.and_then(Node::table), node.at, def, position),
-            _ => return scalar::wrong_type(context, node, "a table", None),
+            _ => return no_table(context, node, &position.path),
         },
         Kind::Short(short, def) => match &node.value {
             Value::Table(own) => table(context, Some(own), base.and_then(Node::table), node.at, def, position),
@@ -142,13 +142,18 @@ fn value(context: &mut Context<'_>, node: &Node, base: Option<&Node>, kind: Kind
 
 fn shared(context: &mut Context<'_>, node: &Node, def: &'static TableDef, without: &[&str], position: &Position) {
     let Value::Table(own) = &node.value else {
-        scalar::wrong_type(context, node, "a table", None);
+        no_table(context, node, &position.path);
         return;
     };
     for entry in own.entries.iter().filter(|entry| without.contains(&entry.key.as_str())) {
         context.report.error(entry.key_at, format!("{} cannot be shared", quoted(&entry.key)));
     }
     table(context, Some(own), None, node.at, def, &Position { shared: true, ..position.clone() });
+}
+
+/// Something else stands where a table must: often one whose header has too many brackets, or lacks its name.
+fn no_table(context: &mut Context<'_>, node: &Node, path: &str) -> bool {
+    scalar::wrong_type(context, node, "a table", Some(&format!("write [{path}] and its keys below")))
 }
 
 fn tables(context: &mut Context<'_>, node: &Node, def: &'static TableDef, position: &Position) {
@@ -162,10 +167,7 @@ fn tables(context: &mut Context<'_>, node: &Node, def: &'static TableDef, positi
     for element in list {
         match &element.value {
             Value::Table(own) => table(context, Some(own), base, element.at, def, &position),
-            _ => {
-                let help = format!("write [[{}]] and its keys below", position.path);
-                scalar::wrong_type(context, element, "a table", Some(&help));
-            }
+            _ => _ = no_table(context, element, &format!("[{}]", position.path)),
         }
     }
 }
@@ -180,7 +182,11 @@ fn list(context: &mut Context<'_>, node: &Node, element: Kind, least: usize, pos
     }
     let position = Position { shared: false, ..position.clone() };
     for node in list {
-        value(context, node, None, element, &position);
+        if matches!(element, Kind::Table(_)) && node.table().is_none() {
+            no_table(context, node, &format!("[{}]", position.path));
+        } else {
+            value(context, node, None, element, &position);
+        }
     }
 }
 
@@ -191,8 +197,13 @@ fn map(
     values: Kind,
     position: &Position,
 ) {
+    let named = position.below("NAME").path;
     let Value::Table(own) = &node.value else {
-        scalar::wrong_type(context, node, "a table", None);
+        if matches!(values, Kind::Table(_) | Kind::Tagged(..)) {
+            no_table(context, node, &named);
+        } else {
+            scalar::wrong_type(context, node, "a table", None);
+        }
         return;
     };
     for entry in &own.entries {
@@ -203,6 +214,10 @@ fn map(
             (Kind::Table(def), Value::Table(own)) => {
                 let base = context.shared(def);
                 table(context, Some(own), base, entry.node.at, def, &inside);
+            }
+            // A key of a table whose name was left out, and not a name with too many brackets.
+            (Kind::Table(def), value) if def.key(&entry.key).is_some() || !matches!(value, Value::List(_)) => {
+                no_table(context, &entry.node, &named);
             }
             _ => {
                 value(context, &entry.node, None, values, &inside);
@@ -219,7 +234,7 @@ fn tagged(
     position: &Position,
 ) {
     let Value::Table(own) = &node.value else {
-        scalar::wrong_type(context, node, "a table", None);
+        no_table(context, node, &position.path);
         return;
     };
     let words: Vec<&str> = variants.iter().map(|(word, _)| *word).collect();
