@@ -67,7 +67,8 @@ impl Link {
             }
             Servers::Sentinels(sentinels, master, db) => {
                 // All at once: one that is down would be waited for, and the others know as much.
-                let each = sentinels.iter().map(|sentinel| by_sentinel(store, (sentinel, master, *db), patience).boxed());
+                let each =
+                    sentinels.iter().map(|sentinel| by_sentinel(store, (sentinel, master, *db), patience).boxed());
                 futures_util::future::select_ok(each).await.map(|(connection, _)| Self::One(connection))
             }
         }
@@ -112,8 +113,7 @@ async fn by_sentinel(
     patience: Duration,
 ) -> RedisResult<MultiplexedConnection> {
     let asked = [address(sentinel, store.tls)];
-    let mut builder =
-        SentinelClientBuilder::new(asked, master, SentinelServerType::Master)?.set_client_to_redis_db(db);
+    let mut builder = SentinelClientBuilder::new(asked, master, SentinelServerType::Master)?.set_client_to_redis_db(db);
     if let Some(password) = &store.password {
         builder = builder.set_client_to_redis_password(password);
     }

@@ -191,3 +191,83 @@ fn request<N: Network>(endpoint: &Endpoint<N>, settings: &settings::upstream::He
 fn seed<N: Network>(endpoint: &Endpoint<N>) -> u64 {
     crate::algorithms::hash_ring::stable_hash(endpoint.address.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::path::Path;
+    use std::sync::atomic::AtomicU32;
+    use std::time::Duration;
+
+    use tokio::io::DuplexStream;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::settings::upstream::Endpoints;
+    use crate::config::{Purpose, load_text};
+    use crate::telemetry::metrics::Registry as Metrics;
+    use crate::upstream::watch::Surroundings;
+
+    /// Nobody is there; how often it was tried.
+    #[derive(Clone, Default)]
+    struct Nobody(Arc<AtomicU32>);
+
+    impl Network for Nobody {
+        type Stream = DuplexStream;
+
+        async fn connect(&self, _: SocketAddr) -> std::io::Result<DuplexStream> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Err(std::io::ErrorKind::ConnectionRefused.into())
+        }
+
+        async fn resolve(&self, _: &str, _: u16) -> std::io::Result<Vec<SocketAddr>> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+
+        fn adopt(&self, stream: DuplexStream) -> std::io::Result<DuplexStream> {
+            Ok(stream)
+        }
+    }
+
+    fn settings(health: &str) -> Arc<settings::Upstream> {
+        let text = format!("[upstreams.up]\nendpoints = ['127.0.0.1:1', '127.0.0.1:2']\n{health}\n");
+        let loaded = load_text(&text, Path::new("a.toml"), Purpose::Check);
+        Arc::clone(&loaded.unwrap().config.upstreams[0])
+    }
+
+    fn apply(upstream: &Arc<Upstream<Nobody>>, settings: &Arc<settings::Upstream>, network: &Nobody) {
+        let Endpoints::Static(endpoints) = &settings.endpoints else { panic!("they are written") };
+        upstream.apply(Arc::clone(settings), endpoints);
+        start_checks(upstream, network);
+    }
+
+    /// Lets so much time go by.
+    async fn pass(seconds: u64) {
+        // virtual time
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reloads_leave_one_task_for_each_endpoint_and_end_what_checks_said_at_once() {
+        let one = settings("health = { path = '/', interval = '10s', timeout = '1s' }");
+        let other = settings("health = { path = '/other', interval = '10s', timeout = '1s' }");
+        let (network, series) = (Nobody::default(), Metrics::new(1).upstream("up"));
+        let surroundings = Arc::new(Surroundings::new(Clock::system(), Arc::default(), Arc::default()));
+        let upstream = Arc::new(Upstream::new(Arc::clone(&one), series, surroundings, 1));
+        for settings in [&one, &other, &one, &other, &one] {
+            apply(&upstream, settings, &network);
+            pass(1).await;
+        }
+        let before = network.0.load(Ordering::Relaxed);
+        pass(1_000).await;
+        let checks = network.0.load(Ordering::Relaxed) - before;
+        assert!((180..=230).contains(&checks), "two endpoints, every ten seconds: {checks}");
+        assert!(upstream.active().endpoints.iter().all(|endpoint| !endpoint.health.is_healthy()));
+        apply(&upstream, &settings(""), &network);
+        assert!(upstream.active().endpoints.iter().all(|endpoint| endpoint.health.is_healthy()));
+        assert!(upstream.active().scopes[0].is_well(), "nobody says anything against them");
+        let ended = network.0.load(Ordering::Relaxed);
+        pass(1_000).await;
+        assert_eq!(network.0.load(Ordering::Relaxed), ended);
+    }
+}
