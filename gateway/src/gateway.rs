@@ -134,6 +134,7 @@ impl<N: Network> Gateway<N> {
         self.shared.tracer.configure(config.telemetry.tracing.export.as_ref());
         let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
         let snapshot = Arc::new(Snapshot::build(Arc::new(config), version, &self.shared));
+        self.shared.identity.keep_new_keys(&self.shared.events);
         for shard in &self.shards {
             shard.install(Arc::clone(&snapshot));
         }

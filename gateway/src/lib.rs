@@ -109,6 +109,7 @@ mod slow_down;
 pub mod snapshot;
 #[doc(hidden)]
 pub mod startup;
+mod watched_folders;
 #[doc(hidden)]
 pub mod worker;
 

@@ -1,24 +1,19 @@
 //! Reloads: by signal, by a change of the files, by the admin API; atomic, and refused whole when anything is wrong.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use notify::{RecursiveMode, Watcher};
+use notify::RecommendedWatcher;
 use serde::Serialize;
-use tokio::sync::mpsc;
 
 use crate::config::settings::{Admin, Config, Listener};
 use crate::config::{self, LoadError, Loaded, Problem, Problems};
 use crate::gateway::Gateway;
 use crate::network::Network;
 use crate::telemetry::events::Event;
-
-/// Editors write a file in several steps; a change is read when it has been quiet for this long.
-const SETTLE: Duration = Duration::from_millis(100);
-/// The longest that it is waited for quiet: a log in the same folder may never rest.
-const SETTLE_AT_MOST: Duration = Duration::from_secs(1);
+use crate::watched_folders::WatchedFolders;
 
 /// Problems that an event names; `/status` names all.
 const MAX_TOLD: usize = 20;
@@ -190,44 +185,24 @@ impl<N: Network> Reloader<N> {
         config::fingerprint::of(self.files().all())
     }
 
-    /// The folders of all files, but those within this one.
-    fn folders_beside(&self, directory: &Path) -> Vec<PathBuf> {
-        let files = self.files();
-        let folders = files.all().filter_map(|file| file.parent()).filter(|folder| !folder.starts_with(directory));
-        let given = |folder: &&Path| !folder.as_os_str().is_empty();
-        folders.filter(given).map(Path::to_owned).collect()
+    /// The folders in which a change of the files shows.
+    fn folders(&self, within: &Path) -> BTreeSet<PathBuf> {
+        self.files().all().flat_map(|file| config::folders_of(file, within)).collect()
     }
 
     /// Reloads whenever the file, one that it includes, or a file of keys that it names changes, comes or goes; whether
-    /// that is in force, or was refused last. Ends when the watcher does.
+    /// that is in force, or was refused last.
     pub async fn watch_files(self: Arc<Self>) {
-        let Some(directory) = self.path().and_then(Path::parent).map(Path::to_owned) else { return };
-        let directory = if directory.as_os_str().is_empty() { PathBuf::from(".") } else { directory };
-        let (sender, mut changed) = mpsc::channel(1);
-        let on_event = move |event: notify::Result<notify::Event>| {
-            // Reading the file is an event too; a reload must not cause the next one.
-            if event.is_ok_and(|event| !event.kind.is_access()) {
-                let _ = sender.try_send(());
-            }
-        };
-        let Ok(mut watcher) = notify::recommended_watcher(on_event) else { return };
         // The folder, not the file: an editor that writes a new file and renames it would be lost otherwise.
-        if watcher.watch(&directory, RecursiveMode::Recursive).is_err() {
-            return;
-        }
+        let Some(within) = self.path().and_then(Path::parent) else { return };
+        let mut folders = WatchedFolders::<RecommendedWatcher>::new();
         let mut seen = self.fingerprint();
-        let mut watched: Vec<PathBuf> = Vec::new();
         loop {
-            // Keys may lie elsewhere, and another configuration may name other files.
-            for folder in self.folders_beside(&directory) {
-                if !watched.contains(&folder) && watcher.watch(&folder, RecursiveMode::NonRecursive).is_ok() {
-                    watched.push(folder);
-                }
-            }
-            if changed.recv().await.is_none() {
-                return;
-            }
-            let _ = tokio::time::timeout(SETTLE_AT_MOST, quiet(&mut changed)).await;
+            // Another configuration may name other files.
+            folders.watch(&self.folders(within));
+            folders.changed().await;
+            // And a folder may have come, of which nothing is told yet.
+            folders.watch(&self.folders(within));
             let now = self.fingerprint();
             if now != seen {
                 seen = now;
@@ -236,11 +211,6 @@ impl<N: Network> Reloader<N> {
             }
         }
     }
-}
-
-/// Waits until nothing has changed for a while.
-async fn quiet(changed: &mut mpsc::Receiver<()>) {
-    while tokio::time::timeout(SETTLE, changed.recv()).await.is_ok_and(|event| event.is_some()) {}
 }
 
 #[cfg(test)]
@@ -265,20 +235,5 @@ mod tests {
         assert!(fixed.differs_from(&start).is_empty());
         let announced = "[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[[listeners]]\nproxy_protocol = true\n";
         assert_eq!(fixed.differs_from(&config(announced)), ["listeners"]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_folder_that_never_rests_is_never_quiet() {
-        let (sender, mut changed) = mpsc::channel(1);
-        let noise = tokio::spawn(async move {
-            let mut every = tokio::time::interval(SETTLE / 2);
-            while sender.send(()).await.is_ok() {
-                every.tick().await;
-            }
-        });
-        assert!(tokio::time::timeout(SETTLE_AT_MOST, quiet(&mut changed)).await.is_err(), "it is never quiet");
-        noise.abort();
-        assert!(noise.await.is_err_and(|ended| ended.is_cancelled()));
-        assert!(tokio::time::timeout(SETTLE_AT_MOST, quiet(&mut changed)).await.is_ok(), "now it is");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::load::read_included;
 use super::parse::include::named_by;
@@ -17,4 +17,10 @@ pub fn of<'a>(files: impl Iterator<Item = &'a PathBuf>) -> u64 {
         file.hash(&mut hasher);
     }
     hasher.finish()
+}
+
+/// Which folder is there under this name: device and number.
+pub(crate) fn of_folder(folder: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(folder).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }

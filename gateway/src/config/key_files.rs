@@ -122,9 +122,15 @@ fn api_key(table: &toml::Value) -> Result<([u8; 32], ApiKey), String> {
         Some(scopes) => scopes.as_array().ok_or("`scopes` is a list")?,
         None => &empty,
     };
-    let scope = |value: &toml::Value| value.as_str().map(Box::from).ok_or("a scope is a string");
+    let one = "a scope is a string, without spaces";
+    let scope = |value: &toml::Value| value.as_str().filter(|text| is_scope(text)).map(Box::from).ok_or(one);
     let scopes = scopes.iter().map(scope).collect::<Result<_, _>>()?;
     Ok((hash, ApiKey { subject: subject.into(), scopes }))
+}
+
+/// Whether a text is one scope (RFC 6749, section 3.3): written behind others, one with a space in it would be several.
+pub(crate) fn is_scope(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::is_whitespace)
 }
 
 fn hex(text: &str) -> Option<[u8; 32]> {
@@ -164,6 +170,8 @@ mod tests {
                 "[[keys]] number 1: unknown key \"subjekt\"; it has sha256, subject and scopes",
             ),
             (good.replace("\"job\"", "\"\""), "[[keys]] number 1: `subject` is missing"),
+            (good.replace("\"a\"", "\"a admin\""), "[[keys]] number 1: a scope is a string, without spaces"),
+            (good.replace("\"a\"", "\"\""), "[[keys]] number 1: a scope is a string, without spaces"),
             (good.replace("[[keys]]", "[[key]]"), "unknown key \"key\": the keys are [[keys]]"),
             ("keys = 1".into(), "keys are written [[keys]]"),
         ] {

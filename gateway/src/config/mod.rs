@@ -27,6 +27,8 @@ mod tree;
 mod validate;
 mod value;
 
+pub(crate) use key_files::is_scope;
+pub(crate) use parse::include::folders_of;
 #[cfg(test)]
 pub(crate) use value::batch_call;
 pub(crate) use value::path_pattern;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::config::is_scope;
 use crate::config::settings::identity::Jwt;
 use crate::jws::parse_json;
 use crate::telemetry::metrics::AuthResult;
@@ -38,7 +39,7 @@ impl Claims {
         until: i64,
     ) -> Result<Self, AuthResult> {
         let bad = |text: &str| text.is_empty() || text.len() > MAX_SUBJECT_BYTES;
-        if subject.as_deref().is_some_and(bad) || scopes.iter().any(|scope| bad(scope) || scope.contains(' ')) {
+        if subject.as_deref().is_some_and(bad) || scopes.iter().any(|scope| bad(scope) || !is_scope(scope)) {
             return Err(AuthResult::Claims);
         }
         Ok(Self { all, subject, scopes: scopes.into(), until })
@@ -130,12 +131,16 @@ fn time(all: &Map<String, Value>, name: &str) -> Result<Option<i64>, AuthResult>
     }
 }
 
-/// `scope`, else `scp`: text with spaces between (RFC 8693, section 4.2), or an array of texts.
+/// `scope`, else `scp`: text with spaces between (RFC 8693, section 4.2), or an array of texts, of which one with spaces
+/// in it is no scope.
 fn scopes(all: &Map<String, Value>) -> Option<Box<[Box<str>]>> {
     match all.get("scope").or_else(|| all.get("scp")) {
         None | Some(Value::Null) => Some(Box::default()),
         Some(Value::String(text)) => Some(text.split_ascii_whitespace().map(Box::from).collect()),
-        Some(Value::Array(list)) => list.iter().map(|value| value.as_str().map(Box::from)).collect(),
+        Some(Value::Array(list)) => {
+            let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+            Some(texts?.into_iter().filter(|text| is_scope(text)).map(Box::from).collect())
+        }
         Some(_) => None,
     }
 }
@@ -201,6 +206,8 @@ mod tests {
         let claims = with(&json!({ "scope": "a b  c" })).unwrap();
         assert_eq!((claims.subject.as_deref(), claims.until), (Some("ada"), NOW + 90));
         assert_eq!(claims.scopes.iter().map(|scope| &**scope).collect::<Vec<_>>(), ["a", "b", "c"]);
+        let listed = with(&json!({ "scope": ["a", "b admin", "", "c\td", "e"] })).unwrap();
+        assert_eq!(listed.scopes.iter().map(|scope| &**scope).collect::<Vec<_>>(), ["a", "e"]);
         for accepted in [
             json!({ "aud": ["x", "web"] }),
             json!({ "exp": NOW - 29 }),

@@ -1,22 +1,22 @@
 //! Opaque tokens: their issuer is asked about each (RFC 7662), and its answer is believed for a while.
 //!
-//! The issuer is asked on the control runtime. A worker asks about one token once, whoever else brings it meanwhile; so
-//! many questions are open at once; and an issuer that does not answer is left alone by a breaker, so that a request
-//! waits for it once, and not each.
+//! The issuer is asked on the control runtime, and each question goes on to its end there, whoever has left: so many
+//! are open at once, and what they come to is what the issuer is judged by. A worker asks about one token once, whoever
+//! else brings it meanwhile; and an issuer that does not answer is left alone by a breaker, so that a request waits for
+//! it once, and not each.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::asked::Asked;
 use super::claims::{self, Claims};
 use super::remote;
-use crate::algorithms::breaker::{Breaker, Policy, Verdict, WHOLE};
+use crate::algorithms::breaker::{Breaker, Policy, Ticket, Verdict, WHOLE};
+use crate::clock::Clock;
 use crate::config::settings::identity::Introspection;
 use crate::jws::parse_json;
 use crate::telemetry::metrics::AuthResult;
@@ -30,16 +30,22 @@ const FAILURES: u32 = 5;
 const OPEN_FOR: Duration = Duration::from_secs(1);
 const MAX_OPEN_FOR: Duration = Duration::from_secs(30);
 
-/// A token's turn: who has it asks, the others wait and look again.
-type Turn = Arc<tokio::sync::Mutex<()>>;
-
 /// An issuer that is asked.
 pub(super) struct Issuer {
     settings: Introspection,
     breaker: Mutex<Breaker>,
     open: Arc<Semaphore>,
-    /// Tokens that are being asked about, for each worker.
-    turns: Box<[Mutex<HashMap<Bytes, Turn>>]>,
+    /// Tokens that are being asked about.
+    pub(super) asked: Arc<Asked>,
+}
+
+/// A question that may be put: it has a place among those that are open, and leave to be asked.
+pub(super) struct Question {
+    issuer: Arc<Issuer>,
+    request: reqwest::RequestBuilder,
+    ticket: Ticket,
+    clock: Clock,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Issuer {
@@ -59,7 +65,7 @@ impl Issuer {
             settings,
             breaker: Mutex::new(Breaker::new(policy, now)),
             open: Arc::new(Semaphore::new(MAX_OPEN)),
-            turns: (0..workers).map(|_| Mutex::default()).collect(),
+            asked: Asked::new(workers),
         }
     }
 
@@ -68,45 +74,23 @@ impl Issuer {
         i64::try_from(self.settings.negative.as_secs()).unwrap_or(0)
     }
 
-    /// The turn of a token on a worker.
-    pub(super) fn turn(&self, worker: usize, token: &Bytes) -> Turn {
-        Arc::clone(self.turns(worker).entry(token.clone()).or_default())
-    }
-
-    /// Gives a turn back; the last one to do so forgets the token.
-    pub(super) fn end_turn(&self, worker: usize, token: &Bytes, turn: &Turn) {
-        let mut turns = self.turns(worker);
-        // One here, one in the map.
-        if Arc::strong_count(turn) <= 2 {
-            turns.remove(token);
-        }
-    }
-
-    fn turns(&self, worker: usize) -> MutexGuard<'_, HashMap<Bytes, Turn>> {
-        self.turns[worker % self.turns.len()].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks about a token; `now` is monotonic, `unix` in seconds.
+    /// A question about a token.
     ///
     /// # Errors
-    /// The token does not hold, or the issuer cannot be asked.
-    pub(super) async fn ask(
-        &self,
-        (client, control): (&reqwest::Client, &Handle),
-        token: &Bytes,
-        clock: &crate::clock::Clock,
-    ) -> Result<Claims, AuthResult> {
-        let Ok(_place) = Arc::clone(&self.open).try_acquire_owned() else { return Err(AuthResult::Unavailable) };
-        let Some(ticket) = ({ self.breaker().admit(clock.now()).0 }) else { return Err(AuthResult::Unavailable) };
-        let ticket = Settle { issuer: self, ticket: Some(ticket), clock };
-        let Ok(text) = std::str::from_utf8(token) else {
-            ticket.settle(Verdict::Neutral);
-            return Err(AuthResult::Malformed);
-        };
+    /// It is no token, or the issuer cannot be asked now.
+    pub(super) fn question(
+        self: &Arc<Self>,
+        client: &reqwest::Client,
+        token: &[u8],
+        clock: &Clock,
+    ) -> Result<Question, AuthResult> {
+        let text = std::str::from_utf8(token).map_err(|_| AuthResult::Malformed)?;
+        let place = Arc::clone(&self.open).try_acquire_owned().map_err(|_| AuthResult::Unavailable)?;
+        let ticket = self.breaker().admit(clock.now()).0.ok_or(AuthResult::Unavailable)?;
         let request = client
             .post(&*self.settings.url)
             .basic_auth(form(&self.settings.client_id), Some(form(self.settings.client_secret.expose())))
@@ -114,39 +98,23 @@ impl Issuer {
             .header(http::header::ACCEPT, "application/json")
             .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(format!("token={}&token_type_hint=access_token", form(text)));
-        let asked = control.spawn(async move { remote::read(request, MAX_ANSWER_BYTES).await });
-        let Ok(Ok(answer)) = asked.await else {
-            ticket.settle(Verdict::Failure);
-            return Err(AuthResult::Unavailable);
-        };
-        ticket.settle(Verdict::Success);
-        let unix = clock.unix_seconds(clock.now());
-        read(&answer.body, i64::try_from(self.settings.positive.as_secs()).unwrap_or(0), unix)
+        Ok(Question { issuer: Arc::clone(self), request, ticket, clock: clock.clone(), _place: place })
     }
 }
 
-/// Settles a breaker's ticket, also when whoever asked has left.
-struct Settle<'a> {
-    issuer: &'a Issuer,
-    ticket: Option<crate::algorithms::breaker::Ticket>,
-    clock: &'a crate::clock::Clock,
-}
-
-impl Settle<'_> {
-    fn settle(mut self, verdict: Verdict) {
-        self.end(verdict);
-    }
-
-    fn end(&mut self, verdict: Verdict) {
-        if let Some(ticket) = self.ticket.take() {
-            self.issuer.breaker().settle(ticket, verdict, self.clock.now());
-        }
-    }
-}
-
-impl Drop for Settle<'_> {
-    fn drop(&mut self) {
-        self.end(Verdict::Neutral);
+impl Question {
+    /// Asks. To be run to its end, whoever waits for it: only then the issuer is judged by it.
+    ///
+    /// # Errors
+    /// The token does not hold, or the issuer gives no answer.
+    pub(super) async fn ask(self) -> Result<Claims, AuthResult> {
+        let Self { issuer, request, ticket, clock, _place } = self;
+        let answer = remote::read(request, MAX_ANSWER_BYTES).await;
+        let verdict = if answer.is_ok() { Verdict::Success } else { Verdict::Failure };
+        let now = clock.now();
+        issuer.breaker().settle(ticket, verdict, now);
+        let positive = i64::try_from(issuer.settings.positive.as_secs()).unwrap_or(0);
+        read(&answer.map_err(|_| AuthResult::Unavailable)?.body, positive, clock.unix_seconds(now))
     }
 }
 

@@ -20,13 +20,14 @@ pub(super) struct Signed {
 const FIXED: u64 = 0;
 
 impl Signed {
-    /// A provider; keys that were fetched from the same source before are used on.
+    /// A provider; keys that were fetched from the same place before are used on.
     pub(super) fn new(settings: Jwt, before: Option<Arc<KeyStore>>) -> Self {
         let store = match &settings.keys {
-            Some(Keys::Fetched(source)) => {
-                let same = before.filter(|before| before.source == *source);
-                Some(same.unwrap_or_else(|| Arc::new(KeyStore::new(source.clone()))))
-            }
+            Some(Keys::Fetched(source)) => Some(match before.filter(|before| before.source.from == source.from) {
+                Some(same) if same.source == *source => same,
+                Some(other) => Arc::new(KeyStore::after(&other, source.clone())),
+                None => Arc::new(KeyStore::new(source.clone())),
+            }),
             Some(Keys::Fixed(_)) | None => None,
         };
         Self { settings, store }

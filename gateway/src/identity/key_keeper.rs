@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::key_schedule::Schedule;
-use super::key_store::{Fetched, KeyStore, MAX_STALE};
+use super::key_store::{Fetched, KeyStore};
 use super::remote::{self, Answer};
 use crate::clock::Clock;
 use crate::config::settings::identity::KeySource;
@@ -128,9 +128,7 @@ impl<A: Ask> Keeper<A> {
                 self.report(now, KeysEvent::Stale);
             }
         }
-        if store.keys().is_some_and(|keys| now.saturating_duration_since(keys.at) > MAX_STALE) {
-            store.put(None);
-        }
+        store.let_go_of_stale(now);
     }
 
     fn report(&self, at: Instant, what: KeysEvent) {
@@ -169,7 +167,7 @@ mod tests {
 
     use super::*;
     use crate::config::settings::identity::FetchedKeys;
-    use crate::identity::key_store::Looked;
+    use crate::identity::key_store::{Looked, MAX_STALE};
 
     const SECOND: Duration = Duration::from_secs(1);
     const KEYS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","alg":"EdDSA",
@@ -219,13 +217,20 @@ mod tests {
 
     /// A store that is kept fresh from this server, every ten minutes.
     fn kept(server: &Server, from: KeySource) -> (Arc<KeyStore>, Clock, tokio::task::JoinHandle<()>) {
+        let store = KeyStore::new(FetchedKeys { from, refresh: 600 * SECOND, cooldown: 5 * SECOND });
         let clock = Clock::starting_at(Duration::ZERO);
-        let store = Arc::new(KeyStore::new(FetchedKeys { from, refresh: 600 * SECOND, cooldown: 5 * SECOND }));
+        let (store, task) = keep(server, store, &clock);
+        (store, clock, task)
+    }
+
+    /// Keeps a store fresh from this server.
+    fn keep(server: &Server, store: KeyStore, clock: &Clock) -> (Arc<KeyStore>, tokio::task::JoinHandle<()>) {
+        let store = Arc::new(store);
         assert!(store.claim());
         let client = Asked(server.clone(), clock.clone(), clock.now());
         let keeper = Keeper { provider: "main".into(), clock: clock.clone(), events: Arc::default(), client };
         let task = tokio::spawn(keeper.keep(Arc::downgrade(&store)));
-        (store, clock, task)
+        (store, task)
     }
 
     /// Lets so much time go by.
@@ -274,6 +279,36 @@ mod tests {
         server.says("http://k", KEYS, None);
         pass(61 * SECOND).await;
         assert!(store.keys().is_some() && !store.is_failing(), "and found again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h10_keys_that_are_fetched_once_a_day_outlive_a_fetch_that_fails() {
+        let (server, clock) = (Server::default(), Clock::starting_at(Duration::ZERO));
+        server.says("http://k", KEYS, None);
+        let source = FetchedKeys { from: at("http://k"), refresh: MAX_STALE, cooldown: 5 * SECOND };
+        let (store, _task) = keep(&server, KeyStore::new(source), &clock);
+        pass(SECOND).await;
+        server.is_gone();
+        pass(2 * MAX_STALE - 60 * SECOND).await;
+        assert!(store.keys().is_some() && store.is_failing(), "they were due a day ago, and not longer");
+        pass(180 * SECOND).await;
+        assert!(store.keys().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h10_other_times_of_the_same_source_take_no_keys_away_and_make_them_no_younger() {
+        let server = Server::default();
+        server.says("http://k", KEYS, None);
+        let (before, clock, _ended) = kept(&server, at("http://k"));
+        pass(SECOND).await;
+        server.is_gone();
+        pass(600 * SECOND).await;
+        let source = FetchedKeys { from: at("http://k"), refresh: 60 * SECOND, cooldown: SECOND };
+        let (store, _task) = keep(&server, KeyStore::after(&before, source), &clock);
+        assert_eq!(store.keys().map(|keys| keys.at), before.keys().map(|keys| keys.at));
+        assert!(store.is_failing(), "a key that is not among them may be good");
+        pass(MAX_STALE).await;
+        assert!(store.keys().is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -25,7 +25,7 @@ const MAX_MISSING: usize = 1024;
 const MAX_WAIT: Duration = Duration::from_secs(6);
 /// The longest that one fetch takes.
 pub(super) const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Keys that could not be fetched again for this long are used no more (security.md, H10).
+/// Keys that should have been fetched again so long ago, and could not be, are used no more (security.md, H10).
 pub(super) const MAX_STALE: Duration = Duration::from_secs(24 * 3600);
 
 /// Keys that were fetched.
@@ -89,6 +89,16 @@ impl KeyStore {
         }
     }
 
+    /// One of the same place as `before`, with other times: its keys are in force from the start.
+    pub(super) fn after(before: &Self, source: FetchedKeys) -> Self {
+        let mut store = Self::new(source);
+        store.current = ArcSwapOption::new(before.keys());
+        store.number = AtomicU64::new(before.number());
+        store.began = Mutex::new(*before.began.lock().unwrap_or_else(PoisonError::into_inner));
+        store.is_failing = AtomicBool::new(before.is_failing());
+        store
+    }
+
     /// The keys, where there are some.
     pub(super) fn keys(&self) -> Option<Arc<Fetched>> {
         self.current.load_full()
@@ -121,6 +131,14 @@ impl KeyStore {
         });
         if gone {
             self.number.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Takes the keys away where nobody has vouched for them for too long.
+    pub(super) fn let_go_of_stale(&self, now: Instant) {
+        let lasts = self.source.refresh + MAX_STALE;
+        if self.keys().is_some_and(|keys| now.saturating_duration_since(keys.at) > lasts) {
+            self.put(None);
         }
     }
 

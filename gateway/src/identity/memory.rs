@@ -24,7 +24,7 @@ impl Memories {
         Self((0..workers).map(|_| Mutex::new(memory())).collect())
     }
 
-    /// A worker's memory. Only its own thread asks, an embedding program's aside.
+    /// A worker's memory. Its own thread asks, an embedding program's aside; what an issuer says is put in beside it.
     #[inline]
     pub(super) fn of(&self, worker: usize) -> MutexGuard<'_, Memory> {
         self.0[worker % self.0.len()].lock().unwrap_or_else(PoisonError::into_inner)

@@ -25,21 +25,12 @@ use crate::telemetry::metrics::{AuthResult, CacheResult};
 pub(super) async fn prove<N: Network>(
     shared: &Shared<N>,
     worker: usize,
-    provider: &Provider,
+    provider: &Arc<Provider>,
     (credential, until): (&[u8], Option<Instant>),
 ) -> Result<Arc<Identity>, AuthResult> {
     match &provider.kind {
         Kind::Signed(_) => by_signature(shared, worker, provider, (credential, until)).await,
-        Kind::Opaque(issuer) => {
-            let credential = &Bytes::copy_from_slice(credential);
-            let turn = issuer.turn(worker, credential);
-            let proven = {
-                let _mine = turn.lock().await;
-                by_asking(shared, worker, (provider, issuer), credential).await
-            };
-            issuer.end_turn(worker, credential, &turn);
-            proven
-        }
+        Kind::Opaque(issuer) => by_asking(shared, worker, (provider, issuer), credential).await,
         Kind::Custom(own) => by_program(shared, worker, (provider, own.as_deref()), credential).await,
         Kind::ApiKey | Kind::Certificate => provider.prove(worker, credential, now(shared)),
     }
@@ -108,21 +99,29 @@ async fn by_signature<N: Network>(
     proven
 }
 
+/// Asks beside the worker, to the end: what comes of it is remembered also when whoever asked has left, and the token's
+/// turn lasts until then.
 async fn by_asking<N: Network>(
     shared: &Shared<N>,
     worker: usize,
-    (provider, issuer): (&Provider, &Issuer),
-    credential: &Bytes,
+    (provider, issuer): (&Arc<Provider>, &Arc<Issuer>),
+    credential: &[u8],
 ) -> Result<Arc<Identity>, AuthResult> {
-    if let Some(found) = again(shared, worker, provider, credential) {
+    let token = Bytes::copy_from_slice(credential);
+    let turn = issuer.asked.turn(worker, &token).await;
+    if let Some(found) = again(shared, worker, provider, &token) {
         return found;
     }
     let proof = provider.proof();
-    let judged = match shared.identity.outside() {
-        Some((client, control)) => issuer.ask((client, &control), credential, &shared.clock).await,
-        None => Err(AuthResult::Unavailable),
-    };
-    provider.remember(worker, credential, (proof, now(shared)), judged)
+    let (client, control) = shared.identity.outside().ok_or(AuthResult::Unavailable)?;
+    let question = issuer.question(client, &token, &shared.clock)?;
+    let (provider, clock) = (Arc::clone(provider), shared.clock.clone());
+    let asked = control.spawn(async move {
+        let _turn = turn;
+        let judged = question.ask().await;
+        provider.remember(worker, &token, (proof, clock.unix_seconds(clock.now())), judged)
+    });
+    asked.await.unwrap_or(Err(AuthResult::Unavailable))
 }
 
 async fn by_program<N: Network>(

@@ -51,7 +51,7 @@ pub(super) enum Kind {
     /// By a signature.
     Signed(Box<Signed>),
     /// By asking.
-    Opaque(Box<Issuer>),
+    Opaque(Arc<Issuer>),
     /// By a hash.
     ApiKey,
     /// By the handshake of the connection.
@@ -118,7 +118,7 @@ impl Provider {
                 let issuer = Issuer::new(introspection.clone(), around.workers, around.now);
                 let entries = (introspection.capacity, Measure::Entries);
                 let memories = Memories::new(entries, issuer.negative(), around.workers);
-                (Kind::Opaque(Box::new(issuer)), memories)
+                (Kind::Opaque(Arc::new(issuer)), memories)
             }
             ProviderKind::ApiKey(_) => {
                 let memories = Memories::new((API_KEYS, Measure::Entries), 0, around.workers);

@@ -128,17 +128,24 @@ impl Registry {
     /// kept already goes on; it ends by itself when its provider does.
     pub fn keep_keys(&self, events: &Arc<Events>) {
         let _ = self.control.set(Handle::current());
+        self.keep_new_keys(events);
+    }
+
+    /// The same for keys that a reload has named, where some are kept already: no request is to come before their
+    /// keeper.
+    pub fn keep_new_keys(&self, events: &Arc<Events>) {
+        let Some(control) = self.control.get() else { return };
         let known = self.known();
         for provider in known.values() {
-            let Some(store) = provider.store().filter(|store| store.claim()) else { continue };
-            let Some(client) = self.client() else { continue };
+            let Some(store) = provider.store() else { continue };
+            let Some(client) = self.client().filter(|_| store.claim()) else { continue };
             let keeper = Keeper {
                 provider: Arc::clone(provider.name()),
                 clock: self.clock.clone(),
                 events: Arc::clone(events),
                 client: client.clone(),
             };
-            tokio::spawn(keeper.keep(Arc::downgrade(store)));
+            control.spawn(keeper.keep(Arc::downgrade(store)));
         }
     }
 

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, OptionFuture, Shared};
 use redis::{ErrorKind, RedisResult, ServerErrorKind, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -24,6 +26,17 @@ pub(super) const LATE: Duration = Duration::from_secs(10);
 
 /// What a trip brings: the connection, and an answer for each call.
 type Back = (Link, Vec<Result<Vec<i64>, String>>);
+
+/// A connection that is being made, and the generation that it is of: for all who wait for it.
+type Making = Shared<BoxFuture<'static, RedisResult<(Link, u32)>>>;
+
+/// How a trip gets its connection.
+enum Way {
+    /// One that is there.
+    Kept(Link),
+    /// One that will be.
+    Made(Making),
+}
 
 /// Who waits for an answer. When it is dropped there is none.
 type Answer = oneshot::Sender<Result<Vec<i64>, Down>>;
@@ -50,17 +63,22 @@ impl Ask {
 
 /// Carries calls until nobody can ask any more. Runs on the worker's own runtime.
 pub(super) async fn run(store: Weak<Store>, worker: usize, mut asked: mpsc::Receiver<Ask>) {
-    let (mut link, mut trips) = (None::<(Link, u32)>, JoinSet::new());
+    let (mut link, mut making, mut trips) = (None::<(Link, u32)>, None::<Making>, JoinSet::new());
     let late = Arc::new(Semaphore::new(UNDER_WAY_LATE));
     let mut waiting = Vec::with_capacity(TOGETHER);
     loop {
-        // While there is no connection, one trip alone makes it; others would make as many.
+        // While there is no connection, one trip alone waits for it, and finds out for all.
         let most = if link.is_some() { UNDER_WAY } else { 1 };
         let more = tokio::select! {
             biased;
             Some(ended) = trips.join_next(), if !trips.is_empty() => {
                 // What a trip ended with is what the next one takes: a connection that failed is of no use.
                 link = ended.unwrap_or(None);
+                continue;
+            }
+            // Nobody may have waited so long; who comes next has it.
+            Some(made) = OptionFuture::from(making.clone()) => {
+                (link, making) = (made.ok(), None);
                 continue;
             }
             more = asked.recv_many(&mut waiting, TOGETHER), if trips.len() < most => more,
@@ -74,15 +92,34 @@ pub(super) async fn run(store: Weak<Store>, worker: usize, mut asked: mpsc::Rece
             continue;
         }
         // A connection from before the store died is as dead as it was.
-        link = link.filter(|(_, generation)| *generation == store.health.generation());
-        trips.spawn(travel((store, worker), link.clone(), asks, Arc::clone(&late)));
+        link = link.filter(|(_, generation)| store.health.has_lived_since(*generation));
+        let way = match &link {
+            Some((link, _)) => Way::Kept(link.clone()),
+            None => Way::Made(making.get_or_insert_with(|| make(Arc::clone(&store))).clone()),
+        };
+        trips.spawn(travel((store, worker), way, asks, Arc::clone(&late)));
     }
+}
+
+/// Makes a connection in a task of its own, which lasts as long as that may take, whoever waits for it.
+fn make(store: Arc<Store>) -> Making {
+    let made = tokio::spawn(async move {
+        let link = connect(&store).await?;
+        Ok((link, store.health.generation()))
+    });
+    async move { made.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into())) }.boxed().shared()
+}
+
+async fn connect(store: &Store) -> RedisResult<Link> {
+    let connecting = Link::connect(&store.settings, store.settings.command_timeout.max(LATE));
+    let late = || Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "no connection in time").into());
+    tokio::time::timeout(store.settings.connect_timeout, connecting).await.unwrap_or_else(|_| late())
 }
 
 /// One round trip. The connection that is good for the next one, and the generation that it is of.
 async fn travel(
     (store, worker): (Arc<Store>, usize),
-    kept: Option<(Link, u32)>,
+    way: Way,
     asks: Vec<Ask>,
     late: Arc<Semaphore>,
 ) -> Option<(Link, u32)> {
@@ -91,7 +128,7 @@ async fn travel(
     let until = asks.iter().fold(latest, |earliest, ask| earliest.min(ask.until));
     let (calls, asks): (Vec<Call>, Vec<Answer>) = asks.into_iter().map(|ask| (ask.call, ask.answer)).unzip();
     let under_way = store.silence(worker).departed(store.now_ns());
-    let mut trip = Box::pin(there_and_back(Arc::clone(&store), kept.map(|(link, _)| link), calls));
+    let mut trip = Box::pin(there_and_back(Arc::clone(&store), way, calls));
     let back = tokio::time::timeout_at(until.into(), &mut trip).await;
     match &back {
         Ok(Ok(_)) => under_way.answered(store.now_ns()),
@@ -159,15 +196,15 @@ fn tell(asks: Vec<Answer>, answers: Vec<Result<Vec<i64>, String>>) -> Option<Str
 
 /// Calls on a connection that is kept, or on a new one. One that was kept may have been closed since: then once more on
 /// a new one. At worst a request pays twice.
-async fn there_and_back(store: Arc<Store>, kept: Option<Link>, calls: Vec<Call>) -> RedisResult<Back> {
-    if let Some(mut link) = kept {
-        match call(&mut link, &calls).await {
+async fn there_and_back(store: Arc<Store>, way: Way, calls: Vec<Call>) -> RedisResult<Back> {
+    let mut link = match way {
+        Way::Kept(mut link) => match call(&mut link, &calls).await {
             Ok(answers) => return Ok((link, answers)),
             Err(error) if error.is_timeout() || !error.is_unrecoverable_error() => return Err(error),
-            Err(_closed) => {}
-        }
-    }
-    let mut link = Link::connect(&store.settings, store.settings.command_timeout.max(LATE)).await?;
+            Err(_closed) => connect(&store).await?,
+        },
+        Way::Made(making) => making.await?.0,
+    };
     let answers = call(&mut link, &calls).await?;
     Ok((link, answers))
 }

@@ -46,6 +46,8 @@ pub struct Health {
     /// The breaker is closed.
     up: AtomicBool,
     generation: AtomicU32,
+    /// The generation in which it last counted as dead.
+    died: AtomicU32,
     reason: Mutex<Option<(Instant, String)>>,
     healed: Mutex<Option<Instant>>,
     /// Wakes the task that watches the store.
@@ -78,6 +80,7 @@ impl Health {
             series: Arc::clone(series),
             up: AtomicBool::new(true),
             generation: AtomicU32::new(breaker.generation()),
+            died: AtomicU32::new(breaker.generation()),
             breaker: Mutex::new(breaker),
             reason: Mutex::default(),
             healed: Mutex::default(),
@@ -111,6 +114,11 @@ impl Health {
     /// Outcomes are told with the number that held when they were asked for.
     pub(super) fn generation(&self) -> u32 {
         self.generation.load(Ordering::Relaxed)
+    }
+
+    /// Whether what is of this generation began after the store last counted as dead.
+    pub(super) fn has_lived_since(&self, generation: u32) -> bool {
+        generation.wrapping_sub(self.died.load(Ordering::Relaxed)) <= u32::MAX / 2
     }
 
     /// It answered.
@@ -169,6 +177,9 @@ impl Health {
     fn after(&self, breaker: &Breaker, transition: Option<Transition>) {
         let Some(transition) = transition else { return };
         self.generation.store(breaker.generation(), Ordering::Relaxed);
+        if transition.to == breaker::State::Open {
+            self.died.store(breaker.generation(), Ordering::Relaxed);
+        }
         let up = breaker.state() == breaker::State::Closed;
         if self.up.swap(up, Ordering::Relaxed) == up {
             return;

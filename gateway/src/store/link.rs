@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
@@ -65,16 +66,10 @@ impl Link {
                 builder.build()?.get_async_connection().await.map(Box::new).map(Self::Cluster)
             }
             Servers::Sentinels(sentinels, master, db) => {
-                let sentinels = sentinels.iter().map(|sentinel| address(sentinel, store.tls));
-                let mut builder = SentinelClientBuilder::new(sentinels, master, SentinelServerType::Master)?
-                    .set_client_to_redis_db(*db);
-                if let Some(password) = &store.password {
-                    builder = builder.set_client_to_redis_password(password);
-                }
-                if store.tls {
-                    builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
-                }
-                builder.build()?.get_async_connection_with_config(&config(store, patience)).await.map(Self::One)
+                // All at once: one that is down would be waited for, and the others know as much.
+                let each =
+                    sentinels.iter().map(|sentinel| by_sentinel(store, (sentinel, master, *db), patience).boxed());
+                futures_util::future::select_ok(each).await.map(|(connection, _)| Self::One(connection))
             }
         }
     }
@@ -109,6 +104,23 @@ impl Link {
             Self::Double(double, gateway) => double.send(*gateway, commands).await,
         }
     }
+}
+
+/// Connects to the master that a sentinel names, if it is one.
+async fn by_sentinel(
+    store: &Store,
+    (sentinel, master, db): (&(String, u16), &str, i64),
+    patience: Duration,
+) -> RedisResult<MultiplexedConnection> {
+    let asked = [address(sentinel, store.tls)];
+    let mut builder = SentinelClientBuilder::new(asked, master, SentinelServerType::Master)?.set_client_to_redis_db(db);
+    if let Some(password) = &store.password {
+        builder = builder.set_client_to_redis_password(password);
+    }
+    if store.tls {
+        builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+    }
+    builder.build()?.get_async_connection_with_config(&config(store, patience)).await
 }
 
 fn address((host, port): &(String, u16), tls: bool) -> ConnectionAddr {

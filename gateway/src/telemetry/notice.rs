@@ -87,6 +87,16 @@ pub fn keys(provider: &str, failed: Option<&str>) {
     event(keys);
 }
 
+/// A folder of the configuration's files cannot be watched, so that they are looked at every few seconds; or it can be
+/// again.
+pub fn files(failed: Option<&str>) {
+    let mut files = json!({ "event": "files", "failing": failed.is_some() });
+    if let Some(why) = failed {
+        files["detail"] = why.into();
+    }
+    event(files);
+}
+
 /// The access log cannot be written, or can be again.
 pub fn access_log(failing: bool, write_failures: u64) {
     event(json!({ "event": "access_log", "failing": failing, "write_failures": write_failures }));

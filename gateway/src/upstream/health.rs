@@ -5,7 +5,7 @@
 //! their times are off by a tenth. They run on the control runtime, so that a busy worker delays none.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use http::{HeaderMap, HeaderValue, header};
 use tokio::sync::Notify;
@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::check_http2;
 use super::dial::{Dialled, dial};
 use super::endpoint::Endpoint;
+use super::guard::Guard;
 use super::state::Upstream;
 use super::transport::is_quiet;
 use crate::algorithms::health::{Health, next_wait};
@@ -38,9 +39,12 @@ struct Known {
     health: Health,
     /// What the last check came to.
     last: Option<Arc<str>>,
-    /// What a task checks the endpoint by.
-    checked_by: Option<settings::upstream::Health>,
+    /// What a task checks the endpoint by: the task holds it.
+    claim: Weak<settings::upstream::Health>,
 }
+
+/// Somebody else checks the endpoint by now, or nobody.
+struct NotMine;
 
 impl Checks {
     /// Whether checks say nothing against it.
@@ -51,7 +55,7 @@ impl Checks {
 
     /// What the last check came to, where there was one.
     pub fn last(&self) -> Option<Arc<str>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).last.clone()
+        self.known().last.clone()
     }
 
     /// The next check is wanted now.
@@ -59,40 +63,63 @@ impl Checks {
         self.hurry.notify_one();
     }
 
-    /// Says that the caller will check the endpoint so; false when somebody does already.
-    fn claim(&self, settings: &settings::upstream::Health) -> bool {
-        let mut known = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let claimed = known.checked_by.as_ref() != Some(settings);
-        if claimed {
-            known.checked_by = Some(settings.clone());
-        }
-        claimed
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the endpoint is still to be checked so. Where it is not to be checked at all, what checks said holds no
-    /// more.
-    fn is_claimed(&self, settings: &settings::upstream::Health, wanted: Option<&settings::upstream::Health>) -> bool {
-        let mut known = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mine = known.checked_by.as_ref() == Some(settings);
-        if mine && wanted != Some(settings) {
-            known.checked_by = None;
-            if wanted.is_none() {
-                known.health = Health::default();
-                known.last = None;
-                self.unhealthy.store(false, Ordering::Relaxed);
-            }
-            return false;
+    /// Leave to check the endpoint so, for as long as it is claimed by this; `None` where somebody does already.
+    fn claim(&self, settings: &settings::upstream::Health) -> Option<Arc<settings::upstream::Health>> {
+        let mut known = self.known();
+        if known.claim.upgrade().is_some_and(|held| *held == *settings) {
+            return None;
         }
-        mine
+        let claim = Arc::new(settings.clone());
+        known.claim = Arc::downgrade(&claim);
+        Some(claim)
+    }
+
+    /// Whoever checks the endpoint otherwise than is wanted ends, even if its settings come back before it looks. Where
+    /// nobody is to check it, what checks said holds no more.
+    pub(super) fn end_others(&self, wanted: Option<&settings::upstream::Health>, guard: &Guard) {
+        let mut known = self.known();
+        if wanted.is_none() {
+            known.health = Health::default();
+            known.last = None;
+            self.unhealthy.store(false, Ordering::Relaxed);
+            guard.set_checked(false);
+        }
+        if known.claim.upgrade().is_some_and(|held| wanted != Some(&*held)) {
+            known.claim = Weak::new();
+            self.hurry();
+        }
+    }
+
+    /// A check begins, if it is still by this claim; its breaker waits for it.
+    fn begin(&self, claim: &Arc<settings::upstream::Health>, guard: &Guard) -> Result<(), NotMine> {
+        let known = self.known();
+        known.is_claimed_by(claim)?;
+        guard.set_checked(true);
+        Ok(())
     }
 
     /// Keeps what a check came to; the new verdict, if it is another.
-    fn observe(&self, outcome: &Result<(), Arc<str>>, settings: &settings::upstream::Health) -> Option<bool> {
-        let mut known = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    fn observe(
+        &self,
+        outcome: &Result<(), Arc<str>>,
+        claim: &Arc<settings::upstream::Health>,
+    ) -> Result<Option<bool>, NotMine> {
+        let mut known = self.known();
+        known.is_claimed_by(claim)?;
         known.last = Some(outcome.clone().err().unwrap_or_else(|| Arc::from("ok")));
-        let verdict = known.health.observe(outcome.is_ok(), settings.thresholds);
+        let verdict = known.health.observe(outcome.is_ok(), claim.thresholds);
         self.unhealthy.store(!known.health.is_healthy(), Ordering::Relaxed);
-        verdict
+        Ok(verdict)
+    }
+}
+
+impl Known {
+    fn is_claimed_by(&self, claim: &Arc<settings::upstream::Health>) -> Result<(), NotMine> {
+        if std::ptr::eq(self.claim.as_ptr(), Arc::as_ptr(claim)) { Ok(()) } else { Err(NotMine) }
     }
 }
 
@@ -102,9 +129,9 @@ pub(super) fn start_checks<N: Network>(upstream: &Arc<Upstream<N>>, network: &N)
     let active = upstream.active();
     let Some(settings) = &active.settings.health else { return };
     for endpoint in &active.endpoints {
-        if endpoint.health.claim(settings) {
+        if let Some(claim) = endpoint.health.claim(settings) {
             let (upstream, endpoint) = (Arc::downgrade(upstream), Arc::downgrade(endpoint));
-            tokio::spawn(keep_checking(upstream, endpoint, network.clone(), settings.clone()));
+            tokio::spawn(keep_checking(upstream, endpoint, network.clone(), claim));
         }
     }
 }
@@ -113,40 +140,20 @@ async fn keep_checking<N: Network>(
     upstream: Weak<Upstream<N>>,
     endpoint: Weak<Endpoint<N>>,
     network: N,
-    settings: settings::upstream::Health,
+    claim: Arc<settings::upstream::Health>,
 ) {
     let mut draws = Draws::new(endpoint.upgrade().map_or(0, |endpoint| seed(&endpoint)));
     loop {
         let Some((strong, checked)) = upstream.upgrade().zip(endpoint.upgrade()) else { return };
-        if !is_wanted(&strong, &checked, &settings) {
-            return;
-        }
-        checked.standing.guard.set_checked(true);
-        let outcome = check(&network, &strong, &checked, &settings).await;
-        let verdict = checked.health.observe(&outcome, &settings);
+        let Ok(()) = checked.health.begin(&claim, &checked.standing.guard) else { return };
+        let outcome = check(&network, &strong, &checked, &claim).await;
+        let Ok(verdict) = checked.health.observe(&outcome, &claim) else { return };
         let detail = outcome.as_ref().map_or_else(Arc::clone, |()| Arc::from("ok"));
         strong.checked(&checked, outcome.is_ok(), verdict, &detail);
         drop(strong);
         // Sooner where a breaker waits for it; the endpoint is kept meanwhile, for no longer than an interval.
-        let _ = tokio::time::timeout(next_wait(settings.interval, &mut draws), checked.health.hurry.notified()).await;
+        let _ = tokio::time::timeout(next_wait(claim.interval, &mut draws), checked.health.hurry.notified()).await;
     }
-}
-
-/// Whether the endpoint is in use and is to be checked so.
-fn is_wanted<N: Network>(
-    upstream: &Upstream<N>,
-    endpoint: &Arc<Endpoint<N>>,
-    settings: &settings::upstream::Health,
-) -> bool {
-    let active = upstream.active();
-    let in_use = active.endpoints.iter().any(|known| Arc::ptr_eq(known, endpoint));
-    let wanted = active.settings.health.as_ref().filter(|_| in_use);
-    let claimed = endpoint.health.is_claimed(settings, wanted);
-    if !claimed && wanted.is_none() {
-        endpoint.standing.guard.set_checked(false);
-        upstream.judge(upstream.surroundings.clock.now());
-    }
-    claimed
 }
 
 /// One check.
@@ -183,4 +190,84 @@ fn request<N: Network>(endpoint: &Endpoint<N>, settings: &settings::upstream::He
 /// Endpoints' checks fall apart by their addresses.
 fn seed<N: Network>(endpoint: &Endpoint<N>) -> u64 {
     crate::algorithms::hash_ring::stable_hash(endpoint.address.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::path::Path;
+    use std::sync::atomic::AtomicU32;
+    use std::time::Duration;
+
+    use tokio::io::DuplexStream;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::settings::upstream::Endpoints;
+    use crate::config::{Purpose, load_text};
+    use crate::telemetry::metrics::Registry as Metrics;
+    use crate::upstream::watch::Surroundings;
+
+    /// Nobody is there; how often it was tried.
+    #[derive(Clone, Default)]
+    struct Nobody(Arc<AtomicU32>);
+
+    impl Network for Nobody {
+        type Stream = DuplexStream;
+
+        async fn connect(&self, _: SocketAddr) -> std::io::Result<DuplexStream> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Err(std::io::ErrorKind::ConnectionRefused.into())
+        }
+
+        async fn resolve(&self, _: &str, _: u16) -> std::io::Result<Vec<SocketAddr>> {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+
+        fn adopt(&self, stream: DuplexStream) -> std::io::Result<DuplexStream> {
+            Ok(stream)
+        }
+    }
+
+    fn settings(health: &str) -> Arc<settings::Upstream> {
+        let text = format!("[upstreams.up]\nendpoints = ['127.0.0.1:1', '127.0.0.1:2']\n{health}\n");
+        let loaded = load_text(&text, Path::new("a.toml"), Purpose::Check);
+        Arc::clone(&loaded.unwrap().config.upstreams[0])
+    }
+
+    fn apply(upstream: &Arc<Upstream<Nobody>>, settings: &Arc<settings::Upstream>, network: &Nobody) {
+        let Endpoints::Static(endpoints) = &settings.endpoints else { panic!("they are written") };
+        upstream.apply(Arc::clone(settings), endpoints);
+        start_checks(upstream, network);
+    }
+
+    /// Lets so much time go by.
+    async fn pass(seconds: u64) {
+        // virtual time
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reloads_leave_one_task_for_each_endpoint_and_end_what_checks_said_at_once() {
+        let one = settings("health = { path = '/', interval = '10s', timeout = '1s' }");
+        let other = settings("health = { path = '/other', interval = '10s', timeout = '1s' }");
+        let (network, series) = (Nobody::default(), Metrics::new(1).upstream("up"));
+        let surroundings = Arc::new(Surroundings::new(Clock::system(), Arc::default(), Arc::default()));
+        let upstream = Arc::new(Upstream::new(Arc::clone(&one), series, surroundings, 1));
+        for settings in [&one, &other, &one, &other, &one] {
+            apply(&upstream, settings, &network);
+            pass(1).await;
+        }
+        let before = network.0.load(Ordering::Relaxed);
+        pass(1_000).await;
+        let checks = network.0.load(Ordering::Relaxed) - before;
+        assert!((180..=230).contains(&checks), "two endpoints, every ten seconds: {checks}");
+        assert!(upstream.active().endpoints.iter().all(|endpoint| !endpoint.health.is_healthy()));
+        apply(&upstream, &settings(""), &network);
+        assert!(upstream.active().endpoints.iter().all(|endpoint| endpoint.health.is_healthy()));
+        assert!(upstream.active().scopes[0].is_well(), "nobody says anything against them");
+        let ended = network.0.load(Ordering::Relaxed);
+        pass(1_000).await;
+        assert_eq!(network.0.load(Ordering::Relaxed), ended);
+    }
 }

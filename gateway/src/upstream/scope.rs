@@ -21,7 +21,7 @@ pub struct Scope {
     pub settings: settings::upstream::Breaker,
     /// In the order of the endpoints.
     pub standings: Box<[Arc<Standing>]>,
-    /// Endpoints of weight 0 take no part.
+    /// Endpoints of weight 0 take no part, but for clients that stay with one.
     weights: Box<[u32]>,
     bounds: Bounds,
     /// A share grows over this time.
@@ -165,14 +165,12 @@ impl Scope {
     /// Judges anew who is in balancing; who moved. `is_unhealthy` tells of an endpoint's checks.
     pub fn judge(&self, is_unhealthy: impl Fn(usize) -> bool, now_ns: u64) -> Judged {
         let mut rolled_up = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
-        let weighted: Vec<usize> = self.weighted().collect();
-        let candidates: Vec<Candidate> = weighted
-            .iter()
-            .map(|endpoint| candidate(&self.standings[*endpoint], is_unhealthy(*endpoint), now_ns))
+        let candidates: Vec<Candidate> = (self.standings.iter().enumerate())
+            .map(|(endpoint, standing)| candidate(standing, is_unhealthy(endpoint), now_ns))
             .collect();
-        let places = judge(&candidates, self.bounds);
+        let places = self.places(&candidates);
         let mut moves = Vec::new();
-        for ((endpoint, place), candidate) in weighted.into_iter().zip(places).zip(&candidates) {
+        for (endpoint, (place, candidate)) in places.into_iter().zip(&candidates).enumerate() {
             let standing = &self.standings[endpoint];
             let before = standing.move_to(place);
             if before == place {
@@ -188,12 +186,24 @@ impl Scope {
         Judged { moves, rolled_up: (before, *rolled_up) }
     }
 
+    /// The place of each endpoint. One of weight 0 is out while anything is wrong with it, and counts for no bound: who
+    /// loses it is a client that stays there, and others have its part.
+    fn places(&self, candidates: &[Candidate]) -> Vec<Place> {
+        let alone = |candidate: &Candidate| if candidate.is_troubled() { Place::Ejected } else { Place::In };
+        let mut places: Vec<Place> = candidates.iter().map(alone).collect();
+        let weighted: Vec<Candidate> = self.weighted().map(|endpoint| candidates[endpoint]).collect();
+        for (endpoint, place) in self.weighted().zip(judge(&weighted, self.bounds)) {
+            places[endpoint] = place;
+        }
+        places
+    }
+
     /// Looks whether picks still have to look at each endpoint: a share that was growing may have grown.
     pub fn reconsider(&self, now_ns: u64) {
         let until = self.warming_until.load(Ordering::Relaxed);
         if until != 0 && now_ns >= until {
             let _turn = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
-            self.attend(self.weighted().any(|endpoint| !self.standings[endpoint].is_well()), now_ns);
+            self.attend(self.standings.iter().any(|standing| !standing.is_well()), now_ns);
         }
     }
 

@@ -68,6 +68,11 @@ impl<N: Network> Active<N> {
         let own = route.and_then(|route| self.scopes.iter().find(|scope| scope.route.as_deref() == Some(route)));
         own.unwrap_or(&self.scopes[0])
     }
+
+    /// Whether this endpoint is among those in force.
+    fn has(&self, endpoint: &Arc<Endpoint<N>>) -> bool {
+        self.endpoints.iter().any(|one| Arc::ptr_eq(one, endpoint))
+    }
 }
 
 impl<N: Network> Upstream<N> {
@@ -125,6 +130,10 @@ impl<N: Network> Upstream<N> {
         known.retain(|endpoint| endpoint.strong_count() > 0);
         // The first set of all begins as a whole: there is nobody who could take the others' part.
         let was_in_use = !known.is_empty();
+        let old = self.active.load_full();
+        let comes = |endpoint: &Endpoint<N>| {
+            endpoint.standing.set_returned(self.surroundings.clock.monotonic_ns(now));
+        };
         let active: Box<[_]> = endpoints
             .iter()
             .map(|wanted| {
@@ -132,31 +141,34 @@ impl<N: Network> Upstream<N> {
                     endpoint.address == wanted.address && endpoint.target == wanted.target
                 };
                 let way = (settings.protocol, settings.tls.as_ref());
-                let was_there = known.iter().filter_map(Weak::upgrade).find(same);
-                was_there.inspect(|endpoint| endpoint.change_way(way.0, way.1)).unwrap_or_else(|| {
-                    let named = (Arc::clone(&wanted.address), wanted.target.clone());
-                    let made = Arc::new(Endpoint::new(named, way, settings.breaker.policy, now, self.workers));
-                    if was_in_use {
-                        made.standing.set_returned(self.surroundings.clock.monotonic_ns(now));
+                if let Some(known) = known.iter().filter_map(Weak::upgrade).find(same) {
+                    known.change_way(way.0, way.1);
+                    if !old.has(&known) {
+                        comes(&known);
                     }
-                    known.push(Arc::downgrade(&made));
-                    made
-                })
+                    return known;
+                }
+                let named = (Arc::clone(&wanted.address), wanted.target.clone());
+                let made = Arc::new(Endpoint::new(named, way, settings.breaker.policy, now, self.workers));
+                if was_in_use {
+                    comes(&made);
+                }
+                known.push(Arc::downgrade(&made));
+                made
             })
             .collect();
         let weights: Vec<(&str, u32)> = endpoints.iter().map(|e| (&*e.address, e.weight)).collect();
         let balancer = self.balancer(&settings, &weights);
         let weights: Box<[u32]> = weights.into_iter().map(|(_, weight)| weight).collect();
-        let old = self.active();
         let known_scope = |route: Option<&str>| old.scopes.iter().find(|scope| scope.route.as_deref() == route);
         let before = |route: Option<&str>| known_scope(route).map_or(State::Closed, Scope::rolled_up);
         let scopes = scopes_of(&settings, &active, &weights, before, now);
-        drop(old);
         let token =
             |endpoint: &Arc<Endpoint<N>>| Some(settings.affinity.as_ref()?.token(&self.name, &endpoint.address));
         let tokens = active.iter().filter_map(token).collect();
         self.end_other_discovery(&settings);
         self.active.store(Arc::new(Active { settings, endpoints: active, weights, tokens, balancer, scopes }));
+        self.end_other_checks(&old);
         self.judge(now);
         self.surroundings.ring();
     }
@@ -199,6 +211,15 @@ impl<N: Network> Upstream<N> {
         }
     }
 
+    /// Whoever checks an endpoint otherwise than is wanted now, or one that has left, is not to go on.
+    fn end_other_checks(&self, old: &Active<N>) {
+        let active = self.active();
+        for endpoint in old.endpoints.iter().chain(&active.endpoints) {
+            let wanted = active.settings.health.as_ref().filter(|_| active.has(endpoint));
+            endpoint.health.end_others(wanted, &endpoint.standing.guard);
+        }
+    }
+
     /// Drops idle connections of one worker that are closed or have had their time.
     pub fn sweep(&self, worker: usize, now: std::time::Instant) {
         let active = self.active();
@@ -218,7 +239,7 @@ impl<N: Network> Upstream<N> {
 fn sweep_removed<N: Network>(known: &[Weak<Endpoint<N>>], active: &Active<N>, worker: usize, now: std::time::Instant) {
     let limits = settings::upstream::Pool { idle_timeout: std::time::Duration::ZERO, ..active.settings.pool.clone() };
     for endpoint in known.iter().filter_map(Weak::upgrade) {
-        if !active.endpoints.iter().any(|named| Arc::ptr_eq(named, &endpoint)) {
+        if !active.has(&endpoint) {
             endpoint.sweep(worker, now, &limits);
         }
     }

@@ -144,3 +144,46 @@ async fn a_new_endpoint_begins_with_a_small_share() {
     let share = asked(&upstream, 1) as f64 / 400.0;
     assert!((0.01..0.12).contains(&share), "a tenth of its half: {share}");
 }
+
+#[tokio::test]
+async fn who_stays_with_an_endpoint_of_weight_0_leaves_it_while_its_checks_fail() {
+    let upstream = endpoints(2).await;
+    let weighted = |weight: u32| {
+        let first = format!("'{}'", upstream.addrs()[0]);
+        let keys = format!("{CHECKS}\naffinity = {{ key_env = 'PATH' }}");
+        text(&upstream, 0..2, &keys).replace(&first, &format!("{{ address = {first}, weight = {weight} }}"))
+    };
+    let gateway = Gateway::start(&weighted(1)).await;
+    let mut client = gateway.client().await;
+    let mut cookie = None;
+    while asked(&upstream, 0) == 0 {
+        cookie = client.ask(GET).await.header("set-cookie").map(|cookie| cookie.split(';').next().unwrap().to_owned());
+    }
+    let back = format!("GET / HTTP/1.1\r\nhost: a\r\ncookie: {}\r\n\r\n", cookie.unwrap());
+    gateway.rewrite(&weighted(0));
+    assert!(gateway.reload().await.ok);
+    client.ask(&back).await;
+    assert_eq!(asked(&upstream, 0), 2, "it stays");
+    let ejected = || gateway.inner().upstreams()[0].active().scopes[0].ejected();
+    upstream.set_rules([Rule::on("/healthz").endpoint(0).status(500)]);
+    eventually("it is out", || ejected() == 1).await;
+    assert_eq!((client.ask(&back).await.status, asked(&upstream, 0)), (200, 2), "it goes elsewhere");
+    upstream.set_rules([]);
+    eventually("it is back", || ejected() == 0).await;
+    client.ask(&back).await;
+    assert_eq!(asked(&upstream, 0), 3);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_comes_back_while_a_request_still_holds_it_begins_with_a_small_share() {
+    let upstream = endpoints(2).await;
+    let named = |endpoints| text(&upstream, endpoints, "slow_start = '1h'");
+    let gateway = Gateway::start(&named(0..2)).await;
+    let _held = std::sync::Arc::clone(&gateway.inner().upstreams()[0].active().endpoints[1]);
+    for endpoints in [0..1, 0..2] {
+        gateway.rewrite(&named(endpoints));
+        assert!(gateway.reload().await.ok);
+    }
+    ask(&gateway, 100).await;
+    assert!(asked(&upstream, 1) < 25, "{} of 100", asked(&upstream, 1));
+}

@@ -4,7 +4,7 @@ use serde_json::json;
 use wiremock::matchers::{body_string_contains, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::{Answer, Gateway, Issuer, echo, one_route};
+use crate::support::{Answer, Gateway, Issuer, echo, guarded, one_route};
 
 struct World {
     gateway: Gateway,
@@ -42,6 +42,16 @@ impl World {
 
     async fn asked(&self) -> usize {
         self.server.received_requests().await.unwrap().len()
+    }
+
+    /// Waits until its issuer has been asked so often.
+    async fn is_asked(&self, times: usize) {
+        let asked = async {
+            while self.asked().await < times {
+                tokio::task::yield_now().await;
+            }
+        };
+        guarded("the issuer is asked", asked).await;
     }
 }
 
@@ -81,6 +91,40 @@ async fn an_issuer_that_fails_is_left_alone() {
     }
     let asked = world.asked().await;
     assert!(asked < 10, "its breaker is open after five failures: {asked}");
+}
+
+#[tokio::test]
+async fn an_issuer_that_hangs_is_left_alone_also_where_no_client_waits_for_it() {
+    let world = world("{ providers = ['opaque'] }", "timeout = '200ms'").await;
+    let slow = ResponseTemplate::new(200).set_delay(std::time::Duration::from_secs(30));
+    Mock::given(method("POST")).respond_with(slow).mount(&world.server).await;
+    for number in 1..=6 {
+        let mut client = world.gateway.client().await;
+        client.send(request(&format!("left{number}"))).await;
+        world.is_asked(number).await;
+        client.reset();
+    }
+    world.gateway.at_rest().await;
+    for number in 0..20 {
+        assert_eq!(world.ask(&format!("t{number}")).await.status, 503);
+    }
+    // One that was asked about before the others had failed, and a probe now and then on a slow machine.
+    let asked = world.asked().await - 6;
+    assert!(asked < 5, "whoever left had asked too, and the issuer had failed them: {asked}");
+}
+
+#[tokio::test]
+async fn a_token_whose_client_left_is_asked_about_once_all_the_same() {
+    let world = world("{ providers = ['opaque'] }", "").await;
+    let active = ResponseTemplate::new(200).set_body_json(json!({ "active": true, "sub": "ada" }));
+    world.says("t", active.set_delay(std::time::Duration::from_millis(100))).await;
+    let [mut leaves, mut stays] = [world.gateway.client().await, world.gateway.client().await];
+    leaves.send(request("t")).await;
+    world.is_asked(1).await;
+    stays.send(request("t")).await;
+    leaves.reset();
+    assert_eq!(stays.answer().await.echo().header("x-auth-subject"), Some("ada"));
+    assert_eq!(world.asked().await, 1, "the answer to who left is everybody's");
 }
 
 #[tokio::test]

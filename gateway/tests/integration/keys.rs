@@ -1,5 +1,8 @@
 //! Keys that are fetched (security.md, H9 and H10): rotation, key servers that are slow, down or wrong.
 
+use std::net::SocketAddr;
+
+use gateway::config::{Purpose, load};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -11,16 +14,19 @@ use crate::support::{Client, Events, Gateway, ISSUER, Issuer, Process, echo, gua
 /// A gateway that fetches its keys, and an upstream.
 struct World {
     gateway: Gateway,
-    _upstream: mocks::Mock,
+    upstream: mocks::Mock,
 }
 
 async fn world(jwks: &str) -> World {
     let upstream = echo().await;
+    World { gateway: Gateway::start(&text(jwks, upstream.addr())).await, upstream }
+}
+
+fn text(jwks: &str, upstream: SocketAddr) -> String {
     let provider = format!(
         "[identity.providers.main]\nkind = 'jwt'\nissuer = '{ISSUER}'\naudiences = ['api']\njwks = {{ {jwks} }}\n"
     );
-    let route = one_route("", "auth = { providers = ['main'] }", upstream.addr());
-    World { gateway: Gateway::start(&format!("{route}\n{provider}")).await, _upstream: upstream }
+    format!("{}\n{provider}", one_route("", "auth = { providers = ['main'] }", upstream))
 }
 
 fn request(token: &str) -> String {
@@ -229,6 +235,35 @@ async fn h10_what_is_no_key_set_changes_nothing() {
 }
 
 #[tokio::test]
+async fn h10_a_reload_that_changes_how_often_keys_are_fetched_refuses_nobody() {
+    let (server, issuer) = (MockServer::start().await, Issuer::new("k1"));
+    publish(&server, &[&issuer]).await;
+    let url = format!("url = '{}/keys'", server.uri());
+    let world = world(&url).await;
+    assert_eq!(world.status(&issuer).await, 200);
+    // It is down when the times change.
+    server.reset().await;
+    world.gateway.rewrite(&text(&format!("{url}, refresh = '1h', cooldown = '1m'"), world.upstream.addr()));
+    assert!(world.gateway.reload().await.ok);
+    assert_eq!(world.status(&issuer).await, 200, "the keys in force stay");
+}
+
+#[tokio::test]
+async fn the_first_request_after_a_reload_waits_for_keys_as_the_first_of_all_does() {
+    let (server, elsewhere, issuer) = (MockServer::start().await, MockServer::start().await, Issuer::new("k1"));
+    publish(&server, &[]).await;
+    publish(&elsewhere, &[&issuer]).await;
+    let world = world(&format!("url = '{}/keys'", server.uri())).await;
+    let other = text(&format!("url = '{}/keys'", elsewhere.uri()), world.upstream.addr());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    std::fs::write(&file, format!("{other}\n[telemetry.access_log]\noutput = 'off'\n")).unwrap();
+    // What a reload does before it says that it has been.
+    world.gateway.inner().apply(load(&file, Purpose::Run).unwrap().config).unwrap();
+    assert_eq!(world.status(&issuer).await, 200);
+}
+
+#[tokio::test]
 async fn an_issuers_configuration_says_where_its_keys_are() {
     let (server, issuer) = (MockServer::start().await, Issuer::new("k1"));
     let document = json!({ "issuer": server.uri(), "jwks_uri": format!("{}/keys", server.uri()) });
@@ -258,7 +293,7 @@ async fn the_keys_events_say_what_happened() {
 }
 
 /// A key server behind TLS, on a thread of its own that ends with the process.
-fn behind_tls(certified: &rcgen::CertifiedKey<rcgen::KeyPair>, set: String) -> std::net::SocketAddr {
+fn behind_tls(certified: &rcgen::CertifiedKey<rcgen::KeyPair>, set: String) -> SocketAddr {
     use std::io::{Read as _, Write as _};
     let key = rustls::pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -74,6 +74,7 @@ mod simulated_overload;
 mod sizes;
 mod splits;
 mod stages;
+mod store_connections;
 mod store_failures;
 mod store_kinds;
 mod store_values;

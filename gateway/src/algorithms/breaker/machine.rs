@@ -32,7 +32,7 @@ enum Phase {
 
 #[derive(Debug, Clone, Default)]
 struct Probing {
-    /// Probes that did well.
+    /// Probes that did well; always fewer than are asked for.
     passed: u32,
     /// Probes under way, oldest first: their numbers, which grow, and when each has failed.
     running: VecDeque<(u32, Instant)>,
@@ -58,14 +58,17 @@ impl Breaker {
     }
 
     /// Another policy from now on. The state stays; counts stay unless the window has another length; an opening is
-    /// never longer than the new limit from now.
+    /// never longer than the new limit from now, and where fewer probes are asked for than did well already, one more
+    /// decides.
     pub fn configure(&mut self, policy: Policy, now: Instant) {
         if policy.window != self.policy.window {
             self.window = Window::new(policy.window, now);
         }
         self.policy = policy;
-        if let Phase::Open(Some(until)) = &mut self.phase {
-            *until = (*until).min(now + policy.max_open_for);
+        match &mut self.phase {
+            Phase::Open(Some(until)) => *until = (*until).min(now + policy.max_open_for),
+            Phase::HalfOpen(probing) => probing.passed = probing.passed.min(policy.probes.saturating_sub(1)),
+            Phase::Closed | Phase::Open(None) => {}
         }
     }
 
@@ -105,7 +108,7 @@ impl Breaker {
             Phase::Closed => None,
             Phase::Open(until) => *until,
             Phase::HalfOpen(probing) => {
-                probing.awaiting_check.or(probing.running.front().map(|(_, deadline)| *deadline))
+                probing.awaiting_check.or_else(|| probing.running.iter().map(|(_, deadline)| *deadline).min())
             }
         }
     }

@@ -13,7 +13,9 @@ pub(super) struct Model {
     origin: Instant,
     /// Outcomes since it closed last, with their buckets.
     outcomes: Vec<(u128, Verdict)>,
-    /// Every ticket ever given: of which epoch, when it was given, whether it is a probe under way.
+    /// Failures in a row before these.
+    row_before: usize,
+    /// Every ticket ever given: of which epoch, when its time is up, whether it is a probe under way.
     pub tickets: Vec<(u32, Instant, bool)>,
     epoch: u32,
     passed: u32,
@@ -31,6 +33,7 @@ impl Model {
             state: State::Closed,
             origin: now,
             outcomes: Vec::new(),
+            row_before: 0,
             tickets: Vec::new(),
             epoch: 0,
             passed: 0,
@@ -50,13 +53,28 @@ impl Model {
         let seen: Vec<Verdict> =
             self.outcomes.iter().filter(|(bucket, _)| bucket + BUCKETS as u128 > newest).map(|(_, v)| *v).collect();
         let of = |wanted| seen.iter().filter(|verdict| **verdict == wanted).count() as u32;
-        let row = self.outcomes.iter().rev().take_while(|(_, verdict)| *verdict == Verdict::Failure).count();
         Counts {
             requests: seen.len() as u32,
             failures: of(Verdict::Failure),
             slow: of(Verdict::Slow),
-            consecutive: row as u32,
+            consecutive: self.row() as u32,
         }
+    }
+
+    fn row(&self) -> usize {
+        let row = self.outcomes.iter().rev().take_while(|(_, verdict)| *verdict == Verdict::Failure).count();
+        if row == self.outcomes.len() { self.row_before + row } else { row }
+    }
+
+    pub(super) fn configure(&mut self, policy: Policy, now: Instant) {
+        if policy.window != self.policy.window {
+            self.row_before = self.row();
+            self.outcomes.clear();
+            self.origin = now;
+        }
+        self.policy = policy;
+        self.passed = self.passed.min(policy.probes - 1);
+        self.open_until = self.open_until.map(|until| until.min(now + policy.max_open_for));
     }
 
     fn running(&self) -> impl Iterator<Item = &(u32, Instant, bool)> {
@@ -76,6 +94,7 @@ impl Model {
         self.check_until = None;
         if to == State::Closed {
             self.outcomes.clear();
+            self.row_before = 0;
             self.failed_openings = 0;
         }
     }
@@ -95,7 +114,7 @@ impl Model {
             State::Closed => None,
             State::Open => self.open_until,
             State::HalfOpen if self.check_until.is_some() => self.check_until,
-            State::HalfOpen => self.running().map(|(_, given, _)| *given + self.policy.probe_timeout).min(),
+            State::HalfOpen => self.running().map(|(_, until, _)| *until).min(),
         }
     }
 
@@ -119,7 +138,7 @@ impl Model {
         if self.state == State::Open || probe && !room {
             return (None, transition);
         }
-        self.tickets.push((self.epoch, now, probe));
+        self.tickets.push((self.epoch, now + self.policy.probe_timeout, probe));
         (Some(self.tickets.len() - 1), transition)
     }
 

@@ -217,6 +217,19 @@ fn a_new_policy_keeps_the_state() {
     assert_eq!((breaker.state(), breaker.deadline()), (State::Open, Some(now + s(2))));
 }
 
+#[test]
+fn a_policy_that_asks_for_fewer_probes_than_did_well_wedges_nothing() {
+    let begin = start();
+    let (mut breaker, now) = (tripped(begin), begin + s(5));
+    breaker.tick(now);
+    for _ in 0..2 {
+        assert_eq!(attempt(&mut breaker, Verdict::Success, now), None);
+    }
+    breaker.configure(Policy { probes: 2, ..policy() }, now);
+    let closed = attempt(&mut breaker, Verdict::Success, now).expect("one more decides");
+    assert_eq!((closed.to, closed.cause), (State::Closed, Cause::ProbesPassed));
+}
+
 /// What can happen to a breaker.
 #[derive(Debug, Clone)]
 enum Step {
@@ -228,6 +241,7 @@ enum Step {
     Force(Mode),
     SetChecked(bool),
     Check(bool),
+    Configure(Policy),
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {
@@ -248,23 +262,31 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => mode.prop_map(Step::Force),
         2 => any::<bool>().prop_map(Step::SetChecked),
         4 => any::<bool>().prop_map(Step::Check),
+        1 => policies().prop_map(Step::Configure),
     ];
     prop::collection::vec(step, 0..400)
 }
 
+/// The longest opening, and the longest time of a probe, of any policy here.
+const LONGEST: Duration = Duration::from_secs(7 + 3);
+
 fn policies() -> impl Strategy<Value = Policy> {
-    (1_u32..6, 1_u32..=WHOLE, prop::option::of(1_u32..6), prop::option::of(1_u32..=WHOLE), 1_u32..4, 1_u64..3_000)
-        .prop_map(|(min_requests, failure_share, consecutive_failures, slow_share, probes, probe_ms)| Policy {
-            window: s(2),
+    let trips = (1_u32..6, 1_u32..=WHOLE, prop::option::of(1_u32..6), prop::option::of(1_u32..=WHOLE));
+    let times = (2_u64..4, 1_u64..=7, 1_u64..3_000);
+    (trips, 1_u32..4, times).prop_map(|(trips, probes, (window, max_open, probe_ms))| {
+        let (min_requests, failure_share, consecutive_failures, slow_share) = trips;
+        Policy {
+            window: s(window),
             min_requests,
             failure_share,
             consecutive_failures,
             slow_share,
             open_for: s(1),
-            max_open_for: s(7),
+            max_open_for: s(max_open),
             probes,
             probe_timeout: Duration::from_millis(probe_ms),
-        })
+        }
+    })
 }
 
 /// A breaker and its model, after these steps; at each of them both said the same.
@@ -302,6 +324,10 @@ fn both(policy: Policy, steps: Vec<Step>) -> Result<(Breaker, Instant), TestCase
                 model.set_checked(checked);
             }
             Step::Check(good) => prop_assert_eq!(breaker.observe_check(good, now), model.observe_check(good, now)),
+            Step::Configure(policy) => {
+                breaker.configure(policy, now);
+                model.configure(policy, now);
+            }
             Step::Force(mode) => prop_assert_eq!(breaker.force(mode, now), model.force(mode, now)),
         }
         prop_assert_eq!((breaker.state(), breaker.deadline()), (model.state, model.deadline()));
@@ -335,7 +361,7 @@ proptest! {
             let Some(deadline) = breaker.deadline() else { break };
             now = now.max(deadline);
             breaker.tick(now);
-            prop_assert!(now - begin <= policy.max_open_for + policy.probe_timeout, "after {:?}", now - begin);
+            prop_assert!(now - begin <= LONGEST, "after {:?}", now - begin);
         }
         prop_assert_eq!(breaker.state(), State::Closed);
     }

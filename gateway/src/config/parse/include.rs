@@ -51,8 +51,27 @@ fn written<'a>(root: &'a Table, sources: &'a Sources) -> impl Iterator<Item = (&
 
 /// The files that a path names now: with stars all that it fits, without any itself.
 pub(crate) fn named_by(path: &Path) -> BTreeSet<PathBuf> {
-    let has_stars = path.to_str().is_some_and(|path| path.contains('*'));
-    if has_stars { expand(path) } else { BTreeSet::from([path.to_path_buf()]) }
+    if has_stars(path) { expand(path) } else { BTreeSet::from([path.to_path_buf()]) }
+}
+
+/// The folders in which it shows that what a path names comes, goes or changes: its own, those above it as far as stars
+/// or the configuration's own folder, `within`, reach, and of one that is not there the next that is.
+pub(crate) fn folders_of(path: &Path, within: &Path) -> BTreeSet<PathBuf> {
+    let mut folders = BTreeSet::new();
+    for level in path.ancestors().skip(1) {
+        let there = reach(level).into_iter().map(|folder| listed(&folder).to_path_buf()).filter(|it| it.is_dir());
+        let before = folders.len();
+        folders.extend(there);
+        let goes_on = has_stars(level) || level != within && level.starts_with(within);
+        if folders.len() > before && !goes_on {
+            break;
+        }
+    }
+    folders
+}
+
+fn has_stars(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| path.contains('*'))
 }
 
 /// One name for a file, however it is written.
@@ -60,8 +79,13 @@ fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// The files that a path with stars names. Stars match within one folder level, and no name that begins with a dot.
+/// The files that a path with stars names.
 fn expand(path: &Path) -> BTreeSet<PathBuf> {
+    reach(path).into_iter().filter(|path| path.is_file()).collect()
+}
+
+/// All that a path with stars names. Stars match within one folder level, and no name that begins with a dot.
+fn reach(path: &Path) -> BTreeSet<PathBuf> {
     let mut reached = BTreeSet::from([PathBuf::new()]);
     for component in path.components() {
         let part = component.as_os_str();
@@ -71,12 +95,16 @@ fn expand(path: &Path) -> BTreeSet<PathBuf> {
             Some(stars) => reached.iter().flat_map(|folder| matching(folder, stars)).take(MAX_FILES + 1).collect(),
         };
     }
-    reached.into_iter().filter(|path| path.is_file()).collect()
+    reached
+}
+
+/// A folder by a name that the system takes.
+fn listed(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
 fn matching(folder: &Path, stars: &str) -> Vec<PathBuf> {
-    let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let entries = std::fs::read_dir(listed).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(listed(folder)).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let fits = |name: &String| (!name.starts_with('.') || stars.starts_with('.')) && pattern::fits(stars, name);
     names.filter(fits).map(|name| folder.join(name)).collect()
@@ -123,4 +151,31 @@ fn twice(key: &str, at: Span, first: Span, sources: &Sources, report: &mut Repor
     let (file, place) = sources.locate(first);
     let message = format!("{} is already written at {}:{}", quoted(key), file.display(), place.line);
     report.error_with(at, message, "files are merged, they do not override each other");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_shows_in_folders_on_the_way_that_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        for there in ["conf/routes/a", "conf/routes/b", "conf/.git", "keys"] {
+            std::fs::create_dir_all(at(there)).unwrap();
+        }
+        std::fs::write(at("conf/routes/c"), "").unwrap();
+        let of = |path: &str, expected: &[&str]| {
+            let expected = expected.iter().map(|path| at(path)).collect();
+            assert_eq!(folders_of(&at(path), &at("conf")), expected, "{path}");
+        };
+        of("conf/gateway.toml", &["conf"]);
+        of("conf/routes/*.toml", &["conf", "conf/routes"]);
+        of("conf/routes/*/x.toml", &["conf", "conf/routes", "conf/routes/a", "conf/routes/b"]);
+        of("conf/gone/deep/*.toml", &["conf"]);
+        of("keys/a.pem", &["keys"]);
+        of("keys/gone/a.pem", &["keys"]);
+        of("keys/*/a.pem", &["keys"]);
+        assert_eq!(folders_of(Path::new("src/*.rs"), Path::new("")), ["src", "."].map(PathBuf::from).into());
+    }
 }

@@ -1,0 +1,169 @@
+//! Folders of the configuration's files, watched for what comes, goes and changes in them; each for itself, never what
+//! lies below. Where the system watches one no more, they are looked at now and then instead.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use notify::{RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+use crate::config::fingerprint::of_folder;
+use crate::telemetry::notice;
+
+/// Editors write a file in several steps; a change is read when it has been quiet for this long.
+const SETTLE: Duration = Duration::from_millis(100);
+/// The longest that it is waited for quiet: a log in the same folder may never rest.
+const SETTLE_AT_MOST: Duration = Duration::from_secs(1);
+/// How often it is looked where not all can be watched.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// What is watched.
+pub(crate) struct WatchedFolders<W> {
+    watcher: Option<W>,
+    /// Which each was, whatever its name.
+    watched: BTreeMap<PathBuf, (u64, u64)>,
+    /// Why one cannot be watched.
+    failing: Option<String>,
+    told: mpsc::Receiver<()>,
+    /// Kept, so that nobody being there to tell is no end.
+    _tells: mpsc::Sender<()>,
+}
+
+impl<W: Watcher> WatchedFolders<W> {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        let (tells, told) = mpsc::channel(1);
+        let sender = tells.clone();
+        let on_event = move |event: notify::Result<notify::Event>| {
+            // Reading a file is an event too; a reload must not cause the next one.
+            if event.is_ok_and(|event| !event.kind.is_access()) {
+                let _ = sender.try_send(());
+            }
+        };
+        let (watcher, failing) = match W::new(on_event, notify::Config::default()) {
+            Ok(watcher) => (Some(watcher), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        if let Some(why) = &failing {
+            notice::files(Some(why));
+        }
+        Self { watcher, watched: BTreeMap::new(), failing, told, _tells: tells }
+    }
+
+    /// Watches these from now on, and no others. One that is another folder than before under the same name is watched
+    /// anew.
+    pub(crate) fn watch(&mut self, folders: &BTreeSet<PathBuf>) {
+        let Some(watcher) = &mut self.watcher else { return };
+        self.watched.retain(|folder, id| {
+            let stays = folders.contains(folder) && of_folder(folder) == Some(*id);
+            if !stays {
+                // One that is gone is not watched any more anyway.
+                let _ = watcher.unwatch(folder);
+            }
+            stays
+        });
+        let mut failed = None;
+        for folder in folders {
+            let Some(id) = of_folder(folder).filter(|_| !self.watched.contains_key(folder)) else { continue };
+            match watcher.watch(folder, RecursiveMode::NonRecursive) {
+                Ok(()) => _ = self.watched.insert(folder.clone(), id),
+                Err(error) => _ = failed.get_or_insert_with(|| format!("{}: {error}", folder.display())),
+            }
+        }
+        if failed.is_some() != self.failing.is_some() {
+            notice::files(failed.as_deref());
+        }
+        self.failing = failed;
+    }
+
+    /// Waits until something may have changed, and is quiet again.
+    pub(crate) async fn changed(&mut self) {
+        if self.failing.is_some() {
+            let _ = tokio::time::timeout(LOOK_EVERY, self.told.recv()).await;
+        } else {
+            self.told.recv().await;
+        }
+        let _ = tokio::time::timeout(SETTLE_AT_MOST, quiet(&mut self.told)).await;
+    }
+}
+
+/// Waits until nothing has changed for a while.
+async fn quiet(told: &mut mpsc::Receiver<()>) {
+    while tokio::time::timeout(SETTLE, told.recv()).await.is_ok_and(|event| event.is_some()) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use notify::{Config, EventHandler, RecommendedWatcher, WatcherKind};
+
+    use super::*;
+
+    /// A system that watches nothing more.
+    #[derive(Debug)]
+    struct Full;
+
+    impl Watcher for Full {
+        fn new<F: EventHandler>(_: F, _: Config) -> notify::Result<Self> {
+            Ok(Self)
+        }
+
+        fn watch(&mut self, _: &Path, _: RecursiveMode) -> notify::Result<()> {
+            Err(notify::Error::new(notify::ErrorKind::MaxFilesWatch))
+        }
+
+        fn unwatch(&mut self, _: &Path) -> notify::Result<()> {
+            Ok(())
+        }
+
+        fn kind() -> WatcherKind {
+            WatcherKind::NullWatcher
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_nothing_can_be_watched_it_is_looked_every_few_seconds() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut folders = WatchedFolders::<Full>::new();
+        folders.watch(&BTreeSet::from([folder.path().to_owned()]));
+        assert!(folders.failing.as_ref().is_some_and(|why| why.contains(folder.path().to_str().unwrap())));
+        assert!(tokio::time::timeout(2 * LOOK_EVERY, folders.changed()).await.is_ok());
+        folders.watch(&BTreeSet::new());
+        assert!(tokio::time::timeout(2 * LOOK_EVERY, folders.changed()).await.is_err(), "there is nothing to look at");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_takes_anothers_place_is_watched_too() {
+        let outer = tempfile::tempdir().unwrap();
+        let inner = outer.path().join("inner");
+        let both = BTreeSet::from([outer.path().to_owned(), inner.clone()]);
+        let mut folders = WatchedFolders::<RecommendedWatcher>::new();
+        for number in 0..3 {
+            folders.watch(&both);
+            std::fs::create_dir(&inner).unwrap();
+            folders.changed().await;
+            folders.watch(&both);
+            std::fs::write(inner.join("file"), number.to_string()).unwrap();
+            folders.changed().await;
+            std::fs::remove_dir_all(&inner).unwrap();
+            folders.changed().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_folder_that_never_rests_is_never_quiet() {
+        let (sender, mut changed) = mpsc::channel(1);
+        let noise = tokio::spawn(async move {
+            let mut every = tokio::time::interval(SETTLE / 2);
+            while sender.send(()).await.is_ok() {
+                every.tick().await;
+            }
+        });
+        assert!(tokio::time::timeout(SETTLE_AT_MOST, quiet(&mut changed)).await.is_err(), "it is never quiet");
+        noise.abort();
+        assert!(noise.await.is_err_and(|ended| ended.is_cancelled()));
+        assert!(tokio::time::timeout(SETTLE_AT_MOST, quiet(&mut changed)).await.is_ok(), "now it is");
+    }
+}
