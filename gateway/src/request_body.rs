@@ -60,12 +60,23 @@ impl std::error::Error for BodyFault {}
 #[derive(Debug, Default)]
 pub struct BodyProgress {
     bytes: AtomicU64,
+    /// Until when the client was waited for last, in nanoseconds of monotonic time; [`STILL`] while it is.
+    awaited_until: AtomicU64,
 }
+
+/// The client is being waited for.
+const STILL: u64 = u64::MAX;
 
 impl BodyProgress {
     /// Bytes of data that passed.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Until when the client was waited for last, in nanoseconds of monotonic time, 0 where it never was; `None` while it
+    /// is being waited for.
+    pub fn awaited_until(&self) -> Option<u64> {
+        Some(self.awaited_until.load(Ordering::Relaxed)).filter(|until| *until != STILL)
     }
 }
 
@@ -397,6 +408,7 @@ impl Streaming {
             }
             Poll::Ready(None) => {
                 self.forget_deadlines();
+                self.waits_no_more();
                 // What is behind it is of no more use, and may be waited for.
                 self.source = Source::Empty;
                 if let Some(replay) = &mut self.replay {
@@ -413,6 +425,7 @@ impl Streaming {
     /// Sets the deadlines of a body that does not move right now.
     fn wait(&mut self) {
         let now = self.clock.now();
+        self.progress.awaited_until.store(STILL, Ordering::Relaxed);
         if !self.waited {
             self.waited = true;
             self.deadlines.set(Wait::RequestTotal, now, self.limits.total);
@@ -422,8 +435,17 @@ impl Streaming {
         }
     }
 
+    /// Something has come.
+    fn waits_no_more(&self) {
+        if self.progress.awaited_until.load(Ordering::Relaxed) == STILL {
+            let now_ns = self.clock.monotonic_ns(self.clock.now());
+            self.progress.awaited_until.store(now_ns, Ordering::Relaxed);
+        }
+    }
+
     fn pass(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         self.deadlines.clear(Wait::RequestBody);
+        self.waits_no_more();
         if let Some(data) = frame.data_ref() {
             let before = self.progress.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
             if self.limits.max_bytes.is_some_and(|max| before + data.len() as u64 > max) {
