@@ -44,8 +44,8 @@ fn end_groups() {
     }
 }
 
-/// Sets `stop` at the first Ctrl-C, SIGTERM or SIGHUP, so that the run ends what it started and still tells what it has;
-/// the second ends the process and every [`Group`]. Where SIGHUP is ignored, as under `nohup`, it stays so.
+/// Sets `stop` at the first Ctrl-C, SIGTERM or SIGHUP, so that the run ends what it started and still tells what it
+/// has; the second ends the process and every [`Group`]. Where SIGHUP is ignored, as under `nohup`, it stays so.
 pub fn end_on_interrupt(stop: &Arc<AtomicBool>) {
     let stop = Arc::clone(stop);
     let hangs_up = !std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangups(&status));

@@ -1,8 +1,8 @@
 //! A program that a run starts, and what it takes from the machine.
 //!
 //! Each is the leader of a process group of its own: Ctrl-C in a terminal reaches `sim` alone, which ends its programs
-//! in order, and a program with workers ends as a whole. Dropping a [`Process`] ends it, so a panic does too, and so does
-//! a second Ctrl-C.
+//! in order, and a program with workers ends as a whole. Dropping a [`Process`] ends it, so a panic does too, and so
+//! does a second Ctrl-C.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

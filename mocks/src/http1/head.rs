@@ -132,7 +132,7 @@ impl<'b> Head<'_, 'b> {
                 6 if header.name.eq_ignore_ascii_case("expect") => scan.expect(header.value)?,
                 10 if header.name.eq_ignore_ascii_case("connection") => scan.connection(header.value),
                 10 if header.name.eq_ignore_ascii_case("user-agent") => {
-                    scan.health_check = header.value == HEALTH_CHECK
+                    scan.health_check = header.value == HEALTH_CHECK;
                 }
                 11 if header.name.eq_ignore_ascii_case("traceparent") => scan.trace(header.value),
                 12 if header.name.eq_ignore_ascii_case("x-request-id") => scan.request_id = Some(index),

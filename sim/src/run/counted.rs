@@ -45,7 +45,10 @@ mod tests {
 
     #[test]
     fn health_checks_and_the_key_server_are_nobodys_requests() {
-        let endpoint = |port: u16, requests: u64, checks: u64| json!({ "endpoint": port, "requests": requests, "health_checks": checks, "accepts": 2 });
+        let endpoint = |port: u16, requests: u64, checks: u64| {
+            let (requests, checks) = (json!(requests), json!(checks));
+            json!({ "endpoint": port, "requests": requests, "health_checks": checks, "accepts": 2 })
+        };
         let counters = json!({
             "endpoints": [endpoint(9_001, 100, 10), endpoint(9_002, 50, 0), endpoint(9_009, 7, 0)],
             "journal": { "recorded": 157, "dropped": 1 },

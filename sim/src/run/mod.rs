@@ -1,6 +1,7 @@
 //! `sim run`: a scenario on the real programs, from warm-up to verdict.
 //!
-//! - `world`, `cores`, `counted`, `mocks`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`: what
+//! - `world`, `cores`, `counted`, `mocks`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`:
+//! what
 //!   signs tokens;
 //! - `drive`: the loads; `crowd`: the users of journeys;
 //! - `rules`: what happens to the mocks, and which keys their key server has;
@@ -252,10 +253,9 @@ fn measure_scenario(
     world.end_gateways();
     let nested = scenario.mocks.iter().any(|mock| !mock.calls.is_empty());
     let records = account::count_records(&world.access_logs(), nested, scenario.hostile.len())?;
-    let limited = limited(scenario, &checked, &measured, &followers);
     let scores = judge(scenario, &checked, &world, &measured, &followers)?;
     let routes = times_of_routes(scenario, &world, scores.as_ref())?;
-    let names = world.names;
+    let (names, zero_ns) = (world.names, measured.zero_ns);
     let (pinning, driver_cores) = (cores.describe(), if cores.driver.is_empty() { count } else { cores.driver.len() });
     let findings = Findings {
         scenario,
@@ -265,15 +265,14 @@ fn measure_scenario(
         measured,
         records,
         routes,
-        limited,
+        limited: limited(scenario, &checked, zero_ns, &followers),
         scores,
         names,
         pinning,
-        commit: if other.is_none() { programs.commit() } else { "" },
         driver_cores: driver_cores.max(1),
         other,
     };
-    let result = findings.result(started_at, bench.command.to_owned());
+    let result = findings.result(started_at, bench.command.to_owned(), programs.commit());
     let path = folder.join("result.json");
     std::fs::write(&path, result.to_json()).map_err(RunError::file(&path))?;
     for (load, watch) in scenario.loads.iter().zip(&findings.measured.watches) {
@@ -337,19 +336,14 @@ fn judge(
 }
 
 /// What rate limits decided, however much that was, and what of the gateways' own account was lost.
-fn limited(
-    scenario: &Scenario,
-    checked: &Checked,
-    measured: &measure::Measured,
-    followers: &[Follower],
-) -> limits::Limited {
+fn limited(scenario: &Scenario, checked: &Checked, zero_ns: u64, followers: &[Follower]) -> limits::Limited {
     let events_missed = followers.iter().map(Follower::missed).sum();
     // Nobody has followed a gateway beyond its restart.
     if scenario.restarts() {
         return limits::Limited { events_missed, ..limits::Limited::default() };
     }
     let phases = gather::phases(scenario);
-    limits::Limited { events_missed, ..limits::judge(checked, followers, (phases, measured.zero_ns), TOLERANCE) }
+    limits::Limited { events_missed, ..limits::judge(checked, followers, (phases, zero_ns), TOLERANCE) }
 }
 
 fn write_histograms(folder: &Path, load: &str, recorder: &Recorder) -> Result<(), RunError> {

@@ -69,8 +69,6 @@ pub(super) struct Findings<'a> {
     /// Each endpoint's name by its port.
     pub(super) names: BTreeMap<u16, String>,
     pub(super) pinning: String,
-    /// The gateways' commit, where it is known.
-    pub(super) commit: &'a str,
     /// Another program that stood in the gateways' place.
     pub(super) other: Option<&'a Arc<dyn Other>>,
     /// Cores of the driver, and of the users of journeys.
@@ -78,8 +76,8 @@ pub(super) struct Findings<'a> {
 }
 
 impl Findings<'_> {
-    /// The result, judged.
-    pub(super) fn result(&self, started_at: String, command: String) -> ResultFile {
+    /// The result, judged; `commit` is that of our gateways.
+    pub(super) fn result(&self, started_at: String, command: String, commit: &str) -> ResultFile {
         let mut environment = Environment::read(&self.measured.steal_before);
         environment.pinning.clone_from(&self.pinning);
         let (name, version) = match self.other {
@@ -107,7 +105,7 @@ impl Findings<'_> {
             kind: Kind::Run,
             name: self.scenario.name.clone(),
             seed: self.scenario.seed,
-            commit: self.commit.to_owned(),
+            commit: self.other.map_or(commit, |_| "").to_owned(),
             started_at,
             command,
             environment: same(&environment),

@@ -1,8 +1,8 @@
 //! The warm-up: the scenario's own loads, until their latency is steady.
 //!
 //! It lasts at least as long as the scenario says, and at most [`most`]; what is not steady by then is said to be so in
-//! the result. Loads that overload on purpose never become steady, so they are not asked; nor are those of which too few
-//! requests come to show a change. Where no load is asked, the warm-up is as long as the scenario says.
+//! the result. Loads that overload on purpose never become steady, so they are not asked; nor are those of which too
+//! few requests come to show a change. Where no load is asked, the warm-up is as long as the scenario says.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -99,12 +99,8 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
         }
     }
     // Decisions are followed up to a gateway's first restart.
-    let limited = checked.filter(|_| !scenario.restarts());
-    for rule in limited.into_iter().flat_map(|checked| limits(&checked.config).into_keys()) {
-        names.extend(LIMITERS.map(|figure| format!("limiters.{rule}.{figure}")));
-        for (phase, _) in scenario.phases() {
-            names.extend(["offered", "admitted", "of_rate"].map(|one| format!("limiters.{rule}.phases.{phase}.{one}")));
-        }
+    if let Some(checked) = checked.filter(|_| !scenario.restarts()) {
+        limiter_figures(scenario, checked, &mut names);
     }
     if scenario.has_key_server() {
         names.extend(["fetches", "failed", "most_in_cooldown"].map(|figure| format!("keys.{figure}")));
@@ -164,6 +160,15 @@ fn journey_figures(load: &str, journeys: &Journeys, names: &mut Vec<String>) {
             if !step.parts.is_empty() {
                 names.extend(QUANTILES.map(|quantile| format!("{name}.pages.{}.{quantile}", step.name)));
             }
+        }
+    }
+}
+
+fn limiter_figures(scenario: &Scenario, checked: &Checked, names: &mut Vec<String>) {
+    for rule in limits(&checked.config).into_keys() {
+        names.extend(LIMITERS.map(|figure| format!("limiters.{rule}.{figure}")));
+        for (phase, _) in scenario.phases() {
+            names.extend(["offered", "admitted", "of_rate"].map(|one| format!("limiters.{rule}.phases.{phase}.{one}")));
         }
     }
 }
