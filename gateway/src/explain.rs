@@ -172,8 +172,8 @@ pub struct Policies {
     /// What becomes of this request's page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<String>,
-    /// The request is a preflight, which the gateway answers before it asks for an identity, counts it by limits, or asks
-    /// another service.
+    /// The request is a preflight, which the gateway answers before it asks for an identity, counts it by limits, or
+    /// asks another service.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub preflight: bool,
 }

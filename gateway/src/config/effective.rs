@@ -20,7 +20,7 @@ use super::tree::{Entry, Node, Table, Value as Written};
 use super::value::text::TextKind;
 use super::value::{quantity, text, upstream_url};
 
-/// Lists whose order says something: who is asked first, what a request passes first, and what comes first in a document.
+/// Lists whose order says something: who is asked first, what a request passes first, what comes first in a document.
 const ORDERED: [&str; 6] = ["providers", "rate_limits", "stages", "certificates", "codings", "parts"];
 /// What only helps to write a file, and what is walked through below.
 const WRITING: [&str; 6] = ["include", "defaults", "routes", "aggregates", "batches", "listeners"];

@@ -1,5 +1,5 @@
-//! Which of a client's headers get to what looks for them: the rules by which the gateway screens requests, before there
-//! is a gateway.
+//! Which of a client's headers get to what looks for them: the rules by which the gateway screens requests, before
+//! there is a gateway.
 
 use http::HeaderName;
 

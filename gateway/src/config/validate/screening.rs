@@ -1,5 +1,5 @@
-//! What is looked for in a client's headers can be there: a header that the gateway takes from every request before would
-//! never be found, and who asks, what is counted or which route is taken would be decided without it.
+//! What is looked for in a client's headers can be there: a header that the gateway takes from every request before
+//! would never be found, and who asks, what is counted or which route is taken would be decided without it.
 
 use http::HeaderName;
 
