@@ -165,9 +165,9 @@ impl Scope {
     /// Judges anew who is in balancing; who moved. `is_unhealthy` tells of an endpoint's checks.
     pub fn judge(&self, is_unhealthy: impl Fn(usize) -> bool, now_ns: u64) -> Judged {
         let mut rolled_up = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
-        let candidates: Vec<Candidate> = (self.standings.iter().enumerate())
-            .map(|(endpoint, standing)| candidate(standing, is_unhealthy(endpoint), now_ns))
-            .collect();
+        let standings = self.standings.iter().enumerate();
+        let candidates: Vec<Candidate> =
+            standings.map(|(endpoint, standing)| candidate(standing, is_unhealthy(endpoint), now_ns)).collect();
         let places = self.places(&candidates);
         let mut moves = Vec::new();
         for (endpoint, (place, candidate)) in places.into_iter().zip(&candidates).enumerate() {
