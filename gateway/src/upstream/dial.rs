@@ -133,7 +133,7 @@ mod tests {
         async fn connect(&self, address: SocketAddr) -> io::Result<DuplexStream> {
             match address.port() {
                 SILENT => std::future::pending().await,
-                REFUSES => Err(io::ErrorKind::ConnectionRefused.into()),
+                REFUSES => return Err(io::ErrorKind::ConnectionRefused.into()),
                 // virtual time
                 IS_FAR => tokio::time::sleep(Duration::from_millis(300)).await,
                 _ => {}

@@ -64,9 +64,8 @@ pub enum Taken<S: ByteStream> {
 impl<S: ByteStream> Pool<S> {
     /// Empty shelves for this many workers.
     pub fn new(workers: usize) -> Self {
-        let shelves = (0..workers.max(1))
-            .map(|_| Shelf(Mutex::new(Kept { connections: Vec::new(), spare: 0 })))
-            .collect();
+        let shelves =
+            (0..workers.max(1)).map(|_| Shelf(Mutex::new(Kept { connections: Vec::new(), spare: 0 }))).collect();
         Self { shelves, way: AtomicU32::new(0) }
     }
 

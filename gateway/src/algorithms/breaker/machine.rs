@@ -115,9 +115,7 @@ impl Breaker {
         match &self.phase {
             Phase::Closed => None,
             Phase::Open(until) => *until,
-            Phase::HalfOpen(probing) => {
-                probing.awaiting_check.or(probing.running.front().map(|probe| probe.due))
-            }
+            Phase::HalfOpen(probing) => probing.awaiting_check.or(probing.running.front().map(|probe| probe.due)),
         }
     }
 
