@@ -21,8 +21,8 @@ impl BodyProgress {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Until when the client was waited for last, in nanoseconds of monotonic time, 0 where it never was; `None` while it
-    /// is being waited for.
+    /// Until when the client was waited for last, in nanoseconds of monotonic time, 0 where it never was; `None` while
+    /// it is being waited for.
     pub fn awaited_until(&self) -> Option<u64> {
         Some(self.awaited_until.load(Ordering::Relaxed)).filter(|until| *until != STILL)
     }
