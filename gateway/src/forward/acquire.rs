@@ -86,8 +86,8 @@ pub(super) async fn open<N: Network>(
     Ok(Leg::Own(Connection::new::<N>(dialled, exchange.now(), open)))
 }
 
-/// A place among the endpoint's connections. Where all are taken an idle connection gives way: who asks could not use it,
-/// as for a switch of protocols, or it fell idle a moment ago.
+/// A place among the endpoint's connections. Where all are taken an idle connection gives way: who asks could not use
+/// it, as for a switch of protocols, or it fell idle a moment ago.
 fn permit<N: Network>(selected: &Selected<N>) -> Option<Permit> {
     let Selected { endpoint, settings, .. } = selected;
     let limit = settings.pool.max_connections.map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX));

@@ -87,7 +87,8 @@ pub(super) async fn attempt<N: Network>(
 ) -> Tried<N> {
     let began = manner.began;
     let underway = Underway { exchange, endpoint: &selected.endpoint, met: selected.met, manner };
-    let mut limits = Limits { time: manner.most.map(|most| Box::pin(tokio::time::sleep(most))), waits_for_client: false };
+    let mut limits =
+        Limits { time: manner.most.map(|most| Box::pin(tokio::time::sleep(most))), waits_for_client: false };
     let mut replayed = false;
     let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
     loop {

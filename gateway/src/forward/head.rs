@@ -63,8 +63,8 @@ pub fn build<N: Network>(
     Outgoing { head: RequestHead { method: exchange.method.clone(), target, headers, lines, names }, body }
 }
 
-/// Puts the passport for the upstream that is asked now in the place of the one that was there `before`, among the first
-/// `plain` bytes of the head's lines, of which there may be more or fewer then.
+/// Puts the passport for the upstream that is asked now in the place of the one that was there `before`, among the
+/// first `plain` bytes of the head's lines, of which there may be more or fewer then.
 pub(super) fn renew_passport<N: Network>(
     exchange: &Exchange<N>,
     head: &mut RequestHead,

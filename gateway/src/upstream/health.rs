@@ -167,8 +167,8 @@ async fn check<N: Network>(
         let around = (&upstream.surroundings.clock, &*upstream.series);
         let way = endpoint.way();
         let Dialled { stream, .. } = dial(network, endpoint, &way, around, settings.timeout)
-                .await
-                .map_err(|error| Arc::from(error.to_string()))?;
+            .await
+            .map_err(|error| Arc::from(error.to_string()))?;
         if way.carriers.is_some() {
             return check_http2::ask(endpoint, stream, around, &settings.path).await;
         }

@@ -102,12 +102,14 @@ impl<N: Network> Upstream<N> {
         waited: Option<Duration>,
         now: Instant,
     ) {
-        let sample = match (outcome, waited) {
-            (AttemptOutcome::Cancelled, _) => return,
-            (AttemptOutcome::Ok, _) if status == Some(TOO_MANY_REQUESTS) => Sample::Failed,
-            (AttemptOutcome::Ok, Some(waited)) => Sample::Answered(waited),
-            (AttemptOutcome::Ok, None) => return,
-            _ => Sample::Failed,
+        if outcome == AttemptOutcome::Cancelled {
+            return;
+        }
+        let is_good = outcome == AttemptOutcome::Ok && status != Some(TOO_MANY_REQUESTS);
+        let sample = match waited {
+            _ if !is_good => Sample::Failed,
+            Some(waited) => Sample::Answered(waited),
+            None => return,
         };
         endpoint.hear(sample, self.surroundings.clock.monotonic_ns(now));
     }

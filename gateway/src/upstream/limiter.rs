@@ -1,7 +1,7 @@
 //! An endpoint's adaptive limit, shared by all workers: the pure limit behind a lock, and what a pick reads beside it.
 //!
-//! Counted is who waits for an answer's head. A stream that runs for an hour takes no place in the endpoint's queue, nor
-//! does a request whose client is still sending.
+//! Counted is who waits for an answer's head. A stream that runs for an hour takes no place in the endpoint's queue,
+//! nor does a request whose client is still sending.
 //! A pick reads two atomics and takes a place; an answer takes the lock for some tens of instructions.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};

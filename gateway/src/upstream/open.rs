@@ -31,12 +31,7 @@ pub(crate) struct Means<N: Network> {
 }
 
 /// Opens a connection, and tells those who wait for it.
-pub(crate) fn begin<N: Network>(
-    opening: Opening,
-    endpoint: Arc<Endpoint<N>>,
-    way: Arc<Way>,
-    means: Means<N>,
-) {
+pub(crate) fn begin<N: Network>(opening: Opening, endpoint: Arc<Endpoint<N>>, way: Arc<Way>, means: Means<N>) {
     tokio::spawn(async move {
         let (permit, tell) = opening.into_parts();
         let outcome = match tokio::time::timeout(means.within, carrier(&endpoint, &way, means, permit)).await {

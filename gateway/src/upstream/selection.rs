@@ -350,8 +350,8 @@ impl<N: Network> Picking<'_, N> {
                 }
                 let pass = (self.scope.judges || ticket.is_probe()).then_some(Pass::Open(ticket));
                 let mut selected = self.selected(index, pass, met);
-                selected.places = waiting
-                    .map(|waiting| Box::new(Places { waiting: Mutex::new(Some(waiting)), in_flight: None }));
+                selected.places =
+                    waiting.map(|waiting| Box::new(Places { waiting: Mutex::new(Some(waiting)), in_flight: None }));
                 return Ok(selected);
             }
             refused.push(index);

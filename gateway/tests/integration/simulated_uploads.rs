@@ -145,13 +145,17 @@ const fn ms(ms: u64) -> Duration {
 #[test]
 fn who_sends_the_last_byte_when_no_time_is_left_opens_no_breaker_for_others() {
     let keys = "breaker = { consecutive_failures = 10, open_for = '60s' }";
-    world(keys, |_| Act::Hang, async |seat| {
-        assert_eq!(uploads(12, ms(3800)).await, [504; 12]);
-        assert_eq!(state(&seat), "closed", "the upstream had 200 ms of four seconds");
-        // Who leaves it half of the time, and a little, says something.
-        assert_eq!(uploads(10, ms(1900)).await, [504; 10]);
-        assert_eq!(state(&seat), "open");
-    });
+    world(
+        keys,
+        |_| Act::Hang,
+        async |seat| {
+            assert_eq!(uploads(12, ms(3800)).await, [504; 12]);
+            assert_eq!(state(&seat), "closed", "the upstream had 200 ms of four seconds");
+            // Who leaves it half of the time, and a little, says something.
+            assert_eq!(uploads(10, ms(1900)).await, [504; 10]);
+            assert_eq!(state(&seat), "open");
+        },
+    );
 }
 
 #[test]
@@ -224,20 +228,24 @@ fn a_probe_that_hangs_opens_it_again_in_time_though_nobody_asks() {
 
 #[test]
 fn slow_uploads_are_no_queue_at_an_endpoint() {
-    world("concurrency = { adaptive = true }", |_| Act::Answer(OK, ms(10)), async |seat| {
-        let limiter = || seat.lock().unwrap().as_ref().unwrap().upstreams()[0].active().endpoints[0].limiter.look();
-        let others = async |rounds| {
-            for _ in 0..rounds {
-                assert_eq!(join_all((0..8).map(|_| get())).await, [200; 8]);
-                assert_eq!(limiter().0.limit, None);
-            }
-        };
-        others(50).await;
-        assert!(limiter().0.base.is_some(), "it is known how long an answer takes");
-        let slow = tokio::spawn(uploads(100, ms(3000)));
-        others(80).await;
-        assert!(limiter().1 < 10, "clients that send are not in the queue: {}", limiter().1);
-        assert_eq!(slow.await.unwrap(), [200; 100]);
-        assert_eq!(limiter().1, 0, "each place is given back once");
-    });
+    world(
+        "concurrency = { adaptive = true }",
+        |_| Act::Answer(OK, ms(10)),
+        async |seat| {
+            let limiter = || seat.lock().unwrap().as_ref().unwrap().upstreams()[0].active().endpoints[0].limiter.look();
+            let others = async |rounds| {
+                for _ in 0..rounds {
+                    assert_eq!(join_all((0..8).map(|_| get())).await, [200; 8]);
+                    assert_eq!(limiter().0.limit, None);
+                }
+            };
+            others(50).await;
+            assert!(limiter().0.base.is_some(), "it is known how long an answer takes");
+            let slow = tokio::spawn(uploads(100, ms(3000)));
+            others(80).await;
+            assert!(limiter().1 < 10, "clients that send are not in the queue: {}", limiter().1);
+            assert_eq!(slow.await.unwrap(), [200; 100]);
+            assert_eq!(limiter().1, 0, "each place is given back once");
+        },
+    );
 }
