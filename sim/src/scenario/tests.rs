@@ -283,7 +283,8 @@ fn the_breakers_of_several_gateways_are_not_mixed_up() {
 
 #[test]
 fn what_is_not_followed_beyond_a_restart_is_refused_before_it() {
-    let gateway = &format!("{GATEWAY}rate_limits = ['each']\n[rate_limits.each]\nkey = 'header:x-who'\nrate = '9/s'\n");
+    let limit = "[rate_limits.each]\nkey = 'header:x-who'\nrate = '9/s'\nburst = 9\n";
+    let gateway = &format!("{GATEWAY}rate_limits = ['each']\n{limit}");
     let expect = |figure: &str| format!("[[expect]]\nfigure = '{figure}'\nmax = 1\n");
     let restart = "[[events]]\nat = '1s'\ndo = 'restart'\n";
     for figure in ["breakers.orders/1.trips", "limiters.each.false_admits"] {
