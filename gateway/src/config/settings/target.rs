@@ -1,5 +1,5 @@
-//! What services are asked for, as people are shown it: a query may carry a key (`/check?token=…`), which variables fill
-//! in.
+//! What services are asked for, as people are shown it: a query may carry a key (`/check?token=…`), which variables
+//! fill in.
 
 /// Stands where a value is not shown.
 pub const NOT_SHOWN: &str = "(not shown)";
