@@ -73,7 +73,8 @@ impl<'h> Survey<'h> {
     }
 }
 
-/// `application/grpc`, with parameters, of some encoding (`+proto`), or as web pages send it (`-web`, `-web-text+proto`).
+/// `application/grpc`, with parameters, of some encoding (`+proto`), or as web pages send it (`-web`,
+/// `-web-text+proto`).
 #[inline]
 fn is_grpc(content_type: &[u8]) -> bool {
     match content_type.strip_prefix(b"application/grpc") {

@@ -52,8 +52,7 @@ pub(super) struct Taken {
 /// The rule that it breaks.
 #[inline]
 pub(super) fn take(buffer: &mut BytesMut, lines: &mut Lines, request: &Method) -> Result<Option<Taken>, &'static str> {
-    // `httparse` skips line ends before a head; an answer has none. Looked at first of all: what is skipped there has no
-    // bound.
+    // `httparse` skips line ends before a head; an answer has none. Looked at first: what is skipped has no bound.
     if !buffer.starts_with(BEGINNING) {
         return beginning(buffer);
     }

@@ -78,7 +78,7 @@ impl<S: ByteStream> Body for ClientBody<S> {
     }
 
     fn is_end_stream(&self) -> bool {
-        // One that is kept beyond its request was not read to its end, as far as anybody can tell: it never looks whole.
+        // One that is kept beyond its request was not read to its end, as far as anybody knows: it never looks whole.
         lock(&self.0).as_ref().is_some_and(|server| !server.has_body())
     }
 

@@ -1,5 +1,5 @@
-//! Drains in virtual time, over streams in memory: a client that is slow to read gets the last bytes of its answers, one
-//! that has just come gets its first, and neither holds up the drain.
+//! Drains in virtual time, over streams in memory: a client that is slow to read gets the last bytes of its answers,
+//! one that has just come gets its first, and neither holds up the drain.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -112,8 +112,9 @@ impl Served {
     }
 }
 
-/// In virtual time.
+/// Some time goes by.
 async fn pass(time: Duration) {
+    // virtual time: the runtime is paused
     tokio::time::sleep(time).await;
 }
 
