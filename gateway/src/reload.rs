@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use notify::RecommendedWatcher;
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 use crate::config::settings::{Admin, Config, Listener};
 use crate::config::{self, LoadError, Loaded, Problem, Problems};
@@ -14,6 +15,9 @@ use crate::gateway::Gateway;
 use crate::network::Network;
 use crate::telemetry::events::Event;
 use crate::watched_folders::WatchedFolders;
+
+/// What asks for a reload when a file has changed.
+const BY_WATCHING: &str = "file";
 
 /// Problems that an event names; `/status` names all.
 const MAX_TOLD: usize = 20;
@@ -93,6 +97,8 @@ pub struct Reloader<N: Network> {
     path: Option<PathBuf>,
     files: Mutex<Files>,
     last: Mutex<Option<ReloadReport>>,
+    /// Who watches the files: another reload may have named others.
+    watching: OnceLock<mpsc::Sender<()>>,
     /// One reload at a time: the last asked for is the last in force.
     turn: tokio::sync::Mutex<()>,
 }
@@ -102,7 +108,15 @@ impl<N: Network> Reloader<N> {
     pub fn new(gateway: Arc<Gateway<N>>, path: Option<PathBuf>, files: Vec<PathBuf>) -> Self {
         let files = Mutex::new(Files { in_force: files, refused: Vec::new() });
         let fixed = Fixed::of(&gateway.snapshot().config);
-        Self { gateway, fixed, path, files, last: Mutex::new(None), turn: tokio::sync::Mutex::new(()) }
+        Self {
+            gateway,
+            fixed,
+            path,
+            files,
+            last: Mutex::new(None),
+            watching: OnceLock::new(),
+            turn: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// The last reload, if there was one.
@@ -119,6 +133,9 @@ impl<N: Network> Reloader<N> {
     pub async fn reload(&self, cause: &'static str) -> ReloadReport {
         let _turn = self.turn.lock().await;
         let outcome = self.try_reload().await;
+        if let Some(watching) = self.watching.get().filter(|_| cause != BY_WATCHING) {
+            let _ = watching.try_send(());
+        }
         let clock = &self.gateway.shared().clock;
         let mut report = ReloadReport {
             ok: true,
@@ -196,6 +213,7 @@ impl<N: Network> Reloader<N> {
         // The folder, not the file: an editor that writes a new file and renames it would be lost otherwise.
         let Some(within) = self.path().and_then(Path::parent) else { return };
         let mut folders = WatchedFolders::<RecommendedWatcher>::new();
+        let _ = self.watching.set(folders.teller());
         let mut seen = self.fingerprint();
         loop {
             // Another configuration may name other files.
@@ -206,7 +224,7 @@ impl<N: Network> Reloader<N> {
             let now = self.fingerprint();
             if now != seen {
                 seen = now;
-                let report = self.reload("file").await;
+                let report = self.reload(BY_WATCHING).await;
                 crate::telemetry::notice::reload(&report);
             }
         }

@@ -26,8 +26,7 @@ pub(crate) struct WatchedFolders<W> {
     /// Why one cannot be watched.
     failing: Option<String>,
     told: mpsc::Receiver<()>,
-    /// Kept, so that nobody being there to tell is no end.
-    _tells: mpsc::Sender<()>,
+    tells: mpsc::Sender<()>,
 }
 
 impl<W: Watcher> WatchedFolders<W> {
@@ -48,7 +47,12 @@ impl<W: Watcher> WatchedFolders<W> {
         if let Some(why) = &failing {
             notice::files(Some(why));
         }
-        Self { watcher, watched: BTreeMap::new(), failing, told, _tells: tells }
+        Self { watcher, watched: BTreeMap::new(), failing, told, tells }
+    }
+
+    /// Tells as the system does: it is to be looked anew.
+    pub(crate) fn teller(&self) -> mpsc::Sender<()> {
+        self.tells.clone()
     }
 
     /// Watches these from now on, and no others. One that is another folder than before under the same name is watched

@@ -131,8 +131,8 @@ fn time(all: &Map<String, Value>, name: &str) -> Result<Option<i64>, AuthResult>
     }
 }
 
-/// `scope`, else `scp`: text with spaces between (RFC 8693, section 4.2), or an array of texts, of which one with spaces
-/// in it is no scope.
+/// `scope`, else `scp`: text with spaces between (RFC 8693, section 4.2), or an array of texts, of which one with
+/// spaces in it is no scope.
 fn scopes(all: &Map<String, Value>) -> Option<Box<[Box<str>]>> {
     match all.get("scope").or_else(|| all.get("scp")) {
         None | Some(Value::Null) => Some(Box::default()),

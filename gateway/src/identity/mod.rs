@@ -4,8 +4,8 @@
 //! - `stage.rs` is what the pipeline calls; `credential.rs` finds what a client presents.
 //! - `claims.rs` reads what a verified token says, at a time that it is given; `access.rs` compares it with a route.
 //! - `provider.rs` is one configured way to prove an identity; `jwt.rs`, `introspection.rs`, `api_key.rs` and
-//!   `certificate.rs` are its kinds, `prove.rs` puts them to work, `registry.rs` keeps them over reloads; `asked.rs` has
-//!   tokens that an issuer is asked about just now.
+//!   `certificate.rs` are its kinds, `prove.rs` puts them to work, `registry.rs` keeps them over reloads; `asked.rs`
+//!   has tokens that an issuer is asked about just now.
 //! - `key_store.rs` has keys that are fetched, `key_keeper.rs` fetches them beside all requests, `key_schedule.rs` says
 //!   when, `remote.rs` asks servers.
 //! - `cache.rs` and `refused.rs` remember what was proven and what was refused; `turns.rs` bounds what is verified in
