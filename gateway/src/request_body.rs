@@ -3,10 +3,10 @@
 //! Its errors say why it failed, so that a client's malformed or oversized body is answered as the client's fault and
 //! never as the upstream's.
 
+mod progress;
 mod tap;
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use crate::held_bytes::Gathered;
 use crate::replay::Replay;
 use crate::timer::{Deadlines, Wait};
 
+pub use progress::BodyProgress;
 pub use tap::{NotCopied, Tapped};
 
 use tap::Tap;
@@ -55,19 +56,6 @@ impl std::fmt::Display for BodyFault {
 }
 
 impl std::error::Error for BodyFault {}
-
-/// What is known of a body while it streams; shared by the body and the exchange that waits for it.
-#[derive(Debug, Default)]
-pub struct BodyProgress {
-    bytes: AtomicU64,
-}
-
-impl BodyProgress {
-    /// Bytes of data that passed.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-}
 
 /// Bounds of a request body.
 #[derive(Debug, Clone)]
@@ -397,6 +385,7 @@ impl Streaming {
             }
             Poll::Ready(None) => {
                 self.forget_deadlines();
+                self.progress.go_on(&self.clock);
                 // What is behind it is of no more use, and may be waited for.
                 self.source = Source::Empty;
                 if let Some(replay) = &mut self.replay {
@@ -413,6 +402,7 @@ impl Streaming {
     /// Sets the deadlines of a body that does not move right now.
     fn wait(&mut self) {
         let now = self.clock.now();
+        self.progress.wait();
         if !self.waited {
             self.waited = true;
             self.deadlines.set(Wait::RequestTotal, now, self.limits.total);
@@ -424,9 +414,10 @@ impl Streaming {
 
     fn pass(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         self.deadlines.clear(Wait::RequestBody);
+        self.progress.go_on(&self.clock);
         if let Some(data) = frame.data_ref() {
-            let before = self.progress.bytes.fetch_add(data.len() as u64, Ordering::Relaxed);
-            if self.limits.max_bytes.is_some_and(|max| before + data.len() as u64 > max) {
+            let passed = self.progress.pass(data.len() as u64);
+            if self.limits.max_bytes.is_some_and(|max| passed > max) {
                 return self.fail(BodyFault::TooLarge);
             }
         }

@@ -87,7 +87,8 @@ pub(super) async fn attempt<N: Network>(
 ) -> Tried<N> {
     let began = manner.began;
     let underway = Underway { exchange, endpoint: &selected.endpoint, met: selected.met, manner };
-    let mut limit = manner.most.map(|most| Box::pin(tokio::time::sleep(most)));
+    let mut limits =
+        Limits { time: manner.most.map(|most| Box::pin(tokio::time::sleep(most))), waits_for_client: false };
     let mut replayed = false;
     let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
     loop {
@@ -102,7 +103,7 @@ pub(super) async fn attempt<N: Network>(
             },
         };
         leg.begin(head, std::mem::replace(&mut body, RequestBody::Empty));
-        let (failure, broken) = match head_of_answer(exchange, &mut leg, &mut limit).await {
+        let (failure, broken) = match head_of_answer(exchange, &selected, &mut leg, &mut limits).await {
             Ok(head) => {
                 underway.over();
                 return accept(exchange, head, Source { leg, selected, span: manner.span }, manner);
@@ -153,18 +154,31 @@ impl<N: Network> Drop for Underway<'_, N> {
     }
 }
 
+/// What an attempt waits for, beside the answer's head.
+struct Limits {
+    /// The end of its own time, where it has one.
+    time: Option<Pin<Box<Sleep>>>,
+    /// When it was last looked, its client was to send more of the body.
+    waits_for_client: bool,
+}
+
 /// Drives its leg until the answer's head is there, or time is up. A failure says whether the connection broke.
 async fn head_of_answer<N: Network>(
     exchange: &Exchange<N>,
+    selected: &Selected<N>,
     leg: &mut Leg<N::Stream>,
-    limit: &mut Option<Pin<Box<Sleep>>>,
+    limits: &mut Limits,
 ) -> Result<ResponseHead, (Failure, bool)> {
     let deadlines = &exchange.connection.deadlines;
     let answered = std::future::poll_fn(|cx| {
         if let Poll::Ready(done) = leg.poll_head(cx) {
             return Poll::Ready(Some(done));
         }
-        let over = limit.as_mut().is_some_and(|limit| limit.as_mut().poll(cx).is_ready());
+        let waits = deadline::waits_for_client(exchange);
+        if waits != std::mem::replace(&mut limits.waits_for_client, waits) {
+            selected.wait_for_client(waits, exchange.now());
+        }
+        let over = limits.time.as_mut().is_some_and(|time| time.as_mut().poll(cx).is_ready());
         if over || deadlines.has_expired(Wait::Exchange) { Poll::Ready(None) } else { Poll::Pending }
     })
     .await;
@@ -225,16 +239,11 @@ fn accept<N: Network>(exchange: &Exchange<N>, head: ResponseHead, mut source: So
 
 /// The time until response headers is up: the client's fault if it is the client that is being waited for.
 fn out_of_time<N: Network>(exchange: &Exchange<N>) -> GatewayError {
-    if waits_for_client(exchange) {
+    if deadline::waits_for_client(exchange) {
         GatewayError::new(Code::RequestTimeout, "The request body did not arrive in time.").closing()
     } else {
         GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time.")
     }
-}
-
-/// Whether it is the client's body that is being waited for.
-pub(super) fn waits_for_client<N: Network>(exchange: &Exchange<N>) -> bool {
-    exchange.connection.deadlines.is_set(Wait::RequestBody)
 }
 
 /// What a client is told whose body failed.
@@ -289,15 +298,16 @@ fn conclude<N: Network>(
     let Some(upstream) = exchange.upstream() else { return };
     let duration = now.saturating_duration_since(began);
     upstream.series.attempt(exchange.shard.index, outcome, duration);
+    let waited = deadline::waited(exchange, began, now);
     let says_nothing = is_told
         || match outcome {
-            AttemptOutcome::Timeout => !deadline::is_telling(exchange, duration),
+            AttemptOutcome::Timeout => !waited.is_some_and(|waited| deadline::is_telling(exchange, waited)),
             // An upstream that no longer waits for a client that is slow has not failed.
-            AttemptOutcome::Reset => waits_for_client(exchange),
+            AttemptOutcome::Reset => waited.is_none(),
             _ => false,
         };
     let told = if says_nothing { AttemptOutcome::Cancelled } else { outcome };
-    upstream.settle(selected, told, status, duration, now);
+    upstream.settle(selected, (told, status), waited, now);
     exchange.note_unless_plain((outcome, status), || {
         note((upstream, &selected.endpoint), selected.met, (began, now), (outcome, status))
     });

@@ -100,10 +100,27 @@ pub(super) fn check<N: Network>(exchange: &Exchange<N>, now: Instant) -> Result<
     Ok(())
 }
 
-/// Whether an attempt that ran out of time after `took` says something about its endpoint. One does not that was given
-/// less than half of the time that the route gives an attempt, since the gateway was late or others were asked before;
-/// or where it was the client that gave little, who could else open a breaker for others.
-pub(super) fn is_telling<N: Network>(exchange: &Exchange<N>, took: Duration) -> bool {
+/// How long an attempt that began then has waited for its endpoint alone: what the client takes to send its body is no
+/// time of the endpoint's. `None` while it is the client that is waited for.
+pub(super) fn waited<N: Network>(exchange: &Exchange<N>, began: Instant, now: Instant) -> Option<Duration> {
+    let since = now.saturating_duration_since(began);
+    let Some(progress) = &exchange.request_body else { return Some(since) };
+    let until = progress.awaited_until()?;
+    let now_ns = exchange.shard.shared.clock.monotonic_ns(now);
+    Some(since.min(Duration::from_nanos(now_ns.saturating_sub(until))))
+}
+
+/// Whether it is the client's body that is being waited for.
+#[inline]
+pub(super) fn waits_for_client<N: Network>(exchange: &Exchange<N>) -> bool {
+    exchange.request_body.as_ref().is_some_and(|progress| progress.awaited_until().is_none())
+}
+
+/// Whether an attempt that ran out of time says something about its endpoint, which it had `waited` for. One does not
+/// that was left less than half of the time that the route gives an attempt, since the gateway was late, others were
+/// asked before, or the client was slow; or where it was the client that gave little, who could else open a breaker for
+/// others.
+pub(super) fn is_telling<N: Network>(exchange: &Exchange<N>, waited: Duration) -> bool {
     let given = exchange.route().and_then(|route| {
         if exchange.consults {
             return route.authority.as_ref().map(|authority| authority.settings.timeout);
@@ -111,7 +128,7 @@ pub(super) fn is_telling<N: Network>(exchange: &Exchange<N>, took: Duration) -> 
         let settings = &route.settings;
         [settings.timeout, settings.retry.per_try_timeout].into_iter().flatten().min()
     });
-    !exchange.hurried && given.is_none_or(|given| took >= given / 2)
+    !exchange.hurried && given.is_none_or(|given| waited >= given / 2)
 }
 
 /// Writes what is left behind the first `plain` bytes of the head's lines.

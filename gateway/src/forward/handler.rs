@@ -11,7 +11,8 @@ use bytes::Bytes;
 use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
 
-use super::attempt::{Failure, body_failure, waits_for_client};
+use super::attempt::{Failure, body_failure};
+use super::deadline::waits_for_client;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;

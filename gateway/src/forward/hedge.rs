@@ -227,10 +227,8 @@ impl<'a, N: Network> Field<'a, N> {
         let Came { tried, endpoint, met } = came;
         let now = self.exchange.now();
         for run in self.runs.drain(..) {
-            if !run.is_hedge
-                && let Some(hedging) = self.hedging
-            {
-                hedging.saw(now.saturating_duration_since(run.began));
+            if !run.is_hedge {
+                saw(self.exchange, self.hedging, run.began, now);
             }
             // It says itself that it is given up.
             drop(run.work);
@@ -246,13 +244,12 @@ impl<'a, N: Network> Field<'a, N> {
 
     /// What a first attempt says of the latency: what came and was no failure, and what took too long to come.
     fn observe(&self, tried: &Tried<N>, began: Instant) {
-        let Some(hedging) = self.hedging else { return };
         let came = match tried {
             Ok(answer) if !answer.judged.is_server_error() => answer.came,
             Err(lost) if lost.outcome == AttemptOutcome::Timeout => self.exchange.now(),
             _ => return,
         };
-        hedging.saw(came.saturating_duration_since(began));
+        saw(self.exchange, self.hedging, began, came);
     }
 
     fn has_asked(&self, endpoint: &Arc<Endpoint<N>>) -> bool {
@@ -263,6 +260,13 @@ impl<'a, N: Network> Field<'a, N> {
         if let Some(upstream) = self.exchange.upstream() {
             upstream.series.hedged(self.exchange.shard.index, result);
         }
+    }
+}
+
+/// A first attempt's time. What its client took to send the body says nothing of the upstream.
+fn saw<N: Network>(exchange: &Exchange<N>, hedging: Option<&Hedging>, began: Instant, came: Instant) {
+    if let (Some(hedging), Some(waited)) = (hedging, deadline::waited(exchange, began, came)) {
+        hedging.saw(waited);
     }
 }
 

@@ -134,6 +134,13 @@ impl Guard {
         }
     }
 
+    /// An attempt waits for its client, or no longer does.
+    pub fn wait_for_client(&self, ticket: Ticket, waits: bool, now: Instant) {
+        if ticket.is_probe() {
+            self.lock().wait_for_client(ticket, waits, now);
+        }
+    }
+
     /// Does what time alone does.
     pub fn tick(&self, now: Instant) -> Option<Transition> {
         self.deadline().filter(|deadline| *deadline <= now)?;

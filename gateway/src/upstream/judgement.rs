@@ -35,19 +35,18 @@ impl Failures {
     }
 }
 
-/// What an attempt that took so long to its answer's head, or its end, says about its endpoint.
+/// What an attempt says about its endpoint that waited so long for it, to its answer's head or its end.
 fn verdict(
     settings: &settings::upstream::Breaker,
-    outcome: AttemptOutcome,
-    status: Option<u16>,
-    took: Duration,
+    (outcome, status): (AttemptOutcome, Option<u16>),
+    waited: Option<Duration>,
 ) -> Verdict {
     let answered = matches!(outcome, AttemptOutcome::Ok | AttemptOutcome::Status5xx);
     if settings.failures.has(outcome, status) {
         Verdict::Failure
     } else if !answered || status == Some(TOO_MANY_REQUESTS) {
         Verdict::Neutral
-    } else if settings.slow_call.is_some_and(|slow| took >= slow) {
+    } else if settings.slow_call.zip(waited).is_some_and(|(slow, waited)| waited >= slow) {
         Verdict::Slow
     } else {
         Verdict::Success
@@ -66,25 +65,26 @@ fn end_of(outcome: AttemptOutcome) -> End {
 }
 
 impl<N: Network> Upstream<N> {
-    /// Tells the breaker, and the adaptive limit, how an attempt went.
+    /// Tells the breaker, and the adaptive limit, how an attempt went, and how long it `waited` for its endpoint alone;
+    /// `None` where its client was still sending, so that nobody knows how long the endpoint would have taken.
     #[inline]
     pub fn settle(
         &self,
         selected: &mut Selected<N>,
-        outcome: AttemptOutcome,
-        status: Option<u16>,
-        took: Duration,
+        (outcome, status): (AttemptOutcome, Option<u16>),
+        waited: Option<Duration>,
         now: Instant,
     ) {
         if let Some(place) = selected.take_waiting() {
-            selected.endpoint.limiter.settle(place, end_of(outcome), took, now);
+            let end = if waited.is_some() { end_of(outcome) } else { End::Dropped };
+            selected.endpoint.limiter.settle(place, end, waited.unwrap_or_default(), now);
         }
         if matches!(selected.settings.balance, settings::upstream::Balance::PeakEwma) {
-            self.hear(&selected.endpoint, (outcome, status), took, now);
+            self.hear(&selected.endpoint, (outcome, status), waited, now);
         }
         let Some(ticket) = selected.take_ticket() else { return };
         let settings = selected.breaker_settings();
-        let verdict = verdict(settings, outcome, status, took);
+        let verdict = verdict(settings, (outcome, status), waited);
         #[cfg(feature = "planted-bugs")]
         let verdict = crate::planted::verdict(ticket.is_probe(), verdict);
         if let Some(transition) = selected.standing().guard.settle(ticket, verdict, now) {
@@ -99,13 +99,17 @@ impl<N: Network> Upstream<N> {
         &self,
         endpoint: &Endpoint<N>,
         (outcome, status): (AttemptOutcome, Option<u16>),
-        took: Duration,
+        waited: Option<Duration>,
         now: Instant,
     ) {
-        let sample = match outcome {
-            AttemptOutcome::Cancelled => return,
-            AttemptOutcome::Ok if status != Some(TOO_MANY_REQUESTS) => Sample::Answered(took),
-            _ => Sample::Failed,
+        if outcome == AttemptOutcome::Cancelled {
+            return;
+        }
+        let is_good = outcome == AttemptOutcome::Ok && status != Some(TOO_MANY_REQUESTS);
+        let sample = match waited {
+            _ if !is_good => Sample::Failed,
+            Some(waited) => Sample::Answered(waited),
+            None => return,
         };
         endpoint.hear(sample, self.surroundings.clock.monotonic_ns(now));
     }

@@ -1,6 +1,7 @@
 //! An endpoint's adaptive limit, shared by all workers: the pure limit behind a lock, and what a pick reads beside it.
 //!
-//! Counted is who waits for an answer's head. A stream that runs for an hour takes no place in the endpoint's queue.
+//! Counted is who waits for an answer's head. A stream that runs for an hour takes no place in the endpoint's queue,
+//! nor does a request whose client is still sending.
 //! A pick reads two atomics and takes a place; an answer takes the lock for some tens of instructions.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -64,6 +65,11 @@ impl Limiter {
         let limit = self.limit.load(Ordering::Relaxed);
         let places = if limit == NONE { NONE } else { class.places(limit, highest) };
         self.waiting.try_enter(places)
+    }
+
+    /// A place for a request that had one before it waited for its client.
+    pub(super) fn come_back(&self) -> Permit {
+        self.waiting.enter()
     }
 
     /// A request found no place.

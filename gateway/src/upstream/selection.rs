@@ -1,7 +1,7 @@
 //! Picking an endpoint for one attempt.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
@@ -74,8 +74,9 @@ pub struct Selected<N: Network> {
 struct Places {
     /// Among all that is in flight to the upstream: given back with the last byte of the answer.
     in_flight: Option<Permit>,
-    /// Among those that wait for the endpoint's answers: given back when the attempt has come to its outcome.
-    waiting: Option<Permit>,
+    /// Among those that wait for the endpoint's answers: given back when the attempt has come to its outcome, and while
+    /// it waits for its client.
+    waiting: Mutex<Option<Permit>>,
 }
 
 /// A route's own breaker for the endpoint.
@@ -165,7 +166,21 @@ impl<N: Network> Selected<N> {
     /// Gives the place among those who wait for answers back.
     #[inline]
     pub(super) fn take_waiting(&mut self) -> Option<Permit> {
-        self.places.as_mut()?.waiting.take()
+        self.places.as_mut()?.waiting.get_mut().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Its attempt waits for its client to send more of the body, or no longer does. Meanwhile it is not in the
+    /// endpoint's queue, and a probe's time is not the endpoint's. Who comes back finds a place whatever the limit is:
+    /// the endpoint has most of the request.
+    #[cold]
+    pub fn wait_for_client(&self, waits: bool, now: Instant) {
+        if let Some(Pass::Open(ticket)) = self.pass {
+            self.standing().guard.wait_for_client(ticket, waits, now);
+        }
+        if let Some(places) = self.places.as_ref().filter(|_| self.settings.concurrency.adaptive) {
+            let place = (!waits).then(|| self.endpoint.limiter.come_back());
+            *places.waiting.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        }
     }
 
     /// The ticket, if it has its outcome.
@@ -329,9 +344,14 @@ impl<N: Network> Picking<'_, N> {
                 self.upstream.changed(self.scope.route.as_ref(), endpoint, standing, &transition);
             }
             if let Some(Admitted { ticket, met }) = admitted {
+                if ticket.is_probe() {
+                    // It has its time, which may be up before anybody asks again.
+                    self.upstream.surroundings.ring();
+                }
                 let pass = (self.scope.judges || ticket.is_probe()).then_some(Pass::Open(ticket));
                 let mut selected = self.selected(index, pass, met);
-                selected.places = waiting.map(|waiting| Box::new(Places { waiting: Some(waiting), in_flight: None }));
+                selected.places =
+                    waiting.map(|waiting| Box::new(Places { waiting: Mutex::new(Some(waiting)), in_flight: None }));
                 return Ok(selected);
             }
             refused.push(index);

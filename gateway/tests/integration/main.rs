@@ -71,6 +71,7 @@ mod shutdown;
 mod simulated;
 mod simulated_breaker;
 mod simulated_overload;
+mod simulated_uploads;
 mod sizes;
 mod splits;
 mod stages;

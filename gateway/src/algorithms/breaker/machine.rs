@@ -34,11 +34,22 @@ enum Phase {
 struct Probing {
     /// Probes that did well.
     passed: u32,
-    /// Probes under way, oldest first: their numbers, which grow, and when each has failed.
-    running: VecDeque<(u32, Instant)>,
+    /// Probes under way, oldest first.
+    running: VecDeque<Probe>,
     next: u32,
     /// A check has to do well first; without an outcome until then it has failed.
     awaiting_check: Option<Instant>,
+}
+
+/// A probe under way.
+#[derive(Debug, Clone)]
+struct Probe {
+    /// They grow.
+    number: u32,
+    /// When its time is up.
+    due: Instant,
+    /// Since when nobody but the endpoint is waited for; `None` while its client is.
+    alone: Option<Instant>,
 }
 
 impl Breaker {
@@ -104,9 +115,7 @@ impl Breaker {
         match &self.phase {
             Phase::Closed => None,
             Phase::Open(until) => *until,
-            Phase::HalfOpen(probing) => {
-                probing.awaiting_check.or(probing.running.front().map(|(_, deadline)| *deadline))
-            }
+            Phase::HalfOpen(probing) => probing.awaiting_check.or(probing.running.front().map(|probe| probe.due)),
         }
     }
 
@@ -154,8 +163,25 @@ impl Breaker {
                 let awaiting_check = self.checked.then(|| due + self.policy.probe_timeout);
                 Some(self.enter(Phase::HalfOpen(Probing { awaiting_check, ..Probing::default() }), Cause::Timer, due))
             }
-            Phase::HalfOpen(_) => Some(self.open(Cause::ProbeTimeout, due)),
+            Phase::HalfOpen(_) => self.time_out(now),
         }
+    }
+
+    /// The check that was awaited has not come, or probes' time is up. One whose endpoint had half of that time has
+    /// failed. Of any other only the place is free again: it was its client that took the time.
+    fn time_out(&mut self, now: Instant) -> Option<Transition> {
+        let enough = self.policy.probe_timeout / 2;
+        let Phase::HalfOpen(probing) = &mut self.phase else { return None };
+        let mut failed = probing.awaiting_check;
+        while failed.is_none()
+            && let Some(&Probe { due, alone, .. }) = probing.running.front()
+            && due <= now
+        {
+            let had = alone.map_or(Duration::ZERO, |since| due.saturating_duration_since(since));
+            failed = (had >= enough).then_some(due);
+            probing.running.pop_front();
+        }
+        failed.map(|at| self.open(Cause::ProbeTimeout, at))
     }
 
     /// Leave for one attempt, if there is any; every ticket comes back through `settle` or `release`.
@@ -167,7 +193,7 @@ impl Breaker {
             Phase::HalfOpen(probing) if probing.has_room(&self.policy) => {
                 let number = probing.next;
                 probing.next += 1;
-                probing.running.push_back((number, now + probe_timeout));
+                probing.running.push_back(Probe { number, due: now + probe_timeout, alone: Some(now) });
                 Some(Ticket { generation: self.generation, probe: Some(number) })
             }
             Phase::Open(_) | Phase::HalfOpen(_) => None,
@@ -205,6 +231,16 @@ impl Breaker {
             && ticket.generation == self.generation
         {
             probing.end(number);
+        }
+    }
+
+    /// An attempt waits for its client to send more, or no longer does.
+    pub fn wait_for_client(&mut self, ticket: Ticket, waits: bool, now: Instant) {
+        if let (Phase::HalfOpen(probing), Some(number)) = (&mut self.phase, ticket.probe)
+            && ticket.generation == self.generation
+            && let Some(place) = probing.place(number)
+        {
+            probing.running[place].alone = (!waits).then_some(now);
         }
     }
 
@@ -261,9 +297,8 @@ impl Breaker {
 
     fn judge_probe(&mut self, ticket: Ticket, verdict: Verdict, now: Instant) -> Option<Transition> {
         let Phase::HalfOpen(probing) = &mut self.phase else { return None };
-        if !probing.end(ticket.probe?) {
-            return None;
-        }
+        // One whose place was given up meanwhile has an outcome all the same.
+        probing.end(ticket.probe?);
         match verdict {
             Verdict::Neutral => None,
             Verdict::Failure => Some(self.open(Cause::ProbeFailed, now)),
@@ -307,9 +342,14 @@ impl Probing {
         self.awaiting_check.is_none() && u64::from(self.passed) + (self.running.len() as u64) < u64::from(policy.probes)
     }
 
-    /// Takes a probe off those under way; says whether it was there.
-    fn end(&mut self, number: u32) -> bool {
-        let place = self.running.binary_search_by_key(&number, |(number, _)| *number);
-        place.is_ok_and(|place| self.running.remove(place).is_some())
+    fn place(&self, number: u32) -> Option<usize> {
+        self.running.binary_search_by_key(&number, |probe| probe.number).ok()
+    }
+
+    /// Takes a probe off those under way, if it is there.
+    fn end(&mut self, number: u32) {
+        if let Some(place) = self.place(number) {
+            self.running.remove(place);
+        }
     }
 }

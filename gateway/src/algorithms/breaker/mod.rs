@@ -10,7 +10,8 @@
 //! an endpoint that is still down.
 //!
 //! A neutral outcome (a client that left, 429) counts nowhere. A probe that ends so gives its place to another: it
-//! neither opens nor closes.
+//! neither opens nor closes. So does one whose time is up while most of it went to its client, which was still sending;
+//! its outcome counts when it comes.
 //!
 //! Sources: the three states are Nygard's ("Release It!", 2007). Buckets of time instead of a moving average, so that
 //! the decision does not depend on the rate of requests, as linkerd2-proxy came to (PR #4561). The limit on a probe's
@@ -46,7 +47,7 @@ pub struct Policy {
     pub max_open_for: Duration,
     /// Probes that have to do well; at least 1.
     pub probes: u32,
-    /// A probe without an outcome after this time has failed.
+    /// A probe without an outcome after this time has failed, unless it was its client that took most of it.
     pub probe_timeout: Duration,
 }
 

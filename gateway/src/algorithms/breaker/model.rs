@@ -15,6 +15,8 @@ pub(super) struct Model {
     outcomes: Vec<(u128, Verdict)>,
     /// Every ticket ever given: of which epoch, when it was given, whether it is a probe under way.
     pub tickets: Vec<(u32, Instant, bool)>,
+    /// What clients made of their tickets' time, in order: `None` while one is waited for, else since when it is not.
+    clients: Vec<(usize, Option<Instant>)>,
     epoch: u32,
     passed: u32,
     open_until: Option<Instant>,
@@ -32,6 +34,7 @@ impl Model {
             origin: now,
             outcomes: Vec::new(),
             tickets: Vec::new(),
+            clients: Vec::new(),
             epoch: 0,
             passed: 0,
             open_until: None,
@@ -107,8 +110,25 @@ impl Model {
                 self.check_until = self.checked.then(|| due + self.policy.probe_timeout);
                 Some(transition)
             }
-            _ => Some(self.open(Cause::ProbeTimeout, due)),
+            _ if self.check_until.is_some() => Some(self.open(Cause::ProbeTimeout, due)),
+            _ => {
+                let is_due = |(epoch, given, running): &(u32, Instant, bool)| {
+                    *running && *epoch == self.epoch && *given + self.policy.probe_timeout == due
+                };
+                let number = self.tickets.iter().position(is_due)?;
+                let last = self.clients.iter().rev().find(|(ticket, _)| *ticket == number);
+                let alone = last.map_or(Some(self.tickets[number].1), |(_, since)| *since);
+                self.tickets[number].2 = false;
+                if alone.is_some_and(|since| since + self.policy.probe_timeout / 2 <= due) {
+                    return Some(self.open(Cause::ProbeTimeout, due));
+                }
+                self.tick(now)
+            }
         }
+    }
+
+    pub(super) fn wait_for_client(&mut self, ticket: usize, waits: bool, now: Instant) {
+        self.clients.push((ticket, (!waits).then_some(now)));
     }
 
     /// The number of a new ticket.
@@ -125,15 +145,12 @@ impl Model {
 
     pub(super) fn settle(&mut self, ticket: usize, verdict: Verdict, now: Instant) -> Option<Transition> {
         let transition = self.tick(now);
-        let (epoch, _, running) = self.tickets[ticket];
+        let (epoch, ..) = self.tickets[ticket];
         if transition.is_some() || epoch != self.epoch {
             return transition;
         }
         if self.state == State::Closed {
             return self.count(verdict, now);
-        }
-        if !running {
-            return None;
         }
         self.tickets[ticket].2 = false;
         match verdict {

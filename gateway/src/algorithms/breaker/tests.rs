@@ -136,6 +136,30 @@ fn a_probe_that_hangs_opens_it_again_and_its_late_answer_counts_nowhere() {
 }
 
 #[test]
+fn a_probe_whose_client_takes_the_time_gives_its_place_to_another_and_counts_when_it_ends() {
+    let begin = start();
+    let (mut breaker, now) = (tripped(begin), begin + s(5));
+    let probes: Vec<Ticket> = (0..3).filter_map(|_| breaker.admit(now).0).collect();
+    breaker.wait_for_client(probes[0], true, now);
+    // Of the second all has come before its time was up, but late.
+    breaker.wait_for_client(probes[1], true, now);
+    breaker.wait_for_client(probes[1], false, now + s(3));
+    assert_eq!(breaker.settle(probes[2], Verdict::Success, now), None);
+    assert_eq!(breaker.admit(now + s(4)).0, None, "their places are theirs until their time is up");
+    assert_eq!(breaker.tick(now + s(5)), None, "the endpoint has had two seconds of five");
+    let others: Vec<Ticket> = (0..9).filter_map(|_| breaker.admit(now + s(5)).0).collect();
+    assert_eq!((others.len(), breaker.state()), (2, State::HalfOpen));
+    assert_eq!(breaker.settle(probes[0], Verdict::Success, now + s(9)), None, "it is known of two now");
+    assert_eq!(breaker.settle(probes[1], Verdict::Failure, now + s(9)).map(|t| t.cause), Some(Cause::ProbeFailed));
+
+    let mut hangs = tripped(begin);
+    let probe = hangs.admit(now).0.expect("a probe");
+    hangs.wait_for_client(probe, true, now);
+    hangs.wait_for_client(probe, false, now + Duration::from_millis(2500));
+    assert_eq!(hangs.tick(now + s(5)).map(|t| t.cause), Some(Cause::ProbeTimeout), "half of it is enough to tell");
+}
+
+#[test]
 fn a_probe_without_an_outcome_gives_its_place_back() {
     let begin = start();
     let (mut breaker, now) = (tripped(begin), begin + s(5));
@@ -224,6 +248,7 @@ enum Step {
     Admit,
     Settle(usize, Verdict),
     Release(usize),
+    Client(usize, bool),
     Tick,
     Force(Mode),
     SetChecked(bool),
@@ -244,6 +269,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         20 => Just(Step::Admit),
         20 => (0_usize..4, verdict()).prop_map(|(back, verdict)| Step::Settle(back, verdict)),
         2 => (0_usize..4).prop_map(Step::Release),
+        4 => (0_usize..4, any::<bool>()).prop_map(|(back, waits)| Step::Client(back, waits)),
         4 => Just(Step::Tick),
         1 => mode.prop_map(Step::Force),
         2 => any::<bool>().prop_map(Step::SetChecked),
@@ -295,6 +321,12 @@ fn both(policy: Policy, steps: Vec<Step>) -> Result<(Breaker, Instant), TestCase
                 let (ticket, known) = given.remove(place);
                 breaker.release(ticket);
                 model.release(known);
+            }
+            Step::Client(back, waits) => {
+                let Some(place) = place(back) else { continue };
+                let (ticket, known) = given[place];
+                breaker.wait_for_client(ticket, waits, now);
+                model.wait_for_client(known, waits, now);
             }
             Step::Tick => prop_assert_eq!(breaker.tick(now), model.tick(now)),
             Step::SetChecked(checked) => {

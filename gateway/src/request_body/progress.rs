@@ -1,0 +1,46 @@
+//! What is known of a body while it streams: how much has passed, and whose time it takes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::clock::Clock;
+
+/// The client is being waited for.
+const STILL: u64 = u64::MAX;
+
+/// Shared by the body and the exchange that waits for it.
+#[derive(Debug, Default)]
+pub struct BodyProgress {
+    bytes: AtomicU64,
+    /// Until when the client was waited for last, in nanoseconds of monotonic time; [`STILL`] while it is.
+    awaited_until: AtomicU64,
+}
+
+impl BodyProgress {
+    /// Bytes of data that passed.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Until when the client was waited for last, in nanoseconds of monotonic time, 0 where it never was; `None` while
+    /// it is being waited for.
+    pub fn awaited_until(&self) -> Option<u64> {
+        Some(self.awaited_until.load(Ordering::Relaxed)).filter(|until| *until != STILL)
+    }
+
+    /// So many bytes pass; how many have, with these.
+    pub(super) fn pass(&self, bytes: u64) -> u64 {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+
+    /// The client is to send more.
+    pub(super) fn wait(&self) {
+        self.awaited_until.store(STILL, Ordering::Relaxed);
+    }
+
+    /// It has, or there is no more.
+    pub(super) fn go_on(&self, clock: &Clock) {
+        if self.awaited_until.load(Ordering::Relaxed) == STILL {
+            self.awaited_until.store(clock.monotonic_ns(clock.now()), Ordering::Relaxed);
+        }
+    }
+}
