@@ -76,7 +76,7 @@ pub(super) async fn open<N: Network>(
     let permit = permit(selected).ok_or_else(full)?;
     let network = &exchange.shard.shared.network;
     let around = (&exchange.shard.shared.clock, &*series);
-    let connect = tokio::time::timeout(time, dial(network, endpoint, &way, around));
+    let connect = tokio::time::timeout(time, dial(network, endpoint, &way, around, time));
     let dialled = match until_expired(&exchange.connection.deadlines, connect).await? {
         Ok(Ok(dialled)) => dialled,
         Ok(Err(error)) => return Err(no_connection(error)),
@@ -86,11 +86,13 @@ pub(super) async fn open<N: Network>(
     Ok(Leg::Own(Connection::new::<N>(dialled, exchange.now(), open)))
 }
 
-/// A place among the endpoint's connections.
+/// A place among the endpoint's connections. Where all are taken an idle connection gives way: who asks could not use
+/// it, as for a switch of protocols, or it fell idle a moment ago.
 fn permit<N: Network>(selected: &Selected<N>) -> Option<Permit> {
     let Selected { endpoint, settings, .. } = selected;
     let limit = settings.pool.max_connections.map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX));
-    endpoint.connections.try_enter(limit)
+    let place = endpoint.connections.try_enter(limit);
+    place.or_else(|| endpoint.pool.make_room().then(|| endpoint.connections.try_enter(limit)).flatten())
 }
 
 /// A place on a connection of HTTP/2, which is opened where it must be. The caller limits the time, and finds in
@@ -113,9 +115,9 @@ async fn share<N: Network>(
             Turn::Open(opening, awaited, first) => {
                 let shared = &exchange.shard.shared;
                 let (network, clock) = (shared.network.clone(), shared.clock.clone());
-                let means = Means { network, clock, series: Arc::clone(&series), worker };
                 let within = selected.settings.pool.connect_timeout;
-                open::begin(opening, Arc::clone(&selected.endpoint), Arc::clone(way), means, within);
+                let means = Means { network, clock, series: Arc::clone(&series), worker, within };
+                open::begin(opening, Arc::clone(&selected.endpoint), Arc::clone(way), means);
                 (awaited, Some(first))
             }
             Turn::Full => {

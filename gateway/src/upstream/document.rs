@@ -36,7 +36,9 @@ pub async fn fetch<N: Network>(
     let endpoint = &*endpoint;
     let around = (&upstream.surroundings.clock, &*upstream.series);
     let way = endpoint.way();
-    let Dialled { stream, .. } = dial(network, endpoint, &way, around).await.map_err(|error| error.to_string())?;
+    let within = upstream.active().settings.pool.connect_timeout;
+    let dialled = dial(network, endpoint, &way, around, within).await;
+    let Dialled { stream, .. } = dialled.map_err(|error| error.to_string())?;
     let (status, body) = if way.carriers.is_some() {
         let scheme = if stream.is_encrypted() { Scheme::HTTPS } else { Scheme::HTTP };
         let mut request = check_http2::request(&endpoint.host, scheme, path, false).ok_or("the path is no request")?;

@@ -159,8 +159,9 @@ async fn check<N: Network>(
     let ask = async {
         let around = (&upstream.surroundings.clock, &*upstream.series);
         let way = endpoint.way();
-        let Dialled { stream, .. } =
-            dial(network, endpoint, &way, around).await.map_err(|error| Arc::from(error.to_string()))?;
+        let Dialled { stream, .. } = dial(network, endpoint, &way, around, settings.timeout)
+            .await
+            .map_err(|error| Arc::from(error.to_string()))?;
         if way.carriers.is_some() {
             return check_http2::ask(endpoint, stream, around, &settings.path).await;
         }

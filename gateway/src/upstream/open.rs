@@ -26,19 +26,15 @@ pub(crate) struct Means<N: Network> {
     pub(crate) series: Arc<UpstreamSeries>,
     /// Which worker asks.
     pub(crate) worker: usize,
+    /// The time that it may take.
+    pub(crate) within: Duration,
 }
 
-/// Opens a connection within this time, and tells those who wait for it.
-pub(crate) fn begin<N: Network>(
-    opening: Opening,
-    endpoint: Arc<Endpoint<N>>,
-    way: Arc<Way>,
-    means: Means<N>,
-    within: Duration,
-) {
+/// Opens a connection, and tells those who wait for it.
+pub(crate) fn begin<N: Network>(opening: Opening, endpoint: Arc<Endpoint<N>>, way: Arc<Way>, means: Means<N>) {
     tokio::spawn(async move {
         let (permit, tell) = opening.into_parts();
-        let outcome = match tokio::time::timeout(within, carrier(&endpoint, &way, means, permit)).await {
+        let outcome = match tokio::time::timeout(means.within, carrier(&endpoint, &way, means, permit)).await {
             Ok(opened) => opened.map_err(|error| NoCarrier::Failed(Arc::new(error))),
             Err(_elapsed) => Err(NoCarrier::Late),
         };
@@ -54,8 +50,8 @@ async fn carrier<N: Network>(
     means: Means<N>,
     permit: Permit,
 ) -> Result<Arc<Carrier>, DialError> {
-    let Means { network, clock, series, worker } = means;
-    let Dialled { stream, .. } = dial(&network, endpoint, way, (&clock, &series)).await?;
+    let Means { network, clock, series, worker, within } = means;
+    let Dialled { stream, .. } = dial(&network, endpoint, way, (&clock, &series), within).await?;
     let encrypted = stream.is_encrypted();
     let opened = opened(endpoint, stream, (&clock, &series)).await?;
     let open = OpenConnection::new(permit, series, worker);

@@ -61,6 +61,26 @@ async fn frames_that_the_upstream_sends_with_its_101_arrive() {
     assert_eq!((&record["bytes_out"], &record["ended"]), (&6.into(), &"client_left".into()));
 }
 
+/// A tunnel has a connection of its own. One that is idle in the pool is not in its way.
+#[tokio::test]
+async fn where_all_connections_are_taken_an_idle_one_gives_way_to_a_tunnel() {
+    let upstream = echo().await;
+    let text = format!(
+        "[upstreams.up]\nendpoints = ['{}']\npool = {{ max_connections = 1 }}\n[[routes]]\npath = '/{{*rest}}'\n\
+         upstream = 'up'\n",
+        upstream.addr()
+    );
+    let gateway = Gateway::start(&text).await;
+    assert_eq!(gateway.get("/").await.status, 200);
+    eventually("it is idle", || gateway.upstream_connections() == (1, 1)).await;
+    let mut client = gateway.client().await;
+    assert_eq!(client.ask(HANDSHAKE).await.status, 101);
+    assert_eq!(gateway.upstream_connections(), (1, 0), "the limit holds");
+    client.send(frame("one")).await;
+    echoed(&mut client, "one").await;
+    assert_eq!(gateway.ask(HANDSHAKE).await.status, 503, "a busy one does not give way");
+}
+
 #[tokio::test]
 async fn b8_bytes_sent_before_the_101_are_held_until_it_comes() {
     let gate = mocks::raw::Gate::new();

@@ -148,8 +148,12 @@ static POOL: TableDef = TableDef::plain(
     &[
         key("connect_timeout", Kind::Duration(1, HOUR), "Opening a connection; 504 beyond.").default("\"1s\""),
         key("idle_timeout", Kind::Duration(1, DAY), "An idle connection is closed after this long.").default("\"60s\""),
-        key("max_idle_per_worker", Kind::Integer(0, 1_000_000), "Idle connections to an endpoint on a worker.")
-            .default("128"),
+        key(
+            "max_idle_per_worker",
+            Kind::Integer(0, 1_000_000),
+            "Idle connections to an endpoint on a worker that are kept without need; more while they are needed each second.",
+        )
+        .default("128"),
         key("max_lifetime", Kind::Duration(SECOND, 30 * DAY), "An older connection is closed when it falls idle.")
             .default("\"1h\""),
         key(

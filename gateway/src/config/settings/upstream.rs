@@ -224,7 +224,7 @@ pub struct Pool {
     pub connect_timeout: Duration,
     /// An idle connection is closed after this long.
     pub idle_timeout: Duration,
-    /// Idle connections for an endpoint on a worker.
+    /// Idle connections for an endpoint on a worker; those beyond are closed when nobody has needed them for a second.
     pub max_idle_per_worker: usize,
     /// A connection older than this is closed when it falls idle.
     pub max_lifetime: Duration,
