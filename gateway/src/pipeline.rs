@@ -161,7 +161,7 @@ async fn stages<N: Network>(
 fn splits<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> bool {
     let has_chosen = upstream::split::choose(exchange, headers);
     if has_chosen {
-        exchange.passport = identity::stage::passport(exchange);
+        exchange.renew_passport();
     }
     has_chosen
 }
@@ -170,7 +170,7 @@ fn splits<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> bool {
 #[cold]
 fn mirrored<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, target: &PathAndQuery, body: &mut RequestBody) {
     if let Some(mut copy) = forward::mirror::copy(exchange, headers, target, body) {
-        copy.exchange.passport = identity::stage::passport(&copy.exchange);
+        copy.exchange.renew_passport();
         tokio::spawn(forward::mirror::send(copy));
     }
 }
@@ -306,7 +306,7 @@ async fn coalesced<N: Network>(
 async fn part<N: Network>(call: compose::Call<N>) -> compose::Called<N> {
     let compose::Call { mut exchange, headers, target, mut body } = call;
     let sent = async {
-        exchange.passport = identity::stage::passport(&exchange);
+        exchange.renew_passport();
         let selected = match upstream::stage::select(&mut exchange, &headers) {
             Ok(selected) => selected,
             Err(problem) => forward::fallback::instead(&mut exchange, &headers, problem)?,

@@ -5,15 +5,15 @@
 //! one, no answer in time or none that is HTTP. What an upstream answered is never replaced, whatever its status, and
 //! nothing is once an answer has begun; nor is what the client did wrong, or what the gateway refuses for itself.
 //!
-//! The other upstream is asked like any: its own endpoints, breakers, retries and budget, within what is left of the
-//! exchange's time, and only where sending the request a second time is safe. Where it fails too, or answers 5xx, the
-//! client is told of the first problem, which is the one that somebody has to mend.
+//! The other upstream is asked like any: its own endpoints, breakers, retries, budget and passport, within what is left
+//! of the exchange's time, and only where sending the request a second time is safe. Where it fails too, or answers 5xx,
+//! the client is told of the first problem, which is the one that somebody has to mend.
 
 use http::{HeaderMap, header};
 
 use super::attempt::{Failure, Tried};
 use super::retry::{can_go_again, take_body};
-use super::{deadline, retry};
+use super::{deadline, head, retry};
 use crate::config::settings::route::{Fallback, HostPolicy};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
@@ -83,10 +83,11 @@ pub fn late<N: Network>(exchange: &Exchange<N>) -> Failure {
 }
 
 /// Where the route's own upstream has failed and another may be asked: its endpoint, and the body from its beginning.
-/// What was tried is of no more use then.
+/// What was tried is of no more use then, and the head, of whose lines the first `plain` bytes hold, is for the other.
 pub(super) fn turn<N: Network>(
     exchange: &mut Exchange<N>,
     head: &mut RequestHead,
+    plain: &mut usize,
     tried: &mut Tried<N>,
 ) -> Option<(Selected<N>, RequestBody)> {
     let lost = tried.as_ref().err().filter(|lost| can_cover(exchange, &lost.failure))?;
@@ -102,8 +103,10 @@ pub(super) fn turn<N: Network>(
     let lost = tried.as_mut().err()?;
     let Failure::Problem(mut problem) = std::mem::replace(&mut lost.failure, Failure::ClientLeft) else { return None };
     exchange.count_shed(&mut problem);
+    let before = exchange.passport.clone();
     match stand_in(exchange, &head.headers, problem) {
         Ok(selected) => {
+            head::renew_passport(exchange, head, plain, before.as_deref());
             if exchange.route().is_some_and(|route| route.settings.host == HostPolicy::Upstream) {
                 head.headers.insert(header::HOST, selected.endpoint.host.clone());
             }
@@ -157,6 +160,7 @@ fn stand_in<N: Network>(
             // Whatever comes of it, this is what went wrong.
             exchange.code = Some(problem.code);
             exchange.covered = Some(problem);
+            exchange.renew_passport();
             Ok(selected)
         }
         Err(_) => {

@@ -63,7 +63,25 @@ pub fn build<N: Network>(
     Outgoing { head: RequestHead { method: exchange.method.clone(), target, headers, lines, names }, body }
 }
 
-/// The same for a handler, in the form of `http`.
+/// Puts the passport for the upstream that is asked now in the place of the one that was there `before`, among the
+/// first `plain` bytes of the head's lines, of which there may be more or fewer then.
+pub(super) fn renew_passport<N: Network>(
+    exchange: &Exchange<N>,
+    head: &mut RequestHead,
+    plain: &mut usize,
+    before: Option<&[u8]>,
+) {
+    head.lines.truncate(*plain);
+    if let Some(before) = before
+        && let Some(at) = memchr::memmem::find(&head.lines, before)
+    {
+        head.lines.drain(at..at + before.len());
+    }
+    head.lines.extend_from_slice(exchange.passport.as_deref().unwrap_or_default());
+    *plain = head.lines.len();
+}
+
+/// The request for a handler, in the form of `http`.
 pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: HeaderMap, target: PathAndQuery) -> Parts {
     deadline::read(exchange, &mut headers);
     add_to_headers(exchange, &mut headers);

@@ -67,11 +67,11 @@ pub async fn forward<N: Network>(
 async fn beyond<N: Network>(
     exchange: &mut Exchange<N>,
     mut head: RequestHead,
-    plain: usize,
+    mut plain: usize,
     first: (Tried<N>, Asked<N>),
 ) -> Result<Answer<N>, Failure> {
     let mut tried = again(exchange, &mut head, plain, first).await;
-    if let Some((selected, body)) = fallback::turn(exchange, &mut head, &mut tried) {
+    if let Some((selected, body)) = fallback::turn(exchange, &mut head, &mut plain, &mut tried) {
         drop(tried);
         let first = anew(exchange, selected, &mut head, plain, (body, false)).await;
         tried = again(exchange, &mut head, plain, (first, Asked::new())).await;
@@ -90,10 +90,10 @@ pub(super) async fn forward_once<N: Network>(
     request: Outgoing,
 ) -> Result<Answer<N>, Failure> {
     let Outgoing { mut head, body } = request;
-    let plain = head.lines.len();
+    let mut plain = head.lines.len();
     deadline::check(exchange, exchange.now())?;
     let mut tried = anew(exchange, selected, &mut head, plain, (body, true)).await;
-    if let Some((selected, body)) = fallback::turn(exchange, &mut head, &mut tried) {
+    if let Some((selected, body)) = fallback::turn(exchange, &mut head, &mut plain, &mut tried) {
         drop(tried);
         tried = anew(exchange, selected, &mut head, plain, (body, true)).await;
     }

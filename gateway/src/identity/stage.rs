@@ -219,16 +219,21 @@ fn accept<N: Network>(
     Ok(())
 }
 
-/// The passport for the route's upstream, where passports are made. A route without an upstream has none: each part of
-/// an aggregate has one of its own.
+/// The passport for the upstream that is asked, where passports are made. A route without an upstream has none: each part
+/// of an aggregate has one of its own.
 #[inline]
 pub fn passport<N: Network>(exchange: &Exchange<N>) -> Option<Arc<[u8]>> {
     let office = exchange.snapshot.passport.as_ref()?;
-    let upstream = &exchange.route()?.settings.upstream;
-    if upstream.is_empty() {
-        return None;
+    let upstream = exchange.upstream()?;
+    office.field(exchange.identity.as_ref()?, &upstream.name, unix_seconds(exchange))
+}
+
+impl<N: Network> Exchange<N> {
+    /// Another upstream is asked from now on, and the passport is for that one.
+    #[cold]
+    pub fn renew_passport(&mut self) {
+        self.passport = passport(self);
     }
-    office.field(exchange.identity.as_ref()?, upstream, unix_seconds(exchange))
 }
 
 /// A token of a route that takes each once is used up here, when all else holds, unless a store did that.

@@ -102,6 +102,33 @@ async fn each_part_of_an_aggregate_has_a_passport_of_its_own() {
     }
 }
 
+/// Who stands in for another service is meant, and the other is not, whether it failed or was not asked at all.
+#[tokio::test]
+async fn who_stands_in_for_another_upstream_has_a_passport_of_its_own() {
+    let (down, cache, issuer, folder) =
+        (echo().await.addr(), echo().await, Issuer::new("k1"), tempfile::tempdir().unwrap());
+    let file = folder.path().join("passport.pem");
+    std::fs::write(&file, pem()).unwrap();
+    let text = format!(
+        "[upstreams.up]\nendpoints = ['{down}']\nbreaker = {{ consecutive_failures = 1, open_for = '60s' }}\n\
+         [upstreams.cache]\nendpoints = ['{}']\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\n\
+         fallback = {{ upstream = 'cache' }}\nauth = {{ providers = ['main'] }}\n[identity]\n\
+         passport = {{ key = '{}' }}\n{}",
+        cache.addr(),
+        file.display(),
+        issuer.provider("")
+    );
+    let gateway = Gateway::start(&text).await;
+    let (keys, token) = (keys(&gateway).await, issuer.token(&json!({})));
+    let mut client = gateway.client().await;
+    for _ in 0..2 {
+        let shown = passport(&mut client, &token).await;
+        assert_eq!(verify(&keys, &shown, "cache").unwrap()["aud"], "cache");
+    }
+    let codes: Vec<Value> = gateway.records(2).await.into_iter().map(|mut record| record["code"].take()).collect();
+    assert_eq!(codes, ["upstream_connect", "breaker_open"]);
+}
+
 #[tokio::test]
 async fn without_passports_no_keys_are_published() {
     let gateway = Gateway::to(echo().await.addr()).await;
