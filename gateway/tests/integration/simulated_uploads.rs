@@ -125,6 +125,8 @@ where
     let seat = Seat::default();
     let mut builder = turmoil::Builder::new();
     builder.rng_seed(5).simulation_duration(Duration::from_secs(120)).max_message_latency(Duration::from_millis(2));
+    // All uploads of a story at once.
+    builder.tcp_capacity(256);
     let mut sim = builder.build();
     let told = Arc::clone(&seat);
     sim.host("upstream", move || run_upstream(act));
