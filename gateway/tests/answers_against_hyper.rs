@@ -116,6 +116,8 @@ fn what_is_in_order_is_taken() {
     for seed in seeds("answer").iter().map(|seed| &seed[1..]) {
         let has = |word: &str| seed.windows(word.len()).any(|part| part == word.as_bytes());
         let in_doubt = has("transfer-encoding") && (has("content-length") || has("HTTP/1.0"));
-        assert_eq!(compare(seed, &Method::GET), !in_doubt, "{:?}", String::from_utf8_lossy(seed));
+        // hyper passes over empty lines before an answer; RFC 9112 knows them before requests alone (2.2).
+        let is_taken = seed.starts_with(b"HTTP/") && !in_doubt;
+        assert_eq!(compare(seed, &Method::GET), is_taken, "{:?}", String::from_utf8_lossy(seed));
     }
 }

@@ -70,14 +70,14 @@ pub(crate) async fn gathered(gateway: &Gateway, count: usize) {
     eventually(&format!("{count} requests are gathered"), || batches.waiting() == count).await;
 }
 
-/// What the upstream was asked: heads and bodies, one after the other.
+/// What the upstream was asked so far: heads and whole bodies, one after the other.
 pub(crate) fn asked(up: &Raw) -> Vec<(String, String)> {
     let all = String::from_utf8(up.received().concat()).unwrap();
     let mut calls = Vec::new();
     let mut rest = &*all;
     while let Some((head, after)) = rest.split_once("\r\n\r\n") {
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
-        let (body, next) = after.split_at(length.parse().unwrap());
+        let Some((body, next)) = after.split_at_checked(length.parse().unwrap()) else { break };
         calls.push((head.to_owned(), body.to_owned()));
         rest = next;
     }

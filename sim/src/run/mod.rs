@@ -1,8 +1,7 @@
 //! `sim run`: a scenario on the real programs, from warm-up to verdict.
 //!
-//! - `world`, `cores`, `counted`, `mocks`, `redis`, `relay`, `other`: what is started, and how it is asked; `keys`:
-//! what
-//!   signs tokens;
+//! - `world`, `cores`, `counted`, `mocks`, `redis`, `relay`, `other`: what is started, and how it is asked;
+//!   `keys`: what signs tokens;
 //! - `drive`: the loads; `crowd`: the users of journeys;
 //! - `rules`: what happens to the mocks, and which keys their key server has;
 //! - `warm_up`, `steady`: until latency is steady; `capacity`: what can be carried; `measure`, `watch`, `timeline`:

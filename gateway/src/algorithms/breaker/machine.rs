@@ -34,7 +34,7 @@ enum Phase {
 struct Probing {
     /// Probes that did well; always fewer than are asked for.
     passed: u32,
-    /// Probes under way, oldest first.
+    /// Probes under way, oldest first. Their times may be up in another order, since a policy with another time may come.
     running: VecDeque<Probe>,
     next: u32,
     /// A check has to do well first; without an outcome until then it has failed.
@@ -46,7 +46,8 @@ struct Probing {
 struct Probe {
     /// They grow.
     number: u32,
-    /// When its time is up.
+    /// When its time began, and when it is up.
+    given: Instant,
     due: Instant,
     /// Since when nobody but the endpoint is waited for; `None` while its client is.
     alone: Option<Instant>,
@@ -175,16 +176,12 @@ impl Breaker {
     /// The check that was awaited has not come, or probes' time is up. One whose endpoint had half of that time has
     /// failed. Of any other only the place is free again: it was its client that took the time.
     fn time_out(&mut self, now: Instant) -> Option<Transition> {
-        let enough = self.policy.probe_timeout / 2;
         let Phase::HalfOpen(probing) = &mut self.phase else { return None };
         let mut failed = probing.awaiting_check;
         while failed.is_none()
-            && let Some(&Probe { due, alone, .. }) = probing.running.front()
-            && due <= now
+            && let Some(probe) = probing.take_due(now)
         {
-            let had = alone.map_or(Duration::ZERO, |since| due.saturating_duration_since(since));
-            failed = (had >= enough).then_some(due);
-            probing.running.pop_front();
+            failed = probe.has_failed().then_some(probe.due);
         }
         failed.map(|at| self.open(Cause::ProbeTimeout, at))
     }
@@ -198,7 +195,8 @@ impl Breaker {
             Phase::HalfOpen(probing) if probing.has_room(&self.policy) => {
                 let number = probing.next;
                 probing.next += 1;
-                probing.running.push_back(Probe { number, due: now + probe_timeout, alone: Some(now) });
+                let due = now + probe_timeout;
+                probing.running.push_back(Probe { number, given: now, due, alone: Some(now) });
                 Some(Ticket { generation: self.generation, probe: Some(number) })
             }
             Phase::Open(_) | Phase::HalfOpen(_) => None,
@@ -342,6 +340,13 @@ impl Breaker {
     }
 }
 
+impl Probe {
+    /// Whether its endpoint had half of its time to itself, now that it is up.
+    fn has_failed(&self) -> bool {
+        self.alone.is_some_and(|since| self.due.saturating_duration_since(since) >= (self.due - self.given) / 2)
+    }
+}
+
 impl Probing {
     fn has_room(&self, policy: &Policy) -> bool {
         self.awaiting_check.is_none() && u64::from(self.passed) + (self.running.len() as u64) < u64::from(policy.probes)
@@ -349,6 +354,13 @@ impl Probing {
 
     fn place(&self, number: u32) -> Option<usize> {
         self.running.binary_search_by_key(&number, |probe| probe.number).ok()
+    }
+
+    /// Takes the first probe off whose time is up.
+    fn take_due(&mut self, now: Instant) -> Option<Probe> {
+        let due = self.running.iter().enumerate().filter(|(_, probe)| probe.due <= now);
+        let first = due.min_by_key(|(_, probe)| probe.due)?.0;
+        self.running.remove(first)
     }
 
     /// Takes a probe off those under way, if it is there.

@@ -15,8 +15,8 @@ pub(super) struct Model {
     outcomes: Vec<(u128, Verdict)>,
     /// Failures in a row before these.
     row_before: usize,
-    /// Every ticket ever given: of which epoch, when its time is up, whether it is a probe under way.
-    pub tickets: Vec<(u32, Instant, bool)>,
+    /// Every ticket ever given.
+    pub tickets: Vec<Given>,
     /// What clients made of their tickets' time, in order: `None` while one is waited for, else since when it is not.
     clients: Vec<(usize, Option<Instant>)>,
     epoch: u32,
@@ -25,6 +25,22 @@ pub(super) struct Model {
     failed_openings: u32,
     pub checked: bool,
     check_until: Option<Instant>,
+}
+
+/// A ticket.
+pub(super) struct Given {
+    epoch: u32,
+    at: Instant,
+    /// How long a probe has.
+    time: Duration,
+    /// Whether it is a probe under way.
+    pub runs: bool,
+}
+
+impl Given {
+    fn until(&self) -> Instant {
+        self.at + self.time
+    }
 }
 
 impl Model {
@@ -80,8 +96,8 @@ impl Model {
         self.open_until = self.open_until.map(|until| until.min(now + policy.max_open_for));
     }
 
-    fn running(&self) -> impl Iterator<Item = &(u32, Instant, bool)> {
-        self.tickets.iter().filter(|(epoch, _, running)| *running && *epoch == self.epoch)
+    fn running(&self) -> impl Iterator<Item = &Given> {
+        self.tickets.iter().filter(|ticket| ticket.runs && ticket.epoch == self.epoch)
     }
 
     fn go(&mut self, to: State, cause: Cause, at: Instant) -> Transition {
@@ -117,7 +133,7 @@ impl Model {
             State::Closed => None,
             State::Open => self.open_until,
             State::HalfOpen if self.check_until.is_some() => self.check_until,
-            State::HalfOpen => self.running().map(|(_, until, _)| *until).min(),
+            State::HalfOpen => self.running().map(Given::until).min(),
         }
     }
 
@@ -131,14 +147,12 @@ impl Model {
             }
             _ if self.check_until.is_some() => Some(self.open(Cause::ProbeTimeout, due)),
             _ => {
-                let is_due = |(epoch, given, running): &(u32, Instant, bool)| {
-                    *running && *epoch == self.epoch && *given + self.policy.probe_timeout == due
-                };
+                let is_due = |ticket: &Given| ticket.runs && ticket.epoch == self.epoch && ticket.until() == due;
                 let number = self.tickets.iter().position(is_due)?;
                 let last = self.clients.iter().rev().find(|(ticket, _)| *ticket == number);
-                let alone = last.map_or(Some(self.tickets[number].1), |(_, since)| *since);
-                self.tickets[number].2 = false;
-                if alone.is_some_and(|since| since + self.policy.probe_timeout / 2 <= due) {
+                let alone = last.map_or(Some(self.tickets[number].at), |(_, since)| *since);
+                self.tickets[number].runs = false;
+                if alone.is_some_and(|since| since + self.tickets[number].time / 2 <= due) {
                     return Some(self.open(Cause::ProbeTimeout, due));
                 }
                 self.tick(now)
@@ -158,20 +172,19 @@ impl Model {
         if self.state == State::Open || probe && !room {
             return (None, transition);
         }
-        self.tickets.push((self.epoch, now + self.policy.probe_timeout, probe));
+        self.tickets.push(Given { epoch: self.epoch, at: now, time: self.policy.probe_timeout, runs: probe });
         (Some(self.tickets.len() - 1), transition)
     }
 
     pub(super) fn settle(&mut self, ticket: usize, verdict: Verdict, now: Instant) -> Option<Transition> {
         let transition = self.tick(now);
-        let (epoch, ..) = self.tickets[ticket];
-        if transition.is_some() || epoch != self.epoch {
+        if transition.is_some() || self.tickets[ticket].epoch != self.epoch {
             return transition;
         }
         if self.state == State::Closed {
             return self.count(verdict, now);
         }
-        self.tickets[ticket].2 = false;
+        self.tickets[ticket].runs = false;
         match verdict {
             Verdict::Neutral => None,
             Verdict::Failure => Some(self.open(Cause::ProbeFailed, now)),
@@ -224,8 +237,8 @@ impl Model {
     }
 
     pub(super) fn release(&mut self, ticket: usize) {
-        if self.tickets[ticket].0 == self.epoch {
-            self.tickets[ticket].2 = false;
+        if self.tickets[ticket].epoch == self.epoch {
+            self.tickets[ticket].runs = false;
         }
     }
 

@@ -329,7 +329,7 @@ fn both(policy: Policy, steps: Vec<Step>) -> Result<(Breaker, Instant), TestCase
                 prop_assert_eq!((ticket.is_some(), changed), (known.is_some(), expected));
                 prop_assert_eq!(
                     ticket.is_some_and(Ticket::is_probe),
-                    known.is_some_and(|known| model.tickets[known].2)
+                    known.is_some_and(|known| model.tickets[known].runs)
                 );
                 given.extend(ticket.zip(known));
             }

@@ -102,7 +102,8 @@ pub(super) static A24: Claim = Claim {
     section: "5",
     claim: "Persistent connections lower latency, most of it the TLS handshake; there is a best pool size; reuse is high",
     system: "pools",
-    experiment: "300 requests/s with no idle connection kept, with one, with 8 and with 128, in the clear and over TLS",
+    experiment: "300 requests/s with no idle connection kept, with one, with 8 and with 128 (what is in use stays, whatever \
+                 the size), in the clear and over TLS",
     rounds: (2, 6),
     arms: &[
         Arm::scenario("clear-0", POOLS, &[OFF]),
