@@ -6,8 +6,8 @@
 //! nothing is once an answer has begun; nor is what the client did wrong, or what the gateway refuses for itself.
 //!
 //! The other upstream is asked like any: its own endpoints, breakers, retries, budget and passport, within what is left
-//! of the exchange's time, and only where sending the request a second time is safe. Where it fails too, or answers 5xx,
-//! the client is told of the first problem, which is the one that somebody has to mend.
+//! of the exchange's time, and only where sending the request a second time is safe. Where it fails too, or answers
+//! 5xx, the client is told of the first problem, which is the one that somebody has to mend.
 
 use http::{HeaderMap, header};
 

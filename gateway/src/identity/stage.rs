@@ -219,8 +219,8 @@ fn accept<N: Network>(
     Ok(())
 }
 
-/// The passport for the upstream that is asked, where passports are made. A route without an upstream has none: each part
-/// of an aggregate has one of its own.
+/// The passport for the upstream that is asked, where passports are made. A route without an upstream has none: each
+/// part of an aggregate has one of its own.
 #[inline]
 pub fn passport<N: Network>(exchange: &Exchange<N>) -> Option<Arc<[u8]>> {
     let office = exchange.snapshot.passport.as_ref()?;

@@ -34,7 +34,8 @@ enum Phase {
 struct Probing {
     /// Probes that did well; always fewer than are asked for.
     passed: u32,
-    /// Probes under way, oldest first. Their times may be up in another order, since a policy with another time may come.
+    /// Probes under way, oldest first. Their times may be up in another order, since a policy with another time may
+    /// come.
     running: VecDeque<Probe>,
     next: u32,
     /// A check has to do well first; without an outcome until then it has failed.
