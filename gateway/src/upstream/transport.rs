@@ -198,6 +198,11 @@ mod tests {
     use crate::http1::Client;
     use crate::tls::Connector;
 
+    /// The least that is under way, bytes. (Of a single one at a time no handshake comes to its end.)
+    const LEAST: usize = 16;
+    /// What tickets fit in, bytes: the server's handshake ends with them under way, and the client reads none before.
+    const ROOM_FOR_TICKETS: usize = 4096;
+
     /// Both ends of a connection whose handshake is over; so many bytes are under way in each direction at most.
     async fn secured(under_way: usize) -> (Transport<DuplexStream>, ServerStream<DuplexStream>) {
         let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
@@ -209,7 +214,10 @@ mod tests {
         let connector = Connector::new(&settings, &Target::Name("a.test".into(), 1), Protocol::Http1).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let server = builder.with_no_client_auth().with_single_cert(vec![certificate], key.into()).unwrap();
+        let mut server = builder.with_no_client_auth().with_single_cert(vec![certificate], key.into()).unwrap();
+        if under_way < ROOM_FOR_TICKETS {
+            server.send_tls13_tickets = 0;
+        }
         let (ours, theirs) = tokio::io::duplex(under_way);
         let accept = TlsAcceptor::from(Arc::new(server)).accept(theirs);
         let (ours, theirs) = tokio::join!(connector.connect(Held::new(ours)), accept);
@@ -263,13 +271,20 @@ mod tests {
         assert_eq!(held.write(b"x").await.unwrap_err().kind(), io::ErrorKind::NotConnected);
     }
 
+    #[tokio::test]
+    async fn a_handshake_ends_however_little_is_under_way() {
+        for under_way in [LEAST, 100, ROOM_FOR_TICKETS - 1, ROOM_FOR_TICKETS] {
+            let (_ours, _theirs) = secured(under_way).await;
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
         #[test]
         fn whatever_is_sent_arrives_however_it_is_cut(
             parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40_000), 1..6),
-            under_way in 1_usize..100_000,
+            under_way in LEAST..100_000,
         ) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let (sent, echoed) = runtime.block_on(async {

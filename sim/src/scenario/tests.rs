@@ -289,7 +289,7 @@ fn what_is_not_followed_beyond_a_restart_is_refused_before_it() {
     let restart = "[[events]]\nat = '1s'\ndo = 'restart'\n";
     for figure in ["breakers.orders/1.trips", "limiters.each.false_admits"] {
         let text = refused(&format!("{SCENARIO}{restart}{}", expect(figure)), gateway);
-        assert!(text.contains("s.toml:22:10: error") && text.contains("leave the event `restart` out"), "{text}");
+        assert!(text.contains("s.toml:21:10: error") && text.contains("leave the event `restart` out"), "{text}");
         let folder = written(&format!("{SCENARIO}{}", expect(figure)), gateway);
         assert!(load(&folder.path().join("s.toml")).is_ok(), "{figure} without a restart");
     }

@@ -174,7 +174,7 @@ mod tests {
     fn algorithms_import_nothing_and_foundations_no_stage() {
         finds(check, &[("gateway/src/algorithms/a.rs", "use crate::clock::C;")], &["gateway/src/algorithms/a.rs:1"]);
         finds(check, &[("gateway/src/algorithms/a.rs", "use crate::algorithms::b::C;\nuse super::b::C;")], &[]);
-        finds(check, &[("gateway/src/config/a.rs", "use crate::routing::C;")], &["gateway/src/config/a.rs:1"]);
+        finds(check, &[("gateway/src/config/a.rs", "use crate::forward::C;")], &["gateway/src/config/a.rs:1"]);
     }
 
     #[test]
