@@ -214,6 +214,8 @@ impl<N: Network> Reloader<N> {
         let Some(within) = self.path().and_then(Path::parent) else { return };
         let mut folders = WatchedFolders::<RecommendedWatcher>::new();
         let _ = self.watching.set(folders.teller());
+        // Watched before they are read: a change in between is told of.
+        folders.watch(&self.folders(within));
         let mut seen = self.fingerprint();
         loop {
             // Another configuration may name other files.

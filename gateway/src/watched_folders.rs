@@ -8,7 +8,7 @@ use std::time::Duration;
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use crate::config::fingerprint::of_folder;
+use crate::config::fingerprint::{FolderId, of_folder};
 use crate::telemetry::notice;
 
 /// Editors write a file in several steps; a change is read when it has been quiet for this long.
@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 pub(crate) struct WatchedFolders<W> {
     watcher: Option<W>,
     /// Which each was, whatever its name.
-    watched: BTreeMap<PathBuf, (u64, u64)>,
+    watched: BTreeMap<PathBuf, FolderId>,
     /// Why one cannot be watched.
     failing: Option<String>,
     told: mpsc::Receiver<()>,
@@ -59,14 +59,13 @@ impl<W: Watcher> WatchedFolders<W> {
     /// anew.
     pub(crate) fn watch(&mut self, folders: &BTreeSet<PathBuf>) {
         let Some(watcher) = &mut self.watcher else { return };
-        self.watched.retain(|folder, id| {
-            let stays = folders.contains(folder) && of_folder(folder) == Some(*id);
-            if !stays {
-                // One that is gone is not watched any more anyway.
-                let _ = watcher.unwatch(folder);
-            }
-            stays
-        });
+        let stays = |folder: &PathBuf, id: &FolderId| folders.contains(folder) && of_folder(folder) == Some(*id);
+        let ended = self.watched.iter().filter(|(folder, id)| !stays(folder, id));
+        for (folder, id) in ended.map(|(folder, id)| (folder.clone(), *id)).collect::<Vec<_>>() {
+            // One that is gone is not watched any more anyway; with one of two names, neither is.
+            let _ = watcher.unwatch(&folder);
+            self.watched.retain(|_, other| *other != id);
+        }
         let mut failed = None;
         for folder in folders {
             let Some(id) = of_folder(folder).filter(|_| !self.watched.contains_key(folder)) else { continue };
@@ -152,6 +151,25 @@ mod tests {
             std::fs::write(inner.join("file"), number.to_string()).unwrap();
             folders.changed().await;
             std::fs::remove_dir_all(&inner).unwrap();
+            folders.changed().await;
+        }
+    }
+
+    /// Its number may be the one before's, which is free again.
+    #[tokio::test]
+    async fn a_folder_that_is_made_anew_before_anybody_looks_is_watched_too() {
+        let outer = tempfile::tempdir().unwrap();
+        let inner = outer.path().join("inner");
+        std::fs::create_dir(&inner).unwrap();
+        let both = BTreeSet::from([outer.path().to_owned(), inner.clone()]);
+        let mut folders = WatchedFolders::<RecommendedWatcher>::new();
+        folders.watch(&both);
+        for number in 0..3 {
+            std::fs::remove_dir_all(&inner).unwrap();
+            std::fs::create_dir(&inner).unwrap();
+            folders.changed().await;
+            folders.watch(&both);
+            std::fs::write(inner.join("file"), number.to_string()).unwrap();
             folders.changed().await;
         }
     }

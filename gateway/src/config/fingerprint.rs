@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::load::read_included;
 use super::parse::include::named_by;
@@ -19,8 +20,13 @@ pub fn of<'a>(files: impl Iterator<Item = &'a PathBuf>) -> u64 {
     hasher.finish()
 }
 
-/// Which folder is there under this name: device and number.
-pub(crate) fn of_folder(folder: &Path) -> Option<(u64, u64)> {
+/// Which folder it is: its device, its number there, which the next one may get when it is gone, and when it was made,
+/// where that is known.
+pub(crate) type FolderId = (u64, u64, Option<SystemTime>);
+
+/// Which folder is there under this name.
+pub(crate) fn of_folder(folder: &Path) -> Option<FolderId> {
     use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata(folder).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+    let metadata = std::fs::metadata(folder).ok()?;
+    Some((metadata.dev(), metadata.ino(), metadata.created().ok()))
 }

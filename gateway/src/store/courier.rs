@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use super::Store;
 use super::link::Link;
 use super::script::Call;
+use crate::config::settings::store::Servers;
 
 /// Calls that may wait for a worker's connection; beyond them the store counts as too slow.
 pub(super) const WAITING: usize = 4096;
@@ -78,7 +79,7 @@ pub(super) async fn run(store: Weak<Store>, worker: usize, mut asked: mpsc::Rece
             }
             // Nobody may have waited so long; who comes next has it.
             Some(made) = OptionFuture::from(making.clone()) => {
-                (link, making) = (made.ok(), None);
+                (link, making) = (made.ok().or(link), None);
                 continue;
             }
             more = asked.recv_many(&mut waiting, TOGETHER), if trips.len() < most => more,
@@ -113,7 +114,9 @@ fn make(store: Arc<Store>) -> Making {
 async fn connect(store: &Store) -> RedisResult<Link> {
     let connecting = Link::connect(&store.settings, store.settings.command_timeout.max(LATE));
     let late = || Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "no connection in time").into());
-    tokio::time::timeout(store.settings.connect_timeout, connecting).await.unwrap_or_else(|_| late())
+    // A cluster's client waits for each of its nodes before it asks one where everything is.
+    let rounds = if matches!(store.settings.servers, Servers::Cluster(_)) { 2 } else { 1 };
+    tokio::time::timeout(rounds * store.settings.connect_timeout, connecting).await.unwrap_or_else(|_| late())
 }
 
 /// One round trip. The connection that is good for the next one, and the generation that it is of.

@@ -264,7 +264,7 @@ fn measure_scenario(
         measured,
         records,
         routes,
-        limited: limited(scenario, &checked, zero_ns, &followers),
+        limited: limited(scenario, &checked, (zero_ns, scores.is_some()), &followers),
         scores,
         names,
         pinning,
@@ -334,11 +334,18 @@ fn judge(
     Ok(Some(Scored { scores, names: upstreams.names(), keys, history }))
 }
 
-/// What rate limits decided, however much that was, and what of the gateways' own account was lost.
-fn limited(scenario: &Scenario, checked: &Checked, zero_ns: u64, followers: &[Follower]) -> limits::Limited {
-    let events_missed = followers.iter().map(Follower::missed).sum();
+/// What rate limits decided, however much that was, and what of the gateways' own account was lost, where anything is
+/// `scored` by it.
+fn limited(
+    scenario: &Scenario,
+    checked: &Checked,
+    (zero_ns, scored): (u64, bool),
+    followers: &[Follower],
+) -> limits::Limited {
     // Nobody has followed a gateway beyond its restart.
-    if scenario.restarts() {
+    let judged = !scenario.restarts() && !checked.config.rate_limits.is_empty();
+    let events_missed = if judged || scored { followers.iter().map(Follower::missed).sum() } else { 0 };
+    if !judged {
         return limits::Limited { events_missed, ..limits::Limited::default() };
     }
     let phases = gather::phases(scenario);

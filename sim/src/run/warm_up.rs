@@ -66,7 +66,9 @@ pub(super) fn warm_up(scenario: &Scenario, stretch: &Stretch, stop: &AtomicBool)
         while !driver.is_finished() {
             std::thread::sleep(STRETCH);
             lasted = Duration::from_nanos(stretch.clock.now_ns().saturating_sub(start_ns));
-            let since: Option<Vec<usize>> = asked.iter().map(|(_, seen)| lock(seen).steady_since()).collect();
+            // The driver waits for each of these locks: what was seen is copied under it, and judged afterwards.
+            let seen = |(_, seen): &(_, &Mutex<Warmth>)| lock(seen).clone();
+            let since: Option<Vec<usize>> = asked.iter().map(seen).map(|seen| seen.steady_since()).collect();
             if lasted >= scenario.warm_up
                 && let Some(since) = since
             {
@@ -115,7 +117,7 @@ fn is_asked(load: &LoadPart, most: Duration) -> bool {
 }
 
 /// What was seen of one load that warms up.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Warmth {
     /// Latencies of answers as expected, by the stretch in which they ended.
     stretches: Vec<Vec<u64>>,

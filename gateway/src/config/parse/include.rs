@@ -62,7 +62,9 @@ pub(crate) fn folders_of(path: &Path, within: &Path) -> BTreeSet<PathBuf> {
         let there = reach(level).into_iter().map(|folder| listed(&folder).to_path_buf()).filter(|it| it.is_dir());
         let before = folders.len();
         folders.extend(there);
-        let goes_on = has_stars(level) || level != within && level.starts_with(within);
+        // Below no name at all, as of a configuration in the folder where the process runs, are relative names alone.
+        let is_below = level.starts_with(within) && (level.is_relative() || !within.as_os_str().is_empty());
+        let goes_on = has_stars(level) || level != within && is_below;
         if folders.len() > before && !goes_on {
             break;
         }
@@ -178,5 +180,7 @@ mod tests {
         of("keys/*/a.pem", &["keys"]);
         let here = folders_of(Path::new("src/*.rs"), Path::new(""));
         assert_eq!(here, BTreeSet::from(["src", "."].map(PathBuf::from)));
+        let elsewhere = folders_of(&folder.path().join("conf/key.pem"), Path::new(""));
+        assert_eq!(elsewhere, BTreeSet::from([folder.path().join("conf")]), "and nothing above it");
     }
 }
