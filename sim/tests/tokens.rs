@@ -155,9 +155,10 @@ fn keys_come_and_go_at_a_server_and_loads_begin_with_them() {
     }
     assert_eq!(phases("next")["before"].status["200"], 50, "it began at 1 s of 1.5");
     let keys = &result.other["keys"];
-    // Three and a half seconds, and a fetch every second of them.
-    let fetches = keys["fetches"].as_u64().unwrap();
-    assert!((3..=4).contains(&fetches) && keys["most_in_cooldown"] == 1, "{keys}");
+    // Three and a half seconds, and a fetch every second of them. On a busy machine one comes late to the server, and
+    // the next in time.
+    let (fetches, most) = (keys["fetches"].as_u64().unwrap(), keys["most_in_cooldown"].as_u64().unwrap());
+    assert!((3..=4).contains(&fetches) && (1..=2).contains(&most), "{keys}");
     assert!(keys["failed"] == 0 && keys["phases"]["fault_1"]["fetches"].as_u64() >= Some(1), "{keys}");
     // What the gateway asks for itself is nothing that clients caused.
     assert!((0.85..=0.95).contains(&result.retries.as_ref().unwrap().amplification), "{:?}", result.retries);
