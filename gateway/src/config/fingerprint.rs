@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use super::load::read_included;
 use super::parse::include::named_by;
@@ -20,13 +19,15 @@ pub fn of<'a>(files: impl Iterator<Item = &'a PathBuf>) -> u64 {
     hasher.finish()
 }
 
-/// Which folder it is: its device, its number there, which the next one may get when it is gone, and when it was made,
-/// where that is known.
-pub(crate) type FolderId = (u64, u64, Option<SystemTime>);
+/// Which folder it is.
+pub(crate) type FolderId = u64;
 
-/// Which folder is there under this name.
+/// Which folder is there under this name: its device, its number there, which the next one may get when it is gone, and
+/// when it was made, where that is known.
 pub(crate) fn of_folder(folder: &Path) -> Option<FolderId> {
     use std::os::unix::fs::MetadataExt as _;
     let metadata = std::fs::metadata(folder).ok()?;
-    Some((metadata.dev(), metadata.ino(), metadata.created().ok()))
+    let mut hasher = DefaultHasher::new();
+    (metadata.dev(), metadata.ino(), metadata.created().ok()).hash(&mut hasher);
+    Some(hasher.finish())
 }
