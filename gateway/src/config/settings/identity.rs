@@ -34,6 +34,16 @@ pub enum HeaderPattern {
     Prefix(String),
 }
 
+impl HeaderPattern {
+    /// Whether it names this header, which is in lower case.
+    pub fn names(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => exact.as_str() == name,
+            Self::Prefix(prefix) => name.starts_with(prefix.as_str()),
+        }
+    }
+}
+
 /// One `[identity.providers.NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provider {

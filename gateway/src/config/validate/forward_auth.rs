@@ -2,7 +2,6 @@
 
 use crate::config::check::{Context, Reader};
 use crate::config::problem::quoted;
-use crate::config::settings::identity::HeaderPattern;
 
 /// What is copied is what no client may send, and credentials are what clients send.
 pub(crate) fn headers(context: &mut Context<'_>, auth: &Reader<'_>) {
@@ -29,10 +28,7 @@ pub(crate) fn beside_others(context: &mut Context<'_>, route: &Reader<'_>) {
         if is_set || removed.contains(&name) {
             context.report.error(node.at, format!("{} is edited by `request_headers`", quoted(&name)));
         }
-        let is_identity = context.identity_headers.iter().any(|pattern| match pattern {
-            HeaderPattern::Exact(exact) => exact.as_str() == name,
-            HeaderPattern::Prefix(prefix) => name.starts_with(prefix.as_str()),
-        });
+        let is_identity = context.identity_headers.iter().any(|pattern| pattern.names(&name));
         if is_identity && route.get("auth").is_some() {
             let message = format!("{} is an identity header, which this route's `auth` sets", quoted(&name));
             context.report.error(node.at, message);

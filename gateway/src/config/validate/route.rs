@@ -3,7 +3,6 @@
 use crate::config::build;
 use crate::config::check::{Context, Reader};
 use crate::config::problem::{did_you_mean, quoted};
-use crate::config::settings::identity::HeaderPattern;
 use crate::config::settings::route::{Rewrite, RewritePiece};
 use crate::config::tree::{Node, Value};
 use crate::config::value::{path_pattern, quantity};
@@ -129,10 +128,7 @@ pub(crate) fn set_or_remove(context: &mut Context<'_>, edits: &Reader<'_>) {
 pub(crate) fn identity_headers(context: &mut Context<'_>, route: &Reader<'_>) {
     for entry in route.table("request_headers").map("set") {
         let name = entry.key.to_ascii_lowercase();
-        let is_identity = context.identity_headers.iter().any(|pattern| match pattern {
-            HeaderPattern::Exact(exact) => exact.as_str() == name,
-            HeaderPattern::Prefix(prefix) => name.starts_with(prefix.as_str()),
-        });
+        let is_identity = context.identity_headers.iter().any(|pattern| pattern.names(&name));
         if is_identity {
             let message = format!("{} is an identity header, which only the gateway's identity sets", quoted(&name));
             context.report.error(entry.key_at, message);
