@@ -218,15 +218,14 @@ impl<N: Network> Reloader<N> {
         folders.watch(&self.folders(within));
         let mut seen = self.fingerprint();
         loop {
-            // Another configuration may name other files.
-            folders.watch(&self.folders(within));
             folders.changed().await;
-            // And a folder may have come, of which nothing is told yet.
+            // A folder may have come, of which nothing is told yet, and a reload may have named other files.
             folders.watch(&self.folders(within));
             let now = self.fingerprint();
             if now != seen {
                 seen = now;
                 let report = self.reload(BY_WATCHING).await;
+                folders.watch(&self.folders(within));
                 crate::telemetry::notice::reload(&report);
             }
         }
