@@ -24,6 +24,12 @@ impl Group {
         groups().push(group);
         Self(group)
     }
+
+    /// Its number, and its leader's.
+    #[must_use]
+    pub fn id(&self) -> Pid {
+        self.0
+    }
 }
 
 impl Drop for Group {

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use loadgen::interrupt::Group;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Signal, kill_process, kill_process_group};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// How long a program may take to end by itself.
@@ -29,8 +29,7 @@ const SETTLING_ASKS: u32 = 15;
 #[derive(Debug)]
 pub struct Process {
     child: Child,
-    group: Pid,
-    _listed: Group,
+    group: Group,
 }
 
 impl Process {
@@ -55,9 +54,8 @@ impl Process {
             });
             pinned.join().unwrap_or_else(|_| Err(io::Error::other("the starting thread panicked")))
         })?;
-        let group = Pid::from_child(&child);
-        let listed = Group::of(&child);
-        Ok(Self { child, group, _listed: listed })
+        let group = Group::of(&child);
+        Ok(Self { child, group })
     }
 
     /// Its standard error, once, when it was kept.
@@ -82,7 +80,7 @@ impl Process {
     /// What its whole group has used so far.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        group_usage(self.group.as_raw_nonzero().get())
+        group_usage(self.group.id().as_raw_nonzero().get())
     }
 
     /// The same once its threads have come to rest, so that all its time is booked: the kernel adds a running thread's
@@ -105,7 +103,7 @@ impl Process {
     /// of the machine takes milliseconds, which others on the core then wait.
     #[must_use]
     pub fn rss_bytes(&self) -> u64 {
-        let root = self.group.as_raw_nonzero().get();
+        let root = self.group.id().as_raw_nonzero().get();
         family_rss(root, 0).unwrap_or_else(|| group_usage(root).rss_bytes)
     }
 
@@ -113,12 +111,12 @@ impl Process {
     #[must_use]
     pub fn descriptors(&self) -> u64 {
         let open = |process: i32| fs::read_dir(format!("/proc/{process}/fd")).map_or(0, |list| list.count() as u64);
-        family(self.group.as_raw_nonzero().get(), 0).into_iter().map(open).sum()
+        family(self.group.id().as_raw_nonzero().get(), 0).into_iter().map(open).sum()
     }
 
     /// Ends the whole group at once, without asking.
     pub fn end_now(&mut self) {
-        let _ = kill_process_group(self.group, Signal::KILL);
+        let _ = kill_process_group(self.group.id(), Signal::KILL);
         let _ = self.child.wait();
     }
 
@@ -127,7 +125,7 @@ impl Process {
     /// # Errors
     /// When it has ended.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        Ok(kill_process_group(self.group, signal)?)
+        Ok(kill_process_group(self.group.id(), signal)?)
     }
 
     /// Sends a signal to the program itself, and not to the workers that it started.
@@ -135,7 +133,7 @@ impl Process {
     /// # Errors
     /// When it has ended.
     pub fn signal_leader(&self, signal: Signal) -> io::Result<()> {
-        Ok(kill_process(self.group, signal)?)
+        Ok(kill_process(self.group.id(), signal)?)
     }
 
     /// Waits until it has ended by itself, at most this long.
@@ -151,9 +149,9 @@ impl Process {
     /// Asks it to end, waits a while, then ends the whole group.
     pub fn stop(&mut self) {
         // It may have ended by itself; then there is no one to tell.
-        let _ = kill_process_group(self.group, Signal::TERM);
+        let _ = kill_process_group(self.group.id(), Signal::TERM);
         self.wait(GRACE);
-        let _ = kill_process_group(self.group, Signal::KILL);
+        let _ = kill_process_group(self.group.id(), Signal::KILL);
         let _ = self.child.wait();
     }
 }
@@ -164,7 +162,7 @@ impl Drop for Process {
             self.stop();
         } else {
             // The leader has ended; what it left behind in its group has to go too.
-            let _ = kill_process_group(self.group, Signal::KILL);
+            let _ = kill_process_group(self.group.id(), Signal::KILL);
         }
     }
 }
@@ -311,7 +309,7 @@ mod tests {
         let mut process = Process::start(&mut command, &folder.path().join("log"), &[], true).unwrap();
         let mut said = [0; 8];
         io::Read::read_exact(&mut process.take_stderr().unwrap(), &mut said).unwrap();
-        let own = fs::read_dir(format!("/proc/{}/fd", process.group.as_raw_nonzero())).unwrap().count() as u64;
+        let own = fs::read_dir(format!("/proc/{}/fd", process.group.id().as_raw_nonzero())).unwrap().count() as u64;
         assert!(process.descriptors() >= own + 4, "{} of both, {own} of the first", process.descriptors());
     }
 
@@ -323,7 +321,7 @@ mod tests {
         let mut process = Process::start(&mut command, &folder.path().join("log"), &[], true).unwrap();
         let mut said = [0; 8];
         io::Read::read_exact(&mut process.take_stderr().unwrap(), &mut said).unwrap();
-        let stat = fs::read_to_string(format!("/proc/{}/stat", process.group.as_raw_nonzero())).unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", process.group.id().as_raw_nonzero())).unwrap();
         let alone = parse_stat(&stat).unwrap().rss_pages * rustix::param::page_size() as u64;
         let all = process.rss_bytes();
         assert!(all > alone, "{all} bytes of three processes, {alone} of the first");

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use reports::result::ResultFile;
 use serde_json::{Map, Value, json};
 
+use super::instance::Held;
 use super::score::Findings;
-use super::world::Held;
 use crate::hostile;
 use crate::metrics_page::Wanted;
 use crate::scenario::model::ExpectPart;

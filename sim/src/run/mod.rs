@@ -1,6 +1,6 @@
 //! `sim run`: a scenario on the real programs, from warm-up to verdict.
 //!
-//! - `world`, `cores`, `counted`, `mocks`, `redis`, `relay`, `other`: what is started, and how it is asked;
+//! - `world`, `instance`, `cores`, `counted`, `mocks`, `redis`, `relay`, `other`: what is started, and how it is asked;
 //!   `keys`: what signs tokens;
 //! - `drive`: the loads; `crowd`: the users of journeys;
 //! - `rules`: what happens to the mocks, and which keys their key server has;
@@ -23,6 +23,7 @@ mod drive;
 mod error;
 mod events;
 mod gather;
+mod instance;
 mod keys;
 mod limits;
 mod measure;

@@ -11,18 +11,18 @@ use std::time::Duration;
 
 use loadgen::control::call;
 use loadgen::target::Target;
-use rustix::process::Signal;
 use serde_json::Value;
 
 use super::cores::Cores;
 use super::counted::Counted;
 use super::error::RunError;
 use super::events::Follower;
+use super::instance::{Held, Instance};
 use super::mocks::{Here, Mocks};
-use super::other::{Other, Place};
+use super::other::Other;
 use super::redis::{Plans, Redis};
-use crate::children::{Child, ChildError, Programs};
-use crate::process::{Process, Usage};
+use crate::children::{ChildError, Programs};
+use crate::process::Usage;
 use crate::scenario::Scenario;
 use crate::scenario::gateway::Filling;
 use crate::scenario::model::{EventAct, KEY_SERVER};
@@ -30,44 +30,6 @@ use crate::scenario::topology::{first_keys, topology};
 
 /// Longest wait for a gateway that drains, a little above its own longest by default.
 const DRAIN: Duration = Duration::from_secs(35);
-
-/// One gateway instance.
-#[derive(Debug)]
-pub(super) struct Instance {
-    number: usize,
-    /// `None` while it is down.
-    child: Option<Child>,
-    /// What its former processes used.
-    past_cpu_us: u64,
-    /// It was told to end.
-    told: bool,
-    /// A process of it has ended though nobody told it to.
-    crashed: bool,
-    restarts: u32,
-    /// How far its wall clock is off, microseconds.
-    off_us: i64,
-    config: PathBuf,
-    log: PathBuf,
-    /// `None` of another's, who keeps none for us.
-    access_log: Option<PathBuf>,
-    /// Where it takes requests, over restarts.
-    pub(super) listener: SocketAddr,
-    /// `None` of another's.
-    admin: Option<SocketAddr>,
-    filling: Filling,
-    /// Another program in its place.
-    other: Option<Arc<dyn Other>>,
-    /// Processes that another's reload has replaced, and that may still finish what they have.
-    replaced: Vec<Child>,
-}
-
-/// What a gateway holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Held {
-    pub(super) rss_bytes: u64,
-    /// Open descriptors.
-    pub(super) descriptors: u64,
-}
 
 /// The running world.
 #[derive(Debug)]
@@ -146,29 +108,12 @@ impl World {
 
     /// All listeners of each gateway, in the order of its configuration.
     pub(super) fn all_listeners(&self) -> Vec<Vec<SocketAddr>> {
-        let all = |gateway: &Mutex<Instance>| {
-            let gateway = lock(gateway);
-            // Another program has one.
-            if gateway.filling.listeners.is_empty() {
-                vec![gateway.listener]
-            } else {
-                gateway.filling.listeners.clone()
-            }
-        };
-        self.gateways.iter().map(all).collect()
+        self.gateways.iter().map(|gateway| lock(gateway).listeners()).collect()
     }
 
     /// What each gateway holds now, while nothing is asked of it.
     pub(super) fn held(&self) -> Vec<Held> {
-        let held = |gateway: &Mutex<Instance>| {
-            let gateway = lock(gateway);
-            let processes = || gateway.child.iter().chain(&gateway.replaced).map(|child| &child.process);
-            Held {
-                rss_bytes: processes().map(Process::rss_bytes).sum(),
-                descriptors: processes().map(Process::descriptors).sum(),
-            }
-        };
-        self.gateways.iter().map(held).collect()
+        self.gateways.iter().map(|gateway| lock(gateway).held()).collect()
     }
 
     /// Where each gateway's access log is; `None` of another's.
@@ -230,10 +175,7 @@ impl World {
 
     /// Tells a gateway to drain and end.
     pub(super) fn terminate(&self, number: usize) -> Result<(), RunError> {
-        let mut gateway = lock(&self.gateways[number]);
-        gateway.look();
-        gateway.told = true;
-        gateway.child.as_ref().map_or(Ok(()), |child| gateway.drain(child))
+        lock(&self.gateways[number]).terminate()
     }
 
     /// Lets a gateway drain and end, then starts it again on the same ports. Takes as long as the drain.
@@ -253,13 +195,11 @@ impl World {
     pub(super) fn skew(&self, number: usize, off_us: i64) -> Result<(), RunError> {
         let what = || format!("the clock of gateway {number}");
         // Only the gateway that is built in takes the order; another program would not say that it does not.
-        if self.programs.gateway.is_some() || lock(&self.gateways[number]).other.is_some() {
+        if self.programs.gateway.is_some() || lock(&self.gateways[number]).is_another() {
             let why = "only the gateway that is built in can be put wrong; leave --gateway-bin out".to_owned();
             return Err(RunError::Control { what: what(), why });
         }
-        let mut gateway = lock(&self.gateways[number]);
-        gateway.off_us = off_us;
-        gateway.child.as_mut().map_or(Ok(()), |child| order_clock(child, number, off_us))
+        lock(&self.gateways[number]).skew(off_us)
     }
 
     /// The Redis, where there is one.
@@ -276,7 +216,7 @@ impl World {
 
     /// Which gateways were started anew.
     pub(super) fn restarted(&self) -> Vec<bool> {
-        self.gateways.iter().map(|gateway| lock(gateway).restarts > 0).collect()
+        self.gateways.iter().map(|gateway| lock(gateway).was_restarted()).collect()
     }
 
     /// Gateways that have ended though nobody told them to.
@@ -300,166 +240,6 @@ fn plans(scenario: &Scenario) -> Plans {
     Plans { ways: if cut || promoted { scenario.gateway.instances } else { 0 }, promoted }
 }
 
-impl Instance {
-    fn start(
-        number: usize,
-        scenario: &Scenario,
-        programs: &Programs,
-        cores: &Cores,
-        mut filling: Filling,
-        folder: &Path,
-    ) -> Result<Self, RunError> {
-        let access_log = folder.join(format!("access-{number}.log"));
-        // A gateway appends to its log, and one of a former run into the same folder would count.
-        match std::fs::remove_file(&access_log) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(RunError::file(&access_log)(error));
-            }
-            _ => {}
-        }
-        filling.access_log = access_log.display().to_string();
-        let config = folder.join(format!("gateway-{number}.toml"));
-        std::fs::write(&config, scenario.gateway.template.fill(&filling)).map_err(RunError::file(&config))?;
-        let log = folder.join(format!("gateway-{number}.log"));
-        let child = programs.start_gateway(&config, &log, &cores.gateways)?;
-        let not_ready = || ChildError::Ready { name: format!("gateway {number}"), line: format!("{:?}", child.ready) };
-        let listener = *child.ready.listeners.first().ok_or_else(not_ready)?;
-        let admin = child.ready.control.ok_or_else(not_ready)?;
-        filling.listeners = child.ready.listeners.clone();
-        filling.admin = Some(admin);
-        let admin = Some(admin);
-        let access_log = Some(access_log);
-        Ok(Self { access_log, admin, ..Self::of(number, child, (config, log), listener, filling) })
-    }
-
-    fn start_other(
-        other: &Arc<dyn Other>,
-        number: usize,
-        cores: &Cores,
-        filling: Filling,
-        folder: &Path,
-    ) -> Result<Self, RunError> {
-        let place = Place { number, endpoints: &filling.endpoints, listener: None, folder, cores: &cores.gateways };
-        let child = other.start(place)?;
-        let not_ready = || ChildError::Ready { name: other.name().to_owned(), line: format!("{:?}", child.ready) };
-        let listener = *child.ready.listeners.first().ok_or_else(not_ready)?;
-        let files = (folder.join(other.name()), folder.join(format!("{}-{number}.log", other.name())));
-        Ok(Self { other: Some(Arc::clone(other)), ..Self::of(number, child, files, listener, filling) })
-    }
-
-    /// One that has just been started.
-    fn of(
-        number: usize,
-        child: Child,
-        (config, log): (PathBuf, PathBuf),
-        listener: SocketAddr,
-        filling: Filling,
-    ) -> Self {
-        Self {
-            number,
-            child: Some(child),
-            past_cpu_us: 0,
-            told: false,
-            crashed: false,
-            restarts: 0,
-            off_us: 0,
-            config,
-            log,
-            access_log: None,
-            listener,
-            admin: None,
-            filling,
-            other: None,
-            replaced: Vec::new(),
-        }
-    }
-
-    /// Where another stands that is told something.
-    fn place<'a>(&'a self, cores: &'a Cores) -> Place<'a> {
-        let folder = self.config.parent().unwrap_or(&self.config);
-        let endpoints = &self.filling.endpoints;
-        Place { number: self.number, endpoints, listener: Some(self.listener), folder, cores: &cores.gateways }
-    }
-
-    /// Lets another read its configuration anew.
-    fn reload_other(&mut self, cores: &Cores) -> Result<(), RunError> {
-        let (Some(other), Some(child)) = (&self.other, &self.child) else { return Ok(()) };
-        if let Some(next) = other.reload(child, self.place(cores))? {
-            self.replaced.extend(self.child.replace(next));
-        }
-        Ok(())
-    }
-
-    /// Tells a process to finish what it has, and to end.
-    fn drain(&self, child: &Child) -> Result<(), RunError> {
-        let Some(other) = &self.other else {
-            let told = child.process.signal(Signal::TERM);
-            return told.map_err(|error| RunError::Control {
-                what: format!("gateway {}", self.number),
-                why: error.to_string(),
-            });
-        };
-        other.drain(child, self.number)
-    }
-
-    /// Whether a process of it has ended though nobody told it to, now or before.
-    fn look(&mut self) -> bool {
-        let ended = self.child.as_mut().is_some_and(|child| !child.process.is_running());
-        self.crashed |= ended && !self.told;
-        self.crashed
-    }
-
-    /// The process from now on, which nobody has told to end.
-    fn succeed(&mut self, child: Child) {
-        self.child = Some(child);
-        self.told = false;
-    }
-
-    /// Takes the process out; what it used is kept.
-    fn take(&mut self) -> Option<Child> {
-        let child = self.child.take()?;
-        self.past_cpu_us += child.process.usage().cpu_us;
-        Some(child)
-    }
-
-    fn start_again(&mut self, scenario: &Scenario, programs: &Programs, cores: &Cores) -> Result<(), RunError> {
-        if let Some(other) = &self.other {
-            let child = other.start(self.place(cores))?;
-            self.succeed(child);
-            return Ok(());
-        }
-        let text = scenario.gateway.template.fill(&self.filling);
-        std::fs::write(&self.config, text).map_err(RunError::file(&self.config))?;
-        self.restarts += 1;
-        let log = self.log.with_extension(format!("{}.log", self.restarts));
-        let mut child = programs.start_gateway(&self.config, &log, &cores.gateways)?;
-        if self.off_us != 0 {
-            order_clock(&mut child, self.number, self.off_us)?;
-        }
-        self.succeed(child);
-        Ok(())
-    }
-
-    fn rss_bytes(&self) -> u64 {
-        self.child.iter().chain(&self.replaced).map(|child| child.process.rss_bytes()).sum()
-    }
-
-    fn usage(&self) -> Usage {
-        let all = self.child.iter().chain(&self.replaced).map(|child| child.process.usage());
-        let now = all.fold(Usage::default(), |sum, one| Usage {
-            cpu_us: sum.cpu_us + one.cpu_us,
-            rss_bytes: sum.rss_bytes + one.rss_bytes,
-        });
-        Usage { cpu_us: now.cpu_us + self.past_cpu_us, rss_bytes: now.rss_bytes }
-    }
-}
-
-fn order_clock(child: &mut Child, number: usize, off_us: i64) -> Result<(), RunError> {
-    let ordered = child.process.order(&crate::own::clock_order(off_us));
-    ordered
-        .map_err(|error| RunError::Control { what: format!("the clock of gateway {number}"), why: error.to_string() })
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -473,43 +253,4 @@ fn ask(address: SocketAddr, whom: &str, method: &str, path: &str, body: &str) ->
     }
     let why = format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body).trim());
     Err(RunError::Control { what, why })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::process::Command;
-
-    use super::*;
-    use crate::children::Ready;
-
-    const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
-
-    /// A process of a gateway's that runs this.
-    fn child(folder: &Path, script: &str) -> Child {
-        let mut command = Command::new("sh");
-        let process = Process::start(command.args(["-c", script]), &folder.join("log"), &[], false).unwrap();
-        Child { process, ready: Ready { listeners: vec![NOWHERE], control: None } }
-    }
-
-    fn ended(folder: &Path) -> Child {
-        let mut child = child(folder, "exit 1");
-        child.process.wait(Duration::from_secs(60));
-        child
-    }
-
-    #[test]
-    fn a_crash_is_not_hidden_by_a_restart_nor_by_a_restart_before_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let of = |child| Instance::of(0, child, Default::default(), NOWHERE, Filling::default());
-        let mut crashed = of(ended(folder.path()));
-        assert!(crashed.look());
-        crashed.succeed(child(folder.path(), "exec sleep 1000"));
-        assert!(crashed.look(), "its successor runs");
-
-        let mut told = of(ended(folder.path()));
-        told.told = true;
-        assert!(!told.look(), "it did as it was told");
-        told.succeed(ended(folder.path()));
-        assert!(told.look(), "nobody told its successor");
-    }
 }
