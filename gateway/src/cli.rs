@@ -5,6 +5,7 @@
 mod check;
 mod completions;
 mod defaults;
+mod descriptors;
 mod diff;
 mod explain;
 mod init;

@@ -67,6 +67,8 @@ pub struct Exchange<N: Network> {
     pub is_grpc: bool,
     /// The client gave it less time than the route does.
     pub hurried: bool,
+    /// What a client of gRPC gives its whole call, from its start; `timeout` is until response headers.
+    pub call_timeout: Option<Duration>,
     /// The time until response headers, from its start, retries included; `None` = no limit.
     pub timeout: Option<Duration>,
     /// The path in its one form, where that differs from the target's.
@@ -199,6 +201,7 @@ impl<N: Network> Exchange<N> {
             timed: false,
             is_grpc: false,
             hurried: false,
+            call_timeout: None,
             timeout: None,
             path: None,
             host: None,

@@ -443,7 +443,9 @@ impl<N: Network> Relay<N> {
     #[cold]
     fn judge(&self, trailers: &HeaderMap) {
         let status = trailers.get("grpc-status").map(HeaderValue::as_bytes);
-        let failed = status.and_then(|status| grpc_failure(status, self.exchange.hurried));
+        // How long messages may come is for the client to say, and says nothing of who sends them.
+        let hurried = self.exchange.hurried || self.exchange.call_timeout.is_some();
+        let failed = status.and_then(|status| grpc_failure(status, hurried));
         if let (Some(status), Some(source), Some(upstream)) = (failed, &self.source, self.exchange.upstream()) {
             let (outcome, status) = (AttemptOutcome::Status5xx, Some(status.as_u16()));
             upstream.broke_off(&source.selected, outcome, status, self.exchange.now());

@@ -81,6 +81,8 @@ pub struct Shard<N: Network> {
     pub held: Arc<HeldBytes>,
     /// Calls that several requests may share.
     pub flights: Flights<N>,
+    /// Connections that are told that there is no place for them.
+    pub turned_away: Arc<InFlight>,
     /// Copies of requests that are in flight to other upstreams.
     pub copies: Arc<InFlight>,
     /// Requests that are gathered to be asked for together.
@@ -144,6 +146,7 @@ impl<N: Network> Shard<N> {
             date,
             held: Arc::default(),
             flights: Flights::default(),
+            turned_away: Arc::default(),
             copies: Arc::default(),
             batches: Batches::default(),
             encoders: Arc::default(),

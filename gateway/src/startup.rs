@@ -62,6 +62,8 @@ pub struct Signals {
     hang_up: Signal,
     terminate: Signal,
     interrupt: Signal,
+    quit: Signal,
+    user_defined: [Signal; 2],
 }
 
 impl Signals {
@@ -74,6 +76,8 @@ impl Signals {
             hang_up: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            user_defined: [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?],
         })
     }
 
@@ -82,6 +86,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            _ = self.quit.recv() => {}
         }
     }
 }
@@ -258,15 +263,20 @@ impl Running {
         }
     }
 
-    /// Serves until a signal or the admin API ends it, then drains; a second signal cuts what is left. SIGHUP reloads.
-    /// How it ended, as the last notice says it.
+    /// Serves until a signal or the admin API ends it, then drains; a second signal cuts what is left. SIGHUP reloads,
+    /// and SIGUSR1 opens the access log anew. How it ended, as the last notice says it.
     pub async fn serve(self, mut signals: Signals) -> &'static str {
         notice::ready(&self.listeners, self.admin);
         let cause = loop {
+            let [reopen, unknown] = &mut signals.user_defined;
             tokio::select! {
+                _ = reopen.recv() => self.gateway.shared().log.reopen(),
+                // To other servers it is a word. Here it is none, which is no reason to die of it.
+                _ = unknown.recv() => notice::unknown_signal("SIGUSR2"),
                 _ = signals.hang_up.recv() => notice::reload(&self.reloader.reload("signal").await),
                 _ = signals.terminate.recv() => break "signal",
                 _ = signals.interrupt.recv() => break "signal",
+                _ = signals.quit.recv() => break "signal",
                 () = self.drain_asked() => break "admin",
             }
         };

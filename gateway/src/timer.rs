@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::Sleep;
 
 use crate::clock::Clock;
@@ -165,7 +166,8 @@ impl Watch {
                 return Poll::Pending;
             }
             if self.sleep.as_mut().poll(cx).is_pending() {
-                self.told = Some(cx.waker().clone());
+                // A task whose turn is used up is sent to the queue's end, and the timer has been told nothing.
+                self.told = has_budget_remaining().then(|| cx.waker().clone());
                 return Poll::Pending;
             }
             self.armed = NEVER;
@@ -229,6 +231,21 @@ mod tests {
         expired(&mut watch).await;
         assert!(deadlines.has_expired(Wait::Head));
         assert_eq!((clock.now() - start).as_secs(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_whose_turn_is_used_up_is_told_of_its_deadline_all_the_same() {
+        let (clock, deadlines, mut watch) = watch();
+        deadlines.set(Wait::Exchange, clock.now(), Some(Duration::from_secs(3)));
+        std::future::poll_fn(|cx| {
+            while std::pin::pin!(tokio::task::coop::consume_budget()).poll(cx).is_ready() {}
+            assert!(watch.poll_expired(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        let told = tokio::time::timeout(Duration::from_secs(60), expired(&mut watch)).await;
+        assert!(told.is_ok(), "nobody was woken");
+        assert!(deadlines.has_expired(Wait::Exchange));
     }
 
     #[tokio::test(start_paused = true)]

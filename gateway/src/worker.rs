@@ -154,6 +154,10 @@ impl Arrived {
     }
 }
 
+/// Connections of a worker that are being told that there is no place for them. Beyond that they are closed without a
+/// word: a flood of them must not take what those need that have a place.
+const TURNED_AWAY_MAX: u32 = 64;
+
 /// Tells a connection that has no place so, and closes it.
 fn turn_away(shard: &Shard<Sockets>, stream: TcpStream, full: Full, is_secured: bool, load: Load) {
     let reason = match full {
@@ -162,10 +166,13 @@ fn turn_away(shard: &Shard<Sockets>, stream: TcpStream, full: Full, is_secured: 
     };
     shard.shared.shed(reason);
     // What is said in the clear is not understood there, and a handshake costs more than it is worth.
-    if !is_secured {
+    if is_secured {
+        return;
+    }
+    if let Some(place) = shard.turned_away.try_enter(TURNED_AWAY_MAX) {
         tokio::spawn(async move {
             refuse::overloaded(stream).await;
-            drop(load);
+            drop((load, place));
         });
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{BAD, COULD_NOT_RUN, DONE, USAGE, output};
+use super::{BAD, COULD_NOT_RUN, DONE, USAGE, descriptors, output};
 use crate::config::{self, LoadError, Loaded, Purpose, publish};
 use crate::startup::{self, Signals};
 use crate::telemetry::events::{EventFile, Kinds, write_to};
@@ -102,6 +102,10 @@ impl Run {
 async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile, Kinds)>) -> u8 {
     for warning in &loaded.warnings {
         notice::warning(warning);
+    }
+    let max_connections = loaded.config.server.max_connections;
+    if let Err(most) = descriptors::take_all(max_connections) {
+        notice::few_descriptors(most, max_connections);
     }
     let Ok(signals) = Signals::new() else {
         notice::could_not_start("signals cannot be handled");

@@ -76,7 +76,7 @@ impl<'h> Survey<'h> {
 /// `application/grpc`, with parameters, of some encoding (`+proto`), or as web pages send it (`-web`,
 /// `-web-text+proto`).
 #[inline]
-fn is_grpc(content_type: &[u8]) -> bool {
+pub fn is_grpc(content_type: &[u8]) -> bool {
     match content_type.strip_prefix(b"application/grpc") {
         Some([] | [b'+' | b';' | b' ' | b'\t', ..]) => true,
         Some(form) => form.starts_with(b"-web"),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::config::settings::target::NOT_SHOWN as MASK;
+use crate::config::settings::target::{self, NOT_SHOWN as MASK};
 
 /// Parts of names of headers, parameters and members whose values are not shown.
 const SECRET: [&str; 11] =
@@ -73,15 +73,13 @@ fn mask_text(key: &str, text: &str) -> String {
         return MASK.to_owned();
     }
     // What is asked for may carry a key: `/check?token=…`.
-    let text = match text.split_once('?') {
-        Some((before, query)) if query.contains('=') => &*format!("{before}?{MASK}"),
-        _ => text,
-    };
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let is_query = text.split_once('?').is_some_and(|(_, query)| query.contains('='));
+    let text = if is_query { target::shown(text) } else { text.to_owned() };
+    let Some((scheme, rest)) = text.split_once("://") else { return text };
     let authority = &rest[..rest.find('/').unwrap_or(rest.len())];
     match authority.rfind('@') {
         Some(at) => format!("{scheme}://{MASK}{}", &rest[at..]),
-        None => text.to_owned(),
+        None => text,
     }
 }
 
@@ -112,7 +110,7 @@ mod tests {
         let shown = masked(&edits).to_string();
         assert!(!shown.contains("Basic") && !shown.contains("\"y\"") && shown.contains("\"z\""), "{shown}");
         assert_eq!(masked(&json!("http://h/a@b")), json!("http://h/a@b"));
-        assert_eq!(masked(&json!("https://h/keys?api=1")), json!("https://h/keys?(not shown)"));
+        assert_eq!(masked(&json!("https://h/keys?api=1")), json!("https://h/keys?api=(not shown)"));
         let conditions = json!({ "query": { "token": "s3", "page": "2" }, "headers": { "x-internal-auth": "s3" } });
         let shown = masked(&conditions).to_string();
         assert!(!shown.contains("s3") && shown.contains("\"2\""), "{shown}");

@@ -1,6 +1,7 @@
 //! A connection to an endpoint: an idle one of this worker, an idle one of a sibling, or a new one; of HTTP/2 a place
 //! on one that others share.
 
+use std::borrow::Borrow;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -194,7 +195,11 @@ pub(super) fn refused_late<N: Network>(
     }
 }
 
-fn no_connection(error: impl std::error::Error + Send + Sync + 'static) -> GatewayError {
+fn no_connection(error: impl Borrow<DialError> + std::error::Error + Send + Sync + 'static) -> GatewayError {
+    if error.borrow().is_own_lack() {
+        let detail = "The gateway's machine has no socket left for a connection to the upstream.";
+        return GatewayError::shed(ShedReason::Sockets, detail).because(error);
+    }
     GatewayError::new(Code::UpstreamConnect, "No connection to the upstream.").because(error)
 }
 

@@ -37,6 +37,9 @@ pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderM
     let plain = headers.remove(&X_REQUEST_TIMEOUT_MS).and_then(text).and_then(|text| text.parse().ok());
     let grpc = headers.remove(&GRPC_TIMEOUT).and_then(text).and_then(|text| grpc_timeout(&text));
     let asked = [plain.map(Duration::from_millis), grpc].into_iter().flatten().filter(|asked| !asked.is_zero()).min();
+    if exchange.is_grpc {
+        exchange.call_timeout = asked;
+    }
     if let Some(asked) = asked
         && exchange.timeout.is_none_or(|given| asked < given)
     {
@@ -134,20 +137,25 @@ pub(super) fn is_telling<N: Network>(exchange: &Exchange<N>, waited: Duration) -
 /// Writes what is left behind the first `plain` bytes of the head's lines.
 pub(super) fn stamp<N: Network>(exchange: &Exchange<N>, head: &mut RequestHead, plain: usize, now: Instant) {
     head.lines.truncate(plain);
+    stamp_call(exchange, head, now);
     let Some(left) = remaining(exchange, now) else { return };
     let edits = exchange.route().map(|route| &route.settings.request_headers);
     if edits.is_some_and(|edits| !edits.is_empty()) && head.headers.contains_key(&X_REQUEST_TIMEOUT_MS) {
         // The route says what the upstream is told.
         return;
     }
-    let ms = left.as_millis().max(1);
     let mut digits = itoa::Buffer::new();
-    let short = u64::try_from(ms).unwrap_or(u64::MAX);
-    write_field(&mut head.lines, &X_REQUEST_TIMEOUT_MS, digits.format(short).as_bytes());
-    if exchange.is_grpc {
-        let text = format!("{}m", ms.min(GRPC_MOST_MS));
-        write_field(&mut head.lines, &GRPC_TIMEOUT, text.as_bytes());
-    }
+    let ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
+    write_field(&mut head.lines, &X_REQUEST_TIMEOUT_MS, digits.format(ms).as_bytes());
+}
+
+/// To gRPC, `grpc-timeout` is the deadline of the whole call, whose messages may come for hours. So it is the client's
+/// word alone: a route's limit is until response headers, and would end every longer stream.
+fn stamp_call<N: Network>(exchange: &Exchange<N>, head: &mut RequestHead, now: Instant) {
+    let Some(given) = exchange.call_timeout else { return };
+    let left = given.saturating_sub(now.saturating_duration_since(exchange.started));
+    let text = format!("{}m", left.as_millis().clamp(1, GRPC_MOST_MS));
+    write_field(&mut head.lines, &GRPC_TIMEOUT, text.as_bytes());
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::attempt::{Failure, Tried};
 use super::retry::{can_go_again, take_body};
 use super::{deadline, head, retry};
 use crate::config::settings::route::{Fallback, HostPolicy};
+use crate::context::survey::is_grpc;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::RequestHead;
@@ -39,8 +40,8 @@ fn covers<N: Network>(exchange: &Exchange<N>, problem: &GatewayError) -> bool {
         Some(Fallback::Upstream(_)) => true,
         Some(Fallback::Answer(answer)) => {
             // To a gRPC client, an answer that is no gRPC is a failure of another kind.
-            let is_grpc = |kind: &http::HeaderValue| kind.as_bytes().starts_with(b"application/grpc");
-            let is_understood = !exchange.is_grpc || answer.content_type.as_ref().is_some_and(is_grpc);
+            let is_understood =
+                !exchange.is_grpc || answer.content_type.as_ref().is_some_and(|kind| is_grpc(kind.as_bytes()));
             is_understood && !exchange.connection.opens_tunnel(answer.status)
         }
     }

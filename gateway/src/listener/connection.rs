@@ -25,11 +25,13 @@ use crate::shard::Shard;
 use crate::timer::{Deadlines, Wait, Watch};
 use crate::tls::{Handshake, Secured};
 
-/// What is read and thrown away after an answer that closes, so that the client gets to read it: a socket closed over
-/// unread bytes is reset.
-const LINGER_BYTES: usize = 256 * 1024;
-/// For how long.
+/// How long anything is waited for on a connection that is to close.
 pub(super) const LINGER_TIME: Duration = Duration::from_secs(1);
+/// How long a client is listened to that goes on sending a body which was refused. A socket closed over unread bytes is
+/// reset, and a client that is busy sending looks for an answer only afterwards (RFC 9112, section 9.6).
+const LISTEN_TIME: Duration = Duration::from_secs(30);
+/// Of that, in silence.
+const SILENCE_TIME: Duration = Duration::from_secs(5);
 
 /// What is read at once when a request begins on a connection that dozed.
 const FIRST_BYTES: usize = 2048;
@@ -142,7 +144,7 @@ async fn run<N: Network, S: ByteStream, K: Send>(
         awake = match end {
             End::Doze(stream) => doze(&connection, stream, &mut watch, &mut draining, clock).await,
             End::Linger(stream) => {
-                Box::pin(linger(stream)).await;
+                Box::pin(hear_out(stream, draining.follow())).await;
                 None
             }
             End::Switched(stream, read_ahead) => {
@@ -189,7 +191,17 @@ async fn doze<N: Network, S: ByteStream>(
     })
     .await;
     // No bytes: the client has closed.
-    read_ahead.filter(|bytes| !bytes.is_empty()).map(|bytes| (stream, bytes))
+    let Some(bytes) = read_ahead.filter(|bytes| !bytes.is_empty()) else {
+        // Over TLS an end is said (RFC 8446, section 6.1), or it may be anybody's doing.
+        Box::pin(end(stream)).await;
+        return None;
+    };
+    Some((stream, bytes))
+}
+
+/// Says that no more will come.
+async fn end<S: AsyncWrite + Unpin>(mut stream: S) {
+    let _ = tokio::time::timeout(LINGER_TIME, stream.shutdown()).await;
 }
 
 /// Apart, so that the space is on the stack only while it is read into.
@@ -201,20 +213,29 @@ fn poll_first_bytes<S: AsyncRead + Unpin>(stream: &mut S, cx: &mut Context<'_>) 
     Poll::Ready(read.is_ok().then(|| Bytes::copy_from_slice(buffer.filled())))
 }
 
-/// Says that no more will come, and lets the client read what was sent before the socket goes.
+/// Says that no more will come, and lets the client read what was sent before the socket goes: for a moment, which is
+/// enough for one that is not busy sending.
 pub(super) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
-    let drain = async {
-        if stream.shutdown().await.is_err() {
-            return;
-        }
-        let mut buffer = [0; 4096];
-        let mut left = LINGER_BYTES;
-        while let Ok(n) = stream.read(&mut buffer).await {
-            if n == 0 || n >= left {
-                return;
-            }
-            left -= n;
-        }
+    let _ = tokio::time::timeout(LINGER_TIME, throw_away(&mut stream)).await;
+}
+
+/// The same, for as long as a client takes that sends a large body; a drain leaves it a moment.
+async fn hear_out<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, drain: watch::Receiver<bool>) {
+    let ends = async {
+        let _ = tokio::time::timeout(LISTEN_TIME, drain::wait(drain)).await;
+        tokio::time::sleep(LINGER_TIME).await;
     };
-    let _ = tokio::time::timeout(LINGER_TIME, drain).await;
+    tokio::select! {
+        () = throw_away(&mut stream) => {}
+        () = ends => {}
+    }
+}
+
+/// Reads what comes until the client has ended too, or is silent.
+async fn throw_away<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(Ok(1..)) = tokio::time::timeout(SILENCE_TIME, stream.read(&mut buffer)).await {}
 }

@@ -6,6 +6,7 @@ use std::task::Context;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::coop::has_budget_remaining;
 
 use crate::client::{ClientConnection, Phase};
 use crate::clock::Clock;
@@ -77,6 +78,11 @@ impl<'a, F: Future<Output = ()>> Draining<'a, F> {
         }
     }
 
+    /// What tells of the drain.
+    pub(super) fn follow(&self) -> watch::Receiver<bool> {
+        self.peek.clone()
+    }
+
     /// Whether a drain has begun; until then the task is woken when it does.
     pub(super) fn poll_has_begun(&mut self, cx: &mut Context<'_>) -> bool {
         self.state != State::NotYet || self.poll_begun(cx)
@@ -86,8 +92,9 @@ impl<'a, F: Future<Output = ()>> Draining<'a, F> {
         if self.registered && matches!(self.peek.has_changed(), Ok(false)) {
             return false;
         }
-        self.registered = true;
         let begun = self.wait.as_mut().poll(cx).is_ready();
+        // A task whose turn is used up is sent to the queue's end, and is registered nowhere.
+        self.registered = has_budget_remaining();
         if begun {
             self.state = State::Begun;
         }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::connection;
+use super::connection::{self, LINGER_TIME};
+use super::drain;
 use super::refuse::close_with;
 use crate::context::Caller;
 use crate::error::{Code, GatewayError};
@@ -23,7 +24,15 @@ pub async fn serve<N: Network, K: Send>(
     kept: K,
 ) {
     let within = shard.snapshot().config.server.tls_handshake_timeout;
-    let taken = handshake(stream, &acceptor, within).await;
+    // When a drain begins, a handshake may be under way, and a request behind it. Who has said nothing is not waited for.
+    let draining = async {
+        drain::wait(drain.clone()).await;
+        tokio::time::sleep(LINGER_TIME).await;
+    };
+    let taken = tokio::select! {
+        taken = handshake(stream, &acceptor, within) => taken,
+        () = draining => Err(Failure::TimedOut),
+    };
     // A connection lives longer than the certificates that it was shown.
     drop(acceptor);
     let (result, secured) = match taken {

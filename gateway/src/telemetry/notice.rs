@@ -45,6 +45,22 @@ pub fn warning(problem: &Problem) {
     line(&problem.to_string());
 }
 
+/// The process may have fewer file descriptors than clients may have connections.
+pub fn few_descriptors(most: u64, max_connections: usize) {
+    let detail = format!(
+        "{most} file descriptors, and [server] max_connections = {max_connections}: raise `ulimit -n` (systemd: LimitNOFILE) to \
+         twice as many, or lower max_connections"
+    );
+    event(json!({ "event": "descriptors", "limit": most, "max_connections": max_connections, "detail": detail }));
+}
+
+/// A signal that says nothing to the gateway.
+pub fn unknown_signal(name: &str) {
+    event(
+        json!({ "event": "signal", "signal": name, "detail": "says nothing here: docs/operating.md lists those that do" }),
+    );
+}
+
 /// A reload, and what came of it.
 pub fn reload(report: &ReloadReport) {
     let mut reload = json!({ "event": "reload" });

@@ -4,7 +4,7 @@
 //! used again, so that a line costs no allocation.
 
 use super::json::{write_escaped, write_number};
-use super::timestamp::write_rfc3339;
+use super::timestamp::Stamper;
 use crate::error::{Code, Fault};
 
 /// How a request's answer ended.
@@ -145,7 +145,9 @@ impl<'a> AccessRecord<'a> {
     }
 
     /// Appends the record as one line, its newline included.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, out: &mut Vec<u8>, stamper: &mut Stamper) {
+        out.extend_from_slice(b"{\"ts\":\"");
+        stamper.write(out, self.unix_us);
         self.write_request(out);
         self.write_answer(out);
         self.write_way(out);
@@ -154,10 +156,7 @@ impl<'a> AccessRecord<'a> {
     }
 
     fn write_request(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"ts\":\"");
-        write_rfc3339(out, self.unix_us);
-        out.extend_from_slice(b"\",\"schema\":1");
-        text(out, b",\"request_id\":\"", self.request_id);
+        text(out, b"\",\"schema\":1,\"request_id\":\"", self.request_id);
         for (key, id) in [(b",\"trace_id\":\"".as_slice(), self.trace_id), (b",\"span_id\":\"", self.span_id)] {
             if let Some(id) = id {
                 text(out, key, id);

@@ -1,6 +1,10 @@
 //! RFC 3339 time stamps in UTC with microseconds, without formatting machinery.
 
 const DAY_S: i64 = 86_400;
+/// The year 0 begins.
+const FIRST_US: i64 = -62_167_219_200_000_000;
+/// The year 9999 ends.
+const LAST_US: i64 = 253_402_300_799_999_999;
 
 /// A time since the Unix epoch, microseconds, as text.
 pub fn rfc3339(unix_us: i64) -> String {
@@ -11,21 +15,47 @@ pub fn rfc3339(unix_us: i64) -> String {
 
 /// Appends `2026-11-23T14:15:16.000123Z`. Years before 0 or after 9999 have no such form and are clamped to its ends.
 pub(super) fn write_rfc3339(out: &mut Vec<u8>, unix_us: i64) {
-    const FIRST_US: i64 = -62_167_219_200_000_000;
-    const LAST_US: i64 = 253_402_300_799_999_999;
-    let unix_us = unix_us.clamp(FIRST_US, LAST_US);
-    let (seconds, micros) = (unix_us.div_euclid(1_000_000), unix_us.rem_euclid(1_000_000));
-    let (days, second) = (seconds.div_euclid(DAY_S), seconds.rem_euclid(DAY_S));
-    let (year, month, day) = civil_from_days(days);
-    let mut text = *b"0000-00-00T00:00:00.000000Z";
-    put(&mut text[0..4], year);
-    put(&mut text[5..7], month);
-    put(&mut text[8..10], day);
-    put(&mut text[11..13], second / 3600);
-    put(&mut text[14..16], second / 60 % 60);
-    put(&mut text[17..19], second % 60);
-    put(&mut text[20..26], micros);
-    out.extend_from_slice(&text);
+    Stamper::default().write(out, unix_us);
+}
+
+/// Writes one time after another: of those within the same second, only the microseconds are made anew.
+#[derive(Debug)]
+pub(super) struct Stamper {
+    second: i64,
+    text: [u8; 27],
+}
+
+impl Default for Stamper {
+    fn default() -> Self {
+        Self { second: 0, text: *b"1970-01-01T00:00:00.000000Z" }
+    }
+}
+
+impl Stamper {
+    /// Appends a time as [`write_rfc3339`] does.
+    #[inline]
+    pub(super) fn write(&mut self, out: &mut Vec<u8>, unix_us: i64) {
+        let unix_us = unix_us.clamp(FIRST_US, LAST_US);
+        let (second, micros) = (unix_us.div_euclid(1_000_000), unix_us.rem_euclid(1_000_000));
+        if second != self.second {
+            self.turn(second);
+        }
+        put(&mut self.text[20..26], micros);
+        out.extend_from_slice(&self.text);
+    }
+
+    /// Another second.
+    fn turn(&mut self, unix_s: i64) {
+        let (days, second) = (unix_s.div_euclid(DAY_S), unix_s.rem_euclid(DAY_S));
+        let (year, month, day) = civil_from_days(days);
+        put(&mut self.text[0..4], year);
+        put(&mut self.text[5..7], month);
+        put(&mut self.text[8..10], day);
+        put(&mut self.text[11..13], second / 3600);
+        put(&mut self.text[14..16], second / 60 % 60);
+        put(&mut self.text[17..19], second % 60);
+        self.second = unix_s;
+    }
 }
 
 /// Decimal digits, right-aligned over the zeros that are there.
@@ -54,6 +84,8 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -74,6 +106,20 @@ mod tests {
         check(1_795_443_296_123_456, "2026-11-23T14:14:56.123456Z");
         check(i64::MIN, "0000-01-01T00:00:00.000000Z");
         check(i64::MAX, "9999-12-31T23:59:59.999999Z");
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_before_makes_no_difference(
+            times in proptest::collection::vec(prop_oneof![any::<i64>(), -3_000_000..3_000_000_i64], 1..9),
+        ) {
+            let mut stamper = Stamper::default();
+            for unix_us in times {
+                let mut out = Vec::new();
+                stamper.write(&mut out, unix_us);
+                prop_assert_eq!(String::from_utf8(out).unwrap(), rfc3339(unix_us));
+            }
+        }
     }
 
     #[test]

@@ -57,6 +57,17 @@ impl fmt::Display for DialError {
 
 impl std::error::Error for DialError {}
 
+impl DialError {
+    /// Whether it was the gateway's own machine that had nothing to open a connection with: no file descriptor, no
+    /// port, no memory. That says nothing about the endpoint.
+    pub(crate) fn is_own_lack(&self) -> bool {
+        const OF_THE_MACHINE: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+        let Self::Network(error) = self else { return false };
+        error.kind() == io::ErrorKind::AddrNotAvailable
+            || error.raw_os_error().is_some_and(|code| OF_THE_MACHINE.contains(&code))
+    }
+}
+
 /// Opens a connection to an endpoint in this way. The caller limits the time, to `within`.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ use super::dial::{Dialled, dial};
 use super::endpoint::Endpoint;
 use super::guard::Guard;
 use super::state::Upstream;
-use super::transport::is_quiet;
+use super::transport::{Transport, is_quiet};
 use crate::algorithms::health::{Health, next_wait};
 use crate::algorithms::rng::Draws;
 use crate::config::settings;
@@ -146,39 +146,51 @@ async fn keep_checking<N: Network>(
     loop {
         let Some((strong, checked)) = upstream.upgrade().zip(endpoint.upgrade()) else { return };
         let Ok(()) = checked.health.begin(&claim, &checked.standing.guard) else { return };
-        let outcome = check(&network, &strong, &checked, &claim).await;
-        let Ok(verdict) = checked.health.observe(&outcome, &claim) else { return };
-        let detail = outcome.as_ref().map_or_else(Arc::clone, |()| Arc::from("ok"));
-        strong.checked(&checked, outcome.is_ok(), verdict, &detail);
+        if let Some(outcome) = check(&network, &strong, &checked, &claim).await {
+            let Ok(verdict) = checked.health.observe(&outcome, &claim) else { return };
+            let detail = outcome.as_ref().map_or_else(Arc::clone, |()| Arc::from("ok"));
+            strong.checked(&checked, outcome.is_ok(), verdict, &detail);
+        }
         drop(strong);
         // Sooner where a breaker waits for it; the endpoint is kept meanwhile, for no longer than an interval.
         let _ = tokio::time::timeout(next_wait(claim.interval, &mut draws), checked.health.hurry.notified()).await;
     }
 }
 
-/// One check.
+/// One check; `None` where it came to nothing for want of a socket, which says nothing about the endpoint.
 async fn check<N: Network>(
     network: &N,
     upstream: &Upstream<N>,
     endpoint: &Endpoint<N>,
     settings: &settings::upstream::Health,
-) -> Result<(), Arc<str>> {
+) -> Option<Result<(), Arc<str>>> {
     let ask = async {
         let around = (&upstream.surroundings.clock, &*upstream.series);
         let way = endpoint.way();
-        let Dialled { stream, .. } = dial(network, endpoint, &way, around, settings.timeout)
-            .await
-            .map_err(|error| Arc::from(error.to_string()))?;
+        let stream = match dial(network, endpoint, &way, around, settings.timeout).await {
+            Ok(Dialled { stream, .. }) => stream,
+            Err(error) if error.is_own_lack() => return None,
+            Err(error) => return Some(Err(Arc::from(error.to_string()))),
+        };
         if way.carriers.is_some() {
-            return check_http2::ask(endpoint, stream, around, &settings.path).await;
+            return Some(check_http2::ask(endpoint, stream, around, &settings.path).await);
         }
-        let mut client = Client::new(stream, is_quiet::<N>);
-        client.begin(&request(endpoint, settings), RequestBody::Empty);
-        let head = std::future::poll_fn(|cx| client.poll_head(cx)).await;
-        let head = head.map_err(|error| Arc::from(error.to_string()))?;
-        if head.status.is_success() { Ok(()) } else { Err(Arc::from(format!("status {}", head.status.as_u16()))) }
+        Some(ask_plainly::<N>(endpoint, stream, settings).await)
     };
-    tokio::time::timeout(settings.timeout, ask).await.unwrap_or_else(|_| Err(Arc::from("no answer in time")))
+    tokio::time::timeout(settings.timeout, ask).await.unwrap_or_else(|_| Some(Err(Arc::from("no answer in time"))))
+}
+
+/// One check by HTTP/1.1.
+async fn ask_plainly<N: Network>(
+    endpoint: &Endpoint<N>,
+    stream: Transport<N::Stream>,
+    settings: &settings::upstream::Health,
+) -> Result<(), Arc<str>> {
+    let mut client = Client::new(stream, is_quiet::<N>);
+    client.begin(&request(endpoint, settings), RequestBody::Empty);
+    let head = std::future::poll_fn(|cx| client.poll_head(cx)).await;
+    let head = head.map_err(|error| Arc::from(error.to_string()))?;
+    if head.status.is_success() { Ok(()) } else { Err(Arc::from(format!("status {}", head.status.as_u16()))) }
 }
 
 fn request<N: Network>(endpoint: &Endpoint<N>, settings: &settings::upstream::Health) -> RequestHead {
@@ -211,14 +223,19 @@ mod tests {
 
     /// Nobody is there; how often it was tried.
     #[derive(Clone, Default)]
-    struct Nobody(Arc<AtomicU32>);
+    struct Nobody {
+        tried: Arc<AtomicU32>,
+        /// The gateway's own machine has nothing to try with.
+        has_no_socket: bool,
+    }
 
     impl Network for Nobody {
         type Stream = DuplexStream;
 
         async fn connect(&self, _: SocketAddr) -> std::io::Result<DuplexStream> {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            Err(std::io::ErrorKind::ConnectionRefused.into())
+            self.tried.fetch_add(1, Ordering::Relaxed);
+            let refused = if self.has_no_socket { libc::EMFILE } else { libc::ECONNREFUSED };
+            Err(std::io::Error::from_raw_os_error(refused))
         }
 
         async fn resolve(&self, _: &str, _: u16) -> std::io::Result<Vec<SocketAddr>> {
@@ -259,16 +276,28 @@ mod tests {
             apply(&upstream, settings, &network);
             pass(1).await;
         }
-        let before = network.0.load(Ordering::Relaxed);
+        let before = network.tried.load(Ordering::Relaxed);
         pass(1_000).await;
-        let checks = network.0.load(Ordering::Relaxed) - before;
+        let checks = network.tried.load(Ordering::Relaxed) - before;
         assert!((180..=230).contains(&checks), "two endpoints, every ten seconds: {checks}");
         assert!(upstream.active().endpoints.iter().all(|endpoint| !endpoint.health.is_healthy()));
         apply(&upstream, &settings(""), &network);
         assert!(upstream.active().endpoints.iter().all(|endpoint| endpoint.health.is_healthy()));
         assert!(upstream.active().scopes[0].is_well(), "nobody says anything against them");
-        let ended = network.0.load(Ordering::Relaxed);
+        let ended = network.tried.load(Ordering::Relaxed);
         pass(1_000).await;
-        assert_eq!(network.0.load(Ordering::Relaxed), ended);
+        assert_eq!(network.tried.load(Ordering::Relaxed), ended);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_for_which_there_is_no_socket_says_nothing_about_the_endpoint() {
+        let one = settings("health = { path = '/', interval = '10s', timeout = '1s' }");
+        let network = Nobody { has_no_socket: true, ..Nobody::default() };
+        let surroundings = Arc::new(Surroundings::new(Clock::system(), Arc::default(), Arc::default()));
+        let upstream = Arc::new(Upstream::new(Arc::clone(&one), Metrics::new(1).upstream("up"), surroundings, 1));
+        apply(&upstream, &one, &network);
+        pass(1_000).await;
+        assert!(network.tried.load(Ordering::Relaxed) > 100);
+        assert!(upstream.active().endpoints.iter().all(|endpoint| endpoint.health.is_healthy()));
     }
 }

@@ -184,6 +184,30 @@ async fn a10_a_refused_body_is_drained_or_cut_but_never_parsed() {
     assert_eq!((upstream.counters().requests, gateway.records(1).await.len()), (0, 1));
 }
 
+#[tokio::test]
+async fn a_client_that_sends_a_large_body_to_its_end_reads_why_it_was_refused() {
+    const LONG: usize = 20 * 1024 * 1024;
+    let upstream = echo().await;
+    let gateway = Gateway::with("max_body = '10B'", upstream.addr()).await;
+    let (body, length) = (vec![b'x'; LONG], format!("content-length: {LONG}"));
+    let mut chunked = format!("{LONG:x}\r\n").into_bytes();
+    chunked.extend_from_slice(&body);
+    chunked.extend_from_slice(b"\r\n0\r\n\r\n");
+    for (target, framing, body, status) in [
+        ("/", &*length, &body, 413),
+        ("/", "transfer-encoding: chunked", &chunked, 413),
+        ("/%2f", &*length, &body, 400),
+    ] {
+        let mut client = gateway.client().await;
+        client.send(format!("POST {target} HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n")).await;
+        guarded("its body is taken", client.stream().write_all(body)).await.unwrap();
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")), "{target} {framing}");
+        client.closed().await;
+    }
+    gateway.records(3).await;
+}
+
 /// Large enough that no socket buffer holds it.
 const BIG: u64 = 256 * 1024 * 1024;
 

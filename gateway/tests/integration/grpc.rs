@@ -192,6 +192,29 @@ async fn a_deadline_holds_at_the_gateway_and_goes_on_to_the_service() {
 }
 
 #[tokio::test]
+async fn a_service_hears_of_no_deadline_but_the_clients_so_that_streams_outlive_the_routes_timeout() {
+    let mut upstream = H2Upstream::start().await;
+    let gateway = Gateway::start(&text("", "timeout = '10s'", upstream.address)).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    for (given, least) in [(None, 0), (Some("20S"), 10_001), (Some("99999999H"), 99_999_999)] {
+        let mut request = post("/mocks.Echo/ServerStream");
+        for (name, value) in [("content-type", "application/grpc"), ("te", "trailers")] {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        if let Some(given) = given {
+            request.headers_mut().insert("grpc-timeout", given.parse().unwrap());
+        }
+        let _call = client.begin(request, true).await;
+        let asked = upstream.next().await;
+        let told = asked.header("grpc-timeout").map(|told| told.strip_suffix('m').unwrap().parse::<u32>().unwrap());
+        assert_eq!(told.is_some(), given.is_some(), "{given:?}");
+        assert!(told.unwrap_or(0) >= least, "{told:?}");
+        // Until its head it has the route's time, as any request has.
+        assert!(asked.header("x-request-timeout-ms").unwrap().parse::<u32>().unwrap() <= 10_000);
+    }
+}
+
+#[tokio::test]
 async fn what_goes_wrong_before_the_service_is_told_in_grpcs_words() {
     let gateway = Gateway::start(&text("", "", "127.0.0.1:9".parse().unwrap())).await;
     let mut client = client(gateway.address).await;

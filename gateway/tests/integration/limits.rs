@@ -151,6 +151,23 @@ async fn e_max_connections() {
 }
 
 #[tokio::test]
+async fn e_a_flood_beyond_max_connections_is_closed_without_a_word_from_some_number_on() {
+    let upstream = echo().await;
+    let gateway = Gateway::with("max_connections = 1\nworkers = 1", upstream.addr()).await;
+    let mut kept = open(&gateway).await;
+    let mut flood = Vec::new();
+    for _ in 0..1_000 {
+        flood.push(gateway.client().await);
+    }
+    let mut answered = 0;
+    for client in &mut flood {
+        answered += usize::from(matches!(client.try_ask("").await, Ok(Some(answer)) if answer.status == 503));
+    }
+    assert!((1..1_000).contains(&answered), "{answered}");
+    assert_eq!(kept.ask(GET).await.status, 200);
+}
+
+#[tokio::test]
 async fn e_max_connections_per_ip() {
     let upstream = echo().await;
     let gateway = Gateway::with("max_connections_per_ip = 2", upstream.addr()).await;

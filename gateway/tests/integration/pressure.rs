@@ -118,6 +118,37 @@ fn held(id: u32) -> (usize, usize) {
 }
 
 #[tokio::test]
+async fn a_gateway_without_descriptors_refuses_and_blames_no_endpoint() {
+    const MOST: u32 = 64;
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let text = format!(
+        "[server]\nworkers = 1\n[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
+         [telemetry.access_log]\noutput = 'off'\n[upstreams.up]\nendpoints = ['{}']\npool = {{ max_idle_per_worker = 0 }}\n\
+         breaker = {{ consecutive_failures = 1 }}\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\n",
+        upstream.addr()
+    );
+    std::fs::write(&file, text).unwrap();
+    let mut process = Process::start_with_descriptors(&file, MOST).await;
+    let get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    let mut client = crate::support::Client::connect(process.address).await;
+    assert_eq!(client.ask(get).await.status, 200);
+    let mut others = Vec::new();
+    for _ in 0..2 * MOST {
+        others.push(crate::support::Client::connect(process.address).await);
+    }
+    eventually("no descriptor left", || held(process.id()).0 >= MOST as usize).await;
+    let refused = client.ask(get).await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "overloaded"));
+    drop(others);
+    eventually("descriptors again", || held(process.id()).0 < MOST as usize / 2).await;
+    assert_eq!(client.ask(get).await.status, 200, "its breaker has heard of nothing");
+    process.signal("TERM").await;
+    assert_eq!(process.ended().await, 0);
+}
+
+#[tokio::test]
 async fn l8_reloads_leave_no_files_and_no_threads_behind() {
     let upstream = echo().await;
     let folder = tempfile::tempdir().unwrap();

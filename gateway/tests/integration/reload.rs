@@ -164,6 +164,37 @@ async fn what_needs_a_restart_is_named() {
 }
 
 #[tokio::test]
+async fn signals_of_other_servers_open_the_log_anew_or_drain_and_kill_nobody() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let around = "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
+                  [telemetry.access_log]\noutput = 'access.log'\n";
+    std::fs::write(&file, format!("{around}{}", routed("one", upstream.addr()))).unwrap();
+    let mut process = Process::start(&file).await;
+    let mut client = crate::support::Client::connect(process.address).await;
+    let (log, rotated) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
+    let lines = |path: &std::path::Path| std::fs::read_to_string(path).map_or(0, |text| text.lines().count());
+
+    assert_eq!(client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.status, 200);
+    eventually("the first line", || lines(&log) == 1).await;
+    std::fs::rename(&log, &rotated).unwrap();
+    process.signal("USR1").await;
+    eventually("a new file", || log.exists()).await;
+    assert_eq!(client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.status, 200);
+    eventually("its line", || lines(&log) == 1).await;
+    assert_eq!(lines(&rotated), 1);
+
+    process.signal("USR2").await;
+    assert_eq!(process.event("signal").await["signal"], "SIGUSR2");
+    assert_eq!(client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.status, 200);
+
+    process.signal("QUIT").await;
+    process.event("drain").await;
+    assert_eq!(process.ended().await, 0);
+}
+
+#[tokio::test]
 async fn a_hang_up_reloads_the_process() {
     let upstream = echo().await;
     let folder = tempfile::tempdir().unwrap();

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use gateway::telemetry::metrics::HandshakeResult;
 use mocks::Mock;
 use rustls::{HandshakeKind, ProtocolVersion};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Authority, Client, Gateway, TlsClient, echo, eventually, one_route, quoted};
+use crate::support::{Authority, Client, Gateway, TlsClient, echo, eventually, guarded, one_route, quoted};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a.test\r\n\r\n";
 
@@ -53,6 +53,30 @@ async fn requests_come_over_tls_one_after_the_other_and_the_upstream_is_told() {
     assert_eq!(gateway.metric(&sample).await, Some(1.0));
     let listener = "gateway_tls_certificate_expiry_seconds{listener=\"127.0.0.1:0\"}";
     assert!(gateway.metric(listener).await.unwrap() > 2e9, "rcgen's certificates last for long");
+}
+
+#[tokio::test]
+async fn a_connection_that_was_idle_for_too_long_is_told_its_end() {
+    let (upstream, authority) = (echo().await, Authority::new());
+    let (pair, server) = (pair(&authority.write("a", &["a.test"])), "idle_timeout = '300ms'");
+    let gateway = Gateway::start(&text(&pair, server, &upstream)).await;
+    let mut client = TlsClient::over_tls(gateway.address, authority.client(), "a.test").await.unwrap();
+    assert_eq!(client.ask(GET).await.status, 200);
+    // Without a close_notify it would be an error, since anybody can end a connection of TCP.
+    let read = guarded("the end", client.stream().read(&mut [0; 1])).await;
+    assert_eq!(read.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_drain_does_not_wait_for_who_never_begins_a_handshake() {
+    let (upstream, authority) = (echo().await, Authority::new());
+    let pair = pair(&authority.write("a", &["a.test"]));
+    let server = "tls_handshake_timeout = '10m'\ndrain_timeout = '30s'";
+    let gateway = Gateway::start(&text(&pair, server, &upstream)).await;
+    let mut silent = Client::connect(gateway.address).await;
+    let (drained, _folder) = guarded("the drain", gateway.drain()).await;
+    assert_eq!(drained, gateway::shutdown::Drained::Clean);
+    silent.closed().await;
 }
 
 #[tokio::test]

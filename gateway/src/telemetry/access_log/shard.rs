@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::telemetry::record::AccessRecord;
+use crate::telemetry::timestamp::Stamper;
 
 /// Bytes for which a line of the quota stands. A usual line has 350 to 450; lines with long paths use up the quota
 /// sooner, so that the queue's memory is bounded whatever clients send.
@@ -39,6 +40,7 @@ pub(super) struct Shard {
 #[derive(Debug, Default)]
 struct Waiting {
     buffer: Vec<u8>,
+    stamper: Stamper,
     /// Lines in `buffer`.
     lines: usize,
     /// Lines and bytes that the writer took and has not written.
@@ -62,9 +64,10 @@ impl Shard {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return Submitted::Dropped;
         }
-        record.write(&mut waiting.buffer);
-        waiting.lines += 1;
-        if waiting.buffer.len() >= WAKE_BYTES { Submitted::Full } else { Submitted::Queued }
+        let Waiting { buffer, stamper, lines, .. } = &mut *waiting;
+        record.write(buffer, stamper);
+        *lines += 1;
+        if buffer.len() >= WAKE_BYTES { Submitted::Full } else { Submitted::Queued }
     }
 
     /// Swaps the waiting lines for an empty buffer; they count as waiting until [`Shard::written`].

@@ -36,11 +36,13 @@ pub enum ShedReason {
     Http2Flood,
     /// `body_match_memory`
     RoutingBodies,
+    /// The machine gave no socket for a connection to an upstream: file descriptors, ports or memory.
+    Sockets,
 }
 
 impl ShedReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Connections,
         Self::ConnectionsPerIp,
         Self::InFlight,
@@ -54,6 +56,7 @@ impl ShedReason {
         Self::Draining,
         Self::Http2Flood,
         Self::RoutingBodies,
+        Self::Sockets,
     ];
 
     /// Whether it protects an upstream, and not the gateway.
@@ -77,6 +80,7 @@ impl ShedReason {
             Self::Draining => "draining",
             Self::Http2Flood => "h2_flood",
             Self::RoutingBodies => "routing_bodies",
+            Self::Sockets => "sockets",
         }
     }
 }

@@ -73,9 +73,22 @@ impl Process {
         Self::launch(config, arguments, &[]).await
     }
 
+    /// Starts one that may have this many file descriptors.
+    pub(crate) async fn start_with_descriptors(config: &Path, most: u32) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {most} && exec \"$0\" run --config \"$1\"")]);
+        command.arg(env!("CARGO_BIN_EXE_gateway")).arg(config).kill_on_drop(true);
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        Self::up(command).await
+    }
+
     async fn launch(config: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = command(&["run", "--config", config.to_str().unwrap()], config.parent().unwrap());
         command.args(arguments).envs(variables.iter().copied());
+        Self::up(command).await
+    }
+
+    async fn up(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::null()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
         let ready = next_event(&mut stderr, "ready").await;
