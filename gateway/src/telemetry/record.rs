@@ -145,7 +145,12 @@ impl<'a> AccessRecord<'a> {
     }
 
     /// Appends the record as one line, its newline included.
-    pub(super) fn write(&self, out: &mut Vec<u8>, stamper: &mut Stamper) {
+    pub fn write(&self, out: &mut Vec<u8>) {
+        self.write_among(out, &mut Stamper::default());
+    }
+
+    /// The same, for one of many that come one after the other.
+    pub(super) fn write_among(&self, out: &mut Vec<u8>, stamper: &mut Stamper) {
         out.extend_from_slice(b"{\"ts\":\"");
         stamper.write(out, self.unix_us);
         self.write_request(out);

@@ -65,7 +65,7 @@ impl Shard {
             return Submitted::Dropped;
         }
         let Waiting { buffer, stamper, lines, .. } = &mut *waiting;
-        record.write(buffer, stamper);
+        record.write_among(buffer, stamper);
         *lines += 1;
         if buffer.len() >= WAKE_BYTES { Submitted::Full } else { Submitted::Queued }
     }

@@ -44,7 +44,7 @@ fn full<'a>(hostile: &'a str) -> AccessRecord<'a> {
 
 fn line(record: &AccessRecord<'_>) -> String {
     let mut out = Vec::new();
-    record.write(&mut out, &mut Stamper::default());
+    record.write(&mut out);
     String::from_utf8(out).unwrap()
 }
 

@@ -5,7 +5,6 @@ use std::time::Instant;
 use super::notes::{AttemptNote, Notes};
 use crate::telemetry::json::{write_escaped, write_number};
 use crate::telemetry::record::AccessRecord;
-use crate::telemetry::timestamp::Stamper;
 
 /// A rate limit that was asked.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +50,7 @@ pub struct Details<'a> {
 impl Details<'_> {
     /// Writes the request as one JSON object.
     pub fn write(&self, record: &AccessRecord<'_>, out: &mut Vec<u8>) {
-        record.write(out, &mut Stamper::default());
+        record.write(out);
         // The object goes on.
         out.truncate(out.len() - b"}\n".len());
         out.extend_from_slice(b",\"kinds\":");
