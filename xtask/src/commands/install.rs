@@ -12,6 +12,10 @@ pub(super) fn install_tool(package: &str, version: Option<&str>) -> Result<(), F
     if let Some(version) = version {
         install.args(["--version", version]);
     }
+    // It runs for seconds: the time to build it is what is waited for.
+    for (setting, value) in [("OPT_LEVEL", "1"), ("LTO", "off"), ("CODEGEN_UNITS", "16"), ("DEBUG", "false")] {
+        install.env(format!("CARGO_PROFILE_RELEASE_{setting}"), value);
+    }
     // Not into this workspace's target directory: its features and flags are none of the tool's business.
     run(install.env("CARGO_TARGET_DIR", tools_dir().join("build")))
 }
