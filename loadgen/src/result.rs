@@ -75,9 +75,10 @@ pub struct Expectation {
     pub figure: String,
     /// Its bound, in words.
     pub bound: String,
-    /// Its value.
-    pub value: f64,
-    /// Whether the bound holds.
+    /// Its value; `None` where there is none, as a latency or a share of no requests.
+    #[serde(default)]
+    pub value: Option<f64>,
+    /// Whether the bound holds. That of a value that is not there does not.
     pub holds: bool,
 }
 
@@ -152,7 +153,8 @@ pub struct PhaseResult {
     pub outcome: OutcomeCounts,
     /// Failures by cause.
     pub failures: BTreeMap<String, u64>,
-    /// Ok over all arrivals, dropped ones too.
+    /// Ok over all arrivals, dropped ones too. Of none it is a zero for form's sake, as their latencies are, and
+    /// whoever judges takes it for no value.
     pub success_ratio: f64,
 }
 
@@ -216,7 +218,7 @@ impl PhaseResult {
                 client_error: phase.client_error,
             },
             failures: phase.failures.clone(),
-            success_ratio: round(phase.success_ratio(), 1e6),
+            success_ratio: round(phase.success_ratio().unwrap_or(0.0), 1e6),
         }
     }
 }

@@ -75,11 +75,11 @@ impl Phase {
         self.rejected + self.failed + self.client_error + self.dropped
     }
 
-    /// Share of all arrivals, dropped ones too, that ended as expected; 1 when there were none.
+    /// Share of all arrivals, dropped ones too, that ended as expected; `None` when there were none.
     #[must_use]
-    pub fn success_ratio(&self) -> f64 {
+    pub fn success_ratio(&self) -> Option<f64> {
         let all = self.requests() + self.dropped;
-        if all == 0 { 1.0 } else { self.ok as f64 / all as f64 }
+        (all > 0).then(|| self.ok as f64 / all as f64)
     }
 
     /// Its histograms by name.
