@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::{Load, Model, Settings};
 use crate::clock::duration_ns;
 use crate::connection::InFlight;
+use crate::connection::http2::EndedStream;
 use crate::plan::Plan;
 use crate::request::Protocol;
 use crate::response::Head;
@@ -152,6 +153,16 @@ impl<'a> Lane<'a> {
     pub(super) fn drop_arrival(&mut self, intended_ns: u64) {
         self.totals.dropped += 1;
         self.observer.dropped(intended_ns);
+    }
+
+    /// A request of an HTTP/2 connection is over.
+    pub(super) fn over(&mut self, over: &EndedStream) {
+        let EndedStream { in_flight, head, body_bytes, end_ns, failure } = *over;
+        let ended = Ended { in_flight, head, body_bytes, end_ns };
+        match failure {
+            Some(failure) => self.failed(&ended, failure),
+            None => self.finished(&ended),
+        }
     }
 
     /// A whole answer came.
