@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Outcome {
     /// The expected status, and the whole expected body.
     Ok,
-    /// 429 or 503 that was not expected: someone refused to do the work.
+    /// 429 or 503 that was not expected, or a gRPC call's 8 or 14: someone refused to do the work.
     Rejected,
     /// Any other answer that was not expected, a broken answer, or none.
     Failed,
@@ -32,6 +32,8 @@ pub enum Failure {
     Timeout,
     /// The answer lacked a value that later steps of a journey need.
     Missing,
+    /// A gRPC call ended with another status than 0, or without one.
+    Call,
 }
 
 impl fmt::Display for Failure {
@@ -44,6 +46,7 @@ impl fmt::Display for Failure {
             Self::Length => "length",
             Self::Timeout => "timeout",
             Self::Missing => "missing",
+            Self::Call => "grpc",
         })
     }
 }

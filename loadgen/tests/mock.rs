@@ -8,10 +8,10 @@ use loadgen::clock::Clock;
 use loadgen::engine::{Load, Model, Pacing, Schedule, Settings, run_all, run_all_beside};
 use loadgen::plan::{Arrivals, Plan};
 use loadgen::recorder::Recorder;
-use loadgen::request::{Mix, Template};
+use loadgen::request::{Mix, Protocol, Template};
 use loadgen::sample::{Observer, Sample, Totals};
 use loadgen::target::Target;
-use mocks::{Mock, Rule};
+use mocks::{Effect, Mock, Rule};
 
 fn settings(url: &str, rate: f64, length_ns: u64) -> Settings {
     let template = Template::get("t", Target::parse(url, false).unwrap());
@@ -167,4 +167,33 @@ fn a_shared_mock_serves_alone_until_it_is_told_to_stop() {
         run_all(vec![load], clock, at_once(&clock, Pacing::Sleep)).unwrap();
     });
     assert_eq!(recorder.phases()[0].ok, 10);
+}
+
+#[test]
+fn a_grpc_call_that_failed_is_no_success() {
+    let mock = Mock::builder().service("echo").launch().unwrap();
+    let mut call = Template::get("t", Target::parse(&mock.url("/mocks.Echo/Unary"), false).unwrap());
+    call.method = "POST".to_owned();
+    call.headers =
+        vec![("content-type".to_owned(), "application/grpc".to_owned()), ("te".to_owned(), "trailers".to_owned())];
+    call.body = vec![0, 0, 0, 0, 3, b'a', b'b', b'c'];
+    let mix = Mix::new(&[call], 7).unwrap().speaking(Protocol::Http2 { streams: 4 }).unwrap();
+    let counts = |rules: Vec<Rule>| {
+        mock.set_rules(rules);
+        let mut recorder = Recorder::new("steady", 0);
+        let model = Model::Closed { requests: Some(20), duration: None };
+        let one = Settings { mix: mix.clone(), model, ..settings(&mock.url("/"), 1.0, 1) };
+        let clock = Clock::start();
+        let schedule = at_once(&clock, Pacing::Sleep);
+        run_all(vec![Load { settings: one, observer: &mut recorder }], clock, schedule).unwrap();
+        let phase = &recorder.phases()[0];
+        assert_eq!(phase.status[&200], 20, "whatever became of the call");
+        (phase.ok, phase.rejected, phase.failures.get("grpc").copied().unwrap_or(0))
+    };
+    assert_eq!(counts(Vec::new()), (20, 0, 0));
+    assert_eq!(counts(vec![Rule::any().grpc_status(0)]), (20, 0, 0));
+    assert_eq!(counts(vec![Rule::any().grpc_status(14)]), (0, 20, 0));
+    assert_eq!(counts(vec![Rule::any().grpc_status(5)]), (0, 0, 20));
+    let cut = Rule::any().effect(Effect::Truncate(None));
+    assert_eq!(counts(vec![cut]), (0, 0, 20), "it lacks its trailers");
 }

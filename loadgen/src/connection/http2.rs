@@ -24,9 +24,9 @@ use h2::{Reason, RecvStream};
 use super::InFlight;
 use super::wire::Wire;
 use crate::clock::Clock;
-use crate::response::Head;
+use crate::response::{Call, Head};
 use crate::sample::Failure;
-use message::{Message, head_of};
+use message::{Message, call_of, head_of};
 use socket::Socket;
 
 /// Receive windows, of a stream and of a connection: large enough that a body on loopback or a fast network never waits
@@ -350,7 +350,12 @@ impl Stream {
         match body.poll_trailers(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(trailers)) => {
+                if let (Call::Untold, Some(trailers)) = (self.head.call, trailers) {
+                    self.head.call = call_of(&trailers);
+                }
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }

@@ -172,9 +172,16 @@ impl<'a> Lane<'a> {
         let status = ended.head.status;
         let right_length = prepared.is_head || expect.body_bytes.is_none_or(|length| length == ended.body_bytes);
         let accepted = expect.accepts_status(status);
-        let failure = (accepted && !right_length).then_some(Failure::Length);
+        let call = ended.head.call;
+        let refused = accepted && call.is_refused();
+        let failure = match accepted {
+            true if call.is_failed() => (!refused).then_some(Failure::Call),
+            true if !right_length => Some(Failure::Length),
+            _ => None,
+        };
         let outcome = match status {
             _ if failure.is_some() => Outcome::Failed,
+            _ if refused => Outcome::Rejected,
             _ if accepted => Outcome::Ok,
             429 | 503 => Outcome::Rejected,
             400..=499 => Outcome::ClientError,
