@@ -118,7 +118,7 @@ pub struct Lag {
 pub struct LoadResult {
     /// Planned requests a second; in the closed model what was achieved.
     pub offered_rps: f64,
-    /// Requests that ended, a second.
+    /// Requests that ended, a second of the time for which they were sent: those that hang make it no longer.
     pub achieved_rps: f64,
     /// Requests that ended.
     pub requests: u64,
@@ -230,6 +230,8 @@ pub struct Offered {
     pub arrivals: u64,
     /// Planned arrivals a second.
     pub rate: f64,
+    /// How long the measured part was planned to be, nanoseconds; `None` of a run that was ended early.
+    pub length_ns: Option<u64>,
     /// The plan's hash.
     pub hash: u64,
 }
@@ -239,7 +241,7 @@ impl LoadResult {
     #[must_use]
     pub fn of(recorder: &Recorder, totals: &Totals, offered: Option<Offered>) -> Self {
         let requests = recorder.phases().iter().map(Phase::requests).sum();
-        let achieved_rps = round(requests as f64 * 1e9 / recorder.span_ns() as f64, 10.0);
+        let achieved_rps = round(requests as f64 * 1e9 / sending_ns(recorder, offered).max(1.0), 10.0);
         let cpu_us = totals.cpu_ns as f64 / 1e3 / totals.finished.max(1) as f64;
         let phases = recorder.phases().iter().map(|phase| (phase.name.clone(), PhaseResult::of(phase))).collect();
         Self {
@@ -252,6 +254,22 @@ impl LoadResult {
             journeys: BTreeMap::new(),
         }
     }
+}
+
+/// For how long requests were sent, nanoseconds: as planned, where the whole plan was sent. Otherwise from the first to
+/// the last, and what comes after the last: in the open model the gap to the one that was not sent, in the closed model
+/// the answer for which another would have waited.
+fn sending_ns(recorder: &Recorder, offered: Option<Offered>) -> f64 {
+    let arrivals: u64 = recorder.phases().iter().map(|phase| phase.requests() + phase.dropped).sum();
+    let planned = offered.filter(|offered| arrivals >= offered.arrivals).and_then(|offered| offered.length_ns);
+    if let Some(length_ns) = planned {
+        return length_ns as f64;
+    }
+    let span_ns = recorder.intended_span_ns() as f64;
+    if offered.is_some() && span_ns > 0.0 {
+        return span_ns + span_ns / arrivals.saturating_sub(1).max(1) as f64;
+    }
+    span_ns + recorder.merged("all").latency.value_at_quantile(0.5) as f64
 }
 
 impl Moment {

@@ -38,7 +38,8 @@ fn totals(finished: u64, cpu_ns: u64) -> Totals {
     Totals { started: finished, finished, cpu_ns, wall_ns: 1_000_000_000, ..Totals::default() }
 }
 
-const OFFERED: Option<Offered> = Some(Offered { arrivals: 1_000, rate: 1_000.0, hash: 7 });
+const OFFERED: Option<Offered> =
+    Some(Offered { arrivals: 1_000, rate: 1_000.0, length_ns: Some(1_000_000_000), hash: 7 });
 
 #[test]
 fn a_run_that_kept_its_plan_is_valid() {
@@ -71,7 +72,7 @@ fn a_drop_in_the_warm_up_is_left_out_with_it() {
     recorder.sample(&Sample { intended_ns: 1_000_000, end_ns: 1_100_000, ..SAMPLE });
     recorder.dropped(999_999);
     let totals = Totals { dropped: 1, ..totals(2, 100) };
-    let offered = Some(Offered { arrivals: 1, rate: 1.0, hash: 7 });
+    let offered = Some(Offered { arrivals: 1, rate: 1.0, length_ns: Some(1_000_000), hash: 7 });
     let validity = Validity::judge(&recorder, &totals, offered, 0.0);
     assert_eq!((validity.valid, validity.dropped), (true, 0), "{:?}", validity.reasons);
 }
@@ -89,5 +90,30 @@ fn figures_are_microseconds() {
     assert!((load.client_cpu_us_per_request - 5.0).abs() < 1e-9);
     let p50 = load.phases["steady"].latency_us.p50;
     assert!((p50 - 100.0).abs() < 0.2, "{p50}");
-    assert!((load.achieved_rps - 1_000.9).abs() < 0.2, "{}", load.achieved_rps);
+}
+
+#[test]
+fn one_request_that_hangs_makes_no_rate_a_fraction() {
+    let rate = |recorder: &Recorder, offered| LoadResult::of(recorder, &totals(1_000, 0), offered).achieved_rps;
+    let near = |rate: f64, expected: f64| assert!((rate / expected - 1.0).abs() < 0.002, "{rate}, not {expected}");
+    let mut hanging = recorder(999, 0);
+    hanging.sample(&Sample { intended_ns: 500_000, end_ns: 10_000_000_000, ..SAMPLE });
+    near(rate(&hanging, OFFERED), 1_000.0);
+    // Of a plan that was not sent to its end, up to where it was: 1,000 in 998 ms and a gap.
+    let ended = OFFERED.map(|offered| Offered { length_ns: None, ..offered });
+    near(rate(&hanging, ended), 1_001.0);
+    let gave_up = OFFERED.map(|offered| Offered { arrivals: 60_000, length_ns: Some(60_000_000_000), ..offered });
+    near(rate(&hanging, gave_up), 1_001.0);
+    // In the closed model up to the last answer, if it had been one like others.
+    near(rate(&hanging, None), 1_000.0 / 0.998_1);
+}
+
+#[test]
+fn a_closed_run_of_one_request_a_connection_lasts_as_long_as_an_answer() {
+    let mut recorder = Recorder::new("steady", 0);
+    (0..10).for_each(|number| recorder.sample(&Sample { intended_ns: number, end_ns: 500_000_000, ..SAMPLE }));
+    let achieved = LoadResult::of(&recorder, &totals(10, 0), None).achieved_rps;
+    assert!((achieved - 20.0).abs() < 0.1, "{achieved}");
+    let nothing = LoadResult::of(&Recorder::new("steady", 0), &totals(0, 0), None);
+    assert!(nothing.achieved_rps.abs() < f64::EPSILON);
 }

@@ -177,7 +177,7 @@ mod tests {
 
     fn reasons(overload: bool, totals: &Totals, lag_us: f64) -> Vec<String> {
         let load = load(overload);
-        let offered = Offered { arrivals: 1_000, rate: 1_000.0, hash: 0 };
+        let offered = Offered { arrivals: 1_000, rate: 1_000.0, length_ns: None, hash: 0 };
         let mut reasons = Vec::new();
         LoadSeen { load: &load, totals, offered: Some(&offered), lag_us, service_us: 1_000.0 }.reasons(&mut reasons);
         reasons
