@@ -95,9 +95,9 @@ pub struct Validity {
     pub pacer_lag_us: Lag,
     /// Achieved over offered requests; 1 in the closed model, which offers nothing of its own.
     pub achieved_over_offered: f64,
-    /// CPU time that the driver's thread worked, over the run's time.
+    /// CPU time that the driver's thread worked while it sent, over that time.
     pub client_cpu_ratio: f64,
-    /// Time that the driver's thread spun, over the run's time. It is no work: a spinning driver is a waiting one.
+    /// Time that the driver's thread spun meanwhile, over the same. It is no work: a spinning driver is a waiting one.
     #[serde(default)]
     pub client_spin_ratio: f64,
     /// When the run was steady, from its start.
@@ -144,7 +144,7 @@ pub struct PhaseResult {
     /// From the first byte sent to the answer's head; absent when there was no answer.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_byte_us: Option<Quantiles>,
-    /// Service less the mock's residence; absent when no answer told its residence.
+    /// From the first byte sent to the answer's head, less the mock's residence; absent when no answer told it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub added_us: Option<Quantiles>,
     /// Answers by status; `0` stands for none.

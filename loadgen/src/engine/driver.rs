@@ -16,7 +16,7 @@ use crate::clock::{Clock, duration_ns, thread_cpu_ns};
 use crate::connection::http2::Http2;
 use crate::connection::{Connection, InFlight};
 use crate::request::Mix;
-use crate::sample::{Failure, Observer, Totals};
+use crate::sample::{Failure, Observer, Spent, Totals};
 use leaving::Leaving;
 
 /// What is read in one go: most bodies take one read, and a large one does not make other requests late.
@@ -137,7 +137,7 @@ struct Driver<'a, 'n> {
     /// Whether an HTTP/2 connection is being settled: what begins on it then goes out with the next of its pumps.
     settling: bool,
     spun: Spun,
-    /// What the neighbour's turns took in which there was something to do.
+    /// CPU time of the neighbour's turns in which there was something to do.
     neighbour_ns: u64,
     cpu_before_ns: u64,
 }
@@ -209,10 +209,12 @@ impl<'a> Driver<'a, '_> {
     /// Lets the neighbour have its turn, where there is one; the time afterwards.
     fn lend_thread(&mut self, turned_ns: u64) -> u64 {
         let Some(neighbour) = &mut self.neighbour else { return turned_ns };
+        // Its CPU time, as the driver's own is: while others have the core, neither works.
+        let cpu_before_ns = thread_cpu_ns();
         let worked = neighbour();
         let after_ns = self.clock.now_ns();
         if worked {
-            self.neighbour_ns += after_ns - turned_ns;
+            self.neighbour_ns += thread_cpu_ns().saturating_sub(cpu_before_ns);
         } else {
             self.spun.looked(after_ns - turned_ns);
         }
@@ -280,6 +282,9 @@ impl<'a> Driver<'a, '_> {
             if let Some(arrival) = self.lanes[lane].take_arrival(self.start_ns, now_ns) {
                 self.arrive(lane, arrival, now_ns);
             }
+            if self.lanes[lane].next_due_ns().is_none() {
+                self.count_time(now_ns);
+            }
             self.find_next_due();
             sent = true;
         }
@@ -311,7 +316,10 @@ impl<'a> Driver<'a, '_> {
         let now_ns = self.clock.now_ns();
         let Slot { lane, target, .. } = self.slots[slot];
         let lane = &mut self.lanes[lane];
-        let Some(number) = lane.take_next(self.start_ns, now_ns) else { return };
+        let Some(number) = lane.take_next(self.start_ns, now_ns) else {
+            self.count_time(now_ns);
+            return;
+        };
         let template = lane.settings.mix.draw_for(target, number);
         self.begin(slot, template, Arrival { number, intended_ns: now_ns });
     }
@@ -394,13 +402,9 @@ impl<'a> Driver<'a, '_> {
     }
 
     fn count_time(&mut self, now_ns: u64) {
-        let spun_ns = self.spun.ns();
-        let cpu_ns = (thread_cpu_ns() - self.cpu_before_ns).saturating_sub(spun_ns + self.neighbour_ns);
-        for lane in &mut self.lanes {
-            lane.totals.cpu_ns = cpu_ns;
-            lane.totals.spun_ns = spun_ns;
-            lane.totals.neighbour_ns = self.neighbour_ns;
-            lane.totals.wall_ns = now_ns.saturating_sub(self.start_ns);
-        }
+        let (spun_ns, neighbour_ns) = (self.spun.ns(), self.neighbour_ns);
+        let cpu_ns = (thread_cpu_ns() - self.cpu_before_ns).saturating_sub(spun_ns + neighbour_ns);
+        let spent = Spent { cpu_ns, spun_ns, neighbour_ns, wall_ns: now_ns.saturating_sub(self.start_ns) };
+        self.lanes.iter_mut().for_each(|lane| lane.count_time(spent));
     }
 }

@@ -10,7 +10,7 @@ use crate::connection::http2::EndedStream;
 use crate::plan::Plan;
 use crate::request::Protocol;
 use crate::response::Head;
-use crate::sample::{Failure, Observer, Outcome, Sample, Totals};
+use crate::sample::{Failure, Observer, Outcome, Sample, Spent, Totals};
 
 /// A driver this far behind its plan never catches up: the run is of no use, and ends.
 const HOPELESS_NS: u64 = 3_000_000_000;
@@ -33,6 +33,8 @@ pub(super) struct Lane<'a> {
     pub(super) idle: Vec<VecDeque<usize>>,
     pub(super) in_flight: usize,
     pub(super) totals: Totals,
+    /// Requests begun when time was last counted.
+    counted: u64,
     /// Body bytes of a request while it is rendered.
     pub(super) body: Vec<u8>,
     /// A request for HTTP/2 while it is rendered.
@@ -76,6 +78,7 @@ impl<'a> Lane<'a> {
             idle,
             in_flight: 0,
             totals: Totals::default(),
+            counted: 0,
             body: Vec::new(),
             rendered: Vec::new(),
         }
@@ -246,6 +249,17 @@ impl<'a> Lane<'a> {
             self.totals.not_ok += 1;
         }
         self.observer.sample(sample);
+    }
+
+    /// What became of the driver's time until now.
+    pub(super) fn count_time(&mut self, spent: Spent) {
+        let totals = &mut self.totals;
+        let Spent { cpu_ns, spun_ns, neighbour_ns, wall_ns } = spent;
+        (totals.cpu_ns, totals.spun_ns) = (cpu_ns, spun_ns);
+        (totals.neighbour_ns, totals.wall_ns) = (neighbour_ns, wall_ns);
+        if totals.started != self.counted {
+            (totals.sending, self.counted) = (spent, totals.started);
+        }
     }
 
     /// Tells the observer how it goes.

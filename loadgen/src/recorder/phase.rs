@@ -20,7 +20,7 @@ pub struct Phase {
     pub service: Histogram<u64>,
     /// From the first byte sent to the answer's head; only requests that were sent and had one.
     pub first_byte: Histogram<u64>,
-    /// Service less the mock's residence; only answers that say their residence.
+    /// From the first byte sent to the answer's head, less the mock's residence; only answers that say it.
     pub added: Histogram<u64>,
     /// Answers by status; 0 stands for none.
     pub status: BTreeMap<u16, u64>,

@@ -1,7 +1,7 @@
 //! What makes a run invalid, and how its figures are counted.
 
 use super::*;
-use crate::sample::{Observer, Outcome, Sample};
+use crate::sample::{Observer, Outcome, Sample, Spent};
 
 /// A good answer.
 const SAMPLE: Sample = Sample {
@@ -35,7 +35,8 @@ fn recorder(requests: u64, lag_ns: u64) -> Recorder {
 }
 
 fn totals(finished: u64, cpu_ns: u64) -> Totals {
-    Totals { started: finished, finished, cpu_ns, wall_ns: 1_000_000_000, ..Totals::default() }
+    let sending = Spent { cpu_ns, wall_ns: 1_000_000_000, ..Spent::default() };
+    Totals { started: finished, finished, cpu_ns, wall_ns: 1_000_000_000, sending, ..Totals::default() }
 }
 
 const OFFERED: Option<Offered> =
@@ -78,8 +79,21 @@ fn a_drop_in_the_warm_up_is_left_out_with_it() {
 }
 
 #[test]
-fn a_closed_run_may_use_its_whole_core() {
-    assert!(Validity::judge(&recorder(1_000, 0), &totals(1_000, 999_000_000), None, 0.0).valid);
+fn a_driver_is_judged_while_it_sends_in_both_models() {
+    for offered in [OFFERED, None] {
+        let busy = |totals: &Totals| {
+            let validity = Validity::judge(&recorder(1_000, 0), totals, offered, 0.0);
+            (validity.reasons.iter().any(|reason| reason.contains("busy for 80 %")), validity.client_cpu_ratio)
+        };
+        let hard = totals(1_000, 800_000_000);
+        assert_eq!(busy(&hard), (true, 0.8));
+        // It waited nine seconds more for an answer that hung.
+        assert_eq!(busy(&Totals { wall_ns: 10_000_000_000, ..hard }), (true, 0.8));
+        assert_eq!(busy(&totals(1_000, 690_000_000)), (false, 0.69));
+        // Users of journeys are a process of their own, on more cores than one.
+        let users = Totals { sending: Spent::default(), ..hard };
+        assert_eq!(busy(&users), (false, 0.8));
+    }
     assert!(!Validity::judge(&recorder(0, 0), &totals(0, 0), None, 0.0).valid, "nothing ended");
 }
 

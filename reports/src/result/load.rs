@@ -97,7 +97,7 @@ pub struct Phase {
     pub latency_us: Quantiles,
     /// From the first byte sent.
     pub service_us: Quantiles,
-    /// Service less the mock's residence.
+    /// From the first byte sent to the answer's head, less the mock's residence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added_us: Option<AddedQuantiles>,
     /// Answers by status, `0` for none.

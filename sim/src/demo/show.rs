@@ -78,7 +78,7 @@ fn traffic(findings: &Findings, paint: Paint) -> String {
     text += &format!(
         "  {}\n  {}\n",
         paint.dim("latency  counts from the planned send time"),
-        paint.dim("added    by the gateway and the network: the client's time less the mock's own"),
+        paint.dim("added    by the gateway and the network: up to the answer's head, less the mock's own time"),
     );
     for reason in findings.validity().reasons {
         text += &format!("  {}\n", paint.red(&format!("! not a measurement: {reason}")));
