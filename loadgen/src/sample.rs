@@ -97,7 +97,7 @@ impl Sample {
         (self.status != 0).then(|| self.head_ns.saturating_sub(self.sent_ns))
     }
 
-    /// From the first byte sent to the answer's head, less the mock's own time up to there: what everything between took.
+    /// From the first byte sent to the answer's head, less the mock's own time up to there: what all between took.
     /// A body is left out on both sides, since no head can tell how long it will take.
     #[must_use]
     pub fn added_ns(&self) -> Option<u64> {

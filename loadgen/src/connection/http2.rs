@@ -3,8 +3,8 @@
 //! The protocol is the crate `h2`'s. It asks for a runtime only through wakers, so the driver's loop can be one: when
 //! the socket has news, the connection is polled, and then the streams that it woke.
 //!
-//! A server that says goodbye (GOAWAY without an error; RFC 9113, section 6.8) still answers what it has taken up; what it
-//! has not is for another connection.
+//! A server that says goodbye (GOAWAY without an error; RFC 9113, section 6.8) still answers what it has taken up; what
+//! it has not is for another connection.
 //!
 //! Invariants: each request that was begun comes out once, in [`Http2::take_ended`] or in [`Http2::take_unsent`]. The
 //! driver never waits for it.

@@ -177,10 +177,10 @@ impl<'a> Lane<'a> {
         let accepted = expect.accepts_status(status);
         let call = ended.head.call;
         let refused = accepted && call.is_refused();
-        let failure = match accepted {
-            true if call.is_failed() => (!refused).then_some(Failure::Call),
-            true if !right_length => Some(Failure::Length),
-            _ => None,
+        let failure = if accepted && call.is_failed() {
+            (!refused).then_some(Failure::Call)
+        } else {
+            (accepted && !right_length).then_some(Failure::Length)
         };
         let outcome = match status {
             _ if failure.is_some() => Outcome::Failed,

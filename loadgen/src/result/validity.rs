@@ -56,8 +56,8 @@ impl Validity {
         let busy = totals.sending.share(totals.sending.cpu_ns);
         if busy > MOST_BUSY {
             reasons.push(format!(
-                "the driver's thread was busy for {:.0} % while it sent, so it may be what was measured: ask for less, or \
-                 give it a core of its own",
+                "the driver's thread was busy for {:.0} % while it sent, so it may be what was measured: ask for less, \
+                 or give it a core of its own",
                 busy * 100.0
             ));
         }

@@ -81,8 +81,8 @@ pub(crate) fn figure(figures: &Value, name: &str) -> Option<f64> {
     at.as_f64()
 }
 
-/// Whether `at` has `key` for form's sake alone: the share of no arrivals that went well, a latency that nobody had, the
-/// length of a journey that nobody went to its end.
+/// Whether `at` has `key` for form's sake alone: the share of no arrivals that went well, a latency that nobody had,
+/// the length of a journey that nobody went to its end.
 fn is_of_nothing(at: &Value, key: &str) -> bool {
     match (key, at.get("outcome").and_then(Value::as_object)) {
         ("success_ratio", Some(outcome)) => outcome.values().all(|count| count.as_u64() == Some(0)),

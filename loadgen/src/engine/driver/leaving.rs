@@ -1,6 +1,6 @@
 //! Connections that are being left: their server has said goodbye, and still answers what it has taken up.
 //!
-//! What it has not taken up goes to another connection, at no cost to its intended time, and so does all that comes after.
+//! What it has not taken up goes to another connection, at no cost to its intended time, and so does all that follows.
 //! The slot has another connection meanwhile, and the closed model as many requests under way as before.
 
 use super::{Driver, Link, Slot};
