@@ -19,12 +19,23 @@ use wire::Wire;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InFlight {
     pub(crate) template: usize,
+    /// Its number, from which its bytes can be made again.
+    pub(crate) number: u64,
     pub(crate) intended_ns: u64,
     /// When its first byte was written; `None` while the connection is being opened.
     pub(crate) sent_ns: Option<u64>,
     pub(crate) head_ns: Option<u64>,
     /// When the driver took it on; the time limit counts from here.
     pub(crate) started_ns: u64,
+    /// How many connections had it before this one, and did not take it up.
+    pub(crate) moves: u8,
+}
+
+impl InFlight {
+    /// One that was taken on at `now_ns`, and has not been sent.
+    pub(crate) fn new(template: usize, number: u64, intended_ns: u64, now_ns: u64) -> Self {
+        Self { template, number, intended_ns, sent_ns: None, head_ns: None, started_ns: now_ns, moves: 0 }
+    }
 }
 
 /// Starts to connect; the socket is writable when that is done.
@@ -77,11 +88,10 @@ impl Connection {
     }
 
     /// Takes a request on; its bytes go out with [`Connection::write`].
-    pub(crate) fn begin(&mut self, template: usize, is_head: bool, intended_ns: u64, now_ns: u64) {
+    pub(crate) fn begin(&mut self, in_flight: InFlight, is_head: bool) {
         debug_assert!(self.in_flight.is_none(), "one request at a time");
         self.reader.reset(is_head);
-        let (sent_ns, head_ns) = (None, None);
-        self.in_flight = Some(InFlight { template, intended_ns, sent_ns, head_ns, started_ns: now_ns });
+        self.in_flight = Some(in_flight);
         self.written = 0;
     }
 

@@ -53,7 +53,9 @@ pub struct Recorder {
     lag: Histogram<u64>,
     /// Samples intended before this are left out.
     from_ns: u64,
-    first_ns: Option<u64>,
+    /// The earliest and the latest intended time.
+    intended: Option<(u64, u64)>,
+    /// The last end.
     last_ns: u64,
 }
 
@@ -68,7 +70,7 @@ impl Recorder {
             intervals: Intervals::new(from_ns),
             lag: histogram(),
             from_ns,
-            first_ns: None,
+            intended: None,
             last_ns: from_ns,
         }
     }
@@ -139,10 +141,11 @@ impl Recorder {
         &self.lag
     }
 
-    /// From the first intended time to the last end, nanoseconds; at least 1.
+    /// From the first intended time to the last one, nanoseconds. When requests ended does not matter: one that hangs
+    /// makes no run longer.
     #[must_use]
-    pub fn span_ns(&self) -> u64 {
-        self.last_ns.saturating_sub(self.first_ns.unwrap_or(self.from_ns)).max(1)
+    pub fn intended_span_ns(&self) -> u64 {
+        self.intended.map_or(0, |(first_ns, last_ns)| last_ns - first_ns)
     }
 
     /// All phases as one.
@@ -151,6 +154,12 @@ impl Recorder {
         let mut all = Phase::new(name, self.from_ns);
         self.phases.iter().for_each(|phase| all.add(phase));
         all
+    }
+
+    /// Arrivals are told as they end, in any order.
+    fn note_intended(&mut self, intended_ns: u64) {
+        let (first_ns, last_ns) = self.intended.unwrap_or((intended_ns, intended_ns));
+        self.intended = Some((first_ns.min(intended_ns), last_ns.max(intended_ns)));
     }
 
     fn phase_of(&mut self, intended_ns: u64) -> Option<&mut Phase> {
@@ -164,13 +173,14 @@ impl Observer for Recorder {
         let Some(phase) = self.phase_of(sample.intended_ns) else { return };
         phase.record(sample);
         self.intervals.record(sample.end_ns, sample.latency_ns(), sample.outcome != Outcome::Ok);
-        self.first_ns.get_or_insert(sample.intended_ns);
+        self.note_intended(sample.intended_ns);
         self.last_ns = self.last_ns.max(sample.end_ns);
     }
 
     fn dropped(&mut self, intended_ns: u64) {
         if let Some(phase) = self.phase_of(intended_ns) {
             phase.dropped += 1;
+            self.note_intended(intended_ns);
         }
     }
 

@@ -23,6 +23,38 @@ pub struct Head {
     pub residence_ns: Option<u64>,
     /// `x-mock-endpoint`, when present and a port.
     pub endpoint: Option<u16>,
+    /// What it says as the answer to a gRPC call; over HTTP/2 alone.
+    pub call: Call,
+}
+
+/// How a gRPC call ended, which its answer says beside the HTTP status: in its trailers, or in its head when it has
+/// nothing else to say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Call {
+    /// It is no answer to a call.
+    #[default]
+    No,
+    /// It is one, and has not told its status.
+    Untold,
+    /// `grpc-status`.
+    Ended(u32),
+}
+
+impl Call {
+    /// What `unavailable` and `resource exhausted` are called: someone refused to do the work.
+    const REFUSED: [u32; 2] = [8, 14];
+
+    /// Whether someone refused to do the work.
+    #[must_use]
+    pub fn is_refused(self) -> bool {
+        matches!(self, Self::Ended(status) if Self::REFUSED.contains(&status))
+    }
+
+    /// Whether it is a call that ended otherwise than well, or did not tell.
+    #[must_use]
+    pub fn is_failed(self) -> bool {
+        !matches!(self, Self::No | Self::Ended(0))
+    }
 }
 
 /// Where reading stands.
@@ -214,7 +246,7 @@ fn parse_head(bytes: &[u8], is_head_request: bool) -> Result<Option<(State, Head
         // An interim answer: the final one follows.
         return Ok(Some((State::Head, Head::default(), length)));
     }
-    let mut head = Head { status, keep_alive: response.version == Some(1), residence_ns: None, endpoint: None };
+    let mut head = Head { status, keep_alive: response.version == Some(1), ..Head::default() };
     let mut content_length = None;
     let mut chunked = false;
     for header in response.headers.iter() {

@@ -75,9 +75,10 @@ pub struct Expectation {
     pub figure: String,
     /// Its bound, in words.
     pub bound: String,
-    /// Its value.
-    pub value: f64,
-    /// Whether the bound holds.
+    /// Its value; `None` where there is none, as a latency or a share of no requests.
+    #[serde(default)]
+    pub value: Option<f64>,
+    /// Whether the bound holds. That of a value that is not there does not.
     pub holds: bool,
 }
 
@@ -94,9 +95,9 @@ pub struct Validity {
     pub pacer_lag_us: Lag,
     /// Achieved over offered requests; 1 in the closed model, which offers nothing of its own.
     pub achieved_over_offered: f64,
-    /// CPU time that the driver's thread worked, over the run's time.
+    /// CPU time that the driver's thread worked while it sent, over that time.
     pub client_cpu_ratio: f64,
-    /// Time that the driver's thread spun, over the run's time. It is no work: a spinning driver is a waiting one.
+    /// Time that the driver's thread spun meanwhile, over the same. It is no work: a spinning driver is a waiting one.
     #[serde(default)]
     pub client_spin_ratio: f64,
     /// When the run was steady, from its start.
@@ -117,7 +118,7 @@ pub struct Lag {
 pub struct LoadResult {
     /// Planned requests a second; in the closed model what was achieved.
     pub offered_rps: f64,
-    /// Requests that ended, a second.
+    /// Requests that ended, a second of the time for which they were sent: those that hang make it no longer.
     pub achieved_rps: f64,
     /// Requests that ended.
     pub requests: u64,
@@ -143,7 +144,7 @@ pub struct PhaseResult {
     /// From the first byte sent to the answer's head; absent when there was no answer.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_byte_us: Option<Quantiles>,
-    /// Service less the mock's residence; absent when no answer told its residence.
+    /// From the first byte sent to the answer's head, less the mock's residence; absent when no answer told it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub added_us: Option<Quantiles>,
     /// Answers by status; `0` stands for none.
@@ -152,7 +153,8 @@ pub struct PhaseResult {
     pub outcome: OutcomeCounts,
     /// Failures by cause.
     pub failures: BTreeMap<String, u64>,
-    /// Ok over all arrivals, dropped ones too.
+    /// Ok over all arrivals, dropped ones too. Of none it is a zero for form's sake, as their latencies are, and
+    /// whoever judges takes it for no value.
     pub success_ratio: f64,
 }
 
@@ -216,7 +218,7 @@ impl PhaseResult {
                 client_error: phase.client_error,
             },
             failures: phase.failures.clone(),
-            success_ratio: round(phase.success_ratio(), 1e6),
+            success_ratio: round(phase.success_ratio().unwrap_or(0.0), 1e6),
         }
     }
 }
@@ -228,6 +230,8 @@ pub struct Offered {
     pub arrivals: u64,
     /// Planned arrivals a second.
     pub rate: f64,
+    /// How long the measured part was planned to be, nanoseconds; `None` of a run that was ended early.
+    pub length_ns: Option<u64>,
     /// The plan's hash.
     pub hash: u64,
 }
@@ -237,7 +241,7 @@ impl LoadResult {
     #[must_use]
     pub fn of(recorder: &Recorder, totals: &Totals, offered: Option<Offered>) -> Self {
         let requests = recorder.phases().iter().map(Phase::requests).sum();
-        let achieved_rps = round(requests as f64 * 1e9 / recorder.span_ns() as f64, 10.0);
+        let achieved_rps = round(requests as f64 * 1e9 / sending_ns(recorder, offered).max(1.0), 10.0);
         let cpu_us = totals.cpu_ns as f64 / 1e3 / totals.finished.max(1) as f64;
         let phases = recorder.phases().iter().map(|phase| (phase.name.clone(), PhaseResult::of(phase))).collect();
         Self {
@@ -250,6 +254,22 @@ impl LoadResult {
             journeys: BTreeMap::new(),
         }
     }
+}
+
+/// For how long requests were sent, nanoseconds: as planned, where the whole plan was sent. Otherwise from the first to
+/// the last, and what comes after the last: in the open model the gap to the one that was not sent, in the closed model
+/// the answer for which another would have waited.
+fn sending_ns(recorder: &Recorder, offered: Option<Offered>) -> f64 {
+    let arrivals: u64 = recorder.phases().iter().map(|phase| phase.requests() + phase.dropped).sum();
+    let planned = offered.filter(|offered| arrivals >= offered.arrivals).and_then(|offered| offered.length_ns);
+    if let Some(length_ns) = planned {
+        return length_ns as f64;
+    }
+    let span_ns = recorder.intended_span_ns() as f64;
+    if offered.is_some() && span_ns > 0.0 {
+        return span_ns + span_ns / arrivals.saturating_sub(1).max(1) as f64;
+    }
+    span_ns + recorder.merged("all").latency.value_at_quantile(0.5) as f64
 }
 
 impl Moment {

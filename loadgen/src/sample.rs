@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Outcome {
     /// The expected status, and the whole expected body.
     Ok,
-    /// 429 or 503 that was not expected: someone refused to do the work.
+    /// 429 or 503 that was not expected, or a gRPC call's 8 or 14: someone refused to do the work.
     Rejected,
     /// Any other answer that was not expected, a broken answer, or none.
     Failed,
@@ -32,6 +32,8 @@ pub enum Failure {
     Timeout,
     /// The answer lacked a value that later steps of a journey need.
     Missing,
+    /// A gRPC call ended with another status than 0, or without one.
+    Call,
 }
 
 impl fmt::Display for Failure {
@@ -44,6 +46,7 @@ impl fmt::Display for Failure {
             Self::Length => "length",
             Self::Timeout => "timeout",
             Self::Missing => "missing",
+            Self::Call => "grpc",
         })
     }
 }
@@ -94,10 +97,11 @@ impl Sample {
         (self.status != 0).then(|| self.head_ns.saturating_sub(self.sent_ns))
     }
 
-    /// Service time less the mock's own: what everything between took.
+    /// From the first byte sent to the answer's head, less the mock's own time up to there: what all between took.
+    /// A body is left out on both sides, since no head can tell how long it will take.
     #[must_use]
     pub fn added_ns(&self) -> Option<u64> {
-        self.residence_ns.map(|residence| self.service_ns().saturating_sub(residence))
+        self.residence_ns.map(|residence| self.head_ns.saturating_sub(self.sent_ns).saturating_sub(residence))
     }
 }
 
@@ -122,10 +126,43 @@ pub struct Totals {
     pub cpu_ns: u64,
     /// Time that the driver's thread spent looking for news that were not there, nanoseconds.
     pub spun_ns: u64,
-    /// Time that somebody else had of the driver's thread and worked, nanoseconds.
+    /// CPU time that somebody else had of the driver's thread and worked, nanoseconds.
     pub neighbour_ns: u64,
     /// From the start to the last end, nanoseconds.
     pub wall_ns: u64,
+    /// The same times from the start to the last request that was sent, or not long after it; zero where no thread of
+    /// the driver sent them. After that it waits for answers, and is no busier than they are.
+    pub sending: Spent,
+}
+
+/// What became of the time of the driver's thread.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// CPU time that it worked, nanoseconds.
+    pub cpu_ns: u64,
+    /// Time that it spent looking for news that were not there, nanoseconds.
+    pub spun_ns: u64,
+    /// CPU time that somebody else had of it, nanoseconds.
+    pub neighbour_ns: u64,
+    /// All of it, nanoseconds.
+    pub wall_ns: u64,
+}
+
+impl Spent {
+    /// These nanoseconds as a share of all of it.
+    #[must_use]
+    pub fn share(&self, ns: u64) -> f64 {
+        ns as f64 / self.wall_ns.max(1) as f64
+    }
+}
+
+impl Totals {
+    /// What became of the time while requests were sent; of a load that no thread of the driver sent, of all of it.
+    #[must_use]
+    pub fn while_sending(&self) -> Spent {
+        let Self { cpu_ns, spun_ns, neighbour_ns, wall_ns, sending, .. } = *self;
+        if sending.wall_ns > 0 { sending } else { Spent { cpu_ns, spun_ns, neighbour_ns, wall_ns } }
+    }
 }
 
 /// Sees what the engine does. Calls are on the driver's thread, so they must be quick.

@@ -21,7 +21,8 @@ pub fn summary(document: &Document) -> String {
     for expectation in &document.expectations {
         let Expectation { figure, bound, value, holds } = expectation;
         let word = if *holds { "holds      " } else { "MISSED     " };
-        text += &format!("{word}{bound} ({figure} = {})\n", figure_value(figure, *value));
+        let value = value.map_or_else(|| "nothing".to_owned(), |value| figure_value(figure, value));
+        text += &format!("{word}{bound} ({figure} = {value})\n");
     }
     text += if validity.valid { "valid      yes\n" } else { "valid      no\n" };
     for reason in &validity.reasons {

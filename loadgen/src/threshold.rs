@@ -108,20 +108,19 @@ impl Threshold {
         let named = |name: &String| phases.iter().find(|phase| phase.name == *name);
         let phase = self.phase.as_ref().and_then(named).unwrap_or(all);
         let value = self.figure.of(phase, achieved_rps);
-        let missed = match self.relation {
+        let missed = |value: f64| match self.relation {
             Relation::Above => value > self.bound,
             Relation::AtLeast => value >= self.bound,
             Relation::Below => value < self.bound,
             Relation::AtMost => value <= self.bound,
         };
-        // A latency of nothing is no latency: it cannot have held.
-        let unknown = phase.requests() == 0 && LATENCIES.iter().any(|(_, figure)| *figure == self.figure);
         let place = self.phase.as_ref().map_or_else(String::new, |phase| format!(".phases.{phase}"));
         Expectation {
             figure: format!("load.{load}{place}.{}", self.figure),
             bound: format!("not {}", self.text),
             value,
-            holds: !missed && !unknown,
+            // What is not there cannot have held.
+            holds: value.is_some_and(|value| !missed(value)),
         }
     }
 }
@@ -187,19 +186,20 @@ impl Figure {
         }
     }
 
-    fn of(self, phase: &Phase, achieved_rps: f64) -> f64 {
-        let latency = || Quantiles::of(&phase.latency);
+    /// Its value; latencies and shares of nothing are none.
+    fn of(self, phase: &Phase, achieved_rps: f64) -> Option<f64> {
+        let latency = |of: fn(Quantiles) -> f64| (phase.requests() > 0).then(|| of(Quantiles::of(&phase.latency)));
         match self {
-            Self::P50 => latency().p50,
-            Self::P90 => latency().p90,
-            Self::P99 => latency().p99,
-            Self::P999 => latency().p999,
-            Self::Max => latency().max,
-            Self::Errors => phase.errors() as f64,
-            Self::ErrorShare => 1.0 - phase.success_ratio(),
+            Self::P50 => latency(|all| all.p50),
+            Self::P90 => latency(|all| all.p90),
+            Self::P99 => latency(|all| all.p99),
+            Self::P999 => latency(|all| all.p999),
+            Self::Max => latency(|all| all.max),
+            Self::Errors => Some(phase.errors() as f64),
+            Self::ErrorShare => phase.success_ratio().map(|share| 1.0 - share),
             Self::Success => phase.success_ratio(),
-            Self::Rps => achieved_rps,
-            Self::Dropped => phase.dropped as f64,
+            Self::Rps => Some(achieved_rps),
+            Self::Dropped => Some(phase.dropped as f64),
         }
     }
 }
@@ -285,9 +285,19 @@ mod tests {
     }
 
     #[test]
-    fn a_latency_that_nobody_had_does_not_hold() {
-        let recorder = Recorder::new("steady", 0);
-        assert!(!threshold("p99>20ms").judge("main", recorder.phases(), &recorder.merged("all"), 0.0).holds);
+    fn a_latency_or_a_share_of_nothing_does_not_hold() {
+        let mut recorder = Recorder::new("steady", 0);
+        let judge = |recorder: &Recorder, text: &str| {
+            threshold(text).judge("main", recorder.phases(), &recorder.merged("all"), 0.0)
+        };
+        for text in ["p99>20ms", "p99<1us", "success<99%", "errors>1%", "steady.success<99%"] {
+            let judged = judge(&recorder, text);
+            assert_eq!((judged.holds, judged.value), (false, None), "{text}");
+        }
+        assert!(judge(&recorder, "errors>0").holds, "none are none");
+        recorder.dropped(0);
+        assert_eq!(judge(&recorder, "success<99%").value, Some(0.0), "a drop is an arrival");
+        assert_eq!(judge(&recorder, "p99>20ms").value, None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! HTTP/2 by prior knowledge, against h2's own server.
 
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -39,6 +40,11 @@ fn answer_ok(_: u64, respond: &mut SendResponse<Bytes>) {
 }
 
 fn serve(script: Script) -> (SocketAddr, Arc<Seen>) {
+    serve_few(script, u64::MAX)
+}
+
+/// A server that says goodbye to each connection at its request with this number.
+fn serve_few(script: Script, last: u64) -> (SocketAddr, Arc<Seen>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
@@ -50,21 +56,26 @@ fn serve(script: Script) -> (SocketAddr, Arc<Seen>) {
         tasks.block_on(&runtime, async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             while let Ok((socket, _)) = listener.accept().await {
-                tokio::task::spawn_local(connection(socket, script, Arc::clone(&counted)));
+                tokio::task::spawn_local(connection(socket, script, last, Arc::clone(&counted)));
             }
         });
     });
     (address, seen)
 }
 
-async fn connection(socket: tokio::net::TcpStream, script: Script, seen: Arc<Seen>) {
+async fn connection(socket: tokio::net::TcpStream, script: Script, last: u64, seen: Arc<Seen>) {
     // The driver's first look whether anyone is there says nothing.
     let Ok(mut connection) = h2::server::Builder::new().max_concurrent_streams(4).handshake(socket).await else {
         return;
     };
     seen.connections.fetch_add(1, Ordering::Relaxed);
     let open = Arc::new(AtomicU64::new(0));
+    let mut number = 0;
     while let Some(Ok((request, respond))) = connection.accept().await {
+        number += 1;
+        if number == last {
+            connection.graceful_shutdown();
+        }
         tokio::task::spawn_local(answer(request, respond, script, Arc::clone(&seen), Arc::clone(&open)));
     }
 }
@@ -190,6 +201,108 @@ fn a_server_that_hangs_up_fails_what_it_had_and_the_run_goes_on() {
     let (totals, recorder) = measure(settings(address, Model::Open(plan), 2, b""), Pacing::Sleep);
     assert_eq!((totals.finished, recorder.phases()[0].failed), (20, 20));
     assert!(totals.connections > 2, "{totals:?}");
+}
+
+#[test]
+fn a_server_that_says_goodbye_answers_what_it_has_and_the_rest_goes_elsewhere() {
+    let plan = Plan::new(Arrivals::Constant, 2_000.0, 200_000_000, 3);
+    for model in [Model::Closed { requests: Some(400), duration: None }, Model::Open(plan)] {
+        let (address, seen) = serve_few(answer_ok, 10);
+        let patient =
+            Settings { max_in_flight: 1_000, timeout: Duration::from_secs(10), ..settings(address, model, 4, b"") };
+        let (totals, recorder) = measure(patient, Pacing::Sleep);
+        let phase = &recorder.phases()[0];
+        assert_eq!((totals.started, totals.finished, phase.ok), (400, 400, 400), "{:?}", phase.failures);
+        assert_eq!(seen.requests.load(Ordering::Relaxed), 400, "none is sent twice");
+        // A goodbye is on its way for a moment, so that a connection has had more than ten.
+        assert!(totals.connections > 10, "{totals:?}");
+    }
+}
+
+/// What a server of single frames does with requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Frames {
+    /// The first connection says goodbye at its second request, which it has not taken up; others answer.
+    RefuseOne,
+    /// Every connection says goodbye at its first request, and takes none up.
+    RefuseAll,
+}
+
+fn serve_frames(frames: Frames) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let refused = Arc::new(AtomicBool::new(false));
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let refused = Arc::clone(&refused);
+            // The client leaves when it has what it wants.
+            std::thread::spawn(move || speak_frames(stream, frames, &refused));
+        }
+    });
+    address
+}
+
+/// A frame (RFC 9113, section 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+fn speak_frames(mut stream: TcpStream, frames: Frames, refused: &AtomicBool) -> std::io::Result<()> {
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const GOAWAY: u8 = 7;
+    stream.read_exact(&mut [0; 24])?;
+    stream.write_all(&frame(SETTINGS, 0, 0, b""))?;
+    let mut requests = 0;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head)?;
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        stream.read_exact(&mut payload)?;
+        if head[3] != HEADERS {
+            continue;
+        }
+        requests += 1;
+        let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        // `:status: 200` is the eighth of HPACK's table.
+        let answer = |id| [frame(HEADERS, 4, id, &[0x88]), frame(DATA, 1, id, b"hello")].concat();
+        let goodbye = |last: u32| frame(GOAWAY, 0, 0, &[last.to_be_bytes(), [0; 4]].concat());
+        let answered = match frames {
+            Frames::RefuseAll => goodbye(0),
+            Frames::RefuseOne if refused.load(Ordering::Relaxed) => answer(id),
+            Frames::RefuseOne if requests == 1 => continue,
+            Frames::RefuseOne => {
+                refused.store(true, Ordering::Relaxed);
+                [goodbye(1), answer(1)].concat()
+            }
+        };
+        stream.write_all(&answered)?;
+    }
+}
+
+#[test]
+fn a_request_that_a_goodbye_refuses_is_sent_again() {
+    let address = serve_frames(Frames::RefuseOne);
+    let model = Model::Closed { requests: Some(6), duration: None };
+    let settings = Settings { connections: 1, timeout: Duration::from_secs(10), ..settings(address, model, 2, b"") };
+    let (totals, recorder) = measure(settings, Pacing::Sleep);
+    let phase = &recorder.phases()[0];
+    assert_eq!((totals.started, totals.finished, phase.ok), (6, 6, 6), "{:?}", phase.failures);
+    assert_eq!(totals.connections, 2);
+}
+
+#[test]
+fn a_request_that_nobody_takes_up_has_failed() {
+    let address = serve_frames(Frames::RefuseAll);
+    let plan = Plan::new(Arrivals::Constant, 20.0, 200_000_000, 3);
+    for (model, count) in [(Model::Closed { requests: Some(3), duration: None }, 3), (Model::Open(plan), 4)] {
+        let patient = Settings { timeout: Duration::from_secs(10), ..settings(address, model, 2, b"") };
+        let (totals, recorder) = measure(patient, Pacing::Sleep);
+        let phase = &recorder.phases()[0];
+        assert_eq!((totals.finished, phase.failures["closed"]), (count, count), "{:?}", phase.failures);
+    }
 }
 
 #[test]

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use loadgen::clock::Clock;
+use loadgen::clock::{Clock, thread_cpu_ns};
 use loadgen::engine::{Load, Model, Pacing, Schedule, Settings, run_all, run_all_beside};
 use loadgen::plan::{Arrivals, Plan};
 use loadgen::recorder::Recorder;
-use loadgen::request::{Mix, Template};
+use loadgen::request::{Mix, Protocol, Template};
 use loadgen::sample::{Observer, Sample, Totals};
 use loadgen::target::Target;
-use mocks::{Mock, Rule};
+use mocks::{Effect, Mock, Rule};
 
 fn settings(url: &str, rate: f64, length_ns: u64) -> Settings {
     let template = Template::get("t", Target::parse(url, false).unwrap());
@@ -119,6 +119,7 @@ fn a_mock_on_the_drivers_own_thread_serves_in_its_turns() {
     let (mut fast, mut slow) = (Recorder::new("steady", 0), Recorder::new("steady", 0));
     let load = |path: &str, observer| Load { settings: settings(&mock.url(path), 300.0, 200_000_000), observer };
     let loads = vec![load("/fast", &mut fast as &mut dyn Observer), load("/slow", &mut slow)];
+    let cpu_before_ns = thread_cpu_ns();
     let totals = run_all_beside(loads, clock, at_once(&clock, Pacing::Sleep), &mut || shared.turn()).unwrap();
     assert_eq!(fast.phases()[0].ok + slow.phases()[0].ok, mock.counters().requests);
     assert!(totals.iter().all(|load| load.finished > 20 && load.not_ok == 0), "{totals:?}");
@@ -126,6 +127,7 @@ fn a_mock_on_the_drivers_own_thread_serves_in_its_turns() {
     // The thread never slept, and each part of its time is told apart.
     let Totals { spun_ns, neighbour_ns, wall_ns, .. } = totals[0];
     assert!(neighbour_ns > 0 && spun_ns > 0 && neighbour_ns + spun_ns <= wall_ns, "{totals:?}");
+    assert!(neighbour_ns <= thread_cpu_ns() - cpu_before_ns, "what others had of the core is nobody's: {totals:?}");
 }
 
 #[test]
@@ -167,4 +169,50 @@ fn a_shared_mock_serves_alone_until_it_is_told_to_stop() {
         run_all(vec![load], clock, at_once(&clock, Pacing::Sleep)).unwrap();
     });
     assert_eq!(recorder.phases()[0].ok, 10);
+}
+
+#[test]
+fn a_body_that_the_mock_sends_slowly_is_not_added_latency() {
+    let slow = Rule::any().slow_body(2_048);
+    let mock = Mock::builder().service("slow").rule(slow).launch().unwrap();
+    let mut recorder = Recorder::new("steady", 0);
+    let model = Model::Closed { requests: Some(4), duration: None };
+    let one = Settings { model, ..settings(&mock.url("/bytes/512"), 1.0, 1) };
+    let clock = Clock::start();
+    let schedule = at_once(&clock, Pacing::Sleep);
+    run_all(vec![Load { settings: one, observer: &mut recorder }], clock, schedule).unwrap();
+    let phase = &recorder.phases()[0];
+    assert_eq!((phase.ok, phase.added.len()), (4, 4), "{:?}", phase.failures);
+    let (added, service) = (phase.added.value_at_quantile(0.5), phase.service.value_at_quantile(0.5));
+    assert!(service > 100_000_000, "a quarter of a second goes by for the body: {service}");
+    assert!(added < service / 2, "{added} of {service}");
+}
+
+#[test]
+fn a_grpc_call_that_failed_is_no_success() {
+    let mock = Mock::builder().service("echo").launch().unwrap();
+    let mut call = Template::get("t", Target::parse(&mock.url("/mocks.Echo/Unary"), false).unwrap());
+    call.method = "POST".to_owned();
+    call.headers =
+        vec![("content-type".to_owned(), "application/grpc".to_owned()), ("te".to_owned(), "trailers".to_owned())];
+    call.body = vec![0, 0, 0, 0, 3, b'a', b'b', b'c'];
+    let mix = Mix::new(&[call], 7).unwrap().speaking(Protocol::Http2 { streams: 4 }).unwrap();
+    let counts = |rules: Vec<Rule>| {
+        mock.set_rules(rules);
+        let mut recorder = Recorder::new("steady", 0);
+        let model = Model::Closed { requests: Some(20), duration: None };
+        let one = Settings { mix: mix.clone(), model, ..settings(&mock.url("/"), 1.0, 1) };
+        let clock = Clock::start();
+        let schedule = at_once(&clock, Pacing::Sleep);
+        run_all(vec![Load { settings: one, observer: &mut recorder }], clock, schedule).unwrap();
+        let phase = &recorder.phases()[0];
+        assert_eq!(phase.status[&200], 20, "whatever became of the call");
+        (phase.ok, phase.rejected, phase.failures.get("grpc").copied().unwrap_or(0))
+    };
+    assert_eq!(counts(Vec::new()), (20, 0, 0));
+    assert_eq!(counts(vec![Rule::any().grpc_status(0)]), (20, 0, 0));
+    assert_eq!(counts(vec![Rule::any().grpc_status(14)]), (0, 20, 0));
+    assert_eq!(counts(vec![Rule::any().grpc_status(5)]), (0, 0, 20));
+    let cut = Rule::any().effect(Effect::Truncate(None));
+    assert_eq!(counts(vec![cut]), (0, 0, 20), "it lacks its trailers");
 }

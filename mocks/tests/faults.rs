@@ -273,6 +273,24 @@ async fn the_journal_says_how_a_request_ended() {
     assert_eq!((mock.journal()[0].ended, mock.journal()[0].status), (Ended::Closed, None));
 }
 
+#[tokio::test]
+async fn an_answer_without_a_body_cannot_be_cut_short() {
+    for (line, act) in [
+        ("GET /a", "truncate;status=204"),
+        ("GET /a", "truncate;status=304"),
+        ("HEAD /a", "truncate"),
+        ("GET /bytes/0", "truncate=10"),
+    ] {
+        let mock = Mock::builder().launch().unwrap();
+        let mut client = Client::connect(mock.addr());
+        client.send(format!("{line} HTTP/1.1\r\nHost: m\r\nx-mock-fault: {act}\r\n\r\n"));
+        client.head();
+        assert_eq!(client.closed().len(), 0, "{line} {act}");
+        mock.wait_for_entries(1).await;
+        assert_eq!(mock.journal()[0].ended, Ended::Answered, "{line} {act}");
+    }
+}
+
 #[test]
 fn what_was_sent_ahead_is_answered_after_a_wait() {
     let mock = mock(Rule::on("/first").delay(Duration::from_millis(20)));

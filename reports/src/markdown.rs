@@ -194,10 +194,11 @@ fn phases(result: &ResultFile, text: &mut String) {
         let row = |(name, phase): (&str, &Phase)| {
             let latency = &phase.latency_us;
             let added = phase.added_us.map_or_else(String::new, |added| duration(added.p50));
-            let told = [duration(latency.p50), duration(latency.p99), duration(latency.p999), added];
+            let latency = [latency.p50, latency.p99, latency.p999]
+                .map(|us| if phase.has_ended() { duration(us) } else { String::new() });
             let mut row = vec![plain(name)];
-            row.extend(told);
-            row.push(percent(phase.success_ratio));
+            row.extend(latency);
+            row.extend([added, phase.success().map_or_else(String::new, percent)]);
             row
         };
         let rows: Vec<Vec<String>> = load.phases_in_order().into_iter().map(row).collect();

@@ -3,7 +3,7 @@
 use crate::compared;
 use crate::quantity::{claim_interval, claim_value, verdict};
 pub use crate::quantity::{mebibytes, micros};
-use crate::result::{AddedQuantiles, Claim, Journey, Peer, Quantiles, ResultFile};
+use crate::result::{AddedQuantiles, Claim, Journey, Peer, Phase, Quantiles, ResultFile};
 use crate::table::{Table, bar};
 
 /// The result as text, with a line end at its end.
@@ -85,8 +85,7 @@ fn loads(result: &ResultFile, lines: &mut Vec<String>) {
         lines.push(format!("load {name}: {} requests, {:.0}/s", load.requests, load.achieved_rps));
         let mut table = Table::new(["", "p50", "p90", "p99", "p99.9", "max", "ok"]);
         for (phase_name, phase) in load.phases_in_order() {
-            let ok = format!("{:.3} %", phase.success_ratio * 100.0);
-            table.row(quantile_row(&format!("{phase_name} latency"), &phase.latency_us, ok));
+            table.row(quantile_row(&format!("{phase_name} latency"), &phase.latency_us, share(phase)));
             if let Some(added) = &phase.added_us {
                 table.row(added_row(&format!("{phase_name} added"), added));
             }
@@ -101,13 +100,18 @@ fn journey_lines(name: &str, journey: &Journey, lines: &mut Vec<String>) {
     lines.push(format!("journey {name}: {} completed, {} abandoned", journey.completed, journey.abandoned));
     let mut table = Table::new(["", "p50", "p90", "p99", "p99.9", "max", "ok"]);
     for (step, phase) in &journey.steps {
-        table.row(quantile_row(step, &phase.latency_us, format!("{:.3} %", phase.success_ratio * 100.0)));
+        table.row(quantile_row(step, &phase.latency_us, share(phase)));
     }
     for (step, whole) in &journey.pages {
         table.row(quantile_row(&format!("{step}, whole page"), whole, String::new()));
     }
     table.row(quantile_row("whole journey", &journey.duration_us, String::new()));
     lines.extend(table.lines());
+}
+
+/// The share that ended as expected, where there was anything.
+fn share(phase: &Phase) -> String {
+    phase.success().map_or_else(String::new, |share| format!("{:.3} %", share * 100.0))
 }
 
 fn quantile_row(name: &str, quantiles: &Quantiles, last: String) -> [String; 7] {

@@ -179,7 +179,7 @@ impl World {
         let plan = Plan::new(Arrivals::Poisson, options.rate, length_ns, options.seed);
         let summary = plan.summary();
         let rate = summary.arrivals as f64 * 1e9 / length_ns.max(1) as f64;
-        let offered = Offered { arrivals: summary.arrivals, rate, hash: summary.hash };
+        let offered = Offered { arrivals: summary.arrivals, rate, length_ns: Some(length_ns), hash: summary.hash };
         let settings = Settings {
             mix: Mix::new(&templates, options.seed)?,
             model: Model::Open(plan),

@@ -111,7 +111,7 @@ impl Job {
         };
         let rate = planned as f64 * 1e9 / measured_ns.max(1) as f64;
         let arrivals = if interrupted { recorder.pacer_lag().len() } else { planned };
-        Offered { arrivals, rate, hash: summary.hash }
+        Offered { arrivals, rate, length_ns: (!interrupted).then_some(measured_ns), hash: summary.hash }
     }
 }
 

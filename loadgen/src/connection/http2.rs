@@ -3,7 +3,11 @@
 //! The protocol is the crate `h2`'s. It asks for a runtime only through wakers, so the driver's loop can be one: when
 //! the socket has news, the connection is polled, and then the streams that it woke.
 //!
-//! Invariants: each request that was begun comes out once, in [`Http2::take_ended`]. The driver never waits for it.
+//! A server that says goodbye (GOAWAY without an error; RFC 9113, section 6.8) still answers what it has taken up; what
+//! it has not is for another connection.
+//!
+//! Invariants: each request that was begun comes out once, in [`Http2::take_ended`] or in [`Http2::take_unsent`]. The
+//! driver never waits for it.
 
 mod message;
 mod socket;
@@ -14,15 +18,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
-use h2::RecvStream;
 use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::{Reason, RecvStream};
 
 use super::InFlight;
 use super::wire::Wire;
 use crate::clock::Clock;
-use crate::response::Head;
+use crate::response::{Call, Head};
 use crate::sample::Failure;
-use message::{Message, head_of};
+use message::{Message, call_of, head_of};
 use socket::Socket;
 
 /// Receive windows, of a stream and of a connection: large enough that a body on loopback or a fast network never waits
@@ -49,6 +53,10 @@ pub(crate) struct Http2 {
     ready: Arc<Ready>,
     wakers: Vec<Waker>,
     ended: Vec<EndedStream>,
+    /// Whether the server has said goodbye.
+    leaving: bool,
+    /// What it has not taken up.
+    unsent: Vec<InFlight>,
 }
 
 /// A request that is over.
@@ -121,7 +129,24 @@ impl Http2 {
             ready: Arc::default(),
             wakers: Vec::new(),
             ended: Vec::new(),
+            leaving: false,
+            unsent: Vec::new(),
         }
+    }
+
+    /// Whether the server wants no more requests here.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
+    /// How many requests are under way.
+    pub(crate) fn open(&self) -> usize {
+        self.streams.len() - self.free.len()
+    }
+
+    /// The requests that the server has not taken up, and will not.
+    pub(crate) fn take_unsent(&mut self) -> Vec<InFlight> {
+        std::mem::take(&mut self.unsent)
     }
 
     /// Takes a request on, written as HTTP/1.1 would; it goes out with the next [`Http2::pump`].
@@ -156,20 +181,33 @@ impl Http2 {
                 }
             }
             let sent = self.send_queued(clock, &mut context)?;
-            let State::Open { connection, .. } = &mut self.state else { return Ok(()) };
-            match Pin::new(connection).poll(&mut context) {
-                Poll::Pending => {}
-                Poll::Ready(Ok(())) => return Err(Failure::Closed),
-                Poll::Ready(Err(error)) => return Err(failure_of(&error)),
+            let State::Open { connection, send } = &mut self.state else { return Ok(()) };
+            let over = match Pin::new(connection).poll(&mut context) {
+                Poll::Pending => None,
+                Poll::Ready(Ok(())) => Some(Failure::Closed),
+                Poll::Ready(Err(error)) => Some(failure_of(&error)),
+            };
+            if matches!(send.poll_ready(&mut context), Poll::Ready(Err(error)) if is_goodbye(&error)) {
+                self.leave();
             }
             let woken = self.ready.take();
-            if woken.is_empty() && !sent {
+            if woken.is_empty() && !sent && over.is_none() {
                 return Ok(());
             }
             for index in woken {
                 self.poll_stream(index, clock);
             }
+            // After the streams: an answer that came whole before the end is one.
+            if let Some(failure) = over {
+                return Err(failure);
+            }
         }
+    }
+
+    /// The server has said goodbye: nothing more is sent here.
+    fn leave(&mut self) {
+        self.leaving = true;
+        self.unsent.extend(self.queue.drain(..).map(|(in_flight, _)| in_flight));
     }
 
     /// Sends what waits, as far as the server allows; whether anything went out.
@@ -187,6 +225,10 @@ impl Http2 {
             in_flight.sent_ns = Some(clock.now_ns());
             let (response, mut body) = match send.send_request(message.request, !has_body) {
                 Ok(sent) => sent,
+                Err(error) if is_goodbye(&error) => {
+                    self.unsent.push(in_flight);
+                    continue;
+                }
                 Err(error) => {
                     let (head, body_bytes, end_ns) = (Head::default(), 0, clock.now_ns());
                     let failure = Some(failure_of(&error));
@@ -220,7 +262,14 @@ impl Http2 {
             Poll::Ready(ended) => ended,
         };
         let (in_flight, head, body_bytes) = (stream.in_flight, stream.head, stream.body_bytes);
-        self.ended.push(EndedStream { in_flight, head, body_bytes, end_ns: clock.now_ns(), failure: ended.err() });
+        match ended {
+            // Only of streams above the last that the server has taken up.
+            Err(error) if is_goodbye(&error) && in_flight.head_ns.is_none() => self.unsent.push(in_flight),
+            ended => {
+                let failure = ended.err().map(|error| failure_of(&error));
+                self.ended.push(EndedStream { in_flight, head, body_bytes, end_ns: clock.now_ns(), failure });
+            }
+        }
         self.streams[index] = None;
         self.free.push(index);
     }
@@ -240,10 +289,13 @@ impl Http2 {
                 failure: Some(Failure::Timeout),
             });
         }
-        // The queue is in the order of time.
-        while self.queue.front().is_some_and(|(in_flight, _)| in_flight.started_ns < since_ns) {
-            let Some((in_flight, _)) = self.queue.pop_front() else { break };
-            self.end_unsent(in_flight, now_ns, Failure::Timeout);
+        // Those that come from other connections are older than their place.
+        for (in_flight, message) in std::mem::take(&mut self.queue) {
+            if in_flight.started_ns < since_ns {
+                self.end_unsent(in_flight, now_ns, Failure::Timeout);
+            } else {
+                self.queue.push_back((in_flight, message));
+            }
         }
     }
 
@@ -271,11 +323,11 @@ impl Http2 {
 }
 
 impl Stream {
-    fn poll(&mut self, context: &mut Context<'_>, clock: &Clock) -> Poll<Result<(), Failure>> {
+    fn poll(&mut self, context: &mut Context<'_>, clock: &Clock) -> Poll<Result<(), h2::Error>> {
         if let Part::Head(response) = &mut self.part {
             let response = match Pin::new(response).poll(context) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(failure_of(&error))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(response)) => response,
             };
             self.in_flight.head_ns = Some(clock.now_ns());
@@ -286,7 +338,7 @@ impl Stream {
         loop {
             match body.poll_data(context) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(failure_of(&error))),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                 Poll::Ready(Some(Ok(data))) => {
                     self.body_bytes += data.len() as u64;
                     // It fails only for more than was received.
@@ -297,10 +349,20 @@ impl Stream {
         }
         match body.poll_trailers(context) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Err(error)) => Poll::Ready(Err(failure_of(&error))),
-            Poll::Ready(Ok(_)) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(trailers)) => {
+                if let (Call::Untold, Some(trailers)) = (self.head.call, trailers) {
+                    self.head.call = call_of(&trailers);
+                }
+                Poll::Ready(Ok(()))
+            }
         }
     }
+}
+
+/// Whether the server ended the connection in good order.
+fn is_goodbye(error: &h2::Error) -> bool {
+    error.is_go_away() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR)
 }
 
 fn failure_of(error: &h2::Error) -> Failure {

@@ -1,5 +1,6 @@
 //! The loop itself: what is due is sent, news are taken, time is told.
 
+mod leaving;
 mod links;
 
 use std::collections::VecDeque;
@@ -15,7 +16,8 @@ use crate::clock::{Clock, duration_ns, thread_cpu_ns};
 use crate::connection::http2::Http2;
 use crate::connection::{Connection, InFlight};
 use crate::request::Mix;
-use crate::sample::{Failure, Observer, Totals};
+use crate::sample::{Failure, Observer, Spent, Totals};
+use leaving::Leaving;
 
 /// What is read in one go: most bodies take one read, and a large one does not make other requests late.
 const SCRATCH_BYTES: usize = 64 * 1024;
@@ -100,6 +102,8 @@ struct Slot {
     link: Option<Link>,
     /// What it has still to do once others have had their go.
     unfinished: Option<News>,
+    /// Closed model: requests of its that are under way on connections it has left.
+    lent: usize,
 }
 
 /// A connection, by its protocol. HTTP/2's is large, and rare.
@@ -125,13 +129,15 @@ struct Driver<'a, 'n> {
     slots: Vec<Slot>,
     /// Slots without a connection.
     empty: Vec<usize>,
+    /// Connections that their server wants to be left.
+    leaving: Vec<Leaving>,
     /// Slots that may have something unfinished, in turn.
     unfinished: VecDeque<usize>,
     scratch: Vec<u8>,
     /// Whether an HTTP/2 connection is being settled: what begins on it then goes out with the next of its pumps.
     settling: bool,
     spun: Spun,
-    /// What the neighbour's turns took in which there was something to do.
+    /// CPU time of the neighbour's turns in which there was something to do.
     neighbour_ns: u64,
     cpu_before_ns: u64,
 }
@@ -149,6 +155,7 @@ impl<'a> Driver<'a, '_> {
             next_due: None,
             slots: Vec::new(),
             empty: Vec::new(),
+            leaving: Vec::new(),
             unfinished: VecDeque::new(),
             scratch: vec![0; SCRATCH_BYTES],
             settling: false,
@@ -202,10 +209,12 @@ impl<'a> Driver<'a, '_> {
     /// Lets the neighbour have its turn, where there is one; the time afterwards.
     fn lend_thread(&mut self, turned_ns: u64) -> u64 {
         let Some(neighbour) = &mut self.neighbour else { return turned_ns };
+        // Its CPU time, as the driver's own is: while others have the core, neither works.
+        let cpu_before_ns = thread_cpu_ns();
         let worked = neighbour();
         let after_ns = self.clock.now_ns();
         if worked {
-            self.neighbour_ns += after_ns - turned_ns;
+            self.neighbour_ns += thread_cpu_ns().saturating_sub(cpu_before_ns);
         } else {
             self.spun.looked(after_ns - turned_ns);
         }
@@ -273,6 +282,9 @@ impl<'a> Driver<'a, '_> {
             if let Some(arrival) = self.lanes[lane].take_arrival(self.start_ns, now_ns) {
                 self.arrive(lane, arrival, now_ns);
             }
+            if self.lanes[lane].next_due_ns().is_none() {
+                self.count_time(now_ns);
+            }
             self.find_next_due();
             sent = true;
         }
@@ -304,24 +316,41 @@ impl<'a> Driver<'a, '_> {
         let now_ns = self.clock.now_ns();
         let Slot { lane, target, .. } = self.slots[slot];
         let lane = &mut self.lanes[lane];
-        let Some(number) = lane.take_next(self.start_ns, now_ns) else { return };
+        let Some(number) = lane.take_next(self.start_ns, now_ns) else {
+            self.count_time(now_ns);
+            return;
+        };
         let template = lane.settings.mix.draw_for(target, number);
         self.begin(slot, template, Arrival { number, intended_ns: now_ns });
     }
 
     fn begin(&mut self, index: usize, template: usize, arrival: Arrival) {
         let slot = &mut self.slots[index];
+        if slot.link.is_none() {
+            return;
+        }
         let lane = &mut self.lanes[slot.lane];
-        let Some(link) = &mut slot.link else { return };
         lane.totals.started += 1;
         lane.in_flight += 1;
-        let mix = &lane.settings.mix;
-        match link {
-            Link::Http1(connection) => {
-                mix.render(template, arrival.number, &mut lane.body, &mut connection.rendered);
+        let now_ns = self.clock.now_ns();
+        self.carry(index, InFlight::new(template, arrival.number, arrival.intended_ns, now_ns));
+    }
+
+    /// Gives a request to the connection of a slot.
+    fn carry(&mut self, index: usize, in_flight: InFlight) {
+        let slot = &mut self.slots[index];
+        let lane = &mut self.lanes[slot.lane];
+        let (mix, template, number) = (&lane.settings.mix, in_flight.template, in_flight.number);
+        match &mut slot.link {
+            None => {
+                let lane = slot.lane;
+                self.give_up(lane, in_flight, Failure::Connect);
+            }
+            Some(Link::Http1(connection)) => {
+                mix.render(template, number, &mut lane.body, &mut connection.rendered);
                 let prepared = &mix.prepared[template];
                 let now_ns = self.clock.now_ns();
-                connection.begin(template, prepared.is_head, arrival.intended_ns, now_ns);
+                connection.begin(in_flight, prepared.is_head);
                 match connection.write(prepared.fixed(), now_ns) {
                     Ok(false) => {}
                     Ok(true) => {
@@ -331,12 +360,9 @@ impl<'a> Driver<'a, '_> {
                     Err(failure) => self.fail(index, failure),
                 }
             }
-            Link::Http2(connection) => {
-                let bytes = mix.bytes(template, arrival.number, &mut lane.body, &mut lane.rendered);
-                let now_ns = self.clock.now_ns();
-                let intended_ns = arrival.intended_ns;
-                let in_flight = InFlight { template, intended_ns, sent_ns: None, head_ns: None, started_ns: now_ns };
-                connection.begin(bytes, in_flight, now_ns);
+            Some(Link::Http2(connection)) => {
+                let bytes = mix.bytes(template, number, &mut lane.body, &mut lane.rendered);
+                connection.begin(bytes, in_flight, self.clock.now_ns());
                 if !self.settling {
                     self.settle(index);
                 }
@@ -368,6 +394,7 @@ impl<'a> Driver<'a, '_> {
                 }
             }
         }
+        self.tick_leaving(now_ns);
         self.count_time(now_ns);
         for lane in &mut self.lanes {
             lane.tick(now_ns);
@@ -375,13 +402,9 @@ impl<'a> Driver<'a, '_> {
     }
 
     fn count_time(&mut self, now_ns: u64) {
-        let spun_ns = self.spun.ns();
-        let cpu_ns = (thread_cpu_ns() - self.cpu_before_ns).saturating_sub(spun_ns + self.neighbour_ns);
-        for lane in &mut self.lanes {
-            lane.totals.cpu_ns = cpu_ns;
-            lane.totals.spun_ns = spun_ns;
-            lane.totals.neighbour_ns = self.neighbour_ns;
-            lane.totals.wall_ns = now_ns.saturating_sub(self.start_ns);
-        }
+        let (spun_ns, neighbour_ns) = (self.spun.ns(), self.neighbour_ns);
+        let cpu_ns = (thread_cpu_ns() - self.cpu_before_ns).saturating_sub(spun_ns + neighbour_ns);
+        let spent = Spent { cpu_ns, spun_ns, neighbour_ns, wall_ns: now_ns.saturating_sub(self.start_ns) };
+        self.lanes.iter_mut().for_each(|lane| lane.count_time(spent));
     }
 }

@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering;
 use super::{Load, Model, Settings};
 use crate::clock::duration_ns;
 use crate::connection::InFlight;
+use crate::connection::http2::EndedStream;
 use crate::plan::Plan;
 use crate::request::Protocol;
 use crate::response::Head;
-use crate::sample::{Failure, Observer, Outcome, Sample, Totals};
+use crate::sample::{Failure, Observer, Outcome, Sample, Spent, Totals};
 
 /// A driver this far behind its plan never catches up: the run is of no use, and ends.
 const HOPELESS_NS: u64 = 3_000_000_000;
@@ -32,6 +33,8 @@ pub(super) struct Lane<'a> {
     pub(super) idle: Vec<VecDeque<usize>>,
     pub(super) in_flight: usize,
     pub(super) totals: Totals,
+    /// Requests begun when time was last counted.
+    counted: u64,
     /// Body bytes of a request while it is rendered.
     pub(super) body: Vec<u8>,
     /// A request for HTTP/2 while it is rendered.
@@ -75,6 +78,7 @@ impl<'a> Lane<'a> {
             idle,
             in_flight: 0,
             totals: Totals::default(),
+            counted: 0,
             body: Vec::new(),
             rendered: Vec::new(),
         }
@@ -154,6 +158,16 @@ impl<'a> Lane<'a> {
         self.observer.dropped(intended_ns);
     }
 
+    /// A request of an HTTP/2 connection is over.
+    pub(super) fn over(&mut self, over: &EndedStream) {
+        let EndedStream { in_flight, head, body_bytes, end_ns, failure } = *over;
+        let ended = Ended { in_flight, head, body_bytes, end_ns };
+        match failure {
+            Some(failure) => self.failed(&ended, failure),
+            None => self.finished(&ended),
+        }
+    }
+
     /// A whole answer came.
     pub(super) fn finished(&mut self, ended: &Ended) {
         let prepared = &self.settings.mix.prepared[ended.in_flight.template];
@@ -161,9 +175,16 @@ impl<'a> Lane<'a> {
         let status = ended.head.status;
         let right_length = prepared.is_head || expect.body_bytes.is_none_or(|length| length == ended.body_bytes);
         let accepted = expect.accepts_status(status);
-        let failure = (accepted && !right_length).then_some(Failure::Length);
+        let call = ended.head.call;
+        let refused = accepted && call.is_refused();
+        let failure = if accepted && call.is_failed() {
+            (!refused).then_some(Failure::Call)
+        } else {
+            (accepted && !right_length).then_some(Failure::Length)
+        };
         let outcome = match status {
             _ if failure.is_some() => Outcome::Failed,
+            _ if refused => Outcome::Rejected,
             _ if accepted => Outcome::Ok,
             429 | 503 => Outcome::Rejected,
             400..=499 => Outcome::ClientError,
@@ -228,6 +249,17 @@ impl<'a> Lane<'a> {
             self.totals.not_ok += 1;
         }
         self.observer.sample(sample);
+    }
+
+    /// What became of the driver's time until now.
+    pub(super) fn count_time(&mut self, spent: Spent) {
+        let totals = &mut self.totals;
+        let Spent { cpu_ns, spun_ns, neighbour_ns, wall_ns } = spent;
+        (totals.cpu_ns, totals.spun_ns) = (cpu_ns, spun_ns);
+        (totals.neighbour_ns, totals.wall_ns) = (neighbour_ns, wall_ns);
+        if totals.started != self.counted {
+            (totals.sending, self.counted) = (spent, totals.started);
+        }
     }
 
     /// Tells the observer how it goes.

@@ -164,7 +164,7 @@ impl Message {
 }
 
 const OUTCOMES: [Outcome; 4] = [Outcome::Ok, Outcome::Rejected, Outcome::Failed, Outcome::ClientError];
-const FAILURES: [Failure; 7] = [
+const FAILURES: [Failure; 8] = [
     Failure::Connect,
     Failure::Closed,
     Failure::Reset,
@@ -172,6 +172,7 @@ const FAILURES: [Failure; 7] = [
     Failure::Length,
     Failure::Timeout,
     Failure::Missing,
+    Failure::Call,
 ];
 
 fn outcome_code(outcome: Outcome) -> u64 {

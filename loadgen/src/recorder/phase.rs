@@ -20,7 +20,7 @@ pub struct Phase {
     pub service: Histogram<u64>,
     /// From the first byte sent to the answer's head; only requests that were sent and had one.
     pub first_byte: Histogram<u64>,
-    /// Service less the mock's residence; only answers that say their residence.
+    /// From the first byte sent to the answer's head, less the mock's residence; only answers that say it.
     pub added: Histogram<u64>,
     /// Answers by status; 0 stands for none.
     pub status: BTreeMap<u16, u64>,
@@ -75,11 +75,11 @@ impl Phase {
         self.rejected + self.failed + self.client_error + self.dropped
     }
 
-    /// Share of all arrivals, dropped ones too, that ended as expected; 1 when there were none.
+    /// Share of all arrivals, dropped ones too, that ended as expected; `None` when there were none.
     #[must_use]
-    pub fn success_ratio(&self) -> f64 {
+    pub fn success_ratio(&self) -> Option<f64> {
         let all = self.requests() + self.dropped;
-        if all == 0 { 1.0 } else { self.ok as f64 / all as f64 }
+        (all > 0).then(|| self.ok as f64 / all as f64)
     }
 
     /// Its histograms by name.

@@ -39,10 +39,13 @@ fn samples_belong_to_the_phase_of_their_intended_time() {
     assert_eq!((before.ok, before.latency.len(), before.latency.max()), (1, 1, 7_003), "three digits: 7001");
     assert_eq!((fault.rejected, fault.dropped, fault.status[&503]), (1, 1, 1));
     assert_eq!((fault.added.max(), fault.first_byte.max()), (70, 90));
-    assert!((fault.success_ratio() - 0.0).abs() < f64::EPSILON);
+    assert_eq!(fault.success_ratio(), Some(0.0));
+    assert_eq!(Recorder::new("steady", 0).phases()[0].success_ratio(), None, "of nothing there is no share");
     let all = recorder.merged("all");
     assert_eq!((all.requests(), all.latency.len(), all.endpoints[&(9001, 200)]), (2, 2, 1));
-    assert_eq!(recorder.span_ns(), 9_000 - 1_999);
+    assert_eq!(recorder.intended_span_ns(), 2_001 - 1_999, "the drop is the last, and the warm-up is left out");
+    recorder.sample(&sample(1_500, 9_500, 200, Outcome::Ok));
+    assert_eq!(recorder.intended_span_ns(), 2_001 - 1_500, "the first to be sent need not be the first to end");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What makes a run invalid, and how its figures are counted.
 
 use super::*;
-use crate::sample::{Observer, Outcome, Sample};
+use crate::sample::{Observer, Outcome, Sample, Spent};
 
 /// A good answer.
 const SAMPLE: Sample = Sample {
@@ -35,10 +35,12 @@ fn recorder(requests: u64, lag_ns: u64) -> Recorder {
 }
 
 fn totals(finished: u64, cpu_ns: u64) -> Totals {
-    Totals { started: finished, finished, cpu_ns, wall_ns: 1_000_000_000, ..Totals::default() }
+    let sending = Spent { cpu_ns, wall_ns: 1_000_000_000, ..Spent::default() };
+    Totals { started: finished, finished, cpu_ns, wall_ns: 1_000_000_000, sending, ..Totals::default() }
 }
 
-const OFFERED: Option<Offered> = Some(Offered { arrivals: 1_000, rate: 1_000.0, hash: 7 });
+const OFFERED: Option<Offered> =
+    Some(Offered { arrivals: 1_000, rate: 1_000.0, length_ns: Some(1_000_000_000), hash: 7 });
 
 #[test]
 fn a_run_that_kept_its_plan_is_valid() {
@@ -71,14 +73,27 @@ fn a_drop_in_the_warm_up_is_left_out_with_it() {
     recorder.sample(&Sample { intended_ns: 1_000_000, end_ns: 1_100_000, ..SAMPLE });
     recorder.dropped(999_999);
     let totals = Totals { dropped: 1, ..totals(2, 100) };
-    let offered = Some(Offered { arrivals: 1, rate: 1.0, hash: 7 });
+    let offered = Some(Offered { arrivals: 1, rate: 1.0, length_ns: Some(1_000_000), hash: 7 });
     let validity = Validity::judge(&recorder, &totals, offered, 0.0);
     assert_eq!((validity.valid, validity.dropped), (true, 0), "{:?}", validity.reasons);
 }
 
 #[test]
-fn a_closed_run_may_use_its_whole_core() {
-    assert!(Validity::judge(&recorder(1_000, 0), &totals(1_000, 999_000_000), None, 0.0).valid);
+fn a_driver_is_judged_while_it_sends_in_both_models() {
+    for offered in [OFFERED, None] {
+        let busy = |totals: &Totals| {
+            let validity = Validity::judge(&recorder(1_000, 0), totals, offered, 0.0);
+            (validity.reasons.iter().any(|reason| reason.contains("busy for 80 %")), validity.client_cpu_ratio)
+        };
+        let hard = totals(1_000, 800_000_000);
+        assert_eq!(busy(&hard), (true, 0.8));
+        // It waited nine seconds more for an answer that hung.
+        assert_eq!(busy(&Totals { wall_ns: 10_000_000_000, ..hard }), (true, 0.8));
+        assert_eq!(busy(&totals(1_000, 690_000_000)), (false, 0.69));
+        // Users of journeys are a process of their own, on more cores than one.
+        let users = Totals { sending: Spent::default(), ..hard };
+        assert_eq!(busy(&users), (false, 0.8));
+    }
     assert!(!Validity::judge(&recorder(0, 0), &totals(0, 0), None, 0.0).valid, "nothing ended");
 }
 
@@ -89,5 +104,30 @@ fn figures_are_microseconds() {
     assert!((load.client_cpu_us_per_request - 5.0).abs() < 1e-9);
     let p50 = load.phases["steady"].latency_us.p50;
     assert!((p50 - 100.0).abs() < 0.2, "{p50}");
-    assert!((load.achieved_rps - 1_000.9).abs() < 0.2, "{}", load.achieved_rps);
+}
+
+#[test]
+fn one_request_that_hangs_makes_no_rate_a_fraction() {
+    let rate = |recorder: &Recorder, offered| LoadResult::of(recorder, &totals(1_000, 0), offered).achieved_rps;
+    let near = |rate: f64, expected: f64| assert!((rate / expected - 1.0).abs() < 0.002, "{rate}, not {expected}");
+    let mut hanging = recorder(999, 0);
+    hanging.sample(&Sample { intended_ns: 500_000, end_ns: 10_000_000_000, ..SAMPLE });
+    near(rate(&hanging, OFFERED), 1_000.0);
+    // Of a plan that was not sent to its end, up to where it was: 1,000 in 998 ms and a gap.
+    let ended = OFFERED.map(|offered| Offered { length_ns: None, ..offered });
+    near(rate(&hanging, ended), 1_001.0);
+    let gave_up = OFFERED.map(|offered| Offered { arrivals: 60_000, length_ns: Some(60_000_000_000), ..offered });
+    near(rate(&hanging, gave_up), 1_001.0);
+    // In the closed model up to the last answer, if it had been one like others.
+    near(rate(&hanging, None), 1_000.0 / 0.998_1);
+}
+
+#[test]
+fn a_closed_run_of_one_request_a_connection_lasts_as_long_as_an_answer() {
+    let mut recorder = Recorder::new("steady", 0);
+    (0..10).for_each(|number| recorder.sample(&Sample { intended_ns: number, end_ns: 500_000_000, ..SAMPLE }));
+    let achieved = LoadResult::of(&recorder, &totals(10, 0), None).achieved_rps;
+    assert!((achieved - 20.0).abs() < 0.1, "{achieved}");
+    let nothing = LoadResult::of(&Recorder::new("steady", 0), &totals(0, 0), None);
+    assert!(nothing.achieved_rps.abs() < f64::EPSILON);
 }

@@ -41,8 +41,7 @@ impl Validity {
         steal_ratio: f64,
         leeway: Leeway,
     ) -> Self {
-        let share = |ns: u64| ns as f64 / totals.wall_ns.max(1) as f64;
-        let client_cpu_ratio = share(totals.cpu_ns);
+        let spent = totals.while_sending();
         let lag = Quantiles::of(recorder.pacer_lag());
         let ended: u64 = recorder.phases().iter().map(Phase::requests).sum();
         let mut reasons = Vec::new();
@@ -53,6 +52,14 @@ impl Validity {
         if let Some(offered) = offered {
             achieved = ended as f64 / offered.arrivals.max(1) as f64;
             open_reasons(&mut reasons, recorder, totals, offered, leeway);
+        }
+        let busy = totals.sending.share(totals.sending.cpu_ns);
+        if busy > MOST_BUSY {
+            reasons.push(format!(
+                "the driver's thread was busy for {:.0} % while it sent, so it may be what was measured: ask for less, \
+                 or give it a core of its own",
+                busy * 100.0
+            ));
         }
         if steal_ratio > MOST_STOLEN {
             reasons.push(format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0));
@@ -66,8 +73,8 @@ impl Validity {
             dropped: dropped(recorder),
             pacer_lag_us: Lag { p50: lag.p50, p99: lag.p99 },
             achieved_over_offered: round(achieved, 1e4),
-            client_cpu_ratio: round(client_cpu_ratio, 1e3),
-            client_spin_ratio: round(share(totals.spun_ns), 1e3),
+            client_cpu_ratio: round(spent.share(spent.cpu_ns), 1e3),
+            client_spin_ratio: round(spent.share(spent.spun_ns), 1e3),
             steady_from_ms: 0,
         }
     }
@@ -116,7 +123,6 @@ fn dropped(recorder: &Recorder) -> u64 {
 fn open_reasons(reasons: &mut Vec<String>, recorder: &Recorder, totals: &Totals, offered: Offered, leeway: Leeway) {
     let ended: u64 = recorder.phases().iter().map(Phase::requests).sum();
     let dropped = dropped(recorder);
-    let busy = totals.cpu_ns as f64 / totals.wall_ns.max(1) as f64;
     if totals.gave_up {
         let sent = totals.started as f64 * 1e9 / totals.wall_ns.max(1) as f64;
         reasons.push(format!(
@@ -139,8 +145,5 @@ fn open_reasons(reasons: &mut Vec<String>, recorder: &Recorder, totals: &Totals,
     let most_lag_us = (service_us * 0.1).max(MOST_LAG_US);
     if lag_us > most_lag_us {
         reasons.push(format!("the pacer's p99 lag was {lag_us:.0} us, more than {most_lag_us:.0} us"));
-    }
-    if busy > MOST_BUSY {
-        reasons.push(format!("the driver's thread was busy for {:.0} %", busy * 100.0));
     }
 }

@@ -145,6 +145,7 @@ impl Connection {
             self.out.truncate(self.out.len() / 2);
             return Ok((Ended::Reset, Flow::End(End::Reset)));
         }
+        let is_cut = !facts.is_head && cuts(act, &reply.content, ending);
         if !facts.is_head && ending != Ending::Bare {
             let budget = budget(act, &reply.content, ending);
             self.send(&mut reply.content, Sending { ending, rate: act.slow_body, budget }).await?;
@@ -152,7 +153,10 @@ impl Connection {
         let enough = act.close.is_some_and(|after| self.answered + 1 >= after);
         Ok(match act.effect {
             Effect::Reset(_) => (Ended::Reset, Flow::End(End::Reset)),
-            Effect::Truncate(_) => (Ended::Truncated, Flow::End(End::Close)),
+            Effect::Truncate(_) => {
+                let ended = if is_cut { Ended::Truncated } else { Ended::Answered };
+                (ended, Flow::End(End::Close))
+            }
             _ if enough || !keep => (Ended::Answered, Flow::End(End::Close)),
             _ => (Ended::Answered, Flow::Next),
         })
@@ -242,6 +246,11 @@ impl Connection {
 
 /// Bytes that are written at once: a piece of a body, and a head before it.
 const PIECES: usize = 66 * 1024;
+
+/// Whether a fault cuts something off: of nothing it cannot.
+pub(crate) fn cuts(act: &Act, content: &Content, ending: Ending) -> bool {
+    matches!(act.effect, Effect::Truncate(_)) && ending != Ending::Bare && content.wire_length(ending) > 0
+}
 
 /// The framed bytes that a fault lets through; `None` = all.
 pub(crate) fn budget(act: &Act, content: &Content, ending: Ending) -> Option<u64> {

@@ -16,15 +16,15 @@ struct Figure {
 }
 
 const LINES: [Line; 12] = [
-    ("p50", |phase| latency(phase.latency_us.p50)),
-    ("p90", |phase| latency(phase.latency_us.p90)),
-    ("p99", |phase| latency(phase.latency_us.p99)),
-    ("p99.9", |phase| latency(phase.latency_us.p999)),
-    ("largest", |phase| latency(phase.latency_us.max)),
-    ("p99 from the first byte sent", |phase| latency(phase.service_us.p99)),
+    ("p50", |phase| of_ended(phase, phase.latency_us.p50)),
+    ("p90", |phase| of_ended(phase, phase.latency_us.p90)),
+    ("p99", |phase| of_ended(phase, phase.latency_us.p99)),
+    ("p99.9", |phase| of_ended(phase, phase.latency_us.p999)),
+    ("largest", |phase| of_ended(phase, phase.latency_us.max)),
+    ("p99 from the first byte sent", |phase| of_ended(phase, phase.service_us.p99)),
     ("added by the gateway, p50", |phase| phase.added_us.and_then(|added| latency(added.p50))),
     ("added by the gateway, p99", |phase| phase.added_us.and_then(|added| latency(added.p99))),
-    ("as expected", |phase| plain(percent(phase.success_ratio))),
+    ("as expected", |phase| phase.success().and_then(|share| plain(percent(share)))),
     ("refused", |phase| some_of(phase, "rejected")),
     ("failed", |phase| some_of(phase, "failed")),
     ("dropped", |phase| some_of(phase, "dropped")),
@@ -32,6 +32,10 @@ const LINES: [Line; 12] = [
 
 fn latency(us: f64) -> Option<Figure> {
     Some(Figure { text: duration(us), size: Some(us) })
+}
+
+fn of_ended(phase: &Phase, us: f64) -> Option<Figure> {
+    if phase.has_ended() { latency(us) } else { None }
 }
 
 fn plain(text: String) -> Option<Figure> {
@@ -97,7 +101,7 @@ fn of_journey(name: &str, journey: &Journey) -> Markup {
                 thead { tr { @for head in ["step", "p50", "p99", "largest", "as expected"] { th scope="col" { (head) } } } }
                 tbody {
                     @for (step, phase) in &journey.steps {
-                        (step_row(step, &phase.latency_us, &percent(phase.success_ratio)))
+                        (step_row(step, &phase.latency_us, &phase.success().map_or_else(String::new, percent)))
                     }
                     @for (step, whole) in whole { (step_row(&step, whole, "")) }
                     (step_row("whole journey, thinking included", &journey.duration_us, ""))

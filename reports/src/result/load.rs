@@ -97,7 +97,7 @@ pub struct Phase {
     pub latency_us: Quantiles,
     /// From the first byte sent.
     pub service_us: Quantiles,
-    /// Service less the mock's residence.
+    /// From the first byte sent to the answer's head, less the mock's residence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added_us: Option<AddedQuantiles>,
     /// Answers by status, `0` for none.
@@ -108,7 +108,7 @@ pub struct Phase {
     /// Failures by cause.
     #[serde(default)]
     pub failures: BTreeMap<String, u64>,
-    /// Ok over all arrivals.
+    /// Ok over all arrivals; of none a zero for form's sake, as their latencies are.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub success_ratio: f64,
 }
@@ -148,6 +148,18 @@ impl Phase {
     pub fn arrivals(&self) -> u64 {
         self.outcome.values().sum()
     }
+
+    /// Whether any request ended, so that latencies are some.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.arrivals() > self.outcome("dropped")
+    }
+
+    /// The share of all arrivals that ended as expected; `None` of none.
+    #[must_use]
+    pub fn success(&self) -> Option<f64> {
+        (self.arrivals() > 0).then_some(self.success_ratio)
+    }
 }
 
 #[cfg(test)]
@@ -163,5 +175,16 @@ mod tests {
         };
         let order: Vec<&str> = load.phases_in_order().into_iter().map(|(name, _)| name).collect();
         assert_eq!(order, ["before", "fault_2", "fault_10", "healed", "other"]);
+    }
+
+    #[test]
+    fn of_nothing_there_is_neither_a_share_nor_a_latency() {
+        let of = |outcome: [(&str, u64); 2]| Phase {
+            outcome: outcome.map(|(name, count)| (name.to_owned(), count)).into(),
+            ..Phase::default()
+        };
+        let told = [[("ok", 0), ("dropped", 0)], [("ok", 0), ("dropped", 3)], [("failed", 1), ("dropped", 0)]]
+            .map(|outcome| (of(outcome).success(), of(outcome).has_ended()));
+        assert_eq!(told, [(None, false), (Some(0.0), false), (Some(0.0), true)]);
     }
 }

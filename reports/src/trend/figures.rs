@@ -65,9 +65,13 @@ fn loads(result: &ResultFile, figures: &mut Figures) {
     for (load_name, load) in &result.load {
         for (phase_name, phase) in &load.phases {
             let name = |figure: &str| format!("load.{load_name}.phases.{phase_name}.{figure}");
-            figures.worse_when_more(name("latency_us.p50"), phase.latency_us.p50);
-            figures.worse_when_more(name("latency_us.p99"), phase.latency_us.p99);
-            figures.better_when_more(name("success_ratio"), phase.success_ratio);
+            if phase.has_ended() {
+                figures.worse_when_more(name("latency_us.p50"), phase.latency_us.p50);
+                figures.worse_when_more(name("latency_us.p99"), phase.latency_us.p99);
+            }
+            if let Some(success) = phase.success() {
+                figures.better_when_more(name("success_ratio"), success);
+            }
             if let Some(added) = &phase.added_us {
                 figures.worse_when_more(name("added_us.p50"), added.p50);
                 figures.worse_when_more(name("added_us.p99"), added.p99);

@@ -1,7 +1,7 @@
 //! What the demo prints: aligned and plain in a pipe, with a little colour on a terminal.
 
 use loadgen::recorder::Phase;
-use loadgen::result::Quantiles;
+use loadgen::result::{LoadResult, Quantiles};
 use reports::table::{Table, bar, sparkline};
 use reports::text::{mebibytes, micros};
 
@@ -60,7 +60,7 @@ fn indented(lines: &[String]) -> String {
 
 fn traffic(findings: &Findings, paint: Paint) -> String {
     let recorder = &findings.watch.recorder;
-    let rate = findings.totals.finished as f64 * 1e9 / recorder.span_ns() as f64;
+    let rate = LoadResult::of(recorder, &findings.totals, Some(findings.offered)).achieved_rps;
     let mut table = Table::new(["", "p50", "p90", "p99", "p99.9", "max"]);
     for (phase, name) in recorder.phases().iter().zip(["before the fault", "with the fault"]) {
         let mut row = |what: &str, quantiles: Quantiles| {
@@ -78,7 +78,7 @@ fn traffic(findings: &Findings, paint: Paint) -> String {
     text += &format!(
         "  {}\n  {}\n",
         paint.dim("latency  counts from the planned send time"),
-        paint.dim("added    by the gateway and the network: the client's time less the mock's own"),
+        paint.dim("added    by the gateway and the network: up to the answer's head, less the mock's own time"),
     );
     for reason in findings.validity().reasons {
         text += &format!("  {}\n", paint.red(&format!("! not a measurement: {reason}")));

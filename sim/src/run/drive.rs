@@ -120,8 +120,9 @@ impl Stretch {
     pub(super) fn offered(&self, load: &LoadPart, number: usize) -> Option<Offered> {
         let plan = self.plan(load, number)?;
         let summary = plan.summary();
-        let rate = summary.arrivals as f64 * 1e9 / duration_ns(self.length(load)).max(1) as f64;
-        Some(Offered { arrivals: summary.arrivals, rate, hash: summary.hash })
+        let length_ns = self.length_ns(load);
+        let rate = summary.arrivals as f64 * 1e9 / length_ns.max(1) as f64;
+        Some(Offered { arrivals: summary.arrivals, rate, length_ns: Some(length_ns), hash: summary.hash })
     }
 
     fn length(&self, load: &LoadPart) -> Duration {

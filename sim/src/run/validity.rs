@@ -109,9 +109,10 @@ impl LoadSeen<'_> {
         }
     }
 
-    /// Of the driver's thread, what it worked for itself or for the mocks that share it.
+    /// Of the driver's thread, what it worked for itself or for the mocks that share it, while it sent.
     fn busy(&self) -> f64 {
-        (self.totals.cpu_ns + self.totals.neighbour_ns) as f64 / self.totals.wall_ns.max(1) as f64
+        let spent = self.totals.while_sending();
+        spent.share(spent.cpu_ns + spent.neighbour_ns)
     }
 
     fn reasons(&self, reasons: &mut Vec<String>) {
@@ -155,6 +156,7 @@ fn round(value: f64, steps: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use loadgen::plan::Arrivals;
+    use loadgen::sample::Spent;
 
     use super::*;
     use crate::scenario::model::{LoadModel, WayPart};
@@ -177,7 +179,7 @@ mod tests {
 
     fn reasons(overload: bool, totals: &Totals, lag_us: f64) -> Vec<String> {
         let load = load(overload);
-        let offered = Offered { arrivals: 1_000, rate: 1_000.0, hash: 0 };
+        let offered = Offered { arrivals: 1_000, rate: 1_000.0, length_ns: None, hash: 0 };
         let mut reasons = Vec::new();
         LoadSeen { load: &load, totals, offered: Some(&offered), lag_us, service_us: 1_000.0 }.reasons(&mut reasons);
         reasons
@@ -186,6 +188,7 @@ mod tests {
     #[test]
     fn each_fault_of_a_load_is_a_reason_of_its_own() {
         let good = Totals { finished: 1_000, wall_ns: 1_000, ..Totals::default() };
+        let sending = Spent { cpu_ns: 750, wall_ns: 1_000, ..Spent::default() };
         assert!(reasons(false, &good, 150.0).is_empty());
         for (totals, lag_us, word) in [
             (Totals { dropped: 1, ..good }, 0.0, "dropped"),
@@ -193,6 +196,8 @@ mod tests {
             (good, 201.0, "lag"),
             (Totals { cpu_ns: 800, ..good }, 0.0, "the driver was busy"),
             (Totals { cpu_ns: 400, neighbour_ns: 400, ..good }, 0.0, "driver and mocks were busy"),
+            // A request that hung made the run ten times as long, and the driver no less busy before.
+            (Totals { cpu_ns: 800, wall_ns: 10_000, sending, ..good }, 0.0, "the driver was busy"),
         ] {
             let reasons = reasons(false, &totals, lag_us);
             assert!(reasons.len() == 1 && reasons[0].contains(word), "{word}: {reasons:?}");

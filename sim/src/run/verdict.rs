@@ -61,11 +61,15 @@ fn judge(expected: &ExpectPart, figures: &Value) -> Expectation {
     Expectation { figure: expected.figure.clone(), bound, value, holds }
 }
 
-/// The figure with this dotted name. What was not counted of a status or a cause is zero.
+/// The figure with this dotted name. What was not counted of a status or a cause is zero; a share or a latency of no
+/// requests is not there.
 pub(crate) fn figure(figures: &Value, name: &str) -> Option<f64> {
     let mut keys = name.split('.').peekable();
     let mut at = figures;
     while let Some(key) = keys.next() {
+        if is_of_nothing(at, key) {
+            return None;
+        }
         match at.get(key) {
             Some(inner) => at = inner,
             None => {
@@ -75,6 +79,19 @@ pub(crate) fn figure(figures: &Value, name: &str) -> Option<f64> {
         }
     }
     at.as_f64()
+}
+
+/// Whether `at` has `key` for form's sake alone: the share of no arrivals that went well, a latency that nobody had,
+/// the length of a journey that nobody went to its end.
+fn is_of_nothing(at: &Value, key: &str) -> bool {
+    match (key, at.get("outcome").and_then(Value::as_object)) {
+        ("success_ratio", Some(outcome)) => outcome.values().all(|count| count.as_u64() == Some(0)),
+        ("latency_us" | "service_us", Some(outcome)) => {
+            outcome.iter().all(|(name, count)| name == "dropped" || count.as_u64() == Some(0))
+        }
+        ("duration_us", None) => at.get("completed").and_then(Value::as_u64) == Some(0),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +148,27 @@ mod tests {
         assert!(one("load.main.phases.before.failures.closed", None, Some(0.0)).holds);
         let added = one("load.main.phases.before.added_us.p99", None, Some(1e9));
         assert!(!added.holds && added.value.is_none());
+    }
+
+    #[test]
+    fn of_no_requests_there_is_neither_a_share_nor_a_latency() {
+        let nothing = |dropped: u64| {
+            json!({ "latency_us": { "p99": 0.0 }, "service_us": { "p99": 0.0 }, "success_ratio": 0.0,
+                "outcome": { "ok": 0, "rejected": 0, "failed": 0, "dropped": dropped, "client_error": 0 } })
+        };
+        let journey = json!({ "completed": 0, "abandoned": 2, "duration_us": { "p50": 0.0 } });
+        let figures = json!({ "late": nothing(0), "full": nothing(7), "shop": journey });
+        let value = |figure: &str| {
+            let at_most = ExpectPart { figure: figure.to_owned(), min: None, max: Some(1e9), above: None, per: None };
+            let judged = judge(&at_most, &figures);
+            assert_eq!(judged.holds, judged.value.is_some(), "{figure}");
+            judged.value
+        };
+        for figure in ["late.success_ratio", "late.latency_us.p99", "late.service_us.p99", "shop.duration_us.p50"] {
+            assert_eq!(value(figure), None, "{figure}");
+        }
+        assert_eq!(value("late.outcome.ok"), Some(0.0), "a count is one");
+        assert_eq!((value("full.success_ratio"), value("full.latency_us.p99")), (Some(0.0), None), "drops arrived");
     }
 
     #[test]

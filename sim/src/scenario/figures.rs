@@ -41,7 +41,8 @@ const LIMITERS: [&str; 8] = [
     "fairness_jain",
 ];
 /// Causes of failures, as `loadgen` names them.
-pub(crate) const CAUSES: [&str; 7] = ["connect", "closed", "reset", "malformed", "length", "timeout", "missing"];
+pub(crate) const CAUSES: [&str; 8] =
+    ["connect", "closed", "reset", "malformed", "length", "timeout", "missing", "grpc"];
 
 /// Every figure's name, but for `status.NNN`.
 pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String> {

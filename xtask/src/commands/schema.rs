@@ -2,7 +2,7 @@
 //!
 //! Each file is printed by the program that owns it; this only writes or compares.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, refuse_unknown};
 use crate::process::{cargo, command, output, run as run_command};
@@ -19,6 +19,8 @@ const RESULT_SCHEMA: &str = "reports/schema/result.schema.json";
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     refuse_unknown(args, &["--check"])?;
     let is_check = !args.is_empty();
+    // As the tests build them, so that neither is built for this alone.
+    run_command(&mut cargo(&["build", "--quiet", "--workspace", "--bin", "gateway", "--example", "schema"]))?;
     let mut printed = vec![(RESULT_SCHEMA, result_schema()?)];
     printed.extend(configuration()?);
     let mut differing = Vec::new();
@@ -38,7 +40,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
 }
 
 fn result_schema() -> Result<Vec<u8>, Failure> {
-    let printed = output(&mut cargo(&["run", "--quiet", "--package", "reports", "--example", "schema"]))?;
+    let printed = output(&mut command(built("examples/schema")))?;
     if printed.status.success() {
         return Ok(printed.stdout);
     }
@@ -47,8 +49,7 @@ fn result_schema() -> Result<Vec<u8>, Failure> {
 
 /// What the gateway prints, by file.
 fn configuration() -> Result<Vec<(&'static str, Vec<u8>)>, Failure> {
-    run_command(&mut cargo(&["build", "--quiet", "--package", "gateway", "--bin", "gateway"]))?;
-    let gateway = target_dir().join("debug").join(format!("gateway{}", std::env::consts::EXE_SUFFIX));
+    let gateway = built("gateway");
     let help = output(command(&gateway).arg("--help"))?;
     if !offers(&String::from_utf8_lossy(&help.stdout), "schema") {
         println!("skipped: this gateway has no `schema` command yet");
@@ -63,6 +64,11 @@ fn configuration() -> Result<Vec<(&'static str, Vec<u8>)>, Failure> {
         Ok(printed.stdout)
     };
     GENERATED.iter().map(|(path, words)| Ok((*path, print(words)?))).collect()
+}
+
+/// Where cargo puts a program.
+fn built(name: &str) -> PathBuf {
+    target_dir().join("debug").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
 /// Whether a help text lists a command.

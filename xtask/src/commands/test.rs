@@ -50,8 +50,9 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     if let Err(failure) = ensure(WISHES) {
         println!("{}\nwithout it these tests are skipped", failure.message);
     }
-    // Tests of one crate start the binaries of others.
-    run_cargo(&["build", "--workspace", "--bins"], &[])?;
+    // Tests of one crate start the binaries of others. Built together with the tests: by themselves they would get
+    // libraries without the features that tests ask for, and each library would be built twice.
+    run_cargo(&["build", "--workspace", "--bins", "--tests", "--examples"], &[])?;
     // Every test runs, whatever failed before it: who waits for CI learns of all that is broken at once.
     if succeeds(&mut cargo(&["nextest", "--version"])) {
         run_cargo(&["nextest", "run", "--workspace", "--no-fail-fast"], &extra)?;

@@ -1,9 +1,9 @@
 //! Requests as HTTP/1.1 bytes, turned into what h2 sends; and what is known of an answer's head.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 
-use crate::response::Head;
+use crate::response::{Call, Head};
 
 /// As many as templates may reasonably hold.
 const MAX_HEADERS: usize = 128;
@@ -44,17 +44,56 @@ impl Message {
 /// What is known of an answer.
 pub(super) fn head_of<T>(response: &Response<T>) -> Head {
     let number = |name: &str| response.headers().get(name)?.to_str().ok()?.parse::<u64>().ok();
+    let call = if is_of_grpc(response.headers()) { call_of(response.headers()) } else { Call::No };
     Head {
         status: response.status().as_u16(),
         keep_alive: true,
         residence_ns: number("x-mock-residence-ns"),
         endpoint: number("x-mock-endpoint").and_then(|port| u16::try_from(port).ok()),
+        call,
     }
+}
+
+/// `application/grpc`, with the name of a codec or a parameter behind it; gRPC-Web is another protocol.
+fn is_of_grpc(fields: &HeaderMap) -> bool {
+    let kind = fields.get("content-type").and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"));
+    kind.is_some_and(|rest| rest.first().is_none_or(|byte| matches!(byte, b'+' | b';' | b' ')))
+}
+
+/// What a head or trailers say of how a call ended.
+pub(super) fn call_of(fields: &HeaderMap) -> Call {
+    let status = fields.get("grpc-status").and_then(|status| status.to_str().ok()?.parse().ok());
+    status.map_or(Call::Untold, Call::Ended)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_of_grpc_says_how_its_call_ended() {
+        let call = |kind: &str, status: Option<&str>| {
+            let mut answer = Response::builder().header("content-type", kind);
+            if let Some(status) = status {
+                answer = answer.header("grpc-status", status);
+            }
+            head_of(&answer.body(()).unwrap()).call
+        };
+        for (kind, status, expected) in [
+            ("application/grpc", Some("0"), Call::Ended(0)),
+            ("application/grpc+proto", Some("14"), Call::Ended(14)),
+            ("application/grpc;charset=x", None, Call::Untold),
+            ("application/grpc", Some("fine"), Call::Untold),
+            ("application/grpc-web", Some("14"), Call::No),
+            ("application/json", Some("14"), Call::No),
+        ] {
+            assert_eq!(call(kind, status), expected, "{kind} {status:?}");
+        }
+        assert_eq!(head_of(&Response::new(())).call, Call::No);
+        let told = [Call::No, Call::Untold, Call::Ended(0), Call::Ended(5), Call::Ended(8), Call::Ended(14)]
+            .map(|call| (call.is_failed(), call.is_refused()));
+        assert_eq!(told, [(false, false), (true, false), (false, false), (true, false), (true, true), (true, true)]);
+    }
 
     #[test]
     fn a_request_keeps_its_parts_and_loses_what_is_about_the_connection() {

@@ -15,7 +15,7 @@ impl Driver<'_, '_> {
         let index = news.token.slot as usize;
         let slot = &mut self.slots[index];
         match slot.link.as_mut().filter(|_| slot.life == news.token.life) {
-            None => {}
+            None => self.on_news_of_leaving(news.token),
             Some(Link::Http2(_)) => self.settle(index),
             Some(Link::Http1(connection)) => {
                 let now_ns = self.clock.now_ns();
@@ -83,16 +83,18 @@ impl Driver<'_, '_> {
         let broken = loop {
             let Some(Link::Http2(connection)) = &mut self.slots[index].link else { break None };
             let pumped = connection.pump(&self.clock);
-            let took = self.take_ended(index, pumped.is_ok());
+            let stays = pumped.is_ok() && !connection.is_leaving();
+            let took = self.take_ended(index, stays);
             match pumped {
                 Err(failure) => break Some(failure),
-                Ok(()) if !took => break None,
+                Ok(()) if !took || !stays => break None,
                 Ok(()) => {}
             }
         };
         self.settling = false;
-        if let Some(failure) = broken {
-            self.discard(index, failure);
+        match broken {
+            Some(failure) => self.discard(index, failure),
+            None => self.leave_if_asked(index),
         }
     }
 
@@ -105,13 +107,8 @@ impl Driver<'_, '_> {
             let Some(Link::Http2(connection)) = &mut slot.link else { return took };
             let Some(over) = connection.take_ended() else { return took };
             took = true;
-            let ended =
-                Ended { in_flight: over.in_flight, head: over.head, body_bytes: over.body_bytes, end_ns: over.end_ns };
             let lane = &mut self.lanes[slot.lane];
-            match over.failure {
-                Some(failure) => lane.failed(&ended, failure),
-                None => lane.finished(&ended),
-            }
+            lane.over(&over);
             if is_alive && lane.is_closed_model() {
                 self.next_closed(index);
             } else if is_alive {
@@ -154,12 +151,16 @@ impl Driver<'_, '_> {
 
     /// Gives a broken connection up; the closed model gets another.
     fn discard(&mut self, index: usize, failure: Failure) {
-        let slot = &self.slots[index];
+        let slot = &mut self.slots[index];
+        let unsent = match &mut slot.link {
+            Some(Link::Http2(connection)) => connection.take_unsent(),
+            _ => Vec::new(),
+        };
         self.lanes[slot.lane].idle[slot.target].retain(|idle| *idle != index);
         self.close(index);
         // A target that refuses is asked again at the next tick, not in a hot loop.
         if failure != Failure::Connect {
-            self.reopen_closed(index);
+            self.replace(index, unsent);
         }
     }
 
@@ -180,7 +181,7 @@ impl Driver<'_, '_> {
     /// A new connection to a target in an empty slot.
     pub(super) fn open_slot(&mut self, lane: usize, target: usize) -> Option<usize> {
         let index = self.empty.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { lane, target, life: 0, link: None, unfinished: None });
+            self.slots.push(Slot { lane, target, life: 0, link: None, unfinished: None, lent: 0 });
             self.slots.len() - 1
         });
         (self.slots[index].lane, self.slots[index].target) = (lane, target);
@@ -191,7 +192,7 @@ impl Driver<'_, '_> {
         None
     }
 
-    fn fill_slot(&mut self, index: usize) -> bool {
+    pub(super) fn fill_slot(&mut self, index: usize) -> bool {
         let slot = &mut self.slots[index];
         slot.life = slot.life.wrapping_add(1);
         slot.unfinished = None;
@@ -219,7 +220,7 @@ impl Driver<'_, '_> {
     }
 
     /// Closes the connection of a slot. A closed lane keeps the slot for the next one.
-    fn close(&mut self, index: usize) {
+    pub(super) fn close(&mut self, index: usize) {
         let slot = &mut self.slots[index];
         slot.link = None;
         if !self.lanes[slot.lane].is_closed_model() {
@@ -229,18 +230,6 @@ impl Driver<'_, '_> {
 
     /// Closed model: a slot that lost its connection gets a new one and goes on.
     pub(super) fn reopen_closed(&mut self, index: usize) {
-        let Slot { lane, target, .. } = self.slots[index];
-        let one = &self.lanes[lane];
-        let wanted = one.is_closed_model() && one.has_more(self.start_ns, self.clock.now_ns());
-        if !wanted || !self.fill_slot(index) {
-            return;
-        }
-        for _ in 0..self.lanes[lane].permits() {
-            if self.begun {
-                self.next_closed(index);
-            } else {
-                self.lanes[lane].idle[target].push_back(index);
-            }
-        }
+        self.replace(index, Vec::new());
     }
 }

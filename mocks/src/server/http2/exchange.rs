@@ -22,7 +22,7 @@ use crate::http1::answer::{Ending, has_body};
 use crate::http1::head::{Facts, Head};
 use crate::http1::json::Received;
 use crate::journal::Ended;
-use crate::server::act::{Drip, budget};
+use crate::server::act::{Drip, budget, cuts};
 use crate::server::content::Content;
 use crate::server::reply::Reply;
 use crate::server::site::{Decision, Outcome, Plan, Site, later};
@@ -192,7 +192,7 @@ impl Exchange {
             return Ok((Ended::Answered, Last::Head(head)));
         }
         let mut sender = Sender::new(self.respond.send_response(head, false).map_err(|_| Left)?);
-        let limit = budget(act, &reply.content, ending);
+        let (limit, is_cut) = (budget(act, &reply.content, ending), cuts(act, &reply.content, ending));
         self.send(&mut sender, &mut reply.content, ending, act.slow_body, limit).await?;
         if matches!(act.effect, Effect::Reset(_)) {
             sender.flush().await?;
@@ -203,7 +203,7 @@ impl Exchange {
             return Ok((Ended::Reset, Last::Cut(sender)));
         }
         sender.prepare_end().await?;
-        let ended = if matches!(act.effect, Effect::Truncate(_)) { Ended::Truncated } else { Ended::Answered };
+        let ended = if is_cut { Ended::Truncated } else { Ended::Answered };
         Ok((ended, Last::Body(sender)))
     }
 

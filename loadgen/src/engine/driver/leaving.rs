@@ -1,0 +1,156 @@
+//! Connections that are being left: their server has said goodbye, and still answers what it has taken up.
+//!
+//! What it has not taken up goes to another connection, at no cost to its intended time, and so does all that follows.
+//! The slot has another connection meanwhile, and the closed model as many requests under way as before.
+
+use super::{Driver, Link, Slot};
+use crate::clock::duration_ns;
+use crate::connection::InFlight;
+use crate::connection::http2::Http2;
+use crate::engine::lane::Ended;
+use crate::engine::poller::Token;
+use crate::response::Head;
+use crate::sample::Failure;
+
+/// A request that so many connections, one after the other, have not taken up has failed.
+const MOST_MOVES: u8 = 8;
+
+/// A connection that carries what it has to the end.
+pub(super) struct Leaving {
+    lane: usize,
+    target: usize,
+    /// What its news are known by.
+    token: Token,
+    link: Box<Http2>,
+}
+
+impl Driver<'_, '_> {
+    /// Leaves the connection of a slot, if its server has said goodbye.
+    pub(super) fn leave_if_asked(&mut self, index: usize) {
+        let slot = &mut self.slots[index];
+        let is_asked = |link: &mut Link| matches!(link, Link::Http2(connection) if connection.is_leaving());
+        let Some(Link::Http2(mut link)) = slot.link.take_if(is_asked) else { return };
+        let (lane, target, token) = (slot.lane, slot.target, Token { slot: index as u32, life: slot.life });
+        let unsent = link.take_unsent();
+        if self.lanes[lane].is_closed_model() {
+            slot.lent += link.open();
+        }
+        if link.open() > 0 {
+            self.leaving.push(Leaving { lane, target, token, link });
+        }
+        self.lanes[lane].idle[target].retain(|idle| *idle != index);
+        self.close(index);
+        self.replace(index, unsent);
+    }
+
+    /// News of a connection that its slot may have left.
+    pub(super) fn on_news_of_leaving(&mut self, token: Token) {
+        if let Some(at) = self.leaving.iter().position(|leaving| leaving.token == token) {
+            self.settle_leaving(at);
+        }
+    }
+
+    /// Ends what takes too long.
+    pub(super) fn tick_leaving(&mut self, now_ns: u64) {
+        // From the last: one that is done makes room for the last.
+        for at in (0..self.leaving.len()).rev() {
+            let leaving = &mut self.leaving[at];
+            let limit_ns = duration_ns(self.lanes[leaving.lane].settings.timeout);
+            leaving.link.end_older(now_ns.saturating_sub(limit_ns), now_ns);
+            self.settle_leaving(at);
+        }
+    }
+
+    fn settle_leaving(&mut self, at: usize) {
+        let leaving = &mut self.leaving[at];
+        let is_over = leaving.link.pump(&self.clock).is_err();
+        let (lane, target, index) = (leaving.lane, leaving.target, leaving.token.slot as usize);
+        let mut ended = 0;
+        while let Some(over) = leaving.link.take_ended() {
+            self.lanes[lane].over(&over);
+            ended += 1;
+        }
+        let unsent = leaving.link.take_unsent();
+        if is_over || leaving.link.open() == 0 {
+            self.leaving.swap_remove(at);
+        }
+        if !self.lanes[lane].is_closed_model() {
+            self.send_elsewhere(lane, target, unsent);
+            return;
+        }
+        self.slots[index].lent -= ended + unsent.len();
+        if self.slots[index].link.is_none() {
+            self.replace(index, unsent);
+        } else {
+            self.go_on_with(index, unsent, ended);
+        }
+    }
+
+    /// A slot lost its connection: what that one did not take up goes to another, and the closed model goes on.
+    pub(super) fn replace(&mut self, index: usize, unsent: Vec<InFlight>) {
+        let Slot { lane, target, .. } = self.slots[index];
+        if !self.lanes[lane].is_closed_model() {
+            self.send_elsewhere(lane, target, unsent);
+            return;
+        }
+        let wanted = !unsent.is_empty() || self.lanes[lane].has_more(self.start_ns, self.clock.now_ns());
+        if !wanted {
+            return;
+        }
+        if !self.fill_slot(index) {
+            unsent.into_iter().for_each(|in_flight| self.give_up(lane, in_flight, Failure::Connect));
+            return;
+        }
+        let places = self.lanes[lane].permits().saturating_sub(self.slots[index].lent);
+        let new = places.saturating_sub(unsent.len());
+        if self.begun {
+            self.go_on_with(index, unsent, new);
+        } else {
+            self.lanes[lane].idle[target].extend(std::iter::repeat_n(index, new));
+        }
+    }
+
+    /// Closed model: begins so many requests on a slot's connection, beside those that another has not taken up.
+    fn go_on_with(&mut self, index: usize, unsent: Vec<InFlight>, new: usize) {
+        let (lane, life) = (self.slots[index].lane, self.slots[index].life);
+        let mut new = new;
+        for in_flight in unsent {
+            match self.moved(lane, in_flight) {
+                Some(in_flight) => self.carry(index, in_flight),
+                None => new += 1,
+            }
+        }
+        for _ in 0..new {
+            // One that broke meanwhile has been replaced, with all of its requests.
+            if self.slots[index].life == life && self.slots[index].link.is_some() {
+                self.next_closed(index);
+            }
+        }
+    }
+
+    /// Open model: sends requests on other connections of their target.
+    fn send_elsewhere(&mut self, lane: usize, target: usize, unsent: Vec<InFlight>) {
+        for in_flight in unsent {
+            let Some(in_flight) = self.moved(lane, in_flight) else { continue };
+            match self.lanes[lane].idle[target].pop_front().or_else(|| self.open_another(lane, target)) {
+                Some(slot) => self.carry(slot, in_flight),
+                None => self.give_up(lane, in_flight, Failure::Connect),
+            }
+        }
+    }
+
+    /// A request for its next connection; `None` when it has had enough of them, and has failed.
+    fn moved(&mut self, lane: usize, in_flight: InFlight) -> Option<InFlight> {
+        if in_flight.moves >= MOST_MOVES {
+            self.give_up(lane, in_flight, Failure::Closed);
+            return None;
+        }
+        Some(InFlight { sent_ns: None, moves: in_flight.moves + 1, ..in_flight })
+    }
+
+    /// A request that nobody takes has failed.
+    pub(super) fn give_up(&mut self, lane: usize, in_flight: InFlight, failure: Failure) {
+        let ended = Ended { in_flight, head: Head::default(), body_bytes: 0, end_ns: self.clock.now_ns() };
+        self.lanes[lane].failed(&ended, failure);
+    }
+}
