@@ -367,8 +367,9 @@ impl<N: Network> Exchange<N> {
         self.keep_if_of_note((status, ended), now);
         self.end_track((status, ended), now, overhead);
         let log = &self.shard.shared.log;
-        // What a fallback covered is a failure all the same, whatever its status.
-        if log.is_on() && (self.code.is_some() || log.wants(status, self.shard.random())) {
+        // What a fallback covered, and what broke off, is a failure all the same, whatever its status.
+        let failed = self.code.is_some() || !matches!(ended, Ended::Complete | Ended::ClientLeft);
+        if log.is_on() && (failed || log.wants(status, self.shard.random())) {
             log.submit(self.shard.index, &self.record(status, ended, total, overhead));
         }
         self.place = None;
@@ -409,6 +410,8 @@ impl<N: Network> Exchange<N> {
     pub(crate) fn fault(&self, ended: Ended) -> Option<Fault> {
         match ended {
             Ended::ClientLeft => Some(Fault::Client),
+            // A bug in the program's own code, behind the head of its answer.
+            Ended::UpstreamCut if self.code == Some(Code::Internal) => Some(Fault::Gateway),
             Ended::UpstreamCut => Some(Fault::Upstream),
             Ended::Drained => Some(Fault::Gateway),
             // A part or a batch that says 404 says it to its client, as an upstream's own answer does: nobody's fault.

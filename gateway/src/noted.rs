@@ -197,12 +197,20 @@ impl<N: Network> Exchange<N> {
         attempt: impl FnOnce() -> AttemptNote,
     ) {
         let is_no = self.consults && status.is_some_and(|status| status >= 300);
-        // Some that say no in words of HTTP are asked again.
-        let is_again = matches!(status, Some(408 | 425 | 429));
+        let is_again = status.is_some_and(|status| status >= 400) && self.may_be_asked_again((outcome, status));
         let is_plain = outcome == AttemptOutcome::Ok && !is_no && !is_again;
         if !is_plain || self.attempts > 1 || self.hedges.load(Ordering::Relaxed) > 0 {
             self.note_attempt(attempt());
         }
+    }
+
+    /// Whether the route asks once more that was answered so: some say no in words of HTTP.
+    #[cold]
+    fn may_be_asked_again(&self, (outcome, status): (AttemptOutcome, Option<u16>)) -> bool {
+        self.route().is_some_and(|route| {
+            let retry = &route.settings.retry;
+            retry.attempts > 1 && retry.on.has(outcome, status)
+        })
     }
 }
 

@@ -129,7 +129,8 @@ impl<N: Network> Reloader<N> {
         self.path.as_deref()
     }
 
-    /// Reads the file and puts it in force, or says why not; a file that is refused changes nothing.
+    /// Reads the file and puts it in force, or says why not; a file that is refused changes nothing. The access log's
+    /// file is opened anew whatever comes of it, but where a change of the file alone asks.
     pub async fn reload(&self, cause: &'static str) -> ReloadReport {
         let _turn = self.turn.lock().await;
         let outcome = self.try_reload().await;
@@ -149,7 +150,12 @@ impl<N: Network> Reloader<N> {
         match outcome {
             Ok(needs_restart) => report.needs_restart = needs_restart,
             Err(refused) => {
-                self.gateway.shared().metrics.gateway().reload_failed();
+                let shared = self.gateway.shared();
+                shared.metrics.gateway().reload_failed();
+                // Who has put the access log's file aside asks by the same signal, whatever the configuration is like.
+                if cause != BY_WATCHING {
+                    shared.log.reopen();
+                }
                 report.ok = false;
                 match refused {
                     Refused::Invalid(problems) => report.problems = problems.iter().cloned().collect(),

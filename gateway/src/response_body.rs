@@ -16,6 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 use smallvec::SmallVec;
 
 use crate::context::screen_trailers;
+use crate::error::Code;
 use crate::exchange::Exchange;
 use crate::forward::grpc_failure;
 use crate::held_bytes::Kept;
@@ -73,8 +74,12 @@ pub struct Relay<N: Network> {
     /// The program's own code reads it, and may answer with something else.
     is_lent: bool,
     /// How a lent one has ended that did not come whole.
-    cut: Option<Ended>,
+    cut: Option<Ending>,
 }
+
+/// How an answer ended, and the problem that this is in records and metrics: one that breaks off behind its head has
+/// told its status, and is no good one all the same.
+type Ending = (Ended, Option<Code>);
 
 /// What has been read of a body before it streams, and its share of the worker's memory.
 #[derive(Default)]
@@ -155,6 +160,12 @@ impl<N: Network> Exchange<N> {
     fn is_unread_for(&self, long: Duration) -> bool {
         let left = self.connection.deadlines.left(Wait::Write, self.now());
         left.is_some_and(|left| left + long <= self.snapshot.config.server.body_idle_timeout)
+    }
+
+    /// Counts and records it with the problem that its answer ended with, where there is one.
+    fn finish_with(&mut self, (ended, code): Ending) {
+        self.code = code.or(self.code);
+        self.finish(ended);
     }
 }
 
@@ -347,7 +358,8 @@ impl<N: Network> Relay<N> {
         if deadlines.has_expired(Wait::ResponseBody) {
             source.leg.timed_out();
             self.blame(AttemptOutcome::Timeout);
-            return self.abort(Ended::Timeout, "the upstream's response body did not move in time".into());
+            let cut = (Ended::Timeout, Some(Code::UpstreamTimeout));
+            return self.abort(cut, "the upstream's response body did not move in time".into());
         }
         match source.leg.poll_frame(cx) {
             Poll::Pending => {
@@ -366,17 +378,17 @@ impl<N: Network> Relay<N> {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
-                let ended = match error {
-                    http1::Error::RequestBody(BodyFault::Stalled) => Ended::Timeout,
-                    http1::Error::RequestBody(_) => Ended::ClientLeft,
+                let cut = match error {
+                    http1::Error::RequestBody(BodyFault::Stalled) => (Ended::Timeout, Some(Code::RequestTimeout)),
+                    http1::Error::RequestBody(_) => (Ended::ClientLeft, None),
                     // The upstream no longer waits for a client that is slow.
-                    http1::Error::Broken(_) if self.was_unread => Ended::UpstreamCut,
+                    http1::Error::Broken(_) if self.was_unread => (Ended::UpstreamCut, Some(Code::UpstreamReset)),
                     http1::Error::Broken(_) | http1::Error::Invalid(_) => {
                         self.blame(AttemptOutcome::Reset);
-                        Ended::UpstreamCut
+                        (Ended::UpstreamCut, Some(Code::UpstreamReset))
                     }
                 };
-                self.abort(ended, error.into())
+                self.abort(cut, error.into())
             }
         }
     }
@@ -453,15 +465,15 @@ impl<N: Network> Relay<N> {
         }
     }
 
-    fn abort(&mut self, ended: Ended, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn abort(&mut self, cut: Ending, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         // The connection is dropped with its source: nobody may read what is left on it.
         self.source = None;
         if self.is_lent {
             // Who reads it may answer all the same: what becomes of the exchange is told at its own end.
-            self.cut = Some(ended);
+            self.cut = Some(cut);
             self.exchange.connection.deadlines.set(Wait::ResponseBody, self.exchange.now(), None);
         } else {
-            self.exchange.finish(ended);
+            self.exchange.finish_with(cut);
         }
         Poll::Ready(Some(Err(error)))
     }

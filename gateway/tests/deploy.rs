@@ -136,6 +136,22 @@ fn manifests_fit_together() {
     let seconds = |key: &str| settings["server"][key].as_str().unwrap().trim_end_matches('s').parse::<u64>().unwrap();
     let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
     assert!(seconds("drain_delay") + seconds("drain_timeout") < grace, "a drain is not killed before its end");
+    let bytes = |text: &str| {
+        let unit = |unit: &str, bytes: u64| Some(text.strip_suffix(unit)?.parse::<u64>().ok()? * bytes);
+        unit("Mi", 1 << 20).or(unit("Gi", 1 << 30)).unwrap_or_else(|| panic!("{text}"))
+    };
+    let limit = bytes(pod["containers"][0]["resources"]["limits"]["memory"].as_str().unwrap());
+    let guard = settings["server"].get("shed_above_rss").expect("it sheds before its limit ends it");
+    assert!(bytes(guard.as_str().unwrap().trim_end_matches('B')) < limit, "{guard} is no less than {limit} bytes");
+}
+
+/// Whoever asks for `/metrics` has to bring the token, which annotations of a pod cannot say.
+#[test]
+fn no_annotation_asks_for_a_scrape_that_is_refused() {
+    let scraped = |one: &Value| one["spec"]["template"]["metadata"]["annotations"]["prometheus.io/scrape"] == "true";
+    let settings: toml::Table = read("kubernetes/gateway.toml").parse().unwrap();
+    let is_guarded = settings["admin"].get("token_env").is_some();
+    assert!(!(is_guarded && manifests().iter().any(|(_, one)| scraped(one))));
 }
 
 #[test]

@@ -20,3 +20,21 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
         router.route(path, get(move || async move { ([(CONTENT_TYPE, kind)], text) }))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::FILES;
+    use crate::telemetry::events::Kind;
+
+    /// What happens with each request is told only to who asks for it, and the page does not.
+    #[test]
+    fn the_page_has_words_and_a_group_for_every_kind_of_event() {
+        let feed = FILES.iter().find(|(path, ..)| *path == "/feed.js").unwrap().2;
+        let groups = &feed[feed.find("const GROUPS = {").unwrap()..feed.find("const feed = ").unwrap()];
+        let told = &feed[feed.find("const TOLD = {").unwrap()..feed.find("function momentOf").unwrap()];
+        for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_frequent()).map(Kind::as_str) {
+            assert!(told.contains(&format!("\n  {kind}: ")), "{kind} is not told");
+            assert!(groups.contains(&format!("\"{kind}\"")), "{kind} is in no group");
+        }
+    }
+}

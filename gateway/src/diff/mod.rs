@@ -1,11 +1,12 @@
 //! What changes between two configurations: not between their texts, but between what they mean; and what becomes of
 //! requests that were logged.
 
+mod order;
 mod replay;
 mod shown;
 mod treatment;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -88,7 +89,7 @@ pub fn compare(old: &Side, new: &Side) -> Vec<Item> {
         let (before, after) = (of(old).unwrap_or_default(), of(new).unwrap_or_default());
         named(section, (&before, &after), (old, new), &mut items);
         if section == "routes" {
-            items.extend(order(old, new));
+            items.extend(order::moved(old, new));
         }
     }
     for name in SINGLE {
@@ -177,44 +178,6 @@ fn differ(key: &str, old: &Value, new: &Value, out: &mut Vec<Change>) {
         let of = |table: &Map<String, Value>| table.get(name).cloned().unwrap_or_default();
         differ(&inner, &of(before), &of(after), out);
     }
-}
-
-/// Whether routes that are there on both sides come in another order, where that may decide: among those of one path,
-/// one priority and one number of conditions.
-fn order(old: &Side, new: &Side) -> Option<Item> {
-    let groups = |side: &Side| {
-        let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for name in side.effective["route_order"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            let there = |side: &Side| side.effective["routes"][name].is_object();
-            let route = &side.effective["routes"][name];
-            let alike = |key: &&str| old.effective["routes"][name][*key] == new.effective["routes"][name][*key];
-            if there(old) && there(new) && treatment::MATCHING.iter().all(alike) {
-                let conditions = ["headers", "query", "body"].map(|key| route[key].as_object().map_or(0, Map::len));
-                let methods = route["methods"].as_array().is_some_and(|list| !list.is_empty());
-                let path: Vec<&str> = route["path"].as_str().unwrap_or_default().split('/').collect();
-                let shape: Vec<&str> = path.iter().map(|it| if it.starts_with('{') { "{}" } else { it }).collect();
-                let rank = (shape, &route["priority"], conditions.iter().sum::<usize>() + usize::from(methods));
-                groups.entry(format!("{rank:?}")).or_default().push(name.to_owned());
-            }
-        }
-        groups
-    };
-    let (before, after) = (groups(old), groups(new));
-    let moved = before.iter().filter(|(rank, names)| after.get(*rank).is_some_and(|now| now != *names));
-    let change = |(rank, names): (&String, &Vec<String>)| Change {
-        key: "order".to_owned(),
-        old: Some(names.clone().into()),
-        new: after.get(rank).map(|names| names.clone().into()),
-    };
-    let changes: Vec<Change> = moved.map(change).collect();
-    let item = |changes| Item {
-        section: "routes",
-        name: "(order in the file)".to_owned(),
-        what: What::Changed,
-        changes,
-        used_by: Vec::new(),
-    };
-    (!changes.is_empty()).then(|| item(changes))
 }
 
 #[cfg(test)]

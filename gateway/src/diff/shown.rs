@@ -2,11 +2,8 @@
 
 use serde_json::Value;
 
-use crate::config::settings::target::{self, NOT_SHOWN as MASK};
+use crate::config::settings::target::{self, NOT_SHOWN as MASK, may_be_secret};
 
-/// Parts of names of headers, parameters and members whose values are not shown.
-const SECRET: [&str; 11] =
-    ["auth", "cookie", "token", "secret", "pass", "key", "sig", "cred", "session", "jwt", "private"];
 /// Longer lists are shown by what came and what went.
 const LONG: usize = 60;
 
@@ -68,8 +65,7 @@ fn mask_text(key: &str, text: &str) -> String {
     let has_names =
         ["headers", "query", "body"].iter().any(|it| key.starts_with(it) || key.contains(&format!("{it}.")));
     let sets_header = has_names && !key.ends_with(".remove");
-    let name = key.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    if sets_header && SECRET.iter().any(|secret| name.contains(secret)) {
+    if sets_header && may_be_secret(key.rsplit('.').next().unwrap_or_default()) {
         return MASK.to_owned();
     }
     // What is asked for may carry a key: `/check?token=…`.

@@ -88,6 +88,39 @@ fn the_order_of_routes_counts_where_it_decides() {
 }
 
 #[test]
+fn the_order_of_routes_that_no_request_matches_alike_means_nothing() {
+    // Each hangs on a header of its own: without, two that match alike are an error.
+    let route = |name: &str, keys: &str| {
+        let keys = keys.replace("; ", "\n");
+        format!("[[routes]]\nname = '{name}'\nupstream = 'http://h:1'\nheaders.x-{name} = '1'\n{keys}\n")
+    };
+    let moved = |keys: [&str; 3]| {
+        let [a, b, c] = [route("a", keys[0]), route("b", keys[1]), route("c", keys[2])];
+        let items = compare(&side(&format!("{a}{b}{c}")), &side(&format!("{c}{b}{a}")));
+        let lists = items.iter().flat_map(|item| &item.changes);
+        lists.map(|it| differing(it.old.as_ref(), it.new.as_ref())).collect::<Vec<_>>()
+    };
+    let apart = "path = '/apart'";
+    for keys in [
+        ["path = '/{*rest}'; hosts = ['a.test']", "path = '/{*all}'; hosts = ['b.test']", apart],
+        ["path = '/{*rest}'; hosts = ['a.test']", "path = '/{*all}'", "path = '/{*all}'; hosts = ['*.test']"],
+        ["path = '/a'; methods = ['GET']", "path = '/a'; methods = ['POST']", "path = '/a'; methods = ['HEAD']"],
+        ["path = '/a/{id}'", "path = '/a/{*rest}'", apart],
+        ["path = '/a'; query.p = '1'", "path = '/a'", "path = '/a'; priority = 1"],
+    ] {
+        assert_eq!(moved(keys), [""; 0], "{keys:?}");
+    }
+    let both = ["path = '/{id}'; hosts = ['a.test', '*.b.test']", "path = '/{name}'; hosts = ['*.b.test']", apart];
+    assert_eq!(moved(both), ["[a, b] → [b, a]"]);
+    let named = ["path = '/a'; methods = ['GET', 'POST']", "path = '/a'; methods = ['PUT', 'POST']", apart];
+    assert_eq!(moved(named), ["[a, b] → [b, a]"]);
+    let twice = ["a.test", "b.test"].map(|host| format!("path = '/x'; hosts = ['{host}', 'c.test', 'd.test']"));
+    assert_eq!(moved([&twice[0], &twice[1], apart]), ["[a, b] → [b, a]"], "told once, whatever the number of hosts");
+    let some = ["path = '/a'; methods = ['GET']", "path = '/a'; methods = ['POST']", "path = '/a'; methods = ['GET']"];
+    assert_eq!(moved(some), ["[a, c] → [c, a]"], "those that it concerns, and no other");
+}
+
+#[test]
 fn requests_are_grouped_by_what_becomes_of_them() {
     let new = OLD
         .replace(

@@ -9,6 +9,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::client::Tunnel;
+use crate::error::Code;
 use crate::network::Network;
 use crate::telemetry::record::Ended;
 use crate::timer::{Wait, Watch};
@@ -146,5 +147,8 @@ pub async fn run<N: Network, S: AsyncRead + AsyncWrite + Unpin>(client: S, clien
         watch.poll_expired(cx).map(|()| Ended::Timeout)
     })
     .await;
+    if ended == Ended::UpstreamCut {
+        exchange.code = Some(Code::UpstreamReset);
+    }
     exchange.finish(ended);
 }

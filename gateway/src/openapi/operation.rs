@@ -8,6 +8,7 @@ use super::template::Template;
 use super::{answers, limits, problems, security};
 use crate::config::settings::own_answer::Https;
 use crate::config::settings::route::{RouteMatch, ValueMatch};
+use crate::config::settings::target::may_be_secret;
 use crate::config::settings::{Config, Route};
 
 /// Methods that OpenAPI has a place for, in its order.
@@ -231,16 +232,18 @@ fn is_same(one: &Value, other: &Value) -> bool {
 
 fn condition(place: &str, name: &str, value: &ValueMatch) -> Value {
     let schema = match value {
-        ValueMatch::Exact(text) => json!({ "type": "string", "const": text }),
-        ValueMatch::Present | ValueMatch::Pattern(_) => json!({ "type": "string" }),
+        ValueMatch::Exact(text) if !may_be_secret(name) => json!({ "type": "string", "const": text }),
+        _ => json!({ "type": "string" }),
     };
-    let description = format!("{}.", wanted(value));
+    let description = format!("{}.", wanted(name, value));
     json!({ "name": name, "in": place, "required": true, "description": description, "schema": schema, CONDITION: true })
 }
 
-fn wanted(value: &ValueMatch) -> String {
+fn wanted(name: &str, value: &ValueMatch) -> String {
     match value {
         ValueMatch::Present => "Any value".to_owned(),
+        // The document is for others than those who know it.
+        _ if may_be_secret(name) => "A value that is not shown".to_owned(),
         ValueMatch::Exact(text) => format!("`{text}`"),
         // Another language's regular expressions than JSON Schema's: told in words.
         ValueMatch::Pattern(pattern) => format!("The whole value matches `{pattern}`"),
@@ -262,11 +265,15 @@ pub(super) fn when(matches: &RouteMatch) -> Option<String> {
     {
         parts.push(match value {
             ValueMatch::Present => format!("with the {place} `{name}`"),
+            _ if may_be_secret(name) => format!("with a value of the {place} `{name}` that is not shown"),
             ValueMatch::Exact(text) => format!("with the {place} `{name}` = `{text}`"),
             ValueMatch::Pattern(pattern) => format!("with a {place} `{name}` that matches `{pattern}`"),
         });
     }
-    parts.extend(matches.body.iter().map(|(pointer, value)| format!("with `{value}` at `{pointer}` in the body")));
+    parts.extend(matches.body.iter().map(|(pointer, value)| match may_be_secret(pointer) {
+        true => format!("with a value at `{pointer}` in the body that is not shown"),
+        false => format!("with `{value}` at `{pointer}` in the body"),
+    }));
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 

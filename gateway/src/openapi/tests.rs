@@ -128,6 +128,23 @@ fn routes_that_meet_are_one_operation_that_tells_of_all() {
 }
 
 #[test]
+fn conditions_that_may_be_secrets_are_not_shown() {
+    let document = document(&format!(
+        "{UP}[[routes]]\nname = 'edge'\npath = '/edge'\nmethods = ['POST']\nupstream = 'up'\n\
+         headers = {{ x-edge-secret = 'hunter2', x-tenant = 'blue' }}\nquery = {{ token = '~hunter2.*' }}\n\
+         body = {{ '/login/password' = 'hunter2', '/kind' = 'b' }}\n"
+    ));
+    let post = &document["paths"]["/edge"]["post"];
+    let text = document.to_string();
+    assert!(!text.contains("hunter2"), "{text}");
+    let parameter = |name: &str| post["parameters"].as_array().unwrap().iter().find(|it| it["name"] == name).unwrap();
+    assert_eq!(parameter("x-edge-secret")["schema"], json!({ "type": "string" }));
+    assert_eq!(parameter("x-tenant")["schema"]["const"], "blue");
+    let said = post["description"].as_str().unwrap();
+    assert!(said.contains("`x-edge-secret` that is not shown") && said.contains("`/kind` in the body"), "{said}");
+}
+
+#[test]
 fn who_is_protected_is_not_told_as_open_since_another_route_that_nobody_reaches_is() {
     let keys = "[identity.providers.main]\nkind = 'jwt'\nissuer = 'https://idp.test'\naudiences = ['api']\n\
                 algorithms = ['ES256']\njwks = { discovery = 'https://idp.test' }\n";

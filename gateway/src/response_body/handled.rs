@@ -9,9 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{Relay, ResponseBody, Source};
+use super::{Ending, Relay, ResponseBody, Source};
 use crate::clock::Clock;
 use crate::context::screen_trailers;
+use crate::error::Code;
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::request_body::BoxError;
@@ -45,7 +46,7 @@ impl<N: Network> Held<N> {
     }
 
     /// How an upstream's body has ended that did not come whole.
-    fn cut(&self) -> Option<Ended> {
+    fn cut(&self) -> Option<Ending> {
         match self {
             Self::Own(_) => None,
             Self::Lent(relay) => relay.lock().unwrap_or_else(PoisonError::into_inner).cut,
@@ -136,11 +137,12 @@ impl<N: Network> Handled<N> {
         // An upstream's body that stands still says so itself, and tells its breaker.
         let Ok(polled) = std::panic::catch_unwind(AssertUnwindSafe(|| Pin::new(body).poll_frame(cx))) else {
             self.held.with(|exchange| exchange.shard.shared.metrics.gateway().panicked());
-            return self.abort(Ended::UpstreamCut, "the response body panicked".into());
+            return self.abort((Ended::UpstreamCut, Some(Code::Internal)), "the response body panicked".into());
         };
         if polled.is_pending() {
             if self.deadlines.has_expired(Wait::ResponseBody) {
-                return self.abort(Ended::Timeout, "the response body did not move in time".into());
+                let cut = (Ended::Timeout, Some(Code::UpstreamTimeout));
+                return self.abort(cut, "the response body did not move in time".into());
             }
             if self.idle_timeout.is_some() && !self.deadlines.is_set(Wait::ResponseBody) {
                 self.deadlines.set(Wait::ResponseBody, self.clock.now(), self.idle_timeout);
@@ -148,12 +150,12 @@ impl<N: Network> Handled<N> {
         }
         match ready!(polled) {
             None => {
-                self.end(Ended::Complete);
+                self.end((Ended::Complete, None));
                 Poll::Ready(None)
             }
             Some(Err(error)) => {
-                let ended = self.held.cut().unwrap_or(Ended::UpstreamCut);
-                self.abort(ended, error.into())
+                let cut = self.held.cut().unwrap_or((Ended::UpstreamCut, Some(Code::UpstreamReset)));
+                self.abort(cut, error.into())
             }
             Some(Ok(frame)) => Poll::Ready(Some(Ok(self.pass(frame)))),
         }
@@ -163,7 +165,7 @@ impl<N: Network> Handled<N> {
         self.deadlines.clear(Wait::ResponseBody);
         self.bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
         if self.body.as_ref().is_some_and(Body::is_end_stream) {
-            self.end(Ended::Complete);
+            self.end((Ended::Complete, None));
         }
         match frame.into_trailers() {
             Ok(mut trailers) => {
@@ -175,18 +177,18 @@ impl<N: Network> Handled<N> {
     }
 
     /// It is over, and with it its record. What is left of the body goes first: an upstream's connection is with it.
-    fn end(&mut self, ended: Ended) {
+    fn end(&mut self, ending: Ending) {
         self.body = None;
         self.deadlines.clear(Wait::ResponseBody);
         let bytes = self.bytes;
         self.held.with(|exchange| {
             exchange.bytes_out = bytes;
-            exchange.finish(ended);
+            exchange.finish_with(ending);
         });
     }
 
-    fn abort(&mut self, ended: Ended, error: BoxError) -> Polled {
-        self.end(ended);
+    fn abort(&mut self, cut: Ending, error: BoxError) -> Polled {
+        self.end(cut);
         Poll::Ready(Some(Err(error)))
     }
 }
@@ -195,7 +197,7 @@ impl<N: Network> Drop for Handled<N> {
     /// Whoever has had all bytes that were promised asks for no more, and whoever has left is said to have had so many.
     fn drop(&mut self) {
         if self.body.is_some() && self.length == Some(self.bytes) {
-            self.end(Ended::Complete);
+            self.end((Ended::Complete, None));
         } else if self.body.is_some() {
             let bytes = self.bytes;
             self.held.with(|exchange| exchange.bytes_out = bytes);

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 
 use http::{HeaderMap, Method};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::content::Unmet;
 use super::host::fits;
@@ -15,6 +16,7 @@ use super::pattern::{Pattern, Segment};
 use super::table::{Ask, Found, RouteTable, conditions};
 use crate::config::settings::Route;
 use crate::config::settings::route::{HostPattern, RouteMatch, ValueMatch};
+use crate::config::settings::target::{NOT_SHOWN, may_be_secret};
 
 /// Misses told of; the rest is counted.
 const MOST_MISSES: usize = 20;
@@ -243,9 +245,10 @@ fn because(route: &Route, ask: &Ask<'_>) -> Vec<String> {
     let methods = MethodSet::new(&matches.methods);
     let method = if methods.is_any() { "any method".to_owned() } else { format!("method among {}", methods.list()) };
     let mut because = vec![host, format!("path {}", matches.path), method];
-    because.extend(matches.headers.iter().map(|(name, value)| format!("header {name} {}", value_text(value))));
-    because.extend(matches.query.iter().map(|(name, value)| format!("query {name} {}", value_text(value))));
-    because.extend(matches.body.iter().map(|(pointer, value)| format!("body {pointer} {value}")));
+    let headers = matches.headers.iter().map(|(name, value)| (name.as_str(), value));
+    because.extend(headers.map(|(name, value)| format!("header {name} {}", value_text(name, value))));
+    because.extend(matches.query.iter().map(|(name, value)| format!("query {name} {}", value_text(name, value))));
+    because.extend(matches.body.iter().map(|(pointer, value)| format!("body {pointer} {}", body_text(pointer, value))));
     if matches.priority != 0 {
         because.push(format!("priority {}", matches.priority));
     }
@@ -254,23 +257,30 @@ fn because(route: &Route, ask: &Ask<'_>) -> Vec<String> {
 
 fn unmet_text(unmet: Unmet<'_>, headers: &HeaderMap) -> String {
     match unmet {
-        // A value may be a secret, so it is not repeated.
+        // The request's value may be a secret, so it is not repeated.
         Unmet::Header(name, wanted) if headers.contains_key(name) => {
-            format!("header {name} is there, but not {}", value_text(wanted))
+            format!("header {name} is there, but not {}", value_text(name.as_str(), wanted))
         }
         Unmet::Header(name, _) => format!("header {name} is absent"),
         Unmet::Query(name, ValueMatch::Present) => format!("query {name} is absent"),
-        Unmet::Query(name, wanted) => format!("query {name} is absent, or not {}", value_text(wanted)),
-        Unmet::Body(pointer, wanted) => format!("body {pointer} is absent, or not {wanted}"),
+        Unmet::Query(name, wanted) => format!("query {name} is absent, or not {}", value_text(name, wanted)),
+        Unmet::Body(pointer, wanted) => format!("body {pointer} is absent, or not {}", body_text(pointer, wanted)),
     }
 }
 
-fn value_text(value: &ValueMatch) -> String {
+/// What is wanted of a header or a parameter: a secret, which variables filled in, is for nobody's eyes.
+fn value_text(name: &str, value: &ValueMatch) -> String {
     match value {
         ValueMatch::Present => "present".to_owned(),
+        _ if may_be_secret(name) => NOT_SHOWN.to_owned(),
         ValueMatch::Exact(exact) => format!("\"{exact}\""),
         ValueMatch::Pattern(regex) => format!("like {}", regex.as_str()),
     }
+}
+
+/// The same of a place in the body.
+fn body_text(pointer: &str, value: &Value) -> String {
+    if may_be_secret(pointer) { NOT_SHOWN.to_owned() } else { value.to_string() }
 }
 
 fn host_text(host: &HostPattern) -> String {
@@ -322,7 +332,7 @@ mod tests {
 
     fn reasons(routes: &[Arc<Route>], path: &str) -> Vec<String> {
         let mut headers = HeaderMap::new();
-        headers.insert("x-key", HeaderValue::from_static("secret"));
+        headers.insert("x-tenant", HeaderValue::from_static("secret"));
         let ask =
             Ask { host: "a.example", method: &Method::POST, path, query: None, headers: &headers, body: Body::Absent };
         let explanation = explain(&RouteTable::build(routes), &ask);
@@ -337,7 +347,7 @@ mod tests {
             route("/api/users/{id}", |_| {}),
             route("/api/orders/{id}", |matches| matches.methods = vec![Method::GET]),
             route("/api/{x}/{id}", |matches| matches.headers = vec![header("x-version")]),
-            route("/api/orders/7", |matches| matches.headers = vec![header("x-key")]),
+            route("/api/orders/7", |matches| matches.headers = vec![header("x-tenant")]),
             route("/api/{*rest}", |_| {}),
             route("/{*all}", |_| {}),
             route("/api/orders/7/items", |_| {}),
@@ -348,7 +358,7 @@ mod tests {
             "/{*all} less specific path (segment 1: the rest against static)",
             "/api/orders/7 lower priority (-1 < 0)",
             "/api/{x}/{id} header x-version is absent",
-            "/api/orders/7 header x-key is there, but not \"1\"",
+            "/api/orders/7 header x-tenant is there, but not \"1\"",
             "/api/orders/{id} method POST is not among GET, HEAD",
             "/api/orders/7/items path: ends before segment 4, \"items\"",
             "/api/users/{id} path: segment 2 is \"orders\", not \"users\"",
@@ -356,6 +366,50 @@ mod tests {
             "/1 host: \"a.example\" is not *.other.example",
         ];
         assert_eq!(reasons(&routes, "/api/orders/7"), expected);
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_shown() {
+        let wanted = |text: &str| ValueMatch::Exact(text.into());
+        let one = route("/a", |matches| {
+            matches.headers = vec![
+                (HeaderName::from_static("x-edge-secret"), wanted("hunter2")),
+                (HeaderName::from_static("x-tenant"), wanted("blue")),
+            ];
+            matches.query = vec![
+                ("token".to_owned(), ValueMatch::Pattern(regex::Regex::new("hunter2").unwrap())),
+                ("sig".to_owned(), ValueMatch::Present),
+            ];
+            matches.body = vec![("/login/password".into(), "hunter2".into()), ("/kind".into(), "b".into())];
+        });
+        let table = RouteTable::build(&[one]);
+        let explained = |secret: &'static str, tenant: &'static str, query, body: &Value| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-edge-secret", HeaderValue::from_static(secret));
+            headers.insert("x-tenant", HeaderValue::from_static(tenant));
+            let body = Body::Json(body, 50);
+            explain(&table, &Ask { host: "", method: &Method::POST, path: "/a", query, headers: &headers, body })
+        };
+        let body = |password: &str| serde_json::json!({ "login": { "password": password }, "kind": "b" });
+        let good = Some("token=hunter2&sig=1");
+        let chosen = explained("hunter2", "blue", good, &body("hunter2"));
+        let shown = [
+            "header x-edge-secret (not shown)",
+            "header x-tenant \"blue\"",
+            "query token (not shown)",
+            "query sig present",
+            "body /login/password (not shown)",
+            "body /kind \"b\"",
+        ];
+        assert_eq!(chosen.because[3..], shown);
+        for (missed, reason) in [
+            (explained("guess", "blue", good, &body("hunter2")), "header x-edge-secret is there, but not (not shown)"),
+            (explained("hunter2", "red", good, &body("hunter2")), "header x-tenant is there, but not \"blue\""),
+            (explained("hunter2", "blue", None, &body("hunter2")), "query token is absent, or not (not shown)"),
+            (explained("hunter2", "blue", good, &body("guess")), "body /login/password is absent, or not (not shown)"),
+        ] {
+            assert_eq!(missed.misses[0].reason, reason);
+        }
     }
 
     #[test]

@@ -67,6 +67,12 @@ impl MethodSet {
         !self.any && self.answered & !self.named & HEAD != 0
     }
 
+    /// Whether both answer a method that each of them names; who names none answers all.
+    pub(super) fn shares_a_name(&self, other: &Self) -> bool {
+        let named = self.named & other.named != 0 || self.others.iter().any(|method| other.others.contains(method));
+        self.any || other.any || named
+    }
+
     /// Adds the methods of another.
     pub(super) fn add(&mut self, other: &Self) {
         self.named |= other.named;

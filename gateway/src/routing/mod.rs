@@ -15,6 +15,7 @@ pub mod preflight;
 pub mod rewrite;
 pub mod stage;
 pub mod table;
+pub mod tie;
 mod tree;
 pub mod undecided;
 

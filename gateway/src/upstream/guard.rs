@@ -171,6 +171,11 @@ impl Guard {
         });
     }
 
+    /// When it trips.
+    pub fn policy(&self) -> Policy {
+        *self.lock().policy()
+    }
+
     /// How it stands.
     pub fn look(&self, now: Instant) -> Look {
         let mut machine = self.lock();

@@ -113,9 +113,10 @@ impl Standing {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How often it tripped, by cause.
+    /// How often it tripped, by cause: those for which it may trip, though it never did, and those for which it did.
     pub fn trips(&self) -> impl Iterator<Item = (Cause, u64)> {
+        let policy = self.guard.policy();
         let counted = |cause: Cause| (cause, self.trips[cause as usize].load(Ordering::Relaxed));
-        Cause::ALL.into_iter().map(counted).filter(|(_, count)| *count > 0)
+        Cause::ALL.into_iter().map(counted).filter(move |(cause, count)| *count > 0 || policy.trips_for(*cause))
     }
 }

@@ -52,6 +52,9 @@ async fn what_fails_is_left_alone_and_every_place_says_why() {
     upstream.set_rules([Rule::any().status(503)]);
     let gateway = Gateway::start(&text(&upstream, TRIPS_AT_3)).await;
     let mut events = Events::of(&gateway, "").await;
+    let labels = format!("upstream=\"up\",endpoint=\"{}\"", upstream.addr());
+    let tripped = format!("gateway_breaker_trips_total{{{labels},cause=\"consecutive_failures\"}}");
+    assert_eq!(gateway.metric(&tripped).await, Some(0.0), "an increase shows only from something");
     for _ in 0..3 {
         assert_eq!(gateway.get("/").await.echo_status(), 503, "the upstream's own answer");
     }
@@ -66,9 +69,7 @@ async fn what_fails_is_left_alone_and_every_place_says_why() {
     assert_eq!((&records[3]["breaker"], &records[3]["attempts"]), (&"open".into(), &0.into()));
     assert_eq!((&records[3]["code"], &records[3]["fault"]), (&"breaker_open".into(), &"upstream".into()));
 
-    let labels = format!("upstream=\"up\",endpoint=\"{}\"", upstream.addr());
     assert_eq!(gateway.metric(&format!("gateway_breaker_state{{{labels}}}")).await, Some(2.0));
-    let tripped = format!("gateway_breaker_trips_total{{{labels},cause=\"consecutive_failures\"}}");
     assert_eq!(gateway.metric(&tripped).await, Some(1.0));
     assert_eq!(gateway.metric("gateway_ejections{upstream=\"up\"}").await, Some(1.0));
 

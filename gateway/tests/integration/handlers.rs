@@ -226,6 +226,7 @@ async fn a_panic_costs_one_request_and_the_connection_goes_on() {
     let records = gateway.records(4).await;
     let codes: Vec<&str> = records.iter().map(|record| record["ended"].as_str().unwrap()).collect();
     assert_eq!(codes, ["complete", "complete", "upstream_cut", "complete"]);
+    assert_eq!((&records[2]["code"], &records[2]["fault"]), (&"internal".into(), &"gateway".into()));
 }
 
 #[tokio::test]

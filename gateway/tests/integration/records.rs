@@ -1,5 +1,9 @@
 //! Access records: one for each request, whatever its end; the contract's fields in the contract's order.
 
+use std::path::Path;
+
+use gateway::startup::Running;
+use mocks::raw::{Raw, Script};
 use mocks::{Effect, Reset, Rule};
 
 use crate::support::{Gateway, echo};
@@ -107,7 +111,7 @@ async fn every_ending_leaves_exactly_one_record() {
         ("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\nsixsix", 413, "body_too_large", "complete"),
         ("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", 400, "bad_request", "complete"),
         ("GET /reset HTTP/1.1\r\nhost: a\r\n\r\n", 502, "upstream_reset", "complete"),
-        ("GET /cut HTTP/1.1\r\nhost: a\r\n\r\n", 200, "ok", "upstream_cut"),
+        ("GET /cut HTTP/1.1\r\nhost: a\r\n\r\n", 200, "upstream_reset", "upstream_cut"),
         ("GET /hang HTTP/1.1\r\nhost: a\r\n\r\n", 504, "upstream_timeout", "complete"),
         ("HEAD /ok HTTP/1.1\r\nhost: a\r\n\r\n", 200, "ok", "complete"),
         ("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n", 204, "ok", "complete"),
@@ -135,20 +139,26 @@ async fn j4_what_a_client_sends_cannot_break_a_line() {
     assert!(text.trim_end().bytes().all(|byte| byte >= b' '), "{text:?}");
 }
 
+/// A gateway with these routes that keeps no record of a good answer; the others are in `sampled.log`.
+async fn sampled(folder: &Path, routes: &str) -> Running {
+    let text = format!(
+        "[server]\nworkers = 1\n[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = ''\n\
+         [telemetry.access_log]\noutput = '{}'\nsample = 0.0\n{routes}",
+        folder.join("sampled.log").display(),
+    );
+    let loaded = gateway::config::load_text(&text, folder, gateway::config::Purpose::Run).unwrap();
+    let running = gateway::startup::start(loaded.config, None, Vec::new()).await.unwrap_or_else(|e| panic!("{}", e.0));
+    assert_eq!(running.admin, None);
+    running
+}
+
 #[tokio::test]
 async fn only_good_answers_are_sampled_away() {
     let upstream = echo().await;
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("sampled.log");
-    let text = format!(
-        "[server]\nworkers = 1\n[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = ''\n\
-         [telemetry.access_log]\noutput = '{}'\nsample = 0.0\n[[routes]]\npath = '/a'\nupstream = 'http://{}'",
-        log.display(),
-        upstream.addr()
-    );
-    let loaded = gateway::config::load_text(&text, folder.path(), gateway::config::Purpose::Run).unwrap();
-    let running = gateway::startup::start(loaded.config, None, Vec::new()).await.unwrap_or_else(|e| panic!("{}", e.0));
-    assert_eq!(running.admin, None);
+    let running =
+        sampled(folder.path(), &format!("[[routes]]\npath = '/a'\nupstream = 'http://{}'", upstream.addr())).await;
     let mut client = crate::support::Client::connect(running.listeners[0]).await;
     for _ in 0..20 {
         assert_eq!(client.ask("GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await.status, 200);
@@ -159,4 +169,37 @@ async fn only_good_answers_are_sampled_away() {
     let text = std::fs::read_to_string(&log).unwrap();
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains("route_not_found"));
+}
+
+#[tokio::test]
+async fn answers_that_break_off_behind_a_good_head_are_failures_that_are_kept_and_counted() {
+    let half = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf";
+    let cuts = Raw::script(Script::new().read_request().send(half).reset()).await.unwrap();
+    let stalls = Raw::script(Script::new().read_request().send(half).hang()).await.unwrap();
+    let route = |name: &str, upstream: &Raw| {
+        let address = upstream.addr();
+        format!("[[routes]]\nname = '{name}'\npath = '/{name}'\nupstream = 'http://{address}'\nidle_timeout = '60ms'\n")
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let running = sampled(folder.path(), &(route("cut", &cuts) + &route("stall", &stalls))).await;
+    for path in ["/cut", "/stall"] {
+        let mut client = crate::support::Client::connect(running.listeners[0]).await;
+        client.send(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+        let _ = client.rest().await;
+    }
+    let inner = std::sync::Arc::clone(running.gateway());
+    running.drain().await;
+    let text = std::fs::read_to_string(folder.path().join("sampled.log")).unwrap();
+    let records: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |record: &serde_json::Value| {
+        ["route", "status", "code", "fault", "ended"].map(|key| record[key].to_string().replace('"', "")).join(" ")
+    };
+    assert_eq!(
+        records.iter().map(told).collect::<Vec<_>>(),
+        ["cut 200 upstream_reset upstream upstream_cut", "stall 200 upstream_timeout upstream timeout"]
+    );
+    let counted = inner.shared().metrics.routes();
+    let counted: Vec<_> = counted.iter().filter_map(|route| Some(route.totals()?.requests)).collect();
+    let one = |code| vec![(2, Some(code), 1)];
+    assert_eq!(counted, [one(gateway::error::Code::UpstreamReset), one(gateway::error::Code::UpstreamTimeout)]);
 }

@@ -213,3 +213,50 @@ async fn a_hang_up_reloads_the_process() {
     let mut client = crate::support::Client::connect(process.address).await;
     assert_eq!(client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.header("x-route"), Some("two"));
 }
+
+#[tokio::test]
+async fn a_rotated_access_log_is_let_go_of_though_the_file_is_refused() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, log) = (folder.path().join("gateway.toml"), folder.path().join("access.log"));
+    let text = format!(
+        "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
+         [telemetry.access_log]\noutput = '{}'\n{}",
+        log.display(),
+        routed("one", upstream.addr())
+    );
+    std::fs::write(&file, &text).unwrap();
+    let mut process = Process::start(&file).await;
+    std::fs::write(&file, format!("{text}colour = 'red'\n")).unwrap();
+    let (address, admin) = (process.address, process.admin);
+    let get = async |path: &str| {
+        let mut client = crate::support::Client::connect(address).await;
+        assert_eq!(client.ask(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).await.status, 200);
+    };
+    let is_new = || eventually("the file is opened anew", || log.exists());
+    let holds = async |path: &str| {
+        let line = || std::fs::read_to_string(&log).unwrap().contains(&format!("\"{path}\""));
+        eventually(&format!("{path} is in the new file"), line).await;
+    };
+
+    std::fs::rename(&log, folder.path().join("access.log.1")).unwrap();
+    process.signal("HUP").await;
+    // The file's watcher may be first, and opens nothing.
+    let report = loop {
+        let report = process.event("reload").await;
+        if report["cause"] == "signal" {
+            break report;
+        }
+    };
+    assert_eq!(report["ok"], false, "{report}");
+    is_new().await;
+    get("/signalled").await;
+    holds("/signalled").await;
+
+    std::fs::rename(&log, folder.path().join("access.log.2")).unwrap();
+    let head = format!("POST /reload HTTP/1.1\r\nhost: {admin}\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(crate::support::Client::connect(admin).await.ask(head).await.status, 422);
+    is_new().await;
+    get("/asked").await;
+    holds("/asked").await;
+}

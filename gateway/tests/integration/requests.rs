@@ -185,6 +185,29 @@ async fn requests_are_sampled_by_a_share_and_lists_are_narrowed() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_asked_for_again_is_told_whatever_its_status() {
+    let (first, second) = (echo().await, echo().await);
+    first.set_rules([Rule::any().status(404)]);
+    let text = format!(
+        "[upstreams.up]\nendpoints = ['{}', '{}']\nbalance = 'round_robin'\n\
+         [[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = 'up'\n\
+         retry = {{ attempts = 2, on = ['404'], backoff = '1ms', max_backoff = '1ms' }}\n",
+        first.addr(),
+        second.addr()
+    );
+    let gateway = Gateway::start(&recording("sample = 1.0", &text)).await;
+    // Round robin may begin with either.
+    for _ in 0..2 {
+        assert_eq!(gateway.get("/a").await.status, 200);
+    }
+    let listed = gateway.listed("sampled", 2).await;
+    let again = listed.iter().find(|it| it["attempts"] == 2).expect("one was asked for again");
+    let told = gateway.told(again["request_id"].as_str().unwrap()).await;
+    let statuses: Vec<&Value> = told["exchanges"].as_array().unwrap().iter().map(|it| &it["status"]).collect();
+    assert_eq!(statuses, [&json!(404), &json!(200)], "{told:#}");
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_and_an_answer_that_is_cut_are_told() {
     let upstream = echo().await;
     upstream.set_rules([Rule::on("/hang").effect(Effect::Hang), Rule::on("/cut").effect(Effect::Truncate(Some(1)))]);

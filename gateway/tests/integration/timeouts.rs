@@ -180,7 +180,10 @@ async fn a_response_body_that_stops_is_cut_after_the_routes_idle_timeout() {
     let answer = client.ask(GET).await;
     assert_eq!((answer.status, answer.whole, &answer.body[..]), (200, false, &b"half"[..]));
     client.closed().await;
-    assert_eq!(gateway.record().await["ended"], "timeout");
+    let record = gateway.record().await;
+    assert_eq!((&record["ended"], &record["fault"]), (&"timeout".into(), &"upstream".into()));
+    let counted = "gateway_requests_total{route=\"all\",status_class=\"2xx\",code=\"upstream_timeout\"}";
+    assert_eq!(gateway.metric(counted).await, Some(1.0));
     assert_eq!(gateway.upstream_connections(), (0, 0));
 }
 

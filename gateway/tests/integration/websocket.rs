@@ -169,6 +169,7 @@ async fn a_silent_tunnel_ends_after_the_routes_idle_timeout() {
     gateway.at_rest().await;
     let record = gateway.record().await;
     assert_eq!((&record["status"], &record["ended"]), (&101.into(), &"timeout".into()));
+    assert_eq!((&record["code"], record.get("fault")), (&"ok".into(), None), "nobody had anything to say");
 }
 
 #[tokio::test]
@@ -195,6 +196,7 @@ async fn a_tunnel_whose_upstream_vanishes_is_the_upstreams_end() {
     client.closed().await;
     let record = gateway.record().await;
     assert_eq!((&record["ended"], &record["fault"]), (&"upstream_cut".into(), &"upstream".into()));
+    assert_eq!((&record["status"], &record["code"]), (&101.into(), &"upstream_reset".into()));
 }
 
 #[tokio::test]

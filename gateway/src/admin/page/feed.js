@@ -8,7 +8,7 @@ const GROUPS = {
   Everything: null,
   Endpoints: ["breaker", "ejection", "health"],
   Configuration: ["reload", "drain", "start"],
-  Load: ["shed", "store", "missed"],
+  Load: ["shed", "store", "tracing", "missed"],
   Keys: ["keys"],
 };
 
@@ -35,6 +35,7 @@ const TOLD = {
   drain: () => ["warn", "a drain began: no new connections"],
   shed: e => [e.active ? "bad" : "good", (e.upstream ? e.upstream + ": " : "") + (e.active ? "requests are turned away" : `nothing is turned away any more, ${e.refused} were`) + `: ${words(e.reason)}`],
   store: e => [e.mode === "degraded" ? "bad" : "good", `store ${e.store}: ${e.mode}` + (e.reason ? `, ${e.reason}` : "")],
+  tracing: e => e.failing ? ["bad", `traces: the collector takes no spans: ${e.detail}`] : ["good", "traces: the collector takes spans again"],
   keys: e => e.what === "stale" ? ["warn", `keys of ${e.provider}: can be fetched no more, and are used on`]
     : e.what === "rotate" ? ["good", `keys of ${e.provider}: now ${e.kids.join(", ") || "without names"}` + (e.left_out.length ? `; not used: ${e.left_out.join("; ")}` : "")]
     : [e.ok ? "quiet" : "bad", `keys of ${e.provider}: ${e.ok ? "fetched" : "could not be fetched: " + e.detail}`],

@@ -62,6 +62,22 @@ impl Policy {
     pub fn can_trip(&self) -> bool {
         self.consecutive_failures.is_some() || self.min_requests < Self::NEVER
     }
+
+    /// Whether this can open it while it is closed.
+    pub fn trips_for(&self, cause: Cause) -> bool {
+        match cause {
+            Cause::ConsecutiveFailures => self.consecutive_failures.is_some(),
+            Cause::FailureRatio => self.min_requests < Self::NEVER,
+            Cause::SlowRatio => self.slow_share.is_some() && self.min_requests < Self::NEVER,
+            Cause::Operator => true,
+            Cause::ProbeFailed
+            | Cause::ProbeSlow
+            | Cause::ProbeTimeout
+            | Cause::CheckFailed
+            | Cause::Timer
+            | Cause::ProbesPassed => false,
+        }
+    }
 }
 
 /// How an attempt went, to a breaker.

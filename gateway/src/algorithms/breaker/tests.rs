@@ -234,6 +234,16 @@ fn an_answer_that_breaks_off_becomes_a_failure() {
 }
 
 #[test]
+fn a_policy_says_for_which_causes_it_trips() {
+    let of = |policy: Policy| Cause::ALL.into_iter().filter(|cause| policy.trips_for(*cause)).collect::<Vec<_>>();
+    let policy = Policy { slow_share: None, ..policy() };
+    assert_eq!(of(policy), [Cause::ConsecutiveFailures, Cause::FailureRatio, Cause::Operator]);
+    let slow = Policy { consecutive_failures: None, slow_share: Some(WHOLE), ..policy };
+    assert_eq!(of(slow), [Cause::FailureRatio, Cause::SlowRatio, Cause::Operator]);
+    assert_eq!(of(Policy { min_requests: Policy::NEVER, ..slow }), [Cause::Operator]);
+}
+
+#[test]
 fn a_new_policy_keeps_the_state() {
     let now = start();
     let mut breaker = tripped(now);

@@ -1,8 +1,18 @@
-//! What services are asked for, as people are shown it: a query may carry a key (`/check?token=…`), which variables
-//! fill in.
+//! What services are asked for, and what requests are recognised by, as people are shown it: a value may be a key
+//! (`/check?token=…`), which variables fill in.
 
 /// Stands where a value is not shown.
 pub const NOT_SHOWN: &str = "(not shown)";
+
+/// Parts of names of headers, parameters and members whose values are not shown.
+const SECRET: [&str; 11] =
+    ["auth", "cookie", "token", "secret", "pass", "key", "sig", "cred", "session", "jwt", "private"];
+
+/// Whether what has this name may be secret: a header, a parameter, a member or a place in a body.
+pub fn may_be_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET.iter().any(|secret| name.contains(secret))
+}
 
 /// A path without the values of its query; what stands for a value of a request (`{id}`) is told.
 pub fn shown(path: &str) -> String {
@@ -48,7 +58,17 @@ fn is_placeholder(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{shown, shown_body};
+    use super::{may_be_secret, shown, shown_body};
+
+    #[test]
+    fn secrets_are_known_by_their_names() {
+        for name in ["authorization", "X-Edge-Secret", "sessionid", "/user/apiKey"] {
+            assert!(may_be_secret(name), "{name}");
+        }
+        for name in ["x-version", "page", "/kind", ""] {
+            assert!(!may_be_secret(name), "{name}");
+        }
+    }
 
     #[test]
     fn values_of_a_query_are_not_shown() {

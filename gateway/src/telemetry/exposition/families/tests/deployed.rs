@@ -18,6 +18,9 @@ fn values_of(metric: &str, label: &str) -> Option<Vec<&'static str>> {
         Some(list.into_iter().map(word).collect())
     }
     match (metric, label) {
+        ("gateway_requests_total", "code") => {
+            all(Code::ALL.iter().map(|code| Some(*code)).chain([None]), |code| code.map_or("ok", Code::as_str))
+        }
         ("gateway_requests_total", "status_class") => Some(vec!["1xx", "2xx", "3xx", "4xx", "5xx"]),
         ("gateway_retries_total", "result") => all(RetryResult::ALL.iter().copied(), |one| one.as_str()),
         ("gateway_hedges_total", "result") => all(HedgeResult::ALL.iter().copied(), |one| one.as_str()),
@@ -179,6 +182,7 @@ fn what_there_is_not_is_found() {
     for (text, why) in [
         ("rate(gateway_request_total[5m])", "there is no gateway_request_total"),
         ("gateway_requests_total{routes=\"a\"}", "gateway_requests_total has no label routes"),
+        ("gateway_requests_total{code=~\"upstream_reset|upstream_cut\"}", "never \"upstream_cut\""),
         ("gateway_retries_total{result=\"refused\"}", "result of gateway_retries_total is never \"refused\""),
         ("sum by (rout) (gateway_requests_total)", "has a label rout"),
         ("histogram_quantile(0.9, gateway_overhead_seconds)", "there is no gateway_overhead_seconds"),
