@@ -213,7 +213,7 @@ impl Builder {
     /// `[admin]` of its configuration are not looked at. Warnings go to standard error.
     ///
     /// Within a tokio runtime, what has to happen beside requests (health checks, discovery, keys, spans) happens on it
-    /// from here on. Elsewhere nothing of that happens before [`Gateway::keep_watch`] and [`Gateway::keep_discovering`]
+    /// from here on, until the gateway and its services are dropped. Elsewhere nothing of that happens before [`Gateway::keep_watch`] and [`Gateway::keep_discovering`]
     /// are called within one.
     ///
     /// # Errors

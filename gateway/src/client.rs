@@ -22,7 +22,7 @@ use crate::upstream::{Far, Selected};
 const DOZE_AFTER: Duration = Duration::from_millis(250);
 
 /// A client's connection, as its requests see it.
-pub struct ClientConnection<N: Network> {
+pub struct ClientConnection {
     /// The address at the other end, ready for forwarding headers.
     pub peer: Arc<Peer>,
     /// What its handshake proved; `None` in the clear.
@@ -37,8 +37,8 @@ pub struct ClientConnection<N: Network> {
     pub identity: Mutex<Option<Arc<Identity>>>,
     /// The key of a WebSocket that was asked for by an extended CONNECT (RFC 8441).
     pub websocket_key: Option<WebSocketKey>,
-    /// Set by an exchange that was answered with 101: what to do once that answer is written.
-    pub tunnel: Mutex<Option<Box<Tunnel<N>>>>,
+    /// Whether it can become a tunnel: somebody is there who goes on with its bytes behind a 101.
+    pub can_switch: bool,
 }
 
 /// A connection that switched protocols: the upstream's end of it.
@@ -55,7 +55,7 @@ pub struct Tunnel<N: Network> {
     pub exchange: Box<Exchange<N>>,
 }
 
-impl<N: Network> ClientConnection<N> {
+impl ClientConnection {
     /// Whether an answer of this status would open a tunnel: any 2xx does for who asks for a WebSocket by an extended
     /// CONNECT (RFC 8441, section 5), whoever is at its other end.
     pub fn opens_tunnel(&self, status: StatusCode) -> bool {
@@ -72,7 +72,7 @@ impl<N: Network> ClientConnection<N> {
             idle_timeout: None,
             identity: Mutex::new(None),
             websocket_key,
-            tunnel: Mutex::new(None),
+            can_switch: self.can_switch,
         }
     }
 

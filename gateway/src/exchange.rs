@@ -6,6 +6,8 @@
 mod part;
 mod traced;
 
+pub use part::Parts;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -40,7 +42,7 @@ pub struct Exchange<N: Network> {
     /// The worker that serves it.
     pub shard: Arc<Shard<N>>,
     /// The client's connection.
-    pub connection: Arc<ClientConnection<N>>,
+    pub connection: Arc<ClientConnection>,
     /// The configuration that it began under, and ends under.
     pub snapshot: Arc<Local<N>>,
     /// When its head had arrived.
@@ -97,8 +99,8 @@ pub struct Exchange<N: Network> {
     pub endpoint: Option<Arc<Endpoint<N>>>,
     /// The breaker's state that the last attempt met, or that refused it.
     pub breaker: Option<&'static str>,
-    /// How many parts its answer is put together of.
-    pub parts: Option<u32>,
+    /// The parts that its answer is put together of; of a part's call, those that it is one of.
+    pub parts: Option<Arc<Parts>>,
     /// The names of those that are not in it, in a list.
     missing: Option<Box<str>>,
     /// How many requests shared the call that it was answered by, where it was gathered with others.
@@ -161,7 +163,7 @@ pub struct Arrival<N: Network> {
     /// The worker.
     pub shard: Arc<Shard<N>>,
     /// The connection.
-    pub connection: Arc<ClientConnection<N>>,
+    pub connection: Arc<ClientConnection>,
 }
 
 /// What the first stage found out about a request.
@@ -450,7 +452,7 @@ impl<N: Network> Exchange<N> {
             fault: self.fault(ended),
             upstream: self.upstream().filter(|_| was_asked).map(|upstream| &*upstream.name),
             endpoint: self.endpoint.as_ref().filter(|_| was_asked).map(|endpoint| &*endpoint.address),
-            attempts: self.attempts + hedges,
+            attempts: self.attempts_made() + self.parts.as_ref().map_or(0, |parts| parts.attempts()),
             hedged: route.filter(|route| route.hedging.is_some()).map(|_| hedges > 0),
             breaker: self.breaker,
             limit: self.refusing_limit(),
@@ -460,7 +462,7 @@ impl<N: Network> Exchange<N> {
             upstream_us: self.upstream_began.map(|_| micros(total.saturating_sub(overhead))),
             overhead_us: Some(micros(overhead)),
             ended,
-            parts: self.parts,
+            parts: self.parts.as_ref().map(|parts| parts.number),
             parts_missing: self.missing.as_deref(),
             batch_size: self.batch_size,
             ..AccessRecord::new(unix_us, id, self.client.as_str(), method, path, status)

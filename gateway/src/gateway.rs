@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -27,6 +28,9 @@ use crate::upstream::Upstream;
 use crate::upstream::discovery;
 use crate::upstream::in_flight::InFlight;
 use crate::upstream::watch::{self as upstream_watch, Surroundings};
+
+/// The longest that a collector is waited for at the end.
+pub(crate) const SPANS_FLUSH: Duration = Duration::from_secs(2);
 
 /// A gateway.
 pub struct Gateway<N: Network> {
@@ -187,10 +191,10 @@ impl<N: Network> Gateway<N> {
 
     /// Starts what happens beside requests, on the current runtime: the time of breakers, checks of endpoints, the size
     /// of the process, letting go of limits' buckets, watching the stores that hold them, and sending spans. Without it
-    /// no store heals that has died, and no span is sent.
+    /// no store heals that has died, and no span is sent. It ends with the gateway.
     pub fn keep_watch(self: &Arc<Self>) {
         let shared = Arc::clone(&self.shared);
-        tokio::spawn(overload::watch::keep_watch(Arc::clone(self)));
+        tokio::spawn(overload::watch::keep_watch(Arc::downgrade(self)));
         let shard = Arc::clone(&self.shards[0]);
         let routes = move || {
             let snapshot = shard.snapshot();
@@ -198,14 +202,48 @@ impl<N: Network> Gateway<N> {
             let series = series.chain([Arc::clone(&snapshot.unrouted)]).collect();
             (snapshot.config.telemetry.recorder.slow, series)
         };
-        tokio::spawn(recorder::keep_pace(routes));
-        tokio::spawn(tracing::run(Arc::clone(&self.shared.tracer)));
-        tokio::spawn(async move { upstream_watch::keep_watch(&shared.upstreams, &shared.network).await });
+        self.beside(recorder::keep_pace(routes));
+        self.keep_sending();
+        self.beside(async move { upstream_watch::keep_watch(&shared.upstreams, &shared.network).await });
         let (shared, shard) = (Arc::clone(&self.shared), Arc::clone(&self.shards[0]));
         let rules = move || shard.snapshot().limits.to_vec();
-        tokio::spawn(async move {
+        self.beside(async move {
             rate_limit::keep_house(&shared.limits, &shared.stores, &shared.clock, rules).await;
         });
+    }
+
+    /// Does something beside requests, on the current runtime, until the gateway is dropped. What is done may hold what
+    /// the gateway holds, and never the gateway.
+    pub(crate) fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let gone = self.gone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = gone => {}
+            }
+        });
+    }
+
+    /// Sends spans; once the gateway is dropped, the last of them.
+    fn keep_sending(&self) {
+        let (gone, tracer) = (self.gone(), Arc::clone(&self.shared.tracer));
+        tokio::spawn(async move {
+            let sending = tracing::run(Arc::clone(&tracer));
+            let ending = async {
+                gone.await;
+                tracer.finish(SPANS_FLUSH).await;
+            };
+            tokio::select! {
+                () = sending => {}
+                () = ending => {}
+            }
+        });
+    }
+
+    /// Waits until the gateway is dropped.
+    fn gone(&self) -> impl Future<Output = ()> + Send + use<N> {
+        let mut versions = self.versions();
+        async move { while versions.changed().await.is_ok() {} }
     }
 
     /// From now on answers close their connections, and readiness is false.

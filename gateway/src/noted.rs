@@ -76,6 +76,15 @@ impl<N: Network> Exchange<N> {
         self.note_failure(headers, true, || format!("{} does not let it pass.", asked().unwrap_or_default()));
     }
 
+    /// Notes what the client had sent, where the gateway's own answer of this status is of note.
+    #[inline]
+    pub(crate) fn note_own(&self, status: StatusCode, headers: &HeaderMap) {
+        let wanted = self.wanted((status.as_u16(), false), self.now());
+        if wanted != Wanted::default() {
+            self.note(Lane::of(wanted, status.is_client_error()), |notes| notes.received = fields(of_map(headers)));
+        }
+    }
+
     fn note_failure(&self, headers: &HeaderMap, by_client: bool, cause: impl FnOnce() -> String) {
         self.note(Lane::of(Wanted::FAILED, by_client), |notes| {
             if !headers.is_empty() {

@@ -335,8 +335,9 @@ async fn by_body<N: Network>(
     headers: &HeaderMap,
     body: (&mut Source, Option<u64>),
 ) -> Result<Option<Params>, Failure> {
-    exchange.enter()?;
+    // First: also what is refused from here on may be read by a page that any of its routes lets in.
     let undecided = routing::stage::undecided(exchange, headers);
+    exchange.enter()?;
     if origin::look(exchange, &undecided.routes)? == Verdict::ToHttps {
         return Ok(None);
     }
@@ -389,8 +390,8 @@ fn give<N: Network>(exchange: Box<Exchange<N>>, headers: &HeaderMap, outcome: Re
         Ok(Outcome::Options) => response::options(exchange),
         Ok(Outcome::Preflight) => response::preflight(exchange),
         Ok(Outcome::Handled(response)) => response::handled(Held::Own(exchange), *response),
-        Ok(Outcome::Own(target)) => response::own(exchange, &target),
-        Ok(Outcome::ToHttps(target)) => response::to_https(exchange, &target),
+        Ok(Outcome::Own(target)) => response::own(exchange, headers, &target),
+        Ok(Outcome::ToHttps(target)) => response::to_https(exchange, headers, &target),
         Ok(Outcome::Refused(refused)) => {
             exchange.note_refusal(headers);
             response::refused(exchange, refused.head, refused.body)

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 
+use crate::client::Tunnel;
 use crate::http1::AnswerHead;
 use crate::network::Network;
 use crate::response_body::ResponseBody;
@@ -20,6 +21,18 @@ impl<N: Network> Reply<N> {
     /// An answer of the gateway's own.
     pub fn own(status: StatusCode, headers: HeaderMap, body: ResponseBody<N>) -> Self {
         Self { status, head: AnswerHead::Map(headers), body }
+    }
+
+    /// What is to begin once the head is written, where protocols are switched.
+    #[inline]
+    pub fn take_tunnel(&mut self) -> Option<Box<Tunnel<N>>> {
+        if !matches!(self.body, ResponseBody::Switched(_)) {
+            return None;
+        }
+        match std::mem::replace(&mut self.body, ResponseBody::Empty) {
+            ResponseBody::Switched(tunnel) => Some(tunnel),
+            _ => None,
+        }
     }
 
     /// The same for who speaks `http`.

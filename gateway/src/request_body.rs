@@ -115,6 +115,8 @@ pub struct Streaming {
     rules: Arc<HeaderRules>,
     begun: bool,
     waited: bool,
+    /// Nobody goes on with a body that broke off: what came behind it would look like the rest.
+    failed: Option<BodyFault>,
     /// What has passed, where it may have to pass again.
     replay: Option<Box<Replay>>,
     /// Where a copy is left once all of it has passed.
@@ -263,6 +265,13 @@ impl RequestBody {
         }
     }
 
+    /// Nobody reads it any more, so that its client is not waited for.
+    pub fn let_go(&self) {
+        if let Self::Streaming(streaming) = self {
+            streaming.progress.go_on(&streaming.clock);
+        }
+    }
+
     /// Begins it again, if that can be done.
     pub fn rewind(&mut self) -> bool {
         if let Self::Streaming(streaming) = self
@@ -309,6 +318,7 @@ impl RequestBody {
             rules,
             begun: false,
             waited: false,
+            failed: None,
             replay: None,
             twin: None,
             tap: None,
@@ -361,6 +371,9 @@ impl Streaming {
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        if let Some(fault) = self.failed {
+            return Poll::Ready(Some(Err(fault)));
+        }
         if self.deadlines.has_expired(Wait::RequestBody) || self.deadlines.has_expired(Wait::RequestTotal) {
             return self.fail(BodyFault::Stalled);
         }
@@ -435,8 +448,9 @@ impl Streaming {
             self.replay = None;
             self.twin = None;
         }
-        // Of a body whose length was told, nobody asks for the end behind the last byte.
-        if (self.twin.is_some() || self.tap.is_some()) && self.source.is_end_stream() {
+        // Of a body whose length was told, nobody has to ask for the end behind the last byte.
+        if (self.waited || self.twin.is_some() || self.tap.is_some()) && self.source.is_end_stream() {
+            self.forget_deadlines();
             self.leave_copies();
         }
         Poll::Ready(Some(Ok(frame)))
@@ -453,6 +467,8 @@ impl Streaming {
     }
 
     fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        self.failed = Some(fault);
+        self.progress.fail(fault);
         self.forget_deadlines();
         Poll::Ready(Some(Err(fault)))
     }

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use smallvec::SmallVec;
 
+use crate::client::Tunnel;
 use crate::context::screen_trailers;
 use crate::error::Code;
 use crate::exchange::Exchange;
@@ -47,6 +48,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(1);
 pub enum ResponseBody<N: Network> {
     /// Nothing, and nothing left to record.
     Empty,
+    /// Nothing: once the head is written, this begins. Whoever cannot write it drops the upstream's end with it.
+    Switched(Box<Tunnel<N>>),
     /// The gateway's own answer.
     Own(Option<(Bytes, Box<Exchange<N>>)>),
     /// An upstream's answer.
@@ -243,7 +246,7 @@ impl<N: Network> Body for ResponseBody<N> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
-            Self::Empty => Poll::Ready(None),
+            Self::Empty | Self::Switched(_) => Poll::Ready(None),
             Self::Own(own) => Poll::Ready(next_piece(own).map(|piece| Ok(Frame::data(piece)))),
             Self::Upstream(relay) => relay.poll_frame(cx),
             Self::Composed(composed) => composed.poll_frame(cx),
@@ -255,7 +258,7 @@ impl<N: Network> Body for ResponseBody<N> {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Empty => true,
+            Self::Empty | Self::Switched(_) => true,
             Self::Own(own) => own.is_none(),
             Self::Upstream(relay) => relay.source.is_none(),
             Self::Composed(composed) => composed.document.is_none(),
@@ -267,7 +270,7 @@ impl<N: Network> Body for ResponseBody<N> {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Empty => SizeHint::with_exact(0),
+            Self::Empty | Self::Switched(_) => SizeHint::with_exact(0),
             Self::Own(own) => SizeHint::with_exact(own.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64)),
             Self::Upstream(relay) => relay.size_hint(),
             Self::Composed(composed) => composed.length.map_or_else(SizeHint::default, SizeHint::with_exact),
@@ -341,6 +344,14 @@ impl<N: Network> Drop for Relay<N> {
     }
 }
 
+/// How an answer ends whose request broke off.
+fn ended_by(fault: BodyFault) -> Ending {
+    match fault {
+        BodyFault::Stalled => (Ended::Timeout, Some(Code::RequestTimeout)),
+        _ => (Ended::ClientLeft, None),
+    }
+}
+
 impl<N: Network> Relay<N> {
     fn new(exchange: Box<Exchange<N>>, source: Option<Source<N>>, idle_timeout: Option<Duration>) -> Self {
         Self { exchange, source, idle_timeout, was_unread: false, is_packed: false, is_lent: false, cut: None }
@@ -379,8 +390,7 @@ impl<N: Network> Relay<N> {
             }
             Poll::Ready(Some(Err(error))) => {
                 let cut = match error {
-                    http1::Error::RequestBody(BodyFault::Stalled) => (Ended::Timeout, Some(Code::RequestTimeout)),
-                    http1::Error::RequestBody(_) => (Ended::ClientLeft, None),
+                    http1::Error::RequestBody(fault) => ended_by(fault),
                     // The upstream no longer waits for a client that is slow.
                     http1::Error::Broken(_) if self.was_unread => (Ended::UpstreamCut, Some(Code::UpstreamReset)),
                     http1::Error::Broken(_) | http1::Error::Invalid(_) => {

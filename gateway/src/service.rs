@@ -7,20 +7,22 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::client::ClientConnection;
-use crate::context::{Peer, Scheme};
+use crate::clock::Clock;
+use crate::context::{Peer, Scheme, to_http1_form};
 use crate::exchange::Arrival;
 use crate::gateway::Gateway;
 use crate::network::Network;
 use crate::pipeline;
 use crate::request_body::{BodyFault, BoxError, Source};
 use crate::response_body::ResponseBody;
-use crate::timer::{Deadlines, Watch};
+use crate::timer::{Deadlines, Wait, Watch};
 
 /// The gateway as a service. Cheap to clone.
 pub struct GatewayService<N: Network> {
@@ -36,7 +38,7 @@ impl<N: Network> Clone for GatewayService<N> {
 impl<N: Network> Gateway<N> {
     /// The data plane as a service for `axum::Router::fallback_service` and the like. Each thread of the program uses a
     /// shard of its own. The client's address is read from axum's `ConnectInfo<SocketAddr>` where the program provides
-    /// it. WebSockets need the gateway's own listeners.
+    /// it. WebSockets need the gateway's own listeners: here a request to switch is a request like any other.
     pub fn into_service(self: Arc<Self>) -> GatewayService<N> {
         GatewayService { gateway: self }
     }
@@ -60,7 +62,10 @@ where
         let shards = self.gateway.shards();
         let shard = Arc::clone(&shards[thread_number() % shards.len()]);
         Box::pin(async move {
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
+            if parts.version == Version::HTTP_2 {
+                to_http1_form(&mut parts);
+            }
             let deadlines = Deadlines::new(shard.shared.clock.clone());
             let connection = Arc::new(ClientConnection {
                 peer: Arc::new(Peer::new(peer_of(&parts), Scheme::Http)),
@@ -70,17 +75,21 @@ where
                 idle_timeout: None,
                 identity: Mutex::new(None),
                 websocket_key: None,
-                tunnel: Mutex::new(None),
+                // The program's server has the bytes, and goes on with them as it does behind any answer.
+                can_switch: false,
             });
-            let mut watch = Watch::new(deadlines);
+            let mut watch = Watch::new(Arc::clone(&deadlines));
+            let (clock, patience) = (shard.shared.clock.clone(), shard.snapshot().config.server.body_idle_timeout);
             let source = Source::Boxed(Box::pin(http_body_util::BodyExt::map_err(body, |_| BodyFault::ClientLeft)));
             let shared = Arc::clone(&shard.shared);
             let mut serving = Box::pin(pipeline::serve(Arrival { shard, connection }, parts, source));
-            let reply = std::future::poll_fn(|cx| {
+            let mut reply = std::future::poll_fn(|cx| {
                 poll_watched(&mut watch, cx, |cx| pipeline::poll(&shared, serving.as_mut(), cx))
             })
             .await;
-            Ok(reply.into_response(|inner| ServiceBody { inner, watch }))
+            // Nobody would go on with it.
+            drop(reply.take_tunnel());
+            Ok(reply.into_response(|inner| ServiceBody { inner, watch, deadlines, clock, patience }))
         })
     }
 }
@@ -119,6 +128,25 @@ fn thread_number() -> usize {
 pub struct ServiceBody<N: Network> {
     inner: ResponseBody<N>,
     watch: Watch,
+    deadlines: Arc<Deadlines>,
+    clock: Clock,
+    /// How long the client may take for what it was handed.
+    patience: Duration,
+}
+
+impl<N: Network> ServiceBody<N> {
+    /// What was handed out is on its way to the client until more is asked for: the program's server asks when it has
+    /// room for more, and that is all that can be seen of it from here.
+    fn hand_out(&self) {
+        if !self.inner.is_end_stream() {
+            self.deadlines.set(Wait::Write, self.clock.now(), Some(self.patience));
+        }
+    }
+
+    /// Whether the client took too long for what was handed out.
+    fn is_given_up(&self) -> bool {
+        self.deadlines.left(Wait::Write, self.clock.now()).is_some_and(|left| left.is_zero())
+    }
 }
 
 impl<N: Network> Body for ServiceBody<N> {
@@ -126,8 +154,24 @@ impl<N: Network> Body for ServiceBody<N> {
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { inner, watch } = self.get_mut();
-        poll_watched(watch, cx, |cx| Pin::new(&mut *inner).poll_frame(cx))
+        let body = self.get_mut();
+        if body.is_given_up() {
+            // As if it had left: its record says so, and the upstream's connection goes with it.
+            body.inner = ResponseBody::Empty;
+            body.deadlines.clear(Wait::Write);
+            return Poll::Ready(Some(Err("the client did not take the answer in time".into())));
+        }
+        let (inner, deadlines) = (&mut body.inner, &body.deadlines);
+        let polled = poll_watched(&mut body.watch, cx, |cx| {
+            let polled = Pin::new(&mut *inner).poll_frame(cx);
+            // Not before: whoever is polled for the first time since asks how long it was.
+            deadlines.clear(Wait::Write);
+            polled
+        });
+        if let Poll::Ready(Some(Ok(_))) = &polled {
+            body.hand_out();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -15,13 +15,14 @@ use crate::admin;
 use crate::clock::{self, Clock};
 use crate::config::settings::Config;
 use crate::connections::Connections;
-use crate::gateway::{Gateway, World};
+use crate::gateway::{Gateway, SPANS_FLUSH, World};
 use crate::listener::accept::{self, Listening};
 use crate::listener::{bind, refuse};
 use crate::network::Sockets;
 use crate::openapi::{self, Keeper};
 use crate::plugins::Plugins;
 use crate::reload::Reloader;
+use crate::shard::Shared;
 use crate::shutdown::{self, Drained, Switches};
 use crate::telemetry::notice;
 use crate::worker;
@@ -35,8 +36,6 @@ const LOG_LOOK: Duration = Duration::from_secs(5);
 const THREADS_END: Duration = Duration::from_secs(2);
 /// The longest that the last access records are waited for.
 const LOG_FLUSH: Duration = Duration::from_secs(2);
-/// The longest that a collector is waited for then.
-const SPANS_FLUSH: Duration = Duration::from_secs(2);
 
 /// What could not be had at start; the text is one line with the remedy.
 #[derive(Debug)]
@@ -147,8 +146,8 @@ pub(crate) async fn start_with(
 pub(crate) fn keep_up(gateway: &Arc<Gateway<Sockets>>) {
     gateway.keep_discovering();
     gateway.keep_watch();
-    tokio::spawn(follow_wall_clock(gateway.shared().clock.clone()));
-    tokio::spawn(tell_of_log_failures(Arc::clone(gateway)));
+    gateway.beside(follow_wall_clock(gateway.shared().clock.clone()));
+    gateway.beside(tell_of_log_failures(Arc::clone(gateway.shared())));
 }
 
 fn bind_all(config: &Config, workers: usize) -> Result<Vec<Listening>, StartError> {
@@ -223,11 +222,11 @@ async fn follow_wall_clock(clock: Clock) {
 }
 
 /// Says when the access log begins to fail, and when it is well again; the gateway serves on meanwhile.
-async fn tell_of_log_failures(gateway: Arc<Gateway<Sockets>>) {
+async fn tell_of_log_failures(shared: Arc<Shared<Sockets>>) {
     let (mut seen, mut failing) = (0, false);
     loop {
         tokio::time::sleep(LOG_LOOK).await;
-        let failures = gateway.shared().log.write_failures();
+        let failures = shared.log.write_failures();
         let fails = failures > seen;
         seen = failures;
         if fails != failing {

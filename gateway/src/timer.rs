@@ -64,9 +64,7 @@ impl Deadlines {
             None => NEVER,
         };
         self.at[wait as usize].store(tick, Ordering::Relaxed);
-        if self.expired.load(Ordering::Relaxed) & bit(wait) != 0 {
-            self.expired.fetch_and(!bit(wait), Ordering::Relaxed);
-        }
+        self.unmark(bit(wait));
     }
 
     /// Sets two at once, for who would else look at the clock's origin twice.
@@ -80,15 +78,22 @@ impl Deadlines {
             self.at[wait as usize].store(tick.saturating_add(after).saturating_add(2), Ordering::Relaxed);
             both |= bit(wait);
         }
-        if self.expired.load(Ordering::Relaxed) & both != 0 {
-            self.expired.fetch_and(!both, Ordering::Relaxed);
-        }
+        self.unmark(both);
     }
 
-    /// Forgets `wait`.
+    /// Forgets `wait`, and that it has run out, if it has: what is waited for next is another thing.
     #[inline]
     pub fn clear(&self, wait: Wait) {
         self.at[wait as usize].store(NEVER, Ordering::Relaxed);
+        self.unmark(bit(wait));
+    }
+
+    /// Takes marks away. Hardly ever is there one: a load is cheaper than to change the byte.
+    #[inline]
+    fn unmark(&self, bits: u8) {
+        if self.expired.load(Ordering::Relaxed) & bits != 0 {
+            self.expired.fetch_and(!bits, Ordering::Relaxed);
+        }
     }
 
     /// Whether the deadline is set and has not run out.
@@ -103,7 +108,7 @@ impl Deadlines {
         (at != NEVER).then(|| Duration::from_millis(at.saturating_sub(self.clock.ticks_ms(now))))
     }
 
-    /// Whether the timer found that `wait` has run out since it was last set.
+    /// Whether the timer found that `wait` has run out since it was last set or forgotten.
     #[inline]
     pub fn has_expired(&self, wait: Wait) -> bool {
         self.expired.load(Ordering::Relaxed) & bit(wait) != 0
@@ -249,11 +254,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn setting_a_slot_again_takes_its_mark_away() {
+    async fn setting_a_slot_again_or_forgetting_it_takes_its_mark_away_and_no_others() {
         let (clock, deadlines, mut watch) = watch();
-        deadlines.set(Wait::Write, clock.now(), Some(Duration::from_millis(1)));
-        expired(&mut watch).await;
-        deadlines.set(Wait::Write, clock.now(), Some(Duration::from_secs(1)));
-        assert!(!deadlines.has_expired(Wait::Write));
+        let again: [fn(&Clock, &Deadlines); 3] = [
+            |clock, deadlines| deadlines.set(Wait::Write, clock.now(), Some(Duration::from_secs(1))),
+            |clock, deadlines| {
+                let second = Duration::from_secs(1);
+                deadlines.set_both(clock.now(), (Wait::Write, second), (Wait::Doze, second));
+            },
+            |_, deadlines| deadlines.clear(Wait::Write),
+        ];
+        for begin in again {
+            for wait in [Wait::Write, Wait::Head] {
+                deadlines.set(wait, clock.now(), Some(Duration::from_millis(1)));
+            }
+            expired(&mut watch).await;
+            assert!(deadlines.has_expired(Wait::Write) && deadlines.has_expired(Wait::Head));
+            begin(&clock, &deadlines);
+            assert!(!deadlines.has_expired(Wait::Write) && deadlines.has_expired(Wait::Head));
+            deadlines.clear(Wait::Write);
+            deadlines.clear(Wait::Doze);
+        }
     }
 }

@@ -153,7 +153,8 @@ where
     let (shard, weight) = (Arc::clone(&exchange.shard), batch.weight(&id));
     let (handle, number, is_first) = join(exchange, &batch, (&id, weight), headers, params, send);
     let seat = number.map(|number| Seat { batches: &shard.batches, number, id: Arc::clone(&id), weight });
-    let landed = wait(exchange, handle.flight).await;
+    // Of an answer for many, nobody has anything before all of it is there.
+    let landed = wait(exchange, handle.flight, || false).await;
     // Until it was sent, it is the gateway that let the request wait.
     exchange.upstream_began = handle.signal.sent.get().map(|sent| (*sent).max(exchange.started));
     let Some(landed) = landed else { return Err(late()) };

@@ -113,18 +113,17 @@ pub(super) async fn run<N: Network>(
     sending: impl Future<Output = Called<N>>,
     wanted: Wanted,
     mut tally: Tally,
-) -> (u32, Outcome<N>) {
+) -> Outcome<N> {
     let mut watch = Watch::new(deadlines);
     let Called { exchange, answer, .. } = called(sending, &mut watch).await;
-    let attempts = exchange.attempts_made();
     let settled = match answer.and_then(|answer| judge(answer, &exchange, wanted.most)) {
         Ok(source) if !wanted.whole => {
-            return (attempts, Outcome::Streams(Box::new(Streaming { exchange, source, tally })));
+            return Outcome::Streams(Box::new(Streaming { exchange, source, tally }));
         }
         Ok(source) => read(&exchange, source, wanted.most, &mut watch).await,
         Err(problem) => Err(problem),
     };
-    let outcome = match settled {
+    match settled {
         Ok((bytes, kept)) => {
             tally.result = PartResult::Ok;
             Outcome::Whole(bytes, kept)
@@ -134,8 +133,7 @@ pub(super) async fn run<N: Network>(
             tally.result = result_of(problem.code);
             Outcome::Failed(problem)
         }
-    };
-    (attempts, outcome)
+    }
 }
 
 /// Waits for what a call comes to, its deadlines watched.

@@ -9,6 +9,7 @@
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -40,8 +41,21 @@ const OLDEST: Duration = Duration::from_secs(5);
 /// endpoint's breaker hears of it, and a fallback is given.
 const GRACE: Duration = Duration::from_millis(20);
 
-type Flight<N> = Shared<Pin<Box<dyn Future<Output = Arc<Landed<N>>> + Send>>>;
+type Landing<N> = Shared<Pin<Box<dyn Future<Output = Arc<Landed<N>>> + Send>>>;
 type Key = Box<[u8]>;
+
+/// What those who wait for a call have of it.
+struct Flight<N: Network> {
+    landing: Landing<N>,
+    /// Its answer's head has come: the time until then is over, and was kept.
+    has_head: Arc<AtomicBool>,
+}
+
+impl<N: Network> Clone for Flight<N> {
+    fn clone(&self) -> Self {
+        Self { landing: self.landing.clone(), has_head: Arc::clone(&self.has_head) }
+    }
+}
 
 /// Calls of a worker that can be joined.
 pub struct Flights<N: Network>(Mutex<JointWork<Key, Flight<N>>>);
@@ -114,8 +128,10 @@ where
     let begin = || {
         let (exchange, headers) = (exchange.shared_call(), headers.clone());
         let call = Call { exchange, headers, target: target.clone(), body: RequestBody::Empty };
-        let flight: Pin<Box<dyn Future<Output = Arc<Landed<N>>> + Send>> = Box::pin(fly(call, send));
-        flight.shared()
+        let has_head = Arc::<AtomicBool>::default();
+        let landing: Pin<Box<dyn Future<Output = Arc<Landed<N>>> + Send>> =
+            Box::pin(fly(call, Arc::clone(&has_head), send));
+        Flight { landing: landing.shared(), has_head }
     };
     let (joined, old) = shard.flights.with(|flights| flights.join(&key, now, oldest, begin));
     drop(old);
@@ -129,7 +145,8 @@ where
     };
     let seat = Seat { flights: &shard.flights, key, number };
     exchange.upstream_began = Some(now);
-    let Some(landed) = wait(exchange, flight).await else {
+    let Flight { landing, has_head } = flight;
+    let Some(landed) = wait(exchange, landing, || has_head.load(Ordering::Relaxed)).await else {
         exchange.count_coalesced(CoalesceResult::Late);
         return Turn::Late;
     };
@@ -139,10 +156,12 @@ where
     take(exchange, &landed, is_first)
 }
 
-/// Waits for what several wait for, for as long as this request has time.
+/// Waits for what several wait for, for as long as this request has time; or to its end where `is_in_time` says, once
+/// that time is over, that what it was given for has come.
 pub(super) async fn wait<N: Network, T: Clone>(
     exchange: &Exchange<N>,
     mut flight: Shared<Pin<Box<dyn Future<Output = T> + Send>>>,
+    is_in_time: impl Fn() -> bool,
 ) -> Option<T> {
     let deadlines = &exchange.connection.deadlines;
     if !exchange.hurried {
@@ -151,10 +170,16 @@ pub(super) async fn wait<N: Network, T: Clone>(
     }
     poll_fn(|cx| match Pin::new(&mut flight).poll(cx) {
         Poll::Ready(landed) => Poll::Ready(Some(landed)),
-        Poll::Pending if deadlines.has_expired(Wait::Exchange) => Poll::Ready(None),
+        Poll::Pending if deadlines.has_expired(Wait::Exchange) && !is_in_time() => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     })
     .await
+}
+
+/// Whether a request's own time is over.
+fn has_passed<N: Network>(exchange: &Exchange<N>) -> bool {
+    let passed = exchange.now().saturating_duration_since(exchange.started);
+    exchange.timeout.is_some_and(|timeout| timeout <= passed)
 }
 
 /// What a request is told whose time was up first.
@@ -170,6 +195,11 @@ fn take<N: Network>(exchange: &mut Exchange<N>, landed: &Landed<N>, is_first: bo
         What::Failed(problem, covered) => Turn::Failed(Box::new(problem.again()), *covered),
         What::One(one) => match one.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(taken) => Turn::Taken(taken),
+            // It has no time left to ask for itself.
+            None if has_passed(exchange) => {
+                exchange.count_coalesced(CoalesceResult::Late);
+                return Turn::Late;
+            }
             None => {
                 exchange.count_coalesced(CoalesceResult::Unshared);
                 // What it has waited for was another one's call.
@@ -188,7 +218,7 @@ fn take<N: Network>(exchange: &mut Exchange<N>, landed: &Landed<N>, is_first: bo
 }
 
 /// The call itself.
-async fn fly<N, F>(call: Call<N>, send: impl FnOnce(Call<N>) -> F) -> Arc<Landed<N>>
+async fn fly<N, F>(call: Call<N>, has_head: Arc<AtomicBool>, send: impl FnOnce(Call<N>) -> F) -> Arc<Landed<N>>
 where
     N: Network,
     F: Future<Output = Called<N>>,
@@ -198,7 +228,10 @@ where
     let landing = async {
         let Called { exchange, answer, covered } = called(send(call), &mut watch).await;
         let what = match answer {
-            Ok(answer) => land(&exchange, answer).await,
+            Ok(answer) => {
+                has_head.store(true, Ordering::Relaxed);
+                land(&exchange, answer).await
+            }
             Err(problem) => What::Failed(problem, covered),
         };
         Landed { exchange: Some(exchange), what }

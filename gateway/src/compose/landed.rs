@@ -52,7 +52,9 @@ pub(super) async fn land<N: Network>(exchange: &Exchange<N>, answer: Answer<N>) 
         return one(answer, Behind::default());
     }
     let Answer { head, judged, mut source, came } = answer;
-    let mut gathered = Gathered::new(&exchange.shard.held, exchange.snapshot.config.server.body_match_memory);
+    // Of the memory that bodies share, answers that clients may take their time with leave three quarters to others.
+    let room = exchange.snapshot.config.server.body_match_memory / 4;
+    let mut gathered = Gathered::new(&exchange.shard.held, room);
     let (mut length, mut patience) = (0, None);
     while !source.leg.is_over() {
         let frame = poll_fn(|cx| match source.leg.poll_frame(cx) {

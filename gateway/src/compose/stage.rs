@@ -14,7 +14,7 @@ use super::aggregate::{Aggregate, Parameters, Part};
 use super::call::{Call, Called, Outcome, Tally, Wanted, run};
 use super::document::{Document, Place};
 use crate::error::{Code, FailedPart, GatewayError};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Parts};
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::telemetry::metrics::PartResult;
@@ -50,7 +50,7 @@ where
 {
     let aggregate = exchange.route().and_then(|route| route.aggregate.clone());
     let aggregate = aggregate.ok_or_else(|| GatewayError::new(Code::Internal, "The route is no aggregate."))?;
-    exchange.parts = u32::try_from(aggregate.parts.len()).ok();
+    exchange.parts = Some(Parts::new(aggregate.parts.len()));
     exchange.upstream_began = Some(exchange.now());
     let headers = headers_of_parts(headers);
     let mut places: Vec<Option<Place<N>>> = (0..aggregate.parts.len()).map(|_| None).collect();
@@ -66,9 +66,8 @@ where
             }
         }
         if settled.is_empty() {
-            let Some((number, (attempts, outcome))) = calls.next().await else { break };
-            exchange.attempts += attempts;
-            settled.push((number, outcome));
+            let Some(came) = calls.next().await else { break };
+            settled.push(came);
         }
         for (number, outcome) in settled {
             match place(&aggregate.parts[number], outcome) {
@@ -126,7 +125,7 @@ async fn answered<N: Network, F: Future<Output = Called<N>>>(
     aggregate: &Aggregate,
     mut call: Call<N>,
     send: &impl Fn(Call<N>) -> F,
-) -> (usize, (u32, Outcome<N>)) {
+) -> (usize, Outcome<N>) {
     let part = &aggregate.parts[number];
     let wanted = Wanted { whole: aggregate.graph.is_needed(number), most: aggregate.settings.max_response };
     let tally = Tally::of(&part.series, &mut call.exchange);

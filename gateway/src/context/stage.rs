@@ -59,7 +59,9 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
     check_expectation(survey.expect)?;
     let host = host(exchange, &survey)?;
     let websocket = exchange.connection.websocket_key.is_some()
-        || survey.upgrade.first.is_some() && is_websocket(&exchange.method, exchange.version, headers);
+        || exchange.connection.can_switch
+            && survey.upgrade.first.is_some()
+            && is_websocket(&exchange.method, exchange.version, headers);
     if let (Some(host), Some(_)) = (&host, exchange.uri.authority()) {
         headers.insert(header::HOST, host.value.clone());
     }

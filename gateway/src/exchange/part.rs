@@ -3,7 +3,7 @@
 //! deadlines of its own; it leaves no record, for the request's tells of all.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
@@ -16,11 +16,38 @@ use crate::response_body::Source;
 use crate::telemetry::metrics::{AttemptOutcome, CoalesceResult};
 use crate::timer::Wait;
 
+/// The parts of an answer.
+#[derive(Debug)]
+pub struct Parts {
+    /// How many there are.
+    pub number: u32,
+    /// Attempts that were made for all of them, counted as they begin: also a call that is given up has been made.
+    attempts: AtomicU32,
+}
+
+impl Parts {
+    /// So many, for which nobody has been asked.
+    pub fn new(number: usize) -> Arc<Self> {
+        Arc::new(Self { number: u32::try_from(number).unwrap_or(u32::MAX), attempts: AtomicU32::new(0) })
+    }
+
+    /// Attempts that were made for them, hedges included.
+    pub fn attempts(&self) -> u32 {
+        self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// One more attempt begins.
+    pub fn attempt_begins(&self) {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl<N: Network> Exchange<N> {
     /// An exchange that asks the upstream of this route of the snapshot for the target, from now on: within the route's
     /// time, and what is left of this exchange's.
     pub fn part(&self, route: usize, target: &PathAndQuery) -> Box<Self> {
         let mut part = self.call(route, Method::GET, Uri::from(target.clone()));
+        part.parts.clone_from(&self.parts);
         let given = part.route().and_then(|route| route.settings.timeout);
         let passed = part.started.saturating_duration_since(self.started);
         let left = self.timeout.map(|timeout| timeout.saturating_sub(passed));

@@ -205,6 +205,9 @@ impl<N: Network> Exchange<N> {
     #[inline]
     pub(super) fn begins(&mut self, now: Instant) {
         self.attempts += 1;
+        if let Some(parts) = &self.parts {
+            parts.attempt_begins();
+        }
         self.upstream_began.get_or_insert(now);
     }
 

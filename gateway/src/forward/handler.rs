@@ -1,7 +1,6 @@
 //! A handler, asked in place of an upstream: with the same headers, the same body, and no more time.
 
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use axum::body::Body as AnyBody;
@@ -30,64 +29,79 @@ pub async fn ask<N: Network>(
     (mut parts, info): (Parts, RequestInfo),
     body: RequestBody,
 ) -> Result<Response, Failure> {
-    let fault = Arc::new(OnceLock::new());
     parts.extensions.insert(info);
-    let body = AnyBody::new(Watched { body, fault: Arc::clone(&fault) });
-    let mut request = http::Request::from_parts(parts, body);
+    let mut request = http::Request::from_parts(parts, AnyBody::new(Given(body)));
     if exchange.route().is_some_and(|route| route.max_body.is_some()) {
         // The route's limit holds, in place of axum's own.
         DefaultBodyLimit::disable().apply(&mut request);
     }
     let began = exchange.now();
     exchange.upstream_began = Some(began);
-    let deadlines = Arc::clone(&exchange.connection.deadlines);
-    let stop = || {
-        let failed = fault.get().is_some() || deadlines.has_expired(Wait::Exchange);
-        (failed || deadlines.has_expired(Wait::RequestBody) || deadlines.has_expired(Wait::RequestTotal)).then_some(())
-    };
     // Within: a service may do something, and panic, before it gives a future.
     let answering = async { handler.answer(request).await };
-    let answered = guarded(&exchange.shard.shared, answering, stop).await;
-    if let Some(fault) = fault.get() {
-        return Err(body_failure(*fault));
+    let answered = guarded(&exchange.shard.shared, answering, || why_stopped(exchange)).await;
+    if let Some(fault) = fault(exchange) {
+        return Err(body_failure(fault));
     }
     match answered {
         Ok(response) => {
-            deadlines.clear(Wait::Exchange);
+            exchange.connection.deadlines.clear(Wait::Exchange);
             exchange.upstream_head = Some(exchange.now());
             Ok(response)
         }
         Err(Lost::Panicked) => Err(GatewayError::new(Code::Internal, "The handler failed.").into()),
-        Err(Lost::Stopped(())) if waits_for_client(exchange) => Err(body_failure(BodyFault::Stalled)),
-        Err(Lost::Stopped(())) => {
+        Err(Lost::Stopped(Stopped::Client)) => Err(body_failure(BodyFault::Stalled)),
+        Err(Lost::Stopped(Stopped::Handler)) => {
             Err(GatewayError::new(Code::UpstreamTimeout, "The handler did not answer in time.").into())
         }
     }
 }
 
-/// A request body that tells why it failed beside whoever reads it.
-struct Watched {
-    body: RequestBody,
-    fault: Arc<OnceLock<BodyFault>>,
+/// Who took too long.
+enum Stopped {
+    /// The client, for whose body the handler waits.
+    Client,
+    /// The handler.
+    Handler,
 }
 
-impl Body for Watched {
+/// Whether a handler is stopped before it has answered. Asked while the body is still where it reads it: one that was
+/// dropped is waited for by nobody.
+fn why_stopped<N: Network>(exchange: &Exchange<N>) -> Option<Stopped> {
+    let deadlines = &exchange.connection.deadlines;
+    let waits = waits_for_client(exchange);
+    let body_is_late = deadlines.has_expired(Wait::RequestBody) || deadlines.has_expired(Wait::RequestTotal);
+    let is_over = deadlines.has_expired(Wait::Exchange) || fault(exchange).is_some();
+    (is_over || waits && body_is_late).then_some(if waits { Stopped::Client } else { Stopped::Handler })
+}
+
+/// Why the request's body broke off, where it has.
+fn fault<N: Network>(exchange: &Exchange<N>) -> Option<BodyFault> {
+    exchange.request_body.as_ref()?.fault()
+}
+
+/// A request body in a handler's hands, which may drop it long before it answers.
+struct Given(RequestBody);
+
+impl Drop for Given {
+    fn drop(&mut self) {
+        self.0.let_go();
+    }
+}
+
+impl Body for Given {
     type Data = Bytes;
     type Error = BodyFault;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Err(fault))) = &polled {
-            let _ = self.fault.set(*fault);
-        }
-        polled
+        Pin::new(&mut self.0).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.0.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.0.size_hint()
     }
 }

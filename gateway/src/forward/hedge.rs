@@ -192,6 +192,9 @@ impl<'a, N: Network> Field<'a, N> {
         deadline::stamp(exchange, &mut head, self.plain, now);
         let manner = manner_of(exchange, &selected, &mut head, now);
         exchange.hedges.fetch_add(1, Ordering::Relaxed);
+        if let Some(parts) = &exchange.parts {
+            parts.attempt_begins();
+        }
         self.begin(selected, head, body, manner);
     }
 

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ pub fn serve_secured<N: Network, K: Send>(
     run(shard, connection, (stream, beside, protocol), drain, kept)
 }
 
-fn client<N: Network>(shard: &Shard<N>, peer: Peer, secured: Option<Arc<Secured>>) -> Arc<ClientConnection<N>> {
+fn client<N: Network>(shard: &Shard<N>, peer: Peer, secured: Option<Arc<Secured>>) -> Arc<ClientConnection> {
     Arc::new(ClientConnection {
         peer: Arc::new(peer),
         secured,
@@ -111,13 +111,13 @@ fn client<N: Network>(shard: &Shard<N>, peer: Peer, secured: Option<Arc<Secured>
         idle_timeout: Some(shard.snapshot().config.server.idle_timeout),
         identity: Mutex::new(None),
         websocket_key: None,
-        tunnel: Mutex::new(None),
+        can_switch: true,
     })
 }
 
 async fn run<N: Network, S: ByteStream, K: Send>(
     shard: Arc<Shard<N>>,
-    connection: Arc<ClientConnection<N>>,
+    connection: Arc<ClientConnection>,
     (stream, beside, protocol): (S, &'static Beside<S>, Protocol),
     drain: watch::Receiver<bool>,
     kept: K,
@@ -147,11 +147,8 @@ async fn run<N: Network, S: ByteStream, K: Send>(
                 Box::pin(hear_out(stream, draining.follow())).await;
                 None
             }
-            End::Switched(stream, read_ahead) => {
-                let tunnel = connection.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if let Some(tunnel) = tunnel {
-                    Box::pin(pipeline::tunnel(stream, read_ahead, *tunnel)).await;
-                }
+            End::Switched(stream, read_ahead, tunnel) => {
+                Box::pin(pipeline::tunnel(stream, read_ahead, *tunnel)).await;
                 None
             }
             End::Http2(stream, read_ahead) => {
@@ -170,8 +167,8 @@ async fn run<N: Network, S: ByteStream, K: Send>(
 }
 
 /// Waits for the first bytes of a next request, with nothing in memory but the socket. `None` when there will be none.
-async fn doze<N: Network, S: ByteStream>(
-    connection: &ClientConnection<N>,
+async fn doze<S: ByteStream>(
+    connection: &ClientConnection,
     mut stream: S,
     watch: &mut Watch,
     draining: &mut Draining<'_, impl Future<Output = ()>>,

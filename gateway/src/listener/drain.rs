@@ -10,7 +10,6 @@ use tokio::task::coop::has_budget_remaining;
 
 use crate::client::{ClientConnection, Phase};
 use crate::clock::Clock;
-use crate::network::Network;
 use crate::timer::Wait;
 
 /// When a drain begins, a request may be on its way already, on a connection that looks idle from here. It is waited
@@ -51,12 +50,7 @@ impl<'a, F: Future<Output = ()>> Draining<'a, F> {
 
     /// Whether the connection is to be told now that its next answer is its last. An idle one is never told: its
     /// `Wait::Idle` runs out soon instead. While no drain has begun, the task is woken when one does.
-    pub(super) fn poll_closes<N: Network>(
-        &mut self,
-        cx: &mut Context<'_>,
-        connection: &ClientConnection<N>,
-        clock: &Clock,
-    ) -> bool {
+    pub(super) fn poll_closes(&mut self, cx: &mut Context<'_>, connection: &ClientConnection, clock: &Clock) -> bool {
         if self.state == State::NotYet && !self.poll_begun(cx) {
             return false;
         }

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::StatusCode;
 use http_body::Body;
 
 use super::connection::LINGER_TIME;
 use super::drain::Draining;
 use super::seat::Seat;
-use crate::client::{ClientConnection, Phase};
+use crate::client::{ClientConnection, Phase, Tunnel};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Arrival;
 use crate::http1::{HeadLimits, IsQuiet, KnownDate, Next, Refusal, Server};
@@ -27,15 +26,15 @@ use crate::timer::{Wait, Watch};
 const UNWANTED_BYTES: u64 = 64 * 1024;
 
 /// How it came to rest.
-pub(super) enum End<S> {
+pub(super) enum End<N: Network, S> {
     /// Nothing has come for a while: what the codec holds is given back.
     Doze(S),
     /// The client is to read what was sent, then the connection closes.
     Linger(S),
     /// It speaks HTTP/2: these bytes of it have come.
     Http2(S, Bytes),
-    /// The client has its 101, and these bytes of it came behind the request.
-    Switched(S, Bytes),
+    /// The client has its 101, and these bytes of it came behind the request: what begins now.
+    Switched(S, Bytes, Box<Tunnel<N>>),
     /// The client did not get its answer whole, and only a reset of the connection can tell it.
     Cut(S),
     /// The client is gone, or does not take its answer.
@@ -45,7 +44,7 @@ pub(super) enum End<S> {
 /// What all steps of a connection need.
 struct Driver<'a, 'd, N: Network, F> {
     shard: &'a Arc<Shard<N>>,
-    connection: &'a Arc<ClientConnection<N>>,
+    connection: &'a Arc<ClientConnection>,
     watch: &'a mut Watch,
     draining: &'a mut Draining<'d, F>,
     /// The date as it was last written.
@@ -55,12 +54,12 @@ struct Driver<'a, 'd, N: Network, F> {
 /// Serves the connection until it rests or ends. One on which nothing has been served may turn out to speak HTTP/2.
 pub(super) async fn drive<N: Network, S: ByteStream>(
     shard: &Arc<Shard<N>>,
-    connection: &Arc<ClientConnection<N>>,
+    connection: &Arc<ClientConnection>,
     (stream, is_quiet, read_ahead): (S, IsQuiet<S>, &[u8]),
     may_speak_http2: bool,
     watch: &mut Watch,
     draining: &mut Draining<'_, impl Future<Output = ()>>,
-) -> End<S> {
+) -> End<N, S> {
     let date = shard.date.known();
     let mut driver = Driver { shard, connection, watch, draining, date };
     let mut server = Box::new(Server::new(stream, read_ahead, limits(shard), is_quiet));
@@ -85,21 +84,21 @@ pub(super) async fn drive<N: Network, S: ByteStream>(
         };
         first = false;
         let (mut seat, source) = Seat::Own(server).body();
-        let status = {
+        let tunnel = {
             let arrival = Arrival { shard: Arc::clone(shard), connection: Arc::clone(connection) };
             let serving = pin!(pipeline::serve(arrival, parts, source));
-            let Some(reply) = driver.serve(&mut seat, serving).await else { return End::Closed };
-            let status = reply.status;
+            let Some(mut reply) = driver.serve(&mut seat, serving).await else { return End::Closed };
+            let tunnel = reply.take_tunnel();
             if !driver.answer(&mut seat, reply).await {
                 return cut(seat);
             }
-            status
+            tunnel
         };
         let Some(reclaimed) = seat.reclaim() else { return End::Closed };
         server = reclaimed;
-        if status == StatusCode::SWITCHING_PROTOCOLS {
+        if let Some(tunnel) = tunnel {
             let (stream, read_ahead) = server.into_parts();
-            return End::Switched(stream, read_ahead);
+            return End::Switched(stream, read_ahead, tunnel);
         }
         if !server.stays_open() && !Box::pin(read_unwanted(&mut server)).await {
             return End::Linger(server.into_parts().0);
@@ -108,7 +107,7 @@ pub(super) async fn drive<N: Network, S: ByteStream>(
 }
 
 /// How the connection ends whose client did not get its answer whole.
-fn cut<S: ByteStream>(seat: Seat<S>) -> End<S> {
+fn cut<N: Network, S: ByteStream>(seat: Seat<S>) -> End<N, S> {
     match seat.reclaim() {
         Some(server) if !server.shows_a_cut() => End::Cut(server.into_parts().0),
         _ => End::Closed,
@@ -250,7 +249,7 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
     }
 
     /// What never became a request is answered and recorded like any other.
-    async fn refuse<S: ByteStream>(&mut self, mut server: Box<Server<S>>, refusal: Refusal) -> End<S> {
+    async fn refuse<S: ByteStream>(&mut self, mut server: Box<Server<S>>, refusal: Refusal) -> End<N, S> {
         let arrival = Arrival { shard: Arc::clone(self.shard), connection: Arc::clone(self.connection) };
         self.connection.begin();
         server.answer_raw(&pipeline::refuse(arrival, refusal.line, &refusal.error));

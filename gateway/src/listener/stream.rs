@@ -3,8 +3,8 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -73,15 +73,15 @@ async fn serve_websocket<N: Network>(
         let serving = pin!(pipeline::serve(arrival, parts, Source::Empty));
         reply(&shard, serving, &mut respond, &mut watch, None).await
     };
-    let tunnel = connection.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
-    match (reply, tunnel) {
-        (Some(reply), Some(tunnel)) if reply.status == StatusCode::SWITCHING_PROTOCOLS => {
-            if let Ok(writes) = respond.send_response(http2::tunnel_head(reply.head), false) {
-                pipeline::tunnel(Duplex::new(body, writes), Bytes::new(), *tunnel).await;
+    if let Some(mut reply) = reply {
+        match reply.take_tunnel() {
+            Some(tunnel) => {
+                if let Ok(writes) = respond.send_response(http2::tunnel_head(reply.head), false) {
+                    pipeline::tunnel(Duplex::new(body, writes), Bytes::new(), *tunnel).await;
+                }
             }
+            None => answer(&shard, reply, false, respond, (&mut watch, &connection.deadlines)).await,
         }
-        (Some(reply), _) => answer(&shard, reply, false, respond, (&mut watch, &connection.deadlines)).await,
-        (None, _) => {}
     }
     drop(place);
 }

@@ -70,7 +70,7 @@ impl Drop for Place {
 /// Serves the connection to its end.
 pub(super) async fn serve<N: Network, S: ByteStream>(
     shard: &Arc<Shard<N>>,
-    connection: &Arc<ClientConnection<N>>,
+    connection: &Arc<ClientConnection>,
     (stream, read_ahead): (S, Bytes),
     watch: &mut Watch,
     draining: &mut Draining<'_, impl Future<Output = ()>>,
@@ -119,9 +119,9 @@ fn builder(server: &Server) -> Builder {
 
 /// Waits for the preface to be whole; `None` when it is none, or does not come in time. Where a drain begins, or began
 /// before, it may be on its way with a request behind it: that is waited for as on an idle connection.
-async fn shake<N: Network, C>(
+async fn shake<C>(
     mut handshake: Pin<&mut impl Future<Output = Result<C, h2::Error>>>,
-    connection: &ClientConnection<N>,
+    connection: &ClientConnection,
     clock: &Clock,
     watch: &mut Watch,
     draining: &mut Draining<'_, impl Future<Output = ()>>,
@@ -148,7 +148,7 @@ async fn shake<N: Network, C>(
 /// A connection whose preface has come.
 struct Streams<'a, N: Network, S: ByteStream> {
     shard: &'a Arc<Shard<N>>,
-    connection: &'a Arc<ClientConnection<N>>,
+    connection: &'a Arc<ClientConnection>,
     h2: Connection<Watched<S>, Bytes>,
     pulse: Arc<Pulse<S>>,
     open: Arc<Open>,

@@ -1,6 +1,6 @@
 //! What watches over overload beside the requests: the size of the process, and the ends of episodes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::memory::{self, Floor};
@@ -12,11 +12,12 @@ use crate::telemetry::process;
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Watches until the runtime ends.
-pub async fn keep_watch<N: Network>(gateway: Arc<Gateway<N>>) {
+/// Watches for as long as the gateway is there.
+pub async fn keep_watch<N: Network>(gateway: Weak<Gateway<N>>) {
     let mut floor = None;
     loop {
         tokio::time::sleep(LOOK).await;
+        let Some(gateway) = gateway.upgrade() else { return };
         guard_memory(&gateway, &mut floor);
         end_episodes(&gateway);
     }

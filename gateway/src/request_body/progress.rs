@@ -1,7 +1,9 @@
 //! What is known of a body while it streams: how much has passed, and whose time it takes.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::BodyFault;
 use crate::clock::Clock;
 
 /// The client is being waited for.
@@ -13,6 +15,8 @@ pub struct BodyProgress {
     bytes: AtomicU64,
     /// Until when the client was waited for last, in nanoseconds of monotonic time; [`STILL`] while it is.
     awaited_until: AtomicU64,
+    /// Why it broke off, where it has.
+    fault: OnceLock<BodyFault>,
 }
 
 impl BodyProgress {
@@ -25,6 +29,17 @@ impl BodyProgress {
     /// it is being waited for.
     pub fn awaited_until(&self) -> Option<u64> {
         Some(self.awaited_until.load(Ordering::Relaxed)).filter(|until| *until != STILL)
+    }
+
+    /// Why it broke off, where it has, whoever read it.
+    pub fn fault(&self) -> Option<BodyFault> {
+        self.fault.get().copied()
+    }
+
+    /// It has broken off.
+    pub(super) fn fail(&self, fault: BodyFault) {
+        // What came first is why.
+        let _ = self.fault.set(fault);
     }
 
     /// So many bytes pass; how many have, with these.

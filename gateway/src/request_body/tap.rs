@@ -133,6 +133,7 @@ impl RequestBody {
             rules,
             begun: true,
             waited: true,
+            failed: None,
             replay: Some(Box::new(whole)),
             twin: None,
             tap: None,

@@ -15,35 +15,45 @@ use crate::network::Network;
 use crate::reply::Reply;
 use crate::response_body::ResponseBody;
 
-/// What the route answers itself; `target` is where a redirect leads, on its host.
-pub fn own<N: Network>(exchange: Box<Exchange<N>>, target: &PathAndQuery) -> Reply<N> {
+/// What the route answers itself to a request with these headers; `target` is where a redirect leads, on its host.
+pub fn own<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, target: &PathAndQuery) -> Reply<N> {
     let settings = exchange.route().map(|route| std::sync::Arc::clone(&route.settings));
     match settings.as_ref().and_then(|route| route.own_answer.as_deref()) {
-        Some(OwnAnswer::Fixed(answer)) => fixed(exchange, answer),
-        Some(OwnAnswer::Redirect(redirect)) => lead(exchange, redirect, target),
+        Some(OwnAnswer::Fixed(answer)) => fixed(exchange, received, answer),
+        Some(OwnAnswer::Redirect(redirect)) => lead(exchange, redirect, received, target),
         // One that is registered has answered.
         Some(OwnAnswer::Handler(_)) | None => {
-            problem::answer(exchange, &GatewayError::new(Code::Internal, "The route has no answer."))
+            refuse(exchange, received, &GatewayError::new(Code::Internal, "The route has no answer."))
         }
     }
 }
 
 /// The same URL over TLS. 308: a method other than GET stays what it is.
-pub fn to_https<N: Network>(exchange: Box<Exchange<N>>, target: &PathAndQuery) -> Reply<N> {
+pub fn to_https<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, target: &PathAndQuery) -> Reply<N> {
     let port = exchange.snapshot.config.server.https_port;
     let status = StatusCode::PERMANENT_REDIRECT;
     let redirect = Redirect { status, secure: Some(true), host: None, port: Some(port), strip_query: false };
-    lead(exchange, &redirect, target)
+    lead(exchange, &redirect, received, target)
 }
 
-fn lead<N: Network>(exchange: Box<Exchange<N>>, redirect: &Redirect, target: &PathAndQuery) -> Reply<N> {
+fn refuse<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, error: &GatewayError) -> Reply<N> {
+    exchange.note_problem(received, error);
+    problem::answer(exchange, error)
+}
+
+fn lead<N: Network>(
+    exchange: Box<Exchange<N>>,
+    redirect: &Redirect,
+    received: &HeaderMap,
+    target: &PathAndQuery,
+) -> Reply<N> {
     let Some(location) = location(&exchange, redirect, target) else {
         let detail = "A redirect needs the host that was asked for.";
-        return problem::answer(exchange, &GatewayError::new(Code::BadRequest, detail));
+        return refuse(exchange, received, &GatewayError::new(Code::BadRequest, detail));
     };
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::LOCATION, location);
-    give(exchange, redirect.status, headers, Bytes::new())
+    give(exchange, received, (redirect.status, headers, Bytes::new()))
 }
 
 /// A whole URL, whatever of it changes: a path alone could be read as another host's (`//host`).
@@ -67,19 +77,18 @@ fn location<N: Network>(exchange: &Exchange<N>, redirect: &Redirect, target: &Pa
     url.try_into().ok()
 }
 
-fn fixed<N: Network>(exchange: Box<Exchange<N>>, answer: &FixedAnswer) -> Reply<N> {
+fn fixed<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, answer: &FixedAnswer) -> Reply<N> {
     let mut headers = HeaderMap::with_capacity(8);
     if let Some(kind) = &answer.content_type {
         headers.insert(header::CONTENT_TYPE, kind.clone());
     }
-    give(exchange, answer.status, headers, answer.body.clone())
+    give(exchange, received, (answer.status, headers, answer.body.clone()))
 }
 
 fn give<N: Network>(
     mut exchange: Box<Exchange<N>>,
-    status: StatusCode,
-    mut headers: HeaderMap,
-    body: Bytes,
+    received: &HeaderMap,
+    (status, mut headers, body): (StatusCode, HeaderMap, Bytes),
 ) -> Reply<N> {
     exchange.status = Some(status);
     tell_limits(&exchange, &mut headers);
@@ -94,6 +103,8 @@ fn give<N: Network>(
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     }
     close_while_draining(&exchange, &mut headers);
+    exchange.note_own(status, received);
+    exchange.note_answered(&headers);
     let body = if exchange.method == Method::HEAD { Bytes::new() } else { body };
     Reply::own(status, headers, ResponseBody::own(body, exchange))
 }

@@ -1,16 +1,14 @@
 //! An upstream's answer as the client gets it: less what belongs to the connection behind, plus the request's id.
 
-use std::sync::{Arc, PoisonError};
-
 use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::{Method, StatusCode};
 
-use super::{compress, cross_origin, is_draining, secure_relayed};
+use super::{compress, cross_origin, is_draining, problem, secure_relayed};
 use crate::client::Tunnel;
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::context::{mark_websocket, remove_from_response};
-use crate::error::Code;
+use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::{AnswerHead, Fields, ResponseHead};
 use crate::network::Network;
@@ -86,21 +84,20 @@ pub fn refused<N: Network>(mut exchange: Box<Exchange<N>>, head: ResponseHead, b
     Reply { status: head.status, head: fields, body: ResponseBody::own(body, exchange) }
 }
 
-/// Passes a switch to WebSocket on; the tunnel waits with the client's connection until the 101 is written.
+/// Passes a switch to WebSocket on; the tunnel goes with the 101 to whoever writes that.
 pub fn switch<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> Reply<N> {
+    let Source { leg, selected, .. } = answer.source;
+    let Some((stream, read_ahead)) = leg.into_tunnel() else {
+        return problem::answer(exchange, &GatewayError::new(Code::UpstreamReset, "The upstream is gone."));
+    };
     let status = answer.head.status;
     let mut headers = dress(&exchange, answer.head.fields).to_map();
     mark_websocket(&mut headers);
     exchange.status = Some(status);
     exchange.answered = Some(exchange.now());
-    let connection = Arc::clone(&exchange.connection);
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
-    let Source { leg, selected, .. } = answer.source;
-    if let Some((stream, read_ahead)) = leg.into_tunnel() {
-        let tunnel = Tunnel { stream, read_ahead, selected, idle_timeout, exchange };
-        *connection.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tunnel));
-    }
-    Reply::own(status, headers, ResponseBody::Empty)
+    let tunnel = Tunnel { stream, read_ahead, selected, idle_timeout, exchange };
+    Reply::own(status, headers, ResponseBody::Switched(Box::new(tunnel)))
 }
 
 /// What an upstream runs on is nobody's business (security.md, B6); the request's id is the gateway's.

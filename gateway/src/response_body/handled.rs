@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{Ending, Relay, ResponseBody, Source};
+use super::{Ending, Relay, ResponseBody, Source, ended_by};
 use crate::clock::Clock;
 use crate::context::screen_trailers;
 use crate::error::Code;
@@ -45,10 +45,11 @@ impl<N: Network> Held<N> {
         (Self::Lent(Arc::clone(&relay)), Lent { relay })
     }
 
-    /// How an upstream's body has ended that did not come whole.
+    /// How a body has ended that did not come whole. One may be made of what the client sends: what breaks off then is
+    /// the client's request.
     fn cut(&self) -> Option<Ending> {
         match self {
-            Self::Own(_) => None,
+            Self::Own(exchange) => exchange.request_body.as_ref()?.fault().map(ended_by),
             Self::Lent(relay) => relay.lock().unwrap_or_else(PoisonError::into_inner).cut,
         }
     }

@@ -49,10 +49,15 @@ pub fn find<N: Network>(
     settle(exchange, headers, found).map(Some)
 }
 
-/// What may come of a request that hangs on its body.
+/// What may come of a request that hangs on its body. Until its route is known, a page may read what it is told where
+/// every route that it may take lets the page in.
 #[cold]
-pub fn undecided<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap) -> Undecided {
-    exchange.snapshot.table.undecided(&ask(exchange, headers, Body::Unread))
+pub fn undecided<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Undecided {
+    let undecided = exchange.snapshot.table.undecided(&ask(exchange, headers, Body::Unread));
+    exchange.page = origin(headers)
+        .and_then(|origin| allowed_by_all(exchange, origin, &undecided.routes))
+        .map(|allowed| Box::new(Page { allowed, asks: false }));
+    undecided
 }
 
 /// Finds the route once the body has been read.
@@ -64,7 +69,8 @@ pub fn find_by_body<N: Network>(
     headers: &HeaderMap,
     body: Body<'_>,
 ) -> Result<Params, GatewayError> {
-    exchange.route = None;
+    // Another route may be found than the best of those that were possible, or none.
+    (exchange.route, exchange.page) = (None, None);
     let found = exchange.snapshot.table.find(&ask(exchange, headers, body));
     settle(exchange, headers, found)
 }
@@ -106,20 +112,30 @@ fn admit<N: Network>(
     origin: &HeaderValue,
     asked: &[usize],
 ) -> Result<Params, GatewayError> {
-    let allows = |index: &usize| exchange.snapshot.routes[*index].settings.cors.as_deref()?.allows(origin);
-    let allowed = if asked.iter().all(|index| allows(index).is_some()) { asked.first().and_then(allows) } else { None };
-    let Some(allowed) = allowed else {
+    let Some(allowed) = allowed_by_all(exchange, origin, asked) else {
         return Err(GatewayError::new(Code::Forbidden, "Pages of this origin may not use this route."));
     };
     exchange.page = Some(Box::new(Page { allowed, asks: true }));
     Ok(Params::new())
 }
 
-/// Remembers whether the page that asks may read the answer. A request with two origins, or none, is no page's.
+/// What a page is told that each of these routes lets in: the first one's word. `None` where one does not.
+#[cold]
+fn allowed_by_all<N: Network>(exchange: &Exchange<N>, origin: &HeaderValue, routes: &[usize]) -> Option<HeaderValue> {
+    let allows = |index: &usize| exchange.snapshot.routes[*index].settings.cors.as_deref()?.allows(origin);
+    if routes.iter().all(|index| allows(index).is_some()) { routes.first().and_then(allows) } else { None }
+}
+
+/// The page that asks. A request with two origins, or none, is no page's.
+fn origin(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    origins.next().filter(|_| origins.next().is_none())
+}
+
+/// Remembers whether the page that asks may read the answer.
 #[inline(never)]
 fn note_page<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) {
-    let mut origins = headers.get_all(header::ORIGIN).iter();
-    let (Some(origin), None) = (origins.next(), origins.next()) else { return };
+    let Some(origin) = origin(headers) else { return };
     let allowed = exchange.route().and_then(|route| route.settings.cors.as_deref()?.allows(origin));
     exchange.page = allowed.map(|allowed| Box::new(Page { allowed, asks: false }));
 }

@@ -107,3 +107,24 @@ async fn the_time_that_a_client_takes_to_read_is_nobodys_fault() {
     assert_eq!(answer.body.len(), large.len() + 6);
     assert_eq!(counted(&gateway, "a", "ok").await, Some(1.0), "and its breaker is closed");
 }
+
+#[tokio::test]
+async fn calls_that_are_given_up_are_attempts_too() {
+    let (slow, bad) = (
+        stalls_after("").await,
+        Raw::script(Script::always("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n")).await.unwrap(),
+    );
+    let parts =
+        ["name = 'slow', upstream = 'a', path = '/'", "name = 'bad', upstream = 'b', path = '/', required = true"];
+    let gateway = Gateway::start(&text(&[slow.addr(), bad.addr()], "", &parts)).await;
+    assert_eq!(gateway.get("/board/1").await.status, 500);
+    assert_eq!(gateway.record().await["attempts"], 2);
+
+    let gateway = Gateway::start(&text(&[slow.addr(), slow.addr()], "", &parts)).await;
+    let mut client = gateway.client().await;
+    client.send("GET /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    eventually("both are asked", || gateway.in_flight() == 2).await;
+    client.reset();
+    let record = gateway.record().await;
+    assert_eq!((&record["ended"], &record["attempts"]), (&"client_left".into(), &2.into()));
+}

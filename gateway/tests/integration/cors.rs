@@ -227,3 +227,51 @@ async fn the_route_that_a_preflight_is_about_is_the_one_that_the_request_would_t
         assert_eq!(answer["policies"]["preflight"], true, "nobody's identity is asked for");
     }
 }
+
+/// Which of several routes takes the request, its body decides.
+#[tokio::test]
+async fn a_page_that_every_possible_route_lets_in_can_read_why_it_was_refused_before_its_body_was_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.toml");
+    std::fs::write(&keys, "").unwrap();
+    let upstream = echo().await;
+    for (other, may_read) in [(PAGE, true), ("https://other.example", false)] {
+        let route = |path: &str, more: &str, origin: &str| {
+            format!(
+                "[[routes]]\npath = '{path}'\nmethods = ['POST']\nupstream = 'http://{}'\n{more}\n\
+                 cors = {{ origins = ['{origin}'], methods = ['POST'] }}\n",
+                upstream.addr()
+            )
+        };
+        let text = format!(
+            "[server]\nbody_idle_timeout = '100ms'\nbody_match_memory = '4MiB'\nmax_in_flight = 1\n\
+             [identity.providers.keys]\nkind = 'api_key'\nfile = '{}'\n{}{}{}{}",
+            keys.display(),
+            route("/keyed", "body = { '/a' = 1 }\nauth = { providers = ['keys'] }", PAGE),
+            route("/keyed", "auth = { providers = ['keys'] }", other),
+            route("/open", "body = { '/a' = 1 }", PAGE),
+            route("/open", "", other),
+        );
+        let gateway = Gateway::start(&text).await;
+        let post = |path: &str, length: usize, body: &str| {
+            format!("POST {path} HTTP/1.1\r\nhost: a\r\norigin: {PAGE}\r\ncontent-length: {length}\r\n\r\n{body}")
+        };
+        let held = &gateway.inner().shards()[0].held;
+        let all = held.take(4 * 1024 * 1024, usize::MAX).unwrap();
+        let mut refused =
+            vec![(401, gateway.ask(post("/keyed", 2, "{}")).await), (503, gateway.ask(post("/open", 2, "{}")).await)];
+        drop(all);
+        refused.push((408, gateway.ask(post("/open", 9, "{}")).await));
+        let place = gateway.inner().shared().in_flight.enter();
+        refused.push((503, gateway.ask(post("/open", 2, "{}")).await));
+        drop(place);
+        for (status, answer) in refused {
+            let origin = told(&answer).iter().any(|field| *field == ("allow-origin", PAGE));
+            assert_eq!((answer.status, origin), (status, may_read), "{answer:?}");
+        }
+        let found = gateway.ask(post("/open", 7, "{\"a\":1}")).await;
+        assert!(found.status == 200 && told(&found).contains(&("allow-origin", PAGE)), "{found:?}");
+        let found = gateway.ask(post("/open", 2, "{}")).await;
+        assert_eq!((found.status, told(&found).contains(&("allow-origin", PAGE))), (200, may_read));
+    }
+}

@@ -293,3 +293,22 @@ async fn another_services_no_is_told_with_who_said_it() {
     assert_eq!((&exchange["upstream"], &exchange["status"]), (&json!(authority.addr().to_string()), &json!(403)));
     assert!(names(&told["received"]).contains(&"authorization") && !told.to_string().contains("secret"), "{told:#}");
 }
+
+#[tokio::test]
+async fn the_gateways_own_answers_are_told_with_what_came_and_what_went() {
+    let text = "[[routes]]\nname = 'fixed'\npath = '/fixed'\nanswer = { status = 404, body = 'no' }\n\
+                [[routes]]\nname = 'moved'\npath = '/moved'\nredirect = { path = '/new', status = 301 }\n";
+    let gateway = Gateway::start(&recording("sample = 1.0", text)).await;
+    for (at, (route, status, field)) in
+        [("fixed", 404, "content-length"), ("moved", 301, "location")].into_iter().enumerate()
+    {
+        let request = format!("GET /{route} HTTP/1.1\r\nhost: a\r\nx-thing: secret\r\naccept: text/html\r\n\r\n");
+        assert_eq!(gateway.ask(request).await.status, status);
+        let told = gateway.only(&format!("route={route}"), at + 1).await;
+        for name in ["host", "x-thing", "accept"] {
+            assert!(names(&told["received"]).contains(&name), "{told:#}");
+        }
+        assert!(names(&told["answered"]).contains(&field), "{told:#}");
+        assert!(!told.to_string().contains("secret"), "{told:#}");
+    }
+}

@@ -38,7 +38,7 @@ async fn a_requests_future_is_small() {
         idle_timeout: None,
         identity: Mutex::new(None),
         websocket_key: None,
-        tunnel: Mutex::new(None),
+        can_switch: true,
     });
     let (parts, ()) = http::Request::new(()).into_parts();
     let future = pipeline::serve(Arrival { shard, connection }, parts, Source::Empty);

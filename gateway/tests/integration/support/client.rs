@@ -277,6 +277,11 @@ impl Answer {
 pub(crate) struct Echo(Value);
 
 impl Echo {
+    /// What this body tells, however it came.
+    pub(crate) fn of(body: &[u8]) -> Self {
+        Self(serde_json::from_slice(body).unwrap())
+    }
+
     /// A member of the echo.
     pub(crate) fn get(&self, member: &str) -> &Value {
         &self.0[member]

@@ -8,6 +8,7 @@ mod front;
 mod gateway;
 pub(crate) mod h2;
 pub(crate) mod h2_upstream;
+pub(crate) mod inside;
 mod process;
 mod redis;
 mod tls;
