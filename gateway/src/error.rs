@@ -73,8 +73,8 @@ codes! {
     BadRequest = "bad_request", BAD_REQUEST, Client, "The request is malformed";
     /// No identity, or one that does not hold.
     Unauthorized = "unauthorized", UNAUTHORIZED, Client, "Authentication is required";
-    /// The identity may not do this.
-    Forbidden = "forbidden", FORBIDDEN, Client, "This identity may not do this";
+    /// The identity, the address or the page may not do this.
+    Forbidden = "forbidden", FORBIDDEN, Client, "This client may not do this";
     /// No route matches.
     RouteNotFound = "route_not_found", NOT_FOUND, Client, "No route matches this request";
     /// The path is known, the method is not.
@@ -111,8 +111,8 @@ codes! {
     NoEndpoint = "no_endpoint", SERVICE_UNAVAILABLE, Upstream, "No endpoint is available";
     /// The upstream's breaker is open.
     BreakerOpen = "breaker_open", SERVICE_UNAVAILABLE, Upstream, "The upstream is failing and is left to recover";
-    /// The gateway is at its limit.
-    Overloaded = "overloaded", SERVICE_UNAVAILABLE, Gateway, "The gateway is at its limit";
+    /// The gateway is at its limit, or cannot find out now whether the request may pass.
+    Overloaded = "overloaded", SERVICE_UNAVAILABLE, Gateway, "The gateway cannot serve this now";
     /// The limit's store is down and the rule says closed.
     LimitStoreDown = "limit_store_down", SERVICE_UNAVAILABLE, Gateway, "The rate limit cannot be checked";
     /// No connection in time.

@@ -47,7 +47,7 @@ pub struct Answer {
     /// The path that is matched and sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Why it is refused before any route is looked for.
+    /// Why it is refused before any route is looked for, or by the route that it takes, for the client's address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     /// The status of that refusal.
@@ -254,9 +254,13 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
     if let Some(answer) = preflight(config, &judge.table, &ask) {
         return Answer { removed, ..answer };
     }
+    let mut denied = Answer::default();
     let policies = match judge.table.find(&ask) {
         Found::Route { index, params } => {
             let route = &config.routes[index];
+            if !judge.lets_in(index, question.client) {
+                denied = Answer::refused(&crate::origin::refused());
+            }
             let target = judge.sent(index, &path, &params, query);
             let certificate = question.certificate.as_ref();
             let auth = judges(route).map(|auth| crate::identity::explain(&auth, &headers, certificate, now));
@@ -280,7 +284,7 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
     let routing = Some(crate::routing::explain::explain(&judge.table, &ask));
     // A trace is continued before headers are looked at.
     let trace = trace::told(&config.telemetry.tracing, &question.headers);
-    Answer { path: Some(path), removed, routing, policies, trace, ..Answer::default() }
+    Answer { path: Some(path), removed, routing, policies, trace, ..denied }
 }
 
 impl Answer {

@@ -64,7 +64,8 @@ pub fn look<N: Network>(exchange: &Exchange<N>, routes: &[usize]) -> Result<Verd
     Ok(if all_send { Verdict::ToHttps } else { Verdict::Passes })
 }
 
-fn refused() -> GatewayError {
+/// This client may not use the route.
+pub(crate) fn refused() -> GatewayError {
     GatewayError::new(Code::Forbidden, "This address may not use this route.")
 }
 

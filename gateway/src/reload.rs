@@ -193,7 +193,7 @@ impl<N: Network> Reloader<N> {
             return Err(Refused::Other("the file has no route; write it beside and rename it".into()));
         }
         let needs_restart = self.fixed.differs_from(&config);
-        let not_opened = |error| Refused::Other(format!("the access log cannot be opened: {error}"));
+        let not_opened = |error| Refused::Other(format!("access log: {error}"));
         self.gateway.apply(config).map_err(not_opened)?;
         *self.files() = Files { in_force: files, refused: Vec::new() };
         self.gateway.keep_discovering();

@@ -111,7 +111,8 @@ pub(crate) async fn start_with(
     };
     let sockets = bind_all(&config, workers)?;
     let listeners = addresses(&sockets)?;
-    let admin_socket = config.admin.as_ref().map(|admin| listen(admin.address, false)).transpose();
+    let admin_socket =
+        config.admin.as_ref().map(|admin| listen(admin.address, bind::Families::Both, false)).transpose();
     let admin_socket = admin_socket.map_err(|StartError(why)| StartError(format!("admin: {why}")))?;
     let world = World { network: Sockets, clock: Clock::system(), seed, shards: workers };
     let gateway =
@@ -152,26 +153,27 @@ pub(crate) fn keep_up(gateway: &Arc<Gateway<Sockets>>) {
 
 fn bind_all(config: &Config, workers: usize) -> Result<Vec<Listening>, StartError> {
     let mut sockets = Vec::new();
+    let families = |address| bind::Families::beside(address, config.listeners.iter().map(|listener| listener.address));
     for (index, listener) in config.listeners.iter().enumerate() {
         let proxy_protocol = listener.proxy_protocol;
         if !listener.reuse_port {
-            let socket = listen(listener.address, false)?;
+            let socket = listen(listener.address, families(listener.address), false)?;
             sockets.push(Listening { socket, worker: None, index, proxy_protocol });
             continue;
         }
-        let first = listen(listener.address, true)?;
+        let first = listen(listener.address, families(listener.address), true)?;
         let address = first.local_addr().map_err(|error| StartError(error.to_string()))?;
         sockets.push(Listening { socket: first, worker: Some(0), index, proxy_protocol });
         for worker in 1..workers {
-            let socket = listen(address, true)?;
+            let socket = listen(address, families(address), true)?;
             sockets.push(Listening { socket, worker: Some(worker), index, proxy_protocol });
         }
     }
     Ok(sockets)
 }
 
-fn listen(address: SocketAddr, reuse_port: bool) -> Result<TcpListener, StartError> {
-    bind::bind(address, reuse_port).map_err(|error| StartError(bind::remedy(address, &error)))
+fn listen(address: SocketAddr, families: bind::Families, reuse_port: bool) -> Result<TcpListener, StartError> {
+    bind::bind(address, families, reuse_port).map_err(|error| StartError(bind::remedy(address, &error)))
 }
 
 fn addresses(sockets: &[Listening]) -> Result<Vec<SocketAddr>, StartError> {

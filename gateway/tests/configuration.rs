@@ -247,19 +247,19 @@ fn included_files_are_merged_and_keep_their_places() {
     std::fs::create_dir(folder.path().join("routes")).expect("a folder");
     let main = folder.path().join("gateway.toml");
     write("gateway.toml", "include = [\"routes/*.toml\", \"gateway.toml\"]\n[upstreams.a]\nendpoints = [\"b:1\"]\n");
-    write("routes/2.toml", "[[routes]]\npath = \"/2\"\nupstream = \"a\"\n[server]\nworkers = 3\n");
+    write("routes/2.toml", "[[routes]]\npath = \"/2\"\nupstream = \"a\"\n");
     write("routes/1.toml", "[[routes]]\npath = \"/1\"\nupstream = \"c\"\n[upstreams.c]\nendpoints = [\"d:1\"]\n");
     write("routes/.hidden.toml", "nonsense");
     let loaded = load(&main, Purpose::Run).unwrap_or_else(|error| panic!("{error}"));
     let names: Vec<&str> = loaded.config.routes.iter().map(|route| &*route.name).collect();
-    assert_eq!((names.as_slice(), loaded.config.server.workers), (["/1", "/2"].as_slice(), 3));
+    assert_eq!(names, ["/1", "/2"]);
     assert_eq!(loaded.files.len(), 3 + 2, "and the patterns, which may name others later");
 
     write(
         "routes/2.toml",
         "include = []\n[[routes]]\npath = \"/2\"\nupstream = \"x\"\n[upstreams.a]\nendpoints = [\"e:1\"]\n",
     );
-    write("routes/3.toml", "[telemetry.access_log]\noutput = \"no/log\"\n");
+    write("routes/3.toml", "[upstreams.g]\nendpoints = [\"h\"]\n");
     let Err(LoadError::Invalid(problems)) = load(&main, Purpose::Run) else { panic!("mistakes") };
     let name = |problem: &Problem| problem.file.file_name().expect("a name").to_string_lossy().into_owned();
     let found: Vec<_> =
@@ -268,7 +268,7 @@ fn included_files_are_merged_and_keep_their_places() {
         ("2.toml", 1, "an included file includes no others"),
         ("2.toml", 4, "unknown upstream \"x\""),
         ("2.toml", 5, "\"a\" is already written"),
-        ("3.toml", 2, "the folder of \"no/log\" does not exist"),
+        ("3.toml", 2, "\"h\" is not a host and port: the port is missing"),
     ];
     assert_eq!(found, expected.map(|(file, line, text)| (file.to_owned(), line, text.to_owned())), "{problems}");
 
@@ -276,6 +276,32 @@ fn included_files_are_merged_and_keep_their_places() {
     let Err(LoadError::Invalid(problems)) = load(&main, Purpose::Run) else { panic!("a missing file") };
     assert_eq!(messages(&problems, Severity::Error).len(), 2, "{problems}");
     assert_eq!(messages(&problems, Severity::Warning)[0], "\"none/*.toml\" matches no file");
+}
+
+#[test]
+fn an_included_file_changes_no_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    let main = folder.path().join("gateway.toml");
+    write("gateway.toml", "include = [\"a.toml\"]\n[[routes]]\npath = \"/1\"\nupstream = \"http://a:1\"\n");
+    write(
+        "a.toml",
+        "[identity.providers.m]\nkind = \"mtls\"\n[rate_limits.l]\nrate = \"1/s\"\nburst = 1\nkey = \"route\"\n",
+    );
+    assert_eq!(load(&main, Purpose::Run).unwrap_or_else(|error| panic!("{error}")).config.providers.len(), 1);
+    write(
+        "a.toml",
+        "[server]\nworkers = 3\n[defaults.route]\nhttps = \"require\"\n[admin]\naddress = \"\"\n\
+         [telemetry.access_log]\noutput = \"off\"\n[identity]\nstrip_headers = []\n",
+    );
+    let Err(LoadError::Invalid(problems)) = load(&main, Purpose::Run) else { panic!("mistakes") };
+    let found: Vec<_> = problems.iter().map(|it| (it.line, it.message.as_str())).collect();
+    let holds = |key: &str| format!("{key:?} holds for every file, and is written in the first one");
+    let expected =
+        [1, 3, 5, 7, 10].into_iter().zip(["server", "defaults", "admin", "telemetry", "strip_headers"].map(holds));
+    let expected: Vec<_> = expected.collect();
+    assert_eq!(found, expected.iter().map(|(line, text)| (*line, text.as_str())).collect::<Vec<_>>(), "{problems}");
+    assert!(problems.iter().all(|it| it.file.ends_with("a.toml")), "{problems}");
 }
 
 #[test]

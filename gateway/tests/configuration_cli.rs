@@ -205,3 +205,18 @@ fn diff_says_by_its_code_whether_anything_differs() {
     }
     assert_eq!(gateway(folder.path(), &["diff", "a.toml"]).status.code(), Some(2));
 }
+
+#[test]
+fn explain_says_whom_a_route_does_not_let_in() {
+    let folder = folder();
+    let text_of = "[[routes]]\npath = \"/\"\nanswer = {}\naddresses = { allow = [\"10.0.0.0/8\"] }\n";
+    std::fs::write(folder.path().join("a.toml"), text_of).expect("written");
+    let asked = |client: &[&str]| gateway(folder.path(), &[&["explain", "-c", "a.toml", "GET", "/"], client].concat());
+    assert_eq!(asked(&[]).status.code(), Some(0), "whoever it is");
+    assert_eq!(asked(&["--client", "10.1.2.3"]).status.code(), Some(0));
+    let denied = asked(&["--client", "192.0.2.1"]);
+    assert_eq!(denied.status.code(), Some(1));
+    let told = text(&denied.stdout);
+    assert!(told.contains("refused    403 forbidden: This address may not use this route."), "{told}");
+    assert!(told.contains("origin") && told.contains("only 10.0.0.0/8"), "{told}");
+}

@@ -356,6 +356,14 @@ fn the_edge_answers_as_the_comments_say() {
     let moved = ("redirect with 308".to_owned(), "/api/orders/7".to_owned(), in_the_clear);
     assert_eq!(own("POST", "http://a.example/v1/orders/7"), moved);
     assert_eq!(own("GET", "http://a.example/.well-known/acme-challenge/x").2, "");
+    for host in ["a.example", "shop.example"] {
+        let url = format!("http://{host}/.well-known/acme-challenge/x");
+        assert_eq!(sent(&loaded, "GET", &url, &[]), to("acme", "/.well-known/acme-challenge/x"));
+        assert_eq!(
+            own("GET", &format!("http://{host}/robots.txt")).0,
+            "200 with 26 bytes of text/plain; charset=utf-8"
+        );
+    }
     let few = "in the clear: refused; only 10.0.0.0/8, fd00::/8; not 10.66.0.0/16";
     assert_eq!(own("GET", "http://a.example/internal/x").2, few);
     assert_eq!(own("GET", "http://shop.example/anything").0, "redirect with 301");

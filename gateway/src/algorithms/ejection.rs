@@ -1,10 +1,12 @@
 //! Which troubled endpoints leave balancing, and which have to stay in because too many have left already.
 //!
-//! An endpoint is troubled while its breaker is not closed or its health checks fail. Of those, the ones that have been
-//! troubled for longest are **ejected**, up to a share of all, and never the last endpoint; the others are **capped**:
-//! they stay in. Where every endpoint's breaker has tripped there is nobody left to spare, and none is capped: the
-//! upstream's own breaker, which is the roll-up of them, is open. Below a share of untroubled endpoints all are used
-//! again (Envoy's panic threshold), since a few cannot carry what all of them did.
+//! An endpoint is troubled while its breaker is not closed or its health checks fail. One whose checks fail says itself
+//! that it is down, and is **ejected** whatever the share of all that may be is; never the last endpoint. Of those whose
+//! breakers alone speak against them, which is a guess from what clients met, the ones that have been troubled for
+//! longest leave too, until that share is out. The others are **capped**: they stay in. Where every endpoint's breaker
+//! has tripped there is nobody left to spare, and none is capped: the upstream's own breaker, which is the roll-up of
+//! them, is open. Below a share of untroubled endpoints all are used again (Envoy's panic threshold), since a few cannot
+//! carry what all of them did.
 //!
 //! The answer depends on the endpoints' state alone, not on how it came about: whoever asks twice gets the same.
 
@@ -45,7 +47,7 @@ pub enum Place {
 /// How many may be out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// The share of endpoints that may be ejected, percent; rounded down.
+    /// The share of endpoints above which no breaker ejects another one, percent; rounded down.
     pub max_percent: u32,
     /// All are used where a smaller share than this is untroubled, in millionths; 0 is never.
     pub panic_below: u32,
@@ -64,11 +66,15 @@ pub fn judge(candidates: &[Candidate], bounds: Bounds) -> Vec<Place> {
         return candidates.iter().map(place).collect();
     }
     let rolled_up = candidates.iter().all(|candidate| candidate.breaker != State::Closed);
-    let allowed = (all * bounds.max_percent.min(100) as usize / 100).min(all.saturating_sub(1));
+    let others = all.saturating_sub(1);
+    let share = (all * bounds.max_percent.min(100) as usize / 100).min(others);
     let mut troubled: Vec<usize> = (0..all).filter(|index| candidates[*index].is_troubled()).collect();
-    troubled.sort_by_key(|index| (!candidates[*index].held_open, candidates[*index].since, *index));
+    let order = |one: &Candidate| (!one.held_open, !one.unhealthy, one.since);
+    troubled.sort_by_key(|index| (order(&candidates[*index]), *index));
     let mut places = vec![Place::In; all];
+    // Who may leave comes before who may not: as many are out as were looked at.
     for (out, index) in troubled.into_iter().enumerate() {
+        let allowed = if candidates[index].unhealthy { others } else { share };
         let leaves = rolled_up || candidates[index].held_open || out < allowed;
         places[index] = if leaves { Place::Ejected } else { Place::Capped };
     }
@@ -102,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_troubled_for_longest_leaves_and_the_rest_stay() {
+    fn who_is_down_leaves_then_who_is_troubled_for_longest_and_the_rest_stay() {
         let held = Candidate { held_open: true, ..open(9) };
         for (candidates, expected) in [
             (&[WELL, WELL][..], "ii"),
@@ -115,6 +121,13 @@ mod tests {
             (&[open(3), open(2), open(1)], "eee"),
             (&[Candidate { breaker: State::HalfOpen, ..open(1) }, open(2)], "ee"),
             (&[sick(1), open(2)], "ec"),
+            (&[open(1), sick(2)], "ce"),
+            (&[sick(1), sick(2), WELL], "eei"),
+            (&[sick(3), sick(1), sick(2)], "cee"),
+            (&[sick(1), sick(2), open(1), WELL, WELL], "eecii"),
+            (&[open(1), sick(2), WELL, WELL], "eeii"),
+            (&[held, sick(1), WELL], "eei"),
+            (&[held, sick(1)], "ec"),
             (&[held, open(1), WELL], "eci"),
             (&[], ""),
         ] {
@@ -156,7 +169,13 @@ mod tests {
                 // All or, in panic, none.
                 prop_assert!(out == candidates.len() || out == 0);
             } else {
-                prop_assert!(out * 100 <= candidates.len() * max_percent as usize);
+                let is = |of: Place, unhealthy| {
+                    let mut all = candidates.iter().zip(&places);
+                    all.any(|(candidate, place)| *place == of && candidate.unhealthy == unhealthy)
+                };
+                prop_assert!(!is(Place::Ejected, false) || out * 100 <= candidates.len() * max_percent as usize);
+                let down_stays = out > 0 && is(Place::Capped, true);
+                prop_assert!(!down_stays || out + 1 == candidates.len(), "who is down leaves");
                 prop_assert!(out < candidates.len(), "never the last endpoint");
             }
         }

@@ -15,7 +15,7 @@ use crate::routing::explain::Explanation;
 /// Tell which route a request would take, what happens to it there, and why the other routes did not match.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gateway explain --config gateway.toml GET /api/orders/7\n  gateway explain POST 'http://api.example/api/orders?x=1' -H 'x-api-version: 2'\n\nExit codes: 0 a route matches, 1 none does or the configuration is bad, 3 the file cannot be read."
+    after_help = "Examples:\n  gateway explain --config gateway.toml GET /api/orders/7\n  gateway explain POST 'http://api.example/api/orders?x=1' -H 'x-api-version: 2'\n\nExit codes: 0 a route matches, 1 none does, or it does not let the client in, or the configuration is bad, 3 the file cannot be read."
 )]
 pub(super) struct Explain {
     /// The configuration.
@@ -34,7 +34,7 @@ pub(super) struct Explain {
     /// The certificate (PEM) that the client shows in its handshake.
     #[arg(long, value_name = "FILE")]
     cert: Option<PathBuf>,
-    /// The client's address, where a split keeps clients by it.
+    /// The client's address: whether the route's `addresses` let it in, and where a split keeps it by it.
     #[arg(long, value_name = "ADDRESS")]
     client: Option<std::net::IpAddr>,
     /// Print the answer as JSON.
@@ -68,7 +68,7 @@ impl Explain {
         } else {
             output::result(render(&answer).trim_end());
         }
-        if answer.policies.is_some() { DONE } else { BAD }
+        if answer.policies.is_some() && answer.refused.is_none() { DONE } else { BAD }
     }
 
     fn question(&self) -> Result<Question, String> {

@@ -215,6 +215,7 @@ fn load_both<T>(
             Ok(bytes) => {
                 let included = parse(&bytes, &file, &mut sources, environment, &mut report);
                 complete &= included.complete;
+                include::only_names(&included.table, &ROOT, &mut report);
                 include::merge(&mut root, included.table, &ROOT, &sources, &mut report);
             }
             Err(error) => {
@@ -267,6 +268,21 @@ fn parse(
     document::parse(text, file, environment, report)
 }
 
+/// Warns of aggregates and batches that are not reached on every host.
+fn tell_of_hidden(context: &mut Context<'_>, (config, places): (&Config, &[Span])) {
+    for conflicts::Hidden { hidden, by, host } in conflicts::hidden(&config.routes) {
+        let (file, first) = context.sources.locate(places[by]);
+        let message = format!(
+            "on {host} the route at {}:{} takes these requests: the more specific host comes before the more specific \
+             path",
+            file.display(),
+            first.line
+        );
+        let help = format!("write hosts = [\"{host}\"], or a higher priority");
+        context.report.warning(places[hidden], message, help);
+    }
+}
+
 /// Builds, and applies the rules over all routes together.
 fn finish(context: &mut Context<'_>, root: &Reader<'_>) -> Config {
     let Built { config, route_places } = build::build(context, root);
@@ -277,6 +293,7 @@ fn finish(context: &mut Context<'_>, root: &Reader<'_>) -> Config {
         let help = "give them different hosts, methods, conditions or priorities";
         context.report.error_with(route_places[conflict.later], message, help);
     }
+    tell_of_hidden(context, (&config, &route_places));
     // Routes that conflict have been reported; that they have one name as well says nothing more.
     let later: HashSet<Span> = found.iter().map(|conflict| route_places[conflict.later]).collect();
     let conflicting = |reader: &Reader<'_>| later.contains(&reader.at);

@@ -111,6 +111,12 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Whether a route lets a client in; one whose address is not known may be any.
+    pub fn lets_in(&self, index: usize, client: Option<IpAddr>) -> bool {
+        let (Some(origin), Some(client)) = (&self.origins[index], client) else { return true };
+        origin.lets_in(&ClientAddress::known(client))
+    }
+
     /// Decides about a request that is over.
     pub fn look_back(&self, past: &Past<'_>) -> Decision {
         let Ok(path) = self.path(past.path) else {
@@ -123,12 +129,10 @@ impl<'a> Judge<'a> {
         let (verdict, sent) = match self.table.find(&ask) {
             Found::Route { index, params } => {
                 let sent = self.sent(index, &path, &params, None);
-                let client = past.client.map(ClientAddress::known);
-                let lets_in = match (&self.origins[index], &client) {
-                    (Some(origin), Some(client)) => origin.lets_in(client),
-                    _ => true,
-                };
-                (if lets_in { Verdict::Route(index) } else { Verdict::Denied(index) }, Some(sent))
+                (
+                    if self.lets_in(index, past.client) { Verdict::Route(index) } else { Verdict::Denied(index) },
+                    Some(sent),
+                )
             }
             Found::MethodNotAllowed { .. } => (Verdict::MethodNotAllowed, None),
             Found::None => (Verdict::NotFound, None),

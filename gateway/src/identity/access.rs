@@ -42,13 +42,8 @@ impl RouteAuth {
     ) -> Self {
         let providers: Box<[_]> = settings.providers.iter().filter_map(|name| provider(name)).collect();
         let bearers = providers.iter().filter(|provider| provider.takes_bearer()).count();
-        let has_keys = || providers.iter().any(|provider| matches!(provider.place(), Place::Header(_)));
-        let challenge = match bearers {
-            0 if has_keys() => "ApiKey",
-            // No scheme is registered for it; a 401 has to name one (RFC 9110, section 11.6.1).
-            0 => "ClientCertificate",
-            _ => "Bearer",
-        };
+        let schemes = || providers.iter().map(|provider| provider.place().scheme());
+        let challenge = ["Bearer", "ApiKey"].into_iter().find(|scheme| schemes().any(|it| it == *scheme));
         let ledger = |provider: &Arc<Provider>| Ledger::of(&provider.settings.kind, settings.single_use, &store);
         let ledgers: Box<[_]> = providers.iter().map(ledger).collect();
         Self {
@@ -56,7 +51,7 @@ impl RouteAuth {
             providers,
             settings: settings.clone(),
             has_several_bearers: bearers > 1,
-            challenge: HeaderValue::from_static(challenge),
+            challenge: HeaderValue::from_static(challenge.unwrap_or("ClientCertificate")),
         }
     }
 

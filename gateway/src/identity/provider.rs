@@ -71,6 +71,18 @@ pub(super) enum Place<'a> {
     Handshake,
 }
 
+impl Place<'_> {
+    /// The scheme of `WWW-Authenticate` that asks for them. For keys and certificates none is registered, and a 401 has
+    /// to name one (RFC 9110, section 11.6.1).
+    pub(super) fn scheme(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Header(_) => "ApiKey",
+            Self::Handshake => "ClientCertificate",
+        }
+    }
+}
+
 /// What a provider is made in.
 #[derive(Clone, Copy)]
 pub(super) struct Surroundings<'a> {

@@ -263,9 +263,10 @@ fn refuse<N: Network>(
     if let Some(provider) = provider.or_else(|| auth.providers.first().map(|first| &**first)) {
         provider.series.count(exchange.shard.index, why);
     }
-    let is_bearer = auth.challenge == "Bearer";
+    // Who decided says how to try again: errors of RFC 6750 are for tokens.
+    let scheme = provider.map_or_else(|| auth.challenge.clone(), |it| HeaderValue::from_static(it.place().scheme()));
     let challenge =
-        |error: &'static str| if is_bearer { HeaderValue::from_static(error) } else { auth.challenge.clone() };
+        |error: &'static str| if scheme == "Bearer" { HeaderValue::from_static(error) } else { scheme.clone() };
     let (code, detail, challenge) = match why {
         AuthResult::Missing => (Code::Unauthorized, "This needs a credential.", auth.challenge.clone()),
         AuthResult::Malformed => {

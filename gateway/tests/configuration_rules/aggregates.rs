@@ -89,3 +89,23 @@ fn defaults_that_keep_requests_out_keep_none_out_here() {
     let expected = "\"https\", \"addresses\" of [defaults.route] does not hold for an aggregate";
     assert!(told.iter().any(|it| it.contains(expected)), "{told:?}");
 }
+
+#[test]
+fn it_is_of_some_hosts_and_comes_before_others_like_a_route() {
+    let of_a_host = "[[routes]]\npath = \"/{*rest}\"\nupstream = \"u\"\nhosts = [\"a.example\"]\n";
+    let with = |keys: &str| {
+        let text = aggregate(&part("a", "/")).replacen("path =", &format!("{keys}\npath ="), 1);
+        warnings(&format!("{text}\n{of_a_host}"))
+    };
+    assert_eq!(
+        with(""),
+        [
+            "2:1: on a.example the route at gateway.toml:6 takes these requests: the more specific host comes before the more \
+          specific path (write hosts = [\"a.example\"], or a higher priority)"
+        ]
+    );
+    assert!(with("hosts = [\"a.example\"]").is_empty() && with("priority = 1").is_empty());
+    let batch = "[[batches]]\npath = \"/i/{id}\"\nupstream = \"u\"\nhosts = [\"b.example\"]\npriority = 2\n\
+                 request = { path = \"/{ids}\", method = \"GET\" }\nresponse = { key = \"/id\" }";
+    check(&format!("upstreams.u.endpoints = [\"b:1\"]\n{batch}"), &[]);
+}

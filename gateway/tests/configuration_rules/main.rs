@@ -4,6 +4,7 @@ mod aggregates;
 mod api_documents;
 mod batches;
 mod edge;
+mod habits;
 mod identity;
 mod limits;
 mod mirrors;

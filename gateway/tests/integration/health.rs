@@ -87,6 +87,17 @@ async fn the_last_endpoint_stays_whatever_its_checks_say() {
 }
 
 #[tokio::test]
+async fn who_is_down_by_its_checks_leaves_whatever_the_share_of_ejection_is() {
+    let upstream = endpoints(3).await;
+    let down = |endpoint| Rule::on("/healthz").endpoint(endpoint).status(503);
+    upstream.set_rules([down(0), down(1)]);
+    let gateway = Gateway::start(&text(&upstream, 0..3, CHECKS)).await;
+    eventually("two are found unhealthy", || !is_healthy(&gateway, 0) && !is_healthy(&gateway, 1)).await;
+    assert_eq!(ask(&gateway, 12).await, [200; 12]);
+    assert_eq!([asked(&upstream, 0), asked(&upstream, 1), asked(&upstream, 2)], [0, 0, 12], "half of three is one");
+}
+
+#[tokio::test]
 async fn a_check_asks_for_its_path_and_one_that_hangs_fails() {
     let upstream = endpoints(2).await;
     let keys = "health = { path = '/healthz?full=1', interval = '100ms', timeout = '20ms', unhealthy_after = 1 }";

@@ -318,6 +318,8 @@ async fn the_first_provider_whose_credential_is_there_decides() {
     assert_eq!(subject(&theirs).await.as_deref(), Some("bob"), "a token says who is to be asked, no more");
     assert_eq!(subject(key).await.as_deref(), Some("reporting-job"));
     assert_eq!(subject(&format!("{key}{ours}")).await.as_deref(), Some("ada"), "the first decides");
+    let bad = gateway.ask(request("x-api-key: demo-keys\r\n")).await;
+    refused(&bad, 401, "ApiKey");
     let forged = bearer(&partner.token(&json!({ "sub": "mallory" })));
     assert_eq!(subject(&format!("{key}{forged}")).await, None, "a bad credential is not made good by another");
 }

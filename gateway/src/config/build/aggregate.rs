@@ -46,6 +46,8 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
     };
     let parts = written.iter().map(part).collect::<Option<_>>()?;
     let mut answered = route::plain(&name, &path, methods, table.at);
+    answered.matches.hosts = route::hosts(table)?;
+    answered.matches.priority = table.integer("priority");
     answered.auth = identity::auth(table);
     answered.rate_limits = table.texts("rate_limits").iter().map(|name| Arc::from(name.as_str())).collect();
     answered.timeout = timeout;

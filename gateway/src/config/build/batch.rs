@@ -38,6 +38,8 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         key: batch_call::names(&response.text("key")),
     };
     let mut answered = route::plain(&name, &path, methods, table.at);
+    answered.matches.hosts = route::hosts(table)?;
+    answered.matches.priority = table.integer("priority");
     answered.upstream = Arc::from(&*table.text("upstream"));
     answered.auth = identity::auth(table);
     answered.rate_limits = table.texts("rate_limits").iter().map(|name| Arc::from(name.as_str())).collect();

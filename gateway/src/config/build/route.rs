@@ -28,7 +28,7 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
     path_pattern::parse(&path).ok()?;
     let name = table.get("name").map_or_else(|| path.clone(), |_| table.text("name"));
     let matches = RouteMatch {
-        hosts: texts(table, "hosts")?.into_iter().map(host_pattern).collect::<Option<_>>()?,
+        hosts: hosts(table)?,
         path: Arc::from(&*path),
         methods: methods(&texts(table, "methods")?)?,
         headers: headers(table)?,
@@ -109,6 +109,11 @@ fn entries<'a>(table: &Reader<'a>, key: &str) -> Option<&'a [Entry]> {
         Some(node) => Some(&node.table()?.entries),
         None => Some(&[]),
     }
+}
+
+/// The hosts that a route, an aggregate or a batch is for; `None` where one is not understood.
+pub(super) fn hosts(table: &Reader<'_>) -> Option<Vec<HostPattern>> {
+    texts(table, "hosts")?.into_iter().map(host_pattern).collect()
 }
 
 fn host_pattern(written: &str) -> Option<HostPattern> {

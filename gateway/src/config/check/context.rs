@@ -45,6 +45,7 @@ pub(crate) struct Context<'a> {
     upstreams: HashSet<&'a str>,
     stores: HashSet<&'a str>,
     limits: HashSet<&'a str>,
+    limit_tables: Option<&'a Table>,
     providers: HashSet<&'a str>,
     provider_tables: Option<&'a Table>,
     listeners: Option<&'a Node>,
@@ -85,6 +86,7 @@ impl<'a> Context<'a> {
             upstreams: names(top("upstreams")),
             stores: names(top("stores")),
             limits: names(top("rate_limits")),
+            limit_tables: top("rate_limits"),
             providers: names(providers),
             provider_tables: providers,
             listeners: root.get("listeners"),
@@ -111,9 +113,9 @@ impl<'a> Context<'a> {
         Some(self.sources.resolve(node.text()?, node.at))
     }
 
-    /// The same, if there is a file; that there is none has been said where the key was checked.
+    /// The same, if there is a file that can be read; else that has been said where the key was checked.
     pub(crate) fn file(&self, node: &Node) -> Option<PathBuf> {
-        self.path(node).filter(|path| path.is_file())
+        self.path(node).filter(|path| path.is_file() && std::fs::File::open(path).is_ok())
     }
 
     /// Whom the system trusts to sign certificates.
@@ -142,6 +144,14 @@ impl<'a> Context<'a> {
     /// The `kind` of a provider.
     pub(crate) fn provider_kind(&self, name: &str) -> Option<&'a str> {
         self.provider_tables?.get(name)?.table()?.get("kind")?.text()
+    }
+
+    /// What a limit counts by, where that has to be proven, and it has no word of its own on who proves nothing.
+    pub(crate) fn limit_by_identity(&self, name: &str) -> Option<&'a str> {
+        let limit = self.limit_tables?.get(name)?.table()?;
+        let key = limit.get("key")?.text()?;
+        let proven = key == "subject" || key.starts_with("claim:");
+        (proven && limit.get("anonymous").is_none()).then_some(key)
     }
 
     /// Whether a listener asks clients for certificates.

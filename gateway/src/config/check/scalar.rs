@@ -1,5 +1,6 @@
 //! The check of single values: type, form, bounds, files.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::Context;
@@ -8,7 +9,7 @@ use crate::config::problem::{did_you_mean, quoted};
 use crate::config::schema::Kind;
 use crate::config::tree::{Node, Text, Value};
 use crate::config::value::quantity::{self, show_duration, show_size};
-use crate::config::value::text::{METHOD, PATH_PATTERN, TextKind};
+use crate::config::value::text::{CIDR, METHOD, PATH_PATTERN, TextKind, cidr};
 use crate::config::value::{method, path_pattern};
 
 const DURATIONS: &str = "a duration is written \"250ms\", \"5s\", \"10m\" or \"1h\"";
@@ -144,11 +145,11 @@ pub(crate) fn text_kind(context: &mut Context<'_>, node: &Node, kind: &'static T
             if std::ptr::eq(kind, &METHOD) {
                 doubtful_method(context, node, text);
             }
-            if std::ptr::eq(kind, &PATH_PATTERN)
-                && let Some((segment, meant)) = path_pattern::foreign(&text.content)
-            {
-                let message = format!("{} in a path is matched as written", quoted(segment));
-                context.report.warning(node.at, message, format!("perhaps {meant} is meant"));
+            if std::ptr::eq(kind, &PATH_PATTERN) {
+                doubtful_path(context, node, text);
+            }
+            if std::ptr::eq(kind, &CIDR) {
+                doubtful_network(context, node, text);
             }
             true
         }
@@ -172,17 +173,44 @@ fn doubtful_method(context: &mut Context<'_>, node: &Node, text: &Text) {
     }
 }
 
+/// Other gateways take what ends in a slash as a prefix, and have signs of their own.
+fn doubtful_path(context: &mut Context<'_>, node: &Node, text: &Text) {
+    if let Some((segment, meant)) = path_pattern::foreign(&text.content) {
+        let message = format!("{} in a path is matched as written", quoted(segment));
+        context.report.warning(node.at, message, format!("perhaps {meant} is meant"));
+    } else if text.content.len() > 1 && text.content.ends_with('/') {
+        let shown = text.shown();
+        let message = format!("{} is this one path, and nothing below it", quoted(shown));
+        context.report.warning(node.at, message, format!("{} is all below it", quoted(&format!("{shown}{{*rest}}"))));
+    }
+}
+
+/// Who writes an address with a prefix length means one of both.
+fn doubtful_network(context: &mut Context<'_>, node: &Node, text: &Text) {
+    let Ok(network) = cidr(&text.content) else { return };
+    // What a variable holds is not shown.
+    if network.addr() != network.network() && text.written.is_none() {
+        let message = format!("{} is all of {}", quoted(&text.content), network.trunc());
+        let help = format!("write {}, or {} for the one address", network.trunc(), network.addr());
+        context.report.warning(node.at, message, help);
+    }
+}
+
 fn file_exists(context: &mut Context<'_>, node: &Node, text: &Text) -> bool {
     let path = context.sources.resolve(&text.content, node.at);
     // Looked at before it is opened: opening a pipe would wait for its other end.
-    let opened = match std::fs::metadata(&path) {
-        Ok(metadata) if !metadata.is_file() => Err("it is not a file".to_owned()),
-        Ok(_) => std::fs::File::open(&path).map(drop).map_err(|error| reason(&error)),
-        Err(error) => Err(reason(&error)),
+    let from = "a relative path starts from the folder of the file it is written in";
+    let told = |error: std::io::Error| match error.kind() {
+        ErrorKind::PermissionDenied => (reason(&error), "it has to be readable for the user that runs the gateway"),
+        _ => (reason(&error), from),
     };
-    let Err(why) = opened else { return true };
-    let message = format!("cannot read the file {}: {why}", quoted(text.shown()));
-    refuse(context, node, message, Some("a relative path starts from the folder of the file it is written in"))
+    let opened = match std::fs::metadata(&path) {
+        Ok(metadata) if !metadata.is_file() => Err(("it is not a file".to_owned(), from)),
+        Ok(_) => std::fs::File::open(&path).map(drop).map_err(told),
+        Err(error) => Err(told(error)),
+    };
+    let Err((why, help)) = opened else { return true };
+    refuse(context, node, format!("cannot read the file {}: {why}", quoted(text.shown())), Some(help))
 }
 
 fn folder_exists(context: &mut Context<'_>, node: &Node, text: &Text) -> bool {
@@ -194,7 +222,20 @@ fn folder_exists(context: &mut Context<'_>, node: &Node, text: &Text) -> bool {
     if path.is_dir() {
         return refuse(context, node, format!("{} is a folder", quoted(text.shown())), None);
     }
-    folder.is_dir() || refuse(context, node, format!("the folder of {} does not exist", quoted(text.shown())), None)
+    if !folder.is_dir() {
+        return refuse(context, node, format!("the folder of {} does not exist", quoted(text.shown())), None);
+    }
+    // Who checks is perhaps another user than who runs it.
+    let written_to = if path.exists() { path.as_path() } else { folder };
+    if rustix::fs::access(written_to, rustix::fs::Access::WRITE_OK).is_err() {
+        let message = format!("{} cannot be written to by the user that asks now", quoted(text.shown()));
+        context.report.warning(
+            node.at,
+            message,
+            "the file and its folder have to be writable for the user that runs the gateway",
+        );
+    }
+    true
 }
 
 /// The system's message in words, without its number.

@@ -1,7 +1,9 @@
 //! `include = ["routes/*.toml"]`: more files, merged into one tree.
 //!
-//! Lists of tables (`[[routes]]`) are added in the order of the files; tables are merged; what is written twice is a
-//! problem, never an override. Included files include nothing themselves, so there are no circles.
+//! Lists of tables (`[[routes]]`) are added in the order of the files, named tables (`[upstreams.NAME]`) are put side by
+//! side; what is written twice is a problem, never an override. What holds for all files (`[server]`, `[defaults.route]`)
+//! is in the first one, where it is looked for: an included file changes no other. Included files include nothing
+//! themselves, so there are no circles.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -110,6 +112,34 @@ fn matching(folder: &Path, stars: &str) -> Vec<PathBuf> {
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let fits = |name: &String| (!name.starts_with('.') || stars.starts_with('.')) && pattern::fits(stars, name);
     names.filter(fits).map(|name| folder.join(name)).collect()
+}
+
+/// Reports what an included file says of all others: keys that are neither lists of tables nor tables of names, or in
+/// tables with such.
+pub(crate) fn only_names(table: &Table, def: &TableDef, report: &mut Report) {
+    for entry in &table.entries {
+        match (def.key(&entry.key).map(|key| key.kind), &entry.node.value) {
+            (Some(Kind::Table(inner)), Value::Table(own)) if inner.keys.iter().any(|key| holds_names(key.kind)) => {
+                only_names(own, inner, report);
+            }
+            // What is no key, and what an included file may not do at all, has words of its own.
+            (None, _) => {}
+            (Some(kind), _) if holds_names(kind) || entry.key == "include" => {}
+            _ => {
+                let message = format!("{} holds for every file, and is written in the first one", quoted(&entry.key));
+                let help = "an included file adds routes, listeners, upstreams and other tables with a name";
+                report.error_with(entry.key_at, message, help);
+            }
+        }
+    }
+}
+
+fn holds_names(kind: Kind) -> bool {
+    match kind {
+        Kind::Tables(_) => true,
+        Kind::Map(_, values) => matches!(values, Kind::Table(_) | Kind::Tagged(..)),
+        _ => false,
+    }
 }
 
 /// Adds an included file's tree.

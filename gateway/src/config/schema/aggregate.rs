@@ -12,6 +12,8 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
     &[
         key("name", Kind::Text(&text::LABEL), "Its name in logs and metrics; the path when absent."),
         key("path", Kind::Text(&text::PATH_PATTERN), "As on a route.").required(),
+        key("hosts", Kind::List(const { &Kind::Text(&text::HOST) }, 0), "As on a route.").default("[]"),
+        key("priority", Kind::Integer(-1_000_000, 1_000_000), "As on a route.").default("0"),
         key(
             "methods",
             Kind::List(const { &Kind::Text(&text::METHOD) }, 1),

@@ -20,6 +20,8 @@ pub(crate) static BATCH: TableDef = TableDef::plain(
             "As on a route. The item's id is the parameter `id`, or the only one there is.",
         )
         .required(),
+        key("hosts", Kind::List(const { &Kind::Text(&text::HOST) }, 0), "As on a route.").default("[]"),
+        key("priority", Kind::Integer(-1_000_000, 1_000_000), "As on a route.").default("0"),
         key("upstream", Kind::Text(&text::NAME), "Who is called.").required(),
         key(
             "window",

@@ -21,10 +21,12 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         forward_auth::beside_others,
         own_answer::no_upstream,
         own_answer::redirect_parameters,
+        own_answer::redirect_elsewhere,
         plugins::handler,
         plugins::stages,
         route::rewrite_parameters,
         route::rewrite_can_be_sent,
+        route::prefix_is_there,
         route::tries_within_timeout,
         route::identity_headers,
         screening::conditions,
@@ -37,6 +39,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::hedge_within_timeout,
         route::coalesced_as_they_come,
         route::cors_credential_headers,
+        route::cors_methods_are_taken,
         compress::upstreams_answers,
         api_document::readable,
         references::route,
@@ -45,7 +48,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
 
 const KEYS: &[Key] = &[
     key("name", Kind::Text(&text::LABEL), "Its name in logs and metrics; the path when absent."),
-    key("hosts", Kind::List(const { &Kind::Text(&text::HOST) }, 0), "Exact, or `*.example.com`; empty is any.")
+    key("hosts", Kind::List(const { &Kind::Text(&text::HOST) }, 0), "Exact, or `*.example.com`, which is one label or more before it; empty is any.")
         .default("[]"),
     key(
         "path",
@@ -82,7 +85,8 @@ const KEYS: &[Key] = &[
     key(
         "priority",
         Kind::Integer(-1_000_000, 1_000_000),
-        "The higher first among routes that match; then the more specific.",
+        "The higher first among routes that match; then the more specific host, before the more specific path, before the \
+         route with more conditions. So a route for any host never comes before one of this host but by its priority.",
     )
     .default("0"),
     key("criticality", Kind::Choice(&["low", "normal", "high", "critical"]), "What is shed first under overload.")
@@ -163,7 +167,7 @@ static REWRITE: TableDef = TableDef::plain(
     "rewrite",
     "What the upstream is sent instead of the path: one of both.",
     &[
-        key("strip_prefix", Kind::Text(&text::PATH), "Removed where the path begins with it at a segment boundary."),
+        key("strip_prefix", Kind::Text(&text::PATH), "Removed where the path begins with it at a segment boundary. `Location` and `Set-Cookie` paths of answers stay as they are."),
         key("path", Kind::Text(&text::PATH_TEMPLATE), "The new path, with parameters of the route's path."),
     ],
 )

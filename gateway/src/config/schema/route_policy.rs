@@ -15,7 +15,8 @@ pub(crate) static AUTH: TableDef = TableDef::plain(
             "Who proves the identity; the first whose credential is present decides.",
         )
         .required(),
-        key("scopes", Kind::List(const { &Kind::Text(&text::NOT_EMPTY) }, 0), "All are needed.").default("[]"),
+        key("scopes", Kind::List(const { &Kind::Text(&text::SCOPE) }, 0), "All are needed; each is written by itself.")
+            .default("[]"),
         key("claims", Kind::Map(&text::NOT_EMPTY, &Kind::Scalar), "Claims and the value that each must equal or hold.")
             .default("{}"),
         key("optional", Kind::Bool, "A request without a credential passes; a bad one does not.").default("false"),

@@ -141,7 +141,7 @@ pub(crate) static LISTENER: TableDef = TableDef::plain(
     "[[listeners]]",
     "An address that clients connect to. None written: 127.0.0.1:8080.",
     &[
-        key("address", Kind::Text(&text::SOCKET), "Where to listen; port 0 takes a free one.")
+        key("address", Kind::Text(&text::SOCKET), "Where to listen; port 0 takes a free one. `[::]` takes IPv4 too, unless another listener has `0.0.0.0` and this port.")
             .default("\"127.0.0.1:8080\""),
         key(
             "proxy_protocol",
@@ -187,7 +187,12 @@ pub(crate) static CERTIFICATE: TableDef = TableDef::plain(
     "certificates",
     "A certificate for some names.",
     &[
-        key("names", Kind::List(const { &Kind::Text(&text::HOST) }, 1), "The names that it is shown for.").required(),
+        key(
+            "names",
+            Kind::List(const { &Kind::Text(&text::HOST) }, 1),
+            "The names that it is shown for; a star is one label.",
+        )
+        .required(),
         key("cert", Kind::File, "The certificate chain, PEM.").required(),
         key("key", Kind::File, "Its private key, PEM.").required(),
         key("ocsp", Kind::File, "What its issuer says of it (OCSP), DER: shown with it for as long as it holds."),

@@ -41,7 +41,7 @@ const KEYS: &[Key] = &[
     key("pool", Kind::Table(&POOL), "How connections are kept.").default("{}"),
     key("breaker", Kind::Table(&BREAKER), "When an endpoint is left alone.").default("{}"),
     key("health", Kind::Table(&HEALTH), "Active health checks.").default("{}"),
-    key("ejection", Kind::Table(&EJECTION), "How many endpoints may be out of balancing.").default("{}"),
+    key("ejection", Kind::Table(&EJECTION), "How many endpoints breakers may take out of balancing.").default("{}"),
     key("panic_below", Kind::Number(0.0, 1.0), "The share of available endpoints under which all are used.")
         .default("0.0"),
     key("concurrency", Kind::Table(&CONCURRENCY), "How many requests may be in flight to it.").default("{}"),
@@ -204,15 +204,26 @@ static HEALTH: TableDef = TableDef::plain(
         key("interval", Kind::Duration(MIN_INTERVAL, DAY), "How often.").default("\"5s\""),
         key("timeout", Kind::Duration(1, HOUR), "The longest wait for an answer.").default("\"1s\""),
         key("healthy_after", Kind::Integer(1, 1000), "Good answers in a row that bring an endpoint back.").default("2"),
-        key("unhealthy_after", Kind::Integer(1, 1000), "Bad answers in a row that take it out.").default("3"),
+        key(
+            "unhealthy_after",
+            Kind::Integer(1, 1000),
+            "Bad answers in a row that take it out, whatever `ejection` says; never the last endpoint.",
+        )
+        .default("3"),
     ],
 )
 .off(&[("path", "\"\"")]);
 
 static EJECTION: TableDef = TableDef::plain(
     "ejection",
-    "How many endpoints may be out of balancing.",
-    &[key("max_percent", Kind::Integer(0, 100), "Never the last endpoint.").default("50")],
+    "How many endpoints breakers may take out of balancing.",
+    &[key(
+        "max_percent",
+        Kind::Integer(0, 100),
+        "The share, rounded down, up to which breakers take endpoints out; never the last one. One that its health checks find down \
+         counts, and leaves whatever this says.",
+    )
+    .default("50")],
 );
 
 static CONCURRENCY: TableDef = TableDef::plain(

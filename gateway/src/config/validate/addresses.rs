@@ -1,7 +1,6 @@
 //! Listening addresses: each once, and admin where only operators reach it.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::check::{Context, Reader};
 use crate::config::schema::server::LISTENER;
@@ -39,23 +38,44 @@ pub(crate) fn somebody_is_believed(context: &mut Context<'_>, root: &Reader<'_>)
 
 /// No two listeners share an address, and admin has its own.
 pub(crate) fn distinct(context: &mut Context<'_>, root: &Reader<'_>) {
-    let mut seen: HashMap<SocketAddr, ()> = HashMap::new();
+    let mut taken: Vec<(SocketAddr, bool)> = Vec::new();
     for node in root.nodes("listeners") {
         let Some(table) = node.table() else { continue };
         let listener = Reader::new(Some(table), None, &LISTENER, node.at);
         let Ok(address) = listener.text("address").parse::<SocketAddr>() else { continue };
-        if address.port() != 0 && seen.insert(address, ()).is_some() {
+        let shares = listener.flag("reuse_port");
+        if taken.iter().any(|(other, _)| *other == address && address.port() != 0) {
             context.report.error(listener.at("address"), format!("another listener has the address {address} already"));
+        } else if let Some((other, _)) = taken.iter().find(|(other, their)| {
+            // With `reuse_port` on both the kernel prefers the more specific one; else it refuses the later one.
+            !(shares && *their) && overlap(*other, address) && !is_pair(*other, address)
+        }) {
+            let message = format!("{address} and the listener on {other} have addresses in common");
+            let help = "leave one of both out: 0.0.0.0 is every address of IPv4, and [::] every one, IPv4 too";
+            context.report.error_with(listener.at("address"), message, help);
         }
+        taken.push((address, shares));
     }
     if root.nodes("listeners").is_empty() {
-        seen.extend(
-            LISTENER.key("address").and_then(|key| key.default?.trim_matches('"').parse().ok()).map(|a| (a, ())),
-        );
+        let default: Option<SocketAddr> =
+            LISTENER.key("address").and_then(|key| key.default?.trim_matches('"').parse().ok());
+        taken.extend(default.map(|address| (address, false)));
     }
     let admin = root.table("admin");
     let Ok(address) = admin.text("address").parse::<SocketAddr>() else { return };
-    if seen.contains_key(&address) {
-        context.report.error(admin.at("address"), format!("a listener has the address {address}; admin needs its own"));
+    if let Some((other, _)) = taken.iter().find(|(other, _)| overlap(*other, address)) {
+        context.report.error(admin.at("address"), format!("a listener has the address {other}; admin needs its own"));
     }
+}
+
+/// Whether a connection could belong to both.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
+    let holds = |all: IpAddr, ip: IpAddr| all.is_unspecified() && (all.is_ipv6() || ip.is_ipv4());
+    one.port() == other.port() && one.port() != 0 && (a == b || holds(a, b) || holds(b, a))
+}
+
+/// `0.0.0.0` and `[::]`: each has its own family then.
+fn is_pair(one: SocketAddr, other: SocketAddr) -> bool {
+    one.ip().is_unspecified() && other.ip().is_unspecified() && one.is_ipv4() != other.is_ipv4()
 }

@@ -1,4 +1,4 @@
-//! Routes that can never be told apart.
+//! Routes that can never be told apart, and aggregates and batches that a host's own routes hide.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -7,7 +7,8 @@ use http::Method;
 
 use crate::config::settings::Route;
 use crate::config::settings::route::{HostPattern, RouteMatch};
-use crate::config::value::{path_pattern, value_match};
+use crate::config::value::path_pattern::{self, Segment};
+use crate::config::value::value_match;
 
 /// Two routes that match the same requests with the same rank; indexes into the list that was asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,60 @@ pub fn conflicts(routes: &[Arc<Route>]) -> Vec<Conflict> {
         found.extend(first.map(|first| Conflict { first, later }));
     }
     found
+}
+
+/// An aggregate or a batch for any host that is not reached on one; indexes into the list that was asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hidden {
+    /// The one that is hidden.
+    pub hidden: usize,
+    /// The route that takes its requests.
+    pub by: usize,
+    /// The host on which it does.
+    pub host: HostPattern,
+}
+
+/// Every aggregate and every batch for any host whose requests a route of some host takes before it, each with the first
+/// such. Routes for any host are meant to stand back: they serve whom no host's own routes do.
+pub fn hidden(routes: &[Arc<Route>]) -> Vec<Hidden> {
+    let gathers = |route: &Route| route.aggregate.is_some() || route.batch.is_some();
+    let all = || routes.iter().enumerate();
+    let any_host = all().filter(|(_, route)| gathers(route) && route.matches.hosts.is_empty());
+    any_host
+        .filter_map(|(hidden, route)| {
+            let (by, other) = all().find(|(_, other)| takes_all_of(&other.matches, &route.matches))?;
+            Some(Hidden { hidden, by, host: other.matches.hosts.first()?.clone() })
+        })
+        .collect()
+}
+
+/// Whether a route of some host takes, there, every request that another one for any host would.
+fn takes_all_of(one: &RouteMatch, other: &RouteMatch) -> bool {
+    let takes_methods = one.methods.is_empty() || other.methods.iter().all(|method| one.methods.contains(method));
+    let is_for_all = one.headers.is_empty() && one.query.is_empty() && one.body.is_empty();
+    !one.hosts.is_empty()
+        && one.priority >= other.priority
+        && takes_methods
+        && is_for_all
+        && covers(&one.path, &other.path)
+}
+
+/// Whether every path of the second pattern is one of the first.
+fn covers(one: &str, other: &str) -> bool {
+    let (Ok(one), Ok(other)) = (path_pattern::parse(one), path_pattern::parse(other)) else { return false };
+    for (at, segment) in one.iter().enumerate() {
+        let same = match (segment, other.get(at)) {
+            (Segment::Rest(_), _) => return true,
+            (Segment::Static(one), Some(Segment::Static(other))) => one == other,
+            (Segment::Param(_), Some(Segment::Param(_))) => true,
+            (Segment::Param(_), Some(Segment::Static(text))) => !text.is_empty(),
+            _ => false,
+        };
+        if !same {
+            return false;
+        }
+    }
+    one.len() == other.len()
 }
 
 /// Each element, or `None` once where the list is empty, which means any.

@@ -1,6 +1,7 @@
 //! Routes that the gateway answers itself, and who may use a route at all.
 
 use super::route::template_parameters;
+use crate::config::build;
 use crate::config::check::{Context, Reader};
 use crate::config::value::text;
 
@@ -19,6 +20,38 @@ pub(crate) fn redirect_parameters(context: &mut Context<'_>, route: &Reader<'_>)
     if route.get("redirect").is_some() {
         template_parameters(context, route, &route.table("redirect"));
     }
+}
+
+/// A new path that is the old one, of the same host and port, leads in a circle; unless it is the query that is matched,
+/// and left out.
+pub(crate) fn redirect_elsewhere(context: &mut Context<'_>, route: &Reader<'_>) {
+    if route.get("redirect").is_none() {
+        return;
+    }
+    let redirect = route.table("redirect");
+    let Some(path) = redirect.get("path") else { return };
+    let stays = ["host", "port"].iter().all(|key| redirect.get(key).is_none());
+    let loses_its_reason = redirect.flag("strip_query") && !route.map("query").is_empty();
+    let own = route.text("path").replace("{*", "{");
+    if stays && !loses_its_reason && path.text() == Some(own.as_str()) {
+        let help = "write another path, or a `host`; `https = \"redirect\"` sends to TLS who comes in the clear";
+        context.report.error_with(path.at, "this redirect leads to the path that it is for: in a circle", help);
+    }
+}
+
+/// Where no connection is encrypted, and nobody is believed who says that it was, who is sent to TLS comes back in the
+/// clear: behind a balancer that ends TLS that goes on for ever.
+pub(crate) fn somebody_comes_over_tls(context: &mut Context<'_>, root: &Reader<'_>) {
+    let has_tls = root.nodes("listeners").iter().any(|node| node.table().is_some_and(|it| it.get("tls").is_some()));
+    if has_tls || !root.table("server").texts("trusted_proxies").is_empty() {
+        return;
+    }
+    let asks = |route: &Reader<'_>| route.text("https") != "any";
+    let Some(route) = build::tables(context, root, "routes").find(asks) else { return };
+    let meets = if route.text("https") == "redirect" { "is redirected, for ever" } else { "gets 403" };
+    let message = format!("nobody can come over TLS: behind a balancer that ends it every client {meets}");
+    let help = "write the balancer's network in [server] trusted_proxies, or `tls` at a listener";
+    context.report.warning(route.at("https"), message, help);
 }
 
 /// A redirect leads elsewhere, with a status that says so.

@@ -2,6 +2,7 @@
 
 use super::upstream_tls;
 use crate::config::check::{Context, Reader};
+use crate::config::tree::Node;
 use crate::config::value::upstream_url;
 
 /// A route's upstream and limits.
@@ -41,6 +42,19 @@ fn rate_limits(context: &mut Context<'_>, route: &Reader<'_>) {
         if node.text().is_some() && written[..position].iter().any(|before| before.text() == node.text()) {
             context.report.error(node.at, "this limit is named twice");
         }
+        counted_by_address(context, route, node);
+    }
+}
+
+/// Where nobody proves who they are, a limit by identity counts by address: that has to be meant.
+fn counted_by_address(context: &mut Context<'_>, route: &Reader<'_>, node: &Node) {
+    if route.get("auth").is_none()
+        && let Some(key) = node.text().and_then(|name| context.limit_by_identity(name))
+    {
+        let message =
+            format!("this limit counts by {key}, which no request of this route proves: it counts by address");
+        let help = "write `auth`, or take a limit by client_ip, or say in the limit what holds for who is `anonymous`";
+        context.report.warning(node.at, message, help);
     }
 }
 

@@ -5,7 +5,8 @@ use crate::config::check::{Context, Reader};
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::settings::route::{Rewrite, RewritePiece};
 use crate::config::tree::{Node, Value};
-use crate::config::value::{path_pattern, quantity};
+use crate::config::value::path_pattern::{self, Segment};
+use crate::config::value::quantity;
 use crate::routing::rewrite::RewriteError;
 use crate::routing::{CompiledRewrite, PathRules, Pattern};
 
@@ -54,6 +55,31 @@ pub(crate) fn rewrite_can_be_sent(context: &mut Context<'_>, route: &Reader<'_>)
     }
 }
 
+/// A prefix that is to be removed is one that the route's path can begin with.
+pub(crate) fn prefix_is_there(context: &mut Context<'_>, route: &Reader<'_>) {
+    // What routes share is of no use to some of them.
+    if route.own("rewrite").is_none() {
+        return;
+    }
+    let rewrite = route.table("rewrite");
+    let Some(node) = rewrite.get("strip_prefix") else { return };
+    let prefix = node.text().map(|text| path_pattern::parse(text.strip_suffix('/').unwrap_or(text)));
+    let path = route.text("path");
+    let (Some(Ok(prefix)), Ok(segments)) = (prefix, path_pattern::parse(&path)) else { return };
+    for (at, wanted) in prefix.iter().enumerate() {
+        match segments.get(at) {
+            Some(Segment::Rest(_)) => return,
+            Some(Segment::Param(_)) => {}
+            there if there == Some(wanted) => {}
+            _ => {
+                let message = format!("no path of this route begins with {}: nothing is removed", quoted(node.shown()));
+                let help = format!("the route's path is {}", quoted(&path));
+                return context.report.warning(node.at, message, help);
+            }
+        }
+    }
+}
+
 /// The `path` of a table is made of parameters that the route's path has.
 pub(super) fn template_parameters(context: &mut Context<'_>, route: &Reader<'_>, table: &Reader<'_>) {
     let pattern = route.text("path");
@@ -94,9 +120,21 @@ pub(crate) fn coalesced_as_they_come(context: &mut Context<'_>, route: &Reader<'
 /// One attempt fits into the whole.
 pub(crate) fn tries_within_timeout(context: &mut Context<'_>, route: &Reader<'_>) {
     let retry = route.table("retry");
-    let (Some(one), Some(whole)) = (retry.timeout("per_try_timeout"), route.timeout("timeout")) else { return };
+    let Some(one) = retry.timeout("per_try_timeout") else { return timeouts_leave_time(context, &retry) };
+    let Some(whole) = route.timeout("timeout") else { return };
     if one > whole {
         context.report.error(retry.at("per_try_timeout"), "per_try_timeout is above the route's timeout");
+    }
+}
+
+/// An attempt that may take all of the route's time leaves none for another one.
+fn timeouts_leave_time(context: &mut Context<'_>, retry: &Reader<'_>) {
+    let timeout = retry.nodes("on").iter().find(|node| node.text() == Some("timeout"));
+    if let Some(node) = timeout
+        && retry.integer::<u32>("attempts") > 1
+    {
+        let message = "no timeout is tried again: one attempt has all of the route's time";
+        context.report.warning(node.at, message, "write per_try_timeout = \"2s\", or what an attempt may take");
     }
 }
 
@@ -167,6 +205,23 @@ pub(crate) fn cors_credential_headers(context: &mut Context<'_>, route: &Reader<
     {
         let message = "the route wants to know who asks, and pages may send no header that tells it";
         context.report.warning(cors.at, message, "headers = [\"authorization\"], or the header of the API key");
+    }
+}
+
+/// Pages are told of methods that the route takes.
+pub(crate) fn cors_methods_are_taken(context: &mut Context<'_>, route: &Reader<'_>) {
+    let taken = route.texts("methods");
+    // What routes share is of no use to some of them.
+    if route.own("cors").is_none() || taken.is_empty() {
+        return;
+    }
+    for node in route.table("cors").nodes("methods") {
+        let Some(method) = node.text().filter(|method| *method != "*") else { continue };
+        let is_taken = |taken: &String| taken == method || (taken == "GET" && method == "HEAD");
+        if !taken.iter().any(is_taken) {
+            let message = format!("pages may use {}, which the route does not take", quoted(node.shown()));
+            context.report.warning(node.at, message, "write it in the route's `methods` too, or leave it out here");
+        }
     }
 }
 

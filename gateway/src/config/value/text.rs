@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
 use super::{host_port, path_pattern, store_url, upstream_url, value_match};
+use crate::config::is_scope;
 use crate::config::settings::compress::MediaRange;
 use crate::config::settings::split::StickyKey;
 use crate::config::settings::upstream_tls;
@@ -31,6 +32,8 @@ kinds! {
     ANY = "text", "text", |_| Ok(());
     /// Some text.
     NOT_EMPTY = "text that is not empty", "text", |text| require(!text.is_empty(), "it is empty");
+    /// What a token is for.
+    SCOPE = "a scope", "orders:read", |text| require(is_scope(text), "a scope is not empty and holds no space");
     /// A listening address.
     SOCKET = "an IP address and port", "127.0.0.1:8080", |text| socket(text);
     /// A listening address, or nothing.

@@ -138,9 +138,16 @@ impl Judging<'_> {
     }
 }
 
-/// Ejection of an upstream's endpoints.
-pub(crate) fn of_ejection(history: &History, endpoints: &[Endpoint], max_percent: u32) -> Vec<String> {
-    let allowed = (endpoints.len() * max_percent as usize / 100).min(endpoints.len().saturating_sub(1));
+/// Ejection of an upstream's endpoints. `checked`: one may be out because its checks fail, which is bounded by nothing
+/// but that the last one stays; what its checks said, nobody tells here.
+pub(crate) fn of_ejection(
+    history: &History,
+    endpoints: &[Endpoint],
+    (max_percent, checked): (u32, bool),
+) -> Vec<String> {
+    let others = endpoints.len().saturating_sub(1);
+    let share = (endpoints.len() * max_percent as usize / 100).min(others);
+    let allowed = if checked { others } else { share };
     let mut now = vec![Standing::default(); endpoints.len()];
     let mut found = Vec::new();
     for (at, event) in history.events.iter().enumerate() {
@@ -176,8 +183,8 @@ pub(crate) fn of_ejection(history: &History, endpoints: &[Endpoint], max_percent
         let out = now.iter().filter(|standing| standing.out_since_ns.is_some()).count();
         let capped = now.iter().filter(|standing| standing.capped).count();
         let all_tripped = now.iter().all(|standing| standing.tripped);
-        if capped > 0 && (all_tripped || out < allowed) {
-            found.push(format!("at {} ms {capped} are capped, {out} are out, {allowed} may be", event.at_ns / MS));
+        if capped > 0 && (all_tripped || out < share) {
+            found.push(format!("at {} ms {capped} are capped, {out} are out, {share} may be", event.at_ns / MS));
         }
         if out > allowed && !all_tripped {
             found.push(format!("at {} ms {out} are out, {allowed} may be", event.at_ns / MS));
@@ -268,7 +275,7 @@ mod tests {
     }
 
     fn ejection(story: Story, max_percent: u32) -> usize {
-        of_ejection(&story.end(), &[endpoint("orders/0"), endpoint("orders/1")], max_percent).len()
+        of_ejection(&story.end(), &[endpoint("orders/0"), endpoint("orders/1")], (max_percent, false)).len()
     }
 
     fn out(story: Story, of: &str, out: bool) -> Story {
@@ -285,6 +292,10 @@ mod tests {
         let both = |story: Story| out(out(story, "orders/1", true), "orders/0", true);
         assert_eq!(ejection(both(tripped().breaker("orders/0", Closed, Open)), 50), 0, "all have tripped");
         assert_eq!(ejection(both(tripped()), 100), 1, "never the last one");
+        let checked =
+            |story: Story| of_ejection(&story.end(), &[endpoint("orders/0"), endpoint("orders/1")], (0, true)).len();
+        assert_eq!(checked(out(tripped(), "orders/1", true)), 0, "its checks may have said so");
+        assert_eq!(checked(both(tripped())), 1, "and never the last one");
     }
 
     #[test]

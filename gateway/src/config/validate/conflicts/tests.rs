@@ -66,3 +66,32 @@ fn the_first_of_several_is_named() {
     ];
     assert_eq!(conflicts(&routes), [Conflict { first: 0, later: 2 }]);
 }
+
+/// A route of this host and path, and an aggregate or a batch.
+fn beside(route: &str, gathering: &str) -> Vec<Arc<Route>> {
+    let text = format!(
+        "upstreams.u.endpoints = [\"a:1\"]\n[[routes]]\nupstream = \"u\"\n{route}\n{gathering}\n\
+         parts = [{{ name = \"a\", upstream = \"u\", path = \"/\" }}]"
+    );
+    let loaded = load_text(&text, Path::new("gateway.toml"), Purpose::Check);
+    loaded.unwrap_or_else(|problems| panic!("{problems}")).config.routes
+}
+
+#[test]
+fn what_is_gathered_for_any_host_is_hidden_by_a_hosts_own_routes() {
+    let aggregate = "[[aggregates]]\npath = \"/api/d/{id}\"";
+    for (route, gathering, is_hidden) in [
+        ("path = \"/{*rest}\"\nhosts = [\"a.example\"]", aggregate, true),
+        ("path = \"/{*rest}\"", aggregate, false),
+        ("path = \"/api/{*rest}\"\nhosts = [\"*.example\"]", aggregate, true),
+        ("path = \"/api/{kind}/{id}\"\nhosts = [\"a.example\"]", aggregate, true),
+        ("path = \"/api/e/{*rest}\"\nhosts = [\"a.example\"]", aggregate, false),
+        ("path = \"/{*rest}\"\nhosts = [\"a.example\"]\nmethods = [\"POST\"]", aggregate, false),
+        ("path = \"/{*rest}\"\nhosts = [\"a.example\"]\nheaders = { x-a = \"1\" }", aggregate, false),
+        ("path = \"/{*rest}\"\nhosts = [\"a.example\"]", &format!("{aggregate}\npriority = 1"), false),
+        ("path = \"/{*rest}\"\nhosts = [\"a.example\"]", &format!("{aggregate}\nhosts = [\"a.example\"]"), false),
+    ] {
+        let found = hidden(&beside(route, gathering));
+        assert_eq!(found.first().map(|it| (it.hidden, it.by)), is_hidden.then_some((1, 0)), "{route}\n{gathering}");
+    }
+}

@@ -1,0 +1,182 @@
+//! What is written out of habit of other gateways, and does something else here than it seems to.
+
+use super::{check, check_route, errors, warnings};
+
+/// What is said of these keys of a route; they begin on line 4.
+fn said(keys: &str) -> Vec<String> {
+    warnings(&format!("[[routes]]\npath = \"/a/{{id}}\"\nupstream = \"http://127.0.0.1:1\"\n{keys}"))
+}
+
+#[test]
+fn a_path_with_a_last_slash_is_no_prefix() {
+    let of = |path: &str| warnings(&format!("[[routes]]\npath = \"{path}\"\nupstream = \"http://a\""));
+    let told = "2:8: \"/api/\" is this one path, and nothing below it (\"/api/{*rest}\" is all below it)";
+    assert_eq!(of("/api/"), [told]);
+    assert!(of("/").is_empty() && of("/api").is_empty() && of("/api/{*rest}").is_empty());
+}
+
+#[test]
+fn nobody_comes_over_tls_where_nobody_ends_or_tells_it() {
+    let told = "4:9: nobody can come over TLS: behind a balancer that ends it every client is redirected, for ever (write \
+                the balancer's network in [server] trusted_proxies, or `tls` at a listener)";
+    assert_eq!(said("https = \"redirect\""), [told]);
+    assert!(said("https = \"require\"")[0].contains("every client gets 403"));
+    assert!(said("https = \"any\"").is_empty());
+    assert!(said("https = \"redirect\"\n[server]\ntrusted_proxies = [\"10.0.0.0/8\"]").is_empty());
+    let shared = "[defaults.route]\nhttps = \"redirect\"\n[[routes]]\npath = \"/b\"\nanswer = {}";
+    assert_eq!(said(shared).len(), 1, "once for all routes");
+}
+
+#[test]
+fn a_redirect_to_its_own_path_is_a_circle() {
+    let redirect = |path: &str, keys: &str| format!("[[routes]]\npath = \"{path}\"\nredirect = {{ {keys} }}");
+    let circle = "3:21: this redirect leads to the path that it is for: in a circle";
+    check(&redirect("/{*rest}", "path = \"/{rest}\""), &[circle]);
+    check(&redirect("/a/{id}", "path = \"/a/{id}\", scheme = \"https\""), &[circle]);
+    check(&redirect("/{*rest}", "path = \"/{rest}\", host = \"b.example\""), &[]);
+    check(&redirect("/a/{id}", "path = \"/b/{id}\""), &[]);
+    let without_query = redirect("/a", "path = \"/a\", strip_query = true");
+    check(&without_query, &[circle]);
+    check(&format!("{without_query}\nquery = {{ old = \"*\" }}"), &[]);
+}
+
+#[test]
+fn a_timeout_that_took_all_the_time_is_not_tried_again() {
+    let told = "4:28: no timeout is tried again: one attempt has all of the route's time (write per_try_timeout = \"2s\", \
+                or what an attempt may take)";
+    assert_eq!(said("retry = { on = [\"connect\", \"timeout\"] }"), [told]);
+    for keys in ["on = [\"timeout\"], per_try_timeout = \"2s\"", "on = [\"timeout\"], attempts = 1", "on = [\"503\"]"] {
+        assert!(said(&format!("retry = {{ {keys} }}")).is_empty(), "{keys}");
+    }
+}
+
+#[test]
+fn a_scope_is_one_word() {
+    let auth = |scopes: &str| {
+        errors(&format!(
+            "[identity.providers.m]\nkind = \"mtls\"\n[[routes]]\npath = \"/\"\nupstream = \"http://a\"\n\
+             auth = {{ providers = [\"m\"], scopes = [{scopes}] }}\n[[listeners]]\n"
+        ))
+    };
+    let is_about_scopes = |told: &String| told.contains("is not a scope: a scope is not empty and holds no space");
+    assert!(auth("\"orders:read orders:write\"").iter().any(is_about_scopes));
+    assert!(!auth("\"orders:read\", \"orders:write\"").iter().any(is_about_scopes));
+}
+
+#[test]
+fn a_limit_by_identity_wants_one() {
+    let with = |limit: &str| {
+        let limit = format!("[rate_limits.l]\nrate = \"1/s\"\nburst = 1\n{limit}");
+        said(&format!("rate_limits = [\"l\"]\n{limit}"))
+    };
+    let told = |key: &str| {
+        format!("4:16: this limit counts by {key}, which no request of this route proves: it counts by address")
+    };
+    for key in ["subject", "claim:tenant"] {
+        let found = with(&format!("key = \"{key}\""));
+        assert!(found.len() == 1 && found[0].starts_with(&told(key)), "{found:?}");
+    }
+    assert!(with("key = \"client_ip\"").is_empty());
+    assert!(with("key = \"subject\"\nanonymous = { rate = \"1/s\", burst = 1 }").is_empty());
+}
+
+#[test]
+fn a_prefix_is_removed_where_it_can_be() {
+    let strip = |path: &str, prefix: &str| {
+        warnings(&format!(
+            "[[routes]]\npath = \"{path}\"\nupstream = \"http://a\"\nrewrite = {{ strip_prefix = \"{prefix}\" }}"
+        ))
+    };
+    let told =
+        "4:28: no path of this route begins with \"/app\": nothing is removed (the route's path is \"/api/{*rest}\")";
+    assert_eq!(strip("/api/{*rest}", "/app"), [told]);
+    assert_eq!(strip("/api", "/api/v1").len(), 1);
+    for (path, prefix) in
+        [("/api/{*rest}", "/api"), ("/api/{*rest}", "/api/v1/"), ("/{kind}/x", "/api"), ("/{*rest}", "/")]
+    {
+        assert!(strip(path, prefix).is_empty(), "{path} {prefix}");
+    }
+    let shared = "[defaults.route]\nrewrite = { strip_prefix = \"/b\" }";
+    assert!(said(shared).is_empty(), "what routes share is of no use to some of them");
+}
+
+#[test]
+fn pages_are_told_of_methods_that_there_are() {
+    let cors = |methods: &str| {
+        said(&format!("methods = [\"GET\"]\ncors = {{ origins = [\"https://a\"], methods = [{methods}] }}"))
+    };
+    let told = "5:53: pages may use \"PUT\", which the route does not take (write it in the route's `methods` too, or leave \
+                it out here)";
+    assert_eq!(cors("\"GET\", \"PUT\""), [told]);
+    assert!(cors("\"GET\", \"HEAD\"").is_empty() && cors("\"*\"").is_empty());
+}
+
+#[test]
+fn a_network_is_written_without_an_address_in_it() {
+    let told = "4:24: \"10.1.2.3/8\" is all of 10.0.0.0/8 (write 10.0.0.0/8, or 10.1.2.3 for the one address)";
+    assert_eq!(said("addresses = { allow = [\"10.1.2.3/8\"] }"), [told]);
+    assert!(said("addresses = { allow = [\"10.0.0.0/8\", \"10.1.2.3\", \"fd00::/8\"] }").is_empty());
+    assert_eq!(said("[server]\ntrusted_proxies = [\"fd00::1/8\"]").len(), 1);
+}
+
+#[test]
+fn listeners_that_take_each_others_addresses() {
+    let two = |one: &str, other: &str, keys: &str| {
+        errors(&format!("[[listeners]]\naddress = \"{one}\"\n{keys}\n[[listeners]]\naddress = \"{other}\"\n{keys}"))
+    };
+    let told =
+        |one: &str, other: &str| vec![format!("5:11: {other} and the listener on {one} have addresses in common")];
+    for (one, other) in [
+        ("0.0.0.0:80", "127.0.0.1:80"),
+        ("127.0.0.1:80", "0.0.0.0:80"),
+        ("[::]:80", "[::1]:80"),
+        ("[::]:80", "127.0.0.1:80"),
+    ] {
+        assert_eq!(two(one, other, ""), told(one, other));
+        assert!(two(one, other, "reuse_port = true").is_empty(), "the kernel tells them apart");
+    }
+    for (one, other) in [
+        ("0.0.0.0:80", "[::]:80"),
+        ("[::]:80", "0.0.0.0:80"),
+        ("0.0.0.0:80", "127.0.0.1:81"),
+        ("0.0.0.0:80", "[::1]:80"),
+        ("0.0.0.0:0", "127.0.0.1:0"),
+    ] {
+        assert!(two(one, other, "").is_empty(), "{one} {other}");
+    }
+    check(
+        "[[listeners]]\naddress = \"0.0.0.0:9901\"",
+        &["1:1: a listener has the address 0.0.0.0:9901; admin needs its own"],
+    );
+}
+
+#[test]
+fn a_log_is_written_where_one_may_write() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let log =
+        format!("[telemetry.access_log]\noutput = \"{}\"\n[[routes]]\npath = \"/\"\nanswer = {{}}", path.display());
+    assert!(warnings(&log).is_empty());
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o500)).unwrap();
+    // The administrator may write everywhere.
+    let may_write = std::fs::write(&path, "").is_ok();
+    let told = warnings(&log);
+    assert_eq!(told.len(), usize::from(!may_write), "{told:?}");
+    assert!(told.iter().all(|told| told.contains("cannot be written to by the user that asks now")), "{told:?}");
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_told_once_and_how_to_mend_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.toml");
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).unwrap();
+    if std::fs::File::open(&path).is_ok() {
+        return; // The administrator may read everything.
+    }
+    let keys = format!("[identity.providers.k]\nkind = \"api_key\"\nfile = \"{}\"", path.display());
+    check(&keys, &[&format!("3:8: cannot read the file \"{}\": Permission denied", path.display())]);
+    check_route("", &[]);
+}
