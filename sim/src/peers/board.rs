@@ -7,12 +7,8 @@ use serde_json::{Map, Value};
 use super::rounds::{Figures, Measured};
 use super::{Contender, Options};
 use crate::demo::findings::same;
+use crate::rounds::{BUSY, HEADROOM, REUSED, STEAL_MOST};
 use crate::statistics::{median, paired_ratio};
-
-/// Driver straight to the mock must reach this many times what any contender does, or the driver may be the limit.
-const HEADROOM: f64 = 1.5;
-/// A contender that used this share of its cores was the limit itself.
-const BUSY: f64 = 0.95;
 
 /// Everything that the result is made of.
 pub(super) struct Board<'a> {
@@ -132,7 +128,7 @@ impl Board<'_> {
                 reasons.push(format!("{}: does not hold so many idle connections here", contender.name));
             }
             let reuse = self.middle(index, |one| one.reuse_ratio);
-            if reuse < 0.99 {
+            if reuse < REUSED {
                 reasons.push(format!(
                     "{}: {:.1} % of upstream requests on an open connection",
                     contender.name,
@@ -140,7 +136,7 @@ impl Board<'_> {
                 ));
             }
         }
-        if steal_ratio > 0.01 {
+        if steal_ratio > STEAL_MOST {
             valid = false;
             reasons.push(format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0));
         }

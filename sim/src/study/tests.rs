@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use gateway::algorithms::criticality::Criticality;
+
 use super::Study;
 use super::experiment::{Claim, Draw, Work};
 use super::written;
@@ -86,6 +88,26 @@ fn every_scenario_is_right_with_its_edits() {
             }
         }
     }
+}
+
+/// Above so many connections that are all busy, a worker's loop may be as late as a gateway that protects itself allows.
+const MANY: usize = 1_000;
+
+#[test]
+fn many_busy_connections_are_proxied_and_not_refused() {
+    let mut found = 0;
+    for claim in all() {
+        for arm in claim.arms.iter().filter(|arm| arm.load.connections >= MANY) {
+            let Work::Turn { config, edits, copies, .. } = arm.work else { continue };
+            let text = written::configuration(&scenarios(), (config, edits, copies), &[("upstream", "127.0.0.1:9")]);
+            let loaded = gateway::config::load_text(&text.unwrap(), Path::new("turn"), gateway::config::Purpose::Check);
+            let config = loaded.unwrap_or_else(|problems| panic!("{} {}: {problems}", claim.id, arm.name)).config;
+            assert!(config.server.max_connections > arm.load.connections, "{} {}", claim.id, arm.name);
+            assert!(config.routes.iter().all(|route| route.criticality == Criticality::Critical), "{}", claim.id);
+            found += 1;
+        }
+    }
+    assert!(found > 0);
 }
 
 #[test]
