@@ -32,7 +32,7 @@ use crate::rounds::turn::{Arm, Road, TurnError, bytes_target};
 use board::Board;
 pub use chain::Chain;
 use chain::Equipment;
-pub(crate) use contender::Running;
+pub(crate) use contender::{Running, keepalive};
 pub use contender::{Contender, OURS, Place, all_configs, is_able, is_usual, known_names};
 
 /// What a comparison is asked for.
@@ -128,8 +128,9 @@ pub fn peers(options: &Options) -> Result<ExitCode, PeersError> {
     let cores = Cores::find();
     let (max_connections, max_pairs) =
         idle::raise_file_limit(options.idle.unwrap_or(0)).map_err(PeersError::Machine)?;
-    let contenders =
-        contenders(options, &Place { cores: cores.contender(), max_connections, max_pairs, chain: options.chain })?;
+    let (chain, connections) = (options.chain, options.connections);
+    let place = Place { cores: cores.contender(), max_connections, max_pairs, chain, connections };
+    let contenders = contenders(options, &place)?;
     let equipment = Equipment::of(options.chain)?;
     equipment.write(&folder).map_err(|source| PeersError::File { path: folder.clone(), source })?;
     let service = MockService { name: "mock", endpoints: 1, seed: options.seed };

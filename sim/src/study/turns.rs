@@ -17,7 +17,7 @@ use super::perform::{Performed, Shop};
 use super::validity::{Shown, judge_round};
 use super::written;
 use crate::children::{Child, MockService};
-use crate::peers::{Contender, Place, Running, idle};
+use crate::peers::{Contender, Place, Running, idle, keepalive};
 use crate::process::Process;
 use crate::rounds::Cores;
 use crate::rounds::luggage::{Luggage, Speech};
@@ -284,6 +284,7 @@ impl Driver<'_> {
 
 fn start(still: &Still<'_>, arm: &Wanted, mock: &Child, place: &Place) -> Result<(Ready, String), String> {
     let upstream = mock.ready.listeners[0];
+    let place = &Place { connections: arm.load.connections, ..place.clone() };
     let (served_by, luggage, told) = match arm.work {
         Work::Peer(name) => {
             let missing = || format!("{name} is not on this machine: `cargo xtask peers` brings it");
@@ -296,7 +297,13 @@ fn start(still: &Still<'_>, arm: &Wanted, mock: &Child, place: &Place) -> Result
             let (luggage, jwks) = luggage(headers)?;
             let upstream = upstream.to_string();
             let dir = still.folder.display().to_string();
-            let blanks = [("upstream", upstream.as_str()), ("jwks", jwks.as_str()), ("dir", dir.as_str())];
+            let kept = keepalive(arm.load.connections).to_string();
+            let blanks = [
+                ("upstream", upstream.as_str()),
+                ("jwks", jwks.as_str()),
+                ("dir", dir.as_str()),
+                ("keepalive", kept.as_str()),
+            ];
             let text = written::configuration(still.scenarios, (config, edits, copies), &blanks)?;
             let path = still.folder.join(format!("{}.toml", arm.name));
             std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
