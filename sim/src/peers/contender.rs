@@ -403,6 +403,13 @@ mod tests {
     }
 
     #[test]
+    fn nginx_writes_no_answer_to_a_disk() {
+        for (name, template) in all_configs().into_iter().filter(|(_, template)| template.contains("proxy_pass")) {
+            assert!(template.contains("proxy_max_temp_file_size 0;"), "{name}");
+        }
+    }
+
+    #[test]
     fn an_argument_is_filled_and_nothing_is_added() {
         let contender = Contender::ours("x", &Programs::default(), 1, &Place::default());
         let address = SocketAddr::from(([127, 0, 0, 1], 8001));

@@ -51,7 +51,8 @@ fn head(wanted: &Wanted<'_>) -> String {
     for kind in ["client_body_temp", "proxy_temp", "fastcgi_temp", "uwsgi_temp", "scgi_temp"] {
         let _ = writeln!(text, "    {kind}_path {dir}/nginx-{kind};");
     }
-    text
+    // Large answers wait for the client, and are not written to a disk.
+    text + "    proxy_max_temp_file_size 0;\n"
 }
 
 fn zone(limit: &RateLimit, lacks: &mut Lacks) -> String {

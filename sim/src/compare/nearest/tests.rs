@@ -86,6 +86,7 @@ fn what_is_asked_for_is_written_down() {
     let of = |name| made(name, ROUTES, true, Path::new("/d")).text;
     let nginx = of("nginx");
     for line in [
+        "proxy_max_temp_file_size 0;",
         "server 127.0.0.1:9001 weight=3 max_fails=5 fail_timeout=2s max_conns=64;",
         "location ^~ /api/orders/ {",
         "rewrite \"^/api(/.*)$\" $1 break;",
