@@ -102,10 +102,14 @@ fn what_is_asked_for_is_written_down() {
         "server s0 127.0.0.1:9001 weight 3 check inter 1500ms rise 1 fall 3 observe layer7 error-limit 5 on-error mark-down maxconn 64",
         "acl r1 path_beg /api/orders/",
         "retry-on conn-failure empty-response junk-response 502 503 504",
-        "store http_req_rate(200ms)",
+        "store gpc0,gpc0_rate(200ms)",
+        "http-request return status 429 if { sc_gpc0_rate(0,limit0) ge 20 }",
     ] {
         assert!(haproxy.contains(line), "{line} is not in\n{haproxy}");
     }
+    let at = |text: &str| haproxy.find(text).unwrap_or_else(|| panic!("{text} is not in\n{haproxy}"));
+    assert!(at("ge 20 }") < at("sc-inc-gpc0(0) if r0 || r1 || r2"), "who is refused is not counted:\n{haproxy}");
+    assert!(!haproxy.contains("http_req_rate"), "it counts who is refused:\n{haproxy}");
     let envoy: serde_json::Value = serde_json::from_str(&of("envoy")).unwrap();
     let cluster = &envoy["static_resources"]["clusters"][0];
     assert_eq!(cluster["outlier_detection"]["consecutive_gateway_failure"], 5);
