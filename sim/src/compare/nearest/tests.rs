@@ -121,6 +121,28 @@ fn what_is_asked_for_is_written_down() {
 }
 
 #[test]
+fn a_rate_that_cannot_be_written_down_exactly_is_said_to_be_off() {
+    let of = |name, rate: &str| {
+        let limited = ROUTES.replace("upstream = 'orders'", "upstream = 'orders'\nrate_limits = ['public']");
+        let config = config(&(limited + &LIMIT.replace("100/s", rate)));
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let spot = Spot { listen: at(8001), admin: at(8002), folder: Path::new("/d"), workers: 1, connections: 1_000 };
+        maker(name).unwrap().1(&Wanted { config: &config, spot })
+    };
+    let off = |name, rate| {
+        let lacks = of(name, rate).lacks;
+        lacks.into_iter().find(|lack| lack.starts_with(&format!("a limit of {rate} is"))).unwrap_or_default()
+    };
+    assert!(of("nginx", "100/h").text.contains("rate=2r/m"));
+    assert_eq!(off("nginx", "100/h"), "a limit of 100/h is 2 a minute: whole requests");
+    assert_eq!((off("nginx", "100/s"), off("nginx", "120/h")), (String::new(), String::new()));
+    assert!(off("envoy", "30/s").contains("off by -0.50 %"), "{:?}", of("envoy", "30/s").lacks);
+    assert_eq!((off("envoy", "100/s"), off("envoy", "100/h")), (String::new(), String::new()));
+    let small = "tokens come back no more often than each 50 ms, and no more than the burst".to_owned();
+    assert!(of("envoy", "1000/s").lacks.contains(&small) && !of("envoy", "100/s").lacks.contains(&small));
+}
+
+#[test]
 fn what_is_lacking_is_said_when_it_was_asked_for_and_not_otherwise() {
     let of = |name, text: &str| made(name, text, false, Path::new("/d")).lacks.join("\n");
     for name in ["nginx", "haproxy", "envoy"] {
