@@ -157,8 +157,10 @@ fn peers(result: &ResultFile, text: &mut String) {
             plain(&peer.version),
         ]
     };
-    let head = ["gateway", "requests/s", "CPU a request", "p99", "memory", "ours/theirs (95 %)", "version"];
+    let head = ["gateway", "requests/s", "CPU a request", "p99 full", "memory", "ours/theirs (95 %)", "version"];
     table(text, &head, &result.peers.iter().map(row).collect::<Vec<_>>());
+    text.push('\n');
+    line(text, crate::text::FULL_LOAD);
 }
 
 fn compare(result: &ResultFile, text: &mut String) {

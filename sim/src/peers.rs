@@ -216,7 +216,7 @@ fn write_result(options: &Options, result: &ResultFile, folder: &Path) -> Result
     } else {
         let ordered = ordered(&result.peers);
         let lines = reports::text::peers(ordered.into_iter()).join("\n");
-        let mut text = format!("\n{lines}\n\nours/theirs: CPU a request of the gateway over that of the peer.\n");
+        let mut text = format!("\n{lines}\nours/theirs: CPU a request of the gateway over that of the peer.\n");
         for (name, peer) in &result.peers {
             let other = |key: &str| peer.other.get(key).and_then(Value::as_f64);
             if let Some(bytes) = other("idle_connection_bytes") {

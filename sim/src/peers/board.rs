@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::rounds::{Figures, Measured};
 use super::{Contender, Options};
 use crate::demo::findings::same;
+use crate::rounds::turn::merged;
 use crate::rounds::{BUSY, HEADROOM, REUSED, STEAL_MOST};
 use crate::statistics::{median, paired_ratio};
 
@@ -53,6 +54,13 @@ impl Board<'_> {
         median(&self.column(index, figure)).unwrap_or(0.0)
     }
 
+    /// Of all its rounds together.
+    fn latency_us(&self, index: usize) -> Lag {
+        let latency = merged(self.figures(index).iter().map(|one| &one.latency));
+        let us = |quantile| latency.value_at_quantile(quantile) as f64 / 1e3;
+        Lag { p50: us(0.5), p99: us(0.99) }
+    }
+
     fn peer(&self, index: usize) -> (String, Peer) {
         let contender = &self.contenders[index];
         let cost = |figures: &Figures| figures.cpu_us_per_request;
@@ -73,7 +81,7 @@ impl Board<'_> {
             requests_per_second: self.middle(index, |one| one.requests_per_second).round(),
             cpu_us_per_request: round(self.middle(index, cost), 1e3),
             rss_bytes: self.figures(index).iter().map(|one| one.rss_bytes).max().unwrap_or(0),
-            latency_us: Lag { p50: self.middle(index, |one| one.p50_us), p99: self.middle(index, |one| one.p99_us) },
+            latency_us: self.latency_us(index),
             ratio_to_ours: ratio.map(|ratio| Ratio {
                 estimate: round(ratio.estimate, 1e4),
                 ci_low: round(ratio.low, 1e4),
