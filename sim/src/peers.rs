@@ -1,7 +1,7 @@
 //! `sim peers`: our gateway and other gateways on the same work, in interleaved rounds.
 //!
 //! All contenders are up; in each round each gets its turn, in a seeded random order, so that drift of the machine hits
-//! all alike. A contender has one worker on core 0; the driver and the mock share core 1. What is compared is CPU time
+//! all alike. A contender has one worker on a core of its own; the driver and the mock share another. What is compared is CPU time
 //! a request, which does not depend on who waits for whom; requests a second are the contender's own only where its
 //! core was busy, and the result says so.
 
@@ -32,8 +32,8 @@ use crate::rounds::turn::{Arm, Road, TurnError, bytes_target};
 use board::Board;
 pub use chain::Chain;
 use chain::Equipment;
-pub(crate) use contender::{Running, keepalive};
 pub use contender::{Contender, OURS, Place, all_configs, is_able, is_usual, known_names};
+pub(crate) use contender::{Running, keepalive};
 
 /// What a comparison is asked for.
 #[derive(Debug, Clone)]

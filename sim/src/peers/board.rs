@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::rounds::{Figures, Measured};
 use super::{Contender, Options};
 use crate::demo::findings::same;
+use crate::processors;
 use crate::rounds::turn::merged;
 use crate::rounds::{BUSY, HEADROOM, REUSED, STEAL_MOST};
 use crate::statistics::{median, paired_ratio};
@@ -22,7 +23,7 @@ pub(super) struct Board<'a> {
 
 impl Board<'_> {
     pub(super) fn result_file(&self, environment: &Environment, started_at: String, interrupted: bool) -> ResultFile {
-        let validity = self.validity(environment.steal_ratio, interrupted);
+        let validity = self.validity(environment, interrupted);
         let mut environment = environment.clone();
         for contender in self.contenders {
             environment.versions.insert(contender.name.clone(), contender.version.clone());
@@ -93,7 +94,7 @@ impl Board<'_> {
     }
 
     /// Whether the figures are the contenders' own: the driver had headroom, or each contender's core was full.
-    fn validity(&self, steal_ratio: f64, interrupted: bool) -> Validity {
+    fn validity(&self, environment: &Environment, interrupted: bool) -> Validity {
         let mut reasons = Vec::new();
         let mut valid = !interrupted;
         let fastest = (0..self.contenders.len())
@@ -144,6 +145,8 @@ impl Board<'_> {
                 ));
             }
         }
+        reasons.extend(processors::note(&environment.pinning));
+        let steal_ratio = environment.steal_ratio;
         if steal_ratio > STEAL_MOST {
             valid = false;
             reasons.push(format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0));

@@ -218,9 +218,10 @@ impl Road<'_> {
 #[must_use]
 pub fn merged<'a>(latencies: impl IntoIterator<Item = &'a Histogram<u64>>) -> Histogram<u64> {
     let mut latencies = latencies.into_iter();
-    let mut all = latencies.next().cloned().unwrap_or_else(|| {
-        Histogram::new(3).unwrap_or_else(|error| unreachable!("three digits are allowed: {error}"))
-    });
+    let mut all = latencies
+        .next()
+        .cloned()
+        .unwrap_or_else(|| Histogram::new(3).unwrap_or_else(|error| unreachable!("three digits are allowed: {error}")));
     for latency in latencies {
         all.add(latency).unwrap_or_else(|error| unreachable!("histograms of one shape merge: {error}"));
     }
@@ -258,7 +259,8 @@ mod tests {
     fn a_bad_round_stays_in_the_percentiles_of_all() {
         // Nine quiet rounds, and one in which everything took a hundred times as long.
         let quiet = latencies(1..=100);
-        let all: Vec<_> = (0..9).map(|_| quiet.clone()).chain([latencies((1..=100).map(|value| value * 100))]).collect();
+        let all: Vec<_> =
+            (0..9).map(|_| quiet.clone()).chain([latencies((1..=100).map(|value| value * 100))]).collect();
         let merged = merged(&all);
         assert_eq!(merged.len(), 1_000);
         assert!(merged.value_at_quantile(0.99) > 8_000, "the median of p99 over rounds is 99");

@@ -19,6 +19,7 @@ use super::written;
 use crate::children::{Child, MockService};
 use crate::peers::{Contender, Place, Running, idle, keepalive};
 use crate::process::Process;
+use crate::processors;
 use crate::rounds::Cores;
 use crate::rounds::luggage::{Luggage, Speech};
 use crate::rounds::order::shuffled;
@@ -145,6 +146,7 @@ fn all(
         cores.pinning()
     ));
     let driver = &Driver { still, mock: &mock };
+    found.notes.extend(processors::note(&cores.pinning()));
     ready.retain(|one| match driver.checked(one) {
         Ok(()) => true,
         Err(why) => {

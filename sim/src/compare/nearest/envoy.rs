@@ -126,7 +126,10 @@ fn bucket(limit: &RateLimit, lacks: &mut Lacks) -> Value {
         let percent = (made as f64 / wanted as f64 - 1.0) * 100.0;
         lacks.say(format!("a limit of {rate} is off by {percent:+.2} %: whole tokens come back at whole milliseconds"));
     }
-    lacks.when(filled > u128::from(rate.burst), "tokens come back no more often than each 50 ms, and no more than the burst");
+    lacks.when(
+        filled > u128::from(rate.burst),
+        "tokens come back no more often than each 50 ms, and no more than the burst",
+    );
     json!({
         "@type": format!("{TYPES}.http.local_ratelimit.v3.LocalRateLimit"),
         "stat_prefix": &*limit.name,
