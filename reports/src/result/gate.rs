@@ -32,8 +32,7 @@ pub struct GateMetric {
     pub ci_low_pct: f64,
     /// Upper end.
     pub ci_high_pct: f64,
-    /// How often such an interval holds the truth; the gate looks more than once, so it is no round number. An exact
-    /// count has none.
+    /// How often such an interval holds the truth: the gate looks more than once. An exact count has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub coverage: Option<f64>,
