@@ -1,9 +1,9 @@
 //! `sim peers`: our gateway and other gateways on the same work, in interleaved rounds.
 //!
 //! All contenders are up; in each round each gets its turn, in a seeded random order, so that drift of the machine hits
-//! all alike. A contender has one worker on a core of its own; the driver and the mock share another. What is compared is CPU time
-//! a request, which does not depend on who waits for whom; requests a second are the contender's own only where its
-//! core was busy, and the result says so.
+//! all alike. A contender has one worker on a core of its own; the driver and the mock share another. What is compared
+//! is CPU time a request, which does not depend on who waits for whom; requests a second are the contender's own only
+//! where its core was busy, and the result says so.
 
 mod board;
 mod chain;

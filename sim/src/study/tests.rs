@@ -91,7 +91,7 @@ fn every_scenario_is_right_with_its_edits() {
     }
 }
 
-/// Above so many connections that are all busy, a worker's loop may be as late as a gateway that protects itself allows.
+/// From so many busy connections on, a worker's loop may be later than a gateway that protects itself allows.
 const MANY: usize = 1_000;
 
 #[test]

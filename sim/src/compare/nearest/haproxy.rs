@@ -77,8 +77,8 @@ fn condition(route: &Route) -> String {
     }
 }
 
-/// What counts admitted requests in a sliding time in which the burst comes back once. Not `http_req_rate`: it counts who
-/// is refused too, and with an offer that stays above the rate it would let nobody in any more.
+/// What counts admitted requests in a sliding time in which the burst comes back once. Not `http_req_rate`: it counts
+/// who is refused too, and with an offer that stays above the rate it would let nobody in any more.
 fn table(number: usize, limit: &RateLimit) -> String {
     let RateLimit { rate, key, .. } = limit;
     let window_ms = (millis(rate.period) * u128::from(rate.burst) / u128::from(rate.tokens.max(1))).max(1);
