@@ -96,7 +96,7 @@ fn threads_of_core(processor: usize) -> Vec<usize> {
 fn list(text: &str) -> Vec<usize> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
+        Some(first.trim().parse::<usize>().ok()?..=last.trim().parse::<usize>().ok()?)
     };
     text.split(',').filter_map(range).flatten().take(CpuSet::MAX_CPU).collect()
 }
