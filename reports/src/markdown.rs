@@ -7,7 +7,7 @@ mod article;
 use std::fmt::Write as _;
 
 use crate::compared;
-use crate::quantity::{change, count, digits, duration, exact, mebibytes, percent, verdict};
+use crate::quantity::{change, count, digits, duration, exact, gate_interval, mebibytes, percent, verdict};
 use crate::result::{Phase, ResultFile, Verdict};
 use crate::story::{self, is_invalid};
 
@@ -116,14 +116,14 @@ fn gate(result: &ResultFile, text: &mut String) {
         vec![
             code(name),
             change(metric.estimate_pct),
-            format!("{} to {}", change(metric.ci_low_pct), change(metric.ci_high_pct)),
+            gate_interval(metric),
             format!("{} %", digits(metric.tolerance_pct)),
             format!("{} %", digits(metric.mde_pct)),
             metric.rounds.to_string(),
             verdict(metric.verdict).to_owned(),
         ]
     };
-    let head = ["metric", "change", "95 % interval", "tolerance", "would be found", "rounds", "verdict"];
+    let head = ["metric", "change", "interval", "tolerance", "would be found", "rounds", "verdict"];
     table(text, &head, &result.metrics.iter().map(row).collect::<Vec<_>>());
 }
 
@@ -157,8 +157,10 @@ fn peers(result: &ResultFile, text: &mut String) {
             plain(&peer.version),
         ]
     };
-    let head = ["gateway", "requests/s", "CPU a request", "p99", "memory", "ours/theirs (95 %)", "version"];
+    let head = ["gateway", "requests/s", "CPU a request", "p99 full", "memory", "ours/theirs (95 %)", "version"];
     table(text, &head, &result.peers.iter().map(row).collect::<Vec<_>>());
+    text.push('\n');
+    line(text, crate::text::FULL_LOAD);
 }
 
 fn compare(result: &ResultFile, text: &mut String) {

@@ -1,6 +1,6 @@
 //! Figures as people read them: three digits and a unit.
 
-use crate::result::{ClaimFigure, Unit, Verdict};
+use crate::result::{ClaimFigure, GateMetric, Unit, Verdict};
 
 /// No figure is so large: JSON has no infinity, and who writes one writes the largest number that there is.
 pub(crate) const BEYOND: f64 = 1e15;
@@ -163,6 +163,13 @@ pub fn claim_interval(figure: &ClaimFigure) -> String {
         Some(_) if figure.rounds < 2 => "1 run, no interval".to_owned(),
         Some(coverage) => format!("{ends} ({:.0} %, {rounds})", coverage * 100.0),
     }
+}
+
+/// The interval of a gate's metric, and how often such a one holds the truth where the result says so.
+#[must_use]
+pub fn gate_interval(metric: &GateMetric) -> String {
+    let ends = format!("{} to {}", change(metric.ci_low_pct), change(metric.ci_high_pct));
+    metric.coverage.map_or_else(|| ends.clone(), |coverage| format!("{ends} ({})", percent(coverage)))
 }
 
 fn grouped(number: &str) -> String {

@@ -52,9 +52,10 @@ pub fn missed(expectation: &Expectation) -> String {
 /// A metric of a gate as a sentence.
 #[must_use]
 pub fn judged(name: &str, metric: &GateMetric) -> String {
-    let GateMetric { estimate_pct, ci_low_pct, ci_high_pct, mde_pct, tolerance_pct, .. } = metric;
-    let interval =
-        format!("{} (95 % interval {} to {})", change(*estimate_pct), change(*ci_low_pct), change(*ci_high_pct));
+    let GateMetric { estimate_pct, ci_low_pct, ci_high_pct, coverage, mde_pct, tolerance_pct, .. } = metric;
+    let (low, high) = (change(*ci_low_pct), change(*ci_high_pct));
+    let coverage = coverage.map_or_else(String::new, |coverage| percent(coverage) + " ");
+    let interval = format!("{} ({coverage}interval {low} to {high})", change(*estimate_pct));
     let tolerance = digits(*tolerance_pct);
     match metric.verdict {
         Verdict::Fail => format!("{name} got worse: {interval}, tolerance {tolerance} %."),

@@ -6,6 +6,10 @@ pub use crate::quantity::{mebibytes, micros};
 use crate::result::{AddedQuantiles, Claim, Journey, Peer, Phase, Quantiles, ResultFile};
 use crate::table::{Table, bar};
 
+/// What the percentiles in a table of peers are.
+pub(crate) const FULL_LOAD: &str = "full: latency with every connection busy, over all rounds, each gateway at the rate \
+    that it reaches itself; at one rate for all it is another.";
+
 /// The result as text, with a line end at its end.
 #[must_use]
 pub fn render(result: &ResultFile) -> String {
@@ -41,7 +45,7 @@ fn without_commands(text: &str) -> String {
 /// The table of peers.
 #[must_use]
 pub fn peers<'a>(peers: impl Iterator<Item = (&'a str, &'a Peer)>) -> Vec<String> {
-    let head = ["peer", "requests/s", "CPU us/req", "p50", "p99", "RSS", "ours/theirs (95 %)", "version"];
+    let head = ["peer", "requests/s", "CPU us/req", "p50 full", "p99 full", "RSS", "ours/theirs (95 %)", "version"];
     let mut table = Table::new(head).left(7);
     for (name, peer) in peers {
         let ratio = peer.ratio_to_ours.map_or_else(String::new, |ratio| {
@@ -58,7 +62,10 @@ pub fn peers<'a>(peers: impl Iterator<Item = (&'a str, &'a Peer)>) -> Vec<String
             peer.version.clone(),
         ]);
     }
-    table.lines()
+    let mut lines = table.lines();
+    lines.push(String::new());
+    lines.push(FULL_LOAD.to_owned());
+    lines
 }
 
 fn compare(result: &ResultFile, lines: &mut Vec<String>) {

@@ -111,4 +111,12 @@ fn the_text_holds_the_figures() {
     }
     let text = reports::text::render(&fixtures::named("peers").result);
     assert!(text.contains("1.251 [1.233, 1.273]") && text.contains("nginx/1.22.1"), "{text}");
+    let gate = fixtures::named("gate").result;
+    for told in [reports::markdown::render(&gate), reports::page::render(&gate, None)] {
+        assert!(told.contains("(97.7 %)") && !told.contains("95 % interval"), "{told}");
+    }
+    let peers = fixtures::named("peers").result;
+    for told in [text, reports::markdown::render(&peers), reports::page::render(&peers, None)] {
+        assert!(told.contains("p99 full") && told.contains("full: latency with every connection busy"), "{told}");
+    }
 }

@@ -20,6 +20,7 @@
 //! | [`gate`] | `sim gate`: two builds of the gateway, and whether one is slower |
 //! | [`rounds`] | turns of contenders, which `peers` and `gate` share |
 //! | [`children`], [`process`] | programs that a run starts, and always ends |
+//! | [`processors`] | which logical processors may be used, and which are threads of one core |
 //! | [`statistics`] | estimates with intervals from paired rounds |
 //! | [`paint`] | colours, where there is a terminal |
 //!
@@ -40,6 +41,7 @@ mod own;
 pub mod paint;
 pub mod peers;
 pub mod process;
+pub mod processors;
 mod report;
 pub mod rounds;
 pub mod run;

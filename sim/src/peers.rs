@@ -1,9 +1,9 @@
 //! `sim peers`: our gateway and other gateways on the same work, in interleaved rounds.
 //!
 //! All contenders are up; in each round each gets its turn, in a seeded random order, so that drift of the machine hits
-//! all alike. A contender has one worker on core 0; the driver and the mock share core 1. What is compared is CPU time
-//! a request, which does not depend on who waits for whom; requests a second are the contender's own only where its
-//! core was busy, and the result says so.
+//! all alike. A contender has one worker on a core of its own; the driver and the mock share another. What is compared
+//! is CPU time a request, which does not depend on who waits for whom; requests a second are the contender's own only
+//! where its core was busy, and the result says so.
 
 mod board;
 mod chain;
@@ -32,8 +32,8 @@ use crate::rounds::turn::{Arm, Road, TurnError, bytes_target};
 use board::Board;
 pub use chain::Chain;
 use chain::Equipment;
-pub(crate) use contender::Running;
 pub use contender::{Contender, OURS, Place, all_configs, is_able, is_usual, known_names};
+pub(crate) use contender::{Running, keepalive};
 
 /// What a comparison is asked for.
 #[derive(Debug, Clone)]
@@ -128,8 +128,9 @@ pub fn peers(options: &Options) -> Result<ExitCode, PeersError> {
     let cores = Cores::find();
     let (max_connections, max_pairs) =
         idle::raise_file_limit(options.idle.unwrap_or(0)).map_err(PeersError::Machine)?;
-    let contenders =
-        contenders(options, &Place { cores: cores.contender(), max_connections, max_pairs, chain: options.chain })?;
+    let (chain, connections) = (options.chain, options.connections);
+    let place = Place { cores: cores.contender(), max_connections, max_pairs, chain, connections };
+    let contenders = contenders(options, &place)?;
     let equipment = Equipment::of(options.chain)?;
     equipment.write(&folder).map_err(|source| PeersError::File { path: folder.clone(), source })?;
     let service = MockService { name: "mock", endpoints: 1, seed: options.seed };
@@ -215,7 +216,7 @@ fn write_result(options: &Options, result: &ResultFile, folder: &Path) -> Result
     } else {
         let ordered = ordered(&result.peers);
         let lines = reports::text::peers(ordered.into_iter()).join("\n");
-        let mut text = format!("\n{lines}\n\nours/theirs: CPU a request of the gateway over that of the peer.\n");
+        let mut text = format!("\n{lines}\nours/theirs: CPU a request of the gateway over that of the peer.\n");
         for (name, peer) in &result.peers {
             let other = |key: &str| peer.other.get(key).and_then(Value::as_f64);
             if let Some(bytes) = other("idle_connection_bytes") {

@@ -19,36 +19,60 @@ pub mod turn;
 pub mod unrolled;
 
 use crate::process::pin_thread;
+use crate::processors::{Processors, SIBLINGS};
 
-/// The core of the contender under load.
-const CONTENDER_CORE: usize = 0;
-/// The core of driver and mock.
-const LOAD_CORE: usize = 1;
+/// Driver straight to the mock must reach this many times what a contender does, or the driver may be the limit.
+pub const HEADROOM: f64 = 1.5;
+/// A contender that used this share of its cores was the limit itself.
+pub const BUSY: f64 = 0.95;
+/// More than this share of the machine's time taken by its host, and times say nothing.
+pub const STEAL_MOST: f64 = 0.01;
+/// A smaller share of upstream requests on connections that were open already is worth a note.
+pub const REUSED: f64 = 0.99;
 
 /// Who runs on which core. Found before anything is pinned: afterwards the driver's thread knows its own core only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cores {
     /// Logical processors that this process may use.
     pub count: usize,
+    /// Where contender and load run; `None` where there is one core only, and nothing can be kept apart.
+    pair: Option<Pair>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pair {
+    contender: usize,
+    load: usize,
+    are_siblings: bool,
 }
 
 impl Cores {
     /// The cores that the calling thread may use.
     #[must_use]
     pub fn find() -> Self {
-        Self { count: std::thread::available_parallelism().map_or(1, usize::from) }
+        Self::of(&Processors::find())
+    }
+
+    fn of(processors: &Processors) -> Self {
+        let pair = match processors.choose(2)[..] {
+            [contender, load] => {
+                Some(Pair { contender, load, are_siblings: processors.share_a_core(&[contender], &[load]) })
+            }
+            _ => None,
+        };
+        Self { count: processors.count(), pair }
     }
 
     /// Where the contender runs; empty where there is one core only, and nothing can be kept apart.
     #[must_use]
     pub fn contender(self) -> Vec<usize> {
-        self.pinned(CONTENDER_CORE)
+        self.pair.map(|pair| pair.contender).into_iter().collect()
     }
 
     /// Where driver and mock run.
     #[must_use]
     pub fn load(self) -> Vec<usize> {
-        self.pinned(LOAD_CORE)
+        self.pair.map(|pair| pair.load).into_iter().collect()
     }
 
     /// Pins the calling thread, which is to be the driver.
@@ -63,29 +87,36 @@ impl Cores {
     /// The pinning in words, for a result.
     #[must_use]
     pub fn pinning(self) -> String {
-        if self.count >= 2 {
-            format!("contender on core {CONTENDER_CORE}, driver and mock on core {LOAD_CORE}")
-        } else {
-            "none: one core".to_owned()
-        }
-    }
-
-    fn pinned(self, core: usize) -> Vec<usize> {
-        if self.count >= 2 { vec![core] } else { Vec::new() }
+        let Some(Pair { contender, load, are_siblings }) = self.pair else { return "none: one core".to_owned() };
+        let siblings = if are_siblings { format!("; {SIBLINGS}") } else { String::new() };
+        format!("contender on core {contender}, driver and mock on core {load}{siblings}")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::processors::note;
 
     #[test]
     fn contender_and_load_are_kept_apart_where_there_are_two_cores() {
-        let two = Cores { count: 2 };
+        let of = |allowed: &[usize]| Cores::of(&Processors::of(allowed, allowed.len(), |one| vec![one]));
+        let two = of(&[0, 1]);
         assert_eq!((two.contender(), two.load()), (vec![0], vec![1]));
-        assert!(two.pinning().contains("core 0"));
-        let one = Cores { count: 1 };
+        assert_eq!(two.pinning(), "contender on core 0, driver and mock on core 1");
+        let others = of(&[2, 3]);
+        assert_eq!((others.contender(), others.load()), (vec![2], vec![3]), "these are all that may be used");
+        let one = of(&[0]);
         assert_eq!((one.contender(), one.load(), one.pin_driver().is_ok()), (Vec::new(), Vec::new(), true));
+    }
+
+    #[test]
+    fn threads_of_one_core_are_told() {
+        let cores = Cores::of(&Processors::of(&[0, 1], 2, |_| vec![0, 1]));
+        assert!(cores.pinning().ends_with(&format!("core 1; {SIBLINGS}")), "{}", cores.pinning());
+        assert_eq!(note(&cores.pinning()), Some(cores.pinning()));
+        let apart = Cores::of(&Processors::of(&[0, 1], 2, |one| vec![one]));
+        assert_eq!(note(&apart.pinning()), None);
     }
 
     #[test]

@@ -59,7 +59,9 @@ fn a_peer_that_is_missing_is_named_and_nothing_is_claimed() {
     // One round decides nothing, whoever is here.
     assert_eq!(claim.verdict, ClaimVerdict::NotMeasured, "{claim:?}");
     let ours = claim.figures.iter().find(|figure| figure.name == "CPU a request, ours").unwrap();
-    assert!(ours.value.is_some_and(|us| us > 0.0), "{claim:?}");
+    // On a machine that is too busy to measure there is none, and a note says why.
+    let is_invalid = |note: &String| note.starts_with("gateway: ") || note.starts_with("round 1 does not count");
+    assert!(ours.value.is_some_and(|us| us > 0.0) || claim.notes.iter().any(is_invalid), "{claim:?}");
     let is_here = |name: &str| claim.configuration.iter().any(|line| line.starts_with(&format!("{name}: ")));
     let is_missing = |name: &str| claim.notes.iter().any(|note| note.starts_with(name) && note.contains("xtask peers"));
     for name in ["flask", "node", "nginx"] {

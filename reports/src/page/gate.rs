@@ -7,7 +7,7 @@ use crate::change_points::median;
 use crate::plot::intervals::{Intervals, Measure, Row};
 use crate::plot::trend::Trend;
 use crate::plot::{Ink, Mark, Shape, both, key};
-use crate::quantity::{change, digits, percent, verdict};
+use crate::quantity::{change, digits, gate_interval, percent, verdict};
 use crate::result::{GateMetric, Pair, ResultFile, SelfTestCase, Verdict};
 
 /// The forest plot and its table.
@@ -26,8 +26,7 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
         Mark::new(Ink::Faint, Shape::Dashed, "the least change that these rounds would find"),
     ];
     let table_rows: Vec<Vec<Markup>> = result.metrics.iter().map(|(name, metric)| table_row(name, metric)).collect();
-    let head =
-        ["metric", "base", "head", "change", "95 % interval", "tolerance", "would be found", "rounds", "verdict"];
+    let head = ["metric", "base", "head", "change", "interval", "tolerance", "would be found", "rounds", "verdict"];
     Some(page_section(
         "Base against head",
         &html! {
@@ -35,9 +34,11 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
                 (key(&marks))
                 (both("Change of each metric with its interval and tolerance", &forest))
                 figcaption {
-                    "Dots are Hodges-Lehmann estimates over paired rounds, bars their Wilcoxon intervals. A metric fails "
-                    "when its whole interval is worse than no change and the estimate is large enough to matter; it "
-                    "passes when its whole interval is below the tolerance."
+                    "Dots are Hodges-Lehmann estimates over paired rounds, bars their Wilcoxon intervals, which hold the "
+                    "truth as often as the table says. A metric fails when equal builds would show such a change more "
+                    "rarely than the gate may err (its p-value, by Holm's step-down over all metrics and shared out over "
+                    "the looks) and the estimate is at least the floor; it passes when the upper end of its interval is below "
+                    "the tolerance."
                 }
             }
             (table(&head, &table_rows))
@@ -106,7 +107,7 @@ fn table_row(name: &str, metric: &GateMetric) -> Vec<Markup> {
         optional(metric.base),
         optional(metric.head),
         cell(change(metric.estimate_pct)),
-        cell(format!("{} to {}", change(metric.ci_low_pct), change(metric.ci_high_pct))),
+        cell(gate_interval(metric)),
         cell(format!("{} %", digits(metric.tolerance_pct))),
         cell(format!("{} %", digits(metric.mde_pct))),
         cell(rounds),

@@ -8,6 +8,7 @@ use crate::plot::intervals::{Intervals, Measure, Row};
 use crate::plot::{Ink, Mark, Shape, both, key};
 use crate::quantity::{digits, duration, mebibytes};
 use crate::result::{Peer, ResultFile};
+use crate::text::FULL_LOAD;
 
 /// The ratios and the table.
 pub(super) fn section(result: &ResultFile) -> Option<Markup> {
@@ -23,7 +24,8 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
         Mark::new(Ink::Bad, Shape::Dot, "ours costs more"),
         Mark::new(Ink::Unsure, Shape::Dot, "no difference shown"),
     ];
-    let head = ["gateway", "requests/s", "CPU a request", "p50", "p99", "memory", "ours/theirs", "chain", "version"];
+    let head =
+        ["gateway", "requests/s", "CPU a request", "p50 full", "p99 full", "memory", "ours/theirs", "chain", "version"];
     let table_rows: Vec<Vec<Markup>> = peers.iter().map(|(name, peer)| peer_row(name, peer)).collect();
     Some(page_section(
         "Beside other gateways",
@@ -36,6 +38,7 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
                 }
             }
             (table(&head, &table_rows))
+            p.note { (FULL_LOAD) }
         },
     ))
 }

@@ -32,6 +32,10 @@ pub struct GateMetric {
     pub ci_low_pct: f64,
     /// Upper end.
     pub ci_high_pct: f64,
+    /// How often such an interval holds the truth: the gate looks more than once. An exact count has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub coverage: Option<f64>,
     /// The least change that these rounds would have found nine times in ten.
     pub mde_pct: f64,
     /// The most that head may be worse.

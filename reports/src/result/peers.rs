@@ -23,7 +23,7 @@ pub struct Peer {
     pub cpu_us_per_request: f64,
     /// Largest seen after a round, all its processes.
     pub rss_bytes: u64,
-    /// Medians over rounds of p50 and p99.
+    /// With every connection busy, over all rounds, each gateway at its own full rate: no latencies at one load.
     pub latency_us: Lag,
     /// CPU per request: the gateway's divided by this peer's; below 1 the gateway is cheaper. Absent for the gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -72,6 +72,8 @@ pub struct Judged {
     pub low: f64,
     /// Upper end.
     pub high: f64,
+    /// How often such an interval holds the truth: the looks' own, or less where the rounds are too few for it.
+    pub coverage: f64,
     /// Chance of as much evidence that head is worse, if it were not.
     pub p_value: f64,
     /// The smallest change that these rounds would have found.
@@ -164,6 +166,7 @@ fn measure(metric: Metric, rounds: &[Round], settings: &Settings, looks: &Looks)
         estimate,
         low: interval.low,
         high: interval.high,
+        coverage: (1.0 - 2.0 * interval.outside.max(looks.pass_level)).max(0.0),
         p_value: shift.p_above(0.0),
         found: found(count),
         found_with_twice: found(2 * count),

@@ -16,6 +16,7 @@ use super::judge::{BUSY, Judged, overall};
 use super::metric::{Metric, own_noise};
 use super::settings::Settings;
 use super::{GateError, Options, Recording, write};
+use crate::processors;
 use crate::statistics::median;
 use crate::statistics::shift::Shift;
 
@@ -171,6 +172,7 @@ impl Report<'_> {
         if self.base.hash == self.head.hash {
             notes.push("base and head are the same program: a difference is a false alarm".to_owned());
         }
+        notes.extend(processors::note(&self.recording.environment.pinning));
         let rate = median(&rounds.iter().map(|round| round.base.value(Metric::Rate)).collect::<Vec<_>>());
         let headroom = self.recording.direct_rps / rate.unwrap_or(0.0).max(1.0);
         notes.push(format!("driver straight to the mock: {headroom:.2} times what base does"));

@@ -8,7 +8,6 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::Rng;
 
@@ -18,7 +17,7 @@ use super::settings::Work;
 use crate::children::{Child, Programs};
 use crate::rounds::Cores;
 use crate::rounds::order::mirrored;
-use crate::rounds::turn::{Arm, Pace, Road, Turn};
+use crate::rounds::turn::{Arm, Pace, Road, Turn, merged};
 use crate::statistics::median;
 
 /// The configuration of both sides.
@@ -157,7 +156,7 @@ impl Track<'_> {
         let wall_s = sum(|turn| turn.wall_ns as f64) / 1e9;
         let objective_ns = u64::try_from(self.work.objective().as_nanos()).unwrap_or(u64::MAX);
         let in_time: u64 = turns.iter().map(|turn| turn.latency.count_between(0, objective_ns)).sum();
-        let latency = merged(open);
+        let latency = merged(open.iter().map(|turn| &turn.latency));
         let latency_us = |quantile| latency.value_at_quantile(quantile) as f64 / 1e3;
         let all = || turns.iter().chain(open);
         let values = BTreeMap::from([
@@ -182,16 +181,4 @@ impl Track<'_> {
 /// The largest of the turns' figures, in microseconds.
 fn worst(turns: &[Turn], of: fn(&Turn) -> u64) -> f64 {
     turns.iter().map(of).max().unwrap_or(0) as f64 / 1e3
-}
-
-/// The latencies of several turns as one histogram: percentiles are never averaged.
-fn merged(turns: &[Turn]) -> Histogram<u64> {
-    let mut all = turns.first().map_or_else(
-        || Histogram::new(3).unwrap_or_else(|error| unreachable!("three digits are allowed: {error}")),
-        |turn| turn.latency.clone(),
-    );
-    for turn in turns.iter().skip(1) {
-        all.add(&turn.latency).unwrap_or_else(|error| unreachable!("histograms of one shape merge: {error}"));
-    }
-    all
 }

@@ -7,12 +7,10 @@ use serde_json::{Map, Value};
 use super::rounds::{Figures, Measured};
 use super::{Contender, Options};
 use crate::demo::findings::same;
+use crate::processors;
+use crate::rounds::turn::merged;
+use crate::rounds::{BUSY, HEADROOM, REUSED, STEAL_MOST};
 use crate::statistics::{median, paired_ratio};
-
-/// Driver straight to the mock must reach this many times what any contender does, or the driver may be the limit.
-const HEADROOM: f64 = 1.5;
-/// A contender that used this share of its cores was the limit itself.
-const BUSY: f64 = 0.95;
 
 /// Everything that the result is made of.
 pub(super) struct Board<'a> {
@@ -25,7 +23,7 @@ pub(super) struct Board<'a> {
 
 impl Board<'_> {
     pub(super) fn result_file(&self, environment: &Environment, started_at: String, interrupted: bool) -> ResultFile {
-        let validity = self.validity(environment.steal_ratio, interrupted);
+        let validity = self.validity(environment, interrupted);
         let mut environment = environment.clone();
         for contender in self.contenders {
             environment.versions.insert(contender.name.clone(), contender.version.clone());
@@ -57,6 +55,13 @@ impl Board<'_> {
         median(&self.column(index, figure)).unwrap_or(0.0)
     }
 
+    /// Of all its rounds together.
+    fn latency_us(&self, index: usize) -> Lag {
+        let latency = merged(self.figures(index).iter().map(|one| &one.latency));
+        let us = |quantile| latency.value_at_quantile(quantile) as f64 / 1e3;
+        Lag { p50: us(0.5), p99: us(0.99) }
+    }
+
     fn peer(&self, index: usize) -> (String, Peer) {
         let contender = &self.contenders[index];
         let cost = |figures: &Figures| figures.cpu_us_per_request;
@@ -77,7 +82,7 @@ impl Board<'_> {
             requests_per_second: self.middle(index, |one| one.requests_per_second).round(),
             cpu_us_per_request: round(self.middle(index, cost), 1e3),
             rss_bytes: self.figures(index).iter().map(|one| one.rss_bytes).max().unwrap_or(0),
-            latency_us: Lag { p50: self.middle(index, |one| one.p50_us), p99: self.middle(index, |one| one.p99_us) },
+            latency_us: self.latency_us(index),
             ratio_to_ours: ratio.map(|ratio| Ratio {
                 estimate: round(ratio.estimate, 1e4),
                 ci_low: round(ratio.low, 1e4),
@@ -89,7 +94,7 @@ impl Board<'_> {
     }
 
     /// Whether the figures are the contenders' own: the driver had headroom, or each contender's core was full.
-    fn validity(&self, steal_ratio: f64, interrupted: bool) -> Validity {
+    fn validity(&self, environment: &Environment, interrupted: bool) -> Validity {
         let mut reasons = Vec::new();
         let mut valid = !interrupted;
         let fastest = (0..self.contenders.len())
@@ -132,7 +137,7 @@ impl Board<'_> {
                 reasons.push(format!("{}: does not hold so many idle connections here", contender.name));
             }
             let reuse = self.middle(index, |one| one.reuse_ratio);
-            if reuse < 0.99 {
+            if reuse < REUSED {
                 reasons.push(format!(
                     "{}: {:.1} % of upstream requests on an open connection",
                     contender.name,
@@ -140,7 +145,9 @@ impl Board<'_> {
                 ));
             }
         }
-        if steal_ratio > 0.01 {
+        reasons.extend(processors::note(&environment.pinning));
+        let steal_ratio = environment.steal_ratio;
+        if steal_ratio > STEAL_MOST {
             valid = false;
             reasons.push(format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0));
         }

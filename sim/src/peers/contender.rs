@@ -16,6 +16,9 @@ use super::program::{Found, find, free_address, takes_connections, version_of};
 /// The name of our own gateway among the contenders.
 pub const OURS: &str = "gateway";
 
+/// Upstream connections that contenders keep open at least.
+const LEAST_KEPT: usize = 256;
+
 /// How a known peer is started.
 #[derive(Debug)]
 struct Bare {
@@ -180,6 +183,8 @@ pub struct Contender {
     pub max_pairs: u64,
     /// What it does for a request.
     pub chain: Chain,
+    /// Requests that clients have under way at once.
+    pub connections: usize,
     program: Program,
 }
 
@@ -194,6 +199,14 @@ pub struct Place {
     pub max_pairs: u64,
     /// What contenders do for a request.
     pub chain: Chain,
+    /// Requests that clients have under way at once: as many upstream connections are kept open by all contenders.
+    pub connections: usize,
+}
+
+/// Upstream connections that a contender keeps open: as many as it is asked for at once, so that what is compared is no
+/// size of a pool.
+pub(crate) fn keepalive(connections: usize) -> usize {
+    connections.max(LEAST_KEPT)
 }
 
 #[derive(Debug, Clone)]
@@ -221,8 +234,7 @@ impl Contender {
             None => format!("gateway {}", gateway::build::version()),
         };
         let program = Program::Ours(programs.clone());
-        let Place { cores, max_connections, max_pairs, chain } = place.clone();
-        Self { name: name.to_owned(), version, workers, cores, max_connections, max_pairs, chain, program }
+        Self::new(name, version, (workers, program), place)
     }
 
     /// A peer by its name, when it is on this machine: where `path` says, where `cargo xtask peers` puts it, or among
@@ -232,9 +244,14 @@ impl Contender {
         let bare = BARE.iter().find(|bare| bare.name == name)?;
         let Found { path, version } = find(name, path)?;
         let program = Program::Peer { bare, path };
-        let Place { cores, max_connections, max_pairs, chain } = place.clone();
-        program.work(chain)?;
-        Some(Self { name: name.to_owned(), version, workers: 1, cores, max_connections, max_pairs, chain, program })
+        program.work(place.chain)?;
+        Some(Self::new(name, version, (1, program), place))
+    }
+
+    fn new(name: &str, version: String, (workers, program): (usize, Program), place: &Place) -> Self {
+        let Place { cores, max_connections, max_pairs, chain, connections } = place.clone();
+        let name = name.to_owned();
+        Self { name, version, workers, cores, max_connections, max_pairs, chain, connections, program }
     }
 
     /// The same under another name.
@@ -306,6 +323,7 @@ impl Contender {
             ("{workers}", self.workers.to_string()),
             ("{max_connections}", self.max_connections.to_string()),
             ("{max_pairs}", self.max_pairs.to_string()),
+            ("{keepalive}", keepalive(self.connections).to_string()),
             ("{listen}", listen.to_string()),
             ("{listen_host}", listen.ip().to_string()),
             ("{listen_port}", listen.port().to_string()),
@@ -354,10 +372,40 @@ mod tests {
         for (name, template) in all_configs() {
             let places = (Path::new("/d"), Path::new("/d/c"));
             let filled = contender.fill(template, (address(8001), address(9001)), places, "[]");
-            for word in ["{workers}", "{max_", "{listen", "{upstream", "{dir}", "{config}", "{name}", "{jwks}", "{n}"] {
+            let blanks =
+                ["{workers}", "{max_", "{keep", "{listen", "{upstream", "{dir}", "{config}", "{name}", "{jwks}", "{n}"];
+            for word in blanks {
                 assert!(!filled.contains(word), "{name} still has {word}");
             }
             assert!(filled.contains("9001"), "{name} does not name its upstream");
+        }
+    }
+
+    #[test]
+    fn nobody_keeps_fewer_upstream_connections_than_clients_have() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 8001));
+        let places = (Path::new("/d"), Path::new("/d/c"));
+        for (connections, kept) in [(1, 256), (256, 256), (4_000, 4_000)] {
+            let place = Place { connections, ..Place::default() };
+            let contender = Contender::ours("x", &Programs::default(), 1, &place);
+            for (name, template) in all_configs() {
+                // HAProxy and Envoy have no such bound, and Pingora's is in its program.
+                let line = match name {
+                    _ if name.starts_with("nginx") => format!("keepalive {kept};"),
+                    _ if name.starts_with("ours") => format!("max_idle_per_worker = {kept} "),
+                    "Caddyfile" => format!("keepalive_idle_conns_per_host {kept}\n"),
+                    _ => continue,
+                };
+                let filled = contender.fill(template, (address, address), places, "[]");
+                assert!(filled.contains(&line), "{name} has no {line}:\n{filled}");
+            }
+        }
+    }
+
+    #[test]
+    fn nginx_writes_no_answer_to_a_disk() {
+        for (name, template) in all_configs().into_iter().filter(|(_, template)| template.contains("proxy_pass")) {
+            assert!(template.contains("proxy_max_temp_file_size 0;"), "{name}");
         }
     }
 

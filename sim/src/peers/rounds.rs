@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
 
@@ -18,12 +19,12 @@ const WARM_UP: Duration = Duration::from_millis(300);
 const FIRST_WARM_UP: Duration = Duration::from_secs(3);
 
 /// What one turn showed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Figures {
     pub(super) requests_per_second: f64,
     pub(super) cpu_us_per_request: f64,
-    pub(super) p50_us: f64,
-    pub(super) p99_us: f64,
+    /// Of requests at full load, nanoseconds.
+    pub(super) latency: Histogram<u64>,
     pub(super) rss_bytes: u64,
     /// CPU time over time: 1 is one core.
     pub(super) core_share: f64,
@@ -37,8 +38,7 @@ impl From<&Turn> for Figures {
         Self {
             requests_per_second: turn.requests_per_second(),
             cpu_us_per_request: turn.cpu_us_per_request(),
-            p50_us: turn.latency_us(0.5),
-            p99_us: turn.latency_us(0.99),
+            latency: turn.latency.clone(),
             rss_bytes: turn.rss_bytes,
             core_share: turn.core_share(),
             reuse_ratio: turn.reuse_ratio,

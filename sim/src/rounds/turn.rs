@@ -214,6 +214,20 @@ impl Road<'_> {
     }
 }
 
+/// The latencies of several turns as one histogram: percentiles are never averaged.
+#[must_use]
+pub fn merged<'a>(latencies: impl IntoIterator<Item = &'a Histogram<u64>>) -> Histogram<u64> {
+    let mut latencies = latencies.into_iter();
+    let mut all = latencies
+        .next()
+        .cloned()
+        .unwrap_or_else(|| Histogram::new(3).unwrap_or_else(|error| unreachable!("three digits are allowed: {error}")));
+    for latency in latencies {
+        all.add(latency).unwrap_or_else(|error| unreachable!("histograms of one shape merge: {error}"));
+    }
+    all
+}
+
 /// Where `/bytes/BODY` is at this address.
 #[must_use]
 pub fn bytes_target(address: SocketAddr, body: u64) -> Target {
@@ -229,4 +243,31 @@ fn mock_counters(mock: &Child) -> Result<(u64, u64), TurnError> {
     let endpoints = counters["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
     let sum = |key: &str| endpoints.iter().filter_map(|endpoint| endpoint[key].as_u64()).sum();
     Ok((sum("accepts"), sum("requests")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn latencies(values: impl IntoIterator<Item = u64>) -> Histogram<u64> {
+        let mut latencies = Histogram::new(3).unwrap();
+        values.into_iter().for_each(|value| latencies.record(value).unwrap());
+        latencies
+    }
+
+    #[test]
+    fn a_bad_round_stays_in_the_percentiles_of_all() {
+        // Nine quiet rounds, and one in which everything took a hundred times as long.
+        let quiet = latencies(1..=100);
+        let all: Vec<_> =
+            (0..9).map(|_| quiet.clone()).chain([latencies((1..=100).map(|value| value * 100))]).collect();
+        let merged = merged(&all);
+        assert_eq!(merged.len(), 1_000);
+        assert!(merged.value_at_quantile(0.99) > 8_000, "the median of p99 over rounds is 99");
+    }
+
+    #[test]
+    fn no_turns_have_no_latency() {
+        assert_eq!(merged([]).value_at_quantile(0.99), 0);
+    }
 }

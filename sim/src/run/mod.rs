@@ -66,6 +66,7 @@ use crate::children::Programs;
 use crate::history::History;
 use crate::oracle;
 use crate::oracle::policy::Tolerance;
+use crate::processors::Processors;
 use crate::scenario::gateway::Checked;
 use crate::scenario::model::{ExpectPart, LoadModel, Runtime};
 use crate::scenario::{Scenario, load};
@@ -214,8 +215,8 @@ fn measure_scenario(
     let started_at = rfc3339(unix_seconds());
     let checked = scenario.gateway.template.check(&scenario.file, scenario.endpoints());
     let checked = checked.map_err(|why| RunError::Control { what: "the gateway's configuration".to_owned(), why })?;
-    let count = std::thread::available_parallelism().map_or(1, usize::from);
-    let cores = Cores::divide(count);
+    let processors = Processors::find();
+    let (count, cores) = (processors.count(), Cores::divide(&processors));
     let keys = Arc::new(RunKeys::make(&scenario.tokens)?);
     let users = check_loads(scenario, programs, &keys)?;
     progress.say("starting");

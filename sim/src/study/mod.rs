@@ -4,7 +4,7 @@
 //! - [`experiment`]: what an experiment is; [`article`], [`growth`]: all of them, as data; `here/`: what is computed in
 //!   this process;
 //! - `written`, `perform`, `turns`: arms are written, run, and have their turns;
-//! - [`figure`], [`verdict`]: figures out of samples, and what follows: pure;
+//! - `validity`, [`figure`], [`verdict`]: which turns count, figures out of samples, and what follows: pure;
 //! - `record`: a claim as it stands in the result; `cli`: the command line.
 //!
 //! Invariants: no figure of the result is written in the code; a claim that could not be measured says why; what was
@@ -19,6 +19,7 @@ mod here;
 mod perform;
 mod record;
 mod turns;
+mod validity;
 pub mod verdict;
 mod written;
 

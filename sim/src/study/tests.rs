@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use gateway::algorithms::criticality::Criticality;
+
 use super::Study;
 use super::experiment::{Claim, Draw, Work};
 use super::written;
+use crate::peers::keepalive;
 
 fn all() -> impl Iterator<Item = &'static Claim> {
     [Study::Article, Study::Growth].into_iter().flat_map(|study| study.claims().iter().copied())
@@ -88,6 +91,30 @@ fn every_scenario_is_right_with_its_edits() {
     }
 }
 
+/// From so many busy connections on, a worker's loop may be later than a gateway that protects itself allows.
+const MANY: usize = 1_000;
+
+#[test]
+fn many_busy_connections_are_proxied_and_not_refused() {
+    let mut found = 0;
+    for claim in all() {
+        for arm in claim.arms.iter().filter(|arm| arm.load.connections >= MANY) {
+            let Work::Turn { config, edits, copies, .. } = arm.work else { continue };
+            let kept = keepalive(arm.load.connections).to_string();
+            let blanks = [("upstream", "127.0.0.1:9"), ("keepalive", kept.as_str())];
+            let text = written::configuration(&scenarios(), (config, edits, copies), &blanks);
+            let loaded = gateway::config::load_text(&text.unwrap(), Path::new("turn"), gateway::config::Purpose::Check);
+            let config = loaded.unwrap_or_else(|problems| panic!("{} {}: {problems}", claim.id, arm.name)).config;
+            assert!(config.server.max_connections > arm.load.connections, "{} {}", claim.id, arm.name);
+            let kept = config.upstreams.iter().map(|upstream| upstream.pool.max_idle_per_worker).min();
+            assert!(kept >= Some(arm.load.connections), "{} {}: {kept:?} are kept open", claim.id, arm.name);
+            assert!(config.routes.iter().all(|route| route.criticality == Criticality::Critical), "{}", claim.id);
+            found += 1;
+        }
+    }
+    assert!(found > 0);
+}
+
 #[test]
 fn every_configuration_of_a_turn_is_right_with_its_edits() {
     for claim in all() {
@@ -95,7 +122,7 @@ fn every_configuration_of_a_turn_is_right_with_its_edits() {
             let Work::Turn { config, edits, copies, headers } = arm.work else { continue };
             let keys = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"IA5eEdhBekQjfzFCItfplQVFbQnIryPt84iSIH4IeDE","kid":"1"}]}"#;
             let jwks = if headers.iter().any(|(_, value)| value.contains("{token(")) { keys } else { "" };
-            let blanks = [("upstream", "127.0.0.1:9"), ("jwks", jwks), ("dir", "/tmp")];
+            let blanks = [("upstream", "127.0.0.1:9"), ("jwks", jwks), ("dir", "/tmp"), ("keepalive", "256")];
             let text = written::configuration(&scenarios(), (config, edits, copies), &blanks);
             let text = text.unwrap_or_else(|why| panic!("{} {}: {why}", claim.id, arm.name));
             let loaded = gateway::config::load_text(&text, Path::new("turn"), gateway::config::Purpose::Check);

@@ -1,22 +1,25 @@
 //! Turns in front of one mock: our gateway with several configurations, and other gateways, in interleaved rounds.
 
+use std::collections::BTreeMap;
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
 use loadgen::control::call;
+use loadgen::environment::CpuTicks;
 use loadgen::target::Target;
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
-use serde_json::{Value, json};
 
 use super::experiment::{Arm as Wanted, Claim, Load, Work};
 use super::figure::Sample;
 use super::perform::{Performed, Shop};
+use super::validity::{Shown, judge_round};
 use super::written;
 use crate::children::{Child, MockService};
-use crate::peers::{Contender, Place, Running, idle};
+use crate::peers::{Contender, Place, Running, idle, keepalive};
 use crate::process::Process;
+use crate::processors;
 use crate::rounds::Cores;
 use crate::rounds::luggage::{Luggage, Speech};
 use crate::rounds::order::shuffled;
@@ -143,6 +146,7 @@ fn all(
         cores.pinning()
     ));
     let driver = &Driver { still, mock: &mock };
+    found.notes.extend(processors::note(&cores.pinning()));
     ready.retain(|one| match driver.checked(one) {
         Ok(()) => true,
         Err(why) => {
@@ -151,33 +155,24 @@ fn all(
         }
     });
     cores.pin_driver().map_err(|error| words(&error))?;
+    let mut shown = driver.beside_direct(&ready, length)?;
     for one in &ready {
         driver.turn(one, FIRST_WARM_UP)?;
     }
-    let mut samples: Vec<Vec<Option<Sample>>> = vec![Vec::new(); ready.len()];
-    let mut rng = Pcg64::seed_from_u64(still.seed);
+    let (mut rng, ticks) = (Pcg64::seed_from_u64(still.seed), CpuTicks::read);
     for round in 1..=rounds {
+        let before = ticks();
         for index in shuffled(ready.len(), &mut rng) {
-            if still.stop.load(std::sync::atomic::Ordering::Relaxed) {
-                samples[index].push(None);
-                continue;
-            }
-            let idle = driver.idle_beside(&ready[index])?;
-            driver.turn(&ready[index], WARM_UP)?;
-            let turn = driver.turn(&ready[index], lasting(length, &ready[index].load))?;
-            let_go(idle);
-            let told = format!(
-                "round {round} of {rounds}  {:<16} {:>7.0}/s  {:>7.1} us",
-                ready[index].name,
-                turn.requests_per_second(),
-                turn.cpu_us_per_request()
-            );
+            let said = driver.take_turn(&ready[index], length, &mut shown[index])?;
             // Nobody listens when the other side has gone.
-            let _ = tell.send(told);
-            samples[index].push(Some(sample(&turn, &ready[index])));
+            let _ = said.map(|said| tell.send(format!("round {round} of {rounds}  {said}")));
         }
+        found.notes.extend(judge_round(round, ticks().steal_since(&before), &mut shown));
     }
-    found.samples = ready.iter().map(|one| one.name).zip(samples).collect();
+    for (one, shown) in ready.iter().zip(shown) {
+        found.notes.extend(shown.notes(one.name));
+        found.samples.push((one.name, shown.into_samples()));
+    }
     Ok(found)
 }
 
@@ -249,10 +244,49 @@ impl Driver<'_> {
     fn turn(&self, one: &Ready, length: Duration) -> Result<Turn, String> {
         self.road(one).turn(one.arm(), Pace::Closed, length).map_err(|error| error.to_string())
     }
+
+    /// What the driver does straight to the mock under the load of each.
+    fn beside_direct(&self, ready: &[Ready], length: Duration) -> Result<Vec<Shown>, String> {
+        let mut known: BTreeMap<_, f64> = BTreeMap::new();
+        let mut all = Vec::new();
+        for one in ready {
+            let load = (one.load.connections, one.load.body, &one.luggage.headers);
+            let direct = match known.get(&load) {
+                Some(direct) => *direct,
+                None => self.direct(one, length)?,
+            };
+            known.insert(load, direct);
+            all.push(Shown::beside(direct));
+        }
+        Ok(all)
+    }
+
+    fn direct(&self, one: &Ready, length: Duration) -> Result<f64, String> {
+        let straight = Arm { name: "mock", process: None, address: self.mock.ready.listeners[0] };
+        let turn = |length| self.road(one).turn(straight, Pace::Closed, length).map_err(|error| error.to_string());
+        turn(WARM_UP)?;
+        Ok(turn(lasting(length, &one.load))?.requests_per_second())
+    }
+
+    /// The turn of one in a round, and a line about it; neither after an interrupt.
+    fn take_turn(&self, one: &Ready, length: Duration, shown: &mut Shown) -> Result<Option<String>, String> {
+        if self.still.stop.load(std::sync::atomic::Ordering::Relaxed) {
+            shown.skip();
+            return Ok(None);
+        }
+        let idle = self.idle_beside(one)?;
+        self.turn(one, WARM_UP)?;
+        let turn = self.turn(one, lasting(length, &one.load))?;
+        let_go(idle);
+        shown.put(&turn, &one.load, one.idle_rss);
+        let (rate, cpu_us) = (turn.requests_per_second(), turn.cpu_us_per_request());
+        Ok(Some(format!("{:<16} {rate:>7.0}/s  {cpu_us:>7.1} us", one.name)))
+    }
 }
 
 fn start(still: &Still<'_>, arm: &Wanted, mock: &Child, place: &Place) -> Result<(Ready, String), String> {
     let upstream = mock.ready.listeners[0];
+    let place = &Place { connections: arm.load.connections, ..place.clone() };
     let (served_by, luggage, told) = match arm.work {
         Work::Peer(name) => {
             let missing = || format!("{name} is not on this machine: `cargo xtask peers` brings it");
@@ -265,7 +299,13 @@ fn start(still: &Still<'_>, arm: &Wanted, mock: &Child, place: &Place) -> Result
             let (luggage, jwks) = luggage(headers)?;
             let upstream = upstream.to_string();
             let dir = still.folder.display().to_string();
-            let blanks = [("upstream", upstream.as_str()), ("jwks", jwks.as_str()), ("dir", dir.as_str())];
+            let kept = keepalive(arm.load.connections).to_string();
+            let blanks = [
+                ("upstream", upstream.as_str()),
+                ("jwks", jwks.as_str()),
+                ("dir", dir.as_str()),
+                ("keepalive", kept.as_str()),
+            ];
             let text = written::configuration(still.scenarios, (config, edits, copies), &blanks)?;
             let path = still.folder.join(format!("{}.toml", arm.name));
             std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -301,23 +341,4 @@ fn luggage(headers: &[(&str, &str)]) -> Result<(Luggage, String), String> {
     let keys = keys.map_err(|error| error.to_string())?;
     let jwks = keys.set().to_owned();
     Ok((Luggage { headers, key: Some(keys.signing), speech: Speech::Http1 }, jwks))
-}
-
-fn sample(turn: &Turn, ready: &Ready) -> Sample {
-    let cpu_us = turn.cpu_us_per_request();
-    let figures: Value = json!({
-        "cpu_us_per_request": cpu_us,
-        "requests_per_second": turn.requests_per_second(),
-        "requests_per_core": if cpu_us > 0.0 { 1e6 / cpu_us } else { 0.0 },
-        "p50_us": turn.latency_us(0.5),
-        "p99_us": turn.latency_us(0.99),
-        "rss_bytes": turn.rss_bytes,
-        "idle_rss_bytes": ready.idle_rss,
-        "bytes_per_core": if cpu_us > 0.0 { ready.load.body as f64 * 1e6 / cpu_us } else { 0.0 },
-        "core_share": turn.core_share(),
-        "reuse_ratio": turn.reuse_ratio,
-        "not_ok": turn.not_ok,
-        "failed_share": turn.not_ok as f64 / turn.finished.max(1) as f64,
-    });
-    Sample { figures, is_valid: turn.finished > 0 }
 }

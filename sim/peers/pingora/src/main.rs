@@ -65,7 +65,8 @@ fn serve(listen: SocketAddr, upstream: SocketAddr, threads: usize) -> ! {
     let conf = ServerConf {
         threads,
         work_stealing: threads > 1,
-        upstream_keepalive_pool_size: 1024,
+        // More than any comparison has connections.
+        upstream_keepalive_pool_size: 16_384,
         grace_period_seconds: Some(0),
         graceful_shutdown_timeout_seconds: Some(1),
         ..ServerConf::default()

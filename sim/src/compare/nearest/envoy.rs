@@ -109,30 +109,45 @@ fn of_route(wanted: &Wanted<'_>, route: &Route, upstream: &Upstream, lacks: &mut
     }
     let mut one = json!({ "match": matches, "route": action });
     if let Some(limit) = wanted.limits_of(route).next() {
-        one["typed_per_filter_config"] = json!({ "envoy.filters.http.local_ratelimit": bucket(limit) });
+        one["typed_per_filter_config"] = json!({ "envoy.filters.http.local_ratelimit": bucket(limit, lacks) });
         lacks.when(wanted.limits_of(route).count() > 1, "only the first limit of a route holds");
         lacks.when(limit.key != LimitKey::Global, "a limit is one bucket for all clients of a route");
     }
     one
 }
 
-fn bucket(limit: &RateLimit) -> Value {
-    let Rate { tokens, period, burst } = limit.rate;
+fn bucket(limit: &RateLimit, lacks: &mut Lacks) -> Value {
+    let rate = &limit.rate;
     let whole = json!({ "default_value": { "numerator": 100, "denominator": "HUNDRED" } });
-    // Envoy fills no more often than each 50 ms, and by whole tokens.
-    let fill = (period / u32::try_from(tokens).unwrap_or(u32::MAX).max(1)).max(LEAST_FILL);
-    let filled = (fill.as_nanos() * u128::from(tokens) / period.as_nanos().max(1)).max(1);
+    let (filled, fill_ms) = fill(rate);
+    // Tokens of so many periods, as they are configured and as they come back.
+    let (wanted, made) = (fill_ms * 1_000_000 * u128::from(rate.tokens), filled * rate.period.as_nanos());
+    if wanted != made {
+        let percent = (made as f64 / wanted as f64 - 1.0) * 100.0;
+        lacks.say(format!("a limit of {rate} is off by {percent:+.2} %: whole tokens come back at whole milliseconds"));
+    }
+    lacks.when(
+        filled > u128::from(rate.burst),
+        "tokens come back no more often than each 50 ms, and no more than the burst",
+    );
     json!({
         "@type": format!("{TYPES}.http.local_ratelimit.v3.LocalRateLimit"),
         "stat_prefix": &*limit.name,
         "token_bucket": {
-            "max_tokens": burst,
+            "max_tokens": rate.burst,
             "tokens_per_fill": u64::try_from(filled).unwrap_or(u64::MAX),
-            "fill_interval": seconds(fill),
+            "fill_interval": seconds(Duration::from_millis(u64::try_from(fill_ms).unwrap_or(u64::MAX))),
         },
         "filter_enabled": whole,
         "filter_enforced": whole,
     })
+}
+
+/// How many tokens come back at a time, and each how many milliseconds: the fewest, as often as Envoy fills.
+fn fill(rate: &Rate) -> (u128, u128) {
+    let (tokens, period) = (u128::from(rate.tokens).max(1), rate.period.as_nanos().max(1));
+    let filled = (LEAST_FILL.as_nanos() * tokens).div_ceil(period).max(1);
+    (filled, (filled * period + tokens * 500_000) / (tokens * 1_000_000))
 }
 
 fn retry(route: &Route, lacks: &mut Lacks) -> Value {
@@ -256,4 +271,29 @@ fn outliers(upstream: &Upstream, lacks: &mut Lacks) -> Value {
         "failure_percentage_minimum_hosts": 1,
         "failure_percentage_request_volume": policy.min_requests,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(tokens: u64, seconds: u64) -> Rate {
+        Rate { tokens, period: Duration::from_secs(seconds), burst: tokens.max(1) }
+    }
+
+    #[test]
+    fn tokens_come_back_at_the_rate_that_is_asked_for() {
+        for tokens in 1..=2_000 {
+            for seconds in [1, 60, 3_600] {
+                let (filled, fill_ms) = fill(&rate(tokens, seconds));
+                assert!(fill_ms >= LEAST_FILL.as_millis(), "{tokens} in {seconds} s: Envoy refuses {fill_ms} ms");
+                let made = filled as f64 * 1e3 / fill_ms as f64;
+                let wanted = tokens as f64 / seconds as f64;
+                assert!((made / wanted - 1.0).abs() < 0.01, "{tokens} in {seconds} s: {made}/s, not {wanted}/s");
+            }
+        }
+        assert_eq!(fill(&rate(30, 1)), (2, 67));
+        assert_eq!(fill(&rate(100, 1)), (5, 50));
+        assert_eq!(fill(&rate(100, 3_600)), (1, 36_000));
+    }
 }

@@ -47,6 +47,10 @@ pub(super) fn make(wanted: &Wanted<'_>) -> Nearest {
     for (number, limit) in wanted.limits().enumerate() {
         text += &refusal(number, limit, &routes, &mut lacks);
     }
+    // Whom one limit refuses, none is charged for.
+    for (number, limit) in wanted.limits().enumerate().take(COUNTERS) {
+        text += &charge(number, limit, &routes);
+    }
     text += "    http-request return status 404 unless ";
     let any: Vec<String> = (0..routes.len()).map(|number| format!("r{number}")).collect();
     text += &(any.join(" || ") + "\n");
@@ -73,13 +77,14 @@ fn condition(route: &Route) -> String {
     }
 }
 
-/// What counts requests in a sliding time in which the burst comes back once.
+/// What counts admitted requests in a sliding time in which the burst comes back once. Not `http_req_rate`: it counts
+/// who is refused too, and with an offer that stays above the rate it would let nobody in any more.
 fn table(number: usize, limit: &RateLimit) -> String {
     let RateLimit { rate, key, .. } = limit;
     let window_ms = (millis(rate.period) * u128::from(rate.burst) / u128::from(rate.tokens.max(1))).max(1);
     let kind = if matches!(key, LimitKey::Header(_)) { "string len 64" } else { "ip" };
     format!(
-        "\nbackend limit{number}\n    stick-table type {kind} size 1m expire {}ms store http_req_rate({window_ms}ms)\n",
+        "\nbackend limit{number}\n    stick-table type {kind} size 1m expire {}ms store gpc0,gpc0_rate({window_ms}ms)\n",
         window_ms * 2
     )
 }
@@ -99,16 +104,24 @@ fn refusal(number: usize, limit: &RateLimit, routes: &[(&Route, &Upstream)], lac
         return String::new();
     }
     lacks.say("a limit is a count in a sliding time, not a bucket of tokens");
-    let on: Vec<String> =
-        (0..routes.len()).filter(|at| is_on(limit, routes[*at].0)).map(|at| format!("r{at}")).collect();
-    if on.is_empty() {
-        return String::new();
-    }
-    let (on, most) = (on.join(" || "), limit.rate.burst);
+    let Some(on) = on(limit, routes) else { return String::new() };
+    let most = limit.rate.burst;
     format!(
         "    http-request track-sc{number} {key} table limit{number} if {on}\n    \
-         http-request return status 429 if {{ sc_http_req_rate({number},limit{number}) gt {most} }}\n"
+         http-request return status 429 if {{ sc_gpc0_rate({number},limit{number}) ge {most} }}\n"
     )
+}
+
+/// Counts a request that no limit has refused.
+fn charge(number: usize, limit: &RateLimit, routes: &[(&Route, &Upstream)]) -> String {
+    on(limit, routes).map_or_else(String::new, |on| format!("    http-request sc-inc-gpc0({number}) if {on}\n"))
+}
+
+/// The routes that are held against a limit, as a condition; `None` where none is.
+fn on(limit: &RateLimit, routes: &[(&Route, &Upstream)]) -> Option<String> {
+    let on: Vec<String> =
+        (0..routes.len()).filter(|at| is_on(limit, routes[*at].0)).map(|at| format!("r{at}")).collect();
+    (!on.is_empty()).then(|| on.join(" || "))
 }
 
 fn backend(number: usize, route: &Route, upstream: &Upstream, lacks: &mut Lacks) -> String {

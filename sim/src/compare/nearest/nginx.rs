@@ -51,7 +51,8 @@ fn head(wanted: &Wanted<'_>) -> String {
     for kind in ["client_body_temp", "proxy_temp", "fastcgi_temp", "uwsgi_temp", "scgi_temp"] {
         let _ = writeln!(text, "    {kind}_path {dir}/nginx-{kind};");
     }
-    text
+    // Large answers wait for the client, and are not written to a disk.
+    text + "    proxy_max_temp_file_size 0;\n"
 }
 
 fn zone(limit: &RateLimit, lacks: &mut Lacks) -> String {
@@ -64,10 +65,16 @@ fn zone(limit: &RateLimit, lacks: &mut Lacks) -> String {
             "$binary_remote_addr".to_owned()
         }
     };
-    // Whole requests a second, or a minute.
     let rate = match limit.rate.period.as_secs() {
         1 => format!("{}r/s", limit.rate.tokens),
-        seconds => format!("{}r/m", (limit.rate.tokens * 60).div_ceil(seconds.max(1)).max(1)),
+        seconds => {
+            let (tokens, seconds) = (limit.rate.tokens.saturating_mul(60), seconds.max(1));
+            let a_minute = tokens.div_ceil(seconds).max(1);
+            if !tokens.is_multiple_of(seconds) {
+                lacks.say(format!("a limit of {} is {a_minute} a minute: whole requests", limit.rate));
+            }
+            format!("{a_minute}r/m")
+        }
     };
     format!("    limit_req_zone {key} zone={}:10m rate={rate};\n", limit.name)
 }

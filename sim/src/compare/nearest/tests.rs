@@ -86,6 +86,7 @@ fn what_is_asked_for_is_written_down() {
     let of = |name| made(name, ROUTES, true, Path::new("/d")).text;
     let nginx = of("nginx");
     for line in [
+        "proxy_max_temp_file_size 0;",
         "server 127.0.0.1:9001 weight=3 max_fails=5 fail_timeout=2s max_conns=64;",
         "location ^~ /api/orders/ {",
         "rewrite \"^/api(/.*)$\" $1 break;",
@@ -101,10 +102,14 @@ fn what_is_asked_for_is_written_down() {
         "server s0 127.0.0.1:9001 weight 3 check inter 1500ms rise 1 fall 3 observe layer7 error-limit 5 on-error mark-down maxconn 64",
         "acl r1 path_beg /api/orders/",
         "retry-on conn-failure empty-response junk-response 502 503 504",
-        "store http_req_rate(200ms)",
+        "store gpc0,gpc0_rate(200ms)",
+        "http-request return status 429 if { sc_gpc0_rate(0,limit0) ge 20 }",
     ] {
         assert!(haproxy.contains(line), "{line} is not in\n{haproxy}");
     }
+    let at = |text: &str| haproxy.find(text).unwrap_or_else(|| panic!("{text} is not in\n{haproxy}"));
+    assert!(at("ge 20 }") < at("sc-inc-gpc0(0) if r0 || r1 || r2"), "who is refused is not counted:\n{haproxy}");
+    assert!(!haproxy.contains("http_req_rate"), "it counts who is refused:\n{haproxy}");
     let envoy: serde_json::Value = serde_json::from_str(&of("envoy")).unwrap();
     let cluster = &envoy["static_resources"]["clusters"][0];
     assert_eq!(cluster["outlier_detection"]["consecutive_gateway_failure"], 5);
@@ -113,6 +118,28 @@ fn what_is_asked_for_is_written_down() {
     let routes = &hosts["route_config"]["virtual_hosts"][0]["routes"];
     assert_eq!(routes[0]["match"]["path"], "/one", "the exact path comes first");
     assert_eq!(routes[1]["route"]["retry_policy"]["num_retries"], 1);
+}
+
+#[test]
+fn a_rate_that_cannot_be_written_down_exactly_is_said_to_be_off() {
+    let of = |name, rate: &str| {
+        let limited = ROUTES.replace("upstream = 'orders'", "upstream = 'orders'\nrate_limits = ['public']");
+        let config = config(&(limited + &LIMIT.replace("100/s", rate)));
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let spot = Spot { listen: at(8001), admin: at(8002), folder: Path::new("/d"), workers: 1, connections: 1_000 };
+        maker(name).unwrap().1(&Wanted { config: &config, spot })
+    };
+    let off = |name, rate| {
+        let lacks = of(name, rate).lacks;
+        lacks.into_iter().find(|lack| lack.starts_with(&format!("a limit of {rate} is"))).unwrap_or_default()
+    };
+    assert!(of("nginx", "100/h").text.contains("rate=2r/m"));
+    assert_eq!(off("nginx", "100/h"), "a limit of 100/h is 2 a minute: whole requests");
+    assert_eq!((off("nginx", "100/s"), off("nginx", "120/h")), (String::new(), String::new()));
+    assert!(off("envoy", "30/s").contains("off by -0.50 %"), "{:?}", of("envoy", "30/s").lacks);
+    assert_eq!((off("envoy", "100/s"), off("envoy", "100/h")), (String::new(), String::new()));
+    let small = "tokens come back no more often than each 50 ms, and no more than the burst".to_owned();
+    assert!(of("envoy", "1000/s").lacks.contains(&small) && !of("envoy", "100/s").lacks.contains(&small));
 }
 
 #[test]

@@ -24,14 +24,16 @@ pub(super) struct Over {
 }
 
 impl OneKey {
-    /// Holds what clients saw against the limit; `None` when nothing was admitted.
+    /// Holds what clients saw against the limit; `None` when nothing was sent. Who admits nothing at all is below it by
+    /// everything.
     pub(super) fn over_admission(&self, history: &History) -> Option<Over> {
         let admitted: Vec<u64> =
             history.clients.iter().filter(|one| was_admitted(one)).filter_map(|one| one.sent_ns).collect();
         let sent = || history.clients.iter().filter_map(|one| one.sent_ns);
         let time_ns = sent().max()?.saturating_sub(sent().min()?);
         let allowed = self.policy.burst as f64 + self.policy.rate() * time_ns as f64 / 1e9;
-        let worst_excess = worst_excess(&self.policy, admitted.iter().map(|at| (*at, 1)))?;
+        let worst_excess = worst_excess(&self.policy, admitted.iter().map(|at| (*at, 1)));
+        let worst_excess = worst_excess.unwrap_or(-(self.policy.burst as f64));
         Some(Over { share: admitted.len() as f64 / allowed.max(1.0) - 1.0, worst_excess })
     }
 }
@@ -72,5 +74,12 @@ mod tests {
     #[test]
     fn one_that_refuses_too_much_is_below() {
         assert!(over(|number| number == 0).share < -0.9);
+    }
+
+    #[test]
+    fn one_that_admits_nothing_is_below_by_everything_and_is_not_left_out() {
+        assert_eq!(over(|_| false), Over { share: -1.0, worst_excess: -5.0 });
+        let limit = OneKey { name: "all".into(), policy: LimitPolicy::per_second(10, 5) };
+        assert_eq!(limit.over_admission(&Story::new().end()), None, "nobody asked");
     }
 }

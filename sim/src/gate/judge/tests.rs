@@ -51,6 +51,16 @@ fn a_slow_down_fails_an_equal_head_passes_and_noise_decides_nothing() {
 }
 
 #[test]
+fn an_interval_says_how_often_such_a_one_holds_the_truth() {
+    let settings = Settings::load(None).unwrap();
+    let looks = Looks::new(&settings, 32);
+    let of = |rounds| cpu(&noisy(0.0, 0.01, rounds, 6), &settings, &looks).coverage;
+    assert!((of(12) - looks.coverage()).abs() < 1e-12, "{} of {}", of(12), looks.coverage());
+    assert!(looks.coverage() > 0.96 && looks.coverage() < 0.99, "three looks: {}", looks.coverage());
+    assert!((of(3) - 0.75).abs() < 1e-9, "three rounds cannot say more: {}", of(3));
+}
+
+#[test]
 fn a_sure_but_small_change_is_not_called_worse() {
     let settings = Settings::load(None).unwrap();
     let looks = Looks::new(&settings, 32);

@@ -64,6 +64,7 @@ fn metric(report: &Report<'_>, judged: &Judged) -> Value {
         "estimate_pct": in_percent(judged.estimate),
         "ci_low_pct": in_percent(judged.low),
         "ci_high_pct": in_percent(judged.high),
+        "coverage": round(judged.coverage, 1e4),
         "mde_pct": in_percent(judged.found),
         "mde_with_twice_the_rounds_pct": in_percent(judged.found_with_twice),
         "tolerance_pct": tolerance.tolerance_pct,

@@ -111,7 +111,11 @@ fn the_result_is_one_that_others_can_read() {
     assert_eq!((&written["pairs"][0]["first"], &written["pairs"][1]["first"]), (&"base".into(), &"head".into()));
     assert_eq!(written["pairs"][0]["base"]["cpu_us_per_request"], 10.0);
     let cpu = &written["metrics"]["cpu_us_per_request"];
-    for key in ["estimate_pct", "ci_low_pct", "ci_high_pct", "mde_pct", "tolerance_pct", "rounds", "base", "head"] {
+    let coverage = Looks::new(&Settings::load(None).unwrap(), 32).coverage();
+    assert!((cpu["coverage"].as_f64().unwrap() - coverage).abs() < 1e-4, "{cpu}: as the table's head says, {coverage}");
+    for key in
+        ["estimate_pct", "ci_low_pct", "ci_high_pct", "coverage", "mde_pct", "tolerance_pct", "rounds", "base", "head"]
+    {
         assert!(cpu[key].is_number(), "{key}: {cpu}");
     }
     assert_eq!((&cpu["verdict"], &cpu["rounds"]), (&"pass".into(), &12.into()));
