@@ -56,12 +56,11 @@ fn tied(side: &Side, is_kept: impl Fn(&str) -> bool) -> Tied<'_> {
 /// The routes of one tie that have passed another one which answers a method of theirs, before and now.
 fn change(before: &[(&str, &RouteMatch)], now: &[(&str, &RouteMatch)]) -> Option<Change> {
     let place: HashMap<&str, usize> = now.iter().enumerate().map(|(place, (name, _))| (*name, place)).collect();
-    let is_before = |one: usize, other: usize| one < other;
     let passed = |one: usize| {
         before.iter().enumerate().any(|(other, (name, matches))| {
             let (own, own_matches) = before[one];
             let turned = match (place.get(own), place.get(name)) {
-                (Some(own), Some(its)) => is_before(one, other) != is_before(*own, *its),
+                (Some(own), Some(its)) => (one < other) != (own < its),
                 _ => false,
             };
             one != other && turned && tie::share_a_method(own_matches, matches)

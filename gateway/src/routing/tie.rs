@@ -75,7 +75,8 @@ mod tests {
             for host in ["a.b", "c.b", "c.d"] {
                 for path in ["/", "/a", "/b", "/a/b", "/a/"] {
                     for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT] {
-                        let ask = Ask { host, method: &method, path, query: None, headers: &headers, body: Body::Absent };
+                        let body = Body::Absent;
+                        let ask = Ask { host, method: &method, path, query: None, headers: &headers, body };
                         let taken = both.each_ref().map(|table| match table.find(&ask) {
                             Found::Route { index, .. } => Some(Arc::as_ptr(&table.routes()[index])),
                             _ => None,

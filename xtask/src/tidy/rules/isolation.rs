@@ -56,6 +56,7 @@ const EDGES: &[(&str, &str, &str)] = &[
     ("admin", "rate_limit", "limits are shown as they are"),
     ("openapi", "upstream", "services are asked for their documents, beside all requests"),
     ("config", "routing", "a rewrite is tried where it is checked"),
+    ("diff", "routing", "whether the order of two routes decides is the table's to say"),
     ("listener", "pipeline", "a connection hands each of its requests over"),
     ("plugins", "identity", "the program's own code is told who asks"),
 ];
