@@ -236,9 +236,10 @@ async fn a_page_that_every_possible_route_lets_in_can_read_why_it_was_refused_be
     std::fs::write(&keys, "").unwrap();
     let upstream = echo().await;
     for (other, may_read) in [(PAGE, true), ("https://other.example", false)] {
-        let route = |path: &str, more: &str, origin: &str| {
+        let route = |name: &str, more: &str, origin: &str| {
+            let path = name.split('-').next().unwrap();
             format!(
-                "[[routes]]\npath = '{path}'\nmethods = ['POST']\nupstream = 'http://{}'\n{more}\n\
+                "[[routes]]\nname = '{name}'\npath = '/{path}'\nmethods = ['POST']\nupstream = 'http://{}'\n{more}\n\
                  cors = {{ origins = ['{origin}'], methods = ['POST'] }}\n",
                 upstream.addr()
             )
@@ -247,10 +248,10 @@ async fn a_page_that_every_possible_route_lets_in_can_read_why_it_was_refused_be
             "[server]\nbody_idle_timeout = '100ms'\nbody_match_memory = '4MiB'\nmax_in_flight = 1\n\
              [identity.providers.keys]\nkind = 'api_key'\nfile = '{}'\n{}{}{}{}",
             keys.display(),
-            route("/keyed", "body = { '/a' = 1 }\nauth = { providers = ['keys'] }", PAGE),
-            route("/keyed", "auth = { providers = ['keys'] }", other),
-            route("/open", "body = { '/a' = 1 }", PAGE),
-            route("/open", "", other),
+            route("keyed-first", "body = { '/a' = 1 }\nauth = { providers = ['keys'] }", PAGE),
+            route("keyed-last", "auth = { providers = ['keys'] }", other),
+            route("open-first", "body = { '/a' = 1 }", PAGE),
+            route("open-last", "", other),
         );
         let gateway = Gateway::start(&text).await;
         let post = |path: &str, length: usize, body: &str| {
