@@ -67,8 +67,8 @@ pub(crate) struct Hidden {
     pub(crate) host: HostPattern,
 }
 
-/// Every aggregate and every batch for any host whose requests a route of some host takes before it, each with the first
-/// such. Routes for any host are meant to stand back: they serve whom no host's own routes do.
+/// Every aggregate and every batch for any host whose requests a route of some host takes before it, each with the
+/// first such. Routes for any host are meant to stand back: they serve whom no host's own routes do.
 pub(crate) fn hidden(routes: &[Arc<Route>]) -> Vec<Hidden> {
     let gathers = |route: &Route| route.aggregate.is_some() || route.batch.is_some();
     let all = || routes.iter().enumerate();
