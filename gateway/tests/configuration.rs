@@ -291,7 +291,7 @@ fn an_included_file_changes_no_other() {
     assert_eq!(load(&main, Purpose::Run).unwrap_or_else(|error| panic!("{error}")).config.providers.len(), 1);
     write(
         "a.toml",
-        "[server]\nworkers = 3\n[defaults.route]\nhttps = \"require\"\n[admin]\naddress = \"\"\n\
+        "[server]\nworkers = 3\n[defaults.route]\ntimeout = \"1s\"\n[admin]\naddress = \"\"\n\
          [telemetry.access_log]\noutput = \"off\"\n[identity]\nstrip_headers = []\n",
     );
     let Err(LoadError::Invalid(problems)) = load(&main, Purpose::Run) else { panic!("mistakes") };

@@ -1,12 +1,12 @@
 //! Which troubled endpoints leave balancing, and which have to stay in because too many have left already.
 //!
 //! An endpoint is troubled while its breaker is not closed or its health checks fail. One whose checks fail says itself
-//! that it is down, and is **ejected** whatever the share of all that may be is; never the last endpoint. Of those whose
+//! that it is down, and is **ejected** whatever the share is that may be; never the last endpoint. Of those whose
 //! breakers alone speak against them, which is a guess from what clients met, the ones that have been troubled for
 //! longest leave too, until that share is out. The others are **capped**: they stay in. Where every endpoint's breaker
 //! has tripped there is nobody left to spare, and none is capped: the upstream's own breaker, which is the roll-up of
-//! them, is open. Below a share of untroubled endpoints all are used again (Envoy's panic threshold), since a few cannot
-//! carry what all of them did.
+//! them, is open. Below a share of untroubled endpoints all are used again (Envoy's panic threshold), since a few
+//! cannot carry what all of them did.
 //!
 //! The answer depends on the endpoints' state alone, not on how it came about: whoever asks twice gets the same.
 

@@ -106,6 +106,6 @@ fn it_is_of_some_hosts_and_comes_before_others_like_a_route() {
     );
     assert!(with("hosts = [\"a.example\"]").is_empty() && with("priority = 1").is_empty());
     let batch = "[[batches]]\npath = \"/i/{id}\"\nupstream = \"u\"\nhosts = [\"b.example\"]\npriority = 2\n\
-                 request = { path = \"/{ids}\", method = \"GET\" }\nresponse = { key = \"/id\" }";
+                 request = { path = \"/{ids}\", method = \"GET\" }\nresponse = { items = \"/items\", key = \"/id\" }";
     check(&format!("upstreams.u.endpoints = [\"b:1\"]\n{batch}"), &[]);
 }

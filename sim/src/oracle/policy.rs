@@ -25,7 +25,8 @@ pub struct UpstreamPolicy {
     pub weights: Vec<u32>,
     /// Its endpoints' breaker; `None` where there is none.
     pub breaker: Option<BreakerPolicy>,
-    /// The share of endpoints that ejection may take out by their breakers, percent; rounded down, and never the last one.
+    /// The share of endpoints that ejection may take out by their breakers, percent; rounded down, and never the last
+    /// one.
     pub max_percent: u32,
     /// The gateway checks endpoints beside their requests.
     pub checked: bool,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::Context;
 use super::reader::number;
+use crate::config::load::Purpose;
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::schema::Kind;
 use crate::config::tree::{Node, Text, Value};
@@ -225,9 +226,9 @@ fn folder_exists(context: &mut Context<'_>, node: &Node, text: &Text) -> bool {
     if !folder.is_dir() {
         return refuse(context, node, format!("the folder of {} does not exist", quoted(text.shown())), None);
     }
-    // Who checks is perhaps another user than who runs it.
+    // Who checks is perhaps another user than who runs it; who runs it is told when the file is opened.
     let written_to = if path.exists() { path.as_path() } else { folder };
-    if rustix::fs::access(written_to, rustix::fs::Access::WRITE_OK).is_err() {
+    if context.purpose == Purpose::Check && rustix::fs::access(written_to, rustix::fs::Access::WRITE_OK).is_err() {
         let message = format!("{} cannot be written to by the user that asks now", quoted(text.shown()));
         context.report.warning(
             node.at,

@@ -1,9 +1,9 @@
 //! `include = ["routes/*.toml"]`: more files, merged into one tree.
 //!
-//! Lists of tables (`[[routes]]`) are added in the order of the files, named tables (`[upstreams.NAME]`) are put side by
-//! side; what is written twice is a problem, never an override. What holds for all files (`[server]`, `[defaults.route]`)
-//! is in the first one, where it is looked for: an included file changes no other. Included files include nothing
-//! themselves, so there are no circles.
+//! Lists of tables (`[[routes]]`) are added in the order of the files, named tables (`[upstreams.NAME]`) are put side
+//! by side; what is written twice is a problem, never an override. What holds for all files (`[server]`,
+//! `[defaults.route]`) is in the first one, where it is looked for: an included file changes no other. Included files
+//! include nothing themselves, so there are no circles.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};

@@ -44,12 +44,13 @@ pub(crate) fn distinct(context: &mut Context<'_>, root: &Reader<'_>) {
         let listener = Reader::new(Some(table), None, &LISTENER, node.at);
         let Ok(address) = listener.text("address").parse::<SocketAddr>() else { continue };
         let shares = listener.flag("reuse_port");
+        // With `reuse_port` on both the kernel prefers the more specific one; else it refuses the later one.
+        let clashes =
+            |other: SocketAddr, their: bool| !(shares && their) && overlap(other, address) && !is_pair(other, address);
+        let clash = taken.iter().find(|(other, their)| clashes(*other, *their));
         if taken.iter().any(|(other, _)| *other == address && address.port() != 0) {
             context.report.error(listener.at("address"), format!("another listener has the address {address} already"));
-        } else if let Some((other, _)) = taken.iter().find(|(other, their)| {
-            // With `reuse_port` on both the kernel prefers the more specific one; else it refuses the later one.
-            !(shares && *their) && overlap(*other, address) && !is_pair(*other, address)
-        }) {
+        } else if let Some((other, _)) = clash {
             let message = format!("{address} and the listener on {other} have addresses in common");
             let help = "leave one of both out: 0.0.0.0 is every address of IPv4, and [::] every one, IPv4 too";
             context.report.error_with(listener.at("address"), message, help);

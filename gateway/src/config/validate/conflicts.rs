@@ -58,18 +58,18 @@ pub fn conflicts(routes: &[Arc<Route>]) -> Vec<Conflict> {
 
 /// An aggregate or a batch for any host that is not reached on one; indexes into the list that was asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hidden {
+pub(crate) struct Hidden {
     /// The one that is hidden.
-    pub hidden: usize,
+    pub(crate) hidden: usize,
     /// The route that takes its requests.
-    pub by: usize,
+    pub(crate) by: usize,
     /// The host on which it does.
-    pub host: HostPattern,
+    pub(crate) host: HostPattern,
 }
 
-/// Every aggregate and every batch for any host whose requests a route of some host takes before it, each with the first
-/// such. Routes for any host are meant to stand back: they serve whom no host's own routes do.
-pub fn hidden(routes: &[Arc<Route>]) -> Vec<Hidden> {
+/// Every aggregate and every batch for any host whose requests a route of some host takes before it, each with the
+/// first such. Routes for any host are meant to stand back: they serve whom no host's own routes do.
+pub(crate) fn hidden(routes: &[Arc<Route>]) -> Vec<Hidden> {
     let gathers = |route: &Route| route.aggregate.is_some() || route.batch.is_some();
     let all = || routes.iter().enumerate();
     let any_host = all().filter(|(_, route)| gathers(route) && route.matches.hosts.is_empty());

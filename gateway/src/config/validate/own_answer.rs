@@ -22,8 +22,8 @@ pub(crate) fn redirect_parameters(context: &mut Context<'_>, route: &Reader<'_>)
     }
 }
 
-/// A new path that is the old one, of the same host and port, leads in a circle; unless it is the query that is matched,
-/// and left out.
+/// A new path that is the old one, of the same host and port, leads in a circle; unless it is the query that is
+/// matched, and left out.
 pub(crate) fn redirect_elsewhere(context: &mut Context<'_>, route: &Reader<'_>) {
     if route.get("redirect").is_none() {
         return;
