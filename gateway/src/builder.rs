@@ -213,8 +213,8 @@ impl Builder {
     /// `[admin]` of its configuration are not looked at. Warnings go to standard error.
     ///
     /// Within a tokio runtime, what has to happen beside requests (health checks, discovery, keys, spans) happens on it
-    /// from here on, until the gateway and its services are dropped. Elsewhere nothing of that happens before [`Gateway::keep_watch`] and [`Gateway::keep_discovering`]
-    /// are called within one.
+    /// from here on, until the gateway and its services are dropped. Elsewhere nothing of that happens before
+    /// [`Gateway::keep_watch`] and [`Gateway::keep_discovering`] are called within one.
     ///
     /// # Errors
     /// There is no configuration, it is not right, it names what is not registered, or its access log cannot be opened.

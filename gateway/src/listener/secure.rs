@@ -24,7 +24,8 @@ pub async fn serve<N: Network, K: Send>(
     kept: K,
 ) {
     let within = shard.snapshot().config.server.tls_handshake_timeout;
-    // When a drain begins, a handshake may be under way, and a request behind it. Who has said nothing is not waited for.
+    // When a drain begins, a handshake may be under way, and a request behind it. Who has said nothing is not waited
+    // for.
     let draining = async {
         drain::wait(drain.clone()).await;
         tokio::time::sleep(LINGER_TIME).await;

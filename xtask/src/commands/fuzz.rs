@@ -51,7 +51,8 @@ pub(crate) fn in_ci() -> Result<(), Failure> {
 
 /// Mutants of the seeds, by a test of the gateway.
 fn plain(options: &Options) -> Result<(), Failure> {
-    // Of the workspace, for which it is built already: for the gateway alone, libraries would be built with fewer features.
+    // Of the workspace, for which it is built already: for the gateway alone, libraries would be built with fewer
+    // features.
     let mut args = vec!["test", "--locked", "--workspace", "--test", "fuzz_targets", "--"];
     if !options.only.is_empty() {
         args.push("--exact");

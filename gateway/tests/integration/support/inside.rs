@@ -1,5 +1,5 @@
-//! A gateway inside the test itself, without listeners: on sockets, or on a network of streams in memory, for stories in
-//! virtual time, where whoever is connected to does what the story says.
+//! A gateway inside the test itself, without listeners: on sockets, or on a network of streams in memory, for stories
+//! in virtual time, where whoever is connected to does what the story says.
 
 use std::future::Future;
 use std::io;
