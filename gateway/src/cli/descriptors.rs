@@ -13,7 +13,7 @@ pub(super) fn take_all(max_connections: usize) -> Result<(), u64> {
         return suffices(limit, max_connections);
     }
     let raised = Rlimit { current: limit.maximum, ..limit };
-    let limit = if setrlimit(Resource::Nofile, raised.clone()).is_ok() { raised } else { limit };
+    let limit = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };
     suffices(limit, max_connections)
 }
 
