@@ -130,7 +130,8 @@ pub struct ServiceBody<N: Network> {
     watch: Watch,
     deadlines: Arc<Deadlines>,
     clock: Clock,
-    /// How long the client may take for what it was handed.
+    /// How long a client of the gateway's own listeners may take for what it was handed. Nobody is cut off for it here:
+    /// a server asks for more when all that it holds is written, which of a slow client that reads steadily is late.
     patience: Duration,
 }
 
@@ -142,11 +143,6 @@ impl<N: Network> ServiceBody<N> {
             self.deadlines.set(Wait::Write, self.clock.now(), Some(self.patience));
         }
     }
-
-    /// Whether the client took too long for what was handed out.
-    fn is_given_up(&self) -> bool {
-        self.deadlines.left(Wait::Write, self.clock.now()).is_some_and(|left| left.is_zero())
-    }
 }
 
 impl<N: Network> Body for ServiceBody<N> {
@@ -155,12 +151,6 @@ impl<N: Network> Body for ServiceBody<N> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let body = self.get_mut();
-        if body.is_given_up() {
-            // As if it had left: its record says so, and the upstream's connection goes with it.
-            body.inner = ResponseBody::Empty;
-            body.deadlines.clear(Wait::Write);
-            return Poll::Ready(Some(Err("the client did not take the answer in time".into())));
-        }
         let (inner, deadlines) = (&mut body.inner, &body.deadlines);
         let polled = poll_watched(&mut body.watch, cx, |cx| {
             let polled = Pin::new(&mut *inner).poll_frame(cx);

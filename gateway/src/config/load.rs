@@ -278,7 +278,7 @@ fn tell_of_hidden(context: &mut Context<'_>, (config, places): (&Config, &[Span]
             file.display(),
             first.line
         );
-        let help = format!("write hosts = [\"{host}\"], or a higher priority");
+        let help = "write a higher priority, or a second one for this host";
         context.report.warning(places[hidden], message, help);
     }
 }

@@ -104,8 +104,9 @@ pub async fn consult<N: Network>(
             heard(exchange, WordResult::FailedOpen);
             Ok(None)
         }
-        Err(error) => {
+        Err(mut error) => {
             heard(exchange, WordResult::Failed);
+            exchange.count_shed(&mut error);
             let detail = "Whether this request may pass cannot be found out now.";
             let refused = GatewayError::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1));
             Err(refused.because(error).into())

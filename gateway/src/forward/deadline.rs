@@ -36,10 +36,12 @@ pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderM
     let text = |value: http::HeaderValue| value.to_str().ok().map(str::to_owned);
     let plain = headers.remove(&X_REQUEST_TIMEOUT_MS).and_then(text).and_then(|text| text.parse().ok());
     let grpc = headers.remove(&GRPC_TIMEOUT).and_then(text).and_then(|text| grpc_timeout(&text));
-    let asked = [plain.map(Duration::from_millis), grpc].into_iter().flatten().filter(|asked| !asked.is_zero()).min();
-    if exchange.is_grpc {
-        exchange.call_timeout = asked;
+    let [plain, grpc] = [plain.map(Duration::from_millis), grpc].map(|asked| asked.filter(|asked| !asked.is_zero()));
+    // The other header is until response headers alone, as a gateway in front tells it. What was read before holds.
+    if exchange.is_grpc && grpc.is_some() {
+        exchange.call_timeout = grpc;
     }
+    let asked = [plain, grpc].into_iter().flatten().min();
     if let Some(asked) = asked
         && exchange.timeout.is_none_or(|given| asked < given)
     {

@@ -59,12 +59,12 @@ impl std::error::Error for DialError {}
 
 impl DialError {
     /// Whether it was the gateway's own machine that had nothing to open a connection with: no file descriptor, no
-    /// port, no memory. That says nothing about the endpoint.
+    /// memory. That says nothing about the endpoint. Not an address that is not available: that is the endpoint's where
+    /// a machine speaks no IPv6, and ports run out for one endpoint at a time, beside which another serves.
     pub(crate) fn is_own_lack(&self) -> bool {
         const OF_THE_MACHINE: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
         let Self::Network(error) = self else { return false };
-        error.kind() == io::ErrorKind::AddrNotAvailable
-            || error.raw_os_error().is_some_and(|code| OF_THE_MACHINE.contains(&code))
+        error.raw_os_error().is_some_and(|code| OF_THE_MACHINE.contains(&code))
     }
 }
 

@@ -13,6 +13,10 @@ fn a_path_with_a_last_slash_is_no_prefix() {
     let told = "2:8: \"/api/\" is this one path, and nothing below it (\"/api/{*rest}\" is all below it)";
     assert_eq!(of("/api/"), [told]);
     assert!(of("/").is_empty() && of("/api").is_empty() && of("/api/{*rest}").is_empty());
+    let beside = "[[routes]]\npath = \"/api/{*rest}\"\nupstream = \"http://a\"\n";
+    assert!(warnings(&format!("{beside}[[routes]]\npath = \"/api/\"\nanswer = {{}}")).is_empty());
+    assert!(warnings(&format!("{beside}[[routes]]\npath = \"/api/\"\nupstream = \"http://a\"")).is_empty());
+    assert!(warnings("[[routes]]\npath = \"/docs/\"\nredirect = { path = \"/docs\" }").is_empty());
 }
 
 #[test]
@@ -32,7 +36,11 @@ fn a_redirect_to_its_own_path_is_a_circle() {
     let redirect = |path: &str, keys: &str| format!("[[routes]]\npath = \"{path}\"\nredirect = {{ {keys} }}");
     let circle = "3:21: this redirect leads to the path that it is for: in a circle";
     check(&redirect("/{*rest}", "path = \"/{rest}\""), &[circle]);
-    check(&redirect("/a/{id}", "path = \"/a/{id}\", scheme = \"https\""), &[circle]);
+    check(&redirect("/a/{id}", "path = \"/a/{id}\", scheme = \"https\""), &[]);
+    // Who sent a form comes back with a GET.
+    let after_a_form = redirect("/form", "path = \"/form\", status = 303");
+    check(&format!("{after_a_form}\nmethods = [\"POST\"]"), &[]);
+    check(&format!("{after_a_form}\nmethods = [\"GET\", \"POST\"]"), &[circle]);
     check(&redirect("/{*rest}", "path = \"/{rest}\", host = \"b.example\""), &[]);
     check(&redirect("/a/{id}", "path = \"/b/{id}\""), &[]);
     let without_query = redirect("/a", "path = \"/a\", strip_query = true");
@@ -48,6 +56,7 @@ fn a_timeout_that_took_all_the_time_is_not_tried_again() {
     for keys in ["on = [\"timeout\"], per_try_timeout = \"2s\"", "on = [\"timeout\"], attempts = 1", "on = [\"503\"]"] {
         assert!(said(&format!("retry = {{ {keys} }}")).is_empty(), "{keys}");
     }
+    assert!(said("[defaults.route]\nretry = { on = [\"timeout\"] }").is_empty(), "of no use to some of them");
 }
 
 #[test]
@@ -77,6 +86,9 @@ fn a_limit_by_identity_wants_one() {
         assert!(found.len() == 1 && found[0].starts_with(&told(key)), "{found:?}");
     }
     assert!(with("key = \"client_ip\"").is_empty());
+    let shared =
+        "[defaults.route]\nrate_limits = [\"l\"]\n[rate_limits.l]\nrate = \"1/s\"\nburst = 1\nkey = \"subject\"";
+    assert!(said(shared).is_empty(), "it counts for each route as it can");
     assert!(with("key = \"subject\"\nanonymous = { rate = \"1/s\", burst = 1 }").is_empty());
 }
 
@@ -98,17 +110,6 @@ fn a_prefix_is_removed_where_it_can_be() {
     }
     let shared = "[defaults.route]\nrewrite = { strip_prefix = \"/b\" }";
     assert!(said(shared).is_empty(), "what routes share is of no use to some of them");
-}
-
-#[test]
-fn pages_are_told_of_methods_that_there_are() {
-    let cors = |methods: &str| {
-        said(&format!("methods = [\"GET\"]\ncors = {{ origins = [\"https://a\"], methods = [{methods}] }}"))
-    };
-    let told = "5:53: pages may use \"PUT\", which the route does not take (write it in the route's `methods` too, or leave \
-                it out here)";
-    assert_eq!(cors("\"GET\", \"PUT\""), [told]);
-    assert!(cors("\"GET\", \"HEAD\"").is_empty() && cors("\"*\"").is_empty());
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! A gateway inside a program: clients that do not read, and its own end.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
 use gateway::gateway::Gateway;
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncWriteExt, DuplexStream};
 use tokio::sync::Notify;
@@ -65,19 +68,19 @@ async fn a_client_that_is_slow_to_read_opens_no_breaker_for_others() {
     }
 }
 
+/// A server asks for more when all that it holds is written, which of one that reads slowly may be late.
 #[tokio::test(start_paused = true)]
-async fn a_client_that_takes_nothing_for_body_idle_timeout_does_not_get_the_rest() {
-    let (world, _now) = world();
+async fn a_client_that_reads_slowly_gets_all_of_it() {
+    let (world, now) = world();
     let mut body = world.ask(get("/a")).await.into_body();
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "half");
-    assert_eq!(world.in_flight(), (1, 1));
     // virtual time
     tokio::time::sleep(Duration::from_secs(6)).await;
+    let waits = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut body).poll_frame(cx).is_pending())).await;
+    assert!(waits, "for the rest");
+    now.notify_one();
     assert!(body.frame().await.unwrap().is_err());
     assert_eq!(world.in_flight(), (0, 0));
-    assert!(body.frame().await.is_none(), "it is over");
-    let records = world.records();
-    assert_eq!((records.len(), &records[0]["ended"]), (1, &"client_left".into()));
 }
 
 #[tokio::test]

@@ -196,13 +196,22 @@ async fn a_service_hears_of_no_deadline_but_the_clients_so_that_streams_outlive_
     let mut upstream = H2Upstream::start().await;
     let gateway = Gateway::start(&text("", "timeout = '10s'", upstream.address)).await;
     let mut client = H2Client::connect(gateway.address).await;
-    for (given, least) in [(None, 0), (Some("20S"), 10_001), (Some("99999999H"), 99_999_999)] {
+    let few = ("x-request-timeout-ms", "5000");
+    for (given, least, beside) in [
+        (None, 0, None),
+        (Some("20S"), 10_001, None),
+        (Some("99999999H"), 99_999_999, None),
+        // As a gateway in front tells its own route's time.
+        (None, 0, Some(few)),
+        (Some("20S"), 10_001, Some(few)),
+    ] {
         let mut request = post("/mocks.Echo/ServerStream");
         for (name, value) in [("content-type", "application/grpc"), ("te", "trailers")] {
             request.headers_mut().insert(name, value.parse().unwrap());
         }
-        if let Some(given) = given {
-            request.headers_mut().insert("grpc-timeout", given.parse().unwrap());
+        let given_too = given.map(|given| ("grpc-timeout", given));
+        for (name, value) in given_too.into_iter().chain(beside) {
+            request.headers_mut().insert(name, value.parse().unwrap());
         }
         let _call = client.begin(request, true).await;
         let asked = upstream.next().await;

@@ -68,9 +68,11 @@ fn of_result(result: &ResultFile, figures: &mut BTreeMap<String, f64>) {
     for (name, load) in &result.load {
         for (phase_name, phase) in load.phases_in_order() {
             let name = if result.load.len() == 1 { phase_name.to_owned() } else { format!("{name}.{phase_name}") };
-            // Of no requests there is neither.
+            // Of nothing there is neither, and of what was not sent no latency.
             if let Some(success) = phase.success() {
                 figures.insert(format!("success.{name}"), round(success, 1e5));
+            }
+            if phase.has_ended() {
                 figures.insert(format!("p99_ms.{name}"), round(phase.latency_us.p99 / 1e3, 1e3));
             }
         }

@@ -174,15 +174,11 @@ fn doubtful_method(context: &mut Context<'_>, node: &Node, text: &Text) {
     }
 }
 
-/// Other gateways take what ends in a slash as a prefix, and have signs of their own.
+/// Other gateways have signs of their own.
 fn doubtful_path(context: &mut Context<'_>, node: &Node, text: &Text) {
     if let Some((segment, meant)) = path_pattern::foreign(&text.content) {
         let message = format!("{} in a path is matched as written", quoted(segment));
         context.report.warning(node.at, message, format!("perhaps {meant} is meant"));
-    } else if text.content.len() > 1 && text.content.ends_with('/') {
-        let shown = text.shown();
-        let message = format!("{} is this one path, and nothing below it", quoted(shown));
-        context.report.warning(node.at, message, format!("{} is all below it", quoted(&format!("{shown}{{*rest}}"))));
     }
 }
 

@@ -39,7 +39,6 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::hedge_within_timeout,
         route::coalesced_as_they_come,
         route::cors_credential_headers,
-        route::cors_methods_are_taken,
         compress::upstreams_answers,
         api_document::readable,
         references::route,

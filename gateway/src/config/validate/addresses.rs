@@ -73,7 +73,10 @@ pub(crate) fn distinct(context: &mut Context<'_>, root: &Reader<'_>) {
 fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
     let holds = |all: IpAddr, ip: IpAddr| all.is_unspecified() && (all.is_ipv6() || ip.is_ipv4());
-    one.port() == other.port() && one.port() != 0 && (a == b || holds(a, b) || holds(b, a))
+    // The same address of a link is another one on each interface.
+    let scope = |address: SocketAddr| if let SocketAddr::V6(it) = address { it.scope_id() } else { 0 };
+    let are_same = a == b && (scope(one) == scope(other) || scope(one) == 0 || scope(other) == 0);
+    one.port() == other.port() && one.port() != 0 && (are_same || holds(a, b) || holds(b, a))
 }
 
 /// `0.0.0.0` and `[::]`: each has its own family then.

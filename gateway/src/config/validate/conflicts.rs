@@ -67,13 +67,18 @@ pub(crate) struct Hidden {
     pub(crate) host: HostPattern,
 }
 
-/// Every aggregate and every batch for any host whose requests a route of some host takes before it, each with the
-/// first such. Routes for any host are meant to stand back: they serve whom no host's own routes do.
+/// Every aggregate and every batch for any host whose requests a less specific route of some host takes before it, each
+/// with the first such. Routes for any host are meant to stand back: they serve whom no host's own routes do. So is what
+/// gathers, where such a route covers its path too.
 pub(crate) fn hidden(routes: &[Arc<Route>]) -> Vec<Hidden> {
     let gathers = |route: &Route| route.aggregate.is_some() || route.batch.is_some();
     let all = || routes.iter().enumerate();
+    let stands_back = |path: &str| {
+        routes.iter().any(|it| it.matches.hosts.is_empty() && !gathers(it) && covers(&it.matches.path, path))
+    };
     let any_host = all().filter(|(_, route)| gathers(route) && route.matches.hosts.is_empty());
     any_host
+        .filter(|(_, route)| !stands_back(&route.matches.path))
         .filter_map(|(hidden, route)| {
             let (by, other) = all().find(|(_, other)| takes_all_of(&other.matches, &route.matches))?;
             Some(Hidden { hidden, by, host: other.matches.hosts.first()?.clone() })
@@ -90,6 +95,7 @@ fn takes_all_of(one: &RouteMatch, other: &RouteMatch) -> bool {
         && takes_methods
         && is_for_all
         && covers(&one.path, &other.path)
+        && !covers(&other.path, &one.path)
 }
 
 /// Whether every path of the second pattern is one of the first.

@@ -30,10 +30,14 @@ pub(crate) fn redirect_elsewhere(context: &mut Context<'_>, route: &Reader<'_>) 
     }
     let redirect = route.table("redirect");
     let Some(path) = redirect.get("path") else { return };
-    let stays = ["host", "port"].iter().all(|key| redirect.get(key).is_none());
+    // A new scheme goes to its usual port.
+    let stays = ["scheme", "host", "port"].iter().all(|key| redirect.get(key).is_none());
+    // Who is sent on comes back with a GET, and without a body.
+    let taken = route.texts("methods");
+    let is_left = (!taken.is_empty() && !taken.iter().any(|method| method == "GET")) || !route.map("body").is_empty();
     let loses_its_reason = redirect.flag("strip_query") && !route.map("query").is_empty();
     let own = route.text("path").replace("{*", "{");
-    if stays && !loses_its_reason && path.text() == Some(own.as_str()) {
+    if stays && !is_left && !loses_its_reason && path.text() == Some(own.as_str()) {
         let help = "write another path, or a `host`; `https = \"redirect\"` sends to TLS who comes in the clear";
         context.report.error_with(path.at, "this redirect leads to the path that it is for: in a circle", help);
     }

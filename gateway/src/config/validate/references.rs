@@ -48,7 +48,9 @@ fn rate_limits(context: &mut Context<'_>, route: &Reader<'_>) {
 
 /// Where nobody proves who they are, a limit by identity counts by address: that has to be meant.
 fn counted_by_address(context: &mut Context<'_>, route: &Reader<'_>, node: &Node) {
-    if route.get("auth").is_none()
+    // What routes share counts for each as it can.
+    if route.own("rate_limits").is_some()
+        && route.get("auth").is_none()
         && let Some(key) = node.text().and_then(|name| context.limit_by_identity(name))
     {
         let message =

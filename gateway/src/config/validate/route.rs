@@ -117,10 +117,35 @@ pub(crate) fn coalesced_as_they_come(context: &mut Context<'_>, route: &Reader<'
     }
 }
 
+/// Other gateways take what ends in a slash as a prefix. It is meant as it is where the route answers itself, or where
+/// another one is for all below it.
+pub(crate) fn slash_is_meant(context: &mut Context<'_>, root: &Reader<'_>) {
+    let routes: Vec<Reader<'_>> = build::tables(context, root, "routes").collect();
+    let prefixes: Vec<String> =
+        routes.iter().filter_map(|it| Some(it.text("path").split_once("{*")?.0.to_owned())).collect();
+    for route in &routes {
+        let Some(node) = route.get("path") else { continue };
+        let path = route.text("path");
+        let answers = ["redirect", "answer"].iter().any(|key| route.get(key).is_some());
+        if path.len() > 1 && path.ends_with('/') && !answers && !prefixes.iter().any(|prefix| *prefix == *path) {
+            let shown = node.shown();
+            let message = format!("{} is this one path, and nothing below it", quoted(shown));
+            let help = format!("{} is all below it", quoted(&format!("{shown}{{*rest}}")));
+            context.report.warning(node.at, message, help);
+        }
+    }
+}
+
 /// One attempt fits into the whole.
 pub(crate) fn tries_within_timeout(context: &mut Context<'_>, route: &Reader<'_>) {
     let retry = route.table("retry");
-    let Some(one) = retry.timeout("per_try_timeout") else { return timeouts_leave_time(context, &retry) };
+    let Some(one) = retry.timeout("per_try_timeout") else {
+        // What routes share is of no use to some of them.
+        if route.own("retry").is_some() {
+            timeouts_leave_time(context, &retry);
+        }
+        return;
+    };
     let Some(whole) = route.timeout("timeout") else { return };
     if one > whole {
         context.report.error(retry.at("per_try_timeout"), "per_try_timeout is above the route's timeout");
@@ -205,23 +230,6 @@ pub(crate) fn cors_credential_headers(context: &mut Context<'_>, route: &Reader<
     {
         let message = "the route wants to know who asks, and pages may send no header that tells it";
         context.report.warning(cors.at, message, "headers = [\"authorization\"], or the header of the API key");
-    }
-}
-
-/// Pages are told of methods that the route takes.
-pub(crate) fn cors_methods_are_taken(context: &mut Context<'_>, route: &Reader<'_>) {
-    let taken = route.texts("methods");
-    // What routes share is of no use to some of them.
-    if route.own("cors").is_none() || taken.is_empty() {
-        return;
-    }
-    for node in route.table("cors").nodes("methods") {
-        let Some(method) = node.text().filter(|method| *method != "*") else { continue };
-        let is_taken = |taken: &String| taken == method || (taken == "GET" && method == "HEAD");
-        if !taken.iter().any(is_taken) {
-            let message = format!("pages may use {}, which the route does not take", quoted(node.shown()));
-            context.report.warning(node.at, message, "write it in the route's `methods` too, or leave it out here");
-        }
     }
 }
 

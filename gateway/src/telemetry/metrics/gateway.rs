@@ -36,7 +36,7 @@ pub enum ShedReason {
     Http2Flood,
     /// `body_match_memory`
     RoutingBodies,
-    /// The machine gave no socket for a connection to an upstream: file descriptors, ports or memory.
+    /// The machine gave no socket for a connection to an upstream: file descriptors or memory.
     Sockets,
 }
 

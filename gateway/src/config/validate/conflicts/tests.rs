@@ -83,6 +83,12 @@ fn what_is_gathered_for_any_host_is_hidden_by_a_hosts_own_routes() {
     for (route, gathering, is_hidden) in [
         ("path = \"/{*rest}\"\nhosts = [\"a.example\"]", aggregate, true),
         ("path = \"/{*rest}\"", aggregate, false),
+        ("name = \"of-a-host\"\npath = \"/api/d/{id}\"\nhosts = [\"a.example\"]", aggregate, false),
+        (
+            "path = \"/{*rest}\"\nhosts = [\"a.example\"]\n[[routes]]\npath = \"/api/{*rest}\"\nupstream = \"u\"",
+            aggregate,
+            false,
+        ),
         ("path = \"/api/{*rest}\"\nhosts = [\"*.example\"]", aggregate, true),
         ("path = \"/api/{kind}/{id}\"\nhosts = [\"a.example\"]", aggregate, true),
         ("path = \"/api/e/{*rest}\"\nhosts = [\"a.example\"]", aggregate, false),
