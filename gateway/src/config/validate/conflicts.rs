@@ -68,8 +68,8 @@ pub(crate) struct Hidden {
 }
 
 /// Every aggregate and every batch for any host whose requests a less specific route of some host takes before it, each
-/// with the first such. Routes for any host are meant to stand back: they serve whom no host's own routes do. So is what
-/// gathers, where such a route covers its path too.
+/// with the first such. Routes for any host are meant to stand back: they serve whom no host's own routes do. So is
+/// what gathers, where such a route covers its path too.
 pub(crate) fn hidden(routes: &[Arc<Route>]) -> Vec<Hidden> {
     let gathers = |route: &Route| route.aggregate.is_some() || route.batch.is_some();
     let all = || routes.iter().enumerate();
