@@ -4,6 +4,7 @@
 //! dropping the exchange writes its access record and counts it, exactly once.
 
 mod part;
+mod time;
 mod traced;
 
 pub use part::Parts;

@@ -59,10 +59,10 @@ pub struct Running {
 /// The signals that a gateway listens to, from when this is made.
 pub struct Signals {
     hang_up: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-    quit: Signal,
-    user_defined: [Signal; 2],
+    reopen: Signal,
+    /// One that says nothing to the gateway.
+    unknown: Signal,
+    end: [Signal; 3],
 }
 
 impl Signals {
@@ -73,20 +73,19 @@ impl Signals {
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             hang_up: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            user_defined: [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?],
+            reopen: signal(SignalKind::user_defined1())?,
+            unknown: signal(SignalKind::user_defined2())?,
+            end: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::quit())?],
         })
     }
+}
 
-    /// Waits for one that ends the process.
-    async fn end(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            _ = self.quit.recv() => {}
-        }
+/// Waits for any of the signals that end the process.
+async fn any([terminate, interrupt, quit]: &mut [Signal; 3]) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        _ = quit.recv() => {}
     }
 }
 
@@ -266,23 +265,21 @@ impl Running {
 
     /// Serves until a signal or the admin API ends it, then drains; a second signal cuts what is left. SIGHUP reloads,
     /// and SIGUSR1 opens the access log anew. How it ended, as the last notice says it.
-    pub async fn serve(self, mut signals: Signals) -> &'static str {
+    pub async fn serve(self, signals: Signals) -> &'static str {
         notice::ready(&self.listeners, self.admin);
+        let Signals { mut hang_up, mut reopen, mut unknown, mut end } = signals;
         let cause = loop {
-            let [reopen, unknown] = &mut signals.user_defined;
             tokio::select! {
                 _ = reopen.recv() => self.gateway.shared().log.reopen(),
                 // To other servers it is a word. Here it is none, which is no reason to die of it.
                 _ = unknown.recv() => notice::unknown_signal("SIGUSR2"),
-                _ = signals.hang_up.recv() => notice::reload(&self.reloader.reload("signal").await),
-                _ = signals.terminate.recv() => break "signal",
-                _ = signals.interrupt.recv() => break "signal",
-                _ = signals.quit.recv() => break "signal",
+                _ = hang_up.recv() => notice::reload(&self.reloader.reload("signal").await),
+                () = any(&mut end) => break "signal",
                 () = self.drain_asked() => break "admin",
             }
         };
         notice::draining(cause);
-        match self.drain_until(signals.end()).await {
+        match self.drain_until(any(&mut end)).await {
             Drained::Clean => "drain",
             Drained::Cut(_) => "drain_timeout",
             Drained::Hurried(_) => "second_signal",

@@ -9,9 +9,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// How many there are, where clients' connections alone may take more.
 pub(super) fn take_all(max_connections: usize) -> Result<(), u64> {
     let limit = getrlimit(Resource::Nofile);
-    if limit.current == limit.maximum {
-        return suffices(limit, max_connections);
-    }
     let raised = Rlimit { current: limit.maximum, ..limit };
     let limit = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };
     suffices(limit, max_connections)

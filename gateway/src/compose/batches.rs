@@ -65,15 +65,10 @@ impl<N: Network> Batches<N> {
 }
 
 /// What those who wait for a batch have of it.
+#[derive(Clone)]
 struct Handle<N: Network> {
     flight: Flight<N>,
     signal: Arc<Signal>,
-}
-
-impl<N: Network> Clone for Handle<N> {
-    fn clone(&self) -> Self {
-        Self { flight: self.flight.clone(), signal: Arc::clone(&self.signal) }
-    }
 }
 
 /// Tells a batch that it is to be sent, and others when it was.

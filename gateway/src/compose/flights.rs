@@ -45,16 +45,11 @@ type Landing<N> = Shared<Pin<Box<dyn Future<Output = Arc<Landed<N>>> + Send>>>;
 type Key = Box<[u8]>;
 
 /// What those who wait for a call have of it.
+#[derive(Clone)]
 struct Flight<N: Network> {
     landing: Landing<N>,
     /// Its answer's head has come: the time until then is over, and was kept.
     has_head: Arc<AtomicBool>,
-}
-
-impl<N: Network> Clone for Flight<N> {
-    fn clone(&self) -> Self {
-        Self { landing: self.landing.clone(), has_head: Arc::clone(&self.has_head) }
-    }
 }
 
 /// Calls of a worker that can be joined.
@@ -176,12 +171,6 @@ pub(super) async fn wait<N: Network, T: Clone>(
     .await
 }
 
-/// Whether a request's own time is over.
-fn has_passed<N: Network>(exchange: &Exchange<N>) -> bool {
-    let passed = exchange.now().saturating_duration_since(exchange.started);
-    exchange.timeout.is_some_and(|timeout| timeout <= passed)
-}
-
 /// What a request is told whose time was up first.
 pub(super) fn late() -> Box<GatewayError> {
     Box::new(GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time."))
@@ -196,7 +185,7 @@ fn take<N: Network>(exchange: &mut Exchange<N>, landed: &Landed<N>, is_first: bo
         What::One(one) => match one.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(taken) => Turn::Taken(taken),
             // It has no time left to ask for itself.
-            None if has_passed(exchange) => {
+            None if exchange.is_out_of_time(exchange.now()) => {
                 exchange.count_coalesced(CoalesceResult::Late);
                 return Turn::Late;
             }

@@ -49,8 +49,7 @@ impl<N: Network> Exchange<N> {
         let mut part = self.call(route, Method::GET, Uri::from(target.clone()));
         part.parts.clone_from(&self.parts);
         let given = part.route().and_then(|route| route.settings.timeout);
-        let passed = part.started.saturating_duration_since(self.started);
-        let left = self.timeout.map(|timeout| timeout.saturating_sub(passed));
+        let left = self.time_left(part.started);
         part.timeout = given.into_iter().chain(left).min();
         // What it was given little time for says nothing of who was asked.
         part.hurried = self.hurried || left.zip(given).is_some_and(|(left, given)| left < given / 2);

@@ -124,7 +124,7 @@ fn heard<N: Network>(exchange: &Exchange<N>, result: WordResult) {
 /// Whether the service failed, or is known to fail; not what a client can bring about, by asking much or by giving
 /// little time: a request whose own time is up does not pass unasked.
 fn is_its_fault<N: Network>(exchange: &Exchange<N>, error: &GatewayError) -> bool {
-    error.shed.is_none() && error.code.fault() == Fault::Upstream && !deadline::is_over(exchange, exchange.now())
+    error.shed.is_none() && error.code.fault() == Fault::Upstream && !exchange.is_out_of_time(exchange.now())
 }
 
 /// What the service is sent of the request, but for ids.
@@ -245,7 +245,7 @@ async fn ask<N: Network>(
     if answer.head.status.is_server_error() {
         return Err(GatewayError::new(Code::UpstreamInvalid, "The service failed."));
     }
-    let left = deadline::remaining(exchange, exchange.now()).unwrap_or(settings.timeout).min(settings.timeout);
+    let left = exchange.time_left(exchange.now()).unwrap_or(settings.timeout).min(settings.timeout);
     let read = tokio::time::timeout(left, body(exchange, answer.source, settings.max_response)).await;
     match read.ok().flatten() {
         Some(body) => Ok((answer.head, body)),

@@ -82,23 +82,12 @@ pub(crate) fn arm<N: Network>(exchange: &Exchange<N>) {
     exchange.connection.deadlines.set(Wait::Exchange, exchange.started, exchange.timeout);
 }
 
-/// What is left; `None` where there is no limit.
-pub(super) fn remaining<N: Network>(exchange: &Exchange<N>, now: Instant) -> Option<Duration> {
-    let passed = now.saturating_duration_since(exchange.started);
-    exchange.timeout.map(|timeout| timeout.saturating_sub(passed))
-}
-
-/// Whether none of its time is left.
-pub(super) fn is_over<N: Network>(exchange: &Exchange<N>, now: Instant) -> bool {
-    remaining(exchange, now).is_some_and(|left| left.is_zero())
-}
-
 /// Whether any time is left to ask an upstream in.
 ///
 /// # Errors
 /// 503 `overloaded`: all of it went by in the gateway. Nobody is asked then, and no endpoint is blamed.
 pub(super) fn check<N: Network>(exchange: &Exchange<N>, now: Instant) -> Result<(), GatewayError> {
-    if is_over(exchange, now) {
+    if exchange.is_out_of_time(now) {
         let detail = "The request's time ran out before an upstream could be asked.";
         return Err(GatewayError::shed(ShedReason::Deadline, detail));
     }
@@ -140,7 +129,7 @@ pub(super) fn is_telling<N: Network>(exchange: &Exchange<N>, waited: Duration) -
 pub(super) fn stamp<N: Network>(exchange: &Exchange<N>, head: &mut RequestHead, plain: usize, now: Instant) {
     head.lines.truncate(plain);
     stamp_call(exchange, head, now);
-    let Some(left) = remaining(exchange, now) else { return };
+    let Some(left) = exchange.time_left(now) else { return };
     let edits = exchange.route().map(|route| &route.settings.request_headers);
     if edits.is_some_and(|edits| !edits.is_empty()) && head.headers.contains_key(&X_REQUEST_TIMEOUT_MS) {
         // The route says what the upstream is told.

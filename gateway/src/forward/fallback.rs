@@ -13,7 +13,7 @@ use http::{HeaderMap, header};
 
 use super::attempt::{Failure, Tried};
 use super::retry::{can_go_again, take_body};
-use super::{deadline, head, retry};
+use super::{head, retry};
 use crate::config::settings::route::{Fallback, HostPolicy};
 use crate::context::survey::is_grpc;
 use crate::error::{Code, GatewayError};
@@ -96,7 +96,7 @@ pub(super) fn turn<N: Network>(
         return None;
     }
     let is_safe = lost.nothing_sent || retry::may_be_sent_twice(exchange);
-    if !is_safe || deadline::is_over(exchange, exchange.now()) || !can_go_again(tried) {
+    if !is_safe || exchange.is_out_of_time(exchange.now()) || !can_go_again(tried) {
         count(exchange, FallbackResult::Unsent);
         return None;
     }

@@ -174,7 +174,7 @@ impl<'a, N: Network> Field<'a, N> {
             }
         };
         self.left -= 1;
-        if deadline::remaining(exchange, now).is_some_and(|left| left.is_zero()) {
+        if exchange.is_out_of_time(now) {
             return;
         }
         let selected = select_beside(exchange, hash, &self.asked);

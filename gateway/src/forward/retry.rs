@@ -268,7 +268,7 @@ impl<N: Network> Retries<N> {
         }
         let wait = wait.max(told);
         let now = exchange.now();
-        if deadline::remaining(exchange, now).is_some_and(|left| wait >= left) {
+        if exchange.time_left(now).is_some_and(|left| wait >= left) {
             return None;
         }
         let shared = &exchange.shard.shared;

@@ -22,13 +22,9 @@ pub async fn read<S: AsyncRead + Unpin>(
     drain: watch::Receiver<bool>,
 ) -> (Announcement, Option<Caller>) {
     // When a drain begins, a header may be on its way, and a request behind it.
-    let draining = async {
-        drain::wait(drain).await;
-        tokio::time::sleep(ON_ITS_WAY).await;
-    };
     let header = tokio::select! {
         header = tokio::time::timeout(within, header(stream)) => header,
-        () = draining => Ok(Err(Announcement::Closed)),
+        () = drain::wait_and(drain, ON_ITS_WAY) => Ok(Err(Announcement::Closed)),
     };
     match header.unwrap_or(Err(Announcement::Timeout)) {
         Ok(Header::Client(client)) => (Announcement::Client, Some(Caller::At(client))),

@@ -42,6 +42,12 @@ pub(super) async fn wait(mut switch: watch::Receiver<bool>) {
     let _ = switch.wait_for(|drain| *drain).await;
 }
 
+/// The same, and for so long after that: what is under way then may come to its end.
+pub(super) async fn wait_and(switch: watch::Receiver<bool>, more: Duration) {
+    wait(switch).await;
+    tokio::time::sleep(more).await;
+}
+
 impl<'a, F: Future<Output = ()>> Draining<'a, F> {
     /// `wait` is a `wait` on the same switch as `peek`.
     pub(super) fn new(wait: Pin<&'a mut F>, peek: watch::Receiver<bool>) -> Self {

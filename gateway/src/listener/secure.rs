@@ -26,13 +26,9 @@ pub async fn serve<N: Network, K: Send>(
     let within = shard.snapshot().config.server.tls_handshake_timeout;
     // When a drain begins, a handshake may be under way, and a request behind it. Who has said nothing is not waited
     // for.
-    let draining = async {
-        drain::wait(drain.clone()).await;
-        tokio::time::sleep(LINGER_TIME).await;
-    };
     let taken = tokio::select! {
         taken = handshake(stream, &acceptor, within) => taken,
-        () = draining => Err(Failure::TimedOut),
+        () = drain::wait_and(drain.clone(), LINGER_TIME) => Err(Failure::TimedOut),
     };
     // A connection lives longer than the certificates that it was shown.
     drop(acceptor);
