@@ -258,8 +258,9 @@ impl Builder {
     pub async fn run(self) -> Result<(), BuildError> {
         let signals = Signals::new().map_err(|error| BuildError::Start(format!("signals: {error}")))?;
         let running = self.start().await?;
+        let shared = Arc::clone(running.gateway().shared());
         let ended = running.serve(signals).await;
-        notice::stopped(ended);
+        notice::stopped(ended, shared.log.not_written());
         Ok(())
     }
 

@@ -94,6 +94,8 @@ pub struct Exchange<N: Network> {
     pub status: Option<StatusCode>,
     /// The problem that was answered.
     pub code: Option<Code>,
+    /// The status of gRPC that its caller was told.
+    pub grpc_status: Option<u8>,
     /// What the route's limits came to, where it has some.
     pub limits: Option<Box<rate_limit::Applied>>,
     /// The endpoint of the last attempt.
@@ -143,8 +145,8 @@ pub struct Exchange<N: Network> {
     pub(crate) seen: Option<Box<Seen>>,
     /// What its client takes of the codings that the route offers.
     pub accepts: Accepted,
-    /// Its place among the gateway's requests, while their number is limited.
-    place: Option<Permit>,
+    /// Its place among the gateway's requests, while their number is limited, and the class in which it was taken.
+    place: Option<(Permit, Criticality)>,
     /// Nothing is known of method and target: what came was no request.
     pub unread: bool,
     /// Set once the record is written.
@@ -215,6 +217,7 @@ impl<N: Network> Exchange<N> {
             refused: None,
             status: None,
             code: None,
+            grpc_status: None,
             limits: None,
             endpoint: None,
             breaker: None,
@@ -271,15 +274,6 @@ impl<N: Network> Exchange<N> {
         self.limits.as_ref()?.fields(self.route()?.limits.as_ref()?)
     }
 
-    /// Its answer, or what should have been one, is without these parts.
-    #[cold]
-    pub fn lacks(&mut self, parts: &str) {
-        if !parts.is_empty() {
-            let others = self.missing.take().map(|others| format!("{others}, ")).unwrap_or_default();
-            self.missing = Some(format!("{others}{parts}").into());
-        }
-    }
-
     /// The path in its one form: what was matched, and what is sent.
     pub fn path(&self) -> &str {
         self.path.as_deref().unwrap_or_else(|| self.uri.path())
@@ -314,12 +308,17 @@ impl<N: Network> Exchange<N> {
     }
 
     fn take_place(&mut self, max: usize) -> Result<(), GatewayError> {
-        // Of a request whose body was read before its route was known.
-        if self.place.is_some() {
-            return Ok(());
+        let class = self.criticality();
+        // Of a request whose body was read before its route was known: that was taken as if for the one that matters
+        // most of those that it might take.
+        if let Some((_, before)) = &self.place {
+            if class >= *before {
+                return Ok(());
+            }
+            self.place = None;
         }
-        let places = self.criticality().places(u32::try_from(max).unwrap_or(u32::MAX), self.snapshot.highest);
-        self.place = self.shard.shared.in_flight.try_enter(places);
+        let places = class.places(u32::try_from(max).unwrap_or(u32::MAX), self.snapshot.highest);
+        self.place = self.shard.shared.in_flight.try_enter(places).map(|place| (place, class));
         if self.place.is_some() {
             return Ok(());
         }
@@ -367,11 +366,14 @@ impl<N: Network> Exchange<N> {
         let status = self.status.map_or(CLIENT_LEFT_STATUS, |status| status.as_u16());
         let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
         series.record(self.shard.index, status, self.code, total, Some(overhead));
+        if let Some(status) = self.grpc_status {
+            series.told_grpc_status(self.shard.index, status);
+        }
         self.keep_if_of_note((status, ended), now);
         self.end_track((status, ended), now, overhead);
         let log = &self.shard.shared.log;
         // What a fallback covered, and what broke off, is a failure all the same, whatever its status.
-        let failed = self.code.is_some() || !matches!(ended, Ended::Complete | Ended::ClientLeft);
+        let failed = self.has_failed() || !matches!(ended, Ended::Complete | Ended::ClientLeft);
         if log.is_on() && (failed || log.wants(status, self.shard.random())) {
             log.submit(self.shard.index, &self.record(status, ended, total, overhead));
         }
@@ -434,6 +436,7 @@ impl<N: Network> Exchange<N> {
         let hedges = self.hedges.load(Ordering::Relaxed);
         // An answer may be that of another one's call.
         let was_asked = self.attempts > 0 || (self.upstream_head.is_some() && self.parts.is_none());
+        let had_nobody = matches!(self.code, Some(Code::BreakerOpen | Code::NoEndpoint));
         let unix_us = self.shard.shared.clock.unix_us(self.started);
         let id = self.request_id.as_bytes();
         let (method, path) = if self.unread { ("", "") } else { (self.method.as_str(), self.path()) };
@@ -451,7 +454,8 @@ impl<N: Network> Exchange<N> {
             auth: self.refused.map(AuthResult::as_str),
             code: self.code,
             fault: self.fault(ended),
-            upstream: self.upstream().filter(|_| was_asked).map(|upstream| &*upstream.name),
+            grpc_status: self.grpc_status,
+            upstream: self.upstream().filter(|_| was_asked || had_nobody).map(|upstream| &*upstream.name),
             endpoint: self.endpoint.as_ref().filter(|_| was_asked).map(|endpoint| &*endpoint.address),
             attempts: self.attempts_made() + self.parts.as_ref().map_or(0, |parts| parts.attempts()),
             hedged: route.filter(|route| route.hedging.is_some()).map(|_| hedges > 0),

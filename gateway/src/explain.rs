@@ -21,7 +21,7 @@ use crate::context::target::routing_host;
 use crate::error::{Code, GatewayError};
 use crate::identity::{Registry, RouteAuth, Trial};
 use crate::rate_limit::Key;
-use crate::routing::explain::Explanation;
+pub use crate::routing::explain::Explanation;
 use crate::routing::{Ask, Body, Found, Preflight, RouteTable};
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::upstream::split::{Shown, hash};
@@ -84,6 +84,9 @@ pub struct Limited {
     /// Where its buckets are, where that is not the gateway: `shared (exact)`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
+    /// The name of that store.
+    #[serde(skip)]
+    pub store_name: Option<std::sync::Arc<str>>,
     /// It only watches.
     pub shadow: bool,
 }
@@ -216,6 +219,11 @@ impl Question {
         Self { body: crate::jws::parse_json(body).ok().map(|value| (value, body.len())), ..self }
     }
 
+    /// Whether it says for which host it is.
+    pub fn names_a_host(&self) -> bool {
+        !self.host().is_empty()
+    }
+
     fn host(&self) -> String {
         let header = self.headers.get(http::header::HOST).cloned();
         let authority = || HeaderValue::from_str(self.uri.authority()?.as_str()).ok();
@@ -233,7 +241,11 @@ pub fn answer(config: &Config, question: &Question) -> Answer {
         let compile = |auth| std::sync::Arc::new(RouteAuth::new(auth, |name| providers.get(name).cloned(), |_| None));
         route.auth.as_ref().map(compile)
     };
-    answer_with(config, question, &judge, clock.unix_seconds(clock.now()))
+    let mut answer = answer_with(config, question, &judge, clock.unix_seconds(clock.now()));
+    if let Some(policies) = &mut answer.policies {
+        policies.auth = policies.auth.take().map(Trial::where_nothing_is_fetched);
+    }
+    answer
 }
 
 /// Explains a request under a configuration; credentials are judged at `now`, seconds since the Unix epoch.
@@ -410,6 +422,7 @@ fn limits(config: &Config, route: &Route, headers: &HeaderMap) -> Vec<Limited> {
             rate: format!("{}{cost}{anonymous}", of(rule.rate)),
             key,
             runs: if rule.is_identity_free() { "before identity" } else { "after identity" },
+            store_name: rule.shared.as_ref().map(|shared| std::sync::Arc::clone(&shared.store)),
             store: rule.shared.as_ref().map(|shared| match shared.mode {
                 Mode::Exact => format!("{} (exact)", shared.store),
                 Mode::Leased(most) => format!("{} (leased, at most {most} tokens)", shared.store),

@@ -7,9 +7,12 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::OnceLock;
 
+use rustix::process::{Resource, getrlimit};
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// What bytes come and go by.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -44,6 +47,22 @@ pub trait Network: Clone + Send + Sync + 'static {
     fn reset(_stream: &Self::Stream) {}
 }
 
+/// File descriptors that requests leave to operators, as the last ones that the process may have: for the admin
+/// address, by which it is found out why requests are refused, and files that are read anew.
+const RESERVED: u64 = 32;
+
+/// Whether this is one of them. The system gives out the lowest that is free: there are hardly more then.
+pub(crate) fn is_reserved(socket: &impl AsRawFd) -> bool {
+    static FIRST: OnceLock<u64> = OnceLock::new();
+    let first = FIRST.get_or_init(|| first_reserved(getrlimit(Resource::Nofile).current));
+    u64::try_from(socket.as_raw_fd()).is_ok_and(|number| number >= *first)
+}
+
+/// Of a few descriptors a few are kept.
+fn first_reserved(most: Option<u64>) -> u64 {
+    most.map_or(u64::MAX, |most| most - RESERVED.min(most / 8))
+}
+
 /// The real network: tokio's sockets.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sockets;
@@ -52,7 +71,11 @@ impl Network for Sockets {
     type Stream = TcpStream;
 
     async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect(address).await?;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if is_reserved(&socket) {
+            return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        }
+        let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
@@ -78,5 +101,16 @@ impl Network for Sockets {
     fn reset(stream: &TcpStream) {
         // A socket of which that cannot be said is gone already.
         let _ = stream.set_zero_linger();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn some_descriptors_are_kept_and_of_few_only_few() {
+        let limits = [Some(20_000), Some(1024), Some(64), Some(4), None];
+        assert_eq!(limits.map(first_reserved), [19_968, 992, 56, 4, u64::MAX]);
     }
 }

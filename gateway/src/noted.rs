@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::error::{Fault, GatewayError};
+use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::{Fields, RequestHead};
 use crate::network::Network;
@@ -28,8 +28,18 @@ impl<N: Network> Exchange<N> {
         let is_tunnel = status == StatusCode::SWITCHING_PROTOCOLS.as_u16();
         let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
         let slow = !is_tunnel && series.is_slow(now.saturating_duration_since(self.started));
-        let failed = Wanted::FAILED.when(status >= 400 || cut || self.code.is_some());
-        failed.and(Wanted::SLOW.when(slow)).and(Wanted::SAMPLED.when(self.shard.shared.recorder.samples(self.lot())))
+        let failed = Wanted::FAILED.when(status >= 400 || cut || self.has_failed());
+        let retried = Wanted::RETRIED.when(self.attempts > 1);
+        failed
+            .and(retried)
+            .and(Wanted::SLOW.when(slow))
+            .and(Wanted::SAMPLED.when(self.shard.shared.recorder.samples(self.lot())))
+    }
+
+    /// A problem was answered or covered, or its caller was told of one in words of gRPC.
+    #[inline]
+    pub(crate) fn has_failed(&self) -> bool {
+        self.code.is_some() || self.grpc_status.is_some_and(|status| status != 0)
     }
 
     /// Notes what an upstream was sent, where the request is of note once an answer of this status has come, or none.
@@ -62,9 +72,13 @@ impl<N: Network> Exchange<N> {
     /// Notes why the request is answered with a problem; where it got no further, also what the client had sent.
     #[cold]
     pub(crate) fn note_problem(&self, headers: &HeaderMap, error: &GatewayError) {
-        let cause = || match &error.internal {
-            Some(internal) => format!("{} ({internal})", error.detail),
-            None => error.detail.clone().into_owned(),
+        let cause = || match (&error.internal, self.upstream()) {
+            (Some(internal), _) => format!("{} ({internal})", error.detail),
+            // Clients are not told of whom this is said.
+            (None, Some(upstream)) if matches!(error.code, Code::BreakerOpen | Code::NoEndpoint) => {
+                format!("{} ({})", error.detail, upstream.name)
+            }
+            (None, _) => error.detail.clone().into_owned(),
         };
         self.note_failure(headers, error.code.fault() == Fault::Client, cause);
     }
@@ -140,7 +154,7 @@ impl<N: Network> Exchange<N> {
         let (shared, worker) = (&self.shard.shared, self.shard.index);
         let by_client = match self.fault(ended) {
             Some(fault) => fault == Fault::Client,
-            None => status < 500,
+            None => status < 500 && !self.has_grpc_failure(),
         };
         let second = shared.clock.ticks_ms(now) / 1000;
         let who = (self.request_id.as_bytes(), shared.clock.unix_us(now));

@@ -21,6 +21,7 @@ use crate::exchange::{Arrival, Exchange};
 use crate::forward::Failure;
 use crate::forward::upgrade::Upgraded;
 use crate::http1::ResponseHead;
+use crate::identity::stage::Unproven;
 use crate::network::Network;
 use crate::origin::Verdict;
 use crate::plugins::{Handler, RequestInfo};
@@ -101,7 +102,7 @@ async fn stages<N: Network>(
     if exchange.route().is_some_and(|route| route.auth.is_some())
         && let Some(unproven) = identity::stage::recall(exchange, headers)?
     {
-        Box::pin(identity::stage::prove(exchange, headers, unproven)).await?;
+        Box::pin(proven(exchange, headers, unproven)).await?;
     }
     // limits that count by who asks.
     if let Some(asking) = rate_limit::stage::admit(exchange, headers, Phase::Proven)? {
@@ -109,9 +110,10 @@ async fn stages<N: Network>(
     }
     #[cfg(feature = "slow-down")]
     crate::slow_down::burn();
-    // others' word, where the route asks for it: another service's, then that of the program's own stages.
-    if exchange.route().is_some_and(|route| route.asks_others)
-        && let Some(outcome) = Box::pin(others(exchange, headers, &params)).await?
+    // last words, where the route has some: another service's, the use of a token that holds once, the program's own
+    // stages.
+    if exchange.route().is_some_and(|route| route.has_last_words)
+        && let Some(outcome) = Box::pin(last_words(exchange, headers, &params)).await?
     {
         return Ok(outcome);
     }
@@ -156,6 +158,16 @@ async fn stages<N: Network>(
     forward::forward(exchange, selected, request).await.map(Outcome::Relay)
 }
 
+/// identity: what has to be found out, which takes none but the request's own time.
+async fn proven<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &mut HeaderMap,
+    unproven: Box<Unproven>,
+) -> Result<(), GatewayError> {
+    forward::deadline::begin(exchange, headers);
+    identity::stage::prove(exchange, headers, unproven).await
+}
+
 /// split: one of the route's upstreams, and what proves to that one who asks. False where the route has none.
 #[cold]
 fn splits<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> bool {
@@ -169,15 +181,15 @@ fn splits<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> bool {
 /// mirror: sends a copy of the request, where one is made, by a task of its own.
 #[cold]
 fn mirrored<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, target: &PathAndQuery, body: &mut RequestBody) {
-    if let Some(mut copy) = forward::mirror::copy(exchange, headers, target, body) {
-        copy.exchange.renew_passport();
+    if let Some(copy) = forward::mirror::copy(exchange, headers, target, body) {
         tokio::spawn(forward::mirror::send(copy));
     }
 }
 
-/// Another service, then the program's own stages: whether the request passes, and what it is answered if not.
+/// Another service, then the program's own stages: whether the request passes, and what it is answered if not. Between
+/// them a token that holds once is used up: what the service refuses has not used it, and a stage may answer itself.
 #[cold]
-async fn others<N: Network>(
+async fn last_words<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut HeaderMap,
     params: &Params,
@@ -186,6 +198,10 @@ async fn others<N: Network>(
         && let Some(refused) = forward::consult(exchange, headers).await?
     {
         return Ok(Some(Outcome::Refused(refused)));
+    }
+    if exchange.identity.is_some() {
+        forward::deadline::begin(exchange, headers);
+        identity::stage::use_up(exchange).await?;
     }
     if exchange.route().is_none_or(|route| route.stages.is_none()) {
         return Ok(None);
@@ -415,13 +431,14 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
     if let Some(line) = line {
         (parts.method, parts.uri) = line;
     }
+    let head_only = parts.method == Method::HEAD;
     let (mut exchange, _) = context::stage::begin(arrival, parts);
     exchange.unread = unread;
     exchange.note_problem(&HeaderMap::new(), error);
     exchange.status = Some(error.code.status());
     exchange.code = Some(error.code);
     let more = response::secured(&exchange);
-    let bytes = response::problem::raw(error, Some(exchange.request_id.as_str()), &more);
+    let bytes = response::problem::raw(error, Some(exchange.request_id.as_str()), &more, head_only);
     exchange.finish(if error.code == Code::RequestTimeout { Ended::Timeout } else { Ended::Complete });
     bytes
 }

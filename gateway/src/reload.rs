@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use notify::RecommendedWatcher;
 use serde::Serialize;
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 
 use crate::config::settings::{Admin, Config, Listener};
-use crate::config::{self, LoadError, Loaded, Problem, Problems};
+use crate::config::{self, Files, Held, LoadError, Loaded, Problem, Problems, Severity};
 use crate::gateway::Gateway;
 use crate::network::Network;
 use crate::telemetry::events::Event;
@@ -21,6 +23,8 @@ const BY_WATCHING: &str = "file";
 
 /// Problems that an event names; `/status` names all.
 const MAX_TOLD: usize = 20;
+/// Files that could not be looked at for want of a file descriptor are looked at again after this long.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a reload came to; `/status` shows the last.
 #[derive(Debug, Clone, Serialize)]
@@ -33,7 +37,7 @@ pub struct ReloadReport {
     pub at_unix: i64,
     /// What asked for it: `signal`, `file`, `admin`.
     pub cause: &'static str,
-    /// What is wrong with the files.
+    /// What is wrong with the files; of files that are in force, what is perhaps not meant.
     pub problems: Vec<Problem>,
     /// Why they could not be read or put in force, where that is not in the files.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,18 +80,31 @@ impl Fixed {
     }
 }
 
-/// What a change has to be looked for in, patterns of `include` among it.
-struct Files {
+/// What a change has to be looked for in.
+struct Looked {
     /// What the configuration in force was read from.
-    in_force: Vec<PathBuf>,
+    in_force: Files,
     /// What one was read from that was refused since: to mend it may be to change one of these.
     refused: Vec<PathBuf>,
+    /// What all these held when they were read last.
+    seen: Held,
 }
 
-impl Files {
-    fn all(&self) -> impl Iterator<Item = &PathBuf> {
-        self.in_force.iter().chain(&self.refused)
+impl Looked {
+    /// Nothing was refused since these were read.
+    fn at(files: Files) -> Self {
+        Self { seen: files.held.clone(), in_force: files, refused: Vec::new() }
     }
+
+    fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        self.in_force.paths.iter().chain(&self.refused)
+    }
+}
+
+/// What a reload that puts a configuration in force has to say.
+struct Applied {
+    needs_restart: Vec<&'static str>,
+    warnings: Vec<Problem>,
 }
 
 /// Reloads one gateway from one file.
@@ -95,7 +112,7 @@ pub struct Reloader<N: Network> {
     gateway: Arc<Gateway<N>>,
     fixed: Fixed,
     path: Option<PathBuf>,
-    files: Mutex<Files>,
+    looked: Mutex<Looked>,
     last: Mutex<Option<ReloadReport>>,
     /// Who watches the files: another reload may have named others.
     watching: OnceLock<mpsc::Sender<()>>,
@@ -105,14 +122,14 @@ pub struct Reloader<N: Network> {
 
 impl<N: Network> Reloader<N> {
     /// Reloads from `path`, of which `files` were read so far; without a path, every reload is refused.
-    pub fn new(gateway: Arc<Gateway<N>>, path: Option<PathBuf>, files: Vec<PathBuf>) -> Self {
-        let files = Mutex::new(Files { in_force: files, refused: Vec::new() });
+    pub fn new(gateway: Arc<Gateway<N>>, path: Option<PathBuf>, files: Files) -> Self {
+        let looked = Mutex::new(Looked::at(files));
         let fixed = Fixed::of(&gateway.snapshot().config);
         Self {
             gateway,
             fixed,
             path,
-            files,
+            looked,
             last: Mutex::new(None),
             watching: OnceLock::new(),
             turn: tokio::sync::Mutex::new(()),
@@ -124,6 +141,11 @@ impl<N: Network> Reloader<N> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What is in force only after a restart.
+    pub fn needs_restart(&self) -> Vec<&'static str> {
+        self.fixed.differs_from(&self.gateway.snapshot().config)
+    }
+
     /// The configuration's file.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
@@ -133,8 +155,9 @@ impl<N: Network> Reloader<N> {
     /// file is opened anew whatever comes of it, but where a change of the file alone asks.
     pub async fn reload(&self, cause: &'static str) -> ReloadReport {
         let _turn = self.turn.lock().await;
-        let outcome = self.try_reload().await;
-        if let Some(watching) = self.watching.get().filter(|_| cause != BY_WATCHING) {
+        let outcome = self.try_reload(cause).await;
+        // It may have named files in folders that were not watched while it read them.
+        if let Some(watching) = self.watching.get() {
             let _ = watching.try_send(());
         }
         let clock = &self.gateway.shared().clock;
@@ -148,7 +171,10 @@ impl<N: Network> Reloader<N> {
             needs_restart: Vec::new(),
         };
         match outcome {
-            Ok(needs_restart) => report.needs_restart = needs_restart,
+            Ok(Applied { needs_restart, warnings }) => {
+                report.needs_restart = needs_restart;
+                report.problems = warnings;
+            }
             Err(refused) => {
                 let shared = self.gateway.shared();
                 shared.metrics.gateway().reload_failed();
@@ -165,52 +191,94 @@ impl<N: Network> Reloader<N> {
         }
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
         let shared = self.gateway.shared();
-        let lines =
-            report.problems.iter().map(|at| format!("{}:{}:{}: {}", at.file.display(), at.line, at.column, at.message));
-        let problems = lines.chain(report.error.clone()).take(MAX_TOLD).collect();
+        let problems = report.problems.iter().map(in_a_line).chain(report.error.clone()).take(MAX_TOLD).collect();
         let event = Event::Reload { version: report.version, ok: report.ok, cause, problems };
         shared.report(shared.clock.now(), event);
         report
     }
 
-    async fn try_reload(&self) -> Result<Vec<&'static str>, Refused> {
+    async fn try_reload(&self, cause: &'static str) -> Result<Applied, Refused> {
         let path = self.path.clone().ok_or_else(|| Refused::Other("the gateway was started without a file".into()))?;
         let registered = self.gateway.shared().plugins.registered();
-        let loaded = tokio::task::spawn_blocking(move || config::load_for(&path, &registered))
-            .await
-            .map_err(|error| Refused::Other(error.to_string()))?;
-        let Loaded { config, files, .. } = match loaded {
+        let in_force = self.looked().in_force.paths.clone();
+        // Looked at before it is read: what changes meanwhile is seen.
+        let load = move || (Held::now(&in_force), config::load_again(&path, &registered));
+        let loaded = off_the_loop(load).await;
+        let (before, loaded) = loaded.map_err(|error| Refused::Other(error.to_string()))?;
+        let Loaded { config, warnings, files } = match loaded {
             Ok(loaded) => loaded,
             Err(LoadError::Invalid(problems)) => {
-                self.files().refused = problems.files().to_vec();
+                self.keep_looking(problems.files().clone(), before);
                 return Err(Refused::Invalid(problems));
             }
-            Err(error) => return Err(Refused::Other(error.to_string())),
+            Err(error) => {
+                self.keep_looking(Files::default(), before);
+                return Err(Refused::Other(error.to_string()));
+            }
         };
-        if config.routes.is_empty() && !self.gateway.snapshot().config.routes.is_empty() {
-            // An empty file is valid, and is what a watcher sees of one that is being written.
-            self.files().refused = files;
-            return Err(Refused::Other("the file has no route; write it beside and rename it".into()));
+        if cause == BY_WATCHING
+            && let Some(what) = self.looks_half_written(&config, &files)
+        {
+            self.keep_looking(files, before);
+            let remedy =
+                "it looks like a file that is being written; where it is meant, SIGHUP or POST /reload takes it";
+            return Err(Refused::Other(format!("{what}: {remedy}")));
         }
         let needs_restart = self.fixed.differs_from(&config);
-        let not_opened = |error| Refused::Other(format!("access log: {error}"));
-        self.gateway.apply(config).map_err(not_opened)?;
-        *self.files() = Files { in_force: files, refused: Vec::new() };
+        if let Err(error) = self.gateway.apply(config) {
+            self.keep_looking(files, before);
+            return Err(Refused::Other(format!("access log: {error}")));
+        }
+        *self.looked() = Looked::at(files);
         self.gateway.keep_discovering();
-        Ok(needs_restart)
+        Ok(Applied { needs_restart, warnings })
     }
 
-    fn files(&self) -> MutexGuard<'_, Files> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    /// These files were refused, and the others held this before.
+    fn keep_looking(&self, refused: Files, before: Held) {
+        let mut looked = self.looked();
+        looked.refused = refused.paths;
+        looked.seen = refused.held.and(before);
     }
 
-    fn fingerprint(&self) -> u64 {
-        config::fingerprint::of(self.files().all())
+    /// What a file that is being written in its place has come to. It may be whole for the parser, and routes are gone.
+    /// A file of keys may be meant to be empty: nobody is let in by it any more.
+    fn looks_half_written(&self, config: &Config, files: &Files) -> Option<String> {
+        let (keys, looked) = (config.key_files(), self.looked());
+        let emptied = files.held.emptied_since(&looked.in_force.held).find(|file| !keys.contains(file));
+        let has_lost_all = config.routes.is_empty() && !self.gateway.snapshot().config.routes.is_empty();
+        let emptied = emptied.map(|file| format!("{} is empty", file.display()));
+        emptied.or_else(|| has_lost_all.then(|| "there is no route any more".to_owned()))
+    }
+
+    fn looked(&self) -> MutexGuard<'_, Looked> {
+        self.looked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a file is another than it was when it was read last.
+    async fn has_changed(&self) -> bool {
+        loop {
+            let all = self.all_files();
+            match off_the_loop(move || Held::now(&all)).await {
+                Ok(now) if !now.is_whole() => tokio::time::sleep(LOOK_AGAIN).await,
+                now => return now.is_ok_and(|now| now != self.looked().seen),
+            }
+        }
     }
 
     /// The folders in which a change of the files shows.
-    fn folders(&self, within: &Path) -> BTreeSet<PathBuf> {
-        self.files().all().flat_map(|file| config::folders_of(file, within)).collect()
+    async fn folders(&self, within: &Path) -> BTreeSet<PathBuf> {
+        let (all, within) = (self.all_files(), within.to_path_buf());
+        let folders = move |file: &PathBuf| {
+            let mut folders = config::folders_of(file, &within);
+            folders.extend(config::folders_of_links(file));
+            folders
+        };
+        off_the_loop(move || all.iter().flat_map(folders).collect()).await.unwrap_or_default()
+    }
+
+    fn all_files(&self) -> Vec<PathBuf> {
+        self.looked().all().cloned().collect()
     }
 
     /// Reloads whenever the file, one that it includes, or a file of keys that it names changes, comes or goes; whether
@@ -220,28 +288,125 @@ impl<N: Network> Reloader<N> {
         let Some(within) = self.path().and_then(Path::parent) else { return };
         let mut folders = WatchedFolders::<RecommendedWatcher>::new();
         let _ = self.watching.set(folders.teller());
-        // Watched before they are read: a change in between is told of.
-        folders.watch(&self.folders(within));
-        let mut seen = self.fingerprint();
         loop {
-            folders.changed().await;
             // A folder may have come, of which nothing is told yet, and a reload may have named other files.
-            folders.watch(&self.folders(within));
-            let now = self.fingerprint();
-            if now != seen {
-                seen = now;
+            folders.watch(&self.folders(within).await);
+            // At first too: a file may have changed since it was read, and before anybody watched.
+            if self.has_changed().await {
                 let report = self.reload(BY_WATCHING).await;
-                folders.watch(&self.folders(within));
+                folders.watch(&self.folders(within).await);
                 crate::telemetry::notice::reload(&report);
             }
+            folders.changed().await;
         }
     }
+}
+
+/// Looks at files, off the loop that signals wait for: a disk may stand still.
+async fn off_the_loop<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    tokio::task::spawn_blocking(look).await
+}
+
+/// A problem as events have it.
+fn in_a_line(problem: &Problem) -> String {
+    let Problem { file, line, column, message, .. } = problem;
+    let kind = if problem.severity == Severity::Warning { "warning: " } else { "" };
+    format!("{}:{line}:{column}: {kind}{message}", file.display())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Purpose, load_text};
+    use crate::clock::Clock;
+    use crate::config::{Purpose, load, load_text};
+    use crate::gateway::World;
+    use crate::network::Sockets;
+
+    const MAIN: &str = "include = ['routes/*.toml']\n[telemetry.access_log]\noutput = 'off'\n";
+    const ROUTE: &str = "[[routes]]\npath = '/'\nanswer = {}\n";
+
+    /// A folder with a configuration of one route, in a file that it includes, and who reloads it.
+    fn reloader() -> (tempfile::TempDir, Reloader<Sockets>) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("routes")).unwrap();
+        write(&folder, "gateway.toml", MAIN);
+        write(&folder, "routes/a.toml", ROUTE);
+        let path = folder.path().join("gateway.toml");
+        let Loaded { config, files, .. } = load(&path, Purpose::Run).unwrap();
+        let world = World { network: Sockets, clock: Clock::system(), seed: 1, shards: 1 };
+        let gateway = Arc::new(Gateway::new(config, world).unwrap());
+        (folder, Reloader::new(gateway, Some(path), files))
+    }
+
+    fn write(folder: &tempfile::TempDir, name: &str, text: &str) {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_reload_has_read_has_not_changed_since() {
+        let (folder, reloader) = reloader();
+        assert!(!reloader.has_changed().await);
+        let key_of_more = format!("{MAIN}[identity.providers.keys]\nkind = 'api_key'\nfile = 'keys.toml'\n");
+        write(&folder, "keys.toml", "");
+        for (name, text, is_good) in [
+            ("routes/b.toml", "[[routes]]\npath = '/b'\nanswer = {}\n", true),
+            ("gateway.toml", &*key_of_more, true),
+            ("keys.toml", "keys = 1", false),
+            ("routes/c.toml", "colour = 'red'", false),
+            ("keys.toml", "", false),
+            ("routes/c.toml", "", true),
+            ("gateway.toml", MAIN, true),
+        ] {
+            write(&folder, name, text);
+            assert!(reloader.has_changed().await, "{name}: {text}");
+            assert_eq!(reloader.reload("signal").await.ok, is_good, "{name}: {text}");
+            assert!(!reloader.has_changed().await, "{name}: {text}");
+        }
+        write(&folder, "keys.toml", "keys = 1");
+        assert!(!reloader.has_changed().await, "nobody names it any more");
+        for file in ["routes/a.toml", "gateway.toml"] {
+            std::fs::remove_file(folder.path().join(file)).unwrap();
+            assert!(reloader.has_changed().await);
+            assert_eq!(reloader.reload("signal").await.ok, file != "gateway.toml");
+            assert!(!reloader.has_changed().await);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_emptied_is_taken_for_one_that_is_being_written_until_somebody_says_otherwise() {
+        let (folder, reloader) = reloader();
+        write(&folder, "routes/b.toml", &ROUTE.replace("'/'", "'/b'"));
+        assert!(reloader.reload(BY_WATCHING).await.ok);
+        write(&folder, "routes/b.toml", "");
+        for _ in 0..2 {
+            let report = reloader.reload(BY_WATCHING).await;
+            let why = report.error.unwrap();
+            assert!(!report.ok && why.contains("routes/b.toml is empty") && why.contains("SIGHUP or POST /reload"));
+            assert_eq!(reloader.gateway.snapshot().config.routes.len(), 2);
+        }
+        assert!(reloader.reload("admin").await.ok);
+        assert_eq!(reloader.gateway.snapshot().config.routes.len(), 1);
+        // It was empty before, and one that has come has lost nothing.
+        write(&folder, "routes/c.toml", "");
+        assert!(reloader.reload(BY_WATCHING).await.ok);
+
+        write(&folder, "routes/a.toml", "# none\n");
+        let why = reloader.reload(BY_WATCHING).await.error.unwrap();
+        assert!(why.contains("no route any more") && why.contains("SIGHUP or POST /reload"), "{why}");
+        assert!(reloader.reload("signal").await.ok);
+        assert!(reloader.gateway.snapshot().config.routes.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_perhaps_not_meant_is_told_by_a_reload_too() {
+        let (folder, reloader) = reloader();
+        write(&folder, "gateway.toml", &MAIN.replace("['", "['more/*.toml', '"));
+        let report = reloader.reload("signal").await;
+        let problem = &report.problems[0];
+        assert!(report.ok && problem.severity == Severity::Warning);
+        assert_eq!(problem.message, "\"more/*.toml\" matches no file");
+        assert!(in_a_line(problem).ends_with("gateway.toml:1:12: warning: \"more/*.toml\" matches no file"));
+    }
 
     fn config(text: &str) -> Config {
         load_text(text, Path::new("gateway.toml"), Purpose::Check).unwrap().config

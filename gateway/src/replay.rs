@@ -205,6 +205,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wanted_no_more_passes_again_if_it_must_and_ends_with_the_next_part() {
+        let mut replay = Replay::new(10, SizeHint::default());
+        assert!(replay.keep(&Frame::data(Bytes::from_static(b"abc"))));
+        replay.rewind();
+        replay.keep_up_to(0);
+        assert_eq!(text(&mut replay), b"abc");
+        assert!(!replay.keep(&Frame::data(Bytes::from_static(b"d"))));
+    }
+
+    #[test]
     fn what_comes_byte_by_byte_is_kept_in_a_few_pieces_that_hold_nothing_else() {
         const MOST: usize = 4 * COPIED_BYTES;
         let mut replay = Replay::new(MOST, SizeHint::default());

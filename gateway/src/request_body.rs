@@ -3,6 +3,7 @@
 //! Its errors say why it failed, so that a client's malformed or oversized body is answered as the client's fault and
 //! never as the upstream's.
 
+mod fault;
 mod progress;
 mod tap;
 
@@ -21,6 +22,7 @@ use crate::held_bytes::Gathered;
 use crate::replay::Replay;
 use crate::timer::{Deadlines, Wait};
 
+pub use fault::BodyFault;
 pub use progress::BodyProgress;
 pub use tap::{NotCopied, Tapped};
 
@@ -31,38 +33,12 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// A client's body, of whatever origin.
 pub type BoxBody = Pin<Box<dyn Body<Data = Bytes, Error = BodyFault> + Send>>;
 
-/// Why a request body ended before its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyFault {
-    /// Not valid HTTP: 400.
-    Malformed,
-    /// Larger than allowed: 413.
-    TooLarge,
-    /// Did not move in time: 408.
-    Stalled,
-    /// The client left: nobody to answer.
-    ClientLeft,
-}
-
-impl std::fmt::Display for BodyFault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Malformed => "the request body is malformed",
-            Self::TooLarge => "the request body is too large",
-            Self::Stalled => "the request body did not move in time",
-            Self::ClientLeft => "the client left in the middle of the request body",
-        })
-    }
-}
-
-impl std::error::Error for BodyFault {}
-
 /// Bounds of a request body.
 #[derive(Debug, Clone)]
 pub struct BodyLimits {
     /// Bytes; `None` = no limit.
     pub max_bytes: Option<u64>,
-    /// Between reads.
+    /// Between reads, until the answer begins: from then on the two are idle together, or not at all.
     pub idle: Duration,
     /// From the first read to the last; `None` = no limit.
     pub total: Option<Duration>,
@@ -198,6 +174,15 @@ impl RequestBody {
         }
     }
 
+    /// Keeps no more of it: what was kept is forgotten with the next part that passes.
+    pub fn keep_no_more(&mut self) {
+        if let Self::Streaming(streaming) = self
+            && let Some(replay) = &mut streaming.replay
+        {
+            replay.keep_up_to(0);
+        }
+    }
+
     /// Gathers what is read of it from here on, in one piece.
     pub fn gather(&mut self, gathered: Gathered) {
         if let Self::Streaming(streaming) = self {
@@ -262,6 +247,22 @@ impl RequestBody {
         match self {
             Self::Empty => true,
             Self::Streaming(streaming) => !streaming.begun || streaming.replay.is_some(),
+        }
+    }
+
+    /// Some of it has left.
+    #[inline]
+    pub fn moved(&self) {
+        if let Self::Streaming(streaming) = self {
+            streaming.deadlines.clear(Wait::ResponseBody);
+        }
+    }
+
+    /// What was read of it waits for the upstream: meanwhile its client is not waited for.
+    pub fn waits_for_upstream(&self) {
+        if let Self::Streaming(streaming) = self {
+            streaming.deadlines.clear(Wait::RequestBody);
+            streaming.progress.go_on(&streaming.clock);
         }
     }
 
@@ -398,6 +399,7 @@ impl Streaming {
             }
             Poll::Ready(None) => {
                 self.forget_deadlines();
+                self.deadlines.clear(Wait::ResponseBody);
                 self.progress.go_on(&self.clock);
                 // What is behind it is of no more use, and may be waited for.
                 self.source = Source::Empty;
@@ -420,13 +422,15 @@ impl Streaming {
             self.waited = true;
             self.deadlines.set(Wait::RequestTotal, now, self.limits.total);
         }
-        if !self.deadlines.is_set(Wait::RequestBody) {
+        if !self.deadlines.is_set(Wait::RequestBody) && !self.progress.is_answered() {
             self.deadlines.set(Wait::RequestBody, now, Some(self.limits.idle));
         }
     }
 
     fn pass(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         self.deadlines.clear(Wait::RequestBody);
+        // An exchange whose answer has begun is not idle while its request moves.
+        self.deadlines.clear(Wait::ResponseBody);
         self.progress.go_on(&self.clock);
         if let Some(data) = frame.data_ref() {
             let passed = self.progress.pass(data.len() as u64);
@@ -482,5 +486,6 @@ impl Streaming {
 impl Drop for Streaming {
     fn drop(&mut self) {
         self.forget_deadlines();
+        self.progress.go_on(&self.clock);
     }
 }

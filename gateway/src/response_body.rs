@@ -5,26 +5,24 @@
 
 mod handled;
 mod packed;
+mod relay;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use smallvec::SmallVec;
 
 use crate::client::Tunnel;
-use crate::context::screen_trailers;
 use crate::error::Code;
 use crate::exchange::Exchange;
-use crate::forward::grpc_failure;
 use crate::held_bytes::Kept;
 use crate::http1;
 use crate::network::Network;
-use crate::request_body::{BodyFault, BoxError};
-use crate::telemetry::metrics::AttemptOutcome;
+use crate::request_body::BoxError;
 use crate::telemetry::record::Ended;
 use crate::telemetry::tracing::SpanId;
 use crate::timer::Wait;
@@ -37,6 +35,7 @@ pub use handled::Held;
 use handled::Handled;
 use packed::Packed;
 pub use packed::Packing;
+pub use relay::Relay;
 
 /// So much of the gateway's own answer is handed on at once, bytes: who reads slowly keeps its place among the requests
 /// in flight.
@@ -62,22 +61,6 @@ pub enum ResponseBody<N: Network> {
     Packed(Box<Packed<N>>),
     /// What the program's own code answers.
     Handled(Box<Handled<N>>),
-}
-
-/// An upstream's body as it streams through.
-pub struct Relay<N: Network> {
-    exchange: Box<Exchange<N>>,
-    /// Taken when the body has ended.
-    source: Option<Source<N>>,
-    idle_timeout: Option<Duration>,
-    /// The client has let it wait for long.
-    was_unread: bool,
-    /// What passes here is not yet what the client gets: who makes it that counts it, and records the end.
-    is_packed: bool,
-    /// The program's own code reads it, and may answer with something else.
-    is_lent: bool,
-    /// How a lent one has ended that did not come whole.
-    cut: Option<Ending>,
 }
 
 /// How an answer ended, and the problem that this is in records and metrics: one that breaks off behind its head has
@@ -240,6 +223,32 @@ impl<N: Network> ResponseBody<N> {
     }
 }
 
+impl<N: Network> ResponseBody<N> {
+    /// Moves the request on while its client takes nothing of the answer. Ready when the exchange has broken off: then
+    /// it is recorded, and the answer is to end as one that was cut.
+    pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Upstream(relay) => relay.poll_request(cx),
+            Self::Behind(prefixed) => prefixed.rest.poll_request(cx),
+            Self::Packed(packed) => packed.poll_request(cx),
+            Self::Handled(handled) => handled.poll_request(cx),
+            Self::Empty | Self::Switched(_) | Self::Own(_) | Self::Composed(_) => Poll::Pending,
+        }
+    }
+
+    /// Whether more of the request has come since this was last asked. Who sends is not idle, though it takes nothing
+    /// of the answer for so long that it would be left otherwise.
+    pub fn has_request_moved(&mut self) -> bool {
+        match self {
+            Self::Upstream(relay) => relay.has_request_moved(),
+            Self::Behind(prefixed) => prefixed.rest.has_request_moved(),
+            Self::Packed(packed) => packed.has_request_moved(),
+            Self::Handled(handled) => handled.has_request_moved(),
+            Self::Empty | Self::Switched(_) | Self::Own(_) | Self::Composed(_) => false,
+        }
+    }
+}
+
 impl<N: Network> Body for ResponseBody<N> {
     type Data = Bytes;
     type Error = BoxError;
@@ -331,160 +340,5 @@ impl<N: Network> Composed<N> {
     fn end(&mut self) {
         self.document = None;
         self.exchange.finish(Ended::Complete);
-    }
-}
-
-impl<N: Network> Drop for Relay<N> {
-    /// Whoever has had all the bytes that were promised asks for no more, though the upstream's word that this was the
-    /// end may still be on its way.
-    fn drop(&mut self) {
-        if self.is_passed() {
-            self.end();
-        }
-    }
-}
-
-/// How an answer ends whose request broke off.
-fn ended_by(fault: BodyFault) -> Ending {
-    match fault {
-        BodyFault::Stalled => (Ended::Timeout, Some(Code::RequestTimeout)),
-        _ => (Ended::ClientLeft, None),
-    }
-}
-
-impl<N: Network> Relay<N> {
-    fn new(exchange: Box<Exchange<N>>, source: Option<Source<N>>, idle_timeout: Option<Duration>) -> Self {
-        Self { exchange, source, idle_timeout, was_unread: false, is_packed: false, is_lent: false, cut: None }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let left = self.source.as_ref().map_or(Some(0), |source| source.leg.length_left());
-        left.map_or_else(SizeHint::default, SizeHint::with_exact)
-    }
-
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(source) = &mut self.source else { return Poll::Ready(None) };
-        self.was_unread |= self.exchange.is_unread();
-        let deadlines = &self.exchange.connection.deadlines;
-        if deadlines.has_expired(Wait::ResponseBody) {
-            source.leg.timed_out();
-            self.blame(AttemptOutcome::Timeout);
-            let cut = (Ended::Timeout, Some(Code::UpstreamTimeout));
-            return self.abort(cut, "the upstream's response body did not move in time".into());
-        }
-        match source.leg.poll_frame(cx) {
-            Poll::Pending => {
-                // Until now nothing was waited for: the head and what came with it are handed on at this moment.
-                if self.exchange.answered.is_none() {
-                    self.exchange.answered = Some(self.exchange.now());
-                }
-                if self.idle_timeout.is_some() && !deadlines.is_set(Wait::ResponseBody) {
-                    deadlines.set(Wait::ResponseBody, self.exchange.now(), self.idle_timeout);
-                }
-                Poll::Pending
-            }
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(self.pass(frame)))),
-            Poll::Ready(None) => {
-                self.end();
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Err(error))) => {
-                let cut = match error {
-                    http1::Error::RequestBody(fault) => ended_by(fault),
-                    // The upstream no longer waits for a client that is slow.
-                    http1::Error::Broken(_) if self.was_unread => (Ended::UpstreamCut, Some(Code::UpstreamReset)),
-                    http1::Error::Broken(_) | http1::Error::Invalid(_) => {
-                        self.blame(AttemptOutcome::Reset);
-                        (Ended::UpstreamCut, Some(Code::UpstreamReset))
-                    }
-                };
-                self.abort(cut, error.into())
-            }
-        }
-    }
-
-    fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
-        self.exchange.connection.deadlines.clear(Wait::ResponseBody);
-        if let Some(data) = frame.data_ref()
-            && !self.is_packed
-        {
-            self.exchange.bytes_out += data.len() as u64;
-        }
-        if self.exchange.is_grpc
-            && let Some(trailers) = frame.trailers_ref()
-        {
-            self.judge(trailers);
-        }
-        if self.source.as_ref().is_some_and(|source| source.leg.is_over()) {
-            self.end();
-        }
-        match frame.into_trailers() {
-            Ok(mut trailers) => {
-                screen_trailers(&mut trailers, &self.exchange.snapshot.header_rules);
-                Frame::trailers(trailers)
-            }
-            Err(frame) => frame,
-        }
-    }
-
-    /// The response is over, and with it its record.
-    fn end(&mut self) {
-        let now = self.exchange.now();
-        if let Some(source) = self.source.take() {
-            source.finish(&self.exchange, now);
-        }
-        if !self.is_packed {
-            self.exchange.finish_at(Ended::Complete, now);
-        }
-    }
-
-    /// All bytes that were promised have come.
-    fn is_passed(&self) -> bool {
-        self.source.as_ref().is_some_and(|source| source.leg.length_left() == Some(0))
-    }
-
-    /// Whoever read it wants no more of it: its upstream is done with, which is no end of the exchange.
-    fn let_go(&mut self) {
-        if self.is_passed() {
-            self.end();
-        }
-        if self.source.take().is_some() {
-            self.exchange.connection.deadlines.clear(Wait::ResponseBody);
-        }
-    }
-
-    /// Tells the endpoint's breaker that it broke its answer off.
-    fn blame(&self, outcome: AttemptOutcome) {
-        if let (Some(source), Some(upstream)) = (&self.source, self.exchange.upstream()) {
-            upstream.broke_off(&source.selected, outcome, None, self.exchange.now());
-            self.exchange.amend_attempt(source.span, (outcome, None), self.exchange.now());
-        }
-    }
-
-    /// What a call of gRPC came to is said behind its messages.
-    #[cold]
-    fn judge(&self, trailers: &HeaderMap) {
-        let status = trailers.get("grpc-status").map(HeaderValue::as_bytes);
-        // How long messages may come is for the client to say, and says nothing of who sends them.
-        let hurried = self.exchange.hurried || self.exchange.call_timeout.is_some();
-        let failed = status.and_then(|status| grpc_failure(status, hurried));
-        if let (Some(status), Some(source), Some(upstream)) = (failed, &self.source, self.exchange.upstream()) {
-            let (outcome, status) = (AttemptOutcome::Status5xx, Some(status.as_u16()));
-            upstream.broke_off(&source.selected, outcome, status, self.exchange.now());
-            self.exchange.amend_attempt(source.span, (outcome, status), self.exchange.now());
-        }
-    }
-
-    fn abort(&mut self, cut: Ending, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        // The connection is dropped with its source: nobody may read what is left on it.
-        self.source = None;
-        if self.is_lent {
-            // Who reads it may answer all the same: what becomes of the exchange is told at its own end.
-            self.cut = Some(cut);
-            self.exchange.connection.deadlines.set(Wait::ResponseBody, self.exchange.now(), None);
-        } else {
-            self.exchange.finish_with(cut);
-        }
-        Poll::Ready(Some(Err(error)))
     }
 }

@@ -49,8 +49,9 @@ pub struct CompiledRoute<N: Network> {
     pub authority: Option<Arc<Authority<N>>>,
     /// The program's own stages that see its requests.
     pub(crate) stages: Option<Arc<[Arc<dyn AnyStage>]>>,
-    /// Somebody else has a word about its requests: who is asked, or stages.
-    pub asks_others: bool,
+    /// Something comes between its limits and its upstream: others have a word about its requests (who is asked, or
+    /// stages), or its tokens hold once.
+    pub has_last_words: bool,
     /// What answers in place of an upstream.
     pub handler: Option<Handler>,
     /// Its metrics.
@@ -163,7 +164,9 @@ impl<N: Network> Snapshot<N> {
                     None => None,
                 },
                 batch: batch(route, &table, index, &shared.metrics)?,
-                asks_others: route.forward_auth.is_some() || !route.stages.is_empty(),
+                has_last_words: route.forward_auth.is_some()
+                    || !route.stages.is_empty()
+                    || route.auth.as_ref().is_some_and(|auth| auth.single_use),
                 stages: shared.plugins.stages(&route.stages),
                 handler: handler(route, &shared.plugins),
                 shares_calls: route.coalesce || route.batch.is_some(),

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
@@ -13,6 +14,7 @@ use tokio::sync::watch;
 
 use crate::admin;
 use crate::clock::{self, Clock};
+use crate::config::Files;
 use crate::config::settings::Config;
 use crate::connections::Connections;
 use crate::gateway::{Gateway, SPANS_FLUSH, World};
@@ -24,7 +26,7 @@ use crate::plugins::Plugins;
 use crate::reload::Reloader;
 use crate::shard::Shared;
 use crate::shutdown::{self, Drained, Switches};
-use crate::telemetry::notice;
+use crate::telemetry::{access_log, events, notice};
 use crate::worker;
 
 /// The system's wall clock is read again this often, so that records follow its corrections.
@@ -93,14 +95,14 @@ async fn any([terminate, interrupt, quit]: &mut [Signal; 3]) {
 ///
 /// # Errors
 /// What could not be had, with the remedy.
-pub async fn start(config: Config, path: Option<PathBuf>, files: Vec<PathBuf>) -> Result<Running, StartError> {
+pub async fn start(config: Config, path: Option<PathBuf>, files: Files) -> Result<Running, StartError> {
     start_with(config, (path, files), Plugins::none(), seed()).await
 }
 
 /// The same for a program that has registered something in code.
 pub(crate) async fn start_with(
     config: Config,
-    (path, files): (Option<PathBuf>, Vec<PathBuf>),
+    (path, files): (Option<PathBuf>, Files),
     plugins: Plugins,
     seed: u64,
 ) -> Result<Running, StartError> {
@@ -148,6 +150,7 @@ pub(crate) fn keep_up(gateway: &Arc<Gateway<Sockets>>) {
     gateway.keep_watch();
     gateway.beside(follow_wall_clock(gateway.shared().clock.clone()));
     gateway.beside(tell_of_log_failures(Arc::clone(gateway.shared())));
+    gateway.beside(events::say(gateway.shared().events.follow(events::said_aloud(), None)));
 }
 
 fn bind_all(config: &Config, workers: usize) -> Result<Vec<Listening>, StartError> {
@@ -222,17 +225,18 @@ async fn follow_wall_clock(clock: Clock) {
     }
 }
 
-/// Says when the access log begins to fail, and when it is well again; the gateway serves on meanwhile.
+/// Says when the access log begins to fail, when it is well again, and what it drops; the gateway serves on meanwhile.
 async fn tell_of_log_failures(shared: Arc<Shared<Sockets>>) {
-    let (mut seen, mut failing) = (0, false);
+    let mut health = access_log::Health::default();
     loop {
         tokio::time::sleep(LOG_LOOK).await;
-        let failures = shared.log.write_failures();
-        let fails = failures > seen;
-        seen = failures;
-        if fails != failing {
-            failing = fails;
-            notice::access_log(failing, failures);
+        let (failures, dropped) = (shared.log.write_failures(), shared.log.dropped());
+        let news = health.look(failures, dropped);
+        if let Some(failing) = news.failing {
+            notice::access_log(failing, failures, shared.log.last_failure());
+        }
+        if let Some(more) = news.dropped {
+            notice::records_dropped(more, dropped);
         }
     }
 }
@@ -268,14 +272,23 @@ impl Running {
     pub async fn serve(self, signals: Signals) -> &'static str {
         notice::ready(&self.listeners, self.admin);
         let Signals { mut hang_up, mut reopen, mut unknown, mut end } = signals;
-        let cause = loop {
-            tokio::select! {
-                _ = reopen.recv() => self.gateway.shared().log.reopen(),
-                // To other servers it is a word. Here it is none, which is no reason to die of it.
-                _ = unknown.recv() => notice::unknown_signal("SIGUSR2"),
-                _ = hang_up.recv() => notice::reload(&self.reloader.reload("signal").await),
-                () = any(&mut end) => break "signal",
-                () = self.drain_asked() => break "admin",
+        let cause = {
+            // Beside the others: a large file, or a disk that stands still, keeps no signal waiting.
+            let mut reloads = pin!(async {
+                while hang_up.recv().await.is_some() {
+                    notice::reload(&self.reloader.reload("signal").await);
+                }
+                std::future::pending::<()>().await;
+            });
+            loop {
+                tokio::select! {
+                    () = &mut reloads => {}
+                    _ = reopen.recv() => self.gateway.shared().log.reopen(),
+                    // To other servers it is a word. Here it is none, which is no reason to die of it.
+                    _ = unknown.recv() => notice::unknown_signal("SIGUSR2"),
+                    () = any(&mut end) => break "signal",
+                    () = self.drain_asked() => break "admin",
+                }
             }
         };
         notice::draining(cause);

@@ -27,11 +27,12 @@ pub enum Wait {
     Head = 1,
     /// The upstream's response head.
     Exchange = 2,
-    /// The next bytes of a request body.
+    /// The next bytes of a request body, until its answer begins.
     RequestBody = 3,
     /// The last byte of a request body.
     RequestTotal = 4,
-    /// The next bytes of a response body, or of a tunnel.
+    /// The next bytes either way, once an answer has begun, or of a tunnel. Before, an upstream to take more of a
+    /// request that has no time-out.
     ResponseBody = 5,
     /// The client to take bytes.
     Write = 6,

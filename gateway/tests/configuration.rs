@@ -253,7 +253,7 @@ fn included_files_are_merged_and_keep_their_places() {
     let loaded = load(&main, Purpose::Run).unwrap_or_else(|error| panic!("{error}"));
     let names: Vec<&str> = loaded.config.routes.iter().map(|route| &*route.name).collect();
     assert_eq!(names, ["/1", "/2"]);
-    assert_eq!(loaded.files.len(), 3 + 2, "and the patterns, which may name others later");
+    assert_eq!(loaded.files.paths.len(), 3 + 2, "and the patterns, which may name others later");
 
     write(
         "routes/2.toml",
@@ -313,4 +313,24 @@ fn a_file_that_is_no_text_is_a_problem_of_the_file() {
     let first = problems.iter().next().expect("one");
     assert_eq!((first.line, first.column, first.message.as_str()), (2, 11, "the file is not UTF-8"));
     assert!(matches!(load(&folder.path().join("none"), Purpose::Check), Err(LoadError::Unreadable { .. })));
+}
+
+#[test]
+fn an_upstream_knows_the_most_critical_of_what_it_is_asked_for() {
+    use gateway::algorithms::criticality::Criticality::{Critical, Low, Normal};
+    let config = load_ok(
+        "[upstreams]\nfirst.endpoints = ['a:1']\nshadow.endpoints = ['b:1']\nstand_in.endpoints = ['c:1']\n\
+         other.endpoints = ['d:1']\nboth.endpoints = ['e:1']\n\
+         [[routes]]\npath = '/pay'\nupstream = 'first'\ncriticality = 'critical'\n\
+         mirror = { upstream = 'shadow', fraction = 0.5 }\nfallback = { upstream = 'stand_in' }\n\
+         [[routes]]\npath = '/a'\nupstream = 'other'\nmirror = { upstream = 'both', fraction = 0.5 }\n\
+         [[routes]]\npath = '/b'\nupstream = 'both'\n\
+         [[routes]]\npath = '/c'\nupstream = 'stand_in'\ncriticality = 'low'\n",
+    );
+    let highest = |name: &str| {
+        let upstream = config.upstreams.iter().find(|upstream| &*upstream.name == name).expect("an upstream");
+        upstream.concurrency.highest
+    };
+    let known = ["first", "shadow", "stand_in", "other", "both"].map(highest);
+    assert_eq!(known, [Critical, Low, Critical, Normal, Normal], "a copy is low, and what stands in gets the request");
 }

@@ -220,3 +220,18 @@ fn explain_says_whom_a_route_does_not_let_in() {
     assert!(told.contains("refused    403 forbidden: This address may not use this route."), "{told}");
     assert!(told.contains("origin") && told.contains("only 10.0.0.0/8"), "{told}");
 }
+
+#[test]
+fn who_asks_for_a_path_where_routes_have_hosts_is_told_how_to_name_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "[[routes]]\nname = \"shop\"\nhosts = [\"api.shop.test\"]\npath = \"/orders\"\nupstream = \"http://127.0.0.1:9\"\n";
+    std::fs::write(folder.path().join("gateway.toml"), text).expect("written");
+    let bare = gateway(folder.path(), &["explain", "GET", "/orders"]);
+    let shown = self::text(&bare.stdout);
+    assert!(shown.contains("not api.shop.test") && shown.contains("-H 'host: NAME'"), "{shown}");
+    for named in [&["http://api.shop.test/orders"][..], &["/orders", "-H", "host: api.shop.test"]] {
+        let asked = gateway(folder.path(), &[&["explain", "GET"], named].concat());
+        let shown = self::text(&asked.stdout);
+        assert!(asked.status.success() && !shown.contains("host: NAME"), "{shown}");
+    }
+}

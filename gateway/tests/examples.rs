@@ -334,6 +334,15 @@ fn the_identity_example_lets_in_whom_it_says() {
 }
 
 #[test]
+fn the_services_take_no_other_token_for_a_passport_and_clocks_that_differ_by_seconds() {
+    for (file, leeway) in [("examples/passport/service.py", "leeway=5"), ("gateway/examples/passport.rs", "leeway = 5")]
+    {
+        let text = std::fs::read_to_string(repository().join(file)).unwrap();
+        assert!(text.contains("\"passport+jwt\"") && text.contains(leeway) && text.contains("timeout"), "{file}");
+    }
+}
+
+#[test]
 fn the_python_service_is_python() {
     let service = repository().join("examples/passport/service.py");
     let check = "import ast, sys; ast.parse(open(sys.argv[1]).read())";

@@ -7,11 +7,12 @@ use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::State;
-use super::view::refusal;
+use super::view::{place, refusal};
 use crate::config::settings::Route;
-use crate::explain::{self, Question};
+use crate::explain::{self, Explanation, Policies, Question};
 use crate::network::Network;
 
 #[derive(Deserialize)]
@@ -48,5 +49,47 @@ pub(super) async fn explain<N: Network>(
     let clock = &state.gateway.shared().clock;
     let judge = |route: &Route| snapshot.routes.iter().find(|it| it.settings.name == route.name)?.auth.clone();
     let now = clock.unix_seconds(clock.now());
-    Json(explain::answer_with(&snapshot.config, &question, &judge, now)).into_response()
+    let answer = explain::answer_with(&snapshot.config, &question, &judge, now);
+    let at_present = answer.policies.as_ref().map(|policies| at_present(&state, policies, answer.routing.as_ref()));
+    match serde_json::to_value(&answer) {
+        Ok(mut shown) => {
+            if let Some(at_present) = at_present {
+                shown["now"] = at_present;
+            }
+            Json(shown).into_response()
+        }
+        Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", &error.to_string()),
+    }
+}
+
+/// What a configuration cannot tell: how the endpoints stand that may get the request, and the stores of its limits.
+fn at_present<N: Network>(state: &State<N>, policies: &Policies, routing: Option<&Explanation>) -> Value {
+    let mut now = json!({});
+    let upstream = state.gateway.upstreams().into_iter().find(|upstream| *upstream.name == *policies.upstream);
+    if let Some(upstream) = upstream {
+        let active = upstream.active();
+        let scope = active.scope(routing.and_then(|routing| routing.route.as_deref()));
+        let standings = scope.standings.iter().zip(&active.endpoints);
+        let endpoints = standings.map(|(standing, endpoint)| {
+            json!({
+                "address": &*endpoint.address,
+                "balancing": place(standing.place()),
+                "breaker": standing.guard.state().as_str(),
+                "healthy": endpoint.health.is_healthy(),
+            })
+        });
+        now["endpoints"] = endpoints.collect();
+        now["breaker"] = scope.rolled_up().as_str().into();
+    }
+    let stores = state.gateway.shared().stores.all();
+    let used = |name: &str| policies.rate_limits.iter().any(|limit| limit.store_name.as_deref() == Some(name));
+    let modes: serde_json::Map<String, Value> = stores
+        .iter()
+        .filter(|store| used(&store.settings.name))
+        .map(|store| (store.settings.name.to_string(), store.health.state().as_str().into()))
+        .collect();
+    if !modes.is_empty() {
+        now["stores"] = modes.into();
+    }
+    now
 }

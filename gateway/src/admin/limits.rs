@@ -29,8 +29,9 @@ pub(super) async fn limits<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
 
 fn of_rule<N: Network>(rule: &Rule, snapshot: &Snapshot<N>) -> Value {
     let settings = &rule.settings;
-    let names_it = |route: &&crate::snapshot::CompiledRoute<N>| route.settings.rate_limits.contains(&settings.name);
-    let routes: Vec<&str> = snapshot.routes.iter().filter(names_it).map(|route| &*route.settings.name).collect();
+    // As they are configured: of a split there is one more for each upstream in the snapshot.
+    let named = snapshot.config.routes.iter().filter(|route| route.rate_limits.contains(&settings.name));
+    let routes: Vec<&str> = named.map(|route| &*route.name).collect();
     let decisions: serde_json::Map<String, Value> = LimitDecision::ALL
         .iter()
         .zip(rule.state.series.totals())

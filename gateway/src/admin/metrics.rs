@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use super::State;
 use crate::network::Network;
 use crate::telemetry::exposition::{Format, ScrapeInputs, render};
-use crate::telemetry::metrics::{Ejections, EndpointBreaker, EndpointInFlight};
+use crate::telemetry::metrics::{Ejections, EndpointBreaker, EndpointInFlight, EndpointState, EndpointStates};
 use crate::telemetry::process::ProcessStats;
 use crate::upstream::Upstream;
 
@@ -19,7 +19,11 @@ pub(super) async fn metrics<N: Network>(Shared(state): Shared<Arc<State<N>>>, he
     let shared = state.gateway.shared();
     let mut inputs =
         ScrapeInputs { log_dropped: shared.log.dropped(), process: ProcessStats::read(), ..ScrapeInputs::default() };
-    inputs.keys = shared.identity.key_ages();
+    inputs.log_write_failures = shared.log.write_failures();
+    inputs.keys = shared.identity.keys();
+    // Without a file there is nothing that could be mended.
+    inputs.reload_refused = state.reloader.path().is_some() && state.reloader.last().is_some_and(|last| !last.ok);
+    inputs.needs_restart = !state.reloader.needs_restart().is_empty();
     inputs.certificates = shared.tls.expiries();
     for upstream in state.gateway.upstreams() {
         add(&upstream, &mut inputs);
@@ -37,6 +41,7 @@ fn add<N: Network>(upstream: &Upstream<N>, inputs: &mut ScrapeInputs) {
             upstream: Arc::clone(&name),
             endpoint: Arc::clone(&address),
             in_flight: endpoint.in_flight.count().into(),
+            failures: endpoint.failures(),
             limit: endpoint.limiter.look().0.limit.filter(|_| active.settings.concurrency.adaptive),
         });
         let mut trips: BTreeMap<&'static str, u64> = BTreeMap::new();
@@ -46,6 +51,11 @@ fn add<N: Network>(upstream: &Upstream<N>, inputs: &mut ScrapeInputs) {
         let (state, trips) = (endpoint.standing.guard.state(), trips.into_iter().collect());
         inputs.breakers.push(EndpointBreaker { upstream: name, endpoint: address, state, trips });
     }
+    let states = active.endpoints.iter().map(|endpoint| {
+        let standing = &endpoint.standing;
+        EndpointState::of(standing.place(), standing.guard.state(), endpoint.health.is_healthy())
+    });
+    inputs.states.push(EndpointStates::new(Arc::clone(&upstream.name), states));
     let endpoints = active.scope(None).ejected() as u64;
     inputs.ejections.push(Ejections { upstream: Arc::clone(&upstream.name), endpoints });
 }

@@ -17,7 +17,7 @@ mod write;
 pub use serve::serve;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -40,6 +40,8 @@ pub struct State<N: Network = Sockets> {
     documents: Arc<Keeper<N>>,
     token: Option<Box<str>>,
     started: std::time::Instant,
+    /// The name of each upstream that has one has been looked up.
+    has_looked_around: AtomicBool,
 }
 
 impl<N: Network> State<N> {
@@ -62,6 +64,7 @@ impl<N: Network> State<N> {
             ask_drain,
             documents,
             token,
+            has_looked_around: AtomicBool::new(false),
         })
     }
 }

@@ -1,5 +1,5 @@
-//! `/requests`: what the flight recorder keeps; the last failed, slow and sampled requests, and one of them with every
-//! decision. What routing made of it is found out when somebody asks.
+//! `/requests`: what the flight recorder keeps; the last failed, slow, retried and sampled requests, and one of them
+//! with every decision. What routing made of it is found out when somebody asks.
 
 mod text;
 
@@ -24,7 +24,7 @@ const SHOWN: usize = 100;
 /// The most that a list shows.
 const MOST_SHOWN: usize = 1000;
 /// What a list tells of each request, in this order.
-const SUMMARY: [&str; 17] = [
+const SUMMARY: [&str; 18] = [
     "ts",
     "kinds",
     "request_id",
@@ -36,6 +36,7 @@ const SUMMARY: [&str; 17] = [
     "status",
     "code",
     "fault",
+    "grpc_status",
     "upstream",
     "endpoint",
     "attempts",
@@ -69,7 +70,7 @@ impl Asked {
                 _ if NARROWED_BY.contains(&&*name) => asked.fields.push((name, value)),
                 _ => {
                     let known = NARROWED_BY.join(", ");
-                    return Err(format!("{name:?} is none of failed, slow, sampled, {known}, limit, format."));
+                    return Err(format!("{name:?} is none of failed, slow, sampled, retried, {known}, limit, format."));
                 }
             }
         }
@@ -100,7 +101,7 @@ fn is_text(format: Option<&str>) -> Result<bool, String> {
 
 type Queried = Result<Query<BTreeMap<String, String>>, axum::extract::rejection::QueryRejection>;
 
-/// `GET /requests?failed&slow&sampled`: the newest first.
+/// `GET /requests?failed&slow&sampled&retried`: the newest first.
 pub(super) async fn list<N: Network>(Shared(state): Shared<Arc<State<N>>>, query: Queried) -> Response {
     let asked = match query.map_err(|error| error.body_text()).and_then(|Query(query)| Asked::parse(query)) {
         Ok(asked) => asked,
@@ -144,7 +145,7 @@ pub(super) async fn one<N: Network>(
     let found = recorder.find(id.as_bytes()).iter().filter_map(read).find(|request| request["request_id"] == *id);
     let Some(mut request) = found else {
         let detail = if recorder.is_on() {
-            "No request of this id is kept: it was neither failed, slow nor sampled, or others have come since."
+            "No request of this id is kept: it was neither failed, slow, retried nor sampled, or others have come since."
         } else {
             "No request is kept: [telemetry.recorder] requests is 0."
         };
@@ -196,7 +197,7 @@ mod tests {
         assert!(is_meant(&[("route", "a"), ("status", "503"), ("failed", "")]) && is_meant(&[("code", "")]));
         assert!(!is_meant(&[("route", "b")]) && !is_meant(&[("upstream", "a")]));
         let all = parse(&[]).unwrap();
-        assert!(all.wanted.names() == ["failed", "slow", "sampled"] && all.limit == SHOWN);
+        assert!(all.wanted.names() == ["failed", "slow", "sampled", "retried"] && all.limit == SHOWN);
         assert_eq!(parse(&[("slow", "")]).unwrap().wanted, Wanted::SLOW);
         for (name, value, said) in [("colour", "", "colour"), ("limit", "0", "1 to 1000"), ("format", "xml", "xml")] {
             let Err(why) = parse(&[(name, value)]) else { panic!("{name}={value}") };

@@ -20,8 +20,9 @@ use crate::network::Network;
 use crate::telemetry::metrics::ShedReason;
 use crate::telemetry::process::resident_bytes;
 use crate::telemetry::timestamp::rfc3339;
-use crate::upstream::Endpoint;
+use crate::upstream::lookup::FailedLookup;
 use crate::upstream::way::TlsWay;
+use crate::upstream::{Endpoint, Upstream};
 
 /// A problem document of the admin API.
 pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response {
@@ -232,6 +233,7 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                 "name": &*upstream.name,
                 "protocol": active.settings.protocol.name(),
                 "discovery": discovery,
+                "discovery_failed": discovery_failed(upstream, &state.gateway.shared().clock),
                 // Counted only while it is limited.
                 "in_flight": max_in_flight.map(|_| upstream.in_flight.count()),
                 "max_in_flight": max_in_flight,
@@ -240,6 +242,12 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
         })
         .collect();
     Json(json!({ "upstreams": upstreams }))
+}
+
+/// The last lookup of an upstream's name, if it failed.
+fn discovery_failed<N: Network>(upstream: &Upstream<N>, clock: &Clock) -> Value {
+    let shown = |failed: FailedLookup| json!({ "at": rfc3339(clock.unix_us(failed.at)), "detail": failed.why });
+    upstream.lookup.failed().map_or(Value::Null, shown)
 }
 
 /// How each upstream that speaks TLS is believed; those that nobody checks are seen at once.

@@ -5,8 +5,10 @@
 //! breakers alone speak against them, which is a guess from what clients met, the ones that have been troubled for
 //! longest leave too, until that share is out. The others are **capped**: they stay in. Where every endpoint's breaker
 //! has tripped there is nobody left to spare, and none is capped: the upstream's own breaker, which is the roll-up of
-//! them, is open. Below a share of untroubled endpoints all are used again (Envoy's panic threshold), since a few
-//! cannot carry what all of them did.
+//! them, is open. So it is where those whose checks do well have all tripped. Where nobody's checks do well they may be
+//! wrong everywhere, and breakers alone decide who stays: one that is closed, as long as there is one
+//! (docs/adr/0049-when-is-nobody-left-to-ask.md). Below a share of untroubled endpoints all are used again (Envoy's
+//! panic threshold), since a few cannot carry what all of them did.
 //!
 //! The answer depends on the endpoints' state alone, not on how it came about: whoever asks twice gets the same.
 
@@ -53,6 +55,12 @@ pub struct Bounds {
     pub panic_below: u32,
 }
 
+/// Whether what checks say against endpoints is to be believed: of those that no operator holds out, somebody's do
+/// well. A check that is wrong everywhere, as one of a path that was renamed, fails everywhere.
+pub fn are_believed(mut checks: impl Iterator<Item = (bool, bool)>) -> bool {
+    checks.any(|(healthy, held_open)| healthy && !held_open)
+}
+
 /// The place of each endpoint.
 pub fn judge(candidates: &[Candidate], bounds: Bounds) -> Vec<Place> {
     let all = candidates.len();
@@ -65,11 +73,13 @@ pub fn judge(candidates: &[Candidate], bounds: Bounds) -> Vec<Place> {
         };
         return candidates.iter().map(place).collect();
     }
-    let rolled_up = candidates.iter().all(|candidate| candidate.breaker != State::Closed);
+    let believed = are_believed(candidates.iter().map(|candidate| (!candidate.unhealthy, candidate.held_open)));
+    let is_gone = |one: &Candidate| one.breaker != State::Closed || (believed && one.unhealthy);
+    let rolled_up = candidates.iter().all(is_gone);
     let others = all.saturating_sub(1);
     let share = (all * bounds.max_percent.min(100) as usize / 100).min(others);
     let mut troubled: Vec<usize> = (0..all).filter(|index| candidates[*index].is_troubled()).collect();
-    let order = |one: &Candidate| (!one.held_open, !one.unhealthy, one.since);
+    let order = |one: &Candidate| (!one.held_open, !one.unhealthy, one.breaker == State::Closed, one.since);
     troubled.sort_by_key(|index| (order(&candidates[*index]), *index));
     let mut places = vec![Place::In; all];
     // Who may leave comes before who may not: as many are out as were looked at.
@@ -120,8 +130,11 @@ mod tests {
             (&[open(1)], "e"),
             (&[open(3), open(2), open(1)], "eee"),
             (&[Candidate { breaker: State::HalfOpen, ..open(1) }, open(2)], "ee"),
-            (&[sick(1), open(2)], "ec"),
-            (&[open(1), sick(2)], "ce"),
+            (&[sick(1), open(2)], "ee"),
+            (&[open(1), sick(2)], "ee"),
+            (&[sick(1), sick(2), open(3)], "eee"),
+            (&[sick(1), Candidate { unhealthy: true, ..open(2) }], "ce"),
+            (&[Candidate { unhealthy: true, ..open(1) }, Candidate { unhealthy: true, ..open(2) }], "ee"),
             (&[sick(1), sick(2), WELL], "eei"),
             (&[sick(3), sick(1), sick(2)], "cee"),
             (&[sick(1), sick(2), open(1), WELL, WELL], "eecii"),
@@ -165,7 +178,10 @@ mod tests {
             for (candidate, place) in candidates.iter().zip(&places) {
                 prop_assert_eq!(candidate.is_troubled(), *place != Place::In, "a place says whether anything is wrong");
             }
-            if candidates.iter().all(|candidate| candidate.breaker != State::Closed) {
+            let all_tripped = candidates.iter().all(|candidate| candidate.breaker != State::Closed);
+            let is_left = |one: &Candidate| !one.unhealthy && one.breaker == State::Closed;
+            let believed = candidates.iter().any(|candidate| !candidate.unhealthy);
+            if all_tripped || (believed && !candidates.iter().any(is_left)) {
                 // All or, in panic, none.
                 prop_assert!(out == candidates.len() || out == 0);
             } else {

@@ -67,6 +67,9 @@ impl Explain {
             output::result(&serde_json::to_string_pretty(&answer).unwrap_or_default());
         } else {
             output::result(render(&answer).trim_end());
+            if !question.names_a_host() && loaded.config.routes.iter().any(|route| !route.matches.hosts.is_empty()) {
+                output::result("host       none is given: a whole URL, or -H 'host: NAME', asks for routes of one");
+            }
         }
         if answer.policies.is_some() && answer.refused.is_none() { DONE } else { BAD }
     }

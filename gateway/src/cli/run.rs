@@ -129,6 +129,6 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile,
         // A disk that stands still keeps nobody from ending.
         let _ = tokio::time::timeout(EVENTS_FLUSH, writer).await;
     }
-    notice::stopped(after);
+    notice::stopped(after, shared.log.not_written());
     DONE
 }

@@ -48,6 +48,10 @@ pub(crate) fn key_set(sources: &Sources, jwks: &Reader<'_>) -> Option<Result<Rea
 pub(super) fn read(file: &Path, most: u64) -> Result<Vec<u8>, String> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
+    // A pipe would be waited for.
+    if std::fs::metadata(file).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err("it is not a file".to_owned());
+    }
     let opened = std::fs::File::open(file).map_err(|error| error.to_string())?;
     opened.take(most + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() as u64 > most { Err(format!("it is larger than {most} bytes")) } else { Ok(bytes) }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::build::{self, Built};
 use super::check::{Context, Reader, walk};
 use super::effective;
+use super::fingerprint::{Files, Held};
 use super::parse::document::Parsed;
 use super::parse::environment::{Environment, ProcessEnvironment};
 use super::parse::{document, include};
@@ -39,8 +40,8 @@ pub struct Loaded {
     pub config: Config,
     /// What is perhaps not meant.
     pub warnings: Vec<Problem>,
-    /// The files that were read, the first that was asked for, and the patterns of `include`: what a watch looks at.
-    pub files: Vec<PathBuf>,
+    /// The files that it was read from.
+    pub files: Files,
 }
 
 /// Why a configuration cannot be used.
@@ -98,6 +99,15 @@ pub fn load_with(path: &Path, purpose: Purpose, environment: &dyn Environment) -
 /// As [`load`].
 pub fn load_for(path: &Path, registered: &Registered) -> Result<Loaded, LoadError> {
     let text = read(path).map_err(|source| LoadError::Unreadable { path: path.to_path_buf(), source })?;
+    load_text_bytes(&text, path, registered).map_err(LoadError::Invalid)
+}
+
+/// The same once more, for a program that serves already. Only of a file: a pipe would be waited for.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_again(path: &Path, registered: &Registered) -> Result<Loaded, LoadError> {
+    let text = read_included(path).map_err(|source| LoadError::Unreadable { path: path.to_path_buf(), source })?;
     load_text_bytes(&text, path, registered).map_err(LoadError::Invalid)
 }
 
@@ -210,6 +220,10 @@ fn load_both<T>(
     let mut report = Report::default();
     let Parsed { table: mut root, mut complete } = parse(bytes, path, &mut sources, environment, &mut report);
     let patterns = include::patterns(&root, &sources);
+    // What is looked at before it is read is not missed when it changes meanwhile.
+    let mut held = Held::default();
+    held.was_read(path, bytes);
+    patterns.iter().for_each(|pattern| held.look_at(pattern));
     for (file, at) in include::find(&root, &sources, &mut report) {
         match read_included(&file) {
             Ok(bytes) => {
@@ -235,7 +249,9 @@ fn load_both<T>(
     let mut report = context.report;
     report.drop_echoes(syntax, &sources);
     let mut problems = report.finish(&sources);
-    problems.files.extend(patterns.into_iter().chain(config.iter().flat_map(Config::key_files)));
+    let keys: Vec<PathBuf> = config.iter().flat_map(Config::key_files).collect();
+    problems.files.held = held.and(context.held.of(&keys));
+    problems.files.paths.extend(patterns.into_iter().chain(keys));
     match config.zip(seen) {
         Some((config, seen)) if problems.is_empty() => {
             let files = std::mem::take(&mut problems.files);

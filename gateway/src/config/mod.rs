@@ -29,12 +29,15 @@ mod value;
 
 pub(crate) use key_files::is_scope;
 pub(crate) use parse::include::folders_of;
+pub(crate) use parse::links::folders_of_links;
 #[cfg(test)]
 pub(crate) use value::batch_call;
 pub(crate) use value::path_pattern;
 pub(crate) use value::remote_url::may_be_asked;
 pub(crate) use value::text::editable_header;
 
+pub use fingerprint::{Files, Held};
+pub(crate) use load::load_again;
 pub use load::{
     LoadError, Loaded, Purpose, load, load_effective, load_effective_text, load_for, load_text, load_text_for,
     load_text_with, load_with, log_file,

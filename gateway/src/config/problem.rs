@@ -7,11 +7,12 @@ mod render;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::fingerprint::{Files, Held};
 use super::source::{Place, Sources, Span};
 
 /// Problems kept of one run; those beyond are counted only. Far more than anyone reads.
@@ -83,9 +84,9 @@ pub struct Problems {
     list: Vec<Problem>,
     #[serde(skip)]
     not_kept: usize,
-    /// What their mending can change: as [`Loaded::files`](super::Loaded::files).
+    /// What their mending can change.
     #[serde(skip)]
-    pub(super) files: Vec<PathBuf>,
+    pub(super) files: Files,
 }
 
 impl Problems {
@@ -114,8 +115,8 @@ impl Problems {
         self.list
     }
 
-    /// The files that were read, and the patterns of `include`; what a watch looks at.
-    pub fn files(&self) -> &[PathBuf] {
+    /// The files that the configuration was read from.
+    pub fn files(&self) -> &Files {
         &self.files
     }
 
@@ -219,7 +220,7 @@ impl Report {
         Problems {
             list: self.findings.into_iter().map(place).collect(),
             not_kept: self.not_kept,
-            files: sources.paths(),
+            files: Files { paths: sources.paths(), held: Held::default() },
         }
     }
 }

@@ -43,6 +43,15 @@ impl Parts {
 }
 
 impl<N: Network> Exchange<N> {
+    /// Its answer, or what should have been one, is without these parts.
+    #[cold]
+    pub fn lacks(&mut self, parts: &str) {
+        if !parts.is_empty() {
+            let others = self.missing.take().map(|others| format!("{others}, ")).unwrap_or_default();
+            self.missing = Some(format!("{others}{parts}").into());
+        }
+    }
+
     /// An exchange that asks the upstream of this route of the snapshot for the target, from now on: within the route's
     /// time, and what is left of this exchange's.
     pub fn part(&self, route: usize, target: &PathAndQuery) -> Box<Self> {

@@ -106,7 +106,7 @@ async fn share<N: Network>(
     noted: &Mutex<Option<Awaited>>,
 ) -> Result<Leg<N::Stream>, GatewayError> {
     let worker = exchange.shard.index;
-    let mut was_late = None;
+    let (mut was_late, mut was_full) = (None, false);
     for _ in 0..ROUNDS {
         if let Some(shared) = carriers.enter(worker) {
             return Ok(Leg::Shared(Box::new(shared)));
@@ -121,10 +121,12 @@ async fn share<N: Network>(
                 open::begin(opening, Arc::clone(&selected.endpoint), Arc::clone(way), means);
                 (awaited, Some(first))
             }
-            Turn::Full => {
-                let shared = carriers.borrow(worker).ok_or_else(full)?;
-                return Ok(Leg::Shared(Box::new(shared)));
-            }
+            Turn::Full => match carriers.borrow(worker) {
+                Some(shared) => return Ok(Leg::Shared(Box::new(shared))),
+                // One that was found to be going away has given its place to another.
+                None if !std::mem::replace(&mut was_full, true) => continue,
+                None => return Err(full()),
+            },
         };
         *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(awaited.clone());
         let carrier = match awaited.outcome().await {

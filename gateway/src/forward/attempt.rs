@@ -2,18 +2,19 @@
 //!
 //! A pooled connection that its peer closed between two requests is nobody's failure: the request goes out again on a
 //! new connection where nothing was sent, or where sending it twice is safe (RFC 9110, section 9.2.2, and RFC 9112,
-//! section 9.3.1); but not to an endpoint whose breaker has opened meanwhile.
+//! section 9.3.1), as the route says, and the upstream's budget knows retries at all: that its peer did not close it
+//! for this very request, nobody knows. But not to an endpoint whose breaker has opened meanwhile.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use tokio::time::Sleep;
 
-use super::{acquire, deadline, grpc_status};
+use super::{acquire, deadline, grpc_status, retry};
 use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::{self, RequestHead, ResponseHead};
@@ -87,8 +88,7 @@ pub(super) async fn attempt<N: Network>(
 ) -> Tried<N> {
     let began = manner.began;
     let underway = Underway { exchange, endpoint: &selected.endpoint, met: selected.met, manner };
-    let mut limits =
-        Limits { time: manner.most.map(|most| Box::pin(tokio::time::sleep(most))), waits_for_client: false };
+    let mut limits = Limits::new(manner.most);
     let mut replayed = false;
     let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
     loop {
@@ -119,8 +119,8 @@ pub(super) async fn attempt<N: Network>(
                 if stale
                     && leg.may_be_stale()
                     && !std::mem::replace(&mut replayed, true)
-                    && (nothing_sent || is_idempotent(&head.method))
-                    && !selected.is_left_alone() =>
+                    && !selected.is_left_alone()
+                    && (nothing_sent || may_be_replayed(exchange)) =>
             {
                 body = again;
             }
@@ -156,10 +156,37 @@ impl<N: Network> Drop for Underway<'_, N> {
 
 /// What an attempt waits for, beside the answer's head.
 struct Limits {
-    /// The end of its own time, where it has one.
-    time: Option<Pin<Box<Sleep>>>,
+    /// Its own time, where it has one.
+    time: Option<Box<OwnTime>>,
     /// When it was last looked, its client was to send more of the body.
     waits_for_client: bool,
+}
+
+/// An attempt's own time, which few have.
+struct OwnTime {
+    end: Pin<Box<Sleep>>,
+    most: Duration,
+}
+
+impl Limits {
+    fn new(most: Option<Duration>) -> Self {
+        let time = most.map(|most| Box::new(OwnTime { end: Box::pin(tokio::time::sleep(most)), most }));
+        Self { time, waits_for_client: false }
+    }
+
+    /// Whether its own time is up. What its client takes to send the body is none of it: the endpoint has all of its
+    /// time from when the client was last waited for, and the exchange's time bounds both.
+    #[inline]
+    fn poll_over<N: Network>(&mut self, exchange: &Exchange<N>, selected: &Selected<N>, cx: &mut Context<'_>) -> bool {
+        let waits = deadline::waits_for_client(exchange);
+        if waits != std::mem::replace(&mut self.waits_for_client, waits) {
+            selected.wait_for_client(waits, exchange.now());
+            if let Some(time) = self.time.as_mut().filter(|_| !waits) {
+                time.end.set(tokio::time::sleep(time.most));
+            }
+        }
+        !waits && self.time.as_mut().is_some_and(|time| time.end.as_mut().poll(cx).is_ready())
+    }
 }
 
 /// Drives its leg until the answer's head is there, or time is up. A failure says whether the connection broke.
@@ -174,11 +201,8 @@ async fn head_of_answer<N: Network>(
         if let Poll::Ready(done) = leg.poll_head(cx) {
             return Poll::Ready(Some(done));
         }
-        let waits = deadline::waits_for_client(exchange);
-        if waits != std::mem::replace(&mut limits.waits_for_client, waits) {
-            selected.wait_for_client(waits, exchange.now());
-        }
-        let over = limits.time.as_mut().is_some_and(|time| time.as_mut().poll(cx).is_ready());
+        let over = limits.poll_over(exchange, selected, cx)
+            || deadline::takes_nothing(exchange, || !limits.waits_for_client && leg.is_sending());
         if over || deadlines.has_expired(Wait::Exchange) { Poll::Ready(None) } else { Poll::Pending }
     })
     .await;
@@ -220,9 +244,15 @@ impl<N: Network> Exchange<N> {
     }
 }
 
-/// Methods that may be sent twice by themselves.
-fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
+/// Whether a request of which something was sent may go out again at once, and takes a retry out of the budget for it.
+#[cold]
+fn may_be_replayed<N: Network>(exchange: &Exchange<N>) -> bool {
+    if exchange.consults {
+        // The question is a GET, whatever it is about, and never more than twice as many are asked.
+        return true;
+    }
+    let now = exchange.shard.shared.clock.ticks_ms(exchange.now());
+    retry::may_be_sent_twice(exchange) && exchange.upstream().is_some_and(|upstream| upstream.may_replay(now))
 }
 
 /// Takes the head of an answer.
@@ -233,6 +263,10 @@ fn accept<N: Network>(exchange: &Exchange<N>, head: ResponseHead, mut source: So
         // security.md, B8
         let error = GatewayError::new(Code::UpstreamInvalid, "The upstream switched protocols unasked.");
         return Err(lose(exchange, source.selected, manner, error.into(), (None, false)));
+    }
+    if source.leg.is_shared() && !retry::may_be_sent_twice(exchange) {
+        // It was kept for an upstream that would not begin with it.
+        source.leg.keep_no_more();
     }
     let judged = grpc_status::judged(exchange, &head);
     let outcome = if judged.is_server_error() { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
@@ -311,6 +345,9 @@ fn conclude<N: Network>(
         };
     let told = if says_nothing { AttemptOutcome::Cancelled } else { outcome };
     upstream.settle(selected, (told, status), waited, now);
+    if told.is_failure() {
+        selected.has_failed();
+    }
     exchange.note_unless_plain((outcome, status), || {
         note((upstream, &selected.endpoint), selected.met, (began, now), (outcome, status))
     });

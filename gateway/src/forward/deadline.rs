@@ -107,7 +107,29 @@ pub(super) fn waited<N: Network>(exchange: &Exchange<N>, began: Instant, now: In
 /// Whether it is the client's body that is being waited for.
 #[inline]
 pub(super) fn waits_for_client<N: Network>(exchange: &Exchange<N>) -> bool {
-    exchange.request_body.as_ref().is_some_and(|progress| progress.awaited_until().is_none())
+    exchange.waits_for_client()
+}
+
+/// Whether an upstream has taken nothing of a request for the route's `idle_timeout`, where the route has no `timeout`
+/// that would end it. `is_blocked` says whether some of the request waits for it to take more.
+#[inline]
+pub(super) fn takes_nothing<N: Network>(exchange: &Exchange<N>, is_blocked: impl FnOnce() -> bool) -> bool {
+    exchange.timeout.is_none() && exchange.request_body.is_some() && is_blocked() && stands_still(exchange)
+}
+
+/// Bytes that leave forget the deadline, and with it that it has run out.
+#[cold]
+fn stands_still<N: Network>(exchange: &Exchange<N>) -> bool {
+    let deadlines = &exchange.connection.deadlines;
+    if deadlines.has_expired(Wait::ResponseBody) {
+        deadlines.clear(Wait::ResponseBody);
+        return true;
+    }
+    if !deadlines.is_set(Wait::ResponseBody) {
+        let idle = exchange.route().and_then(|route| route.settings.idle_timeout);
+        deadlines.set(Wait::ResponseBody, exchange.now(), idle);
+    }
+    false
 }
 
 /// Whether an attempt that ran out of time says something about its endpoint, which it had `waited` for. One does not

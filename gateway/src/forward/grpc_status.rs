@@ -2,14 +2,16 @@
 //!
 //! Callers of gRPC get 200 whatever comes. A server that fails at once says so in an answer of trailers alone, whose
 //! `grpc-status` stands in its head; one that fails later says so behind its messages, when the answer has been passed
-//! on: that
-//! is told to the breaker alone.
+//! on: that is told to the breaker, the record and its caller's status in metrics.
 
 use http::StatusCode;
 
 use crate::exchange::Exchange;
 use crate::http1::ResponseHead;
 use crate::network::Network;
+
+/// Also what callers make of a status that gRPC does not have.
+const UNKNOWN: u8 = 2;
 
 /// The status that the answer is judged by.
 #[inline]
@@ -29,10 +31,55 @@ fn of_grpc(head: &ResponseHead, hurried: bool) -> StatusCode {
 
 /// The status of HTTP for one of gRPC that speaks of a failure of the upstream.
 pub(crate) fn failure(status: &[u8], hurried: bool) -> Option<StatusCode> {
+    speaks_of_failure(number(status)?, hurried)
+}
+
+/// The same for its number.
+fn speaks_of_failure(status: u8, hurried: bool) -> Option<StatusCode> {
     match status {
-        b"14" => Some(StatusCode::SERVICE_UNAVAILABLE),
-        b"4" if !hurried => Some(StatusCode::GATEWAY_TIMEOUT),
-        b"2" | b"13" | b"15" => Some(StatusCode::INTERNAL_SERVER_ERROR),
+        14 => Some(StatusCode::SERVICE_UNAVAILABLE),
+        4 if !hurried => Some(StatusCode::GATEWAY_TIMEOUT),
+        UNKNOWN | 13 | 15 => Some(StatusCode::INTERNAL_SERVER_ERROR),
         _ => None,
+    }
+}
+
+/// One of the 17 statuses that gRPC has.
+fn number(status: &[u8]) -> Option<u8> {
+    match status {
+        [digit @ b'0'..=b'9'] => Some(digit - b'0'),
+        [b'1', digit @ b'0'..=b'6'] => Some(10 + digit - b'0'),
+        _ => None,
+    }
+}
+
+impl<N: Network> Exchange<N> {
+    /// Its caller is told this status of gRPC. One that is none is `UNKNOWN` to callers.
+    #[cold]
+    pub(crate) fn tells_grpc_status(&mut self, status: &[u8]) {
+        self.grpc_status = Some(number(status).unwrap_or(UNKNOWN));
+    }
+
+    /// Its answer says in words of gRPC that the upstream failed.
+    #[cold]
+    pub(crate) fn has_grpc_failure(&self) -> bool {
+        self.grpc_status.is_some_and(|status| speaks_of_failure(status, self.hurried).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_the_seventeen_and_some_speak_of_the_upstream() {
+        let all: Vec<u8> = (0..=20).filter_map(|status| number(status.to_string().as_bytes())).collect();
+        assert_eq!(all, (0..=16).collect::<Vec<u8>>());
+        for none in ["", "00", "-1", "1 ", "14\n", "160", "x"] {
+            assert_eq!(number(none.as_bytes()), None, "{none}");
+        }
+        let failing: Vec<u8> = (0..=16).filter(|status| speaks_of_failure(*status, false).is_some()).collect();
+        assert_eq!(failing, [2, 4, 13, 14, 15]);
+        assert_eq!(failure(b"4", true), None, "a deadline that its client made short");
     }
 }

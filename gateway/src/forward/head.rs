@@ -81,6 +81,16 @@ pub(super) fn renew_passport<N: Network>(
     *plain = head.lines.len();
 }
 
+/// Another passport for the same upstream where the head's is old by now: what was tried before may have taken all of
+/// its time.
+pub(super) fn keep_passport_fresh<N: Network>(exchange: &mut Exchange<N>, head: &mut RequestHead, plain: &mut usize) {
+    let Some(before) = exchange.passport.clone() else { return };
+    exchange.renew_passport();
+    if exchange.passport.as_ref() != Some(&before) {
+        renew_passport(exchange, head, plain, Some(&before));
+    }
+}
+
 /// The request for a handler, in the form of `http`.
 pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: HeaderMap, target: PathAndQuery) -> Parts {
     deadline::read(exchange, &mut headers);

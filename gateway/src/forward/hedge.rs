@@ -3,7 +3,8 @@
 //! It begins after a fixed time, or after the time that most requests of the route take (Dean, Barroso, "The Tail at
 //! Scale", 2013), and only where that is safe and affordable: the method may be sent twice, the body has passed as a
 //! whole and is kept, another endpoint can take it, the upstream's retry budget has something left, and so has the
-//! exchange's time. Where one of these fails the request goes on as if nobody hedged.
+//! exchange's time. Where one of these fails the request goes on as if nobody hedged; and so does one whose client's
+//! cookie stands for its endpoint: no other has the session, and whoever wins keeps the client.
 //!
 //! What is dropped closes its connection, gives its place in flight and its probe's place back, and says nothing to its
 //! endpoint's breaker. All attempts are polled by the request's own task: a client that leaves drops them all.
@@ -49,7 +50,8 @@ pub(super) async fn race<N: Network>(
     let mut first = head.clone();
     let manner = manner_of(exchange, &selected, &mut first, began);
     exchange.begins(began);
-    let twin = if may_be_sent_twice(exchange) { body.twin() } else { Twin::Never };
+    let may_hedge = may_be_sent_twice(exchange) && !selected.stays();
+    let twin = if may_hedge { body.twin() } else { Twin::Never };
     let ended = {
         let mut field = Field::new(exchange, head, plain, twin);
         let hash = selected.hash();

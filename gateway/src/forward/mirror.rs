@@ -169,6 +169,8 @@ async fn asked<N: Network>(
     tally: &mut Tally,
 ) {
     deadline::forget(exchange, &mut headers);
+    // As late as this: the body may have taken longer than a passport holds.
+    exchange.renew_passport();
     let Ok(selected) = select(exchange, &headers) else {
         tally.result = MirrorResult::Refused;
         return;

@@ -6,6 +6,7 @@ pub mod body;
 mod consult;
 pub mod deadline;
 pub mod fallback;
+mod frames;
 mod grpc_status;
 pub mod handler;
 pub mod head;

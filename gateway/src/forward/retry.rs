@@ -14,9 +14,10 @@ use http::header;
 use super::attempt::{Failure, Manner, Tried, attempt};
 use super::head::Outgoing;
 use super::hedge::{Asked, race};
-use super::{deadline, fallback};
+use super::{deadline, fallback, head};
 use crate::algorithms::backoff;
 use crate::config::settings::route::HostPolicy;
+use crate::config::settings::upstream::Protocol;
 use crate::exchange::Exchange;
 use crate::http1::RequestHead;
 use crate::network::Network;
@@ -42,7 +43,7 @@ pub async fn forward<N: Network>(
     let (plain, began) = (head.lines.len(), exchange.now());
     deadline::check(exchange, began)?;
     deposit(exchange, began);
-    let hedged = prepare(exchange, &mut body);
+    let hedged = prepare(exchange, &selected, &mut body);
     deadline::stamp(exchange, &mut head, plain, began);
     let (tried, asked) = if hedged {
         Box::pin(race(exchange, selected, &head, plain, body)).await
@@ -54,7 +55,7 @@ pub async fn forward<N: Network>(
         (tried, Asked::new())
     };
     if !is_final(exchange, &tried) {
-        return Box::pin(beyond(exchange, head, plain, (tried, asked))).await;
+        return Box::pin(beyond(exchange, head, plain, (tried, asked), false)).await;
     }
     note_sent(exchange, &tried, &head);
     if tried.is_ok() {
@@ -68,44 +69,41 @@ async fn beyond<N: Network>(
     exchange: &mut Exchange<N>,
     mut head: RequestHead,
     mut plain: usize,
-    first: (Tried<N>, Asked<N>),
+    (first, asked): (Tried<N>, Asked<N>),
+    switches: bool,
 ) -> Result<Answer<N>, Failure> {
-    let mut tried = again(exchange, &mut head, plain, first).await;
+    let mut tried = again(exchange, (&mut head, &mut plain), (first, asked), switches).await;
     if let Some((selected, body)) = fallback::turn(exchange, &mut head, &mut plain, &mut tried) {
         drop(tried);
-        let first = anew(exchange, selected, &mut head, plain, (body, false)).await;
-        tried = again(exchange, &mut head, plain, (first, Asked::new())).await;
+        let first = anew(exchange, selected, &mut head, plain, (body, switches)).await;
+        tried = again(exchange, (&mut head, &mut plain), (first, Asked::new()), switches).await;
     }
     note_sent(exchange, &tried, &head);
     fallback::conclude(exchange, tried)
 }
 
-/// Sends on a connection of its own, once, and perhaps to the fallback; the answer may be a switch of protocols.
+/// Sends on a connection of its own; the answer may be a switch of protocols. Whatever its method, it goes out again
+/// only where nothing of it was sent: who was asked to switch may have begun to.
 ///
 /// # Errors
 /// As `forward`.
-pub(super) async fn forward_once<N: Network>(
+pub(super) async fn forward_to_switch<N: Network>(
     exchange: &mut Exchange<N>,
     selected: Selected<N>,
     request: Outgoing,
 ) -> Result<Answer<N>, Failure> {
     let Outgoing { mut head, body } = request;
-    let mut plain = head.lines.len();
+    let plain = head.lines.len();
     deadline::check(exchange, exchange.now())?;
-    let mut tried = anew(exchange, selected, &mut head, plain, (body, true)).await;
-    if let Some((selected, body)) = fallback::turn(exchange, &mut head, &mut plain, &mut tried) {
-        drop(tried);
-        tried = anew(exchange, selected, &mut head, plain, (body, true)).await;
-    }
-    note_sent(exchange, &tried, &head);
-    fallback::conclude(exchange, tried)
+    let first = anew(exchange, selected, &mut head, plain, (body, true)).await;
+    Box::pin(beyond(exchange, head, plain, (first, Asked::new()), true)).await
 }
 
 /// Tells the flight recorder what the upstream was sent, where the request is of note.
 #[inline]
 fn note_sent<N: Network>(exchange: &Exchange<N>, tried: &Tried<N>, head: &RequestHead) {
     match tried {
-        Ok(answer) => exchange.note_sent(Some(answer.head.status), answer.came, head),
+        Ok(answer) => exchange.note_sent(Some(answer.judged), answer.came, head),
         Err(_) => exchange.note_sent(None, exchange.started, head),
     }
 }
@@ -116,10 +114,15 @@ async fn anew<N: Network>(
     selected: Selected<N>,
     head: &mut RequestHead,
     plain: usize,
-    (body, switches): (RequestBody, bool),
+    (mut body, switches): (RequestBody, bool),
 ) -> Tried<N> {
     let began = exchange.now();
     deposit(exchange, began);
+    if may_be_unbegun(&selected)
+        && let Some(route) = exchange.route()
+    {
+        body.keep(route.settings.retry.buffer);
+    }
     deadline::arm(exchange);
     deadline::stamp(exchange, head, plain, began);
     let manner = Manner { switches, ..manner_of(exchange, &selected, head, began) };
@@ -149,14 +152,20 @@ fn deposit<N: Network>(exchange: &Exchange<N>, now: Instant) {
 }
 
 /// Lets the body be kept as it passes, where it may have to be sent again. Whether the request is hedged.
-fn prepare<N: Network>(exchange: &Exchange<N>, body: &mut RequestBody) -> bool {
+fn prepare<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>, body: &mut RequestBody) -> bool {
     let Some(route) = exchange.route() else { return false };
     let (retry, hedged) = (&route.settings.retry, route.hedging.is_some() && !exchange.stands_in);
     let may_go_again = retry.attempts > 1 || route.stand_in.is_some() || hedged;
-    if may_go_again && retry.methods.contains(&exchange.method) {
+    if may_go_again && retry.methods.contains(&exchange.method) || may_be_unbegun(selected) {
         body.keep(retry.buffer);
     }
     hedged
+}
+
+/// Whether the upstream can say of a request that it has not begun with it, body and all: then it goes out again
+/// whatever its method.
+fn may_be_unbegun<N: Network>(selected: &Selected<N>) -> bool {
+    selected.settings.protocol == Protocol::Http2
 }
 
 /// Whether nobody would make the attempt again, as far as can be seen at once: most answers.
@@ -200,11 +209,11 @@ fn outcome_of<N: Network>(tried: &Tried<N>) -> (AttemptOutcome, Option<u16>) {
 /// Attempts after the first.
 async fn again<N: Network>(
     exchange: &mut Exchange<N>,
-    head: &mut RequestHead,
-    plain: usize,
+    (head, plain): (&mut RequestHead, &mut usize),
     (mut tried, asked): (Tried<N>, Asked<N>),
+    switches: bool,
 ) -> Tried<N> {
-    let mut retries = Retries { asked, made: 0, probe_forgiven: false };
+    let mut retries = Retries { asked, made: 0, probe_forgiven: false, switches };
     while let Some(wait) = retries.grant(exchange, &tried) {
         let last = selected_mut(&mut tried);
         let hash = last.hash();
@@ -225,11 +234,12 @@ async fn again<N: Network>(
         if exchange.route().is_some_and(|route| route.settings.host == HostPolicy::Upstream) {
             head.headers.insert(header::HOST, selected.endpoint.host.clone());
         }
+        head::keep_passport_fresh(exchange, head, plain);
         let began = exchange.now();
         deadline::arm(exchange);
-        deadline::stamp(exchange, head, plain, began);
+        deadline::stamp(exchange, head, *plain, began);
         retries.made += 1;
-        let manner = manner_of(exchange, &selected, head, began);
+        let manner = Manner { switches, ..manner_of(exchange, &selected, head, began) };
         exchange.begins(began);
         tried = attempt(exchange, selected, head, body, manner).await;
         exchange.came(&tried);
@@ -245,6 +255,8 @@ struct Retries<N: Network> {
     made: u32,
     /// An endpoint that was tried out, and failed, was asked on the gateway's behalf: that is made good once.
     probe_forgiven: bool,
+    /// The upstream is asked to switch protocols.
+    switches: bool,
 }
 
 impl<N: Network> Retries<N> {
@@ -257,7 +269,7 @@ impl<N: Network> Retries<N> {
         let failed_probe = !self.probe_forgiven && selected.is_probe() && selected.is_failure(outcome, status);
         let regular = self.made + 1 - u32::from(self.probe_forgiven) < retry.attempts && wants_again(exchange, tried);
         let nothing_sent = tried.as_ref().err().is_some_and(|lost| lost.nothing_sent);
-        let is_safe = nothing_sent || may_be_sent_twice(exchange);
+        let is_safe = nothing_sent || !self.switches && may_be_sent_twice(exchange);
         if !(regular || failed_probe) || !is_safe || !can_go_again(tried) {
             return None;
         }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::frames::Frames;
 use crate::client::Tunnel;
 use crate::error::Code;
 use crate::network::Network;
@@ -27,12 +28,22 @@ struct Pump {
     moved: u64,
     read_done: bool,
     shut: bool,
+    frames: Frames,
 }
 
 impl Pump {
     fn new(ahead: Bytes) -> Self {
         let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
-        Self { ahead, buffer, filled: 0, written: 0, moved: 0, read_done: false, shut: false }
+        Self {
+            ahead,
+            buffer,
+            filled: 0,
+            written: 0,
+            moved: 0,
+            read_done: false,
+            shut: false,
+            frames: Frames::default(),
+        }
     }
 
     /// What was read and is not written yet.
@@ -42,8 +53,10 @@ impl Pump {
 
     fn wrote(&mut self, n: usize) {
         if self.ahead.is_empty() {
+            self.frames.see(&self.buffer[self.written..self.written + n]);
             self.written += n;
         } else {
+            self.frames.see(&self.ahead[..n]);
             self.ahead.advance(n);
         }
         self.moved += n as u64;
@@ -117,6 +130,39 @@ fn ended_by(client: bool) -> Ended {
     if client { Ended::ClientLeft } else { Ended::UpstreamCut }
 }
 
+/// Whether a pump has done its work.
+type Done = Poll<Result<(), Broken>>;
+
+/// Which side came to its end first, and whether either had said that it would.
+#[derive(Debug, Default)]
+struct Ends {
+    upstream_first: bool,
+}
+
+impl Ends {
+    /// How the tunnel ends, where it does now.
+    fn look(&mut self, (up, down): (&Pump, &Pump), (up_done, down_done): (Done, Done)) -> Option<Ended> {
+        self.upstream_first |= down.read_done && !up.read_done;
+        match (up_done, down_done) {
+            // Who was told that it is over closes as it likes, and over TLS often without a word.
+            (Poll::Ready(Err(Broken::From)), Poll::Ready(Ok(()))) if self.upstream_first => {
+                Some(self.both_ended((up, down)))
+            }
+            (Poll::Ready(Err(broken)), _) => Some(ended_by(broken == Broken::From)),
+            (_, Poll::Ready(Err(broken))) => Some(ended_by(broken == Broken::To)),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Some(self.both_ended((up, down))),
+            _ => None,
+        }
+    }
+
+    /// An upstream that ends first, when nobody has said that this is the close, has died (RFC 6455, section 7.1.5:
+    /// 1006 at the client).
+    fn both_ended(&self, (up, down): (&Pump, &Pump)) -> Ended {
+        let was_said = up.frames.has_closed() || down.frames.has_closed();
+        if self.upstream_first && !was_said { Ended::UpstreamCut } else { Ended::Complete }
+    }
+}
+
 /// Runs a tunnel to its end, then records it. The exchange knows at every moment what has moved, so that the record is
 /// right even if the tunnel is cut.
 pub async fn run<N: Network, S: AsyncRead + AsyncWrite + Unpin>(client: S, client_ahead: Bytes, tunnel: Tunnel<N>) {
@@ -125,6 +171,7 @@ pub async fn run<N: Network, S: AsyncRead + AsyncWrite + Unpin>(client: S, clien
     let deadlines = Arc::clone(&exchange.connection.deadlines);
     let mut watch = Watch::new(Arc::clone(&deadlines));
     let (mut up, mut down) = (Pump::new(client_ahead), Pump::new(read_ahead));
+    let mut ends = Ends::default();
     deadlines.set(Wait::ResponseBody, exchange.now(), idle_timeout);
     let (mut client_read, mut client_write) = tokio::io::split(&mut client);
     let (mut upstream_read, mut upstream_write) = tokio::io::split(&mut stream);
@@ -136,15 +183,10 @@ pub async fn run<N: Network, S: AsyncRead + AsyncWrite + Unpin>(client: S, clien
             (exchange.tunnelled_in, exchange.bytes_out) = (up.moved, down.moved);
             deadlines.set(Wait::ResponseBody, exchange.now(), idle_timeout);
         }
-        match (&up_done, &down_done) {
-            (Poll::Ready(Err(broken)), _) => return Poll::Ready(ended_by(*broken == Broken::From)),
-            (_, Poll::Ready(Err(broken))) => return Poll::Ready(ended_by(*broken == Broken::To)),
-            _ => {}
+        match ends.look((&up, &down), (up_done, down_done)) {
+            Some(ended) => Poll::Ready(ended),
+            None => watch.poll_expired(cx).map(|()| Ended::Timeout),
         }
-        if up_done.is_ready() && down_done.is_ready() {
-            return Poll::Ready(Ended::Complete);
-        }
-        watch.poll_expired(cx).map(|()| Ended::Timeout)
     })
     .await;
     if ended == Ended::UpstreamCut {

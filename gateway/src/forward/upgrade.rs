@@ -4,7 +4,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::attempt::Failure;
 use super::head::Outgoing;
-use super::retry::forward_once;
+use super::retry::forward_to_switch;
 use crate::context::{answer_to, mark_websocket};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
@@ -36,7 +36,7 @@ pub async fn upgrade<N: Network>(
         request.head.headers.insert(header::SEC_WEBSOCKET_KEY, key.value());
     }
     let asked = request.head.headers.get(header::SEC_WEBSOCKET_KEY).cloned();
-    let mut answer = forward_once(exchange, selected, request).await?;
+    let mut answer = forward_to_switch(exchange, selected, request).await?;
     if answer.source.leg.is_shared() {
         if !answer.head.status.is_success() {
             return Ok(Upgraded::Refused(answer));

@@ -14,14 +14,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body_reader::BodyReader;
 use super::intake::{Intake, IsQuiet};
+use super::interim::Interim;
 use super::lines::Lines;
 use super::request_head::RequestHead;
 use super::response_head::{self, Body, ResponseHead, Taken};
 use super::write_queue::{Framing, Misfit, WriteQueue};
 use crate::request_body::{BodyFault, RequestBody};
-
-/// Interim answers that are read and dropped before the real one.
-pub(crate) const MAX_INTERIM: u8 = 16;
 
 /// Why there is no answer, or no more of it.
 #[derive(Debug)]
@@ -75,7 +73,7 @@ pub struct Client<S> {
     /// Bytes of this request that left.
     left: u64,
     method: Method,
-    interim: u8,
+    interim: Interim,
     answer: Answer,
     keep_alive: bool,
 }
@@ -95,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             write_error: None,
             left: 0,
             method: Method::GET,
-            interim: 0,
+            interim: Interim::new(),
             answer: Answer::Idle,
             keep_alive: true,
         }
@@ -116,7 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.spent = false;
         self.sent = false;
         self.left = 0;
-        self.interim = 0;
+        self.interim.begin();
         self.method = head.method.clone();
         self.answer = Answer::Head;
     }
@@ -128,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Whether no byte of the answer has come.
     pub fn nothing_came(&self) -> bool {
-        self.read.bytes.is_empty() && self.interim == 0 && matches!(self.answer, Answer::Head)
+        self.read.bytes.is_empty() && !self.interim.has_come() && matches!(self.answer, Answer::Head)
     }
 
     /// Whether the request's body can be had back.
@@ -154,10 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 if !status.is_informational() || status == http::StatusCode::SWITCHING_PROTOCOLS {
                     return Poll::Ready(Ok(self.accept(taken)));
                 }
-                self.interim += 1;
-                if self.interim > MAX_INTERIM {
-                    return Poll::Ready(Err(Error::Invalid("too many interim answers")));
-                }
+                self.interim.came()?;
                 continue;
             }
             if ready!(self.poll_read(cx))? == 0 {
@@ -210,6 +205,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 return Poll::Ready(Some(Err(Error::Broken(io::ErrorKind::UnexpectedEof.into()))));
             }
         }
+    }
+
+    /// Whether some of the request is still to leave.
+    pub fn is_sending(&self) -> bool {
+        !self.sent && self.write_error.is_none()
     }
 
     /// Whether the answer's last byte has been taken.
@@ -268,9 +268,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Moves the request on. A write that fails is kept for later: an upstream that answers early and closes has still
     /// answered.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// The client broke the request off: the connection is of no more use then.
+    pub fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
         while !self.sent && self.write_error.is_none() {
-            match self.write.poll_write(&mut self.stream, cx, &mut self.left) {
+            let left = self.left;
+            let written = self.write.poll_write(&mut self.stream, cx, &mut self.left);
+            if self.left != left {
+                self.body.moved();
+            }
+            match written {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Err(error)) => {
                     self.write_error = Some(error);

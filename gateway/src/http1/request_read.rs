@@ -148,12 +148,17 @@ fn take_whole(
 
 const BARE_LINE_FEED: &str = "A line of the request head ends without CR.";
 
+#[cold]
+fn target_too_long() -> Box<Refusal> {
+    Refusal::new(Code::UriTooLong, "The request target is too long.")
+}
+
 /// Names the limit that was met.
 #[cold]
 fn too_large(buffer: &[u8], limits: &HeadLimits, too_many: bool) -> Box<Refusal> {
     let line = memchr::memchr(b'\n', buffer);
     let mut refusal = if line.unwrap_or(buffer.len()) > limits.target + ROUND_IT {
-        Refusal::new(Code::UriTooLong, "The request target is too long.")
+        target_too_long()
     } else if too_many {
         Refusal::new(Code::HeadersTooLarge, "The request has too many header fields.")
     } else {
@@ -217,7 +222,7 @@ fn parse(head: &Bytes, limits: &HeadLimits) -> Result<(RequestRead, usize), Box<
     }
     let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
     let http_11 = parsed.version == Some(1);
-    let line = first_line(head, method, target)?;
+    let line = first_line(head, method, target, limits)?;
     let mut request = collect(head, line, http_11, parsed.headers)?;
     if limits.keep_names {
         request.parts.extensions.insert(wire_names(head, parsed.headers));
@@ -225,7 +230,7 @@ fn parse(head: &Bytes, limits: &HeadLimits) -> Result<(RequestRead, usize), Box<
     Ok((request, length))
 }
 
-fn first_line(head: &Bytes, method: &str, target: &str) -> Result<(Method, Uri), Box<Refusal>> {
+fn first_line(head: &Bytes, method: &str, target: &str, limits: &HeadLimits) -> Result<(Method, Uri), Box<Refusal>> {
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::bad("The method is malformed."))?;
     // `Uri` would drop it in silence; RFC 9112, section 3.2, has none in a target.
     if memchr::memchr(b'#', target.as_bytes()).is_some() {
@@ -234,8 +239,10 @@ fn first_line(head: &Bytes, method: &str, target: &str) -> Result<(Method, Uri),
         return Err(refusal);
     }
     let range = place(head, target.as_bytes());
-    let uri =
-        Uri::from_maybe_shared(head.slice(range)).map_err(|_| Refusal::bad("The request target is malformed."))?;
+    let uri = Uri::from_maybe_shared(head.slice(range)).map_err(|_| {
+        // No `Uri` is longer than 65,534 bytes, whatever is in it.
+        if target.len() > limits.target { target_too_long() } else { Refusal::bad("The request target is malformed.") }
+    })?;
     Ok((method, uri))
 }
 
@@ -442,6 +449,11 @@ mod tests {
         assert_eq!(refusal.line.unwrap().1, "/p");
         let long = format!("GET /{}", "a".repeat(LIMITS.head()));
         assert_eq!(refused(&long).error.code, Code::UriTooLong);
+        // Whole, and longer than a `Uri` can be.
+        let limits = HeadLimits { bytes: 256 * 1024, ..LIMITS };
+        let whole = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(70_000));
+        let refusal = take(&mut BytesMut::from(&*whole), &mut Lines::default(), &limits).unwrap_err();
+        assert_eq!(refusal.error.code, Code::UriTooLong);
         let large = format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(LIMITS.head()));
         assert_eq!(refused(&large).error.code, Code::HeadersTooLarge);
     }

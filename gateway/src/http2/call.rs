@@ -15,9 +15,10 @@ use http::{Method, StatusCode};
 use http_body::{Body as _, Frame};
 
 use super::duplex::Duplex;
+use super::gathered::{End, Gathered};
 use super::incoming;
 use super::outgoing::{self, Declared};
-use crate::http1::{Error, MAX_INTERIM, RequestHead, ResponseHead};
+use crate::http1::{Error, Interim, RequestHead, ResponseHead};
 use crate::request_body::{BodyFault, RequestBody};
 
 /// What the other side did wrong, where `h2` knows more than it tells.
@@ -53,7 +54,7 @@ pub struct Call {
     encrypted: bool,
     method: Method,
     answer: Answer,
-    interim: u8,
+    interim: Interim,
     /// The sending half, until all has been handed over.
     sending: Option<SendStream<Bytes>>,
     body: RequestBody,
@@ -61,8 +62,8 @@ pub struct Call {
     tunnel: Option<SendStream<Bytes>>,
     /// What is left of the length that the request declares.
     left: Option<u64>,
-    /// Waits for the upstream's window; no more is read meanwhile.
-    part: Bytes,
+    /// Waits for the upstream's window; no more is read meanwhile, but what is small.
+    part: Gathered,
     /// Of the request's body something was read: it cannot be sent again, also when all of it was sent.
     spent: bool,
     /// The upstream has said that it has not begun with the request, or never got it (RFC 9113, section 8.7).
@@ -79,12 +80,12 @@ impl Call {
             encrypted,
             method: Method::GET,
             answer: Answer::None(None),
-            interim: 0,
+            interim: Interim::new(),
             sending: None,
             tunnel: None,
             body: RequestBody::Empty,
             left: None,
-            part: Bytes::new(),
+            part: Gathered::default(),
             spent: false,
             unbegun: true,
             cut: false,
@@ -132,7 +133,7 @@ impl Call {
 
     /// Whether nothing of the answer has come.
     pub fn nothing_came(&self) -> bool {
-        self.interim == 0 && !matches!(self.answer, Answer::Body(_))
+        !self.interim.has_come() && !matches!(self.answer, Answer::Body(_))
     }
 
     /// Whether the request's body can be had back.
@@ -144,6 +145,17 @@ impl Call {
     /// the call is of no more use.
     pub fn take_body(&mut self) -> Option<RequestBody> {
         (!self.spent && self.body.rewind()).then(|| std::mem::replace(&mut self.body, RequestBody::Empty))
+    }
+
+    /// Keeps no more of the request's body as it passes.
+    pub fn keep_no_more(&mut self) {
+        if self.sending.is_some() {
+            self.body.keep_no_more();
+        } else {
+            // All of it was sent.
+            self.spent = true;
+            self.body = RequestBody::Empty;
+        }
     }
 
     /// Sends what can be sent and reads until the answer's head is there. Interim answers are dropped.
@@ -158,12 +170,7 @@ impl Call {
                 Poll::Ready(Some(Ok(interim))) if interim.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Poll::Ready(Err(Error::Invalid("there is no 101 in HTTP/2")));
                 }
-                Poll::Ready(Some(Ok(_))) => {
-                    self.interim += 1;
-                    if self.interim > MAX_INTERIM {
-                        return Poll::Ready(Err(Error::Invalid("too many interim answers")));
-                    }
-                }
+                Poll::Ready(Some(Ok(_))) => self.interim.came()?,
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(self.judged(error))),
                 Poll::Ready(None) | Poll::Pending => match ready!(Pin::new(&mut *answer).poll(cx)) {
                     Ok(response) => break response,
@@ -196,6 +203,11 @@ impl Call {
         })
     }
 
+    /// Whether some of the request is still to be handed over.
+    pub fn is_sending(&self) -> bool {
+        self.sending.is_some()
+    }
+
     /// Whether the answer's last byte has been taken.
     pub fn is_over(&self) -> bool {
         match &self.answer {
@@ -226,73 +238,84 @@ impl Call {
 
     /// Moves the request on. That it cannot be sent is seen in its answer: an upstream may answer early and want no
     /// more.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
-        while let Some(stream) = &mut self.sending {
-            if !self.part.is_empty() {
-                // Not more: what is set aside for a call whose client stops reading is used by nobody. `h2` takes the
-                // whole part, and sends it as the windows open, whether anybody polls or not.
-                stream.reserve_capacity(1);
-                if stream.capacity() == 0 {
-                    match stream.poll_capacity(cx) {
-                        Poll::Pending => return Ok(()),
-                        Poll::Ready(Some(Ok(_))) => {}
-                        Poll::Ready(Some(Err(_)) | None) => {
-                            self.stop();
-                            return Ok(());
-                        }
-                    }
+    ///
+    /// # Errors
+    /// The client broke the request off: the call is over then.
+    pub fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        // While the upstream takes nothing of what waits, no more is read.
+        let (mut is_blocked, mut comes_later) = (!self.part.is_empty(), false);
+        while self.sending.is_some() {
+            while !is_blocked && !comes_later && self.part.wants_more() {
+                match Pin::new(&mut self.body).poll_frame(cx) {
+                    Poll::Pending => comes_later = true,
+                    // Not a byte more, above all not the end: a body that broke off must never look whole upstream. The
+                    // stream is reset when the call is dropped.
+                    Poll::Ready(frame) => self.take(frame).map_err(Error::RequestBody)?,
                 }
-                let last = ends(&self.body, self.left);
-                if stream.send_data(std::mem::take(&mut self.part), last).is_err() || last {
-                    self.stop();
+            }
+            if self.poll_part(cx).is_pending() {
+                if comes_later && !self.part.is_empty() {
+                    self.body.waits_for_upstream();
                 }
-                continue;
+                break;
             }
-            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(frame) => frame,
-            };
-            if let Err(fault) = self.queue(frame) {
-                // Not a byte more, above all not the end: a body that broke off must never look whole upstream. The
-                // stream is reset when the call is dropped.
-                return Err(Error::RequestBody(fault));
-            }
+            is_blocked = false;
         }
         Ok(())
     }
 
     /// Takes a frame of the request's body, or its end.
-    fn queue(&mut self, frame: Option<Result<Frame<Bytes>, BodyFault>>) -> Result<(), BodyFault> {
-        let Some(stream) = &mut self.sending else { return Ok(()) };
-        let frame = frame.transpose()?.map(Frame::into_data);
-        match frame {
+    fn take(&mut self, frame: Option<Result<Frame<Bytes>, BodyFault>>) -> Result<(), BodyFault> {
+        match frame.transpose()?.map(Frame::into_data) {
             Some(Ok(data)) => {
                 if let Some(left) = &mut self.left {
                     *left = left.checked_sub(data.len() as u64).ok_or(BodyFault::Malformed)?;
                 }
-                self.part = data;
-                if self.part.is_empty() && ends(&self.body, self.left) {
-                    let _ = stream.send_data(Bytes::new(), true);
-                    self.stop();
+                self.part.push(data);
+                if ends(&self.body, self.left) {
+                    self.part.end(None);
                 }
-                return Ok(());
             }
             // Shorter than it said: whoever reads it must not take it for whole.
             Some(Err(_)) | None if self.left.is_some_and(|left| left > 0) => return Err(BodyFault::ClientLeft),
-            Some(Err(frame)) => {
-                let trailers = frame.into_trailers().unwrap_or_default();
-                let _ = stream.send_trailers(outgoing::trailers(trailers));
-            }
-            None => drop(stream.send_data(Bytes::new(), true)),
+            Some(Err(frame)) => self.part.end(Some(frame.into_trailers().unwrap_or_default())),
+            None => self.part.end(None),
         }
-        self.stop();
         Ok(())
+    }
+
+    /// Hands on what has been read, or the end; pending where there is nothing, or the upstream takes no more.
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(stream) = &mut self.sending else { return Poll::Ready(()) };
+        if self.part.is_empty() {
+            match self.part.take_end() {
+                None => return Poll::Pending,
+                Some(End::Whole) => drop(stream.send_data(Bytes::new(), true)),
+                Some(End::Trailers(trailers)) => drop(stream.send_trailers(outgoing::trailers(*trailers))),
+            }
+            self.stop();
+            return Poll::Ready(());
+        }
+        // Not more: what is set aside for a call whose client stops reading is used by nobody. `h2` takes the whole
+        // part, and sends it as the windows open, whether anybody polls or not.
+        stream.reserve_capacity(1);
+        if stream.capacity() == 0 && !matches!(ready!(stream.poll_capacity(cx)), Some(Ok(_))) {
+            self.stop();
+            return Poll::Ready(());
+        }
+        let part = ready!(self.part.poll_take(usize::MAX, cx));
+        self.body.moved();
+        let last = self.part.is_over();
+        if stream.send_data(part, last).is_err() || last {
+            self.stop();
+        }
+        Poll::Ready(())
     }
 
     /// Nothing more is sent.
     fn stop(&mut self) {
         self.sending = None;
-        self.part = Bytes::new();
+        self.part = Gathered::default();
         if !self.body.can_go_again() {
             self.spent = true;
             self.body = RequestBody::Empty;

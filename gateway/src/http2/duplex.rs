@@ -8,11 +8,14 @@ use bytes::{Buf, Bytes};
 use h2::{RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::small_frames::{SMALL_BYTES, SmallFrames};
+
 /// The stream.
 #[derive(Debug)]
 pub struct Duplex {
     reads: RecvStream,
     writes: SendStream<Bytes>,
+    small: SmallFrames,
     /// Has come, and was not read.
     ahead: Bytes,
 }
@@ -20,7 +23,7 @@ pub struct Duplex {
 impl Duplex {
     /// Both halves of a stream whose answer has been sent.
     pub fn new(reads: RecvStream, writes: SendStream<Bytes>) -> Self {
-        Self { reads, writes, ahead: Bytes::new() }
+        Self { reads, writes, small: SmallFrames::default(), ahead: Bytes::new() }
     }
 }
 
@@ -47,7 +50,7 @@ impl AsyncRead for Duplex {
 
 impl AsyncWrite for Duplex {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let writes = &mut self.get_mut().writes;
+        let Self { writes, small, .. } = self.get_mut();
         writes.reserve_capacity(bytes.len());
         let mut room = writes.capacity();
         if room == 0 {
@@ -58,7 +61,12 @@ impl AsyncWrite for Duplex {
             };
         }
         let count = room.min(bytes.len());
-        let sent = writes.send_data(Bytes::copy_from_slice(&bytes[..count]), false);
+        let mut frame = Bytes::copy_from_slice(&bytes[..count]);
+        if count < SMALL_BYTES {
+            ready!(small.poll_room(cx));
+            frame = small.frame(frame);
+        }
+        let sent = writes.send_data(frame, false);
         Poll::Ready(sent.map(|()| count).map_err(io::Error::other))
     }
 

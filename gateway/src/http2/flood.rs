@@ -1,17 +1,21 @@
 //! What a client or an upstream may send in a second that costs the gateway work and is no request and no answer:
 //! resets of a client, and frames that carry nothing. Counted in whole seconds from the first of each; time comes in.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::frames::Seen;
+use crate::algorithms::per_second::PerSecond;
 
-const SECOND: Duration = Duration::from_secs(1);
-
-/// Frames that carry nothing, a second. Clients that measure the path's bandwidth send some tens of pings.
+/// Frames that carry nothing, a second; without the pings that are excused.
 const IDLE_FRAMES: u32 = 1000;
 
-/// The same for an upstream. One that measures the path asks again as soon as it has its answer, which on a short path
-/// is some thousand times a second; so many cost a hundredth of a core.
+/// Pings that are excused in advance. A client that measures the path's bandwidth (gRPC's do) asks on a frame that has
+/// reached it, as soon as it has its last answer, which on a short path is some thousand times a second: each HEADERS
+/// and each DATA that went to it excuses one. No more are saved up than may come without any.
+const EXCUSED_PINGS: u32 = IDLE_FRAMES;
+
+/// Frames that carry nothing of an upstream. One that measures the path asks again as soon as it has its answer, which
+/// on a short path is some thousand times a second; so many cost a hundredth of a core.
 const IDLE_FRAMES_OF_UPSTREAM: u32 = 10_000;
 
 /// Codes of RFC 9113, section 7, with which a server says that the client is at fault. What the gateway resets for
@@ -30,8 +34,10 @@ const UNAWARE_STREAMS: u32 = 1000;
 /// What may happen how often.
 #[derive(Debug)]
 pub struct Allowance {
-    resets: Rate,
-    idle: Rate,
+    resets: PerSecond,
+    idle: PerSecond,
+    /// Pings that are excused.
+    pings: u32,
     unaware: Unaware,
 }
 
@@ -73,42 +79,20 @@ impl Unaware {
 /// What may come of an upstream. Its resets end calls of the gateway's own, so that they are no more than those.
 #[derive(Debug)]
 pub(super) struct UpstreamAllowance {
-    idle: Rate,
+    idle: PerSecond,
 }
 
 impl UpstreamAllowance {
     pub(super) fn new() -> Self {
-        Self { idle: Rate::new(IDLE_FRAMES_OF_UPSTREAM) }
+        Self { idle: PerSecond::new(IDLE_FRAMES_OF_UPSTREAM) }
     }
 
     /// Counts a frame that came; `false` when it is one too many.
     pub(super) fn came(&mut self, seen: Seen, now: impl FnOnce() -> Instant) -> bool {
         match seen {
-            Seen::Idle | Seen::Acknowledged => self.idle.take(now()),
-            Seen::Reset(_) | Seen::Opened => true,
+            Seen::Idle | Seen::Pinged | Seen::Acknowledged => self.idle.take(now()),
+            Seen::Reset(_) | Seen::Opened | Seen::Carried => true,
         }
-    }
-}
-
-#[derive(Debug)]
-struct Rate {
-    most: u32,
-    count: u32,
-    began: Option<Instant>,
-}
-
-impl Rate {
-    fn new(most: u32) -> Self {
-        Self { most, count: 0, began: None }
-    }
-
-    /// Counts one; `false` when it is one too many.
-    fn take(&mut self, now: Instant) -> bool {
-        if self.began.is_none_or(|began| now.saturating_duration_since(began) >= SECOND) {
-            (self.began, self.count) = (Some(now), 0);
-        }
-        self.count = self.count.saturating_add(1);
-        self.count <= self.most
     }
 }
 
@@ -116,14 +100,18 @@ impl Allowance {
     /// So many resets a second, of the client and for its faults.
     pub fn new(resets: u32) -> Self {
         let unaware = Unaware { lasts: true, left: UNAWARE_STREAMS, refused: 0, closed: 0 };
-        Self { resets: Rate::new(resets), idle: Rate::new(IDLE_FRAMES), unaware }
+        Self { resets: PerSecond::new(resets), idle: PerSecond::new(IDLE_FRAMES), pings: 0, unaware }
     }
 
     /// Counts a frame that came from the client; `false` when it is one too many.
     pub(super) fn came(&mut self, seen: Seen, now: impl FnOnce() -> Instant) -> bool {
         match seen {
             Seen::Reset(_) => self.resets.take(now()),
-            Seen::Idle => self.idle.take(now()),
+            Seen::Pinged if self.pings > 0 => {
+                self.pings -= 1;
+                true
+            }
+            Seen::Idle | Seen::Pinged => self.idle.take(now()),
             Seen::Acknowledged => {
                 self.unaware.lasts = false;
                 self.idle.take(now())
@@ -132,6 +120,7 @@ impl Allowance {
                 self.unaware.opened();
                 true
             }
+            Seen::Carried => true,
         }
     }
 
@@ -140,6 +129,10 @@ impl Allowance {
     pub(super) fn went(&mut self, seen: Seen, now: impl FnOnce() -> Instant) -> bool {
         match seen {
             Seen::Reset(code) if BLAMES.contains(&code) && !self.unaware.excuses(code) => self.resets.take(now()),
+            Seen::Opened | Seen::Carried => {
+                self.pings = (self.pings + 1).min(EXCUSED_PINGS);
+                true
+            }
             _ => true,
         }
     }
@@ -147,7 +140,11 @@ impl Allowance {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
     fn d_resets_beyond_the_allowance_of_a_second_are_too_many_whoever_makes_them() {
@@ -169,6 +166,22 @@ mod tests {
         assert!(!allowance.came(Seen::Idle, || start));
         assert!(allowance.came(Seen::Reset(8), || start));
         assert!(allowance.went(Seen::Idle, || start), "answers to pings are the gateway's");
+    }
+
+    #[test]
+    fn d_a_ping_for_each_frame_that_went_to_the_client_is_excused_and_no_more() {
+        let start = crate::clock::Clock::starting_at(Duration::ZERO).now();
+        let mut allowance = Allowance::new(1);
+        for _ in 0..10 * IDLE_FRAMES {
+            assert!(allowance.went(Seen::Carried, || start));
+            assert!(allowance.came(Seen::Pinged, || start), "it measures the path");
+        }
+        // What was excused long ago, and not used, is not saved up without end.
+        assert!((0..10 * IDLE_FRAMES).all(|_| allowance.went(Seen::Opened, || start)));
+        assert!((0..EXCUSED_PINGS + IDLE_FRAMES).all(|_| allowance.came(Seen::Pinged, || start)));
+        assert!(!allowance.came(Seen::Pinged, || start));
+        assert!(allowance.went(Seen::Carried, || start));
+        assert!(!allowance.came(Seen::Idle, || start), "it excuses a ping, nothing else");
     }
 
     #[test]

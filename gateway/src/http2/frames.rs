@@ -11,6 +11,7 @@ const RST_STREAM: u8 = 3;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 
 const END_STREAM: u8 = 0x1;
 const ACK: u8 = 0x1;
@@ -21,9 +22,13 @@ const END_HEADERS: u8 = 0x4;
 pub(super) enum Seen {
     /// A stream was reset, with this code.
     Reset(u32),
-    /// A frame that carries nothing of a request or an answer: settings, pings, priorities, unknown kinds, and DATA
-    /// that is empty and ends nothing. Updates of windows are not among them: who reads much sends many.
+    /// A frame that carries nothing of a request or an answer: settings, answers to pings, priorities, unknown kinds,
+    /// and DATA that is empty and ends nothing. Updates of windows are not among them: who reads much sends many.
     Idle,
+    /// A ping; carries nothing either.
+    Pinged,
+    /// DATA that carries something, or ends its stream.
+    Carried,
     /// A block of header fields began: of a new stream, or trailers.
     Opened,
     /// The settings of the other side were taken note of; carries nothing either.
@@ -99,7 +104,8 @@ impl Walk {
             }
             CONTINUATION => self.in_block = true,
             SETTINGS if flags & ACK != 0 => each(Seen::Acknowledged),
-            DATA if self.left > 0 || flags & END_STREAM != 0 => {}
+            DATA if self.left > 0 || flags & END_STREAM != 0 => each(Seen::Carried),
+            PING if flags & ACK == 0 => each(Seen::Pinged),
             RST_STREAM => self.code = 0,
             WINDOW_UPDATE => {}
             _ => each(Seen::Idle),
@@ -139,7 +145,8 @@ mod tests {
             frame(DATA, END_STREAM, b""),
             frame(WINDOW_UPDATE, 0, &[0, 0, 0, 1]),
             frame(RST_STREAM, 0, &[0, 0, 0, 8]),
-            frame(6, 0, &[0; 8]),
+            frame(PING, 0, &[0; 8]),
+            frame(PING, ACK, &[0; 8]),
             frame(0x40, 0, b""),
         ]
         .concat();
@@ -148,8 +155,9 @@ mod tests {
             for piece in bytes.chunks(step) {
                 walk.over(piece, |one| seen.push(one));
             }
-            let (idle, reset) = (Seen::Idle, Seen::Reset(8));
-            let all = [idle, Seen::Acknowledged, Seen::Opened, idle, reset, idle, idle];
+            let (idle, carried, reset) = (Seen::Idle, Seen::Carried, Seen::Reset(8));
+            let settled = [idle, Seen::Acknowledged, Seen::Opened, carried];
+            let all = [&settled[..], &[idle, carried, reset, Seen::Pinged, idle, idle]].concat();
             assert_eq!(seen, all, "in steps of {step}");
         }
     }

@@ -1,5 +1,9 @@
 //! HTTP/2 (RFC 9113). The `h2` crate speaks the protocol; here is what it leaves to its user.
 //!
+//! Either way:
+//!
+//! - `gathered`: what was read of a body and waits to go out; `small_frames`: how many small ones `h2` may hold.
+//!
 //! Towards clients:
 //!
 //! - `preface`: how a connection in the clear says that it speaks HTTP/2.
@@ -25,11 +29,13 @@ mod call;
 mod duplex;
 mod flood;
 mod frames;
+mod gathered;
 mod heard;
 mod incoming;
 mod opened;
 mod outgoing;
 mod preface;
+mod small_frames;
 mod watched;
 
 pub(crate) use answer::OF_CONNECTIONS;
@@ -38,6 +44,7 @@ pub use body::ClientBody;
 pub use call::Call;
 pub use duplex::Duplex;
 pub use flood::Allowance;
+pub use gathered::{End, Gathered};
 pub use heard::{Heard, Hearing};
 pub use opened::{MOST_CALLS, Opened, Unspoken, Whole, open};
 pub use preface::begins_like_preface;

@@ -160,6 +160,7 @@ mod tests {
             scopes: scopes.iter().map(|scope| Box::from(*scope)).collect(),
             claims: claims.as_object().unwrap().clone(),
             until: 0,
+            ends: 0,
             fields: Box::default(),
             passports: Passports::default(),
             credential: Box::default(),

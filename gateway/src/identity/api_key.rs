@@ -38,6 +38,7 @@ pub(super) fn find(keys: &BTreeMap<[u8; 32], ApiKey>, hash: &[u8; 32]) -> Result
         subject: Some(key.subject.clone()),
         scopes: key.scopes.iter().cloned().collect(),
         until: i64::MAX,
+        ends: i64::MAX,
     })
 }
 

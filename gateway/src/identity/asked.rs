@@ -1,67 +1,82 @@
-//! Tokens that are being asked about: who comes first asks, whoever else brings the same token waits and looks again.
+//! Tokens that are being asked about: who comes first asks, and whoever brings the same token meanwhile gets the same
+//! answer. Who comes when the question has ended asks anew, unless its answer is remembered.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::watch;
 
-/// The tokens of each worker.
-pub(super) struct Asked(Box<[Mutex<HashMap<Bytes, Entry>>]>);
+use super::proven::Identity;
+use crate::telemetry::metrics::AuthResult;
 
-/// A token.
-#[derive(Default)]
-struct Entry {
-    /// Held by who asks.
-    gate: Arc<tokio::sync::Mutex<()>>,
-    /// Who asks, and who waits.
-    here: usize,
+/// What a question comes to.
+pub(super) type Outcome = Result<Arc<Identity>, AuthResult>;
+
+/// The tokens of each worker, and where their outcomes will be.
+pub(super) struct Asked(Box<[Mutex<Tokens>]>);
+
+type Tokens = HashMap<Bytes, watch::Receiver<Option<Outcome>>>;
+
+/// What somebody does who brings a token.
+pub(super) enum Part {
+    /// It asks.
+    Asks(Turn),
+    /// It waits for who asks.
+    Waits(Waiting),
 }
 
-/// Somebody's turn to ask; the next one has it when this is dropped.
+/// Somebody's turn to ask. Those who wait get what it tells; where it is dropped without a word, one of them asks.
 pub(super) struct Turn {
-    // In this order: the token is forgotten after its gate is open.
-    _gate: OwnedMutexGuard<()>,
-    _place: Place,
-}
-
-/// A place before a token's gate. The last one to leave forgets the token.
-struct Place {
     asked: Arc<Asked>,
     worker: usize,
     token: Bytes,
+    outcome: watch::Sender<Option<Outcome>>,
 }
+
+/// Somebody who waits. Whoever leaves leaves nothing behind.
+pub(super) struct Waiting(watch::Receiver<Option<Outcome>>);
 
 impl Asked {
     pub(super) fn new(workers: usize) -> Arc<Self> {
         Arc::new(Self((0..workers.max(1)).map(|_| Mutex::default()).collect()))
     }
 
-    /// Waits for the turn to ask about a token on a worker. Whoever leaves meanwhile leaves nothing behind.
-    pub(super) async fn turn(self: &Arc<Self>, worker: usize, token: &Bytes) -> Turn {
-        let gate = {
-            let mut tokens = self.of(worker);
-            let entry = tokens.entry(token.clone()).or_default();
-            entry.here += 1;
-            Arc::clone(&entry.gate)
-        };
-        let place = Place { asked: Arc::clone(self), worker, token: token.clone() };
-        Turn { _gate: gate.lock_owned().await, _place: place }
+    /// Asks about a token on a worker, or waits for who does.
+    pub(super) fn join(self: &Arc<Self>, worker: usize, token: &Bytes) -> Part {
+        let mut tokens = self.of(worker);
+        if let Some(outcome) = tokens.get(token) {
+            return Part::Waits(Waiting(outcome.clone()));
+        }
+        let (outcome, later) = watch::channel(None);
+        tokens.insert(token.clone(), later);
+        Part::Asks(Turn { asked: Arc::clone(self), worker, token: token.clone(), outcome })
     }
 
-    fn of(&self, worker: usize) -> MutexGuard<'_, HashMap<Bytes, Entry>> {
+    fn of(&self, worker: usize) -> MutexGuard<'_, Tokens> {
         self.0[worker % self.0.len()].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Turn {
+    /// Tells those who wait what came of it, and gives it back.
+    pub(super) fn tell(self, outcome: Outcome) -> Outcome {
+        self.outcome.send_replace(Some(outcome.clone()));
+        outcome
+    }
+}
+
+impl Drop for Turn {
     fn drop(&mut self) {
-        let mut tokens = self.asked.of(self.worker);
-        let Some(entry) = tokens.get_mut(&self.token) else { return };
-        entry.here -= 1;
-        if entry.here == 0 {
-            tokens.remove(&self.token);
-        }
+        // Before the sender: who is woken by its end does not find the token here any more.
+        self.asked.of(self.worker).remove(&self.token);
+    }
+}
+
+impl Waiting {
+    /// What came of the question; `None` where whoever asked has left before it was put.
+    pub(super) async fn outcome(mut self) -> Option<Outcome> {
+        self.0.wait_for(Option::is_some).await.ok()?.clone()
     }
 }
 
@@ -73,28 +88,60 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_token_has_one_turn_at_a_time_and_whoever_leaves_gives_theirs_to_the_next() {
-        let (asked, token) = (Asked::new(2), Bytes::from_static(b"t"));
-        let first = asked.turn(0, &token).await;
-        let mut leaves = Box::pin(asked.turn(0, &token));
-        let mut stays = Box::pin(asked.turn(0, &token));
-        assert!(poll!(&mut leaves).is_pending() && poll!(&mut stays).is_pending());
-        let _elsewhere = asked.turn(1, &token).await;
-        let _other = asked.turn(0, &Bytes::from_static(b"u")).await;
-        drop(leaves);
-        assert!(poll!(&mut stays).is_pending());
-        drop(first);
-        assert!(matches!(poll!(&mut stays), Poll::Ready(_)));
+    /// Its turn to ask.
+    #[track_caller]
+    fn asks(part: Part) -> Turn {
+        match part {
+            Part::Asks(turn) => turn,
+            Part::Waits(_) => panic!("somebody asks already"),
+        }
+    }
+
+    /// What it waits for.
+    #[track_caller]
+    fn waits(part: Part) -> Waiting {
+        match part {
+            Part::Waits(waiting) => waiting,
+            Part::Asks(_) => panic!("nobody asks"),
+        }
     }
 
     #[tokio::test]
-    async fn nothing_is_kept_of_a_token_that_nobody_asks_about_any_more() {
+    async fn whoever_brings_a_token_that_is_asked_about_gets_the_same_answer() {
+        let (asked, token) = (Asked::new(2), Bytes::from_static(b"t"));
+        let first = asks(asked.join(0, &token));
+        let all: Vec<Waiting> = (0..100).map(|_| waits(asked.join(0, &token))).collect();
+        let _elsewhere = asks(asked.join(1, &token));
+        let _other = asks(asked.join(0, &Bytes::from_static(b"u")));
+        let mut early = Box::pin(waits(asked.join(0, &token)).outcome());
+        assert!(poll!(&mut early).is_pending());
+        first.tell(Err(AuthResult::Unavailable)).unwrap_err();
+        for waiting in all {
+            assert_eq!(waiting.outcome().await.unwrap().unwrap_err(), AuthResult::Unavailable, "also of a failure");
+        }
+        assert!(matches!(poll!(&mut early), Poll::Ready(Some(Err(AuthResult::Unavailable)))));
+        let _anew = asks(asked.join(0, &token));
+    }
+
+    #[tokio::test]
+    async fn where_who_would_ask_leaves_another_one_does() {
         let (asked, token) = (Asked::new(1), Bytes::from_static(b"t"));
-        let first = asked.turn(0, &token).await;
-        let mut waits = Box::pin(asked.turn(0, &token));
-        assert!(poll!(&mut waits).is_pending());
-        drop(waits);
+        let first = asks(asked.join(0, &token));
+        let [left, stays] = [(); 2].map(|()| waits(asked.join(0, &token)));
+        drop(left);
+        drop(first);
+        assert!(stays.outcome().await.is_none());
+        let next = asks(asked.join(0, &token));
+        let waiting = waits(asked.join(0, &token));
+        next.tell(Err(AuthResult::Inactive)).unwrap_err();
+        assert_eq!(waiting.outcome().await.unwrap().unwrap_err(), AuthResult::Inactive);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_token_that_nobody_asks_about_any_more() {
+        let (asked, token) = (Asked::new(1), Bytes::from_static(b"t"));
+        let first = asks(asked.join(0, &token));
+        drop(waits(asked.join(0, &token)));
         assert_eq!(asked.of(0).len(), 1, "somebody still asks");
         drop(first);
         assert_eq!(asked.of(0).len(), 0);

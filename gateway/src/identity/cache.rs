@@ -145,6 +145,7 @@ mod tests {
             scopes: Box::default(),
             claims: serde_json::Map::new(),
             until,
+            ends: until,
             fields: Box::default(),
             passports: Passports::default(),
             credential: credential.as_bytes().into(),

@@ -13,7 +13,8 @@ use crate::telemetry::metrics::AuthResult;
 /// What a certificate says at `now`, seconds since the Unix epoch. A connection may outlive it, an identity may not.
 ///
 /// Its claims: `sub`, which is its first URI, or DNS name, or common name; `uri` and `dns`, all of them; `cn`; and
-/// `fingerprint`, the SHA-256 of it in small hexadecimal digits.
+/// `fingerprint`, the SHA-256 of it in small hexadecimal digits. A DNS name or common name in the form of a URI is no
+/// subject: it would be the same one as that URI, which the certificate does not have.
 ///
 /// # Errors
 /// It names nobody, or does not hold any more.
@@ -21,7 +22,10 @@ pub(super) fn claims(certificate: &[u8], now: i64) -> Result<Claims, AuthResult>
     let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| AuthResult::Claims)?;
     let (uris, dns) = alternative_names(&parsed);
     let common = parsed.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
-    let subject = uris.first().or(dns.first()).copied().or(common).filter(|subject| !subject.is_empty());
+    // Whoever signs these two may not have the say over URIs: neither is taken for one.
+    let plain = |name: &&str| !is_like_uri(name);
+    let subject = uris.first().copied().or_else(|| dns.iter().copied().find(plain)).or(common.filter(plain));
+    let subject = subject.filter(|subject| !subject.is_empty());
     let subject: Box<str> = subject.ok_or(AuthResult::Claims)?.into();
     // It holds in its last second too (RFC 5280, section 4.1.2.5).
     let until = parsed.validity().not_after.timestamp().saturating_add(1);
@@ -34,7 +38,18 @@ pub(super) fn claims(certificate: &[u8], now: i64) -> Result<Claims, AuthResult>
     all.insert("dns".into(), dns.into());
     all.extend(common.map(|common| ("cn".into(), Value::from(common))));
     all.insert("fingerprint".into(), hex(digest(&SHA256, certificate).as_ref()).into());
-    Ok(Claims { all, subject: Some(subject), scopes: Box::default(), until })
+    Ok(Claims { all, subject: Some(subject), scopes: Box::default(), until, ends: until })
+}
+
+/// Whether a name could be a URI that a certificate names: one with an authority (RFC 3986, section 3), or a URN. A
+/// colon alone is in many a common name (`system:node:one`).
+fn is_like_uri(name: &str) -> bool {
+    let is_scheme = |text: &str| {
+        text.starts_with(|first: char| first.is_ascii_alphabetic())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
+    let is_one = |scheme: &str, rest: &str| rest.starts_with("//") || scheme.eq_ignore_ascii_case("urn");
+    name.split_once(':').is_some_and(|(scheme, rest)| is_scheme(scheme) && is_one(scheme, rest))
 }
 
 #[cfg(test)]
@@ -72,6 +87,13 @@ mod tests {
             ("the job", vec![dns("d.test"), dns("e.test")], Ok("d.test")),
             ("the job", vec![], Ok("the job")),
             ("", vec![], Err(AuthResult::Claims)),
+            // Two names that are no URIs, and may not pass for one.
+            ("spiffe://a/b", vec![], Err(AuthResult::Claims)),
+            ("urn:a", vec![dns("spiffe://a/b")], Err(AuthResult::Claims)),
+            ("system:node:worker-1", vec![], Ok("system:node:worker-1")),
+            ("spiffe://a/b", vec![dns("SPIFFE://a/b"), dns("d.test")], Ok("d.test")),
+            ("the job: 1", vec![], Ok("the job: 1")),
+            ("::1", vec![], Ok("::1")),
         ] {
             let claims = claims(&certificate(common, names), 0);
             assert_eq!(claims.as_ref().map(|claims| claims.subject.as_deref().unwrap()).map_err(|why| *why), expected);

@@ -23,8 +23,10 @@ pub(super) struct Claims {
     pub(super) subject: Option<Box<str>>,
     /// `scope` or `scp`
     pub(super) scopes: Box<[Box<str>]>,
-    /// The second from which on they do not hold any more, leeway included; Unix time.
+    /// The second from which on they are believed no more without being looked at again, leeway included; Unix time.
     pub(super) until: i64,
+    /// The second from which on the credential itself holds no more, which may be later; `i64::MAX` where it has none.
+    pub(super) ends: i64,
 }
 
 impl Claims {
@@ -36,13 +38,13 @@ impl Claims {
         subject: Option<Box<str>>,
         scopes: Vec<Box<str>>,
         all: Map<String, Value>,
-        until: i64,
+        (until, ends): (i64, i64),
     ) -> Result<Self, AuthResult> {
         let bad = |text: &str| text.is_empty() || text.len() > MAX_SUBJECT_BYTES;
         if subject.as_deref().is_some_and(bad) || scopes.iter().any(|scope| bad(scope) || !is_scope(scope)) {
             return Err(AuthResult::Claims);
         }
-        Ok(Self { all, subject, scopes: scopes.into(), until })
+        Ok(Self { all, subject, scopes: scopes.into(), until, ends })
     }
 }
 
@@ -64,7 +66,7 @@ pub(super) fn judge(payload: &[u8], rules: &Jwt, now: i64) -> Result<Claims, Aut
     }
     let subject = subject(&all)?;
     let scopes = scopes(&all).ok_or(AuthResult::Claims)?;
-    Ok(Claims { subject, scopes, until, all })
+    Ok(Claims { subject, scopes, until, ends: until, all })
 }
 
 /// Reads what an issuer says of an active token, at `now`: it is believed for `positive` seconds, and not beyond `exp`.
@@ -72,8 +74,8 @@ pub(super) fn judge(payload: &[u8], rules: &Jwt, now: i64) -> Result<Claims, Aut
 /// # Errors
 /// The token does not hold at this time.
 pub(super) fn of_introspection(all: Map<String, Value>, positive: i64, now: i64) -> Result<Claims, AuthResult> {
-    let end = time(&all, "exp")?.unwrap_or(i64::MAX);
-    if now >= end {
+    let ends = time(&all, "exp")?.unwrap_or(i64::MAX);
+    if now >= ends {
         return Err(AuthResult::Expired);
     }
     if time(&all, "nbf")?.is_some_and(|begin| now < begin) {
@@ -81,7 +83,7 @@ pub(super) fn of_introspection(all: Map<String, Value>, positive: i64, now: i64)
     }
     let subject = subject(&all)?;
     let scopes = scopes(&all).ok_or(AuthResult::Claims)?;
-    Ok(Claims { subject, scopes, until: end.min(now.saturating_add(positive)), all })
+    Ok(Claims { subject, scopes, until: ends.min(now.saturating_add(positive)), ends, all })
 }
 
 /// `sub`, where it is there.

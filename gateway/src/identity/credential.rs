@@ -8,6 +8,10 @@ use http::header::Entry;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::jws::{decode_base64url, parse_json};
+use crate::telemetry::metrics::AuthResult;
+
+/// About a longer token no issuer is asked: as many bytes as `max_token_bytes` allows a signed one.
+const MAX_OPAQUE_BYTES: usize = 8192;
 
 /// A credential that is not one: two, or nothing after the scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +49,11 @@ impl Deref for Credential {
     }
 }
 
-/// Takes the bearer token out, where there is one. Another scheme is somebody else's credential, and stays.
+/// Takes the bearer token out, where there is one. Another scheme is somebody else's credential, and stays. What the
+/// token is made of is looked at where it is verified, or before somebody is asked about it ([`opaque`]).
 ///
 /// # Errors
-/// There are two `Authorization` fields, or the token is empty or has bytes that no token has.
+/// There are two `Authorization` fields, or the token is empty.
 #[inline]
 pub(super) fn bearer(headers: &mut HeaderMap) -> Result<Option<Credential>, Malformed> {
     let Entry::Occupied(entry) = headers.entry(header::AUTHORIZATION) else { return Ok(None) };
@@ -66,6 +71,19 @@ pub(super) fn bearer(headers: &mut HeaderMap) -> Result<Option<Credential>, Malf
         _ if value.eq_ignore_ascii_case(b"bearer") => Err(Malformed),
         _ => Ok(None),
     }
+}
+
+/// The text of a token that an issuer may be asked about: visible ASCII (RFC 6749, appendix A.12; many issuers use more
+/// of it than the `b64token` of RFC 6750), and no longer than a signed one may be.
+///
+/// # Errors
+/// It is too long, or no token.
+pub(super) fn opaque(token: &[u8]) -> Result<&str, AuthResult> {
+    if token.len() > MAX_OPAQUE_BYTES {
+        return Err(AuthResult::TooLarge);
+    }
+    let is_one = !token.is_empty() && token.iter().all(u8::is_ascii_graphic);
+    std::str::from_utf8(token).ok().filter(|_| is_one).ok_or(AuthResult::Malformed)
 }
 
 /// Whether a token has the look of a signed one: three parts.
@@ -113,5 +131,18 @@ mod tests {
         for malformed in [&["Bearer"][..], &["Bearer "], &["Bearer a", "Bearer a"], &["Basic a", "Bearer b"]] {
             assert_eq!(of(malformed), Err(Malformed), "{malformed:?}");
         }
+    }
+
+    #[test]
+    fn an_issuer_is_asked_about_tokens_alone() {
+        let longest = "a".repeat(MAX_OPAQUE_BYTES);
+        for token in ["a", "aZ09-._~+/", "abc==", "a.b.c", "00D!AQw", "1|abc", "{a}", &longest] {
+            assert_eq!(opaque(token.as_bytes()), Ok(token));
+        }
+        for odd in ["", "a b", "a\tb", "a\u{7f}", "\u{fc}"] {
+            assert_eq!(opaque(odd.as_bytes()), Err(AuthResult::Malformed), "{odd:?}");
+        }
+        assert_eq!(opaque(b"a\xff"), Err(AuthResult::Malformed));
+        assert_eq!(opaque(format!("{longest}a").as_bytes()), Err(AuthResult::TooLarge));
     }
 }

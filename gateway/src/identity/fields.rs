@@ -70,6 +70,7 @@ mod tests {
             subject: Some(subject.into()),
             scopes: scopes.iter().map(|scope| Box::from(*scope)).collect(),
             until: 0,
+            ends: 0,
         };
         String::from_utf8(write(&headers(), &claims).into()).unwrap()
     }

@@ -1,10 +1,11 @@
 //! Opaque tokens: their issuer is asked about each (RFC 7662), and its answer is believed for a while.
 //!
 //! The issuer is asked on the control runtime, and each question goes on to its end there, whoever has left: so many
-//! are open at once, and what they come to is what the issuer is judged by. A worker asks about one token once, whoever
-//! else brings it meanwhile; and an issuer that does not answer is left alone by a breaker, so that a request waits for
-//! it once, and not each.
+//! are open at once, so many more wait for that, and what they come to is what the issuer is judged by. A worker asks
+//! about one token once, whoever else brings it meanwhile; and an issuer that does not answer is left alone by a
+//! breaker, so that a request waits for it once, and not each. What it says of one token is no word about itself.
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,38 +15,43 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::asked::Asked;
 use super::claims::{self, Claims};
-use super::remote;
-use crate::algorithms::breaker::{Breaker, Policy, Ticket, Verdict, WHOLE};
+use super::remote::{self, Answer, Failed};
+use super::turns::Waiter;
+use crate::algorithms::breaker::{Breaker, Policy, Verdict, WHOLE};
 use crate::clock::Clock;
 use crate::config::settings::identity::Introspection;
 use crate::jws::parse_json;
 use crate::telemetry::metrics::AuthResult;
 
-/// Questions that may be open at once; more are refused, as if the issuer were down.
+/// Questions that may be open at once; more wait, for as long as an answer would be waited for.
 const MAX_OPEN: usize = 256;
+/// Questions that may wait to be put; more are refused, as if the issuer were down.
+const MAX_WAITING: u32 = 4096;
 /// The largest answer.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// Failures in a row after which the issuer is left alone, and for how long.
 const FAILURES: u32 = 5;
 const OPEN_FOR: Duration = Duration::from_secs(1);
 const MAX_OPEN_FOR: Duration = Duration::from_secs(30);
+/// However long a question waited for its place, it has so much time.
+const LEAST: Duration = Duration::from_millis(1);
 
 /// An issuer that is asked.
 pub(super) struct Issuer {
     settings: Introspection,
     breaker: Mutex<Breaker>,
     open: Arc<Semaphore>,
+    /// Questions that are to be put when others have been answered.
+    waiting: AtomicU32,
     /// Tokens that are being asked about.
     pub(super) asked: Arc<Asked>,
 }
 
-/// A question that may be put: it has a place among those that are open, and leave to be asked.
+/// A question that may be put.
 pub(super) struct Question {
     issuer: Arc<Issuer>,
     request: reqwest::RequestBuilder,
-    ticket: Ticket,
     clock: Clock,
-    _place: OwnedSemaphorePermit,
 }
 
 impl Issuer {
@@ -65,6 +71,7 @@ impl Issuer {
             settings,
             breaker: Mutex::new(Breaker::new(policy, now)),
             open: Arc::new(Semaphore::new(MAX_OPEN)),
+            waiting: AtomicU32::new(0),
             asked: Asked::new(workers),
         }
     }
@@ -78,27 +85,41 @@ impl Issuer {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A question about a token.
+    /// A question about a token, of this text.
     ///
     /// # Errors
-    /// It is no token, or the issuer cannot be asked now.
+    /// The issuer is left alone now.
     pub(super) fn question(
         self: &Arc<Self>,
         client: &reqwest::Client,
-        token: &[u8],
+        text: &str,
         clock: &Clock,
     ) -> Result<Question, AuthResult> {
-        let text = std::str::from_utf8(token).map_err(|_| AuthResult::Malformed)?;
-        let place = Arc::clone(&self.open).try_acquire_owned().map_err(|_| AuthResult::Unavailable)?;
-        let ticket = self.breaker().admit(clock.now()).0.ok_or(AuthResult::Unavailable)?;
+        self.listens(clock.now())?;
         let request = client
             .post(&*self.settings.url)
             .basic_auth(form(&self.settings.client_id), Some(form(self.settings.client_secret.expose())))
-            .timeout(self.settings.timeout)
             .header(http::header::ACCEPT, "application/json")
             .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(format!("token={}&token_type_hint=access_token", form(text)));
-        Ok(Question { issuer: Arc::clone(self), request, ticket, clock: clock.clone(), _place: place })
+        Ok(Question { issuer: Arc::clone(self), request, clock: clock.clone() })
+    }
+
+    /// Whether it would be asked now: nobody need wait for what would be refused.
+    fn listens(&self, now: Instant) -> Result<(), AuthResult> {
+        let mut breaker = self.breaker();
+        breaker.tick(now);
+        if breaker.has_room() { Ok(()) } else { Err(AuthResult::Unavailable) }
+    }
+
+    /// A place among the open questions.
+    async fn place(&self) -> Result<OwnedSemaphorePermit, AuthResult> {
+        if let Ok(place) = Arc::clone(&self.open).try_acquire_owned() {
+            return Ok(place);
+        }
+        let _waits = Waiter::join_below(&self.waiting, MAX_WAITING).ok_or(AuthResult::Unavailable)?;
+        let place = tokio::time::timeout(self.settings.timeout, Arc::clone(&self.open).acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or(AuthResult::Unavailable)
     }
 }
 
@@ -106,15 +127,30 @@ impl Question {
     /// Asks. To be run to its end, whoever waits for it: only then the issuer is judged by it.
     ///
     /// # Errors
-    /// The token does not hold, or the issuer gives no answer.
+    /// The token does not hold, or the issuer gives no answer, or cannot be asked.
     pub(super) async fn ask(self) -> Result<Claims, AuthResult> {
-        let Self { issuer, request, ticket, clock, _place } = self;
-        let answer = remote::read(request, MAX_ANSWER_BYTES).await;
-        let verdict = if answer.is_ok() { Verdict::Success } else { Verdict::Failure };
+        let Self { issuer, request, clock } = self;
+        let until = clock.now() + issuer.settings.timeout;
+        let _place = issuer.place().await?;
+        // It may have failed others while this one waited.
+        let ticket = issuer.breaker().admit(clock.now()).0.ok_or(AuthResult::Unavailable)?;
+        let left = until.saturating_duration_since(clock.now()).max(LEAST);
+        let answer = remote::read(request.timeout(left), MAX_ANSWER_BYTES).await;
         let now = clock.now();
-        issuer.breaker().settle(ticket, verdict, now);
+        issuer.breaker().settle(ticket, verdict(&answer), now);
         let positive = i64::try_from(issuer.settings.positive.as_secs()).unwrap_or(0);
         read(&answer.map_err(|_| AuthResult::Unavailable)?.body, positive, clock.unix_seconds(now))
+    }
+}
+
+/// What an answer says of the issuer's health. Nothing, where it refuses what was asked: it, or what stands before it,
+/// does not like this one token, which any client may send. 401 and 404 are about how it is asked at all, 408 and 429
+/// about how it fares.
+fn verdict(answer: &Result<Answer, Failed>) -> Verdict {
+    match answer {
+        Ok(_) => Verdict::Success,
+        Err(Failed::Status(status @ 400..=499)) if ![401, 404, 408, 429].contains(status) => Verdict::Neutral,
+        Err(_) => Verdict::Failure,
     }
 }
 
@@ -154,6 +190,19 @@ mod tests {
         {
             assert_eq!(read(odd), Err(AuthResult::Unavailable), "{odd}");
         }
+    }
+
+    #[test]
+    fn what_an_issuer_says_of_one_token_is_no_word_about_its_health() {
+        let of = |status: u16| verdict(&Err(Failed::Status(status)));
+        for about_the_token in [400, 403, 405, 413, 414, 415, 422, 431] {
+            assert_eq!(of(about_the_token), Verdict::Neutral, "{about_the_token}");
+        }
+        for about_itself in [201, 302, 401, 404, 408, 429, 500, 503] {
+            assert_eq!(of(about_itself), Verdict::Failure, "{about_itself}");
+        }
+        assert_eq!(verdict(&Err(Failed::Other(String::new()))), Verdict::Failure);
+        assert_eq!(verdict(&Ok(Answer { body: Vec::new(), fresh_for: None })), Verdict::Success);
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl<A: Ask> Keeper<A> {
             return;
         };
         let mut schedule = Schedule::new(self.clock.now(), source.refresh, source.cooldown);
-        let mut failing = false;
+        let mut failing = None;
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(schedule.next().into()) => {}
@@ -83,8 +83,9 @@ impl<A: Ask> Keeper<A> {
                     Some(why)
                 }
             };
-            self.tell(&store, failed.as_deref(), &mut failing, now);
-            store.end_round(failed.is_some());
+            let is_failing = failed.is_some();
+            self.tell(&store, failed, &mut failing, now);
+            store.end_round(is_failing);
         }
     }
 
@@ -118,15 +119,16 @@ impl<A: Ask> Keeper<A> {
         Ok(())
     }
 
-    /// Says how the fetch ended, and when the source begins to fail and is well again.
-    fn tell(&self, store: &KeyStore, failed: Option<&str>, failing: &mut bool, now: Instant) {
-        self.report(now, KeysEvent::Fetch { failed: failed.map(str::to_owned) });
-        if failed.is_some() != *failing {
-            *failing = failed.is_some();
-            notice::keys(&self.provider, failed);
-            if *failing && store.keys().is_some() {
+    /// Says how the fetch ended, and when the source begins to fail, fails for another reason than before, and is well
+    /// again.
+    fn tell(&self, store: &KeyStore, failed: Option<String>, failing: &mut Option<String>, now: Instant) {
+        self.report(now, KeysEvent::Fetch { failed: failed.clone() });
+        if failed != *failing {
+            notice::keys(&self.provider, failed.as_deref());
+            if failing.is_none() && store.keys().is_some() {
                 self.report(now, KeysEvent::Stale);
             }
+            *failing = failed;
         }
         store.let_go_of_stale(now);
     }

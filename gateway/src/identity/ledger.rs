@@ -61,6 +61,12 @@ impl Ledger {
         self.used.is_some()
     }
 
+    /// Whether stores are asked if tokens were taken back.
+    #[inline]
+    pub(super) fn revokes(&self) -> bool {
+        self.revoked.is_some()
+    }
+
     /// Whether the token was taken back, by its `jti` or by its digest.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! The passport: a short-lived token of the gateway's own, so that a service can check by itself who asks, and that the
 //! request came through the gateway.
 //!
-//! It is for one upstream (`aud`), and holds for a minute at most. A proven identity keeps the passports that were made
-//! of it, so that one is signed only when the last has used up two thirds of its time.
+//! It is for one upstream (`aud`), and holds for a minute at most, but no longer than the credential: how long the
+//! gateway remembers what that proved is no matter of the passport's. A proven identity keeps the passports that were
+//! made of it, so that one is signed only when the last has used up two thirds of its time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -102,7 +103,7 @@ impl Office {
             "iss": &*self.settings.issuer,
             "aud": upstream,
             "iat": from,
-            "exp": until.min(identity.until),
+            "exp": until.min(identity.ends),
             "idp": &*identity.provider,
         });
         if let Some(subject) = &identity.subject {

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::asked::Part;
 use super::claims::Claims;
+use super::credential;
 use super::introspection::Issuer;
 use super::key_keeper::kid_of;
 use super::key_store::Looked;
@@ -99,27 +101,41 @@ async fn by_signature<N: Network>(
     proven
 }
 
-/// Asks beside the worker, to the end: what comes of it is remembered also when whoever asked has left, and the token's
-/// turn lasts until then.
+/// Asks beside the worker, to the end: what comes of it is remembered also when whoever asked has left, and is
+/// everybody's who brings the token meanwhile.
 async fn by_asking<N: Network>(
     shared: &Shared<N>,
     worker: usize,
     (provider, issuer): (&Arc<Provider>, &Arc<Issuer>),
     credential: &[u8],
 ) -> Result<Arc<Identity>, AuthResult> {
+    let text = credential::opaque(credential)?;
     let token = Bytes::copy_from_slice(credential);
-    let turn = issuer.asked.turn(worker, &token).await;
+    let turn = loop {
+        match issuer.asked.join(worker, &token) {
+            Part::Asks(turn) => break turn,
+            Part::Waits(waiting) => {
+                if let Some(outcome) = waiting.outcome().await {
+                    let result = if outcome.is_ok() { CacheResult::Hit } else { CacheResult::Negative };
+                    shared.metrics.token_cache().count(worker, result);
+                    return outcome;
+                }
+            }
+        }
+    };
     if let Some(found) = again(shared, worker, provider, &token) {
-        return found;
+        return turn.tell(found);
     }
     let proof = provider.proof();
-    let (client, control) = shared.identity.outside().ok_or(AuthResult::Unavailable)?;
-    let question = issuer.question(client, &token, &shared.clock)?;
+    let Some((client, control)) = shared.identity.outside() else { return turn.tell(Err(AuthResult::Unavailable)) };
+    let question = match issuer.question(client, text, &shared.clock) {
+        Ok(question) => question,
+        Err(why) => return turn.tell(Err(why)),
+    };
     let (provider, clock) = (Arc::clone(provider), shared.clock.clone());
     let asked = control.spawn(async move {
-        let _turn = turn;
         let judged = question.ask().await;
-        provider.remember(worker, &token, (proof, clock.unix_seconds(clock.now())), judged)
+        turn.tell(provider.remember(worker, &token, (proof, clock.unix_seconds(clock.now())), judged))
     });
     asked.await.unwrap_or(Err(AuthResult::Unavailable))
 }
@@ -150,7 +166,7 @@ async fn by_program<N: Network>(
 
 /// What the program's own code grants, for as long as it is believed.
 fn believed(granted: Granted, most: Duration, now: i64) -> Result<Claims, AuthResult> {
-    let seconds = granted.good_for.unwrap_or(most).min(most).as_secs();
-    let until = now.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
-    Claims::of_program(granted.subject, granted.scopes, granted.claims, until)
+    let after = |time: Duration| now.saturating_add(i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+    let ends = granted.good_for.map_or(i64::MAX, after);
+    Claims::of_program(granted.subject, granted.scopes, granted.claims, (ends.min(after(most)), ends))
 }

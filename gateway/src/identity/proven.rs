@@ -20,8 +20,10 @@ pub struct Identity {
     pub scopes: Box<[Box<str>]>,
     /// All that the credential says.
     pub claims: Map<String, Value>,
-    /// The second from which on it does not hold any more, Unix time.
+    /// The second from which on it does not hold any more unless it is proven again, Unix time.
     pub until: i64,
+    /// The second from which on its credential holds no more, which may be later than what is remembered of it.
+    pub(super) ends: i64,
     /// What the upstream is told: whole fields, as they are written.
     pub(crate) fields: Box<[u8]>,
     /// Passports that were made of it.

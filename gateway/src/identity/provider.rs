@@ -21,7 +21,8 @@ use crate::config::settings::{self, IdentityHeaders};
 use crate::plugins::{AnyIdentityProvider, Plugins};
 use crate::telemetry::metrics::{AuthResult, AuthSeries};
 
-/// How long a token that was refused is remembered, seconds: it may hold soon, after a step of a clock.
+/// How long a token that was refused is remembered, seconds: it may hold soon, after a step of a clock. (One that does
+/// not hold yet is remembered for a second.)
 const REFUSED_FOR: i64 = 10;
 
 /// Identities of API keys that are kept ready.
@@ -304,6 +305,7 @@ impl Provider {
             scopes: claims.scopes,
             claims: claims.all,
             until: claims.until,
+            ends: claims.ends,
             credential: credential.into(),
             proof,
             digest: OnceLock::new(),

@@ -44,8 +44,10 @@ impl Refused {
         }
         let mark = self.mark(credential);
         let (of, at, why) = self.young.get(&mark).or_else(|| self.old.get(&mark))?;
+        // What does not hold yet may hold a moment later.
+        let seconds = if *why == AuthResult::NotYet { self.seconds.min(1) } else { self.seconds };
         // A clock that was set back forgets.
-        (*of == proof && (0..self.seconds).contains(&(now - at))).then_some(*why)
+        (*of == proof && (0..seconds).contains(&(now - at))).then_some(*why)
     }
 
     /// Remembers a refusal.

@@ -20,7 +20,7 @@ use crate::config::settings::{self, IdentityHeaders};
 use crate::overload::gate;
 use crate::plugins::Plugins;
 use crate::telemetry::events::Events;
-use crate::telemetry::metrics::{KeysAge, Registry as Metrics};
+use crate::telemetry::metrics::{Keys, Registry as Metrics};
 use crate::telemetry::notice;
 
 /// All providers.
@@ -159,17 +159,17 @@ impl Registry {
         Some((self.client()?, self.control.get()?.clone()))
     }
 
-    /// How old fetched keys are.
-    pub fn key_ages(&self) -> Vec<KeysAge> {
+    /// How old fetched keys are, and whether they cannot be fetched.
+    pub fn keys(&self) -> Vec<Keys> {
         let now = self.clock.now();
-        let age = |provider: &Arc<Provider>| {
-            let keys = provider.store()?.keys()?;
-            let seconds = now.saturating_duration_since(keys.at).as_secs_f64();
-            Some(KeysAge { provider: Arc::clone(provider.name()), seconds })
+        let look = |provider: &Arc<Provider>| {
+            let store = provider.store()?;
+            let seconds = store.keys().map(|keys| now.saturating_duration_since(keys.at).as_secs_f64());
+            Some(Keys { provider: Arc::clone(provider.name()), seconds, failing: store.is_failing() })
         };
-        let mut ages: Vec<KeysAge> = self.known().values().filter_map(age).collect();
-        ages.sort_by(|a, b| a.provider.cmp(&b.provider));
-        ages
+        let mut all: Vec<Keys> = self.known().values().filter_map(look).collect();
+        all.sort_by(|a, b| a.provider.cmp(&b.provider));
+        all
     }
 
     /// Looks at who waits on a worker to have a token verified, and turns some away where too many do; whether none

@@ -1,6 +1,7 @@
 //! Asks servers of identity: key sets, configurations of issuers, introspection. Never for long, never for much, never
 //! elsewhere than it was told, and never without TLS but on this machine.
 
+use std::fmt;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CACHE_CONTROL, HeaderMap};
@@ -17,6 +18,24 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     /// How long it may be kept, as the server says.
     pub(super) fresh_for: Option<Duration>,
+}
+
+/// Why there is no answer to be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// The server answered with another status than 200.
+    Status(u16),
+    /// It did not answer, or what it answered is no use.
+    Other(String),
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "the server answered {status}"),
+            Self::Other(why) => f.write_str(why),
+        }
+    }
 }
 
 /// A client for these purposes. Proxies of the environment are not used: who may see tokens is configured.
@@ -37,23 +56,25 @@ pub(super) async fn get(client: &reqwest::Client, url: &str, most: usize) -> Res
     if !may_be_asked(url) {
         return Err(format!("{url:?} is neither https nor on this machine"));
     }
-    read(client.get(url).header(ACCEPT, "application/json"), most).await
+    let read = read(client.get(url).header(ACCEPT, "application/json"), most).await;
+    read.map_err(|failed| failed.to_string())
 }
 
 /// Sends a request, and reads what comes within its bounds.
 ///
 /// # Errors
 /// As [`get`].
-pub(super) async fn read(request: reqwest::RequestBuilder, most: usize) -> Result<Answer, String> {
-    let mut response = request.send().await.map_err(|error| with_causes(&error.without_url()))?;
+pub(super) async fn read(request: reqwest::RequestBuilder, most: usize) -> Result<Answer, Failed> {
+    let broken = |error: reqwest::Error| Failed::Other(with_causes(&error.without_url()));
+    let mut response = request.send().await.map_err(broken)?;
     if response.status() != reqwest::StatusCode::OK {
-        return Err(format!("the server answered {}", response.status().as_u16()));
+        return Err(Failed::Status(response.status().as_u16()));
     }
     let fresh_for = max_age(response.headers());
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| with_causes(&error.without_url()))? {
+    while let Some(chunk) = response.chunk().await.map_err(broken)? {
         if body.len() + chunk.len() > most {
-            return Err(format!("the answer is larger than {most} bytes"));
+            return Err(Failed::Other(format!("the answer is larger than {most} bytes")));
         }
         body.extend_from_slice(&chunk);
     }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
 
@@ -35,6 +35,23 @@ struct Tokens {
     ends: HashMap<u128, i64>,
     /// When there are so many, it is looked which have ended.
     look_at: usize,
+    /// The first end of all, or an earlier one.
+    first_end: i64,
+}
+
+impl Tokens {
+    /// Looks which have ended, where that is worth it: when there are twice as many as the last time, and when there
+    /// are as many as there may be, once for each second in which one of them ends. Whether it looked.
+    fn make_room(&mut self, most: usize, now: i64) -> bool {
+        let (count, has_ended) = (self.ends.len(), self.first_end <= now);
+        let is_due = if count >= most { has_ended } else { count >= self.look_at.max(FEW) };
+        if is_due {
+            self.ends.retain(|_, end| *end > now);
+            self.look_at = 2 * self.ends.len();
+            self.first_end = self.ends.values().copied().min().unwrap_or(i64::MAX);
+        }
+        is_due
+    }
 }
 
 impl Used {
@@ -51,24 +68,53 @@ impl Used {
         format!("{a:016x}{b:016x}")
     }
 
+    /// What an identity's token is remembered by: 128 bits of its provider and `jti`.
+    fn mark(&self, identity: &Identity) -> Result<u128, AuthResult> {
+        let jti = jti(identity).ok_or(AuthResult::Claims)?;
+        let [a, b] = [0, 1].map(|at| u128::from(self.hashers[at].hash_one((&*identity.provider, jti))));
+        Ok(a << 64 | b)
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an identity's token can still be used, as far as is known: it is not used by this.
+    ///
+    /// # Errors
+    /// It was used before, or has no `jti`.
+    pub(super) fn was_unused(&self, identity: &Identity) -> Result<(), AuthResult> {
+        let mark = self.mark(identity)?;
+        if self.tokens().ends.contains_key(&mark) { Err(AuthResult::Replayed) } else { Ok(()) }
+    }
+
+    /// A store says that an identity's token is used: whoever brings it again need not ask there. No more than half of
+    /// the memory is for that, since the rest is the only place where other tokens are remembered.
+    pub(super) fn note(&self, identity: &Identity, now: i64) {
+        let Ok(mark) = self.mark(identity) else { return };
+        let mut tokens = self.tokens();
+        tokens.make_room(self.most, now);
+        if tokens.ends.len() < self.most / 2 {
+            tokens.ends.insert(mark, identity.until);
+            tokens.first_end = tokens.first_end.min(identity.until);
+        }
+    }
+
     /// Uses an identity's token at `now`, seconds since the Unix epoch.
     ///
     /// # Errors
     /// It was used before, has no `jti`, or there is no room to remember it.
     pub(super) fn use_up(&self, identity: &Identity, now: i64) -> Result<(), AuthResult> {
-        let jti = jti(identity).ok_or(AuthResult::Claims)?;
-        let [a, b] = [0, 1].map(|at| u128::from(self.hashers[at].hash_one((&*identity.provider, jti))));
-        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        if tokens.ends.len() >= tokens.look_at.max(FEW) || tokens.ends.len() >= self.most {
-            tokens.ends.retain(|_, end| *end > now);
-            tokens.look_at = 2 * tokens.ends.len();
-        }
+        let mark = self.mark(identity)?;
+        let mut tokens = self.tokens();
+        tokens.make_room(self.most, now);
         let is_full = tokens.ends.len() >= self.most;
-        match tokens.ends.entry(a << 64 | b) {
+        match tokens.ends.entry(mark) {
             std::collections::hash_map::Entry::Occupied(_) => Err(AuthResult::Replayed),
             std::collections::hash_map::Entry::Vacant(_) if is_full => Err(AuthResult::Unavailable),
             std::collections::hash_map::Entry::Vacant(place) => {
                 place.insert(identity.until);
+                tokens.first_end = tokens.first_end.min(identity.until);
                 Ok(())
             }
         }
@@ -90,6 +136,7 @@ mod tests {
             scopes: Box::default(),
             claims: json!({ "jti": jti }).as_object().unwrap().clone(),
             until,
+            ends: until,
             fields: Box::default(),
             passports: Passports::default(),
             credential: Box::default(),
@@ -101,13 +148,29 @@ mod tests {
     #[test]
     fn a_token_is_used_once() {
         let used = Used::new();
+        for _ in 0..2 {
+            assert_eq!(used.was_unused(&identity("a", Some("1"), 100)), Ok(()), "to look does not use it");
+        }
         assert_eq!(used.use_up(&identity("a", Some("1"), 100), 10), Ok(()));
+        assert_eq!(used.was_unused(&identity("a", Some("1"), 100)), Err(AuthResult::Replayed));
         assert_eq!(used.use_up(&identity("a", Some("1"), 100), 11), Err(AuthResult::Replayed));
         assert_eq!(used.use_up(&identity("b", Some("1"), 100), 11), Ok(()), "another issuer's");
         assert_eq!(used.use_up(&identity("a", Some("2"), 100), 11), Ok(()));
         for none in [None, Some("")] {
+            assert_eq!(used.was_unused(&identity("a", none, 100)), Err(AuthResult::Claims));
             assert_eq!(used.use_up(&identity("a", none, 100), 11), Err(AuthResult::Claims));
         }
+    }
+
+    #[test]
+    fn what_a_store_says_is_noted_in_half_of_the_memory() {
+        let used = Used { most: 20, ..Used::new() };
+        for number in 0..20 {
+            used.note(&identity("a", Some(&number.to_string()), 100), 10);
+        }
+        let noted = |number: u32| used.was_unused(&identity("a", Some(&number.to_string()), 100)).is_err();
+        assert_eq!((0..20).filter(|number| noted(*number)).count(), 10);
+        assert_eq!(used.use_up(&identity("a", Some("own"), 100), 10), Ok(()));
     }
 
     #[test]
@@ -121,5 +184,25 @@ mod tests {
         assert_eq!(refused, 1000, "what cannot be remembered is not let through");
         assert_eq!(used.use_up(&identity("a", Some("new"), 300), 100), Ok(()), "all of them have ended");
         assert!(used.tokens.lock().unwrap().ends.len() <= 1);
+    }
+
+    #[test]
+    fn a_full_memory_is_looked_through_only_when_some_have_ended() {
+        let used = Used { most: 2000, ..Used::new() };
+        for number in 0..2000 {
+            used.use_up(&identity("a", Some(&number.to_string()), 100 + number % 2), 10).unwrap();
+        }
+        let looks = |now: i64| {
+            let looked = (0..1000).filter(|_| used.tokens.lock().unwrap().make_room(2000, now)).count();
+            (looked, used.tokens.lock().unwrap().ends.len())
+        };
+        assert_eq!((looks(10), looks(99)), ((0, 2000), (0, 2000)), "none of them has ended");
+        assert_eq!(looks(100), (1, 1000), "half of them have, and that is found out once");
+        for number in 2000..3000 {
+            used.use_up(&identity("a", Some(&number.to_string()), 102), 100).unwrap();
+        }
+        let further = used.use_up(&identity("a", Some("further"), 200), 100);
+        assert_eq!(further, Err(AuthResult::Unavailable), "it is full again");
+        assert_eq!((looks(100), looks(101), looks(102)), ((0, 2000), (1, 1000), (0, 1000)));
     }
 }

@@ -1,9 +1,13 @@
 //! The stage: finds out who is asking, and whether that is enough for the route.
 //!
-//! In two steps, so that a request whose token is known pays for neither a future nor an allocation: [`recall`] looks,
-//! `prove` verifies where nothing is known yet, and asks stores where tokens are used up or taken back there.
+//! In steps, so that a request whose token is known pays for neither a future nor an allocation: [`recall`] looks,
+//! `prove` verifies where nothing is known yet, and asks stores where tokens are taken back there. Where tokens hold
+//! once, [`use_up`] comes when nothing else stands in the request's way.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue};
@@ -18,6 +22,7 @@ use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::telemetry::metrics::{AuthResult, CacheResult, ShedReason};
+use crate::timer::Wait;
 
 /// A credential about which something has to be found out.
 pub struct Unproven {
@@ -62,7 +67,7 @@ pub fn recall<N: Network>(
     let last = last.filter(|last| *last.credential == *credential && last.holds(provider.proof(), now));
     if let Some(identity) = last {
         cache.count(worker, CacheResult::Connection);
-        if auth.ledger(provider).is_some() {
+        if auth.ledger(provider).is_some_and(Ledger::revokes) {
             return Ok(Some(to_be_asked(&auth, provider, identity)));
         }
         return accept(exchange, headers, (&auth, provider), identity, Ok(())).map(|()| None);
@@ -71,7 +76,7 @@ pub fn recall<N: Network>(
         Known::Proven(identity) => {
             cache.count(worker, CacheResult::Hit);
             keep(exchange, provider, &identity);
-            if auth.ledger(provider).is_some() {
+            if auth.ledger(provider).is_some_and(Ledger::revokes) {
                 return Ok(Some(to_be_asked(&auth, provider, identity)));
             }
             accept(exchange, headers, (&auth, provider), identity, Ok(())).map(|()| None)
@@ -123,35 +128,60 @@ fn to_be_asked(auth: &Arc<RouteAuth>, provider: &Arc<Provider>, identity: Arc<Id
     Box::new(Unproven { auth: Arc::clone(auth), provider: Arc::clone(provider), what })
 }
 
-/// Finds out what [`recall`] left open.
+/// Finds out what [`recall`] left open, in the time that the exchange has, which is watched already.
 ///
 /// # Errors
-/// As [`recall`].
+/// As [`recall`]; 503 where that time is over first.
 pub async fn prove<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut HeaderMap,
     unproven: Box<Unproven>,
 ) -> Result<(), GatewayError> {
     let Unproven { auth, provider, what } = *unproven;
-    let shared = Arc::clone(&exchange.shard.shared);
     let identity = match what {
         What::Identity(identity) => identity,
         What::Credential(credential) => {
-            let until = exchange.route().and_then(|route| exchange.started.checked_add(route.settings.timeout?));
-            if provider.verifies_here() {
-                turn(exchange, until).await?;
-            }
-            let proven = prove::prove(&shared, exchange.shard.index, &provider, (&credential, until)).await;
+            let proven = in_time(exchange, judge(exchange, &provider, &credential)).await??;
             let identity = proven.map_err(|why| refuse(exchange, &auth, Some(&provider), why))?;
             keep(exchange, &provider, &identity);
             identity
         }
     };
     let asked = match auth.ledger(&provider) {
-        Some(ledger) => ask(exchange, &auth, ledger, &identity).await,
+        Some(ledger) => in_time(exchange, ledger.not_revoked(exchange.by(), &identity)).await?,
         None => Ok(()),
     };
     accept(exchange, headers, (&auth, &provider), identity, asked)
+}
+
+/// What becomes of a credential, by whoever has to say; an error where nobody is asked.
+async fn judge<N: Network>(
+    exchange: &Exchange<N>,
+    provider: &Arc<Provider>,
+    credential: &[u8],
+) -> Result<Result<Arc<Identity>, AuthResult>, GatewayError> {
+    let until = exchange.timeout.and_then(|timeout| exchange.started.checked_add(timeout));
+    if provider.verifies_here() {
+        turn(exchange, until).await?;
+    }
+    let shard = &exchange.shard;
+    Ok(prove::prove(&shard.shared, shard.index, provider, (credential, until)).await)
+}
+
+/// Waits as long as the exchange has time: whoever is asked may take longer, and is not broken off by it.
+async fn in_time<N: Network, T>(exchange: &Exchange<N>, work: impl Future<Output = T>) -> Result<T, GatewayError> {
+    let (mut work, deadlines) = (pin!(work), &exchange.connection.deadlines);
+    let waited = poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Pending if deadlines.has_expired(Wait::Exchange) => Poll::Ready(None),
+        polled => polled.map(Some),
+    });
+    waited.await.ok_or_else(out_of_time)
+}
+
+/// Nobody waits any more, and no upstream would be asked.
+#[cold]
+fn out_of_time() -> GatewayError {
+    GatewayError::shed(ShedReason::Deadline, "The request's time ran out before it was let in.")
 }
 
 /// Verifying takes the worker's time: where too many wait for theirs, some are turned away before any of it is spent.
@@ -170,20 +200,7 @@ fn let_in<N: Network>(exchange: &Exchange<N>) -> Result<(), GatewayError> {
 async fn turn<N: Network>(exchange: &Exchange<N>, until: Option<Instant>) -> Result<(), GatewayError> {
     let shared = &exchange.shard.shared;
     let turn = shared.identity.turns(exchange.shard.index).take(&shared.clock, until).await;
-    turn.map_err(|_| GatewayError::shed(ShedReason::Deadline, "The request's time ran out before it was let in."))
-}
-
-/// What stores say of an identity that is proven. It is used up last, when all else holds.
-async fn ask<N: Network>(
-    exchange: &Exchange<N>,
-    auth: &RouteAuth,
-    ledger: &Ledger,
-    identity: &Identity,
-) -> Result<(), AuthResult> {
-    ledger.not_revoked(exchange.by(), identity).await?;
-    auth.check(identity)?;
-    let name = exchange.shard.shared.identity.used().name_of_use();
-    ledger.use_up(exchange.by(), identity, (name, unix_seconds(exchange))).await
+    turn.map_err(|_| out_of_time())
 }
 
 fn unix_seconds<N: Network>(exchange: &Exchange<N>) -> i64 {
@@ -208,46 +225,83 @@ fn accept<N: Network>(
     identity: Arc<Identity>,
     asked: Result<(), AuthResult>,
 ) -> Result<(), GatewayError> {
-    let enough = asked.and_then(|()| auth.check(&identity)).and_then(|()| once(exchange, auth, provider, &identity));
+    let enough = asked.and_then(|()| auth.check(&identity)).and_then(|()| unused(exchange, auth, &identity));
     exchange.identity = Some(identity);
     if let Err(why) = enough {
         return Err(refuse(exchange, auth, Some(provider), why));
     }
-    provider.series.count(exchange.shard.index, AuthResult::Granted);
+    // One that holds once is granted when it is used up.
+    if !auth.settings.single_use {
+        provider.series.count(exchange.shard.index, AuthResult::Granted);
+    }
     auth.strip(headers, provider);
     exchange.passport = passport(exchange);
     Ok(())
 }
 
-/// The passport for the upstream that is asked, where passports are made. A route without an upstream has none: each
-/// part of an aggregate has one of its own.
+/// The passport for the upstream that is asked, where passports are made: one that holds from now on, however long ago
+/// the request came. A route without an upstream has none: each part of an aggregate has one of its own.
 #[inline]
 pub fn passport<N: Network>(exchange: &Exchange<N>) -> Option<Arc<[u8]>> {
     let office = exchange.snapshot.passport.as_ref()?;
     let upstream = exchange.upstream()?;
-    office.field(exchange.identity.as_ref()?, &upstream.name, unix_seconds(exchange))
+    let now = exchange.shard.shared.clock.unix_seconds(exchange.now());
+    office.field(exchange.identity.as_ref()?, &upstream.name, now)
 }
 
 impl<N: Network> Exchange<N> {
-    /// Another upstream is asked from now on, and the passport is for that one.
+    /// An upstream is asked from now on, another one than before or later than that, and has a passport that holds
+    /// there and then.
     #[cold]
     pub fn renew_passport(&mut self) {
         self.passport = passport(self);
     }
 }
 
-/// A token of a route that takes each once is used up here, when all else holds, unless a store did that.
+/// A token of a route that takes each once has a `jti`, and was not used before, as far as this process knows: what was
+/// counts against nobody's limits, and nobody is asked about it.
 #[inline]
-fn once<N: Network>(
-    exchange: &Exchange<N>,
-    auth: &RouteAuth,
-    provider: &Arc<Provider>,
-    identity: &Identity,
-) -> Result<(), AuthResult> {
-    if !auth.settings.single_use || auth.ledger(provider).is_some_and(Ledger::remembers) {
+fn unused<N: Network>(exchange: &Exchange<N>, auth: &RouteAuth, identity: &Identity) -> Result<(), AuthResult> {
+    if !auth.settings.single_use {
         return Ok(());
     }
-    exchange.shard.shared.identity.used().use_up(identity, unix_seconds(exchange))
+    exchange.shard.shared.identity.used().was_unused(identity)
+}
+
+/// Uses up the token of a route that takes each once, now that nothing else stands in the request's way. The exchange's
+/// time is watched already.
+///
+/// # Errors
+/// 401 where it was used before, or has ended since it was proven; 503 where nobody can say in time.
+#[cold]
+pub async fn use_up<N: Network>(exchange: &mut Exchange<N>) -> Result<(), GatewayError> {
+    let Some(auth) = exchange.route().and_then(|route| route.auth.clone()) else { return Ok(()) };
+    // Nobody has no token.
+    let Some(identity) = exchange.identity.clone().filter(|_| auth.settings.single_use) else { return Ok(()) };
+    let provider = auth.providers.iter().find(|provider| *provider.name() == identity.provider);
+    let shared = &exchange.shard.shared;
+    let (used, now) = (shared.identity.used(), shared.clock.unix_seconds(exchange.now()));
+    let ledger = provider.and_then(|provider| auth.ledger(provider)).filter(|ledger| ledger.remembers());
+    let result = match ledger {
+        // What is remembered of it may have gone with its end.
+        _ if now >= identity.until => Err(AuthResult::Expired),
+        Some(ledger) => {
+            let asked = ledger.use_up(exchange.by(), &identity, (used.name_of_use(), now));
+            let result = in_time(exchange, asked).await?;
+            if matches!(result, Ok(()) | Err(AuthResult::Replayed)) {
+                used.note(&identity, now);
+            }
+            result
+        }
+        None => used.use_up(&identity, now),
+    };
+    if let Err(why) = result {
+        return Err(refuse(exchange, &auth, provider.map(|provider| &**provider), why));
+    }
+    if let Some(provider) = provider {
+        provider.series.count(exchange.shard.index, AuthResult::Granted);
+    }
+    Ok(())
 }
 
 /// What a client is told is what it may know (RFC 6750, section 3.1); why is in the record and the metrics.

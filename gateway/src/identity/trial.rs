@@ -42,6 +42,20 @@ pub struct Trial {
     pub not_tried: Vec<String>,
 }
 
+impl Trial {
+    /// The same where nothing is fetched: that there are no keys then says nothing of a gateway that runs.
+    #[must_use]
+    pub fn where_nothing_is_fetched(mut self) -> Self {
+        if self.result == AuthResult::NoKeys.as_str() {
+            self.result = "not_known_here";
+            self.status = None;
+            let why = "its signature: keys are fetched by a running gateway; ask /explain at its admin address";
+            self.not_tried.push(why.to_owned());
+        }
+        self
+    }
+}
+
 /// Tries the credential of these headers, or a client's certificate, at `now`, seconds since the Unix epoch. Nothing is
 /// remembered.
 pub fn explain(auth: &RouteAuth, headers: &HeaderMap, certificate: Option<&Bytes>, now: i64) -> Trial {

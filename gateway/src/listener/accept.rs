@@ -13,9 +13,9 @@ use tokio::sync::watch;
 
 use crate::connections::Connections;
 use crate::gateway::Gateway;
-use crate::network::Sockets;
+use crate::network::{Sockets, is_reserved};
 use crate::overload::gate::LONGEST_HOLD;
-use crate::telemetry::metrics::ListenerSeries;
+use crate::telemetry::metrics::{ListenerSeries, ShedReason};
 use crate::tls::Slot;
 use crate::worker::{Accepted, Worker};
 
@@ -116,6 +116,12 @@ impl Hand {
         }
     }
 
+    /// A connection was closed, or waits to be taken, as the process has no descriptor for it, or hardly any more.
+    async fn has_no_descriptor(&self) {
+        self.gateway.shared().shed(ShedReason::Sockets);
+        tokio::time::sleep(RETRY_AFTER).await;
+    }
+
     /// Connections wait in the kernel's queue while nobody would read them; never for long.
     async fn wait_for_workers(&self) {
         let mut waited = Duration::ZERO;
@@ -135,6 +141,10 @@ async fn accept(socket: TcpListener, hand: Hand, mut stop: watch::Receiver<bool>
             _ = stop.wait_for(|stop| *stop) => break,
         };
         match accepted {
+            Ok((stream, _)) if is_reserved(&stream) => {
+                drop(stream);
+                hand.has_no_descriptor().await;
+            }
             Ok((stream, peer)) => {
                 if let Ok(stream) = stream.into_std() {
                     hand.over(stream, peer);
@@ -142,7 +152,7 @@ async fn accept(socket: TcpListener, hand: Hand, mut stop: watch::Receiver<bool>
             }
             // The client gave up between its handshake and now.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(_) => tokio::time::sleep(RETRY_AFTER).await,
+            Err(_) => hand.has_no_descriptor().await,
         }
     }
     // What the kernel accepted for us before the socket closes is served, not reset.

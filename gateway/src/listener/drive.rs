@@ -19,6 +19,7 @@ use crate::http2::begins_like_preface;
 use crate::network::{ByteStream, Network};
 use crate::pipeline;
 use crate::reply::Reply;
+use crate::response_body::ResponseBody;
 use crate::shard::Shard;
 use crate::timer::{Wait, Watch};
 
@@ -221,7 +222,7 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
                     if self.watch.poll_expired(cx).is_pending() {
                         return Poll::Pending;
                     }
-                    if self.connection.deadlines.has_expired(Wait::Write) {
+                    if self.connection.deadlines.has_expired(Wait::Write) && !body.has_request_moved() {
                         return Poll::Ready(false);
                     }
                     self.connection.rest_anew(self.shard.shared.clock.now());
@@ -261,11 +262,11 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
 
 /// Sends an answer's head, and its body as it comes. The codec is let go while the body is polled: the body may be
 /// waiting for the request's, which is read through the same codec.
-fn poll_answer<S, B>(seat: &mut Seat<S>, mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<bool>
-where
-    S: ByteStream,
-    B: Body<Data = Bytes>,
-{
+fn poll_answer<N: Network, S: ByteStream>(
+    seat: &mut Seat<S>,
+    mut body: Pin<&mut ResponseBody<N>>,
+    cx: &mut Context<'_>,
+) -> Poll<bool> {
     loop {
         let mut waits_for_body = false;
         while seat.with(|server| server.wants_frame()).unwrap_or(false) {
@@ -287,6 +288,11 @@ where
             }
         }
         match seat.with(|server| server.poll_flush(cx)) {
+            // The request moves on whether its client takes the answer or not. Who waits for the body has just seen to
+            // it.
+            Some(Poll::Pending) if !waits_for_body && seat.is_shared() => {
+                return body.poll_request(cx).map(|()| false);
+            }
             Some(Poll::Pending) => return Poll::Pending,
             Some(Poll::Ready(Ok(()))) => {}
             Some(Poll::Ready(Err(_))) | None => return Poll::Ready(false),

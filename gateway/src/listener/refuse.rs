@@ -17,12 +17,16 @@ const WRITE_TIME: Duration = Duration::from_secs(1);
 pub(crate) async fn overloaded<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
     let error = GatewayError::new(Code::Overloaded, "The gateway has as many connections as it may have.")
         .retry_after(Duration::from_secs(1));
-    close_with(stream, error).await;
+    close_with(stream, error, &HeaderMap::new()).await;
 }
 
-/// Answers without reading a request, and closes.
-pub(super) async fn close_with<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, error: GatewayError) {
-    let bytes = problem::raw(&error.closing(), None, &HeaderMap::new());
+/// Answers without reading a request, with `more` fields, and closes.
+pub(super) async fn close_with<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    error: GatewayError,
+    more: &HeaderMap,
+) {
+    let bytes = problem::raw(&error.closing(), None, more, false);
     if let Ok(Ok(())) = tokio::time::timeout(WRITE_TIME, stream.write_all(&bytes)).await {
         linger(stream).await;
     }

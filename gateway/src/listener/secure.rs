@@ -1,5 +1,6 @@
 //! A connection that begins with a handshake.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -10,9 +11,11 @@ use super::refuse::close_with;
 use crate::context::Caller;
 use crate::error::{Code, GatewayError};
 use crate::network::Network;
+use crate::response;
 use crate::shard::Shard;
+use crate::telemetry::events::Event;
 use crate::telemetry::metrics::{HandshakeResult, ListenerSeries};
-use crate::tls::{Acceptor, Failure, handshake};
+use crate::tls::{Acceptor, Failure, Unmet, handshake};
 
 /// Takes the handshake, then serves the connection to its end. What is `kept` is dropped with the connection.
 pub async fn serve<N: Network, K: Send>(
@@ -35,11 +38,15 @@ pub async fn serve<N: Network, K: Send>(
     let (result, secured) = match taken {
         Ok(secured) => (HandshakeResult::Ok, Some(secured)),
         Err(Failure::TimedOut) => (HandshakeResult::Timeout, None),
-        Err(Failure::Failed) => (HandshakeResult::Failed, None),
+        Err(Failure::Failed(unmet)) => {
+            tell(&shard, &series, caller.address(), &unmet);
+            (unmet.result, None)
+        }
         Err(Failure::PlainHttp(stream)) => {
             // A browser, or a person with `curl`, gets to know what is wrong.
             let error = GatewayError::new(Code::BadRequest, "This port speaks TLS: the URL begins with https://.");
-            Box::pin(close_with(stream, error)).await;
+            let date = response::dated(&shard.date);
+            Box::pin(close_with(stream, error, &date)).await;
             (HandshakeResult::PlainHttp, None)
         }
     };
@@ -47,5 +54,19 @@ pub async fn serve<N: Network, K: Send>(
     drop(series);
     if let Some(secured) = secured {
         connection::serve_secured(shard, secured, caller, drain, kept).await;
+    }
+}
+
+/// Tells of a handshake that failed, unless one of this listener was told of a moment ago, or nothing was said in it.
+#[cold]
+fn tell<N: Network>(shard: &Shard<N>, series: &ListenerSeries, client: SocketAddr, unmet: &Unmet) {
+    let (shared, listener) = (&shard.shared, Arc::clone(series.name()));
+    let now = shared.clock.now();
+    if unmet.detail.is_empty() {
+        return;
+    }
+    if let Some(untold) = series.may_tell(shared.clock.ticks_ms(now) / 1000) {
+        let (result, detail) = (unmet.result, unmet.detail.clone());
+        shared.report(now, Event::Handshake { listener, client, result, detail, untold });
     }
 }

@@ -11,12 +11,12 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Method, Request, Response, StatusCode, header};
-use http_body::Body;
+use http_body::{Body, Frame};
 
 use super::streams::Place;
 use crate::context::to_http1_form;
 use crate::exchange::Arrival;
-use crate::http2::{self, ClientBody, Duplex};
+use crate::http2::{self, ClientBody, Duplex, End, Gathered};
 use crate::network::Network;
 use crate::pipeline;
 use crate::reply::Reply;
@@ -140,24 +140,38 @@ async fn answer<N: Network>(
     let Reply { status, head, body } = reply;
     let date = shard.date.refresh(&mut shard.date.known()).to_owned();
     let response = http2::head(status, head, head_only, &body, &date);
-    let Ok(stream) = respond.send_response(response, body.is_end_stream()) else { return };
-    let mut sending = Sending { stream, body: pin!(body), part: Bytes::new(), waits: false, moved: false };
+    let is_over = body.is_end_stream();
+    let Ok(stream) = respond.send_response(response, is_over) else { return };
+    if is_over {
+        return;
+    }
+    let part = Gathered::default();
+    let mut sending = Sending { stream, body: pin!(body), part, waits: false, moved: false };
     poll_fn(|cx| {
         loop {
             if sending.poll(cx).is_ready() || sending.stream.poll_reset(cx).is_ready() {
                 return Poll::Ready(());
             }
+            // The request moves on whether its client takes the answer or not.
+            if sending.waits && !sending.part.wants_more() && sending.body.poll_request(cx).is_ready() {
+                sending.stream.send_reset(Reason::INTERNAL_ERROR);
+                return Poll::Ready(());
+            }
             let moved = std::mem::take(&mut sending.moved);
-            if !sending.waits {
+            if sending.waits {
+                // What was read ahead waits for the client: that is not the silence of an upstream.
+                deadlines.clear(Wait::ResponseBody);
+                if moved || !deadlines.is_set(Wait::Write) {
+                    let timeout = shard.snapshot().config.server.body_idle_timeout;
+                    deadlines.set(Wait::Write, shard.shared.clock.now(), Some(timeout));
+                }
+            } else {
                 deadlines.clear(Wait::Write);
-            } else if moved || !deadlines.is_set(Wait::Write) {
-                let timeout = shard.snapshot().config.server.body_idle_timeout;
-                deadlines.set(Wait::Write, shard.shared.clock.now(), Some(timeout));
             }
             if watch.poll_expired(cx).is_pending() {
                 return Poll::Pending;
             }
-            if deadlines.has_expired(Wait::Write) {
+            if deadlines.has_expired(Wait::Write) && !sending.body.has_request_moved() {
                 // The client does not take it.
                 sending.stream.send_reset(Reason::CANCEL);
                 return Poll::Ready(());
@@ -171,8 +185,8 @@ async fn answer<N: Network>(
 struct Sending<'b, B> {
     stream: SendStream<Bytes>,
     body: Pin<&'b mut B>,
-    /// What waits for the client's window; no more is read meanwhile.
-    part: Bytes,
+    /// What waits for the client's window; no more is read meanwhile, but what is small.
+    part: Gathered,
     /// The client's window is shut.
     waits: bool,
     /// Bytes have gone since this was last looked at.
@@ -182,42 +196,43 @@ struct Sending<'b, B> {
 impl<B: Body<Data = Bytes>> Sending<'_, B> {
     /// Ready when the answer is over, whole or not.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut comes_later = false;
         loop {
-            if self.part.is_empty() {
-                if self.body.is_end_stream() {
-                    return Poll::Ready(());
-                }
-                match ready!(self.body.as_mut().poll_frame(cx)) {
-                    Some(Ok(frame)) => match frame.into_data() {
-                        Ok(data) => self.take(data),
-                        Err(frame) => {
-                            let trailers = frame.into_trailers().unwrap_or_default();
-                            let _ = self.stream.send_trailers(trailers);
-                            return Poll::Ready(());
-                        }
-                    },
-                    None => {
-                        let _ = self.stream.send_data(Bytes::new(), true);
-                        return Poll::Ready(());
-                    }
+            while !comes_later && self.part.wants_more() {
+                match self.body.as_mut().poll_frame(cx) {
+                    Poll::Pending => comes_later = true,
+                    Poll::Ready(Some(Ok(frame))) => self.take(frame),
+                    Poll::Ready(None) => self.part.end(None),
                     // A cut answer never looks like a whole one.
-                    Some(Err(_)) => {
+                    Poll::Ready(Some(Err(_))) => {
                         self.stream.send_reset(Reason::INTERNAL_ERROR);
                         return Poll::Ready(());
                     }
                 }
-                continue;
             }
-            if ready!(self.poll_send(cx)).is_err() {
+            if self.part.is_empty() {
+                let Some(end) = self.part.take_end() else { return Poll::Pending };
+                let _ = match end {
+                    End::Whole => self.stream.send_data(Bytes::new(), true),
+                    End::Trailers(trailers) => self.stream.send_trailers(*trailers),
+                };
+                return Poll::Ready(());
+            }
+            if ready!(self.poll_send(cx)).is_err() || self.part.is_over() {
                 return Poll::Ready(());
             }
         }
     }
 
-    fn take(&mut self, data: Bytes) {
-        self.part = data;
-        if self.part.is_empty() && self.body.is_end_stream() {
-            let _ = self.stream.send_data(Bytes::new(), true);
+    fn take(&mut self, frame: Frame<Bytes>) {
+        match frame.into_data() {
+            Ok(data) => {
+                self.part.push(data);
+                if self.body.is_end_stream() {
+                    self.part.end(None);
+                }
+            }
+            Err(frame) => self.part.end(Some(frame.into_trailers().unwrap_or_default())),
         }
     }
 
@@ -235,9 +250,10 @@ impl<B: Body<Data = Bytes>> Sending<'_, B> {
                 }
             }
         }
+        // Where `h2` holds many small frames, the client reads nothing, whatever its window.
+        self.waits = true;
+        let sent = ready!(self.part.poll_take(room, cx));
         (self.waits, self.moved) = (false, true);
-        let sent = self.part.split_to(room.min(self.part.len()));
-        let last = self.part.is_empty() && self.body.is_end_stream();
-        Poll::Ready(self.stream.send_data(sent, last).map_err(|_| ()))
+        Poll::Ready(self.stream.send_data(sent, self.part.is_over()).map_err(|_| ()))
     }
 }

@@ -28,8 +28,8 @@ use serde_json::{Map, Value};
 /// # let _ = gateway::gateway::Gateway::builder().identity("tickets", Tickets);
 /// ```
 pub trait IdentityProvider: Send + Sync + 'static {
-    /// Whose credential this is. It has the provider's `timeout` for that, and is asked once more when what it said is
-    /// not remembered any more (`cache`).
+    /// Whose credential this is. It has the provider's `timeout` for that, or what is left of the request's own time
+    /// where that is less, and is asked once more when what it said is not remembered any more (`cache`).
     fn identify(&self, credential: &str) -> impl Future<Output = Result<Granted, Denied>> + Send;
 }
 

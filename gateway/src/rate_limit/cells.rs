@@ -208,6 +208,16 @@ impl Cells {
                 }
             }
         }
+        // Shards are told apart by the lowest bits of the same part of a hash.
+        let common = self.shards.len().min(other.shards.len()) - 1;
+        for (number, shard) in self.shards.iter().enumerate() {
+            let old = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let heirs = other.shards.iter().enumerate().filter(|(heir, _)| heir & common == number & common);
+            for (heir, shard) in heirs {
+                let mut slots = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
+                slots.take_over(&old, heir < self.shards.len());
+            }
+        }
         other
     }
 
@@ -264,6 +274,17 @@ impl Slots {
     fn share(&mut self, hash: u64, change: impl FnOnce(u64) -> u64) {
         let cell = &mut self.overflow.get_or_insert_with(|| Box::new([0; OVERFLOW]))[overflow_of(hash)];
         *cell = change(*cell);
+    }
+
+    /// Takes over what keys lack that have no place in another shard. Which keys those are nobody knows, so each that
+    /// could be one of them begins with what the bucket lacks that it would have shared. One heir takes over the count.
+    fn take_over(&mut self, old: &Self, counts: bool) {
+        if counts {
+            self.overflowed += old.overflowed;
+        }
+        for (at, tat) in old.overflow.iter().flat_map(|cells| cells.iter().enumerate()) {
+            self.share(at as u64, |shared| shared.max(*tat));
+        }
     }
 
     /// Whether another key may come in, after those have gone that can.

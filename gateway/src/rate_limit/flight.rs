@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::floors::Back;
 use super::key::{Key, ShortId};
 use super::rule::{Rule, Tier};
 use super::tabs::{Bucket, Due, Seen};
@@ -58,6 +59,8 @@ struct Mark {
 pub(super) struct Flight<'a> {
     store: &'a Arc<Store>,
     worker: usize,
+    /// When it had last come back when it was asked.
+    back_at: u64,
     asked: &'a [Asked<'a>],
     marks: SmallVec<[Mark; 2]>,
     posted: Option<Posted>,
@@ -101,7 +104,8 @@ impl<'a> Flight<'a> {
     /// # Errors
     /// Nobody asks that store now.
     pub(super) fn start(store: &'a Arc<Store>, by: By<'_>, asked: &'a [Asked<'a>], now: u64) -> Result<Self, Down> {
-        let mut flight = Self { store, worker: by.worker, asked, marks: SmallVec::new(), posted: None };
+        let (worker, back_at) = (by.worker, store.health.back_at());
+        let mut flight = Self { store, worker, back_at, asked, marks: SmallVec::new(), posted: None };
         let mut call = Call::new(Script::Charge);
         for one in asked {
             let (quota, seen) = (one.rule.quota(one.tier), one.seen(now));
@@ -109,7 +113,7 @@ impl<'a> Flight<'a> {
             flight.marks.push(Mark { paying, ..Mark::default() });
             let terms = Terms {
                 cost: number(quota.cost()),
-                floor: seen.known.saturating_sub(now),
+                floor: one.rule.state.floors.of(one.hash, seen, flight.back(quota)),
                 may_refuse: !one.rule.settings.shadow,
                 owed: paying,
             };
@@ -118,6 +122,10 @@ impl<'a> Flight<'a> {
         call.numbers.push(store.time_there_us());
         flight.posted = Some(store.post(by, call)?);
         Ok(flight)
+    }
+
+    fn back(&self, quota: &Quota) -> Back {
+        Back { at: self.back_at, window: quota.window() }
     }
 
     /// The store's answer. Behind others that wait in vain nobody waits whom this gateway's share can help.
@@ -135,8 +143,14 @@ impl<'a> Flight<'a> {
         if let Some(charged) = &charged {
             self.store.heard_time(charged.time_us);
         }
-        for (at, (one, mark)) in self.asked.iter().zip(&mut self.marks).enumerate() {
+        for (at, one) in self.asked.iter().enumerate() {
             let leg = one.leg();
+            // A bucket from which nothing is taken is left as it was: what it was told is not kept.
+            if charged.as_ref().is_some_and(|charged| charged.has_taken(at)) {
+                let back = self.back(one.rule.quota(one.tier));
+                one.rule.state.floors.told(one.hash, now, back, one.rule.settings.max_keys);
+            }
+            let mark = &mut self.marks[at];
             let paying = (std::mem::take(&mut mark.paying), charged.as_ref().map(|charged| charged.of(at)));
             let rest = leg.settle(paying, now);
             if rest > 0 {
@@ -211,8 +225,7 @@ async fn come_late(posted: Posted, store: Arc<Store>, worker: usize, buckets: Bo
         };
         let (debt, paid) = charged.of(at);
         let mut rest = leg.settle((mark.paying + mark.shared, Some((debt, paid))), now);
-        let was_taken = charged.refused == 0 && !charged.debts[at].1;
-        if mark.alone && was_taken {
+        if mark.alone && charged.has_taken(at) {
             rest += rule.state.tabs.credit(hash, rule.quota(tier).cost(), leg.seen(now));
         }
         if rest > 0 {
@@ -324,6 +337,11 @@ impl Charged {
         let debt = |debt: &i64| if *debt < 0 { (debt.abs_diff(-1), true) } else { (debt.unsigned_abs(), false) };
         let paid = paid.iter().map(|paid| u64::try_from(*paid).ok()).collect::<Option<_>>()?;
         Some(Self { refused, time_us: *time_us, debts: debts.iter().map(debt).collect(), paid })
+    }
+
+    /// Whether the request's tokens were taken from a bucket.
+    fn has_taken(&self, at: usize) -> bool {
+        self.refused == 0 && self.debts.get(at).is_some_and(|(_, watched)| !watched)
     }
 
     /// What a bucket lacks, and what was paid to it.

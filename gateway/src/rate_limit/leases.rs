@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::flight::number;
+use super::floors::Back;
 use super::key::{Key, ShortId};
 use super::rule::{Rule, Tier};
 use super::tabs::Seen;
@@ -202,8 +203,9 @@ pub async fn take(
     if is_fresh && (quota.wait(tat, now) > 0 || refused_at >= Some(arrived)) {
         return Ok(Some(Outcome { taken: false, tat }));
     }
-    // What others gave back since must not be taken from them; but a store that was down may have forgotten.
-    let floor = if store.health.healed_within(quota.window()) { tat.saturating_sub(now) } else { 0 };
+    // A store that was away may have forgotten.
+    let back = Back { at: store.health.back_at(), window: quota.window() };
+    let floor = rule.state.floors.of(hash, Seen { known: tat, now }, back);
     let most = most(quota.burst(), store.gateways(), max_lease);
     let owed = rule.state.tabs.owed(hash, Seen { known: tat, now }).div_ceil(quota.interval());
     let others = lease.waiting.load(Ordering::Relaxed).saturating_mul(quota.cost_tokens());
@@ -214,7 +216,8 @@ pub async fn take(
     call.numbers.extend([quota.interval(), quota.window(), floor, wanted, 0].map(number));
     let mut posted = store.post(by, call)?;
     posted.give_up_at(until);
-    let fetched = Fetched { rule: Arc::clone(rule), lease: Arc::clone(&lease), hash, wanted, posted: Some(posted) };
+    let (rule, lease) = (Arc::clone(rule), Arc::clone(&lease));
+    let fetched = Fetched { rule, lease, hash, wanted, back, posted: Some(posted) };
     fetched.receive(now).await.map(Some)
 }
 
@@ -225,6 +228,8 @@ struct Fetched {
     hash: u64,
     /// Tokens that were asked for.
     wanted: u64,
+    /// When the store had last come back when it was asked.
+    back: Back,
     posted: Option<Posted>,
 }
 
@@ -247,6 +252,7 @@ impl Fetched {
     fn put(&self, answer: &[i64], now: u64) -> Result<MutexGuard<'_, Held>, Down> {
         let [granted, _at, debt] = answer[..] else { return Err(Down) };
         let (granted, debt) = (u64::try_from(granted).unwrap_or(0), u64::try_from(debt).unwrap_or(0));
+        self.rule.state.floors.told(self.hash, now, self.back, self.rule.settings.max_keys);
         let mut held = lock(&self.lease.held);
         held.chunk.receive(granted, now);
         (held.tat, held.last_used) = (now.saturating_add(debt), now);
@@ -262,7 +268,7 @@ impl Drop for Fetched {
     fn drop(&mut self) {
         let (Some(posted), Ok(runtime)) = (self.posted.take(), tokio::runtime::Handle::try_current()) else { return };
         let (rule, lease) = (Arc::clone(&self.rule), Arc::clone(&self.lease));
-        let late = Self { rule, lease, hash: self.hash, wanted: self.wanted, posted: None };
+        let late = Self { rule, lease, hash: self.hash, wanted: self.wanted, back: self.back, posted: None };
         runtime.spawn(async move {
             if let (Some(store), Ok(answer)) = (late.rule.store.clone(), posted.whenever().await) {
                 drop(late.put(&answer, store.now_ns()));

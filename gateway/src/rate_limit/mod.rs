@@ -8,13 +8,14 @@
 //! what they came to for one request. `registry.rs` keeps over reloads what belongs to a rule's name: `cells.rs`, its
 //! buckets, and `busiest.rs`, its busiest keys. `key.rs` says who a request counts as. `shared.rs` and `leases.rs` take
 //! tokens from a store (`crate::store`), where gateways share one; `tabs.rs` remembers what was let through while it
-//! did not answer, and `flight.rs` what became of calls that were answered too late; `house.rs` does what no request
-//! waits for.
+//! did not answer, `flight.rs` what became of calls that were answered too late, and `floors.rs` of what a store that
+//! was away has been told; `house.rs` does what no request waits for.
 
 mod applied;
 mod busiest;
 mod cells;
 mod flight;
+mod floors;
 mod house;
 mod key;
 mod leases;

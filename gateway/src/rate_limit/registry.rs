@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::busiest::Busiest;
 use super::cells::Cells;
+use super::floors::Floors;
 use super::leases::Leases;
 use super::rule::{Rule, quotas};
 use super::tabs::Tabs;
@@ -27,6 +28,8 @@ pub struct RuleState {
     pub leases: Leases,
     /// What is owed to its store.
     pub tabs: Tabs,
+    /// Of what its store has been told.
+    pub floors: Floors,
     kept: Mutex<Kept>,
 }
 
@@ -84,6 +87,7 @@ impl Registry {
             busiest: Busiest::new(self.workers),
             leases: Leases::default(),
             tabs: Tabs::default(),
+            floors: Floors::default(),
             kept: Mutex::new(Kept { cells: Arc::new(Cells::new(settings.max_keys)), quotas: quotas(settings) }),
         }
     }
@@ -99,7 +103,9 @@ impl Registry {
         for state in states {
             let cells = Arc::clone(&lock(&state.kept).cells);
             cells.sweep(now);
-            state.tabs.sweep(now, |hash| cells.known(hash).unwrap_or(0));
+            let known = |hash| cells.known(hash).unwrap_or(0);
+            state.tabs.sweep(now, known);
+            state.floors.sweep(now, known);
         }
     }
 }

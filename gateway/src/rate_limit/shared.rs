@@ -1,9 +1,9 @@
 //! Rules whose buckets are in a store: what a request asks of it, and what holds when it does not answer.
 //!
 //! What a store last said of a bucket is kept here too ([`super::cells`]). A bucket that was empty is refused from that
-//! memory until the exact time at which it is not. Each call tells the store what its bucket lacks at least, so a store
-//! that forgot gives nobody another burst; and when the store is down, this gateway's share begins there. What was let
-//! through by shares is paid when the store is back ([`super::tabs`]).
+//! memory until the exact time at which it is not. A store that was away is told what its buckets lack at least
+//! ([`super::floors`]), so one that forgot gives nobody another burst; and when the store is down, this gateway's share
+//! begins there. What was let through by shares is paid when the store is back ([`super::tabs`]).
 
 use std::sync::Arc;
 

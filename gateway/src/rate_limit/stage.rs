@@ -35,9 +35,11 @@ pub fn admit<'a, N: Network>(
     Ok(asks.then(|| Box::pin(ask(exchange, headers, phase)) as Pending<'a>))
 }
 
-/// The time of a phase. Identity may have taken its time; before it a request is as old as its head.
+/// The time of a phase. Identity may have taken its time; before it a request is as old as its head, unless its body
+/// was waited for, since its route hung on that: whoever opens requests now and ends them later is judged later.
 fn time<N: Network>(exchange: &Exchange<N>, phase: Phase) -> u64 {
-    let at = if phase == Phase::Edge { exchange.started } else { exchange.now() };
+    let is_young = phase == Phase::Edge && exchange.awaited.is_zero();
+    let at = if is_young { exchange.started } else { exchange.now() };
     exchange.shard.shared.clock.monotonic_ns(at)
 }
 

@@ -1,7 +1,7 @@
 //! What is known of a body while it streams: how much has passed, and whose time it takes.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::BodyFault;
 use crate::clock::Clock;
@@ -15,6 +15,8 @@ pub struct BodyProgress {
     bytes: AtomicU64,
     /// Until when the client was waited for last, in nanoseconds of monotonic time; [`STILL`] while it is.
     awaited_until: AtomicU64,
+    /// The answer has begun, and the two are timed as one.
+    answered: AtomicBool,
     /// Why it broke off, where it has.
     fault: OnceLock<BodyFault>,
 }
@@ -34,6 +36,16 @@ impl BodyProgress {
     /// Why it broke off, where it has, whoever read it.
     pub fn fault(&self) -> Option<BodyFault> {
         self.fault.get().copied()
+    }
+
+    /// The answer begins.
+    pub fn answer_begins(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the answer has begun.
+    pub(super) fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     /// It has broken off.

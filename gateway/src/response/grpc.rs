@@ -60,9 +60,12 @@ fn status(code: Code) -> u16 {
 }
 
 /// Turns a failure into the answer of its exchange, whose status and code are set already.
-pub(super) fn answer<N: Network>(exchange: Box<Exchange<N>>, error: &GatewayError) -> Reply<N> {
+pub(super) fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) -> Reply<N> {
     let mut headers = HeaderMap::with_capacity(8);
     describe(&mut headers, error);
+    if let Some(told) = headers.get(GRPC_STATUS) {
+        exchange.tells_grpc_status(told.as_bytes());
+    }
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     if let Some(challenge) = &error.challenge {
         headers.insert(header::WWW_AUTHENTICATE, (**challenge).clone());

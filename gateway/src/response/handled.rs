@@ -49,6 +49,11 @@ fn pass<N: Network>(mut held: Held<N>, response: Response, recorded: StatusCode)
     let is_own = matches!(held, Held::Own(_));
     let is_head = held.with(|exchange| {
         exchange.status = Some(recorded);
+        if exchange.is_grpc
+            && let Some(told) = headers.get("grpc-status")
+        {
+            exchange.tells_grpc_status(told.as_bytes());
+        }
         let is_head = exchange.method == Method::HEAD;
         dress(exchange, &mut headers, is_own);
         frame(&mut headers, length, has_none, is_head);

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::exchange::Exchange;
-use crate::http1::Fields;
+use crate::http1::{DateCell, Fields};
 use crate::network::Network;
 
 pub use composed::{composed, item};
@@ -69,9 +69,18 @@ fn secure_seen<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
     }
 }
 
+/// The date, as the first field of an answer that is put together by itself (RFC 9110, section 6.6.1).
+pub fn dated(date: &DateCell) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(date) = HeaderValue::from_bytes(date.refresh(&mut date.known())) {
+        headers.insert(header::DATE, date);
+    }
+    headers
+}
+
 /// What an answer to something that is no request says beside the problem.
 pub fn secured<N: Network>(exchange: &Exchange<N>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+    let mut headers = dated(&exchange.shard.date);
     secure_own(exchange, &mut headers);
     headers
 }

@@ -18,6 +18,11 @@ use crate::response_body::{Answer, Behind, ResponseBody, Source};
 /// Passes an answer on, its body as it streams.
 pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> Reply<N> {
     let status = answer.head.status;
+    if exchange.is_grpc
+        && let Some(told) = answer.head.fields.get("grpc-status")
+    {
+        exchange.tells_grpc_status(told);
+    }
     let fields = with_affinity(&exchange, &answer.source, status, answer.head.fields);
     let mut fields = dress(&exchange, fields);
     exchange.status = Some(status);

@@ -2,20 +2,21 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{Ending, Relay, ResponseBody, Source, ended_by};
+use super::relay::ended_by;
+use super::{Ending, Relay, ResponseBody, Source};
 use crate::clock::Clock;
 use crate::context::screen_trailers;
 use crate::error::Code;
 use crate::exchange::Exchange;
 use crate::network::Network;
-use crate::request_body::BoxError;
+use crate::request_body::{BodyFault, BoxError};
 use crate::telemetry::record::Ended;
 use crate::timer::{Deadlines, Wait};
 
@@ -50,7 +51,7 @@ impl<N: Network> Held<N> {
     fn cut(&self) -> Option<Ending> {
         match self {
             Self::Own(exchange) => exchange.request_body.as_ref()?.fault().map(ended_by),
-            Self::Lent(relay) => relay.lock().unwrap_or_else(PoisonError::into_inner).cut,
+            Self::Lent(relay) => lock(relay).cut,
         }
     }
 
@@ -58,9 +59,13 @@ impl<N: Network> Held<N> {
     pub fn with<T>(&mut self, work: impl FnOnce(&mut Exchange<N>) -> T) -> T {
         match self {
             Self::Own(exchange) => work(exchange),
-            Self::Lent(relay) => work(&mut relay.lock().unwrap_or_else(PoisonError::into_inner).exchange),
+            Self::Lent(relay) => work(&mut lock(relay).exchange),
         }
     }
+}
+
+fn lock<N: Network>(relay: &Mutex<Relay<N>>) -> MutexGuard<'_, Relay<N>> {
+    relay.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An upstream's body, as a stage reads it.
@@ -73,15 +78,19 @@ impl<N: Network> Body for Lent<N> {
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        self.relay.lock().unwrap_or_else(PoisonError::into_inner).poll_frame(cx)
+        let mut relay = lock(&self.relay);
+        if !relay.is_read_by(cx) {
+            relay.reader = Some(cx.waker().clone());
+        }
+        relay.poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.relay.lock().unwrap_or_else(PoisonError::into_inner).source.is_none()
+        lock(&self.relay).source.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.relay.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
+        lock(&self.relay).size_hint()
     }
 }
 
@@ -89,7 +98,7 @@ impl<N: Network> Drop for Lent<N> {
     /// Nobody reads the rest. What a stage gives in its place may take long: the connection and the endpoint's place
     /// are not kept for that.
     fn drop(&mut self) {
-        self.relay.lock().unwrap_or_else(PoisonError::into_inner).let_go();
+        lock(&self.relay).let_go();
     }
 }
 
@@ -111,6 +120,7 @@ impl<N: Network> ResponseBody<N> {
     pub fn handled(mut held: Held<N>, body: Option<axum::body::Body>) -> Self {
         let (deadlines, clock, idle_timeout) = held.with(|exchange| {
             exchange.answered = Some(exchange.now());
+            exchange.answer_begins();
             let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
             let clock = exchange.shard.shared.clock.clone();
             (Arc::clone(&exchange.connection.deadlines), clock, idle_timeout)
@@ -142,8 +152,7 @@ impl<N: Network> Handled<N> {
         };
         if polled.is_pending() {
             if self.deadlines.has_expired(Wait::ResponseBody) {
-                let cut = (Ended::Timeout, Some(Code::UpstreamTimeout));
-                return self.abort(cut, "the response body did not move in time".into());
+                return self.time_out();
             }
             if self.idle_timeout.is_some() && !self.deadlines.is_set(Wait::ResponseBody) {
                 self.deadlines.set(Wait::ResponseBody, self.clock.now(), self.idle_timeout);
@@ -160,6 +169,39 @@ impl<N: Network> Handled<N> {
             }
             Some(Ok(frame)) => Poll::Ready(Some(Ok(self.pass(frame)))),
         }
+    }
+
+    /// Moves the request on, where that is an upstream's to take, and a stage reads its answer in this very task: one
+    /// that reads it in another has to be woken there.
+    pub(super) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Held::Lent(relay) = &self.held else { return Poll::Pending };
+        let cut = {
+            let mut relay = lock(relay);
+            if !relay.is_read_by(cx) {
+                return Poll::Pending;
+            }
+            ready!(relay.poll_request(cx));
+            relay.cut
+        };
+        self.end(cut.unwrap_or((Ended::ClientLeft, None)));
+        Poll::Ready(())
+    }
+
+    pub(super) fn has_request_moved(&mut self) -> bool {
+        match &self.held {
+            Held::Own(_) => false,
+            Held::Lent(relay) => lock(relay).has_request_moved(),
+        }
+    }
+
+    /// Nothing has moved for long: nobody's fault but the client's, where it was to send more.
+    #[cold]
+    fn time_out(&mut self) -> Polled {
+        if self.held.with(|exchange| exchange.waits_for_client()) {
+            return self.abort(ended_by(BodyFault::Stalled), BodyFault::Stalled.into());
+        }
+        let cut = (Ended::Timeout, Some(Code::UpstreamTimeout));
+        self.abort(cut, "the response body did not move in time".into())
     }
 
     fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {

@@ -84,6 +84,14 @@ impl<N: Network> Packed<N> {
         self.encoder.is_none() && self.trailers.is_none()
     }
 
+    pub(super) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.relay.poll_request(cx)
+    }
+
+    pub(super) fn has_request_moved(&mut self) -> bool {
+        self.relay.has_request_moved()
+    }
+
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         loop {
             let Some(mut encoder) = self.encoder.take() else { return Poll::Ready(self.rest()) };

@@ -9,9 +9,11 @@ use redis::{ErrorKind, RedisResult, ServerErrorKind, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::Store;
+use super::flow::{Flow, Load};
 use super::link::Link;
 use super::script::Call;
+use super::{Store, patience};
+use crate::algorithms::send_window;
 use crate::config::settings::store::Servers;
 
 /// Calls that may wait for a worker's connection; beyond them the store counts as too slow.
@@ -25,16 +27,30 @@ const UNDER_WAY_LATE: usize = 64;
 /// How long it is listened for that.
 pub(super) const LATE: Duration = Duration::from_secs(10);
 
-/// What a trip brings: the connection, and an answer for each call.
-type Back = (Link, Vec<Result<Vec<i64>, String>>);
+/// A connection, the generation that it is of, and what is under way on it.
+#[derive(Clone)]
+struct Connection {
+    link: Link,
+    generation: u32,
+    flow: Arc<Flow>,
+}
 
-/// A connection that is being made, and the generation that it is of: for all who wait for it.
-type Making = Shared<BoxFuture<'static, RedisResult<(Link, u32)>>>;
+impl Connection {
+    fn new(link: Link, generation: u32) -> Self {
+        Self { link, generation, flow: Flow::new(UNDER_WAY * TOGETHER) }
+    }
+}
+
+/// What a trip brings: the connection, and an answer for each call.
+type Back = (Connection, Vec<Result<Vec<i64>, String>>);
+
+/// A connection that is being made: for all who wait for it.
+type Making = Shared<BoxFuture<'static, RedisResult<Connection>>>;
 
 /// How a trip gets its connection.
 enum Way {
     /// One that is there.
-    Kept(Link),
+    Kept(Connection),
     /// One that will be.
     Made(Making),
 }
@@ -64,49 +80,67 @@ impl Ask {
 
 /// Carries calls until nobody can ask any more. Runs on the worker's own runtime.
 pub(super) async fn run(store: Weak<Store>, worker: usize, mut asked: mpsc::Receiver<Ask>) {
-    let (mut link, mut making, mut trips) = (None::<(Link, u32)>, None::<Making>, JoinSet::new());
+    let (mut kept, mut making, mut trips) = (None::<Connection>, None::<Making>, JoinSet::new());
     let late = Arc::new(Semaphore::new(UNDER_WAY_LATE));
     let mut waiting = Vec::with_capacity(TOGETHER);
+    let mut is_first = true;
     loop {
         // While there is no connection, one trip alone waits for it, and finds out for all.
-        let most = if link.is_some() { UNDER_WAY } else { 1 };
+        let most = if kept.is_some() { UNDER_WAY } else { 1 };
+        let room = kept.as_ref().map_or(send_window::FIRST, |kept| kept.flow.room()).min(TOGETHER);
         let more = tokio::select! {
             biased;
             Some(ended) = trips.join_next(), if !trips.is_empty() => {
                 // What a trip ended with is what the next one takes: a connection that failed is of no use.
-                link = ended.unwrap_or(None);
+                kept = match ended {
+                    Ok(Ok(good)) => Some(good),
+                    // Another one may have been made meanwhile.
+                    Ok(Err(Some(bad))) => kept.filter(|kept| !Arc::ptr_eq(&kept.flow, &bad)),
+                    Ok(Err(None)) | Err(_) => None,
+                };
                 continue;
             }
             // Nobody may have waited so long; who comes next has it.
             Some(made) = OptionFuture::from(making.clone()) => {
-                (link, making) = (made.ok().or(link), None);
+                (kept, making) = (made.ok().or(kept), None);
                 continue;
             }
-            more = asked.recv_many(&mut waiting, TOGETHER), if trips.len() < most => more,
+            more = asked.recv_many(&mut waiting, room), if trips.len() < most && room > 0 => more,
         };
         let Some(store) = store.upgrade().filter(|_| more > 0) else { return };
-        let mut asks = std::mem::replace(&mut waiting, Vec::with_capacity(TOGETHER));
-        // Whoever waited behind trips that hang has gone on: what was not asked yet is not asked any more.
-        asks.retain(|ask| ask.until > store.now());
+        let mut asks = std::mem::take(&mut waiting);
+        // Whoever has waited for so long that no answer would come in time is told so, and not asked for any more.
+        let soonest = store.now() + store.usually_takes(worker);
+        asks.retain(|ask| ask.until > soonest);
         // A store that died since they were asked is not tried again and again. Who asked learns it by what is dropped.
         if asks.is_empty() || !store.health.is_up() {
             continue;
         }
         // A connection from before the store died is as dead as it was.
-        link = link.filter(|(_, generation)| store.health.has_lived_since(*generation));
-        let way = match &link {
-            Some((link, _)) => Way::Kept(link.clone()),
-            None => Way::Made(making.get_or_insert_with(|| make(Arc::clone(&store))).clone()),
+        kept = kept.filter(|kept| store.health.has_lived_since(kept.generation));
+        let way = match &kept {
+            Some(kept) => Way::Kept(kept.clone()),
+            None => Way::Made(
+                making
+                    .get_or_insert_with(|| make(Arc::clone(&store), !std::mem::replace(&mut is_first, false)))
+                    .clone(),
+            ),
         };
-        trips.spawn(travel((store, worker), way, asks, Arc::clone(&late)));
+        // From here on they are under way, so that the next ones find no room that is taken.
+        let load = kept.as_ref().map(|kept| kept.flow.depart(asks.len(), store.now_ns()));
+        trips.spawn(travel((store, worker), (way, load), asks, Arc::clone(&late)));
     }
 }
 
-/// Makes a connection in a task of its own, which lasts as long as that may take, whoever waits for it.
-fn make(store: Arc<Store>) -> Making {
+/// Makes a connection in a task of its own, which lasts as long as that may take, whoever waits for it. One that is
+/// made in place of another goes to a store that may have been away meanwhile.
+fn make(store: Arc<Store>, again: bool) -> Making {
     let made = tokio::spawn(async move {
         let link = connect(&store).await?;
-        Ok((link, store.health.generation()))
+        if again {
+            store.health.came_back(store.now());
+        }
+        Ok(Connection::new(link, store.health.generation()))
     });
     async move { made.await.unwrap_or_else(|error| Err(std::io::Error::other(error).into())) }.boxed().shared()
 }
@@ -119,27 +153,46 @@ async fn connect(store: &Store) -> RedisResult<Link> {
     tokio::time::timeout(rounds * store.settings.connect_timeout, connecting).await.unwrap_or_else(|_| late())
 }
 
-/// One round trip. The connection that is good for the next one, and the generation that it is of.
+/// One round trip. The connection that is good for the next one; or, of one that is not, what was under way on it.
+///
+/// It is judged by the time since it left: who has waited for long before it leaves says nothing about the store.
 async fn travel(
     (store, worker): (Arc<Store>, usize),
-    way: Way,
+    (way, load): (Way, Option<Load>),
     asks: Vec<Ask>,
     late: Arc<Semaphore>,
-) -> Option<(Link, u32)> {
-    let generation = store.health.generation();
-    let latest = store.now() + store.settings.command_timeout;
-    let until = asks.iter().fold(latest, |earliest, ask| earliest.min(ask.until));
+) -> Result<Connection, Option<Arc<Flow>>> {
+    let (generation, may_take) = (store.health.generation(), store.settings.command_timeout);
     let (calls, asks): (Vec<Call>, Vec<Answer>) = asks.into_iter().map(|ask| (ask.call, ask.answer)).unzip();
     let under_way = store.silence(worker).departed(store.now_ns());
     let mut trip = Box::pin(there_and_back(Arc::clone(&store), way, calls));
-    let back = tokio::time::timeout_at(until.into(), &mut trip).await;
-    match &back {
-        Ok(Ok(_)) => under_way.answered(store.now_ns()),
-        Ok(Err(_)) | Err(_) => drop(under_way),
+    let (mut until, mut is_late) = (store.now() + may_take, false);
+    let back = loop {
+        if let Some(back) = patience::wait(&store, until, &mut trip).await {
+            break Some(back);
+        }
+        let (now, load) = (store.now_ns(), load.as_ref());
+        if let Some(load) = load.filter(|_| !is_late) {
+            load.are_late(now, may_take);
+        }
+        is_late = true;
+        let patience = load.map_or(Duration::ZERO, |load| load.patience(now, may_take));
+        if patience.is_zero() {
+            break None;
+        }
+        until = store.now() + patience;
+    };
+    if matches!(back, Some(Ok(_))) && !is_late {
+        under_way.answered(store.now_ns());
+        if let Some(load) = &load {
+            load.answered(store.now_ns(), may_take);
+        }
+    } else {
+        drop(under_way);
     }
-    match back {
-        Ok(back) => arrive(&store, generation, back, asks),
-        Err(_late) => {
+    let arrived = match back {
+        Some(back) => arrive(&store, generation, back, asks),
+        None => {
             store.health.failed(generation, "no answer in time");
             // The server may do yet what it was told. Who asked has gone on, and wants to know what came of it.
             if let Ok(place) = late.try_acquire_owned() {
@@ -147,7 +200,8 @@ async fn travel(
             }
             None
         }
-    }
+    };
+    arrived.ok_or_else(|| load.map(|load| Arc::clone(load.flow())))
 }
 
 /// Waits on for a trip whose time is up. An answer speaks for the store's being well again.
@@ -157,7 +211,7 @@ async fn come_late(
     asks: Vec<Answer>,
     _place: OwnedSemaphorePermit,
 ) {
-    if let Ok(Ok((_link, answers))) = tokio::time::timeout(LATE, trip).await
+    if let Ok(Ok((_connection, answers))) = tokio::time::timeout(LATE, trip).await
         && tell(asks, answers).is_none()
     {
         store.health.answered_late();
@@ -165,11 +219,11 @@ async fn come_late(
 }
 
 /// What came back from a trip is told to who asked, and to those who judge the store.
-fn arrive(store: &Store, generation: u32, back: RedisResult<Back>, asks: Vec<Answer>) -> Option<(Link, u32)> {
-    match back.map(|(link, answers)| (link, tell(asks, answers))) {
-        Ok((link, None)) => {
+fn arrive(store: &Store, generation: u32, back: RedisResult<Back>, asks: Vec<Answer>) -> Option<Connection> {
+    match back.map(|(connection, answers)| (connection, tell(asks, answers))) {
+        Ok((connection, None)) => {
             store.health.answered(generation);
-            Some((link, generation))
+            Some(connection)
         }
         // It speaks, but cannot do what it is for: a replica, a server that loads its data, one that is full.
         Ok((_, Some(error))) => {
@@ -200,25 +254,35 @@ fn tell(asks: Vec<Answer>, answers: Vec<Result<Vec<i64>, String>>) -> Option<Str
 /// Calls on a connection that is kept, or on a new one. One that was kept may have been closed since: then once more on
 /// a new one. At worst a request pays twice.
 async fn there_and_back(store: Arc<Store>, way: Way, calls: Vec<Call>) -> RedisResult<Back> {
-    let mut link = match way {
-        Way::Kept(mut link) => match call(&mut link, &calls).await {
-            Ok(answers) => return Ok((link, answers)),
+    let mut connection = match way {
+        Way::Kept(mut kept) => match call(&mut kept.link, &calls, store.health.there_for()).await {
+            Ok(answers) => return Ok((kept, answers)),
             Err(error) if error.is_timeout() || !error.is_unrecoverable_error() => return Err(error),
-            Err(_closed) => connect(&store).await?,
+            Err(_closed) => {
+                let link = connect(&store).await?;
+                store.health.came_back(store.now());
+                Connection::new(link, store.health.generation())
+            }
         },
-        Way::Made(making) => making.await?.0,
+        Way::Made(making) => making.await?,
     };
-    let answers = call(&mut link, &calls).await?;
-    Ok((link, answers))
+    let answers = call(&mut connection.link, &calls, store.health.there_for()).await?;
+    Ok((connection, answers))
 }
 
-/// Calls scripts. One that the store has not seen, or forgot, is sent to it once, and nobody is told.
-pub(super) async fn call(link: &mut Link, calls: &[Call]) -> RedisResult<Vec<Result<Vec<i64>, String>>> {
-    let commands: Vec<_> = calls.iter().map(|call| call.command(false)).collect();
+/// Calls scripts of a store that is there for so long, nanoseconds. One that the store has not seen, or forgot, is sent
+/// to it once, and nobody is told.
+pub(super) async fn call(
+    link: &mut Link,
+    calls: &[Call],
+    there_for: u64,
+) -> RedisResult<Vec<Result<Vec<i64>, String>>> {
+    let commands: Vec<_> = calls.iter().map(|call| call.command(false, there_for)).collect();
     let mut answers = link.send(&commands).await?;
     let unknown: Vec<usize> = (0..answers.len()).filter(|at| is_unknown(&answers[*at])).collect();
     if !unknown.is_empty() {
-        let commands: Vec<_> = unknown.iter().map(|at| calls[*at].command(true)).collect();
+        // It has forgotten its scripts, and may have forgotten more.
+        let commands: Vec<_> = unknown.iter().map(|at| calls[*at].command(true, 0)).collect();
         for (at, answer) in unknown.into_iter().zip(link.send(&commands).await?) {
             answers[at] = answer;
         }

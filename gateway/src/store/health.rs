@@ -1,6 +1,6 @@
 //! Whether a store answers: a breaker of which requests see one flag.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -49,7 +49,10 @@ pub struct Health {
     /// The generation in which it last counted as dead.
     died: AtomicU32,
     reason: Mutex<Option<(Instant, String)>>,
-    healed: Mutex<Option<Instant>>,
+    /// When it was last there again, after it may have been away; nanoseconds.
+    back_at: AtomicU64,
+    /// Another store has its name, or none: what is written under that is not its own any more.
+    retired: AtomicBool,
     /// Wakes the task that watches the store.
     pub(super) hint: Arc<Notify>,
 }
@@ -74,6 +77,7 @@ impl Health {
             probe_timeout: settings.connect_timeout + 2 * settings.command_timeout,
         };
         let breaker = Breaker::new(policy, clock.now());
+        series.set_degraded(false);
         Self {
             name: Arc::clone(&settings.name),
             events,
@@ -83,10 +87,32 @@ impl Health {
             died: AtomicU32::new(breaker.generation()),
             breaker: Mutex::new(breaker),
             reason: Mutex::default(),
-            healed: Mutex::default(),
+            retired: AtomicBool::new(false),
             hint: Arc::default(),
+            // Another one may have had its name before.
+            back_at: AtomicU64::new(clock.monotonic_ns(clock.now())),
             clock,
         }
+    }
+
+    /// A reload put another store in its place, or none. Requests from before may ask it yet; nobody is told any more
+    /// how it fares. `replaced`: who was told that it is dead learns that its name is in use again.
+    /// Whether somebody did.
+    pub(super) fn retire(&self, replaced: bool) -> bool {
+        // Changes are told under the lock: none is told after this.
+        let breaker = lock(&self.breaker);
+        self.retired.store(true, Ordering::Relaxed);
+        self.series.set_degraded(false);
+        let learns = replaced && breaker.state() != breaker::State::Closed;
+        if learns {
+            self.tell("healed", None, self.clock.now());
+        }
+        learns
+    }
+
+    /// Whether somebody else has its name.
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     /// Whether anybody is to ask the store.
@@ -105,10 +131,21 @@ impl Health {
         lock(&self.reason).clone()
     }
 
-    /// Whether it came back within the last so many nanoseconds.
-    pub fn healed_within(&self, nanoseconds: u64) -> bool {
-        let healed = *lock(&self.healed);
-        healed.is_some_and(|at| self.clock.now().saturating_duration_since(at).as_nanos() < u128::from(nanoseconds))
+    /// When it was last there again after it may have been away: it was given up, its connection was lost, or it is
+    /// new. What it was told before it may have forgotten. In nanoseconds.
+    #[inline]
+    pub fn back_at(&self) -> u64 {
+        self.back_at.load(Ordering::Relaxed)
+    }
+
+    /// For how long it has been there since, nanoseconds.
+    pub(super) fn there_for(&self) -> u64 {
+        self.clock.monotonic_ns(self.clock.now()).saturating_sub(self.back_at())
+    }
+
+    /// It is there, and may have been away.
+    pub(super) fn came_back(&self, at: Instant) {
+        self.back_at.fetch_max(self.clock.monotonic_ns(at), Ordering::Relaxed);
     }
 
     /// Outcomes are told with the number that held when they were asked for.
@@ -185,13 +222,19 @@ impl Health {
             return;
         }
         if up {
-            *lock(&self.healed) = Some(transition.at);
+            self.came_back(transition.at);
+        }
+        if self.is_retired() {
+            return;
         }
         self.series.set_degraded(!up);
         let reason = lock(&self.reason).as_ref().filter(|_| !up).map(|(_, reason)| reason.clone());
-        let event =
-            Event::Store { store: Arc::clone(&self.name), mode: if up { "healed" } else { "degraded" }, reason };
-        self.events.report(self.clock.monotonic_ns(transition.at), event);
+        self.tell(if up { "healed" } else { "degraded" }, reason, transition.at);
+    }
+
+    fn tell(&self, mode: &'static str, reason: Option<String>, at: Instant) {
+        let event = Event::Store { store: Arc::clone(&self.name), mode, reason };
+        self.events.report(self.clock.monotonic_ns(at), event);
     }
 }
 

@@ -37,6 +37,7 @@ impl Link {
             Servers::One((name, gateway), _) if super::tests::double::Double::find(name).is_some() => {
                 let double =
                     super::tests::double::Double::find(name).ok_or_else(|| std::io::Error::other("it is gone"))?;
+                double.connect();
                 Ok(Self::Double(double, *gateway))
             }
             Servers::One(server, db) => {

@@ -3,14 +3,17 @@
 //!
 //! What a request needs of a store is one call of a script (`script.rs`), which does all of it or nothing, by the
 //! store's own clock. Each worker has its own connection (`link.rs`), and what its requests ask at the same moment
-//! shares a round trip (`courier.rs`). Who asked waits for a time, and may learn later what came of it (`posted.rs`).
-//! `health.rs` says whether anybody is to ask at all: a dead store is found out by the first requests and asked again
-//! by a task of its own (`watch.rs`), never by another request.
+//! shares a round trip (`courier.rs`); how much is under way there is bounded by what is answered in time (`flow.rs`).
+//! Who asked waits for a time (`patience.rs`), and may learn later what came of it (`posted.rs`). `health.rs` says
+//! whether anybody is to ask at all: a dead store is found out by the first requests and asked again by a task of its
+//! own (`watch.rs`), never by another request.
 
 mod census;
 mod courier;
+mod flow;
 mod health;
 mod link;
+mod patience;
 mod posted;
 mod script;
 mod silence;
@@ -21,7 +24,7 @@ pub mod watch;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -36,6 +39,7 @@ use crate::config::settings;
 use crate::config::settings::store::Servers;
 use crate::telemetry::events::Events;
 use crate::telemetry::metrics::{Registry as Metrics, StoreSeries};
+use crate::telemetry::notice;
 use crate::telemetry::tracing::{Kind, Opened, Track, Value};
 
 /// On whose behalf a store is asked.
@@ -176,6 +180,11 @@ impl Store {
         (0..self.silences.len()).any(|worker| self.is_silent(worker))
     }
 
+    /// What answers on this worker's connection usually take, with something to spare.
+    fn usually_takes(&self, worker: usize) -> Duration {
+        self.silence(worker).usually(self.settings.command_timeout)
+    }
+
     fn silence(&self, worker: usize) -> &Silence {
         &self.silences[worker % self.silences.len()]
     }
@@ -248,7 +257,8 @@ impl Stores {
     }
 
     /// Puts these in force. One whose settings are the same stays as it is. Of the others, connections end when nobody
-    /// uses them any more; what takes their name believes in as many gateways, since it may be dead.
+    /// uses them any more; what takes their name believes in as many gateways, since it may be dead, and is well until
+    /// it is found not to be.
     pub fn apply(&self, wanted: &[Arc<settings::Store>]) {
         let mut stores = lock(&self.stores);
         let kept = |settings: &settings::Store| stores.iter().find(|store| store.settings == *settings).cloned();
@@ -257,7 +267,13 @@ impl Stores {
         let new = |settings: &settings::Store| {
             Arc::new(Store::new(settings.clone(), &self.surroundings, before(&settings.name)))
         };
-        *stores = wanted.iter().map(|settings| kept(settings).unwrap_or_else(|| new(settings))).collect();
+        let next: Vec<_> = wanted.iter().map(|settings| kept(settings).unwrap_or_else(|| new(settings))).collect();
+        for old in stores.iter().filter(|old| !next.iter().any(|it| Arc::ptr_eq(it, old))) {
+            if old.health.retire(next.iter().any(|it| it.settings.name == old.settings.name)) {
+                notice::store(&old.settings.name, false, None);
+            }
+        }
+        *stores = next;
     }
 
     /// The store of this name.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::{Down, Store};
+use super::{Down, Store, patience};
 use crate::telemetry::tracing::{Opened, Value};
 
 /// A call whose answer is waited for.
@@ -29,15 +29,15 @@ impl Posted {
     pub async fn in_time(&mut self) -> Option<Result<Vec<i64>, Down>> {
         // Whatever ends the wait ends the span.
         let mut span = self.span.take();
-        // The courier keeps this time too, and judges the store by it; but calls may wait behind those that hang.
-        let answer = tokio::time::timeout_at(self.until.into(), &mut self.answer).await;
+        // The courier judges the store by the time since the call left; before that it may wait behind others.
+        let answer = patience::wait(&self.store, self.until, &mut self.answer).await;
         if let Some(span) = &mut span
-            && !matches!(answer, Ok(Ok(Ok(_))))
+            && !matches!(answer, Some(Ok(Ok(_))))
         {
-            let why = if answer.is_err() { "timeout" } else { "unavailable" };
+            let why = if answer.is_none() { "timeout" } else { "unavailable" };
             span.came_to(true, ("error.type", Value::Fixed(why)));
         }
-        let answer = answer.ok()?.unwrap_or(Err(Down));
+        let answer = answer?.unwrap_or(Err(Down));
         if answer.is_ok() {
             self.store.series.answered(self.worker, self.store.now().saturating_duration_since(self.began));
         }

@@ -61,6 +61,11 @@ impl Script {
     }
 }
 
+/// The numbers that `charge.lua` is told of a bucket, and which of them says what it lacks at least; `lease.lua` has it
+/// in the same place.
+const NUMBERS_OF_A_BUCKET: usize = 6;
+const FLOOR: usize = 2;
+
 /// A call of a script.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -80,8 +85,9 @@ impl Call {
         Self { script, keys: SmallVec::new(), numbers: SmallVec::new(), text: None }
     }
 
-    /// The command. A store that has not seen the script needs its text.
-    pub(super) fn command(&self, with_text: bool) -> Cmd {
+    /// The command. A store that has not seen the script needs its text. One that is there for so long, nanoseconds,
+    /// has all that is younger: it is told what a bucket lacks at least only where that may be older.
+    pub(super) fn command(&self, with_text: bool, there_for: u64) -> Cmd {
         let mut command = Cmd::with_capacity(3 + self.keys.len() + self.numbers.len(), 192);
         if with_text {
             command.arg("EVAL").arg(self.script.text());
@@ -95,9 +101,16 @@ impl Call {
         if let Some(text) = &self.text {
             command.arg(text);
         }
-        for number in &self.numbers {
-            command.arg(*number);
+        for (at, number) in self.numbers.iter().enumerate() {
+            command.arg(if self.is_vain_floor(at, there_for) { 0 } else { *number });
         }
         command
+    }
+
+    /// Both scripts that have buckets are told what one lacks at least right behind the time in which it fills.
+    fn is_vain_floor(&self, at: usize, there_for: u64) -> bool {
+        at % NUMBERS_OF_A_BUCKET == FLOOR
+            && matches!(self.script, Script::Charge | Script::Lease)
+            && self.numbers[at - 1].unsigned_abs() <= there_for
     }
 }

@@ -31,6 +31,13 @@ impl Silence {
         UnderWay { silence: self, since: now }
     }
 
+    /// What answers usually take, and half as much again; a command may take so long.
+    pub(super) fn usually(&self, command_timeout: Duration) -> Duration {
+        let usual = Duration::from_nanos(self.usual.load(Ordering::Relaxed));
+        // Whoever asks now is always asked for, whatever was usual.
+        (usual + usual / 2).min(command_timeout / 4 * 3)
+    }
+
     /// Whether it is silent; a command may take so long.
     pub(super) fn lasts(&self, now: impl FnOnce() -> u64, command_timeout: Duration) -> bool {
         if self.under_way.load(Ordering::Relaxed) == 0 {

@@ -53,7 +53,7 @@ async fn watch(store: Weak<Store>, id: Arc<str>, mut census: Census) {
             strong.health.probed(ticket, outcome.as_ref().copied().map_err(String::as_str));
         }
         let up = strong.health.is_up();
-        if std::mem::replace(&mut was_up, up) != up {
+        if std::mem::replace(&mut was_up, up) != up && !strong.health.is_retired() {
             let failure = strong.health.last_failure();
             notice::store(&strong.settings.name, !up, failure.as_ref().map(|(_, reason)| reason.as_str()));
         }
@@ -85,7 +85,7 @@ async fn beat(store: &Store, link: &mut Option<Link>, id: &str) -> Result<(u64, 
     call.text = Some(id.to_owned());
     call.numbers.push(GONE.as_secs().cast_signed());
     let began = store.now();
-    let answers = super::courier::call(link, &[call]).await.map_err(|error| error.to_string())?;
+    let answers = super::courier::call(link, &[call], u64::MAX).await.map_err(|error| error.to_string())?;
     let in_time = store.now().saturating_duration_since(began) <= store.settings.command_timeout;
     let answer = answers.into_iter().next().unwrap_or_else(|| Err("no answer".to_owned()))?;
     let count = answer.first().and_then(|count| u64::try_from(*count).ok());

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use super::access_log::WriteFailure;
 use super::timestamp::write_rfc3339;
 use crate::clock::Clock;
 use crate::config::Problem;
@@ -80,9 +81,14 @@ pub fn cut(why: &str, connections: usize) {
     event(json!({ "event": why, "connections_cut": connections }));
 }
 
-/// The process ends; `after` is `drain`, `drain_timeout` or `second_signal`.
-pub fn stopped(after: &str) {
-    event(json!({ "event": "stopped", "after": after }));
+/// The process ends; `after` is `drain`, `drain_timeout` or `second_signal`. So many access records of its life were
+/// never written.
+pub fn stopped(after: &str, records_lost: u64) {
+    let mut stopped = json!({ "event": "stopped", "after": after });
+    if records_lost > 0 {
+        stopped["records_lost"] = records_lost.into();
+    }
+    event(stopped);
 }
 
 /// A service's document cannot be had, or can be again.
@@ -92,6 +98,15 @@ pub fn document(upstream: &str, path: &str, failed: Option<&str>) {
         document["detail"] = why.into();
     }
     event(document);
+}
+
+/// An upstream's name cannot be resolved, or can be again.
+pub fn discovery(upstream: &str, failed: Option<&str>) {
+    let mut discovery = json!({ "event": "discovery", "upstream": upstream, "failing": failed.is_some() });
+    if let Some(why) = failed {
+        discovery["detail"] = why.into();
+    }
+    event(discovery);
 }
 
 /// A provider's keys cannot be fetched, or can be again.
@@ -113,9 +128,19 @@ pub fn files(failed: Option<&str>) {
     event(files);
 }
 
-/// The access log cannot be written, or can be again.
-pub fn access_log(failing: bool, write_failures: u64) {
-    event(json!({ "event": "access_log", "failing": failing, "write_failures": write_failures }));
+/// The access log cannot be written, where and why; or it can be again.
+pub fn access_log(failing: bool, write_failures: u64, last: Option<WriteFailure>) {
+    let mut told = json!({ "event": "access_log", "failing": failing, "write_failures": write_failures });
+    if let Some(WriteFailure { output, detail }) = last.filter(|_| failing) {
+        told["output"] = output.into();
+        told["detail"] = detail.into();
+    }
+    event(told);
+}
+
+/// Records were dropped since this was told last, and so many since the start.
+pub fn records_dropped(dropped: u64, in_all: u64) {
+    event(json!({ "event": "access_log", "dropped": dropped, "dropped_in_all": in_all }));
 }
 
 /// A store that limits share does not answer, or does again; `reason` is what it last failed with.
@@ -134,6 +159,12 @@ pub fn tracing(failed: Option<&str>) {
         told["detail"] = why.into();
     }
     event(told);
+}
+
+/// An upstream is down or back, an endpoint's checks have come to another verdict, or it takes requests though it
+/// should not: the line without its time.
+pub fn upstream(line: Value) {
+    event(line);
 }
 
 /// A listener's certificates could not be put in force; those before stay, and without any it closes connections.

@@ -68,6 +68,8 @@ pub struct AccessRecord<'a> {
     pub code: Option<Code>,
     /// Whose fault; `None` where there is none.
     pub fault: Option<Fault>,
+    /// The status of gRPC that its caller was told.
+    pub grpc_status: Option<u8>,
     /// The upstream's name.
     pub upstream: Option<&'a str>,
     /// The address of the last endpoint asked.
@@ -126,6 +128,7 @@ impl<'a> AccessRecord<'a> {
             status,
             code: None,
             fault: None,
+            grpc_status: None,
             upstream: None,
             endpoint: None,
             attempts: 0,
@@ -183,6 +186,9 @@ impl<'a> AccessRecord<'a> {
         plain(out, b",\"code\":\"", self.code.map_or("ok", Code::as_str));
         if let Some(fault) = self.fault {
             plain(out, b",\"fault\":\"", fault.as_str());
+        }
+        if let Some(status) = self.grpc_status {
+            number(out, b",\"grpc_status\":", status.into());
         }
     }
 

@@ -14,6 +14,7 @@ use tokio_rustls::server::TlsStream;
 use super::HTTP_2;
 use super::acceptor::Acceptor;
 use super::secured::Secured;
+use super::unmet::Unmet;
 use crate::network::ByteStream;
 
 /// The record type that a handshake begins with (RFC 8446, section 5.1).
@@ -40,7 +41,7 @@ pub enum Failure<S> {
     /// It did not come to an end in time.
     TimedOut,
     /// The client left, or what it sent was refused.
-    Failed,
+    Failed(Unmet),
 }
 
 /// Takes a client's handshake. Until its first byte comes, nothing is held for it but the socket.
@@ -57,27 +58,28 @@ pub async fn handshake<S: ByteStream>(
 
 async fn take<S: ByteStream>(mut stream: S, acceptor: &Acceptor) -> Result<Handshake<S>, Failure<S>> {
     let mut first = Vec::with_capacity(FIRST_BYTES);
-    stream.read_buf(&mut first).await.map_err(|_| Failure::Failed)?;
+    stream.read_buf(&mut first).await.map_err(|_| Failure::Failed(Unmet::silent()))?;
     match first.first() {
         Some(&HANDSHAKE) => {}
         // The first letter of a method.
         Some(byte) if byte.is_ascii_uppercase() => return Err(Failure::PlainHttp(stream)),
-        _ => return Err(Failure::Failed),
+        None => return Err(Failure::Failed(Unmet::silent())),
+        Some(_) => return Err(Failure::Failed(Unmet::no_handshake())),
     }
     let mut fed = Ok(());
     let mut accept = TlsAcceptor::from(Arc::clone(&acceptor.config))
         .accept_with(stream, |connection| fed = feed(connection, &first));
     drop(first);
-    if fed.is_err() {
+    if let Err(error) = fed {
         // One step sends the alert; the next would wait for an answer to it.
         poll_fn(|cx| {
             let _ = Pin::new(&mut accept).poll(cx);
             Poll::Ready(())
         })
         .await;
-        return Err(Failure::Failed);
+        return Err(Failure::Failed(Unmet::new(&error)));
     }
-    let stream = accept.await.map_err(|_| Failure::Failed)?;
+    let stream = accept.await.map_err(|error| Failure::Failed(Unmet::new(&error)))?;
     let secured = acceptor.secured(stream.get_ref().1);
     let http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
     Ok(Handshake { stream, secured, http2 })

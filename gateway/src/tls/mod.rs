@@ -4,7 +4,8 @@
 //!
 //! - `acceptor`: what one listener's settings come to; `by_name` chooses its certificates.
 //! - `slots`: which acceptor is in force at which listener, over all configurations.
-//! - `handshake`: from a socket to a connection, with what it proved (`secured`).
+//! - `handshake`: from a socket to a connection, with what it proved (`secured`), or why not
+//!   (`unmet`).
 //!
 //! Towards upstreams:
 //!
@@ -20,6 +21,7 @@ mod connector;
 mod handshake;
 mod secured;
 mod slots;
+mod unmet;
 mod unsecured;
 
 pub use acceptor::Acceptor;
@@ -27,6 +29,7 @@ pub use connector::Connector;
 pub use handshake::{Failure, Handshake, handshake};
 pub use secured::Secured;
 pub use slots::{Slot, Slots};
+pub use unmet::Unmet;
 pub use unsecured::Unsecured;
 
 /// What is spoken over TLS.

@@ -42,14 +42,15 @@ impl Slots {
             let slot = |listener: &Listener| listener.tls.as_ref().map(|_| Arc::default());
             inner.slots = listeners.iter().map(|listener| (listener.address, slot(listener))).collect();
         }
-        for (listener, (address, slot)) in listeners.iter().zip(&inner.slots) {
-            let (Some(tls), Some(slot)) = (&listener.tls, slot) else { continue };
-            if *address != listener.address {
-                continue;
-            }
+        for (index, listener) in listeners.iter().enumerate() {
+            let address = listener.address;
+            // By address, wherever it stands in the file by now. Several may ask for any port, in their order.
+            let before = listeners[..index].iter().filter(|other| other.address == address).count();
+            let slot = inner.slots.iter().filter(|(known, _)| *known == address).nth(before);
+            let (Some(tls), Some((_, Some(slot)))) = (&listener.tls, slot) else { continue };
             match Acceptor::new(tls, inner.tickets.get_or_init(new_tickets).clone(), http2) {
                 Ok(acceptor) => slot.0.store(Some(Arc::new(acceptor))),
-                Err(why) => notice::tls_not_applied(*address, &why),
+                Err(why) => notice::tls_not_applied(address, &why),
             }
         }
     }

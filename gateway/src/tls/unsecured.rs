@@ -27,15 +27,11 @@ impl Unsecured {
 
     /// What an error says of the handshake in which it came.
     pub(super) fn new(error: &io::Error) -> Self {
-        let (kind, mut detail) = match inner(error) {
+        let (kind, detail) = match inner(error) {
             Some(error) => (judged(error), told(error)),
             None => (Kind::Broken, error.to_string()),
         };
-        if let Some((end, _)) = detail.char_indices().find(|(at, _)| *at >= MAX_DETAIL) {
-            detail.truncate(end);
-            detail.push('…');
-        }
-        Self { kind, detail }
+        Self { kind, detail: brief(detail) }
     }
 
     /// The same for an error on a connection that has carried nothing yet: in TLS 1.3 the client is done before it
@@ -45,8 +41,18 @@ impl Unsecured {
     }
 }
 
-fn inner(error: &io::Error) -> Option<&Error> {
+/// rustls' own error, where it is one.
+pub(super) fn inner(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
+}
+
+/// As much of a detail as is kept.
+pub(super) fn brief(mut detail: String) -> String {
+    if let Some((end, _)) = detail.char_indices().find(|(at, _)| *at >= MAX_DETAIL) {
+        detail.truncate(end);
+        detail.push('…');
+    }
+    detail
 }
 
 /// rustls' words, and ours where those say nothing to whom made the certificate.

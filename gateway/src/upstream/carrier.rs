@@ -5,7 +5,7 @@
 //! connections until its stream is closed.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -27,6 +27,13 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// A call that is given up before says nothing of a connection on which nothing has come.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// It takes calls.
+const YOUNG: u8 = 0;
+/// It has had its time, and takes calls only where no other connection may be opened.
+const OLD: u8 = 1;
+/// It takes no new call.
+const RETIRED: u8 = 2;
+
 /// The connection.
 pub(crate) struct Carrier {
     requests: SendRequest<Bytes>,
@@ -34,8 +41,8 @@ pub(crate) struct Carrier {
     hearing: Arc<Hearing>,
     clock: Clock,
     opened: Instant,
-    /// It takes no new call.
-    retired: AtomicBool,
+    /// One of the above; it only grows.
+    age: AtomicU8,
     load: Mutex<Load>,
     /// Gone when nobody holds the connection any more.
     _held: oneshot::Sender<Infallible>,
@@ -71,7 +78,7 @@ impl Carrier {
             hearing,
             clock,
             opened: now,
-            retired: AtomicBool::new(false),
+            age: AtomicU8::new(YOUNG),
             load: Mutex::new(load),
             _held: held,
         });
@@ -90,12 +97,20 @@ impl Carrier {
 
     /// Whether it takes no new call, and nobody needs to look at it again.
     pub(super) fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::Relaxed)
+        self.age.load(Ordering::Relaxed) == RETIRED
     }
 
-    /// Takes no new call from now on.
+    /// Takes no new call from now on, and counts no more among the endpoint's connections.
     pub(super) fn retire(&self) {
-        self.retired.store(true, Ordering::Relaxed);
+        self.age.store(RETIRED, Ordering::Relaxed);
+        if let Some(open) = &mut self.load().open {
+            open.give_way();
+        }
+    }
+
+    /// Whether it takes calls as long as it has room.
+    pub(super) fn is_young(&self) -> bool {
+        self.age.load(Ordering::Relaxed) == YOUNG
     }
 
     /// Whether it carries nothing.
@@ -103,12 +118,17 @@ impl Carrier {
         self.load().calls == 0
     }
 
-    /// Whether it has had its time.
+    /// Whether it has had its time and carries nothing. One that carries calls when its time is over is old from then
+    /// on.
     pub(super) fn is_due(&self, now: Instant, limits: &Pool) -> bool {
         // A time that cannot be added up never comes.
         let is_past = |from: Instant, time| from.checked_add(time).is_some_and(|until| now >= until);
+        let has_lived = is_past(self.opened, limits.max_lifetime);
+        if has_lived {
+            self.age.fetch_max(OLD, Ordering::Relaxed);
+        }
         let load = self.load();
-        is_past(self.opened, limits.max_lifetime) || load.calls == 0 && is_past(load.idle_since, limits.idle_timeout)
+        load.calls == 0 && (has_lived || is_past(load.idle_since, limits.idle_timeout))
     }
 
     /// A place for a call, if there is one; an upstream that said that it closes gives none.

@@ -2,7 +2,8 @@
 //!
 //! A call goes by the first connection of its worker that has room, so that surplus connections grow idle and close.
 //! Where none has room one is opened. Whoever comes meanwhile waits for it, as many as it is expected to carry; only
-//! beyond them another one is opened beside it. At the endpoint's limit of connections calls go by the siblings'.
+//! beyond them another one is opened beside it. At the endpoint's limit of connections calls go by the siblings', also
+//! by those that they are opening, and by old ones, which else take no new call.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -117,17 +118,20 @@ impl Carriers {
     /// A place for a call on a connection of this worker.
     pub(crate) fn enter(&self, worker: usize) -> Option<Shared> {
         let mut kept = self.shelf(worker);
-        let found = kept.carriers.iter().find_map(Carrier::enter);
+        let found = kept.carriers.iter().filter(|carrier| carrier.is_young()).find_map(Carrier::enter);
         if found.is_none() {
             kept.carriers.retain(|carrier| !carrier.is_retired());
         }
         found
     }
 
-    /// The same on a sibling's: its calls are woken from another thread, which costs more than one's own.
+    /// The same where no other may be opened: on a sibling's, whose calls are woken from another thread, which costs
+    /// more than one's own; or else on one that is old.
     pub(crate) fn borrow(&self, worker: usize) -> Option<Shared> {
         let workers = self.shelves.len();
-        (1..workers).find_map(|step| self.enter((worker + step) % workers))
+        let siblings = (1..workers).find_map(|step| self.enter((worker + step) % workers));
+        let any = |step| self.shelf((worker + step) % workers).carriers.iter().find_map(Carrier::enter);
+        siblings.or_else(|| (0..workers).find_map(any))
     }
 
     /// What a call can do that found no room; `permit` gives the place of a further connection.
@@ -140,11 +144,13 @@ impl Carriers {
             return Turn::Wait(underway.done.clone());
         }
         // One that allows no call now would get no other answer on a further connection.
-        if kept.carriers.iter().any(|carrier| !carrier.is_retired() && carrier.room() == 0) {
+        if kept.carriers.iter().any(|carrier| carrier.is_young() && carrier.room() == 0) {
             return Turn::Full;
         }
         let Some(permit) = permit() else {
-            return kept.openings.last().map_or(Turn::Full, |underway| Turn::Wait(underway.done.clone()));
+            let own = kept.openings.last().map(|underway| underway.done.clone());
+            drop(kept);
+            return own.or_else(|| self.siblings_opening(worker)).map_or(Turn::Full, Turn::Wait);
         };
         let (sender, done) = watch::channel(None);
         let done = Awaited { done, is_blamed: Arc::default() };
@@ -153,6 +159,16 @@ impl Carriers {
         kept.openings.push(Underway { number, seats: room.saturating_sub(1), done: done.clone() });
         let first = Seat::default();
         Turn::Open(Opening { number, worker, sender, first: Arc::clone(&first), permit }, done, first)
+    }
+
+    /// A connection that a sibling is opening. The caller holds no shelf.
+    fn siblings_opening(&self, worker: usize) -> Option<Awaited> {
+        let workers = self.shelves.len();
+        (1..workers).find_map(|step| {
+            let kept = self.shelf((worker + step) % workers);
+            let mut openings = kept.openings.iter().filter(|underway| underway.done.done.has_changed().is_ok());
+            openings.next_back().map(|underway| underway.done.clone())
+        })
     }
 
     /// Keeps a connection that has been opened, and tells those who wait what came of it.
@@ -167,12 +183,18 @@ impl Carriers {
         sender.send_replace(Some(outcome));
     }
 
-    /// Lets go of connections of one worker that are closed, idle for too long, too many, or too old.
+    /// Lets go of connections of one worker that are closed, and of those that carry nothing and have been idle for too
+    /// long, are too many, or too old.
     pub(super) fn sweep(&self, worker: usize, now: Instant, limits: &Pool) {
         let mut idle = 0;
         self.shelf(worker).carriers.retain(|carrier| {
-            idle += usize::from(carrier.is_idle());
-            let is_kept = !carrier.is_retired() && !carrier.is_due(now, limits) && idle <= limits.max_idle_per_worker;
+            if carrier.is_retired() {
+                return false;
+            }
+            let is_idle = carrier.is_idle();
+            idle += usize::from(is_idle);
+            let is_surplus = is_idle && idle > limits.max_idle_per_worker;
+            let is_kept = !carrier.is_due(now, limits) && !is_surplus;
             if !is_kept {
                 carrier.retire();
             }
@@ -203,6 +225,8 @@ impl Opening {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
 
     use super::*;
@@ -225,6 +249,76 @@ mod tests {
         let opened = http2::open(Transport::Plain(near), Clock::system()).await.expect("a connection");
         let open = OpenConnection::new(permit, Metrics::new(1).upstream("up"), 0);
         Carrier::start(opened, false, Clock::system(), open)
+    }
+
+    /// One that may idle, of connections that live a minute.
+    fn limits() -> Pool {
+        let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+        Pool {
+            connect_timeout: minute,
+            idle_timeout: hour,
+            max_idle_per_worker: 1,
+            max_lifetime: minute,
+            max_connections: None,
+        }
+    }
+
+    /// A worker opens a connection for one call, which is on it.
+    async fn open(carriers: &Carriers, worker: usize, permits: &Arc<InFlight>, most: u32) -> Shared {
+        let Turn::Open(opening, ..) = carriers.turn(worker, || permits.try_enter(9)) else {
+            panic!("nothing has room or is under way");
+        };
+        let (permit, tell) = opening.into_parts();
+        tell(carriers, Ok(carrier(permit, most).await));
+        carriers.enter(worker).expect("a place")
+    }
+
+    #[tokio::test]
+    async fn an_old_connection_that_carries_calls_is_used_on_where_no_other_may_be_opened() {
+        let (carriers, permits) = (Carriers::new(2), Arc::<InFlight>::default());
+        let long = open(&carriers, 0, &permits, 100).await;
+        let later = Clock::system().now() + Duration::from_secs(61);
+        carriers.sweep(0, later, &limits());
+        assert!(carriers.enter(0).is_none() && carriers.enter(1).is_none(), "a young one is better");
+        for worker in 0..2 {
+            assert!(matches!(carriers.turn(worker, || permits.try_enter(1)), Turn::Full));
+            assert!(carriers.borrow(worker).is_some(), "none can be had");
+        }
+        assert!(matches!(carriers.turn(0, || permits.try_enter(2)), Turn::Open(..)), "one can be had");
+        carriers.sweep(0, later, &limits());
+        assert!(carriers.borrow(0).is_some(), "it carries a call");
+        drop(long);
+        carriers.sweep(0, later, &limits());
+        assert!(carriers.borrow(0).is_none());
+        assert!(matches!(carriers.turn(1, || permits.try_enter(1)), Turn::Open(..)), "its place is free");
+    }
+
+    #[tokio::test]
+    async fn a_busy_connection_is_not_let_go_because_others_are_idle() {
+        let (carriers, permits) = (Carriers::new(1), Arc::<InFlight>::default());
+        let mut calls = Vec::new();
+        for _ in 0..3 {
+            calls.push(open(&carriers, 0, &permits, 1).await);
+        }
+        let busy = calls.pop();
+        drop(calls);
+        carriers.sweep(0, Clock::system().now(), &limits());
+        assert_eq!(carriers.idle(), 1, "of two idle ones");
+        drop(busy);
+        assert_eq!(carriers.idle(), 2);
+    }
+
+    #[tokio::test]
+    async fn at_the_limit_a_connection_that_a_sibling_opens_is_waited_for() {
+        let (carriers, permits) = (Carriers::new(3), Arc::<InFlight>::default());
+        let Turn::Open(opening, ..) = carriers.turn(1, || permits.try_enter(1)) else {
+            panic!("nothing is there or under way");
+        };
+        for worker in [0, 2] {
+            assert!(matches!(carriers.turn(worker, || permits.try_enter(1)), Turn::Wait(_)), "worker {worker}");
+        }
+        drop(opening);
+        assert!(matches!(carriers.turn(0, || None), Turn::Full), "of one that was given up nobody will hear");
     }
 
     #[tokio::test]

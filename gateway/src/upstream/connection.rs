@@ -34,7 +34,8 @@ pub struct Connection<S: ByteStream> {
 /// An open connection's place in the endpoint's count and in the metrics.
 #[derive(Debug)]
 pub struct OpenConnection {
-    _permit: Permit,
+    /// `None` once it counts no more.
+    permit: Option<Permit>,
     series: Arc<UpstreamSeries>,
     worker: usize,
     idle: bool,
@@ -45,7 +46,12 @@ impl OpenConnection {
     /// Counts a connection that has been opened.
     pub fn new(permit: Permit, series: Arc<UpstreamSeries>, worker: usize) -> Self {
         series.connection(worker, ConnectionEvent::Opened);
-        Self { _permit: permit, series, worker, idle: false, pooled_before: false }
+        Self { permit: Some(permit), series, worker, idle: false, pooled_before: false }
+    }
+
+    /// Gives its place among the endpoint's connections to another one, though it is open still: it takes nothing new.
+    pub(super) fn give_way(&mut self) {
+        self.permit = None;
     }
 
     /// Counts that it went into a pool.

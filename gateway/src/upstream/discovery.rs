@@ -1,23 +1,38 @@
 //! DNS discovery: a name is resolved now and then, and its addresses become the upstream's endpoints.
 //!
 //! Runs on the control runtime. An answer that fails or is empty changes nothing: endpoints that served a moment ago
-//! are better than none.
+//! are better than none. Where there are none yet, the name is resolved again soon, and not only when it is time.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
+use super::lookup::FailedLookup;
 use super::state::Upstream;
 use crate::config::settings::upstream::{DnsDiscovery, Endpoint, Endpoints, Target};
 use crate::network::Network;
+use crate::telemetry::events::Event;
+use crate::telemetry::notice;
+
+/// The longest lookup: a resolver that says nothing is as good as none.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// The wait after the first failed lookup of an upstream that has no endpoint; each further one is twice as long.
+const SOON: Duration = Duration::from_millis(250);
+
+/// The longest of these waits.
+const LATEST: Duration = Duration::from_secs(5);
 
 /// Resolves once and puts the result in force, if it differs.
 ///
 /// # Errors
 /// The name could not be resolved; nothing was changed.
-pub async fn refresh<N: Network>(upstream: &Upstream<N>, network: &N) -> std::io::Result<()> {
+pub async fn refresh<N: Network>(upstream: &Upstream<N>, network: &N) -> io::Result<()> {
     let before = Arc::clone(&upstream.active().settings);
     let Endpoints::Dns(dns) = &before.endpoints else { return Ok(()) };
-    let mut addresses = network.resolve(&dns.host, dns.port).await?;
+    let resolved = tokio::time::timeout(LONGEST, network.resolve(&dns.host, dns.port)).await;
+    let mut addresses = resolved.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer within 10 s"))??;
     addresses.sort_unstable();
     addresses.dedup();
     let found: Vec<Endpoint> = addresses.into_iter().map(endpoint_at).collect();
@@ -33,13 +48,41 @@ pub async fn refresh<N: Network>(upstream: &Upstream<N>, network: &N) -> std::io
 
 /// Refreshes for as long as the upstream lives and is discovered so.
 pub async fn keep_fresh<N: Network>(upstream: Weak<Upstream<N>>, network: N, claim: Arc<DnsDiscovery>) {
+    let mut soon = SOON;
     loop {
         let Some(strong) = upstream.upgrade().filter(|strong| strong.is_discovering(&claim)) else { return };
-        // A failure is met again at the next refresh; until then the last good answer serves.
-        let _ = refresh(&strong, &network).await;
+        let refreshed = refresh(&strong, &network).await;
+        let failed = refreshed.is_err();
+        if !strong.is_discovering(&claim) {
+            // What it came to says nothing of the name that is resolved now.
+            return;
+        }
+        tell(&strong, &claim, refreshed);
+        // Until the next refresh the last good answer serves; where there is none, nothing does.
+        let wait = if failed && strong.active().endpoints.is_empty() {
+            let wait = soon.min(claim.refresh);
+            soon = (soon * 2).min(LATEST);
+            wait
+        } else {
+            soon = SOON;
+            claim.refresh
+        };
         drop(strong);
-        tokio::time::sleep(claim.refresh).await;
+        tokio::time::sleep(wait).await;
     }
+}
+
+/// Keeps what a lookup came to, and says when they begin to fail and when they do well again.
+fn tell<N: Network>(upstream: &Upstream<N>, claim: &DnsDiscovery, refreshed: io::Result<()>) {
+    let at = upstream.surroundings.clock.now();
+    let why = |error: io::Error| format!("{}:{}: {error}", claim.host, claim.port);
+    let failed = refreshed.err().map(|error| FailedLookup { at, why: why(error) });
+    let why = failed.as_ref().map(|failed| failed.why.clone());
+    if !upstream.lookup.ended(failed) {
+        return;
+    }
+    notice::discovery(&upstream.name, why.as_deref());
+    upstream.surroundings.report(at, Event::Discovery { upstream: Arc::clone(&upstream.name), failed: why });
 }
 
 fn endpoint_at(address: SocketAddr) -> Endpoint {
@@ -63,6 +106,7 @@ impl<N: Network> Upstream<N> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tokio::io::DuplexStream;
     use tokio::sync::Notify;
@@ -71,6 +115,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::config::settings;
     use crate::config::{Purpose, load_text};
+    use crate::telemetry::events::{Events, Kinds};
     use crate::telemetry::metrics::Registry as Metrics;
     use crate::upstream::registry::Registry;
     use crate::upstream::watch::Surroundings;
@@ -82,17 +127,17 @@ mod tests {
     impl Network for Slow {
         type Stream = DuplexStream;
 
-        async fn connect(&self, _: SocketAddr) -> std::io::Result<DuplexStream> {
-            Err(std::io::ErrorKind::ConnectionRefused.into())
+        async fn connect(&self, _: SocketAddr) -> io::Result<DuplexStream> {
+            Err(io::ErrorKind::ConnectionRefused.into())
         }
 
-        async fn resolve(&self, _: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+        async fn resolve(&self, _: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
             self.0.0.notify_one();
             self.0.1.notified().await;
             Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))])
         }
 
-        fn adopt(&self, stream: DuplexStream) -> std::io::Result<DuplexStream> {
+        fn adopt(&self, stream: DuplexStream) -> io::Result<DuplexStream> {
             Ok(stream)
         }
     }
@@ -109,15 +154,15 @@ mod tests {
     impl Network for Quick {
         type Stream = DuplexStream;
 
-        async fn connect(&self, _: SocketAddr) -> std::io::Result<DuplexStream> {
-            Err(std::io::ErrorKind::ConnectionRefused.into())
+        async fn connect(&self, _: SocketAddr) -> io::Result<DuplexStream> {
+            Err(io::ErrorKind::ConnectionRefused.into())
         }
 
-        async fn resolve(&self, _: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+        async fn resolve(&self, _: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
             Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))])
         }
 
-        fn adopt(&self, stream: DuplexStream) -> std::io::Result<DuplexStream> {
+        fn adopt(&self, stream: DuplexStream) -> io::Result<DuplexStream> {
             Ok(stream)
         }
     }
@@ -137,19 +182,78 @@ mod tests {
             upstreams.apply(&written);
             assert!(upstream.claim_discovery().is_none(), "there is nothing to discover");
             // virtual time
-            tokio::time::sleep(std::time::Duration::from_secs(waited)).await;
+            tokio::time::sleep(Duration::from_secs(waited)).await;
             upstreams.apply(&named);
             let before = upstream.in_force();
             assert_eq!((&*before[0].address, before[0].weight), ("127.0.0.1:2", 3), "until the first answer");
             let again = upstream.claim_discovery().unwrap();
             let again = tokio::spawn(keep_fresh(Arc::downgrade(&upstream), Quick, again));
             // virtual time
-            tokio::time::sleep(std::time::Duration::from_secs(40)).await;
+            tokio::time::sleep(Duration::from_secs(40)).await;
             let found = upstream.in_force();
             assert_eq!((&*found[0].address, found[0].weight), ("127.0.0.1:1", 1));
             assert!(!again.is_finished());
         }
         assert!(first.is_finished(), "another one has taken its place");
+    }
+
+    /// Knows the name but when it is asked for these times, of all.
+    #[derive(Clone)]
+    struct Forgetful(&'static [usize], Arc<AtomicUsize>);
+
+    impl Network for Forgetful {
+        type Stream = DuplexStream;
+
+        async fn connect(&self, _: SocketAddr) -> io::Result<DuplexStream> {
+            Err(io::ErrorKind::ConnectionRefused.into())
+        }
+
+        async fn resolve(&self, _: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+            if self.0.contains(&self.1.fetch_add(1, Ordering::Relaxed)) {
+                return Err(io::Error::other("nobody knows it"));
+            }
+            Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))])
+        }
+
+        fn adopt(&self, stream: DuplexStream) -> io::Result<DuplexStream> {
+            Ok(stream)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_is_not_known_yet_is_asked_for_again_soon_and_who_wants_to_know_is_told() {
+        let named = settings("discovery = { dns = 'up.test:1', refresh = '10m' }");
+        let events = Arc::<Events>::default();
+        let mut follower = events.follow(Kinds::rare(), None);
+        let surroundings = Surroundings::new(Clock::system(), Arc::clone(&events), Arc::default());
+        let upstreams: Registry<Forgetful> = Registry::new(Arc::new(Metrics::new(1)), surroundings, 1);
+        let (upstream, asked) = (upstreams.apply(&named), Arc::<AtomicUsize>::default());
+        let times = || asked.load(Ordering::Relaxed);
+        let network = Forgetful(&[0, 1, 2, 4], Arc::clone(&asked));
+        assert!(!upstream.lookup.has_ended());
+        let claim = upstream.claim_discovery().unwrap();
+        tokio::spawn(keep_fresh(Arc::downgrade(&upstream), network, claim));
+        // virtual time
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let failed = upstream.lookup.failed().expect("it failed");
+        assert_eq!((times(), failed.why.as_str()), (3, "up.test:1: nobody knows it"));
+        assert!(upstream.lookup.has_ended() && upstream.in_force().is_empty());
+        // virtual time
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!((times(), upstream.in_force().len()), (4, 1), "within seconds, not at the next refresh");
+        assert!(upstream.lookup.failed().is_none());
+        // With endpoints in force a failure changes nothing, and waits.
+        for (asked, fails) in [(5, true), (6, false)] {
+            // virtual time
+            tokio::time::sleep(Duration::from_secs(601)).await;
+            assert_eq!((times(), upstream.in_force().len()), (asked, 1));
+            assert_eq!(upstream.lookup.failed().is_some(), fails);
+        }
+        let told: Vec<_> = follower.next().await.events.iter().map(|event| event.to_json()).collect();
+        let told: Vec<_> = told.iter().map(|event| event.split_once("kind\":").unwrap().1).collect();
+        let failing = r#""discovery","upstream":"up","failing":true,"detail":"up.test:1: nobody knows it"}"#;
+        let well = r#""discovery","upstream":"up","failing":false}"#;
+        assert_eq!(told, [failing, well, failing, well], "each change, once");
     }
 
     #[tokio::test]

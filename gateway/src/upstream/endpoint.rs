@@ -1,5 +1,6 @@
 //! One endpoint's state: what is in flight to it, and its idle connections. It lives as long as anything uses it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use super::limiter::Limiter;
 use super::pool::Pool;
 use super::standing::Standing;
 use super::way::Way;
-use crate::algorithms::breaker::Policy;
+use crate::algorithms::breaker::{Mode, Policy};
 use crate::algorithms::peak_ewma::{Estimate, Sample, Seen};
 use crate::clock::Clock;
 use crate::config::settings::upstream::{self, Protocol, Target};
@@ -49,6 +50,8 @@ pub struct Endpoint<N: Network> {
     pub limiter: Limiter,
     /// How it stands with routes that have a breaker of their own.
     route_standings: Mutex<Vec<(Arc<str>, Arc<Standing>)>>,
+    /// Attempts that failed here.
+    failures: AtomicU64,
 }
 
 impl<N: Network> Endpoint<N> {
@@ -75,7 +78,19 @@ impl<N: Network> Endpoint<N> {
             health: Checks::default(),
             limiter: Limiter::new(now),
             route_standings: Mutex::default(),
+            failures: AtomicU64::new(0),
         }
+    }
+
+    /// Counts an attempt that failed here, whoever covered it.
+    #[cold]
+    pub fn failed(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Attempts that failed here.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// How connections are made now.
@@ -136,6 +151,13 @@ impl<N: Network> Endpoint<N> {
         let standing = Arc::new(Standing::new(policy, now));
         known.push((Arc::clone(route), Arc::clone(&standing)));
         standing
+    }
+
+    /// Whether an operator holds a breaker of it, with all routes or with one.
+    pub(super) fn is_held(&self) -> bool {
+        let is_held = |standing: &Standing| standing.guard.mode() != Mode::Auto;
+        let known = self.route_standings.lock().unwrap_or_else(PoisonError::into_inner);
+        is_held(&self.standing) || known.iter().any(|(_, standing)| is_held(standing))
     }
 
     /// Forgets routes that have no breaker any more.

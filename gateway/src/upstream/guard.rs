@@ -176,6 +176,11 @@ impl Guard {
         *self.lock().policy()
     }
 
+    /// Who decides.
+    pub fn mode(&self) -> Mode {
+        self.lock().mode()
+    }
+
     /// How it stands.
     pub fn look(&self, now: Instant) -> Look {
         let mut machine = self.lock();

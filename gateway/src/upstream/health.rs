@@ -94,12 +94,9 @@ impl Checks {
         }
     }
 
-    /// A check begins, if it is still by this claim; its breaker waits for it.
-    fn begin(&self, claim: &Arc<settings::upstream::Health>, guard: &Guard) -> Result<(), NotMine> {
-        let known = self.known();
-        known.is_claimed_by(claim)?;
-        guard.set_checked(true);
-        Ok(())
+    /// A check begins, if it is still by this claim.
+    fn begin(&self, claim: &Arc<settings::upstream::Health>) -> Result<(), NotMine> {
+        self.known().is_claimed_by(claim)
     }
 
     /// Keeps what a check came to; the new verdict, if it is another.
@@ -145,7 +142,7 @@ async fn keep_checking<N: Network>(
     let mut draws = Draws::new(endpoint.upgrade().map_or(0, |endpoint| seed(&endpoint)));
     loop {
         let Some((strong, checked)) = upstream.upgrade().zip(endpoint.upgrade()) else { return };
-        let Ok(()) = checked.health.begin(&claim, &checked.standing.guard) else { return };
+        let Ok(()) = checked.health.begin(&claim) else { return };
         if let Some(outcome) = check(&network, &strong, &checked, &claim).await {
             let Ok(verdict) = checked.health.observe(&outcome, &claim) else { return };
             let detail = outcome.as_ref().map_or_else(Arc::clone, |()| Arc::from("ok"));

@@ -7,9 +7,10 @@ use super::endpoint::Endpoint;
 use super::scope::{Judged, Move, Scope};
 use super::selection::Selected;
 use super::standing::Standing;
-use super::state::Upstream;
+use super::state::{Active, Upstream};
 use crate::algorithms::adaptive_limit::End;
 use crate::algorithms::breaker::{Mode, State, Ticket, Transition, Verdict};
+use crate::algorithms::ejection;
 use crate::algorithms::peak_ewma::Sample;
 use crate::config::settings;
 use crate::config::settings::upstream::Failures;
@@ -116,6 +117,7 @@ impl<N: Network> Upstream<N> {
 
     /// Tells the breaker that an answer broke off behind its head, or said only there that it failed.
     pub fn broke_off(&self, selected: &Selected<N>, outcome: AttemptOutcome, status: Option<u16>, now: Instant) {
+        selected.has_failed();
         let Some(ticket) = selected.settled_ticket() else { return };
         if !selected.breaker_settings().failures.has(outcome, status) {
             return;
@@ -212,6 +214,7 @@ impl<N: Network> Upstream<N> {
     pub(super) fn judge(&self, now: Instant) {
         let active = self.active();
         let is_unhealthy = |endpoint: usize| !active.endpoints[endpoint].health.is_healthy();
+        self.say_whether_checks_count(&active);
         for scope in &active.scopes {
             let Judged { moves, rolled_up: (from, to) } =
                 scope.judge(is_unhealthy, self.surroundings.clock.monotonic_ns(now));
@@ -230,6 +233,19 @@ impl<N: Network> Upstream<N> {
                 self.surroundings.report(now, Event::RollUp { upstream, route, from, to });
             }
         }
+    }
+
+    /// A half-open breaker waits for a check that did well, where checks can be told right from wrong: those of some
+    /// endpoint do well.
+    fn say_whether_checks_count(&self, active: &Active<N>) {
+        if active.settings.health.is_none() {
+            return;
+        }
+        let word = |endpoint: &Arc<Endpoint<N>>| (endpoint.health.is_healthy(), endpoint.standing.guard.is_held_open());
+        // As ejection sees them: an endpoint of weight 0 takes no part.
+        let weighted = active.endpoints.iter().zip(&active.weights).filter(|(_, weight)| **weight > 0);
+        let believed = ejection::are_believed(weighted.map(|(endpoint, _)| word(endpoint)));
+        active.endpoints.iter().for_each(|endpoint| endpoint.standing.guard.set_checked(believed));
     }
 }
 

@@ -68,6 +68,19 @@ impl<S: ByteStream> Leg<S> {
         either!(self, leg => leg.poll_frame(cx))
     }
 
+    /// Moves the request on, and looks at nothing of the answer.
+    ///
+    /// # Errors
+    /// The client broke the request off: the leg is of no more use then.
+    pub fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), Error> {
+        either!(self, leg => leg.poll_send(cx))
+    }
+
+    /// Whether some of the request is still to leave.
+    pub fn is_sending(&self) -> bool {
+        either!(ref self, leg => leg.is_sending())
+    }
+
     /// Whether the answer's last byte has been taken.
     #[inline]
     pub fn is_over(&self) -> bool {
@@ -97,6 +110,14 @@ impl<S: ByteStream> Leg<S> {
     /// The request's body back from its beginning, if that can be. After that the leg is of no more use.
     pub fn take_body(&mut self) -> Option<RequestBody> {
         either!(self, leg => leg.take_body())
+    }
+
+    /// Keeps no more of the request's body as it passes: nobody will want it back. Only of a call that shares its
+    /// connection can the rest take hours.
+    pub fn keep_no_more(&mut self) {
+        if let Self::Shared(shared) = self {
+            shared.call.keep_no_more();
+        }
     }
 
     /// Whether its connection had served others before: only then can the upstream have closed it for being idle.

@@ -20,6 +20,7 @@ pub mod in_flight;
 mod judgement;
 pub mod leg;
 mod limiter;
+pub mod lookup;
 pub(crate) mod open;
 pub mod pool;
 pub mod registry;

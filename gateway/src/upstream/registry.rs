@@ -1,7 +1,7 @@
 //! Every upstream by its name, over all configurations.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::state::Upstream;
 use super::watch::Surroundings;
@@ -12,16 +12,29 @@ use crate::telemetry::metrics::Registry as Metrics;
 
 /// Upstreams by name.
 pub struct Registry<N: Network> {
-    by_name: Mutex<HashMap<Arc<str>, Arc<Upstream<N>>>>,
+    known: Mutex<Known<N>>,
     metrics: Arc<Metrics>,
     surroundings: Arc<Surroundings>,
     workers: usize,
 }
 
+struct Known<N: Network> {
+    by_name: HashMap<Arc<str>, Arc<Upstream<N>>>,
+    /// Those that no configuration names any more, and that requests in flight keep alive: one that comes back
+    /// meanwhile is the same, with all that is counted of it.
+    leaving: HashMap<Arc<str>, Weak<Upstream<N>>>,
+}
+
+impl<N: Network> Default for Known<N> {
+    fn default() -> Self {
+        Self { by_name: HashMap::new(), leaving: HashMap::new() }
+    }
+}
+
 impl<N: Network> Registry<N> {
     /// No upstreams yet.
     pub fn new(metrics: Arc<Metrics>, surroundings: Surroundings, workers: usize) -> Self {
-        Self { by_name: Mutex::default(), metrics, surroundings: Arc::new(surroundings), workers }
+        Self { known: Mutex::default(), metrics, surroundings: Arc::new(surroundings), workers }
     }
 
     /// What upstreams tell others.
@@ -29,13 +42,18 @@ impl<N: Network> Registry<N> {
         &self.surroundings
     }
 
-    /// The upstream of this name with these settings in force: the one that was there, or a new one.
+    /// The upstream of this name with these settings in force: the one that was there, or still is for some request, or
+    /// a new one.
     pub fn apply(&self, settings: &Arc<settings::Upstream>) -> Arc<Upstream<N>> {
-        let mut by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
+        let Known { by_name, leaving } = &mut *known;
         let upstream = by_name.entry(Arc::clone(&settings.name)).or_insert_with(|| {
-            let series = self.metrics.upstream(&settings.name);
-            let surroundings = Arc::clone(&self.surroundings);
-            Arc::new(Upstream::new(Arc::clone(settings), series, surroundings, self.workers))
+            let alive = leaving.remove(&settings.name).and_then(|upstream| upstream.upgrade());
+            alive.unwrap_or_else(|| {
+                let series = self.metrics.upstream(&settings.name);
+                let surroundings = Arc::clone(&self.surroundings);
+                Arc::new(Upstream::new(Arc::clone(settings), series, surroundings, self.workers))
+            })
         });
         match &settings.endpoints {
             Endpoints::Static(endpoints) => upstream.apply(Arc::clone(settings), endpoints),
@@ -48,21 +66,33 @@ impl<N: Network> Registry<N> {
         Arc::clone(upstream)
     }
 
-    /// Forgets upstreams that the configuration no longer names; requests in flight keep theirs alive.
+    /// Forgets upstreams that the configuration no longer names, once no request in flight keeps them alive.
     pub fn retain(&self, named: impl Fn(&str) -> bool) {
-        self.by_name.lock().unwrap_or_else(PoisonError::into_inner).retain(|name, _| named(name));
+        let mut known = self.known();
+        let Known { by_name, leaving } = &mut *known;
+        leaving.retain(|_, upstream| upstream.strong_count() > 0);
+        by_name.retain(|name, upstream| {
+            let stays = named(name);
+            if !stays {
+                leaving.insert(Arc::clone(name), Arc::downgrade(upstream));
+            }
+            stays
+        });
     }
 
     /// An upstream by its name.
     pub fn find(&self, name: &str) -> Option<Arc<Upstream<N>>> {
-        self.by_name.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.known().by_name.get(name).cloned()
     }
 
     /// All upstreams, by name.
     pub fn all(&self) -> Vec<Arc<Upstream<N>>> {
-        let by_name = self.by_name.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = by_name.values().cloned().collect();
+        let mut all: Vec<_> = self.known().by_name.values().cloned().collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known<N>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

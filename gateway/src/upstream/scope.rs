@@ -141,9 +141,14 @@ impl Scope {
         (ticket.map(|ticket| Admitted { met: met(&ticket), ticket }), transition)
     }
 
-    /// The upstream's breaker: what the endpoints' come to together.
+    /// The upstream's breaker: what the endpoints' come to together. One that is out by its checks takes no more than
+    /// one whose breaker is open.
     pub fn rolled_up(&self) -> State {
-        let states: Vec<State> = self.weighted().map(|endpoint| self.standings[endpoint].guard.state()).collect();
+        let state = |standing: &Standing| match standing.guard.state() {
+            State::Closed if standing.place() == Place::Ejected => State::Open,
+            state => state,
+        };
+        let states: Vec<State> = self.weighted().map(|endpoint| state(&self.standings[endpoint])).collect();
         match states.as_slice() {
             [] => State::Closed,
             states if states.contains(&State::Closed) => State::Closed,

@@ -1,6 +1,7 @@
 //! Picking an endpoint for one attempt.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,8 @@ pub struct Selected<N: Network> {
     route: Option<Box<OwnBreaker>>,
     /// Its places under the upstream's `concurrency`, where that limits anything.
     places: Option<Box<Places>>,
+    /// It counts as failed.
+    failed: AtomicBool,
 }
 
 /// Places under an upstream's limits.
@@ -130,9 +133,22 @@ impl<N: Network> Selected<N> {
         }
     }
 
+    /// Its attempt has failed, which counts once: by its head, or by what came behind it.
+    #[cold]
+    pub fn has_failed(&self) {
+        if !self.failed.swap(true, Ordering::Relaxed) {
+            self.endpoint.failed();
+        }
+    }
+
     /// The hash of the request's key.
     pub fn hash(&self) -> u64 {
         self.hash
+    }
+
+    /// Whether it was picked since the client's cookie stands for it.
+    pub fn stays(&self) -> bool {
+        self.stays
     }
 
     /// Whether its breaker counts this outcome as a failure.
@@ -405,6 +421,7 @@ impl<N: Network> Picking<'_, N> {
             pass,
             route,
             places: None,
+            failed: AtomicBool::new(false),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::budget::RetryBudget;
 use super::endpoint::Endpoint;
 use super::hedging::Sightings;
 use super::in_flight::InFlight;
+use super::lookup::Lookup;
 use super::scope::Scope;
 use super::watch::Surroundings;
 use crate::algorithms::balancer::Balancer;
@@ -18,6 +19,9 @@ use crate::config::settings::upstream::{DnsDiscovery, Endpoints};
 use crate::network::Network;
 use crate::overload::Episodes;
 use crate::telemetry::metrics::UpstreamSeries;
+
+/// Endpoints that an operator holds and that are not in force, of one upstream; beyond them the oldest is forgotten.
+const MOST_HELD: usize = 64;
 
 /// A named service. Kept by name over reloads; what a reload changes is swapped inside.
 pub struct Upstream<N: Network> {
@@ -38,11 +42,15 @@ pub struct Upstream<N: Network> {
     pub(super) surroundings: Arc<Surroundings>,
     /// Endpoints that have been used and may still be: a set that names one of them again gets the same state.
     known: Mutex<Vec<Weak<Endpoint<N>>>>,
+    /// Those of them that are not in force and that an operator holds: when they are back, so is the operator's word.
+    held: Mutex<Vec<Arc<Endpoint<N>>>>,
     /// Round robin's place; it goes on over reloads.
     ticket: AtomicU64,
     workers: usize,
     /// The name that a task resolves for this upstream now and then: the task holds it.
     discovering: Mutex<Weak<DnsDiscovery>>,
+    /// What came of that.
+    pub lookup: Lookup,
 }
 
 /// What is in force now.
@@ -102,9 +110,11 @@ impl<N: Network> Upstream<N> {
             episodes: Episodes::default(),
             sightings: Sightings::default(),
             known: Mutex::default(),
+            held: Mutex::default(),
             ticket: AtomicU64::new(0),
             workers,
             discovering: Mutex::default(),
+            lookup: Lookup::default(),
         }
     }
 
@@ -116,6 +126,14 @@ impl<N: Network> Upstream<N> {
     /// Takes a retry out of the budget, if there is one left.
     pub fn may_retry(&self, ticks_ms: u64) -> bool {
         self.budget.withdraw(ticks_ms, self.active().settings.retry_budget)
+    }
+
+    /// Takes a retry out of the budget for a request under which a pooled connection broke. It may go out again also
+    /// where none is left, but not where there never is one: that an upstream closes what is idle is no client's error,
+    /// and there are no more such requests than there were idle connections, each of which has carried an answer.
+    pub fn may_replay(&self, ticks_ms: u64) -> bool {
+        let allowance = self.active().settings.retry_budget;
+        self.budget.withdraw(ticks_ms, allowance) || allowance.share > 0 || allowance.min_per_second > 0
     }
 
     /// The next place of round robin, exact over all workers.
@@ -167,10 +185,21 @@ impl<N: Network> Upstream<N> {
             |endpoint: &Arc<Endpoint<N>>| Some(settings.affinity.as_ref()?.token(&self.name, &endpoint.address));
         let tokens = active.iter().filter_map(token).collect();
         self.end_other_discovery(&settings);
+        self.hold(&old.endpoints, &active);
         self.active.store(Arc::new(Active { settings, endpoints: active, weights, tokens, balancer, scopes }));
         self.end_other_checks(&old);
         self.judge(now);
         self.surroundings.ring();
+    }
+
+    /// Keeps endpoints that leave and that an operator holds, and lets go of those that are back.
+    fn hold(&self, old: &[Arc<Endpoint<N>>], new: &[Arc<Endpoint<N>>]) {
+        let is_back = |endpoint: &Arc<Endpoint<N>>| new.iter().any(|one| Arc::ptr_eq(one, endpoint));
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|endpoint| !is_back(endpoint));
+        held.extend(old.iter().filter(|endpoint| !is_back(endpoint) && endpoint.is_held()).cloned());
+        let beyond = held.len().saturating_sub(MOST_HELD);
+        held.drain(..beyond);
     }
 
     /// What picks among endpoints of these addresses and weights.
@@ -208,6 +237,7 @@ impl<N: Network> Upstream<N> {
         let goes_on = |held: &DnsDiscovery| matches!(&settings.endpoints, Endpoints::Dns(dns) if dns == held);
         if discovering.upgrade().is_some_and(|held| !goes_on(&held)) {
             *discovering = Weak::new();
+            self.lookup.forget();
         }
     }
 
@@ -273,4 +303,74 @@ fn scopes_of<N: Network>(
     }
     let own = settings.route_breakers.iter().map(|own| scope(Some(Arc::clone(&own.route)), &own.breaker));
     std::iter::once(scope(None, &settings.breaker)).chain(own).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::algorithms::breaker::Mode;
+    use crate::clock::Clock;
+    use crate::config::{Purpose, load_text};
+    use crate::network::Sockets;
+    use crate::telemetry::metrics::Registry as Metrics;
+    use crate::upstream::registry::Registry;
+
+    /// Endpoints of these ports, and a route with a breaker of its own.
+    fn settings(ports: std::ops::RangeInclusive<u16>) -> Arc<settings::Upstream> {
+        let endpoints: Vec<String> = ports.map(|port| format!("'127.0.0.1:{port}'")).collect();
+        let text = format!(
+            "[upstreams.up]\nendpoints = [{}]\n[[routes]]\nname = 'r'\npath = '/'\nupstream = 'up'\n\
+             breaker = {{ consecutive_failures = 3 }}\n",
+            endpoints.join(", ")
+        );
+        let loaded = load_text(&text, Path::new("a.toml"), Purpose::Check).expect("a configuration");
+        Arc::clone(&loaded.config.upstreams[0])
+    }
+
+    fn upstreams() -> Registry<Sockets> {
+        let surroundings = Surroundings::new(Clock::system(), Arc::default(), Arc::default());
+        Registry::new(Arc::new(Metrics::new(1)), surroundings, 1)
+    }
+
+    /// Ports of endpoints that are held open, with this route or with all.
+    fn held_open(upstream: &Upstream<Sockets>, route: Option<&str>) -> Vec<u16> {
+        let active = upstream.active();
+        let standings = active.scope(route).standings.iter().zip(&active.endpoints);
+        let held = standings.filter(|(standing, _)| standing.guard.is_held_open());
+        held.map(|(_, endpoint)| endpoint.address.rsplit(':').next().unwrap_or("").parse().unwrap_or(0)).collect()
+    }
+
+    #[test]
+    fn an_operators_word_holds_though_its_endpoint_is_away_for_a_moment() {
+        let upstreams = upstreams();
+        let (both, one) = (settings(1..=2), settings(1..=1));
+        let upstream = upstreams.apply(&both);
+        for (route, word) in [(None, Mode::Open), (Some("r"), Mode::Open), (None, Mode::Auto), (Some("r"), Mode::Auto)]
+        {
+            assert!(upstream.force("127.0.0.1:2", route, word));
+            let before = [held_open(&upstream, None), held_open(&upstream, Some("r"))];
+            upstreams.apply(&one);
+            assert_eq!(held_open(&upstream, None), [] as [u16; 0]);
+            upstreams.apply(&both);
+            assert_eq!([held_open(&upstream, None), held_open(&upstream, Some("r"))], before, "{route:?} {word:?}");
+        }
+        assert_eq!(upstream.held.lock().unwrap().len(), 0, "what is in force is not kept beside it");
+    }
+
+    #[test]
+    fn of_those_who_are_away_so_many_are_remembered() {
+        let upstreams = upstreams();
+        let most = u16::try_from(MOST_HELD).unwrap();
+        let last = most + 10;
+        let upstream = upstreams.apply(&settings(1..=last));
+        for port in 2..=last {
+            assert!(upstream.force(&format!("127.0.0.1:{port}"), None, Mode::Open));
+        }
+        upstreams.apply(&settings(1..=1));
+        assert_eq!(upstream.held.lock().unwrap().len(), MOST_HELD);
+        upstreams.apply(&settings(1..=last));
+        assert_eq!(held_open(&upstream, None), (last - most + 1..=last).collect::<Vec<_>>());
+    }
 }

@@ -88,6 +88,16 @@ fn defaults_that_keep_requests_out_keep_none_out_here() {
     let told = warnings(&text("https = \"require\"\naddresses = { allow = [\"10.0.0.0/8\"] }"));
     let expected = "\"https\", \"addresses\" of [defaults.route] does not hold for an aggregate";
     assert!(told.iter().any(|it| it.contains(expected)), "{told:?}");
+    let limited =
+        "hosts = [\"a.example\"]\nrate_limits = [\"l\"]\n[rate_limits.l]\nrate = \"1/s\"\nburst = 1\nkey = \"route\"";
+    let told = warnings(&text(limited));
+    let expected = "\"hosts\", \"rate_limits\" of [defaults.route] does not hold for an aggregate (write it there too)";
+    assert!(told.iter().any(|it| it.ends_with(expected)), "{told:?}");
+    let own = text(limited).replacen("[[aggregates]]", "[[aggregates]]\nhosts = []\nrate_limits = [\"l\"]", 1);
+    let told = warnings(&own);
+    assert!(!told.iter().any(|it| it.contains("does not hold")), "{told:?}");
+    let nothing = text("hosts = []\nrate_limits = []");
+    assert!(!warnings(&nothing).iter().any(|it| it.contains("does not hold")));
 }
 
 #[test]

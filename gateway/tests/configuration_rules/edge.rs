@@ -1,6 +1,6 @@
 //! Routes that the gateway answers itself, where requests come from, and who else says whether they pass.
 
-use super::{check, check_route, warnings};
+use super::{built, check, check_route, warnings};
 
 fn own(keys: &str) -> String {
     format!("[[routes]]\npath = \"/a/{{id}}\"\n{keys}")
@@ -20,6 +20,29 @@ fn destinations() {
         &own("answer = {}\nrewrite = { strip_prefix = \"/a\" }"),
         &["4:11: `rewrite` is for a route with an upstream; this one has `answer`"],
     );
+}
+
+#[test]
+fn what_all_routes_share_is_a_mistake_on_none_of_them() {
+    let text = |shared: &str, route: &str| {
+        format!("[defaults.route]\n{shared}\n[upstreams.b]\nendpoints = [\"b:1\"]\n{}", own(route))
+    };
+    for shared in [
+        "fallback = { status = 503, body = \"later\" }",
+        "fallback = { upstream = \"b\" }",
+        "rewrite = { strip_prefix = \"/a\" }",
+        "rewrite = { path = \"/x/{what}\" }",
+        "mirror = { upstream = \"b\" }",
+    ] {
+        for route in ["answer = {}", "redirect = { path = \"/b\" }", "redirect = { host = \"b\" }"] {
+            let text = text(shared, route);
+            check(&text, &[]);
+            assert_eq!(warnings(&text), [""; 0], "{text}");
+        }
+    }
+    let straight = text("fallback = { upstream = \"b\" }", "upstream = \"b\"");
+    check(&straight, &[]);
+    assert!(built(&straight).fallback.is_none(), "nothing stands in for itself");
 }
 
 #[test]

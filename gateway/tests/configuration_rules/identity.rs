@@ -219,3 +219,68 @@ fn what_is_told_of_an_identity_frames_no_message_and_has_its_own_header() {
         assert!(told.len() == 1 && told[0].ends_with(message), "{header}: {told:?}");
     }
 }
+
+/// Warnings of a route with these providers, whose list begins on line 3, that tell of one that is never asked.
+fn never_asked(providers: &str, tables: &str) -> Vec<String> {
+    let route =
+        format!("[[routes]]\npath = '/'\nauth = {{ providers = [{providers}] }}\nupstream = 'http://127.0.0.1:1'");
+    let told = warnings(&format!("{route}\n{tables}"));
+    told.into_iter().filter(|warning| warning.contains("never asked")).collect()
+}
+
+#[test]
+fn a_provider_before_which_another_takes_all_is_told_of() {
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/contract/api-keys.toml");
+    let jwks = format!("audiences = ['x']\njwks = {{ inline = '{{\"keys\":[{KEY}]}}' }}");
+    let signed =
+        |name: &str, issuer: &str| format!("[identity.providers.{name}]\nkind = 'jwt'\nissuer = '{issuer}'\n{jwks}\n");
+    let opaque = |name: &str| {
+        format!(
+            "[identity.providers.{name}]\nkind = 'introspection'\nurl = 'https://idp.test'\nclient_id = 'g'\n\
+             client_secret_env = 'SECRET'\n"
+        )
+    };
+    let own = |name: &str, more: &str| format!("[identity.providers.{name}]\nkind = 'custom'\nname = 'n'\n{more}\n");
+    let key = |name: &str, header: &str| {
+        format!("[identity.providers.{name}]\nkind = 'api_key'\nfile = '{keys}'\n{header}\n")
+    };
+    let all = format!(
+        "{}{}{}{}{}{}{}{}{}{}",
+        signed("a", "i"),
+        signed("b", "i"),
+        signed("c", "I"),
+        opaque("o"),
+        opaque("p"),
+        own("t", ""),
+        own("h", "header = 'X-Api-Key'"),
+        key("k", ""),
+        key("l", "header = 'x-other'"),
+        "[identity.providers.m]\nkind = 'mtls'\n"
+    );
+    for (providers, expected) in [
+        ("'a', 'b'", Some("3:28: \"b\" is never asked: \"a\" before it takes every token of the issuer \"i\"")),
+        ("'o', 'p'", Some("3:28: \"p\" is never asked: \"o\" before it takes every bearer token")),
+        ("'o', 'a'", Some("3:28: \"a\" is never asked: \"o\" before it takes every bearer token")),
+        ("'t', 'o'", Some("3:28: \"o\" is never asked: \"t\" before it takes every bearer token")),
+        ("'k', 'h'", Some("3:28: \"h\" is never asked: \"k\" before it takes every credential in the header")),
+        ("'m', 'm'", Some("3:28: \"m\" is never asked: \"m\" before it takes every certificate")),
+        ("'a', 'c', 'o', 'k', 'l', 'm'", None),
+        ("'h', 't', 'l'", None),
+    ] {
+        let told = never_asked(providers, &all);
+        assert_eq!(told.len(), usize::from(expected.is_some()), "{providers}: {told:?}");
+        assert!(told.iter().zip(expected).all(|(told, expected)| told.starts_with(expected)), "{providers}: {told:?}");
+    }
+}
+
+#[test]
+fn a_capacity_that_leaves_nothing_to_each_worker_is_told_of() {
+    let told = |capacity: u32| {
+        let provider = format!("kind = 'custom'\nname = 'n'\ncache = {{ capacity = {capacity} }}");
+        let told = warnings(&format!("[server]\nworkers = 4\n[identity.providers.t]\n{provider}\n"));
+        told.into_iter().filter(|warning| warning.contains("remembered")).collect::<Vec<_>>()
+    };
+    let help = "(write 8 or more, or 0 where that is meant)";
+    assert_eq!(told(7), [format!("6:22: 7 between 4 workers is nothing: no answer would be remembered {help}")]);
+    assert_eq!((told(8), told(0)), (vec![], vec![]));
+}

@@ -16,7 +16,9 @@ mod upstream_tls;
 mod values;
 
 use std::path::Path;
+use std::sync::Arc;
 
+use gateway::config::settings::Route;
 use gateway::config::{Environment, Purpose, Severity, load_text_with};
 
 struct NoEnvironment;
@@ -47,6 +49,12 @@ fn warnings(text: &str) -> Vec<String> {
         format!("{}:{}: {} ({help})", warning.line, warning.column, warning.message)
     };
     loaded.unwrap_or_else(|problems| panic!("{problems:?}")).warnings.iter().map(told).collect()
+}
+
+/// The first route of a text that holds.
+fn built(text: &str) -> Arc<Route> {
+    let loaded = load_text_with(text, Path::new("gateway.toml"), Purpose::Check, &NoEnvironment);
+    Arc::clone(&loaded.unwrap_or_else(|problems| panic!("{problems:?}")).config.routes[0])
 }
 
 #[track_caller]

@@ -1,6 +1,6 @@
 //! Copies of a route's requests.
 
-use super::{check, warnings};
+use super::{built, check, warnings};
 
 /// A route with these keys from line 7 on.
 fn route(keys: &str) -> String {
@@ -34,6 +34,23 @@ fn copies_go_to_somebody_else() {
         &route("answer = {}\nmirror.upstream = \"shadow\""),
         &["8:1: `mirror` is for a route with an upstream; this one has `answer`"],
     );
+}
+
+#[test]
+fn a_shared_mirror_copies_nothing_of_who_is_the_shadow_and_is_no_mistake_there() {
+    let shared = |keys: &str| format!("[defaults.route]\nmirror = {{ upstream = \"shadow\" }}\n{}", route(keys));
+    assert!(built(&shared("upstream = \"a\"")).mirror.is_some());
+    for keys in [
+        "upstream = \"shadow\"",
+        "upstream = \"a\"\nfallback.upstream = \"shadow\"\nretry.per_try_timeout = \"1s\"",
+        "split = [{ upstream = \"a\", weight = 1 }, { upstream = \"shadow\", weight = 1 }]",
+    ] {
+        let text = shared(keys);
+        check(&text, &[]);
+        assert!(built(&text).mirror.is_none(), "{keys}");
+        assert_eq!(warnings(&text), [""; 0], "{keys}");
+    }
+    check(&route("upstream = \"a\"\nmirror = { upstream = \"a\", fraction = 0 }"), &[]);
 }
 
 #[test]

@@ -55,7 +55,7 @@ async fn reloads_are_told_with_what_is_wrong_and_events_can_be_chosen() {
     let choose = |name: &str| {
         format!("[...document.querySelectorAll('#groups button')].find(b => b.innerText === '{name}').click()")
     };
-    browser.run(&choose("Keys")).await;
+    browser.run(&choose("Keys and TLS")).await;
     browser.until("document.getElementById('feed').innerText === 'Nothing of this kind yet.'").await;
     browser.run(&choose("Configuration")).await;
     told(&mut browser, "configuration refused").await;

@@ -1,6 +1,9 @@
 //! Affinity: a cookie brings a client back to the endpoint that answered it, for as long as that can answer.
 
+use std::time::Duration;
+
 use mocks::raw::{Raw, Script};
+use mocks::{Effect, Mock, Rule};
 
 use crate::support::{Answer, Gateway, eventually};
 
@@ -82,6 +85,33 @@ async fn where_its_endpoint_is_out_a_client_moves_and_stays_there() {
         assert_eq!((answer.header("x-name"), answer.header("set-cookie")), (Some("a"), None));
     }
     assert_eq!(dies.accepted(), 1);
+}
+
+/// A hedge's answer would come from where the session is not, and take the client along.
+#[tokio::test]
+async fn who_comes_back_is_not_hedged_however_slow_its_home_is() {
+    let upstream = Mock::builder().service("up").endpoints(2).start().await.unwrap();
+    let endpoints: Vec<String> = upstream.addrs().iter().map(|address| format!("'{address}'")).collect();
+    let gateway = Gateway::start(&format!(
+        "[upstreams.up]\nendpoints = [{}]\nbalance = 'round_robin'\naffinity = {{ key_env = '{SECRET_ENV}' }}\n\
+         [[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\nhedge = {{ after = '10ms' }}\nretry = {{ attempts = 1 }}\n",
+        endpoints.join(", ")
+    ))
+    .await;
+    upstream.set_rules([Rule::any().endpoint(1).effect(Effect::Hang)]);
+    let first = ask(&gateway, "").await;
+    let (home, cookie) = (upstream.addrs()[0].port(), pair(&first));
+    assert_eq!(first.echo().get("endpoint"), &home);
+    upstream.set_rules([Rule::any().endpoint(0).delay(Duration::from_millis(100))]);
+    let answer = ask(&gateway, &format!("cookie: {cookie}\r\n")).await;
+    assert_eq!((answer.echo().get("endpoint"), answer.header("set-cookie")), (&home.into(), None));
+    // Who has no home goes wherever it is quick.
+    for _ in 0..2 {
+        assert_ne!(ask(&gateway, "").await.echo().get("endpoint"), &home);
+    }
+    let records = gateway.records(4).await;
+    assert_eq!(records[1]["hedged"], false);
+    assert!(records[2..].iter().any(|record| record["hedged"] == true), "{records:?}");
 }
 
 #[tokio::test]

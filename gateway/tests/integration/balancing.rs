@@ -294,6 +294,18 @@ async fn an_upstream_whose_name_is_not_found_has_no_endpoint() {
     assert_eq!((answer.status, answer.code().as_str()), (503, "no_endpoint"));
     let record = gateway.record().await;
     assert_eq!((&record["attempts"], &record["fault"]), (&0.into(), &"upstream".into()));
+    // Whoever asks is told why; it is no reason to take the gateway from its other routes.
+    let upstream = gateway.inner().upstreams().remove(0);
+    eventually("it was looked up", || upstream.lookup.failed().is_some()).await;
+    let shown = gateway.admin("GET", "/upstreams").await.json()["upstreams"][0].clone();
+    let detail = shown["discovery_failed"]["detail"].as_str().unwrap();
+    assert!(detail.starts_with("nowhere.invalid:80: ") && shown["discovery_failed"]["at"].is_string(), "{shown}");
+    assert_eq!(gateway.admin("GET", "/readyz").await.status, 200);
+    assert_eq!((&record["upstream"], &record["endpoint"]), (&"up".into(), &serde_json::Value::Null));
+    for state in ["in", "half_open", "ejected", "capped", "unhealthy"] {
+        let sample = format!("gateway_endpoints{{upstream=\"up\",state=\"{state}\"}}");
+        assert_eq!(gateway.metric(&sample).await, Some(0.0), "that there is none is told by {state}");
+    }
 }
 
 #[tokio::test]

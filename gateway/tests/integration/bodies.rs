@@ -109,8 +109,11 @@ async fn a_length_that_204_has_no_right_to_is_left_out_to_head_too() {
 
 #[tokio::test]
 async fn interim_answers_of_the_upstream_are_swallowed() {
-    let early = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n";
-    let upstream = Raw::script(Script::always(format!("{early}HTTP/1.1 100 Continue\r\n\r\n{OK}"))).await.unwrap();
+    let early = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
+    // A sign of life each few seconds comes to as many as that.
+    let processing = "HTTP/1.1 102 Processing\r\n\r\n".repeat(40);
+    let script = Script::always(format!("{early}{processing}HTTP/1.1 100 Continue\r\n\r\n{OK}"));
+    let upstream = Raw::script(script).await.unwrap();
     let gateway = Gateway::to(upstream.addr()).await;
     let mut client = gateway.client().await;
     for _ in 0..2 {

@@ -208,6 +208,27 @@ async fn a12_bytes_that_are_no_request_are_told_at_once_and_on_record() {
 }
 
 #[tokio::test]
+async fn what_is_refused_unread_has_a_date_and_to_head_no_body() {
+    let (_upstream, gateway) = pair().await;
+    // Each is refused by the codec: no part of the target is a fragment, and no name has a blank.
+    for refused in ["/a#b HTTP/1.1\r\nhost: a", "/ HTTP/1.1\r\nhost: a\r\nx y: z"] {
+        let mut client = gateway.client().await;
+        let answer = client.ask(format!("GET {refused}\r\n\r\n")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "bad_request"));
+        assert!(answer.header("date").is_some_and(|date| date.ends_with(" GMT")), "{answer:?}");
+
+        let mut client = gateway.client().await;
+        client.send(format!("HEAD {refused}\r\n\r\n")).await;
+        let head = client.head().await;
+        let length = head.header("content-length").and_then(|length| length.parse::<usize>().ok());
+        assert_eq!((head.status, length), (400, Some(answer.body.len())));
+        assert!(head.header("date").is_some());
+        client.closed().await;
+    }
+    assert_eq!(gateway.records(4).await[1]["method"], "HEAD");
+}
+
+#[tokio::test]
 async fn requests_sent_ahead_are_answered_in_order_however_they_are_cut() {
     let (upstream, gateway) = pair().await;
     let get = |n: usize| format!("GET /echo/{n} HTTP/1.1\r\nhost: a\r\n\r\n");

@@ -269,6 +269,34 @@ async fn a_client_that_gives_up_its_call_ends_it_at_the_service() {
 }
 
 #[tokio::test]
+async fn a_call_that_the_service_has_not_begun_with_goes_out_again() {
+    let mut upstream = H2Upstream::start().await;
+    let gateway = Gateway::start(&text("", "", upstream.address)).await;
+    let mut client = client(gateway.address).await;
+    let serving = tokio::spawn(async move {
+        for is_refused in [false, true, false] {
+            let mut asked = upstream.next().await;
+            let (message, _) = asked.read().await.unwrap();
+            if is_refused {
+                asked.reset(h2::Reason::REFUSED_STREAM);
+                continue;
+            }
+            let mut stream = asked.begin(200, &[("content-type", "application/grpc")]);
+            stream.send_data(message.into(), false).unwrap();
+            let mut trailers = http::HeaderMap::new();
+            trailers.insert("grpc-status", "0".parse().unwrap());
+            stream.send_trailers(trailers).unwrap();
+        }
+        upstream
+    });
+    for _ in 0..2 {
+        assert_eq!(unary(&mut client, message("hello")).await.unwrap().into_inner(), "hello");
+    }
+    assert!(gateway.records(2).await.iter().all(|record| record["attempts"] == 1));
+    drop(serving.await.unwrap());
+}
+
+#[tokio::test]
 async fn a_service_that_says_it_is_unavailable_is_left_alone_and_one_that_finds_nothing_is_not() {
     let mock = Mock::builder().service("up").endpoints(2).start().await.unwrap();
     let endpoints: Vec<String> = mock.addrs().iter().map(|address| format!("'{address}'")).collect();
@@ -294,6 +322,40 @@ async fn a_service_that_says_it_is_unavailable_is_left_alone_and_one_that_finds_
     let sick = mock.addrs()[0].port();
     let asked = mock.journal().iter().filter(|entry| entry.endpoint == sick).count();
     assert_eq!(asked, 4 + 2, "then its breaker is open");
+}
+
+#[tokio::test]
+async fn what_a_call_came_to_is_in_its_record_and_counted() {
+    let mut upstream = H2Upstream::start().await;
+    let gateway = Gateway::start(&text("", "", upstream.address)).await;
+    let mut client = client(gateway.address).await;
+    let serving = tokio::spawn(async move {
+        for status in ["0", "13", "5", "none"] {
+            let mut asked = upstream.next().await;
+            asked.read().await.unwrap();
+            let mut stream = asked.begin(200, &[("content-type", "application/grpc")]);
+            stream.send_data(Bytes::from_static(&[0, 0, 0, 0, 1, 1]), false).unwrap();
+            let mut trailers = http::HeaderMap::new();
+            trailers.insert("grpc-status", status.parse().unwrap());
+            stream.send_trailers(trailers).unwrap();
+        }
+        upstream
+    });
+    for code in [Code::Ok, Code::Internal, Code::NotFound, Code::Unknown] {
+        let answer = unary(&mut client, message("x")).await;
+        assert_eq!(answer.map_or_else(|status| status.code(), |_| Code::Ok), code);
+    }
+    drop(serving.await.unwrap());
+    let records = gateway.records(4).await;
+    let told: Vec<Option<u64>> = records.iter().map(|record| record["grpc_status"].as_u64()).collect();
+    assert_eq!(told, [Some(0), Some(13), Some(5), Some(2)], "what is no status is `UNKNOWN`, as to the caller");
+    assert!(records.iter().all(|record| record["status"] == 200 && record["code"] == "ok"));
+    for (status, count) in [("0", 1.0), ("13", 1.0), ("2", 1.0)] {
+        let sample = format!("gateway_grpc_answers_total{{route=\"all\",grpc_status=\"{status}\"}}");
+        assert_eq!(gateway.metric(&sample).await, Some(count), "{sample}");
+    }
+    let failed = gateway.admin("GET", "/requests?failed").await.json();
+    assert_eq!(failed["requests"].as_array().unwrap().len(), 3, "{failed:#}");
 }
 
 #[tokio::test]

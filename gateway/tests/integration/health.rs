@@ -83,6 +83,10 @@ async fn the_last_endpoint_stays_whatever_its_checks_say() {
     assert_eq!(ask(&gateway, 10).await, [200; 10], "one stays in");
     let places = [shown(&gateway, 0).await, shown(&gateway, 1).await].map(|shown| shown["balancing"].to_string());
     assert!(places.contains(&"\"capped\"".to_owned()), "{places:?}");
+    for (state, endpoints) in [("unhealthy", 2.0), ("in", 0.0), ("capped", 0.0)] {
+        let sample = format!("gateway_endpoints{{upstream=\"up\",state=\"{state}\"}}");
+        assert_eq!(gateway.metric(&sample).await, Some(endpoints), "{state}: an alert counts both as down");
+    }
     assert_eq!(asked(&upstream, 0).min(asked(&upstream, 1)), 0);
 }
 
@@ -128,6 +132,86 @@ async fn checks_come_before_probes() {
     let closed = || gateway.inner().upstreams()[0].active().endpoints[0].standing.guard.has_room_for_a_probe();
     eventually("a check did well", closed).await;
     assert_eq!(ask(&gateway, 1).await, [200]);
+}
+
+/// Breakers that trip soon, and are left alone for so long.
+fn soon(open_for: &str) -> String {
+    format!(
+        "{CHECKS}\nbreaker = {{ consecutive_failures = 2, open_for = '{open_for}', max_open_for = '{open_for}', \
+         probes = 1 }}"
+    )
+}
+
+async fn both_are_found_unhealthy(gateway: &Gateway) {
+    eventually("both are found unhealthy", || !is_healthy(gateway, 0) && !is_healthy(gateway, 1)).await;
+}
+
+#[tokio::test]
+async fn a_check_that_is_wrong_everywhere_keeps_no_breaker_open() {
+    let upstream = endpoints(2).await;
+    let wrong = || Rule::on("/healthz").status(404);
+    upstream.set_rules([wrong(), Rule::any().status(503)]);
+    let gateway = Gateway::start(&text(&upstream, 0..2, &soon("100ms"))).await;
+    both_are_found_unhealthy(&gateway).await;
+    let mut events = Events::of(&gateway, "?kinds=breaker").await;
+    assert_eq!(ask(&gateway, 4).await, [503; 4]);
+    let causes = events.causes(2).await;
+    assert_eq!(causes, ["consecutive_failures", "consecutive_failures"], "first one, then the other");
+    upstream.set_rules([wrong()]);
+    let standing = |endpoint: usize| gateway.inner().upstreams()[0].active().endpoints[endpoint].standing.clone();
+    eventually("a probe may pass", || (0..2).any(|endpoint| standing(endpoint).guard.has_room_for_a_probe())).await;
+    assert_eq!(ask(&gateway, 10).await, [200; 10], "the service is well");
+}
+
+/// Who gets no requests says nothing of whether the checks of the others are right.
+#[tokio::test]
+async fn a_check_that_does_well_where_nobody_is_sent_holds_no_breaker_open() {
+    let upstream = endpoints(2).await;
+    let wrong = || Rule::on("/healthz").endpoint(0).status(404);
+    upstream.set_rules([wrong(), Rule::any().endpoint(0).status(503)]);
+    let endpoints = format!(
+        "[{{ address = '{}', weight = 1 }}, {{ address = '{}', weight = 0 }}]",
+        upstream.addrs()[0],
+        upstream.addrs()[1]
+    );
+    let text = format!(
+        "[upstreams.up]\nendpoints = {endpoints}\n{}\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\nretry = {{ attempts = 1 }}\n",
+        soon("100ms")
+    );
+    let gateway = Gateway::start(&text).await;
+    eventually("it is found unhealthy", || !is_healthy(&gateway, 0)).await;
+    let mut events = Events::of(&gateway, "?kinds=breaker").await;
+    assert_eq!(ask(&gateway, 2).await, [503; 2]);
+    assert_eq!(events.causes(1).await, ["consecutive_failures"]);
+    upstream.set_rules([wrong()]);
+    let standing = || gateway.inner().upstreams()[0].active().endpoints[0].standing.clone();
+    eventually("a probe may pass", || standing().guard.has_room_for_a_probe()).await;
+    assert_eq!(ask(&gateway, 5).await, [200; 5]);
+}
+
+#[tokio::test]
+async fn in_an_outage_of_all_the_breaker_opens_though_checks_have_taken_endpoints_out() {
+    let upstream = endpoints(2).await;
+    upstream.set_rules([Rule::any().status(503)]);
+    let gateway = Gateway::start(&text(&upstream, 0..2, &soon("60s"))).await;
+    both_are_found_unhealthy(&gateway).await;
+    assert_eq!(ask(&gateway, 20).await, [503; 20]);
+    assert_eq!((asked(&upstream, 0), asked(&upstream, 1)), (2, 2), "as many as it takes to trip, and no more");
+    let state = gateway.admin("GET", "/breakers").await.json()["breakers"][0]["state"].clone();
+    assert_eq!(state, "open");
+}
+
+#[tokio::test]
+async fn who_fails_requests_while_all_others_fail_their_checks_is_left_alone() {
+    let upstream = endpoints(2).await;
+    upstream.set_rules([Rule::on("/healthz").endpoint(0).status(503), Rule::on("/").endpoint(1).status(503)]);
+    let gateway = Gateway::start(&text(&upstream, 0..2, &soon("60s"))).await;
+    eventually("one is found unhealthy", || !is_healthy(&gateway, 0)).await;
+    assert_eq!(ask(&gateway, 20).await, [503; 20]);
+    assert_eq!((asked(&upstream, 0), asked(&upstream, 1)), (0, 2), "its breaker is for that");
+    upstream.set_rules([Rule::on("/").endpoint(1).status(503)]);
+    eventually("its checks do well again", || is_healthy(&gateway, 0)).await;
+    assert_eq!(ask(&gateway, 5).await, [200; 5]);
 }
 
 #[tokio::test]
@@ -197,4 +281,19 @@ async fn an_endpoint_that_comes_back_while_a_request_still_holds_it_begins_with_
     }
     ask(&gateway, 100).await;
     assert!(asked(&upstream, 1) < 25, "{} of 100", asked(&upstream, 1));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_down_is_told_of_on_standard_error() {
+    let upstream = endpoints(2).await;
+    upstream.set_rules([Rule::on("/healthz").endpoint(0).status(503)]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let around = "\n[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
+                  [telemetry.access_log]\noutput = 'off'\n";
+    std::fs::write(&file, format!("{}{around}", text(&upstream, 0..2, CHECKS))).unwrap();
+    let mut process = crate::support::Process::start(&file).await;
+    let told = process.event("upstream").await;
+    assert_eq!((&told["about"], &told["upstream"], &told["healthy"]), (&"health".into(), &"up".into(), &false.into()));
+    assert!(told["ts"].is_string() && told["detail"].as_str().unwrap().contains("503"), "{told}");
 }

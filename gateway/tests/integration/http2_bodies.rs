@@ -4,7 +4,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use mocks::raw::{Gate, Raw, Script};
 
-use crate::support::h2::{Call, H2Client, head, post, rest};
+use crate::support::h2::{
+    Call, DATA, END_HEADERS, END_STREAM, Frames, GET, H2Client, HEADERS, block, frame, head, post, rest,
+};
 use crate::support::{Gateway, echo, guarded};
 
 #[tokio::test]
@@ -37,6 +39,23 @@ async fn large_bodies_pass_both_ways_through_small_windows() {
     let body = Bytes::from(vec![b'x'; 300_000]);
     let echo = client.send(post("/"), body).await.echo();
     assert_eq!(echo.get("body_bytes"), 300_000);
+}
+
+#[tokio::test]
+async fn a_body_in_small_pieces_goes_on_in_few_frames() {
+    let pieces = "1\r\nx\r\n".repeat(20_000);
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let upstream = Raw::script(Script::always(format!("{head}{pieces}0\r\n\r\n"))).await.unwrap();
+    let gateway = Gateway::to(upstream.addr()).await;
+    let mut client = Frames::connect(gateway.address).await;
+    client.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&GET))).await;
+    let (mut frames, mut bytes, mut over) = (0, 0, false);
+    while !over {
+        let data = client.next_of(DATA).await.expect("more of the answer");
+        (frames, bytes, over) = (frames + 1, bytes + data.payload.len(), data.flags & END_STREAM != 0);
+    }
+    assert_eq!(bytes, 20_000);
+    assert!(frames < 1000, "{frames} frames");
 }
 
 #[tokio::test]

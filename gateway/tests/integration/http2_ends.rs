@@ -11,7 +11,9 @@ use crate::support::h2::{
     DATA, END_HEADERS, END_STREAM, Frames, GET, H2Client, HEADERS, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE, block,
     frame, get, head, post, rest,
 };
+use crate::support::h2_upstream::FramesUpstream;
 use crate::support::{Gateway, echo, eventually};
+use crate::upstream_http2::text;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -126,6 +128,41 @@ async fn f_a_client_that_reads_nothing_at_all_is_left_with_its_connection() {
     gateway.at_rest().await;
     let sample = format!("gateway_connections{{listener=\"{}\"}}", gateway.address);
     while gateway.metric(&sample).await != Some(0.0) {}
+}
+
+#[tokio::test]
+async fn d_of_an_answer_that_comes_byte_by_byte_few_frames_are_held_for_a_client_that_reads_nothing() {
+    let (large, drips) = (echo().await, FramesUpstream::start().await);
+    let route = format!("[[routes]]\npath = '/bytes/{{*rest}}'\nupstream = 'http://{}'\n", large.addr());
+    let gateway = Gateway::start(&format!("{}{route}", text("", "", drips.address))).await;
+    let mut client = Frames::connect(gateway.address).await;
+    client.send(frame(SETTINGS, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff])).await;
+    client.send(frame(WINDOW_UPDATE, 0, 0, &[0x7f, 0, 0, 0])).await;
+    // It fills what lies between the gateway and a client that does not read.
+    let large = [(":method", "GET"), (":scheme", "http"), (":path", "/bytes/20000000"), (":authority", "a.test")];
+    client.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&large))).await;
+    client.send(ask(3)).await;
+    let mut upstream = drips.accept(b"").await;
+    let stream = upstream.next_of(HEADERS).await.expect("a request").stream;
+    upstream.send(frame(HEADERS, END_HEADERS, stream, &block(&[(":status", "200")]))).await;
+    for _ in 0..300 {
+        upstream.is_alive().await;
+    }
+    for _ in 0..500 {
+        upstream.send(frame(DATA, 0, stream, b"x")).await;
+        // It was read, by itself.
+        upstream.is_alive().await;
+    }
+    upstream.send(frame(DATA, END_STREAM, stream, b"x")).await;
+    let (mut frames, mut bytes, mut over) = (0, 0, false);
+    while !over {
+        let data = client.next_of(DATA).await.expect("more of an answer");
+        if data.stream == 3 {
+            (frames, bytes, over) = (frames + 1, bytes + data.payload.len(), data.flags & END_STREAM != 0);
+        }
+    }
+    assert_eq!(bytes, 501);
+    assert!(frames < 250, "{frames} frames");
 }
 
 #[tokio::test]

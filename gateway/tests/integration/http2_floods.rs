@@ -8,7 +8,9 @@ use crate::support::h2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GET, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS,
     WINDOW_UPDATE, block, frame,
 };
+use crate::support::h2_upstream::FramesUpstream;
 use crate::support::{Gateway, echo, eventually};
+use crate::upstream_http2::text;
 
 fn ask(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&GET))
@@ -109,6 +111,62 @@ async fn d_frames_that_carry_nothing_end_the_connection() {
     assert!(is_stopped(&gateway, times(frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 9]), 5000)).await);
     assert!(is_stopped(&gateway, times(frame(0x2, 0, 1, &[0, 0, 0, 0, 9]), 5000)).await);
     assert!(is_stopped(&gateway, times(frame(0xfe, 0, 0, b""), 5000)).await);
+}
+
+#[tokio::test]
+async fn d_a_client_that_pings_for_each_frame_that_it_gets_is_no_flood() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let mut frames = Frames::connect(gateway.address).await;
+    frames.send(frame(SETTINGS, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff])).await;
+    frames.send(frame(WINDOW_UPDATE, 0, 0, &[0x7f, 0, 0, 0])).await;
+    let large = [(":method", "GET"), (":scheme", "http"), (":path", "/bytes/20000000"), (":authority", "a.test")];
+    frames.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&large))).await;
+    let mut came = 0;
+    while frames.next_of(DATA).await.expect("more of the answer").flags & END_STREAM == 0 {
+        came += 1;
+    }
+    assert!(came >= 1000, "{came} frames");
+    // One for each of a thousand, as late as can be, and some of its own.
+    let ping = frame(PING, 0, 0, &[0; 8]);
+    frames.send(ping.repeat(1900)).await;
+    frames.is_alive().await;
+    assert_eq!(floods(&gateway).await, 0.0);
+    frames.send(ping.repeat(2500)).await;
+    assert_eq!(frames.goaway().await, Some(Reason::ENHANCE_YOUR_CALM));
+    assert_eq!(floods(&gateway).await, 1.0);
+}
+
+#[tokio::test]
+async fn d_small_data_that_its_upstream_does_not_take_yet_ends_nobodys_connection() {
+    let upstream = FramesUpstream::start().await;
+    let gateway = Gateway::start(&text("", "", upstream.address)).await;
+    let mut client = Frames::connect(gateway.address).await;
+    client.next_of(WINDOW_UPDATE).await.expect("a window of more than 64 KiB");
+    let streams = [1, 3, 5, 7];
+    client.send(streams.map(post).concat()).await;
+    let mut asked = upstream.accept(b"").await;
+    // All that the streams' windows allow. The upstream opens no window.
+    client.send(streams.map(|stream| frame(DATA, 0, stream, &[b'x'; 40]).repeat(1600)).concat()).await;
+    client.is_alive().await;
+    asked.send(frame(WINDOW_UPDATE, 0, 0, &[0, 4, 0, 0])).await;
+    client.send(streams.map(|stream| frame(DATA, END_STREAM, stream, b"")).concat()).await;
+    let (mut ended, mut bytes) = (0, 0);
+    while ended < streams.len() {
+        let data = asked.next_of(DATA).await.expect("more of a body");
+        bytes += data.payload.len();
+        if data.flags & END_STREAM != 0 {
+            ended += 1;
+            let ok = block(&[(":status", "200")]);
+            asked.send(frame(HEADERS, END_HEADERS | END_STREAM, data.stream, &ok)).await;
+        }
+    }
+    assert_eq!(bytes, streams.len() * 64_000);
+    for _ in streams {
+        client.next_of(HEADERS).await.expect("an answer");
+    }
+    client.is_alive().await;
+    assert_eq!(floods(&gateway).await, 0.0);
 }
 
 #[tokio::test]

@@ -344,3 +344,48 @@ async fn h10_a_key_server_with_tls_is_checked_against_the_systems_certificates()
         assert_eq!(client.ask(request(&issuer.token(&json!({})))).await.status, expected, "{trusted}");
     }
 }
+
+#[tokio::test]
+async fn keys_that_were_never_fetched_are_a_source_that_fails() {
+    let server = MockServer::start().await;
+    let world = world(&format!("url = '{}/keys'", server.uri())).await;
+    let told = async {
+        while world.gateway.metric("gateway_keys_failing{provider=\"main\"}").await != Some(1.0) {
+            tokio::task::yield_now().await;
+        }
+    };
+    guarded("it is told", told).await;
+    assert_eq!(world.gateway.metric("gateway_keys_age_seconds{provider=\"main\"}").await, None);
+}
+
+#[tokio::test]
+async fn a_source_that_fails_for_another_reason_than_before_is_told_again_on_standard_error() {
+    let (server, issuer, upstream) = (MockServer::start().await, Issuer::new("k1"), echo().await);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let around = "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
+                  [telemetry.access_log]\noutput = 'off'\n";
+    let text = text(&format!("url = '{}/keys'", server.uri()), upstream.addr());
+    std::fs::write(&file, format!("{text}{around}")).unwrap();
+    let mut process = Process::start(&file).await;
+    let told = process.event("keys").await;
+    assert_eq!((&told["failing"], &told["detail"]), (&json!(true), &json!("the server answered 404")));
+    Mock::given(method("GET")).respond_with(ResponseTemplate::new(500)).mount(&server).await;
+    let told = process.event("keys").await;
+    assert_eq!((&told["failing"], &told["detail"]), (&json!(true), &json!("the server answered 500")));
+    publish(&server, &[&issuer]).await;
+    assert_eq!(process.event("keys").await["failing"], false);
+}
+
+#[tokio::test]
+async fn explain_without_a_gateway_does_not_call_keys_missing_that_it_does_not_fetch() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    std::fs::write(&file, text("url = 'http://127.0.0.1:9/keys'", "127.0.0.1:9".parse().unwrap())).unwrap();
+    let token = format!("authorization: Bearer {}", Issuer::new("k1").token(&json!({})));
+    let arguments = ["explain", "--config", file.to_str().unwrap(), "GET", "/x", "-H", &token];
+    let (code, shown, _) = Process::run(&arguments, folder.path()).await;
+    assert_eq!(code, 0, "{shown}");
+    assert!(shown.contains("identity   not_known_here by main\n") && !shown.contains("503"), "{shown}");
+    assert!(shown.contains("ask /explain at its admin address"), "{shown}");
+}

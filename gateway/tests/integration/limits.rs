@@ -68,6 +68,22 @@ async fn e_max_uri_bytes() {
 }
 
 #[tokio::test]
+async fn e_a_target_that_is_longer_than_any_can_be_is_too_long_and_not_malformed() {
+    let upstream = echo().await;
+    for limit in ["32KiB", "65534B", "128KiB"] {
+        let server = format!("max_uri_bytes = '{limit}'\nmax_header_bytes = '256KiB'");
+        let gateway = Gateway::with(&server, upstream.addr()).await;
+        for bytes in [65_600, 70_000, 300_000] {
+            let answer = gateway.get(&format!("/p?{}", "q".repeat(bytes - 3))).await;
+            assert_eq!((answer.status, &*answer.code()), (414, "uri_too_long"), "{limit}, {bytes}");
+        }
+        // The longest that goes on; for the service it is too much of a head.
+        let status = if limit == "32KiB" { 414 } else { 431 };
+        assert_eq!(gateway.get(&format!("/p?{}", "q".repeat(65_531))).await.status, status, "{limit}");
+    }
+}
+
+#[tokio::test]
 async fn e_max_body_declared() {
     let upstream = echo().await;
     let gateway = Gateway::with("max_body = '1KiB'", upstream.addr()).await;

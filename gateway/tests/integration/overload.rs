@@ -127,6 +127,41 @@ async fn the_least_critical_are_refused_first_by_the_shares_that_are_documented(
 }
 
 #[tokio::test]
+async fn a_request_whose_body_leads_elsewhere_takes_no_place_that_is_kept_for_what_matters_more() {
+    let gate = Gate::new();
+    let upstream = gated(&gate).await;
+    let text = format!(
+        "[server]\nmax_in_flight = 10\n[upstreams.up]\nendpoints = ['{}']\n\
+         [[routes]]\npath = '/pay'\nupstream = 'up'\ncriticality = 'critical'\nbody = {{ '/type' = 'refund' }}\n\
+         [[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\n",
+        upstream.addr()
+    );
+    let gateway = Gateway::start(&text).await;
+    let pay = |kind: &str| {
+        let body = format!("{{\"type\":\"{kind}\"}}");
+        format!("POST /pay HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    };
+    let mut held = hold(&gateway, "/", 7).await;
+    let mut client = gateway.client().await;
+    client.send(pay("charge")).await;
+    eventually("the last place of its class is its own", || gateway.in_flight() == 8).await;
+    held.push(client);
+    let answer = gateway.ask(pay("charge")).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
+    assert_eq!(gateway.in_flight(), 8, "it gave back what it had taken to read its body");
+    for places in [9, 10] {
+        let mut client = gateway.client().await;
+        client.send(pay("refund")).await;
+        eventually("what is critical finds its places", || gateway.in_flight() == places).await;
+        held.push(client);
+    }
+    gate.open();
+    for client in &mut held {
+        assert_eq!(client.answer().await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn where_all_routes_are_alike_the_whole_limit_is_theirs() {
     let gate = Gate::new();
     let upstream = gated(&gate).await;
@@ -154,6 +189,34 @@ async fn a_limit_that_a_reload_brings_holds_from_then_on() {
     let _more = hold(&gateway, "/", 4).await;
     assert_eq!(gateway.get("/").await.status, 503, "what was in flight before counts");
     gate.open();
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_left_out_and_comes_back_still_has_what_it_works_on() {
+    let gate = Gate::new();
+    let upstream = gated(&gate).await;
+    let with = format!(
+        "[upstreams.up]\nendpoints = ['{}']\nconcurrency.max_in_flight = 3\n\
+         [[routes]]\npath = '/{{*rest}}'\nupstream = 'up'",
+        upstream.addr()
+    );
+    let gateway = Gateway::start(&with).await;
+    let mut held = hold(&gateway, "/", 3).await;
+    for _ in 0..2 {
+        gateway.rewrite("[[routes]]\npath = '/'\nanswer = { status = 204 }");
+        assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+        assert_eq!((gateway.inner().upstreams().len(), gateway.get("/").await.status), (0, 204));
+        gateway.rewrite(&with);
+        assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+        assert_eq!(gateway.in_flight(), 3);
+        assert_eq!(gateway.get("/").await.status, 503, "it has no more places than before");
+    }
+    gate.open();
+    for client in &mut held {
+        assert_eq!(client.answer().await.status, 200);
+    }
+    gateway.at_rest().await;
+    assert_eq!(gateway.get("/").await.status, 200);
 }
 
 #[tokio::test]

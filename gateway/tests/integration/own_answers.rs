@@ -53,6 +53,29 @@ async fn a_redirect_leads_to_the_url_with_its_parts_changed() {
 }
 
 #[tokio::test]
+async fn what_routes_share_for_their_upstreams_leaves_a_fixed_answer_as_it_is() {
+    let upstream = echo().await;
+    // Nobody listens there.
+    let nowhere = echo().await.addr();
+    let text = [
+        "[defaults.route]\nretry = { attempts = 1 }\nfallback = { status = 503, body = 'later' }\n\
+         rewrite = { strip_prefix = '/api' }\n"
+            .to_owned(),
+        route("/health", "answer = { status = 200, body = 'fine' }"),
+        route("/old/{*rest}", "redirect = { host = 'new.example' }"),
+        route("/api/{*rest}", &format!("upstream = 'http://{}'", upstream.addr())),
+        route("/api/down", &format!("upstream = 'http://{nowhere}'")),
+    ]
+    .concat();
+    let gateway = Gateway::start(&text).await;
+    let health = gateway.get("/health").await;
+    assert_eq!((health.status, &health.body[..]), (200, &b"fine"[..]));
+    assert_eq!(gateway.get("/old/x").await.header("location"), Some("http://new.example/old/x"));
+    assert_eq!(gateway.get("/api/a").await.echo().path(), "/a");
+    assert_eq!(gateway.get("/api/down").await.body, b"later");
+}
+
+#[tokio::test]
 async fn a_path_that_looks_like_a_host_never_leads_to_one() {
     let text = "[server]\nmerge_slashes = false\n".to_owned() + &route("/a/{*rest}", "redirect = { path = '/{rest}' }");
     let gateway = Gateway::start(&text).await;

@@ -7,10 +7,13 @@ use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
+use wiremock::matchers::body_string_contains;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::support::{Client, Gateway, Issuer, echo, now, one_route};
 
-fn pem() -> String {
+/// A new key that signs passports.
+pub(crate) fn pem() -> String {
     let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
     format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()))
 }
@@ -22,6 +25,7 @@ fn verify(keys: &Value, passport: &str, service: &str) -> Result<Value, String> 
     assert_eq!(header.typ.as_deref(), Some("passport+jwt"));
     let key = keys.find(header.kid.as_deref().unwrap()).ok_or("no such key")?;
     let mut validation = Validation::new(header.alg);
+    validation.leeway = 5;
     validation.set_audience(&[service]);
     validation.set_issuer(&["gateway"]);
     let key = DecodingKey::from_jwk(key).unwrap();
@@ -127,6 +131,35 @@ async fn who_stands_in_for_another_upstream_has_a_passport_of_its_own() {
     }
     let codes: Vec<Value> = gateway.records(2).await.into_iter().map(|mut record| record["code"].take()).collect();
     assert_eq!(codes, ["upstream_connect", "breaker_open"]);
+}
+
+/// How long the gateway believes what it was told is no matter of the service's.
+#[tokio::test]
+async fn a_passport_holds_its_time_also_where_the_gateway_soon_asks_again() {
+    let (upstream, server, folder) = (echo().await, MockServer::start().await, tempfile::tempdir().unwrap());
+    for (token, more) in [("endless", json!({})), ("ends", json!({ "exp": now() + 20 }))] {
+        let mut active = json!({ "active": true, "sub": "ada" });
+        active.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let about = body_string_contains(format!("token={token}&"));
+        Mock::given(about).respond_with(ResponseTemplate::new(200).set_body_json(active)).mount(&server).await;
+    }
+    let file = folder.path().join("passport.pem");
+    std::fs::write(&file, pem()).unwrap();
+    let text = format!(
+        "{}\n[identity]\npassport = {{ key = '{}', lifetime = '30s' }}\n[identity.providers.opaque]\n\
+         kind = 'introspection'\nurl = '{}'\nclient_id = 'g'\nclient_secret_env = 'PATH'\n\
+         cache = {{ positive = '0s' }}\n",
+        one_route("", "auth = { providers = ['opaque'] }", upstream.addr()),
+        file.display(),
+        server.uri()
+    );
+    let gateway = Gateway::start(&text).await;
+    let (keys, mut client) = (keys(&gateway).await, gateway.client().await);
+    for (token, seconds) in [("endless", 30), ("ends", 20)] {
+        let claims = verify(&keys, &passport(&mut client, token).await, "up").unwrap();
+        let [from, until] = ["iat", "exp"].map(|name| claims[name].as_i64().unwrap());
+        assert!((seconds - 5..=seconds).contains(&(until - from)), "{token}: {from} to {until}");
+    }
 }
 
 #[tokio::test]

@@ -99,6 +99,35 @@ async fn connections_that_are_needed_again_at_once_are_not_opened_again() {
     assert!(accepts < 30, "{accepts} connections for sixty requests");
 }
 
+/// Whether a connection was closed for being idle, or for this very request, nobody can tell.
+#[tokio::test]
+async fn a_request_that_was_cut_goes_out_again_only_as_its_route_and_its_upstreams_budget_let_it() {
+    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let never = "retry_budget = { ratio = 0.0, min_per_second = 0 }";
+    for (upstream_keys, retry, method, expected) in [
+        ("", "attempts = 1", "GET", 200),
+        ("", "attempts = 1", "DELETE", 200),
+        ("", "attempts = 1, methods = ['GET']", "GET", 200),
+        ("", "attempts = 1, methods = ['GET']", "DELETE", 502),
+        ("", "attempts = 2, methods = ['GET']", "DELETE", 502),
+        (never, "attempts = 2", "GET", 502),
+    ] {
+        let upstream =
+            Raw::scripts([Script::new().read_request().send(OK).read_head(), Script::always(OK)]).await.unwrap();
+        let text = format!(
+            "[upstreams.up]\nendpoints = ['{}']\n{upstream_keys}\n\
+             [[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\nretry = {{ {retry} }}\n",
+            upstream.addr()
+        );
+        let gateway = Gateway::start(&text).await;
+        let mut client = gateway.client().await;
+        assert_eq!(client.ask(GET).await.status, 200);
+        let answer = client.ask(format!("{method} / HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+        assert_eq!(answer.status, expected, "{method}, {retry}, {upstream_keys}");
+        assert_eq!(upstream.accepted(), if expected == 200 { 2 } else { 1 }, "{method}, {retry}, {upstream_keys}");
+    }
+}
+
 #[tokio::test]
 async fn a_socket_for_each_worker_serves_and_drains_too() {
     let upstream = echo().await;
@@ -109,7 +138,8 @@ async fn a_socket_for_each_worker_serves_and_drains_too() {
         upstream.addr()
     );
     let loaded = gateway::config::load_text(&text, folder.path(), gateway::config::Purpose::Run).unwrap();
-    let running = gateway::startup::start(loaded.config, None, Vec::new()).await.unwrap_or_else(|e| panic!("{}", e.0));
+    let running =
+        gateway::startup::start(loaded.config, None, loaded.files).await.unwrap_or_else(|e| panic!("{}", e.0));
     assert_eq!(running.listeners.len(), 1);
     for _ in 0..20 {
         let mut client = crate::support::Client::connect(running.listeners[0]).await;

@@ -83,12 +83,15 @@ async fn a_full_disk_costs_no_request() {
     );
     let loaded =
         gateway::config::load_text(&text, std::path::Path::new("full"), gateway::config::Purpose::Run).unwrap();
-    let running = gateway::startup::start(loaded.config, None, Vec::new()).await.unwrap_or_else(|e| panic!("{}", e.0));
+    let running =
+        gateway::startup::start(loaded.config, None, loaded.files).await.unwrap_or_else(|e| panic!("{}", e.0));
     let mut client = crate::support::Client::connect(running.listeners[0]).await;
     for _ in 0..100 {
         assert_eq!(client.ask(GET).await.status, 200);
     }
     eventually("the failures are counted", || running.gateway().shared().log.write_failures() > 0).await;
+    let failure = running.gateway().shared().log.last_failure().unwrap();
+    assert!(failure.output == "/dev/full" && failure.detail.contains("No space left"), "{failure:?}");
     drop(client);
     assert_eq!(running.drain().await, gateway::shutdown::Drained::Clean);
 }
@@ -138,9 +141,25 @@ async fn a_gateway_without_descriptors_refuses_and_blames_no_endpoint() {
     for _ in 0..2 * MOST {
         others.push(crate::support::Client::connect(process.address).await);
     }
-    eventually("no descriptor left", || held(process.id()).0 >= MOST as usize).await;
+    eventually("hardly a descriptor left", || held(process.id()).0 >= (MOST - MOST / 8) as usize).await;
     let refused = client.ask(get).await;
     assert_eq!((refused.status, refused.code().as_str()), (503, "overloaded"));
+    let mut operator = crate::support::Client::connect(process.admin).await;
+    let admin = process.admin;
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: {admin}\r\n\r\n");
+    assert_eq!(operator.ask(ask("/livez")).await.status, 200, "who looks why is answered, and nobody kills it");
+    // The request that was refused, and connections that were not taken.
+    let told = async {
+        loop {
+            let page = String::from_utf8(operator.ask(ask("/metrics")).await.body).unwrap();
+            let shed = page.lines().find_map(|line| line.strip_prefix("gateway_shed_total{reason=\"sockets\"} "));
+            if shed.unwrap().parse::<u64>().unwrap() > 1 {
+                break;
+            }
+        }
+    };
+    guarded("connections that were not taken count too", told).await;
+    drop(operator);
     drop(others);
     eventually("descriptors again", || held(process.id()).0 < MOST as usize / 2).await;
     assert_eq!(client.ask(get).await.status, 200, "its breaker has heard of nothing");

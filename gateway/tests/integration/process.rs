@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Process, echo};
+use crate::support::{Client, Process, echo};
 
 const ROUTE: &str = "[[routes]]\npath = '/{*rest}'\nupstream = 'http://127.0.0.1:9'\n";
 
@@ -93,4 +93,25 @@ async fn explain_on_the_command_line_and_by_admin_agree_with_traffic() {
         Process::run(&["explain", "--config", &file, "GET", "http://a/items/7"], folder.path()).await;
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("items"), "{stdout}");
+}
+
+#[tokio::test]
+async fn records_that_were_never_written_are_told_of_in_the_last_line() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
+         [telemetry.access_log]\noutput = '/dev/full'\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'http://{}'\n",
+        upstream.addr()
+    );
+    let mut process = Process::start(Path::new(&write(folder.path(), &text))).await;
+    let mut client = Client::connect(process.address).await;
+    for _ in 0..3 {
+        assert_eq!(client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.status, 200);
+    }
+    drop(client);
+    process.signal("TERM").await;
+    let last = process.event("stopped").await;
+    assert_eq!((&last["after"], &last["records_lost"]), (&"drain".into(), &3.into()), "{last}");
+    assert_eq!(process.ended().await, 0);
 }

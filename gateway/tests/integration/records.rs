@@ -147,7 +147,8 @@ async fn sampled(folder: &Path, routes: &str) -> Running {
         folder.join("sampled.log").display(),
     );
     let loaded = gateway::config::load_text(&text, folder, gateway::config::Purpose::Run).unwrap();
-    let running = gateway::startup::start(loaded.config, None, Vec::new()).await.unwrap_or_else(|e| panic!("{}", e.0));
+    let running =
+        gateway::startup::start(loaded.config, None, loaded.files).await.unwrap_or_else(|e| panic!("{}", e.0));
     assert_eq!(running.admin, None);
     running
 }

@@ -1,5 +1,9 @@
 //! Reloads: atomic, refused whole when anything is wrong, and no request's failure (security.md, J3, L8).
 
+use std::os::unix::fs::symlink;
+
+use gateway::config::{Loaded, Purpose, load};
+use gateway::startup::{self, Running};
 use mocks::raw::{Gate, Raw, Script};
 
 use crate::support::{Gateway, Process, echo, eventually};
@@ -105,6 +109,7 @@ async fn j3_a_bad_file_changes_nothing_and_says_so() {
     assert_eq!((&status["last_reload"]["ok"], &status["config"]["version"]), (&false.into(), &1.into()));
     assert_eq!(gateway.get("/").await.header("x-route"), Some("one"));
     assert!(gateway.metric("gateway_config_reload_failures_total").await.unwrap() >= 1.0);
+    assert_eq!(gateway.metric("gateway_config_last_reload_ok").await, Some(0.0));
     assert_eq!(gateway.metric("gateway_config_version").await, Some(1.0));
 
     std::fs::remove_file(gateway.file()).unwrap();
@@ -115,16 +120,107 @@ async fn j3_a_bad_file_changes_nothing_and_says_so() {
 }
 
 #[tokio::test]
-async fn j3_an_empty_file_is_a_file_that_is_being_written_and_changes_nothing() {
+async fn j3_a_file_that_is_being_written_changes_nothing_until_somebody_says_that_it_is_meant() {
     let upstream = echo().await;
     let gateway = Gateway::start(&routed("one", upstream.addr())).await;
-    for text in ["", "[server]\nworkers = 1\n"] {
-        std::fs::write(gateway.file(), text).unwrap();
-        let report = gateway.admin("POST", "/reload").await;
-        assert_eq!(report.status, 422, "{text:?}");
-        assert!(report.json()["error"].as_str().unwrap().contains("no route"));
-        assert_eq!(gateway.get("/").await.header("x-route"), Some("one"));
+    std::fs::write(gateway.file(), "").unwrap();
+    let report = gateway.reload_by("file").await;
+    assert!(!report.ok && report.error.as_ref().unwrap().contains("gateway.toml is empty"), "{report:?}");
+    gateway.rewrite("");
+    let report = gateway.reload_by("file").await;
+    assert!(!report.ok && report.error.as_ref().unwrap().contains("SIGHUP or POST /reload"), "{report:?}");
+    assert_eq!(gateway.get("/").await.header("x-route"), Some("one"));
+    // As it is told.
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    assert_eq!(gateway.get("/").await.status, 404);
+}
+
+#[tokio::test]
+async fn what_is_perhaps_not_meant_is_told_with_a_reload() {
+    let upstream = echo().await;
+    let gateway = Gateway::start(&routed("one", upstream.addr())).await;
+    let text = std::fs::read_to_string(gateway.file()).unwrap();
+    std::fs::write(gateway.file(), format!("include = ['none/*.toml']\n{text}")).unwrap();
+    let report = gateway.admin("POST", "/reload").await;
+    assert_eq!((report.status, &report.json()["ok"]), (200, &true.into()));
+    let told = report.json()["problems"][0].clone();
+    assert_eq!((&told["severity"], &told["message"]), (&"warning".into(), &"\"none/*.toml\" matches no file".into()));
+    assert_eq!(gateway.admin("GET", "/status").await.json()["last_reload"]["problems"][0], told);
+}
+
+/// What a process needs beside routes.
+const AROUND: &str = "[server]\nworkers = 1\n[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
+                      [telemetry.access_log]\noutput = 'off'\n";
+
+/// A configuration whose only route has this name.
+fn named(name: &str) -> String {
+    format!("{AROUND}[[routes]]\nname = '{name}'\npath = '/'\nanswer = {{}}\n")
+}
+
+/// Waits until the only route has this name.
+async fn in_force(running: &Running, name: &str) {
+    eventually(&format!("{name} is in force"), || *running.gateway().snapshot().config.routes[0].name == *name).await;
+}
+
+#[tokio::test]
+async fn a_change_before_anybody_watches_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    std::fs::write(&file, named("one")).unwrap();
+    let Loaded { config, files, .. } = load(&file, Purpose::Run).unwrap();
+    std::fs::write(&file, named("two")).unwrap();
+    let running = startup::start(config, Some(file), files).await.unwrap();
+    in_force(&running, "two").await;
+    running.drain().await;
+}
+
+#[tokio::test]
+async fn what_links_lead_to_is_watched_and_so_is_where_they_lead() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    for (path, name) in [("releases/1", "one"), ("releases/2", "two"), ("releases/3", "three")] {
+        std::fs::create_dir_all(at(path)).unwrap();
+        std::fs::write(at(path).join("gateway.toml"), named(name)).unwrap();
     }
+    let exchange = |target: &str, link: &str| {
+        symlink(target, at("next")).unwrap();
+        std::fs::rename(at("next"), at(link)).unwrap();
+    };
+    exchange("releases/1", "current");
+    std::fs::create_dir(at("etc")).unwrap();
+    exchange("../releases/3/gateway.toml", "etc/gateway.toml");
+    let start = async |file: &str| {
+        let Loaded { config, files, .. } = load(&at(file), Purpose::Run).unwrap();
+        startup::start(config, Some(at(file)), files).await.unwrap()
+    };
+    let (by_folder, by_file) = (start("current/gateway.toml").await, start("etc/gateway.toml").await);
+    exchange("releases/2", "current");
+    in_force(&by_folder, "two").await;
+    for (release, running, name) in [("releases/2", &by_folder, "four"), ("releases/3", &by_file, "five")] {
+        std::fs::write(at("new.toml"), named(name)).unwrap();
+        std::fs::rename(at("new.toml"), at(release).join("gateway.toml")).unwrap();
+        in_force(running, name).await;
+    }
+    exchange("releases/1", "current");
+    in_force(&by_folder, "one").await;
+    tokio::join!(by_folder.drain(), by_file.drain());
+}
+
+#[tokio::test]
+async fn a_pipe_in_the_files_place_is_refused_and_keeps_no_signal_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, pipe) = (folder.path().join("gateway.toml"), folder.path().join("pipe"));
+    std::fs::write(&file, named("one")).unwrap();
+    let mut process = Process::start(&file).await;
+    let made = tokio::process::Command::new("mkfifo").arg(&pipe).status().await.unwrap();
+    assert!(made.success());
+    std::fs::rename(&pipe, &file).unwrap();
+    process.signal("HUP").await;
+    let report = process.event("reload").await;
+    assert!(report["error"].as_str().unwrap().ends_with("it is not a file"), "{report}");
+    process.signal("TERM").await;
+    process.event("drain").await;
+    assert_eq!(process.ended().await, 0);
 }
 
 #[tokio::test]
@@ -161,6 +257,16 @@ async fn what_needs_a_restart_is_named() {
     let report = gateway.admin("POST", "/reload").await.json();
     assert_eq!((&report["ok"], &report["needs_restart"]), (&true.into(), &serde_json::json!(["server.workers"])));
     assert_eq!(gateway.get("/").await.status, 200);
+    assert_eq!(gateway.metric("gateway_config_needs_restart").await, Some(1.0));
+    gateway.rewrite("colour = 'red'");
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 422);
+    let waits = gateway.metric("gateway_config_needs_restart").await;
+    assert_eq!(waits, Some(1.0), "what is in force still waits for it");
+    gateway.rewrite(&routed("three", upstream.addr()));
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    for (gauge, value) in [("gateway_config_needs_restart", 0.0), ("gateway_config_last_reload_ok", 1.0)] {
+        assert_eq!(gateway.metric(gauge).await, Some(value), "{gauge}");
+    }
 }
 
 #[tokio::test]

@@ -68,7 +68,10 @@ async fn a_request_that_failed_twice_is_told_with_every_decision_and_no_secret()
     for (key, value) in record.as_object().unwrap() {
         assert_eq!(&told[key], value, "all that the access record says: {key}");
     }
-    assert_eq!((&told["kinds"], &told["config_version"], &told["worker"]), (&json!(["failed"]), &json!(1), &json!(0)));
+    assert_eq!(
+        (&told["kinds"], &told["config_version"], &told["worker"]),
+        (&json!(["failed", "retried"]), &json!(1), &json!(0))
+    );
     assert_eq!(told["identity"], json!({ "result": "none" }));
     let limit = json!({ "rule": "each", "decision": "let_through", "remaining": 9, "taken_from": "gateway" });
     assert_eq!(told["limits"], json!([limit]));
@@ -208,6 +211,47 @@ async fn an_answer_that_is_asked_for_again_is_told_whatever_its_status() {
 }
 
 #[tokio::test]
+async fn what_was_tried_again_is_kept_with_who_failed_though_its_client_saw_nothing() {
+    let (good, sick) = (echo().await, echo().await);
+    sick.set_rules([Rule::any().status(503)]);
+    let text = format!(
+        "[upstreams.up]\nendpoints = ['{}', '{}']\nbalance = 'round_robin'\nbreaker = {{ consecutive_failures = 100 }}\n\
+         [[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = 'up'\n\
+         retry = {{ attempts = 2, on = ['503'], backoff = '1ms', max_backoff = '1ms' }}\n",
+        sick.addr(),
+        good.addr()
+    );
+    let gateway = Gateway::start(&recording("sample = 0.0", &text)).await;
+    for _ in 0..2 {
+        assert_eq!(gateway.get("/a").await.status, 200);
+    }
+    // Round robin may begin with the sick one once, or twice.
+    let retried = gateway.listed("retried", 2).await;
+    let told = gateway.told(retried[0]["request_id"].as_str().unwrap()).await;
+    assert_eq!((&told["kinds"], &told["status"], &told["attempts"]), (&json!(["retried"]), &json!(200), &json!(2)));
+    assert_eq!(told["exchanges"][0]["endpoint"], sick.addr().to_string(), "{told:#}");
+    assert!(gateway.listed("failed", 2).await.is_empty());
+    let failures =
+        |of: &mocks::Mock| format!("gateway_endpoint_failures_total{{upstream=\"up\",endpoint=\"{}\"}}", of.addr());
+    assert_eq!(gateway.metric(&failures(&sick)).await, Some(retried.len() as f64));
+    assert_eq!(gateway.metric(&failures(&good)).await, Some(0.0));
+}
+
+#[tokio::test]
+async fn a_call_of_grpc_that_failed_is_told_though_its_status_is_200() {
+    let mock = mocks::Mock::builder().service("up").start().await.unwrap();
+    mock.set_rules([Rule::any().grpc_status(14)]);
+    let text = crate::upstream_http2::text("", "", mock.addr());
+    let gateway = Gateway::start(&recording("sample = 0.0", &text)).await;
+    let call = "POST /a.B/C HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\nte: trailers\r\n\
+                content-length: 5\r\n\r\n\0\0\0\0\0";
+    assert_eq!(gateway.ask(call).await.header("grpc-status"), Some("14"));
+    let told = gateway.only("failed", 1).await;
+    assert_eq!((&told["status"], &told["code"], &told["grpc_status"]), (&json!(200), &json!("ok"), &json!(14)));
+    assert!(names(&told["sent"]).contains(&"traceparent"), "{told:#}");
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_and_an_answer_that_is_cut_are_told() {
     let upstream = echo().await;
     upstream.set_rules([Rule::on("/hang").effect(Effect::Hang), Rule::on("/cut").effect(Effect::Truncate(Some(1)))]);
@@ -245,6 +289,11 @@ async fn a_breaker_that_is_open_and_a_fallback_are_told() {
     assert_eq!(gateway.get("/covered").await.status, 200);
     let refused = gateway.only("code=breaker_open&status=503", 3).await;
     assert_eq!((&refused["breaker"], &refused["exchanges"]), (&json!("open"), &json!([])));
+    assert_eq!((&refused["upstream"], &refused["endpoint"]), (&json!("up"), &Value::Null));
+    let now = gateway.admin("GET", "/explain?url=/plain").await.json()["now"].clone();
+    assert_eq!((&now["breaker"], &now["endpoints"][0]["breaker"]), (&json!("open"), &json!("open")), "{now:#}");
+    assert_eq!((&now["endpoints"][0]["balancing"], &now["stores"]), (&json!("ejected"), &Value::Null), "{now:#}");
+    assert_eq!(refused["cause"], "The upstream is failing and is left to recover. (up)");
     let covered = gateway.only("status=200", 3).await;
     assert_eq!((&covered["code"], &covered["kinds"]), (&json!("breaker_open"), &json!(["failed"])));
     assert_eq!(covered["exchanges"][0]["upstream"], "other");
@@ -254,22 +303,18 @@ async fn a_breaker_that_is_open_and_a_fallback_are_told() {
 async fn what_is_kept_is_bounded_and_a_reload_changes_it() {
     let upstream = echo().await;
     let gateway =
-        Gateway::start(&recording("requests = 40", "[[routes]]\npath = '/'\nanswer = { status = 204 }\n")).await;
+        Gateway::start(&recording("requests = 50", "[[routes]]\npath = '/'\nanswer = { status = 204 }\n")).await;
     let mut client = gateway.client().await;
     for number in 0..60 {
         let answer = client.ask(format!("GET /nowhere/{number} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
         assert_eq!(answer.status, 404);
     }
     let listed = gateway.listed("failed", 60).await;
-    assert_eq!(
-        (listed.len(), &listed[0]["path"]),
-        (10, &json!("/nowhere/59")),
-        "a quarter is for what clients do wrong"
-    );
+    assert_eq!((listed.len(), &listed[0]["path"]), (10, &json!("/nowhere/59")), "a fifth is for what clients do wrong");
     let kept = gateway.admin("GET", "/requests?limit=3").await.json();
     assert_eq!(
         (&kept["more"], &kept["kept"]["requests"], &kept["kept"]["max_requests"]),
-        (&json!(true), &json!(10), &json!(40))
+        (&json!(true), &json!(10), &json!(50))
     );
     assert!(kept["kept"]["bytes"].as_u64().unwrap() > 0);
     gateway.rewrite(&recording("requests = 0", &one_route("", "", upstream.addr())));

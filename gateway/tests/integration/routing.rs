@@ -55,6 +55,23 @@ async fn the_most_specific_host_path_and_content_win() {
 }
 
 #[tokio::test]
+async fn a_host_is_the_same_with_the_dot_of_the_root_and_without() {
+    let upstream = echo().await;
+    let gateway = routes(
+        &upstream,
+        &[
+            "name = 'host'\npath = '/{*rest}'\nhosts = ['shop.test.']",
+            "name = 'wild'\npath = '/{*rest}'\nhosts = ['*.shop.test.']",
+        ],
+    )
+    .await;
+    let cases = [("shop.test", "host"), ("Shop.test.", "host"), ("eu.shop.test", "wild"), ("eu.shop.test.:80", "wild")];
+    for (count, (host, route)) in cases.iter().enumerate() {
+        assert_eq!(matched(&gateway, &format!("GET / HTTP/1.1\r\nhost: {host}"), count + 1).await, *route, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn a_known_path_without_the_method_is_405_and_names_the_others() {
     let upstream = echo().await;
     let gateway = routes(

@@ -61,6 +61,22 @@ async fn a_token_holds_once_over_all_gateways() {
     assert_eq!(upstream.journal().len(), 2);
 }
 
+#[tokio::test]
+async fn a_used_token_that_comes_again_takes_nothing_of_its_owners_limit() {
+    let (redis, upstream, issuer) = (Redis::start(), echo().await, Issuer::new("k1"));
+    let limit = "[rate_limits.who]\nrate = '1/h'\nburst = 3\nkey = 'subject'\n";
+    let store = format!("{}\n{limit}", patient(&redis));
+    let auth = format!("{ONCE}\nrate_limits = ['who']");
+    let one = gateway(&store, &auth, &issuer, "replay_store = 'shared'", &upstream).await;
+    let token = |number: u32| issuer.token(&json!({ "jti": number.to_string() }));
+    let used = token(1);
+    assert_eq!(ask(&one, &used).await, 200);
+    for _ in 0..5 {
+        assert_eq!(ask(&one, &used).await, 401, "whoever has seen it locks nobody out");
+    }
+    assert_eq!([ask(&one, &token(2)).await, ask(&one, &token(3)).await, ask(&one, &token(4)).await], [200, 200, 429]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_at_once_on_several_gateways_one_gets_through() {
     let (redis, upstream, issuer) = (Redis::start(), echo().await, Issuer::new("k1"));

@@ -1,4 +1,4 @@
-//! Clients that are slow at sending, in a simulated world: the time that they take is no endpoint's.
+//! Clients that are slow at sending, in a simulated world: the time that they take is no endpoint's, and no limit's.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -248,6 +248,52 @@ fn slow_uploads_are_no_queue_at_an_endpoint() {
             assert!(limiter().1 < 10, "clients that send are not in the queue: {}", limiter().1);
             assert_eq!(slow.await.unwrap(), [200; 100]);
             assert_eq!(limiter().1, 0, "each place is given back once");
+        },
+    );
+}
+
+/// A route whose body decides, with a limit of its own; whatever else comes is another's.
+const PAID: [&str; 2] = [
+    "[rate_limits.pay]\nrate = '5/s'\nburst = 5\nkey = 'route'\n[[routes]]\npath = '/pay'\nupstream = 'up'\n\
+     timeout = '20s'\nbody = { '/type' = 'refund' }\nrate_limits = ['pay']",
+    "[rate_limits.pay]\nrate = '1/s'\nburst = 1\nkey = 'route'\n[[routes]]\npath = '/pay'\nupstream = 'up'\n\
+     timeout = '20s'\nbody = { '/type' = 'refund' }\nrate_limits = ['pay']",
+];
+
+/// The last byte of a body that decides about the route comes so late.
+async fn refund(late: Duration) -> u16 {
+    ask("POST /pay HTTP/1.1\r\nhost: a\r\ncontent-length: 17\r\n\r\n{\"type\":\"refund\"", late, "}").await
+}
+
+#[test]
+fn requests_that_are_opened_early_and_end_together_get_one_burst() {
+    world(
+        PAID[0],
+        |_| Act::Answer(OK, AT_ONCE),
+        async |_| {
+            let opened = (0..4).flat_map(|batch| (0..5).map(move |_| batch)).map(async |batch| {
+                pass(ms(1200) * batch).await;
+                refund(ms(1200) * (4 - batch)).await
+            });
+            let statuses = join_all(opened).await;
+            assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 5, "{statuses:?}");
+            assert!(statuses.iter().all(|status| matches!(status, 200 | 429)), "{statuses:?}");
+        },
+    );
+}
+
+#[test]
+fn a_body_that_took_long_finds_the_tokens_that_came_back_meanwhile() {
+    world(
+        PAID[1],
+        |_| Act::Answer(OK, AT_ONCE),
+        async |_| {
+            let long = tokio::spawn(refund(ms(4300)));
+            for _ in 0..3 {
+                pass(ms(1050)).await;
+                assert_eq!(refund(AT_ONCE).await, 200);
+            }
+            assert_eq!(long.await.unwrap(), 200, "a second after the one before");
         },
     );
 }

@@ -321,3 +321,28 @@ async fn operators_see_the_split_and_where_a_request_would_go() {
     let told = gateway.admin("GET", "/explain?url=/x&client=203.0.113.7").await.json();
     assert_eq!(told["policies"]["chosen"], "by header:x-user, always the same");
 }
+
+#[tokio::test]
+async fn a_limit_names_a_split_route_once() {
+    let two = Two::start().await;
+    let limit = "[rate_limits.each]\nkey = 'client_ip'\nrate = '10/s'\nburst = 10\n";
+    let gateway = Gateway::start(&text(two.addresses(), &shares(90, 10, ""), "rate_limits = ['each']", limit)).await;
+    assert_eq!(gateway.admin("GET", "/limits").await.json()["limits"][0]["routes"], json!(["all"]));
+}
+
+#[tokio::test]
+async fn the_canary_that_has_nobody_is_named_in_records() {
+    let two = Two::start().await;
+    two.canary.set_rules([Rule::any().status(503)]);
+    let gateway = Gateway::start(&two.text(&shares(1, 99, ""), "")).await;
+    let mut refused = 0;
+    for _ in 0..40 {
+        let answer = gateway.get("/").await;
+        refused +=
+            usize::from(answer.status == 503 && answer.header("content-type") == Some("application/problem+json"));
+    }
+    let records = gateway.records(40).await;
+    let told: Vec<&Value> = records.iter().filter(|record| record["code"] == "breaker_open").collect();
+    assert!(refused > 3 && told.len() == refused, "{refused}");
+    assert!(told.iter().all(|record| record["upstream"] == "canary" && record["attempts"] == 0), "{told:#?}");
+}

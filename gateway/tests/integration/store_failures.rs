@@ -274,3 +274,27 @@ async fn a_reload_changes_the_store_and_loses_no_request() {
     assert_eq!(passed(&gateway, 3).await, 3);
     eventually("the new store has the key", || other.limit_keys() == 1).await;
 }
+
+#[tokio::test]
+async fn a_dead_store_that_a_reload_changes_or_removes_is_no_longer_told_to_be_dead() {
+    let (mut redis, other, upstream) = (Redis::start(), Redis::start(), echo().await);
+    let gateway = sharing(&quick(&redis), &rule("open"), "'all'", &upstream).await;
+    let mut events = Events::of(&gateway, "?kinds=store").await;
+    let degraded = async || gateway.metric("gateway_store_degraded{store=\"shared\"}").await;
+    redis.kill();
+    until_mode_by_asking(&gateway, "degraded").await;
+    assert_eq!((degraded().await, &events.next(1).await[0]["mode"]), (Some(1.0), &"degraded".into()));
+    gateway.rewrite(&text(&quick(&other), &rule("open"), "'all'", &upstream));
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    assert_eq!((degraded().await, &events.next(1).await[0]["mode"]), (Some(0.0), &"healed".into()));
+    assert_eq!(passed(&gateway, 3).await, 3);
+    // Back to the dead one, and away with it.
+    gateway.rewrite(&text(&quick(&redis), &rule("open"), "'all'", &upstream));
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    until_mode_by_asking(&gateway, "degraded").await;
+    assert_eq!(degraded().await, Some(1.0));
+    let alone = format!("[[routes]]\npath = '/{{*rest}}'\nupstream = 'http://{}'\n", upstream.addr());
+    gateway.rewrite(&alone);
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    assert_ne!(degraded().await, Some(1.0));
+}

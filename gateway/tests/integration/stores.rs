@@ -216,7 +216,10 @@ async fn a_store_that_forgot_everything_gives_nobody_another_burst() {
     let mut client = gateway.client().await;
     assert_eq!(statuses(&mut client, "", 30).await, [200; 30]);
     redis.command("FLUSHALL");
-    assert_eq!(statuses(&mut client, "", 30).await.iter().filter(|status| **status == 200).count(), 20);
+    // As one does that was started anew.
+    redis.command("CLIENT KILL TYPE normal");
+    let passed = statuses(&mut client, "", 30).await.iter().filter(|status| **status == 200).count();
+    assert!((20..=21).contains(&passed), "{passed}: what is left, and the one that found the connection gone");
 }
 
 #[tokio::test]

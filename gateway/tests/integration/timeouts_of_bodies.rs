@@ -1,4 +1,4 @@
-//! `body_total_timeout`: it ends with the body, however long the answer to it takes.
+//! `body_total_timeout` ends with the body, however long the answer to it takes; `per_try_timeout` begins with its end.
 
 use std::time::Duration;
 
@@ -92,5 +92,28 @@ async fn a_body_that_takes_too_long_in_all_is_408_also_inside_a_program() {
         });
         let request = http::Request::put("/").header("host", "a").body(Body::from_stream(parts)).unwrap();
         assert_eq!(world.ask(request).await.status(), expected, "{pause:?}");
+    }
+}
+
+/// What a client takes to send its body is no time of its endpoint's.
+#[tokio::test(start_paused = true)]
+async fn an_attempts_time_begins_where_its_client_has_sent_all() {
+    let text = "[upstreams.up]\nendpoints = ['up:9']\n[[routes]]\npath = '/{*rest}'\nupstream = 'up'\ntimeout = '15s'\n\
+                retry = { attempts = 1, per_try_timeout = '500ms' }\n";
+    // The second upstream waits for more than comes, and says nothing.
+    for (answered_behind, expected) in [(20, 200), (99, 504)] {
+        let world = Inside::in_memory(text, move |stream| answers_behind(stream, answered_behind));
+        let parts = futures_util::stream::iter(0..20).then(|_| async {
+            // virtual time
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok::<_, std::io::Error>(Bytes::from_static(b"~"))
+        });
+        let request = http::Request::post("/").header("host", "a").body(Body::from_stream(parts)).unwrap();
+        let clock = gateway::clock::Clock::starting_at(Duration::ZERO);
+        let began = clock.now();
+        assert_eq!(world.ask(request).await.status(), expected);
+        let took = clock.now().saturating_duration_since(began).as_millis();
+        let least = if expected == 504 { 2_500 } else { 2_000 };
+        assert!((least..least + 100).contains(&took), "{expected} after {took} ms");
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use gateway::telemetry::metrics::HandshakeResult;
 use mocks::Mock;
+use mocks::raw::{Gate, Raw, Script};
 use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Authority, Client, Gateway, TlsClient, echo, eventually, guarded, one_route, quoted};
+use crate::support::{Authority, Client, Events, Gateway, TlsClient, echo, eventually, guarded, one_route, quoted};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a.test\r\n\r\n";
 
@@ -102,7 +103,7 @@ async fn the_certificate_is_the_names_and_g_a_request_for_another_host_is_misdir
     let [one, both, rest] = [("a", ["a.test", "x.test"]), ("b", ["b.test", "*.b.test"]), ("r", ["r.test", "s.test"])]
         .map(|(file, names)| pair(&authority.write(file, &names)));
     let tls = format!(
-        "{rest}, certificates = [ {{ names = ['a.test'], {one} }}, {{ names = ['B.test', '*.b.test'], {both} }} ]"
+        "{rest}, certificates = [ {{ names = ['a.test'], {one} }}, {{ names = ['B.test.', '*.b.test.'], {both} }} ]"
     );
     let gateway = Gateway::start(&text(&tls, "", &upstream)).await;
     // A client refuses a certificate that does not name whom it asked for.
@@ -151,6 +152,22 @@ async fn a_reload_shows_new_certificates_and_no_connection_ends() {
 }
 
 #[tokio::test]
+async fn a_listener_that_comes_to_stand_before_another_keeps_no_certificate_from_it() {
+    let (upstream, authority) = (echo().await, Authority::new());
+    let listener = |address: &str, tls: &str| format!("[[listeners]]\naddress = '{address}'\ntls = {{ {tls} }}\n\n");
+    let own = listener("127.0.0.2:0", &pair(&authority.write("a", &["a.test"])));
+    let rest = one_route("", "", upstream.addr());
+    let gateway = Gateway::start(&format!("{own}{rest}")).await;
+    authority.write("a", &["b.test"]);
+    let other = listener("127.0.0.1:0", &pair(&authority.write("c", &["c.test"])));
+    gateway.rewrite(&format!("{other}{own}{rest}"));
+    let reload = gateway.admin("POST", "/reload").await;
+    assert_eq!((reload.status, &reload.json()["needs_restart"]), (200, &serde_json::json!(["listeners"])));
+    TlsClient::over_tls(gateway.address, authority.client(), "b.test").await.unwrap();
+    TlsClient::over_tls(gateway.address, authority.client(), "a.test").await.err().unwrap();
+}
+
+#[tokio::test]
 async fn a_certificate_of_the_clients_own_is_wanted_and_one_that_does_not_hold_ends_the_connection() {
     let (upstream, authority, stranger) = (echo().await, Authority::new(), Authority::new());
     let own = pair(&authority.write("a", &["a.test"]));
@@ -165,8 +182,30 @@ async fn a_certificate_of_the_clients_own_is_wanted_and_one_that_does_not_hold_e
         assert!(served(authority.client_as(&authority, "job.test")).await);
         assert!(!served(authority.client_as(&stranger, "job.test")).await);
         assert_eq!(served(authority.client()).await, without);
-        handshakes(&gateway, HandshakeResult::Failed, 2 - u64::from(without)).await;
+        handshakes(&gateway, HandshakeResult::UnknownCa, 1).await;
+        handshakes(&gateway, HandshakeResult::NoCertificate, u64::from(!without)).await;
+        let mut events = Events::of(&gateway, "?kinds=handshake&after=0").await;
+        let told = events.next(1).await.remove(0);
+        let listener = gateway.address.to_string();
+        assert_eq!((&told["listener"], &told["result"]), (&listener.into(), &"unknown_ca".into()), "{told}");
+        assert!(told["client"].as_str().unwrap().starts_with("127.0.0.1:"), "{told}");
+        assert!(!told["detail"].as_str().unwrap().is_empty(), "{told}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_believe_the_listener_is_told_apart() {
+    let (upstream, authority, stranger) = (echo().await, Authority::new(), Authority::new());
+    let gateway = Gateway::start(&text(&pair(&authority.write("a", &["a.test"])), "", &upstream)).await;
+    assert!(TlsClient::over_tls(gateway.address, stranger.client(), "a.test").await.is_err());
+    handshakes(&gateway, HandshakeResult::ClientRefused, 1).await;
+    let mut events = Events::of(&gateway, "?kinds=handshake&after=0").await;
+    let told = events.next(1).await.remove(0);
+    assert_eq!((&told["result"], &told["untold"]), (&"client_refused".into(), &0.into()), "{told}");
+    // Who only looks whether somebody listens is no event.
+    drop(Client::connect(gateway.address).await);
+    handshakes(&gateway, HandshakeResult::Failed, 1).await;
+    assert_eq!(gateway.inner().shared().metrics.listeners()[0].may_tell(u64::MAX), Some(0));
 }
 
 #[tokio::test]
@@ -234,4 +273,26 @@ async fn a_websocket_and_a_stream_pass_over_tls() {
     client.send("GET /sse/5/10 HTTP/1.1\r\nhost: a.test\r\n\r\n").await;
     let answer = client.answer().await;
     assert!(answer.whole && answer.status == 200, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_was_told_the_end_of_its_websocket_has_not_left() {
+    let (gate, authority) = (Gate::new(), Authority::new());
+    let last = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n\x88\0";
+    let upstream = Raw::script(Script::new().read_head().send(last).wait(&gate)).await.unwrap();
+    let tls = pair(&authority.write("a", &["a.test"]));
+    let route = one_route("", "", upstream.addr());
+    let gateway =
+        Gateway::start(&format!("[[listeners]]\naddress = '127.0.0.1:0'\ntls = {{ {tls} }}\n\n{route}")).await;
+    let mut client = TlsClient::over_tls(gateway.address, authority.client(), "a.test").await.unwrap();
+    let asks = "GET /ws HTTP/1.1\r\nhost: a.test\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+                sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    assert_eq!(client.ask(asks).await.status, 101);
+    assert_eq!(client.bytes(2).await, [0x88, 0]);
+    gate.open();
+    client.closed().await;
+    // Without a `close_notify`, as many clients do it.
+    drop(client);
+    let record = gateway.record().await;
+    assert_eq!((&record["ended"], record.get("fault")), (&"complete".into(), None), "{record}");
 }

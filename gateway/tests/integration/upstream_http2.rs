@@ -241,7 +241,7 @@ async fn interim_answers_are_swallowed() {
     let mut client = gateway.client().await;
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let mut asked = upstream.next().await;
-    for _ in 0..3 {
+    for _ in 0..40 {
         let early = http::Response::builder().status(103).header("link", "</a>").body(()).unwrap();
         asked.respond.send_informational(early).unwrap();
     }

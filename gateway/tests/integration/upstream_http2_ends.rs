@@ -7,8 +7,8 @@ use bytes::Bytes;
 use h2::Reason;
 
 use crate::support::h2::{
-    Call, END_HEADERS, END_STREAM, Frames, GOAWAY, H2Client, HEADERS, PING, RST_STREAM, block, frame, get, head, post,
-    rest,
+    Call, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, H2Client, HEADERS, PING, RST_STREAM, block, frame, get, head,
+    post, rest,
 };
 use crate::support::h2_upstream::{FramesUpstream, H2Upstream, was_reset};
 use crate::support::{Answer, Gateway, eventually};
@@ -47,6 +47,28 @@ async fn a_connection_that_is_going_away_ends_with_what_it_carries_and_no_reques
 }
 
 #[tokio::test]
+async fn a_connection_that_is_going_away_keeps_nobody_out_at_the_limit_of_connections() {
+    let mut upstream = H2Upstream::start().await;
+    let text = format!("[server]\nworkers = 2\n{}", text("pool = { max_connections = 1 }", "", upstream.address));
+    let gateway = Gateway::start(&text).await;
+    let mut first = H2Client::connect(gateway.address).await;
+    let old = first.begin(get("/old"), true).await;
+    let old_asked = upstream.next().await;
+    old_asked.go_away();
+    // Of either worker.
+    for _ in 0..6 {
+        let mut client = H2Client::connect(gateway.address).await;
+        let call = client.begin(get("/"), true).await;
+        upstream.next().await.answer("new");
+        assert_eq!(call.answer().await.status, 200);
+    }
+    assert_eq!(upstream.accepted(), 2, "the one that goes, and one in its place");
+    old_asked.answer("old");
+    assert_eq!(old.answer().await.body, b"old");
+    eventually("the old connection is closed", || gateway.upstream_connections() == (1, 1)).await;
+}
+
+#[tokio::test]
 async fn what_goaway_says_was_not_looked_at_goes_out_again_whatever_its_method() {
     let upstream = FramesUpstream::start().await;
     let gateway = Gateway::start(&text("", "", upstream.address)).await;
@@ -65,6 +87,30 @@ async fn what_goaway_says_was_not_looked_at_goes_out_again_whatever_its_method()
     let records = gateway.records(2).await;
     assert!(records.iter().all(|record| record["attempts"] == 1), "nobody's failure: {records:?}");
     gateway.at_rest().await;
+}
+
+#[tokio::test]
+async fn what_was_not_looked_at_goes_out_again_with_its_body() {
+    let upstream = FramesUpstream::start().await;
+    for route in ["", "retry = { attempts = 1 }", "retry = { methods = ['GET'] }"] {
+        let gateway = Gateway::start(&text("", route, upstream.address)).await;
+        let mut client = H2Client::connect(gateway.address).await;
+        let first = client.begin(get("/first"), true).await;
+        let mut old = upstream.accept(b"").await;
+        serve_one(&mut old, &OK).await;
+        assert_eq!(first.answer().await.status, 200);
+        let mut second = client.begin(post("/second"), false).await;
+        second.body.send_data(Bytes::from_static(b"hello"), true).unwrap();
+        assert_eq!(old.next_of(HEADERS).await.unwrap().stream, 3);
+        assert_eq!(old.next_of(DATA).await.unwrap().payload, b"hello");
+        old.send(goaway(1, Reason::NO_ERROR)).await;
+        let mut new = upstream.accept(b"").await;
+        let again = new.next_of(HEADERS).await.unwrap().stream;
+        assert_eq!(new.next_of(DATA).await.unwrap().payload, b"hello", "{route}");
+        new.send(frame(HEADERS, END_HEADERS | END_STREAM, again, &block(&[(":status", "201")]))).await;
+        assert_eq!(second.answer().await.status, 201, "{route}");
+        gateway.at_rest().await;
+    }
 }
 
 #[tokio::test]

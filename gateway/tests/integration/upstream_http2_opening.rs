@@ -127,6 +127,30 @@ async fn at_the_limit_of_connections_workers_share_them() {
 }
 
 #[tokio::test]
+async fn at_the_limit_of_connections_workers_wait_for_the_one_that_another_opens() {
+    let upstream = FramesUpstream::start().await;
+    let text = format!("[server]\nworkers = 4\n{}", text("pool = { max_connections = 1 }", "", upstream.address));
+    let gateway = Gateway::start(&text).await;
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let mut client = gateway.client().await;
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        clients.push(client);
+    }
+    // Its settings are held back, and nobody is turned away meanwhile.
+    eventually("all wait", || gateway.in_flight() == 8).await;
+    let mut frames = upstream.accept(b"").await;
+    for _ in 0..8 {
+        let stream = frames.next_of(HEADERS).await.unwrap().stream;
+        frames.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&[(":status", "204")]))).await;
+    }
+    for mut client in clients {
+        assert_eq!(client.answer().await.status, 204);
+    }
+    assert_eq!(gateway.upstream_connections(), (1, 1));
+}
+
+#[tokio::test]
 async fn an_upstream_that_allows_no_stream_is_not_asked_and_does_not_get_a_storm_of_connections() {
     let upstream = FramesUpstream::start().await;
     let gateway = Gateway::start(&text("", "", upstream.address)).await;

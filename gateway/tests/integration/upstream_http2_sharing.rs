@@ -126,8 +126,8 @@ async fn d_a_client_that_takes_no_answer_keeps_no_window_from_those_who_send() {
     let (_head, _answer) = head(answer).await.unwrap();
     frames.is_alive().await;
 
-    // There is room for a little more.
-    frames.send(frame(WINDOW_UPDATE, 0, 0, &5_000_u32.to_be_bytes())).await;
+    // There is room for a little more than the rest of its body, which goes on: none is set aside for what it may send.
+    frames.send(frame(WINDOW_UPDATE, 0, 0, &12_000_u32.to_be_bytes())).await;
     frames.is_alive().await;
     let mut beside = client.begin(post("/beside"), false).await;
     beside.body.send_data(Bytes::from(vec![b'z'; 1_000]), true).unwrap();
@@ -139,6 +139,26 @@ async fn d_a_client_that_takes_no_answer_keeps_no_window_from_those_who_send() {
     }
     frames.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&OK))).await;
     assert_eq!(beside.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_in_small_pieces_goes_on_in_few_frames() {
+    let upstream = FramesUpstream::start().await;
+    let gateway = Gateway::start(&text("", "", upstream.address)).await;
+    let mut client = gateway.client().await;
+    let pieces = "1\r\nx\r\n".repeat(20_000);
+    let head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+    let (mut asked, ()) = tokio::join!(upstream.accept(b""), client.send(format!("{head}{pieces}0\r\n\r\n")));
+    let (mut frames, mut bytes, mut over, mut stream) = (0, 0, false, 0);
+    while !over {
+        let data = asked.next_of(DATA).await.expect("more of the body");
+        (frames, bytes, over) = (frames + 1, bytes + data.payload.len(), data.flags & END_STREAM != 0);
+        stream = data.stream;
+    }
+    assert_eq!(bytes, 20_000);
+    assert!(frames < 1000, "{frames} frames");
+    asked.send(frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&OK))).await;
+    assert_eq!(client.answer().await.status, 200);
 }
 
 #[tokio::test]

@@ -61,6 +61,39 @@ async fn frames_that_the_upstream_sends_with_its_101_arrive() {
     assert_eq!((&record["bytes_out"], &record["ended"]), (&6.into(), &"client_left".into()));
 }
 
+fn two(endpoints: [std::net::SocketAddr; 2]) -> String {
+    format!(
+        "[upstreams.up]\nendpoints = ['{}', '{}']\nbalance = 'round_robin'\nbreaker = {{ consecutive_failures = 1000 }}\n\
+         [[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\nretry = {{ attempts = 2 }}\n",
+        endpoints[0], endpoints[1]
+    )
+}
+
+#[tokio::test]
+async fn a_handshake_that_met_no_connection_goes_to_another_endpoint() {
+    let (upstream, gone) = (echo().await, { echo().await.addr() });
+    let gateway = Gateway::start(&two([upstream.addr(), gone])).await;
+    for _ in 0..4 {
+        let mut client = gateway.client().await;
+        assert_eq!(client.ask(HANDSHAKE).await.status, 101);
+        client.send(frame("one")).await;
+        echoed(&mut client, "one").await;
+        client.finish().await;
+    }
+    let attempts: Vec<_> = gateway.records(4).await.iter().map(|record| record["attempts"].as_u64().unwrap()).collect();
+    assert_eq!(attempts.iter().sum::<u64>(), 6, "every other one had two: {attempts:?}");
+}
+
+#[tokio::test]
+async fn a_handshake_that_an_upstream_may_have_begun_with_is_not_sent_again() {
+    let [one, other] =
+        [Raw::script(Script::new().read_head()).await.unwrap(), Raw::script(Script::new().read_head()).await.unwrap()];
+    let gateway = Gateway::start(&two([one.addr(), other.addr()])).await;
+    let answer = gateway.ask(HANDSHAKE).await;
+    assert_eq!((answer.status, answer.code().as_str()), (502, "upstream_reset"));
+    assert_eq!(one.accepted() + other.accepted(), 1);
+}
+
 /// A tunnel has a connection of its own. One that is idle in the pool is not in its way.
 #[tokio::test]
 async fn where_all_connections_are_taken_an_idle_one_gives_way_to_a_tunnel() {
@@ -197,6 +230,24 @@ async fn a_tunnel_whose_upstream_vanishes_is_the_upstreams_end() {
     let record = gateway.record().await;
     assert_eq!((&record["ended"], &record["fault"]), (&"upstream_cut".into(), &"upstream".into()));
     assert_eq!((&record["status"], &record["code"]), (&101.into(), &"upstream_reset".into()));
+}
+
+#[tokio::test]
+async fn an_upstream_that_ends_without_a_close_has_cut_its_tunnel() {
+    for (goodbye, ended) in [(&[][..], "upstream_cut"), (&[0x88, 0][..], "complete")] {
+        let all = [SWITCH.as_bytes(), &[0x81, 2, b'h', b'i'], goodbye].concat();
+        let gate = mocks::raw::Gate::new();
+        let upstream = Raw::script(Script::new().read_head().send(all).wait(&gate)).await.unwrap();
+        let gateway = Gateway::to(upstream.addr()).await;
+        let mut client = gateway.client().await;
+        assert_eq!(client.ask(HANDSHAKE).await.status, 101);
+        assert_eq!(client.bytes(4).await, [0x81, 2, b'h', b'i']);
+        gate.open();
+        client.rest().await;
+        client.finish().await;
+        let record = gateway.record().await;
+        assert_eq!(record["ended"], ended, "{record}");
+    }
 }
 
 #[tokio::test]

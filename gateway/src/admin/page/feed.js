@@ -6,10 +6,10 @@ const EVENTS_KEPT = 500;
 const EVENTS_SHOWN = 200;
 const GROUPS = {
   Everything: null,
-  Endpoints: ["breaker", "ejection", "health"],
+  Endpoints: ["breaker", "ejection", "health", "discovery"],
   Configuration: ["reload", "drain", "start"],
   Load: ["shed", "store", "tracing", "missed"],
-  Keys: ["keys"],
+  "Keys and TLS": ["keys", "handshake"],
 };
 
 // Events, oldest first; the number of the last; the start of the process that told them; how its clock reads.
@@ -35,7 +35,9 @@ const TOLD = {
   drain: () => ["warn", "a drain began: no new connections"],
   shed: e => [e.active ? "bad" : "good", (e.upstream ? e.upstream + ": " : "") + (e.active ? "requests are turned away" : `nothing is turned away any more, ${e.refused} were`) + `: ${words(e.reason)}`],
   store: e => [e.mode === "degraded" ? "bad" : "good", `store ${e.store}: ${e.mode}` + (e.reason ? `, ${e.reason}` : "")],
+  discovery: e => e.failing ? ["bad", `${e.upstream}: its name cannot be resolved: ${e.detail}`] : ["good", `${e.upstream}: its name can be resolved again`],
   tracing: e => e.failing ? ["bad", `traces: the collector takes no spans: ${e.detail}`] : ["good", "traces: the collector takes spans again"],
+  handshake: e => ["warn", `${e.listener}: a TLS handshake of ${e.client} failed, ${words(e.result)}: ${e.detail}` + (e.untold ? ` (and ${e.untold} before it)` : "")],
   keys: e => e.what === "stale" ? ["warn", `keys of ${e.provider}: can be fetched no more, and are used on`]
     : e.what === "rotate" ? ["good", `keys of ${e.provider}: now ${e.kids.join(", ") || "without names"}` + (e.left_out.length ? `; not used: ${e.left_out.join("; ")}` : "")]
     : [e.ok ? "quiet" : "bad", `keys of ${e.provider}: ${e.ok ? "fetched" : "could not be fetched: " + e.detail}`],

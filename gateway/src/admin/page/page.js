@@ -215,8 +215,9 @@ function showTop(status, upstreams, of) {
 function showAlerts(status) {
   const reload = status.last_reload, alerts = [];
   const alert = (style, text) => alerts.push(make("div", text, "box " + style));
-  if (reload && !reload.ok) alert("bad", `The configuration was refused; version ${status.config.version} stays in force.\n` +
-    [...(reload.error ? [reload.error] : []), ...reload.problems.map(p => `${p.file}:${p.line}:${p.column}: ${p.message}${p.help ? " (" + p.help + ")" : ""}`)].join("\n"));
+  const problems = reload ? [...(reload.error ? [reload.error] : []), ...reload.problems.map(p => `${p.file}:${p.line}:${p.column}: ${p.message}${p.help ? " (" + p.help + ")" : ""}`)].join("\n") : "";
+  if (reload && !reload.ok) alert("bad", `The configuration was refused; version ${status.config.version} stays in force.\n` + problems);
+  if (reload && reload.ok && problems) alert("warn", "The configuration is in force, and perhaps not what is meant:\n" + problems);
   if (reload && reload.needs_restart.length) alert("warn", "Only a restart puts these in force: " + reload.needs_restart.join(", "));
   if (status.panics) alert("bad", `${status.panics} requests met a bug of the gateway and were answered 500.`);
   if (status.access_log_write_failures) alert("bad", `The access log could not be written ${status.access_log_write_failures} times.`);
@@ -229,7 +230,7 @@ function showTables(upstreams, routes, of) {
   by("upstreams").replaceChildren(...upstreams.flatMap(u => {
     const it = of("upstream " + u.name), style = it.failed > 0 ? "failing" : "";
     const head = [u.name, number(rate(it.rate)), failing(it), number(time(quantile(it, 0.99)))];
-    if (!u.endpoints.length) return [row([...head, ["no endpoint" + (u.discovery ? " found for " + u.discovery : ""), "bad"], "", "", "", "", ""], "failing")];
+    if (!u.endpoints.length) return [row([...head, ["no endpoint" + (u.discovery_failed ? ": " + u.discovery_failed.detail : u.discovery ? " found for " + u.discovery : ""), "bad"], "", "", "", "", ""], "failing")];
     return u.endpoints.map((e, index) => row([...(index ? ["", "", "", ""] : head), e.address, place(e), e.weight, e.in_flight, e.connections, e.idle_connections], e.reasons.length ? "failing" : style));
   }));
   const words = by("filter").value.toLowerCase().split(/\s+/);

@@ -2,7 +2,7 @@
 // of it.
 "use strict";
 
-const CHOICES = { "Failed or slow": "failed&slow", Failed: "failed", Slow: "slow", Sampled: "sampled" };
+const CHOICES = { "Failed or slow": "failed&slow", Failed: "failed", Slow: "slow", Retried: "retried", Sampled: "sampled" };
 const REQUESTS_SHOWN = 50;
 
 // What is chosen, and the ids that are drawn: rows stay where they are while nothing comes.

@@ -58,7 +58,8 @@ pub(super) fn one(request: &Value) -> String {
     line(&mut out, "route", or_dash(word(request, "route")));
     let (status, code, fault) = (&request["status"], word(request, "code"), word(request, "fault"));
     let fault = if fault.is_empty() { String::new() } else { format!(", fault of the {fault}") };
-    line(&mut out, "answer", &format!("{status} {code}{fault}, {}", word(request, "ended")));
+    let grpc = request["grpc_status"].as_u64().map(|told| format!(", grpc-status {told}")).unwrap_or_default();
+    line(&mut out, "answer", &format!("{status} {code}{grpc}{fault}, {}", word(request, "ended")));
     line(&mut out, "cause", word(request, "cause"));
     line(&mut out, "identity", &identity(request));
     for limit in items(&request["limits"]) {

@@ -19,7 +19,10 @@ use crate::config::settings::server::{EscapedSlash, Http2Limits, Underscores};
 use crate::config::settings::telemetry::{AccessLog, LogOutput, Recorder, Slow};
 use crate::config::settings::{Admin, Listener, Server, Telemetry};
 use crate::config::source::Sources;
-use crate::config::value::{quantity, text};
+use crate::config::value::{host_port, quantity, text};
+
+/// The longest target that `http::Uri` can hold.
+const MAX_TARGET: usize = 65_534;
 
 /// `[server]`
 pub(crate) fn server(table: &Reader<'_>) -> Server {
@@ -34,7 +37,7 @@ pub(crate) fn server(table: &Reader<'_>) -> Server {
         idle_timeout: table.duration("idle_timeout"),
         max_header_bytes: table.bytes("max_header_bytes"),
         max_headers: table.integer("max_headers"),
-        max_uri_bytes: table.bytes("max_uri_bytes"),
+        max_uri_bytes: table.bytes::<usize>("max_uri_bytes").min(MAX_TARGET),
         max_body: table.bound("max_body"),
         body_match_memory: table.bytes("body_match_memory"),
         compress_memory: table.bytes("compress_memory"),
@@ -111,7 +114,8 @@ fn tls(context: &Context<'_>, listener: &Reader<'_>) -> Option<Arc<ListenerTls>>
     let mut named = Vec::new();
     for node in table.nodes("certificates") {
         let table = Reader::new(Some(node.table()?), None, &CERTIFICATE, node.at);
-        let names = table.texts("names").iter().map(|name| name.to_ascii_lowercase().into()).collect();
+        let names = table.texts("names");
+        let names = names.iter().map(|name| host_port::without_root(name).to_ascii_lowercase().into()).collect();
         named.extend(certificate(&table).map(|certificate| NamedCertificate { names, certificate }));
     }
     let file = table.get("client_ca").and_then(|node| context.path(node));

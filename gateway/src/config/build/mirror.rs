@@ -2,16 +2,32 @@
 
 use std::sync::Arc;
 
-use super::route::methods;
+use super::route::{answers_itself, methods, upstreams};
 use crate::algorithms::criticality::Criticality;
 use crate::config::check::Reader;
 use crate::config::settings::Route;
 use crate::config::settings::mirror::Mirror;
 use crate::config::settings::route::Retry;
+use crate::config::tree::Node;
+
+/// The upstream of the copies, where the route asks it itself.
+pub(crate) fn to_itself<'a>(table: &Reader<'a>) -> Option<&'a Node> {
+    let node = table.get("mirror").and_then(|_| table.table("mirror").get("upstream"))?;
+    let fallback = table.get("fallback").and_then(|_| table.table("fallback").get("upstream"));
+    let mut asked = upstreams(table).into_iter().chain(fallback);
+    (node.text().is_some() && asked.any(|asked| asked.text() == node.text())).then_some(node)
+}
+
+/// Whether `mirror` is written for this route, or for all of them, and is of use to it.
+pub(crate) fn is_made(table: &Reader<'_>) -> bool {
+    table.get("mirror").is_some() && answers_itself(table).is_none() && to_itself(table).is_none()
+}
 
 /// Where copies of this route's requests go; `None` where none are made.
 pub(super) fn mirror(table: &Reader<'_>, route: &Route) -> Option<Mirror> {
-    table.get("mirror")?;
+    if !is_made(table) {
+        return None;
+    }
     let table = table.table("mirror");
     let written = table.texts("methods");
     let written: Vec<&str> = written.iter().map(String::as_str).collect();

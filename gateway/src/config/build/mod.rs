@@ -5,7 +5,7 @@ pub(crate) mod api_document;
 pub(crate) mod batch;
 pub(crate) mod general;
 pub(crate) mod identity;
-mod mirror;
+pub(crate) mod mirror;
 pub(crate) mod rate_limit;
 pub(crate) mod route;
 mod split;
@@ -19,10 +19,12 @@ use std::sync::Arc;
 use super::check::{Context, Reader};
 use super::schema::route::ROUTE;
 use super::schema::upstream::UPSTREAM;
+use super::settings::route::Fallback;
 use super::settings::upstream::RouteBreaker;
 use super::settings::{Config, Route, Upstream};
 use super::source::Span;
 use super::value::upstream_url;
+use crate::algorithms::criticality::Criticality;
 
 /// Routes with the places of their tables, for rules over all of them.
 pub(crate) struct Built {
@@ -112,18 +114,23 @@ fn hand_breakers_over(routes: &[Arc<Route>], upstreams: &mut [Upstream]) {
     }
 }
 
-/// Tells each upstream who shares its limits.
+/// Tells each upstream who shares its limits: whoever it may be asked for, in the class in which it is asked. A copy
+/// for a mirror is of another class than the request.
 fn tell_the_most_critical(routes: &[Arc<Route>], upstreams: &mut [Upstream]) {
+    let mut asked: Vec<(Arc<str>, Criticality)> = Vec::new();
+    for route in routes {
+        asked.extend(route.forward_auth.iter().map(|auth| (Arc::clone(&auth.upstream), route.criticality)));
+        let parts = route.aggregate.iter().flat_map(|aggregate| aggregate.parts.iter().map(|part| &*part.route));
+        for route in with_shares(route).chain(parts) {
+            asked.push((Arc::clone(&route.upstream), route.criticality));
+            if let Some(Fallback::Upstream(stand_in)) = &route.fallback {
+                asked.push((Arc::clone(stand_in), route.criticality));
+            }
+        }
+    }
     for upstream in upstreams {
-        let asks = |route: &Route| route.forward_auth.as_ref().is_some_and(|auth| auth.upstream == upstream.name);
-        let parts = |route: &Route| {
-            route.aggregate.as_ref().is_some_and(|it| it.parts.iter().any(|part| part.route.upstream == upstream.name))
-        };
-        let is_asked = |route: &Route| {
-            with_shares(route).any(|route| route.upstream == upstream.name) || asks(route) || parts(route)
-        };
-        let served = routes.iter().filter(|route| is_asked(route));
-        upstream.concurrency.highest = served.map(|route| route.criticality).max().unwrap_or_default();
+        let classes = asked.iter().filter(|(name, _)| *name == upstream.name).map(|(_, class)| *class);
+        upstream.concurrency.highest = classes.max().unwrap_or_default();
     }
 }
 

@@ -81,7 +81,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         breaker: table.get("breaker").map(|_| upstream::breaker(&table.table("breaker"))),
         max_body: table.get("max_body").map(|_| table.bound("max_body")),
         hedge: hedge(&table.table("hedge")),
-        fallback: table.get("fallback").and_then(|_| fallback(&table.table("fallback"))),
+        fallback: fallback(table),
         cors: table.get("cors").map(|_| Box::new(cors(&table.table("cors")))),
         coalesce: table.flag("coalesce"),
         compress: compress(table).map(Box::new),
@@ -117,6 +117,7 @@ pub(super) fn hosts(table: &Reader<'_>) -> Option<Vec<HostPattern>> {
 }
 
 fn host_pattern(written: &str) -> Option<HostPattern> {
+    let written = host_port::without_root(written);
     match written.strip_prefix("*.") {
         Some(parent) => host_port::host_name(parent).ok().map(HostPattern::Wildcard),
         None => host_port::host(written).ok().map(HostPattern::Exact),
@@ -153,11 +154,14 @@ fn body(table: &Reader<'_>) -> Option<Vec<(Box<str>, Value)>> {
 
 /// What is sent in place of the path, or where a redirect leads.
 pub(crate) fn rewrite(table: &Reader<'_>) -> Option<Rewrite> {
-    if table.get("redirect").is_some() {
-        let path = table.table("redirect").get("path")?;
-        return path_pattern::template(path.text()?).ok().map(Rewrite::Path);
+    match answers_itself(table) {
+        Some("redirect") => {
+            let path = table.table("redirect").get("path")?;
+            return path_pattern::template(path.text()?).ok().map(Rewrite::Path);
+        }
+        Some(_) => return None,
+        None => _ = table.get("rewrite")?,
     }
-    table.get("rewrite")?;
     let rewrite = table.table("rewrite");
     if let Some(prefix) = rewrite.get("strip_prefix") {
         return Some(Rewrite::StripPrefix(prefix.text()?.to_owned()));
@@ -193,6 +197,17 @@ fn forward_auth(table: &Reader<'_>) -> Option<ForwardAuth> {
         allows_on_error: table.text("on_error") == "allow",
         cache: cache.timeout("ttl").map(|ttl| AnswerCache { ttl, max_bytes: cache.bytes("max_bytes") }),
     })
+}
+
+/// The key by which the gateway answers in an upstream's place, without asking anybody.
+pub(crate) fn answers_itself(route: &Reader<'_>) -> Option<&'static str> {
+    ["redirect", "answer"].into_iter().find(|key| route.get(key).is_some())
+}
+
+/// The upstreams that a route's requests go to, as they are written.
+pub(crate) fn upstreams<'a>(route: &Reader<'a>) -> Vec<&'a Node> {
+    let shares = route.nodes("split").iter().filter_map(|share| share.table()?.get("upstream"));
+    route.get("upstream").into_iter().chain(shares).collect()
 }
 
 /// What the gateway answers itself.
@@ -251,11 +266,13 @@ fn hedge(table: &Reader<'_>) -> Option<Hedge> {
     (max > 0).then_some(Hedge { after, max })
 }
 
-fn fallback(table: &Reader<'_>) -> Option<Fallback> {
-    if let Some(upstream) = table.get("upstream") {
-        return Some(Fallback::Upstream(Arc::from(upstream.text()?)));
-    }
-    fixed_answer(table).map(Fallback::Answer)
+/// What stands in for a failing upstream. One that is shared may be the route's own, and stands in for nobody then.
+fn fallback(route: &Reader<'_>) -> Option<Fallback> {
+    route.get("fallback").filter(|_| answers_itself(route).is_none())?;
+    let table = route.table("fallback");
+    let Some(upstream) = table.get("upstream") else { return fixed_answer(&table).map(Fallback::Answer) };
+    let is_own = route.get("upstream").is_some_and(|own| own.text() == upstream.text());
+    upstream.text().filter(|_| !is_own).map(|name| Fallback::Upstream(Arc::from(name)))
 }
 
 fn fixed_answer(table: &Reader<'_>) -> Option<FixedAnswer> {

@@ -10,6 +10,7 @@ use rustls::RootCertStore;
 use super::Reader;
 use super::screening::Screening;
 use crate::config::certificates;
+use crate::config::fingerprint::Held;
 use crate::config::load::Purpose;
 use crate::config::parse::environment::Environment;
 use crate::config::problem::{Report, did_you_mean, quoted};
@@ -40,6 +41,10 @@ pub(crate) struct Context<'a> {
     pub(crate) screening: Screening,
     /// `merge_slashes`
     pub(crate) merges_slashes: bool,
+    /// What files of keys held before they were read.
+    pub(crate) held: Held,
+    /// As configured: 0 is one for each core.
+    configured_workers: usize,
     /// What the program has registered in code.
     pub(crate) registered: Registered,
     upstreams: HashSet<&'a str>,
@@ -72,6 +77,7 @@ impl<'a> Context<'a> {
         };
         let top = |key| root.get(key).and_then(Node::table);
         let shared = |key| top("defaults").and_then(|defaults| defaults.get(key)).and_then(Node::table);
+        let server = Reader::new(Some(root), None, &ROOT, Span::default()).table("server");
         let providers = top("identity").and_then(|identity| identity.get("providers")).and_then(Node::table);
         Self {
             complete,
@@ -81,7 +87,9 @@ impl<'a> Context<'a> {
             purpose,
             identity_headers: Vec::new(),
             screening: Screening::of(root, shared("route")),
-            merges_slashes: Reader::new(Some(root), None, &ROOT, Span::default()).table("server").flag("merge_slashes"),
+            merges_slashes: server.flag("merge_slashes"),
+            held: Held::default(),
+            configured_workers: server.integer("workers"),
             registered: Registered::default(),
             upstreams: names(top("upstreams")),
             stores: names(top("stores")),
@@ -141,9 +149,22 @@ impl<'a> Context<'a> {
         !self.providers.is_empty()
     }
 
+    /// How many workers there would be here.
+    pub(crate) fn workers(&self) -> usize {
+        match self.configured_workers {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            workers => workers,
+        }
+    }
+
+    /// A provider, as written.
+    pub(crate) fn provider(&self, name: &str) -> Option<&'a Table> {
+        self.provider_tables?.get(name)?.table()
+    }
+
     /// The `kind` of a provider.
     pub(crate) fn provider_kind(&self, name: &str) -> Option<&'a str> {
-        self.provider_tables?.get(name)?.table()?.get("kind")?.text()
+        self.provider(name)?.get("kind")?.text()
     }
 
     /// What a limit counts by, where that has to be proven, and it has no word of its own on who proves nothing.

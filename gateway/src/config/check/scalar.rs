@@ -195,6 +195,7 @@ fn doubtful_network(context: &mut Context<'_>, node: &Node, text: &Text) {
 
 fn file_exists(context: &mut Context<'_>, node: &Node, text: &Text) -> bool {
     let path = context.sources.resolve(&text.content, node.at);
+    context.held.look_at(&path);
     // Looked at before it is opened: opening a pipe would wait for its other end.
     let from = "a relative path starts from the folder of the file it is written in";
     let told = |error: std::io::Error| match error.kind() {

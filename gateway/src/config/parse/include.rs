@@ -89,7 +89,7 @@ fn expand(path: &Path) -> BTreeSet<PathBuf> {
 }
 
 /// All that a path with stars names. Stars match within one folder level, and no name that begins with a dot.
-fn reach(path: &Path) -> BTreeSet<PathBuf> {
+pub(super) fn reach(path: &Path) -> BTreeSet<PathBuf> {
     let mut reached = BTreeSet::from([PathBuf::new()]);
     for component in path.components() {
         let part = component.as_os_str();
@@ -103,7 +103,7 @@ fn reach(path: &Path) -> BTreeSet<PathBuf> {
 }
 
 /// A folder by a name that the system takes.
-fn listed(folder: &Path) -> &Path {
+pub(super) fn listed(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 

@@ -2,4 +2,5 @@
 pub(crate) mod document;
 pub(crate) mod environment;
 pub(crate) mod include;
+pub(crate) mod links;
 pub(crate) mod pattern;

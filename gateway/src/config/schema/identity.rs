@@ -160,7 +160,8 @@ static INTROSPECTION_CACHE: TableDef = TableDef::plain(
         key("positive", Kind::Duration(0, DAY), "How long a yes (\"active\") is believed.").default("\"30s\""),
         key("negative", Kind::Duration(0, DAY), "How long a no is believed.").default("\"5s\""),
     ],
-);
+)
+.rules(&[identity::capacity]);
 
 pub(crate) static API_KEY: TableDef = TableDef::plain(
     "[identity.providers.NAME] kind = \"api_key\"",

@@ -1,7 +1,7 @@
 //! The policies of `[[routes]]` that are tables of their own.
 
 use super::{DAY, HOUR, HUGE, Kind, TableDef, key};
-use crate::config::validate::{compress, forward_auth, identity, own_answer, references, route};
+use crate::config::validate::{compress, forward_auth, identity, own_answer, provider_order, references, route};
 use crate::config::value::text;
 
 /// `auth`
@@ -23,7 +23,7 @@ pub(crate) static AUTH: TableDef = TableDef::plain(
         key("single_use", Kind::Bool, "A token, by its `jti`, holds for one request.").default("false"),
     ],
 )
-.rules(&[references::auth, identity::single_use]);
+.rules(&[references::auth, identity::single_use, provider_order::reachable]);
 
 /// An element of `split`.
 pub(crate) static SPLIT: TableDef = TableDef::plain(

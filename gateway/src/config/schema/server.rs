@@ -34,7 +34,8 @@ const KEYS: &[Key] = &[
         .default("\"75s\""),
     key("max_header_bytes", Kind::Size(1024, 1 << 24), "The size of a request head; 431 beyond.").default("\"32KiB\""),
     key("max_headers", Kind::Integer(1, 10_000), "The fields of a request head; 431 beyond.").default("100"),
-    key("max_uri_bytes", Kind::Size(64, 1 << 24), "The size of a request target; 414 beyond.").default("\"8KiB\""),
+    key("max_uri_bytes", Kind::Size(64, 1 << 24), "The size of a request target; 414 beyond, and above 65,534 bytes.")
+        .default("\"8KiB\""),
     key(
         "max_body",
         Kind::SizeOrZero(1, HUGE),

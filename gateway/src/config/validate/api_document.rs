@@ -1,5 +1,6 @@
 //! `openapi` of a route.
 
+use crate::config::build;
 use crate::config::check::{Context, Reader};
 use crate::config::key_files;
 use crate::config::problem::quoted;
@@ -15,7 +16,7 @@ pub(crate) fn readable(context: &mut Context<'_>, route: &Reader<'_>) {
             context.report.error(node.at, format!("openapi: {why}"));
         }
         // What is shared may be of no use to one of those that share it.
-        let own = ["redirect", "answer"].into_iter().find(|key| route.get(key).is_some());
+        let own = build::route::answers_itself(route);
         if let (Some(own), Some(_)) = (own, route.own("openapi")) {
             let message = format!("a path is asked of the route's upstream, and this one has `{own}`");
             context.report.error_with(node.at, message, "a file is written without a slash before it");
@@ -23,6 +24,7 @@ pub(crate) fn readable(context: &mut Context<'_>, route: &Reader<'_>) {
         return;
     }
     let path = context.sources.resolve(written, node.at);
+    context.held.look_at(&path);
     let document = key_files::read(&path, MAX_DOCUMENT_BYTES as u64).and_then(|text| Source::read(&text).map(drop));
     if let Err(why) = document {
         let help = "a file is named as seen from this one, a path of the upstream begins with a slash";

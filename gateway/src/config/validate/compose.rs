@@ -21,17 +21,25 @@ pub(crate) fn answers_get(context: &mut Context<'_>, aggregate: &Reader<'_>) {
     }
 }
 
-/// What keeps requests out by `[defaults.route]` keeps none out here: an aggregate or a batch has no such keys.
+/// What keeps requests out by `[defaults.route]` keeps none out here: an aggregate or a batch has no such keys, or its
+/// own.
 pub(crate) fn defaults_that_do_not_hold(context: &mut Context<'_>, table: &Reader<'_>) {
     let Some(shared) = context.shared(&ROUTE) else { return };
+    let what = if table.def().title == "[[batches]]" { "a batch" } else { "an aggregate" };
+    let mut tell = |names: Vec<String>, help: &str| {
+        if !names.is_empty() {
+            let message = format!("{} of [defaults.route] does not hold for {what}", names.join(", "));
+            context.report.warning(table.at("path"), message, help);
+        }
+    };
     let written = ["https", "addresses", "forward_auth"].into_iter().filter(|key| shared.get(key).is_some());
-    let names: Vec<String> = written.map(quoted).collect();
-    if !names.is_empty() {
-        let what = if table.def().title == "[[batches]]" { "a batch" } else { "an aggregate" };
-        let message = format!("{} of [defaults.route] does not hold for {what}", names.join(", "));
-        let help = "give it `auth`, or let routes that have these keys stand before its upstreams";
-        context.report.warning(table.at("path"), message, help);
-    }
+    tell(
+        written.map(quoted).collect(),
+        "give it `auth`, or let routes that have these keys stand before its upstreams",
+    );
+    let says_something = |key: &&str| shared.get(key).and_then(Node::list).is_some_and(|list| !list.is_empty());
+    let missing = ["hosts", "rate_limits"].into_iter().filter(|key| table.get(key).is_none()).filter(says_something);
+    tell(missing.map(quoted).collect(), "write it there too");
 }
 
 /// Parts have names of their own, use what there is, and do not wait for each other in a circle.

@@ -154,6 +154,16 @@ pub(crate) fn introspection(context: &mut Context<'_>, provider: &Reader<'_>) {
     safe_url(context, provider, "url");
 }
 
+/// Each worker has its share of what is remembered, in two halves, and each of them has room for one.
+pub(crate) fn capacity(context: &mut Context<'_>, cache: &Reader<'_>) {
+    let (capacity, workers): (usize, usize) = (cache.integer("capacity"), context.workers());
+    if (1..2 * workers).contains(&capacity) {
+        let message = format!("{capacity} between {workers} workers is nothing: no answer would be remembered");
+        let help = format!("write {} or more, or 0 where that is meant", 2 * workers);
+        context.report.warning(cache.at("capacity"), message, help);
+    }
+}
+
 fn safe_url(context: &mut Context<'_>, table: &Reader<'_>, key: &str) {
     let Some(node) = table.get(key) else { return };
     if node.text().is_some_and(|url| !may_be_asked(url)) {

@@ -13,6 +13,7 @@ pub(crate) mod mirror;
 pub(crate) mod names;
 pub(crate) mod own_answer;
 pub(crate) mod plugins;
+pub(crate) mod provider_order;
 pub(crate) mod references;
 pub(crate) mod route;
 pub(crate) mod screening;

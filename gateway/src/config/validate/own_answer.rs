@@ -7,9 +7,10 @@ use crate::config::value::text;
 
 /// What only an upstream has a use for is a mistake on a route without one.
 pub(crate) fn no_upstream(context: &mut Context<'_>, route: &Reader<'_>) {
-    let Some(own) = ["redirect", "answer"].into_iter().find(|key| route.get(key).is_some()) else { return };
+    let Some(own) = build::route::answers_itself(route) else { return };
     for key in ["rewrite", "fallback"] {
-        if let Some(node) = route.get(key) {
+        // What is shared by all routes is a mistake on none of them.
+        if let Some(node) = route.own(key) {
             context.report.error(node.at, format!("`{key}` is for a route with an upstream; this one has `{own}`"));
         }
     }

@@ -4,7 +4,7 @@ use crate::config::build;
 use crate::config::check::{Context, Reader};
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::settings::route::{Rewrite, RewritePiece};
-use crate::config::tree::{Node, Value};
+use crate::config::tree::Value;
 use crate::config::value::path_pattern::{self, Segment};
 use crate::config::value::quantity;
 use crate::routing::rewrite::RewriteError;
@@ -32,7 +32,8 @@ pub(crate) fn one_destination(context: &mut Context<'_>, route: &Reader<'_>) {
 
 /// A new path uses parameters that the route's path has.
 pub(crate) fn rewrite_parameters(context: &mut Context<'_>, route: &Reader<'_>) {
-    if route.get("rewrite").is_none() {
+    // What routes share is of no use to some of them.
+    if route.get("rewrite").is_none() || build::route::answers_itself(route).is_some() {
         return;
     }
     template_parameters(context, route, &route.table("rewrite"));
@@ -272,21 +273,18 @@ pub(crate) fn hedge_within_timeout(context: &mut Context<'_>, route: &Reader<'_>
     }
 }
 
-/// The upstreams that a route's requests go to, as they are written.
-pub(super) fn upstreams<'a>(route: &Reader<'a>) -> Vec<&'a Node> {
-    let shares = route.nodes("split").iter().filter_map(|share| share.table()?.get("upstream"));
-    route.get("upstream").into_iter().chain(shares).collect()
-}
-
 /// What stands in is another upstream than the one that fails, and gets time to answer.
 pub(crate) fn fallback_elsewhere(context: &mut Context<'_>, route: &Reader<'_>) {
-    if route.get("fallback").is_none() {
+    if route.get("fallback").is_none() || build::route::answers_itself(route).is_some() {
         return;
     }
     let Some(node) = route.table("fallback").get("upstream") else { return };
-    let own = upstreams(route);
+    let own = build::route::upstreams(route);
     if !own.is_empty() && own.iter().all(|own| own.text() == node.text()) {
-        context.report.error(node.at, "a route's fallback is another upstream than its own");
+        // What is shared by all routes is a mistake on none of them.
+        if route.own("fallback").is_some() {
+            context.report.error(node.at, "a route's fallback is another upstream than its own");
+        }
         return;
     }
     let hangs = route.table("retry").timeout("per_try_timeout").is_none();

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::certificates;
 use crate::config::check::{Context, Reader};
 use crate::config::problem::quoted;
+use crate::config::value::host_port;
 use crate::config::value::quantity::show_size;
 
 /// What a gateway may take while it does nothing, bytes.
@@ -59,7 +60,7 @@ pub(crate) fn listener_certificates(context: &mut Context<'_>, tls: &Reader<'_>)
     let mut seen = HashSet::new();
     for node in tls.nodes("certificates").iter().filter_map(|node| node.table()?.get("names")) {
         for name in node.list().iter().flat_map(|list| list.iter()) {
-            if name.text().is_some_and(|text| !seen.insert(text.to_ascii_lowercase())) {
+            if name.text().is_some_and(|text| !seen.insert(host_port::without_root(text).to_ascii_lowercase())) {
                 let message = format!("the name {} has a certificate already", quoted(name.shown()));
                 context.report.error(name.at, message);
             }
@@ -70,7 +71,11 @@ pub(crate) fn listener_certificates(context: &mut Context<'_>, tls: &Reader<'_>)
 /// A certificate can be used, and its key is its own, and nobody else's to read.
 pub(crate) fn certificate(context: &mut Context<'_>, table: &Reader<'_>) {
     let names = table.texts("names");
-    certificates::can_be_used(context, table, &names.iter().map(|name| &**name).collect::<Vec<_>>());
+    certificates::can_be_used(
+        context,
+        table,
+        &names.iter().map(|name| host_port::without_root(name)).collect::<Vec<_>>(),
+    );
     certificates::stapled(context, table);
 }
 

@@ -46,6 +46,12 @@ pub(crate) fn host_name(host: &str) -> Result<String, String> {
     Ok(host.to_ascii_lowercase())
 }
 
+/// A name without the dot of the root, which may end it: hosts are compared without, and names of TLS never have one
+/// (RFC 6066, section 3).
+pub(crate) fn without_root(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
+}
+
 /// A host without a port: a name or an IP address (IPv6 in brackets), in its one canonical form.
 pub(crate) fn host(text: &str) -> Result<String, String> {
     if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {

@@ -122,3 +122,22 @@ fn another_bound_keeps_what_is_missing() {
     assert!(larger.take(hash(1), 0, &quota()).is_err());
     assert_eq!(larger.max_keys(), 100_000);
 }
+
+#[test]
+fn another_bound_keeps_what_keys_without_a_place_lack() {
+    for (before, after) in [(1, 100_000), (1, 2), (10_000, 3)] {
+        let cells = Cells::new(before);
+        let keys = before as u64 * 11 / 10 + 200;
+        let take = |cells: &Cells, key: u64| cells.take(hash(key), 0, &quota()).is_ok();
+        // All of their bursts; those that share have less each.
+        for key in 0..keys {
+            while take(&cells, key) {}
+        }
+        let overflowed = cells.fill().overflowed;
+        assert!(overflowed > 0);
+        let other = cells.resized(after, 0);
+        let again = (0..keys).filter(|key| take(&other, *key)).count();
+        assert_eq!(again, 0, "{before} {after}");
+        assert_eq!(other.fill().overflowed, overflowed, "{before} {after}: what was counted stays");
+    }
+}

@@ -28,7 +28,23 @@ struct Gateway {
     clock: Clock,
     store: Arc<Store>,
     stores: Stores,
+    registry: Registry,
     rule: Arc<Rule>,
+}
+
+fn compile(registry: &Registry, stores: &Stores, clock: &Clock, (name, rate, mode): (&str, Rate, Mode)) -> Arc<Rule> {
+    let limit = RateLimit {
+        name: name.into(),
+        key: LimitKey::Global,
+        rate,
+        anonymous: None,
+        cost: 1,
+        ipv6_prefix: 64,
+        shadow: false,
+        max_keys: 1000,
+        shared: Some(Shared { store: "shared".into(), mode, on_failure: OnFailure::LocalShare }),
+    };
+    Arc::new(registry.compile(&Arc::new(limit), stores, clock.monotonic_ns(clock.now())))
 }
 
 impl Gateway {
@@ -48,21 +64,17 @@ impl Gateway {
             consecutive_failures: 3,
             open_for: ms(1000),
         })]);
-        let limit = RateLimit {
-            name: "all".into(),
-            key: LimitKey::Global,
-            rate: Rate { tokens: RATE, period: Duration::from_secs(1), burst: BURST },
-            anonymous: None,
-            cost: 1,
-            ipv6_prefix: 64,
-            shadow: false,
-            max_keys: 1000,
-            shared: Some(Shared { store: "shared".into(), mode, on_failure: OnFailure::LocalShare }),
-        };
-        let now = clock.monotonic_ns(clock.now());
-        let rule = Arc::new(Registry::new(metrics, 1, number.into()).compile(&Arc::new(limit), &stores, now));
+        let registry = Registry::new(metrics, 1, number.into());
+        let rate = Rate { tokens: RATE, period: Duration::from_secs(1), burst: BURST };
+        let rule = compile(&registry, &stores, &clock, ("all", rate, mode));
         watch::start(&stores, &format!("gateway {number}").into());
-        Self { clock, store: stores.find("shared").unwrap(), stores, rule }
+        Self { clock, store: stores.find("shared").unwrap(), stores, registry, rule }
+    }
+
+    /// A rule of so large a burst, whose tokens do not come back while anybody waits.
+    fn slow(&self, name: &str, burst: u64) -> Arc<Rule> {
+        let rate = Rate { tokens: 1, period: Duration::from_secs(3600), burst };
+        compile(&self.registry, &self.stores, &self.clock, (name, rate, Mode::Exact))
     }
 
     /// What a request does.
@@ -70,17 +82,23 @@ impl Gateway {
         let now = self.clock.monotonic_ns(self.clock.now());
         let (key, tier) = (Key::Global, Tier::Own);
         let hash = self.rule.hash(&key, tier);
-        let asked = [Asked { index: 0, rule: &self.rule, store: &self.store, key, id: None, tier, hash }];
         if let Some(Mode::Leased(most)) = self.rule.settings.shared.as_ref().map(|shared| shared.mode) {
             return match leases::take(&self.rule, By::worker(0), (&key, tier, hash), most, now).await {
                 Ok(taken) => taken.is_some_and(|outcome| outcome.taken),
-                Err(Down) => asked[0].take_share(self.store.now_ns(), false).is_ok(),
+                Err(Down) => asked_of(&self.rule, &self.store).take_share(self.store.now_ns(), false).is_ok(),
             };
         }
-        if self.rule.quota(tier).wait(asked[0].seen(now).known, now) > 0 && self.store.health.is_up() {
+        self.take(&self.rule, 0).await
+    }
+
+    /// Takes a request's token for a rule whose mode is exact.
+    async fn take(&self, rule: &Arc<Rule>, worker: usize) -> bool {
+        let now = self.clock.monotonic_ns(self.clock.now());
+        let asked = [asked_of(rule, &self.store)];
+        if rule.quota(Tier::Own).wait(asked[0].seen(now).known, now) > 0 && self.store.health.is_up() {
             return false;
         }
-        let Ok(mut flight) = Flight::start(&self.store, By::worker(0), &asked, now) else {
+        let Ok(mut flight) = Flight::start(&self.store, By::worker(worker), &asked, now) else {
             return asked[0].take_share(now, false).is_ok();
         };
         match flight.land(now).await {
@@ -91,6 +109,80 @@ impl Gateway {
             }
         }
     }
+}
+
+fn asked_of<'a>(rule: &'a Arc<Rule>, store: &'a Arc<Store>) -> Asked<'a> {
+    let (key, tier) = (Key::Global, Tier::Own);
+    Asked { index: 0, rule, store, key, id: None, tier, hash: rule.hash(&key, tier) }
+}
+
+/// One greedy client on four connections, whom the second of two rules refuses: the first has the tokens that it took
+/// for those requests again, however they overlap.
+#[test]
+fn what_another_rule_refuses_takes_nothing_from_the_first() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        // Each worker's answers take another time.
+        let us = |now: Duration| Duration::from_micros(100 + now.as_micros() as u64 * 7919 % 300);
+        let double = Double::put_up("two rules", Box::new(move |_, now| (us(now), us(now))), Troubles::default());
+        let gateway = Rc::new(Gateway::start("two rules", 0, Mode::Exact));
+        let (edge, user) = (gateway.slow("edge", 1000), gateway.slow("user", 10));
+        let id = ShortId::of(&Key::Global);
+        let connections: Vec<_> = (0..4)
+            .map(|connection: usize| {
+                let (gateway, edge, user) = (Rc::clone(&gateway), Arc::clone(&edge), Arc::clone(&user));
+                tokio::task::spawn_local(async move {
+                    let mut passed = 0;
+                    for _ in 0..200 {
+                        assert!(gateway.take(&edge, connection % 2).await);
+                        if gateway.take(&user, connection % 2).await {
+                            passed += 1;
+                        } else {
+                            let hash = edge.hash(&Key::Global, Tier::Own);
+                            super::super::shared::give_back(&edge, connection % 2, (id, Tier::Own, hash));
+                        }
+                    }
+                    passed
+                })
+            })
+            .collect();
+        let mut passed = 0;
+        for connection in connections {
+            passed += connection.await.unwrap();
+        }
+        assert_eq!(passed, 10);
+        // What is given back is on its way.
+        // virtual time
+        tokio::time::sleep(ms(50)).await;
+        let lacks = double.lacks(&edge.name_in_store(id, Tier::Own), edge.quota(Tier::Own).interval());
+        assert_eq!(lacks, 10, "of 800 requests ten were let through");
+    });
+}
+
+#[test]
+fn a_store_that_was_away_for_a_moment_gives_no_burst_though_nobody_gave_it_up() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let troubles = Troubles { dead: Some((ms(100), ms(200))), ..Troubles::default() };
+        Double::put_up("a moment", quick(), troubles);
+        let gateway = Gateway::start("a moment", 0, Mode::Exact);
+        let rule = gateway.slow("slow", 50);
+        let passed = async |times: usize| {
+            let mut passed = 0;
+            for _ in 0..times {
+                passed += usize::from(gateway.take(&rule, 0).await);
+            }
+            passed
+        };
+        assert_eq!(passed(30).await, 30);
+        // virtual time
+        tokio::time::sleep(ms(120)).await;
+        let meanwhile = passed(1).await;
+        // virtual time
+        tokio::time::sleep(ms(100)).await;
+        assert!(gateway.store.health.is_up() && gateway.store.health.last_failure().is_some());
+        assert_eq!(30 + meanwhile + passed(60).await, 50, "it forgot everything, and was told");
+    });
 }
 
 /// The house has a runtime of its own, in which no worker's way may run.
@@ -216,7 +308,7 @@ fn stalls(seconds: u64) -> Troubles {
         let from = ms(1500 + number * 333 + draws.next_u64() % 200);
         (from, from + ms(5 + draws.next_u64() % 80))
     };
-    Troubles { stalls: (0..seconds * 3).map(each).collect(), dead: None }
+    Troubles { stalls: (0..seconds * 3).map(each).collect(), ..Troubles::default() }
 }
 
 #[test]
@@ -271,7 +363,7 @@ fn two_of_four_that_are_cut_off_add_their_shares_and_no_more() {
 #[test]
 fn a_store_that_is_gone_for_all_leaves_the_limit_and_only_the_first_few_wait() {
     for mode in [Mode::Exact, Mode::Leased(10)] {
-        let troubles = Troubles { stalls: vec![(ms(3500), ms(7500))], dead: None };
+        let troubles = Troubles { stalls: vec![(ms(3500), ms(7500))], ..Troubles::default() };
         let outcome = run_in(mode, &format!("gone {mode:?}"), 4, (9, 3.0), quick(), troubles);
         let rate = |from: u64, until: u64| outcome.between(from, until) / (RATE * (until - from)) as f64;
         assert!((0.9..=1.01).contains(&rate(2, 6)), "{mode:?}: {}", rate(2, 6));
@@ -284,7 +376,7 @@ fn a_store_that_is_gone_for_all_leaves_the_limit_and_only_the_first_few_wait() {
 #[test]
 fn a_store_that_is_killed_and_comes_back_empty_leaves_the_limit() {
     let dead = Some((ms(3500), ms(7450)));
-    let outcome = run("killed", 4, (10, 3.0), quick(), Troubles { stalls: Vec::new(), dead });
+    let outcome = run("killed", 4, (10, 3.0), quick(), Troubles { dead, ..Troubles::default() });
     let rate = |from: u64, until: u64| outcome.between(from, until) / (RATE * (until - from)) as f64;
     assert!((0.9..=1.01).contains(&rate(2, 6)), "{}", rate(2, 6));
     assert!((0.9..=1.01).contains(&rate(6, 10)), "no burst: {}", rate(6, 10));

@@ -178,7 +178,7 @@ async fn holds_for(link: &mut Link, rates: &Rates, steps: &[Step], names: &[Stri
     let nearness = NEAR * (one.max(other) / one.min(other)).max(1);
     for step in steps {
         let call = step.call(rates, names, last);
-        let real = courier::call(link, std::slice::from_ref(&call)).await.unwrap().remove(0);
+        let real = courier::call(link, std::slice::from_ref(&call), 0).await.unwrap().remove(0);
         let real = real.map_err(TestCaseError::fail)?;
         last = real[1];
         let now = last * 1000;

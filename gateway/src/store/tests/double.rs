@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this time is virtual: tokio's, paused")]
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub(crate) struct Double {
     delay: Delay,
     troubles: Troubles,
     kept: Mutex<Kept>,
+    connections: AtomicUsize,
 }
 
 /// Times from the start.
@@ -29,11 +31,15 @@ pub(crate) struct Troubles {
     pub(crate) stalls: Vec<(Duration, Duration)>,
     /// In which nobody is there; it has forgotten everything when it is back.
     pub(crate) dead: Option<(Duration, Duration)>,
+    /// What it needs for each command, one after the other.
+    pub(crate) each: Duration,
 }
 
 #[derive(Default)]
 struct Kept {
     forgot: bool,
+    /// When it has done what it was asked so far.
+    free_at: Option<Instant>,
     buckets: Buckets,
     beats: HashMap<String, Instant>,
 }
@@ -43,7 +49,8 @@ static ALL: LazyLock<Mutex<HashMap<String, Arc<Double>>>> = LazyLock::new(Mutex:
 impl Double {
     /// Puts one up under a name of its own.
     pub(crate) fn put_up(name: &str, delay: Delay, troubles: Troubles) -> Arc<Self> {
-        let double = Arc::new(Self { origin: Instant::now(), delay, troubles, kept: Mutex::default() });
+        let (kept, connections) = (Mutex::default(), AtomicUsize::new(0));
+        let double = Arc::new(Self { origin: Instant::now(), delay, troubles, kept, connections });
         ALL.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::clone(&double));
         double
     }
@@ -51,6 +58,39 @@ impl Double {
     /// The one of this name.
     pub(crate) fn find(name: &str) -> Option<Arc<Self>> {
         ALL.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Somebody connects.
+    pub(crate) fn connect(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Connections that were ever made.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// How many tokens, of this time, a bucket lacks.
+    pub(crate) fn lacks(&self, key: &str, token: u64) -> u64 {
+        let (kept, token) = (self.kept.lock().unwrap_or_else(PoisonError::into_inner), token as i64);
+        let debt = kept.buckets.0.get(key).map_or(0, |bucket| bucket.debt(token, self.now()));
+        (debt.max(0) as u64).div_ceil(token as u64)
+    }
+
+    fn now(&self) -> i64 {
+        self.origin.elapsed().as_nanos() as i64 + 1
+    }
+
+    /// Waits until it has done what came before, and so many commands.
+    async fn work(&self, commands: usize) {
+        let until = {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let until = kept.free_at.unwrap_or(self.origin).max(Instant::now()) + self.troubles.each * commands as u32;
+            kept.free_at = Some(until);
+            until
+        };
+        // virtual time
+        sleep_until(until).await;
     }
 
     pub(crate) async fn send(&self, gateway: u16, commands: &[Cmd]) -> RedisResult<Vec<RedisResult<Value>>> {
@@ -73,6 +113,9 @@ impl Double {
                 *kept = Kept { forgot: true, ..Kept::default() };
             }
         }
+        if !self.troubles.each.is_zero() {
+            self.work(commands.len()).await;
+        }
         let answers = commands.iter().map(|command| Ok(self.run(command))).collect();
         // virtual time
         sleep(back).await;
@@ -94,7 +137,7 @@ impl Double {
             return Value::Int(kept.beats.len() as i64);
         }
         let numbers: Vec<i64> = words.map(|word| word.parse().unwrap()).collect();
-        let now = self.origin.elapsed().as_nanos() as i64 + 1;
+        let now = self.now();
         let answer = if script == Script::Charge.hash() {
             kept.buckets.charge(now, &keys, &numbers)
         } else {

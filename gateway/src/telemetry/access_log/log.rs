@@ -10,6 +10,8 @@ use super::sampling::Sampling;
 use super::shard::{Shard, Submitted, quotas};
 use super::sink::Sink;
 use super::writer::{Shared, Writer};
+
+pub use super::writer::WriteFailure;
 use crate::config::settings;
 use crate::telemetry::record::AccessRecord;
 
@@ -100,6 +102,17 @@ impl AccessLog {
     /// Writes and reopens that failed since the start. Lines of a failed write are not lost: it is tried again.
     pub fn write_failures(&self) -> u64 {
         self.shared.write_failures.load(Ordering::Relaxed)
+    }
+
+    /// The last write, or reopen, that failed.
+    pub fn last_failure(&self) -> Option<WriteFailure> {
+        self.shared.last_failure()
+    }
+
+    /// Records that were handed in and are not written: those that wait, and those that were dropped.
+    pub fn not_written(&self) -> u64 {
+        let waiting: usize = self.shared.shards.iter().map(Shard::waiting).sum();
+        self.dropped() + waiting as u64
     }
 
     /// Takes over new settings under running requests. Lines that wait go to the new output, or are dropped and counted

@@ -94,10 +94,15 @@ impl Shard {
         self.written();
     }
 
+    /// Lines that wait, those in the writer's hands included.
+    pub(super) fn waiting(&self) -> usize {
+        let waiting = self.lock();
+        waiting.lines + waiting.taken_lines
+    }
+
     /// Whether nothing waits, not even in the writer's hands.
     pub(super) fn is_empty(&self) -> bool {
-        let waiting = self.lock();
-        waiting.lines + waiting.taken_lines == 0
+        self.waiting() == 0
     }
 
     pub(super) fn set_quota(&self, quota: usize) {

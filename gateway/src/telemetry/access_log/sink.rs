@@ -40,6 +40,14 @@ impl Sink {
         Ok(Some(Self { output: output.clone(), file }))
     }
 
+    /// Where it leads, in words.
+    pub(super) fn name(&self) -> String {
+        match &self.output {
+            LogOutput::File(path) => path.display().to_string(),
+            LogOutput::Stdout | LogOutput::Off => "stdout".to_owned(),
+        }
+    }
+
     /// The same output, opened anew: after a rotation the path names another file.
     pub(super) fn reopened(&self) -> io::Result<Option<Self>> {
         Self::open(&self.output)

@@ -26,9 +26,19 @@ pub(super) struct Shared {
     /// Do not linger.
     hurry: AtomicBool,
     pub(super) write_failures: AtomicU64,
+    last_failure: Mutex<Option<WriteFailure>>,
     control: Mutex<Control>,
     /// Told whenever the writer finished a round.
     round: Condvar,
+}
+
+/// A write, or a reopen, that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteFailure {
+    /// The file, or `stdout`.
+    pub output: String,
+    /// Why.
+    pub detail: String,
 }
 
 /// What the control runtime asks of the writer.
@@ -49,6 +59,7 @@ impl Shared {
             asleep: AtomicBool::new(false),
             hurry: AtomicBool::new(false),
             write_failures: AtomicU64::new(0),
+            last_failure: Mutex::default(),
             control: Mutex::default(),
             round: Condvar::new(),
         }
@@ -91,6 +102,10 @@ impl Shared {
         let waiting = |control: &mut Control| control.rounds < target && !self.is_drained();
         let waited = self.round.wait_timeout_while(control, limit, waiting);
         waited.is_ok_and(|(_, timeout)| !timeout.timed_out())
+    }
+
+    pub(super) fn last_failure(&self) -> Option<WriteFailure> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn is_drained(&self) -> bool {
@@ -160,7 +175,7 @@ impl Writer {
             match open.reopened() {
                 Ok(sink) => self.sink = sink,
                 // The old file is better than none.
-                Err(_) => self.count_failure(),
+                Err(error) => self.count_failure(&error),
             }
         }
         stop
@@ -190,7 +205,7 @@ impl Writer {
             match sink.write(lines, &mut at) {
                 Ok(()) => pause = BACKOFF_FIRST,
                 Err(error) => {
-                    self.count_failure();
+                    self.count_failure(&error);
                     if self.shared.control().stop {
                         return false;
                     }
@@ -209,7 +224,10 @@ impl Writer {
         true
     }
 
-    fn count_failure(&self) {
+    fn count_failure(&self, error: &io::Error) {
+        let output = self.sink.as_ref().map(Sink::name).unwrap_or_default();
+        let failure = WriteFailure { output, detail: error.to_string() };
+        *self.shared.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
         self.shared.write_failures.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -241,6 +259,9 @@ mod tests {
         shared.ask_to_stop();
         assert!(!writer.drain(0));
         assert_eq!(shared.write_failures.load(Ordering::Relaxed), 1);
+        let failure = shared.last_failure().unwrap();
+        assert_eq!(failure.output, "/dev/full");
+        assert!(failure.detail.contains("No space left"), "{failure:?}");
         assert!(!shared.is_drained());
     }
 

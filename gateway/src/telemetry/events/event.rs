@@ -1,5 +1,6 @@
 //! One event: what it says, and its text.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use crate::algorithms::breaker::{Counts, State, Transition};
 use crate::algorithms::ejection::Place;
 use crate::context::RequestId;
-use crate::telemetry::metrics::{AttemptOutcome, LimitDecision, ShedReason};
+use crate::telemetry::metrics::{AttemptOutcome, HandshakeResult, LimitDecision, ShedReason};
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,11 +36,15 @@ pub enum Kind {
     Store,
     /// A collector takes no spans, or does again.
     Tracing,
+    /// An upstream's name cannot be resolved, or can be again.
+    Discovery,
+    /// A client's TLS handshake failed.
+    Handshake,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Reload,
         Self::Drain,
         Self::Attempt,
@@ -51,6 +56,8 @@ impl Kind {
         Self::Keys,
         Self::Store,
         Self::Tracing,
+        Self::Discovery,
+        Self::Handshake,
     ];
 
     /// As written in events and in `?kinds=`.
@@ -67,6 +74,8 @@ impl Kind {
             Self::Keys => "keys",
             Self::Store => "store",
             Self::Tracing => "tracing",
+            Self::Discovery => "discovery",
+            Self::Handshake => "handshake",
         }
     }
 
@@ -236,6 +245,26 @@ pub enum Event {
         /// Why not.
         failed: Option<String>,
     },
+    /// An upstream's name cannot be resolved, or can be again.
+    Discovery {
+        /// The upstream's name.
+        upstream: Arc<str>,
+        /// The name, and why not.
+        failed: Option<String>,
+    },
+    /// A client's TLS handshake failed; of many, one now and then.
+    Handshake {
+        /// The listener's name.
+        listener: Arc<str>,
+        /// The client, as its connection, or a balancer in front of it, tells it.
+        client: SocketAddr,
+        /// What it came to.
+        result: HandshakeResult,
+        /// Why.
+        detail: String,
+        /// Those of this listener that were not told of since the last one that was.
+        untold: u64,
+    },
 }
 
 /// What happened to a provider's keys.
@@ -287,10 +316,12 @@ impl Event {
             Self::Shed { .. } => Kind::Shed,
             Self::Store { .. } => Kind::Store,
             Self::Tracing { .. } => Kind::Tracing,
+            Self::Discovery { .. } => Kind::Discovery,
+            Self::Handshake { .. } => Kind::Handshake,
         }
     }
 
-    fn fields(&self) -> Value {
+    pub(super) fn fields(&self) -> Value {
         match self {
             Self::Reload { version, ok, cause, problems } => {
                 json!({ "version": version, "ok": ok, "cause": cause, "problems": problems })
@@ -340,6 +371,14 @@ impl Event {
                 with(json!({ "store": &**store, "mode": mode }), "reason", reason.as_deref())
             }
             Self::Tracing { failed } => with(json!({ "failing": failed.is_some() }), "detail", failed.as_deref()),
+            Self::Discovery { upstream, failed } => {
+                with(json!({ "upstream": &**upstream, "failing": failed.is_some() }), "detail", failed.as_deref())
+            }
+            Self::Handshake { listener, client, result, detail, untold } => {
+                let fields =
+                    json!({ "listener": &**listener, "client": client.to_string(), "result": result.as_str() });
+                with(with(fields, "detail", Some(&**detail)), "untold", Some(*untold))
+            }
             Self::Limit { rule, key, decision, tat_ns } => json!({
                 "rule": &**rule,
                 "key": format!("{key:032x}"),

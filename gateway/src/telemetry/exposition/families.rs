@@ -7,8 +7,9 @@ use crate::config::settings::compress::Coding;
 use crate::error::Code;
 use crate::telemetry::metrics::{
     Announcement, AttemptOutcome, CacheResult, CoalesceResult, Ejections, EndpointBreaker, EndpointInFlight,
-    FallbackResult, HandshakeResult, HedgeResult, KeysAge, LimitDecision, MirrorResult, PartResult, Registry,
-    RetryResult, RouteTotals, ShedReason, SpanResult, UpstreamHandshake, UpstreamTotals, WordResult,
+    EndpointState, EndpointStates, FallbackResult, HandshakeResult, HedgeResult, Keys, LimitDecision, MirrorResult,
+    PartResult, Registry, RetryResult, RouteTotals, ShedReason, SpanResult, UpstreamHandshake, UpstreamTotals,
+    WordResult,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -21,12 +22,20 @@ pub struct ScrapeInputs {
     pub breakers: Vec<EndpointBreaker>,
     /// Ejected endpoints of each upstream.
     pub ejections: Vec<Ejections>,
-    /// Ages of fetched keys.
-    pub keys: Vec<KeysAge>,
+    /// The endpoints of each upstream by their states.
+    pub states: Vec<EndpointStates>,
+    /// Fetched keys.
+    pub keys: Vec<Keys>,
+    /// The last reload was refused.
+    pub reload_refused: bool,
+    /// Some of what is configured is in force only after a restart.
+    pub needs_restart: bool,
     /// When the first certificate of a listener ends, seconds since the Unix epoch.
     pub certificates: Vec<(String, i64)>,
     /// Dropped lines of the access log.
     pub log_dropped: u64,
+    /// Writes of the access log that failed.
+    pub log_write_failures: u64,
     /// A look at the process.
     pub process: ProcessStats,
 }
@@ -63,6 +72,16 @@ fn routes(page: &mut Page, registry: &Registry) {
             let class = ["1xx", "2xx", "3xx", "4xx", "5xx"][usize::from(*class).clamp(1, 5) - 1];
             let code = code.map_or("ok", Code::as_str);
             page.number(&[("route", route), ("status_class", class), ("code", code)], *count);
+        }
+    }
+    page.family(
+        "gateway_grpc_answers_total",
+        Kind::Counter,
+        "Calls of gRPC, by the status that their callers were told.",
+    );
+    for (route, totals) in &totals {
+        for (status, count) in totals.grpc.iter().enumerate().filter(|(_, count)| **count > 0) {
+            page.number(&[("route", route), ("grpc_status", itoa::Buffer::new().format(status))], *count);
         }
     }
     page.family(
@@ -247,6 +266,10 @@ fn endpoints(page: &mut Page, endpoints: &[EndpointInFlight]) {
     for endpoint in endpoints {
         page.number(&[("upstream", &endpoint.upstream), ("endpoint", &endpoint.endpoint)], endpoint.in_flight);
     }
+    page.family("gateway_endpoint_failures_total", Kind::Counter, "Attempts that failed at an endpoint.");
+    for endpoint in endpoints {
+        page.number(&[("upstream", &endpoint.upstream), ("endpoint", &endpoint.endpoint)], endpoint.failures);
+    }
     page.family(
         "gateway_concurrency_limit",
         Kind::Gauge,
@@ -280,6 +303,12 @@ fn breakers(page: &mut Page, inputs: &ScrapeInputs) {
     for ejections in &inputs.ejections {
         page.number(&[("upstream", &ejections.upstream)], ejections.endpoints);
     }
+    page.family("gateway_endpoints", Kind::Gauge, "Endpoints of an upstream, by the state that they are in.");
+    for states in &inputs.states {
+        for (state, count) in EndpointState::ALL.iter().zip(states.endpoints) {
+            page.number(&[("upstream", &states.upstream), ("state", state.as_str())], count);
+        }
+    }
 }
 
 fn limits(page: &mut Page, registry: &Registry) {
@@ -303,7 +332,7 @@ fn stores(page: &mut Page, registry: &Registry) {
     }
 }
 
-fn identity(page: &mut Page, registry: &Registry, keys: &[KeysAge]) {
+fn identity(page: &mut Page, registry: &Registry, keys: &[Keys]) {
     page.family("gateway_auth_total", Kind::Counter, "Credentials, by provider and what came of them.");
     for provider in registry.auths() {
         for (result, count) in provider.totals() {
@@ -315,13 +344,18 @@ fn identity(page: &mut Page, registry: &Registry, keys: &[KeysAge]) {
         page.number(&[("result", result.as_str())], registry.token_cache().total(result));
     }
     page.family("gateway_keys_age_seconds", Kind::Gauge, "Time since a provider's keys were fetched.");
-    for age in keys {
-        page.float(&[("provider", &age.provider)], age.seconds);
+    for keys in keys {
+        if let Some(seconds) = keys.seconds {
+            page.float(&[("provider", &keys.provider)], seconds);
+        }
+    }
+    page.family("gateway_keys_failing", Kind::Gauge, "1 while a provider's keys cannot be fetched, else 0.");
+    for keys in keys {
+        page.number(&[("provider", &keys.provider)], keys.failing.into());
     }
 }
 
-fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
-    let gateway = registry.gateway();
+fn listeners(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
     page.family("gateway_connections", Kind::Gauge, "Open client connections of a listener.");
     for listener in registry.listeners() {
         page.number(&[("listener", listener.name())], listener.open());
@@ -330,8 +364,9 @@ fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
     for listener in registry.listeners() {
         for result in HandshakeResult::ALL {
             // A listener in the clear has none.
-            if listener.handshakes(result) > 0 {
-                page.number(&[("listener", listener.name()), ("result", result.as_str())], listener.handshakes(result));
+            let count = listener.handshakes(*result);
+            if count > 0 {
+                page.number(&[("listener", listener.name()), ("result", result.as_str())], count);
             }
         }
     }
@@ -357,6 +392,11 @@ fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
     for (listener, expires) in &inputs.certificates {
         page.float(&[("listener", listener)], *expires as f64);
     }
+}
+
+fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
+    let gateway = registry.gateway();
+    listeners(page, registry, inputs);
     page.family("gateway_shed_total", Kind::Counter, "Connections and requests turned away to protect the gateway.");
     for reason in ShedReason::ALL {
         page.number(&[("reason", reason.as_str())], gateway.shed_total(reason));
@@ -367,6 +407,12 @@ fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
         "Access records dropped because the log could not keep up.",
     );
     page.number(&[], inputs.log_dropped);
+    page.family(
+        "gateway_log_write_failures_total",
+        Kind::Counter,
+        "Writes of the access log that failed; each is tried again.",
+    );
+    page.number(&[], inputs.log_write_failures);
     page.family("gateway_spans_total", Kind::Counter, "Spans of traced requests, by what became of them.");
     for result in SpanResult::ALL {
         page.number(&[("result", result.as_str())], registry.spans().total(*result));
@@ -377,6 +423,14 @@ fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
     page.number(&[], gateway.config_version());
     page.family("gateway_config_reload_failures_total", Kind::Counter, "Reloads that were refused.");
     page.number(&[], gateway.reload_failures_total());
+    page.family("gateway_config_last_reload_ok", Kind::Gauge, "0 while the last reload was refused, else 1.");
+    page.number(&[], (!inputs.reload_refused).into());
+    page.family(
+        "gateway_config_needs_restart",
+        Kind::Gauge,
+        "1 while something that is configured waits for a restart, else 0.",
+    );
+    page.number(&[], inputs.needs_restart.into());
     page.family("gateway_worker_loop_delay_seconds", Kind::Histogram, "How late a worker's timers fire.");
     for (worker, totals) in gateway.loop_delays() {
         page.histogram(&[("worker", itoa::Buffer::new().format(worker))], &totals);

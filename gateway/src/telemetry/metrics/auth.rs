@@ -119,13 +119,15 @@ impl From<Refusal> for AuthResult {
     }
 }
 
-/// How old a provider's fetched keys are; read when somebody scrapes.
+/// The keys of a provider that fetches them; read when somebody scrapes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KeysAge {
+pub struct Keys {
     /// The provider's name.
     pub provider: Arc<str>,
-    /// Since they were fetched.
-    pub seconds: f64,
+    /// Since they were fetched; `None` where there are none.
+    pub seconds: Option<f64>,
+    /// They cannot be fetched.
+    pub failing: bool,
 }
 
 /// What is counted for one provider.
@@ -227,6 +229,14 @@ mod tests {
         for refusal in Refusal::ALL {
             assert_eq!(AuthResult::from(*refusal).as_str(), refusal.as_str());
         }
+    }
+
+    #[test]
+    fn what_may_hold_a_moment_later_is_not_kept_from_it() {
+        for why in [AuthResult::NoKeys, AuthResult::Unavailable, AuthResult::UnknownKey] {
+            assert!(!why.is_dear(), "{why:?}");
+        }
+        assert!(AuthResult::Expired.is_dear() && AuthResult::Inactive.is_dear());
     }
 
     #[test]

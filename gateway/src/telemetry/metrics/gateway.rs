@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use super::shards::Shards;
 use super::{HistogramTotals, OverheadHistogram};
+use crate::labelled::labelled;
+
+/// Of failed handshakes of a listener, one is told of in so many seconds: who scans ports fails often.
+const TELL_EVERY: u64 = 5;
 
 /// Why a connection or a request was turned away to protect the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,7 +40,7 @@ pub enum ShedReason {
     Http2Flood,
     /// `body_match_memory`
     RoutingBodies,
-    /// The machine gave no socket for a connection to an upstream: file descriptors or memory.
+    /// The machine gave no socket for a connection, of a client or to an upstream: file descriptors or memory.
     Sockets,
 }
 
@@ -164,32 +168,27 @@ impl GatewaySeries {
     }
 }
 
-/// What a TLS handshake came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HandshakeResult {
+labelled! {
+    /// What a TLS handshake came to.
+    pub enum HandshakeResult, "As in a label.";
     /// A connection.
-    Ok = 0,
-    /// The client left, or what it sent or showed was refused.
-    Failed = 1,
+    Ok = "ok";
+    /// The client left, or what it sent or showed was refused for a reason that none of the others names.
+    Failed = "failed";
     /// It did not come to an end in time.
-    Timeout = 2,
+    Timeout = "timeout";
     /// The client spoke HTTP in the clear.
-    PlainHttp = 3,
-}
-
-impl HandshakeResult {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Ok, Self::Failed, Self::Timeout, Self::PlainHttp];
-
-    /// As in a label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Failed => "failed",
-            Self::Timeout => "timeout",
-            Self::PlainHttp => "plain_http",
-        }
-    }
+    PlainHttp = "plain_http";
+    /// The client showed no certificate where it has to.
+    NoCertificate = "no_certificate";
+    /// Its certificate has expired.
+    Expired = "expired";
+    /// Nobody that is trusted signed its certificate.
+    UnknownCa = "unknown_ca";
+    /// It refused, by an alert: often it does not believe the listener's certificate.
+    ClientRefused = "client_refused";
+    /// No version, cipher suite or group is spoken by both.
+    Version = "version";
 }
 
 /// What was said of whose a connection is, where the PROXY protocol is spoken.
@@ -249,11 +248,22 @@ pub struct ListenerSeries {
     open: AtomicI64,
     announcements: [AtomicU64; Announcement::ALL.len()],
     handshakes: [AtomicU64; HandshakeResult::ALL.len()],
+    /// The turn of [`TELL_EVERY`] after which a failed handshake may be told of again.
+    told: AtomicU64,
+    /// Those that were not told of since.
+    untold: AtomicU64,
 }
 
 impl ListenerSeries {
     pub(super) fn new(name: Arc<str>) -> Self {
-        Self { name, open: AtomicI64::new(0), announcements: Default::default(), handshakes: Default::default() }
+        Self {
+            name,
+            open: AtomicI64::new(0),
+            announcements: Default::default(),
+            handshakes: Default::default(),
+            told: AtomicU64::new(0),
+            untold: AtomicU64::new(0),
+        }
     }
 
     /// The listener's name.
@@ -286,6 +296,17 @@ impl ListenerSeries {
         self.handshakes[result as usize].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whether a handshake that failed in this second, from any moment, is to be told of: then how many were not since
+    /// the last that was.
+    pub fn may_tell(&self, second: u64) -> Option<u64> {
+        let turn = second / TELL_EVERY + 1;
+        if self.told.fetch_max(turn, Ordering::Relaxed) < turn {
+            return Some(self.untold.swap(0, Ordering::Relaxed));
+        }
+        self.untold.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+
     /// Handshakes that came to this.
     pub fn handshakes(&self, result: HandshakeResult) -> u64 {
         self.handshakes[result as usize].load(Ordering::Relaxed)
@@ -294,5 +315,17 @@ impl ListenerSeries {
     /// Connections open now.
     pub fn open(&self) -> u64 {
         u64::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_flood_of_failed_handshakes_one_is_told_of_now_and_then_with_how_many_there_were() {
+        let listener = ListenerSeries::new("127.0.0.1:8443".into());
+        let told: Vec<Option<u64>> = [0, 0, 4, 5, 9, 60].map(|second| listener.may_tell(second)).to_vec();
+        assert_eq!(told, [Some(0), None, None, Some(2), None, Some(1)]);
     }
 }

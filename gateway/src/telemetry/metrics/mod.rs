@@ -10,6 +10,7 @@
 mod aggregate;
 mod auth;
 mod batch;
+mod endpoint_state;
 mod exemplar;
 mod gateway;
 mod histogram;
@@ -24,8 +25,9 @@ mod upstream;
 mod upstream_handshake;
 
 pub use aggregate::{PartResult, PartSeries};
-pub use auth::{AuthResult, AuthSeries, CacheResult, KeysAge, TokenCacheSeries};
+pub use auth::{AuthResult, AuthSeries, CacheResult, Keys, TokenCacheSeries};
 pub use batch::{BatchSeries, BatchTotals};
+pub use endpoint_state::{EndpointState, EndpointStates};
 pub use exemplar::Exemplar;
 pub use gateway::{Announcement, GatewaySeries, HandshakeResult, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};

@@ -24,6 +24,8 @@ pub struct EndpointInFlight {
     pub endpoint: Arc<str>,
     /// Requests now.
     pub in_flight: u64,
+    /// Attempts that failed there.
+    pub failures: u64,
     /// How many may wait for its answers, while its adaptive limit is in force.
     pub limit: Option<u32>,
 }

@@ -14,6 +14,8 @@ use crate::labelled::labelled;
 const CODES: usize = Code::ALL.len();
 /// Status classes 1xx to 5xx.
 const CLASSES: usize = 5;
+/// Statuses that gRPC has: `OK` (0) to `UNAUTHENTICATED` (16).
+const GRPC_STATUSES: usize = 17;
 
 labelled! {
     /// What became of a failure on a route that has a fallback.
@@ -113,6 +115,8 @@ struct Policies {
     coalesced: [AtomicU64; CoalesceResult::ALL.len()],
     /// What became of copies.
     mirrored: [AtomicU64; MirrorResult::ALL.len()],
+    /// Calls of gRPC, by the status that their callers were told.
+    grpc: [AtomicU64; GRPC_STATUSES],
 }
 
 /// Made when a worker first counts something of it: most routes of a large configuration never do.
@@ -218,6 +222,13 @@ impl RouteSeries {
         bump(&self.shards.of(worker).policies().mirrored[result as usize], 1);
     }
 
+    /// Counts a call of gRPC whose caller was told this status.
+    #[cold]
+    pub fn told_grpc_status(&self, worker: usize, status: u8) {
+        let (shard, alone) = self.shards.own(worker);
+        alone.bump(&shard.policies().grpc[usize::from(status).min(GRPC_STATUSES - 1)], 1);
+    }
+
     /// The sum over all workers; `None` while no request has ended.
     pub fn totals(&self) -> Option<RouteTotals> {
         let mut requests = [[0_u64; CODES + 1]; CLASSES];
@@ -262,6 +273,9 @@ impl Policies {
             *total += count.load(Ordering::Relaxed);
         }
         for (total, count) in totals.coalesced.iter_mut().zip(&self.coalesced) {
+            *total += count.load(Ordering::Relaxed);
+        }
+        for (total, count) in totals.grpc.iter_mut().zip(&self.grpc) {
             *total += count.load(Ordering::Relaxed);
         }
     }
@@ -313,6 +327,8 @@ pub struct RouteTotals {
     pub coalesced: [u64; CoalesceResult::ALL.len()],
     /// What became of copies, in the order of [`MirrorResult::ALL`].
     pub mirrored: [u64; MirrorResult::ALL.len()],
+    /// Calls of gRPC, by the status that their callers were told.
+    pub grpc: [u64; GRPC_STATUSES],
     /// Words of another service, in the order of [`WordResult::ALL`].
     pub words: [u64; WordResult::ALL.len()],
     /// Compressed answers, in the order of [`Coding::ALL`].
@@ -391,6 +407,16 @@ mod tests {
             (0..=at).for_each(|n| series.heard(n % 2, *result));
         }
         assert_eq!(series.totals().unwrap().words, [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn calls_of_grpc_are_counted_by_the_status_that_was_told() {
+        let series = RouteSeries::new("r".into(), 2);
+        for (worker, status) in [(0, 0), (1, 0), (1, 14), (0, 16), (0, 255)] {
+            series.told_grpc_status(worker, status);
+        }
+        let told = series.totals().unwrap().grpc;
+        assert_eq!((told[0], told[14], told[16], told.iter().sum::<u64>()), (2, 1, 2, 5));
     }
 
     #[test]

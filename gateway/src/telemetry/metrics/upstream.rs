@@ -29,6 +29,12 @@ pub enum AttemptOutcome {
 }
 
 impl AttemptOutcome {
+    /// Whether the endpoint failed, as far as the outcome alone tells.
+    #[inline]
+    pub fn is_failure(self) -> bool {
+        !matches!(self, Self::Ok | Self::Cancelled)
+    }
+
     /// Every outcome, in the order of their numbers.
     pub const ALL: [Self; 8] = [
         Self::Ok,

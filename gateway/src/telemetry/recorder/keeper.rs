@@ -23,9 +23,11 @@ impl Wanted {
     pub const SLOW: Self = Self(2);
     /// The lot fell on it.
     pub const SAMPLED: Self = Self(4);
+    /// It took more than one attempt, however it ended.
+    pub const RETRIED: Self = Self(8);
     /// Each of them, with its name in the admin API.
-    pub const ALL: [(Self, &'static str); 3] =
-        [(Self::FAILED, "failed"), (Self::SLOW, "slow"), (Self::SAMPLED, "sampled")];
+    pub const ALL: [(Self, &'static str); 4] =
+        [(Self::FAILED, "failed"), (Self::SLOW, "slow"), (Self::SAMPLED, "sampled"), (Self::RETRIED, "retried")];
 
     /// Both sets together.
     #[must_use]
@@ -59,12 +61,14 @@ pub enum Lane {
     Slow,
     /// Failures that clients brought about.
     Refused,
+    /// Those that were well in the end, but not at once.
+    Retried,
     /// The rest.
     Sampled,
 }
 
 impl Lane {
-    const COUNT: usize = 4;
+    const COUNT: usize = 5;
 
     /// Where a request belongs. `by_client`: if it failed, that was the client's doing.
     pub fn of(wanted: Wanted, by_client: bool) -> Self {
@@ -74,6 +78,8 @@ impl Lane {
             Self::Slow
         } else if wanted.has(Wanted::FAILED) {
             Self::Refused
+        } else if wanted.has(Wanted::RETRIED) {
+            Self::Retried
         } else {
             Self::Sampled
         }
@@ -293,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_one_kind_pushes_out_no_other_and_is_thinned() {
-        let recorder = recorder(80, 1);
+        let recorder = recorder(100, 1);
         keep(&recorder, 0, (Lane::Failed, Wanted::FAILED), 1);
         for number in 0..10_000 {
             keep(&recorder, 0, (Lane::Refused, Wanted::FAILED), 2 + number);
@@ -309,11 +315,11 @@ mod tests {
 
     #[test]
     fn other_settings_hold_at_once_and_off_is_empty() {
-        let recorder = recorder(80, 1);
+        let recorder = recorder(100, 1);
         for number in 0..20 {
             keep(&recorder, 0, (Lane::Slow, Wanted::SLOW), number);
         }
-        recorder.configure(&settings(8, 1 << 20, 1.0));
+        recorder.configure(&settings(10, 1 << 20, 1.0));
         assert_eq!(told(&recorder.newest(Wanted::SLOW)), [19, 18]);
         assert!(recorder.samples(u64::MAX - 1) && recorder.samples(0));
         recorder.configure(&settings(0, 1 << 20, 1.0));
@@ -337,6 +343,9 @@ mod tests {
         assert_eq!([Lane::of(both, false), Lane::of(both, true)], [Lane::Failed, Lane::Slow]);
         assert_eq!(Lane::of(Wanted::FAILED, true), Lane::Refused);
         assert_eq!(Lane::of(Wanted::SAMPLED, false), Lane::Sampled);
+        let again = Wanted::RETRIED.and(Wanted::SAMPLED);
+        assert_eq!(Lane::of(again, true), Lane::Retried, "a storm of retries pushes out neither failures nor samples");
+        assert_eq!(Lane::of(again.and(Wanted::FAILED), false), Lane::Failed);
         assert_eq!(Wanted::SLOW.when(false).names(), [""; 0]);
     }
 }

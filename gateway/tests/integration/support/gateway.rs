@@ -49,7 +49,12 @@ impl Gateway {
 
     /// Reads its file anew.
     pub(crate) async fn reload(&self) -> ReloadReport {
-        self.running.reloader().reload("signal").await
+        self.reload_by("signal").await
+    }
+
+    /// The same, asked for by this: `file` is what the watcher says.
+    pub(crate) async fn reload_by(&self, cause: &'static str) -> ReloadReport {
+        self.running.reloader().reload(cause).await
     }
 
     /// Starts with one route for everything, and one worker.

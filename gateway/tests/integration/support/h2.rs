@@ -55,7 +55,8 @@ impl H2Client {
         Self::on(stream, h2::client::Builder::new()).await
     }
 
-    async fn on<S>(stream: S, builder: h2::client::Builder) -> Self
+    /// Around a connection that is there already.
+    pub(crate) async fn on<S>(stream: S, builder: h2::client::Builder) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {

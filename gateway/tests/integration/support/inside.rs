@@ -13,11 +13,13 @@ use axum::body::Body;
 use gateway::clock::Clock;
 use gateway::config::{Purpose, load_text};
 use gateway::gateway::{Gateway, World};
+use gateway::listener::connection;
 use gateway::network::{ByteStream, Network, Sockets};
 use gateway::service::ServiceBody;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 /// What a stream holds, bytes.
@@ -71,6 +73,24 @@ impl Inside<Memory> {
     {
         let network = Memory(Arc::new(move |stream| Box::pin(upstream(stream))));
         Self::new(text, network, Clock::starting_at(Duration::from_secs(1_700_000_000)))
+    }
+
+    /// A client's connection to it, which the gateway's own code for connections serves.
+    pub(crate) fn connect(&self) -> DuplexStream {
+        let (ours, theirs) = duplex(PIPE);
+        let shard = Arc::clone(&self.gateway.shards()[0]);
+        let (never, drain) = watch::channel(false);
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        tokio::spawn(async move {
+            connection::serve(shard, Box::new(theirs), peer, drain, ()).await;
+            drop(never);
+        });
+        ours
+    }
+
+    /// The state of the first endpoint's breaker.
+    pub(crate) fn breaker(&self) -> &'static str {
+        self.gateway.upstreams()[0].active().endpoints[0].standing.guard.state().as_str()
     }
 }
 

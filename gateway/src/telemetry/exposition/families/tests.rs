@@ -94,6 +94,7 @@ fn busy_registry() -> Registry {
     registry.upstream("orders").shook_hands(UpstreamHandshake::Full);
     registry.share("orders", "canary").chosen(1);
     registry.route("orders").mirrored(1, MirrorResult::Answered);
+    registry.route("orders").told_grpc_status(1, 14);
     registry.route("orders").coalesced(1, CoalesceResult::Shared);
     registry.listener("127.0.0.1:8080").opened();
     registry.listener("127.0.0.1:8080").shook_hands(HandshakeResult::Ok);
@@ -113,6 +114,7 @@ fn page(format: Format) -> Parsed {
             upstream: "orders".into(),
             endpoint: "127.0.0.1:9001".into(),
             in_flight: 4,
+            failures: 6,
             limit: Some(12),
         }],
         breakers: vec![EndpointBreaker {
@@ -122,9 +124,16 @@ fn page(format: Format) -> Parsed {
             trips: vec![("failure_ratio", 3)],
         }],
         ejections: vec![Ejections { upstream: "orders".into(), endpoints: 1 }],
-        keys: vec![KeysAge { provider: "main".into(), seconds: 2.5 }],
+        states: vec![EndpointStates::new("orders".into(), [EndpointState::HalfOpen])],
+        keys: vec![
+            Keys { provider: "main".into(), seconds: Some(2.5), failing: false },
+            Keys { provider: "new".into(), seconds: None, failing: true },
+        ],
+        reload_refused: true,
+        needs_restart: false,
         certificates: vec![("127.0.0.1:8443".into(), 2_000_000_000)],
         log_dropped: 9,
+        log_write_failures: 3,
         process: ProcessStats {
             cpu_seconds: Some(1.5),
             resident_bytes: Some(1 << 20),
@@ -147,12 +156,19 @@ fn both_formats_say_the_same() {
         };
         assert_eq!(requests("orders", "2xx", "ok"), 3.0);
         assert_eq!(requests(HOSTILE, "5xx", "upstream_reset"), 1.0);
+        assert_eq!(page.value("gateway_grpc_answers_total", &[("route", "orders"), ("grpc_status", "14")]), 1.0);
         let attempts = [("upstream", "orders"), ("outcome", "ok")];
         assert_eq!(page.value("gateway_upstream_attempts_total", &attempts), 3.0);
         assert_eq!(page.value("gateway_upstream_connections", &[("upstream", HOSTILE), ("state", "busy")]), 1.0);
         let endpoint = [("upstream", "orders"), ("endpoint", "127.0.0.1:9001")];
         assert_eq!(page.value("gateway_endpoint_in_flight", &endpoint), 4.0);
         assert_eq!(page.value("gateway_concurrency_limit", &endpoint), 12.0);
+        assert_eq!(page.value("gateway_endpoint_failures_total", &endpoint), 6.0);
+        let in_state = |state| page.value("gateway_endpoints", &[("upstream", "orders"), ("state", state)]);
+        assert_eq!(["in", "half_open", "ejected", "unhealthy"].map(in_state), [0.0, 1.0, 0.0, 0.0]);
+        assert_eq!(page.value("gateway_keys_failing", &[("provider", "new")]), 1.0);
+        assert_eq!(page.value("gateway_config_last_reload_ok", &[]), 0.0);
+        assert_eq!(page.value("gateway_config_needs_restart", &[]), 0.0);
         assert_eq!(page.value("gateway_retries_total", &[("upstream", "orders"), ("result", "no_budget")]), 1.0);
         assert_eq!(page.value("gateway_breaker_state", &endpoint), 1.0);
         let tripped = [endpoint[0], endpoint[1], ("cause", "failure_ratio")];
@@ -163,6 +179,7 @@ fn both_formats_say_the_same() {
         assert_eq!(page.value("gateway_connections", &[("listener", "127.0.0.1:8080")]), 1.0);
         assert_eq!(page.value("gateway_shed_total", &[("reason", "in_flight")]), 1.0);
         assert_eq!(page.value("gateway_log_dropped_total", &[]), 9.0);
+        assert_eq!(page.value("gateway_log_write_failures_total", &[]), 3.0);
         assert_eq!(page.value("gateway_config_version", &[]), 7.0);
         assert_eq!(page.value("gateway_config_reload_failures_total", &[]), 1.0);
         assert_eq!(page.value("gateway_panics_total", &[]), 1.0);
@@ -192,7 +209,14 @@ fn histograms_are_cumulated_over_shards() {
 }
 
 /// What the contract does not name, and names nothing else.
-const OURS: [&str; 14] = [
+const OURS: [&str; 21] = [
+    "gateway_log_write_failures_total",
+    "gateway_endpoint_failures_total",
+    "gateway_endpoints",
+    "gateway_keys_failing",
+    "gateway_config_last_reload_ok",
+    "gateway_config_needs_restart",
+    "gateway_grpc_answers_total",
     "gateway_batches_sent_total",
     "gateway_batch_merged_total",
     "gateway_spans_total",

@@ -29,10 +29,14 @@ fn values_of(metric: &str, label: &str) -> Option<Vec<&'static str>> {
         ("gateway_upstream_tls_handshakes_total", "result") => {
             all(UpstreamHandshake::ALL.iter().copied(), |one| one.as_str())
         }
-        ("gateway_tls_handshakes_total", "result") => all(HandshakeResult::ALL, |one| one.as_str()),
+        ("gateway_tls_handshakes_total", "result") => all(HandshakeResult::ALL.iter().copied(), |one| one.as_str()),
         ("gateway_limit_decisions_total", "decision") => all(LimitDecision::ALL.iter().copied(), |one| one.as_str()),
         ("gateway_shed_total", "reason") => all(ShedReason::ALL, |one| one.as_str()),
         ("gateway_auth_total", "result") => all(AuthResult::ALL.iter().copied(), |one| one.as_str()),
+        ("gateway_endpoints", "state") => all(EndpointState::ALL.iter().copied(), |one| one.as_str()),
+        ("gateway_grpc_answers_total", "grpc_status") => {
+            Some(vec!["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16"])
+        }
         ("gateway_token_cache_total", "result") => all(CacheResult::ALL, |one| one.as_str()),
         _ => None,
     }

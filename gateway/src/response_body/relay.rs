@@ -1,0 +1,243 @@
+//! An upstream's body as it streams through: driven from here, watched, and told on to its exchange.
+
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use http_body::{Frame, SizeHint};
+
+use super::{Ending, Source};
+use crate::context::screen_trailers;
+use crate::error::Code;
+use crate::exchange::Exchange;
+use crate::forward::grpc_failure;
+use crate::http1;
+use crate::network::Network;
+use crate::request_body::{BodyFault, BoxError};
+use crate::telemetry::metrics::AttemptOutcome;
+use crate::telemetry::record::Ended;
+use crate::timer::Wait;
+
+/// An upstream's body as it streams through.
+pub struct Relay<N: Network> {
+    pub(super) exchange: Box<Exchange<N>>,
+    /// Taken when the body has ended.
+    pub(super) source: Option<Source<N>>,
+    idle_timeout: Option<Duration>,
+    /// The client has let it wait for long.
+    was_unread: bool,
+    /// Bytes of the request when it was last asked whether it moves.
+    requested: u64,
+    /// What passes here is not yet what the client gets: who makes it that counts it, and records the end.
+    pub(super) is_packed: bool,
+    /// The program's own code reads it, and may answer with something else.
+    pub(super) is_lent: bool,
+    /// Who reads a lent one.
+    pub(super) reader: Option<Waker>,
+    /// How a lent one has ended that did not come whole.
+    pub(super) cut: Option<Ending>,
+}
+
+impl<N: Network> Drop for Relay<N> {
+    /// Whoever has had all the bytes that were promised asks for no more, though the upstream's word that this was the
+    /// end may still be on its way.
+    fn drop(&mut self) {
+        if self.is_passed() {
+            self.end();
+        }
+    }
+}
+
+/// How an answer ends whose request broke off.
+pub(super) fn ended_by(fault: BodyFault) -> Ending {
+    match fault {
+        BodyFault::Stalled => (Ended::Timeout, Some(Code::RequestTimeout)),
+        _ => (Ended::ClientLeft, None),
+    }
+}
+
+impl<N: Network> Relay<N> {
+    pub(super) fn new(exchange: Box<Exchange<N>>, source: Option<Source<N>>, idle_timeout: Option<Duration>) -> Self {
+        let requested = exchange.answer_begins();
+        let (was_unread, is_packed, is_lent) = (false, false, false);
+        Self { exchange, source, idle_timeout, was_unread, requested, is_packed, is_lent, reader: None, cut: None }
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        let left = self.source.as_ref().map_or(Some(0), |source| source.leg.length_left());
+        left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(source) = &mut self.source else { return Poll::Ready(None) };
+        self.was_unread |= self.exchange.is_unread();
+        match source.leg.poll_frame(cx) {
+            Poll::Pending => self.wait(),
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(self.pass(frame)))),
+            Poll::Ready(None) => {
+                self.end();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => self.break_off(error),
+        }
+    }
+
+    /// Moves the request on while its client takes nothing of the answer, so that a client which reads late and an
+    /// upstream which answers early do not wait for each other. Ready when the exchange has broken off.
+    #[inline(never)]
+    pub(super) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(source) = &mut self.source else { return Poll::Pending };
+        self.was_unread |= self.exchange.is_unread();
+        let Err(error) = source.leg.poll_send(cx) else { return Poll::Pending };
+        self.break_off(error).map(drop)
+    }
+
+    /// Whether more of the request has come since this was last asked, which is when the client has taken nothing of
+    /// the answer for long.
+    #[cold]
+    pub(super) fn has_request_moved(&mut self) -> bool {
+        self.was_unread = true;
+        let requested = self.exchange.requested();
+        std::mem::replace(&mut self.requested, requested) != requested
+    }
+
+    /// Whether who polls now is who read it last.
+    pub(super) fn is_read_by(&self, cx: &Context<'_>) -> bool {
+        self.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker()))
+    }
+
+    /// Nothing comes right now. What moves of the request forgets this deadline, so that it is set anew here: an
+    /// exchange is idle when neither side moves.
+    fn wait(&mut self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        // Until now nothing was waited for: the head and what came with it are handed on at this moment.
+        if self.exchange.answered.is_none() {
+            self.exchange.answered = Some(self.exchange.now());
+        }
+        let deadlines = &self.exchange.connection.deadlines;
+        if deadlines.has_expired(Wait::ResponseBody) {
+            return self.time_out();
+        }
+        if self.idle_timeout.is_some() && !deadlines.is_set(Wait::ResponseBody) {
+            deadlines.set(Wait::ResponseBody, self.exchange.now(), self.idle_timeout);
+        }
+        Poll::Pending
+    }
+
+    /// The exchange is idle. An upstream may wait for what its client does not send: it is to blame only where it alone
+    /// was waited for.
+    #[cold]
+    fn time_out(&mut self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Some(source) = &self.source else { return Poll::Ready(None) };
+        if source.leg.is_sending() && self.exchange.waits_for_client() {
+            return self.abort(ended_by(BodyFault::Stalled), BodyFault::Stalled.into());
+        }
+        source.leg.timed_out();
+        self.blame(AttemptOutcome::Timeout);
+        let cut = (Ended::Timeout, Some(Code::UpstreamTimeout));
+        self.abort(cut, "the upstream's response body did not move in time".into())
+    }
+
+    /// The answer does not come whole.
+    #[cold]
+    fn break_off(&mut self, error: http1::Error) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let cut = match error {
+            http1::Error::RequestBody(fault) => ended_by(fault),
+            // The upstream no longer waits for a client that is slow.
+            http1::Error::Broken(_) if self.was_unread => (Ended::UpstreamCut, Some(Code::UpstreamReset)),
+            http1::Error::Broken(_) | http1::Error::Invalid(_) => {
+                self.blame(AttemptOutcome::Reset);
+                (Ended::UpstreamCut, Some(Code::UpstreamReset))
+            }
+        };
+        self.abort(cut, error.into())
+    }
+
+    fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        self.exchange.connection.deadlines.clear(Wait::ResponseBody);
+        if let Some(data) = frame.data_ref()
+            && !self.is_packed
+        {
+            self.exchange.bytes_out += data.len() as u64;
+        }
+        if self.exchange.is_grpc
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            self.judge(trailers);
+        }
+        if self.source.as_ref().is_some_and(|source| source.leg.is_over()) {
+            self.end();
+        }
+        match frame.into_trailers() {
+            Ok(mut trailers) => {
+                screen_trailers(&mut trailers, &self.exchange.snapshot.header_rules);
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        }
+    }
+
+    /// The response is over, and with it its record.
+    fn end(&mut self) {
+        let now = self.exchange.now();
+        if let Some(source) = self.source.take() {
+            source.finish(&self.exchange, now);
+        }
+        if !self.is_packed {
+            self.exchange.finish_at(Ended::Complete, now);
+        }
+    }
+
+    /// All bytes that were promised have come.
+    fn is_passed(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.leg.length_left() == Some(0))
+    }
+
+    /// Whoever read it wants no more of it: its upstream is done with, which is no end of the exchange.
+    pub(super) fn let_go(&mut self) {
+        if self.is_passed() {
+            self.end();
+        }
+        if self.source.take().is_some() {
+            self.exchange.connection.deadlines.clear(Wait::ResponseBody);
+        }
+    }
+
+    /// Tells the endpoint's breaker that it broke its answer off.
+    fn blame(&self, outcome: AttemptOutcome) {
+        if let (Some(source), Some(upstream)) = (&self.source, self.exchange.upstream()) {
+            upstream.broke_off(&source.selected, outcome, None, self.exchange.now());
+            self.exchange.amend_attempt(source.span, (outcome, None), self.exchange.now());
+        }
+    }
+
+    /// What a call of gRPC came to is said behind its messages.
+    #[cold]
+    fn judge(&mut self, trailers: &HeaderMap) {
+        let status = trailers.get("grpc-status").map(HeaderValue::as_bytes);
+        if let Some(status) = status {
+            self.exchange.tells_grpc_status(status);
+        }
+        // How long messages may come is for the client to say, and says nothing of who sends them.
+        let hurried = self.exchange.hurried || self.exchange.call_timeout.is_some();
+        let failed = status.and_then(|status| grpc_failure(status, hurried));
+        if let (Some(status), Some(source), Some(upstream)) = (failed, &self.source, self.exchange.upstream()) {
+            let (outcome, status) = (AttemptOutcome::Status5xx, Some(status.as_u16()));
+            upstream.broke_off(&source.selected, outcome, status, self.exchange.now());
+            self.exchange.amend_attempt(source.span, (outcome, status), self.exchange.now());
+        }
+    }
+
+    fn abort(&mut self, cut: Ending, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        // The connection is dropped with its source: nobody may read what is left on it.
+        self.source = None;
+        if self.is_lent {
+            // Who reads it may answer all the same: what becomes of the exchange is told at its own end.
+            self.cut = Some(cut);
+            self.exchange.connection.deadlines.set(Wait::ResponseBody, self.exchange.now(), None);
+        } else {
+            self.exchange.finish_with(cut);
+        }
+        Poll::Ready(Some(Err(error)))
+    }
+}
