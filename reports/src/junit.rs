@@ -1,8 +1,8 @@
 //! A result as JUnit XML, the form that CI systems show: one test case for each thing that was judged.
 //!
 //! Expectations, metrics of a gate, scenarios of a suite and seeds of an exploration are test cases. A measurement that
-//! is not valid is an error, never a failure and never a pass, and nothing else is judged; what could not be decided is
-//! skipped, with its reason.
+//! is not valid is an error, never a failure and never a pass, and nothing else is judged but the scenarios of a suite,
+//! each of which is a measurement of its own; what could not be decided is skipped, with its reason.
 
 use std::fmt::Write as _;
 
@@ -10,6 +10,9 @@ use crate::plot::escape;
 use crate::quantity::digits;
 use crate::result::{ResultFile, Verdict};
 use crate::story::{self, is_invalid};
+
+/// The group of a suite's scenarios.
+const SCENARIO: &str = "scenario";
 
 /// What came of a test case.
 enum Outcome {
@@ -36,7 +39,7 @@ pub fn render(result: &ResultFile) -> String {
     cases.extend(scenarios(result));
     cases.extend(seeds(result));
     if is_invalid(result) {
-        for case in &mut cases[1..] {
+        for case in cases[1..].iter_mut().filter(|case| case.group != SCENARIO) {
             case.outcome = Outcome::Skipped("not judged: the measurement is not valid".to_owned());
         }
     } else if result.verdict == Verdict::Fail && !cases.iter().any(|case| matches!(case.outcome, Outcome::Failed(_))) {
@@ -87,7 +90,8 @@ fn document(result: &ResultFile, cases: &[Case]) -> String {
 }
 
 fn validity(result: &ResultFile) -> Case {
-    let outcome = if is_invalid(result) {
+    // A suite that fails may hold measurements that are not valid, too.
+    let outcome = if is_invalid(result) || !result.validity.valid {
         let reasons = result.validity.reasons.join("; ");
         Outcome::Error(if reasons.is_empty() { "the run calls itself not valid".to_owned() } else { reasons })
     } else {
@@ -116,7 +120,7 @@ fn metrics(result: &ResultFile) -> impl Iterator<Item = Case> + '_ {
 
 fn scenarios(result: &ResultFile) -> impl Iterator<Item = Case> + '_ {
     result.scenarios.iter().map(|scenario| Case {
-        group: "scenario",
+        group: SCENARIO,
         name: scenario.name.clone(),
         outcome: judged(scenario.verdict, scenario.reasons.join("; ")),
         took: scenario.seconds,

@@ -157,6 +157,9 @@ pub fn claim_interval(figure: &ClaimFigure) -> String {
         rounds => format!("{rounds} runs"),
     };
     match figure.coverage {
+        // A time that no valid run may exceed.
+        None if !figure.exact && figure.rounds < 2 => "1 valid run".to_owned(),
+        None if !figure.exact => format!("{ends} over {} valid runs", figure.rounds),
         None if (low - high).abs() < f64::EPSILON => format!("exact, {rounds}"),
         None => format!("exact, {ends} over {rounds}"),
         // One run has no interval.
@@ -223,6 +226,30 @@ mod tests {
         ];
         for (value, text) in cases {
             assert_eq!(exact(value), text);
+        }
+    }
+
+    #[test]
+    fn the_interval_of_a_claim_says_what_it_is_of() {
+        let figure = |exact, coverage, rounds, [low, high]: [f64; 2]| ClaimFigure {
+            unit: Unit::Ms,
+            ci_low: Some(low),
+            ci_high: Some(high),
+            exact,
+            coverage,
+            rounds,
+            ..ClaimFigure::default()
+        };
+        let cases = [
+            (figure(true, None, 3, [2.0, 2.0]), "exact, 3 runs"),
+            (figure(true, None, 3, [2.0, 3.0]), "exact, 2 ms to 3 ms over 3 runs"),
+            (figure(false, None, 1, [2.0, 2.0]), "1 valid run"),
+            (figure(false, None, 2, [2.0, 3.0]), "2 ms to 3 ms over 2 valid runs"),
+            (figure(false, Some(0.0), 1, [2.0, 2.0]), "1 run, no interval"),
+            (figure(false, Some(0.75), 3, [2.0, 3.0]), "2 ms to 3 ms (75 %, 3 runs)"),
+        ];
+        for (figure, told) in cases {
+            assert_eq!(claim_interval(&figure), told);
         }
     }
 

@@ -30,13 +30,17 @@ pub fn of(result: &ResultFile) -> Story {
     sentences.extend(capacity(result));
     sentences.extend(loads(result));
     sentences.extend(result.expectations.iter().filter(|one| !one.holds).map(missed));
+    // What is judged all the same is not all that there is to say.
+    sentences.extend(result.validity.reasons.iter().filter(|_| !result.validity.valid).map(|reason| sentence(reason)));
     Story { headline: headline(result), sentences }
 }
 
-/// Whether nothing may be judged by this result.
+/// Whether nothing may be judged by this result. Each scenario of a suite is believed or not by itself, and one that
+/// fails decides, whatever the others are; so a suite's verdict alone says it.
 #[must_use]
 pub fn is_invalid(result: &ResultFile) -> bool {
-    !result.validity.valid || result.verdict == Verdict::Invalid
+    let believes_its_parts = result.kind == Kind::Suite;
+    result.verdict == Verdict::Invalid || !(result.validity.valid || believes_its_parts)
 }
 
 /// An expectation that does not hold, as a sentence.

@@ -92,7 +92,7 @@ fn loads(result: &ResultFile, lines: &mut Vec<String>) {
         lines.push(format!("load {name}: {} requests, {:.0}/s", load.requests, load.achieved_rps));
         let mut table = Table::new(["", "p50", "p90", "p99", "p99.9", "max", "ok"]);
         for (phase_name, phase) in load.phases_in_order() {
-            table.row(quantile_row(&format!("{phase_name} latency"), &phase.latency_us, share(phase)));
+            table.row(quantile_row(&format!("{phase_name} latency"), phase.latency(), share(phase)));
             if let Some(added) = &phase.added_us {
                 table.row(added_row(&format!("{phase_name} added"), added));
             }
@@ -107,12 +107,12 @@ fn journey_lines(name: &str, journey: &Journey, lines: &mut Vec<String>) {
     lines.push(format!("journey {name}: {} completed, {} abandoned", journey.completed, journey.abandoned));
     let mut table = Table::new(["", "p50", "p90", "p99", "p99.9", "max", "ok"]);
     for (step, phase) in &journey.steps {
-        table.row(quantile_row(step, &phase.latency_us, share(phase)));
+        table.row(quantile_row(step, phase.latency(), share(phase)));
     }
     for (step, whole) in &journey.pages {
-        table.row(quantile_row(&format!("{step}, whole page"), whole, String::new()));
+        table.row(quantile_row(&format!("{step}, whole page"), whole.some(), String::new()));
     }
-    table.row(quantile_row("whole journey", &journey.duration_us, String::new()));
+    table.row(quantile_row("whole journey", journey.duration(), String::new()));
     lines.extend(table.lines());
 }
 
@@ -121,9 +121,11 @@ fn share(phase: &Phase) -> String {
     phase.success().map_or_else(String::new, |share| format!("{:.3} %", share * 100.0))
 }
 
-fn quantile_row(name: &str, quantiles: &Quantiles, last: String) -> [String; 7] {
-    let Quantiles { p50, p90, p99, p999, max } = *quantiles;
-    [name.to_owned(), micros(p50), micros(p90), micros(p99), micros(p999), micros(max), last]
+/// What nobody came to has no times.
+fn quantile_row(name: &str, quantiles: Option<&Quantiles>, last: String) -> [String; 7] {
+    let told = |Quantiles { p50, p90, p99, p999, max }: &Quantiles| [*p50, *p90, *p99, *p999, *max].map(micros);
+    let [p50, p90, p99, p999, max] = quantiles.map(told).unwrap_or_default();
+    [name.to_owned(), p50, p90, p99, p999, max, last]
 }
 
 fn added_row(name: &str, added: &AddedQuantiles) -> [String; 7] {

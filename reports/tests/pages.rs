@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use reports::result::{Expectation, ResultFile, Verdict};
+use reports::result::{Expectation, Journey, Lag, Phase, Quantiles, ResultFile, Verdict};
 use reports::{history, junit, markdown, page, text, trend};
 use roxmltree::{Document, Node};
 
@@ -313,6 +313,75 @@ fn test_cases_are_what_was_judged() {
     }
     let xml = junit::render(&fixtures::named("run").result);
     assert!(xml.contains("limiters.public.false_admits is 1, expected at most 0."));
+}
+
+#[test]
+fn a_scenario_that_fails_is_not_hidden_by_one_that_is_not_valid() {
+    let mut result = fixtures::named("suite").result;
+    result.validity.valid = false;
+    result.validity.reasons = vec!["flap was not valid".to_owned()];
+    let xml = junit::render(&result);
+    let document = Document::parse(&xml).unwrap();
+    let scenarios = || document.descendants().filter(|node| node.attribute("classname") == Some("quick.scenario"));
+    let with = |tag: &str| {
+        let found = scenarios().filter(|case| case.children().any(|child| child.tag_name().name() == tag));
+        found.map(|case| case.attribute("name").unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!((with("failure"), with("error"), with("skipped")), (vec!["slow-endpoint"], vec!["flap"], vec![]));
+    assert_eq!(scenarios().filter(|case| !case.has_children()).count(), 6);
+    assert!(markdown::render(&result).starts_with("## ❌ quick: fail"));
+    let html = page::render(&result, None);
+    assert!(html.contains("Not every scenario passes.") && html.contains("Flap was not valid."), "{html}");
+    // Without one that fails nothing is decided, and what passed did pass.
+    result.scenarios.retain(|scenario| scenario.verdict != Verdict::Fail);
+    result.verdict = Verdict::Invalid;
+    let xml = junit::render(&result);
+    assert!(xml.contains("failures=\"0\"") && xml.contains("skipped=\"0\""), "{xml}");
+    assert!(markdown::render(&result).starts_with("## ⚠️ quick: invalid"));
+}
+
+#[test]
+fn a_valid_run_of_an_overload_or_of_a_closed_load_is_not_doubted() {
+    let mut result = fixtures::named("run").result;
+    (result.validity.dropped, result.validity.client_cpu_ratio) = (993, 0.98);
+    (result.validity.achieved_over_offered, result.validity.pacer_lag_us) = (0.7, Lag { p50: 20.0, p99: 900.0 });
+    let html = page::render(&result, None);
+    assert!(!html.contains("card outside"), "the run has judged itself");
+    result.validity.valid = false;
+    result.validity.reasons = vec!["load main: the pacer's p99 lag was 900 us, more than 200 us".to_owned()];
+    let html = page::render(&result, None);
+    assert_eq!(html.matches("card outside").count(), 1, "one reason, one mark");
+}
+
+#[test]
+fn keys_that_moved_are_counted() {
+    let mut result = fixtures::named("run").result;
+    result.balance.values_mut().next().unwrap().moved_keys = Some(12.0);
+    assert!(page::render(&result, None).contains("keys that moved 12."));
+}
+
+#[test]
+fn what_nobody_came_to_has_no_times() {
+    let mut result = fixtures::named("run").result;
+    let load = result.load.values_mut().next().unwrap();
+    let journey = Journey {
+        abandoned: 3,
+        steps: [("never-reached".to_owned(), Phase::default())].into(),
+        pages: [("never-shown".to_owned(), Quantiles::default())].into(),
+        ..Journey::default()
+    };
+    load.journeys.insert("shop".to_owned(), journey);
+    let html = page::render(&result, None);
+    let text = text::render(&result);
+    let xml = as_xml(&html);
+    let document = Document::parse(&xml).unwrap();
+    for name in ["never-reached", "never-shown, whole page", "whole journey"] {
+        let head = document.descendants().find(|node| node.has_tag_name("th") && words(*node).starts_with(name));
+        let row = words(head.unwrap().parent().unwrap());
+        assert!(!row.contains('0'), "{row}");
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(!line.contains('0'), "{line}");
+    }
 }
 
 #[test]

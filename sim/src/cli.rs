@@ -84,7 +84,7 @@ Examples:
   sim explore explored/seed-42.toml           a scenario that was found
 
 What fails is printed with its seed, shrunk, and written as a scenario into --out (./explored when absent).
-Exit codes: 0 everything held, 1 something did not, 2 usage, 3 could not run.";
+Exit codes: 0 everything held, 1 something did not, 2 usage, 3 could not run, 4 interrupted.";
 
 /// Scenarios, demonstration and comparisons that prove what the gateway does.
 #[derive(Debug, Parser)]
@@ -357,7 +357,7 @@ impl SuiteArguments {
 impl ExploreArguments {
     fn options(self, command: String) -> explore::Options {
         let Self { files, seeds, seed, twice, json, out } = self;
-        explore::Options { seed, seeds, files, twice, json, out, command }
+        explore::Options { seed, seeds, files, twice, json, out, command, stop: Default::default() }
     }
 }
 

@@ -1,7 +1,10 @@
 //! Samples of a gateway's own page of metrics (`GET /metrics`), as scenarios name them:
 //! `gateway_shed_total{reason="h2_flood"}`. Pure.
 //!
-//! A sample that lacks the labels of others stands for the sum of all that have its own.
+//! A sample that lacks the labels of others stands for the sum of all that have its own. One whose labels no sample can
+//! ever have would be a zero for ever, and is refused.
+
+mod labels;
 
 use gateway::telemetry::exposition::{Format, ScrapeInputs, render};
 use gateway::telemetry::metrics::Registry;
@@ -21,7 +24,7 @@ impl<'a> Wanted<'a> {
     /// Reads a sample's name.
     ///
     /// # Errors
-    /// The gateway has no such family, or the labels are not written as on the page.
+    /// The gateway has no such family, its samples have no such label or value, or they are not written as on the page.
     pub(crate) fn parse(text: &'a str) -> Result<Self, String> {
         let (family, labels) = match text.split_once('{') {
             None => (text, Some("")),
@@ -33,7 +36,10 @@ impl<'a> Wanted<'a> {
         }
         let labels = split_labels(labels.ok_or_else(form)?).ok_or_else(form)?;
         match kind(family).as_deref() {
-            Some("counter" | "gauge") => Ok(Self { family, labels }),
+            Some("counter" | "gauge") => {
+                labels.iter().try_for_each(|label| can_be(family, *label))?;
+                Ok(Self { family, labels })
+            }
             Some(kind) => Err(format!("`{family}` is a {kind}; counters and gauges can be expected")),
             None => Err(format!("the gateway has no metric `{family}`")),
         }
@@ -73,6 +79,23 @@ fn split_labels(text: &str) -> Option<Vec<(&str, &str)>> {
     Some(labels)
 }
 
+/// Whether a sample of a family may have this label with this value; why not.
+fn can_be(family: &str, (name, value): (&str, &str)) -> Result<(), String> {
+    let base = COUNTS.into_iter().find_map(|end| family.strip_suffix(end).filter(|base| kind_of(base).is_some()));
+    let base = base.unwrap_or(family);
+    let known = labels::of(base).unwrap_or_default();
+    if !known.contains(&name) {
+        let has = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+        return Err(format!("`{family}` has no label `{name}`: {has}"));
+    }
+    match labels::values(base, name) {
+        Some(values) if !values.contains(&value) => {
+            Err(format!("`{name}` of `{family}` is never `{value}`: it is one of {}", values.join(", ")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The kind of a family of the gateway's; the sum and the count of a histogram are counters.
 fn kind(family: &str) -> Option<String> {
     let of_histogram = |end: &str| family.strip_suffix(end).and_then(kind_of).is_some_and(|it| it == "histogram");
@@ -83,6 +106,13 @@ fn kind(family: &str) -> Option<String> {
 }
 
 fn kind_of(family: &str) -> Option<String> {
+    let page = empty_page();
+    let kinds = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    kinds.into_iter().find(|(name, _)| *name == family).map(|(_, kind)| kind.to_owned())
+}
+
+/// The page of a gateway to which nothing has come yet.
+fn empty_page() -> String {
     let one = Some(1);
     let process = ProcessStats {
         cpu_seconds: Some(1.0),
@@ -94,9 +124,7 @@ fn kind_of(family: &str) -> Option<String> {
         start_time_seconds: Some(1.0),
     };
     let page = render(Format::Prometheus, &Registry::new(1), &ScrapeInputs { process, ..ScrapeInputs::default() });
-    let page = String::from_utf8(page).ok()?;
-    let kinds = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
-    kinds.into_iter().find(|(name, _)| *name == family).map(|(_, kind)| kind.to_owned())
+    String::from_utf8(page).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -120,6 +148,26 @@ mod tests {
     }
 
     #[test]
+    fn the_labels_of_every_family_are_known() {
+        let page = empty_page();
+        let families: Vec<&str> =
+            page.lines().filter_map(|line| Some(line.strip_prefix("# TYPE ")?.split_once(' ')?.0)).collect();
+        assert!(families.len() > 40, "{families:?}");
+        for family in &families {
+            assert!(labels::of(family).is_some(), "{family}");
+        }
+        // What is shown from the start has them.
+        let samples = page.lines().filter(|line| line.contains('{') && !line.contains("_bucket"));
+        for (family, rest) in samples.filter_map(|line| line.split_once('{')) {
+            let shown = split_labels(rest.rsplit_once("} ").unwrap().0).unwrap();
+            for label in shown {
+                assert_eq!(can_be(family, label), Ok(()));
+            }
+        }
+        assert!(Wanted::parse("gateway_requests_total{route=\"a\",status_class=\"2xx\",code=\"ok\"}").is_ok());
+    }
+
+    #[test]
     fn what_the_gateway_does_not_have_is_told() {
         for (text, why) in [
             ("gateway_shed", "has no metric"),
@@ -127,6 +175,11 @@ mod tests {
             ("gateway_shed_total{reason=a}", "is written as"),
             ("gateway_request_duration_seconds", "is a histogram"),
             ("gateway_endpoint_in_flight{endpoint=\"127.0.0.1:1\"}", "with a dot"),
+            ("gateway_shed_total{reazon=\"h2_flood\"}", "no label `reazon`: it has reason"),
+            ("gateway_shed_total{reason=\"h2_floood\"}", "never `h2_floood`: it is one of "),
+            ("gateway_panics_total{route=\"a\"}", "it has none"),
+            ("gateway_batch_size_sum{route=\"a\"}", "it has batch"),
+            ("gateway_requests_total{route=\"a\",code=\"okay\"}", "never `okay`"),
         ] {
             let message = Wanted::parse(text).unwrap_err();
             assert!(message.contains(why), "{text}: {message}");

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use reports::result::{Kind, ResultFile, SCHEMA, Verdict};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 fn sim(arguments: &[&str]) -> Output {
@@ -240,6 +241,37 @@ fn exploring_says_what_held_and_gives_the_same_trace_again() {
     );
 }
 
+/// Whether a process has a handler for SIGTERM (proc(5)).
+fn catches_terminate(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let mask = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (Signal::TERM.as_raw() - 1)) != 0)
+}
+
+#[test]
+fn an_exploration_that_is_told_to_end_tells_what_it_has_and_leaves_nothing_behind() {
+    let (temporary, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut explore = Command::new(env!("CARGO_BIN_EXE_sim"))
+        .args(["explore", "--seeds", "10000000", "--out", folder.path().to_str().unwrap()])
+        .env("TMPDIR", temporary.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !catches_terminate(explore.id()) {
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_child(&explore), Signal::TERM).unwrap();
+    let mut said = String::new();
+    explore.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(explore.wait().unwrap().code(), Some(4), "{said}");
+    assert!(said.contains("it was interrupted after") && said.contains("so far everything held"), "{said}");
+    let result = ResultFile::read(&folder.path().join("result.json")).unwrap();
+    assert_eq!((result.verdict, result.validity.valid), (Verdict::Invalid, false));
+    assert!(result.validity.reasons[0].contains("interrupted"), "{:?}", result.validity.reasons);
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
 #[test]
 fn a_scenario_for_virtual_time_is_not_run_on_sockets() {
     let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/found/replay-without-body.toml");
@@ -247,4 +279,10 @@ fn a_scenario_for_virtual_time_is_not_run_on_sockets() {
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).contains("sim explore"));
     assert_eq!(sim(&["explore", found.to_str().unwrap()]).status.code(), Some(0));
+    // One for sockets runs in virtual time too, but what it expects is not judged there, and that is said.
+    let slow = found.parent().unwrap().with_file_name("slow-endpoint.toml");
+    let output = sim(&["explore", slow.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("is judged here; `sim run"), "{said}");
+    assert!(!said.contains("was called"), "the gateway gives requests ids of its own: {said}");
 }

@@ -65,6 +65,7 @@ fn a_scenario_is_run_scored_and_cleared_away() {
     assert_eq!((result.verdict, output.status.code()), (code.0, Some(code.1)), "{:?}", result.validity.reasons);
     assert_eq!(result.other["events"]["failed"], 0, "{}", result.other["events"]);
     assert_eq!(result.other["events"]["done"][0]["do"], "reload");
+    assert_every_number_can_be_expected(&assert_schema(&out));
     let steps_with_fault = result.timeline.iter().filter(|moment| !moment.fault_active.is_empty()).count();
     assert_eq!((result.timeline.len(), steps_with_fault), (12, 4), "250 ms a step");
     assert!(result.gateway["0"].cpu_us_per_request > 0.0 && result.gateway["0"].rss_bytes.peak > 0);
@@ -74,6 +75,36 @@ fn a_scenario_is_run_scored_and_cleared_away() {
     assert!(out.join("main.hlog").is_file());
     assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("every request counts"));
     assert!(out.join("report.md").is_file() && out.join("junit.xml").is_file());
+}
+
+/// Whatever a result says in numbers can be asked for, but for what only tells which file and which machine it is.
+fn assert_every_number_can_be_expected(result: &Value) {
+    let mut names = Vec::new();
+    numbers_of(result, "", &mut names);
+    let other = ["schema_version", "seed", "environment.cores", "environment.memory"];
+    // Of all breakers of an upstream together no more than their trips is meant.
+    let is_roll_up = |name: &str| name.starts_with("breakers.orders.") && name != "breakers.orders.trips";
+    names.retain(|name| !other.contains(&name.as_str()) && !is_roll_up(name));
+    assert!(names.len() > 60, "{names:?}");
+    for wanted in ["retries.budget_refused", "validity.pacer_lag_us.p99", "breakers.orders/1.never_closed"] {
+        names.push(wanted.to_owned());
+    }
+    let expected: String = names.iter().map(|name| format!("[[expect]]\nfigure = \"{name}\"\nmax = 1\n")).collect();
+    let folder = SHORT.written_as(&(SHORT.scenario() + &expected));
+    let output = sim(&["run", "--check", text(&folder.path().join("s.toml"))]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn numbers_of(value: &Value, name: &str, names: &mut Vec<String>) {
+    match value {
+        Value::Number(_) => names.push(name.to_owned()),
+        Value::Object(inner) => {
+            for (key, value) in inner {
+                numbers_of(value, if name.is_empty() { key.clone() } else { format!("{name}.{key}") }.as_str(), names);
+            }
+        }
+        _ => {}
+    }
 }
 
 #[test]

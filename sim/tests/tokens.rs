@@ -2,6 +2,8 @@
 
 mod worlds;
 
+use std::path::Path;
+
 use worlds::{run_of, sim, text, written};
 
 const SCENARIO: &str = r#"
@@ -77,6 +79,20 @@ fn a_gateway_whose_clock_is_fast_takes_good_tokens_for_old_ones() {
     let known = &result.load["known"].phases["before"].status;
     // It is told after half a second of three.
     assert!(known["200"] >= 40 && known["401"] >= 200, "{known:?}");
+}
+
+/// What the scenario of replays asks is not met by refusing everybody.
+#[test]
+fn a_gateway_that_refuses_every_token_fails_the_scenario_of_replays() {
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let read = |name: &str| std::fs::read_to_string(scenarios.join(name)).unwrap();
+    let (scenario, gateway) = (read("identity-replay.toml"), read("identity-replay.gateway.toml"));
+    let scenario = scenario.replace("identity-replay.gateway.toml", "gateway.toml");
+    let strange = scenario.replace("[redis]", "[tokens]\nissuer = \"https://nobody.example\"\n\n[redis]");
+    assert_ne!(strange, scenario);
+    let result = run_of(&strange, &gateway);
+    let admitted = result.expectations.iter().find(|one| one.figure.ends_with(".status.200")).unwrap();
+    assert_eq!((admitted.value, admitted.holds), (Some(0.0), false), "{:?}", result.expectations);
 }
 
 const ROTATION: &str = r#"

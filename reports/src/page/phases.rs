@@ -101,21 +101,23 @@ fn of_journey(name: &str, journey: &Journey) -> Markup {
                 thead { tr { @for head in ["step", "p50", "p99", "largest", "as expected"] { th scope="col" { (head) } } } }
                 tbody {
                     @for (step, phase) in &journey.steps {
-                        (step_row(step, &phase.latency_us, &phase.success().map_or_else(String::new, percent)))
+                        (step_row(step, phase.latency(), &phase.success().map_or_else(String::new, percent)))
                     }
-                    @for (step, whole) in whole { (step_row(&step, whole, "")) }
-                    (step_row("whole journey, thinking included", &journey.duration_us, ""))
+                    @for (step, whole) in whole { (step_row(&step, whole.some(), "")) }
+                    (step_row("whole journey, thinking included", journey.duration(), ""))
                 }
             }
         }
     }
 }
 
-fn step_row(name: &str, latency: &Quantiles, ok: &str) -> Markup {
+/// What nobody came to has no times.
+fn step_row(name: &str, latency: Option<&Quantiles>, ok: &str) -> Markup {
+    let told = latency.map(|all| [all.p50, all.p99, all.max].map(duration)).unwrap_or_default();
     html! {
         tr {
             th scope="row" { (name) }
-            @for us in [latency.p50, latency.p99, latency.max] { td { (cell(duration(us))) } }
+            @for text in &told { td { (cell(text)) } }
             td { (ok) }
         }
     }

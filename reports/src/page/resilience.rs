@@ -115,14 +115,13 @@ fn shares(balance: &Balance) -> Markup {
         ]
     };
     let rows: Vec<Vec<Markup>> = balance.share.iter().map(row).collect();
-    let regrets = [
-        ("sent to an unhealthy endpoint", balance.regret_bad),
-        ("kept from a healthy one", balance.regret_idle),
-        ("keys that moved", balance.moved_keys),
-    ];
+    let regrets =
+        [("sent to an unhealthy endpoint", balance.regret_bad), ("kept from a healthy one", balance.regret_idle)];
+    let moved = balance.moved_keys.map(|keys| format!("keys that moved {}", digits(keys)));
     let told: Vec<String> = regrets
         .into_iter()
         .filter_map(|(name, value)| value.map(|value| format!("{name} {}", percent(value))))
+        .chain(moved)
         .collect();
     html! {
         (table(&["endpoint", "share", "by weight", ""], &rows))

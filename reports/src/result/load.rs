@@ -136,6 +136,22 @@ fn place(name: &str) -> (u32, u32) {
     }
 }
 
+impl Quantiles {
+    /// These, where there was anything to count: what took no time at all did not happen.
+    #[must_use]
+    pub fn some(&self) -> Option<&Self> {
+        (self.max > 0.0).then_some(self)
+    }
+}
+
+impl Journey {
+    /// How long a whole one took; `None` where nobody went one to its end.
+    #[must_use]
+    pub fn duration(&self) -> Option<&Quantiles> {
+        (self.completed > 0).then_some(&self.duration_us)
+    }
+}
+
 impl Phase {
     /// How many requests had this outcome; 0 when the file does not say.
     #[must_use]
@@ -153,6 +169,12 @@ impl Phase {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.arrivals() > self.outcome("dropped")
+    }
+
+    /// From the intended time; `None` where no request ended.
+    #[must_use]
+    pub fn latency(&self) -> Option<&Quantiles> {
+        self.has_ended().then_some(&self.latency_us)
     }
 
     /// The share of all arrivals that ended as expected; `None` of none.

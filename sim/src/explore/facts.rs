@@ -12,6 +12,7 @@ use crate::history::Endpoint;
 use crate::oracle::policy::Policies;
 use crate::scenario::Scenario;
 use crate::scenario::model::LoadPart;
+use crate::virtual_time;
 
 /// A service and how it is reached.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +64,9 @@ pub(super) struct Facts {
     pub loads: Vec<Load>,
     /// What the oracles have to know.
     pub policies: Policies,
+    /// The gateway takes its clients' ids and changes nothing of their requests but a prefix, so that requests can be
+    /// held against what was sent.
+    pub may_examine: bool,
 }
 
 /// Connections that a fault broke are found out, and steps of the network taken.
@@ -109,7 +113,7 @@ impl Facts {
             });
         }
         let loads = scenario.loads.iter().map(|part| Load::of(part, &services, &prefixes)).collect();
-        Self { services, loads, policies }
+        Self { services, loads, policies, may_examine: virtual_time::Options::may_examine(&config) }
     }
 
     /// The services that a load asks.

@@ -17,6 +17,8 @@ mod write;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::scenario::{self, Scenario};
 use crate::{oracle, virtual_time};
@@ -40,6 +42,8 @@ pub struct Options {
     pub out: Option<PathBuf>,
     /// The command line.
     pub command: String,
+    /// Set when it is to end.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// Runs a scenario in virtual time, and what the oracles say of it.
@@ -82,11 +86,12 @@ struct Examined {
 }
 
 /// Explores, prints what it finds as it finds it, and says at the end what it came to. 0 when everything held, 1 when
-/// something did not.
+/// something did not, 4 when it was interrupted before anything failed.
 ///
 /// # Errors
 /// A file could not be read or written.
 pub fn explore(options: &Options) -> Result<ExitCode, ExploreError> {
+    loadgen::interrupt::end_on_interrupt(&options.stop);
     let summary = if options.files.is_empty() { swarm::run(options)? } else { swarm::replay(options)? };
     let result = show::result(options, &summary);
     if let Some(out) = &options.out {
@@ -99,14 +104,30 @@ pub fn explore(options: &Options) -> Result<ExitCode, ExploreError> {
     let text = if options.json { result.to_json() } else { show::summary(&summary) };
     // A closed standard output is no reason to fail.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    Ok(if summary.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(match (summary.failures.is_empty(), summary.interrupted) {
+        (false, _) => ExitCode::from(1),
+        (true, true) => ExitCode::from(4),
+        (true, false) => ExitCode::SUCCESS,
+    })
+}
+
+impl Options {
+    /// Whether an interrupt came.
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Worlds that were asked for.
+    fn worlds(&self) -> u64 {
+        if self.files.is_empty() { self.seeds } else { self.files.len() as u64 }
+    }
 }
 
 /// Runs a world, and says what does not hold in it. A panic anywhere in it is such a thing.
 fn examine(scenario: &Scenario, twice: bool) -> Result<Examined, virtual_time::SimulateError> {
     let facts = Facts::of(scenario);
     // The default of the gateway is 75 s; drawn worlds do not change it.
-    let options = virtual_time::Options { examine: true, idle_timeout_ns: 74_000_000_000 };
+    let options = virtual_time::Options { examine: facts.may_examine, idle_timeout_ns: 74_000_000_000 };
     let run = || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| virtual_time::run(scenario, options)));
     let broken = |kind: &str, detail: String| Examined {
         violations: vec![Violation { kind: kind.to_owned(), detail }],
@@ -219,6 +240,27 @@ mod tests {
         for path in scenarios {
             let scenario = scenario::load(&path).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(examine(&scenario, true).unwrap().violations, [], "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_gateway_that_gives_requests_ids_of_its_own_does_nothing_wrong() {
+        let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/found");
+        let folder = tempfile::tempdir().unwrap();
+        let name = "cut-before-its-head";
+        let read = |file: &str| std::fs::read_to_string(found.join(file)).unwrap();
+        std::fs::write(folder.path().join(format!("{name}.toml")), read(&format!("{name}.toml"))).unwrap();
+        let trusting = read(&format!("{name}.gateway.toml"));
+        let gateway = folder.path().join(format!("{name}.gateway.toml"));
+        for (line, other) in [
+            ("trusted_proxies = [\"192.168.0.0/16\"]\n", ""),
+            ("rewrite = { strip_prefix = \"/search\" }", "rewrite = { path = \"/v2/{rest}\" }"),
+        ] {
+            assert!(trusting.contains(line));
+            std::fs::write(&gateway, trusting.replace(line, other)).unwrap();
+            let scenario = scenario::load(&folder.path().join(format!("{name}.toml"))).unwrap();
+            assert!(!Facts::of(&scenario).may_examine);
+            assert_eq!(examine(&scenario, true).unwrap().violations, [], "{line}");
         }
     }
 

@@ -35,6 +35,12 @@ pub(super) fn shrunk(seed: u64, path: &Path, tried: usize) {
     tell(&format!("seed {seed} shrunk in {tried} worlds to {path}\n  sim explore {path}\n"));
 }
 
+/// Says of a scenario for sockets what explore does not look at.
+pub(super) fn unjudged(file: &Path, count: usize) {
+    let file = file.display();
+    tell(&format!("{file}: none of its {count} [[expect]] is judged here; `sim run {file}` does that\n"));
+}
+
 /// Findings go to standard error: they come as they are found, and never into a JSON result.
 fn tell(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
@@ -51,7 +57,11 @@ pub(super) fn summary(summary: &Summary) -> String {
         summary.speed(),
     );
     let _ = writeln!(text, "trace {:016x}", summary.trace);
+    if summary.interrupted {
+        let _ = writeln!(text, "{}", interrupted(summary));
+    }
     match summary.failures.len() {
+        0 if summary.interrupted => text.push_str("so far everything held\n"),
         0 => text.push_str("everything held\n"),
         count => {
             let worlds: Vec<&str> = summary.failures.iter().map(|failure| failure.world.as_str()).collect();
@@ -59,6 +69,11 @@ pub(super) fn summary(summary: &Summary) -> String {
         }
     }
     text
+}
+
+/// That it ended early.
+fn interrupted(summary: &Summary) -> String {
+    format!("it was interrupted after {} worlds", summary.worlds)
 }
 
 /// The result file.
@@ -85,8 +100,17 @@ pub(super) fn result(options: &Options, summary: &Summary) -> ResultFile {
         started_at: rfc3339(unix_seconds()),
         command: options.command.clone(),
         environment: same(&Environment::read(&CpuTicks::read())),
-        validity: Validity { valid: true, ..Validity::default() },
-        verdict: if summary.failures.is_empty() { Verdict::Pass } else { Verdict::Fail },
+        // What failed has failed, whatever else would have come.
+        validity: Validity {
+            valid: !summary.interrupted || !summary.failures.is_empty(),
+            reasons: summary.interrupted.then(|| interrupted(summary)).into_iter().collect(),
+            ..Validity::default()
+        },
+        verdict: match (summary.failures.is_empty(), summary.interrupted) {
+            (false, _) => Verdict::Fail,
+            (true, true) => Verdict::Invalid,
+            (true, false) => Verdict::Pass,
+        },
         explore: Some(explore),
         ..ResultFile::default()
     }

@@ -39,6 +39,8 @@ pub(super) struct Summary {
     /// All traces together, in the order of the seeds.
     pub trace: u64,
     pub failures: Vec<Failure>,
+    /// It was ended before all worlds had run.
+    pub interrupted: bool,
 }
 
 impl Summary {
@@ -82,13 +84,14 @@ pub(super) fn run(options: &Options) -> Result<Summary, ExploreError> {
     });
     let (mut summary, error) = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     summary.wall_ns = clock.now_ns();
+    summary.interrupted = summary.worlds < options.worlds();
     summary.failures.sort_by(|a, b| a.world.cmp(&b.world));
     error.map_or(Ok(summary), Err)
 }
 
 fn take(next: &AtomicU64, options: &Options) -> Option<u64> {
     let index = next.fetch_add(1, Ordering::Relaxed);
-    (index < options.seeds).then(|| options.seed.wrapping_add(index))
+    (index < options.seeds && !options.is_over()).then(|| options.seed.wrapping_add(index))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -112,7 +115,7 @@ fn one(seed: u64, options: &Options, folder: &Folder) -> Result<(Examined, Optio
         examine(&scenario, options.twice).is_ok_and(|examined| examined.violations.iter().any(same))
     };
     let began = Clock::start();
-    let in_time = || u128::from(began.now_ns()) < SHRINK_TIME.as_nanos();
+    let in_time = || !options.is_over() && u128::from(began.now_ns()) < SHRINK_TIME.as_nanos();
     let (small, tried) = shrink(&draft, &in_time, &mut fails);
     let out = options.out.clone().unwrap_or_else(|| PathBuf::from("explored"));
     let about = format!("Found by seed {seed}: {}.", first.kind);
@@ -130,8 +133,12 @@ fn one(seed: u64, options: &Options, folder: &Folder) -> Result<(Examined, Optio
 pub(super) fn replay(options: &Options) -> Result<Summary, ExploreError> {
     let (clock, cpu) = (Clock::start(), loadgen::clock::thread_cpu_ns());
     let mut summary = Summary::default();
-    for file in &options.files {
-        let examined = examine(&scenario::load(file)?, options.twice)?;
+    for file in options.files.iter().take_while(|_| !options.is_over()) {
+        let scenario = scenario::load(file)?;
+        if !scenario.expectations.is_empty() {
+            show::unjudged(file, scenario.expectations.len());
+        }
+        let examined = examine(&scenario, options.twice)?;
         summary.add(&examined);
         if !examined.violations.is_empty() {
             let world = file.display().to_string();
@@ -140,6 +147,7 @@ pub(super) fn replay(options: &Options) -> Result<Summary, ExploreError> {
         }
     }
     (summary.wall_ns, summary.cpu_ns) = (clock.now_ns(), loadgen::clock::thread_cpu_ns() - cpu);
+    summary.interrupted = summary.worlds < options.worlds();
     Ok(summary)
 }
 

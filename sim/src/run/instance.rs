@@ -22,6 +22,8 @@ pub(super) struct Instance {
     child: Option<Child>,
     /// What its former processes used.
     past_cpu_us: u64,
+    /// What its present ones had used when they were last looked at: one that has ended tells nothing more.
+    last: Usage,
     /// It was told to end.
     told: bool,
     /// A process of it has ended though nobody told it to.
@@ -113,6 +115,7 @@ impl Instance {
             number,
             child: Some(child),
             past_cpu_us: 0,
+            last: Usage::default(),
             told: false,
             crashed: false,
             restarts: 0,
@@ -171,8 +174,10 @@ impl Instance {
 
     /// Takes the process out; what it used is kept.
     pub(super) fn take(&mut self) -> Option<Child> {
+        let used = self.look_at_usage().cpu_us;
         let child = self.child.take()?;
-        self.past_cpu_us += child.process.usage().cpu_us;
+        self.past_cpu_us += used;
+        self.last = Usage::default();
         Some(child)
     }
 
@@ -242,13 +247,21 @@ impl Instance {
         self.processes().map(Process::rss_bytes).sum()
     }
 
-    /// What it has used so far, over restarts.
-    pub(super) fn usage(&self) -> Usage {
+    /// What it has used so far, over restarts; of one that has ended, what was seen of it last.
+    pub(super) fn usage(&mut self) -> Usage {
+        let now = self.look_at_usage();
+        Usage { cpu_us: now.cpu_us + self.past_cpu_us, rss_bytes: now.rss_bytes }
+    }
+
+    fn look_at_usage(&mut self) -> Usage {
         let now = self.processes().map(Process::usage).fold(Usage::default(), |sum, one| Usage {
             cpu_us: sum.cpu_us + one.cpu_us,
             rss_bytes: sum.rss_bytes + one.rss_bytes,
         });
-        Usage { cpu_us: now.cpu_us + self.past_cpu_us, rss_bytes: now.rss_bytes }
+        // Whoever has ended has no memory, and soon no time either.
+        let rss_bytes = if now.rss_bytes > 0 { now.rss_bytes } else { self.last.rss_bytes };
+        self.last = Usage { cpu_us: now.cpu_us.max(self.last.cpu_us), rss_bytes };
+        self.last
     }
 }
 
@@ -295,5 +308,25 @@ mod tests {
         assert!(!told.look(), "it did as it was told");
         told.succeed(ended(folder.path()));
         assert!(told.look(), "nobody told its successor");
+    }
+
+    #[test]
+    fn what_has_ended_has_used_what_was_seen_of_it_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let working = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo done > ready; exec sleep 1000";
+        let script = format!("cd {}; {working}", folder.path().display());
+        let mut gateway =
+            Instance::of(0, child(folder.path(), &script), Default::default(), NOWHERE, Filling::default());
+        while !folder.path().join("ready").exists() {
+            std::thread::yield_now();
+        }
+        let before = gateway.usage();
+        assert!(before.cpu_us > 0 && before.rss_bytes > 0);
+        gateway.terminate().unwrap();
+        gateway.child.as_mut().unwrap().process.wait(Duration::from_secs(60));
+        let after = gateway.usage();
+        assert!(after.cpu_us >= before.cpu_us && after.rss_bytes > 0, "{before:?} {after:?}");
+        drop(gateway.take());
+        assert_eq!(gateway.usage(), Usage { rss_bytes: 0, ..after }, "it is down, and what it used stays");
     }
 }

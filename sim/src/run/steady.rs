@@ -8,7 +8,7 @@
 
 /// Stretches that make one batch, as in MSER-5.
 pub(super) const PER_BATCH: usize = 5;
-/// Fewest batches that are judged: three seconds, of which half may go.
+/// Fewest batches that are judged: three seconds of the longest stretches, of which half may go.
 const LEAST: usize = 6;
 /// Fewest figures that are judged.
 pub(super) const FEWEST: usize = LEAST * PER_BATCH;

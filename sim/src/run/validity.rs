@@ -40,13 +40,13 @@ pub(super) fn judge(
             let found = loadgen::result::journey_reasons(ended, cores);
             reasons.extend(found.into_iter().map(|reason| format!("load {}: {reason}", load.name)));
         }
-        validity.dropped += totals.dropped;
+        validity.dropped += one.dropped();
         if lag.p99 > validity.pacer_lag_us.p99 {
             validity.pacer_lag_us = Lag { p50: lag.p50, p99: lag.p99 };
         }
         validity.achieved_over_offered = validity.achieved_over_offered.min(one.achieved());
         // One thread drives all loads, and each has all of its time in its totals.
-        validity.client_cpu_ratio = validity.client_cpu_ratio.max(one.busy());
+        validity.client_cpu_ratio = validity.client_cpu_ratio.max(one.judged_busy());
         if watch.not_kept > 0 {
             reasons.push(format!("load {}: {} requests were too many to keep", load.name, watch.not_kept));
         }
@@ -109,6 +109,16 @@ impl LoadSeen<'_> {
         }
     }
 
+    /// Arrivals that count against the run; those of an overload are its figures.
+    fn dropped(&self) -> u64 {
+        if self.load.overload { 0 } else { self.totals.dropped }
+    }
+
+    /// The closed model may use its whole core.
+    fn judged_busy(&self) -> f64 {
+        if self.offered.is_some() { self.busy() } else { 0.0 }
+    }
+
     /// Of the driver's thread, what it worked for itself or for the mocks that share it, while it sent.
     fn busy(&self) -> f64 {
         let spent = self.totals.while_sending();
@@ -127,8 +137,8 @@ impl LoadSeen<'_> {
         if self.totals.gave_up {
             reasons.push(format!("load {name}: the driver fell hopelessly behind its plan and gave up"));
         }
-        if self.totals.dropped > 0 && !self.load.overload {
-            reasons.push(format!("load {name}: {} arrivals were dropped at the in-flight bound", self.totals.dropped));
+        if self.dropped() > 0 {
+            reasons.push(format!("load {name}: {} arrivals were dropped at the in-flight bound", self.dropped()));
         }
         let achieved = self.achieved();
         if (achieved - 1.0).abs() > 0.01 {
@@ -210,5 +220,17 @@ mod tests {
     fn an_overload_may_drop_and_fall_short() {
         let short = Totals { finished: 600, dropped: 400, wall_ns: 1_000, ..Totals::default() };
         assert!(reasons(true, &short, 0.0).is_empty());
+        let (overload, other) = (load(true), load(false));
+        let seen = |load| LoadSeen { load, totals: &short, offered: None, lag_us: 0.0, service_us: 1.0 };
+        assert_eq!((seen(&overload).dropped(), seen(&other).dropped()), (0, 400), "drops of an overload are figures");
+    }
+
+    #[test]
+    fn a_closed_load_may_keep_its_driver_busy() {
+        let busy = Totals { finished: 600, wall_ns: 1_000, cpu_ns: 990, ..Totals::default() };
+        let (load, offered) = (load(false), Offered { arrivals: 600, rate: 600.0, length_ns: None, hash: 0 });
+        let judged =
+            |offered| LoadSeen { load: &load, totals: &busy, offered, lag_us: 0.0, service_us: 1.0 }.judged_busy();
+        assert!(judged(None) == 0.0 && judged(Some(&offered)) > BUSY_DRIVER);
     }
 }

@@ -64,7 +64,7 @@ fn judge(expected: &ExpectPart, figures: &Value) -> Expectation {
 /// The figure with this dotted name. What was not counted of a status or a cause is zero; a share or a latency of no
 /// requests is not there.
 pub(crate) fn figure(figures: &Value, name: &str) -> Option<f64> {
-    let mut keys = name.split('.').peekable();
+    let mut keys = name.split('.');
     let mut at = figures;
     while let Some(key) = keys.next() {
         if is_of_nothing(at, key) {
@@ -72,13 +72,21 @@ pub(crate) fn figure(figures: &Value, name: &str) -> Option<f64> {
         }
         match at.get(key) {
             Some(inner) => at = inner,
-            None => {
-                let counts = name.contains(".status.") || name.contains(".goaway.") || CAUSES.contains(&key);
-                return (counts && keys.peek().is_none()).then_some(0.0);
-            }
+            None => return is_zero(name, key, keys.next()).then_some(0.0),
         }
     }
     at.as_f64()
+}
+
+/// Whether what is missing from `key` on was never counted, and so is zero.
+fn is_zero(name: &str, key: &str, next: Option<&str>) -> bool {
+    let of_breakers = name.starts_with("breakers.");
+    match next {
+        None if key == "never_closed" => of_breakers,
+        None => name.contains(".status.") || name.contains(".goaway.") || CAUSES.contains(&key),
+        // All breakers of an upstream together are told of where they ever changed.
+        Some(next) => of_breakers && key != "breakers" && next == "trips",
+    }
 }
 
 /// Whether `at` has `key` for form's sake alone: the share of no arrivals that went well, a latency that nobody had,
@@ -148,6 +156,18 @@ mod tests {
         assert!(one("load.main.phases.before.failures.closed", None, Some(0.0)).holds);
         let added = one("load.main.phases.before.added_us.p99", None, Some(1e9));
         assert!(!added.holds && added.value.is_none());
+    }
+
+    #[test]
+    fn a_breaker_that_always_closed_never_failed_to() {
+        let figures =
+            json!({ "breakers": { "orders/1": { "trips": 1 }, "orders/0": { "trips": 2, "never_closed": 1 } } });
+        let value = |name: &str| figure(&figures, name);
+        assert_eq!(value("breakers.orders/1.never_closed"), Some(0.0));
+        assert_eq!(value("breakers.orders/0.never_closed"), Some(1.0));
+        assert_eq!(value("breakers.orders.trips"), Some(0.0), "all together never tripped");
+        assert_eq!((value("breakers.orders/1.recovery_ms"), value("breakers.orders.trip_ms")), (None, None));
+        assert_eq!(figure(&json!({}), "breakers.orders/1.never_closed"), None, "breakers were not scored");
     }
 
     #[test]

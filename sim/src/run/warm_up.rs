@@ -19,8 +19,8 @@ use crate::scenario::Scenario;
 use crate::scenario::model::{LoadModel, LoadPart};
 use crate::statistics::median;
 
-/// One stretch whose median latency is one figure.
-const STRETCH: Duration = Duration::from_millis(100);
+/// The shortest and the longest stretch whose median latency is one figure.
+const STRETCH: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(100));
 /// How long it may take at least, whatever the scenario says.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -44,8 +44,14 @@ pub(super) fn most(scenario: &Scenario) -> Duration {
     (scenario.warm_up * 3).max(scenario.warm_up + PATIENCE)
 }
 
+/// How long a stretch is: who asks for a short warm-up has less time for each.
+fn length_of_stretch(scenario: &Scenario) -> Duration {
+    (scenario.warm_up / 10).clamp(STRETCH.0, STRETCH.1)
+}
+
 /// Warms up.
 pub(super) fn warm_up(scenario: &Scenario, stretch: &Stretch, stop: &AtomicBool) -> Result<WarmedUp, RunError> {
+    let each = length_of_stretch(scenario);
     let stretch = Stretch { lasts: Some(most(scenario)), ..stretch.clone() };
     // One that begins later may be what the gateways are not to have seen before.
     let loads: Vec<LoadPart> = scenario.loads.iter().filter(|load| load.from.is_zero()).cloned().collect();
@@ -58,13 +64,13 @@ pub(super) fn warm_up(scenario: &Scenario, stretch: &Stretch, stop: &AtomicBool)
     let crowds = stretch.gather(&loads)?;
     let start_ns = start_ns(&loads, stretch.clock.now_ns());
     let mut warming: Vec<Warming<'_>> =
-        watched.iter().map(|seen| Warming { seen, start_ns, sent: 0, answered: 0 }).collect();
+        watched.iter().map(|seen| Warming { seen, each, start_ns, sent: 0, answered: 0 }).collect();
     let mut steady_from = None;
     let mut lasted = Duration::ZERO;
     std::thread::scope(|scope| {
         let driver = scope.spawn(|| stretch.drive(&loads, &mut warming, crowds, start_ns));
         while !driver.is_finished() {
-            std::thread::sleep(STRETCH);
+            std::thread::sleep(each);
             lasted = Duration::from_nanos(stretch.clock.now_ns().saturating_sub(start_ns));
             // The driver waits for each of these locks: what was seen is copied under it, and judged afterwards.
             let seen = |(_, seen): &(_, &Mutex<Warmth>)| lock(seen).clone();
@@ -80,7 +86,7 @@ pub(super) fn warm_up(scenario: &Scenario, stretch: &Stretch, stop: &AtomicBool)
         }
         driver.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
-    let steady_from = steady_from.map(|stretches| stretches as u64 * STRETCH.as_millis() as u64);
+    let steady_from = steady_from.map(|stretches| stretches as u64 * each.as_millis() as u64);
     let unsteady: Vec<String> =
         asked.iter().filter_map(|(load, seen)| Some(format!("load {}: {}", load.name, lock(seen).doubt()?))).collect();
     Ok(WarmedUp {
@@ -99,7 +105,7 @@ fn idle(length: Duration, clock: Clock, stop: &AtomicBool) -> WarmedUp {
     let from_ns = clock.now_ns();
     let lasted = || Duration::from_nanos(clock.now_ns().saturating_sub(from_ns));
     while lasted() < length && !stop.load(Ordering::Relaxed) {
-        std::thread::sleep(STRETCH.min(length));
+        std::thread::sleep(STRETCH.1.min(length));
     }
     WarmedUp { steady_from_ms: Some(0), unsteady: Vec::new(), lasted: lasted(), sent: 0, answered: 0 }
 }
@@ -179,6 +185,8 @@ fn lock(seen: &Mutex<Warmth>) -> std::sync::MutexGuard<'_, Warmth> {
 /// The observer of one load that warms up.
 struct Warming<'a> {
     seen: &'a Mutex<Warmth>,
+    /// The length of a stretch.
+    each: Duration,
     start_ns: u64,
     sent: u64,
     answered: u64,
@@ -188,7 +196,7 @@ impl Observer for Warming<'_> {
     fn sample(&mut self, sample: &Sample) {
         self.sent += u64::from(super::account::was_sent(sample.failure));
         self.answered += u64::from(sample.status != 0);
-        let stretch = (sample.end_ns.saturating_sub(self.start_ns) / STRETCH.as_nanos() as u64) as usize;
+        let stretch = (sample.end_ns.saturating_sub(self.start_ns) / self.each.as_nanos() as u64) as usize;
         lock(self.seen).saw(stretch, (sample.outcome == Outcome::Ok).then(|| sample.latency_ns()));
     }
 

@@ -16,7 +16,7 @@ use crate::metrics_page::Wanted;
 const QUANTILES: [&str; 5] = ["p50", "p90", "p99", "p999", "max"];
 const OUTCOMES: [&str; 5] = ["ok", "rejected", "failed", "dropped", "client_error"];
 /// Figures of each endpoint's breaker.
-const BREAKERS: [&str; 9] = [
+const BREAKERS: [&str; 10] = [
     "trips",
     "trip_ms",
     "attempts_to_trip",
@@ -26,6 +26,7 @@ const BREAKERS: [&str; 9] = [
     "probes_max_concurrent",
     "recovery_ms",
     "recovery_oracle_ms",
+    "never_closed",
 ];
 /// Figures of what a gateway holds at rest.
 const REST: [&str; 4] = ["before", "after", "grown", "ratio"];
@@ -39,6 +40,19 @@ const LIMITERS: [&str; 8] = [
     "bound_violation",
     "sustained_error",
     "fairness_jain",
+];
+/// Figures that depend on nothing in the scenario.
+const OF_EVERY_RUN: [&str; 10] = [
+    "retries.amplification",
+    "retries.budget_refused",
+    "validity.dropped",
+    "validity.achieved_over_offered",
+    "validity.client_cpu_ratio",
+    "validity.steady_from_ms",
+    "validity.pacer_lag_us.p50",
+    "validity.pacer_lag_us.p99",
+    "environment.steal_ratio",
+    "events.failed",
 ];
 /// Causes of failures, as `loadgen` names them.
 pub(crate) const CAUSES: [&str; 8] =
@@ -62,6 +76,8 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
     if let Some(load) = scenario.capacity.and_then(|part| scenario.loads.get(part.load)) {
         let figures = ["knee_rps.estimate", "knee_rps.ci_low", "knee_rps.ci_high", "goodput_retention"];
         names.extend(figures.map(|figure| format!("capacity.{}.{figure}", load.name)));
+        let objective = ["objective_p99_us", "objective_success_ratio"];
+        names.extend(objective.map(|figure| format!("capacity.{}.{figure}", load.name)));
     }
     for instance in 0..scenario.gateway.instances {
         for figure in ["cpu_us_per_request", "rss_bytes.idle", "rss_bytes.peak", "rss_bytes.end"] {
@@ -94,11 +110,7 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
     if let Some(checked) = checked {
         balance_figures(checked, !scenario.faults.is_empty(), &mut names);
     }
-    if scenario.scores_breakers {
-        for endpoint in scenario.endpoints().filter(|name| name.split('/').next() != Some(KEY_SERVER)) {
-            names.extend(BREAKERS.map(|figure| format!("breakers.{endpoint}.{figure}")));
-        }
-    }
+    breaker_figures(scenario, checked, &mut names);
     // Decisions are followed up to a gateway's first restart.
     if let Some(checked) = checked.filter(|_| !scenario.restarts()) {
         limiter_figures(scenario, checked, &mut names);
@@ -109,12 +121,19 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
             names.extend(["fetches", "failed"].map(|figure| format!("keys.phases.{phase}.{figure}")));
         }
     }
-    names.push("retries.amplification".to_owned());
-    for figure in ["dropped", "achieved_over_offered", "client_cpu_ratio", "steady_from_ms"] {
-        names.push(format!("validity.{figure}"));
-    }
-    names.push("events.failed".to_owned());
+    names.extend(OF_EVERY_RUN.map(str::to_owned));
     names
+}
+
+fn breaker_figures(scenario: &Scenario, checked: Option<&Checked>, names: &mut Vec<String>) {
+    if !scenario.scores_breakers {
+        return;
+    }
+    for endpoint in scenario.endpoints().filter(|name| name.split('/').next() != Some(KEY_SERVER)) {
+        names.extend(BREAKERS.map(|figure| format!("breakers.{endpoint}.{figure}")));
+    }
+    let upstreams = checked.into_iter().flat_map(|checked| &checked.config.upstreams);
+    names.extend(upstreams.map(|upstream| format!("breakers.{}.trips", upstream.name)));
 }
 
 /// Whether `name` is the count of a status, as in `load.x.phases.before.status.503` and `hostile.x.status.408`, or of a

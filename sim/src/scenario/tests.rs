@@ -414,6 +414,7 @@ fn figures_of_what_is_beside_the_loads_are_known() {
     says(&expect("prometheus.1.gateway_shed_total"), &["there is no gateway 1"]);
     says(&expect("prometheus.0.gateway_shed"), &["has no metric `gateway_shed`"]);
     says(&expect("rest.0.descriptors.grown"), &["the result will hold no figure"]);
+    says(&expect("retries.whatever"), &["there are retries.amplification, retries.budget_refused, "]);
     let resting = format!("rest = \"1s\"\n{SCENARIO}[[expect]]\nfigure = \"rest.0.descriptors.grown\"\nmax = 0\n");
     assert_eq!(read(&resting).rest, Duration::from_secs(1));
 }
@@ -424,4 +425,7 @@ fn what_only_sockets_carry_is_not_run_in_virtual_time() {
     assert!(refused(&simulated, GATEWAY).contains("the virtual runtime has no `rest`"));
     let http2 = simulated.replace("rest = \"1s\"\n", "").replace("request =", "http2 = true\nrequest =");
     assert!(refused(&http2, GATEWAY).contains("speaks HTTP/1.1 in the clear"));
+    // What would be read and never judged would hold whatever the gateway does.
+    let expected = simulated.replace("rest = \"1s\"\n", "") + "[[expect]]\nfigure = \"accounting.requests\"\nmax = 0\n";
+    assert!(refused(&expected, GATEWAY).contains("judges no [[expect]]"));
 }

@@ -115,8 +115,8 @@ pub struct Figure {
     pub name: &'static str,
     /// What it is counted in.
     pub unit: Unit,
-    /// It is a count or an exact replay: the worst run decides, and load that was late does no harm.
-    pub is_exact: bool,
+    /// What decides.
+    pub kind: Kind,
     /// How it is drawn from the arms.
     pub draw: Draw,
     /// The least that is wanted.
@@ -125,6 +125,17 @@ pub struct Figure {
     pub max: Option<f64>,
     /// The claim stands or falls with it.
     pub is_core: bool,
+}
+
+/// What of a figure decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An estimate out of valid rounds, by its interval: one round decides nothing.
+    Estimate,
+    /// A count or an exact replay, by the worst run: load that was late does no harm.
+    Exact,
+    /// A time that is not to be exceeded, by the worst run of those that are valid: one is enough.
+    Bound,
 }
 
 /// How a figure is drawn from the samples of one round.
@@ -260,12 +271,22 @@ impl Arm {
 impl Figure {
     /// An estimate, with an interval over rounds.
     pub const fn timed(name: &'static str, unit: Unit, draw: Draw) -> Self {
-        Self { name, unit, is_exact: false, draw, min: None, max: None, is_core: false }
+        Self { name, unit, kind: Kind::Estimate, draw, min: None, max: None, is_core: false }
     }
 
     /// A count or an exact replay.
     pub const fn exact(name: &'static str, unit: Unit, draw: Draw) -> Self {
-        Self { is_exact: true, ..Self::timed(name, unit, draw) }
+        Self { kind: Kind::Exact, ..Self::timed(name, unit, draw) }
+    }
+
+    /// A time that no valid run may exceed.
+    pub const fn bounded(name: &'static str, unit: Unit, draw: Draw) -> Self {
+        Self { kind: Kind::Bound, ..Self::timed(name, unit, draw) }
+    }
+
+    /// Something is asked of it.
+    pub fn is_asked(&self) -> bool {
+        self.min.is_some() || self.max.is_some()
     }
 
     /// At least so much is wanted.
@@ -285,19 +306,13 @@ impl Figure {
 }
 
 impl Draw {
-    /// Every figure of an arm that it is drawn from.
-    pub fn names_of(&self, arm: &str, names: &mut Vec<&'static str>) {
+    /// Every arm and figure of it that it is drawn from.
+    pub fn parts(&self) -> Vec<(&'static str, &'static str)> {
         match self {
-            Self::Of(of, name) if *of == arm => names.push(name),
-            Self::Of(..) => {}
-            Self::Ratio(one, other) | Self::Less(one, other) => {
-                one.names_of(arm, names);
-                other.names_of(arm, names);
-            }
-            Self::Sum(all) | Self::Most(all) | Self::Least(all) => {
-                all.iter().for_each(|one| one.names_of(arm, names));
-            }
-            Self::Times(_, one) | Self::Rest(one) => one.names_of(arm, names),
+            Self::Of(arm, name) => vec![(arm, name)],
+            Self::Ratio(one, other) | Self::Less(one, other) => [one.parts(), other.parts()].concat(),
+            Self::Sum(all) | Self::Most(all) | Self::Least(all) => all.iter().flat_map(Self::parts).collect(),
+            Self::Times(_, one) | Self::Rest(one) => one.parts(),
         }
     }
 }
@@ -305,8 +320,8 @@ impl Draw {
 impl Claim {
     /// Every figure of an arm that something is drawn from.
     pub fn names_of(&self, arm: &str) -> Vec<&'static str> {
-        let mut names = Vec::new();
-        self.figures.iter().for_each(|figure| figure.draw.names_of(arm, &mut names));
+        let parts = self.figures.iter().flat_map(|figure| figure.draw.parts());
+        let mut names: Vec<&str> = parts.filter(|(of, _)| *of == arm).map(|(_, name)| name).collect();
         let series = self.plots.iter().flat_map(|plot| plot.series).filter(|series| series.arms.contains(&arm));
         names.extend(series.map(|series| series.figure));
         names.sort_unstable();

@@ -3,13 +3,16 @@
 //! A round gives each arm one sample, and a figure one value: of samples of the same round, so that drift of the
 //! machine hits all sides of a ratio alike. What was not valid as a measurement counts where it is counted or replayed,
 //! and has no part in times.
+//!
+//! Invariant: a run that has ended and does not show what is asked of it (a breaker that never closed has no time in
+//! which it did) is the worst of all, and never left out.
 
 use std::collections::BTreeMap;
 
 use reports::result::ClaimFigure;
 use serde_json::Value;
 
-use super::experiment::{Draw, Figure};
+use super::experiment::{Draw, Figure, Kind};
 use super::verdict;
 use crate::run::figure_of;
 use crate::statistics::median;
@@ -30,14 +33,14 @@ pub struct Sample {
 /// The samples of each arm by its name, round by round; `None` where a round gave none.
 pub type Samples = BTreeMap<String, Vec<Option<Sample>>>;
 
-/// The value of a draw in one round; `None` where a sample or a figure is missing.
-pub fn value(draw: &Draw, samples: &Samples, round: usize, is_exact: bool) -> Option<f64> {
-    let of = |draw: &Draw| value(draw, samples, round, is_exact);
+/// The value of a draw in one round, of all samples or of valid ones; `None` where a sample or a figure is missing.
+pub fn value(draw: &Draw, samples: &Samples, round: usize, of_all: bool) -> Option<f64> {
+    let of = |draw: &Draw| value(draw, samples, round, of_all);
     let all = |draws: &[Draw]| draws.iter().map(of).collect::<Option<Vec<f64>>>().filter(|values| !values.is_empty());
     let found = match draw {
         Draw::Of(arm, name) => {
             let sample = samples.get(*arm)?.get(round)?.as_ref()?;
-            (is_exact || sample.is_valid).then(|| figure_of(&sample.figures, name)).flatten()
+            (of_all || sample.is_valid).then(|| figure_of(&sample.figures, name)).flatten()
         }
         Draw::Ratio(one, other) => Some(of(one)? / of(other).filter(|below| *below != 0.0)?),
         Draw::Less(one, other) => Some(of(one)? - of(other)?),
@@ -51,8 +54,28 @@ pub fn value(draw: &Draw, samples: &Samples, round: usize, is_exact: bool) -> Op
 }
 
 /// The values of all rounds that have one.
-pub fn values(draw: &Draw, samples: &Samples, rounds: usize, is_exact: bool) -> Vec<f64> {
-    (0..rounds).filter_map(|round| value(draw, samples, round, is_exact)).collect()
+pub fn values(draw: &Draw, samples: &Samples, rounds: usize, of_all: bool) -> Vec<f64> {
+    (0..rounds).filter_map(|round| value(draw, samples, round, of_all)).collect()
+}
+
+/// In how many rounds a run has ended and did not show what the worst run decides; of valid ones alone, of a time.
+fn lacking(figure: &Figure, samples: &Samples, rounds: usize) -> usize {
+    if !figure.is_asked() || figure.kind == Kind::Estimate {
+        return 0;
+    }
+    let counts = |sample: &Sample| figure.kind == Kind::Exact || sample.is_valid;
+    let parts = figure.draw.parts();
+    let lacks = |round: usize, arm: &str, name: &str| {
+        let sample = samples.get(arm).and_then(|all| all.get(round)?.as_ref());
+        sample.is_some_and(|sample| counts(sample) && figure_of(&sample.figures, name).is_none())
+    };
+    (0..rounds).filter(|round| parts.iter().any(|(arm, name)| lacks(*round, arm, name))).count()
+}
+
+/// That some runs did not show it, in words.
+pub fn lack(figure: &Figure, samples: &Samples, rounds: usize) -> Option<String> {
+    let count = lacking(figure, samples, rounds);
+    (count > 0).then(|| format!("{}: none in {count} of {rounds} rounds, which counts as not as wanted", figure.name))
 }
 
 /// An estimate with its interval.
@@ -86,17 +109,18 @@ pub fn estimate(values: &[f64], is_ratio: bool) -> Option<Estimate> {
 
 /// The figure as it stands in the result, held against what is wanted of it.
 pub fn drawn(figure: &Figure, samples: &Samples, rounds: usize) -> ClaimFigure {
-    let mut values = values(&figure.draw, samples, rounds, figure.is_exact);
+    let is_exact = figure.kind == Kind::Exact;
+    let mut values = values(&figure.draw, samples, rounds, is_exact);
     let mut told = ClaimFigure {
         name: figure.name.to_owned(),
         unit: figure.unit,
-        exact: figure.is_exact,
+        exact: is_exact,
         rounds: u32::try_from(values.len()).unwrap_or(u32::MAX),
         wanted: verdict::wanted(figure),
         core: figure.is_core,
         ..ClaimFigure::default()
     };
-    if figure.is_exact {
+    if figure.kind != Kind::Estimate {
         values.sort_unstable_by(f64::total_cmp);
         if let (Some(low), Some(high)) = (values.first(), values.last()) {
             (told.value, told.ci_low, told.ci_high) = (median(&values), Some(*low), Some(*high));
@@ -105,7 +129,10 @@ pub fn drawn(figure: &Figure, samples: &Samples, rounds: usize) -> ClaimFigure {
         (told.value, told.ci_low, told.ci_high) = (Some(found.value), Some(found.low), Some(found.high));
         told.coverage = Some(found.coverage);
     }
-    told.holds = verdict::holds(figure, &told);
+    told.holds = match lacking(figure, samples, rounds) {
+        0 => verdict::holds(figure, &told),
+        _ => Some(false),
+    };
     told
 }
 
@@ -160,6 +187,41 @@ mod tests {
             (Some(5.0), Some(false), None),
             "the worst run decides"
         );
+    }
+
+    #[test]
+    fn a_run_that_does_not_show_it_is_the_worst_one() {
+        let mut samples = samples(&[("x", &[1.0, 2.0, 1.5])]);
+        let exact = Figure::exact("n", Unit::Number, X).most(3.0);
+        let bounded = Figure::bounded("t", Unit::Ms, X).most(3.0);
+        assert_eq!((drawn(&exact, &samples, 3).holds, lack(&exact, &samples, 3)), (Some(true), None));
+        samples.get_mut("x").unwrap()[1].as_mut().unwrap().figures = json!({});
+        for figure in [exact, bounded] {
+            assert_eq!(drawn(&figure, &samples, 3).holds, Some(false));
+            assert!(lack(&figure, &samples, 3).unwrap().contains("none in 1 of 3 rounds"));
+        }
+        // Nobody asks, or there was no such run.
+        assert_eq!(lack(&Figure::exact("n", Unit::Number, X), &samples, 3), None);
+        samples.get_mut("x").unwrap()[1] = None;
+        assert_eq!(drawn(&exact, &samples, 3).holds, Some(true));
+        // Nothing goes into nothing, which is no lack.
+        let ratio = Figure::exact("r", Unit::Times, Draw::Ratio(&X, &Draw::Times(0.0, &X))).most(3.0);
+        assert_eq!((drawn(&ratio, &samples, 3).holds, lack(&ratio, &samples, 3)), (None, None));
+    }
+
+    #[test]
+    fn a_time_of_a_run_that_was_not_valid_decides_nothing() {
+        let mut samples = samples(&[("x", &[900.0, 140.0])]);
+        samples.get_mut("x").unwrap()[0].as_mut().unwrap().is_valid = false;
+        let bounded = Figure::bounded("trip", Unit::Ms, X).most(250.0);
+        assert_eq!(drawn(&bounded, &samples, 1).holds, None, "the one run was not valid");
+        let told = drawn(&bounded, &samples, 2);
+        assert_eq!((told.holds, told.rounds, told.value, told.exact), (Some(true), 1, Some(140.0), false));
+        samples.get_mut("x").unwrap()[0].as_mut().unwrap().is_valid = true;
+        assert_eq!(drawn(&bounded, &samples, 2).holds, Some(false), "the worst valid run decides");
+        // A run that was not valid may have shown no breaker what it trips at.
+        samples.get_mut("x").unwrap()[0] = Some(Sample::default());
+        assert_eq!(drawn(&bounded, &samples, 2).holds, Some(true));
     }
 
     #[test]

@@ -127,6 +127,9 @@ impl Shop<'_> {
             Work::Scenario { file, edits, also } => {
                 let mut scenario = written::scenario(self.scenarios, file, edits, place)?;
                 scenario.seed = seed;
+                if self.is_quick {
+                    scenario.warm_up /= 2;
+                }
                 scenario.expectations = asked_for(claim, arm.name);
                 describe(file, &scenario, done);
                 let result = self.measured(&scenario, place)?;

@@ -6,7 +6,7 @@ use reports::result::{Claim as Recorded, ClaimPlot, ClaimPoint, ClaimSeries, Res
 use reports::table::Table;
 
 use super::experiment::{Arm, Claim, Draw, Figure, Plot, Series};
-use super::figure::{drawn, estimate, values};
+use super::figure::{drawn, estimate, lack, values};
 use super::perform::Performed;
 use super::{Options, verdict};
 
@@ -16,14 +16,15 @@ pub(super) fn of(claim: &Claim, done: &Performed, seconds: f64, options: &Option
     notes.extend(claim.missing.iter().map(|text| format!("not measured here: {text}")));
     let mut configuration = vec![format!("{} rounds of each arm, seed {}", done.rounds, options.seed)];
     configuration.extend(done.configuration.iter().cloned());
-    let figures = claim.figures.iter().filter(|figure| !is_left_out(claim, figure, options));
+    let figures = || claim.figures.iter().filter(|figure| !is_left_out(claim, figure, options));
+    notes.extend(figures().filter_map(|figure| lack(figure, &done.samples, done.rounds)));
     let mut recorded = Recorded {
         id: claim.id.to_owned(),
         section: claim.section.to_owned(),
         claim: claim.claim.to_owned(),
         system: claim.system.to_owned(),
         experiment: claim.experiment.to_owned(),
-        figures: figures.map(|figure| drawn(figure, &done.samples, done.rounds)).collect(),
+        figures: figures().map(|figure| drawn(figure, &done.samples, done.rounds)).collect(),
         configuration,
         notes,
         plots: claim.plots.iter().filter_map(|plot| plotted(claim, plot, done)).collect(),
@@ -38,11 +39,8 @@ pub(super) fn of(claim: &Claim, done: &Performed, seconds: f64, options: &Option
 
 /// Whether a figure is drawn from an arm that has no part when it is quick: nothing is said of it then.
 fn is_left_out(claim: &Claim, figure: &Figure, options: &Options) -> bool {
-    let is_drawn_from = |arm: &Arm| {
-        let mut names = Vec::new();
-        figure.draw.names_of(arm.name, &mut names);
-        !names.is_empty()
-    };
+    let parts = figure.draw.parts();
+    let is_drawn_from = |arm: &Arm| parts.iter().any(|(of, _)| *of == arm.name);
     options.quick && claim.arms.iter().filter(|arm| arm.is_slow).any(is_drawn_from)
 }
 

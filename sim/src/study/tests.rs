@@ -6,7 +6,12 @@ use std::path::Path;
 use gateway::algorithms::criticality::Criticality;
 
 use super::Study;
-use super::experiment::{Claim, Draw, Work};
+use reports::result::{ClaimVerdict, Unit};
+use serde_json::{Value, json};
+
+use super::experiment::{Claim, Draw, Kind, Work};
+use super::figure::{Sample, Samples, drawn};
+use super::verdict;
 use super::written;
 use crate::peers::keepalive;
 
@@ -38,27 +43,13 @@ fn every_claim_has_something_that_it_stands_or_falls_with() {
     }
 }
 
-fn arms_of(draw: &Draw, arms: &mut Vec<&'static str>) {
-    match draw {
-        Draw::Of(arm, _) => arms.push(arm),
-        Draw::Ratio(one, other) | Draw::Less(one, other) => {
-            arms_of(one, arms);
-            arms_of(other, arms);
-        }
-        Draw::Sum(all) | Draw::Most(all) | Draw::Least(all) => all.iter().for_each(|one| arms_of(one, arms)),
-        Draw::Times(_, one) | Draw::Rest(one) => arms_of(one, arms),
-    }
-}
-
 #[test]
 fn figures_and_plots_are_drawn_from_arms_that_are_run() {
     for claim in all() {
         let known: BTreeSet<&str> = claim.arms.iter().map(|arm| arm.name).collect();
         assert_eq!(known.len(), claim.arms.len(), "{}: a name twice", claim.id);
         for figure in claim.figures {
-            let mut arms = Vec::new();
-            arms_of(&figure.draw, &mut arms);
-            for arm in arms {
+            for (arm, _) in figure.draw.parts() {
                 let found = claim.arms.iter().find(|one| one.name == arm);
                 let found = found.unwrap_or_else(|| panic!("{}: {} is drawn from {arm}", claim.id, figure.name));
                 assert!(!(figure.is_core && found.is_slow), "{}: {} would be open with --quick", claim.id, figure.name);
@@ -70,9 +61,96 @@ fn figures_and_plots_are_drawn_from_arms_that_are_run() {
         for arm in claim.arms {
             let is_plotted = claim.plots.iter().flat_map(|plot| plot.series).any(|one| one.arms.contains(&arm.name));
             let is_used = is_plotted || !claim.names_of(arm.name).is_empty();
-            assert!(is_used || arm.is_slow, "{}: nothing is drawn from {}", claim.id, arm.name);
+            assert!(is_used, "{}: nothing is drawn from {}", claim.id, arm.name);
         }
     }
+}
+
+#[test]
+fn a_time_never_counts_as_exact_and_no_extreme_hides_the_other() {
+    for claim in all() {
+        for figure in claim.figures {
+            let told = format!("{}: {}", claim.id, figure.name);
+            let is_time = matches!(figure.unit, Unit::Ns | Unit::Us | Unit::Ms);
+            assert!(!is_time || figure.kind != Kind::Exact, "{told}: what was late would count");
+            match figure.draw {
+                Draw::Most(_) => assert!(figure.min.is_none(), "{told}: the largest says nothing of the smallest"),
+                Draw::Least(_) => assert!(figure.max.is_none(), "{told}: the smallest says nothing of the largest"),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// One sample for each arm of a claim, in which every figure is what `of` says.
+fn samples_of(claim: &Claim, of: impl Fn(&str, &str) -> f64) -> Samples {
+    let sample = |arm: &'static str| {
+        let mut figures = json!({});
+        for name in claim.names_of(arm) {
+            let at = name.split('.').fold(&mut figures, |at, key| {
+                if !at.is_object() {
+                    *at = json!({});
+                }
+                at.as_object_mut().unwrap().entry(key).or_insert(Value::Null)
+            });
+            *at = of(arm, name).into();
+        }
+        Some(Sample { figures, is_valid: true })
+    };
+    claim.arms.iter().map(|arm| (arm.name.to_owned(), vec![sample(arm.name)])).collect()
+}
+
+fn verdict_on(id: &str, of: impl Fn(&str, &str) -> f64) -> ClaimVerdict {
+    let claim = all().find(|claim| claim.id == id).unwrap();
+    let samples = samples_of(claim, of);
+    let figures = claim.figures.iter().filter(|figure| figure.kind != Kind::Estimate);
+    let figures = figures.map(|figure| drawn(figure, &samples, 1)).collect();
+    let mut recorded = reports::result::Claim { figures, ..Default::default() };
+    verdict::judge(&mut recorded);
+    recorded.verdict
+}
+
+#[test]
+fn a_limit_that_is_not_given_does_not_hold() {
+    // During an outage one arm gives a tenth of its rate.
+    let of_rate = |pause: f64, healed: f64| {
+        move |arm: &str, name: &str| match name {
+            "limiters.everyone.phases.fault_1.of_rate" if arm == "pause" => pause,
+            "limiters.everyone.phases.healed.of_rate" => healed,
+            // Two of four give half of the limit beside it.
+            _ if arm == "cut-two" => 1.5,
+            name if name.ends_with(".of_rate") => 1.0,
+            _ => 0.0,
+        }
+    };
+    assert_eq!(verdict_on("A18", of_rate(1.0, 1.0)), ClaimVerdict::Holds);
+    assert_eq!(verdict_on("A18", of_rate(0.1, 1.0)), ClaimVerdict::HoldsInPart);
+    assert_eq!(verdict_on("A18", of_rate(1.0, 0.2)), ClaimVerdict::HoldsInPart);
+    // And gateways that admit a tenth of what they should.
+    let admitted = |error: f64| move |_: &str, name: &str| if name.ends_with("sustained_error") { error } else { 1.0 };
+    let told = |error| {
+        verdict_on("A17", move |arm, name| match name.contains("_sum") {
+            true => 0.001,
+            false => admitted(error)(arm, name),
+        })
+    };
+    assert_eq!(told(0.0), ClaimVerdict::Holds);
+    assert_eq!(told(-0.9), ClaimVerdict::HoldsInPart);
+}
+
+#[test]
+fn a_gateway_that_refuses_every_token_does_not_stop_replays() {
+    let told = |admitted: f64| {
+        verdict_on("A14", move |arm, name| match (arm, name) {
+            ("replay", name) if name.ends_with(".status.200") => admitted,
+            ("replay", name) if name.ends_with(".status.401") => 2_000.0 - admitted,
+            (_, "detected") => 1.0,
+            (_, name) if name.ends_with(".success_ratio") => 1.0,
+            _ => 0.0,
+        })
+    };
+    assert_eq!(told(490.0), ClaimVerdict::Holds);
+    assert_eq!(told(0.0), ClaimVerdict::HoldsInPart, "whoever refuses everything has found nothing");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use reports::quantity::in_unit;
 use reports::result::{Claim, ClaimFigure, ClaimVerdict};
 
-use super::experiment::Figure;
+use super::experiment::{Figure, Kind};
 
 /// Rounds that an estimate needs before anything is said by it.
 const LEAST_ROUNDS: u32 = 2;
@@ -27,7 +27,8 @@ pub fn wanted(figure: &Figure) -> String {
 /// Whether a figure is as wanted; `None` when nothing is wanted, or nothing follows.
 pub fn holds(figure: &Figure, drawn: &ClaimFigure) -> Option<bool> {
     let (low, high) = (drawn.ci_low?, drawn.ci_high?);
-    if (figure.min.is_none() && figure.max.is_none()) || (!figure.is_exact && drawn.rounds < LEAST_ROUNDS) {
+    let is_estimate = figure.kind == Kind::Estimate;
+    if !figure.is_asked() || (is_estimate && drawn.rounds < LEAST_ROUNDS) {
         return None;
     }
     let (min, max) = (figure.min.unwrap_or(f64::NEG_INFINITY), figure.max.unwrap_or(f64::INFINITY));
@@ -35,7 +36,7 @@ pub fn holds(figure: &Figure, drawn: &ClaimFigure) -> Option<bool> {
     let slack = |bound: f64| if bound.is_finite() { bound.abs() * 1e-9 } else { 0.0 };
     if low >= min - slack(min) && high <= max + slack(max) {
         Some(true)
-    } else if figure.is_exact || high < min || low > max {
+    } else if !is_estimate || high < min || low > max {
         Some(false)
     } else {
         None

@@ -135,7 +135,9 @@ impl Load {
         let (got, left) = self.attempt(part, &bytes).await;
         self.judge(part, &got, &id);
         let mut request = self.planned(at_ns);
-        request.request_id = Some(got.request_id.as_deref().unwrap_or(&id).into());
+        // A gateway that does not take its clients' ids has another one, which an answer alone tells.
+        let own = self.options.examine.then_some(&*id);
+        request.request_id = got.request_id.as_deref().or(own).map(Into::into);
         (request.sent_ns, request.head_ns, request.status) = (got.sent_ns, got.head_ns, got.status);
         (request.retry_after_ns, request.answers) = (got.retry_after_ns, u32::from(got.whole));
         request.outcome = outcome(part, &got, left);

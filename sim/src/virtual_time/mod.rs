@@ -26,9 +26,13 @@ mod request;
 mod trace;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
+
+use gateway::config::Config;
+use gateway::config::settings::Route;
+use gateway::config::settings::route::Rewrite;
 
 use crate::history::limit::requests;
 use crate::history::{History, Phase};
@@ -48,6 +52,9 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// The clock's step, and with it the network's.
 const TICK: Duration = Duration::from_millis(1);
 
+/// Where clients come from: turmoil's own network.
+const CLIENTS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 0, 1));
+
 /// How a world is watched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
@@ -56,6 +63,16 @@ pub struct Options {
     pub examine: bool,
     /// How long a connection may be idle; a gateway that closes one earlier, under a request, is wrong.
     pub idle_timeout_ns: u64,
+}
+
+impl Options {
+    /// Whether requests may be [examined](Self::examine) with this configuration of the gateway.
+    #[must_use]
+    pub fn may_examine(config: &Config) -> bool {
+        let trusts = config.server.trusted_proxies.iter().any(|network| network.contains(&CLIENTS));
+        let strips = |route: &Route| matches!(route.rewrite, None | Some(Rewrite::StripPrefix(_)));
+        trusts && config.routes.iter().all(|route| strips(route))
+    }
 }
 
 /// What was seen of a world.

@@ -139,7 +139,8 @@ impl Judging<'_> {
 }
 
 /// Ejection of an upstream's endpoints. `checked`: one may be out because its checks fail, which is bounded by nothing
-/// but that the last one stays; what its checks said, nobody tells here.
+/// but that the last one stays, unless somebody's breaker says that it is no good either; what its checks said, nobody
+/// tells here.
 pub(crate) fn of_ejection(
     history: &History,
     endpoints: &[Endpoint],
@@ -183,10 +184,11 @@ pub(crate) fn of_ejection(
         let out = now.iter().filter(|standing| standing.out_since_ns.is_some()).count();
         let capped = now.iter().filter(|standing| standing.capped).count();
         let all_tripped = now.iter().all(|standing| standing.tripped);
+        let nobody_left = all_tripped || (checked && now.iter().any(|standing| standing.tripped));
         if capped > 0 && (all_tripped || out < share) {
             found.push(format!("at {} ms {capped} are capped, {out} are out, {share} may be", event.at_ns / MS));
         }
-        if out > allowed && !all_tripped {
+        if out > allowed && !nobody_left {
             found.push(format!("at {} ms {out} are out, {allowed} may be", event.at_ns / MS));
         }
     }
@@ -295,7 +297,8 @@ mod tests {
         let checked =
             |story: Story| of_ejection(&story.end(), &[endpoint("orders/0"), endpoint("orders/1")], (0, true)).len();
         assert_eq!(checked(out(tripped(), "orders/1", true)), 0, "its checks may have said so");
-        assert_eq!(checked(both(tripped())), 1, "and never the last one");
+        assert_eq!(checked(both(tripped())), 0, "one by its checks, the other by its breaker");
+        assert_eq!(checked(both(Story::new().at_ms(10))), 1, "and never the last one by checks alone");
     }
 
     #[test]

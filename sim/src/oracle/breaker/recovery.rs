@@ -5,7 +5,7 @@
 //! takes as long as the endpoint takes to answer. That sum is the lower bound that stands beside the figure.
 //!
 //! Invariant: what never closed has no time, however soon the run ended. A fault that lasts to the end of the run heals
-//! nothing that could be seen.
+//! nothing that could be seen, nor does one whose successor begins before any breaker could have closed.
 
 use super::outcomes::Judged;
 use super::spans::Span;
@@ -41,11 +41,21 @@ pub(crate) fn find(
                 BreakerState::HalfOpen => healed,
                 BreakerState::Open => healed.max(spans[at].from_ns.saturating_add(policy.open_for(spans[at].openings))),
             };
+            // Before any breaker could know that it is well, it is not any more: what came next says nothing of this.
+            if falls_ill_again(history, endpoint, healed, probe.saturating_add(service)) {
+                return None;
+            }
             let closed = spans[at..].iter().find(|span| span.state == BreakerState::Closed);
             let took_ns = closed.map(|span| span.from_ns - healed);
             Some(Recovery { took_ns, bound_ns: (probe - healed).saturating_add(service) })
         })
         .collect()
+}
+
+/// Whether another fault begins in this time.
+fn falls_ill_again(history: &History, endpoint: &Endpoint, from_ns: u64, until_ns: u64) -> bool {
+    let mut faults = history.faults.iter().filter(|fault| fault.endpoint == *endpoint);
+    faults.any(|fault| (from_ns..until_ns).contains(&fault.from_ns))
 }
 
 /// When the endpoint had no fault any more. Faults that follow each other, or overlap, heal once.
@@ -118,6 +128,25 @@ mod tests {
         let story = Story::new().phase_between("before", 0, 150).answered("orders/1", 200, 2);
         let story = story.fault("orders/1", 10, 150, "hang").at_ms(20).breaker("orders/1", Closed, Open);
         assert!(recoveries(story).is_empty());
+    }
+
+    #[test]
+    fn a_fault_that_begins_before_the_breaker_may_close_is_not_the_breakers_delay() {
+        // Due at 325; its probe meets a second fault, and the next one is due at 725.
+        let again = |from: u64| {
+            outage()
+                .fault("orders/1", from, 400, "status = 503")
+                .at_ms(325)
+                .breaker("orders/1", Open, HalfOpen)
+                .at_ms(327)
+                .breaker("orders/1", HalfOpen, Open)
+                .at_ms(727)
+                .breaker("orders/1", Open, HalfOpen)
+                .at_ms(730)
+                .breaker("orders/1", HalfOpen, Closed)
+        };
+        assert_eq!(recoveries(again(300)), [(Some(330), 329)], "the second heal alone; due at 727, and 2 ms to answer");
+        assert_eq!(recoveries(again(330)).len(), 2, "it could have closed before");
     }
 
     #[test]

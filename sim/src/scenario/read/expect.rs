@@ -79,6 +79,8 @@ fn check((key, figure): (&str, &str), told: Known<'_>, reader: &Reader<'_>, repo
         report.error(at, "breakers are scored where there is one gateway, whose breakers they are");
         return;
     }
-    let names: Vec<&str> = known.iter().map(String::as_str).collect();
+    // What is in the same section comes first: a list of all is cut.
+    let mut names: Vec<&str> = known.iter().map(String::as_str).collect();
+    names.sort_by_key(|name| name.split('.').next() != Some(section));
     report.unknown(at, format!("the result will hold no figure `{figure}`"), figure, &names);
 }

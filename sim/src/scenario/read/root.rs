@@ -161,6 +161,11 @@ fn only_on_sockets(reader: &Reader<'_>, loads: &[LoadPart], mocks: &[MockPart], 
     );
     refuse(reader.has("hostile"), "the virtual runtime has no `hostile`; run it with runtime = \"sockets\"");
     refuse(reader.has("rest"), "the virtual runtime has no `rest`; run it with runtime = \"sockets\"");
+    refuse(
+        reader.has("expect"),
+        "`sim explore` holds a world against what must always be true, and judges no [[expect]]; run it with runtime = \
+         \"sockets\"",
+    );
 }
 
 /// Whether everybody speaks what the listener speaks that is meant.

@@ -213,6 +213,12 @@ pub(super) static A25: Claim = Claim {
             Unit::Number,
             Ratio(&Of("20ms", REQUESTS), &Of("20ms", CALLS)),
         ),
+        Figure::exact(
+            "requests a call, 20 ms and 500 at most",
+            Unit::Number,
+            Ratio(&Of("20ms-of-500", REQUESTS), &Of("20ms-of-500", CALLS)),
+        )
+        .most(500.0),
         Figure::timed(
             "CPU a request, 20 ms over not gathered",
             Unit::Times,

@@ -136,7 +136,7 @@ pub(super) static A13: Claim = Claim {
             Ratio(&Of("new", TOKEN_P99), &Of("known", TOKEN_P99)),
         )
         .most(2.0),
-        Figure::exact(
+        Figure::bounded(
             "key server down: longest wait of the route without tokens",
             Unit::Us,
             Most(&[
@@ -153,6 +153,18 @@ pub(super) static A13: Claim = Claim {
         )
         .least(1.0)
         .core(),
+        Figure::exact(
+            "key server slow: tokens of a new key answered as expected",
+            Unit::Share,
+            Of("keys-slow", "load.next.phases.fault_1.success_ratio"),
+        )
+        .least(1.0),
+        Figure::bounded(
+            "key server slow: longest wait of the route without tokens",
+            Unit::Us,
+            Of("keys-slow", "load.open.phases.fault_1.latency_us.max"),
+        )
+        .most(250_000.0),
         Figure::timed("RS256 verifications a second", Unit::PerSecond, Of("speed", "RS256.per_second")),
         Figure::timed("EdDSA verifications a second", Unit::PerSecond, Of("speed", "EdDSA.per_second")),
         Figure::timed("HS256 verifications a second", Unit::PerSecond, Of("speed", "HS256.per_second")),

@@ -42,6 +42,7 @@ pub(super) static A14: Claim = Claim {
         )
         .least(1.0),
         Figure::exact("tokens that hold once and got in, of 500", Unit::Number, Of("replay", REPLAYED))
+            .least(475.0)
             .most(500.0)
             .core(),
         Figure::exact("replays that were refused", Unit::Number, Of("replay", "load.main.phases.before.status.401"))

@@ -1,0 +1,102 @@
+//! The labels that the samples of a family have, and the values of those whose values are known beforehand.
+//!
+//! A page shows a sample when there is something to count, so what a family may have cannot be read off a page.
+//! Invariant: every family of the gateway's own is here; a test holds that against the page.
+
+use gateway::algorithms::gathering::Reason;
+use gateway::config::settings::compress::Coding;
+use gateway::error::Code;
+use gateway::telemetry::metrics::{
+    Announcement, AttemptOutcome, AuthResult, CacheResult, CoalesceResult, EndpointState, FallbackResult,
+    HandshakeResult, HedgeResult, LimitDecision, MirrorResult, PartResult, RetryResult, ShedReason, SpanResult,
+    UpstreamHandshake, WordResult,
+};
+
+/// The labels of a family's samples; of a histogram those of its sum and its count. `None` of no family that is known.
+pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
+    Some(match family {
+        "gateway_requests_total" => &["route", "status_class", "code"],
+        "gateway_fallbacks_total"
+        | "gateway_coalesced_total"
+        | "gateway_mirrored_total"
+        | "gateway_forward_auth_total" => &["route", "result"],
+        "gateway_grpc_answers_total" => &["route", "grpc_status"],
+        "gateway_compressed_answers_total" => &["route", "coding"],
+        "gateway_compressed_bytes_total" => &["route", "coding", "form"],
+        "gateway_left_uncompressed_total" | "gateway_request_duration_seconds" | "gateway_overhead_seconds" => {
+            &["route"]
+        }
+        "gateway_split_total" => &["route", "upstream"],
+        "gateway_aggregate_parts_total" => &["aggregate", "part", "result"],
+        "gateway_batch_size" | "gateway_batch_merged_total" => &["batch"],
+        "gateway_batches_sent_total" => &["batch", "reason"],
+        "gateway_upstream_attempts_total" => &["upstream", "outcome"],
+        "gateway_retries_total" | "gateway_hedges_total" | "gateway_upstream_tls_handshakes_total" => {
+            &["upstream", "result"]
+        }
+        "gateway_upstream_duration_seconds" | "gateway_upstream_connections_opened_total" | "gateway_ejections" => {
+            &["upstream"]
+        }
+        "gateway_upstream_connections" | "gateway_endpoints" => &["upstream", "state"],
+        "gateway_endpoint_in_flight"
+        | "gateway_endpoint_failures_total"
+        | "gateway_concurrency_limit"
+        | "gateway_breaker_state" => &["upstream", "endpoint"],
+        "gateway_breaker_trips_total" => &["upstream", "endpoint", "cause"],
+        "gateway_limit_decisions_total" => &["rule", "decision"],
+        "gateway_store_duration_seconds" | "gateway_store_degraded" => &["store"],
+        "gateway_auth_total" => &["provider", "result"],
+        "gateway_token_cache_total" | "gateway_spans_total" => &["result"],
+        "gateway_keys_age_seconds" | "gateway_keys_failing" => &["provider"],
+        "gateway_connections" | "gateway_tls_certificate_expiry_seconds" => &["listener"],
+        "gateway_tls_handshakes_total" | "gateway_proxy_protocol_total" => &["listener", "result"],
+        "gateway_shed_total" => &["reason"],
+        "gateway_worker_loop_delay_seconds" => &["worker"],
+        "gateway_build_info" => &["version", "commit"],
+        "gateway_log_dropped_total"
+        | "gateway_log_write_failures_total"
+        | "gateway_config_last_reload_ok"
+        | "gateway_config_needs_restart"
+        | "gateway_spans_dropped_total"
+        | "gateway_config_version"
+        | "gateway_config_reload_failures_total"
+        | "gateway_panics_total" => &[],
+        other if other.starts_with("process_") => &[],
+        _ => return None,
+    })
+}
+
+/// Every value that a label may have; `None` where that is a matter of configuration.
+pub(super) fn values(family: &str, label: &str) -> Option<Vec<&'static str>> {
+    macro_rules! all {
+        ($kind:ty) => {
+            <$kind>::ALL.iter().map(|one| one.as_str()).collect()
+        };
+    }
+    Some(match (family, label) {
+        ("gateway_requests_total", "status_class") => vec!["1xx", "2xx", "3xx", "4xx", "5xx"],
+        ("gateway_requests_total", "code") => Code::ALL.iter().map(|code| code.as_str()).chain(["ok"]).collect(),
+        ("gateway_fallbacks_total", "result") => all!(FallbackResult),
+        ("gateway_coalesced_total", "result") => all!(CoalesceResult),
+        ("gateway_mirrored_total", "result") => all!(MirrorResult),
+        ("gateway_forward_auth_total", "result") => all!(WordResult),
+        (_, "coding") => all!(Coding),
+        (_, "form") => vec!["before", "after"],
+        ("gateway_aggregate_parts_total", "result") => all!(PartResult),
+        ("gateway_batches_sent_total", "reason") => all!(Reason),
+        ("gateway_upstream_attempts_total", "outcome") => all!(AttemptOutcome),
+        ("gateway_retries_total", "result") => all!(RetryResult),
+        ("gateway_hedges_total", "result") => all!(HedgeResult),
+        ("gateway_upstream_tls_handshakes_total", "result") => all!(UpstreamHandshake),
+        ("gateway_upstream_connections", "state") => vec!["busy", "idle"],
+        ("gateway_endpoints", "state") => all!(EndpointState),
+        ("gateway_limit_decisions_total", "decision") => all!(LimitDecision),
+        ("gateway_auth_total", "result") => all!(AuthResult),
+        ("gateway_token_cache_total", "result") => all!(CacheResult),
+        ("gateway_spans_total", "result") => all!(SpanResult),
+        ("gateway_tls_handshakes_total", "result") => all!(HandshakeResult),
+        ("gateway_proxy_protocol_total", "result") => all!(Announcement),
+        ("gateway_shed_total", "reason") => all!(ShedReason),
+        _ => return None,
+    })
+}
