@@ -178,7 +178,7 @@ impl Limits {
     /// time from when the client was last waited for, and the exchange's time bounds both.
     #[inline]
     fn poll_over<N: Network>(&mut self, exchange: &Exchange<N>, selected: &Selected<N>, cx: &mut Context<'_>) -> bool {
-        let waits = deadline::waits_for_client(exchange);
+        let waits = exchange.waits_for_client();
         if waits != std::mem::replace(&mut self.waits_for_client, waits) {
             selected.wait_for_client(waits, exchange.now());
             if let Some(time) = self.time.as_mut().filter(|_| !waits) {
@@ -276,7 +276,7 @@ fn accept<N: Network>(exchange: &Exchange<N>, head: ResponseHead, mut source: So
 
 /// The time until response headers is up: the client's fault if it is the client that is being waited for.
 fn out_of_time<N: Network>(exchange: &Exchange<N>) -> GatewayError {
-    if deadline::waits_for_client(exchange) {
+    if exchange.waits_for_client() {
         GatewayError::new(Code::RequestTimeout, "The request body did not arrive in time.").closing()
     } else {
         GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time.")

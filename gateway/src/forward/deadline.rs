@@ -104,12 +104,6 @@ pub(super) fn waited<N: Network>(exchange: &Exchange<N>, began: Instant, now: In
     Some(since.min(Duration::from_nanos(now_ns.saturating_sub(until))))
 }
 
-/// Whether it is the client's body that is being waited for.
-#[inline]
-pub(super) fn waits_for_client<N: Network>(exchange: &Exchange<N>) -> bool {
-    exchange.waits_for_client()
-}
-
 /// Whether an upstream has taken nothing of a request for the route's `idle_timeout`, where the route has no `timeout`
 /// that would end it. `is_blocked` says whether some of the request waits for it to take more.
 #[inline]

@@ -11,7 +11,6 @@ use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
 
 use super::attempt::{Failure, body_failure};
-use super::deadline::waits_for_client;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -69,7 +68,7 @@ enum Stopped {
 /// dropped is waited for by nobody.
 fn why_stopped<N: Network>(exchange: &Exchange<N>) -> Option<Stopped> {
     let deadlines = &exchange.connection.deadlines;
-    let waits = waits_for_client(exchange);
+    let waits = exchange.waits_for_client();
     let body_is_late = deadlines.has_expired(Wait::RequestBody) || deadlines.has_expired(Wait::RequestTotal);
     let is_over = deadlines.has_expired(Wait::Exchange) || fault(exchange).is_some();
     (is_over || waits && body_is_late).then_some(if waits { Stopped::Client } else { Stopped::Handler })

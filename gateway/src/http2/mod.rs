@@ -48,4 +48,5 @@ pub use gathered::{End, Gathered};
 pub use heard::{Heard, Hearing};
 pub use opened::{MOST_CALLS, Opened, Unspoken, Whole, open};
 pub use preface::begins_like_preface;
+pub(crate) use small_frames::frame_budget;
 pub use watched::{Pulse, Watched};

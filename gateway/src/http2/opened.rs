@@ -13,6 +13,7 @@ use h2::client::{Builder, Connection, SendRequest};
 use http::{HeaderMap, Request, StatusCode};
 
 use super::heard::{Heard, Hearing};
+use super::small_frames::frame_budget;
 use crate::clock::Clock;
 use crate::http1::{MAX_FIELDS, MAX_HEAD_BYTES};
 use crate::network::ByteStream;
@@ -26,14 +27,11 @@ const CALL_WINDOW: u32 = 64 * 1024;
 /// Each call has room for its window, so that one whose client is slow never holds the others up.
 const CONNECTION_WINDOW: u32 = CALL_WINDOW * MOST_CALLS as u32;
 
-/// What `h2` charges for a small frame that nobody has taken: what it is short of these bytes.
-const SMALL_FRAME: usize = 256;
-
 /// The smallest frames of which every call's window may be full: gRPC's shortest message. Beyond the budget `h2` ends
 /// the connection, and with it the calls of those who do read. It is what holds memory, too: `h2` spends some 250 bytes
 /// on a frame of any size.
 const LEAST_FRAME: usize = 5;
-const FRAME_BUDGET: usize = CONNECTION_WINDOW as usize / LEAST_FRAME * (SMALL_FRAME - LEAST_FRAME);
+const FRAME_BUDGET: usize = frame_budget(CONNECTION_WINDOW as usize, LEAST_FRAME);
 
 /// Calls given up of late that are remembered, so that what the upstream had on its way for them is dropped in silence.
 const REMEMBERED: usize = 16 * MOST_CALLS;

@@ -13,6 +13,14 @@ use futures_util::task::AtomicWaker;
 /// Frames from this size on are bounded well enough by their bytes.
 pub(super) const SMALL_BYTES: usize = 1024;
 
+/// What `h2` charges for a DATA frame that nobody has taken: what it is short of these bytes.
+const CHARGED_BELOW: usize = 256;
+
+/// What a connection is charged at most before `h2` ends it, so that frames of `least` bytes may fill all of `window`.
+pub(crate) const fn frame_budget(window: usize, least: usize) -> usize {
+    (window / least).saturating_mul(CHARGED_BELOW - least)
+}
+
 /// The first small frames of a body are not counted. Most bodies have no more.
 const UNCOUNTED: u8 = 16;
 

@@ -238,20 +238,17 @@ impl<B: Body<Data = Bytes>> Sending<'_, B> {
 
     /// Sends as much of the part as the client takes.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+        // Until it goes: the client's window is shut, or `h2` holds many small frames that it does not read.
+        self.waits = true;
         self.stream.reserve_capacity(self.part.len());
         let mut room = self.stream.capacity();
         if room == 0 {
             match self.stream.poll_capacity(cx) {
                 Poll::Ready(Some(Ok(capacity))) => room = capacity,
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Err(())),
-                Poll::Pending => {
-                    self.waits = true;
-                    return Poll::Pending;
-                }
+                Poll::Pending => return Poll::Pending,
             }
         }
-        // Where `h2` holds many small frames, the client reads nothing, whatever its window.
-        self.waits = true;
         let sent = ready!(self.part.poll_take(room, cx));
         (self.waits, self.moved) = (false, true);
         Poll::Ready(self.stream.send_data(sent, self.part.is_over()).map_err(|_| ()))

@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::config::settings::server::Server;
 use crate::context::WebSocketKey;
 use crate::exchange::Arrival;
-use crate::http2::{Allowance, Pulse, Watched};
+use crate::http2::{Allowance, Pulse, Watched, frame_budget};
 use crate::network::{ByteStream, Network};
 use crate::shard::Shard;
 use crate::telemetry::metrics::ShedReason;
@@ -37,9 +37,6 @@ const SEND_BYTES: usize = 64 * 1024;
 /// Streams that were reset and whose last frames may still come, and for how long.
 const RESET_STREAMS: usize = 64;
 const RESET_TIME: Duration = Duration::from_secs(1);
-
-/// What `h2` charges for a small DATA frame that nobody has taken: what it is short of these bytes.
-const SMALL_FRAME: usize = 256;
 
 /// The smallest frames of which the connection's window may be full, bytes. Beyond the budget `h2` ends the connection,
 /// and with it the requests of those who did nothing. It bounds memory too, since `h2` spends some 250 bytes on a frame
@@ -111,14 +108,14 @@ pub(super) async fn serve<N: Network, S: ByteStream>(
 /// what is too large gets the gateway's own answer, and a record; of what is more, `h2` keeps nothing.
 fn builder(server: &Server) -> Builder {
     let fields = 2 * (server.max_header_bytes + server.max_uri_bytes + FIELD_BYTES * server.max_headers);
-    let frames = usize::try_from(server.h2.connection_window).unwrap_or(usize::MAX) / LEAST_FRAME;
+    let window = usize::try_from(server.h2.connection_window).unwrap_or(usize::MAX);
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(server.h2.max_concurrent_streams)
         .initial_window_size(server.h2.stream_window)
         .initial_connection_window_size(server.h2.connection_window)
         .max_header_list_size(u32::try_from(fields).unwrap_or(u32::MAX))
-        .data_frame_budget(frames.saturating_mul(SMALL_FRAME - LEAST_FRAME))
+        .data_frame_budget(frame_budget(window, LEAST_FRAME))
         .max_send_buffer_size(SEND_BYTES)
         .max_concurrent_reset_streams(RESET_STREAMS)
         // A burst within the allowance of a second ends nothing: a page that is left resets more than `h2`'s twenty.
