@@ -95,6 +95,7 @@ pub(crate) async fn fetch(
         failure,
         residence_ns,
         endpoint,
+        refusal: None,
     }));
     stage.teller.ended();
     Some(Fetched { ok: outcome == Outcome::Ok, status, sent_ns, end_ns, taken })

@@ -4,8 +4,10 @@
 //! only when its framing says so, and both framings at once, a second length or a bad chunk is malformed.
 
 mod chunked;
+mod refusal;
 
 use chunked::Chunked;
+pub use refusal::{Refusal, request_id_of};
 
 /// More than any server here sends; beyond it the answer is malformed.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -23,6 +25,8 @@ pub struct Head {
     pub residence_ns: Option<u64>,
     /// `x-mock-endpoint`, when present and a port.
     pub endpoint: Option<u16>,
+    /// What it says where it refuses: complete when the answer is.
+    pub refusal: Option<Refusal>,
     /// What it says as the answer to a gRPC call; over HTTP/2 alone.
     pub call: Call,
 }
@@ -91,6 +95,8 @@ pub struct ResponseReader {
     body_bytes: u64,
     /// Whether to keep body bytes, and those kept.
     kept: Option<Vec<u8>>,
+    /// What is looked at of the body of a refusal.
+    problem: Vec<u8>,
 }
 
 impl ResponseReader {
@@ -98,7 +104,15 @@ impl ResponseReader {
     #[must_use]
     pub fn new() -> Self {
         let (state, head) = (State::Head, Head::default());
-        Self { state, is_head_request: false, partial: Vec::new(), head, body_bytes: 0, kept: None }
+        Self {
+            state,
+            is_head_request: false,
+            partial: Vec::new(),
+            head,
+            body_bytes: 0,
+            kept: None,
+            problem: Vec::new(),
+        }
     }
 
     /// A reader that keeps the body, for callers that want to read it.
@@ -112,6 +126,7 @@ impl ResponseReader {
         self.state = State::Head;
         self.is_head_request = is_head_request;
         self.partial.clear();
+        self.problem.clear();
         self.head = Head::default();
         self.body_bytes = 0;
         if let Some(kept) = &mut self.kept {
@@ -167,11 +182,15 @@ impl ResponseReader {
                     }
                 }
                 State::Chunked(mut chunked) => {
-                    let (body_bytes, kept) = (&mut self.body_bytes, &mut self.kept);
+                    let (body_bytes, kept, problem) = (&mut self.body_bytes, &mut self.kept, &mut self.problem);
+                    let refuses = self.head.refusal.is_some();
                     let taken = chunked.feed(rest, |data| {
                         *body_bytes += data.len() as u64;
                         if let Some(kept) = kept {
                             kept.extend_from_slice(data);
+                        }
+                        if refuses {
+                            Refusal::keep(problem, data);
                         }
                     })?;
                     used += taken;
@@ -184,7 +203,10 @@ impl ResponseReader {
                     self.count_body(rest);
                     return Ok(Progress::More);
                 }
-                State::Done => return Ok(Progress::Done(used)),
+                State::Done => {
+                    self.finish();
+                    return Ok(Progress::Done(used));
+                }
             }
         }
     }
@@ -195,6 +217,7 @@ impl ResponseReader {
         let complete = matches!(self.state, State::ToClose);
         if complete {
             self.state = State::Done;
+            self.finish();
         }
         complete
     }
@@ -204,6 +227,14 @@ impl ResponseReader {
         if let Some(kept) = &mut self.kept {
             kept.extend_from_slice(data);
         }
+        if self.head.refusal.is_some() {
+            Refusal::keep(&mut self.problem, data);
+        }
+    }
+
+    /// The answer is whole.
+    fn finish(&mut self) {
+        self.head.refusal = self.head.refusal.and_then(|refusal| refusal.with(&self.problem));
     }
 
     /// Reads a head; how many bytes of `piece` it took, or `None` when it goes on.
@@ -249,6 +280,7 @@ fn parse_head(bytes: &[u8], is_head_request: bool) -> Result<Option<(State, Head
     let mut head = Head { status, keep_alive: response.version == Some(1), ..Head::default() };
     let mut content_length = None;
     let mut chunked = false;
+    let (mut request_id, mut retry_after) = (None, None);
     for header in response.headers.iter() {
         // Names are told apart by length first: most headers cost one comparison.
         match header.name.len() {
@@ -270,6 +302,8 @@ fn parse_head(bytes: &[u8], is_head_request: bool) -> Result<Option<(State, Head
                     head.keep_alive = false;
                 }
             }
+            12 if status == 429 && header.name.eq_ignore_ascii_case("x-request-id") => request_id = Some(header.value),
+            11 if status == 429 && header.name.eq_ignore_ascii_case("retry-after") => retry_after = Some(header.value),
             15 if header.name.eq_ignore_ascii_case("x-mock-endpoint") => {
                 head.endpoint = parse_number(header.value).and_then(|port| u16::try_from(port).ok());
             }
@@ -279,6 +313,7 @@ fn parse_head(bytes: &[u8], is_head_request: bool) -> Result<Option<(State, Head
             _ => {}
         }
     }
+    head.refusal = Refusal::of(status, request_id, retry_after);
     let state = match (chunked, content_length) {
         _ if is_head_request || matches!(status, 204 | 304) => State::Done,
         (true, Some(_)) => return Err(Malformed),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::response::Refusal;
+
 /// How a request ended, as the result contract counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -76,6 +78,8 @@ pub struct Sample {
     pub residence_ns: Option<u64>,
     /// Which endpoint of a mock answered (`x-mock-endpoint`, its port).
     pub endpoint: Option<u16>,
+    /// Whose request was refused (429), and until when.
+    pub refusal: Option<Refusal>,
 }
 
 impl Sample {

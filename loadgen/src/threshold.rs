@@ -247,6 +247,7 @@ mod tests {
                 failure: None,
                 residence_ns: None,
                 endpoint: None,
+                refusal: None,
             });
         }
         recorder.dropped(0);

@@ -34,6 +34,9 @@ max = 0
 figure = "limiters.each.bound_violation"
 max = 0
 [[expect]]
+figure = "limiters.each.retry_after_error_ms"
+max = 1
+[[expect]]
 figure = "load.main.phases.before.status.429"
 min = 100
 "#;

@@ -87,7 +87,8 @@ pub(super) async fn attempt<N: Network>(
     manner: Manner,
 ) -> Tried<N> {
     let began = manner.began;
-    let underway = Underway { exchange, endpoint: &selected.endpoint, met: selected.met, manner };
+    let underway =
+        Underway { exchange, endpoint: &selected.endpoint, hash: selected.hash(), met: selected.met, manner };
     let mut limits = Limits::new(manner.most);
     let mut replayed = false;
     let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
@@ -137,6 +138,7 @@ pub(super) async fn attempt<N: Network>(
 struct Underway<'a, N: Network> {
     exchange: &'a Exchange<N>,
     endpoint: &'a Endpoint<N>,
+    hash: u64,
     met: &'static str,
     manner: Manner,
 }
@@ -150,7 +152,7 @@ impl<N: Network> Underway<'_, N> {
 
 impl<N: Network> Drop for Underway<'_, N> {
     fn drop(&mut self) {
-        cancelled(self.exchange, (self.endpoint, self.met), self.manner, self.exchange.now());
+        cancelled(self.exchange, (self.endpoint, self.hash, self.met), self.manner, self.exchange.now());
     }
 }
 
@@ -354,14 +356,14 @@ fn conclude<N: Network>(
     if let Some(span) = span {
         exchange.end_attempt(span, (upstream, selected.met), now, (outcome, status));
     }
-    tell(exchange, &selected.endpoint, (began, now), (told, status));
+    tell(exchange, (&selected.endpoint, selected.hash()), (began, now), (told, status));
 }
 
 /// Counts an attempt that was given up.
 #[cold]
 fn cancelled<N: Network>(
     exchange: &Exchange<N>,
-    (endpoint, met): (&Endpoint<N>, &'static str),
+    (endpoint, hash, met): (&Endpoint<N>, u64, &'static str),
     Manner { began, span, .. }: Manner,
     now: Instant,
 ) {
@@ -373,7 +375,7 @@ fn cancelled<N: Network>(
     if let Some(span) = span {
         exchange.end_attempt(span, (upstream, met), now, ended);
     }
-    tell(exchange, endpoint, (began, now), ended);
+    tell(exchange, (endpoint, hash), (began, now), ended);
 }
 
 /// An attempt as the flight recorder is told of it.
@@ -390,7 +392,7 @@ fn note<N: Network>(
 /// Reports an attempt that has ended, where somebody asks for it.
 fn tell<N: Network>(
     exchange: &Exchange<N>,
-    endpoint: &Endpoint<N>,
+    (endpoint, key): (&Endpoint<N>, u64),
     (began, now): (Instant, Instant),
     (outcome, status): (AttemptOutcome, Option<u16>),
 ) {
@@ -404,6 +406,7 @@ fn tell<N: Network>(
             end_ns: shared.clock.monotonic_ns(now),
             outcome,
             status,
+            key,
         };
         shared.report(now, event);
     }

@@ -24,7 +24,7 @@ use h2::{Reason, RecvStream};
 use super::InFlight;
 use super::wire::Wire;
 use crate::clock::Clock;
-use crate::response::{Call, Head};
+use crate::response::{Call, Head, Refusal};
 use crate::sample::Failure;
 use message::{Message, call_of, head_of};
 use socket::Socket;
@@ -73,6 +73,8 @@ struct Stream {
     in_flight: InFlight,
     head: Head,
     body_bytes: u64,
+    /// What is looked at of the body of a refusal.
+    problem: Vec<u8>,
     part: Part,
 }
 
@@ -238,7 +240,13 @@ impl Http2 {
             };
             // What cannot be sent whole now is kept by h2; a reset shows in the answer.
             let _ = if has_body { body.send_data(message.body, true) } else { Ok(()) };
-            let stream = Stream { in_flight, head: Head::default(), body_bytes: 0, part: Part::Head(response) };
+            let stream = Stream {
+                in_flight,
+                head: Head::default(),
+                body_bytes: 0,
+                problem: Vec::new(),
+                part: Part::Head(response),
+            };
             let index = self.free.pop().unwrap_or_else(|| {
                 let index = self.streams.len();
                 self.streams.push(None);
@@ -341,12 +349,16 @@ impl Stream {
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                 Poll::Ready(Some(Ok(data))) => {
                     self.body_bytes += data.len() as u64;
+                    if self.head.refusal.is_some() {
+                        Refusal::keep(&mut self.problem, &data);
+                    }
                     // It fails only for more than was received.
                     let _ = body.flow_control().release_capacity(data.len());
                 }
                 Poll::Ready(None) => break,
             }
         }
+        self.head.refusal = self.head.refusal.and_then(|refusal| refusal.with(&self.problem));
         match body.poll_trailers(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),

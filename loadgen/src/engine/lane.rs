@@ -202,6 +202,7 @@ impl<'a> Lane<'a> {
             failure,
             residence_ns: ended.head.residence_ns,
             endpoint: ended.head.endpoint,
+            refusal: ended.head.refusal,
         });
         self.in_flight -= 1;
     }
@@ -221,6 +222,7 @@ impl<'a> Lane<'a> {
             failure: Some(failure),
             residence_ns: None,
             endpoint: ended.head.endpoint,
+            refusal: None,
         });
         self.in_flight -= 1;
     }
@@ -240,6 +242,7 @@ impl<'a> Lane<'a> {
             failure: Some(Failure::Connect),
             residence_ns: None,
             endpoint: None,
+            refusal: None,
         });
     }
 

@@ -124,6 +124,7 @@ mod tests {
             failure: None,
             residence_ns: None,
             endpoint: None,
+            refusal: None,
         }
     }
 

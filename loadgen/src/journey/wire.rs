@@ -154,6 +154,8 @@ impl Message {
                 body_bytes: words[7],
                 residence_ns: optional(words[8]),
                 endpoint: optional(words[9]).and_then(|port| u16::try_from(port).ok()),
+                // Users of journeys do not tell.
+                refusal: None,
             }),
             2 => Self::Page { step: short(words[1])?, from_ns: words[2], end_ns: words[3], whole: words[4] == 1 },
             3 => Self::Journey { journey: short(words[1])?, from_ns: words[2], end_ns: words[3], whole: words[4] == 1 },
@@ -218,6 +220,7 @@ mod tests {
             failure: None,
             residence_ns: None,
             endpoint: Some(65_535),
+            refusal: None,
         };
         same(Message::Ready);
         for outcome in OUTCOMES {

@@ -20,6 +20,7 @@ fn sample(intended_ns: u64, end_ns: u64, status: u16, outcome: Outcome) -> Sampl
         failure: None,
         residence_ns: Some(20),
         endpoint: Some(9001),
+        refusal: None,
     }
 }
 

@@ -16,6 +16,7 @@ const SAMPLE: Sample = Sample {
     failure: None,
     residence_ns: None,
     endpoint: None,
+    refusal: None,
 };
 
 fn recorder(requests: u64, lag_ns: u64) -> Recorder {

@@ -48,7 +48,7 @@ pub struct Balance {
     /// Requests of its fair share that a healthy endpoint did not get, over those offered; perfect is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regret_idle: Option<f64>,
-    /// Share of keys that changed their endpoint when the set of endpoints changed.
+    /// Keys that went elsewhere although their home was well; only with `consistent_hash`, where there were faults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_keys: Option<f64>,
 }

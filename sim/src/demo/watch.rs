@@ -222,6 +222,7 @@ mod tests {
             failure: None,
             residence_ns: None,
             endpoint,
+            refusal: None,
         }
     }
 

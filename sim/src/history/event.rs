@@ -117,6 +117,8 @@ pub enum EventKind {
         start_ns: u64,
         /// How it ended; the event's time is when.
         seen: Seen,
+        /// The key that the endpoint was picked by, as the gateway writes it; `None` where it was not.
+        key: Option<Name>,
     },
     /// A shared store changed its mode.
     Store {

@@ -15,6 +15,8 @@ pub struct Decided {
     pub at_ns: u64,
     /// Which gateway, from 0.
     pub gateway: usize,
+    /// The request, where the gateway tells it: of one that is refused.
+    pub request_id: Option<Name>,
     /// The rule, its key, and the tokens that the request takes.
     pub asked: Asked,
     /// What it decided.
@@ -51,14 +53,14 @@ impl Word {
 pub fn requests(decided: impl IntoIterator<Item = Decided>) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
     let mut open: HashMap<(usize, u64), usize> = HashMap::new();
-    for Decided { at_ns, gateway, asked: one, word } in decided {
+    for Decided { at_ns, gateway, request_id, asked: one, word } in decided {
         let place = open.get(&(gateway, at_ns)).copied();
         let known = place.and_then(|place| match &mut events[place].kind {
-            EventKind::Limit { asked, refused_by, .. } => Some((asked, refused_by)),
+            EventKind::Limit { asked, refused_by, request_id } => Some((asked, refused_by, request_id)),
             _ => None,
         });
         match (word, known) {
-            (Word::Refunded, Some((asked, refused_by))) => {
+            (Word::Refunded, Some((asked, refused_by, _))) => {
                 // Of a request that was refused in this stage nothing was charged anyway.
                 if refused_by.is_none() {
                     asked.retain(|other| (&other.rule, &other.key) != (&one.rule, &one.key));
@@ -67,15 +69,16 @@ pub fn requests(decided: impl IntoIterator<Item = Decided>) -> Vec<Event> {
             // Its request was before what was listened to.
             (Word::Refunded, None) => {}
             // Another request of the same nanosecond has asked this rule already.
-            (_, Some((asked, refused_by)))
+            (_, Some((asked, refused_by, known)))
                 if refused_by.is_none() && asked.iter().all(|other| other.rule != one.rule) =>
             {
                 *refused_by = (word == Word::Refused).then(|| one.rule.clone());
+                *known = request_id;
                 asked.push(one);
             }
             _ => {
                 let refused_by: Option<Name> = (word == Word::Refused).then(|| one.rule.clone());
-                let kind = EventKind::Limit { request_id: None, asked: vec![one], refused_by };
+                let kind = EventKind::Limit { request_id, asked: vec![one], refused_by };
                 open.insert((gateway, at_ns), events.len());
                 events.push(Event { at_ns, gateway, kind });
             }
@@ -92,7 +95,13 @@ mod tests {
     use super::*;
 
     fn decided(at_ns: u64, rule: &str, key: &str, word: Word) -> Decided {
-        Decided { at_ns, gateway: 0, asked: Asked { rule: rule.into(), key: key.into(), cost: 1 }, word }
+        Decided {
+            at_ns,
+            gateway: 0,
+            request_id: None,
+            asked: Asked { rule: rule.into(), key: key.into(), cost: 1 },
+            word,
+        }
     }
 
     /// For each request its time, its rules and who refused.

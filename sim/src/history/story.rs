@@ -139,7 +139,14 @@ impl Story {
     /// The gateway tells how it saw an attempt of the last request end, which began so long before now.
     pub(crate) fn seen(self, at: &str, seen: Seen, after_ms: u64) -> Self {
         let (start_ns, request_id) = (self.now_ns - after_ms * MS, (self.told > 0).then(|| self.id()));
-        self.event(EventKind::Attempt { request_id, endpoint: endpoint(at), start_ns, seen })
+        self.event(EventKind::Attempt { request_id, endpoint: endpoint(at), start_ns, seen, key: None })
+    }
+
+    /// The gateway tells of an attempt at an endpoint that it picked by a key.
+    pub(crate) fn picked(self, request: &str, key: &str, at: &str) -> Self {
+        let (start_ns, seen) = (self.now_ns, Seen::Status(200));
+        let (request_id, key) = (Some(Name::from(request)), Some(Name::from(key)));
+        self.event(EventKind::Attempt { request_id, endpoint: endpoint(at), start_ns, seen, key })
     }
 
     /// A breaker of an endpoint changes its state.

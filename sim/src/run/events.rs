@@ -10,9 +10,11 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use loadgen::response::request_id_of;
 use serde_json::Value;
 
 use super::gather::Upstreams;
+use super::limits::request_name;
 use crate::history::limit::{Decided, Word};
 use crate::history::{Asked, BreakerState, Endpoint, Event, EventKind, Name, Seen};
 
@@ -120,7 +122,8 @@ impl Follower {
             let key = Name::from(key);
             let asked = Asked { rule: Name::from(rule), key, cost: cost(rule) };
             let word = Word::parse(text("decision")?)?;
-            Some(Decided { at_ns: told["ts_ns"].as_u64()?, gateway: self.gateway, asked, word })
+            let request_id = text("request_id").and_then(|id| request_id_of(id.as_bytes())).map(request_name);
+            Some(Decided { at_ns: told["ts_ns"].as_u64()?, gateway: self.gateway, request_id, asked, word })
         };
         self.values().iter().filter_map(one).collect()
     }
@@ -175,6 +178,7 @@ fn event(told: &Value, gateway: usize, upstreams: &Upstreams, zero_ns: u64) -> O
             endpoint: endpoint()?,
             start_ns: told["start_ns"].as_u64()?.saturating_sub(zero_ns),
             seen: seen(text("outcome")?, told["status"].as_u64()),
+            key: name("key"),
         },
         "reload" => EventKind::Reload { version: told["version"].as_u64()?, ok: told["ok"].as_bool().unwrap_or(false) },
         "drain" => EventKind::Drain,
@@ -228,8 +232,15 @@ mod tests {
         assert!(matches!(breaker, Some(Event { at_ns: 50, gateway: 1, kind: EventKind::Breaker {
             endpoint: Some(of), to: BreakerState::Open, .. } }) if of == endpoint));
         let attempt = of(json!({ "ts_ns": 190, "kind": "attempt", "request_id": "r", "upstream": "orders",
-            "endpoint": "127.0.0.1:9002", "start_ns": 120, "end_ns": 180, "outcome": "status_5xx", "status": 503 }));
-        let kind = EventKind::Attempt { request_id: Some("r".into()), endpoint, start_ns: 20, seen: Seen::Status(503) };
+            "endpoint": "127.0.0.1:9002", "start_ns": 120, "end_ns": 180, "outcome": "status_5xx", "status": 503,
+            "key": "0a" }));
+        let kind = EventKind::Attempt {
+            request_id: Some("r".into()),
+            endpoint,
+            start_ns: 20,
+            seen: Seen::Status(503),
+            key: Some("0a".into()),
+        };
         assert_eq!(attempt, Some(Event { at_ns: 80, gateway: 1, kind }));
         assert_eq!(of(json!({ "ts_ns": 99, "kind": "drain" })), None, "before t = 0");
         assert_eq!(of(json!({ "ts_ns": 150, "kind": "breaker", "route": "a", "upstream": "orders" })), None);
@@ -237,14 +248,20 @@ mod tests {
 
     #[test]
     fn decisions_of_rate_limits_are_read_with_the_gateway_that_took_them() {
-        let line =
-            json!({ "ts_ns": 7, "kind": "limit", "rule": "each", "key": "0a", "decision": "refused", "tat_ns": 9 });
+        let line = json!({ "ts_ns": 7, "kind": "limit", "rule": "each", "key": "0a", "decision": "refused", "tat_ns": 9,
+            "request_id": "1ae8e66f-ab13-4619-9aa4-9238b53017af" });
         let told = format!("data: {line}\n\ndata: {}\n\n", json!({ "ts_ns": 8, "kind": "drain" }));
         let told = Arc::new(Mutex::new(told.into_bytes()));
         let follower = Follower { gateway: 1, told, values: OnceLock::new(), stream: None };
         for (is_shared, key) in [(false, "1/0a"), (true, "0a")] {
             let asked = Asked { rule: "each".into(), key: key.into(), cost: 3 };
-            let expected = [Decided { at_ns: 7, gateway: 1, asked, word: Word::Refused }];
+            let expected = [Decided {
+                at_ns: 7,
+                gateway: 1,
+                request_id: Some("1ae8e66fab1346199aa49238b53017af".into()),
+                asked,
+                word: Word::Refused,
+            }];
             assert_eq!(follower.decided(|_| 3, |_| is_shared), expected);
         }
     }

@@ -4,17 +4,21 @@
 //! t = 0 as full as they were; figures are of what was decided from then on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gateway::config::Config;
+use loadgen::response::Refusal;
 
 use super::events::Follower;
 use crate::history::limit::requests;
-use crate::history::{EventKind, History, Name, Phase};
+use crate::history::{ClientRequest, EventKind, History, Name, Phase};
 use crate::oracle::limiter::{LimiterScore, judge_from};
 use crate::oracle::policy::{Policies, Tolerance};
 use crate::scenario::gateway::Checked;
 use crate::scenario::policy::limits;
 
 /// A decision of the measured part: nanoseconds from t = 0, the rules that were asked, and which refused.
-pub(super) type Refusal = (u64, Vec<Name>, Option<Name>);
+pub(super) type Judged = (u64, Vec<Name>, Option<Name>);
 
 /// What rate limits decided.
 #[derive(Debug, Default)]
@@ -22,16 +26,17 @@ pub(super) struct Limited {
     /// By rule.
     pub(super) scores: BTreeMap<String, LimiterScore>,
     /// In the order of time, for figures over it.
-    pub(super) refusals: Vec<Refusal>,
+    pub(super) refusals: Vec<Judged>,
     /// Events that were lost; then neither breakers nor limits can be scored.
     pub(super) events_missed: u64,
 }
 
-/// Scores every limit that can be scored.
+/// Scores every limit that can be scored; `told` is what clients heard who were refused.
 pub(super) fn judge(
     checked: &Checked,
     followers: &[Follower],
     (phases, zero_ns): (Vec<Phase>, u64),
+    told: impl Iterator<Item = Refusal>,
     tolerance: Tolerance,
 ) -> Limited {
     let limits = limits(&checked.config);
@@ -50,8 +55,12 @@ pub(super) fn judge(
         ..phase
     };
     let phases = phases.into_iter().map(shifted).collect();
-    let history = History { events, phases, ..History::default() };
-    let scores = judge_from(&history, &Policies { limits, ..Policies::default() }, tolerance, zero_ns);
+    let clients = told.map(refused_client).collect();
+    let history = History { clients, events, phases, ..History::default() };
+    let mut scores = judge_from(&history, &Policies { limits, ..Policies::default() }, tolerance, zero_ns);
+    for (_, score) in scores.iter_mut().filter(|(rule, _)| !speaks_for_itself(&checked.config, rule)) {
+        score.retry_after_error_ms = None;
+    }
     let decided = history.events.into_iter().filter_map(|event| match event.kind {
         EventKind::Limit { asked, refused_by, .. } => {
             let rules = asked.into_iter().map(|asked| asked.rule).collect();
@@ -62,8 +71,34 @@ pub(super) fn judge(
     Limited { scores, refusals: decided.collect(), events_missed: 0 }
 }
 
+/// Whether what a refused client is told is what the oracle knows: the rule's buckets are the gateway's own, and no rule
+/// stands behind it, whose wait a refusal takes into account though it does not tell of it.
+fn speaks_for_itself(config: &Config, rule: &str) -> bool {
+    let of = |name: &str| config.rate_limits.iter().find(|limit| &*limit.name == name);
+    let may_refuse = |name: &&Arc<str>| of(name).is_some_and(|limit| !limit.shadow);
+    let is_last = |rules: &[Arc<str>]| rules.iter().rfind(may_refuse).is_none_or(|last| **last == *rule);
+    let mut routes = config.routes.iter().filter(|route| route.rate_limits.iter().any(|name| **name == *rule));
+    of(rule).is_some_and(|limit| limit.shared.is_none()) && routes.all(|route| is_last(&route.rate_limits))
+}
+
+/// Whoever was refused, as far as oracles of limits ask.
+fn refused_client(Refusal { request_id, wait_ns }: Refusal) -> ClientRequest {
+    let nowhere = || Name::from("");
+    ClientRequest {
+        request_id: Some(request_name(request_id)),
+        status: Some(429),
+        retry_after_ns: Some(wait_ns),
+        ..ClientRequest::planned(nowhere(), nowhere(), 0)
+    }
+}
+
+/// What a request is called here: gateways and clients need not write its UUID alike.
+pub(super) fn request_name(id: u128) -> Name {
+    Name::from(format!("{id:032x}"))
+}
+
 /// The share of requests that each rule refused from one time to another, nanoseconds from t = 0.
-pub(super) fn refused(decided: &[Refusal], from_ns: u64, until_ns: u64) -> BTreeMap<String, f64> {
+pub(super) fn refused(decided: &[Judged], from_ns: u64, until_ns: u64) -> BTreeMap<String, f64> {
     // They are in the order of time.
     let first = decided.partition_point(|one| one.0 < from_ns);
     let mut counts: BTreeMap<&Name, (u64, u64)> = BTreeMap::new();

@@ -258,6 +258,7 @@ fn measure_scenario(
     let routes = times_of_routes(scenario, &world, scores.as_ref())?;
     let (names, zero_ns) = (world.names, measured.zero_ns);
     let (pinning, driver_cores) = (cores.describe(), if cores.driver.is_empty() { count } else { cores.driver.len() });
+    let limited = limited(scenario, &checked, (zero_ns, scores.is_some()), (&followers, &measured.watches));
     let findings = Findings {
         scenario,
         checked: &checked,
@@ -266,7 +267,7 @@ fn measure_scenario(
         measured,
         records,
         routes,
-        limited: limited(scenario, &checked, (zero_ns, scores.is_some()), &followers),
+        limited,
         scores,
         names,
         pinning,
@@ -342,7 +343,7 @@ fn limited(
     scenario: &Scenario,
     checked: &Checked,
     (zero_ns, scored): (u64, bool),
-    followers: &[Follower],
+    (followers, watches): (&[Follower], &[watch::Watch]),
 ) -> limits::Limited {
     // Nobody has followed a gateway beyond its restart.
     let judged = !scenario.restarts() && !checked.config.rate_limits.is_empty();
@@ -351,7 +352,8 @@ fn limited(
         return limits::Limited { events_missed, ..limits::Limited::default() };
     }
     let phases = gather::phases(scenario);
-    limits::Limited { events_missed, ..limits::judge(checked, followers, (phases, zero_ns), TOLERANCE) }
+    let told = watches.iter().flat_map(|watch| watch.refusals.iter().copied());
+    limits::Limited { events_missed, ..limits::judge(checked, followers, (phases, zero_ns), told, TOLERANCE) }
 }
 
 fn write_histograms(folder: &Path, load: &str, recorder: &Recorder) -> Result<(), RunError> {

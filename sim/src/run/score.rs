@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::config::settings::upstream::Endpoints;
+use gateway::config::settings::upstream::{Balance as Picked, Endpoints};
 use loadgen::environment::Environment;
 use loadgen::result::{JourneyResult, LoadResult};
 use loadgen::sample::Outcome;
@@ -243,12 +243,13 @@ impl Findings<'_> {
             // Where nothing was ever wrong there was nothing to regret.
             let judged = self.scores.as_ref().filter(|_| !self.scenario.faults.is_empty());
             let judged = judged.and_then(|scored| scored.scores.balance.get(&*upstream.name));
+            let is_hashed = matches!(upstream.balance, Picked::ConsistentHash(_));
             let balance = Balance {
                 share: shares.collect(),
                 expected_share: expected.collect(),
                 regret_bad: judged.map(|score| round(score.regret_bad, 1e4)),
                 regret_idle: judged.map(|score| round(score.regret_idle, 1e4)),
-                moved_keys: None,
+                moved_keys: judged.filter(|_| is_hashed).map(|score| score.moved_keys as f64),
             };
             Some((upstream.name.to_string(), balance))
         };

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use loadgen::recorder::Recorder;
+use loadgen::response::Refusal;
 use loadgen::sample::{Failure, Observer, Outcome, Sample, Totals};
 
 /// Requests of one load that are kept one by one: 250 MB of memory. Histograms count all.
 const MOST_KEPT: usize = 4_000_000;
+/// Refusals of one load whose words are kept.
+const MOST_REFUSALS: usize = 500_000;
 
 /// What became of one request. Times are nanoseconds of the run's clock.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +41,8 @@ pub(super) struct Live {
 pub(super) struct Watch {
     pub(super) recorder: Recorder,
     pub(super) seen: Vec<Seen>,
+    /// What clients were told who were refused.
+    pub(super) refusals: Vec<Refusal>,
     /// Requests that were not kept.
     pub(super) not_kept: u64,
     live: Arc<Live>,
@@ -45,7 +50,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(recorder: Recorder, live: Arc<Live>) -> Self {
-        Self { recorder, seen: Vec::new(), not_kept: 0, live }
+        Self { recorder, seen: Vec::new(), refusals: Vec::new(), not_kept: 0, live }
     }
 }
 
@@ -56,6 +61,7 @@ impl Observer for Watch {
         if sample.outcome != Outcome::Ok {
             self.live.not_ok.fetch_add(1, Ordering::Relaxed);
         }
+        self.refusals.extend(sample.refusal.filter(|_| self.refusals.len() < MOST_REFUSALS));
         if self.seen.len() >= MOST_KEPT {
             self.not_kept += 1;
             return;

@@ -51,10 +51,11 @@ pub(super) async fn collect(
 /// An event in the words of histories; `None` where it speaks of what no mock is, or of a route's own breaker.
 fn translate(told: &Stamped, names: &BTreeMap<String, Endpoint>, at: impl Fn(u64) -> u64) -> Option<Event> {
     let (at_ns, kind) = match &told.event {
-        Told::Attempt { request_id, endpoint, start_ns, end_ns, outcome, status, .. } => {
+        Told::Attempt { request_id, endpoint, start_ns, end_ns, outcome, status, key, .. } => {
+            let key = (*key != 0).then(|| format!("{key:016x}").into());
             let request_id = Some(request_id.as_str().into());
             let (endpoint, seen) = (names.get(&**endpoint)?.clone(), seen(*outcome, *status));
-            (at(*end_ns), EventKind::Attempt { request_id, endpoint, start_ns: at(*start_ns), seen })
+            (at(*end_ns), EventKind::Attempt { request_id, endpoint, start_ns: at(*start_ns), seen, key })
         }
         Told::Breaker { upstream, endpoint, route: None, transition } => {
             let endpoint = Some(names.get(&**endpoint)?.clone());
@@ -74,10 +75,11 @@ fn translate(told: &Stamped, names: &BTreeMap<String, Endpoint>, at: impl Fn(u64
 
 /// What a rate limit decided.
 fn decided(told: &Stamped, costs: &BTreeMap<Name, u64>, at: impl Fn(u64) -> u64) -> Option<Decided> {
-    let Told::Limit { rule, key, decision, .. } = &told.event else { return None };
+    let Told::Limit { rule, key, decision, refused, .. } = &told.event else { return None };
     let cost = costs.get(rule).copied().unwrap_or(1);
     let asked = Asked { rule: rule.clone(), key: format!("{key:032x}").into(), cost };
-    Some(Decided { at_ns: at(told.ts_ns), gateway: 0, asked, word: Word::parse(decision.as_str())? })
+    let request_id = refused.as_ref().map(|id| id.as_str().into());
+    Some(Decided { at_ns: at(told.ts_ns), gateway: 0, request_id, asked, word: Word::parse(decision.as_str())? })
 }
 
 fn state(state: State) -> BreakerState {

@@ -199,6 +199,7 @@ mod tests {
             end_ns: 2,
             outcome: AttemptOutcome::Ok,
             status: None,
+            key: 0,
         }
     }
 

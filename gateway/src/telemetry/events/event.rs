@@ -155,6 +155,8 @@ pub enum Event {
         outcome: AttemptOutcome,
         /// The answer's status, where there was an answer.
         status: Option<u16>,
+        /// The hash of the key that the endpoint was picked by, the same in every gateway; 0 where it was not.
+        key: u64,
     },
     /// A breaker changed its state.
     Breaker {
@@ -219,6 +221,8 @@ pub enum Event {
         decision: LimitDecision,
         /// When the key's bucket is full again, by the clock of `ts_ns`; in the past where it is.
         tat_ns: u64,
+        /// Whose request was refused; `None` of any other decision.
+        refused: Option<RequestId>,
     },
     /// Requests or connections are turned away, or are not any more.
     Shed {
@@ -327,7 +331,7 @@ impl Event {
                 json!({ "version": version, "ok": ok, "cause": cause, "problems": problems })
             }
             Self::Drain => json!({}),
-            Self::Attempt { request_id, upstream, endpoint, start_ns, end_ns, outcome, status } => {
+            Self::Attempt { request_id, upstream, endpoint, start_ns, end_ns, outcome, status, key } => {
                 let fields = json!({
                     "request_id": request_id.as_str(),
                     "upstream": &**upstream,
@@ -336,7 +340,8 @@ impl Event {
                     "end_ns": end_ns,
                     "outcome": outcome.as_str(),
                 });
-                with(fields, "status", *status)
+                let fields = with(fields, "status", *status);
+                with(fields, "key", (*key != 0).then(|| format!("{key:016x}")))
             }
             Self::Breaker { upstream, endpoint, route, transition } => {
                 let mut fields = of_endpoint(upstream, endpoint, route.as_deref());
@@ -379,12 +384,15 @@ impl Event {
                     json!({ "listener": &**listener, "client": client.to_string(), "result": result.as_str() });
                 with(with(fields, "detail", Some(&**detail)), "untold", Some(*untold))
             }
-            Self::Limit { rule, key, decision, tat_ns } => json!({
-                "rule": &**rule,
-                "key": format!("{key:032x}"),
-                "decision": decision.as_str(),
-                "tat_ns": tat_ns,
-            }),
+            Self::Limit { rule, key, decision, tat_ns, refused } => {
+                let fields = json!({
+                    "rule": &**rule,
+                    "key": format!("{key:032x}"),
+                    "decision": decision.as_str(),
+                    "tat_ns": tat_ns,
+                });
+                with(fields, "request_id", refused.as_ref().map(RequestId::as_str))
+            }
             Self::Shed { reason, upstream, active, refused } => {
                 let mut fields = with(json!({ "reason": reason.as_str() }), "upstream", upstream.as_deref());
                 fields["active"] = (*active).into();

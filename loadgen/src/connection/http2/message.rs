@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 
-use crate::response::{Call, Head};
+use crate::response::{Call, Head, Refusal};
 
 /// As many as templates may reasonably hold.
 const MAX_HEADERS: usize = 128;
@@ -45,11 +45,13 @@ impl Message {
 pub(super) fn head_of<T>(response: &Response<T>) -> Head {
     let number = |name: &str| response.headers().get(name)?.to_str().ok()?.parse::<u64>().ok();
     let call = if is_of_grpc(response.headers()) { call_of(response.headers()) } else { Call::No };
+    let text = |name: &str| response.headers().get(name).map(HeaderValue::as_bytes);
     Head {
         status: response.status().as_u16(),
         keep_alive: true,
         residence_ns: number("x-mock-residence-ns"),
         endpoint: number("x-mock-endpoint").and_then(|port| u16::try_from(port).ok()),
+        refusal: Refusal::of(response.status().as_u16(), text("x-request-id"), text("retry-after")),
         call,
     }
 }

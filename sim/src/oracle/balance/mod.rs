@@ -61,7 +61,7 @@ fn judge_upstream(history: &History, upstream: &Name, policy: &UpstreamPolicy) -
         expected_share: expected.map(|(at, x)| (name(at), x)).collect(),
         regret_bad: regret.bad,
         regret_idle: regret.idle,
-        moved_keys: homes::moved(history, &attempts),
+        moved_keys: homes::moved(history, upstream, &attempts),
     }
 }
 
