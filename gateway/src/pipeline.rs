@@ -113,7 +113,7 @@ async fn stages<N: Network>(
     // last words, where the route has some: another service's, the use of a token that holds once, the program's own
     // stages.
     if exchange.route().is_some_and(|route| route.has_last_words)
-        && let Some(outcome) = Box::pin(last_words(exchange, headers, &params)).await?
+        && let Some(outcome) = Box::pin(last_words(exchange, headers, &params, admitted.declared_length)).await?
     {
         return Ok(outcome);
     }
@@ -127,7 +127,7 @@ async fn stages<N: Network>(
     // coalesce, batch: what others ask for at this moment too is asked for once.
     if exchange.route().is_some_and(|route| route.shares_calls)
         && let Some(outcome) =
-            Box::pin(shared(exchange, headers, (&params, &target), (is_empty(&body), admitted.websocket))).await?
+            Box::pin(shared(exchange, headers, (&params, &target), (&mut body, admitted.websocket))).await?
     {
         return Ok(outcome);
     }
@@ -193,7 +193,9 @@ async fn last_words<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut HeaderMap,
     params: &Params,
+    declared_length: Option<u64>,
 ) -> Result<Option<Outcome<N>>, Failure> {
+    forward::body::refuse_declared(exchange, declared_length)?;
     if exchange.route().is_some_and(|route| route.authority.is_some())
         && let Some(refused) = forward::consult(exchange, headers).await?
     {
@@ -247,7 +249,8 @@ async fn without_upstream<N: Network>(
     if exchange.route().is_none_or(|route| route.aggregate.is_none()) {
         return Ok(Outcome::Own(routing::stage::target(exchange, params)?));
     }
-    forward::body::refuse(&body.0)?;
+    let body = forward::body::prepare(exchange, body.1, body.0)?;
+    forward::body::refuse(exchange, body).await?;
     composed(exchange, std::mem::take(headers), params).await
 }
 
@@ -273,12 +276,13 @@ async fn shared<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut HeaderMap,
     (params, target): (&Params, &PathAndQuery),
-    (has_no_body, is_websocket): (bool, bool),
+    (body, is_websocket): (&mut RequestBody, bool),
 ) -> Result<Option<Outcome<N>>, Failure> {
     if exchange.route().is_some_and(|route| route.batch.is_some()) {
-        return batched(exchange, headers, params, has_no_body).await.map(Some);
+        let body = std::mem::replace(body, RequestBody::Empty);
+        return batched(exchange, headers, params, body).await.map(Some);
     }
-    if is_websocket || !has_no_body || !matches!(exchange.method, Method::GET | Method::HEAD) {
+    if is_websocket || !is_empty(body) || !matches!(exchange.method, Method::GET | Method::HEAD) {
         return Ok(None);
     }
     coalesced(exchange, headers, target).await
@@ -289,14 +293,12 @@ async fn batched<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut HeaderMap,
     params: &Params,
-    has_no_body: bool,
+    body: RequestBody,
 ) -> Result<Outcome<N>, Failure> {
     if exchange.connection.websocket_key.is_some() {
         return Err(GatewayError::no_websocket().into());
     }
-    if !has_no_body {
-        return Err(forward::body::none_is_taken().into());
-    }
+    forward::body::refuse(exchange, body).await?;
     forward::deadline::begin(exchange, headers);
     compose::gather(exchange, headers, params, part).await.map(Outcome::Item).map_err(Failure::Problem)
 }

@@ -8,6 +8,7 @@ use http::HeaderMap;
 
 use super::header_rules::{HeaderRules, Verdict};
 use super::hop_by_hop::{Found, Names};
+use super::names::is_own;
 use crate::error::{Code, GatewayError};
 
 /// Why a request is refused by its header names.
@@ -62,7 +63,7 @@ pub fn screen_trailers(trailers: &mut HeaderMap, rules: &HeaderRules) {
         .keys()
         .filter(|name| {
             let text = name.as_str().as_bytes();
-            found.see(text) || is_for_heads(text) || rules.judge(text, false) != Verdict::Keep
+            found.see(text) || is_for_heads(text) || is_own(name) || rules.judge(text, false) != Verdict::Keep
         })
         .cloned()
         .collect();
@@ -74,19 +75,33 @@ pub fn screen_trailers(trailers: &mut HeaderMap, rules: &HeaderRules) {
 fn is_for_heads(name: &[u8]) -> bool {
     matches!(
         name,
-        b"authorization"
+        b"age"
+            | b"authorization"
             | b"cache-control"
             | b"content-encoding"
             | b"content-length"
             | b"content-range"
             | b"content-type"
             | b"cookie"
+            | b"date"
+            | b"expect"
+            | b"expires"
             | b"host"
+            | b"location"
             | b"max-forwards"
+            | b"pragma"
+            | b"proxy-authenticate"
+            | b"proxy-authorization"
             | b"range"
+            | b"ratelimit"
+            | b"ratelimit-policy"
+            | b"retry-after"
+            | b"server"
             | b"set-cookie"
             | b"trailer"
+            | b"vary"
             | b"www-authenticate"
+            | b"x-powered-by"
     )
 }
 

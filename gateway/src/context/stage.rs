@@ -114,7 +114,7 @@ fn check_sizes<N: Network>(exchange: &Exchange<N>, fields: usize, bytes: usize) 
 fn check_expectation(expect: Single<'_>) -> Result<(), GatewayError> {
     match expect.first.map(HeaderValue::as_bytes) {
         None => Ok(()),
-        Some(value) if value.eq_ignore_ascii_case(b"100-continue") => Ok(()),
+        Some(value) if expect.count == 1 && value.eq_ignore_ascii_case(b"100-continue") => Ok(()),
         Some(_) => Err(GatewayError::new(Code::ExpectationFailed, "Only 100-continue can be expected.").closing()),
     }
 }

@@ -133,6 +133,9 @@ pub fn routing_host(host: &HeaderValue) -> std::borrow::Cow<'_, str> {
     if upper { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
+/// Whoever reads a length as a signed number reads a larger one as something else (security.md, A2).
+const LONGEST: u64 = i64::MAX as u64;
+
 /// Checks what says how long the body is (RFC 9112, section 6.3); the length that is declared.
 ///
 /// # Errors
@@ -148,7 +151,8 @@ pub fn check_framing(survey: &Survey<'_>, version: Version) -> Result<Option<u64
         }
         Some(digits) => {
             let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-            Some(number.ok_or_else(|| bad("Content-Length is not a number."))?)
+            let number = number.filter(|number| *number <= LONGEST);
+            Some(number.ok_or_else(|| bad("Content-Length is not a number, or too large."))?)
         }
     };
     if let Some(coding) = survey.transfer_encoding.first {

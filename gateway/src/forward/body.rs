@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::task::Poll;
 
+use http_body::Body as _;
 use serde_json::Value;
 
 use super::attempt::{Failure, body_failure};
@@ -45,19 +46,35 @@ pub fn prepare<N: Network>(
     Ok(body)
 }
 
-/// Refuses any body, before a byte of it is asked for: for what takes none.
+/// Refuses a body that says itself that it is too large, before anybody is asked about the request.
 ///
 /// # Errors
 /// 413.
-pub fn refuse(source: &Source) -> Result<(), GatewayError> {
-    if source.is_end_stream() {
+pub fn refuse_declared<N: Network>(exchange: &Exchange<N>, declared_length: Option<u64>) -> Result<(), GatewayError> {
+    let most = exchange.route().and_then(|route| route.max_body);
+    if declared_length.zip(most).is_some_and(|(declared, most)| declared > most) { Err(too_large()) } else { Ok(()) }
+}
+
+/// Refuses any byte of a body: for what takes none. One that has not told its length may turn out to be empty: its end
+/// is waited for as long as any body's.
+///
+/// # Errors
+/// 413; 400 and 408 of a body that is malformed or slow.
+pub async fn refuse<N: Network>(exchange: &mut Exchange<N>, mut body: RequestBody) -> Result<(), Failure> {
+    if matches!(body, RequestBody::Empty) {
         return Ok(());
     }
-    Err(none_is_taken())
+    if body.size_hint().lower() > 0 {
+        return Err(none_is_taken().into());
+    }
+    match gather(exchange, &mut body, 0).await? {
+        Read::Whole(_) => Ok(()),
+        Read::Longer | Read::NoRoom => Err(none_is_taken().into()),
+    }
 }
 
 /// What a client is told that sends a body where none is taken.
-pub fn none_is_taken() -> GatewayError {
+fn none_is_taken() -> GatewayError {
     GatewayError::new(Code::BodyTooLarge, "This takes no request body.").closing()
 }
 
@@ -98,22 +115,8 @@ pub async fn read<N: Network>(
     if declared_length.is_some_and(|length| length > limit as u64) {
         return Ok(None);
     }
-    let timeout = exchange.route().and_then(|route| route.settings.timeout);
-    let deadlines = Arc::clone(&exchange.connection.deadlines);
-    deadlines.set(Wait::Exchange, exchange.started, timeout);
-    let room = Gathered::new(&exchange.shard.held, exchange.snapshot.config.server.body_match_memory);
     let mut body = wrap(exchange, None, std::mem::replace(source, Source::Empty));
-    body.gather(room);
-    let read = std::future::poll_fn(|cx| {
-        if deadlines.has_expired(Wait::Exchange) {
-            return Poll::Ready(Err(BodyFault::Stalled));
-        }
-        body.poll_gathered(limit, cx)
-    });
-    let began = exchange.now();
-    let read = read.await;
-    exchange.awaited = exchange.now().saturating_duration_since(began);
-    match read.map_err(body_failure)? {
+    match gather(exchange, &mut body, limit).await? {
         Read::Whole(bytes) => {
             *source = body.put_back();
             Ok(parse_json(&bytes).ok().map(|value| (value, bytes.len())))
@@ -127,4 +130,23 @@ pub async fn read<N: Network>(
             Err(GatewayError::shed(ShedReason::RoutingBodies, detail).closing().into())
         }
     }
+}
+
+/// Reads a body to its end, or beyond so many bytes, in the route's time.
+async fn gather<N: Network>(exchange: &mut Exchange<N>, body: &mut RequestBody, limit: usize) -> Result<Read, Failure> {
+    let timeout = exchange.route().and_then(|route| route.settings.timeout);
+    let deadlines = Arc::clone(&exchange.connection.deadlines);
+    deadlines.set(Wait::Exchange, exchange.started, timeout);
+    let room = Gathered::new(&exchange.shard.held, exchange.snapshot.config.server.body_match_memory);
+    body.gather(room);
+    let read = std::future::poll_fn(|cx| {
+        if deadlines.has_expired(Wait::Exchange) {
+            return Poll::Ready(Err(BodyFault::Stalled));
+        }
+        body.poll_gathered(limit, cx)
+    });
+    let began = exchange.now();
+    let read = read.await;
+    exchange.awaited = exchange.now().saturating_duration_since(began);
+    Ok(read.map_err(body_failure)?)
 }

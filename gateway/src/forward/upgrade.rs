@@ -52,8 +52,7 @@ pub async fn upgrade<N: Network>(
         }
         return Ok(Upgraded::Refused(answer));
     }
-    let protocol = answer.head.fields.get("upgrade");
-    if !protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket")) {
+    if !switches(&answer.head) {
         let detail = "The upstream switched to another protocol than the one asked for.";
         return Err(GatewayError::new(Code::UpstreamInvalid, detail).into());
     }
@@ -63,6 +62,17 @@ pub async fn upgrade<N: Network>(
         return Err(GatewayError::new(Code::UpstreamInvalid, detail).into());
     }
     Ok(Upgraded::Switched(answer))
+}
+
+/// Whether a 101 opens the tunnel that was asked for, and nothing else: one protocol, named as one for this connection
+/// (RFC 6455, section 4.1), and no body (RFC 9112, section 6.3).
+fn switches(head: &ResponseHead) -> bool {
+    let mut protocols = head.fields.all(&header::UPGRADE);
+    let is_websocket = protocols.next().is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
+    let tokens = head.fields.all(&header::CONNECTION).flat_map(|line| line.split(|byte| *byte == b','));
+    let is_for_connection = tokens.map(<[u8]>::trim_ascii).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
+    let has_body = [&header::CONTENT_LENGTH, &header::TRANSFER_ENCODING].map(|name| head.fields.all(name).count());
+    is_websocket && protocols.next().is_none() && is_for_connection && has_body == [0, 0]
 }
 
 /// Makes an answer of HTTP/2 the one that a client of HTTP/1 waits for: its 200 is 101 there, and proves nothing (RFC

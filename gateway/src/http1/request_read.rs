@@ -334,12 +334,17 @@ impl Seen {
     }
 }
 
-/// A number of digits alone.
+/// Whoever reads a length as a signed number reads a larger one as something else (security.md, A2).
+const LONGEST: u64 = i64::MAX as u64;
+
+/// A length of digits alone, that nobody reads as another.
 pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    digits.iter().try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
+    let number =
+        digits.iter().try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
+    number.filter(|number| *number <= LONGEST)
 }
 
 #[cfg(test)]

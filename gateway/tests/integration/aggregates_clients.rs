@@ -50,7 +50,10 @@ async fn a_request_with_a_body_is_refused_before_anybody_is_asked() {
     let gateway = Gateway::start(&text(&[a.addr()], "", &["name = 'a', upstream = 'a', path = '/'"])).await;
     let answer = gateway.ask("GET /board/1 HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n").await;
     assert_eq!((answer.status, answer.header("connection")), (413, Some("close")));
+    let chunked = |body: &str| format!("GET /board/1 HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{body}");
+    assert_eq!(gateway.ask(chunked("1\r\nx\r\n0\r\n\r\n")).await.status, 413);
     assert_eq!(a.accepted(), 0);
+    assert_eq!(gateway.ask(chunked("0\r\n\r\n")).await.status, 200, "a body without a byte is none");
 }
 
 async fn stops_after(bytes: &str) -> Raw {

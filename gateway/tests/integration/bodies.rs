@@ -151,9 +151,11 @@ async fn a11_nobody_is_told_to_continue_whose_request_is_refused() {
 async fn a11_any_other_expectation_is_417() {
     let upstream = echo().await;
     let gateway = Gateway::to(upstream.addr()).await;
-    let mut client = gateway.client().await;
-    let answer = client.ask("GET / HTTP/1.1\r\nhost: a\r\nexpect: a-miracle\r\n\r\n").await;
-    assert_eq!((answer.status, answer.code().as_str()), (417, "expectation_failed"));
+    for lines in ["expect: a-miracle", "expect: 100-continue\r\nexpect: a-miracle", "expect: 100-continue, a-miracle"] {
+        let mut client = gateway.client().await;
+        let answer = client.ask(format!("GET / HTTP/1.1\r\nhost: a\r\n{lines}\r\n\r\n")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (417, "expectation_failed"), "{lines}");
+    }
     assert_eq!(upstream.counters().requests, 0);
 }
 

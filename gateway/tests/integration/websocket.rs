@@ -172,12 +172,15 @@ async fn b8_an_answer_that_is_no_switch_is_an_answer() {
 
 #[tokio::test]
 async fn b8_a_switch_to_something_else_is_502() {
-    for other in ["h2c", "x"] {
-        let switch = SWITCH.replace("websocket", other);
-        let upstream = Raw::script(Script::new().read_head().send(switch).hang()).await.unwrap();
+    let with = |lines: &str| SWITCH.replacen("\r\n\r\n", &format!("\r\n{lines}\r\n\r\n"), 1);
+    let others = ["h2c", "x"].map(|other| SWITCH.replace("websocket", other));
+    let unclear = ["Upgrade: h2c", "Content-Length: 5", "Transfer-Encoding: chunked"].map(with);
+    let unsaid = SWITCH.replace("connection: upgrade\r\n", "");
+    for switch in others.into_iter().chain(unclear).chain([unsaid]) {
+        let upstream = Raw::script(Script::new().read_head().send(switch.clone()).hang()).await.unwrap();
         let gateway = Gateway::to(upstream.addr()).await;
         let answer = gateway.ask(HANDSHAKE).await;
-        assert_eq!((answer.status, answer.code().as_str()), (502, "upstream_invalid"), "{other}");
+        assert_eq!((answer.status, answer.code().as_str()), (502, "upstream_invalid"), "{switch}");
         assert_eq!(gateway.upstream_connections(), (0, 0));
     }
 }

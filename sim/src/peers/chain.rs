@@ -23,6 +23,7 @@ const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 pub enum Chain {
     /// They pass it on.
     #[default]
+    #[value(alias = "plain")]
     Bare,
     /// Route, token, limit, breaker, ids, identity headers, metrics, access log.
     Full,
