@@ -64,7 +64,7 @@ fn a_peer_that_is_missing_is_named_and_nothing_is_claimed() {
     assert!(ours.value.is_some_and(|us| us > 0.0) || claim.notes.iter().any(is_invalid), "{claim:?}");
     let is_here = |name: &str| claim.configuration.iter().any(|line| line.starts_with(&format!("{name}: ")));
     let is_missing = |name: &str| claim.notes.iter().any(|note| note.starts_with(name) && note.contains("xtask peers"));
-    for name in ["flask", "node", "nginx"] {
+    for name in ["flask", "node", "fastapi-httpx"] {
         assert!(is_here(name) || is_missing(name), "{name}: {claim:?}");
     }
 }

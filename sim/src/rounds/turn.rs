@@ -80,6 +80,8 @@ pub struct Turn {
     pub driver_share: f64,
     /// Share of upstream requests on a connection that was open already.
     pub reuse_ratio: f64,
+    /// Requests at the mock for each that ended.
+    pub calls_per_request: f64,
     /// From the intended time to the end, nanoseconds.
     pub latency: Histogram<u64>,
     /// How late the driver was, nanoseconds, median.
@@ -197,7 +199,7 @@ impl Road<'_> {
         let used_after = usage();
         let counted_after = mock_counters(self.mock)?;
         let accepts = counted_after.0.saturating_sub(counted_before.0) as f64;
-        let requests = counted_after.1.saturating_sub(counted_before.1).max(1) as f64;
+        let calls = counted_after.1.saturating_sub(counted_before.1) as f64;
         Ok(Turn {
             finished: totals.finished,
             not_ok: totals.not_ok,
@@ -206,7 +208,8 @@ impl Road<'_> {
             cpu_us: used_after.cpu_us.saturating_sub(used_before.cpu_us) as f64,
             rss_bytes: used_after.rss_bytes,
             driver_share: totals.cpu_ns as f64 / totals.wall_ns.max(1) as f64,
-            reuse_ratio: 1.0 - accepts / requests,
+            reuse_ratio: 1.0 - accepts / calls.max(1.0),
+            calls_per_request: calls / totals.finished.max(1) as f64,
             latency: recorder.phases()[0].latency.clone(),
             lag_p50_ns: recorder.pacer_lag().value_at_quantile(0.5),
             lag_p99_ns: recorder.pacer_lag().value_at_quantile(0.99),

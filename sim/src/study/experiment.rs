@@ -41,6 +41,8 @@ pub struct Arm {
     pub x: f64,
     /// It has no part in `--quick`.
     pub is_slow: bool,
+    /// With `--quick` its first round is enough: nothing that is drawn from it is an estimate.
+    pub is_once: bool,
     /// What comes to it while it has its turn.
     pub load: Load,
     /// What it does.
@@ -189,7 +191,7 @@ pub struct Series {
 
 impl Arm {
     const fn new(name: &'static str, work: Work) -> Self {
-        Self { name, x: 0.0, is_slow: false, load: Load::USUAL, work }
+        Self { name, x: 0.0, is_slow: false, is_once: false, load: Load::USUAL, work }
     }
 
     /// A scenario as it stands in its file but for the edits.
@@ -265,6 +267,11 @@ impl Arm {
     /// Left out with `--quick`.
     pub const fn slow(self) -> Self {
         Self { is_slow: true, ..self }
+    }
+
+    /// Run once with `--quick`.
+    pub const fn once(self) -> Self {
+        Self { is_once: true, ..self }
     }
 }
 

@@ -85,12 +85,17 @@ impl Shop<'_> {
         if !turns.is_empty() {
             turns::perform(self, claim, &turns, folder, &mut done);
         }
+        if self.is_quick && done.rounds > 1 {
+            let once = others.iter().filter(|arm| arm.is_once);
+            once.for_each(|arm| done.told(format!("{}: the first round alone, since it is quick", arm.name)));
+        }
         let mut rng = Pcg64::seed_from_u64(self.seed);
         let mut failed: Vec<&str> = Vec::new();
         for round in 0..done.rounds {
             for index in shuffled(others.len(), &mut rng) {
                 let arm = others[index];
-                if self.is_over() || failed.contains(&arm.name) {
+                let is_enough = self.is_quick && arm.is_once && round > 0;
+                if is_enough || self.is_over() || failed.contains(&arm.name) {
                     done.put(arm.name, None);
                     continue;
                 }

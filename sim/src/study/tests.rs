@@ -9,7 +9,7 @@ use super::Study;
 use reports::result::{ClaimVerdict, Unit};
 use serde_json::{Value, json};
 
-use super::experiment::{Claim, Draw, Kind, Work};
+use super::experiment::{Claim, Draw, Figure, Kind, Work};
 use super::figure::{Sample, Samples, drawn};
 use super::verdict;
 use super::written;
@@ -78,6 +78,18 @@ fn a_time_never_counts_as_exact_and_no_extreme_hides_the_other() {
                 Draw::Least(_) => assert!(figure.max.is_none(), "{told}: the smallest says nothing of the largest"),
                 _ => {}
             }
+        }
+    }
+}
+
+#[test]
+fn one_round_is_enough_where_nothing_is_estimated() {
+    for claim in all() {
+        for arm in claim.arms.iter().filter(|arm| arm.is_once) {
+            let is_drawn = |figure: &&Figure| figure.draw.parts().iter().any(|(of, _)| *of == arm.name);
+            let estimated = claim.figures.iter().filter(is_drawn).find(|figure| figure.kind == Kind::Estimate);
+            assert!(estimated.is_none(), "{} {}: {estimated:?}", claim.id, arm.name);
+            assert!(matches!(arm.work, Work::Scenario { .. }), "{} {}: turns are one experiment", claim.id, arm.name);
         }
     }
 }
@@ -151,6 +163,53 @@ fn a_gateway_that_refuses_every_token_does_not_stop_replays() {
     };
     assert_eq!(told(490.0), ClaimVerdict::Holds);
     assert_eq!(told(0.0), ClaimVerdict::HoldsInPart, "whoever refuses everything has found nothing");
+}
+
+#[test]
+fn a_hop_that_is_told_another_identity_is_no_right_one() {
+    let told = |told: f64, let_in: f64| {
+        verdict_on("A15", move |_, name| match name {
+            "also.told" => told,
+            "also.let_in" => let_in,
+            "also.chains" => 192.0,
+            "retries.amplification" => 3.0,
+            name if name.ends_with(".success_ratio") => 1.0,
+            _ => 1_000.0,
+        })
+    };
+    assert_eq!(told(1.0, 1.0), ClaimVerdict::Holds);
+    // Every hop was reached and every answer was good, and one was told of somebody else.
+    assert_eq!(told(0.99, 1.0), ClaimVerdict::HoldsInPart);
+    assert_eq!(told(1.0, 0.99), ClaimVerdict::HoldsInPart);
+}
+
+#[test]
+fn a_gateway_that_verifies_nothing_does_not_verify_once() {
+    let told = |at_the_edge: f64| {
+        verdict_on("A12", move |arm, name| match (arm, name) {
+            ("once-8", name) if name.contains("token_cache") => at_the_edge,
+            (_, name) if name.contains("token_cache") => 8.0,
+            (_, "retries.amplification") => 8.0,
+            _ => 1.0,
+        })
+    };
+    assert_eq!(told(1.0), ClaimVerdict::Holds);
+    assert_eq!(told(0.0), ClaimVerdict::DoesNotHold);
+}
+
+#[test]
+fn an_outage_that_lasts_as_long_as_the_fault_is_no_faster_recovery() {
+    let told = |outage_ms: f64| {
+        verdict_on("A11", move |arm, name| match (arm, name) {
+            ("on", "also.outage_ms") => outage_ms,
+            ("off", "also.outage_ms") => 2_000.0,
+            ("off", name) if name.contains("fault_1") => 0.5,
+            (_, name) if name.ends_with("_ms") => 0.0,
+            _ => 1.0,
+        })
+    };
+    assert_eq!(told(0.0), ClaimVerdict::Holds);
+    assert_eq!(told(1_900.0), ClaimVerdict::HoldsInPart);
 }
 
 #[test]

@@ -106,6 +106,7 @@ fn figures(turn: &Turn, load: &Load, idle_rss: u64) -> Value {
         "bytes_per_core": if cpu_us > 0.0 { load.body as f64 * 1e6 / cpu_us } else { 0.0 },
         "core_share": turn.core_share(),
         "reuse_ratio": turn.reuse_ratio,
+        "calls_per_request": turn.calls_per_request,
         "not_ok": turn.not_ok,
         "failed_share": turn.not_ok as f64 / turn.finished.max(1) as f64,
     })
@@ -134,6 +135,7 @@ mod tests {
             rss_bytes: 1 << 20,
             driver_share: 0.5,
             reuse_ratio: 1.0,
+            calls_per_request: 1.0,
             latency,
             lag_p50_ns: 0,
             lag_p99_ns: 0,

@@ -63,7 +63,6 @@ pub(super) static A16: Claim = Claim {
 const ERROR: &str = "limiters.everyone.sustained_error";
 const STORE_SUM: &str = "prometheus.0.gateway_store_duration_seconds_sum";
 const STORE_COUNT: &str = "prometheus.0.gateway_store_duration_seconds_count";
-const ADDED: &str = "load.main.phases.before.latency_us.p50";
 
 /// Shared limits.
 pub(super) static A17: Claim = Claim {
@@ -97,7 +96,12 @@ pub(super) static A17: Claim = Claim {
         )
         .most(2.0)
         .core(),
-        Figure::timed("p50, 4 gateways less one", Unit::Us, Less(&Of("4", ADDED), &Of("1", ADDED))),
+        Figure::bounded(
+            "a check's wait for the Redis, mean, one of four gateways",
+            Unit::Ms,
+            Ratio(&Times(1e3, &Of("4", STORE_SUM)), &Of("4", STORE_COUNT)),
+        )
+        .most(4.0),
         Figure::exact("checks of the Redis", Unit::Number, Of("1", STORE_COUNT)),
     ],
     plots: &[Plot {
@@ -107,7 +111,11 @@ pub(super) static A17: Claim = Claim {
         unit: Unit::Share,
         series: &[Series { name: "over the limit", arms: &["1", "2", "4", "8"], figure: ERROR, scale: 1.0 }],
     }],
-    missing: &["the most checks a second: `cargo bench -p benches --bench stores` holds them beside redis-benchmark"],
+    missing: &[
+        "the most checks a second: `cargo bench -p benches --bench stores` holds them beside redis-benchmark",
+        "p50 and p99 that a check adds: two of three requests are refused, which costs less than to serve them, so latencies \
+         with and without the limit are of different work; the mean wait for the Redis stands for it",
+    ],
 };
 
 const OF_RATE: &str = "limiters.everyone.phases.fault_1.of_rate";

@@ -4,6 +4,7 @@ use reports::result::Unit;
 
 use crate::study::experiment::Draw::{Less, Most, Of, Ratio, Rest, Sum};
 use crate::study::experiment::{Arm, Claim, Edit, Figure, Plot, Series};
+use crate::study::here::logs;
 
 const TURN: &str = "article/turn.gateway.toml";
 const CPU: &str = "cpu_us_per_request";
@@ -64,6 +65,7 @@ const LEAKED: &str = "breakers.orders/1.leaked_attempts";
 const TRIP_ERROR: &str = "breakers.orders/1.trip_error";
 const TRIP_MS: &str = "breakers.orders/1.trip_ms";
 const FAILED: &str = "load.main.phases.fault_1.success_ratio";
+const SLOWEST: &str = "load.main.phases.fault_1.latency_us.p90";
 
 const fn failed(arm: &'static str) -> crate::study::experiment::Draw {
     Of(arm, FAILED)
@@ -87,6 +89,8 @@ pub(super) static A10: Claim = Claim {
         Arm::scenario("flap", BREAKER, &[FLAP]),
         Arm::scenario("error-without", BREAKER, &[WITHOUT]),
         Arm::scenario("hang-without", BREAKER, &[WITHOUT, HANG]),
+        Arm::scenario("slow-without", BREAKER, &[WITHOUT, SLOW]).slow(),
+        Arm::scenario("flap-without", BREAKER, &[WITHOUT, FLAP]).slow(),
     ],
     figures: &[
         Figure::exact(
@@ -133,9 +137,28 @@ pub(super) static A10: Claim = Claim {
             Ratio(&Rest(&failed("hang")), &Rest(&failed("hang-without"))),
         )
         .most(0.5),
-        Figure::exact("hang: attempts to the trip, less the oracle's", Unit::Number, Of("hang", TRIP_ERROR)),
-        Figure::bounded("hang: from the first failure to the trip", Unit::Ms, Of("hang", TRIP_MS)),
-        Figure::bounded("slow: from the first slow answer to the trip", Unit::Ms, Of("slow", TRIP_MS)),
+        Figure::exact(
+            "errors while it flaps, with a breaker over without",
+            Unit::Share,
+            Ratio(&Rest(&failed("flap")), &Rest(&failed("flap-without"))),
+        )
+        .most(0.5),
+        Figure::timed(
+            "p90 while it is slow, with a breaker over without",
+            Unit::Times,
+            Ratio(&Of("slow", SLOWEST), &Of("slow-without", SLOWEST)),
+        )
+        .most(0.5),
+        Figure::exact(
+            "hang and slow: attempts to the trip, less the oracle's: the worse",
+            Unit::Number,
+            Most(&[Of("hang", TRIP_ERROR), Of("slow", TRIP_ERROR)]),
+        )
+        .most(8.0),
+        // Five attempts of 250 ms each are under way before the first is known to fail.
+        Figure::bounded("hang: from the first failure to the trip", Unit::Ms, Of("hang", TRIP_MS)).most(500.0),
+        // Half of a second's answers have to be slow.
+        Figure::bounded("slow: from the first slow answer to the trip", Unit::Ms, Of("slow", TRIP_MS)).most(1_000.0),
         Figure::exact("flapping: answered as expected", Unit::Share, failed("flap")),
         Figure::bounded(
             "errors: from the heal to the breaker's closing, less what the policy asks for",
@@ -150,10 +173,18 @@ pub(super) static A10: Claim = Claim {
         unit: Unit::Share,
         series: &[
             Series { name: "with a breaker", arms: &["error", "hang", "slow", "flap"], figure: FAILED, scale: 1.0 },
-            Series { name: "without", arms: &["error-without", "hang-without"], figure: FAILED, scale: 1.0 },
+            Series {
+                name: "without",
+                arms: &["error-without", "hang-without", "slow-without", "flap-without"],
+                figure: FAILED,
+                scale: 1.0,
+            },
         ],
     }],
-    missing: &[],
+    missing: &[
+        "phases of the window but for errors: hangs, slow answers and flapping begin at one; the suite's flap-phases has more",
+        "the oracle's attempts to the trip of a fault that flaps, which may be over before there are enough",
+    ],
 };
 
 const CHAIN: &str = "article/chain.toml";
@@ -165,6 +196,7 @@ const BARE: &[Edit] = &[
     Edit("retry = { attempts = 2 }", "retry = { attempts = 1 }"),
 ];
 const OUT: &str = "load.main.phases.fault_1.success_ratio";
+const OUTAGE: &str = "also.outage_ms";
 
 /// Availability in a chain.
 pub(super) static A11: Claim = Claim {
@@ -175,7 +207,7 @@ pub(super) static A11: Claim = Claim {
     experiment: "a chain of three services through the gateway; half of the last one fails for two seconds; with everything \
                  on, and with nothing",
     rounds: (1, 6),
-    arms: &[Arm::scenario("on", CHAIN, &[]), Arm::scenario("off", CHAIN, BARE)],
+    arms: &[Arm::scenario("on", CHAIN, &[]).also(logs::outage), Arm::scenario("off", CHAIN, BARE).also(logs::outage)],
     figures: &[
         Figure::exact("available during the outage, with all on", Unit::Share, Of("on", OUT)).least(0.99).core(),
         Figure::exact("available during the outage, with nothing", Unit::Share, Of("off", OUT)),
@@ -186,8 +218,17 @@ pub(super) static A11: Claim = Claim {
         )
         .most(0.1)
         .core(),
+        // How long a failure lasts for who asks: without a breaker and retries, as long as it lasts.
         Figure::bounded(
-            "from the heal to normal service, beyond what the policy asks for",
+            "time to recovery, from the first answer that failed to the last, with all on over with nothing",
+            Unit::Share,
+            Ratio(&Of("on", OUTAGE), &Of("off", OUTAGE)),
+        )
+        .most(0.25)
+        .core(),
+        Figure::bounded("time to recovery with nothing", Unit::Ms, Of("off", OUTAGE)),
+        Figure::bounded(
+            "from the heal to the breaker's closing, beyond what the policy asks for",
             Unit::Ms,
             Less(&Of("on", "breakers.stock/1.recovery_ms"), &Of("on", "breakers.stock/1.recovery_oracle_ms")),
         )
@@ -213,5 +254,5 @@ pub(super) static A11: Claim = Claim {
         unit: Unit::Share,
         series: &[Series { name: "available", arms: &["on", "off"], figure: OUT, scale: 1.0 }],
     }],
-    missing: &[],
+    missing: &["a mean over many outages: each run has one"],
 };

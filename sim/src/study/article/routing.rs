@@ -57,6 +57,12 @@ const MIXED: &[Edit] =
     &[Edit("upstream = \"cheap\"", "upstream = \"all\""), Edit("upstream = \"dear\"", "upstream = \"all\"")];
 const TURN: &str = "article/turn.gateway.toml";
 const PLAIN: &str = "name = \"all\"\npath = \"/{*rest}\"\nupstream = \"mock\"\n";
+const TIERS: &str = "name = \"by-header\"\npath = \"/{*rest}\"\nheaders = { x-kind = \"report\" }\nupstream = \"mock\"\n\n\
+     [[routes]]\nname = \"by-query\"\npath = \"/{*rest}\"\nquery = { kind = \"report\" }\nupstream = \"mock\"\n\n\
+     [[routes]]\nname = \"by-method\"\npath = \"/{*rest}\"\nmethods = [\"GET\"]\nupstream = \"mock\"\n\n\
+     [[routes]]\nname = \"others\"\npath = \"/{*rest}\"\nupstream = \"mock\"\n";
+/// One in two is a report by its header; of the others the query is looked at, and then the method decides.
+const KINDS: &[(&str, &str)] = &[("x-kind", "{choice(report, order)}")];
 const CPU: &str = "cpu_us_per_request";
 
 /// Content routing.
@@ -65,24 +71,14 @@ pub(super) static A5: Claim = Claim {
     section: "2",
     claim: "Routing by content costs a little and evens out load in heterogeneous services",
     system: "content routing",
-    experiment: "tiers by header, query and method beside a plain route; dear requests on endpoints of their own or among \
-                 all others",
+    experiment: "tiers by header, query and method beside a plain route; dear requests, told apart by each of the three, on \
+                 endpoints of their own, as many as their share of the work, or on all endpoints among the cheap ones",
     rounds: (2, 8),
     arms: &[
         Arm::scenario("split", CONTENT, &[]).also(logs::spread),
         Arm::scenario("mixed", CONTENT, MIXED).also(logs::spread),
-        Arm::turn("plain", TURN, &[], &[("x-kind", "report")]),
-        Arm::turn(
-            "by-content",
-            TURN,
-            &[Edit(
-                PLAIN,
-                "name = \"all\"\npath = \"/{*rest}\"\nmethods = [\"GET\"]\nheaders = { x-kind = \"report\" }\n\
-                 upstream = \"mock\"\n\n[[routes]]\nname = \"queried\"\npath = \"/{*rest}\"\nquery = { kind = \"report\" }\n\
-                 upstream = \"mock\"\n\n[[routes]]\nname = \"others\"\npath = \"/{*rest}\"\nupstream = \"mock\"\n",
-            )],
-            &[("x-kind", "report")],
-        ),
+        Arm::turn("plain", TURN, &[], KINDS),
+        Arm::turn("by-content", TURN, &[Edit(PLAIN, TIERS)], KINDS),
     ],
     figures: &[
         Figure::timed(
@@ -92,7 +88,13 @@ pub(super) static A5: Claim = Claim {
         )
         .most(1.05)
         .core(),
-        Figure::timed("added by the tiers", Unit::Us, Less(&Of("by-content", CPU), &Of("plain", CPU))),
+        Figure::timed(
+            "variation of endpoints' load in steps of 100 ms, split over mixed",
+            Unit::Times,
+            Ratio(&Of("split", "also.load_variation"), &Of("mixed", "also.load_variation")),
+        )
+        .most(0.9)
+        .core(),
         Figure::timed(
             "p99 of cheap requests, mixed over split",
             Unit::Times,
@@ -100,20 +102,25 @@ pub(super) static A5: Claim = Claim {
         )
         .least(1.5)
         .core(),
+        // 500 of 575, seen by the mocks; were one of three ways to know a dear request lost, it would be 525.
+        Figure::exact(
+            "share of the endpoint for cheap requests, split",
+            Unit::Share,
+            Of("split", "balance.all.share.orders/0"),
+        )
+        .least(0.84)
+        .most(0.9),
+        Figure::timed("added by the tiers", Unit::Us, Less(&Of("by-content", CPU), &Of("plain", CPU))),
         Figure::timed(
             "spread of response times, mixed over split",
             Unit::Times,
             Ratio(&Of("mixed", "also.deviation_us"), &Of("split", "also.deviation_us")),
         ),
-        Figure::timed(
-            "variation of endpoints' load in steps of 100 ms, split",
-            Unit::Number,
-            Of("split", "also.load_variation"),
-        ),
+        Figure::timed("variation of endpoints' load, split", Unit::Number, Of("split", "also.load_variation")),
         Figure::timed("the same, mixed", Unit::Number, Of("mixed", "also.load_variation")),
     ],
     plots: &[],
-    missing: &[],
+    missing: &["a query that matches, in what the tiers cost: turns ask for one path, without a query"],
 };
 
 const UNEQUAL: &str = "article/unequal.toml";
@@ -137,7 +144,7 @@ pub(super) static A6: Claim = Claim {
         Arm::scenario("least-request", UNEQUAL, LEAST_REQUEST).also(logs::spread),
         Arm::scenario("random", UNEQUAL, RANDOM).also(logs::spread).slow(),
         Arm::scenario("peak-ewma", UNEQUAL, PEAK_EWMA).also(logs::spread).slow(),
-        Arm::scenario("weights", "article/weighted.toml", &[]),
+        Arm::scenario("weights", "article/weighted.toml", &[]).once(),
     ],
     figures: &[
         Figure::timed(
@@ -225,7 +232,11 @@ pub(super) static A7: Claim = Claim {
         Figure::exact("keys that a remainder of the hash would move", Unit::Share, Of("ring", "moved_share_modulo")),
     ],
     plots: &[],
-    missing: &["the bound on an endpoint's load: `limits` of the ring are held by the gateway's own tests"],
+    missing: &[
+        "requests: keys are looked up in the gateway's own ring, in this process, and caches are a model behind it",
+        "the bound on an endpoint's load (`bound`, 1.25 of the mean in flight), which sends keys of a busy endpoint elsewhere \
+         and so lowers the hit rate: the gateway's own tests hold it",
+    ],
 };
 
 const WANDERING: &str = "article/wandering.toml";

@@ -12,12 +12,17 @@ const STEP_US: f64 = 100_000.0;
 const DAY_US: f64 = 86_400e6;
 /// The service that fails in the graph of twenty.
 const GUILTY: &str = "s7";
+/// Where services of a chain hand in what a header told them.
+const LEDGER: &str = "told";
+/// Where clients come in whose outage is measured.
+const ENTRY: &str = "orders";
 
 /// One access record.
 struct Record {
     trace: String,
     id: String,
     route: String,
+    subject: String,
     upstream: String,
     endpoint: String,
     status: u64,
@@ -36,6 +41,7 @@ impl Record {
             trace: text("trace_id"),
             id: text("request_id"),
             route: text("route"),
+            subject: text("subject"),
             upstream: text("upstream"),
             endpoint: text("endpoint"),
             status: record["status"].as_u64()?,
@@ -64,6 +70,13 @@ fn time_of(text: &str) -> Option<f64> {
 
 /// The records of the last seconds of a run.
 fn records(folder: &Path) -> Result<Vec<Record>, String> {
+    let (mut records, last) = all_records(folder)?;
+    records.retain(|record| record.at_us >= last - LAST_US);
+    Ok(records)
+}
+
+/// All records of a run, its warm-up's too, and the end of the last one.
+fn all_records(folder: &Path) -> Result<(Vec<Record>, f64), String> {
     let path = folder.join("access-0.log");
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let mut records: Vec<Record> = text.lines().filter_map(Record::read).collect();
@@ -75,8 +88,7 @@ fn records(folder: &Path) -> Result<Vec<Record>, String> {
     for record in &mut records {
         record.at_us += if record.at_us < first - DAY_US / 2.0 { DAY_US } else { 0.0 };
     }
-    records.retain(|record| record.at_us >= last - LAST_US);
-    Ok(records)
+    Ok((records, last))
 }
 
 /// The spread of response times, and of what endpoints have to do.
@@ -89,8 +101,13 @@ pub(in crate::study) fn spread(folder: &Path) -> Result<Value, String> {
         *busy.entry(&record.endpoint).or_default() += record.upstream_us;
         *steps.entry((&record.endpoint, (record.at_us / STEP_US) as u64)).or_default() += record.upstream_us;
     }
-    let of_steps: Vec<f64> = steps.into_values().collect();
-    let of_endpoints: Vec<f64> = busy.into_values().collect();
+    // Who had nothing to do in a step is as much of the spread as who had too much.
+    let numbers = || steps.keys().map(|(_, step)| *step);
+    let (first, last) = (numbers().min().unwrap_or(0), numbers().max().unwrap_or(0));
+    let load = |endpoint: &&str, step: u64| steps.get(&(*endpoint, step)).copied().unwrap_or(0.0);
+    let of_steps: Vec<f64> =
+        busy.keys().flat_map(|endpoint| (first..=last).map(move |step| load(endpoint, step))).collect();
+    let of_endpoints: Vec<f64> = busy.values().copied().collect();
     Ok(json!({
         "deviation_us": deviation(&times).1,
         "busy_variation": variation(&of_endpoints),
@@ -117,7 +134,7 @@ fn by_trace(records: &[Record]) -> BTreeMap<&str, Vec<&Record>> {
     traces
 }
 
-/// Of chains of eight services: how many have all their records under one trace, and under one id.
+/// Of chains of eight services: how many have all their records under one trace, and under one id, and whether ids differ.
 pub(in crate::study) fn chains(folder: &Path) -> Result<Value, String> {
     let records = records(folder)?;
     let traces = by_trace(&records);
@@ -130,8 +147,53 @@ pub(in crate::study) fn chains(folder: &Path) -> Result<Value, String> {
     let whole = entered.iter().filter(|trace| trace.len() == 8 && routes(trace) == 8).count();
     let one_id = |trace: &&&Vec<&Record>| trace.iter().map(|record| &record.id).collect::<BTreeSet<_>>().len() == 1;
     let with_one_id = entered.iter().filter(one_id).count();
+    // One id for all would be no id.
+    let different = entered.iter().flat_map(|trace| trace.iter()).filter(|record| record.route == "s1");
+    let different = different.map(|record| &record.id).collect::<BTreeSet<_>>().len();
     let of = |count: usize| count as f64 / entered.len().max(1) as f64;
-    Ok(json!({ "chains": entered.len(), "whole": of(whole), "one_id": of(with_one_id) }))
+    Ok(json!({
+        "chains": entered.len(), "whole": of(whole), "one_id": of(with_one_id), "different": of(different),
+    }))
+}
+
+/// Of chains of services: the share of hops that were let in under the right identity, and of those that were told it by
+/// a header, which each hands in at a route of its own.
+pub(in crate::study) fn subjects(folder: &Path) -> Result<Value, String> {
+    let records = records(folder)?;
+    let (mut chains, mut hops, mut let_in, mut told) = (0_usize, 0_usize, 0_usize, 0_usize);
+    for trace in by_trace(&records).values() {
+        let entered = trace.iter().find_map(|record| Some((*record, length_of(&record.route)?)));
+        let Some((entered, length)) = entered else { continue };
+        // By which route somebody came says whose chain it is, and the first record who of them it was.
+        let is_his = entered.subject.ends_with(&format!("-of-{length}"));
+        let is_right = |record: &Record| is_his && record.status == 200 && record.subject == entered.subject;
+        let right = |at_ledger: bool| {
+            let all: Vec<&&Record> = trace.iter().filter(|record| (record.route == LEDGER) == at_ledger).collect();
+            let good = all.iter().filter(|record| is_right(record)).count();
+            // What was right twice makes up for nothing.
+            good.min(length).saturating_sub(all.len() - good)
+        };
+        chains += 1;
+        hops += length;
+        let_in += right(false);
+        told += right(true);
+    }
+    let of = |count: usize| count as f64 / hops.max(1) as f64;
+    Ok(json!({ "chains": chains, "let_in": of(let_in), "told": of(told) }))
+}
+
+/// How many services a chain has that begins at this route.
+fn length_of(route: &str) -> Option<usize> {
+    route.strip_prefix("enter-")?.parse().ok()
+}
+
+/// How long clients saw errors: from the first failed answer of a route to the last one, warm-up and all.
+pub(in crate::study) fn outage(folder: &Path) -> Result<Value, String> {
+    let (records, _) = all_records(folder)?;
+    let failed = || records.iter().filter(|record| record.route == ENTRY && record.failed());
+    let first = failed().map(|record| record.at_us).fold(f64::INFINITY, f64::min);
+    let last = failed().map(Record::end_us).fold(f64::NEG_INFINITY, f64::max);
+    Ok(json!({ "outage_ms": ((last - first) / 1e3).max(0.0) }))
 }
 
 /// Of requests of the graph that failed: how often the records alone say which service was the cause.
@@ -152,7 +214,7 @@ pub(in crate::study) fn located(folder: &Path) -> Result<Value, String> {
     Ok(json!({ "failed": failed.len(), "located": of(found), "joined": of(joined) }))
 }
 
-/// Of a search for capacity: the tail near the most that holds the objective, over that at a third of it.
+/// Of a search for capacity: latency near the most that holds the objective, over that at a third of it.
 pub(in crate::study) fn curve(folder: &Path) -> Result<Value, String> {
     let path = folder.join("result.json");
     let result = reports::result::ResultFile::read(&path).map_err(|error| error.to_string())?;
@@ -163,8 +225,10 @@ pub(in crate::study) fn curve(folder: &Path) -> Result<Value, String> {
         let distance = |rps: f64| (rps / knee - share).abs();
         steps.min_by(|one, other| distance(one.offered_rps).total_cmp(&distance(other.offered_rps)))
     };
-    let ratio = near(0.8).zip(near(0.3)).map(|(high, low)| high.p50_us.estimate / low.p50_us.estimate);
-    Ok(json!({ "p50_high_over_low": ratio }))
+    let steps = || near(0.8).zip(near(0.3));
+    let p50 = steps().map(|(high, low)| high.p50_us.estimate / low.p50_us.estimate);
+    let p99 = steps().map(|(high, low)| high.p99_us.estimate / low.p99_us.estimate);
+    Ok(json!({ "p50_high_over_low": p50, "p99_high_over_low": p99 }))
 }
 
 #[cfg(test)]
@@ -205,7 +269,71 @@ mod tests {
             names.iter().map(|name| ("a", name.as_str(), "23:59:59.900000", 200, 1.0, 1.0)).collect();
         lines.push(("b", "s1", "00:00:00.100000", 200, 1.0, 1.0));
         let found = chains(log(&lines).path()).unwrap();
-        assert_eq!(found, json!({ "chains": 2, "whole": 0.5, "one_id": 1.0 }), "also over midnight");
+        assert_eq!(found, json!({ "chains": 2, "whole": 0.5, "one_id": 1.0, "different": 1.0 }), "also over midnight");
+    }
+
+    /// One record of a chain's trace for each route, subject and status.
+    fn identities(lines: &[(&str, &str, &str, u64)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |(trace, route, subject, status): &(&str, &str, &str, u64)| {
+            let record = json!({
+                "trace_id": trace, "route": route, "subject": subject, "status": status,
+                "ts": "2026-11-23T10:00:00.000000Z", "total_us": 1,
+            });
+            format!("{record}\n")
+        };
+        std::fs::write(folder.path().join("access-0.log"), lines.iter().map(line).collect::<String>()).unwrap();
+        folder
+    }
+
+    #[test]
+    fn an_identity_is_right_at_each_hop_or_the_hop_is_wrong() {
+        const ADA: &str = "user-1-of-2";
+        let of = |lines: &[(&str, &str, &str, u64)]| subjects(identities(lines).path()).unwrap();
+        let well =
+            [("a", "enter-2", ADA, 200), ("a", "s8", ADA, 200), ("a", "told", ADA, 200), ("a", "told", ADA, 200)];
+        assert_eq!(of(&well), json!({ "chains": 1, "let_in": 1.0, "told": 1.0 }));
+        let (mut other, mut forged, mut silent) = (well, well, well);
+        other[1].2 = "user-2-of-2";
+        assert_eq!(of(&other), json!({ "chains": 1, "let_in": 0.0, "told": 1.0 }), "the next one is somebody else");
+        forged[2] = ("a", "told", "", 401);
+        assert_eq!(
+            of(&forged),
+            json!({ "chains": 1, "let_in": 1.0, "told": 0.0 }),
+            "nobody has the key of what it said"
+        );
+        silent[2].0 = "b";
+        assert_eq!(of(&silent), json!({ "chains": 1, "let_in": 1.0, "told": 0.5 }), "one of two was told nothing");
+        let confused = well.map(|(trace, route, _, status)| (trace, route, "user-1-of-8", status));
+        assert_eq!(of(&confused), json!({ "chains": 1, "let_in": 0.0, "told": 0.0 }), "all agree on the wrong one");
+        let intruder = [("i", "s8", "", 401)];
+        assert_eq!(of(&intruder), json!({ "chains": 0, "let_in": 0.0, "told": 0.0 }), "no chain shows nothing right");
+    }
+
+    #[test]
+    fn an_outage_is_as_long_as_clients_see_it() {
+        let folder = log(&[
+            ("a", "orders", "10:00:00.000000", 200, 100.0, 100.0),
+            ("b", "orders", "10:00:01.000000", 503, 100.0, 100.0),
+            ("b", "stock", "10:00:00.500000", 503, 100.0, 100.0),
+            ("c", "orders", "10:00:02.000000", 502, 1_000.0, 100.0),
+            ("d", "orders", "10:00:09.000000", 200, 100.0, 100.0),
+        ]);
+        assert_eq!(outage(folder.path()).unwrap(), json!({ "outage_ms": 1_001.0 }));
+        let well = log(&[("a", "orders", "10:00:00.000000", 200, 100.0, 100.0)]);
+        assert_eq!(outage(well.path()).unwrap(), json!({ "outage_ms": 0.0 }));
+    }
+
+    #[test]
+    fn an_idle_endpoint_is_a_part_of_the_spread() {
+        let folder = log(&[
+            ("a", "e1", "10:00:10.000000", 200, 100.0, 100.0),
+            ("b", "e2", "10:00:10.000000", 200, 100.0, 100.0),
+            ("c", "e1", "10:00:10.150000", 200, 100.0, 100.0),
+        ]);
+        let found = spread(folder.path()).unwrap()["load_variation"].as_f64().unwrap();
+        // 100, 100, 100 and nothing: a mean of 75, a deviation of 43.3.
+        assert!((found - 3.0_f64.sqrt() / 3.0).abs() < 1e-9, "{found}");
     }
 
     #[test]

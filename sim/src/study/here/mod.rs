@@ -2,8 +2,10 @@
 //!
 //! - [`routing`]: matches in tables of many routes, beside a scan; [`hashing`]: keys on a ring, and caches behind it;
 //! - [`tokens`]: a corpus of tokens and attacks; [`limits`]: buckets of many keys; [`ids`]: what a request is called;
-//! - [`embedding`]: what it takes to mount the gateway in a program; [`logs`]: what runs wrote.
+//! - [`embedding`]: what it takes to mount the gateway in a program; [`documents`]: what it says of its routes;
+//! - [`logs`]: what runs wrote.
 
+pub(super) mod documents;
 pub(super) mod embedding;
 pub(super) mod hashing;
 pub(super) mod ids;
