@@ -69,6 +69,14 @@ impl Aggregate {
         }
         let mut text = format!("{}: GET {}", part.name, target::shown(&call));
         text.push_str(&format!(" of {}, {}", part.route.upstream, if part.required { "required" } else { "optional" }));
+        let edits = &part.route.request_headers;
+        for (what, names) in [("sets", edits.names_set().collect()), ("without", edits.remove.iter().collect())] {
+            let names: Vec<&http::HeaderName> = names;
+            if !names.is_empty() {
+                let names: Vec<&str> = names.into_iter().map(http::HeaderName::as_str).collect();
+                text.push_str(&format!(", {what} {}", names.join(" and ")));
+            }
+        }
         if let Some(timeout) = part.route.timeout {
             text.push_str(&format!(", within {timeout:?}"));
         }
