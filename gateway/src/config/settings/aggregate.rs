@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderName;
 
 use super::route::Route;
 use super::target;
@@ -70,10 +71,10 @@ impl Aggregate {
         let mut text = format!("{}: GET {}", part.name, target::shown(&call));
         text.push_str(&format!(" of {}, {}", part.route.upstream, if part.required { "required" } else { "optional" }));
         let edits = &part.route.request_headers;
-        for (what, names) in [("sets", edits.names_set().collect()), ("without", edits.remove.iter().collect())] {
-            let names: Vec<&http::HeaderName> = names;
+        let (set, removed): (Vec<_>, Vec<_>) = (edits.names_set().collect(), edits.remove.iter().collect());
+        for (what, names) in [("sets", set), ("without", removed)] {
             if !names.is_empty() {
-                let names: Vec<&str> = names.into_iter().map(http::HeaderName::as_str).collect();
+                let names: Vec<&str> = names.into_iter().map(HeaderName::as_str).collect();
                 text.push_str(&format!(", {what} {}", names.join(" and ")));
             }
         }
