@@ -35,8 +35,8 @@ pub struct Replay {
     pub groups: Vec<Group>,
     /// Requests that differ in yet another way than the groups tell.
     pub beyond_groups: u64,
-    /// Requests whose route, or treatment, hangs on what is not in the log: headers, query, body, whether they came over
-    /// TLS.
+    /// Requests whose route, or treatment, hangs on what is not in the log: headers, query, body, whether they came
+    /// over TLS.
     pub undecided: u64,
     /// Requests that took another route than the old configuration gives them: the log is of another one.
     pub of_another_configuration: u64,

@@ -1,5 +1,5 @@
-//! What is noted of calls that are made for a request, or for several: each call's own exchange leaves no record, so its
-//! attempts are told by those that wait for it.
+//! What is noted of calls that are made for a request, or for several: each call's own exchange leaves no record, so
+//! its attempts are told by those that wait for it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
