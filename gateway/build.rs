@@ -1,18 +1,22 @@
-//! Which commit a program was built from, for `gateway --version`.
+//! Which commit a program was built from, for `--version` of the gateway, and of mocks and loadgen, which have this as
+//! their build script too.
 //!
 //! `PORTCULLIS_COMMIT` says so where there is no repository (a container's build); otherwise git does. A debug build
 //! does not ask: it would be built anew after each commit, and tells nobody anything.
 
 use std::process::Command;
 
-#[allow(clippy::disallowed_methods, reason = "this is what builds the gateway, and no part of it")]
+#[allow(clippy::disallowed_methods, reason = "this is what builds the programs, and no part of them")]
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=PORTCULLIS_COMMIT");
     let told = std::env::var("PORTCULLIS_COMMIT").ok().filter(|commit| is_commit(commit));
     let is_release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
     let commit = told.or_else(|| if is_release { head() } else { None });
-    println!("cargo:rustc-env=GATEWAY_COMMIT={}", commit.unwrap_or_default());
+    let commit = commit.unwrap_or_default();
+    println!("cargo:rustc-env=BUILD_COMMIT={commit}");
+    // As `--version` shows it, behind the version of the package.
+    let shown = if commit.is_empty() { String::new() } else { format!(" ({})", &commit[..commit.len().min(12)]) };
+    println!("cargo:rustc-env=BUILD_SHOWN={shown}");
 }
 
 /// What git calls HEAD, once more whenever that changes.

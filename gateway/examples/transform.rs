@@ -17,7 +17,7 @@ struct Without(&'static str);
 impl Stage for Without {
     async fn response(&self, _request: &RequestInfo, response: Response) -> Response {
         let (mut parts, body) = response.into_parts();
-        if parts.headers.get(header::CONTENT_TYPE) != Some(&HeaderValue::from_static("application/json")) {
+        if !parts.headers.get(header::CONTENT_TYPE).is_some_and(is_json) {
             return Response::from_parts(parts, body);
         }
         let Ok(bytes) = to_bytes(body, MOST).await else { return StatusCode::BAD_GATEWAY.into_response() };
@@ -31,6 +31,12 @@ impl Stage for Without {
         parts.headers.remove(header::ETAG);
         Response::from_parts(parts, Body::from(document.to_string()))
     }
+}
+
+/// Whatever stands behind it, as `; charset=utf-8`, and however it is written.
+fn is_json(kind: &HeaderValue) -> bool {
+    let kind = kind.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
 /// The gateway: all that `upstream` answers, without `card`.

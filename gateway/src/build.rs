@@ -4,7 +4,7 @@
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The commit that it was built from; empty where nobody told, as in a debug build.
-pub const COMMIT: &str = env!("GATEWAY_COMMIT");
+pub const COMMIT: &str = env!("BUILD_COMMIT");
 
 /// Both for people: `0.1.0 (63d38e8c0ffe)`.
 pub fn version() -> String {

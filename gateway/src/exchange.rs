@@ -30,7 +30,7 @@ use crate::shard::{Local, Shard};
 use crate::snapshot::CompiledRoute;
 use crate::telemetry::metrics::{AuthResult, ShedReason};
 use crate::telemetry::record::{AccessRecord, Ended};
-use crate::telemetry::recorder::Notes;
+use crate::telemetry::recorder::{Calls, Notes};
 use crate::telemetry::tracing::{Link, Track};
 use crate::upstream::in_flight::Permit;
 use crate::upstream::{Endpoint, Upstream};
@@ -137,6 +137,8 @@ pub struct Exchange<N: Network> {
     pub page: Option<Box<Page>>,
     /// What the flight recorder is to be told, where something was noted.
     pub(crate) notes: OnceLock<Box<Mutex<Notes>>>,
+    /// The same of calls that are made for it, or that it shares; of a call, where it notes its own.
+    pub(crate) calls: Option<Calls>,
     /// Its place in its trace, where it is traced.
     pub(crate) track: Option<Track>,
     /// Another one's call whose answer it has, in a trace of its own.
@@ -238,6 +240,7 @@ impl<N: Network> Exchange<N> {
             covered: None,
             page: None,
             notes: OnceLock::new(),
+            calls: None,
             track: None,
             shared: None,
             seen: None,

@@ -12,7 +12,7 @@ use crate::http1::{Fields, RequestHead};
 use crate::network::Network;
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::telemetry::record::{AccessRecord, Ended};
-use crate::telemetry::recorder::{AttemptNote, Details, Lane, Notes, Wanted, fields};
+use crate::telemetry::recorder::{AttemptNote, Calls, Details, Lane, Notes, Wanted, fields};
 
 impl<N: Network> Exchange<N> {
     /// The same random number whenever it is asked for: what the flight recorder samples by.
@@ -53,18 +53,30 @@ impl<N: Network> Exchange<N> {
 
     #[cold]
     fn note_head(&self, wanted: Wanted, by_client: bool, head: &RequestHead) {
-        self.note(Lane::of(wanted, by_client), |notes| {
+        let sent = || {
             let own = head.lines.split(|byte| *byte == b'\n').filter_map(|line| {
                 let colon = line.iter().position(|byte| *byte == b':')?;
                 Some((&line[..colon], line[colon + 1..].trim_ascii()))
             });
-            notes.sent = fields(of_map(&head.headers).chain(own));
-        });
+            fields(of_map(&head.headers).chain(own))
+        };
+        let lane = Lane::of(wanted, by_client);
+        match self.calls.as_ref().filter(|calls| calls.is_of_call()) {
+            Some(calls) if self.has_room(lane) => calls.sent(sent()),
+            Some(_) => {}
+            None => self.note(lane, |notes| notes.sent = sent()),
+        }
     }
 
-    /// Notes an attempt that has come to its outcome.
+    /// Notes an attempt that has come to its outcome: of a call, for whoever waits for it.
     #[cold]
     pub(crate) fn note_attempt(&self, attempt: AttemptNote) {
+        if let Some(calls) = self.calls.as_ref().filter(|calls| calls.is_of_call()) {
+            if self.shard.shared.recorder.is_on() {
+                calls.attempt(attempt);
+            }
+            return;
+        }
         let by_client = attempt.status.is_some_and(|status| (400..500).contains(&status));
         self.note(Lane::of(Wanted::FAILED, by_client), |notes| notes.attempt(attempt));
     }
@@ -108,10 +120,17 @@ impl<N: Network> Exchange<N> {
         });
     }
 
+    /// Something was noted of it, or of a call whose answer it has.
+    #[inline]
+    fn is_noted(&self) -> bool {
+        let was_of_note = |calls: &Calls| !calls.notes().sent.is_empty();
+        self.notes.get().is_some() || self.calls.as_ref().is_some_and(was_of_note)
+    }
+
     /// Notes what the client is answered, where the request is of note.
     #[inline]
     pub(crate) fn note_answered(&self, head: &HeaderMap) {
-        if self.notes.get().is_some() {
+        if self.is_noted() {
             self.note_answer(head);
         }
     }
@@ -119,7 +138,7 @@ impl<N: Network> Exchange<N> {
     /// The same of an upstream's answer.
     #[inline]
     pub(crate) fn note_relayed(&self, head: &Fields) {
-        if self.notes.get().is_some() {
+        if self.is_noted() {
             self.note_answer(&head.to_map());
         }
     }
@@ -131,13 +150,16 @@ impl<N: Network> Exchange<N> {
 
     /// Notes something, unless too much is going on for the request to be written down.
     fn note(&self, lane: Lane, note: impl FnOnce(&mut Notes)) {
-        let shared = &self.shard.shared;
-        let second = shared.clock.ticks_ms(self.started) / 1000;
-        if self.notes.get().is_none() && !shared.recorder.has_room(self.shard.index, lane, second) {
+        if self.notes.get().is_none() && !self.has_room(lane) {
             return;
         }
         let notes = self.notes.get_or_init(Box::default);
         note(&mut lock(notes));
+    }
+
+    fn has_room(&self, lane: Lane) -> bool {
+        let shared = &self.shard.shared;
+        shared.recorder.has_room(self.shard.index, lane, shared.clock.ticks_ms(self.started) / 1000)
     }
 
     /// Hands the request to the flight recorder, where it is of note. Its last act.
@@ -167,6 +189,7 @@ impl<N: Network> Exchange<N> {
 
     fn write_down(&self, wanted: Wanted, record: &AccessRecord<'_>, now: Instant, out: &mut Vec<u8>) {
         let notes = self.notes.get().map(|notes| lock(notes));
+        let calls = self.calls.as_ref().map(Calls::notes);
         let limits = self.route().and_then(|route| Some(self.limits.as_ref()?.consulted(route.limits.as_deref()?)));
         let noted = |began: Instant| notes.as_ref().is_some_and(|it| it.attempts.iter().any(|one| one.began == began));
         let details = Details {
@@ -189,18 +212,21 @@ impl<N: Network> Exchange<N> {
                 ("answered", self.answered),
             ],
             notes: notes.as_deref(),
+            calls: calls.as_deref(),
+            shared_call: self.calls.as_ref().and_then(Calls::sharing),
         };
         details.write(record, out);
     }
 
     /// The first attempt: one that was good at once is noted nowhere else.
     fn only_attempt(&self, now: Instant) -> Option<AttemptNote> {
-        // Of several, the first may be another one's than the last, and of a shared call there may be none.
-        if self.attempts != 1 || self.hedges.load(Ordering::Relaxed) > 0 {
+        // Of several, the first may be another one's than the last; of calls, all are noted.
+        if self.attempts != 1 || self.calls.is_some() || self.hedges.load(Ordering::Relaxed) > 0 {
             return None;
         }
         let (began, head) = (self.upstream_began?, self.upstream_head);
         Some(AttemptNote {
+            part: None,
             upstream: self.upstream()?.name.clone(),
             endpoint: self.endpoint.as_ref()?.address.clone(),
             breaker: self.breaker.unwrap_or_default(),
@@ -211,8 +237,8 @@ impl<N: Network> Exchange<N> {
         })
     }
 
-    /// Notes an attempt, unless it is one that can be told from the exchange itself: the first, with a good answer. Of
-    /// who says whether a request may pass, a yes is not noted.
+    /// Notes an attempt, unless it is one that can be told from the exchange itself: the first, with a good answer, of
+    /// no call. Of who says whether a request may pass, a yes is not noted.
     #[inline]
     pub(crate) fn note_unless_plain(
         &self,
@@ -222,7 +248,7 @@ impl<N: Network> Exchange<N> {
         let is_no = self.consults && status.is_some_and(|status| status >= 300);
         let is_again = status.is_some_and(|status| status >= 400) && self.may_be_asked_again((outcome, status));
         let is_plain = outcome == AttemptOutcome::Ok && !is_no && !is_again;
-        if !is_plain || self.attempts > 1 || self.hedges.load(Ordering::Relaxed) > 0 {
+        if !is_plain || self.calls.is_some() || self.attempts > 1 || self.hedges.load(Ordering::Relaxed) > 0 {
             self.note_attempt(attempt());
         }
     }

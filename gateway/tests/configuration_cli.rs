@@ -148,7 +148,10 @@ fn explain_says_whom_a_certificate_names() {
     {
         assert!(shown.contains(line), "{line}: {shown}");
     }
-    assert!(text(&explain(&[]).stdout).contains("identity   missing (401)"));
+    assert_eq!(granted.status.code(), Some(0), "{shown}");
+    let missing = explain(&[]);
+    assert!(text(&missing.stdout).contains("identity   missing (401)"));
+    assert_eq!(missing.status.code(), Some(1), "it is not let in");
     let bad = explain(&["--cert", "server.key"]);
     assert_eq!(
         (bad.status.code(), text(&bad.stderr)),

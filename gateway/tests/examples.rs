@@ -71,7 +71,7 @@ fn an_aggregate_is_told_with_its_parts() {
         [
             "user: GET /users/{id} of users, required, within 500ms",
             "orders: GET /orders?user={id} of orders, optional, within 300ms, else 2 bytes of JSON",
-            "offers: GET /offers?tier={user.tier} of offers, optional, within 2s",
+            "offers: GET /offers?tier={user.tier} of offers, optional, sets x-view, without cookie, within 2s",
         ]
     );
     assert_eq!(sent(&loaded, "GET", "/api/orders/7", &[]), to("orders", "/api/orders/7"));

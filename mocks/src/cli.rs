@@ -44,6 +44,9 @@ grpc_status, cache_control, etag, age, vary, headers, body.
 Control port: /faults, /journal, /counters, /reset, /gateway, /healthz, /openapi.json.
 Exit codes: 0 ended by SIGTERM or SIGINT, 1 the configuration is bad, 2 usage, 3 could not run."#;
 
+/// The version, and the commit where the build knows it.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("BUILD_SHOWN"));
+
 /// Mock services with injectable faults.
 ///
 /// HTTP/1.1, HTTP/2 by prior knowledge or over TLS, and gRPC (mocks.Echo/Unary and /Stream,
@@ -51,7 +54,7 @@ Exit codes: 0 ended by SIGTERM or SIGINT, 1 the configuration is bad, 2 usage, 3
 /// Every path echoes the request as JSON, but for /bytes/N, /stream/CHUNKS/MS, /sse/N/MS, /ws, /items?ids=A,B,
 /// /healthz and /openapi.json. When it serves, it prints one line of JSON on standard error.
 #[derive(Debug, Parser)]
-#[command(name = "mocks", version, after_help = EXAMPLES, styles = Styles::plain())]
+#[command(name = "mocks", version = VERSION, after_help = EXAMPLES, styles = Styles::plain())]
 struct Arguments {
     /// Address of an endpoint; port 0 is a free one. May be given several times
     #[arg(long, value_name = "ADDRESS", required_unless_present = "config", conflicts_with = "config")]

@@ -88,7 +88,7 @@ Exit codes: 0 everything held, 1 something did not, 2 usage, 3 could not run, 4 
 
 /// Scenarios, demonstration and comparisons that prove what the gateway does.
 #[derive(Debug, Parser)]
-#[command(name = "sim", version, about, after_help = HELP)]
+#[command(name = "sim", version = gateway::build::version(), about, after_help = HELP)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

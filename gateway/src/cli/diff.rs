@@ -19,7 +19,7 @@ use crate::diff::{Group, Item, Replay, Side, What, compare, differing, in_a_line
 /// log, every request in it is decided under both, by the code that decides about live ones.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gateway diff gateway.toml new.toml\n  gateway diff gateway.toml new.toml --replay access.log\n  git show main:gateway.toml > old.toml; gateway diff old.toml gateway.toml --format json\n\nHeaders, queries and bodies are not in a log: requests whose route hangs on them are counted as undecided.\nWhat files hold that a configuration names (keys, certificates) is not compared.\n\nExit codes: 0 both mean the same, and every request is treated the same; 1 something differs; 2 usage; 3 a file cannot\nbe read, or is no valid configuration."
+    after_help = "Examples:\n  gateway diff gateway.toml new.toml\n  gateway diff gateway.toml new.toml --replay access.log\n  git show main:gateway.toml > old.toml; gateway diff old.toml gateway.toml --format json\n\nHeaders, queries, bodies and whether TLS was used are not in a log: requests that hang on them are counted as undecided.\nWhat files hold that a configuration names (keys, certificates) is not compared.\n\nExit codes: 0 both mean the same, and every request is treated the same; 1 something differs; 2 usage; 3 a file cannot\nbe read, or is no valid configuration."
 )]
 pub(super) struct Diff {
     /// The configuration in force.
@@ -164,7 +164,7 @@ fn of_replay(out: &mut String, replayed: &Replay) {
         (
             replayed.undecided,
             "request",
-            "undecided: the route hangs on headers, query or body, which are not in the log",
+            "undecided: that hangs on headers, query, body or TLS, which are not in the log",
         ),
         (
             replayed.of_another_configuration,

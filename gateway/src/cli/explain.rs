@@ -11,11 +11,12 @@ use crate::config::{LoadError, Purpose, certificates, load};
 use crate::explain::{Answer, Policies, Question, answer};
 use crate::identity::Trial;
 use crate::routing::explain::Explanation;
+use crate::terminal::one_line;
 
 /// Tell which route a request would take, what happens to it there, and why the other routes did not match.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gateway explain --config gateway.toml GET /api/orders/7\n  gateway explain POST 'http://api.example/api/orders?x=1' -H 'x-api-version: 2'\n\nExit codes: 0 a route matches, 1 none does, or it does not let the client in, or the configuration is bad, 3 the file cannot be read."
+    after_help = "Examples:\n  gateway explain --config gateway.toml GET /api/orders/7\n  gateway explain POST 'http://api.example/api/orders?x=1' -H 'x-api-version: 2'\n\nExit codes: 0 a route matches, 1 none does, or it does not let the client in (for its address or its credential), or the configuration is bad, 3 the file cannot be read."
 )]
 pub(super) struct Explain {
     /// The configuration.
@@ -71,7 +72,9 @@ impl Explain {
                 output::result("host       none is given: a whole URL, or -H 'host: NAME', asks for routes of one");
             }
         }
-        if answer.policies.is_some() && answer.refused.is_none() { DONE } else { BAD }
+        let is_let_in = |policies: &Policies| !policies.auth.as_ref().is_some_and(Trial::refuses);
+        let passes = answer.refused.is_none() && answer.policies.as_ref().is_some_and(is_let_in);
+        if passes { DONE } else { BAD }
     }
 
     fn question(&self) -> Result<Question, String> {
@@ -228,6 +231,9 @@ fn render_auth(text: &mut String, auth: &Trial) {
     let by = auth.decided_by.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
     let status = auth.status.map(|status| format!(" ({status})")).unwrap_or_default();
     line(text, "identity", &format!("{}{by}{status}", auth.result));
+    if let Some(lacks) = &auth.lacks {
+        line(text, "", &format!("lacks: {lacks}"));
+    }
     if let Some(subject) = &auth.subject {
         line(text, "", &format!("subject: {subject}"));
     }
@@ -262,5 +268,5 @@ fn render_routing(text: &mut String, routing: &Explanation) {
 
 fn line(text: &mut String, what: &str, value: &str) {
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "{what:<10} {value}");
+    let _ = writeln!(text, "{what:<10} {}", one_line(value));
 }

@@ -32,6 +32,7 @@ use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::shard::Shard;
+use crate::telemetry::recorder::Calls;
 use crate::telemetry::tracing::Value;
 use crate::timer::{Wait, Watch};
 
@@ -69,6 +70,8 @@ impl<N: Network> Batches<N> {
 struct Handle<N: Network> {
     flight: Flight<N>,
     signal: Arc<Signal>,
+    /// What is noted of its call.
+    notes: Calls,
 }
 
 /// Tells a batch that it is to be sent, and others when it was.
@@ -148,6 +151,7 @@ where
     let (shard, weight) = (Arc::clone(&exchange.shard), batch.weight(&id));
     let (handle, number, is_first) = join(exchange, &batch, (&id, weight), headers, params, send);
     let seat = number.map(|number| Seat { batches: &shard.batches, number, id: Arc::clone(&id), weight });
+    exchange.calls = Some(handle.notes.waited_for(is_first));
     // Of an answer for many, nobody has anything before all of it is there.
     let landed = wait(exchange, handle.flight, || false).await;
     // Until it was sent, it is the gateway that let the request wait.
@@ -180,7 +184,8 @@ where
             Some(number) => Place::Open(key.clone(), number, now + batch.terms.window),
             None => Place::Alone(Arc::clone(id)),
         };
-        let call = exchange.call_for_many(&batch.settings);
+        let notes = Calls::shared();
+        let call = exchange.call_for_many(&batch.settings, &notes);
         let signal = Arc::<Signal>::default();
         let gathered = Gathered {
             batch: Arc::clone(batch),
@@ -191,7 +196,7 @@ where
             place,
         };
         let flight: Pin<Box<dyn Future<Output = Arc<Landed<N>>> + Send>> = Box::pin(fly(gathered, send));
-        Handle { flight: flight.shared(), signal }
+        Handle { flight: flight.shared(), signal, notes }
     };
     let joined = exchange.shard.batches.with(|table| table.join(&key, (id, weight), (&batch.terms, now), begin));
     match joined {

@@ -31,6 +31,7 @@ use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::response_body::{Answer, Behind};
 use crate::telemetry::metrics::CoalesceResult;
+use crate::telemetry::recorder::Calls;
 use crate::timer::{Wait, Watch};
 
 /// Calls of a worker that can be joined at once; a request that finds no room asks for itself.
@@ -50,6 +51,8 @@ struct Flight<N: Network> {
     landing: Landing<N>,
     /// Its answer's head has come: the time until then is over, and was kept.
     has_head: Arc<AtomicBool>,
+    /// What is noted of it.
+    notes: Calls,
 }
 
 /// Calls of a worker that can be joined.
@@ -121,12 +124,13 @@ where
     // One that is nearly out of time says little to who has just come.
     let oldest = given.map_or(OLDEST, |given| given / 2);
     let begin = || {
-        let (exchange, headers) = (exchange.shared_call(), headers.clone());
+        let notes = Calls::shared();
+        let (exchange, headers) = (exchange.shared_call(&notes), headers.clone());
         let call = Call { exchange, headers, target: target.clone(), body: RequestBody::Empty };
         let has_head = Arc::<AtomicBool>::default();
         let landing: Pin<Box<dyn Future<Output = Arc<Landed<N>>> + Send>> =
             Box::pin(fly(call, Arc::clone(&has_head), send));
-        Flight { landing: landing.shared(), has_head }
+        Flight { landing: landing.shared(), has_head, notes }
     };
     let (joined, old) = shard.flights.with(|flights| flights.join(&key, now, oldest, begin));
     drop(old);
@@ -140,7 +144,8 @@ where
     };
     let seat = Seat { flights: &shard.flights, key, number };
     exchange.upstream_began = Some(now);
-    let Flight { landing, has_head } = flight;
+    let Flight { landing, has_head, notes } = flight;
+    exchange.calls = Some(notes.waited_for(is_first));
     let Some(landed) = wait(exchange, landing, || has_head.load(Ordering::Relaxed)).await else {
         exchange.count_coalesced(CoalesceResult::Late);
         return Turn::Late;
@@ -191,6 +196,7 @@ fn take<N: Network>(exchange: &mut Exchange<N>, landed: &Landed<N>, is_first: bo
             }
             None => {
                 exchange.count_coalesced(CoalesceResult::Unshared);
+                exchange.calls = None;
                 // What it has waited for was another one's call.
                 let began = exchange.upstream_began.take().unwrap_or(exchange.started);
                 exchange.awaited += exchange.now().saturating_duration_since(began);

@@ -18,6 +18,7 @@ use crate::exchange::{Exchange, Parts};
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::telemetry::metrics::PartResult;
+use crate::telemetry::recorder::Calls;
 
 /// What concerns a request's own body, conditions and codings: it is the aggregate that is asked, not one of its parts.
 const NOT_PASSED: [http::HeaderName; 11] = [
@@ -50,7 +51,7 @@ where
 {
     let aggregate = exchange.route().and_then(|route| route.aggregate.clone());
     let aggregate = aggregate.ok_or_else(|| GatewayError::new(Code::Internal, "The route is no aggregate."))?;
-    exchange.parts = Some(Parts::new(aggregate.parts.len()));
+    (exchange.parts, exchange.calls) = (Some(Parts::new(aggregate.parts.len())), Some(Calls::for_parts()));
     exchange.upstream_began = Some(exchange.now());
     let headers = headers_of_parts(headers);
     let mut places: Vec<Option<Place<N>>> = (0..aggregate.parts.len()).map(|_| None).collect();
@@ -109,7 +110,7 @@ fn begin<N: Network>(
     let value_of = |other: usize| places.get(other)?.as_ref()?.bytes();
     match part.target(parameters, value_of) {
         Ok(target) => {
-            let exchange = exchange.part(part.route, &target);
+            let exchange = exchange.part(part.route, &target, &part.name);
             Ok(Call { exchange, headers: headers.clone(), target, body: RequestBody::Empty })
         }
         Err(_) => {

@@ -35,7 +35,8 @@ pub struct Replay {
     pub groups: Vec<Group>,
     /// Requests that differ in yet another way than the groups tell.
     pub beyond_groups: u64,
-    /// Requests whose route hangs on headers, query or body, which are not in the log.
+    /// Requests whose route, or treatment, hangs on what is not in the log: headers, query, body, whether they came
+    /// over TLS.
     pub undecided: u64,
     /// Requests that took another route than the old configuration gives them: the log is of another one.
     pub of_another_configuration: u64,
@@ -202,12 +203,15 @@ impl Replayer<'_> {
             self.told.undecided += 1;
             return;
         };
+        if !self.compare((line, record), (old, new), &decisions) {
+            self.told.undecided += 1;
+            return;
+        }
         self.told.requests += 1;
         let took = old.route().map(|index| &*self.sides[0].config.routes[index].name);
         if record.route.is_some() && record.route.as_deref() != took {
             self.told.of_another_configuration += 1;
         }
-        self.compare((line, record), (old, new), &decisions);
     }
 
     /// Where a request went, and where it goes; `None` where that hangs on what is not in the log.
@@ -244,7 +248,13 @@ impl Replayer<'_> {
         Some((old, new))
     }
 
-    fn compare(&mut self, (line, record): (u64, &Record), (old, new): (Verdict, Verdict), decisions: &[Decision; 2]) {
+    /// Counts a request, and shows it where it is treated otherwise; false where that hangs on what is not in the log.
+    fn compare(
+        &mut self,
+        (line, record): (u64, &Record),
+        (old, new): (Verdict, Verdict),
+        decisions: &[Decision; 2],
+    ) -> bool {
         let treatment = match (old, new) {
             (Verdict::Route(before), Verdict::Route(after)) => Some(self.treatment(before, after)),
             _ => None,
@@ -258,14 +268,15 @@ impl Replayer<'_> {
             None => old == new || matches!((old, new), (Verdict::Denied(_), Verdict::Denied(_))),
         };
         if same {
-            self.told.same += 1;
-            return;
+            let may_differ = treatment.is_some_and(|treatment| !treatment.may_differ.is_empty());
+            self.told.same += u64::from(!may_differ);
+            return !may_differ;
         }
         self.told.differing += 1;
         let way = (old, new, sent_otherwise);
         let Some(at) = self.groups.get(&way).copied().or_else(|| self.new_group(way, treatment.as_deref())) else {
             self.told.beyond_groups += 1;
-            return;
+            return true;
         };
         let group = &mut self.told.groups[at];
         group.count += 1;
@@ -283,6 +294,7 @@ impl Replayer<'_> {
                 was_sent,
             });
         }
+        true
     }
 
     fn treatment(&mut self, before: usize, after: usize) -> Rc<Treatment> {
@@ -302,7 +314,7 @@ impl Replayer<'_> {
         let (old, new, sent_otherwise) = way;
         let [before, after] = [(0, old), (1, new)].map(|(side, verdict)| self.name(side, verdict));
         let mut differs = match treatment {
-            Some(treatment) => treatment.differs.clone(),
+            Some(treatment) => [&treatment.differs[..], &treatment.may_differ].concat(),
             None if new.route().is_none() => vec![format!("now {after}")],
             None => vec![format!("was {before}, now {after}")],
         };

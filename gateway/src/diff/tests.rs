@@ -171,7 +171,23 @@ fn what_a_route_does_to_a_request_is_told_where_only_that_changes() {
     let from = |client: &str| record("GET", "/orders/1", &json!({ "route": "orders", "client": client }));
     let told = replayed(&closed, &[from("10.9.0.1"), from("10.8.0.1")].concat());
     assert!(told.groups.iter().any(|it| it.count == 1 && it.new.starts_with("403")), "{told:?}");
+    assert_eq!((told.same, told.differing), (1, 1), "who may come as before is treated as before: {told:?}");
     assert_eq!(replayed(OLD, &log).differing, 0);
+}
+
+#[test]
+fn what_hangs_on_the_page_or_on_tls_is_not_decided_where_nothing_else_changes() {
+    let log = record("GET", "/orders/1", &json!({ "route": "orders" }));
+    let with = |keys: &str| OLD.replace("rate_limits = ['each']\n", &format!("rate_limits = ['each']\n{keys}\n"));
+    for keys in ["https = 'redirect'", "cors = { origins = ['https://app.example'] }"] {
+        let told = replayed(&with(keys), &log);
+        assert_eq!((told.requests, told.same, told.differing, told.undecided), (0, 0, 0, 1), "{keys}: {told:?}");
+    }
+    let told = replayed(&with("https = 'redirect'\ntimeout = '5s'"), &log);
+    assert_eq!((told.requests, told.differing, told.undecided), (1, 1, 0), "{told:?}");
+    let differs = &told.groups[0].differs;
+    assert_eq!((differs.len(), &*differs[0]), (2, "timeout 15s → 5s"), "{differs:?}");
+    assert!(differs[1].starts_with("https "), "{differs:?}");
 }
 
 #[test]

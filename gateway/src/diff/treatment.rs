@@ -10,8 +10,11 @@ use crate::config::settings::split::percent;
 /// What of a route decides which requests take it, and nothing else.
 pub(super) const MATCHING: [&str; 8] =
     ["hosts", "path", "methods", "headers", "query", "body", "body_match_limit", "priority"];
-/// What is told in words of its own.
-const TOLD: [&str; 5] = ["upstream", "split", "rate_limits", "auth", "forward_auth"];
+/// What is told in words of its own, or decided for each request: whether `addresses` let it in.
+const TOLD: [&str; 6] = ["upstream", "split", "rate_limits", "auth", "forward_auth", "addresses"];
+/// What makes a difference only to requests that are known by what no log has: whether they came over TLS, and which
+/// page asked.
+const UNSEEN: [&str; 2] = ["https", "cors"];
 /// Keys of an upstream, a limit or a provider that are told; the rest is counted.
 const MOST_KEYS: usize = 3;
 
@@ -34,6 +37,8 @@ fn route_of<'a>(side: &'a Side, name: &str) -> &'a Value {
 pub(super) struct Treatment {
     /// How it differs; nothing where it is the same.
     pub(super) differs: Vec<String>,
+    /// How it may differ, which hangs on what is not in the log.
+    pub(super) may_differ: Vec<String>,
     /// Who asks has to be proven, and had not to be before.
     pub(super) needs_identity: bool,
     /// Its path may be sent in another form.
@@ -60,8 +65,9 @@ pub(super) fn between((old, before): (&Side, &str), (new, after): (&Side, &str))
     }
     for change in changes(&one, &other) {
         let first = change.key.split('.').next().unwrap_or_default();
+        let list = if UNSEEN.contains(&first) { &mut told.may_differ } else { &mut told.differs };
         if !MATCHING.contains(&first) && !TOLD.contains(&first) {
-            told.differs.push(format!("{} {}", change.key, differing(change.old.as_ref(), change.new.as_ref())));
+            list.push(format!("{} {}", change.key, differing(change.old.as_ref(), change.new.as_ref())));
         }
     }
     let rules = |side: &Side, key: &str| side.effective["server"][key].clone();

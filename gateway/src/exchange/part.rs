@@ -14,6 +14,7 @@ use crate::config::settings::batch::Batch;
 use crate::network::Network;
 use crate::response_body::Source;
 use crate::telemetry::metrics::{AttemptOutcome, CoalesceResult};
+use crate::telemetry::recorder::Calls;
 use crate::timer::Wait;
 
 /// The parts of an answer.
@@ -53,10 +54,11 @@ impl<N: Network> Exchange<N> {
     }
 
     /// An exchange that asks the upstream of this route of the snapshot for the target, from now on: within the route's
-    /// time, and what is left of this exchange's.
-    pub fn part(&self, route: usize, target: &PathAndQuery) -> Box<Self> {
+    /// time, and what is left of this exchange's. `name` is the part's.
+    pub fn part(&self, route: usize, target: &PathAndQuery, name: &Arc<str>) -> Box<Self> {
         let mut part = self.call(route, Method::GET, Uri::from(target.clone()));
         part.parts.clone_from(&self.parts);
+        part.calls = self.calls.as_ref().map(|calls| calls.of_part(name));
         let given = part.route().and_then(|route| route.settings.timeout);
         let left = self.time_left(part.started);
         part.timeout = given.into_iter().chain(left).min();
@@ -66,9 +68,12 @@ impl<N: Network> Exchange<N> {
         part
     }
 
-    /// An exchange for a call that others may share: it asks for the same, from now on, with the route's own time.
-    pub fn shared_call(&self) -> Box<Self> {
-        self.call_of_route(self.now().saturating_duration_since(self.started))
+    /// An exchange for a call that others may share: it asks for the same, from now on, with the route's own time. What
+    /// there is to note of it is noted there.
+    pub fn shared_call(&self, notes: &Calls) -> Box<Self> {
+        let mut call = self.call_of_route(self.now().saturating_duration_since(self.started));
+        call.calls = Some(notes.clone());
+        call
     }
 
     /// A call by its own route, of whose time so much has passed.
@@ -97,9 +102,10 @@ impl<N: Network> Exchange<N> {
 
     /// An exchange for a call that asks for many requests' items; for nobody in particular where it is for several
     /// subjects.
-    pub fn call_for_many(&self, batch: &Batch) -> Box<Self> {
+    pub fn call_for_many(&self, batch: &Batch, notes: &Calls) -> Box<Self> {
         // Who joins has all of its own time, whatever the first has used of its; each waits no longer than that.
         let mut call = self.call_of_route(Duration::ZERO);
+        call.calls = Some(notes.clone());
         call.method = batch.method.clone();
         if batch.across_subjects {
             call.identity = None;

@@ -386,7 +386,7 @@ fn note<N: Network>(
     (outcome, status): (AttemptOutcome, Option<u16>),
 ) -> AttemptNote {
     let (upstream, endpoint) = (Arc::clone(&upstream.name), Arc::clone(&endpoint.address));
-    AttemptNote { upstream, endpoint, breaker, began, ended, outcome, status }
+    AttemptNote { part: None, upstream, endpoint, breaker, began, ended, outcome, status }
 }
 
 /// Reports an attempt that has ended, where somebody asks for it.

@@ -1,5 +1,6 @@
 //! What a route asks for, compiled, and whether an identity has it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,6 +29,35 @@ pub struct RouteAuth {
     pub(super) challenge: HeaderValue,
     /// What stores are asked about the tokens of each provider; empty where they are asked nothing.
     ledgers: Box<[Option<Ledger>]>,
+}
+
+/// What a route asks for, and an identity has not.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Lack<'a> {
+    /// This scope.
+    Scope(&'a str),
+    /// This claim with this value.
+    Claim(&'a str, &'a Value),
+}
+
+impl Lack<'_> {
+    /// As it is recorded and counted.
+    pub(super) fn result(self) -> AuthResult {
+        match self {
+            Self::Scope(_) => AuthResult::Scope,
+            Self::Claim(..) => AuthResult::ClaimRule,
+        }
+    }
+}
+
+/// In words of the configuration alone: nothing of what the credential says.
+impl fmt::Display for Lack<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scope(scope) => write!(f, "the scope {scope}"),
+            Self::Claim(name, expected) => write!(f, "the claim {name}, which has to be {expected}"),
+        }
+    }
 }
 
 /// A provider, and the credential that is for it.
@@ -108,18 +138,24 @@ impl RouteAuth {
     /// Whether an identity has what the route asks for.
     ///
     /// # Errors
-    /// What it lacks.
+    /// It lacks something.
     #[inline]
     pub(super) fn check(&self, identity: &Identity) -> Result<(), AuthResult> {
-        if !self.settings.scopes.iter().all(|scope| identity.scopes.contains(scope)) {
-            return Err(AuthResult::Scope);
+        self.lacks(identity).map_or(Ok(()), |lack| Err(lack.result()))
+    }
+
+    /// The first thing that the route asks for and an identity has not.
+    #[inline]
+    pub(super) fn lacks(&self, identity: &Identity) -> Option<Lack<'_>> {
+        if let Some(scope) = self.settings.scopes.iter().find(|scope| !identity.scopes.contains(scope)) {
+            return Some(Lack::Scope(scope));
         }
-        let holds = |(name, expected): &(Box<str>, Value)| match claim(&identity.claims, name) {
-            Some(Value::Array(list)) => list.contains(expected),
-            Some(value) => value == expected,
-            None => false,
+        let fails = |(name, expected): &&(Box<str>, Value)| match claim(&identity.claims, name) {
+            Some(Value::Array(list)) => !list.contains(expected),
+            Some(value) => value != expected,
+            None => true,
         };
-        if self.settings.claims.iter().all(holds) { Ok(()) } else { Err(AuthResult::ClaimRule) }
+        self.settings.claims.iter().find(fails).map(|(name, expected)| Lack::Claim(name, expected))
     }
 
     /// Takes credentials away that other providers would have looked at.

@@ -226,10 +226,10 @@ fn accept<N: Network>(
     asked: Result<(), AuthResult>,
 ) -> Result<(), GatewayError> {
     let enough = asked.and_then(|()| auth.check(&identity)).and_then(|()| unused(exchange, auth, &identity));
-    exchange.identity = Some(identity);
     if let Err(why) = enough {
-        return Err(refuse(exchange, auth, Some(provider), why));
+        return Err(not_enough(exchange, (auth, provider), identity, why));
     }
+    exchange.identity = Some(identity);
     // One that holds once is granted when it is used up.
     if !auth.settings.single_use {
         provider.series.count(exchange.shard.index, AuthResult::Granted);
@@ -302,6 +302,23 @@ pub async fn use_up<N: Network>(exchange: &mut Exchange<N>) -> Result<(), Gatewa
         provider.series.count(exchange.shard.index, AuthResult::Granted);
     }
     Ok(())
+}
+
+/// Who asks is known, and does not pass; operators may know which rule it is.
+#[cold]
+fn not_enough<N: Network>(
+    exchange: &mut Exchange<N>,
+    (auth, provider): (&RouteAuth, &Arc<Provider>),
+    identity: Arc<Identity>,
+    why: AuthResult,
+) -> GatewayError {
+    let lack = auth.lacks(&identity).filter(|lack| lack.result() == why);
+    exchange.identity = Some(identity);
+    let refused = refuse(exchange, auth, Some(provider), why);
+    match lack {
+        Some(lack) => refused.because(format!("it lacks {lack}")),
+        None => refused,
+    }
 }
 
 /// What a client is told is what it may know (RFC 6750, section 3.1); why is in the record and the metrics.

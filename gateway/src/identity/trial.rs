@@ -4,9 +4,14 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::Serialize;
 
-use super::access::RouteAuth;
+use super::access::{Lack, RouteAuth};
+use super::claims::claim;
+use super::proven::Identity;
 use crate::config::settings::identity::ProviderKind;
 use crate::telemetry::metrics::AuthResult;
+
+/// The longest value of a claim that is shown, characters.
+const MOST_SHOWN: usize = 200;
 
 /// What a route asks for, and what a request presents.
 #[derive(Debug, Serialize)]
@@ -27,6 +32,9 @@ pub struct Trial {
     /// The status that a client would get, where it is not granted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// What a proven identity lacks, where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<String>,
     /// The proven subject.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -43,6 +51,11 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// The client is not let in; not where others would have to be asked.
+    pub fn refuses(&self) -> bool {
+        self.status.is_some() && self.result != AuthResult::Unavailable.as_str()
+    }
+
     /// The same where nothing is fetched: that there are no keys then says nothing of a gateway that runs.
     #[must_use]
     pub fn where_nothing_is_fetched(mut self) -> Self {
@@ -67,6 +80,7 @@ pub fn explain(auth: &RouteAuth, headers: &HeaderMap, certificate: Option<&Bytes
         decided_by: None,
         result: AuthResult::Granted.as_str(),
         status: None,
+        lacks: None,
         subject: None,
         granted: None,
         fields: Vec::new(),
@@ -87,11 +101,19 @@ pub fn explain(auth: &RouteAuth, headers: &HeaderMap, certificate: Option<&Bytes
             provider.try_out(&credential, now).and_then(|identity| {
                 trial.subject = identity.subject.as_ref().map(ToString::to_string);
                 trial.granted = Some(identity.scopes.iter().map(ToString::to_string).collect());
-                auth.check(&identity)?;
+                if let Some(lack) = auth.lacks(&identity) {
+                    trial.lacks = Some(beside_what_is_there(lack, &identity));
+                    return Err(lack.result());
+                }
                 let fields = String::from_utf8_lossy(&identity.fields);
                 trial.fields = fields.split_terminator("\r\n").map(str::to_owned).collect();
                 if !provider.forwards_token() {
-                    trial.removed = auth.credential_headers().map(ToString::to_string).collect();
+                    for name in auth.credential_headers().map(ToString::to_string) {
+                        // Several providers may look at one header.
+                        if !trial.removed.contains(&name) {
+                            trial.removed.push(name);
+                        }
+                    }
                 }
                 Ok(())
             })
@@ -106,6 +128,18 @@ pub fn explain(auth: &RouteAuth, headers: &HeaderMap, certificate: Option<&Bytes
         trial.status = Some(why.code().status().as_u16());
     }
     trial
+}
+
+/// What is lacking, and what the credential has in its place.
+fn beside_what_is_there(lack: Lack<'_>, identity: &Identity) -> String {
+    let Lack::Claim(name, _) = lack else { return lack.to_string() };
+    match claim(&identity.claims, name) {
+        Some(value) => {
+            let shown: String = value.to_string().chars().take(MOST_SHOWN).collect();
+            format!("{lack} and is {shown}")
+        }
+        None => format!("{lack} and is not there"),
+    }
 }
 
 fn not_tried(auth: &RouteAuth, kind: &ProviderKind) -> Vec<String> {

@@ -153,6 +153,9 @@ impl Of<'_> {
         for (status, words, reference) in problems::responses(&problems::codes(config, route, method)) {
             answers::add_problem(&mut responses, status, (&words, reference));
         }
+        for (statuses, response) in problems::of_others(route) {
+            responses.entry(statuses).or_insert(response);
+        }
         responses
     }
 

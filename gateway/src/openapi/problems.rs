@@ -56,6 +56,27 @@ pub(super) fn codes(config: &Config, route: &Route, method: &Method) -> Vec<Code
     codes
 }
 
+/// What a route answers in the status of others: of a part without which there is no answer, or of a call for many.
+pub(super) fn of_others(route: &Route) -> Vec<(&'static str, Value)> {
+    let needs_a_part = route.aggregate.as_ref().is_some_and(|it| it.parts.iter().any(|part| part.required));
+    let (code, statuses, words) = if needs_a_part {
+        (Code::PartFailed, ["4XX", "5XX"], ["A required part was answered so; `part` names it"; 2])
+    } else if route.batch.is_some() {
+        let by_client = "The call for all items was answered with 401, 403 or 429";
+        (Code::BatchFailed, ["4XX", "5XX"], [by_client, "The call for all items was answered so"])
+    } else {
+        return Vec::new();
+    };
+    let response = |words: &str| {
+        json!({
+            "description": format!("{words} (`{code}`)."),
+            "headers": { "x-request-id": { "$ref": "#/components/headers/x-request-id" } },
+            "content": { KIND: { "schema": { "$ref": format!("#/components/schemas/{SCHEMA}") } } },
+        })
+    };
+    statuses.into_iter().zip(words.map(response)).collect()
+}
+
 /// Whether a route has one answer, which nobody else is asked for and no body is read for.
 pub(super) fn is_fixed(route: &Route) -> bool {
     matches!(route.own_answer.as_deref(), Some(OwnAnswer::Fixed(_) | OwnAnswer::Redirect(_)))
@@ -159,7 +180,9 @@ pub(super) fn components() -> Map<String, Value> {
 
 fn response(status: StatusCode, codes: &[Code]) -> Value {
     let titles = in_words(codes);
-    let words: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    // A part, or a call for many, may have come to any status.
+    let of_others = [Code::PartFailed, Code::BatchFailed].into_iter().filter(|code| !codes.contains(code));
+    let words: Vec<&str> = codes.iter().copied().chain(of_others).map(Code::as_str).collect();
     let reference = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });
     let mut headers = json!({ "x-request-id": reference("x-request-id") });
     match status {
@@ -233,6 +256,16 @@ mod tests {
             assert!(codes.as_array().is_some_and(|codes| codes.contains(&code.as_str().into())), "{code}");
         }
         assert!(components.contains_key("TooManyRequests") && components.contains_key("BadGateway"));
+    }
+
+    #[test]
+    fn a_part_may_fail_with_any_status() {
+        let components = components();
+        for name in ["Forbidden", "TooManyRequests", "BadGateway", "ServiceUnavailable"] {
+            let codes = &components[name]["content"][KIND]["schema"]["properties"]["code"]["enum"];
+            let count = |code: &str| codes.as_array().unwrap().iter().filter(|it| *it == code).count();
+            assert_eq!((count("part_failed"), count("batch_failed")), (1, 1), "{name}: {codes}");
+        }
     }
 
     #[test]

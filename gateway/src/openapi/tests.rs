@@ -105,6 +105,15 @@ fn answers_of_the_gateways_own_are_told() {
     let said = document["paths"]["/board/{id}"]["get"]["description"].as_str().unwrap();
     assert!(said.contains("`offers`, which may be null and is asked for after `user`"), "{said}");
     assert!(responses("/items/{id}")["404"]["description"].as_str().unwrap().contains("item_not_found"));
+    for (path, code) in [("/board/{id}", "part_failed"), ("/items/{id}", "batch_failed")] {
+        for statuses in ["4XX", "5XX"] {
+            let response = &responses(path)[statuses];
+            assert!(response["description"].as_str().unwrap().contains(code), "{path} {statuses}: {response}");
+            let schema = &response["content"]["application/problem+json"]["schema"]["$ref"];
+            assert_eq!(schema, "#/components/schemas/Problem");
+        }
+    }
+    assert!(responses("/calm")["4XX"].is_null());
 }
 
 const TWO_HOSTS: &str = "[upstreams.up]\nendpoints = ['127.0.0.1:1']\n\

@@ -31,6 +31,26 @@ fn parts_use_what_there_is() {
 }
 
 #[test]
+fn a_parts_headers_are_edited_as_a_routes() {
+    let with = |edits: &str| {
+        aggregate(&format!("{{ name = \"a\", upstream = \"u\", path = \"/\", request_headers = {{ {edits} }} }}"))
+    };
+    check(&with("set = { x-view = \"short\", accept = \"application/hal+json\" }, remove = [\"cookie\"]"), &[]);
+    check(&with("set = { x-a = \"1\" }, remove = [\"X-A\"]"), &["4:80: \"x-a\" is both set and removed"]);
+    check(
+        &with("set = { x-auth-subject = \"root\" }"),
+        &["4:80: \"x-auth-subject\" is an identity header, which only the gateway's identity sets"],
+    );
+    for name in ["accept-encoding", "Range", "If-None-Match"] {
+        let message = format!("4:80: \"{}\" may bring an answer that is no part of a document", name.to_lowercase());
+        check(&with(&format!("set = {{ {name} = \"x\" }}")), &[&*message]);
+    }
+    let told = errors(&with("set = { content-length = \"1\" }"));
+    assert_eq!(told.len(), 1, "as on a route: {told:?}");
+    assert_eq!(errors(&with("add = {}")).len(), 1);
+}
+
+#[test]
 fn parts_wait_for_each_other_in_no_circle() {
     let circle = [part("a", "/{b.x}"), part("b", "/{c.x}"), part("c", "/{a.x}")].join(", ");
     check(

@@ -442,6 +442,26 @@ async fn it_is_the_same_over_http_2_on_both_sides() {
 }
 
 #[tokio::test]
+async fn each_part_has_its_own_edits_of_headers() {
+    let (a, b) = (json("1").await, json("2").await);
+    let parts = [
+        "name = 'a', upstream = 'a', path = '/', request_headers = { set = { x-view = 'short' }, remove = ['cookie'] }",
+        "name = 'b', upstream = 'b', path = '/'",
+    ];
+    let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "", &parts)).await;
+    let answer = gateway.ask("GET /board/1 HTTP/1.1\r\nhost: a\r\ncookie: s=1\r\nx-view: long\r\n\r\n").await;
+    assert_eq!((answer.status, body(&answer)), (200, "{\"a\":1,\"b\":2}"));
+    let [to_a, to_b] = [&a, &b].map(|up| asked(up)[0].to_lowercase());
+    assert!(to_a.contains("\nx-view: short") && !to_a.contains("cookie") && !to_a.contains("long"), "{to_a}");
+    assert!(to_b.contains("\nx-view: long") && to_b.contains("\ncookie: s=1"), "{to_b}");
+    for head in [&to_a, &to_b] {
+        assert!(head.contains("\naccept-encoding: identity") && head.contains("\nx-request-id: "), "{head}");
+    }
+    let told = gateway.admin("GET", "/routes").await.json()["routes"][0]["parts"][0].clone();
+    assert_eq!(told, "a: GET / of a, optional, sets x-view, without cookie, within 2s");
+}
+
+#[tokio::test]
 async fn operators_see_what_it_is_put_together_of() {
     let upstream = Mock::builder().rule(Rule::any().status(200)).start().await.unwrap();
     let parts = [

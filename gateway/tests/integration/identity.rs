@@ -409,8 +409,57 @@ async fn admin_explains_what_a_token_grants() {
         (&json!("granted"), &json!("ada"), &json!("main"))
     );
     assert_eq!(granted["fields"], json!(["x-auth-subject: ada", "x-auth-scopes: orders:write"]));
+    assert_eq!(granted["lacks"], Value::Null);
     let lacks = explain(json!({})).await;
     assert_eq!((&lacks["result"], &lacks["status"]), (&json!("scope"), &json!(403)));
+    assert_eq!(lacks["lacks"], "the scope orders:write");
     let expired = explain(json!({ "exp": 5 })).await;
     assert_eq!((&expired["result"], &expired["status"]), (&json!("expired"), &json!(401)));
+}
+
+/// `gateway explain`, with this configuration and this token: its exit code, and what it prints.
+fn explained(configuration: &str, path: &str, token: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("gateway.toml"), configuration).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_gateway"));
+    command.current_dir(folder.path()).args(["explain", "GET", path, "-H", &format!("authorization: Bearer {token}")]);
+    let output = command.output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn explain_says_by_its_code_who_is_let_in_and_which_rule_it_was() {
+    let issuer = Issuer::new("k1");
+    let main = issuer.provider("");
+    let other = main.replace("providers.main", "providers.other").replace("https://idp.test", "https://other.test");
+    let route = |path: &str, rules: &str| {
+        format!("[[routes]]\npath = '{path}'\nanswer = {{}}\nauth = {{ providers = ['main', 'other']{rules} }}\n")
+    };
+    let routes = [
+        route("/open", ""),
+        route("/acme", ", claims = { tenant = 'acme', level = 3 }"),
+        route("/write", ", scopes = ['orders:read', 'orders:write']"),
+    ];
+    let configuration = format!("{}\n{main}\n{other}\n", routes.concat());
+    let asked = |path: &str, claims: Value| explained(&configuration, path, &issuer.token(&claims));
+
+    let (code, told) = asked("/open", json!({}));
+    assert!(code == Some(0) && told.contains("granted by main"), "{told}");
+    assert_eq!(told.matches("not sent: authorization").count(), 1, "once, whoever looks at it: {told}");
+    let (code, told) = asked("/open", json!({ "exp": 5 }));
+    assert!(code == Some(1) && told.contains("expired by main (401)"), "{told}");
+    let (code, told) = asked("/write", json!({}));
+    assert!(code == Some(1) && told.contains("lacks: the scope orders:write\n"), "{told}");
+    let (code, told) = asked("/acme", json!({ "tenant": "acme", "level": 2 }));
+    assert!(code == Some(1) && told.contains("lacks: the claim level, which has to be 3 and is 2\n"), "{told}");
+    let (code, told) = asked("/acme", json!({ "tenant": null }));
+    let lacks = "lacks: the claim tenant, which has to be \"acme\" and is not there\n";
+    assert!(code == Some(1) && told.contains(lacks), "{told}");
+
+    let (_, told) = asked("/open", json!({ "sub": "ada\u{1b}[2J\nidentity   granted: root by main" }));
+    assert!(told.contains("subject: ada\\u{1b}[2J\\u{a}identity   granted: root by main\n"), "{told}");
+    assert!(
+        !told.contains('\u{1b}') && !told.lines().any(|line| line.starts_with("identity   granted: root")),
+        "{told}"
+    );
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use mocks::raw::{Gate, Raw, Script};
 use mocks::{Effect, Reset, Rule};
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Issuer, echo, one_route};
+use crate::support::{Gateway, Issuer, echo, eventually, one_route};
 
 /// A recorder with these keys, before a configuration.
 fn recording(keys: &str, text: &str) -> String {
@@ -34,6 +35,16 @@ impl Gateway {
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
     }
+}
+
+fn word<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_default()
+}
+
+/// Who was asked of a request, and what it came to: part, endpoint, outcome.
+fn asked(told: &Value) -> Vec<(&str, &str, &str)> {
+    let exchanges = told["exchanges"].as_array().unwrap().iter();
+    exchanges.map(|it| (word(it, "part"), word(it, "endpoint"), word(it, "outcome"))).collect()
 }
 
 fn names(part: &Value) -> Vec<&str> {
@@ -108,7 +119,9 @@ async fn a_refusal_says_what_came_and_which_limit_or_credential_it_was() {
                   [rate_limits.ten]\nkey = 'global'\nrate = '10/h'\nburst = 10\n\n";
     let route = one_route("", "rate_limits = ['ten', 'one']", upstream.addr());
     let guarded = format!(
-        "[[routes]]\nname = 'mine'\npath = '/mine'\nupstream = 'up'\nauth = {{ providers = ['main'] }}\n{}",
+        "[[routes]]\nname = 'mine'\npath = '/mine'\nupstream = 'up'\nauth = {{ providers = ['main'] }}\n\
+         [[routes]]\nname = 'theirs'\npath = '/theirs'\nupstream = 'up'\n\
+         auth = {{ providers = ['main'], claims = {{ tenant = 'acme' }} }}\n{}",
         issuer.provider("")
     );
     let gateway = Gateway::start(&recording("sample = 0.0", &format!("{limits}{route}\n{guarded}"))).await;
@@ -129,10 +142,20 @@ async fn a_refusal_says_what_came_and_which_limit_or_credential_it_was() {
     let told = gateway.only("route=mine", 3).await;
     assert_eq!((&told["identity"]["result"], &told["auth"]), (&json!("refused"), &json!("expired")));
     assert!(!told.to_string().contains(&token));
+    let lacking = issuer.token(&json!({ "sub": "ada\u{1b}[2J\nidentity   granted: root by main" }));
+    let ask = format!("GET /theirs HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {lacking}\r\n\r\n");
+    assert_eq!(gateway.ask(ask).await.status, 403);
+    let told = gateway.only("route=theirs", 4).await;
+    let cause = "The credential is not enough for this. (it lacks the claim tenant, which has to be \"acme\")";
+    assert_eq!((&told["auth"], &told["cause"]), (&json!("claim_rule"), &json!(cause)));
+    let id = told["request_id"].as_str().unwrap();
+    let text = String::from_utf8(gateway.admin("GET", &format!("/requests/{id}?format=text")).await.body).unwrap();
+    assert!(text.contains("ada\\u{1b}[2J\\u{a}identity") && !text.contains('\u{1b}'), "{text}");
+    assert!(!text.lines().any(|line| line.starts_with("identity   granted")), "a word forges no line: {text}");
 
     assert_eq!(gateway.get("/nowhere/%00").await.status, 400);
     assert_eq!(gateway.ask("NONSENSE\r\n\r\n").await.status, 400);
-    assert_eq!(gateway.listed("status=400", 5).await.len(), 2, "what was no request is kept too");
+    assert_eq!(gateway.listed("status=400", 6).await.len(), 2, "what was no request is kept too");
 }
 
 #[tokio::test]
@@ -356,4 +379,86 @@ async fn the_gateways_own_answers_are_told_with_what_came_and_what_went() {
         assert!(names(&told["answered"]).contains(&field), "{told:#}");
         assert!(!told.to_string().contains("secret"), "{told:#}");
     }
+}
+
+#[tokio::test]
+async fn the_parts_of_an_answer_are_told_with_who_was_asked_for_each() {
+    let (user, offers) = (echo().await, crate::aggregates::json("{\"tier\":\"gold\"}").await);
+    user.set_rules([Rule::any().effect(Effect::Reset(Reset::BeforeHeaders))]);
+    let text = format!(
+        "[upstreams.a]\nendpoints = ['{}']\n[upstreams.b]\nendpoints = ['{}']\n\
+         [[aggregates]]\nname = 'board'\npath = '/board'\nparts = [\n\
+         {{ name = 'offers', upstream = 'b', path = '/offers' }},\n\
+         {{ name = 'user', upstream = 'a', path = '/users/{{offers.tier}}', required = true }},\n]\n",
+        user.addr(),
+        offers.addr()
+    );
+    let gateway = Gateway::start(&recording("sample = 0.0", &text)).await;
+    let ask = "GET /board HTTP/1.1\r\nhost: a\r\ncookie: s=secret\r\n\r\n";
+    assert_eq!(gateway.ask(ask).await.status, 502);
+    let told = gateway.only("failed", 1).await;
+    let (a, b) = (user.addr().to_string(), offers.addr().to_string());
+    let of = |part: &str| asked(&told).into_iter().filter(|it| it.0 == part).collect::<Vec<_>>();
+    assert_eq!(of("user"), [("user", &*a, "reset"), ("user", &*a, "reset")], "{told:#}");
+    assert_eq!(of("offers"), [("offers", &*b, "ok")], "{told:#}");
+    assert_eq!((&told["attempts"], &told["shared_call"]), (&json!(3), &Value::Null));
+    assert!(told["exchanges"].as_array().unwrap().iter().all(|it| it["breaker"] == "closed"), "{told:#}");
+    assert_eq!(told["sent"]["part"], "user");
+    assert!(names(&told["sent"]).contains(&"cookie") && !told.to_string().contains("secret"), "{told:#}");
+    let id = told["request_id"].as_str().unwrap();
+    let text = String::from_utf8(gateway.admin("GET", &format!("/requests/{id}?format=text")).await.body).unwrap();
+    assert!(text.contains(&format!("asked a at {a} for the part user")), "{text}");
+}
+
+#[tokio::test]
+async fn a_call_for_many_is_told_by_each_of_them() {
+    let up = Raw::script(Script::always("HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nno")).await.unwrap();
+    let text = crate::batches::text(up.addr(), "max_size = 2", "");
+    let gateway = Gateway::start(&recording("sample = 0.0", &text)).await;
+    let asking = ["1", "2"].map(|id| crate::batches::get(id, ""));
+    let mut clients = crate::batches::asking(&gateway, &asking).await;
+    for answer in crate::batches::answers(&mut clients).await {
+        assert_eq!(answer.status, 503, "{answer:?}");
+    }
+    let (address, mut shared) = (up.addr().to_string(), Vec::new());
+    for listed in gateway.listed("failed", 2).await {
+        let told = gateway.told(word(&listed, "request_id")).await;
+        assert_eq!(asked(&told), [("", &*address, "status_5xx"), ("", &*address, "status_5xx")], "{told:#}");
+        assert_eq!((&told["batch_size"], &told["exchanges"][1]["status"]), (&json!(2), &json!(503)));
+        assert!(names(&told["sent"]).contains(&"content-type"), "{told:#}");
+        shared.push(word(&told, "shared_call").to_owned());
+    }
+    shared.sort_unstable();
+    assert_eq!(shared, ["began", "joined"]);
+}
+
+#[tokio::test]
+async fn a_call_that_was_shared_is_told_by_all_who_waited_for_it() {
+    let gate = Gate::new();
+    let answer = "HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nno";
+    let script = Script::new().read_request().wait(&gate).send(answer).again();
+    let up = Raw::script(script).await.unwrap();
+    let route = one_route("", "coalesce = true", up.addr());
+    let gateway = Gateway::start(&recording("sample = 0.0", &route)).await;
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = gateway.client().await;
+        client.send("GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        clients.push(client);
+    }
+    let flights = &gateway.inner().shards()[0].flights;
+    eventually("both wait for one call", || flights.waiting() == 2).await;
+    gate.open();
+    for client in &mut clients {
+        assert_eq!(client.answer().await.status, 503);
+    }
+    let (address, mut shared) = (up.addr().to_string(), Vec::new());
+    for listed in gateway.listed("failed", 2).await {
+        let told = gateway.told(word(&listed, "request_id")).await;
+        assert_eq!(asked(&told), [("", &*address, "status_5xx"), ("", &*address, "status_5xx")], "{told:#}");
+        assert!(!names(&told["sent"]).is_empty() && !names(&told["answered"]).is_empty(), "{told:#}");
+        shared.push((word(&told, "shared_call").to_owned(), told["attempts"].as_u64().unwrap()));
+    }
+    shared.sort_unstable();
+    assert_eq!(shared, [("began".to_owned(), 2), ("joined".to_owned(), 0)]);
 }

@@ -50,6 +50,21 @@ async fn the_example_of_a_transformation_takes_a_field_out() {
     running.drain().await;
 }
 
+#[tokio::test]
+async fn the_example_of_a_transformation_knows_json_however_it_is_named() {
+    for kind in ["application/json; charset=utf-8", "Application/JSON ;charset=UTF-8"] {
+        let body = "{\"id\":7,\"card\":\"1234\"}";
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let upstream = mocks::raw::Raw::script(mocks::raw::Script::always(&answer)).await.unwrap();
+        let url = format!("http://{}", upstream.addr());
+        let running = transform::program(&url, "127.0.0.1:0").start().await.unwrap();
+        let mut client = Client::connect(running.listeners[0]).await;
+        let answer = client.ask("GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!((answer.status, &answer.body[..]), (200, &b"{\"id\":7}"[..]), "{kind}");
+        running.drain().await;
+    }
+}
+
 fn text(upstream: &mocks::Mock, stages: &str, keys: &str) -> String {
     format!(
         "[[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = 'http://{}'\nstages = [{stages}]\n{keys}\n",

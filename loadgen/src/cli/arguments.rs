@@ -31,13 +31,16 @@ Exit codes: 0 measured, 1 a threshold was missed, 2 usage, 3 the target cannot b
 written, 4 the measurement is not valid (the output says why). Without --fail-if, failed requests are figures and no
 failures.";
 
+/// The version, and the commit where the build knows it.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("BUILD_SHOWN"));
+
 /// Sends load to an HTTP/1.1 or HTTP/2 server and measures from the intended send time.
 ///
 /// With --rate, --arrivals or --replay the model is open: a seeded plan says when to send, whatever the answers do.
 /// Without them the model is closed: each connection sends as soon as it has its answer. With --journey, users go step
 /// by step, as a file says.
 #[derive(Debug, Parser)]
-#[command(name = "loadgen", version, about, after_help = HELP)]
+#[command(name = "loadgen", version = VERSION, about, after_help = HELP)]
 #[allow(clippy::struct_excessive_bools, reason = "these are command-line switches")]
 pub struct Arguments {
     /// Where to send: http://HOST:PORT/PATH or https://HOST:PORT/PATH

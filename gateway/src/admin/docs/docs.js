@@ -124,7 +124,10 @@ function operationView(one) {
   summary.append(make("span", method.toUpperCase(), "method " + (METHODS.includes(method) ? method : "")), pathView(path));
   if (it?.summary && it.summary !== path) summary.append(make("span", it.summary, "said"));
   const marks = make("span", "", "marks");
-  if (it?.security?.length) marks.append(make("span", Object.keys(it.security[0]).join(" and ") + (it.security.some(way => !Object.keys(way).length) ? ", optional" : "")));
+  if (it?.security?.length) {
+    const ways = [...new Set(it.security.map(way => Object.keys(way).join(" and ")).filter(Boolean))];
+    marks.append(make("span", ways.join(" or ") + (it.security.some(way => !Object.keys(way).length) ? ", optional" : "")));
+  }
   if (it?.["x-rate-limits"]?.length) marks.append(make("span", it["x-rate-limits"][0].rate));
   summary.append(marks);
   details.append(summary);

@@ -3,6 +3,7 @@
 "use strict";
 
 const MOST_ROUTES = 500;
+const PROBLEMS_SHOWN = 3;
 const LOOKS_KEPT = 120;
 const PLACE = "portcullis-admin-token";
 const by = id => document.getElementById(id);
@@ -212,16 +213,26 @@ function showTop(status, upstreams, of) {
   );
 }
 
+// The first lines, and the rest for who wants it: many would push away all that is below.
+function few(lines) {
+  const shown = lines.slice(0, PROBLEMS_SHOWN).join("\n"), rest = lines.slice(PROBLEMS_SHOWN);
+  if (!rest.length) return [shown];
+  const more = make("details");
+  more.append(make("summary", `${rest.length} more`), rest.join("\n"));
+  return [shown, more];
+}
+
 function showAlerts(status) {
   const reload = status.last_reload, alerts = [];
-  const alert = (style, text) => alerts.push(make("div", text, "box " + style));
-  const problems = reload ? [...(reload.error ? [reload.error] : []), ...reload.problems.map(p => `${p.file}:${p.line}:${p.column}: ${p.message}${p.help ? " (" + p.help + ")" : ""}`)].join("\n") : "";
-  if (reload && !reload.ok) alert("bad", `The configuration was refused; version ${status.config.version} stays in force.\n` + problems);
-  if (reload && reload.ok && problems) alert("warn", "The configuration is in force, and perhaps not what is meant:\n" + problems);
-  if (reload && reload.needs_restart.length) alert("warn", "Only a restart puts these in force: " + reload.needs_restart.join(", "));
+  const alert = (style, ...said) => { const box = make("div", "", "box " + style); box.append(...said); alerts.push(box); };
+  const problems = reload ? [...(reload.error ? [reload.error] : []), ...reload.problems.map(p => `${p.file}:${p.line}:${p.column}: ${p.message}${p.help ? " (" + p.help + ")" : ""}`)] : [];
+  // What is bad stands before what may be.
   if (status.panics) alert("bad", `${status.panics} requests met a bug of the gateway and were answered 500.`);
   if (status.access_log_write_failures) alert("bad", `The access log could not be written ${status.access_log_write_failures} times.`);
   if (status.access_log_dropped) alert("bad", `${status.access_log_dropped} access records were dropped.`);
+  if (reload && !reload.ok) alert("bad", `The configuration was refused; version ${status.config.version} stays in force.\n`, ...few(problems));
+  if (reload && reload.ok && problems.length) alert("warn", "The configuration is in force, and perhaps not what is meant:\n", ...few(problems));
+  if (reload && reload.needs_restart.length) alert("warn", "Only a restart puts these in force: " + reload.needs_restart.join(", "));
   // Told once to who listens, not at every look.
   if (by("alerts").textContent !== alerts.map(it => it.textContent).join("")) by("alerts").replaceChildren(...alerts);
 }

@@ -53,7 +53,7 @@ function spans(r) {
   const shown = [["the whole request", 0, r.total_us, failed(r) ? "bad" : ""]];
   for (const x of r.exchanges) {
     const good = x.outcome === "ok";
-    shown.push([`${x.upstream} at ${x.endpoint}: ${words(x.outcome)}${x.status ? " " + x.status : ""}, breaker ${words(x.breaker)}`, x.start_us, x.end_us, good ? "good" : x.outcome === "cancelled" ? "quiet" : "bad"]);
+    shown.push([`${x.part ? x.part + ": " : ""}${x.upstream} at ${x.endpoint}: ${words(x.outcome)}${x.status ? " " + x.status : ""}, breaker ${words(x.breaker)}`, x.start_us, x.end_us, good ? "good" : x.outcome === "cancelled" ? "quiet" : "bad"]);
   }
   if (r.times_us.answered !== undefined) shown.push(["the answer's body", r.times_us.answered, r.total_us, ""]);
   return shown;
@@ -83,12 +83,13 @@ function facts(r) {
     ["Route", r.route ?? "none"],
     ["Answer", `${r.status} ${r.code}, ${words(r.ended)}` + (r.fault ? `, fault of the ${r.fault}` : "")],
     ["Cause", r.cause],
+    ["Shared call", r.shared_call],
     ["Identity", identity.filter(Boolean).join(", ")],
     ["Limits", r.limits.map(l => `${l.rule}: ${words(l.decision)}, ${l.remaining} left`).join("; ")],
     ["Bytes", `${r.bytes_in.toLocaleString()} in, ${r.bytes_out.toLocaleString()} out`],
     ["Trace", r.trace_id],
     ["Received", list(r.received)],
-    ["Sent on", list(r.sent)],
+    ["Sent on" + (r.sent?.part ? ` for ${r.sent.part}` : ""), list(r.sent)],
     ["Answered", list(r.answered)],
     ["Other routes", r.routing.misses.slice(0, 5).map(m => `${m.route}: ${m.reason}`).join("\n")],
   ];

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::terminal::one_line;
+
 /// A list, a line each.
 pub(super) fn list(requests: &[Value]) -> String {
     let mut out = String::new();
     for request in requests {
         let (status, attempts) = (&request["status"], &request["attempts"]);
-        let _ = writeln!(
-            out,
+        let shown = format!(
             "{} {status} {:<18} {:>10} {attempts}x {:<16} {} {}  {}",
             word(request, "ts"),
             word(request, "code"),
@@ -20,24 +21,10 @@ pub(super) fn list(requests: &[Value]) -> String {
             or_dash(word(request, "path")),
             word(request, "request_id"),
         );
+        let _ = writeln!(out, "{}", one_line(&shown));
     }
     if out.is_empty() {
         out.push_str("No such request is kept.\n");
-    }
-    harmless(&out)
-}
-
-/// Nothing in it moves a terminal's cursor, or turns what stands behind it round: clients chose some of these words.
-fn harmless(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let turns =
-            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-        if c != '\n' && (c.is_control() || turns) {
-            out.extend(c.escape_unicode());
-        } else {
-            out.push(c);
-        }
     }
     out
 }
@@ -47,7 +34,7 @@ pub(super) fn one(request: &Value) -> String {
     let mut out = String::new();
     let line = |out: &mut String, what: &str, value: &str| {
         if !value.is_empty() {
-            let _ = writeln!(out, "{what:<10} {value}");
+            let _ = writeln!(out, "{what:<10} {}", one_line(value));
         }
     };
     line(&mut out, "request", word(request, "request_id"));
@@ -61,6 +48,12 @@ pub(super) fn one(request: &Value) -> String {
     let grpc = request["grpc_status"].as_u64().map(|told| format!(", grpc-status {told}")).unwrap_or_default();
     line(&mut out, "answer", &format!("{status} {code}{grpc}{fault}, {}", word(request, "ended")));
     line(&mut out, "cause", word(request, "cause"));
+    let shared = match word(request, "shared_call") {
+        "began" => "it began a call that others may share",
+        "joined" => "another request's call",
+        _ => "",
+    };
+    line(&mut out, "shared", shared);
     line(&mut out, "identity", &identity(request));
     for limit in items(&request["limits"]) {
         let shown = format!("{}: {}, {} left", word(limit, "rule"), word(limit, "decision"), limit["remaining"]);
@@ -77,7 +70,7 @@ pub(super) fn one(request: &Value) -> String {
     for miss in items(&request["routing"]["misses"]) {
         line(&mut out, "not", &format!("{}: {}", word(miss, "route"), word(miss, "reason")));
     }
-    harmless(&out)
+    out
 }
 
 /// What happened when, microseconds from the start.
@@ -86,7 +79,11 @@ fn moments(request: &Value) -> Vec<(u64, String)> {
     for one in items(&request["exchanges"]) {
         let of = |name: &str| one[name].as_u64().unwrap_or_default();
         let (endpoint, breaker) = (word(one, "endpoint"), word(one, "breaker"));
-        let asked = format!("asked {} at {endpoint}, its breaker {breaker}", word(one, "upstream"));
+        let part = match word(one, "part") {
+            "" => String::new(),
+            part => format!(" for the part {part}"),
+        };
+        let asked = format!("asked {} at {endpoint}{part}, its breaker {breaker}", word(one, "upstream"));
         moments.push((of("start_us"), asked));
         let status = one["status"].as_u64().map(|status| format!(" {status}")).unwrap_or_default();
         moments.push((of("end_us"), format!("{endpoint}: {}{status}", word(one, "outcome"))));

@@ -1,5 +1,6 @@
 //! `[[aggregates]]`: a route that is answered with several calls, each of them a route of its own that no request
-//! matches. Calls have what holds where a route says nothing; `[defaults.route]` is for `[[routes]]`.
+//! matches. Calls have what holds where a route says nothing, and edits of headers of their own; `[defaults.route]` is
+//! for `[[routes]]`.
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         called.upstream = Arc::from(&*part.text("upstream"));
         called.timeout = if part.get("timeout").is_some() { part.timeout("timeout") } else { timeout };
         called.websocket = false;
+        called.request_headers = route::edits(&part.table("request_headers"));
         Some(Part {
             name: Arc::from(&*part.text("name")),
             route: Arc::new(called),

@@ -169,7 +169,7 @@ pub(crate) fn rewrite(table: &Reader<'_>) -> Option<Rewrite> {
     path_pattern::template(rewrite.get("path")?.text()?).ok().map(Rewrite::Path)
 }
 
-fn edits(table: &Reader<'_>) -> HeaderEdits {
+pub(super) fn edits(table: &Reader<'_>) -> HeaderEdits {
     let set = header_pairs(table, "set");
     let remove = table.texts("remove");
     HeaderEdits { set, remove: remove.iter().filter_map(|name| text::header_name(name).ok()).collect() }

@@ -1,8 +1,9 @@
 //! `[[aggregates]]`.
 
+use super::route::HEADER_EDITS;
 use super::route_policy::AUTH;
 use super::{DAY, Kind, TableDef, key};
-use crate::config::validate::{compose, references};
+use crate::config::validate::{compose, references, route};
 use crate::config::value::text;
 
 /// One of `[[aggregates]]`.
@@ -59,7 +60,13 @@ pub(crate) static PART: TableDef = TableDef::plain(
             Kind::Duration(1, DAY),
             "This call alone, until its answer's head; until its end where others need its values.",
         ),
+        key(
+            "request_headers",
+            Kind::Table(&HEADER_EDITS),
+            "As on a route: edits of the headers that this call is sent.",
+        )
+        .default("{}"),
         key("fallback", Kind::Text(&text::NOT_EMPTY), "The JSON that stands in for a missing part."),
     ],
 )
-.rules(&[references::named_upstream, compose::fallback_is_json]);
+.rules(&[references::named_upstream, route::identity_headers, compose::headers_of_call, compose::fallback_is_json]);

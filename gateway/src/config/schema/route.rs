@@ -173,7 +173,7 @@ static REWRITE: TableDef = TableDef::plain(
 .rules(&[route::one_rewrite])
 .exclusive(&["strip_prefix", "path"]);
 
-static HEADER_EDITS: TableDef = TableDef::plain(
+pub(super) static HEADER_EDITS: TableDef = TableDef::plain(
     "request_headers, response_headers",
     "Edits of headers.",
     &[

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderName;
 
 use super::route::Route;
 use super::target;
@@ -69,6 +70,14 @@ impl Aggregate {
         }
         let mut text = format!("{}: GET {}", part.name, target::shown(&call));
         text.push_str(&format!(" of {}, {}", part.route.upstream, if part.required { "required" } else { "optional" }));
+        let edits = &part.route.request_headers;
+        let (set, removed): (Vec<_>, Vec<_>) = (edits.names_set().collect(), edits.remove.iter().collect());
+        for (what, names) in [("sets", set), ("without", removed)] {
+            if !names.is_empty() {
+                let names: Vec<&str> = names.into_iter().map(HeaderName::as_str).collect();
+                text.push_str(&format!(", {what} {}", names.join(" and ")));
+            }
+        }
         if let Some(timeout) = part.route.timeout {
             text.push_str(&format!(", within {timeout:?}"));
         }

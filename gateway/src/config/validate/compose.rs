@@ -131,6 +131,18 @@ pub(crate) fn parts_within_timeout(context: &mut Context<'_>, aggregate: &Reader
     }
 }
 
+/// A part is a whole document that is not compressed, so that no call may ask for anything else.
+pub(crate) fn headers_of_call(context: &mut Context<'_>, part: &Reader<'_>) {
+    for entry in part.table("request_headers").map("set") {
+        let name = entry.key.to_ascii_lowercase();
+        if matches!(&*name, "accept-encoding" | "range") || name.starts_with("if-") {
+            let message = format!("{} may bring an answer that is no part of a document", quoted(&name));
+            let help = "leave it out: parts are asked for as a whole, and not compressed";
+            context.report.error_with(entry.key_at, message, help);
+        }
+    }
+}
+
 /// What stands in for a missing part is JSON, as it becomes a part of a JSON document.
 pub(crate) fn fallback_is_json(context: &mut Context<'_>, part: &Reader<'_>) {
     let Some(node) = part.get("fallback") else { return };

@@ -45,6 +45,10 @@ pub struct Details<'a> {
     pub times: [(&'static str, Option<Instant>); 3],
     /// What was noted on the way.
     pub notes: Option<&'a Notes>,
+    /// What was noted of calls that were made for it, or that it shared.
+    pub calls: Option<&'a Notes>,
+    /// Whether it began the call that it shared, or joined another one's.
+    pub shared_call: Option<&'static str>,
 }
 
 impl Details<'_> {
@@ -57,6 +61,9 @@ impl Details<'_> {
         list(out, self.wanted.iter(), |out, kind| quoted(out, kind));
         number(out, ",\"config_version\":", self.config_version);
         number(out, ",\"worker\":", self.worker as u64);
+        if let Some(sharing) = self.shared_call {
+            text(out, ",\"shared_call\":", sharing);
+        }
         if let Some(cause) = self.notes.and_then(|notes| notes.cause.as_deref()) {
             text(out, ",\"cause\":", cause);
         }
@@ -90,10 +97,13 @@ impl Details<'_> {
     }
 
     fn write_attempts(&self, out: &mut Vec<u8>) {
-        let noted = self.notes.map(|notes| &notes.attempts[..]).unwrap_or_default();
+        let [own, calls] = [self.notes, self.calls].map(|notes| notes.map_or(&[][..], |notes| &notes.attempts[..]));
         out.extend_from_slice(b",\"exchanges\":");
-        list(out, noted.iter().chain(&self.attempt), |out, attempt| {
+        list(out, own.iter().chain(calls).chain(&self.attempt), |out, attempt| {
             text(out, "{\"upstream\":", &attempt.upstream);
+            if let Some(part) = &attempt.part {
+                text(out, ",\"part\":", part);
+            }
             text(out, ",\"endpoint\":", &attempt.endpoint);
             text(out, ",\"breaker\":", attempt.breaker);
             number(out, ",\"start_us\":", self.since_start(attempt.began));
@@ -104,22 +114,34 @@ impl Details<'_> {
             }
             out.push(b'}');
         });
-        if let Some(left_out) = self.notes.map(|notes| notes.attempts_left_out).filter(|left_out| *left_out > 0) {
+        let left_out: u32 = [self.notes, self.calls].into_iter().flatten().map(|notes| notes.attempts_left_out).sum();
+        if left_out > 0 {
             number(out, ",\"exchanges_left_out\":", u64::from(left_out));
         }
     }
 
     fn write_fields(&self, out: &mut Vec<u8>) {
-        let Some(notes) = self.notes else { return };
-        for (name, fields) in [("received", &notes.received), ("sent", &notes.sent), ("answered", &notes.answered)] {
+        let fields = |name: &str, part: Option<&str>, fields: &[u8], out: &mut Vec<u8>| {
             if !fields.is_empty() {
                 out.push(b',');
                 quoted(out, name);
-                out.extend_from_slice(b":{\"headers\":");
+                out.extend_from_slice(b":{");
+                if let Some(part) = part {
+                    text(out, "\"part\":", part);
+                    out.push(b',');
+                }
+                out.extend_from_slice(b"\"headers\":");
                 out.extend_from_slice(fields);
                 out.push(b'}');
             }
+        };
+        let noted = |of: fn(&Notes) -> &[u8]| self.notes.map_or(&[][..], of);
+        fields("received", None, noted(|notes| &notes.received), out);
+        match self.calls.filter(|calls| !calls.sent.is_empty()) {
+            Some(calls) => fields("sent", calls.sent_for.as_deref(), &calls.sent, out),
+            None => fields("sent", None, noted(|notes| &notes.sent), out),
         }
+        fields("answered", None, noted(|notes| &notes.answered), out);
     }
 
     fn since_start(&self, at: Instant) -> u64 {

@@ -6,12 +6,14 @@
 //! kept apart by what they hold, so that a flood of one kind pushes out no other. Readers merge them. Of a flood only
 //! so many a second are written down, so that it costs little more than without a recorder.
 
+mod calls;
 mod entry;
 mod keeper;
 mod notes;
 mod ring;
 mod slowness;
 
+pub use calls::Calls;
 pub use entry::{Consulted, Details};
 pub use keeper::{Fill, Kept, Lane, Recorder, Wanted};
 pub use notes::{AttemptNote, Notes, fields};

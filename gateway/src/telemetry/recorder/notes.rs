@@ -34,6 +34,8 @@ const HARMLESS: [&str; 13] = [
 /// One exchange with an endpoint.
 #[derive(Debug, Clone)]
 pub struct AttemptNote {
+    /// The part of the answer that it was made for, where that has several.
+    pub part: Option<Arc<str>>,
     /// The upstream's name.
     pub upstream: Arc<str>,
     /// The endpoint's address.
@@ -61,6 +63,8 @@ pub struct Notes {
     pub received: Vec<u8>,
     /// Fields that the upstream was sent last.
     pub sent: Vec<u8>,
+    /// The part that these were sent for.
+    pub sent_for: Option<Arc<str>>,
     /// Fields that the client was answered.
     pub answered: Vec<u8>,
     /// Why there was a problem, as operators may know it.
@@ -68,13 +72,17 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// One more attempt.
+    /// One more attempt. Where there are too many, those that failed push out those that were good.
     pub fn attempt(&mut self, attempt: AttemptNote) {
-        if self.attempts.len() < MOST_ATTEMPTS {
-            self.attempts.push(attempt);
-        } else {
+        if self.attempts.len() >= MOST_ATTEMPTS {
             self.attempts_left_out += 1;
+            let is_good = |it: &AttemptNote| it.outcome == AttemptOutcome::Ok;
+            match self.attempts.iter().position(is_good).filter(|_| !is_good(&attempt)) {
+                Some(good) => drop(self.attempts.remove(good)),
+                None => return,
+            }
         }
+        self.attempts.push(attempt);
     }
 }
 
@@ -153,17 +161,26 @@ mod tests {
     #[test]
     fn attempts_are_bounded_and_the_rest_is_counted() {
         let (mut notes, now) = (Notes::default(), Clock::system().now());
+        let attempt = |outcome| AttemptNote {
+            part: None,
+            upstream: "u".into(),
+            endpoint: "e".into(),
+            breaker: "closed",
+            began: now,
+            ended: now,
+            outcome,
+            status: None,
+        };
         for _ in 0..MOST_ATTEMPTS + 3 {
-            notes.attempt(AttemptNote {
-                upstream: "u".into(),
-                endpoint: "e".into(),
-                breaker: "closed",
-                began: now,
-                ended: now,
-                outcome: AttemptOutcome::Connect,
-                status: None,
-            });
+            notes.attempt(attempt(AttemptOutcome::Ok));
         }
         assert_eq!((notes.attempts.len(), notes.attempts_left_out), (MOST_ATTEMPTS, 3));
+        notes.attempt(attempt(AttemptOutcome::Connect));
+        assert_eq!((notes.attempts.len(), notes.attempts_left_out), (MOST_ATTEMPTS, 4));
+        assert_eq!(notes.attempts.last().map(|it| it.outcome), Some(AttemptOutcome::Connect), "it is the one of note");
+        for _ in 0..MOST_ATTEMPTS {
+            notes.attempt(attempt(AttemptOutcome::Reset));
+        }
+        assert_eq!(notes.attempts[0].outcome, AttemptOutcome::Connect, "the first that failed stay");
     }
 }

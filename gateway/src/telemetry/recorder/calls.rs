@@ -1,0 +1,82 @@
+//! What is noted of calls that are made for a request, or for several: each call's own exchange leaves no record, so
+//! its attempts are told by those that wait for it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::notes::{AttemptNote, Notes};
+
+/// Notes that a call writes, and who waits for it reads. Bounded as those of one request.
+#[derive(Debug, Clone)]
+pub struct Calls {
+    notes: Arc<Mutex<Notes>>,
+    whose: Whose,
+}
+
+#[derive(Debug, Clone)]
+enum Whose {
+    /// Of a request: the calls are for its parts.
+    Parts,
+    /// Of the call for this part.
+    Part(Arc<str>),
+    /// Of a call that several may share.
+    Shared,
+    /// Of a request that waits for a shared call: the one that began it, or another.
+    Waiting(bool),
+}
+
+impl Calls {
+    /// For the parts of a request.
+    pub fn for_parts() -> Self {
+        Self { notes: Arc::default(), whose: Whose::Parts }
+    }
+
+    /// The same, for the call for one of them.
+    #[must_use]
+    pub fn of_part(&self, name: &Arc<str>) -> Self {
+        Self { notes: Arc::clone(&self.notes), whose: Whose::Part(Arc::clone(name)) }
+    }
+
+    /// For a call that several requests may share.
+    pub fn shared() -> Self {
+        Self { notes: Arc::default(), whose: Whose::Shared }
+    }
+
+    /// The same, for a request that waits for it.
+    #[must_use]
+    pub fn waited_for(&self, is_first: bool) -> Self {
+        Self { notes: Arc::clone(&self.notes), whose: Whose::Waiting(is_first) }
+    }
+
+    /// Who notes here is a call: what it does is told by others.
+    pub fn is_of_call(&self) -> bool {
+        matches!(self.whose, Whose::Part(_) | Whose::Shared)
+    }
+
+    /// Whether the request began the call that it shares, or joined another one's; `None` where it shares none.
+    pub fn sharing(&self) -> Option<&'static str> {
+        match self.whose {
+            Whose::Waiting(is_first) => Some(if is_first { "began" } else { "joined" }),
+            Whose::Parts | Whose::Part(_) | Whose::Shared => None,
+        }
+    }
+
+    /// An attempt of the call.
+    pub fn attempt(&self, attempt: AttemptNote) {
+        self.notes().attempt(AttemptNote { part: self.part(), ..attempt });
+    }
+
+    /// What the call was sent.
+    pub fn sent(&self, fields: Vec<u8>) {
+        let mut notes = self.notes();
+        (notes.sent, notes.sent_for) = (fields, self.part());
+    }
+
+    /// What was noted. A panic on the way leaves at worst half a note.
+    pub fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn part(&self) -> Option<Arc<str>> {
+        if let Whose::Part(name) = &self.whose { Some(Arc::clone(name)) } else { None }
+    }
+}

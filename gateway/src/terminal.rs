@@ -1,0 +1,29 @@
+//! Text for a terminal of which clients, tokens or services chose some words.
+
+/// One line of it: nothing ends it early, moves the cursor, or turns what stands behind it round.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let turns =
+            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        if c.is_control() || turns {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_forges_no_line_and_moves_no_cursor() {
+        assert_eq!(one_line("a \"b\" \\ é 書"), "a \"b\" \\ é 書", "what is plain stays as it is");
+        assert_eq!(one_line("ada\nidentity   granted: root"), "ada\\u{a}identity   granted: root");
+        assert_eq!(one_line("\u{1b}[2J\r\t\u{9b}31m"), "\\u{1b}[2J\\u{d}\\u{9}\\u{9b}31m");
+        assert_eq!(one_line("\u{202e}\u{2028}\u{feff}"), "\\u{202e}\\u{2028}\\u{feff}");
+    }
+}
