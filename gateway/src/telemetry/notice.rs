@@ -40,7 +40,7 @@ fn event(mut event: Value) {
     let clock = Clock::system();
     let mut ts = Vec::new();
     write_rfc3339(&mut ts, clock.unix_us(clock.now()));
-    let line = move |lost: u64| {
+    let mut line = move |lost: u64| {
         if lost > 0 {
             event["lines_lost"] = lost.into();
         }

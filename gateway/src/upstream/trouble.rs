@@ -6,7 +6,7 @@ use super::standing::Standing;
 use super::state::{Active, Upstream};
 use crate::network::Network;
 
-/// Endpoints that are named in one sentence; more are counted.
+/// Endpoints that are named in one sentence.
 const MOST_NAMED: usize = 8;
 
 impl<N: Network> Active<N> {

@@ -1,5 +1,6 @@
-//! Lines on their way out, written by a thread of their own: who reads them slowly, or not at all, keeps nobody waiting.
-//! Bounded; a line that finds no room is dropped and counted, and the next one that finds some tells how many were.
+//! Lines on their way out, written by a thread of their own: who reads them slowly, or not at all, keeps nobody
+//! waiting. Bounded; a line that finds no room is dropped and counted, and the next one that finds some tells how many
+//! were.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

@@ -57,8 +57,8 @@ impl Wanted {
 pub enum Failure {
     /// Its client's.
     OfClient,
-    /// No endpoint was asked for it: none may be, or there is no room. Of an outage these are most, and they know nothing
-    /// of what began it.
+    /// No endpoint was asked for it: none may be, or there is no room. Of an outage these are most, and they know
+    /// nothing of what began it.
     TurnedAway,
     /// An upstream's or the gateway's.
     OfService,
