@@ -225,9 +225,14 @@ impl Question {
     }
 
     fn host(&self) -> String {
+        self.stated_host().map(|host| routing_host(&host).into_owned()).unwrap_or_default()
+    }
+
+    /// The host with its port, as it is written.
+    fn stated_host(&self) -> Option<HeaderValue> {
         let header = self.headers.get(http::header::HOST).cloned();
         let authority = || HeaderValue::from_str(self.uri.authority()?.as_str()).ok();
-        header.or_else(authority).map(|host| routing_host(&host).into_owned()).unwrap_or_default()
+        header.or_else(authority)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::http1::{Fields, RequestHead};
 use crate::network::Network;
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::telemetry::record::{AccessRecord, Ended};
-use crate::telemetry::recorder::{AttemptNote, Calls, Details, Lane, Notes, Wanted, fields};
+use crate::telemetry::recorder::{AttemptNote, Calls, Details, Failure, Lane, Notes, Wanted, fields};
 
 impl<N: Network> Exchange<N> {
     /// The same random number whenever it is asked for: what the flight recorder samples by.
@@ -47,12 +47,12 @@ impl<N: Network> Exchange<N> {
     pub(crate) fn note_sent(&self, status: Option<StatusCode>, now: Instant, head: &RequestHead) {
         let wanted = self.wanted((status.map_or(0, |status| status.as_u16()), status.is_none()), now);
         if wanted != Wanted::default() {
-            self.note_head(wanted, status.is_some_and(|status| status.is_client_error()), head);
+            self.note_head(wanted, by_whom(status.is_some_and(|status| status.is_client_error())), head);
         }
     }
 
     #[cold]
-    fn note_head(&self, wanted: Wanted, by_client: bool, head: &RequestHead) {
+    fn note_head(&self, wanted: Wanted, failure: Failure, head: &RequestHead) {
         let sent = || {
             let own = head.lines.split(|byte| *byte == b'\n').filter_map(|line| {
                 let colon = line.iter().position(|byte| *byte == b':')?;
@@ -60,7 +60,7 @@ impl<N: Network> Exchange<N> {
             });
             fields(of_map(&head.headers).chain(own))
         };
-        let lane = Lane::of(wanted, by_client);
+        let lane = Lane::of(wanted, failure);
         match self.calls.as_ref().filter(|calls| calls.is_of_call()) {
             Some(calls) if self.has_room(lane) => calls.sent(sent()),
             Some(_) => {}
@@ -78,7 +78,7 @@ impl<N: Network> Exchange<N> {
             return;
         }
         let by_client = attempt.status.is_some_and(|status| (400..500).contains(&status));
-        self.note(Lane::of(Wanted::FAILED, by_client), |notes| notes.attempt(attempt));
+        self.note(Lane::of(Wanted::FAILED, by_whom(by_client)), |notes| notes.attempt(attempt));
     }
 
     /// Notes why the request is answered with a problem; where it got no further, also what the client had sent.
@@ -88,18 +88,21 @@ impl<N: Network> Exchange<N> {
             (Some(internal), _) => format!("{} ({internal})", error.detail),
             // Clients are not told of whom this is said.
             (None, Some(upstream)) if matches!(error.code, Code::BreakerOpen | Code::NoEndpoint) => {
-                format!("{} ({})", error.detail, upstream.name)
+                let route = self.route().map(|route| &*route.settings.name);
+                format!("{} ({})", error.detail, upstream.and_what_is_wrong(route))
             }
             (None, _) => error.detail.clone().into_owned(),
         };
-        self.note_failure(headers, error.code.fault() == Fault::Client, cause);
+        let by_client = error.code.fault() == Fault::Client;
+        self.note_failure(headers, self.failure(Some(error.code), by_client), cause);
     }
 
     /// The same where another service said that the request may not pass.
     #[cold]
     pub(crate) fn note_refusal(&self, headers: &HeaderMap) {
         let asked = || self.route().and_then(|route| Some(route.authority.as_ref()?.upstream.name.to_string()));
-        self.note_failure(headers, true, || format!("{} does not let it pass.", asked().unwrap_or_default()));
+        let cause = || format!("{} does not let it pass.", asked().unwrap_or_default());
+        self.note_failure(headers, Failure::OfClient, cause);
     }
 
     /// Notes what the client had sent, where the gateway's own answer of this status is of note.
@@ -107,12 +110,23 @@ impl<N: Network> Exchange<N> {
     pub(crate) fn note_own(&self, status: StatusCode, headers: &HeaderMap) {
         let wanted = self.wanted((status.as_u16(), false), self.now());
         if wanted != Wanted::default() {
-            self.note(Lane::of(wanted, status.is_client_error()), |notes| notes.received = fields(of_map(headers)));
+            let lane = Lane::of(wanted, by_whom(status.is_client_error()));
+            self.note(lane, |notes| notes.received = fields(of_map(headers)));
         }
     }
 
-    fn note_failure(&self, headers: &HeaderMap, by_client: bool, cause: impl FnOnce() -> String) {
-        self.note(Lane::of(Wanted::FAILED, by_client), |notes| {
+    /// What kind of failure the request is, if it is one, with this code.
+    #[cold]
+    fn failure(&self, code: Option<Code>, by_client: bool) -> Failure {
+        // Codes that say no more than that nobody was asked.
+        let turns_away =
+            |code| matches!(code, Code::BreakerOpen | Code::NoEndpoint | Code::Overloaded | Code::LimitStoreDown);
+        let is_turned_away = !by_client && self.attempts == 0 && code.is_some_and(turns_away);
+        if is_turned_away { Failure::TurnedAway } else { by_whom(by_client) }
+    }
+
+    fn note_failure(&self, headers: &HeaderMap, failure: Failure, cause: impl FnOnce() -> String) {
+        self.note(Lane::of(Wanted::FAILED, failure), |notes| {
             if !headers.is_empty() {
                 notes.received = fields(of_map(headers));
             }
@@ -180,7 +194,8 @@ impl<N: Network> Exchange<N> {
         };
         let second = shared.clock.ticks_ms(now) / 1000;
         let who = (self.request_id.as_bytes(), shared.clock.unix_us(now));
-        shared.recorder.keep((worker, second), (Lane::of(wanted, by_client), wanted), who, |out| {
+        let lane = Lane::of(wanted, self.failure(self.code, by_client));
+        shared.recorder.keep((worker, second), (lane, wanted), who, |out| {
             let total = now.saturating_duration_since(self.started);
             let record = self.record(status, ended, total, self.overhead(now));
             self.write_down(wanted, &record, now, out);
@@ -261,6 +276,10 @@ impl<N: Network> Exchange<N> {
             retry.attempts > 1 && retry.on.has(outcome, status)
         })
     }
+}
+
+fn by_whom(by_client: bool) -> Failure {
+    if by_client { Failure::OfClient } else { Failure::OfService }
 }
 
 fn of_map(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {

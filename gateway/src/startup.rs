@@ -292,7 +292,7 @@ impl Running {
             }
         };
         notice::draining(cause);
-        match self.drain_until(any(&mut end)).await {
+        match self.end_once(any(&mut end)).await {
             Drained::Clean => "drain",
             Drained::Cut(_) => "drain_timeout",
             Drained::Hurried(_) => "second_signal",
@@ -307,6 +307,13 @@ impl Running {
     /// Drains and ends; once `hurry` is ready, what is left is cut, and the end comes within `THREADS_END`,
     /// `SPANS_FLUSH` and `LOG_FLUSH`. Every request has its record then, as far as the log can be written.
     pub async fn drain_until(self, hurry: impl Future<Output = ()>) -> Drained {
+        let drained = self.end_once(hurry).await;
+        notice::flush();
+        drained
+    }
+
+    /// The same, but that what it says may not have been written yet.
+    async fn end_once(self, hurry: impl Future<Output = ()>) -> Drained {
         let drained = shutdown::drain(&self.gateway, &self.switches, &self.connections, hurry).await;
         let all_ended = async {
             // By a thread of its own: a runtime that ends waits for what it has been given to block on, and a worker

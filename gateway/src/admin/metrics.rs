@@ -10,7 +10,9 @@ use axum::response::{IntoResponse, Response};
 use super::State;
 use crate::network::Network;
 use crate::telemetry::exposition::{Format, ScrapeInputs, render};
-use crate::telemetry::metrics::{Ejections, EndpointBreaker, EndpointInFlight, EndpointState, EndpointStates};
+use crate::telemetry::metrics::{
+    Ejections, EndpointBreaker, EndpointInFlight, EndpointState, EndpointStates, RouteBreaker,
+};
 use crate::telemetry::process::ProcessStats;
 use crate::upstream::Upstream;
 
@@ -47,6 +49,13 @@ fn add<N: Network>(upstream: &Upstream<N>, inputs: &mut ScrapeInputs) {
         let mut trips: BTreeMap<&'static str, u64> = BTreeMap::new();
         for (cause, count) in active.scopes.iter().flat_map(|scope| scope.standings[index].trips()) {
             *trips.entry(cause.as_str()).or_default() += count;
+        }
+        for scope in &active.scopes {
+            if let Some(route) = &scope.route {
+                let (upstream, route, endpoint) = (Arc::clone(&name), Arc::clone(route), Arc::clone(&address));
+                let state = scope.standings[index].guard.state();
+                inputs.route_breakers.push(RouteBreaker { upstream, route, endpoint, state });
+            }
         }
         let (state, trips) = (endpoint.standing.guard.state(), trips.into_iter().collect());
         inputs.breakers.push(EndpointBreaker { upstream: name, endpoint: address, state, trips });

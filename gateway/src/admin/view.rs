@@ -205,7 +205,8 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                 .endpoints
                 .iter()
                 .zip(&active.weights)
-                .map(|(endpoint, weight)| {
+                .enumerate()
+                .map(|(index, (endpoint, weight))| {
                     let idle = endpoint.idle_connections();
                     let clock = &state.gateway.shared().clock;
                     let seen = endpoint.seen(clock.monotonic_ns(clock.now()));
@@ -216,7 +217,7 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                         "connections": endpoint.connections.count(),
                         "idle_connections": idle,
                         "balancing": place(endpoint.standing.place()),
-                        "reasons": reasons(endpoint),
+                        "reasons": active.reasons(index),
                         "latency_us": seen.latency.map(|seconds| (seconds * 1e6).round()),
                         "failing": seen.latency.map(|_| (seen.failing * 1e3).round() / 1e3),
                         "last_check": endpoint.health.last().as_deref(),
@@ -295,21 +296,4 @@ pub(super) fn place(place: Place) -> &'static str {
         Place::Ejected => "ejected",
         Place::Capped => "capped",
     }
-}
-
-/// Everything that speaks against an endpoint.
-fn reasons<N: Network>(endpoint: &Endpoint<N>) -> Vec<String> {
-    let guard = &endpoint.standing.guard;
-    let mut reasons = Vec::new();
-    if guard.is_held_open() {
-        reasons.push("an operator holds its breaker open".to_owned());
-    } else if !guard.is_closed() {
-        let cause = endpoint.standing.last().change.map_or("", |change| change.cause.as_str());
-        reasons.push(format!("its breaker is {} ({cause})", guard.state().as_str()));
-    }
-    if !endpoint.health.is_healthy() {
-        let last = endpoint.health.last();
-        reasons.push(format!("its health checks fail ({})", last.as_deref().unwrap_or_default()));
-    }
-    reasons
 }

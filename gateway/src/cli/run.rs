@@ -122,7 +122,7 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile,
     let shared = Arc::clone(running.gateway().shared());
     let writer = events.map(|(file, kinds)| {
         let follower = shared.events.follow(kinds, Some(0));
-        tokio::spawn(write_to(file, follower, ended))
+        tokio::spawn(write_to(file, (follower, shared.clock.clone()), ended))
     });
     let after = running.serve(signals).await;
     if let (Some(writer), Ok(())) = (writer, end.send(())) {

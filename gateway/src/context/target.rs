@@ -66,6 +66,14 @@ pub fn host_of(survey: &Survey<'_>, uri: &Uri, version: Version) -> Result<Optio
     }
 }
 
+/// Whether this may be a host, as `host_of` has it.
+///
+/// # Errors
+/// 400: it is malformed.
+pub fn check_host(host: &HeaderValue) -> Result<(), GatewayError> {
+    if is_host(host.as_bytes()) { Ok(()) } else { Err(bad("The host header is malformed.")) }
+}
+
 fn host_of_authority(authority: &Authority) -> Result<HeaderValue, GatewayError> {
     if !is_host(authority.as_str().as_bytes()) {
         return Err(bad("The target's host is malformed."));

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName};
 
 use super::Question;
 use crate::config::settings::Config;
-use crate::context::target::check_method_and_target;
+use crate::context::target::{check_host, check_method_and_target};
 use crate::context::{HeaderRules, Taken, screen_request_headers};
 use crate::error::GatewayError;
 
@@ -19,9 +19,11 @@ pub(super) struct Screened {
 /// Screens a question that somebody asks who is no trusted proxy.
 ///
 /// # Errors
-/// As the stage's own: a method or a target that is not served, a name with an underscore.
+/// As the stage's own: a method or a target that is not served, a host that is malformed, a name with an underscore.
 pub(super) fn screen(config: &Config, question: &Question) -> Result<Screened, GatewayError> {
     check_method_and_target(&question.method, &question.uri)?;
+    // Who asks by a path alone is asked for no host.
+    question.stated_host().as_ref().map_or(Ok(()), check_host)?;
     let rules = HeaderRules::new(&config.identity, config.server.underscores_in_headers);
     let mut headers = question.headers.clone();
     if let Err(refused) = screen_request_headers(&mut headers, &rules, false) {
@@ -102,6 +104,9 @@ mod tests {
         for method in ["TRACE", "CONNECT"] {
             assert_eq!(refused("", method, &[]).0, 405, "{method}");
         }
+        let (status, why) = refused("", "GET", &["host: x:99999"]);
+        assert_eq!((status, &*why), (400, "The host header is malformed."));
+        assert_eq!(route(&ask("", "GET", &["host: x:8080"])), Some("all"));
         let drop = "[server]\nunderscores_in_headers = 'drop'\n";
         assert_eq!(ask(drop, "GET", &["X_User: 1"]).removed.len(), 1);
         assert_eq!(route(&ask("", "get", &[])), Some("all"), "a method is what it is written as");

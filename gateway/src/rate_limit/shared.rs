@@ -158,6 +158,10 @@ impl<'a, N: Network> Asking<'a, N> {
                 if rule.settings.shadow {
                     return Ok(());
                 }
+                // Whatever the bucket has there, its client gets none of it.
+                if let Some(charge) = self.applied.charges.last_mut() {
+                    charge.tat = quota.empty(self.now);
+                }
                 self.applied.refused = Some(asked.index);
                 self.limits.give_back(self.exchange, self.applied);
                 let detail = "The limit's store does not answer.";

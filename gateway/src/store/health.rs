@@ -1,5 +1,6 @@
 //! Whether a store answers: a breaker of which requests see one flag.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -39,6 +40,8 @@ impl State {
 /// A store's health.
 pub struct Health {
     name: Arc<str>,
+    /// It is told a password.
+    has_password: bool,
     clock: Clock,
     events: Arc<Events>,
     series: Arc<StoreSeries>,
@@ -80,6 +83,7 @@ impl Health {
         series.set_degraded(false);
         Self {
             name: Arc::clone(&settings.name),
+            has_password: settings.password.is_some(),
             events,
             series: Arc::clone(series),
             up: AtomicBool::new(true),
@@ -179,6 +183,7 @@ impl Health {
     }
 
     fn note(&self, reason: &str) {
+        let reason = with_remedy(reason, self.has_password);
         let reason = reason.chars().filter(|c| !c.is_control()).take(REASON).collect();
         *lock(&self.reason) = Some((self.clock.now(), reason));
     }
@@ -238,6 +243,40 @@ impl Health {
     }
 }
 
+/// The reason, and what to do about it where it is that the store lets nobody in.
+fn with_remedy(reason: &str, has_password: bool) -> Cow<'_, str> {
+    // Redis' own words have it in several forms; of a long command before a password it says "unauthenticated" alone.
+    let is_refused = ["NOAUTH", "WRONGPASS", "uthenticat"].iter().any(|word| reason.contains(word));
+    match has_password {
+        _ if !is_refused => reason.into(),
+        true => format!("it does not take the password that `password_env` leads to ({reason})").into(),
+        false => {
+            format!("it wants a password: `password_env` names the environment variable that has it ({reason})").into()
+        }
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_lets_nobody_in_is_told_with_the_remedy_and_its_own_words() {
+        let long = "ResponseError: Protocol error: unauthenticated multibulk length";
+        for own in
+            [long, "\"NOAUTH\": Authentication required.", "Password authentication failed - AuthenticationFailed"]
+        {
+            let [none, wrong] = [false, true].map(|has_password| with_remedy(own, has_password));
+            assert!(none.starts_with("it wants a password: `password_env` names") && none.contains(own), "{none}");
+            assert!(wrong.starts_with("it does not take the password") && wrong.contains(own), "{wrong}");
+            assert!(none.chars().count() < REASON, "nothing of it is cut: {none}");
+        }
+        for other in ["no answer in time", "\"NOPERM\": this user has no permissions", "connection refused"] {
+            assert_eq!(with_remedy(other, false), other);
+        }
+    }
 }

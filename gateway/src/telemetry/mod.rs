@@ -6,6 +6,7 @@
 //! Only this module names metrics.
 
 pub mod access_log;
+mod appended;
 pub mod events;
 pub mod exposition;
 pub(crate) mod json;

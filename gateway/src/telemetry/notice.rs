@@ -1,20 +1,38 @@
 //! What the process says on standard error about itself: one JSON line an event with its time, or plain text where a
-//! person has to act. Not on the request path.
+//! person has to act. Not on the request path. Events wait for nobody who reads them: a thread of its own writes them,
+//! one for all gateways of the process.
+
+mod printer;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::sync::LazyLock;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use self::printer::Printer;
 use super::access_log::WriteFailure;
 use super::timestamp::write_rfc3339;
 use crate::clock::Clock;
 use crate::config::Problem;
 use crate::reload::ReloadReport;
 
+/// The longest that the last lines are waited for.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// None where the system gives no thread for it.
+static PRINTER: LazyLock<Option<Printer>> = LazyLock::new(|| Printer::start(std::io::stderr()).ok());
+
+/// Text for a person at the start, while nothing is served: written where it is said, behind the events before it.
 fn line(text: &str) {
+    flush();
+    write_now(&format!("{text}\n"));
+}
+
+fn write_now(line: &str) {
     // Nobody is left to be told that standard error is gone.
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// An event, the time added as its last field.
@@ -22,8 +40,24 @@ fn event(mut event: Value) {
     let clock = Clock::system();
     let mut ts = Vec::new();
     write_rfc3339(&mut ts, clock.unix_us(clock.now()));
-    event["ts"] = String::from_utf8_lossy(&ts).into();
-    line(&event.to_string());
+    let mut line = move |lost: u64| {
+        if lost > 0 {
+            event["lines_lost"] = lost.into();
+        }
+        event["ts"] = String::from_utf8_lossy(&ts).into();
+        format!("{event}\n")
+    };
+    match &*PRINTER {
+        Some(printer) => printer.say(line),
+        None => write_now(&line(0)),
+    }
+}
+
+/// Waits until all that was said is written, a second at most: before the process may end. Blocks.
+pub fn flush() {
+    if let Some(printer) = &*PRINTER {
+        printer.flush(FLUSH);
+    }
 }
 
 /// The gateway serves.
@@ -82,13 +116,14 @@ pub fn cut(why: &str, connections: usize) {
 }
 
 /// The process ends; `after` is `drain`, `drain_timeout` or `second_signal`. So many access records of its life were
-/// never written.
+/// never written. Waits until it is said, as [`flush`].
 pub fn stopped(after: &str, records_lost: u64) {
     let mut stopped = json!({ "event": "stopped", "after": after });
     if records_lost > 0 {
         stopped["records_lost"] = records_lost.into();
     }
     event(stopped);
+    flush();
 }
 
 /// A service's document cannot be had, or can be again.

@@ -32,6 +32,7 @@ pub mod standing;
 pub mod state;
 mod sync;
 mod transport;
+mod trouble;
 pub mod watch;
 pub mod way;
 

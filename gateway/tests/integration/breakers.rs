@@ -426,6 +426,12 @@ async fn a_routes_own_breaker_ejects_no_endpoint_for_others() {
     let shown = gateway.admin("GET", "/breakers").await.json();
     assert_eq!((&shown["breakers"][0]["state"], &shown["breakers"][1]["state"]), (&"closed".into(), &"open".into()));
     assert_eq!(shown["breakers"][1]["route"], "bad");
+    let of_endpoint = format!("gateway_breaker_state{{upstream=\"up\",endpoint=\"{}\"}}", upstream.addr());
+    let of_route =
+        format!("gateway_route_breaker_state{{upstream=\"up\",route=\"bad\",endpoint=\"{}\"}}", upstream.addr());
+    assert_eq!((gateway.metric(&of_endpoint).await, gateway.metric(&of_route).await), (Some(0.0), Some(2.0)));
+    let reasons = gateway.admin("GET", "/upstreams").await.json()["upstreams"][0]["endpoints"][0]["reasons"].take();
+    assert_eq!(reasons, serde_json::json!(["its breaker for route bad is open (consecutive_failures)"]));
 
     let close = format!("/breakers/up/{}/close?route=bad", upstream.addr());
     assert_eq!(gateway.admin("POST", &close).await.status, 200);

@@ -68,5 +68,5 @@ async fn a_process_writes_its_events_to_a_file() {
     let text = std::fs::read_to_string(&events).unwrap();
     let kinds: Vec<Value> =
         text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].take()).collect();
-    assert_eq!(kinds, ["attempt", "drain"]);
+    assert_eq!(kinds, ["clock", "attempt", "drain"]);
 }

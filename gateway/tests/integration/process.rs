@@ -52,6 +52,23 @@ async fn an_access_log_that_cannot_be_written_is_exit_3() {
 }
 
 #[tokio::test]
+async fn a_pipe_for_records_or_events_that_nobody_reads_is_exit_3_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(tokio::process::Command::new("mkfifo").arg(&pipe).status().await.unwrap().success());
+    let log = format!("[telemetry.access_log]\noutput = '{}'\n", pipe.display());
+    let start = "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = ''\n";
+    let events = ["--events", pipe.to_str().unwrap()];
+    for (log, more, whose) in [(&*log, &events[..0], "access log: "), ("", &events[..], "--events: ")] {
+        let file = write(folder.path(), &format!("{start}{log}{ROUTE}"));
+        let arguments = [&["run", "--config", &file][..], more].concat();
+        let (code, _, stderr) = Process::run(&arguments, folder.path()).await;
+        assert_eq!((code, stderr.lines().count()), (3, 1), "{stderr}");
+        assert!(stderr.contains(whose) && stderr.contains("nobody reads this pipe"), "{stderr}");
+    }
+}
+
+#[tokio::test]
 async fn a_bad_configuration_is_exit_1_and_shows_every_problem() {
     let folder = tempfile::tempdir().unwrap();
     let file = write(

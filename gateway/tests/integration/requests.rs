@@ -316,7 +316,8 @@ async fn a_breaker_that_is_open_and_a_fallback_are_told() {
     let now = gateway.admin("GET", "/explain?url=/plain").await.json()["now"].clone();
     assert_eq!((&now["breaker"], &now["endpoints"][0]["breaker"]), (&json!("open"), &json!("open")), "{now:#}");
     assert_eq!((&now["endpoints"][0]["balancing"], &now["stores"]), (&json!("ejected"), &Value::Null), "{now:#}");
-    assert_eq!(refused["cause"], "The upstream is failing and is left to recover. (up)");
+    let why = format!("up; {}: its breaker is open (consecutive_failures)", upstream.addr());
+    assert_eq!(refused["cause"], format!("The upstream is failing and is left to recover. ({why})"));
     let covered = gateway.only("status=200", 3).await;
     assert_eq!((&covered["code"], &covered["kinds"]), (&json!("breaker_open"), &json!(["failed"])));
     assert_eq!(covered["exchanges"][0]["upstream"], "other");
@@ -326,18 +327,18 @@ async fn a_breaker_that_is_open_and_a_fallback_are_told() {
 async fn what_is_kept_is_bounded_and_a_reload_changes_it() {
     let upstream = echo().await;
     let gateway =
-        Gateway::start(&recording("requests = 50", "[[routes]]\npath = '/'\nanswer = { status = 204 }\n")).await;
+        Gateway::start(&recording("requests = 60", "[[routes]]\npath = '/'\nanswer = { status = 204 }\n")).await;
     let mut client = gateway.client().await;
     for number in 0..60 {
         let answer = client.ask(format!("GET /nowhere/{number} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
         assert_eq!(answer.status, 404);
     }
     let listed = gateway.listed("failed", 60).await;
-    assert_eq!((listed.len(), &listed[0]["path"]), (10, &json!("/nowhere/59")), "a fifth is for what clients do wrong");
+    assert_eq!((listed.len(), &listed[0]["path"]), (10, &json!("/nowhere/59")), "a sixth is for what clients do wrong");
     let kept = gateway.admin("GET", "/requests?limit=3").await.json();
     assert_eq!(
         (&kept["more"], &kept["kept"]["requests"], &kept["kept"]["max_requests"]),
-        (&json!(true), &json!(10), &json!(50))
+        (&json!(true), &json!(10), &json!(60))
     );
     assert!(kept["kept"]["bytes"].as_u64().unwrap() > 0);
     gateway.rewrite(&recording("requests = 0", &one_route("", "", upstream.addr())));

@@ -33,6 +33,10 @@ async fn admin(process: &Process, method: &str, path: &str) -> Answer {
     Client::connect(process.admin).await.ask(head).await
 }
 
+async fn metrics(process: &Process) -> String {
+    String::from_utf8(admin(process, "GET", "/metrics").await.body).unwrap()
+}
+
 #[tokio::test]
 async fn l7_sigterm_finishes_what_is_in_flight_and_exits_with_0() {
     for signal in ["TERM", "INT"] {
@@ -211,6 +215,23 @@ async fn l7_a_log_that_nobody_reads_does_not_hold_up_a_second_signal() {
     process.event("drain").await;
     process.signal("TERM").await;
     assert_eq!(process.ended().await, 0);
+}
+
+#[tokio::test]
+async fn l7_standard_error_that_nobody_reads_holds_up_neither_operators_nor_the_end() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::start(&file(folder.path(), "", upstream.addr())).await;
+    process.fill_stderr().await;
+    // Its line finds no room.
+    process.signal("HUP").await;
+    guarded("the reload", async { while !metrics(&process).await.contains("\ngateway_config_version 2\n") {} }).await;
+    assert_eq!(admin(&process, "GET", "/livez").await.status, 200);
+    let mut client = Client::connect(process.address).await;
+    assert_eq!(client.ask(GET).await.status, 200);
+    process.signal("TERM").await;
+    client.closed().await;
+    assert_eq!(process.ended_unheard().await, 0);
 }
 
 #[tokio::test]

@@ -190,6 +190,8 @@ async fn open_lets_all_through_and_closed_none() {
         assert_eq!(answer.status, expected, "{on_failure}");
         if expected == 503 {
             assert_eq!((answer.code().as_str(), answer.header("retry-after")), ("limit_store_down", Some("1")));
+            let told = answer.header("ratelimit").unwrap();
+            assert!(told.starts_with("\"all\";r=0;t="), "there is nothing for anybody: {told}");
         }
         assert_eq!(statuses(&mut client, "", 60).await, vec![expected; 60]);
         let word = if expected == 200 { "open" } else { "closed" };
@@ -262,6 +264,18 @@ async fn a_wrong_password_is_named_and_a_right_one_works() {
         assert!(!text.contains("right\"") && !text.contains("wrong\""), "no password is shown: {text}");
         assert_eq!(text.contains("WRONGPASS") || text.contains("uthentication"), expected == 503, "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_store_that_wants_a_password_says_where_to_put_it() {
+    let (redis, upstream) = (Redis::with(&["--requirepass", "right"]), echo().await);
+    let gateway = sharing(&quick(&redis), &rule("open"), "'all'", &upstream).await;
+    let mut events = Events::of(&gateway, "?kinds=store").await;
+    until_mode_by_asking(&gateway, "degraded").await;
+    let event = events.next(1).await.remove(0);
+    assert!(event["reason"].as_str().unwrap().starts_with("it wants a password: `password_env` names"), "{event}");
+    let failure = store(&gateway).await["last_failure"]["reason"].to_string();
+    assert!(failure.contains("`password_env`"), "{failure}");
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         | "gateway_concurrency_limit"
         | "gateway_breaker_state" => &["upstream", "endpoint"],
         "gateway_breaker_trips_total" => &["upstream", "endpoint", "cause"],
+        "gateway_route_breaker_state" => &["upstream", "route", "endpoint"],
         "gateway_limit_decisions_total" => &["rule", "decision"],
         "gateway_store_duration_seconds" | "gateway_store_degraded" => &["store"],
         "gateway_auth_total" => &["provider", "result"],

@@ -1,23 +1,11 @@
 //! Where lines go: a descriptor that is written to without a buffer of its own.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
-use std::path::Path;
 
 use crate::config::settings::telemetry::LogOutput;
-
-/// Which file it is, why it cannot be opened, and what to do about it.
-fn not_opened(path: &Path, error: &io::Error) -> io::Error {
-    let remedy = match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "; the file, and its folder too, has to be writable for the user that runs the gateway"
-        }
-        io::ErrorKind::NotFound => "; its folder has to be there",
-        _ => "",
-    };
-    io::Error::new(error.kind(), format!("cannot open {}: {error}{remedy}", path.display()))
-}
+use crate::telemetry::appended;
 
 /// An open output. What was handed to [`Sink::write`] and failed stays with the caller, who tries again later.
 #[derive(Debug)]
@@ -33,9 +21,7 @@ impl Sink {
             LogOutput::Off => return Ok(None),
             // The descriptor itself: standard output's own buffer would hold back half lines and hide errors.
             LogOutput::Stdout => File::from(io::stdout().as_fd().try_clone_to_owned()?),
-            LogOutput::File(path) => {
-                OpenOptions::new().append(true).create(true).open(path).map_err(|error| not_opened(path, &error))?
-            }
+            LogOutput::File(path) => appended::open(path)?,
         };
         Ok(Some(Self { output: output.clone(), file }))
     }
@@ -70,25 +56,5 @@ impl Sink {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             Err(error) => Err(error),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_log_that_cannot_be_opened_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("gone/access.log");
-        let error = Sink::open(&LogOutput::File(path.clone())).unwrap_err();
-        let told = error.to_string();
-        assert!(told.starts_with(&format!("cannot open {}: ", path.display())), "{told}");
-        assert!(told.ends_with("; its folder has to be there"), "{told}");
-        let refused = not_opened(Path::new("/var/log/a"), &io::ErrorKind::PermissionDenied.into()).to_string();
-        assert!(
-            refused.starts_with("cannot open /var/log/a: ") && refused.contains("writable for the user"),
-            "{refused}"
-        );
     }
 }

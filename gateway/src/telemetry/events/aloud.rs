@@ -1,10 +1,16 @@
 //! What of upstreams is said on standard error too, for who has no more than the process's own words: that an upstream
 //! is down or back, verdicts of health checks, and endpoints that take requests though they should not.
+//!
+//! Lines of endpoints beyond so many a minute are left out and counted, and one upstream alone cannot use them all up.
+//! That an upstream is down, or back, is left out never: beyond as many it waits for the next minute, and is said then
+//! if it still holds.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::MissedTickBehavior;
 
 use super::bus::Follower;
 use super::event::{Event, Kind, Kinds, Stamped};
@@ -12,62 +18,105 @@ use crate::algorithms::breaker::State;
 use crate::algorithms::ejection::Place;
 use crate::telemetry::notice;
 
-/// The most lines in a minute: what flaps is told by metrics and events.
-const MOST_A_MINUTE: u32 = 30;
-const MINUTE_NS: u64 = 60_000_000_000;
+/// The most lines in a minute, of endpoints, and as many of upstreams: what flaps is told by metrics and events.
+const MOST: u32 = 30;
+/// The most of these about one upstream's endpoints.
+const MOST_OF_ONE: u32 = 10;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// An upstream, with the route whose breakers it is about where they are a route's own.
+type Whole = (Arc<str>, Option<Arc<str>>);
 
 /// What has been said.
 #[derive(Debug, Default)]
 struct Aloud {
-    /// Upstreams, with the route whose breakers they are, that were said to be down.
-    down: HashSet<(Arc<str>, Option<Arc<str>>)>,
-    minute: u64,
-    said: u32,
+    /// What was said to be down, and not to be back since.
+    down: HashSet<Whole>,
+    /// What waits for the next minute.
+    held_back: BTreeMap<Whole, Arc<Stamped>>,
+    /// Lines of this minute about these.
+    of_wholes: u32,
+    of_endpoints: u32,
+    of_each: HashMap<Arc<str>, u32>,
     left_out: u64,
 }
 
 impl Aloud {
     /// The line for an event, where it has one.
-    fn line(&mut self, stamped: &Stamped) -> Option<Value> {
-        if !self.is_worth_saying(&stamped.event) {
+    fn hear(&mut self, stamped: &Arc<Stamped>) -> Option<Value> {
+        match &stamped.event {
+            Event::RollUp { upstream, route, to, .. } => {
+                self.whole((Arc::clone(upstream), route.clone()), *to, stamped)
+            }
+            Event::Ejection { upstream, place: Place::Capped, .. } | Event::Health { upstream, .. } => {
+                self.endpoint(upstream, &stamped.event)
+            }
+            _ => None,
+        }
+    }
+
+    fn whole(&mut self, which: Whole, to: State, stamped: &Arc<Stamped>) -> Option<Value> {
+        // One that is dead goes from open to half-open and back for as long as it is tried.
+        let is_down = match to {
+            State::Open => true,
+            State::Closed => false,
+            State::HalfOpen => return None,
+        };
+        // What had waited to be said does not hold any more.
+        self.held_back.remove(&which);
+        if self.down.contains(&which) == is_down {
             return None;
         }
-        let minute = stamped.ts_ns / MINUTE_NS;
-        if std::mem::replace(&mut self.minute, minute) != minute {
-            self.said = 0;
+        if self.of_wholes >= MOST {
+            self.held_back.insert(which, Arc::clone(stamped));
+            return None;
         }
-        if self.said >= MOST_A_MINUTE {
+        Some(self.say_of_whole(which, stamped))
+    }
+
+    fn say_of_whole(&mut self, which: Whole, stamped: &Stamped) -> Value {
+        self.of_wholes += 1;
+        if !self.down.remove(&which) {
+            self.down.insert(which);
+        }
+        line(&stamped.event)
+    }
+
+    fn endpoint(&mut self, upstream: &Arc<str>, event: &Event) -> Option<Value> {
+        let of_this = self.of_each.entry(Arc::clone(upstream)).or_default();
+        if self.of_endpoints >= MOST || *of_this >= MOST_OF_ONE {
             self.left_out += 1;
             return None;
         }
-        self.said += 1;
-        let mut line = json!({ "event": "upstream", "about": stamped.event.kind().as_str() });
-        if let (Value::Object(line), Value::Object(fields)) = (&mut line, stamped.event.fields()) {
-            line.extend(fields);
-        }
-        let left_out = std::mem::take(&mut self.left_out);
-        if left_out > 0 {
-            line["left_out"] = left_out.into();
-        }
-        Some(line)
+        *of_this += 1;
+        self.of_endpoints += 1;
+        Some(line(event))
     }
 
-    fn is_worth_saying(&mut self, event: &Event) -> bool {
-        match event {
-            Event::Health { .. } => true,
-            Event::Ejection { place, .. } => *place == Place::Capped,
-            // One that is dead goes from open to half-open and back for as long as it is tried.
-            Event::RollUp { upstream, route, to, .. } => {
-                let which = (Arc::clone(upstream), route.clone());
-                match to {
-                    State::Open => self.down.insert(which),
-                    State::Closed => self.down.remove(&which),
-                    State::HalfOpen => false,
-                }
-            }
-            _ => false,
+    /// Another minute: how much was left out in the one before, and what had waited for it.
+    fn turn(&mut self) -> Vec<Value> {
+        (self.of_wholes, self.of_endpoints) = (0, 0);
+        self.of_each.clear();
+        let mut lines = Vec::new();
+        let left_out = std::mem::take(&mut self.left_out);
+        if left_out > 0 {
+            lines.push(json!({ "event": "upstream", "about": "left_out", "left_out": left_out }));
         }
+        while self.of_wholes < MOST
+            && let Some((which, stamped)) = self.held_back.pop_first()
+        {
+            lines.push(self.say_of_whole(which, &stamped));
+        }
+        lines
     }
+}
+
+fn line(event: &Event) -> Value {
+    let mut line = json!({ "event": "upstream", "about": event.kind().as_str() });
+    if let (Value::Object(line), Value::Object(fields)) = (&mut line, event.fields()) {
+        line.extend(fields);
+    }
+    line
 }
 
 /// The kinds that are listened to.
@@ -78,11 +127,14 @@ pub fn said_aloud() -> Kinds {
 /// Says what there is to say, for as long as the runtime lives.
 pub async fn say(mut follower: Follower) {
     let mut aloud = Aloud::default();
+    let mut minutes = tokio::time::interval(MINUTE);
+    minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let batch = follower.next().await;
-        for line in batch.events.iter().filter_map(|event| aloud.line(event)) {
-            notice::upstream(line);
-        }
+        let lines: Vec<Value> = tokio::select! {
+            batch = follower.next() => batch.events.iter().filter_map(|event| aloud.hear(event)).collect(),
+            _ = minutes.tick() => aloud.turn(),
+        };
+        lines.into_iter().for_each(notice::upstream);
     }
 }
 
@@ -90,41 +142,70 @@ pub async fn say(mut follower: Follower) {
 mod tests {
     use super::*;
 
-    fn stamped(ts_ns: u64, event: Event) -> Stamped {
-        Stamped { seq: 1, ts_ns, event }
+    fn stamped(event: Event) -> Arc<Stamped> {
+        Arc::new(Stamped { seq: 1, ts_ns: 0, event })
     }
 
-    fn rolled_up(from: State, to: State) -> Event {
-        Event::RollUp { upstream: "up".into(), route: None, from, to }
+    fn rolled_up(upstream: &str, to: State) -> Arc<Stamped> {
+        stamped(Event::RollUp { upstream: upstream.into(), route: None, from: State::HalfOpen, to })
+    }
+
+    fn flap(upstream: &str) -> Arc<Stamped> {
+        let (upstream, endpoint) = (upstream.into(), "a:1".into());
+        stamped(Event::Health { upstream, endpoint, healthy: false, detail: "503".into() })
+    }
+
+    fn said(lines: &[Value]) -> Vec<String> {
+        lines.iter().map(|line| format!("{} {}", line["upstream"], line["to"]).replace('"', "")).collect()
     }
 
     #[test]
     fn an_upstream_is_said_to_be_down_once_and_to_be_back_once() {
         let (mut aloud, mut said) = (Aloud::default(), Vec::new());
-        let (closed, open, half_open) = (State::Closed, State::Open, State::HalfOpen);
-        for (from, to) in [(closed, open), (open, half_open), (half_open, open), (open, half_open), (half_open, closed)]
-        {
-            said.extend(aloud.line(&stamped(0, rolled_up(from, to))).map(|line| line["to"].clone()));
+        for to in [State::Open, State::HalfOpen, State::Open, State::HalfOpen, State::Closed] {
+            said.extend(aloud.hear(&rolled_up("up", to)).map(|line| line["to"].clone()));
         }
         assert_eq!(said, ["open", "closed"]);
-        assert_eq!(aloud.line(&stamped(0, rolled_up(half_open, closed))), None, "it was never said to be down");
+        assert_eq!(aloud.hear(&rolled_up("up", State::Closed)), None, "it was never said to be down");
     }
 
     #[test]
     fn what_flaps_is_said_so_often_a_minute_and_how_much_was_left_out() {
         let mut aloud = Aloud::default();
-        let flap = |ts_ns| {
-            stamped(
-                ts_ns,
-                Event::Health { upstream: "up".into(), endpoint: "a:1".into(), healthy: false, detail: "503".into() },
-            )
-        };
-        let said = (0..100).filter(|_| aloud.line(&flap(1)).is_some()).count();
-        assert_eq!(said, 30);
-        let line = aloud.line(&flap(MINUTE_NS)).unwrap();
+        let mut heard = |upstream| (0..100).filter(|_| aloud.hear(&flap(upstream)).is_some()).count();
+        assert_eq!([heard("a"), heard("b"), heard("c"), heard("d")], [10, 10, 10, 0]);
+        let lines = aloud.turn();
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0].to_string(), r#"{"event":"upstream","about":"left_out","left_out":370}"#);
         assert_eq!(
-            line.to_string(),
-            r#"{"event":"upstream","about":"health","upstream":"up","endpoint":"a:1","healthy":false,"detail":"503","left_out":70}"#
+            aloud.hear(&flap("d")).unwrap().to_string(),
+            r#"{"event":"upstream","about":"health","upstream":"d","endpoint":"a:1","healthy":false,"detail":"503"}"#
         );
+        assert!(aloud.turn().is_empty(), "nothing was left out since");
+    }
+
+    #[test]
+    fn that_an_upstream_is_down_is_said_whatever_flaps_beside_it() {
+        let mut aloud = Aloud::default();
+        for _ in 0..100 {
+            aloud.hear(&flap("many"));
+        }
+        assert_eq!(aloud.hear(&rolled_up("pay", State::Open)).unwrap()["upstream"], "pay");
+    }
+
+    #[test]
+    fn of_very_many_that_are_down_the_rest_is_said_in_the_next_minute_if_it_still_holds() {
+        let mut aloud = Aloud::default();
+        let name = |number: u32| format!("u{number:02}");
+        let now = (0..40).filter(|number| aloud.hear(&rolled_up(&name(*number), State::Open)).is_some()).count();
+        assert_eq!(now, 30);
+        // One whose outage nobody was told of, and one whose outage was told.
+        assert_eq!(aloud.hear(&rolled_up("u35", State::Closed)), None);
+        assert_eq!(aloud.hear(&rolled_up("u03", State::Closed)), None);
+        let later = said(&aloud.turn());
+        assert_eq!(later.len(), 10);
+        assert_eq!((&*later[0], &*later[1], &*later[9]), ("u03 closed", "u30 open", "u39 open"));
+        assert!(!later.contains(&"u35 open".to_owned()), "{later:?}");
+        assert!(aloud.turn().is_empty());
     }
 }

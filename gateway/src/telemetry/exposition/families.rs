@@ -8,8 +8,8 @@ use crate::error::Code;
 use crate::telemetry::metrics::{
     Announcement, AttemptOutcome, CacheResult, CoalesceResult, Ejections, EndpointBreaker, EndpointInFlight,
     EndpointState, EndpointStates, FallbackResult, HandshakeResult, HedgeResult, Keys, LimitDecision, MirrorResult,
-    PartResult, Registry, RetryResult, RouteTotals, ShedReason, SpanResult, UpstreamHandshake, UpstreamTotals,
-    WordResult,
+    PartResult, Registry, RetryResult, RouteBreaker, RouteTotals, ShedReason, SpanResult, UpstreamHandshake,
+    UpstreamTotals, WordResult,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -20,6 +20,8 @@ pub struct ScrapeInputs {
     pub endpoints: Vec<EndpointInFlight>,
     /// The breaker of each endpoint.
     pub breakers: Vec<EndpointBreaker>,
+    /// The breakers that routes have of their own.
+    pub route_breakers: Vec<RouteBreaker>,
     /// Ejected endpoints of each upstream.
     pub ejections: Vec<Ejections>,
     /// The endpoints of each upstream by their states.
@@ -284,13 +286,21 @@ fn endpoints(page: &mut Page, endpoints: &[EndpointInFlight]) {
 
 fn breakers(page: &mut Page, inputs: &ScrapeInputs) {
     page.family("gateway_breaker_state", Kind::Gauge, "An endpoint's breaker: 0 closed, 1 half-open, 2 open.");
+    let number = |state| match state {
+        State::Closed => 0,
+        State::HalfOpen => 1,
+        State::Open => 2,
+    };
     for breaker in &inputs.breakers {
-        let state = match breaker.state {
-            State::Closed => 0,
-            State::HalfOpen => 1,
-            State::Open => 2,
-        };
-        page.number(&[("upstream", &breaker.upstream), ("endpoint", &breaker.endpoint)], state);
+        page.number(&[("upstream", &breaker.upstream), ("endpoint", &breaker.endpoint)], number(breaker.state));
+    }
+    page.family(
+        "gateway_route_breaker_state",
+        Kind::Gauge,
+        "The breaker that a route has of its own, of an endpoint: 0 closed, 1 half-open, 2 open.",
+    );
+    for RouteBreaker { upstream, route, endpoint, state } in &inputs.route_breakers {
+        page.number(&[("upstream", upstream), ("route", route), ("endpoint", endpoint)], number(*state));
     }
     page.family("gateway_breaker_trips_total", Kind::Counter, "How often an endpoint's breaker tripped.");
     for breaker in &inputs.breakers {

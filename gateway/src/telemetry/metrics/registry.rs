@@ -43,6 +43,19 @@ pub struct EndpointBreaker {
     pub trips: Vec<(&'static str, u64)>,
 }
 
+/// A breaker that a route has of its own, of one endpoint; read when somebody scrapes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteBreaker {
+    /// The upstream's name.
+    pub upstream: Arc<str>,
+    /// The route's name.
+    pub route: Arc<str>,
+    /// The endpoint's address.
+    pub endpoint: Arc<str>,
+    /// Its state.
+    pub state: State,
+}
+
 /// How many of an upstream's endpoints are out of balancing; read when somebody scrapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ejections {

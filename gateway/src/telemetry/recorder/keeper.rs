@@ -52,6 +52,18 @@ impl Wanted {
     }
 }
 
+/// What kind of failure a request is, where it is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// Its client's.
+    OfClient,
+    /// No endpoint was asked for it: none may be, or there is no room. Of an outage these are most, and they know
+    /// nothing of what began it.
+    TurnedAway,
+    /// An upstream's or the gateway's.
+    OfService,
+}
+
 /// Rings of a worker, apart so that a flood in one pushes out nothing of the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
@@ -63,25 +75,24 @@ pub enum Lane {
     Refused,
     /// Those that were well in the end, but not at once.
     Retried,
+    /// Those for which no endpoint was asked.
+    TurnedAway,
     /// The rest.
     Sampled,
 }
 
 impl Lane {
-    const COUNT: usize = 5;
+    const COUNT: usize = 6;
 
-    /// Where a request belongs. `by_client`: if it failed, that was the client's doing.
-    pub fn of(wanted: Wanted, by_client: bool) -> Self {
-        if wanted.has(Wanted::FAILED) && !by_client {
-            Self::Failed
-        } else if wanted.has(Wanted::SLOW) {
-            Self::Slow
-        } else if wanted.has(Wanted::FAILED) {
-            Self::Refused
-        } else if wanted.has(Wanted::RETRIED) {
-            Self::Retried
-        } else {
-            Self::Sampled
+    /// Where a request belongs. `failure` is what kind it is if it failed.
+    pub fn of(wanted: Wanted, failure: Failure) -> Self {
+        match failure {
+            Failure::OfService if wanted.has(Wanted::FAILED) => Self::Failed,
+            Failure::TurnedAway if wanted.has(Wanted::FAILED) => Self::TurnedAway,
+            _ if wanted.has(Wanted::SLOW) => Self::Slow,
+            _ if wanted.has(Wanted::FAILED) => Self::Refused,
+            _ if wanted.has(Wanted::RETRIED) => Self::Retried,
+            _ => Self::Sampled,
         }
     }
 }
@@ -306,11 +317,24 @@ mod tests {
         }
         assert_eq!(*told(&recorder.newest(Wanted::FAILED)).last().unwrap(), 1);
         let fill = recorder.fill();
-        assert_eq!((fill.requests, fill.passed_over), (21, 10_000 - MOST_A_SECOND));
+        assert_eq!((fill.requests, fill.passed_over), (17, 10_000 - MOST_A_SECOND));
         assert!(!recorder.has_room(0, Lane::Refused, 0) && recorder.has_room(0, Lane::Slow, 0));
         keep(&recorder, 0, (Lane::Refused, Wanted::FAILED), 1_000_000);
         assert_eq!(told(&recorder.newest(Wanted::FAILED))[0], 1_000_000, "another second, another part");
         assert!(recorder.has_room(0, Lane::Refused, 0), "who began in the second before counts in this one");
+    }
+
+    #[test]
+    fn who_was_turned_away_since_pushes_out_nobody_who_knows_how_it_began() {
+        let recorder = recorder(100, 1);
+        let lane = |failure| Lane::of(Wanted::FAILED, failure);
+        keep(&recorder, 0, (lane(Failure::OfService), Wanted::FAILED), 1);
+        // For longer than a second, so that it is not their pace that spares the first.
+        for number in 1..10_000 {
+            keep(&recorder, 0, (lane(Failure::TurnedAway), Wanted::FAILED), number * 10_000);
+        }
+        let kept = told(&recorder.newest(Wanted::FAILED));
+        assert_eq!((kept.len(), kept.last()), (17, Some(&1)));
     }
 
     #[test]
@@ -319,7 +343,7 @@ mod tests {
         for number in 0..20 {
             keep(&recorder, 0, (Lane::Slow, Wanted::SLOW), number);
         }
-        recorder.configure(&settings(10, 1 << 20, 1.0));
+        recorder.configure(&settings(12, 1 << 20, 1.0));
         assert_eq!(told(&recorder.newest(Wanted::SLOW)), [19, 18]);
         assert!(recorder.samples(u64::MAX - 1) && recorder.samples(0));
         recorder.configure(&settings(0, 1 << 20, 1.0));
@@ -340,12 +364,14 @@ mod tests {
     #[test]
     fn a_failure_that_is_slow_too_is_kept_with_the_failures_of_its_kind() {
         let both = Wanted::FAILED.and(Wanted::SLOW);
-        assert_eq!([Lane::of(both, false), Lane::of(both, true)], [Lane::Failed, Lane::Slow]);
-        assert_eq!(Lane::of(Wanted::FAILED, true), Lane::Refused);
-        assert_eq!(Lane::of(Wanted::SAMPLED, false), Lane::Sampled);
+        let of_both = [Failure::OfService, Failure::OfClient, Failure::TurnedAway].map(|one| Lane::of(both, one));
+        assert_eq!(of_both, [Lane::Failed, Lane::Slow, Lane::TurnedAway]);
+        assert_eq!(Lane::of(Wanted::FAILED, Failure::OfClient), Lane::Refused);
+        assert_eq!(Lane::of(Wanted::SAMPLED, Failure::OfService), Lane::Sampled);
         let again = Wanted::RETRIED.and(Wanted::SAMPLED);
-        assert_eq!(Lane::of(again, true), Lane::Retried, "a storm of retries pushes out neither failures nor samples");
-        assert_eq!(Lane::of(again.and(Wanted::FAILED), false), Lane::Failed);
+        let lane = Lane::of(again, Failure::OfClient);
+        assert_eq!(lane, Lane::Retried, "a storm of retries pushes out neither failures nor samples");
+        assert_eq!(Lane::of(again.and(Wanted::FAILED), Failure::OfService), Lane::Failed);
         assert_eq!(Wanted::SLOW.when(false).names(), [""; 0]);
     }
 }

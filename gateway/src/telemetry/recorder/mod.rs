@@ -15,6 +15,6 @@ mod slowness;
 
 pub use calls::Calls;
 pub use entry::{Consulted, Details};
-pub use keeper::{Fill, Kept, Lane, Recorder, Wanted};
+pub use keeper::{Failure, Fill, Kept, Lane, Recorder, Wanted};
 pub use notes::{AttemptNote, Notes, fields};
 pub use slowness::{Slowness, keep_pace};

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, Command};
 
 use super::guarded;
@@ -112,6 +113,19 @@ impl Process {
     /// Its number.
     pub(crate) fn id(&self) -> u32 {
         self.child.id().unwrap()
+    }
+
+    /// Fills the pipe of its standard error to the brim: what it says from now on waits until somebody reads.
+    pub(crate) async fn fill_stderr(&self) {
+        // Another opening of the same pipe: whether a write may wait is said of each.
+        let pipe = pipe::OpenOptions::new().open_sender(format!("/proc/{}/fd/2", self.id())).unwrap();
+        guarded("room in the pipe", pipe.writable()).await.unwrap();
+        while pipe.try_write(&[b'\n'; 4096]).is_ok() {}
+    }
+
+    /// Waits for its end, and reads nothing of what it says; the exit code.
+    pub(crate) async fn ended_unheard(&mut self) -> i32 {
+        guarded("the process' end", self.child.wait()).await.unwrap().code().unwrap()
     }
 
     /// Waits for its end; the exit code.

@@ -123,6 +123,12 @@ fn page(format: Format) -> Parsed {
             state: State::HalfOpen,
             trips: vec![("failure_ratio", 3)],
         }],
+        route_breakers: vec![RouteBreaker {
+            upstream: "orders".into(),
+            route: "export".into(),
+            endpoint: "127.0.0.1:9001".into(),
+            state: State::Open,
+        }],
         ejections: vec![Ejections { upstream: "orders".into(), endpoints: 1 }],
         states: vec![EndpointStates::new("orders".into(), [EndpointState::HalfOpen])],
         keys: vec![
@@ -171,6 +177,8 @@ fn both_formats_say_the_same() {
         assert_eq!(page.value("gateway_config_needs_restart", &[]), 0.0);
         assert_eq!(page.value("gateway_retries_total", &[("upstream", "orders"), ("result", "no_budget")]), 1.0);
         assert_eq!(page.value("gateway_breaker_state", &endpoint), 1.0);
+        let of_route = [endpoint[0], ("route", "export"), endpoint[1]];
+        assert_eq!(page.value("gateway_route_breaker_state", &of_route), 2.0);
         let tripped = [endpoint[0], endpoint[1], ("cause", "failure_ratio")];
         assert_eq!(page.value("gateway_breaker_trips_total", &tripped), 3.0);
         assert_eq!(page.value("gateway_ejections", &endpoint[..1]), 1.0);

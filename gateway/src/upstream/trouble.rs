@@ -1,0 +1,59 @@
+//! What is wrong with endpoints, in words for operators.
+
+use std::fmt::Write as _;
+
+use super::standing::Standing;
+use super::state::{Active, Upstream};
+use crate::network::Network;
+
+/// Endpoints that are named in one sentence.
+const MOST_NAMED: usize = 8;
+
+impl<N: Network> Active<N> {
+    /// Everything that speaks against an endpoint of these: its breaker, those that routes have of it, its checks.
+    pub fn reasons(&self, endpoint: usize) -> Vec<String> {
+        let of_scopes = self.scopes.iter().filter_map(|scope| {
+            let standing = &scope.standings[endpoint];
+            let cause = standing.last().change.map_or("", |change| change.cause.as_str());
+            let whose = scope.route.as_ref().map(|route| format!(" for route {route}")).unwrap_or_default();
+            of_breaker(standing, &whose, cause)
+        });
+        of_scopes.chain(self.of_checks(endpoint)).collect()
+    }
+
+    /// What the endpoint's checks say against it.
+    fn of_checks(&self, endpoint: usize) -> Option<String> {
+        let health = &self.endpoints[endpoint].health;
+        (!health.is_healthy()).then(|| format!("its health checks fail ({})", health.last().unwrap_or_default()))
+    }
+}
+
+impl<N: Network> Upstream<N> {
+    /// Its name, and what keeps requests of this route from each endpoint: a breaker with what it tripped for.
+    pub fn and_what_is_wrong(&self, route: Option<&str>) -> String {
+        let (active, mut text) = (self.active(), self.name.to_string());
+        let standings = active.scope(route).standings.iter().zip(&active.endpoints).enumerate();
+        let wrong = standings.filter_map(|(index, (standing, endpoint))| {
+            let cause = standing.last().trip.map_or("", |trip| trip.cause.as_str());
+            Some((&endpoint.address, of_breaker(standing, "", cause).or_else(|| active.of_checks(index))?))
+        });
+        for (number, (address, why)) in wrong.enumerate() {
+            if number == MOST_NAMED {
+                text.push_str("; and more");
+                break;
+            }
+            // Writing into a text does not fail.
+            let _ = write!(text, "; {address}: {why}");
+        }
+        text
+    }
+}
+
+/// What a breaker says against its endpoint, with the cause that it has.
+fn of_breaker(standing: &Standing, whose: &str, cause: &str) -> Option<String> {
+    let guard = &standing.guard;
+    if guard.is_held_open() {
+        return Some(format!("an operator holds its breaker{whose} open"));
+    }
+    (!guard.is_closed()).then(|| format!("its breaker{whose} is {} ({cause})", guard.state().as_str()))
+}
