@@ -102,7 +102,7 @@ impl Headers {
         match from {
             From::Client => client + asked(peer, &self.host).lines.len(),
             From::Proxy => {
-                set_forwarded(headers, peer, true, Some(&self.host));
+                set_forwarded(headers, peer, Some(&self.snapshot.trusted), Some(&self.host));
                 client
             }
         }

@@ -3,6 +3,7 @@
 //! Stages share state through this alone. Whatever ends a request (an answer, a refusal, a client that left, a panic),
 //! dropping the exchange writes its access record and counts it, exactly once.
 
+mod ended;
 mod part;
 mod time;
 mod traced;
@@ -19,7 +20,7 @@ use crate::algorithms::criticality::Criticality;
 use crate::client::ClientConnection;
 use crate::compression::Accepted;
 use crate::context::{ClientAddress, Host, RequestId, TraceContext};
-use crate::error::{Code, Fault, GatewayError};
+use crate::error::{Code, GatewayError};
 use crate::http1::WireNames;
 use crate::identity::Identity;
 use crate::network::Network;
@@ -383,18 +384,6 @@ impl<N: Network> Exchange<N> {
         self.place = None;
     }
 
-    /// Every exchange that the gateway drops at its own end looks as if its client had left. It has not: it is left.
-    fn who_left(&mut self, ended: Ended) -> Ended {
-        if ended != Ended::ClientLeft || !self.shard.shared.cutting.load(Ordering::Relaxed) {
-            return ended;
-        }
-        if self.status.is_none() {
-            self.status = Some(Code::Overloaded.status());
-            self.code = Some(Code::Overloaded);
-        }
-        Ended::Drained
-    }
-
     /// Time that the gateway itself added: before the upstream was turned to, and from its head to the answer's.
     pub(crate) fn overhead(&self, now: Instant) -> Duration {
         let added = match (self.upstream_began, self.upstream_head) {
@@ -412,25 +401,6 @@ impl<N: Network> Exchange<N> {
     fn refusing_limit(&self) -> Option<&str> {
         let limits = self.route()?.limits.as_deref()?;
         self.limits.as_ref()?.refused(limits).map(|rule| &*rule.settings.name)
-    }
-
-    /// Whose fault its end is.
-    pub(crate) fn fault(&self, ended: Ended) -> Option<Fault> {
-        match ended {
-            Ended::ClientLeft => Some(Fault::Client),
-            // A bug in the program's own code, behind the head of its answer.
-            Ended::UpstreamCut if self.code == Some(Code::Internal) => Some(Fault::Gateway),
-            Ended::UpstreamCut => Some(Fault::Upstream),
-            Ended::Drained => Some(Fault::Gateway),
-            // A part or a batch that says 404 says it to its client, as an upstream's own answer does: nobody's fault.
-            Ended::Complete
-                if matches!(self.code, Some(Code::PartFailed | Code::BatchFailed | Code::ItemNotFound))
-                    && self.status.is_some_and(|it| it.is_client_error()) =>
-            {
-                None
-            }
-            Ended::Complete | Ended::Timeout => self.code.map(Code::fault),
-        }
     }
 
     /// Its access record.
@@ -480,20 +450,4 @@ impl<N: Network> Exchange<N> {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-impl<N: Network> Drop for Exchange<N> {
-    fn drop(&mut self) {
-        if self.finished {
-            return;
-        }
-        if std::thread::panicking() {
-            // The layer above answers 500; this is the record of that answer.
-            self.status = Some(Code::Internal.status());
-            self.code = Some(Code::Internal);
-            self.finish(Ended::Complete);
-        } else {
-            self.finish(Ended::ClientLeft);
-        }
-    }
 }

@@ -440,8 +440,9 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
     exchange.status = Some(error.code.status());
     exchange.code = Some(error.code);
     let more = response::secured(&exchange);
-    let bytes = response::problem::raw(error, Some(exchange.request_id.as_str()), &more, head_only);
-    exchange.finish(if error.code == Code::RequestTimeout { Ended::Timeout } else { Ended::Complete });
+    let (bytes, body) = response::problem::raw(error, Some(exchange.request_id.as_str()), &more, head_only);
+    exchange.bytes_out = body as u64;
+    exchange.finish(Ended::Complete);
     bytes
 }
 

@@ -115,6 +115,12 @@ impl Deadlines {
         self.expired.load(Ordering::Relaxed) & bit(wait) != 0
     }
 
+    /// Its time is up, though no deadline of its own said so: another one that stands for it has run out.
+    pub fn run_out(&self, wait: Wait) {
+        self.at[wait as usize].store(NEVER, Ordering::Relaxed);
+        self.expired.fetch_or(bit(wait), Ordering::Relaxed);
+    }
+
     fn earliest(&self) -> u64 {
         self.at.iter().map(|at| at.load(Ordering::Relaxed)).min().unwrap_or(NEVER)
     }
@@ -252,6 +258,19 @@ mod tests {
         let told = tokio::time::timeout(Duration::from_secs(60), expired(&mut watch)).await;
         assert!(told.is_ok(), "nobody was woken");
         assert!(deadlines.has_expired(Wait::Exchange));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_for_which_another_one_stands_is_marked_and_fires_no_more() {
+        let (clock, deadlines, mut watch) = watch();
+        let start = clock.now();
+        deadlines.set(Wait::Write, start, Some(Duration::from_secs(1)));
+        deadlines.run_out(Wait::Write);
+        assert!(deadlines.has_expired(Wait::Write) && !deadlines.is_set(Wait::Write));
+        deadlines.set(Wait::Head, start, Some(Duration::from_secs(2)));
+        expired(&mut watch).await;
+        assert!(deadlines.has_expired(Wait::Head));
+        assert_eq!((clock.now() - start).as_secs(), 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -28,8 +28,10 @@ pub(super) struct Part {
     /// Its route among the snapshot's.
     pub(super) route: usize,
     pub(super) required: bool,
-    /// What stands in for it.
+    /// What is there where it is missing.
     pub(super) fallback: Bytes,
+    /// That is a fallback, not `null` for want of one.
+    pub(super) stands_in: bool,
     /// Its name in the document, and what stands before that.
     pub(super) prefix: Bytes,
     pub(super) series: Arc<PartSeries>,
@@ -84,6 +86,7 @@ impl Aggregate {
                 route: first_route + number,
                 required: part.required,
                 fallback: part.fallback.clone().unwrap_or_else(|| Bytes::from_static(b"null")),
+                stands_in: part.fallback.is_some(),
                 prefix: prefix(number, &part.name),
                 series: metrics.part(name, &part.name),
                 call: part.call.iter().map(compile).collect::<Option<_>>()?,

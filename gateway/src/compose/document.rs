@@ -136,11 +136,21 @@ impl<N: Network> Document<N> {
         exchange.connection.deadlines.set(Wait::Exchange, now, None);
     }
 
-    /// The names of the parts that are not in it, in the order of the document; empty where all are.
+    /// The names of the parts that are not in it, in the order of the document; empty where all are. To be asked before
+    /// anything of it was taken.
     pub fn missing(&self) -> String {
+        self.missing_where(|_| true)
+    }
+
+    /// Those of them for which nothing stands in: they are `null`.
+    pub fn null(&self) -> String {
+        self.missing_where(|part| !part.stands_in)
+    }
+
+    fn missing_where(&self, wanted: impl Fn(&Part) -> bool) -> String {
         let mut names = String::new();
         for (part, place) in self.aggregate.parts.iter().zip(&self.places) {
-            if let Place::Missing(_) = place {
+            if matches!(place, Place::Missing(_)) && wanted(part) {
                 names.push_str(if names.is_empty() { "" } else { ", " });
                 names.push_str(&part.name);
             }

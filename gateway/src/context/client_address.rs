@@ -7,14 +7,11 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::{HeaderMap, HeaderValue};
-use smallvec::SmallVec;
 
-use super::names::{FORWARDED, X_FORWARDED_FOR};
+use super::elements::{Element, Elements};
+use super::names::X_FORWARDED_FOR;
 use super::peer::{Peer, address_value};
 use super::trusted_proxies::TrustedProxies;
-
-/// Elements of `forwarded` that are read; a longer chain is taken for a forgery and not read at all.
-const ELEMENTS_MAX: usize = 64;
 
 /// The address that a request is counted and recorded under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,16 +55,8 @@ fn behind_proxies(headers: &HeaderMap, peer: IpAddr, proxies: &TrustedProxies) -
         let entries = lines.flat_map(|line| line.as_bytes().rsplit(|b| *b == b','));
         return walk(entries.map(parse_node), peer, proxies);
     }
-    let mut elements: SmallVec<[&[u8]; 8]> = SmallVec::new();
-    for line in headers.get_all(&FORWARDED) {
-        if !split_quoted(line.as_bytes(), b',', |element| elements.push(element)) {
-            return (peer, true);
-        }
-    }
-    if elements.len() > ELEMENTS_MAX {
-        return (peer, true);
-    }
-    walk(elements.iter().rev().map(|element| forwarded_for(element)), peer, proxies)
+    let Some(elements) = Elements::of(headers) else { return (peer, true) };
+    walk(elements.iter().rev().map(Element::node), peer, proxies)
 }
 
 fn walk(entries: impl Iterator<Item = Option<IpAddr>>, peer: IpAddr, proxies: &TrustedProxies) -> (IpAddr, bool) {
@@ -116,43 +105,11 @@ fn parse_v4(text: &[u8]) -> Option<Ipv4Addr> {
     parts.next().is_none().then(|| octets.into())
 }
 
-/// The `for` parameter of one `forwarded` element.
-fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
-    let mut found = None;
-    split_quoted(element, b';', |pair| {
-        let pair = pair.trim_ascii();
-        if pair.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"for=")) && found.is_none() {
-            let value = &pair[4..];
-            let bare = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
-            found = parse_node(bare);
-        }
-    });
-    found
-}
-
-/// Hands the parts between separators to `each`, quoted strings kept whole. `false` when a quote is left open.
-fn split_quoted<'a>(text: &'a [u8], separator: u8, mut each: impl FnMut(&'a [u8])) -> bool {
-    let (mut start, mut quoted, mut escaped) = (0, false, false);
-    for (at, byte) in text.iter().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            byte if *byte == separator && !quoted => {
-                each(&text[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    each(&text[start..]);
-    !quoted
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::names::FORWARDED;
     use super::super::peer::{Caller, Scheme};
     use super::*;
 

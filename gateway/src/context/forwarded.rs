@@ -1,25 +1,34 @@
 //! The outgoing `x-forwarded-for`, `x-forwarded-proto`, `x-forwarded-host` and `forwarded`.
 //!
 //! From a peer that is no trusted proxy, all four speak of the socket alone and replace whatever came. A trusted
-//! proxy's chains are appended to, and its word on scheme and host stands where it is one plain value.
+//! proxy's chains are appended to, and its word on scheme and host stands where it is one plain value. Each chain that
+//! came alone is told in the words of the other too.
 
 use bytes::Bytes;
 use http::header::GetAll;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::client_address::parse_node;
+use super::elements::Elements;
 use super::names::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
-use super::peer::{Peer, Scheme, write_node};
+use super::peer::{Peer, Scheme, address_value, write_node};
+use super::trusted_proxies::TrustedProxies;
 
 /// Between two entries of a list.
 const SEPARATOR: &[u8] = b", ";
 /// `for="[IPv6]";host="";proto=https` and a separator, host left out.
 const ELEMENT_BYTES: usize = 80;
 
-/// Writes the four headers. `headers` were screened for the same `peer_trusted`; `host` is what the client asked for.
-pub fn set_forwarded(headers: &mut HeaderMap, peer: &Peer, peer_trusted: bool, host: Option<&HeaderValue>) {
-    if peer_trusted {
-        extend(headers, peer, host);
+/// Writes the four headers. `trusted`: the proxies that are believed, where the peer is one of them; `headers` were
+/// screened for the same. `host` is what the client asked for.
+pub fn set_forwarded(
+    headers: &mut HeaderMap,
+    peer: &Peer,
+    trusted: Option<&TrustedProxies>,
+    host: Option<&HeaderValue>,
+) {
+    if let Some(proxies) = trusted {
+        extend(headers, peer, proxies, host);
         return;
     }
     headers.insert(&X_FORWARDED_FOR, peer.text.clone());
@@ -35,25 +44,31 @@ pub fn set_forwarded(headers: &mut HeaderMap, peer: &Peer, peer_trusted: bool, h
 
 /// Whether the client's own connection is encrypted: the word of a trusted proxy, where it is one plain value.
 #[inline]
-pub fn is_secure(headers: &HeaderMap, peer: &Peer, peer_trusted: bool) -> bool {
-    let told = if peer_trusted { told_scheme(headers) } else { None };
+pub fn is_secure(headers: &HeaderMap, peer: &Peer, trusted: Option<&TrustedProxies>) -> bool {
+    let told = trusted.and_then(|proxies| told_scheme(headers, proxies));
     told.unwrap_or(peer.scheme == Scheme::Https)
 }
 
 #[cold]
-fn told_scheme(headers: &HeaderMap) -> Option<bool> {
+fn told_scheme(headers: &HeaderMap, proxies: &TrustedProxies) -> Option<bool> {
     let mut values = headers.get_all(&X_FORWARDED_PROTO).iter().map(HeaderValue::as_bytes);
-    let told = values.next().filter(|value| is_scheme(value) && values.next().is_none())?;
-    Some(told.eq_ignore_ascii_case(b"https"))
+    let told = match values.next() {
+        Some(value) => Some(value).filter(|_| values.next().is_none()),
+        None => Elements::alone(headers)?.of_client(proxies)?.value(b"proto="),
+    };
+    told.filter(|told| is_scheme(told)).map(|told| told.eq_ignore_ascii_case(b"https"))
 }
 
 /// One buffer of the right size for each header that is written.
 #[inline(never)]
-fn extend(headers: &mut HeaderMap, peer: &Peer, host: Option<&HeaderValue>) {
+fn extend(headers: &mut HeaderMap, peer: &Peer, proxies: &TrustedProxies, host: Option<&HeaderValue>) {
     let own = peer.text.as_bytes();
     let mut chain = joined(&headers.get_all(&X_FORWARDED_FOR), own.len());
     let room = ELEMENT_BYTES + host.map_or(0, HeaderValue::len);
     let told = joined(&headers.get_all(&FORWARDED), room);
+    if chain.is_empty() && !told.is_empty() {
+        chain = tell_in_older_words(headers, proxies, own.len());
+    }
     let mut forwarded = if told.is_empty() { converted(&chain, room) } else { told };
     separate(&mut forwarded);
     peer.write_element(&mut forwarded, host);
@@ -74,6 +89,34 @@ fn joined(lines: &GetAll<'_, HeaderValue>, room: usize) -> Vec<u8> {
         list.extend_from_slice(line.as_bytes());
     }
     list
+}
+
+/// `forwarded` in the words of the older headers, where none of those came: writes scheme and host as they are told of
+/// the client's own connection, and gives the chain, with room for more. Whoever reads either header learns the same.
+#[cold]
+fn tell_in_older_words(headers: &mut HeaderMap, proxies: &TrustedProxies, room: usize) -> Vec<u8> {
+    let Some(elements) = Elements::alone(headers) else { return Vec::new() };
+    let mut chain = Vec::with_capacity(ELEMENT_BYTES + room);
+    for element in elements.iter() {
+        separate(&mut chain);
+        match element.node() {
+            Some(ip) => chain.extend_from_slice(address_value(ip).as_bytes()),
+            None => chain.extend_from_slice(b"unknown"),
+        }
+    }
+    let client = elements.of_client(proxies);
+    let told = |name: &[u8], is_valid: fn(&[u8]) -> bool| {
+        let value = client?.value(name).filter(|value| is_valid(value))?;
+        HeaderValue::from_bytes(value).ok()
+    };
+    let (scheme, host) = (told(b"proto=", is_scheme), told(b"host=", is_host));
+    drop(elements);
+    for (name, value) in [(&X_FORWARDED_PROTO, scheme), (&X_FORWARDED_HOST, host)] {
+        if let Some(value) = value {
+            headers.insert(name, value);
+        }
+    }
+    chain
 }
 
 /// `x-forwarded-for` in the words of `forwarded` (RFC 7239, section 7.4), so that the newer header tells the whole way.

@@ -11,6 +11,7 @@
 //!    that no `Connection: x-forwarded-for` of a client can take them away.
 
 pub mod client_address;
+mod elements;
 pub mod forwarded;
 pub mod header_rules;
 mod hex;

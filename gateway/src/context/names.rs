@@ -25,7 +25,7 @@ pub static FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 pub static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// `ratelimit-policy`: how much there is
 pub static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-/// `x-aggregate-missing`: the parts that are not in an aggregate's answer
+/// `x-aggregate-missing`: the parts of an aggregate that are missing, and for which nothing stands in
 pub static X_AGGREGATE_MISSING: HeaderName = HeaderName::from_static("x-aggregate-missing");
 /// `x-request-timeout-ms`: what is left of a request's time
 pub static X_REQUEST_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeout-ms");

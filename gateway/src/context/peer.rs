@@ -106,6 +106,12 @@ impl Peer {
         last.as_ref().filter(|last| last.value == *value).map(Arc::clone)
     }
 
+    /// A host for a record alone. It is not remembered: whoever recalls it would take it for one that was let in.
+    #[cold]
+    pub fn refused_host(value: &HeaderValue) -> Arc<Host> {
+        Arc::new(Host { value: value.clone(), name: routing_host(value).into(), lines: Bytes::new() })
+    }
+
     /// Makes of a host, which has been found to be one, what its requests need.
     pub fn host(&self, value: &HeaderValue) -> Arc<Host> {
         let host = Arc::new(Host {

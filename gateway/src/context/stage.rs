@@ -8,10 +8,14 @@ use http::{HeaderMap, Method};
 
 use super::screen::screen_request_headers;
 use super::survey::{Single, Survey};
-use super::{Host, RequestId, TraceContext, client_address, forwarded, http2, is_websocket, target};
+use super::{Host, Peer, RequestId, TraceContext, client_address, forwarded, http2, is_websocket, target};
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange, Named};
 use crate::network::Network;
+
+/// Bytes of a head beside its method, its target and its fields, as HTTP/1.1 writes it. One of HTTP/2 is measured as if
+/// it had been written so: the same request is too large in both, or in neither.
+const BESIDE: usize = " ".len() + " HTTP/1.1\r\n".len() + "\r\n".len();
 
 /// Begins the exchange of a request: gives it an id and a trace, and tells who sent it. Its headers go their own way.
 pub fn begin<N: Network>(arrival: Arrival<N>, mut parts: Parts) -> (Box<Exchange<N>>, HeaderMap) {
@@ -21,7 +25,8 @@ pub fn begin<N: Network>(arrival: Arrival<N>, mut parts: Parts) -> (Box<Exchange
     let request_id = RequestId::accept_or_mint(&parts.headers, trusted, [id_high, id_low]);
     let trace = TraceContext::continue_or_start(&parts.headers, &snapshot.trace_policy, trusted, draws);
     let client = client_address(&parts.headers, &arrival.connection.peer, &snapshot.trusted);
-    let secure = forwarded::is_secure(&parts.headers, &arrival.connection.peer, trusted);
+    let proxies = trusted.then_some(&snapshot.trusted);
+    let secure = forwarded::is_secure(&parts.headers, &arrival.connection.peer, proxies);
     let named = Named { snapshot, request_id, trace, client, peer_trusted: trusted, secure };
     let keeps_names = named.snapshot.config.server.preserve_header_case;
     let mut exchange = Box::new(Exchange::new(arrival, (parts.method, parts.uri, parts.version), named));
@@ -52,12 +57,8 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
     // First of all: it decides how whatever follows is answered. A call is a POST, and nothing else is one, whatever it
     // says of itself: 200, by which a problem is told, would open a tunnel, or be kept by a cache as a GET's answer.
     exchange.is_grpc = survey.is_grpc && exchange.method == Method::POST;
-    http2::check(exchange.version, headers)?;
-    let declared_length = target::check_framing(&survey, exchange.version)?;
-    check_sizes(exchange, headers.len(), survey.bytes)?;
-    target::check_method_and_target(&exchange.method, &exchange.uri)?;
-    check_expectation(survey.expect)?;
-    let host = host(exchange, &survey)?;
+    let (declared_length, host) =
+        check(exchange, headers, &survey).inspect_err(|_| exchange.host = told_host(exchange, &survey))?;
     let websocket = exchange.connection.websocket_key.is_some()
         || exchange.connection.can_switch
             && survey.upgrade.first.is_some()
@@ -72,6 +73,28 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
         names.keep(headers);
     }
     Ok(Admitted { websocket, declared_length })
+}
+
+/// What must hold of any request; the body's length, where it is declared, and the host.
+#[inline]
+fn check<N: Network>(
+    exchange: &Exchange<N>,
+    headers: &HeaderMap,
+    survey: &Survey<'_>,
+) -> Result<(Option<u64>, Option<Arc<Host>>), GatewayError> {
+    http2::check(exchange.version, headers)?;
+    let declared_length = target::check_framing(survey, exchange.version)?;
+    check_sizes(exchange, headers.len(), survey.bytes)?;
+    target::check_method_and_target(&exchange.method, &exchange.uri)?;
+    check_expectation(survey.expect)?;
+    Ok((declared_length, host(exchange, survey)?))
+}
+
+/// The host that a request asked for which is refused: its record tells which, where that is beyond doubt.
+#[cold]
+fn told_host<N: Network>(exchange: &Exchange<N>, survey: &Survey<'_>) -> Option<Arc<Host>> {
+    let value = target::host_of(survey, &exchange.uri, exchange.version).ok()??;
+    Some(Peer::refused_host(&value))
 }
 
 /// The host, judged once for all requests of a connection that ask for the same.
@@ -103,7 +126,8 @@ fn check_sizes<N: Network>(exchange: &Exchange<N>, fields: usize, bytes: usize) 
     if fields > server.max_headers {
         return Err(GatewayError::new(Code::HeadersTooLarge, "The request has too many header fields.").closing());
     }
-    if bytes > server.max_header_bytes {
+    let head = exchange.method.as_str().len() + target + bytes + BESIDE;
+    if head > server.max_header_bytes {
         return Err(GatewayError::new(Code::HeadersTooLarge, "The request head is too large.").closing());
     }
     Ok(())

@@ -138,7 +138,8 @@ fn question<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, settings: &
         }
     }
     let host = exchange.host.as_ref().map(|host| &host.value);
-    set_forwarded(&mut sent, &exchange.connection.peer, exchange.peer_trusted, host);
+    let trusted = exchange.peer_trusted.then_some(&exchange.snapshot.trusted);
+    set_forwarded(&mut sent, &exchange.connection.peer, trusted, host);
     let query = exchange.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let uri = HeaderValue::try_from(format!("{}{query}", exchange.path()));
     for (name, value) in [(X_FORWARDED_METHOD, HeaderValue::from_str(exchange.method.as_str())), (X_FORWARDED_URI, uri)]

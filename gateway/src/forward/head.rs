@@ -159,5 +159,6 @@ fn add_to_headers<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
         None => drop(headers.remove(&names::TRACESTATE)),
     }
     let host = exchange.host.as_ref().map(|host| &host.value);
-    set_forwarded(headers, &exchange.connection.peer, exchange.peer_trusted, host);
+    let trusted = exchange.peer_trusted.then_some(&exchange.snapshot.trusted);
+    set_forwarded(headers, &exchange.connection.peer, trusted, host);
 }

@@ -29,13 +29,15 @@ pub struct HeadLimits {
     pub fields: usize,
     /// Bytes of the target.
     pub target: usize,
-    /// Bytes of all fields: names, values, and four for each.
+    /// Bytes of all of it.
     pub bytes: usize,
     /// Names are remembered as they were written.
     pub keep_names: bool,
 }
 
 impl HeadLimits {
+    /// So much is read of a head before it is refused for its size alone. It is more than a head may have: nearly all
+    /// that are too large are judged as requests, so that their records tell more of them.
     fn head(&self) -> usize {
         self.target.saturating_add(self.bytes).saturating_add(ROUND_IT)
     }

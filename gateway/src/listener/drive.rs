@@ -222,8 +222,12 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
                     if self.watch.poll_expired(cx).is_pending() {
                         return Poll::Pending;
                     }
-                    if self.connection.deadlines.has_expired(Wait::Write) && !body.has_request_moved() {
-                        return Poll::Ready(false);
+                    if self.connection.deadlines.has_expired(Wait::Write) {
+                        if !body.has_request_moved() {
+                            // The mark stays: by it the exchange tells why it was dropped.
+                            return Poll::Ready(false);
+                        }
+                        self.connection.deadlines.clear(Wait::Write);
                     }
                     self.connection.rest_anew(self.shard.shared.clock.now());
                 }

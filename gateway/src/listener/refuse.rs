@@ -26,7 +26,7 @@ pub(super) async fn close_with<S: AsyncRead + AsyncWrite + Unpin>(
     error: GatewayError,
     more: &HeaderMap,
 ) {
-    let bytes = problem::raw(&error.closing(), None, more, false);
+    let (bytes, _) = problem::raw(&error.closing(), None, more, false);
     if let Ok(Ok(())) = tokio::time::timeout(WRITE_TIME, stream.write_all(&bytes)).await {
         linger(stream).await;
     }

@@ -46,7 +46,7 @@ pub(super) async fn serve<N: Network>(
     };
     // Without one, the client has left: what is dropped here ends the upstream's work.
     if let Some(reply) = reply {
-        answer(&shard, reply, head_only, respond, (&mut watch, &deadlines)).await;
+        answer(&shard, reply, head_only, respond, (&mut watch, &deadlines, &place)).await;
     }
     drop(place);
 }
@@ -80,7 +80,7 @@ async fn serve_websocket<N: Network>(
                     pipeline::tunnel(Duplex::new(body, writes), Bytes::new(), *tunnel).await;
                 }
             }
-            None => answer(&shard, reply, false, respond, (&mut watch, &connection.deadlines)).await,
+            None => answer(&shard, reply, false, respond, (&mut watch, &connection.deadlines, &place)).await,
         }
     }
     drop(place);
@@ -135,7 +135,7 @@ async fn answer<N: Network>(
     reply: Reply<N>,
     head_only: bool,
     mut respond: SendResponse<Bytes>,
-    (watch, deadlines): (&mut Watch, &Deadlines),
+    (watch, deadlines, place): (&mut Watch, &Deadlines, &Place),
 ) {
     let Reply { status, head, body } = reply;
     let date = shard.date.refresh(&mut shard.date.known()).to_owned();
@@ -171,14 +171,20 @@ async fn answer<N: Network>(
             if watch.poll_expired(cx).is_pending() {
                 return Poll::Pending;
             }
-            if deadlines.has_expired(Wait::Write) && !sending.body.has_request_moved() {
-                // The client does not take it.
-                sending.stream.send_reset(Reason::CANCEL);
-                return Poll::Ready(());
+            if deadlines.has_expired(Wait::Write) {
+                if !sending.body.has_request_moved() {
+                    // The client does not take it. The mark stays: by it the exchange tells why it was dropped.
+                    sending.stream.send_reset(Reason::CANCEL);
+                    return Poll::Ready(());
+                }
+                deadlines.clear(Wait::Write);
             }
         }
     })
     .await;
+    if place.is_untaken() {
+        deadlines.run_out(Wait::Write);
+    }
 }
 
 /// An answer's body on its way.

@@ -7,7 +7,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ const FIELD_BYTES: usize = 32;
 pub(super) struct Open {
     count: AtomicUsize,
     waker: AtomicWaker,
+    /// The connection ended since the client took no bytes.
+    untaken: AtomicBool,
 }
 
 /// One of them, for as long as it is served.
@@ -62,6 +64,11 @@ impl Place {
     fn take(open: &Arc<Open>) -> Self {
         open.count.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(open))
+    }
+
+    /// Whether the connection ended since the client took no bytes.
+    pub(super) fn is_untaken(&self) -> bool {
+        self.0.untaken.load(Ordering::Relaxed)
     }
 }
 
@@ -273,6 +280,8 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
     fn has_run_out(&mut self) -> bool {
         let deadlines = &self.connection.deadlines;
         if deadlines.has_expired(Wait::Write) {
+            // Answers that this cuts say so: their streams only see that the connection is gone.
+            self.open.untaken.store(!self.ending, Ordering::Relaxed);
             return true;
         }
         if deadlines.has_expired(Wait::Head) && self.pulse.is_in_block() {

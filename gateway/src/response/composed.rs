@@ -16,7 +16,7 @@ pub fn composed<N: Network>(mut exchange: Box<Exchange<N>>, document: Document<N
     exchange.status = Some(StatusCode::OK);
     let mut headers = head(&exchange);
     // Names of parts are letters, digits, dots, hyphens and underscores.
-    if let Ok(missing) = HeaderValue::try_from(document.missing())
+    if let Ok(missing) = HeaderValue::try_from(document.null())
         && !missing.is_empty()
     {
         headers.insert(X_AGGREGATE_MISSING.clone(), missing);

@@ -113,9 +113,9 @@ pub fn after_panic<N: Network>() -> Reply<N> {
     Reply::own(Code::Internal.status(), closing(), ResponseBody::Empty)
 }
 
-/// A whole HTTP/1.1 answer in bytes, for a connection on which no request could be read; `more` of its fields. To HEAD
-/// it is the head alone.
-pub fn raw(error: &GatewayError, request_id: Option<&str>, more: &HeaderMap, head_only: bool) -> Vec<u8> {
+/// A whole HTTP/1.1 answer in bytes, for a connection on which no request could be read, and how many of them are its
+/// body; `more` of its fields. To HEAD it is the head alone.
+pub fn raw(error: &GatewayError, request_id: Option<&str>, more: &HeaderMap, head_only: bool) -> (Vec<u8>, usize) {
     let body = document(error, request_id.map(str::as_bytes));
     let status = error.code.status();
     let mut headers = HeaderMap::new();
@@ -130,10 +130,11 @@ pub fn raw(error: &GatewayError, request_id: Option<&str>, more: &HeaderMap, hea
     }
     head.push_str("\r\n");
     let mut bytes = head.into_bytes();
-    if !head_only {
-        bytes.extend_from_slice(&body);
+    if head_only {
+        return (bytes, 0);
     }
-    bytes
+    bytes.extend_from_slice(&body);
+    (bytes, body.len())
 }
 
 #[cfg(test)]
@@ -166,13 +167,16 @@ mod tests {
     #[test]
     fn a_raw_answer_is_whole_http() {
         let error = GatewayError::new(Code::RequestTimeout, "The head took too long.").closing();
-        let text = String::from_utf8(raw(&error, Some("id-2"), &HeaderMap::new(), false)).unwrap();
+        let (bytes, length) = raw(&error, Some("id-2"), &HeaderMap::new(), false);
+        let text = String::from_utf8(bytes).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 408 Request Timeout\r\n"));
         assert!(head.contains("connection: close"));
         assert!(head.contains(&format!("content-length: {}", body.len())));
-        let to_head = String::from_utf8(raw(&error, Some("id-2"), &HeaderMap::new(), true)).unwrap();
-        assert_eq!(to_head.strip_suffix("\r\n\r\n"), Some(head));
+        assert_eq!(length, body.len());
+        let (bytes, none) = raw(&error, Some("id-2"), &HeaderMap::new(), true);
+        let to_head = String::from_utf8(bytes).unwrap();
+        assert_eq!((to_head.strip_suffix("\r\n\r\n"), none), (Some(head), 0));
     }
 
     #[test]

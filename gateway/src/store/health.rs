@@ -54,6 +54,8 @@ pub struct Health {
     reason: Mutex<Option<(Instant, String)>>,
     /// When it was last there again, after it may have been away; nanoseconds.
     back_at: AtomicU64,
+    /// Somebody was told how it fares.
+    told: AtomicBool,
     /// Another store has its name, or none: what is written under that is not its own any more.
     retired: AtomicBool,
     /// Wakes the task that watches the store.
@@ -91,6 +93,7 @@ impl Health {
             died: AtomicU32::new(breaker.generation()),
             breaker: Mutex::new(breaker),
             reason: Mutex::default(),
+            told: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             hint: Arc::default(),
             // Another one may have had its name before.
@@ -213,6 +216,17 @@ impl Health {
         let mut breaker = lock(&self.breaker);
         let transition = breaker.settle(ticket, verdict, self.clock.now());
         self.after(&breaker, transition);
+        if verdict == Verdict::Success && !self.told.load(Ordering::Relaxed) {
+            self.begins_well();
+        }
+    }
+
+    /// Its first answer, before which nobody knew whether it is there at all.
+    #[cold]
+    fn begins_well(&self) {
+        if self.is_up() && !self.is_retired() {
+            self.tell("exact", None, self.clock.now());
+        }
     }
 
     /// Shows a change to requests, and tells of it.
@@ -238,6 +252,7 @@ impl Health {
     }
 
     fn tell(&self, mode: &'static str, reason: Option<String>, at: Instant) {
+        self.told.store(true, Ordering::Relaxed);
         let event = Event::Store { store: Arc::clone(&self.name), mode, reason };
         self.events.report(self.clock.monotonic_ns(at), event);
     }

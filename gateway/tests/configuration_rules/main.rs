@@ -57,6 +57,13 @@ fn built(text: &str) -> Arc<Route> {
     Arc::clone(&loaded.unwrap_or_else(|problems| panic!("{problems:?}")).config.routes[0])
 }
 
+/// The names of all routes of a text that holds.
+fn names(text: &str) -> Vec<String> {
+    let loaded = load_text_with(text, Path::new("gateway.toml"), Purpose::Check, &NoEnvironment);
+    let config = loaded.unwrap_or_else(|problems| panic!("{problems:?}")).config;
+    config.routes.iter().map(|route| route.name.to_string()).collect()
+}
+
 #[track_caller]
 fn check(input: &str, expected: &[&str]) {
     assert_eq!(errors(input), expected, "\n{input}");

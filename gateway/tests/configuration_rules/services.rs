@@ -1,6 +1,6 @@
 //! Upstreams and routes.
 
-use super::{check, check_route, check_upstream, errors, warnings};
+use super::{check, check_route, check_upstream, errors, names, warnings};
 
 #[test]
 fn what_is_shared_is_given_as_it_came() {
@@ -205,14 +205,27 @@ fn names_and_conflicts() {
     check(&two("path = \"/{a}\"", "path = \"/{b}\"\npriority = 1"), &[]);
     check(&two("path = \"/{a}\"", "path = \"/{b}\"\nmethods = [\"GET\"]"), &[]);
     check(&two("path = \"/{a}\"", "path = \"/{b}\"\nquery = { v = \"1\" }"), &[]);
-    check(
-        &two("path = \"/a\"", "path = \"/a\"\nmethods = [\"GET\"]"),
-        &["6:8: the name \"/a\" is taken at gateway.toml:3"],
-    );
+    check(&two("path = \"/a\"", "name = \"/a\"\npath = \"/b\""), &["6:8: the name \"/a\" is taken at gateway.toml:3"]);
+    check(&two("name = \"/a\"\npath = \"/b\"", "path = \"/a\""), &["7:8: the name \"/a\" is taken at gateway.toml:3"]);
     check(
         &two("name = \"x\"\npath = \"/a\"", "name = \"x\"\npath = \"/b\""),
         &["7:8: the name \"x\" is taken at gateway.toml:3"],
     );
+}
+
+#[test]
+fn routes_without_a_name_on_one_path_are_named_by_what_tells_them_apart() {
+    let route = |keys: &str| format!("[[routes]]\nupstream = \"http://b\"\npath = \"/a\"\n{keys}\n");
+    let routes = [
+        ("methods = [\"GET\"]", "/a"),
+        ("methods = [\"POST\", \"PUT\"]", "POST,PUT /a"),
+        ("hosts = [\"x\"]", "x/a"),
+        ("hosts = [\"x\"]\nmethods = [\"GET\"]", "GET x/a"),
+        ("headers = { v = \"1\" }", "/a#2"),
+        ("name = \"/a#3\"\nheaders = { v = \"2\" }", "/a#3"),
+        ("headers = { v = \"3\" }", "/a#4"),
+    ];
+    assert_eq!(names(&routes.map(|(keys, _)| route(keys)).concat()), routes.map(|(_, name)| name));
 }
 
 #[test]

@@ -43,10 +43,12 @@ async fn j1_with_a_token_everything_but_the_probes_needs_it() {
         let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n{more}\r\n", process.admin);
         Client::connect(process.admin).await.ask(head).await
     };
-    for probe in ["/livez", "/readyz"] {
-        assert_eq!(ask(probe, "").await.status, 200, "{probe}");
+    for open in ["/livez", "/readyz", "/jwks.json"] {
+        assert_eq!(ask(open, "").await.status, 200, "{open}");
     }
-    for path in ["/", "/page.js", "/page.css"] {
+    let page = ["/", "/page.js", "/page.css", "/feed.js", "/requests.js", "/icon.svg"];
+    let docs = ["/docs", "/docs.css", "/docs.js", "/schema.js", "/try.js"];
+    for path in page.into_iter().chain(docs) {
         let answer = ask(path, "").await;
         assert_eq!(answer.status, 200, "a browser can open the page: {path}");
         assert!(!String::from_utf8(answer.body).unwrap().contains("s3cret"));

@@ -131,7 +131,8 @@ async fn c5_no_value_changes_what_an_upstream_is_asked_for() {
         let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "", &parts)).await;
         let answer = gateway.get("/board/7&admin=true;x").await;
         assert_eq!((answer.status, &answer.json()["more"]), (200, &serde_json::json!([])), "{value:?}");
-        assert_eq!(answer.header("x-aggregate-missing"), Some("more"));
+        assert_eq!(answer.header("x-aggregate-missing"), None, "its fallback is its answer");
+        assert_eq!(gateway.record().await["parts_missing"], "more");
         assert_eq!((b.accepted(), counted(&gateway, "more", "unasked").await), (0, Some(1.0)));
         assert!(asked(&a)[0].starts_with("GET /users/7%26admin%3Dtrue%3Bx HTTP/1.1\r\n"));
     }
@@ -204,7 +205,7 @@ async fn a_required_part_fails_with_its_own_status_and_in_its_name() {
 }
 
 #[tokio::test]
-async fn optional_parts_that_fail_are_named_and_something_stands_in() {
+async fn optional_parts_that_fail_are_null_and_named_or_their_fallback_stands_in() {
     let dead = echo().await.addr();
     let (gone, packed) = (
         always(&status(404, "")).await,
@@ -218,7 +219,7 @@ async fn optional_parts_that_fail_are_named_and_something_stands_in() {
     let gateway = Gateway::start(&text(&[dead, gone.addr(), packed.addr()], "", &parts)).await;
     let answer = gateway.get("/board/1").await;
     assert_eq!((answer.status, body(&answer)), (200, "{\"dead\":{ \"a\": [] },\"gone\":null,\"packed\":null}"));
-    assert_eq!(answer.header("x-aggregate-missing"), Some("dead, gone, packed"));
+    assert_eq!(answer.header("x-aggregate-missing"), Some("gone, packed"), "what is null is named");
     for (part, result) in [("dead", "failed"), ("gone", "status"), ("packed", "invalid")] {
         assert_eq!(counted(&gateway, part, result).await, Some(1.0), "{part}");
     }

@@ -131,7 +131,7 @@ async fn half_a_head_behind_a_request_is_cut_with_a_408() {
     assert_eq!(client.ask(format!("{GET}GET / HT")).await.status, 200);
     assert_eq!(client.answer().await.code(), "request_timeout");
     assert_eq!(upstream.counters().requests, 1);
-    assert_eq!(gateway.records(2).await[1]["ended"], "timeout");
+    assert_eq!(gateway.records(2).await[1]["code"], "request_timeout");
 }
 
 #[tokio::test]

@@ -97,6 +97,20 @@ async fn b3_a_trusted_proxy_is_believed_but_never_about_identity() {
 }
 
 #[tokio::test]
+async fn b3_a_trusted_proxy_that_speaks_the_newer_header_alone_is_believed_as_well() {
+    let upstream = echo().await;
+    let gateway = Gateway::with("trusted_proxies = ['127.0.0.0/8']", upstream.addr()).await;
+    let told = "for=6.6.6.6, for=203.0.113.9;proto=https;host=shop.test";
+    let echo = sent(&gateway, &format!("forwarded: {told}\r\n")).await;
+    assert_eq!(echo.header("x-forwarded-for"), Some("6.6.6.6, 203.0.113.9, 127.0.0.1"));
+    assert_eq!(echo.header("x-forwarded-proto"), Some("https"));
+    assert_eq!(echo.header("x-forwarded-host"), Some("shop.test"));
+    let forwarded = echo.header("forwarded").unwrap();
+    assert!(forwarded.starts_with(&format!("{told}, for=127.0.0.1;host=")), "{forwarded}");
+    assert_eq!(gateway.record().await["client"], "203.0.113.9");
+}
+
+#[tokio::test]
 async fn b3_identity_headers_go_however_they_are_spelled() {
     let upstream = echo().await;
     let server = "underscores_in_headers = 'keep'";

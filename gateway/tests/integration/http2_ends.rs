@@ -22,6 +22,14 @@ fn ask(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&GET))
 }
 
+/// Whether it was its client that did not take an answer in time.
+fn was_not_taken(record: &Value) -> bool {
+    record["status"] == 200
+        && record["code"] == "request_timeout"
+        && record["fault"] == "client"
+        && record["ended"] == "timeout"
+}
+
 #[tokio::test]
 async fn l10_a_client_that_resets_its_request_is_a_499_and_cancels_the_upstream() {
     let upstream = echo().await;
@@ -82,7 +90,7 @@ async fn f_a_client_that_opens_no_window_is_left_and_others_on_the_connection_ar
     let reset = frames.next_of(RST_STREAM).await.expect("a reset");
     assert_eq!((reset.stream, reset.code(0)), (1, Reason::CANCEL));
     let record = gateway.record().await;
-    assert_eq!((&record["status"], &record["ended"]), (&200.into(), &"client_left".into()));
+    assert!(was_not_taken(&record), "{record}");
     frames.send(ask(3)).await;
     frames.send(frame(WINDOW_UPDATE, 0, 3, &[0, 1, 0, 0])).await;
     loop {
@@ -124,7 +132,7 @@ async fn f_a_client_that_reads_nothing_at_all_is_left_with_its_connection() {
     frames.send(frame(WINDOW_UPDATE, 0, 0, &[0x7f, 0, 0, 0])).await;
     frames.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&large))).await;
     let record = gateway.record().await;
-    assert_eq!(record["ended"], "client_left");
+    assert!(was_not_taken(&record), "{record}");
     gateway.at_rest().await;
     let sample = format!("gateway_connections{{listener=\"{}\"}}", gateway.address);
     while gateway.metric(&sample).await != Some(0.0) {}

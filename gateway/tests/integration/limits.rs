@@ -46,11 +46,14 @@ async fn a_head_far_beyond_every_limit_is_refused_before_it_is_whole_and_is_on_r
 async fn e_max_header_bytes() {
     let upstream = echo().await;
     let gateway = Gateway::with("max_header_bytes = '1KiB'\nmax_uri_bytes = '512B'", upstream.addr()).await;
-    // As on the wire: "host: a\r\n" is 9 bytes, "x: " and the line's end 5.
-    for (bytes, status) in [(1023, 200), (1024, 200), (1025, 431)] {
-        let value = "v".repeat(bytes - 9 - 5);
-        let answer = gateway.ask(format!("GET / HTTP/1.1\r\nhost: a\r\nx: {value}\r\n\r\n")).await;
-        assert_eq!(answer.status, status, "{bytes} bytes");
+    // The whole head, as on the wire.
+    for target in ["/", "/with/a/longer?target=1"] {
+        for (bytes, status) in [(1023, 200), (1024, 200), (1025, 431)] {
+            let head = |value: &str| format!("GET {target} HTTP/1.1\r\nhost: a\r\nx: {value}\r\n\r\n");
+            let head = head(&"v".repeat(bytes - head("").len()));
+            assert_eq!(head.len(), bytes);
+            assert_eq!(gateway.ask(head).await.status, status, "{bytes} bytes");
+        }
     }
 }
 

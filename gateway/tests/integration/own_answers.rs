@@ -150,6 +150,15 @@ async fn a_request_in_the_clear_is_sent_to_https_or_refused_as_trusted_proxies_t
     }
     assert_eq!(gateway.ask(told("/api/x", "https")).await.echo().path(), "/x");
     assert_eq!(gateway.ask(told("/strict", "HTTPS")).await.status, 200);
+    // A proxy that speaks RFC 7239 alone; and one that does not, and passes on what its client made up.
+    let told = |told: &str| format!("GET /strict HTTP/1.1\r\nhost: a.test\r\n{told}\r\n\r\n");
+    for (fields, status) in [
+        ("forwarded: for=203.0.113.7;proto=https", 200),
+        ("forwarded: for=203.0.113.7;proto=http", 403),
+        ("forwarded: for=203.0.113.7;proto=https\r\nx-forwarded-for: 203.0.113.7", 403),
+    ] {
+        assert_eq!(gateway.ask(told(fields)).await.status, status, "{fields}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use gateway::error::Code;
 use gateway::startup::Running;
 use mocks::raw::{Raw, Script};
 use mocks::{Effect, Reset, Rule};
@@ -139,11 +140,42 @@ async fn j4_what_a_client_sends_cannot_break_a_line() {
     assert!(text.trim_end().bytes().all(|byte| byte >= b' '), "{text:?}");
 }
 
+#[tokio::test]
+async fn what_is_refused_by_its_head_is_on_record_with_its_host_and_the_bytes_of_its_answer() {
+    let upstream = echo().await;
+    let gateway = Gateway::with("max_header_bytes = '1KiB'\nmax_uri_bytes = '64B'", upstream.addr()).await;
+    let (long, large) = (format!("GET /{}", "p".repeat(100)), format!("x: {}\r\n", "v".repeat(1100)));
+    let host = Some("shop.test");
+    let requests = [
+        ("TRACE /", "host: shop.test\r\n", 405, host),
+        ("GET /", "host: shop.test\r\nexpect: tea\r\n", 417, host),
+        (&long, "host: shop.test\r\n", 414, host),
+        ("GET /", &format!("host: shop.test\r\n{large}"), 431, host),
+        ("POST /", "host: shop.test\r\ncontent-length: x\r\n", 400, host),
+        // Which one it is cannot be told.
+        ("GET /", "host: shop.test\r\nhost: other.test\r\n", 400, None),
+        // These are no requests.
+        ("GET /a#b", "host: shop.test\r\n", 400, None),
+        ("GET", "host: shop.test\r\n", 400, None),
+    ];
+    let mut lengths = Vec::new();
+    for (line, fields, status, _) in requests {
+        let answer = gateway.ask(format!("{line} HTTP/1.1\r\n{fields}\r\n")).await;
+        assert_eq!(answer.status, status, "{line}");
+        lengths.push(answer.body.len());
+    }
+    let records = gateway.records(requests.len()).await;
+    for ((record, (line, .., host)), length) in records.iter().zip(requests).zip(lengths) {
+        assert_eq!(record["host"].as_str(), host, "{line}: {record}");
+        assert_eq!(record["bytes_out"], length, "{line}: {record}");
+    }
+}
+
 /// A gateway with these routes that keeps no record of a good answer; the others are in `sampled.log`.
 async fn sampled(folder: &Path, routes: &str) -> Running {
     let text = format!(
-        "[server]\nworkers = 1\n[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = ''\n\
-         [telemetry.access_log]\noutput = '{}'\nsample = 0.0\n{routes}",
+        "[server]\nworkers = 1\nbody_idle_timeout = '150ms'\n[[listeners]]\naddress = '127.0.0.1:0'\n\
+         [admin]\naddress = ''\n[telemetry.access_log]\noutput = '{}'\nsample = 0.0\n{routes}",
         folder.join("sampled.log").display(),
     );
     let loaded = gateway::config::load_text(&text, folder, gateway::config::Purpose::Run).unwrap();
@@ -182,12 +214,19 @@ async fn answers_that_break_off_behind_a_good_head_are_failures_that_are_kept_an
         format!("[[routes]]\nname = '{name}'\npath = '/{name}'\nupstream = 'http://{address}'\nidle_timeout = '60ms'\n")
     };
     let folder = tempfile::tempdir().unwrap();
-    let running = sampled(folder.path(), &(route("cut", &cuts) + &route("stall", &stalls))).await;
+    let large = echo().await;
+    let untaken =
+        format!("[[routes]]\nname = 'untaken'\npath = '/bytes/{{n}}'\nupstream = 'http://{}'\n", large.addr());
+    let running = sampled(folder.path(), &(route("cut", &cuts) + &route("stall", &stalls) + &untaken)).await;
     for path in ["/cut", "/stall"] {
         let mut client = crate::support::Client::connect(running.listeners[0]).await;
         client.send(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
         let _ = client.rest().await;
     }
+    // It reads the head, and no more while it stays.
+    let mut client = crate::support::Client::connect(running.listeners[0]).await;
+    client.send("GET /bytes/1000000000 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(client.head().await.status, 200);
     let inner = std::sync::Arc::clone(running.gateway());
     running.drain().await;
     let text = std::fs::read_to_string(folder.path().join("sampled.log")).unwrap();
@@ -197,10 +236,16 @@ async fn answers_that_break_off_behind_a_good_head_are_failures_that_are_kept_an
     };
     assert_eq!(
         records.iter().map(told).collect::<Vec<_>>(),
-        ["cut 200 upstream_reset upstream upstream_cut", "stall 200 upstream_timeout upstream timeout"]
+        [
+            "cut 200 upstream_reset upstream upstream_cut",
+            "stall 200 upstream_timeout upstream timeout",
+            "untaken 200 request_timeout client timeout",
+        ]
     );
     let counted = inner.shared().metrics.routes();
     let counted: Vec<_> = counted.iter().filter_map(|route| Some(route.totals()?.requests)).collect();
     let one = |code| vec![(2, Some(code), 1)];
-    assert_eq!(counted, [one(gateway::error::Code::UpstreamReset), one(gateway::error::Code::UpstreamTimeout)]);
+    let codes = [Code::UpstreamReset, Code::UpstreamTimeout, Code::RequestTimeout];
+    assert_eq!(counted, codes.map(one));
+    drop(client);
 }

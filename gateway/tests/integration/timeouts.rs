@@ -110,15 +110,21 @@ async fn a_request_body_that_takes_too_long_in_all_is_408() {
 async fn a_head_that_does_not_come_whole_is_408_counted_from_its_first_byte() {
     let upstream = echo().await;
     let gateway = Gateway::with("header_read_timeout = '150ms'\nidle_timeout = '10s'", upstream.addr()).await;
+    let mut lengths = Vec::new();
     for half in ["G", "GET / HTTP/1.1\r\nhost: a\r\nx-slow: "] {
         let mut client = gateway.client().await;
         let answer = client.ask(half).await;
+        lengths.push(answer.body.len());
         assert_eq!((answer.status, answer.code().as_str()), (408, "request_timeout"), "{half:?}");
         assert_eq!(answer.header("connection"), Some("close"));
         client.closed().await;
     }
     let records = gateway.records(2).await;
-    assert!(records.iter().all(|record| record["status"] == 408 && record["ended"] == "timeout"), "{records:?}");
+    for (record, length) in records.iter().zip(lengths) {
+        // Its answer is whole, as any 408 is.
+        assert_eq!((&record["status"], &record["ended"]), (&408.into(), &"complete".into()), "{record}");
+        assert_eq!((&record["fault"], &record["bytes_out"]), (&"client".into(), &length.into()), "{record}");
+    }
 }
 
 #[tokio::test]
@@ -196,7 +202,10 @@ async fn a_client_that_does_not_take_its_answer_is_cut() {
     assert_eq!(client.head().await.status, 200);
     gateway.at_rest().await;
     let record = gateway.record().await;
-    assert!(record["ended"] == "timeout" || record["ended"] == "client_left", "{record}");
+    assert_eq!((&record["status"], &record["code"]), (&200.into(), &"request_timeout".into()));
+    assert_eq!((&record["ended"], &record["fault"]), (&"timeout".into(), &"client".into()));
+    let counted = "gateway_requests_total{route=\"all\",status_class=\"2xx\",code=\"request_timeout\"}";
+    assert_eq!(gateway.metric(counted).await, Some(1.0));
     assert_eq!(gateway.upstream_connections(), (0, 0), "the upstream is not kept waiting either");
 }
 

@@ -114,12 +114,21 @@ async fn the_certificate_is_the_names_and_g_a_request_for_another_host_is_misdir
     }
     let mut client = TlsClient::over_tls(gateway.address, authority.client(), "a.test").await.unwrap();
     let mut status = async |host: &str| client.ask(format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n")).await;
-    for host in ["b.test", "127.0.0.1", "evil.a.test"] {
+    // Also one that has just been refused.
+    let others = ["b.test", "b.test", "127.0.0.1", "evil.a.test"];
+    for host in others {
         let answer = status(host).await;
         assert_eq!((answer.status, &*answer.code()), (421, "misdirected"), "{host}");
     }
     assert_eq!(status("x.test").await.status, 200, "the certificate that was shown names it too");
     assert_eq!(status("a.test.").await.status, 200);
+    let records = gateway.records(5 + others.len() + 2).await;
+    let refused: Vec<&str> = records
+        .iter()
+        .filter(|record| record["status"] == 421)
+        .map(|record| record["host"].as_str().unwrap())
+        .collect();
+    assert_eq!(refused, others);
 }
 
 #[tokio::test]

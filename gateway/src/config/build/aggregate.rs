@@ -14,11 +14,10 @@ use crate::config::settings::Route;
 use crate::config::settings::aggregate::{Aggregate, Part};
 use crate::config::value::{call, path_pattern};
 
-/// An aggregate; `None` where what it matches, or a call of it, is not understood.
-pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
+/// The aggregate of this name; `None` where what it matches, or a call of it, is not understood.
+pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
     let path = table.text("path");
     let segments = path_pattern::parse(&path).ok()?;
-    let name = table.get("name").map_or_else(|| path.clone(), |_| table.text("name"));
     let methods = match table.get("methods") {
         Some(_) => route::methods(&route::texts(table, "methods")?)?,
         None => vec![Method::GET],
@@ -33,7 +32,7 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
     let parameters = path_pattern::parameters(&segments);
     let timeout = table.timeout("timeout");
     let part = |part: &Reader<'_>| {
-        let mut called = route::plain(&name, "/", vec![Method::GET], part.at);
+        let mut called = route::plain(name, "/", vec![Method::GET], part.at);
         called.upstream = Arc::from(&*part.text("upstream"));
         called.timeout = if part.get("timeout").is_some() { part.timeout("timeout") } else { timeout };
         called.websocket = false;
@@ -47,7 +46,7 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         })
     };
     let parts = written.iter().map(part).collect::<Option<_>>()?;
-    let mut answered = route::plain(&name, &path, methods, table.at);
+    let mut answered = route::plain(name, &path, methods, table.at);
     answered.matches.hosts = route::hosts(table)?;
     answered.matches.priority = table.integer("priority");
     answered.auth = identity::auth(table);

@@ -11,11 +11,10 @@ use crate::config::settings::Route;
 use crate::config::settings::batch::Batch;
 use crate::config::value::{batch_call, path_pattern};
 
-/// A batch; `None` where what it matches, or its call, is not understood.
-pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
+/// The batch of this name; `None` where what it matches, or its call, is not understood.
+pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
     let path = table.text("path");
     let segments = path_pattern::parse(&path).ok()?;
-    let name = table.get("name").map_or_else(|| path.clone(), |_| table.text("name"));
     let methods = match table.get("methods") {
         Some(_) => route::methods(&route::texts(table, "methods")?)?,
         None => vec![Method::GET],
@@ -37,7 +36,7 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         items: batch_call::names(&response.text("items")),
         key: batch_call::names(&response.text("key")),
     };
-    let mut answered = route::plain(&name, &path, methods, table.at);
+    let mut answered = route::plain(name, &path, methods, table.at);
     answered.matches.hosts = route::hosts(table)?;
     answered.matches.priority = table.integer("priority");
     answered.upstream = Arc::from(&*table.text("upstream"));

@@ -6,6 +6,7 @@ pub(crate) mod batch;
 pub(crate) mod general;
 pub(crate) mod identity;
 pub(crate) mod mirror;
+mod names;
 pub(crate) mod rate_limit;
 pub(crate) mod route;
 mod split;
@@ -16,6 +17,7 @@ pub(crate) mod upstream;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use self::names::Names;
 use super::check::{Context, Reader};
 use super::schema::route::ROUTE;
 use super::schema::upstream::UPSTREAM;
@@ -45,8 +47,10 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     let mut implicit: BTreeMap<String, Upstream> = BTreeMap::new();
     let mut routes: Vec<Arc<Route>> = Vec::new();
     let mut route_places = Vec::new();
+    let all = ["routes", "aggregates", "batches"].into_iter().flat_map(|key| tables(context, root, key));
+    let names = Names::of(all);
     for reader in tables(context, root, "routes") {
-        let Some(mut route) = route::build(&reader) else { continue };
+        let Some(mut route) = route::build(&reader, names.at(reader.at)) else { continue };
         route.openapi = api_document::build(context, &reader);
         let shared = Reader::new(None, context.shared(&UPSTREAM), &UPSTREAM, reader.at);
         let mut named = |upstream: &mut Arc<str>| {
@@ -66,12 +70,12 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
         route_places.push(reader.at);
     }
     for reader in tables(context, root, "aggregates") {
-        let Some(route) = aggregate::build(&reader) else { continue };
+        let Some(route) = aggregate::build(&reader, names.at(reader.at)) else { continue };
         routes.push(Arc::new(route));
         route_places.push(reader.at);
     }
     for reader in tables(context, root, "batches") {
-        let Some(route) = batch::build(&reader) else { continue };
+        let Some(route) = batch::build(&reader, names.at(reader.at)) else { continue };
         routes.push(Arc::new(route));
         route_places.push(reader.at);
     }

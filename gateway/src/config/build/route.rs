@@ -22,11 +22,10 @@ use crate::config::source::Span;
 use crate::config::tree::{Entry, Node, Value as TreeValue};
 use crate::config::value::{host_port, path_pattern, quantity, text, value_match};
 
-/// A route; `None` where what it matches is not understood, so that no rule compares a half-read one.
-pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
+/// The route of this name; `None` where what it matches is not understood, so that no rule compares a half-read one.
+pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
     let path = table.text("path");
     path_pattern::parse(&path).ok()?;
-    let name = table.get("name").map_or_else(|| path.clone(), |_| table.text("name"));
     let matches = RouteMatch {
         hosts: hosts(table)?,
         path: Arc::from(&*path),
@@ -37,7 +36,7 @@ pub(crate) fn build(table: &Reader<'_>) -> Option<Route> {
         body_limit: table.bytes("body_match_limit"),
         priority: table.integer("priority"),
     };
-    Some(with(table, &name, matches))
+    Some(with(table, name, matches))
 }
 
 /// A route that matches nothing in particular, with what holds where a route says nothing.

@@ -11,7 +11,11 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
     "[[aggregates]]",
     "One request, several upstream calls in parallel, one JSON document.",
     &[
-        key("name", Kind::Text(&text::LABEL), "Its name in logs and metrics; the path when absent."),
+        key(
+            "name",
+            Kind::Text(&text::LABEL),
+            "Its name in logs and metrics; the path when absent, with what tells it apart where another has that.",
+        ),
         key("path", Kind::Text(&text::PATH_PATTERN), "As on a route.").required(),
         key("hosts", Kind::List(const { &Kind::Text(&text::HOST) }, 0), "As on a route.").default("[]"),
         key("priority", Kind::Integer(-1_000_000, 1_000_000), "As on a route.").default("0"),

@@ -13,7 +13,11 @@ pub(crate) static BATCH: TableDef = TableDef::plain(
     "[[batches]]",
     "Many single requests become one upstream call.",
     &[
-        key("name", Kind::Text(&text::LABEL), "Its name in logs and metrics; the path when absent."),
+        key(
+            "name",
+            Kind::Text(&text::LABEL),
+            "Its name in logs and metrics; the path when absent, with what tells it apart where another has that.",
+        ),
         key(
             "path",
             Kind::Text(&text::PATH_PATTERN),

@@ -46,7 +46,11 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
     .exclusive(&["upstream", "split", "handler", "redirect", "answer"]);
 
 const KEYS: &[Key] = &[
-    key("name", Kind::Text(&text::LABEL), "Its name in logs and metrics; the path when absent."),
+    key(
+        "name",
+        Kind::Text(&text::LABEL),
+        "Its name in logs and metrics; the path when absent, with what tells it apart where another has that.",
+    ),
     key("hosts", Kind::List(const { &Kind::Text(&text::HOST) }, 0), "Exact, or `*.example.com`, which is one label or more before it; empty is any.")
         .default("[]"),
     key(

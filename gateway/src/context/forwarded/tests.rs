@@ -5,6 +5,10 @@ use proptest::prelude::*;
 use super::super::peer::Scheme;
 use super::*;
 
+fn proxies() -> TrustedProxies {
+    TrustedProxies::new(&["10.0.0.0/8".parse().unwrap()])
+}
+
 const OURS: &str = "for=10.0.0.1;host=api.example;proto=http";
 
 #[track_caller]
@@ -14,6 +18,8 @@ fn check(trusted: bool, came: &[(&str, &str)], expected: [&str; 4]) {
         headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
     }
     let peer = Peer::new("10.0.0.1:1".parse().unwrap(), Scheme::Http);
+    let proxies = proxies();
+    let trusted = trusted.then_some(&proxies);
     set_forwarded(&mut headers, &peer, trusted, Some(&HeaderValue::from_static("api.example")));
     for (name, expected) in
         [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST, &FORWARDED].into_iter().zip(expected)
@@ -71,6 +77,63 @@ fn the_older_chain_is_told_in_the_newer_words() {
 }
 
 #[test]
+fn the_newer_chain_alone_is_told_in_the_older_words() {
+    let forwarded = "for=198.51.100.1;proto=http;host=lies, \
+                     for=\"[2001:db8::7]:9\";proto=HTTPS;host=\"shop.example:8443\", \
+                     for=10.9.9.9;proto=http;host=inner.example";
+    check(
+        true,
+        &[("forwarded", forwarded)],
+        [
+            "198.51.100.1, 2001:db8::7, 10.9.9.9, 10.0.0.1",
+            "HTTPS",
+            "shop.example:8443",
+            &format!("{forwarded}, {OURS}"),
+        ],
+    );
+    // What cannot be used of it is told as ever.
+    for doubtful in ["for=_hidden;proto=ftp;host=\"a/b\"", "for=unknown", "proto=\"\""] {
+        let chain = format!("{doubtful}, {OURS}");
+        check(true, &[("forwarded", doubtful)], ["unknown, 10.0.0.1", "http", "api.example", &chain]);
+    }
+    let open = "for=\"203.0.113.7;proto=https";
+    check(true, &[("forwarded", open)], ["10.0.0.1", "http", "api.example", &format!("{open}, {OURS}")]);
+}
+
+#[test]
+fn the_newer_chain_beside_older_words_is_passed_on_and_not_believed() {
+    let told = "for=203.0.113.7;proto=https;host=evil";
+    let forwarded = format!("{told}, {OURS}");
+    for (name, value, chain) in
+        [("x-forwarded-for", "203.0.113.9", "203.0.113.9, 10.0.0.1"), ("x-forwarded-proto", "http", "10.0.0.1")]
+    {
+        check(true, &[(name, value), ("forwarded", told)], [chain, "http", "api.example", &forwarded]);
+    }
+}
+
+#[test]
+fn a_connection_is_as_secure_as_the_one_header_says_that_trusted_proxies_speak() {
+    let proxies = proxies();
+    let peer = Peer::new("10.0.0.1:1".parse().unwrap(), Scheme::Http);
+    for (came, expected) in [
+        (&[("x-forwarded-proto", "https")][..], true),
+        (&[("forwarded", "for=203.0.113.7;proto=https")], true),
+        (&[("forwarded", "for=203.0.113.7;Proto=\"HTTPS\", for=10.2.2.2;proto=http")], true),
+        (&[("forwarded", "for=203.0.113.7;proto=https, for=203.0.113.8;proto=http")], false),
+        (&[("forwarded", "for=203.0.113.7")], false),
+        (&[("forwarded", "for=203.0.113.7;proto=https"), ("x-forwarded-proto", "http")], false),
+        (&[("forwarded", "for=203.0.113.7;proto=https"), ("x-forwarded-for", "203.0.113.7")], false),
+    ] {
+        let mut headers = HeaderMap::new();
+        for &(name, value) in came {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        assert_eq!(is_secure(&headers, &peer, Some(&proxies)), expected, "{came:?}");
+        assert!(!is_secure(&headers, &peer, None), "a stranger's {came:?}");
+    }
+}
+
+#[test]
 fn doubtful_words_of_a_trusted_peer_do_not_stand() {
     for (proto, host) in [("ftp", "a,b"), ("http, https", "a/b"), ("", ""), ("https://", "a b")] {
         check(
@@ -92,7 +155,8 @@ fn without_a_host_none_is_told() {
     for trusted in [false, true] {
         let mut headers = HeaderMap::new();
         headers.append(&X_FORWARDED_HOST, HeaderValue::from_static("a b"));
-        set_forwarded(&mut headers, &peer, trusted, None);
+        let proxies = proxies();
+        set_forwarded(&mut headers, &peer, trusted.then_some(&proxies), None);
         assert!(!headers.contains_key(&X_FORWARDED_HOST));
         assert_eq!(headers[&FORWARDED], "for=192.0.2.1;proto=https");
         assert_eq!(headers[&X_FORWARDED_PROTO], "https");
@@ -130,8 +194,30 @@ mod model {
         }
     }
 
+    /// The elements of `forwarded` where it came alone: whether each is a trusted proxy's, its address, its scheme.
+    fn alone(came: &HeaderMap) -> Vec<(bool, String, Option<String>)> {
+        let older = [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST];
+        if older.into_iter().any(|name| came.contains_key(name)) || joined(came, &FORWARDED).is_empty() {
+            return Vec::new();
+        }
+        let value = |element: &str, name: &str| {
+            element.split(';').find_map(|pair| Some(pair.trim().strip_prefix(name)?.to_owned()))
+        };
+        let element = |element: &str| {
+            let ip = value(element, "for=").and_then(|node| parse_node(node.as_bytes()));
+            let text = ip.map_or("unknown".to_owned(), |ip| ip.to_string());
+            (ip.is_some_and(|ip| proxies().contains(ip)), text, value(element, "proto="))
+        };
+        let lines = came.get_all(&FORWARDED).iter();
+        lines.flat_map(|line| line.to_str().unwrap().split(',')).map(element).collect()
+    }
+
     pub(super) fn expected(came: &HeaderMap, ip: &str, host: Option<&str>) -> [Vec<String>; 4] {
-        let chain = joined(came, &X_FORWARDED_FOR);
+        let alone = alone(came);
+        let nodes: Vec<_> = alone.iter().map(|(_, node, _)| node.as_str()).collect();
+        let client = alone.iter().rev().find(|(is_proxy, ..)| !is_proxy).or(alone.first());
+        let scheme = client.and_then(|(.., scheme)| scheme.as_deref()).filter(|scheme| is_scheme(scheme.as_bytes()));
+        let chain = if alone.is_empty() { joined(came, &X_FORWARDED_FOR) } else { nodes.join(", ") };
         let told = Some(joined(came, &FORWARDED)).filter(|told| !told.is_empty()).unwrap_or_else(|| converted(&chain));
         let node = if ip.contains(':') { format!("\"[{ip}]\"") } else { ip.to_owned() };
         let host_part = match host {
@@ -141,7 +227,7 @@ mod model {
         };
         [
             vec![appended(&chain, ip)],
-            kept(came, &X_FORWARDED_PROTO, is_scheme, Some("http")),
+            kept(came, &X_FORWARDED_PROTO, is_scheme, scheme.or(Some("http"))),
             kept(came, &X_FORWARDED_HOST, is_host, host),
             vec![appended(&told, &format!("for={node}{host_part};proto=http"))],
         ]
@@ -175,7 +261,7 @@ proptest! {
         }
         let expected = model::expected(&headers, peer, host);
         let from = Peer::new(std::net::SocketAddr::new(peer.parse().unwrap(), 1), Scheme::Http);
-        set_forwarded(&mut headers, &from, true, host.map(HeaderValue::from_static).as_ref());
+        set_forwarded(&mut headers, &from, Some(&proxies()), host.map(HeaderValue::from_static).as_ref());
         let values = |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned());
         let made = names.map(|name| values(name).collect::<Vec<_>>());
         prop_assert_eq!(made, expected);

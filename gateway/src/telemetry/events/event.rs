@@ -32,7 +32,7 @@ pub enum Kind {
     Shed,
     /// Keys were fetched, changed, or grow old.
     Keys,
-    /// A store died or healed.
+    /// A store answered for the first time, died or healed.
     Store,
     /// A collector takes no spans, or does again.
     Tracing,
@@ -235,11 +235,11 @@ pub enum Event {
         /// How many were turned away since it began.
         refused: u64,
     },
-    /// A store died or healed.
+    /// A store answered for the first time, died or healed.
     Store {
         /// Its name.
         store: Arc<str>,
-        /// `degraded` or `healed`.
+        /// `exact`, `degraded` or `healed`.
         mode: &'static str,
         /// What it last failed with, where it died.
         reason: Option<String>,

@@ -1,0 +1,62 @@
+//! How an exchange ended that nobody has ended, and whose fault the end is.
+
+use std::sync::atomic::Ordering;
+
+use super::Exchange;
+use crate::error::{Code, Fault};
+use crate::network::Network;
+use crate::telemetry::record::Ended;
+use crate::timer::Wait;
+
+impl<N: Network> Exchange<N> {
+    /// Every exchange that the gateway drops at its own end looks as if its client had left. It has not: it is left.
+    pub(super) fn who_left(&mut self, ended: Ended) -> Ended {
+        if ended != Ended::ClientLeft || !self.shard.shared.cutting.load(Ordering::Relaxed) {
+            return ended;
+        }
+        if self.status.is_none() {
+            self.status = Some(Code::Overloaded.status());
+            self.code = Some(Code::Overloaded);
+        }
+        Ended::Drained
+    }
+
+    /// Whose fault its end is.
+    pub(crate) fn fault(&self, ended: Ended) -> Option<Fault> {
+        match ended {
+            Ended::ClientLeft => Some(Fault::Client),
+            // A bug in the program's own code, behind the head of its answer.
+            Ended::UpstreamCut if self.code == Some(Code::Internal) => Some(Fault::Gateway),
+            Ended::UpstreamCut => Some(Fault::Upstream),
+            Ended::Drained => Some(Fault::Gateway),
+            // A part or a batch that says 404 says it to its client, as an upstream's own answer does: nobody's fault.
+            Ended::Complete
+                if matches!(self.code, Some(Code::PartFailed | Code::BatchFailed | Code::ItemNotFound))
+                    && self.status.is_some_and(|it| it.is_client_error()) =>
+            {
+                None
+            }
+            Ended::Complete | Ended::Timeout => self.code.map(Code::fault),
+        }
+    }
+}
+
+impl<N: Network> Drop for Exchange<N> {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        if std::thread::panicking() {
+            // The layer above answers 500; this is the record of that answer.
+            self.status = Some(Code::Internal.status());
+            self.code = Some(Code::Internal);
+            self.finish(Ended::Complete);
+        } else if self.connection.deadlines.has_expired(Wait::Write) {
+            // Its client is still there, and did not take the answer: whoever wrote it has given up.
+            self.code = Some(Code::RequestTimeout);
+            self.finish(Ended::Timeout);
+        } else {
+            self.finish(Ended::ClientLeft);
+        }
+    }
+}
