@@ -39,6 +39,10 @@ pub(crate) struct Pages {
     pub trace: Trace,
     /// Lines of the access log that could not be read.
     pub unreadable_records: u64,
+    /// The access log as it was written, where it is to be kept.
+    pub log: Option<Vec<u8>>,
+    /// The gateway's page of metrics, when nobody asked any more.
+    pub metrics: String,
 }
 
 /// Now, nanoseconds from t = 0, on whichever simulated host this is asked. Virtual: it moves with the simulation.
