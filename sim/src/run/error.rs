@@ -69,7 +69,9 @@ impl RunError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Scenario(LoadError::Invalid(_)) | Self::Template(_) => 1,
+            Self::Scenario(LoadError::Invalid(_))
+            | Self::Template(_)
+            | Self::Simulate { source: SimulateError::Tokens(_), .. } => 1,
             _ => 3,
         }
     }

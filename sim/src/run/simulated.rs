@@ -36,13 +36,8 @@ use crate::process::Usage;
 use crate::scenario::Scenario;
 use crate::scenario::gateway::Checked;
 use crate::scenario::policy::limits;
-use crate::virtual_time::{self, Anomaly, Observed, Options, SimulateError, TOLERANCE};
+use crate::virtual_time::{self, Anomaly, MISSED, Observed, Options, SimulateError, TOLERANCE};
 
-/// What must not happen in any world, whatever is sent and configured; `sim explore` knows more of the worlds that it
-/// draws itself.
-const NEVER: [&str; 4] = ["still_held", "access_log", "bytes_beyond_answer", "ambiguous_request"];
-/// Events of the gateway that its world did not hear.
-const MISSED: &str = "events_missed";
 /// Buckets are counted finer than this world's clock moves.
 const GRAIN: Tolerance = Tolerance { stamp_ns: 1_000_000, ..TOLERANCE };
 
@@ -99,8 +94,11 @@ fn nothing_to_warm_up() -> WarmedUp {
 
 /// What only a run in virtual time has in its result: what two equal runs share, and what must never happen and did.
 fn told(seen: &Observed) -> Value {
-    let never: Vec<&Anomaly> = seen.anomalies.iter().filter(|anomaly| NEVER.contains(&anomaly.kind)).collect();
-    let one = |anomaly: &&Anomaly| json!({ "t_ms": anomaly.at_ns as f64 / 1e6, "kind": anomaly.kind, "detail": anomaly.detail });
+    let never: Vec<&Anomaly> = seen.anomalies.iter().filter(|anomaly| anomaly.kind != MISSED).collect();
+    let one = |anomaly: &&Anomaly| {
+        let t_ms = anomaly.at_ns as f64 / 1e6;
+        json!({ "t_ms": t_ms, "kind": anomaly.kind, "detail": anomaly.detail })
+    };
     json!({
         "trace": format!("{:016x}", seen.trace),
         "anomalies": never.len(),

@@ -439,8 +439,6 @@ fn what_only_sockets_carry_is_not_run_in_virtual_time() {
     refused(&calling, "has no services that call others");
     refused(&format!("{}[[events]]\nat = \"1s\"\ndo = \"restart\"\n", simulated()), "has no event but `reload`");
     refused(&simulated().replace("request =", "http2 = true\nrequest ="), "speaks HTTP/1.1 in the clear");
-    let token = "request = { path = \"/api\", headers = { authorization = \"Bearer {token(subject=a)}\" } }";
-    refused(&simulated().replace("request = { path = \"/api\" }", token), "signs no tokens");
 }
 
 #[test]

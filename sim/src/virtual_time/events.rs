@@ -9,6 +9,7 @@ use gateway::gateway::Gateway;
 use gateway::telemetry::events::{Event as Told, Follower, Kind, Stamped};
 use gateway::telemetry::metrics::AttemptOutcome;
 
+use super::MISSED;
 use super::faults::nanos;
 use super::journal::{HEAD_START, Journal};
 use super::names::Names;
@@ -36,7 +37,7 @@ pub(super) async fn collect(
     loop {
         let batch = follower.next().await;
         if batch.missed > 0 {
-            journal.anomaly("events_missed", format!("{} of them", batch.missed));
+            journal.anomaly(MISSED, format!("{} of them", batch.missed));
         }
         journal.with(|pages| {
             for told in &batch.events {

@@ -28,7 +28,7 @@ use crate::scenario::model::{EventAct, EventPart};
 /// The host's name.
 pub(crate) const HOST: &str = "gateway";
 /// Wall-clock time when the gateway starts: 2023-11-14T22:13:20Z, the same in every run.
-const EPOCH: Duration = Duration::from_secs(1_700_000_000);
+pub(super) const EPOCH: Duration = Duration::from_secs(1_700_000_000);
 /// How often the access log is emptied: its queue holds a second of any rate that a world has.
 const COLLECT: Duration = Duration::from_millis(100);
 

@@ -51,6 +51,7 @@ struct Load {
 /// Runs all loads to their ends, then closes every connection.
 pub(crate) async fn drive(
     scenario: Rc<Scenario>,
+    texts: Vec<Vec<Option<Texts>>>,
     gateway: SocketAddr,
     phases: Rc<Vec<Phase>>,
     options: Options,
@@ -60,11 +61,12 @@ pub(crate) async fn drive(
     let loads: Vec<JoinHandle<()>> = scenario
         .loads
         .iter()
+        .zip(texts)
         .enumerate()
-        .map(|(number, part)| {
+        .map(|(number, (part, texts))| {
             let load = Rc::new(Load {
                 part: part.clone(),
-                texts: part.requests.iter().map(Texts::of).collect(),
+                texts,
                 number: number as u64,
                 name: part.name.as_str().into(),
                 phases: Rc::clone(&phases),

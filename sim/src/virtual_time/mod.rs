@@ -36,10 +36,12 @@ use std::time::Duration;
 use gateway::config::Config;
 use gateway::config::settings::Route;
 use gateway::config::settings::route::Rewrite;
+use loadgen::request::KeyError;
 
 use crate::history::limit::requests;
 use crate::history::{History, Phase};
 use crate::oracle::policy::Tolerance;
+use crate::run::RunKeys;
 use crate::scenario::Scenario;
 use crate::scenario::gateway::{Filling, SOME_KEYS};
 use crate::scenario::model::EventAct;
@@ -60,6 +62,12 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// The way to a mock takes some steps of the network, a new connection's first; the gateway's own stamps are exact.
 pub(crate) const TOLERANCE: Tolerance = Tolerance { transit_ns: 10_000_000, stamp_ns: 0 };
+
+/// Events of the gateway that its world did not hear, as an anomaly.
+pub(crate) const MISSED: &str = "events_missed";
+/// What must not happen in any world, whatever is sent and configured; `sim explore` knows more of the worlds that it
+/// draws itself.
+const NEVER: &[&str] = &["still_held", "access_log", "bytes_beyond_answer", "ambiguous_request", MISSED];
 
 /// Where clients come from: turmoil's own network.
 const CLIENTS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 0, 1));
@@ -121,6 +129,12 @@ pub enum SimulateError {
     /// It needs something that the simulated world lacks.
     #[error("the virtual runtime has no {0}; run it with runtime = \"sockets\"")]
     Lacks(&'static str),
+    /// Its clients have tokens, and where worlds are explored every identity that comes to a mock is a forged one.
+    #[error("in what is explored nobody has a token; leave {{token(...)}} out, or run it with: sim run")]
+    Explored,
+    /// The tokens of its requests cannot be signed.
+    #[error("tokens: {0}")]
+    Tokens(#[from] KeyError),
     /// The world came to no end, or a part of it failed.
     #[error("the simulated world broke: {0}")]
     Broke(String),
@@ -139,7 +153,9 @@ pub fn run(scenario: &Scenario, options: Options) -> Result<Observed, SimulateEr
 /// # Errors
 /// As [`run`].
 pub fn run_until(scenario: &Scenario, options: Options, stop: &AtomicBool) -> Result<Observed, SimulateError> {
-    check(scenario)?;
+    check(scenario, options)?;
+    let keys = keys(scenario)?;
+    let texts = texts::of(scenario, keys.as_ref())?;
     let scenario = Rc::new(scenario.clone());
     let (journal, handle) = (Journal::default(), Handle::default());
     let faults = Rc::new(Faults::of(&scenario));
@@ -149,6 +165,7 @@ pub fn run_until(scenario: &Scenario, options: Options, stop: &AtomicBool) -> Re
         pages.history.faults = faults.windows();
         pages.history.phases = phases.to_vec();
         pages.log = options.for_result.then(Vec::new);
+        pages.kinds = options.for_result.then_some(NEVER);
     });
     let mut builder = turmoil::Builder::new();
     builder
@@ -161,7 +178,7 @@ pub fn run_until(scenario: &Scenario, options: Options, stop: &AtomicBool) -> Re
     let mut world = builder.build();
     let at_mocks = world.lookup(mock::HOST);
     let at_gateway = world.lookup(gateway_host::HOST);
-    let text = scenario.gateway.template.fill(&filling(&places, at_mocks, at_gateway));
+    let text = scenario.gateway.template.fill(&filling(&places, at_mocks, at_gateway, keys.as_ref()));
     let name = |place: &Rc<mock::Place>| (SocketAddr::new(at_mocks, place.port), place.endpoint.clone());
     let mut names = Names::of_mocks(places.iter().map(name));
     if options.for_result {
@@ -185,7 +202,7 @@ pub fn run_until(scenario: &Scenario, options: Options, stop: &AtomicBool) -> Re
         let (handle, journal) = (handle.clone(), journal.clone());
         let gateway = SocketAddr::new(at_gateway, PORT);
         world.client("load", async move {
-            load::drive(scenario, gateway, phases, options, journal.clone()).await;
+            load::drive(scenario, texts, gateway, phases, options, journal.clone()).await;
             settle(&handle, &journal, options).await;
             Ok(())
         });
@@ -240,8 +257,17 @@ fn observed(journal: &Journal, elapsed: Duration) -> Observed {
     })
 }
 
+/// The keys of its tokens, where it has some. They are issued when the world begins.
+fn keys(scenario: &Scenario) -> Result<Option<RunKeys>, SimulateError> {
+    let made = texts::hold_tokens(scenario).then(|| RunKeys::make_at(&scenario.tokens, gateway_host::EPOCH.as_secs()));
+    Ok(made.transpose()?)
+}
+
 /// Refuses what is not there.
-fn check(scenario: &Scenario) -> Result<(), SimulateError> {
+fn check(scenario: &Scenario, options: Options) -> Result<(), SimulateError> {
+    if !options.for_result && texts::hold_tokens(scenario) {
+        return Err(SimulateError::Explored);
+    }
     if scenario.redis {
         return Err(SimulateError::Lacks("Redis"));
     }
@@ -257,14 +283,14 @@ fn check(scenario: &Scenario) -> Result<(), SimulateError> {
     }
 }
 
-fn filling(places: &[Rc<mock::Place>], mocks: IpAddr, gateway: IpAddr) -> Filling {
+fn filling(places: &[Rc<mock::Place>], mocks: IpAddr, gateway: IpAddr, keys: Option<&RunKeys>) -> Filling {
     let endpoint = |place: &Rc<mock::Place>| (place.endpoint.to_string(), SocketAddr::new(mocks, place.port));
     Filling {
         endpoints: places.iter().map(endpoint).collect::<BTreeMap<_, _>>(),
         listeners: vec![SocketAddr::new(gateway, PORT)],
         access_log: "stdout".to_owned(),
-        // Nobody here has a token: a configuration that asks for some holds all the same.
-        key_set: SOME_KEYS.to_owned(),
+        // Where nobody has a token, a configuration that asks for some holds all the same.
+        key_set: keys.map_or(SOME_KEYS, RunKeys::set).to_owned(),
         ..Filling::default()
     }
 }

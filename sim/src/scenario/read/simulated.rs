@@ -1,7 +1,6 @@
 //! `runtime = "virtual"`: what a simulated world has not is refused where it is written, with what can be done.
 
 use gateway::config::settings::upstream::Protocol;
-use loadgen::request::{Mix, TemplateError};
 
 use super::super::gateway::Checked;
 use super::super::model::{KEY_SERVER, LoadPart, MockPart};
@@ -73,7 +72,6 @@ fn check_loads(reader: &Reader<'_>, all: &[LoadPart], report: &mut Report) {
             }
         };
         refuse(load.journey.is_some(), "goes no journeys: their users are a process with a clock of its own");
-        refuse(holds_tokens(load), "signs no tokens");
         refuse(!load.way.is_plain(), "speaks HTTP/1.1 in the clear, to the first listener");
     }
 }
@@ -89,11 +87,4 @@ pub(super) fn check_gateway(reader: &Reader<'_>, checked: &Checked, report: &mut
 
 fn table<'a>(reader: &Reader<'a>, key: &str) -> Option<&'a Table> {
     reader.node(key).and_then(|node| node.table())
-}
-
-/// Whether a load's requests hold `{token(...)}`.
-fn holds_tokens(load: &LoadPart) -> bool {
-    let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-    let mut requests = load.requests.iter().filter(|request| request.weight > 0);
-    requests.any(|request| matches!(Mix::new(&[request.template(nowhere)], 0), Err(TemplateError::Token { .. })))
 }
