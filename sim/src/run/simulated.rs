@@ -165,8 +165,6 @@ fn sample(request: &ClientRequest) -> Sample {
     let outcome = match request.outcome {
         Outcome::Ok => Sampled::Ok,
         _ if failure.is_some() => Sampled::Failed,
-        // Whoever gave it: that is how it is counted on sockets.
-        _ if matches!(request.status, Some(429 | 503)) => Sampled::Rejected,
         Outcome::ClientError => Sampled::ClientError,
         Outcome::Rejected => Sampled::Rejected,
         Outcome::Failed | Outcome::Dropped => Sampled::Failed,
@@ -306,7 +304,7 @@ mod tests {
         assert_eq!(counted(Outcome::Ok, Some(200), 1), (Sampled::Ok, None));
         assert_eq!(counted(Outcome::Ok, Some(503), 1), (Sampled::Ok, None), "it was expected");
         assert_eq!(counted(Outcome::Rejected, Some(429), 1), (Sampled::Rejected, None));
-        assert_eq!(counted(Outcome::Failed, Some(503), 1), (Sampled::Rejected, None));
+        assert_eq!(counted(Outcome::Failed, Some(503), 1), (Sampled::Failed, None), "a service's");
         assert_eq!(counted(Outcome::Failed, Some(502), 1), (Sampled::Failed, None));
         assert_eq!(counted(Outcome::ClientError, Some(404), 1), (Sampled::ClientError, None));
         assert_eq!(counted(Outcome::ClientError, None, 0), (Sampled::Failed, Some(Failure::Timeout)), "it left");
