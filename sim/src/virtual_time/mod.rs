@@ -216,7 +216,7 @@ pub fn run_until(scenario: &Scenario, options: Options, stop: &AtomicBool) -> Re
     // The hosts hold the journal too.
     drop(world);
     let connections = places.iter().map(|place| place.connections.get()).sum();
-    let kept = options.for_result.then(|| kept(&journal, connections)).unwrap_or_default();
+    let kept = if options.for_result { kept(&journal, connections) } else { Kept::default() };
     Ok(Observed { interrupted, kept, ..observed(&journal, elapsed) })
 }
 
