@@ -1,7 +1,8 @@
 //! The types of a result file. Latencies are microseconds, from the intended send time.
 //!
 //! Sections that later kinds of run add are kept as they are in [`ResultFile::other`], so that an older reader loses
-//! nothing of a newer file of the same version.
+//! nothing of a newer file of the same version. What the contract names without a question mark is always written, empty
+//! or `null` where there is nothing to tell; what came later is absent then.
 
 use std::collections::BTreeMap;
 
@@ -62,22 +63,22 @@ pub struct ResultFile {
     /// Whether it can be believed.
     pub validity: Validity,
     /// Each load by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub load: BTreeMap<String, Load>,
     /// Each gateway instance by number.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub gateway: BTreeMap<String, Gateway>,
     /// Breakers by `upstream/endpoint`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub breakers: BTreeMap<String, Breaker>,
     /// Rate limits by rule.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub limiters: BTreeMap<String, Limiter>,
     /// Balance by upstream.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub balance: BTreeMap<String, Balance>,
     /// What retries did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub retries: Option<Retries>,
     /// Latency against load, by load.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -107,10 +108,10 @@ pub struct ResultFile {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub claims: Vec<Claim>,
     /// Figures over time.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub timeline: Vec<Moment>,
     /// What was expected, and whether it holds.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub expectations: Vec<Expectation>,
     /// The run's verdict.
     pub verdict: Verdict,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use reports::result::{ReadError, ResultFile, SCHEMA};
+use reports::result::{Balance, Breaker, Gateway, Limiter, Load, Phase, ReadError, ResultFile, Retries, SCHEMA};
 use serde_json::{Value, json};
 
 mod fixtures;
@@ -81,6 +81,45 @@ fn what_is_optional_may_be_absent() {
     let result = parse(&least.to_string()).unwrap();
     assert!(result.load.is_empty() && result.timeline.is_empty());
     assert!(validator().is_valid(&least));
+}
+
+#[test]
+fn what_the_contract_names_is_written_though_there_is_nothing_to_tell() {
+    fn one<T>(of: T) -> std::collections::BTreeMap<String, T> {
+        [("a".to_owned(), of)].into()
+    }
+    let load = Load { phases: one(Phase::default()), ..Load::default() };
+    let full = ResultFile {
+        load: one(load),
+        gateway: one(Gateway::default()),
+        breakers: one(Breaker::default()),
+        limiters: one(Limiter::default()),
+        balance: one(Balance::default()),
+        retries: Some(Retries::default()),
+        ..ResultFile::default()
+    };
+    let written = |result: &ResultFile| serde_json::from_str::<Value>(&result.to_json()).unwrap();
+    let keys = |of: Value, names: &str| {
+        for name in names.split_whitespace() {
+            assert!(of.get(name).is_some(), "{name} is missing: {of}");
+        }
+    };
+    let sections = "load gateway breakers limiters balance retries timeline expectations";
+    keys(written(&ResultFile::default()), sections);
+    let full = written(&full);
+    keys(full["environment"].clone(), "steal_ratio noise_aa");
+    keys(full["load"]["a"]["phases"]["a"].clone(), "latency_us service_us added_us status outcome success_ratio");
+    keys(full["gateway"]["a"].clone(), "cpu_us_per_request rss_bytes connections_opened reuse_ratio");
+    let breaker = "trips trip_ms attempts_to_trip oracle_attempts trip_error leaked_attempts probes_max_concurrent \
+                   recovery_ms recovery_oracle_ms transitions";
+    keys(full["breakers"]["a"].clone(), breaker);
+    let limiter = "offered admitted oracle_admitted false_admits false_refusals bound_violation sustained_error \
+                   retry_after_error_ms fairness_jain";
+    keys(full["limiters"]["a"].clone(), limiter);
+    keys(full["balance"]["a"].clone(), "share expected_share regret_bad regret_idle moved_keys");
+    keys(full["retries"].clone(), "amplification budget_refused");
+    assert_eq!(full["breakers"]["a"]["transitions"], json!([]));
+    assert_eq!(parse(&full.to_string()).unwrap().breakers["a"], Breaker::default());
 }
 
 #[test]

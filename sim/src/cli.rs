@@ -100,7 +100,7 @@ enum Command {
     /// it
     #[command(after_help = DEMO_HELP)]
     Demo(DemoArguments),
-    /// Run a scenario on the real programs: topology, load, faults and expectations from one file
+    /// Run a scenario on the real programs, or in virtual time: topology, load, faults and expectations from one file
     #[command(after_help = RUN_HELP)]
     Run(RunArguments),
     /// Run the committed scenarios one after another, with one table at the end

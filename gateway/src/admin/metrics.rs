@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
 use super::State;
+use crate::gateway::Gateway;
 use crate::network::Network;
 use crate::telemetry::exposition::{Format, ScrapeInputs, render};
 use crate::telemetry::metrics::{
@@ -18,20 +19,34 @@ use crate::upstream::Upstream;
 
 pub(super) async fn metrics<N: Network>(Shared(state): Shared<Arc<State<N>>>, headers: HeaderMap) -> Response {
     let format = Format::negotiate(headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()));
-    let shared = state.gateway.shared();
-    let mut inputs =
-        ScrapeInputs { log_dropped: shared.log.dropped(), process: ProcessStats::read(), ..ScrapeInputs::default() };
-    inputs.log_write_failures = shared.log.write_failures();
-    inputs.keys = shared.identity.keys();
+    let mut inputs = ScrapeInputs { process: ProcessStats::read(), ..inputs(&state.gateway) };
     // Without a file there is nothing that could be mended.
     inputs.reload_refused = state.reloader.path().is_some() && state.reloader.last().is_some_and(|last| !last.ok);
     inputs.needs_restart = !state.reloader.needs_restart().is_empty();
-    inputs.certificates = shared.tls.expiries();
-    for upstream in state.gateway.upstreams() {
+    let body = render(format, &state.gateway.shared().metrics, &inputs);
+    ([(header::CONTENT_TYPE, format.content_type())], body).into_response()
+}
+
+/// The page of a gateway that has no process of its own, as in simulated time: what it says of a process is zero.
+#[must_use]
+pub fn metrics_page<N: Network>(gateway: &Gateway<N>) -> Vec<u8> {
+    render(Format::Prometheus, &gateway.shared().metrics, &inputs(gateway))
+}
+
+/// What the gateway itself knows.
+fn inputs<N: Network>(gateway: &Gateway<N>) -> ScrapeInputs {
+    let shared = gateway.shared();
+    let mut inputs = ScrapeInputs {
+        log_dropped: shared.log.dropped(),
+        log_write_failures: shared.log.write_failures(),
+        keys: shared.identity.keys(),
+        certificates: shared.tls.expiries(),
+        ..ScrapeInputs::default()
+    };
+    for upstream in gateway.upstreams() {
         add(&upstream, &mut inputs);
     }
-    let body = render(format, &shared.metrics, &inputs);
-    ([(header::CONTENT_TYPE, format.content_type())], body).into_response()
+    inputs
 }
 
 /// What an upstream knows of its endpoints.

@@ -14,6 +14,7 @@ mod serve;
 mod view;
 mod write;
 
+pub use metrics::metrics_page;
 pub use serve::serve;
 
 use std::sync::Arc;

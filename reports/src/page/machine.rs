@@ -124,15 +124,19 @@ pub(super) fn environment(result: &ResultFile) -> Option<Markup> {
             @for (name, gateway) in gateways {
                 h3 { "Gateway " (name) }
                 dl.cards {
-                    div.card { dt { "CPU time a request" } dd { (duration(gateway.cpu_us_per_request)) } }
+                    @if let Some(cpu_us) = gateway.cpu_us_per_request {
+                        div.card { dt { "CPU time a request" } dd { (duration(cpu_us)) } }
+                    }
                     @if let Some(instructions) = gateway.instructions_per_request {
                         div.card { dt { "instructions a request" } dd { (digits(instructions)) } }
                     }
-                    div.card {
-                        dt { "memory" }
-                        dd {
-                            (mebibytes(gateway.rss_bytes.idle)) " idle, " (mebibytes(gateway.rss_bytes.peak)) " peak, "
-                            (mebibytes(gateway.rss_bytes.end)) " at the end"
+                    @if let Some(rss) = gateway.rss_bytes {
+                        div.card {
+                            dt { "memory" }
+                            dd {
+                                (mebibytes(rss.idle)) " idle, " (mebibytes(rss.peak)) " peak, "
+                                (mebibytes(rss.end)) " at the end"
+                            }
                         }
                     }
                     div.card {

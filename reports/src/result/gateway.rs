@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 /// One gateway instance.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Gateway {
-    /// User and system time for each request, microseconds.
+    /// User and system time for each request, microseconds; none in virtual time, where nothing costs anything.
+    #[serde(default)]
     #[schemars(range(min = 0.0))]
-    pub cpu_us_per_request: f64,
-    /// Resident memory.
-    pub rss_bytes: Rss,
+    pub cpu_us_per_request: Option<f64>,
+    /// Resident memory; none in virtual time.
+    #[serde(default)]
+    pub rss_bytes: Option<Rss>,
     /// Upstream connections opened, counted at the mocks.
     pub connections_opened: u64,
     /// One less connections over requests, counted at the mocks.
@@ -43,13 +45,13 @@ pub struct Balance {
     #[serde(default)]
     pub expected_share: BTreeMap<String, f64>,
     /// Requests sent to an unhealthy endpoint, over those offered; perfect is 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub regret_bad: Option<f64>,
     /// Requests of its fair share that a healthy endpoint did not get, over those offered; perfect is 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub regret_idle: Option<f64>,
     /// Keys that went elsewhere although their home was well; only with `consistent_hash`, where there were faults.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub moved_keys: Option<f64>,
 }
 
@@ -60,6 +62,5 @@ pub struct Retries {
     /// Upstream attempts over client requests, counted at the mocks.
     pub amplification: f64,
     /// Retries that the budget refused, where the gateways could tell.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub budget_refused: Option<u64>,
 }

@@ -98,7 +98,7 @@ pub struct Phase {
     /// From the first byte sent.
     pub service_us: Quantiles,
     /// From the first byte sent to the answer's head, less the mock's residence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub added_us: Option<AddedQuantiles>,
     /// Answers by status, `0` for none.
     #[schemars(extend("propertyNames" = {"pattern": "^(0|[1-5][0-9][0-9])$"}))]

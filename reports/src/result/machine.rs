@@ -27,7 +27,7 @@ pub struct Environment {
     #[schemars(range(min = 0.0))]
     pub steal_ratio: f64,
     /// What two equal builds differ by, as a share.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     #[schemars(range(min = 0.0))]
     pub noise_aa: Option<f64>,
 }

@@ -1,6 +1,7 @@
 //! How breakers and limiters did beside their oracles.
 //!
-//! What did not happen has no figure: a breaker that never tripped has no trip time. So most are optional.
+//! What did not happen has no figure: a breaker that never tripped has no trip time. So most are optional, and written as
+//! `null` then, since the contract names them.
 
 use std::collections::BTreeMap;
 
@@ -14,32 +15,25 @@ pub struct Breaker {
     /// How often it went from closed to open.
     pub trips: u64,
     /// From the first attempt that counts as failed to the trip, milliseconds; the worst over all trips.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub trip_ms: Option<f64>,
     /// Failed attempts until the trip.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts_to_trip: Option<u64>,
     /// The smallest number of the same attempts that the configured policy needs.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub oracle_attempts: Option<u64>,
     /// Attempts to trip less the oracle's.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub trip_error: Option<i64>,
     /// Attempts started while it was open that were no probes.
     pub leaked_attempts: u64,
     /// The most probes at one time.
     pub probes_max_concurrent: u64,
-    /// From the end of the fault to the breaker's closing, milliseconds; the worst. Absent when it never closed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// From the end of the fault to the breaker's closing, milliseconds; the worst. None when it never closed.
     pub recovery_ms: Option<f64>,
     /// The least that the configured policy allows, milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_oracle_ms: Option<f64>,
     /// Faults that were over, and after which it never closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub never_closed: Option<u64>,
     /// Its changes of state, in order of time.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub transitions: Vec<Transition>,
 }
 
@@ -73,16 +67,12 @@ pub struct Limiter {
     /// Refused, though the oracle let pass.
     pub false_refusals: u64,
     /// The most that any window held above burst plus rate times its length, requests; at most 0 is right.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub bound_violation: Option<f64>,
     /// The admitted rate under twice the limit or more, against the limit, as a share.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sustained_error: Option<f64>,
     /// Between the promise of `Retry-After` and the first admission of who obeyed it, milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after_error_ms: Option<f64>,
     /// Jain's index over keys: 1 is equal.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub fairness_jain: Option<f64>,
     /// What was decided in each phase.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

@@ -55,8 +55,12 @@ pub(super) fn figures(result: &ResultFile) -> BTreeMap<String, Figure> {
 
 fn cost(result: &ResultFile, figures: &mut Figures) {
     for (name, gateway) in &result.gateway {
-        figures.worse_when_more(format!("gateway.{name}.cpu_us_per_request"), gateway.cpu_us_per_request);
-        figures.worse_when_more(format!("gateway.{name}.rss_bytes.peak"), gateway.rss_bytes.peak as f64);
+        if let Some(cpu_us) = gateway.cpu_us_per_request {
+            figures.worse_when_more(format!("gateway.{name}.cpu_us_per_request"), cpu_us);
+        }
+        if let Some(rss) = gateway.rss_bytes {
+            figures.worse_when_more(format!("gateway.{name}.rss_bytes.peak"), rss.peak as f64);
+        }
         figures.better_when_more(format!("gateway.{name}.reuse_ratio"), gateway.reuse_ratio);
     }
 }

@@ -80,8 +80,8 @@ fn of_result(result: &ResultFile, figures: &mut BTreeMap<String, f64>) {
     if let Some(retries) = &result.retries {
         figures.insert("retry_amplification".to_owned(), retries.amplification);
     }
-    if let Some(gateway) = result.gateway.get("0") {
-        figures.insert("cpu_us_per_request".to_owned(), gateway.cpu_us_per_request);
+    if let Some(cpu_us) = result.gateway.get("0").and_then(|gateway| gateway.cpu_us_per_request) {
+        figures.insert("cpu_us_per_request".to_owned(), cpu_us);
     }
     for (upstream, balance) in &result.balance {
         figures.extend(balance.regret_bad.map(|regret| (format!("regret_bad.{upstream}"), regret)));

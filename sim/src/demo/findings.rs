@@ -70,8 +70,12 @@ pub(super) fn result_file(options: &Options, world: &World, findings: &Findings,
     let load = LoadResult::of(recorder, totals, Some(findings.offered));
     let (before, after) = findings.usage;
     let gateway = Gateway {
-        cpu_us_per_request: round(findings.gateway_cpu_us(), 100.0),
-        rss_bytes: Rss { idle: before.rss_bytes, peak: before.rss_bytes.max(after.rss_bytes), end: after.rss_bytes },
+        cpu_us_per_request: Some(round(findings.gateway_cpu_us(), 100.0)),
+        rss_bytes: Some(Rss {
+            idle: before.rss_bytes,
+            peak: before.rss_bytes.max(after.rss_bytes),
+            end: after.rss_bytes,
+        }),
         connections_opened: findings.connections_at_mocks,
         reuse_ratio: round(findings.reuse_ratio(), 1e5),
         instructions_per_request: None,

@@ -22,8 +22,8 @@ use std::collections::{HashMap, HashSet};
 use super::facts::{Facts, Load, Policy, Service};
 use crate::history::{Attempt, ClientRequest, Ending, EventKind, FaultWindow, History, Name, Outcome};
 use crate::oracle;
-use crate::oracle::policy::Tolerance;
 use crate::virtual_time::Observed;
+pub(super) use crate::virtual_time::TOLERANCE;
 
 mod recovery;
 
@@ -45,8 +45,6 @@ const PROBES: f64 = 3.0;
 /// A clock that moves by milliseconds, on a way of some hosts.
 const GRAIN_NS: u64 = 20_000_000;
 const MS: u64 = 1_000_000;
-/// The way to a mock takes some steps of the network, a new connection's first; the gateway's own stamps are exact.
-pub(super) const TOLERANCE: Tolerance = Tolerance { transit_ns: 10 * MS, stamp_ns: 0 };
 
 /// Everything that does not hold.
 pub(super) fn violations(facts: &Facts, seen: &Observed) -> Vec<Violation> {
@@ -237,6 +235,7 @@ mod tests {
     use super::*;
     use crate::history::Seen;
     use crate::history::story::Story;
+    use crate::virtual_time::Kept;
     use std::time::Duration;
 
     fn facts(policy: Policy) -> Facts {
@@ -260,7 +259,14 @@ mod tests {
     }
 
     fn kinds_of(story: Story, policy: Policy) -> Vec<String> {
-        let seen = Observed { history: story.end(), trace: 0, anomalies: Vec::new(), elapsed: Duration::ZERO };
+        let seen = Observed {
+            history: story.end(),
+            trace: 0,
+            anomalies: Vec::new(),
+            elapsed: Duration::ZERO,
+            interrupted: false,
+            kept: Kept::default(),
+        };
         violations(&facts(policy), &seen).into_iter().map(|violation| violation.kind).collect()
     }
 

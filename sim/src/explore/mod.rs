@@ -127,7 +127,11 @@ impl Options {
 fn examine(scenario: &Scenario, twice: bool) -> Result<Examined, virtual_time::SimulateError> {
     let facts = Facts::of(scenario);
     // The default of the gateway is 75 s; drawn worlds do not change it.
-    let options = virtual_time::Options { examine: facts.may_examine, idle_timeout_ns: 74_000_000_000 };
+    let options = virtual_time::Options {
+        examine: facts.may_examine,
+        idle_timeout_ns: 74_000_000_000,
+        ..virtual_time::Options::default()
+    };
     let run = || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| virtual_time::run(scenario, options)));
     let broken = |kind: &str, detail: String| Examined {
         violations: vec![Violation { kind: kind.to_owned(), detail }],
@@ -216,7 +220,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for share in [1.0, 0.75] {
             let (scenario, _) = scenario_of(&outage(share), folder.path(), "outage", "").unwrap();
-            let options = virtual_time::Options { examine: true, idle_timeout_ns: 74_000_000_000 };
+            let options = virtual_time::Options { examine: true, idle_timeout_ns: 74_000_000_000, for_result: false };
             let seen = virtual_time::run(&scenario, options).unwrap();
             let policies = Facts::of(&scenario).policies;
             let scores = oracle::breaker::judge(&seen.history, &policies, check::TOLERANCE);

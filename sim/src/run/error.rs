@@ -9,6 +9,7 @@ use loadgen::request::{KeyError, TemplateError};
 
 use crate::children::ChildError;
 use crate::scenario::LoadError;
+use crate::virtual_time::SimulateError;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -17,8 +18,16 @@ pub enum RunError {
     #[error("{0}")]
     Scenario(#[from] LoadError),
     /// It runs elsewhere.
-    #[error("{0} is a scenario for virtual time; run it with: sim explore {0}")]
+    #[error("{0} is a scenario for virtual time, where only our gateway can be; run it with: sim run {0}")]
     Virtual(PathBuf),
+    /// It cannot be simulated.
+    #[error("{file}: {source}")]
+    Simulate {
+        /// The scenario's file.
+        file: PathBuf,
+        /// What the simulated world lacks, or how it broke.
+        source: SimulateError,
+    },
     /// A program does not serve.
     #[error("{0}")]
     Child(#[from] ChildError),
@@ -60,7 +69,9 @@ impl RunError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Scenario(LoadError::Invalid(_)) | Self::Template(_) => 1,
+            Self::Scenario(LoadError::Invalid(_))
+            | Self::Template(_)
+            | Self::Simulate { source: SimulateError::Tokens(_), .. } => 1,
             _ => 3,
         }
     }

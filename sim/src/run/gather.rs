@@ -84,7 +84,8 @@ impl Upstreams {
         self.by_mock.iter().map(|(mock, endpoint)| (endpoint.to_string(), mock.clone())).collect()
     }
 
-    fn get(&self, mock: &str) -> Option<&Endpoint> {
+    /// An endpoint by its name in the scenario.
+    pub(super) fn get(&self, mock: &str) -> Option<&Endpoint> {
         self.by_mock.get(mock)
     }
 

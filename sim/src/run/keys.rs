@@ -47,13 +47,18 @@ struct Made {
 impl RunKeys {
     /// Makes them.
     pub(crate) fn make(part: &TokenPart) -> Result<Self, KeyError> {
+        Self::make_at(part, unix_seconds())
+    }
+
+    /// Makes them for tokens that are issued at this time, seconds since the Unix epoch.
+    pub(crate) fn make_at(part: &TokenPart, issued_at: u64) -> Result<Self, KeyError> {
         let keys = if part.keys.is_empty() { one_of_each(part.algorithm) } else { part.keys.clone() };
         let made = keys.iter().map(make).collect::<Result<Vec<Made>, KeyError>>()?;
         let settings = |key: &KeyPart| TokenSettings {
             issuer: part.issuer.clone(),
             audience: part.audience.clone(),
             key_id: Some(key.name.clone()),
-            issued_at: unix_seconds(),
+            issued_at,
             lifetime: part.lifetime,
         };
         let signer = |at: usize| TokenKey::from_pem(made[at].pem.as_bytes(), settings(&keys[at]));

@@ -176,7 +176,7 @@ fn attack(fields: &[Field], stretch: &Stretch, start_ns: u64, ended: &AtomicBool
 }
 
 /// Histograms for each phase of the scenario.
-fn recorder(scenario: &Scenario, start_ns: u64) -> Recorder {
+pub(super) fn recorder(scenario: &Scenario, start_ns: u64) -> Recorder {
     let phases = scenario.phases();
     let mut phases = phases.iter().map(|(name, at)| (name, start_ns + duration_ns(*at)));
     let (first, from_ns) = phases.next().map_or(("before", start_ns), |(name, at_ns)| (name.as_str(), at_ns));

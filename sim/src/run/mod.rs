@@ -6,6 +6,7 @@
 //! - `rules`: what happens to the mocks, and which keys their key server has;
 //! - `warm_up`, `steady`: until latency is steady; `capacity`: what can be carried; `measure`, `watch`, `timeline`:
 //!   what happens from t = 0 on;
+//! - `simulated`: all of that in virtual time, from the same code behind it;
 //! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`, `beside`: figures;
 //! - `validity`, `verdict`: whether they can be believed, and what follows.
 //!
@@ -34,6 +35,7 @@ mod redis;
 mod relay;
 mod rules;
 mod score;
+mod simulated;
 mod slowest;
 mod steady;
 mod timeline;
@@ -64,8 +66,8 @@ pub(crate) use verdict::figure as figure_of;
 
 use crate::children::Programs;
 use crate::history::History;
-use crate::oracle;
-use crate::oracle::policy::Tolerance;
+use crate::oracle::policy::{Policies, Tolerance};
+use crate::oracle::{self, Scores};
 use crate::processors::Processors;
 use crate::scenario::gateway::Checked;
 use crate::scenario::model::{ExpectPart, LoadModel, Runtime};
@@ -116,9 +118,6 @@ pub fn run(options: &Options) -> Result<ExitCode, RunError> {
     if options.check {
         print(&format!("{}: holds, {:.0} s\n", options.scenario.display(), scenario.length().as_secs_f64()));
         return Ok(ExitCode::SUCCESS);
-    }
-    if scenario.runtime == Runtime::Virtual {
-        return Err(RunError::Virtual(options.scenario.clone()));
     }
     scenario.seed = options.seed.unwrap_or(scenario.seed);
     let stop = Arc::new(AtomicBool::new(false));
@@ -181,12 +180,13 @@ impl Bench<'_> {
         folder: &Path,
         other: Option<&Arc<dyn Other>>,
     ) -> Result<Ran, RunError> {
-        // What it says of the network and of time does not hold on sockets.
-        if scenario.runtime == Runtime::Virtual {
-            return Err(RunError::Virtual(scenario.file.clone()));
-        }
         let progress = Progress::new(self.quiet);
-        measure_scenario(self, scenario, folder, &progress, other)
+        match (scenario.runtime, other) {
+            (Runtime::Sockets, _) => measure_scenario(self, scenario, folder, &progress, other),
+            (Runtime::Virtual, None) => simulated::run(self, scenario, folder, &progress),
+            // It is made for sockets.
+            (Runtime::Virtual, Some(_)) => Err(RunError::Virtual(scenario.file.clone())),
+        }
     }
 }
 
@@ -255,7 +255,7 @@ fn measure_scenario(
     let nested = scenario.mocks.iter().any(|mock| !mock.calls.is_empty());
     let records = account::count_records(&world.access_logs(), nested, scenario.hostile.len())?;
     let scores = judge(scenario, &checked, &world, &measured, &followers)?;
-    let routes = times_of_routes(scenario, &world, scores.as_ref())?;
+    let routes = times_of_routes(scenario, &world.access_logs(), scores.as_ref())?;
     let (names, zero_ns) = (world.names, measured.zero_ns);
     let (pinning, driver_cores) = (cores.describe(), if cores.driver.is_empty() { count } else { cores.driver.len() });
     let limited = limited(scenario, &checked, (zero_ns, scores.is_some()), (&followers, &measured.watches));
@@ -273,15 +273,21 @@ fn measure_scenario(
         pinning,
         driver_cores: driver_cores.max(1),
         other,
+        simulated: None,
     };
-    let result = findings.result(started_at, bench.command.to_owned(), programs.commit());
+    finish(bench, findings, &folder, started_at)
+}
+
+/// Judges what was found, and writes everything.
+fn finish(bench: &Bench<'_>, findings: Findings<'_>, folder: &Path, started_at: String) -> Result<Ran, RunError> {
+    let result = findings.result(started_at, bench.command.to_owned(), bench.programs.commit());
     let path = folder.join("result.json");
     std::fs::write(&path, result.to_json()).map_err(RunError::file(&path))?;
-    for (load, watch) in scenario.loads.iter().zip(&findings.measured.watches) {
-        write_histograms(&folder, &load.name, &watch.recorder)?;
+    for (load, watch) in findings.scenario.loads.iter().zip(&findings.measured.watches) {
+        write_histograms(folder, &load.name, &watch.recorder)?;
     }
     // After the histograms, since the page draws them.
-    reports::files::write(&result, &folder, &folder).map_err(RunError::file(&folder))?;
+    reports::files::write(&result, folder, folder).map_err(RunError::file(folder))?;
     let happened = timeline::happened(&findings.measured.events);
     Ok(Ran { result, history: findings.scores.map(|scored| scored.history), happened })
 }
@@ -289,12 +295,12 @@ fn measure_scenario(
 /// How long requests of each route took beyond what upstreams did, where that is expected.
 fn times_of_routes(
     scenario: &Scenario,
-    world: &World,
+    logs: &[Option<PathBuf>],
     scores: Option<&Scored>,
 ) -> Result<BTreeMap<String, serde_json::Value>, RunError> {
     let mut figures = scenario.expectations.iter().flat_map(ExpectPart::figures);
     match scores.filter(|_| figures.any(|figure| figure.starts_with("routes."))) {
-        Some(scored) => slowest::over_slowest(&world.access_logs(), &scored.history.attempts),
+        Some(scored) => slowest::over_slowest(logs, &scored.history.attempts),
         None => Ok(BTreeMap::new()),
     }
 }
@@ -321,20 +327,25 @@ fn judge(
     let cooldown = checked.key_cooldown();
     let keys =
         cooldown.map(|cooldown| oracle::keys::judge(&fetches, duration_ns(cooldown), &history.phases, TOLERANCE));
-    let policies = |alignment| gather::policies(checked, scores_breakers, alignment);
-    let mut scores = oracle::judge(&history, &policies(0), TOLERANCE);
+    let scores = best_explained(&history, |alignment| gather::policies(checked, scores_breakers, alignment), TOLERANCE);
+    Ok(Some(Scored { scores, names: upstreams.names(), keys, history }))
+}
+
+/// What the oracles say of a history, with the alignment of each breaker's window that explains it best.
+fn best_explained(history: &History, policies: impl Fn(u64) -> Policies, tolerance: Tolerance) -> Scores {
+    let mut scores = oracle::judge(history, &policies(0), tolerance);
     // Where a window's buckets begin is not seen from outside; the alignment that explains a breaker best counts.
     for alignment in 1..gather::ALIGNMENTS {
         if scores.breakers.values().all(|score| score.trip_error == 0) {
             break;
         }
-        for (name, score) in oracle::breaker::judge(&history, &policies(alignment), TOLERANCE) {
+        for (name, score) in oracle::breaker::judge(history, &policies(alignment), tolerance) {
             if scores.breakers.get(&name).is_some_and(|best| score.trip_error < best.trip_error) {
                 scores.breakers.insert(name, score);
             }
         }
     }
-    Ok(Some(Scored { scores, names: upstreams.names(), keys, history }))
+    scores
 }
 
 /// What rate limits decided, however much that was, and what of the gateways' own account was lost, where anything is

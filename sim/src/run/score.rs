@@ -32,6 +32,8 @@ use crate::scenario::model::ExpectPart;
 const OPENED: &str = "gateway_upstream_connections_opened_total";
 /// Retries for which there was no budget.
 const REFUSED: &str = "gateway_retries_total{result=\"no_budget\"}";
+/// What a result has of virtual time.
+const VIRTUAL_TIME: &str = "virtual_time";
 /// The least step of figures over time.
 const LEAST_STEP_MS: u64 = 250;
 /// About this many steps in a long run.
@@ -73,6 +75,8 @@ pub(super) struct Findings<'a> {
     pub(super) other: Option<&'a Arc<dyn Other>>,
     /// Cores of the driver, and of the users of journeys.
     pub(super) driver_cores: usize,
+    /// Of a run in virtual time, what only such a one has.
+    pub(super) simulated: Option<serde_json::Value>,
 }
 
 impl Findings<'_> {
@@ -80,6 +84,10 @@ impl Findings<'_> {
     pub(super) fn result(&self, started_at: String, command: String, commit: &str) -> ResultFile {
         let mut environment = Environment::read(&self.measured.steal_before);
         environment.pinning.clone_from(&self.pinning);
+        if self.simulated.is_some() {
+            // Nobody's time was taken: none passed but that of the world.
+            environment.steal_ratio = 0.0;
+        }
         let (name, version) = match self.other {
             Some(other) => (other.name().to_owned(), other.version().to_owned()),
             None => ("gateway".to_owned(), format!("gateway {}", gateway::build::version())),
@@ -122,6 +130,9 @@ impl Findings<'_> {
         };
         result.other.insert("events".to_owned(), timeline::to_json(&self.measured.events));
         self.beside(&mut result);
+        if let Some(simulated) = &self.simulated {
+            result.other.insert(VIRTUAL_TIME.to_owned(), simulated.clone());
+        }
         // Other programs have keys of their own, or none.
         let keys = self.scores.as_ref().filter(|_| self.other.is_none()).and_then(|scored| scored.keys.as_ref());
         if let Some(keys) = keys {
@@ -211,15 +222,20 @@ impl Findings<'_> {
             let opened = if count == 1 { accepts } else { told[number].unwrap_or(left) };
             let cpu_us = after.cpu_us.saturating_sub(before.cpu_us) as f64;
             let gateway = Gateway {
-                cpu_us_per_request: round(cpu_us / (self.sent() as f64 * share).max(1.0), 100.0),
-                rss_bytes: Rss {
+                cpu_us_per_request: Some(round(cpu_us / (self.sent() as f64 * share).max(1.0), 100.0)),
+                rss_bytes: Some(Rss {
                     idle: before.rss_bytes,
                     peak: measured.peaks[number].max(after.rss_bytes),
                     end: after.rss_bytes,
-                },
+                }),
                 connections_opened: opened as u64,
                 reuse_ratio: round(1.0 - opened / (upstream * share).max(1.0), 1e5),
                 instructions_per_request: None,
+            };
+            // In virtual time nothing costs anything.
+            let gateway = match self.simulated {
+                Some(_) => Gateway { cpu_us_per_request: None, rss_bytes: None, ..gateway },
+                None => gateway,
             };
             (number.to_string(), gateway)
         };

@@ -27,6 +27,11 @@ pub(super) struct Done {
 }
 
 impl Done {
+    /// What was done in no time at all, as all is in a simulated world.
+    pub(super) fn at_once(at_ms: u64, act: EventAct, error: Option<String>) -> Self {
+        Self { at_ms, act, took_ms: 0, error }
+    }
+
     /// That it was not done, in words.
     pub(super) fn failure(&self) -> Option<String> {
         let error = self.error.as_ref()?;

@@ -9,7 +9,7 @@ use crate::scenario::model::ExpectPart;
 /// Judges every expectation by the result's figures, and adds what every run has to hold.
 pub(super) fn expectations(expected: &[ExpectPart], result: &ResultFile, died: &[usize]) -> Vec<Expectation> {
     let figures = serde_json::to_value(result).unwrap_or_default();
-    let always = ["accounting.missing", "accounting.surplus"].map(|figure| ExpectPart {
+    let always = ["accounting.missing", "accounting.surplus", "virtual_time.anomalies"].map(|figure| ExpectPart {
         figure: figure.to_owned(),
         min: None,
         max: Some(0.0),
@@ -72,10 +72,15 @@ pub(crate) fn figure(figures: &Value, name: &str) -> Option<f64> {
         }
         match at.get(key) {
             Some(inner) => at = inner,
-            None => return is_zero(name, key, keys.next()).then_some(0.0),
+            None => return (is_scored(at, name) && is_zero(name, key, keys.next())).then_some(0.0),
         }
     }
     at.as_f64()
+}
+
+/// Whether `at`, in which a figure is missing, could have it: where no breaker was scored there are none at all.
+fn is_scored(at: &Value, name: &str) -> bool {
+    !name.starts_with("breakers.") || at.as_object().is_some_and(|all| !all.is_empty())
 }
 
 /// Whether what is missing from `key` on was never counted, and so is zero.
@@ -167,7 +172,11 @@ mod tests {
         assert_eq!(value("breakers.orders/0.never_closed"), Some(1.0));
         assert_eq!(value("breakers.orders.trips"), Some(0.0), "all together never tripped");
         assert_eq!((value("breakers.orders/1.recovery_ms"), value("breakers.orders.trip_ms")), (None, None));
-        assert_eq!(figure(&json!({}), "breakers.orders/1.never_closed"), None, "breakers were not scored");
+        for unscored in [json!({}), json!({ "breakers": {} })] {
+            for name in ["breakers.orders/1.never_closed", "breakers.orders/1.trips", "breakers.orders.trips"] {
+                assert_eq!(figure(&unscored, name), None, "breakers were not scored");
+            }
+        }
     }
 
     #[test]

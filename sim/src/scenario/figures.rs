@@ -8,7 +8,7 @@ use gateway::config::settings::upstream::Endpoints;
 use loadgen::journey::Journeys;
 
 use super::gateway::Checked;
-use super::model::{KEY_SERVER, Scenario};
+use super::model::{KEY_SERVER, Runtime, Scenario};
 use super::policy::limits;
 use crate::hostile;
 use crate::metrics_page::Wanted;
@@ -122,7 +122,22 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
         }
     }
     names.extend(OF_EVERY_RUN.map(str::to_owned));
+    if scenario.runtime == Runtime::Virtual {
+        names.retain(|name| !is_of_a_machine(name));
+        names.push("virtual_time.anomalies".to_owned());
+    }
     names
+}
+
+/// Whether a figure tells what a machine spent: nothing of that is in a simulated world.
+pub(super) fn is_of_a_machine(figure: &str) -> bool {
+    let sections = ["alone.", "environment.", "validity.pacer_lag_us.", "validity.client_cpu_ratio"];
+    let of_process = figure.split_once(".process_").is_some_and(|(page, _)| page.starts_with("prometheus."));
+    sections.iter().any(|section| figure.starts_with(section))
+        || figure.contains(".added_us.")
+        || figure.ends_with("cpu_us_per_request")
+        || (figure.starts_with("gateway.") && figure.contains(".rss_bytes."))
+        || of_process
 }
 
 fn breaker_figures(scenario: &Scenario, checked: Option<&Checked>, names: &mut Vec<String>) {

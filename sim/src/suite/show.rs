@@ -38,13 +38,14 @@ pub(super) fn table(done: &[Done], result: &ResultFile, out: &Path) -> String {
             .values()
             .flat_map(|load| load.phases.values())
             .fold((0, 0), |(ok, all), phase| (ok + phase.outcome("ok"), all + phase.arrivals()));
+        let cpu_us = result.gateway.get("0").and_then(|gateway| gateway.cpu_us_per_request);
         table.row([
             one.name.clone(),
             verdict,
             all.to_string(),
             first.map(|phase| micros(phase.latency_us.p50)).unwrap_or_default(),
             first.map(|phase| micros(phase.latency_us.p99)).unwrap_or_default(),
-            result.gateway.get("0").map(|gateway| format!("{:.1}", gateway.cpu_us_per_request)).unwrap_or_default(),
+            cpu_us.map(|cpu_us| format!("{cpu_us:.1}")).unwrap_or_default(),
             format!("{:.2} %", ok as f64 * 100.0 / f64::from(u32::try_from(all.max(1)).unwrap_or(u32::MAX))),
             seconds,
         ]);

@@ -9,11 +9,13 @@ use gateway::gateway::Gateway;
 use gateway::telemetry::events::{Event as Told, Follower, Kind, Stamped};
 use gateway::telemetry::metrics::AttemptOutcome;
 
+use super::MISSED;
 use super::faults::nanos;
 use super::journal::{HEAD_START, Journal};
+use super::names::Names;
 use super::network::Simulated;
 use crate::history::limit::{Decided, Word};
-use crate::history::{Asked, BreakerState, Endpoint, Event, EventKind, Name, Seen};
+use crate::history::{Asked, BreakerState, Event, EventKind, Name, Seen};
 
 /// What oracles have use for.
 const KINDS: [Kind; 4] = [Kind::Attempt, Kind::Breaker, Kind::Ejection, Kind::Limit];
@@ -27,7 +29,7 @@ pub(super) fn follow(gateway: &Gateway<Simulated>) -> Follower {
 /// what a request takes of each rate limit.
 pub(super) async fn collect(
     mut follower: Follower,
-    names: BTreeMap<String, Endpoint>,
+    names: Names,
     (started, costs): (Duration, BTreeMap<Name, u64>),
     journal: Journal,
 ) {
@@ -35,7 +37,7 @@ pub(super) async fn collect(
     loop {
         let batch = follower.next().await;
         if batch.missed > 0 {
-            journal.anomaly("events_missed", format!("{} of them", batch.missed));
+            journal.anomaly(MISSED, format!("{} of them", batch.missed));
         }
         journal.with(|pages| {
             for told in &batch.events {
@@ -49,22 +51,26 @@ pub(super) async fn collect(
 }
 
 /// An event in the words of histories; `None` where it speaks of what no mock is, or of a route's own breaker.
-fn translate(told: &Stamped, names: &BTreeMap<String, Endpoint>, at: impl Fn(u64) -> u64) -> Option<Event> {
+fn translate(told: &Stamped, names: &Names, at: impl Fn(u64) -> u64) -> Option<Event> {
     let (at_ns, kind) = match &told.event {
-        Told::Attempt { request_id, endpoint, start_ns, end_ns, outcome, status, key, .. } => {
+        Told::Attempt { request_id, upstream, endpoint, start_ns, end_ns, outcome, status, key } => {
             let key = (*key != 0).then(|| format!("{key:016x}").into());
             let request_id = Some(request_id.as_str().into());
-            let (endpoint, seen) = (names.get(&**endpoint)?.clone(), seen(*outcome, *status));
+            let (endpoint, seen) = (names.get(upstream, endpoint)?.clone(), seen(*outcome, *status));
             (at(*end_ns), EventKind::Attempt { request_id, endpoint, start_ns: at(*start_ns), seen, key })
         }
         Told::Breaker { upstream, endpoint, route: None, transition } => {
-            let endpoint = Some(names.get(&**endpoint)?.clone());
+            let endpoint = Some(names.get(upstream, endpoint)?.clone());
             let (from, to) = (state(transition.from), state(transition.to));
             let cause = transition.cause.as_str().into();
             (at(told.ts_ns), EventKind::Breaker { upstream: upstream.clone(), endpoint, from, to, cause })
         }
-        Told::Ejection { endpoint, route: None, place, reason, .. } => {
-            let endpoint = names.get(&**endpoint)?.clone();
+        Told::RollUp { upstream, route: None, from, to } if names.are_of_upstreams() => {
+            let (from, to, cause) = (state(*from), state(*to), "endpoints".into());
+            (at(told.ts_ns), EventKind::Breaker { upstream: upstream.clone(), endpoint: None, from, to, cause })
+        }
+        Told::Ejection { upstream, endpoint, route: None, place, reason } => {
+            let endpoint = names.get(upstream, endpoint)?.clone();
             let (out, capped) = (*place == Place::Ejected, *place == Place::Capped);
             (at(told.ts_ns), EventKind::Ejection { endpoint, out, capped, reason: (*reason).into() })
         }

@@ -1,13 +1,13 @@
 //! The gateway of a world: the data plane of the binary, on the simulated network and clock.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway::admin::metrics_page;
 use gateway::clock::Clock;
 use gateway::config::{Config, Purpose, load_text};
 use gateway::gateway::{Gateway, World};
@@ -19,15 +19,16 @@ use turmoil::net::TcpListener;
 
 use super::events;
 use super::journal::{Journal, now_ns};
+use super::names::Names;
 use super::network::{Doors, Simulated};
 use super::records::parse;
-use crate::history::{Endpoint, EventKind};
+use crate::history::EventKind;
 use crate::scenario::model::{EventAct, EventPart};
 
 /// The host's name.
 pub(crate) const HOST: &str = "gateway";
 /// Wall-clock time when the gateway starts: 2023-11-14T22:13:20Z, the same in every run.
-const EPOCH: Duration = Duration::from_secs(1_700_000_000);
+pub(super) const EPOCH: Duration = Duration::from_secs(1_700_000_000);
 /// How often the access log is emptied: its queue holds a second of any rate that a world has.
 const COLLECT: Duration = Duration::from_millis(100);
 
@@ -61,8 +62,8 @@ pub(crate) struct Setting {
     pub port: u16,
     pub seed: u64,
     pub events: Vec<EventPart>,
-    /// Endpoints by the address that the configuration has for them.
-    pub names: BTreeMap<String, Endpoint>,
+    /// What its endpoints are called.
+    pub names: Names,
 }
 
 /// Serves until the world ends.
@@ -152,6 +153,9 @@ impl Handle {
         let lines = running.gateway.shared().log.take();
         journal.with(|pages| {
             pages.trace.note_bytes(&lines);
+            if let Some(log) = &mut pages.log {
+                log.extend_from_slice(&lines);
+            }
             for line in String::from_utf8_lossy(&lines).lines() {
                 match parse(line, 0, running.zero_unix_us) {
                     Some(record) => pages.history.records.push(record),
@@ -159,6 +163,13 @@ impl Handle {
                 }
             }
         });
+    }
+
+    /// Its page of metrics.
+    pub(crate) fn metrics(&self) -> String {
+        let running = self.0.borrow();
+        let page = running.as_ref().map(|running| metrics_page(&running.gateway)).unwrap_or_default();
+        String::from_utf8_lossy(&page).into_owned()
     }
 
     /// Begins to drain: nothing is accepted from now on, and answers close their connections.

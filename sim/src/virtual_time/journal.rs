@@ -36,9 +36,15 @@ pub(crate) struct Pages {
     /// What rate limits decided, in the order in which it was told.
     pub decided: Vec<Decided>,
     pub anomalies: Vec<Anomaly>,
+    /// The kinds of them that are written down; all when `None`.
+    pub kinds: Option<&'static [&'static str]>,
     pub trace: Trace,
     /// Lines of the access log that could not be read.
     pub unreadable_records: u64,
+    /// The access log as it was written, where it is to be kept.
+    pub log: Option<Vec<u8>>,
+    /// The gateway's page of metrics, when nobody asked any more.
+    pub metrics: String,
 }
 
 /// Now, nanoseconds from t = 0, on whichever simulated host this is asked. Virtual: it moves with the simulation.
@@ -96,6 +102,9 @@ impl Journal {
     /// Something that must never happen has happened.
     pub(crate) fn anomaly(&self, kind: &'static str, detail: impl Into<String>) {
         let mut pages = self.0.borrow_mut();
+        if pages.kinds.is_some_and(|kinds| !kinds.contains(&kind)) {
+            return;
+        }
         let at_ns = now_ns();
         pages.trace.note(&[5, at_ns]);
         if pages.anomalies.len() < ANOMALIES_MAX {

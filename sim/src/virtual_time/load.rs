@@ -4,26 +4,38 @@
 //! request takes a connection that is idle, or opens one. Virtual clocks move by milliseconds, so an arrival is sent in
 //! the millisecond after its planned time; latency counts from the plan as always.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use loadgen::plan::Plan;
+use loadgen::request::Dice;
 use mocks::Draws;
 use tokio::task::JoinHandle;
 
 use super::client::{Got, Idle, Idles, exchange, write};
 use super::faults::nanos;
 use super::journal::{HEAD_START, Journal, now_ns};
+use super::texts::Texts;
 use super::{Options, answer};
 use crate::history::{ClientRequest, Name, Outcome, Phase};
 use crate::scenario::Scenario;
 use crate::scenario::model::{LoadModel, LoadPart, RequestPart};
 
+/// When a load of this number sends; `None` in the closed model.
+pub(crate) fn plan(seed: u64, number: u64, part: &LoadPart) -> Option<Plan> {
+    let LoadModel::Open { arrivals, rate } = part.model else { return None };
+    let seed = Draws::new(seed, number, 0, 0).next_u64();
+    Some(Plan::new(arrivals, rate, nanos(part.duration), seed).delayed(nanos(part.from)))
+}
+
 /// What every request of a load shares.
 struct Load {
     part: LoadPart,
+    /// For each of its requests the texts to fill in, where it has some.
+    texts: Vec<Option<Texts>>,
     number: u64,
     name: Name,
     phases: Rc<Vec<Phase>>,
@@ -39,6 +51,7 @@ struct Load {
 /// Runs all loads to their ends, then closes every connection.
 pub(crate) async fn drive(
     scenario: Rc<Scenario>,
+    texts: Vec<Vec<Option<Texts>>>,
     gateway: SocketAddr,
     phases: Rc<Vec<Phase>>,
     options: Options,
@@ -48,10 +61,12 @@ pub(crate) async fn drive(
     let loads: Vec<JoinHandle<()>> = scenario
         .loads
         .iter()
+        .zip(texts)
         .enumerate()
-        .map(|(number, part)| {
+        .map(|(number, (part, texts))| {
             let load = Rc::new(Load {
                 part: part.clone(),
+                texts,
                 number: number as u64,
                 name: part.name.as_str().into(),
                 phases: Rc::clone(&phases),
@@ -70,16 +85,19 @@ pub(crate) async fn drive(
         // A load that panicked has said so.
         let _ = load.await;
     }
+    if options.for_result {
+        // What happens at a time when nobody asks any more has to happen too.
+        wait_until(nanos(scenario.length())).await;
+    }
     idles.clear();
 }
 
 impl Load {
     async fn run(self: Rc<Self>) {
         match self.part.model {
-            LoadModel::Open { arrivals, rate } => {
-                let seed = Draws::new(self.seed, self.number, 0, 0).next_u64();
+            LoadModel::Open { .. } => {
                 let mut requests = Vec::new();
-                for at_ns in Plan::new(arrivals, rate, nanos(self.part.duration), seed).delayed(nanos(self.part.from)) {
+                for at_ns in plan(self.seed, self.number, &self.part).into_iter().flatten() {
                     wait_until(at_ns).await;
                     if self.in_flight.get() >= self.part.max_in_flight {
                         self.journal.client(self.planned(at_ns));
@@ -130,7 +148,8 @@ impl Load {
         let number = self.sent.get();
         self.sent.set(number + 1);
         let id = format!("{}-{number}", self.name);
-        let part = self.choose(number);
+        let chosen = self.choose(number);
+        let part = &*chosen;
         let bytes = write(part, &id, self.options.examine);
         let (got, left) = self.attempt(part, &bytes).await;
         self.judge(part, &got, &id);
@@ -150,18 +169,28 @@ impl Load {
     }
 
     /// Which of the load's requests this one is.
-    fn choose(&self, number: u64) -> &RequestPart {
+    fn choose(&self, number: u64) -> Cow<'_, RequestPart> {
+        let index = self.draw(number);
+        let part = &self.part.requests[index];
+        let seed = Draws::new(self.seed, self.number, 0, 2).next_u64();
+        match &self.texts[index] {
+            Some(texts) => Cow::Owned(texts.fill(part, &mut Dice::new(seed, number))),
+            None => Cow::Borrowed(part),
+        }
+    }
+
+    fn draw(&self, number: u64) -> usize {
         let parts = &self.part.requests;
         let all: u64 = parts.iter().map(|part| u64::from(part.weight)).sum();
         let mut at = Draws::new(self.seed, self.number, number, 1).next_u64() % all.max(1);
-        for part in parts {
+        for (index, part) in parts.iter().enumerate() {
             match at.checked_sub(u64::from(part.weight)) {
-                None => return part,
+                None => return index,
                 Some(rest) => at = rest,
             }
         }
         // A load has one request at least; the reader sees to it.
-        &parts[0]
+        0
     }
 
     /// Sends it, on another connection once more where the first was stale. What came, and whether the client left.

@@ -33,7 +33,7 @@ fn loaded(text: &str, config: &str) -> Scenario {
 
 const STEADY: &str = "[[load]]\nname = \"steady\"\nmodel = \"open\"\nrate = \"200/s\"\nduration = \"2s\"\n\
                       request = { method = \"GET\", path = \"/api/bytes/700\" }\n";
-const EXAMINE: Options = Options { examine: true, idle_timeout_ns: 70_000_000_000 };
+const EXAMINE: Options = Options { examine: true, idle_timeout_ns: 70_000_000_000, for_result: false };
 
 fn world(lines: &str, gateway: &str) -> Observed {
     run(&scenario(lines, gateway), EXAMINE).unwrap()
@@ -141,7 +141,7 @@ fn limits_decide_as_an_exact_limiter_does() {
     let limits = crate::scenario::policy::limits(&checked.config);
     let seen = run(&scenario, EXAMINE).unwrap();
     let policies = oracle::policy::Policies { limits, ..Default::default() };
-    let scores = oracle::limiter::judge(&seen.history, &policies, oracle::policy::Tolerance::default());
+    let scores = oracle::limiter::judge(&seen.history, &policies, Tolerance::default());
     let refused = seen.history.clients.iter().filter(|one| one.status == Some(429)).count() as u64;
     assert!(refused > 300, "{refused} of {}", seen.history.clients.len());
     for (rule, score) in &scores {

@@ -143,6 +143,11 @@ pub(super) fn events(
     events
 }
 
+/// Whether events begin with this word.
+pub(super) fn is_event(word: &str) -> bool {
+    EVENTS.iter().any(|event| event.split(':').next() == Some(word))
+}
+
 /// Reads an event; without a message, its word is not known.
 fn event(text: &str, instances: usize, redis: bool) -> Result<EventAct, Option<String>> {
     let (word, on) = text.split_once(':').map_or((text, None), |(word, on)| (word, Some(on)));

@@ -6,6 +6,7 @@ mod fault;
 mod hostile;
 mod load;
 mod root;
+mod simulated;
 mod tokens;
 mod way;
 mod world;

@@ -3,17 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use loadgen::request::{Mix, TemplateError};
-
 use super::super::figures;
 use super::super::gateway::Checked;
-use super::super::model::{KEY_SERVER, LoadPart, MockPart, Runtime, Scenario};
+use super::super::model::{LoadPart, Runtime, Scenario};
 use super::super::problem::{Problems, Report};
 use super::super::reader::{Reader, is_name};
 use super::super::source::{Sources, Span};
 use super::super::tree::parse;
 use super::expect::Known;
-use super::{capacity, expect, fault, hostile, load as loads, tokens, way, world};
+use super::{capacity, expect, fault, hostile, load as loads, simulated, tokens, way, world};
 
 const KEYS: &[&str] = &[
     "name", "about", "seed", "tags", "runtime", "warm_up", "gateway", "mocks", "redis", "tokens", "load", "capacity",
@@ -76,9 +74,6 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let redis = world::redis(reader, report);
     let keys = tokens::key_names(reader);
     let loads = loads::loads(reader, file, &keys, report);
-    if runtime == Runtime::Virtual {
-        only_on_sockets(reader, &loads, &mocks, report);
-    }
     let capacity = capacity::capacity(reader, &loads, runtime, report);
     let gateway = world::gateway(reader, file, &mocks, redis, sources, report);
     let length = loads.iter().map(LoadPart::until).max().unwrap_or_default();
@@ -88,6 +83,9 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let hostile = hostile::hostile(reader, length, report);
     let rest = rest(reader, report);
     let events = fault::events(reader, instances, redis, length, report);
+    if runtime == Runtime::Virtual {
+        simulated::check(reader, &simulated::Parts { loads: &loads, mocks: &mocks, redis, instances }, report);
+    }
     let scenario = Scenario {
         file: file.to_path_buf(),
         name: name.unwrap_or_default(),
@@ -115,6 +113,9 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let checked = match scenario.gateway.template.check(&world::config_path(reader, file), scenario.endpoints()) {
         Ok(checked) => {
             check_ways(reader, &scenario, &checked, report);
+            if runtime == Runtime::Virtual {
+                simulated::check_gateway(reader, &checked, report);
+            }
             Some(checked)
         }
         Err(_) if !whole => None,
@@ -124,7 +125,8 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
         }
     };
     let figures = figures::all(&scenario, checked.as_ref());
-    let known = Known { figures: &figures, restarts: scenario.restarts() };
+    let (restarts, simulated) = (scenario.restarts(), runtime == Runtime::Virtual);
+    let known = Known { figures: &figures, restarts, simulated };
     let known = (whole && checked.is_some()).then_some(known);
     let expectations = expect::expectations(reader, known, report);
     Some(Scenario { expectations, ..scenario })
@@ -139,35 +141,6 @@ fn rest(reader: &Reader<'_>, report: &mut Report) -> Duration {
     rest.min(MOST_REST)
 }
 
-/// What a simulated network does not carry.
-fn only_on_sockets(reader: &Reader<'_>, loads: &[LoadPart], mocks: &[MockPart], report: &mut Report) {
-    let mut refuse = |is_there: bool, message: &str| {
-        if is_there {
-            report.error(reader.place("runtime"), message);
-        }
-    };
-    refuse(
-        loads.iter().any(|load| load.journey.is_some()),
-        "journeys are gone on sockets: their users are a process of its own, with a clock of its own",
-    );
-    refuse(loads.iter().any(holds_tokens), "the virtual runtime signs no tokens; run it with runtime = \"sockets\"");
-    refuse(
-        mocks.iter().any(|mock| mock.name == KEY_SERVER),
-        "the virtual runtime has no key server; run it with runtime = \"sockets\"",
-    );
-    refuse(
-        loads.iter().any(|load| !load.way.is_plain()) || mocks.iter().any(|mock| mock.tls.is_some()),
-        "the virtual runtime speaks HTTP/1.1 in the clear; run it with runtime = \"sockets\"",
-    );
-    refuse(reader.has("hostile"), "the virtual runtime has no `hostile`; run it with runtime = \"sockets\"");
-    refuse(reader.has("rest"), "the virtual runtime has no `rest`; run it with runtime = \"sockets\"");
-    refuse(
-        reader.has("expect"),
-        "`sim explore` holds a world against what must always be true, and judges no [[expect]]; run it with runtime = \
-         \"sockets\"",
-    );
-}
-
 /// Whether everybody speaks what the listener speaks that is meant.
 fn check_ways(reader: &Reader<'_>, scenario: &Scenario, checked: &Checked, report: &mut Report) {
     for (load, reader) in scenario.loads.iter().zip(loads::readers(reader, report)) {
@@ -176,13 +149,6 @@ fn check_ways(reader: &Reader<'_>, scenario: &Scenario, checked: &Checked, repor
     for (part, reader) in scenario.hostile.iter().zip(hostile::readers(reader, report)) {
         way::named(part.listener, &reader, checked, report);
     }
-}
-
-/// Whether a load's requests hold `{token(...)}`.
-fn holds_tokens(load: &LoadPart) -> bool {
-    let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-    let mut requests = load.requests.iter().filter(|request| request.weight > 0);
-    requests.any(|request| matches!(Mix::new(&[request.template(nowhere)], 0), Err(TemplateError::Token { .. })))
 }
 
 /// A file's text, if it is one and not too large.
