@@ -112,16 +112,16 @@ async fn k3_who_lived_on_its_share_of_leased_tokens_passes_when_the_store_is_bac
         let gateway = sharing(&quick(&redis), &rule, "'all'", &upstream).await;
         assert_eq!(passed(&gateway, 1).await, 1);
         if dies {
-            redis.kill()
+            redis.kill();
         } else {
-            redis.pause()
+            redis.pause();
         }
         all_pass_until_mode(&gateway, "degraded").await;
         assert_eq!(passed(&gateway, 5).await, 5, "by its share");
         if dies {
-            redis.restart()
+            redis.restart();
         } else {
-            redis.go_on()
+            redis.go_on();
         }
         all_pass_until_mode(&gateway, "exact").await;
         assert_eq!(passed(&gateway, 20).await, 20, "from the store");
