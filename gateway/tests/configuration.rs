@@ -218,6 +218,38 @@ fn a_secret_that_is_not_set_is_a_warning_until_it_is_needed() {
 }
 
 #[test]
+fn j2_a_secret_that_everybody_knows_is_refused_and_its_key_is_named() {
+    type Held = &'static [(&'static str, &'static str)];
+    let admin = "[admin]\naddress = \"0.0.0.0:9901\"\ntoken_env = \"IT\"\n";
+    let provider = "[identity.providers.a]\nkind = \"jwt\"\nissuer = \"i\"\naudiences = [\"x\"]\n\
+                    algorithms = [\"HS256\"]\nsecret_env = \"IT\"\n";
+    let cookie = "[upstreams.a]\nendpoints = [\"127.0.0.1:1\"]\naffinity = { key_env = \"IT\" }\n";
+    let own: Held = &[("IT", "x7Gq0v1c9nq2bT5wY8rZ4kLmPdFhJsUa")];
+    let printed: Held = &[("IT", "a-string-secret-at-least-256-bits-long")];
+    let cases: [(&str, &str, usize, Held); 4] = [
+        (admin, "`token_env`", 3, &[("IT", "changeme")]),
+        (admin, "`token_env`", 3, &[("IT", "aaaa")]),
+        (provider, "`secret_env`", 6, printed),
+        (cookie, "`key_env`", 3, &[("IT", "changemechangeme")]),
+    ];
+    for (text, key, line, held) in cases {
+        for purpose in [Purpose::Check, Purpose::Run] {
+            let load = |held| load_text_with(text, Path::new("gateway.toml"), purpose, &Variables(held));
+            let problems = load(held).expect_err(key);
+            let errors: Vec<&Problem> = problems.iter().filter(|problem| problem.severity == Severity::Error).collect();
+            let [error] = errors[..] else { panic!("{problems}") };
+            assert!(error.message.starts_with(key) && error.line == line, "{problems}");
+            assert!(error.help.as_deref().is_some_and(|help| help.contains("openssl rand")), "{problems}");
+            assert!(!problems.to_string().contains(held[0].1), "{problems}");
+            assert!(load(own).is_ok(), "{key}");
+        }
+    }
+    let here = "[admin]\naddress = \"127.0.0.1:9901\"\ntoken_env = \"IT\"\n";
+    let loaded = load_text_with(here, Path::new("gateway.toml"), Purpose::Run, &Variables(&[("IT", "secret")]));
+    assert!(loaded.is_ok(), "nobody else can try it");
+}
+
+#[test]
 fn what_a_variable_holds_is_never_shown() {
     let text = "[server]\nidle_timeout = \"${SECRET}\"\n[[routes]]\npath = \"/\"\nupstream = \"${SECRET}\"\n";
     let variables = Variables(&[("SECRET", "hunter2")]);

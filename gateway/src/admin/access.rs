@@ -2,7 +2,9 @@
 //!
 //! A browser on the operator's machine can be made to send requests to loopback by any page it shows. So the `Host`
 //! must be an address or `localhost` (a name that a page's owner controls could be bound to loopback: DNS rebinding),
-//! and an `Origin` must be the admin's own.
+//! and an `Origin` must be the admin's own. Nor is a proxy on this machine somebody who is on it: what it passes on is
+//! anybody's. So nothing comes through a route either whose upstream's name turns out to be this address: the gateway
+//! says of all that it passes on for whom it does.
 
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use axum::response::Response;
 
 use super::State;
 use super::view::refusal;
+use crate::context::names::{FORWARDED, X_FORWARDED_FOR};
 use crate::network::Network;
 
 pub(super) async fn check<N: Network>(Shared(state): Shared<Arc<State<N>>>, request: Request, next: Next) -> Response {
@@ -26,6 +29,10 @@ pub(super) async fn check<N: Network>(Shared(state): Shared<Arc<State<N>>>, requ
         }
         None if !is_local_name(host) => {
             Some(refusal(StatusCode::FORBIDDEN, "forbidden", "Use the admin address itself as the host."))
+        }
+        None if headers.contains_key(&FORWARDED) || headers.contains_key(&X_FORWARDED_FOR) => {
+            let detail = "Who comes through a proxy needs a token: set token_env in [admin].";
+            Some(refusal(StatusCode::FORBIDDEN, "forbidden", detail))
         }
         Some(_) | None => None,
     };
@@ -66,8 +73,12 @@ pub(super) fn policy(origins: &str) -> String {
 }
 
 fn bears(authorization: Option<&HeaderValue>, token: &str) -> bool {
-    let given = authorization.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    given.is_some_and(|given| equal_in_constant_time(given.as_bytes(), token.as_bytes()))
+    // A scheme is one in any case (RFC 9110, section 11.1), and what follows it stands behind one blank or more.
+    let given = authorization.and_then(|value| value.as_bytes().split_at_checked(7));
+    given.is_some_and(|(scheme, given)| {
+        let given = given.trim_ascii_start();
+        scheme.eq_ignore_ascii_case(b"bearer ") && equal_in_constant_time(given, token.as_bytes())
+    })
 }
 
 /// Takes the same time wherever two secrets of one length differ.
@@ -108,6 +119,19 @@ mod tests {
         let own = |origin: &'static str| is_own_origin(&HeaderValue::from_static(origin), "127.0.0.1:9901");
         assert!(own("http://127.0.0.1:9901"));
         assert!(!own("http://127.0.0.1:8080") && !own("http://evil.example") && !own("null"));
+    }
+
+    #[test]
+    fn a_token_comes_behind_its_scheme_in_any_case() {
+        let bears = |field: &'static str| bears(Some(&HeaderValue::from_static(field)), "s3cret");
+        for field in ["Bearer s3cret", "bearer s3cret", "BEARER   s3cret"] {
+            assert!(bears(field), "{field}");
+        }
+        for field in
+            ["", "Bearer", "Bearer ", "s3cret", "Bearers3cret", "Bearer\ts3cret", "Basic s3cret", "Bearer S3CRET"]
+        {
+            assert!(!bears(field), "{field}");
+        }
     }
 
     #[test]

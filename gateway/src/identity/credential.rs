@@ -13,7 +13,7 @@ use crate::telemetry::metrics::AuthResult;
 /// About a longer token no issuer is asked: as many bytes as `max_token_bytes` allows a signed one.
 const MAX_OPAQUE_BYTES: usize = 8192;
 
-/// A credential that is not one: two, or nothing after the scheme.
+/// A credential that is not one: two, nothing after the scheme, or something else than a blank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed;
 
@@ -53,7 +53,8 @@ impl Deref for Credential {
 /// token is made of is looked at where it is verified, or before somebody is asked about it ([`opaque`]).
 ///
 /// # Errors
-/// There are two `Authorization` fields, or the token is empty.
+/// There are two `Authorization` fields, the token is empty, or its scheme does not end where it begins: other parsers
+/// find a token there, so it passes for no other scheme, whose credentials go on unverified.
 #[inline]
 pub(super) fn bearer(headers: &mut HeaderMap) -> Result<Option<Credential>, Malformed> {
     let Entry::Occupied(entry) = headers.entry(header::AUTHORIZATION) else { return Ok(None) };
@@ -68,9 +69,15 @@ pub(super) fn bearer(headers: &mut HeaderMap) -> Result<Option<Credential>, Malf
             let at = value.len() - token.len();
             if token.is_empty() { Err(Malformed) } else { Ok(Some(Credential::Bearer(entry.remove(), at))) }
         }
+        Some((scheme, _)) if scheme[..6].eq_ignore_ascii_case(b"bearer") && !is_tchar(scheme[6]) => Err(Malformed),
         _ if value.eq_ignore_ascii_case(b"bearer") => Err(Malformed),
         _ => Ok(None),
     }
+}
+
+/// Whether a scheme's name may have this byte (RFC 9110, section 5.6.2).
+fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// The text of a token that an issuer may be asked about: visible ASCII (RFC 6749, appendix A.12; many issuers use more
@@ -125,11 +132,14 @@ mod tests {
         assert_eq!(of(&[]), Ok(None));
         assert_eq!(of(&["Bearer abc"]), Ok(Some("abc".into())));
         assert_eq!(of(&["bEaReR   abc"]), Ok(Some("abc".into())));
-        for other in ["Basic abc", "Bearerabc", "abc", "", "Bear abc", "Bearer\tabc"] {
+        for other in ["Basic abc", "Bearerabc", "abc", "", "Bear abc", "Bearer-x abc", "Bearer2 abc", "bearer. abc"] {
             assert_eq!(of(&[other]), Ok(None), "{other}");
         }
         for malformed in [&["Bearer"][..], &["Bearer "], &["Bearer a", "Bearer a"], &["Basic a", "Bearer b"]] {
             assert_eq!(of(malformed), Err(Malformed), "{malformed:?}");
+        }
+        for odd in ["Bearer\tabc", "bearer,abc", "Bearer=abc", "BEARER:abc", "Bearer\"abc\"", "bearer/abc", "Bearer,"] {
+            assert_eq!(of(&[odd]), Err(Malformed), "{odd}");
         }
     }
 

@@ -72,6 +72,11 @@ impl Office {
         self.settings.keys.iter().map(|key| key.jwk().clone()).chain(self.former.iter().cloned()).collect()
     }
 
+    /// The header that carries it.
+    pub fn header(&self) -> &HeaderName {
+        &self.header
+    }
+
     /// The key set, for who verifies.
     pub fn key_set(&self) -> Value {
         json!({ "keys": self.published() })

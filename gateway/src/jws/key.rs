@@ -20,7 +20,7 @@ const RSA_MAX_EXPONENT_BYTES: usize = 4;
 /// The shortest secret that any algorithm takes: a hash of 256 bits (RFC 7518, section 3.2).
 const SECRET_MIN_BYTES: usize = 32;
 /// Members that only a private key has (RFC 7518, section 6; `k` aside, which is the whole of a secret).
-const PRIVATE: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth"];
+pub(super) const PRIVATE: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth"];
 
 /// A key that meets the policy, ready to verify.
 #[derive(Clone)]

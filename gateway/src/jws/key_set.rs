@@ -1,14 +1,16 @@
 //! A set of keys (RFC 7517, section 5), and which of them a token is verified with.
 //!
 //! A set is refused whole where it says two things (a `kid` twice), where a secret lies among public keys, and where a
-//! private key does: whoever can read it can sign. A key that is for something else, or that is bad, is left out; it
-//! never verifies. Sets with keys for encryption beside those for signatures are common, and are not refused for it.
+//! private key does: whoever can read it can sign. That is so whatever the secret or the private key is for. A key that
+//! is for something else, or that is bad, is left out; it never verifies. Sets with keys for encryption beside those
+//! for signatures are common, some with one `kid` for both, and are not refused for it: a `kid` names one of those that
+//! verify.
 
 use std::fmt;
 
 use serde_json::Value;
 
-use super::key::{Key, KeyError};
+use super::key::{Key, KeyError, PRIVATE};
 use super::{Header, Refusal, json};
 
 /// Keys that a set may have.
@@ -46,7 +48,7 @@ pub enum KeySetError {
     NoKeys,
     /// More than [`MAX_KEYS`].
     TooMany,
-    /// Two keys of one `kid`, or two without.
+    /// Two keys of one `kid` that both verify.
     Duplicate(String),
     /// Secrets and public keys in one set: a public key could be taken for a secret.
     Mixed,
@@ -94,6 +96,19 @@ impl fmt::Display for KeySetError {
 
 impl std::error::Error for KeySetError {}
 
+/// A secret or a private key that was published is one that others know, also where it is for something else, or cannot
+/// be used here.
+fn refuse_what_is_secret(jwks: &[Value]) -> Result<(), KeySetError> {
+    let text = |jwk: &Value, name: &str| jwk.get(name).and_then(Value::as_str).map(str::to_owned);
+    let of_type = |jwk: &Value| text(jwk, "kty").map(|kty| kty == "oct");
+    let is_private = |jwk: &&Value| of_type(jwk) == Some(false) && PRIVATE.iter().any(|name| jwk.get(name).is_some());
+    if let Some(private) = jwks.iter().find(is_private) {
+        return Err(KeySetError::Private(text(private, "kid").unwrap_or_default()));
+    }
+    let (secrets, others): (Vec<bool>, Vec<bool>) = jwks.iter().filter_map(of_type).partition(|is_secret| *is_secret);
+    if secrets.is_empty() || others.is_empty() { Ok(()) } else { Err(KeySetError::Mixed) }
+}
+
 impl KeySet {
     /// Reads a set; what is left out is told.
     ///
@@ -115,6 +130,7 @@ impl KeySet {
         if jwks.len() > MAX_KEYS {
             return Err(KeySetError::TooMany);
         }
+        refuse_what_is_secret(jwks)?;
         let (mut keys, mut left_out) = (Vec::new(), Vec::new());
         for (index, jwk) in jwks.iter().enumerate() {
             match Key::from_jwk(jwk) {

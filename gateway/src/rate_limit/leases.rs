@@ -51,6 +51,7 @@ struct Held {
     chunk: Chunk,
     /// The bucket's TAT, when it was last seen.
     tat: u64,
+    /// No time before that at which it was.
     last_used: u64,
     /// When the store last had too few tokens.
     refused_at: Option<u64>,
@@ -63,6 +64,8 @@ pub struct Outcome {
     pub taken: bool,
     /// The bucket's TAT, as if what is held were still in it.
     pub tat: u64,
+    /// The time by which that was so: a request that waited came before it.
+    pub now: u64,
 }
 
 impl Default for Leases {
@@ -139,21 +142,22 @@ impl Lease {
     /// Takes a request's tokens from what is held. What was let through without any is paid first.
     fn spend(&self, rule: &Rule, (hash, quota): (u64, &Quota), now: u64) -> Option<Outcome> {
         let mut held = lock(&self.held);
-        held.last_used = now;
-        held.pay(rule, (hash, quota), now);
+        held.last_used = now.max(held.last_used);
+        held.pay(rule, (hash, quota), u64::MAX, now);
         let taken = held.chunk.spend(quota.cost_tokens());
         taken.then(|| held.outcome(quota, true))
     }
 }
 
 impl Held {
-    fn pay(&mut self, rule: &Rule, (hash, quota): (u64, &Quota), now: u64) {
+    /// Pays what is owed for the key, with so many tokens at most.
+    fn pay(&mut self, rule: &Rule, (hash, quota): (u64, &Quota), most: u64, now: u64) {
         let tabs = &rule.state.tabs;
         if tabs.is_empty() {
             return;
         }
         let seen = Seen { known: rule.cells().known(hash).unwrap_or(0), now };
-        let owed = tabs.owed(hash, seen).div_ceil(quota.interval()).min(self.chunk.tokens());
+        let owed = tabs.bring_to(hash, seen).div_ceil(quota.interval()).min(self.chunk.tokens()).min(most);
         if owed > 0 && self.chunk.spend(owed) {
             tabs.credit(hash, owed.saturating_mul(quota.interval()), seen);
         }
@@ -161,7 +165,7 @@ impl Held {
 
     fn outcome(&self, quota: &Quota, taken: bool) -> Outcome {
         let unused = self.chunk.tokens().saturating_mul(quota.interval());
-        Outcome { taken, tat: self.tat.saturating_sub(unused) }
+        Outcome { taken, tat: self.tat.saturating_sub(unused), now: self.last_used }
     }
 }
 
@@ -201,7 +205,7 @@ pub async fn take(
     let is_fresh = refused_at.is_some_and(|at| now.saturating_sub(at) < IDLE);
     // Who was waiting already when that was asked was asked for, too.
     if is_fresh && (quota.wait(tat, now) > 0 || refused_at >= Some(arrived)) {
-        return Ok(Some(Outcome { taken: false, tat }));
+        return Ok(Some(Outcome { taken: false, tat, now }));
     }
     // A store that was away may have forgotten.
     let back = Back { at: store.health.back_at(), window: quota.window() };
@@ -217,7 +221,7 @@ pub async fn take(
     let mut posted = store.post(by, call)?;
     posted.give_up_at(until);
     let (rule, lease) = (Arc::clone(rule), Arc::clone(&lease));
-    let fetched = Fetched { rule, lease, hash, wanted, back, posted: Some(posted) };
+    let fetched = Fetched { rule, lease, hash, wanted, owed, back, posted: Some(posted) };
     fetched.receive(now).await.map(Some)
 }
 
@@ -228,6 +232,8 @@ struct Fetched {
     hash: u64,
     /// Tokens that were asked for.
     wanted: u64,
+    /// How many of them are for what was let through without any.
+    owed: u64,
     /// When the store had last come back when it was asked.
     back: Back,
     posted: Option<Posted>,
@@ -255,11 +261,13 @@ impl Fetched {
         self.rule.state.floors.told(self.hash, now, self.back, self.rule.settings.max_keys);
         let mut held = lock(&self.lease.held);
         held.chunk.receive(granted, now);
-        (held.tat, held.last_used) = (now.saturating_add(debt), now);
+        (held.tat, held.last_used) = (now.saturating_add(debt), now.max(held.last_used));
         // Fewer than were asked for: there are no more.
         held.refused_at = (granted < self.wanted).then_some(now);
+        // By what was known of the bucket when it was asked, and no more than was asked for it: by what is known now,
+        // what has come back meanwhile would be owed again, and paid with the tokens of whoever asks.
+        held.pay(&self.rule, (self.hash, self.rule.quota(self.lease.tier)), self.owed, now);
         self.rule.cells().raise(self.hash, now, held.tat);
-        held.pay(&self.rule, (self.hash, self.rule.quota(self.lease.tier)), now);
         Ok(held)
     }
 }
@@ -268,7 +276,8 @@ impl Drop for Fetched {
     fn drop(&mut self) {
         let (Some(posted), Ok(runtime)) = (self.posted.take(), tokio::runtime::Handle::try_current()) else { return };
         let (rule, lease) = (Arc::clone(&self.rule), Arc::clone(&self.lease));
-        let late = Self { rule, lease, hash: self.hash, wanted: self.wanted, back: self.back, posted: None };
+        let (hash, wanted, owed, back) = (self.hash, self.wanted, self.owed, self.back);
+        let late = Self { rule, lease, hash, wanted, owed, back, posted: None };
         runtime.spawn(async move {
             if let (Some(store), Ok(answer)) = (late.rule.store.clone(), posted.whenever().await) {
                 drop(late.put(&answer, store.now_ns()));

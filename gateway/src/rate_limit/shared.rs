@@ -85,6 +85,8 @@ impl<'a, N: Network> Asking<'a, N> {
         match leases::take(asked.rule, self.exchange.by(), who, most, self.now).await {
             Ok(None) => Ok(false),
             Ok(Some(outcome)) => {
+                // It may have waited: what is left, and for how long, is told by the time of the answer.
+                self.now = self.now.max(outcome.now);
                 let quota = *asked.rule.quota(asked.tier);
                 if outcome.taken {
                     self.admitted(asked, Paid::Lease, quota, outcome.tat);

@@ -126,6 +126,20 @@ impl Tabs {
         self.shard(hash).get(&hash).map_or(0, |entry| entry.tab.owed(seen.known, seen.now))
     }
 
+    /// What is owed for a key, after what has come back by now is forgotten: what is seen of its bucket from now on
+    /// says nothing of the time before.
+    pub fn bring_to(&self, hash: u64, seen: Seen) -> u64 {
+        let mut shard = self.shard(hash);
+        let Some(Entry { tab, .. }) = shard.get_mut(&hash) else { return 0 };
+        tab.credit(0, seen.known, seen.now);
+        let owed = tab.owed(seen.known, seen.now);
+        if tab.is_settled(seen.known, seen.now) {
+            shard.remove(&hash);
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        owed
+    }
+
     /// When the share of a key is full again.
     pub fn tat(&self, hash: u64, seen: Seen) -> u64 {
         let tat = |entry: &Entry| entry.tab.tat(seen.known, seen.now);
@@ -220,4 +234,29 @@ impl Tabs {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    #[test]
+    fn what_has_come_back_is_not_owed_again_whatever_is_seen_of_the_bucket_later() {
+        let (tabs, quota) = (Tabs::default(), Quota::new(10, Duration::from_secs(1), 50, 1));
+        let seen = |known: u64, now: u64| Seen { known: known * MS, now: now * MS };
+        for key in [1, 2] {
+            let bucket = || Bucket { name: "it".into(), tier: Tier::Own };
+            assert!(tabs.take(key, (&quota, 1), seen(0, 1000), (1_000, false), bucket).is_ok());
+        }
+        assert_eq!(tabs.bring_to(1, seen(0, 1040)), 60 * MS, "of a token that takes 100 ms");
+        assert_eq!(tabs.bring_to(1, seen(9000, 2000)), 60 * MS, "it waits until the bucket is full");
+        assert_eq!((tabs.bring_to(2, seen(0, 1200)), tabs.len()), (0, 1), "the other is done with");
+        assert_eq!((tabs.bring_to(2, seen(9000, 1200)), tabs.bring_to(3, seen(0, 1200))), (0, 0));
+        assert_eq!(tabs.credit(1, 60 * MS, seen(9000, 2000)), 0);
+        assert!(tabs.is_empty());
+    }
 }

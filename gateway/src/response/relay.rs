@@ -114,6 +114,23 @@ fn is_not_passed(name: &[u8]) -> bool {
     }
 }
 
+/// Removes what ends here: a service that sends back what it got does not hand the passport to the client, who could
+/// show it to that service by another way.
+#[inline]
+fn withhold<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
+    remove_from_response(fields, is_not_passed);
+    if exchange.passport.is_some() {
+        withhold_passport(exchange, fields);
+    }
+}
+
+#[inline(never)]
+fn withhold_passport<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
+    if let Some(office) = &exchange.snapshot.passport {
+        fields.retain(|name| !name.eq_ignore_ascii_case(office.header().as_str().as_bytes()));
+    }
+}
+
 /// The gateway's limits take the place of what the upstream says of its own: a client can obey one of them.
 #[inline(never)]
 fn tell_limits<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
@@ -131,12 +148,12 @@ pub(super) fn received<N: Network>(
     fields: Box<Fields>,
 ) -> Box<Fields> {
     let mut fields = with_affinity(exchange, source, status, fields);
-    remove_from_response(&mut fields, is_not_passed);
+    withhold(exchange, &mut fields);
     fields
 }
 
 fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> Box<Fields> {
-    remove_from_response(&mut fields, is_not_passed);
+    withhold(exchange, &mut fields);
     fields.push(&X_REQUEST_ID, exchange.request_id.as_bytes());
     if exchange.limits.is_some() {
         tell_limits(exchange, &mut fields);

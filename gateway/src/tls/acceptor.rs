@@ -82,16 +82,21 @@ mod tests {
     use super::*;
     use crate::tls::by_name::tests::certificate;
 
+    fn of(clients: ClientCertificates) -> Result<Acceptor, String> {
+        let default = Some(certificate(&["a.test"]));
+        let settings = ListenerTls { default, named: [].into(), staples: [].into(), clients, files: [].into() };
+        Acceptor::new(&settings, new_tickets(), true)
+    }
+
+    #[test]
+    fn g_nothing_is_taken_before_the_handshake_is_done() {
+        let acceptor = of(ClientCertificates::Unwanted).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(acceptor.config.max_early_data_size, 0, "what could be sent again by others");
+        assert!(!acceptor.config.send_half_rtt_data);
+    }
+
     #[test]
     fn a_listener_that_wants_certificates_and_can_check_none_takes_nobody() {
-        let of = |clients| {
-            let default = Some(certificate(&["a.test"]));
-            Acceptor::new(
-                &ListenerTls { default, named: [].into(), staples: [].into(), clients, files: [].into() },
-                None,
-                true,
-            )
-        };
         let none = || Arc::new(RootCertStore::empty());
         assert!(of(ClientCertificates::Required(none())).is_err());
         assert!(of(ClientCertificates::Optional(none())).is_err());

@@ -152,6 +152,28 @@ fn listeners_that_take_each_others_addresses() {
 }
 
 #[test]
+fn j1_what_clients_are_passed_on_to_is_not_the_admin() {
+    let told = |place: &str, written: &str| {
+        vec![format!("{place}: \"{written}\" is the admin address, which no client may reach")]
+    };
+    let endpoint = |address: &str| errors(&format!("[upstreams.a]\nendpoints = [\"{address}\"]"));
+    for address in ["127.0.0.1:9901", "localhost:9901", "[::ffff:127.0.0.1]:9901"] {
+        assert_eq!(endpoint(address), told("2:14", address), "where admin is when nobody says where");
+    }
+    for address in ["127.0.0.1:9902", "10.0.0.7:9901", "admin.internal:9901"] {
+        assert!(endpoint(address).is_empty(), "{address}");
+    }
+    let route = |keys: &str| errors(&format!("[[routes]]\npath = \"/\"\n{keys}\n[admin]\naddress = \"[::1]:7000\""));
+    assert_eq!(route("upstream = \"http://[::1]:7000\""), told("3:12", "http://[::1]:7000"));
+    let asked = "upstream = \"http://a\"\nforward_auth = { upstream = \"http://localhost:7000\", path = \"/x\" }";
+    assert_eq!(route(asked), told("4:29", "http://localhost:7000"));
+    let written = |more: &str| errors(&format!("[admin]\naddress = \"127.0.0.1:7000\"\n[upstreams.a]\n{more}"));
+    assert_eq!(written("endpoints = [{ address = \"127.0.0.1:7000\" }]"), told("4:26", "127.0.0.1:7000"));
+    assert_eq!(written("discovery = { dns = \"localhost:7000\" }"), told("4:21", "localhost:7000"));
+    assert!(errors("[admin]\naddress = \"\"\n[upstreams.a]\nendpoints = [\"127.0.0.1:9901\"]").is_empty());
+}
+
+#[test]
 fn a_log_is_written_where_one_may_write() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();

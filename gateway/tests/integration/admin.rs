@@ -1,6 +1,6 @@
 //! The admin API (security.md, J1): who may use it, and what it shows.
 
-use crate::support::{Answer, Client, Gateway, Process, echo};
+use crate::support::{Answer, Client, Gateway, Process, echo, one_route};
 
 async fn ask(gateway: &Gateway, method: &str, path: &str, host: &str, more: &str) -> Answer {
     let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{more}content-length: 0\r\n\r\n");
@@ -71,6 +71,42 @@ async fn j1_admin_is_not_reachable_through_a_route() {
     for path in ["/status", "/metrics", "/reload", "/livez"] {
         assert_eq!(gateway.get(path).await.echo().path(), path, "a path like any other on the public side");
     }
+}
+
+/// Which address a name stands for is not known where the file is checked, nor here, where the system gives the port.
+#[tokio::test]
+async fn j1_what_comes_through_a_route_is_nobody_on_this_machine() {
+    let gateway = Gateway::to(echo().await.addr()).await;
+    let board = "[[aggregates]]\nname = 'board'\npath = '/board'\n\
+                 parts = [{ name = 'admin', upstream = 'up', path = '/status' }]\n";
+    gateway.rewrite(&format!("{}\n{board}", one_route("", "", gateway.admin)));
+    assert!(gateway.reload().await.ok);
+    for request in ["GET /status", "GET /config", "POST /reload", "POST /drain"] {
+        let head = format!("{request} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
+        let answer = gateway.ask(head).await;
+        assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{request}");
+    }
+    let answer = gateway.ask("GET /board HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert!(!String::from_utf8_lossy(&answer.body).contains("workers"), "{answer:?}");
+    assert!(!gateway.inner().is_draining());
+    assert_eq!(gateway.inner().snapshot().version, 2, "nobody else reloaded it");
+    assert_eq!(gateway.admin("GET", "/status").await.status, 200, "who is on this machine may");
+}
+
+#[tokio::test]
+async fn j1_who_comes_through_a_proxy_needs_a_token() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let own = gateway.admin.to_string();
+    for field in ["x-forwarded-for: 10.0.0.1\r\n", "forwarded: for=10.0.0.1\r\n"] {
+        let answer = ask(&gateway, "GET", "/status", &own, field).await;
+        assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{field}");
+        assert_eq!(ask(&gateway, "GET", "/readyz", &own, field).await.status, 200, "probes are anybody's");
+    }
+    let (process, _folder) = Process::start_with_token(upstream.addr(), "s3cret-and-long-enough").await;
+    let head = "GET /status HTTP/1.1\r\nhost: admin.test\r\nx-forwarded-for: 10.0.0.1\r\n\
+                authorization: bearer s3cret-and-long-enough\r\n\r\n";
+    assert_eq!(Client::connect(process.admin).await.ask(head).await.status, 200);
 }
 
 #[tokio::test]

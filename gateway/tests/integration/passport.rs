@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
+use mocks::raw::{Raw, Script};
 use serde_json::{Value, json};
 use wiremock::matchers::body_string_contains;
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -160,6 +161,32 @@ async fn a_passport_holds_its_time_also_where_the_gateway_soon_asks_again() {
         let [from, until] = ["iat", "exp"].map(|name| claims[name].as_i64().unwrap());
         assert!((seconds - 5..=seconds).contains(&(until - from)), "{token}: {from} to {until}");
     }
+}
+
+/// It holds for a while, and is nobody's but the service's: also one that copies what it is sent shows it to no client.
+#[tokio::test]
+async fn i_a_passport_that_a_service_sends_back_ends_at_the_gateway() {
+    let answer = "HTTP/1.1 200 OK\r\nX-Proof: eyJmb28\r\nx-proof: eyJiYXI\r\nx-other: 1\r\n\
+                  transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-proof: eyJmb28\r\nx-sum: 2\r\n\r\n";
+    let upstream = Raw::script(Script::always(answer)).await.unwrap();
+    let (issuer, folder) = (Issuer::new("k1"), tempfile::tempdir().unwrap());
+    let file = folder.path().join("passport.pem");
+    std::fs::write(&file, pem()).unwrap();
+    let text = format!(
+        "{}\n[identity]\npassport = {{ key = '{}', header = 'x-proof' }}\n{}",
+        one_route("", "auth = { providers = ['main'] }", upstream.addr()),
+        file.display(),
+        issuer.provider("")
+    );
+    let gateway = Gateway::start(&text).await;
+    let token = issuer.token(&json!({}));
+    let head = format!("GET / HTTP/1.1\r\nhost: a.test\r\nte: trailers\r\nauthorization: Bearer {token}\r\n\r\n");
+    let answer = gateway.ask(head).await;
+    assert_eq!((answer.status, &answer.body[..]), (200, &b"ok"[..]));
+    assert_eq!((answer.header("x-proof"), answer.header("x-other")), (None, Some("1")));
+    assert_eq!(answer.trailers, [("x-sum".to_owned(), "2".to_owned())]);
+    let sent = String::from_utf8(upstream.received().concat()).unwrap();
+    assert!(sent.contains("x-proof: eyJ"), "the service was shown one: {sent}");
 }
 
 #[tokio::test]

@@ -89,6 +89,45 @@ async fn k3_a_paused_store_costs_waiting_once_and_each_gateway_gives_its_share()
     assert!(first + second + more <= 22, "no burst after it healed: {first} {second} {more}");
 }
 
+/// Asks until it is so; everybody is let through meanwhile.
+async fn all_pass_until_mode(gateway: &Gateway, mode: &str) {
+    let mut client = gateway.client().await;
+    for asked in 0..50_000 {
+        assert_eq!(get(&mut client, "").await.status, 200, "the request {asked} while it becomes {mode}");
+        if store(gateway).await["mode"] == mode {
+            return;
+        }
+    }
+    panic!("the store never became {mode}: {}", store(gateway).await);
+}
+
+/// Tokens come back faster than anybody asks here, so nobody has to be refused. What had come back while the store was
+/// away was once paid with the tokens of whoever asked first.
+#[tokio::test]
+async fn k3_who_lived_on_its_share_of_leased_tokens_passes_when_the_store_is_back() {
+    let (mut redis, upstream) = (Redis::start(), echo().await);
+    let rule =
+        rule("local_share").replace("1/h", "20000/s").replace("burst = 40", "burst = 2000") + "mode = 'leased'\n";
+    for dies in [false, true] {
+        let gateway = sharing(&quick(&redis), &rule, "'all'", &upstream).await;
+        assert_eq!(passed(&gateway, 1).await, 1);
+        if dies {
+            redis.kill();
+        } else {
+            redis.pause();
+        }
+        all_pass_until_mode(&gateway, "degraded").await;
+        assert_eq!(passed(&gateway, 5).await, 5, "by its share");
+        if dies {
+            redis.restart();
+        } else {
+            redis.go_on();
+        }
+        all_pass_until_mode(&gateway, "exact").await;
+        assert_eq!(passed(&gateway, 20).await, 20, "from the store");
+    }
+}
+
 #[tokio::test]
 async fn k3_a_reload_while_the_store_is_dead_leaves_each_gateway_its_share() {
     let (redis, upstream) = (Redis::start(), echo().await);

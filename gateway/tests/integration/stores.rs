@@ -279,6 +279,17 @@ async fn leases_let_no_more_through_than_the_burst_and_give_back_what_is_not_use
 }
 
 #[tokio::test]
+async fn who_waits_for_a_chunk_is_told_all_that_is_left() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let limits = ONE.replace("1/h", "1/m").replace("50", "10") + "mode = 'leased'\n";
+    let gateway = sharing(&patient(&redis), &limits, "'all'", &upstream).await;
+    let mut client = gateway.client().await;
+    assert_eq!(get(&mut client, "").await.header("ratelimit"), Some("\"all\";r=9;t=60"));
+    let second = get(&mut client, "").await;
+    assert!(second.header("ratelimit").unwrap().starts_with("\"all\";r=8;"), "{second:?}");
+}
+
+#[tokio::test]
 async fn another_rate_after_a_reload_leaves_what_was_used_in_the_store() {
     let (redis, upstream) = (Redis::start(), echo().await);
     let gateway = sharing(&patient(&redis), ONE, "'all'", &upstream).await;

@@ -265,6 +265,24 @@ async fn who_speaks_in_the_clear_is_told_and_who_says_nothing_is_cut() {
 }
 
 #[tokio::test]
+async fn g_older_versions_are_answered_by_an_alert() {
+    let (upstream, authority) = (echo().await, Authority::new());
+    let gateway = Gateway::start(&text(&pair(&authority.write("a", &["a.test"])), "", &upstream)).await;
+    // SSL 3.0, TLS 1.0 and 1.1: a hello with a random, no session, two suites of their time, and no extension.
+    for minor in [0_u8, 1, 2] {
+        let mut hello = vec![22, 3, minor.min(1), 0, 47, 1, 0, 0, 43, 3, minor];
+        hello.extend([7; 32]);
+        hello.extend([0, 0, 4, 0xc0, 0x14, 0, 0x2f, 1, 0]);
+        let mut client = Client::connect(gateway.address).await;
+        client.send(hello).await;
+        let answer = client.rest().await;
+        assert_eq!((answer.first(), answer.get(5)), (Some(&21), Some(&2)), "a fatal alert: {answer:?}");
+    }
+    handshakes(&gateway, HandshakeResult::Ok, 0).await;
+    assert_eq!(upstream.counters().requests, 0);
+}
+
+#[tokio::test]
 async fn a_websocket_and_a_stream_pass_over_tls() {
     let (upstream, authority) = (echo().await, Authority::new());
     let gateway = Gateway::start(&text(&pair(&authority.write("a", &["a.test"])), "", &upstream)).await;

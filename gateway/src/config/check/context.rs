@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub(crate) struct Context<'a> {
     pub(crate) screening: Screening,
     /// `merge_slashes`
     pub(crate) merges_slashes: bool,
+    /// Where admin listens.
+    pub(crate) admin: Option<SocketAddr>,
     /// What files of keys held before they were read.
     pub(crate) held: Held,
     /// As configured: 0 is one for each core.
@@ -77,7 +80,8 @@ impl<'a> Context<'a> {
         };
         let top = |key| root.get(key).and_then(Node::table);
         let shared = |key| top("defaults").and_then(|defaults| defaults.get(key)).and_then(Node::table);
-        let server = Reader::new(Some(root), None, &ROOT, Span::default()).table("server");
+        let reader = Reader::new(Some(root), None, &ROOT, Span::default());
+        let server = reader.table("server");
         let providers = top("identity").and_then(|identity| identity.get("providers")).and_then(Node::table);
         Self {
             complete,
@@ -88,6 +92,7 @@ impl<'a> Context<'a> {
             identity_headers: Vec::new(),
             screening: Screening::of(root, shared("route")),
             merges_slashes: server.flag("merge_slashes"),
+            admin: reader.table("admin").text("address").parse().ok(),
             held: Held::default(),
             configured_workers: server.integer("workers"),
             registered: Registered::default(),

@@ -9,6 +9,7 @@ use crate::config::load::Purpose;
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::schema::Kind;
 use crate::config::tree::{Node, Text, Value};
+use crate::config::validate::addresses;
 use crate::config::value::quantity::{self, show_duration, show_size};
 use crate::config::value::text::{CIDR, METHOD, PATH_PATTERN, TextKind, cidr};
 use crate::config::value::{method, path_pattern};
@@ -152,6 +153,7 @@ pub(crate) fn text_kind(context: &mut Context<'_>, node: &Node, kind: &'static T
             if std::ptr::eq(kind, &CIDR) {
                 doubtful_network(context, node, text);
             }
+            addresses::is_not_admin(context, kind, node, text);
             true
         }
         Err(why) => bad_form(context, node, text, kind.name, &why, &format!("for example {}", quoted(kind.example))),

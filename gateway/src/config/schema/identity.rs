@@ -1,7 +1,7 @@
 //! `[identity]` and its providers.
 
 use super::{DAY, HOUR, Kind, MANY, MINUTE, SECOND, TableDef, key};
-use crate::config::validate::{identity, plugins, screening};
+use crate::config::validate::{identity, known_secrets, plugins, screening};
 use crate::config::value::text;
 
 /// `[identity]`
@@ -92,6 +92,7 @@ pub(crate) static JWT: TableDef = TableDef::plain(
     identity::jwt_keys,
     identity::key_set,
     identity::secret_length,
+    known_secrets::of_provider,
     identity::replay_store,
     screening::credentials,
 ]);

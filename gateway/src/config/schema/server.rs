@@ -1,7 +1,7 @@
 //! `[server]`, `[[listeners]]`, `[admin]`.
 
 use super::{DAY, HOUR, HUGE, Key, Kind, MANY, SECOND, TableDef, key};
-use crate::config::validate::{addresses, server};
+use crate::config::validate::{addresses, known_secrets, server};
 use crate::config::value::text;
 
 /// `[server]`
@@ -220,7 +220,7 @@ pub(crate) static ADMIN: TableDef = TableDef::plain(
         .secret(),
     ],
 )
-.rules(&[addresses::admin_needs_token]);
+.rules(&[addresses::admin_needs_token, known_secrets::of_admin]);
 
 /// The shortest interval between two looks at something.
 pub(crate) const MIN_INTERVAL: u64 = SECOND / 10;

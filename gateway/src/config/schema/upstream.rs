@@ -3,7 +3,7 @@
 use super::rate_limit::MIN_WINDOW;
 use super::server::MIN_INTERVAL;
 use super::{DAY, HOUR, Key, Kind, MANY, SECOND, TableDef, key};
-use crate::config::validate::{plugins, screening, upstream, upstream_tls};
+use crate::config::validate::{known_secrets, plugins, screening, upstream, upstream_tls};
 use crate::config::value::text;
 
 /// One of `[upstreams.NAME]`.
@@ -140,7 +140,7 @@ static AFFINITY: TableDef = TableDef::plain(
             .default("\"lax\""),
     ],
 )
-.rules(&[upstream::affinity, screening::cookie]);
+.rules(&[upstream::affinity, known_secrets::of_affinity, screening::cookie]);
 
 static POOL: TableDef = TableDef::plain(
     "[upstreams.NAME.pool]",

@@ -1,9 +1,14 @@
 //! Listening addresses: each once, and admin where only operators reach it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::config::check::{Context, Reader};
+use crate::config::problem::quoted;
 use crate::config::schema::server::LISTENER;
+use crate::config::settings::upstream::Target;
+use crate::config::tree::{Node, Text};
+use crate::config::value::text::{HOST_PORT, TextKind, UPSTREAM};
+use crate::config::value::{host_port, upstream_url};
 
 /// Admin off loopback has a token (contract, notes.md).
 pub(crate) fn admin_needs_token(context: &mut Context<'_>, admin: &Reader<'_>) {
@@ -11,6 +16,48 @@ pub(crate) fn admin_needs_token(context: &mut Context<'_>, admin: &Reader<'_>) {
     if !address.ip().is_loopback() && admin.get("token_env").is_none() {
         let message = format!("the admin address {address} is off loopback and has no token");
         context.report.error_with(admin.at("address"), message, "set token_env, or use 127.0.0.1");
+    }
+}
+
+/// An endpoint, or a URL in the place of an upstream, is not the admin address: clients would come in by a route. What
+/// a name of DNS stands for is not known here; admin itself refuses what came through a proxy (`admin/access.rs`).
+pub(crate) fn is_not_admin(context: &mut Context<'_>, kind: &'static TextKind, node: &Node, text: &Text) {
+    let target = if std::ptr::eq(kind, &HOST_PORT) {
+        host_port::parse(&text.content).ok()
+    } else if std::ptr::eq(kind, &UPSTREAM) && upstream_url::is_url(&text.content) {
+        upstream_url::parse(&text.content).ok().map(|url| url.target)
+    } else {
+        None
+    };
+    if target.zip(context.admin).is_some_and(|(target, admin)| leads_to(&target, admin)) {
+        let message = format!("{} is the admin address, which no client may reach", quoted(text.shown()));
+        let help = "write the service's own address, or give [admin] another one";
+        context.report.error_with(node.at, message, help);
+    }
+}
+
+/// Whether a connection to this ends at a listener of this machine.
+fn leads_to(target: &Target, listener: SocketAddr) -> bool {
+    let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let reaches = |to: SocketAddr| {
+        // Whoever connects to no address at all connects to this machine.
+        let to_ip = match to.ip().to_canonical() {
+            IpAddr::V4(ip) if ip.is_unspecified() => loopback[0],
+            IpAddr::V6(ip) if ip.is_unspecified() => loopback[1],
+            ip => ip,
+        };
+        let at = listener.ip().to_canonical();
+        // Which other addresses are this machine's is not known.
+        let is_any = at.is_unspecified() && to_ip.is_loopback() && (at.is_ipv6() || to_ip.is_ipv4());
+        to.port() == listener.port() && (is_any || to_ip == at)
+    };
+    match target {
+        Target::Socket(to) => reaches(*to),
+        Target::Name(name, port) => {
+            let name = host_port::without_root(name);
+            let is_here = name == "localhost" || name.ends_with(".localhost");
+            is_here && loopback.into_iter().any(|ip| reaches(SocketAddr::new(ip, *port)))
+        }
     }
 }
 
@@ -82,4 +129,43 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
 /// `0.0.0.0` and `[::]`: each has its own family then.
 fn is_pair(one: SocketAddr, other: SocketAddr) -> bool {
     one.ip().is_unspecified() && other.ip().is_unspecified() && one.is_ipv4() != other.is_ipv4()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn j1_what_leads_to_a_listener_is_known_by_its_address() {
+        let leads = |target: &str, listener: &str| {
+            leads_to(&host_port::parse(target).unwrap(), listener.parse::<SocketAddr>().unwrap())
+        };
+        for (target, listener) in [
+            ("127.0.0.1:9901", "127.0.0.1:9901"),
+            ("[::ffff:127.0.0.1]:9901", "127.0.0.1:9901"),
+            ("0.0.0.0:9901", "127.0.0.1:9901"),
+            ("localhost:9901", "127.0.0.1:9901"),
+            ("LOCALHOST.:9901", "127.0.0.1:9901"),
+            ("admin.localhost:9901", "[::1]:9901"),
+            ("[::]:9901", "[::1]:9901"),
+            ("127.0.0.1:9901", "0.0.0.0:9901"),
+            ("127.0.0.2:9901", "[::]:9901"),
+            ("10.0.0.7:9901", "10.0.0.7:9901"),
+        ] {
+            assert!(leads(target, listener), "{target} {listener}");
+        }
+        for (target, listener) in [
+            ("127.0.0.1:9902", "127.0.0.1:9901"),
+            ("127.0.0.2:9901", "127.0.0.1:9901"),
+            ("[::1]:9901", "127.0.0.1:9901"),
+            ("[::1]:9901", "0.0.0.0:9901"),
+            ("localhost:9901", "10.0.0.7:9901"),
+            ("orders.internal:9901", "127.0.0.1:9901"),
+            // Perhaps another machine's.
+            ("10.0.0.8:9901", "0.0.0.0:9901"),
+            ("127.0.0.1:9901", "127.0.0.1:0"),
+        ] {
+            assert!(!leads(target, listener), "{target} {listener}");
+        }
+    }
 }

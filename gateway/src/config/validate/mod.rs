@@ -8,6 +8,7 @@ pub(crate) mod compress;
 pub(crate) mod conflicts;
 pub(crate) mod forward_auth;
 pub(crate) mod identity;
+pub(crate) mod known_secrets;
 pub(crate) mod limits;
 pub(crate) mod mirror;
 pub(crate) mod names;

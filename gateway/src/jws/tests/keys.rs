@@ -165,6 +165,44 @@ fn h3_a_set_that_says_two_things_is_refused() {
 }
 
 #[test]
+fn h3_a_published_secret_is_refused_whatever_it_is_for() {
+    let set = |keys: &[Value]| KeySet::from_json(&json!({ "keys": keys })).map(drop);
+    let good = samples::published(Algorithm::Es256, "a");
+    let oct = |bytes: usize, members: &Value| {
+        let mut jwk = json!({ "kty": "oct", "kid": "b", "k": encode(&vec![1; bytes]) });
+        for (name, value) in members.as_object().unwrap() {
+            jwk[name] = value.clone();
+        }
+        jwk
+    };
+    for secret in [
+        oct(32, &json!({ "use": "enc" })),
+        oct(32, &json!({ "alg": "A256GCM" })),
+        oct(1, &json!({})),
+        oct(0, &json!({ "k": 1 })),
+    ] {
+        assert_eq!(set(&[good.clone(), secret.clone()]), Err(KeySetError::Mixed), "{secret}");
+        assert_eq!(set(&[secret.clone(), good.clone()]), Err(KeySetError::Mixed), "{secret}");
+    }
+    let with = |members: &Value| {
+        let mut jwk = changed(Algorithm::Rs256, members);
+        jwk["kid"] = "p".into();
+        jwk
+    };
+    for private in [
+        with(&json!({ "use": "enc", "d": "AA" })),
+        with(&json!({ "use": "enc", "alg": "RSA-OAEP", "dp": "AA" })),
+        with(&json!({ "kty": "rsa", "d": 1 })),
+    ] {
+        assert_eq!(set(&[good.clone(), private.clone()]), Err(KeySetError::Private("p".into())), "{private}");
+        assert_eq!(set(&[private]), Err(KeySetError::Private("p".into())));
+    }
+    assert_eq!(set(&[oct(32, &json!({})), oct(48, &json!({ "kid": "c", "use": "enc" }))]), Ok(()), "secrets alone");
+    let encryption = changed(Algorithm::Rs256, &json!({ "use": "enc", "kid": "a" }));
+    assert_eq!(set(&[encryption, good]), Ok(()), "one kid for both, as some servers have it");
+}
+
+#[test]
 fn h3_a_key_for_others_is_left_out_and_the_rest_of_the_set_stands() {
     let encryption = changed(Algorithm::Rs256, &json!({ "use": "enc", "alg": "RSA-OAEP", "kid": "enc" }));
     let future = json!({ "kty": "AKP", "alg": "ML-DSA-44", "kid": "pq", "pub": "AA" });
