@@ -72,6 +72,7 @@ mod labelled;
 pub mod network;
 #[doc(hidden)]
 pub mod openapi;
+mod retry_after;
 #[doc(hidden)]
 pub mod timer;
 #[doc(hidden)]
