@@ -287,9 +287,8 @@ impl Breaker {
         let before = std::mem::replace(&mut self.mode, mode);
         let phase = match (mode, before) {
             (Mode::Open, _) => Phase::Open(None),
-            (Mode::Closed, _) => Phase::Closed,
             (Mode::Auto, Mode::Open) if self.policy.can_trip() => Phase::HalfOpen(Probing::default()),
-            (Mode::Auto, Mode::Open) => Phase::Closed,
+            (Mode::Closed, _) | (Mode::Auto, Mode::Open) => Phase::Closed,
             (Mode::Auto, _) => return None,
         };
         let same = matches!((&phase, &self.phase), (Phase::Closed, Phase::Closed) | (Phase::Open(_), Phase::Open(_)));

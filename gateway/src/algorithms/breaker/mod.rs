@@ -78,11 +78,7 @@ impl Policy {
             // One of those that closed it, whose answer broke off.
             Cause::ProbeFailed => self.can_trip(),
             Cause::Operator => true,
-            Cause::ProbeSlow
-            | Cause::ProbeTimeout
-            | Cause::CheckFailed
-            | Cause::Timer
-            | Cause::ProbesPassed => false,
+            Cause::ProbeSlow | Cause::ProbeTimeout | Cause::CheckFailed | Cause::Timer | Cause::ProbesPassed => false,
         }
     }
 }

@@ -311,9 +311,8 @@ impl Model {
         let before = std::mem::replace(&mut self.mode, mode);
         let to = match (mode, before) {
             (Mode::Open, _) => State::Open,
-            (Mode::Closed, _) => State::Closed,
             (Mode::Auto, Mode::Open) if self.policy.can_trip() => State::HalfOpen,
-            (Mode::Auto, Mode::Open) => State::Closed,
+            (Mode::Closed, _) | (Mode::Auto, Mode::Open) => State::Closed,
             (Mode::Auto, _) => return None,
         };
         self.open_until = None;

@@ -453,7 +453,8 @@ fn policies() -> impl Strategy<Value = Policy> {
 fn both(policy: Policy, steps: Vec<Step>) -> Result<(Breaker, Instant), TestCaseError> {
     let mut now = start();
     let (mut breaker, mut model) = (Breaker::new(policy, now), Model::new(policy, now));
-    let (mut given, mut settled): (Vec<(Ticket, usize)>, Vec<(Ticket, usize)>) = Default::default();
+    let mut given: Vec<(Ticket, usize)> = Vec::new();
+    let mut settled: Vec<(Ticket, usize)> = Vec::new();
     for step in steps {
         let place = |back: usize| given.len().checked_sub(back + 1);
         match step {
