@@ -124,6 +124,13 @@ impl Clock {
         text.as_bytes().try_into().unwrap_or(*b"Thu, 01 Jan 1970 00:00:00 GMT")
     }
 
+    /// How long it is until this HTTP date: nothing where it is past, `None` where it is no date.
+    pub fn until_http_date(&self, text: &str, now: Instant) -> Option<Duration> {
+        let date = httpdate::parse_http_date(text).ok()?;
+        let since = date.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Some(since.saturating_sub(Duration::from_micros(u64::try_from(self.unix_us(now)).unwrap_or(0))))
+    }
+
     /// Reads the system's wall clock again. A clock made by `starting_at` is not meant to be re-read.
     pub fn resync(&self) {
         self.read_wall_clock(OFF_BY_US.load(Ordering::Relaxed));

@@ -72,6 +72,7 @@ mod labelled;
 pub mod network;
 #[doc(hidden)]
 pub mod openapi;
+mod retry_after;
 mod terminal;
 #[doc(hidden)]
 pub mod timer;

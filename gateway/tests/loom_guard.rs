@@ -40,8 +40,8 @@ fn begin() -> Instant {
 
 fn half_open(begin: Instant) -> (Arc<Guard>, Instant) {
     let guard = Guard::new(POLICY, begin);
-    let ticket = guard.admit_closed().unwrap();
-    guard.settle(ticket, Verdict::Failure, begin).unwrap();
+    let mut ticket = guard.admit_closed().unwrap();
+    guard.settle(&mut ticket, Verdict::Failure, begin).unwrap();
     (Arc::new(guard), begin + Duration::from_secs(5))
 }
 
@@ -78,8 +78,8 @@ fn a_probes_place_is_free_again_whatever_became_of_it() {
             }
         });
         assert!(guard.has_room_for_a_probe());
-        let probe = guard.admit(now).0.unwrap();
-        assert_eq!(guard.settle(probe, Verdict::Success, now).unwrap().to, State::Closed);
+        let mut probe = guard.admit(now).0.unwrap();
+        assert_eq!(guard.settle(&mut probe, Verdict::Success, now).unwrap().to, State::Closed);
         assert!(guard.admit_closed().is_some());
     });
 }
@@ -91,7 +91,7 @@ fn it_trips_once_and_what_was_in_flight_does_not_count_twice() {
         let guard = Arc::new(Guard::new(POLICY, begin));
         let trips = together(2, &guard, move |guard| {
             let ticket: Option<Ticket> = guard.admit_closed();
-            ticket.and_then(|ticket| guard.settle(ticket, Verdict::Failure, begin))
+            ticket.and_then(|mut ticket| guard.settle(&mut ticket, Verdict::Failure, begin))
         });
         assert_eq!(trips.iter().flatten().count(), 1);
         assert_eq!(guard.state(), State::Open);

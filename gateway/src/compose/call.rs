@@ -5,7 +5,6 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -19,6 +18,7 @@ use crate::http1;
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::response_body::{Answer, Source};
+use crate::retry_after::retry_after;
 use crate::telemetry::metrics::{AttemptOutcome, PartResult, PartSeries, ShedReason};
 use crate::telemetry::tracing::{Opened, Value};
 use crate::timer::{Deadlines, Wait, Watch};
@@ -176,7 +176,7 @@ pub(super) fn judge<N: Network>(
 ) -> Result<Source<N>, Box<GatewayError>> {
     let Answer { head, source, .. } = answer;
     let problem = if !head.status.is_success() {
-        own_status(&head)
+        own_status(&head, exchange)
     } else if head.fields.get("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
         invalid("it is compressed, though it was not asked for like that")
     } else if head.status == StatusCode::NO_CONTENT || source.leg.is_over() || source.leg.length_left() == Some(0) {
@@ -191,15 +191,16 @@ pub(super) fn judge<N: Network>(
 }
 
 /// What a part's failure is told as: with its own status, its challenge and its time to come back.
-fn own_status(head: &http1::ResponseHead) -> Box<GatewayError> {
+fn own_status<N: Network>(head: &http1::ResponseHead, exchange: &Exchange<N>) -> Box<GatewayError> {
     let status = head.status;
     let mut problem = GatewayError::new(Code::PartFailed, format!("It was answered with {}.", status.as_u16()));
-    let text = |name: &str| std::str::from_utf8(head.fields.get(name)?).ok();
     if status.is_client_error() || status.is_server_error() {
         problem.part = Some(Box::new(FailedPart { name: Arc::default(), status: Some(status) }));
-        problem.retry_after = text("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let told = head.fields.get("retry-after");
+        problem.retry_after = told.and_then(|told| retry_after(told, &exchange.shard.shared.clock, exchange.now()));
         if status == StatusCode::UNAUTHORIZED {
-            problem.challenge = text("www-authenticate").and_then(|text| text.parse().ok()).map(Box::new);
+            let challenge = head.fields.get("www-authenticate").and_then(|text| std::str::from_utf8(text).ok());
+            problem.challenge = challenge.and_then(|text| text.parse().ok()).map(Box::new);
         }
     }
     Box::new(problem)

@@ -23,6 +23,7 @@ use crate::http1::RequestHead;
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::response_body::Answer;
+use crate::retry_after::retry_after;
 use crate::telemetry::metrics::{AttemptOutcome, RetryResult};
 use crate::upstream::Selected;
 use crate::upstream::stage::select_again;
@@ -274,7 +275,7 @@ impl<N: Network> Retries<N> {
             return None;
         }
         let wait = backoff::wait(self.made + 1, retry.backoff, retry.max_backoff, exchange.shard.random());
-        let told = retry_after(tried).unwrap_or(Duration::ZERO);
+        let told = told_wait(exchange, tried).unwrap_or(Duration::ZERO);
         if told > retry.max_backoff.max(SHORT) {
             return None;
         }
@@ -332,9 +333,8 @@ pub(super) fn take_body<N: Network>(tried: &mut Tried<N>) -> Option<RequestBody>
     }
 }
 
-/// When the upstream wants to be asked again, in whole seconds (RFC 9110, section 10.2.3). A date is not read.
-fn retry_after<N: Network>(tried: &Tried<N>) -> Option<Duration> {
-    let answer = tried.as_ref().ok()?;
-    let text = std::str::from_utf8(answer.head.fields.get("retry-after")?).ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+/// In how long the upstream wants to be asked again.
+fn told_wait<N: Network>(exchange: &Exchange<N>, tried: &Tried<N>) -> Option<Duration> {
+    let told = tried.as_ref().ok()?.head.fields.get("retry-after")?;
+    retry_after(told, &exchange.shard.shared.clock, exchange.now())
 }

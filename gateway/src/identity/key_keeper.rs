@@ -51,7 +51,7 @@ impl<A: Ask> Keeper<A> {
             tokio::select! {
                 () = tokio::time::sleep_until(schedule.next().into()) => {}
                 () = wake.notified() => {
-                    let is_wanted = || store.upgrade().map(|store| store.waiting() > 0);
+                    let is_wanted = || store.upgrade().map(|store| store.is_wanted());
                     match is_wanted() {
                         None => return,
                         Some(false) => continue,
@@ -329,6 +329,44 @@ mod tests {
             assert!(looked.iter().all(|one| matches!(one, Looked::Again { .. })), "{looked:?}");
         }
         assert_eq!(server.asked(), [0, 60, 65, 70], "one for all, and the next a cooldown later");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h10_nobody_waits_for_a_server_that_failed_a_moment_ago_and_it_is_asked_for_them_as_soon_as_it_may_be() {
+        for takes in [Duration::ZERO, 5 * SECOND] {
+            let server = Server::default();
+            server.0.lock().unwrap().takes = takes;
+            let (store, clock, _task) = kept(&server, at("http://k"));
+            let began = clock.now();
+            assert!(matches!(store.fetched_again(b"k1", began).await, Looked::Again { .. }), "the first one waits");
+            assert_eq!(((clock.now() - began).as_secs(), store.is_failing()), (takes.as_secs(), true));
+            // Its own next turns are 1, 3, 7, 15 seconds away and so on: by then it would not be asked for a minute.
+            pass(200 * SECOND).await;
+            server.says("http://k", KEYS, None);
+            let asked = server.asked().len();
+            let now = clock.now();
+            for _ in 0..10 {
+                assert_eq!(store.fetched_again(b"k1", now).await, Looked::Unable);
+            }
+            assert_eq!(clock.now(), now, "not one of them waited");
+            pass(takes + SECOND).await;
+            assert_eq!((server.asked().len(), store.is_failing()), (asked + 1, false), "and it was asked for them");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h9_a_server_that_fails_is_asked_no_more_often_than_once_a_cooldown_however_many_want_keys() {
+        let server = Server::default();
+        let (store, clock, _task) = kept(&server, at("http://k"));
+        pass(100 * SECOND).await;
+        let before = server.asked().len();
+        for _ in 0..200 {
+            pass(SECOND / 10).await;
+            assert_eq!(store.fetched_again(b"k1", clock.now()).await, Looked::Unable);
+        }
+        let times = server.asked();
+        assert!(times.len() > before + 2, "{times:?}");
+        assert!(times[before..].windows(2).all(|pair| pair[1] - pair[0] >= 5), "{times:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,8 @@
 //!
 //! Requests read; one task on the control runtime (`key_keeper.rs`) writes. A request whose key is missing waits for
 //! the next fetch, within bounds: so many may wait, for so long, and a key that was not there after a fetch is not
-//! waited for again until another is allowed.
+//! waited for again until another is allowed. While the last fetch brought nothing nobody waits at all: a request only
+//! asks for the next one.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -59,6 +60,8 @@ pub(super) struct KeyStore {
     /// The last fetch that has ended, well or not.
     rounds: watch::Sender<Round>,
     waiting: AtomicU32,
+    /// Somebody needed a key since the last fetch began, and did not wait for it.
+    is_wanted: AtomicBool,
     /// When the last fetch began.
     began: Mutex<Option<Instant>>,
     /// It has not ended yet.
@@ -80,6 +83,7 @@ impl KeyStore {
             wake: Arc::default(),
             rounds: watch::Sender::default(),
             waiting: AtomicU32::new(0),
+            is_wanted: AtomicBool::new(false),
             began: Mutex::default(),
             is_fetching: AtomicBool::new(false),
             is_failing: AtomicBool::new(false),
@@ -115,9 +119,9 @@ impl KeyStore {
         !self.kept.swap(true, Ordering::Relaxed)
     }
 
-    /// How many wait for keys.
-    pub(super) fn waiting(&self) -> u32 {
-        self.waiting.load(Ordering::Relaxed)
+    /// Whether somebody needs keys that are not there.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0 || self.is_wanted.load(Ordering::Relaxed)
     }
 
     /// Puts keys in force, or takes them away. What was verified with a key that is gone is verified anew: first the
@@ -146,6 +150,7 @@ impl KeyStore {
     pub(super) fn begin(&self, now: Instant) {
         *self.began.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
         self.is_fetching.store(true, Ordering::Relaxed);
+        self.is_wanted.store(false, Ordering::Relaxed);
     }
 
     /// How long no fetch may begin for a missing key; one that is under way is as good.
@@ -161,6 +166,10 @@ impl KeyStore {
     pub(super) fn end_round(&self, failed: bool) {
         self.is_fetching.store(false, Ordering::Relaxed);
         self.is_failing.store(failed, Ordering::Relaxed);
+        if !failed {
+            // Who came during the fetch has what it brought.
+            self.is_wanted.store(false, Ordering::Relaxed);
+        }
         let began = *self.began.lock().unwrap_or_else(PoisonError::into_inner);
         self.rounds.send_modify(|round| *round = Round { number: round.number + 1, began });
     }
@@ -170,15 +179,21 @@ impl KeyStore {
         self.is_failing.load(Ordering::Relaxed)
     }
 
-    /// Waits for the next fetch, where it may bring the key of this name.
+    /// Waits for the next fetch, where it may bring the key of this name. Not for a server that failed a moment ago: it
+    /// is asked again as soon as it may be, and until it answers nobody waits for it a second time.
     pub(super) async fn fetched_again(&self, kid: &[u8], now: Instant) -> Looked {
+        if self.is_failing() {
+            self.is_wanted.store(true, Ordering::Relaxed);
+            self.wake.notify_one();
+            return Looked::Unable;
+        }
         let mut rounds = self.rounds.subscribe();
         let round = rounds.borrow_and_update().number;
         let hash = self.hasher.hash_one(kid);
         let cooling = self.cooling(now);
         let is_missing = !cooling.is_zero() && self.is_missing(round, hash);
         if !self.kept.load(Ordering::Relaxed) || is_missing || cooling > MAX_WAIT {
-            return if self.is_failing() { Looked::Unable } else { Looked::Enough };
+            return Looked::Enough;
         }
         let Some(_waits) = Waiter::join_below(&self.waiting, MAX_WAITING) else { return Looked::Unable };
         self.wake.notify_one();

@@ -155,9 +155,17 @@ impl<N: Network> Endpoint<N> {
 
     /// Whether an operator holds a breaker of it, with all routes or with one.
     pub(super) fn is_held(&self) -> bool {
-        let is_held = |standing: &Standing| standing.guard.mode() != Mode::Auto;
+        self.has_standing(|standing| standing.guard.mode() != Mode::Auto)
+    }
+
+    /// Whether a breaker of it is not closed, with all routes or with one.
+    pub(super) fn is_left_alone(&self) -> bool {
+        self.has_standing(|standing| !standing.guard.is_closed())
+    }
+
+    fn has_standing(&self, such: impl Fn(&Standing) -> bool) -> bool {
         let known = self.route_standings.lock().unwrap_or_else(PoisonError::into_inner);
-        is_held(&self.standing) || known.iter().any(|(_, standing)| is_held(standing))
+        such(&self.standing) || known.iter().any(|(_, standing)| such(standing))
     }
 
     /// Forgets routes that have no breaker any more.

@@ -111,11 +111,11 @@ impl Guard {
         (ticket.unwrap_or_else(plain), transition)
     }
 
-    /// An attempt came to its outcome.
+    /// An attempt came to its outcome by its answer's head; the ticket is kept, since what follows may break off.
     #[inline]
-    pub fn settle(&self, ticket: Ticket, verdict: Verdict, now: Instant) -> Option<Transition> {
+    pub fn settle(&self, ticket: &mut Ticket, verdict: Verdict, now: Instant) -> Option<Transition> {
         let mut machine = self.lock();
-        let transition = machine.settle(ticket, verdict, now);
+        let transition = machine.settle_head(ticket, verdict, now);
         if transition.is_some() || machine.state() != State::Closed {
             self.publish(&machine);
         }
@@ -147,8 +147,8 @@ impl Guard {
         self.change(|machine| machine.tick(now))
     }
 
-    /// Says whether somebody checks the endpoint, so that probes wait until a check did well.
-    pub fn set_checked(&self, checked: bool) {
+    /// Says whether somebody checks the endpoint, so that probes wait until a check did well, and how long it may take.
+    pub fn set_checked(&self, checked: Option<Duration>) {
         self.change(|machine| machine.set_checked(checked));
     }
 
@@ -163,12 +163,8 @@ impl Guard {
     }
 
     /// Another policy from now on.
-    pub fn configure(&self, policy: Policy, now: Instant) {
-        self.change(|machine| {
-            if *machine.policy() != policy {
-                machine.configure(policy, now);
-            }
-        });
+    pub fn configure(&self, policy: Policy, now: Instant) -> Option<Transition> {
+        self.change(|machine| (*machine.policy() != policy).then(|| machine.configure(policy, now)).flatten())
     }
 
     /// When it trips.

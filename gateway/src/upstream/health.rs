@@ -86,7 +86,7 @@ impl Checks {
             known.health = Health::default();
             known.last = None;
             self.unhealthy.store(false, Ordering::Relaxed);
-            guard.set_checked(false);
+            guard.set_checked(None);
         }
         if known.claim.upgrade().is_some_and(|held| wanted != Some(&*held)) {
             known.claim = Weak::new();

@@ -83,12 +83,14 @@ impl<N: Network> Upstream<N> {
         if matches!(selected.settings.balance, settings::upstream::Balance::PeakEwma) {
             self.hear(&selected.endpoint, (outcome, status), waited, now);
         }
-        let Some(ticket) = selected.take_ticket() else { return };
+        let Some(mut ticket) = selected.open_ticket() else { return };
         let settings = selected.breaker_settings();
         let verdict = verdict(settings, (outcome, status), waited);
         #[cfg(feature = "planted-bugs")]
         let verdict = crate::planted::verdict(ticket.is_probe(), verdict);
-        if let Some(transition) = selected.standing().guard.settle(ticket, verdict, now) {
+        let transition = selected.standing().guard.settle(&mut ticket, verdict, now);
+        selected.has_settled(ticket);
+        if let Some(transition) = transition {
             self.changed(selected.route_breaker(), &selected.endpoint, selected.standing(), &transition);
         }
     }
@@ -113,6 +115,21 @@ impl<N: Network> Upstream<N> {
             None => return,
         };
         endpoint.hear(sample, self.surroundings.clock.monotonic_ns(now));
+    }
+
+    /// Breakers trip and recover so from now on, as is in force.
+    pub(super) fn configure_breakers(&self, now: Instant) {
+        let active = self.active();
+        for scope in &active.scopes {
+            let policy = scope.settings.policy;
+            #[cfg(feature = "planted-bugs")]
+            let policy = crate::planted::policy(policy);
+            for (standing, endpoint) in scope.standings.iter().zip(&active.endpoints) {
+                if let Some(transition) = standing.guard.configure(policy, now) {
+                    self.changed(scope.route.as_ref(), endpoint, standing, &transition);
+                }
+            }
+        }
     }
 
     /// Tells the breaker that an answer broke off behind its head, or said only there that it failed.
@@ -238,14 +255,13 @@ impl<N: Network> Upstream<N> {
     /// A half-open breaker waits for a check that did well, where checks can be told right from wrong: those of some
     /// endpoint do well.
     fn say_whether_checks_count(&self, active: &Active<N>) {
-        if active.settings.health.is_none() {
-            return;
-        }
+        let Some(health) = &active.settings.health else { return };
         let word = |endpoint: &Arc<Endpoint<N>>| (endpoint.health.is_healthy(), endpoint.standing.guard.is_held_open());
         // As ejection sees them: an endpoint of weight 0 takes no part.
         let weighted = active.endpoints.iter().zip(&active.weights).filter(|(_, weight)| **weight > 0);
         let believed = ejection::are_believed(weighted.map(|(endpoint, _)| word(endpoint)));
-        active.endpoints.iter().for_each(|endpoint| endpoint.standing.guard.set_checked(believed));
+        let checked = believed.then_some(health.timeout);
+        active.endpoints.iter().for_each(|endpoint| endpoint.standing.guard.set_checked(checked));
     }
 }
 

@@ -171,12 +171,19 @@ impl<N: Network> Selected<N> {
         Some(format!("{}={token}{}{secure}", affinity.cookie, affinity.attributes))
     }
 
-    /// The ticket, which has its outcome from now on.
+    /// The ticket, if it has no outcome yet.
     #[inline]
-    pub(super) fn take_ticket(&mut self) -> Option<Ticket> {
-        let Some(Pass::Open(ticket)) = self.pass else { return None };
+    pub(super) fn open_ticket(&self) -> Option<Ticket> {
+        match self.pass {
+            Some(Pass::Open(ticket)) => Some(ticket),
+            _ => None,
+        }
+    }
+
+    /// The ticket has its outcome from now on.
+    #[inline]
+    pub(super) fn has_settled(&mut self, ticket: Ticket) {
         self.pass = Some(Pass::Settled(ticket));
-        Some(ticket)
     }
 
     /// Gives the place among those who wait for answers back.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
@@ -20,7 +21,7 @@ use crate::network::Network;
 use crate::overload::Episodes;
 use crate::telemetry::metrics::UpstreamSeries;
 
-/// Endpoints that an operator holds and that are not in force, of one upstream; beyond them the oldest is forgotten.
+/// Endpoints that are not in force and whose breakers are kept, of one upstream; beyond them the oldest is forgotten.
 const MOST_HELD: usize = 64;
 
 /// A named service. Kept by name over reloads; what a reload changes is swapped inside.
@@ -42,8 +43,9 @@ pub struct Upstream<N: Network> {
     pub(super) surroundings: Arc<Surroundings>,
     /// Endpoints that have been used and may still be: a set that names one of them again gets the same state.
     known: Mutex<Vec<Weak<Endpoint<N>>>>,
-    /// Those of them that are not in force and that an operator holds: when they are back, so is the operator's word.
-    held: Mutex<Vec<Arc<Endpoint<N>>>>,
+    /// Those of them that are not in force and whose breakers are not just closed: when they are back, so is what
+    /// speaks against them.
+    held: Mutex<Vec<Away<N>>>,
     /// Round robin's place; it goes on over reloads.
     ticket: AtomicU64,
     workers: usize,
@@ -51,6 +53,13 @@ pub struct Upstream<N: Network> {
     discovering: Mutex<Weak<DnsDiscovery>>,
     /// What came of that.
     pub lookup: Lookup,
+}
+
+/// An endpoint that is not in force, and whose breaker is kept.
+struct Away<N: Network> {
+    endpoint: Arc<Endpoint<N>>,
+    /// By when it would be tried again by itself; `None` where an operator holds it.
+    until: Option<Instant>,
 }
 
 /// What is in force now.
@@ -144,6 +153,7 @@ impl<N: Network> Upstream<N> {
     /// Puts settings and endpoints in force. Endpoints whose address was there before keep their state.
     pub fn apply(&self, settings: Arc<settings::Upstream>, endpoints: &[settings::upstream::Endpoint]) {
         let now = self.surroundings.clock.now();
+        self.let_go_of_held(now);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|endpoint| endpoint.strong_count() > 0);
         // The first set of all begins as a whole: there is nobody who could take the others' part.
@@ -185,21 +195,36 @@ impl<N: Network> Upstream<N> {
             |endpoint: &Arc<Endpoint<N>>| Some(settings.affinity.as_ref()?.token(&self.name, &endpoint.address));
         let tokens = active.iter().filter_map(token).collect();
         self.end_other_discovery(&settings);
-        self.hold(&old.endpoints, &active);
+        self.hold(&old.endpoints, &active, now + longest_opening(&settings));
         self.active.store(Arc::new(Active { settings, endpoints: active, weights, tokens, balancer, scopes }));
         self.end_other_checks(&old);
+        self.configure_breakers(now);
         self.judge(now);
         self.surroundings.ring();
     }
 
-    /// Keeps endpoints that leave and that an operator holds, and lets go of those that are back.
-    fn hold(&self, old: &[Arc<Endpoint<N>>], new: &[Arc<Endpoint<N>>]) {
+    /// Keeps endpoints that leave and that an operator holds, or until this time those whose breaker is not closed, and
+    /// lets go of those that are back.
+    fn hold(&self, old: &[Arc<Endpoint<N>>], new: &[Arc<Endpoint<N>>], until: Instant) {
         let is_back = |endpoint: &Arc<Endpoint<N>>| new.iter().any(|one| Arc::ptr_eq(one, endpoint));
+        let leaves = |endpoint: &Arc<Endpoint<N>>| {
+            let until = if endpoint.is_held() { None } else { Some(until) };
+            let stays = until.is_none() || endpoint.is_left_alone();
+            stays.then(|| Away { endpoint: Arc::clone(endpoint), until })
+        };
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.retain(|endpoint| !is_back(endpoint));
-        held.extend(old.iter().filter(|endpoint| !is_back(endpoint) && endpoint.is_held()).cloned());
+        held.retain(|away| !is_back(&away.endpoint));
+        held.extend(old.iter().filter(|endpoint| !is_back(endpoint)).filter_map(leaves));
+        // What an operator said goes last: nobody would say it again.
+        held.sort_by_key(|away| away.until.is_none());
         let beyond = held.len().saturating_sub(MOST_HELD);
         held.drain(..beyond);
+    }
+
+    /// Who has been away for longer than a breaker is open begins anew.
+    fn let_go_of_held(&self, now: Instant) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|away| away.until.is_none_or(|until| until > now));
     }
 
     /// What picks among endpoints of these addresses and weights.
@@ -251,7 +276,7 @@ impl<N: Network> Upstream<N> {
     }
 
     /// Drops idle connections of one worker that are closed or have had their time.
-    pub fn sweep(&self, worker: usize, now: std::time::Instant) {
+    pub fn sweep(&self, worker: usize, now: Instant) {
         let active = self.active();
         for endpoint in &active.endpoints {
             endpoint.sweep(worker, now, &active.settings.pool);
@@ -266,13 +291,19 @@ impl<N: Network> Upstream<N> {
 
 /// Endpoints that are not named any more live as long as a request uses them: what is idle meanwhile, nobody will use.
 #[cold]
-fn sweep_removed<N: Network>(known: &[Weak<Endpoint<N>>], active: &Active<N>, worker: usize, now: std::time::Instant) {
-    let limits = settings::upstream::Pool { idle_timeout: std::time::Duration::ZERO, ..active.settings.pool.clone() };
+fn sweep_removed<N: Network>(known: &[Weak<Endpoint<N>>], active: &Active<N>, worker: usize, now: Instant) {
+    let limits = settings::upstream::Pool { idle_timeout: Duration::ZERO, ..active.settings.pool.clone() };
     for endpoint in known.iter().filter_map(Weak::upgrade) {
         if !active.has(&endpoint) {
             endpoint.sweep(worker, now, &limits);
         }
     }
+}
+
+/// The longest that any breaker of these settings is open.
+fn longest_opening(settings: &settings::Upstream) -> Duration {
+    let own = settings.route_breakers.iter().map(|own| &own.breaker);
+    std::iter::once(&settings.breaker).chain(own).map(|breaker| breaker.policy.max_open_for).max().unwrap_or_default()
 }
 
 /// How these endpoints stand, with these settings in force from now on; `before` is what the upstream's breaker was.
@@ -281,7 +312,7 @@ fn scopes_of<N: Network>(
     endpoints: &[Arc<Endpoint<N>>],
     weights: &[u32],
     before: impl Fn(Option<&str>) -> State,
-    now: std::time::Instant,
+    now: Instant,
 ) -> Box<[Scope]> {
     let scope = |route: Option<Arc<str>>, breaker: &settings::upstream::Breaker| {
         let standing = |endpoint: &Arc<Endpoint<N>>| match &route {
@@ -289,12 +320,6 @@ fn scopes_of<N: Network>(
             None => Arc::clone(&endpoint.standing),
         };
         let standings: Box<[_]> = endpoints.iter().map(standing).collect();
-        for standing in &standings {
-            #[cfg(feature = "planted-bugs")]
-            standing.guard.configure(crate::planted::policy(breaker.policy), now);
-            #[cfg(not(feature = "planted-bugs"))]
-            standing.guard.configure(breaker.policy, now);
-        }
         let before = before(route.as_deref());
         Scope::new(route.clone(), breaker.clone(), standings, weights.into(), settings, before)
     };
@@ -310,7 +335,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::algorithms::breaker::Mode;
+    use crate::algorithms::breaker::{Mode, Verdict};
     use crate::clock::Clock;
     use crate::config::{Purpose, load_text};
     use crate::network::Sockets;
@@ -357,6 +382,54 @@ mod tests {
             assert_eq!([held_open(&upstream, None), held_open(&upstream, Some("r"))], before, "{route:?} {word:?}");
         }
         assert_eq!(upstream.held.lock().unwrap().len(), 0, "what is in force is not kept beside it");
+    }
+
+    fn state(upstream: &Upstream<Sockets>, route: Option<&str>) -> State {
+        upstream.active().scope(route).standings[1].guard.state()
+    }
+
+    #[test]
+    fn a_breaker_stays_open_though_its_endpoint_is_away_for_a_moment() {
+        let upstreams = upstreams();
+        let (both, one) = (settings(1..=2), settings(1..=1));
+        let upstream = upstreams.apply(&both);
+        let now = upstream.surroundings.clock.now();
+        for _ in 0..3 {
+            let active = upstream.active();
+            let guard = &active.scope(Some("r")).standings[1].guard;
+            let mut ticket = guard.admit_closed().expect("it is closed");
+            guard.settle(&mut ticket, Verdict::Failure, now);
+        }
+        assert_eq!([state(&upstream, None), state(&upstream, Some("r"))], [State::Closed, State::Open]);
+        upstreams.apply(&one);
+        upstreams.apply(&both);
+        assert_eq!([state(&upstream, None), state(&upstream, Some("r"))], [State::Closed, State::Open]);
+        assert_eq!(upstream.held.lock().unwrap().len(), 0, "what is in force is not kept beside it");
+        // Who is away for longer than any breaker is open begins anew.
+        upstreams.apply(&one);
+        upstream.held.lock().unwrap()[0].until = Some(now);
+        upstreams.apply(&both);
+        assert_eq!(state(&upstream, Some("r")), State::Closed);
+    }
+
+    #[test]
+    fn of_those_who_are_away_an_operators_are_forgotten_last() {
+        let upstreams = upstreams();
+        let last = u16::try_from(MOST_HELD).unwrap() + 2;
+        let upstream = upstreams.apply(&settings(1..=last));
+        for port in 2..=last {
+            assert!(upstream.force(&format!("127.0.0.1:{port}"), None, Mode::Open));
+            if port > 2 {
+                // Tried out, and left to itself.
+                assert!(upstream.force(&format!("127.0.0.1:{port}"), None, Mode::Auto));
+            }
+        }
+        upstreams.apply(&settings(1..=1));
+        assert_eq!(upstream.held.lock().unwrap().len(), MOST_HELD);
+        upstreams.apply(&settings(1..=last));
+        assert_eq!(held_open(&upstream, None), [2]);
+        let closed = upstream.active().scope(None).standings.iter().filter(|one| one.guard.is_closed()).count();
+        assert_eq!(closed, 2, "the first, and the one that was forgotten");
     }
 
     #[test]

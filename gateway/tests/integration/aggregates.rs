@@ -205,6 +205,16 @@ async fn a_required_part_fails_with_its_own_status_and_in_its_name() {
 }
 
 #[tokio::test]
+async fn a_required_part_that_is_to_be_asked_at_a_date_is_told_in_seconds() {
+    let a = always(&status(503, "retry-after: Fri, 01 Jan 2100 00:00:00 GMT\r\n")).await;
+    let parts = ["name = 'user', upstream = 'a', path = '/', required = true"];
+    let gateway = Gateway::start(&text(&[a.addr()], "", &parts)).await;
+    let answer = gateway.get("/board/1").await;
+    assert_eq!((answer.status, &*answer.code()), (503, "part_failed"));
+    assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() > 1_000_000);
+}
+
+#[tokio::test]
 async fn optional_parts_that_fail_are_null_and_named_or_their_fallback_stands_in() {
     let dead = echo().await.addr();
     let (gone, packed) = (

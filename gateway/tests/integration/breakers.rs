@@ -323,6 +323,37 @@ async fn connections_that_fail_and_answers_that_break_off_count() {
     }
     eventually("open", || state(&gateway, 0) == "open").await;
     assert_eq!(breaker(&gateway, 0).await["cause"], "failure_ratio");
+
+    let gateway = Gateway::start(&text(cut.addr(), "consecutive_failures = 3, open_for = '60s'")).await;
+    for _ in 0..3 {
+        let mut client = gateway.client().await;
+        client.send(GET).await;
+        client.rest().await;
+    }
+    eventually("open", || state(&gateway, 0) == "open").await;
+    assert_eq!(breaker(&gateway, 0).await["cause"], "consecutive_failures", "one after another, however few they are");
+}
+
+#[tokio::test]
+async fn a_probe_that_breaks_off_when_its_head_has_closed_the_breaker_opens_it_again() {
+    let half = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf";
+    let cut = Raw::script(Script::new().read_request().send(half)).await.unwrap();
+    let gateway = Gateway::start(&format!(
+        "[upstreams.up]\nendpoints = ['{}']\n\
+         breaker = {{ consecutive_failures = 1, open_for = '10ms', max_open_for = '60s', probes = 1 }}\n\
+         [[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\nretry = {{ attempts = 1 }}\n",
+        cut.addr()
+    ))
+    .await;
+    let mut events = Events::of(&gateway, "?kinds=breaker").await;
+    for _ in 0..2 {
+        eventually("somebody may ask", || ["closed", "half_open"].contains(&state(&gateway, 0))).await;
+        let mut client = gateway.client().await;
+        client.send(GET).await;
+        client.rest().await;
+    }
+    let causes = events.causes(4).await;
+    assert_eq!(causes, ["consecutive_failures", "timer", "probes_passed", "probe_failed"]);
 }
 
 #[tokio::test]
@@ -404,6 +435,24 @@ async fn a_reload_keeps_it_open() {
     assert_eq!(upstream.counters_of(0).requests, 3);
     let shown = breaker(&gateway, 0).await;
     assert_eq!((&shown["state"], &shown["trips"], &shown["balancing"]), (&"open".into(), &1.into(), &"ejected".into()));
+}
+
+#[tokio::test]
+async fn a_reload_that_turns_breakers_off_leaves_nothing_alone() {
+    let upstream = endpoints(1).await;
+    upstream.set_rules([Rule::any().status(503)]);
+    let gateway = Gateway::start(&text(&upstream, TRIPS_AT_3)).await;
+    assert_eq!(statuses(&gateway, 3).await, [503; 3]);
+    assert_eq!((state(&gateway, 0), upstream.counters_of(0).requests), ("open", 3));
+    upstream.set_rules([]);
+    gateway.rewrite(&text(&upstream, "breaker = { failures = [], open_for = '60s' }"));
+    assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
+    assert_eq!(statuses(&gateway, 3).await, [200; 3]);
+    let shown = breaker(&gateway, 0).await;
+    assert_eq!(
+        (&shown["state"], &shown["cause"], &shown["balancing"]),
+        (&"closed".into(), &"operator".into(), &"in".into())
+    );
 }
 
 #[tokio::test]

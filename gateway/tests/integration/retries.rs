@@ -150,6 +150,25 @@ async fn who_has_no_deadline_waits_no_longer_than_the_policy_for_a_retry_after()
 }
 
 #[tokio::test]
+async fn a_retry_after_that_is_a_date_or_larger_than_any_number_is_heeded_as_well() {
+    for far in ["Fri, 01 Jan 2100 00:00:00 GMT", "999999999999999999999"] {
+        let busy = format!("HTTP/1.1 503 Busy\r\nretry-after: {far}\r\ncontent-length: 0\r\n\r\n");
+        let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        let upstream = Raw::scripts([Script::new().read_request().send(busy), Script::always(ok)]).await.unwrap();
+        let gateway = Gateway::with_route("retry = {}", upstream.addr()).await;
+        let answer = gateway.get("/").await;
+        assert_eq!((answer.status, answer.header("retry-after")), (503, Some(far)));
+        assert_eq!(upstream.accepted(), 1, "{far}");
+    }
+    // One that is past asks for no more than the policy does.
+    let busy = "HTTP/1.1 503 Busy\r\nretry-after: Sun, 06 Nov 1994 08:49:37 GMT\r\ncontent-length: 0\r\n\r\n";
+    let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let upstream = Raw::scripts([Script::new().read_request().send(busy), Script::always(ok)]).await.unwrap();
+    let gateway = Gateway::with_route("retry = {}", upstream.addr()).await;
+    assert_eq!(gateway.get("/").await.status, 200);
+}
+
+#[tokio::test]
 async fn who_waits_for_the_next_attempt_has_no_place_in_flight() {
     let ok = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
     let busy = |fields: &str| format!("HTTP/1.1 503 Busy\r\n{fields}content-length: 0\r\n\r\n");

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::row::Row;
 use super::window::Window;
-use super::{Cause, Counts, Mode, Policy, State, Ticket, Transition, Verdict, WHOLE};
+use super::{Cause, Counts, Head, Mode, Policy, State, Ticket, Transition, Verdict, WHOLE};
 
 /// A breaker. Time comes in with each call, and never runs backwards by more than callers differ in reading it.
 #[derive(Debug, Clone)]
@@ -15,11 +16,21 @@ pub struct Breaker {
     /// Changes with each change of state, so that outcomes of an older state are known.
     generation: u32,
     window: Window,
-    consecutive: u32,
+    row: Row,
     /// Openings in a row.
     openings: u32,
-    /// Somebody checks the endpoint: no probe passes before a check did well.
-    checked: bool,
+    /// Those before it closed, as long as it is closed: its probes may yet break off.
+    recovered: Option<Recovered>,
+    /// Somebody checks the endpoint, and a check may take so long: no probe passes before one did well.
+    checked: Option<Duration>,
+}
+
+/// What probes closed.
+#[derive(Debug, Clone, Copy)]
+struct Recovered {
+    /// That of the probes.
+    generation: u32,
+    openings: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -64,25 +75,31 @@ impl Breaker {
             phase: Phase::Closed,
             generation: 0,
             window,
-            consecutive: 0,
+            row: Row::default(),
             openings: 0,
-            checked: false,
+            recovered: None,
+            checked: None,
         }
     }
 
-    /// Another policy from now on. The state stays; counts stay unless the window has another length; an opening is
-    /// never longer than the new limit from now, and where fewer probes are asked for than did well already, one more
-    /// decides.
-    pub fn configure(&mut self, policy: Policy, now: Instant) {
+    /// Another policy from now on. The state stays, unless nothing can trip it any more: then it closes, where no
+    /// operator holds it. Counts stay unless the window has another length; an opening is never longer from now than
+    /// the new policy has it, and where fewer probes are asked for than did well already, one more decides.
+    pub fn configure(&mut self, policy: Policy, now: Instant) -> Option<Transition> {
         if policy.window != self.policy.window {
-            self.window = Window::new(policy.window, now);
+            self.window = self.window.after(policy.window, now);
         }
         self.policy = policy;
+        if !policy.can_trip() && self.mode == Mode::Auto && self.state() != State::Closed {
+            return Some(self.enter(Phase::Closed, Cause::Operator, now));
+        }
+        let longest = self.opening_time();
         match &mut self.phase {
-            Phase::Open(Some(until)) => *until = (*until).min(now + policy.max_open_for),
+            Phase::Open(Some(until)) => *until = (*until).min(now + longest),
             Phase::HalfOpen(probing) => probing.passed = probing.passed.min(policy.probes.saturating_sub(1)),
             Phase::Closed | Phase::Open(None) => {}
         }
+        None
     }
 
     /// The policy in force.
@@ -112,7 +129,7 @@ impl Breaker {
     /// What the window holds.
     pub fn counts(&mut self, now: Instant) -> Counts {
         let (requests, failures, slow) = self.window.totals(now);
-        Counts { requests, failures, slow, consecutive: self.consecutive }
+        Counts { requests, failures, slow, consecutive: self.row.failures() }
     }
 
     /// When time alone changes something: an opening ends, or a probe runs out of time.
@@ -133,10 +150,10 @@ impl Breaker {
         }
     }
 
-    /// Says whether somebody checks the endpoint, from now on.
-    pub fn set_checked(&mut self, checked: bool) {
+    /// Says whether somebody checks the endpoint, from now on, and how long a check may take.
+    pub fn set_checked(&mut self, checked: Option<Duration>) {
         self.checked = checked;
-        if let (Phase::HalfOpen(probing), false) = (&mut self.phase, checked) {
+        if let (Phase::HalfOpen(probing), None) = (&mut self.phase, checked) {
             probing.awaiting_check = None;
         }
     }
@@ -167,7 +184,7 @@ impl Breaker {
         match self.phase {
             Phase::Closed => None,
             Phase::Open(_) => {
-                let awaiting_check = self.checked.then(|| due + self.policy.probe_timeout);
+                let awaiting_check = self.checked.map(|takes| due + takes.max(self.policy.probe_timeout));
                 Some(self.enter(Phase::HalfOpen(Probing { awaiting_check, ..Probing::default() }), Cause::Timer, due))
             }
             Phase::HalfOpen(_) => self.time_out(now),
@@ -178,7 +195,10 @@ impl Breaker {
     /// failed. Of any other only the place is free again: it was its client that took the time.
     fn time_out(&mut self, now: Instant) -> Option<Transition> {
         let Phase::HalfOpen(probing) = &mut self.phase else { return None };
-        let mut failed = probing.awaiting_check;
+        if let Some(at) = probing.awaiting_check {
+            return Some(self.open(Cause::CheckFailed, at));
+        }
+        let mut failed = None;
         while failed.is_none()
             && let Some(probe) = probing.take_due(now)
         {
@@ -198,18 +218,25 @@ impl Breaker {
                 probing.next += 1;
                 let due = now + probe_timeout;
                 probing.running.push_back(Probe { number, given: now, due, alone: Some(now) });
-                Some(Ticket { generation: self.generation, probe: Some(number) })
+                Some(Ticket { probe: Some(number), ..Ticket::plain(self.generation) })
             }
             Phase::Open(_) | Phase::HalfOpen(_) => None,
         };
         (ticket, transition)
     }
 
-    /// An attempt came to its outcome.
+    /// An attempt came to its outcome, of which nothing can break off any more.
     #[inline]
-    pub fn settle(&mut self, ticket: Ticket, verdict: Verdict, now: Instant) -> Option<Transition> {
+    pub fn settle(&mut self, mut ticket: Ticket, verdict: Verdict, now: Instant) -> Option<Transition> {
+        self.settle_head(&mut ticket, verdict, now)
+    }
+
+    /// An attempt came to its outcome by its answer's head. What breaks off behind that comes back through `break_off`,
+    /// with what the ticket is from now on.
+    #[inline]
+    pub fn settle_head(&mut self, ticket: &mut Ticket, verdict: Verdict, now: Instant) -> Option<Transition> {
         if matches!(self.phase, Phase::Closed) && ticket.generation == self.generation {
-            return self.count(verdict, now);
+            return self.count(ticket, verdict, now);
         }
         let transition = self.tick(now);
         if transition.is_some() || ticket.generation != self.generation {
@@ -218,15 +245,21 @@ impl Breaker {
         self.judge_probe(ticket, verdict, now)
     }
 
-    /// An answer that was counted as a success broke off behind its head. It counts as a failure after all, by its
-    /// share alone: its place in the row of outcomes is past.
+    /// An answer that counted as a success broke off behind its head: it was a failure after all, and so was a probe.
     pub fn break_off(&mut self, ticket: Ticket, now: Instant) -> Option<Transition> {
-        let counts = matches!(self.phase, Phase::Closed) && ticket.generation == self.generation;
-        if !counts || self.mode != Mode::Auto {
-            return None;
+        let transition = self.tick(now);
+        if transition.is_some() || self.mode != Mode::Auto {
+            return transition;
         }
-        self.window.turn(now);
-        self.trip_if_due(now)
+        let head = ticket.head?;
+        let is_fresh = self.window.reaches_back_to(head.bucket, now);
+        let is_own = ticket.generation == self.generation;
+        match (&self.phase, ticket.probe) {
+            (Phase::Closed, None) if is_own => self.turn(head, is_fresh, now),
+            (Phase::HalfOpen(_), Some(_)) if is_own && is_fresh => Some(self.open(Cause::ProbeFailed, now)),
+            (Phase::Closed, Some(_)) if is_fresh => self.relapse(ticket, now),
+            _ => None,
+        }
     }
 
     /// An attempt ended without an outcome; a probe's place is free again.
@@ -248,13 +281,14 @@ impl Breaker {
         }
     }
 
-    /// Puts an operator's will in force. `Auto` after `Open` begins with probes; after `Closed` it begins to count.
+    /// Puts an operator's will in force. `Auto` after `Open` begins with probes, where anything can trip it; after
+    /// `Closed` it begins to count.
     pub fn force(&mut self, mode: Mode, now: Instant) -> Option<Transition> {
         let before = std::mem::replace(&mut self.mode, mode);
         let phase = match (mode, before) {
             (Mode::Open, _) => Phase::Open(None),
-            (Mode::Closed, _) => Phase::Closed,
-            (Mode::Auto, Mode::Open) => Phase::HalfOpen(Probing::default()),
+            (Mode::Auto, Mode::Open) if self.policy.can_trip() => Phase::HalfOpen(Probing::default()),
+            (Mode::Closed, _) | (Mode::Auto, Mode::Open) => Phase::Closed,
             (Mode::Auto, _) => return None,
         };
         let same = matches!((&phase, &self.phase), (Phase::Closed, Phase::Closed) | (Phase::Open(_), Phase::Open(_)));
@@ -267,17 +301,34 @@ impl Breaker {
     }
 
     #[inline]
-    fn count(&mut self, verdict: Verdict, now: Instant) -> Option<Transition> {
-        if self.mode != Mode::Auto {
+    fn count(&mut self, ticket: &mut Ticket, verdict: Verdict, now: Instant) -> Option<Transition> {
+        if self.mode != Mode::Auto || verdict == Verdict::Neutral {
             return None;
         }
-        match verdict {
-            Verdict::Neutral => return None,
-            Verdict::Failure => self.consecutive = self.consecutive.saturating_add(1),
-            Verdict::Success | Verdict::Slow => self.consecutive = 0,
+        let failure = verdict == Verdict::Failure;
+        self.row.add(failure);
+        self.window.add(now, failure, verdict == Verdict::Slow);
+        if !failure {
+            ticket.head = Some(Head { place: self.row.place(), bucket: self.window.number(now) });
         }
-        self.window.add(now, verdict == Verdict::Failure, verdict == Verdict::Slow);
         self.trip_if_due(now)
+    }
+
+    /// What counted as a success is a failure after all: among those of the window, and where it still is in that, in
+    /// its place in the row.
+    fn turn(&mut self, head: Head, is_fresh: bool, now: Instant) -> Option<Transition> {
+        if is_fresh {
+            self.row.turn(head.place);
+        }
+        self.window.turn(now);
+        self.trip_if_due(now)
+    }
+
+    /// A probe of those that closed it was none: it opens as if that had been known in time.
+    fn relapse(&mut self, probe: Ticket, now: Instant) -> Option<Transition> {
+        let recovered = self.recovered.filter(|recovered| recovered.generation == probe.generation)?;
+        self.openings = recovered.openings;
+        Some(self.open(Cause::ProbeFailed, now))
     }
 
     #[inline]
@@ -287,7 +338,7 @@ impl Breaker {
             requests >= self.policy.min_requests
                 && u64::from(count) * u64::from(WHOLE) >= u64::from(share) * u64::from(requests)
         };
-        let cause = if self.policy.consecutive_failures.is_some_and(|most| self.consecutive >= most) {
+        let cause = if self.policy.consecutive_failures.is_some_and(|most| self.row.failures() >= most) {
             Cause::ConsecutiveFailures
         } else if reached(failures, self.policy.failure_share) {
             Cause::FailureRatio
@@ -299,7 +350,7 @@ impl Breaker {
         Some(self.open(cause, now))
     }
 
-    fn judge_probe(&mut self, ticket: Ticket, verdict: Verdict, now: Instant) -> Option<Transition> {
+    fn judge_probe(&mut self, ticket: &mut Ticket, verdict: Verdict, now: Instant) -> Option<Transition> {
         let Phase::HalfOpen(probing) = &mut self.phase else { return None };
         // One whose place was given up meanwhile has an outcome all the same.
         probing.end(ticket.probe?);
@@ -310,18 +361,32 @@ impl Breaker {
             Verdict::Success | Verdict::Slow => {
                 probing.passed += 1;
                 let enough = probing.passed >= self.policy.probes;
-                enough.then(|| self.enter(Phase::Closed, Cause::ProbesPassed, now))
+                // It has no place in a row: what counts begins when it is closed.
+                ticket.head = Some(Head { place: 0, bucket: self.window.number(now) });
+                enough.then(|| self.recover(now))
             }
         }
     }
 
+    fn recover(&mut self, now: Instant) -> Transition {
+        let recovered = Recovered { generation: self.generation, openings: self.openings };
+        let transition = self.enter(Phase::Closed, Cause::ProbesPassed, now);
+        self.recovered = Some(recovered);
+        transition
+    }
+
     /// Opens for twice as long as the last time in this row.
     fn open(&mut self, cause: Cause, now: Instant) -> Transition {
-        let Policy { open_for, max_open_for, .. } = self.policy;
-        let factor = 1_u32.checked_shl(self.openings).unwrap_or(u32::MAX);
-        let time = open_for.checked_mul(factor).unwrap_or(Duration::MAX).min(max_open_for);
         self.openings = self.openings.saturating_add(1);
-        self.enter(Phase::Open(Some(now + time)), cause, now)
+        let until = now + self.opening_time();
+        self.enter(Phase::Open(Some(until)), cause, now)
+    }
+
+    /// How long the last opening of this row is by the policy.
+    fn opening_time(&self) -> Duration {
+        let Policy { open_for, max_open_for, .. } = self.policy;
+        let factor = 1_u32.checked_shl(self.openings.saturating_sub(1)).unwrap_or(u32::MAX);
+        open_for.checked_mul(factor).unwrap_or(Duration::MAX).min(max_open_for)
     }
 
     fn enter(&mut self, phase: Phase, cause: Cause, at: Instant) -> Transition {
@@ -333,9 +398,10 @@ impl Breaker {
     fn begin(&mut self, phase: Phase) {
         if matches!(phase, Phase::Closed) {
             self.window.clear();
-            self.consecutive = 0;
+            self.row = Row::default();
             self.openings = 0;
         }
+        self.recovered = None;
         self.phase = phase;
         self.generation = self.generation.wrapping_add(1);
     }

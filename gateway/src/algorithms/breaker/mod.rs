@@ -13,6 +13,11 @@
 //! neither opens nor closes. So does one whose time is up while most of it went to its client, which was still sending;
 //! its outcome counts when it comes.
 //!
+//! An answer is judged by its **head**, and may **break off** behind it. Then that success was a failure after all: in
+//! its own place in the row, and among those of the window. A probe that breaks off has failed too, and where it was
+//! one that closed the breaker, that opens again for twice as long. What breaks off when its head has left the window
+//! only adds to the failures there: an endpoint that lets go of streams after hours has not failed in a row.
+//!
 //! Sources: the three states are Nygard's ("Release It!", 2007). Buckets of time instead of a moving average, so that
 //! the decision does not depend on the rate of requests, as linkerd2-proxy came to (PR #4561). The limit on a probe's
 //! time answers resilience4j #903, where a probe that hangs wedges the breaker.
@@ -20,6 +25,7 @@
 mod machine;
 #[cfg(test)]
 mod model;
+mod row;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -69,13 +75,10 @@ impl Policy {
             Cause::ConsecutiveFailures => self.consecutive_failures.is_some(),
             Cause::FailureRatio => self.min_requests < Self::NEVER,
             Cause::SlowRatio => self.slow_share.is_some() && self.min_requests < Self::NEVER,
+            // One of those that closed it, whose answer broke off.
+            Cause::ProbeFailed => self.can_trip(),
             Cause::Operator => true,
-            Cause::ProbeFailed
-            | Cause::ProbeSlow
-            | Cause::ProbeTimeout
-            | Cause::CheckFailed
-            | Cause::Timer
-            | Cause::ProbesPassed => false,
+            Cause::ProbeSlow | Cause::ProbeTimeout | Cause::CheckFailed | Cause::Timer | Cause::ProbesPassed => false,
         }
     }
 }
@@ -124,13 +127,13 @@ pub enum Cause {
     FailureRatio,
     /// The share of slow answers in the window.
     SlowRatio,
-    /// A probe failed.
+    /// A probe failed, or broke off behind its head.
     ProbeFailed,
     /// A probe was slow.
     ProbeSlow,
     /// A probe had no outcome in time.
     ProbeTimeout,
-    /// The check that comes before probes failed.
+    /// The check that comes before probes failed, or did not come.
     CheckFailed,
     /// It has been open for long enough.
     Timer,
@@ -229,12 +232,23 @@ pub struct Ticket {
     pub(super) generation: u32,
     /// The number of the probe, where it is one.
     pub(super) probe: Option<u32>,
+    /// Where its answer's head counted as a success.
+    pub(super) head: Option<Head>,
+}
+
+/// Where an answer's head counted as a success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Its place among outcomes.
+    pub(super) place: u32,
+    /// The bucket of the window.
+    pub(super) bucket: u32,
 }
 
 impl Ticket {
     /// Leave for an attempt that is no probe: what a closed breaker gives, without being asked, in its generation.
     pub fn plain(generation: u32) -> Self {
-        Self { generation, probe: None }
+        Self { generation, probe: None, head: None }
     }
 
     /// Whether the attempt is a probe.

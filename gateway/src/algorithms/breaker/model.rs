@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::row::TURNS;
 use super::window::BUCKETS;
 use super::{Cause, Counts, Mode, Policy, State, Transition, Verdict, WHOLE};
 
@@ -13,8 +14,12 @@ pub(super) struct Model {
     origin: Instant,
     /// Outcomes since it closed last, with their buckets.
     outcomes: Vec<(u128, Verdict)>,
-    /// Failures in a row before these.
-    row_before: usize,
+    /// Buckets in which one of them was found to be a failure after all.
+    turns: Vec<u128>,
+    /// Whether each outcome since it closed last was a failure.
+    row: Vec<bool>,
+    /// How often the window got another length.
+    windows: u32,
     /// Every ticket ever given.
     pub tickets: Vec<Given>,
     /// What clients made of their tickets' time, in order: `None` while one is waited for, else since when it is not.
@@ -23,18 +28,24 @@ pub(super) struct Model {
     passed: u32,
     open_until: Option<Instant>,
     failed_openings: u32,
-    pub checked: bool,
+    /// The probes' epoch and the openings before it closed, while it is.
+    recovered: Option<(u32, u32)>,
+    pub checked: Option<Duration>,
     check_until: Option<Instant>,
 }
 
 /// A ticket.
+#[derive(Clone, Copy)]
 pub(super) struct Given {
     epoch: u32,
     at: Instant,
     /// How long a probe has.
     time: Duration,
+    probe: bool,
     /// Whether it is a probe under way.
     pub runs: bool,
+    /// Where its head counted as a success: after so many outcomes, in this bucket of that window.
+    head: Option<(usize, u128, u32)>,
 }
 
 impl Given {
@@ -51,14 +62,17 @@ impl Model {
             state: State::Closed,
             origin: now,
             outcomes: Vec::new(),
-            row_before: 0,
+            turns: Vec::new(),
+            row: Vec::new(),
+            windows: 0,
             tickets: Vec::new(),
             clients: Vec::new(),
             epoch: 0,
             passed: 0,
             open_until: None,
             failed_openings: 0,
-            checked: false,
+            recovered: None,
+            checked: None,
             check_until: None,
         }
     }
@@ -72,28 +86,39 @@ impl Model {
         let seen: Vec<Verdict> =
             self.outcomes.iter().filter(|(bucket, _)| bucket + BUCKETS as u128 > newest).map(|(_, v)| *v).collect();
         let of = |wanted| seen.iter().filter(|verdict| **verdict == wanted).count() as u32;
+        let turned = self.turns.iter().filter(|bucket| **bucket + BUCKETS as u128 > newest).count() as u32;
         Counts {
             requests: seen.len() as u32,
-            failures: of(Verdict::Failure),
+            failures: of(Verdict::Failure) + turned,
             slow: of(Verdict::Slow),
             consecutive: self.row() as u32,
         }
     }
 
     fn row(&self) -> usize {
-        let row = self.outcomes.iter().rev().take_while(|(_, verdict)| *verdict == Verdict::Failure).count();
-        if row == self.outcomes.len() { self.row_before + row } else { row }
+        self.row.iter().rev().take_while(|failed| **failed).count()
     }
 
-    pub(super) fn configure(&mut self, policy: Policy, now: Instant) {
+    pub(super) fn configure(&mut self, policy: Policy, now: Instant) -> Option<Transition> {
         if policy.window != self.policy.window {
-            self.row_before = self.row();
             self.outcomes.clear();
+            self.turns.clear();
+            self.windows += 1;
             self.origin = now;
         }
         self.policy = policy;
+        if !policy.can_trip() && self.mode == Mode::Auto && self.state != State::Closed {
+            return Some(self.go(State::Closed, Cause::Operator, now));
+        }
         self.passed = self.passed.min(policy.probes - 1);
-        self.open_until = self.open_until.map(|until| until.min(now + policy.max_open_for));
+        let time = self.time_of_opening(self.failed_openings);
+        self.open_until = self.open_until.map(|until| until.min(now + time));
+        None
+    }
+
+    /// How long this opening of a row is, from 1.
+    fn time_of_opening(&self, number: u32) -> Duration {
+        (1..number).fold(self.policy.open_for, |time, _| (time * 2).min(self.policy.max_open_for))
     }
 
     fn running(&self) -> impl Iterator<Item = &Given> {
@@ -111,20 +136,18 @@ impl Model {
         self.epoch += 1;
         self.passed = 0;
         self.check_until = None;
+        self.recovered = None;
         if to == State::Closed {
             self.outcomes.clear();
-            self.row_before = 0;
+            self.turns.clear();
+            self.row.clear();
             self.failed_openings = 0;
         }
     }
 
     fn open(&mut self, cause: Cause, at: Instant) -> Transition {
-        let mut time = self.policy.open_for;
-        for _ in 0..self.failed_openings {
-            time = (time * 2).min(self.policy.max_open_for);
-        }
         self.failed_openings += 1;
-        self.open_until = Some(at + time);
+        self.open_until = Some(at + self.time_of_opening(self.failed_openings));
         self.go(State::Open, cause, at)
     }
 
@@ -142,10 +165,10 @@ impl Model {
         match self.state {
             State::Open => {
                 let transition = self.go(State::HalfOpen, Cause::Timer, due);
-                self.check_until = self.checked.then(|| due + self.policy.probe_timeout);
+                self.check_until = self.checked.map(|takes| due + takes.max(self.policy.probe_timeout));
                 Some(transition)
             }
-            _ if self.check_until.is_some() => Some(self.open(Cause::ProbeTimeout, due)),
+            _ if self.check_until.is_some() => Some(self.open(Cause::CheckFailed, due)),
             _ => {
                 let is_due = |ticket: &Given| ticket.runs && ticket.epoch == self.epoch && ticket.until() == due;
                 let number = self.tickets.iter().position(is_due)?;
@@ -172,7 +195,8 @@ impl Model {
         if self.state == State::Open || probe && !room {
             return (None, transition);
         }
-        self.tickets.push(Given { epoch: self.epoch, at: now, time: self.policy.probe_timeout, runs: probe });
+        let (epoch, time) = (self.epoch, self.policy.probe_timeout);
+        self.tickets.push(Given { epoch, at: now, time, probe, runs: probe, head: None });
         (Some(self.tickets.len() - 1), transition)
     }
 
@@ -182,7 +206,7 @@ impl Model {
             return transition;
         }
         if self.state == State::Closed {
-            return self.count(verdict, now);
+            return self.count(ticket, verdict, now);
         }
         self.tickets[ticket].runs = false;
         match verdict {
@@ -191,16 +215,57 @@ impl Model {
             Verdict::Slow if self.policy.slow_share.is_some() => Some(self.open(Cause::ProbeSlow, now)),
             Verdict::Success | Verdict::Slow => {
                 self.passed += 1;
-                (self.passed >= self.policy.probes).then(|| self.go(State::Closed, Cause::ProbesPassed, now))
+                self.tickets[ticket].head = Some((0, self.bucket(now), self.windows));
+                if self.passed < self.policy.probes {
+                    return None;
+                }
+                let recovered = (self.epoch, self.failed_openings);
+                let transition = self.go(State::Closed, Cause::ProbesPassed, now);
+                self.recovered = Some(recovered);
+                Some(transition)
             }
         }
     }
 
-    fn count(&mut self, verdict: Verdict, now: Instant) -> Option<Transition> {
+    pub(super) fn break_off(&mut self, ticket: usize, now: Instant) -> Option<Transition> {
+        let transition = self.tick(now);
+        if transition.is_some() || self.mode != Mode::Auto {
+            return transition;
+        }
+        let Given { epoch, probe, head, .. } = self.tickets[ticket];
+        let (place, bucket, windows) = head?;
+        let fresh = windows == self.windows && bucket + BUCKETS as u128 > self.bucket(now);
+        if self.state == State::Closed && epoch == self.epoch {
+            if fresh && self.row.len() - place < TURNS as usize {
+                self.row[place - 1] = true;
+            }
+            let counts = self.counts(now);
+            if counts.failures < counts.requests {
+                self.turns.push(self.bucket(now));
+            }
+            return self.trip(now);
+        }
+        match self.recovered {
+            Some((probes, openings)) if fresh && probe && probes == epoch => self.failed_openings = openings,
+            _ if fresh && probe && self.state == State::HalfOpen && epoch == self.epoch => {}
+            _ => return None,
+        }
+        Some(self.open(Cause::ProbeFailed, now))
+    }
+
+    fn count(&mut self, ticket: usize, verdict: Verdict, now: Instant) -> Option<Transition> {
         if self.mode != Mode::Auto || verdict == Verdict::Neutral {
             return None;
         }
         self.outcomes.push((self.bucket(now), verdict));
+        self.row.push(verdict == Verdict::Failure);
+        if verdict != Verdict::Failure {
+            self.tickets[ticket].head = Some((self.row.len(), self.bucket(now), self.windows));
+        }
+        self.trip(now)
+    }
+
+    fn trip(&mut self, now: Instant) -> Option<Transition> {
         let counts = self.counts(now);
         let share = |part: u32| {
             // Exact: `part / requests >= share / WHOLE`, multiplied out.
@@ -220,9 +285,9 @@ impl Model {
         }
     }
 
-    pub(super) fn set_checked(&mut self, checked: bool) {
+    pub(super) fn set_checked(&mut self, checked: Option<Duration>) {
         self.checked = checked;
-        if !checked {
+        if checked.is_none() {
             self.check_until = None;
         }
     }
@@ -246,8 +311,8 @@ impl Model {
         let before = std::mem::replace(&mut self.mode, mode);
         let to = match (mode, before) {
             (Mode::Open, _) => State::Open,
-            (Mode::Closed, _) => State::Closed,
-            (Mode::Auto, Mode::Open) => State::HalfOpen,
+            (Mode::Auto, Mode::Open) if self.policy.can_trip() => State::HalfOpen,
+            (Mode::Closed, _) | (Mode::Auto, Mode::Open) => State::Closed,
             (Mode::Auto, _) => return None,
         };
         self.open_until = None;

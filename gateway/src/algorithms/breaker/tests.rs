@@ -203,7 +203,7 @@ fn an_operators_will_holds_until_it_is_taken_back() {
 fn where_somebody_checks_no_request_is_spent_on_what_is_still_down() {
     let begin = start();
     let (mut breaker, mut now) = (tripped(begin), begin + s(5));
-    breaker.set_checked(true);
+    breaker.set_checked(Some(s(1)));
     assert_eq!(breaker.tick(now).map(|t| t.to), Some(State::HalfOpen));
     assert_eq!(breaker.admit(now).0, None, "a check comes first");
     let again = breaker.observe_check(false, now).expect("it failed");
@@ -213,33 +213,132 @@ fn where_somebody_checks_no_request_is_spent_on_what_is_still_down() {
     assert_eq!(breaker.observe_check(true, now), None);
     assert!(breaker.admit(now).0.is_some_and(Ticket::is_probe), "now probes pass");
     let mut unheard = tripped(begin);
-    unheard.set_checked(true);
+    unheard.set_checked(Some(s(1)));
     unheard.tick(begin + s(5));
     let again = unheard.tick(begin + s(10)).expect("a check that never comes wedges nothing");
-    assert_eq!(again.cause, Cause::ProbeTimeout);
+    assert_eq!(again.cause, Cause::CheckFailed);
+}
+
+#[test]
+fn a_check_has_the_time_that_checks_have_however_short_a_probes_is() {
+    let begin = start();
+    let mut breaker = tripped(begin);
+    breaker.configure(Policy { probe_timeout: Duration::from_millis(500), ..policy() }, begin);
+    breaker.set_checked(Some(s(1)));
+    let now = begin + s(5);
+    assert_eq!(breaker.tick(now).map(|t| t.to), Some(State::HalfOpen));
+    assert_eq!(breaker.deadline(), Some(now + s(1)));
+    assert_eq!(breaker.observe_check(true, now + Duration::from_millis(700)), None);
+    assert!(breaker.admit(now + Duration::from_millis(700)).0.is_some_and(Ticket::is_probe));
+}
+
+/// An attempt whose answer's head has come now, and was good; what that changed.
+fn head(breaker: &mut Breaker, now: Instant) -> (Ticket, Option<Transition>) {
+    let (ticket, transition) = breaker.admit(now);
+    assert_eq!(transition, None);
+    let mut ticket = ticket.expect("it lets the attempt through");
+    let changed = breaker.settle_head(&mut ticket, Verdict::Success, now);
+    (ticket, changed)
 }
 
 #[test]
 fn an_answer_that_breaks_off_becomes_a_failure() {
     let now = start();
-    let mut breaker = Breaker::new(policy(), now);
-    let mut trips = Vec::new();
-    for _ in 0..20 {
-        let ticket = breaker.admit(now).0.expect("closed");
-        trips.extend(breaker.settle(ticket, Verdict::Success, now));
-        trips.extend(breaker.break_off(ticket, now));
+    let mut breaker = Breaker::new(Policy { consecutive_failures: None, ..policy() }, now);
+    for _ in 0..19 {
+        let (ticket, _) = head(&mut breaker, now);
+        assert_eq!(breaker.break_off(ticket, now), None);
     }
-    assert_eq!(trips.len(), 1);
-    assert_eq!((trips[0].cause, trips[0].counts.requests), (Cause::FailureRatio, 20));
+    // The head of the twentieth says that this one is good, which is too late for the share.
+    let (_, trip) = head(&mut breaker, now);
+    let trip = trip.expect("most of twenty");
+    assert_eq!((trip.cause, trip.counts.failures, trip.counts.requests), (Cause::FailureRatio, 19, 20));
+}
+
+#[test]
+fn ten_answers_in_a_row_that_break_off_trip_it_one_after_another_or_all_at_once() {
+    let now = start();
+    let rarely = Policy { min_requests: 100, ..policy() };
+    let mut breaker = Breaker::new(rarely, now);
+    for _ in 0..9 {
+        let (ticket, _) = head(&mut breaker, now);
+        assert_eq!(breaker.break_off(ticket, now), None);
+    }
+    let _whole = head(&mut breaker, now);
+    for _ in 0..9 {
+        let (ticket, _) = head(&mut breaker, now);
+        assert_eq!(breaker.break_off(ticket, now), None, "one in between came whole");
+    }
+    let (ticket, _) = head(&mut breaker, now);
+    let trip = breaker.break_off(ticket, now).expect("the tenth");
+    assert_eq!((trip.cause, trip.counts.consecutive), (Cause::ConsecutiveFailures, 10));
+
+    let mut breaker = Breaker::new(rarely, now);
+    let under_way: Vec<Ticket> = (0..10).map(|_| head(&mut breaker, now).0).collect();
+    let trips: Vec<Transition> = under_way.iter().filter_map(|ticket| breaker.break_off(*ticket, now)).collect();
+    assert_eq!(trips.iter().map(|trip| trip.cause).collect::<Vec<_>>(), [Cause::ConsecutiveFailures]);
+}
+
+#[test]
+fn what_failed_by_its_head_or_said_nothing_fails_no_second_time() {
+    let now = start();
+    let mut breaker = Breaker::new(policy(), now);
+    let _whole = head(&mut breaker, now);
+    for verdict in [Verdict::Failure, Verdict::Neutral] {
+        let mut ticket = breaker.admit(now).0.expect("closed");
+        breaker.settle_head(&mut ticket, verdict, now);
+        assert_eq!(breaker.break_off(ticket, now), None);
+    }
+    let counts = breaker.counts(now);
+    assert_eq!((counts.requests, counts.failures, counts.consecutive), (2, 1, 1));
+}
+
+#[test]
+fn an_endpoint_that_lets_go_of_its_old_streams_has_not_failed_in_a_row() {
+    let begin = start();
+    let mut breaker = Breaker::new(policy(), begin);
+    let streams: Vec<Ticket> = (0..10).map(|_| head(&mut breaker, begin).0).collect();
+    let now = begin + s(3600);
+    for stream in streams {
+        assert_eq!(breaker.break_off(stream, now), None);
+    }
+    assert_eq!((breaker.state(), breaker.counts(now).consecutive), (State::Closed, 0));
+}
+
+#[test]
+fn a_probe_that_breaks_off_opens_it_again_for_twice_as_long() {
+    let begin = start();
+    let (mut breaker, now) = (tripped(begin), begin + s(5));
+    breaker.tick(now);
+    let (first, _) = head(&mut breaker, now);
+    let again = breaker.break_off(first, now).expect("it is no good sign");
+    assert_eq!((again.from, again.to, again.cause), (State::HalfOpen, State::Open, Cause::ProbeFailed));
+    assert_eq!(breaker.deadline(), Some(now + s(10)));
+
+    // The next ones break off when it has closed by their heads.
+    let now = now + s(10);
+    breaker.tick(now);
+    let probes: Vec<(Ticket, Option<Transition>)> = (0..3).map(|_| head(&mut breaker, now)).collect();
+    assert_eq!(probes[2].1.map(|t| (t.to, t.cause)), Some((State::Closed, Cause::ProbesPassed)));
+    let again = breaker.break_off(probes[0].0, now + s(1)).expect("it was no recovery");
+    assert_eq!((again.from, again.to, again.cause), (State::Closed, State::Open, Cause::ProbeFailed));
+    assert_eq!(breaker.deadline(), Some(now + s(1) + s(20)), "twice as long as before it closed");
+    assert_eq!(breaker.break_off(probes[1].0, now + s(2)), None, "the others say nothing new");
+
+    // One that holds as long as the window has shown that the endpoint is back.
+    let now = now + s(21);
+    breaker.tick(now);
+    let probes: Vec<Ticket> = (0..3).map(|_| head(&mut breaker, now).0).collect();
+    assert_eq!((breaker.break_off(probes[0], now + s(11)), breaker.state()), (None, State::Closed));
 }
 
 #[test]
 fn a_policy_says_for_which_causes_it_trips() {
     let of = |policy: Policy| Cause::ALL.into_iter().filter(|cause| policy.trips_for(*cause)).collect::<Vec<_>>();
     let policy = Policy { slow_share: None, ..policy() };
-    assert_eq!(of(policy), [Cause::ConsecutiveFailures, Cause::FailureRatio, Cause::Operator]);
+    assert_eq!(of(policy), [Cause::ConsecutiveFailures, Cause::FailureRatio, Cause::ProbeFailed, Cause::Operator]);
     let slow = Policy { consecutive_failures: None, slow_share: Some(WHOLE), ..policy };
-    assert_eq!(of(slow), [Cause::FailureRatio, Cause::SlowRatio, Cause::Operator]);
+    assert_eq!(of(slow), [Cause::FailureRatio, Cause::SlowRatio, Cause::ProbeFailed, Cause::Operator]);
     assert_eq!(of(Policy { min_requests: Policy::NEVER, ..slow }), [Cause::Operator]);
 }
 
@@ -247,8 +346,30 @@ fn a_policy_says_for_which_causes_it_trips() {
 fn a_new_policy_keeps_the_state() {
     let now = start();
     let mut breaker = tripped(now);
-    breaker.configure(Policy { max_open_for: s(2), open_for: s(1), window: s(3), ..policy() }, now);
+    breaker.configure(Policy { max_open_for: s(2), open_for: s(2), window: s(3), ..policy() }, now);
     assert_eq!((breaker.state(), breaker.deadline()), (State::Open, Some(now + s(2))));
+    breaker.configure(Policy { open_for: s(1), ..policy() }, now);
+    assert_eq!(breaker.deadline(), Some(now + s(1)), "it is not open for longer than is wanted now");
+    breaker.configure(policy(), now);
+    assert_eq!(breaker.deadline(), Some(now + s(1)), "nor made longer");
+    assert_eq!(breaker.configure(policy(), now), None);
+}
+
+#[test]
+fn a_policy_by_which_nothing_trips_closes_it() {
+    let begin = start();
+    let off = Policy { min_requests: Policy::NEVER, consecutive_failures: None, ..policy() };
+    let mut breaker = tripped(begin);
+    let closed = breaker.configure(off, begin).expect("nobody is to be left alone any more");
+    assert_eq!((closed.from, closed.to, closed.cause), (State::Open, State::Closed, Cause::Operator));
+    let mut half_open = tripped(begin);
+    half_open.tick(begin + s(5));
+    assert_eq!(half_open.configure(off, begin + s(5)).map(|t| t.to), Some(State::Closed));
+    // An operator's word is no policy's. When it is taken back, there is nothing to try out.
+    let mut held = tripped(begin);
+    held.force(Mode::Open, begin);
+    assert_eq!((held.configure(off, begin), held.state()), (None, State::Open));
+    assert_eq!(held.force(Mode::Auto, begin).map(|t| t.to), Some(State::Closed));
 }
 
 #[test]
@@ -270,11 +391,12 @@ enum Step {
     Wait(u64),
     Admit,
     Settle(usize, Verdict),
+    BreakOff(usize),
     Release(usize),
     Client(usize, bool),
     Tick,
     Force(Mode),
-    SetChecked(bool),
+    SetChecked(Option<Duration>),
     Check(bool),
     Configure(Policy),
 }
@@ -292,11 +414,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0_u64..20_000).prop_map(Step::Wait),
         20 => Just(Step::Admit),
         20 => (0_usize..4, verdict()).prop_map(|(back, verdict)| Step::Settle(back, verdict)),
+        6 => (0_usize..6).prop_map(Step::BreakOff),
         2 => (0_usize..4).prop_map(Step::Release),
         4 => (0_usize..4, any::<bool>()).prop_map(|(back, waits)| Step::Client(back, waits)),
         4 => Just(Step::Tick),
         1 => mode.prop_map(Step::Force),
-        2 => any::<bool>().prop_map(Step::SetChecked),
+        2 => prop::option::of((1_u64..3_000).prop_map(Duration::from_millis)).prop_map(Step::SetChecked),
         4 => any::<bool>().prop_map(Step::Check),
         1 => policies().prop_map(Step::Configure),
     ];
@@ -309,13 +432,14 @@ const LONGEST: Duration = Duration::from_secs(7 + 3);
 fn policies() -> impl Strategy<Value = Policy> {
     let trips = (1_u32..6, 1_u32..=WHOLE, prop::option::of(1_u32..6), prop::option::of(1_u32..=WHOLE));
     let times = (2_u64..4, 1_u64..=7, 1_u64..3_000);
-    (trips, 1_u32..4, times).prop_map(|(trips, probes, (window, max_open, probe_ms))| {
+    let off = prop::bool::weighted(0.1);
+    (trips, 1_u32..4, times, off).prop_map(|(trips, probes, (window, max_open, probe_ms), off)| {
         let (min_requests, failure_share, consecutive_failures, slow_share) = trips;
         Policy {
             window: s(window),
-            min_requests,
+            min_requests: if off { Policy::NEVER } else { min_requests },
             failure_share,
-            consecutive_failures,
+            consecutive_failures: consecutive_failures.filter(|_| !off),
             slow_share,
             open_for: s(1),
             max_open_for: s(max_open),
@@ -330,6 +454,7 @@ fn both(policy: Policy, steps: Vec<Step>) -> Result<(Breaker, Instant), TestCase
     let mut now = start();
     let (mut breaker, mut model) = (Breaker::new(policy, now), Model::new(policy, now));
     let mut given: Vec<(Ticket, usize)> = Vec::new();
+    let mut settled: Vec<(Ticket, usize)> = Vec::new();
     for step in steps {
         let place = |back: usize| given.len().checked_sub(back + 1);
         match step {
@@ -345,8 +470,14 @@ fn both(policy: Policy, steps: Vec<Step>) -> Result<(Breaker, Instant), TestCase
             }
             Step::Settle(back, verdict) => {
                 let Some(place) = place(back) else { continue };
-                let (ticket, known) = given.remove(place);
-                prop_assert_eq!(breaker.settle(ticket, verdict, now), model.settle(known, verdict, now));
+                let (mut ticket, known) = given.remove(place);
+                prop_assert_eq!(breaker.settle_head(&mut ticket, verdict, now), model.settle(known, verdict, now));
+                settled.push((ticket, known));
+            }
+            Step::BreakOff(back) => {
+                let Some(place) = settled.len().checked_sub(back + 1) else { continue };
+                let (ticket, known) = settled.remove(place);
+                prop_assert_eq!(breaker.break_off(ticket, now), model.break_off(known, now));
             }
             Step::Release(back) => {
                 let Some(place) = place(back) else { continue };
@@ -367,8 +498,7 @@ fn both(policy: Policy, steps: Vec<Step>) -> Result<(Breaker, Instant), TestCase
             }
             Step::Check(good) => prop_assert_eq!(breaker.observe_check(good, now), model.observe_check(good, now)),
             Step::Configure(policy) => {
-                breaker.configure(policy, now);
-                model.configure(policy, now);
+                prop_assert_eq!(breaker.configure(policy, now), model.configure(policy, now));
             }
             Step::Force(mode) => prop_assert_eq!(breaker.force(mode, now), model.force(mode, now)),
         }

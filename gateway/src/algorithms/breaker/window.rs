@@ -18,6 +18,8 @@ struct Bucket {
 pub(super) struct Window {
     buckets: [Bucket; BUCKETS],
     head: usize,
+    /// The number of the newest bucket, of all that there ever were.
+    number: u32,
     /// When the newest bucket ends.
     head_end: Instant,
     /// Time of a bucket, at least a nanosecond.
@@ -29,7 +31,24 @@ impl Window {
     /// An empty window of this length. Buckets begin at `now`.
     pub(super) fn new(length: Duration, now: Instant) -> Self {
         let width = (length / BUCKETS as u32).max(Duration::from_nanos(1));
-        Self { buckets: Default::default(), head: 0, head_end: now + width, width, total: Bucket::default() }
+        Self { buckets: Default::default(), head: 0, number: 0, head_end: now + width, width, total: Bucket::default() }
+    }
+
+    /// An empty window of another length, to which nothing before belongs.
+    pub(super) fn after(&self, length: Duration, now: Instant) -> Self {
+        let number = self.number.wrapping_add(BUCKETS as u32);
+        Self { number, ..Self::new(length, now) }
+    }
+
+    /// The number of the bucket that outcomes of now count in.
+    pub(super) fn number(&mut self, now: Instant) -> u32 {
+        self.advance(now);
+        self.number
+    }
+
+    /// Whether this bucket still counts.
+    pub(super) fn reaches_back_to(&mut self, number: u32, now: Instant) -> bool {
+        self.number(now).wrapping_sub(number) < BUCKETS as u32
     }
 
     /// Adds an outcome. One from before the newest bucket counts in it.
@@ -87,6 +106,8 @@ impl Window {
                 self.total.slow -= old.slow.min(self.total.slow);
             }
         }
+        // It may go round: what is held against it is as old as an answer gets.
+        self.number = self.number.wrapping_add(steps as u32);
         // In two factors: a gap may have more buckets than 32 bits count.
         let gap = self.width.as_nanos() * steps;
         self.head_end += Duration::from_nanos(u64::try_from(gap).unwrap_or(u64::MAX / 2));

@@ -72,6 +72,7 @@ struct Judging<'a> {
 impl Judging<'_> {
     fn judge(&self, next: Option<&Span>, last_ns: u64, kept_in: bool) -> Option<String> {
         match (self.span.state, next.map(|next| next.state)) {
+            (BreakerState::Closed, Some(BreakerState::Open)) if next?.is_by_probe() => self.relapsed(next?.from_ns),
             // `trips` judges it.
             (BreakerState::Closed, Some(BreakerState::Open) | None) => None,
             (BreakerState::Open, Some(BreakerState::HalfOpen)) => self.was_open_for_its_time(next?.from_ns),
@@ -118,6 +119,21 @@ impl Judging<'_> {
         within && matches!(check.ending, Ending::Answered(200..300))
     }
 
+    /// Attempts whose answers broke off behind their heads at about this time.
+    fn broke_off(&self, at_ns: u64) -> impl Iterator<Item = &Attempt> {
+        let transit_ns = self.tolerance.transit_ns;
+        let then = at_ns.saturating_sub(transit_ns)..=at_ns.saturating_add(transit_ns);
+        let broken = self.arrived.iter().copied();
+        let broken = broken.filter(|one| one.answer_ns.is_some() && !matches!(one.ending, Ending::Answered(_)));
+        broken.filter(move |one| one.end_ns.is_none_or(|end_ns| then.contains(&end_ns)))
+    }
+
+    /// It was closed by a probe whose answer broke off then.
+    fn relapsed(&self, until_ns: u64) -> Option<String> {
+        let probe = self.broke_off(until_ns).any(|attempt| attempt.arrival_ns <= self.span.from_ns);
+        (!probe).then(|| format!("open again at {} ms, and no probe had broken off", until_ns / MS))
+    }
+
     fn opened_again_for_a_reason(&self, until_ns: u64) -> Option<String> {
         let failed = self.within(until_ns).any(|one| one.is_bad() && one.end_ns == until_ns);
         let timed_out = self
@@ -133,7 +149,8 @@ impl Judging<'_> {
             });
         // A check that failed, or came to nothing, says it too, as long as none did well.
         let by_check = self.checked && !self.checks.iter().any(|check| self.is_good(check, until_ns));
-        let reason = failed || timed_out || by_check;
+        let broke_off = self.broke_off(until_ns).any(|attempt| attempt.arrival_ns >= self.span.from_ns);
+        let reason = failed || timed_out || by_check || broke_off;
         (!reason).then(|| format!("open again at {} ms, and no probe had failed", until_ns / MS))
     }
 }
@@ -274,6 +291,23 @@ mod tests {
             0,
             "a check said so"
         );
+    }
+
+    #[test]
+    fn a_probe_that_breaks_off_is_a_reason_also_when_it_had_closed() {
+        let because = |story: Story, from: BreakerState, cause: &str| {
+            let (upstream, of) = ("orders".into(), Some(endpoint("orders/1")));
+            story.event(EventKind::Breaker { upstream, endpoint: of, from, to: Open, cause: cause.into() })
+        };
+        let broken = |ending: Ending| half_open_at(110).at_ms(111).asked().tried("orders/1", ending, 5).at_ms(116);
+        assert_eq!(wrong(because(broken(Ending::Invalid), HalfOpen, "probe_failed")), 0);
+        assert_eq!(wrong(because(broken(Ending::Answered(200)), HalfOpen, "probe_failed")), 1);
+        let closed = |ending: Ending| {
+            let story = probe(probe(half_open_at(110), 111, 115, 200), 112, 118, 200);
+            let story = story.at_ms(112).tried("orders/1", ending, 8).at_ms(118);
+            because(story.breaker("orders/1", HalfOpen, Closed).at_ms(120), Closed, "probe_failed")
+        };
+        assert_eq!([wrong(closed(Ending::Invalid)), wrong(closed(Ending::Answered(200)))], [0, 1]);
     }
 
     fn ejection(story: Story, max_percent: u32) -> usize {

@@ -19,6 +19,12 @@ impl Span {
     pub(crate) fn contains(&self, at_ns: u64) -> bool {
         (self.from_ns..self.until_ns).contains(&at_ns)
     }
+
+    /// Whether it opened since a probe had failed. After a closed state it is one of those that closed it, whose answer
+    /// broke off behind its head.
+    pub(crate) fn is_by_probe(&self) -> bool {
+        self.state == BreakerState::Open && &*self.cause == "probe_failed"
+    }
 }
 
 /// The states of an endpoint's breaker, from closed at the clock's zero.
@@ -44,17 +50,22 @@ pub(crate) fn of_roll_up(history: &History, of: &str) -> Vec<Span> {
 fn from_changes<'a>(changes: impl Iterator<Item = (u64, BreakerState, &'a Name)>) -> Vec<Span> {
     let first = Span { state: BreakerState::Closed, from_ns: 0, until_ns: u64::MAX, cause: "".into(), openings: 0 };
     let mut spans = vec![first];
-    let mut openings = 0;
+    let (mut openings, mut before_closed) = (0, 0);
     for (at_ns, state, cause) in changes {
-        openings = match state {
-            BreakerState::Closed => 0,
-            BreakerState::Open => openings + 1,
-            BreakerState::HalfOpen => openings,
-        };
+        let was_closed = spans.last().is_some_and(|last| last.state == BreakerState::Closed);
         if let Some(last) = spans.last_mut() {
             last.until_ns = at_ns;
         }
-        spans.push(Span { state, from_ns: at_ns, until_ns: u64::MAX, cause: cause.clone(), openings });
+        let mut span = Span { state, from_ns: at_ns, until_ns: u64::MAX, cause: cause.clone(), openings };
+        match state {
+            BreakerState::Closed => (before_closed, span.openings) = (openings, 0),
+            // It was no recovery: the row goes on.
+            BreakerState::Open if was_closed && span.is_by_probe() => span.openings = before_closed + 1,
+            BreakerState::Open => span.openings += 1,
+            BreakerState::HalfOpen => {}
+        }
+        openings = span.openings;
+        spans.push(span);
     }
     spans
 }
@@ -102,6 +113,20 @@ mod tests {
         let short: Vec<_> = spans.iter().map(|span| (span.state, span.from_ns / 1_000_000, span.openings)).collect();
         assert_eq!(short, [(Closed, 0, 0), (Open, 10, 1), (HalfOpen, 20, 1), (Open, 25, 2), (Closed, 60, 0)]);
         assert_eq!(spans.last().unwrap().until_ns, u64::MAX);
+    }
+
+    #[test]
+    fn a_probe_that_broke_off_when_it_had_closed_goes_on_with_the_row() {
+        let because = |story: Story, at_ms: u64, from: BreakerState, to: BreakerState, cause: &str| {
+            let (upstream, of) = ("orders".into(), Some(endpoint("orders/1")));
+            story.at_ms(at_ms).event(EventKind::Breaker { upstream, endpoint: of, from, to, cause: cause.into() })
+        };
+        let story = because(Story::new(), 10, Closed, Open, "failure_ratio");
+        let story = because(story, 20, Open, HalfOpen, "timer");
+        let story = because(story, 25, HalfOpen, Closed, "probes_passed");
+        let openings = |story: Story| of(&story.end(), &endpoint("orders/1")).last().unwrap().openings;
+        assert_eq!(openings(because(story.clone(), 26, Closed, Open, "probe_failed")), 2);
+        assert_eq!(openings(because(story, 26, Closed, Open, "failure_ratio")), 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! after the smallest prefix of it that satisfies the policy. The trip error is how many outcomes later, or earlier,
 //! the real one tripped; a trip that nothing asked for is as many attempts off as there were, and a trip that never
 //! came is as many attempts late as there were afterwards. Trips by hand, and what is held closed by hand, are not
-//! judged.
+//! judged; nor is it a trip by outcomes where a probe that had closed it broke off (`claims`).
 
 use super::outcomes::Judged;
 use super::reference::smallest_prefix;
@@ -33,7 +33,8 @@ pub(crate) fn judge(policy: &BreakerPolicy, spans: &[Span], outcomes: &[Judged],
     closed
         .filter(|(span, _)| span.state == BreakerState::Closed && !by_hand(span))
         .filter_map(|(span, next)| {
-            let trip = next.filter(|next| next.state == BreakerState::Open && !by_hand(next)).map(|next| next.from_ns);
+            let is_trip = |next: &&Span| next.state == BreakerState::Open && !by_hand(next) && !next.is_by_probe();
+            let trip = next.filter(is_trip).map(|next| next.from_ns);
             let until_ns = next.map_or(u64::MAX, |next| next.from_ns);
             let until_ns = until_ns.saturating_add(slack_ns);
             let began = outcomes.iter().filter(|one| one.start_ns >= span.from_ns && one.end_ns <= until_ns);
