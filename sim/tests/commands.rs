@@ -40,7 +40,8 @@ fn the_demo_passes_and_writes_a_result_that_others_can_read() {
     assert_eq!((result.kind, result.verdict), (Kind::Demo, verdict));
     assert_eq!(output.status.code(), Some(code), "{errors}\n{}", String::from_utf8_lossy(&output.stdout));
     let phases = &result.load["main"].phases;
-    assert_eq!(phases["before"].outcome["rejected"], 0, "nothing fails before the fault");
+    let before = &phases["before"].outcome;
+    assert_eq!((before["rejected"], before["failed"]), (0, 0), "nothing fails before the fault");
     assert!(phases["fault_1"].success_ratio > 0.95, "what fails at one endpoint is met by another");
     assert!(phases["before"].added_us.is_some(), "the mocks tell their residence");
     // One access record for each request that reached the gateway.
