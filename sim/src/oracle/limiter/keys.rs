@@ -159,7 +159,7 @@ mod tests {
         let alone = sustained_error(&limit, [&steady]);
         assert!(alone.is_some());
         assert_eq!(sustained_error(&limit, [&moment, &steady]), alone);
-        let mut dear = steady.clone();
+        let mut dear = steady;
         dear.offered.iter_mut().chain(&mut dear.admitted).for_each(|one| one.1 = 5);
         assert_eq!(sustained_error(&limit, [&dear]), None, "of requests that cost five, too few were due");
     }
