@@ -76,9 +76,7 @@ pub(crate) async fn fetch(
     let outcome = match seen.status {
         _ if failure.is_some() => Outcome::Failed,
         _ if accepted => Outcome::Ok,
-        429 | 503 => Outcome::Rejected,
-        400..=499 => Outcome::ClientError,
-        _ => Outcome::Failed,
+        status => Outcome::of_unexpected(status, seen.endpoint.is_some() || seen.residence_ns.is_some()),
     };
     let head_ns = if seen.status == 0 { end_ns } else { seen.head_ns };
     let Seen { status, body_bytes, residence_ns, endpoint, .. } = seen;

@@ -31,6 +31,14 @@ pub struct Head {
     pub call: Call,
 }
 
+impl Head {
+    /// Whether a mock gave this answer, and not who stands before it: mocks say so, others do not.
+    #[must_use]
+    pub const fn is_of_mock(&self) -> bool {
+        self.endpoint.is_some() || self.residence_ns.is_some()
+    }
+}
+
 /// How a gRPC call ended, which its answer says beside the HTTP status: in its trailers, or in its head when it has
 /// nothing else to say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

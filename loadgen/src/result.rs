@@ -163,7 +163,7 @@ pub struct PhaseResult {
 pub struct OutcomeCounts {
     /// As expected.
     pub ok: u64,
-    /// 429 or 503.
+    /// 429, or a 503 that is not the service's own.
     pub rejected: u64,
     /// Broken, late, or another unexpected answer.
     pub failed: u64,

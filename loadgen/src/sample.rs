@@ -9,12 +9,26 @@ use crate::response::Refusal;
 pub enum Outcome {
     /// The expected status, and the whole expected body.
     Ok,
-    /// 429 or 503 that was not expected, or a gRPC call's 8 or 14: someone refused to do the work.
+    /// 429 that was not expected, a 503 that no service gave, or a gRPC call's 8 or 14: someone refused to do the work.
     Rejected,
     /// Any other answer that was not expected, a broken answer, or none.
     Failed,
     /// A 4xx that was not expected: the request itself was wrong.
     ClientError,
+}
+
+impl Outcome {
+    /// What a status means that was not expected. A 503 of the service itself is its failure; one of whoever stands
+    /// before it, or of a server that does not say what it is, is a refusal.
+    #[must_use]
+    pub const fn of_unexpected(status: u16, by_mock: bool) -> Self {
+        match status {
+            429 => Self::Rejected,
+            503 if !by_mock => Self::Rejected,
+            400..=499 => Self::ClientError,
+            _ => Self::Failed,
+        }
+    }
 }
 
 /// Why there was no whole answer.

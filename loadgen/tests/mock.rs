@@ -71,9 +71,28 @@ fn two_loads_on_one_thread_keep_their_own_plans_and_figures() {
             .map(|(recorder, (url, rate))| Load { settings: settings(url, *rate, 200_000_000), observer: recorder });
         let totals = run_all(each.collect(), clock, at_once(&clock, pacing)).unwrap();
         let [orders, users] = &recorders;
-        assert_eq!((orders.phases()[0].ok, users.phases()[0].rejected), (planned[0], planned[1]), "{pacing:?}");
+        assert_eq!((orders.phases()[0].ok, users.phases()[0].failed), (planned[0], planned[1]), "{pacing:?}");
         assert_eq!((totals[0].finished, totals[1].finished), (planned[0], planned[1]));
         assert_eq!((orders.pacer_lag().len(), users.pacer_lag().len()), (planned[0], planned[1]));
+    }
+}
+
+#[test]
+fn a_503_of_the_service_is_its_failure_and_a_429_a_refusal() {
+    for (status, expected) in [(503, [0, 4, 0]), (500, [0, 4, 0]), (429, [4, 0, 0]), (404, [0, 0, 4])] {
+        let mock = Mock::builder().rule(Rule::any().status(status)).launch().unwrap();
+        for protocol in [Protocol::Http1, Protocol::Http2 { streams: 2 }] {
+            let target = Target::parse(&mock.url("/x"), false).unwrap();
+            let mix = Mix::new(&[Template::get("t", target)], 7).unwrap().speaking(protocol).unwrap();
+            let model = Model::Closed { requests: Some(4), duration: None };
+            let one = Settings { mix, model, ..settings(&mock.url("/x"), 1.0, 1) };
+            let mut recorder = Recorder::new("steady", 0);
+            let clock = Clock::start();
+            let schedule = at_once(&clock, Pacing::Sleep);
+            run_all(vec![Load { settings: one, observer: &mut recorder }], clock, schedule).unwrap();
+            let phase = &recorder.phases()[0];
+            assert_eq!([phase.rejected, phase.failed, phase.client_error], expected, "{status} over {protocol:?}");
+        }
     }
 }
 

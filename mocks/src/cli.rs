@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -25,6 +25,9 @@ const EXAMPLES: &str = r#"Examples:
   Three endpoints of a service, and a control port:
     mocks --service orders --listen 127.0.0.1:9001 --listen 127.0.0.1:9002 \
           --listen 127.0.0.1:9003 --control 127.0.0.1:9700
+
+  A service with rules from a file:
+    mocks --listen 127.0.0.1:9001 --service orders --config rules.toml
 
   A service that takes time, with eight servers and a line before them:
     mocks --listen 127.0.0.1:9001 --service-time 'lognormal(2ms, 0.4)' --servers 8
@@ -57,13 +60,13 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("BUILD_SHOWN"));
 #[command(name = "mocks", version = VERSION, after_help = EXAMPLES, styles = Styles::plain())]
 struct Arguments {
     /// Address of an endpoint; port 0 is a free one. May be given several times
-    #[arg(long, value_name = "ADDRESS", required_unless_present = "config", conflicts_with = "config")]
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "config")]
     listen: Vec<SocketAddr>,
-    /// The service's name
-    #[arg(long, value_name = "NAME", default_value = "mock", conflicts_with = "config")]
-    service: String,
+    /// The service's name [default: mock]
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
     /// How long the service takes: a time or a distribution, such as "lognormal(2ms, 0.4)"
-    #[arg(long, value_name = "TIME", conflicts_with = "config", value_parser = service_time)]
+    #[arg(long, value_name = "TIME", value_parser = service_time)]
     service_time: Option<Delay>,
     /// Requests that an endpoint serves at once, the others waiting in line; 0 = any number [default: 0]
     #[arg(long, value_name = "COUNT", requires = "service_time")]
@@ -72,12 +75,12 @@ struct Arguments {
     #[arg(long, value_name = "COUNT", requires = "service_time")]
     waiting_room: Option<u32>,
     /// Speak TLS, with this certificate (PEM, with its chain); HTTP/2 and HTTP/1.1 are offered by ALPN
-    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "config")]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The certificate's private key, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// A topology file: services, endpoints and rules
+    /// A file of rules for the service of these flags; or a topology: services, endpoints and rules
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Address of the control port
@@ -95,6 +98,19 @@ struct Arguments {
     /// Requests that the journal keeps
     #[arg(long, value_name = "ENTRIES", default_value_t = 200_000)]
     journal: usize,
+}
+
+impl Arguments {
+    /// A flag that says something of the one service.
+    fn service_flag(&self) -> Option<&'static str> {
+        let flags = [
+            ("--listen", !self.listen.is_empty()),
+            ("--service", self.service.is_some()),
+            ("--service-time", self.service_time.is_some()),
+            ("--tls-cert", self.tls_cert.is_some()),
+        ];
+        flags.into_iter().find(|(_, is_there)| *is_there).map(|(flag, _)| flag)
+    }
 }
 
 /// Runs the command with the process's arguments.
@@ -136,14 +152,8 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
 
 fn describe(arguments: &Arguments) -> Result<Builder, (u8, String)> {
     let mut builder = match &arguments.config {
-        None => of_one_service(arguments)?,
-        Some(path) => {
-            let shown = path.display();
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                (3, format!("mocks: cannot read {shown}: {error}; check the path and its permissions"))
-            })?;
-            Builder::from_toml(&text).map_err(|problems| (1, render(&shown.to_string(), &text, &problems)))?
-        }
+        None => with_service(Mock::builder(), arguments)?,
+        Some(path) => with_file(arguments, path)?,
     };
     if let Some(control) = arguments.control {
         builder = builder.control(control);
@@ -160,8 +170,24 @@ fn describe(arguments: &Arguments) -> Result<Builder, (u8, String)> {
     Ok(builder.journal(arguments.journal))
 }
 
-fn of_one_service(arguments: &Arguments) -> Result<Builder, (u8, String)> {
-    let mut builder = Mock::builder().service(&arguments.service);
+/// What a file says. Where it names no services, the flags do.
+fn with_file(arguments: &Arguments, path: &Path) -> Result<Builder, (u8, String)> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| (3, format!("mocks: cannot read {shown}: {error}; check the path and its permissions")))?;
+    let builder = Builder::from_toml(&text).map_err(|problems| (1, render(&shown.to_string(), &text, &problems)))?;
+    match (builder.has_services(), arguments.service_flag()) {
+        (false, _) => with_service(builder, arguments),
+        (true, None) => Ok(builder),
+        (true, Some(flag)) => {
+            Err((2, format!("mocks: {flag} is of one service, and {shown} has its own; say it under [services] there")))
+        }
+    }
+}
+
+/// The one service of the flags.
+fn with_service(builder: Builder, arguments: &Arguments) -> Result<Builder, (u8, String)> {
+    let mut builder = builder.service(arguments.service.as_deref().unwrap_or("mock"));
     for address in &arguments.listen {
         builder = builder.listen(*address);
     }
@@ -194,7 +220,11 @@ fn service_time(text: &str) -> Result<Delay, String> {
 fn ready_line(mock: &Mock) -> Value {
     let listeners: Vec<String> = mock.addrs().iter().map(ToString::to_string).collect();
     match mock.control_addr() {
-        Some(control) => json!({ "event": "ready", "listeners": listeners, "control": control.to_string() }),
+        // `admin` is what a gateway calls it, and what a reader of ready lines looks for.
+        Some(control) => {
+            let control = control.to_string();
+            json!({ "event": "ready", "listeners": listeners, "admin": control, "control": control })
+        }
         None => json!({ "event": "ready", "listeners": listeners }),
     }
 }

@@ -103,6 +103,11 @@ impl Builder {
         self
     }
 
+    /// Whether a service was named, or a part of one.
+    pub(crate) fn has_services(&self) -> bool {
+        !self.services.is_empty()
+    }
+
     /// The service whose parts are added now; `mock` if none was named.
     fn last(&mut self) -> &mut Service {
         if self.services.is_empty() {

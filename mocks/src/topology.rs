@@ -1,7 +1,7 @@
 //! The file that `mocks --config` reads: services, their endpoints, and rules.
 //!
 //! ```toml
-//! seed = 1                                  # all but `services` may be absent
+//! seed = 1                                  # all may be absent: without `services` it is a file of rules
 //! threads = 1
 //! control = "127.0.0.1:9700"
 //! gateway = "127.0.0.1:8080"                # where calls go that name no address
@@ -47,7 +47,8 @@ const TLS_KEYS: &[&str] = &["cert", "key"];
 const MOST: u64 = 1000;
 
 impl Builder {
-    /// Reads a topology file.
+    /// Reads a topology file. One without `services` describes what is said of none in particular, above all rules; the
+    /// services may be added then.
     ///
     /// # Errors
     /// Everything that is wrong with the text.
@@ -94,7 +95,7 @@ impl Builder {
                 }
             }
             Some(_) => problems.add("services", "a table for each service is expected: [services.orders]"),
-            None => problems.add("services", "the key is missing"),
+            None => {}
         }
         if let Some(rules) = document.get("rules") {
             builder = builder.rules(rules_from_value(rules, &mut problems));
@@ -238,6 +239,15 @@ mod tests {
         ];
         assert_eq!(keys, expected);
         assert_eq!(Builder::from_toml("a = 1\nb = = 2").unwrap_err().0[0].key, "line 2");
-        assert_eq!(Builder::from_toml("").unwrap_err().0[0].key, "services");
+        assert_eq!(Builder::from_toml("services = {}").unwrap_err().0[0].key, "services");
+    }
+
+    #[test]
+    fn a_file_of_rules_needs_no_services() {
+        let rules = "[[rules]]\nmatch = { path = '/orders/*' }\nact = { delay = '50ms' }";
+        let mock = Builder::from_toml(rules).unwrap().launch().unwrap();
+        assert_eq!((mock.addrs_of("mock").len(), mock.rules().len()), (1, 1), "one service, as without a file");
+        let mock = Builder::from_toml(rules).unwrap().service("orders").endpoints(2).launch().unwrap();
+        assert_eq!((mock.addrs_of("orders").len(), mock.addrs().len(), mock.rules().len()), (2, 2, 1));
     }
 }

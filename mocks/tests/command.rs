@@ -54,6 +54,7 @@ fn it_says_where_it_serves_and_ends_on_signals() {
             let answer = Client::connect(address.as_str().unwrap().parse().unwrap()).get("/x", "");
             assert_eq!(answer.header("x-mock-service"), Some("orders"));
         }
+        assert_eq!(ready["admin"], ready["control"], "by the gateway's word and by the mocks' own");
         let control = ready["control"].as_str().unwrap().parse().unwrap();
         assert_eq!(Client::connect(control).get("/faults", "").status, 200);
         assert_eq!(end(child, signal), 0);
@@ -106,6 +107,39 @@ fn a_file_describes_services_and_rules() {
 }
 
 #[test]
+fn a_file_may_hold_rules_alone() {
+    let file = std::env::temp_dir().join(format!("mocks-rules-{}.toml", std::process::id()));
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, "[[rules]]\nmatch = { path = '/orders/*' }\nact = { status = 503 }\n").unwrap();
+    let alone = ["--config", path, "--control", "127.0.0.1:0"];
+    let flags = [&alone[..], &["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--service", "orders"]].concat();
+    for (arguments, service, listeners) in [(&alone[..], "mock", 1), (&flags[..], "orders", 2)] {
+        let mut child = mocks(arguments);
+        let ready = ready(&mut child);
+        assert_eq!(ready["listeners"].as_array().unwrap().len(), listeners);
+        let mut client = Client::connect(ready["listeners"][0].as_str().unwrap().parse().unwrap());
+        let hit = client.get("/orders/7", "");
+        assert_eq!((hit.status, hit.header("x-mock-service")), (503, Some(service)));
+        assert_eq!(client.get("/users/7", "").status, 200);
+        let mut control = Client::connect(ready["admin"].as_str().unwrap().parse().unwrap());
+        assert_eq!(control.get("/faults", "").json()["rules"][0]["act"]["status"], 503);
+        assert_eq!(end(child, "-TERM"), 0);
+    }
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
+fn services_are_named_in_one_place() {
+    let file = std::env::temp_dir().join(format!("mocks-services-{}.toml", std::process::id()));
+    std::fs::write(&file, "[services.a]\n").unwrap();
+    for flag in [["--listen", "127.0.0.1:0"], ["--service", "orders"], ["--service-time", "1ms"]] {
+        let (code, text) = fails(&[&["--config", file.to_str().unwrap()], &flag[..]].concat());
+        assert!(code == 2 && text.contains(flag[0]) && text.contains("[services]"), "{text}");
+    }
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
 fn a_taken_port_is_told_in_one_line() {
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = holder.local_addr().unwrap().to_string();
@@ -120,7 +154,6 @@ fn a_taken_port_is_told_in_one_line() {
 fn usage_is_two() {
     assert_eq!(fails(&[]).0, 2);
     assert_eq!(fails(&["--listen", "nowhere"]).0, 2);
-    assert_eq!(fails(&["--config", "a.toml", "--listen", "127.0.0.1:0"]).0, 2);
     assert_eq!(fails(&["--listen", "127.0.0.1:0", "--servers", "8"]).0, 2, "servers of a service without a time");
     let (code, text) = fails(&["--listen", "127.0.0.1:0", "--service-time", "lognormal(2ms)"]);
     assert!(code == 2 && text.contains("two arguments"), "{text}");

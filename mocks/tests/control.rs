@@ -35,11 +35,15 @@ fn rules_are_read_and_replaced() {
     let second = json!({ "rules": [{ "match": { "path": "/second" }, "act": { "status": 503, "delay": "1ms" } }] });
     assert_eq!(call(&mut control, "PUT", "/faults", &second.to_string()).status, 200);
     assert_eq!((service.get("/first", "").status, service.get("/second", "").status), (200, 503));
+    let mut read = control.get("/faults", "").json();
+    read["rules"][0]["act"]["status"] = json!(502);
+    assert_eq!(call(&mut control, "PUT", "/faults", &read.to_string()).status, 200, "read, changed and put back");
+    assert_eq!(service.get("/second", "").status, 502);
     let bad = call(&mut control, "PUT", "/faults", r#"{"rules":[{"act":{"delay":"soon","status":1}}]}"#);
     assert_eq!(bad.status, 400);
     let keys: Vec<Value> = bad.json()["problems"].as_array().unwrap().iter().map(|one| one["key"].clone()).collect();
     assert_eq!(keys, ["rules[0].act.delay", "rules[0].act.status"]);
-    assert_eq!(service.get("/second", "").status, 503, "the old rules stay");
+    assert_eq!(service.get("/second", "").status, 502, "the old rules stay");
 }
 
 #[test]

@@ -56,6 +56,8 @@ fn the_request_header_asks_for_one_fault() {
     let mut client = Client::connect(mock.addr());
     assert_eq!(client.get("/x", "x-mock-fault: delay=1ms;status=503\r\n").status, 503);
     assert_eq!(client.get("/x", "").status, 200);
+    assert_eq!(client.get("/x", "x-mock-fault: status=503\r\nx-mock-fault: delay=1ms\r\n").status, 503, "one list");
+    assert_eq!(client.get("/x", "x-mock-fault: status=503\r\nX-Mock-Fault: status=500\r\n").status, 400, "twice");
     let bad = client.get("/x", "x-mock-fault: statis=503\r\n");
     assert_eq!(bad.status, 400);
     assert!(bad.json()["problems"][0].as_str().unwrap().contains("did you mean `status`"));

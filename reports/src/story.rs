@@ -64,6 +64,9 @@ pub fn judged(name: &str, metric: &GateMetric) -> String {
     match metric.verdict {
         Verdict::Fail => format!("{name} got worse: {interval}, tolerance {tolerance} %."),
         Verdict::Pass => format!("{name} held: {interval}, tolerance {tolerance} %."),
+        Verdict::Inconclusive if metric.rounds == 0 => {
+            format!("{name} is not decided: no round showed it, tolerance {tolerance} %.")
+        }
         Verdict::Inconclusive | Verdict::Invalid => {
             let more =
                 metric.rounds_wanted.map_or_else(String::new, |rounds| format!("; about {rounds} rounds would decide"));

@@ -265,6 +265,12 @@ fn empty_and_odd_figures_break_no_page() {
     let html = page::render(&gate, None);
     check_page("unbounded", &html);
     assert!(html.contains("−∞ % to +∞ %"));
+    for metric in gate.metrics.values_mut() {
+        (metric.rounds, metric.verdict, metric.mde_pct) = (0, Verdict::Inconclusive, f64::MAX);
+    }
+    let html = page::render(&gate, None);
+    check_page("unseen", &html);
+    assert!(html.contains("no round showed it"));
 }
 
 #[test]

@@ -39,7 +39,8 @@ Exit codes: 0 done, 1 what was asked about is bad, 2 usage, 3 could not run,
 4 the measurement is not valid.";
 
 const DEMO_HELP: &str = "\
-Exit codes: 0 nothing failed but what it injected, 1 something else failed, 2 usage, 3 could not run.";
+Exit codes: 0 nothing failed but what it injected, 1 something else failed, 2 usage, 3 could not run,
+4 the measurement is not valid (the output says why; a busy machine is reason enough).";
 
 const RUN_HELP: &str = "\
 Examples:

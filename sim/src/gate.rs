@@ -110,6 +110,12 @@ pub enum GateError {
         /// What was given.
         side: String,
     },
+    /// No program, and nothing that could know it as a revision.
+    #[error("`{side}` is no program, and there is no git repository here in which it could be a revision")]
+    NoRepository {
+        /// What was given.
+        side: String,
+    },
     /// A command that builds failed.
     #[error("{command} failed:\n{why}")]
     Command {
@@ -161,10 +167,16 @@ pub enum GateError {
 }
 
 impl GateError {
-    /// The exit code: 2 for what was written wrong, 3 for what could not run.
+    /// The exit code: 2 for what was written wrong, 3 for what could not run or is not there.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        if matches!(self, Self::NoSuchSide { .. } | Self::NothingToCount | Self::Settings(_)) { 2 } else { 3 }
+        match self {
+            Self::Settings(SettingsError::File { .. }) => 3,
+            // With a slash it is taken for a program's path.
+            Self::NoSuchSide { side } if side.contains('/') => 3,
+            Self::NoSuchSide { .. } | Self::NothingToCount | Self::Settings(_) => 2,
+            _ => 3,
+        }
     }
 }
 
@@ -263,7 +275,8 @@ fn side(text: &str, options: &Options) -> Result<Binary, GateError> {
     if Path::new(text).is_file() {
         return Binary::given(Path::new(text));
     }
-    let workshop = Workshop::here(&options.profile)?;
+    let no_repository = |_| GateError::NoRepository { side: text.to_owned() };
+    let workshop = Workshop::here(&options.profile).map_err(no_repository)?;
     let commit = workshop.commit(text)?;
     if !options.json {
         say(&format!("building {text} ({})", binaries::short(&commit)));

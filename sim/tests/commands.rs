@@ -29,18 +29,19 @@ fn the_demo_passes_and_writes_a_result_that_others_can_read() {
     let short = ["demo", "--duration", "2s", "--rate", "200/s", "--json", "--out", out.to_str().unwrap()];
     let output = sim(&short);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{errors}\n{}", String::from_utf8_lossy(&output.stdout));
     let written: Value = serde_json::from_slice(&std::fs::read(out.join("result.json")).unwrap()).unwrap();
     assert_eq!(written, serde_json::from_slice::<Value>(&output.stdout).unwrap());
     let validator = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
     let problems: Vec<String> = validator.iter_errors(&written).map(|error| error.to_string()).collect();
     assert!(problems.is_empty(), "{problems:?}");
     let result = ResultFile::read(&out.join("result.json")).unwrap();
-    // Whether it is valid as a measurement depends on the machine; what happened does not.
-    let verdict = if result.validity.valid { Verdict::Pass } else { Verdict::Invalid };
+    // Whether it is valid as a measurement depends on the machine; what happened does not. The exit code says the same.
+    let (verdict, code) = if result.validity.valid { (Verdict::Pass, 0) } else { (Verdict::Invalid, 4) };
     assert_eq!((result.kind, result.verdict), (Kind::Demo, verdict));
+    assert_eq!(output.status.code(), Some(code), "{errors}\n{}", String::from_utf8_lossy(&output.stdout));
     let phases = &result.load["main"].phases;
-    assert_eq!(phases["before"].outcome["rejected"], 0, "nothing fails before the fault");
+    let before = &phases["before"].outcome;
+    assert_eq!((before["rejected"], before["failed"]), (0, 0), "nothing fails before the fault");
     assert!(phases["fault_1"].success_ratio > 0.95, "what fails at one endpoint is met by another");
     assert!(phases["before"].added_us.is_some(), "the mocks tell their residence");
     // One access record for each request that reached the gateway.
@@ -93,7 +94,8 @@ fn a_demo_that_passes_leaves_nothing_unless_asked_to() {
     let short = ["demo", "--duration", "1s", "--rate", "100/s"];
     let output = Command::new(env!("CARGO_BIN_EXE_sim")).args(short).env("TMPDIR", temporary.path()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{text}");
+    let code = if text.contains("? invalid  nothing failed but what was injected") { 4 } else { 0 };
+    assert_eq!(output.status.code(), Some(code), "{text}");
     assert!(
         text.contains("`--out DIR` keeps") && !text.contains("access.log"),
         "nothing is named that is gone: {text}"
@@ -142,7 +144,6 @@ fn wrong_usage_is_two_and_what_cannot_run_is_three() {
         &["gate", "--self-test", "--base", "x"],
         &["gate", "--base", "no-such-revision", "--head", "HEAD"],
         &["gate", "--base", "/bin/sh", "--head", "/bin/sh", "--counts"],
-        &["gate", "--base", "x", "--head", "x", "--settings", "/no/such/file"],
         &["report"],
         &["report", "x", "--format", "png"],
     ] {
@@ -155,12 +156,25 @@ fn wrong_usage_is_two_and_what_cannot_run_is_three() {
         &["demo", "--mocks-bin", "/no/such/mocks"],
         &["report", "/no/such/result.json"],
         &["gate", "--base", "/bin/ls", "--head", "/bin/ls"],
+        &["gate", "--base", "/no/such/program", "--head", "HEAD"],
+        &["gate", "--base", "x", "--head", "x", "--settings", "/no/such/file"],
         &["report", "--trend", "/no/such/folder"],
     ] {
         let output = sim(arguments);
         assert_eq!(output.status.code(), Some(3), "{arguments:?}");
         assert!(!output.stderr.is_empty(), "{arguments:?}");
     }
+}
+
+#[test]
+fn outside_of_a_repository_a_side_that_is_no_program_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sim"));
+    command.args(["gate", "--base", "main", "--head", "HEAD"]).current_dir(folder.path());
+    let output = command.env("GIT_CEILING_DIRECTORIES", folder.path()).env_remove("GIT_DIR").output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{errors}");
+    assert!(errors.contains("`main` is no program, and there is no git repository here"), "{errors}");
 }
 
 #[test]

@@ -186,9 +186,7 @@ impl<'a> Lane<'a> {
             _ if failure.is_some() => Outcome::Failed,
             _ if refused => Outcome::Rejected,
             _ if accepted => Outcome::Ok,
-            429 | 503 => Outcome::Rejected,
-            400..=499 => Outcome::ClientError,
-            _ => Outcome::Failed,
+            _ => Outcome::of_unexpected(status, ended.head.is_of_mock()),
         };
         self.record(&Sample {
             template: ended.in_flight.template,

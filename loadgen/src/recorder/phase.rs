@@ -30,7 +30,7 @@ pub struct Phase {
     pub endpoints: BTreeMap<(u16, u16), u64>,
     /// Requests that ended as expected.
     pub ok: u64,
-    /// Requests that someone refused (429, 503).
+    /// Requests that someone refused: 429, and a 503 that is not the service's own.
     pub rejected: u64,
     /// Requests that failed.
     pub failed: u64,

@@ -18,6 +18,8 @@ mod act;
 mod values;
 
 const MATCH_KEYS: &[&str] = &["service", "endpoint", "path", "method", "header", "share", "from", "until", "requests"];
+/// What `GET /faults` tells beside the rules.
+const TOLD: &[&str] = &["version", "origin_ns"];
 
 /// One thing that is wrong with a rule or a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,13 +98,17 @@ impl Rule {
     }
 
     /// What `PUT /faults` takes: `{"rules":[…], "origin":"now"}`; the origin may be absent, `"now"`, `"keep"` or
-    /// nanoseconds of the machine's monotonic clock.
+    /// nanoseconds of the machine's monotonic clock. What `GET /faults` tells besides is passed over, so that its
+    /// document can be changed and put back.
     ///
     /// # Errors
     /// Everything that is wrong with the text.
     pub(crate) fn from_control(text: &[u8]) -> Result<(Vec<Self>, Origin), Problems> {
         let mut document = json(text)?;
         let mut problems = Problems::default();
+        if let Some(map) = document.as_object_mut() {
+            TOLD.iter().for_each(|key| drop(map.remove(*key)));
+        }
         let origin = document.as_object_mut().and_then(|map| map.remove("origin"));
         let origin = origin.map_or(Origin::Now, |value| read_origin(&value, &mut problems));
         match Self::from_value(&document) {

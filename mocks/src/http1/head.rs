@@ -69,8 +69,8 @@ pub(crate) struct Facts {
     pub is_head: bool,
     /// The trace id of a valid `traceparent`; 0 = none.
     pub trace_id: u128,
-    /// The line that holds `x-mock-fault`.
-    pub fault: Option<usize>,
+    /// Lines with `x-mock-fault` are there.
+    pub asks_fault: bool,
     /// The line that holds `x-request-id`.
     pub request_id: Option<usize>,
     /// A gateway's own health check, by its `user-agent`.
@@ -136,7 +136,7 @@ impl<'b> Head<'_, 'b> {
                 }
                 11 if header.name.eq_ignore_ascii_case("traceparent") => scan.trace(header.value),
                 12 if header.name.eq_ignore_ascii_case("x-request-id") => scan.request_id = Some(index),
-                12 if header.name.eq_ignore_ascii_case("x-mock-fault") => scan.fault = Some(index),
+                12 if header.name.eq_ignore_ascii_case("x-mock-fault") => scan.asks_fault = true,
                 14 if header.name.eq_ignore_ascii_case("content-length") => scan.length(header.value)?,
                 17 if header.name.eq_ignore_ascii_case("transfer-encoding") => scan.encoding(header.value)?,
                 _ => {}
@@ -155,7 +155,7 @@ struct Scan {
     close: bool,
     keep_alive: bool,
     trace_id: u128,
-    fault: Option<usize>,
+    asks_fault: bool,
     request_id: Option<usize>,
     health_check: bool,
 }
@@ -220,7 +220,7 @@ impl Scan {
             minor: head.minor,
             is_head: head.method == "HEAD",
             trace_id: self.trace_id,
-            fault: self.fault,
+            asks_fault: self.asks_fault,
             request_id: self.request_id,
             health_check: self.health_check,
             head_len: head.len,

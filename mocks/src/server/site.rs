@@ -103,8 +103,10 @@ impl Site {
         now_ns: u64,
     ) -> Result<Fate, Problems> {
         let place = self.endpoint.place();
-        if let Some(line) = facts.fault {
-            let act = Arc::new(act_from_header(&String::from_utf8_lossy(head.headers[line].value))?);
+        if facts.asks_fault {
+            // Several lines are one list: whoever stands between may have split it (RFC 9110, section 5.3).
+            let lines: Vec<&[u8]> = head.values("x-mock-fault").collect();
+            let act = Arc::new(act_from_header(&String::from_utf8_lossy(&lines.join(&b';')))?);
             return Ok(self.plan(Hit::Header, &act, None, rules.draws(place.number, request, None), request));
         }
         Ok(match rules.find(place, request, now_ns, head) {

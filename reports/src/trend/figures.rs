@@ -47,7 +47,8 @@ pub(super) fn figures(result: &ResultFile) -> BTreeMap<String, Figure> {
     for (name, capacity) in &result.capacity {
         figures.better_when_more(format!("capacity.{name}.knee_rps.estimate"), capacity.knee_rps.estimate);
     }
-    for (name, metric) in &result.metrics {
+    // What no round showed has no value.
+    for (name, metric) in result.metrics.iter().filter(|(_, metric)| metric.rounds > 0) {
         figures.worse_when_more(format!("metrics.{name}.estimate_pct"), metric.estimate_pct);
     }
     figures.0

@@ -202,6 +202,14 @@ fn verdict(findings: &Findings, paint: Paint) -> String {
         Some(at_mock) => format!("{} injected at the mock, {} seen by clients", grouped(at_mock), grouped(injected)),
         None => "ended before the fault was injected".to_owned(),
     };
+    if !findings.validity().valid {
+        let holds =
+            if findings.holds() { "nothing failed but what was injected" } else { "more failed than was injected" };
+        return format!(
+            "{}  {holds}, but the figures are no measurement (above)\n        {seen}\n",
+            paint.red("? invalid")
+        );
+    }
     if findings.holds() {
         return format!("{}  nothing failed but what was injected\n        {seen}\n", paint.green("✔ pass"));
     }

@@ -112,13 +112,16 @@ impl Judged {
     }
 }
 
-/// Judges every metric of the settings by these rounds.
+/// Judges every metric of the settings by these rounds; of no rounds, none.
 #[must_use]
 pub fn judge(rounds: &[Round], settings: &Settings, looks: &Looks) -> Vec<Judged> {
+    if rounds.is_empty() {
+        return Vec::new();
+    }
     let mut judged: Vec<Judged> = Metric::ALL
         .into_iter()
         .filter(|metric| settings.metrics.contains_key(metric))
-        .filter_map(|metric| measure(metric, rounds, settings, looks))
+        .map(|metric| measure(metric, rounds, settings, looks).unwrap_or_else(|| nothing(metric)))
         .collect();
     for index in holm(&judged.iter().map(|one| one.p_value).collect::<Vec<_>>(), &looks.fail_levels) {
         let one = &mut judged[index];
@@ -179,6 +182,29 @@ fn measure(metric: Metric, rounds: &[Round], settings: &Settings, looks: &Looks)
     })
 }
 
+/// A metric that no round showed: it is told of all the same, so that nobody takes its absence for a pass.
+fn nothing(metric: Metric) -> Judged {
+    Judged {
+        metric,
+        estimate: 0.0,
+        low: f64::NEG_INFINITY,
+        high: f64::INFINITY,
+        coverage: 1.0,
+        p_value: 1.0,
+        found: f64::INFINITY,
+        found_with_twice: f64::INFINITY,
+        rounds: 0,
+        deviation: f64::INFINITY,
+        base: 0.0,
+        head: 0.0,
+        verdict: Verdict::Inconclusive,
+        note: Some(match metric {
+            Metric::Rate => "no answer was within the objective on either side",
+            Metric::Cpu | Metric::P50 | Metric::P99 | Metric::Rss => "no round showed it on both sides",
+        }),
+    }
+}
+
 /// Median over rounds of the smaller of both sides' shares of their core.
 fn core_share(rounds: &[Round]) -> f64 {
     let shares: Vec<f64> = rounds.iter().map(|round| round.base.core_share.min(round.head.core_share)).collect();
@@ -190,7 +216,7 @@ fn core_share(rounds: &[Round]) -> f64 {
 fn holm(p_values: &[f64], levels: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|one, other| p_values[*one].total_cmp(&p_values[*other]));
-    // Metrics that showed nothing count too: the promise was made for all.
+    // The promise was made for all metrics of the settings.
     let significant = order.iter().zip(levels.iter().rev());
     significant.take_while(|(index, level)| p_values[**index] <= **level).map(|(index, _)| *index).collect()
 }

@@ -54,6 +54,9 @@ impl Metric {
 
     /// How much worse head was in a round; `None` where a side showed nothing.
     ///
+    /// A side of which no answer was in time, while the other's were, counts as one answer: such a round is the worst
+    /// there is, and must not be the one that is left out. Where both had none, neither is worse.
+    ///
     /// Of CPU time it is the estimate over neighbouring turns of both sides: what disturbs the machine for a moment
     /// disturbs one or two of them, and they do not move it.
     #[must_use]
@@ -62,8 +65,15 @@ impl Metric {
         if let Some(shift) = Shift::of(&neighbours) {
             return Some(shift.estimate());
         }
-        let (base, head) = (round.base.value(self), round.head.value(self));
         let usable = |value: f64| value.is_finite() && value > 0.0;
+        let shown = |side: &Figures| {
+            let value = side.value(self);
+            if self == Self::Rate && value == 0.0 { side.one_answer_a_second() } else { value }
+        };
+        if self == Self::Rate && ![&round.base, &round.head].iter().any(|side| usable(side.value(self))) {
+            return None;
+        }
+        let (base, head) = (shown(&round.base), shown(&round.head));
         (usable(base) && usable(head)).then(|| self.worse(base, head))
     }
 }
@@ -77,6 +87,12 @@ pub struct Figures {
     pub cpu_turns: Vec<f64>,
     /// Median over turns of CPU time over time: 1 is one core.
     pub core_share: f64,
+    /// Answers in the closed turns, in time or late.
+    #[serde(default)]
+    pub answers: f64,
+    /// How long the closed turns lasted together, seconds.
+    #[serde(default)]
+    pub wall_s: f64,
     /// Answers that were not as expected.
     pub not_ok: u64,
     /// Arrivals dropped at the driver's bound.
@@ -91,6 +107,17 @@ impl Figures {
     #[must_use]
     pub fn value(&self, metric: Metric) -> f64 {
         self.values.get(&metric).copied().unwrap_or(f64::NAN)
+    }
+
+    /// Answers a second in the closed turns, in time or late; not a number when it was not measured.
+    #[must_use]
+    pub fn answers_a_second(&self) -> f64 {
+        self.answers / self.wall_s
+    }
+
+    /// The least rate there is beside none: one answer in all closed turns.
+    fn one_answer_a_second(&self) -> f64 {
+        1.0 / self.wall_s
     }
 }
 
@@ -184,6 +211,20 @@ mod tests {
         let round = Round { base: figures(Metric::Cpu, 0.0), head: figures(Metric::Cpu, 1.0), ..Round::default() };
         assert_eq!(Metric::Cpu.observe(&round), None);
         assert_eq!(Metric::Rss.observe(&round), None);
+    }
+
+    #[test]
+    fn a_side_of_which_nothing_was_in_time_is_as_bad_as_one_answer() {
+        let side = |value: f64, wall_s: f64| Figures { wall_s, ..figures(Metric::Rate, value) };
+        let observe = |base: f64, head: f64, wall_s: f64| {
+            let (base, head) = (side(base, wall_s), side(head, wall_s));
+            Metric::Rate.observe(&Round { base, head, ..Round::default() })
+        };
+        assert!((observe(100.0, 0.0, 2.0).unwrap() - 200.0_f64.ln()).abs() < 1e-12);
+        assert!((observe(0.0, 100.0, 2.0).unwrap() + 200.0_f64.ln()).abs() < 1e-12, "the same the other way round");
+        assert_eq!(observe(0.5, 0.0, 2.0), Some(0.0), "one answer is the least");
+        assert_eq!(observe(0.0, 0.0, 2.0), None, "neither is worse");
+        assert_eq!(observe(100.0, 0.0, 0.0), None, "an old recording, which does not say how long it took");
     }
 
     #[test]

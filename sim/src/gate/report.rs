@@ -117,6 +117,9 @@ impl Report<'_> {
 
     /// What more rounds would buy, for a metric that is not decided.
     fn advice(&self, judged: &Judged) -> String {
+        if let (0, Some(note)) = (judged.rounds, judged.note) {
+            return format!("{}: {note}", title(judged.metric));
+        }
         let mut text = format!(
             "{}: {} rounds find a change of {:.1} %, twice as many {:.1} %",
             title(judged.metric),
@@ -173,9 +176,12 @@ impl Report<'_> {
             notes.push("base and head are the same program: a difference is a false alarm".to_owned());
         }
         notes.extend(processors::note(&self.recording.environment.pinning));
-        let rate = median(&rounds.iter().map(|round| round.base.value(Metric::Rate)).collect::<Vec<_>>());
-        let headroom = self.recording.direct_rps / rate.unwrap_or(0.0).max(1.0);
-        notes.push(format!("driver straight to the mock: {headroom:.2} times what base does"));
+        // All that base answers, in time or late: that is what the driver must be able to exceed.
+        let rates: Vec<f64> = rounds.iter().map(|round| round.base.answers_a_second()).collect();
+        if let Some(rate) = median(&rates).filter(|rate| *rate > 0.0) {
+            let headroom = self.recording.direct_rps / rate;
+            notes.push(format!("driver straight to the mock: {headroom:.2} times what base does"));
+        }
         let shares: Vec<f64> = rounds.iter().map(|round| round.base.core_share.min(round.head.core_share)).collect();
         if let Some(share) = median(&shares).filter(|share| *share < BUSY) {
             notes.push(format!(
@@ -260,8 +266,16 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
+/// The change that the rounds would have found.
+fn finds(judged: &Judged) -> String {
+    if judged.rounds == 0 { "nothing".to_owned() } else { format!("{:.1} %", percent(judged.found)) }
+}
+
 /// A metric's change and its interval.
 fn change(judged: &Judged) -> String {
+    if judged.rounds == 0 {
+        return "not seen".to_owned();
+    }
     let [estimate, low, high] = [judged.estimate, judged.low, judged.high].map(percent);
     format!("{estimate:+.1} % [{low:+.1}, {high:+.1}]")
 }

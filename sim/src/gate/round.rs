@@ -170,6 +170,8 @@ impl Track<'_> {
         Figures {
             values,
             cpu_turns: turns.iter().map(Turn::cpu_us_per_request).collect(),
+            answers: requests,
+            wall_s,
             core_share: median(&turns.iter().map(Turn::core_share).collect::<Vec<_>>()).unwrap_or(0.0),
             not_ok: all().map(|turn| turn.not_ok).sum(),
             dropped: all().map(|turn| turn.dropped).sum(),

@@ -17,6 +17,14 @@ pub enum RunError {
     /// The scenario is not right, or cannot be read.
     #[error("{0}")]
     Scenario(#[from] LoadError),
+    /// Two scenarios of a suite would write to one folder.
+    #[error("{} and {} have one name, `{name}`; give one of them another", files[0].display(), files[1].display())]
+    SameName {
+        /// The name.
+        name: String,
+        /// Both files.
+        files: [PathBuf; 2],
+    },
     /// It runs elsewhere.
     #[error("{0} is a scenario for virtual time, where only our gateway can be; run it with: sim run {0}")]
     Virtual(PathBuf),
@@ -70,6 +78,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Scenario(LoadError::Invalid(_))
+            | Self::SameName { .. }
             | Self::Template(_)
             | Self::Simulate { source: SimulateError::Tokens(_), .. } => 1,
             _ => 3,

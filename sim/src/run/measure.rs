@@ -40,6 +40,9 @@ pub(super) struct Measured {
     pub(super) watches: Vec<Watch>,
     pub(super) driven: Driven,
     pub(super) offered: Vec<Option<Offered>>,
+    /// For each gateway the memory with which it began to serve. At t = 0 it has had the warm-up, and the search for
+    /// capacity, which leave their mark.
+    pub(super) idle_rss: Vec<u64>,
     /// For each gateway before and after.
     pub(super) usage: (Vec<Usage>, Vec<Usage>),
     /// What all gateways together had used of their cores, microseconds, at times of the run's clock.
@@ -121,6 +124,7 @@ pub(super) fn measure(
         offered,
         died: world.died(),
         cpu,
+        idle_rss: world.idle_rss.clone(),
         usage: (usage_before, usage_after),
         peaks: peaks.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
         metrics: (metrics_before, metrics(world)),

@@ -221,11 +221,12 @@ impl Findings<'_> {
             let share = if records.len() == 1 { 1.0 } else { records[number] as f64 / all_records };
             let opened = if count == 1 { accepts } else { told[number].unwrap_or(left) };
             let cpu_us = after.cpu_us.saturating_sub(before.cpu_us) as f64;
+            let idle = measured.idle_rss[number];
             let gateway = Gateway {
                 cpu_us_per_request: Some(round(cpu_us / (self.sent() as f64 * share).max(1.0), 100.0)),
                 rss_bytes: Some(Rss {
-                    idle: before.rss_bytes,
-                    peak: measured.peaks[number].max(after.rss_bytes),
+                    idle,
+                    peak: measured.peaks[number].max(after.rss_bytes).max(idle),
                     end: after.rss_bytes,
                 }),
                 connections_opened: opened as u64,

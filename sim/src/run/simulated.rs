@@ -126,6 +126,7 @@ fn measured(scenario: &Scenario, seen: &Observed, names: &BTreeMap<u16, String>)
         usage: (vec![Usage::default()], vec![Usage::default()]),
         cpu: Vec::new(),
         peaks: vec![0],
+        idle_rss: vec![0],
         metrics: (vec![Some(String::new())], vec![(!seen.interrupted).then(|| seen.kept.metrics.clone())]),
         restarted: vec![false],
         held: (Vec::new(), Vec::new()),

@@ -45,6 +45,8 @@ pub(super) struct World {
     pub(super) names: BTreeMap<u16, String>,
     /// The key server's port.
     pub(super) key_server: Option<u16>,
+    /// The memory of each gateway when it served at first, before anybody asked it for anything.
+    pub(super) idle_rss: Vec<u64>,
 }
 
 impl World {
@@ -80,13 +82,14 @@ impl World {
             false => None,
         };
         let mut filling = Filling { endpoints, key_set: key_set.to_owned(), ..Filling::default() };
-        let mut gateways = Vec::new();
+        let (mut gateways, mut idle_rss) = (Vec::new(), Vec::new());
         for number in 0..scenario.gateway.instances {
             filling.redis = redis.as_ref().map(|redis| redis.address(number));
-            let instance = match other {
+            let mut instance = match other {
                 Some(other) => Instance::start_other(other, number, cores, filling.clone(), folder)?,
                 None => Instance::start(number, scenario, programs, cores, filling.clone(), folder)?,
             };
+            idle_rss.push(instance.usage().rss_bytes);
             gateways.push(Mutex::new(instance));
         }
         if let Some(first) = gateways.first().filter(|_| scenario.mocks.iter().any(|mock| !mock.calls.is_empty())) {
@@ -96,9 +99,9 @@ impl World {
         let key_server = filling.endpoints.get(&format!("{KEY_SERVER}/0")).map(SocketAddr::port);
         let names = filling.endpoints.iter().map(|(name, address)| (address.port(), name.clone()));
         let names = names.filter(|(port, _)| Some(*port) != key_server).collect();
-        let (programs, cores) = (programs.clone(), cores.clone());
+        let (programs, cores, scenario) = (programs.clone(), cores.clone(), scenario.clone());
         let redis = redis.map(Mutex::new);
-        Ok(Self { gateways, redis, mocks, control, programs, cores, scenario: scenario.clone(), names, key_server })
+        Ok(Self { gateways, redis, mocks, control, programs, cores, scenario, names, key_server, idle_rss })
     }
 
     /// Where each gateway takes requests.

@@ -7,6 +7,7 @@
 
 mod show;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -115,6 +116,7 @@ fn chosen(options: &Options) -> Result<Vec<Scenario>, RunError> {
         entries.flatten().map(|entry| entry.path()).filter(|path| is_scenario(path)).collect();
     files.sort();
     let scenarios = files.iter().map(|file| load(file)).collect::<Result<Vec<Scenario>, LoadError>>()?;
+    have_names_of_their_own(&scenarios)?;
     let asked = |scenario: &Scenario| {
         let named = |word: &String| *word == scenario.name || scenario.tags.contains(word);
         let is_quick = !options.quick || scenario.tags.iter().any(|tag| tag == QUICK);
@@ -129,6 +131,18 @@ fn chosen(options: &Options) -> Result<Vec<Scenario>, RunError> {
         scenario.seed = options.seed.unwrap_or(scenario.seed);
     }
     Ok(chosen)
+}
+
+/// A name is a scenario's folder and its test case, so two of one name would overwrite each other.
+fn have_names_of_their_own(scenarios: &[Scenario]) -> Result<(), RunError> {
+    let mut seen: BTreeMap<&str, &Path> = BTreeMap::new();
+    for scenario in scenarios {
+        if let Some(first) = seen.insert(&scenario.name, &scenario.file) {
+            let files = [first.to_path_buf(), scenario.file.clone()];
+            return Err(RunError::SameName { name: scenario.name.clone(), files });
+        }
+    }
+    Ok(())
 }
 
 /// Gateway configurations and journeys lie beside the scenarios.
@@ -350,6 +364,17 @@ mod tests {
         assert_eq!((result.kind, result.name.as_str()), (Kind::Run, "no-patience"));
         assert!(!result.load.is_empty() && result.other.contains_key("virtual_time"), "{:?}", result.other);
         assert!(out.path().join("no-patience/result.json").is_file());
+    }
+
+    #[test]
+    fn two_scenarios_of_one_name_are_refused_before_anything_starts() {
+        let scenario = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/steady.toml")).unwrap();
+        assert!(have_names_of_their_own(std::slice::from_ref(&scenario)).is_ok());
+        let copied = Scenario { file: "copied.toml".into(), ..scenario.clone() };
+        let error = have_names_of_their_own(&[scenario, copied]).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("steady.toml and copied.toml have one name, `steady`"), "{text}");
+        assert_eq!(error.exit_code(), 1, "as of any scenario that is not right");
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(super) struct Answer {
     status: u16,
     content: Content,
     is_head: bool,
+    /// The endpoint that gives it.
+    port: u16,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,13 +60,13 @@ fn content(target: &str) -> Content {
 }
 
 impl Answer {
-    pub(super) fn of(request: &Request, status: u16) -> Self {
-        Self { status, content: content(&request.target), is_head: request.method == "HEAD" }
+    pub(super) fn of(request: &Request, status: u16, port: u16) -> Self {
+        Self { status, content: content(&request.target), is_head: request.method == "HEAD", port }
     }
 
     /// The head, its empty line included.
     pub(super) fn head(&self) -> String {
-        let mut head = format!("HTTP/1.1 {} Simulated\r\n", self.status);
+        let mut head = format!("HTTP/1.1 {} Simulated\r\nx-mock-endpoint: {}\r\n", self.status, self.port);
         // Writing to a string cannot fail.
         let _ = match self.content {
             _ if self.has_no_body() => Ok(()),
@@ -117,11 +119,12 @@ mod tests {
 
     fn read(method: &str, target: &str, status: u16) -> (u16, u64) {
         let request = Request { method: method.into(), target: target.into(), ..Request::default() };
-        let answer = Answer::of(&request, status);
+        let answer = Answer::of(&request, status, 9001);
         let wire = [answer.head().into_bytes(), answer.wire()].concat();
         let mut reader = ResponseReader::new();
         reader.reset(method == "HEAD");
         assert_eq!(reader.feed(&wire), Ok(Progress::Done(wire.len())), "{method} {target}");
+        assert!(reader.head().is_of_mock(), "it says who gave it");
         (reader.head().status, reader.body_bytes())
     }
 

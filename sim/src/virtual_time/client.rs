@@ -39,6 +39,8 @@ pub(super) struct Got {
     pub stale: bool,
     /// Bytes came after the end of the answer.
     pub beyond: bool,
+    /// A mock gave it, and not the gateway.
+    pub by_mock: bool,
 }
 
 /// The request's bytes. `identity` asks for the lines that mocks hold requests against.
@@ -99,6 +101,7 @@ pub(super) async fn exchange(
         let mut got = got.borrow_mut();
         if !had_head && reader.has_head() {
             read_head(&head, reader.head().status, &mut got);
+            got.by_mock = reader.head().is_of_mock();
         }
         got.body_bytes = reader.body_bytes();
         if let Progress::Done(used) = progress {

@@ -210,7 +210,7 @@ impl Connection {
 
     async fn deliver(&mut self, request: &Request, act: &Act, draws: &mut Draws) -> io::Result<(Flow, Ending)> {
         let status = act.status.unwrap_or(200);
-        let answer = Answer::of(request, status);
+        let answer = Answer::of(request, status, self.place.port);
         let close = (Flow::Close, Ending::Broken);
         match act.effect {
             _ if act.close == Some(0) => return Ok(close),

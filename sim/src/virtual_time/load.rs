@@ -258,6 +258,7 @@ fn outcome(part: &RequestPart, got: &Got, left: bool) -> Outcome {
         Some(status) if part.expect.is_empty() && (200..400).contains(&status) => Outcome::Ok,
         Some(status) if part.expect.contains(&status) => Outcome::Ok,
         Some(429) => Outcome::Rejected,
+        Some(503) if !got.by_mock => Outcome::Rejected,
         Some(400..500) => Outcome::ClientError,
         _ => Outcome::Failed,
     }

@@ -106,6 +106,20 @@ fn a_refused_endpoint_refuses() {
 }
 
 #[test]
+fn a_503_of_the_service_is_a_failure_and_one_of_the_gateway_a_refusal() {
+    let fault = "[[faults]]\nat = \"500ms\"\nfor = \"1s\"\non = \"orders\"\nact = { status = 503 }\n";
+    let seen = world(&format!("{STEADY}{fault}"), "");
+    let asked: Vec<_> = seen.history.attempts.iter().filter_map(|attempt| attempt.request_id.as_ref()).collect();
+    let (mut failed, mut refused) = (0, 0);
+    for one in seen.history.clients.iter().filter(|one| one.status == Some(503)) {
+        let was_asked = one.request_id.as_ref().is_some_and(|id| asked.contains(&id));
+        assert_eq!(one.outcome, if was_asked { Outcome::Failed } else { Outcome::Rejected }, "{one:?}");
+        *(if was_asked { &mut failed } else { &mut refused }) += 1;
+    }
+    assert!(failed > 0 && refused > 0, "{failed} failed, then both breakers refused {refused}");
+}
+
+#[test]
 fn a_long_outage_uses_up_no_ports() {
     // Once each refused connection took a port for good, of 16,384: then the gateway could not connect to anybody.
     let load = "[[load]]\nname = \"steady\"\nmodel = \"open\"\nrate = \"3000/s\"\nduration = \"6s\"\n\

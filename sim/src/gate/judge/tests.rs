@@ -112,6 +112,30 @@ fn a_rate_passes_only_where_the_core_was_full() {
 }
 
 #[test]
+fn rounds_without_an_answer_in_time_are_the_worst_ones() {
+    let settings = Settings::load(None).unwrap();
+    let looks = Looks::new(&settings, 32);
+    let rate_of = |head: &[f64], base: f64| {
+        let mut taken = rounds(&noisy(0.0, 0.001, head.len(), 8));
+        for (round, head) in taken.iter_mut().zip(head) {
+            (round.base.wall_s, round.head.wall_s) = (1.0, 1.0);
+            round.base.values.insert(Metric::Rate, base);
+            round.head.values.insert(Metric::Rate, *head);
+        }
+        let judged = judge(&taken, &settings, &looks);
+        let rate = judged.iter().find(|one| one.metric == Metric::Rate).cloned().unwrap();
+        (rate, overall(&judged, &settings))
+    };
+    let stalls = [&[0.0; 8][..], &[90.0; 4]].concat();
+    let (rate, verdict) = rate_of(&stalls, 100.0);
+    assert_eq!((rate.verdict, rate.rounds, verdict), (Verdict::Fail, 12, Verdict::Fail), "{rate:?}");
+    let (rate, verdict) = rate_of(&[0.0; 12], 0.0);
+    assert_eq!((rate.verdict, rate.rounds, verdict), (Verdict::Inconclusive, 0, Verdict::Pass), "it need not decide");
+    assert!(rate.note.is_some_and(|note| note.contains("objective")), "and it is told of: {rate:?}");
+    assert_eq!(rate.rounds_wanted(&settings, &looks), None);
+}
+
+#[test]
 fn equal_sides_fail_as_seldom_as_promised_however_noisy() {
     // 1,000 runs of up to three looks. Noise of 20 % would pass the floor in nearly half of them.
     let mut settings = Settings::load(None).unwrap();

@@ -1,11 +1,15 @@
 //! The gate as JUnit XML: one test case for each metric, and one for the run's validity. Of a run that is not valid no
-//! metric passes or fails: each is skipped.
+//! metric passes or fails: each is skipped. Where the caller takes an undecided run for a failed one
+//! (`--inconclusive fail`), the metrics that left it open fail, so that whoever reads this file sees what the exit code
+//! says.
 
 use std::fmt::Write as _;
 
 use reports::result::Verdict;
 
 use super::{Report, change, count_line, title};
+use crate::gate::Inconclusive;
+use crate::gate::judge::Judged;
 
 /// What stands in the place of a judgement where the run is not valid.
 const NOT_JUDGED: &str = "<skipped message=\"not judged: the run is not valid\"/>";
@@ -14,6 +18,8 @@ pub(super) fn render(report: &Report<'_>) -> String {
     let recording = report.recording;
     let troubles = report.troubles();
     let judged = &recording.judged;
+    let open = |one: &&Judged| leaves_open(report, one);
+    let held_against = judged.iter().filter(open).count();
     let all = || judged.iter().map(|one| one.verdict).chain(report.counts.iter().map(|count| count.verdict));
     let of = |verdicts: &[Verdict]| all().filter(|one| verdicts.contains(&report.said(*one))).count();
     let seconds = recording.took.as_secs_f64();
@@ -22,15 +28,18 @@ pub(super) fn render(report: &Report<'_>) -> String {
         xml,
         "<testsuite name=\"sim gate\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{seconds:.3}\">",
         judged.len() + report.counts.len() + 1,
-        of(&[Verdict::Fail]),
+        of(&[Verdict::Fail]) + held_against,
         usize::from(!troubles.is_empty()),
-        of(&[Verdict::Inconclusive, Verdict::Invalid])
+        of(&[Verdict::Inconclusive, Verdict::Invalid]) - held_against
     );
     let inner = (!troubles.is_empty()).then(|| format!("<error message=\"{}\"/>", escaped(&troubles.join("; "))));
     case(&mut xml, "validity", inner.as_deref());
     for one in judged {
         let message = match report.said(one.verdict) {
             Verdict::Fail => Some(format!("<failure message=\"{}: worse by {}\"/>", title(one.metric), change(one))),
+            Verdict::Inconclusive if leaves_open(report, one) => {
+                Some(format!("<failure message=\"undecided: {}\"/>", escaped(&report.advice(one))))
+            }
             Verdict::Inconclusive => Some(format!("<skipped message=\"{}\"/>", escaped(&report.advice(one)))),
             Verdict::Invalid => Some(NOT_JUDGED.to_owned()),
             Verdict::Pass => None,
@@ -47,6 +56,14 @@ pub(super) fn render(report: &Report<'_>) -> String {
     }
     xml.push_str("</testsuite>\n");
     xml
+}
+
+/// Whether a metric had to be decided, was not, and that is held against head.
+fn leaves_open(report: &Report<'_>, one: &Judged) -> bool {
+    report.options.inconclusive == Inconclusive::Fail
+        && report.verdict() == Verdict::Inconclusive
+        && one.verdict == Verdict::Inconclusive
+        && report.settings.metrics[&one.metric].must_decide
 }
 
 fn case(xml: &mut String, name: &str, inner: Option<&str>) {

@@ -2,7 +2,7 @@
 
 use reports::result::Verdict;
 
-use super::{Report, change, figure_word, percent, title, value};
+use super::{Report, change, figure_word, finds, title, value};
 
 pub(super) fn render(report: &Report<'_>) -> String {
     let recording = report.recording;
@@ -22,12 +22,12 @@ pub(super) fn render(report: &Report<'_>) -> String {
     for judged in &recording.judged {
         let tolerance = report.settings.metrics[&judged.metric].tolerance_pct;
         lines.push(format!(
-            "| {} | {} | {} | {} | {:.1} % | {tolerance:.1} % | {} |",
+            "| {} | {} | {} | {} | {} | {tolerance:.1} % | {} |",
             title(judged.metric),
             value(judged.metric, judged.base),
             value(judged.metric, judged.head),
             change(judged),
-            percent(judged.found),
+            finds(judged),
             figure_word(report.said(judged.verdict))
         ));
     }

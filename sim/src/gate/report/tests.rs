@@ -186,6 +186,55 @@ fn a_count_beyond_its_tolerance_fails_the_run() {
 }
 
 #[test]
+fn a_metric_that_no_round_showed_is_told_of_in_every_form() {
+    let mut late = rounds(0.0);
+    for side in late.iter_mut().flat_map(|round| [&mut round.base, &mut round.head]) {
+        side.values.insert(Metric::Rate, 0.0);
+        (side.answers, side.wall_s) = (100_000.0, 1.0);
+    }
+    with_report(late, |report| {
+        assert_eq!(report.verdict(), Verdict::Pass, "the rate does not hold it up");
+        let said = "requests/s at the objective: no answer was within the objective on either side";
+        for text in [report.text(), report.markdown()] {
+            assert!(text.contains(said) && text.contains("not seen"), "{text}");
+            assert!(
+                text.contains("driver straight to the mock: 2.00 times"),
+                "by all answers, not those in time: {text}"
+            );
+        }
+        let rate = &report.result_file().metrics["requests_per_second_at_objective"];
+        assert_eq!((rate.verdict, rate.rounds, rate.ci_low_pct), (Verdict::Inconclusive, 0, -100.0));
+        assert!(rate.ci_high_pct.is_finite(), "JSON has no number for what has no bound");
+        let junit = report.junit();
+        assert!(junit.contains("name=\"requests_per_second_at_objective\"><skipped message=\"requests/s"), "{junit}");
+    });
+}
+
+#[test]
+fn what_holds_a_run_up_fails_where_an_undecided_run_is_a_failed_one() {
+    let mut noisy = rounds(0.0);
+    for round in &mut noisy {
+        let swing = if round.number.is_multiple_of(2) { 1.2 } else { 0.85 };
+        round.head.values.insert(Metric::Rss, 1_000.0 * swing);
+        round.head.values.insert(Metric::P99, 1_000.0 * swing);
+    }
+    let with = |inconclusive| {
+        with_report(noisy.clone(), |report| {
+            assert_eq!(report.verdict(), Verdict::Inconclusive);
+            let options = Options { inconclusive, ..report.options.clone() };
+            Report { options: &options, ..*report }.junit()
+        })
+    };
+    let failed = with(Inconclusive::Fail);
+    assert!(failed.contains("failures=\"1\" errors=\"0\" skipped=\"1\""), "{failed}");
+    assert!(failed.contains("name=\"rss_bytes\"><failure message=\"undecided: RSS: 12 rounds find"), "{failed}");
+    assert!(failed.contains("name=\"latency_p99_us\"><skipped"), "it may stay open: {failed}");
+    for inconclusive in [Inconclusive::Open, Inconclusive::Pass] {
+        assert!(with(inconclusive).contains("failures=\"0\" errors=\"0\" skipped=\"2\""));
+    }
+}
+
+#[test]
 fn what_is_undecided_says_what_more_rounds_would_buy() {
     let mut noisy = rounds(0.0);
     for round in &mut noisy {

@@ -43,9 +43,12 @@ pub(crate) fn bound_violation<'k>(limit: &LimitPolicy, keys: impl IntoIterator<I
     keys.into_iter().filter_map(|key| worst_excess(limit, key.admitted.iter().copied())).reduce(f64::max)
 }
 
+/// A key's admitted rate is known to the price of a request, so this many of them must have been due: 5 %.
+const LEAST_DUE: f64 = 20.0;
+
 /// How far the admitted rate was from the configured one, where at least twice as much was offered: `(A / T - r) / r`,
 /// over all such keys together. `T` runs from a key's first refusal to its last, when there is less than the price of a
-/// request left at both ends, so that the burst does not count.
+/// request left at both ends, so that the burst does not count; where that was too short to tell, the key is left out.
 pub(crate) fn sustained_error<'k>(limit: &LimitPolicy, keys: impl IntoIterator<Item = &'k Key>) -> Option<f64> {
     let (mut admitted, mut due) = (0.0, 0.0);
     for key in keys.into_iter().filter(|key| !key.shared) {
@@ -54,9 +57,11 @@ pub(crate) fn sustained_error<'k>(limit: &LimitPolicy, keys: impl IntoIterator<I
         let within = |list: &[(u64, u64)]| -> u64 {
             list.iter().filter(|(at, _)| (*first..*last).contains(at)).map(|(_, cost)| cost).sum()
         };
-        if within(&key.offered) as f64 >= 2.0 * limit.rate() * seconds {
+        let (of_key, dearest) = (limit.rate() * seconds, key.offered.iter().map(|(_, cost)| cost).max());
+        let is_long = of_key >= LEAST_DUE * dearest.map_or(1.0, |cost| *cost as f64);
+        if is_long && within(&key.offered) as f64 >= 2.0 * of_key {
             admitted += within(&key.admitted) as f64;
-            due += limit.rate() * seconds;
+            due += of_key;
         }
     }
     (due > 0.0).then(|| (admitted - due) / due)
@@ -136,6 +141,27 @@ mod tests {
         burst.refused.retain(|at| *at > 1_000_000);
         assert!(error(burst).unwrap().abs() < 0.011);
         assert_eq!(error(Key { shared: true, ..key(10, 100) }), None);
+    }
+
+    #[test]
+    fn a_key_that_was_refused_for_a_moment_says_nothing_of_the_rate() {
+        let limit = LimitPolicy::per_second(10, 1);
+        let ms = |at: u64| at * 1_000_000;
+        // Two refusals 16 ms apart, once the limit at most: nothing was due, so nothing is missing.
+        let moment = Key {
+            offered: [0, 50, 66, 110].map(|at| (ms(at), 1)).to_vec(),
+            admitted: [0, 110].map(|at| (ms(at), 1)).to_vec(),
+            refused: [50, 66].map(ms).to_vec(),
+            shared: false,
+        };
+        assert_eq!(sustained_error(&limit, [&moment]), None);
+        let steady = key(10, 100);
+        let alone = sustained_error(&limit, [&steady]);
+        assert!(alone.is_some());
+        assert_eq!(sustained_error(&limit, [&moment, &steady]), alone);
+        let mut dear = steady;
+        dear.offered.iter_mut().chain(&mut dear.admitted).for_each(|one| one.1 = 5);
+        assert_eq!(sustained_error(&limit, [&dear]), None, "of requests that cost five, too few were due");
     }
 
     #[test]
