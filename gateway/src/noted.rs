@@ -121,7 +121,10 @@ impl<N: Network> Exchange<N> {
         // Codes that say no more than that nobody was asked.
         let turns_away =
             |code| matches!(code, Code::BreakerOpen | Code::NoEndpoint | Code::Overloaded | Code::LimitStoreDown);
-        let is_turned_away = !by_client && self.attempts == 0 && code.is_some_and(turns_away);
+        let asked_somebody = self.attempts > 0
+            || self.parts.as_ref().is_some_and(|parts| parts.attempts() > 0)
+            || self.calls.as_ref().is_some_and(|calls| calls.has_attempts());
+        let is_turned_away = !by_client && !asked_somebody && code.is_some_and(turns_away);
         if is_turned_away { Failure::TurnedAway } else { by_whom(by_client) }
     }
 

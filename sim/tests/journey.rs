@@ -101,5 +101,5 @@ fn what_is_wrong_in_journeys_is_a_problem_of_the_scenario() {
     refused(&SCENARIO.replace("name = \"others\"", "name = \"others\"\nusers = 3"), &["`users` is for the model"]);
     refused(&SCENARIO.replace("look.completed", "look.finished"), &["the result will hold no figure"]);
     let in_virtual = SCENARIO.replace("warm_up", "runtime = \"virtual\"\nwarm_up");
-    refused(&in_virtual, &["journeys are gone on sockets"]);
+    refused(&in_virtual, &["goes no journeys"]);
 }

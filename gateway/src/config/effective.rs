@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::build;
 use super::check::same::same;
 use super::check::{Context, Reader};
 use super::parse::document;
@@ -42,12 +43,13 @@ pub(crate) fn of(context: &Context<'_>, root: &Reader<'_>) -> Value {
     let mut upstreams = all.remove("upstreams").and_then(as_object).unwrap_or_default();
     let (mut routes, mut order) = (Map::new(), Vec::new());
     let shared = context.shared(&ROUTE);
+    let names = build::names(context, root);
     for node in root.nodes("routes") {
         let Some(table) = node.table() else { continue };
         let mut route = walk.table(&Reader::new(Some(table), shared, &ROUTE, node.at));
         // Names are what routes are called by in records, whatever variables they were written with.
+        let name = names.at(node.at).to_owned();
         let content = |key: &str| table.get(key).and_then(Node::text);
-        let name = content("name").or(content("path")).unwrap_or_default().to_owned();
         walk.resolve(content("upstream"), &mut route["upstream"], &mut upstreams);
         if let Some(asked) = route.get_mut("forward_auth") {
             walk.resolve(None, &mut asked["upstream"], &mut upstreams);
@@ -62,8 +64,7 @@ pub(crate) fn of(context: &Context<'_>, root: &Reader<'_>) -> Value {
         let mut tables = Map::new();
         for node in root.nodes(section) {
             let Some(reader) = plain(node, def) else { continue };
-            let content = |key: &str| node.table()?.get(key).and_then(Node::text);
-            let name = content("name").or(content("path")).unwrap_or_default().to_owned();
+            let name = names.at(node.at).to_owned();
             let mut table = walk.table(&reader);
             for part in table.get_mut("parts").and_then(Value::as_array_mut).into_iter().flatten() {
                 walk.resolve(None, &mut part["upstream"], &mut upstreams);
@@ -312,6 +313,18 @@ mod tests {
         assert_eq!(effective(BASE), effective(other));
         let shared = "[defaults.route]\ntimeout = '60000ms'\n";
         assert_eq!(effective(BASE), effective(&format!("{shared}{}", BASE.replace("timeout = '60s'\n", ""))));
+    }
+
+    #[test]
+    fn routes_without_names_on_one_path_are_two() {
+        let of = |methods: &str, upstream: &str| {
+            format!("[[routes]]\npath = '/a'\nmethods = ['{methods}']\nupstream = 'http://{upstream}'\n")
+        };
+        let all = effective(&(of("GET", "10.0.0.1") + &of("POST", "10.0.0.2")));
+        assert_eq!(all["route_order"], json!(["/a", "POST /a"]));
+        let other = effective(&(of("GET", "10.0.0.3") + &of("POST", "10.0.0.2")));
+        assert_ne!(all["routes"]["/a"], other["routes"]["/a"]);
+        assert_eq!(all["routes"]["POST /a"], other["routes"]["POST /a"]);
     }
 
     #[test]

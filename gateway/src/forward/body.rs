@@ -64,7 +64,9 @@ pub async fn refuse<N: Network>(exchange: &mut Exchange<N>, mut body: RequestBod
     if matches!(body, RequestBody::Empty) {
         return Ok(());
     }
-    if body.size_hint().lower() > 0 {
+    // Of what routing has read already nothing would come a second time.
+    let passed = exchange.request_body.as_ref().map_or(0, |progress| progress.bytes());
+    if passed > 0 || body.size_hint().lower() > 0 {
         return Err(none_is_taken().into());
     }
     match gather(exchange, &mut body, 0).await? {
@@ -147,6 +149,6 @@ async fn gather<N: Network>(exchange: &mut Exchange<N>, body: &mut RequestBody, 
     });
     let began = exchange.now();
     let read = read.await;
-    exchange.awaited = exchange.now().saturating_duration_since(began);
+    exchange.awaited += exchange.now().saturating_duration_since(began);
     Ok(read.map_err(body_failure)?)
 }

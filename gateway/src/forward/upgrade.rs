@@ -65,14 +65,16 @@ pub async fn upgrade<N: Network>(
 }
 
 /// Whether a 101 opens the tunnel that was asked for, and nothing else: one protocol, named as one for this connection
-/// (RFC 6455, section 4.1), and no body (RFC 9112, section 6.3).
+/// (RFC 6455, section 4.1), and no body (RFC 9112, section 6.3). A length of 0, which has no place there either, says
+/// nothing else.
 fn switches(head: &ResponseHead) -> bool {
     let mut protocols = head.fields.all(&header::UPGRADE);
     let is_websocket = protocols.next().is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
     let tokens = head.fields.all(&header::CONNECTION).flat_map(|line| line.split(|byte| *byte == b','));
     let is_for_connection = tokens.map(<[u8]>::trim_ascii).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
-    let has_body = [&header::CONTENT_LENGTH, &header::TRANSFER_ENCODING].map(|name| head.fields.all(name).count());
-    is_websocket && protocols.next().is_none() && is_for_connection && has_body == [0, 0]
+    let has_body = head.fields.all(&header::CONTENT_LENGTH).any(|length| length != b"0")
+        || head.fields.get("transfer-encoding").is_some();
+    is_websocket && protocols.next().is_none() && is_for_connection && !has_body
 }
 
 /// Makes an answer of HTTP/2 the one that a client of HTTP/1 waits for: its 200 is 101 there, and proves nothing (RFC

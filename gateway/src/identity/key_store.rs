@@ -182,13 +182,14 @@ impl KeyStore {
     /// Waits for the next fetch, where it may bring the key of this name. Not for a server that failed a moment ago: it
     /// is asked again as soon as it may be, and until it answers nobody waits for it a second time.
     pub(super) async fn fetched_again(&self, kid: &[u8], now: Instant) -> Looked {
+        let mut rounds = self.rounds.subscribe();
+        let round = rounds.borrow_and_update().number;
+        // After the round was looked at: one that ends in between is waited for by nobody.
         if self.is_failing() {
             self.is_wanted.store(true, Ordering::Relaxed);
             self.wake.notify_one();
             return Looked::Unable;
         }
-        let mut rounds = self.rounds.subscribe();
-        let round = rounds.borrow_and_update().number;
         let hash = self.hasher.hash_one(kid);
         let cooling = self.cooling(now);
         let is_missing = !cooling.is_zero() && self.is_missing(round, hash);

@@ -149,8 +149,8 @@ impl Rule {
         self.state.series.decided(exchange.shard.index, decision);
         if let Some(key) = followed {
             let rule = Arc::clone(&self.settings.name);
-            let refused = (decision == LimitDecision::Refused).then(|| exchange.request_id.clone());
-            exchange.shard.shared.events.report(now, Event::Limit { rule, key, decision, tat_ns: tat, refused });
+            let event = Event::Limit { rule, key, decision, tat_ns: tat, request_id: exchange.request_id.clone() };
+            exchange.shard.shared.events.report(now, event);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -25,7 +25,8 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 
 fn not_opened(path: &Path, error: &io::Error) -> io::Error {
     let remedy = match (error.raw_os_error(), error.kind()) {
-        (Some(libc::ENXIO), _) => "; nobody reads this pipe: start its reader first",
+        (Some(libc::ENXIO), _) if is_pipe(path) => "; nobody reads this pipe: start its reader first",
+        (Some(libc::ENXIO), _) => "; it is neither a file nor a pipe",
         (_, io::ErrorKind::PermissionDenied) => {
             "; the file, and its folder too, has to be writable for the user that runs the gateway"
         }
@@ -33,6 +34,10 @@ fn not_opened(path: &Path, error: &io::Error) -> io::Error {
         _ => "",
     };
     io::Error::new(error.kind(), format!("cannot open {}: {error}{remedy}", path.display()))
+}
+
+fn is_pipe(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
 }
 
 #[cfg(test)]

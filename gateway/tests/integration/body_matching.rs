@@ -278,3 +278,15 @@ async fn a_request_in_the_clear_that_every_route_sends_to_tls_is_sent_there_befo
     let answer = gateway.ask(post("{\"type\":\"charge\"}")).await;
     assert_eq!((answer.status, answer.header("x-route")), (200, Some("any")));
 }
+
+#[tokio::test]
+async fn what_was_read_for_nothing_is_a_body_where_none_is_taken() {
+    let upstream = upstream().await;
+    let board = "[[aggregates]]\nname = 'board'\npath = '/board'\nmethods = ['GET']\n\
+                 parts = [{ name = 'a', upstream = 'up', path = '/' }]\n";
+    let route = "[[routes]]\nname = 'other'\npath = '/board'\nupstream = 'up'\nbody = { '/type' = 'refund' }\n";
+    let gateway = Gateway::start(&format!("{}{route}{board}", text(upstream.addr(), "", ""))).await;
+    let ask = |body: &[&str]| chunked(body).replace("POST /pay", "GET /board");
+    assert_eq!(gateway.ask(ask(&["{\"type\":1}"])).await.status, 413);
+    assert_eq!(upstream.accepted(), 0);
+}

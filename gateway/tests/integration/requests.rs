@@ -439,7 +439,7 @@ async fn a_call_that_was_shared_is_told_by_all_who_waited_for_it() {
     let answer = "HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nno";
     let script = Script::new().read_request().wait(&gate).send(answer).again();
     let up = Raw::script(script).await.unwrap();
-    let route = one_route("", "coalesce = true", up.addr());
+    let route = one_route("", "coalesce = true\nretry = { attempts = 2, backoff = '1ms' }", up.addr());
     let gateway = Gateway::start(&recording("sample = 0.0", &route)).await;
     let mut clients = Vec::new();
     for _ in 0..2 {

@@ -309,7 +309,7 @@ async fn a_wrong_password_is_named_and_a_right_one_works() {
 async fn a_store_that_wants_a_password_says_where_to_put_it() {
     let (redis, upstream) = (Redis::with(&["--requirepass", "right"]), echo().await);
     let gateway = sharing(&quick(&redis), &rule("open"), "'all'", &upstream).await;
-    let mut events = Events::of(&gateway, "?kinds=store").await;
+    let mut events = Events::of(&gateway, "?after=0&kinds=store").await;
     until_mode_by_asking(&gateway, "degraded").await;
     let event = events.next(1).await.remove(0);
     assert!(event["reason"].as_str().unwrap().starts_with("it wants a password: `password_env` names"), "{event}");

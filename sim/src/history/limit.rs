@@ -15,7 +15,7 @@ pub struct Decided {
     pub at_ns: u64,
     /// Which gateway, from 0.
     pub gateway: usize,
-    /// The request, where the gateway tells it: of one that is refused.
+    /// The request, where the gateway tells it.
     pub request_id: Option<Name>,
     /// The rule, its key, and the tokens that the request takes.
     pub asked: Asked,
@@ -52,15 +52,17 @@ impl Word {
 /// The requests behind these decisions, which come in the order in which each gateway told them.
 pub fn requests(decided: impl IntoIterator<Item = Decided>) -> Vec<Event> {
     let mut events: Vec<Event> = Vec::new();
-    let mut open: HashMap<(usize, u64), usize> = HashMap::new();
+    let mut open: HashMap<(usize, u64, Option<Name>), usize> = HashMap::new();
     for Decided { at_ns, gateway, request_id, asked: one, word } in decided {
-        let place = open.get(&(gateway, at_ns)).copied();
+        // Where time goes in steps, several requests have one.
+        let stage = (gateway, at_ns, request_id.clone());
+        let place = open.get(&stage).copied();
         let known = place.and_then(|place| match &mut events[place].kind {
-            EventKind::Limit { asked, refused_by, request_id } => Some((asked, refused_by, request_id)),
+            EventKind::Limit { asked, refused_by, .. } => Some((asked, refused_by)),
             _ => None,
         });
         match (word, known) {
-            (Word::Refunded, Some((asked, refused_by, _))) => {
+            (Word::Refunded, Some((asked, refused_by))) => {
                 // Of a request that was refused in this stage nothing was charged anyway.
                 if refused_by.is_none() {
                     asked.retain(|other| (&other.rule, &other.key) != (&one.rule, &one.key));
@@ -69,17 +71,16 @@ pub fn requests(decided: impl IntoIterator<Item = Decided>) -> Vec<Event> {
             // Its request was before what was listened to.
             (Word::Refunded, None) => {}
             // Another request of the same nanosecond has asked this rule already.
-            (_, Some((asked, refused_by, known)))
+            (_, Some((asked, refused_by)))
                 if refused_by.is_none() && asked.iter().all(|other| other.rule != one.rule) =>
             {
                 *refused_by = (word == Word::Refused).then(|| one.rule.clone());
-                *known = request_id;
                 asked.push(one);
             }
             _ => {
                 let refused_by: Option<Name> = (word == Word::Refused).then(|| one.rule.clone());
                 let kind = EventKind::Limit { request_id, asked: vec![one], refused_by };
-                open.insert((gateway, at_ns), events.len());
+                open.insert(stage, events.len());
                 events.push(Event { at_ns, gateway, kind });
             }
         }
@@ -130,6 +131,15 @@ mod tests {
             all,
             [(4, of(["all:x", "each:bob"]), None), (5, of(["all:x", "each:ann"]), Some("each".to_owned())),]
         );
+    }
+
+    #[test]
+    fn requests_of_one_step_are_told_apart_by_their_ids() {
+        let of = |id: &str, rule: &str, word| Decided { request_id: Some(id.into()), ..decided(5, rule, "x", word) };
+        let all =
+            told(vec![of("r1", "a", Word::Admitted), of("r2", "b", Word::Refused), of("r1", "c", Word::Admitted)]);
+        let rules = |rules: &[&str]| rules.iter().map(|rule| (*rule).to_owned()).collect::<Vec<_>>();
+        assert_eq!(all, [(5, rules(&["a:x", "c:x"]), None), (5, rules(&["b:x"]), Some("b".to_owned()))]);
     }
 
     #[test]

@@ -58,9 +58,7 @@ pub(super) fn judge(
     let clients = told.map(refused_client).collect();
     let history = History { clients, events, phases, ..History::default() };
     let mut scores = judge_from(&history, &Policies { limits, ..Policies::default() }, tolerance, zero_ns);
-    for (_, score) in scores.iter_mut().filter(|(rule, _)| !speaks_for_itself(&checked.config, rule)) {
-        score.retry_after_error_ms = None;
-    }
+    leave_out_silent(&checked.config, &mut scores);
     let decided = history.events.into_iter().filter_map(|event| match event.kind {
         EventKind::Limit { asked, refused_by, .. } => {
             let rules = asked.into_iter().map(|asked| asked.rule).collect();
@@ -69,6 +67,13 @@ pub(super) fn judge(
         _ => None,
     });
     Limited { scores, refusals: decided.collect(), events_missed: 0 }
+}
+
+/// Takes out what refused clients were told where that is no word of the rule alone.
+pub(super) fn leave_out_silent(config: &Config, scores: &mut BTreeMap<String, LimiterScore>) {
+    for (_, score) in scores.iter_mut().filter(|(rule, _)| !speaks_for_itself(config, rule)) {
+        score.retry_after_error_ms = None;
+    }
 }
 
 /// Whether what a refused client is told is what the oracle knows: the rule's buckets are the gateway's own, and no rule

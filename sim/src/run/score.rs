@@ -357,7 +357,7 @@ impl Findings<'_> {
 fn needs_history(expected: &ExpectPart) -> Option<&String> {
     let needs = |figure: &&String| {
         ["breakers.", "keys.", "routes."].iter().any(|section| figure.starts_with(section))
-            || (figure.starts_with("balance.") && figure.contains(".regret_"))
+            || (figure.starts_with("balance.") && (figure.contains(".regret_") || figure.ends_with(".moved_keys")))
     };
     expected.figures().find(needs)
 }

@@ -21,7 +21,7 @@ use super::counted::Counted;
 use super::crowd::Driven;
 use super::error::RunError;
 use super::gather::{self, MOST_JUDGED, Upstreams};
-use super::limits::Limited;
+use super::limits::{Limited, leave_out_silent};
 use super::measure::{Measured, recorder};
 use super::progress::Progress;
 use super::score::{Findings, Scored};
@@ -190,8 +190,8 @@ fn sample(request: &ClientRequest) -> Sample {
 fn failure(request: &ClientRequest) -> Option<Failure> {
     match request.outcome {
         _ if request.answers > 0 => None,
-        Outcome::ClientError => Some(Failure::Timeout),
         _ if !request.was_sent() => Some(Failure::Connect),
+        Outcome::ClientError => Some(Failure::Timeout),
         _ => Some(Failure::Closed),
     }
 }
@@ -252,8 +252,10 @@ fn limited(scenario: &Scenario, checked: &Checked, seen: &Observed) -> Limited {
         return Limited { events_missed: missed, ..Limited::default() };
     }
     let events = seen.history.events.iter().filter(|event| is_limit(event)).cloned().collect();
-    let history = History { events, phases: gather::phases(scenario), ..History::default() };
-    let scores = judge_from(&history, &Policies { limits, ..Policies::default() }, GRAIN, 0);
+    let clients = seen.history.clients.iter().filter(|client| client.status == Some(429)).cloned().collect();
+    let history = History { clients, events, phases: gather::phases(scenario), ..History::default() };
+    let mut scores = judge_from(&history, &Policies { limits, ..Policies::default() }, GRAIN, 0);
+    leave_out_silent(&checked.config, &mut scores);
     let refusals = history.events.into_iter().filter_map(|event| match event.kind {
         EventKind::Limit { asked, refused_by, .. } => {
             Some((event.at_ns, asked.into_iter().map(|asked| asked.rule).collect(), refused_by))

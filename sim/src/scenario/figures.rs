@@ -3,7 +3,7 @@
 //! An expectation on any other figure is refused before anything starts. Counts by status or cause are there for every
 //! status and cause, as zero where nothing was counted.
 
-use gateway::config::settings::upstream::Endpoints;
+use gateway::config::settings::upstream::{Balance, Endpoints};
 
 use loadgen::journey::Journeys;
 
@@ -31,7 +31,7 @@ const BREAKERS: [&str; 10] = [
 /// Figures of what a gateway holds at rest.
 const REST: [&str; 4] = ["before", "after", "grown", "ratio"];
 /// Figures of each rate limit.
-const LIMITERS: [&str; 8] = [
+const LIMITERS: [&str; 9] = [
     "offered",
     "admitted",
     "oracle_admitted",
@@ -39,6 +39,7 @@ const LIMITERS: [&str; 8] = [
     "false_refusals",
     "bound_violation",
     "sustained_error",
+    "retry_after_error_ms",
     "fairness_jain",
 ];
 /// Figures that depend on nothing in the scenario.
@@ -218,6 +219,9 @@ fn balance_figures(checked: &Checked, with_faults: bool, names: &mut Vec<String>
         }
         if with_faults {
             names.extend(["regret_bad", "regret_idle"].map(|part| format!("balance.{}.{part}", upstream.name)));
+            if matches!(upstream.balance, Balance::ConsistentHash(_)) {
+                names.push(format!("balance.{}.moved_keys", upstream.name));
+            }
         }
     }
 }

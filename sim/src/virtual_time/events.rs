@@ -81,10 +81,10 @@ fn translate(told: &Stamped, names: &Names, at: impl Fn(u64) -> u64) -> Option<E
 
 /// What a rate limit decided.
 fn decided(told: &Stamped, costs: &BTreeMap<Name, u64>, at: impl Fn(u64) -> u64) -> Option<Decided> {
-    let Told::Limit { rule, key, decision, refused, .. } = &told.event else { return None };
+    let Told::Limit { rule, key, decision, request_id, .. } = &told.event else { return None };
     let cost = costs.get(rule).copied().unwrap_or(1);
     let asked = Asked { rule: rule.clone(), key: format!("{key:032x}").into(), cost };
-    let request_id = refused.as_ref().map(|id| id.as_str().into());
+    let request_id = Some(request_id.as_str().into());
     Some(Decided { at_ns: at(told.ts_ns), gateway: 0, request_id, asked, word: Word::parse(decision.as_str())? })
 }
 

@@ -47,8 +47,7 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     let mut implicit: BTreeMap<String, Upstream> = BTreeMap::new();
     let mut routes: Vec<Arc<Route>> = Vec::new();
     let mut route_places = Vec::new();
-    let all = ["routes", "aggregates", "batches"].into_iter().flat_map(|key| tables(context, root, key));
-    let names = Names::of(all);
+    let names = names(context, root);
     for reader in tables(context, root, "routes") {
         let Some(mut route) = route::build(&reader, names.at(reader.at)) else { continue };
         route.openapi = api_document::build(context, &reader);
@@ -136,6 +135,11 @@ fn tell_the_most_critical(routes: &[Arc<Route>], upstreams: &mut [Upstream]) {
         let classes = asked.iter().filter(|(name, _)| *name == upstream.name).map(|(_, class)| *class);
         upstream.concurrency.highest = classes.max().unwrap_or_default();
     }
+}
+
+/// What routes, aggregates and batches are called.
+pub(crate) fn names(context: &Context<'_>, root: &Reader<'_>) -> Names {
+    Names::of(["routes", "aggregates", "batches"].into_iter().flat_map(|key| tables(context, root, key)))
 }
 
 /// The tables of `[[routes]]`, `[[aggregates]]` or `[[batches]]`.

@@ -8,7 +8,7 @@ use crate::config::check::Reader;
 use crate::config::source::Span;
 
 /// The names, by the places of their tables.
-pub(super) struct Names(HashMap<Span, String>);
+pub(crate) struct Names(HashMap<Span, String>);
 
 impl Names {
     /// Names them in their order.
@@ -31,7 +31,7 @@ impl Names {
     }
 
     /// The name of the table at this place.
-    pub(super) fn at(&self, place: Span) -> &str {
+    pub(crate) fn at(&self, place: Span) -> &str {
         self.0.get(&place).map_or("", String::as_str)
     }
 }

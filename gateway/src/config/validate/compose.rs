@@ -133,7 +133,14 @@ pub(crate) fn parts_within_timeout(context: &mut Context<'_>, aggregate: &Reader
 
 /// A part is a whole document that is not compressed, so that no call may ask for anything else.
 pub(crate) fn headers_of_call(context: &mut Context<'_>, part: &Reader<'_>) {
-    for entry in part.table("request_headers").map("set") {
+    let edits = part.table("request_headers");
+    for node in edits.nodes("remove") {
+        if node.text().is_some_and(|name| name.eq_ignore_ascii_case("accept-encoding")) {
+            let message = "without accept-encoding an answer may be compressed";
+            context.report.error_with(node.at, message, "leave it out: parts are not compressed");
+        }
+    }
+    for entry in edits.map("set") {
         let name = entry.key.to_ascii_lowercase();
         if matches!(&*name, "accept-encoding" | "range") || name.starts_with("if-") {
             let message = format!("{} may bring an answer that is no part of a document", quoted(&name));

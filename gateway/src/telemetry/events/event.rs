@@ -221,8 +221,8 @@ pub enum Event {
         decision: LimitDecision,
         /// When the key's bucket is full again, by the clock of `ts_ns`; in the past where it is.
         tat_ns: u64,
-        /// Whose request was refused; `None` of any other decision.
-        refused: Option<RequestId>,
+        /// Whose request it was about.
+        request_id: RequestId,
     },
     /// Requests or connections are turned away, or are not any more.
     Shed {
@@ -384,15 +384,13 @@ impl Event {
                     json!({ "listener": &**listener, "client": client.to_string(), "result": result.as_str() });
                 with(with(fields, "detail", Some(&**detail)), "untold", Some(*untold))
             }
-            Self::Limit { rule, key, decision, tat_ns, refused } => {
-                let fields = json!({
-                    "rule": &**rule,
-                    "key": format!("{key:032x}"),
-                    "decision": decision.as_str(),
-                    "tat_ns": tat_ns,
-                });
-                with(fields, "request_id", refused.as_ref().map(RequestId::as_str))
-            }
+            Self::Limit { rule, key, decision, tat_ns, request_id } => json!({
+                "rule": &**rule,
+                "key": format!("{key:032x}"),
+                "decision": decision.as_str(),
+                "tat_ns": tat_ns,
+                "request_id": request_id.as_str(),
+            }),
             Self::Shed { reason, upstream, active, refused } => {
                 let mut fields = with(json!({ "reason": reason.as_str() }), "upstream", upstream.as_deref());
                 fields["active"] = (*active).into();

@@ -71,6 +71,11 @@ impl Calls {
         (notes.sent, notes.sent_for) = (fields, self.part());
     }
 
+    /// Whether anybody was asked.
+    pub fn has_attempts(&self) -> bool {
+        !self.notes().attempts.is_empty()
+    }
+
     /// What was noted. A panic on the way leaves at worst half a note.
     pub fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)

@@ -121,6 +121,7 @@ impl Process {
         let pipe = pipe::OpenOptions::new().open_sender(format!("/proc/{}/fd/2", self.id())).unwrap();
         guarded("room in the pipe", pipe.writable()).await.unwrap();
         while pipe.try_write(&[b'\n'; 4096]).is_ok() {}
+        while pipe.try_write(b"\n").is_ok() {}
     }
 
     /// Waits for its end, and reads nothing of what it says; the exit code.

@@ -124,8 +124,9 @@ impl Judging<'_> {
         let transit_ns = self.tolerance.transit_ns;
         let then = at_ns.saturating_sub(transit_ns)..=at_ns.saturating_add(transit_ns);
         let broken = self.arrived.iter().copied();
-        let broken = broken.filter(|one| one.answer_ns.is_some() && !matches!(one.ending, Ending::Answered(_)));
-        broken.filter(move |one| one.end_ns.is_none_or(|end_ns| then.contains(&end_ns)))
+        let broken = broken
+            .filter(|one| one.answer_ns.is_some() && !matches!(one.ending, Ending::Answered(_) | Ending::Abandoned));
+        broken.filter(move |one| one.end_ns.is_some_and(|end_ns| then.contains(&end_ns)))
     }
 
     /// It was closed by a probe whose answer broke off then.

@@ -36,7 +36,9 @@ pub(crate) fn judge(policy: &BreakerPolicy, spans: &[Span], outcomes: &[Judged],
             let is_trip = |next: &&Span| next.state == BreakerState::Open && !by_hand(next) && !next.is_by_probe();
             let trip = next.filter(is_trip).map(|next| next.from_ns);
             let until_ns = next.map_or(u64::MAX, |next| next.from_ns);
-            let until_ns = until_ns.saturating_add(slack_ns);
+            // What ends with a relapse of a probe counts nothing more.
+            let slack = if next.is_some_and(Span::is_by_probe) { 0 } else { slack_ns };
+            let until_ns = until_ns.saturating_add(slack);
             let began = outcomes.iter().filter(|one| one.start_ns >= span.from_ns && one.end_ns <= until_ns);
             let sequence: Vec<Judged> = began.copied().collect();
             judge_span(policy, &sequence, trip, slack_ns)

@@ -72,6 +72,9 @@ fn check_loads(reader: &Reader<'_>, all: &[LoadPart], report: &mut Report) {
             }
         };
         refuse(load.journey.is_some(), "goes no journeys: their users are a process with a clock of its own");
+        let asks_for_fault = |(name, _): &(String, String)| name.eq_ignore_ascii_case("x-mock-fault");
+        let mut headers = load.requests.iter().flat_map(|request| &request.headers);
+        refuse(headers.any(asks_for_fault), "has no `x-mock-fault`: its faults are those of `[[faults]]`");
         refuse(!load.way.is_plain(), "speaks HTTP/1.1 in the clear, to the first listener");
     }
 }

@@ -161,6 +161,8 @@ pub(super) static A3: Claim = Claim {
         Figure::timed("p50 at 80 % of capacity over that at 30 %", Unit::Times, Of("search", "also.p50_high_over_low"))
             .most(3.0)
             .core(),
+        Figure::timed("p99 at 80 % of capacity over that at 30 %", Unit::Times, Of("search", "also.p99_high_over_low"))
+            .most(5.0),
         Figure::timed(
             "goodput at 150 % over that at capacity",
             Unit::Share,
