@@ -91,7 +91,7 @@ async fn a14_heads_that_break_a_rule_are_502_wherever_they_are_cut() {
             let first = frame(HEADERS, END_STREAM, stream, first);
             frames.send([first, frame(CONTINUATION, END_HEADERS, stream, last)].concat()).await;
             assert_eq!(call.answer().await.status, 502, "{what}, cut at {cut}");
-            // Where the first piece was refused the second one costs the connection; where it was not, it would be used.
+            // Where the first piece was refused, the second one costs the connection; else it would be used again.
             drop(frames);
             eventually("it is closed", || gateway.upstream_connections() == (0, 0)).await;
         }
